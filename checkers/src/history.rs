@@ -1,0 +1,411 @@
+//! A history: the calls of one run with their replies, the faults, the role claims and the phases.
+//!
+//! **The index is the order.** Every record of a run takes its number from one counter: a call before it leaves, a reply
+//! after it came, so a recorded interval may be too wide, never too narrow. Times are for display and liveness.
+//!
+//! [`Record`] is one line of `history.jsonl` (and one frame of the journal); [`History`] is the validated whole.
+mod jsonl;
+
+pub use jsonl::{HistoryBuilder, HistoryError, read_jsonl, write_record};
+
+use crate::value::Value;
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Version of the records written by this release (field `version` of [`Record::Start`]).
+pub const HISTORY_VERSION: u32 = 1;
+
+/// One record: a line of `history.jsonl`.
+///
+/// `index` counts from 0 without gaps in the order in which things happened; `time` is nanoseconds on the control
+/// node's monotonic clock since the start of the run's record.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case")]
+pub enum Record {
+    /// The first record.
+    Start {
+        /// Its index, 0.
+        index: u64,
+        /// Its time, 0.
+        time: u64,
+        /// [`HISTORY_VERSION`].
+        version: u32,
+        /// Names of the nodes, in the plan's order.
+        nodes: Vec<String>,
+        /// Wall-clock time at `time` 0, for matching with the nodes' logs (RFC 3339).
+        wall: String,
+    },
+    /// A client's call, about to leave.
+    Invoke(Invoke),
+    /// The call certainly took effect (or the read was answered).
+    Ok(Completion),
+    /// The call certainly had no effect and never will.
+    Fail(Completion),
+    /// Unknown: it may take effect at any later moment, or never. The process never acts again.
+    Info(Completion),
+    /// Something about a fault.
+    Fault(FaultEvent),
+    /// What a node said about its role.
+    Role(RoleRecord),
+    /// A phase of the run began.
+    Phase {
+        /// Its index.
+        index: u64,
+        /// When.
+        time: u64,
+        /// Which.
+        phase: Phase,
+    },
+    /// Something that people should see beside the operations.
+    Note {
+        /// Its index.
+        index: u64,
+        /// When.
+        time: u64,
+        /// About which node; empty: about the run.
+        #[serde(default)]
+        node: String,
+        /// What.
+        text: String,
+    },
+    /// The last record of a run that ended in order. A history without it was cut off.
+    End {
+        /// Its index.
+        index: u64,
+        /// When.
+        time: u64,
+    },
+}
+
+/// A client's call.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Invoke {
+    /// Its index.
+    pub index: u64,
+    /// When.
+    pub time: u64,
+    /// The worker, counted from 0; keeps its number for the whole run.
+    pub worker: u32,
+    /// The process; a worker gets a new one after every Info.
+    pub process: u64,
+    /// The node its client is bound to.
+    pub node: Arc<str>,
+    /// The workload's name.
+    pub workload: Arc<str>,
+    /// The function, e.g. `read`, `write`, `cas`, `add`.
+    pub f: Arc<str>,
+    /// The key, nil where the workload has none.
+    #[serde(default, skip_serializing_if = "Value::is_nil")]
+    pub key: Value,
+    /// The argument, e.g. the value to write or `[from, to]`.
+    #[serde(default)]
+    pub value: Value,
+    /// True for calls of the settle phase (final reads).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub settle: bool,
+}
+
+/// How a call ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Completion {
+    /// Its index.
+    pub index: u64,
+    /// When.
+    pub time: u64,
+    /// The process whose open call this completes.
+    pub process: u64,
+    /// The reply (of a read: what was read). Of writes: nil.
+    #[serde(default)]
+    pub value: Value,
+    /// For Fail and Info: why, as a short word and text (`timeout`, `refused: ...`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<Arc<str>>,
+}
+
+/// A moment: the index for order, the time for display.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Mark {
+    /// Index of the record.
+    pub index: u64,
+    /// Nanoseconds since the start.
+    pub time: u64,
+}
+
+/// What happened to a fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FaultStep {
+    /// Planned, symbolically (`leader`), from the seed alone.
+    Planned,
+    /// Its targets are known (`n3`).
+    Resolved,
+    /// The first act was asked for: from here it may be in force.
+    Begun,
+    /// It was shown to be in force on every target.
+    Proven,
+    /// It could not be shown to be in force, or an act failed.
+    Unproven,
+    /// Shown to be in force once more, just before the heal.
+    Reproven,
+    /// Could not be shown to be in force any more just before the heal.
+    Lapsed,
+    /// The heal was asked for.
+    HealBegun,
+    /// Shown to be gone on every target.
+    Healed,
+    /// The heal failed or could not be shown.
+    Unhealed,
+    /// A node undid it by itself. The detail carries `earliest` and `latest`: when it ended is an interval.
+    SelfHealed,
+}
+
+/// One step of a fault.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FaultEvent {
+    /// Its index.
+    pub index: u64,
+    /// When.
+    pub time: u64,
+    /// Which fault, counted from 0 in the plan's order.
+    pub fault: u64,
+    /// Which kind: `partition`, `kill`, `pause`, `clock`.
+    pub kind: Arc<str>,
+    /// What happened.
+    pub step: FaultStep,
+    /// The fault in words: planned symbolically, resolved with its nodes (`partition isolate-leader: n3 | n1 n2 n4 n5`).
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub what: String,
+    /// Nodes it is aimed at (from `Resolved` on).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub nodes: Vec<String>,
+    /// Directed links it cuts, as `[from, to]`: packets sent by `from` do not reach `to`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cut: Vec<(String, String)>,
+    /// Proofs, errors, measurements: one sentence for each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub detail: Vec<String>,
+    /// For `SelfHealed`: the earliest and latest time of its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<(u64, u64)>,
+}
+
+/// What a node said about its role, as recorded.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RoleRecord {
+    /// Index of the reply.
+    pub index: u64,
+    /// When the reply came.
+    pub time: u64,
+    /// Index of the probe. The claim held at some instant between the two.
+    pub sent_index: u64,
+    /// When the probe was sent.
+    pub sent_time: u64,
+    /// The node.
+    pub node: Arc<str>,
+    /// `leader`, `follower`, `candidate`, or the target's own word; empty when the probe failed.
+    pub role: Arc<str>,
+    /// The term (epoch, view) it named, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub term: Option<i64>,
+    /// Whether term and role were read together, so that the pair is trustworthy.
+    #[serde(default)]
+    pub term_with_role: bool,
+    /// Where it came from: `probe` or `log`.
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    pub source: Arc<str>,
+    /// The node's own words, or the probe's error.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub detail: String,
+}
+
+/// A claim of a role in the validated history: the record as it is.
+pub type RoleClaim = RoleRecord;
+
+/// Phases of a run that the record tells apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// Clients run, faults come.
+    Load,
+    /// No new calls; the last ones come home.
+    Drain,
+    /// Everything is healed and recovery is proven.
+    Recover,
+    /// Final reads.
+    Settle,
+}
+
+/// How an operation ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// It took effect.
+    Ok,
+    /// It certainly did not.
+    Fail,
+    /// Unknown, for ever. Also calls that were in flight when the record ends.
+    Info,
+}
+
+/// An interned name of a [`History`]: node, workload, function or error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct NameId(pub u32);
+
+/// One call with its reply.
+#[derive(Clone, Debug)]
+pub struct Op {
+    /// Index of the call: the operation's name in findings.
+    pub call: u64,
+    /// Index of the reply; [`Op::OPEN`] when none came. For order, an Info operation is open too: see [`Op::end`].
+    pub reply: u64,
+    /// When the call was about to leave, nanoseconds.
+    pub call_time: u64,
+    /// When the reply came, nanoseconds; [`Op::OPEN`] when none came.
+    pub reply_time: u64,
+    /// Worker.
+    pub worker: u32,
+    /// Process.
+    pub process: u64,
+    /// Node.
+    pub node: NameId,
+    /// Workload.
+    pub workload: NameId,
+    /// Function.
+    pub function: NameId,
+    /// Key.
+    pub key: Value,
+    /// Argument.
+    pub input: Value,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The reply, nil unless Ok.
+    pub output: Value,
+    /// Why it failed or is unknown.
+    pub error: Option<NameId>,
+    /// Whether it belongs to the settle phase.
+    pub settle: bool,
+}
+
+impl Op {
+    /// "No reply": larger than every index and time.
+    pub const OPEN: u64 = u64::MAX;
+
+    /// Index at which the operation had certainly taken effect: the reply's for Ok, [`Op::OPEN`] for Info.
+    pub fn end(&self) -> u64 {
+        match self.outcome {
+            Outcome::Info => Op::OPEN,
+            Outcome::Ok | Outcome::Fail => self.reply,
+        }
+    }
+}
+
+/// One fault, put together from its events.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Fault {
+    /// Its id.
+    pub id: u64,
+    /// Its kind.
+    pub kind: String,
+    /// Planned in words (symbolic).
+    pub planned: String,
+    /// In words, resolved.
+    pub what: String,
+    /// Nodes it was aimed at.
+    pub nodes: Vec<String>,
+    /// Directed links it cut, `(from, to)`.
+    pub cut: Vec<(String, String)>,
+    /// The first act was asked for.
+    pub begun: Option<Mark>,
+    /// Shown to be in force: certainly in force from here.
+    pub proven: Option<Mark>,
+    /// Shown to be in force once more: certainly in force until here.
+    pub reproven: Option<Mark>,
+    /// The heal was asked for.
+    pub heal_begun: Option<Mark>,
+    /// Shown to be gone.
+    pub healed: Option<Mark>,
+    /// A node undid it by itself at some time in this interval.
+    pub self_healed: Option<(u64, u64)>,
+    /// Whether the heal failed.
+    pub unhealed: bool,
+    /// All details of its events, in order.
+    pub detail: Vec<String>,
+}
+
+impl Fault {
+    /// The stretch in which it was certainly in force: from its proof to its last proof before the heal.
+    pub fn certain(&self) -> Option<(Mark, Mark)> {
+        match (self.proven, self.reproven) {
+            (Some(from), Some(to)) if from < to => Some((from, to)),
+            _ => None,
+        }
+    }
+
+    /// The stretch in which it may have been in force, in nanoseconds; open where it was never healed.
+    pub fn possible(&self) -> Option<(u64, u64)> {
+        let from = self.begun?.time;
+        let to = self.healed.map(|mark| mark.time).or(self.self_healed.map(|(_, latest)| latest));
+        Some((from, to.unwrap_or(u64::MAX)))
+    }
+}
+
+/// A validated history.
+#[derive(Clone, Debug, Default)]
+pub struct History {
+    /// Names of the nodes, in the plan's order.
+    pub nodes: Vec<String>,
+    /// Wall-clock time at time 0 (RFC 3339), empty for a foreign history.
+    pub wall: String,
+    /// Client operations in the order of their calls.
+    pub ops: Vec<Op>,
+    /// Faults by id.
+    pub faults: Vec<Fault>,
+    /// Role claims in the order of their replies.
+    pub roles: Vec<RoleClaim>,
+    /// Beginnings of the phases.
+    pub phases: Vec<(Phase, Mark)>,
+    /// Notes: time, node, text.
+    pub notes: Vec<(u64, String, String)>,
+    /// Whether the record ended in order.
+    pub complete: bool,
+    /// The last time seen, nanoseconds.
+    pub end_time: u64,
+    names: Vec<Arc<str>>,
+    name_ids: HashMap<Arc<str>, NameId>,
+}
+
+impl History {
+    /// The text of an interned name.
+    pub fn name(&self, id: NameId) -> &str {
+        &self.names[id.0 as usize]
+    }
+
+    /// The id of a name, if it occurs.
+    pub fn find_name(&self, name: &str) -> Option<NameId> {
+        self.name_ids.get(name).copied()
+    }
+
+    /// Interns a name.
+    pub fn intern(&mut self, name: &str) -> NameId {
+        if let Some(id) = self.name_ids.get(name) {
+            return *id;
+        }
+        let text: Arc<str> = Arc::from(name);
+        let id = NameId(u32::try_from(self.names.len()).unwrap_or(u32::MAX));
+        self.names.push(text.clone());
+        self.name_ids.insert(text, id);
+        id
+    }
+
+    /// The operation whose call has this index.
+    pub fn op(&self, call: u64) -> Option<&Op> {
+        self.ops.binary_search_by_key(&call, |op| op.call).ok().map(|position| &self.ops[position])
+    }
+
+    /// Faults that may have been in force at some time within the interval, nanoseconds.
+    pub fn faults_within(&self, from: u64, to: u64) -> Vec<&Fault> {
+        let overlaps = |fault: &&Fault| fault.possible().is_some_and(|(begin, end)| begin <= to && from <= end);
+        self.faults.iter().filter(overlaps).collect()
+    }
+}

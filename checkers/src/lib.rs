@@ -1,0 +1,14 @@
+//! What a history is, and what judges it.
+//!
+//! Pure: no I/O but reading histories, no async, no clock of its own, no unsafe code. Time and memory budgets are
+//! handed in. Every answer is one of three, in this order: [`Validity::Valid`] < [`Validity::Unknown`] <
+//! [`Validity::Invalid`]; nothing folds them into two.
+#![forbid(unsafe_code)]
+
+pub mod history;
+pub mod value;
+pub mod verdict;
+
+pub use history::{Fault, History, Mark, Op, Outcome, Phase, RoleClaim};
+pub use value::Value;
+pub use verdict::{Budget, Checker, Finding, Severity, Validity, Verdict};

@@ -1,0 +1,103 @@
+//! What a checker answers: a [`Verdict`] of three ordered kinds, with [`Finding`]s that name their operations.
+use crate::history::History;
+use crate::value::Value;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The three answers, in order: the worst of several wins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Validity {
+    /// The promise was kept, and enough was seen to say so.
+    Valid,
+    /// Not decided: too little evidence, or a budget ran out. Never a pass.
+    Unknown,
+    /// The promise was certainly broken.
+    Invalid,
+}
+
+/// How a finding counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Severity {
+    /// Worth showing; does not change the verdict.
+    Evidence,
+    /// Breaks the promise: the verdict is invalid.
+    Violation,
+}
+
+/// One thing found, with the operations that show it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Finding {
+    /// The field's name of the anomaly, e.g. `nonlinearizable`, `lost-write`, `two-leaders-in-one-term`.
+    pub kind: String,
+    /// Whether it breaks the promise.
+    pub severity: Severity,
+    /// One sentence.
+    pub title: String,
+    /// The reason, sentence by sentence; operations are named `#<index of the call>`.
+    pub sentences: Vec<String>,
+    /// Indices ([`crate::Op::call`]) of the operations of the counterexample, in order, as few as possible.
+    pub ops: Vec<u64>,
+    /// The key it concerns, if one.
+    #[serde(default, skip_serializing_if = "Value::is_nil")]
+    pub key: Value,
+    /// Nodes it concerns.
+    #[serde(default)]
+    pub nodes: Vec<String>,
+    /// Ids ([`crate::Fault::id`]) of the faults that were active while it happened.
+    #[serde(default)]
+    pub faults: Vec<u64>,
+}
+
+/// The answer of one checker over one history.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// The checker's name, as in a plan.
+    pub checker: String,
+    /// The workload it judged; empty where it judges the run as a whole.
+    #[serde(default)]
+    pub workload: String,
+    /// The answer.
+    pub validity: Validity,
+    /// One sentence for people: what was checked and what came out; for Unknown, what ran out or was missing.
+    pub summary: String,
+    /// What was found; all violations first.
+    #[serde(default)]
+    pub findings: Vec<Finding>,
+    /// Numbers that the checker wants shown, by name with the unit last (`checked_ops`, `recovery_ms_max`).
+    #[serde(default)]
+    pub numbers: BTreeMap<String, serde_json::Value>,
+}
+
+/// What a check may use. Handed in, because checkers own no clock.
+#[derive(Clone)]
+pub struct Budget {
+    /// True once the time is up. Asked often; must be cheap.
+    pub expired: Arc<dyn Fn() -> bool + Send + Sync>,
+    /// How many bytes the check may hold beyond the history itself.
+    pub memory_bytes: u64,
+}
+
+impl Budget {
+    /// No limit of time, one gibibyte.
+    pub fn unlimited() -> Budget {
+        Budget { expired: Arc::new(|| false), memory_bytes: 1 << 30 }
+    }
+}
+
+impl std::fmt::Debug for Budget {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Budget").field("memory_bytes", &self.memory_bytes).finish_non_exhaustive()
+    }
+}
+
+/// Judges one promise.
+pub trait Checker: Send + Sync {
+    /// Its name in plans, e.g. `linearizable`.
+    fn name(&self) -> &str;
+
+    /// Judges the history. Never panics on a validated history; gives up with [`Validity::Unknown`].
+    fn check(&self, history: &History, budget: &Budget) -> Verdict;
+}

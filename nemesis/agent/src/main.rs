@@ -1,0 +1,2 @@
+//! The `dsfuzz-agent` program.
+fn main() {}

@@ -1,0 +1,444 @@
+//! The protocol between the control node and the agent on a node.
+//!
+//! The agent speaks on its standard input and output. After start it prints [`GREETING`] (what a login shell printed
+//! before is skipped), then both sides send frames: two big-endian `u32` lengths (JSON, blob), the JSON, the blob. A
+//! request has an id; replies come in any order. Blobs carry file content in chunks of at most [`BLOB_BYTES_MAX`].
+//!
+//! The agent holds a lease: every frame from the control node renews it. When it runs out, or the channel closes, the
+//! agent heals everything it did and ends. Its guardian does so if the agent itself is killed.
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::io::{self, Read, Write};
+use std::net::IpAddr;
+
+/// Version of this protocol. Both sides must have the same.
+pub const PROTOCOL_VERSION: u32 = 1;
+/// What the agent prints before its first frame.
+pub const GREETING: &[u8] = b"\n<<dsfuzz-agent 1>>\n";
+/// Largest JSON part of a frame.
+pub const JSON_BYTES_MAX: usize = 8 << 20;
+/// Largest blob of a frame.
+pub const BLOB_BYTES_MAX: usize = 256 << 10;
+
+/// From the control node.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Request {
+    /// Chosen by the control node; comes back in the reply.
+    pub id: u64,
+    /// What to do.
+    pub body: Ask,
+}
+
+/// From the agent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Response {
+    /// The request's id.
+    pub id: u64,
+    /// What came of it.
+    pub body: Told,
+}
+
+/// What the control node asks for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ask {
+    /// First request. Answer: [`Told::Hello`].
+    Hello {
+        /// [`PROTOCOL_VERSION`].
+        version: u32,
+        /// The lease.
+        lease_ms: u64,
+        /// Names the run in the undo journal.
+        run: String,
+    },
+    /// Renews the lease. Answer: [`Told::Done`].
+    Heartbeat,
+    /// Runs a command to its end. Answer: [`Told::Ran`]. The whole process group is killed at the deadline.
+    Run(Command),
+    /// Defines a service (replacing one of the same name) without starting it. Answer: [`Told::Done`].
+    Define(Service),
+    /// Starts a defined service in its own session and cgroup leaf; it outlives the agent. Answer: [`Told::Started`].
+    Start {
+        /// Its name.
+        service: String,
+        /// Use [`Service::restart`] where it has one.
+        again: bool,
+    },
+    /// Signals a service's processes, waits, then kills what is left. Answer: [`Told::Done`].
+    Stop {
+        /// Its name.
+        service: String,
+        /// The signal to begin with, e.g. 15.
+        signal: i32,
+        /// How long to wait before SIGKILL.
+        grace_ms: u64,
+    },
+    /// The processes of every defined service. Answer: [`Told::Services`].
+    Services,
+    /// Writes a chunk (the blob) of a file at an offset; offset 0 creates or truncates, folders are made.
+    /// Answer: [`Told::Done`].
+    Write {
+        /// Absolute path.
+        path: String,
+        /// Where.
+        offset: u64,
+        /// Permission bits, e.g. 0o644.
+        mode: u32,
+        /// Owner's name, or none to leave it.
+        owner: Option<String>,
+    },
+    /// Reads a chunk of a file. Answer: [`Told::Chunk`] with the bytes as blob.
+    Read {
+        /// Absolute path.
+        path: String,
+        /// Where.
+        offset: u64,
+        /// At most so many bytes.
+        bytes: u32,
+    },
+    /// Files that match a path with `*` in its last part. Answer: [`Told::Files`].
+    List {
+        /// Absolute path, `*` allowed in the last part.
+        pattern: String,
+    },
+    /// Breaks something. The undo is journalled first. Answer: [`Told::Acted`].
+    Act {
+        /// The fault's id; several acts may share it.
+        fault: u64,
+        /// What.
+        act: Act,
+    },
+    /// Is the fault in force here? Answer: [`Told::Proof`].
+    Prove {
+        /// The fault's id.
+        fault: u64,
+    },
+    /// Undoes the fault here and proves it. Safe to repeat; an unknown id is proven gone. Answer: [`Told::Proof`].
+    Undo {
+        /// The fault's id.
+        fault: u64,
+    },
+    /// Undoes everything in the journal, of this run and of others. Answer: [`Told::Proof`].
+    UndoAll,
+    /// What the agent (or its guardian, or an earlier agent) undid by itself, and what is left in the journal.
+    /// Answer: [`Told::Undone`].
+    Undone,
+    /// Sends datagrams to the agents of peers. Answer: [`Told::Done`] once they are sent.
+    Ping {
+        /// Tells one round from another.
+        round: u64,
+        /// This node's name, carried in the datagrams.
+        from: String,
+        /// Peers: address and port of their agents.
+        to: Vec<(IpAddr, u16)>,
+        /// How many to each.
+        count: u32,
+    },
+    /// How many datagrams of a round arrived here, by sender. Answer: [`Told::Heard`].
+    Heard {
+        /// Which round.
+        round: u64,
+    },
+    /// The clock as a service sees it, and the node's own. Answer: [`Told::Clocks`].
+    Clocks,
+    /// What this node can do, tested harmlessly. Answer: [`Told::Abilities`].
+    Abilities,
+    /// Ends the agent in order; services go on unless `stop_services`. Answer: [`Told::Done`].
+    Bye {
+        /// Stop all services first.
+        stop_services: bool,
+    },
+}
+
+/// A command to run to its end.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Command {
+    /// Program and arguments; one element alone is a script for `/bin/sh`.
+    pub argv: Vec<String>,
+    /// Extra environment.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+    /// Working folder; empty: `/`.
+    #[serde(default)]
+    pub cwd: String,
+    /// User to run as; empty: the agent's.
+    #[serde(default)]
+    pub user: String,
+    /// Deadline.
+    pub deadline_ms: u64,
+}
+
+/// A process that the agent starts and that outlives it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Service {
+    /// Its name: letters, digits, `-`, `_`.
+    pub name: String,
+    /// Program and arguments; one element alone is a script for `/bin/sh` (which should `exec`).
+    pub argv: Vec<String>,
+    /// How to start it again when it has run before; empty: `argv`.
+    #[serde(default)]
+    pub restart: Vec<String>,
+    /// Extra environment.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+    /// Working folder; empty: `/`.
+    #[serde(default)]
+    pub cwd: String,
+    /// User to run as; empty: the agent's.
+    #[serde(default)]
+    pub user: String,
+    /// File to which its output is appended.
+    pub log: String,
+}
+
+/// A primitive harm.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Act {
+    /// Packets from these addresses are dropped on arrival (nftables, table `inet dsfuzz`, set elements with a timeout that
+    /// the agent renews). Never the address of the control node.
+    Drop {
+        /// Senders.
+        from: Vec<IpAddr>,
+    },
+    /// Kills all processes of the services with SIGKILL. Undo: starts them again.
+    Kill {
+        /// Names of services.
+        services: Vec<String>,
+    },
+    /// Stops all processes of the services (cgroup v2 freeze, else SIGSTOP).
+    Pause {
+        /// Names of services.
+        services: Vec<String>,
+    },
+    /// Shifts the wall clock as the services see it (their vDSO), also of those started while it is in force.
+    ShiftClock {
+        /// Names of services.
+        services: Vec<String>,
+        /// By so much.
+        offset_ns: i64,
+    },
+    /// Flips the services' wall clock between true and shifted.
+    StrobeClock {
+        /// Names of services.
+        services: Vec<String>,
+        /// By so much.
+        offset_ns: i64,
+        /// So often.
+        period_ms: u64,
+    },
+    /// Steps the node's real clock. Refused unless the node owns its kernel (`own_kernel`), its boot id is not
+    /// `control_boot_id`, and a harmless probe says that the clock may be set.
+    StepClock {
+        /// By so much.
+        offset_ns: i64,
+        /// Boot id of the control node.
+        control_boot_id: String,
+        /// The plan says that this node owns its kernel, and the control node saw no other node with its boot id.
+        own_kernel: bool,
+    },
+}
+
+/// What the agent answers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Told {
+    /// Answer to Hello.
+    Hello {
+        /// [`PROTOCOL_VERSION`].
+        version: u32,
+        /// The kernel's boot id.
+        boot_id: String,
+        /// Kernel release.
+        kernel: String,
+        /// Machine architecture, e.g. `x86_64`.
+        arch: String,
+        /// UDP port on which it hears pings.
+        ping_port: u16,
+        /// Process id of the agent, and of its guardian.
+        pids: (u32, u32),
+    },
+    /// Done, nothing to say.
+    Done,
+    /// It could not be done. A sentence that names the thing.
+    Failed(String),
+    /// Answer to Run.
+    Ran {
+        /// Exit status; none when killed by a signal or at the deadline.
+        status: Option<i32>,
+        /// First mebibyte of standard output.
+        stdout: String,
+        /// First mebibyte of standard error.
+        stderr: String,
+        /// It was killed at the deadline.
+        late: bool,
+    },
+    /// Answer to Start: the first process.
+    Started {
+        /// Its process id.
+        pid: u32,
+    },
+    /// Answer to Services: name, process ids, and whether they are stopped or frozen.
+    Services(Vec<ServiceState>),
+    /// Answer to Read.
+    Chunk {
+        /// The file's whole size now.
+        size: u64,
+    },
+    /// Answer to List: path and size.
+    Files(Vec<(String, u64)>),
+    /// Answer to Act.
+    Acted {
+        /// What was done, one sentence for each step.
+        detail: Vec<String>,
+    },
+    /// Answer to Prove, Undo, UndoAll.
+    Proof(Proof),
+    /// Answer to Undone.
+    Undone {
+        /// What was undone without being asked.
+        by_itself: Vec<SelfHeal>,
+        /// Faults still in the journal.
+        left: Vec<u64>,
+        /// Nanoseconds on the node's boot-time clock now.
+        now_ns: u64,
+    },
+    /// Answer to Heard: sender and count.
+    Heard(BTreeMap<String, u32>),
+    /// Answer to Clocks.
+    Clocks {
+        /// The node's own wall clock, nanoseconds since 1970.
+        node_ns: i64,
+        /// Services: how far the wall clock they see is from the node's, nanoseconds.
+        shifts_ns: BTreeMap<String, i64>,
+    },
+    /// Answer to Abilities: name, whether, and why not or what was seen.
+    Abilities(Vec<Ability>),
+}
+
+/// The state of a service.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ServiceState {
+    /// Its name.
+    pub name: String,
+    /// Its processes.
+    pub pids: Vec<u32>,
+    /// Stopped or frozen.
+    pub paused: bool,
+    /// Exit of its first process, where known: `exit 1`, `signal 9`.
+    pub ended: String,
+}
+
+/// Whether something is so, and what shows it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Proof {
+    /// For Prove: in force. For Undo: gone.
+    pub holds: bool,
+    /// What was looked at and seen, one sentence for each.
+    pub detail: Vec<String>,
+    /// Packets dropped so far by the fault's rule.
+    pub dropped_packets: u64,
+}
+
+/// Something undone without being asked.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SelfHeal {
+    /// The fault.
+    pub fault: u64,
+    /// The run it belonged to.
+    pub run: String,
+    /// Why: `channel closed`, `lease ran out`, `agent died`, `reboot`.
+    pub why: String,
+    /// When, on the node's boot-time clock (nanoseconds): not before.
+    pub earliest_ns: u64,
+    /// Not after.
+    pub latest_ns: u64,
+    /// Whether it could be shown to be gone.
+    pub holds: bool,
+}
+
+/// One ability of a node.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Ability {
+    /// `root`, `nft`, `nft-timeout`, `cgroup2`, `freeze`, `vdso-clock`, `step-clock`, `disk-free-bytes`, ...
+    pub name: String,
+    /// Whether.
+    pub able: bool,
+    /// Why not, or what was seen.
+    pub detail: String,
+}
+
+/// Writes one frame.
+pub fn write_frame(writer: &mut impl Write, body: &impl Serialize, blob: &[u8]) -> io::Result<()> {
+    let json = serde_json::to_vec(body)?;
+    let lengths = [length(json.len(), JSON_BYTES_MAX)?, length(blob.len(), BLOB_BYTES_MAX)?];
+    let mut frame = Vec::with_capacity(8 + json.len() + blob.len());
+    lengths.iter().for_each(|length| frame.extend_from_slice(&length.to_be_bytes()));
+    frame.extend_from_slice(&json);
+    frame.extend_from_slice(blob);
+    writer.write_all(&frame)?;
+    writer.flush()
+}
+
+/// Reads one frame; none at an orderly end between frames.
+pub fn read_frame<T: for<'de> Deserialize<'de>>(reader: &mut impl Read) -> io::Result<Option<(T, Vec<u8>)>> {
+    let mut head = [0u8; 8];
+    let mut got = 0;
+    while got < head.len() {
+        match reader.read(&mut head[got..])? {
+            0 if got == 0 => return Ok(None),
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            more => got += more,
+        }
+    }
+    let (json_bytes, blob_bytes) = frame_lengths(head)?;
+    let mut json = vec![0u8; json_bytes];
+    reader.read_exact(&mut json)?;
+    let mut blob = vec![0u8; blob_bytes];
+    reader.read_exact(&mut blob)?;
+    Ok(Some((serde_json::from_slice(&json)?, blob)))
+}
+
+/// The two lengths of a frame's first 8 bytes, refused where too large.
+pub fn frame_lengths(head: [u8; 8]) -> io::Result<(usize, usize)> {
+    let json = u32::from_be_bytes([head[0], head[1], head[2], head[3]]) as usize;
+    let blob = u32::from_be_bytes([head[4], head[5], head[6], head[7]]) as usize;
+    length(json, JSON_BYTES_MAX)?;
+    length(blob, BLOB_BYTES_MAX)?;
+    Ok((json, blob))
+}
+
+fn length(bytes: usize, max: usize) -> io::Result<u32> {
+    if bytes > max {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("a frame part of {bytes} bytes; at most {max}"),
+        ));
+    }
+    u32::try_from(bytes).map_err(|_| io::ErrorKind::InvalidData.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_survive_the_wire() {
+        let mut wire = Vec::new();
+        let request =
+            Request { id: 7, body: Ask::Act { fault: 3, act: Act::Drop { from: vec![[10, 0, 0, 1].into()] } } };
+        write_frame(&mut wire, &request, b"blob").expect("written");
+        let mut reader = wire.as_slice();
+        let (back, blob): (Request, _) = read_frame(&mut reader).expect("read").expect("a frame");
+        assert_eq!((back, blob.as_slice()), (request, b"blob".as_slice()));
+        assert!(read_frame::<Request>(&mut reader).expect("read").is_none());
+    }
+
+    #[test]
+    fn oversized_and_torn_frames_are_errors() {
+        let mut huge: &[u8] = &[0xff; 8];
+        assert!(read_frame::<Request>(&mut huge).is_err());
+        let mut torn: &[u8] = &[0, 0, 0];
+        assert!(read_frame::<Request>(&mut torn).is_err());
+    }
+}

@@ -1,0 +1,103 @@
+//! [`Span`]: a duration as people write it in a plan (`500ms`, `10s`, `1h30m`; a plain number is seconds).
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// A duration that is written `10s`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Span(pub Duration);
+
+impl Span {
+    /// So many seconds.
+    pub const fn seconds(seconds: u64) -> Span {
+        Span(Duration::from_secs(seconds))
+    }
+
+    /// So many milliseconds.
+    pub const fn millis(millis: u64) -> Span {
+        Span(Duration::from_millis(millis))
+    }
+}
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", humantime::format_duration(self.0))
+    }
+}
+
+impl FromStr for Span {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Span, String> {
+        let text = text.trim();
+        if text.starts_with('-') {
+            return Err(format!("a duration cannot be negative: {text}"));
+        }
+        if let Ok(seconds) = text.parse::<f64>() {
+            return Duration::try_from_secs_f64(seconds).map(Span).map_err(|error| format!("{text}: {error}"));
+        }
+        humantime::parse_duration(text)
+            .map(Span)
+            .map_err(|_| format!("not a duration: {text} (write 500ms, 10s, 5m, 1h30m)"))
+    }
+}
+
+impl Serialize for Span {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Span, D::Error> {
+        struct Visitor;
+        impl serde::de::Visitor<'_> for Visitor {
+            type Value = Span;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a duration such as 500ms, 10s or 1h30m")
+            }
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Span, E> {
+                text.parse().map_err(E::custom)
+            }
+            fn visit_u64<E: serde::de::Error>(self, seconds: u64) -> Result<Span, E> {
+                Ok(Span::seconds(seconds))
+            }
+            fn visit_i64<E: serde::de::Error>(self, seconds: i64) -> Result<Span, E> {
+                Err(E::custom(format!("a duration cannot be negative: {seconds}")))
+            }
+            fn visit_f64<E: serde::de::Error>(self, seconds: f64) -> Result<Span, E> {
+                Duration::try_from_secs_f64(seconds)
+                    .map(Span)
+                    .map_err(|_| E::custom(format!("a duration cannot be negative or endless: {seconds}")))
+            }
+        }
+        deserializer.deserialize_any(Visitor)
+    }
+}
+
+impl schemars::JsonSchema for Span {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Duration".into()
+    }
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "description": "A duration: 500ms, 10s, 5m, 1h30m; a plain number is seconds.",
+            "type": ["string", "number"]
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_read_as_people_write_them() {
+        for (text, millis) in [("500ms", 500), ("10s", 10_000), ("1h30m", 5_400_000), ("2.5", 2_500), ("3", 3_000)] {
+            assert_eq!(text.parse::<Span>(), Ok(Span::millis(millis)), "{text}");
+        }
+        assert!("-3s".parse::<Span>().is_err_and(|error| error.contains("negative")));
+        assert!("soon".parse::<Span>().is_err_and(|error| error.contains("not a duration")));
+    }
+}

@@ -1,0 +1,57 @@
+//! Nodes and how they are reached: one SSH connection and one agent channel for each.
+//!
+//! Everything else speaks to a node through [`Remote`], never through a shell.
+use dsfuzz_nemesis::protocol::{Ask, Told};
+use dsfuzz_workloads::BoxFuture;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A node of the cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Node {
+    /// Its name: `n1`, or the host as the plan wrote it.
+    pub name: Arc<str>,
+    /// Its address, as its peers and the clients reach it.
+    pub address: IpAddr,
+}
+
+/// Why a request to a node's agent has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum RemoteError {
+    /// The agent said that it could not be done.
+    #[error("{node}: {message}")]
+    Refused {
+        /// The node.
+        node: Arc<str>,
+        /// The agent's sentence.
+        message: String,
+    },
+    /// No answer within the deadline.
+    #[error("{node}: no answer to {what} within {} ms", .deadline.as_millis())]
+    Late {
+        /// The node.
+        node: Arc<str>,
+        /// The request in a word.
+        what: String,
+        /// The deadline.
+        deadline: Duration,
+    },
+    /// The connection is gone.
+    #[error("{node}: connection lost: {message}")]
+    Lost {
+        /// The node.
+        node: Arc<str>,
+        /// Why.
+        message: String,
+    },
+}
+
+/// A node's agent. [`Told::Failed`] arrives as [`RemoteError::Refused`].
+pub trait Remote: Send + Sync {
+    /// The node.
+    fn node(&self) -> &Node;
+
+    /// Asks the agent, with a blob and a deadline; the answer may carry a blob.
+    fn ask(&self, ask: Ask, blob: Vec<u8>, deadline: Duration) -> BoxFuture<'_, Result<(Told, Vec<u8>), RemoteError>>;
+}

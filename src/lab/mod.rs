@@ -1,0 +1,1 @@
+//! The lab: nodes on this machine, made of namespaces.

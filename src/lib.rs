@@ -1,0 +1,12 @@
+//! The control node of dsfuzz: command line, plan, cluster, lab, targets, run, store, report.
+//!
+//! `main` prints and exits; everything here returns.
+
+pub mod cli;
+pub mod cluster;
+pub mod lab;
+pub mod plan;
+pub mod report;
+pub mod run;
+pub mod store;
+pub mod targets;

@@ -1,0 +1,2 @@
+//! The `dsfuzz` program: parses, runs, prints, exits.
+fn main() {}

@@ -1,0 +1,192 @@
+//! [`Plan`]: what a person wants tested, parsed once into types that cannot be wrong.
+//!
+//! Unknown keys are errors. Everything has a default. Never: acting on anything.
+mod quantities;
+
+use dsfuzz_nemesis::{NemesisOptions, Span};
+use dsfuzz_workloads::WorkloadOptions;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// A whole plan.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// Names the folder under `results/`. Left out: the file's name.
+    #[serde(default)]
+    pub name: String,
+    /// Where the nodes come from.
+    pub cluster: ClusterPlan,
+    /// A built-in recipe (`etcd`) or the path to a recipe file, relative to the plan.
+    pub target: String,
+    /// Options for recipes and their clients, by recipe name: `{etcd: {serializable: true}}`.
+    #[serde(default)]
+    pub options: BTreeMap<String, BTreeMap<String, serde_json::Value>>,
+    /// The workload.
+    #[serde(default)]
+    pub workload: Option<WorkloadOptions>,
+    /// Several workloads in one run.
+    #[serde(default)]
+    pub workloads: Vec<WorkloadOptions>,
+    /// How hard and how long.
+    #[serde(default)]
+    pub load: LoadPlan,
+    /// What breaks. Left out: nothing.
+    #[serde(default)]
+    pub nemesis: Option<NemesisOptions>,
+    /// Checkers by name. Left out: what the workloads name.
+    #[serde(default)]
+    pub check: Vec<String>,
+    /// What a checker may use.
+    #[serde(default)]
+    pub budget: BudgetPlan,
+    /// Below these, a run is unknown and not valid.
+    #[serde(default)]
+    pub evidence: EvidencePlan,
+    /// The seed. Left out: drawn, printed and stored.
+    #[serde(default)]
+    pub seed: Option<u64>,
+}
+
+/// Where the nodes come from: exactly one of `lab` and `nodes`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ClusterPlan {
+    /// A lab on this machine: how many nodes, for this run alone; or the name of a lab that is up.
+    pub lab: Option<LabPlan>,
+    /// Hosts, as one would write them after `ssh`.
+    pub nodes: Vec<String>,
+    /// How to reach them.
+    pub ssh: SshPlan,
+}
+
+/// `lab: 5` or `lab: name`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum LabPlan {
+    /// A lab of so many nodes, made for this run and taken down after it.
+    Nodes(u16),
+    /// A lab that is already up (`dsfuzz lab up 5 --name NAME`).
+    Named(String),
+}
+
+/// How to reach the nodes. What is left out comes from `~/.ssh/config`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct SshPlan {
+    /// User.
+    pub user: Option<String>,
+    /// Private key file.
+    pub key: Option<PathBuf>,
+    /// Environment variable that holds the key's passphrase.
+    pub passphrase_env: Option<String>,
+    /// Environment variable that holds the password. A password itself never stands in a plan.
+    pub password_env: Option<String>,
+    /// Port.
+    pub port: Option<u16>,
+    /// Host to jump through (`user@host:port`); never a node of the cluster.
+    pub jump: Option<String>,
+    /// known_hosts file. Left out: the project's own (`~/.local/state/dsfuzz/known_hosts`).
+    pub known_hosts: Option<PathBuf>,
+    /// Refuse hosts that are not in it (default: accept new ones, never changed ones).
+    pub strict: bool,
+    /// Become root with `sudo -n`. Left out: when the user is not root.
+    pub sudo: Option<bool>,
+    /// The nodes have kernels of their own (VMs, metal), so that their real clocks may be stepped.
+    pub own_kernel: bool,
+    /// Where the agent's state and the targets' data live on a node. Left out: `/var/lib/dsfuzz`.
+    pub dir: Option<String>,
+}
+
+/// How hard and how long.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct LoadPlan {
+    /// Clients: a number, or `2n` for two for each node.
+    pub clients: Clients,
+    /// Calls a second, all clients together. Left out: as fast as possible.
+    pub rate: Option<Rate>,
+    /// How long.
+    pub time: Span,
+    /// Deadline of one call.
+    pub deadline: Span,
+    /// Deadline of the settle phase.
+    pub settle: Span,
+    /// Deadline for every node to serve again after the last heal.
+    pub recovery: Span,
+    /// Stop at this many calls, whatever the time.
+    pub ops_max: Option<u64>,
+}
+
+impl Default for LoadPlan {
+    fn default() -> LoadPlan {
+        LoadPlan {
+            clients: Clients::PerNode(2),
+            rate: None,
+            time: Span::seconds(60),
+            deadline: Span::seconds(5),
+            settle: Span::seconds(60),
+            recovery: Span::seconds(60),
+            ops_max: None,
+        }
+    }
+}
+
+/// A number of clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Clients {
+    /// So many in all.
+    Total(u32),
+    /// So many for each node (`2n`).
+    PerNode(u32),
+}
+
+/// Calls a second (`400/s`, `400`).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rate(pub f64);
+
+/// What a checker may use.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct BudgetPlan {
+    /// Time for all checkers together.
+    pub time: Span,
+    /// Memory for each, in mebibytes.
+    pub memory_mib: u64,
+}
+
+impl Default for BudgetPlan {
+    fn default() -> BudgetPlan {
+        BudgetPlan { time: Span::seconds(300), memory_mib: 1024 }
+    }
+}
+
+/// Thresholds of evidence: below one of them a run is unknown and says which.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct EvidencePlan {
+    /// Calls that were Ok.
+    pub ok_min: u64,
+    /// Of all calls, the fraction that was Ok.
+    pub ok_fraction_min: f64,
+    /// Each planned kind of fault was proven this often.
+    pub proven_per_kind_min: u64,
+    /// Calls that were Ok while each kind of fault was in force.
+    pub ok_during_fault_min: u64,
+    /// Changes of leader seen, where a fault is aimed at leaders.
+    pub leader_changes_min: u64,
+}
+
+impl Default for EvidencePlan {
+    fn default() -> EvidencePlan {
+        EvidencePlan {
+            ok_min: 100,
+            ok_fraction_min: 0.1,
+            proven_per_kind_min: 1,
+            ok_during_fault_min: 1,
+            leader_changes_min: 1,
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! Names and files of a run. Judging and drawing read nothing else.
+use dsfuzz_checkers::{Validity, Verdict};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// Version of `run.json` and `verdict.json`.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// The folder of one run: `results/<plan>/<time>/`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunDir {
+    path: PathBuf,
+}
+
+impl RunDir {
+    /// A folder that holds, or will hold, a run.
+    pub fn at(path: impl Into<PathBuf>) -> RunDir {
+        RunDir { path: path.into() }
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The effective plan, secrets redacted.
+    pub fn plan(&self) -> PathBuf {
+        self.path.join("plan.yaml")
+    }
+
+    /// What ran: [`RunInfo`].
+    pub fn info(&self) -> PathBuf {
+        self.path.join("run.json")
+    }
+
+    /// The journal: a folder of mapped segments.
+    pub fn journal(&self) -> PathBuf {
+        self.path.join("journal")
+    }
+
+    /// The export of the journal.
+    pub fn history(&self) -> PathBuf {
+        self.path.join("history.jsonl")
+    }
+
+    /// Logs and files collected from a node.
+    pub fn node(&self, node: &str) -> PathBuf {
+        self.path.join("nodes").join(node)
+    }
+
+    /// The answer: [`RunVerdict`].
+    pub fn verdict(&self) -> PathBuf {
+        self.path.join("verdict.json")
+    }
+
+    /// The report, one file.
+    pub fn report(&self) -> PathBuf {
+        self.path.join("report.html")
+    }
+
+    /// The report without scripts.
+    pub fn plain_report(&self) -> PathBuf {
+        self.path.join("report")
+    }
+
+    /// For CI.
+    pub fn junit(&self) -> PathBuf {
+        self.path.join("junit.xml")
+    }
+
+    /// Progress and errors of dsfuzz itself.
+    pub fn log(&self) -> PathBuf {
+        self.path.join("dsfuzz.log")
+    }
+}
+
+/// `run.json`: what ran. Written at the start and again after each phase.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct RunInfo {
+    /// [`FORMAT_VERSION`].
+    pub format: u32,
+    /// Version of dsfuzz.
+    pub dsfuzz: String,
+    /// The plan's name.
+    pub plan: String,
+    /// The seed.
+    pub seed: u64,
+    /// Start, RFC 3339.
+    pub started: String,
+    /// End, RFC 3339; empty while it runs and after a kill.
+    pub ended: String,
+    /// The target's name and what each node says is its version.
+    pub target: String,
+    /// Versions by node.
+    pub target_versions: BTreeMap<String, String>,
+    /// Nodes: name and address.
+    pub nodes: Vec<NodeInfo>,
+    /// Phases with their duration in milliseconds and how they ended, in order.
+    pub phases: Vec<PhaseInfo>,
+    /// The command that runs it again, with the seed.
+    pub again: String,
+    /// The signal that stopped it, if one did.
+    pub stopped_by: Option<String>,
+    /// Failures of the harness itself (not of the target), one sentence each.
+    pub harness_failures: Vec<String>,
+    /// Exit code; none while it runs.
+    pub exit: Option<i32>,
+}
+
+/// A node in `run.json`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct NodeInfo {
+    /// Its name.
+    pub name: String,
+    /// Its address.
+    pub address: String,
+    /// Kernel release.
+    pub kernel: String,
+    /// Boot id.
+    pub boot_id: String,
+}
+
+/// A phase in `run.json`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct PhaseInfo {
+    /// `connect`, `install`, `start`, `load`, `drain`, `heal`, `recover`, `settle`, `collect`, `teardown`, `check`.
+    pub name: String,
+    /// How long.
+    pub took_ms: u64,
+    /// Empty where all went well.
+    pub problem: String,
+}
+
+/// `verdict.json`: the answer in three parts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunVerdict {
+    /// [`FORMAT_VERSION`].
+    pub format: u32,
+    /// The whole: invalid if a promise is broken; else unknown if a promise is, or evidence is thin; else valid.
+    pub validity: Validity,
+    /// One sentence for people.
+    pub sentence: String,
+    /// The promises: one verdict for each checker and workload.
+    pub promises: Vec<Verdict>,
+    /// The evidence: numbers against stated thresholds.
+    pub evidence: Vec<Evidence>,
+    /// The harness's own health: empty where all went well.
+    pub harness: Vec<String>,
+    /// Exit code.
+    pub exit: i32,
+}
+
+/// One number with its threshold.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// What, with the unit last (`ok_ops`, `proven_partition`).
+    pub name: String,
+    /// In words.
+    pub doc: String,
+    /// What was measured.
+    pub measured: f64,
+    /// What is asked at the least.
+    pub at_least: f64,
+    /// Whether it is enough.
+    pub enough: bool,
+}

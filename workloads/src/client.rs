@@ -1,0 +1,90 @@
+//! [`Client`]: one connection, one node, one call at a time. No retries, no failover, no pool.
+use dsfuzz_checkers::Value;
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+/// A future behind a pointer, as the traits here return it.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// A call as open data: what a generator asks for and a client carries out.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Call {
+    /// The workload it belongs to.
+    pub workload: Arc<str>,
+    /// The function: `read`, `write`, `cas`, `add`.
+    pub f: Arc<str>,
+    /// The key, nil where the workload has none.
+    pub key: Value,
+    /// The argument.
+    pub value: Value,
+}
+
+/// How a call ended, as its client saw it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer {
+    /// It took effect; the reply (of a read: what was read).
+    Ok(Value),
+    /// It certainly had no effect and never will. Why.
+    Fail(Arc<str>),
+    /// Unknown. Why. The client is thrown away and its process retired.
+    Info(Arc<str>),
+}
+
+impl Answer {
+    /// Certainly no effect, because.
+    pub fn fail(why: impl AsRef<str>) -> Answer {
+        Answer::Fail(Arc::from(why.as_ref()))
+    }
+
+    /// Unknown, because.
+    pub fn info(why: impl AsRef<str>) -> Answer {
+        Answer::Info(Arc::from(why.as_ref()))
+    }
+}
+
+/// Where a client connects.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Endpoint {
+    /// The node's name.
+    pub node: Arc<str>,
+    /// Its address as the control node reaches it.
+    pub address: String,
+    /// Ports by role (`client`, `peer`, `admin`).
+    pub ports: BTreeMap<String, u16>,
+    /// The process the client serves.
+    pub process: u64,
+    /// Options of the client from the recipe and the plan (e.g. `serializable: true`), as text.
+    pub options: BTreeMap<String, String>,
+}
+
+/// Why a client could not be opened. Nothing was sent to the target: the call it was opened for is a Fail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConnectError(pub String);
+
+impl std::fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for ConnectError {}
+
+/// One connection to one node.
+///
+/// The driver holds the deadline: it drops the future of a call that takes too long, records Info, and throws the
+/// client away without calling [`Client::close`].
+pub trait Client: Send {
+    /// Carries out one call.
+    fn call<'a>(&'a mut self, call: &'a Call) -> BoxFuture<'a, Answer>;
+
+    /// Closes the connection in order.
+    fn close(self: Box<Self>) -> BoxFuture<'static, ()>;
+}
+
+/// Opens clients for one interface of a target.
+pub trait Connect: Send + Sync {
+    /// Opens a client. Must not change the target's state.
+    fn open(&self, endpoint: Endpoint) -> BoxFuture<'_, Result<Box<dyn Client>, ConnectError>>;
+}

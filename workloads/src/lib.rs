@@ -1,0 +1,15 @@
+//! What clients do: workloads (which calls, when, and who judges them) and the [`Client`] trait.
+//!
+//! Never: I/O, time, threads. Clients of real systems live with the control node; generators are pure and draw from the
+//! [`dsfuzz_chance::Chance`] they are given.
+#![forbid(unsafe_code)]
+
+pub mod client;
+pub mod options;
+pub mod register;
+pub mod set;
+pub mod workload;
+
+pub use client::{Answer, BoxFuture, Call, Client, Connect, ConnectError, Endpoint};
+pub use options::{WORKLOADS, WorkloadDoc, WorkloadOptions};
+pub use workload::{Generator, Next, Workload};

@@ -1,0 +1,50 @@
+//! [`Workload`]: which calls, when, and which checkers judge them; [`Generator`]: the calls of one worker.
+use crate::client::{Answer, Call};
+use dsfuzz_checkers::Checker;
+use std::sync::Arc;
+
+/// What a generator says when asked.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Next {
+    /// This call.
+    Call(Call),
+    /// Nothing now; ask again soon.
+    Wait,
+    /// Nothing any more.
+    Done,
+}
+
+/// The calls of one worker.
+///
+/// The choices (function, slot, fresh values) come from the worker's own stream alone. What depends on replies or on
+/// other workers (the expected value of a compare-and-set, the key a slot stands for now) is bound in
+/// [`Generator::next`] and not drawn.
+pub trait Generator: Send {
+    /// The next call. Asking consumes nothing: until [`Generator::taken`], the same choice comes again.
+    fn next(&mut self) -> Next;
+
+    /// The last answer of [`Generator::next`] was used.
+    fn taken(&mut self);
+
+    /// A call of this worker ended so.
+    fn observe(&mut self, call: &Call, answer: &Answer);
+}
+
+/// A kind of load: its calls, its settle phase and its judges.
+pub trait Workload: Send + Sync {
+    /// Its name in plans and histories.
+    fn name(&self) -> Arc<str>;
+
+    /// The functions a client must support.
+    fn functions(&self) -> Vec<Arc<str>>;
+
+    /// The generator of worker `worker` of `workers`. State that workers share lives behind the workload.
+    fn generator(&self, seed: u64, worker: u32, workers: u32) -> Box<dyn Generator>;
+
+    /// The final reads, to be made on every node after proven recovery, each repeated until it is Ok or the phase's
+    /// deadline passes. Asked once, after the load.
+    fn settle(&self) -> Vec<Call>;
+
+    /// The checkers that judge it, where the plan names none.
+    fn checkers(&self) -> Vec<Box<dyn Checker>>;
+}
