@@ -1,0 +1,49 @@
+# The commands of the project. `make demo` and `make test` install what they need (Debian, Ubuntu).
+CARGO ?= cargo
+# Labs need root; cargo stays with the user.
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo -E)
+ARCH := $(shell uname -m)
+STATIC := $(ARCH)-unknown-linux-gnu
+DSFUZZ := target/release/dsfuzz
+
+.PHONY: demo test bench check prove build agent
+
+## One real run: five etcd nodes on this machine, real faults, a verdict, a report.
+demo: setup-lab build
+	$(SUDO) $(DSFUZZ) run examples/etcd-register.yaml
+
+## Every test, those on real labs, real servers and a real browser included.
+test: setup-test build
+	$(SUDO) env PATH="$$PATH" $(CARGO) test --workspace --no-fail-fast
+
+## Speed and memory, compared in one run.
+bench: setup-test build
+	$(SUDO) env PATH="$$PATH" $(CARGO) bench --workspace
+
+## Form, lints, documentation.
+check:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps
+
+## What the project claims, shown on real clusters; resumable. Options: make prove ARGS="--lines 2,3 --seeds 1-10"
+prove: setup-test build
+	$(SUDO) env PATH="$$PATH" $(CARGO) test --release --test prove -- $(ARGS)
+
+## dsfuzz, its agent, and the agent as a static program for nodes with another C library.
+build: setup-build
+	$(CARGO) build --release --workspace
+	$(MAKE) agent
+
+agent:
+	CARGO_TARGET_$(shell echo $(STATIC) | tr 'a-z-' 'A-Z_')_RUSTFLAGS="-C target-feature=+crt-static" \
+	  $(CARGO) build --release -p dsfuzz-agent --target $(STATIC)
+	cp target/$(STATIC)/release/dsfuzz-agent target/release/dsfuzz-agent-$(ARCH)
+
+.PHONY: setup-build setup-lab setup-test
+setup-build:
+	@.ci/setup build
+setup-lab:
+	@.ci/setup build lab
+setup-test:
+	@.ci/setup build lab test
