@@ -1,7 +1,15 @@
 //! Independent registers: read, write, compare-and-set.
+//!
+//! The choices of a worker (function, slot, written value) come from its own stream; which key a slot stands for and
+//! what a compare-and-set expects are bound when it is asked. Never: writing a value twice, but by option.
+use crate::client::{Answer, Call};
 use crate::options::WorkloadDoc;
-use crate::workload::Workload;
+use crate::slots::Slots;
+use crate::workload::{Generator, Next, Workload};
+use dsfuzz_chance::Chance;
+use dsfuzz_checkers::Value;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// For listings.
 pub const DOC: WorkloadDoc = WorkloadDoc {
@@ -48,6 +56,150 @@ impl Default for Mix {
 }
 
 /// The workload with these options.
-pub fn build(_options: &RegisterOptions) -> Box<dyn Workload> {
-    todo!()
+pub fn build(options: &RegisterOptions) -> Box<dyn Workload> {
+    let slots = Arc::new(Slots::new(options.keys, options.ops_per_key));
+    Box::new(Registers { options: options.clone(), names: Names::new(), slots })
+}
+
+struct Registers {
+    options: RegisterOptions,
+    names: Names,
+    slots: Arc<Slots>,
+}
+
+/// The names in calls, made once.
+#[derive(Clone)]
+struct Names {
+    workload: Arc<str>,
+    functions: [Arc<str>; 3],
+}
+
+const READ: usize = 0;
+const WRITE: usize = 1;
+const CAS: usize = 2;
+
+impl Names {
+    fn new() -> Names {
+        Names { workload: Arc::from(DOC.name), functions: ["read", "write", "cas"].map(Arc::from) }
+    }
+
+    fn call(&self, function: usize, key: i64, value: Value) -> Call {
+        let f = self.functions[function].clone();
+        Call { workload: self.workload.clone(), f, key: Value::Int(key), value }
+    }
+}
+
+impl Registers {
+    fn weights(&self) -> [u64; 3] {
+        let Mix { read, write, cas } = self.options.mix;
+        [read, write, cas].map(u64::from)
+    }
+}
+
+impl Workload for Registers {
+    fn name(&self) -> Arc<str> {
+        self.names.workload.clone()
+    }
+
+    fn functions(&self) -> Vec<Arc<str>> {
+        let needed = |function: &usize| *function == READ || self.weights()[*function] > 0;
+        [READ, WRITE, CAS].iter().filter(|f| needed(f)).map(|f| self.names.functions[*f].clone()).collect()
+    }
+
+    fn generator(&self, seed: u64, worker: u32, workers: u32) -> Box<dyn Generator> {
+        Box::new(RegisterCalls {
+            choices: Choices {
+                chance: Chance::new(seed, "worker", u64::from(worker)),
+                weights: self.weights(),
+                slots: self.slots.count(),
+                values: self.options.values,
+                fresh: i64::from(worker) + 1,
+                step: i64::from(workers.max(1)),
+            },
+            names: self.names.clone(),
+            slots: self.slots.clone(),
+            choice: None,
+        })
+    }
+
+    fn settle(&self) -> Vec<Call> {
+        self.slots.recent().into_iter().map(|key| self.names.call(READ, key, Value::Nil)).collect()
+    }
+
+    fn checkers(&self) -> Vec<&'static str> {
+        vec!["linearizable", "split-brain"]
+    }
+}
+
+/// What a worker draws: the same for one seed, whatever is answered.
+struct Choices {
+    chance: Chance,
+    weights: [u64; 3],
+    slots: u64,
+    values: Option<u32>,
+    fresh: i64,
+    step: i64,
+}
+
+#[derive(Clone, Copy)]
+struct Choice {
+    function: usize,
+    slot: usize,
+    /// To be written; of a read, nothing.
+    value: i64,
+}
+
+impl Choices {
+    fn draw(&mut self) -> Option<Choice> {
+        let function = self.chance.weighted(&self.weights)?;
+        let slot = self.chance.below(self.slots) as usize;
+        let value = match (function, self.values) {
+            (READ, _) => 0,
+            (_, Some(values)) => self.chance.below(u64::from(values)) as i64 + 1,
+            (_, None) => {
+                let value = self.fresh;
+                self.fresh += self.step;
+                value
+            }
+        };
+        Some(Choice { function, slot, value })
+    }
+}
+
+struct RegisterCalls {
+    choices: Choices,
+    names: Names,
+    slots: Arc<Slots>,
+    choice: Option<Choice>,
+}
+
+impl Generator for RegisterCalls {
+    fn next(&mut self) -> Next {
+        if self.choice.is_none() {
+            self.choice = self.choices.draw();
+        }
+        let Some(Choice { function, slot, value }) = self.choice else { return Next::Done };
+        let argument = match function {
+            READ => Value::Nil,
+            WRITE => Value::Int(value),
+            _ => Value::list([Value::Int(self.slots.seen(slot)), Value::Int(value)]),
+        };
+        Next::Call(self.names.call(function, self.slots.key(slot), argument))
+    }
+
+    fn taken(&mut self) {
+        if let Some(choice) = self.choice.take() {
+            self.slots.taken(choice.slot);
+        }
+    }
+
+    fn observe(&mut self, call: &Call, answer: &Answer) {
+        let Answer::Ok(reply) = answer else { return };
+        match (&*call.f, call.value.as_list()) {
+            ("read", _) => self.slots.saw(&call.key, reply),
+            ("write", _) => self.slots.saw(&call.key, &call.value),
+            (_, Some([_, to])) => self.slots.saw(&call.key, to),
+            _ => {}
+        }
+    }
 }
