@@ -1,1 +1,4 @@
 //! The phases of a run.
+
+pub mod journal;
+pub mod recorder;
