@@ -203,3 +203,120 @@ impl Generator for RegisterCalls {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fmt::Write;
+
+    fn asked(generator: &mut dyn Generator) -> Call {
+        match generator.next() {
+            Next::Call(call) => call,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// What was chosen, without what is bound late: function, slot, written value.
+    fn chosen(call: &Call, keys: i64) -> (Arc<str>, i64, Option<i64>) {
+        let slot = call.key.as_int().expect("an integer") % keys;
+        let written = call.value.as_list().map_or(&call.value, |pair| &pair[1]);
+        (call.f.clone(), slot, written.as_int())
+    }
+
+    #[test]
+    fn a_seed_means_the_same_choices_in_every_version() {
+        let workload = build(&RegisterOptions::default());
+        let mut lines = String::new();
+        for worker in 0..3 {
+            let mut generator = workload.generator(7, worker, 3);
+            for _ in 0..200 {
+                let (f, slot, value) = chosen(&asked(&mut *generator), 8);
+                let value = value.map_or(String::new(), |value| format!("={value}"));
+                writeln!(lines, "{worker} {f} {slot}{value}").expect("writing to a string");
+                generator.taken();
+            }
+        }
+        assert_eq!(lines, include_str!("../golden/register-seed-7.txt"));
+    }
+
+    #[test]
+    fn asking_consumes_nothing() {
+        let workload = build(&RegisterOptions::default());
+        let (mut curious, mut plain) = (workload.generator(1, 0, 2), workload.generator(1, 0, 2));
+        for round in 0..100 {
+            for _ in 0..round % 4 {
+                curious.next();
+            }
+            assert_eq!(curious.next(), plain.next());
+            curious.taken();
+            plain.taken();
+        }
+    }
+
+    #[test]
+    fn answers_change_no_choice() {
+        let (first, second) = (build(&RegisterOptions::default()), build(&RegisterOptions::default()));
+        let (mut told, mut untold) = (first.generator(5, 1, 4), second.generator(5, 1, 4));
+        let mut expectations_differ = false;
+        for _ in 0..2000 {
+            let (call, other) = (asked(&mut *told), asked(&mut *untold));
+            assert_eq!(chosen(&call, 8), chosen(&other, 8));
+            expectations_differ |= call != other;
+            told.taken();
+            untold.taken();
+            told.observe(&call, &Answer::Ok(Value::Int(99)));
+            untold.observe(&other, &Answer::info("timeout"));
+        }
+        assert!(expectations_differ, "what a compare-and-set expects is bound to what was seen");
+    }
+
+    #[test]
+    fn values_are_unique_and_keys_rotate() {
+        let options = RegisterOptions { keys: 2, ops_per_key: 10, ..RegisterOptions::default() };
+        let workload = build(&options);
+        let mut generators: Vec<_> = (0..3).map(|worker| workload.generator(3, worker, 3)).collect();
+        let (mut written, mut calls_by_key) = (Vec::new(), std::collections::BTreeMap::new());
+        for turn in 0..300 {
+            let generator = &mut generators[turn % 3];
+            let call = asked(&mut **generator);
+            generator.taken();
+            written.extend(chosen(&call, 2).2);
+            *calls_by_key.entry(call.key.as_int().expect("an integer")).or_insert(0) += 1;
+        }
+        let count = written.len();
+        written.sort_unstable();
+        written.dedup();
+        assert_eq!(written.len(), count);
+        assert_eq!(calls_by_key.values().filter(|calls| **calls == 10).count(), calls_by_key.len() - 2);
+        let newest = *calls_by_key.keys().max().expect("keys");
+        assert!(workload.settle().iter().any(|call| call.key == Value::Int(newest) && &*call.f == "read"));
+    }
+
+    #[test]
+    fn a_compare_and_set_expects_what_was_last_seen_in_its_key() {
+        let mix = Mix { read: 0, write: 0, cas: 1 };
+        let options = RegisterOptions { keys: 1, ops_per_key: 4, values: Some(5), mix };
+        let workload = build(&options);
+        let (mut generator, mut other) = (workload.generator(3, 0, 2), workload.generator(3, 1, 2));
+        let expected = |call: &Call| call.value.as_list().map(|pair| pair[0].clone());
+        let call = asked(&mut *generator);
+        assert_eq!(expected(&call), Some(Value::Int(0)));
+        generator.taken();
+        other.observe(&Call { f: Arc::from("read"), value: Value::Nil, ..call.clone() }, &Answer::Ok(Value::Int(4)));
+        for _ in 1..4 {
+            let call = asked(&mut *generator);
+            assert_eq!(expected(&call), Some(Value::Int(4)));
+            assert!((1..=5).contains(&chosen(&call, 1).2.expect("a value")));
+            generator.taken();
+        }
+        let fresh = asked(&mut *generator);
+        assert_eq!((fresh.key.clone(), expected(&fresh)), (Value::Int(1), Some(Value::Int(0))));
+    }
+
+    #[test]
+    fn a_mix_of_nothing_is_done() {
+        let mix = Mix { read: 0, write: 0, cas: 0 };
+        let workload = build(&RegisterOptions { mix, ..RegisterOptions::default() });
+        assert_eq!(workload.generator(1, 0, 1).next(), Next::Done);
+    }
+}

@@ -107,3 +107,35 @@ impl Generator for Adds {
 
     fn observe(&mut self, _call: &Call, _answer: &Answer) {}
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn elements_are_unique_in_the_run_and_asking_consumes_nothing() {
+        let workload = build(&SetOptions { keys: Some(3) });
+        let mut seen = HashSet::new();
+        for worker in 0..4 {
+            let mut generator = workload.generator(7, worker, 4);
+            for _ in 0..100 {
+                let next = generator.next();
+                assert_eq!(generator.next(), next);
+                generator.taken();
+                let Next::Call(call) = next else { panic!("{next:?}") };
+                assert!((0..3).contains(&call.key.as_int().expect("an integer")));
+                assert!(seen.insert(call.value), "an element was added twice");
+            }
+        }
+        assert_eq!(workload.settle().len(), 3);
+    }
+
+    #[test]
+    fn one_set_has_no_key() {
+        let workload = build(&SetOptions::default());
+        let Next::Call(call) = workload.generator(7, 0, 1).next() else { panic!("a call") };
+        assert_eq!((call.key, call.value), (Value::Nil, Value::Int(1)));
+        assert_eq!(workload.settle().len(), 1);
+    }
+}

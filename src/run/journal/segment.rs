@@ -30,6 +30,10 @@ impl Segment {
     }
 
     fn make(unfinished: &Path, path: &Path, number: u32, bytes: usize) -> io::Result<Segment> {
+        if path.try_exists()? {
+            let message = "a journal is there already; give each run a folder of its own";
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, message));
+        }
         let file = OpenOptions::new().read(true).write(true).create_new(true).open(unfinished)?;
         let length = i64::try_from(bytes).map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
         nix::fcntl::posix_fallocate(&file, 0, length)?;
