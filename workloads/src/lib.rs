@@ -5,9 +5,11 @@
 #![forbid(unsafe_code)]
 
 pub mod client;
+pub mod memory;
 pub mod options;
 pub mod register;
 pub mod set;
+mod slots;
 pub mod workload;
 
 pub use client::{Answer, BoxFuture, Call, Client, Connect, ConnectError, Endpoint};

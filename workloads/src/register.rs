@@ -1,7 +1,15 @@
 //! Independent registers: read, write, compare-and-set.
+//!
+//! The choices of a worker (function, slot, written value) come from its own stream; which key a slot stands for and
+//! what a compare-and-set expects are bound when it is asked. Never: writing a value twice, but by option.
+use crate::client::{Answer, Call};
 use crate::options::WorkloadDoc;
-use crate::workload::Workload;
+use crate::slots::Slots;
+use crate::workload::{Generator, Next, Workload};
+use dsfuzz_chance::Chance;
+use dsfuzz_checkers::Value;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// For listings.
 pub const DOC: WorkloadDoc = WorkloadDoc {
@@ -48,6 +56,267 @@ impl Default for Mix {
 }
 
 /// The workload with these options.
-pub fn build(_options: &RegisterOptions) -> Box<dyn Workload> {
-    todo!()
+pub fn build(options: &RegisterOptions) -> Box<dyn Workload> {
+    let slots = Arc::new(Slots::new(options.keys, options.ops_per_key));
+    Box::new(Registers { options: options.clone(), names: Names::new(), slots })
+}
+
+struct Registers {
+    options: RegisterOptions,
+    names: Names,
+    slots: Arc<Slots>,
+}
+
+/// The names in calls, made once.
+#[derive(Clone)]
+struct Names {
+    workload: Arc<str>,
+    functions: [Arc<str>; 3],
+}
+
+const READ: usize = 0;
+const WRITE: usize = 1;
+const CAS: usize = 2;
+
+impl Names {
+    fn new() -> Names {
+        Names { workload: Arc::from(DOC.name), functions: ["read", "write", "cas"].map(Arc::from) }
+    }
+
+    fn call(&self, function: usize, key: i64, value: Value) -> Call {
+        let f = self.functions[function].clone();
+        Call { workload: self.workload.clone(), f, key: Value::Int(key), value }
+    }
+}
+
+impl Registers {
+    fn weights(&self) -> [u64; 3] {
+        let Mix { read, write, cas } = self.options.mix;
+        [read, write, cas].map(u64::from)
+    }
+}
+
+impl Workload for Registers {
+    fn name(&self) -> Arc<str> {
+        self.names.workload.clone()
+    }
+
+    fn functions(&self) -> Vec<Arc<str>> {
+        let needed = |function: &usize| *function == READ || self.weights()[*function] > 0;
+        [READ, WRITE, CAS].iter().filter(|f| needed(f)).map(|f| self.names.functions[*f].clone()).collect()
+    }
+
+    fn generator(&self, seed: u64, worker: u32, workers: u32) -> Box<dyn Generator> {
+        Box::new(RegisterCalls {
+            choices: Choices {
+                chance: Chance::new(seed, "worker", u64::from(worker)),
+                weights: self.weights(),
+                slots: self.slots.count(),
+                values: self.options.values,
+                fresh: i64::from(worker) + 1,
+                step: i64::from(workers.max(1)),
+            },
+            names: self.names.clone(),
+            slots: self.slots.clone(),
+            choice: None,
+        })
+    }
+
+    fn settle(&self) -> Vec<Call> {
+        self.slots.recent().into_iter().map(|key| self.names.call(READ, key, Value::Nil)).collect()
+    }
+
+    fn checkers(&self) -> Vec<&'static str> {
+        vec!["linearizable", "split-brain"]
+    }
+}
+
+/// What a worker draws: the same for one seed, whatever is answered.
+struct Choices {
+    chance: Chance,
+    weights: [u64; 3],
+    slots: u64,
+    values: Option<u32>,
+    fresh: i64,
+    step: i64,
+}
+
+#[derive(Clone, Copy)]
+struct Choice {
+    function: usize,
+    slot: usize,
+    /// To be written; of a read, nothing.
+    value: i64,
+}
+
+impl Choices {
+    fn draw(&mut self) -> Option<Choice> {
+        let function = self.chance.weighted(&self.weights)?;
+        let slot = self.chance.below(self.slots) as usize;
+        let value = match (function, self.values) {
+            (READ, _) => 0,
+            (_, Some(values)) => self.chance.below(u64::from(values)) as i64 + 1,
+            (_, None) => {
+                let value = self.fresh;
+                self.fresh += self.step;
+                value
+            }
+        };
+        Some(Choice { function, slot, value })
+    }
+}
+
+struct RegisterCalls {
+    choices: Choices,
+    names: Names,
+    slots: Arc<Slots>,
+    choice: Option<Choice>,
+}
+
+impl Generator for RegisterCalls {
+    fn next(&mut self) -> Next {
+        if self.choice.is_none() {
+            self.choice = self.choices.draw();
+        }
+        let Some(Choice { function, slot, value }) = self.choice else { return Next::Done };
+        let argument = match function {
+            READ => Value::Nil,
+            WRITE => Value::Int(value),
+            _ => Value::list([Value::Int(self.slots.seen(slot)), Value::Int(value)]),
+        };
+        Next::Call(self.names.call(function, self.slots.key(slot), argument))
+    }
+
+    fn taken(&mut self) {
+        if let Some(choice) = self.choice.take() {
+            self.slots.taken(choice.slot);
+        }
+    }
+
+    fn observe(&mut self, call: &Call, answer: &Answer) {
+        let Answer::Ok(reply) = answer else { return };
+        match (&*call.f, call.value.as_list()) {
+            ("read", _) => self.slots.saw(&call.key, reply),
+            ("write", _) => self.slots.saw(&call.key, &call.value),
+            (_, Some([_, to])) => self.slots.saw(&call.key, to),
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fmt::Write;
+
+    fn asked(generator: &mut dyn Generator) -> Call {
+        match generator.next() {
+            Next::Call(call) => call,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// What was chosen, without what is bound late: function, slot, written value.
+    fn chosen(call: &Call, keys: i64) -> (Arc<str>, i64, Option<i64>) {
+        let slot = call.key.as_int().expect("an integer") % keys;
+        let written = call.value.as_list().map_or(&call.value, |pair| &pair[1]);
+        (call.f.clone(), slot, written.as_int())
+    }
+
+    #[test]
+    fn a_seed_means_the_same_choices_in_every_version() {
+        let workload = build(&RegisterOptions::default());
+        let mut lines = String::new();
+        for worker in 0..3 {
+            let mut generator = workload.generator(7, worker, 3);
+            for _ in 0..200 {
+                let (f, slot, value) = chosen(&asked(&mut *generator), 8);
+                let value = value.map_or(String::new(), |value| format!("={value}"));
+                writeln!(lines, "{worker} {f} {slot}{value}").expect("writing to a string");
+                generator.taken();
+            }
+        }
+        assert_eq!(lines, include_str!("../golden/register-seed-7.txt"));
+    }
+
+    #[test]
+    fn asking_consumes_nothing() {
+        let workload = build(&RegisterOptions::default());
+        let (mut curious, mut plain) = (workload.generator(1, 0, 2), workload.generator(1, 0, 2));
+        for round in 0..100 {
+            for _ in 0..round % 4 {
+                curious.next();
+            }
+            assert_eq!(curious.next(), plain.next());
+            curious.taken();
+            plain.taken();
+        }
+    }
+
+    #[test]
+    fn answers_change_no_choice() {
+        let (first, second) = (build(&RegisterOptions::default()), build(&RegisterOptions::default()));
+        let (mut told, mut untold) = (first.generator(5, 1, 4), second.generator(5, 1, 4));
+        let mut expectations_differ = false;
+        for _ in 0..2000 {
+            let (call, other) = (asked(&mut *told), asked(&mut *untold));
+            assert_eq!(chosen(&call, 8), chosen(&other, 8));
+            expectations_differ |= call != other;
+            told.taken();
+            untold.taken();
+            told.observe(&call, &Answer::Ok(Value::Int(99)));
+            untold.observe(&other, &Answer::info("timeout"));
+        }
+        assert!(expectations_differ, "what a compare-and-set expects is bound to what was seen");
+    }
+
+    #[test]
+    fn values_are_unique_and_keys_rotate() {
+        let options = RegisterOptions { keys: 2, ops_per_key: 10, ..RegisterOptions::default() };
+        let workload = build(&options);
+        let mut generators: Vec<_> = (0..3).map(|worker| workload.generator(3, worker, 3)).collect();
+        let (mut written, mut calls_by_key) = (Vec::new(), std::collections::BTreeMap::new());
+        for turn in 0..300 {
+            let generator = &mut generators[turn % 3];
+            let call = asked(&mut **generator);
+            generator.taken();
+            written.extend(chosen(&call, 2).2);
+            *calls_by_key.entry(call.key.as_int().expect("an integer")).or_insert(0) += 1;
+        }
+        let count = written.len();
+        written.sort_unstable();
+        written.dedup();
+        assert_eq!(written.len(), count);
+        assert_eq!(calls_by_key.values().filter(|calls| **calls == 10).count(), calls_by_key.len() - 2);
+        let newest = *calls_by_key.keys().max().expect("keys");
+        assert!(workload.settle().iter().any(|call| call.key == Value::Int(newest) && &*call.f == "read"));
+    }
+
+    #[test]
+    fn a_compare_and_set_expects_what_was_last_seen_in_its_key() {
+        let mix = Mix { read: 0, write: 0, cas: 1 };
+        let options = RegisterOptions { keys: 1, ops_per_key: 4, values: Some(5), mix };
+        let workload = build(&options);
+        let (mut generator, mut other) = (workload.generator(3, 0, 2), workload.generator(3, 1, 2));
+        let expected = |call: &Call| call.value.as_list().map(|pair| pair[0].clone());
+        let call = asked(&mut *generator);
+        assert_eq!(expected(&call), Some(Value::Int(0)));
+        generator.taken();
+        other.observe(&Call { f: Arc::from("read"), value: Value::Nil, ..call.clone() }, &Answer::Ok(Value::Int(4)));
+        for _ in 1..4 {
+            let call = asked(&mut *generator);
+            assert_eq!(expected(&call), Some(Value::Int(4)));
+            assert!((1..=5).contains(&chosen(&call, 1).2.expect("a value")));
+            generator.taken();
+        }
+        let fresh = asked(&mut *generator);
+        assert_eq!((fresh.key.clone(), expected(&fresh)), (Value::Int(1), Some(Value::Int(0))));
+    }
+
+    #[test]
+    fn a_mix_of_nothing_is_done() {
+        let mix = Mix { read: 0, write: 0, cas: 0 };
+        let workload = build(&RegisterOptions { mix, ..RegisterOptions::default() });
+        assert_eq!(workload.generator(1, 0, 1).next(), Next::Done);
+    }
 }

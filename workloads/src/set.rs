@@ -1,7 +1,13 @@
 //! A growing set: add unique elements, read everything at the end.
+//!
+//! Never: adding an element twice, or reading while the load runs (a read costs as much as the set is large).
+use crate::client::{Answer, Call};
 use crate::options::WorkloadDoc;
-use crate::workload::Workload;
+use crate::workload::{Generator, Next, Workload};
+use dsfuzz_chance::Chance;
+use dsfuzz_checkers::Value;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// For listings.
 pub const DOC: WorkloadDoc = WorkloadDoc {
@@ -18,6 +24,118 @@ pub struct SetOptions {
 }
 
 /// The workload with these options.
-pub fn build(_options: &SetOptions) -> Box<dyn Workload> {
-    todo!()
+pub fn build(options: &SetOptions) -> Box<dyn Workload> {
+    Box::new(Sets { keys: options.keys, workload: Arc::from(DOC.name), add: Arc::from("add"), read: Arc::from("read") })
+}
+
+#[derive(Clone)]
+struct Sets {
+    keys: Option<u32>,
+    workload: Arc<str>,
+    add: Arc<str>,
+    read: Arc<str>,
+}
+
+impl Sets {
+    /// Nil where there is one set without a name.
+    fn key(&self, number: u64) -> Value {
+        self.keys.map_or(Value::Nil, |_| Value::Int(number as i64))
+    }
+
+    fn count(&self) -> u64 {
+        u64::from(self.keys.unwrap_or(1).max(1))
+    }
+}
+
+impl Workload for Sets {
+    fn name(&self) -> Arc<str> {
+        self.workload.clone()
+    }
+
+    fn functions(&self) -> Vec<Arc<str>> {
+        vec![self.add.clone(), self.read.clone()]
+    }
+
+    fn generator(&self, seed: u64, worker: u32, workers: u32) -> Box<dyn Generator> {
+        Box::new(Adds {
+            chance: Chance::new(seed, "worker", u64::from(worker)),
+            sets: self.clone(),
+            fresh: i64::from(worker) + 1,
+            step: i64::from(workers.max(1)),
+            choice: None,
+        })
+    }
+
+    fn settle(&self) -> Vec<Call> {
+        let read = |number| Call {
+            workload: self.workload.clone(),
+            f: self.read.clone(),
+            key: self.key(number),
+            value: Value::Nil,
+        };
+        (0..self.count()).map(read).collect()
+    }
+
+    fn checkers(&self) -> Vec<&'static str> {
+        vec!["set", "split-brain"]
+    }
+}
+
+/// The adds of one worker. Its elements are worker + 1, worker + 1 + workers, and so on: unique in the run.
+struct Adds {
+    chance: Chance,
+    sets: Sets,
+    fresh: i64,
+    step: i64,
+    /// Which set is next.
+    choice: Option<u64>,
+}
+
+impl Generator for Adds {
+    fn next(&mut self) -> Next {
+        let count = self.sets.count();
+        let set = *self.choice.get_or_insert_with(|| self.chance.below(count));
+        let (workload, f) = (self.sets.workload.clone(), self.sets.add.clone());
+        Next::Call(Call { workload, f, key: self.sets.key(set), value: Value::Int(self.fresh) })
+    }
+
+    fn taken(&mut self) {
+        if self.choice.take().is_some() {
+            self.fresh += self.step;
+        }
+    }
+
+    fn observe(&mut self, _call: &Call, _answer: &Answer) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn elements_are_unique_in_the_run_and_asking_consumes_nothing() {
+        let workload = build(&SetOptions { keys: Some(3) });
+        let mut seen = HashSet::new();
+        for worker in 0..4 {
+            let mut generator = workload.generator(7, worker, 4);
+            for _ in 0..100 {
+                let next = generator.next();
+                assert_eq!(generator.next(), next);
+                generator.taken();
+                let Next::Call(call) = next else { panic!("{next:?}") };
+                assert!((0..3).contains(&call.key.as_int().expect("an integer")));
+                assert!(seen.insert(call.value), "an element was added twice");
+            }
+        }
+        assert_eq!(workload.settle().len(), 3);
+    }
+
+    #[test]
+    fn one_set_has_no_key() {
+        let workload = build(&SetOptions::default());
+        let Next::Call(call) = workload.generator(7, 0, 1).next() else { panic!("a call") };
+        assert_eq!((call.key, call.value), (Value::Nil, Value::Int(1)));
+        assert_eq!(workload.settle().len(), 1);
+    }
 }

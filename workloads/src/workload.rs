@@ -1,6 +1,5 @@
 //! [`Workload`]: which calls, when, and which checkers judge them; [`Generator`]: the calls of one worker.
 use crate::client::{Answer, Call};
-use dsfuzz_checkers::Checker;
 use std::sync::Arc;
 
 /// What a generator says when asked.
@@ -45,6 +44,6 @@ pub trait Workload: Send + Sync {
     /// deadline passes. Asked once, after the load.
     fn settle(&self) -> Vec<Call>;
 
-    /// The checkers that judge it, where the plan names none.
-    fn checkers(&self) -> Vec<Box<dyn Checker>>;
+    /// The names of the checkers that judge it, where the plan names none.
+    fn checkers(&self) -> Vec<&'static str>;
 }

@@ -1,0 +1,248 @@
+//! The driver: runs the clients' load, one task for each worker, and holds what clients must not be trusted with:
+//! deadlines, back-off, the number of calls, the end.
+//!
+//! Never: retrying a call, or asking another node. Several workloads in one run share the workers: each worker draws
+//! from its own stream whose call comes next, each workload being equally likely.
+mod attempt;
+mod backoff;
+mod pace;
+mod turns;
+mod worker;
+
+pub(super) use attempt::{call_once, connect_once, discard};
+pub(super) use backoff::Backoff;
+
+use super::recorder::Recorder;
+use dsfuzz_checkers::Phase;
+use dsfuzz_workloads::{Connect, Endpoint, Workload};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use worker::Worker;
+
+/// How long, beyond the deadline of a call, the drain waits for a worker before it is given up.
+const DRAIN_GRACE: Duration = Duration::from_secs(5);
+const WATCH_EVERY: Duration = Duration::from_millis(100);
+
+/// Where the clients of one node connect.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NodeEndpoint {
+    /// The node's name.
+    pub name: Arc<str>,
+    /// Its address as the control node reaches it.
+    pub address: String,
+    /// Ports by role.
+    pub ports: BTreeMap<String, u16>,
+}
+
+impl NodeEndpoint {
+    pub(super) fn endpoint(&self, process: u64, options: &BTreeMap<String, String>) -> Endpoint {
+        Endpoint {
+            node: self.name.clone(),
+            address: self.address.clone(),
+            ports: self.ports.clone(),
+            process,
+            options: options.clone(),
+        }
+    }
+}
+
+/// What the driver is to do.
+#[derive(Clone, Debug)]
+pub struct DriverOptions {
+    /// The seed of the run.
+    pub seed: u64,
+    /// The nodes; worker w is bound to node w modulo their number.
+    pub nodes: Vec<NodeEndpoint>,
+    /// How many workers.
+    pub clients: u32,
+    /// Calls a second, all workers together; none: as fast as possible.
+    pub rate: Option<f64>,
+    /// For how long.
+    pub time: Duration,
+    /// Deadline of one call, and of one attempt to connect.
+    pub deadline: Duration,
+    /// Stop at this many calls.
+    pub ops_max: Option<u64>,
+    /// Options for the clients ([`Endpoint::options`]).
+    pub client_options: BTreeMap<String, String>,
+}
+
+/// Why the load ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stopped {
+    /// The time was up.
+    TimeUp,
+    /// [`DriverOptions::ops_max`] calls were made.
+    OpsMax,
+    /// No workload had another call.
+    Done,
+    /// The stop signal came.
+    Signal,
+    /// Recording failed, because.
+    Recorder(String),
+}
+
+/// What the load was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DriverSummary {
+    /// Calls recorded.
+    pub calls: u64,
+    /// Calls that failed because no client could be opened.
+    pub not_connected: u64,
+    /// Every process id used so far is below this.
+    pub next_process: u64,
+    /// Why it ended.
+    pub stopped: Stopped,
+    /// What went wrong in the harness or a client library (panics, workers that did not come home), one sentence each.
+    pub harness: Vec<String>,
+}
+
+/// One load.
+pub struct Driver {
+    /// Writes everything down.
+    pub recorder: Arc<Recorder>,
+    /// Opens the clients.
+    pub connect: Arc<dyn Connect>,
+    /// Which calls.
+    pub workloads: Vec<Arc<dyn Workload>>,
+    /// How.
+    pub options: DriverOptions,
+}
+
+impl Driver {
+    /// Runs the load until its end or until `stop` turns true, then waits for the calls in flight. Records the phases
+    /// load and drain. Needs a tokio runtime with time.
+    pub async fn run(self, mut stop: watch::Receiver<bool>) -> DriverSummary {
+        self.recorder.phase(Phase::Load);
+        let time_up = tokio::time::Instant::now() + self.options.time;
+        let shared = Arc::new(Shared::new(self));
+        let mut workers = JoinSet::new();
+        if !shared.options.nodes.is_empty() {
+            for index in 0..shared.options.clients {
+                workers.spawn(Worker::new(shared.clone(), index).run());
+            }
+        }
+        let mut watch = tokio::time::interval(WATCH_EVERY);
+        while !shared.halted() {
+            tokio::select! {
+                () = tokio::time::sleep_until(time_up) => shared.halt(Stopped::TimeUp),
+                () = turned_true(&mut stop) => shared.halt(Stopped::Signal),
+                _ = watch.tick() => if let Some(why) = shared.recorder.failure() { shared.halt(Stopped::Recorder(why)) },
+                joined = workers.join_next() => match joined {
+                    Some(joined) => shared.joined(joined),
+                    None => shared.halt(Stopped::Done),
+                },
+            }
+        }
+        shared.recorder.phase(Phase::Drain);
+        shared.drain(workers).await;
+        shared.summary()
+    }
+}
+
+/// Waits until the signal is true; for ever where nobody can send it any more.
+pub(super) async fn turned_true(stop: &mut watch::Receiver<bool>) {
+    if stop.wait_for(|stopped| *stopped).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// What the workers of one load share.
+struct Shared {
+    recorder: Arc<Recorder>,
+    connect: Arc<dyn Connect>,
+    workloads: Vec<Arc<dyn Workload>>,
+    options: DriverOptions,
+    backoffs: Vec<Backoff>,
+    halted: AtomicBool,
+    halt: watch::Sender<bool>,
+    stopped: Mutex<Option<Stopped>>,
+    tickets: AtomicU64,
+    calls: AtomicU64,
+    not_connected: AtomicU64,
+    process_max: AtomicU64,
+    harness: Mutex<Vec<String>>,
+}
+
+impl Shared {
+    fn new(driver: Driver) -> Shared {
+        let Driver { recorder, connect, workloads, options } = driver;
+        Shared {
+            backoffs: options.nodes.iter().map(|_| Backoff::default()).collect(),
+            halted: AtomicBool::new(false),
+            halt: watch::Sender::new(false),
+            stopped: Mutex::new(None),
+            tickets: AtomicU64::new(0),
+            calls: AtomicU64::new(0),
+            not_connected: AtomicU64::new(0),
+            process_max: AtomicU64::new(u64::from(options.clients).saturating_sub(1)),
+            harness: Mutex::new(Vec::new()),
+            recorder,
+            connect,
+            workloads,
+            options,
+        }
+    }
+
+    fn halted(&self) -> bool {
+        self.halted.load(Ordering::Acquire)
+    }
+
+    /// No new calls. The first reason is the one that is told.
+    fn halt(&self, why: Stopped) {
+        self.stopped.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(why);
+        self.halted.store(true, Ordering::Release);
+        self.halt.send_replace(true);
+    }
+
+    /// Whether one more call may be made.
+    fn ticket(&self) -> bool {
+        let Some(ops_max) = self.options.ops_max else { return true };
+        self.tickets.fetch_add(1, Ordering::Relaxed) < ops_max
+    }
+
+    /// Something went wrong in the harness or a client library.
+    fn trouble(&self, node: &str, text: String) {
+        self.recorder.note(node, &text);
+        self.harness.lock().unwrap_or_else(PoisonError::into_inner).push(text);
+    }
+
+    fn joined(&self, joined: Result<(), tokio::task::JoinError>) {
+        if let Err(error) = joined
+            && !error.is_cancelled()
+        {
+            self.trouble("", format!("a worker of the driver panicked; its last call may still be open: {error}"));
+        }
+    }
+
+    /// Each call in flight has its own deadline; a worker that outlives that by far hangs in its client.
+    async fn drain(&self, mut workers: JoinSet<()>) {
+        let patience = self.options.deadline + DRAIN_GRACE;
+        let home = async {
+            while let Some(joined) = workers.join_next().await {
+                self.joined(joined);
+            }
+        };
+        if tokio::time::timeout(patience, home).await.is_err() {
+            let left = workers.len();
+            workers.abort_all();
+            workers.detach_all();
+            self.trouble("", format!("{left} workers did not come home within {patience:?}; their calls stay open"));
+        }
+    }
+
+    fn summary(&self) -> DriverSummary {
+        let stopped = self.stopped.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        DriverSummary {
+            calls: self.calls.load(Ordering::Acquire),
+            not_connected: self.not_connected.load(Ordering::Acquire),
+            next_process: self.process_max.load(Ordering::Acquire) + 1,
+            stopped: stopped.unwrap_or(Stopped::Done),
+            harness: self.harness.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! One attempt to call or to connect: with a deadline that no client library can stretch, and safe from its panics.
+use dsfuzz_workloads::{Answer, BoxFuture, Call, Client, Connect, ConnectError, Endpoint};
+use std::any::Any;
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+/// How an attempt ended that gave no answer.
+enum Broken {
+    Late,
+    Panicked(String),
+}
+
+/// Makes a call; what the client does not answer in time, or panics over, is Info. With what should be told to people.
+pub(in crate::run) async fn call_once(
+    client: &mut dyn Client,
+    call: &Call,
+    deadline: Duration,
+) -> (Answer, Option<String>) {
+    // Taken out of an option, so that the closure gives the borrow away and does not lend it.
+    let mut client = Some(client);
+    let future = match catch_unwind(AssertUnwindSafe(|| client.take().map(|client| client.call(call)))) {
+        Ok(Some(future)) => future,
+        Ok(None) => return (Answer::info("no client"), None),
+        Err(panic) => return panicked(call, &text_of(&*panic)),
+    };
+    match within(future, deadline).await {
+        Ok(answer) => (answer, None),
+        Err(Broken::Late) => (Answer::info("timeout"), None),
+        Err(Broken::Panicked(text)) => panicked(call, &text),
+    }
+}
+
+fn panicked(call: &Call, text: &str) -> (Answer, Option<String>) {
+    (Answer::info("client panicked"), Some(format!("the client panicked in {}: {text}", call.f)))
+}
+
+/// Opens a client within the deadline.
+pub(in crate::run) async fn connect_once(
+    connect: &dyn Connect,
+    endpoint: Endpoint,
+    deadline: Duration,
+) -> Result<Box<dyn Client>, ConnectError> {
+    let future = catch_unwind(AssertUnwindSafe(|| connect.open(endpoint)));
+    let future = future.map_err(|panic| ConnectError(format!("the client panicked: {}", text_of(&*panic))))?;
+    match within(future, deadline).await {
+        Ok(opened) => opened,
+        Err(Broken::Late) => Err(ConnectError(format!("no connection within {} ms", deadline.as_millis()))),
+        Err(Broken::Panicked(text)) => Err(ConnectError(format!("the client panicked: {text}"))),
+    }
+}
+
+/// Throws a client away; a panic in its drop is nobody's business any more.
+pub(in crate::run) fn discard(client: Option<Box<dyn Client>>) {
+    let _ = catch_unwind(AssertUnwindSafe(|| drop(client)));
+}
+
+/// Most answers of a fast client are there at the first poll, so that no timer need be armed.
+async fn within<T>(future: BoxFuture<'_, T>, deadline: Duration) -> Result<T, Broken> {
+    let mut guarded = Guarded(Some(future));
+    let first = poll_fn(|context| Poll::Ready(Pin::new(&mut guarded).poll(context))).await;
+    let ended = match first {
+        Poll::Ready(ended) => ended,
+        Poll::Pending => match tokio::time::timeout(deadline, &mut guarded).await {
+            Ok(ended) => ended,
+            Err(_) => return Err(Broken::Late),
+        },
+    };
+    ended.map_err(Broken::Panicked)
+}
+
+/// A future whose panics, also in its drop, are values.
+struct Guarded<'a, T>(Option<BoxFuture<'a, T>>);
+
+impl<T> Future for Guarded<'_, T> {
+    type Output = Result<T, String>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let Some(future) = self.0.as_mut() else { return Poll::Pending };
+        match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
+            Ok(Poll::Pending) => Poll::Pending,
+            Ok(Poll::Ready(value)) => Poll::Ready(Ok(value)),
+            Err(panic) => Poll::Ready(Err(text_of(&*panic))),
+        }
+    }
+}
+
+impl<T> Drop for Guarded<'_, T> {
+    fn drop(&mut self) {
+        let future = self.0.take();
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(future)));
+    }
+}
+
+fn text_of(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
+}

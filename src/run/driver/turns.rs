@@ -1,0 +1,65 @@
+//! [`Turns`]: the generators of one worker, one for each workload, and whose turn it is.
+use dsfuzz_chance::Chance;
+use dsfuzz_workloads::{Answer, Call, Generator, Next, Workload};
+use std::sync::Arc;
+
+pub(super) struct Turns {
+    /// None once a workload has no more calls.
+    parts: Vec<Option<Part>>,
+    chance: Chance,
+    /// Whose turn it is, until its call was taken.
+    turn: Option<usize>,
+}
+
+struct Part {
+    workload: Arc<str>,
+    generator: Box<dyn Generator>,
+}
+
+impl Turns {
+    pub(super) fn new(workloads: &[Arc<dyn Workload>], seed: u64, worker: u32, workers: u32) -> Turns {
+        let part = |workload: &Arc<dyn Workload>| {
+            Some(Part { workload: workload.name(), generator: workload.generator(seed, worker, workers) })
+        };
+        let chance = Chance::new(seed, "workload", u64::from(worker));
+        Turns { parts: workloads.iter().map(part).collect(), chance, turn: None }
+    }
+
+    /// The next call. Asking consumes nothing.
+    pub(super) fn next(&mut self) -> Next {
+        loop {
+            let Some(turn) = self.turn.or_else(|| self.draw()) else { return Next::Done };
+            self.turn = Some(turn);
+            let Some(part) = &mut self.parts[turn] else { return Next::Done };
+            match part.generator.next() {
+                Next::Done => {
+                    self.parts[turn] = None;
+                    self.turn = None;
+                }
+                next => return next,
+            }
+        }
+    }
+
+    /// The call was made.
+    pub(super) fn taken(&mut self) {
+        if let Some(part) = self.turn.take().and_then(|turn| self.parts[turn].as_mut()) {
+            part.generator.taken();
+        }
+    }
+
+    /// The call ended so.
+    pub(super) fn observe(&mut self, call: &Call, answer: &Answer) {
+        if let Some(part) = self.parts.iter_mut().flatten().find(|part| part.workload == call.workload) {
+            part.generator.observe(call, answer);
+        }
+    }
+
+    fn draw(&mut self) -> Option<usize> {
+        if let [only] = &self.parts[..] {
+            return only.as_ref().map(|_| 0);
+        }
+        let weights: Vec<u64> = self.parts.iter().map(|part| u64::from(part.is_some())).collect();
+        self.chance.weighted(&weights)
+    }
+}

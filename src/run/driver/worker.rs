@@ -1,0 +1,205 @@
+//! [`Worker`]: one call after the other, through one client at a time, to one node.
+use super::pace::Pace;
+use super::turns::Turns;
+use super::{NodeEndpoint, Shared, Stopped, call_once, connect_once, discard};
+use dsfuzz_chance::Chance;
+use dsfuzz_workloads::{Answer, Call, Client, Next};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
+
+/// After so many answers that were there at once, other tasks get their turn.
+const QUICK_ANSWERS_MAX: u32 = 64;
+/// After so many Fails in a row the client may be broken: it is opened anew, and a pause is made.
+const FAILS_IN_A_ROW_MAX: u32 = 16;
+/// How long to wait before a generator is asked again that had nothing.
+const ASK_AGAIN: Duration = Duration::from_millis(5);
+const CLOSE_WITHIN: Duration = Duration::from_secs(1);
+
+pub(super) struct Worker {
+    shared: Arc<Shared>,
+    halt: watch::Receiver<bool>,
+    index: u32,
+    node: usize,
+    process: u64,
+    client: Option<Box<dyn Client>>,
+    turns: Turns,
+    pace: Option<Pace>,
+    chance: Chance,
+    fails_in_a_row: u32,
+    calls: u64,
+}
+
+impl Worker {
+    pub(super) fn new(shared: Arc<Shared>, index: u32) -> Worker {
+        let options = &shared.options;
+        let (seed, workers) = (options.seed, options.clients);
+        Worker {
+            halt: shared.halt.subscribe(),
+            index,
+            node: index as usize % options.nodes.len(),
+            process: u64::from(index),
+            client: None,
+            turns: Turns::new(&shared.workloads, seed, index, workers),
+            pace: Pace::new(seed, index, workers, options.rate, Instant::now()),
+            chance: Chance::new(seed, "backoff", u64::from(index)),
+            fails_in_a_row: 0,
+            calls: 0,
+            shared,
+        }
+    }
+
+    pub(super) async fn run(mut self) {
+        let mut quick = 0;
+        while !self.shared.halted() && self.due().await {
+            let refused = match &self.client {
+                Some(_) => None,
+                None => match self.open().await {
+                    Some(refused) => refused,
+                    None => break,
+                },
+            };
+            let call = match self.turns.next() {
+                Next::Call(call) => call,
+                Next::Wait => {
+                    self.rest(ASK_AGAIN).await;
+                    continue;
+                }
+                Next::Done => break,
+            };
+            if !self.begin(&call) {
+                break;
+            }
+            match refused {
+                Some(why) => self.not_connected(&call, &why).await,
+                None => self.make(&call).await,
+            }
+            quick += 1;
+            if quick == QUICK_ANSWERS_MAX {
+                quick = 0;
+                tokio::task::yield_now().await;
+            }
+        }
+        self.leave().await;
+    }
+
+    /// Waits until the next call is due; false when there is to be none.
+    async fn due(&mut self) -> bool {
+        let Some(pace) = &mut self.pace else { return true };
+        let now = Instant::now();
+        let due = pace.next(now);
+        due <= now || self.rest(due - now).await
+    }
+
+    /// Pauses; false when the load ended meanwhile.
+    async fn rest(&mut self, pause: Duration) -> bool {
+        tokio::select! {
+            () = tokio::time::sleep(pause) => !self.shared.halted(),
+            () = super::turned_true(&mut self.halt) => false,
+        }
+    }
+
+    /// Opens a client, or says why not; none when the load ended meanwhile.
+    async fn open(&mut self) -> Option<Option<String>> {
+        let shared = self.shared.clone();
+        let endpoint = self.endpoint().endpoint(self.process, &shared.options.client_options);
+        tokio::select! {
+            opened = connect_once(&*shared.connect, endpoint, shared.options.deadline) => match opened {
+                Ok(client) => {
+                    self.client = Some(client);
+                    Some(None)
+                }
+                Err(error) => Some(Some(format!("not connected: {error}"))),
+            },
+            () = super::turned_true(&mut self.halt) => None,
+        }
+    }
+
+    /// Journals the call before it leaves; only then its choice is used up.
+    fn begin(&mut self, call: &Call) -> bool {
+        if !self.shared.ticket() {
+            self.shared.halt(Stopped::OpsMax);
+            return false;
+        }
+        let node = &self.shared.options.nodes[self.node].name;
+        if self.shared.recorder.invoke(self.index, self.process, node, call, false).is_none() {
+            let why = self.shared.recorder.failure().unwrap_or_else(|| "the record has ended".to_owned());
+            self.shared.halt(Stopped::Recorder(why));
+            return false;
+        }
+        self.turns.taken();
+        self.calls += 1;
+        true
+    }
+
+    async fn not_connected(&mut self, call: &Call, why: &str) {
+        self.end(call, &Answer::fail(why));
+        self.shared.not_connected.fetch_add(1, Ordering::Relaxed);
+        self.pause().await;
+    }
+
+    async fn make(&mut self, call: &Call) {
+        let Some(mut client) = self.client.take() else { return };
+        let (answer, told) = call_once(&mut *client, call, self.shared.options.deadline).await;
+        self.end(call, &answer);
+        if let Some(told) = told {
+            let text = format!("worker {}: {told}", self.index);
+            self.shared.trouble(&self.endpoint().name, text);
+        }
+        match answer {
+            Answer::Ok(_) => {
+                self.shared.backoffs[self.node].answered();
+                self.fails_in_a_row = 0;
+                self.client = Some(client);
+            }
+            Answer::Fail(_) => {
+                self.fails_in_a_row += 1;
+                if self.fails_in_a_row < FAILS_IN_A_ROW_MAX {
+                    self.client = Some(client);
+                } else {
+                    self.fails_in_a_row = 0;
+                    close(client).await;
+                    self.pause().await;
+                }
+            }
+            Answer::Info(_) => {
+                discard(Some(client));
+                self.retire();
+                self.pause().await;
+            }
+        }
+    }
+
+    fn end(&mut self, call: &Call, answer: &Answer) {
+        self.shared.recorder.complete(self.process, answer);
+        self.turns.observe(call, answer);
+    }
+
+    /// The old process may still act, for ever: it never gets another call.
+    fn retire(&mut self) {
+        self.process += u64::from(self.shared.options.clients);
+        self.shared.process_max.fetch_max(self.process, Ordering::AcqRel);
+    }
+
+    async fn pause(&mut self) {
+        let pause = self.shared.backoffs[self.node].trouble(&mut self.chance);
+        self.rest(pause).await;
+    }
+
+    fn endpoint(&self) -> &NodeEndpoint {
+        &self.shared.options.nodes[self.node]
+    }
+
+    async fn leave(mut self) {
+        self.shared.calls.fetch_add(self.calls, Ordering::AcqRel);
+        if let Some(client) = self.client.take() {
+            close(client).await;
+        }
+    }
+}
+
+/// Closes a client in order, but not for long.
+async fn close(client: Box<dyn Client>) {
+    let _ = tokio::time::timeout(CLOSE_WITHIN, client.close()).await;
+}

@@ -1,0 +1,463 @@
+//! The driver and the settle phase against clients that hang, panic, refuse, lie and answer at once.
+use dsfuzz::run::driver::{Driver, DriverOptions, DriverSummary, NodeEndpoint, Stopped};
+use dsfuzz::run::journal;
+use dsfuzz::run::recorder::Recorder;
+use dsfuzz::run::settle::{SettleOptions, SettleSummary, settle};
+use dsfuzz_checkers::{History, Op, Outcome, Phase, Value};
+use dsfuzz_workloads::memory::{Lies, Memory};
+use dsfuzz_workloads::register::RegisterOptions;
+use dsfuzz_workloads::set::SetOptions;
+use dsfuzz_workloads::{Answer, BoxFuture, Call, Client, Connect, ConnectError, Endpoint, Workload, WorkloadOptions};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::sync::{Semaphore, watch};
+
+const LONG: Duration = Duration::from_secs(120);
+
+fn nodes(count: usize) -> Vec<NodeEndpoint> {
+    let node = |number: usize| NodeEndpoint {
+        name: Arc::from(format!("n{number}")),
+        address: "127.0.0.1".to_owned(),
+        ports: BTreeMap::from([("client".to_owned(), 2379)]),
+    };
+    (1..=count).map(node).collect()
+}
+
+/// Without end, but for what a test sets.
+fn options(clients: u32) -> DriverOptions {
+    DriverOptions {
+        seed: 7,
+        nodes: nodes(3),
+        clients,
+        rate: None,
+        time: LONG,
+        deadline: LONG,
+        ops_max: None,
+        client_options: BTreeMap::new(),
+    }
+}
+
+fn register() -> Arc<dyn Workload> {
+    Arc::from(WorkloadOptions::Register(RegisterOptions::default()).build())
+}
+
+struct Bench {
+    dir: TempDir,
+    recorder: Arc<Recorder>,
+    stop: watch::Sender<bool>,
+}
+
+impl Bench {
+    fn new() -> Bench {
+        let dir = tempfile::tempdir().expect("a folder");
+        let names = ["n1", "n2", "n3"].map(str::to_owned);
+        let recorder =
+            Recorder::with_segments(&dir.path().join("journal"), &names, String::new(), 1 << 20).expect("a recorder");
+        Bench { dir, recorder, stop: watch::Sender::new(false) }
+    }
+
+    async fn load(
+        &self,
+        connect: impl Connect + 'static,
+        workloads: Vec<Arc<dyn Workload>>,
+        options: DriverOptions,
+    ) -> DriverSummary {
+        let connect: Arc<dyn Connect> = Arc::new(connect);
+        let driver = Driver { recorder: self.recorder.clone(), connect, workloads, options };
+        driver.run(self.stop.subscribe()).await
+    }
+
+    fn history(&self) -> History {
+        self.recorder.end();
+        journal::read(&self.dir.path().join("journal")).expect("a sound recording")
+    }
+}
+
+/// What a client made by a test does with its n-th call of all clients.
+type Behaviour = dyn Fn(u64, &Call) -> BoxFuture<'static, Answer> + Send + Sync;
+
+/// Clients that do as told, and who was opened for which process.
+#[derive(Clone)]
+struct Scripted {
+    behaviour: Arc<Behaviour>,
+    calls: Arc<AtomicU64>,
+    opened: Arc<Mutex<Vec<Endpoint>>>,
+    dropped: Arc<AtomicU64>,
+}
+
+impl Scripted {
+    fn new(behaviour: impl Fn(u64, &Call) -> BoxFuture<'static, Answer> + Send + Sync + 'static) -> Scripted {
+        Scripted {
+            behaviour: Arc::new(behaviour),
+            calls: Arc::default(),
+            opened: Arc::default(),
+            dropped: Arc::default(),
+        }
+    }
+
+    fn opened(&self) -> Vec<Endpoint> {
+        self.opened.lock().expect("no panic inside").clone()
+    }
+}
+
+impl Connect for Scripted {
+    fn open(&self, endpoint: Endpoint) -> BoxFuture<'_, Result<Box<dyn Client>, ConnectError>> {
+        self.opened.lock().expect("no panic inside").push(endpoint);
+        let client: Box<dyn Client> = Box::new(ScriptedClient(self.clone()));
+        Box::pin(async { Ok(client) })
+    }
+}
+
+struct ScriptedClient(Scripted);
+
+impl Client for ScriptedClient {
+    fn call<'a>(&'a mut self, call: &'a Call) -> BoxFuture<'a, Answer> {
+        let number = self.0.calls.fetch_add(1, Ordering::SeqCst);
+        (self.0.behaviour)(number, call)
+    }
+
+    fn close(self: Box<Self>) -> BoxFuture<'static, ()> {
+        Box::pin(async {})
+    }
+}
+
+impl Drop for ScriptedClient {
+    fn drop(&mut self) {
+        self.0.dropped.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+fn at_once(answer: Answer) -> BoxFuture<'static, Answer> {
+    Box::pin(async { answer })
+}
+
+fn count(history: &History, outcome: Outcome) -> usize {
+    history.ops.iter().filter(|op| op.outcome == outcome).count()
+}
+
+fn errors(history: &History) -> HashSet<&str> {
+    history.ops.iter().filter_map(|op| op.error).map(|id| history.name(id)).collect()
+}
+
+/// Processes belong to the workers they come from, and none acts after its Info.
+fn assert_processes(history: &History, clients: u32) {
+    let mut retired = HashSet::new();
+    for op in &history.ops {
+        assert_eq!(op.process % u64::from(clients), u64::from(op.worker));
+        assert_eq!(history.name(op.node), format!("n{}", op.worker % 3 + 1));
+        assert!(!retired.contains(&op.process), "process {} acts after its Info", op.process);
+        if op.outcome == Outcome::Info {
+            retired.insert(op.process);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ops_max_is_kept_to_the_call_and_every_call_is_recorded_with_its_end() {
+    let bench = Bench::new();
+    let summary =
+        bench.load(Memory::new(), vec![register()], DriverOptions { ops_max: Some(5000), ..options(6) }).await;
+    assert_eq!((summary.calls, summary.stopped, summary.next_process), (5000, Stopped::OpsMax, 6));
+    assert_eq!(summary.harness, Vec::<String>::new());
+    let counters = bench.recorder.counters();
+    assert_eq!((counters.ok + counters.fail, counters.info, counters.open), (5000, 0, 0));
+    let history = bench.history();
+    assert_eq!((history.ops.len(), history.complete), (5000, true));
+    assert_processes(&history, 6);
+    let phases: Vec<Phase> = history.phases.iter().map(|(phase, _)| *phase).collect();
+    assert_eq!(phases, [Phase::Load, Phase::Drain]);
+    let workers: HashSet<u32> = history.ops.iter().map(|op| op.worker).collect();
+    assert_eq!(workers.len(), 6, "no instant client starves another");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_that_hangs_is_info_by_the_drivers_own_deadline() {
+    let bench = Bench::new();
+    let scripted = Scripted::new(|number, _| match number % 10 {
+        9 => Box::pin(std::future::pending()),
+        _ => at_once(Answer::Ok(Value::Nil)),
+    });
+    let limits = DriverOptions { ops_max: Some(60), deadline: Duration::from_millis(20), ..options(3) };
+    let summary = bench.load(scripted.clone(), vec![register()], limits).await;
+    let history = bench.history();
+    assert_eq!((count(&history, Outcome::Info), count(&history, Outcome::Ok)), (6, 54));
+    assert_eq!(errors(&history), HashSet::from(["timeout"]));
+    assert_processes(&history, 3);
+    assert!(history.ops.iter().all(|op| op.reply != Op::OPEN), "recorded, not left open");
+    assert!(summary.next_process > 3);
+
+    let opened = scripted.opened();
+    let processes: HashSet<u64> = opened.iter().map(|endpoint| endpoint.process).collect();
+    assert_eq!(processes.len(), opened.len(), "each process gets a client of its own");
+    let acted: HashSet<u64> = history.ops.iter().map(|op| op.process).collect();
+    assert!(acted.is_subset(&processes));
+    assert_eq!(scripted.dropped.load(Ordering::SeqCst), opened.len() as u64, "no client is kept");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fail_keeps_its_process_and_client() {
+    let bench = Bench::new();
+    let answer = |number| if number % 3 == 0 { Answer::Ok(Value::Nil) } else { Answer::fail("mismatch") };
+    let scripted = Scripted::new(move |number, _| at_once(answer(number)));
+    let summary =
+        bench.load(scripted.clone(), vec![register()], DriverOptions { ops_max: Some(300), ..options(1) }).await;
+    assert_eq!((summary.next_process, scripted.opened().len()), (1, 1));
+    assert_eq!(count(&bench.history(), Outcome::Fail), 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_connection_is_a_fail_and_no_hot_loop() {
+    struct Refuses;
+    impl Connect for Refuses {
+        fn open(&self, _: Endpoint) -> BoxFuture<'_, Result<Box<dyn Client>, ConnectError>> {
+            Box::pin(async { Err(ConnectError("connection refused".to_owned())) })
+        }
+    }
+    let bench = Bench::new();
+    let limits = DriverOptions { time: Duration::from_secs(1), ..options(3) };
+    let summary = bench.load(Refuses, vec![register()], limits).await;
+    let history = bench.history();
+    assert_eq!((summary.stopped, summary.next_process), (Stopped::TimeUp, 3));
+    assert_eq!(summary.not_connected, summary.calls);
+    assert_eq!(errors(&history), HashSet::from(["not connected: connection refused"]));
+    assert_eq!(count(&history, Outcome::Fail), history.ops.len());
+    // A pause is at least 25 ms, then 50, 100, 200, 400, and one worker is on each node.
+    assert!((3..=3 * 6).contains(&history.ops.len()), "{} calls", history.ops.len());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_hangs_or_panics_is_a_fail() {
+    struct Hangs(AtomicU64);
+    impl Connect for Hangs {
+        fn open(&self, _: Endpoint) -> BoxFuture<'_, Result<Box<dyn Client>, ConnectError>> {
+            match self.0.fetch_add(1, Ordering::SeqCst) {
+                0 => panic!("at once"),
+                1 => Box::pin(async { panic!("later") }),
+                _ => Box::pin(std::future::pending()),
+            }
+        }
+    }
+    let bench = Bench::new();
+    let limits = DriverOptions { ops_max: Some(4), deadline: Duration::from_millis(20), ..options(1) };
+    bench.load(Hangs(AtomicU64::new(0)), vec![register()], limits).await;
+    let history = bench.history();
+    assert_eq!(count(&history, Outcome::Fail), 4);
+    let expected = ["the client panicked: at once", "the client panicked: later", "no connection within 20 ms"];
+    assert_eq!(errors(&history), expected.map(|text| format!("not connected: {text}")).iter().map(|s| &**s).collect());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_panic_in_a_client_is_info_with_a_note_and_never_lost() {
+    let bench = Bench::new();
+    let scripted = Scripted::new(|number, _| match number {
+        3 => panic!("before it began"),
+        7 => Box::pin(async { panic!("in the middle") }),
+        _ => at_once(Answer::Ok(Value::Nil)),
+    });
+    let summary = bench.load(scripted, vec![register()], DriverOptions { ops_max: Some(20), ..options(2) }).await;
+    let history = bench.history();
+    assert_eq!((history.ops.len(), count(&history, Outcome::Info), count(&history, Outcome::Ok)), (20, 2, 18));
+    assert_eq!(errors(&history), HashSet::from(["client panicked"]));
+    assert_processes(&history, 2);
+    assert_eq!(summary.harness.len(), 2);
+    let notes: Vec<&str> = history.notes.iter().map(|(_, _, text)| &**text).collect();
+    assert!(notes.iter().any(|text| text.contains("before it began")), "{notes:?}");
+    assert!(notes.iter().any(|text| text.contains("in the middle")), "{notes:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_the_stop_calls_in_flight_come_home_and_none_leaves() {
+    let bench = Bench::new();
+    let gate = Arc::new(Semaphore::new(0));
+    let held = Scripted::new({
+        let gate = gate.clone();
+        move |_, _| {
+            let gate = gate.clone();
+            Box::pin(async move {
+                let _pass = gate.acquire_owned().await;
+                Answer::Ok(Value::Nil)
+            })
+        }
+    });
+    let open_the_gate = async {
+        await_that("all workers are in flight", || bench.recorder.counters().open == 4).await;
+        bench.stop.send_replace(true);
+        let drained = || bench.recorder.mark().index >= 6; // start, load, four calls, drain
+        await_that("the drain begins", drained).await;
+        gate.add_permits(4);
+    };
+    let (summary, ()) = tokio::join!(bench.load(held, vec![register()], options(4)), open_the_gate);
+    assert_eq!((summary.calls, summary.stopped), (4, Stopped::Signal));
+    let history = bench.history();
+    assert_eq!(count(&history, Outcome::Ok), 4);
+    let drain = history.phases[1].1.index;
+    assert!(history.ops.iter().all(|op| op.call < drain && op.reply > drain));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_still_in_flight_at_the_deadline_are_info() {
+    let bench = Bench::new();
+    let hangs = Scripted::new(|_, _| Box::pin(std::future::pending()));
+    let limits = DriverOptions { deadline: Duration::from_secs(2), ..options(4) };
+    let stop = async {
+        await_that("all workers are in flight", || bench.recorder.counters().open == 4).await;
+        bench.stop.send_replace(true);
+    };
+    let (summary, ()) = tokio::join!(bench.load(hangs, vec![register()], limits), stop);
+    assert_eq!((summary.calls, summary.stopped, summary.next_process), (4, Stopped::Signal, 8));
+    assert_eq!(count(&bench.history(), Outcome::Info), 4);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn when_recording_fails_the_run_stops() {
+    let bench = Bench::new();
+    let folder = bench.dir.path().join("journal");
+    let gone = async {
+        await_that("operations are recorded", || bench.recorder.counters().ok > 100).await;
+        std::fs::remove_dir_all(&folder).expect("removed");
+    };
+    let (summary, ()) = tokio::join!(bench.load(Memory::new(), vec![register()], options(2)), gone);
+    let Stopped::Recorder(why) = summary.stopped else { panic!("{:?}", summary.stopped) };
+    assert!(why.contains("cannot reserve") && why.contains("journal"), "{why}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_rate_is_kept_and_instant_clients_leave_room_for_others() {
+    let bench = Bench::new();
+    let limits = DriverOptions { time: Duration::from_secs(1), rate: Some(300.0), ..options(6) };
+    let summary = bench.load(Memory::new(), vec![register()], limits).await;
+    // Never faster; how much slower depends on how busy this machine is.
+    let took = bench.recorder.now() as f64 / 1e9;
+    let most = (300.0 * took * 1.3) as u64 + 30;
+    assert!((10..=most).contains(&summary.calls), "{} calls in {took} s at 300/s", summary.calls);
+
+    let turns = Arc::new(AtomicU64::new(0));
+    let other = tokio::spawn({
+        let turns = turns.clone();
+        async move {
+            while turns.fetch_add(1, Ordering::SeqCst) < 100 {
+                tokio::task::yield_now().await;
+            }
+        }
+    });
+    let fast = async { bench.load(Memory::new(), vec![register()], options(6)).await };
+    let stop = async {
+        other.await.expect("it ends although every thread is busy with instant clients");
+        bench.stop.send_replace(true);
+    };
+    tokio::join!(fast, stop);
+}
+
+/// For each worker: function, slot and written value of its calls.
+fn choices(history: &History) -> HashMap<u32, Vec<(String, i64, Option<i64>)>> {
+    let mut all: HashMap<u32, Vec<_>> = HashMap::new();
+    for op in &history.ops {
+        let written = op.input.as_list().map_or(&op.input, |pair| &pair[1]).as_int();
+        let slot = op.key.as_int().expect("an integer") % 8;
+        all.entry(op.worker).or_default().push((history.name(op.function).to_owned(), slot, written));
+    }
+    all
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_seed_gives_each_worker_the_same_choices_whatever_is_answered() {
+    let (calm, troubled) = (Bench::new(), Bench::new());
+    let limits = |ops_max| DriverOptions { ops_max: Some(ops_max), ..options(4) };
+    calm.load(Memory::new(), vec![register()], limits(3000)).await;
+    let lies = Lies { info_done_every: 61, info_undone_every: 37, refuse_every: 3, stale_every: 5, ..Lies::default() };
+    let summary = troubled.load(Memory::lying(lies), vec![register()], limits(400)).await;
+    assert!(summary.not_connected > 0);
+    let (calm, troubled) = (calm.history(), troubled.history());
+    assert_processes(&troubled, 4);
+    let (calm, troubled) = (choices(&calm), choices(&troubled));
+    for worker in 0..4 {
+        let (first, second) = (&calm[&worker], &troubled[&worker]);
+        let both = first.len().min(second.len());
+        assert!(both > 10);
+        assert_eq!(first[..both], second[..both], "worker {worker}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn workloads_share_the_workers_and_final_reads_see_every_element() {
+    let bench = Bench::new();
+    let set: Arc<dyn Workload> = Arc::from(WorkloadOptions::Set(SetOptions { keys: Some(2) }).build());
+    let workloads = vec![register(), set];
+    let memory = Memory::new();
+    let limits = DriverOptions { ops_max: Some(2000), ..options(6) };
+    let loaded = bench.load(memory.clone(), workloads.clone(), limits).await;
+    let settled = final_reads(&bench, memory, &workloads, &loaded, LONG).await;
+    assert_eq!((settled.missed.len(), settled.ok % 3), (0, 0));
+
+    let history = bench.history();
+    assert_eq!(history.phases.last().map(|(phase, _)| *phase), Some(Phase::Settle));
+    let of = |name: &str| history.find_name(name).expect("it occurs");
+    let (set, add, read) = (of("set"), of("add"), of("read"));
+    let adds: Vec<&Op> = history.ops.iter().filter(|op| op.function == add).collect();
+    assert!((800..1200).contains(&adds.len()), "{} of 2000 calls are the set's", adds.len());
+    for key in 0..2 {
+        let expected = adds.iter().filter(|op| op.key == Value::Int(key)).count();
+        let reads: Vec<&Op> = history.ops.iter().filter(|op| op.workload == set && op.function == read).collect();
+        let mine: Vec<&&Op> = reads.iter().filter(|op| op.key == Value::Int(key)).collect();
+        assert_eq!(mine.len(), 3, "one from each node");
+        for op in mine {
+            assert!(op.settle && op.process >= loaded.next_process);
+            assert_eq!(op.output.as_list().map(<[Value]>::len), Some(expected));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn final_reads_are_repeated_and_what_is_missed_is_named() {
+    let bench = Bench::new();
+    let set: Arc<dyn Workload> = Arc::from(WorkloadOptions::Set(SetOptions { keys: Some(2) }).build());
+    let none =
+        DriverSummary { calls: 0, not_connected: 0, next_process: 6, stopped: Stopped::Done, harness: Vec::new() };
+    // Key 1 is never read; key 0 is, after troubles of each kind.
+    let scripted = Scripted::new(|number, call| match (&call.key, number) {
+        (Value::Int(1), _) => at_once(Answer::fail("no quorum")),
+        (_, 0..3) => at_once(Answer::info("reset")),
+        (_, 3..6) => panic!("a defect of the client"),
+        _ => at_once(Answer::Ok(Value::list([]))),
+    });
+    let settled = final_reads(&bench, scripted, &[set], &none, Duration::from_secs(3)).await;
+    assert_eq!(settled.ok, 3);
+    let missed: HashSet<(&str, &Value, &str)> =
+        settled.missed.iter().map(|missed| (&*missed.node, &missed.call.key, &*missed.error)).collect();
+    let key = Value::Int(1);
+    assert_eq!(missed, HashSet::from(["n1", "n2", "n3"].map(|node| (node, &key, "no quorum"))));
+    let history = bench.history();
+    assert!(history.ops.iter().all(|op| op.settle && op.process >= 6));
+    assert!(count(&history, Outcome::Fail) >= 3 && count(&history, Outcome::Info) >= 3);
+}
+
+async fn final_reads(
+    bench: &Bench,
+    connect: impl Connect + 'static,
+    workloads: &[Arc<dyn Workload>],
+    loaded: &DriverSummary,
+    time: Duration,
+) -> SettleSummary {
+    let options = SettleOptions {
+        seed: 7,
+        nodes: nodes(3),
+        time,
+        deadline: LONG,
+        first_worker: 6,
+        first_process: loaded.next_process,
+        client_options: BTreeMap::new(),
+    };
+    settle(bench.recorder.clone(), Arc::new(connect), workloads, options, bench.stop.subscribe()).await
+}
+
+/// Waits until something is so.
+async fn await_that(what: &str, so: impl Fn() -> bool) {
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
+    while !so() {
+        assert!(tokio::time::Instant::now() < deadline, "not within a minute: {what}");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}

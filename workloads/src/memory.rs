@@ -1,0 +1,196 @@
+//! [`Memory`]: a register and a set for each key in memory, linearizable behind one lock, and known liars made of it.
+//!
+//! For tests of the whole pipeline and as the instant client of benchmarks. Lies come by counting and not by chance:
+//! every n-th occasion, so that a test knows what must be found.
+use crate::client::{Answer, BoxFuture, Call, Client, Connect, ConnectError, Endpoint};
+use dsfuzz_checkers::Value;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// How a store in memory deviates from a right one: each number n means every n-th occasion, 0 never.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lies {
+    /// A lie: writes, compare-and-sets and adds that are acknowledged and have no effect.
+    pub lost_every: u32,
+    /// A lie: reads that answer with what was there before the last change.
+    pub stale_every: u32,
+    /// A lie: changes that have their effect and are said to have failed.
+    pub fail_done_every: u32,
+    /// No lie: changes that have their effect and are answered by Info.
+    pub info_done_every: u32,
+    /// No lie: changes that have no effect and are answered by Info.
+    pub info_undone_every: u32,
+    /// No lie: opens that are refused.
+    pub refuse_every: u32,
+}
+
+/// A store in memory; every client it opens sees the same data, whatever the node.
+#[derive(Clone, Default)]
+pub struct Memory {
+    store: Arc<Mutex<Store>>,
+}
+
+#[derive(Default)]
+struct Store {
+    lies: Lies,
+    registers: HashMap<Value, Register>,
+    sets: HashMap<Value, Elements>,
+    changes: u32,
+    reads: u32,
+    opens: u32,
+}
+
+#[derive(Default)]
+struct Register {
+    now: Value,
+    before: Value,
+}
+
+#[derive(Default)]
+struct Elements {
+    now: BTreeSet<Value>,
+    last: Value,
+}
+
+/// What becomes of a change.
+enum Fate {
+    Done,
+    Lost,
+    Fail,
+    InfoDone,
+    InfoUndone,
+}
+
+impl Memory {
+    /// An honest store.
+    pub fn new() -> Memory {
+        Memory::default()
+    }
+
+    /// A store that deviates.
+    pub fn lying(lies: Lies) -> Memory {
+        Memory { store: Arc::new(Mutex::new(Store { lies, ..Store::default() })) }
+    }
+
+    /// A client, without [`Connect`].
+    pub fn client(&self) -> Box<dyn Client> {
+        Box::new(MemoryClient { store: self.store.clone() })
+    }
+}
+
+impl Connect for Memory {
+    fn open(&self, _endpoint: Endpoint) -> BoxFuture<'_, Result<Box<dyn Client>, ConnectError>> {
+        Box::pin(async move {
+            let refused = {
+                let store = &mut *self.store.lock().unwrap_or_else(PoisonError::into_inner);
+                every(&mut store.opens, store.lies.refuse_every)
+            };
+            if refused { Err(ConnectError("refused by its lies".to_owned())) } else { Ok(self.client()) }
+        })
+    }
+}
+
+struct MemoryClient {
+    store: Arc<Mutex<Store>>,
+}
+
+impl Client for MemoryClient {
+    fn call<'a>(&'a mut self, call: &'a Call) -> BoxFuture<'a, Answer> {
+        Box::pin(async move { self.store.lock().unwrap_or_else(PoisonError::into_inner).answer(call) })
+    }
+
+    fn close(self: Box<Self>) -> BoxFuture<'static, ()> {
+        Box::pin(async {})
+    }
+}
+
+impl Store {
+    fn answer(&mut self, call: &Call) -> Answer {
+        match (&*call.workload, &*call.f) {
+            ("set", "read") => self.read_set(&call.key),
+            ("set", "add") => self.add(&call.key, &call.value),
+            (_, "read") => self.read(&call.key),
+            (_, "write") => self.write(&call.key, &call.value),
+            (_, "cas") => match call.value.as_list() {
+                Some([from, to]) => self.cas(&call.key, from, to),
+                _ => Answer::fail("a compare-and-set needs [from, to]"),
+            },
+            (_, other) => Answer::fail(format!("no such function: {other}")),
+        }
+    }
+
+    fn read(&mut self, key: &Value) -> Answer {
+        let stale = every(&mut self.reads, self.lies.stale_every);
+        let register = self.registers.get(key);
+        let shown = register.map(|register| if stale { &register.before } else { &register.now });
+        Answer::Ok(shown.cloned().unwrap_or_default())
+    }
+
+    fn write(&mut self, key: &Value, value: &Value) -> Answer {
+        let fate = self.fate();
+        if matches!(fate, Fate::Done | Fate::Fail | Fate::InfoDone) {
+            self.put(key, value);
+        }
+        fate.answer()
+    }
+
+    fn cas(&mut self, key: &Value, from: &Value, to: &Value) -> Answer {
+        if self.registers.get(key).is_none_or(|register| register.now != *from) {
+            return Answer::fail("mismatch");
+        }
+        self.write(key, to)
+    }
+
+    fn put(&mut self, key: &Value, value: &Value) {
+        if let Some(register) = self.registers.get_mut(key) {
+            register.before = std::mem::replace(&mut register.now, value.clone());
+        } else {
+            self.registers.insert(key.clone(), Register { now: value.clone(), before: Value::Nil });
+        }
+    }
+
+    fn add(&mut self, key: &Value, element: &Value) -> Answer {
+        let fate = self.fate();
+        if matches!(fate, Fate::Done | Fate::Fail | Fate::InfoDone) {
+            let elements = self.sets.entry(key.clone()).or_default();
+            elements.now.insert(element.clone());
+            elements.last = element.clone();
+        }
+        fate.answer()
+    }
+
+    fn read_set(&mut self, key: &Value) -> Answer {
+        let stale = every(&mut self.reads, self.lies.stale_every);
+        let Some(elements) = self.sets.get(key) else { return Answer::Ok(Value::list([])) };
+        let shown = elements.now.iter().filter(|element| !stale || **element != elements.last);
+        Answer::Ok(Value::list(shown.cloned()))
+    }
+
+    fn fate(&mut self) -> Fate {
+        self.changes = self.changes.wrapping_add(1);
+        let now = |period: u32| period != 0 && self.changes.is_multiple_of(period);
+        let lies = &self.lies;
+        match () {
+            () if now(lies.lost_every) => Fate::Lost,
+            () if now(lies.fail_done_every) => Fate::Fail,
+            () if now(lies.info_done_every) => Fate::InfoDone,
+            () if now(lies.info_undone_every) => Fate::InfoUndone,
+            () => Fate::Done,
+        }
+    }
+}
+
+impl Fate {
+    fn answer(self) -> Answer {
+        match self {
+            Fate::Done | Fate::Lost => Answer::Ok(Value::Nil),
+            Fate::Fail => Answer::fail("said to have failed"),
+            Fate::InfoDone | Fate::InfoUndone => Answer::info("connection lost"),
+        }
+    }
+}
+
+fn every(occasions: &mut u32, period: u32) -> bool {
+    *occasions = occasions.wrapping_add(1);
+    period != 0 && occasions.is_multiple_of(period)
+}
