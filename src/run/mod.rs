@@ -1,1 +1,3 @@
 //! The phases of a run.
+pub mod nemesis;
+pub mod roles;

@@ -166,7 +166,7 @@ fn the_leader_is_bound_late_and_its_absence_is_said() {
     }
     let stand_in = view(5, None).name(harm.order.positions[0]);
     let resolved = harm.resolve(&view(5, None)).expect("resolved");
-    assert_eq!(resolved.nodes, [stand_in.clone()]);
+    assert_eq!(resolved.nodes, std::slice::from_ref(&stand_in));
     let note = format!("(no leader known: {stand_in}, drawn in the plan, stands in for it)");
     assert!(resolved.what.ends_with(&note), "{}", resolved.what);
 }
