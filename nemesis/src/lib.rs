@@ -1,11 +1,27 @@
 //! What breaks: fault planners (pure) and the protocol they speak to an agent.
 //!
+//! A seed gives a [`Timetable`] of [`PlannedHarm`]s in symbols ("the leader", "two nodes"); [`resolve`] binds one to the
+//! nodes as they are now and gives a [`Harm`]: primitive acts for the agents, and what will prove them.
+//!
 //! Never: I/O, clocks, threads. A planner draws from the [`dsfuzz_chance::Chance`] it is given; acting is the agent's.
 #![forbid(unsafe_code)]
 
+pub mod aim;
+mod bag;
+pub mod choice;
+pub mod clock;
+pub mod harm;
+pub mod kill;
 pub mod options;
+pub mod order;
+pub mod partition;
+pub mod pause;
 pub mod protocol;
 pub mod span;
+pub mod timetable;
 
-pub use options::{FaultOptions, NemesisOptions};
+pub use choice::Choice;
+pub use harm::{Harm, NodeView, PlannedHarm, Showing, Unresolved, View, resolve};
+pub use options::{FAULTS, FaultDoc, FaultOptions, NemesisOptions, SymbolicHarm};
 pub use span::Span;
+pub use timetable::{Timetable, timetable};

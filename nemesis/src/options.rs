@@ -1,5 +1,7 @@
 //! [`NemesisOptions`]: the `nemesis:` part of a plan, and [`FaultOptions`], the one list of faults.
+use crate::harm::{Harm, Unresolved, View};
 use crate::span::Span;
+use dsfuzz_chance::Chance;
 use serde::{Deserialize, Serialize};
 
 /// The `nemesis:` part of a plan.
@@ -31,7 +33,190 @@ impl Default for NemesisOptions {
     }
 }
 
-/// A fault as a plan writes it: its name with its options, e.g. `kill: {nodes: minority}`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum FaultOptions {}
+impl NemesisOptions {
+    /// What is wrong with these options on nodes of these names, one sentence each: names that no node has.
+    pub fn mistakes(&self, nodes: &[String]) -> Vec<String> {
+        let named = self.faults.iter().flat_map(|fault| fault.named_nodes().into_iter().map(move |name| (fault, name)));
+        named
+            .filter(|(_, name)| !nodes.contains(name))
+            .map(|(fault, name)| {
+                let sentence = crate::aim::unknown_node(&name, nodes.iter().map(String::as_str));
+                format!("{}: {sentence}", fault.doc().name)
+            })
+            .collect()
+    }
+}
+
+/// What `dsfuzz list` shows of a fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FaultDoc {
+    /// Its name in plans.
+    pub name: &'static str,
+    /// One sentence.
+    pub doc: &'static str,
+}
+
+/// A fault's options: what a plan says, and where its harms are drawn from.
+pub(crate) trait Fault {
+    /// How long, where the plan says so for this fault.
+    fn lasts(&self) -> Option<Span>;
+    /// Names of nodes in the options.
+    fn named_nodes(&self) -> Vec<String>;
+    /// Where its harms on so many nodes are drawn from, or why it cannot come there.
+    fn draws(&self, nodes: usize) -> Result<Box<dyn Draws>, String>;
+}
+
+/// A source of harms; it remembers what came, so that everything comes.
+pub(crate) trait Draws {
+    /// The next harm.
+    fn draw(&mut self, chance: &mut Chance) -> SymbolicHarm;
+}
+
+/// A harm in symbols.
+pub(crate) trait Symbolic {
+    /// In symbols, the fault's name first.
+    fn describe(&self) -> String;
+    /// Whether it waits for the leader, and so disturbs it.
+    fn aims_at_leader(&self) -> bool;
+    /// Aims it at the leader where the plan left the choice of nodes open. Says whether it did.
+    fn turn_to_leader(&mut self) -> bool;
+    /// Binds it to nodes.
+    fn resolve(&self, view: &View) -> Result<Harm, Unresolved>;
+}
+
+macro_rules! faults {
+    ($($(#[$meta:meta])* $variant:ident = $module:ident($options:ident, $harm:ident),)*) => {
+        /// A fault as a plan writes it: its name with its options, e.g. `kill: {nodes: minority}`.
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+        #[serde(rename_all = "kebab-case")]
+        pub enum FaultOptions {
+            $($(#[$meta])* $variant(crate::$module::$options),)*
+        }
+
+        /// A harm with every draw made, and only the leader left to be bound.
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        #[serde(rename_all = "kebab-case")]
+        pub enum SymbolicHarm {
+            $($(#[$meta])* $variant(crate::$module::$harm),)*
+        }
+
+        /// Every fault, for listings.
+        pub const FAULTS: &[FaultDoc] = &[$(crate::$module::DOC,)*];
+
+        impl FaultOptions {
+            /// Its name and its sentence.
+            pub fn doc(&self) -> FaultDoc {
+                match self { $(FaultOptions::$variant(_) => crate::$module::DOC,)* }
+            }
+
+            /// How long, where the plan says so for this fault.
+            pub fn lasts(&self) -> Option<Span> {
+                match self { $(FaultOptions::$variant(options) => options.lasts(),)* }
+            }
+
+            /// Names of nodes in its options.
+            pub fn named_nodes(&self) -> Vec<String> {
+                match self { $(FaultOptions::$variant(options) => options.named_nodes(),)* }
+            }
+
+            pub(crate) fn draws(&self, nodes: usize) -> Result<Box<dyn Draws>, String> {
+                match self { $(FaultOptions::$variant(options) => options.draws(nodes),)* }
+            }
+        }
+
+        impl SymbolicHarm {
+            /// Its fault's name and sentence.
+            pub fn doc(&self) -> FaultDoc {
+                match self { $(SymbolicHarm::$variant(_) => crate::$module::DOC,)* }
+            }
+
+            /// In symbols, the fault's name first.
+            pub fn describe(&self) -> String {
+                match self { $(SymbolicHarm::$variant(harm) => harm.describe(),)* }
+            }
+
+            /// Whether it waits for the leader of the moment, and so disturbs it.
+            pub fn aims_at_leader(&self) -> bool {
+                match self { $(SymbolicHarm::$variant(harm) => harm.aims_at_leader(),)* }
+            }
+
+            pub(crate) fn turn_to_leader(&mut self) -> bool {
+                match self { $(SymbolicHarm::$variant(harm) => harm.turn_to_leader(),)* }
+            }
+
+            pub(crate) fn resolve(&self, view: &View) -> Result<Harm, Unresolved> {
+                match self { $(SymbolicHarm::$variant(harm) => harm.resolve(view),)* }
+            }
+        }
+    };
+}
+
+// The one list of faults: a new one is its file and its line here.
+faults! {
+    /// Cuts links between nodes; never those to the control node.
+    Partition = partition(PartitionOptions, PartitionHarm),
+    /// Kills the target's processes with SIGKILL; they are started again at the end.
+    Kill = kill(KillOptions, KillHarm),
+    /// Stops the target's processes without their notice; they go on at the end.
+    Pause = pause(PauseOptions, PauseHarm),
+    /// Makes the wall clock lie: one jump, or to and fro.
+    Clock = clock(ClockOptions, ClockHarm),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn names_in_listings_are_the_names_in_plans() {
+        for doc in FAULTS {
+            let fault: FaultOptions =
+                serde_json::from_value(json!({doc.name: {}})).expect("every option has a default");
+            assert_eq!(fault.doc(), *doc);
+            let harm = fault.draws(5).expect("five nodes").draw(&mut Chance::new(1, "names", 0));
+            assert_eq!(harm.doc(), *doc);
+            assert!(harm.describe().starts_with(doc.name), "{}", harm.describe());
+        }
+    }
+
+    #[test]
+    fn options_are_read_strictly_and_written_back() {
+        let written = json!({
+            "every": "10s", "for": "6s", "quiet_start": "5s", "quiet_end": null,
+            "faults": [
+                {"partition": {"shape": ["majority", "one-way", "bridge", "isolate-leader"], "for": null}},
+                {"kill": {"nodes": "minority", "for": null}},
+                {"pause": {"nodes": ["leader", {"node": "n3"}], "for": "5s"}},
+                {"clock": {"jump": "1m", "strobe": {"by": "10s", "period": "50ms"}, "nodes": "all", "for": null}}
+            ]
+        });
+        let options: NemesisOptions = serde_json::from_value(written.clone()).expect("read");
+        assert_eq!(serde_json::to_value(&options).expect("written"), written);
+        assert_eq!(options.faults[2].lasts(), Some(Span::seconds(5)));
+        for wrong in [json!({"kill": {"node": "one"}}), json!({"partition": {"shape": "thirds"}}), json!({"burn": {}})]
+        {
+            assert!(serde_json::from_value::<FaultOptions>(wrong.clone()).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_no_node_has_is_a_mistake() {
+        let options: NemesisOptions =
+            serde_json::from_value(json!({"faults": [{"kill": {"nodes": "minorty"}}]})).expect("read");
+        let mistakes = options.mistakes(&["n1".into(), "n2".into()]);
+        assert_eq!(
+            mistakes,
+            ["kill: nodes: minorty is neither a node (n1, n2) nor one of one, minority, majority, all, leader"]
+        );
+        assert!(options.mistakes(&["minorty".into()]).is_empty());
+    }
+
+    #[test]
+    fn the_schema_names_every_fault() {
+        let schema = serde_json::to_string(&schemars::schema_for!(NemesisOptions)).expect("a schema");
+        for doc in FAULTS {
+            assert!(schema.contains(&format!("\"{}\"", doc.name)), "{schema}");
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! Clock: makes the wall clock lie on some nodes, by one jump or to and fro (strobe).
+//!
+//! On a node that owns its kernel a jump steps the real clock; elsewhere, and for every strobe, only the target's
+//! processes see it (their vDSO). Which of the two is decided when the harm is resolved.
+use crate::aim::{Aim, PlannedAim};
+use crate::bag::Bag;
+use crate::choice::Choice;
+use crate::harm::{Harm, NodeView, Unresolved, View};
+use crate::options::{Draws, Fault, FaultDoc, Symbolic, SymbolicHarm};
+use crate::protocol::Act;
+use crate::span::Span;
+use dsfuzz_chance::Chance;
+use serde::{Deserialize, Serialize};
+
+/// For listings.
+pub const DOC: FaultDoc = FaultDoc {
+    name: "clock",
+    doc: "Makes the wall clock lie on some nodes: one jump forth or back, or to and fro (strobe).",
+};
+
+/// Options of the clock fault. With neither `jump` nor `strobe`: a jump of one minute.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ClockOptions {
+    /// How far it jumps, or several sizes to draw from; forth or back is drawn.
+    pub jump: Option<Choice<Span>>,
+    /// To and fro.
+    pub strobe: Option<Strobe>,
+    /// Which nodes, or several choices to draw from.
+    pub nodes: Choice<Aim>,
+    /// How long. Left out: what the nemesis says.
+    #[serde(rename = "for")]
+    pub lasts: Option<Span>,
+}
+
+impl Default for ClockOptions {
+    fn default() -> ClockOptions {
+        ClockOptions { jump: None, strobe: None, nodes: Choice::one(Aim::Minority), lasts: None }
+    }
+}
+
+/// To and fro between the true time and another.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Strobe {
+    /// How far; forth or back is drawn.
+    pub by: Span,
+    /// How often it flips.
+    pub period: Span,
+}
+
+impl Default for Strobe {
+    fn default() -> Strobe {
+        Strobe { by: Span::seconds(10), period: Span::millis(50) }
+    }
+}
+
+const JUMP_DEFAULT: Span = Span::seconds(60);
+
+impl Fault for ClockOptions {
+    fn lasts(&self) -> Option<Span> {
+        self.lasts
+    }
+
+    fn named_nodes(&self) -> Vec<String> {
+        crate::aim::named(self.nodes.items())
+    }
+
+    fn draws(&self, nodes: usize) -> Result<Box<dyn Draws>, String> {
+        let jumps = self.jump.as_ref().map(|jump| jump.items().to_vec()).unwrap_or_default();
+        let mut lies: Vec<Lie> = jumps.iter().map(|by| Lie::Jump { by_ms: millis(*by) }).collect();
+        if let Some(strobe) = &self.strobe {
+            let period_ms = u64::try_from(strobe.period.0.as_millis()).unwrap_or(u64::MAX);
+            if period_ms == 0 {
+                return Err("strobe: a period below 1ms".to_owned());
+            }
+            lies.push(Lie::Strobe { by_ms: millis(strobe.by), period_ms });
+        }
+        if lies.is_empty() {
+            lies.push(Lie::Jump { by_ms: millis(JUMP_DEFAULT) });
+        }
+        if lies.iter().any(|lie| lie.by_ms() == 0) {
+            return Err("a lie of less than 1ms would change nothing".to_owned());
+        }
+        Ok(Box::new(ClockDraws { lies: Bag::of(lies), aims: Bag::of(self.nodes.items().to_vec()), nodes }))
+    }
+}
+
+/// Whole milliseconds, at most a hundred years: offsets in nanoseconds must fit 64 bits (292 years) on the wire.
+fn millis(span: Span) -> i64 {
+    const MILLIS_MAX: u128 = 100 * 365 * 86_400_000;
+    i64::try_from(span.0.as_millis().min(MILLIS_MAX)).unwrap_or(i64::MAX)
+}
+
+struct ClockDraws {
+    lies: Bag<Lie>,
+    aims: Bag<Aim>,
+    nodes: usize,
+}
+
+impl Draws for ClockDraws {
+    fn draw(&mut self, chance: &mut Chance) -> SymbolicHarm {
+        let lie = self.lies.draw(chance).unwrap_or(Lie::Jump { by_ms: millis(JUMP_DEFAULT) });
+        let back = chance.below(2) == 0;
+        let aim = self.aims.draw(chance).unwrap_or(Aim::Minority);
+        let lie = if back { lie.backwards() } else { lie };
+        SymbolicHarm::Clock(ClockHarm { lie, nodes: aim.draw(chance, self.nodes) })
+    }
+}
+
+/// How a clock lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Lie {
+    /// It is wrong by this much.
+    Jump {
+        /// Milliseconds, negative for the past.
+        by_ms: i64,
+    },
+    /// It flips between right and wrong.
+    Strobe {
+        /// Milliseconds, negative for the past.
+        by_ms: i64,
+        /// How often it flips.
+        period_ms: u64,
+    },
+}
+
+impl Lie {
+    fn by_ms(self) -> i64 {
+        match self {
+            Lie::Jump { by_ms } | Lie::Strobe { by_ms, .. } => by_ms,
+        }
+    }
+
+    fn backwards(self) -> Lie {
+        match self {
+            Lie::Jump { by_ms } => Lie::Jump { by_ms: -by_ms },
+            Lie::Strobe { by_ms, period_ms } => Lie::Strobe { by_ms: -by_ms, period_ms },
+        }
+    }
+
+    fn words(self) -> String {
+        let sign = if self.by_ms() < 0 { '-' } else { '+' };
+        let by = Span::millis(self.by_ms().unsigned_abs());
+        match self {
+            Lie::Jump { .. } => format!("jump {sign}{by}"),
+            Lie::Strobe { period_ms, .. } => format!("strobe {sign}{by} every {}", Span::millis(period_ms)),
+        }
+    }
+}
+
+/// One lie with its draws made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClockHarm {
+    /// How it lies.
+    pub lie: Lie,
+    /// Where.
+    pub nodes: PlannedAim,
+}
+
+impl ClockHarm {
+    fn act(&self, node: &NodeView, control_boot_id: &str) -> Act {
+        let services = node.services.clone();
+        let offset_ns = self.lie.by_ms() * 1_000_000;
+        match self.lie {
+            Lie::Jump { .. } if node.own_kernel => {
+                Act::StepClock { offset_ns, control_boot_id: control_boot_id.to_owned(), own_kernel: true }
+            }
+            Lie::Jump { .. } => Act::ShiftClock { services, offset_ns },
+            Lie::Strobe { period_ms, .. } => Act::StrobeClock { services, offset_ns, period_ms },
+        }
+    }
+}
+
+impl Symbolic for ClockHarm {
+    fn describe(&self) -> String {
+        format!("clock {} {}", self.lie.words(), self.nodes.words())
+    }
+
+    fn aims_at_leader(&self) -> bool {
+        self.nodes.at_leader()
+    }
+
+    fn turn_to_leader(&mut self) -> bool {
+        // A wrong clock need not move the leadership, so it is no stand-in for a fault that does.
+        false
+    }
+
+    fn resolve(&self, view: &View) -> Result<Harm, Unresolved> {
+        let act = |node: &NodeView| self.act(node, &view.control_boot_id);
+        self.nodes.resolve(view, DOC.name, &format!("{} ", self.lie.words()), act)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn view(own_kernel: bool) -> View {
+        let node = |number: u8| NodeView {
+            name: format!("n{number}"),
+            address: [10, 0, 0, number].into(),
+            services: vec!["db".into(), "proxy".into()],
+            own_kernel,
+        };
+        View { nodes: (1..=3).map(node).collect(), leader: Some("n2".into()), control_boot_id: "boot".into() }
+    }
+
+    fn drawn(options: &ClockOptions, seed: u64) -> SymbolicHarm {
+        options.draws(3).expect("draws").draw(&mut Chance::new(seed, "clock", 0))
+    }
+
+    #[test]
+    fn jumps_go_both_ways_and_take_every_size() {
+        let jump = Choice::several(vec![Span::seconds(1), Span::seconds(60)]);
+        let options = ClockOptions { jump, nodes: Choice::one(Aim::Leader), ..ClockOptions::default() };
+        let mut offsets = std::collections::BTreeSet::new();
+        for seed in 0..60 {
+            let harm = drawn(&options, seed).resolve(&view(false)).expect("resolved");
+            assert_eq!(harm.nodes, ["n2"]);
+            match &harm.acts[..] {
+                [(node, Act::ShiftClock { services, offset_ns })] if node == "n2" && services.len() == 2 => {
+                    offsets.insert(offset_ns / 1_000_000_000);
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(Vec::from_iter(offsets), [-60, -1, 1, 60]);
+    }
+
+    #[test]
+    fn only_a_node_that_owns_its_kernel_has_its_real_clock_stepped() {
+        let harm = drawn(&ClockOptions::default(), 1).resolve(&view(true)).expect("resolved");
+        assert!(harm.acts.iter().all(|(_, act)| matches!(act,
+            Act::StepClock { control_boot_id, own_kernel: true, .. } if control_boot_id == "boot")));
+        let strobe = ClockOptions { strobe: Some(Strobe::default()), ..ClockOptions::default() };
+        let harm = drawn(&strobe, 1).resolve(&view(true)).expect("resolved");
+        assert!(harm.acts.iter().all(|(_, act)| matches!(act, Act::StrobeClock { period_ms: 50, .. })));
+        assert!(harm.what.starts_with("clock strobe ") && harm.what.contains(" every 50ms "), "{}", harm.what);
+    }
+
+    #[test]
+    fn lies_of_nothing_are_refused() {
+        let nothing = ClockOptions { jump: Some(Choice::one(Span::seconds(0))), ..ClockOptions::default() };
+        assert!(nothing.draws(3).is_err());
+        let still = Strobe { period: Span::seconds(0), ..Strobe::default() };
+        assert!(ClockOptions { strobe: Some(still), ..ClockOptions::default() }.draws(3).is_err());
+    }
+}

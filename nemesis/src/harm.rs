@@ -1,0 +1,135 @@
+//! [`PlannedHarm`]: one harm in symbols; [`Harm`]: the same for the nodes as they are, as acts of agents and their proof.
+use crate::options::SymbolicHarm;
+use crate::protocol::Act;
+use crate::span::Span;
+use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
+
+/// One entry of a timetable: everything about it but who leads is fixed by the seed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PlannedHarm {
+    /// Counted from 0 in the timetable's order.
+    pub id: u64,
+    /// When it begins, from the begin of the load.
+    pub at: Span,
+    /// How long it is in force.
+    pub lasts: Span,
+    /// What.
+    pub harm: SymbolicHarm,
+}
+
+impl PlannedHarm {
+    /// The fault's name in plans: `partition`, `kill`, ...
+    pub fn kind(&self) -> &'static str {
+        self.harm.doc().name
+    }
+
+    /// In symbols: `partition isolate-leader: leader | the rest`. `#4` is the fourth node of the plan.
+    pub fn describe(&self) -> String {
+        self.harm.describe()
+    }
+
+    /// Whether it waits for the leader of the moment.
+    pub fn aims_at_leader(&self) -> bool {
+        self.harm.aims_at_leader()
+    }
+}
+
+/// A node as a harm sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeView {
+    /// Its name.
+    pub name: String,
+    /// Its address as its peers reach it.
+    pub address: IpAddr,
+    /// The services that faults are aimed at.
+    pub services: Vec<String>,
+    /// It owns its kernel, so that its real clock may be stepped.
+    pub own_kernel: bool,
+}
+
+/// The cluster as it is at the moment in which a harm is resolved.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct View {
+    /// The nodes, in the plan's order.
+    pub nodes: Vec<NodeView>,
+    /// Who leads, where known.
+    pub leader: Option<String>,
+    /// Boot id of the control node: a clock step is refused where a node has the same.
+    pub control_boot_id: String,
+}
+
+impl View {
+    /// The nodes' names.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.nodes.iter().map(|node| node.name.as_str())
+    }
+
+    pub(crate) fn name(&self, position: usize) -> String {
+        self.nodes[position].name.clone()
+    }
+
+    pub(crate) fn join(&self, positions: &[usize]) -> String {
+        let names: Vec<&str> = positions.iter().map(|position| self.nodes[*position].name.as_str()).collect();
+        names.join(" ")
+    }
+}
+
+/// Why a planned harm fits no node. A sentence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unresolved(pub String);
+
+impl std::fmt::Display for Unresolved {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Unresolved {}
+
+/// A directed link: packets from the first node to the second.
+pub type Link = (String, String);
+
+/// A harm for the nodes as they are.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Harm {
+    /// In words, with the nodes' names: `partition isolate-leader: n3 | n1 n2 n4 n5`.
+    pub what: String,
+    /// The fault's name in plans.
+    pub kind: &'static str,
+    /// The nodes it is aimed at, in the plan's order.
+    pub nodes: Vec<String>,
+    /// Directed links it cuts.
+    pub cut: Vec<Link>,
+    /// What each node's agent is to do. Undoing the fault's id there is the heal.
+    pub acts: Vec<(String, Act)>,
+    /// What will show that it is in force.
+    pub showing: Showing,
+}
+
+/// What shows that a harm is in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Showing {
+    /// Datagrams between the agents: these links are silent while those are alive, and the receivers' rules counted.
+    Links {
+        /// Cut.
+        silent: Vec<Link>,
+        /// Left alone: silence of the others means something only while these are heard.
+        alive: Vec<Link>,
+    },
+    /// Each agent looks at its own node.
+    State,
+}
+
+/// Binds a planned harm to the nodes as they are.
+pub fn resolve(planned: &PlannedHarm, view: &View) -> Result<Harm, Unresolved> {
+    planned.harm.resolve(view)
+}
+
+/// The note of a binding, as the end of a sentence.
+pub(crate) fn noted(what: String, note: Option<String>) -> String {
+    match note {
+        Some(note) => format!("{what} ({note})"),
+        None => what,
+    }
+}

@@ -1,0 +1,84 @@
+//! Kill: SIGKILL for the target's processes on some nodes; the heal starts them again.
+use crate::aim::{Aim, PlannedAim};
+use crate::bag::Bag;
+use crate::choice::Choice;
+use crate::harm::{Harm, Unresolved, View};
+use crate::options::{Draws, Fault, FaultDoc, Symbolic, SymbolicHarm};
+use crate::protocol::Act;
+use crate::span::Span;
+use dsfuzz_chance::Chance;
+use serde::{Deserialize, Serialize};
+
+/// For listings.
+pub const DOC: FaultDoc = FaultDoc {
+    name: "kill",
+    doc: "Kills the target's processes on some nodes with SIGKILL and starts them again at the end.",
+};
+
+/// Options of the kill fault.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct KillOptions {
+    /// Which nodes, or several choices to draw from.
+    pub nodes: Choice<Aim>,
+    /// How long. Left out: what the nemesis says.
+    #[serde(rename = "for")]
+    pub lasts: Option<Span>,
+}
+
+impl Default for KillOptions {
+    fn default() -> KillOptions {
+        KillOptions { nodes: Choice::one(Aim::Minority), lasts: None }
+    }
+}
+
+impl Fault for KillOptions {
+    fn lasts(&self) -> Option<Span> {
+        self.lasts
+    }
+
+    fn named_nodes(&self) -> Vec<String> {
+        crate::aim::named(self.nodes.items())
+    }
+
+    fn draws(&self, nodes: usize) -> Result<Box<dyn Draws>, String> {
+        Ok(Box::new(KillDraws { aims: Bag::of(self.nodes.items().to_vec()), nodes }))
+    }
+}
+
+struct KillDraws {
+    aims: Bag<Aim>,
+    nodes: usize,
+}
+
+impl Draws for KillDraws {
+    fn draw(&mut self, chance: &mut Chance) -> SymbolicHarm {
+        let aim = self.aims.draw(chance).unwrap_or(Aim::Minority);
+        SymbolicHarm::Kill(KillHarm { nodes: aim.draw(chance, self.nodes) })
+    }
+}
+
+/// One kill with its draws made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KillHarm {
+    /// Which nodes.
+    pub nodes: PlannedAim,
+}
+
+impl Symbolic for KillHarm {
+    fn describe(&self) -> String {
+        format!("kill {}", self.nodes.words())
+    }
+
+    fn aims_at_leader(&self) -> bool {
+        self.nodes.at_leader()
+    }
+
+    fn turn_to_leader(&mut self) -> bool {
+        self.nodes.turn_to_leader()
+    }
+
+    fn resolve(&self, view: &View) -> Result<Harm, Unresolved> {
+        self.nodes.resolve(view, DOC.name, "", |node| Act::Kill { services: node.services.clone() })
+    }
+}

@@ -1,0 +1,76 @@
+//! [`Order`]: which nodes, drawn when the plan is made, by position; only "the leader" is bound later.
+use crate::harm::{Unresolved, View};
+use dsfuzz_chance::Chance;
+use serde::{Deserialize, Serialize};
+
+/// A random order of the nodes' positions, of which a harm takes as many from the front as it needs.
+///
+/// Where it is bound to the leader, the leader of the moment moves to the front when the harm is resolved, and the
+/// others keep their order. So a seed fixes everything but who leads.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Order {
+    /// Positions of the nodes in the plan's order, counted from 0.
+    pub positions: Vec<usize>,
+    /// The leader of the moment comes first.
+    pub leader_first: bool,
+}
+
+/// An [`Order`] with the leader in its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bound {
+    /// Positions in [`View::nodes`].
+    pub positions: Vec<usize>,
+    /// What people should know about the binding: that no leader was known.
+    pub note: Option<String>,
+}
+
+impl Order {
+    /// Draws an order of so many nodes.
+    pub fn draw(chance: &mut Chance, nodes: usize, leader_first: bool) -> Order {
+        let mut positions: Vec<usize> = (0..nodes).collect();
+        chance.shuffle(&mut positions);
+        Order { positions, leader_first }
+    }
+
+    /// Puts the leader in its place. Without a known leader the drawn node stands in for it, and the note says so.
+    pub fn bind(&self, view: &View) -> Result<Bound, Unresolved> {
+        if self.positions.len() != view.nodes.len() {
+            return Err(Unresolved(format!(
+                "the timetable was made for {} nodes, the cluster has {}",
+                self.positions.len(),
+                view.nodes.len()
+            )));
+        }
+        let mut bound = Bound { positions: self.positions.clone(), note: None };
+        if !self.leader_first {
+            return Ok(bound);
+        }
+        let leader = view.leader.as_ref().and_then(|name| view.nodes.iter().position(|node| node.name == *name));
+        match leader {
+            Some(leader) => {
+                bound.positions.retain(|position| *position != leader);
+                bound.positions.insert(0, leader);
+            }
+            None => {
+                let stand_in = bound.positions.first().map_or("", |position| view.nodes[*position].name.as_str());
+                bound.note = Some(format!("no leader known: {stand_in}, drawn in the plan, stands in for it"));
+            }
+        }
+        Ok(bound)
+    }
+
+    /// The first `count` nodes in symbols: `leader`, `leader+1`, `#4 #1` (counted from 1 in the plan's order).
+    pub fn words(&self, count: usize) -> String {
+        match (self.leader_first, count) {
+            (true, 0 | 1) => "leader".to_owned(),
+            (true, more) => format!("leader+{}", more - 1),
+            (false, count) => words(&self.positions[..count.min(self.positions.len())]),
+        }
+    }
+}
+
+/// Positions as people count them: `#4 #1`.
+pub(crate) fn words(positions: &[usize]) -> String {
+    let words: Vec<String> = positions.iter().map(|position| format!("#{}", position + 1)).collect();
+    words.join(" ")
+}

@@ -1,0 +1,197 @@
+//! Partition: cuts links between nodes, in the shapes of [`Shape`].
+//!
+//! Packets are dropped where they arrive, so that one direction alone can be cut. Only peers' addresses are dropped.
+pub mod shape;
+
+pub use shape::Shape;
+
+use crate::aim::minority_max;
+use crate::bag::Bag;
+use crate::choice::Choice;
+use crate::harm::{Harm, Link, Showing, Unresolved, View, noted};
+use crate::options::{Draws, Fault, FaultDoc, Symbolic, SymbolicHarm};
+use crate::order::{Order, words};
+use crate::protocol::Act;
+use crate::span::Span;
+use dsfuzz_chance::Chance;
+use serde::{Deserialize, Serialize};
+
+/// For listings.
+pub const DOC: FaultDoc = FaultDoc {
+    name: "partition",
+    doc: "Cuts links between nodes: halves, majority, one-way, bridge, ring, isolate-one, isolate-leader, leader-minority.",
+};
+
+/// Options of the partition fault.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct PartitionOptions {
+    /// The shape, or several to draw from.
+    pub shape: Choice<Shape>,
+    /// How long. Left out: what the nemesis says.
+    #[serde(rename = "for")]
+    pub lasts: Option<Span>,
+}
+
+impl Default for PartitionOptions {
+    fn default() -> PartitionOptions {
+        let all = Choice::several(Shape::ALL.to_vec());
+        PartitionOptions { shape: all.unwrap_or(Choice::one(Shape::Majority)), lasts: None }
+    }
+}
+
+impl Fault for PartitionOptions {
+    fn lasts(&self) -> Option<Span> {
+        self.lasts
+    }
+
+    fn named_nodes(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn draws(&self, nodes: usize) -> Result<Box<dyn Draws>, String> {
+        if nodes < 2 {
+            return Err(format!("a partition needs at least two nodes, the cluster has {nodes}"));
+        }
+        Ok(Box::new(PartitionDraws { shapes: Bag::of(self.shape.items().to_vec()), nodes }))
+    }
+}
+
+struct PartitionDraws {
+    shapes: Bag<Shape>,
+    nodes: usize,
+}
+
+impl Draws for PartitionDraws {
+    fn draw(&mut self, chance: &mut Chance) -> SymbolicHarm {
+        let shape = self.shapes.draw(chance).unwrap_or(Shape::Majority);
+        let order = Order::draw(chance, self.nodes, shape.waits_for_leader());
+        let most = minority_max(self.nodes);
+        let size = match shape {
+            Shape::Halves => self.nodes / 2,
+            Shape::Majority | Shape::OneWay => chance.between(1, most as u64) as usize,
+            Shape::LeaderMinority => chance.between(most.min(2) as u64, most as u64) as usize,
+            Shape::Bridge | Shape::IsolateOne | Shape::IsolateLeader => 1,
+            Shape::Ring => self.nodes,
+        };
+        let deaf = shape == Shape::OneWay && chance.below(2) == 0;
+        SymbolicHarm::Partition(PartitionHarm { shape, size, deaf, order })
+    }
+}
+
+/// One partition with its draws made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartitionHarm {
+    /// The shape.
+    pub shape: Shape,
+    /// How many nodes are on the side that it is aimed at.
+    pub size: usize,
+    /// Of a one-way cut: the side hears nothing. Otherwise nobody hears the side.
+    pub deaf: bool,
+    /// Which nodes: the side first. Of a bridge, the bridge first; of a ring, as they sit.
+    pub order: Order,
+}
+
+impl PartitionHarm {
+    /// The directed links that are cut, where the nodes stand in this order. Sorted.
+    pub fn cut(&self, order: &[usize]) -> Vec<(usize, usize)> {
+        self.shape.cut(order, self.size, self.deaf)
+    }
+}
+
+impl Symbolic for PartitionHarm {
+    fn describe(&self) -> String {
+        let side = self.order.words(self.size);
+        let sides = match self.shape {
+            Shape::OneWay if self.deaf => format!("{side} deaf to the rest"),
+            Shape::OneWay => format!("{side} not heard by the rest"),
+            Shape::Bridge => format!("half | {side} | half"),
+            Shape::Ring => format!("round {}", words(&self.order.positions)),
+            _ => format!("{side} | the rest"),
+        };
+        format!("partition {}: {sides}", self.shape)
+    }
+
+    fn aims_at_leader(&self) -> bool {
+        self.order.leader_first
+    }
+
+    fn turn_to_leader(&mut self) -> bool {
+        // A bridge or a ring leaves the leader its majority: nothing would move.
+        let open = matches!(self.shape, Shape::Halves | Shape::Majority | Shape::OneWay | Shape::IsolateOne);
+        self.order.leader_first |= open;
+        open
+    }
+
+    fn resolve(&self, view: &View) -> Result<Harm, Unresolved> {
+        no_shared_address(view)?;
+        let bound = self.order.bind(view)?;
+        let cut = self.cut(&bound.positions);
+        let mut aimed = bound.positions[..self.size.clamp(1, bound.positions.len())].to_vec();
+        aimed.sort_unstable();
+        let all: Vec<(usize, usize)> = links(view.nodes.len()).collect();
+        let alive: Vec<(usize, usize)> = all.into_iter().filter(|link| !cut.contains(link)).collect();
+        let named = |links: &[(usize, usize)]| -> Vec<Link> {
+            links.iter().map(|(from, to)| (view.name(*from), view.name(*to))).collect()
+        };
+        Ok(Harm {
+            what: noted(self.resolved_words(view, &bound.positions), bound.note),
+            kind: DOC.name,
+            nodes: aimed.iter().map(|position| view.name(*position)).collect(),
+            acts: drops(view, &cut),
+            showing: Showing::Links { silent: named(&cut), alive: named(&alive) },
+            cut: named(&cut),
+        })
+    }
+}
+
+impl PartitionHarm {
+    fn resolved_words(&self, view: &View, order: &[usize]) -> String {
+        let (side, rest) = order.split_at(self.size.min(order.len()));
+        let (side, rest) = (view.join(side), view.join(rest));
+        let sides = match self.shape {
+            Shape::OneWay if self.deaf => format!("{side} deaf to {rest}"),
+            Shape::OneWay => format!("{side} not heard by {rest}"),
+            Shape::Bridge if order.len() > 2 => {
+                let (left, right) = order[1..].split_at((order.len() - 1) / 2);
+                format!("{} | {side} sees both | {}", view.join(left), view.join(right))
+            }
+            Shape::Ring => format!("round {side}"),
+            _ => format!("{side} | {rest}"),
+        };
+        format!("partition {}: {sides}", self.shape)
+    }
+}
+
+/// Every directed link between so many nodes.
+fn links(nodes: usize) -> impl Iterator<Item = (usize, usize)> {
+    (0..nodes).flat_map(move |from| (0..nodes).filter(move |to| *to != from).map(move |to| (from, to)))
+}
+
+/// One act for each node that must not hear somebody.
+fn drops(view: &View, cut: &[(usize, usize)]) -> Vec<(String, Act)> {
+    let receivers = 0..view.nodes.len();
+    receivers
+        .filter_map(|to| {
+            let senders = cut.iter().filter(|link| link.1 == to);
+            let from: Vec<_> = senders.map(|(from, _)| view.nodes[*from].address).collect();
+            (!from.is_empty()).then(|| (view.name(to), Act::Drop { from }))
+        })
+        .collect()
+}
+
+/// Two nodes behind one address cannot be told apart by a packet's sender.
+fn no_shared_address(view: &View) -> Result<(), Unresolved> {
+    for (position, node) in view.nodes.iter().enumerate() {
+        if let Some(twin) = view.nodes[..position].iter().find(|other| other.address == node.address) {
+            return Err(Unresolved(format!(
+                "{} and {} share the address {}: packets between them cannot be told apart",
+                twin.name, node.name, node.address
+            )));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

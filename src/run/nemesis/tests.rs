@@ -1,0 +1,335 @@
+//! The life of a harm on a cluster in memory, told as the events that the journal gets. The clock is the test's own.
+mod fake;
+
+use super::*;
+use dsfuzz_checkers::history::FaultStep::{
+    Begun, HealBegun, Healed, Lapsed, Planned, Proven, Reproven, Resolved, SelfHealed, Unhealed, Unproven,
+};
+use dsfuzz_nemesis::{NemesisOptions, timetable};
+use fake::FakeCluster;
+use serde_json::json;
+use std::sync::Mutex;
+
+/// A test's run: the cluster, the executor and what it told.
+struct Stage {
+    cluster: Arc<FakeCluster>,
+    executor: Arc<Executor>,
+    told: Arc<Mutex<Vec<FaultEvent>>>,
+    stop: watch::Sender<bool>,
+}
+
+impl Stage {
+    fn of(nodes: usize, leader: Option<&'static str>) -> Stage {
+        let cluster = FakeCluster::of(nodes);
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let log: Log = {
+            let (told, cluster) = (told.clone(), cluster.clone());
+            Arc::new(move |mut event: FaultEvent| {
+                let mut told = told.lock().expect("a journal");
+                (event.index, event.time) = (told.len() as u64, cluster.control_ns());
+                told.push(event.clone());
+                Mark { index: event.index, time: event.time }
+            })
+        };
+        let view: Views = {
+            let cluster = cluster.clone();
+            Arc::new(move || {
+                let view = cluster.view(leader);
+                Box::pin(async move { view })
+            })
+        };
+        let now: Now = {
+            let cluster = cluster.clone();
+            Arc::new(move || cluster.control_ns())
+        };
+        let remotes = Arc::new(FixedRemotes::new(cluster.remotes(), cluster.pings()));
+        let executor = Arc::new(Executor::new(remotes, "run", log, view, now));
+        Stage { cluster, executor, told, stop: watch::channel(false).0 }
+    }
+
+    /// Runs the faults on a minute of load.
+    async fn play(&self, faults: serde_json::Value) -> Vec<HarmReport> {
+        let timetable = self.timetable(faults);
+        self.executor.run(&timetable, Instant::now(), self.stop.subscribe()).await
+    }
+
+    /// The same, with something happening in the middle of the first fault.
+    async fn play_with(&self, faults: serde_json::Value, middle: impl FnOnce(&Stage)) -> Vec<HarmReport> {
+        let timetable = self.timetable(faults);
+        let first = &timetable.harms[0];
+        let until = Instant::now() + first.at.0 + first.lasts.0 / 2;
+        let run = self.executor.run(&timetable, Instant::now(), self.stop.subscribe());
+        let meanwhile = async {
+            tokio::time::sleep_until(until).await;
+            middle(self);
+        };
+        tokio::join!(run, meanwhile).0
+    }
+
+    fn timetable(&self, faults: serde_json::Value) -> Timetable {
+        let options: NemesisOptions =
+            serde_json::from_value(json!({"every": "30s", "faults": faults})).expect("options");
+        let nodes = self.cluster.names().len();
+        timetable(3, &options, nodes, Duration::from_secs(45), Duration::from_secs(5))
+    }
+
+    fn told(&self) -> Vec<FaultEvent> {
+        self.told.lock().expect("a journal").clone()
+    }
+
+    fn steps(&self) -> Vec<FaultStep> {
+        self.told().iter().map(|event| event.step).collect()
+    }
+
+    /// The details of a step, in one line.
+    fn detail(&self, step: FaultStep) -> String {
+        let told = self.told();
+        let event = told.iter().find(|event| event.step == step).unwrap_or_else(|| panic!("no {step:?} in {told:?}"));
+        event.detail.join(" | ")
+    }
+}
+
+fn isolate_leader() -> serde_json::Value {
+    json!([{"partition": {"shape": "isolate-leader"}}])
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_partition_is_proven_twice_and_its_heal_too() {
+    let stage = Stage::of(5, Some("n3"));
+    let reports = stage.play(isolate_leader()).await;
+    assert_eq!(stage.steps(), [Planned, Resolved, Begun, Proven, Reproven, HealBegun, Healed]);
+    let told = stage.told();
+    assert_eq!(told[0].what, "partition isolate-leader: leader | the rest");
+    assert!(told[0].nodes.is_empty() && told[0].cut.is_empty());
+    assert!(told[1].what.starts_with("partition isolate-leader: n3 | "), "{}", told[1].what);
+    assert_eq!((told[3].nodes.as_slice(), told[3].cut.len()), (["n3".to_owned()].as_slice(), 8));
+    let proof = stage.detail(Proven);
+    assert!(proof.contains("8 links silent while 12 others were heard"), "{proof}");
+    assert!(proof.contains("n3: its rule dropped 12 packets"), "{proof}");
+    assert!(stage.detail(Healed).contains("every link is heard again"));
+    let report = &reports[0];
+    assert!(report.proven && report.reproven && report.healed && report.problems.is_empty(), "{report:?}");
+    assert!(report.prove_ms.is_some() && report.heal_ms.is_some());
+    assert_eq!(report.begun.map(|mark| mark.index), Some(2));
+    let (begun, heal) = (told[2].time, told[5].time);
+    assert!((5_900..6_200).contains(&((heal - begun) / 1_000_000)), "in force for {} ns", heal - begun);
+    assert_eq!(stage.cluster.broken(), Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_kind_and_shape_lives_and_leaves_nothing() {
+    for nodes in [2, 3, 5, 7] {
+        let stage = Stage::of(nodes, Some("n2"));
+        let shapes = json!(["halves", "majority", "one-way", "bridge", "ring", "isolate-one", "leader-minority"]);
+        let options = json!({"every": "8s", "faults": [
+            {"partition": {"shape": shapes}}, {"kill": {}}, {"pause": {}}, {"clock": {"strobe": {}, "jump": "1m"}}
+        ]});
+        let options: NemesisOptions = serde_json::from_value(options).expect("options");
+        let table = timetable(1, &options, nodes, Duration::from_secs(250), Duration::from_secs(10));
+        assert_eq!(table.harms.len(), 29);
+        let reports = stage.executor.run(&table, Instant::now(), stage.stop.subscribe()).await;
+        for report in reports {
+            assert!(report.proven && report.reproven && report.healed, "{report:?}");
+        }
+        assert_eq!(stage.cluster.broken(), Vec::<String>::new());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_plans_are_told_before_anything_happens() {
+    let stage = Stage::of(3, Some("n1"));
+    stage.play(json!([{"kill": {}}, {"pause": {}}])).await;
+    let steps = stage.steps();
+    assert_eq!(&steps[..4], [Planned, Planned, Resolved, Begun]);
+    assert_eq!(steps.len(), 2 + 2 * 6);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rule_that_does_nothing_is_not_a_fault() {
+    let stage = Stage::of(5, Some("n3"));
+    for name in stage.cluster.names() {
+        stage.cluster.change(&name, |node| node.wrong.deaf_to_acts = true);
+    }
+    let reports = stage.play(isolate_leader()).await;
+    assert_eq!(stage.steps(), [Planned, Resolved, Begun, Unproven, HealBegun, Healed]);
+    assert!(stage.detail(Unproven).contains("n3 hears n1, though the link is cut"), "{}", stage.detail(Unproven));
+    assert!(!reports[0].proven && reports[0].healed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn silence_from_the_start_proves_nothing() {
+    let stage = Stage::of(3, Some("n3"));
+    stage.cluster.change("n3", |node| node.wrong.unreachable = true);
+    let reports = stage.play(isolate_leader()).await;
+    assert_eq!(stage.steps(), [Planned, Resolved, Begun, Unproven, HealBegun, Unhealed]);
+    assert!(stage.detail(Unproven).contains("before: n3: connection lost"), "{}", stage.detail(Unproven));
+    assert!(stage.detail(Unhealed).contains("n3: if its agent does not hear from here, its lease heals it"));
+    assert!(!reports[0].healed);
+    stage.cluster.change("n3", |node| node.wrong.unreachable = false);
+    assert!(stage.executor.heal_all().await.iter().all(|heal| heal.healed));
+    assert_eq!(stage.steps().last(), Some(&Healed), "the heal of an open fault is told when it comes");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_ended_too_early_has_lapsed() {
+    let stage = Stage::of(5, Some("n3"));
+    let reports = stage.play_with(isolate_leader(), |stage| stage.cluster.forget("n3")).await;
+    assert_eq!(stage.steps(), [Planned, Resolved, Begun, Proven, Lapsed, HealBegun, Healed]);
+    assert!(stage.detail(Lapsed).contains("n3 hears n1, though the link is cut"), "{}", stage.detail(Lapsed));
+    assert!(reports[0].proven && !reports[0].reproven);
+}
+
+#[tokio::test(start_paused = true)]
+async fn silence_counts_only_where_the_rule_counted_and_the_others_were_heard() {
+    for (unplugged, sentence) in
+        [("n3", "n3: its rule dropped nothing during the round (12 packets so far)"), ("n1", "n1 does not hear n2")]
+    {
+        let stage = Stage::of(5, Some("n3"));
+        stage
+            .play_with(json!([{"partition": {"shape": "one-way"}}]), |stage| {
+                stage.cluster.change(unplugged, |node| node.wrong.unplugged = true)
+            })
+            .await;
+        let steps = stage.steps();
+        assert_eq!(steps[3..], [Proven, Lapsed, HealBegun, Unhealed], "{unplugged}");
+        assert!(stage.detail(Lapsed).contains(sentence), "{}", stage.detail(Lapsed));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn half_an_act_is_undone_everywhere_and_at_once() {
+    let stage = Stage::of(5, Some("n3"));
+    stage.cluster.change("n4", |node| node.wrong.refuses_acts = true);
+    let reports = stage.play(isolate_leader()).await;
+    assert_eq!(stage.steps(), [Planned, Resolved, Begun, Unproven, HealBegun, Healed]);
+    assert!(stage.detail(Unproven).contains("the act failed: n4: nft is missing"));
+    let told = stage.told();
+    assert!(told[4].time - told[2].time < 1_000_000_000, "a half-made partition is not kept");
+    for name in stage.cluster.names() {
+        stage.cluster.change(&name, |node| assert_eq!(node.undone, [0], "{name}"));
+    }
+    assert!(reports[0].healed && stage.cluster.broken().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_act_without_an_answer_is_undone_once_more() {
+    let stage = Stage::of(3, Some("n3"));
+    stage.cluster.change("n2", |node| node.wrong.mute_on_acts = true);
+    stage.play(isolate_leader()).await;
+    assert_eq!(stage.steps(), [Planned, Resolved, Begun, Unproven, HealBegun, Healed]);
+    stage.cluster.change("n2", |node| assert_eq!(node.undone, [0, 0]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_heals_by_itself_gives_an_interval() {
+    let stage = Stage::of(5, Some("n3"));
+    let at = Arc::new(Mutex::new(0));
+    let healed_at = at.clone();
+    let spread = Duration::from_millis(200);
+    let reports = stage
+        .play_with(isolate_leader(), move |stage| {
+            *healed_at.lock().expect("a number") = stage.cluster.control_ns();
+            stage.cluster.heal_itself("n3", 0, spread);
+        })
+        .await;
+    assert_eq!(stage.steps(), [Planned, Resolved, Begun, Proven, Lapsed, SelfHealed, HealBegun, Healed]);
+    let told = stage.told();
+    let event = &told[5];
+    assert_eq!((event.nodes.as_slice(), event.cut.len()), (["n3".to_owned()].as_slice(), 8));
+    let (earliest, latest) = event.ended.expect("an interval");
+    let at = *at.lock().expect("a number");
+    assert!(earliest <= at - 200_000_000 && at <= latest, "{earliest}..{latest} does not hold {at}");
+    assert!(latest - earliest < 210_000_000, "{earliest}..{latest} is too wide");
+    assert!(event.detail[0].contains("lease ran out"));
+    assert_eq!(reports[0].self_healed, [("n3".to_owned(), earliest, latest)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn to_stop_is_to_heal_at_once() {
+    for faults in [isolate_leader(), json!([{"kill": {}}]), json!([{"pause": {}}]), json!([{"clock": {}}])] {
+        let stage = Stage::of(5, Some("n3"));
+        let reports = stage.play_with(faults, |stage| assert!(!stage.stop.send_replace(true))).await;
+        assert_eq!(stage.steps(), [Planned, Resolved, Begun, Proven, Reproven, HealBegun, Healed]);
+        let told = stage.told();
+        let in_force_ms = (told[5].time - told[2].time) / 1_000_000;
+        assert!((2_900..3_200).contains(&in_force_ms), "stopped in the middle of 6 s, in force for {in_force_ms} ms");
+        assert!(reports[0].healed && stage.cluster.broken().is_empty());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_after_a_stop_never_begins() {
+    let stage = Stage::of(3, Some("n1"));
+    stage.stop.send_replace(true);
+    let reports = stage.play(json!([{"kill": {}}, {"pause": {}}])).await;
+    assert_eq!(stage.steps(), [Planned, Planned]);
+    assert!(reports.iter().all(|report| report.begun.is_none() && report.problems == ["stopped before it began"]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_heal_is_tried_until_it_holds() {
+    let stage = Stage::of(5, Some("n3"));
+    stage.cluster.change("n3", |node| node.wrong.undos_lost = 4);
+    let reports = stage.play(isolate_leader()).await;
+    assert_eq!(stage.steps(), [Planned, Resolved, Begun, Proven, Reproven, HealBegun, Healed]);
+    assert!(reports[0].healed && stage.cluster.broken().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_out_of_reach_does_not_keep_the_others_from_their_heal() {
+    let stage = Stage::of(5, Some("n3"));
+    let reports =
+        stage.play_with(isolate_leader(), |stage| stage.cluster.change("n1", |node| node.wrong.unreachable = true));
+    let reports = reports.await;
+    assert_eq!(stage.steps(), [Planned, Resolved, Begun, Proven, Lapsed, HealBegun, Unhealed]);
+    assert_eq!(stage.cluster.broken(), ["n1"]);
+    assert!(!reports[0].healed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_known_leader_another_stands_in_and_the_words_say_so() {
+    let stage = Stage::of(5, None);
+    let reports = stage.play(isolate_leader()).await;
+    assert!(reports[0].proven);
+    assert_eq!(reports[0].nodes.len(), 1);
+    let what = &stage.told()[1].what;
+    assert!(what.contains(&format!("no leader known: {}, drawn in the plan", reports[0].nodes[0])), "{what}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_name_that_no_node_has_is_told_and_nothing_begins() {
+    let stage = Stage::of(3, None);
+    let reports = stage.play(json!([{"kill": {"nodes": "n9"}}])).await;
+    assert_eq!(stage.steps(), [Planned, Unproven]);
+    assert!(stage.detail(Unproven).contains("n9 is neither a node (n1, n2, n3)"), "{}", stage.detail(Unproven));
+    assert!(reports[0].begun.is_none() && reports[0].problems.len() == 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn killing_the_dead_is_no_proof() {
+    for faults in [json!([{"kill": {"nodes": "n2"}}]), json!([{"pause": {"nodes": "n2"}}])] {
+        let stage = Stage::of(3, Some("n1"));
+        stage.cluster.change("n2", |node| node.stopped_before = true);
+        stage.play(faults).await;
+        assert_eq!(stage.steps(), [Planned, Resolved, Begun, Unproven, HealBegun, Healed]);
+        assert_eq!(stage.detail(Unproven), "n2: db was not running before");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn everything_can_be_healed_at_any_time() {
+    let stage = Stage::of(3, Some("n1"));
+    let timetable = stage.timetable(json!([{"pause": {"nodes": "all"}}]));
+    let middle = timetable.harms[0].at.0 + Duration::from_secs(1);
+    let run = stage.executor.run(&timetable, Instant::now(), stage.stop.subscribe());
+    assert!(tokio::time::timeout(middle, run).await.is_err(), "the run is broken off in the middle of the fault");
+    assert_eq!(stage.cluster.broken(), ["n1", "n2", "n3"]);
+    let heals = stage.executor.heal_all().await;
+    assert!(heals.len() == 3 && heals.iter().all(|heal| heal.healed), "{heals:?}");
+    assert_eq!(stage.cluster.broken(), Vec::<String>::new());
+    assert_eq!(stage.steps(), [Planned, Resolved, Begun, Proven, Healed]);
+    stage.cluster.change("n2", |node| node.wrong.unreachable = true);
+    let heals = stage.executor.heal_all().await;
+    let unhealed: Vec<&str> = heals.iter().filter(|heal| !heal.healed).map(|heal| heal.node.as_str()).collect();
+    assert_eq!(unhealed, ["n2"]);
+}

@@ -1,0 +1,247 @@
+//! A cluster in memory: agents whose datagrams pass a matrix of rules, with switches for what can go wrong.
+use crate::cluster::{Node, Remote, RemoteError};
+use dsfuzz_nemesis::protocol::{Act, Ask, Proof, SelfHeal, ServiceState, Told};
+use dsfuzz_nemesis::{NodeView, View};
+use dsfuzz_workloads::BoxFuture;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+/// What goes wrong on a node.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Wrong {
+    /// Acts are answered with success and do nothing.
+    pub(super) deaf_to_acts: bool,
+    /// Acts are refused.
+    pub(super) refuses_acts: bool,
+    /// Acts are never answered, and happen.
+    pub(super) mute_on_acts: bool,
+    /// So many undos are lost with the connection.
+    pub(super) undos_lost: u32,
+    /// No datagram reaches it, whatever its rules say.
+    pub(super) unplugged: bool,
+    /// No request reaches it.
+    pub(super) unreachable: bool,
+}
+
+#[derive(Default)]
+pub(super) struct FakeNode {
+    pub(super) wrong: Wrong,
+    acts: BTreeMap<u64, Act>,
+    dropped: u64,
+    heard: BTreeMap<u64, BTreeMap<String, u32>>,
+    pub(super) stopped_before: bool,
+    pub(super) by_itself: Vec<SelfHeal>,
+    pub(super) undone: Vec<u64>,
+}
+
+/// The whole cluster; its nodes' boot-time clocks are all ahead of the control node's by `BOOT_AHEAD_NS`.
+pub(super) struct FakeCluster {
+    nodes: Mutex<BTreeMap<String, FakeNode>>,
+    born: tokio::time::Instant,
+}
+
+pub(super) const BOOT_AHEAD_NS: u64 = 5_000_000_000_000;
+
+fn address(name: &str) -> IpAddr {
+    let number: u8 = name[1..].parse().expect("nodes are called n1, n2, ..");
+    [10, 0, 0, number].into()
+}
+
+impl FakeCluster {
+    pub(super) fn of(nodes: usize) -> Arc<FakeCluster> {
+        let nodes = (1..=nodes).map(|number| (format!("n{number}"), FakeNode::default())).collect();
+        Arc::new(FakeCluster { nodes: Mutex::new(nodes), born: tokio::time::Instant::now() })
+    }
+
+    pub(super) fn names(&self) -> Vec<String> {
+        self.lock().keys().cloned().collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, FakeNode>> {
+        self.nodes.lock().expect("no test panics while it holds the cluster")
+    }
+
+    pub(super) fn change(&self, name: &str, change: impl FnOnce(&mut FakeNode)) {
+        change(self.lock().get_mut(name).expect("a node"));
+    }
+
+    pub(super) fn remotes(self: &Arc<Self>) -> Vec<Arc<dyn Remote>> {
+        let remote = |name: String| -> Arc<dyn Remote> {
+            let node = Node { name: name.as_str().into(), address: address(&name) };
+            Arc::new(FakeRemote { node, cluster: self.clone() })
+        };
+        self.names().into_iter().map(remote).collect()
+    }
+
+    pub(super) fn pings(&self) -> Vec<(String, IpAddr, u16)> {
+        self.names().into_iter().map(|name| (name.clone(), address(&name), 7)).collect()
+    }
+
+    pub(super) fn view(&self, leader: Option<&str>) -> View {
+        let node = |name: String| NodeView {
+            address: address(&name),
+            name,
+            services: vec!["db".to_owned()],
+            own_kernel: false,
+        };
+        View {
+            nodes: self.names().into_iter().map(node).collect(),
+            leader: leader.map(str::to_owned),
+            control_boot_id: "control".to_owned(),
+        }
+    }
+
+    /// Nanoseconds since the cluster was made: the control node's clock.
+    pub(super) fn control_ns(&self) -> u64 {
+        u64::try_from(self.born.elapsed().as_nanos()).expect("a short test")
+    }
+
+    /// Nodes on which something is still in force.
+    pub(super) fn broken(&self) -> Vec<String> {
+        let nodes = self.lock();
+        nodes.iter().filter(|(_, node)| !node.acts.is_empty()).map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Everything on a node vanishes without anybody's notice.
+    pub(super) fn forget(&self, name: &str) {
+        self.change(name, |node| node.acts.clear());
+    }
+
+    /// A node undoes a fault by itself, as its agent would tell it afterwards: within the last `spread`.
+    pub(super) fn heal_itself(&self, name: &str, fault: u64, spread: Duration) {
+        let now_ns = self.control_ns() + BOOT_AHEAD_NS;
+        let spread_ns = u64::try_from(spread.as_nanos()).expect("short");
+        self.change(name, |node| {
+            node.acts.remove(&fault);
+            node.by_itself.push(SelfHeal {
+                fault,
+                run: "run".to_owned(),
+                why: "lease ran out".to_owned(),
+                earliest_ns: now_ns - spread_ns,
+                latest_ns: now_ns,
+                holds: true,
+            });
+        });
+    }
+
+    fn ping(&self, round: u64, from: &str, to: &[(IpAddr, u16)], count: u32) {
+        let mut nodes = self.lock();
+        let receivers: Vec<String> = nodes.keys().cloned().collect();
+        for name in receivers.into_iter().filter(|name| to.iter().any(|(peer, _)| *peer == address(name))) {
+            let node = nodes.get_mut(&name).expect("a node");
+            if node.wrong.unplugged {
+                continue;
+            }
+            if node.drops(address(from)) {
+                node.dropped += u64::from(count);
+            } else {
+                *node.heard.entry(round).or_default().entry(from.to_owned()).or_default() += count;
+            }
+        }
+    }
+
+    fn answer(&self, name: &str, ask: Ask) -> Result<Told, RemoteError> {
+        if let Ask::Ping { round, from, to, count } = &ask {
+            self.ping(*round, from, to, *count);
+            return Ok(Told::Done);
+        }
+        let now_ns = self.control_ns() + BOOT_AHEAD_NS;
+        let mut nodes = self.lock();
+        let node = nodes.get_mut(name).expect("a node");
+        if matches!(ask, Ask::Undo { .. } | Ask::UndoAll) && node.wrong.undos_lost > 0 {
+            node.wrong.undos_lost -= 1;
+            return Err(lost(name));
+        }
+        Ok(match ask {
+            Ask::Act { .. } if node.wrong.refuses_acts => {
+                let message = "nft is missing".to_owned();
+                return Err(RemoteError::Refused { node: name.into(), message });
+            }
+            Ask::Act { fault, act } => {
+                if !node.wrong.deaf_to_acts {
+                    node.acts.insert(fault, act);
+                }
+                Told::Acted { detail: Vec::new() }
+            }
+            Ask::Prove { fault } => node.proof(node.acts.contains_key(&fault) || node.wrong.deaf_to_acts),
+            Ask::Undo { fault } => {
+                node.acts.remove(&fault);
+                node.undone.push(fault);
+                node.proof(true)
+            }
+            Ask::UndoAll => {
+                node.acts.clear();
+                node.proof(true)
+            }
+            Ask::Undone => Told::Undone { by_itself: node.by_itself.clone(), left: Vec::new(), now_ns },
+            Ask::Heard { round } => Told::Heard(node.heard.get(&round).cloned().unwrap_or_default()),
+            Ask::Services => Told::Services(vec![node.service()]),
+            Ask::Clocks => Told::Clocks { node_ns: 0, shifts_ns: BTreeMap::from([("db".to_owned(), 0)]) },
+            other => panic!("the executor has no business to ask {other:?}"),
+        })
+    }
+}
+
+impl FakeNode {
+    fn drops(&self, sender: IpAddr) -> bool {
+        let dropped: BTreeSet<&IpAddr> = self
+            .acts
+            .values()
+            .filter_map(|act| if let Act::Drop { from } = act { Some(from) } else { None })
+            .flatten()
+            .collect();
+        dropped.contains(&sender)
+    }
+
+    fn proof(&self, holds: bool) -> Told {
+        Told::Proof(Proof { holds, detail: vec!["looked".to_owned()], dropped_packets: self.dropped })
+    }
+
+    fn service(&self) -> ServiceState {
+        let has = |wanted: fn(&Act) -> bool| self.acts.values().any(wanted);
+        let dead = self.stopped_before || has(|act| matches!(act, Act::Kill { .. }));
+        ServiceState {
+            name: "db".to_owned(),
+            pids: if dead { Vec::new() } else { vec![7] },
+            paused: has(|act| matches!(act, Act::Pause { .. })),
+            ended: String::new(),
+        }
+    }
+}
+
+struct FakeRemote {
+    node: Node,
+    cluster: Arc<FakeCluster>,
+}
+
+fn lost(name: &str) -> RemoteError {
+    RemoteError::Lost { node: name.into(), message: "end of file".to_owned() }
+}
+
+impl Remote for FakeRemote {
+    fn node(&self) -> &Node {
+        &self.node
+    }
+
+    fn ask(&self, ask: Ask, _: Vec<u8>, deadline: Duration) -> BoxFuture<'_, Result<(Told, Vec<u8>), RemoteError>> {
+        Box::pin(async move {
+            // A trip to the node and back, on the paused clock of the test.
+            tokio::time::sleep(Duration::from_micros(500)).await;
+            let mut wrong = Wrong::default();
+            self.cluster.change(&self.node.name, |node| wrong = node.wrong);
+            if wrong.unreachable {
+                return Err(lost(&self.node.name));
+            }
+            let mute = wrong.mute_on_acts && matches!(ask, Ask::Act { .. });
+            let answer = self.cluster.answer(&self.node.name, ask);
+            if mute {
+                tokio::time::sleep(deadline).await;
+                return Err(RemoteError::Late { node: self.node.name.clone(), what: "Act".to_owned(), deadline });
+            }
+            tokio::time::sleep(Duration::from_micros(500)).await;
+            answer.map(|told| (told, Vec::new()))
+        })
+    }
+}

@@ -1,0 +1,263 @@
+//! The prober: asks every node for its role, again and again, records each claim with the interval in which it held, and
+//! knows who leads.
+//!
+//! One question at a time for each node, each with a deadline, so that a paused node holds up nobody. Never: a judgement
+//! about two leaders; that is a checker's.
+use dsfuzz_checkers::history::{Mark, RoleRecord};
+use dsfuzz_workloads::BoxFuture;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior};
+
+/// The role of a node that leads.
+pub const LEADER: &str = "leader";
+
+/// What a node said.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RoleAnswer {
+    /// [`LEADER`], `follower`, `candidate`, or the target's own word.
+    pub role: String,
+    /// The term it named, if any.
+    pub term: Option<i64>,
+    /// Term and role were read together.
+    pub term_with_role: bool,
+    /// Its own words.
+    pub detail: String,
+}
+
+/// Asks a node for its role; an error is a sentence.
+pub type AskRole = Arc<dyn Fn(&str) -> BoxFuture<'static, Result<RoleAnswer, String>> + Send + Sync>;
+/// The journal's next index and the time, taken just before a question leaves. It must not use the index up: a question
+/// that is broken off leaves no record.
+pub type TakeMark = Arc<dyn Fn() -> Mark + Send + Sync>;
+/// Writes a claim into the journal (fills in its index and time) and says which record it became.
+pub type RecordRole = Arc<dyn Fn(RoleRecord) -> Mark + Send + Sync>;
+
+/// Asks every node for its role.
+#[derive(Clone)]
+pub struct Prober {
+    /// How it asks.
+    pub ask: AskRole,
+    /// Called just before a question leaves.
+    pub mark: TakeMark,
+    /// Called just after the answer came.
+    pub record: RecordRole,
+    /// From one question to a node to the next.
+    pub every: Duration,
+    /// How long a question may take.
+    pub deadline: Duration,
+}
+
+/// A node's last claim.
+#[derive(Clone, Debug)]
+struct Claim {
+    leads: bool,
+    /// Only a term that was read together with the role.
+    term: Option<i64>,
+    heard: Instant,
+}
+
+/// A claim older than this many questions is not believed any more.
+const STALE_AFTER: u32 = 6;
+
+impl Prober {
+    /// Asks until `stop` turns true. `leader` holds who leads, as far as the claims tell.
+    pub async fn run(self, nodes: Vec<String>, leader: watch::Sender<Option<String>>, stop: watch::Receiver<bool>) {
+        let claims: Arc<Mutex<BTreeMap<String, Claim>>> = Arc::default();
+        let leader = Arc::new(leader);
+        let mut tasks = JoinSet::new();
+        for node in nodes {
+            tasks.spawn(self.clone().probe(node, claims.clone(), leader.clone(), stop.clone()));
+        }
+        while tasks.join_next().await.is_some() {}
+    }
+
+    async fn probe(
+        self,
+        node: String,
+        claims: Arc<Mutex<BTreeMap<String, Claim>>>,
+        leader: Arc<watch::Sender<Option<String>>>,
+        mut stop: watch::Receiver<bool>,
+    ) {
+        let mut ticks = tokio::time::interval(self.every.max(Duration::from_millis(1)));
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                () = stopped(&mut stop) => return,
+                _ = ticks.tick() => {}
+            }
+            let claim = tokio::select! {
+                biased;
+                // A question that is broken off has no record: nothing was claimed.
+                () = stopped(&mut stop) => return,
+                claim = self.question(&node) => claim,
+            };
+            let mut claims = claims.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(claim) = claim {
+                claims.insert(node.clone(), claim);
+            }
+            let now = current_leader(&claims, Instant::now(), (self.every * STALE_AFTER).max(self.deadline));
+            leader.send_if_modified(|before| {
+                let changed = *before != now;
+                *before = now;
+                changed
+            });
+        }
+    }
+
+    /// One question and its record. None where there was no answer: an older claim of the node stands until it is stale.
+    async fn question(&self, node: &str) -> Option<Claim> {
+        let sent = (self.mark)();
+        let answer = match tokio::time::timeout(self.deadline, (self.ask)(node)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(format!("no answer within {} ms", self.deadline.as_millis())),
+        };
+        let claim = answer.as_ref().ok().map(|answer| Claim {
+            leads: answer.role == LEADER,
+            term: answer.term.filter(|_| answer.term_with_role),
+            heard: Instant::now(),
+        });
+        let answer = answer.unwrap_or_else(|detail| RoleAnswer { detail, ..RoleAnswer::default() });
+        (self.record)(RoleRecord {
+            index: 0,
+            time: 0,
+            sent_index: sent.index,
+            sent_time: sent.time,
+            node: node.into(),
+            role: answer.role.as_str().into(),
+            term: answer.term,
+            term_with_role: answer.term_with_role,
+            source: "probe".into(),
+            detail: answer.detail,
+        });
+        claim
+    }
+}
+
+/// Who leads: of the fresh claims to lead, the one with the highest trustworthy term, then the most recent. A term that
+/// some node has already left behind (it names a higher one, as leader or not) is nobody's claim any more.
+fn current_leader(claims: &BTreeMap<String, Claim>, now: Instant, stale: Duration) -> Option<String> {
+    let fresh = || claims.iter().filter(move |(_, claim)| now.saturating_duration_since(claim.heard) <= stale);
+    let newest_term = fresh().filter_map(|(_, claim)| claim.term).max();
+    fresh()
+        .filter(|(_, claim)| claim.leads && (claim.term.is_none() || claim.term >= newest_term))
+        .max_by_key(|(_, claim)| (claim.term, claim.heard))
+        .map(|(node, _)| node.clone())
+}
+
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    if stop.wait_for(|stop| *stop).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn claims(of: &[(&str, bool, Option<i64>, u64)], start: Instant) -> BTreeMap<String, Claim> {
+        let claim = |leads: &bool, term: &Option<i64>, at: &u64| Claim {
+            leads: *leads,
+            term: *term,
+            heard: start + Duration::from_millis(*at),
+        };
+        of.iter().map(|(node, leads, term, at)| ((*node).to_owned(), claim(leads, term, at))).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_highest_trustworthy_term_leads_then_the_most_recent_claim() {
+        let start = Instant::now();
+        let now = start + Duration::from_millis(1000);
+        let stale = Duration::from_millis(900);
+        for (of, expected) in [
+            (&[("n1", true, Some(4), 900), ("n2", true, Some(5), 800)][..], Some("n2")),
+            (&[("n1", true, None, 900), ("n2", true, None, 800)][..], Some("n1")),
+            (&[("n1", true, Some(4), 900), ("n2", false, Some(5), 800)][..], None),
+            (&[("n1", true, Some(5), 900), ("n2", false, Some(4), 950)][..], Some("n1")),
+            (&[("n1", true, Some(5), 50), ("n2", false, Some(4), 950)][..], None),
+            (&[("n1", false, None, 900)][..], None),
+        ] {
+            assert_eq!(current_leader(&claims(of, start), now, stale).as_deref(), expected, "{of:?}");
+        }
+    }
+
+    /// Records of a prober that ran for so long on these answers.
+    async fn probe(ask: AskRole, lasts: Duration) -> (Vec<RoleRecord>, Option<String>) {
+        let records: Arc<Mutex<Vec<RoleRecord>>> = Arc::default();
+        let counter = Arc::new(std::sync::atomic::AtomicU64::new(0));
+        let start = Instant::now();
+        let mark: TakeMark = {
+            let counter = counter.clone();
+            Arc::new(move || Mark {
+                index: counter.fetch_add(1, std::sync::atomic::Ordering::Relaxed),
+                time: u64::try_from(start.elapsed().as_nanos()).expect("a short test"),
+            })
+        };
+        let record: RecordRole = {
+            let (records, mark) = (records.clone(), mark.clone());
+            Arc::new(move |mut record: RoleRecord| {
+                let now = mark();
+                (record.index, record.time) = (now.index, now.time);
+                records.lock().expect("records").push(record);
+                now
+            })
+        };
+        let prober =
+            Prober { ask, mark, record, every: Duration::from_millis(200), deadline: Duration::from_millis(500) };
+        let (leader, leader_now) = watch::channel(None);
+        let (stop, stopped) = watch::channel(false);
+        let nodes = vec!["n1".to_owned(), "n2".to_owned()];
+        let running = tokio::spawn(prober.run(nodes, leader, stopped));
+        tokio::time::sleep(lasts).await;
+        let leads = leader_now.borrow().clone();
+        stop.send_replace(true);
+        running.await.expect("the prober ends");
+        let records = records.lock().expect("records").clone();
+        (records, leads)
+    }
+
+    fn says(role: &str) -> Result<RoleAnswer, String> {
+        Ok(RoleAnswer { role: role.to_owned(), term: Some(3), term_with_role: true, detail: role.to_owned() })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn claims_are_recorded_with_the_interval_in_which_they_held() {
+        let ask: AskRole = Arc::new(|node| {
+            let leads = node == "n2";
+            Box::pin(async move {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+                says(if leads { LEADER } else { "follower" })
+            })
+        });
+        let (records, leader) = probe(ask, Duration::from_millis(1100)).await;
+        assert_eq!(leader.as_deref(), Some("n2"));
+        assert_eq!(records.len(), 12);
+        for record in records {
+            assert!(record.sent_index < record.index && record.time - record.sent_time >= 5_000_000, "{record:?}");
+            assert_eq!(&*record.role, if &*record.node == "n2" { LEADER } else { "follower" });
+            assert_eq!((record.term, record.term_with_role, &*record.source), (Some(3), true, "probe"));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_node_that_does_not_answer_holds_up_nobody() {
+        let ask: AskRole = Arc::new(|node| {
+            let hangs = node == "n1";
+            Box::pin(async move {
+                if hangs {
+                    std::future::pending::<()>().await;
+                }
+                says(LEADER)
+            })
+        });
+        let (records, leader) = probe(ask, Duration::from_millis(2050)).await;
+        assert_eq!(leader.as_deref(), Some("n2"));
+        let (mute, answering): (Vec<_>, Vec<_>) = records.into_iter().partition(|record| &*record.node == "n1");
+        assert_eq!((mute.len(), answering.len()), (4, 11), "one question in flight for each node");
+        assert!(mute.iter().all(|record| record.role.is_empty() && record.detail == "no answer within 500 ms"));
+    }
+}
