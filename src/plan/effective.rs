@@ -98,7 +98,11 @@ fn inline(value: &Value) -> String {
 fn text(value: &str) -> String {
     let first = value.chars().next().is_some_and(|c| c.is_ascii_alphanumeric() || matches!(c, '/' | '_' | '~'));
     let rest = value.chars().all(|c| c.is_ascii_alphanumeric() || "/_.-+@~ ".contains(c)) && value.trim() == value;
-    if first && rest && !misread(value) && yaml::reads_back(value) { value.into() } else { Value::from(value).to_string() }
+    if first && rest && !misread(value) && yaml::reads_back(value) {
+        value.into()
+    } else {
+        Value::from(value).to_string()
+    }
 }
 
 /// Words and numbers that YAML 1.1 takes for something else.
@@ -114,7 +118,9 @@ mod tests {
 
     #[test]
     fn texts_that_yaml_misreads_are_quoted_and_names_are_not() {
-        for quoted in ["no", "Yes", "on", "012", "1.10", "1e3", "2026-11-20", "", " x", "a: b", "#x", "- x", "null", "~"] {
+        for quoted in
+            ["no", "Yes", "on", "012", "1.10", "1e3", "2026-11-20", "", " x", "a: b", "#x", "- x", "null", "~"]
+        {
             assert!(text(quoted).starts_with('"'), "{quoted} -> {}", text(quoted));
         }
         for bare in ["etcd", "60s", "2n", "n1", "isolate-leader", "/var/lib/x", "1m 30s", "400/s"] {

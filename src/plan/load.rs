@@ -108,7 +108,9 @@ fn explain(origin: &str, text: &str, overrides: &Overrides, mistake: Mistake) ->
 fn known_names(written: &str, known: &[&'static str], noun: &str) -> Vec<String> {
     let mut help = Vec::new();
     if matches!(written, "password" | "passphrase") {
-        help.push("a secret never stands in a plan: name an environment variable that holds it, with `password_env`".into());
+        help.push(
+            "a secret never stands in a plan: name an environment variable that holds it, with `password_env`".into(),
+        );
     }
     if let Some(meant) = did_you_mean(written, known.iter().copied()) {
         help.push(format!("did you mean `{meant}`?"));

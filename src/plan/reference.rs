@@ -65,7 +65,10 @@ fn names(text: &mut String, title: &str, variants: &[Value]) {
                 let _ = writeln!(text, "| `{name}` | {} | {} |", kind(options), doc(variant));
             }
         } else {
-            let plain = variant.get("const").into_iter().chain(variant.get("enum").and_then(Value::as_array).into_iter().flatten());
+            let plain = variant
+                .get("const")
+                .into_iter()
+                .chain(variant.get("enum").and_then(Value::as_array).into_iter().flatten());
             for name in plain.filter_map(Value::as_str) {
                 let _ = writeln!(text, "| `{name}` | none | {} |", doc(variant));
             }
@@ -95,9 +98,10 @@ fn kind(schema: &Value) -> String {
         "integer" => "whole number".to_owned(),
         "boolean" => "true or false".to_owned(),
         "array" => format!("list of {}", schema.get("items").map_or("anything".into(), self::kind)),
-        "object" => schema.get("additionalProperties").filter(|value| value.is_object()).map_or("map".into(), |value| {
-            format!("map to {}", self::kind(value))
-        }),
+        "object" => schema
+            .get("additionalProperties")
+            .filter(|value| value.is_object())
+            .map_or("map".into(), |value| format!("map to {}", self::kind(value))),
         other => other.to_owned(),
     };
     kinds.iter().map(word).collect::<Vec<_>>().join(" or ")

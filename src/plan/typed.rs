@@ -167,11 +167,7 @@ impl<'de> de::Deserializer<'de> for Tree<'de> {
         if self.0.is_null() { visitor.visit_none() } else { visitor.visit_some(self) }
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(
-        self,
-        _name: &'static str,
-        visitor: V,
-    ) -> Result<V::Value, Mistake> {
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _name: &'static str, visitor: V) -> Result<V::Value, Mistake> {
         visitor.visit_newtype_struct(self)
     }
 
@@ -239,7 +235,8 @@ impl<'de> de::Deserializer<'de> for Tree<'de> {
 
 fn one_key(found: &str, known: &[&str]) -> Mistake {
     let message = format!("exactly one name with its options is expected, {found}");
-    let help = Some(format!("known names: {} (mind the indentation: options stand under their name)", known.join(", ")));
+    let help =
+        Some(format!("known names: {} (mind the indentation: options stand under their name)", known.join(", ")));
     Mistake::here(What::Other { message, help })
 }
 
@@ -331,11 +328,7 @@ impl<'de> de::VariantAccess<'de> for Variant<'de> {
         de::Deserializer::deserialize_seq(Tree(self.options), visitor).map_err(|mistake| self.step(mistake))
     }
 
-    fn struct_variant<V: Visitor<'de>>(
-        self,
-        fields: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, Mistake> {
+    fn struct_variant<V: Visitor<'de>>(self, fields: &'static [&'static str], visitor: V) -> Result<V::Value, Mistake> {
         de::Deserializer::deserialize_struct(Tree(self.options), "", fields, visitor)
             .map_err(|mistake| self.step(mistake))
     }

@@ -70,7 +70,8 @@ fn cluster(plan: &Plan) -> Result<(), Mistake> {
 }
 
 fn workloads(plan: &Plan) -> Result<(), Mistake> {
-    let one = "`workload: {register: {}}` for one, or `workloads: [..]` for several; `dsfuzz list workloads` shows them";
+    let one =
+        "`workload: {register: {}}` for one, or `workloads: [..]` for several; `dsfuzz list workloads` shows them";
     match (&plan.workload, plan.workloads.as_slice()) {
         (None, []) => return wrong(&["workload"], "it is missing, so that clients have nothing to do", one),
         (Some(_), [_, ..]) => {
@@ -90,7 +91,8 @@ fn workloads(plan: &Plan) -> Result<(), Mistake> {
 
 fn load(plan: &Plan) -> Result<(), Mistake> {
     let load = &plan.load;
-    let spans = [("time", load.time), ("deadline", load.deadline), ("settle", load.settle), ("recovery", load.recovery)];
+    let spans =
+        [("time", load.time), ("deadline", load.deadline), ("settle", load.settle), ("recovery", load.recovery)];
     for (key, span) in spans {
         if span.0.is_zero() {
             return wrong(&["load", key], "this duration cannot be zero", "such as 60s");

@@ -112,7 +112,7 @@ pub fn list(root: &Path) -> anyhow::Result<Vec<RunRow>> {
             }
         }
     }
-    rows.sort_by(|a, b| order(b).cmp(&order(a)));
+    rows.sort_by_key(|row| std::cmp::Reverse(order(row)));
     Ok(rows)
 }
 
