@@ -4,6 +4,7 @@
 
 pub mod cli;
 pub mod cluster;
+pub mod error;
 pub mod lab;
 pub mod plan;
 pub mod report;

@@ -1,1 +1,78 @@
-//! The command line.
+//! The command line: what can be typed, and which file answers it.
+//!
+//! Each subcommand is one file with `main(args, out)`. Never: exits the process.
+mod arguments;
+mod check;
+mod completions;
+mod doctor;
+mod explain;
+mod heal;
+mod init;
+mod lab;
+mod list;
+pub mod logs;
+mod output;
+mod plan;
+pub mod progress;
+mod report;
+mod run;
+mod runs;
+mod schema;
+mod serve;
+pub mod signals;
+
+pub use arguments::{Cli, Color, Command, Global, OverrideArgs, PlanArgs};
+pub use check::CheckArgs;
+pub use doctor::DoctorArgs;
+pub use heal::HealArgs;
+pub use lab::{LabArgs, LabCommand};
+pub use output::{Output, Paint};
+pub use report::ReportArgs;
+pub use run::RunArgs;
+pub use serve::ServeArgs;
+
+use crate::error::{Exit, Failure};
+use clap::Parser as _;
+use clap::error::ErrorKind;
+use std::ffi::OsString;
+
+/// Parses, dispatches, prints what went wrong, and says how it ended.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // A closed pipe is the reader's choice, and there is nobody left to tell.
+            let _ = error.print();
+            let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+            return if asked { Exit::Valid } else { Exit::Usage };
+        }
+    };
+    logs::init(cli.global.verbose);
+    let mut out = Output::new(&cli.global);
+    match dispatch(&cli, &mut out) {
+        Ok(exit) => exit,
+        Err(failure) => {
+            out.failure(&failure);
+            failure.exit()
+        }
+    }
+}
+
+fn dispatch(cli: &Cli, out: &mut Output) -> Result<Exit, Failure> {
+    match &cli.command {
+        Command::Run(args) => run::main(args, out),
+        Command::Check(args) => check::main(args, out),
+        Command::Plan(args) => plan::main(args, out),
+        Command::Report(args) => report::main(args, out),
+        Command::Serve(args) => serve::main(args, out),
+        Command::Runs(args) => runs::main(args, out),
+        Command::List(args) => list::main(args, out),
+        Command::Doctor(args) => doctor::main(args, out),
+        Command::Heal(args) => heal::main(args, out),
+        Command::Lab(args) => lab::main(args, out),
+        Command::Init(args) => init::main(args, out),
+        Command::Completions(args) => completions::main(args, out),
+        Command::Schema(args) => schema::main(args, out),
+        Command::Explain(args) => explain::main(args, out),
+    }
+}

@@ -1,7 +1,20 @@
 //! [`Plan`]: what a person wants tested, parsed once into types that cannot be wrong.
 //!
 //! Unknown keys are errors. Everything has a default. Never: acting on anything.
+mod effective;
+mod load;
+pub mod names;
+mod overrides;
+mod problem;
 mod quantities;
+pub mod reference;
+mod typed;
+mod validate;
+mod yaml;
+
+pub use load::read_yaml;
+pub use overrides::Overrides;
+pub use problem::{Place, PlanError, did_you_mean};
 
 use dsfuzz_nemesis::{NemesisOptions, Span};
 use dsfuzz_workloads::WorkloadOptions;
@@ -63,7 +76,7 @@ pub struct ClusterPlan {
 }
 
 /// `lab: 5` or `lab: name`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum LabPlan {
     /// A lab of so many nodes, made for this run and taken down after it.

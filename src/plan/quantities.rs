@@ -1,5 +1,5 @@
-//! How [`Clients`] and [`Rate`] are written.
-use super::{Clients, Rate};
+//! How [`Clients`], [`Rate`] and [`LabPlan`] are written.
+use super::{Clients, LabPlan, Rate};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::borrow::Cow;
@@ -102,6 +102,25 @@ macro_rules! written {
 
 written!(Clients, "a number of clients, or `2n` for two for each node", "Clients");
 written!(Rate, "calls a second, such as 400/s", "Rate");
+
+impl<'de> Deserialize<'de> for LabPlan {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<LabPlan, D::Error> {
+        struct Visitor;
+        impl de::Visitor<'_> for Visitor {
+            type Value = LabPlan;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a number of nodes, or the name of a lab that is up,")
+            }
+            fn visit_str<E: de::Error>(self, name: &str) -> Result<LabPlan, E> {
+                Ok(LabPlan::Named(name.into()))
+            }
+            fn visit_u64<E: de::Error>(self, nodes: u64) -> Result<LabPlan, E> {
+                Ok(LabPlan::Nodes(u16::try_from(nodes).unwrap_or(u16::MAX)))
+            }
+        }
+        deserializer.deserialize_any(Visitor)
+    }
+}
 
 #[cfg(test)]
 mod tests {

@@ -1,4 +1,8 @@
 //! Names and files of a run. Judging and drawing read nothing else.
+mod runs;
+
+pub use runs::{RunRow, create, find, list};
+
 use dsfuzz_checkers::{Validity, Verdict};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

@@ -1,0 +1,179 @@
+//! What can be typed: the top of the command line, and the flags that change a plan.
+use crate::error::Failure;
+use crate::plan::{Overrides, Plan};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+const AFTER: &str = "\
+Exit codes: 0 valid, 1 a promise is broken, 2 unknown, 254 bad arguments or plan, 255 the harness or the cluster failed,
+130/143 stopped by a signal after healing.";
+
+/// Tests whether a replicated system keeps its promises when machines die, clocks lie and networks split.
+#[derive(Debug, Parser)]
+#[command(name = "dsfuzz", version, about, after_help = AFTER, propagate_version = true, infer_long_args = false)]
+#[command(disable_help_subcommand = true)]
+pub struct Cli {
+    /// What holds for every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// The command.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What holds for every command.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Global options")]
+pub struct Global {
+    /// Colours; NO_COLOR in the environment switches them off too
+    #[arg(long, global = true, value_enum, default_value = "auto", value_name = "WHEN")]
+    pub color: Color,
+    /// The result as one JSON document on stdout
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// More of what dsfuzz itself does, on stderr (-vv: everything; DSFUZZ_LOG: a filter)
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// Where runs are kept
+    #[arg(long, global = true, env = "DSFUZZ_RESULTS", default_value = "results", value_name = "DIR")]
+    pub results: PathBuf,
+}
+
+/// When to colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless NO_COLOR is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Deploy, load, break, heal, collect, judge, report
+    #[command(visible_alias = "test")]
+    Run(super::run::RunArgs),
+    /// Judge a stored run, or a history
+    #[command(visible_alias = "analyze")]
+    Check(super::check::CheckArgs),
+    /// Dry run: nodes, packages, commands, the fault timetable of this seed; touches nothing
+    Plan(PlanArgs),
+    /// Draw the report of a run again
+    Report(super::report::ReportArgs),
+    /// Browse the results in a web page
+    Serve(super::serve::ServeArgs),
+    /// Table of stored runs
+    Runs(super::runs::RunsArgs),
+    /// Targets, workloads, faults, checkers
+    List(super::list::ListArgs),
+    /// Can these nodes be tested?
+    Doctor(super::doctor::DoctorArgs),
+    /// Undo every fault left on nodes
+    Heal(super::heal::HealArgs),
+    /// A local cluster of real nodes
+    Lab(super::lab::LabArgs),
+    /// Write a commented plan
+    Init(super::init::InitArgs),
+    /// Completions for a shell, on stdout
+    Completions(super::completions::CompletionsArgs),
+    /// The JSON schema of a plan
+    Schema(super::schema::SchemaArgs),
+    /// A checker, an anomaly, a fault, a workload or a word of the report in plain words
+    Explain(super::explain::ExplainArgs),
+}
+
+/// A plan and what is changed in it.
+#[derive(Clone, Debug, Args)]
+pub struct PlanArgs {
+    /// The plan, a YAML file
+    #[arg(value_name = "PLAN")]
+    pub file: PathBuf,
+    /// What is changed.
+    #[command(flatten)]
+    pub overrides: OverrideArgs,
+}
+
+impl PlanArgs {
+    /// The plan with the changes of the environment and of the flags, and those changes.
+    pub fn load(&self) -> Result<(Plan, Overrides), Failure> {
+        let overrides = self.overrides.resolve(|name| std::env::var(name).ok())?;
+        let plan = Plan::load(&self.file, &overrides)?;
+        Ok((plan, overrides))
+    }
+}
+
+/// Flags that change a plan. A flag beats the environment, which beats the file.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Changes of the plan")]
+pub struct OverrideArgs {
+    /// Seed of every draw [env: DSFUZZ_SEED]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub seed: Option<String>,
+    /// How long to load, such as 60s [env: DSFUZZ_TIME]
+    #[arg(long, alias = "time-limit", value_name = "DURATION", allow_hyphen_values = true)]
+    pub time: Option<String>,
+    /// Nodes: n1,n2,n3, or a number for a lab of so many [env: DSFUZZ_NODES]
+    #[arg(long, value_name = "NODES")]
+    pub nodes: Option<String>,
+    /// Calls a second, such as 400/s [env: DSFUZZ_RATE]
+    #[arg(long, value_name = "RATE", allow_hyphen_values = true)]
+    pub rate: Option<String>,
+    /// Clients, such as 10, or 2n for two for each node [env: DSFUZZ_CLIENTS]
+    #[arg(long, alias = "concurrency", value_name = "CLIENTS")]
+    pub clients: Option<String>,
+    /// Any key of the plan: --set workload.register.keys=4 (repeatable, last of all to apply)
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+}
+
+impl OverrideArgs {
+    /// The changes, with the environment read through `variable`. An empty variable is none.
+    pub fn resolve(&self, variable: impl Fn(&str) -> Option<String>) -> Result<Overrides, Failure> {
+        let named = [
+            ("--seed", "DSFUZZ_SEED", "seed", &self.seed),
+            ("--time", "DSFUZZ_TIME", "load.time", &self.time),
+            ("--nodes", "DSFUZZ_NODES", "cluster.nodes", &self.nodes),
+            ("--rate", "DSFUZZ_RATE", "load.rate", &self.rate),
+            ("--clients", "DSFUZZ_CLIENTS", "load.clients", &self.clients),
+        ];
+        let mut overrides = Overrides::none();
+        for (flag, name, path, typed) in named {
+            let from_environment = || variable(name).filter(|text| !text.is_empty()).map(|text| (name, text));
+            let Some((source, text)) = typed.clone().map(|text| (flag, text)).or_else(from_environment) else {
+                continue;
+            };
+            if flag == "--nodes" {
+                overrides.nodes(source, &text);
+            } else {
+                overrides.flag(flag, source, path, &text)?;
+            }
+        }
+        for assignment in &self.set {
+            overrides.set(assignment)?;
+        }
+        Ok(overrides)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_definitions_hold_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_words_of_jepsen_are_understood() {
+        let cli =
+            Cli::try_parse_from(["dsfuzz", "test", "p.yaml", "--time-limit", "9s", "--concurrency", "2n"]).unwrap();
+        let Command::Run(args) = cli.command else { panic!("test is run") };
+        assert_eq!(args.plan.overrides.time.as_deref(), Some("9s"));
+        assert_eq!(args.plan.overrides.clients.as_deref(), Some("2n"));
+    }
+}

@@ -1,0 +1,55 @@
+//! `dsfuzz heal`: undoes every fault left on nodes.
+use super::Output;
+use crate::error::{Exit, Failure};
+use crate::plan::{ClusterPlan, LabPlan, Overrides, Plan, SshPlan};
+use clap::Args;
+use std::path::PathBuf;
+
+/// Arguments of `heal`: the nodes of a plan, of a lab, or named.
+#[derive(Clone, Debug, Default, Args)]
+#[command(group = clap::ArgGroup::new("which").required(true).multiple(false))]
+pub struct HealArgs {
+    /// The plan whose nodes are healed
+    #[arg(value_name = "PLAN", group = "which")]
+    pub plan: Option<PathBuf>,
+    /// Hosts: n1,n2,n3
+    #[arg(long, value_name = "NODES", value_delimiter = ',', group = "which")]
+    pub nodes: Vec<String>,
+    /// A lab that is up
+    #[arg(long, value_name = "NAME", group = "which")]
+    pub lab: Option<String>,
+    /// User, with --nodes
+    #[arg(long, requires = "nodes")]
+    pub user: Option<String>,
+    /// Private key file, with --nodes
+    #[arg(long, requires = "nodes", value_name = "FILE")]
+    pub key: Option<PathBuf>,
+    /// Port, with --nodes
+    #[arg(long, requires = "nodes")]
+    pub port: Option<u16>,
+    /// known_hosts file, with --nodes
+    #[arg(long, requires = "nodes", value_name = "FILE")]
+    pub known_hosts: Option<PathBuf>,
+}
+
+impl HealArgs {
+    /// Which nodes, and how they are reached.
+    pub fn cluster(&self) -> Result<ClusterPlan, Failure> {
+        if let Some(plan) = &self.plan {
+            return Ok(Plan::load(plan, &Overrides::none())?.cluster);
+        }
+        let ssh = SshPlan {
+            user: self.user.clone(),
+            key: self.key.clone(),
+            port: self.port,
+            known_hosts: self.known_hosts.clone(),
+            ..SshPlan::default()
+        };
+        Ok(ClusterPlan { lab: self.lab.clone().map(LabPlan::Named), nodes: self.nodes.clone(), ssh })
+    }
+}
+
+pub(super) fn main(args: &HealArgs, _out: &mut Output) -> Result<Exit, Failure> {
+    let _cluster = args.cluster()?;
+    Err(Failure::harness("heal is not wired"))
+}

@@ -1,0 +1,61 @@
+//! `dsfuzz init`: a commented plan to begin with.
+use super::Output;
+use crate::error::{Exit, Failure};
+use crate::plan::{did_you_mean, names};
+use anyhow::Context as _;
+use clap::Args;
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+const TEMPLATE: &str = include_str!("init.yaml");
+
+/// Arguments of `init`.
+#[derive(Clone, Debug, Args)]
+pub struct InitArgs {
+    /// A built-in target, or the path to a recipe of your own
+    pub target: String,
+    /// Write it there instead of to stdout
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Replace a file that is there
+    #[arg(long, requires = "output")]
+    pub force: bool,
+}
+
+pub(super) fn main(args: &InitArgs, out: &mut Output) -> Result<Exit, Failure> {
+    let text = template(&args.target)?;
+    let Some(file) = &args.output else {
+        out.bytes(text.as_bytes());
+        return Ok(Exit::Valid);
+    };
+    // `create_new` so that a file that appears in between is not lost either.
+    let mut options = OpenOptions::new();
+    options.write(true).truncate(args.force).create(args.force).create_new(!args.force);
+    let written = options.open(file).and_then(|mut file| file.write_all(text.as_bytes()));
+    if written.as_ref().is_err_and(|error| error.kind() == std::io::ErrorKind::AlreadyExists) {
+        return Err(Failure::Usage(format!("{} is there already; --force replaces it", file.display())));
+    }
+    written.with_context(|| format!("{} cannot be written", file.display()))?;
+    out.note(format!("{} is written; `dsfuzz plan {0}` shows what it would do", file.display()));
+    Ok(Exit::Valid)
+}
+
+fn template(target: &str) -> Result<String, Failure> {
+    let known: Vec<String> = names::targets().into_iter().map(|entry| entry.name).collect();
+    let is_path = target.contains('/') || target.ends_with(".yaml") || target.ends_with(".yml");
+    if !is_path && !known.iter().any(|name| name == target) {
+        let meant = did_you_mean(target, known.iter().map(String::as_str));
+        let meant = meant.map(|meant| format!("; did you mean {meant}?")).unwrap_or_default();
+        let known = known.join(", ");
+        return Err(Failure::Usage(format!(
+            "no built-in target {target}{meant} (built in: {known}; a recipe of your own is named by its path)"
+        )));
+    }
+    let stem = Path::new(target).file_stem().unwrap_or_default().to_string_lossy();
+    let name: String = stem.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_')).collect();
+    let name = if name.is_empty() { "plan".to_owned() } else { name };
+    let quoted = serde_json::Value::from(target).to_string();
+    let target = if is_path { quoted } else { target.to_owned() };
+    Ok(TEMPLATE.replace("@NAME@", &name).replace("@TARGET@", &target))
+}

@@ -1,0 +1,70 @@
+//! `dsfuzz list`: targets, workloads, faults, checkers.
+use super::{Output, Paint};
+use crate::error::{Exit, Failure};
+use crate::plan::names::{self, Entry};
+use clap::{Args, ValueEnum};
+use std::collections::BTreeMap;
+
+/// Arguments of `list`.
+#[derive(Clone, Debug, Args)]
+pub struct ListArgs {
+    /// Only these
+    #[arg(value_enum)]
+    pub kind: Option<Kind>,
+}
+
+/// A kind of thing that a plan can name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Kind {
+    /// Targets.
+    Targets,
+    /// Workloads.
+    Workloads,
+    /// Faults.
+    Faults,
+    /// Checkers.
+    Checkers,
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Kind::Targets => "targets",
+            Kind::Workloads => "workloads",
+            Kind::Faults => "faults",
+            Kind::Checkers => "checkers",
+        }
+    }
+
+    fn entries(self) -> Vec<Entry> {
+        match self {
+            Kind::Targets => names::targets(),
+            Kind::Workloads => names::workloads(),
+            Kind::Faults => names::faults(),
+            Kind::Checkers => names::checkers(),
+        }
+    }
+}
+
+pub(super) fn main(args: &ListArgs, out: &mut Output) -> Result<Exit, Failure> {
+    let kinds: Vec<Kind> =
+        Kind::value_variants().iter().copied().filter(|kind| args.kind.is_none_or(|one| one == *kind)).collect();
+    if out.json {
+        let lists: BTreeMap<&str, Vec<Entry>> = kinds.iter().map(|kind| (kind.name(), kind.entries())).collect();
+        out.document(&lists)?;
+        return Ok(Exit::Valid);
+    }
+    for (index, kind) in kinds.iter().enumerate() {
+        if index > 0 {
+            out.line("");
+        }
+        let title = out.paint(Paint::Strong, kind.name());
+        out.line(title);
+        let entries = kind.entries();
+        let widest = entries.iter().map(|entry| entry.name.len()).max().unwrap_or(0);
+        for entry in entries {
+            out.line(format!("  {:widest$}  {}", entry.name, entry.doc));
+        }
+    }
+    Ok(Exit::Valid)
+}

@@ -1,0 +1,128 @@
+//! `dsfuzz plan`: a dry run. What would be done, in which order, with this seed; touches nothing.
+use super::{Output, Paint, PlanArgs};
+use crate::error::{Exit, Failure};
+use crate::plan::{LabPlan, Plan};
+use serde::Serialize;
+use serde_json::Value;
+
+/// The dry run as one document.
+#[derive(Debug, Serialize)]
+struct DryRun {
+    /// The effective plan, secrets redacted.
+    plan: Value,
+    /// The seed: the plan's, or one drawn now.
+    seed: u64,
+    /// Nodes by name; empty for a lab that only its own list knows.
+    nodes: Vec<String>,
+    /// Clients in all; none where the nodes are not known.
+    clients: Option<u32>,
+    /// What would be done on the nodes.
+    steps: Vec<Step>,
+    /// The fault timetable of this seed.
+    timetable: Vec<Harm>,
+}
+
+/// One thing that would be done on nodes.
+#[derive(Debug, Serialize)]
+struct Step {
+    /// `install`, `configure`, `start`, `stop`, `wipe`.
+    phase: String,
+    /// What, as a command line or a file's path.
+    what: String,
+}
+
+/// One planned fault.
+#[derive(Debug, Serialize)]
+struct Harm {
+    /// Begin, in milliseconds of the load phase.
+    begin_ms: u64,
+    /// How long, in milliseconds.
+    lasts_ms: u64,
+    /// The fault in words, aimed symbolically.
+    fault: String,
+}
+
+pub(super) fn main(args: &PlanArgs, out: &mut Output) -> Result<Exit, Failure> {
+    let (mut plan, _overrides) = args.load()?;
+    let drawn = plan.seed.is_none();
+    let seed = plan.draw_seed();
+    let nodes = nodes(&plan);
+    let clients = (!nodes.is_empty()).then(|| plan.load.clients.count(nodes.len()));
+    let steps = steps(&plan)?;
+    let timetable = timetable(&plan, seed, &nodes)?;
+    let dry = DryRun { plan: plan.to_json().map_err(Failure::harness)?, seed, nodes, clients, steps, timetable };
+    if out.json {
+        out.document(&dry)?;
+    } else {
+        show(&plan, &dry, drawn, out);
+    }
+    Ok(Exit::Valid)
+}
+
+fn nodes(plan: &Plan) -> Vec<String> {
+    match &plan.cluster.lab {
+        Some(LabPlan::Nodes(count)) => (1..=*count).map(|node| format!("n{node}")).collect(),
+        Some(LabPlan::Named(_)) => Vec::new(),
+        None => plan.cluster.nodes.clone(),
+    }
+}
+
+/// Packages and commands of the target's recipe.
+fn steps(_plan: &Plan) -> Result<Vec<Step>, Failure> {
+    Ok(Vec::new())
+}
+
+/// What the nemesis would do, with this seed.
+fn timetable(_plan: &Plan, _seed: u64, _nodes: &[String]) -> Result<Vec<Harm>, Failure> {
+    Ok(Vec::new())
+}
+
+fn show(plan: &Plan, dry: &DryRun, drawn: bool, out: &mut Output) {
+    let title = |out: &Output, text: &str| out.paint(Paint::Strong, &format!("{text:<10}"));
+    let mut rows = vec![("plan", plan.name.clone())];
+    let how = if drawn { " (drawn now; `--seed` keeps it)" } else { "" };
+    rows.push(("seed", format!("{}{how}", dry.seed)));
+    rows.push((
+        "nodes",
+        match &plan.cluster.lab {
+            Some(LabPlan::Named(lab)) => format!("those of the lab {lab}"),
+            Some(LabPlan::Nodes(_)) => format!("{} (a lab, made for the run)", dry.nodes.join(", ")),
+            None => dry.nodes.join(", "),
+        },
+    ));
+    rows.push(("target", plan.target.clone()));
+    for workload in plan.workload.iter().chain(&plan.workloads) {
+        rows.push(("workload", json(workload)));
+    }
+    let clients = dry.clients.map_or_else(|| plan.load.clients.to_string(), |count| count.to_string());
+    let rate = plan.load.rate.map_or_else(|| "as fast as possible".into(), |rate| rate.to_string());
+    rows.push(("load", format!("{clients} clients, {rate}, for {}", plan.load.time)));
+    match &plan.nemesis {
+        None => rows.push(("faults", "none".into())),
+        Some(nemesis) => {
+            rows.push(("faults", format!("one every {}, each for {}", nemesis.every, nemesis.lasts)));
+            rows.extend(nemesis.faults.iter().map(|fault| ("", json(fault))));
+        }
+    }
+    let check = if plan.check.is_empty() { "what the workload names".into() } else { plan.check.join(", ") };
+    rows.push(("check", check));
+    for (name, text) in rows {
+        let line = format!("{} {}", title(out, name), super::output::plain(&text));
+        out.line(line);
+    }
+    for (index, step) in dry.steps.iter().enumerate() {
+        let name = title(out, if index == 0 { "on nodes" } else { "" });
+        out.line(format!("{name} {:<10} {}", step.phase, super::output::plain(&step.what)));
+    }
+    for (index, harm) in dry.timetable.iter().enumerate() {
+        let name = title(out, if index == 0 { "timetable" } else { "" });
+        let begin = harm.begin_ms as f64 / 1000.0;
+        let lasts = harm.lasts_ms as f64 / 1000.0;
+        out.line(format!("{name} {begin:>7.1} s for {lasts:>5.1} s  {}", harm.fault));
+    }
+}
+
+/// As it stands in a plan, on one line.
+fn json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_default().replace('"', "").replace(':', ": ").replace(',', ", ")
+}

@@ -1,0 +1,188 @@
+//! [`Progress`]: what a run is doing, on stderr. With a terminal one live status area; without, one line every 10 s.
+//!
+//! Never: stdout, decisions.
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::io::{IsTerminal as _, Write as _};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Without a terminal, how often a line is written.
+const LINE_EVERY: Duration = Duration::from_secs(10);
+
+/// Numbers of this moment.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Snapshot {
+    /// Calls a second, lately.
+    pub ops_per_s: f64,
+    /// Calls that were Ok, so far.
+    pub ok: u64,
+    /// Calls that certainly had no effect.
+    pub fail: u64,
+    /// Calls in doubt.
+    pub info: u64,
+    /// Faults in force, in words (`partition majority n1,n2`).
+    pub faults: Vec<String>,
+}
+
+/// The live area, while there is one: whatever else is written to stderr has to go above it.
+static LIVE: Mutex<Option<ProgressBar>> = Mutex::new(None);
+
+fn live() -> MutexGuard<'static, Option<ProgressBar>> {
+    LIVE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A line on stderr, above the live area if there is one.
+pub fn aside(text: &str) {
+    let bar = live().clone();
+    let write = || {
+        // Without stderr there is nobody to tell.
+        let _ = writeln!(std::io::stderr().lock(), "{text}");
+    };
+    match bar {
+        Some(bar) => bar.suspend(write),
+        None => write(),
+    }
+}
+
+/// Shows what a run is doing. Shared by reference; every method may be called from any thread.
+#[derive(Debug)]
+pub struct Progress {
+    bar: Option<ProgressBar>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    phase: String,
+    since: Instant,
+    deadline: Option<Duration>,
+    last_line: Instant,
+}
+
+impl Progress {
+    /// On stderr: live if it is a terminal that can.
+    pub fn on_stderr() -> Progress {
+        let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
+        let bar = (std::io::stderr().is_terminal() && !dumb).then(|| {
+            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(8));
+            bar.set_style(
+                ProgressStyle::with_template("{spinner} {wide_msg}")
+                    .unwrap_or_else(|_| ProgressStyle::default_spinner()),
+            );
+            bar.enable_steady_tick(Duration::from_millis(250));
+            bar
+        });
+        live().clone_from(&bar);
+        Progress::with(bar)
+    }
+
+    /// Shows nothing live; lines go to stderr (tests, `--json` scripts).
+    pub fn in_lines() -> Progress {
+        Progress::with(None)
+    }
+
+    fn with(bar: Option<ProgressBar>) -> Progress {
+        let now = Instant::now();
+        let state = State { phase: String::new(), since: now, deadline: None, last_line: now };
+        Progress { bar, state: Mutex::new(state) }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A phase begins, and ends at the latest after `deadline`.
+    pub fn phase(&self, name: &str, deadline: Option<Duration>) {
+        let now = Instant::now();
+        let text = status(name, Duration::ZERO, deadline, None);
+        *self.state() = State { phase: name.into(), since: now, deadline, last_line: now };
+        match &self.bar {
+            Some(bar) => bar.set_message(text),
+            None => aside(&text),
+        }
+    }
+
+    /// Numbers of this moment; call it as often as you like.
+    pub fn tick(&self, snapshot: &Snapshot) {
+        let now = Instant::now();
+        let text = {
+            let mut state = self.state();
+            if self.bar.is_none() && now.duration_since(state.last_line) < LINE_EVERY {
+                return;
+            }
+            state.last_line = now;
+            status(&state.phase, now.duration_since(state.since), state.deadline, Some(snapshot))
+        };
+        match &self.bar {
+            Some(bar) => bar.set_message(text),
+            None => aside(&text),
+        }
+    }
+
+    /// Something worth a line of its own, such as a fault or a wait that became long.
+    pub fn line(&self, text: &str) {
+        aside(text);
+    }
+
+    /// The run is over: the live area goes away. Dropping does the same.
+    pub fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+            *live() = None;
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}
+
+/// One line: the phase, the time in it and left, the numbers, the faults.
+fn status(phase: &str, spent: Duration, deadline: Option<Duration>, snapshot: Option<&Snapshot>) -> String {
+    let mut text = format!("{phase:<9} {}", seconds(spent));
+    if let Some(deadline) = deadline {
+        text.push_str(&format!(" of {}", seconds(deadline)));
+    }
+    if let Some(Snapshot { ops_per_s, ok, fail, info, faults }) = snapshot {
+        text.push_str(&format!("  {ops_per_s:.0} ops/s  ok {ok}  fail {fail}  info {info}"));
+        if !faults.is_empty() {
+            text.push_str(&format!("  faults: {}", faults.join("; ")));
+        }
+    }
+    text
+}
+
+fn seconds(time: Duration) -> String {
+    let seconds = time.as_secs();
+    if seconds < 120 { format!("{seconds} s") } else { format!("{}:{:02} min", seconds / 60, seconds % 60) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_line_says_where_the_run_is() {
+        let snapshot =
+            Snapshot { ops_per_s: 401.6, ok: 9, fail: 2, info: 1, faults: vec!["kill n1".into(), "pause n2".into()] };
+        let line = status("load", Duration::from_secs(5), Some(Duration::from_secs(150)), Some(&snapshot));
+        assert_eq!(line, "load      5 s of 2:30 min  402 ops/s  ok 9  fail 2  info 1  faults: kill n1; pause n2");
+        assert_eq!(status("connect", Duration::ZERO, None, None), "connect   0 s");
+    }
+
+    #[test]
+    fn without_a_terminal_ticks_are_rare() {
+        let progress = Progress::in_lines();
+        progress.phase("load", None);
+        let before = progress.state().last_line;
+        for _ in 0..1000 {
+            progress.tick(&Snapshot::default());
+        }
+        assert_eq!(progress.state().last_line, before);
+        progress.state().last_line -= LINE_EVERY;
+        progress.tick(&Snapshot::default());
+        assert!(progress.state().last_line >= before);
+    }
+}

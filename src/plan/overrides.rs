@@ -1,0 +1,189 @@
+//! [`Overrides`]: what flags and the environment change in a plan, before it becomes types.
+//!
+//! Later ones win. Never: reads the environment or the command line itself.
+use super::problem::PlanError;
+use super::typed::{Step, show};
+use super::yaml;
+use serde_json::{Map, Value};
+
+/// Changes of a plan, in the order in which they apply.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Overrides {
+    edits: Vec<Edit>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct Edit {
+    path: Vec<String>,
+    /// None takes the key away.
+    value: Option<Value>,
+    /// Names it in errors: `--time -3s`.
+    origin: String,
+    /// Writes it again: arguments of the command line.
+    flags: Vec<String>,
+}
+
+impl Overrides {
+    /// Nothing changed.
+    pub fn none() -> Overrides {
+        Overrides::default()
+    }
+
+    /// `a.b=c`: the key `a.b` takes the YAML value `c`. List items are named by their position from 0.
+    pub fn set(&mut self, assignment: &str) -> Result<(), PlanError> {
+        let origin = format!("--set {assignment}");
+        let Some((path, text)) = assignment.split_once('=') else {
+            return Err(PlanError::new(origin, "--set wants KEY=VALUE").help("such as --set load.time=30s"));
+        };
+        if path.split('.').any(|key| key.trim().is_empty()) {
+            return Err(PlanError::new(origin, "--set wants a key before `=`").help("such as --set load.time=30s"));
+        }
+        let value = yaml::parse(&origin, text)?;
+        let path = path.split('.').map(|key| key.trim().to_owned()).collect();
+        let flags = vec!["--set".into(), assignment.into()];
+        self.edits.push(Edit { path, value: Some(value), origin, flags });
+        Ok(())
+    }
+
+    /// The key `path` takes the YAML value `text`, as `flag` said; `source` names it in errors (the flag or a variable).
+    pub fn flag(&mut self, flag: &str, source: &str, path: &str, text: &str) -> Result<(), PlanError> {
+        let origin = format!("{source} {text}");
+        let value = if path == "load.time" || path == "load.rate" || path == "load.clients" {
+            Value::String(text.into())
+        } else {
+            yaml::parse(&origin, text)?
+        };
+        let flags = vec![format!("{flag}={text}")];
+        let path = path.split('.').map(Into::into).collect();
+        self.edits.push(Edit { path, value: Some(value), origin, flags });
+        Ok(())
+    }
+
+    /// The nodes: a number makes a lab of so many, names (`n1,n2,n3`) are hosts. Takes the place of what the file says.
+    pub fn nodes(&mut self, source: &str, text: &str) {
+        let origin = format!("{source} {text}");
+        let (here, gone, value) = match text.trim().parse::<u64>() {
+            Ok(count) => ("lab", "nodes", Value::from(count)),
+            Err(_) => {
+                let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
+                ("nodes", "lab", Value::from(names.map(str::to_owned).collect::<Vec<_>>()))
+            }
+        };
+        let path = |key: &str| vec!["cluster".to_owned(), key.to_owned()];
+        let flags = vec![format!("--nodes={text}")];
+        self.edits.push(Edit { path: path(gone), value: None, origin: origin.clone(), flags: Vec::new() });
+        self.edits.push(Edit { path: path(here), value: Some(value), origin, flags });
+    }
+
+    /// The arguments that make the same changes again.
+    pub fn arguments(&self) -> Vec<String> {
+        self.edits.iter().flat_map(|edit| edit.flags.iter().cloned()).collect()
+    }
+
+    pub(super) fn apply(&self, tree: &mut Value) -> Result<(), PlanError> {
+        for edit in &self.edits {
+            place(tree, &edit.path, edit.value.as_ref()).map_err(|message| PlanError::new(&edit.origin, message))?;
+        }
+        Ok(())
+    }
+
+    /// The last change that wrote what stands at `path`.
+    pub(super) fn origin(&self, path: &[Step]) -> Option<&str> {
+        let keys: Vec<String> = path
+            .iter()
+            .map(|step| match step {
+                Step::Key(key) => key.clone(),
+                Step::Index(index) => index.to_string(),
+            })
+            .collect();
+        self.edits
+            .iter()
+            .rev()
+            .find(|edit| edit.value.is_some() && keys.starts_with(&edit.path))
+            .map(|edit| edit.origin.as_str())
+    }
+}
+
+/// Writes or takes away what stands at `path`, making the maps on the way.
+fn place(tree: &mut Value, path: &[String], value: Option<&Value>) -> Result<(), String> {
+    let mut at = tree;
+    for (depth, key) in path.iter().enumerate() {
+        // A bare name (`workload: register`) is its own map with every option left out.
+        if at.as_str().is_some_and(|name| name == key) {
+            *at = Value::Object(Map::from_iter([(key.clone(), Value::Null)]));
+        }
+        if at.is_null() {
+            *at = Value::Object(Map::new());
+        }
+        let last = depth + 1 == path.len();
+        let way = || show(&path[..depth].iter().cloned().map(Step::Key).collect::<Vec<_>>());
+        at = match at {
+            Value::Object(map) if last => {
+                match value {
+                    Some(value) => map.insert(key.clone(), value.clone()),
+                    None => map.remove(key),
+                };
+                return Ok(());
+            }
+            Value::Object(map) => map.entry(key.clone()).or_insert(Value::Null),
+            Value::Array(items) => {
+                let length = items.len();
+                let slot = key.parse().ok().and_then(|index: usize| items.get_mut(index));
+                let slot = slot.ok_or_else(|| format!("`{}` is a list of {length}; it has no item {key}", way()))?;
+                if last {
+                    *slot = value.cloned().unwrap_or(Value::Null);
+                    return Ok(());
+                }
+                slot
+            }
+            _ => return Err(format!("`{}` is a single value; it has no key `{key}`", way())),
+        };
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn applied(mut tree: Value, sets: &[&str]) -> Result<Value, String> {
+        let mut overrides = Overrides::none();
+        for set in sets {
+            overrides.set(set).map_err(|error| error.to_string())?;
+        }
+        overrides.apply(&mut tree).map_err(|error| error.to_string())?;
+        Ok(tree)
+    }
+
+    #[test]
+    fn values_are_set_deep_in_lists_and_under_bare_names() {
+        let tree = json!({"workload": "register", "faults": [{"kill": {}}]});
+        let tree = applied(tree, &["workload.register.keys=3", "faults.0.kill.nodes=one", "load.time=5s"]).unwrap();
+        let expected = json!({"workload": {"register": {"keys": 3}}, "faults": [{"kill": {"nodes": "one"}}],
+            "load": {"time": "5s"}});
+        assert_eq!(tree, expected);
+    }
+
+    #[test]
+    fn a_set_that_fits_nowhere_says_why() {
+        let wrong = |set: &str| applied(json!({"seed": 1, "faults": []}), &[set]).unwrap_err();
+        assert!(wrong("seed.x=1").contains("`seed` is a single value"));
+        assert!(wrong("faults.3=x").contains("no item 3"));
+        assert!(wrong("seed").contains("KEY=VALUE") && wrong("=1").contains("before `=`"));
+        assert!(wrong("seed=[").contains("not YAML"));
+    }
+
+    #[test]
+    fn nodes_take_the_place_of_a_lab_and_the_arguments_say_so_again() {
+        let mut overrides = Overrides::none();
+        overrides.nodes("--nodes", "a, b");
+        let mut tree = json!({"cluster": {"lab": 5}});
+        overrides.apply(&mut tree).unwrap();
+        assert_eq!(tree, json!({"cluster": {"nodes": ["a", "b"]}}));
+        assert_eq!(overrides.arguments(), ["--nodes=a, b"]);
+        let at = |keys: [&str; 2]| keys.map(|key| Step::Key(key.into()));
+        assert_eq!(overrides.origin(&at(["cluster", "nodes"])), Some("--nodes a, b"));
+        assert_eq!(overrides.origin(&at(["cluster", "ssh"])), None);
+    }
+}

@@ -1,0 +1,200 @@
+//! What types alone cannot say of a plan: what must go together, and what must not.
+use super::problem::did_you_mean;
+use super::typed::Mistake;
+use super::{LabPlan, Plan, names};
+use std::collections::BTreeSet;
+
+/// More nodes than a lab on one machine can be asked for.
+const LAB_NODES_MAX: u16 = 64;
+
+pub(super) fn check(plan: &Plan) -> Result<(), Mistake> {
+    name(&plan.name)?;
+    cluster(plan)?;
+    if plan.target.trim().is_empty() {
+        return wrong(&["target"], "the target is empty", "a built-in recipe (`dsfuzz list targets`) or a recipe file");
+    }
+    workloads(plan)?;
+    load(plan)?;
+    nemesis(plan)?;
+    checks(plan)
+}
+
+fn wrong(path: &[&str], message: impl Into<String>, help: &str) -> Result<(), Mistake> {
+    Err(Mistake::at(path, message, Some(help)))
+}
+
+/// A name becomes a folder; `latest` is taken.
+fn name(name: &str) -> Result<(), Mistake> {
+    let help = "the name becomes a folder under results/: use letters, digits, `-`, `_` and `.`";
+    if !is_folder_name(name) || name == "latest" {
+        return wrong(&["name"], format!("\"{}\" cannot name a folder", name.escape_debug()), help);
+    }
+    Ok(())
+}
+
+fn is_folder_name(name: &str) -> bool {
+    let separators = |c: char| matches!(c, '/' | '\\') || c.is_control();
+    !name.is_empty() && name.len() <= 100 && !name.starts_with('.') && name.trim() == name && !name.contains(separators)
+}
+
+fn cluster(plan: &Plan) -> Result<(), Mistake> {
+    let cluster = &plan.cluster;
+    let both = "one of: `lab: 5` (nodes on this machine) and `nodes: [n1, n2, n3]` (hosts)";
+    match (&cluster.lab, cluster.nodes.is_empty()) {
+        (Some(_), false) => return wrong(&["cluster"], "a cluster has `lab` or `nodes`, here are both", both),
+        (None, true) => return wrong(&["cluster"], "the cluster has no nodes", both),
+        (Some(LabPlan::Nodes(count)), _) if *count == 0 || *count > LAB_NODES_MAX => {
+            let message = format!("a lab has 1 to {LAB_NODES_MAX} nodes, not {count}");
+            return wrong(&["cluster", "lab"], message, "such as `lab: 5`");
+        }
+        (Some(LabPlan::Named(lab)), _) if !is_folder_name(lab) => {
+            let message = format!("\"{}\" cannot name a lab", lab.escape_debug());
+            return wrong(&["cluster", "lab"], message, "a number of nodes, or a name that `dsfuzz lab list` shows");
+        }
+        _ => {}
+    }
+    let mut seen = BTreeSet::new();
+    for (index, node) in cluster.nodes.iter().enumerate() {
+        let at = index.to_string();
+        let path = ["cluster", "nodes", at.as_str()];
+        let host = node.rsplit('@').next().unwrap_or(node);
+        if host.is_empty() || node.starts_with('-') || !is_folder_name(node) || node.contains(char::is_whitespace) {
+            let help = "a host as one would write it after `ssh`: n1, 10.0.0.3, admin@n1";
+            return wrong(&path, format!("\"{}\" cannot name a host", node.escape_debug()), help);
+        }
+        if !seen.insert(host) {
+            return wrong(&path, format!("the node `{host}` is there twice"), "each host once");
+        }
+    }
+    Ok(())
+}
+
+fn workloads(plan: &Plan) -> Result<(), Mistake> {
+    let one =
+        "`workload: {register: {}}` for one, or `workloads: [..]` for several; `dsfuzz list workloads` shows them";
+    match (&plan.workload, plan.workloads.as_slice()) {
+        (None, []) => return wrong(&["workload"], "it is missing, so that clients have nothing to do", one),
+        (Some(_), [_, ..]) => {
+            return wrong(&["workloads"], "a plan has `workload` or `workloads`, here are both", one);
+        }
+        _ => {}
+    }
+    let mut seen = BTreeSet::new();
+    for (index, workload) in plan.workloads.iter().enumerate() {
+        if !seen.insert(workload.name()) {
+            let message = format!("the workload `{}` is there twice", workload.name());
+            return wrong(&["workloads", &index.to_string()], message, "their operations could not be told apart");
+        }
+    }
+    Ok(())
+}
+
+fn load(plan: &Plan) -> Result<(), Mistake> {
+    let load = &plan.load;
+    let spans =
+        [("time", load.time), ("deadline", load.deadline), ("settle", load.settle), ("recovery", load.recovery)];
+    for (key, span) in spans {
+        if span.0.is_zero() {
+            return wrong(&["load", key], "this duration cannot be zero", "such as 60s");
+        }
+    }
+    if load.ops_max == Some(0) {
+        return wrong(&["load", "ops_max"], "no call at all would be made", "leave it out for no limit");
+    }
+    if plan.budget.time.0.is_zero() {
+        return wrong(&["budget", "time"], "this duration cannot be zero", "such as 5m");
+    }
+    if plan.budget.memory_mib == 0 {
+        return wrong(&["budget", "memory_mib"], "checkers cannot do without memory", "such as 1024");
+    }
+    if !(0.0..=1.0).contains(&plan.evidence.ok_fraction_min) {
+        return wrong(&["evidence", "ok_fraction_min"], "a fraction lies between 0 and 1", "such as 0.1");
+    }
+    Ok(())
+}
+
+fn nemesis(plan: &Plan) -> Result<(), Mistake> {
+    let Some(nemesis) = &plan.nemesis else { return Ok(()) };
+    for (key, span) in [("every", nemesis.every), ("for", nemesis.lasts)] {
+        if span.0.is_zero() {
+            return wrong(&["nemesis", key], "this duration cannot be zero", "such as 10s");
+        }
+    }
+    if nemesis.faults.is_empty() {
+        return wrong(&["nemesis"], "a nemesis without faults", "name some under `faults`, or leave out `nemesis`");
+    }
+    let quiet = nemesis.quiet_start.0 + nemesis.quiet_end.map_or(std::time::Duration::ZERO, |span| span.0);
+    if quiet >= plan.load.time.0 {
+        let message = format!("the quiet start and end leave no time for faults in a load of {}", plan.load.time);
+        return wrong(&["nemesis"], message, "a longer `load.time`, or shorter `quiet_start` and `quiet_end`");
+    }
+    Ok(())
+}
+
+fn checks(plan: &Plan) -> Result<(), Mistake> {
+    let known = names::checkers();
+    let known: Vec<&str> = known.iter().map(|entry| entry.name.as_str()).collect();
+    let mut seen = BTreeSet::new();
+    for (index, name) in plan.check.iter().enumerate() {
+        let at = index.to_string();
+        if !known.contains(&name.as_str()) {
+            let meant = did_you_mean(name, known.iter().copied());
+            let meant = meant.map(|meant| format!("did you mean `{meant}`? ")).unwrap_or_default();
+            let help = format!("{meant}known checkers: {}", known.join(", "));
+            return wrong(&["check", &at], format!("unknown checker `{name}`"), &help);
+        }
+        if !seen.insert(name) {
+            return wrong(&["check", &at], format!("the checker `{name}` is there twice"), "each once");
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Overrides;
+
+    /// The message for the least valid plan with one thing set.
+    fn said(set: &str) -> String {
+        let text = "name: p\ncluster: {lab: 3}\ntarget: etcd\nworkload: {register: {}}\n";
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("p.yaml");
+        std::fs::write(&file, text).unwrap();
+        let mut overrides = Overrides::none();
+        overrides.set(set).unwrap();
+        Plan::load(&file, &overrides).map_or_else(|error| error.to_string(), |_| "no error".into())
+    }
+
+    #[test]
+    fn each_contradiction_has_its_own_message() {
+        for (set, part) in [
+            ("name=a/b", "cannot name a folder"),
+            ("name=..", "cannot name a folder"),
+            ("name=latest", "cannot name a folder"),
+            ("cluster={}", "has no nodes"),
+            ("cluster={lab: 3, nodes: [a]}", "here are both"),
+            ("cluster.lab=0", "1 to 64 nodes, not 0"),
+            ("cluster={nodes: [a, b, a]}", "`a` is there twice"),
+            ("cluster={nodes: [root@a, b, a]}", "`a` is there twice"),
+            ("cluster={nodes: ['-oProxyCommand=x']}", "cannot name a host"),
+            ("cluster={nodes: ['a/../b']}", "cannot name a host"),
+            ("target=''", "the target is empty"),
+            ("workload=null", "`workload`: it is missing"),
+            ("workloads=[set]", "here are both"),
+            ("load.time=0", "cannot be zero"),
+            ("load.time=-3s", "cannot be negative"),
+            ("load.clients=0", "not a number of clients"),
+            ("evidence.ok_fraction_min=2", "between 0 and 1"),
+            ("check=[linearisable]", "did you mean `linearizable`"),
+            ("nemesis={faults: []}", "without faults"),
+            ("seed=-1", "`seed`: a whole number from 0 up is expected, not -1"),
+            ("load=[1]", "a map of keys and values is expected, not a list"),
+        ] {
+            let message = said(set);
+            assert!(message.contains(part) && message.contains("--set"), "{set}: {message}");
+        }
+        assert_eq!(said("workload.register.keys=3"), "no error");
+        assert_eq!(said("load.time=7"), "no error");
+    }
+}

@@ -1,0 +1,433 @@
+//! YAML text to a tree of values, and places in it. The only module that knows the YAML library.
+//!
+//! Size, depth and the number of values are bounded, aliases written out included. Never: types, defaults, files.
+use super::problem::{Place, PlanError};
+use super::typed::Step;
+use serde::de::{DeserializeSeed, Deserializer, EnumAccess, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Number, Value};
+use std::cell::{Cell, RefCell};
+use std::fmt;
+
+/// A plan is written by hand; what is larger is not a plan.
+pub(super) const BYTES_MAX: usize = 1 << 20;
+/// Values in one plan, with its aliases written out.
+const VALUES_MAX: usize = 20_000;
+/// Maps and lists within each other.
+const DEPTH_MAX: usize = 40;
+
+/// The tree in `text`, which came from `origin` (a file or a flag).
+pub(super) fn parse(origin: &str, text: &str) -> Result<Value, PlanError> {
+    if text.len() > BYTES_MAX {
+        let message = format!("the plan has {} bytes; at most {BYTES_MAX} are read", text.len());
+        return Err(PlanError::new(origin, message).help("plans are small; is this the right file?"));
+    }
+    if let Some(line) = too_deep(text) {
+        return Err(PlanError { place: Place::new(text, line, 1), ..deep(origin) });
+    }
+    let bounds = Bounds { left: Cell::new(VALUES_MAX), said: RefCell::new(None) };
+    let grown = Grow { bounds: &bounds, depth: 0 }.deserialize(serde_yaml::Deserializer::from_str(text));
+    grown.map_err(|error| {
+        let place = error.location().and_then(|at| Place::new(text, at.line(), at.column()));
+        let said = bounds.said.borrow_mut().take();
+        PlanError { place, ..explain(origin, said, &error.to_string()) }
+    })
+}
+
+fn deep(origin: &str) -> PlanError {
+    PlanError::new(origin, format!("the plan nests deeper than {DEPTH_MAX} maps and lists"))
+        .help("a plan needs less than ten; is this the right file?")
+}
+
+fn bomb(origin: &str) -> PlanError {
+    PlanError::new(origin, format!("the plan holds more than {VALUES_MAX} values once its aliases are written out"))
+        .help("an alias (`*name`) repeats all that its anchor (`&name`) holds; write the plan without them")
+}
+
+fn explain(origin: &str, said: Option<Trouble>, library: &str) -> PlanError {
+    match said {
+        Some(Trouble::Bomb) => bomb(origin),
+        Some(Trouble::Deep) => deep(origin),
+        Some(Trouble::Other(message)) => PlanError::new(origin, message),
+        None if library.contains("repetition limit") => bomb(origin),
+        None if library.contains("recursion limit") => deep(origin),
+        None if library.contains("more than one document") => {
+            PlanError::new(origin, "the file holds more than one YAML document (`---`); a plan is one")
+        }
+        None if library.contains("cannot start any token") => PlanError::new(origin, format!("not YAML: {library}"))
+            .help("YAML is indented with spaces, never tabs; a text that begins with @, ` or % stands in quotes"),
+        None => PlanError::new(origin, format!("not YAML: {library}")),
+    }
+}
+
+/// The first line on which brackets or list dashes nest absurdly, found before the YAML parser, whose work grows
+/// with the square of the depth. An over-estimate, far above what a plan needs.
+fn too_deep(text: &str) -> Option<usize> {
+    let mut open: i64 = 0;
+    for (number, line) in text.lines().enumerate() {
+        let dashes = line.split_whitespace().take_while(|word| matches!(*word, "-" | "?")).count();
+        for c in line.chars() {
+            match c {
+                '[' | '{' => open += 1,
+                ']' | '}' => open = (open - 1).max(0),
+                _ => {}
+            }
+            if open > 4 * DEPTH_MAX as i64 {
+                return Some(number + 1);
+            }
+        }
+        if dashes > DEPTH_MAX || line.len() - line.trim_start_matches(' ').len() > 50 * DEPTH_MAX {
+            return Some(number + 1);
+        }
+    }
+    None
+}
+
+/// Line and column of the value at `path`, or of `key` in it; where that is not in the text, of what holds it.
+pub(super) fn locate(text: &str, path: &[Step], key: Option<&str>) -> Option<Place> {
+    let probe = |path: &[Step], key: Option<&str>| {
+        let found = Probe { path, key }.deserialize(serde_yaml::Deserializer::from_str(text)).err()?;
+        found.to_string().contains(FOUND).then_some(())?;
+        found.location().and_then(|at| Place::new(text, at.line(), at.column()))
+    };
+    let shorter = || (1..=path.len()).rev().find_map(|length| probe(&path[..length], None));
+    key.and_then(|key| probe(path, Some(key))).or_else(shorter)
+}
+
+enum Trouble {
+    Bomb,
+    Deep,
+    Other(String),
+}
+
+struct Bounds {
+    left: Cell<usize>,
+    said: RefCell<Option<Trouble>>,
+}
+
+impl Bounds {
+    fn refuse<E: Error>(&self, trouble: Trouble) -> E {
+        self.said.borrow_mut().get_or_insert(trouble);
+        E::custom("refused")
+    }
+
+    fn other<E: Error>(&self, message: impl Into<String>) -> E {
+        self.refuse(Trouble::Other(message.into()))
+    }
+}
+
+/// Grows a tree, counting.
+#[derive(Clone, Copy)]
+struct Grow<'b> {
+    bounds: &'b Bounds,
+    depth: usize,
+}
+
+impl<'b> Grow<'b> {
+    fn deeper<E: Error>(self) -> Result<Grow<'b>, E> {
+        if self.depth >= DEPTH_MAX {
+            return Err(self.bounds.refuse(Trouble::Deep));
+        }
+        Ok(Grow { depth: self.depth + 1, ..self })
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Grow<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        let Some(left) = self.bounds.left.get().checked_sub(1) else {
+            return Err(self.bounds.refuse(Trouble::Bomb));
+        };
+        self.bounds.left.set(left);
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Grow<'_> {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a YAML value")
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_none<E: Error>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E: Error>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<Value, E> {
+        Ok(number.into())
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<Value, E> {
+        Ok(number.into())
+    }
+
+    fn visit_f64<E: Error>(self, number: f64) -> Result<Value, E> {
+        Number::from_f64(number)
+            .map(Value::Number)
+            .ok_or_else(|| self.bounds.other("infinity and not-a-number have no place in a plan"))
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Value, E> {
+        Ok(Value::String(text.into()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let deeper = self.deeper()?;
+        let mut list = Vec::new();
+        while let Some(item) = items.next_element_seed(deeper)? {
+            list.push(item);
+        }
+        Ok(Value::Array(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+        let deeper = self.deeper()?;
+        let mut map = Map::new();
+        while let Some(key) = entries.next_key_seed(Key { bounds: self.bounds, known: &map })? {
+            let value = entries.next_value_seed(deeper)?;
+            map.insert(key, value);
+        }
+        Ok(Value::Object(map))
+    }
+
+    fn visit_enum<A: EnumAccess<'de>>(self, _: A) -> Result<Value, A::Error> {
+        Err(self.bounds.other("a YAML tag (`!name`) has no meaning in a plan: write `name: {..}`"))
+    }
+}
+
+/// A key of a map, not yet in it.
+struct Key<'b> {
+    bounds: &'b Bounds,
+    known: &'b Map<String, Value>,
+}
+
+impl<'de> DeserializeSeed<'de> for Key<'_> {
+    type Value = String;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<String, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl Visitor<'_> for Key<'_> {
+    type Value = String;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_str<E: Error>(self, key: &str) -> Result<String, E> {
+        match key {
+            "<<" => Err(self.bounds.other("merge keys (`<<`) are not part of plans; write the keys out")),
+            _ if self.known.contains_key(key) => Err(self.bounds.other(format!("the key `{key}` is there twice"))),
+            _ => Ok(key.into()),
+        }
+    }
+
+    fn visit_u64<E: Error>(self, key: u64) -> Result<String, E> {
+        self.visit_str(&key.to_string())
+    }
+
+    fn visit_i64<E: Error>(self, key: i64) -> Result<String, E> {
+        self.visit_str(&key.to_string())
+    }
+
+    fn visit_bool<E: Error>(self, key: bool) -> Result<String, E> {
+        self.visit_str(&key.to_string())
+    }
+}
+
+const FOUND: &str = "dsfuzz: found";
+
+/// Walks to a place and fails there: the library tells places only of errors.
+struct Probe<'a> {
+    path: &'a [Step],
+    key: Option<&'a str>,
+}
+
+impl Probe<'_> {
+    /// An error only where the walk has ended.
+    fn leaf<E: Error>(&self) -> Result<(), E> {
+        if self.path.is_empty() && self.key.is_none() { Err(E::custom(FOUND)) } else { Ok(()) }
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Probe<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Probe<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a YAML value")
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<(), E> {
+        self.leaf()
+    }
+
+    fn visit_bool<E: Error>(self, _: bool) -> Result<(), E> {
+        self.leaf()
+    }
+
+    fn visit_u64<E: Error>(self, _: u64) -> Result<(), E> {
+        self.leaf()
+    }
+
+    fn visit_i64<E: Error>(self, _: i64) -> Result<(), E> {
+        self.leaf()
+    }
+
+    fn visit_f64<E: Error>(self, _: f64) -> Result<(), E> {
+        self.leaf()
+    }
+
+    fn visit_str<E: Error>(self, _: &str) -> Result<(), E> {
+        self.leaf()
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
+        self.leaf()?;
+        let mut index = 0;
+        let wanted = match self.path.first() {
+            Some(Step::Index(wanted)) => Some(*wanted),
+            _ => None,
+        };
+        loop {
+            let more = if wanted == Some(index) {
+                items.next_element_seed(Probe { path: &self.path[1..], key: self.key })?.is_some()
+            } else {
+                items.next_element::<IgnoredAny>()?.is_some()
+            };
+            if !more {
+                return Ok(());
+            }
+            index += 1;
+        }
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
+        self.leaf()?;
+        let sought = if self.path.is_empty() { self.key } else { None };
+        while let Some(key) = entries.next_key_seed(ProbeKey { sought })? {
+            match self.path.first() {
+                Some(Step::Key(wanted)) if *wanted == key => {
+                    entries.next_value_seed(Probe { path: &self.path[1..], key: self.key })?;
+                }
+                _ => drop(entries.next_value::<IgnoredAny>()?),
+            }
+        }
+        Ok(())
+    }
+}
+
+struct ProbeKey<'a> {
+    sought: Option<&'a str>,
+}
+
+impl<'de> DeserializeSeed<'de> for ProbeKey<'_> {
+    type Value = String;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<String, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for ProbeKey<'_> {
+    type Value = String;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_str<E: Error>(self, key: &str) -> Result<String, E> {
+        if self.sought == Some(key) { Err(E::custom(FOUND)) } else { Ok(key.into()) }
+    }
+}
+
+/// Whether a YAML reader, of version 1.1 or 1.2, takes this bare text for the same text.
+pub(super) fn reads_back(text: &str) -> bool {
+    let value = serde_yaml::Deserializer::from_str(text).deserialize_any(Bare);
+    value.is_ok_and(|read| read == text)
+}
+
+struct Bare;
+
+impl Visitor<'_> for Bare {
+    type Value = String;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("bare text")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<String, E> {
+        Ok(text.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn plain_values_become_a_tree() {
+        let tree = parse("p", "a: 1\nb: [x, 2.5, null, no]\nc: {d: true}\n").unwrap();
+        assert_eq!(tree, json!({"a": 1, "b": ["x", 2.5, null, "no"], "c": {"d": true}}));
+    }
+
+    #[test]
+    fn places_are_found_by_path() {
+        let text = "load:\n  time: 5s\nnemesis:\n  faults:\n    - kill: {}\n    - pause: {for: 3s}\n";
+        let key = |name: &str| Step::Key(name.into());
+        let place = locate(text, &[key("nemesis"), key("faults"), Step::Index(1), key("pause"), key("for")], None);
+        assert_eq!(place.map(|place| (place.line, place.column, place.width)), Some((6, 20, 2)));
+        let place = locate(text, &[key("load")], Some("time"));
+        assert_eq!(place.map(|place| (place.line, place.column, place.width)), Some((2, 3, 4)));
+        let nearest = locate(text, &[key("load"), key("absent"), key("deeper")], None);
+        assert_eq!(nearest.map(|place| place.line), Some(2));
+    }
+
+    #[test]
+    fn bombs_are_refused_with_their_own_message() {
+        let mut laughs = String::from("a0: &a0 [lol, lol, lol, lol, lol, lol, lol, lol, lol, lol]\n");
+        for level in 1..10 {
+            let before = level - 1;
+            let aliases = vec![format!("*a{before}"); 10].join(", ");
+            laughs.push_str(&format!("a{level}: &a{level} [{aliases}]\n"));
+        }
+        let error = parse("p", &laughs).unwrap_err();
+        assert!(error.message.contains("aliases are written out"), "{error}");
+        for deep in ["[".repeat(500_000), "- ".repeat(500_000), "a: &a [*a]".into()] {
+            let error = parse("p", &deep).unwrap_err();
+            assert!(error.message.contains("nests deeper") || error.message.contains("alias"), "{error}");
+        }
+        assert!(parse("p", &" ".repeat(BYTES_MAX + 1)).unwrap_err().message.contains("bytes"));
+    }
+
+    #[test]
+    fn a_key_twice_a_tag_a_merge_and_two_documents_are_named() {
+        let said = |text: &str| parse("p", text).unwrap_err();
+        let twice = said("a: 1\nb: 2\na: 3\n");
+        assert!(twice.message.contains("`a` is there twice"), "{twice}");
+        assert_eq!(twice.place.map(|place| place.line), Some(3));
+        assert!(said("a: !kill {}").message.contains("tag"));
+        assert!(said("a: &x {b: 1}\nc: {<<: *x}").message.contains("merge keys"));
+        assert!(said("a: 1\n---\nb: 2\n").message.contains("more than one YAML document"));
+        assert!(said("a:\n\t- 1\n").help[0].contains("tabs"));
+    }
+}

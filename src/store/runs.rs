@@ -1,0 +1,245 @@
+//! The folders of runs: made, found again, listed. Never: reads a history.
+use super::{RunDir, RunInfo, RunVerdict};
+use crate::plan::did_you_mean;
+use anyhow::{Context as _, bail};
+use chrono::{DateTime, Utc};
+use dsfuzz_checkers::Validity;
+use serde::{Deserialize, Serialize};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Runs that start in one second, at the most.
+const SAME_SECOND_MAX: u32 = 1000;
+
+/// Makes the folder of a new run, `<root>/<plan>/<time>/`, and points `latest` at it, in the plan's folder and in the
+/// root. Runs that start in one second get folders of their own.
+pub fn create(root: &Path, plan: &str, time: DateTime<Utc>) -> anyhow::Result<RunDir> {
+    let folder = root.join(plan);
+    std::fs::create_dir_all(&folder).with_context(|| format!("the folder {} cannot be made", folder.display()))?;
+    let stamp = time.format("%Y%m%dT%H%M%SZ").to_string();
+    for count in 1..=SAME_SECOND_MAX {
+        let name = if count == 1 { stamp.clone() } else { format!("{stamp}-{count}") };
+        let path = folder.join(&name);
+        match std::fs::create_dir(&path) {
+            Ok(()) => {
+                point(&folder, Path::new(&name))?;
+                point(root, &Path::new(plan).join(&name))?;
+                return Ok(RunDir::at(path));
+            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => {
+                return Err(error).with_context(|| format!("the folder {} cannot be made", path.display()));
+            }
+        }
+    }
+    bail!("{} holds {SAME_SECOND_MAX} runs of this second already", folder.display())
+}
+
+/// `folder/latest` -> `to`, in one step: a reader sees the old link or the new one.
+fn point(folder: &Path, to: &Path) -> anyhow::Result<()> {
+    let link = folder.join("latest");
+    if link.symlink_metadata().is_ok_and(|found| !found.is_symlink()) {
+        bail!("{} is in the way: it should be a link that dsfuzz makes", link.display());
+    }
+    let tag: String = to.to_string_lossy().replace('/', "-");
+    let fresh = folder.join(format!(".latest-{}-{tag}", std::process::id()));
+    let made = std::os::unix::fs::symlink(to, &fresh).and_then(|()| std::fs::rename(&fresh, &link));
+    made.with_context(|| format!("the link {} cannot be made", link.display()))
+}
+
+/// The run that `spec` means: a path to its folder, `latest` (or nothing), `plan`, `plan/latest` or `plan/time`.
+pub fn find(root: &Path, spec: &str) -> anyhow::Result<RunDir> {
+    let spec = spec.trim_end_matches('/');
+    let spec = if spec.is_empty() { "latest" } else { spec };
+    for path in [PathBuf::from(spec), root.join(spec), root.join(spec).join("latest")] {
+        if is_run(&path) {
+            // The link may move on while the run is being read.
+            return Ok(RunDir::at(path.canonicalize().unwrap_or(path)));
+        }
+    }
+    if root.join(spec).join("latest").is_symlink() || root.join(spec).is_symlink() {
+        bail!("the run that {} pointed at is gone; `dsfuzz runs` shows the others", root.join(spec).display());
+    }
+    let rows = list(root)?;
+    if rows.is_empty() {
+        bail!("no run {spec}: {} holds none yet; `dsfuzz run PLAN` makes one", root.display());
+    }
+    let names: Vec<String> =
+        rows.iter().flat_map(|row| [format!("{}/{}", row.plan, row.time), row.plan.clone()]).collect();
+    match did_you_mean(spec, names.iter().map(String::as_str)) {
+        Some(meant) => bail!("no run {spec} in {}; did you mean {meant}?", root.display()),
+        None => bail!("no run {spec} in {}; the newest is {} (`dsfuzz runs` shows all)", root.display(), names[0]),
+    }
+}
+
+fn is_run(path: &Path) -> bool {
+    let run = RunDir::at(path);
+    [run.info(), run.plan(), run.history(), run.journal()].iter().any(|file| file.exists())
+}
+
+/// One line of `dsfuzz runs`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunRow {
+    /// The plan's name.
+    pub plan: String,
+    /// The folder's name.
+    pub time: String,
+    /// The folder.
+    pub path: PathBuf,
+    /// Start, RFC 3339.
+    pub started: String,
+    /// The target's name.
+    pub target: String,
+    /// How many nodes.
+    pub nodes: usize,
+    /// The seed.
+    pub seed: u64,
+    /// The answer, once there is one.
+    pub validity: Option<Validity>,
+    /// The answer or the state in words.
+    pub sentence: String,
+    /// The exit code; none while it runs and after a kill.
+    pub exit: Option<i32>,
+}
+
+/// Every run below `root`, newest first. A folder that holds no run is passed over; a root that is not there is empty.
+pub fn list(root: &Path) -> anyhow::Result<Vec<RunRow>> {
+    let mut rows = Vec::new();
+    for plan in folders(root)? {
+        for run in folders(&plan)? {
+            if is_run(&run) {
+                rows.push(row(&run));
+            }
+        }
+    }
+    rows.sort_by_key(|row| std::cmp::Reverse(order(row)));
+    Ok(rows)
+}
+
+/// Newest last: the stamp, then the number among the runs of that second.
+fn order(row: &RunRow) -> (String, u32, String) {
+    let (stamp, count) = row.time.split_once('-').unwrap_or((&row.time, "1"));
+    (stamp.to_owned(), count.parse().unwrap_or(0), row.plan.clone())
+}
+
+/// Folders, not links to them.
+fn folders(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let entries = match std::fs::read_dir(path) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error).with_context(|| format!("{} cannot be read", path.display())),
+    };
+    let is_folder = |entry: &std::fs::DirEntry| entry.file_type().is_ok_and(|kind| kind.is_dir());
+    Ok(entries.filter_map(Result::ok).filter(is_folder).map(|entry| entry.path()).collect())
+}
+
+fn row(path: &Path) -> RunRow {
+    let run = RunDir::at(path);
+    let name = |path: Option<&Path>| {
+        path.and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+    };
+    let info: Result<RunInfo, String> = json(&run.info());
+    let verdict: Option<RunVerdict> = json(&run.verdict()).ok();
+    let state = match (&verdict, &info) {
+        (Some(verdict), _) => verdict.sentence.clone(),
+        (None, Err(error)) => format!("run.json: {error}"),
+        (None, Ok(info)) if info.exit.is_none() => {
+            let phase = info.phases.last().map(|phase| format!(" after {}", phase.name)).unwrap_or_default();
+            format!("running, or killed{phase}")
+        }
+        (None, Ok(info)) => info.harness_failures.first().cloned().unwrap_or_else(|| "no verdict".into()),
+    };
+    let info = info.unwrap_or_default();
+    RunRow {
+        plan: name(path.parent()),
+        time: name(Some(path)),
+        path: path.to_owned(),
+        started: info.started,
+        target: info.target,
+        nodes: info.nodes.len(),
+        seed: info.seed,
+        validity: verdict.as_ref().map(|verdict| verdict.validity),
+        sentence: state,
+        exit: info.exit,
+    }
+}
+
+fn json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, String> {
+    let text = std::fs::read(path).map_err(|error| error.to_string())?;
+    serde_json::from_slice(&text).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn time(seconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(seconds, 0).unwrap()
+    }
+
+    fn begun(root: &Path, plan: &str, seconds: i64) -> RunDir {
+        let run = create(root, plan, time(seconds)).unwrap();
+        let info = RunInfo { plan: plan.into(), seed: 7, ..RunInfo::default() };
+        std::fs::write(run.info(), serde_json::to_vec(&info).unwrap()).unwrap();
+        run
+    }
+
+    #[test]
+    fn runs_of_one_second_get_folders_of_their_own_and_latest_follows() {
+        let root = tempfile::tempdir().unwrap();
+        let first = begun(root.path(), "p", 0);
+        let second = begun(root.path(), "p", 0);
+        assert!(first.path().ends_with("p/19700101T000000Z") && second.path().ends_with("p/19700101T000000Z-2"));
+        let latest = |spec: &str| find(root.path(), spec).unwrap().path().canonicalize().unwrap();
+        let newest = second.path().canonicalize().unwrap();
+        for spec in ["", "latest", "p", "p/latest", "p/19700101T000000Z-2", newest.to_str().unwrap()] {
+            assert_eq!(latest(spec), newest, "{spec}");
+        }
+        assert_eq!(latest("p/19700101T000000Z"), first.path().canonicalize().unwrap());
+        begun(root.path(), "q", 5);
+        assert_eq!(latest("p"), newest);
+        assert!(latest("latest").ends_with("q/19700101T000005Z"));
+    }
+
+    #[test]
+    fn the_list_is_newest_first_and_tells_states_apart() {
+        let root = tempfile::tempdir().unwrap();
+        assert_eq!(list(&root.path().join("absent")).unwrap(), []);
+        for _ in 0..11 {
+            begun(root.path(), "p", 0);
+        }
+        let judged = begun(root.path(), "q", 9);
+        let verdict = RunVerdict {
+            format: 1,
+            validity: Validity::Invalid,
+            sentence: "a write is lost".into(),
+            promises: Vec::new(),
+            evidence: Vec::new(),
+            harness: Vec::new(),
+            exit: 1,
+        };
+        std::fs::write(judged.verdict(), serde_json::to_vec(&verdict).unwrap()).unwrap();
+        let torn = begun(root.path(), "q", 10);
+        std::fs::write(torn.info(), "{\"form").unwrap();
+        let rows = list(root.path()).unwrap();
+        assert_eq!(rows.len(), 13);
+        assert!(rows[0].sentence.starts_with("run.json: "), "{:?}", rows[0]);
+        assert_eq!((rows[1].validity, rows[1].sentence.as_str()), (Some(Validity::Invalid), "a write is lost"));
+        assert_eq!(rows[2].time, "19700101T000000Z-11");
+        assert!(rows[2].sentence.contains("running, or killed") && rows[2].exit.is_none());
+    }
+
+    #[test]
+    fn a_run_that_is_not_there_is_explained() {
+        let root = tempfile::tempdir().unwrap();
+        let said = |spec: &str| find(root.path(), spec).unwrap_err().to_string();
+        assert!(said("latest").contains("holds none yet"));
+        let run = begun(root.path(), "etcd-register", 0);
+        assert!(said("etcd-registre").contains("did you mean etcd-register?"));
+        assert!(said("zookeeper").contains("the newest is etcd-register/19700101T000000Z"));
+        std::fs::remove_dir_all(run.path()).unwrap();
+        assert!(said("latest").contains("is gone"));
+        std::fs::create_dir_all(root.path().join("z/latest")).unwrap();
+        assert!(create(root.path(), "z", time(0)).unwrap_err().to_string().contains("in the way"));
+    }
+}

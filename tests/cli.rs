@@ -1,0 +1,375 @@
+//! The built program: exit codes, messages, output that machines read, and the plan's documentation.
+use serde_json::Value;
+use std::path::Path;
+use std::process::{Command, Output};
+use tempfile::TempDir;
+
+const PLAN: &str = "name: p\ncluster: {lab: 3}\ntarget: etcd\nworkload: {register: {keys: 4}}\nload: {time: 10s}\n";
+
+/// A folder with a plan, where the program runs without the environment's own `DSFUZZ_` variables.
+struct Scene {
+    folder: TempDir,
+}
+
+impl Scene {
+    fn new(plan: &str) -> Scene {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("plan.yaml"), plan).unwrap();
+        Scene { folder }
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_dsfuzz"));
+        command.current_dir(self.folder.path()).args(arguments).env_remove("NO_COLOR");
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("DSFUZZ_")) {
+            command.env_remove(name);
+        }
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Told {
+        Told::from(self.command(arguments).output().unwrap())
+    }
+}
+
+/// What the program told.
+#[derive(Debug)]
+struct Told {
+    code: i32,
+    stdout: String,
+    stderr: String,
+}
+
+impl From<Output> for Told {
+    fn from(output: Output) -> Told {
+        Told {
+            code: output.status.code().unwrap(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
+
+impl Told {
+    #[track_caller]
+    fn json(&self) -> Value {
+        assert_eq!(self.code, 0, "{self:?}");
+        serde_json::from_str(&self.stdout).unwrap()
+    }
+}
+
+#[test]
+fn help_and_version_succeed_and_bad_arguments_are_254() {
+    let scene = Scene::new(PLAN);
+    for arguments in [&["--help"][..], &["-h"], &["--version"], &["run", "--help"], &["lab", "up", "--help"]] {
+        let told = scene.run(arguments);
+        assert_eq!((told.code, told.stderr.as_str()), (0, ""), "{arguments:?}");
+        assert!(!told.stdout.is_empty());
+    }
+    for arguments in
+        [&[][..], &["fly"], &["run"], &["run", "plan.yaml", "--fast"], &["lab"], &["lab", "up", "0"], &["heal"]]
+    {
+        let told = scene.run(arguments);
+        assert_eq!((told.code, told.stdout.as_str()), (254, ""), "{arguments:?}");
+        assert!(told.stderr.contains("--help") || told.stderr.contains("Usage"), "{told:?}");
+    }
+    assert_eq!(scene.run(&["serve", "--port", "70000"]).code, 254);
+}
+
+#[test]
+fn a_misspelt_key_is_shown_with_its_line_and_its_neighbour() {
+    let scene = Scene::new("name: p\ncluster: {lab: 3}\ntarget: etcd\nworkload: {register: {}}\nload: {tiem: 60s}\n");
+    for verb in ["run", "plan", "doctor"] {
+        let told = scene.run(&[verb, "plan.yaml"]);
+        assert_eq!(told.code, 254);
+        let expected = "error: unknown key `tiem` in `load`
+ --> plan.yaml:5:8
+  |
+5 | load: {tiem: 60s}
+  |        ^^^^
+  = did you mean `time`?
+  = known keys: clients, rate, time, deadline, settle, recovery, ops_max
+";
+        assert_eq!(told.stderr, expected);
+    }
+    let told = scene.run(&["plan", "plan.yaml", "--json"]);
+    let document: Value = serde_json::from_str(&told.stdout).unwrap();
+    assert_eq!(document["exit"], 254);
+    assert!(document["error"].as_str().unwrap().contains("did you mean `time`"));
+}
+
+#[test]
+fn a_negative_duration_is_pointed_at() {
+    let scene = Scene::new(&PLAN.replace("10s", "-10s"));
+    let told = scene.run(&["run", "plan.yaml"]);
+    assert_eq!(told.code, 254);
+    let expected = "error: `load.time`: a duration cannot be negative: -10s
+ --> plan.yaml:5:14
+  |
+5 | load: {time: -10s}
+  |              ^^^^
+";
+    assert_eq!(told.stderr, expected);
+    let told = Scene::new(PLAN).run(&["run", "plan.yaml", "--time", "-3s"]);
+    assert_eq!(told.stderr, "error: `load.time`: a duration cannot be negative: -3s\n --> --time -3s\n");
+}
+
+#[test]
+fn a_yaml_bomb_is_refused_with_its_own_message() {
+    let mut bomb = String::from("name: p\na0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
+    for level in 1..20 {
+        let aliases = vec![format!("*a{}", level - 1); 10].join(", ");
+        bomb.push_str(&format!("a{level}: &a{level} [{aliases}]\n"));
+    }
+    let told = Scene::new(&bomb).run(&["run", "plan.yaml"]);
+    assert_eq!(told.code, 254);
+    assert!(
+        told.stderr.contains("error: the plan holds more than 20000 values once its aliases are written out"),
+        "{told:?}"
+    );
+    let told = Scene::new(&"[".repeat(100_000)).run(&["run", "plan.yaml"]);
+    assert!(told.code == 254 && told.stderr.contains("nests deeper than"), "{told:?}");
+    let told = Scene::new(&"# x\n".repeat(400_000)).run(&["run", "plan.yaml"]);
+    assert!(told.code == 254 && told.stderr.contains("larger than 1048576 bytes"), "{told:?}");
+}
+
+#[test]
+fn each_kind_of_mistake_has_its_own_message_and_place() {
+    for (from, to, message, place) in [
+        (
+            "cluster: {lab: 3}",
+            "cluster: {lab: 3, nodes: [a]}",
+            "a cluster has `lab` or `nodes`, here are both",
+            ":2:10",
+        ),
+        ("cluster: {lab: 3}", "cluster: {}", "the cluster has no nodes", ":2:10"),
+        ("cluster: {lab: 3}", "cluster: {lab: 0}", "a lab has 1 to 64 nodes, not 0", ":2:16"),
+        ("cluster: {lab: 3}", "cluster: {lab: true}", "a number of nodes, or the name of a lab", ":2:16"),
+        ("cluster: {lab: 3}", "cluster: {nodes: [a, b, a]}", "the node `a` is there twice", ":2:25"),
+        ("cluster: {lab: 3}", "cluster: {nodes: n1}", "a list is expected, not the text \"n1\"", ":2:18"),
+        ("cluster: {lab: 3}", "cluster: {nodes: [a], ssh: {password: x}}", "unknown key `password`", ":2:29"),
+        ("cluster: {lab: 3}\n", "", "`cluster` is missing in the plan", ""),
+        ("workload: {register: {keys: 4}}\n", "", "`workload`: it is missing", ""),
+        ("register", "regsiter", "unknown name `regsiter` in `workload`", ":4:12"),
+        ("{register: {keys: 4}}", "regsiter", "unknown name `regsiter` in `workload`", ":4:11"),
+        ("keys: 4", "keys: many", "a whole number from 0 to 4294967295 is expected, not the text \"many\"", ":4:29"),
+        ("name: p", "name: ../p", "\"../p\" cannot name a folder", ":1:7"),
+        ("name: p", "name: 7", "a string is expected, not 7", ":1:7"),
+        ("name: p", "name: p\nname: q", "the key `name` is there twice", ":2:1"),
+        ("load: {time: 10s}", "load: [", "not YAML", ""),
+        ("load: {time: 10s}", "load:\n\ttime: 10s", "not YAML", ":6:1"),
+        ("load: {time: 10s}", "check: [linearisable]", "unknown checker `linearisable`", ":5:9"),
+    ] {
+        let told = Scene::new(&PLAN.replace(from, to)).run(&["run", "plan.yaml"]);
+        assert_eq!(told.code, 254, "{to}: {told:?}");
+        assert!(told.stderr.contains(message), "{to}: {}", told.stderr);
+        assert!(told.stderr.contains(&format!("plan.yaml{place}")), "{to}: {}", told.stderr);
+    }
+    let told = Scene::new("").run(&["run", "plan.yaml"]);
+    assert!(told.stderr.contains("the plan is empty"), "{told:?}");
+    let told = Scene::new("").run(&["run", "absent.yaml"]);
+    assert!(told.code == 254 && told.stderr.contains("cannot be read"), "{told:?}");
+    let scene = Scene::new("");
+    std::fs::write(scene.folder.path().join("plan.yaml"), b"name: p\nx: \xff\xfe\n").unwrap();
+    assert!(scene.run(&["run", "plan.yaml"]).stderr.contains("not UTF-8 text (line 2)"));
+}
+
+#[test]
+fn a_flag_beats_the_environment_which_beats_the_file() {
+    let scene = Scene::new(PLAN);
+    let effective = |arguments: &[&str], environment: &[(&str, &str)]| {
+        let mut command = scene.command(&[&["plan", "plan.yaml", "--json"], arguments].concat());
+        Told::from(command.envs(environment.iter().copied()).output().unwrap()).json()
+    };
+    let time = |document: &Value| document["plan"]["load"]["time"].as_str().unwrap().to_owned();
+    assert_eq!(time(&effective(&[], &[])), "10s");
+    assert_eq!(time(&effective(&[], &[("DSFUZZ_TIME", "20s")])), "20s");
+    assert_eq!(time(&effective(&["--time", "30s"], &[("DSFUZZ_TIME", "20s")])), "30s");
+    assert_eq!(time(&effective(&["--time=30s", "--set", "load.time=40s"], &[("DSFUZZ_TIME", "20s")])), "40s");
+    assert_eq!(time(&effective(&[], &[("DSFUZZ_TIME", "")])), "10s");
+    let all = [("DSFUZZ_SEED", "7"), ("DSFUZZ_RATE", "50"), ("DSFUZZ_NODES", "a,b"), ("DSFUZZ_CLIENTS", "3n")];
+    let document = effective(&[], &all);
+    assert_eq!(document["seed"], 7);
+    assert_eq!(document["plan"]["load"]["rate"], "50/s");
+    assert_eq!(document["nodes"], serde_json::json!(["a", "b"]));
+    assert_eq!(document["clients"], 6);
+    assert_eq!(effective(&["--nodes", "5"], &all)["plan"]["cluster"]["lab"], 5);
+    let told = Told::from(scene.command(&["plan", "plan.yaml"]).env("DSFUZZ_SEED", "x").output().unwrap());
+    assert!(told.code == 254 && told.stderr.contains("--> DSFUZZ_SEED x"), "{told:?}");
+    let told = scene.run(&["plan", "plan.yaml", "--set", "load.tiem=3s"]);
+    assert!(told.stderr.contains("did you mean `time`") && told.stderr.contains("--> --set load.tiem=3s"), "{told:?}");
+}
+
+#[test]
+fn an_effective_plan_is_a_plan() {
+    use dsfuzz::plan::{Overrides, Plan};
+    let scene = Scene::new(&PLAN.replace("name: p", "name: 'on'\noptions: {etcd: {a: 'no', password: hush}}"));
+    let plan = Plan::load(&scene.folder.path().join("plan.yaml"), &Overrides::none()).unwrap();
+    let text = plan.to_yaml().unwrap();
+    assert!(text.contains("name: \"on\"") && text.contains("a: \"no\"") && !text.contains("hush"), "{text}");
+    let again = Plan::from_yaml_str(&text).unwrap();
+    assert_eq!((&again.name, &again.load, &again.cluster), (&plan.name, &plan.load, &plan.cluster));
+    assert_eq!(again.to_yaml().unwrap(), text);
+}
+
+#[test]
+fn lists_parse_and_every_name_is_explained() {
+    let scene = Scene::new(PLAN);
+    let lists = scene.run(&["list", "--json"]).json();
+    for kind in ["targets", "workloads", "faults", "checkers"] {
+        let entries = lists[kind].as_array().unwrap();
+        assert!(!entries.is_empty(), "no {kind}");
+        for entry in entries {
+            assert!(!entry["doc"].as_str().unwrap().is_empty(), "{entry}");
+            assert_eq!(scene.run(&["explain", entry["name"].as_str().unwrap()]).code, 0, "{entry}");
+        }
+    }
+    assert!(scene.run(&["list"]).stdout.contains("linearizable"));
+    assert_eq!(scene.run(&["list", "workloads", "--json"]).json().as_object().unwrap().len(), 1);
+    let told = scene.run(&["explain", "linearizble"]);
+    assert!(told.code == 254 && told.stderr.contains("did you mean linearizable?"), "{told:?}");
+}
+
+#[test]
+fn completions_name_the_commands() {
+    let scene = Scene::new(PLAN);
+    for shell in ["bash", "zsh", "fish"] {
+        let told = scene.run(&["completions", shell]);
+        assert!(told.code == 0 && told.stdout.contains("doctor"), "{shell}: {told:?}");
+    }
+    assert_eq!(scene.run(&["completions", "tcsh"]).code, 254);
+}
+
+/// A schema as far as plans use it: types, properties, required, items, variants.
+fn fits(root: &Value, schema: &Value, value: &Value, at: &str) -> Result<(), String> {
+    if let Some(reference) = schema["$ref"].as_str() {
+        let target =
+            root.pointer(reference.trim_start_matches('#')).ok_or(format!("{at}: {reference} is not there"))?;
+        return fits(root, target, value, at);
+    }
+    for several in ["anyOf", "oneOf"] {
+        if let Some(choices) = schema[several].as_array() {
+            let errors: Vec<String> = choices.iter().filter_map(|one| fits(root, one, value, at).err()).collect();
+            return if errors.len() < choices.len() { Ok(()) } else { Err(format!("{at}: none fits: {errors:?}")) };
+        }
+    }
+    let kind = match value {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(number) if number.is_f64() => "number",
+        Value::Number(_) => "integer",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    };
+    let allowed = |wanted: &Value| wanted == kind || (wanted == "number" && kind == "integer");
+    match &schema["type"] {
+        Value::Null => {}
+        Value::Array(kinds) if kinds.iter().any(allowed) => {}
+        one if allowed(one) => {}
+        other => return Err(format!("{at}: {kind}, not {other}")),
+    }
+    for (index, item) in value.as_array().into_iter().flatten().enumerate() {
+        fits(root, &schema["items"], item, &format!("{at}[{index}]"))?;
+    }
+    for required in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        value.get(required).ok_or(format!("{at}: {required} is missing"))?;
+    }
+    for (key, value) in value.as_object().into_iter().flatten() {
+        let at = format!("{at}.{key}");
+        match (&schema["properties"][key], &schema["additionalProperties"]) {
+            (Value::Null, Value::Bool(false)) => return Err(format!("{at}: not a key")),
+            (Value::Null, Value::Null) => {}
+            (Value::Null, rest) => fits(root, rest, value, &at)?,
+            (property, _) => fits(root, property, value, &at)?,
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn the_schema_accepts_plans_and_refuses_misspelt_ones() {
+    let scene = Scene::new(PLAN);
+    let schema = scene.run(&["schema"]).json();
+    for name in ["etcd-register.yaml", "etcd-serializable.yaml"] {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name);
+        let told = scene.run(&["plan", file.to_str().unwrap(), "--json"]);
+        let mut plan = told.json()["plan"].clone();
+        fits(&schema, &schema, &plan, "plan").unwrap();
+        plan["load"]["tiem"] = "60s".into();
+        assert!(fits(&schema, &schema, &plan, "plan").unwrap_err().contains("plan.load.tiem: not a key"));
+    }
+}
+
+#[test]
+fn a_new_plan_is_a_plan_and_is_not_overwritten() {
+    let scene = Scene::new(PLAN);
+    assert_eq!(scene.run(&["init", "etcd", "--output", "new.yaml"]).code, 0);
+    let document = scene.run(&["plan", "new.yaml", "--json"]).json();
+    assert_eq!(document["plan"]["name"], "etcd-register");
+    assert_eq!(document["clients"], 10);
+    let written = std::fs::read_to_string(scene.folder.path().join("new.yaml")).unwrap();
+    assert_eq!(scene.run(&["init", "etcd"]).stdout, written);
+    let told = scene.run(&["init", "etcd", "--output", "new.yaml"]);
+    assert!(told.code == 254 && told.stderr.contains("--force"), "{told:?}");
+    assert_eq!(scene.run(&["init", "etcd", "--output", "new.yaml", "--force"]).code, 0);
+    let told = scene.run(&["init", "etdc"]);
+    assert!(told.code == 254 && told.stderr.contains("did you mean etcd?"), "{told:?}");
+    assert!(scene.run(&["init", "my/recipe.yaml"]).stdout.contains("target: \"my/recipe.yaml\""));
+}
+
+#[test]
+fn runs_are_listed_and_found() {
+    use dsfuzz::store::{self, RunInfo};
+    let scene = Scene::new(PLAN);
+    let told = scene.run(&["runs"]);
+    assert_eq!((told.code, told.stdout.as_str()), (0, ""));
+    assert!(told.stderr.contains("no runs in results"), "{told:?}");
+    assert_eq!(scene.run(&["runs", "--json"]).json(), serde_json::json!([]));
+    let told = scene.run(&["check"]);
+    assert!(told.code == 255 && told.stderr.contains("holds none yet"), "{told:?}");
+    let root = scene.folder.path().join("elsewhere");
+    let run = store::create(&root, "p\u{1b}[31m", chrono::Utc::now()).unwrap();
+    let info = RunInfo { seed: 42, target: "etcd".into(), ..RunInfo::default() };
+    std::fs::write(run.info(), serde_json::to_vec(&info).unwrap()).unwrap();
+    let told = scene.run(&["runs", "--results", "elsewhere"]);
+    assert!(told.stdout.contains("42") && told.stdout.contains("running, or killed"), "{told:?}");
+    assert!(!told.stdout.contains('\u{1b}'), "{told:?}");
+    let rows = scene.run(&["runs", "--results", "elsewhere", "--json"]).json();
+    assert_eq!(rows[0]["seed"], 42);
+}
+
+#[test]
+fn colours_follow_the_flag_and_the_environment() {
+    let scene = Scene::new(PLAN);
+    assert!(!scene.run(&["list"]).stdout.contains('\u{1b}'));
+    assert!(scene.run(&["list", "--color", "always"]).stdout.contains('\u{1b}'));
+    assert!(!scene.run(&["list", "--color", "never"]).stdout.contains('\u{1b}'));
+}
+
+/// `docs/plan.md` holds every key of the schema. After a change of a plan's types: `DSFUZZ_BLESS=1 cargo test --test cli`.
+#[test]
+fn the_documentation_of_the_plan_is_complete() {
+    const BEGIN: &str = "<!-- begin: dsfuzz schema --markdown -->\n";
+    const END: &str = "<!-- end -->\n";
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/plan.md");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let (before, rest) = text.split_once(BEGIN).unwrap();
+    let (_, after) = rest.split_once(END).unwrap();
+    let tables = Scene::new(PLAN).run(&["schema", "--markdown"]).stdout;
+    let expected = format!("{before}{BEGIN}\n{tables}{END}{after}");
+    if std::env::var_os("DSFUZZ_BLESS").is_some() {
+        std::fs::write(&file, &expected).unwrap();
+    } else {
+        assert!(
+            text == expected,
+            "docs/plan.md is behind the types: DSFUZZ_BLESS=1 cargo test --test cli documentation"
+        );
+    }
+    let schema = dsfuzz::plan::reference::schema();
+    let mut maps = vec![&schema];
+    maps.extend(schema["$defs"].as_object().unwrap().values());
+    for key in maps.iter().filter_map(|map| map["properties"].as_object()).flat_map(|keys| keys.keys()) {
+        assert!(expected.contains(&format!("`{key}`")), "{key} is not documented");
+    }
+}
