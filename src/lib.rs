@@ -9,5 +9,6 @@ pub mod lab;
 pub mod plan;
 pub mod report;
 pub mod run;
+pub mod serve;
 pub mod store;
 pub mod targets;

@@ -1,1 +1,81 @@
-//! The report: drawn from files alone.
+//! The report: drawn from files alone, for browsers, terminals and CI.
+//!
+//! It judges nothing and reads nothing but the run's folder. It is always drawn: a part that fails becomes a notice, and
+//! everything that comes from a target is escaped where it is shown.
+mod charts;
+mod data;
+mod digest;
+mod github;
+mod ink;
+mod junit;
+mod lanes;
+mod page;
+mod plain;
+mod sections;
+mod subject;
+mod tables;
+mod terminal;
+mod words;
+
+pub use github::{annotations, publish as publish_to_github, step_summary};
+pub use terminal::terminal;
+
+use crate::store::{RunDir, RunInfo, RunVerdict};
+use anyhow::Context;
+use dsfuzz_checkers::History;
+use std::fs;
+use std::path::Path;
+use subject::Subject;
+
+/// The JSON Schema of `verdict.json`; its fields in words are in `docs/verdict-schema.md`.
+pub const VERDICT_SCHEMA: &str = include_str!("../../docs/verdict.schema.json");
+
+/// The style sheet that every page of dsfuzz shares.
+pub(crate) const STYLE: &str = page::STYLE;
+
+pub(crate) use words::{escape, link, word};
+
+/// Writes everything that is drawn of a run: `verdict.json`, `junit.xml`, `report.html` and `report/`.
+///
+/// Each file replaces its forerunner in one step. When one cannot be written the others are tried all the same, and the
+/// first problem is the error.
+pub fn write_all(dir: &RunDir, history: &History, info: &RunInfo, verdict: &RunVerdict) -> anyhow::Result<()> {
+    let mut problems = Vec::new();
+    let mut keep = |result: anyhow::Result<()>| {
+        if let Err(error) = result {
+            tracing::error!(error = %format!("{error:#}"), "a file of the report could not be written");
+            problems.push(error);
+        }
+    };
+    keep(write_verdict(dir, verdict));
+    let subject = Subject::new(dir, history, info, verdict);
+    keep(junit::draw(&subject).and_then(|xml| replace(&dir.junit(), xml.as_bytes())));
+    keep(write_plain(dir, &subject));
+    keep(replace(&dir.report(), page::draw(&subject).as_bytes()));
+    problems.into_iter().next().map_or(Ok(()), Err)
+}
+
+/// Writes `verdict.json` alone.
+pub fn write_verdict(dir: &RunDir, verdict: &RunVerdict) -> anyhow::Result<()> {
+    let mut json = serde_json::to_string_pretty(verdict).context("cannot write the verdict as JSON")?;
+    json.push('\n');
+    replace(&dir.verdict(), json.as_bytes())
+}
+
+fn write_plain(dir: &RunDir, subject: &Subject<'_>) -> anyhow::Result<()> {
+    let folder = dir.plain_report();
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    for (name, content) in plain::draw(subject) {
+        replace(&folder.join(name), content.as_bytes())?;
+    }
+    Ok(())
+}
+
+/// Writes a file beside its place and moves it there, so that a reader never sees half of one.
+fn replace(path: &Path, content: &[u8]) -> anyhow::Result<()> {
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let beside = path.with_file_name(format!(".{name}.new"));
+    fs::write(&beside, content)
+        .and_then(|()| fs::rename(&beside, path))
+        .with_context(|| format!("cannot write {} (is the disk full?)", path.display()))
+}

@@ -1,0 +1,342 @@
+//! The strips as still pictures (SVG files): latency, rate, outcomes by node, who led. All over the whole run.
+use super::digest::Tally;
+use super::ink::FILE;
+use super::subject::Subject;
+use super::words::{self, escape};
+use dsfuzz_checkers::{Op, Outcome};
+use std::fmt::Write;
+
+const WIDTH: f64 = 1160.0;
+const LEFT: f64 = 96.0;
+const RIGHT: f64 = WIDTH - 14.0;
+const ROW: f64 = 22.0;
+const FOOT: f64 = 22.0;
+/// Points of the scatter: everything that did not go well up to half of it, and a sample of the rest.
+const POINTS_MAX: usize = 6000;
+
+/// One still picture.
+pub(super) struct Chart {
+    pub(super) file: &'static str,
+    pub(super) title: &'static str,
+    pub(super) caption: &'static str,
+    /// Draws it, or nothing where the run has nothing to show.
+    pub(super) draw: fn(&Subject<'_>) -> Option<String>,
+}
+
+/// All of them, in the order of the page.
+pub(super) const ALL: [Chart; 4] = [
+    Chart {
+        file: "latency.svg",
+        title: "Latency by time of call, logarithmic",
+        caption: "Dots ok, crosses fail, triangles info (unknown); large runs are sampled. Shaded: faults.",
+        draw: latency,
+    },
+    Chart {
+        file: "rate.svg",
+        title: "Calls a second by outcome",
+        caption: "Solid ok, dashed fail, dotted info.",
+        draw: rate,
+    },
+    Chart {
+        file: "availability.svg",
+        title: "Outcomes by node",
+        caption: "The share of each node's calls that were ok, info and fail, from below.",
+        draw: availability,
+    },
+    Chart {
+        file: "leaders.svg",
+        title: "Who said to lead",
+        caption: "Filled with its term: a leader; thin: other roles.",
+        draw: leaders,
+    },
+];
+
+struct Sheet<'a> {
+    svg: String,
+    subject: &'a Subject<'a>,
+    height: f64,
+}
+
+impl<'a> Sheet<'a> {
+    fn new(subject: &'a Subject<'a>, title: &str, height: f64) -> Sheet<'a> {
+        let mut svg = format!(
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{all}\" viewBox=\"0 0 {WIDTH} {all}\" \
+             font-family=\"{}\" font-size=\"11\"><title>{title}</title><rect width=\"100%\" height=\"100%\" fill=\"{}\"/>",
+            FILE.font,
+            FILE.page,
+            all = height + FOOT,
+        );
+        let sheet_x = |nanos: u64| LEFT + nanos as f64 / subject.digest.end as f64 * (RIGHT - LEFT);
+        for fault in subject.history.faults.iter().take(1000) {
+            let Some((from, to)) = fault.possible() else { continue };
+            let (left, right) = (sheet_x(from), sheet_x(to.min(subject.digest.end)));
+            let _ = write!(
+                svg,
+                "<rect x=\"{left:.1}\" y=\"0\" width=\"{:.1}\" height=\"{height}\" fill=\"{}\" fill-opacity=\"0.12\"><title>{}\
+                 </title></rect>",
+                (right - left).max(1.0),
+                FILE.fault(&fault.kind),
+                escape(&words::shorten(&words::fault(fault), 200)),
+            );
+        }
+        Sheet { svg, subject, height }
+    }
+
+    fn x(&self, nanos: u64) -> f64 {
+        LEFT + nanos as f64 / self.subject.digest.end as f64 * (RIGHT - LEFT)
+    }
+
+    fn label(&mut self, text: &str, y: f64) {
+        let text = escape(&words::shorten(text, 14));
+        let _ = write!(
+            self.svg,
+            "<text x=\"{}\" y=\"{:.1}\" fill=\"{}\" text-anchor=\"end\">{text}</text>",
+            LEFT - 8.0,
+            y + 4.0,
+            FILE.muted
+        );
+    }
+
+    fn line(&mut self, y: f64) {
+        let _ = write!(
+            self.svg,
+            "<line x1=\"{LEFT}\" x2=\"{RIGHT}\" y1=\"{y:.1}\" y2=\"{y:.1}\" stroke=\"{}\"/>",
+            FILE.line
+        );
+    }
+
+    /// The time axis, and the end of the picture.
+    fn finish(mut self) -> String {
+        let seconds = self.subject.digest.end as f64 / 1e9;
+        let step = nice_step(seconds / 10.0);
+        let mut tick = 0.0;
+        while tick <= seconds {
+            let x = LEFT + tick / seconds * (RIGHT - LEFT);
+            let text = format!("{} s", (tick * 1e6).round() / 1e6);
+            let _ = write!(
+                self.svg,
+                "<line x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{h}\" y2=\"{}\" stroke=\"{}\"/><text x=\"{x:.1}\" y=\"{}\" fill=\"{}\" \
+                 text-anchor=\"middle\">{text}</text>",
+                self.height + 4.0,
+                FILE.muted,
+                self.height + 16.0,
+                FILE.muted,
+                h = self.height,
+            );
+            tick += step;
+        }
+        self.line(self.height);
+        self.svg.push_str("</svg>");
+        self.svg
+    }
+}
+
+/// The nearest of 1, 2, 5 times a power of ten that is not below.
+fn nice_step(least: f64) -> f64 {
+    let power = 10f64.powf(least.max(1e-12).log10().floor());
+    let fits = [1.0, 2.0, 5.0].into_iter().map(|factor| factor * power).find(|step| *step >= least * 0.999_999);
+    fits.unwrap_or(10.0 * power)
+}
+
+fn latency(subject: &Subject<'_>) -> Option<String> {
+    let (history, digest) = (subject.history, &subject.digest);
+    let log = |nanos: u64| ((nanos + 1) as f64).log10();
+    let logs = history.ops.iter().map(|op| log(digest.latency(op)));
+    let (low, high) = logs.fold((f64::MAX, f64::MIN), |(low, high), log| (low.min(log), high.max(log)));
+    if low > high {
+        return None;
+    }
+    let (low, high) = (low - 0.2, high + 0.3);
+    let height = 280.0;
+    let mut sheet = Sheet::new(subject, "Latency by time of call", height);
+    let y = |log: f64| 8.0 + (height - 8.0) * (1.0 - (log - low) / (high - low));
+    for power in 2..=12u32 {
+        if (low..=high).contains(&f64::from(power)) {
+            let text = words::length(10u64.pow(power)).replace(".00", "").replace(".0", "");
+            sheet.line(y(f64::from(power)));
+            sheet.label(&text, y(f64::from(power)));
+        }
+    }
+    for op in sample(subject) {
+        let (x, y) = (sheet.x(op.call_time), y(log(digest.latency(op))));
+        let colour = FILE.outcome(op.outcome);
+        let _ = match op.outcome {
+            Outcome::Ok => write!(
+                sheet.svg,
+                "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"1.3\" fill=\"{colour}\" fill-opacity=\"0.55\"/>"
+            ),
+            Outcome::Fail => write!(
+                sheet.svg,
+                "<path d=\"M{:.1} {:.1}l6 6m0-6l-6 6\" stroke=\"{colour}\" stroke-width=\"1.4\"/>",
+                x - 3.0,
+                y - 3.0
+            ),
+            Outcome::Info => {
+                write!(
+                    sheet.svg,
+                    "<path d=\"M{x:.1} {:.1}l3.5 6.5h-7z\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"1.3\"/>",
+                    y - 3.5
+                )
+            }
+        };
+    }
+    Some(sheet.finish())
+}
+
+/// What to show of a large run: an even sample of each outcome.
+fn sample<'a>(subject: &'a Subject<'_>) -> Vec<&'a Op> {
+    let total = &subject.digest.total;
+    let share = |of: u64, most: usize| (of as usize).div_ceil(most).max(1);
+    let bad = POINTS_MAX / 4;
+    let good = POINTS_MAX - (total.fail as usize).min(bad) - (total.info as usize).min(bad);
+    let steps = [share(total.ok, good), share(total.fail, bad), share(total.info, bad)];
+    let mut seen = [0usize; 3];
+    let chosen = |op: &&Op| {
+        let kind = op.outcome as usize;
+        seen[kind] += 1;
+        (seen[kind] - 1).is_multiple_of(steps[kind])
+    };
+    let mut ops: Vec<&Op> = subject.history.ops.iter().filter(chosen).collect();
+    ops.sort_by_key(|op| op.outcome as usize);
+    ops
+}
+
+/// Bins over the whole run: how many, and how long each is.
+fn bins(subject: &Subject<'_>, most: f64) -> (usize, u64) {
+    let end = subject.digest.end;
+    let width = (nice_step(end as f64 / most / 1e9) * 1e9).max(1.0) as u64;
+    (usize::try_from(end.div_ceil(width)).unwrap_or(1).max(1), width)
+}
+
+fn rate(subject: &Subject<'_>) -> Option<String> {
+    let digest = &subject.digest;
+    if digest.order.is_empty() {
+        return None;
+    }
+    let (count, width) = bins(subject, 250.0);
+    let tallies: Vec<(Tally, f64)> = (0..count as u64)
+        .map(|bin| {
+            let (from, to) = (bin * width, ((bin + 1) * width).min(digest.end + 1));
+            (digest.tally(from, to), (to - from).max(width / 4) as f64 / 1e9)
+        })
+        .collect();
+    let rates = |pick: fn(&Tally) -> u64| {
+        tallies.iter().map(move |(tally, seconds)| pick(tally) as f64 / seconds).collect::<Vec<f64>>()
+    };
+    let lines = [
+        (rates(|tally| tally.ok), Outcome::Ok, ""),
+        (rates(|tally| tally.info), Outcome::Info, "1.5 2"),
+        (rates(|tally| tally.fail), Outcome::Fail, "5 2"),
+    ];
+    let most = lines.iter().flat_map(|(rates, _, _)| rates).fold(1.0f64, |most, rate| most.max(*rate));
+    let height = 110.0;
+    let mut sheet = Sheet::new(subject, "Calls a second by outcome", height);
+    let y = |rate: f64| 8.0 + (height - 8.0) * (1.0 - rate / (most * 1.05));
+    let step = nice_step(most / 3.0);
+    let mut value = step;
+    while value <= most {
+        sheet.line(y(value));
+        sheet.label(&format!("{}/s", words::figure(value)), y(value));
+        value += step;
+    }
+    for (rates, outcome, dashes) in &lines {
+        let mut path = String::new();
+        for (bin, rate) in rates.iter().enumerate() {
+            let (left, right) =
+                (sheet.x(bin as u64 * width), sheet.x(((bin + 1) as u64 * width).min(subject.digest.end)));
+            let verb = if bin == 0 { 'M' } else { 'L' };
+            let _ = write!(path, "{verb}{left:.1} {:.1}H{right:.1}", y(*rate));
+        }
+        let _ = write!(
+            sheet.svg,
+            "<path d=\"{path}\" fill=\"none\" stroke=\"{}\" stroke-width=\"1.5\" stroke-dasharray=\"{dashes}\"/>",
+            FILE.outcome(*outcome)
+        );
+    }
+    Some(sheet.finish())
+}
+
+fn availability(subject: &Subject<'_>) -> Option<String> {
+    let (history, digest) = (subject.history, &subject.digest);
+    if digest.order.is_empty() || digest.nodes.is_empty() {
+        return None;
+    }
+    let (count, width) = bins(subject, 180.0);
+    let mut tallies = vec![Tally::default(); count * digest.nodes.len()];
+    let mut rows = std::collections::HashMap::new();
+    for op in &history.ops {
+        let row = *rows.entry(op.node).or_insert_with(|| digest.node_row(history.name(op.node)));
+        let bin = usize::try_from(op.call_time / width).unwrap_or(0).min(count - 1);
+        if let Some(row) = row {
+            tallies[row * count + bin].add(op.outcome);
+        }
+    }
+    let mut sheet = Sheet::new(subject, "Outcomes by node", digest.nodes.len() as f64 * ROW);
+    for (row, node) in digest.nodes.iter().enumerate() {
+        sheet.label(node, row as f64 * ROW + ROW / 2.0);
+        for bin in 0..count {
+            let tally = tallies[row * count + bin];
+            let (left, right) = (sheet.x(bin as u64 * width), sheet.x(((bin + 1) as u64 * width).min(digest.end)));
+            let mut y = (row + 1) as f64 * ROW - 3.0;
+            for (number, outcome) in
+                [(tally.ok, Outcome::Ok), (tally.info, Outcome::Info), (tally.fail, Outcome::Fail)]
+            {
+                if number == 0 {
+                    continue;
+                }
+                let tall = (ROW - 6.0) * number as f64 / tally.all() as f64;
+                y -= tall;
+                let _ = write!(
+                    sheet.svg,
+                    "<rect x=\"{left:.1}\" y=\"{y:.1}\" width=\"{:.1}\" height=\"{tall:.1}\" fill=\"{}\"/>",
+                    (right - left - 0.5).max(0.5),
+                    FILE.outcome(outcome)
+                );
+            }
+        }
+    }
+    Some(sheet.finish())
+}
+
+fn leaders(subject: &Subject<'_>) -> Option<String> {
+    let digest = &subject.digest;
+    if digest.roles.is_empty() {
+        return None;
+    }
+    let mut sheet = Sheet::new(subject, "Who said to lead", digest.nodes.len() as f64 * ROW);
+    for (row, node) in digest.nodes.iter().enumerate() {
+        sheet.label(node, row as f64 * ROW + ROW / 2.0);
+        sheet.line((row + 1) as f64 * ROW);
+    }
+    for said in digest.roles.iter().take(20_000) {
+        let Some(row) = digest.node_row(&said.node) else { continue };
+        let (left, right) = (sheet.x(said.from), sheet.x(said.to));
+        let (y, width) = (row as f64 * ROW, (right - left).max(1.5));
+        if !matches!(&*said.role, "leader" | "primary" | "master") {
+            let _ = write!(
+                sheet.svg,
+                "<rect x=\"{left:.1}\" y=\"{:.1}\" width=\"{width:.1}\" height=\"2\" fill=\"{}\"/>",
+                y + ROW / 2.0 - 1.0,
+                FILE.muted
+            );
+            continue;
+        }
+        let _ = write!(
+            sheet.svg,
+            "<rect x=\"{left:.1}\" y=\"{:.1}\" width=\"{width:.1}\" height=\"{}\" fill=\"#33415c\"/>",
+            y + 3.0,
+            ROW - 6.0
+        );
+        let text = said.term.map_or_else(|| said.role.clone(), |term| format!("term {term}"));
+        if text.chars().count() as f64 * 6.5 + 8.0 < width {
+            let _ = write!(
+                sheet.svg,
+                "<text x=\"{:.1}\" y=\"{:.1}\" fill=\"#ffffff\">{}</text>",
+                left + 5.0,
+                y + ROW / 2.0 + 4.0,
+                escape(&text)
+            );
+        }
+    }
+    Some(sheet.finish())
+}

@@ -1,0 +1,214 @@
+//! What the drawings need to know of a history, counted once: order by time, totals, the effect of each fault, who led
+//! when, clock offsets. Never: HTML.
+use dsfuzz_checkers::history::NameId;
+use dsfuzz_checkers::{Fault, History, Op, Outcome};
+use serde::Serialize;
+
+/// Calls by how they ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Tally {
+    pub(super) ok: u64,
+    pub(super) fail: u64,
+    pub(super) info: u64,
+}
+
+impl Tally {
+    pub(super) fn add(&mut self, outcome: Outcome) {
+        match outcome {
+            Outcome::Ok => self.ok += 1,
+            Outcome::Fail => self.fail += 1,
+            Outcome::Info => self.info += 1,
+        }
+    }
+
+    pub(super) fn all(&self) -> u64 {
+        self.ok + self.fail + self.info
+    }
+
+    fn minus(&self, other: &Tally) -> Tally {
+        Tally { ok: self.ok - other.ok, fail: self.fail - other.fail, info: self.info - other.info }
+    }
+}
+
+/// What a fault did to the load: calls before, during and after it, each with the length of its stretch.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Effect {
+    pub(super) before: (Tally, u64),
+    pub(super) during: (Tally, u64),
+    pub(super) after: (Tally, u64),
+}
+
+/// A stretch in which a node said the same of its role.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(super) struct RoleStretch {
+    pub(super) node: String,
+    pub(super) role: String,
+    pub(super) term: Option<i64>,
+    pub(super) from: u64,
+    pub(super) to: u64,
+    pub(super) claims: u64,
+    pub(super) trusted: bool,
+}
+
+/// A clock that was read: time, node, offset in milliseconds.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(super) struct ClockReading(pub(super) u64, pub(super) String, pub(super) f64);
+
+/// The counted history.
+pub(super) struct Digest {
+    /// Positions in `history.ops`, by the time of the call.
+    pub(super) order: Vec<u32>,
+    /// End of the time axis, nanoseconds; at least one.
+    pub(super) end: u64,
+    pub(super) total: Tally,
+    /// Rows of every drawing by node: the plan's nodes, then others that operations name.
+    pub(super) nodes: Vec<String>,
+    /// Functions with their workload, in the order of first use.
+    pub(super) functions: Vec<(NameId, NameId)>,
+    pub(super) roles: Vec<RoleStretch>,
+    pub(super) clocks: Vec<ClockReading>,
+    times: Vec<u64>,
+    sums: Vec<Tally>,
+}
+
+impl Digest {
+    pub(super) fn of(history: &History) -> Digest {
+        let mut order: Vec<u32> = (0..u32::try_from(history.ops.len()).unwrap_or(u32::MAX)).collect();
+        order.sort_by_key(|&position| history.ops[position as usize].call_time);
+        let times: Vec<u64> = order.iter().map(|&position| history.ops[position as usize].call_time).collect();
+        let mut sums = Vec::with_capacity(order.len() + 1);
+        let mut total = Tally::default();
+        sums.push(total);
+        for &position in &order {
+            total.add(history.ops[position as usize].outcome);
+            sums.push(total);
+        }
+        let (nodes, functions) = names(history);
+        Digest {
+            end: history.end_time.max(1),
+            total,
+            nodes,
+            functions,
+            roles: role_stretches(history),
+            clocks: clock_readings(history),
+            order,
+            times,
+            sums,
+        }
+    }
+
+    /// Calls made at or after `from` and before `to`.
+    pub(super) fn tally(&self, from: u64, to: u64) -> Tally {
+        let at = |time: u64| self.times.partition_point(|&other| other < time);
+        let (first, last) = (at(from), at(to.max(from)));
+        self.sums[last].minus(&self.sums[first])
+    }
+
+    /// The load around a fault. Before and after are as long as the fault, but at most five seconds.
+    pub(super) fn effect(&self, fault: &Fault) -> Option<Effect> {
+        let (from, to) = fault.possible()?;
+        let to = to.min(self.end).max(from);
+        let around = (to - from).clamp(1_000_000_000, 5_000_000_000);
+        let before = from.saturating_sub(around);
+        let after = to.saturating_add(around).min(self.end).max(to);
+        Some(Effect {
+            before: (self.tally(before, from), from - before),
+            during: (self.tally(from, to), to - from),
+            after: (self.tally(to, after), after - to),
+        })
+    }
+
+    /// How long an operation took as far as anyone knows: open ones until the end of the record.
+    pub(super) fn latency(&self, op: &Op) -> u64 {
+        op.reply_time.min(self.end).saturating_sub(op.call_time)
+    }
+
+    /// The latency below which this fraction of the Ok calls lies, by a sample of at most 20,000.
+    pub(super) fn latency_quantiles(&self, history: &History, fractions: &[f64]) -> Vec<u64> {
+        let step = (history.ops.len() / 20_000).max(1);
+        let ok = history.ops.iter().step_by(step).filter(|op| op.outcome == Outcome::Ok);
+        let mut sample: Vec<u64> = ok.map(|op| self.latency(op)).collect();
+        sample.sort_unstable();
+        let at = |fraction: &f64| ((sample.len() as f64 * fraction) as usize).min(sample.len().saturating_sub(1));
+        if sample.is_empty() { Vec::new() } else { fractions.iter().map(|fraction| sample[at(fraction)]).collect() }
+    }
+
+    /// The row of a node.
+    pub(super) fn node_row(&self, name: &str) -> Option<usize> {
+        self.nodes.iter().position(|node| node == name)
+    }
+}
+
+fn names(history: &History) -> (Vec<String>, Vec<(NameId, NameId)>) {
+    let mut nodes = history.nodes.clone();
+    let mut functions = Vec::new();
+    let mut last = None;
+    for op in &history.ops {
+        let seen = (op.node, op.workload, op.function);
+        if last == Some(seen) {
+            continue;
+        }
+        last = Some(seen);
+        if !functions.contains(&(op.workload, op.function)) {
+            functions.push((op.workload, op.function));
+        }
+        let name = history.name(op.node);
+        if !nodes.iter().any(|node| node == name) {
+            nodes.push(name.to_string());
+        }
+    }
+    for claim in &history.roles {
+        if !nodes.iter().any(|node| **node == *claim.node) {
+            nodes.push(claim.node.to_string());
+        }
+    }
+    (nodes, functions)
+}
+
+/// A claim holds somewhere between its probe and its reply; equal claims of one node that follow each other within
+/// five seconds make a stretch. A failed probe (empty role) ends one, and so does a claim from the node's log.
+fn role_stretches(history: &History) -> Vec<RoleStretch> {
+    const GAP: u64 = 5_000_000_000;
+    let mut stretches: Vec<RoleStretch> = Vec::new();
+    let mut last: std::collections::HashMap<(&str, bool), usize> = std::collections::HashMap::new();
+    for claim in &history.roles {
+        let from_log = &*claim.source == "log";
+        let key = (&*claim.node, from_log);
+        if claim.role.is_empty() {
+            last.remove(&key);
+            continue;
+        }
+        let same = last.get(&key).copied().filter(|&position| {
+            let stretch = &stretches[position];
+            *stretch.role == *claim.role && stretch.term == claim.term && claim.sent_time <= stretch.to + GAP
+        });
+        if let Some(position) = same {
+            let stretch = &mut stretches[position];
+            stretch.to = stretch.to.max(claim.time);
+            stretch.claims += 1;
+            stretch.trusted &= claim.term_with_role;
+            continue;
+        }
+        last.insert(key, stretches.len());
+        stretches.push(RoleStretch {
+            node: claim.node.to_string(),
+            role: claim.role.to_string(),
+            term: claim.term,
+            from: claim.sent_time.min(claim.time),
+            to: claim.time,
+            claims: 1,
+            trusted: claim.term_with_role,
+        });
+    }
+    stretches
+}
+
+/// Clock offsets come as notes of a node that read `clock offset -12.5 ms`.
+fn clock_readings(history: &History) -> Vec<ClockReading> {
+    let reading = |(time, node, text): &(u64, String, String)| {
+        let number = text.strip_prefix("clock offset ")?.strip_suffix(" ms")?;
+        let offset = number.trim().parse::<f64>().ok().filter(|offset| offset.is_finite())?;
+        Some(ClockReading(*time, node.clone(), offset))
+    };
+    history.notes.iter().filter_map(reading).collect()
+}

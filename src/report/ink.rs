@@ -1,0 +1,70 @@
+//! The colours of the drawings. Blue, vermilion and amber (after Okabe and Ito) stay apart for colour-blind people, and
+//! no drawing relies on colour alone.
+use dsfuzz_checkers::Outcome;
+
+/// Colours as SVG writes them.
+pub(super) struct Ink {
+    /// Background; empty where the page shows through.
+    pub(super) page: &'static str,
+    pub(super) text: &'static str,
+    pub(super) muted: &'static str,
+    pub(super) line: &'static str,
+    pub(super) font: &'static str,
+    ok: &'static str,
+    fail: &'static str,
+    info: &'static str,
+    faults: [&'static str; 6],
+}
+
+/// For drawings inside the page: its style sheet says the colours, also in the dark.
+pub(super) const PAGE: Ink = Ink {
+    page: "",
+    text: "var(--text)",
+    muted: "var(--muted)",
+    line: "var(--line)",
+    font: "inherit",
+    ok: "var(--ok)",
+    fail: "var(--fail)",
+    info: "var(--info)",
+    faults: ["var(--fault-0)", "var(--fault-1)", "var(--fault-2)", "var(--fault-3)", "var(--fault-4)", "var(--fault-5)"],
+};
+
+/// For files of their own: no style sheet, nothing inherited.
+pub(super) const FILE: Ink = Ink {
+    page: "#ffffff",
+    text: "#1c2430",
+    muted: "#5b6573",
+    line: "#d5dae1",
+    font: "system-ui, 'DejaVu Sans', sans-serif",
+    ok: "#0072b2",
+    fail: "#d55e00",
+    info: "#b87a00",
+    faults: ["#7a4f9e", "#b0413e", "#2f7d5b", "#9a6b1f", "#47618f", "#666e7a"],
+};
+
+impl Ink {
+    pub(super) fn outcome(&self, outcome: Outcome) -> &'static str {
+        match outcome {
+            Outcome::Ok => self.ok,
+            Outcome::Fail => self.fail,
+            Outcome::Info => self.info,
+        }
+    }
+
+    /// The colour of a kind of fault; kinds this release does not know share the last.
+    pub(super) fn fault(&self, kind: &str) -> &'static str {
+        self.faults[fault_colour(kind)]
+    }
+}
+
+/// Which of the six colours a kind of fault has.
+pub(super) fn fault_colour(kind: &str) -> usize {
+    match kind {
+        "partition" => 0,
+        "kill" => 1,
+        "pause" => 2,
+        "clock" => 3,
+        _ if kind.starts_with("disk") || kind.starts_with("net") => 4,
+        _ => 5,
+    }
+}

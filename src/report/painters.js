@@ -1,0 +1,308 @@
+// What each strip shows. A painter gets its strip and draws; it keeps nothing.
+
+/** A time axis below a strip. */
+function paintTimes(strip, bottom) {
+  const { context, colours, engine } = strip;
+  const [from, to] = engine.view;
+  const step = niceStep(((to - from) * 90) / (strip.right - strip.left));
+  context.textAlign = "center";
+  for (let tick = Math.ceil(from / step); tick * step <= to; tick++) {
+    const x = Math.round(strip.x(tick * step));
+    context.fillStyle = colours.line;
+    context.fillRect(x, 0, 1, bottom);
+    context.fillStyle = colours.muted;
+    if (x > strip.left + 20 && x < strip.right - 20) {
+      context.fillText(Number((tick * step / 1e9).toPrecision(9)) + " s", x, bottom + 10);
+    }
+  }
+  context.textAlign = "left";
+}
+
+/** Faults as bars on as few rows as they need. */
+function faultRows(faults) {
+  const ends = [];
+  return faults.map((fault) => {
+    let row = ends.findIndex((end) => end <= fault.from);
+    if (row < 0) row = ends.length < 6 ? ends.length : 5;
+    ends[row] = Math.max(ends[row] ?? 0, fault.to);
+    return row;
+  });
+}
+
+function faultPainter(meta, rows) {
+  return (strip) => {
+    const { colours } = strip;
+    strip.label("faults", 10);
+    strip.within((context) => {
+      meta.faults.forEach((fault, i) => {
+        const [left, right] = [strip.x(fault.from), strip.x(fault.to)];
+        if (right < strip.left || left > strip.right) return;
+        const y = rows[i] * 19 + 2, width = Math.max(2, right - left);
+        context.fillStyle = colours.faults[fault.colour];
+        context.globalAlpha = 0.22;
+        context.fillRect(left, y, width, 16);
+        context.globalAlpha = 1;
+        if (fault.certain) {
+          const [sure, until] = [strip.x(fault.certain[0]), strip.x(fault.certain[1])];
+          context.fillRect(sure, y + 13, Math.max(2, until - sure), 3);
+        }
+        const start = Math.max(left, strip.left) + 4;
+        context.fillStyle = colours.text;
+        context.fillText(strip.fit(fault.what, Math.min(right, strip.right) - start - 2), start, y + 8);
+      });
+    });
+  };
+}
+
+/** Shapes as pixels: a dot, a cross, a triangle. */
+function stamps(ratio) {
+  const size = Math.max(1, Math.round(ratio));
+  const pixels = (inside, reach) => {
+    const found = [];
+    const edge = reach * size;
+    for (let y = -edge; y <= edge; y++) for (let x = -edge; x <= edge; x++) {
+      if (inside(x / size, y / size)) found.push([x, y]);
+    }
+    return found;
+  };
+  return [
+    pixels((x, y) => x * x + y * y <= 1.6, 2),
+    pixels((x, y) => Math.abs(Math.abs(x) - Math.abs(y)) < 0.9 && Math.abs(x) <= 3, 3),
+    pixels((x, y) => y <= 3 && y >= -3 && Math.abs(x) <= (y + 3.5) / 1.9 && (y > 1.9 || Math.abs(x) > (y + 3.5) / 1.9 - 1.5), 4),
+  ];
+}
+
+/** The range of latencies of the run, as the columns code them. */
+function latencyRange(ops) {
+  let low = 65535, high = 0;
+  for (let i = 0; i < ops.count; i++) {
+    const code = ops.latency[i];
+    if (code === OPEN) continue;
+    if (code < low) low = code;
+    if (code > high) high = code;
+  }
+  return low > high ? [0, 30 * 1024] : [low - 700, high + 900];
+}
+
+const SCATTER_TOP = 10, SCATTER_BOTTOM = 20;
+
+function scatterY(strip, range, code) {
+  const height = strip.height - SCATTER_TOP - SCATTER_BOTTOM;
+  if (code === OPEN) return SCATTER_TOP + 2;
+  return SCATTER_TOP + height * (1 - (code - range[0]) / (range[1] - range[0]));
+}
+
+/** Latency over time. Points go into a pixel buffer, so a million cost about what a thousand circles do. */
+function scatterPainter(ops, meta, range, shown, marked) {
+  const layer = document.createElement("canvas");
+  return (strip) => {
+    const { context, colours } = strip;
+    const bottom = strip.height - SCATTER_BOTTOM;
+    paintTimes(strip, bottom);
+    for (let power = 2; power <= 12; power++) {
+      const code = Math.log2(10 ** power + 1) * 1024;
+      if (code < range[0] || code > range[1]) continue;
+      const y = scatterY(strip, range, code);
+      strip.line(y);
+      strip.label(lengthWords(10 ** power).replace(".0", ""), y);
+    }
+    strip.bands(meta.faults, 0, bottom);
+    const width = Math.round((strip.right - strip.left) * strip.ratio), height = Math.round(bottom * strip.ratio);
+    if (width < 1 || height < 1) return;
+    [layer.width, layer.height] = [width, height];
+    const target = layer.getContext("2d");
+    target.putImageData(scatterPixels(strip, ops, range, shown, width, height), 0, 0);
+    context.drawImage(layer, strip.left, 0, strip.right - strip.left, bottom);
+    strip.within(() => {
+      for (const place of marked()) {
+        context.strokeStyle = colours.mark;
+        context.lineWidth = 1.8;
+        context.beginPath();
+        context.arc(strip.x(ops.nanos(place)), scatterY(strip, range, ops.latency[place]), 6, 0, 7);
+        context.stroke();
+      }
+    });
+  };
+}
+
+function scatterPixels(strip, ops, range, shown, width, height) {
+  const [from, to] = strip.engine.view;
+  const first = ops.after(from), last = ops.after(to + ops.unit);
+  const weights = new Uint16Array(width * height), over = new Uint8Array(width * height);
+  const shapes = stamps(strip.ratio);
+  const scale = (width * ops.unit) / (to - from), shift = (from * width) / (to - from);
+  for (let i = first; i < last; i++) {
+    const outcome = ops.kind[i] & 3;
+    if (!shown(i, outcome)) continue;
+    const x = Math.floor(ops.time[i] * scale - shift);
+    const y = Math.round(scatterY(strip, range, ops.latency[i]) * strip.ratio);
+    for (const [dx, dy] of shapes[outcome]) {
+      const px = x + dx, py = y + dy;
+      if (px < 0 || px >= width || py < 0 || py >= height) continue;
+      const at = py * width + px;
+      if (outcome === 0) { if (weights[at] < 65535) weights[at]++; } else if (over[at] < outcome) over[at] = outcome;
+    }
+  }
+  const image = new ImageData(width, height);
+  const pixels = new Uint32Array(image.data.buffer);
+  const [ok, fail, info] = strip.colours.outcomes.map(packColour);
+  const each = Math.max(0.06, Math.min(0.8, (width * height * 0.02) / (last - first + 1)));
+  const alphas = Array.from({ length: 256 }, (_, n) => Math.round(255 * (1 - (1 - each) ** n)) << 24);
+  for (let at = 0; at < pixels.length; at++) {
+    if (over[at]) pixels[at] = ((over[at] === 1 ? fail : info) | 0xf2000000) >>> 0;
+    else if (weights[at]) pixels[at] = (ok | alphas[Math.min(255, weights[at])]) >>> 0;
+  }
+  return image;
+}
+
+/** `#rrggbb` as a little-endian pixel without alpha. */
+function packColour(colour) {
+  const value = parseInt(colour.slice(1), 16);
+  return ((value & 255) << 16) | (value & 0xff00) | (value >> 16);
+}
+
+/** Bins that are at least so many pixels wide and do not move while the view is panned. */
+function binsFor(strip, pixels) {
+  const [from, to] = strip.engine.view;
+  const width = niceStep(((to - from) * pixels) / (strip.right - strip.left));
+  const first = Math.floor(from / width);
+  return { from: first * width, width, count: Math.min(4000, Math.ceil(to / width) - first) };
+}
+
+function ratePainter(ops, meta, shown) {
+  return (strip) => {
+    const { context, colours, engine } = strip;
+    const { from, width, count } = binsFor(strip, 4);
+    const bins = ops.bins(from, width, count, 1, () => 0, shown);
+    const top = 8, bottom = strip.height - 6;
+    const rate = (bin, outcome) => {
+      const lasted = Math.min(width, engine.end - (from + bin * width));
+      return lasted > width / 20 ? (bins[bin * 3 + outcome] * 1e9) / lasted : 0;
+    };
+    let most = 1;
+    for (let bin = 0; bin < count; bin++) for (let o = 0; o < 3; o++) most = Math.max(most, rate(bin, o));
+    const step = niceStep(most / 3);
+    const y = (value) => bottom - ((bottom - top) * value) / (most * 1.05);
+    for (let value = 0; value <= most; value += step) {
+      strip.line(y(value));
+      strip.label(value.toLocaleString("en") + "/s", y(value));
+    }
+    strip.bands(meta.faults);
+    strip.within(() => {
+      for (const outcome of [0, 2, 1]) {
+        context.beginPath();
+        for (let bin = 0; bin < count; bin++) {
+          const level = y(rate(bin, outcome));
+          const [left, right] = [strip.x(from + bin * width), strip.x(Math.min(engine.end, from + (bin + 1) * width))];
+          if (bin === 0) context.moveTo(left, level); else context.lineTo(left, level);
+          context.lineTo(right, level);
+        }
+        context.strokeStyle = colours.outcomes[outcome];
+        context.lineWidth = 1.5;
+        context.setLineDash(outcome === 0 ? [] : outcome === 1 ? [5, 2] : [1.5, 2]);
+        context.stroke();
+        if (outcome !== 0) continue;
+        context.lineTo(strip.x(Math.min(engine.end, from + count * width)), bottom);
+        context.lineTo(strip.x(from), bottom);
+        context.globalAlpha = 0.13;
+        context.fillStyle = colours.outcomes[0];
+        context.fill();
+        context.globalAlpha = 1;
+      }
+      context.setLineDash([]);
+    });
+  };
+}
+
+const NODE_ROW = 22;
+
+/** For each node, how its calls ended: full bars are all ok, what is missing failed or is unknown. */
+function availabilityPainter(ops, meta, shown) {
+  return (strip) => {
+    const { context, colours } = strip;
+    const { from, width, count } = binsFor(strip, 6);
+    const rows = meta.nodes.length;
+    const bins = ops.bins(from, width, count, rows, (i) => ops.node[i], shown);
+    strip.bands(meta.faults);
+    meta.nodes.forEach((node, row) => strip.label(node, row * NODE_ROW + NODE_ROW / 2, colours.text));
+    strip.within(() => {
+      for (let row = 0; row < rows; row++) for (let bin = 0; bin < count; bin++) {
+        const at = (row * count + bin) * 3;
+        const all = bins[at] + bins[at + 1] + bins[at + 2];
+        if (all === 0) continue;
+        const left = strip.x(from + bin * width), wide = Math.max(1, strip.x(from + (bin + 1) * width) - left - 0.6);
+        let y = row * NODE_ROW + NODE_ROW - 3;
+        for (const outcome of [0, 2, 1]) {
+          const high = ((NODE_ROW - 6) * bins[at + outcome]) / all;
+          y -= high;
+          context.globalAlpha = outcome === 0 ? 0.75 : 0.95;
+          context.fillStyle = colours.outcomes[outcome];
+          context.fillRect(left, y, wide, high);
+        }
+      }
+      context.globalAlpha = 1;
+    });
+  };
+}
+
+/** What each node said of its role: leaders filled and with their term, others thin. */
+function rolePainter(meta) {
+  const row = new Map(meta.nodes.map((node, i) => [node, i]));
+  return (strip) => {
+    const { context, colours } = strip;
+    strip.bands(meta.faults);
+    meta.nodes.forEach((node, i) => {
+      strip.line(i * NODE_ROW + NODE_ROW - 1);
+      strip.label(node, i * NODE_ROW + NODE_ROW / 2, colours.text);
+    });
+    strip.within(() => {
+      for (const said of meta.roles) {
+        const [left, right] = [strip.x(said.from), strip.x(said.to)];
+        if (right < strip.left || left > strip.right || !row.has(said.node)) continue;
+        const y = row.get(said.node) * NODE_ROW, width = Math.max(2, right - left);
+        if (!isLeader(said.role)) {
+          context.fillStyle = said.role === "candidate" ? colours.outcomes[2] : colours.muted;
+          context.globalAlpha = 0.55;
+          context.fillRect(left, y + NODE_ROW / 2 - 1, width, said.role === "candidate" ? 4 : 2);
+          context.globalAlpha = 1;
+          continue;
+        }
+        context.fillStyle = colours.leader;
+        context.fillRect(left, y + 3, width, NODE_ROW - 6);
+        const start = Math.max(left, strip.left) + 5;
+        const text = said.term === null ? said.role : "term " + said.term;
+        context.fillStyle = colours.page;
+        context.fillText(strip.fit(text, Math.min(right, strip.right) - start - 3), start, y + NODE_ROW / 2);
+      }
+    });
+  };
+}
+
+function isLeader(role) {
+  return ["leader", "primary", "master"].includes(role);
+}
+
+function clockPainter(meta) {
+  const most = Math.max(1, ...meta.clocks.map((reading) => Math.abs(reading[2])));
+  return (strip) => {
+    const { context, colours } = strip;
+    const y = (offset) => strip.height / 2 - (offset / most) * (strip.height / 2 - 10);
+    for (const offset of [-most, 0, most]) {
+      strip.line(y(offset));
+      strip.label(Math.round(offset).toLocaleString("en") + " ms", y(offset));
+    }
+    strip.bands(meta.faults);
+    strip.within(() => meta.nodes.forEach((node, i) => {
+      const readings = meta.clocks.filter((reading) => reading[1] === node);
+      context.strokeStyle = colours.faults[i % 6];
+      context.setLineDash(i < 6 ? [] : [4, 2]);
+      context.beginPath();
+      readings.forEach(([time, , offset], n) => context[n ? "lineTo" : "moveTo"](strip.x(time), y(offset)));
+      context.stroke();
+      const last = readings.at(-1);
+      context.fillStyle = colours.text;
+      if (last) context.fillText(node, Math.min(strip.x(last[0]) + 4, strip.right - 30), y(last[2]) - 7);
+    }));
+    context.setLineDash([]);
+  };
+}

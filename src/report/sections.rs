@@ -1,0 +1,269 @@
+//! The words of a report, as HTML for both pages: the banner, the counterexamples, the promises.
+use super::ink::{self, Ink};
+use super::lanes;
+use super::subject::Subject;
+use super::words::{self, escape};
+use dsfuzz_checkers::{Finding, Validity, Verdict};
+use std::fmt::Write;
+
+/// Counterexamples with a picture; further ones are named.
+pub(super) const PICTURES_MAX: usize = 4;
+const FINDINGS_MAX: usize = 50;
+
+/// Which of the two pages is drawn.
+pub(super) enum Page {
+    /// `report.html`.
+    Scripted,
+    /// `report/index.html`; pictures become files of their own, collected here as name and content.
+    Plain(std::cell::RefCell<Vec<(String, String)>>),
+}
+
+impl Page {
+    /// The way from the page to the run's folder.
+    pub(super) fn base(&self) -> &'static str {
+        match self {
+            Page::Scripted => "",
+            Page::Plain(_) => "../",
+        }
+    }
+
+    pub(super) fn ink(&self) -> &'static Ink {
+        match self {
+            Page::Scripted => &ink::PAGE,
+            Page::Plain(_) => &ink::FILE,
+        }
+    }
+
+    /// Puts a picture on the page: in place, or as a file.
+    pub(super) fn picture(&self, file: &str, svg: String, description: &str) -> String {
+        match self {
+            Page::Scripted => format!("<div class=\"scroll\" tabindex=\"0\">{svg}</div>"),
+            Page::Plain(files) => {
+                files.borrow_mut().push((file.to_string(), svg));
+                let alt = escape(&words::shorten(description, 600));
+                format!("<div class=\"scroll\"><img src=\"{}\" alt=\"{alt}\"></div>", words::link(file))
+            }
+        }
+    }
+}
+
+/// The verdict in words, and where it comes from.
+pub(super) fn banner(subject: &Subject<'_>) -> anyhow::Result<String> {
+    let (info, verdict) = (subject.info, subject.verdict);
+    let mut facts = vec![
+        ("plan", escape(&info.plan)),
+        ("target", escape(&target(subject))),
+        ("seed", format!("<code>{}</code>", info.seed)),
+        ("nodes", subject.digest.nodes.len().to_string()),
+        ("operations", tally(subject)),
+        ("faults", subject.history.faults.len().to_string()),
+        ("started", escape(&info.started)),
+        ("dsfuzz", escape(&info.dsfuzz)),
+    ];
+    if let Some(signal) = &info.stopped_by {
+        facts.push(("stopped by", escape(signal)));
+    }
+    facts.push(("exit", verdict.exit.to_string()));
+    let mut html = format!(
+        "<header class=\"banner {word}\"><p class=\"kicker\">dsfuzz report</p><h1><span class=\"mark\">{word}</span> \
+         {answer}</h1>\n<p class=\"sentence\">{sentence}</p>\n<dl class=\"facts\">",
+        word = words::word(verdict.validity),
+        answer = words::answer(verdict.validity).split_once(": ").map_or("", |(_, rest)| rest),
+        sentence = escape(&verdict.sentence),
+    );
+    for (name, value) in facts.iter().filter(|(_, value)| !value.is_empty()) {
+        let _ = write!(html, "<div><dt>{name}</dt><dd>{value}</dd></div>");
+    }
+    html.push_str("</dl>\n");
+    if !subject.history.complete {
+        html.push_str(
+            "<p class=\"notice\">The record was cut off: the run did not end in order. What was recorded until then is \
+             judged; calls in flight count as unknown.</p>\n",
+        );
+    }
+    html.push_str("</header>\n");
+    Ok(html)
+}
+
+fn tally(subject: &Subject<'_>) -> String {
+    let total = &subject.digest.total;
+    let count = words::count;
+    format!(
+        "{} <small>({} ok, {} fail, {} info)</small>",
+        count(total.all()),
+        count(total.ok),
+        count(total.fail),
+        count(total.info)
+    )
+}
+
+/// The target with its versions, each once.
+fn target(subject: &Subject<'_>) -> String {
+    let mut versions: Vec<&str> = subject.info.target_versions.values().map(String::as_str).collect();
+    versions.sort_unstable();
+    versions.dedup();
+    format!("{} {}", subject.info.target, versions.join(", ")).trim().to_string()
+}
+
+/// What breaks a promise: pictures and sentences.
+pub(super) fn counterexamples(subject: &Subject<'_>, page: &Page) -> anyhow::Result<String> {
+    let violations = subject.violations();
+    if violations.is_empty() {
+        return Ok(String::new());
+    }
+    let title = if violations.len() == 1 { "The counterexample" } else { "The counterexamples" };
+    let mut html = format!("<section id=\"counterexample\"><h2>{title}</h2>\n");
+    for (number, (verdict, finding)) in violations.iter().take(FINDINGS_MAX).enumerate() {
+        html.push_str(&one(subject, page, verdict, finding, number + 1));
+    }
+    if violations.len() > FINDINGS_MAX {
+        let more = violations.len() - FINDINGS_MAX;
+        let _ = writeln!(html, "<p>{more} more stand in <a href=\"{}verdict.json\">verdict.json</a>.</p>", page.base());
+    }
+    html.push_str("</section>\n");
+    Ok(html)
+}
+
+fn one(subject: &Subject<'_>, page: &Page, verdict: &Verdict, finding: &Finding, number: usize) -> String {
+    let mut html = format!(
+        "<article class=\"finding\"><h3>{}</h3>\n<p class=\"tags\"><code>{}</code> <span>found by {}</span>",
+        escape(&finding.title),
+        escape(&finding.kind),
+        escape(&checker(verdict)),
+    );
+    if !finding.key.is_nil() {
+        let _ = write!(html, " <span>key <code>{}</code></span>", escape(&words::value(&finding.key, 80)));
+    }
+    for node in finding.nodes.iter().take(20) {
+        let _ = write!(html, " <span>node <code>{}</code></span>", escape(&words::shorten(node, 60)));
+    }
+    for id in finding.faults.iter().take(20) {
+        let known = subject.history.faults.iter().find(|fault| fault.id == *id);
+        let said = known.map_or_else(|| format!("fault {id}"), words::fault);
+        let _ = write!(html, " <a href=\"#fault-{id}\">during {}</a>", escape(&words::shorten(&said, 80)));
+    }
+    html.push_str("</p>\n");
+    if number <= PICTURES_MAX {
+        if let Some(picture) = lanes::draw(subject.history, finding, page.ink(), number) {
+            html.push_str(&page.picture(&format!("counterexample-{number}.svg"), picture.svg, &picture.description));
+            html.push_str(
+                "\n<p class=\"caption\">One lane for each process. Left to right is the exact order; lengths are \
+                 stretched, the times above are real. A dashed bar without an end is an operation whose outcome nobody \
+                 knows: it may take effect at any later moment.",
+            );
+            if finding.ops.len() > lanes::OPS_MAX {
+                let _ = write!(html, " The first {} of {} operations are drawn.", lanes::OPS_MAX, finding.ops.len());
+            }
+            html.push_str("</p>\n");
+        }
+    }
+    if !finding.sentences.is_empty() {
+        html.push_str("<ol class=\"reason\">");
+        for sentence in finding.sentences.iter().take(60) {
+            let _ = write!(html, "<li>{}</li>", escape(&words::shorten(sentence, 1000)));
+        }
+        html.push_str("</ol>\n");
+    }
+    html.push_str(&op_table(subject, finding));
+    html.push_str("</article>\n");
+    html
+}
+
+fn op_table(subject: &Subject<'_>, finding: &Finding) -> String {
+    let history = subject.history;
+    let ops: Vec<_> = finding.ops.iter().take(lanes::OPS_MAX).filter_map(|call| history.op(*call)).collect();
+    if ops.is_empty() {
+        return String::new();
+    }
+    let mut html = String::from(
+        "<div class=\"scroll\"><table class=\"ops\"><thead><tr><th scope=\"col\">op<th scope=\"col\">node<th \
+         scope=\"col\">process<th scope=\"col\">called<th scope=\"col\">replied<th scope=\"col\">what<th \
+         scope=\"col\">outcome</tr></thead><tbody>",
+    );
+    for op in ops {
+        let error = op.error.map(|id| format!(" · {}", words::shorten(history.name(id), 160))).unwrap_or_default();
+        let _ = write!(
+            html,
+            "<tr data-op=\"{call}\"><th scope=\"row\">#{call}<td>{}<td>{}<td class=\"n\">{}<td class=\"n\">{}<td>{}<td \
+             class=\"{outcome}\">{outcome}{}</tr>",
+            escape(history.name(op.node)),
+            op.process,
+            words::moment(op.call_time),
+            words::moment(op.reply_time),
+            escape(&words::call(history, op, 80)),
+            escape(&error),
+            call = op.call,
+            outcome = words::outcome(op.outcome),
+        );
+    }
+    html.push_str("</tbody></table></div>\n");
+    html
+}
+
+pub(super) fn checker(verdict: &Verdict) -> String {
+    if verdict.workload.is_empty() {
+        verdict.checker.clone()
+    } else {
+        format!("{} of {}", verdict.checker, verdict.workload)
+    }
+}
+
+/// One row for each promise.
+pub(super) fn promises(subject: &Subject<'_>) -> anyhow::Result<String> {
+    let mut html = String::from("<section id=\"promises\"><h2>Promises</h2>\n");
+    if subject.verdict.promises.is_empty() {
+        html.push_str("<p class=\"notice\">No promise was judged.</p>\n");
+    } else {
+        html.push_str(
+            "<div class=\"scroll\"><table><thead><tr><th scope=\"col\">promise<th scope=\"col\">answer<th \
+             scope=\"col\">what came out<th scope=\"col\">numbers</tr></thead><tbody>",
+        );
+        for verdict in &subject.verdict.promises {
+            let numbers = verdict.numbers.iter().take(12);
+            let numbers: Vec<String> = numbers
+                .map(|(name, value)| {
+                    let value = words::shorten(&value.to_string(), 60);
+                    format!("<span>{} <b>{}</b></span>", escape(name), escape(&value))
+                })
+                .collect();
+            let word = words::word(verdict.validity);
+            let _ = write!(
+                html,
+                "<tr><th scope=\"row\">{}<td><span class=\"mark {word}\">{word}</span><td>{}<td class=\"numbers\">{}</tr>",
+                escape(&checker(verdict)),
+                escape(&words::shorten(&verdict.summary, 600)),
+                numbers.join(" ")
+            );
+        }
+        html.push_str("</tbody></table></div>\n");
+    }
+    if subject.verdict.promises.iter().any(|verdict| verdict.validity == Validity::Unknown) {
+        html.push_str("<p class=\"caption\">Unknown is not a pass: too little was seen, or a budget ran out.</p>\n");
+    }
+    html.push_str(&remarks(subject));
+    html.push_str("</section>\n");
+    Ok(html)
+}
+
+/// Findings that break nothing but should be seen.
+fn remarks(subject: &Subject<'_>) -> String {
+    let remarks = subject.remarks();
+    if remarks.is_empty() {
+        return String::new();
+    }
+    let mut html =
+        format!("<details><summary>{} more found, which break no promise</summary><ul>", words::count(remarks.len() as u64));
+    for (verdict, finding) in remarks.iter().take(FINDINGS_MAX) {
+        let reason = words::shorten(&finding.sentences.join(" "), 600);
+        let _ = write!(
+            html,
+            "<li><b>{}</b> <small>({}, {})</small> {}</li>",
+            escape(&finding.title),
+            escape(&finding.kind),
+            escape(&checker(verdict)),
+            escape(&reason)
+        );
+    }
+    html.push_str("</ul></details>\n");
+    html
+}

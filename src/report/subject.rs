@@ -1,0 +1,81 @@
+//! What a report is about, and the promise that one part which cannot be drawn never takes the others with it.
+use super::digest::Digest;
+use super::words;
+use crate::store::{RunDir, RunInfo, RunVerdict};
+use dsfuzz_checkers::{Finding, History, Severity, Verdict};
+use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// Everything that a report is drawn from.
+pub(super) struct Subject<'a> {
+    pub(super) dir: &'a RunDir,
+    pub(super) history: &'a History,
+    pub(super) info: &'a RunInfo,
+    pub(super) verdict: &'a RunVerdict,
+    pub(super) digest: Digest,
+}
+
+impl<'a> Subject<'a> {
+    pub(super) fn new(
+        dir: &'a RunDir,
+        history: &'a History,
+        info: &'a RunInfo,
+        verdict: &'a RunVerdict,
+    ) -> Subject<'a> {
+        Subject { dir, history, info, verdict, digest: Digest::of(history) }
+    }
+
+    /// What breaks a promise, in the order of the promises, each with the verdict that found it.
+    pub(super) fn violations(&self) -> Vec<(&'a Verdict, &'a Finding)> {
+        self.findings(Severity::Violation)
+    }
+
+    /// What is worth showing and breaks nothing.
+    pub(super) fn remarks(&self) -> Vec<(&'a Verdict, &'a Finding)> {
+        self.findings(Severity::Evidence)
+    }
+
+    fn findings(&self, severity: Severity) -> Vec<(&'a Verdict, &'a Finding)> {
+        let of = |verdict: &'a Verdict| {
+            let matching = verdict.findings.iter().filter(move |finding| finding.severity == severity);
+            matching.map(move |finding| (verdict, finding))
+        };
+        self.verdict.promises.iter().flat_map(of).collect()
+    }
+
+    /// Operations of all counterexamples.
+    pub(super) fn marked(&self) -> BTreeSet<u64> {
+        let findings = self.violations();
+        findings.iter().flat_map(|(_, finding)| finding.ops.iter().copied().take(200)).take(1000).collect()
+    }
+
+    /// Failures of the harness, from the verdict and from the run, each once.
+    pub(super) fn harness(&self) -> Vec<&'a str> {
+        let mut failures: Vec<&str> = Vec::new();
+        for failure in self.verdict.harness.iter().chain(&self.info.harness_failures) {
+            if !failures.contains(&failure.as_str()) {
+                failures.push(failure);
+            }
+        }
+        failures
+    }
+}
+
+/// Draws one part; an error or a panic becomes a notice that can be seen.
+pub(super) fn part(name: &str, draw: impl FnOnce() -> anyhow::Result<String>) -> String {
+    let problem = match catch_unwind(AssertUnwindSafe(draw)) {
+        Ok(Ok(html)) => return html,
+        Ok(Err(error)) => format!("{error:#}"),
+        Err(panic) => {
+            let text = panic.downcast_ref::<&str>().map(|text| (*text).to_string());
+            text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a bug".to_string())
+        }
+    };
+    tracing::error!(part = name, %problem, "a part of the report could not be drawn");
+    format!(
+        "<p class=\"notice\" role=\"note\"><strong>{} could not be drawn:</strong> {}. The files of the run are complete; \
+         <code>dsfuzz report</code> draws it again.</p>\n",
+        words::escape(name),
+        words::escape(&problem)
+    )
+}

@@ -1,0 +1,270 @@
+//! The tables of a report, as HTML for both pages: faults, evidence, health, phases, set-up, files.
+use super::digest::Tally;
+use super::sections::Page;
+use super::subject::Subject;
+use super::words::{self, escape};
+use dsfuzz_checkers::{Fault, Mark};
+use std::fmt::Write;
+use std::path::Path;
+
+const FAULTS_MAX: usize = 1000;
+const FILES_MAX: usize = 500;
+
+/// Every fault: what was planned, what was shown, what it did.
+pub(super) fn faults(subject: &Subject<'_>) -> anyhow::Result<String> {
+    let mut html = String::from("<section id=\"faults\"><h2>Faults</h2>\n");
+    let faults = &subject.history.faults;
+    if faults.is_empty() {
+        html.push_str("<p>No faults were planned in this run.</p></section>\n");
+        return Ok(html);
+    }
+    html.push_str(
+        "<div class=\"scroll\"><table class=\"faults\"><thead><tr><th scope=\"col\">fault<th scope=\"col\">planned<th \
+         scope=\"col\">resolved<th scope=\"col\">begun<th scope=\"col\">proven<th scope=\"col\">proven again<th \
+         scope=\"col\">healed<th scope=\"col\">ok before → during → after<th scope=\"col\">fail, info \
+         during</tr></thead><tbody>",
+    );
+    for fault in faults.iter().take(FAULTS_MAX) {
+        row(&mut html, subject, fault);
+    }
+    html.push_str("</tbody></table></div>\n");
+    if faults.len() > FAULTS_MAX {
+        let _ = writeln!(html, "<p>{} more are in the history.</p>", faults.len() - FAULTS_MAX);
+    }
+    html.push_str(
+        "<p class=\"caption\">Proven: shown to be in force on every target, and again just before the heal. Before and \
+         after are as long as the fault, at most five seconds; rates are acknowledged calls a second.</p></section>\n",
+    );
+    Ok(html)
+}
+
+fn row(html: &mut String, subject: &Subject<'_>, fault: &Fault) {
+    let stamp = |mark: Option<Mark>| mark.map_or("–".to_string(), |mark| words::moment(mark.time));
+    let missing = |mark: Option<Mark>, word: &str| match (mark, fault.begun) {
+        (None, Some(_)) => format!("<span class=\"warn\">{word}</span>"),
+        _ => stamp(mark),
+    };
+    let healed = match (fault.self_healed, fault.healed) {
+        (Some((from, to)), _) => {
+            format!("<span class=\"warn\">by itself, {} – {}</span>", words::moment(from), words::moment(to))
+        }
+        (None, None) if fault.unhealed => "<span class=\"bad\">not healed</span>".to_string(),
+        (None, healed) => missing(healed, "never"),
+    };
+    let (rates, losses) = effect(subject, fault);
+    let what = if fault.what.is_empty() { &fault.planned } else { &fault.what };
+    let _ = write!(
+        html,
+        "<tr id=\"fault-{id}\" data-fault=\"{id}\"><th scope=\"row\"><i class=\"swatch fault-{colour}\"></i>{kind} \
+         <small>{id}</small><td>{planned}<td>{what}{detail}<td class=\"n\">{begun}<td class=\"n\">{proven}<td \
+         class=\"n\">{again}<td class=\"n\">{healed}<td class=\"n\">{rates}<td class=\"n\">{losses}</tr>",
+        id = fault.id,
+        colour = super::ink::fault_colour(&fault.kind),
+        kind = escape(&fault.kind),
+        planned = escape(&words::shorten(&fault.planned, 160)),
+        what = escape(&words::shorten(what, 300)),
+        detail = detail(fault),
+        begun = missing(fault.begun, "–"),
+        proven = missing(fault.proven, "not proven"),
+        again = missing(fault.reproven, "no"),
+    );
+}
+
+fn detail(fault: &Fault) -> String {
+    if fault.detail.is_empty() {
+        return String::new();
+    }
+    let lines = fault.detail.iter().take(40).map(|line| format!("<li>{}</li>", escape(&words::shorten(line, 400))));
+    format!("<details><summary>proofs</summary><ul>{}</ul></details>", lines.collect::<String>())
+}
+
+fn effect(subject: &Subject<'_>, fault: &Fault) -> (String, String) {
+    let Some(effect) = subject.digest.effect(fault) else {
+        return ("never begun".to_string(), "–".to_string());
+    };
+    let rate = |(tally, nanos): (Tally, u64)| match nanos {
+        0 => "–".to_string(),
+        nanos => words::figure((tally.ok as f64 * 1e9 / nanos as f64).round()),
+    };
+    let rates = format!("{} → <b>{}</b> → {}/s", rate(effect.before), rate(effect.during), rate(effect.after));
+    let during = effect.during.0;
+    (rates, format!("{}, {}", words::count(during.fail), words::count(during.info)))
+}
+
+/// Numbers against their thresholds.
+pub(super) fn evidence(subject: &Subject<'_>) -> anyhow::Result<String> {
+    let mut html = String::from("<section id=\"evidence\"><h2>Evidence</h2>\n");
+    if subject.verdict.evidence.is_empty() {
+        html.push_str("<p>No thresholds were set for this run.</p></section>\n");
+        return Ok(html);
+    }
+    html.push_str(
+        "<div class=\"scroll\"><table><thead><tr><th scope=\"col\">number<th scope=\"col\">what it is<th \
+         scope=\"col\">measured<th scope=\"col\">at least<th scope=\"col\">enough</tr></thead><tbody>",
+    );
+    for evidence in &subject.verdict.evidence {
+        let enough = if evidence.enough { "yes" } else { "<span class=\"warn\">too thin</span>" };
+        let _ = write!(
+            html,
+            "<tr><th scope=\"row\"><code>{}</code><td>{}<td class=\"n\">{}<td class=\"n\">{}<td>{enough}</tr>",
+            escape(&evidence.name),
+            escape(&evidence.doc),
+            words::figure(evidence.measured),
+            words::figure(evidence.at_least),
+        );
+    }
+    html.push_str("</tbody></table></div></section>\n");
+    Ok(html)
+}
+
+/// Whether the harness itself did its work.
+pub(super) fn health(subject: &Subject<'_>) -> anyhow::Result<String> {
+    let failures = subject.harness();
+    let mut html = String::from("<section id=\"harness\"><h2>The harness</h2>\n");
+    if failures.is_empty() {
+        html.push_str("<p>The harness reports no failure of its own.</p>\n");
+    } else {
+        html.push_str("<ul class=\"bad-list\">");
+        for failure in failures.iter().take(100) {
+            let _ = write!(html, "<li>{}</li>", escape(&words::shorten(failure, 1000)));
+        }
+        html.push_str("</ul>\n");
+    }
+    let notes = &subject.history.notes;
+    if !notes.is_empty() {
+        let _ = write!(html, "<details><summary>{} notes</summary><ul>", words::count(notes.len() as u64));
+        for (time, node, text) in notes.iter().take(200) {
+            let node = if node.is_empty() { String::new() } else { format!(" {}", escape(node)) };
+            let text = escape(&words::shorten(text, 400));
+            let _ = write!(html, "<li><span class=\"n\">{}</span>{node}: {text}</li>", words::moment(*time));
+        }
+        html.push_str("</ul></details>\n");
+    }
+    html.push_str("</section>\n");
+    Ok(html)
+}
+
+/// How long each phase took.
+pub(super) fn phases(subject: &Subject<'_>) -> anyhow::Result<String> {
+    if subject.info.phases.is_empty() {
+        return Ok(String::new());
+    }
+    let mut html = String::from(
+        "<section id=\"phases\"><h2>Phases</h2>\n<div class=\"scroll\"><table><thead><tr><th scope=\"col\">phase<th \
+         scope=\"col\">took<th scope=\"col\">problem</tr></thead><tbody>",
+    );
+    for phase in &subject.info.phases {
+        let problem = if phase.problem.is_empty() {
+            "none".to_string()
+        } else {
+            format!("<span class=\"bad\">{}</span>", escape(&words::shorten(&phase.problem, 600)))
+        };
+        let took = words::length(phase.took_ms.saturating_mul(1_000_000));
+        let _ = write!(html, "<tr><th scope=\"row\">{}<td class=\"n\">{took}<td>{problem}</tr>", escape(&phase.name));
+    }
+    html.push_str("</tbody></table></div></section>\n");
+    Ok(html)
+}
+
+/// Versions, nodes, seed and how to run it again.
+pub(super) fn setup(subject: &Subject<'_>, page: &Page) -> anyhow::Result<String> {
+    let info = subject.info;
+    let mut html = String::from("<section id=\"setup\"><h2>Set-up</h2>\n");
+    let copy = match page {
+        Page::Scripted if !info.again.is_empty() => {
+            " <button type=\"button\" id=\"copy\" data-copies=\"again\">Copy</button>"
+        }
+        _ => "",
+    };
+    if !info.again.is_empty() {
+        let _ =
+            writeln!(html, "<p>Run it again:{copy}</p><pre id=\"again\" tabindex=\"0\">{}</pre>", escape(&info.again));
+    }
+    let _ = writeln!(
+        html,
+        "<p>Seed <code>{}</code>, dsfuzz {}, started {}, ended {}.</p>",
+        info.seed,
+        escape(&info.dsfuzz),
+        escape(&info.started),
+        if info.ended.is_empty() { "never: it was cut off".to_string() } else { escape(&info.ended) },
+    );
+    if !info.nodes.is_empty() {
+        html.push_str(
+            "<div class=\"scroll\"><table><thead><tr><th scope=\"col\">node<th scope=\"col\">address<th \
+             scope=\"col\">target version<th scope=\"col\">kernel<th scope=\"col\">boot id</tr></thead><tbody>",
+        );
+        for node in &info.nodes {
+            let version = info.target_versions.get(&node.name).map_or("–", String::as_str);
+            let cells = [&node.address, version, &node.kernel, &node.boot_id].map(escape).join("<td>");
+            let _ = write!(html, "<tr><th scope=\"row\">{}<td>{cells}</tr>", escape(&node.name));
+        }
+        html.push_str("</tbody></table></div>\n");
+    }
+    html.push_str("</section>\n");
+    Ok(html)
+}
+
+/// Links to what lies beside the report.
+pub(super) fn files(subject: &Subject<'_>, page: &Page) -> anyhow::Result<String> {
+    let root = subject.dir.path();
+    let mut html = String::from("<section id=\"files\"><h2>Files</h2>\n<ul class=\"files\">");
+    let known = [
+        (subject.dir.history(), "every record of the run"),
+        (subject.dir.plan(), "the effective plan"),
+        (subject.dir.info(), "what ran"),
+        (subject.dir.verdict(), "the answer, for machines"),
+        (subject.dir.junit(), "the answer, for CI"),
+        (subject.dir.log(), "what dsfuzz itself said"),
+    ];
+    for (path, doc) in &known {
+        if let (Ok(meta), Ok(name)) = (path.metadata(), path.strip_prefix(root)) {
+            file(&mut html, page, &name.to_string_lossy(), meta.len(), doc);
+        }
+    }
+    html.push_str("</ul>\n");
+    let mut logs = Vec::new();
+    collect(&root.join("nodes"), &mut logs, 0);
+    logs.sort();
+    if !logs.is_empty() {
+        html.push_str("<h3>From the nodes</h3><ul class=\"files\">");
+        for (path, size) in logs.iter().take(FILES_MAX) {
+            if let Ok(name) = path.strip_prefix(root) {
+                file(&mut html, page, &name.to_string_lossy(), *size, "");
+            }
+        }
+        html.push_str("</ul>\n");
+        if logs.len() > FILES_MAX {
+            let _ = writeln!(html, "<p>{} more lie in <code>nodes/</code>.</p>", logs.len() - FILES_MAX);
+        }
+    }
+    html.push_str("</section>\n");
+    Ok(html)
+}
+
+fn file(html: &mut String, page: &Page, name: &str, size: u64, doc: &str) {
+    let size = match size {
+        0..10_000 => format!("{} B", words::count(size)),
+        10_000..10_000_000 => format!("{} kB", words::count(size / 1000)),
+        _ => format!("{} MB", words::count(size / 1_000_000)),
+    };
+    let _ = write!(
+        html,
+        "<li><a href=\"{}{}\">{}</a> <small>{size}</small> {doc}</li>",
+        page.base(),
+        words::link(name),
+        escape(name)
+    );
+}
+
+/// Files below a folder, without following links out of it.
+fn collect(folder: &Path, found: &mut Vec<(std::path::PathBuf, u64)>, depth: usize) {
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        let Ok(kind) = entry.file_type() else { continue };
+        if kind.is_dir() && depth < 8 && found.len() < FILES_MAX * 4 {
+            collect(&entry.path(), found, depth + 1);
+        } else if kind.is_file() {
+            found.push((entry.path(), entry.metadata().map_or(0, |meta| meta.len())));
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! The summary for a terminal. Its last lines are always: the verdict in words, the reason in a sentence, the report's
+//! path, the command that runs it again.
+use super::junit::told;
+use super::sections::checker;
+use super::subject::Subject;
+use super::words;
+use crate::store::{RunDir, RunInfo, RunVerdict};
+use dsfuzz_checkers::{Fault, History, Validity};
+use std::fmt::Write;
+use tabled::builder::Builder;
+use tabled::settings::object::Columns;
+use tabled::settings::{Modify, Padding, Style, Width};
+
+const FAULTS_MAX: usize = 12;
+const FINDINGS_MAX: usize = 3;
+
+/// The whole summary. `color`: whether the reader is a terminal that wants colours (NO_COLOR is the caller's to ask).
+pub fn terminal(info: &RunInfo, verdict: &RunVerdict, history: &History, dir: &RunDir, color: bool) -> String {
+    let subject = Subject::new(dir, history, info, verdict);
+    let mut out = String::new();
+    promises(&mut out, &subject);
+    for (promise, finding) in subject.violations().iter().take(FINDINGS_MAX) {
+        let text: Vec<String> = told(&subject, finding).lines().map(words::plain_line).collect();
+        let _ = writeln!(out, "{} ({}): {}\n", words::plain_line(&finding.kind), checker(promise), text.join("\n"));
+    }
+    faults(&mut out, &subject);
+    evidence(&mut out, &subject);
+    for failure in subject.harness() {
+        let _ = writeln!(out, "harness: {}", words::plain_line(failure));
+    }
+    last_lines(&mut out, &subject, color);
+    out
+}
+
+fn last_lines(out: &mut String, subject: &Subject<'_>, color: bool) {
+    let validity = subject.verdict.validity;
+    let code = match validity {
+        Validity::Valid => "1;32",
+        Validity::Unknown => "1;33",
+        Validity::Invalid => "1;31",
+    };
+    let answer = words::answer(validity);
+    let answer = if color { format!("\u{1b}[{code}m{answer}\u{1b}[0m") } else { answer.to_string() };
+    let _ = writeln!(out, "{answer}");
+    let _ = writeln!(out, "{}", words::plain_line(&subject.verdict.sentence));
+    let _ = writeln!(out, "report: {}", words::plain_line(&subject.dir.report().to_string_lossy()));
+    let _ = writeln!(out, "again:  {}", words::plain_line(&subject.info.again));
+}
+
+/// A table without frames, so that it can be cut with other tools; the last column is wrapped.
+fn table(header: &[&str], rows: Vec<Vec<String>>) -> String {
+    let last = header.len() - 1;
+    let mut builder = Builder::default();
+    builder.push_record(header.iter().copied());
+    for row in rows {
+        builder.push_record(row.iter().map(|cell| words::plain_line(cell)));
+    }
+    let mut table = builder.build();
+    table.with(Style::blank()).with(Padding::new(0, 1, 0, 0));
+    table.with(Modify::new(Columns::one(last)).with(Width::wrap(72).keep_words(true)));
+    let text = table.to_string();
+    let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
+    format!("{}\n\n", lines.join("\n"))
+}
+
+fn promises(out: &mut String, subject: &Subject<'_>) {
+    let promises = &subject.verdict.promises;
+    if promises.is_empty() {
+        return;
+    }
+    let row = |verdict: &dsfuzz_checkers::Verdict| {
+        vec![checker(verdict), words::word(verdict.validity).to_string(), words::shorten(&verdict.summary, 300)]
+    };
+    out.push_str(&table(&["promise", "answer", "what came out"], promises.iter().map(row).collect()));
+}
+
+fn faults(out: &mut String, subject: &Subject<'_>) {
+    let faults = &subject.history.faults;
+    if faults.is_empty() {
+        return;
+    }
+    let shown = faults.iter().take(FAULTS_MAX).map(|fault| fault_row(subject, fault)).collect();
+    out.push_str(&table(&["fault", "from", "to", "proven", "ok/s before, during, after", "what"], shown));
+    if faults.len() > FAULTS_MAX {
+        let _ = writeln!(out, "{} more faults are in the report\n", faults.len() - FAULTS_MAX);
+    }
+}
+
+fn fault_row(subject: &Subject<'_>, fault: &Fault) -> Vec<String> {
+    let (from, to) = fault.possible().map_or(("never begun".to_string(), String::new()), |(from, to)| {
+        (words::moment(from), if to == u64::MAX { "not healed".to_string() } else { words::moment(to) })
+    });
+    let to = if fault.self_healed.is_some() { format!("{to} by itself") } else { to };
+    let proven = match (fault.proven, fault.reproven) {
+        (Some(_), Some(_)) => "twice",
+        (Some(_), None) => "once",
+        _ => "no",
+    };
+    let rate = |(tally, nanos): (super::digest::Tally, u64)| match nanos {
+        0 => "-".to_string(),
+        nanos => format!("{:.0}", tally.ok as f64 * 1e9 / nanos as f64),
+    };
+    let effect = subject.digest.effect(fault).map_or(String::new(), |effect| {
+        format!("{}, {}, {}", rate(effect.before), rate(effect.during), rate(effect.after))
+    });
+    vec![fault.kind.clone(), from, to, proven.to_string(), effect, words::shorten(&words::fault(fault), 140)]
+}
+
+fn evidence(out: &mut String, subject: &Subject<'_>) {
+    let evidence = &subject.verdict.evidence;
+    if evidence.is_empty() {
+        return;
+    }
+    let row = |one: &crate::store::Evidence| {
+        let enough = if one.enough { "enough" } else { "TOO THIN" };
+        vec![
+            one.name.clone(),
+            words::figure(one.measured),
+            words::figure(one.at_least),
+            enough.to_string(),
+            one.doc.clone(),
+        ]
+    };
+    out.push_str(&table(
+        &["evidence", "measured", "at least", "", "what it is"],
+        evidence.iter().map(row).collect(),
+    ));
+}

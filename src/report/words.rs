@@ -1,0 +1,218 @@
+//! How things are written for people: times, names, operations; and how text from a target is made harmless in HTML
+//! and in scripts. Never: drawing.
+use dsfuzz_checkers::{Fault, History, Op, Outcome, Validity, Value};
+
+/// Text that may stand in HTML, between tags and in quoted attributes. Control characters become visible.
+pub(crate) fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 8);
+    for character in text.chars() {
+        match character {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            '\n' | '\t' => out.push(character),
+            hidden if is_hidden(hidden) => out.push('\u{fffd}'),
+            plain => out.push(plain),
+        }
+    }
+    out
+}
+
+/// Control characters, and the marks that turn the direction of text: a target could make one name look like another.
+pub(super) fn is_hidden(character: char) -> bool {
+    character.is_control() || matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
+
+/// One line of text without control characters, for terminals: no escape sequence of a target reaches one.
+pub(super) fn plain_line(text: &str) -> String {
+    text.chars()
+        .map(|character| match character {
+            '\n' | '\r' | '\t' => ' ',
+            hidden if is_hidden(hidden) => '\u{fffd}',
+            plain => plain,
+        })
+        .collect()
+}
+
+/// JSON that may stand inside a `<script>` element: nothing in it can end the element or open a comment.
+pub(super) fn json_in_script(json: &str) -> String {
+    let mut out = String::with_capacity(json.len() + 8);
+    for character in json.chars() {
+        match character {
+            '<' => out.push_str("\\u003c"),
+            '>' => out.push_str("\\u003e"),
+            '&' => out.push_str("\\u0026"),
+            '\u{2028}' => out.push_str("\\u2028"),
+            '\u{2029}' => out.push_str("\\u2029"),
+            plain => out.push(plain),
+        }
+    }
+    out
+}
+
+/// A relative link: each part of a path percent-encoded.
+pub(crate) fn link(parts: &str) -> String {
+    let mut out = String::with_capacity(parts.len());
+    for byte in parts.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b'/' => out.push(char::from(byte)),
+            other => out.push_str(&format!("%{other:02X}")),
+        }
+    }
+    out
+}
+
+/// At most so many characters, with an ellipsis where something was cut.
+pub(super) fn shorten(text: &str, characters: usize) -> String {
+    if text.chars().count() <= characters {
+        return text.to_string();
+    }
+    let mut short: String = text.chars().take(characters.saturating_sub(1)).collect();
+    short.push('…');
+    short
+}
+
+/// A moment of the run in seconds: `12.410 s`.
+pub(super) fn moment(nanos: u64) -> String {
+    if nanos == u64::MAX {
+        return "open".to_string();
+    }
+    format!("{:.3} s", nanos as f64 / 1e9)
+}
+
+/// A length of time in the unit that suits it: `740 µs`, `12.4 ms`, `3.20 s`, `4 min 10 s`.
+pub(super) fn length(nanos: u64) -> String {
+    let nanos_f = nanos as f64;
+    match nanos {
+        0..1_000 => format!("{nanos} ns"),
+        1_000..1_000_000 => format!("{:.0} µs", nanos_f / 1e3),
+        1_000_000..100_000_000 => format!("{:.1} ms", nanos_f / 1e6),
+        100_000_000..1_000_000_000 => format!("{:.0} ms", nanos_f / 1e6),
+        1_000_000_000..60_000_000_000 => format!("{:.2} s", nanos_f / 1e9),
+        _ => {
+            let seconds = nanos / 1_000_000_000;
+            match seconds / 3600 {
+                0 => format!("{} min {} s", seconds / 60, seconds % 60),
+                hours => format!("{hours} h {} min", seconds % 3600 / 60),
+            }
+        }
+    }
+}
+
+/// A whole number with thin groups of three: `182 402`.
+pub(super) fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (position, digit) in digits.chars().enumerate() {
+        if position > 0 && (digits.len() - position).is_multiple_of(3) {
+            out.push('\u{202f}');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// A measured number: whole where it is whole, else with at most three digits behind the point.
+pub(super) fn figure(number: f64) -> String {
+    if number.fract() == 0.0 && (0.0..1e15).contains(&number) {
+        return count(number as u64);
+    }
+    let text = format!("{number:.3}");
+    text.trim_end_matches('0').trim_end_matches('.').to_string()
+}
+
+/// The answer in one word.
+pub(crate) fn word(validity: Validity) -> &'static str {
+    match validity {
+        Validity::Valid => "valid",
+        Validity::Unknown => "unknown",
+        Validity::Invalid => "invalid",
+    }
+}
+
+/// The answer in words.
+pub(super) fn answer(validity: Validity) -> &'static str {
+    match validity {
+        Validity::Valid => "Valid: every promise that was checked was kept",
+        Validity::Unknown => "Unknown: this run does not decide",
+        Validity::Invalid => "Invalid: a promise was broken",
+    }
+}
+
+/// How an operation ended, in a word.
+pub(super) fn outcome(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Ok => "ok",
+        Outcome::Fail => "fail",
+        Outcome::Info => "info",
+    }
+}
+
+/// A value as a person reads it, shortened.
+pub(super) fn value(value: &Value, characters: usize) -> String {
+    shorten(&value.to_string(), characters)
+}
+
+/// What an operation did: `write k1 = 4`, `read k1 → 3`, `cas k1 [3, 4]`.
+pub(super) fn call(history: &History, op: &Op, characters: usize) -> String {
+    let mut text = history.name(op.function).to_string();
+    if !op.key.is_nil() {
+        text.push_str(&format!(" {}", value(&op.key, characters)));
+    }
+    if !op.input.is_nil() {
+        let sign = if op.key.is_nil() || op.input.as_list().is_some() { "" } else { "=" };
+        text.push_str(&format!(" {sign}{}{}", if sign.is_empty() { "" } else { " " }, value(&op.input, characters)));
+    }
+    match op.outcome {
+        Outcome::Ok if !op.output.is_nil() || op.input.is_nil() => {
+            text.push_str(&format!(" → {}", value(&op.output, characters)));
+        }
+        Outcome::Ok => {}
+        Outcome::Fail => text.push_str(" ✗ failed"),
+        Outcome::Info => text.push_str(" ? unknown"),
+    }
+    text
+}
+
+/// An operation in one line, for texts: `#12  n3 p4  12.410 s – 12.412 s  write k1 = 4  ok`.
+pub(super) fn op_line(history: &History, op: &Op) -> String {
+    let error = op.error.map(|id| format!(" ({})", shorten(history.name(id), 120))).unwrap_or_default();
+    let end = if op.outcome == Outcome::Info { "open".to_string() } else { moment(op.reply_time) };
+    let (node, process) = (history.name(op.node), op.process);
+    let what = call(history, op, 80);
+    format!("#{}  {node} p{process}  {} – {end}  {what}  {}{error}", op.call, moment(op.call_time), outcome(op.outcome))
+}
+
+/// A fault in words: what it was in the end, else what was planned, else its kind.
+pub(super) fn fault(fault: &Fault) -> String {
+    let said = if fault.what.is_empty() { &fault.planned } else { &fault.what };
+    if said.is_empty() { fault.kind.clone() } else { said.clone() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hostile_text_is_made_harmless() {
+        assert_eq!(escape("<b a='\"'>&\u{0}\u{202e}"), "&lt;b a=&#39;&quot;&#39;&gt;&amp;\u{fffd}\u{fffd}");
+        let json = json_in_script("\"</script><!--\u{2028}&\"");
+        assert!(!json.contains('<') && !json.contains('\u{2028}'), "{json}");
+        assert_eq!(serde_json::from_str::<String>(&json).expect("still JSON"), "</script><!--\u{2028}&");
+        assert_eq!(plain_line("a\u{1b}[31m\nb"), "a\u{fffd}[31m b");
+        assert_eq!(link("nodes/n 1/a#b?.log"), "nodes/n%201/a%23b%3F.log");
+    }
+
+    #[test]
+    fn times_and_numbers_read_well() {
+        assert_eq!(moment(12_410_000_000), "12.410 s");
+        assert_eq!(
+            [999, 740_000, 12_400_000, 740_000_000, 3_200_000_000, 250_000_000_000].map(length),
+            ["999 ns", "740 µs", "12.4 ms", "740 ms", "3.20 s", "4 min 10 s"]
+        );
+        assert_eq!(count(1_182_402), "1\u{202f}182\u{202f}402");
+        assert_eq!((figure(0.25), figure(100.0), figure(-1.0)), ("0.25".into(), "100".into(), "-1".into()));
+    }
+}

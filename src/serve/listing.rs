@@ -1,0 +1,121 @@
+//! The list of runs as a page without scripts.
+use crate::report::{escape, link, word};
+use crate::store::{RunDir, RunInfo, RunVerdict};
+use chrono::DateTime;
+use std::fmt::Write;
+use std::path::Path;
+
+const RUNS_MAX: usize = 2000;
+
+struct Row {
+    started: String,
+    plan: String,
+    time: String,
+    info: Option<RunInfo>,
+    verdict: Option<RunVerdict>,
+    has_report: bool,
+}
+
+/// The page.
+pub(super) fn page(root: &Path) -> String {
+    let mut rows = rows(root);
+    rows.sort_by(|one, other| other.started.cmp(&one.started).then_with(|| other.time.cmp(&one.time)));
+    let mut html = format!(
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" \
+         content=\"width=device-width, initial-scale=1\">\n<title>Runs · dsfuzz</title>\n<link rel=\"stylesheet\" \
+         href=\"/style.css\">\n</head>\n<body>\n<header><p class=\"kicker\">dsfuzz</p><h1>Runs</h1>\n<p class=\"caption\">{}, \
+         newest first.</p></header>\n<main>\n",
+        escape(&root.to_string_lossy())
+    );
+    if rows.is_empty() {
+        html.push_str("<p class=\"notice\">There are no runs here yet. <code>dsfuzz run PLAN</code> makes one.</p>\n");
+    } else {
+        html.push_str(
+            "<div class=\"scroll\"><table class=\"runs\"><thead><tr><th scope=\"col\">started<th scope=\"col\">plan<th \
+             scope=\"col\">verdict<th scope=\"col\">in a sentence<th scope=\"col\">took<th scope=\"col\">target<th \
+             scope=\"col\">seed</tr></thead><tbody>\n",
+        );
+        for row in rows.iter().take(RUNS_MAX) {
+            write_row(&mut html, row);
+        }
+        html.push_str("</tbody></table></div>\n");
+        if rows.len() > RUNS_MAX {
+            let _ = writeln!(html, "<p>{} older runs are not listed.</p>", rows.len() - RUNS_MAX);
+        }
+    }
+    html.push_str("</main>\n</body>\n</html>\n");
+    html
+}
+
+/// Every folder two levels down that holds a `run.json`. Links such as `latest` are passed over.
+fn rows(root: &Path) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for (plan, folder) in folders(root) {
+        for (time, folder) in folders(&folder) {
+            let dir = RunDir::at(folder);
+            let read = |path| std::fs::read(path).ok();
+            let Some(bytes) = read(dir.info()) else { continue };
+            let info: Option<RunInfo> = serde_json::from_slice(&bytes).ok();
+            let verdict = read(dir.verdict()).and_then(|bytes| serde_json::from_slice(&bytes).ok());
+            let started = info.as_ref().map(|info| moment(&info.started)).filter(|started| !started.is_empty());
+            rows.push(Row {
+                started: started.unwrap_or_else(|| time.clone()),
+                plan: plan.clone(),
+                time,
+                info,
+                verdict,
+                has_report: dir.report().is_file(),
+            });
+        }
+    }
+    rows
+}
+
+/// A time in UTC, so that runs from two zones sort rightly.
+fn moment(written: &str) -> String {
+    DateTime::parse_from_rfc3339(written)
+        .map_or_else(|_| written.to_string(), |time| time.to_utc().format("%Y-%m-%d %H:%M:%S").to_string())
+}
+
+fn folders(path: &Path) -> Vec<(String, std::path::PathBuf)> {
+    let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+    let folders = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    folders.filter_map(|entry| Some((entry.file_name().into_string().ok()?, entry.path()))).collect()
+}
+
+fn write_row(html: &mut String, row: &Row) {
+    let folder = format!("/runs/{}/{}", link(&row.plan), link(&row.time));
+    let name = if row.has_report {
+        format!("<a href=\"{folder}/report.html\">{}</a>", escape(&row.plan))
+    } else {
+        format!("{} <small><a href=\"{folder}/run.json\">run.json</a></small>", escape(&row.plan))
+    };
+    let (mark, sentence) = match (&row.verdict, &row.info) {
+        (Some(verdict), _) => {
+            let word = word(verdict.validity);
+            (format!("<span class=\"mark {word}\">{word}</span>"), escape(&verdict.sentence))
+        }
+        (None, None) => ("none".to_string(), "run.json cannot be read".to_string()),
+        (None, Some(info)) if info.ended.is_empty() => {
+            ("none".to_string(), "running, or cut off; <code>dsfuzz check</code> judges what is there".to_string())
+        }
+        (None, Some(_)) => ("none".to_string(), "not judged yet".to_string()),
+    };
+    let info = row.info.clone().unwrap_or_default();
+    let _ = writeln!(
+        html,
+        "<tr><td class=\"n\">{}<th scope=\"row\">{name}<td>{mark}<td>{sentence}<td class=\"n\">{}<td>{}<td \
+         class=\"n\"><code>{}</code></tr>",
+        escape(&row.started),
+        took(&info),
+        escape(&info.target),
+        info.seed
+    );
+}
+
+fn took(info: &RunInfo) -> String {
+    let parse = |text: &str| DateTime::parse_from_rfc3339(text).ok();
+    let (Some(from), Some(to)) = (parse(&info.started), parse(&info.ended)) else { return "–".to_string() };
+    let seconds = (to - from).num_seconds().max(0);
+    if seconds < 120 { format!("{seconds} s") } else { format!("{} min {} s", seconds / 60, seconds % 60) }
+}
