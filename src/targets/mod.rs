@@ -1,1 +1,252 @@
-//! Recipes and targets.
+//! [`Target`]: the system under test, from its recipe. Built-in recipes are the same YAML that users write, embedded; a
+//! client for each interface stands beside it.
+//!
+//! Never: faults, verdicts. Everything on a node is asked of its agent.
+pub mod deploy;
+pub mod error;
+pub mod etcd;
+pub mod exec;
+mod hands;
+mod http;
+pub mod layout;
+pub mod logs;
+pub mod probe;
+pub mod recipe;
+mod template;
+mod together;
+
+pub use deploy::{Convergence, Deployment, FetchedLog, RoleAnswer};
+pub use error::TargetError;
+pub use layout::Layout;
+pub use logs::LogClaim;
+pub use recipe::Recipe;
+
+use crate::cluster::{Node, Remote};
+use dsfuzz_workloads::{Connect, Endpoint};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A recipe that comes with the program.
+struct BuiltIn {
+    name: &'static str,
+    doc: &'static str,
+    yaml: &'static str,
+}
+
+/// Every built-in recipe. A new one is a file in `recipes/` and an entry here.
+const BUILT_IN: &[BuiltIn] = &[BuiltIn {
+    name: "etcd",
+    doc: "etcd, one member on each node, from Debian's packages or any binary; register and set over its HTTP gateway.",
+    yaml: include_str!("recipes/etcd.yaml"),
+}];
+
+/// The built-in targets: name and one sentence.
+pub fn builtin() -> Vec<(&'static str, &'static str)> {
+    BUILT_IN.iter().map(|target| (target.name, target.doc)).collect()
+}
+
+/// The recipe of a built-in target, as YAML: what a recipe of one's own may start from.
+pub fn builtin_yaml(name: &str) -> Option<&'static str> {
+    BUILT_IN.iter().find(|target| target.name == name).map(|target| target.yaml)
+}
+
+/// A recipe with the options of a plan.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Target {
+    recipe: Recipe,
+    options: BTreeMap<String, serde_json::Value>,
+    origin: String,
+    folder: PathBuf,
+}
+
+/// Loads a built-in target by its name, or a recipe by its path (relative to `base_dir`, the plan's folder; a folder
+/// stands for the `recipe.yaml` in it). `options` are the plan's, by recipe name; those of other targets are left alone.
+pub fn load(
+    name_or_path: &str,
+    base_dir: &Path,
+    options: &BTreeMap<String, BTreeMap<String, serde_json::Value>>,
+) -> Result<Target, TargetError> {
+    let (text, origin, folder) = match builtin_yaml(name_or_path) {
+        Some(yaml) => (yaml.to_owned(), format!("{name_or_path}.yaml (built in)"), base_dir.to_owned()),
+        None => read_recipe(name_or_path, base_dir)?,
+    };
+    let recipe = Recipe::parse(&text, &origin)?;
+    let given = options.get(&recipe.name).cloned().unwrap_or_default();
+    let options = effective_options(&recipe, given)?;
+    Ok(Target { recipe, options, origin, folder })
+}
+
+fn read_recipe(path: &str, base_dir: &Path) -> Result<(String, String, PathBuf), TargetError> {
+    let mut file = base_dir.join(path);
+    if file.is_dir() {
+        file = file.join("recipe.yaml");
+    }
+    let origin = file.display().to_string();
+    match std::fs::read_to_string(&file) {
+        Ok(text) => Ok((text, origin, file.parent().map_or_else(PathBuf::new, Path::to_owned))),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(TargetError::Unknown {
+            name: path.to_owned(),
+            builtin: BUILT_IN.iter().map(|target| target.name).collect::<Vec<_>>().join(", "),
+            tried: origin,
+        }),
+        Err(source) => Err(TargetError::File { path: origin, source }),
+    }
+}
+
+/// The defaults, overridden by what the plan gives.
+fn effective_options(
+    recipe: &Recipe,
+    given: BTreeMap<String, serde_json::Value>,
+) -> Result<BTreeMap<String, serde_json::Value>, TargetError> {
+    let mut options: BTreeMap<_, _> =
+        recipe.options.iter().map(|(name, option)| (name.clone(), option.default.clone())).collect();
+    for (name, value) in given {
+        let wrong = |message: String| TargetError::Option { target: recipe.name.clone(), name: name.clone(), message };
+        let Some(option) = recipe.options.get(&name) else {
+            let known: Vec<&str> = recipe.options.keys().map(String::as_str).collect();
+            let near =
+                known.iter().max_by(|one, other| strsim::jaro(one, &name).total_cmp(&strsim::jaro(other, &name)));
+            let hint =
+                near.filter(|near| strsim::jaro(near, &name) > 0.75).map(|near| format!("did you mean {near}? "));
+            return Err(wrong(format!("not an option; {}there are {}", hint.unwrap_or_default(), known.join(", "))));
+        };
+        if std::mem::discriminant(&option.default) != std::mem::discriminant(&value) {
+            return Err(wrong(format!("{value} is not of the type of its default, {}", option.default)));
+        }
+        if !option.choices.is_empty() && !option.choices.contains(&value) {
+            let choices: Vec<String> = option.choices.iter().map(ToString::to_string).collect();
+            return Err(wrong(format!("{value} is none of {}", choices.join(", "))));
+        }
+        options.insert(name, value);
+    }
+    Ok(options)
+}
+
+impl Target {
+    /// Its recipe.
+    pub fn recipe(&self) -> &Recipe {
+        &self.recipe
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.recipe.name
+    }
+
+    /// The recipe's options as the plan sets them.
+    pub fn options(&self) -> &BTreeMap<String, serde_json::Value> {
+        &self.options
+    }
+
+    /// Where the recipe came from, for messages.
+    pub fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    /// Ports by role.
+    pub fn ports(&self) -> BTreeMap<String, u16> {
+        self.recipe.processes.iter().flat_map(|process| process.ports.clone()).collect()
+    }
+
+    /// The recipe filled in for these nodes, each with the target's folder `<base>/<target>`. Touches nothing.
+    pub fn layout(&self, nodes: &[Node], base: &str) -> Result<Layout, TargetError> {
+        Layout::new(self, nodes, base)
+    }
+
+    /// The target on these nodes, ready to be installed and started.
+    pub fn deployment(&self, remotes: Vec<Arc<dyn Remote>>, base: &str) -> Result<Deployment, TargetError> {
+        let nodes: Vec<Node> = remotes.iter().map(|remote| remote.node().clone()).collect();
+        Ok(Deployment::new(self.layout(&nodes, base)?, remotes))
+    }
+
+    /// Opens clients for a workload with these functions. What a command of the user's says on standard error is kept
+    /// in `stderr_dir`.
+    pub fn connect(
+        &self,
+        workload: &str,
+        functions: &[Arc<str>],
+        stderr_dir: &Path,
+    ) -> Result<Arc<dyn Connect>, TargetError> {
+        let fits = |client: &&recipe::ClientDoc| client.workloads.iter().any(|name| name == workload);
+        let Some(client) = self.recipe.clients.iter().find(fits) else {
+            let has: Vec<&str> =
+                self.recipe.clients.iter().flat_map(|client| client.workloads.iter().map(String::as_str)).collect();
+            return Err(TargetError::NoClient {
+                target: self.recipe.name.clone(),
+                workload: workload.to_owned(),
+                has: if has.is_empty() { "none at all".to_owned() } else { format!("clients for {}", has.join(", ")) },
+            });
+        };
+        Ok(match &client.command {
+            None => Arc::new(etcd::EtcdConnect),
+            Some(argv) => Arc::new(exec::ExecConnect {
+                argv: argv.0.clone(),
+                folder: self.folder.clone(),
+                env: client.env.clone(),
+                errors: client.errors.clone(),
+                init_deadline: client.init_deadline.0,
+                workload: workload.to_owned(),
+                functions: functions.to_vec(),
+                stderr_dir: stderr_dir.to_owned(),
+                line_bytes_max: exec::LINE_BYTES_MAX,
+            }),
+        })
+    }
+
+    /// Where a client of this process connects.
+    pub fn endpoint(&self, node: &Node, process: u64) -> Endpoint {
+        let text = |value: &serde_json::Value| match value {
+            serde_json::Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        Endpoint {
+            node: node.name.clone(),
+            address: node.address.to_string(),
+            ports: self.ports(),
+            process,
+            options: self.options.iter().map(|(name, value)| (name.clone(), text(value))).collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn options(name: &str, value: serde_json::Value) -> BTreeMap<String, BTreeMap<String, serde_json::Value>> {
+        BTreeMap::from([("etcd".to_owned(), BTreeMap::from([(name.to_owned(), value)]))])
+    }
+
+    #[test]
+    fn every_built_in_recipe_loads_and_fills_in() {
+        for (name, doc) in builtin() {
+            let target = load(name, Path::new("."), &BTreeMap::new()).unwrap();
+            assert_eq!((target.name(), doc.is_empty()), (name, false));
+            let nodes = [1, 2, 3]
+                .map(|number| Node { name: Arc::from(format!("n{number}")), address: [10, 0, 0, number].into() });
+            assert_eq!(target.layout(&nodes, "/var/lib/dsfuzz").unwrap().nodes.len(), 3);
+        }
+    }
+
+    #[test]
+    fn options_are_checked_against_the_recipe() {
+        let refused = |name: &str, value| load("etcd", Path::new("."), &options(name, value)).unwrap_err().to_string();
+        assert!(refused("serialisable", json!(true)).contains("did you mean serializable?"));
+        assert!(refused("serializable", json!("yes")).contains("not of the type"));
+        let target = load("etcd", Path::new("."), &options("serializable", json!(true))).unwrap();
+        let node = Node { name: Arc::from("n1"), address: [127, 0, 0, 1].into() };
+        let endpoint = target.endpoint(&node, 4);
+        assert_eq!((endpoint.options["serializable"].as_str(), endpoint.ports["client"]), ("true", 2379));
+    }
+
+    #[test]
+    fn unknown_targets_and_workloads_say_what_there_is() {
+        let error = load("etcdd", Path::new("/nowhere"), &BTreeMap::new()).unwrap_err().to_string();
+        assert!(error.contains("built in are etcd") && error.contains("/nowhere/etcdd"), "{error}");
+        let target = load("etcd", Path::new("."), &BTreeMap::new()).unwrap();
+        let error = target.connect("bank", &[], Path::new(".")).err().unwrap().to_string();
+        assert!(error.contains("no client for workload bank") && error.contains("register, set"), "{error}");
+    }
+}

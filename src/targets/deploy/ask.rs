@@ -1,0 +1,173 @@
+//! What a node says of itself: its role, and whether the replicas have converged.
+use super::super::hands;
+use super::super::layout::NodeLayout;
+use super::super::recipe::{Authority, Converged};
+use super::super::together::together;
+use super::{Deployment, PAUSE};
+use crate::cluster::Remote;
+use dsfuzz_workloads::BoxFuture;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+/// Deadline of one question about convergence.
+const QUESTION: Duration = Duration::from_secs(2);
+
+/// What a node said about its role: the claim holds at some instant between the question and this answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RoleAnswer {
+    /// `leader`, `follower`, the target's own word; empty when there was no answer.
+    pub role: String,
+    /// The term it named.
+    pub term: Option<i64>,
+    /// Whether term and role were read together, so that the pair may be trusted.
+    pub term_with_role: bool,
+    /// The node's own words, or why there was no answer.
+    pub detail: String,
+}
+
+/// Whether the replicas hold the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Convergence {
+    /// They do.
+    Converged,
+    /// They do not, or not all could be asked: one sentence for each reason.
+    NotYet(Vec<String>),
+    /// The recipe has no `converged`.
+    NotAsked,
+}
+
+impl Deployment {
+    /// Asks a node for its role, once. No answer is an answer too: it has an empty role.
+    pub async fn role(&self, node: &str, deadline: Duration) -> RoleAnswer {
+        let Some((plan, remote)) = self.at(node) else {
+            return RoleAnswer { detail: format!("no node {node}"), ..RoleAnswer::default() };
+        };
+        role(plan, remote.as_ref(), deadline).await
+    }
+
+    /// Whether the recipe says how to ask for a role.
+    pub fn has_roles(&self) -> bool {
+        self.layout.nodes.iter().any(|plan| plan.role.is_some())
+    }
+
+    /// Asks every node whether the replicas have converged, once.
+    pub async fn converged(&self) -> Convergence {
+        let Some(rules) = self.layout.nodes.first().and_then(|plan| plan.converged.as_ref()) else {
+            return Convergence::NotAsked;
+        };
+        let questions = self.layout.nodes.iter().zip(&self.remotes).map(|(plan, remote)| {
+            let question: BoxFuture<'_, _> = Box::pin(convergence_answer(plan, remote.as_ref()));
+            question
+        });
+        let answers = together(questions.collect()).await;
+        let nodes: Vec<&str> = self.layout.nodes.iter().map(|plan| &*plan.node.name).collect();
+        let reasons = why_not_converged(rules, &nodes, &answers, &self.layout.nodes);
+        if reasons.is_empty() { Convergence::Converged } else { Convergence::NotYet(reasons) }
+    }
+
+    /// Waits until the replicas have converged. What was seen last where they have not by the deadline.
+    pub async fn await_converged(&self, deadline: Duration) -> Convergence {
+        let end = Instant::now() + deadline;
+        loop {
+            match self.converged().await {
+                Convergence::NotYet(_) if Instant::now() + PAUSE < end => sleep(PAUSE).await,
+                last => return last,
+            }
+        }
+    }
+
+    /// The node that speaks with authority in final reads, by its own word; none where every node does, or where not
+    /// exactly one claims it.
+    pub async fn authority(&self, deadline: Duration) -> Option<Arc<str>> {
+        let Authority::Role(wanted) = &self.layout.authority else { return None };
+        let questions = self.layout.nodes.iter().zip(&self.remotes).map(|(plan, remote)| {
+            let question: BoxFuture<'_, _> =
+                Box::pin(async move { (plan.node.name.clone(), role(plan, remote.as_ref(), deadline).await) });
+            question
+        });
+        let mut claims = together(questions.collect()).await.into_iter().filter(|(_, answer)| answer.role == *wanted);
+        match (claims.next(), claims.next()) {
+            (Some((node, _)), None) => Some(node),
+            _ => None,
+        }
+    }
+}
+
+async fn role(plan: &NodeLayout, remote: &dyn Remote, deadline: Duration) -> RoleAnswer {
+    let Some(probe) = &plan.role else {
+        return RoleAnswer { detail: "the recipe has no role probe".to_owned(), ..RoleAnswer::default() };
+    };
+    let answer = match probe.ask.ask(remote, &plan.ports, deadline).await {
+        Ok(answer) => answer,
+        Err(problem) => return RoleAnswer { detail: problem, ..RoleAnswer::default() },
+    };
+    let fits =
+        |conditions: &[super::super::probe::Condition]| conditions.iter().all(|condition| condition.holds(&answer));
+    let rule = probe.roles.iter().find(|rule| fits(&rule.conditions));
+    RoleAnswer {
+        role: rule.map(|rule| rule.name.clone()).unwrap_or_default(),
+        term: probe.term.as_ref().and_then(|part| part.of(&answer)?.parse().ok()),
+        term_with_role: probe.term_with_role,
+        detail: hands::head(&answer),
+    }
+}
+
+async fn convergence_answer(plan: &NodeLayout, remote: &dyn Remote) -> Result<String, String> {
+    match &plan.converged {
+        Some(rules) => rules.ask.ask(remote, &plan.ports, QUESTION).await,
+        None => Err("not asked".to_owned()),
+    }
+}
+
+/// Pure: what keeps these answers from being those of converged replicas.
+fn why_not_converged(
+    rules: &Converged,
+    nodes: &[&str],
+    answers: &[Result<String, String>],
+    plans: &[NodeLayout],
+) -> Vec<String> {
+    let mut reasons = Vec::new();
+    for ((node, answer), plan) in nodes.iter().zip(answers).zip(plans) {
+        let conditions = plan.converged.as_ref().map(|own| own.conditions.as_slice()).unwrap_or_default();
+        match answer {
+            Err(problem) => reasons.push(format!("{node}: {problem}")),
+            Ok(text) => {
+                let broken = conditions.iter().filter(|condition| !condition.holds(text));
+                reasons.extend(broken.map(|condition| format!("{node}: not so that {condition}")));
+            }
+        }
+    }
+    if !reasons.is_empty() {
+        return reasons;
+    }
+    let told: Vec<&str> = answers.iter().filter_map(|answer| answer.as_deref().ok()).collect();
+    if !rules.one.is_empty() {
+        let fitting: Vec<&str> = nodes
+            .iter()
+            .zip(&told)
+            .filter(|(_, text)| rules.one.iter().all(|condition| condition.holds(text)))
+            .map(|(node, _)| *node)
+            .collect();
+        if fitting.len() != 1 {
+            let conditions: Vec<String> = rules.one.iter().map(ToString::to_string).collect();
+            reasons.push(format!(
+                "exactly one node must be so that {}; there are {} ({})",
+                conditions.join(" and "),
+                fitting.len(),
+                fitting.join(", ")
+            ));
+        }
+    }
+    for part in &rules.agree {
+        let values: Vec<Option<String>> = told.iter().map(|text| part.of(text)).collect();
+        if values.iter().any(|value| value.is_none() || *value != values[0]) {
+            let seen = nodes
+                .iter()
+                .zip(&values)
+                .map(|(node, value)| format!("{node}: {}", value.as_deref().unwrap_or("nothing")));
+            reasons.push(format!("{part} differs: {}", seen.collect::<Vec<_>>().join(", ")));
+        }
+    }
+    reasons
+}

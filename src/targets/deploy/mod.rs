@@ -1,0 +1,309 @@
+//! [`Deployment`]: a target on the nodes of a cluster: installed, configured, started, asked, stopped, wiped.
+//!
+//! Everything is asked of the nodes' agents, on all nodes at once, with deadlines. Never: faults.
+mod ask;
+mod collect;
+mod packages;
+
+pub use ask::{Convergence, RoleAnswer};
+pub use collect::FetchedLog;
+
+use super::error::TargetError;
+use super::hands;
+use super::layout::{Layout, NodeLayout, PlannedProcess};
+use super::recipe::StartOrder;
+use super::together::together;
+use crate::cluster::Remote;
+use dsfuzz_nemesis::protocol::{Command, Service, ServiceState};
+use dsfuzz_workloads::BoxFuture;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+/// Between two askings of something that is awaited.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// A target on the nodes of a cluster.
+#[derive(Clone)]
+pub struct Deployment {
+    layout: Layout,
+    remotes: Vec<Arc<dyn Remote>>,
+}
+
+impl Deployment {
+    /// The layout, carried out by the agents of its nodes, in the same order.
+    pub fn new(layout: Layout, remotes: Vec<Arc<dyn Remote>>) -> Deployment {
+        Deployment { layout, remotes }
+    }
+
+    /// What each node gets.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// The services of a node: what a kill or a pause aims at.
+    pub fn services(&self, node: &str) -> Vec<Service> {
+        self.at(node)
+            .map(|(plan, _)| plan.processes.iter().map(|process| process.service.clone()).collect())
+            .unwrap_or_default()
+    }
+
+    fn at(&self, node: &str) -> Option<(&NodeLayout, &Arc<dyn Remote>)> {
+        self.layout.nodes.iter().zip(&self.remotes).find(|(plan, _)| &*plan.node.name == node)
+    }
+
+    /// Does something on all nodes at once. The results in the plan's order, or the first node's error.
+    async fn each<T, F>(&self, act: F) -> Result<Vec<T>, TargetError>
+    where
+        F: for<'a> Fn(&'a NodeLayout, &'a dyn Remote) -> BoxFuture<'a, Result<T, TargetError>>,
+    {
+        self.each_of(|_| true, act).await
+    }
+
+    async fn each_of<T, F>(&self, meant: impl Fn(usize) -> bool, act: F) -> Result<Vec<T>, TargetError>
+    where
+        F: for<'a> Fn(&'a NodeLayout, &'a dyn Remote) -> BoxFuture<'a, Result<T, TargetError>>,
+    {
+        let pairs = self.layout.nodes.iter().zip(&self.remotes).enumerate().filter(|(position, _)| meant(*position));
+        let acts = pairs.map(|(_, (plan, remote))| act(plan, remote.as_ref())).collect();
+        together(acts).await.into_iter().collect()
+    }
+
+    /// Installs the packages that are missing, then runs the recipe's `install` steps.
+    pub async fn install(&self) -> Result<(), TargetError> {
+        let packages = &self.layout.packages;
+        let acts = self.layout.nodes.iter().zip(&self.remotes).map(|(plan, remote)| {
+            let act: BoxFuture<'_, _> = Box::pin(async move {
+                packages::install(remote.as_ref(), packages).await?;
+                steps(remote.as_ref(), "install", &plan.install).await
+            });
+            act
+        });
+        together(acts.collect()).await.into_iter().collect()
+    }
+
+    /// Packages that are missing, by node. Changes nothing.
+    pub async fn missing_packages(&self) -> Result<Vec<(Arc<str>, Vec<String>)>, TargetError> {
+        let packages = &self.layout.packages;
+        let acts = self.remotes.iter().map(|remote| {
+            let act: BoxFuture<'_, _> = Box::pin(async move {
+                Ok((remote.node().name.clone(), packages::missing(remote.as_ref(), packages).await?))
+            });
+            act
+        });
+        together(acts.collect()).await.into_iter().collect()
+    }
+
+    /// Writes the files and defines the services.
+    pub async fn configure(&self) -> Result<(), TargetError> {
+        self.each(|plan, remote| Box::pin(configure(plan, remote))).await.map(drop)
+    }
+
+    /// Kills every process, removes the data and writes the files anew. Also before the first start: an earlier run may
+    /// have left something.
+    pub async fn wipe(&self) -> Result<(), TargetError> {
+        self.each(|plan, remote| Box::pin(wipe(plan, remote))).await?;
+        self.configure().await
+    }
+
+    /// Starts every process: `prepare` steps, the processes, `form` steps. With `first-then-others` the others wait
+    /// until the first node is ready. Then see [`Deployment::await_ready`].
+    pub async fn start(&self, deadline: Duration) -> Result<(), TargetError> {
+        let end = Instant::now() + deadline;
+        match self.layout.start_order {
+            StartOrder::Together => self.start_some(|_| true).await?,
+            StartOrder::FirstThenOthers => {
+                self.start_some(|position| position == 0).await?;
+                self.ready_some(|position| position == 0, end, deadline).await?;
+                self.start_some(|position| position > 0).await?;
+            }
+        }
+        for (plan, remote) in self.layout.nodes.iter().zip(&self.remotes) {
+            for command in &plan.form {
+                form(remote.as_ref(), command).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn start_some(&self, meant: impl Fn(usize) -> bool) -> Result<(), TargetError> {
+        self.each_of(meant, |plan, remote| Box::pin(start(plan, remote))).await.map(drop)
+    }
+
+    /// Waits until every process of every node serves.
+    pub async fn await_ready(&self, deadline: Duration) -> Result<(), TargetError> {
+        self.ready_some(|_| true, Instant::now() + deadline, deadline).await
+    }
+
+    /// Waits until every process of one node serves.
+    pub async fn await_node_ready(&self, node: &str, deadline: Duration) -> Result<(), TargetError> {
+        let end = Instant::now() + deadline;
+        self.ready_some(|position| &*self.layout.nodes[position].node.name == node, end, deadline).await
+    }
+
+    async fn ready_some(
+        &self,
+        meant: impl Fn(usize) -> bool,
+        end: Instant,
+        whole: Duration,
+    ) -> Result<(), TargetError> {
+        self.each_of(meant, |plan, remote| Box::pin(ready(plan, remote, end, whole))).await.map(drop)
+    }
+
+    /// Stops every process in order.
+    pub async fn stop(&self) -> Result<(), TargetError> {
+        self.each(|plan, remote| Box::pin(stop(plan, remote))).await.map(drop)
+    }
+
+    /// Starts again what has died. Where everything has died on every node, the recipe's `recovery` steps come first.
+    /// The names of the nodes on which something was started.
+    pub async fn restart_dead(&self) -> Result<Vec<Arc<str>>, TargetError> {
+        let states = self.each(|_, remote| Box::pin(hands::services(remote))).await?;
+        let dead: Vec<Vec<&PlannedProcess>> =
+            self.layout.nodes.iter().zip(&states).map(|(plan, states)| dead_of(plan, states)).collect();
+        let all_dead = self.layout.nodes.iter().zip(&dead).all(|(plan, dead)| plan.processes.len() == dead.len());
+        if all_dead {
+            self.each(|plan, remote| Box::pin(steps(remote, "recovery", &plan.recovery))).await?;
+        }
+        let mut started = Vec::new();
+        for (remote, dead) in self.remotes.iter().zip(&dead) {
+            for process in dead {
+                hands::start(remote.as_ref(), &process.service.name, true).await?;
+            }
+            if !dead.is_empty() {
+                started.push(remote.node().name.clone());
+            }
+        }
+        Ok(started)
+    }
+
+    /// What each node says is its version; empty where the recipe does not ask.
+    pub async fn versions(&self) -> Result<Vec<(Arc<str>, String)>, TargetError> {
+        self.each(|plan, remote| Box::pin(version(plan, remote))).await
+    }
+}
+
+async fn steps(remote: &dyn Remote, what: &str, commands: &[Command]) -> Result<(), TargetError> {
+    for command in commands {
+        hands::run(remote, what, command.clone()).await?;
+    }
+    Ok(())
+}
+
+async fn configure(plan: &NodeLayout, remote: &dyn Remote) -> Result<(), TargetError> {
+    let dir = plan.dir.as_str();
+    let quick = |argv: &[&str]| Command {
+        argv: argv.iter().map(|word| (*word).to_owned()).collect(),
+        deadline_ms: 10_000,
+        ..Command::default()
+    };
+    hands::run(remote, "make the target's folder", quick(&["install", "-d", "-m", "0755", dir])).await?;
+    if let Some(user) = plan.processes.iter().map(|process| &process.service.user).find(|user| !user.is_empty()) {
+        hands::run(remote, "give the target's folder to its user", quick(&["chown", user, dir])).await?;
+    }
+    for file in &plan.files {
+        hands::write(remote, &file.path, file.content.as_bytes(), file.mode, file.owner.as_deref()).await?;
+    }
+    for process in &plan.processes {
+        hands::define(remote, &process.service).await?;
+    }
+    Ok(())
+}
+
+async fn wipe(plan: &NodeLayout, remote: &dyn Remote) -> Result<(), TargetError> {
+    for process in &plan.processes {
+        // Defined first, so that an agent which has never heard of it finds what an earlier one started.
+        hands::define(remote, &process.service).await?;
+        hands::stop(remote, &process.service.name, 9, Duration::ZERO).await?;
+    }
+    let mut argv = vec!["rm".to_owned(), "-rf".to_owned(), "--".to_owned()];
+    argv.extend(plan.wipe_paths.iter().cloned());
+    if !plan.wipe_paths.is_empty() {
+        hands::run(remote, "wipe", Command { argv, deadline_ms: 60_000, ..Command::default() }).await?;
+    }
+    steps(remote, "wipe", &plan.wipe_commands).await
+}
+
+async fn start(plan: &NodeLayout, remote: &dyn Remote) -> Result<(), TargetError> {
+    steps(remote, "prepare", &plan.prepare).await?;
+    for process in &plan.processes {
+        hands::start(remote, &process.service.name, false).await?;
+    }
+    Ok(())
+}
+
+/// Repeats a `form` step until it succeeds or its deadline passes.
+async fn form(remote: &dyn Remote, command: &Command) -> Result<(), TargetError> {
+    let end = Instant::now() + Duration::from_millis(command.deadline_ms);
+    loop {
+        match hands::run(remote, "form", command.clone()).await {
+            Ok(_) => return Ok(()),
+            Err(error @ TargetError::Command { .. }) if Instant::now() + PAUSE > end => return Err(error),
+            Err(TargetError::Command { .. }) => sleep(PAUSE).await,
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+async fn ready(plan: &NodeLayout, remote: &dyn Remote, end: Instant, whole: Duration) -> Result<(), TargetError> {
+    for process in &plan.processes {
+        let not_ready = |waiting_for: String, log: String| TargetError::NotReady {
+            node: remote.node().name.clone(),
+            process: process.service.name.clone(),
+            waited: whole,
+            waiting_for,
+            log,
+        };
+        loop {
+            let answer = process.ready.ask(remote, &plan.ports).await;
+            let Err(problem) = answer else { break };
+            let states = hands::services(remote).await?;
+            if let Some(ended) = ended(&states, &process.service.name) {
+                let log = log_tail(remote, &process.service.log).await;
+                return Err(not_ready(format!("it has ended ({ended})"), log));
+            }
+            if Instant::now() + PAUSE > end {
+                let log = log_tail(remote, &process.service.log).await;
+                return Err(not_ready(problem, log));
+            }
+            sleep(PAUSE).await;
+        }
+    }
+    Ok(())
+}
+
+/// How a service ended, if it has.
+fn ended(states: &[ServiceState], name: &str) -> Option<String> {
+    let state = states.iter().find(|state| state.name == name)?;
+    (state.pids.is_empty() && !state.ended.is_empty()).then(|| state.ended.clone())
+}
+
+/// The end of a log for a message, or where to look for it.
+async fn log_tail(remote: &dyn Remote, path: &str) -> String {
+    let argv = ["tail", "-n", "5", "--", path].map(str::to_owned).to_vec();
+    match hands::run(remote, "read the log", Command { argv, deadline_ms: 5_000, ..Command::default() }).await {
+        Ok(text) if text.trim().is_empty() => format!("\n  its log {path} is empty"),
+        Ok(text) => format!("\n  the end of {path}:\n{}", hands::tail(&text, 5)),
+        Err(error) => format!("\n  its log could not be read: {error}"),
+    }
+}
+
+async fn stop(plan: &NodeLayout, remote: &dyn Remote) -> Result<(), TargetError> {
+    for process in plan.processes.iter().rev() {
+        hands::stop(remote, &process.service.name, process.stop_signal, process.stop_grace).await?;
+    }
+    Ok(())
+}
+
+fn dead_of<'a>(plan: &'a NodeLayout, states: &[ServiceState]) -> Vec<&'a PlannedProcess> {
+    let alive = |name: &str| states.iter().any(|state| state.name == name && !state.pids.is_empty());
+    plan.processes.iter().filter(|process| !alive(&process.service.name)).collect()
+}
+
+async fn version(plan: &NodeLayout, remote: &dyn Remote) -> Result<(Arc<str>, String), TargetError> {
+    let text = match &plan.version {
+        Some(command) => hands::run(remote, "version", command.clone()).await?,
+        None => String::new(),
+    };
+    Ok((plan.node.name.clone(), text.lines().next().unwrap_or_default().trim().to_owned()))
+}

@@ -1,0 +1,113 @@
+//! Debian packages on a node. A package is never installed where its commands are there already, and never starts a
+//! daemon: `policy-rc.d` says no for as long as apt runs, and goes again if it was not there before.
+use super::super::error::TargetError;
+use super::super::hands;
+use super::super::recipe::Package;
+use crate::cluster::Remote;
+use dsfuzz_nemesis::protocol::Command;
+use std::time::Duration;
+
+/// Marks a `policy-rc.d` as ours.
+const MARK: &str = "written by dsfuzz";
+const INSTALL: Duration = Duration::from_secs(600);
+const UPDATE: Duration = Duration::from_secs(180);
+
+/// Names of packages that are missing on the node.
+pub(super) async fn missing(remote: &dyn Remote, packages: &[Package]) -> Result<Vec<String>, TargetError> {
+    if packages.is_empty() {
+        return Ok(Vec::new());
+    }
+    let checks: Vec<String> = packages
+        .iter()
+        .map(|package| {
+            let name = quoted(&package.name);
+            let there = if package.provides.is_empty() {
+                format!("dpkg-query -W -f '${{Status}}' {name} 2>/dev/null | grep -q 'ok installed'")
+            } else {
+                let each: Vec<String> = package
+                    .provides
+                    .iter()
+                    .map(|command| format!("command -v {} >/dev/null", quoted(command)))
+                    .collect();
+                each.join(" && ")
+            };
+            format!("{{ {there}; }} || echo {name}")
+        })
+        .collect();
+    let script = format!("PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin\n{}", checks.join("\n"));
+    let printed = hands::run(remote, "look for packages", shell(script, Duration::from_secs(20))).await?;
+    Ok(printed.lines().map(str::to_owned).collect())
+}
+
+/// Installs what is missing.
+pub(super) async fn install(remote: &dyn Remote, packages: &[Package]) -> Result<(), TargetError> {
+    let wanted = missing(remote, packages).await?;
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let mut outcome = apt_install(remote, &wanted).await;
+    if outcome.as_ref().is_err_and(|error| not_found(&error.to_string())) {
+        let update = "export DEBIAN_FRONTEND=noninteractive\nexec apt-get update -q -o DPkg::Lock::Timeout=120";
+        // A failed update is no reason to stop: the install that follows says what is missing.
+        let _ = hands::run(remote, "apt-get update", shell(update.to_owned(), UPDATE)).await;
+        outcome = apt_install(remote, &wanted).await;
+    }
+    let node = remote.node().name.clone();
+    if let Err(error) = outcome {
+        let text = error.to_string();
+        if !matches!(error, TargetError::Command { .. }) {
+            return Err(error);
+        }
+        let package =
+            wanted.iter().find(|name| text.contains(name.as_str())).cloned().unwrap_or_else(|| wanted.join(" "));
+        let hint = if not_found(&text) {
+            "apt knows no such package, also after apt-get update: add a source for it, or install by hand a program that provides its commands"
+        } else {
+            "see what apt said, mend it on the node, and run again"
+        };
+        return Err(TargetError::Package { node, package, message: format!("{hint}; {text}") });
+    }
+    match missing(remote, packages).await?.first() {
+        None => Ok(()),
+        Some(package) => {
+            let provides = packages.iter().find(|known| known.name == *package).map(|known| known.provides.join(", "));
+            let message = format!(
+                "apt installed it, but {} is still not there; mend `packages:` of the recipe",
+                provides.unwrap_or_default()
+            );
+            Err(TargetError::Package { node, package: package.clone(), message })
+        }
+    }
+}
+
+async fn apt_install(remote: &dyn Remote, packages: &[String]) -> Result<(), TargetError> {
+    let names: Vec<String> = packages.iter().map(|name| quoted(name)).collect();
+    let script = format!(
+        "policy=/usr/sbin/policy-rc.d\n\
+         [ -e $policy ] || {{ printf '#!/bin/sh\\n# {MARK}\\nexit 101\\n' > $policy && chmod 755 $policy; }}\n\
+         export DEBIAN_FRONTEND=noninteractive\n\
+         exec apt-get install -y -q --no-install-recommends -o DPkg::Lock::Timeout=120 {}",
+        names.join(" ")
+    );
+    let outcome = hands::run(remote, "apt-get install", shell(script, INSTALL)).await;
+    // A command of its own, so that it also goes when apt was killed at its deadline.
+    let tidy = format!("policy=/usr/sbin/policy-rc.d\nif grep -qs '{MARK}' $policy; then rm -f $policy; fi");
+    let tidied = hands::run(remote, "remove policy-rc.d", shell(tidy, Duration::from_secs(10))).await;
+    outcome.and(tidied).map(drop)
+}
+
+fn not_found(said: &str) -> bool {
+    ["Unable to locate package", "has no installation candidate", "404  Not Found"]
+        .iter()
+        .any(|words| said.contains(words))
+}
+
+fn shell(script: String, deadline: Duration) -> Command {
+    let deadline_ms = u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX);
+    Command { argv: vec![script], deadline_ms, ..Command::default() }
+}
+
+/// As one word of a shell.
+fn quoted(word: &str) -> String {
+    format!("'{}'", word.replace('\'', r"'\''"))
+}

@@ -1,0 +1,234 @@
+//! The client of etcd: its HTTP/JSON gateway, one connection to one node, no retries.
+//!
+//! `register`: a key for each register (read, write, cas). `set`: a key for each element, under a prefix for each set
+//! (add, read). Keys are `/dsfuzz/<workload>/<key>[/<element>]`; values are JSON texts.
+//!
+//! A connection that broke is made anew for the next call, before anything of that call is sent.
+mod outcome;
+
+use super::http::{Connection, HttpError, Reply};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use dsfuzz_checkers::Value;
+use dsfuzz_workloads::{Answer, BoxFuture, Call, Client, Connect, ConnectError, Endpoint};
+use outcome::Sent;
+use serde_json::{Value as Json, json};
+use std::time::Duration;
+
+/// Its name in recipes (`builtin: etcd`).
+pub const NAME: &str = "etcd";
+/// How long a connection may take to come about. Nothing was sent until then, so that giving up is certain.
+const CONNECT: Duration = Duration::from_secs(2);
+/// After a refused connection, so that a dead node is not asked as fast as the machine can.
+const REFUSED_PAUSE: Duration = Duration::from_millis(100);
+/// Elements read with one request; a set is read page by page, all at one revision.
+const PAGE: u64 = 10_000;
+
+/// Opens clients of etcd. Options: `serializable` (`true`: reads are answered by the node's own state).
+#[derive(Clone, Copy, Debug)]
+pub struct EtcdConnect;
+
+impl Connect for EtcdConnect {
+    fn open(&self, endpoint: Endpoint) -> BoxFuture<'_, Result<Box<dyn Client>, ConnectError>> {
+        Box::pin(async move {
+            let Some(port) = endpoint.ports.get("client") else {
+                return Err(ConnectError("the recipe names no port with the role `client`".to_owned()));
+            };
+            let host = match endpoint.address.contains(':') && !endpoint.address.starts_with('[') {
+                true => format!("[{}]", endpoint.address),
+                false => endpoint.address.clone(),
+            };
+            let serializable = endpoint.options.get("serializable").is_some_and(|value| value == "true");
+            let authority = format!("{host}:{port}");
+            let connection = Some(connect(&authority).await.map_err(ConnectError)?);
+            Ok(Box::new(EtcdClient { authority, serializable, connection }) as Box<dyn Client>)
+        })
+    }
+}
+
+async fn connect(authority: &str) -> Result<Connection, String> {
+    match tokio::time::timeout(CONNECT, Connection::open(authority)).await {
+        Ok(Ok(connection)) => Ok(connection),
+        Ok(Err(error)) => Err(format!("refused: {error}")),
+        Err(_) => Err(format!("refused: {authority}: no connection within {} ms", CONNECT.as_millis())),
+    }
+}
+
+struct EtcdClient {
+    authority: String,
+    serializable: bool,
+    connection: Option<Connection>,
+}
+
+impl Client for EtcdClient {
+    fn call<'a>(&'a mut self, call: &'a Call) -> BoxFuture<'a, Answer> {
+        Box::pin(async move {
+            match (&*call.workload, &*call.f) {
+                ("register", "read") => self.read_register(call).await,
+                ("register", "write") => self.write(&register_key(call), &call.value).await,
+                ("register", "cas") => self.compare_and_set(call).await,
+                ("set", "add") => {
+                    self.write(&format!("{}{}", set_prefix(call), json_text(&call.value)), &call.value).await
+                }
+                ("set", "read") => self.read_set(call).await,
+                (workload, f) => Answer::fail(format!("not-supported: the etcd client knows no {f} of {workload}")),
+            }
+        })
+    }
+
+    fn close(self: Box<Self>) -> BoxFuture<'static, ()> {
+        Box::pin(async move { drop(self) })
+    }
+}
+
+impl EtcdClient {
+    /// Sends one request. The reply's JSON where etcd carried it out; else what is known of it.
+    async fn post(&mut self, path: &str, body: &Json) -> Result<Json, Sent> {
+        let usable = self.connection.take().filter(|connection| !connection.is_closed());
+        let mut connection = match usable {
+            Some(connection) => connection,
+            None => match connect(&self.authority).await {
+                Ok(connection) => connection,
+                Err(why) => {
+                    tokio::time::sleep(REFUSED_PAUSE).await;
+                    return Err(Sent::No(why));
+                }
+            },
+        };
+        match connection.send("POST", path, body.to_string().into_bytes()).await {
+            Ok(reply) => {
+                self.connection = Some(connection);
+                parsed(&reply)
+            }
+            Err(HttpError::NotSent(why)) => Err(Sent::No(why)),
+            Err(HttpError::Broken(why)) => Err(Sent::Perhaps(why)),
+        }
+    }
+
+    async fn read_register(&mut self, call: &Call) -> Answer {
+        let body = json!({"key": encoded(&register_key(call)), "serializable": self.serializable});
+        let reply = match self.post("/v3/kv/range", &body).await {
+            Ok(reply) => reply,
+            Err(sent) => return outcome::of_read(&sent),
+        };
+        match elements(&reply).map(|values| values.into_iter().next()) {
+            Ok(value) => Answer::Ok(value.unwrap_or_default()),
+            Err(why) => Answer::fail(why),
+        }
+    }
+
+    async fn write(&mut self, key: &str, value: &Value) -> Answer {
+        let body = json!({"key": encoded(key), "value": encoded(&json_text(value))});
+        match self.post("/v3/kv/put", &body).await {
+            Ok(_) => Answer::Ok(Value::Nil),
+            Err(sent) => outcome::of_write(&sent),
+        }
+    }
+
+    async fn compare_and_set(&mut self, call: &Call) -> Answer {
+        let Some([from, to]) = call.value.as_list() else {
+            return Answer::fail(format!("malformed: cas wants [from, to], not {}", call.value));
+        };
+        let key = encoded(&register_key(call));
+        // An absent key has no value to compare with, but version 0.
+        let compare = match from {
+            Value::Nil => json!({"key": key, "target": "VERSION", "result": "EQUAL", "version": "0"}),
+            value => json!({"key": key, "target": "VALUE", "result": "EQUAL", "value": encoded(&json_text(value))}),
+        };
+        let put = json!({"requestPut": {"key": key, "value": encoded(&json_text(to))}});
+        match self.post("/v3/kv/txn", &json!({"compare": [compare], "success": [put]})).await {
+            Ok(reply) => match reply.get("succeeded").and_then(Json::as_bool).unwrap_or(false) {
+                true => Answer::Ok(Value::Nil),
+                false => Answer::fail("precondition"),
+            },
+            Err(sent) => outcome::of_write(&sent),
+        }
+    }
+
+    /// Reads a set to its end, page by page at the revision of the first page.
+    async fn read_set(&mut self, call: &Call) -> Answer {
+        let prefix = set_prefix(call);
+        let end = format!("{}0", &prefix[..prefix.len() - 1]); // '0' follows '/'
+        let (mut from, mut revision, mut all) = (encoded(&prefix), Json::from("0"), Vec::new());
+        loop {
+            let body = json!({
+                "key": from, "range_end": encoded(&end), "limit": PAGE.to_string(),
+                "revision": revision, "serializable": self.serializable,
+            });
+            let reply = match self.post("/v3/kv/range", &body).await {
+                Ok(reply) => reply,
+                Err(sent) => return outcome::of_read(&sent),
+            };
+            match elements(&reply) {
+                Ok(values) => all.extend(values),
+                Err(why) => return Answer::fail(why),
+            }
+            if !reply.get("more").and_then(Json::as_bool).unwrap_or(false) {
+                return Answer::Ok(Value::list(all));
+            }
+            if let Some(now) = reply.pointer("/header/revision").filter(|_| revision == "0") {
+                revision = now.clone();
+            }
+            let last = reply.get("kvs").and_then(Json::as_array).and_then(|kvs| kvs.last()?.get("key")?.as_str());
+            match last.and_then(|key| BASE64.decode(key).ok()) {
+                Some(mut key) => {
+                    key.push(0);
+                    from = BASE64.encode(key);
+                }
+                None => return Answer::fail("malformed: etcd says that there is more, but names no last key"),
+            }
+        }
+    }
+}
+
+/// A reply of etcd as JSON. Every reply to a request that was carried out has a header with a revision: without it
+/// even `{}` would read as a refused compare-and-set.
+fn parsed(reply: &Reply) -> Result<Json, Sent> {
+    let text = || super::hands::head(&String::from_utf8_lossy(&reply.body));
+    let Ok(json) = serde_json::from_slice::<Json>(&reply.body) else {
+        return Err(Sent::Perhaps(format!("malformed: status {}, not JSON: {}", reply.status, text())));
+    };
+    let message = json.get("message").or_else(|| json.get("error")).and_then(Json::as_str);
+    match message {
+        Some(message) => Err(Sent::Refused(message.to_owned())),
+        None if !reply.status.is_success() || json.pointer("/header/revision").is_none() => {
+            Err(Sent::Perhaps(format!("malformed: status {}, no header in {}", reply.status, text())))
+        }
+        None => Ok(json),
+    }
+}
+
+/// The values of a range.
+fn elements(reply: &Json) -> Result<Vec<Value>, String> {
+    let kvs = match reply.get("kvs") {
+        None => return Ok(Vec::new()),
+        Some(kvs) => kvs
+            .as_array()
+            .ok_or_else(|| format!("malformed: kvs is not a list in {}", super::hands::head(&reply.to_string())))?,
+    };
+    let one = |kv: &Json| {
+        let bytes = BASE64.decode(kv.get("value")?.as_str()?).ok()?;
+        serde_json::from_slice::<Value>(&bytes).ok()
+    };
+    kvs.iter()
+        .map(|kv| {
+            one(kv).ok_or_else(|| format!("malformed: not a value of ours: {}", super::hands::head(&kv.to_string())))
+        })
+        .collect()
+}
+
+fn encoded(text: &str) -> String {
+    BASE64.encode(text)
+}
+
+fn json_text(value: &Value) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}
+
+fn register_key(call: &Call) -> String {
+    format!("/dsfuzz/{}/{}", call.workload, json_text(&call.key))
+}
+
+fn set_prefix(call: &Call) -> String {
+    format!("/dsfuzz/{}/{}/", call.workload, json_text(&call.key))
+}

@@ -1,0 +1,85 @@
+//! What an error of etcd says about the effect of a call: the one table for this client.
+//!
+//! A write is Fail only where etcd refuses before it proposes anything to Raft (etcd 3.4, server/etcdserver: the
+//! checks of `v3rpc/key.go` and the queue check of `processInternalRaftRequestOnce`). Everything else is Info: also
+//! `mvcc: database space exceeded`, which the quota applier returns after it has applied the write, and `no leader`.
+//! HTTP status codes say nothing: the gateway answers 503 and 408 for several indefinite errors.
+use dsfuzz_workloads::Answer;
+
+/// How far a request without a proper reply got.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Sent {
+    /// It never left. Why.
+    No(String),
+    /// It may have left and may yet take effect. What was seen.
+    Perhaps(String),
+    /// etcd answered with this message.
+    Refused(String),
+}
+
+/// Messages with which etcd refuses a write that it has not proposed.
+const DEFINITE: &[&str] = &[
+    "etcdserver: too many requests",
+    "etcdserver: request is too large",
+    "etcdserver: key is not provided",
+    "etcdserver: value is provided",
+    "etcdserver: lease is provided",
+    "etcdserver: duplicate key given in txn request",
+    "etcdserver: too many operations in txn request",
+];
+
+/// The outcome of a write, a compare-and-set or an add.
+pub(super) fn of_write(sent: &Sent) -> Answer {
+    match sent {
+        Sent::No(why) => Answer::fail(why),
+        Sent::Perhaps(why) => Answer::info(why),
+        Sent::Refused(message) if DEFINITE.contains(&message.as_str()) => Answer::fail(message),
+        Sent::Refused(message) => Answer::info(message),
+    }
+}
+
+/// The outcome of a read: it has no effect, so that without an answer it failed.
+pub(super) fn of_read(sent: &Sent) -> Answer {
+    match sent {
+        Sent::No(why) | Sent::Perhaps(why) | Sent::Refused(why) => Answer::fail(why),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table() {
+        let refused = |message: &str| Sent::Refused(message.to_owned());
+        let certain = [
+            Sent::No("refused: 127.0.0.1:1".to_owned()),
+            refused("etcdserver: too many requests"),
+            refused("etcdserver: request is too large"),
+        ];
+        let doubtful = [
+            Sent::Perhaps("no reply: connection reset".to_owned()),
+            refused("etcdserver: no leader"),
+            refused("etcdserver: leader changed"),
+            refused("etcdserver: request timed out"),
+            refused("etcdserver: request timed out, possibly due to previous leader failure"),
+            refused("etcdserver: request timed out, possibly due to connection lost"),
+            refused("etcdserver: server stopped"),
+            refused("etcdserver: mvcc: database space exceeded"),
+            refused("raft proposal dropped"),
+            refused("transport is closing"),
+            refused("context deadline exceeded"),
+            refused("etcdserver: too many requests, or something like it"),
+            refused(""),
+        ];
+        for sent in &certain {
+            assert!(matches!(of_write(sent), Answer::Fail(_)), "{sent:?}");
+        }
+        for sent in &doubtful {
+            assert!(matches!(of_write(sent), Answer::Info(_)), "{sent:?}");
+        }
+        for sent in certain.iter().chain(&doubtful) {
+            assert!(matches!(of_read(sent), Answer::Fail(_)), "a read has no effect: {sent:?}");
+        }
+    }
+}

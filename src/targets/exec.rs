@@ -1,0 +1,153 @@
+//! The client of one's own: a program in any language that speaks JSON lines (docs/client-protocol.md).
+//!
+//! One program for each logical client, in a process group of its own. It is never asked twice at once, never
+//! restarted here: after Info the driver drops the client, the whole group is killed, and opening the next one starts
+//! the program anew. What it writes to standard error is kept.
+mod process;
+mod protocol;
+
+use super::recipe::Certainty;
+use dsfuzz_workloads::{Answer, BoxFuture, Call, Client, Connect, ConnectError, Endpoint};
+use process::{Line, Program};
+use protocol::{Init, Reply};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Longest line of a program: final reads of large sets are long.
+pub const LINE_BYTES_MAX: usize = 64 << 20;
+/// How long a program may take to end after `close`.
+const CLOSE: Duration = Duration::from_secs(2);
+/// Where the protocol is explained.
+const DOC: &str = "docs/client-protocol.md";
+
+/// Starts programs as clients.
+#[derive(Clone, Debug)]
+pub struct ExecConnect {
+    /// Program and arguments; one element alone is a script for `/bin/sh`.
+    pub argv: Vec<String>,
+    /// The folder in which it is started: the recipe's.
+    pub folder: PathBuf,
+    /// Extra environment.
+    pub env: BTreeMap<String, String>,
+    /// What the program's own error codes mean, beyond the protocol's table.
+    pub errors: BTreeMap<String, Certainty>,
+    /// Deadline for the program to start and answer `init`.
+    pub init_deadline: Duration,
+    /// The workload it serves.
+    pub workload: String,
+    /// The functions it must support.
+    pub functions: Vec<Arc<str>>,
+    /// Where its standard error goes: a file for each process and node.
+    pub stderr_dir: PathBuf,
+    /// Longest line that is read from it.
+    pub line_bytes_max: usize,
+}
+
+impl Connect for ExecConnect {
+    fn open(&self, endpoint: Endpoint) -> BoxFuture<'_, Result<Box<dyn Client>, ConnectError>> {
+        Box::pin(async move {
+            let client = match tokio::time::timeout(self.init_deadline, self.start(&endpoint)).await {
+                Ok(started) => started,
+                Err(_) => Err(format!(
+                    "{} did not answer `init` within {} ms: it must print one line with \"type\":\"init_ok\" ({DOC})",
+                    self.named(),
+                    self.init_deadline.as_millis()
+                )),
+            };
+            client.map(|client| Box::new(client) as Box<dyn Client>).map_err(ConnectError)
+        })
+    }
+}
+
+impl ExecConnect {
+    fn named(&self) -> String {
+        format!("client `{}`", super::hands::head(&self.argv.join(" ")))
+    }
+
+    async fn start(&self, endpoint: &Endpoint) -> Result<ExecClient, String> {
+        let stderr = self.stderr_dir.join(format!("client-{}-{}.stderr", self.workload, endpoint.process));
+        let mut program = Program::start(&self.argv, &self.folder, &self.env, stderr, self.line_bytes_max)
+            .map_err(|error| format!("{} cannot be started in {}: {error}", self.named(), self.folder.display()))?;
+        let init = protocol::init_line(&Init { endpoint, workload: &self.workload, functions: &self.functions });
+        program.send(&init).await.map_err(|error| format!("{}: {error}{}", self.named(), program.stderr_tail()))?;
+        let line = match program.line().await {
+            Ok(Line::Text(line)) => line,
+            Ok(Line::End) => {
+                return Err(format!("{} ended before it answered `init`{}", self.named(), program.stderr_tail()));
+            }
+            Ok(Line::TooLong) => {
+                return Err(format!(
+                    "{} answered `init` with a line longer than {} bytes",
+                    self.named(),
+                    self.line_bytes_max
+                ));
+            }
+            Err(error) => return Err(format!("{}: {error}", self.named())),
+        };
+        protocol::check_init_ok(&line, &self.functions)
+            .map_err(|why| format!("{}: {why}{}", self.named(), program.stderr_tail()))?;
+        Ok(ExecClient { program, errors: self.errors.clone(), next_id: 1 })
+    }
+}
+
+struct ExecClient {
+    program: Program,
+    errors: BTreeMap<String, Certainty>,
+    next_id: u64,
+}
+
+impl Client for ExecClient {
+    fn call<'a>(&'a mut self, call: &'a Call) -> BoxFuture<'a, Answer> {
+        Box::pin(async move {
+            let id = self.next_id;
+            self.next_id += 1;
+            let invoke = protocol::invoke_line(id, call);
+            if let Err(error) = self.program.send(&invoke).await {
+                return Answer::info(format!(
+                    "crash: the client took no more calls: {error}{}",
+                    self.program.stderr_tail()
+                ));
+            }
+            loop {
+                let line = match self.program.line().await {
+                    Ok(Line::Text(line)) => line,
+                    Ok(Line::End) => {
+                        return Answer::info(format!(
+                            "crash: the client ended during the call{}",
+                            self.program.stderr_tail()
+                        ));
+                    }
+                    Ok(Line::TooLong) => return Answer::info("malformed: the client's line is longer than allowed"),
+                    Err(error) => return Answer::info(format!("crash: {error}{}", self.program.stderr_tail())),
+                };
+                match protocol::reply(&line, id, call, &self.errors) {
+                    Reply::Answer(answer) => return answer,
+                    // An answer to an earlier call, which the driver has given up long ago.
+                    Reply::Late => {}
+                    Reply::Malformed(why) => {
+                        return Answer::info(format!(
+                            "malformed: {why}; it was sent {} ({DOC})",
+                            super::hands::head(&invoke)
+                        ));
+                    }
+                }
+            }
+        })
+    }
+
+    fn close(self: Box<Self>) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            let mut program = self.program;
+            // Whatever happens here, dropping the program kills what is left of its group.
+            let _ = tokio::time::timeout(CLOSE, async {
+                if program.send(r#"{"type":"close"}"#).await.is_ok() {
+                    program.end_input();
+                    while !matches!(program.line().await, Ok(Line::End) | Err(_)) {}
+                }
+            })
+            .await;
+        })
+    }
+}

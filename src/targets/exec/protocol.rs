@@ -1,0 +1,245 @@
+//! The lines of the client protocol (docs/client-protocol.md): what is sent, and what an answer means. Pure.
+use super::super::hands::head;
+use super::super::recipe::Certainty;
+use dsfuzz_checkers::Value;
+use dsfuzz_workloads::{Answer, Call, Endpoint};
+use serde_json::{Value as Json, json};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Version of the protocol.
+const VERSION: u64 = 1;
+
+/// Error codes of the protocol, and what each says about the effect of the call. Others are Info, unless the recipe
+/// says more (`errors:`).
+const CODES: &[(&str, Certainty)] = &[
+    ("refused", Certainty::Fail),       // no connection came about, so nothing was sent
+    ("not-supported", Certainty::Fail), // the client does not know the function
+    ("malformed", Certainty::Fail),     // the server did not accept the request's form
+    ("precondition", Certainty::Fail),  // a compare-and-set found another value
+    ("not-found", Certainty::Fail),     // there is nothing to change
+    ("exists", Certainty::Fail),        // there is something already
+    ("not-leader", Certainty::Fail),    // the node refuses, and names another or none
+    ("read-only", Certainty::Fail),     // the node takes no writes
+    ("unavailable", Certainty::Fail),   // the node refuses before doing anything
+    ("aborted", Certainty::Fail),       // the transaction was rolled back
+    ("timeout", Certainty::Info),       // no answer in time
+    ("lost", Certainty::Info),          // the connection broke after the request was sent
+    ("crash", Certainty::Info),         // the server or client died
+    ("warning", Certainty::Info),       // acknowledged, but with a warning
+    ("unknown", Certainty::Info),       // anything else
+];
+
+/// What a program is told first.
+pub(super) struct Init<'a> {
+    /// Its node.
+    pub(super) endpoint: &'a Endpoint,
+    /// The workload.
+    pub(super) workload: &'a str,
+    /// The functions it must support.
+    pub(super) functions: &'a [Arc<str>],
+}
+
+/// The first line to a program.
+pub(super) fn init_line(init: &Init<'_>) -> String {
+    let Init { endpoint, workload, functions } = init;
+    let functions: Vec<&str> = functions.iter().map(|name| &**name).collect();
+    json!({
+        "type": "init", "version": VERSION,
+        "node": &*endpoint.node, "address": endpoint.address, "ports": endpoint.ports, "process": endpoint.process,
+        "options": endpoint.options, "workload": workload, "functions": functions,
+    })
+    .to_string()
+}
+
+/// A call.
+pub(super) fn invoke_line(id: u64, call: &Call) -> String {
+    let open = |value: &Value| serde_json::to_value(value).unwrap_or_default();
+    json!({"type": "invoke", "id": id, "f": &*call.f, "key": open(&call.key), "value": open(&call.value)}).to_string()
+}
+
+/// Whether the answer to `init` is in order.
+pub(super) fn check_init_ok(line: &str, functions: &[Arc<str>]) -> Result<(), String> {
+    let expected = r#"expected {"type":"init_ok","version":1,"functions":[..]} (docs/client-protocol.md)"#;
+    let Ok(json) = serde_json::from_str::<Json>(line) else {
+        return Err(format!("not JSON: {}; {expected}", head(line)));
+    };
+    match json.get("type").and_then(Json::as_str) {
+        Some("init_ok") => {}
+        Some("error" | "fail" | "info") => return Err(error_text(&json)),
+        _ => return Err(format!("it answered `init` with {}; {expected}", head(line))),
+    }
+    if json.get("version").and_then(Json::as_u64) != Some(VERSION) {
+        return Err(format!("it speaks version {} of the protocol, this is {VERSION}; {expected}", json["version"]));
+    }
+    let Some(known) = json.get("functions").and_then(Json::as_array) else {
+        return Err(format!("it names no functions; {expected}"));
+    };
+    let missing: Vec<&str> =
+        functions.iter().map(|name| &**name).filter(|name| !known.iter().any(|one| one == name)).collect();
+    match missing.is_empty() {
+        true => Ok(()),
+        false => Err(format!("it does not support {}, which the workload needs", missing.join(", "))),
+    }
+}
+
+/// What a line means.
+#[derive(Debug, PartialEq)]
+pub(super) enum Reply {
+    /// How the call ended.
+    Answer(Answer),
+    /// It is about another call.
+    Late,
+    /// It means nothing. Why, and what was expected.
+    Malformed(String),
+}
+
+/// What a line means for the call with this id.
+pub(super) fn reply(line: &str, id: u64, call: &Call, errors: &BTreeMap<String, Certainty>) -> Reply {
+    let Ok(json) = serde_json::from_str::<Json>(line) else {
+        return Reply::Malformed(format!(
+            "the client answered {}, which is not JSON; expected one JSON object on a line",
+            head(line)
+        ));
+    };
+    match json.get("id").and_then(Json::as_u64) {
+        Some(about) if about == id => {}
+        Some(about) if about < id => return Reply::Late,
+        _ => return Reply::Malformed(format!("the client answered {}; expected \"id\":{id}", head(line))),
+    }
+    let error = json.get("error");
+    let code = error.and_then(|error| error.get("code")).and_then(Json::as_str);
+    let certainty = code.and_then(|code| certainty(code, errors));
+    match json.get("type").and_then(Json::as_str) {
+        Some("ok") => ok(line, &json, call),
+        Some("info") => Reply::Answer(Answer::info(error_text(&json))),
+        Some("fail" | "error") if error.is_some_and(|error| !error.is_object()) => Reply::Malformed(format!(
+            "the client answered {}; expected \"error\":{{\"code\":..,\"text\":..}}",
+            head(line)
+        )),
+        // A code that says "unknown" is believed before a type that says "certain".
+        Some("fail") if certainty == Some(Certainty::Info) => Reply::Answer(Answer::info(error_text(&json))),
+        Some("fail") => Reply::Answer(Answer::fail(error_text(&json))),
+        Some("error") if certainty == Some(Certainty::Fail) => Reply::Answer(Answer::fail(error_text(&json))),
+        Some("error") => Reply::Answer(Answer::info(error_text(&json))),
+        _ => Reply::Malformed(format!("the client answered {}; expected \"type\" ok, fail, info or error", head(line))),
+    }
+}
+
+/// A positive answer. Only reads have a reply; a set's is a list.
+fn ok(line: &str, json: &Json, call: &Call) -> Reply {
+    if &*call.f != "read" {
+        return Reply::Answer(Answer::Ok(
+            json.get("value").filter(|_| !is_write(&call.f)).map(value_of).unwrap_or_default(),
+        ));
+    }
+    match json.get("value") {
+        None => Reply::Malformed(format!(
+            "the client answered a read with {}; expected \"value\" (null where there is none)",
+            head(line)
+        )),
+        Some(value) if &*call.workload == "set" && !value.is_array() => Reply::Malformed(format!(
+            "the client answered the read of a set with {}; expected a list as \"value\"",
+            head(line)
+        )),
+        Some(value) => Reply::Answer(Answer::Ok(value_of(value))),
+    }
+}
+
+fn is_write(f: &str) -> bool {
+    matches!(f, "write" | "cas" | "add")
+}
+
+fn value_of(json: &Json) -> Value {
+    serde_json::from_value(json.clone()).unwrap_or_default()
+}
+
+fn certainty(code: &str, errors: &BTreeMap<String, Certainty>) -> Option<Certainty> {
+    let table = || CODES.iter().find(|(name, _)| *name == code).map(|(_, certainty)| *certainty);
+    errors.get(code).copied().or_else(table)
+}
+
+/// `code: text`.
+fn error_text(json: &Json) -> String {
+    let part = |name: &str| json.pointer(&format!("/error/{name}")).and_then(Json::as_str).unwrap_or_default();
+    let (code, text) = (part("code"), part("text"));
+    match (code.is_empty(), text.is_empty()) {
+        (true, true) => "unknown: the client gave no reason".to_owned(),
+        (true, false) => head(text),
+        (false, true) => head(code),
+        (false, false) => head(&format!("{code}: {text}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call(workload: &str, f: &str) -> Call {
+        Call { workload: workload.into(), f: f.into(), key: Value::Nil, value: Value::Int(5) }
+    }
+
+    #[test]
+    fn answers_mean_what_the_table_says() {
+        let own =
+            BTreeMap::from([("READONLY".to_owned(), Certainty::Fail), ("unavailable".to_owned(), Certainty::Info)]);
+        let cases = [
+            (r#"{"id":7,"type":"ok"}"#, Answer::Ok(Value::Nil)),
+            (r#"{"id":7,"type":"ok","value":9}"#, Answer::Ok(Value::Nil)),
+            (r#"{"id":7,"type":"fail"}"#, Answer::fail("unknown: the client gave no reason")),
+            (r#"{"id":7,"type":"fail","error":{"code":"odd"}}"#, Answer::fail("odd")),
+            (r#"{"id":7,"type":"fail","error":{"code":"timeout","text":"2 s"}}"#, Answer::info("timeout: 2 s")),
+            (r#"{"id":7,"type":"info","error":{"code":"refused"}}"#, Answer::info("refused")),
+            (r#"{"id":7,"type":"error","error":{"code":"refused"}}"#, Answer::fail("refused")),
+            (r#"{"id":7,"type":"error","error":{"code":"odd"}}"#, Answer::info("odd")),
+            (r#"{"id":7,"type":"error"}"#, Answer::info("unknown: the client gave no reason")),
+            (r#"{"id":7,"type":"error","error":{"code":"READONLY"}}"#, Answer::fail("READONLY")),
+            (r#"{"id":7,"type":"error","error":{"code":"unavailable"}}"#, Answer::info("unavailable")),
+            (r#"{"id":7,"type":"fail","error":{"code":"unavailable"}}"#, Answer::info("unavailable")),
+        ];
+        for (line, expected) in cases {
+            assert_eq!(reply(line, 7, &call("set", "add"), &own), Reply::Answer(expected), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_means_nothing_is_malformed_and_says_what_was_expected() {
+        let cases = [
+            ("Traceback", "not JSON"),
+            ("7", "\"id\":7"),
+            (r#"{"type":"ok"}"#, "\"id\":7"),
+            (r#"{"id":"7","type":"ok"}"#, "\"id\":7"),
+            (r#"{"id":8,"type":"ok"}"#, "\"id\":7"),
+            (r#"{"id":7,"type":"okay"}"#, "ok, fail, info or error"),
+            (r#"{"id":7}"#, "ok, fail, info or error"),
+            (r#"{"id":7,"type":"fail","error":"x"}"#, "\"code\""),
+            (r#"{"id":7,"type":"ok"}"#, "expected \"value\""),
+            (r#"{"id":7,"type":"ok","value":"1,2"}"#, "expected a list"),
+        ];
+        for (line, expected) in cases {
+            match reply(line, 7, &call("set", "read"), &BTreeMap::new()) {
+                Reply::Malformed(why) => assert!(why.contains(expected), "{line}: {why}"),
+                other => panic!("{line}: {other:?}"),
+            }
+        }
+        assert_eq!(reply(r#"{"id":6,"type":"ok"}"#, 7, &call("set", "read"), &BTreeMap::new()), Reply::Late);
+    }
+
+    #[test]
+    fn init_must_be_answered_in_form() {
+        let wanted: [Arc<str>; 2] = ["add".into(), "read".into()];
+        assert_eq!(check_init_ok(r#"{"type":"init_ok","version":1,"functions":["read","add","x"]}"#, &wanted), Ok(()));
+        let cases = [
+            ("hello", "not JSON"),
+            (r#"{"type":"init_ok","version":2,"functions":[]}"#, "version 2"),
+            (r#"{"type":"init_ok","version":1}"#, "names no functions"),
+            (r#"{"type":"init_ok","version":1,"functions":["add"]}"#, "does not support read"),
+            (r#"{"type":"error","error":{"code":"refused","text":"no server"}}"#, "refused: no server"),
+            ("{}", "expected"),
+        ];
+        for (line, expected) in cases {
+            let why = check_init_ok(line, &wanted).unwrap_err();
+            assert!(why.contains(expected), "{line}: {why}");
+        }
+    }
+}

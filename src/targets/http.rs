@@ -1,0 +1,103 @@
+//! One HTTP/1.1 connection to one address: no pool, no retries, no redirects, no proxy. Deadlines are the caller's.
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::{Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::task::AbortHandle;
+
+/// Largest reply that is read.
+pub(super) const REPLY_BYTES_MAX: usize = 64 << 20;
+
+/// Why there is no reply.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum HttpError {
+    /// The request certainly never left: there was no connection, or it was closed before a byte was written.
+    #[error("not sent: {0}")]
+    NotSent(String),
+    /// The request may have left; the connection is of no more use.
+    #[error("no reply: {0}")]
+    Broken(String),
+}
+
+/// A reply.
+#[derive(Debug)]
+pub(super) struct Reply {
+    /// Its status.
+    pub(super) status: StatusCode,
+    /// Its body.
+    pub(super) body: Bytes,
+}
+
+/// An open connection. Dropping it closes the socket at once.
+#[derive(Debug)]
+pub(super) struct Connection {
+    sender: SendRequest<Full<Bytes>>,
+    pump: AbortHandle,
+    authority: String,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.pump.abort();
+    }
+}
+
+impl Connection {
+    /// Connects to `host:port`, the host in brackets where it is IPv6.
+    pub(super) async fn open(authority: &str) -> Result<Connection, HttpError> {
+        let lost = |error: &dyn std::fmt::Display| HttpError::NotSent(format!("{authority}: {error}"));
+        let stream = TcpStream::connect(authority).await.map_err(|error| lost(&error))?;
+        stream.set_nodelay(true).map_err(|error| lost(&error))?;
+        let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(|error| lost(&error))?;
+        let pump = tokio::spawn(async move {
+            // An error of the connection reaches the caller through its request.
+            let _ = connection.await;
+        });
+        Ok(Connection { sender, pump: pump.abort_handle(), authority: authority.to_owned() })
+    }
+
+    /// Whether the other side has closed it.
+    pub(super) fn is_closed(&self) -> bool {
+        self.sender.is_closed()
+    }
+
+    /// Sends one request and reads its whole reply.
+    pub(super) async fn send(&mut self, method: &str, path: &str, body: Vec<u8>) -> Result<Reply, HttpError> {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("host", &self.authority)
+            .header("content-type", "application/json")
+            .body(Full::new(Bytes::from(body)))
+            .map_err(|error| HttpError::NotSent(error.to_string()))?;
+        self.sender.ready().await.map_err(|error| HttpError::NotSent(sentence(&error)))?;
+        let response = self.sender.try_send_request(request).await.map_err(|mut error| match error.take_message() {
+            Some(_) => HttpError::NotSent(sentence(error.error())),
+            None => HttpError::Broken(sentence(error.error())),
+        })?;
+        let status = response.status();
+        let body = Limited::new(response.into_body(), REPLY_BYTES_MAX).collect().await.map_err(|error| {
+            let too_long = error.downcast_ref::<LengthLimitError>().is_some();
+            HttpError::Broken(if too_long {
+                format!("the reply is longer than {REPLY_BYTES_MAX} bytes")
+            } else {
+                format!("status {status}, then the body broke off: {error}")
+            })
+        })?;
+        Ok(Reply { status, body: body.to_bytes() })
+    }
+}
+
+/// An error with its causes.
+fn sentence(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(deeper) = cause {
+        text.push_str(": ");
+        text.push_str(&deeper.to_string());
+        cause = deeper.source();
+    }
+    text
+}

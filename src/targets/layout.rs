@@ -1,0 +1,308 @@
+//! [`Layout`]: a recipe filled in for the nodes of one cluster: which files, processes, steps and questions each gets.
+//!
+//! Pure: `dsfuzz plan` shows it, [`super::deploy`] carries it out. A mistake in a text of the recipe comes out here,
+//! before anything is touched.
+use super::error::TargetError;
+use super::probe::{Condition, Pick, Probe, Question};
+use super::recipe::{Authority, Converged, File, Log, On, Process, Recipe, RoleProbe, RoleRule, StartOrder, Step};
+use super::template::{Names, NodeNames, Scope};
+use super::{Target, recipe};
+use crate::cluster::Node;
+use dsfuzz_nemesis::protocol::{Command, Service};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// A recipe filled in for a cluster.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Layout {
+    /// The target's name.
+    pub target: String,
+    /// Its folder on every node.
+    pub dir: String,
+    /// Packages with the commands they provide.
+    pub packages: Vec<recipe::Package>,
+    /// Which nodes start first.
+    pub start_order: StartOrder,
+    /// Which node speaks with authority.
+    pub authority: Authority,
+    /// The nodes, in the plan's order.
+    pub nodes: Vec<NodeLayout>,
+}
+
+/// What one node gets.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NodeLayout {
+    /// The node.
+    pub node: Node,
+    /// The target's folder.
+    pub dir: String,
+    /// Ports by role.
+    pub ports: BTreeMap<String, u16>,
+    /// Its processes.
+    pub processes: Vec<PlannedProcess>,
+    /// Its files.
+    pub files: Vec<PlannedFile>,
+    /// After the packages.
+    pub install: Vec<Command>,
+    /// Before the first start.
+    pub prepare: Vec<Command>,
+    /// After the start, repeated until they succeed.
+    pub form: Vec<Command>,
+    /// Before a start after all had died.
+    pub recovery: Vec<Command>,
+    /// Removed by a wipe.
+    pub wipe_paths: Vec<String>,
+    /// Run by a wipe.
+    pub wipe_commands: Vec<Command>,
+    /// How it is asked for its role.
+    pub role: Option<RoleProbe>,
+    /// How it is asked whether it has converged.
+    pub converged: Option<Converged>,
+    /// Prints the version.
+    pub version: Option<Command>,
+    /// Its logs: those of the processes, then those that the recipe adds.
+    pub logs: Vec<Log>,
+}
+
+/// A process of a node.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlannedProcess {
+    /// What the agent runs.
+    pub service: Service,
+    /// The signal to stop it with.
+    pub stop_signal: i32,
+    /// How long it may take to stop.
+    pub stop_grace: Duration,
+    /// When it serves.
+    pub ready: Probe,
+}
+
+/// A file of a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlannedFile {
+    /// Absolute path.
+    pub path: String,
+    /// Permission bits.
+    pub mode: u32,
+    /// Owner, none to leave it.
+    pub owner: Option<String>,
+    /// Its text.
+    pub content: String,
+}
+
+impl Layout {
+    /// Fills in the target's recipe for these nodes; the target gets the folder `<base>/<target>` on each.
+    pub fn new(target: &Target, nodes: &[Node], base: &str) -> Result<Layout, TargetError> {
+        let recipe = target.recipe();
+        let dir = format!("{}/{}", base.trim_end_matches('/'), recipe.name);
+        let names: Vec<NodeNames> =
+            nodes.iter().enumerate().map(|(position, node)| NodeNames::new(node, position)).collect();
+        let mut filled = Vec::with_capacity(nodes.len());
+        for (position, node) in nodes.iter().enumerate() {
+            let seen = Names {
+                node: names[position].clone(),
+                nodes: names.clone(),
+                first: names[0].clone(),
+                dir: dir.clone(),
+                target: recipe.name.clone(),
+                port: target.ports(),
+                options: target.options().clone(),
+            };
+            let filler = Filler { scope: Scope::new(&seen, target.origin()), recipe, target, position, dir: &dir };
+            filled.push(filler.node(node)?);
+        }
+        Ok(Layout {
+            target: recipe.name.clone(),
+            dir,
+            packages: recipe.packages.clone(),
+            start_order: recipe.start_order,
+            authority: recipe.authority.clone(),
+            nodes: filled,
+        })
+    }
+}
+
+/// Fills in one node.
+struct Filler<'a> {
+    scope: Scope,
+    recipe: &'a Recipe,
+    target: &'a Target,
+    position: usize,
+    dir: &'a str,
+}
+
+impl Filler<'_> {
+    fn node(&self, node: &Node) -> Result<NodeLayout, TargetError> {
+        let recipe = self.recipe;
+        let mut processes = Vec::new();
+        let mut logs = Vec::new();
+        for (position, process) in recipe.processes.iter().enumerate() {
+            let planned = self.process(&format!("processes[{position}]"), process)?;
+            logs.push(Log { path: planned.service.log.clone(), patterns: Vec::new() });
+            processes.push(planned);
+        }
+        for (position, log) in recipe.logs.iter().enumerate() {
+            let path = self.path(&format!("logs[{position}].path"), &log.path)?;
+            logs.retain(|known: &Log| known.path != path);
+            logs.push(Log { path, patterns: log.patterns.clone() });
+        }
+        let files = recipe.files.iter().enumerate().filter(|(_, file)| file.on.covers(self.position));
+        let wipe = &recipe.wipe;
+        let wipe_paths =
+            wipe.paths.iter().enumerate().map(|(at, path)| self.wipe_path(&format!("wipe.paths[{at}]"), path));
+        let wipe_commands = wipe.commands.iter().enumerate().map(|(at, argv)| {
+            let step = Step {
+                run: argv.clone(),
+                on: On::All,
+                user: String::new(),
+                deadline: dsfuzz_nemesis::Span::seconds(60),
+            };
+            self.command(&format!("wipe.commands[{at}]"), &step)
+        });
+        Ok(NodeLayout {
+            node: node.clone(),
+            dir: self.dir.to_owned(),
+            ports: self.target.ports(),
+            processes,
+            files: files.map(|(at, file)| self.file(&format!("files[{at}]"), file)).collect::<Result<_, _>>()?,
+            install: self.steps("install", &recipe.install)?,
+            prepare: self.steps("prepare", &recipe.prepare)?,
+            form: self.steps("form", &recipe.form)?,
+            recovery: self.steps("recovery", &recipe.recovery)?,
+            wipe_paths: wipe_paths.collect::<Result<_, _>>()?,
+            wipe_commands: wipe_commands.collect::<Result<_, _>>()?,
+            role: recipe.role.as_ref().map(|probe| self.role(probe)).transpose()?,
+            converged: recipe.converged.as_ref().map(|probe| self.converged(probe)).transpose()?,
+            version: recipe.version.as_ref().map(|argv| self.version(argv)).transpose()?,
+            logs,
+        })
+    }
+
+    fn process(&self, place: &str, process: &Process) -> Result<PlannedProcess, TargetError> {
+        let within = |key: &str| format!("{place}.{key}");
+        let restart = process.restart.as_ref().map(|argv| self.scope.argv(&within("restart"), argv)).transpose()?;
+        let log = process.log.clone().unwrap_or_else(|| format!("{{{{ dir }}}}/{}.log", process.name));
+        let ready = match (&process.ready, process.ports.keys().next()) {
+            (Some(probe), _) => self.probe(&within("ready"), probe)?,
+            (None, Some(role)) => Probe::tcp(role),
+            (None, None) => return Err(self.wrong(place, "neither `ready` nor `ports`")),
+        };
+        Ok(PlannedProcess {
+            service: Service {
+                name: process.name.clone(),
+                argv: self.scope.argv(&within("start"), &process.start)?,
+                restart: restart.unwrap_or_default(),
+                env: self.scope.map(&within("env"), &process.env)?,
+                cwd: self.dir.to_owned(),
+                user: process.user.clone(),
+                log: self.path(&within("log"), &log)?,
+            },
+            stop_signal: process.stop.signal.number(),
+            stop_grace: process.stop.grace.0,
+            ready,
+        })
+    }
+
+    fn probe(&self, place: &str, probe: &Probe) -> Result<Probe, TargetError> {
+        let conditions = self.conditions(place, &probe.conditions)?;
+        Ok(Probe { ask: self.question(place, &probe.ask)?, conditions, deadline: probe.deadline })
+    }
+
+    fn role(&self, probe: &RoleProbe) -> Result<RoleProbe, TargetError> {
+        let rule = |(at, rule): (usize, &RoleRule)| {
+            let conditions = self.conditions(&format!("role.roles[{at}]"), &rule.conditions)?;
+            Ok(RoleRule { name: rule.name.clone(), conditions })
+        };
+        let roles = probe.roles.iter().enumerate().map(rule).collect::<Result<_, TargetError>>()?;
+        let ask = self.question("role", &probe.ask)?;
+        Ok(RoleProbe { ask, roles, term: probe.term.clone(), term_with_role: probe.term_with_role })
+    }
+
+    fn converged(&self, probe: &Converged) -> Result<Converged, TargetError> {
+        Ok(Converged {
+            ask: self.question("converged", &probe.ask)?,
+            conditions: self.conditions("converged", &probe.conditions)?,
+            one: self.conditions("converged.one", &probe.one)?,
+            agree: probe.agree.clone(),
+        })
+    }
+
+    fn question(&self, place: &str, question: &Question) -> Result<Question, TargetError> {
+        if let Some(role) = question.port_role().filter(|role| !self.target.ports().contains_key(*role)) {
+            let known: Vec<String> = self.target.ports().into_keys().collect();
+            return Err(self.wrong(
+                &format!("{place}.ask"),
+                &format!("no port has the role {role:?}; there are {}", known.join(", ")),
+            ));
+        }
+        question.fill(&self.scope, &format!("{place}.ask"))
+    }
+
+    fn conditions(&self, place: &str, conditions: &[Condition]) -> Result<Vec<Condition>, TargetError> {
+        let place = format!("{place}.where");
+        let pick = |pick: &Pick| match pick {
+            Pick::After(start) => self.scope.text(&place, start).map(Pick::After),
+            other => Ok(other.clone()),
+        };
+        let fill = |condition: &Condition| {
+            Ok(match condition {
+                Condition::Same(one, other) => Condition::Same(pick(one)?, pick(other)?),
+                Condition::Is { of, value } => Condition::Is { of: pick(of)?, value: self.scope.text(&place, value)? },
+                Condition::Absent(part) => Condition::Absent(pick(part)?),
+                Condition::Contains(text) => Condition::Contains(self.scope.text(&place, text)?),
+            })
+        };
+        conditions.iter().map(fill).collect()
+    }
+
+    fn steps(&self, place: &str, steps: &[Step]) -> Result<Vec<Command>, TargetError> {
+        let meant = steps.iter().enumerate().filter(|(_, step)| step.on.covers(self.position));
+        meant.map(|(at, step)| self.command(&format!("{place}[{at}]"), step)).collect()
+    }
+
+    fn command(&self, place: &str, step: &Step) -> Result<Command, TargetError> {
+        Ok(Command {
+            argv: self.scope.argv(&format!("{place}.run"), &step.run)?,
+            user: step.user.clone(),
+            deadline_ms: u64::try_from(step.deadline.0.as_millis()).unwrap_or(u64::MAX),
+            ..Command::default()
+        })
+    }
+
+    fn version(&self, argv: &recipe::Argv) -> Result<Command, TargetError> {
+        Ok(Command { argv: self.scope.argv("version", argv)?, deadline_ms: 10_000, ..Command::default() })
+    }
+
+    fn file(&self, place: &str, file: &File) -> Result<PlannedFile, TargetError> {
+        let mode = Recipe::mode_of(file).ok_or_else(|| self.wrong(place, "mode: write it as \"0644\""))?;
+        let path = self.path(&format!("{place}.path"), &file.path)?;
+        let content = self.scope.text(&format!("{place}.content"), &file.content)?;
+        Ok(PlannedFile { path, mode, owner: file.owner.clone(), content })
+    }
+
+    /// An absolute path without steps upwards.
+    fn path(&self, place: &str, template: &str) -> Result<String, TargetError> {
+        let path = self.scope.text(place, template)?;
+        match path.starts_with('/') && !path.split('/').any(|part| part == "..") {
+            true => Ok(path),
+            false => Err(self.wrong(place, &format!("{path:?} must be an absolute path without `..`"))),
+        }
+    }
+
+    /// A path that may be removed with all below it: at least two folders deep, so that a slip cannot empty a system.
+    fn wipe_path(&self, place: &str, template: &str) -> Result<String, TargetError> {
+        let path = self.path(place, template)?;
+        match path.split('/').filter(|part| !part.is_empty() && *part != ".").count() {
+            0..=1 => Err(self.wrong(place, &format!("{path:?} is too near the root to be removed"))),
+            _ => Ok(path),
+        }
+    }
+
+    fn wrong(&self, place: &str, message: &str) -> TargetError {
+        TargetError::Recipe {
+            origin: self.target.origin().to_owned(),
+            place: format!("{place}: "),
+            message: message.to_owned(),
+        }
+    }
+}

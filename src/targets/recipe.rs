@@ -1,0 +1,565 @@
+//! [`Recipe`]: how a system is installed, started, stopped, wiped and asked for its role, as a YAML file says.
+//!
+//! What is written here is parsed once and checked; texts with `{{ }}` are filled in for each node by [`super::layout`].
+//! Never: acting on anything.
+use super::error::TargetError;
+use super::probe::{Condition, Pick, Probe};
+use dsfuzz_nemesis::Span;
+use schemars::JsonSchema;
+use serde::de::{self, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+/// The version of recipes that this release reads.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// A whole recipe.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    /// [`SCHEMA_VERSION`].
+    pub schema: u32,
+    /// The target's name: letters, digits, `-`. Options in a plan stand under it.
+    pub name: String,
+    /// One or two sentences for listings.
+    pub doc: String,
+    /// Debian packages.
+    #[serde(default)]
+    pub packages: Vec<Package>,
+    /// What a plan may set, with defaults.
+    #[serde(default)]
+    pub options: BTreeMap<String, OptionDoc>,
+    /// What runs on each node.
+    pub processes: Vec<Process>,
+    /// Which nodes start first.
+    #[serde(default)]
+    pub start_order: StartOrder,
+    /// Files, written before the first start and again with every wipe.
+    #[serde(default)]
+    pub files: Vec<File>,
+    /// After the packages, once: fetch, unpack, build.
+    #[serde(default)]
+    pub install: Vec<Step>,
+    /// After the files, before the processes start (`initdb`).
+    #[serde(default)]
+    pub prepare: Vec<Step>,
+    /// After the processes started; each is repeated until it succeeds or its deadline passes (`cluster create`).
+    #[serde(default)]
+    pub form: Vec<Step>,
+    /// Before the processes start again after all of them had died on every node.
+    #[serde(default)]
+    pub recovery: Vec<Step>,
+    /// What a wipe removes.
+    #[serde(default)]
+    pub wipe: Wipe,
+    /// How a node is asked for its role.
+    #[serde(default)]
+    pub role: Option<RoleProbe>,
+    /// How to see that replicas have converged, before final reads.
+    #[serde(default)]
+    pub converged: Option<Converged>,
+    /// Which node speaks with authority in final reads.
+    #[serde(default)]
+    pub authority: Authority,
+    /// How long load must go on after the last heal: healing is a disturbance too.
+    #[serde(default = "default_quiet")]
+    pub quiet_after_heal: Span,
+    /// Logs to collect beside those of the processes, and what their lines mean.
+    #[serde(default)]
+    pub logs: Vec<Log>,
+    /// A command whose first line of output is the version.
+    #[serde(default)]
+    pub version: Option<Argv>,
+    /// Clients by interface.
+    pub clients: Vec<ClientDoc>,
+}
+
+/// A Debian package.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Package {
+    /// Its name.
+    pub name: String,
+    /// Commands it must provide; where all are there already, nothing is installed. Left out: `dpkg` is asked.
+    #[serde(default)]
+    pub provides: Vec<String>,
+}
+
+/// An option of the target or its clients.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OptionDoc {
+    /// What it is where the plan says nothing; a plan's value must be of the same type.
+    pub default: serde_json::Value,
+    /// One sentence.
+    pub doc: String,
+    /// The only values allowed, if given.
+    #[serde(default)]
+    pub choices: Vec<serde_json::Value>,
+}
+
+/// A process on every node.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Process {
+    /// Its name: letters, digits, `-`, `_`.
+    pub name: String,
+    /// How to start it, in the foreground.
+    pub start: Argv,
+    /// How to start it when it has run before. Left out: as `start`.
+    #[serde(default)]
+    pub restart: Option<Argv>,
+    /// How to stop it.
+    #[serde(default)]
+    pub stop: Stop,
+    /// Ports by role (`client`, `peer`, `admin`). A role stands once in a recipe.
+    #[serde(default)]
+    pub ports: BTreeMap<String, u16>,
+    /// Extra environment.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+    /// User. Left out: root.
+    #[serde(default)]
+    pub user: String,
+    /// When it serves. Left out: its first port accepts connections.
+    #[serde(default)]
+    pub ready: Option<Probe>,
+    /// Where its output goes. Left out: `{{ dir }}/<name>.log`.
+    #[serde(default)]
+    pub log: Option<String>,
+}
+
+/// How a process is stopped.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Stop {
+    /// The signal to begin with.
+    pub signal: StopSignal,
+    /// How long to wait before SIGKILL.
+    pub grace: Span,
+}
+
+impl Default for Stop {
+    fn default() -> Stop {
+        Stop { signal: StopSignal::Term, grace: Span::seconds(10) }
+    }
+}
+
+/// A signal by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum StopSignal {
+    /// SIGTERM.
+    Term,
+    /// SIGINT.
+    Int,
+    /// SIGQUIT.
+    Quit,
+    /// SIGHUP.
+    Hup,
+    /// SIGKILL.
+    Kill,
+}
+
+impl StopSignal {
+    /// Its number on Linux.
+    pub fn number(self) -> i32 {
+        match self {
+            StopSignal::Hup => 1,
+            StopSignal::Int => 2,
+            StopSignal::Quit => 3,
+            StopSignal::Kill => 9,
+            StopSignal::Term => 15,
+        }
+    }
+}
+
+/// Which nodes start first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum StartOrder {
+    /// All at once.
+    #[default]
+    Together,
+    /// The first node, until it is ready; then the others.
+    FirstThenOthers,
+}
+
+/// Which nodes something is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum On {
+    /// Every node.
+    #[default]
+    All,
+    /// The first node of the plan.
+    First,
+    /// All but the first.
+    Others,
+}
+
+impl On {
+    /// Whether the node at this position, counted from 0, is meant.
+    pub fn covers(self, position: usize) -> bool {
+        match self {
+            On::All => true,
+            On::First => position == 0,
+            On::Others => position > 0,
+        }
+    }
+}
+
+/// A file on a node.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct File {
+    /// Absolute path.
+    pub path: String,
+    /// Its text.
+    pub content: String,
+    /// Permission bits in octal, e.g. `"0644"`.
+    #[serde(default = "default_mode")]
+    pub mode: String,
+    /// Owner. Left out: the agent's user.
+    #[serde(default)]
+    pub owner: Option<String>,
+    /// On which nodes.
+    #[serde(default)]
+    pub on: On,
+}
+
+/// A command run on nodes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Step {
+    /// The command.
+    pub run: Argv,
+    /// On which nodes.
+    #[serde(default)]
+    pub on: On,
+    /// User. Left out: root.
+    #[serde(default)]
+    pub user: String,
+    /// Deadline.
+    #[serde(default = "default_step_deadline")]
+    pub deadline: Span,
+}
+
+/// What a wipe removes, after killing every process.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Wipe {
+    /// Files and folders.
+    pub paths: Vec<String>,
+    /// Commands after that.
+    pub commands: Vec<Argv>,
+}
+
+impl Default for Wipe {
+    fn default() -> Wipe {
+        Wipe { paths: vec!["{{ dir }}".to_owned()], commands: Vec::new() }
+    }
+}
+
+/// How a node is asked for its role.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RoleProbe {
+    /// The question.
+    pub ask: super::probe::Question,
+    /// Roles with what makes them out; the first that fits counts.
+    pub roles: Vec<RoleRule>,
+    /// Where the term stands in the answer.
+    #[serde(default)]
+    pub term: Option<Pick>,
+    /// Whether the node reads term and role at one moment, so that the pair may be trusted.
+    #[serde(default)]
+    pub term_with_role: bool,
+}
+
+/// What makes out a role.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RoleRule {
+    /// `leader`, `follower`, `candidate`, or the target's own word.
+    pub name: String,
+    /// All must hold; none: what is left.
+    #[serde(default, rename = "where")]
+    pub conditions: Vec<Condition>,
+}
+
+/// When replicas have converged.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Converged {
+    /// Asked of every node.
+    pub ask: super::probe::Question,
+    /// Must hold on every node.
+    #[serde(default, rename = "where")]
+    pub conditions: Vec<Condition>,
+    /// Must hold on exactly one node.
+    #[serde(default)]
+    pub one: Vec<Condition>,
+    /// Must be the same on all nodes.
+    #[serde(default)]
+    pub agree: Vec<Pick>,
+}
+
+/// Which node speaks with authority in final reads.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Authority {
+    /// Any: a read is as good on one node as on another.
+    #[default]
+    Any,
+    /// The one whose role probe says so, e.g. `role: leader`.
+    Role(String),
+}
+
+/// A log file on every node.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    /// Absolute path, `*` allowed in the last part.
+    pub path: String,
+    /// What its lines mean.
+    #[serde(default)]
+    pub patterns: Vec<LogPattern>,
+}
+
+/// A line of a log that claims a role.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LogPattern {
+    /// Text anywhere in the line; `{term}` stands for a number, `{any}` for a word. See [`super::logs`].
+    pub text: String,
+    /// The role that the node which wrote the line claims by it.
+    pub role: String,
+    /// Where the time (RFC 3339) stands in the line.
+    #[serde(default)]
+    pub at: Option<Pick>,
+}
+
+/// A client for one interface of the target.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ClientDoc {
+    /// The interface, e.g. `http`, `resp`.
+    pub interface: String,
+    /// Workloads it can carry out.
+    pub workloads: Vec<String>,
+    /// A client built into dsfuzz: `etcd`. Exactly one of `builtin` and `command`.
+    #[serde(default)]
+    pub builtin: Option<String>,
+    /// A program on the control node, started in the recipe's folder, that speaks the client protocol.
+    #[serde(default)]
+    pub command: Option<Argv>,
+    /// Extra environment of the program.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+    /// What the client's own error codes mean; adds to and overrides the protocol's table.
+    #[serde(default)]
+    pub errors: BTreeMap<String, Certainty>,
+    /// Deadline for the program to start and answer `init`.
+    #[serde(default = "default_init_deadline")]
+    pub init_deadline: Span,
+}
+
+/// What an error says about the effect of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Certainty {
+    /// Certainly no effect, now or later.
+    Fail,
+    /// Unknown.
+    Info,
+}
+
+/// A command: a list of program and arguments, or a text for `/bin/sh`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
+#[serde(transparent)]
+pub struct Argv(pub Vec<String>);
+
+impl<'de> Deserialize<'de> for Argv {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Argv, D::Error> {
+        struct ArgvVisitor;
+        impl<'de> Visitor<'de> for ArgvVisitor {
+            type Value = Argv;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of program and arguments, or a text for /bin/sh")
+            }
+            fn visit_str<E: de::Error>(self, script: &str) -> Result<Argv, E> {
+                Ok(Argv(vec![script.to_owned()]))
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Argv, A::Error> {
+                let mut words = Vec::new();
+                while let Some(word) = seq.next_element::<Word>()? {
+                    words.push(word.0);
+                }
+                Ok(Argv(words))
+            }
+        }
+        deserializer.deserialize_any(ArgvVisitor)
+    }
+}
+
+/// An argument; YAML reads `2379` and `true` as a number and a boolean where a command line means text.
+struct Word(String);
+
+impl<'de> Deserialize<'de> for Word {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Word, D::Error> {
+        struct WordVisitor;
+        impl Visitor<'_> for WordVisitor {
+            type Value = Word;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an argument (in quotes where it contains {{ }})")
+            }
+            fn visit_str<E>(self, text: &str) -> Result<Word, E> {
+                Ok(Word(text.to_owned()))
+            }
+            fn visit_bool<E>(self, flag: bool) -> Result<Word, E> {
+                Ok(Word(flag.to_string()))
+            }
+            fn visit_i64<E>(self, number: i64) -> Result<Word, E> {
+                Ok(Word(number.to_string()))
+            }
+            fn visit_u64<E>(self, number: u64) -> Result<Word, E> {
+                Ok(Word(number.to_string()))
+            }
+        }
+        deserializer.deserialize_any(WordVisitor)
+    }
+}
+
+fn default_quiet() -> Span {
+    Span::seconds(20)
+}
+
+fn default_mode() -> String {
+    "0644".to_owned()
+}
+
+fn default_step_deadline() -> Span {
+    Span::seconds(60)
+}
+
+fn default_init_deadline() -> Span {
+    Span::seconds(10)
+}
+
+impl Recipe {
+    /// Reads a recipe; `origin` is its path, for messages.
+    pub fn parse(text: &str, origin: &str) -> Result<Recipe, TargetError> {
+        let recipe: Recipe = read_yaml(text).map_err(|message| TargetError::Recipe {
+            origin: origin.to_owned(),
+            place: String::new(),
+            message,
+        })?;
+        recipe.validate().map_err(|(place, message)| TargetError::Recipe {
+            origin: origin.to_owned(),
+            place: format!("{place}: "),
+            message,
+        })?;
+        Ok(recipe)
+    }
+
+    /// Permission bits of a file, already checked.
+    pub(super) fn mode_of(file: &File) -> Option<u32> {
+        u32::from_str_radix(file.mode.trim_start_matches("0o"), 8).ok().filter(|mode| *mode <= 0o7777)
+    }
+
+    /// What the types cannot say. The place and what is wrong with it.
+    fn validate(&self) -> Result<(), (String, String)> {
+        let wrong = |place: String, message: &str| Err((place, message.to_owned()));
+        if self.schema != SCHEMA_VERSION {
+            return wrong("schema".into(), &format!("{}, but this release reads {SCHEMA_VERSION}", self.schema));
+        }
+        if !is_name(&self.name) {
+            return wrong("name".into(), &format!("{:?}: use letters, digits, `-` and `_`", self.name));
+        }
+        if self.processes.is_empty() {
+            return wrong("processes".into(), "empty: a target needs one process at least");
+        }
+        let (mut names, mut roles) = (BTreeSet::new(), BTreeSet::new());
+        for (position, process) in self.processes.iter().enumerate() {
+            let place = format!("processes[{position}]");
+            if !is_name(&process.name) || !names.insert(&process.name) {
+                return wrong(place, &format!("name {:?} is taken or not letters, digits, `-`, `_`", process.name));
+            }
+            if process.start.0.is_empty() {
+                return wrong(format!("{place}.start"), "empty: name the program");
+            }
+            if let Some(role) = process.ports.keys().find(|role| !roles.insert((*role).clone())) {
+                return wrong(format!("{place}.ports"), &format!("role {role:?} stands at another process already"));
+            }
+            if process.ready.is_none() && process.ports.is_empty() {
+                return wrong(place, "neither `ready` nor `ports`: nothing would tell when it serves");
+            }
+        }
+        for (position, file) in self.files.iter().enumerate() {
+            if Recipe::mode_of(file).is_none() {
+                return wrong(format!("files[{position}].mode"), &format!("{:?}: write it as \"0644\"", file.mode));
+            }
+        }
+        for (name, option) in &self.options {
+            if option.default.is_object() || option.default.is_array() || option.default.is_null() {
+                return wrong(format!("options.{name}.default"), "must be a text, a number or a boolean");
+            }
+        }
+        for (position, client) in self.clients.iter().enumerate() {
+            if client.builtin.is_some() == client.command.is_some() {
+                return wrong(format!("clients[{position}]"), "give exactly one of `builtin` and `command`");
+            }
+            if client.builtin.as_deref().is_some_and(|name| name != super::etcd::NAME) {
+                return wrong(format!("clients[{position}].builtin"), "unknown; built in is: etcd");
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '-' || letter == '_')
+}
+
+/// The one place that reads YAML here; variants are written as one-key maps.
+fn read_yaml(text: &str) -> Result<Recipe, String> {
+    let document = serde_yaml::Deserializer::from_str(text);
+    serde_yaml::with::singleton_map_recursive::deserialize(document).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SMALL: &str =
+        "schema: 1\nname: t\ndoc: d\nprocesses:\n- {name: p, start: [p, 7, true], ports: {client: 1}}\nclients: []\n";
+
+    #[test]
+    fn arguments_are_text_whatever_yaml_thinks() {
+        let recipe = Recipe::parse(SMALL, "r.yaml").unwrap();
+        assert_eq!(recipe.processes[0].start, Argv(vec!["p".into(), "7".into(), "true".into()]));
+        assert_eq!(recipe.quiet_after_heal, Span::seconds(20));
+    }
+
+    #[test]
+    fn mistakes_are_named_with_their_place() {
+        let refused =
+            |find: &str, replace: &str| Recipe::parse(&SMALL.replace(find, replace), "r.yaml").unwrap_err().to_string();
+        let cases = [
+            ("schema: 1", "schema: 2", "schema: 2, but this release reads 1"),
+            ("doc: d", "dok: d", "unknown field `dok`"),
+            ("name: p,", "name: p q,", "processes[0]"),
+            (", ports: {client: 1}", "", "nothing would tell when it serves"),
+            ("clients: []", "clients: [{interface: x, workloads: []}]", "exactly one of `builtin` and `command`"),
+            ("clients: []", "clients: []\noptions: {a: {default: [], doc: d}}", "options.a.default"),
+            ("clients: []", "clients: []\nfiles: [{path: /x, content: x, mode: rw}]", "files[0].mode"),
+            ("clients: []", "clients: []\nauthority: {rule: leader}", "rule"),
+        ];
+        for (find, replace, expected) in cases {
+            let message = refused(find, replace);
+            assert!(message.contains("r.yaml") && message.contains(expected), "{replace}: {message}");
+        }
+    }
+}
