@@ -5,6 +5,7 @@
 pub mod cli;
 pub mod cluster;
 pub mod error;
+pub mod judge;
 pub mod lab;
 pub mod plan;
 pub mod report;

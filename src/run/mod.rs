@@ -1,5 +1,416 @@
-//! The phases of a run.
+//! One run from beginning to end: connect, deploy, load and break, heal, settle, collect, tear down, judge, report.
+//!
+//! Each step has a deadline and runs even when the one before failed. Judging and drawing read the run's files only.
+mod claims;
 pub mod driver;
+mod fan;
+pub mod hosts;
 pub mod journal;
+mod load;
+pub mod nemesis;
+mod phases;
 pub mod recorder;
+pub mod roles;
 pub mod settle;
+
+use crate::cli::progress::Progress;
+use crate::cli::signals::{Stop, Urgency};
+use crate::cluster::{Node, SshTarget};
+use crate::plan::Plan;
+use crate::store::{FORMAT_VERSION, NodeInfo, RunDir, RunInfo, RunVerdict};
+use crate::targets::{self, Convergence, Deployment, Target};
+use crate::{judge, report};
+use anyhow::{Context, Result};
+use dsfuzz_checkers::{History, Phase};
+use dsfuzz_nemesis::{Timetable, timetable};
+use dsfuzz_workloads::{Connect, Workload};
+use hosts::Hosts;
+use phases::Phases;
+use recorder::Recorder;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
+
+/// Where a node keeps the agent and the targets' data, where the plan does not say.
+pub const NODE_DIR: &str = "/var/lib/dsfuzz";
+const CONNECT: Duration = Duration::from_secs(60);
+const HEAL: Duration = Duration::from_secs(30);
+const INSTALL: Duration = Duration::from_secs(600);
+const START: Duration = Duration::from_secs(120);
+const COLLECT: Duration = Duration::from_secs(60);
+const TEAR_DOWN: Duration = Duration::from_secs(60);
+/// Of each log, at most so much is brought home.
+const LOG_BYTES_MAX: u64 = 64 << 20;
+
+/// What is to be run, and where.
+pub struct Job {
+    /// The plan, with its seed drawn.
+    pub plan: Plan,
+    /// The seed.
+    pub seed: u64,
+    /// Where results go.
+    pub dir: RunDir,
+    /// The folder against which a recipe's path is resolved.
+    pub plan_folder: PathBuf,
+    /// The nodes, in the plan's order.
+    pub nodes: Vec<(Node, SshTarget)>,
+    /// Leave the target running at the end.
+    pub leave_running: bool,
+    /// The command that runs it again.
+    pub again: String,
+}
+
+/// What came of a run.
+pub struct Finished {
+    /// Its account.
+    pub info: RunInfo,
+    /// The answer.
+    pub verdict: RunVerdict,
+    /// What was judged.
+    pub history: History,
+}
+
+/// Runs a job. An error is a failure before there was anything to judge; everything later is part of the answer.
+pub async fn execute(job: Job, progress: Arc<Progress>, stop: watch::Receiver<Stop>) -> Result<Finished> {
+    let target = targets::load(&job.plan.target, &job.plan_folder, &job.plan.options)?;
+    let workloads = workloads(&job.plan);
+    let connect = connect(&target, &workloads, &job.dir)?;
+    let timetable = job.timetable(&target);
+    std::fs::write(job.dir.plan(), job.plan.to_yaml()?).context("the effective plan cannot be stored")?;
+    let mut run = Run {
+        phases: Phases::new(job.info(&target), job.dir.clone(), progress.clone()),
+        halt: halt_on(stop.clone()),
+        stop,
+        progress,
+        target,
+        workloads,
+        connect,
+        timetable,
+        job,
+    };
+    for warning in &run.timetable.warnings {
+        run.progress.line(&format!("nemesis: {warning}"));
+    }
+    run.all().await;
+    run.finish()
+}
+
+impl Job {
+    fn timetable(&self, target: &Target) -> Timetable {
+        let Some(nemesis) = &self.plan.nemesis else { return Timetable::default() };
+        let quiet_end = nemesis.quiet_end.unwrap_or(target.recipe().quiet_after_heal).0;
+        timetable(self.seed, nemesis, self.nodes.len(), self.plan.load.time.0, quiet_end)
+    }
+
+    fn info(&self, target: &Target) -> RunInfo {
+        let node = |(node, _): &(Node, SshTarget)| NodeInfo {
+            name: node.name.to_string(),
+            address: node.address.to_string(),
+            ..NodeInfo::default()
+        };
+        RunInfo {
+            format: FORMAT_VERSION,
+            dsfuzz: env!("CARGO_PKG_VERSION").into(),
+            plan: self.plan.name.clone(),
+            seed: self.seed,
+            started: chrono::Local::now().to_rfc3339(),
+            target: target.name().into(),
+            nodes: self.nodes.iter().map(node).collect(),
+            again: self.again.clone(),
+            ..RunInfo::default()
+        }
+    }
+
+    /// Names the run to the agents: the plan and the time.
+    fn name(&self) -> String {
+        let time = self.dir.path().file_name().map(|name| name.to_string_lossy().into_owned());
+        format!("{}/{}", self.plan.name, time.unwrap_or_default())
+    }
+
+    /// Where a node keeps the agent and the target's data.
+    pub fn node_dir(&self) -> String {
+        self.plan.cluster.ssh.dir.clone().unwrap_or_else(|| NODE_DIR.into())
+    }
+}
+
+/// The workloads of a plan.
+fn workloads(plan: &Plan) -> Vec<Arc<dyn Workload>> {
+    plan.workload.iter().chain(&plan.workloads).map(|options| Arc::from(options.build())).collect()
+}
+
+fn connect(target: &Target, workloads: &[Arc<dyn Workload>], dir: &RunDir) -> Result<Arc<dyn Connect>> {
+    let mut by_workload = BTreeMap::new();
+    for workload in workloads {
+        let name = workload.name();
+        by_workload.insert(name.clone(), target.connect(&name, &workload.functions(), &dir.path().join("clients"))?);
+    }
+    Ok(fan::Fan::of(by_workload))
+}
+
+/// True as soon as anybody asked to stop.
+fn halt_on(mut stop: watch::Receiver<Stop>) -> watch::Receiver<bool> {
+    let (halt, halted) = watch::channel(false);
+    tokio::spawn(async move {
+        if stop.wait_for(|stop| stop.asked()).await.is_ok() {
+            halt.send_replace(true);
+            // Kept open, so that those who wait see the value and not a closed channel.
+            halt.closed().await;
+        } else {
+            halt.closed().await;
+        }
+    });
+    halted
+}
+
+/// A run under way.
+struct Run {
+    job: Job,
+    target: Target,
+    workloads: Vec<Arc<dyn Workload>>,
+    connect: Arc<dyn Connect>,
+    timetable: Timetable,
+    phases: Phases,
+    progress: Arc<Progress>,
+    stop: watch::Receiver<Stop>,
+    halt: watch::Receiver<bool>,
+}
+
+impl Run {
+    fn asked_to(&self, urgency: Urgency) -> bool {
+        self.stop.borrow().urgency >= urgency
+    }
+
+    /// Everything that needs the nodes.
+    async fn all(&mut self) {
+        let base = self.job.node_dir();
+        let connecting = Hosts::connect(self.job.nodes.clone(), self.job.name());
+        let Some(hosts) = self.phases.run("connect", CONNECT, connecting).await else {
+            let why = self.phases.last_problem();
+            return self.phases.harness_failed(why);
+        };
+        self.note_hosts(&hosts);
+        let told = self.progress.clone();
+        let watching = hosts.watch(move |text| told.line(text));
+        self.phases.run("heal leftovers", HEAL, hosts.heal()).await;
+        if !self.able(&hosts).await {
+            return hosts.bye(true).await;
+        }
+        match self.target.deployment(hosts.remotes(), &base) {
+            Ok(deployment) => self.deployed(&hosts, deployment).await,
+            Err(error) => self.phases.harness_failed(error),
+        }
+        drop(watching);
+        hosts.bye(!self.job.leave_running).await;
+    }
+
+    fn note_hosts(&mut self, hosts: &Hosts) {
+        for node in &mut self.phases.info.nodes {
+            if let Some(hello) = hosts.hello(&node.name) {
+                node.kernel = hello.kernel;
+                node.boot_id = hello.boot_id;
+            }
+        }
+        self.phases.save();
+    }
+
+    /// Whether the nodes can do what the plan asks for.
+    async fn able(&mut self, hosts: &Hosts) -> bool {
+        let plan = self.job.plan.clone();
+        let looking = async {
+            let mut lacking = Vec::new();
+            for (node, abilities) in hosts.abilities().await {
+                let here = hosts::lacking(&plan, &abilities?);
+                lacking.extend(here.into_iter().map(|sentence| format!("{node}: {sentence}")));
+            }
+            if lacking.is_empty() { Ok(()) } else { Err(format!("{} (`dsfuzz doctor` says more)", lacking.join("; "))) }
+        };
+        let able = self.phases.run("look", HEAL, looking).await.is_some();
+        if !able {
+            let why = self.phases.last_problem();
+            self.phases.harness_failed(why);
+        }
+        able
+    }
+
+    /// From the installation to the collected logs.
+    async fn deployed(&mut self, hosts: &Arc<Hosts>, deployment: Deployment) {
+        let up = self.bring_up(&deployment).await;
+        let mut recorder = None;
+        if up && !self.asked_to(Urgency::Stop) {
+            let names: Vec<String> = self.job.nodes.iter().map(|(node, _)| node.name.to_string()).collect();
+            let wall = chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Nanos, true);
+            match Recorder::create(&self.job.dir.journal(), &names, wall) {
+                Ok(created) => recorder = Some(created),
+                Err(error) => self.phases.harness_failed(format!("the journal cannot be made: {error}")),
+            }
+        }
+        if let Some(recorder) = &recorder {
+            self.measured(hosts, &deployment, recorder).await;
+        }
+        let collecting = claims::collect(&deployment, &self.job.dir, recorder.as_deref(), LOG_BYTES_MAX);
+        self.phases.run("collect", COLLECT, collecting).await;
+        if let Some(recorder) = recorder {
+            recorder.end();
+            if let Some(why) = recorder.failure() {
+                self.phases.harness_failed(format!("recording failed: {why}"));
+            }
+        }
+        if !self.job.leave_running {
+            self.phases.run("teardown", TEAR_DOWN, async { deployment.wipe().await }).await;
+        }
+    }
+
+    /// Whether the target serves on every node.
+    async fn bring_up(&mut self, deployment: &Deployment) -> bool {
+        let steps = async {
+            deployment.install().await?;
+            Ok::<_, targets::TargetError>(())
+        };
+        let installed = self.phases.run("install", INSTALL, steps).await.is_some();
+        let start = async {
+            deployment.wipe().await?;
+            deployment.start(START).await?;
+            deployment.await_ready(START).await
+        };
+        let up = installed && self.phases.run("start", START + START, start).await.is_some();
+        if !up {
+            let why = self.phases.last_problem();
+            self.phases.harness_failed(why);
+            return false;
+        }
+        // A target that does not tell its version is tested all the same.
+        if let Ok(versions) = deployment.versions().await {
+            let versions = versions.into_iter().filter(|(_, version)| !version.is_empty());
+            self.phases.info.target_versions = versions.map(|(node, version)| (node.to_string(), version)).collect();
+            self.phases.save();
+        }
+        true
+    }
+
+    /// Everything that is recorded: load and faults, heal, recovery, final reads.
+    async fn measured(&mut self, hosts: &Arc<Hosts>, deployment: &Deployment, recorder: &Arc<Recorder>) {
+        let load = load::Load::new(self, hosts, deployment, recorder);
+        let began = Instant::now();
+        self.progress.phase("load", Some(self.job.plan.load.time.0));
+        let (summary, probing) = load.run(&self.progress, self.halt.clone()).await;
+        let problem = match &summary.stopped {
+            driver::Stopped::Recorder(why) => why.clone(),
+            _ => String::new(),
+        };
+        self.phases.ended("load", began, problem);
+        for sentence in &summary.harness {
+            self.phases.harness_failed(sentence);
+        }
+        recorder.phase(Phase::Recover);
+        let healed = self.phases.run("heal", HEAL, load.heal_all()).await.is_some();
+        if !healed {
+            let why = self.phases.last_problem();
+            self.phases.harness_failed(format!("faults may be left on the nodes (`dsfuzz heal` undoes them): {why}"));
+        }
+        if !self.asked_to(Urgency::Hurry) {
+            self.recover(deployment).await;
+            self.settle(&load, recorder, &summary).await;
+        } else {
+            self.phases.info.unseen.push("the run was hurried to its end: no final reads were made".into());
+        }
+        probing.stop().await;
+    }
+
+    /// Waits until every node serves, or says which does not.
+    async fn recover(&mut self, deployment: &Deployment) {
+        let deadline = self.job.plan.load.recovery.0;
+        let recovering = async {
+            deployment.restart_dead().await?;
+            deployment.await_ready(deadline).await
+        };
+        if self.phases.run("recover", deadline + Duration::from_secs(10), recovering).await.is_none() {
+            let why = self.phases.last_problem();
+            self.phases.info.unseen.push(format!("not every node served again after the last heal: {why}"));
+        }
+        let converging = async {
+            match deployment.await_converged(deadline).await {
+                Convergence::Apart(why) => Err(why.join("; ")),
+                _ => Ok(()),
+            }
+        };
+        if self.phases.run("converge", deadline + Duration::from_secs(10), converging).await.is_none() {
+            let why = self.phases.last_problem();
+            self.phases.info.unseen.push(format!("the replicas did not converge: {why}"));
+        }
+    }
+
+    async fn settle(&mut self, load: &load::Load, recorder: &Arc<Recorder>, summary: &driver::DriverSummary) {
+        let options = load.settle_options(self.job.plan.load.settle.0, summary);
+        let limit = options.time + options.deadline + Duration::from_secs(10);
+        let halt = self.hurry();
+        let settling = settle::settle(recorder.clone(), self.connect.clone(), &self.workloads, options, halt);
+        let settled = self.phases.run("settle", limit, async { Ok::<_, String>(settling.await) }).await;
+        let Some(settled) = settled else { return };
+        for sentence in settled.harness {
+            self.phases.harness_failed(sentence);
+        }
+        let mut silent: BTreeMap<String, usize> = BTreeMap::new();
+        for missed in &settled.missed {
+            *silent.entry(missed.node.to_string()).or_default() += 1;
+        }
+        for (node, reads) in silent {
+            self.phases.info.unseen.push(format!("{reads} final reads on {node} never succeeded"));
+        }
+    }
+
+    /// True once the person is in a hurry.
+    fn hurry(&self) -> watch::Receiver<bool> {
+        let (halt, halted) = watch::channel(false);
+        let mut stop = self.stop.clone();
+        tokio::spawn(async move {
+            if stop.wait_for(|stop| stop.urgency >= Urgency::Hurry).await.is_ok() {
+                halt.send_replace(true);
+            }
+            halt.closed().await;
+        });
+        halted
+    }
+
+    /// Export, read back, judge, draw.
+    fn finish(mut self) -> Result<Finished> {
+        let stop = *self.stop.borrow();
+        if stop.asked() {
+            self.phases.info.stopped_by = Some(if stop.signal == 15 { "SIGTERM" } else { "SIGINT" }.into());
+        }
+        self.progress.phase("check", Some(self.job.plan.budget.time.0));
+        let began = Instant::now();
+        let history = if self.job.dir.journal().is_dir() {
+            match read_back(&self.job.dir) {
+                Ok(history) => history,
+                Err(error) => {
+                    self.phases.harness_failed(format!("{error:#}"));
+                    History::default()
+                }
+            }
+        } else {
+            History::default()
+        };
+        let rules = judge::Rules::of_plan(&self.job.plan);
+        let verdict = judge::judge(&history, &rules, &self.phases.info);
+        self.phases.ended("check", began, String::new());
+        self.phases.info.ended = chrono::Local::now().to_rfc3339();
+        self.phases.info.exit = Some(verdict.exit);
+        self.phases.save();
+        if let Err(error) = report::write_all(&self.job.dir, &history, &self.phases.info, &verdict) {
+            self.progress.line(&format!("the report could not be drawn whole: {error:#}"));
+        }
+        self.progress.finish();
+        Ok(Finished { info: self.phases.info, verdict, history })
+    }
+}
+
+/// Exports the journal and reads the history back from it.
+pub fn read_back(dir: &RunDir) -> Result<History> {
+    let file = std::fs::File::create(dir.history()).context("history.jsonl cannot be written")?;
+    let mut writer = std::io::BufWriter::new(file);
+    journal::export(&dir.journal(), &mut writer)?;
+    std::io::Write::flush(&mut writer).context("history.jsonl cannot be written")?;
+    Ok(journal::read(&dir.journal())?)
+}

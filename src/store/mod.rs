@@ -106,6 +106,10 @@ pub struct RunInfo {
     pub again: String,
     /// The signal that stopped it, if one did.
     pub stopped_by: Option<String>,
+    /// What of the end could not be seen, so that a pass would prove nothing: nodes that did not serve again, final reads
+    /// that never succeeded. One sentence each.
+    #[serde(default)]
+    pub unseen: Vec<String>,
     /// Failures of the harness itself (not of the target), one sentence each.
     pub harness_failures: Vec<String>,
     /// Exit code; none while it runs.
@@ -168,4 +172,36 @@ pub struct Evidence {
     pub at_least: f64,
     /// Whether it is enough.
     pub enough: bool,
+}
+
+impl RunInfo {
+    /// Writes `run.json`: whole or not at all.
+    pub fn save(&self, dir: &RunDir) -> std::io::Result<()> {
+        write_whole(&dir.info(), &serde_json::to_vec_pretty(self)?)
+    }
+
+    /// Reads `run.json`.
+    pub fn load(dir: &RunDir) -> std::io::Result<RunInfo> {
+        Ok(serde_json::from_slice(&std::fs::read(dir.info())?)?)
+    }
+}
+
+impl RunVerdict {
+    /// Writes `verdict.json`: whole or not at all.
+    pub fn save(&self, dir: &RunDir) -> std::io::Result<()> {
+        write_whole(&dir.verdict(), &serde_json::to_vec_pretty(self)?)
+    }
+
+    /// Reads `verdict.json`.
+    pub fn load(dir: &RunDir) -> std::io::Result<RunVerdict> {
+        Ok(serde_json::from_slice(&std::fs::read(dir.verdict())?)?)
+    }
+}
+
+/// Writes a file beside its place and moves it there, so that no reader ever sees half of it.
+pub fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".part");
+    std::fs::write(&beside, bytes)?;
+    std::fs::rename(&beside, path)
 }

@@ -1,0 +1,135 @@
+//! Judges a run from its history: checkers in parallel under a budget, evidence against thresholds, one sentence.
+//!
+//! Never: asks a node anything, or reads anything but what it is given.
+mod evidence;
+
+use crate::error::Exit;
+use crate::plan::{BudgetPlan, EvidencePlan, Plan};
+use crate::store::{Evidence, FORMAT_VERSION, RunInfo, RunVerdict};
+use dsfuzz_checkers::{Budget, History, Severity, Validity, Verdict};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// What to judge by.
+#[derive(Clone, Debug, Default)]
+pub struct Rules {
+    /// Checkers by name, in order.
+    pub checkers: Vec<String>,
+    /// What each may use.
+    pub budget: BudgetPlan,
+    /// Below these a run is unknown. None: a history from elsewhere, of which no run is known.
+    pub evidence: Option<EvidencePlan>,
+}
+
+impl Rules {
+    /// The rules of a plan: its own checkers, or those that its workloads name.
+    pub fn of_plan(plan: &Plan) -> Rules {
+        let workloads = plan.workload.iter().chain(&plan.workloads);
+        let named = workloads.flat_map(|workload| workload.build().checkers()).map(String::from);
+        let mut checkers: Vec<String> = if plan.check.is_empty() { named.collect() } else { plan.check.clone() };
+        let mut seen = BTreeSet::new();
+        checkers.retain(|name| seen.insert(name.clone()));
+        Rules { checkers, budget: plan.budget.clone(), evidence: Some(plan.evidence.clone()) }
+    }
+}
+
+/// Judges the history. `info` carries what the run itself knows of its health.
+pub fn judge(history: &History, rules: &Rules, info: &RunInfo) -> RunVerdict {
+    let promises = run_checkers(history, rules);
+    let evidence = rules.evidence.as_ref().map(|asked| evidence::weigh(history, asked)).unwrap_or_default();
+    let mut harness = info.harness_failures.clone();
+    harness.extend(info.phases.iter().filter(|phase| !phase.problem.is_empty()).map(|phase| format!("{}: {}", phase.name, phase.problem)));
+    let validity = weigh(&promises, &evidence, &info.unseen);
+    let sentence = sentence(validity, history, &promises, &evidence, info);
+    let exit = exit(validity, info);
+    RunVerdict { format: FORMAT_VERSION, validity, sentence, promises, evidence, harness, exit: i32::from(exit.code()) }
+}
+
+fn run_checkers(history: &History, rules: &Rules) -> Vec<Verdict> {
+    let deadline = Instant::now() + rules.budget.time.0;
+    let budget = Budget {
+        expired: Arc::new(move || Instant::now() >= deadline),
+        memory_bytes: rules.budget.memory_mib.saturating_mul(1 << 20),
+    };
+    std::thread::scope(|scope| {
+        let budget = &budget;
+        let judging = |name: &String| {
+            let name = name.clone();
+            scope.spawn(move || dsfuzz_checkers::judge_one(&name, history, budget))
+        };
+        let threads: Vec<_> = rules.checkers.iter().map(judging).collect();
+        let answers = threads.into_iter().zip(&rules.checkers);
+        answers.map(|(thread, name)| thread.join().unwrap_or_else(|_| panicked(name))).collect()
+    })
+}
+
+fn panicked(checker: &str) -> Verdict {
+    Verdict {
+        checker: checker.to_string(),
+        workload: String::new(),
+        validity: Validity::Unknown,
+        summary: format!("the checker {checker} failed on its own account (a bug of dsfuzz, not of the target)"),
+        findings: Vec::new(),
+        numbers: Default::default(),
+    }
+}
+
+/// Broken promises beat everything; thin evidence and an end that was not seen make a pass unknown.
+fn weigh(promises: &[Verdict], evidence: &[Evidence], unseen: &[String]) -> Validity {
+    let promises = promises.iter().map(|promise| promise.validity).max().unwrap_or(Validity::Unknown);
+    let thin = evidence.iter().any(|evidence| !evidence.enough) || !unseen.is_empty();
+    promises.max(if thin { Validity::Unknown } else { Validity::Valid })
+}
+
+fn sentence(
+    validity: Validity,
+    history: &History,
+    promises: &[Verdict],
+    evidence: &[Evidence],
+    info: &RunInfo,
+) -> String {
+    match validity {
+        Validity::Invalid => {
+            let violations = promises.iter().flat_map(|promise| &promise.findings);
+            let first = violations.filter(|finding| finding.severity == Severity::Violation).map(|finding| &finding.title);
+            let broken: BTreeSet<&str> = promises
+                .iter()
+                .filter(|promise| promise.validity == Validity::Invalid)
+                .map(|promise| promise.checker.as_str())
+                .collect();
+            let broken = broken.into_iter().collect::<Vec<_>>().join(", ");
+            first.min_by_key(|_| 0).cloned().unwrap_or_else(|| format!("a promise is broken: {broken}"))
+        }
+        Validity::Unknown => {
+            let unknown = promises.iter().filter(|promise| promise.validity == Validity::Unknown);
+            let gave_up = unknown.map(|promise| format!("{}: {}", promise.checker, promise.summary));
+            let thin = evidence.iter().filter(|evidence| !evidence.enough);
+            let thin = thin.map(|evidence| {
+                format!("{}: {} where at least {} is asked", evidence.doc, number(evidence.measured), number(evidence.at_least))
+            });
+            let reasons: Vec<String> = gave_up.chain(info.unseen.iter().cloned()).chain(thin).collect();
+            let more = reasons.len().saturating_sub(1);
+            let first = reasons.into_iter().next().unwrap_or_else(|| "nothing was judged".into());
+            if more == 0 { first } else { format!("{first} (and {more} more)") }
+        }
+        Validity::Valid => {
+            let proven = history.faults.iter().filter(|fault| fault.proven.is_some()).count();
+            let checkers: Vec<&str> = promises.iter().map(|promise| promise.checker.as_str()).collect();
+            format!(
+                "{} calls kept every promise ({}) through {proven} proven faults",
+                history.ops.len(),
+                checkers.join(", ")
+            )
+        }
+    }
+}
+
+fn number(value: f64) -> String {
+    if value.fract() == 0.0 { format!("{value:.0}") } else { format!("{value:.3}") }
+}
+
+fn exit(validity: Validity, info: &RunInfo) -> Exit {
+    let signal = info.stopped_by.as_deref().map(|signal| if signal == "SIGTERM" { 15 } else { 2 });
+    Exit::of_run(validity, !info.harness_failures.is_empty(), signal)
+}

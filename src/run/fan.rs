@@ -1,0 +1,54 @@
+//! [`Fan`]: several workloads in one run, each with a client of its own, behind one process.
+use dsfuzz_workloads::{Answer, BoxFuture, Call, Client, Connect, ConnectError, Endpoint};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Opens, for one process, a client for each workload.
+pub(super) struct Fan {
+    by_workload: BTreeMap<Arc<str>, Arc<dyn Connect>>,
+}
+
+impl Fan {
+    /// These clients. One workload alone needs no fan: its own is returned.
+    pub(super) fn of(by_workload: BTreeMap<Arc<str>, Arc<dyn Connect>>) -> Arc<dyn Connect> {
+        match by_workload.len() {
+            1 => by_workload.into_values().next().unwrap_or_else(|| Arc::new(Fan { by_workload: BTreeMap::new() })),
+            _ => Arc::new(Fan { by_workload }),
+        }
+    }
+}
+
+impl Connect for Fan {
+    fn open(&self, endpoint: Endpoint) -> BoxFuture<'_, Result<Box<dyn Client>, ConnectError>> {
+        Box::pin(async move {
+            let mut clients = BTreeMap::new();
+            for (workload, connect) in &self.by_workload {
+                clients.insert(workload.clone(), connect.open(endpoint.clone()).await?);
+            }
+            let client: Box<dyn Client> = Box::new(Blades { clients });
+            Ok(client)
+        })
+    }
+}
+
+/// The clients of one process, by workload.
+struct Blades {
+    clients: BTreeMap<Arc<str>, Box<dyn Client>>,
+}
+
+impl Client for Blades {
+    fn call<'a>(&'a mut self, call: &'a Call) -> BoxFuture<'a, Answer> {
+        match self.clients.get_mut(&call.workload) {
+            Some(client) => client.call(call),
+            None => Box::pin(async { Answer::fail("no client for this workload") }),
+        }
+    }
+
+    fn close(self: Box<Self>) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            for client in self.clients.into_values() {
+                client.close().await;
+            }
+        })
+    }
+}

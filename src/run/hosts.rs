@@ -1,0 +1,174 @@
+//! [`Hosts`]: the nodes' agents as they can be reached now. A lost connection is made again; what the agent undid by
+//! itself meanwhile is asked of the new one by the nemesis.
+use super::nemesis::Remotes;
+use crate::cluster::{AgentBinaries, AgentHello, Cluster, ConnectOptions, Node, Remote, Session, SshTarget};
+use crate::plan::Plan;
+use anyhow::{Result, anyhow};
+use dsfuzz_nemesis::protocol::{Ability, Ask, Proof, Told};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinSet;
+
+const UNDO: Duration = Duration::from_secs(20);
+const LOOK: Duration = Duration::from_secs(20);
+const BYE: Duration = Duration::from_secs(10);
+/// Between two attempts to connect anew.
+const AGAIN: Duration = Duration::from_millis(500);
+
+/// The nodes' agents.
+pub struct Hosts {
+    cluster: Cluster,
+    run: String,
+}
+
+impl Hosts {
+    /// Connects to all nodes. The error has every node's.
+    pub async fn connect(nodes: Vec<(Node, SshTarget)>, run: String) -> Result<Arc<Hosts>> {
+        let options = ConnectOptions { run: run.clone(), ..ConnectOptions::default() };
+        let connecting =
+            tokio::task::spawn_blocking(move || Cluster::connect(&nodes, &Arc::new(AgentBinaries::find()), &options));
+        let cluster = connecting.await.map_err(|error| anyhow!("connecting panicked: {error}"))??;
+        Ok(Arc::new(Hosts { cluster, run }))
+    }
+
+    /// The name with which the agents were greeted.
+    pub fn run_name(&self) -> String {
+        self.run.clone()
+    }
+
+    /// The nodes' agents, in the plan's order. They stay valid when a connection is made anew.
+    pub fn remotes(&self) -> Vec<Arc<dyn Remote>> {
+        self.cluster.remotes()
+    }
+
+    /// What the node's agent said of itself.
+    pub fn hello(&self, node: &str) -> Option<AgentHello> {
+        self.cluster.session(node).map(|session| session.hello())
+    }
+
+    /// Connects anew whenever a connection is lost, until aborted.
+    pub fn watch(&self, told: impl Fn(&str) + Clone + Send + Sync + 'static) -> JoinSet<()> {
+        let mut tasks = JoinSet::new();
+        for session in self.cluster.sessions() {
+            tasks.spawn(keep(session.clone(), told.clone()));
+        }
+        tasks
+    }
+
+    /// Undoes what any run left on any node, proven. What was done on each node; an error names the nodes where
+    /// something could not be undone.
+    pub async fn heal(&self) -> Result<Vec<(Arc<str>, Proof)>> {
+        let told = self.everywhere(Ask::UndoAll, UNDO).await;
+        let mut proofs = Vec::new();
+        let mut problems = Vec::new();
+        for (node, told) in told {
+            match told {
+                Ok(Told::Proof(proof)) if proof.holds => proofs.push((node, proof)),
+                Ok(Told::Proof(proof)) => problems.push(format!("{node}: {}", proof.detail.join("; "))),
+                Ok(other) => problems.push(format!("{node}: an answer of another kind: {other:?}")),
+                Err(error) => problems.push(error),
+            }
+        }
+        if problems.is_empty() { Ok(proofs) } else { Err(anyhow!("not everything could be undone: {}", problems.join("; "))) }
+    }
+
+    /// What each node can do, tested harmlessly.
+    pub async fn abilities(&self) -> Vec<(Arc<str>, Result<Vec<Ability>, String>)> {
+        let told = self.everywhere(Ask::Abilities, LOOK).await;
+        let abilities = |told| match told {
+            Ok(Told::Abilities(abilities)) => Ok(abilities),
+            Ok(other) => Err(format!("an answer of another kind: {other:?}")),
+            Err(error) => Err(error),
+        };
+        told.into_iter().map(|(node, told)| (node, abilities(told))).collect()
+    }
+
+    /// Nodes that share their kernel with no other node and not with this machine.
+    pub fn own_kernels(&self) -> Vec<Arc<str>> {
+        self.cluster.own_kernels()
+    }
+
+    /// Ends the agents in order.
+    pub async fn bye(&self, stop_services: bool) {
+        for (node, told) in self.everywhere(Ask::Bye { stop_services }, BYE).await {
+            if let Err(error) = told {
+                tracing::warn!(%node, "the agent did not say good-bye: {error}");
+            }
+        }
+    }
+
+    async fn everywhere(&self, ask: Ask, deadline: Duration) -> Vec<(Arc<str>, Result<Told, String>)> {
+        let asking = self.cluster.sessions().iter().map(|session| {
+            let (session, ask) = (session.clone(), ask.clone());
+            let node = session.node().name.clone();
+            let task = tokio::spawn(async move { session.ask(ask, Vec::new(), deadline).await });
+            (node, task)
+        });
+        let mut answers = Vec::new();
+        for (node, task) in asking.collect::<Vec<_>>() {
+            let told = match task.await {
+                Ok(Ok((told, _))) => Ok(told),
+                Ok(Err(error)) => Err(error.to_string()),
+                Err(error) => Err(format!("{node}: asking panicked: {error}")),
+            };
+            answers.push((node, told));
+        }
+        answers
+    }
+}
+
+async fn keep(session: Arc<Session>, told: impl Fn(&str)) {
+    let node = session.node().name.clone();
+    loop {
+        let why = session.lost().await;
+        told(&format!("{node}: connection lost ({why}); connecting anew"));
+        loop {
+            let again = session.clone();
+            match tokio::task::spawn_blocking(move || again.reconnect()).await {
+                Ok(Ok(())) => break,
+                Ok(Err(error)) => tracing::warn!("{error}"),
+                Err(error) => tracing::error!(%node, "connecting anew panicked: {error}"),
+            }
+            tokio::time::sleep(AGAIN).await;
+        }
+        told(&format!("{node}: connected again"));
+    }
+}
+
+impl Remotes for Hosts {
+    fn names(&self) -> Vec<String> {
+        self.cluster.sessions().iter().map(|session| session.node().name.to_string()).collect()
+    }
+
+    fn get(&self, node: &str) -> Option<Arc<dyn Remote>> {
+        let session = self.cluster.session(node)?;
+        session.lost_now().is_none().then(|| session.clone() as Arc<dyn Remote>)
+    }
+
+    fn ping_address(&self, node: &str) -> Option<(IpAddr, u16)> {
+        let session = self.cluster.session(node)?;
+        Some((session.node().address, session.hello().ping_port))
+    }
+}
+
+/// What the planned faults need of a node and it has not: one sentence each.
+pub fn lacking(plan: &Plan, abilities: &[Ability]) -> Vec<String> {
+    let Some(nemesis) = &plan.nemesis else { return Vec::new() };
+    let mut lacking = Vec::new();
+    for fault in &nemesis.faults {
+        let kind = fault.doc().name;
+        let needs: &[&str] = match kind {
+            "partition" => &["root", "nft", "nft-timeout"],
+            "clock" if plan.cluster.ssh.own_kernel => &["root", "step-clock"],
+            "clock" => &["root", "vdso-clock"],
+            _ => &["root"],
+        };
+        for need in needs {
+            if let Some(ability) = abilities.iter().find(|ability| ability.name == *need && !ability.able) {
+                lacking.push(format!("{kind} needs {need}: {}", ability.detail));
+            }
+        }
+    }
+    lacking
+}

@@ -1,0 +1,262 @@
+//! [`Load`]: the clients, the nemesis and the role prober, side by side, all into one recorder.
+use super::driver::{Driver, DriverOptions, DriverSummary, NodeEndpoint};
+use super::hosts::Hosts;
+use super::nemesis::{Executor, Log, Now, Views};
+use super::recorder::Recorder;
+use super::roles::{Prober, RoleAnswer};
+use super::settle::SettleOptions;
+use super::Run;
+use crate::cli::progress::{Progress, Snapshot};
+use crate::cluster::{Node, SshTarget};
+use crate::targets::{self, Deployment};
+use dsfuzz_checkers::history::FaultStep;
+use dsfuzz_nemesis::{NodeView, Timetable, View};
+use dsfuzz_workloads::{Connect, Workload};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+/// How often a node is asked for its role.
+const ROLE_EVERY: Duration = Duration::from_millis(250);
+/// Deadline of one such question.
+const ROLE_DEADLINE: Duration = Duration::from_secs(1);
+
+/// Everything that happens while clients run.
+pub(super) struct Load {
+    recorder: Arc<Recorder>,
+    executor: Arc<Executor>,
+    prober: Option<Prober>,
+    leader: watch::Sender<Option<String>>,
+    timetable: Timetable,
+    connect: Arc<dyn Connect>,
+    workloads: Vec<Arc<dyn Workload>>,
+    options: DriverOptions,
+    active: Arc<Active>,
+}
+
+/// Faults in force now, in words, for the progress line.
+#[derive(Default)]
+struct Active(Mutex<BTreeMap<u64, String>>);
+
+impl Load {
+    pub(super) fn new(run: &Run, hosts: &Arc<Hosts>, deployment: &Deployment, recorder: &Arc<Recorder>) -> Load {
+        let active = Arc::new(Active::default());
+        let leader = watch::Sender::new(None);
+        let executor = Executor::new(
+            hosts.clone(),
+            hosts.run_name(),
+            log(recorder.clone(), active.clone(), run.progress.clone()),
+            views(run, deployment, leader.subscribe()),
+            now(recorder.clone()),
+        );
+        Load {
+            recorder: recorder.clone(),
+            executor: Arc::new(executor),
+            prober: deployment.has_roles().then(|| prober(deployment, recorder)),
+            leader,
+            timetable: run.timetable.clone(),
+            connect: run.connect.clone(),
+            workloads: run.workloads.clone(),
+            options: driver_options(run),
+            active,
+        }
+    }
+
+    /// Runs the load to its end; the role prober goes on until it is stopped.
+    pub(super) async fn run(&self, progress: &Arc<Progress>, halt: watch::Receiver<bool>) -> (DriverSummary, Watch) {
+        let watching = self.watch();
+        let start = Instant::now();
+        let (over, load_over) = watch::channel(false);
+        let breaking = {
+            let (executor, timetable) = (self.executor.clone(), self.timetable.clone());
+            let stop = either(halt.clone(), load_over);
+            tokio::spawn(async move { executor.run(&timetable, start, stop).await })
+        };
+        let ticking = self.tick(progress.clone());
+        let driver = Driver {
+            recorder: self.recorder.clone(),
+            connect: self.connect.clone(),
+            workloads: self.workloads.clone(),
+            options: self.options.clone(),
+        };
+        let mut summary = driver.run(halt).await;
+        over.send_replace(true);
+        if let Err(error) = breaking.await {
+            summary.harness.push(format!("the nemesis panicked: {error}"));
+        }
+        ticking.abort();
+        (summary, watching)
+    }
+
+    /// Undoes everything on every node, proven; an error names the nodes where it could not be shown.
+    pub(super) async fn heal_all(&self) -> Result<(), String> {
+        let healed = self.executor.heal_all().await;
+        let left = healed.iter().filter(|node| !node.healed);
+        let left: Vec<String> = left.map(|node| format!("{}: {}", node.node, node.detail.join("; "))).collect();
+        if left.is_empty() { Ok(()) } else { Err(left.join("; ")) }
+    }
+
+    /// How the final reads are made, after this load.
+    pub(super) fn settle_options(&self, time: Duration, summary: &DriverSummary) -> SettleOptions {
+        SettleOptions {
+            seed: self.options.seed,
+            nodes: self.options.nodes.clone(),
+            time,
+            deadline: self.options.deadline,
+            first_worker: self.options.clients,
+            first_process: summary.next_process,
+            client_options: self.options.client_options.clone(),
+        }
+    }
+
+    fn watch(&self) -> Watch {
+        let (stop, stopped) = watch::channel(false);
+        let nodes = self.options.nodes.iter().map(|node| node.name.to_string()).collect();
+        let (leader, prober) = (self.leader.clone(), self.prober.clone());
+        let task = prober.map(|prober| tokio::spawn(prober.run(nodes, leader, stopped)));
+        Watch { stop, task }
+    }
+
+    fn tick(&self, progress: Arc<Progress>) -> tokio::task::JoinHandle<()> {
+        let (recorder, active) = (self.recorder.clone(), self.active.clone());
+        tokio::spawn(async move {
+            loop {
+                let counters = recorder.counters();
+                progress.tick(&Snapshot {
+                    ops_per_s: counters.ended_per_second,
+                    ok: counters.ok,
+                    fail: counters.fail,
+                    info: counters.info,
+                    faults: active.words(),
+                });
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+        })
+    }
+}
+
+/// What goes on watching after the load, until it is told to stop.
+pub(super) struct Watch {
+    stop: watch::Sender<bool>,
+    task: Option<tokio::task::JoinHandle<()>>,
+}
+
+impl Watch {
+    pub(super) async fn stop(self) {
+        self.stop.send_replace(true);
+        if let Some(Err(error)) = match self.task {
+            Some(task) => Some(task.await),
+            None => None,
+        } {
+            tracing::error!("the role prober panicked: {error}");
+        }
+    }
+}
+
+impl Active {
+    fn words(&self) -> Vec<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    fn note(&self, fault: u64, step: FaultStep, what: &str) {
+        let mut active = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match step {
+            FaultStep::Begun => drop(active.insert(fault, what.to_string())),
+            FaultStep::Healed | FaultStep::Unhealed => drop(active.remove(&fault)),
+            _ => {}
+        }
+    }
+}
+
+fn driver_options(run: &Run) -> DriverOptions {
+    let load = &run.job.plan.load;
+    let endpoints = run.job.nodes.iter().map(|(node, _)| run.target.endpoint(node, 0));
+    let mut client_options = BTreeMap::new();
+    let nodes = endpoints.map(|endpoint| {
+        client_options.clone_from(&endpoint.options);
+        NodeEndpoint { name: endpoint.node, address: endpoint.address, ports: endpoint.ports }
+    });
+    let nodes: Vec<NodeEndpoint> = nodes.collect();
+    DriverOptions {
+        seed: run.job.seed,
+        clients: load.clients.count(nodes.len()),
+        nodes,
+        rate: load.rate.map(|rate| rate.0),
+        time: load.time.0,
+        deadline: load.deadline.0,
+        ops_max: load.ops_max,
+        client_options,
+    }
+}
+
+fn prober(deployment: &Deployment, recorder: &Arc<Recorder>) -> Prober {
+    let (deployment, marking, recording) = (deployment.clone(), recorder.clone(), recorder.clone());
+    Prober {
+        ask: Arc::new(move |node| {
+            let (deployment, node) = (deployment.clone(), node.to_string());
+            Box::pin(async move {
+                let answer = deployment.role(&node, ROLE_DEADLINE).await;
+                if answer.role.is_empty() {
+                    return Err(answer.detail);
+                }
+                let targets::RoleAnswer { role, term, term_with_role, detail } = answer;
+                Ok(RoleAnswer { role, term, term_with_role, detail })
+            })
+        }),
+        mark: Arc::new(move || marking.mark()),
+        record: Arc::new(move |claim| recording.role(claim)),
+        every: ROLE_EVERY,
+        deadline: ROLE_DEADLINE,
+    }
+}
+
+fn views(run: &Run, deployment: &Deployment, leader: watch::Receiver<Option<String>>) -> Views {
+    let own_kernel = run.job.plan.cluster.ssh.own_kernel;
+    let view = |(node, _): &(Node, SshTarget)| NodeView {
+        name: node.name.to_string(),
+        address: node.address,
+        services: deployment.services(&node.name).into_iter().map(|service| service.name).collect(),
+        own_kernel,
+    };
+    let nodes: Vec<NodeView> = run.job.nodes.iter().map(view).collect();
+    let control_boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let control_boot_id = control_boot_id.trim().to_string();
+    Arc::new(move || {
+        let leader = leader.borrow().clone();
+        let view = View { nodes: nodes.clone(), leader, control_boot_id: control_boot_id.clone() };
+        Box::pin(async move { view })
+    })
+}
+
+fn log(recorder: Arc<Recorder>, active: Arc<Active>, progress: Arc<Progress>) -> Log {
+    Arc::new(move |event| {
+        active.note(event.fault, event.step, &event.what);
+        if !matches!(event.step, FaultStep::Planned | FaultStep::Resolved) {
+            tracing::info!(fault = event.fault, step = ?event.step, what = %event.what, detail = ?event.detail, "fault");
+        }
+        if matches!(event.step, FaultStep::Unproven | FaultStep::Lapsed | FaultStep::Unhealed) {
+            progress.line(&format!("fault {} {:?}: {}", event.fault, event.step, event.detail.join("; ")));
+        }
+        recorder.fault(event)
+    })
+}
+
+fn now(recorder: Arc<Recorder>) -> Now {
+    Arc::new(move || recorder.now())
+}
+
+/// True as soon as one of the two is.
+fn either(mut first: watch::Receiver<bool>, mut second: watch::Receiver<bool>) -> watch::Receiver<bool> {
+    let (sender, receiver) = watch::channel(false);
+    tokio::spawn(async move {
+        tokio::select! {
+            () = super::driver::turned_true(&mut first) => {}
+            () = super::driver::turned_true(&mut second) => {}
+        }
+        sender.send_replace(true);
+        sender.closed().await;
+    });
+    receiver
+}

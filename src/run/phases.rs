@@ -1,0 +1,76 @@
+//! [`Phases`]: what the phases of a run were, how long they took and what went wrong; `run.json` is written after each.
+//!
+//! A phase that fails does not keep the next from running; whoever calls decides.
+use crate::cli::progress::Progress;
+use crate::store::{PhaseInfo, RunDir, RunInfo};
+use std::fmt::Display;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// The running account of a run.
+pub(super) struct Phases {
+    /// What `run.json` says.
+    pub(super) info: RunInfo,
+    dir: RunDir,
+    progress: Arc<Progress>,
+}
+
+impl Phases {
+    pub(super) fn new(info: RunInfo, dir: RunDir, progress: Arc<Progress>) -> Phases {
+        let phases = Phases { info, dir, progress };
+        phases.save();
+        phases
+    }
+
+    /// Runs a phase under its deadline. None where it failed or ran out of time; the problem is kept.
+    pub(super) async fn run<T, E: Display>(
+        &mut self,
+        name: &str,
+        deadline: Duration,
+        work: impl Future<Output = Result<T, E>>,
+    ) -> Option<T> {
+        self.progress.phase(name, Some(deadline));
+        tracing::info!(phase = name, "begins");
+        let began = Instant::now();
+        let (result, problem) = match tokio::time::timeout(deadline, work).await {
+            Ok(Ok(value)) => (Some(value), String::new()),
+            Ok(Err(error)) => (None, error.to_string()),
+            Err(_) => (None, format!("not done after {} s", deadline.as_secs())),
+        };
+        self.ended(name, began, problem);
+        result
+    }
+
+    /// Notes a phase that has run.
+    pub(super) fn ended(&mut self, name: &str, began: Instant, problem: String) {
+        if problem.is_empty() {
+            tracing::info!(phase = name, took_ms = began.elapsed().as_millis() as u64, "done");
+        } else {
+            tracing::error!(phase = name, %problem, "failed");
+            self.progress.line(&format!("{name}: {problem}"));
+        }
+        let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.info.phases.push(PhaseInfo { name: name.to_string(), took_ms, problem });
+        self.save();
+    }
+
+    /// A failure of the harness itself: no verdict may rest on this run.
+    pub(super) fn harness_failed(&mut self, sentence: impl Display) {
+        tracing::error!("{sentence}");
+        self.info.harness_failures.push(sentence.to_string());
+        self.save();
+    }
+
+    /// The problem of the last phase that failed.
+    pub(super) fn last_problem(&self) -> String {
+        let problem = self.info.phases.iter().rev().find(|phase| !phase.problem.is_empty());
+        problem.map(|phase| format!("{}: {}", phase.name, phase.problem)).unwrap_or_default()
+    }
+
+    /// Writes `run.json`: whole or not at all.
+    pub(super) fn save(&self) {
+        if let Err(error) = self.info.save(&self.dir) {
+            tracing::error!("run.json cannot be written: {error}");
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! Results that are kept, so that a stopped proof goes on where it was.
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Instant;
+use tabled::builder::Builder;
+use tabled::settings::Style;
+
+/// One thing to show.
+pub struct Case {
+    /// Its name within its line, e.g. `seed-3`.
+    pub name: String,
+    /// Shows it.
+    pub show: Box<dyn FnOnce() -> Shown>,
+}
+
+/// What came out.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Shown {
+    /// Whether it is as claimed.
+    pub as_claimed: bool,
+    /// What was seen, in a sentence.
+    pub seen: String,
+}
+
+/// The kept results.
+pub struct Kept {
+    folder: PathBuf,
+    again: bool,
+    shown: BTreeMap<(usize, String, String), (Shown, u64)>,
+    order: Vec<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct File {
+    shown: Shown,
+    took_ms: u64,
+}
+
+impl Kept {
+    /// Results in this folder; with `again`, old ones are not used.
+    pub fn open(folder: &str, again: bool) -> Kept {
+        let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(folder);
+        Kept { folder, again, shown: BTreeMap::new(), order: Vec::new() }
+    }
+
+    /// Shows the case, unless its result is kept.
+    pub fn show(&mut self, line: &str, case: Case) {
+        if !self.order.iter().any(|known| known == line) {
+            self.order.push(line.to_string());
+        }
+        let path = self.folder.join(line).join(format!("{}.json", case.name));
+        let old = std::fs::read(&path).ok().and_then(|bytes| serde_json::from_slice::<File>(&bytes).ok());
+        let file = match old {
+            Some(file) if !self.again => file,
+            _ => {
+                let began = Instant::now();
+                let shown = (case.show)();
+                let file = File { shown, took_ms: began.elapsed().as_millis() as u64 };
+                std::fs::create_dir_all(path.parent().expect("a folder")).expect("results/ can be written");
+                std::fs::write(&path, serde_json::to_vec_pretty(&file).expect("JSON")).expect("results/ can be written");
+                file
+            }
+        };
+        let mark = if file.shown.as_claimed { "as claimed" } else { "NOT AS CLAIMED" };
+        eprintln!("{line} {}: {mark}: {} ({:.1} s)", case.name, file.shown.seen, file.took_ms as f64 / 1e3);
+        let position = self.order.iter().position(|known| known == line).unwrap_or(0);
+        self.shown.insert((position, line.to_string(), case.name), (file.shown, file.took_ms));
+    }
+
+    /// Every case in a table, then the sums.
+    pub fn table(&self) -> String {
+        let mut rows = Builder::new();
+        rows.push_record(["line", "case", "as claimed", "s", "seen"]);
+        let mut sums: BTreeMap<usize, (usize, usize)> = BTreeMap::new();
+        for ((position, line, name), (shown, took_ms)) in &self.shown {
+            let claimed = if shown.as_claimed { "yes" } else { "NO" };
+            rows.push_record([line, name, claimed, &format!("{:.1}", *took_ms as f64 / 1e3), &shown.seen]);
+            let sum = sums.entry(*position).or_default();
+            sum.0 += usize::from(shown.as_claimed);
+            sum.1 += 1;
+        }
+        let mut text = rows.build().with(Style::psql()).to_string();
+        for (position, (good, all)) in sums {
+            text.push_str(&format!("\n{}: {good} of {all} as claimed", self.order[position]));
+        }
+        text
+    }
+
+    /// Whether everything shown is as claimed.
+    pub fn all_as_claimed(&self) -> bool {
+        self.shown.values().all(|(shown, _)| shown.as_claimed)
+    }
+}

@@ -1,0 +1,166 @@
+//! Whole runs with many seeds, and runs that are interrupted.
+use crate::kept::{Case, Shown};
+use dsfuzz::run::journal;
+use dsfuzz::store::RunVerdict;
+use dsfuzz_checkers::{Finding, History, Severity};
+use serde::Deserialize;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// What `dsfuzz run --json` prints.
+#[derive(Deserialize)]
+pub struct Printed {
+    /// The run's folder.
+    pub dir: PathBuf,
+    /// The answer.
+    pub verdict: RunVerdict,
+}
+
+/// The released program.
+pub fn dsfuzz() -> Command {
+    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/release/dsfuzz");
+    let mut command = Command::new(program);
+    command.current_dir(env!("CARGO_MANIFEST_DIR")).stdin(Stdio::null());
+    command
+}
+
+/// One case for each seed.
+pub fn cases(line: &str, seeds: &[u64]) -> Vec<Case> {
+    let (plan, judge): (&'static str, fn(i32, &Printed, &History) -> Shown) = match line {
+        "valid" => ("examples/etcd-register.yaml", valid),
+        "serializable" => ("examples/etcd-serializable.yaml", serializable),
+        _ => ("examples/redis-sentinel/plan.yaml", redis),
+    };
+    let case = |seed: u64| Case { name: format!("seed-{seed:02}"), show: Box::new(move || run(plan, seed, judge)) };
+    seeds.iter().map(|seed| case(*seed)).collect()
+}
+
+fn run(plan: &str, seed: u64, judge: fn(i32, &Printed, &History) -> Shown) -> Shown {
+    let output = dsfuzz()
+        .args(["run", plan, "--seed", &seed.to_string(), "--json"])
+        .stderr(Stdio::null())
+        .output()
+        .expect("the program starts");
+    let exit = output.status.code().unwrap_or(-1);
+    let printed = match serde_json::from_slice::<Printed>(&output.stdout) {
+        Ok(printed) => printed,
+        Err(error) => return Shown { as_claimed: false, seen: format!("exit {exit}, no document: {error}") },
+    };
+    match journal::read(&printed.dir.join("journal")) {
+        Ok(history) => judge(exit, &printed, &history),
+        Err(error) => Shown { as_claimed: false, seen: format!("exit {exit}, no history: {error}") },
+    }
+}
+
+fn valid(exit: i32, printed: &Printed, history: &History) -> Shown {
+    let proven = history.faults.iter().filter(|fault| fault.proven.is_some()).count();
+    let healed = history.faults.iter().filter(|fault| fault.healed.is_some()).count();
+    let planned = history.faults.len();
+    let moved = measured(&printed.verdict, "leader_changes");
+    let as_claimed = exit == 0 && planned > 0 && proven == planned && healed == planned && moved >= 1.0;
+    let mut seen = format!(
+        "exit {exit}, {} ops, {planned} faults planned, {proven} proven, {healed} healed, {moved} changes of leader",
+        history.ops.len()
+    );
+    if exit != 0 {
+        seen.push_str(&format!(": {}", printed.verdict.sentence));
+    }
+    Shown { as_claimed, seen }
+}
+
+fn serializable(exit: i32, printed: &Printed, _: &History) -> Shown {
+    let violations = violations(&printed.verdict);
+    let smallest = violations.iter().min_by_key(|finding| finding.ops.len());
+    match smallest {
+        Some(finding) => Shown {
+            as_claimed: exit == 1 && (1..=6).contains(&finding.ops.len()),
+            seen: format!("exit {exit}, {} operations: {}", finding.ops.len(), finding.title),
+        },
+        None => Shown { as_claimed: false, seen: format!("exit {exit}, no violation: {}", printed.verdict.sentence) },
+    }
+}
+
+fn redis(exit: i32, printed: &Printed, history: &History) -> Shown {
+    let violations = violations(&printed.verdict);
+    let Some(lost) = violations.iter().find(|finding| finding.kind == "lost-write") else {
+        return Shown { as_claimed: false, seen: format!("exit {exit}, no lost write: {}", printed.verdict.sentence) };
+    };
+    let two = two_leaders(history);
+    let named = !lost.nodes.is_empty() && !lost.faults.is_empty() && !lost.ops.is_empty();
+    Shown {
+        as_claimed: exit == 1 && two && named,
+        seen: format!("exit {exit}, two primaries {}: {}", if two { "seen" } else { "NOT seen" }, lost.title),
+    }
+}
+
+/// Whether one node claimed to lead between two such claims of another.
+fn two_leaders(history: &History) -> bool {
+    let leads = history.roles.iter().filter(|claim| &*claim.role == "leader").collect::<Vec<_>>();
+    leads.iter().any(|first| {
+        let later = leads.iter().find(|claim| claim.node == first.node && claim.sent_index > first.index);
+        let none_between = |until: u64| {
+            let other_role = |index: u64| first.index < index && index < until;
+            !history.roles.iter().any(|claim| claim.node == first.node && &*claim.role != "leader" && other_role(claim.index))
+        };
+        later.is_some_and(|later| {
+            let within = |claim: &&&dsfuzz_checkers::RoleClaim| claim.sent_index > first.index && claim.index < later.sent_index;
+            none_between(later.index) && leads.iter().filter(within).any(|claim| claim.node != first.node)
+        })
+    })
+}
+
+fn violations(verdict: &RunVerdict) -> Vec<&Finding> {
+    let all = verdict.promises.iter().flat_map(|promise| &promise.findings);
+    all.filter(|finding| finding.severity == Severity::Violation).collect()
+}
+
+fn measured(verdict: &RunVerdict, name: &str) -> f64 {
+    verdict.evidence.iter().find(|evidence| evidence.name == name).map_or(0.0, |evidence| evidence.measured)
+}
+
+/// Runs that are stopped with Ctrl-C at random moments: one where nothing is wrong, one that is already invalid.
+pub fn interrupts(repeat: u64) -> Vec<Case> {
+    let case = |plan: &'static str, after: &'static str, round: u64| Case {
+        name: format!("{after}-{round:02}"),
+        show: Box::new(move || interrupt(plan, after, round)),
+    };
+    let valid = (1..=repeat).map(|round| case("examples/etcd-register.yaml", "exit-130", round));
+    let invalid = (1..=repeat).map(|round| case("examples/etcd-serializable.yaml", "exit-1", round));
+    valid.chain(invalid).collect()
+}
+
+fn interrupt(plan: &str, name: &str, seed: u64) -> Shown {
+    let wanted = if name == "exit-1" { 1 } else { 130 };
+    let mut chance = dsfuzz_chance::Chance::new(seed, name, 0);
+    // A serializable read is stale as soon as a fault has separated a node, so the invalid run is given longer.
+    let after = std::time::Duration::from_secs(if wanted == 1 { 35 } else { 8 }) + std::time::Duration::from_millis(chance.below(10_000));
+    let child = dsfuzz()
+        .args(["run", plan, "--seed", &seed.to_string(), "--json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the program starts");
+    std::thread::sleep(after);
+    let interrupted = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    let output = child.wait_with_output().expect("the program ends");
+    let exit = output.status.code().unwrap_or(-1);
+    let Ok(printed) = serde_json::from_slice::<Printed>(&output.stdout) else {
+        return Shown { as_claimed: false, seen: format!("exit {exit}, no document ({interrupted:?})") };
+    };
+    let Ok(history) = journal::read(&printed.dir.join("journal")) else {
+        return Shown { as_claimed: false, seen: format!("exit {exit}, no history") };
+    };
+    let begun = history.faults.iter().filter(|fault| fault.begun.is_some());
+    let unhealed = begun.filter(|fault| fault.healed.is_none()).count();
+    let collected = printed.dir.join("nodes").is_dir() && printed.dir.join("report.html").is_file();
+    Shown {
+        as_claimed: exit == wanted && unhealed == 0 && collected,
+        seen: format!(
+            "stopped after {:.1} s: exit {exit}, {} ops, {unhealed} faults not healed, {}: {}",
+            after.as_secs_f64(),
+            history.ops.len(),
+            if collected { "collected" } else { "NOT collected" },
+            printed.verdict.sentence
+        ),
+    }
+}
