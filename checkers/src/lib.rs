@@ -6,9 +6,17 @@
 #![forbid(unsafe_code)]
 
 pub mod history;
+pub mod linearizable;
+pub mod model;
 pub mod value;
 pub mod verdict;
+mod wording;
+
+#[cfg(test)]
+mod testing;
 
 pub use history::{Fault, History, Mark, Op, Outcome, Phase, RoleClaim};
+pub use linearizable::Linearizable;
+pub use model::Model;
 pub use value::Value;
 pub use verdict::{Budget, Checker, Finding, Severity, Validity, Verdict};

@@ -1,0 +1,259 @@
+//! From a small contradiction to a finding that a person can check: who did what when, and why no order fits.
+use super::decide;
+use super::register::{Act, NIL, RegOp};
+use super::zones::Conflict;
+use crate::history::{History, Op, Outcome};
+use crate::value::Value;
+use crate::verdict::{Finding, Severity};
+use crate::wording;
+
+/// One finding about one key. `small` is a contradiction in the order of calls.
+pub(crate) fn finding(history: &History, workload: &str, key: &Value, small: &[RegOp]) -> Finding {
+    let ops: Vec<&Op> = small.iter().filter_map(|op| history.op(op.call)).collect();
+    let conflict = decide::conflict(small);
+    let story = Story { history, small, ops: &ops };
+    let (kind, title, why) = match conflict {
+        Some(conflict) => story.tell(&conflict, workload, key),
+        None => story.no_order(),
+    };
+    let mut sentences: Vec<String> = Vec::new();
+    for (op, original) in small.iter().zip(&ops) {
+        let mut sentence = wording::operation(history, original);
+        if op.weakened {
+            sentence.push_str(" (Here it counts as a write only: the value that it replaced does not matter.)");
+        }
+        sentences.push(sentence);
+    }
+    sentences.extend(why);
+    let faults = wording::faults_around(history, &ops);
+    sentences.extend(wording::faults(history, &faults));
+    let subject = if key.is_nil() { String::new() } else { format!("key {key}: ") };
+    Finding {
+        kind: kind.to_owned(),
+        severity: Severity::Violation,
+        title: format!("{subject}{title}"),
+        sentences,
+        ops: small.iter().map(|op| op.call).collect(),
+        key: key.clone(),
+        nodes: wording::nodes_of(history, &ops),
+        faults,
+    }
+}
+
+/// A finding about an object that is not a register: the operations up to the return that nothing explains.
+pub(crate) fn stuck(history: &History, key: &Value, ops: &[&Op], index: u64) -> Finding {
+    let blocked = ops.iter().find(|op| op.end() == index).copied();
+    let open: Vec<&Op> = ops.iter().filter(|op| op.call < index && op.end() >= index).copied().collect();
+    let shown: Vec<&Op> = open.iter().rev().take(6).rev().copied().collect();
+    let name = blocked.map(|op| format!("#{}", op.call)).unwrap_or_default();
+    let mut sentences: Vec<String> = shown.iter().map(|op| wording::operation(history, op)).collect();
+    sentences.push(format!(
+        "Every order that explains all replies before {name} makes the reply of {name} impossible; the operations above \
+         were open at that moment."
+    ));
+    let faults = wording::faults_around(history, &shown);
+    sentences.extend(wording::faults(history, &faults));
+    Finding {
+        kind: "nonlinearizable".to_owned(),
+        severity: Severity::Violation,
+        title: format!("no order of the operations explains the reply of {name}"),
+        sentences,
+        ops: shown.iter().map(|op| op.call).collect(),
+        key: key.clone(),
+        nodes: wording::nodes_of(history, &shown),
+        faults,
+    }
+}
+
+struct Story<'a> {
+    history: &'a History,
+    small: &'a [RegOp],
+    ops: &'a [&'a Op],
+}
+
+type Told = (&'static str, String, Vec<String>);
+
+impl Story<'_> {
+    fn name(&self, at: usize) -> String {
+        format!("#{}", self.small[at].call)
+    }
+
+    /// The value that the operation saw or, if it saw none, left.
+    fn value(&self, at: usize) -> Value {
+        let op = self.ops[at];
+        match self.small[at].act {
+            Act::Read(_) => op.output.clone(),
+            Act::Write(_) if !self.small[at].weakened => op.input.clone(),
+            _ => op.input.as_list().and_then(|pair| pair.get(1)).cloned().unwrap_or_default(),
+        }
+    }
+
+    fn node(&self, at: usize) -> &str {
+        self.history.name(self.ops[at].node)
+    }
+
+    fn tell(&self, conflict: &Conflict, workload: &str, key: &Value) -> Told {
+        match conflict {
+            Conflict::Phantom { observer } => self.phantom(*observer, workload, key),
+            Conflict::TwoReplaced { cas } => {
+                let [one, two] = cas.map(|at| self.name(at));
+                let from = self.ops[cas[0]].input.as_list().and_then(|pair| pair.first()).cloned().unwrap_or_default();
+                let why = format!(
+                    "Only one write can have brought the {from} that {one} and {two} replaced: whichever came first had \
+                     taken it away from the other, a contradiction."
+                );
+                ("lost-update", format!("two compare-and-sets both replaced {from}"), vec![why])
+            }
+            Conflict::Ring { cas } => {
+                let names: Vec<String> = cas.iter().map(|&at| self.name(at)).collect();
+                let why =
+                    format!("Each of {} needs the value of another of them first, a contradiction.", names.join(", "));
+                ("nonlinearizable", "compare-and-sets depend on each other in a ring".to_owned(), vec![why])
+            }
+            Conflict::Backwards { first, second, .. } => self.backwards(*first, *second),
+            Conflict::Overlap { outer, inner, .. } => self.overlap(*outer, *inner),
+        }
+    }
+
+    fn phantom(&self, observer: usize, workload: &str, key: &Value) -> Told {
+        let op = self.ops[observer];
+        let replaced = self.small[observer].act.writes().is_some();
+        let seen = match op.input.as_list() {
+            Some([from, _]) if replaced => from.clone(),
+            _ => self.value(observer),
+        };
+        let history = self.history;
+        let writes = |other: &&Op| {
+            let written = match history.name(other.function) {
+                "write" => Some(&other.input),
+                "cas" => other.input.as_list().and_then(|pair| pair.get(1)),
+                _ => None,
+            };
+            written == Some(&seen) && other.key == *key && history.name(other.workload) == workload
+        };
+        let deed = if replaced { "replaced" } else { "returned" };
+        let name = self.name(observer);
+        let writers: Vec<&Op> = history.ops.iter().filter(writes).collect();
+        if let Some(later) = writers.iter().find(|writer| writer.outcome != Outcome::Fail) {
+            let title = format!("{name} on {} {deed} {seen} before it was written", self.node(observer));
+            let why = format!(
+                "{seen} was first written by an operation that began (index {}) after {name} had ended (index {}): {} A \
+                 contradiction.",
+                later.call,
+                self.small[observer].end,
+                wording::operation(history, later)
+            );
+            return ("future-read", title, vec![why]);
+        }
+        let why = match writers.first() {
+            Some(failed) => format!(
+                "The only operation that would have written {seen} certainly failed: {} Still {name} {deed} it, a contradiction.",
+                wording::operation(history, failed),
+            ),
+            None => format!("No operation ever wrote {seen}, yet {name} {deed} it, a contradiction."),
+        };
+        let title =
+            format!("{} on {} {deed} {seen}, which was never written", self.name(observer), self.node(observer));
+        ("phantom-read", title, vec![why])
+    }
+
+    fn backwards(&self, first: usize, second: usize) -> Told {
+        let (one, two) = (self.name(first), self.name(second));
+        let (early, late) = (self.value(first), self.value(second));
+        let gap = format!(
+            "{two} had ended (index {}) before {one} began (index {}).",
+            self.small[second].end, self.small[first].call
+        );
+        if early == late {
+            let title = format!("{two} on {} returned {late} before it was written", self.node(second));
+            let why = format!("{one} alone wrote {late}, so {two} must come after it, a contradiction.");
+            return ("future-read", title, vec![gap, why]);
+        }
+        let why = format!(
+            "{late} came after {early}, by compare-and-set; {two} shows {late}, and {one}, later, shows {early} again, a \
+             contradiction."
+        );
+        if self.small[first].act.writes().is_some() {
+            let title =
+                format!("{two} on {} saw {late} before {early}, which it replaced, was there", self.node(second));
+            return ("future-read", title, vec![gap, why]);
+        }
+        let title = format!("{one} on {} returned {early} although {late} had replaced it before", self.node(first));
+        ("stale-read", title, vec![gap, why])
+    }
+
+    fn overlap(&self, outer: [usize; 2], inner: [usize; 2]) -> Told {
+        let initial = self.small[outer[0]].act.needs() == Some(NIL) || self.reads_nil(outer[1]);
+        let last = outer[1];
+        let mut why = Vec::new();
+        if initial && outer[0] == outer[1] {
+            why.push(format!("The register was empty at the beginning, and empty again for {}.", self.name(last)));
+        } else {
+            why.push(format!(
+                "Between the end of {} (index {}) and the beginning of {} (index {}) nothing but {} and what a \
+                 compare-and-set made of it can have been there.",
+                self.name(outer[0]),
+                self.small[outer[0]].end,
+                self.name(last),
+                self.small[last].call,
+                self.value(outer[0])
+            ));
+        }
+        let between = if inner[0] == inner[1] {
+            format!(
+                "{} with {} lies wholly in that time (index {} to {})",
+                self.name(inner[0]),
+                self.value(inner[0]),
+                self.small[inner[0]].call,
+                self.small[inner[0]].end
+            )
+        } else {
+            format!(
+                "{} must have been there between index {} and index {}, which overlaps that time ({} and {})",
+                self.value(inner[0]),
+                self.small[inner[0]].end.min(self.small[inner[1]].call),
+                self.small[inner[0]].end.max(self.small[inner[1]].call),
+                self.name(inner[0]),
+                self.name(inner[1])
+            )
+        };
+        why.push(format!(
+            "{between}, and no other write can have brought back what {} saw: a contradiction.",
+            self.name(last)
+        ));
+        let old = if self.reads_nil(last) { Value::Nil } else { self.value(last) };
+        let newer = self.value(inner[0]);
+        if self.small[last].act.writes().is_none() {
+            let title = format!(
+                "{} on {} returned {old} although {newer} had been there since",
+                self.name(last),
+                self.node(last)
+            );
+            return ("stale-read", title, why);
+        }
+        let title = format!("{} on {} replaced a value that {newer} had overwritten", self.name(last), self.node(last));
+        ("lost-update", title, why)
+    }
+
+    fn reads_nil(&self, at: usize) -> bool {
+        self.small[at].act == Act::Read(NIL)
+    }
+
+    fn no_order(&self) -> Told {
+        let definite = self.ops.iter().filter(|op| op.outcome != Outcome::Info).count();
+        let last = (0..self.small.len()).filter(|&at| self.small[at].definite()).max_by_key(|&at| self.small[at].end);
+        let name = last.map(|at| self.name(at)).unwrap_or_default();
+        let observes = last.is_some_and(|at| self.small[at].act.writes().is_none());
+        let why = format!(
+            "An order would have to place each of these {definite} acknowledged operations between its call and its answer; \
+             every such order lets one of them see a value that is not there."
+        );
+        let title = match last {
+            Some(at) if observes => {
+                format!("{name} on {} returned {}, which no order explains", self.node(at), self.value(at))
+            }
+            _ => format!("no order of {} explains all replies", wording::count(self.small.len(), "operation")),
+        };
+        ("nonlinearizable", title, vec![why])
+    }
+}

@@ -1,0 +1,284 @@
+//! Makes a counterexample small. Only what cannot create a violation is removed: observations, writes that none of the
+//! remaining observations can have seen, whole values with everybody who saw them; a compare-and-set may be taken for a write.
+//! Every step is checked exactly.
+use super::decide::{Decision, decide, in_turns};
+use super::register::{Act, NIL, RegOp, value_count};
+use super::zones::{self, Conflict};
+use crate::history::Op;
+use crate::verdict::Budget;
+
+/// From how many operations on subsets are no longer tried one by one.
+const POOL: usize = 16;
+/// Size of the largest counterexample that is looked for among all subsets.
+const SMALL: usize = 8;
+/// Steps that one check of a candidate may take.
+const STEPS: u64 = 60_000;
+
+/// The smallest counterexample found for a decision that refuted these operations, in the order of their calls.
+pub(crate) fn shrink(ops: &[RegOp], decision: &Decision, budget: &Budget) -> Vec<RegOp> {
+    match decision {
+        Decision::Conflict(conflict) => from_conflict(ops, conflict),
+        Decision::Refuted(index) => {
+            let mut shrinker = Shrinker { ops: until(ops, *index), budget, attempts: 0 };
+            shrinker.run();
+            let small = shrinker.ops;
+            match zones::applies(&small).then(|| zones::check(&small)) {
+                Some(Err(conflict)) => from_conflict(&small, &conflict),
+                _ => small,
+            }
+        }
+        Decision::Linearizable | Decision::GaveUp(..) => Vec::new(),
+    }
+}
+
+/// The history up to this return: later calls never happened, what is open then may or may not happen.
+fn until(ops: &[RegOp], index: u64) -> Vec<RegOp> {
+    let open = |op: &RegOp| if op.end > index { RegOp { end: Op::OPEN, ..*op } } else { *op };
+    let says_something = |op: &RegOp| op.definite() || op.act.writes().is_some();
+    ops.iter().filter(|op| op.call < index).map(open).filter(says_something).collect()
+}
+
+/// The smallest contradiction among the operations that a conflict names, where every written value is unique.
+fn from_conflict(ops: &[RegOp], conflict: &Conflict) -> Vec<RegOp> {
+    let mut pool = match conflict {
+        Conflict::Phantom { observer } => {
+            let mut pool = vec![*observer];
+            complete(ops, &mut pool);
+            pool.sort_unstable();
+            return pool.into_iter().map(|at| ops[at]).collect();
+        }
+        Conflict::TwoReplaced { cas } => cas.to_vec(),
+        Conflict::Ring { cas } => cas.clone(),
+        Conflict::Backwards { first, second, links } => [&[*first, *second], &links[..]].concat(),
+        Conflict::Overlap { outer, inner, links } => [&outer[..], &inner[..], &links[..]].concat(),
+    };
+    complete(ops, &mut pool);
+    pool.sort_unstable_by_key(|&at| (ops[at].act.writes().is_none(), at));
+    pool.dedup();
+    if pool.len() <= POOL {
+        for size in 1..=SMALL.min(pool.len()) {
+            let mut chosen = Vec::with_capacity(size);
+            if let Some(found) = subset(ops, &pool, 0, size, &mut chosen) {
+                return found;
+            }
+        }
+    }
+    let mut rest = pool.clone();
+    for at in pool {
+        let fewer: Vec<usize> = rest.iter().copied().filter(|&other| other != at).collect();
+        if contradiction(ops, &fewer).is_some() {
+            rest = fewer;
+        }
+    }
+    rest.sort_unstable();
+    contradiction(ops, &rest).unwrap_or_else(|| rest.iter().map(|&at| ops[at]).collect())
+}
+
+/// Adds who wrote each value that is observed, and an observer of each indeterminate write, which shows that it happened.
+fn complete(ops: &[RegOp], pool: &mut Vec<usize>) {
+    let mut writer = vec![None; value_count(ops)];
+    let mut observer: Vec<Option<usize>> = vec![None; writer.len()];
+    for (at, op) in ops.iter().enumerate() {
+        if let Some(value) = op.act.writes() {
+            writer[value as usize] = Some(at);
+        }
+        if let Some(value) = op.act.needs() {
+            let seen = &mut observer[value as usize];
+            if seen.is_none_or(|known| op.end < ops[known].end) {
+                *seen = Some(at);
+            }
+        }
+    }
+    for at in 0..pool.len() {
+        pool.extend(ops[pool[at]].act.needs().and_then(|value| writer[value as usize]));
+    }
+    let mut at = 0;
+    while at < pool.len() {
+        let op = ops[pool[at]];
+        let seen = op.act.writes().filter(|_| !op.definite()).and_then(|value| observer[value as usize]);
+        pool.extend(seen.filter(|seen| !pool.contains(seen)));
+        at += 1;
+    }
+}
+
+fn subset(ops: &[RegOp], pool: &[usize], from: usize, size: usize, chosen: &mut Vec<usize>) -> Option<Vec<RegOp>> {
+    if chosen.len() == size {
+        return contradiction(ops, chosen);
+    }
+    for at in from..pool.len() {
+        chosen.push(pool[at]);
+        let found = subset(ops, pool, at + 1, size, chosen);
+        chosen.pop();
+        if found.is_some() {
+            return found;
+        }
+    }
+    None
+}
+
+/// The chosen operations by call, when they contradict each other with no read left without its write. A compare-and-set
+/// from a value whose write was not chosen is taken for a write.
+fn contradiction(ops: &[RegOp], chosen: &[usize]) -> Option<Vec<RegOp>> {
+    let writes = |value: u32| value == NIL || chosen.iter().any(|&at| ops[at].act.writes() == Some(value));
+    let orphan = |at: &usize| matches!(ops[*at].act, Act::Read(value) if !writes(value));
+    if chosen.iter().any(orphan) {
+        return None;
+    }
+    let weaken = |&at: &usize| match ops[at].act {
+        Act::Cas(from, _) if !writes(from) => ops[at].weaken(),
+        _ => ops[at],
+    };
+    let mut found: Vec<RegOp> = chosen.iter().map(weaken).collect();
+    found.sort_unstable_by_key(|op| op.call);
+    match zones::check(&found) {
+        Ok(()) | Err(Conflict::Phantom { .. }) => None,
+        Err(_) => Some(found),
+    }
+}
+
+struct Shrinker<'a> {
+    ops: Vec<RegOp>,
+    budget: &'a Budget,
+    attempts: u32,
+}
+
+impl Shrinker<'_> {
+    fn run(&mut self) {
+        loop {
+            let before = (self.ops.len(), self.ops.iter().filter(|op| op.weakened).count());
+            self.observations();
+            if !self.ops.iter().any(|op| matches!(op.act, Act::Differs(_))) {
+                self.values();
+                self.weaken();
+                self.unseen_writes();
+            }
+            let after = (self.ops.len(), self.ops.iter().filter(|op| op.weakened).count());
+            if before == after || self.tired() {
+                return;
+            }
+        }
+    }
+
+    fn tired(&self) -> bool {
+        self.attempts > 4000 || (self.budget.expired)()
+    }
+
+    /// Takes the candidate when it is certainly a contradiction too.
+    fn accept(&mut self, candidate: Vec<RegOp>) -> bool {
+        self.attempts += 1;
+        if orphans(&candidate) > orphans(&self.ops) {
+            return false;
+        }
+        let unique = zones::applies(&candidate);
+        let decision = if unique { decide(&candidate, self.budget) } else { in_turns(&candidate, self.budget, STEPS) };
+        let refuted = matches!(decision, Decision::Conflict(_) | Decision::Refuted(_));
+        if refuted {
+            self.ops = candidate;
+        }
+        refuted
+    }
+
+    /// Tries to change ever smaller pieces of what `pick` picks: halves, quarters, one by one.
+    fn pieces(&mut self, pick: impl Fn(&[RegOp]) -> Vec<u64>, change: impl Fn(&[RegOp], &[u64]) -> Vec<RegOp>) {
+        let mut piece = pick(&self.ops).len();
+        while piece > 0 && !self.tired() {
+            let mut at = 0;
+            loop {
+                let picked = pick(&self.ops);
+                if at >= picked.len() || self.tired() {
+                    break;
+                }
+                let part = &picked[at..picked.len().min(at + piece)];
+                let candidate = change(&self.ops, part);
+                if !self.accept(candidate) {
+                    at += piece;
+                }
+            }
+            piece /= 2;
+        }
+    }
+
+    fn observations(&mut self) {
+        let pick = |ops: &[RegOp]| ops.iter().filter(|op| op.act.writes().is_none()).map(|op| op.call).collect();
+        self.pieces(pick, without);
+    }
+
+    fn weaken(&mut self) {
+        let pick = |ops: &[RegOp]| {
+            ops.iter().filter(|op| matches!(op.act, Act::Cas(..))).map(|op| op.call).collect::<Vec<u64>>()
+        };
+        let change = |ops: &[RegOp], part: &[u64]| {
+            ops.iter().map(|op| if part.binary_search(&op.call).is_ok() { op.weaken() } else { *op }).collect()
+        };
+        self.pieces(pick, change);
+    }
+
+    /// Whole values: everybody who wrote or read them. Who replaced them by compare-and-set wrote.
+    fn values(&mut self) {
+        let pick = |ops: &[RegOp]| {
+            let mut values: Vec<u64> = ops.iter().filter_map(|op| op.act.writes()).map(u64::from).collect();
+            values.retain(|&value| value != u64::from(NIL));
+            values.sort_unstable();
+            values.dedup();
+            values
+        };
+        let change = |ops: &[RegOp], part: &[u64]| {
+            let gone = |value: u32| part.binary_search(&u64::from(value)).is_ok();
+            let keep = |op: &RegOp| match op.act {
+                Act::Read(value) | Act::Write(value) | Act::Cas(_, value) if gone(value) => None,
+                Act::Cas(from, _) if gone(from) => Some(op.weaken()),
+                _ => Some(*op),
+            };
+            ops.iter().filter_map(keep).collect()
+        };
+        self.pieces(pick, change);
+    }
+
+    /// Writes that no remaining observation can have seen: each observation of the value ended before the write began,
+    /// or another write lies wholly between the two.
+    fn unseen_writes(&mut self) {
+        let pick = |ops: &[RegOp]| {
+            let hidden_from = hidden_from(ops);
+            let unseen = |(at, op): &(usize, &RegOp)| {
+                let Act::Write(value) = op.act else { return false };
+                !ops.iter().any(|other| {
+                    other.act.needs() == Some(value) && other.end > op.call && other.call < hidden_from[*at]
+                })
+            };
+            ops.iter().enumerate().filter(unseen).map(|(_, op)| op.call).collect()
+        };
+        self.pieces(pick, without);
+    }
+}
+
+/// How many observations are of a value that no operation here writes. A counterexample in which a value seems never to
+/// have been written, because its writes were removed, would mislead.
+fn orphans(ops: &[RegOp]) -> usize {
+    let mut written = vec![false; value_count(ops)];
+    written[NIL as usize] = true;
+    for value in ops.iter().filter_map(|op| op.act.writes()) {
+        written[value as usize] = true;
+    }
+    ops.iter().filter_map(|op| op.act.needs()).filter(|&value| !written[value as usize]).count()
+}
+
+fn without(ops: &[RegOp], part: &[u64]) -> Vec<RegOp> {
+    ops.iter().filter(|op| part.binary_search(&op.call).is_err()).copied().collect()
+}
+
+/// For each operation, the smallest index at which a definite write that began after it has ended.
+fn hidden_from(ops: &[RegOp]) -> Vec<u64> {
+    let mut writes: Vec<(u64, u64)> = ops
+        .iter()
+        .filter(|op| op.definite())
+        .filter_map(|op| Some((op.act.writes()?, op)))
+        .map(|(_, op)| (op.call, op.end))
+        .collect();
+    writes.sort_unstable();
+    for at in (1..writes.len()).rev() {
+        writes[at - 1].1 = writes[at - 1].1.min(writes[at].1);
+    }
+    let after =
+        |op: &RegOp| writes.get(writes.partition_point(|(call, _)| *call <= op.end)).map_or(Op::OPEN, |write| write.1);
+    ops.iter().map(after).collect()
+}

@@ -1,0 +1,103 @@
+//! How findings speak of operations, times and elements. One way for all checkers.
+use crate::history::{Fault, History, Op, Outcome};
+use crate::value::Value;
+
+/// A time in seconds with milliseconds, `12.034 s`.
+pub(crate) fn seconds(nanoseconds: u64) -> String {
+    let ms = nanoseconds / 1_000_000;
+    format!("{}.{:03} s", ms / 1000, ms % 1000)
+}
+
+/// What the operation did, e.g. `wrote 5`, with its reply.
+fn deed(history: &History, op: &Op) -> String {
+    let unknown = op.outcome == Outcome::Info;
+    match (history.name(op.function), op.input.as_list()) {
+        ("read", _) if unknown => "tried to read".to_owned(),
+        ("read", _) => format!("read {}", op.output),
+        ("write", _) if unknown => format!("tried to write {}", op.input),
+        ("write", _) => format!("wrote {}", op.input),
+        ("add", _) if unknown => format!("tried to add {}", op.input),
+        ("add", _) => format!("added {}", op.input),
+        ("cas", Some([from, to])) if unknown => format!("tried to replace {from} by {to}"),
+        ("cas", Some([from, _])) if op.output == Value::Bool(false) => format!("saw another value than {from}"),
+        ("cas", Some([from, to])) => format!("replaced {from} by {to}"),
+        (function, _) => format!("{function} {} -> {}", op.input, op.output),
+    }
+}
+
+/// One sentence: who did what where and when.
+pub(crate) fn operation(history: &History, op: &Op) -> String {
+    let (process, node) = (op.process, history.name(op.node));
+    let when = match op.outcome {
+        Outcome::Ok => format!("called at {}, answered at {}", seconds(op.call_time), seconds(op.reply_time)),
+        Outcome::Fail => format!("called at {}, refused at {}", seconds(op.call_time), seconds(op.reply_time)),
+        Outcome::Info => {
+            let why = op.error.map(|error| format!(" ({})", history.name(error))).unwrap_or_default();
+            format!(
+                "called at {}, never acknowledged{why}: it may take effect at any later time",
+                seconds(op.call_time)
+            )
+        }
+    };
+    format!("#{}: process {process} on {node} {}; {when}.", op.call, deed(history, op))
+}
+
+/// Ids of the faults that may have been in force between the first call and the last reply of these operations.
+pub(crate) fn faults_around(history: &History, ops: &[&Op]) -> Vec<u64> {
+    let from = ops.iter().map(|op| op.call_time).min().unwrap_or(0);
+    let replies = ops.iter().map(|op| op.reply_time).filter(|&time| time != Op::OPEN);
+    let to = replies.chain(ops.iter().map(|op| op.call_time)).max().unwrap_or(0);
+    history.faults_within(from, to).iter().map(|fault| fault.id).collect()
+}
+
+/// Nodes of these operations, each once, in order of name.
+pub(crate) fn nodes_of(history: &History, ops: &[&Op]) -> Vec<String> {
+    let mut nodes: Vec<String> = ops.iter().map(|op| history.name(op.node).to_owned()).collect();
+    nodes.sort();
+    nodes.dedup();
+    nodes
+}
+
+/// One sentence about faults that may have been in force, or nothing.
+pub(crate) fn faults(history: &History, ids: &[u64]) -> Option<String> {
+    let mut named: Vec<String> = history.faults.iter().filter(|fault| ids.contains(&fault.id)).map(fault).collect();
+    let more = named.len().saturating_sub(4);
+    named.truncate(4);
+    if more > 0 {
+        named.push(format!("{more} more"));
+    }
+    (!named.is_empty()).then(|| format!("Possibly in force meanwhile: {}.", named.join("; ")))
+}
+
+/// A fault by its id and words, `fault 3 (partition: n1 | n2 n3)`.
+pub(crate) fn fault(fault: &Fault) -> String {
+    let words = [&fault.what, &fault.planned, &fault.kind].into_iter().find(|text| !text.is_empty());
+    format!("fault {} ({})", fault.id, words.map_or("", |text| text.as_str()))
+}
+
+/// Elements: runs of integers as ranges, at most `limit` entries.
+pub(crate) fn elements(values: &[Value], limit: usize) -> String {
+    let mut sorted = values.to_vec();
+    sorted.sort();
+    let mut entries: Vec<(Value, Value)> = Vec::new();
+    for value in sorted {
+        let follows = entries.last().and_then(|(_, last)| last.as_int()).and_then(|last| last.checked_add(1));
+        match entries.last_mut() {
+            Some((_, last)) if follows.is_some() && follows == value.as_int() => *last = value,
+            _ => entries.push((value.clone(), value)),
+        }
+    }
+    let more = entries.len().saturating_sub(limit);
+    let text =
+        |(first, last): &(Value, Value)| if first == last { first.to_string() } else { format!("{first}-{last}") };
+    let mut shown: Vec<String> = entries.iter().take(limit).map(text).collect();
+    if more > 0 {
+        shown.push(format!("and {more} more"));
+    }
+    shown.join(", ")
+}
+
+/// `1 key`, `2 keys`.
+pub(crate) fn count(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
