@@ -153,6 +153,7 @@ fn each_kind_of_mistake_has_its_own_message_and_place() {
         ("register", "regsiter", "unknown name `regsiter` in `workload`", ":4:12"),
         ("{register: {keys: 4}}", "regsiter", "unknown name `regsiter` in `workload`", ":4:11"),
         ("keys: 4", "keys: many", "a whole number from 0 to 4294967295 is expected, not the text \"many\"", ":4:29"),
+        ("target: etcd", "target: etdc", "no target `etdc` is built in", ":3:9"),
         ("name: p", "name: ../p", "\"../p\" cannot name a folder", ":1:7"),
         ("name: p", "name: 7", "a string is expected, not 7", ":1:7"),
         ("name: p", "name: p\nname: q", "the key `name` is there twice", ":2:1"),
@@ -347,7 +348,7 @@ fn colours_follow_the_flag_and_the_environment() {
     assert!(!scene.run(&["list", "--color", "never"]).stdout.contains('\u{1b}'));
 }
 
-/// `docs/plan.md` holds every key of the schema. After a change of a plan's types: `DSFUZZ_BLESS=1 cargo test --test cli`.
+/// `docs/plan.md` holds every key of the schema. After a change of a plan's types: `DSFUZZ_BLESS=1 cargo test --test cli documentation`.
 #[test]
 fn the_documentation_of_the_plan_is_complete() {
     const BEGIN: &str = "<!-- begin: dsfuzz schema --markdown -->\n";

@@ -2,35 +2,30 @@
 use super::overrides::Overrides;
 use super::problem::{PlanError, did_you_mean};
 use super::typed::{self, Mistake, Step, What, show};
-use super::{Plan, validate, yaml};
+use super::{Plan, names, validate, yaml};
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io::Read as _;
 use std::path::Path;
 
 impl Plan {
-    /// The plan in a file, with the overrides applied. A plan without a name takes the file's; a recipe given as a
-    /// relative path is found from the plan's folder.
+    /// The plan in a file, with the overrides applied. A plan without a name takes the file's. A recipe of the user's
+    /// own is found from the plan's folder, must be there, and is absolute from then on.
     pub fn load(path: &Path, overrides: &Overrides) -> Result<Plan, PlanError> {
         let origin = path.display().to_string();
         let text = text_of(path, &origin)?;
         let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-        let mut plan = Plan::read(&origin, &text, &stem, overrides)?;
-        if plan.target_is_path() {
-            let folder = path.parent().unwrap_or(Path::new(""));
-            let found = std::path::absolute(folder.join(&plan.target));
-            plan.target = found.map_or(plan.target, |found| found.display().to_string());
-        }
-        Ok(plan)
+        let folder = path.parent().unwrap_or(Path::new(""));
+        Plan::read(&origin, &text, &stem, Some(folder), overrides)
     }
 
-    /// The plan in a text, such as a stored effective plan.
+    /// The plan in a text, such as a stored effective plan, whose paths are absolute.
     pub fn from_yaml_str(text: &str) -> Result<Plan, PlanError> {
-        Plan::read("plan.yaml", text, "plan", &Overrides::none())
+        Plan::read("plan.yaml", text, "plan", None, &Overrides::none())
     }
 
-    /// Whether the target is a recipe file and not the name of a built-in one.
+    /// Whether the target is a recipe of the user's own and not a built-in one.
     pub fn target_is_path(&self) -> bool {
-        self.target.contains('/') || self.target.ends_with(".yaml") || self.target.ends_with(".yml")
+        !names::targets().iter().any(|target| target.name == self.target)
     }
 
     /// The seed; drawn and kept where the plan names none.
@@ -39,7 +34,13 @@ impl Plan {
         *self.seed.get_or_insert_with(|| RandomState::new().build_hasher().finish() >> 16)
     }
 
-    fn read(origin: &str, text: &str, stem: &str, overrides: &Overrides) -> Result<Plan, PlanError> {
+    fn read(
+        origin: &str,
+        text: &str,
+        stem: &str,
+        folder: Option<&Path>,
+        overrides: &Overrides,
+    ) -> Result<Plan, PlanError> {
         let mut tree = yaml::parse(origin, text)?;
         overrides.apply(&mut tree)?;
         if tree.is_null() {
@@ -51,6 +52,9 @@ impl Plan {
             plan.name = stem.into();
         }
         validate::check(&plan).map_err(place)?;
+        if let Some(folder) = folder.filter(|_| plan.target_is_path()) {
+            plan.target = validate::recipe_path(&plan.target, folder).map_err(place)?;
+        }
         Ok(plan)
     }
 }

@@ -1,6 +1,6 @@
 //! The plan's JSON schema, and the tables of keys in `docs/plan.md` drawn from it.
 use super::Plan;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::fmt::Write as _;
 
 /// The JSON schema of a plan.
@@ -18,6 +18,7 @@ pub fn markdown() -> String {
     let mut text = String::new();
     table(&mut text, "The whole plan", &schema);
     let definitions = schema.get("$defs").and_then(Value::as_object);
+    values(&mut text, definitions);
     for (name, definition) in definitions.into_iter().flatten() {
         if definition.get("properties").is_some() {
             table(&mut text, &title(name, definition), definition);
@@ -26,6 +27,17 @@ pub fn markdown() -> String {
         }
     }
     text
+}
+
+/// What is neither a map nor a choice of names: how it is written.
+fn values(text: &mut String, definitions: Option<&Map<String, Value>>) {
+    let _ = writeln!(text, "### Values\n\n| value | is | |\n|---|---|---|");
+    for (name, definition) in definitions.into_iter().flatten() {
+        if definition.get("properties").is_none() && definition.get("oneOf").is_none() {
+            let _ = writeln!(text, "| {name} | {} | {} |", kind(definition), doc(definition));
+        }
+    }
+    text.push('\n');
 }
 
 fn title(name: &str, definition: &Value) -> String {

@@ -3,6 +3,7 @@ use super::problem::did_you_mean;
 use super::typed::Mistake;
 use super::{LabPlan, Plan, names};
 use std::collections::BTreeSet;
+use std::path::Path;
 
 /// More nodes than a lab on one machine can be asked for.
 const LAB_NODES_MAX: u16 = 64;
@@ -17,6 +18,22 @@ pub(super) fn check(plan: &Plan) -> Result<(), Mistake> {
     load(plan)?;
     nemesis(plan)?;
     checks(plan)
+}
+
+/// The absolute path of a recipe that is not built in: a file, or a folder with a `recipe.yaml`.
+pub(super) fn recipe_path(target: &str, folder: &Path) -> Result<String, Mistake> {
+    let found = folder.join(target);
+    if found.exists() {
+        let absolute = std::path::absolute(&found).unwrap_or(found);
+        return Ok(absolute.display().to_string());
+    }
+    let known = names::targets();
+    let known: Vec<&str> = known.iter().map(|entry| entry.name.as_str()).collect();
+    let meant = did_you_mean(target, known.iter().copied());
+    let meant = meant.map(|meant| format!("did you mean `{meant}`? ")).unwrap_or_default();
+    let help = format!("{meant}built in: {}; a recipe of your own is named by its path", known.join(", "));
+    let message = format!("no target `{}` is built in, and there is no such file", target.escape_debug());
+    Err(Mistake::at(&["target"], message, Some(&help)))
 }
 
 fn wrong(path: &[&str], message: impl Into<String>, help: &str) -> Result<(), Mistake> {
@@ -180,6 +197,8 @@ mod tests {
             ("cluster={nodes: ['-oProxyCommand=x']}", "cannot name a host"),
             ("cluster={nodes: ['a/../b']}", "cannot name a host"),
             ("target=''", "the target is empty"),
+            ("target=etdc", "did you mean `etcd`"),
+            ("target=./my/recipe.yaml", "there is no such file"),
             ("workload=null", "`workload`: it is missing"),
             ("workloads=[set]", "here are both"),
             ("load.time=0", "cannot be zero"),
