@@ -209,6 +209,18 @@ async fn a_fail_keeps_its_process_and_client() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_only_fails_is_opened_anew_and_no_hot_loop() {
+    let bench = Bench::new();
+    let scripted = Scripted::new(|_, _| at_once(Answer::fail("connection is closed")));
+    let limits = DriverOptions { time: Duration::from_secs(1), ..options(1) };
+    let summary = bench.load(scripted.clone(), vec![register()], limits).await;
+    let opened = scripted.opened();
+    assert!(opened.len() > 1 && opened.iter().all(|endpoint| endpoint.process == 0));
+    // Sixteen calls for each client; the pauses between them grow from 25 ms.
+    assert!(summary.calls <= 16 * 7, "{} calls", summary.calls);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refused_connection_is_a_fail_and_no_hot_loop() {
     struct Refuses;
     impl Connect for Refuses {

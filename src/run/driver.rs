@@ -162,7 +162,8 @@ struct Shared {
     halt: watch::Sender<bool>,
     stopped: Mutex<Option<Stopped>>,
     tickets: AtomicU64,
-    calls: AtomicU64,
+    /// Calls recorded before this load.
+    calls_before: u64,
     not_connected: AtomicU64,
     process_max: AtomicU64,
     harness: Mutex<Vec<String>>,
@@ -177,7 +178,7 @@ impl Shared {
             halt: watch::Sender::new(false),
             stopped: Mutex::new(None),
             tickets: AtomicU64::new(0),
-            calls: AtomicU64::new(0),
+            calls_before: recorder.counters().calls(),
             not_connected: AtomicU64::new(0),
             process_max: AtomicU64::new(u64::from(options.clients).saturating_sub(1)),
             harness: Mutex::new(Vec::new()),
@@ -238,7 +239,7 @@ impl Shared {
     fn summary(&self) -> DriverSummary {
         let stopped = self.stopped.lock().unwrap_or_else(PoisonError::into_inner).clone();
         DriverSummary {
-            calls: self.calls.load(Ordering::Acquire),
+            calls: self.recorder.counters().calls() - self.calls_before,
             not_connected: self.not_connected.load(Ordering::Acquire),
             next_process: self.process_max.load(Ordering::Acquire) + 1,
             stopped: stopped.unwrap_or(Stopped::Done),

@@ -31,6 +31,13 @@ pub struct Counters {
     pub ended_per_second: f64,
 }
 
+impl Counters {
+    /// Calls so far, whether ended or in flight.
+    pub fn calls(&self) -> u64 {
+        self.ok + self.fail + self.info + self.open
+    }
+}
+
 /// Writes the record of one run.
 pub struct Recorder {
     journal: Journal,
@@ -132,7 +139,7 @@ impl Recorder {
         self.rare(&Record::Note { index: 0, time: 0, node: node.to_owned(), text: text.to_owned() })
     }
 
-    /// Ends the record in order and brings it to the disk. What comes later is not recorded.
+    /// Ends the record in order and brings it to the disk, which may take a moment. What comes later is not recorded.
     pub fn end(&self) {
         self.rare(&Record::End { index: 0, time: 0 });
         self.journal.close();

@@ -194,3 +194,67 @@ fn every(occasions: &mut u32, period: u32) -> bool {
     *occasions = occasions.wrapping_add(1);
     period != 0 && occasions.is_multiple_of(period)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::task::{Context, Poll, Waker};
+
+    fn ask(memory: &Memory, workload: &str, f: &str, value: Value) -> Answer {
+        let call = Call { workload: Arc::from(workload), f: Arc::from(f), key: Value::Int(1), value };
+        let mut client = memory.client();
+        let mut future = client.call(&call);
+        match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(answer) => answer,
+            Poll::Pending => panic!("a store in memory answers at once"),
+        }
+    }
+
+    fn write(memory: &Memory, value: i64) -> Answer {
+        ask(memory, "register", "write", Value::Int(value))
+    }
+
+    fn read(memory: &Memory) -> Answer {
+        ask(memory, "register", "read", Value::Nil)
+    }
+
+    fn cas(memory: &Memory, from: i64, to: i64) -> Answer {
+        ask(memory, "register", "cas", Value::list([Value::Int(from), Value::Int(to)]))
+    }
+
+    fn ok(value: i64) -> Answer {
+        Answer::Ok(Value::Int(value))
+    }
+
+    #[test]
+    fn an_honest_store_is_a_register_and_a_set() {
+        let memory = Memory::new();
+        assert_eq!(read(&memory), Answer::Ok(Value::Nil));
+        assert_eq!((write(&memory, 1), read(&memory)), (Answer::Ok(Value::Nil), ok(1)));
+        assert_eq!((cas(&memory, 2, 3), read(&memory)), (Answer::fail("mismatch"), ok(1)));
+        assert_eq!((cas(&memory, 1, 3), read(&memory)), (Answer::Ok(Value::Nil), ok(3)));
+        for element in [5, 4, 5] {
+            ask(&memory, "set", "add", Value::Int(element));
+        }
+        let all = Value::list([Value::Int(4), Value::Int(5)]);
+        assert_eq!(ask(&memory, "set", "read", Value::Nil), Answer::Ok(all));
+        assert!(matches!(ask(&memory, "register", "increment", Value::Nil), Answer::Fail(_)));
+    }
+
+    #[test]
+    fn each_lie_is_the_one_it_is_called() {
+        let after = |lies| {
+            let memory = Memory::lying(lies);
+            write(&memory, 1);
+            (write(&memory, 2), read(&memory))
+        };
+        assert_eq!(after(Lies { lost_every: 2, ..Lies::default() }), (Answer::Ok(Value::Nil), ok(1)));
+        assert_eq!(after(Lies { stale_every: 1, ..Lies::default() }), (Answer::Ok(Value::Nil), ok(1)));
+        let (answer, seen) = after(Lies { fail_done_every: 2, ..Lies::default() });
+        assert!(matches!(answer, Answer::Fail(_)) && seen == ok(2));
+        let (answer, seen) = after(Lies { info_done_every: 2, ..Lies::default() });
+        assert!(matches!(answer, Answer::Info(_)) && seen == ok(2));
+        let (answer, seen) = after(Lies { info_undone_every: 2, ..Lies::default() });
+        assert!(matches!(answer, Answer::Info(_)) && seen == ok(1));
+    }
+}

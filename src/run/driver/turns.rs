@@ -63,3 +63,46 @@ impl Turns {
         self.chance.weighted(&weights)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dsfuzz_workloads::WorkloadOptions;
+    use dsfuzz_workloads::register::{Mix, RegisterOptions};
+    use dsfuzz_workloads::set::SetOptions;
+
+    fn turns(mix: Mix) -> Turns {
+        let register = WorkloadOptions::Register(RegisterOptions { mix, ..RegisterOptions::default() });
+        let set = WorkloadOptions::Set(SetOptions::default());
+        let workloads: Vec<Arc<dyn Workload>> = vec![Arc::from(register.build()), Arc::from(set.build())];
+        Turns::new(&workloads, 7, 0, 1)
+    }
+
+    #[test]
+    fn asking_consumes_neither_the_turn_nor_the_call() {
+        let (mut curious, mut plain) = (turns(Mix::default()), turns(Mix::default()));
+        let mut names = std::collections::HashSet::new();
+        for round in 0..200 {
+            for _ in 0..round % 3 {
+                curious.next();
+            }
+            let next = curious.next();
+            assert_eq!(next, plain.next());
+            let Next::Call(call) = next else { panic!("{next:?}") };
+            names.insert(call.workload);
+            curious.taken();
+            plain.taken();
+        }
+        assert_eq!(names.len(), 2, "each workload gets its turns");
+    }
+
+    #[test]
+    fn a_workload_that_is_done_leaves_its_turns_to_the_others() {
+        let mut turns = turns(Mix { read: 0, write: 0, cas: 0 });
+        for _ in 0..50 {
+            let next = turns.next();
+            assert!(matches!(&next, Next::Call(call) if &*call.workload == "set"), "{next:?}");
+            turns.taken();
+        }
+    }
+}

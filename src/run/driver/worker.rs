@@ -28,7 +28,6 @@ pub(super) struct Worker {
     pace: Option<Pace>,
     chance: Chance,
     fails_in_a_row: u32,
-    calls: u64,
 }
 
 impl Worker {
@@ -45,7 +44,6 @@ impl Worker {
             pace: Pace::new(seed, index, workers, options.rate, Instant::now()),
             chance: Chance::new(seed, "backoff", u64::from(index)),
             fails_in_a_row: 0,
-            calls: 0,
             shared,
         }
     }
@@ -129,7 +127,6 @@ impl Worker {
             return false;
         }
         self.turns.taken();
-        self.calls += 1;
         true
     }
 
@@ -192,7 +189,6 @@ impl Worker {
     }
 
     async fn leave(mut self) {
-        self.shared.calls.fetch_add(self.calls, Ordering::AcqRel);
         if let Some(client) = self.client.take() {
             close(client).await;
         }

@@ -38,7 +38,6 @@ struct State {
     /// The keeper is making the spare segment.
     making: bool,
     next_index: u64,
-    last_time: u64,
     closed: bool,
 }
 
@@ -56,7 +55,6 @@ impl Journal {
             spare: None,
             making: false,
             next_index: 0,
-            last_time: 0,
             closed: false,
         };
         let shared = Arc::new(Shared {
@@ -81,9 +79,8 @@ impl Journal {
 
     /// The last record written (index 0 before the first), and the time now.
     pub(in crate::run) fn mark(&self) -> Mark {
-        let mut state = self.shared.lock();
-        state.last_time = self.shared.now();
-        Mark { index: state.next_index.saturating_sub(1), time: state.last_time }
+        let state = self.shared.lock();
+        Mark { index: state.next_index.saturating_sub(1), time: self.shared.now() }
     }
 
     /// Writes a record; `count` runs before any later record is numbered. None: it is not written, nor is any later one.
@@ -109,7 +106,6 @@ impl Journal {
         state.segment.commit(state.at, u64::from(length) | u64::from(checksum) << 32);
         state.at += need;
         state.next_index += 1;
-        state.last_time = time;
         count();
         Some(Mark { index, time })
     }
