@@ -20,6 +20,7 @@ use dsfuzz_checkers::history::{FaultEvent, FaultStep, Mark};
 use dsfuzz_nemesis::protocol::Ask;
 use dsfuzz_nemesis::{Harm, PlannedHarm, Timetable, View, resolve};
 use dsfuzz_workloads::BoxFuture;
+use proof::Since;
 use remotes::everywhere;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -204,7 +205,7 @@ impl Executor {
             tokio::select! {
                 biased;
                 () = stopped(stop) => Err(vec!["stopped before it was proven".to_owned()]),
-                shown = self.show(story.fault(), harm, self.limits.prove) => shown,
+                shown = self.show(story.fault(), harm, Since::Act, self.limits.prove) => shown,
             }
         } else {
             Err(problems)
@@ -226,7 +227,7 @@ impl Executor {
     }
 
     async fn prove_again(&self, story: &Story<'_>, harm: &Harm, report: &mut HarmReport) {
-        match self.show(story.fault(), harm, self.limits.round).await {
+        match self.show(story.fault(), harm, Since::Round, self.limits.round).await {
             Ok(detail) => {
                 report.reproven = true;
                 story.tell(FaultStep::Reproven, detail);

@@ -13,6 +13,15 @@ const SHIFT_BEFORE_MAX_NS: u64 = 100_000_000;
 const LOOK_AGAIN_FIRST: Duration = Duration::from_millis(3);
 const LOOK_AGAIN_LONGEST: Duration = Duration::from_millis(100);
 
+/// From when on a rule's packets are counted for a proof.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Since {
+    /// The act, which made the rule with a counter at zero.
+    Act,
+    /// The begin of the round.
+    Round,
+}
+
 impl Executor {
     /// What is wrong already before the harm, so that its effect could not be told from it.
     pub(super) async fn look_before(&self, harm: &Harm) -> Vec<String> {
@@ -85,13 +94,28 @@ impl Executor {
 
     /// Shows that the harm is in force on every target, looking again until the deadline. What was seen, or what speaks
     /// against it.
-    pub(super) async fn show(&self, fault: u64, harm: &Harm, deadline: Duration) -> Result<Vec<String>, Vec<String>> {
+    pub(super) async fn show(
+        &self,
+        fault: u64,
+        harm: &Harm,
+        since: Since,
+        deadline: Duration,
+    ) -> Result<Vec<String>, Vec<String>> {
         let end = Instant::now() + deadline;
         let mut pause = LOOK_AGAIN_FIRST;
         loop {
             let left = end.saturating_duration_since(Instant::now()).max(LOOK_AGAIN_FIRST);
             let shown = match &harm.showing {
-                Showing::Links { silent, alive } => self.show_links(fault, harm, silent, alive, left).await,
+                Showing::Links { silent, alive } => {
+                    let before = match since {
+                        Since::Act => Ok(Vec::new()),
+                        Since::Round => self.proofs(fault, harm, left.min(self.limits.look)).await,
+                    };
+                    match before {
+                        Ok(before) => self.show_links(fault, harm, &before, (silent, alive), left).await,
+                        Err(errors) => Err(errors),
+                    }
+                }
                 Showing::State => self.show_state(fault, harm, left).await,
             };
             if shown.is_ok() || Instant::now() + pause >= end {
@@ -112,32 +136,30 @@ impl Executor {
         Err(miss.into_iter().map(|proof| format!("not in force on {}", told(proof))).collect())
     }
 
-    /// The cut links are silent in a round in which the others were heard, and the receivers' rules counted meanwhile.
+    /// The cut links are silent in a round in which the others were heard, and the receivers' rules counted more packets
+    /// than `before` (nothing, where the rules are new).
     async fn show_links(
         &self,
         fault: u64,
         harm: &Harm,
-        silent: &[Link],
-        alive: &[Link],
+        before: &[(String, Proof)],
+        (silent, alive): (&[Link], &[Link]),
         deadline: Duration,
     ) -> Result<Vec<String>, Vec<String>> {
-        let look = deadline.min(self.limits.look);
-        let counted = self.proofs(fault, harm, look).await?;
-        let round = self.round(silent, alive, deadline.min(self.limits.round)).await;
-        let problems = round.problems();
+        let problems = self.round(silent, alive, deadline.min(self.limits.round)).await.problems();
         if !problems.is_empty() {
             return Err(problems);
         }
         let (mut seen, mut problems) = (Vec::new(), Vec::new());
-        for ((node, now), (_, before)) in self.proofs(fault, harm, look).await?.iter().zip(&counted) {
-            let (now_count, before_count) = (now.dropped_packets, before.dropped_packets);
-            if !now.holds {
-                problems.push(format!("not in force on {node}: {}", now.detail.join("; ")));
-            } else if now_count <= before_count {
-                problems
-                    .push(format!("{node}: its rule dropped nothing during the round ({now_count} packets so far)"));
+        for (node, proof) in self.proofs(fault, harm, deadline.min(self.limits.look)).await? {
+            let earlier = before.iter().find(|(name, _)| *name == node).map_or(0, |(_, proof)| proof.dropped_packets);
+            let dropped = proof.dropped_packets;
+            if !proof.holds {
+                problems.push(format!("not in force on {node}: {}", proof.detail.join("; ")));
+            } else if dropped <= earlier {
+                problems.push(format!("{node}: its rule dropped nothing in this round ({dropped} packets so far)"));
             } else {
-                seen.push(format!("{node}: its rule dropped {} packets during the round", now_count - before_count));
+                seen.push(format!("{node}: its rule dropped {} packets", dropped - earlier));
             }
         }
         if !problems.is_empty() {

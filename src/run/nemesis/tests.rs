@@ -182,7 +182,7 @@ async fn what_ended_too_early_has_lapsed() {
 #[tokio::test(start_paused = true)]
 async fn silence_counts_only_where_the_rule_counted_and_the_others_were_heard() {
     for (unplugged, sentence) in
-        [("n3", "n3: its rule dropped nothing during the round (12 packets so far)"), ("n1", "n1 does not hear n2")]
+        [("n3", "n3: its rule dropped nothing in this round (12 packets so far)"), ("n1", "n1 does not hear n2")]
     {
         let stage = Stage::of(5, Some("n3"));
         stage
