@@ -1,0 +1,225 @@
+//! The client of one's own: a Python program that behaves, and the many ways in which one may not.
+use dsfuzz::targets::exec::{ExecConnect, LINE_BYTES_MAX};
+use dsfuzz::targets::recipe::Certainty;
+use dsfuzz_checkers::Value;
+use dsfuzz_workloads::{Answer, Call, Client, Connect, Endpoint};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// Answers by the added value: what each does stands beside it. It keeps its adds in memory.
+const PROGRAM: &str = r#"
+import json, os, subprocess, sys, time
+
+def say(**line):
+    print(json.dumps(line), flush=True)
+
+init = json.loads(sys.stdin.readline())
+assert init["type"] == "init" and init["version"] == 1
+mode = init["options"].get("mode", "good")
+print("stderr of", init["node"], init["address"], init["ports"]["client"], init["process"], file=sys.stderr, flush=True)
+if mode == "mute":
+    time.sleep(3600)
+if mode == "dead":
+    sys.exit("no server here")
+say(type="init_ok", version=1, functions=["add"] if mode == "poor" else ["add", "read"])
+elements = []
+for line in sys.stdin:
+    call = json.loads(line)
+    if call["type"] == "close":
+        open(sys.argv[1] + "/closed", "w").close()
+        break
+    id, f, value = call["id"], call["f"], call["value"]
+    if f == "read":
+        say(id=id, type="ok", value=elements)
+    elif value == 100:
+        time.sleep(3600)                                     # hangs
+    elif value == 101:
+        sys.stdout.write('{"id":%d,"ty' % id); sys.stdout.flush(); os._exit(3)   # crashes within a line
+    elif value == 102:
+        print("Traceback: oh no", flush=True)                # garbage
+    elif value == 103:
+        print("x" * 5000, flush=True)                        # a line longer than allowed
+    elif value == 104:
+        child = subprocess.Popen(["sleep", "3600"])          # leaves a child behind
+        open(sys.argv[1] + "/child", "w").write(str(child.pid))
+        say(id=id, type="info", error={"code": "lost", "text": "connection reset"})
+    elif value == 105:
+        say(id=id, type="error", error={"code": "READONLY"}) # a code that the recipe knows
+    elif value == 106:
+        say(id=id - 1, type="ok")                            # an answer to an earlier call comes first
+        say(id=id, type="fail", error={"code": "refused"})
+    elif value == 107:
+        say(type="ok")                                       # no id
+    else:
+        elements.append(value)
+        say(id=id, type="ok")
+"#;
+
+struct Bench {
+    folder: tempfile::TempDir,
+}
+
+impl Bench {
+    fn new() -> Bench {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("client.py"), PROGRAM).unwrap();
+        Bench { folder }
+    }
+
+    fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn connect(&self) -> ExecConnect {
+        ExecConnect {
+            argv: vec!["python3".into(), "client.py".into(), self.path().display().to_string()],
+            folder: self.path().to_owned(),
+            env: BTreeMap::new(),
+            errors: BTreeMap::from([("READONLY".to_owned(), Certainty::Fail)]),
+            init_deadline: Duration::from_secs(60),
+            workload: "set".into(),
+            functions: vec!["add".into(), "read".into()],
+            stderr_dir: self.path().join("stderr"),
+            line_bytes_max: LINE_BYTES_MAX,
+        }
+    }
+
+    async fn open(&self, connect: &ExecConnect, mode: &str) -> Result<Box<dyn Client>, String> {
+        let endpoint = Endpoint {
+            node: "n1".into(),
+            address: "10.0.0.1".into(),
+            ports: BTreeMap::from([("client".to_owned(), 6379)]),
+            process: 7,
+            options: BTreeMap::from([("mode".to_owned(), mode.to_owned())]),
+        };
+        connect.open(endpoint).await.map_err(|error| error.to_string())
+    }
+
+    async fn good(&self) -> Box<dyn Client> {
+        self.open(&self.connect(), "good").await.unwrap()
+    }
+}
+
+fn add(value: i64) -> Call {
+    Call { workload: "set".into(), f: "add".into(), key: Value::Nil, value: Value::Int(value) }
+}
+
+fn read() -> Call {
+    Call { f: "read".into(), value: Value::Nil, ..add(0) }
+}
+
+async fn until(what: &str, condition: impl Fn() -> bool) {
+    let end = Instant::now() + Duration::from_secs(60);
+    while !condition() {
+        assert!(Instant::now() < end, "within 60 s: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Whether a process is there and not a zombie.
+fn alive(pid: &str) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().next()).is_some_and(|state| state != "Z")
+}
+
+#[tokio::test]
+async fn a_good_client_answers_and_closes_and_its_stderr_is_kept() {
+    let bench = Bench::new();
+    let mut client = bench.good().await;
+    assert_eq!(client.call(&add(1)).await, Answer::Ok(Value::Nil));
+    assert_eq!(client.call(&add(2)).await, Answer::Ok(Value::Nil));
+    assert_eq!(client.call(&read()).await, Answer::Ok(Value::list([Value::Int(1), Value::Int(2)])));
+    assert_eq!(client.call(&add(105)).await, Answer::fail("READONLY"));
+    assert_eq!(client.call(&add(106)).await, Answer::fail("refused"));
+    client.close().await;
+    assert!(bench.path().join("closed").exists(), "it was told to close");
+    let kept = bench.path().join("stderr/client-set-7.stderr");
+    until("its standard error is kept", || {
+        std::fs::read_to_string(&kept).is_ok_and(|text| text.contains("stderr of n1 10.0.0.1 6379 7"))
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_not_an_answer_is_info_and_says_what_was_expected() {
+    let bench = Bench::new();
+    let cases = [
+        (101, "the client ended during the call"),
+        (102, "Traceback: oh no, which is not JSON; expected one JSON object on a line; it was sent {"),
+        (103, "longer than allowed"),
+        (104, "lost: connection reset"),
+        (107, "expected \"id\":1"),
+    ];
+    for (value, expected) in cases {
+        let connect = ExecConnect { line_bytes_max: 4096, ..bench.connect() };
+        let mut client = bench.open(&connect, "good").await.unwrap();
+        match client.call(&add(value)).await {
+            Answer::Info(why) => assert!(why.contains(expected), "{value}: {why}"),
+            other => panic!("{value}: {other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn after_a_crash_no_call_is_certain() {
+    let bench = Bench::new();
+    let mut client = bench.good().await;
+    for _ in 0..3 {
+        assert!(matches!(client.call(&add(101)).await, Answer::Info(_)));
+    }
+}
+
+#[tokio::test]
+async fn a_hanging_client_is_given_up_and_killed() {
+    let bench = Bench::new();
+    let mut client = bench.good().await;
+    assert!(tokio::time::timeout(Duration::from_millis(300), client.call(&add(100))).await.is_err());
+    let marker = bench.path().display().to_string();
+    let running = || {
+        let processes = std::fs::read_dir("/proc").unwrap().flatten();
+        processes
+            .filter(|entry| {
+                std::fs::read(entry.path().join("cmdline"))
+                    .is_ok_and(|line| String::from_utf8_lossy(&line).contains(&marker))
+            })
+            .count()
+    };
+    assert_eq!(running(), 1);
+    drop(client);
+    until("it is gone", || running() == 0).await;
+}
+
+#[tokio::test]
+async fn children_that_a_client_leaves_behind_are_killed_with_it() {
+    let bench = Bench::new();
+    for orderly in [false, true] {
+        let mut client = bench.good().await;
+        assert!(matches!(client.call(&add(104)).await, Answer::Info(_)));
+        let child = std::fs::read_to_string(bench.path().join("child")).unwrap();
+        assert!(alive(&child));
+        if orderly {
+            client.close().await;
+        } else {
+            drop(client);
+        }
+        until("the child is gone", || !alive(&child)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_start_says_why() {
+    let bench = Bench::new();
+    let short = ExecConnect { init_deadline: Duration::from_millis(500), ..bench.connect() };
+    let nowhere = ExecConnect { argv: vec!["/nowhere/client".into(), "x".into()], ..bench.connect() };
+    let cases = [
+        (&bench.connect(), "dead", "ended before it answered `init`"),
+        (&bench.connect(), "poor", "does not support read, which the workload needs"),
+        (&short, "mute", "did not answer `init` within 500 ms"),
+        (&nowhere, "good", "cannot be started"),
+    ];
+    for (connect, mode, expected) in cases {
+        let why = bench.open(connect, mode).await.err().unwrap();
+        assert!(why.contains(expected), "{mode}: {why}");
+    }
+}
