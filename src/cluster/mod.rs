@@ -1,6 +1,25 @@
 //! Nodes and how they are reached: one SSH connection and one agent channel for each.
 //!
 //! Everything else speaks to a node through [`Remote`], never through a shell.
+mod agent;
+mod auth;
+mod connect_error;
+mod crew;
+mod dial;
+mod engine;
+mod known_hosts;
+mod pump;
+mod session;
+mod target;
+mod transfer;
+
+pub use agent::{AgentBinaries, AgentBinary};
+pub use connect_error::{ConnectError, ConnectErrors};
+pub use crew::Cluster;
+pub use session::{AgentHello, ConnectOptions, Session};
+pub use target::{Secret, SshTarget, resolve_nodes};
+pub use transfer::{Ran, download, run, run_command, upload};
+
 use dsfuzz_nemesis::protocol::{Ask, Told};
 use dsfuzz_workloads::BoxFuture;
 use std::net::IpAddr;

@@ -1,0 +1,286 @@
+//! The agent's program: finding the right one for a node, putting it there, starting it.
+use super::connect_error::ConnectError;
+use super::dial::{Deadline, Link};
+use super::target::SshTarget;
+use dsfuzz_nemesis::protocol::GREETING;
+use sha2::{Digest, Sha256};
+use ssh2::Channel;
+use std::collections::HashMap;
+use std::io::{self, ErrorKind, Read, Write};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// Start-up noise of a shell is skipped up to here.
+const NOISE_BYTES_MAX: usize = 256 << 10;
+const STEP: Duration = Duration::from_secs(30);
+const MARK: &str = "<<dsfuzz>>";
+
+/// Where agents are looked for.
+#[derive(Debug, Default)]
+pub struct AgentBinaries {
+    /// For any kind of machine, when given.
+    given: Option<PathBuf>,
+    folders: Vec<PathBuf>,
+    loaded: Mutex<HashMap<String, Arc<AgentBinary>>>,
+}
+
+/// An agent's program.
+#[derive(Debug)]
+pub struct AgentBinary {
+    /// Its file here.
+    pub path: PathBuf,
+    /// SHA-256 in hexadecimal.
+    pub hash: String,
+    bytes: Vec<u8>,
+}
+
+impl AgentBinaries {
+    /// The file that `DSFUZZ_AGENT` names, else `dsfuzz-agent-<arch>` or `dsfuzz-agent` beside this program.
+    pub fn find() -> AgentBinaries {
+        let given = std::env::var_os("DSFUZZ_AGENT").filter(|path| !path.is_empty()).map(PathBuf::from);
+        let beside = std::env::current_exe().ok().and_then(|exe| Some(exe.parent()?.to_path_buf()));
+        // Tests of cargo live one folder below the programs they test.
+        let above = beside.clone().filter(|folder| folder.ends_with("deps")).and_then(|f| Some(f.parent()?.to_path_buf()));
+        AgentBinaries { given, folders: beside.into_iter().chain(above).collect(), loaded: Mutex::default() }
+    }
+
+    /// This file, for any kind of machine.
+    pub fn at(path: impl Into<PathBuf>) -> AgentBinaries {
+        AgentBinaries { given: Some(path.into()), ..AgentBinaries::default() }
+    }
+
+    /// The agent for a kind of machine (`uname -m`); where there is none, the places that were looked at.
+    pub fn for_arch(&self, arch: &str) -> Result<Arc<AgentBinary>, Vec<PathBuf>> {
+        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(agent) = loaded.get(arch) {
+            return Ok(Arc::clone(agent));
+        }
+        let mut places: Vec<PathBuf> = self.given.iter().cloned().collect();
+        if places.is_empty() {
+            places.extend(self.folders.iter().map(|folder| folder.join(format!("dsfuzz-agent-{arch}"))));
+            if arch == std::env::consts::ARCH {
+                places.extend(self.folders.iter().map(|folder| folder.join("dsfuzz-agent")));
+            }
+        }
+        let found = places.iter().find_map(|path| Some((path.clone(), std::fs::read(path).ok()?)));
+        let (path, bytes) = found.ok_or(places)?;
+        let hash = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        let agent = Arc::new(AgentBinary { path, hash, bytes });
+        loaded.insert(arch.to_owned(), Arc::clone(&agent));
+        Ok(agent)
+    }
+}
+
+/// An agent that has greeted: its channel, and what it said after the greeting.
+pub(super) struct Started {
+    pub(super) channel: Channel,
+    pub(super) rest: Vec<u8>,
+}
+
+/// Puts the agent on the node, unless it is there, and starts it.
+pub(super) fn start(
+    link: &Link,
+    node: &Arc<str>,
+    target: &SshTarget,
+    agents: &AgentBinaries,
+    deadline: &Deadline,
+) -> Result<Started, ConnectError> {
+    deadline.begin("looking for the agent on the node");
+    let folder = format!("{}/agent", target.dir.trim_end_matches('/'));
+    let (arch, sums) = look_around(link, node, target, &folder, deadline)?;
+    let missing = |looked| ConnectError::AgentMissing { node: Arc::clone(node), arch: arch.clone(), looked };
+    let agent = agents.for_arch(&arch).map_err(missing)?;
+    let path = format!("{folder}/dsfuzz-agent-{}", &agent.hash[..16]);
+    if !sums.lines().any(|line| line.starts_with(&agent.hash) && line.ends_with(&path)) {
+        deadline.begin("putting the agent on the node");
+        let put = put_script(&folder, &path, &agent.hash);
+        let done = exec(link, target, &put, &agent.bytes, deadline)?;
+        if done.status != 0 {
+            let (node, user) = (Arc::clone(node), target.user.clone());
+            return Err(ConnectError::AgentUpload { node, user, path: folder, message: done.complaint() });
+        }
+    }
+    deadline.begin("starting the agent");
+    let command = format!("exec {} serve --dir {}", quoted(&path), quoted(&target.dir));
+    greeted(link, node, target, &command, &path, &arch, deadline)
+}
+
+fn put_script(folder: &str, path: &str, hash: &str) -> String {
+    let (folder, path, fresh) = (quoted(folder), quoted(path), quoted(&format!("{path}.new")));
+    format!(
+        "umask 077; mkdir -p {folder} && cat > {fresh}$$ && chmod 700 {fresh}$$ || {{ rm -f {fresh}$$; exit 1; }}; \
+         seen=$(sha256sum < {fresh}$$ | cut -c1-64); \
+         if [ \"$seen\" = {hash} ]; then mv -f {fresh}$$ {path}; else rm -f {fresh}$$; \
+         echo 'what arrived is not what was sent' >&2; exit 1; fi"
+    )
+}
+
+/// The node's architecture, and the sums of the agents that are there already.
+fn look_around(
+    link: &Link,
+    node: &Arc<str>,
+    target: &SshTarget,
+    folder: &str,
+    deadline: &Deadline,
+) -> Result<(String, String), ConnectError> {
+    let script = format!("printf '\\n{MARK}\\n'; uname -m; sha256sum {}/dsfuzz-agent-* 2>/dev/null", quoted(folder));
+    let seen = exec(link, target, &script, &[], deadline)?;
+    if let Some((arch, sums)) = after_mark(&seen.stdout).split_once('\n') {
+        return Ok((arch.trim().to_owned(), sums.to_owned()));
+    }
+    let message = seen.complaint();
+    if target.sudo && (message.contains("sudo") || message.contains("password")) {
+        return Err(ConnectError::SudoNeedsPassword { node: Arc::clone(node), user: target.user.clone(), message });
+    }
+    Err(deadline.failed(format!("the login shell does not run commands: {message}")))
+}
+
+fn after_mark(stdout: &[u8]) -> String {
+    let text = String::from_utf8_lossy(stdout);
+    text.rsplit_once(&format!("{MARK}\n")).map(|(_, after)| after.to_owned()).unwrap_or_default()
+}
+
+/// In single quotes for any Bourne shell.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "'\\''"))
+}
+
+/// A script as the login shell gets it, whatever shell that is.
+fn as_root(target: &SshTarget, script: &str) -> String {
+    let sudo = if target.sudo { "sudo -n " } else { "" };
+    format!("{sudo}sh -c {}", quoted(script))
+}
+
+struct Done {
+    status: i32,
+    stdout: Vec<u8>,
+    stderr: Vec<u8>,
+}
+
+impl Done {
+    fn complaint(&self) -> String {
+        let text = String::from_utf8_lossy(&self.stderr).trim().replace('\n', " / ");
+        if text.is_empty() { format!("exit status {}", self.status) } else { text }
+    }
+}
+
+fn open(link: &Link, command: &str, deadline: &Deadline) -> Result<Channel, ConnectError> {
+    link.session.set_blocking(true);
+    deadline.limit(&link.session, STEP);
+    let mut channel = link.session.channel_session().map_err(|error| deadline.failed(error))?;
+    channel.exec(command).map_err(|error| deadline.failed(error))?;
+    link.session.set_blocking(false);
+    Ok(channel)
+}
+
+/// Runs a script to its end, feeding it and reading both of its outputs at once.
+fn exec(link: &Link, target: &SshTarget, script: &str, input: &[u8], deadline: &Deadline) -> Result<Done, ConnectError> {
+    let mut channel = open(link, &as_root(target, script), deadline)?;
+    let mut done = Done { status: -1, stdout: Vec::new(), stderr: Vec::new() };
+    let (mut sent, mut closed) = (0, false);
+    loop {
+        let mut moved = false;
+        if sent < input.len() {
+            match channel.write(&input[sent..]) {
+                Ok(more) => (sent, moved) = (sent + more, more > 0),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                // It ended without reading all; its words say why.
+                Err(_) => (sent, closed) = (input.len(), true),
+            }
+        } else if !closed {
+            closed = match channel.send_eof().map_err(io::Error::from) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => false,
+                _ => true,
+            };
+        }
+        moved |= read_some(&mut channel.stream(0), &mut done.stdout).map_err(|error| deadline.failed(error))?;
+        moved |= read_some(&mut channel.stderr(), &mut done.stderr).map_err(|error| deadline.failed(error))?;
+        if channel.eof() && !moved {
+            break;
+        }
+        if deadline.left().is_zero() {
+            return Err(deadline.timed_out());
+        }
+        if !moved {
+            link.wait(None, deadline.left()).map_err(|error| deadline.failed(error))?;
+        }
+    }
+    link.session.set_blocking(true);
+    deadline.limit(&link.session, STEP);
+    channel.close().and_then(|()| channel.wait_close()).map_err(|error| deadline.failed(error))?;
+    done.status = channel.exit_status().unwrap_or(-1);
+    Ok(done)
+}
+
+/// Whether anything was read.
+fn read_some(stream: &mut impl Read, into: &mut Vec<u8>) -> io::Result<bool> {
+    let mut chunk = [0u8; 16 << 10];
+    match stream.read(&mut chunk) {
+        Ok(more) => {
+            into.extend_from_slice(&chunk[..more]);
+            Ok(more > 0)
+        }
+        Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+fn greeted(
+    link: &Link,
+    node: &Arc<str>,
+    target: &SshTarget,
+    command: &str,
+    path: &str,
+    arch: &str,
+    deadline: &Deadline,
+) -> Result<Started, ConnectError> {
+    let channel = open(link, &as_root(target, command), deadline)?;
+    let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+    loop {
+        let mut moved = read_some(&mut channel.stream(0), &mut stdout).map_err(|error| deadline.failed(error))?;
+        moved |= read_some(&mut channel.stderr(), &mut stderr).map_err(|error| deadline.failed(error))?;
+        if let Some(at) = stdout.windows(GREETING.len()).position(|window| window == GREETING) {
+            let rest = stdout.split_off(at + GREETING.len());
+            return Ok(Started { channel, rest });
+        }
+        let ended = channel.eof() && !moved;
+        if ended || stdout.len() > NOISE_BYTES_MAX {
+            let said = String::from_utf8_lossy(if stderr.is_empty() { &stdout } else { &stderr }).into_owned();
+            let said = said.trim().chars().take(2000).collect::<String>().replace('\n', " / ");
+            let stderr = if said.is_empty() { "it ends without a word".into() } else { said };
+            let (node, path, arch) = (Arc::clone(node), path.to_owned(), arch.to_owned());
+            return Err(ConnectError::AgentCannotRun { node, path, arch, stderr });
+        }
+        if deadline.left().is_zero() {
+            return Err(deadline.timed_out());
+        }
+        if !moved {
+            link.wait(None, deadline.left()).map_err(|error| deadline.failed(error))?;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_agent_for_another_kind_of_machine_is_not_taken() {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(folder.path().join("dsfuzz-agent"), b"here").expect("written");
+        std::fs::write(folder.path().join("dsfuzz-agent-riscv64"), b"there").expect("written");
+        let agents = AgentBinaries { folders: vec![folder.path().into()], ..AgentBinaries::default() };
+        assert_eq!(agents.for_arch(std::env::consts::ARCH).expect("own").bytes, b"here");
+        assert_eq!(agents.for_arch("riscv64").expect("other").bytes, b"there");
+        let looked = agents.for_arch("s390x").expect_err("none");
+        assert!(looked.iter().all(|path| path.ends_with("dsfuzz-agent-s390x")), "{looked:?}");
+    }
+
+    #[test]
+    fn quotes_survive_a_shell() {
+        let odd = "it's $HOME; `x`";
+        let echoed = std::process::Command::new("sh").arg("-c").arg(format!("printf %s {}", quoted(odd))).output();
+        assert_eq!(echoed.expect("sh").stdout, odd.as_bytes());
+    }
+}

@@ -1,0 +1,125 @@
+//! Logging in: the plan's key, the ssh agent, the keys of the user's configuration, the password, in this order.
+use super::connect_error::ConnectError;
+use super::dial::Deadline;
+use super::target::{Secret, SshTarget};
+use ssh2::{KeyboardInteractivePrompt, Prompt, Session};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+const STEP: Duration = Duration::from_secs(20);
+
+pub(super) fn log_in(
+    session: &Session,
+    target: &SshTarget,
+    node: &Arc<str>,
+    deadline: &Deadline,
+) -> Result<(), ConnectError> {
+    deadline.limit(session, STEP);
+    let allowed = match session.auth_methods(&target.user) {
+        Ok(allowed) => allowed.to_owned(),
+        // The host asked for nothing at all.
+        Err(_) if session.authenticated() => return Ok(()),
+        Err(error) => return Err(deadline.failed(error)),
+    };
+    let mut tried = Vec::new();
+    let by_key = allowed.contains("publickey");
+    let done = (by_key && target.key.as_deref().is_some_and(|key| by_file(session, target, key, deadline, &mut tried)))
+        || (by_key && target.use_agent && by_agent(session, target, deadline, &mut tried))
+        || (by_key
+            && target
+                .identities
+                .iter()
+                .filter(|key| Some(*key) != target.key.as_ref() && key.is_file())
+                .any(|key| by_file(session, target, key, deadline, &mut tried)))
+        || target.password.as_ref().is_some_and(|secret| by_password(session, target, secret, &allowed, deadline, &mut tried));
+    if done {
+        return Ok(());
+    }
+    if deadline.left().is_zero() {
+        return Err(deadline.timed_out());
+    }
+    if !by_key && target.key.is_some() {
+        tried.push("no key (the host takes none)".into());
+    }
+    Err(ConnectError::AuthFailed { node: Arc::clone(node), user: target.user.clone(), tried, allowed })
+}
+
+fn by_file(session: &Session, target: &SshTarget, key: &Path, deadline: &Deadline, tried: &mut Vec<String>) -> bool {
+    deadline.limit(session, STEP);
+    let passphrase = target.passphrase.as_ref().map(Secret::reveal);
+    let answer = match std::fs::metadata(key) {
+        Err(error) => error.to_string(),
+        Ok(_) => match session.userauth_pubkey_file(&target.user, None, key, passphrase) {
+            Ok(()) => return session.authenticated(),
+            Err(error) => error.message().to_owned(),
+        },
+    };
+    let hint = if answer.contains("passphrase") && passphrase.is_none() {
+        " (is it encrypted? then name a variable with its passphrase in ssh.passphrase_env)"
+    } else {
+        ""
+    };
+    tried.push(format!("key {}: {answer}{hint}", key.display()));
+    false
+}
+
+fn by_agent(session: &Session, target: &SshTarget, deadline: &Deadline, tried: &mut Vec<String>) -> bool {
+    if std::env::var_os("SSH_AUTH_SOCK").is_none() {
+        return false;
+    }
+    deadline.limit(session, STEP);
+    let mut asked = || -> Result<bool, ssh2::Error> {
+        let mut agent = session.agent()?;
+        agent.connect()?;
+        agent.list_identities()?;
+        for identity in agent.identities()? {
+            deadline.limit(session, STEP);
+            match agent.userauth(&target.user, &identity) {
+                Ok(()) => return Ok(true),
+                Err(error) => tried.push(format!("agent key {}: {}", identity.comment(), error.message())),
+            }
+        }
+        Ok(false)
+    };
+    match asked() {
+        Ok(done) => done,
+        Err(error) => {
+            tried.push(format!("ssh agent: {}", error.message()));
+            false
+        }
+    }
+}
+
+fn by_password(
+    session: &Session,
+    target: &SshTarget,
+    secret: &Secret,
+    allowed: &str,
+    deadline: &Deadline,
+    tried: &mut Vec<String>,
+) -> bool {
+    struct Answer<'a>(&'a str);
+    impl KeyboardInteractivePrompt for Answer<'_> {
+        fn prompt<'b>(&mut self, _: &str, _: &str, prompts: &[Prompt<'b>]) -> Vec<String> {
+            prompts.iter().map(|_| self.0.to_owned()).collect()
+        }
+    }
+    deadline.limit(session, STEP);
+    if allowed.contains("password") {
+        match session.userauth_password(&target.user, secret.reveal()) {
+            Ok(()) => return session.authenticated(),
+            Err(error) => tried.push(format!("password: {}", error.message())),
+        }
+    }
+    if allowed.contains("keyboard-interactive") {
+        match session.userauth_keyboard_interactive(&target.user, &mut Answer(secret.reveal())) {
+            Ok(()) => return session.authenticated(),
+            Err(error) => tried.push(format!("keyboard-interactive: {}", error.message())),
+        }
+    }
+    if !allowed.contains("password") && !allowed.contains("keyboard-interactive") {
+        tried.push("no password (the host takes none)".into());
+    }
+    false
+}

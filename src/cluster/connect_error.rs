@@ -1,0 +1,220 @@
+//! [`ConnectError`]: why a node cannot be had, in words that say what was tried and what to do.
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Why there is no connection to a node's agent. `node` names the node, and the jump host where that is what failed.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum ConnectError {
+    /// The name means nothing here.
+    #[error("{node}: the name {host} cannot be resolved ({message}); check the spelling, or write an address")]
+    Unresolvable {
+        /// The node.
+        node: Arc<str>,
+        /// The name.
+        host: String,
+        /// What the resolver said.
+        message: String,
+    },
+    /// Nothing answers there.
+    #[error("{node}: cannot reach {address} after {attempts} attempts in {} s ({message}); is the machine up, sshd running, and the port not filtered?", .after.as_secs())]
+    Unreachable {
+        /// The node.
+        node: Arc<str>,
+        /// Host and port.
+        address: String,
+        /// The last error.
+        message: String,
+        /// How often it was tried.
+        attempts: u32,
+        /// For how long.
+        after: Duration,
+    },
+    /// It answers, but not in a way that leads to an encrypted connection.
+    #[error("{node}: no SSH connection with {address}: {message}; dsfuzz offers curve25519, ecdh and dh-group14/16/18 key exchange, chacha20-poly1305 and aes256-ctr, hmac-sha2, and ed25519, ecdsa and rsa-sha2 host keys")]
+    Handshake {
+        /// The node.
+        node: Arc<str>,
+        /// Host and port.
+        address: String,
+        /// What went wrong.
+        message: String,
+    },
+    /// The host has another key than the one on record.
+    #[error("{node}: the host key of {host} has CHANGED: it shows {fingerprint}, and line {line} of {} says otherwise. Either the machine was set up anew, or someone is in between. If it was set up anew: ssh-keygen -f {} -R '{host}'", .file.display(), .file.display())]
+    HostKeyChanged {
+        /// The node.
+        node: Arc<str>,
+        /// The host as known_hosts names it.
+        host: String,
+        /// The known_hosts file.
+        file: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What the host shows now.
+        fingerprint: String,
+    },
+    /// The host is not on record, and only those on record are wanted.
+    #[error("{node}: the host key of {host} ({fingerprint}) is not in {}, and the plan says strict; compare it with the machine's own (ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub) and add it (ssh-keyscan)", .file.display())]
+    HostKeyUnknown {
+        /// The node.
+        node: Arc<str>,
+        /// The host as known_hosts names it.
+        host: String,
+        /// The known_hosts file.
+        file: PathBuf,
+        /// What the host shows.
+        fingerprint: String,
+    },
+    /// The host's key is marked as revoked.
+    #[error("{node}: the host key of {host} is marked @revoked on line {line} of {}; give the machine a new host key", .file.display())]
+    HostKeyRevoked {
+        /// The node.
+        node: Arc<str>,
+        /// The host as known_hosts names it.
+        host: String,
+        /// The known_hosts file.
+        file: PathBuf,
+        /// The line, from 1.
+        line: usize,
+    },
+    /// known_hosts cannot be read or written.
+    #[error("{node}: known_hosts {}: {message}", .file.display())]
+    KnownHosts {
+        /// The node.
+        node: Arc<str>,
+        /// The known_hosts file.
+        file: PathBuf,
+        /// What went wrong.
+        message: String,
+    },
+    /// None of the keys and passwords is accepted.
+    #[error("{node}: cannot log in as {user}; the host takes {allowed}; tried: {}", tried_list(.tried))]
+    AuthFailed {
+        /// The node.
+        node: Arc<str>,
+        /// The user.
+        user: String,
+        /// Each way that was tried, with its answer.
+        tried: Vec<String>,
+        /// What the host accepts.
+        allowed: String,
+    },
+    /// sudo wants a password.
+    #[error("{node}: {user} cannot become root: sudo asks for a password ({message}); allow it without one (NOPASSWD in sudoers), or log in as root")]
+    SudoNeedsPassword {
+        /// The node.
+        node: Arc<str>,
+        /// The user.
+        user: String,
+        /// What sudo said.
+        message: String,
+    },
+    /// There is no agent for the node's kind of machine.
+    #[error("{node}: there is no agent for {arch}; looked for {}; build it (cargo build --release -p dsfuzz-agent) or name it in DSFUZZ_AGENT", paths_list(.looked))]
+    AgentMissing {
+        /// The node.
+        node: Arc<str>,
+        /// Its architecture (`uname -m`).
+        arch: String,
+        /// Where it was looked for.
+        looked: Vec<PathBuf>,
+    },
+    /// The agent could not be put on the node.
+    #[error("{node}: cannot put the agent into {path}: {message}; is there room, and may {user} write there?")]
+    AgentUpload {
+        /// The node.
+        node: Arc<str>,
+        /// The user.
+        user: String,
+        /// Where to.
+        path: String,
+        /// What went wrong.
+        message: String,
+    },
+    /// The agent is on the node and does not run there.
+    #[error("{node}: the agent {path} does not run on this {arch} machine: {stderr}{}", agent_hint(.stderr))]
+    AgentCannotRun {
+        /// The node.
+        node: Arc<str>,
+        /// Where it is.
+        path: String,
+        /// The node's architecture.
+        arch: String,
+        /// What it printed instead of its greeting.
+        stderr: String,
+    },
+    /// The agent refuses or misunderstands the first request.
+    #[error("{node}: the agent does not fit this dsfuzz: {message}; put both from the same build side by side")]
+    AgentMismatch {
+        /// The node.
+        node: Arc<str>,
+        /// What it said.
+        message: String,
+    },
+    /// A step took too long.
+    #[error("{node}: {phase} was not done within {} s", .after.as_secs())]
+    Timeout {
+        /// The node.
+        node: Arc<str>,
+        /// Which step.
+        phase: String,
+        /// How long it was given.
+        after: Duration,
+    },
+    /// The connection ended while it was being made.
+    #[error("{node}: the connection ended during {phase}: {message}")]
+    Lost {
+        /// The node.
+        node: Arc<str>,
+        /// Which step.
+        phase: String,
+        /// Why.
+        message: String,
+    },
+    /// A node of the cluster would carry the connection to another, and take it along when it dies.
+    #[error("{node}: the jump host {jump} is a node of the cluster itself; a fault on it would cut dsfuzz off from {node}. Use a host outside the cluster")]
+    JumpIsNode {
+        /// The node.
+        node: Arc<str>,
+        /// The jump host.
+        jump: String,
+    },
+}
+
+fn tried_list(tried: &[String]) -> String {
+    if tried.is_empty() { "nothing (no key, no agent, no password is given)".into() } else { tried.join("; ") }
+}
+
+fn paths_list(paths: &[PathBuf]) -> String {
+    paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
+}
+
+fn agent_hint(stderr: &str) -> &'static str {
+    if stderr.contains("GLIBC_") {
+        " (its C library is older; build a static agent: cargo build --release -p dsfuzz-agent --target x86_64-unknown-linux-musl)"
+    } else if stderr.contains("Exec format") || stderr.contains("cannot execute") {
+        " (it was built for another kind of machine; put dsfuzz-agent-ARCH beside dsfuzz)"
+    } else if stderr.contains("Permission denied") {
+        " (is the folder mounted noexec? choose another with ssh.dir)"
+    } else {
+        ""
+    }
+}
+
+/// Everything that stood in the way of a cluster.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ConnectErrors(pub Vec<ConnectError>);
+
+impl fmt::Display for ConnectErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let [one] = self.0.as_slice() {
+            return write!(f, "{one}");
+        }
+        write!(f, "{} nodes cannot be had:", self.0.len())?;
+        self.0.iter().try_for_each(|error| write!(f, "\n  {error}"))
+    }
+}
+
+impl std::error::Error for ConnectErrors {}

@@ -1,0 +1,97 @@
+//! [`Cluster`]: the sessions of all nodes, connected side by side.
+use super::agent::AgentBinaries;
+use super::connect_error::{ConnectError, ConnectErrors};
+use super::session::{ConnectOptions, Session};
+use super::target::SshTarget;
+use super::{Node, Remote};
+use std::net::{IpAddr, ToSocketAddrs};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// An sshd begins to drop new connections at ten that are not logged in yet (MaxStartups); a jump host sees them all.
+const AT_ONCE_MAX: usize = 8;
+
+/// Every node's session, in the order of the plan.
+#[derive(Clone, Debug)]
+pub struct Cluster {
+    sessions: Vec<Arc<Session>>,
+}
+
+impl Cluster {
+    /// Connects to all nodes; the answer has every error, not just the first. Blocks.
+    pub fn connect(
+        nodes: &[(Node, SshTarget)],
+        agents: &Arc<AgentBinaries>,
+        options: &ConnectOptions,
+    ) -> Result<Cluster, ConnectErrors> {
+        let errors: Vec<ConnectError> = nodes.iter().filter_map(|node| jump_is_node(node, nodes)).collect();
+        if !errors.is_empty() {
+            return Err(ConnectErrors(errors));
+        }
+        let next = AtomicUsize::new(0);
+        let results: Mutex<Vec<Option<Result<Session, ConnectError>>>> =
+            Mutex::new(nodes.iter().map(|_| None).collect());
+        std::thread::scope(|scope| {
+            for _ in 0..nodes.len().min(AT_ONCE_MAX) {
+                scope.spawn(|| {
+                    while let Some((node, target)) = nodes.get(next.fetch_add(1, Ordering::Relaxed)) {
+                        let done = Session::connect(node.clone(), target.clone(), Arc::clone(agents), options.clone());
+                        let index = nodes.iter().position(|(other, _)| other.name == node.name);
+                        let mut results = results.lock().unwrap_or_else(PoisonError::into_inner);
+                        if let Some(slot) = index.and_then(|index| results.get_mut(index)) {
+                            *slot = Some(done);
+                        }
+                    }
+                });
+            }
+        });
+        let (mut sessions, mut errors) = (Vec::new(), Vec::new());
+        for done in results.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().flatten() {
+            match done {
+                Ok(session) => sessions.push(Arc::new(session)),
+                Err(error) => errors.push(error),
+            }
+        }
+        if errors.is_empty() { Ok(Cluster { sessions }) } else { Err(ConnectErrors(errors)) }
+    }
+
+    /// All sessions.
+    pub fn sessions(&self) -> &[Arc<Session>] {
+        &self.sessions
+    }
+
+    /// The session of a node.
+    pub fn session(&self, name: &str) -> Option<&Arc<Session>> {
+        self.sessions.iter().find(|session| &*session.node().name == name)
+    }
+
+    /// All sessions for those who only ask.
+    pub fn remotes(&self) -> Vec<Arc<dyn Remote>> {
+        self.sessions.iter().map(|session| Arc::clone(session) as Arc<dyn Remote>).collect()
+    }
+
+    /// Nodes whose kernel is not shared with another node or with this machine, by boot id; only there may a real clock
+    /// be stepped.
+    pub fn own_kernels(&self) -> Vec<Arc<str>> {
+        let here = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        let ids: Vec<String> = self.sessions.iter().map(|session| session.hello().boot_id.trim().to_owned()).collect();
+        let alone = |id: &String| !id.is_empty() && id != here.trim() && ids.iter().filter(|other| *other == id).count() == 1;
+        let own = self.sessions.iter().zip(&ids).filter(|(_, id)| alone(id));
+        own.map(|(session, _)| Arc::clone(&session.node().name)).collect()
+    }
+}
+
+/// A connection must not go through what will be broken.
+fn jump_is_node((node, target): &(Node, SshTarget), nodes: &[(Node, SshTarget)]) -> Option<ConnectError> {
+    let mut jump = target.jump.as_deref();
+    while let Some(host) = jump {
+        let addresses: Vec<IpAddr> =
+            (host.host.as_str(), host.port).to_socket_addrs().into_iter().flatten().map(|a| a.ip()).collect();
+        let same = |(other, target): &(Node, SshTarget)| target.host == host.host || addresses.contains(&other.address);
+        if nodes.iter().any(same) {
+            return Some(ConnectError::JumpIsNode { node: Arc::clone(&node.name), jump: host.host.clone() });
+        }
+        jump = host.jump.as_deref();
+    }
+    None
+}

@@ -1,0 +1,291 @@
+//! [`SshTarget`]: where a node is and how to log in, from the plan and from the user's own ssh configuration.
+//!
+//! The configuration is read by `ssh -G`, OpenSSH's own answer with Match, tokens and includes; without an ssh program
+//! only the plan counts.
+use super::Node;
+use crate::plan::SshPlan;
+use anyhow::{Context, Result, bail};
+use std::fmt;
+use std::net::{IpAddr, ToSocketAddrs};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+const DIR: &str = "/var/lib/dsfuzz";
+const JUMPS_MAX: usize = 4;
+
+/// A password or passphrase. Never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Keeps a secret.
+    pub fn new(text: impl Into<String>) -> Secret {
+        Secret(text.into())
+    }
+
+    /// The secret itself.
+    pub(super) fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(secret)")
+    }
+}
+
+/// Where a host is and how to log in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SshTarget {
+    /// Host name or address.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// User.
+    pub user: String,
+    /// Key that the plan names; tried first.
+    pub key: Option<PathBuf>,
+    /// Keys of the user's ssh configuration; those that exist are tried.
+    pub identities: Vec<PathBuf>,
+    /// Ask the ssh agent (`SSH_AUTH_SOCK`).
+    pub use_agent: bool,
+    /// Passphrase of the keys.
+    pub passphrase: Option<Secret>,
+    /// Password, tried last.
+    pub password: Option<Secret>,
+    /// Host to jump through.
+    pub jump: Option<Box<SshTarget>>,
+    /// known_hosts file.
+    pub known_hosts: PathBuf,
+    /// Name in known_hosts, where it is not the host's (`HostKeyAlias`).
+    pub known_as: Option<String>,
+    /// Refuse hosts that are not in it.
+    pub strict: bool,
+    /// Become root with `sudo -n`.
+    pub sudo: bool,
+    /// The agent's folder on the node.
+    pub dir: String,
+}
+
+impl SshTarget {
+    /// A host on port 22, with nothing to log in with yet.
+    pub fn new(host: impl Into<String>, user: impl Into<String>, known_hosts: PathBuf) -> SshTarget {
+        let user = user.into();
+        SshTarget {
+            host: host.into(),
+            port: 22,
+            sudo: user != "root",
+            user,
+            key: None,
+            identities: Vec::new(),
+            use_agent: false,
+            passphrase: None,
+            password: None,
+            jump: None,
+            known_hosts,
+            known_as: None,
+            strict: false,
+            dir: DIR.into(),
+        }
+    }
+
+    /// A host as one would write it after `ssh`. The plan goes before the user's configuration.
+    pub fn resolve(host: &str, plan: &SshPlan) -> Result<SshTarget> {
+        resolve(host, plan, None, 0)
+    }
+
+    /// `host:port`, for messages.
+    pub fn address(&self) -> String {
+        if self.host.contains(':') {
+            format!("[{}]:{}", self.host, self.port)
+        } else {
+            format!("{}:{}", self.host, self.port)
+        }
+    }
+}
+
+/// Nodes as a plan lists them, with their addresses.
+pub fn resolve_nodes(hosts: &[String], plan: &SshPlan) -> Result<Vec<(Node, SshTarget)>> {
+    let mut nodes: Vec<(Node, SshTarget)> = Vec::new();
+    for host in hosts {
+        let target = SshTarget::resolve(host, plan)?;
+        let address = address_of(&target.host, target.port)
+            .with_context(|| format!("{host}: the name {} cannot be resolved; check the spelling, or write an address", target.host))?;
+        let name = host.rsplit_once('@').map_or(host.as_str(), |(_, name)| name);
+        if nodes.iter().any(|(node, _)| &*node.name == name) {
+            bail!("the node {name} is listed twice");
+        }
+        if let Some((twin, _)) = nodes.iter().find(|(node, target_)| node.address == address && target_.port == target.port) {
+            bail!("the nodes {} and {name} have the same address {address}", twin.name);
+        }
+        nodes.push((Node { name: name.into(), address }, target));
+    }
+    Ok(nodes)
+}
+
+/// The first address of a name, IPv4 before IPv6.
+fn address_of(host: &str, port: u16) -> Result<IpAddr> {
+    let all: Vec<IpAddr> = (host, port).to_socket_addrs()?.map(|address| address.ip()).collect();
+    all.iter().find(|ip| ip.is_ipv4()).or(all.first()).copied().context("no address")
+}
+
+fn resolve(host: &str, plan: &SshPlan, config: Option<&Path>, depth: usize) -> Result<SshTarget> {
+    if depth > JUMPS_MAX {
+        bail!("{host}: more than {JUMPS_MAX} jump hosts in a row; does one jump through itself?");
+    }
+    let known_hosts = plan.known_hosts.clone().unwrap_or_else(|| crate::lab::state_dir().join("known_hosts"));
+    let mut target = SshTarget::new("", "", known_hosts);
+    let said = match ssh_says(host, plan, config)? {
+        Some(said) => said,
+        None => without_ssh(host, &mut target),
+    };
+    let mut jump = None;
+    target.use_agent = true;
+    for (word, value) in &said {
+        match word.as_str() {
+            "hostname" => target.host = value.clone(),
+            "user" => target.user = value.clone(),
+            "port" => target.port = value.parse().with_context(|| format!("{host}: not a port: {value}"))?,
+            "identityfile" => target.identities.push(from_home(value)),
+            "identitiesonly" if value == "yes" => target.use_agent = false,
+            "hostkeyalias" => target.known_as = Some(value.clone()),
+            "proxyjump" if value != "none" => jump = Some(value.clone()),
+            "proxycommand" if value != "none" && plan.jump.is_none() => bail!(
+                "{host}: your ssh configuration reaches it through a ProxyCommand, which dsfuzz does not run; use ProxyJump, or ssh.jump in the plan"
+            ),
+            _ => {}
+        }
+    }
+    target.user = plan.user.clone().unwrap_or(target.user);
+    target.port = plan.port.unwrap_or(target.port);
+    target.key = plan.key.as_deref().map(|key| from_home(&key.to_string_lossy()));
+    target.passphrase = secret(plan.passphrase_env.as_deref(), "passphrase_env")?;
+    target.password = secret(plan.password_env.as_deref(), "password_env")?;
+    target.strict = plan.strict;
+    target.sudo = plan.sudo.unwrap_or(target.user != "root");
+    target.dir = plan.dir.clone().unwrap_or_else(|| DIR.into());
+    if let Some(jumps) = plan.jump.clone().or(jump) {
+        target.jump = Some(Box::new(jump_target(&jumps, plan, config, depth)?));
+    }
+    Ok(target)
+}
+
+/// `a,b`: first to `a`, through it to `b`. Keys are the plan's; user and port are not.
+fn jump_target(jumps: &str, plan: &SshPlan, config: Option<&Path>, depth: usize) -> Result<SshTarget> {
+    let (before, last) = match jumps.rsplit_once(',') {
+        Some((before, last)) => (Some(before.to_owned()), last),
+        None => (None, jumps),
+    };
+    let last = if last.starts_with("ssh://") { last.to_owned() } else { format!("ssh://{last}") };
+    let plan = SshPlan { user: None, port: None, sudo: Some(false), jump: before, ..plan.clone() };
+    resolve(&last, &plan, config, depth + 1)
+}
+
+fn secret(variable: Option<&str>, key: &str) -> Result<Option<Secret>> {
+    let Some(variable) = variable else {
+        return Ok(None);
+    };
+    match std::env::var(variable) {
+        Ok(text) => Ok(Some(Secret(text))),
+        Err(_) => bail!("ssh.{key} names the environment variable {variable}, which is not set"),
+    }
+}
+
+fn from_home(path: &str) -> PathBuf {
+    match (path.strip_prefix("~/"), std::env::var_os("HOME")) {
+        (Some(rest), Some(home)) => PathBuf::from(home).join(rest),
+        _ => PathBuf::from(path),
+    }
+}
+
+/// What `ssh -G` prints; none where there is no ssh program.
+fn ssh_says(host: &str, plan: &SshPlan, config: Option<&Path>) -> Result<Option<Vec<(String, String)>>> {
+    if host.starts_with('-') || host.is_empty() {
+        bail!("not a host: {host:?}");
+    }
+    let mut command = Command::new("ssh");
+    if let Some(config) = config {
+        command.arg("-F").arg(config);
+    }
+    if let Some(user) = &plan.user {
+        command.args(["-l", user]);
+    }
+    if let Some(port) = plan.port {
+        command.args(["-p", &port.to_string()]);
+    }
+    let done = match command.args(["-G", "--", host]).stdin(Stdio::null()).output() {
+        Ok(done) => done,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error).context("running ssh -G"),
+    };
+    if !done.status.success() {
+        bail!("{host}: ssh -G does not understand it: {}", String::from_utf8_lossy(&done.stderr).trim());
+    }
+    let text = String::from_utf8_lossy(&done.stdout);
+    let pairs = text.lines().filter_map(|line| line.split_once(' '));
+    Ok(Some(pairs.map(|(word, value)| (word.to_owned(), value.to_owned())).collect()))
+}
+
+/// `[ssh://][user@]host[:port]` without the help of an ssh program.
+fn without_ssh(host: &str, target: &mut SshTarget) -> Vec<(String, String)> {
+    tracing::warn!("no ssh program here, so ~/.ssh/config is not read; only the plan says how to reach {host}");
+    let bare = host.strip_prefix("ssh://");
+    let (user, rest) = match bare.unwrap_or(host).rsplit_once('@') {
+        Some((user, rest)) => (user.to_owned(), rest),
+        None => (std::env::var("USER").unwrap_or_else(|_| "root".into()), bare.unwrap_or(host)),
+    };
+    let (name, port) = match rest.rsplit_once(':') {
+        Some((name, port)) if bare.is_some() && !port.contains(']') => (name, port),
+        _ => (rest, "22"),
+    };
+    target.identities = ["id_ed25519", "id_ecdsa", "id_rsa"].map(|key| from_home(&format!("~/.ssh/{key}"))).into();
+    let name = name.trim_start_matches('[').trim_end_matches(']');
+    [("hostname", name), ("user", &user), ("port", port)].map(|(word, value)| (word.into(), value.into())).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(text: &str) -> tempfile::NamedTempFile {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(file.path(), text).expect("written");
+        file
+    }
+
+    #[test]
+    fn the_users_configuration_is_respected_and_the_plan_goes_before_it() {
+        let file = config(
+            "Host db1\n HostName 10.1.2.3\n User admin\n Port 2201\n IdentityFile /keys/db\n ProxyJump ops@gate:2222\n\
+             Host gate\n HostName 10.9.9.9\n",
+        );
+        let target = resolve("db1", &SshPlan::default(), Some(file.path()), 0).expect("resolved");
+        assert_eq!((target.host.as_str(), target.port, target.user.as_str()), ("10.1.2.3", 2201, "admin"));
+        assert!(target.sudo && target.identities.contains(&PathBuf::from("/keys/db")), "{target:?}");
+        let jump = target.jump.expect("a jump host");
+        assert_eq!((jump.host.as_str(), jump.port, jump.user.as_str()), ("10.9.9.9", 2222, "ops"));
+        let plan = SshPlan { user: Some("root".into()), port: Some(22), jump: Some("a,b".into()), ..SshPlan::default() };
+        let target = resolve("db1", &plan, Some(file.path()), 0).expect("resolved");
+        assert_eq!((target.port, target.user.as_str(), target.sudo), (22, "root", false));
+        let last = target.jump.expect("b");
+        assert_eq!((last.host.as_str(), last.jump.expect("a").host.as_str()), ("b", "a"));
+    }
+
+    #[test]
+    fn what_cannot_be_done_is_said() {
+        let file = config("Host x\n ProxyCommand nc %h %p\nHost loop\n ProxyJump loop\n");
+        let error = |host: &str| resolve(host, &SshPlan::default(), Some(file.path()), 0).unwrap_err().to_string();
+        assert!(error("x").contains("ProxyCommand"));
+        assert!(error("loop").contains("jump"));
+        assert!(error("-oProxyCommand=x").contains("not a host"));
+        let plan = SshPlan { password_env: Some("DSFUZZ_NO_SUCH_VARIABLE".into()), ..SshPlan::default() };
+        let message = resolve("h", &plan, Some(file.path()), 0).unwrap_err().to_string();
+        assert!(message.contains("DSFUZZ_NO_SUCH_VARIABLE"), "{message}");
+    }
+
+    #[test]
+    fn secrets_are_not_shown() {
+        assert!(!format!("{:?}", Secret::new("hush")).contains("hush"));
+    }
+}

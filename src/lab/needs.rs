@@ -1,0 +1,64 @@
+//! What a lab needs from this machine, and the sentence that says what is missing.
+use anyhow::{Result, bail};
+use std::path::{Path, PathBuf};
+
+/// Programs with the Debian package that has each.
+const PROGRAMS: [(&str, &str); 7] = [
+    ("sshd", "openssh-server"),
+    ("ssh", "openssh-client"),
+    ("ssh-keygen", "openssh-client"),
+    ("ip", "iproute2"),
+    ("nft", "nftables"),
+    ("mkfs.ext4", "e2fsprogs"),
+    ("mount", "mount"),
+];
+/// Administrators' programs are there even where PATH does not name their folders.
+const FOLDERS: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Where a program is.
+pub(super) fn program(name: &str) -> Result<PathBuf> {
+    let path = std::env::var("PATH").unwrap_or_default();
+    let found = find(name, &format!("{path}:{FOLDERS}"));
+    match found {
+        Some(found) => Ok(found),
+        None => {
+            let package = PROGRAMS.iter().find(|(program, _)| *program == name).map_or(name, |(_, package)| package);
+            bail!("a lab needs the program {name}, which is not installed; on Debian and Ubuntu: apt-get install {package}")
+        }
+    }
+}
+
+fn find(name: &str, folders: &str) -> Option<PathBuf> {
+    folders.split(':').filter(|folder| !folder.is_empty()).map(|folder| Path::new(folder).join(name)).find(|p| p.is_file())
+}
+
+/// Whether a lab can be made here; if not, everything that is missing in one sentence.
+pub(super) fn check() -> Result<()> {
+    if !nix::unistd::geteuid().is_root() {
+        bail!("a lab needs root, because it makes namespaces and mounts; run it with sudo");
+    }
+    let missing: Vec<_> = PROGRAMS.iter().filter(|(name, _)| program(name).is_err()).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<&str> = missing.iter().map(|(name, _)| *name).collect();
+    let mut packages: Vec<&str> = missing.iter().map(|(_, package)| *package).collect();
+    packages.dedup();
+    bail!(
+        "a lab needs {}, which this machine lacks; on Debian and Ubuntu: apt-get install {}",
+        names.join(", "),
+        packages.join(" ")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_program_is_named_with_its_package() {
+        assert_eq!(find("sshd", "/nonexistent:"), None);
+        let message = program("no-such-program-here").unwrap_err().to_string();
+        assert!(message.contains("no-such-program-here") && message.contains("apt-get install"), "{message}");
+    }
+}

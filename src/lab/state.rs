@@ -1,0 +1,128 @@
+//! Where dsfuzz keeps what outlives a command, and what is recorded of each lab there.
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+/// The state folder: `$DSFUZZ_STATE`, else `$XDG_STATE_HOME/dsfuzz`, else `/var/lib/dsfuzz` for root and
+/// `~/.local/state/dsfuzz` for others.
+pub fn state_dir() -> PathBuf {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    if let Some(path) = set("DSFUZZ_STATE") {
+        return path;
+    }
+    if let Some(path) = set("XDG_STATE_HOME") {
+        return path.join("dsfuzz");
+    }
+    match set("HOME") {
+        Some(home) if !nix::unistd::geteuid().is_root() => home.join(".local/state/dsfuzz"),
+        _ => PathBuf::from("/var/lib/dsfuzz"),
+    }
+}
+
+/// The folder of all labs.
+pub(super) fn labs_dir() -> PathBuf {
+    state_dir().join("labs")
+}
+
+/// Holds off every other command that makes or sweeps labs in this state folder, until it is dropped.
+pub(super) fn lock() -> Result<File> {
+    let labs = labs_dir();
+    fs::create_dir_all(&labs).with_context(|| format!("making {}", labs.display()))?;
+    let path = labs.join(".lock");
+    let file = File::create(&path).with_context(|| format!("opening {}", path.display()))?;
+    file.lock().with_context(|| format!("locking {}", path.display()))?;
+    Ok(file)
+}
+
+/// A process that cannot be taken for a later one with its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Process {
+    /// Its number on this host.
+    pub(super) pid: u32,
+    /// When it started, in clock ticks since boot.
+    pub(super) started: u64,
+}
+
+impl Process {
+    /// The process that has this number now.
+    pub(super) fn now(pid: u32) -> Option<Process> {
+        started(pid).map(|started| Process { pid, started })
+    }
+
+    /// Whether it is still there; a zombie is not.
+    pub(super) fn alive(self) -> bool {
+        started(self.pid) == Some(self.started)
+    }
+}
+
+fn started(pid: u32) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name may hold blanks and brackets; what follows its last bracket is regular (proc_pid_stat(5)).
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+    let state = fields.next()?;
+    if state == "Z" || state == "X" { None } else { fields.nth(18)?.parse().ok() }
+}
+
+/// `lab.json`: what is known of a lab.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Record {
+    /// Its name.
+    pub(super) name: String,
+    /// How many nodes.
+    pub(super) nodes: u16,
+    /// The supervisor.
+    pub(super) supervisor: Process,
+    /// Process 1 of the lab, in whose network namespace the control node lives. None while the lab is coming up.
+    pub(super) init: Option<Process>,
+    /// Its cgroup folder.
+    pub(super) cgroup: PathBuf,
+    /// It outlives the command that made it.
+    pub(super) detached: bool,
+    /// What holds each node's data: `ext4`, or `tmpfs` with the reason.
+    pub(super) data: String,
+}
+
+impl Record {
+    /// Reads a lab's record.
+    pub(super) fn read(dir: &Path) -> Result<Record> {
+        let path = dir.join("lab.json");
+        let text = fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
+        serde_json::from_slice(&text).with_context(|| format!("{} is damaged", path.display()))
+    }
+
+    /// Writes it in one step.
+    pub(super) fn write(&self, dir: &Path) -> Result<()> {
+        let path = dir.join("lab.json");
+        let fresh = dir.join("lab.json.new");
+        fs::write(&fresh, serde_json::to_vec_pretty(self)?).with_context(|| format!("writing {}", fresh.display()))?;
+        fs::rename(&fresh, &path).with_context(|| format!("writing {}", path.display()))
+    }
+}
+
+/// Refuses names that would not do as a folder, a cgroup or a word on the command line.
+pub(super) fn check_name(name: &str) -> Result<()> {
+    let fine = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if name.is_empty() || name.len() > 40 || !name.chars().all(fine) || name.starts_with('-') {
+        bail!("not a name for a lab: {name:?} (letters, digits, - and _, at most 40)");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_known_by_its_start_too() {
+        let me = Process::now(std::process::id()).expect("this process");
+        assert!(me.alive());
+        assert!(!Process { started: me.started + 1, ..me }.alive());
+    }
+
+    #[test]
+    fn names_are_checked() {
+        assert!(check_name("default").is_ok() && check_name("a-1_B").is_ok());
+        assert!(check_name("").is_err() && check_name("../x").is_err() && check_name("-x").is_err());
+    }
+}

@@ -1,0 +1,130 @@
+//! The system calls that neither std nor nix offers in a safe form. Each wrapper is whole and safe to call.
+//!
+//! Never: policy. What is done with them is decided elsewhere.
+#![expect(unsafe_code, reason = "fork, capabilities, pidfd, extended attributes and adjtimex have no safe wrapper")]
+use nix::libc;
+use nix::sched::CloneFlags;
+use nix::unistd::{ForkResult, Pid};
+use std::ffi::CString;
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Command;
+
+/// Module loading, raw I/O, reboot, the clock, device nodes: what would reach beyond a node.
+const FORBIDDEN: [u32; 5] = [16, 17, 22, 25, 27];
+/// `_LINUX_CAPABILITY_VERSION_3`.
+const CAPABILITY_VERSION: u32 = 0x2008_0522;
+
+/// How many threads this process has.
+pub(crate) fn threads() -> io::Result<usize> {
+    Ok(std::fs::read_dir("/proc/self/task")?.count())
+}
+
+/// Forks. Refused with several threads, because the child would inherit locks that nobody releases.
+pub(crate) fn fork() -> io::Result<Option<Pid>> {
+    // A process in a fresh PID namespace may not see its own /proc; it has come here through `fork` itself.
+    if threads().unwrap_or(1) > 1 {
+        return Err(io::Error::other("a process with several threads cannot fork safely"));
+    }
+    // SAFETY: with one thread the child's memory is whole, so it may go on as ordinary Rust.
+    match unsafe { nix::unistd::fork() }? {
+        ForkResult::Parent { child } => Ok(Some(child)),
+        ForkResult::Child => Ok(None),
+    }
+}
+
+/// Marks a folder of an overlay's upper layer so that the lower one does not shine through.
+pub(crate) fn set_opaque(folder: &Path) -> io::Result<()> {
+    let path = CString::new(folder.as_os_str().as_bytes())?;
+    // SAFETY: both names are NUL-terminated and the value is one readable byte.
+    let done = unsafe {
+        libc::lsetxattr(path.as_ptr(), c"trusted.overlay.opaque".as_ptr(), c"y".as_ptr().cast(), 1, 0)
+    };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Gives up for ever, for this process and all it starts, what would reach beyond a node.
+pub(crate) fn drop_capabilities() -> io::Result<()> {
+    #[repr(C)]
+    struct Header {
+        version: u32,
+        pid: i32,
+    }
+    #[repr(C)]
+    #[derive(Clone, Copy, Default)]
+    struct Data {
+        effective: u32,
+        permitted: u32,
+        inheritable: u32,
+    }
+    // SAFETY: prctl with these numbers takes integers only; the structures have the kernel's layout for version 3,
+    // which writes and reads exactly two `Data`.
+    unsafe {
+        for capability in FORBIDDEN {
+            if libc::prctl(libc::PR_CAPBSET_DROP, libc::c_ulong::from(capability), 0, 0, 0) != 0 {
+                return Err(io::Error::last_os_error());
+            }
+        }
+        libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL as libc::c_ulong, 0, 0, 0);
+        let mut header = Header { version: CAPABILITY_VERSION, pid: 0 };
+        let mut data = [Data::default(); 2];
+        if libc::syscall(libc::SYS_capget, &raw mut header, data.as_mut_ptr()) != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        for capability in FORBIDDEN {
+            let keep = !(1u32 << capability);
+            data[0].effective &= keep;
+            data[0].permitted &= keep;
+            data[0].inheritable &= keep;
+        }
+        if libc::syscall(libc::SYS_capset, &raw const header, data.as_ptr()) != 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(())
+}
+
+/// Whether this process could set the real clock. Changes nothing: the tick asked for is out of range, and the kernel
+/// refuses it with EINVAL only after it has found that the caller might set the clock (`timekeeping_validate_timex`).
+pub(crate) fn could_set_clock() -> bool {
+    // SAFETY: a zeroed timex is valid; adjtimex writes only into it.
+    let (done, error) = unsafe {
+        let mut timex: libc::timex = std::mem::zeroed();
+        timex.modes = libc::ADJ_TICK;
+        timex.tick = 1;
+        (libc::adjtimex(&raw mut timex), io::Error::last_os_error())
+    };
+    done != -1 || error.raw_os_error() != Some(libc::EPERM)
+}
+
+/// A process by descriptor, which never comes to mean another one.
+pub(crate) fn pidfd(pid: u32) -> io::Result<OwnedFd> {
+    // SAFETY: pidfd_open takes integers and returns a new descriptor, which is owned here alone.
+    unsafe {
+        let fd = libc::syscall(libc::SYS_pidfd_open, libc::c_long::from(pid), 0);
+        if fd < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(OwnedFd::from_raw_fd(fd as i32))
+    }
+}
+
+/// Signals the process behind a descriptor.
+pub(crate) fn pidfd_signal(pidfd: &OwnedFd, signal: i32) -> io::Result<()> {
+    // SAFETY: a null siginfo is allowed and means an ordinary signal.
+    let done = unsafe {
+        libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal, std::ptr::null::<libc::siginfo_t>(), 0)
+    };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Lets a command be born in another network namespace.
+pub(crate) fn born_in_network(command: &mut Command, network: OwnedFd) {
+    // SAFETY: setns is one system call; it neither allocates nor takes locks, and the descriptor lives in the closure.
+    unsafe {
+        command.pre_exec(move || Ok(nix::sched::setns(&network, CloneFlags::CLONE_NEWNET)?));
+    }
+}
