@@ -18,6 +18,8 @@ pub enum Exit {
     Harness,
     /// Stopped by this signal, after healing, with nothing found.
     Signal(i32),
+    /// A command that was run for the user (`lab exec`) ended so.
+    Command(u8),
 }
 
 impl Exit {
@@ -30,6 +32,7 @@ impl Exit {
             Exit::Usage => 254,
             Exit::Harness => 255,
             Exit::Signal(signal) => u8::try_from(128 + signal.clamp(1, 100)).unwrap_or(255),
+            Exit::Command(code) => code,
         }
     }
 
@@ -44,13 +47,25 @@ impl Exit {
         }
     }
 
+    /// The exit with a code that was stored with a run.
+    pub fn of_code(code: i32) -> Exit {
+        match code {
+            0 => Exit::Valid,
+            1 => Exit::Invalid,
+            2 => Exit::Unknown,
+            254 => Exit::Usage,
+            129..=228 => Exit::Signal(code - 128),
+            _ => Exit::Harness,
+        }
+    }
+
     /// Of several runs the one that counts: invalid, then stopped or failed, then unknown, then valid.
     pub fn worst(exits: impl IntoIterator<Item = Exit>) -> Exit {
         let rank = |exit: &Exit| match exit {
             Exit::Valid => 0,
             Exit::Unknown => 1,
             Exit::Usage => 2,
-            Exit::Harness => 3,
+            Exit::Harness | Exit::Command(_) => 3,
             Exit::Signal(_) => 4,
             Exit::Invalid => 5,
         };
@@ -67,6 +82,7 @@ impl fmt::Display for Exit {
             Exit::Usage => "bad arguments or plan",
             Exit::Harness => "the harness or the cluster failed",
             Exit::Signal(_) => "stopped by a signal",
+            Exit::Command(_) => "the command ended",
         };
         write!(f, "{meaning} (exit {})", self.code())
     }

@@ -1,7 +1,16 @@
 //! `dsfuzz check`: judges a stored run, or a history from a file.
 use super::Output;
+use super::run::show;
 use crate::error::{Exit, Failure};
+use crate::judge::{self, Rules};
+use crate::plan::Plan;
+use crate::run::{Finished, read_back};
+use crate::store::{self, RunDir, RunInfo};
+use crate::report;
 use clap::Args;
+use dsfuzz_checkers::History;
+use std::io::BufReader;
+use std::path::Path;
 
 /// Arguments of `check`.
 #[derive(Clone, Debug, Args)]
@@ -18,6 +27,78 @@ pub struct CheckArgs {
 }
 
 pub(super) fn main(args: &CheckArgs, out: &mut Output) -> Result<Exit, Failure> {
-    let _run = crate::store::find(&out.results, &args.what)?;
-    Err(Failure::harness("check is not wired"))
+    let file = Path::new(&args.what);
+    if file.is_file() { check_file(file, args, out) } else { check_run(args, out) }
+}
+
+/// Judges a run from its files, draws its report again and keeps the verdict.
+fn check_run(args: &CheckArgs, out: &mut Output) -> Result<Exit, Failure> {
+    let dir = store::find(&out.results, &args.what)?;
+    let plan = std::fs::read_to_string(dir.plan());
+    let plan = plan.map_err(|error| Failure::harness(format!("{}: {error}", dir.plan().display())))?;
+    let mut rules = Rules::of_plan(&Plan::from_yaml_str(&plan)?);
+    change(&mut rules, args)?;
+    let mut info = RunInfo::load(&dir)
+        .map_err(|error| Failure::harness(format!("{} cannot be read: {error}", dir.info().display())))?;
+    let history = read_back(&dir)?;
+    if info.exit.is_none() && !history.complete {
+        let sentence = "the run was cut off before its end: no final reads, and recovery was not seen";
+        if !info.unseen.iter().any(|unseen| unseen == sentence) {
+            info.unseen.push(sentence.into());
+        }
+    }
+    let verdict = judge::judge(&history, &rules, &info);
+    if let Err(error) = report::write_all(&dir, &history, &info, &verdict) {
+        out.note(format!("the report could not be drawn whole: {error:#}"));
+    }
+    show(&Finished { info, verdict, history }, &dir, out)
+}
+
+/// Judges a history of which no run is known: promises only, no evidence, nothing is written.
+fn check_file(file: &Path, args: &CheckArgs, out: &mut Output) -> Result<Exit, Failure> {
+    let reader = std::fs::File::open(file).map_err(|error| Failure::harness(format!("{}: {error}", file.display())))?;
+    let history = dsfuzz_checkers::history::read_jsonl(BufReader::new(reader))
+        .map_err(|error| Failure::harness(format!("{}: {error}", file.display())))?;
+    let mut rules = Rules { checkers: fitting(&history), ..Rules::default() };
+    change(&mut rules, args)?;
+    let info = RunInfo {
+        plan: file.display().to_string(),
+        again: format!("dsfuzz check {}", file.display()),
+        ..RunInfo::default()
+    };
+    let verdict = judge::judge(&history, &rules, &info);
+    let dir = RunDir::at(file.parent().unwrap_or(Path::new("")));
+    show(&Finished { info, verdict, history }, &dir, out)
+}
+
+fn change(rules: &mut Rules, args: &CheckArgs) -> Result<(), Failure> {
+    if !args.checkers.is_empty() {
+        rules.checkers.clone_from(&args.checkers);
+    }
+    if let Some(budget) = args.budget {
+        rules.budget.time = budget;
+    }
+    for name in &rules.checkers {
+        if dsfuzz_checkers::checker(name).is_none() {
+            let known: Vec<&str> = dsfuzz_checkers::CHECKERS.iter().map(|doc| doc.name).collect();
+            return Err(Failure::Usage(format!("no checker called {name}; there are {}", known.join(", "))));
+        }
+    }
+    Ok(())
+}
+
+/// What judges a history that names no plan: by the functions that were called.
+fn fitting(history: &History) -> Vec<String> {
+    let has = |name: &str| history.find_name(name).is_some();
+    let mut checkers = Vec::new();
+    if has("write") || has("cas") {
+        checkers.push("linearizable".to_string());
+    }
+    if has("add") {
+        checkers.push("set".into());
+    }
+    if !history.roles.is_empty() || !history.faults.is_empty() {
+        checkers.push("split-brain".into());
+    }
+    checkers
 }

@@ -1,7 +1,9 @@
 //! `dsfuzz heal`: undoes every fault left on nodes.
 use super::Output;
+use super::place::{self, Place};
 use crate::error::{Exit, Failure};
 use crate::plan::{ClusterPlan, LabPlan, Overrides, Plan, SshPlan};
+use crate::run::hosts::Hosts;
 use clap::Args;
 use std::path::PathBuf;
 
@@ -49,7 +51,26 @@ impl HealArgs {
     }
 }
 
-pub(super) fn main(args: &HealArgs, _out: &mut Output) -> Result<Exit, Failure> {
-    let _cluster = args.cluster()?;
-    Err(Failure::harness("heal is not wired"))
+pub(super) fn main(args: &HealArgs, out: &mut Output) -> Result<Exit, Failure> {
+    let place = Place::find(&args.cluster()?, false)?;
+    let runtime = place::runtime()?;
+    let healed = runtime.block_on(async {
+        let hosts = Hosts::connect(place.nodes.clone(), format!("heal/{}", std::process::id())).await?;
+        let healed = hosts.heal().await;
+        hosts.bye(false).await;
+        healed
+    });
+    runtime.shutdown_background();
+    place.leave()?;
+    let healed = healed?;
+    if out.json {
+        let nodes: Vec<_> = healed.iter().map(|(node, proof)| serde_json::json!({"node": &**node, "detail": proof.detail})).collect();
+        out.document(&nodes)?;
+    } else {
+        for (node, proof) in &healed {
+            let detail = if proof.detail.is_empty() { "nothing was left".into() } else { proof.detail.join("; ") };
+            out.line(format!("{node}: {detail}"));
+        }
+    }
+    Ok(Exit::Valid)
 }

@@ -1,8 +1,11 @@
 //! `dsfuzz lab`: a local cluster of real nodes.
 use super::Output;
+use crate::cluster::{Node, SshTarget};
 use crate::error::{Exit, Failure};
+use crate::lab::{Lab, Owner};
 use clap::{Args, Subcommand};
 use std::ffi::OsString;
+use std::process::ExitStatus;
 
 /// Arguments of `lab`.
 #[derive(Clone, Debug, Args)]
@@ -36,7 +39,7 @@ pub enum LabCommand {
     List,
     /// Run a command on a node
     Exec {
-        /// The node, such as n1
+        /// The node, such as n1; `control`: this machine, inside the lab's network
         node: String,
         /// The lab; left out: the only one that is up
         #[arg(long)]
@@ -58,6 +61,100 @@ pub enum LabCommand {
     },
 }
 
-pub(super) fn main(_args: &LabArgs, _out: &mut Output) -> Result<Exit, Failure> {
-    Err(Failure::harness("lab is not wired"))
+pub(super) fn main(args: &LabArgs, out: &mut Output) -> Result<Exit, Failure> {
+    match &args.command {
+        LabCommand::Up { nodes, name } => up(name, *nodes, out),
+        LabCommand::Down { names, all } => down(names, *all, out),
+        LabCommand::List => list(out),
+        LabCommand::Exec { node, name, command } => {
+            let lab = the_lab(name.as_deref())?;
+            if node == CONTROL {
+                let (program, rest) = command.split_first().ok_or_else(|| Failure::Usage("no command".into()))?;
+                let status = lab.command(program)?.args(rest).status();
+                let status = status.map_err(|error| Failure::harness(format!("{}: {error}", program.display())))?;
+                return Ok(ended(status));
+            }
+            Ok(ended(lab.exec(node, command)?))
+        }
+        LabCommand::Ssh { node, name, arguments } => Ok(ended(the_lab(name.as_deref())?.ssh(node, arguments)?)),
+    }
+}
+
+/// The name under which `lab exec` means the control network and not a node.
+const CONTROL: &str = "control";
+
+fn up(name: &str, nodes: u16, out: &mut Output) -> Result<Exit, Failure> {
+    let lab = Lab::up(name, nodes, Owner::Detached)?;
+    if out.json {
+        out.document(&described(&lab))?;
+    } else {
+        out.line(format!("lab {name} is up: {nodes} nodes, `cluster: {{lab: {name}}}` in a plan; `dsfuzz lab down {name}` ends it"));
+    }
+    Ok(Exit::Valid)
+}
+
+fn down(names: &[String], all: bool, out: &mut Output) -> Result<Exit, Failure> {
+    let labs = if all {
+        Lab::list()?
+    } else if names.is_empty() {
+        vec![the_lab(None)?]
+    } else {
+        names.iter().map(|name| Lab::find(name)).collect::<anyhow::Result<Vec<Lab>>>()?
+    };
+    let names: Vec<String> = labs.iter().map(|lab| lab.name().to_string()).collect();
+    for lab in labs {
+        lab.down()?;
+    }
+    if out.json {
+        out.document(&names)?;
+    } else {
+        names.iter().for_each(|name| out.line(format!("lab {name} is down")));
+    }
+    Ok(Exit::Valid)
+}
+
+fn list(out: &mut Output) -> Result<Exit, Failure> {
+    let labs = Lab::list()?;
+    if out.json {
+        out.document(&labs.iter().map(described).collect::<Vec<_>>())?;
+    } else {
+        let nodes = |lab: &Lab| lab.nodes().iter().map(|(node, _)| format!("{} {}", node.name, node.address)).collect::<Vec<_>>().join(", ");
+        let row = |lab: &Lab| vec![lab.name().into(), lab.supervisor_pid().to_string(), lab.data().into(), nodes(lab)];
+        let rows: Vec<Vec<String>> = labs.iter().map(row).collect();
+        out.table(&["lab", "supervisor", "data", "nodes"], &rows);
+    }
+    Ok(Exit::Valid)
+}
+
+fn described(lab: &Lab) -> serde_json::Value {
+    let node = |(node, target): &(Node, SshTarget)| {
+        serde_json::json!({
+            "name": &*node.name, "address": node.address, "user": target.user, "port": target.port,
+            "key": target.key, "known_hosts": target.known_hosts,
+        })
+    };
+    let nodes: Vec<_> = lab.nodes().iter().map(node).collect();
+    serde_json::json!({"name": lab.name(), "supervisor": lab.supervisor_pid(), "data": lab.data(), "nodes": nodes})
+}
+
+/// The lab of this name, or the only one that is up.
+fn the_lab(name: Option<&str>) -> Result<Lab, Failure> {
+    if let Some(name) = name {
+        return Ok(Lab::find(name)?);
+    }
+    let mut labs = Lab::list()?;
+    match (labs.pop(), labs.is_empty()) {
+        (Some(lab), true) => Ok(lab),
+        (None, _) => Err(Failure::harness("no lab is up; `dsfuzz lab up 5` makes one")),
+        (Some(last), false) => {
+            let mut names: Vec<&str> = labs.iter().map(Lab::name).collect();
+            names.push(last.name());
+            Err(Failure::Usage(format!("several labs are up: name one of {}", names.join(", "))))
+        }
+    }
+}
+
+/// A command's own exit code is the answer; `lab exec` and `lab ssh` add nothing of theirs.
+fn ended(status: ExitStatus) -> Exit {
+    Exit::Command(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(255))
 }

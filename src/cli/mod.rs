@@ -12,6 +12,7 @@ mod lab;
 mod list;
 pub mod logs;
 mod output;
+mod place;
 mod plan;
 pub mod progress;
 mod report;

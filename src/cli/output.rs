@@ -53,6 +53,11 @@ impl Output {
         }
     }
 
+    /// Whether colours are wanted on stdout.
+    pub fn stdout_color(&self) -> bool {
+        self.stdout_color
+    }
+
     /// A line of the result. A reader that closed its pipe is no error.
     pub fn line(&mut self, text: impl AsRef<str>) {
         let _ = writeln!(std::io::stdout().lock(), "{}", text.as_ref());

@@ -1,9 +1,15 @@
 //! `dsfuzz plan`: a dry run. What would be done, in which order, with this seed; touches nothing.
+use super::run::folder_of;
 use super::{Output, Paint, PlanArgs};
+use crate::cluster::Node;
 use crate::error::{Exit, Failure};
 use crate::plan::{LabPlan, Plan};
+use crate::run::NODE_DIR;
+use crate::targets::{self, Target};
 use serde::Serialize;
 use serde_json::Value;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 /// The dry run as one document.
 #[derive(Debug, Serialize)]
@@ -48,8 +54,10 @@ pub(super) fn main(args: &PlanArgs, out: &mut Output) -> Result<Exit, Failure> {
     let seed = plan.draw_seed();
     let nodes = nodes(&plan);
     let clients = (!nodes.is_empty()).then(|| plan.load.clients.count(nodes.len()));
-    let steps = steps(&plan)?;
-    let timetable = timetable(&plan, seed, &nodes)?;
+    let target = targets::load(&plan.target, folder_of(&args.file), &plan.options).map_err(|error| Failure::Usage(error.to_string()))?;
+    let steps = steps(&target, &nodes, plan.cluster.ssh.dir.as_deref().unwrap_or(NODE_DIR))?;
+    let (timetable, warnings) = timetable(&plan, &target, seed, &nodes);
+    warnings.iter().for_each(|warning| out.note(warning));
     let dry = DryRun { plan: plan.to_json().map_err(Failure::harness)?, seed, nodes, clients, steps, timetable };
     if out.json {
         out.document(&dry)?;
@@ -67,14 +75,43 @@ fn nodes(plan: &Plan) -> Vec<String> {
     }
 }
 
-/// Packages and commands of the target's recipe.
-fn steps(_plan: &Plan) -> Result<Vec<Step>, Failure> {
-    Ok(Vec::new())
+/// Packages, files and commands of the target's recipe, on the first node.
+fn steps(target: &Target, nodes: &[String], base: &str) -> Result<Vec<Step>, Failure> {
+    let stand_in = |(position, name): (usize, &String)| {
+        // Only the names are known before the nodes are there; documentation addresses (RFC 5737) stand in.
+        let address = Ipv4Addr::new(192, 0, 2, u8::try_from(position + 1).unwrap_or(u8::MAX));
+        Node { name: Arc::from(name.as_str()), address: address.into() }
+    };
+    let nodes: Vec<Node> = nodes.iter().enumerate().map(stand_in).collect();
+    if nodes.is_empty() {
+        return Ok(Vec::new());
+    }
+    let layout = target.layout(&nodes, base).map_err(|error| Failure::Usage(error.to_string()))?;
+    let step = |phase: &str, what: String| Step { phase: phase.into(), what };
+    let mut steps: Vec<Step> = layout.packages.iter().map(|package| step("install", format!("package {}", package.name))).collect();
+    for node in layout.nodes.iter().take(1) {
+        steps.extend(node.install.iter().map(|command| step("install", command.argv.join(" "))));
+        steps.extend(node.files.iter().map(|file| step("configure", file.path.clone())));
+        for process in &node.processes {
+            let argv = process.service.argv.iter().filter(|word| !word.is_empty());
+            steps.push(step("start", argv.cloned().collect::<Vec<_>>().join(" ")));
+        }
+    }
+    Ok(steps)
 }
 
 /// What the nemesis would do, with this seed.
-fn timetable(_plan: &Plan, _seed: u64, _nodes: &[String]) -> Result<Vec<Harm>, Failure> {
-    Ok(Vec::new())
+fn timetable(plan: &Plan, target: &Target, seed: u64, nodes: &[String]) -> (Vec<Harm>, Vec<String>) {
+    let Some(nemesis) = &plan.nemesis else { return Default::default() };
+    let quiet_end = nemesis.quiet_end.unwrap_or(target.recipe().quiet_after_heal).0;
+    let timetable = dsfuzz_nemesis::timetable(seed, nemesis, nodes.len(), plan.load.time.0, quiet_end);
+    let millis = |span: dsfuzz_nemesis::Span| u64::try_from(span.0.as_millis()).unwrap_or(u64::MAX);
+    let harm = |planned: &dsfuzz_nemesis::PlannedHarm| Harm {
+        begin_ms: millis(planned.at),
+        lasts_ms: millis(planned.lasts),
+        fault: planned.describe(),
+    };
+    (timetable.harms.iter().map(harm).collect(), timetable.warnings)
 }
 
 fn show(plan: &Plan, dry: &DryRun, drawn: bool, out: &mut Output) {

@@ -1,6 +1,8 @@
 //! `dsfuzz report`: draws the report of a run again, from its files.
 use super::Output;
 use crate::error::{Exit, Failure};
+use crate::run::read_back;
+use crate::store::{RunInfo, RunVerdict};
 use clap::Args;
 
 /// Arguments of `report`.
@@ -12,6 +14,18 @@ pub struct ReportArgs {
 }
 
 pub(super) fn main(args: &ReportArgs, out: &mut Output) -> Result<Exit, Failure> {
-    let _run = crate::store::find(&out.results, &args.run)?;
-    Err(Failure::harness("report is not wired"))
+    let dir = crate::store::find(&out.results, &args.run)?;
+    let unread = |path: std::path::PathBuf| {
+        move |error| Failure::harness(format!("{}: {error} (`dsfuzz check` judges a run that was cut off)", path.display()))
+    };
+    let info = RunInfo::load(&dir).map_err(unread(dir.info()))?;
+    let verdict = RunVerdict::load(&dir).map_err(unread(dir.verdict()))?;
+    let history = read_back(&dir)?;
+    crate::report::write_all(&dir, &history, &info, &verdict)?;
+    if out.json {
+        out.document(&serde_json::json!({"report": dir.report()}))?;
+    } else {
+        out.line(dir.report().display().to_string());
+    }
+    Ok(Exit::Valid)
 }

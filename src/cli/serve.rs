@@ -19,5 +19,14 @@ pub(super) fn main(args: &ServeArgs, out: &mut Output) -> Result<Exit, Failure> 
     if !args.address.is_loopback() {
         out.note(format!("{} is no loopback address: whoever reaches it can read every result", args.address));
     }
-    Err(Failure::harness("serve is not wired"))
+    let runtime = super::place::runtime()?;
+    runtime.block_on(async {
+        let server = crate::serve::Server::bind(&out.results, (args.address, args.port).into()).await?;
+        out.line(format!("http://{}/", server.address()?));
+        tokio::select! {
+            served = server.run() => served?,
+            stopped = tokio::signal::ctrl_c() => stopped.map_err(|error| anyhow::anyhow!("signals cannot be heard: {error}"))?,
+        }
+        Ok(Exit::Valid)
+    })
 }

@@ -331,7 +331,7 @@ impl Run {
         }
         let converging = async {
             match deployment.await_converged(deadline).await {
-                Convergence::Apart(why) => Err(why.join("; ")),
+                Convergence::NotYet(why) => Err(why.join("; ")),
                 _ => Ok(()),
             }
         };

@@ -1,0 +1,60 @@
+//! [`Place`]: the nodes of a plan as they can be reached, with the lab behind them where there is one.
+use crate::cluster::{Node, SshTarget, resolve_nodes};
+use crate::error::Failure;
+use crate::lab::{Lab, Owner};
+use crate::plan::{ClusterPlan, LabPlan};
+
+/// Nodes, in the plan's order.
+pub(super) struct Place {
+    /// The nodes and how to reach them.
+    pub(super) nodes: Vec<(Node, SshTarget)>,
+    /// A lab that was made for this command.
+    own_lab: Option<Lab>,
+}
+
+impl Place {
+    /// Finds or makes the nodes. With a lab, this process moves into its network for good, so it must not have threads
+    /// yet. `stays`: a lab made here outlives this process.
+    pub(super) fn find(cluster: &ClusterPlan, stays: bool) -> Result<Place, Failure> {
+        match &cluster.lab {
+            Some(LabPlan::Nodes(count)) => {
+                let owner = if stays { Owner::Detached } else { Owner::ThisProcess };
+                let lab = Lab::up(&format!("run-{}", std::process::id()), *count, owner)?;
+                let place = Place::inside(&lab, cluster)?;
+                Ok(Place { own_lab: Some(lab), ..place })
+            }
+            Some(LabPlan::Named(name)) => Place::inside(&Lab::find(name)?, cluster),
+            None => Ok(Place { nodes: resolve_nodes(&cluster.nodes, &cluster.ssh)?, own_lab: None }),
+        }
+    }
+
+    fn inside(lab: &Lab, cluster: &ClusterPlan) -> Result<Place, Failure> {
+        lab.enter()?;
+        let mut nodes = lab.nodes();
+        for (_, target) in &mut nodes {
+            if let Some(dir) = &cluster.ssh.dir {
+                target.dir.clone_from(dir);
+            }
+        }
+        Ok(Place { nodes, own_lab: None })
+    }
+
+    /// The name of the lab that was made here.
+    pub(super) fn own_lab(&self) -> Option<&str> {
+        self.own_lab.as_ref().map(Lab::name)
+    }
+
+    /// Takes down the lab that was made here, unless it stays.
+    pub(super) fn leave(self) -> Result<(), Failure> {
+        match self.own_lab {
+            Some(lab) if !lab.detached() => Ok(lab.down()?),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The runtime of a command that talks to nodes. Made after [`Place::find`], because it brings threads.
+pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.map_err(|error| Failure::harness(format!("no runtime: {error}")))
+}
