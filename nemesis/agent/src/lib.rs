@@ -1,1 +1,69 @@
-//! The hands on a node.
+//! The hands on a node: runs commands, keeps services, and breaks things with a few primitives, each with its proof and
+//! its undo. The undo is on disk before the act; a lease and a guardian heal when nobody is there to ask for it.
+//!
+//! Never: decides what to break, talks to the network by itself (but for pings), or touches what it did not make.
+mod abilities;
+mod accounts;
+mod acts;
+mod clock;
+mod files;
+mod guard;
+mod hands;
+mod journal;
+mod launch;
+mod leaf;
+mod nft;
+mod ping;
+mod place;
+mod process;
+mod run;
+mod serve;
+mod service;
+mod sys;
+
+use place::Place;
+use std::path::{Path, PathBuf};
+
+const USAGE: &str = "usage: dsfuzz-agent serve --dir DIR   speak the protocol on standard input and output
+       dsfuzz-agent heal --dir DIR    undo everything left in DIR's journal; prints what was undone as JSON
+       dsfuzz-agent version
+exit codes: 0 done, 1 something could not be undone, 2 bad arguments, 3 cannot run here";
+
+/// Exit code of bad arguments.
+const EXIT_USAGE: u8 = 2;
+/// Exit code when the agent cannot run here.
+const EXIT_CANNOT: u8 = 3;
+
+/// The whole program; `args` without the program's name. Gives the exit code.
+pub fn main(args: &[String]) -> u8 {
+    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    let outcome = match words.as_slice() {
+        ["version" | "--version"] => {
+            println!(
+                "dsfuzz-agent {} protocol {}",
+                env!("CARGO_PKG_VERSION"),
+                dsfuzz_nemesis::protocol::PROTOCOL_VERSION
+            );
+            Ok(0)
+        }
+        ["serve", "--dir", dir] => folder(dir).and_then(|dir| serve::serve(&dir)),
+        ["heal", "--dir", dir] => folder(dir).and_then(|dir| guard::heal(&dir)),
+        ["guard", "--dir", dir, "--agent", agent] => folder(dir).and_then(|dir| guard::guard(&dir, agent)),
+        ["witness"] => clock::witness().map(|()| 0),
+        _ => {
+            eprintln!("{USAGE}");
+            return EXIT_USAGE;
+        }
+    };
+    outcome.unwrap_or_else(|reason| {
+        eprintln!("dsfuzz-agent: {reason}");
+        EXIT_CANNOT
+    })
+}
+
+fn folder(dir: &str) -> Result<Place, String> {
+    if !Path::new(dir).is_absolute() {
+        return Err(format!("--dir {dir}: name it from the root"));
+    }
+    Place::open(PathBuf::from(dir))
+}

@@ -1,0 +1,85 @@
+//! What this node can do, found out by doing it harmlessly rather than by asking for versions.
+use crate::leaf::{self, Leaf};
+use crate::place::Place;
+use crate::sys::{self, Settable};
+use crate::{clock, launch, nft};
+use dsfuzz_nemesis::protocol::Ability;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// Tests everything.
+pub(crate) fn abilities(place: &Place) -> Vec<Ability> {
+    let uid = sys::effective_uid();
+    let root = if uid == 0 { Ok("user id 0".to_owned()) } else { Err(format!("user id {uid}")) };
+    vec![
+        ability("root", root),
+        ability("nft", scratch_table(place, "")),
+        ability("nft-timeout", scratch_table(place, "timed")),
+        ability(
+            "cgroup2",
+            leaf::root().map(|root| root.display().to_string()).ok_or("no cgroup2 is mounted".to_owned()),
+        ),
+        ability("freeze", freeze(place)),
+        ability("vdso-clock", clock::rehearse()),
+        ability("step-clock", step_clock()),
+        ability("tc", program("tc")),
+        ability(
+            "disk-free-bytes",
+            sys::free_bytes(place.dir()).map(|bytes| bytes.to_string()).map_err(|error| error.to_string()),
+        ),
+    ]
+}
+
+fn ability(name: &str, outcome: Result<String, String>) -> Ability {
+    let able = outcome.is_ok();
+    let detail = outcome.unwrap_or_else(|reason| reason);
+    Ability { name: name.to_owned(), able, detail }
+}
+
+/// Makes a table that hooks nothing, with a set whose elements expire where asked, and removes it.
+fn scratch_table(place: &Place, kind: &str) -> Result<String, String> {
+    let table = format!("inet dsfuzz_probe_{}", place.tag());
+    let set = if kind.is_empty() {
+        String::new()
+    } else {
+        format!(
+            "add set {table} s {{ type ipv4_addr; flags timeout; }}\nadd element {table} s {{ 192.0.2.1 timeout 300ms }}\n"
+        )
+    };
+    let made = nft::script(&format!("add table {table}\n{set}"));
+    let removed = nft::script(&format!("add table {table}\ndelete table {table}\n"));
+    made.and(removed).map(|()| "a scratch table was made and removed".to_owned())
+}
+
+/// Freezes and thaws a child of its own in a scratch leaf.
+fn freeze(place: &Place) -> Result<String, String> {
+    let root = leaf::root().ok_or("no cgroup2 is mounted")?;
+    let leaf = Leaf::make(&root.join(place.tag()).join("+probe"))?;
+    let outcome = freeze_in(&leaf);
+    leaf.remove();
+    outcome
+}
+
+fn freeze_in(leaf: &Leaf) -> Result<String, String> {
+    let mut command = Command::new("/proc/self/exe");
+    command.arg("witness").stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    sys::born(&mut command, sys::Birth { leaf: Some(leaf.entrance()?), ..sys::Birth::default() });
+    let mut child = command.spawn().map_err(|error| format!("a child to test with: {error}"))?;
+    let outcome = leaf.freeze(true).and_then(|()| leaf.freeze(false));
+    drop(child.kill());
+    drop(child.wait());
+    outcome.map(|()| "a child was frozen and thawed".to_owned())
+}
+
+fn step_clock() -> Result<String, String> {
+    match sys::clock_settable() {
+        Settable::Yes => Ok("the kernel would let the clock be set".to_owned()),
+        Settable::Protected => Err("the kernel does not let the clock be set".to_owned()),
+        Settable::Unknown(answer) => Err(answer),
+    }
+}
+
+fn program(name: &str) -> Result<String, String> {
+    let found = launch::PATH.split(':').map(|folder| Path::new(folder).join(name)).find(|path| path.exists());
+    found.map(|path| path.display().to_string()).ok_or_else(|| format!("{name} is not installed"))
+}

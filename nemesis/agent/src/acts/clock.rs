@@ -1,0 +1,111 @@
+//! The wall clock of some services is shifted, or flips between true and shifted. The last act in force decides.
+use super::{Around, note, services_of, shift, so_far};
+use crate::clock::{Keeper, Shift, Target};
+use crate::journal::Entry;
+use crate::service::Services;
+use crate::{process, sys};
+use dsfuzz_nemesis::protocol::Proof;
+use std::collections::BTreeSet;
+
+/// The shift in force for a service.
+pub(crate) fn shift_of(name: &str, entries: &[Entry]) -> Option<Shift> {
+    entries.iter().rev().filter(|entry| services_of(&entry.act).iter().any(|service| service == name)).find_map(shift)
+}
+
+/// Brings every process of every service to the shift in force: `fresh` renews all, else only new ones are patched.
+pub(crate) fn refresh(
+    entries: &[Entry],
+    services: &Services,
+    keeper: &mut Keeper,
+    hold_ns: u64,
+    fresh: bool,
+) -> Vec<String> {
+    let clocks = entries.iter().filter(|entry| shift(entry).is_some());
+    let names: BTreeSet<&String> = clocks.flat_map(|entry| services_of(&entry.act)).collect();
+    let mut failed = Vec::new();
+    for name in names {
+        if let Some(shift) = shift_of(name, entries) {
+            failed.extend(keeper.keep(&services.processes(name), shift, hold_ns, fresh));
+        }
+    }
+    keeper.sweep();
+    failed
+}
+
+pub(super) fn perform(entry: &Entry, around: &mut Around<'_>) -> Result<Vec<String>, String> {
+    let wanted = shift(entry).ok_or("no clock act")?;
+    wanted.sane()?;
+    if matches!(entry.act, dsfuzz_nemesis::protocol::Act::StrobeClock { period_ms: 0, .. }) {
+        return Err("a strobe needs a period of at least 1 ms".to_owned());
+    }
+    let mut detail = Vec::new();
+    for name in services_of(&entry.act) {
+        let pids = around.services.processes(name);
+        let failed = around.keeper.keep(&pids, wanted, around.hold_ns, true);
+        if !failed.is_empty() {
+            return Err(format!("service {name}: {}", failed.join("; ")));
+        }
+        detail.push(format!("service {name}: the clock of processes {pids:?} is off by {} ns", wanted.offset_ns));
+    }
+    Ok(detail)
+}
+
+pub(super) fn prove(entry: &Entry, around: &Around<'_>) -> Proof {
+    let mut proof = so_far();
+    for name in services_of(&entry.act) {
+        // A later act may have the last word; then that is what must be seen.
+        let all: Vec<Entry> = {
+            let mut all = around.others.to_vec();
+            all.push(entry.clone());
+            all.sort_by_key(|entry| entry.seq);
+            all
+        };
+        let wanted = shift_of(name, &all);
+        let pids = around.services.processes(name);
+        note(&mut proof, !pids.is_empty(), format!("service {name}: processes {pids:?}"));
+        for pid in pids {
+            let seen = Target::open(pid).map(|target| target.shift(sys::realtime_ns()));
+            match seen {
+                Ok(seen) => {
+                    let shown = seen.map_or(0, |shift| shift.offset_ns);
+                    note(
+                        &mut proof,
+                        seen == wanted && seen.is_some(),
+                        format!("process {pid}: its vDSO adds {shown} ns"),
+                    );
+                }
+                Err(_) if process::stat(pid).is_none_or(|stat| !stat.lives()) => {}
+                Err(reason) => note(&mut proof, false, format!("process {pid}: {reason}")),
+            }
+        }
+    }
+    proof
+}
+
+pub(super) fn undo(services: &[String], around: &mut Around<'_>) -> Proof {
+    let mut proof = so_far();
+    for name in services {
+        let pids = around.services.processes(name);
+        if let Some(shift) = shift_of(name, around.others) {
+            let failed = around.keeper.keep(&pids, shift, around.hold_ns, true);
+            note(
+                &mut proof,
+                failed.is_empty(),
+                format!("service {name}: another fault shifts it by {} ns", shift.offset_ns),
+            );
+            continue;
+        }
+        for pid in pids {
+            let gone = Target::open(pid).and_then(|mut target| {
+                target.remove()?;
+                if target.removed() { Ok(()) } else { Err("its vDSO is still patched".to_owned()) }
+            });
+            match gone {
+                Ok(()) => note(&mut proof, true, format!("process {pid}: its vDSO is as the kernel made it")),
+                Err(_) if process::stat(pid).is_none_or(|stat| !stat.lives()) => {}
+                Err(reason) => note(&mut proof, false, format!("process {pid}: {reason}")),
+            }
+        }
+    }
+    proof
+}

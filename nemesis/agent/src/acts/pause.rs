@@ -1,0 +1,83 @@
+//! All processes of some services stand still: by the freezer of cgroup2, which they cannot see, else by SIGSTOP.
+use super::{Around, note, so_far};
+use crate::service::all_stopped;
+use crate::sys;
+use dsfuzz_nemesis::protocol::{Act, Proof};
+use std::time::Duration;
+
+/// How long processes may take to stop or to go on.
+const STOPPING: Duration = Duration::from_secs(3);
+
+pub(super) fn perform(services: &[String], around: &Around<'_>) -> Result<Vec<String>, String> {
+    let mut detail = Vec::new();
+    for name in services {
+        if let Some(leaf) = around.services.leaf(name) {
+            leaf.freeze(true)?;
+            detail.push(format!("service {name}: {} processes frozen", leaf.processes().len()));
+        } else {
+            detail.push(format!("service {name}: {} processes stopped", stop(name, around)?));
+        }
+    }
+    Ok(detail)
+}
+
+/// Stops processes until twice in a row none is new and all are stopped: one that runs can still make others.
+fn stop(name: &str, around: &Around<'_>) -> Result<usize, String> {
+    let mut before = Vec::new();
+    let stopped = sys::await_true(STOPPING, || {
+        let pids = around.services.processes(name);
+        pids.iter().for_each(|pid| drop(sys::kill(*pid, libc::SIGSTOP)));
+        let still = all_stopped(&pids) && pids == before;
+        before = pids;
+        still
+    });
+    if stopped { Ok(before.len()) } else { Err(format!("service {name}: processes {before:?} do not stop")) }
+}
+
+pub(super) fn prove(services: &[String], around: &Around<'_>) -> Proof {
+    let mut proof = so_far();
+    for name in services {
+        let pids = around.services.processes(name);
+        let still = !pids.is_empty() && around.services.paused(name);
+        let how = if around.services.leaf(name).is_some_and(|leaf| leaf.frozen()) { "frozen" } else { "stopped" };
+        note(
+            &mut proof,
+            still,
+            format!("service {name}: processes {pids:?} are {}{how}", if still { "" } else { "not " }),
+        );
+    }
+    proof
+}
+
+pub(super) fn undo(services: &[String], around: &Around<'_>) -> Proof {
+    let mut proof = so_far();
+    for name in services {
+        let held =
+            around.others.iter().find(|other| matches!(&other.act, Act::Pause { services } if services.contains(name)));
+        if let Some(other) = held {
+            note(&mut proof, true, format!("service {name}: stays paused for fault {}", other.fault));
+            continue;
+        }
+        if let Some(leaf) = around.services.leaf(name)
+            && let Err(reason) = leaf.freeze(false)
+        {
+            note(&mut proof, false, reason);
+            continue;
+        }
+        // Also where it was frozen: an earlier agent may have had no cgroup2.
+        let runs = sys::await_true(STOPPING, || {
+            let pids = around.services.processes(name);
+            let stopped: Vec<u32> =
+                pids.into_iter().filter(|pid| all_stopped(&[*pid]) && crate::process::stat(*pid).is_some()).collect();
+            stopped.iter().for_each(|pid| drop(sys::kill(*pid, libc::SIGCONT)));
+            stopped.is_empty()
+        });
+        let pids = around.services.processes(name);
+        note(
+            &mut proof,
+            runs,
+            format!("service {name}: processes {pids:?} {}", if runs { "go on" } else { "do not go on" }),
+        );
+    }
+    proof
+}

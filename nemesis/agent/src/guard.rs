@@ -1,0 +1,147 @@
+//! The guardian: a second process that heals when the agent dies without having said that all is clean. It holds the other
+//! end of a socket to the agent and does nothing while that lives. Also the `heal` command, which does the same on demand.
+use crate::hands::Hands;
+use crate::place::Place;
+use crate::service::Services;
+use crate::{process, sys};
+use std::io::{Read, Write};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A silent agent is given so much more than its lease before it counts as hung.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long to wait for the lock once the agent is dead.
+const LOCK: Duration = Duration::from_secs(10);
+/// How long `heal` and a guardian wait for whoever is healing already.
+const HEALER: Duration = Duration::from_secs(30);
+
+/// What the agent tells its guardian now and then: 24 bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Sign {
+    /// The lease now.
+    pub(crate) lease_ms: u64,
+    /// What expires by itself was renewed until then, boot-time clock.
+    pub(crate) held_until_ns: u64,
+    /// Everything is undone; the agent ends in order.
+    pub(crate) clean: bool,
+}
+
+impl Sign {
+    fn bytes(self) -> [u8; 24] {
+        let mut bytes = [0; 24];
+        bytes[..8].copy_from_slice(&self.lease_ms.to_le_bytes());
+        bytes[8..16].copy_from_slice(&self.held_until_ns.to_le_bytes());
+        bytes[16] = u8::from(self.clean);
+        bytes
+    }
+
+    fn parse(bytes: [u8; 24]) -> Sign {
+        let number = |from: usize| {
+            let mut part = [0; 8];
+            part.copy_from_slice(&bytes[from..from + 8]);
+            u64::from_le_bytes(part)
+        };
+        Sign { lease_ms: number(0), held_until_ns: number(8), clean: bytes[16] == 1 }
+    }
+}
+
+/// The agent's end.
+pub(crate) struct Wire {
+    socket: UnixStream,
+}
+
+impl Wire {
+    /// Tells the guardian. A guardian that is dead or stuck must not hold the agent up.
+    pub(crate) fn tell(&mut self, sign: Sign) {
+        drop(self.socket.write(&sign.bytes()));
+    }
+}
+
+/// Starts a guardian for this process.
+pub(crate) fn hire(place: &Place) -> Result<(Child, Wire), String> {
+    let say = |error: std::io::Error| format!("guardian: {error}");
+    let (mine, theirs) = UnixStream::pair().map_err(say)?;
+    mine.set_nonblocking(true).map_err(say)?;
+    let me = std::process::id();
+    let start = process::stat(me).map_or(0, |stat| stat.start);
+    let mut command = Command::new("/proc/self/exe");
+    command.arg("guard").arg("--dir").arg(place.dir()).arg("--agent").arg(format!("{me}:{start}"));
+    command.stdin(Stdio::from(OwnedFd::from(theirs))).stdout(Stdio::null()).stderr(Stdio::null()).current_dir("/");
+    sys::born(&mut command, sys::Birth { session: true, ..sys::Birth::default() });
+    Ok((command.spawn().map_err(say)?, Wire { socket: mine }))
+}
+
+/// The guardian itself: its input is the socket. `agent` is the agent's process id and start.
+pub(crate) fn guard(place: &Place, agent: &str) -> Result<u8, String> {
+    let (pid, start) = agent
+        .split_once(':')
+        .and_then(|(pid, start)| Some((pid.parse::<u32>().ok()?, start.parse::<u64>().ok()?)))
+        .ok_or_else(|| format!("--agent {agent}: not PID:START"))?;
+    let mut input = std::io::stdin().lock();
+    let mut last = Sign { lease_ms: 30_000, ..Sign::default() };
+    let mut why = "agent died";
+    loop {
+        let patience = Duration::from_millis(last.lease_ms.saturating_mul(2)) + PATIENCE;
+        let before = sys::boottime_ns();
+        sys::wait_readable(&[input.as_raw_fd()], patience);
+        if sys::boottime_ns() - before >= u64::try_from(patience.as_nanos()).unwrap_or(u64::MAX) {
+            // Nothing to read for so long: the agent is stopped or stuck and cannot hold its own lease.
+            place.log(&format!("guardian: agent {pid} is silent; killing it"));
+            why = "agent hung";
+            if process::lives(pid, start) {
+                drop(sys::kill(pid, libc::SIGKILL));
+            }
+            break;
+        }
+        let mut bytes = [0; 24];
+        match input.read_exact(&mut bytes) {
+            Ok(()) => last = Sign::parse(bytes),
+            Err(_) => break,
+        }
+        if last.clean {
+            return Ok(0);
+        }
+    }
+    sys::await_true(LOCK, || !process::lives(pid, start));
+    let Some(lock) = place.lock(LOCK)? else {
+        // A newer agent holds it, and has healed before it greeted.
+        place.log("guardian: somebody else holds the lock and heals");
+        return Ok(0);
+    };
+    let mut hands = Hands::open(place, Arc::new(Services::open(place)))?;
+    let clean = hands.heal(why, Some(last.held_until_ns));
+    drop(lock);
+    Ok(u8::from(!clean))
+}
+
+/// The `heal` command: ends an agent that still runs, undoes what is left, prints what was undone.
+pub(crate) fn heal(place: &Place) -> Result<u8, String> {
+    let _lock = match place.lock(Duration::ZERO)? {
+        Some(lock) => lock,
+        None => match place.take_over() {
+            Ok(lock) => lock,
+            Err(_) => place.lock(HEALER)?.ok_or_else(|| format!("{} stays locked", place.dir().display()))?,
+        },
+    };
+    let services = Arc::new(Services::open(place));
+    let mut hands = Hands::open(place, Arc::clone(&services))?;
+    let clean = hands.heal("heal was asked for", None);
+    services.sweep();
+    let told = serde_json::to_string(&hands.undone()).map_err(|error| error.to_string())?;
+    println!("{told}");
+    Ok(u8::from(!clean))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signs_survive_the_wire() {
+        let sign = Sign { lease_ms: 3000, held_until_ns: 77, clean: true };
+        assert_eq!(Sign::parse(sign.bytes()), sign);
+    }
+}

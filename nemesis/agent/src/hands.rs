@@ -1,0 +1,283 @@
+//! [`Hands`]: acts, proofs and undos in their order: journal, then deed; undo, then proof, then journal. The agent, its
+//! guardian and `heal` all work through it, one at a time: whoever holds the folder's lock.
+use crate::acts::{self, Around};
+use crate::clock::Keeper;
+use crate::journal::{Entry, Journal};
+use crate::place::Place;
+use crate::service::Services;
+use crate::{process, sys};
+use dsfuzz_nemesis::protocol::{Act, Proof, SelfHeal, Told};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// How often an undo that does not hold is tried again when nobody is there to ask.
+const ATTEMPTS: usize = 3;
+/// The lease before the control node says another.
+const LEASE_MS: u64 = 30_000;
+
+/// What acts, and the journal of it.
+pub(crate) struct Hands {
+    place: Place,
+    journal: Journal,
+    services: Arc<Services>,
+    keeper: Keeper,
+    boot_id: String,
+    control: Option<IpAddr>,
+    run: String,
+    lease_ms: u64,
+    ending: bool,
+    complaint: String,
+}
+
+impl Hands {
+    /// Opens the journal. The caller holds the folder's lock.
+    pub(crate) fn open(place: &Place, services: Arc<Services>) -> Result<Hands, String> {
+        let journal = Journal::open(&place.file("journal"))?;
+        if journal.torn() > 0 {
+            place.log(&format!("journal: {} torn entries, whose acts never began, left out", journal.torn()));
+        }
+        Ok(Hands {
+            place: place.clone(),
+            journal,
+            services,
+            keeper: Keeper::default(),
+            boot_id: process::boot_id(),
+            control: control_address(std::env::var("SSH_CONNECTION").ok().as_deref()),
+            run: String::new(),
+            lease_ms: LEASE_MS,
+            ending: false,
+            complaint: String::new(),
+        })
+    }
+
+    /// The control node has said which run and which lease.
+    pub(crate) fn greet(&mut self, run: &str, lease_ms: u64) {
+        self.run = run.to_owned();
+        self.lease_ms = lease_ms;
+    }
+
+    /// From now on no act is begun.
+    pub(crate) fn close(&mut self) {
+        self.ending = true;
+    }
+
+    /// How long what expires in the kernel holds: longer than the lease, so that the agent itself is the first to heal.
+    pub(crate) fn hold_ns(&self) -> u64 {
+        (self.lease_ms.saturating_mul(3) / 2 + 500).saturating_mul(1_000_000)
+    }
+
+    /// Breaks something.
+    pub(crate) fn act(&mut self, fault: u64, act: Act) -> Result<Vec<String>, String> {
+        if self.ending {
+            return Err("the agent is ending".to_owned());
+        }
+        if let Act::StepClock { control_boot_id, own_kernel, .. } = &act {
+            // Asked before the journal is written: an entry there means that the clock may have been stepped.
+            let settable = sys::clock_settable();
+            if let Some(reason) = acts::step_refusal(*own_kernel, control_boot_id, &self.boot_id, &settable) {
+                return Err(format!("the real clock is not stepped: {reason}"));
+            }
+        }
+        let others = self.journal.live();
+        let entry = self.journal.begin(Entry {
+            seq: 0,
+            run: self.run.clone(),
+            fault,
+            boot_id: self.boot_id.clone(),
+            boot_ns: sys::boottime_ns(),
+            real_ns: sys::realtime_ns(),
+            act,
+        })?;
+        let outcome = self.around(&others, |around| acts::perform(&entry, around));
+        if let Err(reason) = outcome {
+            let proof = self.around(&others, |around| acts::undo(&entry, around));
+            if proof.holds {
+                self.journal.done(entry.seq)?;
+                return Err(reason);
+            }
+            return Err(format!("{reason}; and what was half done is not proven undone: {}", proof.detail.join("; ")));
+        }
+        outcome
+    }
+
+    fn around<T>(&mut self, others: &[Entry], step: impl FnOnce(&mut Around<'_>) -> T) -> T {
+        let hold_ns = self.hold_ns();
+        let (services, keeper) = (&self.services, &mut self.keeper);
+        step(&mut Around { services, others, keeper, hold_ns, control: self.control })
+    }
+
+    /// Is a fault in force?
+    pub(crate) fn prove(&mut self, fault: u64) -> Proof {
+        let live = self.journal.live();
+        let mine: Vec<&Entry> = live.iter().filter(|entry| entry.fault == fault).collect();
+        if mine.is_empty() {
+            let healed = self.journal.healed().into_iter().find(|heal| heal.fault == fault);
+            let why = healed
+                .map_or("nothing of it is in the journal".to_owned(), |heal| format!("it healed itself: {}", heal.why));
+            return Proof { holds: false, detail: vec![format!("fault {fault}: {why}")], dropped_packets: 0 };
+        }
+        let mut whole = acts::so_far();
+        for entry in mine {
+            let others: Vec<Entry> = live.iter().filter(|other| other.seq != entry.seq).cloned().collect();
+            merge(&mut whole, self.around(&others, |around| acts::prove(entry, around)));
+        }
+        whole
+    }
+
+    /// Undoes a fault, the last act first.
+    pub(crate) fn undo(&mut self, fault: u64) -> Proof {
+        let mine = self.journal.live().into_iter().filter(|entry| entry.fault == fault).collect();
+        let mut proof = self.undo_entries(mine);
+        if proof.detail.is_empty() {
+            proof.detail.push(format!("fault {fault}: nothing of it is in the journal"));
+        }
+        proof
+    }
+
+    /// Undoes all that is in the journal.
+    pub(crate) fn undo_all(&mut self) -> Proof {
+        let all = self.journal.live();
+        self.undo_entries(all)
+    }
+
+    fn undo_entries(&mut self, entries: Vec<Entry>) -> Proof {
+        let mut whole = acts::so_far();
+        for entry in entries.into_iter().rev() {
+            merge(&mut whole, self.undo_entry(&entry));
+        }
+        whole
+    }
+
+    fn undo_entry(&mut self, entry: &Entry) -> Proof {
+        let mut proof = if entry.boot_id != self.boot_id && acts::ends_with_boot(&entry.act) {
+            let detail = vec![format!("fault {}: ended by a reboot", entry.fault)];
+            Proof { holds: true, detail, dropped_packets: 0 }
+        } else {
+            // What is of an earlier boot and ended with it no longer counts among the others.
+            let live = self.journal.live().into_iter();
+            let others: Vec<Entry> = live
+                .filter(|other| other.seq != entry.seq)
+                .filter(|other| other.boot_id == self.boot_id || !acts::ends_with_boot(&other.act))
+                .collect();
+            self.around(&others, |around| acts::undo(entry, around))
+        };
+        if proof.holds
+            && let Err(reason) = self.journal.done(entry.seq)
+        {
+            acts::note(&mut proof, false, reason);
+        }
+        proof
+    }
+
+    /// Undoes everything because nobody is there to ask for it, and remembers that for the control node. `held_until_ns`:
+    /// what expires by itself was certainly renewed until then. False when something is left.
+    pub(crate) fn heal(&mut self, why: &str, held_until_ns: Option<u64>) -> bool {
+        for entry in self.journal.live().into_iter().rev() {
+            let begin_ns = sys::boottime_ns();
+            let mut proof = self.undo_entry(&entry);
+            for _ in 1..ATTEMPTS {
+                if proof.holds {
+                    break;
+                }
+                proof = self.undo_entry(&entry);
+            }
+            let detail = proof.detail.join("; ");
+            self.place.log(&format!("healed fault {} ({why}): holds {}: {detail}", entry.fault, proof.holds));
+            let rebooted = entry.boot_id != self.boot_id;
+            let earliest_ns = match (rebooted, acts::expires(&entry.act)) {
+                (true, _) => 0,
+                (false, true) => held_until_ns.unwrap_or(entry.boot_ns).max(entry.boot_ns).min(begin_ns),
+                (false, false) => begin_ns,
+            };
+            let heal = SelfHeal {
+                fault: entry.fault,
+                run: entry.run.clone(),
+                why: if rebooted { "reboot" } else { why }.to_owned(),
+                earliest_ns,
+                latest_ns: sys::boottime_ns(),
+                holds: proof.holds,
+            };
+            if let Err(reason) = self.journal.remember(heal) {
+                self.place.log(&format!("journal: {reason}"));
+            }
+        }
+        self.journal.live().is_empty()
+    }
+
+    /// What was undone without being asked, and what is left. Heals of other runs are told once and then forgotten.
+    pub(crate) fn undone(&mut self) -> Told {
+        let by_itself = self.journal.healed();
+        let run = self.run.clone();
+        if let Err(reason) = self.journal.forget(|heal| heal.run != run) {
+            self.place.log(&reason);
+        }
+        let mut left: Vec<u64> = self.journal.live().iter().map(|entry| entry.fault).collect();
+        left.sort_unstable();
+        left.dedup();
+        Told::Undone { by_itself, left, now_ns: sys::boottime_ns() }
+    }
+
+    /// Renews what expires; true when all of it was.
+    pub(crate) fn renew(&mut self) -> bool {
+        let live = self.journal.live();
+        let hold_ns = self.hold_ns();
+        let mut failed = acts::refresh_clocks(&live, &self.services, &mut self.keeper, hold_ns, true);
+        failed.extend(acts::renew_drops(&live, hold_ns).err());
+        self.complain(&failed);
+        failed.is_empty()
+    }
+
+    /// Shifts the clocks of processes that are new.
+    pub(crate) fn watch_clocks(&mut self) {
+        let live = self.journal.live();
+        let hold_ns = self.hold_ns();
+        let failed = acts::refresh_clocks(&live, &self.services, &mut self.keeper, hold_ns, false);
+        self.complain(&failed);
+    }
+
+    /// Logs what could not be renewed, once for as long as it stays the same.
+    fn complain(&mut self, failed: &[String]) {
+        let complaint = failed.join("; ");
+        if !complaint.is_empty() && complaint != self.complaint {
+            self.place.log(&format!("not renewed: {complaint}"));
+        }
+        self.complaint = complaint;
+    }
+
+    /// Whether any clock is shifted.
+    pub(crate) fn shifts_clocks(&self) -> bool {
+        self.journal.live().iter().any(|entry| acts::shift(entry).is_some())
+    }
+
+    /// Starts a service, with the clock that is in force for it.
+    pub(crate) fn start(&mut self, service: &str, again: bool) -> Result<u32, String> {
+        let expiry_ns = sys::realtime_ns().saturating_add_unsigned(self.hold_ns());
+        let shift = acts::shift_of(service, &self.journal.live()).map(|shift| (shift, expiry_ns));
+        self.services.start(service, again, shift)
+    }
+}
+
+fn merge(whole: &mut Proof, part: Proof) {
+    whole.holds &= part.holds;
+    whole.detail.extend(part.detail);
+    // Acts of one fault share one counter.
+    whole.dropped_packets = whole.dropped_packets.max(part.dropped_packets);
+}
+
+/// The control node's address as sshd tells it: the first word.
+fn control_address(connection: Option<&str>) -> Option<IpAddr> {
+    connection?.split(' ').next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sshd_tells_the_control_nodes_address() {
+        assert_eq!(control_address(Some("10.77.0.254 50000 10.77.0.1 22")), Some([10, 77, 0, 254].into()));
+        assert_eq!(control_address(Some("fd00::9 5 fd00::1 22")), "fd00::9".parse().ok());
+        assert_eq!(control_address(Some("")), None);
+        assert_eq!(control_address(None), None);
+    }
+}

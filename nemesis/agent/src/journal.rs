@@ -1,0 +1,269 @@
+//! [`Journal`]: what has to be undone, and what was undone without being asked. A preallocated file of fixed slots, so that
+//! a full disk cannot stop an entry; an entry is on disk before its act begins. A torn slot is an act that never began.
+use dsfuzz_nemesis::protocol::{Act, SelfHeal};
+use serde::{Deserialize, Serialize};
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+const MAGIC: &[u8; 8] = b"DSFUNDO1";
+const HEAD_BYTES: usize = 16;
+const SLOT_BYTES: usize = 16 << 10;
+const SLOTS: usize = 64;
+
+/// One act that is, or may be, in force.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Entry {
+    /// Order of the acts.
+    pub(crate) seq: u64,
+    /// Which run did it.
+    pub(crate) run: String,
+    /// The fault it belongs to.
+    pub(crate) fault: u64,
+    /// The boot in which it was done.
+    pub(crate) boot_id: String,
+    /// Boot-time clock when it was journalled.
+    pub(crate) boot_ns: u64,
+    /// Wall clock at the same moment: what a stepped clock is brought back to, and the phase of a strobe.
+    pub(crate) real_ns: i64,
+    /// What was done.
+    pub(crate) act: Act,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+enum Record {
+    Live(Entry),
+    Healed(SelfHeal),
+}
+
+/// The undo journal of one folder.
+pub(crate) struct Journal {
+    path: PathBuf,
+    file: File,
+    slots: Vec<Option<Record>>,
+    torn: usize,
+}
+
+impl Journal {
+    /// Opens the journal, made and preallocated where it is not there yet.
+    pub(crate) fn open(path: &Path) -> Result<Journal, String> {
+        let say = |error: std::io::Error| format!("undo journal {}: {error}", path.display());
+        let mut file =
+            OpenOptions::new().create(true).read(true).write(true).truncate(false).open(path).map_err(say)?;
+        let size = file.metadata().map_err(say)?.len();
+        let whole = (SLOT_BYTES * SLOTS) as u64;
+        if size < whole {
+            file.write_all_at(&vec![0; (whole - size) as usize], size).map_err(say)?;
+            file.flush().and_then(|()| file.sync_all()).map_err(say)?;
+            if let Some(folder) = path.parent() {
+                File::open(folder).and_then(|folder| folder.sync_all()).map_err(say)?;
+            }
+        }
+        let mut journal = Journal { path: path.to_owned(), file, slots: Vec::new(), torn: 0 };
+        for slot in 0..SLOTS {
+            let mut bytes = vec![0; SLOT_BYTES];
+            journal.file.read_exact_at(&mut bytes, (slot * SLOT_BYTES) as u64).map_err(say)?;
+            let record = parse(&bytes);
+            journal.torn += usize::from(record.is_none() && bytes.starts_with(MAGIC));
+            journal.slots.push(record);
+        }
+        Ok(journal)
+    }
+
+    /// How many slots were torn by a crash when it was opened.
+    pub(crate) fn torn(&self) -> usize {
+        self.torn
+    }
+
+    /// What may be in force, oldest first.
+    pub(crate) fn live(&self) -> Vec<Entry> {
+        let mut entries: Vec<Entry> = self
+            .slots
+            .iter()
+            .filter_map(|slot| match slot {
+                Some(Record::Live(entry)) => Some(entry.clone()),
+                _ => None,
+            })
+            .collect();
+        entries.sort_by_key(|entry| entry.seq);
+        entries
+    }
+
+    /// What was undone without being asked, earliest first.
+    pub(crate) fn healed(&self) -> Vec<SelfHeal> {
+        let mut healed: Vec<SelfHeal> = self
+            .slots
+            .iter()
+            .filter_map(|slot| match slot {
+                Some(Record::Healed(heal)) => Some(heal.clone()),
+                _ => None,
+            })
+            .collect();
+        healed.sort_by_key(|heal| (heal.latest_ns, heal.fault));
+        healed
+    }
+
+    /// Puts an entry on disk. Its `seq` is chosen here and returned.
+    pub(crate) fn begin(&mut self, mut entry: Entry) -> Result<Entry, String> {
+        entry.seq = 1 + self.live().last().map_or(0, |last| last.seq);
+        self.put(Record::Live(entry.clone()))?;
+        Ok(entry)
+    }
+
+    /// The act is proven undone.
+    pub(crate) fn done(&mut self, seq: u64) -> Result<(), String> {
+        self.clear(|record| matches!(record, Record::Live(entry) if entry.seq == seq))
+    }
+
+    /// Remembers a heal that nobody asked for; a later one of the same fault takes its place.
+    pub(crate) fn remember(&mut self, heal: SelfHeal) -> Result<(), String> {
+        self.forget(|known| known.run == heal.run && known.fault == heal.fault)?;
+        self.put(Record::Healed(heal))
+    }
+
+    /// Forgets such heals.
+    pub(crate) fn forget(&mut self, which: impl Fn(&SelfHeal) -> bool) -> Result<(), String> {
+        self.clear(|record| matches!(record, Record::Healed(heal) if which(heal)))
+    }
+
+    fn put(&mut self, record: Record) -> Result<(), String> {
+        let mut slot = self.slots.iter().position(Option::is_none);
+        if slot.is_none() {
+            // What is told once too late is less bad than an act that cannot be undone.
+            let oldest = self.healed().into_iter().next();
+            if let Some(oldest) = oldest {
+                self.forget(|heal| *heal == oldest)?;
+                slot = self.slots.iter().position(Option::is_none);
+            }
+        }
+        let Some(slot) = slot else {
+            return Err(format!("undo journal {}: {SLOTS} acts are in force already", self.path.display()));
+        };
+        let json = serde_json::to_vec(&record).map_err(|error| format!("undo journal: {error}"))?;
+        if json.len() > SLOT_BYTES - HEAD_BYTES {
+            return Err(format!(
+                "an act of {} bytes does not fit into the undo journal ({} bytes each): split it",
+                json.len(),
+                SLOT_BYTES - HEAD_BYTES
+            ));
+        }
+        self.write(slot, &frame(&json))?;
+        self.slots[slot] = Some(record);
+        Ok(())
+    }
+
+    fn clear(&mut self, which: impl Fn(&Record) -> bool) -> Result<(), String> {
+        for slot in 0..self.slots.len() {
+            if self.slots[slot].as_ref().is_some_and(&which) {
+                self.write(slot, &[0; HEAD_BYTES])?;
+                self.slots[slot] = None;
+            }
+        }
+        Ok(())
+    }
+
+    fn write(&self, slot: usize, bytes: &[u8]) -> Result<(), String> {
+        self.file
+            .write_all_at(bytes, (slot * SLOT_BYTES) as u64)
+            .and_then(|()| self.file.sync_data())
+            .map_err(|error| format!("undo journal {}: {error}", self.path.display()))
+    }
+}
+
+fn frame(json: &[u8]) -> Vec<u8> {
+    let mut bytes = MAGIC.to_vec();
+    bytes.extend_from_slice(&(json.len() as u32).to_le_bytes());
+    bytes.extend_from_slice(&crc32(json).to_le_bytes());
+    bytes.extend_from_slice(json);
+    bytes
+}
+
+fn parse(bytes: &[u8]) -> Option<Record> {
+    let rest = bytes.strip_prefix(MAGIC)?;
+    let length = u32::from_le_bytes(rest.get(..4)?.try_into().ok()?) as usize;
+    let sum = u32::from_le_bytes(rest.get(4..8)?.try_into().ok()?);
+    let json = rest.get(8..8 + length)?;
+    if crc32(json) != sum {
+        return None;
+    }
+    serde_json::from_slice(json).ok()
+}
+
+/// CRC-32 (IEEE 802.3), bit by bit: a slot is small.
+fn crc32(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(u32::MAX, |sum, byte| {
+        (0..8).fold(sum ^ u32::from(*byte), |sum, _| (sum >> 1) ^ (0xedb8_8320 & (sum & 1).wrapping_neg()))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(fault: u64) -> Entry {
+        let act = Act::Kill { services: vec!["db".to_owned()] };
+        Entry { seq: 0, run: "r".to_owned(), fault, boot_id: "b".to_owned(), boot_ns: 1, real_ns: 2, act }
+    }
+
+    fn heal(fault: u64, latest_ns: u64) -> SelfHeal {
+        let (run, why) = ("r".to_owned(), "agent died".to_owned());
+        SelfHeal { fault, run, why, earliest_ns: 1, latest_ns, holds: true }
+    }
+
+    fn fresh(name: &str) -> PathBuf {
+        let path = std::env::temp_dir().join(format!("dsfuzz-journal-{}-{name}", std::process::id()));
+        drop(std::fs::remove_file(&path));
+        path
+    }
+
+    #[test]
+    fn entries_survive_and_end() {
+        let path = fresh("survive");
+        let mut journal = Journal::open(&path).expect("made");
+        let first = journal.begin(entry(1)).expect("written");
+        let second = journal.begin(entry(2)).expect("written");
+        assert!(second.seq > first.seq);
+        journal.done(first.seq).expect("cleared");
+        journal.remember(heal(1, 5)).expect("written");
+        journal.remember(heal(1, 9)).expect("written");
+        let again = Journal::open(&path).expect("read");
+        assert_eq!(again.live(), vec![second]);
+        assert_eq!(again.healed(), vec![heal(1, 9)]);
+        std::fs::remove_file(&path).expect("removed");
+    }
+
+    #[test]
+    fn a_torn_slot_is_no_entry() {
+        let path = fresh("torn");
+        let mut journal = Journal::open(&path).expect("made");
+        journal.begin(entry(1)).expect("written");
+        journal.begin(entry(2)).expect("written");
+        let file = OpenOptions::new().write(true).open(&path).expect("opened");
+        file.write_all_at(b"\0\0\0", (SLOT_BYTES + HEAD_BYTES + 20) as u64).expect("torn");
+        let again = Journal::open(&path).expect("read");
+        assert_eq!(again.live().iter().map(|entry| entry.fault).collect::<Vec<_>>(), vec![1]);
+        assert_eq!(again.torn(), 1);
+        std::fs::remove_file(&path).expect("removed");
+    }
+
+    #[test]
+    fn heals_give_way_to_acts_and_acts_are_bounded() {
+        let path = fresh("full");
+        let mut journal = Journal::open(&path).expect("made");
+        for fault in 0..SLOTS as u64 {
+            journal.remember(heal(fault, fault)).expect("written");
+        }
+        for fault in 0..SLOTS as u64 {
+            journal.begin(entry(fault)).expect("a heal gives way");
+        }
+        assert!(journal.healed().is_empty());
+        assert!(journal.begin(entry(99)).is_err());
+        std::fs::remove_file(&path).expect("removed");
+    }
+
+    #[test]
+    fn crc_is_the_known_one() {
+        assert_eq!(crc32(b"123456789"), 0xcbf4_3926);
+    }
+}

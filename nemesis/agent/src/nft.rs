@@ -1,0 +1,45 @@
+//! Speaks to the kernel's packet filter through `nft`, and only about our own table. Each script is one transaction.
+use crate::{launch, run, sys};
+use serde_json::Value;
+use std::process::Command;
+use std::time::Duration;
+
+/// Our table. Everything in it is ours, nothing else is.
+pub(crate) const TABLE: &str = "inet dsfuzz";
+const DEADLINE: Duration = Duration::from_secs(5);
+
+fn nft(arguments: &[&str], script: &str) -> Result<Vec<u8>, String> {
+    let mut command = Command::new("nft");
+    command.env("PATH", launch::PATH).env("LANG", "C").args(arguments);
+    // An agent that was killed must not have a helper that acts after the guardian has healed.
+    sys::born(&mut command, sys::Birth { dies_with_parent: true, ..sys::Birth::default() });
+    let finished = run::finish(command, script.as_bytes(), DEADLINE).map_err(|error| {
+        format!("nft: {error}; partitions need nftables on this node (Debian: apt install nftables)")
+    })?;
+    match finished.status {
+        Some(status) if status.success() => Ok(finished.stdout),
+        _ => Err(String::from_utf8_lossy(&finished.stderr).lines().next().unwrap_or("nft did not end").to_owned()),
+    }
+}
+
+/// Does a whole script or nothing of it.
+pub(crate) fn script(text: &str) -> Result<(), String> {
+    nft(&["-f", "-"], text).map(drop).map_err(|reason| format!("nft: {reason}"))
+}
+
+/// What is in a table; none when it is not there.
+pub(crate) fn list(table: &str) -> Result<Option<Vec<Value>>, String> {
+    let mut arguments = vec!["-j", "list", "table"];
+    arguments.extend(table.split(' '));
+    match nft(&arguments, "") {
+        Ok(json) => {
+            let mut whole: Value = serde_json::from_slice(&json).map_err(|error| format!("nft -j: {error}"))?;
+            match whole.get_mut("nftables").map(Value::take) {
+                Some(Value::Array(items)) => Ok(Some(items)),
+                _ => Err("nft -j: an answer without `nftables`".to_owned()),
+            }
+        }
+        Err(reason) if reason.contains("No such file or directory") && reason.contains("Error") => Ok(None),
+        Err(reason) => Err(format!("nft: {reason}")),
+    }
+}

@@ -1,0 +1,403 @@
+//! `serve`: the agent itself. A thread reads requests, each is answered in a thread of its own, so that a heal never waits
+//! behind a long command; one thread writes. The main thread waits for the end, heals, and is the only one that exits.
+use crate::clock::Target;
+use crate::guard::{self, Sign, Wire};
+use crate::hands::Hands;
+use crate::ping::Pings;
+use crate::place::Place;
+use crate::service::Services;
+use crate::{abilities, files, process, run, sys};
+use dsfuzz_nemesis::protocol::{self, Ask, GREETING, PROTOCOL_VERSION, Request, Response, Told};
+use std::io::{Read, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::SeqCst};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// The lease until the control node names one.
+const LEASE_MS: u64 = 30_000;
+/// How often the lease is looked at and the guardian told that the agent lives.
+const TICK: Duration = Duration::from_millis(20);
+/// How long acts that have begun may hold up the heal at the end; then the guardian does it.
+const LAST_ACT: Duration = Duration::from_secs(8);
+/// Requests at one time.
+const REQUESTS_MAX: usize = 256;
+
+/// Something for the writer.
+enum Outgoing {
+    Frame(Box<Response>, Vec<u8>),
+    Flush(SyncSender<()>),
+}
+
+/// What the threads share.
+struct Agent {
+    place: Place,
+    services: Arc<Services>,
+    hands: Mutex<Hands>,
+    pings: Pings,
+    wire: Mutex<Option<Wire>>,
+    guardian: AtomicU32,
+    lease_ms: AtomicU64,
+    heard_ns: AtomicU64,
+    held_until_ns: AtomicU64,
+    shifts: AtomicBool,
+    ending: AtomicBool,
+    busy: AtomicUsize,
+    out: Sender<Outgoing>,
+    end: Sender<String>,
+}
+
+/// Runs the agent until its channel closes, its lease runs out, a signal comes or it is told to end.
+pub(crate) fn serve(place: &Place) -> Result<u8, String> {
+    sys::new_session();
+    sys::block_ending_signals();
+    let _lock = place.take_over()?;
+    place.sign()?;
+    let services = Arc::new(Services::open(place));
+    let mut hands = Hands::open(place, Arc::clone(&services))?;
+    // What an earlier agent left, and its guardian could not or had not yet healed.
+    hands.heal("agent died", None);
+    let (out, outgoing) = channel();
+    let (end, ended) = channel();
+    let agent = Arc::new(Agent {
+        place: place.clone(),
+        services,
+        hands: Mutex::new(hands),
+        pings: Pings::open()?,
+        wire: Mutex::new(None),
+        guardian: AtomicU32::new(0),
+        lease_ms: AtomicU64::new(LEASE_MS),
+        heard_ns: AtomicU64::new(sys::boottime_ns()),
+        held_until_ns: AtomicU64::new(0),
+        shifts: AtomicBool::new(false),
+        ending: AtomicBool::new(false),
+        busy: AtomicUsize::new(0),
+        out,
+        end,
+    });
+    agent.hire_guardian()?;
+    let mut stdout = std::io::stdout();
+    stdout.write_all(GREETING).and_then(|()| stdout.flush()).map_err(|error| format!("standard output: {error}"))?;
+    place.log("serving");
+    std::thread::spawn(move || write_all(&outgoing));
+    for work in [Agent::read_all, Agent::tick, Agent::keep, Agent::heed_signals] {
+        let agent = Arc::clone(&agent);
+        std::thread::spawn(move || work(&agent));
+    }
+    Ok(agent.last_words(&ended))
+}
+
+/// Writes frames in the order they come. When the channel is dead nothing is written any more; the lease does the rest.
+fn write_all(outgoing: &Receiver<Outgoing>) {
+    let mut stdout = std::io::stdout();
+    for item in outgoing {
+        match item {
+            Outgoing::Flush(done) => drop(done.send(())),
+            Outgoing::Frame(response, blob) => {
+                if let Err(error) = protocol::write_frame(&mut stdout, &response, &blob)
+                    && error.kind() == std::io::ErrorKind::InvalidData
+                {
+                    let body = Told::Failed(format!("the answer does not fit into a frame: {error}"));
+                    drop(protocol::write_frame(&mut stdout, &Response { id: response.id, body }, &[]));
+                }
+            }
+        }
+    }
+}
+
+/// Standard input; every byte from the control node renews the lease.
+struct Renewing<'a> {
+    input: std::io::StdinLock<'static>,
+    agent: &'a Agent,
+}
+
+impl Read for Renewing<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let got = self.input.read(buffer)?;
+        if got > 0 {
+            self.agent.heard_ns.store(sys::boottime_ns(), SeqCst);
+        }
+        Ok(got)
+    }
+}
+
+/// Counts a request that is being answered.
+struct Busy(Arc<Agent>);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.busy.fetch_sub(1, SeqCst);
+    }
+}
+
+impl Agent {
+    fn hands(&self) -> MutexGuard<'_, Hands> {
+        self.hands.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn finish(&self, why: &str) {
+        drop(self.end.send(why.to_owned()));
+    }
+
+    fn reply(&self, id: u64, body: Told, blob: Vec<u8>) {
+        drop(self.out.send(Outgoing::Frame(Box::new(Response { id, body }), blob)));
+    }
+
+    /// Reads requests until the channel closes.
+    fn read_all(self: &Arc<Agent>) {
+        let mut input = Renewing { input: std::io::stdin().lock(), agent: self };
+        let why = loop {
+            match protocol::read_frame::<Request>(&mut input) {
+                Ok(Some((request, blob))) => self.take(request, blob),
+                Ok(None) => break "channel closed".to_owned(),
+                Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => break "channel closed".to_owned(),
+                Err(error) => break format!("channel broken: {error}"),
+            }
+        };
+        self.finish(&why);
+    }
+
+    /// Answers what is quick, and starts a thread for what may not be.
+    fn take(self: &Arc<Agent>, request: Request, blob: Vec<u8>) {
+        let id = request.id;
+        if matches!(request.body, Ask::Heartbeat) {
+            return self.reply(id, Told::Done, Vec::new());
+        }
+        if self.busy.fetch_add(1, SeqCst) >= REQUESTS_MAX {
+            self.busy.fetch_sub(1, SeqCst);
+            return self.reply(id, Told::Failed(format!("{REQUESTS_MAX} requests are being answered")), Vec::new());
+        }
+        let busy = Busy(Arc::clone(self));
+        // Order matters to Hello alone: what follows it counts on its lease and run.
+        if matches!(request.body, Ask::Hello { .. }) {
+            busy.0.answer_to(request, &blob);
+        } else {
+            std::thread::spawn(move || busy.0.answer_to(request, &blob));
+        }
+    }
+
+    fn answer_to(self: &Arc<Agent>, request: Request, blob: &[u8]) {
+        let id = request.id;
+        let bye = matches!(request.body, Ask::Bye { .. });
+        let answered = catch_unwind(AssertUnwindSafe(|| self.answer(request.body, blob)));
+        let (body, blob) = match answered {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(reason)) => (Told::Failed(reason), Vec::new()),
+            Err(_) => (Told::Failed("the agent has a bug: it panicked over this request".to_owned()), Vec::new()),
+        };
+        self.reply(id, body, blob);
+        if bye {
+            self.finish("told to end");
+        }
+    }
+
+    fn answer(self: &Arc<Agent>, ask: Ask, blob: &[u8]) -> Result<(Told, Vec<u8>), String> {
+        let told = match ask {
+            Ask::Hello { version, lease_ms, run } => self.hello(version, lease_ms, &run)?,
+            Ask::Heartbeat => Told::Done,
+            Ask::Run(command) => run::run(&command),
+            Ask::Define(service) => self.services.define(service).map(|()| Told::Done)?,
+            Ask::Start { service, again } => Told::Started { pid: self.hands().start(&service, again)? },
+            Ask::Stop { service, signal, grace_ms } => {
+                self.services.stop(&service, signal, Duration::from_millis(grace_ms)).map(|()| Told::Done)?
+            }
+            Ask::Services => Told::Services(self.services.states()),
+            Ask::Write { path, offset, mode, owner } => {
+                files::write(&path, offset, mode, owner.as_deref(), blob).map(|()| Told::Done)?
+            }
+            Ask::Read { path, offset, bytes } => {
+                let (size, chunk) = files::read(&path, offset, bytes)?;
+                return Ok((Told::Chunk { size }, chunk));
+            }
+            Ask::List { pattern } => files::list(&pattern)?,
+            Ask::Act { fault, act } => self.act(fault, act)?,
+            Ask::Prove { fault } => Told::Proof(self.hands().prove(fault)),
+            Ask::Undo { fault } => Told::Proof(self.undone(|hands| hands.undo(fault))),
+            Ask::UndoAll => Told::Proof(self.undone(Hands::undo_all)),
+            Ask::Undone => self.hands().undone(),
+            Ask::Ping { round, from, to, count } => self.pings.send(round, &from, &to, count).map(|()| Told::Done)?,
+            Ask::Heard { round } => Told::Heard(self.pings.heard(round)),
+            Ask::Clocks => self.clocks(),
+            Ask::Abilities => Told::Abilities(abilities::abilities(&self.place)),
+            Ask::Bye { stop_services } => self.bye(stop_services)?,
+        };
+        Ok((told, Vec::new()))
+    }
+
+    fn hello(&self, version: u32, lease_ms: u64, run: &str) -> Result<Told, String> {
+        if version != PROTOCOL_VERSION {
+            return Err(format!(
+                "protocol {version} is asked for; this agent speaks {PROTOCOL_VERSION}: upload it again"
+            ));
+        }
+        if lease_ms < 100 {
+            return Err(format!("a lease of {lease_ms} ms is too short; at least 100"));
+        }
+        self.lease_ms.store(lease_ms, SeqCst);
+        self.pings.greet(run);
+        self.hands().greet(run, lease_ms);
+        let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+        Ok(Told::Hello {
+            version: PROTOCOL_VERSION,
+            boot_id: process::boot_id(),
+            kernel: kernel.trim().to_owned(),
+            arch: std::env::consts::ARCH.to_owned(),
+            ping_port: self.pings.port(),
+            pids: (std::process::id(), self.guardian.load(SeqCst)),
+        })
+    }
+
+    fn act(&self, fault: u64, act: protocol::Act) -> Result<Told, String> {
+        let mut hands = self.hands();
+        let detail = hands.act(fault, act)?;
+        self.shifts.store(hands.shifts_clocks(), SeqCst);
+        self.held_until_ns.fetch_max(sys::boottime_ns(), SeqCst);
+        Ok(Told::Acted { detail })
+    }
+
+    fn undone(&self, undo: impl FnOnce(&mut Hands) -> protocol::Proof) -> protocol::Proof {
+        let mut hands = self.hands();
+        let proof = undo(&mut hands);
+        self.shifts.store(hands.shifts_clocks(), SeqCst);
+        proof
+    }
+
+    fn clocks(&self) -> Told {
+        let node_ns = sys::realtime_ns();
+        let shift_of = |name: &String| {
+            let pid = *self.services.processes(name).first()?;
+            Target::open(pid).ok()?.shift(node_ns).map(|shift| shift.at(node_ns))
+        };
+        let names = self.services.names();
+        let shifts_ns = names.into_iter().map(|name| (shift_of(&name).unwrap_or(0), name));
+        Told::Clocks { node_ns, shifts_ns: shifts_ns.map(|(shift, name)| (name, shift)).collect() }
+    }
+
+    fn bye(&self, stop_services: bool) -> Result<Told, String> {
+        let proof = self.undone(|hands| {
+            hands.close();
+            hands.undo_all()
+        });
+        if stop_services {
+            let names = self.services.names();
+            let failed: Vec<String> = names
+                .iter()
+                .filter_map(|name| self.services.stop(name, libc::SIGTERM, Duration::from_secs(2)).err())
+                .collect();
+            if !failed.is_empty() {
+                return Err(failed.join("; "));
+            }
+        }
+        self.services.sweep();
+        if proof.holds { Ok(Told::Done) } else { Err(format!("not all is undone: {}", proof.detail.join("; "))) }
+    }
+
+    /// Watches the lease and tells the guardian that the agent lives.
+    fn tick(self: &Arc<Agent>) {
+        let mut ticks = 0u64;
+        loop {
+            std::thread::sleep(TICK);
+            ticks += 1;
+            let lease_ms = self.lease_ms.load(SeqCst);
+            let silent_ns = sys::boottime_ns().saturating_sub(self.heard_ns.load(SeqCst));
+            if silent_ns > lease_ms.saturating_mul(1_000_000) {
+                return self.finish("lease ran out");
+            }
+            if ticks.is_multiple_of(10) {
+                self.tell_guardian(false);
+            }
+        }
+    }
+
+    fn tell_guardian(&self, clean: bool) {
+        let sign = Sign { lease_ms: self.lease_ms.load(SeqCst), held_until_ns: self.held_until_ns.load(SeqCst), clean };
+        if let Some(wire) = self.wire.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+            wire.tell(sign);
+        }
+    }
+
+    /// Renews what expires three times in each lease, and shifts the clocks of new processes.
+    fn keep(self: &Arc<Agent>) {
+        let mut renewed_ns = sys::boottime_ns();
+        loop {
+            std::thread::sleep(TICK);
+            let now_ns = sys::boottime_ns();
+            if now_ns.saturating_sub(renewed_ns) > self.lease_ms.load(SeqCst).saturating_mul(1_000_000) / 3 {
+                let mut hands = self.hands();
+                if hands.renew() {
+                    self.held_until_ns.fetch_max(now_ns + hands.hold_ns(), SeqCst);
+                }
+                renewed_ns = now_ns;
+            } else if self.shifts.load(SeqCst) {
+                self.hands().watch_clocks();
+            }
+        }
+    }
+
+    fn heed_signals(self: &Arc<Agent>) {
+        let signal = sys::wait_ending_signal();
+        self.finish(&format!("signal {signal}"));
+    }
+
+    /// Starts a guardian, and a thread that replaces it when it dies.
+    fn hire_guardian(self: &Arc<Agent>) -> Result<(), String> {
+        let (mut child, wire) = guard::hire(&self.place)?;
+        self.guardian.store(child.id(), SeqCst);
+        *self.wire.lock().unwrap_or_else(PoisonError::into_inner) = Some(wire);
+        self.tell_guardian(false);
+        let agent = Arc::clone(self);
+        std::thread::spawn(move || {
+            drop(child.wait());
+            let mut pause = Duration::from_millis(10);
+            while !agent.ending.load(SeqCst) {
+                agent.place.log("the guardian has died; starting another");
+                match agent.hire_guardian() {
+                    Ok(()) => return,
+                    Err(reason) => agent.place.log(&reason),
+                }
+                std::thread::sleep(pause);
+                pause = (pause * 2).min(Duration::from_secs(1));
+            }
+        });
+        Ok(())
+    }
+
+    /// Waits for the end, heals, and gives the exit code.
+    fn last_words(&self, ended: &Receiver<String>) -> u8 {
+        let why = ended.recv().unwrap_or_else(|_| "a bug".to_owned());
+        self.place.log(&format!("ending: {why}"));
+        // Answers that are ready go out, if anybody still reads.
+        let (done, flushed) = sync_channel(1);
+        drop(self.out.send(Outgoing::Flush(done)));
+        if why == "told to end" {
+            let _ = flushed.recv_timeout(Duration::from_secs(1));
+        }
+        run::end_all();
+        let mut hands = None;
+        sys::await_true(LAST_ACT, || {
+            hands = match self.hands.try_lock() {
+                Ok(free) => Some(free),
+                Err(std::sync::TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+                Err(std::sync::TryLockError::WouldBlock) => None,
+            };
+            hands.is_some()
+        });
+        let Some(mut hands) = hands else {
+            self.place.log("an act does not end; the guardian heals");
+            return 1;
+        };
+        hands.close();
+        // What expires by itself was last renewed for so long; the heal below comes first or it has expired before.
+        let clean = hands.heal(&why, Some(self.held_until_ns.load(SeqCst)));
+        self.ending.store(true, SeqCst);
+        if clean {
+            self.tell_guardian(true);
+        }
+        self.services.sweep();
+        self.place.log(if clean { "ended clean" } else { "ended; something is left in the journal" });
+        // Held on purpose: no act may begin any more.
+        std::mem::forget(hands);
+        u8::from(!clean)
+    }
+}

@@ -1,0 +1,267 @@
+//! The system calls that the standard library does not have, each as one safe function. Never keeps state.
+#![expect(unsafe_code, reason = "clocks, signals, sessions and locks are system calls without a safe wrapper in std")]
+use std::fs::File;
+use std::io;
+use std::net::UdpSocket;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// Nanoseconds since boot, also while suspended.
+pub(crate) fn boottime_ns() -> u64 {
+    clock_ns(libc::CLOCK_BOOTTIME).unsigned_abs()
+}
+
+/// Nanoseconds since 1970 on the node's wall clock.
+pub(crate) fn realtime_ns() -> i64 {
+    clock_ns(libc::CLOCK_REALTIME)
+}
+
+fn clock_ns(clock: libc::clockid_t) -> i64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` is a valid timespec for the length of the call.
+    unsafe { libc::clock_gettime(clock, &raw mut time) };
+    time.tv_sec.saturating_mul(1_000_000_000).saturating_add(time.tv_nsec)
+}
+
+/// Sets the node's wall clock. Only `acts::step` may call this, after its refusals.
+pub(crate) fn set_realtime_ns(ns: i64) -> io::Result<()> {
+    let time = libc::timespec { tv_sec: ns.div_euclid(1_000_000_000), tv_nsec: ns.rem_euclid(1_000_000_000) };
+    // SAFETY: `time` is a valid timespec for the length of the call.
+    check(unsafe { libc::clock_settime(libc::CLOCK_REALTIME, &raw const time) }).map(drop)
+}
+
+/// Whether this process could set the wall clock.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Settable {
+    /// The kernel would obey.
+    Yes,
+    /// The kernel refuses: no right to set the clock.
+    Protected,
+    /// Something else was answered.
+    Unknown(String),
+}
+
+/// Asks the kernel to set an impossible tick: it checks the right first, then refuses the value, so nothing changes.
+pub(crate) fn clock_settable() -> Settable {
+    // SAFETY: timex is plain data for which zeros are valid.
+    let mut timex: libc::timex = unsafe { std::mem::zeroed() };
+    timex.modes = libc::ADJ_TICK;
+    timex.tick = 1;
+    // SAFETY: `timex` is valid; a tick of 1 is outside what any kernel accepts (900000/HZ at least).
+    match check(unsafe { libc::adjtimex(&raw mut timex) }) {
+        Err(error) if error.raw_os_error() == Some(libc::EPERM) => Settable::Protected,
+        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => Settable::Yes,
+        Err(error) => Settable::Unknown(error.to_string()),
+        Ok(_) => Settable::Unknown("an impossible tick was accepted".to_owned()),
+    }
+}
+
+fn check(result: i32) -> io::Result<i32> {
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}
+
+/// Sends a signal to a process.
+pub(crate) fn kill(pid: u32, signal: i32) -> io::Result<()> {
+    let pid = i32::try_from(pid).map_err(|_| io::ErrorKind::InvalidInput)?;
+    if pid <= 1 {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "process 1 and groups are never signalled"));
+    }
+    // SAFETY: no memory is involved.
+    check(unsafe { libc::kill(pid, signal) }).map(drop)
+}
+
+/// Sends a signal to the process group that a child leads.
+pub(crate) fn kill_group(leader: u32, signal: i32) -> io::Result<()> {
+    let leader = i32::try_from(leader).map_err(|_| io::ErrorKind::InvalidInput)?;
+    if leader <= 1 {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    // SAFETY: no memory is involved.
+    check(unsafe { libc::kill(-leader, signal) }).map(drop)
+}
+
+/// Effective user id.
+pub(crate) fn effective_uid() -> u32 {
+    // SAFETY: never fails, no memory is involved.
+    unsafe { libc::geteuid() }
+}
+
+/// A session of its own, so that no terminal's or channel's death takes this process along. Harmless where it leads one.
+pub(crate) fn new_session() {
+    // SAFETY: no memory is involved; failure means that it is a group leader already, which serves as well.
+    unsafe { libc::setsid() };
+}
+
+/// Takes the lock of an open file without waiting; false when somebody else has it.
+pub(crate) fn try_lock(file: &File) -> io::Result<bool> {
+    // SAFETY: the descriptor is open for the length of the call.
+    match check(unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) }) {
+        Ok(_) => Ok(true),
+        Err(error) if error.raw_os_error() == Some(libc::EWOULDBLOCK) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+fn ending_signals() -> libc::sigset_t {
+    // SAFETY: sigset_t is plain data, initialised by sigemptyset before use.
+    unsafe {
+        let mut set: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut set);
+        for signal in [libc::SIGTERM, libc::SIGHUP, libc::SIGINT] {
+            libc::sigaddset(&raw mut set, signal);
+        }
+        set
+    }
+}
+
+/// Blocks the signals that end a program, in this thread and those it starts, so that [`wait_ending_signal`] gets them.
+pub(crate) fn block_ending_signals() {
+    let set = ending_signals();
+    // SAFETY: `set` is initialised; the old mask is not asked for.
+    unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut()) };
+}
+
+/// Waits for a signal that ends a program.
+pub(crate) fn wait_ending_signal() -> i32 {
+    let set = ending_signals();
+    let mut signal = 0;
+    // SAFETY: both pointers are valid for the length of the call.
+    unsafe { libc::sigwait(&raw const set, &raw mut signal) };
+    signal
+}
+
+/// Waits until one of the descriptors can be read (or is at its end), at most so long.
+pub(crate) fn wait_readable(descriptors: &[RawFd], timeout: Duration) {
+    let mut polled: Vec<libc::pollfd> =
+        descriptors.iter().map(|&fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 }).collect();
+    let milliseconds = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
+    // SAFETY: the array is valid for the length of the call.
+    unsafe { libc::poll(polled.as_mut_ptr(), polled.len() as libc::nfds_t, milliseconds) };
+}
+
+/// Makes reads of a descriptor return at once.
+pub(crate) fn set_nonblocking(fd: RawFd) -> io::Result<()> {
+    // SAFETY: no memory is involved.
+    let flags = check(unsafe { libc::fcntl(fd, libc::F_GETFL) })?;
+    // SAFETY: no memory is involved.
+    check(unsafe { libc::fcntl(fd, libc::F_SETFL, flags | libc::O_NONBLOCK) }).map(drop)
+}
+
+/// A descriptor that becomes readable when a process ends (Linux 5.3).
+pub(crate) fn pidfd(pid: u32) -> io::Result<OwnedFd> {
+    // SAFETY: no memory is involved.
+    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, libc::c_long::from(pid), 0) };
+    let fd = check(i32::try_from(fd).unwrap_or(-1))?;
+    // SAFETY: the descriptor is new and nobody else's.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Free bytes, for an unprivileged writer, of the file system of a path.
+pub(crate) fn free_bytes(path: &Path) -> io::Result<u64> {
+    let path = std::ffi::CString::new(path.as_os_str().as_encoded_bytes()).map_err(|_| io::ErrorKind::InvalidInput)?;
+    // SAFETY: statvfs is plain data for which zeros are valid.
+    let mut space: libc::statvfs = unsafe { std::mem::zeroed() };
+    // SAFETY: both pointers are valid for the length of the call.
+    check(unsafe { libc::statvfs(path.as_ptr(), &raw mut space) })?;
+    Ok(space.f_bavail.saturating_mul(space.f_frsize))
+}
+
+/// An IPv6 socket on a port, that leaves the same port of IPv4 alone whatever the node's default is.
+pub(crate) fn udp6(port: u16) -> io::Result<UdpSocket> {
+    // SAFETY: no memory is involved.
+    let fd = check(unsafe { libc::socket(libc::AF_INET6, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0) })?;
+    // SAFETY: the descriptor is new and nobody else's.
+    let socket = unsafe { UdpSocket::from_raw_fd(fd) };
+    let only: libc::c_int = 1;
+    // SAFETY: `only` is valid and of the size that is told.
+    check(unsafe {
+        libc::setsockopt(
+            fd,
+            libc::IPPROTO_IPV6,
+            libc::IPV6_V6ONLY,
+            (&raw const only).cast(),
+            size_of::<libc::c_int>() as libc::socklen_t,
+        )
+    })?;
+    // SAFETY: sockaddr_in6 is plain data for which zeros are valid.
+    let mut address: libc::sockaddr_in6 = unsafe { std::mem::zeroed() };
+    address.sin6_family = libc::AF_INET6 as libc::sa_family_t;
+    address.sin6_port = port.to_be();
+    // SAFETY: `address` is valid and of the size that is told.
+    check(unsafe { libc::bind(fd, (&raw const address).cast(), size_of::<libc::sockaddr_in6>() as libc::socklen_t) })?;
+    Ok(socket)
+}
+
+/// A user to become.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Ids {
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+    pub(crate) groups: Vec<u32>,
+}
+
+/// What a child does between fork and exec.
+#[derive(Default)]
+pub(crate) struct Birth {
+    /// A session of its own.
+    pub(crate) session: bool,
+    /// Its cgroup's `cgroup.procs`, open for writing.
+    pub(crate) leaf: Option<File>,
+    /// The user it becomes.
+    pub(crate) ids: Option<Ids>,
+    /// Is killed when the thread that started it ends.
+    pub(crate) dies_with_parent: bool,
+    /// Stops at its exec, traced by the thread that started it.
+    pub(crate) traced: bool,
+}
+
+/// Has the child do so.
+pub(crate) fn born(command: &mut Command, birth: Birth) {
+    let steps = move || {
+        // SAFETY: only async-signal-safe calls, on memory that was prepared before the fork.
+        unsafe {
+            if birth.session {
+                check(libc::setsid())?;
+            }
+            if let Some(leaf) = &birth.leaf
+                && libc::write(leaf.as_raw_fd(), b"0".as_ptr().cast(), 1) != 1
+            {
+                return Err(io::Error::last_os_error());
+            }
+            if let Some(ids) = &birth.ids {
+                check(libc::setgroups(ids.groups.len(), ids.groups.as_ptr()))?;
+                check(libc::setgid(ids.gid))?;
+                check(libc::setuid(ids.uid))?;
+            }
+            if birth.dies_with_parent {
+                check(libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL))?;
+            }
+            if birth.traced {
+                let nothing: usize = 0;
+                check(libc::ptrace(libc::PTRACE_TRACEME, 0, nothing, nothing) as i32)?;
+            }
+        }
+        Ok(())
+    };
+    // SAFETY: the steps keep to what is allowed between fork and exec.
+    unsafe { command.pre_exec(steps) };
+}
+
+/// Repeats a question until it is answered with yes or the time is up.
+pub(crate) fn await_true(deadline: Duration, mut question: impl FnMut() -> bool) -> bool {
+    let end = Instant::now() + deadline;
+    let mut pause = Duration::from_micros(100);
+    loop {
+        if question() {
+            return true;
+        }
+        if Instant::now() >= end {
+            return false;
+        }
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(5));
+    }
+}
