@@ -49,7 +49,7 @@ fn a_node_is_a_machine_of_its_own_and_cannot_reach_beyond_itself() {
     let lab = Lab::up(&name("machine"), 2, Owner::ThisProcess).expect("up");
     assert_eq!(lab.nodes().len(), 2);
     assert_eq!(in_node(&lab, "n1", "hostname; cat /proc/sys/kernel/hostname"), "n1\nn1");
-    assert_eq!(in_node(&lab, "n2", "cat /proc/1/comm"), "dsfuzz");
+    assert_eq!(in_node(&lab, "n2", "cat /proc/1/comm"), "dsfuzz-lab-node");
     assert!(in_node(&lab, "n1", "ping -c1 -W2 n2 2>&1 || getent hosts n2 control").contains("10.77.0."));
     // Only its own processes, its own interface, its own cgroups.
     assert!(in_node(&lab, "n1", "ls -d /proc/[0-9]* | wc -l").parse::<u32>().expect("a number") < 12);
@@ -71,7 +71,9 @@ fn a_node_is_a_machine_of_its_own_and_cannot_reach_beyond_itself() {
     let bounding = u64::from_str_radix(&bounding, 16).expect("hexadecimal");
     assert!([16, 17, 22, 25, 27].iter().all(|cap| bounding & (1 << cap) == 0), "{bounding:x}");
     assert!(in_node(&lab, "n1", "echo 1 > /proc/sys/vm/swappiness").contains("Read-only"));
-    assert_eq!(in_node(&lab, "n1", "echo nonsense > /proc/sysrq-trigger; stat -c %t:%T /proc/sysrq-trigger"), "1:3");
+    if Path::new("/proc/sysrq-trigger").exists() {
+        assert_eq!(in_node(&lab, "n1", "stat -c %t:%T /proc/sysrq-trigger"), "1:3");
+    }
     assert!(in_node(&lab, "n1", "mknod /tmp/m c 1 3").contains("not permitted"));
     // The same holds for what comes in by ssh.
     let target = &lab.nodes()[0].1;

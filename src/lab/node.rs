@@ -226,6 +226,7 @@ fn init_main(plan: &NodePlan) -> Result<i32> {
 
 fn become_node(plan: &NodePlan) -> Result<(Sshd, String)> {
     set_pdeathsig(Signal::SIGKILL)?;
+    nix::sys::prctl::set_name(c"dsfuzz-lab-node")?;
     sethostname(plan.name())?;
     let sshd = Sshd { program: needs::program("sshd")? };
     let data = mounts(plan)?;
@@ -279,7 +280,10 @@ fn mounts(plan: &NodePlan) -> Result<String> {
     links.into_iter().try_for_each(|(to, name)| symlink(to, root.join("dev").join(name)))?;
     fs::create_dir(root.join("run/sshd"))?;
     fs::create_dir(root.join("run/lock"))?;
-    bind(Path::new("/dev/null"), &root.join("proc/sysrq-trigger"))?;
+    let sysrq = root.join("proc/sysrq-trigger");
+    if sysrq.exists() {
+        bind(Path::new("/dev/null"), &sysrq)?;
+    }
     bind(&root.join("proc/sys"), &root.join("proc/sys"))?;
     let readonly = MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY | safe | MsFlags::MS_NOEXEC;
     mount(nothing, &root.join("proc/sys"), nothing, readonly, nothing).context("making /proc/sys read-only")?;

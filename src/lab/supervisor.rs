@@ -126,6 +126,7 @@ fn inner_main(order: &Order, life: &impl AsFd) -> Result<i32> {
 
 fn make_lab(order: &Order, life: &impl AsFd) -> Result<String> {
     set_pdeathsig(Signal::SIGKILL)?;
+    nix::sys::prctl::set_name(c"dsfuzz-lab")?;
     let mut waiting = [PollFd::new(life.as_fd(), PollFlags::POLLIN)];
     if poll(&mut waiting, PollTimeout::ZERO)? > 0 {
         bail!("the supervisor died while the lab came up");
