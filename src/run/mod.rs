@@ -194,12 +194,11 @@ impl Run {
         let told = self.progress.clone();
         let watching = hosts.watch(move |text| told.line(text));
         self.phases.run("heal leftovers", HEAL, hosts.heal()).await;
-        if !self.able(&hosts).await {
-            return hosts.bye(true).await;
-        }
-        match self.target.deployment(hosts.remotes(), &base) {
-            Ok(deployment) => self.deployed(&hosts, deployment).await,
-            Err(error) => self.phases.harness_failed(error),
+        if self.able(&hosts).await {
+            match self.target.deployment(hosts.remotes(), &base) {
+                Ok(deployment) => self.deployed(&hosts, deployment).await,
+                Err(error) => self.phases.harness_failed(error),
+            }
         }
         drop(watching);
         hosts.bye(!self.job.leave_running).await;
