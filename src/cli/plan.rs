@@ -1,7 +1,7 @@
 //! `dsfuzz plan`: a dry run. What would be done, in which order, with this seed; touches nothing.
 use super::{Output, Paint, PlanArgs};
 use crate::error::{Exit, Failure};
-use crate::plan::{LabPlan, Plan};
+use crate::plan::{LabPlan, Plan, on_one_line};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -92,7 +92,7 @@ fn show(plan: &Plan, dry: &DryRun, drawn: bool, out: &mut Output) {
     ));
     rows.push(("target", plan.target.clone()));
     for workload in plan.workload.iter().chain(&plan.workloads) {
-        rows.push(("workload", json(workload)));
+        rows.push(("workload", written(workload)));
     }
     let clients = dry.clients.map_or_else(|| plan.load.clients.to_string(), |count| count.to_string());
     let rate = plan.load.rate.map_or_else(|| "as fast as possible".into(), |rate| rate.to_string());
@@ -101,7 +101,7 @@ fn show(plan: &Plan, dry: &DryRun, drawn: bool, out: &mut Output) {
         None => rows.push(("faults", "none".into())),
         Some(nemesis) => {
             rows.push(("faults", format!("one every {}, each for {}", nemesis.every, nemesis.lasts)));
-            rows.extend(nemesis.faults.iter().map(|fault| ("", json(fault))));
+            rows.extend(nemesis.faults.iter().map(|fault| ("", written(fault))));
         }
     }
     let check = if plan.check.is_empty() { "what the workload names".into() } else { plan.check.join(", ") };
@@ -123,6 +123,6 @@ fn show(plan: &Plan, dry: &DryRun, drawn: bool, out: &mut Output) {
 }
 
 /// As it stands in a plan, on one line.
-fn json(value: &impl Serialize) -> String {
-    serde_json::to_string(value).unwrap_or_default().replace('"', "").replace(':', ": ").replace(',', ", ")
+fn written(value: &impl Serialize) -> String {
+    serde_json::to_value(value).map(|value| on_one_line(&value)).unwrap_or_default()
 }

@@ -12,6 +12,6 @@ pub struct ReportArgs {
 }
 
 pub(super) fn main(args: &ReportArgs, out: &mut Output) -> Result<Exit, Failure> {
-    let _run = crate::store::find(&out.results, &args.run)?;
+    let _run = super::runs::named(out, &args.run)?;
     Err(Failure::harness("report is not wired"))
 }
