@@ -18,6 +18,8 @@ pub enum Exit {
     Harness,
     /// Stopped by this signal, after healing, with nothing found.
     Signal(i32),
+    /// The exit code of a command that was run for the user (`lab exec`, `lab ssh`), passed on as it is.
+    Passed(u8),
 }
 
 impl Exit {
@@ -29,6 +31,7 @@ impl Exit {
             Exit::Unknown => 2,
             Exit::Usage => 254,
             Exit::Harness => 255,
+            Exit::Passed(code) => code,
             Exit::Signal(signal) => u8::try_from(128 + signal.clamp(1, 100)).unwrap_or(255),
         }
     }
@@ -49,7 +52,7 @@ impl Exit {
         let rank = |exit: &Exit| match exit {
             Exit::Valid => 0,
             Exit::Unknown => 1,
-            Exit::Usage => 2,
+            Exit::Usage | Exit::Passed(_) => 2,
             Exit::Harness => 3,
             Exit::Signal(_) => 4,
             Exit::Invalid => 5,
@@ -67,6 +70,7 @@ impl fmt::Display for Exit {
             Exit::Usage => "bad arguments or plan",
             Exit::Harness => "the harness or the cluster failed",
             Exit::Signal(_) => "stopped by a signal",
+            Exit::Passed(_) => "ended",
         };
         write!(f, "{meaning} (exit {})", self.code())
     }

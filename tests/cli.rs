@@ -143,7 +143,7 @@ fn each_kind_of_mistake_has_its_own_message_and_place() {
             ":2:10",
         ),
         ("cluster: {lab: 3}", "cluster: {}", "the cluster has no nodes", ":2:10"),
-        ("cluster: {lab: 3}", "cluster: {lab: 0}", "a lab has 1 to 64 nodes, not 0", ":2:16"),
+        ("cluster: {lab: 3}", "cluster: {lab: 0}", "a lab has 1 to 200 nodes, not 0", ":2:16"),
         ("cluster: {lab: 3}", "cluster: {lab: true}", "a number of nodes, or the name of a lab", ":2:16"),
         ("cluster: {lab: 3}", "cluster: {nodes: [a, b, a]}", "the node `a` is there twice", ":2:25"),
         ("cluster: {lab: 3}", "cluster: {nodes: n1}", "a list is expected, not the text \"n1\"", ":2:18"),

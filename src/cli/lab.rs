@@ -18,10 +18,10 @@ pub enum LabCommand {
     /// Make a lab that stays up until `lab down`
     Up {
         /// How many nodes
-        #[arg(default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=64))]
+        #[arg(default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=200))]
         nodes: u16,
         /// Its name
-        #[arg(long, default_value = "lab")]
+        #[arg(long, default_value = "default")]
         name: String,
     },
     /// Take labs down
