@@ -18,8 +18,8 @@ pub enum Exit {
     Harness,
     /// Stopped by this signal, after healing, with nothing found.
     Signal(i32),
-    /// A command that was run for the user (`lab exec`) ended so.
-    Command(u8),
+    /// The exit code of a command that was run for the user (`lab exec`, `lab ssh`), passed on as it is.
+    Passed(u8),
 }
 
 impl Exit {
@@ -31,8 +31,8 @@ impl Exit {
             Exit::Unknown => 2,
             Exit::Usage => 254,
             Exit::Harness => 255,
+            Exit::Passed(code) => code,
             Exit::Signal(signal) => u8::try_from(128 + signal.clamp(1, 100)).unwrap_or(255),
-            Exit::Command(code) => code,
         }
     }
 
@@ -64,8 +64,8 @@ impl Exit {
         let rank = |exit: &Exit| match exit {
             Exit::Valid => 0,
             Exit::Unknown => 1,
-            Exit::Usage => 2,
-            Exit::Harness | Exit::Command(_) => 3,
+            Exit::Usage | Exit::Passed(_) => 2,
+            Exit::Harness => 3,
             Exit::Signal(_) => 4,
             Exit::Invalid => 5,
         };
@@ -82,7 +82,7 @@ impl fmt::Display for Exit {
             Exit::Usage => "bad arguments or plan",
             Exit::Harness => "the harness or the cluster failed",
             Exit::Signal(_) => "stopped by a signal",
-            Exit::Command(_) => "the command ended",
+            Exit::Passed(_) => "ended",
         };
         write!(f, "{meaning} (exit {})", self.code())
     }

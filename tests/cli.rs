@@ -13,8 +13,8 @@ struct Scene {
 
 impl Scene {
     fn new(plan: &str) -> Scene {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("plan.yaml"), plan).unwrap();
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(folder.path().join("plan.yaml"), plan).expect("a plan is written");
         Scene { folder }
     }
 
@@ -28,7 +28,7 @@ impl Scene {
     }
 
     fn run(&self, arguments: &[&str]) -> Told {
-        Told::from(self.command(arguments).output().unwrap())
+        Told::from(self.command(arguments).output().expect("the program runs"))
     }
 }
 
@@ -43,9 +43,9 @@ struct Told {
 impl From<Output> for Told {
     fn from(output: Output) -> Told {
         Told {
-            code: output.status.code().unwrap(),
-            stdout: String::from_utf8(output.stdout).unwrap(),
-            stderr: String::from_utf8(output.stderr).unwrap(),
+            code: output.status.code().expect("no signal ended it"),
+            stdout: String::from_utf8(output.stdout).expect("text"),
+            stderr: String::from_utf8(output.stderr).expect("text"),
         }
     }
 }
@@ -54,7 +54,7 @@ impl Told {
     #[track_caller]
     fn json(&self) -> Value {
         assert_eq!(self.code, 0, "{self:?}");
-        serde_json::from_str(&self.stdout).unwrap()
+        serde_json::from_str(&self.stdout).expect("one JSON document")
     }
 }
 
@@ -143,7 +143,7 @@ fn each_kind_of_mistake_has_its_own_message_and_place() {
             ":2:10",
         ),
         ("cluster: {lab: 3}", "cluster: {}", "the cluster has no nodes", ":2:10"),
-        ("cluster: {lab: 3}", "cluster: {lab: 0}", "a lab has 1 to 64 nodes, not 0", ":2:16"),
+        ("cluster: {lab: 3}", "cluster: {lab: 0}", "a lab has 1 to 200 nodes, not 0", ":2:16"),
         ("cluster: {lab: 3}", "cluster: {lab: true}", "a number of nodes, or the name of a lab", ":2:16"),
         ("cluster: {lab: 3}", "cluster: {nodes: [a, b, a]}", "the node `a` is there twice", ":2:25"),
         ("cluster: {lab: 3}", "cluster: {nodes: n1}", "a list is expected, not the text \"n1\"", ":2:18"),
@@ -328,7 +328,7 @@ fn runs_are_listed_and_found() {
     assert!(told.stderr.contains("no runs in results"), "{told:?}");
     assert_eq!(scene.run(&["runs", "--json"]).json(), serde_json::json!([]));
     let told = scene.run(&["check"]);
-    assert!(told.code == 255 && told.stderr.contains("holds none yet"), "{told:?}");
+    assert!(told.code == 254 && told.stderr.contains("holds none yet"), "{told:?}");
     let root = scene.folder.path().join("elsewhere");
     let run = store::create(&root, "p\u{1b}[31m", chrono::Utc::now()).unwrap();
     let info = RunInfo { seed: 42, target: "etcd".into(), ..RunInfo::default() };
@@ -338,6 +338,8 @@ fn runs_are_listed_and_found() {
     assert!(!told.stdout.contains('\u{1b}'), "{told:?}");
     let rows = scene.run(&["runs", "--results", "elsewhere", "--json"]).json();
     assert_eq!(rows[0]["seed"], 42);
+    let told = scene.run(&["check", "latest", "--results", "elsewhere", "--checker", "linearizabel"]);
+    assert!(told.code == 254 && told.stderr.contains("did you mean linearizable?"), "{told:?}");
 }
 
 #[test]

@@ -4,13 +4,12 @@ use crate::plan::{Overrides, Plan};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
-const AFTER: &str = "\
-Exit codes: 0 valid, 1 a promise is broken, 2 unknown, 254 bad arguments or plan, 255 the harness or the cluster failed,
-130/143 stopped by a signal after healing.";
+const AFTER: &str = "Exit codes: 0 valid, 1 a promise is broken, 2 unknown, 254 bad arguments or plan, 255 the harness or \
+                     the cluster failed, 130/143 stopped by a signal after healing.";
 
 /// Tests whether a replicated system keeps its promises when machines die, clocks lie and networks split.
 #[derive(Debug, Parser)]
-#[command(name = "dsfuzz", version, about, after_help = AFTER, propagate_version = true, infer_long_args = false)]
+#[command(name = "dsfuzz", version, after_help = AFTER, propagate_version = true, infer_long_args = false)]
 #[command(disable_help_subcommand = true)]
 pub struct Cli {
     /// What holds for every command.
@@ -26,7 +25,14 @@ pub struct Cli {
 #[command(next_help_heading = "Global options")]
 pub struct Global {
     /// Colours; NO_COLOR in the environment switches them off too
-    #[arg(long, global = true, value_enum, default_value = "auto", value_name = "WHEN")]
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value = "auto",
+        value_name = "auto|always|never",
+        hide_possible_values = true
+    )]
     pub color: Color,
     /// The result as one JSON document on stdout
     #[arg(long, global = true)]

@@ -3,14 +3,14 @@ use super::Output;
 use super::run::show;
 use crate::error::{Exit, Failure};
 use crate::judge::{self, Rules};
-use crate::plan::Plan;
+use crate::plan::{Plan, did_you_mean, names};
 use crate::run::{Finished, read_back};
-use crate::store::{self, RunDir, RunInfo};
+use crate::store::{RunDir, RunInfo};
 use crate::report;
 use clap::Args;
 use dsfuzz_checkers::History;
 use std::io::BufReader;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Arguments of `check`.
 #[derive(Clone, Debug, Args)]
@@ -26,21 +26,50 @@ pub struct CheckArgs {
     pub budget: Option<dsfuzz_nemesis::Span>,
 }
 
+/// What is judged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// A stored run.
+    Run(RunDir),
+    /// A history on its own.
+    File(PathBuf),
+}
+
+impl CheckArgs {
+    /// What the arguments mean. A file within a run's folder means that file alone.
+    pub fn subject(&self, out: &Output) -> Result<Subject, Failure> {
+        let file = PathBuf::from(&self.what);
+        if file.is_file() { Ok(Subject::File(file)) } else { super::runs::named(out, &self.what).map(Subject::Run) }
+    }
+
+    /// The checkers that were named, each of which exists.
+    pub fn checkers(&self) -> Result<&[String], Failure> {
+        let known = names::checkers();
+        let unknown = self.checkers.iter().find(|name| !known.iter().any(|entry| entry.name == **name));
+        let Some(name) = unknown else { return Ok(&self.checkers) };
+        let known: Vec<&str> = known.iter().map(|entry| entry.name.as_str()).collect();
+        let meant = did_you_mean(name, known.iter().copied()).map(|meant| format!("; did you mean {meant}?"));
+        let meant = meant.unwrap_or_default();
+        Err(Failure::Usage(format!("no checker {name}{meant} (there are: {})", known.join(", "))))
+    }
+}
+
 pub(super) fn main(args: &CheckArgs, out: &mut Output) -> Result<Exit, Failure> {
-    let file = Path::new(&args.what);
-    if file.is_file() { check_file(file, args, out) } else { check_run(args, out) }
+    match args.subject(out)? {
+        Subject::Run(dir) => check_run(&dir, args, out),
+        Subject::File(file) => check_file(&file, args, out),
+    }
 }
 
 /// Judges a run from its files, draws its report again and keeps the verdict.
-fn check_run(args: &CheckArgs, out: &mut Output) -> Result<Exit, Failure> {
-    let dir = store::find(&out.results, &args.what)?;
+fn check_run(dir: &RunDir, args: &CheckArgs, out: &mut Output) -> Result<Exit, Failure> {
     let plan = std::fs::read_to_string(dir.plan());
     let plan = plan.map_err(|error| Failure::harness(format!("{}: {error}", dir.plan().display())))?;
     let mut rules = Rules::of_plan(&Plan::from_yaml_str(&plan)?);
     change(&mut rules, args)?;
-    let mut info = RunInfo::load(&dir)
+    let mut info = RunInfo::load(dir)
         .map_err(|error| Failure::harness(format!("{} cannot be read: {error}", dir.info().display())))?;
-    let history = read_back(&dir)?;
+    let history = read_back(dir)?;
     if info.exit.is_none() && !history.complete {
         let sentence = "the run was cut off before its end: no final reads, and recovery was not seen";
         if !info.unseen.iter().any(|unseen| unseen == sentence) {
@@ -48,10 +77,10 @@ fn check_run(args: &CheckArgs, out: &mut Output) -> Result<Exit, Failure> {
         }
     }
     let verdict = judge::judge(&history, &rules, &info);
-    if let Err(error) = report::write_all(&dir, &history, &info, &verdict) {
+    if let Err(error) = report::write_all(dir, &history, &info, &verdict) {
         out.note(format!("the report could not be drawn whole: {error:#}"));
     }
-    show(&Finished { info, verdict, history }, &dir, out)
+    show(&Finished { info, verdict, history }, dir, out)
 }
 
 /// Judges a history of which no run is known: promises only, no evidence, nothing is written.
@@ -72,17 +101,12 @@ fn check_file(file: &Path, args: &CheckArgs, out: &mut Output) -> Result<Exit, F
 }
 
 fn change(rules: &mut Rules, args: &CheckArgs) -> Result<(), Failure> {
-    if !args.checkers.is_empty() {
-        rules.checkers.clone_from(&args.checkers);
+    let named = args.checkers()?;
+    if !named.is_empty() {
+        rules.checkers = named.to_vec();
     }
     if let Some(budget) = args.budget {
         rules.budget.time = budget;
-    }
-    for name in &rules.checkers {
-        if dsfuzz_checkers::checker(name).is_none() {
-            let known: Vec<&str> = dsfuzz_checkers::CHECKERS.iter().map(|doc| doc.name).collect();
-            return Err(Failure::Usage(format!("no checker called {name}; there are {}", known.join(", "))));
-        }
     }
     Ok(())
 }

@@ -21,10 +21,10 @@ pub enum LabCommand {
     /// Make a lab that stays up until `lab down`
     Up {
         /// How many nodes
-        #[arg(default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=64))]
+        #[arg(default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=200))]
         nodes: u16,
         /// Its name
-        #[arg(long, default_value = "lab")]
+        #[arg(long, default_value = "default")]
         name: String,
     },
     /// Take labs down
@@ -156,5 +156,5 @@ fn the_lab(name: Option<&str>) -> Result<Lab, Failure> {
 
 /// A command's own exit code is the answer; `lab exec` and `lab ssh` add nothing of theirs.
 fn ended(status: ExitStatus) -> Exit {
-    Exit::Command(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(255))
+    Exit::Passed(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(255))
 }

@@ -23,7 +23,7 @@ mod serve;
 pub mod signals;
 
 pub use arguments::{Cli, Color, Command, Global, OverrideArgs, PlanArgs};
-pub use check::CheckArgs;
+pub use check::{CheckArgs, Subject};
 pub use doctor::DoctorArgs;
 pub use heal::HealArgs;
 pub use lab::{LabArgs, LabCommand};

@@ -3,7 +3,7 @@ use super::run::folder_of;
 use super::{Output, Paint, PlanArgs};
 use crate::cluster::Node;
 use crate::error::{Exit, Failure};
-use crate::plan::{LabPlan, Plan};
+use crate::plan::{LabPlan, Plan, on_one_line};
 use crate::run::NODE_DIR;
 use crate::targets::{self, Target};
 use serde::Serialize;
@@ -129,7 +129,7 @@ fn show(plan: &Plan, dry: &DryRun, drawn: bool, out: &mut Output) {
     ));
     rows.push(("target", plan.target.clone()));
     for workload in plan.workload.iter().chain(&plan.workloads) {
-        rows.push(("workload", json(workload)));
+        rows.push(("workload", written(workload)));
     }
     let clients = dry.clients.map_or_else(|| plan.load.clients.to_string(), |count| count.to_string());
     let rate = plan.load.rate.map_or_else(|| "as fast as possible".into(), |rate| rate.to_string());
@@ -138,7 +138,7 @@ fn show(plan: &Plan, dry: &DryRun, drawn: bool, out: &mut Output) {
         None => rows.push(("faults", "none".into())),
         Some(nemesis) => {
             rows.push(("faults", format!("one every {}, each for {}", nemesis.every, nemesis.lasts)));
-            rows.extend(nemesis.faults.iter().map(|fault| ("", json(fault))));
+            rows.extend(nemesis.faults.iter().map(|fault| ("", written(fault))));
         }
     }
     let check = if plan.check.is_empty() { "what the workload names".into() } else { plan.check.join(", ") };
@@ -160,6 +160,6 @@ fn show(plan: &Plan, dry: &DryRun, drawn: bool, out: &mut Output) {
 }
 
 /// As it stands in a plan, on one line.
-fn json(value: &impl Serialize) -> String {
-    serde_json::to_string(value).unwrap_or_default().replace('"', "").replace(':', ": ").replace(',', ", ")
+fn written(value: &impl Serialize) -> String {
+    serde_json::to_value(value).map(|value| on_one_line(&value)).unwrap_or_default()
 }

@@ -14,7 +14,7 @@ pub struct ReportArgs {
 }
 
 pub(super) fn main(args: &ReportArgs, out: &mut Output) -> Result<Exit, Failure> {
-    let dir = crate::store::find(&out.results, &args.run)?;
+    let dir = super::runs::named(out, &args.run)?;
     let unread = |path: std::path::PathBuf| {
         move |error| Failure::harness(format!("{}: {error} (`dsfuzz check` judges a run that was cut off)", path.display()))
     };

@@ -1,7 +1,7 @@
 //! `dsfuzz runs`: the table of stored runs, newest first.
 use super::Output;
 use crate::error::{Exit, Failure};
-use crate::store::{self, RunRow};
+use crate::store::{self, RunDir, RunRow};
 use clap::Args;
 use dsfuzz_checkers::Validity;
 
@@ -28,6 +28,11 @@ pub(super) fn main(args: &RunsArgs, out: &mut Output) -> Result<Exit, Failure> {
         out.table(&["run", "verdict", "target", "nodes", "seed", "in words"], &rows);
     }
     Ok(Exit::Valid)
+}
+
+/// The run that was named on the command line.
+pub(super) fn named(out: &Output, spec: &str) -> Result<RunDir, Failure> {
+    store::find(&out.results, spec).map_err(|error| Failure::Usage(format!("{error:#}")))
 }
 
 fn cells(row: &RunRow) -> Vec<String> {

@@ -83,6 +83,20 @@ fn write_after(out: &mut String, value: &Value, indent: usize) {
     }
 }
 
+/// A value on one line as it could stand in a plan, without what is left out: `{kill: {nodes: leader}}`.
+pub fn on_one_line(value: &Value) -> String {
+    match value {
+        Value::Object(map) => {
+            let entries = map.iter().filter(|(_, value)| !value.is_null());
+            let entries: Vec<String> =
+                entries.map(|(key, value)| format!("{}: {}", text(key), on_one_line(value))).collect();
+            format!("{{{}}}", entries.join(", "))
+        }
+        Value::Array(items) => format!("[{}]", items.iter().map(on_one_line).collect::<Vec<_>>().join(", ")),
+        scalar => inline(scalar),
+    }
+}
+
 fn inline(value: &Value) -> String {
     match value {
         Value::Null => "null".into(),
@@ -126,6 +140,12 @@ mod tests {
         for bare in ["etcd", "60s", "2n", "n1", "isolate-leader", "/var/lib/x", "1m 30s", "400/s"] {
             assert_eq!(text(bare), bare);
         }
+    }
+
+    #[test]
+    fn a_value_on_one_line_leaves_out_what_is_left_out() {
+        let value = serde_json::json!({"kill": {"nodes": ["n1", "no"], "for": null}});
+        assert_eq!(on_one_line(&value), r#"{kill: {nodes: [n1, "no"]}}"#);
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod typed;
 mod validate;
 mod yaml;
 
+pub use effective::on_one_line;
 pub use load::read_yaml;
 pub use overrides::Overrides;
 pub use problem::{Place, PlanError, did_you_mean};

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 /// More nodes than a lab on one machine can be asked for.
-const LAB_NODES_MAX: u16 = 64;
+const LAB_NODES_MAX: u16 = 200;
 
 pub(super) fn check(plan: &Plan) -> Result<(), Mistake> {
     name(&plan.name)?;
@@ -191,7 +191,7 @@ mod tests {
             ("name=latest", "cannot name a folder"),
             ("cluster={}", "has no nodes"),
             ("cluster={lab: 3, nodes: [a]}", "here are both"),
-            ("cluster.lab=0", "1 to 64 nodes, not 0"),
+            ("cluster.lab=0", "1 to 200 nodes, not 0"),
             ("cluster={nodes: [a, b, a]}", "`a` is there twice"),
             ("cluster={nodes: [root@a, b, a]}", "`a` is there twice"),
             ("cluster={nodes: ['-oProxyCommand=x']}", "cannot name a host"),

@@ -1,7 +1,7 @@
 //! [`Load`]: the clients, the nemesis and the role prober, side by side, all into one recorder.
 use super::driver::{Driver, DriverOptions, DriverSummary, NodeEndpoint};
 use super::hosts::Hosts;
-use super::nemesis::{Executor, Log, Now, Views};
+use super::nemesis::{Executor, Limits, Log, Now, Views};
 use super::recorder::Recorder;
 use super::roles::{Prober, RoleAnswer};
 use super::settle::SettleOptions;
@@ -22,6 +22,9 @@ use tokio::time::Instant;
 const ROLE_EVERY: Duration = Duration::from_millis(250);
 /// Deadline of one such question.
 const ROLE_DEADLINE: Duration = Duration::from_secs(1);
+
+/// How long a fault waits for an election to end, so that it may be aimed at a leader.
+const ELECTION: Duration = Duration::from_secs(3);
 
 /// Everything that happens while clients run.
 pub(super) struct Load {
@@ -51,6 +54,7 @@ impl Load {
             views(run, deployment, leader.subscribe()),
             now(recorder.clone()),
         );
+        let executor = executor.with_limits(Limits { view: ELECTION + ROLE_EVERY, ..Limits::default() });
         Load {
             recorder: recorder.clone(),
             executor: Arc::new(executor),
@@ -224,9 +228,15 @@ fn views(run: &Run, deployment: &Deployment, leader: watch::Receiver<Option<Stri
     let control_boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     let control_boot_id = control_boot_id.trim().to_string();
     Arc::new(move || {
-        let leader = leader.borrow().clone();
-        let view = View { nodes: nodes.clone(), leader, control_boot_id: control_boot_id.clone() };
-        Box::pin(async move { view })
+        let (nodes, control_boot_id, mut leader) = (nodes.clone(), control_boot_id.clone(), leader.clone());
+        Box::pin(async move {
+            // Right after a heal an election may be under way; a harm aimed at the leader is worth waiting for it.
+            let leader = match tokio::time::timeout(ELECTION, leader.wait_for(Option::is_some)).await {
+                Ok(Ok(leader)) => leader.clone(),
+                _ => None,
+            };
+            View { nodes, leader, control_boot_id }
+        })
     })
 }
 
