@@ -385,12 +385,14 @@ async fn one_seed_gives_each_worker_the_same_choices_whatever_is_answered() {
     let (calm, troubled) = (calm.history(), troubled.history());
     assert_processes(&troubled, 4);
     let (calm, troubled) = (choices(&calm), choices(&troubled));
-    for worker in 0..4 {
-        let (first, second) = (&calm[&worker], &troubled[&worker]);
+    let mut compared = 0;
+    for (worker, second) in &troubled {
+        let first = &calm[worker];
         let both = first.len().min(second.len());
-        assert!(both > 10);
         assert_eq!(first[..both], second[..both], "worker {worker}");
+        compared += both;
     }
+    assert!(compared > 100, "{compared} choices are too few to tell");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

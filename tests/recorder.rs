@@ -347,7 +347,7 @@ fn judge_run_out(dir: &Path, mut child: Child) {
     let [recorded, _, why] = &told[..] else { panic!("{told:?}") };
     assert!(why.contains("cannot reserve") && why.contains("make room"), "{why}");
     let history = journal::read(dir).expect("a history");
-    let ok = history.ops.iter().filter(|op| op.outcome == Outcome::Ok).count() as i64;
+    let ok = count_ok(&history) as i64;
     // The last reply may have found no room; everything before it is there.
     let recorded: i64 = recorded.parse().expect("a number");
     assert!(recorded > 100 && (recorded - 1..=recorded).contains(&ok), "{ok} of {recorded}");
@@ -358,6 +358,27 @@ fn a_disk_that_is_full_is_a_clean_failure() {
     let dir = tempfile::tempdir().expect("a folder");
     let child = child("child_runs_out_of_space", dir.path());
     judge_run_out(dir.path(), child);
+}
+
+#[test]
+fn after_a_record_that_found_no_room_nothing_is_written_even_when_there_is_room_again() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (folder, aside) = (dir.path().join("journal"), dir.path().join("aside"));
+    let recorder = begin(&folder, 4096);
+    fs::rename(&folder, &aside).expect("renamed");
+    let invoke = |process| recorder.invoke(0, process, &Arc::from("n1"), &write(1), false);
+    let recorded = (0..10_000).take_while(|process| invoke(*process).is_some()).count();
+    assert!((1..10_000).contains(&recorded) && recorder.failed());
+    fs::rename(&aside, &folder).expect("renamed");
+    assert_eq!(invoke(10_000), None);
+    recorder.complete(0, &Answer::Ok(Value::Nil));
+    recorder.end();
+    let history = journal::read(&folder).expect("a prefix of what happened");
+    assert_eq!((history.ops.len(), count_ok(&history), history.complete), (recorded, 0, false));
+}
+
+fn count_ok(history: &History) -> usize {
+    history.ops.iter().filter(|op| op.outcome == Outcome::Ok).count()
 }
 
 #[test]

@@ -1,4 +1,5 @@
 //! One mapped segment file: its space is reserved before it is mapped, so that writing cannot fault on a full disk.
+//! (On file systems that copy on write, such as btrfs, a reservation is a promise only for the first write of a page.)
 #![expect(unsafe_code, reason = "a mapped file shared with the sync thread is written through its raw pointer")]
 use super::{FORMAT_VERSION, MAGIC, SEGMENT_HEAD_BYTES, segment_name};
 use memmap2::{MmapOptions, MmapRaw};
