@@ -121,7 +121,7 @@ fn the_small_run_draws_zooms_and_answers() {
 
     let shown = changing(&browser, || click(&browser, "[data-act=counterexample]"));
     assert!(shown.0 < 5.8e9 && shown.1 > 9.105e9 && span(shown) < 12e9, "the counterexample is in view: {shown:?}");
-    browser.screenshot("small-counterexample");
+    browser.window("small-counterexample");
     silent(&browser);
 }
 
@@ -138,7 +138,7 @@ fn a_click_shows_the_whole_record() {
     for wanted in ["9003", "n3", "read", "took", "partition isolate-leader: n3 | n1 n2 n4 n5"] {
         assert!(text.contains(wanted), "{wanted} is missing in {text}");
     }
-    browser.screenshot("small-record");
+    browser.window("small-record");
     click(&browser, "#record-close");
     browser.wait("document.querySelector('#record').hidden");
     click(&browser, "svg.lanes g.op:last-of-type");
@@ -205,7 +205,7 @@ fn a_million_operations_stay_usable() {
     });
     assert!(zoomed.1 - zoomed.0 < 100e9);
     browser.mouse(&[to(x + width / 2, y + height / 2)]);
-    browser.screenshot("large-zoomed");
+    browser.window("large-zoomed");
     browser.scheme("dark");
     changing(&browser, || click(&browser, "[data-act=reset]"));
     browser.screenshot("large-dark");

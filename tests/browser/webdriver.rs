@@ -195,7 +195,15 @@ impl Browser {
         let height = self.run("return document.documentElement.scrollHeight").as_f64().unwrap_or(1400.0).min(6000.0);
         let width = self.run("return window.innerWidth").as_f64().unwrap_or(1280.0);
         let clip = json!({"x": 0, "y": 0, "width": width, "height": height, "scale": 1});
-        let parameters = json!({"captureBeyondViewport": true, "clip": clip});
+        self.save(name, json!({"captureBeyondViewport": true, "clip": clip}));
+    }
+
+    /// Saves a picture of what the window shows.
+    pub(crate) fn window(&self, name: &str) {
+        self.save(name, json!({}));
+    }
+
+    fn save(&self, name: &str, parameters: Value) {
         let picture = self.devtools("Page.captureScreenshot", parameters);
         let bytes = base64::engine::general_purpose::STANDARD.decode(picture["data"].as_str().expect("a picture"));
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/screenshots");
