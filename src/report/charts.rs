@@ -28,7 +28,7 @@ pub(super) const ALL: [Chart; 4] = [
     Chart {
         file: "latency.svg",
         title: "Latency by time of call, logarithmic",
-        caption: "Dots ok, crosses fail, triangles info (unknown); large runs are sampled. Shaded: faults.",
+        caption: "Dots ok, crosses fail, triangles info (unknown); in large runs a sample of each outcome. Shaded: faults.",
         draw: latency,
     },
     Chart {

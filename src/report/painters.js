@@ -128,8 +128,11 @@ function scatterPainter(ops, meta, range, shown, marked) {
 function scatterPixels(strip, ops, range, shown, width, height) {
   const [from, to] = strip.engine.view;
   const first = ops.after(from), last = ops.after(to + ops.unit);
-  const weights = new Uint16Array(width * height), over = new Uint8Array(width * height);
-  const shapes = stamps(strip.ratio);
+  const weights = [0, 1, 2].map(() => new Uint16Array(width * height));
+  const seen = tally(ops, first, last, shown);
+  const all = stamps(strip.ratio);
+  // Where thousands lie close together a shape is lost anyway: dots show the density of each outcome.
+  const shapes = all.map((shape, outcome) => (seen[outcome] > 4000 ? all[0] : shape));
   const scale = (width * ops.unit) / (to - from), shift = (from * width) / (to - from);
   for (let i = first; i < last; i++) {
     const outcome = ops.kind[i] & 3;
@@ -140,25 +143,57 @@ function scatterPixels(strip, ops, range, shown, width, height) {
       const px = x + dx, py = y + dy;
       if (px < 0 || px >= width || py < 0 || py >= height) continue;
       const at = py * width + px;
-      if (outcome === 0) { if (weights[at] < 65535) weights[at]++; } else if (over[at] < outcome) over[at] = outcome;
+      if (weights[outcome][at] < 65535) weights[outcome][at]++;
     }
   }
+  return mixed(strip, weights, seen, width, height);
+}
+
+function tally(ops, first, last, shown) {
+  const seen = [0, 0, 0];
+  for (let i = first; i < last; i++) {
+    const outcome = ops.kind[i] & 3;
+    if (shown(i, outcome)) seen[outcome]++;
+  }
+  return seen;
+}
+
+/** Lays the three outcomes over each other, each the denser the more points a pixel has. */
+function mixed(strip, weights, seen, width, height) {
   const image = new ImageData(width, height);
-  const pixels = new Uint32Array(image.data.buffer);
-  const [ok, fail, info] = strip.colours.outcomes.map(packColour);
-  const each = Math.max(0.06, Math.min(0.8, (width * height * 0.02) / (last - first + 1)));
-  const alphas = Array.from({ length: 256 }, (_, n) => Math.round(255 * (1 - (1 - each) ** n)) << 24);
-  for (let at = 0; at < pixels.length; at++) {
-    if (over[at]) pixels[at] = ((over[at] === 1 ? fail : info) | 0xf2000000) >>> 0;
-    else if (weights[at]) pixels[at] = (ok | alphas[Math.min(255, weights[at])]) >>> 0;
+  const out = image.data;
+  const colours = strip.colours.outcomes.map(rgb);
+  const alphas = seen.map((count, outcome) => {
+    const [least, share] = outcome ? [0.2, 0.08] : [0.05, 0.02];
+    const each = Math.max(least, Math.min(outcome ? 0.95 : 0.8, (width * height * share) / (count + 1)));
+    const most = outcome && count > 4000 ? 0.6 : 1;
+    return Float32Array.from({ length: 256 }, (_, n) => most * (1 - (1 - each) ** n));
+  });
+  for (let at = 0, pixels = width * height; at < pixels; at++) {
+    let r = 0, g = 0, b = 0, a = 0;
+    for (let outcome = 0; outcome < 3; outcome++) {
+      const weight = weights[outcome][at];
+      if (weight === 0) continue;
+      const alpha = alphas[outcome][weight > 255 ? 255 : weight], under = a * (1 - alpha), sum = alpha + under;
+      const colour = colours[outcome];
+      r = (colour[0] * alpha + r * under) / sum;
+      g = (colour[1] * alpha + g * under) / sum;
+      b = (colour[2] * alpha + b * under) / sum;
+      a = sum;
+    }
+    if (a === 0) continue;
+    out[at * 4] = r;
+    out[at * 4 + 1] = g;
+    out[at * 4 + 2] = b;
+    out[at * 4 + 3] = a * 255;
   }
   return image;
 }
 
-/** `#rrggbb` as a little-endian pixel without alpha. */
-function packColour(colour) {
+/** The parts of `#rrggbb`. */
+function rgb(colour) {
   const value = parseInt(colour.slice(1), 16);
-  return ((value & 255) << 16) | (value & 0xff00) | (value >> 16);
+  return [value >> 16, (value >> 8) & 255, value & 255];
 }
 
 /** Bins that are at least so many pixels wide and do not move while the view is panned. */
@@ -299,9 +334,10 @@ function clockPainter(meta) {
       context.beginPath();
       readings.forEach(([time, , offset], n) => context[n ? "lineTo" : "moveTo"](strip.x(time), y(offset)));
       context.stroke();
-      const last = readings.at(-1);
+      // Only clocks that went wrong are named: the others lie on one line.
+      const peak = readings.reduce((far, one) => (Math.abs(one[2]) > Math.abs(far[2]) ? one : far), readings[0]);
       context.fillStyle = colours.text;
-      if (last) context.fillText(node, Math.min(strip.x(last[0]) + 4, strip.right - 30), y(last[2]) - 7);
+      if (peak && Math.abs(peak[2]) > most * 0.05) context.fillText(node, strip.x(peak[0]) + 4, y(peak[2]) + Math.sign(peak[2]) * 8);
     }));
     context.setLineDash([]);
   };

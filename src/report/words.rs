@@ -46,6 +46,7 @@ pub(super) fn json_in_script(json: &str) -> String {
             '&' => out.push_str("\\u0026"),
             '\u{2028}' => out.push_str("\\u2028"),
             '\u{2029}' => out.push_str("\\u2029"),
+            hidden if is_hidden(hidden) && hidden != '\n' => out.push('\u{fffd}'),
             plain => out.push(plain),
         }
     }

@@ -121,6 +121,12 @@ async fn answer<B>(site: &Arc<Site>, request: &Request<B>) -> Response<Body> {
                 Err(_) => refuse(StatusCode::INTERNAL_SERVER_ERROR, "the runs could not be listed"),
             }
         }
+        // Pages without an icon of their own make browsers ask for this one.
+        "/favicon.ico" => {
+            let mut response = whole(StatusCode::NO_CONTENT, "image/x-icon", String::new());
+            response.headers_mut().remove("cross-origin-resource-policy");
+            response
+        }
         "/style.css" => whole(StatusCode::OK, "text/css; charset=utf-8", crate::report::STYLE.to_string()),
         path => match path.strip_prefix("/runs/") {
             Some(path) => files::answer(&site.root, path).await,

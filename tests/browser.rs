@@ -1,0 +1,269 @@
+//! The pages in a real browser: they draw, zoom and answer clicks, and the console stays silent. Needs the packages
+//! chromium and chromium-driver. Pictures land in `target/screenshots`.
+#[path = "browser/runs.rs"]
+mod runs;
+#[path = "browser/webdriver.rs"]
+mod webdriver;
+
+use dsfuzz::report;
+use dsfuzz::store::RunDir;
+use runs::Run;
+use serde_json::{Value, json};
+use std::fs;
+use std::net::SocketAddr;
+use webdriver::Browser;
+
+fn drawn(run: &Run) -> (tempfile::TempDir, RunDir) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let dir = RunDir::at(folder.path().join("etcd-register/2026-11-20T10-00-00"));
+    for node in ["n1", "n2", "n3"] {
+        fs::create_dir_all(dir.node(node)).expect("a node's folder");
+        fs::write(dir.node(node).join("etcd.log"), "elected leader at term 5\n").expect("a log");
+    }
+    fs::write(dir.node("n1").join("evil.html"), "<script>document.title = 'owned'</script>").expect("a log");
+    fs::write(dir.history(), "{}\n").expect("a history");
+    fs::write(dir.info(), serde_json::to_vec(&run.info).expect("JSON")).expect("run.json");
+    report::write_all(&dir, &run.history, &run.info, &run.verdict).expect("a report");
+    (folder, dir)
+}
+
+fn silent(browser: &Browser) {
+    let said = browser.console();
+    assert!(said.is_empty(), "the console says {said:?}");
+}
+
+fn view(browser: &Browser) -> (f64, f64) {
+    let number = |value: &Value| value.as_str().and_then(|text| text.parse().ok()).unwrap_or(f64::NAN);
+    let view = browser.run("const d = document.querySelector('#strips').dataset; return [d.from, d.to]");
+    (number(&view[0]), number(&view[1]))
+}
+
+/// Runs something that changes the view and waits until it was drawn.
+fn changing(browser: &Browser, act: impl FnOnce()) -> (f64, f64) {
+    let drawn = browser.run("return Number(document.querySelector('#strips').dataset.drawn)");
+    act();
+    browser.wait(&format!("Number(document.querySelector('#strips').dataset.drawn) > {drawn}"));
+    view(browser)
+}
+
+/// The box of an element in the window, after it was scrolled into view and the page came to rest.
+fn place(browser: &Browser, selector: &str) -> (i64, i64, i64, i64) {
+    let script = format!(
+        "const e = document.querySelector({selector:?}); e.scrollIntoView({{block: 'center'}}); \
+         const b = e.getBoundingClientRect(); return [b.x, b.y, b.width, b.height].map(Math.round)"
+    );
+    let place = browser.run(&script);
+    let number = |position: usize| place[position].as_i64().expect("a number");
+    (number(0), number(1), number(2), number(3))
+}
+
+fn to(x: i64, y: i64) -> Value {
+    json!({"type": "pointerMove", "duration": 0, "x": x, "y": y, "origin": "viewport"})
+}
+
+fn down() -> Value {
+    json!({"type": "pointerDown", "button": 0})
+}
+
+fn up() -> Value {
+    json!({"type": "pointerUp", "button": 0})
+}
+
+fn click(browser: &Browser, selector: &str) {
+    let (x, y, width, height) = place(browser, selector);
+    browser.mouse(&[to(x + width / 2, y + height / 2), down(), up()]);
+}
+
+/// Whether a canvas shows more than one colour.
+fn has_ink(browser: &Browser, canvas: &str) -> bool {
+    let script = format!(
+        "const c = document.querySelector('{canvas}'); const p = new Uint32Array(c.getContext('2d').getImageData(0, 0, \
+         c.width, c.height).data.buffer); return new Set(p).size"
+    );
+    browser.run(&script).as_u64().is_some_and(|colours| colours > 3)
+}
+
+#[test]
+fn the_small_run_draws_zooms_and_answers() {
+    let (_folder, dir) = drawn(&runs::stale_read());
+    let browser = Browser::start();
+    browser.resize(1280, 1000);
+    browser.open_report(&dir.report());
+    for strip in ["faults", "latency", "rate", "availability", "roles", "clocks"] {
+        assert!(has_ink(&browser, &format!("#strip-{strip}")), "{strip} is empty");
+    }
+    browser.screenshot("small-light");
+    browser.run("window.scrollTo(0, 0)");
+
+    let whole = view(&browser);
+    let (x, y, width, height) = place(&browser, "#strip-latency");
+    let middle = y + height / 2;
+    let zoomed = changing(&browser, || {
+        browser.mouse(&[to(x + 300, middle), down(), to(x + 320, middle), to(x + 500, middle), up()]);
+    });
+    let span = |view: (f64, f64)| view.1 - view.0;
+    assert!(span(zoomed) < span(whole) * 0.3 && zoomed.0 > whole.0, "a drag zooms: {zoomed:?} of {whole:?}");
+    browser.wait("(window.rested ??= performance.now()) < performance.now() - 300");
+    let closer = changing(&browser, || browser.wheel(x + width / 2, middle, -240));
+    assert!(span(closer) < span(zoomed), "the wheel zooms");
+    let moved = changing(&browser, || click(&browser, "[data-act=right]"));
+    assert!(moved.0 > closer.0 && (span(moved) - span(closer)).abs() < 10.0, "a button moves");
+    let wider = changing(&browser, || click(&browser, "[data-act=out]"));
+    assert!(span(wider) > span(moved), "a button zooms out");
+    browser.run("document.querySelector('#strips').focus()");
+    let keyed = changing(&browser, || browser.key("+"));
+    assert!(span(keyed) < span(wider), "a key zooms");
+    let (x, y, _, height) = place(&browser, "#strip-latency");
+    let twice = [to(x + 400, y + height - 30), down(), up(), down(), up()];
+    changing(&browser, || browser.mouse(&twice));
+    browser.wait(&format!("document.querySelector('#strips').dataset.to == '{}'", whole.1));
+    assert_eq!(view(&browser), whole, "a double click shows the whole run");
+
+    let shown = changing(&browser, || click(&browser, "[data-act=counterexample]"));
+    assert!(shown.0 < 5.8e9 && shown.1 > 9.105e9 && span(shown) < 12e9, "the counterexample is in view: {shown:?}");
+    browser.window("small-counterexample");
+    silent(&browser);
+}
+
+#[test]
+fn a_click_shows_the_whole_record() {
+    let run = runs::stale_read();
+    let (_folder, dir) = drawn(&run);
+    let browser = Browser::start();
+    browser.resize(1280, 1000);
+    browser.open_report(&dir.report());
+    click(&browser, "table.ops tr[data-op]:last-child");
+    browser.wait("!document.querySelector('#record').hidden");
+    let text = browser.run("return document.querySelector('#record').innerText").to_string();
+    for wanted in ["9003", "n3", "read", "took", "partition isolate-leader: n3 | n1 n2 n4 n5"] {
+        assert!(text.contains(wanted), "{wanted} is missing in {text}");
+    }
+    browser.window("small-record");
+    click(&browser, "#record-close");
+    browser.wait("document.querySelector('#record').hidden");
+    click(&browser, "svg.lanes g.op:last-of-type");
+    browser.wait("!document.querySelector('#record').hidden");
+    click(&browser, "#record-close");
+
+    // A point of the scatter: where the stale read must be, by its time and latency.
+    changing(&browser, || click(&browser, "[data-act=counterexample]"));
+    let (x, y, width, height) = place(&browser, "#strip-latency");
+    let found = (0..height / 6).flat_map(|row| (0..width / 12).map(move |column| (x + 100 + column * 12, y + row * 6)));
+    let mut hit = false;
+    for (x, y) in found.filter(|(px, _)| *px < x + width - 20).step_by(7) {
+        browser.mouse(&[to(x, y)]);
+        if browser.run("return document.querySelector('#readout').textContent.startsWith('#')") == json!(true) {
+            browser.mouse(&[to(x, y), down(), up()]);
+            hit = true;
+            break;
+        }
+    }
+    assert!(hit, "no point was found under the pointer");
+    browser.wait("!document.querySelector('#record').hidden");
+    click(&browser, "#copy");
+    browser.wait("['Copied', 'Selected'].includes(document.querySelector('#copy').textContent)");
+    let before = browser.run("return document.querySelector('#strip-latency').toDataURL()");
+    changing(&browser, || click(&browser, "[data-outcome='0']"));
+    assert_ne!(before, browser.run("return document.querySelector('#strip-latency').toDataURL()"), "ok can be hidden");
+    silent(&browser);
+}
+
+#[test]
+fn dark_narrow_and_printed() {
+    let (_folder, dir) = drawn(&runs::stale_read());
+    let browser = Browser::start();
+    browser.resize(1280, 1000);
+    browser.scheme("dark");
+    browser.open_report(&dir.report());
+    let background = browser.run("return getComputedStyle(document.body).backgroundColor");
+    assert_eq!(background, json!("rgb(18, 22, 28)"));
+    browser.screenshot("small-dark");
+    changing(&browser, || browser.scheme("light"));
+    assert_eq!(browser.run("return getComputedStyle(document.body).backgroundColor"), json!("rgb(255, 255, 255)"));
+    changing(&browser, || browser.resize(600, 1000));
+    let wide = browser.run("return document.documentElement.scrollWidth").as_u64().expect("a width");
+    assert!(wide <= 600, "the page is {wide} px wide in a window of 600");
+    browser.screenshot("small-narrow");
+    let paper = browser.devtools("Page.printToPDF", json!({"printBackground": true}));
+    assert!(paper["data"].as_str().is_some_and(|data| data.len() > 10_000), "it can be printed");
+    silent(&browser);
+}
+
+#[test]
+fn a_million_operations_stay_usable() {
+    let (_folder, dir) = drawn(&runs::large(1_000_000));
+    let browser = Browser::start();
+    browser.resize(1280, 1000);
+    browser.open_report(&dir.report());
+    let painted = browser.run("return document.querySelector('#strips').dataset.painted");
+    println!("first paint after {painted} ms");
+    assert!(has_ink(&browser, "#strip-latency") && has_ink(&browser, "#strip-availability"));
+    browser.screenshot("large-light");
+    let (x, y, width, height) = place(&browser, "#strip-latency");
+    let zoomed = changing(&browser, || {
+        browser.mouse(&[to(x + 600, y + 50), down(), to(x + 630, y + 50), to(x + 700, y + 50), up()]);
+    });
+    assert!(zoomed.1 - zoomed.0 < 100e9);
+    browser.mouse(&[to(x + width / 2, y + height / 2)]);
+    browser.window("large-zoomed");
+    browser.scheme("dark");
+    changing(&browser, || click(&browser, "[data-act=reset]"));
+    browser.screenshot("large-dark");
+    silent(&browser);
+}
+
+#[test]
+fn hostile_text_never_runs() {
+    let (_folder, dir) = drawn(&runs::hostile());
+    let browser = Browser::start();
+    browser.resize(1280, 1000);
+    browser.open_report(&dir.report());
+    let title = browser.run("return document.title").to_string();
+    assert!(title.contains("invalid ·") && title != "\"owned\"", "{title}");
+    assert_eq!(browser.run("return document.images.length"), json!(0));
+    assert_eq!(browser.run("return document.scripts.length"), json!(2));
+    click(&browser, "table.ops tr[data-op]:nth-child(2)");
+    browser.wait("!document.querySelector('#record').hidden");
+    assert!(browser.run("return document.querySelector('#record').innerText").to_string().contains("onerror"));
+    let (x, y, _, height) = place(&browser, "#strip-roles");
+    browser.mouse(&[to(x + 600, y + height / 2)]);
+    assert_ne!(browser.run("return document.title"), json!("owned"));
+    browser.screenshot("hostile");
+    silent(&browser);
+}
+
+#[test]
+fn the_server_lists_runs_and_its_policies_hold() {
+    let run = runs::stale_read();
+    let (folder, dir) = drawn(&run);
+    std::os::unix::fs::symlink("/etc/hostname", dir.node("n1").join("way-out")).expect("a link");
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let free = SocketAddr::from(([127, 0, 0, 1], 0));
+    let server = runtime.block_on(dsfuzz::serve::Server::bind(folder.path(), free)).expect("a server");
+    let base = format!("http://{}", server.address().expect("an address"));
+    let task = runtime.spawn(server.run());
+    let browser = Browser::start();
+    browser.resize(1280, 800);
+    browser.open(&base);
+    let listed = browser.run("return document.body.innerText").to_string();
+    for wanted in ["2026-11-20 09:00:00", "nvalid", "0.793 s earlier", "72 s", "12345678"] {
+        assert!(listed.contains(wanted), "{wanted} is missing in {listed}");
+    }
+    browser.screenshot("serve-list");
+    click(&browser, "table.runs a");
+    browser.wait("document.querySelector('#strips')?.dataset.painted");
+    let folder = format!("{base}/runs/etcd-register/2026-11-20T10-00-00");
+    silent(&browser);
+    browser.open(&format!("{folder}/report/index.html"));
+    browser.wait("[...document.images].every((image) => image.complete)");
+    let drawn = browser.run("return [...document.images].map((image) => image.naturalWidth > 0)");
+    assert_eq!(drawn, json!([true, true, true, true, true]), "pictures load under the strict policy");
+    assert_eq!(browser.run("return getComputedStyle(document.querySelector('.facts')).display"), json!("flex"));
+    browser.screenshot("plain");
+    silent(&browser);
+    browser.open(&format!("{folder}/nodes/n1/evil.html"));
+    assert_ne!(browser.run("return document.title"), json!("owned"), "a log is text, whatever its name");
+    browser.open(&format!("{folder}/nodes/n1/way-out"));
+    assert!(browser.run("return document.body.innerText").to_string().contains("no such file"));
+    task.abort();
+}
