@@ -2,6 +2,7 @@
 //!
 //! Needs the `etcd` program (Debian: etcd-server). Every server is a child of the test, in a folder of its own, on free
 //! ports, and is killed by its process id.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 use dsfuzz::targets::etcd::EtcdConnect;
 use dsfuzz_checkers::Value;
 use dsfuzz_workloads::{Answer, Call, Client, Connect, Endpoint};

@@ -1,4 +1,5 @@
 //! The client of one's own: a Python program that behaves, and the many ways in which one may not.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 use dsfuzz::targets::exec::{ExecConnect, LINE_BYTES_MAX};
 use dsfuzz::targets::recipe::Certainty;
 use dsfuzz_checkers::Value;

@@ -1,4 +1,5 @@
 //! Deployment against nodes that only write down what they are asked: the transcripts are the test.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 use dsfuzz::cluster::{Node, Remote, RemoteError};
 use dsfuzz::targets::{Convergence, Deployment, Target, TargetError, load};
 use dsfuzz_nemesis::protocol::{Ask, ServiceState, Told};
