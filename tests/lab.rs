@@ -62,7 +62,10 @@ fn a_node_is_a_machine_of_its_own_and_cannot_reach_beyond_itself() {
     assert_eq!(in_node(&lab, "n2", "ls /etc/only-n1 /tmp/only-n1 /var/lib/dsfuzz/only-n1 2>/dev/null"), "");
     assert!(!Path::new("/etc/only-n1").exists() && !Path::new("/tmp/only-n1").exists());
     assert_eq!(in_node(&lab, "n1", "ls -A /root; cat /var/lib/dsfuzz/only-n1"), ".ssh\nx");
-    assert!(in_node(&lab, "n1", "df --output=fstype /var/lib/dsfuzz | tail -1").trim() == lab.data().split(' ').next().expect("a word"));
+    assert!(
+        in_node(&lab, "n1", "df --output=fstype /var/lib/dsfuzz | tail -1").trim()
+            == lab.data().split(' ').next().expect("a word")
+    );
     // Distinct host keys.
     let key = |node: &str| in_node(&lab, node, "ssh-keygen -yf /etc/dsfuzz-lab/hostkey | cut -d' ' -f2");
     assert_ne!(key("n1"), key("n2"));
@@ -79,7 +82,9 @@ fn a_node_is_a_machine_of_its_own_and_cannot_reach_beyond_itself() {
     let target = &lab.nodes()[0].1;
     let mut ssh = lab.command("ssh").expect("a command");
     ssh.args(["-F", "/dev/null", "-o", "StrictHostKeyChecking=yes", "-o"]);
-    ssh.arg(format!("UserKnownHostsFile={}", target.known_hosts.display())).arg("-i").arg(target.key.as_ref().expect("a key"));
+    ssh.arg(format!("UserKnownHostsFile={}", target.known_hosts.display()))
+        .arg("-i")
+        .arg(target.key.as_ref().expect("a key"));
     ssh.arg(format!("root@{}", target.host)).arg("hostname; grep CapBnd /proc/self/status | cut -f2");
     assert_eq!(output(ssh), format!("n1\n{bounding:016x}"));
     assert_eq!(lab.exec("n1", &["sh", "-c", "exit 7"]).expect("ran").code(), Some(7));
@@ -172,6 +177,17 @@ fn only_a_process_of_one_thread_may_enter_a_lab() {
     });
     assert_eq!(fs::read_link("/proc/thread-self/ns/net").expect("a link"), before);
     lab.down().expect("down");
+}
+
+#[test]
+fn a_strangers_folder_is_never_swept() {
+    use_program();
+    let folder = lab::state_dir().join("labs").join(name("stranger"));
+    fs::create_dir_all(&folder).expect("made");
+    fs::write(folder.join("precious"), "data").expect("written");
+    Lab::sweep().expect("swept");
+    assert!(folder.join("precious").exists());
+    fs::remove_dir_all(&folder).expect("removed");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use dsfuzz::cluster::{
     download, run, upload,
 };
 use dsfuzz::lab::{self, Lab, Owner};
-use dsfuzz_nemesis::protocol::Ask;
+use dsfuzz_nemesis::protocol::{self, Ask};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, OnceLock};
@@ -75,13 +75,20 @@ fn second_sshd(lab: &Lab, node: &str, port: u16, settings: &str) {
     let config = format!(
         "Port {port}\nHostKey /etc/dsfuzz-lab/hostkey\nPidFile none\nUsePAM no\nStrictModes no\nUseDNS no\n{settings}\n"
     );
-    in_node(lab, node, &format!("cat > /etc/dsfuzz-lab/sshd-{port} <<'E'\n{config}E\n/usr/sbin/sshd -f /etc/dsfuzz-lab/sshd-{port}"));
+    in_node(
+        lab,
+        node,
+        &format!("cat > /etc/dsfuzz-lab/sshd-{port} <<'E'\n{config}E\n/usr/sbin/sshd -f /etc/dsfuzz-lab/sshd-{port}"),
+    );
 }
 
 #[test]
 fn a_key_opens_and_requests_are_answered_out_of_order() {
     let session = connect(lab(), node(lab(), 0)).expect("connected");
-    assert_eq!(session.hello().boot_id, std::fs::read_to_string("/proc/sys/kernel/random/boot_id").expect("read").trim());
+    assert_eq!(
+        session.hello().boot_id,
+        std::fs::read_to_string("/proc/sys/kernel/random/boot_id").expect("read").trim()
+    );
     assert_eq!(session.hello().arch, std::env::consts::ARCH);
     wait(async {
         let slow = run(&session, &["until [ -e /tmp/go ]; do sleep 0.01; done; echo slow"], 20 * SECOND);
@@ -101,10 +108,13 @@ fn a_key_opens_and_requests_are_answered_out_of_order() {
             assert_eq!(text, format!("{i}\n"));
         }
         match session.ask(Ask::Clocks, Vec::new(), 10 * SECOND).await {
-            Err(RemoteError::Refused { node, message }) => assert_eq!((&*node, message.contains("clocks")), ("n1", true)),
+            Err(RemoteError::Refused { node, message }) => {
+                assert_eq!((&*node, message.contains("clocks")), ("n1", true))
+            }
             other => panic!("{other:?}"),
         }
-        match run(&session, &["sleep 30"], Duration::ZERO).await {
+        let long = protocol::Command { argv: vec!["sleep 30".into()], ..protocol::Command::default() };
+        match session.ask(Ask::Run(long), Vec::new(), Duration::from_millis(50)).await {
             Err(RemoteError::Late { what, .. }) => assert!(what.starts_with("run"), "{what}"),
             other => panic!("{other:?}"),
         }
@@ -150,6 +160,30 @@ fn an_encrypted_key_needs_its_passphrase() {
     }
     target.passphrase = Some(Secret::new("secret words"));
     assert_eq!(hostname(&connect(lab(), (name, target)).expect("connected")), "n1");
+}
+
+#[test]
+fn the_ssh_agent_is_asked() {
+    let (here, (name, mut target)) = (folder(), node(lab(), 0));
+    let (key, socket) = (target.key.take().expect("a key"), here.path().join("agent"));
+    let mut agent =
+        Command::new("ssh-agent").arg("-D").arg("-a").arg(&socket).stdout(std::process::Stdio::null()).spawn();
+    let agent = agent.as_mut().expect("ssh-agent");
+    let add =
+        || Command::new("ssh-add").arg(&key).env("SSH_AUTH_SOCK", &socket).output().expect("ssh-add").status.success();
+    let deadline = Instant::now() + 20 * SECOND;
+    while !add() {
+        assert!(Instant::now() < deadline, "ssh-agent does not start");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    target.ssh_agent = Some(socket);
+    let opened = connect(lab(), (name.clone(), target.clone())).map(|session| hostname(&session));
+    // Only keys that are named, and this one is not.
+    target.named_only = true;
+    let refused = connect(lab(), (name, target));
+    agent.kill().and_then(|()| agent.wait()).expect("ended");
+    assert_eq!(opened.expect("connected"), "n1");
+    assert!(matches!(refused, Err(ConnectError::AuthFailed { .. })), "{refused:?}");
 }
 
 #[test]
@@ -209,7 +243,8 @@ fn host_keys_are_checked() {
         other => panic!("{other:?}"),
     }
     // A bad line costs only itself.
-    std::fs::write(&known, format!("10.77.0.1 ssh-ed25519 ???\n|1|bad\n10.77.0.1 {}\n", key_of("n1"))).expect("written");
+    std::fs::write(&known, format!("10.77.0.1 ssh-ed25519 ???\n|1|bad\n10.77.0.1 {}\n", key_of("n1")))
+        .expect("written");
     target.strict = true;
     connect(lab(), (name.clone(), target.clone())).expect("known");
     // Revoked: refused although another line knows it.
@@ -223,7 +258,11 @@ fn host_keys_are_checked() {
 #[test]
 fn noise_of_a_shell_is_skipped_and_an_agent_that_cannot_run_is_quoted() {
     let noisy = new_lab("noise", 1);
-    in_node(&noisy, "n1", "printf 'echo welcome to the jungle\\necho and more >&2\\nprintf \"no newline\"\\n' > /root/.bashrc");
+    in_node(
+        &noisy,
+        "n1",
+        "printf 'echo welcome to the jungle\\necho and more >&2\\nprintf \"no newline\"\\n' > /root/.bashrc",
+    );
     in_node(&noisy, "n1", "usermod -s /bin/bash root");
     assert_eq!(hostname(&connect(&noisy, node(&noisy, 0)).expect("connected")), "n1");
     in_node(&noisy, "n1", "touch /etc/stand-in-complains");
@@ -234,9 +273,15 @@ fn noise_of_a_shell_is_skipped_and_an_agent_that_cannot_run_is_quoted() {
         }
         other => panic!("{other:?}"),
     }
-    in_node(&noisy, "n1", "rm /etc/stand-in-complains /var/lib/dsfuzz/agent/*; fallocate -l $(df --output=avail -B1 /var/lib/dsfuzz | tail -1) /var/lib/dsfuzz/fill");
+    in_node(
+        &noisy,
+        "n1",
+        "rm /etc/stand-in-complains /var/lib/dsfuzz/agent/*; fallocate -l $(df --output=avail -B1 /var/lib/dsfuzz | tail -1) /var/lib/dsfuzz/fill || true",
+    );
     match connect(&noisy, node(&noisy, 0)) {
-        Err(error @ ConnectError::AgentUpload { .. }) => assert!(error.to_string().contains("No space left"), "{error}"),
+        Err(error @ ConnectError::AgentUpload { .. }) => {
+            assert!(error.to_string().contains("No space left"), "{error}")
+        }
         other => panic!("{other:?}"),
     }
     noisy.down().expect("down");
@@ -245,10 +290,16 @@ fn noise_of_a_shell_is_skipped_and_an_agent_that_cannot_run_is_quoted() {
 #[test]
 fn another_user_becomes_root_by_sudo_or_is_told_how() {
     let lab = new_lab("sudo", 1);
-    in_node(&lab, "n1", "useradd -m -s /bin/sh -p '*' tester && cp -r /root/.ssh /home/tester/ && chown -R tester /home/tester");
+    in_node(
+        &lab,
+        "n1",
+        "useradd -m -s /bin/sh -p '*' tester && cp -r /root/.ssh /home/tester/ && chown -R tester /home/tester",
+    );
     let (name, mut target) = node(&lab, 0);
     (target.user, target.sudo) = ("tester".into(), true);
-    let sudo = |script: &str| in_node(&lab, "n1", &format!("cat > /usr/local/bin/sudo <<'E'\n{script}\nE\nchmod 4755 /usr/local/bin/sudo"));
+    let sudo = |script: &str| {
+        in_node(&lab, "n1", &format!("cat > /usr/local/bin/sudo <<'E'\n{script}\nE\nchmod 4755 /usr/local/bin/sudo"))
+    };
     sudo("#!/bin/sh\necho 'sudo: a password is required' >&2; exit 1");
     match connect(&lab, (name.clone(), target.clone())) {
         Err(ConnectError::SudoNeedsPassword { user, message, .. }) => {
@@ -270,7 +321,11 @@ fn a_jump_host_carries_a_connection_unless_it_is_a_node() {
     let (name, mut target) = node(lab(), 1);
     target.jump = Some(Box::new(gate.clone()));
     // Only the gate may reach the node, so a direct connection would show.
-    in_node(lab(), "n2", "nft add table inet only; nft 'add chain inet only in { type filter hook input priority 0; }'; nft add rule inet only in ip saddr 10.77.0.254 tcp dport 22 drop");
+    in_node(
+        lab(),
+        "n2",
+        "nft add table inet only; nft 'add chain inet only in { type filter hook input priority 0; }'; nft add rule inet only in ip saddr 10.77.0.254 tcp dport 22 drop",
+    );
     let session = connect(lab(), (name, target.clone()));
     in_node(lab(), "n2", "nft delete table inet only");
     let session = session.expect("connected");

@@ -41,7 +41,8 @@ impl AgentBinaries {
         let given = std::env::var_os("DSFUZZ_AGENT").filter(|path| !path.is_empty()).map(PathBuf::from);
         let beside = std::env::current_exe().ok().and_then(|exe| Some(exe.parent()?.to_path_buf()));
         // Tests of cargo live one folder below the programs they test.
-        let above = beside.clone().filter(|folder| folder.ends_with("deps")).and_then(|f| Some(f.parent()?.to_path_buf()));
+        let above =
+            beside.clone().filter(|folder| folder.ends_with("deps")).and_then(|f| Some(f.parent()?.to_path_buf()));
         AgentBinaries { given, folders: beside.into_iter().chain(above).collect(), loaded: Mutex::default() }
     }
 
@@ -175,7 +176,13 @@ fn open(link: &Link, command: &str, deadline: &Deadline) -> Result<Channel, Conn
 }
 
 /// Runs a script to its end, feeding it and reading both of its outputs at once.
-fn exec(link: &Link, target: &SshTarget, script: &str, input: &[u8], deadline: &Deadline) -> Result<Done, ConnectError> {
+fn exec(
+    link: &Link,
+    target: &SshTarget,
+    script: &str,
+    input: &[u8],
+    deadline: &Deadline,
+) -> Result<Done, ConnectError> {
     let mut channel = open(link, &as_root(target, script), deadline)?;
     let mut done = Done { status: -1, stdout: Vec::new(), stderr: Vec::new() };
     let (mut sent, mut closed) = (0, false);
@@ -189,10 +196,8 @@ fn exec(link: &Link, target: &SshTarget, script: &str, input: &[u8], deadline: &
                 Err(_) => (sent, closed) = (input.len(), true),
             }
         } else if !closed {
-            closed = match channel.send_eof().map_err(io::Error::from) {
-                Err(error) if error.kind() == ErrorKind::WouldBlock => false,
-                _ => true,
-            };
+            let done = channel.send_eof().map_err(io::Error::from);
+            closed = !matches!(done, Err(error) if error.kind() == ErrorKind::WouldBlock);
         }
         moved |= read_some(&mut channel.stream(0), &mut done.stdout).map_err(|error| deadline.failed(error))?;
         moved |= read_some(&mut channel.stderr(), &mut done.stderr).map_err(|error| deadline.failed(error))?;

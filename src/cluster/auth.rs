@@ -2,6 +2,8 @@
 use super::connect_error::ConnectError;
 use super::dial::Deadline;
 use super::target::{Secret, SshTarget};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use ssh2::{KeyboardInteractivePrompt, Prompt, Session};
 use std::path::Path;
 use std::sync::Arc;
@@ -25,14 +27,17 @@ pub(super) fn log_in(
     let mut tried = Vec::new();
     let by_key = allowed.contains("publickey");
     let done = (by_key && target.key.as_deref().is_some_and(|key| by_file(session, target, key, deadline, &mut tried)))
-        || (by_key && target.use_agent && by_agent(session, target, deadline, &mut tried))
+        || (by_key && by_agent(session, target, deadline, &mut tried))
         || (by_key
             && target
                 .identities
                 .iter()
                 .filter(|key| Some(*key) != target.key.as_ref() && key.is_file())
                 .any(|key| by_file(session, target, key, deadline, &mut tried)))
-        || target.password.as_ref().is_some_and(|secret| by_password(session, target, secret, &allowed, deadline, &mut tried));
+        || target
+            .password
+            .as_ref()
+            .is_some_and(|secret| by_password(session, target, secret, &allowed, deadline, &mut tried));
     if done {
         return Ok(());
     }
@@ -65,17 +70,18 @@ fn by_file(session: &Session, target: &SshTarget, key: &Path, deadline: &Deadlin
 }
 
 fn by_agent(session: &Session, target: &SshTarget, deadline: &Deadline, tried: &mut Vec<String>) -> bool {
-    if std::env::var_os("SSH_AUTH_SOCK").is_none() {
+    let Some(socket) = &target.ssh_agent else {
         return false;
-    }
+    };
     deadline.limit(session, STEP);
     let mut asked = || -> Result<bool, ssh2::Error> {
         let mut agent = session.agent()?;
+        agent.set_identity_path(socket)?;
         agent.connect()?;
         agent.list_identities()?;
-        for identity in agent.identities()? {
+        for identity in agent.identities()?.iter().filter(|identity| wanted(target, identity.blob())) {
             deadline.limit(session, STEP);
-            match agent.userauth(&target.user, &identity) {
+            match agent.userauth(&target.user, identity) {
                 Ok(()) => return Ok(true),
                 Err(error) => tried.push(format!("agent key {}: {}", identity.comment(), error.message())),
             }
@@ -89,6 +95,17 @@ fn by_agent(session: &Session, target: &SshTarget, deadline: &Deadline, tried: &
             false
         }
     }
+}
+
+/// Whether a key of the agent may be tried: too many wrong ones, and the host hangs up.
+fn wanted(target: &SshTarget, blob: &[u8]) -> bool {
+    let encoded = BASE64.encode(blob);
+    let named = |key: &Path| {
+        let mut public = key.as_os_str().to_owned();
+        public.push(".pub");
+        std::fs::read_to_string(public).is_ok_and(|text| text.split_whitespace().nth(1) == Some(&encoded))
+    };
+    !target.named_only || target.key.iter().chain(&target.identities).any(|key| named(key))
 }
 
 fn by_password(

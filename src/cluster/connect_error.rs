@@ -32,7 +32,9 @@ pub enum ConnectError {
         after: Duration,
     },
     /// It answers, but not in a way that leads to an encrypted connection.
-    #[error("{node}: no SSH connection with {address}: {message}; dsfuzz offers curve25519, ecdh and dh-group14/16/18 key exchange, chacha20-poly1305 and aes256-ctr, hmac-sha2, and ed25519, ecdsa and rsa-sha2 host keys")]
+    #[error(
+        "{node}: no SSH connection with {address}: {message}; dsfuzz offers curve25519, ecdh and dh-group14/16/18 key exchange, chacha20-poly1305 and aes256-ctr, hmac-sha2, and ed25519, ecdsa and rsa-sha2 host keys"
+    )]
     Handshake {
         /// The node.
         node: Arc<str>,
@@ -102,7 +104,9 @@ pub enum ConnectError {
         allowed: String,
     },
     /// sudo wants a password.
-    #[error("{node}: {user} cannot become root: sudo asks for a password ({message}); allow it without one (NOPASSWD in sudoers), or log in as root")]
+    #[error(
+        "{node}: {user} cannot become root: sudo asks for a password ({message}); allow it without one (NOPASSWD in sudoers), or log in as root"
+    )]
     SudoNeedsPassword {
         /// The node.
         node: Arc<str>,
@@ -174,7 +178,9 @@ pub enum ConnectError {
         message: String,
     },
     /// A node of the cluster would carry the connection to another, and take it along when it dies.
-    #[error("{node}: the jump host {jump} is a node of the cluster itself; a fault on it would cut dsfuzz off from {node}. Use a host outside the cluster")]
+    #[error(
+        "{node}: the jump host {jump} is a node of the cluster itself; a fault on it would cut dsfuzz off from {node}. Use a host outside the cluster"
+    )]
     JumpIsNode {
         /// The node.
         node: Arc<str>,

@@ -75,7 +75,8 @@ impl Cluster {
     pub fn own_kernels(&self) -> Vec<Arc<str>> {
         let here = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
         let ids: Vec<String> = self.sessions.iter().map(|session| session.hello().boot_id.trim().to_owned()).collect();
-        let alone = |id: &String| !id.is_empty() && id != here.trim() && ids.iter().filter(|other| *other == id).count() == 1;
+        let alone =
+            |id: &String| !id.is_empty() && id != here.trim() && ids.iter().filter(|other| *other == id).count() == 1;
         let own = self.sessions.iter().zip(&ids).filter(|(_, id)| alone(id));
         own.map(|(session, _)| Arc::clone(&session.node().name)).collect()
     }

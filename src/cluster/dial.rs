@@ -209,7 +209,8 @@ fn through(jump: &SshTarget, target: &SshTarget, patience: Duration, deadline: &
     deadline.begin("connecting through the jump host");
     deadline.limit(&link.session, TCP_TIMEOUT);
     let opened = link.session.channel_direct_tcpip(&target.host, target.port, None);
-    let channel = opened.map_err(|error| Failure::Silent(format!("the jump host {} cannot reach it: {error}", jump.host)))?;
+    let channel =
+        opened.map_err(|error| Failure::Silent(format!("the jump host {} cannot reach it: {error}", jump.host)))?;
     pump::start(link, channel).map_err(|error| Failure::Silent(error.to_string()))
 }
 

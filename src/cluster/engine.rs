@@ -22,7 +22,7 @@ const HEARTBEAT_ID: u64 = u64::MAX;
 /// What the handle of a session wants from the loop.
 pub(super) enum Job {
     /// Ask the agent; the answer goes to the closure.
-    Ask { id: u64, ask: Ask, blob: Vec<u8>, answer: Answer },
+    Ask { id: u64, ask: Box<Ask>, blob: Vec<u8>, answer: Answer },
     /// Nobody waits for this answer any more.
     Forget(u64),
     /// End the connection.
@@ -129,7 +129,7 @@ impl Engine {
             match self.jobs.try_recv() {
                 Ok(Job::Ask { id, ask, blob, answer }) => {
                     self.waiting.insert(id, answer);
-                    self.queue(id, ask, &blob)?;
+                    self.queue(id, *ask, &blob)?;
                 }
                 Ok(Job::Forget(id)) => drop(self.waiting.remove(&id)),
                 Ok(Job::Close) | Err(TryRecvError::Disconnected) => return Ok(true),

@@ -278,8 +278,10 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("known_hosts");
         let a = key("ssh-ed25519", 1);
-        fs::write(&path, format!("h1 ssh-ed25519 {0}\n[h2]:2222 ssh-ed25519 {0}\n", BASE64.encode(&a))).expect("written");
-        let done = std::process::Command::new("ssh-keygen").arg("-H").arg("-f").arg(&path).output().expect("ssh-keygen");
+        fs::write(&path, format!("h1 ssh-ed25519 {0}\n[h2]:2222 ssh-ed25519 {0}\n", BASE64.encode(&a)))
+            .expect("written");
+        let done =
+            std::process::Command::new("ssh-keygen").arg("-H").arg("-f").arg(&path).output().expect("ssh-keygen");
         assert!(done.status.success(), "{done:?}");
         assert!(fs::read_to_string(&path).expect("read").starts_with("|1|"));
         let known = KnownHosts::read(&path).expect("read");

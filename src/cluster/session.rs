@@ -174,7 +174,7 @@ impl Remote for Session {
             let (tell, answered) = oneshot::channel();
             // Whoever asked may have given up by then.
             let answer = Answer(Box::new(move |answer| drop(tell.send(answer))));
-            if line.jobs.send(Job::Ask { id, ask, blob, answer }).is_err() {
+            if line.jobs.send(Job::Ask { id, ask: Box::new(ask), blob, answer }).is_err() {
                 return Err(self.lost_error(&line));
             }
             let _ = line.wake.write(1);
@@ -228,9 +228,10 @@ fn open(
     };
     // Queued before the thread begins, so it is the first frame.
     let answer = Answer(Box::new(move |answer| drop(tell.send(answer))));
-    let _ = jobs.send(Job::Ask { id: 0, ask: hello, blob: Vec::new(), answer });
+    let _ = jobs.send(Job::Ask { id: 0, ask: Box::new(hello), blob: Vec::new(), answer });
     let thread = {
-        let (node, target, agents, options) = (Arc::clone(&node.name), target.clone(), Arc::clone(agents), options.clone());
+        let (node, target, agents, options) =
+            (Arc::clone(&node.name), target.clone(), Arc::clone(agents), options.clone());
         let (deadline, wake) = (Arc::clone(&deadline), Arc::clone(&wake));
         move || {
             let begun = dial::dial(&target, options.patience, &deadline).and_then(|link| {

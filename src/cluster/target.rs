@@ -48,8 +48,10 @@ pub struct SshTarget {
     pub key: Option<PathBuf>,
     /// Keys of the user's ssh configuration; those that exist are tried.
     pub identities: Vec<PathBuf>,
-    /// Ask the ssh agent (`SSH_AUTH_SOCK`).
-    pub use_agent: bool,
+    /// Socket of the ssh agent to be asked.
+    pub ssh_agent: Option<PathBuf>,
+    /// Of the agent's keys take only those that are named here by file (`IdentitiesOnly`).
+    pub named_only: bool,
     /// Passphrase of the keys.
     pub passphrase: Option<Secret>,
     /// Password, tried last.
@@ -79,7 +81,8 @@ impl SshTarget {
             user,
             key: None,
             identities: Vec::new(),
-            use_agent: false,
+            ssh_agent: None,
+            named_only: false,
             passphrase: None,
             password: None,
             jump: None,
@@ -110,13 +113,16 @@ pub fn resolve_nodes(hosts: &[String], plan: &SshPlan) -> Result<Vec<(Node, SshT
     let mut nodes: Vec<(Node, SshTarget)> = Vec::new();
     for host in hosts {
         let target = SshTarget::resolve(host, plan)?;
-        let address = address_of(&target.host, target.port)
-            .with_context(|| format!("{host}: the name {} cannot be resolved; check the spelling, or write an address", target.host))?;
+        let address = address_of(&target.host, target.port).with_context(|| {
+            format!("{host}: the name {} cannot be resolved; check the spelling, or write an address", target.host)
+        })?;
         let name = host.rsplit_once('@').map_or(host.as_str(), |(_, name)| name);
         if nodes.iter().any(|(node, _)| &*node.name == name) {
             bail!("the node {name} is listed twice");
         }
-        if let Some((twin, _)) = nodes.iter().find(|(node, target_)| node.address == address && target_.port == target.port) {
+        if let Some((twin, _)) =
+            nodes.iter().find(|(node, target_)| node.address == address && target_.port == target.port)
+        {
             bail!("the nodes {} and {name} have the same address {address}", twin.name);
         }
         nodes.push((Node { name: name.into(), address }, target));
@@ -141,14 +147,17 @@ fn resolve(host: &str, plan: &SshPlan, config: Option<&Path>, depth: usize) -> R
         None => without_ssh(host, &mut target),
     };
     let mut jump = None;
-    target.use_agent = true;
+    let socket = || std::env::var_os("SSH_AUTH_SOCK").filter(|path| !path.is_empty()).map(PathBuf::from);
+    target.ssh_agent = socket();
     for (word, value) in &said {
         match word.as_str() {
             "hostname" => target.host = value.clone(),
             "user" => target.user = value.clone(),
             "port" => target.port = value.parse().with_context(|| format!("{host}: not a port: {value}"))?,
             "identityfile" => target.identities.push(from_home(value)),
-            "identitiesonly" if value == "yes" => target.use_agent = false,
+            "identitiesonly" => target.named_only = value == "yes",
+            "identityagent" if value == "none" => target.ssh_agent = None,
+            "identityagent" if value != "SSH_AUTH_SOCK" => target.ssh_agent = Some(from_home(value)),
             "hostkeyalias" => target.known_as = Some(value.clone()),
             "proxyjump" if value != "none" => jump = Some(value.clone()),
             "proxycommand" if value != "none" && plan.jump.is_none() => bail!(
@@ -265,7 +274,8 @@ mod tests {
         assert!(target.sudo && target.identities.contains(&PathBuf::from("/keys/db")), "{target:?}");
         let jump = target.jump.expect("a jump host");
         assert_eq!((jump.host.as_str(), jump.port, jump.user.as_str()), ("10.9.9.9", 2222, "ops"));
-        let plan = SshPlan { user: Some("root".into()), port: Some(22), jump: Some("a,b".into()), ..SshPlan::default() };
+        let plan =
+            SshPlan { user: Some("root".into()), port: Some(22), jump: Some("a,b".into()), ..SshPlan::default() };
         let target = resolve("db1", &plan, Some(file.path()), 0).expect("resolved");
         assert_eq!((target.port, target.user.as_str(), target.sudo), (22, "root", false));
         let last = target.jump.expect("b");

@@ -42,7 +42,8 @@ pub(super) fn of_lab(name: &str, supervisor: u32) -> Result<PathBuf> {
 /// The process on this host that is process 1 of a node.
 pub(super) fn node_init(lab: &Path, node: &str) -> Result<u32> {
     let file = lab.join(node).join(INIT_LEAF).join("cgroup.procs");
-    let pids = fs::read_to_string(&file).with_context(|| format!("{node} is not running: reading {}", file.display()))?;
+    let pids =
+        fs::read_to_string(&file).with_context(|| format!("{node} is not running: reading {}", file.display()))?;
     let is_init = |pid: &str| {
         let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
         let ids = status.lines().find_map(|line| line.strip_prefix("NSpid:")).unwrap_or_default().to_owned();
@@ -99,8 +100,7 @@ fn is_leftover(path: &Path) -> bool {
         return false;
     };
     let supervisor = name.strip_prefix(PREFIX).and_then(|rest| rest.rsplit_once('-')?.1.parse::<u32>().ok());
-    let empty =
-        || fs::read_to_string(path.join("cgroup.events")).is_ok_and(|events| events.contains("populated 0"));
+    let empty = || fs::read_to_string(path.join("cgroup.events")).is_ok_and(|events| events.contains("populated 0"));
     supervisor.is_some_and(|pid| !Path::new("/proc").join(pid.to_string()).exists()) && empty()
 }
 

@@ -34,6 +34,8 @@ pub const NODES_MAX: u16 = 200;
 /// The folder of a node that is a file system of its own, so that a full disk is one node's.
 pub const DATA_DIR: &str = "/var/lib/dsfuzz";
 
+/// A file in each lab's folder; a folder without it is not a lab's and is never removed.
+const MARK: &str = "DSFUZZ-LAB";
 const UP_DEADLINE: Duration = Duration::from_secs(60);
 const DOWN_DEADLINE: Duration = Duration::from_secs(20);
 
@@ -66,7 +68,7 @@ pub fn dispatch(args: &[OsString]) -> Option<i32> {
 pub enum Owner {
     /// Until it is taken down.
     Detached,
-    /// At most as long as this process, however it ends.
+    /// At most as long as this process, however it ends; one that replaces itself by exec has ended.
     ThisProcess,
 }
 
@@ -89,14 +91,17 @@ impl Lab {
         }
         needs::check()?;
         let mut lab = Lab::begin(name, nodes, owner)?;
-        let report = lab.child.as_mut().and_then(|child| child.stdout.take()).context("the supervisor has no output")?;
+        let report =
+            lab.child.as_mut().and_then(|child| child.stdout.take()).context("the supervisor has no output")?;
         match lab.finish(PipeReader::from(OwnedFd::from(report))) {
             Ok(()) => Ok(lab),
             Err(error) => {
                 let log = fs::read_to_string(lab.dir.join("log")).unwrap_or_default();
-                let last = log.lines().rev().take(5).collect::<Vec<_>>().into_iter().rev().collect::<Vec<_>>().join("\n");
+                let last =
+                    log.lines().rev().take(5).collect::<Vec<_>>().into_iter().rev().collect::<Vec<_>>().join("\n");
                 lab.down().context("taking down what was made of the lab")?;
-                Err(if last.is_empty() { error } else { error.context(last) }).context(format!("lab {name} did not come up"))
+                Err(if last.is_empty() { error } else { error.context(last) })
+                    .context(format!("lab {name} did not come up"))
             }
         }
     }
@@ -112,6 +117,7 @@ impl Lab {
             return Err(error).with_context(|| format!("making {}", dir.display()));
         }
         fs::set_permissions(&dir, fs::Permissions::from_mode(0o700))?;
+        fs::write(dir.join(MARK), "A dsfuzz lab keeps its files here and removes them when it ends.\n")?;
         make_key(&dir.join("key"), "dsfuzz-lab")?;
         let log = File::create(dir.join("log"))?;
         let detached = owner == Owner::Detached;
@@ -123,8 +129,7 @@ impl Lab {
         let child = command.current_dir("/").spawn().context("starting the lab's supervisor")?;
         let supervisor = Process::now(child.id()).context("the lab's supervisor ended at once")?;
         let cgroup = cgroup::of_lab(name, child.id())?;
-        let record =
-            Record { name: name.into(), nodes, supervisor, init: None, cgroup, detached, data: String::new() };
+        let record = Record { name: name.into(), nodes, supervisor, init: None, cgroup, detached, data: String::new() };
         record.write(&dir)?;
         Ok(Lab { dir, record, owner: (!detached).then_some(ours), child: Some(child) })
     }
@@ -167,7 +172,8 @@ impl Lab {
         if nix::unistd::geteuid().is_root() {
             Lab::sweep()?;
         }
-        let mut names: Vec<String> = lab_dirs().iter().filter_map(|dir| Some(dir.file_name()?.to_str()?.into())).collect();
+        let mut names: Vec<String> =
+            lab_dirs().iter().filter_map(|dir| Some(dir.file_name()?.to_str()?.into())).collect();
         names.sort();
         Ok(names.iter().filter_map(|name| Lab::find(name).ok()).collect())
     }
@@ -293,9 +299,9 @@ impl Lab {
     }
 
     fn index_of(&self, node: &str) -> Result<u16> {
-        (1..=self.record.nodes).find(|index| node_name(*index) == node).with_context(|| {
-            format!("lab {} has no node {node}; it has n1 to n{}", self.name(), self.record.nodes)
-        })
+        (1..=self.record.nodes)
+            .find(|index| node_name(*index) == node)
+            .with_context(|| format!("lab {} has no node {node}; it has n1 to n{}", self.name(), self.record.nodes))
     }
 }
 
@@ -353,7 +359,7 @@ fn read_report(report: &mut PipeReader, deadline: Instant) -> Result<Vec<String>
 
 fn lab_dirs() -> Vec<PathBuf> {
     let entries = fs::read_dir(state::labs_dir()).into_iter().flatten().flatten();
-    entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect()
+    entries.map(|entry| entry.path()).filter(|path| path.join(MARK).is_file()).collect()
 }
 
 fn sweep_locked() -> Result<()> {

@@ -23,13 +23,19 @@ pub(super) fn program(name: &str) -> Result<PathBuf> {
         Some(found) => Ok(found),
         None => {
             let package = PROGRAMS.iter().find(|(program, _)| *program == name).map_or(name, |(_, package)| package);
-            bail!("a lab needs the program {name}, which is not installed; on Debian and Ubuntu: apt-get install {package}")
+            bail!(
+                "a lab needs the program {name}, which is not installed; on Debian and Ubuntu: apt-get install {package}"
+            )
         }
     }
 }
 
 fn find(name: &str, folders: &str) -> Option<PathBuf> {
-    folders.split(':').filter(|folder| !folder.is_empty()).map(|folder| Path::new(folder).join(name)).find(|p| p.is_file())
+    folders
+        .split(':')
+        .filter(|folder| !folder.is_empty())
+        .map(|folder| Path::new(folder).join(name))
+        .find(|p| p.is_file())
 }
 
 /// Whether a lab can be made here; if not, everything that is missing in one sentence.

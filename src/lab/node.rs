@@ -164,7 +164,9 @@ fn prepare(plan: &NodePlan) -> Result<()> {
 /// Begins a sparse file with a file system in it.
 fn make_image(path: &Path) -> Result<std::process::Child> {
     const IMAGE_BYTES: u64 = 2 << 30;
-    File::create(path).and_then(|file| file.set_len(IMAGE_BYTES)).with_context(|| format!("making {}", path.display()))?;
+    File::create(path)
+        .and_then(|file| file.set_len(IMAGE_BYTES))
+        .with_context(|| format!("making {}", path.display()))?;
     let mut command = Command::new(needs::program("mkfs.ext4")?);
     command.args(["-q", "-F", "-m", "0", "-E", "lazy_itable_init=1,lazy_journal_init=1,nodiscard"]).arg(path);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().context("starting mkfs.ext4")
@@ -191,7 +193,8 @@ fn hide(upper: &Path, folder: &str) -> Result<()> {
 /// The host's accounts, but with a root that is not locked (sshd without PAM refuses a locked one, key or not).
 fn shadow() -> String {
     let host = fs::read_to_string("/etc/shadow").unwrap_or_default();
-    let others: String = host.lines().filter(|line| !line.starts_with("root:")).map(|line| format!("{line}\n")).collect();
+    let others: String =
+        host.lines().filter(|line| !line.starts_with("root:")).map(|line| format!("{line}\n")).collect();
     format!("root:*:20000:0:99999:7:::\n{others}")
 }
 
@@ -200,7 +203,8 @@ fn enter_cgroup(plan: &NodePlan) -> Result<()> {
     let leaf = root.join(cgroup::INIT_LEAF);
     fs::create_dir_all(&leaf).with_context(|| format!("making the cgroup {}", leaf.display()))?;
     let move_to = |cgroup: &Path| {
-        fs::write(cgroup.join("cgroup.procs"), "0").with_context(|| format!("moving into the cgroup {}", cgroup.display()))
+        fs::write(cgroup.join("cgroup.procs"), "0")
+            .with_context(|| format!("moving into the cgroup {}", cgroup.display()))
     };
     // The namespace's root is where its maker sits; the root must be empty again so that leaves may have controllers.
     move_to(&root)?;
@@ -240,7 +244,8 @@ fn become_node(plan: &NodePlan) -> Result<(Sshd, String)> {
         .context("setting up the node's network")?;
     sys::drop_capabilities().context("giving up capabilities")?;
     // Asked by a program freshly started, because that is what everything in the node will be.
-    let probe = Command::new("/proc/self/exe").arg(PROBE_COMMAND).status().context("asking whether the clock is safe")?;
+    let probe =
+        Command::new("/proc/self/exe").arg(PROBE_COMMAND).status().context("asking whether the clock is safe")?;
     if !probe.success() || sys::could_set_clock() {
         bail!("a process in the node could set this machine's real clock; the lab must not run");
     }
@@ -370,5 +375,6 @@ pub(super) fn exec_main(args: &[OsString]) -> Result<i32> {
         command.env("TERM", term);
     }
     let status = command.status().with_context(|| format!("running {}", program.display()))?;
-    Ok(std::os::unix::process::ExitStatusExt::signal(&status).map_or(status.code().unwrap_or(255), |signal| 128 + signal))
+    Ok(std::os::unix::process::ExitStatusExt::signal(&status)
+        .map_or(status.code().unwrap_or(255), |signal| 128 + signal))
 }

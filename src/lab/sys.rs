@@ -40,9 +40,8 @@ pub(crate) fn fork() -> io::Result<Option<Pid>> {
 pub(crate) fn set_opaque(folder: &Path) -> io::Result<()> {
     let path = CString::new(folder.as_os_str().as_bytes())?;
     // SAFETY: both names are NUL-terminated and the value is one readable byte.
-    let done = unsafe {
-        libc::lsetxattr(path.as_ptr(), c"trusted.overlay.opaque".as_ptr(), c"y".as_ptr().cast(), 1, 0)
-    };
+    let done =
+        unsafe { libc::lsetxattr(path.as_ptr(), c"trusted.overlay.opaque".as_ptr(), c"y".as_ptr().cast(), 1, 0) };
     if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
