@@ -137,7 +137,6 @@ fn files_go_there_and_back_and_the_agent_goes_once() {
     });
     let listed = "ls -i /var/lib/dsfuzz/agent";
     let before = in_node(lab(), "n2", listed);
-    session.reconnect().expect_err("this thread is not in the lab's network");
     let again = connect(lab(), node(lab(), 1)).expect("connected");
     assert_eq!(in_node(lab(), "n2", listed), before, "the agent was sent again though it was there");
     // A damaged one is replaced.
@@ -421,6 +420,26 @@ fn an_agent_that_ends_is_a_lost_connection_and_a_dropped_session_ends_its_agent(
     while in_node(&lab, "n1", &format!("[ -e /proc/{pid} ] && echo there || true")) == "there" {
         assert!(Instant::now() < deadline, "the agent lives on without its session");
         std::thread::sleep(Duration::from_millis(10));
+    }
+    lab.down().expect("down");
+}
+
+#[test]
+fn a_host_that_accepts_and_says_nothing_runs_into_the_deadline() {
+    let lab = new_lab("mute", 1);
+    let pid = in_node(&lab, "n1", "cat /run/sshd.pid");
+    in_node(&lab, "n1", &format!("kill -STOP {pid}"));
+    let done = std::thread::scope(|scope| {
+        let inside = scope.spawn(|| {
+            lab.enter_thread().expect("entered");
+            let (name, target) = node(&lab, 0);
+            Session::connect(name, target, stand_in(), ConnectOptions { deadline: 2 * SECOND, ..options() })
+        });
+        inside.join().expect("joined")
+    });
+    match done {
+        Err(ConnectError::Timeout { phase, .. }) => assert_eq!(phase, "the key exchange"),
+        other => panic!("{other:?}"),
     }
     lab.down().expect("down");
 }

@@ -26,14 +26,7 @@ pub(super) fn log_in(
     };
     let mut tried = Vec::new();
     let by_key = allowed.contains("publickey");
-    let done = (by_key && target.key.as_deref().is_some_and(|key| by_file(session, target, key, deadline, &mut tried)))
-        || (by_key && by_agent(session, target, deadline, &mut tried))
-        || (by_key
-            && target
-                .identities
-                .iter()
-                .filter(|key| Some(*key) != target.key.as_ref() && key.is_file())
-                .any(|key| by_file(session, target, key, deadline, &mut tried)))
+    let done = (by_key && by_keys(session, target, deadline, &mut tried))
         || target
             .password
             .as_ref()
@@ -48,6 +41,17 @@ pub(super) fn log_in(
         tried.push("no key (the host takes none)".into());
     }
     Err(ConnectError::AuthFailed { node: Arc::clone(node), user: target.user.clone(), tried, allowed })
+}
+
+fn by_keys(session: &Session, target: &SshTarget, deadline: &Deadline, tried: &mut Vec<String>) -> bool {
+    let given = target.key.as_deref();
+    if given.is_some_and(|key| by_file(session, target, key, deadline, tried))
+        || by_agent(session, target, deadline, tried)
+    {
+        return true;
+    }
+    let others = target.identities.iter().filter(|key| Some(key.as_path()) != given && key.is_file());
+    others.into_iter().any(|key| by_file(session, target, key, deadline, tried))
 }
 
 fn by_file(session: &Session, target: &SshTarget, key: &Path, deadline: &Deadline, tried: &mut Vec<String>) -> bool {

@@ -131,6 +131,9 @@ pub(super) fn dial(target: &SshTarget, patience: Duration, deadline: &Deadline) 
             Err(Failure::Final(error)) => return Err(error),
             Err(failure) => failure,
         };
+        if deadline.left().is_zero() {
+            return Err(deadline.timed_out());
+        }
         if started.elapsed() + back_off > patience || deadline.left() < back_off {
             let (node, address) = (Arc::clone(&deadline.node), target.address());
             return Err(match failure {
@@ -148,7 +151,7 @@ pub(super) fn dial(target: &SshTarget, patience: Duration, deadline: &Deadline) 
 
 fn attempt(target: &SshTarget, patience: Duration, deadline: &Deadline) -> Result<Link, Failure> {
     let socket = match &target.jump {
-        None => tcp(target, deadline)?,
+        None => tcp(target, patience, deadline)?,
         Some(jump) => through(jump, target, patience, deadline)?,
     };
     deadline.begin("the key exchange");
@@ -174,7 +177,7 @@ fn attempt(target: &SshTarget, patience: Duration, deadline: &Deadline) -> Resul
     Ok(Link { session, socket })
 }
 
-fn tcp(target: &SshTarget, deadline: &Deadline) -> Result<OwnedFd, Failure> {
+fn tcp(target: &SshTarget, patience: Duration, deadline: &Deadline) -> Result<OwnedFd, Failure> {
     deadline.begin("resolving the name");
     let resolved = (target.host.as_str(), target.port).to_socket_addrs();
     let mut addresses: Vec<SocketAddr> = resolved
@@ -188,7 +191,7 @@ fn tcp(target: &SshTarget, deadline: &Deadline) -> Result<OwnedFd, Failure> {
     deadline.begin("connecting");
     let mut last = String::from("the name has no address");
     for address in addresses {
-        let timeout = TCP_TIMEOUT.min(deadline.left()).max(Duration::from_millis(1));
+        let timeout = TCP_TIMEOUT.min(patience).min(deadline.left()).max(Duration::from_millis(1));
         match TcpStream::connect_timeout(&address, timeout) {
             Ok(stream) => {
                 stream.set_nodelay(true).map_err(|error| Failure::Silent(error.to_string()))?;

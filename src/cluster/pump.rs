@@ -9,14 +9,18 @@ use std::time::Duration;
 const BUFFER_BYTES: usize = 64 << 10;
 
 /// Starts carrying; the answer is the near end. Closing it, or losing the jump host, ends both ways.
-pub(super) fn start(link: Link, channel: Channel) -> io::Result<OwnedFd> {
+pub(super) fn start(link: Link, mut channel: Channel) -> io::Result<OwnedFd> {
     let (near, far) = UnixStream::pair()?;
     far.set_nonblocking(true)?;
     link.session.set_blocking(false);
     std::thread::Builder::new().name("ssh-jump".into()).spawn(move || {
-        if let Err(error) = carry(&link, channel, &far) {
+        if let Err(error) = carry(&link, &mut channel, &far) {
             tracing::debug!("a jump host's connection ended: {error}");
         }
+        // What a session that must not block cannot send at once, it would not free either.
+        link.session.set_blocking(true);
+        link.session.set_timeout(200);
+        drop(channel);
         let _ = far.shutdown(std::net::Shutdown::Both);
     })?;
     Ok(near.into())
@@ -62,11 +66,11 @@ impl Flow {
     }
 }
 
-fn carry(link: &Link, mut channel: Channel, far: &UnixStream) -> io::Result<()> {
+fn carry(link: &Link, channel: &mut Channel, far: &UnixStream) -> io::Result<()> {
     let (mut out, mut back) = (Flow::new(), Flow::new());
     let mut remote = channel.stream(0);
     loop {
-        let sent = out.step(&mut &*far, &mut channel)?;
+        let sent = out.step(&mut &*far, channel)?;
         let received = back.step(&mut remote, &mut &*far)?;
         let (Some(sent), Some(received)) = (sent, received) else {
             return Ok(());

@@ -147,8 +147,7 @@ fn resolve(host: &str, plan: &SshPlan, config: Option<&Path>, depth: usize) -> R
         None => without_ssh(host, &mut target),
     };
     let mut jump = None;
-    let socket = || std::env::var_os("SSH_AUTH_SOCK").filter(|path| !path.is_empty()).map(PathBuf::from);
-    target.ssh_agent = socket();
+    target.ssh_agent = std::env::var_os("SSH_AUTH_SOCK").filter(|path| !path.is_empty()).map(PathBuf::from);
     for (word, value) in &said {
         match word.as_str() {
             "hostname" => target.host = value.clone(),
