@@ -198,7 +198,7 @@ async fn etcd_lives_loses_its_leader_and_recovers() {
     end(&mut at(&old).services.lock().unwrap().get_mut("etcd").unwrap().1);
     let new = await_leader_other_than(&deployment, &old).await;
     assert_eq!(deployment.role(&old, Duration::from_secs(2)).await.role, "", "a dead node says nothing");
-    assert_eq!(deployment.restart_dead().await.unwrap(), [old.clone()]);
+    assert_eq!(deployment.restart_dead().await.unwrap(), std::slice::from_ref(&old));
     deployment.await_ready(LONG).await.unwrap();
     assert_eq!(deployment.await_converged(LONG).await, Convergence::Converged);
     let mut client = connect.open(target.endpoint(&at(&old).node, 2)).await.unwrap();

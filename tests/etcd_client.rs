@@ -64,10 +64,10 @@ impl Etcd {
                 return None;
             }
             // A put that is answered says that it has elected itself.
-            if let Ok(mut client) = open(port, &[]).await {
-                if client.call(&call("register", "write", 0, Value::Int(0))).await == Answer::Ok(Value::Nil) {
-                    return Some(etcd);
-                }
+            if let Ok(mut client) = open(port, &[]).await
+                && client.call(&call("register", "write", 0, Value::Int(0))).await == Answer::Ok(Value::Nil)
+            {
+                return Some(etcd);
             }
             assert!(Instant::now() < end, "etcd does not serve within 60 s");
             tokio::time::sleep(Duration::from_millis(50)).await;

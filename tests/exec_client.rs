@@ -186,7 +186,7 @@ async fn a_hanging_client_is_given_up_and_killed() {
             })
             .count()
     };
-    assert_eq!(running(), 1);
+    assert!(running() >= 1);
     drop(client);
     until("it is gone", || running() == 0).await;
 }

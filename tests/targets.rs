@@ -203,6 +203,13 @@ async fn a_whole_life() {
     assert_eq!(stage.asked("n2"), expected);
     assert_eq!(stage.nodes[1].files.lock().unwrap()["/var/lib/dsfuzz/two/two.conf"], b"join 10.0.0.1\n");
 
+    let plan = deployment.layout().nodes[1].sentences();
+    assert_eq!(plan.first().map(String::as_str), Some("install: fetch two"));
+    assert_eq!(
+        plan.last().map(String::as_str),
+        Some("start watch: exec two --watch (output to /var/lib/dsfuzz/two/watch.log)")
+    );
+
     deployment.start(Duration::from_secs(5)).await.unwrap();
     let all = stage.transcript.lock().unwrap().clone();
     let expected = [
@@ -431,6 +438,12 @@ fn etcd_is_started_with_all_its_members() {
         "--log-outputs=stderr",
     ];
     assert_eq!(layout.nodes[1].processes[0].service.argv, expected);
+}
+
+#[test]
+fn no_nodes_are_no_panic() {
+    let target = load("etcd", Path::new("."), &BTreeMap::new()).unwrap();
+    assert!(target.layout(&[], "/var/lib/dsfuzz").unwrap().nodes.is_empty());
 }
 
 #[test]

@@ -99,10 +99,11 @@ impl Layout {
             nodes.iter().enumerate().map(|(position, node)| NodeNames::new(node, position)).collect();
         let mut filled = Vec::with_capacity(nodes.len());
         for (position, node) in nodes.iter().enumerate() {
+            let Some(first) = names.first() else { break };
             let seen = Names {
                 node: names[position].clone(),
                 nodes: names.clone(),
-                first: names[0].clone(),
+                first: first.clone(),
                 dir: dir.clone(),
                 target: recipe.name.clone(),
                 port: target.ports(),
@@ -119,6 +120,24 @@ impl Layout {
             authority: recipe.authority.clone(),
             nodes: filled,
         })
+    }
+}
+
+impl NodeLayout {
+    /// What is done on this node for a fresh start, in order, a line for each: what `dsfuzz plan` shows.
+    pub fn sentences(&self) -> Vec<String> {
+        let run = |when: &str, command: &Command| format!("{when}: {}", command.argv.join(" "));
+        let mut lines: Vec<String> = self.install.iter().map(|command| run("install", command)).collect();
+        lines.extend(self.wipe_paths.iter().map(|path| format!("wipe: {path}")));
+        lines.extend(self.wipe_commands.iter().map(|command| run("wipe", command)));
+        lines.extend(self.files.iter().map(|file| format!("write: {} ({:o})", file.path, file.mode)));
+        lines.extend(self.prepare.iter().map(|command| run("prepare", command)));
+        for process in &self.processes {
+            let service = &process.service;
+            lines.push(format!("start {}: {} (output to {})", service.name, service.argv.join(" "), service.log));
+        }
+        lines.extend(self.form.iter().map(|command| run("form", command)));
+        lines
     }
 }
 

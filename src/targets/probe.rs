@@ -91,7 +91,7 @@ fn default_method() -> String {
 }
 
 fn default_deadline() -> Span {
-    Span::seconds(1)
+    Span::seconds(2)
 }
 
 impl Pick {

@@ -5,9 +5,10 @@
 use super::error::TargetError;
 use super::probe::{Condition, Pick, Probe};
 use dsfuzz_nemesis::Span;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -377,9 +378,22 @@ pub enum Certainty {
 }
 
 /// A command: a list of program and arguments, or a text for `/bin/sh`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(transparent)]
 pub struct Argv(pub Vec<String>);
+
+impl JsonSchema for Argv {
+    fn schema_name() -> Cow<'static, str> {
+        "Command".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "A list of program and arguments, or a text for /bin/sh.",
+            "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": ["string", "integer", "boolean"]}}],
+        })
+    }
+}
 
 impl<'de> Deserialize<'de> for Argv {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Argv, D::Error> {
@@ -541,6 +555,13 @@ mod tests {
         let recipe = Recipe::parse(SMALL, "r.yaml").unwrap();
         assert_eq!(recipe.processes[0].start, Argv(vec!["p".into(), "7".into(), "true".into()]));
         assert_eq!(recipe.quiet_after_heal, Span::seconds(20));
+    }
+
+    #[test]
+    fn there_is_a_schema() {
+        let schema = serde_json::to_value(schemars::schema_for!(Recipe)).unwrap();
+        assert_eq!(schema.pointer("/properties/schema/type").and_then(|kind| kind.as_str()), Some("integer"));
+        assert!(schema.pointer("/$defs/Command/anyOf").is_some());
     }
 
     #[test]
