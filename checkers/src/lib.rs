@@ -5,19 +5,29 @@
 //! [`Validity::Invalid`]; nothing folds them into two.
 #![forbid(unsafe_code)]
 
+pub mod availability;
+pub mod evidence;
 pub mod history;
 pub mod linearizable;
 pub mod model;
+pub mod registry;
+pub mod set;
+mod sides;
+pub mod split_brain;
 pub mod value;
 pub mod verdict;
 mod wording;
 
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 
+pub use evidence::{Evidence, evidence};
 pub use history::{Fault, History, Mark, Op, Outcome, Phase, RoleClaim};
 pub use linearizable::Linearizable;
 pub use model::Model;
+pub use registry::{CHECKERS, CheckerDoc, checker, judge_one};
 pub use value::Value;
 pub use verdict::{Budget, Checker, Finding, Severity, Validity, Verdict};
 /// tmp

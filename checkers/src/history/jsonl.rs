@@ -1,6 +1,8 @@
 //! Reading and writing `history.jsonl`, and putting records together into a [`History`].
-use super::{Completion, Fault, FaultEvent, FaultStep, History, Mark, Op, Outcome, Record};
+use super::{Completion, Fault, FaultEvent, FaultStep, History, Invoke, Mark, Op, Outcome, Record};
 use crate::value::Value;
+use serde::Deserialize;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 use std::io::{self, BufRead, Write};
@@ -64,8 +66,8 @@ pub fn read_jsonl(mut reader: impl BufRead) -> Result<History, HistoryError> {
         if line.iter().all(u8::is_ascii_whitespace) {
             continue;
         }
-        match serde_json::from_slice::<Record>(&line) {
-            Ok(record) => history.push(record)?,
+        match Line::parse(&line) {
+            Ok(line) => history.take(line)?,
             Err(_) if !whole => break,
             Err(error) => {
                 let column = error.column() as u64;
@@ -82,14 +84,82 @@ pub fn write_record(writer: &mut impl Write, record: &Record) -> io::Result<()> 
     writer.write_all(b"\n")
 }
 
+/// A parsed line. Calls and replies, which are nearly all of them, borrow their words.
+enum Line<'a> {
+    Call(Call<'a>),
+    Reply(Outcome, Reply<'a>),
+    Other(Box<Record>),
+}
+
+#[derive(Deserialize)]
+struct Call<'a> {
+    index: u64,
+    time: u64,
+    worker: u32,
+    process: u64,
+    #[serde(borrow)]
+    node: Cow<'a, str>,
+    #[serde(borrow)]
+    workload: Cow<'a, str>,
+    #[serde(borrow)]
+    f: Cow<'a, str>,
+    #[serde(default)]
+    key: Value,
+    #[serde(default)]
+    value: Value,
+    #[serde(default)]
+    settle: bool,
+}
+
+#[derive(Deserialize)]
+struct Reply<'a> {
+    index: u64,
+    time: u64,
+    process: u64,
+    #[serde(default)]
+    value: Value,
+    #[serde(default, borrow)]
+    error: Option<Cow<'a, str>>,
+}
+
+impl<'a> Line<'a> {
+    /// Lines as [`write_record`] makes them say first what they are; others take the longer way.
+    fn parse(line: &'a [u8]) -> serde_json::Result<Line<'a>> {
+        let begins =
+            |kind: &str| line.strip_prefix(b"{\"type\":\"").is_some_and(|rest| rest.starts_with(kind.as_bytes()));
+        let outcomes = [("ok\"", Outcome::Ok), ("fail\"", Outcome::Fail), ("info\"", Outcome::Info)];
+        if begins("invoke\"") {
+            return serde_json::from_slice(line).map(Line::Call);
+        }
+        if let Some((_, outcome)) = outcomes.iter().find(|(kind, _)| begins(kind)) {
+            return serde_json::from_slice(line).map(|reply| Line::Reply(*outcome, reply));
+        }
+        serde_json::from_slice(line).map(|record| Line::Other(Box::new(record)))
+    }
+}
+
+/// What a process is doing.
+#[derive(Debug)]
+struct Process {
+    worker: u32,
+    state: ProcessState,
+}
+
+#[derive(Debug)]
+enum ProcessState {
+    Free,
+    /// Its call is the operation at this position.
+    Open(usize),
+    /// By the info at this index.
+    Retired(u64),
+}
+
 /// Puts records together, in order, and checks that they make sense.
 #[derive(Debug, Default)]
 pub struct HistoryBuilder {
     history: History,
     next_index: u64,
-    open: HashMap<u64, usize>,
-    retired: HashMap<u64, u64>,
-    process_worker: HashMap<u64, u32>,
+    processes: HashMap<u64, Process>,
 }
 
 impl HistoryBuilder {
@@ -100,13 +170,69 @@ impl HistoryBuilder {
 
     /// Takes the next record.
     pub fn push(&mut self, record: Record) -> Result<(), HistoryError> {
-        let (index, time) = stamp(&record);
+        let reply = |outcome: Outcome, completion: Completion| {
+            let Completion { index, time, process, value, error } = completion;
+            Line::Reply(
+                outcome,
+                Reply { index, time, process, value, error: error.map(|text| Cow::Owned(text.to_string())) },
+            )
+        };
+        match record {
+            Record::Invoke(Invoke { index, time, worker, process, node, workload, f, key, value, settle }) => {
+                let (node, workload, f) = (Cow::Borrowed(&*node), Cow::Borrowed(&*workload), Cow::Borrowed(&*f));
+                self.take(Line::Call(Call { index, time, worker, process, node, workload, f, key, value, settle }))
+            }
+            Record::Ok(completion) => self.take(reply(Outcome::Ok, completion)),
+            Record::Fail(completion) => self.take(reply(Outcome::Fail, completion)),
+            Record::Info(completion) => self.take(reply(Outcome::Info, completion)),
+            other => self.other(other),
+        }
+    }
+
+    fn take(&mut self, line: Line<'_>) -> Result<(), HistoryError> {
+        match line {
+            Line::Call(call) => {
+                self.stamp(call.index, call.time)?;
+                self.call(call)
+            }
+            Line::Reply(outcome, reply) => {
+                self.stamp(reply.index, reply.time)?;
+                self.reply(reply, outcome)
+            }
+            Line::Other(record) => self.other(*record),
+        }
+    }
+
+    /// Every record has the next index and a time that does not go back.
+    fn stamp(&mut self, index: u64, time: u64) -> Result<(), HistoryError> {
+        if self.history.complete {
+            return Err(broken(index, "it comes after the end".to_owned()));
+        }
         if index != self.next_index {
             return Err(broken(index, format!("its index should be {}", self.next_index)));
         }
+        if time < self.history.end_time {
+            let before = self.history.end_time;
+            return Err(broken(index, format!("its time {time} is before the record in front of it, {before}")));
+        }
         self.next_index += 1;
-        self.history.end_time = self.history.end_time.max(time);
+        self.history.end_time = time;
+        Ok(())
+    }
+
+    fn other(&mut self, record: Record) -> Result<(), HistoryError> {
+        let (index, time) = match &record {
+            Record::Fault(event) => (event.index, event.time),
+            Record::Role(claim) => (claim.index, claim.time),
+            Record::Start { index, time, .. }
+            | Record::Phase { index, time, .. }
+            | Record::Note { index, time, .. }
+            | Record::End { index, time } => (*index, *time),
+            Record::Invoke(_) | Record::Ok(_) | Record::Fail(_) | Record::Info(_) => return self.push(record),
+        };
+        self.stamp(index, time)?;
         match record {
+            Record::Start { .. } if index != 0 => return Err(broken(index, "a second start of the record".to_owned())),
             Record::Start { version, nodes, wall, .. } => {
                 if version > super::HISTORY_VERSION {
                     return Err(broken(index, format!("version {version} is newer than this program understands")));
@@ -114,15 +240,17 @@ impl HistoryBuilder {
                 self.history.nodes = nodes;
                 self.history.wall = wall;
             }
-            Record::Invoke(invoke) => self.invoke(invoke)?,
-            Record::Ok(completion) => self.complete(completion, Outcome::Ok)?,
-            Record::Fail(completion) => self.complete(completion, Outcome::Fail)?,
-            Record::Info(completion) => self.complete(completion, Outcome::Info)?,
             Record::Fault(event) => self.fault(event),
-            Record::Role(claim) => self.history.roles.push(claim),
+            Record::Role(claim) => {
+                if claim.sent_index > index || claim.sent_time > time {
+                    return Err(broken(index, "a role was answered before its probe was sent".to_owned()));
+                }
+                self.history.roles.push(claim);
+            }
             Record::Phase { phase, .. } => self.history.phases.push((phase, Mark { index, time })),
             Record::Note { node, text, .. } => self.history.notes.push((time, node, text)),
             Record::End { .. } => self.history.complete = true,
+            Record::Invoke(_) | Record::Ok(_) | Record::Fail(_) | Record::Info(_) => {}
         }
         Ok(())
     }
@@ -132,55 +260,61 @@ impl HistoryBuilder {
         Ok(self.history)
     }
 
-    fn invoke(&mut self, invoke: super::Invoke) -> Result<(), HistoryError> {
-        let index = invoke.index;
-        if self.open.contains_key(&invoke.process) {
-            return Err(broken(index, format!("process {} calls while its last call is open", invoke.process)));
+    fn call(&mut self, call: Call<'_>) -> Result<(), HistoryError> {
+        let (index, id) = (call.index, call.process);
+        let fresh = Process { worker: call.worker, state: ProcessState::Free };
+        let process = self.processes.entry(id).or_insert(fresh);
+        match process.state {
+            ProcessState::Free if process.worker == call.worker => {}
+            ProcessState::Free => {
+                return Err(broken(index, format!("process {id} belongs to worker {}", process.worker)));
+            }
+            ProcessState::Open(_) => {
+                return Err(broken(index, format!("process {id} calls while its last call is open")));
+            }
+            ProcessState::Retired(at) => {
+                return Err(broken(index, format!("process {id} was retired by the info at {at}")));
+            }
         }
-        if let Some(at) = self.retired.get(&invoke.process) {
-            return Err(broken(index, format!("process {} was retired by the info at {at}", invoke.process)));
-        }
-        let worker = *self.process_worker.entry(invoke.process).or_insert(invoke.worker);
-        if worker != invoke.worker {
-            return Err(broken(index, format!("process {} belongs to worker {worker}", invoke.process)));
-        }
+        process.state = ProcessState::Open(self.history.ops.len());
         let history = &mut self.history;
         let op = Op {
             call: index,
             reply: Op::OPEN,
-            call_time: invoke.time,
+            call_time: call.time,
             reply_time: Op::OPEN,
-            worker: invoke.worker,
-            process: invoke.process,
-            node: history.intern(&invoke.node),
-            workload: history.intern(&invoke.workload),
-            function: history.intern(&invoke.f),
-            key: invoke.key,
-            input: invoke.value,
+            worker: call.worker,
+            process: id,
+            node: history.intern(&call.node),
+            workload: history.intern(&call.workload),
+            function: history.intern(&call.f),
+            key: call.key,
+            input: call.value,
             outcome: Outcome::Info,
             output: Value::Nil,
             error: None,
-            settle: invoke.settle,
+            settle: call.settle,
         };
-        self.open.insert(invoke.process, history.ops.len());
         history.ops.push(op);
         Ok(())
     }
 
-    fn complete(&mut self, completion: Completion, outcome: Outcome) -> Result<(), HistoryError> {
-        let index = completion.index;
-        let Some(position) = self.open.remove(&completion.process) else {
-            return Err(broken(index, format!("process {} completes a call it never made", completion.process)));
+    fn reply(&mut self, reply: Reply<'_>, outcome: Outcome) -> Result<(), HistoryError> {
+        let (index, id) = (reply.index, reply.process);
+        let state = self.processes.get_mut(&id).map(|process| &mut process.state);
+        let Some((state, position)) = state.and_then(|state| match *state {
+            ProcessState::Open(position) => Some((state, position)),
+            ProcessState::Free | ProcessState::Retired(_) => None,
+        }) else {
+            return Err(broken(index, format!("process {id} completes a call it never made")));
         };
-        if outcome == Outcome::Info {
-            self.retired.insert(completion.process, index);
-        }
-        let error = completion.error.map(|text| self.history.intern(&text));
+        *state = if outcome == Outcome::Info { ProcessState::Retired(index) } else { ProcessState::Free };
+        let error = reply.error.map(|text| self.history.intern(&text));
         let op = &mut self.history.ops[position];
         op.reply = index;
-        op.reply_time = completion.time;
+        op.reply_time = reply.time;
         op.outcome = outcome;
-        op.output = completion.value;
+        op.output = reply.value;
         op.error = error;
         Ok(())
     }
@@ -219,19 +353,4 @@ impl HistoryBuilder {
 
 fn broken(index: u64, message: String) -> HistoryError {
     HistoryError::Broken { index, message }
-}
-
-fn stamp(record: &Record) -> (u64, u64) {
-    match record {
-        Record::Start { index, time, .. }
-        | Record::Phase { index, time, .. }
-        | Record::Note { index, time, .. }
-        | Record::End { index, time } => (*index, *time),
-        Record::Invoke(invoke) => (invoke.index, invoke.time),
-        Record::Ok(completion) | Record::Fail(completion) | Record::Info(completion) => {
-            (completion.index, completion.time)
-        }
-        Record::Fault(event) => (event.index, event.time),
-        Record::Role(claim) => (claim.index, claim.time),
-    }
 }

@@ -1,0 +1,170 @@
+//! Checkers that judge the run as a whole: split brain, availability, evidence; and the list of checkers.
+use crate::availability::Availability;
+use crate::split_brain::SplitBrain;
+use crate::testing::history;
+use crate::verdict::{Budget, Checker, Severity, Validity, Verdict};
+use crate::{CHECKERS, History, checker, evidence, judge_one};
+
+fn split_brain(lines: &str) -> Verdict {
+    SplitBrain::new().check(&history(lines), &Budget::unlimited())
+}
+
+/// A cut between n1 and the others, with a write to `key` on n1 and one to key 1 on n2 meanwhile.
+fn cut(links: &str, key: u32, before: bool) -> String {
+    let early =
+        format!("{{\"type\":\"invoke\",\"process\":0,\"node\":\"n1\",\"f\":\"write\",\"key\":{key},\"value\":1}}");
+    let (first, later) = if before { (early.as_str(), "") } else { ("", early.as_str()) };
+    format!(
+        r#"
+        {{"type":"start","nodes":["n1","n2","n3"]}}
+        {{"type":"fault","fault":7,"kind":"partition","step":"begun","what":"n1 | n2 n3","cut":{links}}}
+        {first}
+        {{"type":"fault","fault":7,"kind":"partition","step":"proven"}}
+        {later}
+        {{"type":"invoke","process":1,"node":"n2","f":"write","key":1,"value":2}}
+        {{"type":"ok","process":0}}
+        {{"type":"ok","process":1}}
+        {{"type":"fault","fault":7,"kind":"partition","step":"reproven"}}
+        {{"type":"fault","fault":7,"kind":"partition","step":"healed"}}
+        "#
+    )
+}
+
+const BOTH_WAYS: &str = r#"[["n1","n2"],["n2","n1"],["n1","n3"],["n3","n1"]]"#;
+const ONE_WAY: &str = r#"[["n1","n2"],["n1","n3"]]"#;
+const BRIDGE: &str = r#"[["n1","n2"],["n2","n1"]]"#;
+
+#[test]
+fn both_sides_of_a_cut_acknowledging_writes_to_one_key_is_a_violation() {
+    let verdict = split_brain(&cut(BOTH_WAYS, 1, false));
+    assert_eq!(verdict.validity, Validity::Invalid, "{}", verdict.summary);
+    let finding = &verdict.findings[0];
+    assert_eq!((finding.kind.as_str(), &finding.ops[..]), ("both-sides-acknowledged", &[3, 4][..]));
+    assert_eq!(finding.faults, [7]);
+    let lenient = SplitBrain::new().sides_are_evidence();
+    let verdict = lenient.check(&history(&cut(BOTH_WAYS, 1, false)), &Budget::unlimited());
+    assert_eq!(verdict.validity, Validity::Valid);
+}
+
+#[test]
+fn what_proves_no_split_is_no_violation() {
+    let other_key = split_brain(&cut(BOTH_WAYS, 2, false));
+    assert_eq!(other_key.validity, Validity::Valid);
+    assert_eq!(other_key.findings[0].kind, "both-sides-acknowledged-different-keys");
+    assert_eq!(split_brain(&cut(BOTH_WAYS, 1, true)).validity, Validity::Valid, "called before the proof");
+    assert_eq!(split_brain(&cut(ONE_WAY, 1, false)).validity, Validity::Unknown, "one direction is no cut");
+    assert_eq!(split_brain(&cut(BRIDGE, 1, false)).validity, Validity::Unknown, "n3 joins the sides");
+    let lapsed = cut(BOTH_WAYS, 1, false).replace("reproven", "lapsed");
+    assert_eq!(split_brain(&lapsed).validity, Validity::Unknown, "not shown to have lasted");
+}
+
+#[test]
+fn two_leaders_of_one_trustworthy_term() {
+    let two = r#"
+        {"type":"role","node":"n1","term":4,"term_with_role":true}
+        {"type":"role","node":"n2","term":4,"term_with_role":true}
+        "#;
+    let verdict = split_brain(two);
+    assert_eq!(verdict.validity, Validity::Invalid);
+    assert_eq!((verdict.findings[0].kind.as_str(), verdict.findings[0].nodes.len()), ("two-leaders-in-one-term", 2));
+    let logged = two.replace("\"term_with_role\":true", "\"source\":\"log\"");
+    assert_eq!(split_brain(&logged).validity, Validity::Invalid);
+    let doubtful = two.replace("\"term_with_role\":true", "\"term_with_role\":false");
+    assert_eq!(split_brain(&doubtful).validity, Validity::Unknown);
+    let later = two.replacen("4", "5", 1);
+    assert_eq!(split_brain(&later).validity, Validity::Valid);
+}
+
+#[test]
+fn overlapping_leaders_are_evidence_joined_to_writes() {
+    let lines = r#"
+        {"type":"start","nodes":["n1","n2"]}
+        {"type":"role","node":"n1","term":4,"term_with_role":true}
+        {"type":"role","node":"n2","term":5,"term_with_role":true}
+        {"type":"invoke","process":0,"node":"n1","f":"write","key":1,"value":1}
+        {"type":"ok","process":0}
+        {"type":"role","node":"n1","term":4,"term_with_role":true}
+        {"type":"role","node":"n2","term":5,"term_with_role":true}
+        "#;
+    let verdict = split_brain(lines);
+    assert_eq!(verdict.validity, Validity::Valid);
+    let finding = &verdict.findings[0];
+    assert_eq!((finding.kind.as_str(), finding.severity), ("overlapping-leaders", Severity::Evidence));
+    assert_eq!(finding.ops, [3]);
+    assert_eq!(verdict.numbers["leader_overlap_ms"], 3);
+    let stepped_down = lines
+        .replacen("\"node\":\"n1\",\"f\"", "\"node\":\"n1\",\"f\"", 1)
+        .replace("{\"type\":\"ok\",\"process\":0}", "{\"type\":\"role\",\"node\":\"n1\",\"role\":\"follower\"}");
+    assert!(split_brain(&stepped_down).findings.is_empty(), "a claim of another role ends the stretch");
+}
+
+const FAULTY: &str = r#"
+    {"type":"start","nodes":["n1","n2"]}
+    {"type":"phase","phase":"load"}
+    {"type":"invoke","process":0,"node":"n1","f":"write","key":1,"value":1}
+    {"type":"ok","process":0}
+    {"type":"fault","fault":0,"kind":"kill","step":"planned","what":"kill one","time":1000000000}
+    {"type":"fault","fault":0,"kind":"kill","step":"begun","what":"kill n1"}
+    {"type":"fault","fault":0,"kind":"kill","step":"proven"}
+    {"type":"invoke","process":1,"node":"n2","f":"read","key":1,"time":3000000000}
+    {"type":"ok","process":1,"value":1}
+    {"type":"fault","fault":0,"kind":"kill","step":"reproven"}
+    {"type":"fault","fault":0,"kind":"kill","step":"healed","time":4000000000}
+    {"type":"invoke","process":0,"node":"n1","f":"write","key":1,"value":2,"time":4200000000}
+    {"type":"ok","process":0,"time":4250000000}
+    {"type":"role","node":"n2","term":2,"term_with_role":true}
+    {"type":"role","node":"n1","term":3,"term_with_role":true}
+    {"type":"role","node":"n1","term":3,"term_with_role":true}
+    {"type":"phase","phase":"drain","time":5000000000}
+    {"type":"end"}
+    "#;
+
+#[test]
+fn availability_measures_gap_and_recovery() {
+    let verdict = Availability.check(&history(FAULTY), &Budget::unlimited());
+    assert_eq!(verdict.validity, Validity::Valid);
+    assert_eq!(verdict.numbers["longest_gap_ms"], 2998);
+    assert_eq!(verdict.numbers["recovery_ms_max"], 250);
+    assert_eq!(verdict.numbers["faults"][0]["recovery_ms"], serde_json::json!({"n1": 250, "n2": null}));
+    let kinds: Vec<&str> = verdict.findings.iter().map(|finding| finding.kind.as_str()).collect();
+    assert_eq!(kinds, ["longest-gap", "not-recovered"]);
+    assert_eq!(Availability.check(&history(""), &Budget::unlimited()).validity, Validity::Unknown);
+}
+
+#[test]
+fn evidence_counts_what_landed() {
+    let evidence = evidence(&history(FAULTY));
+    assert_eq!((evidence.ok, evidence.fail, evidence.info), (3, 0, 0));
+    let kill = &evidence.kinds["kill"];
+    assert_eq!((kill.planned, kill.begun, kill.proven, kill.unproven, kill.healed, kill.ok_during), (1, 1, 1, 0, 1, 1));
+    assert_eq!((evidence.leader_changes, evidence.leaders.len()), (1, 2));
+    let cut = crate::evidence(&history(&cut(BOTH_WAYS, 1, false)));
+    let sides: Vec<(&str, u64)> = cut.faults[0].writes_by_side.iter().map(|(side, n)| (side.as_str(), *n)).collect();
+    assert_eq!(sides, [("n1", 1), ("n2 n3", 1)]);
+}
+
+#[test]
+fn the_list_finds_every_checker_and_nothing_else() {
+    for doc in CHECKERS {
+        let found = checker(doc.name).expect("in the list");
+        assert_eq!(found.name(), doc.name);
+        let verdict = judge_one(&*found, &history(""), &Budget::unlimited());
+        assert_eq!((verdict.checker.as_str(), verdict.validity), (doc.name, Validity::Unknown), "{}", verdict.summary);
+    }
+    assert!(checker("linearisable").is_none());
+}
+
+#[test]
+fn a_panicking_checker_is_unknown() {
+    struct Broken;
+    impl Checker for Broken {
+        fn name(&self) -> &str {
+            "broken"
+        }
+        fn check(&self, _history: &History, _budget: &Budget) -> Verdict {
+            panic!("on purpose")
+        }
+    }
+    let verdict = judge_one(&Broken, &History::default(), &Budget::unlimited());
+    assert_eq!((verdict.validity, verdict.summary.as_str()), (Validity::Unknown, "The checker panicked: on purpose"));
+}

@@ -1,0 +1,137 @@
+//! The set checker.
+use crate::set::SetChecker;
+use crate::testing::history;
+use crate::verdict::{Budget, Checker, Severity, Validity, Verdict};
+
+fn judge(lines: &str) -> Verdict {
+    let lines = lines.replace("\"f\":", "\"workload\":\"set\",\"f\":");
+    SetChecker::new().check(&history(&lines), &Budget::unlimited())
+}
+
+const ADDS: &str = r#"
+    {"type":"start","nodes":["n1","n2"]}
+    {"type":"invoke","process":0,"node":"n1","f":"add","value":1}
+    {"type":"ok","process":0}
+    {"type":"fault","fault":3,"kind":"partition","step":"begun","what":"partition: n1 | n2"}
+    {"type":"invoke","process":0,"node":"n1","f":"add","value":2}
+    {"type":"ok","process":0}
+    {"type":"invoke","process":1,"node":"n2","f":"add","value":3}
+    {"type":"info","process":1,"error":"timeout"}
+    {"type":"fault","fault":3,"kind":"partition","step":"healed"}
+    {"type":"invoke","process":0,"node":"n1","f":"add","value":4}
+    {"type":"fail","process":0,"error":"refused"}
+    {"type":"invoke","process":0,"node":"n1","f":"add","value":5}
+    {"type":"ok","process":0}
+    "#;
+
+fn finals(one: &str, two: &str) -> String {
+    format!(
+        "{ADDS}
+        {{\"type\":\"invoke\",\"process\":0,\"node\":\"n1\",\"f\":\"read\",\"settle\":true}}
+        {one}
+        {{\"type\":\"invoke\",\"process\":2,\"node\":\"n2\",\"f\":\"read\",\"settle\":true}}
+        {two}"
+    )
+}
+
+fn read(process: u32, elements: &str) -> String {
+    format!("{{\"type\":\"ok\",\"process\":{process},\"value\":{elements}}}")
+}
+
+#[test]
+fn everything_there_is_valid_and_an_unknown_add_may_be_there() {
+    let verdict = judge(&finals(&read(0, "[1,2,3,5]"), &read(2, "[5,3,2,1]")));
+    assert_eq!(verdict.validity, Validity::Valid, "{}", verdict.summary);
+    assert_eq!(verdict.numbers["recovered"], 1);
+    assert_eq!(verdict.workload, "set");
+    assert!(verdict.findings.is_empty());
+}
+
+#[test]
+fn lost_acknowledged_elements_are_told_with_node_and_fault() {
+    let verdict = judge(&finals(&read(0, "[1]"), &read(2, "[1]")));
+    assert_eq!(verdict.validity, Validity::Invalid);
+    assert_eq!(verdict.numbers["lost"], 2);
+    assert_eq!(verdict.numbers["lost_by_node"], serde_json::json!({"n1": 2}));
+    assert_eq!(verdict.numbers["lost_by_fault"], serde_json::json!({"3": 1, "after 3": 1}));
+    let finding = &verdict.findings[0];
+    assert_eq!((finding.kind.as_str(), &finding.faults[..]), ("lost-write", &[3][..]));
+    assert_eq!(finding.ops, [4, 11, 15]);
+    let text = finding.sentences.join("\n");
+    assert!(text.contains("n1 had acknowledged 2 of them: 2, 5."), "{text}");
+    assert!(text.contains("1 of them were added after fault 3 (partition: n1 | n2) had healed."), "{text}");
+    assert!(text.contains("a window of 0.007 s"), "{text}");
+}
+
+#[test]
+fn one_node_that_has_it_is_enough_and_the_difference_is_evidence() {
+    let verdict = judge(&finals(&read(0, "[1,2,5]"), &read(2, "[1]")));
+    assert_eq!(verdict.validity, Validity::Valid);
+    let finding = &verdict.findings[0];
+    assert_eq!((finding.kind.as_str(), finding.severity), ("replicas-differ", Severity::Evidence));
+    assert_eq!(finding.nodes, ["n2"]);
+}
+
+#[test]
+fn a_failed_final_read_says_nothing() {
+    let failed = "{\"type\":\"fail\",\"process\":2,\"error\":\"refused\"}";
+    let verdict = judge(&finals(&read(0, "[1,2,5]"), failed));
+    assert_eq!(verdict.validity, Validity::Valid);
+    assert!(verdict.summary.contains("No final read succeeded on n2"), "{}", verdict.summary);
+    let none = judge(&finals("{\"type\":\"fail\",\"process\":0}", failed));
+    assert_eq!(none.validity, Validity::Unknown);
+    let unreadable = judge(&finals(&read(0, "null"), failed));
+    assert_eq!(unreadable.validity, Validity::Unknown);
+}
+
+#[test]
+fn elements_never_added_or_added_in_vain_are_unexpected() {
+    let verdict = judge(&finals(&read(0, "[1,2,5,4,9]"), &read(2, "[1,2,5,9]")));
+    assert_eq!(verdict.validity, Validity::Invalid);
+    assert_eq!(verdict.numbers["unexpected"], 2);
+    assert_eq!(verdict.findings[0].kind, "unexpected-element");
+}
+
+#[test]
+fn an_element_twice_in_one_read_is_duplicated() {
+    let verdict = judge(&finals(&read(0, "[1,2,2,5]"), &read(2, "[1,2,5]")));
+    assert_eq!(verdict.validity, Validity::Invalid);
+    assert_eq!((verdict.findings[0].kind.as_str(), &verdict.findings[0].ops[..]), ("duplicated-element", &[13][..]));
+}
+
+#[test]
+fn an_add_acknowledged_after_the_reads_began_is_not_judged() {
+    let lines = r#"
+        {"type":"invoke","process":0,"f":"add","value":1}
+        {"type":"ok","process":0}
+        {"type":"invoke","process":1,"f":"add","value":2}
+        {"type":"invoke","process":0,"f":"read","settle":true}
+        {"type":"ok","process":1}
+        {"type":"ok","process":0,"value":[1]}
+        "#;
+    assert_eq!(judge(lines).validity, Validity::Valid);
+}
+
+#[test]
+fn seen_once_and_gone_is_evidence() {
+    let lines = r#"
+        {"type":"invoke","process":0,"f":"add","value":1}
+        {"type":"ok","process":0}
+        {"type":"invoke","process":1,"f":"add","value":2}
+        {"type":"info","process":1}
+        {"type":"invoke","process":0,"f":"read"}
+        {"type":"ok","process":0,"value":[1,2]}
+        {"type":"invoke","process":0,"f":"read","settle":true}
+        {"type":"ok","process":0,"value":[1]}
+        "#;
+    let verdict = judge(lines);
+    assert_eq!(verdict.validity, Validity::Valid);
+    assert_eq!(verdict.findings[0].kind, "vanished-element");
+}
+
+#[test]
+fn no_add_acknowledged_is_unknown() {
+    let verdict = judge(r#"{"type":"invoke","process":0,"f":"add","value":1}"#);
+    assert_eq!(verdict.validity, Validity::Unknown);
+    assert_eq!(judge("").validity, Validity::Unknown);
+}
