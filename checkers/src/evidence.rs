@@ -70,7 +70,7 @@ pub struct FaultEvidence {
 pub struct Leadership {
     /// The node.
     pub node: String,
-    /// The term, where it named one.
+    /// The term, where it named one together with the role.
     pub term: Option<i64>,
     /// When the first reply that said so came, nanoseconds.
     pub time: u64,
@@ -139,11 +139,13 @@ fn met(history: &History, fault: &Fault) -> FaultEvidence {
 fn leaders(history: &History) -> Vec<Leadership> {
     let mut leaders: Vec<Leadership> = Vec::new();
     for claim in history.roles.iter().filter(|claim| is_leader(claim) && &*claim.source != "log") {
+        // A term that was not read together with the role may lag behind it, and would make one leader two.
+        let term = claim.term.filter(|_| claim.term_with_role);
         // A node that was seen leading this term already is an old leader that does not know better.
-        let known = leaders.iter().any(|one| one.node == *claim.node && one.term == claim.term && claim.term.is_some());
-        let same = leaders.last().is_some_and(|last| last.node == *claim.node && last.term == claim.term);
+        let known = leaders.iter().any(|one| one.node == *claim.node && one.term == term && term.is_some());
+        let same = leaders.last().is_some_and(|last| last.node == *claim.node && last.term == term);
         if !known && !same {
-            leaders.push(Leadership { node: claim.node.to_string(), term: claim.term, time: claim.time });
+            leaders.push(Leadership { node: claim.node.to_string(), term, time: claim.time });
         }
     }
     leaders

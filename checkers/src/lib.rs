@@ -30,13 +30,3 @@ pub use model::Model;
 pub use registry::{CHECKERS, CheckerDoc, checker, judge_one};
 pub use value::Value;
 pub use verdict::{Budget, Checker, Finding, Severity, Validity, Verdict};
-/// tmp
-pub struct CheckerDoc { /// n
- pub name: &'static str, /// d
- pub doc: &'static str }
-/// tmp
-pub const CHECKERS: &[CheckerDoc] = &[CheckerDoc{name:"linearizable",doc:"x"}];
-/// tmp
-pub fn checker(name:&str)->Option<Box<dyn Checker>>{ if name=="linearizable" {Some(Box::new(Linearizable::registers()))} else {None} }
-/// tmp
-pub fn judge_one(name:&str,h:&History,b:&Budget)->Verdict{ match checker(name) {Some(c)=>c.check(h,b),None=>Verdict{checker:name.into(),workload:String::new(),validity:Validity::Unknown,summary:"none".into(),findings:vec![],numbers:Default::default()}}}

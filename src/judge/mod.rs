@@ -56,20 +56,24 @@ fn run_checkers(history: &History, rules: &Rules) -> Vec<Verdict> {
         let budget = &budget;
         let judging = |name: &String| {
             let name = name.clone();
-            scope.spawn(move || dsfuzz_checkers::judge_one(&name, history, budget))
+            scope.spawn(move || match dsfuzz_checkers::checker(&name) {
+                Some(checker) => dsfuzz_checkers::judge_one(checker.as_ref(), history, budget),
+                None => undecided(&name, format!("there is no checker called {name}")),
+            })
         };
         let threads: Vec<_> = rules.checkers.iter().map(judging).collect();
         let answers = threads.into_iter().zip(&rules.checkers);
-        answers.map(|(thread, name)| thread.join().unwrap_or_else(|_| panicked(name))).collect()
+        answers.map(|(thread, name)| thread.join().unwrap_or_else(|_| undecided(name, "it panicked (a bug of dsfuzz)".into()))).collect()
     })
 }
 
-fn panicked(checker: &str) -> Verdict {
+/// The answer where there is none.
+fn undecided(checker: &str, summary: String) -> Verdict {
     Verdict {
         checker: checker.to_string(),
         workload: String::new(),
         validity: Validity::Unknown,
-        summary: format!("the checker {checker} failed on its own account (a bug of dsfuzz, not of the target)"),
+        summary,
         findings: Vec::new(),
         numbers: Default::default(),
     }
