@@ -305,8 +305,16 @@ impl Channel {
         self.input = None;
     }
 
+    /// Waits until the agent is gone.
     pub(crate) fn ended(&mut self, node: &Node) {
-        node.until("the agent ends", || self.child.try_wait().expect("wait").is_some());
+        let pid = self.pids.0;
+        node.until("the agent ends", || {
+            let state = node.sh(&format!("sed 's/.*) //' /proc/{pid}/stat 2>/dev/null"));
+            state.is_empty() || state.starts_with('Z')
+        });
+        // nsenter stops itself when its child is stopped, and only then sees that it has ended.
+        drop(Command::new("kill").args(["-CONT", &self.child.id().to_string()]).output());
+        node.until("nsenter ends", || self.child.try_wait().expect("wait").is_some());
     }
 }
 
