@@ -4,8 +4,9 @@ use crate::hands::Hands;
 use crate::place::Place;
 use crate::service::Services;
 use crate::{process, sys};
+use std::fs::File;
 use std::io::{Read, Write};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -80,7 +81,9 @@ pub(crate) fn guard(place: &Place, agent: &str) -> Result<u8, String> {
         .split_once(':')
         .and_then(|(pid, start)| Some((pid.parse::<u32>().ok()?, start.parse::<u64>().ok()?)))
         .ok_or_else(|| format!("--agent {agent}: not PID:START"))?;
-    let mut input = std::io::stdin().lock();
+    // Not through standard input's buffer: what waits in it would not wake us.
+    let input = std::io::stdin().as_fd().try_clone_to_owned().map_err(|error| format!("guardian's socket: {error}"))?;
+    let mut input = File::from(input);
     let mut last = Sign { lease_ms: 30_000, ..Sign::default() };
     let mut why = "agent died";
     loop {

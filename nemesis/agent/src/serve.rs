@@ -235,6 +235,7 @@ impl Agent {
             return Err(format!("a lease of {lease_ms} ms is too short; at least 100"));
         }
         self.lease_ms.store(lease_ms, SeqCst);
+        self.tell_guardian(false);
         self.pings.greet(run);
         self.hands().greet(run, lease_ms);
         let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();

@@ -188,7 +188,7 @@ impl Services {
         let child = command.spawn().map_err(|error| format!("service {name}: {}: {error}", launch::name(argv)))?;
         let pid = child.id();
         if let Some((shift, expiry_ns)) = shift
-            && let Err(reason) = clock::follow_start(pid, argv.len() == 1, shift, expiry_ns)
+            && let Err(reason) = clock::follow_start(pid, shift, expiry_ns)
         {
             self.place.log(&format!("service {name}: clock not shifted from the start: {reason}"));
         }

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 /// How long processes may take to stop or to go on.
 const STOPPING: Duration = Duration::from_secs(3);
+/// How long one attempt at stopping them may take.
+const ATTEMPT: Duration = Duration::from_millis(100);
 
 pub(super) fn perform(services: &[String], around: &Around<'_>) -> Result<Vec<String>, String> {
     let mut detail = Vec::new();
@@ -21,14 +23,21 @@ pub(super) fn perform(services: &[String], around: &Around<'_>) -> Result<Vec<St
     Ok(detail)
 }
 
-/// Stops processes until twice in a row none is new and all are stopped: one that runs can still make others.
+/// Stops processes until twice in a row none is new and all are stopped: one that runs can still make others. One that
+/// waits for its vfork cannot stop before the child it has just made goes on: then all go on for a moment.
 fn stop(name: &str, around: &Around<'_>) -> Result<usize, String> {
     let mut before = Vec::new();
     let stopped = sys::await_true(STOPPING, || {
-        let pids = around.services.processes(name);
-        pids.iter().for_each(|pid| drop(sys::kill(*pid, libc::SIGSTOP)));
-        let still = all_stopped(&pids) && pids == before;
-        before = pids;
+        let still = sys::await_true(ATTEMPT, || {
+            let pids = around.services.processes(name);
+            pids.iter().for_each(|pid| drop(sys::kill(*pid, libc::SIGSTOP)));
+            let still = all_stopped(&pids) && pids == before;
+            before = pids;
+            still
+        });
+        if !still {
+            before.iter().for_each(|pid| drop(sys::kill(*pid, libc::SIGCONT)));
+        }
         still
     });
     if stopped { Ok(before.len()) } else { Err(format!("service {name}: processes {before:?} do not stop")) }

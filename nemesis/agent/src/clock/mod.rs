@@ -56,7 +56,7 @@ impl Keeper {
     pub(crate) fn keep(&mut self, pids: &[u32], shift: Shift, hold_ns: u64, fresh: bool) -> Vec<String> {
         let mut failed = Vec::new();
         for &pid in pids {
-            let known = self.targets.get(&pid).is_some_and(Target::still_there);
+            let known = self.targets.get(&pid).is_some_and(|target| target.still_there() && target.installed());
             if known && !fresh {
                 continue;
             }

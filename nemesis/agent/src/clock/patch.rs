@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 /// How long a thread may take to stop. One that hangs in the kernel (a v1 freezer) does not stop at all.
 const STOPPING: Duration = Duration::from_secs(2);
-/// How long a start script may take until it executes the program.
-const SCRIPT: Duration = Duration::from_millis(500);
+/// How long a start script or wrapper may take until it executes the program. One that takes longer is caught by the keeper.
+const FOLLOWING: Duration = Duration::from_millis(250);
 const NOTHING: usize = 0;
 
 /// A process and where its vDSO is.
@@ -290,9 +290,9 @@ fn wait(thread: i32, patience: Duration) -> Option<i32> {
     }
 }
 
-/// A child of this thread has stopped at its exec (it asked to be traced): shifts its clock and lets it run. A script is
-/// followed until it executes the program, so that this is shifted from its first instruction, too.
-pub(crate) fn follow_start(pid: u32, script: bool, shift: Shift, expiry_ns: i64) -> Result<(), String> {
+/// A child of this thread has stopped at its exec (it asked to be traced): shifts its clock and lets it run. It is followed
+/// for a moment, so that the program that a script or wrapper executes is shifted from its first instruction, too.
+pub(crate) fn follow_start(pid: u32, shift: Shift, expiry_ns: i64) -> Result<(), String> {
     let child = i32::try_from(pid).map_err(|error| error.to_string())?;
     let shift_now =
         || Target::open(pid).and_then(|target| target.install_now().and_then(|()| target.set(shift, expiry_ns)));
@@ -301,35 +301,36 @@ pub(crate) fn follow_start(pid: u32, script: bool, shift: Shift, expiry_ns: i64)
         return Err("the child ended at its exec".to_owned());
     }
     let mut outcome = shift_now();
-    let mut signal = 0;
-    if script && outcome.is_ok() {
+    // SAFETY: no memory is involved.
+    unsafe { libc::ptrace(libc::PTRACE_SETOPTIONS, child, NOTHING, libc::PTRACE_O_TRACEEXEC as usize) };
+    let end = Instant::now() + FOLLOWING;
+    let (mut signal, mut called) = (0, false);
+    loop {
         // SAFETY: no memory is involved.
-        unsafe {
-            libc::ptrace(libc::PTRACE_SETOPTIONS, child, NOTHING, libc::PTRACE_O_TRACEEXEC as usize);
+        unsafe { libc::ptrace(libc::PTRACE_CONT, child, NOTHING, signal as usize) };
+        signal = 0;
+        let patience = if called { STOPPING } else { end.saturating_duration_since(Instant::now()) };
+        let Some(status) = wait(child, patience) else {
+            if called {
+                return Err("the child does not stop to be let go".to_owned());
+            }
+            // Only a stopped process can be let go. The signal itself never reaches it.
+            called = true;
+            drop(crate::sys::kill(pid, libc::SIGSTOP));
+            continue;
+        };
+        if !libc::WIFSTOPPED(status) {
+            return Err("the child has ended".to_owned());
         }
-        let end = Instant::now() + SCRIPT;
-        loop {
-            // SAFETY: no memory is involved.
-            unsafe { libc::ptrace(libc::PTRACE_CONT, child, NOTHING, signal as usize) };
-            signal = 0;
-            let left = end.saturating_duration_since(Instant::now());
-            let Some(status) = wait(child, left) else {
-                // It goes on without exec: stopped only to be let go.
-                drop(crate::sys::kill(pid, libc::SIGSTOP));
-                wait(child, STOPPING);
-                break;
-            };
-            if !libc::WIFSTOPPED(status) {
-                return Err("the script ended before it executed a program".to_owned());
-            }
-            if status >> 16 == libc::PTRACE_EVENT_EXEC {
-                outcome = shift_now();
-                break;
-            }
+        if status >> 16 == libc::PTRACE_EVENT_EXEC {
+            outcome = shift_now();
+        } else if called && libc::WSTOPSIG(status) == libc::SIGSTOP {
+            break;
+        } else {
             signal = libc::WSTOPSIG(status);
         }
     }
     // SAFETY: no memory is involved.
-    unsafe { libc::ptrace(libc::PTRACE_DETACH, child, NOTHING, signal as usize) };
+    unsafe { libc::ptrace(libc::PTRACE_DETACH, child, NOTHING, NOTHING) };
     outcome
 }

@@ -9,7 +9,7 @@ const JUMP_BYTES: u64 = 5;
 /// What is where, counted from the begin of the mapping.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Layout {
-    /// First byte behind the loaded part: from there on the mapping is unused.
+    /// First byte behind the loaded part and the section headers: from there on the mapping is unused.
     pub(super) used: u64,
     /// The three functions; the last may be missing.
     pub(super) functions: [Option<u64>; 3],
@@ -75,7 +75,9 @@ fn read(bytes: &[u8]) -> Option<Layout> {
         }
     }
     functions[0].and(functions[1])?;
-    Some(Layout { used: used?, functions })
+    // Debuggers read the section headers behind the loaded part: they are left alone, too.
+    let headers = at(40, 8)?.checked_add(at(60, 2)? * at(58, 2)?)?;
+    Some(Layout { used: used?.max(headers), functions })
 }
 
 #[cfg(test)]

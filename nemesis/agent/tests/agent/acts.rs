@@ -1,8 +1,7 @@
 //! Every act on a real agent in namespaces: done, proven, undone, proven gone.
-mod node;
 
+use crate::node::{Channel, Node};
 use dsfuzz_nemesis::protocol::{Act, Ask, Told};
-use node::{Channel, Node};
 use std::net::IpAddr;
 use std::time::Duration;
 

@@ -18,11 +18,11 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const HERE: &str = "dsfuzz-agent-test-";
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
-pub struct Node {
+pub(crate) struct Node {
     holder: Child,
     inner: u32,
     cgroup: Option<PathBuf>,
-    pub dir: PathBuf,
+    pub(crate) dir: PathBuf,
 }
 
 /// Where cgroup2 is on this machine.
@@ -46,12 +46,12 @@ fn remove_cgroup(folder: &Path) {
 
 impl Node {
     /// A node with cgroup2.
-    pub fn new() -> Node {
+    pub(crate) fn new() -> Node {
         Node::with(true)
     }
 
     /// A node on which no cgroup2 is mounted.
-    pub fn without_cgroup2() -> Node {
+    pub(crate) fn without_cgroup2() -> Node {
         Node::with(false)
     }
 
@@ -69,7 +69,11 @@ impl Node {
             script.push_str(&format!("echo $$ >{}/cgroup.procs; ", cgroup.display()));
         }
         // Inside, what the host has mounted of cgroup2 reaches above the node and is not used; its own mount is.
-        let mount = if cgroup2 { format!("mount -t cgroup2 none {}/cg; ", dir.display()) } else { String::new() };
+        let mount = match cgroup_root() {
+            Some(_) if cgroup2 => format!("mount -t cgroup2 none {}/cg; ", dir.display()),
+            Some(root) => format!("umount -l {}; ", root.display()),
+            None => String::new(),
+        };
         script.push_str(&format!(
             "exec unshare --net --pid --mount --cgroup --fork --kill-child --mount-proc --propagation private \
              sh -c '{mount}ip link set lo up; ip addr add 127.0.0.2/8 dev lo; echo up; cat >/dev/null; true'"
@@ -90,7 +94,7 @@ impl Node {
     }
 
     /// A command in the node, which cannot set the clock.
-    pub fn command(&self, program: &str, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, program: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new("nsenter");
         command.args(["-t", &self.inner.to_string(), "-n", "-p", "-m", "-C", "--"]);
         command.args([
@@ -107,34 +111,34 @@ impl Node {
     }
 
     /// Runs a script in the node and gives its output.
-    pub fn sh(&self, script: &str) -> String {
+    pub(crate) fn sh(&self, script: &str) -> String {
         let output: Output = self.command("sh", &["-c", script]).output().expect("run");
         String::from_utf8_lossy(&output.stdout).trim().to_owned() + &String::from_utf8_lossy(&output.stderr)
     }
 
     /// Whether there is a table of ours.
-    pub fn has_table(&self) -> bool {
+    pub(crate) fn has_table(&self) -> bool {
         self.sh("nft list tables").contains("table inet dsfuzz\n")
             || self.sh("nft list tables").ends_with("inet dsfuzz")
     }
 
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.dir.join("agent.log")).unwrap_or_default()
     }
 
     /// A folder of the agent.
-    pub fn path(&self, name: &str) -> String {
+    pub(crate) fn path(&self, name: &str) -> String {
         self.dir.join(name).to_str().expect("text").to_owned()
     }
 
     /// An agent in this node, greeted.
-    pub fn agent(&self, run: &str, lease_ms: u64) -> Channel {
+    pub(crate) fn agent(&self, run: &str, lease_ms: u64) -> Channel {
         let mut channel = self.ungreeted(&[]);
         channel.hello(run, lease_ms);
         channel
     }
 
-    pub fn ungreeted(&self, env: &[(&str, &str)]) -> Channel {
+    pub(crate) fn ungreeted(&self, env: &[(&str, &str)]) -> Channel {
         let dir = self.dir.to_str().expect("text");
         // What a login shell prints comes first.
         let script = format!("echo Welcome to this node; exec {AGENT} serve --dir {dir}");
@@ -155,14 +159,14 @@ impl Node {
     }
 
     /// `dsfuzz-agent heal`: exit code and what it prints.
-    pub fn heal(&self) -> (Option<i32>, Told) {
+    pub(crate) fn heal(&self) -> (Option<i32>, Told) {
         let output = self.command(AGENT, &["heal", "--dir", &self.path("")]).output().expect("heal");
         let told = serde_json::from_slice(&output.stdout).expect("JSON");
         (output.status.code(), told)
     }
 
     /// Waits for something in the node.
-    pub fn until(&self, what: &str, mut question: impl FnMut() -> bool) {
+    pub(crate) fn until(&self, what: &str, mut question: impl FnMut() -> bool) {
         let end = Instant::now() + PATIENCE;
         while !question() {
             assert!(Instant::now() < end, "{what}: not within {PATIENCE:?}; log:\n{}", self.log());
@@ -191,33 +195,33 @@ fn pump(mut output: BufReader<impl Read>, sender: &Sender<(Response, Vec<u8>)>) 
     }
 }
 
-pub struct Channel {
-    pub child: Child,
+pub(crate) struct Channel {
+    pub(crate) child: Child,
     input: Option<ChildStdin>,
     replies: Receiver<(Response, Vec<u8>)>,
     early: BTreeMap<u64, (Told, Vec<u8>)>,
     next: u64,
     /// Agent and guardian, as the node numbers its processes.
-    pub pids: (u32, u32),
-    pub ping_port: u16,
+    pub(crate) pids: (u32, u32),
+    pub(crate) ping_port: u16,
 }
 
 impl Channel {
-    pub fn hello(&mut self, run: &str, lease_ms: u64) -> String {
+    pub(crate) fn hello(&mut self, run: &str, lease_ms: u64) -> String {
         let told = self.ask(Ask::Hello { version: 1, lease_ms, run: run.to_owned() });
         let Told::Hello { boot_id, pids, ping_port, .. } = told else { panic!("{told:?}") };
         (self.pids, self.ping_port) = (pids, ping_port);
         boot_id
     }
 
-    pub fn send(&mut self, body: Ask, blob: &[u8]) -> u64 {
+    pub(crate) fn send(&mut self, body: Ask, blob: &[u8]) -> u64 {
         self.next += 1;
         let input = self.input.as_mut().expect("open");
         write_frame(input, &Request { id: self.next, body }, blob).expect("sent");
         self.next
     }
 
-    pub fn reply(&mut self, id: u64) -> (Told, Vec<u8>) {
+    pub(crate) fn reply(&mut self, id: u64) -> (Told, Vec<u8>) {
         loop {
             if let Some(found) = self.early.remove(&id) {
                 return found;
@@ -227,42 +231,42 @@ impl Channel {
         }
     }
 
-    pub fn ask(&mut self, body: Ask) -> Told {
+    pub(crate) fn ask(&mut self, body: Ask) -> Told {
         let id = self.send(body, &[]);
         self.reply(id).0
     }
 
-    pub fn done(&mut self, body: Ask) {
+    pub(crate) fn done(&mut self, body: Ask) {
         let told = self.ask(body);
         assert_eq!(told, Told::Done);
     }
 
-    pub fn fails(&mut self, body: Ask) -> String {
+    pub(crate) fn fails(&mut self, body: Ask) -> String {
         let told = self.ask(body);
         let Told::Failed(reason) = told else { panic!("it was to fail: {told:?}") };
         reason
     }
 
-    pub fn act(&mut self, fault: u64, act: dsfuzz_nemesis::protocol::Act) {
+    pub(crate) fn act(&mut self, fault: u64, act: dsfuzz_nemesis::protocol::Act) {
         let told = self.ask(Ask::Act { fault, act });
         assert!(matches!(told, Told::Acted { .. }), "{told:?}");
     }
 
-    pub fn proof(&mut self, body: Ask) -> Proof {
+    pub(crate) fn proof(&mut self, body: Ask) -> Proof {
         let told = self.ask(body);
         let Told::Proof(proof) = told else { panic!("{told:?}") };
         proof
     }
 
     /// In force.
-    pub fn proven(&mut self, fault: u64) -> Proof {
+    pub(crate) fn proven(&mut self, fault: u64) -> Proof {
         let proof = self.proof(Ask::Prove { fault });
         assert!(proof.holds, "{proof:?}");
         proof
     }
 
     /// Undone and gone.
-    pub fn healed(&mut self, fault: u64) -> Proof {
+    pub(crate) fn healed(&mut self, fault: u64) -> Proof {
         let proof = self.proof(Ask::Undo { fault });
         assert!(proof.holds, "{proof:?}");
         let after = self.proof(Ask::Prove { fault });
@@ -270,39 +274,47 @@ impl Channel {
         proof
     }
 
-    pub fn undone(&mut self) -> (Vec<SelfHeal>, Vec<u64>) {
+    pub(crate) fn undone(&mut self) -> (Vec<SelfHeal>, Vec<u64>) {
         let told = self.ask(Ask::Undone);
         let Told::Undone { by_itself, left, .. } = told else { panic!("{told:?}") };
         (by_itself, left)
     }
 
     /// Defines and starts a service.
-    pub fn service(&mut self, node: &Node, name: &str, argv: &[&str]) -> u32 {
+    pub(crate) fn service(&mut self, node: &Node, name: &str, argv: &[&str]) -> u32 {
         let argv = argv.iter().map(ToString::to_string).collect();
         let log = node.path(&format!("{name}.out"));
         self.done(Ask::Define(Service { name: name.to_owned(), argv, log, ..Service::default() }));
         self.start(name, false)
     }
 
-    pub fn start(&mut self, name: &str, again: bool) -> u32 {
+    pub(crate) fn start(&mut self, name: &str, again: bool) -> u32 {
         let told = self.ask(Ask::Start { service: name.to_owned(), again });
         let Told::Started { pid } = told else { panic!("{told:?}") };
         pid
     }
 
-    pub fn pids(&mut self, name: &str) -> Vec<u32> {
+    pub(crate) fn pids(&mut self, name: &str) -> Vec<u32> {
         let told = self.ask(Ask::Services);
         let Told::Services(states) = told else { panic!("{told:?}") };
         states.into_iter().find(|state| state.name == name).expect("the service").pids
     }
 
     /// The channel closes, as when the control node dies.
-    pub fn close(&mut self) {
+    pub(crate) fn close(&mut self) {
         self.input = None;
     }
 
-    pub fn ended(&mut self, node: &Node) {
-        node.until("the agent ends", || self.child.try_wait().expect("wait").is_some());
+    /// Waits until the agent is gone.
+    pub(crate) fn ended(&mut self, node: &Node) {
+        let pid = self.pids.0;
+        node.until("the agent ends", || {
+            let state = node.sh(&format!("sed 's/.*) //' /proc/{pid}/stat 2>/dev/null"));
+            state.is_empty() || state.starts_with('Z')
+        });
+        // nsenter stops itself when its child is stopped, and only then sees that it has ended.
+        drop(Command::new("kill").args(["-CONT", &self.child.id().to_string()]).output());
+        node.until("nsenter ends", || self.child.try_wait().expect("wait").is_some());
     }
 }
 

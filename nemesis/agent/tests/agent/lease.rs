@@ -1,0 +1,250 @@
+//! The dead-man's switch on a real agent in namespaces: whoever dies, everything is undone, and what was undone without being
+//! asked is told with its interval.
+
+use crate::node::{Channel, Node};
+use dsfuzz_nemesis::protocol::{Act, Ask, Command, Told};
+use std::io::{Seek, SeekFrom, Write};
+use std::time::{Duration, Instant};
+
+const LEASE_MS: u64 = 20_000;
+const WATCH: &str = "import time\nwhile True:\n  print(time.time_ns(), flush=True)\n  time.sleep(0.01)\n";
+
+/// One fault of each kind in force; the services are `db` (killed), `slow` (paused), `late` (shifted).
+fn break_everything(node: &Node, agent: &mut Channel) {
+    agent.service(node, "db", &["sleep", "1001"]);
+    agent.service(node, "slow", &["sleep", "1002"]);
+    agent.service(node, "late", &["/usr/bin/env", "python3", "-c", WATCH]);
+    node.until("it prints", || std::fs::metadata(node.path("late.out")).is_ok_and(|about| about.len() > 0));
+    agent.act(1, Act::Drop { from: vec![[127, 0, 0, 2].into()] });
+    agent.act(2, Act::Kill { services: vec!["db".to_owned()] });
+    agent.act(3, Act::Pause { services: vec!["slow".to_owned()] });
+    agent.act(4, Act::ShiftClock { services: vec!["late".to_owned()], offset_ns: 3600 * 1_000_000_000 });
+    (1..=4).for_each(|fault| drop(agent.proven(fault)));
+    assert!(node.has_table() && shown_off_s(node) > 3000);
+}
+
+/// How far the last line of the watcher is off.
+fn shown_off_s(node: &Node) -> i64 {
+    let text = std::fs::read_to_string(node.path("late.out")).unwrap_or_default();
+    let shown: i128 = text.lines().rev().find_map(|line| line.parse().ok()).unwrap_or(0);
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_nanos();
+    ((shown - now.cast_signed()) / 1_000_000_000) as i64
+}
+
+/// No rule, no stopped process, no shifted clock, and what was killed runs.
+fn is_clean(node: &Node) -> bool {
+    !node.has_table()
+        && node.sh("ps -eo args | grep -c '^sleep 1001'") == "1"
+        && node.sh("cat /proc/*/cgroup 2>/dev/null >/dev/null; ps -eo stat,args | grep '^T.*sleep' || true").is_empty()
+        && node.sh("find / -xdev -path '*/cg/*' -name cgroup.events -exec grep -l 'frozen 1' {} + 2>/dev/null; grep -rl 'frozen 1' */cg/dsfuzz/*/*/cgroup.events 2>/dev/null || true").is_empty()
+        && shown_off_s(node).abs() < 100
+}
+
+/// The next agent tells what was undone: all four faults, each with an interval that is one.
+fn all_told(node: &Node, agent: &mut Channel, run: &str, why: &str, not_before_ns: u64) {
+    let (by_itself, left) = agent.undone();
+    assert_eq!(left, Vec::<u64>::new());
+    let mut faults: Vec<u64> = by_itself.iter().map(|heal| heal.fault).collect();
+    faults.sort_unstable();
+    assert_eq!(faults, [1, 2, 3, 4], "{}", node.log());
+    for heal in by_itself {
+        assert!(heal.holds && heal.run == run && heal.why.contains(why), "{heal:?}");
+        assert!(heal.earliest_ns <= heal.latest_ns && heal.latest_ns >= not_before_ns, "{heal:?}");
+    }
+}
+
+fn now_ns(agent: &mut Channel) -> u64 {
+    let told = agent.ask(Ask::Undone);
+    let Told::Undone { now_ns, .. } = told else { panic!("{told:?}") };
+    now_ns
+}
+
+#[test]
+fn a_closed_channel_heals_everything() {
+    let node = Node::new();
+    let mut agent = node.agent("a", LEASE_MS);
+    break_everything(&node, &mut agent);
+    let before = now_ns(&mut agent);
+    agent.close();
+    agent.ended(&node);
+    node.until("clean", || is_clean(&node));
+    let mut next = node.agent("a", LEASE_MS);
+    all_told(&node, &mut next, "a", "channel closed", before);
+    // Told again to its own run, once to another.
+    assert_eq!(next.undone().0.len(), 4);
+    drop(next);
+    let mut other = node.agent("b", LEASE_MS);
+    assert_eq!(other.undone().0.len(), 4);
+    assert_eq!(other.undone().0.len(), 0);
+}
+
+#[test]
+fn silence_beyond_the_lease_heals_everything() {
+    let node = Node::new();
+    let mut agent = node.agent("a", LEASE_MS);
+    break_everything(&node, &mut agent);
+    let before = now_ns(&mut agent);
+    agent.hello("a", 1000);
+    // The channel stays open and nothing comes through it.
+    agent.ended(&node);
+    assert!(is_clean(&node), "{}", node.log());
+    let mut next = node.agent("a", LEASE_MS);
+    all_told(&node, &mut next, "a", "lease ran out", before);
+}
+
+#[test]
+fn a_killed_agent_is_healed_by_its_guardian() {
+    for node in [Node::new(), Node::without_cgroup2()] {
+        let mut agent = node.agent("a", LEASE_MS);
+        break_everything(&node, &mut agent);
+        let before = now_ns(&mut agent);
+        let guardian = agent.pids.1;
+        node.sh(&format!("kill -9 {}", agent.pids.0));
+        agent.ended(&node);
+        node.until("the guardian has healed and ended", || {
+            node.sh(&format!("grep State /proc/{guardian}/stat* 2>/dev/null | grep -v Z || true")).is_empty()
+        });
+        node.until("clean", || is_clean(&node));
+        let mut next = node.agent("a", LEASE_MS);
+        all_told(&node, &mut next, "a", "agent died", before);
+    }
+}
+
+#[test]
+fn with_agent_and_guardian_dead_the_kernel_ends_what_it_can_and_heal_the_rest() {
+    let node = Node::new();
+    let mut agent = node.agent("a", LEASE_MS);
+    break_everything(&node, &mut agent);
+    // A short hold for what expires, renewed before both are killed.
+    agent.hello("a", 1500);
+    let begin = Instant::now();
+    while begin.elapsed() < Duration::from_secs(2) {
+        agent.done(Ask::Heartbeat);
+    }
+    node.sh(&format!("kill -9 {} {}", agent.pids.1, agent.pids.0));
+    agent.ended(&node);
+    // A new guardian may have been started in between and heals; where not, expiry and `heal` do.
+    node.until("the set is empty or gone", || {
+        !node.sh("nft list set inet dsfuzz f1v4 2>/dev/null").contains("127.0.0.2")
+    });
+    node.until("the clock is true", || shown_off_s(&node).abs() < 100);
+    let (code, told) = node.heal();
+    let Told::Undone { by_itself, left, .. } = told else { panic!("{told:?}") };
+    assert_eq!((code, left.len(), by_itself.len()), (Some(0), 0, 4), "{by_itself:?}");
+    node.until("clean", || is_clean(&node));
+    assert_eq!(node.heal().0, Some(0));
+}
+
+#[test]
+fn a_killed_guardian_is_replaced_and_the_new_one_heals() {
+    let node = Node::new();
+    let mut agent = node.agent("a", LEASE_MS);
+    let first = agent.pids.1;
+    agent.act(1, Act::Drop { from: vec![[127, 0, 0, 2].into()] });
+    node.sh(&format!("kill -9 {first}"));
+    node.until("another guardian", || {
+        agent.hello("a", LEASE_MS);
+        agent.pids.1 != first
+    });
+    let second = agent.pids.1;
+    node.until("it runs", || node.sh(&format!("tr '\\0' ' ' </proc/{second}/cmdline")).contains(" guard "));
+    node.sh(&format!("kill -9 {}", agent.pids.0));
+    node.until("no table", || !node.has_table());
+}
+
+#[test]
+fn a_stopped_agent_is_killed_by_its_guardian_which_heals() {
+    let node = Node::new();
+    let mut agent = node.agent("a", 500);
+    agent.act(1, Act::Drop { from: vec![[127, 0, 0, 2].into()] });
+    node.sh(&format!("kill -STOP {}", agent.pids.0));
+    agent.ended(&node);
+    node.until("healed", || node.log().contains("healed fault 1 (agent hung)"));
+    assert!(!node.has_table());
+}
+
+#[test]
+fn a_new_agent_takes_over_from_one_that_lives() {
+    let node = Node::new();
+    let mut old = node.agent("a", LEASE_MS);
+    old.act(1, Act::Drop { from: vec![[127, 0, 0, 2].into()] });
+    let mut new = node.agent("b", LEASE_MS);
+    old.ended(&node);
+    assert!(!node.has_table());
+    let (by_itself, left) = new.undone();
+    assert_eq!((by_itself.len(), left.len()), (1, 0));
+    assert!(by_itself[0].why.contains("signal"), "{by_itself:?}");
+}
+
+#[test]
+fn a_torn_journal_entry_is_left_out_and_the_rest_is_healed() {
+    let node = Node::new();
+    let mut agent = node.agent("a", LEASE_MS);
+    agent.act(1, Act::Drop { from: vec![[127, 0, 0, 2].into()] });
+    agent.act(2, Act::Drop { from: vec![[127, 0, 0, 3].into()] });
+    node.sh(&format!("kill -STOP {0}; kill -9 {1}; kill -9 {0}", agent.pids.0, agent.pids.1));
+    agent.ended(&node);
+    let mut journal = std::fs::OpenOptions::new().write(true).open(node.path("journal")).expect("the journal");
+    // The second slot loses its end, as a crash in the middle of a write would have it.
+    journal.seek(SeekFrom::Start((16 << 10) + 40)).expect("sought");
+    journal.write_all(&[0; 4096]).expect("torn");
+    let (code, told) = node.heal();
+    let Told::Undone { by_itself, .. } = told else { panic!("{told:?}") };
+    assert_eq!((code, by_itself.iter().map(|heal| heal.fault).collect::<Vec<_>>()), (Some(0), vec![1]));
+    assert!(node.log().contains("1 torn"));
+    assert!(!node.has_table());
+}
+
+#[test]
+fn faults_of_an_earlier_boot_count_as_ended_by_it() {
+    let node = Node::new();
+    let mut agent = node.agent("a", LEASE_MS);
+    agent.service(&node, "db", &["sleep", "1001"]);
+    agent.act(1, Act::Drop { from: vec![[127, 0, 0, 2].into()] });
+    agent.act(2, Act::Kill { services: vec!["db".to_owned()] });
+    let boot_id = agent.hello("a", LEASE_MS);
+    node.sh(&format!("kill -STOP {0}; kill -9 {1}; kill -9 {0}", agent.pids.0, agent.pids.1));
+    agent.ended(&node);
+    // The same journal, as if it were read after a reboot: the entries name another boot of the same length.
+    let path = node.path("journal");
+    let bytes = std::fs::read(&path).expect("the journal");
+    std::fs::write(&path, rebooted(bytes, &boot_id)).expect("written");
+    node.sh("nft delete table inet dsfuzz");
+    let mut next = node.agent("a", LEASE_MS);
+    let (by_itself, left) = next.undone();
+    assert_eq!((by_itself.len(), left.len()), (2, 0), "{}", node.log());
+    assert!(by_itself.iter().all(|heal| heal.why == "reboot" && heal.earliest_ns == 0), "{by_itself:?}");
+    // What a reboot does not end is undone: the service runs again.
+    assert_eq!(next.pids("db").len(), 1);
+}
+
+/// Changes the boot id in every slot, and the slot's sum with it.
+fn rebooted(mut bytes: Vec<u8>, boot_id: &str) -> Vec<u8> {
+    for slot in bytes.chunks_mut(16 << 10).filter(|slot| slot.starts_with(b"DSFUNDO1")) {
+        let length = u32::from_le_bytes(slot[8..12].try_into().expect("four")) as usize;
+        let json = &mut slot[16..16 + length];
+        let at = json.windows(boot_id.len()).position(|part| part == boot_id.as_bytes()).expect("a boot id");
+        json[at..at + 8].copy_from_slice(b"00000000");
+        let sum = !json.iter().fold(u32::MAX, |sum, byte| {
+            (0..8).fold(sum ^ u32::from(*byte), |sum, _| (sum >> 1) ^ (0xedb8_8320 & (sum & 1).wrapping_neg()))
+        });
+        slot[12..16].copy_from_slice(&sum.to_le_bytes());
+    }
+    bytes
+}
+
+#[test]
+fn a_long_command_holds_up_neither_heartbeats_nor_heals() {
+    let node = Node::new();
+    let mut agent = node.agent("a", LEASE_MS);
+    agent.act(1, Act::Drop { from: vec![[127, 0, 0, 2].into()] });
+    let long = Command { argv: vec!["sleep 600".to_owned()], deadline_ms: 600_000, ..Command::default() };
+    agent.send(Ask::Run(long), &[]);
+    agent.done(Ask::Heartbeat);
+    agent.healed(1);
+    agent.act(2, Act::Drop { from: vec![[127, 0, 0, 2].into()] });
+    agent.close();
+    agent.ended(&node);
+    assert!(!node.has_table());
+    node.until("the command is ended, too", || node.sh("ps -eo args | grep '^sleep 600' || true").is_empty());
+}

@@ -1,0 +1,197 @@
+//! Everything that breaks nothing, on a real agent in namespaces: commands, services, files, pings, abilities, the end.
+
+use crate::node::{Channel, Node};
+use dsfuzz_nemesis::protocol::{Ask, Command, Service, Told};
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+const LEASE_MS: u64 = 20_000;
+
+fn script(text: &str, deadline_ms: u64) -> Command {
+    Command { argv: vec![text.to_owned()], deadline_ms, ..Command::default() }
+}
+
+#[test]
+fn commands_have_output_status_environment_folder_and_user() {
+    let node = Node::new();
+    let mut agent = node.agent("r", LEASE_MS);
+    let told = agent.ask(Ask::Run(Command {
+        env: BTreeMap::from([("GREETING".to_owned(), "hello".to_owned())]),
+        cwd: "/usr".to_owned(),
+        user: "nobody".to_owned(),
+        ..script("echo $GREETING $PWD $(id -un) $USER; echo oops >&2; exit 7", 20_000)
+    }));
+    let Told::Ran { status, stdout, stderr, late } = told else { panic!("{told:?}") };
+    assert_eq!(
+        (status, stdout.as_str(), stderr.as_str(), late),
+        (Some(7), "hello /usr nobody nobody\n", "oops\n", false)
+    );
+    let told = agent.ask(Ask::Run(Command {
+        argv: vec!["printf".to_owned(), "%s".to_owned(), "a b".to_owned()],
+        deadline_ms: 20_000,
+        ..Command::default()
+    }));
+    assert!(matches!(told, Told::Ran { stdout, .. } if stdout == "a b"));
+    assert!(
+        agent
+            .fails(Ask::Run(Command { user: "no-such-user".to_owned(), ..script("true", 1000) }))
+            .contains("no-such-user")
+    );
+    let missing = Command { argv: vec!["/no/such/program".to_owned(), "x".to_owned()], ..script("", 1000) };
+    assert!(agent.fails(Ask::Run(missing)).contains("/no/such/program"));
+}
+
+#[test]
+fn a_deadline_kills_the_whole_group_and_much_output_is_cut() {
+    let node = Node::new();
+    let mut agent = node.agent("r", LEASE_MS);
+    let told = agent.ask(Ask::Run(script("echo begun; sleep 700 & sleep 701", 300)));
+    let Told::Ran { status, stdout, late, .. } = told else { panic!("{told:?}") };
+    assert_eq!((status, stdout.as_str(), late), (None, "begun\n", true));
+    node.until("the group is dead", || node.sh("ps -eo args | grep '^sleep 70' || true").is_empty());
+    let told = agent.ask(Ask::Run(script("head -c 3000000 /dev/zero | tr '\\0' x; echo >&2 done", 20_000)));
+    let Told::Ran { status, stdout, stderr, .. } = told else { panic!("{told:?}") };
+    assert_eq!((status, stdout.len(), stderr.as_str()), (Some(0), 1 << 20, "done\n"));
+    // What a command leaves in the background holds nobody up.
+    let told = agent.ask(Ask::Run(script("sleep 702 & echo left", 20_000)));
+    assert!(matches!(told, Told::Ran { status: Some(0), stdout, .. } if stdout == "left\n"));
+}
+
+#[test]
+fn services_outlive_the_agent_and_are_found_again() {
+    for node in [Node::new(), Node::without_cgroup2()] {
+        let mut agent = node.agent("r", LEASE_MS);
+        let pid = agent.service(&node, "db", &["echo up; sleep 1001 & exec sleep 1002"]);
+        node.until("both run", || agent.pids("db").len() == 2);
+        let pids = agent.pids("db");
+        // Started twice is started once.
+        assert_eq!(agent.start("db", false), pid);
+        drop(agent);
+        let mut next = node.agent("r", LEASE_MS);
+        assert_eq!(next.pids("db"), pids);
+        assert_eq!(std::fs::read_to_string(node.path("db.out")).expect("log"), "up\n");
+        next.done(Ask::Stop { service: "db".to_owned(), signal: 15, grace_ms: 5000 });
+        assert!(next.pids("db").is_empty());
+    }
+}
+
+#[test]
+fn a_service_that_ignores_its_signal_is_killed_and_its_end_is_known() {
+    let node = Node::new();
+    let mut agent = node.agent("r", LEASE_MS);
+    agent.service(&node, "stubborn", &["trap '' TERM; echo up; while :; do sleep 0.05; done"]);
+    node.until("it has set its trap", || {
+        std::fs::read_to_string(node.path("stubborn.out")).is_ok_and(|text| text == "up\n")
+    });
+    agent.done(Ask::Stop { service: "stubborn".to_owned(), signal: 15, grace_ms: 200 });
+    agent.service(&node, "short", &["exit 3"]);
+    let mut ended = |name: &str| {
+        let Told::Services(states) = agent.ask(Ask::Services) else { panic!("no services") };
+        states.into_iter().find(|state| state.name == name).expect("known").ended
+    };
+    node.until("killed", || ended("stubborn") == "signal 9");
+    node.until("exited", || ended("short") == "exit 3");
+    assert!(agent.fails(Ask::Start { service: "nobody".to_owned(), again: false }).contains("nobody"));
+    let bad = Service { name: "../x".to_owned(), argv: vec!["true".to_owned()], ..Service::default() };
+    assert!(agent.fails(Ask::Define(bad)).contains("name"));
+}
+
+#[test]
+fn files_go_both_ways_in_chunks() {
+    let node = Node::new();
+    let mut agent = node.agent("r", LEASE_MS);
+    let path = node.path("deep/er/data.bin");
+    let bytes: Vec<u8> = (0..600_000u32).map(|number| (number % 251) as u8).collect();
+    for (index, chunk) in bytes.chunks(256 << 10).enumerate() {
+        let offset = (index * (256 << 10)) as u64;
+        let owner = Some("nobody".to_owned());
+        let id = agent.send(Ask::Write { path: path.clone(), offset, mode: 0o640, owner }, chunk);
+        assert_eq!(agent.reply(id).0, Told::Done);
+    }
+    let mut back = Vec::new();
+    while back.len() < bytes.len() {
+        let id = agent.send(Ask::Read { path: path.clone(), offset: back.len() as u64, bytes: 1 << 20 }, &[]);
+        let (told, chunk) = agent.reply(id);
+        assert_eq!(told, Told::Chunk { size: 600_000 });
+        assert!(!chunk.is_empty());
+        back.extend(chunk);
+    }
+    assert_eq!(back, bytes);
+    assert_eq!(node.sh(&format!("stat -c '%U %a' {path}")), "nobody 640");
+    let told = agent.ask(Ask::List { pattern: node.path("deep/er/*.bin") });
+    assert_eq!(told, Told::Files(vec![(path, 600_000)]));
+    assert!(agent.fails(Ask::Read { path: "/no/such".to_owned(), offset: 0, bytes: 1 }).contains("/no/such"));
+}
+
+#[test]
+fn pings_are_counted_by_round_and_sender() {
+    let node = Node::new();
+    let mut agent = node.agent("r", LEASE_MS);
+    let to = vec![([127, 0, 0, 1].into(), agent.ping_port), ("::1".parse().expect("address"), agent.ping_port)];
+    agent.done(Ask::Ping { round: 5, from: "n1".to_owned(), to: to.clone(), count: 3 });
+    let heard = |agent: &mut Channel, round| {
+        let Told::Heard(heard) = agent.ask(Ask::Heard { round }) else { panic!("not heard") };
+        heard
+    };
+    node.until("all arrive", || heard(&mut agent, 5) == BTreeMap::from([("n1".to_owned(), 6)]));
+    assert!(heard(&mut agent, 6).is_empty());
+    // A drop of the sender's address silences it; a datagram of another run does not count.
+    agent.act(1, dsfuzz_nemesis::protocol::Act::Drop { from: vec![[127, 0, 0, 1].into()] });
+    agent.done(Ask::Ping { round: 7, from: "n1".to_owned(), to, count: 2 });
+    node.until("the open path is heard", || heard(&mut agent, 7) == BTreeMap::from([("n1".to_owned(), 2)]));
+    assert!(agent.healed(1).dropped_packets >= 2);
+}
+
+#[test]
+fn abilities_are_found_by_doing() {
+    let node = Node::new();
+    let mut agent = node.agent("r", LEASE_MS);
+    let Told::Abilities(list) = agent.ask(Ask::Abilities) else { panic!("no abilities") };
+    let able = |name: &str| list.iter().find(|ability| ability.name == name).expect("tested").clone();
+    for name in ["root", "nft", "nft-timeout", "cgroup2", "freeze", "disk-free-bytes"] {
+        assert!(able(name).able, "{:?}", able(name));
+    }
+    assert_eq!(able("vdso-clock").able, cfg!(target_arch = "x86_64"), "{:?}", able("vdso-clock"));
+    // These namespaces were made without the right to set the clock.
+    assert!(!able("step-clock").able);
+    assert_eq!(node.sh("nft list tables"), "");
+}
+
+#[test]
+fn an_orderly_end_stops_services_where_asked_and_leaves_nothing() {
+    let node = Node::new();
+    let mut agent = node.agent("r", LEASE_MS);
+    agent.service(&node, "db", &["sleep", "1001"]);
+    agent.act(1, dsfuzz_nemesis::protocol::Act::Drop { from: vec![[127, 0, 0, 2].into()] });
+    agent.done(Ask::Bye { stop_services: true });
+    agent.ended(&node);
+    assert!(!node.has_table());
+    assert_eq!(node.sh("ps -eo args | grep '^sleep 1001' || true"), "");
+    assert_eq!(node.sh(&format!("ls -d {}/cg/dsfuzz 2>/dev/null || true", node.path(""))), "");
+    node.until("the guardian ends", || {
+        node.sh("ps -eo args | grep 'dsfuzz-agent guard' | grep -v grep || true").is_empty()
+    });
+}
+
+#[test]
+fn another_protocol_is_refused_and_round_trips_are_told() {
+    let node = Node::new();
+    let mut agent = node.ungreeted(&[]);
+    let hello = Ask::Hello { version: 99, lease_ms: LEASE_MS, run: "r".to_owned() };
+    assert!(agent.fails(hello).contains("protocol 99"));
+    agent.hello("r", LEASE_MS);
+    let median = |agent: &mut Channel, ask: &dyn Fn() -> Ask| {
+        let mut times: Vec<_> = (0..50)
+            .map(|_| {
+                let begin = Instant::now();
+                agent.ask(ask());
+                begin.elapsed()
+            })
+            .collect();
+        times.sort();
+        times[25]
+    };
+    println!("heartbeat: {:?}", median(&mut agent, &|| Ask::Heartbeat));
+    println!("heard: {:?}", median(&mut agent, &|| Ask::Heard { round: 1 }));
+    println!("drop, idle: {:?}", median(&mut agent, &|| Ask::Undo { fault: 1 }));
+}
