@@ -223,9 +223,12 @@ fn draw_op(svg: &mut String, history: &History, op: &Op, axis: &Axis, ink: &Ink,
     let said = words::call(history, op, 28);
     let _ = write!(
         svg,
-        "<g class=\"op\" data-op=\"{}\"><title>{}</title><text x=\"{left:.1}\" y=\"{:.1}\" fill=\"{}\">{}</text>",
+        "<g class=\"op\" data-op=\"{}\"><title>{}</title><rect x=\"{left:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"32\" \
+         fill=\"none\" pointer-events=\"all\"/><text x=\"{left:.1}\" y=\"{:.1}\" fill=\"{}\">{}</text>",
         op.call,
         words::escape(&words::op_line(history, op)),
+        base - 25.0,
+        width.max(text_width(&said)),
         base - 12.0,
         ink.text,
         words::escape(&said),
