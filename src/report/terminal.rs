@@ -121,8 +121,8 @@ fn evidence(out: &mut String, subject: &Subject<'_>) {
         let enough = if one.enough { "enough" } else { "TOO THIN" };
         vec![
             one.name.clone(),
-            words::figure(one.measured),
-            words::figure(one.at_least),
+            words::plain_figure(one.measured),
+            words::plain_figure(one.at_least),
             enough.to_string(),
             one.doc.clone(),
         ]
