@@ -41,7 +41,11 @@ fn main() -> anyhow::Result<()> {
         painted.push(at.as_f64().unwrap_or(f64::NAN) / 1e3);
     }
     painted.sort_by(f64::total_cmp);
-    println!("  first paint   {:.2} s, worst of {PAINTS} {:.2} s (aim: below 3 s)", painted[PAINTS / 2], painted[PAINTS - 1]);
+    println!(
+        "  first paint   {:.2} s, worst of {PAINTS} {:.2} s (aim: below 3 s)",
+        painted[PAINTS / 2],
+        painted[PAINTS - 1]
+    );
     let zoom = "const b = [...document.querySelectorAll('[data-act=in]')][0]; const t = performance.now(); b.click(); \
                 return new Promise((done) => requestAnimationFrame(() => setTimeout(() => done(performance.now() - t))))";
     println!("  one zoom      {:.0} ms", browser.run(zoom).as_f64().unwrap_or(f64::NAN));

@@ -83,9 +83,15 @@ fn the_plain_report_needs_no_script_and_no_inline_style() {
     let (_folder, dir) = drawn(&runs::stale_read());
     let files = plain_files(&dir);
     let names: Vec<&str> = files.iter().map(|(name, _)| name.as_str()).collect();
-    for wanted in
-        ["index.html", "style.css", "latency.svg", "rate.svg", "availability.svg", "leaders.svg", "counterexample-1.svg"]
-    {
+    for wanted in [
+        "index.html",
+        "style.css",
+        "latency.svg",
+        "rate.svg",
+        "availability.svg",
+        "leaders.svg",
+        "counterexample-1.svg",
+    ] {
         assert!(names.contains(&wanted), "{wanted} is missing from {names:?}");
     }
     for (name, text) in &files {
@@ -195,7 +201,9 @@ fn verdict_json_is_what_its_schema_says() {
     let again: RunVerdict = serde_json::from_value(written).expect("a verdict");
     assert_eq!(again, run.verdict);
     let doc = include_str!("../docs/verdict-schema.md");
-    for fields in [&schema["properties"], &schema["$defs"]["promise"]["properties"], &schema["$defs"]["finding"]["properties"]] {
+    for fields in
+        [&schema["properties"], &schema["$defs"]["promise"]["properties"], &schema["$defs"]["finding"]["properties"]]
+    {
         for field in fields.as_object().expect("fields").keys() {
             assert!(doc.contains(&format!("| `{field}` |")), "{field} is not documented");
         }
@@ -292,7 +300,10 @@ fn github_gets_a_summary_and_annotations_only_there() {
         _ => None,
     };
     let lines = report::publish_to_github(&dir, &run.history, &run.info, &run.verdict, there).expect("published");
-    assert!(lines[0].starts_with("::error title=etcd-register%3A linearizable of register is invalid::A read"), "{lines:?}");
+    assert!(
+        lines[0].starts_with("::error title=etcd-register%3A linearizable of register is invalid::A read"),
+        "{lines:?}"
+    );
     assert!(lines.iter().all(|line| !line.contains('\n')));
     let summary = read(&path);
     assert!(summary.contains("read 7 → 3") && summary.contains("--seed 12345678"), "{summary}");

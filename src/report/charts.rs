@@ -278,8 +278,7 @@ fn availability(subject: &Subject<'_>) -> Option<String> {
             let tally = tallies[row * count + bin];
             let (left, right) = (sheet.x(bin as u64 * width), sheet.x(((bin + 1) as u64 * width).min(digest.end)));
             let mut y = (row + 1) as f64 * ROW - 3.0;
-            for (number, outcome) in
-                [(tally.ok, Outcome::Ok), (tally.info, Outcome::Info), (tally.fail, Outcome::Fail)]
+            for (number, outcome) in [(tally.ok, Outcome::Ok), (tally.info, Outcome::Info), (tally.fail, Outcome::Fail)]
             {
                 if number == 0 {
                     continue;

@@ -152,7 +152,12 @@ struct Meta<'a> {
 }
 
 /// The JSON for the script, safe inside its element. `marked` are the operations of the counterexamples.
-pub(super) fn meta(history: &History, digest: &Digest, packed: &Packed, marked: &BTreeSet<u64>) -> anyhow::Result<String> {
+pub(super) fn meta(
+    history: &History,
+    digest: &Digest,
+    packed: &Packed,
+    marked: &BTreeSet<u64>,
+) -> anyhow::Result<String> {
     let workloads: BTreeSet<_> = digest.functions.iter().map(|(workload, _)| workload).collect();
     let function = |(workload, function): &(_, _)| {
         let name = words::shorten(history.name(*function), 60);

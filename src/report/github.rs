@@ -79,8 +79,11 @@ pub fn step_summary(dir: &RunDir, history: &History, info: &RunInfo, verdict: &R
     for failure in subject.harness().iter().take(20) {
         let _ = writeln!(out, "- The harness: {}", markdown(&words::shorten(failure, 500)));
     }
-    let end =
-        format!("\nRun it again:\n\n{}\n\nReport: `{}`\n", fenced(&info.again), markdown_code(&dir.report().to_string_lossy()));
+    let end = format!(
+        "\nRun it again:\n\n{}\n\nReport: `{}`\n",
+        fenced(&info.again),
+        markdown_code(&dir.report().to_string_lossy())
+    );
     cut(&mut out, BYTES_MAX.saturating_sub(end.len().min(8000)));
     out.push_str(&end);
     out

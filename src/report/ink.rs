@@ -26,7 +26,14 @@ pub(super) const PAGE: Ink = Ink {
     ok: "var(--ok)",
     fail: "var(--fail)",
     info: "var(--info)",
-    faults: ["var(--fault-0)", "var(--fault-1)", "var(--fault-2)", "var(--fault-3)", "var(--fault-4)", "var(--fault-5)"],
+    faults: [
+        "var(--fault-0)",
+        "var(--fault-1)",
+        "var(--fault-2)",
+        "var(--fault-3)",
+        "var(--fault-4)",
+        "var(--fault-5)",
+    ],
 };
 
 /// For files of their own: no style sheet, nothing inherited.

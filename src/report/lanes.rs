@@ -9,6 +9,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 const GUTTER: f64 = 118.0;
+/// Pictures are spread to this width where that does not tear them apart.
+const WIDTH: f64 = 1130.0;
 const LANE: f64 = 54.0;
 const BAND_ROW: f64 = 20.0;
 /// More operations than this do not fit a picture.
@@ -131,11 +133,13 @@ fn axis(history: &History, ops: &[&Op], lanes: &[(String, Vec<&Op>)]) -> Axis {
             }
         }
     }
+    let sum: f64 = steps.iter().sum();
+    let wider = ((WIDTH - GUTTER) / sum).clamp(1.0, 1.8);
     let mut x = GUTTER + 16.0;
     let mut ends = Vec::with_capacity(moments.len());
     for ((index, time), step) in moments.into_iter().zip(steps) {
         ends.push((index, time, x));
-        x += step;
+        x += step * wider;
     }
     Axis { ends, right: x.max(GUTTER + 600.0) }
 }
@@ -219,9 +223,12 @@ fn draw_op(svg: &mut String, history: &History, op: &Op, axis: &Axis, ink: &Ink,
     let said = words::call(history, op, 28);
     let _ = write!(
         svg,
-        "<g class=\"op\" data-op=\"{}\"><title>{}</title><text x=\"{left:.1}\" y=\"{:.1}\" fill=\"{}\">{}</text>",
+        "<g class=\"op\" data-op=\"{}\"><title>{}</title><rect x=\"{left:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"32\" \
+         fill=\"none\" pointer-events=\"all\"/><text x=\"{left:.1}\" y=\"{:.1}\" fill=\"{}\">{}</text>",
         op.call,
         words::escape(&words::op_line(history, op)),
+        base - 25.0,
+        width.max(text_width(&said)),
         base - 12.0,
         ink.text,
         words::escape(&said),

@@ -89,9 +89,11 @@ const TOOLS: &str = "<div class=\"tools\"><span class=\"group\">\
 /// The strips; what the run has nothing of is left out.
 fn charts(subject: &Subject<'_>) -> String {
     let digest = &subject.digest;
-    let mut html = String::from("<section id=\"charts\"><h2>The run</h2>\n<noscript><p class=\"notice\">These charts need their script; \
+    let mut html = String::from(
+        "<section id=\"charts\"><h2>The run</h2>\n<noscript><p class=\"notice\">These charts need their script; \
          <a href=\"report/index.html\">report/index.html</a> has drawings without one.</p></noscript>\n\
-         <p id=\"charts-problem\" class=\"notice\" hidden></p>\n");
+         <p id=\"charts-problem\" class=\"notice\" hidden></p>\n",
+    );
     if digest.order.is_empty() {
         html.push_str("<p class=\"notice\">No operation was recorded.</p>\n");
     }
@@ -137,7 +139,10 @@ fn charts(subject: &Subject<'_>) -> String {
     for (has, name, caption) in strips {
         if has {
             let label = escape(&caption);
-            let _ = writeln!(html, "<figure><figcaption>{label}</figcaption><canvas id=\"strip-{name}\" role=\"img\" aria-label=\"{label}\"></canvas></figure>");
+            let _ = writeln!(
+                html,
+                "<figure><figcaption>{label}</figcaption><canvas id=\"strip-{name}\" role=\"img\" aria-label=\"{label}\"></canvas></figure>"
+            );
         }
     }
     html.push_str("</div></section>\n");

@@ -66,7 +66,7 @@ function stamps(ratio) {
     return found;
   };
   return [
-    pixels((x, y) => x * x + y * y <= 1.6, 2),
+    pixels((x, y) => x * x + y * y <= 3.2, 2),
     pixels((x, y) => Math.abs(Math.abs(x) - Math.abs(y)) < 0.9 && Math.abs(x) <= 3, 3),
     pixels((x, y) => y <= 3 && y >= -3 && Math.abs(x) <= (y + 3.5) / 1.9 && (y > 1.9 || Math.abs(x) > (y + 3.5) / 1.9 - 1.5), 4),
   ];
@@ -104,7 +104,7 @@ function scatterPainter(ops, meta, range, shown, marked) {
       if (code < range[0] || code > range[1]) continue;
       const y = scatterY(strip, range, code);
       strip.line(y);
-      strip.label(lengthWords(10 ** power).replace(".0", ""), y);
+      strip.label(lengthWords(10 ** power).replace(/\.0+ /, " "), y);
     }
     strip.bands(meta.faults, 0, bottom);
     const width = Math.round((strip.right - strip.left) * strip.ratio), height = Math.round(bottom * strip.ratio);
@@ -132,7 +132,8 @@ function scatterPixels(strip, ops, range, shown, width, height) {
   const seen = tally(ops, first, last, shown);
   const all = stamps(strip.ratio);
   // Where thousands lie close together a shape is lost anyway: dots show the density of each outcome.
-  const shapes = all.map((shape, outcome) => (seen[outcome] > 4000 ? all[0] : shape));
+  const dot = all[0].filter(([x, y]) => x * x + y * y <= 1.6 * strip.ratio * strip.ratio);
+  const shapes = all.map((shape, outcome) => (seen[outcome] > 4000 ? dot : shape));
   const scale = (width * ops.unit) / (to - from), shift = (from * width) / (to - from);
   for (let i = first; i < last; i++) {
     const outcome = ops.kind[i] & 3;

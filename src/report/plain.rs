@@ -29,9 +29,9 @@ pub(super) fn draw(subject: &Subject<'_>) -> Vec<(String, String)> {
             let Page::Plain(files) = &page else { return Ok(String::new()) };
             files.borrow_mut().push((chart.file.to_string(), svg));
             let mut figure = String::new();
-            write!(
+            writeln!(
                 figure,
-                "<figure><figcaption>{title}. {caption}</figcaption><img src=\"{}\" alt=\"{title}\"></figure>\n",
+                "<figure><figcaption>{title}. {caption}</figcaption><img src=\"{}\" alt=\"{title}\"></figure>",
                 chart.file,
                 title = escape(chart.title),
                 caption = escape(chart.caption),

@@ -1,7 +1,7 @@
 //! The words of a report, as HTML for both pages: the banner, the counterexamples, the promises.
 use super::ink::{self, Ink};
 use super::lanes;
-use super::subject::Subject;
+use super::subject::{Subject, part};
 use super::words::{self, escape};
 use dsfuzz_checkers::{Finding, Validity, Verdict};
 use std::fmt::Write;
@@ -114,7 +114,8 @@ pub(super) fn counterexamples(subject: &Subject<'_>, page: &Page) -> anyhow::Res
     let title = if violations.len() == 1 { "The counterexample" } else { "The counterexamples" };
     let mut html = format!("<section id=\"counterexample\"><h2>{title}</h2>\n");
     for (number, (verdict, finding)) in violations.iter().take(FINDINGS_MAX).enumerate() {
-        html.push_str(&one(subject, page, verdict, finding, number + 1));
+        let draw = || Ok(one(subject, page, verdict, finding, number + 1));
+        html.push_str(&part("A counterexample", draw));
     }
     if violations.len() > FINDINGS_MAX {
         let more = violations.len() - FINDINGS_MAX;
@@ -143,19 +144,18 @@ fn one(subject: &Subject<'_>, page: &Page, verdict: &Verdict, finding: &Finding,
         let _ = write!(html, " <a href=\"#fault-{id}\">during {}</a>", escape(&words::shorten(&said, 80)));
     }
     html.push_str("</p>\n");
-    if number <= PICTURES_MAX {
-        if let Some(picture) = lanes::draw(subject.history, finding, page.ink(), number) {
-            html.push_str(&page.picture(&format!("counterexample-{number}.svg"), picture.svg, &picture.description));
-            html.push_str(
-                "\n<p class=\"caption\">One lane for each process. Left to right is the exact order; lengths are \
-                 stretched, the times above are real. A dashed bar without an end is an operation whose outcome nobody \
-                 knows: it may take effect at any later moment.",
-            );
-            if finding.ops.len() > lanes::OPS_MAX {
-                let _ = write!(html, " The first {} of {} operations are drawn.", lanes::OPS_MAX, finding.ops.len());
-            }
-            html.push_str("</p>\n");
+    let pictured = number <= PICTURES_MAX;
+    if let Some(picture) = pictured.then(|| lanes::draw(subject.history, finding, page.ink(), number)).flatten() {
+        html.push_str(&page.picture(&format!("counterexample-{number}.svg"), picture.svg, &picture.description));
+        html.push_str(
+            "\n<p class=\"caption\">One lane for each process. Left to right is the exact order; lengths are stretched, the \
+             times above are real. A dashed bar without an end is an operation whose outcome nobody knows: it may take \
+             effect at any later moment.",
+        );
+        if finding.ops.len() > lanes::OPS_MAX {
+            let _ = write!(html, " The first {} of {} operations are drawn.", lanes::OPS_MAX, finding.ops.len());
         }
+        html.push_str("</p>\n");
     }
     if !finding.sentences.is_empty() {
         html.push_str("<ol class=\"reason\">");
@@ -251,8 +251,10 @@ fn remarks(subject: &Subject<'_>) -> String {
     if remarks.is_empty() {
         return String::new();
     }
-    let mut html =
-        format!("<details><summary>{} more found, which break no promise</summary><ul>", words::count(remarks.len() as u64));
+    let mut html = format!(
+        "<details><summary>{} more found, which break no promise</summary><ul>",
+        words::count(remarks.len() as u64)
+    );
     for (verdict, finding) in remarks.iter().take(FINDINGS_MAX) {
         let reason = words::shorten(&finding.sentences.join(" "), 600);
         let _ = write!(

@@ -79,3 +79,17 @@ pub(super) fn part(name: &str, draw: impl FnOnce() -> anyhow::Result<String>) ->
         words::escape(&problem)
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_that_fails_becomes_a_notice() {
+        assert_eq!(part("x", || Ok("<p>".to_string())), "<p>");
+        let notice = part("The faults", || anyhow::bail!("<no> table"));
+        assert!(notice.contains("The faults could not be drawn") && notice.contains("&lt;no&gt; table"), "{notice}");
+        let notice = part("The faults", || panic!("out of {}", "ink"));
+        assert!(notice.contains("out of ink"), "{notice}");
+    }
+}

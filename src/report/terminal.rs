@@ -21,7 +21,13 @@ pub fn terminal(info: &RunInfo, verdict: &RunVerdict, history: &History, dir: &R
     promises(&mut out, &subject);
     for (promise, finding) in subject.violations().iter().take(FINDINGS_MAX) {
         let text: Vec<String> = told(&subject, finding).lines().map(words::plain_line).collect();
-        let _ = writeln!(out, "{} ({}): {}\n", words::plain_line(&finding.kind), words::plain_line(&checker(promise)), text.join("\n"));
+        let _ = writeln!(
+            out,
+            "{} ({}): {}\n",
+            words::plain_line(&finding.kind),
+            words::plain_line(&checker(promise)),
+            text.join("\n")
+        );
     }
     faults(&mut out, &subject);
     evidence(&mut out, &subject);
@@ -115,14 +121,11 @@ fn evidence(out: &mut String, subject: &Subject<'_>) {
         let enough = if one.enough { "enough" } else { "TOO THIN" };
         vec![
             one.name.clone(),
-            words::figure(one.measured),
-            words::figure(one.at_least),
+            words::plain_figure(one.measured),
+            words::plain_figure(one.at_least),
             enough.to_string(),
             one.doc.clone(),
         ]
     };
-    out.push_str(&table(
-        &["evidence", "measured", "at least", "", "what it is"],
-        evidence.iter().map(row).collect(),
-    ));
+    out.push_str(&table(&["evidence", "measured", "at least", "", "what it is"], evidence.iter().map(row).collect()));
 }

@@ -124,6 +124,11 @@ pub(super) fn figure(number: f64) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_string()
 }
 
+/// The same without groups, for terminals and machines.
+pub(super) fn plain_figure(number: f64) -> String {
+    figure(number).replace('\u{202f}', "")
+}
+
 /// The answer in one word.
 pub(crate) fn word(validity: Validity) -> &'static str {
     match validity {

@@ -18,7 +18,8 @@ const CHUNK: usize = 64 * 1024;
 const REPORT_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src 'self' \
                              data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 /// What the report without scripts is made for, and what suits everything else.
-const STRICT_POLICY: &str = "sandbox allow-top-navigation-by-user-activation; default-src 'none'; img-src 'self'; style-src 'self'";
+const STRICT_POLICY: &str =
+    "sandbox allow-top-navigation-by-user-activation; default-src 'none'; img-src 'self'; style-src 'self'";
 
 /// Answers with the file at `<plan>/<time>/<file>`, still percent-encoded.
 pub(super) async fn answer(root: &Path, encoded: &str) -> Response<Body> {
@@ -100,10 +101,7 @@ impl hyper::body::Body for FileBody {
     type Data = Bytes;
     type Error = io::Error;
 
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         let this = self.get_mut();
         if this.left == 0 {
             return Poll::Ready(None);
@@ -140,7 +138,9 @@ mod tests {
     #[test]
     fn only_plain_names_are_paths() {
         assert_eq!(parts("p/t/nodes/n%201/a.log").map(|parts| parts.join("|")), Some("p|t|nodes|n 1|a.log".into()));
-        for bad in ["p/t", "p/t/../x", "p/t/%2e%2e/x", "p/t//x", "p/t/a%2Fb", "p/t/a%00", "p/t/%zz", "p/t/%5c", "p/t/.x"] {
+        for bad in
+            ["p/t", "p/t/../x", "p/t/%2e%2e/x", "p/t//x", "p/t/a%2Fb", "p/t/a%00", "p/t/%zz", "p/t/%5c", "p/t/.x"]
+        {
             assert_eq!(parts(bad), None, "{bad}");
         }
     }

@@ -41,10 +41,21 @@ impl Dice {
 }
 
 impl Tape {
+    #[expect(clippy::too_many_arguments, reason = "a call is read best as one line of data")]
     fn invoke(&mut self, time: u64, worker: u32, process: u64, node: &str, f: &str, key: Value, value: Value) {
         let (index, workload) = (0, Arc::from("register"));
-        let invoke =
-            Invoke { index, time, worker, process, node: node.into(), workload, f: f.into(), key, value, settle: false };
+        let invoke = Invoke {
+            index,
+            time,
+            worker,
+            process,
+            node: node.into(),
+            workload,
+            f: f.into(),
+            key,
+            value,
+            settle: false,
+        };
         self.0.push((time, Record::Invoke(invoke)));
     }
 
@@ -146,7 +157,7 @@ fn nodes(count: usize) -> Vec<String> {
 }
 
 fn steps(begun: u64, healed: u64) -> Vec<(FaultStep, u64)> {
-    use FaultStep::{Begun, Healed, HealBegun, Planned, Proven, Reproven, Resolved};
+    use FaultStep::{Begun, HealBegun, Healed, Planned, Proven, Reproven, Resolved};
     let (proven, reproven) = (begun + 60 * MS, healed - 90 * MS);
     vec![
         (Planned, MS),
@@ -418,8 +429,7 @@ pub(crate) fn large(count: usize) -> Run {
                 settle: false,
             };
             records.push((time, Record::Invoke(invoke)));
-            let mut completion =
-                Completion { index: 0, time: time + took, process, value: Value::Nil, error: None };
+            let mut completion = Completion { index: 0, time: time + took, process, value: Value::Nil, error: None };
             let reply = match draw {
                 0..10 if hurt => {
                     completion.error = Some(timeout.clone());
@@ -452,7 +462,10 @@ pub(crate) fn large(count: usize) -> Run {
     let verdict = RunVerdict {
         format: 1,
         validity: Validity::Valid,
-        sentence: format!("All {} operations on 5 nodes are linearizable, and every fault was proven.", history.ops.len()),
+        sentence: format!(
+            "All {} operations on 5 nodes are linearizable, and every fault was proven.",
+            history.ops.len()
+        ),
         promises: vec![Verdict {
             checker: "linearizable".into(),
             workload: "register".into(),

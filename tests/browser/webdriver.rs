@@ -155,7 +155,8 @@ impl Browser {
 
     /// Turns the wheel over a place.
     pub(crate) fn wheel(&self, x: i64, y: i64, by: i64) {
-        let scroll = json!({"type": "scroll", "x": x, "y": y, "deltaX": 0, "deltaY": by, "duration": 0, "origin": "viewport"});
+        let scroll =
+            json!({"type": "scroll", "x": x, "y": y, "deltaX": 0, "deltaY": by, "duration": 0, "origin": "viewport"});
         self.act(json!({"type": "wheel", "id": "wheel", "actions": [scroll]}));
     }
 
