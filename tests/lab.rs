@@ -157,6 +157,36 @@ fn after_kill_9_of_the_supervisor_the_next_command_leaves_nothing() {
     eventually("nothing is left", || is_gone(&dir, &cgroup));
 }
 
+/// The other half of the next test, as a process of its own.
+#[test]
+#[ignore = "started by an_owner_killed_with_9_takes_its_lab_along"]
+fn an_owner() {
+    let Ok(name) = std::env::var("DSFUZZ_TEST_LAB") else {
+        return;
+    };
+    use_program();
+    let _lab = Lab::up(&name, 2, Owner::ThisProcess).expect("up");
+    // Until it is killed, or its parent closes its input.
+    let _ = std::io::stdin().read_line(&mut String::new());
+}
+
+#[test]
+fn an_owner_killed_with_9_takes_its_lab_along() {
+    use_program();
+    let name = name("orphan");
+    let mut owner = Command::new(std::env::current_exe().expect("this file"));
+    owner.args(["--ignored", "--exact", "an_owner"]).env("DSFUZZ_TEST_LAB", &name);
+    let mut owner =
+        owner.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::null()).spawn().expect("started");
+    eventually("the owner's lab is up", || Lab::find(&name).is_ok());
+    let lab = Lab::find(&name).expect("up");
+    let (dir, cgroup) = (lab.dir().to_owned(), lab.cgroup().to_owned());
+    in_node(&lab, "n1", "setsid sleep 1000 >/dev/null 2>&1 &");
+    owner.kill().and_then(|()| owner.wait()).expect("killed");
+    // Without any further command: the supervisor itself cleans up.
+    eventually("everything is gone", || is_gone(&dir, &cgroup));
+}
+
 #[test]
 fn only_a_process_of_one_thread_may_enter_a_lab() {
     use_program();
