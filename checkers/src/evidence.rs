@@ -23,7 +23,7 @@ pub struct Evidence {
     pub kinds: BTreeMap<String, KindEvidence>,
     /// Each fault that was begun.
     pub faults: Vec<FaultEvidence>,
-    /// Leaders one after the other: each claim of a (node, term) other than the one before.
+    /// Who began to lead, one after the other.
     pub leaders: Vec<Leadership>,
     /// How often leadership moved: one less than the leaders, 0 where none was seen.
     pub leader_changes: u64,
@@ -134,19 +134,22 @@ fn met(history: &History, fault: &Fault) -> FaultEvidence {
     }
 }
 
-/// Leaders in the order in which probes found them. What nodes logged has no place in that order, because logs are
-/// collected at the end.
+/// Who began to lead, in the order in which probes found it: a claim to lead by a node whose last answer was another
+/// role or another trustworthy term. A question without an answer says nothing. What nodes logged has no place in that
+/// order, because logs are collected at the end.
 fn leaders(history: &History) -> Vec<Leadership> {
     let mut leaders: Vec<Leadership> = Vec::new();
-    for claim in history.roles.iter().filter(|claim| is_leader(claim) && &*claim.source != "log") {
+    let mut last: BTreeMap<&str, (bool, Option<i64>)> = BTreeMap::new();
+    for claim in history.roles.iter().filter(|claim| !claim.role.is_empty() && &*claim.source != "log") {
         // A term that was not read together with the role may lag behind it, and would make one leader two.
-        let term = claim.term.filter(|_| claim.term_with_role);
+        let now = (is_leader(claim), claim.term.filter(|_| claim.term_with_role));
+        let before = last.insert(&claim.node, now);
         // A node that was seen leading this term already is an old leader that does not know better.
-        let known = leaders.iter().any(|one| one.node == *claim.node && one.term == term && term.is_some());
-        let same = leaders.last().is_some_and(|last| last.node == *claim.node && last.term == term);
-        if !known && !same {
-            leaders.push(Leadership { node: claim.node.to_string(), term, time: claim.time });
+        let known = now.1.is_some() && leaders.iter().any(|one| one.node == *claim.node && one.term == now.1);
+        if now.0 && before != Some(now) && !known {
+            leaders.push(Leadership { node: claim.node.to_string(), term: now.1, time: claim.time });
         }
     }
     leaders
 }
+

@@ -227,7 +227,7 @@ impl Executor {
     }
 
     async fn prove_again(&self, story: &Story<'_>, harm: &Harm, report: &mut HarmReport) {
-        match self.show(story.fault(), harm, Since::Round, self.limits.round).await {
+        match self.show(story.fault(), harm, Since::Round, self.limits.prove).await {
             Ok(detail) => {
                 report.reproven = true;
                 story.tell(FaultStep::Reproven, detail);
