@@ -55,9 +55,10 @@ impl Pings {
         let message = encode(round, &run, from)?;
         let mut failed = Vec::new();
         for (address, port) in to {
-            let socket = match address {
-                IpAddr::V4(_) => &self.four,
-                IpAddr::V6(_) => self.six.as_ref().ok_or_else(|| format!("ping to {address}: no IPv6 on this node"))?,
+            let socket = if address.is_ipv4() { Some(&self.four) } else { self.six.as_ref() };
+            let Some(socket) = socket else {
+                failed.push(format!("{address}: this node has no IPv6"));
+                continue;
             };
             // A refusal that an earlier datagram provoked is reported to a later one; it says nothing about this one.
             let mut other = None;
