@@ -19,7 +19,7 @@ pub(crate) enum Decision {
     GaveUp(Stop, u64),
 }
 
-/// Steps of an engine's first turn; each further turn is twice as long.
+/// Least steps of an engine's first turn, which grows with the history; each further turn is twice as long.
 const FIRST_TURN: u64 = 20_000;
 
 /// Decides one register. The operations are in the order of their calls.
@@ -60,7 +60,7 @@ pub(crate) fn in_turns(ops: &[RegOp], budget: &Budget, steps: u64) -> Decision {
     let (mut forward_stop, mut search_stop) = (None, None);
     let mut furthest = 0;
     let mut search_limits = Limits::new(budget, 0);
-    let mut turn = FIRST_TURN.min(steps);
+    let mut turn = FIRST_TURN.max(4 * ops.len() as u64).min(steps);
     let mut spent = 0u64;
     loop {
         if forward_stop.is_none() {

@@ -82,7 +82,7 @@ impl Story<'_> {
     fn value(&self, at: usize) -> Value {
         let op = self.ops[at];
         match self.small[at].act {
-            Act::Read(_) => op.output.clone(),
+            Act::Read(_) if op.input.as_list().is_none() => op.output.clone(),
             Act::Write(_) if !self.small[at].weakened => op.input.clone(),
             _ => op.input.as_list().and_then(|pair| pair.get(1)).cloned().unwrap_or_default(),
         }

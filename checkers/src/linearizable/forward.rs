@@ -14,6 +14,7 @@
 use super::limits::{Limits, Stop};
 use super::register::{Act, NIL, RegOp, value_count};
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 
 /// How many operations may be open at once.
 const SLOTS: usize = 128;
@@ -64,10 +65,27 @@ impl Configuration {
     }
 }
 
+/// Spreads small numbers over the bits of a hash. Values are our own counting numbers, so nobody can aim at it.
+#[derive(Default)]
+struct Spread(u64);
+
+impl Hasher for Spread {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u32(u32::from(*byte)));
+    }
+    fn write_u32(&mut self, number: u32) {
+        // Fibonacci hashing (Knuth, TAOCP 3, 6.4).
+        self.0 = (self.0 ^ u64::from(number)).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(26);
+    }
+}
+
 /// Configurations of which none dominates another.
 #[derive(Default)]
 struct Frontier {
-    by_value: HashMap<u32, Vec<Configuration>>,
+    by_value: HashMap<u32, Vec<Configuration>, BuildHasherDefault<Spread>>,
     count: usize,
     /// More than 0: at most so many choices of indeterminate operations for otherwise equal configurations.
     beam: usize,
@@ -172,7 +190,8 @@ struct Forward<'a> {
     waiting: Vec<i64>,
     /// How many operations may still observe "another value".
     differs: i64,
-    slot_of: HashMap<usize, usize>,
+    /// Slots of open operations, by position.
+    slot_of: Vec<u8>,
     slots: [Option<Act>; SLOTS],
     open: u128,
     observers: u128,
@@ -200,7 +219,7 @@ impl<'a> Forward<'a> {
             pass,
             waiting,
             differs,
-            slot_of: HashMap::new(),
+            slot_of: vec![0; ops.len()],
             slots: [None; SLOTS],
             open: 0,
             observers: 0,
@@ -258,7 +277,7 @@ impl<'a> Forward<'a> {
         let act = self.ops[position].act;
         let bit = 1 << slot;
         self.open |= bit;
-        self.slot_of.insert(position, slot);
+        self.slot_of[position] = slot as u8;
         self.slots[slot] = Some(act);
         match act {
             Act::Read(_) | Act::Differs(_) => self.observers |= bit,
@@ -273,7 +292,7 @@ impl<'a> Forward<'a> {
 
     /// An operation returned: every configuration must have it done. False when none can.
     fn give_back(&mut self, position: usize, limits: &mut Limits<'_>) -> Result<bool, Stop> {
-        let Some(slot) = self.slot_of.remove(&position) else { return Ok(true) };
+        let slot = usize::from(self.slot_of[position]);
         let bit = 1u128 << slot;
         let after = self.observers & !bit;
         let mut out = Frontier::new(self.pass.beam);

@@ -104,6 +104,8 @@ impl Values {
             RegisterAct::Read(Some(value)) => Act::Read(self.id(value)),
             RegisterAct::Differs(value) => Act::Differs(self.id(value)),
             RegisterAct::Write(value) => Act::Write(self.id(value)),
+            // Replacing a value by itself shows that it was there and changes nothing.
+            RegisterAct::Cas(from, to) if from == to => Act::Read(self.id(from)),
             RegisterAct::Cas(from, to) => Act::Cas(self.id(from), self.id(to)),
         })
     }

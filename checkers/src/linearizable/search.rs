@@ -136,11 +136,11 @@ impl<S: Clone + Eq + Hash, A, F: Fn(&S, &A) -> Option<S>> Search<S, A, F> {
         }
         let mut at = self.resume_after.map_or(self.next[head], |last| self.next[last]);
         while at != head && self.steps[at].call < bound {
-            if !self.steps[at].observes {
-                if let Some(state) = self.fits(at) {
-                    let id = self.intern(state);
-                    return Some((at, id, false));
-                }
+            if !self.steps[at].observes
+                && let Some(state) = self.fits(at)
+            {
+                let id = self.intern(state);
+                return Some((at, id, false));
             }
             at = self.next[at];
         }

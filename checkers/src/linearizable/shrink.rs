@@ -19,7 +19,8 @@ pub(crate) fn shrink(ops: &[RegOp], decision: &Decision, budget: &Budget) -> Vec
     match decision {
         Decision::Conflict(conflict) => from_conflict(ops, conflict),
         Decision::Refuted(index) => {
-            let mut shrinker = Shrinker { ops: until(ops, *index), budget, attempts: 0 };
+            let ops = until(ops, *index);
+            let mut shrinker = Shrinker { hiding: Hiding::new(&ops), ops, budget, attempts: 0 };
             shrinker.run();
             let small = shrinker.ops;
             match zones::applies(&small).then(|| zones::check(&small)) {
@@ -138,6 +139,7 @@ fn contradiction(ops: &[RegOp], chosen: &[usize]) -> Option<Vec<RegOp>> {
 
 struct Shrinker<'a> {
     ops: Vec<RegOp>,
+    hiding: Hiding,
     budget: &'a Budget,
     attempts: u32,
 }
@@ -235,19 +237,41 @@ impl Shrinker<'_> {
     }
 
     /// Writes that no remaining observation can have seen: each observation of the value ended before the write began,
-    /// or another write lies wholly between the two.
+    /// or another write lies wholly between the two. That write counts even when it was removed: whatever order explains
+    /// the whole has it there, so what the observation saw is a later write, and that one remains.
     fn unseen_writes(&mut self) {
+        let hiding = self.hiding.clone();
         let pick = |ops: &[RegOp]| {
-            let hidden_from = hidden_from(ops);
-            let unseen = |(at, op): &(usize, &RegOp)| {
+            let unseen = |op: &&RegOp| {
                 let Act::Write(value) = op.act else { return false };
-                !ops.iter().any(|other| {
-                    other.act.needs() == Some(value) && other.end > op.call && other.call < hidden_from[*at]
-                })
+                let hidden = hiding.from(op.end);
+                !ops.iter().any(|other| other.act.needs() == Some(value) && other.end > op.call && other.call < hidden)
             };
-            ops.iter().enumerate().filter(unseen).map(|(_, op)| op.call).collect()
+            ops.iter().filter(unseen).map(|op| op.call).collect()
         };
         self.pieces(pick, without);
+    }
+}
+
+/// Definite writes by call; each with the smallest end of itself and all later ones.
+#[derive(Clone)]
+struct Hiding(Vec<(u64, u64)>);
+
+impl Hiding {
+    fn new(ops: &[RegOp]) -> Hiding {
+        let definite = ops.iter().filter(|op| op.definite() && op.act.writes().is_some());
+        let mut writes: Vec<(u64, u64)> = definite.map(|op| (op.call, op.end)).collect();
+        writes.sort_unstable();
+        for at in (1..writes.len()).rev() {
+            writes[at - 1].1 = writes[at - 1].1.min(writes[at].1);
+        }
+        Hiding(writes)
+    }
+
+    /// The index from which on a write that ended at `end` is certainly overwritten.
+    fn from(&self, end: u64) -> u64 {
+        let later = self.0.partition_point(|(call, _)| *call <= end);
+        self.0.get(later).map_or(Op::OPEN, |(_, end)| *end)
     }
 }
 
@@ -264,21 +288,4 @@ fn orphans(ops: &[RegOp]) -> usize {
 
 fn without(ops: &[RegOp], part: &[u64]) -> Vec<RegOp> {
     ops.iter().filter(|op| part.binary_search(&op.call).is_err()).copied().collect()
-}
-
-/// For each operation, the smallest index at which a definite write that began after it has ended.
-fn hidden_from(ops: &[RegOp]) -> Vec<u64> {
-    let mut writes: Vec<(u64, u64)> = ops
-        .iter()
-        .filter(|op| op.definite())
-        .filter_map(|op| Some((op.act.writes()?, op)))
-        .map(|(_, op)| (op.call, op.end))
-        .collect();
-    writes.sort_unstable();
-    for at in (1..writes.len()).rev() {
-        writes[at - 1].1 = writes[at - 1].1.min(writes[at].1);
-    }
-    let after =
-        |op: &RegOp| writes.get(writes.partition_point(|(call, _)| *call <= op.end)).map_or(Op::OPEN, |write| write.1);
-    ops.iter().map(after).collect()
 }

@@ -137,10 +137,10 @@ impl<'a> Zones<'a> {
                 None if value != NIL => return Err(Conflict::Phantom { observer: position }),
                 _ => {}
             }
-            if let Act::Cas(..) = self.ops[position].act {
-                if let Some(other) = self.replaced_by[value as usize].replace(position) {
-                    return Err(Conflict::TwoReplaced { cas: [other.min(position), other.max(position)] });
-                }
+            if let Act::Cas(..) = self.ops[position].act
+                && let Some(other) = self.replaced_by[value as usize].replace(position)
+            {
+                return Err(Conflict::TwoReplaced { cas: [other.min(position), other.max(position)] });
             }
         }
         Ok(())
@@ -183,10 +183,10 @@ impl<'a> Zones<'a> {
         first_end: &mut (u64, Option<usize>),
         last_call: &mut Option<(u64, usize)>,
     ) -> Result<(), Conflict> {
-        if let Some((call, _)) = *last_call {
-            if let Some(&second) = step.iter().find(|&&position| self.ops[position].end < call) {
-                return Err(self.backwards(second));
-            }
+        if let Some((call, _)) = *last_call
+            && let Some(&second) = step.iter().find(|&&position| self.ops[position].end < call)
+        {
+            return Err(self.backwards(second));
         }
         for &position in step {
             let op = &self.ops[position];
@@ -299,10 +299,10 @@ fn sweep(zones: &Zones<'_>, blocks: Vec<Block>) -> Result<(), Conflict> {
     for block in &backward {
         let (low, high) = (block.last_call.0, block.first_end.0);
         let after = forward.partition_point(|zone| zone.first_end.1.is_none() || zone.first_end.0 < low);
-        if let Some(zone) = after.checked_sub(1).map(|before| &forward[before]) {
-            if high < zone.last_call.0 {
-                propose(zone.last_call.0, zone, block);
-            }
+        if let Some(zone) = after.checked_sub(1).map(|before| &forward[before])
+            && high < zone.last_call.0
+        {
+            propose(zone.last_call.0, zone, block);
         }
     }
     conflict.map_or(Ok(()), |(_, conflict)| Err(conflict))

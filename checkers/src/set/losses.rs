@@ -73,7 +73,7 @@ impl Judged<'_> {
             wording::seconds(to),
             wording::seconds(to - from)
         ));
-        let read = self.set.finals.iter().map(|read| read.op).filter(|read| read.call > last.reply).next_back();
+        let read = self.set.finals.iter().map(|read| read.op).rfind(|read| read.call > last.reply);
         let read = read.or_else(|| self.set.finals.last().map(|read| read.op))?;
         let readers = wording::nodes_of(history, &self.set.finals.iter().map(|read| read.op).collect::<Vec<_>>());
         sentences.push(format!(

@@ -70,7 +70,7 @@ fn equal_times_are_fine_and_values_survive() {
     assert_eq!((op.call_time, op.reply_time), (0, 0));
     assert_eq!(op.key, Value::text("k"));
     assert_eq!(op.output, Value::text("\u{e9}"));
-    assert_eq!(op.input.to_string(), "[1, {a: null}]");
+    assert_eq!(op.input.to_string(), "[1, {a: nil}]");
 }
 
 #[test]

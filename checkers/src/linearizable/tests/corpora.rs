@@ -1,10 +1,10 @@
 //! Histories with known verdicts, where they are present: `DSFUZZ_CORPORA`, by default `../shared/corpora` beside the workspace.
-use crate::history::{Completion, History, HistoryBuilder, Invoke, Record};
+use crate::history::{Completion, History, HistoryBuilder, Invoke, Outcome, Record};
 use crate::linearizable::Linearizable;
 use crate::value::Value;
 use crate::verdict::{Budget, Checker, Validity};
 use serde_json::Value as Json;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 
 fn corpora() -> Option<PathBuf> {
@@ -24,10 +24,16 @@ struct Foreign {
     next: u64,
     process: HashMap<i64, u64>,
     fresh: u64,
+    open: HashSet<i64>,
 }
 
 impl Foreign {
     fn record(&mut self, process: i64, kind: &str, f: &str, key: Value, value: Value) {
+        // Some of them complete calls that were cut off at the beginning.
+        let open = if kind == "invoke" { self.open.insert(process) } else { self.open.remove(&process) };
+        if !open {
+            return;
+        }
         let (index, time) = (self.next, self.next * 1000);
         self.next += 1;
         let known = self.process.get(&process).copied();
@@ -152,7 +158,13 @@ fn compare(prefix: &str, read: fn(&str) -> History, at_least: usize) {
         let answer = Linearizable::registers().check(&history, &budget);
         let size = answer.findings.iter().map(|finding| finding.ops.len()).max().unwrap_or(0);
         println!("{name}: {:?} {size} {:?}", answer.validity, start.elapsed());
-        let wanted = if verdict == "valid" { Validity::Valid } else { Validity::Invalid };
+        let wanted = match verdict {
+            // Two of them acknowledge nothing at all: no order is wrong, but for us that is not a pass.
+            "valid" if history.ops.iter().all(|op| op.outcome != Outcome::Ok) => Validity::Unknown,
+            "valid" => Validity::Valid,
+            _ => Validity::Invalid,
+        };
+        assert!(size <= 8, "{name}: a counterexample of {size} operations");
         assert_eq!(answer.validity, wanted, "{name}: {}", answer.summary);
         judged += 1;
     }

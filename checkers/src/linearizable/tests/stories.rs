@@ -1,6 +1,8 @@
 //! Small histories through the checker: the verdict, the kind of anomaly, its operations and its words.
 use crate::linearizable::Linearizable;
+use crate::model::Model;
 use crate::testing::history;
+use crate::value::Value;
 use crate::verdict::{Budget, Checker, Finding, Validity, Verdict};
 use std::sync::Arc;
 
@@ -169,4 +171,56 @@ fn an_exhausted_budget_is_unknown_and_says_what_ran_out() {
     let small = Budget { memory_bytes: 10, ..Budget::unlimited() };
     let verdict = Linearizable::registers().check(&history, &small);
     assert!(verdict.summary.contains("the memory ran out"), "{}", verdict.summary);
+}
+
+/// A counter, as a user would write one: `add` a number, `get` the sum.
+struct Counter;
+
+impl Model for Counter {
+    type State = i64;
+    type Act = (Option<i64>, Option<i64>);
+
+    fn name(&self) -> &'static str {
+        "counter"
+    }
+    fn functions(&self) -> &'static [&'static str] {
+        &["add", "get"]
+    }
+    fn initial(&self) -> i64 {
+        0
+    }
+    fn act(&self, function: &str, input: &Value, reply: Option<&Value>) -> Result<Self::Act, String> {
+        match function {
+            "add" => input.as_int().map(|by| (Some(by), None)).ok_or_else(|| "add takes a number".to_owned()),
+            _ => Ok((None, reply.and_then(Value::as_int))),
+        }
+    }
+    fn step(&self, state: &i64, (by, sum): &Self::Act) -> Option<i64> {
+        sum.is_none_or(|sum| sum == *state).then_some(state + by.unwrap_or(0))
+    }
+    fn observes_only(&self, (by, _): &Self::Act) -> bool {
+        by.is_none()
+    }
+}
+
+#[test]
+fn a_model_of_ones_own_is_judged_by_the_search() {
+    let lines = |sum: i64| {
+        format!(
+            r#"
+            {{"type":"invoke","process":0,"f":"add","value":1}}
+            {{"type":"invoke","process":1,"f":"add","value":2}}
+            {{"type":"info","process":1}}
+            {{"type":"ok","process":0}}
+            {{"type":"invoke","process":2,"f":"get"}}
+            {{"type":"ok","process":2,"value":{sum}}}
+            "#
+        )
+    };
+    let judge = |sum| Linearizable::new(Counter).check(&history(&lines(sum)), &Budget::unlimited());
+    assert_eq!(judge(1).validity, Validity::Valid, "the unknown add may be left out");
+    assert_eq!(judge(3).validity, Validity::Valid, "or taken");
+    let verdict = judge(2);
+    assert_eq!(verdict.validity, Validity::Invalid);
+    assert!(verdict.findings[0].title.contains("the reply of #4"), "{:?}", verdict.findings);
 }
