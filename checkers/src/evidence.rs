@@ -152,4 +152,3 @@ fn leaders(history: &History) -> Vec<Leadership> {
     }
     leaders
 }
-

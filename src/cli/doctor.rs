@@ -32,7 +32,8 @@ struct Look {
 pub(super) fn main(args: &DoctorArgs, out: &mut Output) -> Result<Exit, Failure> {
     let (plan, _overrides) = args.plan.load()?;
     let folder = folder_of(&args.plan.file).to_path_buf();
-    let target = targets::load(&plan.target, &folder, &plan.options).map_err(|error| Failure::Usage(error.to_string()))?;
+    let target =
+        targets::load(&plan.target, &folder, &plan.options).map_err(|error| Failure::Usage(error.to_string()))?;
     let place = Place::find(&plan.cluster, false)?;
     let runtime = place::runtime()?;
     let looks = runtime.block_on(look(&plan, &target, place.nodes.clone()));
@@ -72,7 +73,12 @@ async fn look(plan: &Plan, target: &Target, nodes: Vec<(Node, SshTarget)>) -> an
             what: "kernel of its own".into(),
             able: own,
             needed: plan.cluster.ssh.own_kernel,
-            detail: if own { "no other node has its boot id" } else { "it shares its kernel: clocks are shifted for each process" }.into(),
+            detail: if own {
+                "no other node has its boot id"
+            } else {
+                "it shares its kernel: clocks are shifted for each process"
+            }
+            .into(),
         });
         looks.extend(abilities.into_iter().map(|ability| Look {
             needed: lacking.contains(&format!("needs {}:", ability.name)),
@@ -83,8 +89,18 @@ async fn look(plan: &Plan, target: &Target, nodes: Vec<(Node, SshTarget)>) -> an
         }));
     }
     for (node, missing) in target.deployment(hosts.remotes(), &base)?.missing_packages().await? {
-        let detail = if missing.is_empty() { "all there".into() } else { format!("`dsfuzz run` will install {}", missing.join(", ")) };
-        looks.push(Look { node: node.to_string(), what: "packages".into(), able: missing.is_empty(), needed: false, detail });
+        let detail = if missing.is_empty() {
+            "all there".into()
+        } else {
+            format!("`dsfuzz run` will install {}", missing.join(", "))
+        };
+        looks.push(Look {
+            node: node.to_string(),
+            what: "packages".into(),
+            able: missing.is_empty(),
+            needed: false,
+            detail,
+        });
     }
     hosts.bye(false).await;
     Ok(looks)

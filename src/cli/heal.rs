@@ -64,7 +64,8 @@ pub(super) fn main(args: &HealArgs, out: &mut Output) -> Result<Exit, Failure> {
     place.leave()?;
     let healed = healed?;
     if out.json {
-        let nodes: Vec<_> = healed.iter().map(|(node, proof)| serde_json::json!({"node": &**node, "detail": proof.detail})).collect();
+        let nodes: Vec<_> =
+            healed.iter().map(|(node, proof)| serde_json::json!({"node": &**node, "detail": proof.detail})).collect();
         out.document(&nodes)?;
     } else {
         for (node, proof) in &healed {

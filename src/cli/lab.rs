@@ -88,7 +88,9 @@ fn up(name: &str, nodes: u16, out: &mut Output) -> Result<Exit, Failure> {
     if out.json {
         out.document(&described(&lab))?;
     } else {
-        out.line(format!("lab {name} is up: {nodes} nodes, `cluster: {{lab: {name}}}` in a plan; `dsfuzz lab down {name}` ends it"));
+        out.line(format!(
+            "lab {name} is up: {nodes} nodes, `cluster: {{lab: {name}}}` in a plan; `dsfuzz lab down {name}` ends it"
+        ));
     }
     Ok(Exit::Valid)
 }
@@ -118,7 +120,9 @@ fn list(out: &mut Output) -> Result<Exit, Failure> {
     if out.json {
         out.document(&labs.iter().map(described).collect::<Vec<_>>())?;
     } else {
-        let nodes = |lab: &Lab| lab.nodes().iter().map(|(node, _)| format!("{} {}", node.name, node.address)).collect::<Vec<_>>().join(", ");
+        let nodes = |lab: &Lab| {
+            lab.nodes().iter().map(|(node, _)| format!("{} {}", node.name, node.address)).collect::<Vec<_>>().join(", ")
+        };
         let row = |lab: &Lab| vec![lab.name().into(), lab.supervisor_pid().to_string(), lab.data().into(), nodes(lab)];
         let rows: Vec<Vec<String>> = labs.iter().map(row).collect();
         out.table(&["lab", "supervisor", "data", "nodes"], &rows);

@@ -54,7 +54,8 @@ pub(super) fn main(args: &PlanArgs, out: &mut Output) -> Result<Exit, Failure> {
     let seed = plan.draw_seed();
     let nodes = nodes(&plan);
     let clients = (!nodes.is_empty()).then(|| plan.load.clients.count(nodes.len()));
-    let target = targets::load(&plan.target, folder_of(&args.file), &plan.options).map_err(|error| Failure::Usage(error.to_string()))?;
+    let target = targets::load(&plan.target, folder_of(&args.file), &plan.options)
+        .map_err(|error| Failure::Usage(error.to_string()))?;
     let steps = steps(&target, &nodes, plan.cluster.ssh.dir.as_deref().unwrap_or(NODE_DIR))?;
     let (timetable, warnings) = timetable(&plan, &target, seed, &nodes);
     warnings.iter().for_each(|warning| out.note(warning));
@@ -88,7 +89,8 @@ fn steps(target: &Target, nodes: &[String], base: &str) -> Result<Vec<Step>, Fai
     }
     let layout = target.layout(&nodes, base).map_err(|error| Failure::Usage(error.to_string()))?;
     let step = |phase: &str, what: String| Step { phase: phase.into(), what };
-    let mut steps: Vec<Step> = layout.packages.iter().map(|package| step("install", format!("package {}", package.name))).collect();
+    let mut steps: Vec<Step> =
+        layout.packages.iter().map(|package| step("install", format!("package {}", package.name))).collect();
     for node in layout.nodes.iter().take(1) {
         steps.extend(node.install.iter().map(|command| step("install", command.argv.join(" "))));
         steps.extend(node.files.iter().map(|file| step("configure", file.path.clone())));

@@ -16,7 +16,9 @@ pub struct ReportArgs {
 pub(super) fn main(args: &ReportArgs, out: &mut Output) -> Result<Exit, Failure> {
     let dir = super::runs::named(out, &args.run)?;
     let unread = |path: std::path::PathBuf| {
-        move |error| Failure::harness(format!("{}: {error} (`dsfuzz check` judges a run that was cut off)", path.display()))
+        move |error| {
+            Failure::harness(format!("{}: {error} (`dsfuzz check` judges a run that was cut off)", path.display()))
+        }
     };
     let info = RunInfo::load(&dir).map_err(unread(dir.info()))?;
     let verdict = RunVerdict::load(&dir).map_err(unread(dir.verdict()))?;

@@ -34,7 +34,8 @@ pub(super) fn main(args: &RunArgs, out: &mut Output) -> Result<Exit, Failure> {
     let (mut plan, overrides) = args.plan.load()?;
     let seed = plan.draw_seed();
     let folder = folder_of(&args.plan.file);
-    let target = targets::load(&plan.target, folder, &plan.options).map_err(|error| Failure::Usage(error.to_string()))?;
+    let target =
+        targets::load(&plan.target, folder, &plan.options).map_err(|error| Failure::Usage(error.to_string()))?;
     let again = again(&args.plan.file, &overrides, seed, args.leaves_running());
     out.note(format!("plan {}, target {}, seed {seed}", plan.name, target.name()));
     if let Some(LabPlan::Nodes(count)) = &plan.cluster.lab {
@@ -63,10 +64,8 @@ pub(super) fn main(args: &RunArgs, out: &mut Output) -> Result<Exit, Failure> {
     });
     runtime.shutdown_background();
     progress.finish();
-    if args.leaves_running() {
-        if let Some(lab) = place.own_lab() {
-            out.note(format!("left running in the lab {lab}; `dsfuzz lab down {lab}` ends it"));
-        }
+    if let Some(lab) = place.own_lab().filter(|_| args.leaves_running()) {
+        out.note(format!("left running in the lab {lab}; `dsfuzz lab down {lab}` ends it"));
     }
     place.leave()?;
     show(&finished?, &dir, out)
@@ -104,7 +103,11 @@ fn again(plan: &Path, overrides: &Overrides, seed: u64, leave_running: bool) -> 
 /// As one word of a shell.
 fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,@%+".contains(c);
-    if !word.is_empty() && word.chars().all(plain) { word.to_string() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_string()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
 }
 
 /// Prints what came of a run, for people, for programs and for CI.

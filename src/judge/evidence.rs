@@ -16,7 +16,12 @@ pub(super) fn weigh(history: &History, asked: &EvidencePlan) -> Vec<Evidence> {
         let healed = format!("{kind} faults proven to be healed, of {} begun", numbers.begun);
         rows.push(row(&format!("healed_{kind}"), &healed, numbers.healed as f64, numbers.begun as f64));
         let during = format!("calls that were Ok while a {kind} fault was certainly in force");
-        rows.push(row(&format!("ok_during_{kind}"), &during, numbers.ok_during as f64, asked.ok_during_fault_min as f64));
+        rows.push(row(
+            &format!("ok_during_{kind}"),
+            &during,
+            numbers.ok_during as f64,
+            asked.ok_during_fault_min as f64,
+        ));
     }
     let aimed = history.faults.iter().any(|fault| fault.planned.contains("leader"));
     let asked_changes = if aimed { asked.leader_changes_min as f64 } else { 0.0 };

@@ -39,7 +39,12 @@ pub fn judge(history: &History, rules: &Rules, info: &RunInfo) -> RunVerdict {
     let promises = run_checkers(history, rules);
     let evidence = rules.evidence.as_ref().map(|asked| evidence::weigh(history, asked)).unwrap_or_default();
     let mut harness = info.harness_failures.clone();
-    harness.extend(info.phases.iter().filter(|phase| !phase.problem.is_empty()).map(|phase| format!("{}: {}", phase.name, phase.problem)));
+    harness.extend(
+        info.phases
+            .iter()
+            .filter(|phase| !phase.problem.is_empty())
+            .map(|phase| format!("{}: {}", phase.name, phase.problem)),
+    );
     let validity = weigh(&promises, &evidence, &info.unseen);
     let sentence = sentence(validity, history, &promises, &evidence, info);
     let exit = exit(validity, info);
@@ -63,7 +68,11 @@ fn run_checkers(history: &History, rules: &Rules) -> Vec<Verdict> {
         };
         let threads: Vec<_> = rules.checkers.iter().map(judging).collect();
         let answers = threads.into_iter().zip(&rules.checkers);
-        answers.map(|(thread, name)| thread.join().unwrap_or_else(|_| undecided(name, "it panicked (a bug of dsfuzz)".into()))).collect()
+        answers
+            .map(|(thread, name)| {
+                thread.join().unwrap_or_else(|_| undecided(name, "it panicked (a bug of dsfuzz)".into()))
+            })
+            .collect()
     })
 }
 
@@ -96,7 +105,8 @@ fn sentence(
     match validity {
         Validity::Invalid => {
             let violations = promises.iter().flat_map(|promise| &promise.findings);
-            let first = violations.filter(|finding| finding.severity == Severity::Violation).map(|finding| &finding.title);
+            let first =
+                violations.filter(|finding| finding.severity == Severity::Violation).map(|finding| &finding.title);
             let broken: BTreeSet<&str> = promises
                 .iter()
                 .filter(|promise| promise.validity == Validity::Invalid)
@@ -110,7 +120,12 @@ fn sentence(
             let gave_up = unknown.map(|promise| format!("{}: {}", promise.checker, promise.summary));
             let thin = evidence.iter().filter(|evidence| !evidence.enough);
             let thin = thin.map(|evidence| {
-                format!("{}: {} where at least {} is asked", evidence.doc, number(evidence.measured), number(evidence.at_least))
+                format!(
+                    "{}: {} where at least {} is asked",
+                    evidence.doc,
+                    number(evidence.measured),
+                    number(evidence.at_least)
+                )
             });
             let reasons: Vec<String> = gave_up.chain(info.unseen.iter().cloned()).chain(thin).collect();
             let more = reasons.len().saturating_sub(1);

@@ -70,7 +70,11 @@ impl Hosts {
                 Err(error) => problems.push(error),
             }
         }
-        if problems.is_empty() { Ok(proofs) } else { Err(anyhow!("not everything could be undone: {}", problems.join("; "))) }
+        if problems.is_empty() {
+            Ok(proofs)
+        } else {
+            Err(anyhow!("not everything could be undone: {}", problems.join("; ")))
+        }
     }
 
     /// What each node can do, tested harmlessly.

@@ -390,6 +390,7 @@ fn info(plan: &str, nodes: &[String]) -> RunInfo {
         ],
         again: format!("dsfuzz run plans/{plan}.yaml --seed 12345678"),
         stopped_by: None,
+        unseen: Vec::new(),
         harness_failures: Vec::new(),
         exit: Some(1),
     }

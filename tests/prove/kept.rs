@@ -58,7 +58,8 @@ impl Kept {
                 let shown = (case.show)();
                 let file = File { shown, took_ms: began.elapsed().as_millis() as u64 };
                 std::fs::create_dir_all(path.parent().expect("a folder")).expect("results/ can be written");
-                std::fs::write(&path, serde_json::to_vec_pretty(&file).expect("JSON")).expect("results/ can be written");
+                std::fs::write(&path, serde_json::to_vec_pretty(&file).expect("JSON"))
+                    .expect("results/ can be written");
                 file
             }
         };

@@ -43,7 +43,8 @@ struct Lab(String);
 
 impl Lab {
     fn up(name: &str) -> Result<Lab, String> {
-        let up = dsfuzz().args(["lab", "up", &NODES.to_string(), "--name", name]).output().map_err(|e| e.to_string())?;
+        let up =
+            dsfuzz().args(["lab", "up", &NODES.to_string(), "--name", name]).output().map_err(|e| e.to_string())?;
         let lab = Lab(name.to_string());
         if up.status.success() { Ok(lab) } else { Err(format!("lab up: {}", String::from_utf8_lossy(&up.stderr))) }
     }
@@ -67,7 +68,9 @@ impl Lab {
             [ $off -ge -2 ] && [ $off -le 2 ] || echo "etcd's clock is off by $off s"
         "#;
         let script = format!("bash -c '{}'", script.replace('\'', r"'\''"));
-        (1..=NODES).flat_map(|node| self.ask(node, &script).lines().map(|line| format!("n{node}: {line}")).collect::<Vec<_>>()).collect()
+        (1..=NODES)
+            .flat_map(|node| self.ask(node, &script).lines().map(|line| format!("n{node}: {line}")).collect::<Vec<_>>())
+            .collect()
     }
 
     /// Waits until no node is dirty; how long it took, or what is left.
@@ -113,7 +116,10 @@ fn show(line: &str, name: &str, fault: &str, round: u64) -> Result<Shown, String
     let began = Instant::now();
     let limit = match line {
         "cut" => {
-            control(&lab, "table inet prove { chain cut { type filter hook output priority 0; tcp dport 22 drop; }; }")?;
+            control(
+                &lab,
+                "table inet prove { chain cut { type filter hook output priority 0; tcp dport 22 drop; }; }",
+            )?;
             CLEAN_AFTER_CUT
         }
         "agent" => {
@@ -148,7 +154,9 @@ fn show(line: &str, name: &str, fault: &str, round: u64) -> Result<Shown, String
 fn plan(lab: &str, name: &str, fault: &str) -> String {
     let nemesis = "nemesis:\n  every: 30s\n  for: 25s\n  quiet_start: 2s\n  quiet_end: 5s\n  faults:\n    - ";
     let load = "load: {rate: 200/s, time: 90s}\n";
-    format!("name: {name}\ncluster: {{lab: {lab}}}\ntarget: etcd\nworkload: {{register: {{}}}}\n{load}{nemesis}{fault}\n")
+    format!(
+        "name: {name}\ncluster: {{lab: {lab}}}\ntarget: etcd\nworkload: {{register: {{}}}}\n{load}{nemesis}{fault}\n"
+    )
 }
 
 /// `dsfuzz run`, killed with the case.

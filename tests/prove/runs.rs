@@ -100,10 +100,14 @@ fn two_leaders(history: &History) -> bool {
         let later = leads.iter().find(|claim| claim.node == first.node && claim.sent_index > first.index);
         let none_between = |until: u64| {
             let other_role = |index: u64| first.index < index && index < until;
-            !history.roles.iter().any(|claim| claim.node == first.node && &*claim.role != "leader" && other_role(claim.index))
+            !history
+                .roles
+                .iter()
+                .any(|claim| claim.node == first.node && &*claim.role != "leader" && other_role(claim.index))
         };
         later.is_some_and(|later| {
-            let within = |claim: &&&dsfuzz_checkers::RoleClaim| claim.sent_index > first.index && claim.index < later.sent_index;
+            let within =
+                |claim: &&&dsfuzz_checkers::RoleClaim| claim.sent_index > first.index && claim.index < later.sent_index;
             none_between(later.index) && leads.iter().filter(within).any(|claim| claim.node != first.node)
         })
     })
@@ -133,7 +137,8 @@ fn interrupt(plan: &str, name: &str, seed: u64) -> Shown {
     let wanted = if name == "exit-1" { 1 } else { 130 };
     let mut chance = dsfuzz_chance::Chance::new(seed, name, 0);
     // A serializable read is stale as soon as a fault has separated a node, so the invalid run is given longer.
-    let after = std::time::Duration::from_secs(if wanted == 1 { 35 } else { 8 }) + std::time::Duration::from_millis(chance.below(10_000));
+    let after = std::time::Duration::from_secs(if wanted == 1 { 35 } else { 8 })
+        + std::time::Duration::from_millis(chance.below(10_000));
     let child = dsfuzz()
         .args(["run", plan, "--seed", &seed.to_string(), "--json"])
         .stdout(Stdio::piped())
