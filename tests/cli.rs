@@ -124,7 +124,7 @@ fn a_yaml_bomb_is_refused_with_its_own_message() {
     let told = Scene::new(&bomb).run(&["run", "plan.yaml"]);
     assert_eq!(told.code, 254);
     assert!(
-        told.stderr.contains("error: the plan holds more than 20000 values once its aliases are written out"),
+        told.stderr.contains("error: the file holds more than 20000 values once its aliases are written out"),
         "{told:?}"
     );
     let told = Scene::new(&"[".repeat(100_000)).run(&["run", "plan.yaml"]);
@@ -148,7 +148,7 @@ fn each_kind_of_mistake_has_its_own_message_and_place() {
         ("cluster: {lab: 3}", "cluster: {nodes: [a, b, a]}", "the node `a` is there twice", ":2:25"),
         ("cluster: {lab: 3}", "cluster: {nodes: n1}", "a list is expected, not the text \"n1\"", ":2:18"),
         ("cluster: {lab: 3}", "cluster: {nodes: [a], ssh: {password: x}}", "unknown key `password`", ":2:29"),
-        ("cluster: {lab: 3}\n", "", "`cluster` is missing in the plan", ""),
+        ("cluster: {lab: 3}\n", "", "`cluster` is missing in this file", ""),
         ("workload: {register: {keys: 4}}\n", "", "`workload`: it is missing", ""),
         ("register", "regsiter", "unknown name `regsiter` in `workload`", ":4:12"),
         ("{register: {keys: 4}}", "regsiter", "unknown name `regsiter` in `workload`", ":4:11"),

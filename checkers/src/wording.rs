@@ -4,7 +4,7 @@ use crate::value::Value;
 
 /// A time in seconds with milliseconds, `12.034 s`.
 pub(crate) fn seconds(nanoseconds: u64) -> String {
-    let ms = nanoseconds / 1_000_000;
+    let ms = (nanoseconds + 500_000) / 1_000_000;
     format!("{}.{:03} s", ms / 1000, ms % 1000)
 }
 

@@ -2,7 +2,7 @@
 use super::Output;
 use crate::cluster::{Node, SshTarget};
 use crate::error::{Exit, Failure};
-use crate::lab::{Lab, Owner};
+use crate::lab::{self, Lab, Owner};
 use clap::{Args, Subcommand};
 use std::ffi::OsString;
 use std::process::ExitStatus;
@@ -21,10 +21,10 @@ pub enum LabCommand {
     /// Make a lab that stays up until `lab down`
     Up {
         /// How many nodes
-        #[arg(default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=200))]
+        #[arg(default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=i64::from(lab::NODES_MAX)))]
         nodes: u16,
         /// Its name
-        #[arg(long, default_value = "default")]
+        #[arg(long, default_value = lab::DEFAULT_NAME)]
         name: String,
     },
     /// Take labs down
@@ -96,8 +96,9 @@ fn up(name: &str, nodes: u16, out: &mut Output) -> Result<Exit, Failure> {
 }
 
 fn down(names: &[String], all: bool, out: &mut Output) -> Result<Exit, Failure> {
+    // A lab that belongs to a run under way goes down with that run, or by its name.
     let labs = if all {
-        Lab::list()?
+        Lab::list()?.into_iter().filter(Lab::detached).collect()
     } else if names.is_empty() {
         vec![the_lab(None)?]
     } else {
@@ -146,7 +147,7 @@ fn the_lab(name: Option<&str>) -> Result<Lab, Failure> {
     if let Some(name) = name {
         return Ok(Lab::find(name)?);
     }
-    let mut labs = Lab::list()?;
+    let mut labs: Vec<Lab> = Lab::list()?.into_iter().filter(Lab::detached).collect();
     match (labs.pop(), labs.is_empty()) {
         (Some(lab), true) => Ok(lab),
         (None, _) => Err(Failure::harness("no lab is up; `dsfuzz lab up 5` makes one")),

@@ -87,7 +87,7 @@ fn text_of(path: &Path, origin: &str) -> Result<String, PlanError> {
 /// The mistake with its place: a line of the file, or the flag that made it.
 fn explain(origin: &str, text: &str, overrides: &Overrides, mistake: Mistake) -> PlanError {
     let Mistake { path, what } = mistake;
-    let within = if path.is_empty() { "the plan".into() } else { format!("`{}`", show(&path)) };
+    let within = if path.is_empty() { "this file".into() } else { format!("`{}`", show(&path)) };
     let (key, message, help) = match what {
         What::UnknownKey { key, known } => {
             let help = known_names(&key, &known, "keys");

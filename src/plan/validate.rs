@@ -2,11 +2,9 @@
 use super::problem::did_you_mean;
 use super::typed::Mistake;
 use super::{LabPlan, Plan, names};
+use crate::lab::NODES_MAX;
 use std::collections::BTreeSet;
 use std::path::Path;
-
-/// More nodes than a lab on one machine can be asked for.
-const LAB_NODES_MAX: u16 = 200;
 
 pub(super) fn check(plan: &Plan) -> Result<(), Mistake> {
     name(&plan.name)?;
@@ -60,8 +58,8 @@ fn cluster(plan: &Plan) -> Result<(), Mistake> {
     match (&cluster.lab, cluster.nodes.is_empty()) {
         (Some(_), false) => return wrong(&["cluster"], "a cluster has `lab` or `nodes`, here are both", both),
         (None, true) => return wrong(&["cluster"], "the cluster has no nodes", both),
-        (Some(LabPlan::Nodes(count)), _) if *count == 0 || *count > LAB_NODES_MAX => {
-            let message = format!("a lab has 1 to {LAB_NODES_MAX} nodes, not {count}");
+        (Some(LabPlan::Nodes(count)), _) if *count == 0 || *count > NODES_MAX => {
+            let message = format!("a lab has 1 to {NODES_MAX} nodes, not {count}");
             return wrong(&["cluster", "lab"], message, "such as `lab: 5`");
         }
         (Some(LabPlan::Named(lab)), _) if !is_folder_name(lab) => {

@@ -18,7 +18,7 @@ const DEPTH_MAX: usize = 40;
 /// The tree in `text`, which came from `origin` (a file or a flag).
 pub(super) fn parse(origin: &str, text: &str) -> Result<Value, PlanError> {
     if text.len() > BYTES_MAX {
-        let message = format!("the plan has {} bytes; at most {BYTES_MAX} are read", text.len());
+        let message = format!("the file has {} bytes; at most {BYTES_MAX} are read", text.len());
         return Err(PlanError::new(origin, message).help("plans are small; is this the right file?"));
     }
     if let Some(line) = too_deep(text) {
@@ -34,13 +34,13 @@ pub(super) fn parse(origin: &str, text: &str) -> Result<Value, PlanError> {
 }
 
 fn deep(origin: &str) -> PlanError {
-    PlanError::new(origin, format!("the plan nests deeper than {DEPTH_MAX} maps and lists"))
+    PlanError::new(origin, format!("the file nests deeper than {DEPTH_MAX} maps and lists"))
         .help("a plan needs less than ten; is this the right file?")
 }
 
 fn bomb(origin: &str) -> PlanError {
-    PlanError::new(origin, format!("the plan holds more than {VALUES_MAX} values once its aliases are written out"))
-        .help("an alias (`*name`) repeats all that its anchor (`&name`) holds; write the plan without them")
+    PlanError::new(origin, format!("the file holds more than {VALUES_MAX} values once its aliases are written out"))
+        .help("an alias (`*name`) repeats all that its anchor (`&name`) holds; write the file without them")
 }
 
 fn explain(origin: &str, said: Option<Trouble>, library: &str) -> PlanError {

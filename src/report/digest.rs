@@ -166,19 +166,19 @@ fn names(history: &History) -> (Vec<String>, Vec<(NameId, NameId)>) {
 }
 
 /// A claim holds somewhere between its probe and its reply; equal claims of one node that follow each other within
-/// five seconds make a stretch. A failed probe (empty role) ends one, and so does a claim from the node's log.
+/// five seconds make a stretch. A failed probe (empty role) ends one. Claims from logs are left out: logs are collected
+/// at the end, so that their place in time is the whole run.
 fn role_stretches(history: &History) -> Vec<RoleStretch> {
     const GAP: u64 = 5_000_000_000;
     let mut stretches: Vec<RoleStretch> = Vec::new();
-    let mut last: std::collections::HashMap<(&str, bool), usize> = std::collections::HashMap::new();
-    for claim in &history.roles {
-        let from_log = &*claim.source == "log";
-        let key = (&*claim.node, from_log);
+    let mut last: std::collections::HashMap<&str, usize> = std::collections::HashMap::new();
+    for claim in history.roles.iter().filter(|claim| &*claim.source != "log") {
+        let key = &*claim.node;
         if claim.role.is_empty() {
-            last.remove(&key);
+            last.remove(key);
             continue;
         }
-        let same = last.get(&key).copied().filter(|&position| {
+        let same = last.get(key).copied().filter(|&position| {
             let stretch = &stretches[position];
             *stretch.role == *claim.role && stretch.term == claim.term && claim.sent_time <= stretch.to + GAP
         });

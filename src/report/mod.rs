@@ -20,7 +20,7 @@ mod words;
 pub use github::{annotations, publish as publish_to_github, step_summary};
 pub use terminal::terminal;
 
-use crate::store::{RunDir, RunInfo, RunVerdict};
+use crate::store::{self, RunDir, RunInfo, RunVerdict};
 use anyhow::Context;
 use dsfuzz_checkers::History;
 use std::fs;
@@ -71,11 +71,6 @@ fn write_plain(dir: &RunDir, subject: &Subject<'_>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Writes a file beside its place and moves it there, so that a reader never sees half of one.
 fn replace(path: &Path, content: &[u8]) -> anyhow::Result<()> {
-    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let beside = path.with_file_name(format!(".{name}.new"));
-    fs::write(&beside, content)
-        .and_then(|()| fs::rename(&beside, path))
-        .with_context(|| format!("cannot write {} (is the disk full?)", path.display()))
+    store::write_whole(path, content).with_context(|| format!("cannot write {} (is the disk full?)", path.display()))
 }

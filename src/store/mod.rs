@@ -187,11 +187,6 @@ impl RunInfo {
 }
 
 impl RunVerdict {
-    /// Writes `verdict.json`: whole or not at all.
-    pub fn save(&self, dir: &RunDir) -> std::io::Result<()> {
-        write_whole(&dir.verdict(), &serde_json::to_vec_pretty(self)?)
-    }
-
     /// Reads `verdict.json`.
     pub fn load(dir: &RunDir) -> std::io::Result<RunVerdict> {
         Ok(serde_json::from_slice(&std::fs::read(dir.verdict())?)?)

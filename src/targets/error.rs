@@ -28,6 +28,9 @@ pub enum TargetError {
         /// What is wrong.
         message: String,
     },
+    /// The recipe is not YAML, or not a recipe: the line with a caret.
+    #[error("{0}")]
+    Yaml(String),
     /// An option of the plan is wrong.
     #[error("option {target}.{name}: {message}")]
     Option {

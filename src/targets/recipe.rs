@@ -465,11 +465,7 @@ fn default_init_deadline() -> Span {
 impl Recipe {
     /// Reads a recipe; `origin` is its path, for messages.
     pub fn parse(text: &str, origin: &str) -> Result<Recipe, TargetError> {
-        let recipe: Recipe = read_yaml(text).map_err(|message| TargetError::Recipe {
-            origin: origin.to_owned(),
-            place: String::new(),
-            message,
-        })?;
+        let recipe: Recipe = crate::plan::read_yaml(origin, text).map_err(|error| TargetError::Yaml(error.to_string()))?;
         recipe.validate().map_err(|(place, message)| TargetError::Recipe {
             origin: origin.to_owned(),
             place: format!("{place}: "),
@@ -537,12 +533,6 @@ fn is_name(text: &str) -> bool {
     !text.is_empty() && text.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '-' || letter == '_')
 }
 
-/// The one place that reads YAML here; variants are written as one-key maps.
-fn read_yaml(text: &str) -> Result<Recipe, String> {
-    let document = serde_yaml::Deserializer::from_str(text);
-    serde_yaml::with::singleton_map_recursive::deserialize(document).map_err(|error| error.to_string())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -570,7 +560,7 @@ mod tests {
             |find: &str, replace: &str| Recipe::parse(&SMALL.replace(find, replace), "r.yaml").unwrap_err().to_string();
         let cases = [
             ("schema: 1", "schema: 2", "schema: 2, but this release reads 1"),
-            ("doc: d", "dok: d", "unknown field `dok`"),
+            ("doc: d", "dok: d", "unknown key `dok`"),
             ("name: p,", "name: p q,", "processes[0]"),
             (", ports: {client: 1}", "", "nothing would tell when it serves"),
             ("clients: []", "clients: [{interface: x, workloads: []}]", "exactly one of `builtin` and `command`"),
