@@ -127,7 +127,8 @@ fn sentence(
                     number(evidence.at_least)
                 )
             });
-            let reasons: Vec<String> = gave_up.chain(info.unseen.iter().cloned()).chain(thin).collect();
+            let failed = info.harness_failures.iter().map(|failure| format!("the harness failed: {failure}"));
+            let reasons: Vec<String> = failed.chain(gave_up).chain(info.unseen.iter().cloned()).chain(thin).collect();
             let more = reasons.len().saturating_sub(1);
             let first = reasons.into_iter().next().unwrap_or_else(|| "nothing was judged".into());
             if more == 0 { first } else { format!("{first} (and {more} more)") }

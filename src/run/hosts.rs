@@ -170,7 +170,10 @@ pub fn lacking(plan: &Plan, abilities: &[Ability]) -> Vec<String> {
         };
         for need in needs {
             if let Some(ability) = abilities.iter().find(|ability| ability.name == *need && !ability.able) {
-                lacking.push(format!("{kind} needs {need}: {}", ability.detail));
+                let sentence = format!("{kind} needs {need}: {}", ability.detail);
+                if !lacking.contains(&sentence) {
+                    lacking.push(sentence);
+                }
             }
         }
     }

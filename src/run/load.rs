@@ -1,5 +1,5 @@
 //! [`Load`]: the clients, the nemesis and the role prober, side by side, all into one recorder.
-use super::Run;
+use super::{Run, clocks};
 use super::driver::{Driver, DriverOptions, DriverSummary, NodeEndpoint};
 use super::hosts::Hosts;
 use super::nemesis::{Executor, Limits, Log, Now, Views};
@@ -32,6 +32,7 @@ pub(super) struct Load {
     executor: Arc<Executor>,
     prober: Option<Prober>,
     leader: watch::Sender<Option<String>>,
+    hosts: Arc<Hosts>,
     timetable: Timetable,
     connect: Arc<dyn Connect>,
     workloads: Vec<Arc<dyn Workload>>,
@@ -60,6 +61,7 @@ impl Load {
             executor: Arc::new(executor),
             prober: deployment.has_roles().then(|| prober(deployment, recorder)),
             leader,
+            hosts: hosts.clone(),
             timetable: run.timetable.clone(),
             connect: run.connect.clone(),
             workloads: run.workloads.clone(),
@@ -120,7 +122,9 @@ impl Load {
         let nodes = self.options.nodes.iter().map(|node| node.name.to_string()).collect();
         let (leader, prober) = (self.leader.clone(), self.prober.clone());
         let task = prober.map(|prober| tokio::spawn(prober.run(nodes, leader, stopped)));
-        Watch { stop, task }
+        let clocks = self.timetable.harms.iter().any(|harm| harm.kind() == "clock");
+        let clocks = clocks.then(|| tokio::spawn(clocks::watch(self.hosts.clone(), self.recorder.clone())));
+        Watch { stop, task, clocks }
     }
 
     fn tick(&self, progress: Arc<Progress>) -> tokio::task::JoinHandle<()> {
@@ -145,15 +149,18 @@ impl Load {
 pub(super) struct Watch {
     stop: watch::Sender<bool>,
     task: Option<tokio::task::JoinHandle<()>>,
+    clocks: Option<tokio::task::JoinHandle<()>>,
 }
 
 impl Watch {
     pub(super) async fn stop(self) {
         self.stop.send_replace(true);
-        if let Some(Err(error)) = match self.task {
-            Some(task) => Some(task.await),
-            None => None,
-        } {
+        if let Some(clocks) = self.clocks {
+            clocks.abort();
+        }
+        if let Some(task) = self.task
+            && let Err(error) = task.await
+        {
             tracing::error!("the role prober panicked: {error}");
         }
     }

@@ -2,6 +2,7 @@
 //!
 //! Each step has a deadline and runs even when the one before failed. Judging and drawing read the run's files only.
 mod claims;
+mod clocks;
 pub mod driver;
 mod fan;
 pub mod hosts;
@@ -20,7 +21,7 @@ use crate::plan::Plan;
 use crate::store::{FORMAT_VERSION, NodeInfo, RunDir, RunInfo, RunVerdict};
 use crate::targets::{self, Convergence, Deployment, Target};
 use crate::{judge, report};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use dsfuzz_checkers::{History, Phase};
 use dsfuzz_nemesis::{Timetable, timetable};
 use dsfuzz_workloads::{Connect, Workload};
@@ -93,8 +94,22 @@ pub async fn execute(job: Job, progress: Arc<Progress>, stop: watch::Receiver<St
     for warning in &run.timetable.warnings {
         run.progress.line(&format!("nemesis: {warning}"));
     }
-    run.all().await;
+    let leaving = leave(run.stop.clone());
+    let left = tokio::select! {
+        () = run.all() => false,
+        () = leaving => true,
+    };
+    if left {
+        run.phases.info.unseen.push("the run was left at once: the agents heal by themselves, nothing was collected".into());
+    }
     run.finish()
+}
+
+/// Ends when the person wants to leave at once.
+async fn leave(mut stop: watch::Receiver<Stop>) {
+    if stop.wait_for(|stop| stop.urgency >= Urgency::Leave).await.is_err() {
+        std::future::pending::<()>().await;
+    }
 }
 
 impl Job {
@@ -149,6 +164,14 @@ fn connect(target: &Target, workloads: &[Arc<dyn Workload>], dir: &RunDir) -> Re
     Ok(fan::Fan::of(by_workload))
 }
 
+/// The work, unless somebody asks to stop before it is done: then it is broken off.
+async fn unless<T>(mut halt: watch::Receiver<bool>, work: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::select! {
+        done = work => done,
+        () = driver::turned_true(&mut halt) => Err(anyhow!("stopped by a signal")),
+    }
+}
+
 /// True as soon as anybody asked to stop.
 fn halt_on(mut stop: watch::Receiver<Stop>) -> watch::Receiver<bool> {
     let (halt, halted) = watch::channel(false);
@@ -185,7 +208,7 @@ impl Run {
     /// Everything that needs the nodes.
     async fn all(&mut self) {
         let base = self.job.node_dir();
-        let connecting = Hosts::connect(self.job.nodes.clone(), self.job.name());
+        let connecting = unless(self.halt.clone(), Hosts::connect(self.job.nodes.clone(), self.job.name()));
         let Some(hosts) = self.phases.run("connect", CONNECT, connecting).await else {
             let why = self.phases.last_problem();
             return self.phases.harness_failed(why);
@@ -263,16 +286,13 @@ impl Run {
 
     /// Whether the target serves on every node.
     async fn bring_up(&mut self, deployment: &Deployment) -> bool {
-        let steps = async {
-            deployment.install().await?;
-            Ok::<_, targets::TargetError>(())
-        };
-        let installed = self.phases.run("install", INSTALL, steps).await.is_some();
-        let start = async {
+        let install = unless(self.halt.clone(), async { Ok(deployment.install().await?) });
+        let installed = self.phases.run("install", INSTALL, install).await.is_some();
+        let start = unless(self.halt.clone(), async {
             deployment.wipe().await?;
             deployment.start(START).await?;
-            deployment.await_ready(START).await
-        };
+            Ok(deployment.await_ready(START).await?)
+        });
         let up = installed && self.phases.run("start", START + START, start).await.is_some();
         if !up {
             let why = self.phases.last_problem();
@@ -320,20 +340,20 @@ impl Run {
     /// Waits until every node serves, or says which does not.
     async fn recover(&mut self, deployment: &Deployment) {
         let deadline = self.job.plan.load.recovery.0;
-        let recovering = async {
+        let recovering = unless(self.hurry(), async {
             deployment.restart_dead().await?;
-            deployment.await_ready(deadline).await
-        };
+            Ok(deployment.await_ready(deadline).await?)
+        });
         if self.phases.run("recover", deadline + Duration::from_secs(10), recovering).await.is_none() {
             let why = self.phases.last_problem();
             self.phases.info.unseen.push(format!("not every node served again after the last heal: {why}"));
         }
-        let converging = async {
+        let converging = unless(self.hurry(), async {
             match deployment.await_converged(deadline).await {
-                Convergence::NotYet(why) => Err(why.join("; ")),
-                _ => Ok(()),
+                Convergence::NotYet(why) => Err(anyhow!(why.join("; "))),
+                Convergence::Converged | Convergence::NotAsked => Ok(()),
             }
-        };
+        });
         if self.phases.run("converge", deadline + Duration::from_secs(10), converging).await.is_none() {
             let why = self.phases.last_problem();
             self.phases.info.unseen.push(format!("the replicas did not converge: {why}"));

@@ -46,8 +46,7 @@ impl Phases {
         if problem.is_empty() {
             tracing::info!(phase = name, took_ms = began.elapsed().as_millis() as u64, "done");
         } else {
-            tracing::error!(phase = name, %problem, "failed");
-            self.progress.line(&format!("{name}: {problem}"));
+            tracing::warn!("{name}: {problem}");
         }
         let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.info.phases.push(PhaseInfo { name: name.to_string(), took_ms, problem });
@@ -56,7 +55,7 @@ impl Phases {
 
     /// A failure of the harness itself: no verdict may rest on this run.
     pub(super) fn harness_failed(&mut self, sentence: impl Display) {
-        tracing::error!("{sentence}");
+        tracing::info!("the harness failed: {sentence}");
         self.info.harness_failures.push(sentence.to_string());
         self.save();
     }
