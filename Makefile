@@ -13,7 +13,9 @@ demo: setup-lab build
 	$(SUDO) $(DSFUZZ) run examples/etcd-register.yaml
 
 ## Every test, those on real labs, real servers and a real browser included.
-test: setup-test build
+test: setup-test agent
+	$(CARGO) build --workspace
+	$(CARGO) test --workspace --no-run
 	$(SUDO) env PATH="$$PATH" $(CARGO) test --workspace --no-fail-fast
 
 ## Speed and memory, compared in one run.
@@ -38,6 +40,9 @@ build: setup-build
 agent:
 	CARGO_TARGET_$(shell echo $(STATIC) | tr 'a-z-' 'A-Z_')_RUSTFLAGS="-C target-feature=+crt-static" \
 	  $(CARGO) build --release -p dsfuzz-agent --target $(STATIC)
+	@ldd target/$(STATIC)/release/dsfuzz-agent 2>&1 | grep -qE 'statically linked|not a dynamic executable' \
+	  || { echo "the agent in target/$(STATIC)/release is not static" >&2; exit 1; }
+	mkdir -p target/release
 	cp target/$(STATIC)/release/dsfuzz-agent target/release/dsfuzz-agent-$(ARCH)
 
 .PHONY: setup-build setup-lab setup-test
