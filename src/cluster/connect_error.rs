@@ -204,6 +204,8 @@ fn agent_hint(stderr: &str) -> &'static str {
         " (it was built for another kind of machine; put dsfuzz-agent-ARCH beside dsfuzz)"
     } else if stderr.contains("Permission denied") {
         " (is the folder mounted noexec? choose another with ssh.dir)"
+    } else if stderr.contains("No space left") {
+        " (the disk is full: make room, or choose another folder with ssh.dir)"
     } else {
         ""
     }

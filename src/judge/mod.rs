@@ -102,6 +102,11 @@ fn sentence(
     evidence: &[Evidence],
     info: &RunInfo,
 ) -> String {
+    if let Some(failure) = info.harness_failures.first().filter(|_| validity != Validity::Invalid) {
+        let more = info.harness_failures.len() - 1;
+        let more = if more == 0 { String::new() } else { format!(" (and {more} more)") };
+        return format!("the harness or the cluster failed: {failure}{more}");
+    }
     match validity {
         Validity::Invalid => {
             let violations = promises.iter().flat_map(|promise| &promise.findings);
