@@ -92,7 +92,7 @@ pub enum ConnectError {
         message: String,
     },
     /// None of the keys and passwords is accepted.
-    #[error("{node}: cannot log in as {user}; the host takes {allowed}; tried: {}", tried_list(.tried))]
+    #[error("{node}: cannot log in as {user}; the host takes {allowed}; tried: {}; check ssh.user, and ssh.key or ssh.password_env", tried_list(.tried))]
     AuthFailed {
         /// The node.
         node: Arc<str>,

@@ -9,23 +9,24 @@ use std::process::{Command, Stdio};
 
 /// What `dsfuzz run --json` prints.
 #[derive(Deserialize)]
-pub struct Printed {
+pub(crate) struct Printed {
     /// The run's folder.
-    pub dir: PathBuf,
+    pub(crate) dir: PathBuf,
     /// The answer.
-    pub verdict: RunVerdict,
+    pub(crate) verdict: RunVerdict,
 }
 
-/// The released program.
-pub fn dsfuzz() -> Command {
-    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/release/dsfuzz");
+/// The released program, or another that `DSFUZZ_PROGRAM` names.
+pub(crate) fn dsfuzz() -> Command {
+    let released = || Path::new(env!("CARGO_MANIFEST_DIR")).join("target/release/dsfuzz");
+    let program = std::env::var_os("DSFUZZ_PROGRAM").map_or_else(released, PathBuf::from);
     let mut command = Command::new(program);
     command.current_dir(env!("CARGO_MANIFEST_DIR")).stdin(Stdio::null());
     command
 }
 
 /// One case for each seed.
-pub fn cases(line: &str, seeds: &[u64]) -> Vec<Case> {
+pub(crate) fn cases(line: &str, seeds: &[u64]) -> Vec<Case> {
     let (plan, judge): (&'static str, fn(i32, &Printed, &History) -> Shown) = match line {
         "valid" => ("examples/etcd-register.yaml", valid),
         "serializable" => ("examples/etcd-serializable.yaml", serializable),
@@ -123,7 +124,7 @@ fn measured(verdict: &RunVerdict, name: &str) -> f64 {
 }
 
 /// Runs that are stopped with Ctrl-C at random moments: one where nothing is wrong, one that is already invalid.
-pub fn interrupts(repeat: u64) -> Vec<Case> {
+pub(crate) fn interrupts(repeat: u64) -> Vec<Case> {
     let case = |plan: &'static str, after: &'static str, round: u64| Case {
         name: format!("{after}-{round:02}"),
         show: Box::new(move || interrupt(plan, after, round)),
