@@ -24,6 +24,7 @@ fn each_thing_that_is_wrong_with_nodes_has_its_own_message() {
     let recipe = "\
 schema: 1
 name: nopkg
+doc: Not to be had.
 packages: [{name: dsfuzz-no-such-package, provides: [dsfuzz-no-such-command]}]
 processes: [{name: nopkg, start: [sleep, '1000'], ports: {client: 2379}}]
 clients: [{interface: http, workloads: [register], builtin: etcd}]

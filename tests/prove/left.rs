@@ -27,7 +27,7 @@ const CLEAN_AFTER_CUT: Duration = Duration::from_secs(6);
 /// Kills the agent, and not its guardian.
 const KILL_AGENT: &str = r#"
     for p in /proc/[0-9]*; do
-        tr '\0' ' ' <$p/cmdline 2>/dev/null | grep -q 'dsfuzz-agent.* serve' && kill -9 ${p#/proc/}
+        tr '\0' ' ' <$p/cmdline 2>/dev/null | grep -q '^[^ ]*dsfuzz-agent[^ ]* serve ' && kill -9 ${p#/proc/}
     done
 "#;
 

@@ -25,9 +25,12 @@ pub(crate) fn dsfuzz() -> Command {
     command
 }
 
+/// Says whether a run is as claimed: its exit code, its answer, its history.
+type Judge = fn(i32, &Printed, &History) -> Shown;
+
 /// One case for each seed.
 pub(crate) fn cases(line: &str, seeds: &[u64]) -> Vec<Case> {
-    let (plan, judge): (&'static str, fn(i32, &Printed, &History) -> Shown) = match line {
+    let (plan, judge): (&'static str, Judge) = match line {
         "valid" => ("examples/etcd-register.yaml", valid),
         "serializable" => ("examples/etcd-serializable.yaml", serializable),
         _ => ("examples/redis-sentinel/plan.yaml", redis),
@@ -36,7 +39,7 @@ pub(crate) fn cases(line: &str, seeds: &[u64]) -> Vec<Case> {
     seeds.iter().map(|seed| case(*seed)).collect()
 }
 
-fn run(plan: &str, seed: u64, judge: fn(i32, &Printed, &History) -> Shown) -> Shown {
+fn run(plan: &str, seed: u64, judge: Judge) -> Shown {
     let output = dsfuzz()
         .args(["run", plan, "--seed", &seed.to_string(), "--json"])
         .stderr(Stdio::null())
