@@ -92,7 +92,7 @@ pub enum ConnectError {
         message: String,
     },
     /// None of the keys and passwords is accepted.
-    #[error("{node}: cannot log in as {user}; the host takes {allowed}; tried: {}", tried_list(.tried))]
+    #[error("{node}: cannot log in as {user}; the host takes {allowed}; tried: {}; check ssh.user, and ssh.key or ssh.password_env", tried_list(.tried))]
     AuthFailed {
         /// The node.
         node: Arc<str>,
@@ -204,6 +204,8 @@ fn agent_hint(stderr: &str) -> &'static str {
         " (it was built for another kind of machine; put dsfuzz-agent-ARCH beside dsfuzz)"
     } else if stderr.contains("Permission denied") {
         " (is the folder mounted noexec? choose another with ssh.dir)"
+    } else if stderr.contains("No space left") {
+        " (the disk is full: make room, or choose another folder with ssh.dir)"
     } else {
         ""
     }

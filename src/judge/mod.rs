@@ -102,6 +102,11 @@ fn sentence(
     evidence: &[Evidence],
     info: &RunInfo,
 ) -> String {
+    if let Some(failure) = info.harness_failures.first().filter(|_| validity != Validity::Invalid) {
+        let more = info.harness_failures.len() - 1;
+        let more = if more == 0 { String::new() } else { format!(" (and {more} more)") };
+        return format!("the harness or the cluster failed: {failure}{more}");
+    }
     match validity {
         Validity::Invalid => {
             let violations = promises.iter().flat_map(|promise| &promise.findings);
@@ -127,8 +132,7 @@ fn sentence(
                     number(evidence.at_least)
                 )
             });
-            let failed = info.harness_failures.iter().map(|failure| format!("the harness failed: {failure}"));
-            let reasons: Vec<String> = failed.chain(gave_up).chain(info.unseen.iter().cloned()).chain(thin).collect();
+            let reasons: Vec<String> = gave_up.chain(info.unseen.iter().cloned()).chain(thin).collect();
             let more = reasons.len().saturating_sub(1);
             let first = reasons.into_iter().next().unwrap_or_else(|| "nothing was judged".into());
             if more == 0 { first } else { format!("{first} (and {more} more)") }

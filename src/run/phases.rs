@@ -46,7 +46,8 @@ impl Phases {
         if problem.is_empty() {
             tracing::info!(phase = name, took_ms = began.elapsed().as_millis() as u64, "done");
         } else {
-            tracing::warn!("{name}: {problem}");
+            tracing::info!(phase = name, %problem, "failed");
+            self.progress.line(&format!("{name}: {problem}"));
         }
         let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.info.phases.push(PhaseInfo { name: name.to_string(), took_ms, problem });
@@ -55,8 +56,14 @@ impl Phases {
 
     /// A failure of the harness itself: no verdict may rest on this run.
     pub(super) fn harness_failed(&mut self, sentence: impl Display) {
-        tracing::info!("the harness failed: {sentence}");
-        self.info.harness_failures.push(sentence.to_string());
+        let sentence = sentence.to_string();
+        // The problem of a phase has been told already.
+        if self.info.phases.iter().any(|phase| !phase.problem.is_empty() && sentence.contains(&phase.problem)) {
+            tracing::info!("{sentence}");
+        } else {
+            tracing::error!("{sentence}");
+        }
+        self.info.harness_failures.push(sentence);
         self.save();
     }
 

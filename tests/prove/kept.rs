@@ -7,24 +7,24 @@ use tabled::builder::Builder;
 use tabled::settings::Style;
 
 /// One thing to show.
-pub struct Case {
+pub(crate) struct Case {
     /// Its name within its line, e.g. `seed-3`.
-    pub name: String,
+    pub(crate) name: String,
     /// Shows it.
-    pub show: Box<dyn FnOnce() -> Shown>,
+    pub(crate) show: Box<dyn FnOnce() -> Shown>,
 }
 
 /// What came out.
 #[derive(Clone, Serialize, Deserialize)]
-pub struct Shown {
+pub(crate) struct Shown {
     /// Whether it is as claimed.
-    pub as_claimed: bool,
+    pub(crate) as_claimed: bool,
     /// What was seen, in a sentence.
-    pub seen: String,
+    pub(crate) seen: String,
 }
 
 /// The kept results.
-pub struct Kept {
+pub(crate) struct Kept {
     folder: PathBuf,
     again: bool,
     shown: BTreeMap<(usize, String, String), (Shown, u64)>,
@@ -39,13 +39,13 @@ struct File {
 
 impl Kept {
     /// Results in this folder; with `again`, old ones are not used.
-    pub fn open(folder: &str, again: bool) -> Kept {
+    pub(crate) fn open(folder: &str, again: bool) -> Kept {
         let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(folder);
         Kept { folder, again, shown: BTreeMap::new(), order: Vec::new() }
     }
 
     /// Shows the case, unless its result is kept.
-    pub fn show(&mut self, line: &str, case: Case) {
+    pub(crate) fn show(&mut self, line: &str, case: Case) {
         if !self.order.iter().any(|known| known == line) {
             self.order.push(line.to_string());
         }
@@ -70,7 +70,7 @@ impl Kept {
     }
 
     /// Every case in a table, then the sums.
-    pub fn table(&self) -> String {
+    pub(crate) fn table(&self) -> String {
         let mut rows = Builder::new();
         rows.push_record(["line", "case", "as claimed", "s", "seen"]);
         let mut sums: BTreeMap<usize, (usize, usize)> = BTreeMap::new();
@@ -89,7 +89,7 @@ impl Kept {
     }
 
     /// Whether everything shown is as claimed.
-    pub fn all_as_claimed(&self) -> bool {
+    pub(crate) fn all_as_claimed(&self) -> bool {
         self.shown.values().all(|(shown, _)| shown.as_claimed)
     }
 }

@@ -24,8 +24,15 @@ const CLEAN_AFTER_KILL: Duration = Duration::from_secs(5);
 /// The lease, and as much again for a loaded machine to notice.
 const CLEAN_AFTER_CUT: Duration = Duration::from_secs(6);
 
+/// Kills the agent, and not its guardian.
+const KILL_AGENT: &str = r#"
+    for p in /proc/[0-9]*; do
+        tr '\0' ' ' <$p/cmdline 2>/dev/null | grep -q '^[^ ]*dsfuzz-agent[^ ]* serve ' && kill -9 ${p#/proc/}
+    done
+"#;
+
 /// `repeat` cases for each kind of fault.
-pub fn cases(line: &str, repeat: u64) -> Vec<Case> {
+pub(crate) fn cases(line: &str, repeat: u64) -> Vec<Case> {
     let line = line.to_string();
     let mut cases = Vec::new();
     for (name, fault) in FAULTS {
@@ -62,7 +69,7 @@ impl Lab {
             nft list tables 2>/dev/null | grep -q dsfuzz && echo "a rule is left"
             for f in $(find /sys/fs/cgroup -name cgroup.freeze 2>/dev/null); do [ "$(cat $f)" = 1 ] && echo "$f is frozen"; done
             for s in /proc/[0-9]*/stat; do case "$(sed 's/.*) //' $s 2>/dev/null)" in T*|t*) echo "$s is stopped";; esac; done
-            date=$(exec 3<>/dev/tcp/127.0.0.1/2379 && printf 'GET /version HTTP/1.0\r\n\r\n' >&3 && tr -d '\r' <&3 | sed -n 's/^Date: //p')
+            date=$(exec 3<>/dev/tcp/$(hostname)/2379 && printf 'GET /version HTTP/1.0\r\n\r\n' >&3 && tr -d '\r' <&3 | sed -n 's/^Date: //p')
             [ -n "$date" ] || { echo "etcd does not answer"; exit; }
             off=$(( $(date -d "$date" +%s) - $(date +%s) ))
             [ $off -ge -2 ] && [ $off -le 2 ] || echo "etcd's clock is off by $off s"
@@ -97,7 +104,7 @@ impl Lab {
 impl Drop for Lab {
     fn drop(&mut self) {
         // The proof is over; a lab that does not go down is swept by the next lab command.
-        let _ = dsfuzz().args(["lab", "down", "--name", &self.0]).output();
+        let _ = dsfuzz().args(["lab", "down", &self.0]).output();
     }
 }
 
@@ -123,10 +130,15 @@ fn show(line: &str, name: &str, fault: &str, round: u64) -> Result<Shown, String
             CLEAN_AFTER_CUT
         }
         "agent" => {
+            // Control is gone for the agents, and does not start others; their guardians are what is left.
+            run.stop();
+            std::thread::scope(|scope| {
+                for node in 1..=NODES {
+                    let lab = &lab;
+                    scope.spawn(move || lab.ask(node, KILL_AGENT));
+                }
+            });
             run.kill();
-            for node in 1..=NODES {
-                lab.ask(node, r#"for p in /proc/[0-9]*; do tr '\0' ' ' <$p/cmdline 2>/dev/null | grep -q 'dsfuzz-agent.* serve' && kill -9 ${p#/proc/}; done"#);
-            }
             CLEAN_AFTER_KILL
         }
         _ => {
@@ -167,6 +179,11 @@ impl Run {
         let mut command = dsfuzz();
         command.arg("run").arg(plan).args(["--seed", &seed.to_string(), "--set", &format!("name=prove-{line}-{name}")]);
         command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().map(Run).map_err(|error| error.to_string())
+    }
+
+    fn stop(&self) {
+        let stopped = std::process::Command::new("kill").args(["-STOP", &self.0.id().to_string()]).status();
+        stopped.expect("kill starts");
     }
 
     fn kill(&mut self) {

@@ -9,24 +9,28 @@ use std::process::{Command, Stdio};
 
 /// What `dsfuzz run --json` prints.
 #[derive(Deserialize)]
-pub struct Printed {
+pub(crate) struct Printed {
     /// The run's folder.
-    pub dir: PathBuf,
+    pub(crate) dir: PathBuf,
     /// The answer.
-    pub verdict: RunVerdict,
+    pub(crate) verdict: RunVerdict,
 }
 
-/// The released program.
-pub fn dsfuzz() -> Command {
-    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/release/dsfuzz");
+/// The released program, or another that `DSFUZZ_PROGRAM` names.
+pub(crate) fn dsfuzz() -> Command {
+    let released = || Path::new(env!("CARGO_MANIFEST_DIR")).join("target/release/dsfuzz");
+    let program = std::env::var_os("DSFUZZ_PROGRAM").map_or_else(released, PathBuf::from);
     let mut command = Command::new(program);
     command.current_dir(env!("CARGO_MANIFEST_DIR")).stdin(Stdio::null());
     command
 }
 
+/// Says whether a run is as claimed: its exit code, its answer, its history.
+type Judge = fn(i32, &Printed, &History) -> Shown;
+
 /// One case for each seed.
-pub fn cases(line: &str, seeds: &[u64]) -> Vec<Case> {
-    let (plan, judge): (&'static str, fn(i32, &Printed, &History) -> Shown) = match line {
+pub(crate) fn cases(line: &str, seeds: &[u64]) -> Vec<Case> {
+    let (plan, judge): (&'static str, Judge) = match line {
         "valid" => ("examples/etcd-register.yaml", valid),
         "serializable" => ("examples/etcd-serializable.yaml", serializable),
         _ => ("examples/redis-sentinel/plan.yaml", redis),
@@ -35,7 +39,7 @@ pub fn cases(line: &str, seeds: &[u64]) -> Vec<Case> {
     seeds.iter().map(|seed| case(*seed)).collect()
 }
 
-fn run(plan: &str, seed: u64, judge: fn(i32, &Printed, &History) -> Shown) -> Shown {
+fn run(plan: &str, seed: u64, judge: Judge) -> Shown {
     let output = dsfuzz()
         .args(["run", plan, "--seed", &seed.to_string(), "--json"])
         .stderr(Stdio::null())
@@ -123,7 +127,7 @@ fn measured(verdict: &RunVerdict, name: &str) -> f64 {
 }
 
 /// Runs that are stopped with Ctrl-C at random moments: one where nothing is wrong, one that is already invalid.
-pub fn interrupts(repeat: u64) -> Vec<Case> {
+pub(crate) fn interrupts(repeat: u64) -> Vec<Case> {
     let case = |plan: &'static str, after: &'static str, round: u64| Case {
         name: format!("{after}-{round:02}"),
         show: Box::new(move || interrupt(plan, after, round)),

@@ -54,10 +54,8 @@ pub(super) async fn install(remote: &dyn Remote, packages: &[Package]) -> Result
     }
     let node = remote.node().name.clone();
     if let Err(error) = outcome {
-        let text = error.to_string();
-        if !matches!(error, TargetError::Command { .. }) {
-            return Err(error);
-        }
+        let TargetError::Command { ended, output, .. } = error else { return Err(error) };
+        let text = format!("apt-get ended with {ended}{output}");
         let package =
             wanted.iter().find(|name| text.contains(name.as_str())).cloned().unwrap_or_else(|| wanted.join(" "));
         let hint = if not_found(&text) {

@@ -1,0 +1,63 @@
+//! Ctrl-C and SIGTERM while a fault is in force: healed, collected, judged, and an exit code of its own.
+use crate::stage::{Stage, history};
+use crate::told::Told;
+use dsfuzz::store::RunDir;
+use dsfuzz_checkers::{Budget, History, Validity, checker, judge_one};
+use nix::sys::signal::Signal;
+
+fn plan(name: &str, fault: &str, more: &str) -> String {
+    format!(
+        "name: {name}\ncluster: {{lab: 3}}\ntarget: etcd\nworkload: {{register: {{keys: 4}}}}\n\
+         load: {{clients: 2n, rate: 200/s, time: 90s}}\n\
+         nemesis: {{every: 60s, for: 40s, quiet_start: 1s, quiet_end: 5s, faults: [{fault}]}}\n{more}"
+    )
+}
+
+fn healed_and_collected(dir: &RunDir, told: &Told) -> History {
+    let history = history(dir);
+    let begun: Vec<_> = history.faults.iter().filter(|fault| fault.begun.is_some()).collect();
+    assert!(!begun.is_empty() && begun.iter().all(|fault| fault.healed.is_some()), "{begun:?}\n{told}");
+    assert!(history.complete, "{told}");
+    for file in [dir.report(), dir.verdict(), dir.junit(), dir.node("n2").join("etcd.log")] {
+        assert!(file.is_file(), "{} is missing\n{told}", file.display());
+    }
+    history
+}
+
+#[test]
+fn a_signal_heals_collects_and_judges_and_names_itself_in_the_exit_code() {
+    let stage = Stage::new();
+    let cases = [
+        ("interrupt", "partition: {shape: isolate-one}", Signal::SIGINT, 130),
+        ("terminate", "pause: {nodes: one}", Signal::SIGTERM, 143),
+    ];
+    for (name, fault, signal, exit) in cases {
+        let plan = stage.write("plan.yaml", &plan(name, &format!("{{{fault}}}"), ""));
+        let mut run = stage.start(&["run", &plan, "--seed", "2"]);
+        let dir = stage.await_proven(&mut run);
+        run.signal(signal);
+        let told = run.wait().exits(exit);
+        let history = healed_and_collected(&dir, &told);
+        assert!(history.ops.iter().any(|op| op.settle), "final reads are made after one signal\n{told}");
+        // Judged again, it has the same answer: nothing found, and stopped.
+        stage.run(&["check", &dir.path().display().to_string()]).exits(exit);
+    }
+}
+
+#[test]
+fn a_broken_promise_beats_the_signal() {
+    let stage = Stage::new();
+    let plan = stage.write(
+        "plan.yaml",
+        &plan("broken", "{partition: {shape: isolate-leader}}", "options: {etcd: {serializable: true}}\n"),
+    );
+    let mut run = stage.start(&["run", &plan, "--seed", "2"]);
+    let dir = stage.await_history(&mut run, "a stale read while a fault is in force", |history| {
+        let linearizable = checker("linearizable").expect("built in");
+        let in_force = history.faults.iter().any(|fault| fault.proven.is_some());
+        in_force && judge_one(linearizable.as_ref(), history, &Budget::unlimited()).validity == Validity::Invalid
+    });
+    run.signal(Signal::SIGINT);
+    let told = run.wait().exits(1);
+    healed_and_collected(&dir, &told);
+}

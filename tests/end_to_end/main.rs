@@ -1,0 +1,13 @@
+//! The built program from end to end: real labs, real etcd, real faults, real signals. These tests need root, and say so.
+//!
+//! Never: the inside of a part; each part has tests of its own.
+mod commands;
+mod interrupted;
+mod killed;
+mod nodes;
+mod seeds;
+mod stage;
+mod strangers;
+mod told;
+mod whole;
+mod wrong;

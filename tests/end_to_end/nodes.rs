@@ -1,0 +1,88 @@
+//! [`Lab`]: a lab that was started separately, so that it outlives runs. Its nodes are looked at from inside, without
+//! the agent.
+use crate::stage::{Stage, eventually};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+/// A lab; it goes down when dropped.
+pub(crate) struct Lab<'a> {
+    stage: &'a Stage,
+    pub(crate) name: String,
+    pub(crate) addresses: Vec<String>,
+    pub(crate) key: PathBuf,
+    pub(crate) known_hosts: PathBuf,
+}
+
+impl Lab<'_> {
+    pub(crate) fn up(stage: &Stage, nodes: u16) -> Lab<'_> {
+        static MADE: AtomicU32 = AtomicU32::new(0);
+        let name = format!("e2e-{}-{}", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
+        // Made before the answer is looked at, so that a half-made lab goes down as well.
+        let mut lab = Lab { stage, name, addresses: Vec::new(), key: PathBuf::new(), known_hosts: PathBuf::new() };
+        let told = stage.run(&["lab", "up", &nodes.to_string(), "--name", &lab.name, "--json"]).exits(0).json();
+        let text = |value: &serde_json::Value| value.as_str().expect("text").to_owned();
+        let all = told["nodes"].as_array().expect("nodes");
+        lab.addresses = all.iter().map(|node| text(&node["address"])).collect();
+        lab.key = text(&all[0]["key"]).into();
+        lab.known_hosts = text(&all[0]["known_hosts"]).into();
+        lab
+    }
+
+    /// The words that run a command in a node, or in the lab's control network.
+    pub(crate) fn exec<'s>(&'s self, node: &'s str, command: &[&'s str]) -> Vec<&'s str> {
+        [&["lab", "exec", "--name", &self.name, node, "--"], command].concat()
+    }
+
+    /// What a script of bash says inside a node.
+    pub(crate) fn ask(&self, node: &str, script: &str) -> String {
+        self.stage.run(&self.exec(node, &["bash", "-c", script])).stdout.trim().to_owned()
+    }
+
+    /// Waits until every node is clean: no rule, no stopped process, no shifted clock, and etcd serves.
+    pub(crate) fn await_clean(&self) {
+        let script = r#"
+            nft list tables 2>/dev/null | grep -q dsfuzz && echo "a rule is left"
+            for f in $(find /sys/fs/cgroup -name cgroup.freeze); do [ "$(cat $f)" = 1 ] && echo "$f is frozen"; done
+            for s in /proc/[0-9]*/stat; do case "$(sed 's/.*) //' $s 2>/dev/null)" in T*|t*) echo "$s is stopped";; esac; done
+            date=$(exec 3<>/dev/tcp/$(hostname)/2379 && printf 'GET /version HTTP/1.0\r\n\r\n' >&3 && tr -d '\r' <&3 | sed -n 's/^Date: //p')
+            [ -n "$date" ] || { echo "etcd does not answer"; exit; }
+            off=$(( $(date -d "$date" +%s) - $(date +%s) ))
+            [ $off -ge -2 ] && [ $off -le 2 ] || echo "the clock of etcd is off by $off s"
+        "#;
+        // A loaded machine may be slow to look; `make prove` measures how long it takes.
+        for node in 1..=self.addresses.len() {
+            let mut dirt = String::new();
+            let within = Duration::from_secs(15);
+            let deadline = std::time::Instant::now() + within;
+            eventually(&format!("n{node} is clean"), within + Duration::from_secs(5), || {
+                dirt = self.ask(
+                    &format!("n{node}"),
+                    &format!("exec 2>/dev/null; timeout 5 bash -c '{}'; echo seen", script.replace('\'', r"'\''")),
+                );
+                assert!(std::time::Instant::now() < deadline || dirt == "seen", "n{node}: {dirt}");
+                (dirt == "seen").then_some(())
+            });
+        }
+    }
+
+    /// The processes of etcd, node by node.
+    pub(crate) fn etcds(&self) -> Vec<String> {
+        let script = r#"for p in /proc/[0-9]*; do [ "$(cat $p/comm 2>/dev/null)" = etcd ] && echo ${p#/proc/}; done"#;
+        (1..=self.addresses.len()).map(|node| self.ask(&format!("n{node}"), script)).collect()
+    }
+
+    /// Its nodes in a plan, as a stranger would write them.
+    pub(crate) fn as_hosts(&self) -> String {
+        let (key, known_hosts) = (self.key.display(), self.known_hosts.display());
+        let ssh = format!("{{user: root, key: {key}, known_hosts: {known_hosts}, strict: true}}");
+        format!("cluster:\n  nodes: [{}]\n  ssh: {ssh}\n", self.addresses.join(", "))
+    }
+}
+
+impl Drop for Lab<'_> {
+    fn drop(&mut self) {
+        // A test that fails already must not fail twice; a lab that is left is seen by the next `lab list`.
+        let _ = self.stage.command(&["lab", "down", &self.name]).output();
+    }
+}
