@@ -1,5 +1,7 @@
 //! How many operations a second the driver and the recorder carry, journal on, with a client that answers at once;
 //! beside it, in the same run, a bare loop of the same client and the same generator. Two threads.
+mod table;
+
 use dsfuzz::run::driver::{Driver, DriverOptions, NodeEndpoint};
 use dsfuzz::run::journal;
 use dsfuzz::run::recorder::Recorder;
@@ -11,6 +13,7 @@ use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+use table::Table;
 use tokio::sync::watch;
 
 const ROUNDS: usize = 5;
@@ -35,9 +38,12 @@ fn main() -> Result<(), Box<dyn Error>> {
         driven.push(per_second);
     }
     let (bare, driven) = (median(bare), median(driven));
-    println!("median: bare loop {bare:.0}/s, driver and journal {driven:.0}/s ({:.0} %)", 100.0 * driven / bare);
-    let word = if driven >= AIM_PER_SECOND { "reached" } else { "MISSED" };
-    println!("aim of {AIM_PER_SECOND:.0}/s: {word}");
+    let mut table = Table::new("driver and recorder, 2 threads, a client that answers at once");
+    table.row(format!("bare loop, median of {ROUNDS}"), format!("{bare:.0}/s"));
+    let met = driven >= AIM_PER_SECOND;
+    table.aimed(format!("with driver and journal, median of {ROUNDS}"), format!("{driven:.0}/s"), "> 500000/s", met);
+    table.row("of the bare loop", format!("{:.0} %", 100.0 * driven / bare));
+    table.print();
     Ok(())
 }
 

@@ -14,6 +14,9 @@ use std::time::Duration;
 /// Start-up noise of a shell is skipped up to here.
 const NOISE_BYTES_MAX: usize = 256 << 10;
 const STEP: Duration = Duration::from_secs(30);
+/// Reading one stream of a channel takes what came for the other from the socket too, where no poll sees it any more; so
+/// both are looked at again soon.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 const MARK: &str = "<<dsfuzz>>";
 
 /// Where agents are looked for.
@@ -208,7 +211,7 @@ fn exec(
             return Err(deadline.timed_out());
         }
         if !moved {
-            link.wait(None, deadline.left()).map_err(|error| deadline.failed(error))?;
+            link.wait(None, deadline.left().min(LOOK_AGAIN)).map_err(|error| deadline.failed(error))?;
         }
     }
     link.session.set_blocking(true);
@@ -261,7 +264,7 @@ fn greeted(
             return Err(deadline.timed_out());
         }
         if !moved {
-            link.wait(None, deadline.left()).map_err(|error| deadline.failed(error))?;
+            link.wait(None, deadline.left().min(LOOK_AGAIN)).map_err(|error| deadline.failed(error))?;
         }
     }
 }

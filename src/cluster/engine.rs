@@ -176,7 +176,9 @@ impl Engine {
     fn receive(&mut self) -> io::Result<bool> {
         let mut chunk = [0u8; 32 << 10];
         let mut turn = 0;
-        let mut channels = [(self.channel.stream(0), true), (self.channel.stderr(), false)];
+        // Whichever stream is read, libssh2 takes what has arrived for both from the socket. So the frames are looked at
+        // last: an answer that came in during the other look would lie in its queue, where no poll can see it.
+        let mut channels = [(self.channel.stderr(), false), (self.channel.stream(0), true)];
         let mut more = true;
         while more && turn < READ_BYTES_TURN {
             more = false;
