@@ -23,6 +23,13 @@ pub(super) fn perform(entry: &Entry, from: &[IpAddr], around: &Around<'_>) -> Re
     let mut script = String::new();
     if !shared {
         script.push_str(&made(fault));
+        // Of an act that could not be undone there may be something left. Emptying what is empty costs the kernel nothing,
+        // while a deleted element makes every later transaction wait for a grace period.
+        for what in
+            [format!("chain {TABLE} f{fault}"), format!("set {TABLE} f{fault}v4"), format!("set {TABLE} f{fault}v6")]
+        {
+            line(&mut script, format_args!("flush {what}"));
+        }
         // The rules see a packet before anything else does, also one of a connection that is long open.
         for (family, kind) in [("v4", "ip"), ("v6", "ip6")] {
             line(
@@ -31,7 +38,7 @@ pub(super) fn perform(entry: &Entry, from: &[IpAddr], around: &Around<'_>) -> Re
             );
         }
     }
-    add(&mut script, fault, from, around.hold_ns);
+    add(&mut script, fault, from, around.hold_ns, if shared { Elements::MayBeThere } else { Elements::New });
     nft::script(&script)?;
     let list: Vec<String> = from.iter().map(ToString::to_string).collect();
     Ok(vec![format!("packets from {} are dropped by chain f{fault} of table {TABLE}", list.join(", "))])
@@ -56,8 +63,17 @@ fn line(script: &mut String, text: std::fmt::Arguments<'_>) {
     let _ = writeln!(script, "{text}");
 }
 
+/// What a set holds of the addresses that are to be added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Elements {
+    /// None of them.
+    New,
+    /// Perhaps some of them.
+    MayBeThere,
+}
+
 /// Adds addresses with a fresh timeout. Adding again does not renew; adding, deleting, adding in one transaction does.
-fn add(script: &mut String, fault: u64, from: &[IpAddr], hold_ns: u64) {
+fn add(script: &mut String, fault: u64, from: &[IpAddr], hold_ns: u64, elements: Elements) {
     let timeout_ms = (hold_ns / 1_000_000).max(1);
     let all: BTreeSet<IpAddr> = from.iter().map(|address| address.to_canonical()).collect();
     for (family, of_family) in [("v4", true), ("v6", false)] {
@@ -68,8 +84,10 @@ fn add(script: &mut String, fault: u64, from: &[IpAddr], hold_ns: u64) {
         }
         let plain = list.join(", ");
         let timed: Vec<String> = list.iter().map(|address| format!("{address} timeout {timeout_ms}ms")).collect();
-        line(script, format_args!("add element {TABLE} f{fault}{family} {{ {plain} }}"));
-        line(script, format_args!("delete element {TABLE} f{fault}{family} {{ {plain} }}"));
+        if elements == Elements::MayBeThere {
+            line(script, format_args!("add element {TABLE} f{fault}{family} {{ {plain} }}"));
+            line(script, format_args!("delete element {TABLE} f{fault}{family} {{ {plain} }}"));
+        }
         line(script, format_args!("add element {TABLE} f{fault}{family} {{ {} }}", timed.join(", ")));
     }
 }
@@ -79,7 +97,7 @@ pub(crate) fn renew(entries: &[Entry], hold_ns: u64) -> Result<(), String> {
     let mut script = String::new();
     for entry in entries {
         if let Act::Drop { from } = &entry.act {
-            add(&mut script, entry.fault, from, hold_ns);
+            add(&mut script, entry.fault, from, hold_ns, Elements::MayBeThere);
         }
     }
     if script.is_empty() { Ok(()) } else { nft::script(&script) }
@@ -147,7 +165,7 @@ pub(super) fn undo(entry: &Entry, around: &Around<'_>) -> Proof {
                     .map(|address| address.to_canonical())
                     .filter(|address| !kept.contains(address))
                     .collect();
-                add(&mut script, fault, &gone, 1_000_000);
+                add(&mut script, fault, &gone, 1_000_000, Elements::MayBeThere);
             }
         }
     }
@@ -236,9 +254,13 @@ mod tests {
     #[test]
     fn a_renewal_adds_deletes_and_adds() {
         let mut script = String::new();
-        add(&mut script, 3, &[[10, 0, 0, 1].into(), "::1".parse().expect("address")], 4_500_000_000);
+        let addresses = [[10, 0, 0, 1].into(), "::1".parse().expect("address")];
+        add(&mut script, 3, &addresses, 4_500_000_000, Elements::MayBeThere);
         assert_eq!(script.lines().count(), 6);
         assert!(script.contains("add element inet dsfuzz f3v4 { 10.0.0.1 timeout 4500ms }"));
         assert!(script.contains("delete element inet dsfuzz f3v6 { ::1 }"));
+        script.clear();
+        add(&mut script, 3, &addresses, 4_500_000_000, Elements::New);
+        assert!(script.lines().count() == 2 && !script.contains("delete"), "{script}");
     }
 }
