@@ -5,6 +5,7 @@ use crate::cluster::{AgentBinaries, AgentHello, Cluster, ConnectOptions, Node, R
 use crate::plan::Plan;
 use anyhow::{Result, anyhow};
 use dsfuzz_nemesis::protocol::{Ability, Ask, Proof, Told};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -62,11 +63,15 @@ impl Hosts {
     /// something could not be undone.
     pub async fn heal(&self) -> Result<Vec<(Arc<str>, Proof)>> {
         let told = self.everywhere(Ask::UndoAll, UNDO).await;
+        let mut already = self.undone_already().await;
         let mut proofs = Vec::new();
         let mut problems = Vec::new();
         for (node, told) in told {
             match told {
-                Ok(Told::Proof(proof)) if proof.holds => proofs.push((node, proof)),
+                Ok(Told::Proof(mut proof)) if proof.holds => {
+                    proof.detail.splice(0..0, already.remove(&node).unwrap_or_default());
+                    proofs.push((node, proof));
+                }
                 Ok(Told::Proof(proof)) => problems.push(format!("{node}: {}", proof.detail.join("; "))),
                 Ok(other) => problems.push(format!("{node}: an answer of another kind: {other:?}")),
                 Err(error) => problems.push(error),
@@ -77,6 +82,19 @@ impl Hosts {
         } else {
             Err(anyhow!("not everything could be undone: {}", problems.join("; ")))
         }
+    }
+
+    /// What each node undid without being asked, for example when its agent began, in words.
+    async fn undone_already(&self) -> BTreeMap<Arc<str>, Vec<String>> {
+        let told = self.everywhere(Ask::Undone, LOOK).await;
+        let sentences = |told| match told {
+            Ok(Told::Undone { by_itself, .. }) => by_itself
+                .iter()
+                .map(|heal| format!("fault {} of {}: undone by the node itself ({})", heal.fault, heal.run, heal.why))
+                .collect(),
+            _ => Vec::new(),
+        };
+        told.into_iter().map(|(node, told)| (node, sentences(told))).collect()
     }
 
     /// What each node can do, tested harmlessly.

@@ -55,7 +55,13 @@ fn heal_undoes_what_is_left_when_nobody_else_could() {
     stage.await_proven(&mut run);
     // The agent and its guardian at once, while control cannot start others: nobody is left who could heal.
     run.signal(Signal::SIGSTOP);
-    let all = r#"kill -9 $(for p in /proc/[0-9]*; do tr '\0' ' ' <$p/cmdline | grep -qE '^[^ ]*(dsfuzz-agent[^ ]* serve|exe guard) ' && echo ${p#/proc/}; done)"#;
+    // Stopped first, so that neither sees the other die.
+    let all = r#"
+        them=$(for p in /proc/[0-9]*; do
+            tr '\0' ' ' <$p/cmdline | grep -qE '^[^ ]*(dsfuzz-agent[^ ]* serve|exe guard) ' && echo ${p#/proc/}
+        done)
+        kill -STOP $them && kill -KILL $them
+    "#;
     stage.run(&lab.exec("n1", &["bash", "-c", all])).exits(0);
     run.kill();
     let frozen = "cat $(find /sys/fs/cgroup -path '*etcd*' -name cgroup.freeze)";

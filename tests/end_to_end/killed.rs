@@ -29,6 +29,7 @@ fn after_kill_9_every_node_cleans_itself_and_the_partial_history_is_judged() {
         let plan = stage.write("plan.yaml", &plan(&lab, name, fault, "120s", "90s"));
         let mut run = stage.start(&["run", &plan, "--seed", "4"]);
         let dir = stage.await_proven(&mut run);
+        lab.assert_dirty();
         let before = lab.etcds();
         run.kill();
         lab.await_clean();
@@ -52,6 +53,7 @@ fn cut_off_the_nodes_clean_themselves_and_the_run_goes_on_when_it_can() {
     let plan = stage.write("plan.yaml", &plan(&lab, "cut", "pause: {nodes: one}", "40s", "30s"));
     let mut run = stage.start(&["run", &plan, "--seed", "4"]);
     let dir = stage.await_proven(&mut run);
+    lab.assert_dirty();
     let rules = "table inet e2e {\nchain cut {\ntype filter hook output priority 0;\ntcp dport 22 drop;\n}\n}\n";
     stage.run(&lab.exec("control", &["nft", rules])).exits(0);
     lab.await_clean();
