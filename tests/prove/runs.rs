@@ -4,6 +4,7 @@ use dsfuzz::run::journal;
 use dsfuzz::store::RunVerdict;
 use dsfuzz_checkers::{Finding, History, Severity};
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -97,24 +98,25 @@ fn redis(exit: i32, printed: &Printed, history: &History) -> Shown {
     }
 }
 
-/// Whether one node claimed to lead between two such claims of another.
+/// Whether the stretches overlap in which two nodes claimed to lead, on and on: from a first claim to the last before
+/// another role. A question without an answer says nothing.
 fn two_leaders(history: &History) -> bool {
-    let leads = history.roles.iter().filter(|claim| &*claim.role == "leader").collect::<Vec<_>>();
-    leads.iter().any(|first| {
-        let later = leads.iter().find(|claim| claim.node == first.node && claim.sent_index > first.index);
-        let none_between = |until: u64| {
-            let other_role = |index: u64| first.index < index && index < until;
-            !history
-                .roles
-                .iter()
-                .any(|claim| claim.node == first.node && &*claim.role != "leader" && other_role(claim.index))
-        };
-        later.is_some_and(|later| {
-            let within =
-                |claim: &&&dsfuzz_checkers::RoleClaim| claim.sent_index > first.index && claim.index < later.sent_index;
-            none_between(later.index) && leads.iter().filter(within).any(|claim| claim.node != first.node)
-        })
-    })
+    let mut stretches: Vec<(&str, u64, u64)> = Vec::new();
+    let mut open: BTreeMap<&str, usize> = BTreeMap::new();
+    for claim in history.roles.iter().filter(|claim| !claim.role.is_empty() && &*claim.source != "log") {
+        match open.get(&*claim.node).copied() {
+            Some(at) if &*claim.role == "leader" => stretches[at].2 = claim.sent_index,
+            Some(_) => drop(open.remove(&*claim.node)),
+            None if &*claim.role == "leader" => {
+                open.insert(&claim.node, stretches.len());
+                stretches.push((&claim.node, claim.index, claim.index));
+            }
+            None => {}
+        }
+    }
+    let overlap =
+        |one: &(&str, u64, u64), other: &(&str, u64, u64)| one.0 != other.0 && one.1 < other.2 && other.1 < one.2;
+    stretches.iter().any(|one| stretches.iter().any(|other| overlap(one, other)))
 }
 
 fn violations(verdict: &RunVerdict) -> Vec<&Finding> {
