@@ -20,7 +20,7 @@ use crate::plan::Plan;
 use crate::store::{FORMAT_VERSION, NodeInfo, RunDir, RunInfo, RunVerdict};
 use crate::targets::{self, Convergence, Deployment, Target};
 use crate::{judge, report};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use dsfuzz_checkers::{History, Phase};
 use dsfuzz_nemesis::{Timetable, timetable};
 use dsfuzz_workloads::{Connect, Workload};
@@ -28,6 +28,7 @@ use hosts::Hosts;
 use phases::Phases;
 use recorder::Recorder;
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -93,8 +94,14 @@ pub async fn execute(job: Job, progress: Arc<Progress>, stop: watch::Receiver<St
     for warning in &run.timetable.warnings {
         run.progress.line(&format!("nemesis: {warning}"));
     }
-    run.all().await;
-    run.finish()
+    let mut leave = run.stop.clone();
+    tokio::select! {
+        () = run.all() => run.finish(),
+        Ok(_) = leave.wait_for(|stop| stop.urgency >= Urgency::Leave) => {
+            let dir = run.job.dir.path().display();
+            Err(anyhow!("left at once: `dsfuzz heal` makes sure that nothing is left, `dsfuzz check {dir}` judges what there is"))
+        }
+    }
 }
 
 impl Job {
@@ -164,6 +171,18 @@ fn halt_on(mut stop: watch::Receiver<Stop>) -> watch::Receiver<bool> {
     halted
 }
 
+/// The work; an error as soon as somebody asked to stop.
+async fn unless_stopped<T, E: Display>(
+    halt: &watch::Receiver<bool>,
+    work: impl Future<Output = Result<T, E>>,
+) -> Result<T, String> {
+    let mut halt = halt.clone();
+    tokio::select! {
+        done = work => done.map_err(|error| error.to_string()),
+        () = driver::turned_true(&mut halt) => Err("stopped before it was done".into()),
+    }
+}
+
 /// A run under way.
 struct Run {
     job: Job,
@@ -185,7 +204,7 @@ impl Run {
     /// Everything that needs the nodes.
     async fn all(&mut self) {
         let base = self.job.node_dir();
-        let connecting = Hosts::connect(self.job.nodes.clone(), self.job.name());
+        let connecting = unless_stopped(&self.halt, Hosts::connect(self.job.nodes.clone(), self.job.name()));
         let Some(hosts) = self.phases.run("connect", CONNECT, connecting).await else {
             let why = self.phases.last_problem();
             return self.phases.harness_failed(why);
@@ -267,16 +286,19 @@ impl Run {
             deployment.install().await?;
             Ok::<_, targets::TargetError>(())
         };
-        let installed = self.phases.run("install", INSTALL, steps).await.is_some();
+        let installed = self.phases.run("install", INSTALL, unless_stopped(&self.halt, steps)).await.is_some();
         let start = async {
             deployment.wipe().await?;
             deployment.start(START).await?;
             deployment.await_ready(START).await
         };
+        let start = unless_stopped(&self.halt, start);
         let up = installed && self.phases.run("start", START + START, start).await.is_some();
         if !up {
             let why = self.phases.last_problem();
-            self.phases.harness_failed(why);
+            if !self.asked_to(Urgency::Stop) {
+                self.phases.harness_failed(why);
+            }
             return false;
         }
         // A target that does not tell its version is tested all the same.
