@@ -55,6 +55,7 @@ impl CheckArgs {
 }
 
 pub(super) fn main(args: &CheckArgs, out: &mut Output) -> Result<Exit, Failure> {
+    // A misspelt name is told before any file is opened.
     args.checkers()?;
     match args.subject(out)? {
         Subject::Run(dir) => check_run(&dir, args, out),

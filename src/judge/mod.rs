@@ -47,6 +47,12 @@ pub fn judge(history: &History, rules: &Rules, info: &RunInfo) -> RunVerdict {
     );
     let validity = weigh(&promises, &evidence, &info.unseen);
     let sentence = sentence(validity, history, &promises, &evidence, info);
+    let sentence = match &info.stopped_by {
+        Some(signal) if validity != Validity::Invalid => {
+            format!("stopped by {signal}; nothing wrong was found until then: {sentence}")
+        }
+        _ => sentence,
+    };
     let exit = exit(validity, info);
     RunVerdict { format: FORMAT_VERSION, validity, sentence, promises, evidence, harness, exit: i32::from(exit.code()) }
 }

@@ -94,24 +94,13 @@ pub async fn execute(job: Job, progress: Arc<Progress>, stop: watch::Receiver<St
     for warning in &run.timetable.warnings {
         run.progress.line(&format!("nemesis: {warning}"));
     }
-    let leaving = leave(run.stop.clone());
-    let left = tokio::select! {
-        () = run.all() => false,
-        () = leaving => true,
-    };
-    if left {
-        run.phases
-            .info
-            .unseen
-            .push("the run was left at once: the agents heal by themselves, nothing was collected".into());
-    }
-    run.finish()
-}
-
-/// Ends when the person wants to leave at once.
-async fn leave(mut stop: watch::Receiver<Stop>) {
-    if stop.wait_for(|stop| stop.urgency >= Urgency::Leave).await.is_err() {
-        std::future::pending::<()>().await;
+    let mut leave = run.stop.clone();
+    tokio::select! {
+        () = run.all() => run.finish(),
+        Ok(_) = leave.wait_for(|stop| stop.urgency >= Urgency::Leave) => {
+            let dir = run.job.dir.path().display();
+            Err(anyhow!("left at once: `dsfuzz heal` makes sure that nothing is left, `dsfuzz check {dir}` judges what there is"))
+        }
     }
 }
 
@@ -299,7 +288,9 @@ impl Run {
         let up = installed && self.phases.run("start", START + START, start).await.is_some();
         if !up {
             let why = self.phases.last_problem();
-            self.phases.harness_failed(why);
+            if !self.asked_to(Urgency::Stop) {
+                self.phases.harness_failed(why);
+            }
             return false;
         }
         // A target that does not tell its version is tested all the same.

@@ -1,9 +1,10 @@
 //! Ctrl-C and SIGTERM while a fault is in force: healed, collected, judged, and an exit code of its own.
-use crate::stage::{Stage, history};
+use crate::stage::{Stage, eventually, history};
 use crate::told::Told;
 use dsfuzz::store::RunDir;
 use dsfuzz_checkers::{Budget, History, Validity, checker, judge_one};
 use nix::sys::signal::Signal;
+use std::time::Duration;
 
 fn plan(name: &str, fault: &str, more: &str) -> String {
     format!(
@@ -36,7 +37,7 @@ fn a_signal_heals_collects_and_judges_and_names_itself_in_the_exit_code() {
         let mut run = stage.start(&["run", &plan, "--seed", "2"]);
         let dir = stage.await_proven(&mut run);
         run.signal(signal);
-        let told = run.wait().exits(exit);
+        let told = run.wait().exits(exit).says(&["stopping: healing", &format!("stopped by {signal}")]);
         let history = healed_and_collected(&dir, &told);
         assert!(history.ops.iter().any(|op| op.settle), "final reads are made after one signal\n{told}");
         // Judged again, it has the same answer: nothing found, and stopped.
@@ -60,4 +61,25 @@ fn a_broken_promise_beats_the_signal() {
     run.signal(Signal::SIGINT);
     let told = run.wait().exits(1);
     healed_and_collected(&dir, &told);
+}
+
+#[test]
+fn a_signal_ends_a_start_that_would_never_come() {
+    let stage = Stage::new();
+    let recipe = "\
+schema: 1
+name: mute
+doc: It runs and never serves.
+processes: [{name: mute, start: [sleep, '1000'], ports: {client: 2379}}]
+clients: [{interface: http, workloads: [register], builtin: etcd}]
+";
+    stage.write("recipe.yaml", recipe);
+    let plan = stage.write("plan.yaml", "name: mute\ntarget: ./recipe.yaml\nworkload: register\ncluster: {lab: 1}\n");
+    let mut run = stage.start(&["run", &plan]);
+    eventually("the start", Duration::from_secs(60), || {
+        run.assert_under_way("a start");
+        run.stderr().contains("\nstart ").then_some(())
+    });
+    run.signal(Signal::SIGINT);
+    run.wait().exits(130).says(&["start: stopped before it was done", "stopped by SIGINT"]);
 }

@@ -90,13 +90,17 @@ impl Running {
         read(&self.stdout)
     }
 
+    pub(crate) fn stderr(&self) -> String {
+        read(&self.stderr)
+    }
+
     /// As `kill -9` does.
     pub(crate) fn kill(mut self) {
         self.child.kill().and_then(|()| self.child.wait()).expect("killed");
     }
 
     fn told(&self, status: ExitStatus) -> Told {
-        Told { code: status.code().unwrap_or(-1), stdout: self.stdout(), stderr: read(&self.stderr) }
+        Told { code: status.code().unwrap_or(-1), stdout: self.stdout(), stderr: self.stderr() }
     }
 }
 
