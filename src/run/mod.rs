@@ -100,7 +100,10 @@ pub async fn execute(job: Job, progress: Arc<Progress>, stop: watch::Receiver<St
         () = leaving => true,
     };
     if left {
-        run.phases.info.unseen.push("the run was left at once: the agents heal by themselves, nothing was collected".into());
+        run.phases
+            .info
+            .unseen
+            .push("the run was left at once: the agents heal by themselves, nothing was collected".into());
     }
     run.finish()
 }
@@ -132,6 +135,7 @@ impl Job {
             seed: self.seed,
             started: chrono::Local::now().to_rfc3339(),
             target: target.name().into(),
+            without_roles: target.recipe().role.is_none(),
             nodes: self.nodes.iter().map(node).collect(),
             again: self.again.clone(),
             ..RunInfo::default()
