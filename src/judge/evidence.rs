@@ -27,7 +27,7 @@ pub(super) fn weigh(history: &History, asked: &EvidencePlan, rules: &Rules, info
     }
     // A kind that the load had no room for is not in the history, and proves as little as one that never landed.
     for kind in rules.kinds.iter().filter(|kind| !seen.kinds.contains_key(*kind)) {
-        let doc = format!("{kind} faults proven to be in force; none was planned, although the plan names them");
+        let doc = format!("{kind} faults proven to be in force, of 0 planned (no room in the load)");
         rows.push(row(&format!("proven_{kind}"), &doc, 0.0, asked.proven_per_kind_min as f64));
     }
     // A lie about the time need not move a leader, and a target that is never asked for its role cannot show that one moved.
