@@ -28,7 +28,7 @@ check:
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps
 
-## What the project claims, shown on real clusters; resumable. Options: make prove ARGS="--lines 2,3 --seeds 1-10"
+## What the project claims, shown on real clusters; resumable. Options: make prove ARGS="--lines valid,redis --seeds 1-10"
 prove: setup-test build
 	$(SUDO) env PATH="$$PATH" $(CARGO) test --release --test prove -- $(ARGS)
 

@@ -158,14 +158,8 @@ fn after_kill_9_of_the_supervisor_the_next_command_leaves_nothing() {
 }
 
 /// The other half of the next test, as a process of its own.
-#[test]
-#[ignore = "started by an_owner_killed_with_9_takes_its_lab_along"]
-fn an_owner() {
-    let Ok(name) = std::env::var("DSFUZZ_TEST_LAB") else {
-        return;
-    };
-    use_program();
-    let _lab = Lab::up(&name, 2, Owner::ThisProcess).expect("up");
+fn own(name: &str) {
+    let _lab = Lab::up(name, 2, Owner::ThisProcess).expect("up");
     // Until it is killed, or its parent closes its input.
     let _ = std::io::stdin().read_line(&mut String::new());
 }
@@ -173,9 +167,12 @@ fn an_owner() {
 #[test]
 fn an_owner_killed_with_9_takes_its_lab_along() {
     use_program();
+    if let Ok(name) = std::env::var("DSFUZZ_TEST_LAB") {
+        return own(&name);
+    }
     let name = name("orphan");
     let mut owner = Command::new(std::env::current_exe().expect("this file"));
-    owner.args(["--ignored", "--exact", "an_owner"]).env("DSFUZZ_TEST_LAB", &name);
+    owner.args(["--exact", "an_owner_killed_with_9_takes_its_lab_along"]).env("DSFUZZ_TEST_LAB", &name);
     let mut owner =
         owner.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::null()).spawn().expect("started");
     eventually("the owner's lab is up", || Lab::find(&name).is_ok());

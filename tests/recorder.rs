@@ -47,15 +47,20 @@ fn records(dir: &Path) -> Vec<Record> {
     all
 }
 
-/// Runs a test of this file as a process of its own, for it to be killed or limited.
+/// Runs a test of this file once more as a process of its own, for it to be killed or limited: there, [`as_child`] is so.
 fn child(test: &str, dir: &Path) -> Child {
     Command::new(std::env::current_exe().expect("this test"))
-        .args(["--exact", test, "--ignored", "--nocapture", "--test-threads=1"])
+        .args(["--exact", test, "--nocapture", "--test-threads=1"])
         .env(DIR, dir)
         .stdout(Stdio::piped())
         .stderr(Stdio::inherit())
         .spawn()
         .expect("a child")
+}
+
+/// The folder that the parent gave, in the process that [`child`] started.
+fn as_child() -> Option<PathBuf> {
+    std::env::var_os(DIR).map(PathBuf::from)
 }
 
 #[test]
@@ -257,11 +262,8 @@ fn a_second_recorder_is_refused_the_folder() {
     assert_eq!(journal::read(dir.path()).expect("a history").ops.len(), 1);
 }
 
-#[test]
-#[ignore = "runs as a child of another test"]
-fn child_records_until_killed() {
-    let Some(dir) = std::env::var_os(DIR) else { return };
-    let recorder = begin(Path::new(&dir), 64 << 10);
+fn record_until_killed(dir: &Path) {
+    let recorder = begin(dir, 64 << 10);
     let value = AtomicU64::new(0);
     std::thread::scope(|scope| {
         for process in 0..3 {
@@ -281,9 +283,12 @@ fn child_records_until_killed() {
 
 #[test]
 fn kill_9_loses_only_calls_in_flight() {
+    if let Some(dir) = as_child() {
+        return record_until_killed(&dir);
+    }
     for round in 0..5 {
         let dir = tempfile::tempdir().expect("a folder");
-        let mut child = child("child_records_until_killed", dir.path());
+        let mut child = child("kill_9_loses_only_calls_in_flight", dir.path());
         let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines().map_while(Result::ok);
         let number = |line: String| line.strip_prefix('+').and_then(|text| text.parse::<i64>().ok());
         let mut acknowledged: Vec<i64> = lines.by_ref().filter_map(number).take(500 + round * 777).collect();
@@ -305,14 +310,11 @@ fn kill_9_loses_only_calls_in_flight() {
     }
 }
 
-#[test]
-#[ignore = "runs as a child of another test"]
-fn child_runs_out_of_space() {
+fn run_out_of_space(dir: &Path) {
     use nix::sys::resource::{Resource, setrlimit};
-    let Some(dir) = std::env::var_os(DIR) else { return };
-    let recorder = begin(Path::new(&dir), 64 << 10);
+    let recorder = begin(dir, 64 << 10);
     let spare_made = Instant::now() + Duration::from_secs(20);
-    while segments(Path::new(&dir)).len() < 2 && Instant::now() < spare_made {
+    while segments(dir).len() < 2 && Instant::now() < spare_made {
         std::thread::yield_now();
     }
     // No file may grow from here: as on a full disk, but for this process alone.
@@ -355,8 +357,11 @@ fn judge_run_out(dir: &Path, mut child: Child) {
 
 #[test]
 fn a_disk_that_is_full_is_a_clean_failure() {
+    if let Some(dir) = as_child() {
+        return run_out_of_space(&dir);
+    }
     let dir = tempfile::tempdir().expect("a folder");
-    let child = child("child_runs_out_of_space", dir.path());
+    let child = child("a_disk_that_is_full_is_a_clean_failure", dir.path());
     judge_run_out(dir.path(), child);
 }
 
@@ -381,12 +386,8 @@ fn count_ok(history: &History) -> usize {
     history.ops.iter().filter(|op| op.outcome == Outcome::Ok).count()
 }
 
-#[test]
-#[ignore = "runs as a child of another test"]
-fn child_fills_a_small_disk() {
+fn fill_a_small_disk(dir: &Path) {
     use nix::mount::{MsFlags, mount};
-    let Some(dir) = std::env::var_os(DIR) else { return };
-    let dir = Path::new(&dir);
     nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNS).expect("a mount namespace");
     let none: Option<&str> = None;
     mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).expect("private");
@@ -403,11 +404,14 @@ fn child_fills_a_small_disk() {
 
 #[test]
 fn a_small_disk_filled_to_the_brim_is_a_clean_failure() {
+    if let Some(dir) = as_child() {
+        return fill_a_small_disk(&dir);
+    }
     if !nix::unistd::geteuid().is_root() {
         println!("not root: a disk cannot be mounted, the limit on file size stands for it");
         return;
     }
     let dir = tempfile::tempdir().expect("a folder");
-    let child = child("child_fills_a_small_disk", dir.path());
+    let child = child("a_small_disk_filled_to_the_brim_is_a_clean_failure", dir.path());
     judge_run_out(&dir.path().join("journal"), child);
 }

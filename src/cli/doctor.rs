@@ -62,6 +62,7 @@ pub(super) fn main(args: &DoctorArgs, out: &mut Output) -> Result<Exit, Failure>
 async fn look(plan: &Plan, target: &Target, nodes: Vec<(Node, SshTarget)>) -> anyhow::Result<Vec<Look>> {
     let mut looks = Vec::new();
     let base = plan.cluster.ssh.dir.clone().unwrap_or_else(|| NODE_DIR.into());
+    let order: Vec<String> = nodes.iter().map(|(node, _)| node.name.to_string()).collect();
     let hosts = Hosts::connect(nodes, format!("doctor/{}", std::process::id())).await?;
     let own_kernels = hosts.own_kernels();
     for (node, abilities) in hosts.abilities().await {
@@ -102,6 +103,7 @@ async fn look(plan: &Plan, target: &Target, nodes: Vec<(Node, SshTarget)>) -> an
             detail,
         });
     }
+    looks.sort_by_key(|look| order.iter().position(|name| *name == look.node));
     hosts.bye(false).await;
     Ok(looks)
 }

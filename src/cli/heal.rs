@@ -52,7 +52,18 @@ impl HealArgs {
 }
 
 pub(super) fn main(args: &HealArgs, out: &mut Output) -> Result<Exit, Failure> {
-    let place = Place::find(&args.cluster()?, false)?;
+    let cluster = args.cluster()?;
+    if let Some(LabPlan::Nodes(_)) = cluster.lab {
+        out.note(
+            "the plan's lab is made for each run and ends with it, so nothing is left to heal; \
+             for one that was left running: `dsfuzz lab list`, then `dsfuzz heal --lab NAME`",
+        );
+        if out.json {
+            out.document(&serde_json::json!([]))?;
+        }
+        return Ok(Exit::Valid);
+    }
+    let place = Place::find(&cluster, false)?;
     let runtime = place::runtime()?;
     let healed = runtime.block_on(async {
         let hosts = Hosts::connect(place.nodes.clone(), format!("heal/{}", std::process::id())).await?;

@@ -154,7 +154,7 @@ fn the_lab(name: Option<&str>) -> Result<Lab, Failure> {
         (Some(last), false) => {
             let mut names: Vec<&str> = labs.iter().map(Lab::name).collect();
             names.push(last.name());
-            Err(Failure::Usage(format!("several labs are up: name one of {}", names.join(", "))))
+            Err(Failure::Usage(format!("several labs are up, so name the one that is meant: {}", names.join(", "))))
         }
     }
 }

@@ -39,7 +39,7 @@ pub(super) fn main(args: &RunArgs, out: &mut Output) -> Result<Exit, Failure> {
     let again = again(&args.plan.file, &overrides, seed, args.leaves_running());
     out.note(format!("plan {}, target {}, seed {seed}", plan.name, target.name()));
     if let Some(LabPlan::Nodes(count)) = &plan.cluster.lab {
-        out.note(format!("lab of {count} nodes"));
+        out.note(format!("lab of {count} {}", if *count == 1 { "node" } else { "nodes" }));
     }
     let place = Place::find(&plan.cluster, args.leaves_running())?;
     check_names(&plan, &place)?;

@@ -20,6 +20,8 @@ pub struct Rules {
     pub budget: BudgetPlan,
     /// Below these a run is unknown. None: a history from elsewhere, of which no run is known.
     pub evidence: Option<EvidencePlan>,
+    /// Kinds of fault that the plan names, each once: each must have landed.
+    pub kinds: Vec<String>,
 }
 
 impl Rules {
@@ -30,14 +32,18 @@ impl Rules {
         let mut checkers: Vec<String> = if plan.check.is_empty() { named.collect() } else { plan.check.clone() };
         let mut seen = BTreeSet::new();
         checkers.retain(|name| seen.insert(name.clone()));
-        Rules { checkers, budget: plan.budget.clone(), evidence: Some(plan.evidence.clone()) }
+        let faults = plan.nemesis.iter().flat_map(|nemesis| &nemesis.faults);
+        let kinds: BTreeSet<&str> = faults.map(|fault| fault.doc().name).collect();
+        let kinds = kinds.into_iter().map(String::from).collect();
+        Rules { checkers, budget: plan.budget.clone(), evidence: Some(plan.evidence.clone()), kinds }
     }
 }
 
 /// Judges the history. `info` carries what the run itself knows of its health.
 pub fn judge(history: &History, rules: &Rules, info: &RunInfo) -> RunVerdict {
     let promises = run_checkers(history, rules);
-    let evidence = rules.evidence.as_ref().map(|asked| evidence::weigh(history, asked)).unwrap_or_default();
+    let weighed = rules.evidence.as_ref().map(|asked| evidence::weigh(history, asked, rules, info));
+    let evidence = weighed.unwrap_or_default();
     let mut harness = info.harness_failures.clone();
     harness.extend(
         info.phases

@@ -3,12 +3,12 @@ use super::driver::{Driver, DriverOptions, DriverSummary, NodeEndpoint};
 use super::hosts::Hosts;
 use super::nemesis::{Executor, Limits, Log, Now, Views};
 use super::recorder::Recorder;
-use super::roles::{Prober, RoleAnswer};
+use super::roles::Prober;
 use super::settle::SettleOptions;
 use super::{Run, clocks};
 use crate::cli::progress::{Progress, Snapshot};
 use crate::cluster::{Node, SshTarget};
-use crate::targets::{self, Deployment};
+use crate::targets::Deployment;
 use dsfuzz_checkers::history::FaultStep;
 use dsfuzz_nemesis::{NodeView, Timetable, View};
 use dsfuzz_workloads::{Connect, Workload};
@@ -212,8 +212,7 @@ fn prober(deployment: &Deployment, recorder: &Arc<Recorder>) -> Prober {
                 if answer.role.is_empty() {
                     return Err(answer.detail);
                 }
-                let targets::RoleAnswer { role, term, term_with_role, detail } = answer;
-                Ok(RoleAnswer { role, term, term_with_role, detail })
+                Ok(answer)
             })
         }),
         mark: Arc::new(move || marking.mark()),

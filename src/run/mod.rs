@@ -124,6 +124,7 @@ impl Job {
             seed: self.seed,
             started: chrono::Local::now().to_rfc3339(),
             target: target.name().into(),
+            without_roles: target.recipe().role.is_none(),
             nodes: self.nodes.iter().map(node).collect(),
             again: self.again.clone(),
             ..RunInfo::default()

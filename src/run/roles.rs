@@ -15,18 +15,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 /// The role of a node that leads.
 pub const LEADER: &str = "leader";
 
-/// What a node said.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RoleAnswer {
-    /// [`LEADER`], `follower`, `candidate`, or the target's own word.
-    pub role: String,
-    /// The term it named, if any.
-    pub term: Option<i64>,
-    /// Term and role were read together.
-    pub term_with_role: bool,
-    /// Its own words.
-    pub detail: String,
-}
+pub use crate::targets::RoleAnswer;
 
 /// Asks a node for its role; an error is a sentence.
 pub type AskRole = Arc<dyn Fn(&str) -> BoxFuture<'static, Result<RoleAnswer, String>> + Send + Sync>;

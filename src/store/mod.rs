@@ -98,6 +98,9 @@ pub struct RunInfo {
     pub target: String,
     /// Versions by node.
     pub target_versions: BTreeMap<String, String>,
+    /// The target's recipe does not say how a node is asked for its role, so that no change of leader can be seen.
+    #[serde(default)]
+    pub without_roles: bool,
     /// Nodes: name and address.
     pub nodes: Vec<NodeInfo>,
     /// Phases with their duration in milliseconds and how they ended, in order.

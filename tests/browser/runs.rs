@@ -379,6 +379,7 @@ fn info(plan: &str, nodes: &[String]) -> RunInfo {
         ended: "2026-11-20T10:01:12+01:00".into(),
         target: "etcd".into(),
         target_versions: nodes.iter().map(|node| (node.clone(), "3.4.23".to_string())).collect(),
+        without_roles: false,
         nodes: nodes.iter().enumerate().map(node).collect(),
         phases: vec![
             phase("connect", 310, ""),

@@ -39,6 +39,9 @@ fn labs_and_doctors_answer_for_their_nodes() {
 
     let healed = stage.run(&["heal", "--lab", &lab.name]).exits(0);
     assert_eq!(healed.stdout, "n1: nothing was left\nn2: nothing was left\n", "{healed}");
+    let own = stage.write("own.yaml", &format!("{PLAN}cluster: {{lab: 1}}\n"));
+    let healed = stage.run(&["heal", &own]).exits(0).says(&["nothing is left to heal", "dsfuzz heal --lab NAME"]);
+    assert_eq!(healed.stdout, "", "{healed}");
     stage.run(&["lab", "down", &lab.name]).exits(0).says(&["is down"]);
     stage.run(&["heal", "--lab", &lab.name]).exits(255).says(&["no lab named"]);
     stage.run(&["lab", "down", &lab.name]).exits(255).says(&["no lab named"]);

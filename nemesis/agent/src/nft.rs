@@ -11,7 +11,7 @@ const DEADLINE: Duration = Duration::from_secs(5);
 fn nft(arguments: &[&str], script: &str) -> Result<Vec<u8>, String> {
     let mut command = Command::new("nft");
     command.env("PATH", launch::PATH).env("LANG", "C").args(arguments);
-    // An agent that was killed must not have a helper that acts after the guardian has healed.
+    // An agent that was killed must not leave a child that acts after the guardian has healed.
     sys::born(&mut command, sys::Birth { dies_with_parent: true, ..sys::Birth::default() });
     let finished = run::finish(command, script.as_bytes(), DEADLINE).map_err(|error| {
         format!("nft: {error}; partitions need nftables on this node (Debian: apt install nftables)")
