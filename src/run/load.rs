@@ -1,11 +1,11 @@
 //! [`Load`]: the clients, the nemesis and the role prober, side by side, all into one recorder.
-use super::{Run, clocks};
 use super::driver::{Driver, DriverOptions, DriverSummary, NodeEndpoint};
 use super::hosts::Hosts;
 use super::nemesis::{Executor, Limits, Log, Now, Views};
 use super::recorder::Recorder;
 use super::roles::{Prober, RoleAnswer};
 use super::settle::SettleOptions;
+use super::{Run, clocks};
 use crate::cli::progress::{Progress, Snapshot};
 use crate::cluster::{Node, SshTarget};
 use crate::targets::{self, Deployment};

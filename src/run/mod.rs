@@ -100,7 +100,10 @@ pub async fn execute(job: Job, progress: Arc<Progress>, stop: watch::Receiver<St
         () = leaving => true,
     };
     if left {
-        run.phases.info.unseen.push("the run was left at once: the agents heal by themselves, nothing was collected".into());
+        run.phases
+            .info
+            .unseen
+            .push("the run was left at once: the agents heal by themselves, nothing was collected".into());
     }
     run.finish()
 }
