@@ -189,6 +189,25 @@ fn the_list_finds_every_checker_and_nothing_else() {
 }
 
 #[test]
+fn a_workload_with_a_function_that_the_model_does_not_know_is_not_passed_over() {
+    let lines = r#"
+        {"type":"invoke","process":0,"f":"write","key":1,"value":1}
+        {"type":"ok","process":0}
+        {"type":"invoke","process":0,"workload":"other","f":"write","key":1,"value":1}
+        {"type":"ok","process":0}
+        {"type":"invoke","process":0,"workload":"other","f":"swap","key":1,"value":2}
+        {"type":"ok","process":0,"value":7}
+        "#;
+    let linearizable = checker("linearizable").expect("in the list");
+    let verdict = linearizable.check(&history(lines), &Budget::unlimited());
+    assert_eq!(verdict.validity, Validity::Unknown, "{}", verdict.summary);
+    assert!(verdict.summary.contains("swap"), "{}", verdict.summary);
+    let set = lines.replace("write", "add").replace("swap", "read").replacen("add", "write", 1);
+    let verdict = linearizable.check(&history(&set), &Budget::unlimited());
+    assert_eq!(verdict.validity, Validity::Valid, "a set is nobody's register: {}", verdict.summary);
+}
+
+#[test]
 fn a_panicking_checker_is_unknown() {
     struct Broken;
     impl Checker for Broken {
