@@ -372,6 +372,12 @@ async fn logs_come_home_and_their_claims_are_read() {
     let claims = stage.deployment.claims(&fetched[0]).unwrap();
     let seen: Vec<_> = claims.iter().map(|claim| (&*claim.node, &*claim.role, claim.term)).collect();
     assert_eq!(seen, [("n1", "leader", Some(3)), ("n1", "leader", Some(5))]);
+    let old = "starting\nnow leads epoch 3\n".len() as u64;
+    let later = stage.deployment.claims_after(&fetched[0], old).unwrap();
+    let seen: Vec<_> = later.iter().map(|claim| (claim.term, claim.line_number)).collect();
+    assert_eq!(seen, [(Some(5), 3)], "what stood there before the run was claimed in an earlier life");
+    let begun_anew = stage.deployment.claims_after(&fetched[0], 1 << 20).unwrap();
+    assert_eq!(begun_anew.len(), 2, "a file that is shorter than it was has been begun anew");
     let tail = stage.deployment.fetch_logs("n1", folder.path(), 18).await.unwrap();
     assert_eq!(tail[0].skipped_bytes, log.len() as u64 - 18);
     assert_eq!(std::fs::read_to_string(folder.path().join("data.log")).unwrap(), "now leads epoch 5\n");

@@ -38,9 +38,9 @@ pub struct KindEvidence {
     pub planned: u64,
     /// Begun.
     pub begun: u64,
-    /// Shown to be in force.
+    /// Shown to be in force, and not found to have lapsed before the heal.
     pub proven: u64,
-    /// Begun, but never shown to be in force.
+    /// Begun, but never shown to be in force, or lapsed.
     pub unproven: u64,
     /// Shown to be gone, by the control node or by the node itself.
     pub healed: u64,
@@ -55,7 +55,7 @@ pub struct FaultEvidence {
     pub fault: u64,
     /// Its kind.
     pub kind: String,
-    /// Whether it was shown to be in force.
+    /// Whether it was shown to be in force and not found to have lapsed before the heal.
     pub proven: bool,
     /// Whether it was shown to be gone.
     pub healed: bool,
@@ -127,8 +127,8 @@ fn met(history: &History, fault: &Fault) -> FaultEvidence {
     FaultEvidence {
         fault: fault.id,
         kind: fault.kind.clone(),
-        proven: fault.proven.is_some(),
-        healed: fault.healed.is_some() || fault.self_healed.is_some(),
+        proven: fault.proven.is_some() && !fault.lapsed,
+        healed: fault.gone(),
         ok_during: during,
         writes_by_side: sides(history, fault).iter().map(|side| (side.name(), side.writes.len() as u64)).collect(),
     }

@@ -321,11 +321,14 @@ pub struct Fault {
     pub proven: Option<Mark>,
     /// Shown to be in force once more: certainly in force until here.
     pub reproven: Option<Mark>,
+    /// It could not be shown to be in force any more just before the heal: nobody knows how long it was.
+    #[serde(default)]
+    pub lapsed: bool,
     /// The heal was asked for.
     pub heal_begun: Option<Mark>,
     /// Shown to be gone.
     pub healed: Option<Mark>,
-    /// A node undid it by itself at some time in this interval.
+    /// A node undid it by itself at some time in this interval; of several nodes, from the first to the last.
     pub self_healed: Option<(u64, u64)>,
     /// Whether the heal failed.
     pub unhealed: bool,
@@ -334,18 +337,25 @@ pub struct Fault {
 }
 
 impl Fault {
-    /// The stretch in which it was certainly in force: from its proof to its last proof before the heal.
+    /// The stretch in which it was certainly in force: from its proof to its last proof before the heal. None where it
+    /// lapsed or where a node may have undone it by itself before that last proof.
     pub fn certain(&self) -> Option<(Mark, Mark)> {
-        match (self.proven, self.reproven) {
-            (Some(from), Some(to)) if from < to => Some((from, to)),
-            _ => None,
-        }
+        let (from, to) = (self.proven?, self.reproven?);
+        let undone_before = self.self_healed.is_some_and(|(earliest, _)| earliest < to.time);
+        (from < to && !self.lapsed && !undone_before).then_some((from, to))
+    }
+
+    /// Whether it was shown to be gone: by the control node, or by the nodes themselves and nothing speaks against it.
+    pub fn gone(&self) -> bool {
+        self.healed.is_some() || (self.self_healed.is_some() && !self.unhealed)
     }
 
     /// The stretch in which it may have been in force, in nanoseconds; open where it was never healed.
     pub fn possible(&self) -> Option<(u64, u64)> {
         let from = self.begun?.time;
-        let to = self.healed.map(|mark| mark.time).or(self.self_healed.map(|(_, latest)| latest));
+        // One node's own heal says nothing of the others where the heal of the whole failed.
+        let by_itself = self.self_healed.filter(|_| !self.unhealed).map(|(_, latest)| latest);
+        let to = self.healed.map(|mark| mark.time).or(by_itself);
         Some((from, to.unwrap_or(u64::MAX)))
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! Adds are `add` with the element as input; final reads are `read` with the settle flag and a list as reply, one or more
 //! for each node. An element is lost when it is absent from **every** successful final read that began after its
-//! acknowledgement; nodes that differ among themselves are evidence only. A read that failed says nothing, never absence.
+//! acknowledgement; nodes that differ among themselves are evidence only. A read that failed says nothing, never absence:
+//! where a node was asked and never answered, what the others lack may be there, and is missing, not lost.
 mod losses;
 
 use crate::history::{History, NameId, Op, Outcome};
@@ -48,12 +49,24 @@ struct Set<'h> {
     asked: Vec<NameId>,
 }
 
+impl Set<'_> {
+    /// Nodes on which every final read failed.
+    fn silent(&self) -> Vec<NameId> {
+        let answered = |node: &NameId| self.finals.iter().any(|read| read.op.node == *node);
+        self.asked.iter().filter(|node| !answered(node)).copied().collect()
+    }
+}
+
 /// What was found in one set.
 struct Judged<'h> {
     key: &'h Value,
     acknowledged: usize,
-    /// Acknowledged, absent from every final read.
+    /// Acknowledged, absent from every final read, and every node that was asked answered.
     lost: Vec<&'h Op>,
+    /// The same, but a node that was asked never answered.
+    missing: Vec<&'h Op>,
+    /// Acknowledged when no further final read began, and seen by none.
+    unread: usize,
     /// Seen by a read before, never acknowledged, absent at the end.
     vanished: Vec<&'h Op>,
     /// Never acknowledged, there at the end.
@@ -97,9 +110,11 @@ fn judge<'h>(key: &'h Value, set: Set<'h>) -> Judged<'h> {
     }
     let present = |add: &Op| set.finals.iter().any(|read| read.elements.contains(&add.input));
     let asked_after = |index: u64| set.finals.iter().any(|read| read.op.call > index);
-    let ok = |add: &&&Op| add.outcome == Outcome::Ok;
+    let ok = |add: &&Op| add.outcome == Outcome::Ok;
     let info = |add: &&&Op| add.outcome == Outcome::Info;
-    let lost = set.adds.iter().filter(ok).filter(|add| asked_after(add.reply) && !present(add)).copied().collect();
+    let (absent, late): (Vec<&Op>, Vec<&Op>) =
+        set.adds.iter().copied().filter(|add| ok(add) && !present(add)).partition(|add| asked_after(add.reply));
+    let (lost, missing) = if set.silent().is_empty() { (absent, Vec::new()) } else { (Vec::new(), absent) };
     let recovered = set.adds.iter().filter(info).filter(|add| present(add)).count();
     let mut seen: HashMap<&Value, u64> = HashMap::new();
     for read in &set.reads {
@@ -130,8 +145,8 @@ fn judge<'h>(key: &'h Value, set: Set<'h>) -> Judged<'h> {
             }
         }
     }
-    let acknowledged = set.adds.iter().filter(ok).count();
-    Judged { key, acknowledged, lost, vanished, recovered, unexpected, duplicated, set }
+    let acknowledged = set.adds.iter().copied().filter(ok).count();
+    Judged { key, acknowledged, lost, missing, unread: late.len(), vanished, recovered, unexpected, duplicated, set }
 }
 
 impl Judged<'_> {
@@ -215,6 +230,28 @@ impl Judged<'_> {
         })
     }
 
+    fn missing_finding(&self, history: &History) -> Option<Finding> {
+        let shown: Vec<&Op> = self.missing.iter().take(6).copied().collect();
+        let first = shown.first()?;
+        let elements: Vec<Value> = self.missing.iter().map(|add| add.input.clone()).collect();
+        let count = wording::count(elements.len(), "acknowledged element");
+        let silent: Vec<&str> = self.set.silent().into_iter().map(|node| history.name(node)).collect();
+        let silent = silent.join(", ");
+        Some(Finding {
+            kind: "missing-element".to_owned(),
+            severity: Severity::Evidence,
+            title: format!("{count} in no final read, while {silent} never answered one, first #{}", first.call),
+            sentences: vec![
+                format!("Missing: {}.", wording::elements(&elements, 20)),
+                format!("No final read on {silent} succeeded, so they may be there: nothing is proven lost."),
+            ],
+            ops: shown.iter().map(|op| op.call).collect(),
+            key: self.key.clone(),
+            nodes: wording::nodes_of(history, &shown),
+            faults: Vec::new(),
+        })
+    }
+
     fn vanished_finding(&self, history: &History) -> Option<Finding> {
         let shown: Vec<&Op> = self.vanished.iter().take(6).copied().collect();
         let first = shown.first()?;
@@ -233,12 +270,6 @@ impl Judged<'_> {
             nodes: wording::nodes_of(history, &shown),
             faults: Vec::new(),
         })
-    }
-
-    /// Nodes on which every final read failed.
-    fn silent(&self) -> Vec<NameId> {
-        let answered = |node: &NameId| self.set.finals.iter().any(|read| read.op.node == *node);
-        self.set.asked.iter().filter(|node| !answered(node)).copied().collect()
     }
 }
 
@@ -261,6 +292,7 @@ impl Checker for SetChecker {
         findings.extend(judged.iter().filter_map(|set| set.unexpected_finding(history)));
         findings.extend(judged.iter().filter_map(|set| set.duplicated_finding(history)));
         let violations = findings.len();
+        findings.extend(judged.iter().filter_map(|set| set.missing_finding(history)));
         findings.extend(judged.iter().filter_map(|set| set.vanished_finding(history)));
         findings.extend(judged.iter().filter_map(|set| set.differing(history)));
         let (validity, summary) = answer(history, &judged, violations);
@@ -279,7 +311,7 @@ impl Checker for SetChecker {
 fn answer(history: &History, judged: &[Judged<'_>], violations: usize) -> (Validity, String) {
     let sum = |count: fn(&Judged<'_>) -> usize| judged.iter().map(count).sum::<usize>();
     let acknowledged = sum(|set| set.acknowledged);
-    let mut silent: Vec<&str> = judged.iter().flat_map(Judged::silent).map(|node| history.name(node)).collect();
+    let mut silent: Vec<&str> = judged.iter().flat_map(|one| one.set.silent()).map(|node| history.name(node)).collect();
     silent.sort_unstable();
     silent.dedup();
     let but = match silent[..] {
@@ -303,6 +335,18 @@ fn answer(history: &History, judged: &[Judged<'_>], violations: usize) -> (Valid
         let text = format!("No final read succeeded for {} of {}.", wording::count(unread, "set"), judged.len());
         return (Validity::Unknown, text);
     }
+    let (missing, late) = (sum(|set| set.missing.len()), sum(|set| set.unread));
+    if missing > 0 {
+        let text = format!(
+            "{missing} of {acknowledged} acknowledged adds are in no final read, but {} never answered one and may have them.",
+            silent.join(", ")
+        );
+        return (Validity::Unknown, text);
+    }
+    if late > 0 {
+        let text = format!("No final read began after {late} of {acknowledged} adds were acknowledged.");
+        return (Validity::Unknown, text);
+    }
     let reads = sum(|set| set.set.finals.len());
     (Validity::Valid, format!("All {acknowledged} acknowledged adds are in the {reads} final reads together.{but}"))
 }
@@ -313,6 +357,7 @@ fn numbers(history: &History, judged: &[Judged<'_>]) -> BTreeMap<String, serde_j
     BTreeMap::from([
         ("acknowledged".to_owned(), sum(|set| set.acknowledged)),
         ("lost".to_owned(), sum(|set| set.lost.len())),
+        ("missing".to_owned(), sum(|set| set.missing.len())),
         ("unexpected".to_owned(), sum(|set| set.unexpected.len())),
         ("recovered".to_owned(), sum(|set| set.recovered)),
         ("duplicated".to_owned(), sum(|set| set.duplicated.len())),

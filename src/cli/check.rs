@@ -69,15 +69,9 @@ fn check_run(dir: &RunDir, args: &CheckArgs, out: &mut Output) -> Result<Exit, F
     let plan = plan.map_err(|error| Failure::harness(format!("{}: {error}", dir.plan().display())))?;
     let mut rules = Rules::of_plan(&Plan::from_yaml_str(&plan)?);
     change(&mut rules, args)?;
-    let mut info = RunInfo::load(dir)
+    let info = RunInfo::load(dir)
         .map_err(|error| Failure::harness(format!("{} cannot be read: {error}", dir.info().display())))?;
     let history = read_back(dir)?;
-    if info.exit.is_none() && !history.complete {
-        let sentence = "the run was cut off before its end: no final reads, and recovery was not seen";
-        if !info.unseen.iter().any(|unseen| unseen == sentence) {
-            info.unseen.push(sentence.into());
-        }
-    }
     let verdict = judge::judge(&history, &rules, &info);
     if let Err(error) = report::write_all(dir, &history, &info, &verdict) {
         out.note(format!("the report could not be drawn whole: {error:#}"));

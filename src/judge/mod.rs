@@ -51,8 +51,10 @@ pub fn judge(history: &History, rules: &Rules, info: &RunInfo) -> RunVerdict {
             .filter(|phase| !phase.problem.is_empty())
             .map(|phase| format!("{}: {}", phase.name, phase.problem)),
     );
-    let validity = weigh(&promises, &evidence, &info.unseen);
-    let sentence = sentence(validity, history, &promises, &evidence, info);
+    let unseen = unseen(history, info);
+    let thin = evidence.iter().any(|evidence| !evidence.enough) || !unseen.is_empty();
+    let validity = weigh(&promises, thin || !info.harness_failures.is_empty());
+    let sentence = sentence(validity, history, &promises, &evidence, &unseen, info);
     let sentence = match &info.stopped_by {
         Some(signal) if validity != Validity::Invalid => {
             format!("stopped by {signal}; nothing wrong was found until then: {sentence}")
@@ -100,10 +102,19 @@ fn undecided(checker: &str, summary: String) -> Verdict {
     }
 }
 
-/// Broken promises beat everything; thin evidence and an end that was not seen make a pass unknown.
-fn weigh(promises: &[Verdict], evidence: &[Evidence], unseen: &[String]) -> Validity {
+/// What of the end was not seen. A record of ours says where it ends; without that it was cut off, whoever reads it.
+fn unseen(history: &History, info: &RunInfo) -> Vec<String> {
+    let mut unseen = info.unseen.clone();
+    if !history.complete && !history.wall.is_empty() {
+        unseen.push("the run was cut off before its end: no final reads, and recovery was not seen".into());
+    }
+    unseen
+}
+
+/// Broken promises beat everything; thin evidence, an end that was not seen and a harness that failed make a pass
+/// unknown.
+fn weigh(promises: &[Verdict], thin: bool) -> Validity {
     let promises = promises.iter().map(|promise| promise.validity).max().unwrap_or(Validity::Unknown);
-    let thin = evidence.iter().any(|evidence| !evidence.enough) || !unseen.is_empty();
     promises.max(if thin { Validity::Unknown } else { Validity::Valid })
 }
 
@@ -112,6 +123,7 @@ fn sentence(
     history: &History,
     promises: &[Verdict],
     evidence: &[Evidence],
+    unseen: &[String],
     info: &RunInfo,
 ) -> String {
     if let Some(failure) = info.harness_failures.first().filter(|_| validity != Validity::Invalid) {
@@ -144,7 +156,7 @@ fn sentence(
                     number(evidence.at_least)
                 )
             });
-            let reasons: Vec<String> = gave_up.chain(info.unseen.iter().cloned()).chain(thin).collect();
+            let reasons: Vec<String> = gave_up.chain(unseen.iter().cloned()).chain(thin).collect();
             let more = reasons.len().saturating_sub(1);
             let first = reasons.into_iter().next().unwrap_or_else(|| "nothing was judged".into());
             if more == 0 { first } else { format!("{first} (and {more} more)") }
@@ -168,4 +180,42 @@ fn number(value: f64) -> String {
 fn exit(validity: Validity, info: &RunInfo) -> Exit {
     let signal = info.stopped_by.as_deref().map(|signal| if signal == "SIGTERM" { 15 } else { 2 });
     Exit::of_run(validity, !info.harness_failures.is_empty(), signal)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A write that was acknowledged, as our own records have it, with these lines after it.
+    fn history(after: &str) -> History {
+        let lines = [
+            r#"{"type":"start","index":0,"time":0,"version":1,"nodes":["n1"],"wall":"2026-01-01T00:00:00Z"}"#,
+            r#"{"type":"invoke","index":1,"time":1,"worker":0,"process":0,"node":"n1","workload":"register","f":"write","value":1}"#,
+            r#"{"type":"ok","index":2,"time":2,"process":0}"#,
+            after,
+        ];
+        dsfuzz_checkers::history::read_jsonl(lines.join("\n").as_bytes()).unwrap()
+    }
+
+    fn rules() -> Rules {
+        Rules { checkers: vec!["linearizable".into()], ..Rules::default() }
+    }
+
+    const END: &str = r#"{"type":"end","index":3,"time":3}"#;
+
+    #[test]
+    fn a_record_that_was_cut_off_is_no_pass() {
+        let whole = judge(&history(END), &rules(), &RunInfo::default());
+        assert_eq!((whole.validity, whole.exit), (Validity::Valid, 0), "{}", whole.sentence);
+        let cut_off = judge(&history(""), &rules(), &RunInfo::default());
+        assert_eq!((cut_off.validity, cut_off.exit), (Validity::Unknown, 2), "{}", cut_off.sentence);
+        assert!(cut_off.sentence.contains("cut off"), "{}", cut_off.sentence);
+    }
+
+    #[test]
+    fn nothing_is_valid_in_a_run_whose_harness_failed() {
+        let info = RunInfo { harness_failures: vec!["a worker panicked".into()], ..RunInfo::default() };
+        let verdict = judge(&history(END), &rules(), &info);
+        assert_eq!((verdict.validity, verdict.exit), (Validity::Unknown, 255), "{}", verdict.sentence);
+    }
 }

@@ -89,6 +89,7 @@ pub async fn execute(job: Job, progress: Arc<Progress>, stop: watch::Receiver<St
         workloads,
         connect,
         timetable,
+        old_logs: BTreeMap::new(),
         job,
     };
     for warning in &run.timetable.warnings {
@@ -188,6 +189,8 @@ struct Run {
     connect: Arc<dyn Connect>,
     timetable: Timetable,
     phases: Phases,
+    /// What the logs held before this run: claims of an earlier life.
+    old_logs: claims::Lengths,
     progress: Arc<Progress>,
     stop: watch::Receiver<Stop>,
     halt: watch::Receiver<bool>,
@@ -264,8 +267,12 @@ impl Run {
         if let Some(recorder) = &recorder {
             self.measured(hosts, &deployment, recorder).await;
         }
-        let collecting = claims::collect(&deployment, &self.job.dir, recorder.as_deref(), LOG_BYTES_MAX);
-        self.phases.run("collect", COLLECT, collecting).await;
+        let collecting =
+            claims::collect(&deployment, &self.job.dir, recorder.as_deref(), LOG_BYTES_MAX, &self.old_logs);
+        if self.phases.run("collect", COLLECT, collecting).await.is_none() && recorder.is_some() {
+            let why = self.phases.last_problem();
+            self.phases.unseen(format!("not every log was read, so that claims of leadership may be missing: {why}"));
+        }
         if let Some(recorder) = recorder {
             recorder.end();
             if let Some(why) = recorder.failure() {
@@ -283,17 +290,20 @@ impl Run {
         let installed = self.phases.run("install", INSTALL, install).await.is_some();
         let start = unless(self.halt.clone(), async {
             deployment.wipe().await?;
+            let old_logs = claims::lengths(deployment).await?;
             deployment.start(START).await?;
-            Ok(deployment.await_ready(START).await?)
+            deployment.await_ready(START).await?;
+            Ok(old_logs)
         });
-        let up = installed && self.phases.run("start", START + START, start).await.is_some();
-        if !up {
+        let started = if installed { self.phases.run("start", START + START, start).await } else { None };
+        let Some(old_logs) = started else {
             let why = self.phases.last_problem();
             if !self.asked_to(Urgency::Stop) {
                 self.phases.harness_failed(why);
             }
             return false;
-        }
+        };
+        self.old_logs = old_logs;
         // A target that does not tell its version is tested all the same.
         if let Ok(versions) = deployment.versions().await {
             let versions = versions.into_iter().filter(|(_, version)| !version.is_empty());
@@ -314,6 +324,11 @@ impl Run {
             _ => String::new(),
         };
         self.phases.ended("load", began, problem);
+        if summary.stopped == driver::Stopped::Signal {
+            let planned = self.job.plan.load.time.0.as_secs();
+            let ran = began.elapsed().as_secs();
+            self.phases.unseen(format!("the load was stopped by a signal after {ran} s of {planned} s"));
+        }
         for sentence in &summary.harness {
             self.phases.harness_failed(sentence);
         }
@@ -327,7 +342,7 @@ impl Run {
             self.recover(deployment).await;
             self.settle(&load, recorder, &summary).await;
         } else {
-            self.phases.info.unseen.push("the run was hurried to its end: no final reads were made".into());
+            self.phases.unseen("the run was hurried to its end: no final reads were made");
         }
         probing.stop().await;
     }
@@ -341,7 +356,7 @@ impl Run {
         });
         if self.phases.run("recover", deadline + Duration::from_secs(10), recovering).await.is_none() {
             let why = self.phases.last_problem();
-            self.phases.info.unseen.push(format!("not every node served again after the last heal: {why}"));
+            self.phases.unseen(format!("not every node served again after the last heal: {why}"));
         }
         let converging = unless(self.hurry(), async {
             match deployment.await_converged(deadline).await {
@@ -351,7 +366,7 @@ impl Run {
         });
         if self.phases.run("converge", deadline + Duration::from_secs(10), converging).await.is_none() {
             let why = self.phases.last_problem();
-            self.phases.info.unseen.push(format!("the replicas did not converge: {why}"));
+            self.phases.unseen(format!("the replicas did not converge: {why}"));
         }
     }
 
@@ -361,7 +376,10 @@ impl Run {
         let halt = self.hurry();
         let settling = settle::settle(recorder.clone(), self.connect.clone(), &self.workloads, options, halt);
         let settled = self.phases.run("settle", limit, async { Ok::<_, String>(settling.await) }).await;
-        let Some(settled) = settled else { return };
+        let Some(settled) = settled else {
+            let why = self.phases.last_problem();
+            return self.phases.unseen(format!("the final reads did not end: {why}"));
+        };
         for sentence in settled.harness {
             self.phases.harness_failed(sentence);
         }
@@ -370,7 +388,7 @@ impl Run {
             *silent.entry(missed.node.to_string()).or_default() += 1;
         }
         for (node, reads) in silent {
-            self.phases.info.unseen.push(format!("{reads} final reads on {node} never succeeded"));
+            self.phases.unseen(format!("{reads} final reads on {node} never succeeded"));
         }
     }
 
@@ -420,11 +438,43 @@ impl Run {
     }
 }
 
-/// Exports the journal and reads the history back from it.
+/// Reads the history back from the journal and exports it. The export is replaced only by a whole one; where the journal
+/// was not kept, it is what is read.
 pub fn read_back(dir: &RunDir) -> Result<History> {
-    let file = std::fs::File::create(dir.history()).context("history.jsonl cannot be written")?;
+    if !dir.journal().is_dir() {
+        let file = std::fs::File::open(dir.history())
+            .with_context(|| format!("neither {} nor {}", dir.journal().display(), dir.history().display()))?;
+        let history = dsfuzz_checkers::history::read_jsonl(std::io::BufReader::new(file));
+        return history.with_context(|| dir.history().display().to_string());
+    }
+    let history = journal::read(&dir.journal())?;
+    let mut beside = dir.history().into_os_string();
+    beside.push(".part");
+    let file = std::fs::File::create(&beside).context("history.jsonl cannot be written")?;
     let mut writer = std::io::BufWriter::new(file);
     journal::export(&dir.journal(), &mut writer)?;
     std::io::Write::flush(&mut writer).context("history.jsonl cannot be written")?;
-    Ok(journal::read(&dir.journal())?)
+    std::fs::rename(&beside, dir.history()).context("history.jsonl cannot be written")?;
+    Ok(history)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_without_its_journal_is_judged_from_its_export_which_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = RunDir::at(folder.path());
+        let lines = "{\"type\":\"start\",\"index\":0,\"time\":0,\"version\":1,\"nodes\":[\"n1\"],\"wall\":\"w\"}\n\
+                     {\"type\":\"end\",\"index\":1,\"time\":1}\n";
+        std::fs::write(dir.history(), lines).unwrap();
+        assert!(read_back(&dir).unwrap().complete);
+        assert_eq!(std::fs::read_to_string(dir.history()).unwrap(), lines);
+        // A journal that cannot be read leaves the export as it was.
+        std::fs::create_dir(dir.journal()).unwrap();
+        std::fs::write(dir.journal().join("segment-000000"), "damaged").unwrap();
+        assert!(read_back(&dir).is_err());
+        assert_eq!(std::fs::read_to_string(dir.history()).unwrap(), lines);
+    }
 }

@@ -67,6 +67,12 @@ impl Phases {
         self.save();
     }
 
+    /// Something of the end was not seen, so that a pass would prove nothing.
+    pub(super) fn unseen(&mut self, sentence: impl Into<String>) {
+        self.info.unseen.push(sentence.into());
+        self.save();
+    }
+
     /// The problem of the last phase that failed.
     pub(super) fn last_problem(&self) -> String {
         let problem = self.info.phases.iter().rev().find(|phase| !phase.problem.is_empty());

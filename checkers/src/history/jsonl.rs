@@ -335,19 +335,29 @@ impl HistoryBuilder {
             FaultStep::HealBegun => fault.heal_begun = Some(mark),
             FaultStep::Healed => fault.healed = Some(mark),
             FaultStep::Unhealed => fault.unhealed = true,
-            FaultStep::SelfHealed => fault.self_healed = event.ended,
-            FaultStep::Resolved | FaultStep::Unproven | FaultStep::Lapsed => {}
+            FaultStep::Lapsed => fault.lapsed = true,
+            FaultStep::SelfHealed => fault.self_healed = widened(fault.self_healed, event.ended),
+            FaultStep::Resolved | FaultStep::Unproven => {}
         }
         if event.step != FaultStep::Planned && !event.what.is_empty() {
             fault.what = event.what;
         }
-        if !event.nodes.is_empty() {
+        // Where a node undid it by itself, the event names that node and not those it was aimed at.
+        if !event.nodes.is_empty() && (fault.nodes.is_empty() || event.step != FaultStep::SelfHealed) {
             fault.nodes = event.nodes;
         }
         if !event.cut.is_empty() {
             fault.cut = event.cut;
         }
         fault.detail.extend(event.detail);
+    }
+}
+
+/// The interval that covers both.
+fn widened(one: Option<(u64, u64)>, other: Option<(u64, u64)>) -> Option<(u64, u64)> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some((one.0.min(other.0), one.1.max(other.1))),
+        _ => one.or(other),
     }
 }
 

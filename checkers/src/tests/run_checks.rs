@@ -59,6 +59,41 @@ fn what_proves_no_split_is_no_violation() {
 }
 
 #[test]
+fn a_cut_that_a_node_undid_before_the_last_proof_was_not_certainly_in_force() {
+    let undone = |ended: &str| {
+        let event = format!(
+            "{{\"type\":\"fault\",\"fault\":7,\"kind\":\"partition\",\"step\":\"self-healed\",\"nodes\":[\"n1\"],\"ended\":{ended}}}"
+        );
+        let lines = cut(BOTH_WAYS, 1, false).replace("\"cut\":", "\"nodes\":[\"n1\",\"n2\"],\"cut\":");
+        let healed =
+            lines.find("{\"type\":\"fault\",\"fault\":7,\"kind\":\"partition\",\"step\":\"healed\"").expect("healed");
+        format!("{}{event}\n{event}\n{}", &lines[..healed], &lines[healed..])
+    };
+    assert_eq!(split_brain(&undone("[3000000,4000000]")).validity, Validity::Unknown, "before the last proof");
+    let after = history(&undone("[900000000,901000000]"));
+    assert_eq!(SplitBrain::new().check(&after, &Budget::unlimited()).validity, Validity::Invalid, "after it");
+    assert_eq!(after.faults[0].nodes, ["n1", "n2"], "the nodes it was aimed at");
+}
+
+#[test]
+fn a_fault_that_lapsed_does_not_count_as_one_that_landed() {
+    let lapsed = evidence(&history(&FAULTY.replace("reproven", "lapsed")));
+    let kill = &lapsed.kinds["kill"];
+    assert_eq!((kill.begun, kill.proven, kill.unproven, kill.ok_during), (1, 0, 1, 0));
+}
+
+#[test]
+fn one_nodes_own_heal_does_not_heal_a_fault_whose_heal_failed() {
+    let lines = FAULTY.replace("\"step\":\"healed\"", "\"step\":\"unhealed\"").replace(
+        "{\"type\":\"end\"}",
+        "{\"type\":\"fault\",\"fault\":0,\"kind\":\"kill\",\"step\":\"self-healed\",\"nodes\":[\"n1\"],\"ended\":[1,2],\"time\":6000000000}",
+    );
+    let history = history(&lines);
+    assert_eq!(evidence(&history).kinds["kill"].healed, 0);
+    assert_eq!(history.faults[0].possible().map(|(_, end)| end), Some(u64::MAX));
+}
+
+#[test]
 fn two_leaders_of_one_trustworthy_term() {
     let two = r#"
         {"type":"role","node":"n1","term":4,"term_with_role":true}
@@ -151,6 +186,25 @@ fn the_list_finds_every_checker_and_nothing_else() {
         assert_eq!((verdict.checker.as_str(), verdict.validity), (doc.name, Validity::Unknown), "{}", verdict.summary);
     }
     assert!(checker("linearisable").is_none());
+}
+
+#[test]
+fn a_workload_with_a_function_that_the_model_does_not_know_is_not_passed_over() {
+    let lines = r#"
+        {"type":"invoke","process":0,"f":"write","key":1,"value":1}
+        {"type":"ok","process":0}
+        {"type":"invoke","process":0,"workload":"other","f":"write","key":1,"value":1}
+        {"type":"ok","process":0}
+        {"type":"invoke","process":0,"workload":"other","f":"swap","key":1,"value":2}
+        {"type":"ok","process":0,"value":7}
+        "#;
+    let linearizable = checker("linearizable").expect("in the list");
+    let verdict = linearizable.check(&history(lines), &Budget::unlimited());
+    assert_eq!(verdict.validity, Validity::Unknown, "{}", verdict.summary);
+    assert!(verdict.summary.contains("swap"), "{}", verdict.summary);
+    let set = lines.replace("write", "add").replace("swap", "read").replacen("add", "write", 1);
+    let verdict = linearizable.check(&history(&set), &Budget::unlimited());
+    assert_eq!(verdict.validity, Validity::Valid, "a set is nobody's register: {}", verdict.summary);
 }
 
 #[test]

@@ -85,6 +85,17 @@ fn a_failed_final_read_says_nothing() {
 }
 
 #[test]
+fn what_a_silent_node_may_have_is_missing_and_not_lost() {
+    let failed = "{\"type\":\"fail\",\"process\":2,\"error\":\"refused\"}";
+    let verdict = judge(&finals(&read(0, "[1]"), failed));
+    assert_eq!(verdict.validity, Validity::Unknown, "{}", verdict.summary);
+    assert_eq!((&verdict.numbers["lost"], &verdict.numbers["missing"]), (&0.into(), &2.into()));
+    let finding = &verdict.findings[0];
+    assert_eq!((finding.kind.as_str(), finding.severity), ("missing-element", Severity::Evidence));
+    assert!(verdict.summary.contains("n2 never answered"), "{}", verdict.summary);
+}
+
+#[test]
 fn elements_never_added_or_added_in_vain_are_unexpected() {
     let verdict = judge(&finals(&read(0, "[1,2,5,4,9]"), &read(2, "[1,2,5,9]")));
     assert_eq!(verdict.validity, Validity::Invalid);
@@ -100,7 +111,7 @@ fn an_element_twice_in_one_read_is_duplicated() {
 }
 
 #[test]
-fn an_add_acknowledged_after_the_reads_began_is_not_judged() {
+fn an_add_acknowledged_after_the_reads_began_is_neither_lost_nor_there() {
     let lines = r#"
         {"type":"invoke","process":0,"f":"add","value":1}
         {"type":"ok","process":0}
@@ -109,7 +120,8 @@ fn an_add_acknowledged_after_the_reads_began_is_not_judged() {
         {"type":"ok","process":1}
         {"type":"ok","process":0,"value":[1]}
         "#;
-    assert_eq!(judge(lines).validity, Validity::Valid);
+    assert_eq!(judge(lines).validity, Validity::Unknown);
+    assert_eq!(judge(&lines.replace("[1]", "[1,2]")).validity, Validity::Valid);
 }
 
 #[test]

@@ -7,6 +7,7 @@ use crate::place::Place;
 use crate::service::Services;
 use crate::{process, sys};
 use dsfuzz_nemesis::protocol::{Act, Proof, SelfHeal, Told};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -27,6 +28,10 @@ pub(crate) struct Hands {
     lease_ms: u64,
     ending: bool,
     complaint: String,
+    /// What expires by itself was last renewed until then, boot-time clock.
+    held_until_ns: u64,
+    /// Faults that expired before they were renewed: they were not in force all the time.
+    gaps: BTreeSet<u64>,
 }
 
 impl Hands {
@@ -47,6 +52,8 @@ impl Hands {
             lease_ms: LEASE_MS,
             ending: false,
             complaint: String::new(),
+            held_until_ns: 0,
+            gaps: BTreeSet::new(),
         })
     }
 
@@ -120,6 +127,10 @@ impl Hands {
         for entry in mine {
             let others: Vec<Entry> = live.iter().filter(|other| other.seq != entry.seq).cloned().collect();
             merge(&mut whole, self.around(&others, |around| acts::prove(entry, around)));
+        }
+        if self.gaps.contains(&fault) {
+            let gap = "it expired for a while before it was renewed, because the agent was held up";
+            acts::note(&mut whole, false, format!("fault {fault}: {gap}"));
         }
         whole
     }
@@ -221,9 +232,14 @@ impl Hands {
     pub(crate) fn renew(&mut self) -> bool {
         let live = self.journal.live();
         let hold_ns = self.hold_ns();
+        let begin_ns = sys::boottime_ns();
         let mut failed = acts::refresh_clocks(&live, &self.services, &mut self.keeper, hold_ns, true);
         failed.extend(acts::renew_drops(&live, hold_ns).err());
         self.complain(&failed);
+        self.gaps.extend(expired_meanwhile(&live, self.held_until_ns, hold_ns, sys::boottime_ns()));
+        if failed.is_empty() {
+            self.held_until_ns = begin_ns + hold_ns;
+        }
         failed.is_empty()
     }
 
@@ -257,6 +273,13 @@ impl Hands {
     }
 }
 
+/// Faults whose acts had expired before a renewal that was done at `now_ns`.
+fn expired_meanwhile(live: &[Entry], held_until_ns: u64, hold_ns: u64, now_ns: u64) -> BTreeSet<u64> {
+    let until = |entry: &Entry| held_until_ns.max(entry.boot_ns.saturating_add(hold_ns));
+    let expired = live.iter().filter(|entry| acts::expires(&entry.act) && until(entry) < now_ns);
+    expired.map(|entry| entry.fault).collect()
+}
+
 fn merge(whole: &mut Proof, part: Proof) {
     whole.holds &= part.holds;
     whole.detail.extend(part.detail);
@@ -272,6 +295,29 @@ fn control_address(connection: Option<&str>) -> Option<IpAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_renewal_that_comes_too_late_leaves_a_gap() {
+        let entry = |fault, boot_ns, act| Entry {
+            seq: fault,
+            run: String::new(),
+            fault,
+            boot_id: String::new(),
+            boot_ns,
+            real_ns: 0,
+            act,
+        };
+        let live = [
+            entry(1, 100, Act::Drop { from: Vec::new() }),
+            entry(2, 900, Act::Drop { from: Vec::new() }),
+            entry(3, 100, Act::Kill { services: Vec::new() }),
+        ];
+        // Acted at 100 and 900, held for 500.
+        assert!(expired_meanwhile(&live, 0, 500, 550).is_empty());
+        assert_eq!(expired_meanwhile(&live, 0, 500, 1000), [1].into());
+        assert!(expired_meanwhile(&live, 1100, 500, 1000).is_empty(), "renewed in between");
+        assert_eq!(expired_meanwhile(&live, 1100, 500, 1500), [1, 2].into());
+    }
 
     #[test]
     fn sshd_tells_the_control_nodes_address() {

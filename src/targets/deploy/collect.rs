@@ -51,18 +51,34 @@ impl Deployment {
 
     /// The roles that a node claimed in its logs, in order.
     pub fn claims(&self, log: &FetchedLog) -> Result<Vec<LogClaim>, TargetError> {
-        let Some((plan, _)) = self.at(&log.node) else { return Ok(Vec::new()) };
-        let patterns: Vec<LogPattern> = plan
-            .logs
-            .iter()
-            .filter(|known| covers(&known.path, &log.path))
-            .flat_map(|known| known.patterns.iter().cloned())
-            .collect();
+        self.claims_after(log, 0)
+    }
+
+    /// The same, without what stands in the first `old_bytes` bytes of the node's file. A file that is shorter than that
+    /// was begun anew, and counts whole.
+    pub fn claims_after(&self, log: &FetchedLog, old_bytes: u64) -> Result<Vec<LogClaim>, TargetError> {
+        let patterns = self.patterns(log);
         if patterns.is_empty() {
             return Ok(Vec::new());
         }
         let bytes = std::fs::read(&log.local).map_err(|source| here(&log.local, source))?;
-        Ok(claims(&patterns, &log.node, &log.path, &String::from_utf8_lossy(&bytes)))
+        let old = usize::try_from(old_bytes.saturating_sub(log.skipped_bytes)).unwrap_or(usize::MAX);
+        let (old, new) = bytes.split_at_checked(old).unwrap_or((&[], &bytes));
+        let lines_before = old.iter().filter(|byte| **byte == b'\n').count() as u64;
+        let mut found = claims(&patterns, &log.node, &log.path, &String::from_utf8_lossy(new));
+        found.iter_mut().for_each(|claim| claim.line_number += lines_before);
+        Ok(found)
+    }
+
+    /// Whether anything is read from this log.
+    pub fn reads_claims(&self, log: &FetchedLog) -> bool {
+        !self.patterns(log).is_empty()
+    }
+
+    fn patterns(&self, log: &FetchedLog) -> Vec<LogPattern> {
+        let known = self.at(&log.node).map(|(plan, _)| plan.logs.as_slice()).unwrap_or_default();
+        let covering = known.iter().filter(|known| covers(&known.path, &log.path));
+        covering.flat_map(|known| known.patterns.iter().cloned()).collect()
     }
 }
 

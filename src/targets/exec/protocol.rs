@@ -128,6 +128,13 @@ pub(super) fn reply(line: &str, id: u64, call: &Call, errors: &BTreeMap<String, 
 
 /// A positive answer. Only reads have a reply; a set's is a list.
 fn ok(line: &str, json: &Json, call: &Call) -> Reply {
+    if &*call.f == "cas" && json.get("value") == Some(&Json::Bool(false)) {
+        return Reply::Malformed(format!(
+            "the client answered a compare-and-set with {}; where it found another value, expected \"fail\" with the \
+             code \"precondition\"",
+            head(line)
+        ));
+    }
     if &*call.f != "read" {
         return Reply::Answer(Answer::Ok(
             json.get("value").filter(|_| !is_write(&call.f)).map(value_of).unwrap_or_default(),
@@ -221,6 +228,10 @@ mod tests {
                 Reply::Malformed(why) => assert!(why.contains(expected), "{line}: {why}"),
                 other => panic!("{line}: {other:?}"),
             }
+        }
+        match reply(r#"{"id":7,"type":"ok","value":false}"#, 7, &call("register", "cas"), &BTreeMap::new()) {
+            Reply::Malformed(why) => assert!(why.contains("precondition"), "{why}"),
+            other => panic!("a compare-and-set that may not have happened: {other:?}"),
         }
         assert_eq!(reply(r#"{"id":6,"type":"ok"}"#, 7, &call("set", "read"), &BTreeMap::new()), Reply::Late);
     }
