@@ -163,6 +163,8 @@ fn attempt(target: &SshTarget, patience: Duration, deadline: &Deadline) -> Resul
     session.set_blocking(true);
     deadline.limit(&session, HANDSHAKE_TIMEOUT);
     session.handshake().map_err(|error| match error.code() {
+        // LIBSSH2_ERROR_TIMEOUT: its clock may run out a moment before ours.
+        ErrorCode::Session(-9) if deadline.left() < Duration::from_millis(100) => Failure::Final(deadline.timed_out()),
         // LIBSSH2_ERROR_KEX_FAILURE: no algorithm in common.
         ErrorCode::Session(-5) => Failure::Final(ConnectError::Handshake {
             node: Arc::clone(&deadline.node),
