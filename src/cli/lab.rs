@@ -89,7 +89,8 @@ fn up(name: &str, nodes: u16, out: &mut Output) -> Result<Exit, Failure> {
         out.document(&described(&lab))?;
     } else {
         out.line(format!(
-            "lab {name} is up: {nodes} nodes, `cluster: {{lab: {name}}}` in a plan; `dsfuzz lab down {name}` ends it"
+            "lab {name} is up: {nodes} {}, `cluster: {{lab: {name}}}` in a plan; `dsfuzz lab down {name}` ends it",
+            if nodes == 1 { "node" } else { "nodes" }
         ));
     }
     Ok(Exit::Valid)

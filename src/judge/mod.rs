@@ -164,8 +164,9 @@ fn sentence(
         Validity::Valid => {
             let proven = history.faults.iter().filter(|fault| fault.proven.is_some()).count();
             let checkers: Vec<&str> = promises.iter().map(|promise| promise.checker.as_str()).collect();
+            let faults = if proven == 1 { "fault" } else { "faults" };
             format!(
-                "{} calls kept every promise ({}) through {proven} proven faults",
+                "{} calls kept every promise ({}) through {proven} proven {faults}",
                 history.ops.len(),
                 checkers.join(", ")
             )
