@@ -212,7 +212,10 @@ impl Run {
         self.note_hosts(&hosts);
         let told = self.progress.clone();
         let watching = hosts.watch(move |text| told.line(text));
-        self.phases.run("heal leftovers", HEAL, hosts.heal()).await;
+        if self.phases.run("heal leftovers", HEAL, hosts.heal()).await.is_none() {
+            let why = self.phases.last_problem();
+            self.phases.unseen(format!("what an earlier run left on the nodes may have been in force: {why}"));
+        }
         if self.able(&hosts).await {
             match self.target.deployment(hosts.remotes(), &base) {
                 Ok(deployment) => self.deployed(&hosts, deployment).await,
