@@ -82,7 +82,7 @@ fn stale_reads_are_found_and_found_again_from_the_files_alone() {
     let stage = Stage::new();
     let wrong = "\
 name: wrong
-load: {clients: 2n, rate: 300/s, time: 14s}
+load: {clients: 2n, rate: 300/s, time: 20s}
 nemesis:
   every: 6s
   for: 4s
