@@ -7,6 +7,7 @@
 mod losses;
 
 use crate::history::{History, NameId, Op, Outcome};
+use crate::split_brain::is_leader;
 use crate::value::Value;
 use crate::verdict::{Budget, Checker, Finding, Severity, Validity, Verdict};
 use crate::wording;
@@ -230,6 +231,23 @@ impl Judged<'_> {
         })
     }
 
+    /// Acknowledged adds that a node's last final read lacks although others have them, where that node was the last to
+    /// claim to lead: what the leader lacks, the others may be about to lose.
+    fn leader_lacks<'h>(&self, history: &'h History) -> Option<(&'h str, usize)> {
+        let last = self.set.finals.last()?.op.reply;
+        let claims = history.roles.iter().filter(|claim| &*claim.source != "log" && !claim.role.is_empty());
+        let mut leads: BTreeMap<&str, bool> = BTreeMap::new();
+        for claim in claims.take_while(|claim| claim.index < last) {
+            leads.insert(&claim.node, is_leader(claim));
+        }
+        let mut leaders = leads.into_iter().filter(|(_, leads)| *leads).map(|(node, _)| node);
+        let (Some(leader), None) = (leaders.next(), leaders.next()) else { return None };
+        let read = self.set.finals.iter().rfind(|read| history.name(read.op.node) == leader)?;
+        let acknowledged = |add: &&&Op| add.outcome == Outcome::Ok && add.reply < read.op.call;
+        let lacking = self.set.adds.iter().filter(acknowledged).filter(|add| !read.elements.contains(&add.input));
+        Some((leader, lacking.count())).filter(|(_, count)| *count > 0)
+    }
+
     fn missing_finding(&self, history: &History) -> Option<Finding> {
         let shown: Vec<&Op> = self.missing.iter().take(6).copied().collect();
         let first = shown.first()?;
@@ -345,6 +363,12 @@ fn answer(history: &History, judged: &[Judged<'_>], violations: usize) -> (Valid
     }
     if late > 0 {
         let text = format!("No final read began after {late} of {acknowledged} adds were acknowledged.");
+        return (Validity::Unknown, text);
+    }
+    if let Some((leader, count)) = judged.iter().find_map(|set| set.leader_lacks(history)) {
+        let text = format!(
+            "{leader}, which led, lacks {count} of {acknowledged} acknowledged adds in its final read; only other nodes have them."
+        );
         return (Validity::Unknown, text);
     }
     let reads = sum(|set| set.set.finals.len());

@@ -73,6 +73,21 @@ fn one_node_that_has_it_is_enough_and_the_difference_is_evidence() {
 }
 
 #[test]
+fn what_the_leader_alone_lacks_is_no_pass() {
+    let leads = |node: &str| {
+        let roles = [("n1", "follower"), ("n2", "follower"), (node, "leader")];
+        let line =
+            |(node, role): &(&str, &str)| format!("{{\"type\":\"role\",\"node\":\"{node}\",\"role\":\"{role}\"}}\n");
+        let claims: String = roles.iter().map(line).collect();
+        finals(&format!("{claims}{}", read(0, "[1,2,5]")), &read(2, "[1]"))
+    };
+    let verdict = judge(&leads("n2"));
+    assert_eq!(verdict.validity, Validity::Unknown, "{}", verdict.summary);
+    assert!(verdict.summary.starts_with("n2, which led, lacks 2 of 3"), "{}", verdict.summary);
+    assert_eq!(judge(&leads("n1")).validity, Validity::Valid, "a replica may lag");
+}
+
+#[test]
 fn a_failed_final_read_says_nothing() {
     let failed = "{\"type\":\"fail\",\"process\":2,\"error\":\"refused\"}";
     let verdict = judge(&finals(&read(0, "[1,2,5]"), failed));
