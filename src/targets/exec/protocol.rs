@@ -21,8 +21,8 @@ const CODES: &[(&str, Certainty)] = &[
     ("exists", Certainty::Fail),        // there is something already
     ("not-leader", Certainty::Fail),    // the node refuses, and names another or none
     ("read-only", Certainty::Fail),     // the node takes no writes
-    ("unavailable", Certainty::Fail),   // the node refuses before doing anything
     ("aborted", Certainty::Fail),       // the transaction was rolled back
+    ("unavailable", Certainty::Info),   // many servers and gRPC say so of what may have been done
     ("timeout", Certainty::Info),       // no answer in time
     ("lost", Certainty::Info),          // the connection broke after the request was sent
     ("crash", Certainty::Info),         // the server or client died
@@ -189,7 +189,7 @@ mod tests {
     #[test]
     fn answers_mean_what_the_table_says() {
         let own =
-            BTreeMap::from([("READONLY".to_owned(), Certainty::Fail), ("unavailable".to_owned(), Certainty::Info)]);
+            BTreeMap::from([("READONLY".to_owned(), Certainty::Fail), ("aborted".to_owned(), Certainty::Info)]);
         let cases = [
             (r#"{"id":7,"type":"ok"}"#, Answer::Ok(Value::Nil)),
             (r#"{"id":7,"type":"ok","value":9}"#, Answer::Ok(Value::Nil)),
@@ -203,6 +203,7 @@ mod tests {
             (r#"{"id":7,"type":"error","error":{"code":"READONLY"}}"#, Answer::fail("READONLY")),
             (r#"{"id":7,"type":"error","error":{"code":"unavailable"}}"#, Answer::info("unavailable")),
             (r#"{"id":7,"type":"fail","error":{"code":"unavailable"}}"#, Answer::info("unavailable")),
+            (r#"{"id":7,"type":"fail","error":{"code":"aborted"}}"#, Answer::info("aborted")),
         ];
         for (line, expected) in cases {
             assert_eq!(reply(line, 7, &call("set", "add"), &own), Reply::Answer(expected), "{line}");
