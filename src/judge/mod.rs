@@ -134,7 +134,7 @@ fn sentence(
     match validity {
         Validity::Invalid => {
             let violations = promises.iter().flat_map(|promise| &promise.findings);
-            let first =
+            let mut titles =
                 violations.filter(|finding| finding.severity == Severity::Violation).map(|finding| &finding.title);
             let broken: BTreeSet<&str> = promises
                 .iter()
@@ -142,7 +142,7 @@ fn sentence(
                 .map(|promise| promise.checker.as_str())
                 .collect();
             let broken = broken.into_iter().collect::<Vec<_>>().join(", ");
-            first.min_by_key(|_| 0).cloned().unwrap_or_else(|| format!("a promise is broken: {broken}"))
+            titles.next().cloned().unwrap_or_else(|| format!("a promise is broken: {broken}"))
         }
         Validity::Unknown => {
             let unknown = promises.iter().filter(|promise| promise.validity == Validity::Unknown);

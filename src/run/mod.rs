@@ -82,7 +82,7 @@ pub async fn execute(job: Job, progress: Arc<Progress>, stop: watch::Receiver<St
     std::fs::write(job.dir.plan(), job.plan.to_yaml()?).context("the effective plan cannot be stored")?;
     let mut run = Run {
         phases: Phases::new(job.info(&target), job.dir.clone(), progress.clone()),
-        halt: halt_on(stop.clone()),
+        halt: halt_on(stop.clone(), Urgency::Stop),
         stop,
         progress,
         target,
@@ -166,17 +166,15 @@ async fn unless<T>(mut halt: watch::Receiver<bool>, work: impl Future<Output = R
     }
 }
 
-/// True as soon as anybody asked to stop.
-fn halt_on(mut stop: watch::Receiver<Stop>) -> watch::Receiver<bool> {
+/// True as soon as somebody asked this urgently.
+fn halt_on(mut stop: watch::Receiver<Stop>, urgency: Urgency) -> watch::Receiver<bool> {
     let (halt, halted) = watch::channel(false);
     tokio::spawn(async move {
-        if stop.wait_for(|stop| stop.asked()).await.is_ok() {
+        if stop.wait_for(|stop| stop.urgency >= urgency).await.is_ok() {
             halt.send_replace(true);
-            // Kept open, so that those who wait see the value and not a closed channel.
-            halt.closed().await;
-        } else {
-            halt.closed().await;
         }
+        // Kept open, so that those who wait see the value and not a closed channel.
+        halt.closed().await;
     });
     halted
 }
@@ -397,15 +395,7 @@ impl Run {
 
     /// True once the person is in a hurry.
     fn hurry(&self) -> watch::Receiver<bool> {
-        let (halt, halted) = watch::channel(false);
-        let mut stop = self.stop.clone();
-        tokio::spawn(async move {
-            if stop.wait_for(|stop| stop.urgency >= Urgency::Hurry).await.is_ok() {
-                halt.send_replace(true);
-            }
-            halt.closed().await;
-        });
-        halted
+        halt_on(self.stop.clone(), Urgency::Hurry)
     }
 
     /// Export, read back, judge, draw.

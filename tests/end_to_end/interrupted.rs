@@ -81,5 +81,5 @@ clients: [{interface: http, workloads: [register], builtin: etcd}]
         run.stderr().contains("\nstart ").then_some(())
     });
     run.signal(Signal::SIGINT);
-    run.wait().exits(130).says(&["start: stopped before it was done", "stopped by SIGINT"]);
+    run.wait().exits(130).says(&["start: stopped by a signal", "stopped by SIGINT"]);
 }

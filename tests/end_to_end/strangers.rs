@@ -11,11 +11,11 @@ name: strangers
 target: etcd
 options: {etcd: {heartbeat_ms: 50, election_ms: 500}}
 workload: {register: {keys: 4}}
-load: {clients: 2n, rate: 200/s, time: 18s}
+load: {clients: 2n, rate: 200/s, time: 28s}
 evidence: {ok_min: 20}
 nemesis:
-  every: 5s
-  for: 3s
+  every: 10s
+  for: 6s
   quiet_start: 2s
   quiet_end: 5s
   faults: [{partition: {shape: isolate-leader}}, {pause: {nodes: leader}}]

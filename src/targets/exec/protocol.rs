@@ -188,8 +188,7 @@ mod tests {
 
     #[test]
     fn answers_mean_what_the_table_says() {
-        let own =
-            BTreeMap::from([("READONLY".to_owned(), Certainty::Fail), ("aborted".to_owned(), Certainty::Info)]);
+        let own = BTreeMap::from([("READONLY".to_owned(), Certainty::Fail), ("aborted".to_owned(), Certainty::Info)]);
         let cases = [
             (r#"{"id":7,"type":"ok"}"#, Answer::Ok(Value::Nil)),
             (r#"{"id":7,"type":"ok","value":9}"#, Answer::Ok(Value::Nil)),

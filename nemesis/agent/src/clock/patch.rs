@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 const STOPPING: Duration = Duration::from_secs(2);
 /// How long a start script or wrapper may take until it executes the program. One that takes longer is caught by the keeper.
 const FOLLOWING: Duration = Duration::from_millis(250);
+/// How long a process without a vDSO is given to end its exec.
+const EXECUTING: Duration = Duration::from_millis(500);
 const NOTHING: usize = 0;
 
 /// A process and where its vDSO is.
@@ -30,13 +32,7 @@ impl Target {
     /// Finds the vDSO of a process and checks that it can be patched.
     pub(crate) fn open(pid: u32) -> Result<Target, String> {
         let image = image().ok_or("single processes' clocks can be shifted on x86_64 only")?;
-        let maps = fs::read_to_string(format!("/proc/{pid}/maps")).map_err(|error| format!("its maps: {error}"))?;
-        let (base, end) = maps
-            .lines()
-            .find(|line| line.ends_with("[vdso]"))
-            .and_then(|line| line.split(' ').next()?.split_once('-'))
-            .and_then(|(from, to)| Some((u64::from_str_radix(from, 16).ok()?, u64::from_str_radix(to, 16).ok()?)))
-            .ok_or("it has no vDSO")?;
+        let (base, end) = find(pid)?;
         let memory = OpenOptions::new()
             .read(true)
             .write(true)
@@ -287,6 +283,24 @@ fn wait(thread: i32, patience: Duration) -> Option<i32> {
             return None;
         }
         std::thread::sleep(Duration::from_micros(50));
+    }
+}
+
+/// Where the vDSO of a process is mapped. A process in the middle of an exec has none for a moment.
+fn find(pid: u32) -> Result<(u64, u64), String> {
+    let give_up = Instant::now() + EXECUTING;
+    loop {
+        let maps = fs::read_to_string(format!("/proc/{pid}/maps")).map_err(|error| format!("its maps: {error}"))?;
+        let range = maps.lines().find(|line| line.ends_with("[vdso]")).and_then(|line| line.split(' ').next());
+        let ends = range.and_then(|range| range.split_once('-'));
+        let number = |text| u64::from_str_radix(text, 16).ok();
+        match ends.and_then(|(from, to)| Some((number(from)?, number(to)?))) {
+            Some(found) => return Ok(found),
+            None if Instant::now() < give_up && crate::process::stat(pid).is_some_and(|stat| stat.lives()) => {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            None => return Err("it has no vDSO".to_owned()),
+        }
     }
 }
 
