@@ -190,7 +190,7 @@ async fn harms(hosts: &Hosts, executor: &Executor, table: &mut Table) -> Result<
     let median = quantile(&proven, 50);
     let figure = format!("median {}, worst {}, the first {cold} ms", ms(median), ms(quantile(&proven, 100)));
     let what = format!("partition, decision to proof, {PARTITIONS} of every shape");
-    table.aimed(what, figure, "median < 100 ms", median < PARTITION_AIM);
+    table.aimed(what, figure, "worst < 100 ms", quantile(&proven, 100) < PARTITION_AIM);
     let fast = proven.iter().filter(|took| **took < PARTITION_AIM).count();
     table.row("partitions proven within 100 ms", format!("{fast} of {}", proven.len()));
     let figure = format!("median {}, worst {}", ms(quantile(&healed, 50)), ms(quantile(&healed, 100)));
