@@ -80,12 +80,13 @@ fn every_file_is_there(dir: &RunDir) {
 #[test]
 fn stale_reads_are_found_and_found_again_from_the_files_alone() {
     let stage = Stage::new();
+    // A write on the node that is cut off waits for its deadline; a short one leaves time for the reads that show it.
     let wrong = "\
 name: wrong
-load: {clients: 2n, rate: 300/s, time: 20s}
+load: {clients: 2n, rate: 300/s, time: 26s, deadline: 300ms}
 nemesis:
-  every: 6s
-  for: 4s
+  every: 9s
+  for: 6s
   quiet_start: 2s
   quiet_end: 5s
   faults: [{partition: {shape: isolate-leader}}]
