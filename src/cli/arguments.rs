@@ -1,8 +1,9 @@
 //! What can be typed: the top of the command line, and the flags that change a plan.
 use crate::error::Failure;
 use crate::plan::{Overrides, Plan};
+use crate::targets::{self, Target};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 const AFTER: &str = "Exit codes: 0 valid, 1 a promise is broken, 2 unknown, 254 bad arguments or plan, 255 the harness or \
                      the cluster failed, 130/143 stopped by a signal after healing.";
@@ -108,6 +109,16 @@ impl PlanArgs {
         let overrides = self.overrides.resolve(|name| std::env::var(name).ok())?;
         let plan = Plan::load(&self.file, &overrides)?;
         Ok((plan, overrides))
+    }
+
+    /// The folder against which the plan's paths are resolved.
+    pub fn folder(&self) -> &Path {
+        self.file.parent().unwrap_or(Path::new(""))
+    }
+
+    /// The target of the plan that was loaded.
+    pub fn target(&self, plan: &Plan) -> Result<Target, Failure> {
+        targets::load(&plan.target, self.folder(), &plan.options).map_err(|error| Failure::Usage(error.to_string()))
     }
 }
 

@@ -1,13 +1,12 @@
 //! `dsfuzz doctor`: can these nodes be tested?
 use super::place::{self, Place};
-use super::run::folder_of;
 use super::{Output, PlanArgs};
 use crate::cluster::{Node, SshTarget};
 use crate::error::{Exit, Failure};
 use crate::plan::Plan;
 use crate::run::NODE_DIR;
 use crate::run::hosts::{self, Hosts};
-use crate::targets::{self, Target};
+use crate::targets::Target;
 use clap::Args;
 use serde::Serialize;
 
@@ -31,9 +30,7 @@ struct Look {
 
 pub(super) fn main(args: &DoctorArgs, out: &mut Output) -> Result<Exit, Failure> {
     let (plan, _overrides) = args.plan.load()?;
-    let folder = folder_of(&args.plan.file).to_path_buf();
-    let target =
-        targets::load(&plan.target, &folder, &plan.options).map_err(|error| Failure::Usage(error.to_string()))?;
+    let target = args.plan.target(&plan)?;
     let place = Place::find(&plan.cluster, false)?;
     let runtime = place::runtime()?;
     let looks = runtime.block_on(look(&plan, &target, place.nodes.clone()));

@@ -1,11 +1,10 @@
 //! `dsfuzz plan`: a dry run. What would be done, in which order, with this seed; touches nothing.
-use super::run::folder_of;
 use super::{Output, Paint, PlanArgs};
 use crate::cluster::Node;
 use crate::error::{Exit, Failure};
 use crate::plan::{LabPlan, Plan, on_one_line};
 use crate::run::NODE_DIR;
-use crate::targets::{self, Target};
+use crate::targets::Target;
 use serde::Serialize;
 use serde_json::Value;
 use std::net::Ipv4Addr;
@@ -54,8 +53,7 @@ pub(super) fn main(args: &PlanArgs, out: &mut Output) -> Result<Exit, Failure> {
     let seed = plan.draw_seed();
     let nodes = nodes(&plan);
     let clients = (!nodes.is_empty()).then(|| plan.load.clients.count(nodes.len()));
-    let target = targets::load(&plan.target, folder_of(&args.file), &plan.options)
-        .map_err(|error| Failure::Usage(error.to_string()))?;
+    let target = args.target(&plan)?;
     let steps = steps(&target, &nodes, plan.cluster.ssh.dir.as_deref().unwrap_or(NODE_DIR))?;
     let (timetable, warnings) = timetable(&plan, &target, seed, &nodes);
     warnings.iter().for_each(|warning| out.note(warning));

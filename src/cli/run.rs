@@ -4,9 +4,9 @@ use super::progress::Progress;
 use super::{Output, PlanArgs, logs, signals};
 use crate::error::{Exit, Failure};
 use crate::plan::{LabPlan, Overrides, Plan};
+use crate::report;
 use crate::run::{Finished, Job, execute};
 use crate::store::{self, RunDir};
-use crate::{report, targets};
 use clap::Args;
 use std::path::Path;
 use std::sync::Arc;
@@ -33,9 +33,7 @@ impl RunArgs {
 pub(super) fn main(args: &RunArgs, out: &mut Output) -> Result<Exit, Failure> {
     let (mut plan, overrides) = args.plan.load()?;
     let seed = plan.draw_seed();
-    let folder = folder_of(&args.plan.file);
-    let target =
-        targets::load(&plan.target, folder, &plan.options).map_err(|error| Failure::Usage(error.to_string()))?;
+    let target = args.plan.target(&plan)?;
     let again = again(&args.plan.file, &overrides, seed, args.leaves_running());
     out.note(format!("plan {}, target {}, seed {seed}", plan.name, target.name()));
     if let Some(LabPlan::Nodes(count)) = &plan.cluster.lab {
@@ -48,7 +46,7 @@ pub(super) fn main(args: &RunArgs, out: &mut Output) -> Result<Exit, Failure> {
     let job = Job {
         seed,
         dir: dir.clone(),
-        plan_folder: folder.to_path_buf(),
+        plan_folder: args.plan.folder().to_path_buf(),
         nodes: place.nodes.clone(),
         leave_running: args.leaves_running(),
         again,
@@ -69,11 +67,6 @@ pub(super) fn main(args: &RunArgs, out: &mut Output) -> Result<Exit, Failure> {
     }
     place.leave()?;
     show(&finished?, &dir, out)
-}
-
-/// The folder against which the plan's paths are resolved.
-pub(super) fn folder_of(plan: &Path) -> &Path {
-    plan.parent().unwrap_or(Path::new(""))
 }
 
 /// Faults may name nodes; only now is it known which there are.
