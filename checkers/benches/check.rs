@@ -156,14 +156,14 @@ fn main() {
             let start = Instant::now();
             let read = read_jsonl(&text[..]).expect("a sound recording");
             let parse = start.elapsed();
-            assert_eq!(read.ops.len(), history.ops.len());
+            assert_eq!(read.ops().len(), history.ops().len());
             let took = |name: &str| {
                 let doc = CHECKERS.iter().find(|doc| doc.name == name).expect("in the list");
                 let start = Instant::now();
                 let deadline = start + Duration::from_secs(20);
                 let expired = std::sync::Arc::new(move || Instant::now() > deadline);
                 let budget = Budget { expired, ..Budget::unlimited() };
-                let verdict = judge_one(&*(doc.build)(), &read, &budget);
+                let verdict = judge_one(&*dsfuzz_checkers::checker(doc.name).expect("it is listed"), &read, &budget);
                 let took = start.elapsed();
                 let cell = format!("{:.4} {}", took.as_secs_f64(), &format!("{:?}", verdict.validity)[..3]);
                 (took, verdict.validity != Validity::Unknown, cell)

@@ -65,10 +65,10 @@ fn effect(history: &History, fault: &Fault, replies: &Replies, load: (u64, u64))
     let length = (to - from).max(SECOND);
     let mut recovery_ms = BTreeMap::new();
     if let Some(healed) = healed_at(fault) {
-        let first = history.ops.partition_point(|op| op.call_time < healed);
+        let first = history.ops().partition_point(|op| op.call_time < healed);
         for node in &history.nodes {
-            let recovered = |op: &&Op| !op.settle && history.name(op.node) == node && wrote(history, op);
-            let reply = history.ops[first..].iter().filter(recovered).map(|op| op.reply_time).min();
+            let recovered = |op: &Op<'_>| !op.settle && history.name(op.node) == node && wrote(history, op);
+            let reply = history.ops().skip(first).iter().filter(recovered).map(|op| op.reply_time).min();
             recovery_ms.insert(node.clone(), reply.map(|time| (time - healed) / 1_000_000));
         }
     }
@@ -106,6 +106,8 @@ fn gap_finding(history: &History, (from, to): (u64, u64)) -> Option<Finding> {
         vec![format!("No operation was acknowledged between {} and {}.", wording::seconds(from), wording::seconds(to))];
     sentences.extend(wording::faults(history, &faults));
     Some(Finding {
+        cycle: Vec::new(),
+        certificate: None,
         kind: "longest-gap".to_owned(),
         severity: Severity::Evidence,
         title: format!("nothing was acknowledged for {}", wording::seconds(to - from)),
@@ -130,6 +132,8 @@ fn stuck_finding(history: &History, effects: &[Effect]) -> Option<Finding> {
         return None;
     }
     Some(Finding {
+        cycle: Vec::new(),
+        certificate: None,
         kind: "not-recovered".to_owned(),
         severity: Severity::Evidence,
         title: format!("no write was acknowledged by {} after the last heal", nodes.join(", ")),
@@ -153,7 +157,7 @@ impl Checker for Availability {
 
     fn check(&self, history: &History, _budget: &Budget) -> Verdict {
         let load = load(history);
-        let ok = history.ops.iter().filter(|op| op.outcome == Outcome::Ok && !op.settle);
+        let ok = history.ops().iter().filter(|op| op.outcome == Outcome::Ok && !op.settle);
         let mut times: Vec<u64> = ok.map(|op| op.reply_time).collect();
         times.sort_unstable();
         let replies = Replies { times };

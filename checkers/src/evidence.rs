@@ -78,10 +78,10 @@ pub struct Leadership {
 
 /// Computes the numbers.
 pub fn evidence(history: &History) -> Evidence {
-    let count = |outcome: Outcome| history.ops.iter().filter(|op| op.outcome == outcome).count() as u64;
+    let count = |outcome: Outcome| history.ops().iter().filter(|op| op.outcome == outcome).count() as u64;
     let (ok, fail, info) = (count(Outcome::Ok), count(Outcome::Fail), count(Outcome::Info));
     let mut ok_by_function: BTreeMap<String, u64> = BTreeMap::new();
-    for op in history.ops.iter().filter(|op| op.outcome == Outcome::Ok) {
+    for op in history.ops().iter().filter(|op| op.outcome == Outcome::Ok) {
         let name = history.name(op.function);
         match ok_by_function.get_mut(name) {
             Some(count) => *count += 1,
@@ -120,9 +120,9 @@ pub fn evidence(history: &History) -> Evidence {
 
 fn met(history: &History, fault: &Fault) -> FaultEvidence {
     let during = fault.certain().map_or(0, |(from, to)| {
-        let first = history.ops.partition_point(|op| op.call <= from.index);
-        let within = history.ops[first..].iter().take_while(|op| op.call < to.index);
-        within.filter(|op: &&Op| op.outcome == Outcome::Ok && op.reply < to.index).count() as u64
+        let first = history.ops().partition_point(|op| op.call <= from.index);
+        let within = history.ops().skip(first).iter().take_while(|op| op.call < to.index);
+        within.filter(|op: &Op<'_>| op.outcome == Outcome::Ok && op.reply < to.index).count() as u64
     });
     FaultEvidence {
         fault: fault.id,

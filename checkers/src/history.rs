@@ -4,8 +4,10 @@
 //! after it came, so a recorded interval may be too wide, never too narrow. Times are for display and liveness.
 //!
 //! [`Record`] is one line of `history.jsonl` (and one frame of the journal); [`History`] is the validated whole.
+mod columns;
 mod jsonl;
 
+pub use columns::{Op, Ops};
 pub use jsonl::{HistoryBuilder, HistoryError, read_jsonl, write_record};
 
 use crate::value::Value;
@@ -252,54 +254,6 @@ pub enum Outcome {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NameId(pub u32);
 
-/// One call with its reply.
-#[derive(Clone, Debug)]
-pub struct Op {
-    /// Index of the call: the operation's name in findings.
-    pub call: u64,
-    /// Index of the reply; [`Op::OPEN`] when none came. For order, an Info operation is open too: see [`Op::end`].
-    pub reply: u64,
-    /// When the call was about to leave, nanoseconds.
-    pub call_time: u64,
-    /// When the reply came, nanoseconds; [`Op::OPEN`] when none came.
-    pub reply_time: u64,
-    /// Worker.
-    pub worker: u32,
-    /// Process.
-    pub process: u64,
-    /// Node.
-    pub node: NameId,
-    /// Workload.
-    pub workload: NameId,
-    /// Function.
-    pub function: NameId,
-    /// Key.
-    pub key: Value,
-    /// Argument.
-    pub input: Value,
-    /// How it ended.
-    pub outcome: Outcome,
-    /// The reply, nil unless Ok.
-    pub output: Value,
-    /// Why it failed or is unknown.
-    pub error: Option<NameId>,
-    /// Whether it belongs to the settle phase.
-    pub settle: bool,
-}
-
-impl Op {
-    /// "No reply": larger than every index and time.
-    pub const OPEN: u64 = u64::MAX;
-
-    /// Index at which the operation had certainly taken effect: the reply's for Ok, [`Op::OPEN`] for Info.
-    pub fn end(&self) -> u64 {
-        match self.outcome {
-            Outcome::Info => Op::OPEN,
-            Outcome::Ok | Outcome::Fail => self.reply,
-        }
-    }
-}
-
 /// One fault, put together from its events.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Fault {
@@ -367,8 +321,6 @@ pub struct History {
     pub nodes: Vec<String>,
     /// Wall-clock time at time 0 (RFC 3339), empty for a foreign history.
     pub wall: String,
-    /// Client operations in the order of their calls.
-    pub ops: Vec<Op>,
     /// Faults by id.
     pub faults: Vec<Fault>,
     /// Role claims in the order of their replies.
@@ -381,6 +333,7 @@ pub struct History {
     pub complete: bool,
     /// The last time seen, nanoseconds.
     pub end_time: u64,
+    columns: columns::Columns,
     names: Vec<Arc<str>>,
     name_ids: HashMap<Arc<str>, NameId>,
 }
@@ -406,11 +359,6 @@ impl History {
         self.names.push(text.clone());
         self.name_ids.insert(text, id);
         id
-    }
-
-    /// The operation whose call has this index.
-    pub fn op(&self, call: u64) -> Option<&Op> {
-        self.ops.binary_search_by_key(&call, |op| op.call).ok().map(|position| &self.ops[position])
     }
 
     /// Faults that may have been in force at some time within the interval, nanoseconds.

@@ -6,7 +6,10 @@
 #![forbid(unsafe_code)]
 
 pub mod availability;
+pub mod certificate;
 pub mod evidence;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod history;
 pub mod linearizable;
 pub mod model;
@@ -23,10 +26,11 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
+pub use certificate::{Certificate, Claim, Edge, EdgeKind};
 pub use evidence::{Evidence, evidence};
 pub use history::{Fault, History, Mark, Op, Outcome, Phase, RoleClaim};
 pub use linearizable::Linearizable;
 pub use model::Model;
-pub use registry::{CHECKERS, CheckerDoc, checker, judge_one};
-pub use value::Value;
-pub use verdict::{Budget, Checker, Finding, Severity, Validity, Verdict};
+pub use registry::{CHECKERS, CheckerDoc, Options, checker, checker_with, judge_one};
+pub use value::{Value, ValueRef};
+pub use verdict::{Budget, Checker, Finding, Progress, Severity, Validity, Verdict};

@@ -18,7 +18,7 @@ mod tests;
 
 use crate::history::{History, NameId, Op, Outcome};
 use crate::model::{CasRegister, Model, RegisterAct};
-use crate::value::Value;
+use crate::value::ValueRef;
 use crate::verdict::{Budget, Checker, Finding, Validity, Verdict};
 use crate::wording;
 use decide::Decision;
@@ -60,7 +60,7 @@ impl<M: Model> Linearizable<M> {
 
     fn workloads(&self, history: &History) -> Vec<NameId> {
         let mut functions: BTreeMap<NameId, Vec<NameId>> = BTreeMap::new();
-        for op in &history.ops {
+        for op in history.ops().iter() {
             let seen = functions.entry(op.workload).or_default();
             if !seen.contains(&op.function) {
                 seen.push(op.function);
@@ -81,16 +81,16 @@ impl<M: Model> Linearizable<M> {
 /// Operations of one key.
 struct Part<'h> {
     workload: NameId,
-    key: &'h Value,
-    ops: Vec<&'h Op>,
+    key: ValueRef<'h>,
+    ops: Vec<Op<'h>>,
 }
 
 fn parts<'h>(history: &'h History, workloads: &[NameId]) -> Vec<Part<'h>> {
-    let mut places: HashMap<(NameId, &Value), usize> = HashMap::new();
+    let mut places: HashMap<(NameId, ValueRef<'_>), usize> = HashMap::new();
     let mut parts: Vec<Part<'h>> = Vec::new();
-    for op in history.ops.iter().filter(|op| op.outcome != Outcome::Fail && workloads.contains(&op.workload)) {
-        let place = *places.entry((op.workload, &op.key)).or_insert_with(|| {
-            parts.push(Part { workload: op.workload, key: &op.key, ops: Vec::new() });
+    for op in history.ops().iter().filter(|op| op.outcome != Outcome::Fail && workloads.contains(&op.workload)) {
+        let place = *places.entry((op.workload, op.key)).or_insert_with(|| {
+            parts.push(Part { workload: op.workload, key: op.key, ops: Vec::new() });
             parts.len() - 1
         });
         parts[place].ops.push(op);
@@ -115,8 +115,8 @@ impl<M: Model> Linearizable<M> {
     fn judge(&self, history: &History, part: &Part<'_>, budget: &Budget) -> Outcomes {
         let mut acts = Vec::with_capacity(part.ops.len());
         for op in &part.ops {
-            let reply = (op.outcome == Outcome::Ok).then_some(&op.output);
-            match self.model.act(history.name(op.function), &op.input, reply) {
+            let reply = (op.outcome == Outcome::Ok).then(|| op.output.to_value());
+            match self.model.act(history.name(op.function), &op.input.to_value(), reply.as_ref()) {
                 Ok(act) => acts.push(act),
                 Err(message) => return Outcomes::GaveUp(format!("#{} is not understood: {message}", op.call)),
             }
@@ -148,9 +148,9 @@ impl<M: Model> Linearizable<M> {
         match evidence {
             Evidence::Register(ops, decision) => {
                 let small = shrink::shrink(ops, decision, budget);
-                explain::finding(history, history.name(part.workload), part.key, &small)
+                explain::finding(history, history.name(part.workload), &part.key.to_value(), &small)
             }
-            Evidence::Other(index) => explain::stuck(history, part.key, &part.ops, *index),
+            Evidence::Other(index) => explain::stuck(history, &part.key.to_value(), &part.ops, *index),
         }
     }
 }
@@ -197,10 +197,7 @@ fn gave_up(part: &Part<'_>, stop: Stop, furthest: u64) -> String {
 }
 
 fn key_name(history: &History, part: &Part<'_>) -> String {
-    match part.key {
-        Value::Nil => format!("workload {}", history.name(part.workload)),
-        key => format!("key {key}"),
-    }
+    if part.key.is_nil() { format!("workload {}", history.name(part.workload)) } else { format!("key {}", part.key) }
 }
 
 impl<M: Model> Checker for Linearizable<M> {

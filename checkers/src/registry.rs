@@ -4,6 +4,7 @@ use crate::history::History;
 use crate::linearizable::Linearizable;
 use crate::set::SetChecker;
 use crate::split_brain::SplitBrain;
+use crate::value::Value;
 use crate::verdict::{Budget, Checker, Validity, Verdict};
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -16,8 +17,43 @@ pub struct CheckerDoc {
     pub name: &'static str,
     /// What it promises, in a sentence.
     pub doc: &'static str,
-    /// Makes one with its defaults.
-    pub build: fn() -> Box<dyn Checker>,
+    /// What can be set: name and meaning.
+    pub options: &'static [(&'static str, &'static str)],
+    /// Makes one. The error says what an option takes.
+    pub build: fn(&Options) -> Result<Box<dyn Checker>, String>,
+}
+
+/// What a user sets of a checker, by name. Everything has a default.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Options(pub BTreeMap<String, Value>);
+
+impl Options {
+    /// A text, if it is set.
+    pub fn text(&self, name: &str) -> Result<Option<&str>, String> {
+        match self.0.get(name) {
+            None => Ok(None),
+            Some(Value::Text(text)) => Ok(Some(text)),
+            Some(other) => Err(format!("{name} takes a text, not {other}")),
+        }
+    }
+
+    /// An integer, if it is set.
+    pub fn int(&self, name: &str) -> Result<Option<i64>, String> {
+        match self.0.get(name) {
+            None => Ok(None),
+            Some(Value::Int(number)) => Ok(Some(*number)),
+            Some(other) => Err(format!("{name} takes an integer, not {other}")),
+        }
+    }
+
+    /// A flag; false where it is not set.
+    pub fn flag(&self, name: &str) -> Result<bool, String> {
+        match self.0.get(name) {
+            None => Ok(false),
+            Some(Value::Bool(flag)) => Ok(*flag),
+            Some(other) => Err(format!("{name} takes true or false, not {other}")),
+        }
+    }
 }
 
 /// All checkers. A new one is its file and its entry here.
@@ -25,28 +61,46 @@ pub const CHECKERS: &[CheckerDoc] = &[
     CheckerDoc {
         name: "linearizable",
         doc: "Every key behaves as if its calls had happened one at a time, each between its call and its reply.",
-        build: || Box::new(Linearizable::registers()),
+        options: &[],
+        build: |_| Ok(Box::new(Linearizable::registers())),
     },
     CheckerDoc {
         name: "set",
         doc: "Every acknowledged element is in some final read, nothing else is in any, nothing is there twice.",
-        build: || Box::new(SetChecker::new()),
+        options: &[],
+        build: |_| Ok(Box::new(SetChecker::new())),
     },
     CheckerDoc {
         name: "split-brain",
         doc: "No term has two leaders, and the two sides of a proven cut never both acknowledge writes to one key.",
-        build: || Box::new(SplitBrain::new()),
+        options: &[],
+        build: |_| Ok(Box::new(SplitBrain::new())),
     },
     CheckerDoc {
         name: "availability",
         doc: "Measures what worked before, during and after each fault, and how long each node took to recover.",
-        build: || Box::new(Availability),
+        options: &[],
+        build: |_| Ok(Box::new(Availability)),
     },
 ];
 
 /// The checker of this name, with its defaults.
 pub fn checker(name: &str) -> Option<Box<dyn Checker>> {
-    CHECKERS.iter().find(|doc| doc.name == name).map(|doc| (doc.build)())
+    checker_with(name, &Options::default()).ok()
+}
+
+/// The checker of this name with these options. The error names what is wrong and what there is.
+pub fn checker_with(name: &str, options: &Options) -> Result<Box<dyn Checker>, String> {
+    let Some(doc) = CHECKERS.iter().find(|doc| doc.name == name) else {
+        let names: Vec<&str> = CHECKERS.iter().map(|doc| doc.name).collect();
+        return Err(format!("no checker {name} (there are: {})", names.join(", ")));
+    };
+    let known: Vec<&str> = doc.options.iter().map(|(name, _)| *name).collect();
+    if let Some(unknown) = options.0.keys().find(|option| !known.contains(&option.as_str())) {
+        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        return Err(format!("{name} has no option {unknown} (it has: {known})"));
+    }
+    (doc.build)(options)
 }
 
 /// Runs one checker. A checker that panics has not decided anything: Unknown, with the panic's words.

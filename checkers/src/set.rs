@@ -8,7 +8,7 @@ mod losses;
 
 use crate::history::{History, NameId, Op, Outcome};
 use crate::split_brain::is_leader;
-use crate::value::Value;
+use crate::value::{Value, ValueRef};
 use crate::verdict::{Budget, Checker, Finding, Severity, Validity, Verdict};
 use crate::wording;
 use serde_json::json;
@@ -35,17 +35,17 @@ impl SetChecker {
 
 /// A successful final read.
 struct FinalRead<'h> {
-    op: &'h Op,
-    elements: HashSet<&'h Value>,
+    op: Op<'h>,
+    elements: HashSet<ValueRef<'h>>,
 }
 
 /// One set: its adds, its reads.
 #[derive(Default)]
 struct Set<'h> {
-    adds: Vec<&'h Op>,
+    adds: Vec<Op<'h>>,
     finals: Vec<FinalRead<'h>>,
     /// Other reads with a list.
-    reads: Vec<&'h Op>,
+    reads: Vec<Op<'h>>,
     /// Nodes on which a final read was tried.
     asked: Vec<NameId>,
 }
@@ -60,29 +60,29 @@ impl Set<'_> {
 
 /// What was found in one set.
 struct Judged<'h> {
-    key: &'h Value,
+    key: ValueRef<'h>,
     acknowledged: usize,
     /// Acknowledged, absent from every final read, and every node that was asked answered.
-    lost: Vec<&'h Op>,
+    lost: Vec<Op<'h>>,
     /// The same, but a node that was asked never answered.
-    missing: Vec<&'h Op>,
+    missing: Vec<Op<'h>>,
     /// Acknowledged when no further final read began, and seen by none.
     unread: usize,
     /// Seen by a read before, never acknowledged, absent at the end.
-    vanished: Vec<&'h Op>,
+    vanished: Vec<Op<'h>>,
     /// Never acknowledged, there at the end.
     recovered: usize,
     /// Present although never attempted, or only attempted in vain: the element, and the read that saw it.
-    unexpected: Vec<(&'h Value, &'h Op)>,
+    unexpected: Vec<(ValueRef<'h>, Op<'h>)>,
     /// More than once in one read.
-    duplicated: Vec<(&'h Value, &'h Op)>,
+    duplicated: Vec<(ValueRef<'h>, Op<'h>)>,
     set: Set<'h>,
 }
 
-fn sets<'h>(history: &'h History, workloads: &[NameId]) -> BTreeMap<(NameId, &'h Value), Set<'h>> {
-    let mut sets: BTreeMap<(NameId, &Value), Set<'_>> = BTreeMap::new();
-    for op in history.ops.iter().filter(|op| workloads.contains(&op.workload)) {
-        let set = sets.entry((op.workload, &op.key)).or_default();
+fn sets<'h>(history: &'h History, workloads: &[NameId]) -> BTreeMap<(NameId, ValueRef<'h>), Set<'h>> {
+    let mut sets: BTreeMap<(NameId, ValueRef<'_>), Set<'_>> = BTreeMap::new();
+    for op in history.ops().iter().filter(|op| workloads.contains(&op.workload)) {
+        let set = sets.entry((op.workload, op.key)).or_default();
         match history.name(op.function) {
             "add" => set.adds.push(op),
             "read" => {
@@ -104,33 +104,42 @@ fn sets<'h>(history: &'h History, workloads: &[NameId]) -> BTreeMap<(NameId, &'h
     sets
 }
 
-fn judge<'h>(key: &'h Value, set: Set<'h>) -> Judged<'h> {
-    let mut attempts: HashMap<&Value, Vec<&Op>> = HashMap::new();
+/// The elements that a read returned.
+fn elements_of<'h>(read: &Op<'h>) -> impl ExactSizeIterator<Item = ValueRef<'h>> + use<'h> {
+    read.output.as_list().unwrap_or_default().iter()
+}
+
+fn judge<'h>(key: ValueRef<'h>, set: Set<'h>) -> Judged<'h> {
+    let mut attempts: HashMap<ValueRef<'_>, Vec<Op<'_>>> = HashMap::new();
     for add in &set.adds {
-        attempts.entry(&add.input).or_default().push(add);
+        attempts.entry(add.input).or_default().push(*add);
     }
-    let present = |add: &Op| set.finals.iter().any(|read| read.elements.contains(&add.input));
+    let present = |add: &Op<'_>| set.finals.iter().any(|read| read.elements.contains(&add.input));
     let asked_after = |index: u64| set.finals.iter().any(|read| read.op.call > index);
-    let ok = |add: &&Op| add.outcome == Outcome::Ok;
-    let info = |add: &&&Op| add.outcome == Outcome::Info;
-    let (absent, late): (Vec<&Op>, Vec<&Op>) =
-        set.adds.iter().copied().filter(|add| ok(add) && !present(add)).partition(|add| asked_after(add.reply));
+    let ok = |add: &Op<'_>| add.outcome == Outcome::Ok;
+    let info = |add: &&Op<'_>| add.outcome == Outcome::Info;
+    let (absent, late): (Vec<Op<'_>>, Vec<Op<'_>>) = set
+        .adds
+        .iter()
+        .copied()
+        .filter(|add| ok(add) && !present(add))
+        .partition(|add: &Op<'_>| asked_after(add.reply));
     let (lost, missing) = if set.silent().is_empty() { (absent, Vec::new()) } else { (Vec::new(), absent) };
     let recovered = set.adds.iter().filter(info).filter(|add| present(add)).count();
-    let mut seen: HashMap<&Value, u64> = HashMap::new();
+    let mut seen: HashMap<ValueRef<'_>, u64> = HashMap::new();
     for read in &set.reads {
-        for element in read.output.as_list().unwrap_or_default() {
+        for element in elements_of(read) {
             let first = seen.entry(element).or_insert(read.reply);
             *first = read.reply.min(*first);
         }
     }
-    let known = |add: &&&Op| seen.get(&add.input).is_some_and(|&index| asked_after(index));
+    let known = |add: &&Op<'_>| seen.get(&add.input).is_some_and(|&index| asked_after(index));
     let vanished = set.adds.iter().filter(info).filter(known).filter(|add| !present(add)).copied().collect();
     let mut unexpected = Vec::new();
     let mut told = HashSet::new();
     for read in &set.finals {
-        for element in read.op.output.as_list().unwrap_or_default() {
-            let tried = attempts.get(element).is_some_and(|adds| adds.iter().any(|add| add.outcome != Outcome::Fail));
+        for element in elements_of(&read.op) {
+            let tried = attempts.get(&element).is_some_and(|adds| adds.iter().any(|add| add.outcome != Outcome::Fail));
             if !tried && told.insert(element) {
                 unexpected.push((element, read.op));
             }
@@ -140,7 +149,7 @@ fn judge<'h>(key: &'h Value, set: Set<'h>) -> Judged<'h> {
     let mut told = HashSet::new();
     for read in set.finals.iter().map(|read| read.op).chain(set.reads.iter().copied()) {
         let mut once = HashSet::new();
-        for element in read.output.as_list().unwrap_or_default() {
+        for element in elements_of(&read) {
             if !once.insert(element) && told.insert(element) {
                 duplicated.push((element, read));
             }
@@ -152,18 +161,19 @@ fn judge<'h>(key: &'h Value, set: Set<'h>) -> Judged<'h> {
 
 impl Judged<'_> {
     /// Elements that were seen where they should not be, told with up to three of the reads.
-    fn strange(&self, history: &History, kind: &str, what: &str, seen: &[(&Value, &Op)]) -> Option<Finding> {
+    fn strange(&self, history: &History, kind: &str, what: &str, seen: &[(ValueRef<'_>, Op<'_>)]) -> Option<Finding> {
         let (_, first) = seen.first()?;
-        let elements: Vec<Value> = seen.iter().map(|(element, _)| (*element).clone()).collect();
-        let mut reads: Vec<&Op> = seen.iter().map(|(_, op)| *op).collect();
+        let elements: Vec<Value> = seen.iter().map(|(element, _)| element.to_value()).collect();
+        let mut reads: Vec<Op<'_>> = seen.iter().map(|(_, op)| *op).collect();
         reads.sort_by_key(|op| op.call);
         reads.dedup_by_key(|op| op.call);
         reads.truncate(3);
         let count = wording::count(elements.len(), "element");
-        let failed: Vec<&&Op> = self.set.adds.iter().filter(|add| elements.contains(&add.input)).take(3).collect();
+        let ours = |add: &&Op<'_>| elements.iter().any(|element| add.input == *element);
+        let failed: Vec<&Op<'_>> = self.set.adds.iter().filter(ours).take(3).collect();
         let mut sentences = vec![format!("{count} {what}: {}.", wording::elements(&elements, 20))];
-        let read = |op: &&Op| {
-            let size = op.output.as_list().map_or(0, <[Value]>::len);
+        let read = |op: &Op<'_>| {
+            let size = elements_of(op).len();
             let (node, time) = (history.name(op.node), wording::seconds(op.reply_time));
             format!("#{}: process {} on {node} read {size} elements at {time}.", op.call, op.process)
         };
@@ -175,12 +185,14 @@ impl Judged<'_> {
             }
         }
         Some(Finding {
+            cycle: Vec::new(),
+            certificate: None,
             kind: kind.to_owned(),
             severity: Severity::Violation,
             title: format!("{count} {what}, first seen by #{} on {}", first.call, history.name(first.node)),
             sentences,
             ops: reads.iter().map(|op| op.call).collect(),
-            key: self.key.clone(),
+            key: self.key.to_value(),
             nodes: wording::nodes_of(history, &reads),
             faults: Vec::new(),
         })
@@ -200,12 +212,12 @@ impl Judged<'_> {
         for read in &self.set.finals {
             last.insert(read.op.node, read);
         }
-        let all: HashSet<&Value> = last.values().flat_map(|read| read.elements.iter().copied()).collect();
+        let all: HashSet<ValueRef<'_>> = last.values().flat_map(|read| read.elements.iter().copied()).collect();
         let lacking: Vec<(NameId, Vec<Value>)> = last
             .iter()
             .map(|(node, read)| {
                 let missing = all.iter().filter(|element| !read.elements.contains(*element));
-                (*node, missing.map(|element| (*element).clone()).collect::<Vec<_>>())
+                (*node, missing.map(|element| element.to_value()).collect::<Vec<_>>())
             })
             .filter(|(_, missing)| !missing.is_empty())
             .collect();
@@ -220,12 +232,14 @@ impl Judged<'_> {
         };
         let ops: Vec<u64> = last.values().map(|read| read.op.call).take(6).collect();
         Some(Finding {
+            cycle: Vec::new(),
+            certificate: None,
             kind: "replicas-differ".to_owned(),
             severity: Severity::Evidence,
             title: format!("the final reads differ: {} lack what another node returned", nodes.join(", ")),
             sentences: lacking.iter().map(say).collect(),
             ops,
-            key: self.key.clone(),
+            key: self.key.to_value(),
             nodes,
             faults: Vec::new(),
         })
@@ -243,19 +257,21 @@ impl Judged<'_> {
         let mut leaders = leads.into_iter().filter(|(_, leads)| *leads).map(|(node, _)| node);
         let (Some(leader), None) = (leaders.next(), leaders.next()) else { return None };
         let read = self.set.finals.iter().rfind(|read| history.name(read.op.node) == leader)?;
-        let acknowledged = |add: &&&Op| add.outcome == Outcome::Ok && add.reply < read.op.call;
+        let acknowledged = |add: &&Op<'_>| add.outcome == Outcome::Ok && add.reply < read.op.call;
         let lacking = self.set.adds.iter().filter(acknowledged).filter(|add| !read.elements.contains(&add.input));
         Some((leader, lacking.count())).filter(|(_, count)| *count > 0)
     }
 
     fn missing_finding(&self, history: &History) -> Option<Finding> {
-        let shown: Vec<&Op> = self.missing.iter().take(6).copied().collect();
+        let shown: Vec<Op<'_>> = self.missing.iter().take(6).copied().collect();
         let first = shown.first()?;
-        let elements: Vec<Value> = self.missing.iter().map(|add| add.input.clone()).collect();
+        let elements: Vec<Value> = self.missing.iter().map(|add| add.input.to_value()).collect();
         let count = wording::count(elements.len(), "acknowledged element");
         let silent: Vec<&str> = self.set.silent().into_iter().map(|node| history.name(node)).collect();
         let silent = silent.join(", ");
         Some(Finding {
+            cycle: Vec::new(),
+            certificate: None,
             kind: "missing-element".to_owned(),
             severity: Severity::Evidence,
             title: format!("{count} in no final read, while {silent} never answered one, first #{}", first.call),
@@ -264,18 +280,20 @@ impl Judged<'_> {
                 format!("No final read on {silent} succeeded, so they may be there: nothing is proven lost."),
             ],
             ops: shown.iter().map(|op| op.call).collect(),
-            key: self.key.clone(),
+            key: self.key.to_value(),
             nodes: wording::nodes_of(history, &shown),
             faults: Vec::new(),
         })
     }
 
     fn vanished_finding(&self, history: &History) -> Option<Finding> {
-        let shown: Vec<&Op> = self.vanished.iter().take(6).copied().collect();
+        let shown: Vec<Op<'_>> = self.vanished.iter().take(6).copied().collect();
         let first = shown.first()?;
-        let elements: Vec<Value> = self.vanished.iter().map(|add| add.input.clone()).collect();
+        let elements: Vec<Value> = self.vanished.iter().map(|add| add.input.to_value()).collect();
         let count = wording::count(elements.len(), "element");
         Some(Finding {
+            cycle: Vec::new(),
+            certificate: None,
             kind: "vanished-element".to_owned(),
             severity: Severity::Evidence,
             title: format!(
@@ -284,7 +302,7 @@ impl Judged<'_> {
             ),
             sentences: vec![format!("Seen and gone: {}.", wording::elements(&elements, 20))],
             ops: shown.iter().map(|op| op.call).collect(),
-            key: self.key.clone(),
+            key: self.key.to_value(),
             nodes: wording::nodes_of(history, &shown),
             faults: Vec::new(),
         })
@@ -299,7 +317,7 @@ impl Checker for SetChecker {
     fn check(&self, history: &History, _budget: &Budget) -> Verdict {
         let add = history.find_name("add");
         let mut workloads: Vec<NameId> =
-            history.ops.iter().filter(|op| Some(op.function) == add).map(|op| op.workload).collect();
+            history.ops().iter().filter(|op| Some(op.function) == add).map(|op| op.workload).collect();
         workloads.sort_unstable();
         workloads.dedup();
         workloads.retain(|id| self.workload.as_ref().is_none_or(|name| history.name(*id) == name));

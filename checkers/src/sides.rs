@@ -9,7 +9,7 @@ pub(crate) fn is_write(function: &str) -> bool {
 }
 
 /// Whether the operation certainly changed something.
-pub(crate) fn wrote(history: &History, op: &Op) -> bool {
+pub(crate) fn wrote(history: &History, op: &Op<'_>) -> bool {
     op.outcome == Outcome::Ok && is_write(history.name(op.function)) && op.output != Value::Bool(false)
 }
 
@@ -47,7 +47,7 @@ pub(crate) struct Side<'h> {
     /// Its nodes.
     pub(crate) nodes: Vec<String>,
     /// Writes acknowledged by its nodes, called after the proof and answered before the last proof.
-    pub(crate) writes: Vec<&'h Op>,
+    pub(crate) writes: Vec<Op<'h>>,
 }
 
 impl Side<'_> {
@@ -68,9 +68,9 @@ pub(crate) fn sides<'h>(history: &'h History, fault: &Fault) -> Vec<Side<'h>> {
         components.iter().enumerate().flat_map(|(at, side)| side.iter().map(move |node| (node.as_str(), at))).collect();
     let mut sides: Vec<Side<'_>> =
         components.iter().map(|nodes| Side { nodes: nodes.clone(), writes: Vec::new() }).collect();
-    let first = history.ops.partition_point(|op| op.call <= from.index);
-    for op in history.ops[first..].iter().take_while(|op| op.call < to.index) {
-        let inside = op.reply < to.index && wrote(history, op);
+    let first = history.ops().partition_point(|op| op.call <= from.index);
+    for op in history.ops().skip(first).iter().take_while(|op| op.call < to.index) {
+        let inside = op.reply < to.index && wrote(history, &op);
         if let Some(&side) = side_of.get(history.name(op.node)).filter(|_| inside) {
             sides[side].writes.push(op);
         }

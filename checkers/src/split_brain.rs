@@ -12,7 +12,7 @@ pub(crate) use leaders::is_leader;
 
 use crate::history::{Fault, History, NameId, Op};
 use crate::sides::{Side, sides};
-use crate::value::Value;
+use crate::value::ValueRef;
 use crate::verdict::{Budget, Checker, Finding, Severity, Validity, Verdict};
 use crate::wording;
 use serde_json::json;
@@ -51,13 +51,13 @@ impl SplitBrain {
         if busy.len() < 2 {
             return None;
         }
-        let mut keys: BTreeMap<(NameId, &Value), Vec<Vec<&Op>>> = BTreeMap::new();
+        let mut keys: BTreeMap<(NameId, ValueRef<'_>), Vec<Vec<Op<'_>>>> = BTreeMap::new();
         for (at, side) in busy.iter().enumerate() {
             for op in &side.writes {
-                keys.entry((op.workload, &op.key)).or_insert_with(|| vec![Vec::new(); busy.len()])[at].push(op);
+                keys.entry((op.workload, op.key)).or_insert_with(|| vec![Vec::new(); busy.len()])[at].push(*op);
             }
         }
-        let shared: Vec<(&Value, Vec<&Vec<&Op>>)> = keys
+        let shared: Vec<(ValueRef<'_>, Vec<&Vec<Op<'_>>>)> = keys
             .iter()
             .map(|((_, key), by_side)| (*key, by_side.iter().filter(|ops| !ops.is_empty()).collect::<Vec<_>>()))
             .filter(|(_, by_side)| by_side.len() > 1)
@@ -65,7 +65,7 @@ impl SplitBrain {
         let same_key = !shared.is_empty();
         let count = |side: &&Side<'_>| format!("{} ({})", side.name(), wording::count(side.writes.len(), "write"));
         let told: Vec<String> = busy.iter().map(count).collect();
-        let mut ops: Vec<&Op> = match shared.first() {
+        let mut ops: Vec<Op<'_>> = match shared.first() {
             Some((_, by_side)) => by_side.iter().take(3).flat_map(|ops| ops.iter().take(2).copied()).collect(),
             None => busy.iter().take(3).flat_map(|side| side.writes.iter().take(2).copied()).collect(),
         };
@@ -79,7 +79,7 @@ impl SplitBrain {
         )];
         sentences.push(format!("Writes called and acknowledged wholly within that time: {}.", told.join("; ")));
         sentences.extend(ops.iter().map(|op| wording::operation(history, op)));
-        let key = shared.first().map(|(key, _)| (*key).clone()).unwrap_or_default();
+        let key = shared.first().map(|(key, _)| key.to_value()).unwrap_or_default();
         sentences.push(if same_key {
             let of = if key.is_nil() { String::new() } else { format!(" of key {key}") };
             format!("Neither side can have known of the other's writes{of}, and both said that theirs were done.")
@@ -88,6 +88,8 @@ impl SplitBrain {
         });
         let violation = same_key && self.sides_are_violation;
         Some(Finding {
+            cycle: Vec::new(),
+            certificate: None,
             kind: if same_key { "both-sides-acknowledged" } else { "both-sides-acknowledged-different-keys" }
                 .to_owned(),
             severity: if violation { Severity::Violation } else { Severity::Evidence },

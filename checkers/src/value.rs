@@ -1,5 +1,9 @@
 //! [`Value`]: the open data that calls and replies carry. Small values are held inline, large ones behind a shared
 //! pointer, so that a history of a million calls stays small.
+mod arena;
+
+pub use arena::{Arena, Kind, ListRef, MapRef, ValueRef, Word};
+
 use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};

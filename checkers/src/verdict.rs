@@ -1,4 +1,5 @@
 //! What a checker answers: a [`Verdict`] of three ordered kinds, with [`Finding`]s that name their operations.
+use crate::certificate::{Certificate, Edge};
 use crate::history::History;
 use crate::value::Value;
 use serde::{Deserialize, Serialize};
@@ -49,6 +50,30 @@ pub struct Finding {
     /// Ids ([`crate::Fault::id`]) of the faults that were active while it happened.
     #[serde(default)]
     pub faults: Vec<u64>,
+    /// For anomalies of transactions: the cycle, edge by edge, for a picture.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cycle: Vec<Edge>,
+    /// The same in a form that a machine can check.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<Certificate>,
+}
+
+impl Finding {
+    /// A violation or a piece of evidence of this kind, with one sentence; everything else is still empty.
+    pub fn new(kind: &str, severity: Severity, title: String) -> Finding {
+        Finding {
+            kind: kind.to_owned(),
+            severity,
+            title,
+            sentences: Vec::new(),
+            ops: Vec::new(),
+            key: Value::Nil,
+            nodes: Vec::new(),
+            faults: Vec::new(),
+            cycle: Vec::new(),
+            certificate: None,
+        }
+    }
 }
 
 /// The answer of one checker over one history.
@@ -78,12 +103,27 @@ pub struct Budget {
     pub expired: Arc<dyn Fn() -> bool + Send + Sync>,
     /// How many bytes the check may hold beyond the history itself.
     pub memory_bytes: u64,
+    /// Told now and then how far a long check came.
+    pub progress: Arc<dyn Fn(Progress<'_>) + Send + Sync>,
+}
+
+/// How far a check came.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Progress<'a> {
+    /// The checker.
+    pub checker: &'a str,
+    /// What it does, e.g. `key 7`.
+    pub what: &'a str,
+    /// Done of `of`, in operations, transactions or keys.
+    pub done: u64,
+    /// All there is to do; 0 where nobody knows.
+    pub of: u64,
 }
 
 impl Budget {
     /// No limit of time, one gibibyte.
     pub fn unlimited() -> Budget {
-        Budget { expired: Arc::new(|| false), memory_bytes: 1 << 30 }
+        Budget { expired: Arc::new(|| false), memory_bytes: 1 << 30, progress: Arc::new(|_| {}) }
     }
 }
 

@@ -9,24 +9,25 @@ pub(crate) fn seconds(nanoseconds: u64) -> String {
 }
 
 /// What the operation did, e.g. `wrote 5`, with its reply.
-fn deed(history: &History, op: &Op) -> String {
+fn deed(history: &History, op: &Op<'_>) -> String {
     let unknown = op.outcome == Outcome::Info;
-    match (history.name(op.function), op.input.as_list()) {
+    let pair = op.input.as_list().filter(|list| list.len() == 2).map(|list| (list.at(0), list.at(1)));
+    match (history.name(op.function), pair) {
         ("read", _) if unknown => "tried to read".to_owned(),
         ("read", _) => format!("read {}", op.output),
         ("write", _) if unknown => format!("tried to write {}", op.input),
         ("write", _) => format!("wrote {}", op.input),
         ("add", _) if unknown => format!("tried to add {}", op.input),
         ("add", _) => format!("added {}", op.input),
-        ("cas", Some([from, to])) if unknown => format!("tried to replace {from} by {to}"),
-        ("cas", Some([from, _])) if op.output == Value::Bool(false) => format!("saw another value than {from}"),
-        ("cas", Some([from, to])) => format!("replaced {from} by {to}"),
+        ("cas", Some((from, to))) if unknown => format!("tried to replace {from} by {to}"),
+        ("cas", Some((from, _))) if op.output == Value::Bool(false) => format!("saw another value than {from}"),
+        ("cas", Some((from, to))) => format!("replaced {from} by {to}"),
         (function, _) => format!("{function} {} -> {}", op.input, op.output),
     }
 }
 
 /// One sentence: who did what where and when.
-pub(crate) fn operation(history: &History, op: &Op) -> String {
+pub(crate) fn operation(history: &History, op: &Op<'_>) -> String {
     let (process, node) = (op.process, history.name(op.node));
     let when = match op.outcome {
         Outcome::Ok => format!("called at {}, answered at {}", seconds(op.call_time), seconds(op.reply_time)),
@@ -43,7 +44,7 @@ pub(crate) fn operation(history: &History, op: &Op) -> String {
 }
 
 /// Ids of the faults that may have been in force between the first call and the last reply of these operations.
-pub(crate) fn faults_around(history: &History, ops: &[&Op]) -> Vec<u64> {
+pub(crate) fn faults_around(history: &History, ops: &[Op<'_>]) -> Vec<u64> {
     let from = ops.iter().map(|op| op.call_time).min().unwrap_or(0);
     let replies = ops.iter().map(|op| op.reply_time).filter(|&time| time != Op::OPEN);
     let to = replies.chain(ops.iter().map(|op| op.call_time)).max().unwrap_or(0);
@@ -51,7 +52,7 @@ pub(crate) fn faults_around(history: &History, ops: &[&Op]) -> Vec<u64> {
 }
 
 /// Nodes of these operations, each once, in order of name.
-pub(crate) fn nodes_of(history: &History, ops: &[&Op]) -> Vec<String> {
+pub(crate) fn nodes_of(history: &History, ops: &[Op<'_>]) -> Vec<String> {
     let mut nodes: Vec<String> = ops.iter().map(|op| history.name(op.node).to_owned()).collect();
     nodes.sort();
     nodes.dedup();

@@ -1,9 +1,11 @@
 //! Reading and writing `history.jsonl`, and putting records together into a [`History`].
-use super::{Completion, Fault, FaultEvent, FaultStep, History, Invoke, Mark, Op, Outcome, Record};
+use super::columns::{NO_INDEX, NewCall};
+use super::{Completion, Fault, FaultEvent, FaultStep, History, Invoke, Mark, NameId, Outcome, Record};
 use crate::value::Value;
 use serde::Deserialize;
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt;
 use std::io::{self, BufRead, Write};
 
@@ -142,6 +144,7 @@ impl<'a> Line<'a> {
 #[derive(Debug)]
 struct Process {
     worker: u32,
+    session: u32,
     state: ProcessState,
 }
 
@@ -211,6 +214,9 @@ impl HistoryBuilder {
         if index != self.next_index {
             return Err(broken(index, format!("its index should be {}", self.next_index)));
         }
+        if index >= u64::from(NO_INDEX) {
+            return Err(broken(index, format!("a history has less than {NO_INDEX} records")));
+        }
         if time < self.history.end_time {
             let before = self.history.end_time;
             return Err(broken(index, format!("its time {time} is before the record in front of it, {before}")));
@@ -262,8 +268,13 @@ impl HistoryBuilder {
 
     fn call(&mut self, call: Call<'_>) -> Result<(), HistoryError> {
         let (index, id) = (call.index, call.process);
-        let fresh = Process { worker: call.worker, state: ProcessState::Free };
-        let process = self.processes.entry(id).or_insert(fresh);
+        let process = match self.processes.entry(id) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => {
+                let session = self.history.columns.new_process(id);
+                entry.insert(Process { worker: call.worker, session, state: ProcessState::Free })
+            }
+        };
         match process.state {
             ProcessState::Free if process.worker == call.worker => {}
             ProcessState::Free => {
@@ -276,26 +287,15 @@ impl HistoryBuilder {
                 return Err(broken(index, format!("process {id} was retired by the info at {at}")));
             }
         }
-        process.state = ProcessState::Open(self.history.ops.len());
         let history = &mut self.history;
-        let op = Op {
-            call: index,
-            reply: Op::OPEN,
-            call_time: call.time,
-            reply_time: Op::OPEN,
-            worker: call.worker,
-            process: id,
-            node: history.intern(&call.node),
-            workload: history.intern(&call.workload),
-            function: history.intern(&call.f),
-            key: call.key,
-            input: call.value,
-            outcome: Outcome::Info,
-            output: Value::Nil,
-            error: None,
-            settle: call.settle,
-        };
-        history.ops.push(op);
+        process.state = ProcessState::Open(history.columns.len());
+        let mut name = |text: &str| narrow(index, history.intern(text));
+        let (node, workload, function) = (name(&call.node)?, name(&call.workload)?, name(&call.f)?);
+        let values = &mut history.columns.values;
+        let (key, input) = (values.put(&call.key), values.put(&call.value));
+        let (time, worker, settle, session) = (call.time, call.worker, call.settle, process.session);
+        let index = index as u32;
+        history.columns.push(NewCall { index, time, worker, session, node, workload, function, key, input, settle });
         Ok(())
     }
 
@@ -310,12 +310,8 @@ impl HistoryBuilder {
         };
         *state = if outcome == Outcome::Info { ProcessState::Retired(index) } else { ProcessState::Free };
         let error = reply.error.map(|text| self.history.intern(&text));
-        let op = &mut self.history.ops[position];
-        op.reply = index;
-        op.reply_time = reply.time;
-        op.outcome = outcome;
-        op.output = reply.value;
-        op.error = error;
+        let output = self.history.columns.values.put(&reply.value);
+        self.history.columns.complete(position, index as u32, reply.time, outcome, output, error);
         Ok(())
     }
 
@@ -359,6 +355,12 @@ fn widened(one: Option<(u64, u64)>, other: Option<(u64, u64)>) -> Option<(u64, u
         (Some(one), Some(other)) => Some((one.0.min(other.0), one.1.max(other.1))),
         _ => one.or(other),
     }
+}
+
+/// The number of a node, workload or function.
+fn narrow(index: u64, name: NameId) -> Result<u16, HistoryError> {
+    let many = |_| broken(index, "there are more than 65536 nodes, workloads, functions and errors".to_owned());
+    u16::try_from(name.0).map_err(many)
 }
 
 fn broken(index: u64, message: String) -> HistoryError {

@@ -3,13 +3,13 @@ use super::decide;
 use super::register::{Act, NIL, RegOp};
 use super::zones::Conflict;
 use crate::history::{History, Op, Outcome};
-use crate::value::Value;
+use crate::value::{Value, ValueRef};
 use crate::verdict::{Finding, Severity};
 use crate::wording;
 
 /// One finding about one key. `small` is a contradiction in the order of calls.
 pub(crate) fn finding(history: &History, workload: &str, key: &Value, small: &[RegOp]) -> Finding {
-    let ops: Vec<&Op> = small.iter().filter_map(|op| history.op(op.call)).collect();
+    let ops: Vec<Op<'_>> = small.iter().filter_map(|op| history.op(op.call)).collect();
     let conflict = decide::conflict(small);
     let story = Story { history, small, ops: &ops };
     let (kind, title, why) = match conflict {
@@ -29,6 +29,8 @@ pub(crate) fn finding(history: &History, workload: &str, key: &Value, small: &[R
     sentences.extend(wording::faults(history, &faults));
     let subject = if key.is_nil() { String::new() } else { format!("key {key}: ") };
     Finding {
+        cycle: Vec::new(),
+        certificate: None,
         kind: kind.to_owned(),
         severity: Severity::Violation,
         title: format!("{subject}{title}"),
@@ -41,10 +43,10 @@ pub(crate) fn finding(history: &History, workload: &str, key: &Value, small: &[R
 }
 
 /// A finding about an object that is not a register: the operations up to the return that nothing explains.
-pub(crate) fn stuck(history: &History, key: &Value, ops: &[&Op], index: u64) -> Finding {
+pub(crate) fn stuck(history: &History, key: &Value, ops: &[Op<'_>], index: u64) -> Finding {
     let blocked = ops.iter().find(|op| op.end() == index).copied();
-    let open: Vec<&Op> = ops.iter().filter(|op| op.call < index && op.end() >= index).copied().collect();
-    let shown: Vec<&Op> = open.iter().rev().take(6).rev().copied().collect();
+    let open: Vec<Op<'_>> = ops.iter().filter(|op| op.call < index && op.end() >= index).copied().collect();
+    let shown: Vec<Op<'_>> = open.iter().rev().take(6).rev().copied().collect();
     let name = blocked.map(|op| format!("#{}", op.call)).unwrap_or_default();
     let mut sentences: Vec<String> = shown.iter().map(|op| wording::operation(history, op)).collect();
     sentences.push(format!(
@@ -54,6 +56,8 @@ pub(crate) fn stuck(history: &History, key: &Value, ops: &[&Op], index: u64) -> 
     let faults = wording::faults_around(history, &shown);
     sentences.extend(wording::faults(history, &faults));
     Finding {
+        cycle: Vec::new(),
+        certificate: None,
         kind: "nonlinearizable".to_owned(),
         severity: Severity::Violation,
         title: format!("no order of the operations explains the reply of {name}"),
@@ -65,10 +69,15 @@ pub(crate) fn stuck(history: &History, key: &Value, ops: &[&Op], index: u64) -> 
     }
 }
 
+/// The value at this place of the argument of a compare-and-set.
+fn part_of(op: Op<'_>, at: usize) -> Value {
+    op.input.as_list().and_then(|pair| pair.get(at)).map(ValueRef::to_value).unwrap_or_default()
+}
+
 struct Story<'a> {
     history: &'a History,
     small: &'a [RegOp],
-    ops: &'a [&'a Op],
+    ops: &'a [Op<'a>],
 }
 
 type Told = (&'static str, String, Vec<String>);
@@ -82,9 +91,9 @@ impl Story<'_> {
     fn value(&self, at: usize) -> Value {
         let op = self.ops[at];
         match self.small[at].act {
-            Act::Read(_) if op.input.as_list().is_none() => op.output.clone(),
-            Act::Write(_) if !self.small[at].weakened => op.input.clone(),
-            _ => op.input.as_list().and_then(|pair| pair.get(1)).cloned().unwrap_or_default(),
+            Act::Read(_) if op.input.as_list().is_none() => op.output.to_value(),
+            Act::Write(_) if !self.small[at].weakened => op.input.to_value(),
+            _ => part_of(op, 1),
         }
     }
 
@@ -97,7 +106,7 @@ impl Story<'_> {
             Conflict::Phantom { observer } => self.phantom(*observer, workload, key),
             Conflict::TwoReplaced { cas } => {
                 let [one, two] = cas.map(|at| self.name(at));
-                let from = self.ops[cas[0]].input.as_list().and_then(|pair| pair.first()).cloned().unwrap_or_default();
+                let from = part_of(self.ops[cas[0]], 0);
                 let why = format!(
                     "Only one write can have brought the {from} that {one} and {two} replaced: whichever came first had \
                      taken it away from the other, a contradiction."
@@ -118,22 +127,21 @@ impl Story<'_> {
     fn phantom(&self, observer: usize, workload: &str, key: &Value) -> Told {
         let op = self.ops[observer];
         let replaced = self.small[observer].act.writes().is_some();
-        let seen = match op.input.as_list() {
-            Some([from, _]) if replaced => from.clone(),
-            _ => self.value(observer),
-        };
+        let seen = if replaced { part_of(op, 0) } else { self.value(observer) };
         let history = self.history;
-        let writes = |other: &&Op| {
+        let writes = |other: &Op<'_>| {
             let written = match history.name(other.function) {
-                "write" => Some(&other.input),
+                "write" => Some(other.input),
                 "cas" => other.input.as_list().and_then(|pair| pair.get(1)),
                 _ => None,
             };
-            written == Some(&seen) && other.key == *key && history.name(other.workload) == workload
+            written.is_some_and(|written| written == seen)
+                && other.key == *key
+                && history.name(other.workload) == workload
         };
         let deed = if replaced { "replaced" } else { "returned" };
         let name = self.name(observer);
-        let writers: Vec<&Op> = history.ops.iter().filter(writes).collect();
+        let writers: Vec<Op<'_>> = history.ops().iter().filter(writes).collect();
         if let Some(later) = writers.iter().find(|writer| writer.outcome != Outcome::Fail) {
             let title = format!("{name} on {} {deed} {seen} before it was written", self.node(observer));
             let why = format!(

@@ -17,7 +17,7 @@ enum Moment {
     Before,
 }
 
-fn moments(history: &History, add: &Op) -> Vec<Moment> {
+fn moments(history: &History, add: &Op<'_>) -> Vec<Moment> {
     let during = history.faults_within(add.call_time, add.reply_time);
     if !during.is_empty() {
         return during.iter().map(|fault| Moment::During(fault.id)).collect();
@@ -31,11 +31,11 @@ fn moments(history: &History, add: &Op) -> Vec<Moment> {
 type Tally = BTreeMap<String, usize>;
 
 /// How many were lost by node that acknowledged them, and by fault: `3` during fault 3, `after 3` when it had ended.
-pub(super) fn tallies<'h>(history: &History, lost: impl Iterator<Item = &'h Op>) -> (Tally, Tally) {
+pub(super) fn tallies<'h>(history: &History, lost: impl Iterator<Item = Op<'h>>) -> (Tally, Tally) {
     let (mut by_node, mut by_fault) = (Tally::new(), Tally::new());
     for add in lost {
         *by_node.entry(history.name(add.node).to_owned()).or_default() += 1;
-        for moment in moments(history, add) {
+        for moment in moments(history, &add) {
             let name = match moment {
                 Moment::During(id) => id.to_string(),
                 Moment::After(id) => format!("after {id}"),
@@ -50,14 +50,14 @@ pub(super) fn tallies<'h>(history: &History, lost: impl Iterator<Item = &'h Op>)
 impl Judged<'_> {
     pub(super) fn lost_finding(&self, history: &History) -> Option<Finding> {
         let (first, last) = (self.lost.first()?, self.lost.last()?);
-        let elements: Vec<Value> = self.lost.iter().map(|add| add.input.clone()).collect();
+        let elements: Vec<Value> = self.lost.iter().map(|add| add.input.to_value()).collect();
         let count = wording::count(elements.len(), "acknowledged element");
         let mut sentences = vec![format!("Lost: {}.", wording::elements(&elements, 20))];
         let mut by_node: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
         let mut by_moment: BTreeMap<Moment, usize> = BTreeMap::new();
-        for add in &self.lost {
-            by_node.entry(history.name(add.node)).or_default().push(add.input.clone());
-            for moment in moments(history, add) {
+        for &add in &self.lost {
+            by_node.entry(history.name(add.node)).or_default().push(add.input.to_value());
+            for moment in moments(history, &add) {
                 *by_moment.entry(moment).or_default() += 1;
             }
         }
@@ -81,25 +81,27 @@ impl Judged<'_> {
             readers.join(", "),
             read.call,
             history.name(read.node),
-            read.output.as_list().map_or(0, <[Value]>::len)
+            super::elements_of(&read).len()
         ));
         sentences.push(format!("For example {}", wording::operation(history, first)));
         let mut ops: Vec<u64> = self.examples().iter().map(|add| add.call).collect();
         ops.push(read.call);
         Some(Finding {
+            cycle: Vec::new(),
+            certificate: None,
             kind: "lost-write".to_owned(),
             severity: Severity::Violation,
             title: format!("{count} lost, acknowledged by {}", by_node.keys().copied().collect::<Vec<_>>().join(", ")),
             sentences,
             ops,
-            key: self.key.clone(),
+            key: self.key.to_value(),
             nodes: by_node.keys().map(|&node| node.to_owned()).collect(),
             faults: faults_of(by_moment.keys()),
         })
     }
 
     /// Up to five lost adds, spread over the time of the loss.
-    fn examples(&self) -> Vec<&Op> {
+    fn examples(&self) -> Vec<Op<'_>> {
         let count = self.lost.len().min(5);
         (0..count).map(|at| self.lost[at * (self.lost.len() - 1) / (count - 1).max(1)]).collect()
     }

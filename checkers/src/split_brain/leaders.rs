@@ -54,6 +54,8 @@ pub(super) fn two_in_one_term(history: &History) -> Vec<Finding> {
         let faults: Vec<u64> = history.faults_within(from, to).iter().map(|fault| fault.id).collect();
         sentences.extend(wording::faults(history, &faults));
         Finding {
+            cycle: Vec::new(),
+            certificate: None,
             kind: "two-leaders-in-one-term".to_owned(),
             severity: Severity::Violation,
             title: format!("{} all claimed to lead term {term}", names.join(" and ")),
@@ -140,9 +142,9 @@ impl Overlap<'_> {
     }
 
     /// Writes called and acknowledged by this node within the overlap.
-    fn acknowledged<'h>(&self, history: &'h History, node: &str) -> Vec<&'h Op> {
-        let first = history.ops.partition_point(|op| op.call <= self.from.0);
-        let within = history.ops[first..].iter().take_while(|op| op.call < self.to.0);
+    fn acknowledged<'h>(&self, history: &'h History, node: &str) -> Vec<Op<'h>> {
+        let first = history.ops().partition_point(|op| op.call <= self.from.0);
+        let within = history.ops().skip(first).iter().take_while(|op| op.call < self.to.0);
         within.filter(|op| op.reply < self.to.0 && history.name(op.node) == node && wrote(history, op)).collect()
     }
 
@@ -169,6 +171,8 @@ impl Overlap<'_> {
         let faults: Vec<u64> = faults.iter().map(|fault| fault.id).collect();
         sentences.extend(wording::faults(history, &faults));
         Finding {
+            cycle: Vec::new(),
+            certificate: None,
             kind: "overlapping-leaders".to_owned(),
             severity: Severity::Evidence,
             title: format!(

@@ -1,0 +1,158 @@
+//! [`Certificate`]: a finding, or a valid answer, in a form that a machine can check without trusting the checker. It
+//! carries the operations themselves, so that it stands alone, and the one claim that is to be believed about them.
+use crate::history::{History, Op, Outcome};
+use crate::value::Value;
+use serde::{Deserialize, Serialize};
+
+/// Version of certificates written by this release.
+pub const CERTIFICATE_VERSION: u32 = 1;
+
+/// A claim about some operations of a history.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Certificate {
+    /// [`CERTIFICATE_VERSION`].
+    pub version: u32,
+    /// What is claimed.
+    pub claim: Claim,
+    /// The operations it is claimed of, by call.
+    pub ops: Vec<CertifiedOp>,
+}
+
+/// An operation as it stands in the history.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CertifiedOp {
+    /// Index of the call.
+    pub call: u64,
+    /// Index of the reply; absent for an operation that is open or Info: it may take effect at any time after its call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end: Option<u64>,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Who called.
+    pub process: u64,
+    /// The workload.
+    pub workload: String,
+    /// The function.
+    pub f: String,
+    /// The key.
+    #[serde(default, skip_serializing_if = "Value::is_nil")]
+    pub key: Value,
+    /// The argument.
+    #[serde(default)]
+    pub input: Value,
+    /// The reply.
+    #[serde(default)]
+    pub output: Value,
+    /// Whether it belongs to the settle phase.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub settle: bool,
+}
+
+/// What is claimed of the operations.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "claim", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Claim {
+    /// Valid: taken in this order, which contradicts no interval, every reply is what the model gives. Operations left
+    /// out are Fail, or Info and never took effect.
+    Linearization {
+        /// The model.
+        model: String,
+        /// Calls in the order in which they took effect.
+        order: Vec<u64>,
+    },
+    /// Invalid: no order that respects the intervals explains these operations alone, and leaving the others out cannot
+    /// have made them contradict.
+    NoLinearization {
+        /// The model.
+        model: String,
+        /// Calls of compare-and-sets that are taken for writes here.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        weakened: Vec<u64>,
+    },
+    /// Invalid: as [`Claim::NoLinearization`], but each process' own order is all that an order has to respect.
+    NoSequentialOrder {
+        /// The model.
+        model: String,
+    },
+    /// Invalid: these dependencies follow from the operations and form a cycle: each edge begins where the one before
+    /// ended, and the first where the last ends.
+    Cycle {
+        /// The anomaly, e.g. `G-single`.
+        anomaly: String,
+        /// The edges.
+        edges: Vec<Edge>,
+    },
+    /// Invalid: the operations break this rule, one of a list that the verifier knows.
+    Rule {
+        /// The rule: a finding's kind, e.g. `lost-write`.
+        rule: String,
+        /// What the rule is about, where the operations alone do not say it, e.g. the element that is lost.
+        #[serde(default, skip_serializing_if = "Value::is_nil")]
+        subject: Value,
+    },
+}
+
+/// Why one operation comes before another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EdgeKind {
+    /// The second overwrote (or appended to) what the first wrote.
+    Ww,
+    /// The second read what the first wrote.
+    Wr,
+    /// The second overwrote what the first read.
+    Rw,
+    /// One process called the second after it called the first.
+    Process,
+    /// The first had ended before the second was called.
+    Realtime,
+}
+
+/// A dependency between two operations.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Edge {
+    /// Call of the one that comes before.
+    pub from: u64,
+    /// Call of the one that comes after.
+    pub to: u64,
+    /// Why.
+    pub kind: EdgeKind,
+    /// The key that both touched; nil for process and realtime edges.
+    #[serde(default, skip_serializing_if = "Value::is_nil")]
+    pub key: Value,
+    /// Of ww, wr, rw: the version (written value, or appended element; nil: the initial one) at `from`.
+    #[serde(default, skip_serializing_if = "Value::is_nil")]
+    pub before: Value,
+    /// Of ww and rw: the version that follows it, at `to`. Of wr: the same as `before`.
+    #[serde(default, skip_serializing_if = "Value::is_nil")]
+    pub after: Value,
+}
+
+impl Certificate {
+    /// A claim about the operations with these calls.
+    pub fn new(history: &History, claim: Claim, calls: &[u64]) -> Certificate {
+        let mut calls = calls.to_vec();
+        calls.sort_unstable();
+        calls.dedup();
+        let ops = calls.iter().filter_map(|call| history.op(*call)).map(|op| certified(history, &op)).collect();
+        Certificate { version: CERTIFICATE_VERSION, claim, ops }
+    }
+}
+
+fn certified(history: &History, op: &Op<'_>) -> CertifiedOp {
+    CertifiedOp {
+        call: op.call,
+        end: Some(op.end()).filter(|&end| end != Op::OPEN),
+        outcome: op.outcome,
+        process: op.process,
+        workload: history.name(op.workload).to_owned(),
+        f: history.name(op.function).to_owned(),
+        key: op.key.to_value(),
+        input: op.input.to_value(),
+        output: op.output.to_value(),
+        settle: op.settle,
+    }
+}
