@@ -70,6 +70,7 @@ fn run_checkers(history: &History, rules: &Rules) -> Vec<Verdict> {
     let budget = Budget {
         expired: Arc::new(move || Instant::now() >= deadline),
         memory_bytes: rules.budget.memory_mib.saturating_mul(1 << 20),
+        ..Budget::unlimited()
     };
     std::thread::scope(|scope| {
         let budget = &budget;
@@ -167,7 +168,7 @@ fn sentence(
             let faults = if proven == 1 { "fault" } else { "faults" };
             format!(
                 "{} calls kept every promise ({}) through {proven} proven {faults}",
-                history.ops.len(),
+                history.ops().len(),
                 checkers.join(", ")
             )
         }

@@ -190,7 +190,7 @@ fn op_table(subject: &Subject<'_>, finding: &Finding) -> String {
             op.process,
             words::moment(op.call_time),
             words::moment(op.reply_time),
-            escape(&words::call(history, op, 80)),
+            escape(&words::call(history, &op, 80)),
             escape(&error),
             call = op.call,
             outcome = words::outcome(op.outcome),
