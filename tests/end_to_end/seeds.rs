@@ -1,6 +1,6 @@
 //! Two runs with one seed: the same symbolic faults and, for each worker, the same choices as far as both got.
 use crate::stage::{Stage, history};
-use dsfuzz_checkers::{History, Value};
+use dsfuzz_checkers::History;
 use std::collections::BTreeMap;
 
 const KEYS: i64 = 4;
