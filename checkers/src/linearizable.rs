@@ -257,6 +257,7 @@ impl<M: Model> Checker for Linearizable<M> {
                 ("undecided_keys".to_owned(), json!(unknown.len())),
                 ("undecided".to_owned(), json!(unknown.iter().take(FINDINGS).collect::<Vec<_>>())),
             ]),
+            certificates: Vec::new(),
         }
     }
 }

@@ -105,13 +105,8 @@ pub fn checker_with(name: &str, options: &Options) -> Result<Box<dyn Checker>, S
 
 /// Runs one checker. A checker that panics has not decided anything: Unknown, with the panic's words.
 pub fn judge_one(checker: &dyn Checker, history: &History, budget: &Budget) -> Verdict {
-    catch_unwind(AssertUnwindSafe(|| checker.check(history, budget))).unwrap_or_else(|panic| Verdict {
-        checker: checker.name().to_owned(),
-        workload: String::new(),
-        validity: Validity::Unknown,
-        summary: format!("The checker panicked: {}", words(&*panic)),
-        findings: Vec::new(),
-        numbers: BTreeMap::new(),
+    catch_unwind(AssertUnwindSafe(|| checker.check(history, budget))).unwrap_or_else(|panic| {
+        Verdict::new(checker.name(), Validity::Unknown, format!("The checker panicked: {}", words(&*panic)))
     })
 }
 

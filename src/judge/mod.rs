@@ -93,14 +93,7 @@ fn run_checkers(history: &History, rules: &Rules) -> Vec<Verdict> {
 
 /// The answer where there is none.
 fn undecided(checker: &str, summary: String) -> Verdict {
-    Verdict {
-        checker: checker.to_string(),
-        workload: String::new(),
-        validity: Validity::Unknown,
-        summary,
-        findings: Vec::new(),
-        numbers: Default::default(),
-    }
+    Verdict::new(checker, Validity::Unknown, summary)
 }
 
 /// What of the end was not seen. A record of ours says where it ends; without that it was cut off, whoever reads it.

@@ -333,6 +333,7 @@ fn stale_verdict(history: &History, ops: Vec<u64>) -> RunVerdict {
                 summary: sentence,
                 findings: vec![finding],
                 numbers,
+                certificates: Vec::new(),
             },
             Verdict {
                 checker: "split-brain".into(),
@@ -341,6 +342,7 @@ fn stale_verdict(history: &History, ops: Vec<u64>) -> RunVerdict {
                 summary: "Terms are not read together with roles, so overlaps are evidence only.".into(),
                 findings: vec![overlap],
                 numbers: BTreeMap::from([("overlap_ms_max".to_string(), serde_json::json!(3300))]),
+                certificates: Vec::new(),
             },
             Verdict {
                 checker: "availability".into(),
@@ -349,6 +351,7 @@ fn stale_verdict(history: &History, ops: Vec<u64>) -> RunVerdict {
                 summary: "Every node served again within 1.2 s of the last heal.".into(),
                 findings: Vec::new(),
                 numbers: BTreeMap::from([("recovery_ms_max".to_string(), serde_json::json!(1190))]),
+                certificates: Vec::new(),
             },
         ],
         evidence: vec![
@@ -479,6 +482,7 @@ pub(crate) fn large(count: usize) -> Run {
             summary: "Every key is linearizable.".into(),
             findings: Vec::new(),
             numbers: BTreeMap::from([("checked_ops".to_string(), checked)]),
+            certificates: Vec::new(),
         }],
         evidence: vec![evidence("ok_ops", "calls that were ok", count as f64 * 0.94, 100.0)],
         harness: Vec::new(),
@@ -539,6 +543,7 @@ pub(crate) fn hostile() -> Run {
             summary: HOSTILE.into(),
             findings: vec![finding],
             numbers: BTreeMap::from([(HOSTILE.to_string(), serde_json::json!({ HOSTILE: HOSTILE }))]),
+            certificates: Vec::new(),
         }],
         evidence: vec![evidence(HOSTILE, HOSTILE, f64::NAN, 1.0)],
         harness: vec![HOSTILE.into(), HOSTILE.into()],
