@@ -43,9 +43,8 @@ fn named(anomaly: &str, edges: &[Edge]) -> Result<(), Refused> {
     let (wr, rw) = (count(EdgeKind::Wr), count(EdgeKind::Rw));
     let (process, realtime) = (count(EdgeKind::Process), count(EdgeKind::Realtime));
     let kinds: Vec<EdgeKind> = edges.iter().map(|edge| edge.kind).collect();
-    let adjacent = (0..kinds.len()).any(|at| {
-        kinds.len() > 1 && kinds[at] == EdgeKind::Rw && kinds[(at + 1) % kinds.len()] == EdgeKind::Rw
-    });
+    let adjacent = (0..kinds.len())
+        .any(|at| kinds.len() > 1 && kinds[at] == EdgeKind::Rw && kinds[(at + 1) % kinds.len()] == EdgeKind::Rw);
     let (base, asked) = match anomaly {
         name if name.ends_with("-realtime") => (name.trim_end_matches("-realtime"), realtime > 0),
         name if name.ends_with("-process") => (name.trim_end_matches("-process"), realtime == 0 && process > 0),
@@ -120,8 +119,7 @@ fn reads(f: &str) -> bool {
 
 /// Whether the operation wrote this version of the edge's key.
 fn wrote(op: &Op, edge: &Edge, version: &Value) -> bool {
-    !version.is_null()
-        && mops(op).iter().any(|mop| writes(mop.f) && *mop.key == edge.key && mop.value == version)
+    !version.is_null() && mops(op).iter().any(|mop| writes(mop.f) && *mop.key == edge.key && mop.value == version)
 }
 
 /// Whether the operation read this version, before it wrote the key itself. For a list, its last element is the
@@ -162,7 +160,9 @@ fn follows(certificate: &Certificate, edge: &Edge, before: &Value, after: &Value
                         (false, Some(one), Some(two)) => one < two,
                         // A list that ends without an element that was certainly appended comes before it.
                         (_, _, None) => {
-                            items.last().unwrap_or(&Value::Null) == before && op.call == edge.from && certain(certificate, edge, after)
+                            items.last().unwrap_or(&Value::Null) == before
+                                && op.call == edge.from
+                                && certain(certificate, edge, after)
                         }
                         _ => false,
                     };

@@ -55,4 +55,3 @@ fn register(state: &Value, op: &Op, weakened: bool) -> Result<Option<Value>, Ref
         _ => return Err(unknown(op)),
     })
 }
-

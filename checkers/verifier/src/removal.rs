@@ -16,7 +16,8 @@ pub(crate) fn allowed(
     let spec = spec(model)?;
     let shown: HashSet<u64> = certificate.ops.iter().map(|op| op.call).collect();
     let objects = certificate.ops.iter().filter(|op| {
-        let first = certificate.ops.iter().find(|other| other.workload == op.workload && (!spec.by_key || other.key == op.key));
+        let first =
+            certificate.ops.iter().find(|other| other.workload == op.workload && (!spec.by_key || other.key == op.key));
         first.is_some_and(|first| first.call == op.call)
     });
     for first in objects {
@@ -74,7 +75,10 @@ fn register(shown: &[&Op], hidden: &[&Op], weakened: &[u64], history: &History) 
             };
             let late = writer.call > reader.end();
             if !late && !history.beside(reader).any(|between| overwritten(&between)) {
-                return refuse(format!("#{} may have found what #{} wrote, which is left out", reader.call, writer.call));
+                return refuse(format!(
+                    "#{} may have found what #{} wrote, which is left out",
+                    reader.call, writer.call
+                ));
             }
         }
     }
