@@ -6,9 +6,11 @@
 //! [`Record`] is one line of `history.jsonl` (and one frame of the journal); [`History`] is the validated whole.
 mod columns;
 mod jsonl;
+mod recording;
 
 pub use columns::{Op, Ops};
 pub use jsonl::{HistoryBuilder, HistoryError, read_jsonl, write_record};
+pub use recording::Recording;
 
 use crate::value::Value;
 use serde::{Deserialize, Serialize};

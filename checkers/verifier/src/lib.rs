@@ -53,11 +53,14 @@ pub fn verify(certificate: &Certificate, history: Option<&History>) -> Result<()
         Claim::Linearization { model, order } => order::replays(certificate, model, order, history),
         Claim::NoLinearization { model, weakened } => {
             order::none_fits(certificate, model, weakened, order::Respect::Intervals)?;
-            history.map_or(Ok(()), |history| removal::allowed(certificate, model, weakened, history))
+            history.map_or(Ok(()), |history| {
+                removal::allowed(certificate, model, weakened, order::Respect::Intervals, history)
+            })
         }
         Claim::NoSequentialOrder { model } => {
             order::none_fits(certificate, model, &[], order::Respect::Processes)?;
-            history.map_or(Ok(()), |history| removal::allowed(certificate, model, &[], history))
+            history
+                .map_or(Ok(()), |history| removal::allowed(certificate, model, &[], order::Respect::Processes, history))
         }
         Claim::Cycle { anomaly, edges } => cycle::holds(certificate, anomaly, edges),
         Claim::Rule { rule, subject } => rules::broken(certificate, rule, subject, history),

@@ -2,6 +2,7 @@
 use crate::certificate::{Certificate, Op};
 use crate::history::History;
 use crate::models::{Removal, spec};
+use crate::order::Respect;
 use crate::{Refused, refuse};
 use serde_json::Value;
 use std::collections::HashSet;
@@ -11,6 +12,7 @@ pub(crate) fn allowed(
     certificate: &Certificate,
     model: &str,
     weakened: &[u64],
+    respect: Respect,
     history: &History,
 ) -> Result<(), Refused> {
     let spec = spec(model)?;
@@ -31,7 +33,7 @@ pub(crate) fn allowed(
             .filter(|op| !shown.contains(&op.call))
             .collect();
         match spec.removal {
-            Removal::Register => register(&mine, &hidden, weakened, history)?,
+            Removal::Register => register(&mine, &hidden, weakened, respect, history)?,
             Removal::Values(values) => whole_values(&mine, &hidden, values)?,
             Removal::Observations(observes) => observations(&mine, &hidden, observes)?,
         }
@@ -59,8 +61,15 @@ fn needs<'a>(op: &'a Op, weakened: &[u64]) -> Option<&'a Value> {
 }
 
 /// Of a register, observations may be left out, and each write that none of the observations shown can have found: it
-/// writes another value, or began after the observation's end, or another write lay wholly between the two.
-fn register(shown: &[&Op], hidden: &[&Op], weakened: &[u64], history: &History) -> Result<(), Refused> {
+/// writes another value, or, where intervals count, began after the observation's end, or another write lay wholly between
+/// the two.
+fn register(
+    shown: &[&Op],
+    hidden: &[&Op],
+    weakened: &[u64],
+    respect: Respect,
+    history: &History,
+) -> Result<(), Refused> {
     let refused = |op: &&&Op| op.f == "cas" && op.reply() == Some(&Value::Bool(false));
     if let Some(op) = shown.iter().find(refused)
         && let Some(other) = hidden.iter().find(|other| writes(other).is_some())
@@ -73,8 +82,8 @@ fn register(shown: &[&Op], hidden: &[&Op], weakened: &[u64], history: &History) 
             let overwritten = |between: &&Op| {
                 between.ok() && writes(between).is_some() && writer.end() < between.call && between.end() < reader.call
             };
-            let late = writer.call > reader.end();
-            if !late && !history.beside(reader).any(|between| overwritten(&between)) {
+            let late = || writer.call > reader.end() || history.beside(reader).any(|between| overwritten(&between));
+            if respect == Respect::Processes || !late() {
                 return refuse(format!(
                     "#{} may have found what #{} wrote, which is left out",
                     reader.call, writer.call
