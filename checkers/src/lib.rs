@@ -7,19 +7,26 @@
 
 pub mod availability;
 pub mod certificate;
+pub mod counter;
 pub mod evidence;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod history;
 pub mod linearizable;
 pub mod model;
+pub mod monotonic;
+pub mod queue;
 pub mod registry;
 pub mod set;
+pub mod set_full;
 mod sides;
 pub mod split_brain;
+pub mod total_queue;
+pub mod unique_ids;
 pub mod value;
 pub mod verdict;
 mod wording;
+mod workload_check;
 
 #[cfg(test)]
 mod testing;

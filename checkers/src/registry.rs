@@ -1,9 +1,15 @@
 //! The one list of checkers, and how one is run so that its failure is an answer.
 use crate::availability::Availability;
+use crate::counter::Counter;
 use crate::history::History;
 use crate::linearizable::Linearizable;
+use crate::monotonic::Monotonic;
+use crate::queue::Queue;
 use crate::set::SetChecker;
+use crate::set_full::SetFull;
 use crate::split_brain::SplitBrain;
+use crate::total_queue::TotalQueue;
+use crate::unique_ids::UniqueIds;
 use crate::value::Value;
 use crate::verdict::{Budget, Checker, Validity, Verdict};
 use std::any::Any;
@@ -56,6 +62,19 @@ impl Options {
     }
 }
 
+/// The option of checkers that judge one workload.
+const WORKLOAD: (&str, &str) = ("workload", "a text: the one workload that is judged, all by default");
+
+/// The checker, for the workload that the options name.
+macro_rules! with_workload {
+    ($checker:expr, $options:expr) => {
+        match $options.text("workload")? {
+            Some(name) => $checker.workload(name),
+            None => $checker,
+        }
+    };
+}
+
 /// All checkers. A new one is its file and its entry here.
 pub const CHECKERS: &[CheckerDoc] = &[
     CheckerDoc {
@@ -81,6 +100,50 @@ pub const CHECKERS: &[CheckerDoc] = &[
         doc: "Measures what worked before, during and after each fault, and how long each node took to recover.",
         options: &[],
         build: |_| Ok(Box::new(Availability)),
+    },
+    CheckerDoc {
+        name: "set-full",
+        doc: "Every element, once known, is in every later read (linearizable) or at least in the last ones.",
+        options: &[WORKLOAD, ("linearizable", "true: a read that lacks a known element breaks the promise")],
+        build: |options| {
+            Ok(Box::new(with_workload!(SetFull::new().linearizable(options.flag("linearizable")?), options)))
+        },
+    },
+    CheckerDoc {
+        name: "queue",
+        doc: "Whatever is dequeued was enqueued before, and no more often than it was enqueued.",
+        options: &[WORKLOAD],
+        build: |options| Ok(Box::new(with_workload!(Queue::new(), options))),
+    },
+    CheckerDoc {
+        name: "total-queue",
+        doc: "Everything that was enqueued and acknowledged comes out by the last drain, and nothing else does.",
+        options: &[WORKLOAD, ("exactly-once", "true: nothing may come out twice")],
+        build: |options| {
+            Ok(Box::new(with_workload!(TotalQueue::new().exactly_once(options.flag("exactly-once")?), options)))
+        },
+    },
+    CheckerDoc {
+        name: "counter",
+        doc: "Every read lies between the sums that the additions before and beside it allow.",
+        options: &[WORKLOAD, ("initial", "an integer: what counters begin at, 0")],
+        build: |options| {
+            Ok(Box::new(with_workload!(Counter::new().initial(options.int("initial")?.unwrap_or(0)), options)))
+        },
+    },
+    CheckerDoc {
+        name: "unique-ids",
+        doc: "No two acknowledged calls were given the same id.",
+        options: &[WORKLOAD],
+        build: |options| Ok(Box::new(with_workload!(UniqueIds::new(), options))),
+    },
+    CheckerDoc {
+        name: "monotonic",
+        doc: "What was inserted later has a later timestamp, and every acknowledged row is there at the end.",
+        options: &[WORKLOAD, ("per-process", "true: only each process' own order is promised")],
+        build: |options| {
+            Ok(Box::new(with_workload!(Monotonic::new().per_process(options.flag("per-process")?), options)))
+        },
     },
 ];
 
