@@ -6,6 +6,7 @@ use crate::set::SetChecker;
 use crate::split_brain::SplitBrain;
 use crate::value::Value;
 use crate::verdict::{Budget, Checker, Validity, Verdict};
+use crate::{bank, causal_reverse, fencing, lease, lock, long_fork};
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -82,6 +83,13 @@ pub const CHECKERS: &[CheckerDoc] = &[
         options: &[],
         build: |_| Ok(Box::new(Availability)),
     },
+    bank::DOC,
+    long_fork::DOC,
+    causal_reverse::DOC,
+    lock::LOCK,
+    lock::SEMAPHORE,
+    lease::DOC,
+    fencing::DOC,
 ];
 
 /// The checker of this name, with its defaults.
