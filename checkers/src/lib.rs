@@ -6,13 +6,20 @@
 #![forbid(unsafe_code)]
 
 pub mod availability;
+pub mod bank;
+pub mod causal_reverse;
 pub mod certificate;
 pub mod counter;
+mod contract;
 pub mod evidence;
+pub mod fencing;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod history;
+pub mod lease;
 pub mod linearizable;
+pub mod lock;
+pub mod long_fork;
 pub mod model;
 pub mod monotonic;
 pub mod queue;

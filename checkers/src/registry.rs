@@ -12,6 +12,7 @@ use crate::total_queue::TotalQueue;
 use crate::unique_ids::UniqueIds;
 use crate::value::Value;
 use crate::verdict::{Budget, Checker, Validity, Verdict};
+use crate::{bank, causal_reverse, fencing, lease, lock, long_fork};
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -145,6 +146,13 @@ pub const CHECKERS: &[CheckerDoc] = &[
             Ok(Box::new(with_workload!(Monotonic::new().per_process(options.flag("per-process")?), options)))
         },
     },
+    bank::DOC,
+    long_fork::DOC,
+    causal_reverse::DOC,
+    lock::LOCK,
+    lock::SEMAPHORE,
+    lease::DOC,
+    fencing::DOC,
 ];
 
 /// The checker of this name, with its defaults.
