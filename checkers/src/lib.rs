@@ -7,6 +7,8 @@
 
 pub mod availability;
 pub mod certificate;
+#[doc(hidden)]
+pub mod containers;
 pub mod evidence;
 #[doc(hidden)]
 pub mod fuzz;
