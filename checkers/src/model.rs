@@ -131,6 +131,11 @@ pub trait Model: Send + Sync {
         None
     }
 
+    /// The act as one of a set that only grows, if it is one. An object whose acts all are is decided without a search.
+    fn growing_act(&self, _act: &Self::Act) -> Option<GrowingAct> {
+        None
+    }
+
     /// Groups of these acts, by place, each of which may be removed from any history that consists of them: if the whole
     /// is linearizable, so is the rest. Counterexamples are made small with it. By default every observation is a group.
     fn removable(&self, acts: &[&Self::Act]) -> Vec<Vec<usize>> {
@@ -187,6 +192,15 @@ pub enum ContainerAct {
     TakeNothing,
     /// It was empty, or what was next is taken out: the reply is unknown.
     TakeUnknown,
+}
+
+/// What can be done with a set that only grows. Initially it is empty.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum GrowingAct {
+    /// This value is in it from now on.
+    Add(Value),
+    /// Exactly these values were in it, in ascending order.
+    Read(Vec<Value>),
 }
 
 /// A model in the list.

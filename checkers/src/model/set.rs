@@ -1,5 +1,5 @@
 //! A set of values; initially empty.
-use super::{Model, RegisterAct, items, unknown_function};
+use super::{GrowingAct, Model, RegisterAct, items, unknown_function};
 use crate::value::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -102,6 +102,13 @@ impl Model for Set {
             SetAct::Contains(value, Some(false)) => (value, RegisterAct::Read(Some(gone))),
         };
         Some((value.clone(), act))
+    }
+    fn growing_act(&self, act: &SetAct) -> Option<GrowingAct> {
+        match act {
+            SetAct::Add(value, None) => Some(GrowingAct::Add(value.clone())),
+            SetAct::Read(Some(values)) => Some(GrowingAct::Read(values.clone())),
+            _ => None,
+        }
     }
     /// Observations; all acts on a value that no read remaining here saw or could have seen.
     fn removable(&self, acts: &[&SetAct]) -> Vec<Vec<usize>> {

@@ -56,16 +56,18 @@ impl Configurations {
     }
 
     /// Goes on until there is an answer or the turn is over. In the relaxed form, `Stop::Width` stands for "not refuted".
-    pub(crate) fn run<M: Model>(&mut self, space: &mut Space<'_, M>, limits: &mut Limits<'_>) -> Result<Answer, Stop> {
+    pub(crate) fn run<M: Model>(
+        &mut self,
+        space: &mut Space<'_, M>,
+        limits: &mut Limits<'_>,
+        others: u64,
+    ) -> Result<Answer, Stop> {
         while self.passed < self.plan.returns.len() {
             if !self.started {
                 self.start(space);
             }
             while let Some(configuration) = self.todo.pop() {
-                let held = (self.settled.len() + self.todo.len() + self.done.len()) as u64 * 16 + self.sets * 48;
-                if let Err(stop) =
-                    limits.step(held + space.bytes() + self.spent_of.bytes() + self.bits_of.bytes())
-                {
+                if let Err(stop) = limits.step(self.bytes() + space.bytes() + others) {
                     self.todo.push(configuration);
                     return Err(stop);
                 }
@@ -81,6 +83,12 @@ impl Configurations {
             self.passed += 1;
         }
         if self.relaxed { Err(Stop::Width) } else { Ok(Answer::Linearizable(None)) }
+    }
+
+    /// Bytes held, about.
+    pub(crate) fn bytes(&self) -> u64 {
+        let held = (self.settled.len() + self.todo.len() + self.done.len()) as u64 * 16;
+        held + self.sets * 72 + self.spent_of.bytes() + self.bits_of.bytes()
     }
 
     /// The states that were possible after the last return that could be explained, and the calls that had taken effect

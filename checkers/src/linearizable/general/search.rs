@@ -73,14 +73,18 @@ impl Search {
         }
     }
 
-    /// Goes on until there is an answer or the turn is over.
-    pub(crate) fn run<M: Model>(&mut self, space: &mut Space<'_, M>, limits: &mut Limits<'_>) -> Result<Answer, Stop> {
+    /// Goes on until there is an answer or the turn is over. The others hold so many bytes.
+    pub(crate) fn run<M: Model>(
+        &mut self,
+        space: &mut Space<'_, M>,
+        limits: &mut Limits<'_>,
+        others: u64,
+    ) -> Result<Answer, Stop> {
         loop {
             if self.passed as usize == self.plan.returns.len() {
                 return Ok(Answer::Linearizable(Some(self.order())));
             }
-            let held = self.memo.len() as u64 * 48 + self.memo_sets * 4 + self.frames.len() as u64 * 40;
-            limits.step(held + space.bytes() + self.spent_of.bytes() + self.bits_of.bytes())?;
+            limits.step(self.bytes() + space.bytes() + others)?;
             if self.fresh {
                 self.fresh = false;
                 self.expand(space);
@@ -107,6 +111,12 @@ impl Search {
                 self.undo();
             }
         }
+    }
+
+    /// Bytes held, about.
+    pub(crate) fn bytes(&self) -> u64 {
+        let memo = self.memo.len() as u64 * 64 + self.memo_sets * 8;
+        memo + self.frames.len() as u64 * 56 + self.spent_of.bytes() + self.bits_of.bytes()
     }
 
     /// What to try here, the most urgent last: an observation that fits is the only thing to do.
