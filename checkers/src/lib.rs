@@ -11,6 +11,8 @@ pub mod causal_reverse;
 pub mod certificate;
 pub mod counter;
 mod contract;
+#[doc(hidden)]
+pub mod containers;
 pub mod evidence;
 pub mod fencing;
 #[doc(hidden)]
