@@ -185,7 +185,15 @@ impl<'h> Breaches<'h> {
         };
         findings.extend(in_order(self.evidence));
         let workload = if let [one] = workloads { self.history.name(*one).to_owned() } else { String::new() };
-        Verdict { checker: checker.to_owned(), workload, validity, summary, findings, numbers }
+        Verdict {
+            checker: checker.to_owned(),
+            workload,
+            validity,
+            summary,
+            findings,
+            numbers,
+            certificates: Vec::new(),
+        }
     }
 }
 

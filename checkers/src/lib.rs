@@ -9,10 +9,10 @@ pub mod availability;
 pub mod bank;
 pub mod causal_reverse;
 pub mod certificate;
-pub mod counter;
-mod contract;
 #[doc(hidden)]
 pub mod containers;
+mod contract;
+pub mod counter;
 pub mod evidence;
 pub mod fencing;
 #[doc(hidden)]

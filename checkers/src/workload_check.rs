@@ -251,6 +251,7 @@ impl Report {
         };
         let workload = if let [one] = self.workloads[..] { history.name(one).to_owned() } else { String::new() };
         Verdict {
+            certificates: Vec::new(),
             checker: checker.to_owned(),
             workload,
             validity,
