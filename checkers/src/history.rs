@@ -16,6 +16,7 @@ mod import;
 mod jepsen;
 mod json;
 mod jsonl;
+mod recording;
 //#[cfg(feature = "parquet")]
 //pub mod parquet;
 mod plume;
@@ -27,6 +28,7 @@ pub use columns::{Op, Ops};
 pub use error::HistoryError;
 pub use import::{Format, ReadOptions, read, read_any};
 pub use jsonl::{read_jsonl, write_record};
+pub use recording::Recording;
 
 #[cfg(test)]
 mod tests;
