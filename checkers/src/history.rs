@@ -8,7 +8,7 @@ mod builder;
 mod columns;
 pub mod edn;
 mod error;
-//pub mod export;
+pub mod export;
 //#[doc(hidden)]
 //pub mod fuzz;
 mod foreign;
