@@ -12,6 +12,7 @@ pub mod evidence;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod history;
+pub mod kafka;
 pub mod linearizable;
 pub mod model;
 pub mod monotonic;
