@@ -26,6 +26,7 @@ pub mod total_queue;
 pub mod unique_ids;
 pub mod value;
 pub mod verdict;
+pub mod watch;
 mod wording;
 mod workload_check;
 

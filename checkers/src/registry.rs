@@ -2,6 +2,7 @@
 use crate::availability::Availability;
 use crate::counter::Counter;
 use crate::history::History;
+use crate::kafka::Kafka;
 use crate::linearizable::Linearizable;
 use crate::monotonic::Monotonic;
 use crate::queue::Queue;
@@ -12,6 +13,7 @@ use crate::total_queue::TotalQueue;
 use crate::unique_ids::UniqueIds;
 use crate::value::Value;
 use crate::verdict::{Budget, Checker, Validity, Verdict};
+use crate::watch::Watch;
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -144,6 +146,18 @@ pub const CHECKERS: &[CheckerDoc] = &[
         build: |options| {
             Ok(Box::new(with_workload!(Monotonic::new().per_process(options.flag("per-process")?), options)))
         },
+    },
+    CheckerDoc {
+        name: "kafka",
+        doc: "Logs of messages behave like logs: one value at an offset, nothing lost, polls in order without gaps.",
+        options: &[WORKLOAD],
+        build: |options| Ok(Box::new(with_workload!(Kafka::new(), options))),
+    },
+    CheckerDoc {
+        name: "watch",
+        doc: "Watches deliver every change once, in order, whole revisions at a time, from where they were asked to.",
+        options: &[WORKLOAD],
+        build: |options| Ok(Box::new(with_workload!(Watch::new(), options))),
     },
 ];
 
