@@ -19,6 +19,7 @@ pub mod fencing;
 pub mod fuzz;
 pub mod history;
 pub mod lease;
+pub mod kafka;
 pub mod linearizable;
 pub mod lock;
 pub mod long_fork;
@@ -34,6 +35,7 @@ pub mod total_queue;
 pub mod unique_ids;
 pub mod value;
 pub mod verdict;
+pub mod watch;
 mod wording;
 mod workload_check;
 

@@ -2,6 +2,7 @@
 use crate::availability::Availability;
 use crate::counter::Counter;
 use crate::history::History;
+use crate::kafka::Kafka;
 use crate::linearizable::Linearizable;
 use crate::monotonic::Monotonic;
 use crate::queue::Queue;
@@ -13,6 +14,7 @@ use crate::unique_ids::UniqueIds;
 use crate::value::Value;
 use crate::verdict::{Budget, Checker, Validity, Verdict};
 use crate::{bank, causal_reverse, fencing, lease, lock, long_fork};
+use crate::watch::Watch;
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -153,6 +155,18 @@ pub const CHECKERS: &[CheckerDoc] = &[
     lock::SEMAPHORE,
     lease::DOC,
     fencing::DOC,
+    CheckerDoc {
+        name: "kafka",
+        doc: "Logs of messages behave like logs: one value at an offset, nothing lost, polls in order without gaps.",
+        options: &[WORKLOAD],
+        build: |options| Ok(Box::new(with_workload!(Kafka::new(), options))),
+    },
+    CheckerDoc {
+        name: "watch",
+        doc: "Watches deliver every change once, in order, whole revisions at a time, from where they were asked to.",
+        options: &[WORKLOAD],
+        build: |options| Ok(Box::new(with_workload!(Watch::new(), options))),
+    },
 ];
 
 /// The checker of this name, with its defaults.
