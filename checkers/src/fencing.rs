@@ -199,8 +199,13 @@ impl Checker for Fencing {
 
     fn check(&self, history: &History, _budget: &Budget) -> Verdict {
         // A register is written without tokens: writes belong here where they carry one, or beside a lock.
-        let mut workloads = workloads_with(history, &["acquire", "log"]);
-        let guarded = |op: &Op<'_>| history.name(op.function) == "write" && part(op.input, "token").is_some();
+        let mut workloads = workloads_with(history, &["acquire"]);
+        let first = |op: &Op<'_>| op.output.as_list().and_then(|list| list.get(0)).and_then(token);
+        let guarded = |op: &Op<'_>| match history.name(op.function) {
+            "write" => part(op.input, "token").is_some(),
+            "log" => first(op).is_some(),
+            _ => false,
+        };
         let others = crate::contract::workloads_where(history, guarded);
         workloads.extend(others.iter().filter(|other| !workloads.contains(other)).collect::<Vec<_>>());
         let mut breaches = Breaches::new(history);

@@ -5,6 +5,7 @@
 //! [`Validity::Invalid`]; nothing folds them into two.
 #![forbid(unsafe_code)]
 
+pub mod atomic_commit;
 pub mod availability;
 pub mod bank;
 pub mod causal_reverse;
@@ -21,6 +22,7 @@ pub mod lock;
 pub mod long_fork;
 pub mod model;
 pub mod registry;
+pub mod saga;
 pub mod set;
 mod sides;
 pub mod split_brain;

@@ -6,7 +6,7 @@ use crate::set::SetChecker;
 use crate::split_brain::SplitBrain;
 use crate::value::Value;
 use crate::verdict::{Budget, Checker, Validity, Verdict};
-use crate::{bank, causal_reverse, fencing, lease, lock, long_fork};
+use crate::{atomic_commit, bank, causal_reverse, fencing, lease, lock, long_fork, saga};
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -90,6 +90,8 @@ pub const CHECKERS: &[CheckerDoc] = &[
     lock::SEMAPHORE,
     lease::DOC,
     fencing::DOC,
+    atomic_commit::DOC,
+    saga::DOC,
 ];
 
 /// The checker of this name, with its defaults.

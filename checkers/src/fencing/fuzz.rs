@@ -85,11 +85,11 @@ fn define(history: &History) -> BTreeSet<&'static str> {
     // A holder that asked again before it tried to release: the last acquire before has the same token.
     let again = |op: &Op<'_>| {
         let own = ops.iter().filter(|other| other.process == op.process && other.call < op.call);
-        let last = own.filter(|one| match history.name(one.function) {
+        let mut last = own.filter(|one| match history.name(one.function) {
             "acquire" => one.outcome == Outcome::Ok,
             name => name == "release",
         });
-        last.last().is_some_and(|last| history.name(last.function) == "acquire" && granted(last) == granted(op))
+        last.next_back().is_some_and(|last| history.name(last.function) == "acquire" && granted(last) == granted(op))
     };
     let grants: Vec<&Op<'_>> = ops.iter().filter(named("acquire")).filter(|op| !again(op)).collect();
     for one in &grants {
