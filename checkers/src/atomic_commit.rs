@@ -63,9 +63,9 @@ fn decision(word: ValueRef<'_>) -> Option<bool> {
 
 /// What is known of one transaction. Operations by position; of a pair the abort comes first.
 #[derive(Default)]
-struct Transaction<'h> {
+struct Transaction {
     /// Answers of participants: who, and the first status that said abort or commit.
-    participants: Vec<Participant<'h>>,
+    participants: Vec<Participant>,
     /// The first acknowledged answer to a client that said abort or commit.
     told: [Option<u32>; 2],
     /// Commit calls that were refused, the first few, and whether there are others.
@@ -73,19 +73,19 @@ struct Transaction<'h> {
     other_calls: bool,
 }
 
-struct Participant<'h> {
-    name: Cow<'h, str>,
+struct Participant {
+    name: String,
     said: [Option<u32>; 2],
     /// The last status of the settle phase, if it was undecided.
     undecided: Option<u32>,
 }
 
-type Transactions<'h> = Vec<(Value, Transaction<'h>)>;
+type Transactions = Vec<(Value, Transaction)>;
 
-fn survey<'h>(history: &'h History, workloads: &[NameId]) -> Transactions<'h> {
-    let mut transactions: Transactions<'h> = Vec::new();
+fn survey<'h>(history: &'h History, workloads: &[NameId]) -> Transactions {
+    let mut transactions: Transactions = Vec::new();
     let mut places: HashMap<(NameId, Cow<'h, str>), usize> = HashMap::new();
-    let mut place_of = |workload: NameId, name: Cow<'h, str>, id: Value, all: &mut Transactions<'h>| {
+    let mut place_of = |workload: NameId, name: Cow<'h, str>, id: Value, all: &mut Transactions| {
         *places.entry((workload, name)).or_insert_with(|| {
             all.push((id, Transaction::default()));
             all.len() - 1
@@ -129,11 +129,11 @@ fn name_of(value: ValueRef<'_>) -> Cow<'_, str> {
     value.as_text().map_or_else(|| Cow::Owned(value.to_string()), Cow::Borrowed)
 }
 
-impl<'h> Transaction<'h> {
-    fn say(&mut self, name: &Cow<'h, str>, decided: Option<bool>, op: Op<'h>) {
-        let known = self.participants.iter().position(|one| one.name == *name);
+impl Transaction {
+    fn say(&mut self, name: &str, decided: Option<bool>, op: Op<'_>) {
+        let known = self.participants.iter().position(|one| one.name == name);
         let place = known.unwrap_or_else(|| {
-            self.participants.push(Participant { name: name.clone(), said: [None, None], undecided: None });
+            self.participants.push(Participant { name: name.to_owned(), said: [None, None], undecided: None });
             self.participants.len() - 1
         });
         let participant = &mut self.participants[place];
@@ -149,16 +149,16 @@ impl<'h> Transaction<'h> {
         }
     }
 
-    fn first(&self, committed: bool) -> Option<(u32, &Participant<'h>)> {
+    fn first(&self, committed: bool) -> Option<(u32, &Participant)> {
         let all = self.participants.iter().filter_map(|one| Some((one.said[usize::from(committed)]?, one)));
         all.min_by_key(|(position, _)| *position)
     }
 
     /// A participant that aborted and another that committed.
-    fn mixed(&self) -> Option<(&Participant<'h>, &Participant<'h>)> {
+    fn mixed(&self) -> Option<(&Participant, &Participant)> {
         let (_, aborted) = self.first(false)?;
         let (_, committed) = self.first(true)?;
-        let other = |one: &Participant<'h>, place: usize| {
+        let other = |one: &Participant, place: usize| {
             self.participants.iter().position(|other| other.said[place].is_some() && other.name != one.name)
         };
         if aborted.name != committed.name {
@@ -169,7 +169,7 @@ impl<'h> Transaction<'h> {
     }
 }
 
-fn judge<'h>(history: &'h History, id: &Value, one: &Transaction<'h>, breaches: &mut Breaches<'h>) {
+fn judge<'h>(history: &'h History, id: &Value, one: &Transaction, breaches: &mut Breaches<'h>) {
     let breach = |calls: &[u32], title: String, reason: &str| Breach {
         title,
         ops: calls.iter().map(|&position| at(history, position)).collect(),
@@ -229,7 +229,7 @@ fn judge<'h>(history: &'h History, id: &Value, one: &Transaction<'h>, breaches: 
 }
 
 impl AtomicCommit {
-    fn undecided<'h>(&self, history: &'h History, all: &Transactions<'h>, breaches: &mut Breaches<'h>) {
+    fn undecided<'h>(&self, history: &'h History, all: &Transactions, breaches: &mut Breaches<'h>) {
         for (id, one) in all {
             let left = one.participants.iter().find_map(|one| Some((one.undecided?, &one.name)));
             let Some((position, participant)) = left else { continue };
@@ -263,11 +263,10 @@ impl Checker for AtomicCommit {
             judge(history, id, transaction, &mut breaches);
         }
         self.undecided(history, &transactions, &mut breaches);
-        let decided =
-            |(_, one): &&(Value, Transaction<'_>)| one.participants.iter().any(|one| one.said != [None, None]);
+        let decided = |(_, one): &&(Value, Transaction)| one.participants.iter().any(|one| one.said != [None, None]);
         let seen = transactions.iter().filter(decided).count();
         let blocked = breaches.count("undecided");
-        let unasked = |(_, one): &&(Value, Transaction<'_>)| one.told[1].is_some() && one.participants.is_empty();
+        let unasked = |(_, one): &&(Value, Transaction)| one.told[1].is_some() && one.participants.is_empty();
         let unasked = transactions.iter().filter(unasked).count();
         let otherwise = if seen == 0 {
             (Validity::Unknown, "No participant named a decision.".to_owned())

@@ -11,13 +11,16 @@ pub mod bank;
 pub mod causal_reverse;
 pub mod certificate;
 mod contract;
+pub mod crdt;
 pub mod evidence;
 pub mod fencing;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod history;
+pub mod leadership;
 pub mod lease;
 pub mod linearizable;
+pub mod liveness;
 pub mod lock;
 pub mod long_fork;
 pub mod model;

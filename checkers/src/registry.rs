@@ -6,7 +6,7 @@ use crate::set::SetChecker;
 use crate::split_brain::SplitBrain;
 use crate::value::Value;
 use crate::verdict::{Budget, Checker, Validity, Verdict};
-use crate::{atomic_commit, bank, causal_reverse, fencing, lease, lock, long_fork, saga};
+use crate::{atomic_commit, bank, causal_reverse, crdt, fencing, leadership, lease, liveness, lock, long_fork, saga};
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -92,6 +92,9 @@ pub const CHECKERS: &[CheckerDoc] = &[
     fencing::DOC,
     atomic_commit::DOC,
     saga::DOC,
+    crdt::DOC,
+    leadership::DOC,
+    liveness::DOC,
 ];
 
 /// The checker of this name, with its defaults.
