@@ -5,6 +5,7 @@
 //! [`Validity::Invalid`]; nothing folds them into two.
 #![forbid(unsafe_code)]
 
+pub mod atomic_commit;
 pub mod availability;
 pub mod bank;
 pub mod causal_reverse;
@@ -13,20 +14,24 @@ pub mod certificate;
 pub mod containers;
 mod contract;
 pub mod counter;
+pub mod crdt;
 pub mod evidence;
 pub mod fencing;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod history;
+pub mod leadership;
 pub mod lease;
 pub mod kafka;
 pub mod linearizable;
+pub mod liveness;
 pub mod lock;
 pub mod long_fork;
 pub mod model;
 pub mod monotonic;
 pub mod queue;
 pub mod registry;
+pub mod saga;
 pub mod set;
 pub mod set_full;
 mod sides;

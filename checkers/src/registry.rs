@@ -15,6 +15,7 @@ use crate::value::Value;
 use crate::verdict::{Budget, Checker, Validity, Verdict};
 use crate::{bank, causal_reverse, fencing, lease, lock, long_fork};
 use crate::watch::Watch;
+use crate::{atomic_commit, bank, causal_reverse, crdt, fencing, leadership, lease, liveness, lock, long_fork, saga};
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -167,6 +168,11 @@ pub const CHECKERS: &[CheckerDoc] = &[
         options: &[WORKLOAD],
         build: |options| Ok(Box::new(with_workload!(Watch::new(), options))),
     },
+    atomic_commit::DOC,
+    saga::DOC,
+    crdt::DOC,
+    leadership::DOC,
+    liveness::DOC,
 ];
 
 /// The checker of this name, with its defaults.
