@@ -17,6 +17,7 @@ pub mod registry;
 pub mod set;
 mod sides;
 pub mod split_brain;
+pub mod transactions;
 pub mod value;
 pub mod verdict;
 mod wording;
