@@ -38,6 +38,7 @@ mod sides;
 pub mod split_brain;
 pub mod total_queue;
 pub mod unique_ids;
+pub mod transactions;
 pub mod value;
 pub mod verdict;
 pub mod watch;

@@ -11,6 +11,7 @@ use crate::set_full::SetFull;
 use crate::split_brain::SplitBrain;
 use crate::total_queue::TotalQueue;
 use crate::unique_ids::UniqueIds;
+use crate::transactions::list_append::ListAppend;
 use crate::value::Value;
 use crate::verdict::{Budget, Checker, Validity, Verdict};
 use crate::{bank, causal_reverse, fencing, lease, lock, long_fork};
@@ -92,6 +93,12 @@ pub const CHECKERS: &[CheckerDoc] = &[
         doc: "Every acknowledged element is in some final read, nothing else is in any, nothing is there twice.",
         options: &[],
         build: |_| Ok(Box::new(SetChecker::new())),
+    },
+    CheckerDoc {
+        name: "list-append",
+        doc: "Transactions that append to lists and read whole lists are isolated as the model says.",
+        options: &[("model", "the model of consistency, by default strict-serializable")],
+        build: |options| Ok(Box::new(ListAppend::with(options)?)),
     },
     CheckerDoc {
         name: "split-brain",
