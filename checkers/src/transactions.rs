@@ -4,3 +4,4 @@
 //! whether an anomaly exists is never left to a time limit for a component; only how short its example is may be.
 pub mod graph;
 pub mod txn;
+pub mod weak;
