@@ -25,12 +25,18 @@
 //! `causality-violation`) it reports reads that no order explains: `G1a`, `G1b`, `garbage-read`, `internal`, `future-read`,
 //! of lists also `incompatible-order`. Unknown: nothing was read, a read value was written more than once, or the budget
 //! ended.
+mod brute;
 mod causal;
 mod edges;
 mod explain;
+#[doc(hidden)]
+pub mod fuzz;
 mod judge;
 mod order;
 mod registers;
+mod small;
+#[cfg(test)]
+mod tests;
 mod view;
 
 use crate::history::{History, NameId, Outcome};
