@@ -32,6 +32,10 @@ mod explain;
 #[doc(hidden)]
 pub mod fuzz;
 mod judge;
+mod lists;
+#[doc(hidden)]
+pub mod load;
+mod matched;
 mod order;
 mod registers;
 mod small;
@@ -40,14 +44,14 @@ mod tests;
 mod view;
 
 use crate::history::{History, NameId, Outcome};
-use crate::transactions::txn::{Dialect, Transactions};
+use crate::transactions::txn::{Dialect, MopKind, Transactions};
 use crate::verdict::{Budget, Checker, Finding, Validity, Verdict};
 use crate::wording;
 use causal::Stop;
 use explain::Words;
 pub(crate) use judge::Level;
 use judge::{Contradictions, judge};
-use registers::Registers;
+use matched::{Flaw, Matched};
 use serde_json::json;
 use std::collections::BTreeMap;
 
@@ -116,10 +120,13 @@ impl Checker for Weak {
             return verdict;
         }
         history.name(workload).clone_into(&mut verdict.workload);
-        match Transactions::parse(history, workload, Dialect::Registers) {
-            Ok(transactions) => self.registers(&transactions, budget, &mut verdict),
+        // Whichever it is shows at its first write.
+        let parsed = Transactions::parse(history, workload, Dialect::Registers);
+        let parsed = parsed.or_else(|_| Transactions::parse(history, workload, Dialect::Lists));
+        match parsed {
+            Ok(transactions) => self.judge(&transactions, budget, &mut verdict),
             Err(malformed) => {
-                verdict.summary = format!("#{} is no transaction of registers: {}.", malformed.call, malformed.why);
+                verdict.summary = format!("#{} is no transaction of registers or lists: {}.", malformed.call, malformed.why);
             }
         }
         verdict
@@ -127,23 +134,24 @@ impl Checker for Weak {
 }
 
 impl Weak {
-    fn registers(&self, transactions: &Transactions<'_>, budget: &Budget, verdict: &mut Verdict) {
-        let registers = Registers::new(transactions);
-        let reads: usize = (0..registers.view.len() as u32).map(|txn| registers.view.reads(txn).len()).sum();
+    fn judge(&self, transactions: &Transactions<'_>, budget: &Budget, verdict: &mut Verdict) {
+        let lists = transactions.all_mops().iter().any(|mop| mop.kind() == MopKind::Append);
+        let matched = if lists { Matched::lists(transactions) } else { Matched::registers(transactions) };
+        let reads: usize = (0..matched.view.len() as u32).map(|txn| matched.view.reads(txn).len()).sum();
         let ok = transactions.txns().iter().filter(|txn| txn.outcome == Outcome::Ok).count();
         verdict.numbers.insert("ok_transactions".to_owned(), json!(ok));
         verdict.numbers.insert("judged_reads".to_owned(), json!(reads));
-        verdict.numbers.insert("ambiguous_reads".to_owned(), json!(registers.ambiguous));
-        let mut shown: BTreeMap<registers::Flaw, usize> = BTreeMap::new();
-        for flawed in &registers.flaws {
+        verdict.numbers.insert("ambiguous_reads".to_owned(), json!(matched.ambiguous));
+        let mut shown: BTreeMap<Flaw, usize> = BTreeMap::new();
+        for flawed in &matched.flaws {
             let count = shown.entry(flawed.flaw).or_default();
             *count += 1;
             if *count <= SHOWN {
                 verdict.findings.push(explain::flaw(transactions, flawed));
             }
         }
-        let flaws = registers.flaws.len();
-        let mut words = Words { transactions, view: &registers.view, txns: &registers.txns, level: self.level };
+        let flaws = matched.flaws.len();
+        let mut words = Words { transactions, view: &matched.view, txns: &matched.txns, level: self.level };
         let (level, broken) = match self.weakest_broken(&words, budget) {
             Ok(answer) => answer,
             Err(stop) => {
@@ -159,7 +167,7 @@ impl Weak {
         let found: Vec<Finding> = broken.cycles.iter().map(|cycle| words.cycle(cycle)).collect();
         verdict.findings.extend(found);
         verdict.numbers.insert("contradictions".to_owned(), json!(broken.count));
-        self.sum_up(verdict, level, flaws, broken.count, reads, registers.ambiguous);
+        self.sum_up(verdict, level, flaws, broken.count, reads, matched.ambiguous);
     }
 
     fn sum_up(

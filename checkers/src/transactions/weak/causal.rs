@@ -1,9 +1,10 @@
 //! The edges that causal consistency forces: a transaction sees all of its causal past, the transitive closure of session
 //! order and reads-from. One pass in causal order, with a vector clock over chains of transactions.
 //!
-//! A chain is a session, or several sessions one after the other, where the later began after it had seen the whole
-//! earlier one: otherwise a run in which every timeout retires a process would need a clock of thousands of places.
-use super::edges::Sink;
+//! A chain is a session, or several sessions one after the other, where the later had seen the whole earlier one:
+//! otherwise a run in which every timeout retires a process would need a clock of thousands of places. The last
+//! transactions of a session that nobody else sees are in no chain.
+use super::edges::{Sink, own_session};
 use super::view::{INITIAL, View, Versions};
 use crate::verdict::Budget;
 
@@ -258,7 +259,7 @@ impl Clocks {
     }
 }
 
-/// The chain of each transaction and its place in it, counted from 0.
+/// The chain of each transaction ([`INITIAL`]: in none) and its place in it, counted from 0.
 struct Chains {
     chain: Vec<u32>,
     place: Vec<u32>,
@@ -266,7 +267,7 @@ struct Chains {
 }
 
 /// Up to so many sessions each is its own chain.
-const SESSIONS_AS_CHAINS: usize = 48;
+pub(crate) const SESSIONS_AS_CHAINS: usize = 48;
 
 impl Chains {
     fn sessions(view: &View) -> Chains {
@@ -279,13 +280,19 @@ impl Chains {
         Chains { chain: view.session.clone(), place, count: view.sessions() }
     }
 
-    /// Greedy: a new session continues a chain that has ended and whose end it has seen.
+    /// Greedy: a session joins a chain that has ended as soon as it has seen that end. Transactions that only their own
+    /// session sees are in no chain.
     fn merged(view: &View, causes: &Causes, order: &[u32], budget: &Budget) -> Result<Chains, Stop> {
         let previous = view.previous();
-        let mut is_last = vec![true; view.len()];
-        previous.iter().filter(|one| **one != INITIAL).for_each(|&one| is_last[one as usize] = false);
+        let seen = seen_by_others(view, causes, &previous);
+        let mut is_last = seen.clone();
+        for (txn, &before) in previous.iter().enumerate() {
+            if before != INITIAL && seen[txn] {
+                is_last[before as usize] = false;
+            }
+        }
         let mut clocks = Clocks::new(causes, SESSIONS_AS_CHAINS);
-        let mut chains = Chains { chain: vec![0; view.len()], place: vec![0; view.len()], count: 0 };
+        let mut chains = Chains { chain: vec![INITIAL; view.len()], place: vec![0; view.len()], count: 0 };
         let mut length: Vec<u32> = Vec::new();
         let mut ended: Vec<u32> = Vec::new();
         for (done, &node) in order.iter().enumerate() {
@@ -296,7 +303,7 @@ impl Chains {
                 return Err(Stop::Memory);
             }
             let row = clocks.enter(causes, node);
-            if (node as usize) < view.len() {
+            if (node as usize) < view.len() && seen[node as usize] {
                 let txn = node as usize;
                 let chain = match previous[txn] {
                     INITIAL => {
@@ -330,6 +337,22 @@ impl Chains {
     }
 }
 
+/// Whether a transaction is in the past of one of another session, as far as its direct successors say: all but the last
+/// ones of their sessions.
+fn seen_by_others(view: &View, causes: &Causes, previous: &[u32]) -> Vec<bool> {
+    let mut seen = vec![false; view.len()];
+    for txn in (0..view.len()).rev() {
+        let next = causes.after(txn as u32).iter().any(|&after| {
+            (after as usize) >= view.len() || view.session[after as usize] != view.session[txn]
+        });
+        seen[txn] |= next;
+        if seen[txn] && previous[txn] != INITIAL {
+            seen[previous[txn] as usize] = true;
+        }
+    }
+    seen
+}
+
 /// Writers of each key by chain, each chain's in order.
 struct Writers {
     /// Of each key: where its groups begin.
@@ -344,18 +367,19 @@ impl Writers {
     fn new(view: &View, chains: &Chains) -> Writers {
         // By chain and place first, then stably by key.
         let mut by_chain_at = vec![0u32; chains.count + 1];
-        for &chain in &chains.chain {
-            by_chain_at[chain as usize + 1] += 1;
+        let chained = || (0..view.len()).filter(|&txn| chains.chain[txn] != INITIAL);
+        for txn in chained() {
+            by_chain_at[chains.chain[txn] as usize + 1] += 1;
         }
         for chain in 0..chains.count {
             by_chain_at[chain + 1] += by_chain_at[chain];
         }
-        let mut by_chain = vec![0u32; view.len()];
-        for txn in 0..view.len() {
+        let mut by_chain = vec![0u32; by_chain_at[chains.count] as usize];
+        for txn in chained() {
             by_chain[(by_chain_at[chains.chain[txn] as usize] + chains.place[txn]) as usize] = txn as u32;
         }
         let mut at = vec![0u32; view.keys() + 1];
-        for txn in 0..view.len() as u32 {
+        for &txn in &by_chain {
             view.writes(txn).iter().for_each(|&key| at[key as usize + 1] += 1);
         }
         for key in 0..view.keys() {
@@ -411,14 +435,21 @@ impl Writers {
 ///
 /// # Errors
 /// [`Stop::Cycle`] where the past is no order; the others where the budget ended.
-pub(crate) fn causal(view: &View, causes: &Causes, budget: &Budget, sink: &mut impl Sink) -> Result<(), Stop> {
+pub(crate) fn causal(
+    view: &View,
+    causes: &Causes,
+    sessions_as_chains: usize,
+    budget: &Budget,
+    sink: &mut impl Sink,
+) -> Result<(), Stop> {
     let order = causes.order();
     if order.len() < causes.nodes() {
         return Err(Stop::Cycle);
     }
-    let chains = if view.sessions() <= SESSIONS_AS_CHAINS {
+    let chains = if view.sessions() <= sessions_as_chains {
         Chains::sessions(view)
     } else {
+        own_session(view, sink);
         Chains::merged(view, causes, &order, budget)?
     };
     let writers = Writers::new(view, &chains);
@@ -447,7 +478,9 @@ pub(crate) fn causal(view: &View, causes: &Causes, budget: &Budget, sink: &mut i
                 });
             }
             let txn = node as usize;
-            clocks.cells[row as usize * width + chains.chain[txn] as usize] = chains.place[txn] + 1;
+            if chains.chain[txn] != INITIAL {
+                clocks.cells[row as usize * width + chains.chain[txn] as usize] = chains.place[txn] + 1;
+            }
         }
         clocks.leave(node);
     }

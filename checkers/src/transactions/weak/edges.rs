@@ -149,7 +149,7 @@ pub(crate) fn read_atomic(view: &View, sink: &mut impl Sink) {
 }
 
 /// The part of read atomic that the session's own earlier writes force.
-fn own_session(view: &View, sink: &mut impl Sink) {
+pub(crate) fn own_session(view: &View, sink: &mut impl Sink) {
     let order = by_session(view);
     let mut last = Noted::new(view.keys());
     let mut session = INITIAL;

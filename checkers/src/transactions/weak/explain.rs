@@ -1,7 +1,7 @@
 //! Contradictions in words: a cycle of transactions as a finding, edge by edge, with a sentence for each edge.
 use super::causal::Causes;
 use super::judge::{Level, Link, Why};
-use super::registers::{Flaw, Flawed};
+use super::matched::{Flaw, Flawed};
 use super::view::{INITIAL, View};
 use crate::certificate::{Certificate, Claim, Edge, EdgeKind};
 use crate::transactions::txn::{MopKind, Transactions};
@@ -268,6 +268,15 @@ pub(crate) fn flaw(transactions: &Transactions<'_>, flawed: &Flawed) -> Finding 
             let own = own.last().map_or(Value::Nil, |word| transactions.value(*word).to_value());
             let why = format!("#{reader} had itself written {own} to key {key} before.");
             ("internal", format!("#{reader} read {value} of key {key} right after writing {own} to it."), why)
+        }
+        Flaw::Incompatible => {
+            let other = call(flawed.writer);
+            let why = format!("Neither this list nor the longer one that #{other} read begins with the other.");
+            ("incompatible-order", format!("#{reader} and #{other} read lists of key {key} in different orders."), why)
+        }
+        Flaw::Duplicate => {
+            let why = format!("Only #{} appended {value} to key {key}, and once.", call(flawed.writer));
+            ("duplicate-elements", format!("#{reader} read {value} twice in the list of key {key}."), why)
         }
         Flaw::Future => {
             let why = format!("Only #{reader} itself wrote {value} to key {key}, after that read.");

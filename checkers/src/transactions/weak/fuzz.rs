@@ -19,7 +19,7 @@ pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
     let mut draw = Draw::new(seed);
     let mut stats = Stats::default();
     for _ in 0..count {
-        let lists = LISTS && draw.percent(50);
+        let lists = draw.percent(50);
         let (txns, sessions) = (2 + draw.below(4), 1 + draw.below(4));
         let shape = Shape { lists, txns, sessions, keys: 2, acts: 4, read_first: false };
         let small = Small::draw(&mut draw, shape);
@@ -52,8 +52,6 @@ pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
     }
     Ok(stats)
 }
-
-const LISTS: bool = false;
 
 /// Whether a finding's edges, if any, form a cycle.
 pub(crate) fn closed(finding: &crate::verdict::Finding) -> bool {

@@ -1,5 +1,5 @@
 //! [`judge`]: whether some commit order explains a [`View`] at a level, and if none does, short cycles that show it.
-use super::causal::{Causes, Stop, causal};
+use super::causal::{Causes, SESSIONS_AS_CHAINS, Stop, causal};
 use super::edges::{read_atomic, read_committed};
 use super::order::{Successors, short_cycle};
 use super::view::{INITIAL, View};
@@ -120,7 +120,7 @@ fn forced(
     mut sink: impl FnMut(u32, u32, u32, u32),
 ) -> Result<(), Stop> {
     match (level, causes) {
-        (Level::Causal, Some(causes)) => return causal(view, causes, budget, &mut sink),
+        (Level::Causal, Some(causes)) => return causal(view, causes, SESSIONS_AS_CHAINS, budget, &mut sink),
         (Level::ReadCommitted, _) => read_committed(view, &mut sink),
         _ => read_atomic(view, &mut sink),
     }

@@ -1,49 +1,12 @@
 //! Registers with unique writes as a [`View`]: each read is matched with the one write of its value. Reads that no
 //! order of transactions can explain are told apart here: of aborted, unwritten, intermediate and own values.
-use super::view::{INITIAL, Read, Versions, View};
+use super::matched::{Flaw, Flawed, Matched, SKIP};
+use super::view::{INITIAL, Read, Versions};
 use crate::history::Outcome;
 use crate::transactions::txn::{Mix, Mop, MopKind, Transactions};
 use crate::value::Word;
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
-
-/// What is wrong with one read, or one write, by itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Flaw {
-    /// It read what a transaction wrote that certainly had no effect.
-    Aborted,
-    /// It read what nobody wrote.
-    Unwritten,
-    /// It read what its writer overwrote itself before it ended.
-    Intermediate,
-    /// It read another value than the one that its own transaction had written before.
-    Internal,
-    /// It read what its own transaction wrote only later.
-    Future,
-}
-
-/// A flaw with the read that shows it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Flawed {
-    pub(crate) flaw: Flaw,
-    /// Who read.
-    pub(crate) reader: u32,
-    pub(crate) key: u32,
-    pub(crate) value: Word,
-    /// Who wrote it; [`INITIAL`] where nobody did.
-    pub(crate) writer: u32,
-}
-
-/// A history of registers, as the levels see it.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Registers {
-    pub(crate) view: View,
-    /// The transaction behind each number of the view: the committed ones, which are Ok, or Info and seen.
-    pub(crate) txns: Vec<u32>,
-    pub(crate) flaws: Vec<Flawed>,
-    /// Reads of values that several transactions wrote: nobody can tell from whom.
-    pub(crate) ambiguous: u64,
-}
 
 /// Who wrote a value.
 #[derive(Clone, Copy)]
@@ -55,13 +18,10 @@ struct Writer {
     shared: bool,
 }
 
-/// Of a read: nothing to say of it (an own value, a flaw, an ambiguous one).
-const SKIP: u32 = u32::MAX - 1;
-
-impl Registers {
+impl Matched {
     /// Matches reads with writes.
-    pub(crate) fn new(transactions: &Transactions<'_>) -> Registers {
-        let mut out = Registers::default();
+    pub(crate) fn registers(transactions: &Transactions<'_>) -> Matched {
+        let mut out = Matched::default();
         let mut sources = vec![SKIP; transactions.all_mops().len()];
         let mut seen = vec![false; transactions.len()];
         let mut written: HashMap<Word, Writer, BuildHasherDefault<Mix>> = HashMap::default();
@@ -70,13 +30,16 @@ impl Registers {
             out.writers(transactions, key, &mut written);
             out.sources(transactions, key, &written, &mut sources, &mut seen);
         }
-        out.flaws.sort_by_key(|flawed| (flawed.flaw, flawed.reader, flawed.key));
-        out.number(transactions, &sources, &seen);
+        out.number(transactions, &seen, |place, mop| {
+            let from = sources[place];
+            (from != SKIP).then_some(Read { key: mop.key, from, place: 0, behind_own: false })
+        });
+        out.view.versions = vec![Versions::Free; transactions.keys()];
         out
     }
 
     fn writers(
-        &mut self,
+        &self,
         transactions: &Transactions<'_>,
         key: u32,
         written: &mut HashMap<Word, Writer, BuildHasherDefault<Mix>>,
@@ -148,52 +111,5 @@ impl Registers {
                 }
             }
         }
-    }
-
-    fn number(&mut self, transactions: &Transactions<'_>, sources: &[u32], seen: &[bool]) {
-        let mut numbers = vec![INITIAL; transactions.len()];
-        for (txn, number) in numbers.iter_mut().enumerate() {
-            let committed = match transactions.txns()[txn].outcome {
-                Outcome::Ok => true,
-                Outcome::Info => seen[txn],
-                Outcome::Fail => false,
-            };
-            if committed {
-                *number = self.txns.len() as u32;
-                self.txns.push(txn as u32);
-            }
-        }
-        let mut sessions: Vec<u32> = vec![INITIAL; transactions.history().sessions()];
-        let mut session_count = 0;
-        let (mut reads, mut writes) = (Vec::new(), Vec::new());
-        let mut place = 0;
-        let mut next = 0;
-        for txn in 0..transactions.len() as u32 {
-            let mops = transactions.mops(txn);
-            let first = place;
-            place += mops.len();
-            if numbers[txn as usize] == INITIAL {
-                continue;
-            }
-            reads.clear();
-            writes.clear();
-            for (mop, &source) in mops.iter().zip(&sources[first..place]) {
-                if mop.writes() {
-                    writes.push(mop.key);
-                } else if source != SKIP {
-                    let from = if source == INITIAL { INITIAL } else { numbers[source as usize] };
-                    reads.push(Read { key: mop.key, from, place: 0, behind_own: false });
-                }
-            }
-            let session = &mut sessions[transactions.txn(txn).session as usize];
-            if *session == INITIAL {
-                *session = session_count;
-                session_count += 1;
-            }
-            self.view.push(*session, &reads, &writes);
-            debug_assert_eq!(self.txns[next], txn);
-            next += 1;
-        }
-        self.view.versions = vec![Versions::Free; transactions.keys()];
     }
 }
