@@ -4,6 +4,7 @@ use crate::history::History;
 use crate::linearizable::Linearizable;
 use crate::set::SetChecker;
 use crate::split_brain::SplitBrain;
+use crate::transactions::list_append::ListAppend;
 use crate::value::Value;
 use crate::verdict::{Budget, Checker, Validity, Verdict};
 use std::any::Any;
@@ -69,6 +70,12 @@ pub const CHECKERS: &[CheckerDoc] = &[
         doc: "Every acknowledged element is in some final read, nothing else is in any, nothing is there twice.",
         options: &[],
         build: |_| Ok(Box::new(SetChecker::new())),
+    },
+    CheckerDoc {
+        name: "list-append",
+        doc: "Transactions that append to lists and read whole lists are isolated as the model says.",
+        options: &[("model", "the model of consistency, by default strict-serializable")],
+        build: |options| Ok(Box::new(ListAppend::with(options)?)),
     },
     CheckerDoc {
         name: "split-brain",

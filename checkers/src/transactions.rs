@@ -2,6 +2,9 @@
 //!
 //! Adya's anomalies (MIT 1999) are found as Elle finds them (Kingsbury and Alvaro, VLDB 2020), with one difference:
 //! whether an anomaly exists is never left to a time limit for a component; only how short its example is may be.
+pub mod cycles;
 pub mod graph;
+pub mod lattice;
+pub mod list_append;
 pub mod txn;
 pub mod weak;

@@ -139,10 +139,22 @@ impl Graph {
     }
 
     /// Dependencies of a vertex: to, and kind.
-    #[inline]
     pub fn edges(&self, from: u32) -> impl ExactSizeIterator<Item = (u32, EdgeKind)> + Clone {
         let (first, end) = (self.offsets[from as usize], self.offsets[from as usize + 1]);
         self.targets[first as usize..end as usize].iter().map(|target| (target >> 2, kind(*target)))
+    }
+
+    /// How many dependencies a vertex has.
+    #[inline]
+    pub fn degree(&self, from: u32) -> u32 {
+        self.offsets[from as usize + 1] - self.offsets[from as usize]
+    }
+
+    /// One of the dependencies of a vertex: to, and kind.
+    #[inline]
+    pub fn edge(&self, from: u32, at: u32) -> (u32, EdgeKind) {
+        let target = self.targets[(self.offsets[from as usize] + at) as usize];
+        (target >> 2, kind(target))
     }
 
     /// The next transaction of the same process, or [`NONE`].

@@ -5,7 +5,7 @@
 //! `["w", key, value]` and `["r", key, null]`; its Ok reply is the same list with the reads filled in. Calls of `append`,
 //! `write` (`w`) and `read` (`r`) with a key are transactions of one micro-operation.
 use crate::history::{History, NameId, Op, Outcome};
-use crate::value::{ListRef, Value, ValueRef, Word};
+use crate::value::{ListRef, ValueRef, Word};
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
@@ -174,6 +174,12 @@ impl<'h> Transactions<'h> {
         let first = self.txns[txn as usize].first as usize;
         let end = self.txns.get(txn as usize + 1).map_or(self.mops.len(), |next| next.first as usize);
         &self.mops[first..end]
+    }
+
+    /// Places of its micro-operations among all.
+    pub fn mop_range(&self, txn: u32) -> std::ops::Range<u32> {
+        let end = self.txns.get(txn as usize + 1).map_or(self.mops.len() as u32, |next| next.first);
+        self.txns[txn as usize].first..end
     }
 
     /// All micro-operations: those of one transaction side by side, in order.
