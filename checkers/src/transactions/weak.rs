@@ -22,7 +22,7 @@
 //!
 //! Transactions that are Fail are never seen; Info ones count once something that they wrote was read. Real time does not
 //! count. Beside cycles (kinds `G0`, `G1c`, each also with `-process`, `non-monotonic-view`, `fractured-read`,
-//! `causality-violation`) it reports reads that no order explains: `G1a`, `G1b`, `garbage-read`, `internal`, `future-read`,
+//! `causal-violation`) it reports reads that no order explains: `G1a`, `G1b`, `garbage-read`, `internal`, `future-read`,
 //! of lists also `incompatible-order`. Unknown: nothing was read, a read value was written more than once, or the budget
 //! ended.
 mod brute;
@@ -45,6 +45,7 @@ mod view;
 
 use crate::history::{History, NameId, Outcome};
 use crate::transactions::txn::{Dialect, MopKind, Transactions};
+use crate::value::Word;
 use crate::verdict::{Budget, Checker, Finding, Validity, Verdict};
 use crate::wording;
 use causal::Stop;
@@ -120,9 +121,11 @@ impl Checker for Weak {
             return verdict;
         }
         history.name(workload).clone_into(&mut verdict.workload);
-        // Whichever it is shows at its first write.
-        let parsed = Transactions::parse(history, workload, Dialect::Registers);
-        let parsed = parsed.or_else(|_| Transactions::parse(history, workload, Dialect::Lists));
+        // Whichever it is shows at its first write or read of something.
+        let parsed = Transactions::parse(history, workload, Dialect::Lists).or_else(|lists| {
+            let registers = Transactions::parse(history, workload, Dialect::Registers);
+            registers.map_err(|registers| if registers.call < lists.call { lists } else { registers })
+        });
         match parsed {
             Ok(transactions) => self.judge(&transactions, budget, &mut verdict),
             Err(malformed) => {
@@ -135,7 +138,7 @@ impl Checker for Weak {
 
 impl Weak {
     fn judge(&self, transactions: &Transactions<'_>, budget: &Budget, verdict: &mut Verdict) {
-        let lists = transactions.all_mops().iter().any(|mop| mop.kind() == MopKind::Append);
+        let lists = !transactions.all_mops().iter().any(|mop| mop.kind() == MopKind::Write || (mop.kind() == MopKind::Read && mop.value.is_atom() && mop.value != Word::NIL));
         let matched = if lists { Matched::lists(transactions) } else { Matched::registers(transactions) };
         let reads: usize = (0..matched.view.len() as u32).map(|txn| matched.view.reads(txn).len()).sum();
         let ok = transactions.txns().iter().filter(|txn| txn.outcome == Outcome::Ok).count();

@@ -205,7 +205,7 @@ impl Words<'_, '_> {
         match self.level {
             Level::ReadCommitted => "non-monotonic-view",
             Level::ReadAtomic => "fractured-read",
-            Level::Causal => "causality-violation",
+            Level::Causal => "causal-violation",
         }
     }
 
@@ -273,6 +273,12 @@ pub(crate) fn flaw(transactions: &Transactions<'_>, flawed: &Flawed) -> Finding 
             let other = call(flawed.writer);
             let why = format!("Neither this list nor the longer one that #{other} read begins with the other.");
             ("incompatible-order", format!("#{reader} and #{other} read lists of key {key} in different orders."), why)
+        }
+        Flaw::Inverted => {
+            let writer = call(flawed.writer);
+            let why = format!("#{writer} appended another element to key {key} before {value}.");
+            let title = format!("#{reader} read {value} of key {key}, but not before it what #{writer} appended first.");
+            ("incompatible-order", title, why)
         }
         Flaw::Duplicate => {
             let why = format!("Only #{} appended {value} to key {key}, and once.", call(flawed.writer));

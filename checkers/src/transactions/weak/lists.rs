@@ -14,7 +14,9 @@ struct Writer {
     txn: u32,
     /// The last that its transaction appended to the key.
     is_final: bool,
-    /// It stands in the chain already.
+    /// Which of its transaction's appends to the key it is.
+    nth: u32,
+    /// It stands in the chain.
     placed: bool,
     /// Another transaction that may have taken effect appended the same.
     shared: bool,
@@ -33,6 +35,8 @@ struct Sight {
 struct Gathered {
     sights: Vec<Sight>,
     seen: Vec<bool>,
+    /// Of each append, whether its element stands in the chain.
+    placed: Vec<bool>,
     /// Of each key, the writers of the elements of its longest read, as far as it is sound.
     chains: Vec<Vec<u32>>,
 }
@@ -44,6 +48,7 @@ impl Matched {
         let mut gathered = Gathered {
             sights: vec![Sight { place: SKIP, behind_own: false }; transactions.all_mops().len()],
             seen: vec![false; transactions.len()],
+            placed: vec![false; transactions.all_mops().len()],
             chains: Vec::with_capacity(transactions.keys()),
         };
         let mut written: Written = HashMap::default();
@@ -53,7 +58,7 @@ impl Matched {
             let sound = out.chain(transactions, key, &mut written, &mut gathered);
             out.prefixes(transactions, key, &written, &sound, &mut gathered);
         }
-        let Gathered { sights, seen, chains } = gathered;
+        let Gathered { sights, seen, placed, chains } = gathered;
         let numbers = out.number(transactions, &seen, |at, mop| {
             let Sight { place, behind_own } = sights[at];
             if place == SKIP || mop.kind() != MopKind::Read {
@@ -62,12 +67,12 @@ impl Matched {
             let from = if place == 0 { INITIAL } else { chains[mop.key as usize][place as usize - 1] };
             Some(Read { key: mop.key, from, place, behind_own })
         });
-        out.versions(transactions, &numbers, chains);
+        out.versions(transactions, &numbers, &placed, chains);
         out
     }
 
     /// Takes the longest read as the chain: as far as each element was appended once, by one that may have taken effect.
-    fn chain(&self, transactions: &Transactions<'_>, key: u32, written: &mut Written, to: &mut Gathered) -> Vec<Word> {
+    fn chain(&mut self, transactions: &Transactions<'_>, key: u32, written: &mut Written, to: &mut Gathered) -> Vec<Word> {
         let mops = transactions.all_mops();
         let reads = transactions.key_mops(key).iter().map(|&place| mops[place as usize]);
         let reads = reads.filter(|mop| mop.kind() == MopKind::Read);
@@ -76,16 +81,31 @@ impl Matched {
         let longest = reads.rev().max_by_key(length);
         let mut writers = Vec::new();
         let elements = longest.map_or(&[][..], |mop| transactions.elements(mop.value));
+        // Only transactions that append several elements to the key are in it.
+        let mut counts: HashMap<u32, u32, BuildHasherDefault<Mix>> = HashMap::default();
         for element in elements {
             let Some(writer) = written.get_mut(element) else { break };
             let aborted = transactions.txn(writer.txn).outcome == Outcome::Fail;
             if writer.shared || aborted || std::mem::replace(&mut writer.placed, true) {
                 break;
             }
+            if writer.nth > 0 || !writer.is_final {
+                let count = counts.entry(writer.txn).or_default();
+                if *count != writer.nth {
+                    let (reader, value, writer) = (longest.map_or(INITIAL, |mop| mop.txn()), *element, writer.txn);
+                    self.flaws.push(Flawed { flaw: Flaw::Inverted, reader, key, value, writer });
+                    break;
+                }
+                *count += 1;
+            }
             writers.push(writer.txn);
             to.seen[writer.txn as usize] = true;
         }
         let sound = elements[..writers.len()].to_vec();
+        for &place in transactions.key_mops(key) {
+            let mop = mops[place as usize];
+            to.placed[place as usize] = mop.writes() && written.get(&mop.value).is_some_and(|one| one.placed);
+        }
         to.chains.push(writers);
         sound
     }
@@ -188,18 +208,15 @@ impl Matched {
     }
 
     /// The versions of each key: the chain, and after it the appends of committed transactions that no read shows.
-    fn versions(&mut self, transactions: &Transactions<'_>, numbers: &[u32], chains: Vec<Vec<u32>>) {
+    fn versions(&mut self, transactions: &Transactions<'_>, numbers: &[u32], placed: &[bool], chains: Vec<Vec<u32>>) {
         let mops = transactions.all_mops();
-        let mut noted = vec![INITIAL; self.txns.len()];
         for (key, writers) in chains.into_iter().enumerate() {
             let writers: Vec<u32> = writers.iter().map(|&txn| numbers[txn as usize]).collect();
-            writers.iter().for_each(|&writer| noted[writer as usize] = key as u32);
             let mut tail = Vec::new();
             for &place in transactions.key_mops(key as u32) {
                 let mop = mops[place as usize];
                 let number = numbers[mop.txn() as usize];
-                if mop.writes() && number != INITIAL && noted[number as usize] != key as u32 {
-                    noted[number as usize] = key as u32;
+                if mop.writes() && number != INITIAL && !placed[place as usize] && tail.last() != Some(&number) {
                     tail.push(number);
                 }
             }
@@ -210,7 +227,7 @@ impl Matched {
 
 fn elements(transactions: &Transactions<'_>, key: u32, written: &mut Written) {
     let mops = transactions.all_mops();
-    let mut last = INITIAL;
+    let (mut last, mut nth) = (INITIAL, 0);
     let mut previous: Option<Word> = None;
     for &place in transactions.key_mops(key) {
         let mop = mops[place as usize];
@@ -218,13 +235,14 @@ fn elements(transactions: &Transactions<'_>, key: u32, written: &mut Written) {
             continue;
         }
         if mop.txn() != last {
-            (last, previous) = (mop.txn(), None);
+            (last, nth, previous) = (mop.txn(), 0, None);
         }
         if let Some(before) = previous.and_then(|before| written.get_mut(&before)).filter(|one| one.txn == mop.txn()) {
             before.is_final = false;
         }
         previous = Some(mop.value);
-        let new = Writer { txn: mop.txn(), is_final: true, placed: false, shared: false };
+        let new = Writer { txn: mop.txn(), is_final: true, nth, placed: false, shared: false };
+        nth += 1;
         let failed = |txn: u32| transactions.txn(txn).outcome == Outcome::Fail;
         match written.get_mut(&mop.value) {
             None => drop(written.insert(mop.value, new)),

@@ -20,6 +20,8 @@ pub(crate) enum Flaw {
     Future,
     /// It read a list that is no beginning of another list of the same key, nor that of it.
     Incompatible,
+    /// It read an element of a transaction without one that the same transaction had appended before it.
+    Inverted,
     /// It read a list with an element twice.
     Duplicate,
 }
