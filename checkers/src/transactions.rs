@@ -5,6 +5,7 @@
 pub mod cycles;
 pub mod graph;
 pub mod lattice;
+mod levels;
 pub mod list_append;
 pub mod txn;
 pub mod weak;

@@ -25,23 +25,23 @@
 //! `causal-violation`) it reports reads that no order explains: `G1a`, `G1b`, `garbage-read`, `internal`, `future-read`,
 //! of lists also `incompatible-order`. Unknown: nothing was read, a read value was written more than once, or the budget
 //! ended.
-mod brute;
+pub(crate) mod brute;
 mod causal;
 mod edges;
 mod explain;
 #[doc(hidden)]
 pub mod fuzz;
-mod judge;
+pub(crate) mod judge;
 mod lists;
 #[doc(hidden)]
 pub mod load;
-mod matched;
-mod order;
+pub(crate) mod matched;
+pub(crate) mod order;
 mod registers;
-mod small;
+pub(crate) mod small;
 #[cfg(test)]
 mod tests;
-mod view;
+pub(crate) mod view;
 
 use crate::history::{History, NameId, Outcome};
 use crate::transactions::txn::{Dialect, MopKind, Transactions};
@@ -94,7 +94,7 @@ impl Checker for Weak {
         match self.level {
             Level::ReadCommitted => "read-committed",
             Level::ReadAtomic => "read-atomic",
-            Level::Causal => "causal-transactions",
+            Level::Causal | Level::Parallel => "causal-transactions",
         }
     }
 
@@ -189,6 +189,7 @@ impl Weak {
             Level::ReadCommitted => Some("none"),
             Level::ReadAtomic => Some(Level::ReadCommitted.name()),
             Level::Causal => Some(Level::ReadAtomic.name()),
+            Level::Parallel => Some(Level::Causal.name()),
         };
         (verdict.validity, verdict.summary) = if flaws + cycles > 0 {
             let (flaws, cycles) = (wording::count(flaws, "flawed read"), wording::count(cycles, "contradiction"));

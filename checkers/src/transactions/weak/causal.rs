@@ -31,8 +31,8 @@ pub(crate) struct Causes {
 }
 
 impl Causes {
-    /// The direct causes in a history.
-    pub(crate) fn new(view: &View) -> Causes {
+    /// The direct causes in a history. With `versions`, the writer of a version is a cause of who overwrites it.
+    pub(crate) fn new(view: &View, versions: bool) -> Causes {
         let previous = view.previous();
         let mut pairs: Vec<(u32, u32)> = Vec::with_capacity(view.len() * 3);
         pairs.extend(previous.iter().enumerate().filter(|(_, one)| **one != INITIAL).map(|(at, one)| (*one, at as u32)));
@@ -49,6 +49,11 @@ impl Causes {
                     _ => pairs.push((read.from, reader)),
                 }
             }
+        }
+        for chain in view.versions.iter().filter(|_| versions).filter_map(Versions::chain) {
+            pairs.extend(chain.writers.windows(2).filter(|pair| pair[0] != pair[1]).map(|pair| (pair[0], pair[1])));
+            let last = chain.writers.last().into_iter();
+            pairs.extend(last.flat_map(|&last| chain.tail.iter().filter(move |&&one| one != last).map(move |&one| (last, one))));
         }
         let nodes = view.len() + list_nodes(view, &mut places, &mut pairs);
         let (after_at, after) = grouped(nodes, pairs.iter().map(|&(from, to)| (from, to)));

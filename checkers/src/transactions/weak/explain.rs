@@ -25,6 +25,7 @@ impl Level {
             Level::ReadCommitted => "read-committed",
             Level::ReadAtomic => "read-atomic",
             Level::Causal => "causal",
+            Level::Parallel => "parallel-snapshot-isolation",
         }
     }
 }
@@ -85,7 +86,7 @@ impl Words<'_, '_> {
         if let Some(link) = step(writer, reader) {
             return vec![link];
         }
-        let causes = causes.get_or_insert_with(|| Causes::new(self.view));
+        let causes = causes.get_or_insert_with(|| Causes::new(self.view, false));
         let path = causes.path(writer, reader).unwrap_or_default();
         path.windows(2).filter_map(|pair| step(pair[0], pair[1])).collect()
     }
@@ -205,7 +206,7 @@ impl Words<'_, '_> {
         match self.level {
             Level::ReadCommitted => "non-monotonic-view",
             Level::ReadAtomic => "fractured-read",
-            Level::Causal => "causal-violation",
+            Level::Causal | Level::Parallel => "causal-violation",
         }
     }
 

@@ -14,6 +14,9 @@ pub(crate) enum Level {
     ReadAtomic,
     /// The causal past is seen.
     Causal,
+    /// The causal past is seen, and who overwrites what another wrote has seen that too: parallel snapshot isolation.
+    /// Only where all version orders are known.
+    Parallel,
 }
 
 /// Why one transaction comes before another.
@@ -55,7 +58,7 @@ const SHOWN: usize = 8;
 /// # Errors
 /// Where the budget ended before the answer.
 pub(crate) fn judge(view: &View, level: Level, budget: &Budget) -> Result<Contradictions, Stop> {
-    let causes = (level == Level::Causal).then(|| Causes::new(view));
+    let causes = (level >= Level::Causal).then(|| Causes::new(view, level == Level::Parallel));
     let mut pairs: Vec<(u32, u32)> = Vec::with_capacity(view.len() * 4);
     given(view, |link| pairs.push((link.from, link.to)));
     let mut late: Vec<Link> = Vec::new();
@@ -120,7 +123,7 @@ fn forced(
     mut sink: impl FnMut(u32, u32, u32, u32),
 ) -> Result<(), Stop> {
     match (level, causes) {
-        (Level::Causal, Some(causes)) => return causal(view, causes, SESSIONS_AS_CHAINS, budget, &mut sink),
+        (Level::Causal | Level::Parallel, Some(causes)) => return causal(view, causes, SESSIONS_AS_CHAINS, budget, &mut sink),
         (Level::ReadCommitted, _) => read_committed(view, &mut sink),
         _ => read_atomic(view, &mut sink),
     }

@@ -39,6 +39,31 @@ impl Successors {
         &self.to[self.at[node as usize] as usize..self.at[node as usize + 1] as usize]
     }
 
+    /// The nodes in an order that every edge keeps, otherwise near their numbers; None on a cycle.
+    pub(crate) fn order(&self) -> Option<Vec<u32>> {
+        let mut waits = vec![0u32; self.len()];
+        self.to.iter().for_each(|&to| waits[to as usize] += 1);
+        let mut order = Vec::with_capacity(self.len());
+        let mut ready = Vec::new();
+        for first in 0..self.len() as u32 {
+            if waits[first as usize] == 0 {
+                ready.push(first);
+            }
+            while let Some(node) = ready.pop() {
+                order.push(node);
+                waits[node as usize] = u32::MAX;
+                for &next in self.of(node) {
+                    waits[next as usize] -= 1;
+                    // A later one is met by the outer loop.
+                    if waits[next as usize] == 0 && next <= first {
+                        ready.push(next);
+                    }
+                }
+            }
+        }
+        (order.len() == self.len()).then_some(order)
+    }
+
     /// The strongly connected components of more than one node, and nodes with an edge to themselves; each sorted, in
     /// the order of their smallest node.
     ///

@@ -61,6 +61,13 @@ impl Small {
         small
     }
 
+    /// The same, each transaction in a session of its own.
+    pub(crate) fn without_sessions(&self) -> Small {
+        let mut alone = self.clone();
+        alone.txns.iter_mut().zip(0..).for_each(|(txn, session)| txn.session = session);
+        alone
+    }
+
     /// As a recorded history.
     pub(crate) fn history(&self) -> History {
         let mut events: Vec<(usize, usize, bool)> = Vec::new();

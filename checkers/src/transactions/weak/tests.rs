@@ -10,6 +10,13 @@ fn the_levels_are_what_their_definitions_say() {
     assert!(stats.invalid > stats.histories / 10 && stats.invalid < stats.histories * 9 / 10, "{stats:?}");
 }
 
+#[test]
+fn levels_of_known_versions_are_what_their_definitions_say() {
+    let count = std::env::var("DSFUZZ_FUZZ").ok().and_then(|text| text.parse().ok()).unwrap_or(600);
+    let stats = super::fuzz::differ_levels(11, count).unwrap_or_else(|difference| panic!("{difference}"));
+    assert!(stats.invalid > stats.histories / 10 && stats.invalid < stats.histories * 9 / 10, "{stats:?}");
+}
+
 /// Figures, not a test: run with `--release -- --ignored --nocapture`.
 #[test]
 #[ignore = "measures"]

@@ -48,6 +48,15 @@ impl Versions {
     }
 }
 
+impl Versions {
+    pub(crate) fn chain_mut(&mut self) -> Option<&mut Chain> {
+        match self {
+            Versions::Free => None,
+            Versions::Replacing(chain) | Versions::Containing(chain) => Some(chain),
+        }
+    }
+}
+
 /// Transactions, counted from 0 so that each session's are in increasing order.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct View {
@@ -105,11 +114,6 @@ impl View {
     /// The external reads of a transaction in program order.
     pub(crate) fn reads(&self, txn: u32) -> &[Read] {
         &self.reads[self.reads_at[txn as usize] as usize..self.reads_at[txn as usize + 1] as usize]
-    }
-
-    /// The same, to be completed once the versions are known.
-    pub(crate) fn reads_mut(&mut self, txn: u32) -> &mut [Read] {
-        &mut self.reads[self.reads_at[txn as usize] as usize..self.reads_at[txn as usize + 1] as usize]
     }
 
     /// The keys that a transaction wrote, in increasing order, each once.
