@@ -79,7 +79,8 @@ pub struct Cycle {
 /// What was found.
 #[derive(Clone, Debug, Default)]
 pub struct Cycles {
-    /// In how many components of the graph each class exists, none of the worse being in the same component.
+    /// In how many components of the graph each class exists; components share no transaction with those of classes that
+    /// imply theirs.
     pub components: BTreeMap<(Class, Level), u64>,
     /// Examples: at most so many of a class as were asked for.
     pub examples: Vec<Cycle>,
@@ -93,8 +94,8 @@ const LEVELS: [Level; 3] = [Level::Plain, Level::Process, Level::Realtime];
 
 /// Finds the classes of cycles that exist, with `examples` examples of each.
 ///
-/// In each component of the graph at each level the worst class is found; classes that it implies are not looked for
-/// there (G0 implies G1c, and so on; what exists at one level exists at the next).
+/// A class is implied by those before it and by the same at a lower level. So once components of one class are known, the
+/// next is looked for among the other transactions only: what is reported beside it is a case of its own.
 pub fn find(graph: &Graph, examples: usize, budget: &Budget) -> Cycles {
     let mut finder = Finder { graph, budget, examples, out: Cycles::default(), worst: Vec::new() };
     let realtime = finder.components(Level::Realtime, Kinds::ALL, None);
@@ -123,7 +124,7 @@ struct Finder<'g> {
     budget: &'g Budget,
     examples: usize,
     out: Cycles,
-    /// Of each vertex the worst class of which a component with it has been found, at this level or below.
+    /// Of each vertex the worst class of a component found that it is in, at this level or below.
     worst: Vec<u8>,
 }
 
@@ -221,15 +222,11 @@ impl Finder<'_> {
         }
     }
 
-    /// Takes out the components in which this class is implied by what was found.
+    /// Takes out the transactions of components found before, at which this class is implied: what is found from here on
+    /// shares no transaction with them.
     fn explained(&self, labels: &mut [u32], class: Class) {
-        let count = labels.iter().filter(|&&label| label != NONE).max().map_or(0, |&label| label as usize + 1);
-        let mut gone = vec![false; count];
-        for (label, worst) in labels.iter().zip(&self.worst).filter(|(label, _)| **label != NONE) {
-            gone[*label as usize] |= *worst <= class as u8;
-        }
-        for label in labels.iter_mut().filter(|label| **label != NONE) {
-            if gone[*label as usize] {
+        for (label, worst) in labels.iter_mut().zip(&self.worst) {
+            if *worst <= class as u8 {
                 *label = NONE;
             }
         }

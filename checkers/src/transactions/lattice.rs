@@ -62,11 +62,11 @@ pub const MODELS: &[Consistency] = &[
         &["parallel-snapshot-isolation", "forward-consistent-view"],
         &["G-nonadjacent-item"],
     ),
-    model("repeatable-read", &["PL-2.99"], &["consistent-view", "cursor-stability"], &["G2-item"]),
+    model("repeatable-read", &["PL-2.99"], &["consistent-view"], &["G2-item"]),
     model("prefix", &[], &["causal"], &["prefix-violation"]),
     model("parallel-snapshot-isolation", &["PSI"], &["consistent-view"], &["G-single-item", "lost-update"]),
     model("forward-consistent-view", &["PL-FCV"], &["consistent-view"], &["G-SIb"]),
-    model("consistent-view", &["PL-2+"], &["monotonic-view", "read-atomic"], &["G-single-item"]),
+    model("consistent-view", &["PL-2+"], &["monotonic-view", "read-atomic", "cursor-stability"], &["G-single-item"]),
     model(
         "causal",
         &["transactional-causal"],
@@ -219,7 +219,7 @@ mod tests {
             ("G2-item", "not repeatable-read; strongest still possible: strong-snapshot-isolation"),
             (
                 "G-nonadjacent-item",
-                "not snapshot-isolation, not repeatable-read; strongest still possible: prefix, parallel-snapshot-isolation, forward-consistent-view, cursor-stability",
+                "not snapshot-isolation, not repeatable-read; strongest still possible: prefix, parallel-snapshot-isolation, forward-consistent-view",
             ),
             (
                 "G-single-item",

@@ -52,7 +52,7 @@ pub(super) fn graph(txns: &Transactions<'_>, versions: &Versions) -> (Graph, u64
                 None => readers.push(txn),
             }
         }
-        if !unread.is_empty() && !versions.tangled[key as usize] {
+        if !unread.is_empty() {
             for &writer in unread.iter().filter(|_| last != NONE) {
                 builder.add(last, writer, EdgeKind::Ww);
             }
@@ -61,6 +61,9 @@ pub(super) fn graph(txns: &Transactions<'_>, versions: &Versions) -> (Graph, u64
     }
     for &(writer, reader) in &versions.loose {
         builder.add(writer, reader, EdgeKind::Wr);
+    }
+    for &(one, other) in &versions.pairs {
+        builder.add(one, other, EdgeKind::Ww);
     }
     (builder.finish(txns), unread_count)
 }
@@ -140,19 +143,26 @@ pub(super) fn reason_at(txns: &Transactions<'_>, versions: &Versions, step: &Ste
         let place = list.iter().position(|&listed| listed == element)?;
         (versions.order(key)[place] != NONE).then_some(place)
     };
+    // Appends that nobody read come after all that is known.
+    let places = |txn: u32| {
+        txns.mop_range(txn).filter_map(move |at| {
+            let mop = txns.all_mops()[at as usize];
+            let here = mop.key == key && mop.kind() == MopKind::Append;
+            let unread = !versions.seen[at as usize];
+            here.then(|| place(mop.value).or(unread.then_some(usize::MAX)).map(|place| (place, mop.value)))?
+        })
+    };
     match step.kind {
         EdgeKind::Ww => {
-            let witness = versions.longest[key as usize].0;
-            // Unread appends come after all that is known.
-            let tangled = versions.tangled[key as usize];
-            let position = |element: Word| place(element).or((!tangled).then_some(usize::MAX));
             let pairs = appended(step.from).filter_map(|one| Some((place(one)?, one)));
             let followers = |(at, one): (usize, Word)| {
-                let later = appended(step.to).filter_map(|other| Some((position(other)?, other)));
-                later.filter(|(to, _)| *to > at).min().map(|(to, other)| (to - at, one, other, to))
+                let later = places(step.to).filter(|(to, _)| *to > at).min();
+                later.map(|(to, other)| (to - at, one, other, to))
             };
-            let (_, one, other, to) = pairs.filter_map(followers).min()?;
-            let witness = if to == usize::MAX { NONE } else { witness };
+            let Some((_, one, other, to)) = pairs.filter_map(followers).min() else {
+                return if versions.tangled[key as usize] { read_in_order(txns, step, key) } else { None };
+            };
+            let witness = if to == usize::MAX { NONE } else { versions.longest[key as usize].0 };
             Some(Reason { key, before: Some(one), after: other, witness })
         }
         EdgeKind::Wr => {
@@ -167,12 +177,7 @@ pub(super) fn reason_at(txns: &Transactions<'_>, versions: &Versions, step: &Ste
         }
         EdgeKind::Rw => {
             let own: Vec<Word> = appended(step.from).collect();
-            let tangled = versions.tangled[key as usize];
-            let position = |element: Word| place(element).or((!tangled).then_some(usize::MAX));
-            let missed: Vec<(usize, Word)> = appended(step.to)
-                .filter(|element| !own.contains(element))
-                .filter_map(|element| Some((position(element)?, element)))
-                .collect();
+            let missed: Vec<(usize, Word)> = places(step.to).filter(|(_, element)| !own.contains(element)).collect();
             let read = |at: u32| {
                 let here = txns.all_mops()[at as usize].key == key && versions.base[at as usize] != NONE;
                 here.then_some(versions.base[at as usize] as usize)
@@ -184,4 +189,18 @@ pub(super) fn reason_at(txns: &Transactions<'_>, versions: &Versions, step: &Ste
         }
         EdgeKind::Process | EdgeKind::Realtime => None,
     }
+}
+
+/// Some read that shows an element of the one before an element of the other.
+fn read_in_order(txns: &Transactions<'_>, step: &Step, key: u32) -> Option<Reason> {
+    let by = |txn: u32, element: Word| {
+        txns.mops(txn).iter().any(|mop| mop.kind() == MopKind::Append && mop.key == key && mop.value == element)
+    };
+    txns.key_mops(key).iter().find_map(|&at| {
+        let mop = txns.all_mops()[at as usize];
+        let list = if mop.kind() == MopKind::Read { txns.elements(mop.value) } else { &[] };
+        let one = list.iter().position(|&element| by(step.from, element))?;
+        let other = one + list[one..].iter().position(|&element| by(step.to, element))?;
+        Some(Reason { key, before: Some(list[one]), after: list[other], witness: at })
+    })
 }

@@ -99,6 +99,8 @@ pub(super) struct Versions {
     pub(super) tangled: Vec<bool>,
     /// Reads of lists that are no beginning of the longest: who appended the last known element, and who read.
     pub(super) loose: Vec<(u32, u32)>,
+    /// Writers of elements that follow each other in such a list.
+    pub(super) pairs: Vec<(u32, u32)>,
     /// The first of each kind.
     pub(super) flaws: Vec<Flawed>,
     /// How many of each kind.
@@ -127,6 +129,7 @@ struct Desk {
     own: Vec<Word>,
     at: Vec<u32>,
     updates: Vec<(u32, u32, u32)>,
+    pairs: Vec<(u32, u32)>,
 }
 
 impl Versions {
@@ -360,9 +363,13 @@ impl Versions {
             self.loose_read(txns, key, desk, serial as u32, read, reader);
         }
         desk.loose = loose;
+        desk.pairs.sort_unstable();
+        desk.pairs.dedup();
+        self.pairs.append(&mut desk.pairs);
     }
 
-    /// Judges a list that is no beginning of the longest, element by element.
+    /// Judges a list that is no beginning of the longest, element by element. The order that it shows is as good as that
+    /// of the longest: where they contradict each other, so will the graph.
     fn loose_read(&mut self, txns: &Transactions<'_>, key: u32, desk: &mut Desk, serial: u32, read: u32, reader: u32) {
         let (mut last, mut failed) = (NONE, false);
         let flaw = |flaw: Flaw, element: Word, other: u32| Flawed {
@@ -395,6 +402,9 @@ impl Versions {
                     self.note(flaw(Flaw::G1a, element, writer));
                 }
             } else if writer != reader && !ambiguous {
+                if last != NONE && last != writer {
+                    desk.pairs.push((last, writer));
+                }
                 last = writer;
             }
         }
