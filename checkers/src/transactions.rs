@@ -7,9 +7,11 @@ pub mod cycles;
 pub mod fuzz;
 pub mod graph;
 pub mod lattice;
+mod levels;
 pub mod list_append;
 #[doc(hidden)]
 pub mod oracle;
 #[doc(hidden)]
 pub mod simulate;
 pub mod txn;
+pub mod weak;
