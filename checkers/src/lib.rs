@@ -19,6 +19,7 @@ mod sides;
 pub mod split_brain;
 pub mod value;
 pub mod verdict;
+pub mod weaker;
 mod wording;
 
 #[cfg(test)]
