@@ -9,14 +9,18 @@ mod explain;
 #[doc(hidden)]
 pub mod fuzz;
 mod graph;
+mod interleave;
 mod memory;
 mod order;
 mod patterns;
+mod saturate;
+mod sequential;
 
 #[cfg(test)]
 mod tests;
 
 pub use causal::{CausalChecker, Variant};
+pub use sequential::Sequential;
 
 use crate::history::{History, NameId};
 use crate::verdict::{Finding, Validity, Verdict};

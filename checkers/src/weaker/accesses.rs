@@ -130,6 +130,8 @@ impl Run {
 pub(crate) struct Parsed {
     /// Its accesses.
     pub(crate) run: Run,
+    /// Where values repeat: everything that is understood, also what may not have happened.
+    pub(crate) raw: Vec<Access>,
     /// Acknowledged operations, whether they could be used or not.
     pub(crate) acknowledged: usize,
     /// Reads left out because their value was written more than once (or is nil and was written at all).
@@ -235,6 +237,10 @@ pub(crate) fn parse(history: &History, workload: NameId) -> Parsed {
         let (reads, writes) = (values.number(key, reads, 0), values.number(key, writes, 1));
         raw.push(Access { op: op.position, session: op.session, key, reads, writes, call: op.call, end: op.end() });
     }
+    let repeats = values.written.iter().enumerate().any(|(value, times)| *times > u32::from(value as u32 >= count));
+    if repeats {
+        parsed.raw = raw.clone();
+    }
     let accesses = certain(raw, &values.written, count, &mut parsed.ambiguous);
     parsed.run = Run::new(accesses, count, values.written.len());
     parsed
@@ -262,12 +268,13 @@ fn certain(raw: Vec<Access>, written: &[u32], keys: u32, ambiguous: &mut usize) 
     }
     let mut kept = Vec::with_capacity(raw.len());
     for mut access in raw {
-        if unclear(access.reads) {
-            *ambiguous += usize::from(access.end != Op::OPEN);
+        let lost = unclear(access.reads);
+        if lost {
             access.reads = NONE;
         }
         let sure = |value: u32| observed[value as usize] && !unclear(value);
         let happened = access.end != Op::OPEN || (access.writes != NONE && sure(access.writes));
+        *ambiguous += usize::from(lost && happened);
         if happened && (access.reads != NONE || access.writes != NONE) {
             kept.push(access);
         }

@@ -105,13 +105,7 @@ impl Graph {
     }
 
     /// The shortest cycle through this node, by breadth first search.
-    fn around(
-        &self,
-        start: u32,
-        among: &[bool],
-        turn: u32,
-        seen_by: &mut [(u32, u32, u32)],
-    ) -> Vec<(u32, u32, u32)> {
+    fn around(&self, start: u32, among: &[bool], turn: u32, seen_by: &mut [(u32, u32, u32)]) -> Vec<(u32, u32, u32)> {
         let mut queue = vec![start];
         let mut next = 0;
         while let Some(&node) = queue.get(next) {

@@ -100,7 +100,12 @@ struct Belief<'a> {
 }
 
 /// Checks one session. `scratch` has an entry for each session, all zero, and is left so.
-pub(crate) fn believe(base: &Base<'_>, session: u32, scratch: &mut Vec<u32>, budget: &Budget) -> Result<Option<Bad>, Expired> {
+pub(crate) fn believe(
+    base: &Base<'_>,
+    session: u32,
+    scratch: &mut Vec<u32>,
+    budget: &Budget,
+) -> Result<Option<Bad>, Expired> {
     let mut belief = Belief {
         base,
         session,
@@ -277,9 +282,8 @@ impl Belief<'_> {
 
     /// A cycle of forced orders and the base.
     fn cycle(&self) -> Option<Bad> {
-        let agrees = |ranks: &&[u32]| {
-            self.forced.iter().all(|edge| ranks[edge.from as usize] < ranks[edge.to as usize])
-        };
+        let agrees =
+            |ranks: &&[u32]| self.forced.iter().all(|edge| ranks[edge.from as usize] < ranks[edge.to as usize]);
         if self.forced.is_empty() || self.base.ranks.as_ref().is_some_and(agrees) {
             return None;
         }
@@ -359,9 +363,7 @@ impl Belief<'_> {
         let place = |at: u32| nodes.iter().position(|&node| node == at).unwrap_or(0) as u32;
         let mut path = Path::new();
         let mut numbers = Vec::new();
-        for (from, to, label) in
-            graph.path(place(first), place(second), |label| label == NONE || label < older_than)
-        {
+        for (from, to, label) in graph.path(place(first), place(second), |label| label == NONE || label < older_than) {
             let (from, to) = (nodes[from as usize], nodes[to as usize]);
             if label == NONE {
                 path.extend((self.base.path)(from, to));

@@ -39,16 +39,12 @@ impl Causal {
             let source = run.source(at);
             let place = run.place[at as usize];
             let session = run.at(at).session;
-            let mut now = if place == 1 {
-                0
-            } else {
-                clock[run.sessions[session as usize][place as usize - 2] as usize]
-            };
+            let mut now =
+                if place == 1 { 0 } else { clock[run.sessions[session as usize][place as usize - 2] as usize] };
             if source != NONE && run.at(source).session != session {
                 let source = source as usize;
                 if released[source] == NONE {
-                    released[source] =
-                        clocks.raise(clock[source], run.accesses[source].session, run.place[source]);
+                    released[source] = clocks.raise(clock[source], run.accesses[source].session, run.place[source]);
                 }
                 now = clocks.join(now, released[source]);
             }

@@ -123,7 +123,8 @@ fn ordered(
         }
         if checked & (1 << at) != 0 && steps[at].reads {
             let seen = visible(at);
-            let ours = |one: &&usize| seen & (1 << **one) != 0 && steps[**one].writes && steps[**one].key == steps[at].key;
+            let ours =
+                |one: &&usize| seen & (1 << **one) != 0 && steps[**one].writes && steps[**one].key == steps[at].key;
             if taken.iter().rev().find(ours).copied() != steps[at].source {
                 continue;
             }
@@ -153,8 +154,7 @@ pub(crate) fn sequential(steps: &[Step]) -> bool {
 /// Weak causal consistency: for each operation, an order of its causal past that explains its own reply.
 pub(crate) fn cc(steps: &[Step]) -> bool {
     let Some(before) = causal(steps) else { return false };
-    (0..steps.len())
-        .all(|at| ordered(steps, before[at] | 1 << at, &before, 1 << at, &everything, &mut Vec::new()))
+    (0..steps.len()).all(|at| ordered(steps, before[at] | 1 << at, &before, 1 << at, &everything, &mut Vec::new()))
 }
 
 /// Causal convergence: one order for all, in which each reply is explained by its causal past.
@@ -167,9 +167,8 @@ pub(crate) fn ccv(steps: &[Step]) -> bool {
 pub(crate) fn cm(steps: &[Step]) -> bool {
     let Some(before) = causal(steps) else { return false };
     let own = program(steps);
-    (0..steps.len()).all(|at| {
-        ordered(steps, before[at] | 1 << at, &before, own[at] | 1 << at, &everything, &mut Vec::new())
-    })
+    (0..steps.len())
+        .all(|at| ordered(steps, before[at] | 1 << at, &before, own[at] | 1 << at, &everything, &mut Vec::new()))
 }
 
 /// PRAM: for each process, an order of its operations and everybody's writes that contains program order.

@@ -22,3 +22,8 @@ fn causal_as_defined() {
 fn pram_as_defined() {
     agree(fuzz::pipelined, 1500);
 }
+
+#[test]
+fn sequential_as_defined() {
+    agree(fuzz::sequential, 3000);
+}
