@@ -114,10 +114,10 @@ async fn with_driver() -> Result<(f64, f64), Box<dyn Error>> {
     }
     let start = Instant::now();
     let history = journal::read(&journal_dir)?;
-    if history.ops.len() as u64 != summary.calls || !history.complete {
-        return Err(format!("{} operations of {} came back", history.ops.len(), summary.calls).into());
+    if history.ops().len() as u64 != summary.calls || !history.complete {
+        return Err(format!("{} operations of {} came back", history.ops().len(), summary.calls).into());
     }
-    println!("         read back {} operations in {} ms", history.ops.len(), start.elapsed().as_millis());
+    println!("         read back {} operations in {} ms", history.ops().len(), start.elapsed().as_millis());
     Ok((per_second, bytes as f64 / summary.calls as f64))
 }
 

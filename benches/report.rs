@@ -30,7 +30,7 @@ fn main() -> anyhow::Result<()> {
     let took = begun.elapsed();
     let size = std::fs::metadata(dir.report())?.len();
     let mut table = Table::new("report");
-    table.row("operations", run.history.ops.len().to_string());
+    table.row("operations", run.history.ops().len().to_string());
     let took = took.as_secs_f64();
     table.aimed("report.html, report/, junit.xml written", format!("{took:.2} s"), "< 5 s", took < 5.0);
     let megabytes = size as f64 / 1e6;

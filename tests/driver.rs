@@ -135,17 +135,17 @@ fn at_once(answer: Answer) -> BoxFuture<'static, Answer> {
 }
 
 fn count(history: &History, outcome: Outcome) -> usize {
-    history.ops.iter().filter(|op| op.outcome == outcome).count()
+    history.ops().iter().filter(|op| op.outcome == outcome).count()
 }
 
 fn errors(history: &History) -> HashSet<&str> {
-    history.ops.iter().filter_map(|op| op.error).map(|id| history.name(id)).collect()
+    history.ops().iter().filter_map(|op| op.error).map(|id| history.name(id)).collect()
 }
 
 /// Processes belong to the workers they come from, and none acts after its Info.
 fn assert_processes(history: &History, clients: u32) {
     let mut retired = HashSet::new();
-    for op in &history.ops {
+    for op in history.ops().iter() {
         assert_eq!(op.process % u64::from(clients), u64::from(op.worker));
         assert_eq!(history.name(op.node), format!("n{}", op.worker % 3 + 1));
         assert!(!retired.contains(&op.process), "process {} acts after its Info", op.process);
@@ -165,11 +165,11 @@ async fn ops_max_is_kept_to_the_call_and_every_call_is_recorded_with_its_end() {
     let counters = bench.recorder.counters();
     assert_eq!((counters.ok + counters.fail, counters.info, counters.open), (5000, 0, 0));
     let history = bench.history();
-    assert_eq!((history.ops.len(), history.complete), (5000, true));
+    assert_eq!((history.ops().len(), history.complete), (5000, true));
     assert_processes(&history, 6);
     let phases: Vec<Phase> = history.phases.iter().map(|(phase, _)| *phase).collect();
     assert_eq!(phases, [Phase::Load, Phase::Drain]);
-    let workers: HashSet<u32> = history.ops.iter().map(|op| op.worker).collect();
+    let workers: HashSet<u32> = history.ops().iter().map(|op| op.worker).collect();
     assert_eq!(workers.len(), 6, "no instant client starves another");
 }
 
@@ -186,13 +186,13 @@ async fn a_call_that_hangs_is_info_by_the_drivers_own_deadline() {
     assert_eq!((count(&history, Outcome::Info), count(&history, Outcome::Ok)), (6, 54));
     assert_eq!(errors(&history), HashSet::from(["timeout"]));
     assert_processes(&history, 3);
-    assert!(history.ops.iter().all(|op| op.reply != Op::OPEN), "recorded, not left open");
+    assert!(history.ops().iter().all(|op| op.reply != Op::OPEN), "recorded, not left open");
     assert!(summary.next_process > 3);
 
     let opened = scripted.opened();
     let processes: HashSet<u64> = opened.iter().map(|endpoint| endpoint.process).collect();
     assert_eq!(processes.len(), opened.len(), "each process gets a client of its own");
-    let acted: HashSet<u64> = history.ops.iter().map(|op| op.process).collect();
+    let acted: HashSet<u64> = history.ops().iter().map(|op| op.process).collect();
     assert!(acted.is_subset(&processes));
     assert_eq!(scripted.dropped.load(Ordering::SeqCst), opened.len() as u64, "no client is kept");
 }
@@ -235,9 +235,9 @@ async fn a_refused_connection_is_a_fail_and_no_hot_loop() {
     assert_eq!((summary.stopped, summary.next_process), (Stopped::TimeUp, 3));
     assert_eq!(summary.not_connected, summary.calls);
     assert_eq!(errors(&history), HashSet::from(["not connected: connection refused"]));
-    assert_eq!(count(&history, Outcome::Fail), history.ops.len());
+    assert_eq!(count(&history, Outcome::Fail), history.ops().len());
     // A pause is at least 25 ms, then 50, 100, 200, 400, and one worker is on each node.
-    assert!((3..=3 * 6).contains(&history.ops.len()), "{} calls", history.ops.len());
+    assert!((3..=3 * 6).contains(&history.ops().len()), "{} calls", history.ops().len());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -271,7 +271,7 @@ async fn a_panic_in_a_client_is_info_with_a_note_and_never_lost() {
     });
     let summary = bench.load(scripted, vec![register()], DriverOptions { ops_max: Some(20), ..options(2) }).await;
     let history = bench.history();
-    assert_eq!((history.ops.len(), count(&history, Outcome::Info), count(&history, Outcome::Ok)), (20, 2, 18));
+    assert_eq!((history.ops().len(), count(&history, Outcome::Info), count(&history, Outcome::Ok)), (20, 2, 18));
     assert_eq!(errors(&history), HashSet::from(["client panicked"]));
     assert_processes(&history, 2);
     assert_eq!(summary.harness.len(), 2);
@@ -306,7 +306,7 @@ async fn after_the_stop_calls_in_flight_come_home_and_none_leaves() {
     let history = bench.history();
     assert_eq!(count(&history, Outcome::Ok), 4);
     let drain = history.phases[1].1.index;
-    assert!(history.ops.iter().all(|op| op.call < drain && op.reply > drain));
+    assert!(history.ops().iter().all(|op| op.call < drain && op.reply > drain));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -366,8 +366,8 @@ async fn the_rate_is_kept_and_instant_clients_leave_room_for_others() {
 /// For each worker: function, slot and written value of its calls.
 fn choices(history: &History) -> HashMap<u32, Vec<(String, i64, Option<i64>)>> {
     let mut all: HashMap<u32, Vec<_>> = HashMap::new();
-    for op in &history.ops {
-        let written = op.input.as_list().map_or(&op.input, |pair| &pair[1]).as_int();
+    for op in history.ops().iter() {
+        let written = op.input.as_list().map_or(op.input, |pair| pair.at(1)).as_int();
         let slot = op.key.as_int().expect("an integer") % 8;
         all.entry(op.worker).or_default().push((history.name(op.function).to_owned(), slot, written));
     }
@@ -410,16 +410,16 @@ async fn workloads_share_the_workers_and_final_reads_see_every_element() {
     assert_eq!(history.phases.last().map(|(phase, _)| *phase), Some(Phase::Settle));
     let of = |name: &str| history.find_name(name).expect("it occurs");
     let (set, add, read) = (of("set"), of("add"), of("read"));
-    let adds: Vec<&Op> = history.ops.iter().filter(|op| op.function == add).collect();
+    let adds: Vec<Op<'_>> = history.ops().iter().filter(|op| op.function == add).collect();
     assert!((800..1200).contains(&adds.len()), "{} of 2000 calls are the set's", adds.len());
     for key in 0..2 {
         let expected = adds.iter().filter(|op| op.key == Value::Int(key)).count();
-        let reads: Vec<&Op> = history.ops.iter().filter(|op| op.workload == set && op.function == read).collect();
-        let mine: Vec<&&Op> = reads.iter().filter(|op| op.key == Value::Int(key)).collect();
+        let reads: Vec<Op<'_>> = history.ops().iter().filter(|op| op.workload == set && op.function == read).collect();
+        let mine: Vec<&Op<'_>> = reads.iter().filter(|op| op.key == Value::Int(key)).collect();
         assert_eq!(mine.len(), 3, "one from each node");
         for op in mine {
             assert!(op.settle && op.process >= loaded.next_process);
-            assert_eq!(op.output.as_list().map(<[Value]>::len), Some(expected));
+            assert_eq!(op.output.as_list().map(|items| items.len()), Some(expected));
         }
     }
 }
@@ -444,7 +444,7 @@ async fn final_reads_are_repeated_and_what_is_missed_is_named() {
     let key = Value::Int(1);
     assert_eq!(missed, HashSet::from(["n1", "n2", "n3"].map(|node| (node, &key, "no quorum"))));
     let history = bench.history();
-    assert!(history.ops.iter().all(|op| op.settle && op.process >= 6));
+    assert!(history.ops().iter().all(|op| op.settle && op.process >= 6));
     assert!(count(&history, Outcome::Fail) >= 3 && count(&history, Outcome::Info) >= 3);
 }
 

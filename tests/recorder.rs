@@ -126,8 +126,8 @@ fn index_is_dense_times_grow_and_the_export_is_the_same_history() {
 
     let history = journal::read(dir.path()).expect("a history");
     let again = read_jsonl(&jsonl[..]).expect("a history");
-    assert_eq!((history.ops.len(), again.ops.len(), history.complete), (2000, 2000, true));
-    assert!(history.ops.iter().all(|op| op.outcome == Outcome::Ok));
+    assert_eq!((history.ops().len(), again.ops().len(), history.complete), (2000, 2000, true));
+    assert!(history.ops().iter().all(|op| op.outcome == Outcome::Ok));
     assert_eq!(history.faults[0].begun, Some(begun));
     assert_eq!((history.roles[0].index, history.roles[0].sent_index), (came.index, sent.index));
     assert_eq!(history.notes.len(), 1);
@@ -160,7 +160,7 @@ fn a_record_torn_at_any_byte_is_all_that_is_lost() {
     let dir = tempfile::tempdir().expect("a folder");
     let (path, whole, begins, ends) = with_last_record(dir.path());
     let read = || journal::read(dir.path()).expect("a history");
-    assert_eq!(read().ops[1].reply, 4);
+    assert_eq!(read().ops().at(1).reply, 4);
     for torn_at in begins..ends {
         let zeroed: Vec<u8> = whole[..torn_at].iter().copied().chain(std::iter::repeat_n(0, 4096)).collect();
         let mut uncommitted = zeroed.clone();
@@ -170,9 +170,9 @@ fn a_record_torn_at_any_byte_is_all_that_is_lost() {
         {
             fs::write(&path, bytes).expect("written");
             let history = read();
-            let open = &history.ops[1];
-            assert_eq!((history.ops.len(), history.complete), (2, false), "{how} at {torn_at}");
-            assert_eq!((history.ops[0].reply, open.reply), (2, u64::MAX), "{how} at {torn_at}");
+            let open = history.ops().at(1);
+            assert_eq!((history.ops().len(), history.complete), (2, false), "{how} at {torn_at}");
+            assert_eq!((history.ops().at(0).reply, open.reply), (2, u64::MAX), "{how} at {torn_at}");
             assert_eq!(open.outcome, Outcome::Info);
         }
     }
@@ -189,7 +189,7 @@ fn damage_in_the_middle_is_refused() {
         match journal::read(dir.path()) {
             Err(JournalError::Broken { .. }) => {}
             // Bytes that only fill up a frame carry nothing.
-            Ok(history) => assert_eq!(history.ops[1].reply, 4, "a flipped bit at {byte} changed the history"),
+            Ok(history) => assert_eq!(history.ops().at(1).reply, 4, "a flipped bit at {byte} changed the history"),
             Err(other) => panic!("a flipped bit at {byte}: {other}"),
         }
     }
@@ -247,8 +247,8 @@ fn a_record_larger_than_a_segment_gets_one_of_its_own() {
     }
     recorder.end();
     let history = journal::read(dir.path()).expect("a history");
-    assert_eq!(history.ops.len(), 3);
-    assert!(history.ops.iter().all(|op| op.output == large && op.settle));
+    assert_eq!(history.ops().len(), 3);
+    assert!(history.ops().iter().all(|op| op.output == large && op.settle));
 }
 
 #[test]
@@ -259,7 +259,7 @@ fn a_second_recorder_is_refused_the_folder() {
     assert!(error.to_string().contains("cannot begin the journal"), "{error}");
     one_op(&recorder, 0, 1);
     recorder.end();
-    assert_eq!(journal::read(dir.path()).expect("a history").ops.len(), 1);
+    assert_eq!(journal::read(dir.path()).expect("a history").ops().len(), 1);
 }
 
 fn record_until_killed(dir: &Path) {
@@ -302,11 +302,11 @@ fn kill_9_loses_only_calls_in_flight() {
         let history: History = journal::read(dir.path()).expect("a history");
         assert!(!history.complete);
         let mut ok: Vec<i64> = Vec::new();
-        ok.extend(history.ops.iter().filter(|op| op.outcome == Outcome::Ok).filter_map(|op| op.input.as_int()));
+        ok.extend(history.ops().iter().filter(|op| op.outcome == Outcome::Ok).filter_map(|op| op.input.as_int()));
         ok.sort_unstable();
         let lost: Vec<_> = acknowledged.iter().filter(|value| ok.binary_search(value).is_err()).collect();
         assert!(lost.is_empty(), "{} of {} are lost: {lost:?}", lost.len(), acknowledged.len());
-        assert!(history.ops.len() - ok.len() <= 3, "one call in flight for each thread");
+        assert!(history.ops().len() - ok.len() <= 3, "one call in flight for each thread");
     }
 }
 
@@ -379,11 +379,11 @@ fn after_a_record_that_found_no_room_nothing_is_written_even_when_there_is_room_
     recorder.complete(0, &Answer::Ok(Value::Nil));
     recorder.end();
     let history = journal::read(&folder).expect("a prefix of what happened");
-    assert_eq!((history.ops.len(), count_ok(&history), history.complete), (recorded, 0, false));
+    assert_eq!((history.ops().len(), count_ok(&history), history.complete), (recorded, 0, false));
 }
 
 fn count_ok(history: &History) -> usize {
-    history.ops.iter().filter(|op| op.outcome == Outcome::Ok).count()
+    history.ops().iter().filter(|op| op.outcome == Outcome::Ok).count()
 }
 
 fn fill_a_small_disk(dir: &Path) {

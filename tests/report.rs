@@ -156,7 +156,7 @@ fn well_formed(name: &str, text: &str) {
 #[test]
 fn a_million_operations_make_a_page_below_fifteen_megabytes() {
     let run = runs::large(1_000_000);
-    assert_eq!(run.history.ops.len(), 1_000_000);
+    assert_eq!(run.history.ops().len(), 1_000_000);
     let (_folder, dir) = drawn(&run);
     let size = fs::metadata(dir.report()).expect("a page").len();
     assert!(size < 15_000_000, "{size} bytes");
@@ -321,6 +321,6 @@ fn a_million_operations_are_counted_right() {
     let run = runs::large(10_000);
     let (_folder, dir) = drawn(&run);
     let page = read(dir.report());
-    let fails = run.history.ops.iter().filter(|op| op.outcome == Outcome::Fail).count();
+    let fails = run.history.ops().iter().filter(|op| op.outcome == Outcome::Fail).count();
     assert!(page.contains(&format!("{fails} fail (dashed)")), "{fails} fails are not told");
 }

@@ -193,6 +193,7 @@ impl Checker for Availability {
                 ("recovery_ms_max".to_owned(), json!(recovery)),
                 ("faults".to_owned(), json!(effects)),
             ]),
+            certificates: Vec::new(),
         }
     }
 }

@@ -4,11 +4,34 @@
 //! after it came, so a recorded interval may be too wide, never too narrow. Times are for display and liveness.
 //!
 //! [`Record`] is one line of `history.jsonl` (and one frame of the journal); [`History`] is the validated whole.
+mod builder;
 mod columns;
+pub mod edn;
+mod error;
+//pub mod export;
+//#[doc(hidden)]
+//pub mod fuzz;
+mod foreign;
+mod import;
+mod jepsen;
+mod json;
 mod jsonl;
+mod recording;
+//#[cfg(feature = "parquet")]
+//pub mod parquet;
+mod plume;
+mod porcupine;
+mod window;
 
+pub use builder::HistoryBuilder;
 pub use columns::{Op, Ops};
-pub use jsonl::{HistoryBuilder, HistoryError, read_jsonl, write_record};
+pub use error::HistoryError;
+pub use import::{Format, ReadOptions, read, read_any};
+pub use jsonl::{read_jsonl, write_record};
+pub use recording::Recording;
+
+#[cfg(test)]
+mod tests;
 
 use crate::value::Value;
 use serde::{Deserialize, Serialize};
@@ -315,7 +338,7 @@ impl Fault {
 }
 
 /// A validated history.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct History {
     /// Names of the nodes, in the plan's order.
     pub nodes: Vec<String>,
@@ -333,9 +356,33 @@ pub struct History {
     pub complete: bool,
     /// The last time seen, nanoseconds.
     pub end_time: u64,
+    /// Whether the order between calls of different processes means anything. False for histories that only say what
+    /// each session did, one transaction after the other: their indices and times are made up, and whatever judges by
+    /// real time has nothing to judge.
+    pub realtime: bool,
     columns: columns::Columns,
     names: Vec<Arc<str>>,
     name_ids: HashMap<Arc<str>, NameId>,
+}
+
+/// Nothing yet, in real time.
+impl Default for History {
+    fn default() -> History {
+        History {
+            nodes: Vec::new(),
+            wall: String::new(),
+            faults: Vec::new(),
+            roles: Vec::new(),
+            phases: Vec::new(),
+            notes: Vec::new(),
+            complete: false,
+            end_time: 0,
+            realtime: true,
+            columns: columns::Columns::default(),
+            names: Vec::new(),
+            name_ids: HashMap::new(),
+        }
+    }
 }
 
 impl History {

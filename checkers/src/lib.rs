@@ -6,21 +6,37 @@
 #![forbid(unsafe_code)]
 
 pub mod availability;
+pub mod bank;
+pub mod causal_reverse;
 pub mod certificate;
+#[doc(hidden)]
+pub mod containers;
+mod contract;
+pub mod counter;
 pub mod evidence;
+pub mod fencing;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod history;
+pub mod lease;
 pub mod linearizable;
+pub mod lock;
+pub mod long_fork;
 pub mod model;
+pub mod monotonic;
+pub mod queue;
 pub mod registry;
 pub mod set;
+pub mod set_full;
 mod sides;
 pub mod split_brain;
+pub mod total_queue;
+pub mod unique_ids;
 pub mod value;
 pub mod verdict;
 pub mod weaker;
 mod wording;
+mod workload_check;
 
 #[cfg(test)]
 mod testing;

@@ -4,29 +4,36 @@
 //! Order is by index alone. Operations that failed had no effect and are left out; operations without a known outcome may
 //! have happened at any time after their call, or never. Keys are judged one by one, because linearizability is local (Herlihy
 //! and Wing 1990).
+mod beam;
 mod decide;
 mod explain;
 mod forward;
+#[doc(hidden)]
+pub mod fuzz;
+mod keys;
 mod limits;
 mod register;
 mod search;
 mod shrink;
+mod timeline;
+mod witness;
 mod zones;
 
 #[cfg(test)]
 mod tests;
 
+use crate::certificate::{Certificate, Claim};
 use crate::history::{History, NameId, Op, Outcome};
-use crate::model::{CasRegister, Model, RegisterAct};
-use crate::value::ValueRef;
+use crate::model::{CasRegister, Model};
 use crate::verdict::{Budget, Checker, Finding, Validity, Verdict};
 use crate::wording;
-use decide::Decision;
+use decide::{Decision, Terms};
+use keys::{Judged, Part, parts};
 use limits::{Limits, Stop};
 use register::{RegOp, Values};
 use search::{Search, Step};
 use serde_json::json;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 /// Findings shown; the number of bad keys is told in full.
 const FINDINGS: usize = 10;
@@ -36,6 +43,7 @@ const FINDINGS: usize = 10;
 pub struct Linearizable<M> {
     model: M,
     workload: Option<String>,
+    witness: bool,
 }
 
 impl Linearizable<CasRegister> {
@@ -49,12 +57,18 @@ impl<M: Model> Linearizable<M> {
     /// For any model. Without [`Linearizable::workload`] it judges every workload that uses functions of the model and
     /// does more than read. A function that the model does not know leaves its key undecided.
     pub fn new(model: M) -> Linearizable<M> {
-        Linearizable { model, workload: None }
+        Linearizable { model, workload: None, witness: false }
     }
 
     /// Judges this workload only.
     pub fn workload(mut self, name: &str) -> Linearizable<M> {
         self.workload = Some(name.to_owned());
+        self
+    }
+
+    /// A valid verdict carries an order of the operations of each key, for a separate program to replay.
+    pub fn with_witness(mut self) -> Linearizable<M> {
+        self.witness = true;
         self
     }
 
@@ -78,69 +92,61 @@ impl<M: Model> Linearizable<M> {
     }
 }
 
-/// Operations of one key.
-struct Part<'h> {
-    workload: NameId,
-    key: ValueRef<'h>,
-    ops: Vec<Op<'h>>,
-}
-
-fn parts<'h>(history: &'h History, workloads: &[NameId]) -> Vec<Part<'h>> {
-    let mut places: HashMap<(NameId, ValueRef<'_>), usize> = HashMap::new();
-    let mut parts: Vec<Part<'h>> = Vec::new();
-    for op in history.ops().iter().filter(|op| op.outcome != Outcome::Fail && workloads.contains(&op.workload)) {
-        let place = *places.entry((op.workload, op.key)).or_insert_with(|| {
-            parts.push(Part { workload: op.workload, key: op.key, ops: Vec::new() });
-            parts.len() - 1
-        });
-        parts[place].ops.push(op);
-    }
-    parts
-}
-
-/// What came out for one key.
-enum Outcomes {
-    Fine,
-    /// With the index that shows it, and how to tell it.
-    Bad(u64, Evidence),
-    GaveUp(String),
-}
-
+/// Why a key is bad.
 enum Evidence {
     Register(Vec<RegOp>, Decision),
     Other(u64),
 }
 
 impl<M: Model> Linearizable<M> {
-    fn judge(&self, history: &History, part: &Part<'_>, budget: &Budget) -> Outcomes {
-        let mut acts = Vec::with_capacity(part.ops.len());
-        for op in &part.ops {
-            let reply = (op.outcome == Outcome::Ok).then(|| op.output.to_value());
-            match self.model.act(history.name(op.function), &op.input.to_value(), reply.as_ref()) {
-                Ok(act) => acts.push(act),
-                Err(message) => return Outcomes::GaveUp(format!("#{} is not understood: {message}", op.call)),
+    /// Judges one key. `again`: not with everything there is, so that it may be tried again.
+    fn judge(&self, history: &History, part: &Part<'_>, terms: Terms<'_>) -> Judged<Evidence> {
+        let mut values = Values::default();
+        let mut ops: Vec<RegOp> = Vec::with_capacity(part.len());
+        for op in part.ops(history) {
+            let act = match self.act(history, &op) {
+                Ok(act) => act,
+                Err(message) => return Judged::GaveUp(message),
+            };
+            let Some(register) = self.model.register_act(&act) else { return self.judge_other(history, part, terms) };
+            let Some(act) = values.act(&register) else { continue };
+            let end = op.end();
+            // An observation without a reply says nothing.
+            if end != Op::OPEN || act.writes().is_some() {
+                ops.push(RegOp { call: op.call, end, act, weakened: false });
             }
         }
-        let registers: Option<Vec<RegisterAct>> = acts.iter().map(|act| self.model.register_act(act)).collect();
-        match registers {
-            Some(registers) => judge_register(part, &registers, budget),
-            None => self.judge_any(part, acts, budget),
+        drop(values);
+        judge_register(history, part, ops, terms)
+    }
+
+    fn act(&self, history: &History, op: &Op<'_>) -> Result<M::Act, String> {
+        let reply = (op.outcome == Outcome::Ok).then(|| op.output.to_value());
+        let act = self.model.act(history.name(op.function), &op.input.to_value(), reply.as_ref());
+        act.map_err(|message| format!("#{} is not understood: {message}", op.call))
+    }
+
+    fn judge_other(&self, history: &History, part: &Part<'_>, terms: Terms<'_>) -> Judged<Evidence> {
+        match part.ops(history).map(|op| self.act(history, &op)).collect() {
+            Ok(acts) => self.judge_any(history, part, acts, terms),
+            Err(message) => Judged::GaveUp(message),
         }
     }
 
-    fn judge_any(&self, part: &Part<'_>, acts: Vec<M::Act>, budget: &Budget) -> Outcomes {
-        let steps = part.ops.iter().zip(acts).map(|(op, act)| {
+    fn judge_any(&self, history: &History, part: &Part<'_>, acts: Vec<M::Act>, terms: Terms<'_>) -> Judged<Evidence> {
+        let steps = part.ops(history).zip(acts).map(|(op, act)| {
             let observes = self.model.observes_only(&act);
             Step { call: op.call, end: op.end(), act, observes }
         });
         let steps = steps.filter(|step| !(step.observes && step.end == Op::OPEN)).collect();
         let mut search =
             Search::new(self.model.initial(), steps, |state: &M::State, act: &M::Act| self.model.step(state, act));
-        let mut limits = Limits::new(budget, u64::MAX);
+        let mut limits = Limits::new(terms.budget, terms.steps).holding(terms.memory_bytes);
         match search.run(&mut limits) {
-            Ok(forward::Answer::Linearizable) => Outcomes::Fine,
-            Ok(forward::Answer::Refuted(index)) => Outcomes::Bad(index, Evidence::Other(index)),
-            Err(stop) => Outcomes::GaveUp(gave_up(part, stop, limits.furthest)),
+            Ok(beam::Answer::Linearizable) => Judged::Fine(terms.witness.then(|| search.order())),
+            Ok(beam::Answer::Refuted(index)) => Judged::Bad(index, Evidence::Other(index)),
+            Err(Stop::Quota) => Judged::Again,
+            Err(stop) => Judged::GaveUp(gave_up(history, part, stop, limits.furthest)),
         }
     }
 
@@ -148,29 +154,27 @@ impl<M: Model> Linearizable<M> {
         match evidence {
             Evidence::Register(ops, decision) => {
                 let small = shrink::shrink(ops, decision, budget);
-                explain::finding(history, history.name(part.workload), &part.key.to_value(), &small)
+                let mut finding = explain::finding(history, history.name(part.workload), &part.key.to_value(), &small);
+                let weakened = small.iter().filter(|op| op.weakened).map(|op| op.call).collect();
+                let claim = Claim::NoLinearization { model: self.model.name().to_owned(), weakened };
+                finding.certificate = Some(Certificate::new(history, claim, &finding.ops));
+                finding
             }
-            Evidence::Other(index) => explain::stuck(history, &part.key.to_value(), &part.ops, *index),
+            Evidence::Other(index) => {
+                let ops: Vec<Op<'_>> = part.ops(history).collect();
+                explain::stuck(history, &part.key.to_value(), &ops, *index)
+            }
         }
     }
 }
 
-fn judge_register(part: &Part<'_>, acts: &[RegisterAct], budget: &Budget) -> Outcomes {
-    let mut values = Values::default();
-    let mut ops = Vec::with_capacity(acts.len());
-    for (op, act) in part.ops.iter().zip(acts) {
-        let Some(act) = values.act(act) else { continue };
-        let end = op.end();
-        // An observation without a reply says nothing.
-        if end != Op::OPEN || act.writes().is_some() {
-            ops.push(RegOp { call: op.call, end, act, weakened: false });
-        }
-    }
-    let decision = decide::decide(&ops, budget);
+fn judge_register(history: &History, part: &Part<'_>, ops: Vec<RegOp>, terms: Terms<'_>) -> Judged<Evidence> {
+    let decision = decide::decide(&ops, terms);
     match &decision {
-        Decision::Linearizable => Outcomes::Fine,
-        Decision::GaveUp(stop, furthest) => Outcomes::GaveUp(gave_up(part, *stop, *furthest)),
-        Decision::Refuted(index) => Outcomes::Bad(*index, Evidence::Register(ops, decision)),
+        Decision::Linearizable(order) => Judged::Fine(order.clone()),
+        Decision::GaveUp(Stop::Quota, _) => Judged::Again,
+        Decision::GaveUp(stop, furthest) => Judged::GaveUp(gave_up(history, part, *stop, *furthest)),
+        Decision::Refuted(index) => Judged::Bad(*index, Evidence::Register(ops, decision)),
         Decision::Conflict(conflict) => {
             let at = match conflict {
                 zones::Conflict::Phantom { observer } => *observer,
@@ -179,21 +183,26 @@ fn judge_register(part: &Part<'_>, acts: &[RegisterAct], budget: &Budget) -> Out
                 zones::Conflict::Backwards { first, .. } => *first,
                 zones::Conflict::Overlap { outer, .. } => outer[1],
             };
-            Outcomes::Bad(ops[at].call, Evidence::Register(ops, decision))
+            Judged::Bad(ops[at].call, Evidence::Register(ops, decision))
         }
     }
 }
 
-fn gave_up(part: &Part<'_>, stop: Stop, furthest: u64) -> String {
+fn gave_up(history: &History, part: &Part<'_>, stop: Stop, furthest: u64) -> String {
     let what = match stop {
-        Stop::Time => "the time ran out",
+        Stop::Time | Stop::Cancelled => "the time ran out",
         Stop::Memory => "the memory ran out",
         Stop::Width | Stop::Quota => "too many operations are open at once",
     };
-    let replies = part.ops.iter().filter(|op| op.outcome == Outcome::Ok);
-    let done = replies.clone().filter(|op| op.reply <= furthest).count();
-    let time = replies.clone().filter(|op| op.reply <= furthest).map(|op| op.reply_time).max().unwrap_or(0);
-    format!("{what} after {done} of {} replies, at {} of the run", replies.count(), wording::seconds(time))
+    let (mut replies, mut done, mut time) = (0, 0, 0);
+    for op in part.ops(history).filter(|op| op.outcome == Outcome::Ok) {
+        replies += 1;
+        if op.reply <= furthest {
+            done += 1;
+            time = time.max(op.reply_time);
+        }
+    }
+    format!("{what} after {done} of {replies} replies, at {} of the run", wording::seconds(time))
 }
 
 fn key_name(history: &History, part: &Part<'_>) -> String {
@@ -210,19 +219,24 @@ impl<M: Model> Checker for Linearizable<M> {
         let parts = parts(history, &workloads);
         let mut bad: Vec<(u64, usize, Evidence)> = Vec::new();
         let mut unknown: Vec<String> = Vec::new();
-        for (place, part) in parts.iter().enumerate() {
-            match self.judge(history, part, budget) {
-                Outcomes::Fine => {}
-                Outcomes::Bad(index, evidence) => bad.push((index, place, evidence)),
-                Outcomes::GaveUp(why) => unknown.push(format!("{}: {why}", key_name(history, part))),
+        let mut orders: Vec<Option<Vec<u64>>> = Vec::new();
+        let name = |part: &Part<'_>| key_name(history, part);
+        let judged =
+            keys::judge_all(&parts, budget, self.witness, name, |part, terms| self.judge(history, part, terms));
+        for (place, (part, judged)) in parts.iter().zip(judged).enumerate() {
+            match judged {
+                Judged::Fine(order) => orders.push(order),
+                Judged::Bad(index, evidence) => bad.push((index, place, evidence)),
+                Judged::GaveUp(why) => unknown.push(format!("{}: {why}", key_name(history, part))),
+                Judged::Again => unknown.push(format!("{}: not decided", key_name(history, part))),
             }
         }
         bad.sort_by_key(|(index, place, _)| (*index, *place));
         let shown = bad.iter().take(FINDINGS);
         let findings: Vec<Finding> =
             shown.map(|(_, place, evidence)| self.finding(history, &parts[*place], evidence, budget)).collect();
-        let ok = parts.iter().flat_map(|part| &part.ops).filter(|op| op.outcome == Outcome::Ok).count();
-        let info = parts.iter().map(|part| part.ops.len()).sum::<usize>() - ok;
+        let ok = parts.iter().map(|part| part.ok).sum::<usize>();
+        let info = parts.iter().map(Part::len).sum::<usize>() - ok;
         let (validity, summary) = match (bad.len(), unknown.first()) {
             (0, None) if ok == 0 => (Validity::Unknown, self.nothing(&workloads)),
             (0, None) => (
@@ -241,6 +255,20 @@ impl<M: Model> Checker for Linearizable<M> {
                 )
             }
         };
+        let mut numbers = BTreeMap::from([
+            ("checked_keys".to_owned(), json!(parts.len())),
+            ("checked_ops".to_owned(), json!(ok + info)),
+            ("ok_ops".to_owned(), json!(ok)),
+            ("info_ops".to_owned(), json!(info)),
+            ("bad_keys".to_owned(), json!(bad.len())),
+            ("undecided_keys".to_owned(), json!(unknown.len())),
+            ("undecided".to_owned(), json!(unknown.iter().take(FINDINGS).collect::<Vec<_>>())),
+        ]);
+        let mut certificates = Vec::new();
+        if self.witness && validity == Validity::Valid {
+            certificates = self.certificates(history, &parts, orders);
+            numbers.insert("keys_without_certificate".to_owned(), json!(parts.len() - certificates.len()));
+        }
         let names: Vec<&str> = workloads.iter().map(|id| history.name(*id)).collect();
         Verdict {
             checker: self.name().to_owned(),
@@ -248,20 +276,23 @@ impl<M: Model> Checker for Linearizable<M> {
             validity,
             summary,
             findings,
-            numbers: BTreeMap::from([
-                ("checked_keys".to_owned(), json!(parts.len())),
-                ("checked_ops".to_owned(), json!(ok + info)),
-                ("ok_ops".to_owned(), json!(ok)),
-                ("info_ops".to_owned(), json!(info)),
-                ("bad_keys".to_owned(), json!(bad.len())),
-                ("undecided_keys".to_owned(), json!(unknown.len())),
-                ("undecided".to_owned(), json!(unknown.iter().take(FINDINGS).collect::<Vec<_>>())),
-            ]),
+            numbers,
+            certificates,
         }
     }
 }
 
 impl<M: Model> Linearizable<M> {
+    /// For each key of a valid history, its order.
+    fn certificates(&self, history: &History, parts: &[Part<'_>], orders: Vec<Option<Vec<u64>>>) -> Vec<Certificate> {
+        let certify = |(part, order): (&Part<'_>, Option<Vec<u64>>)| {
+            let calls: Vec<u64> = part.ops(history).map(|op| op.call).collect();
+            let claim = Claim::Linearization { model: self.model.name().to_owned(), order: order? };
+            Some(Certificate::new(history, claim, &calls))
+        };
+        parts.iter().zip(orders).filter_map(certify).collect()
+    }
+
     fn nothing(&self, workloads: &[NameId]) -> String {
         match (workloads, &self.workload) {
             ([], Some(name)) => format!("the history has no operation of workload {name}"),

@@ -1,6 +1,82 @@
 //! [`Model`]: a sequential specification. It says what one object does when its calls come one after the other, and
 //! nothing about time, processes or faults. A call of data ([`Value`]) is parsed once into the model's own type.
+//!
+//! A model of one's own is one type; [`crate::Linearizable::new`] judges it:
+//!
+//! ```
+//! use dsfuzz_checkers::{Model, Value};
+//!
+//! /// A light switch: `flip`, and `read`, which returns whether it is on.
+//! struct Switch;
+//!
+//! impl Model for Switch {
+//!     type State = bool;
+//!     type Act = Option<Option<bool>>; // None: a flip; Some: a read, with its reply if there is one.
+//!     fn name(&self) -> &'static str { "switch" }
+//!     fn functions(&self) -> &'static [&'static str] { &["flip", "read"] }
+//!     fn initial(&self) -> bool { false }
+//!     fn act(&self, function: &str, _: &Value, reply: Option<&Value>) -> Result<Self::Act, String> {
+//!         match function {
+//!             "flip" => Ok(None),
+//!             _ => Ok(Some(reply.map(|reply| *reply == Value::Bool(true)))),
+//!         }
+//!     }
+//!     fn step(&self, on: &bool, act: &Self::Act) -> Option<bool> {
+//!         match act {
+//!             None => Some(!on),
+//!             Some(seen) => seen.is_none_or(|seen| seen == *on).then_some(*on),
+//!         }
+//!     }
+//!     fn observes_only(&self, act: &Self::Act) -> bool { act.is_some() }
+//! }
+//!
+//! let checker = dsfuzz_checkers::Linearizable::new(Switch);
+//! # let _ = checker;
+//! ```
+mod chain;
+mod counter;
+mod fenced_lock;
+mod fifo_queue;
+#[doc(hidden)]
+pub mod fuzz;
+mod items;
+mod kv;
+mod leader_election;
+mod lease;
+mod log;
+mod multi_register;
+mod mutex;
+mod owner_mutex;
+mod priority_queue;
+mod reentrant_mutex;
+mod register;
+mod semaphore;
+mod set;
+mod stack;
+mod unordered_queue;
+
+pub use counter::Counter;
+pub use fenced_lock::FencedLock;
+pub use fifo_queue::FifoQueue;
+pub use kv::Kv;
+pub use leader_election::LeaderElection;
+pub use lease::Lease;
+pub use log::Log;
+pub use multi_register::MultiRegister;
+pub use mutex::Mutex;
+pub use owner_mutex::OwnerMutex;
+pub use priority_queue::PriorityQueue;
+pub use reentrant_mutex::ReentrantMutex;
+pub use register::{CasRegister, Register};
+pub use semaphore::Semaphore;
+pub use set::{Set, SetAct};
+pub use stack::Stack;
+pub use unordered_queue::UnorderedQueue;
+
+use crate::linearizable::Linearizable;
+use crate::registry::Options;
 use crate::value::Value;
+use crate::verdict::Checker;
 use std::fmt::Debug;
 use std::hash::Hash;
 
@@ -8,8 +84,8 @@ use std::hash::Hash;
 pub trait Model: Send + Sync {
     /// What the object holds. Compared by value.
     type State: Clone + Eq + Hash + Debug;
-    /// A call with what is known of its reply.
-    type Act: Clone + Debug;
+    /// A call with what is known of its reply. Equal acts do the same.
+    type Act: Clone + Eq + Hash + Debug;
 
     /// Its name in plans, e.g. `cas-register`.
     fn name(&self) -> &'static str;
@@ -24,6 +100,11 @@ pub trait Model: Send + Sync {
     /// gives. The error says what the function expects.
     fn act(&self, function: &str, input: &Value, reply: Option<&Value>) -> Result<Self::Act, String>;
 
+    /// The same, for models in which it matters who calls.
+    fn act_by(&self, _process: u64, function: &str, input: &Value, reply: Option<&Value>) -> Result<Self::Act, String> {
+        self.act(function, input, reply)
+    }
+
     /// The state after the act, or `None` when it cannot have happened, with this reply, in this state.
     fn step(&self, state: &Self::State, act: &Self::Act) -> Option<Self::State>;
 
@@ -37,10 +118,43 @@ pub trait Model: Send + Sync {
     fn register_act(&self, _act: &Self::Act) -> Option<RegisterAct> {
         None
     }
+
+    /// The act as one of one register among several that have nothing to do with each other, if it is one: which, and
+    /// what it does there. An object whose acts all are is decided register by register.
+    fn cell_act(&self, _act: &Self::Act) -> Option<(Value, RegisterAct)> {
+        None
+    }
+
+    /// The act as one of a container. An object whose acts all are, and whose values are put once each, is decided by
+    /// the algorithms for that container.
+    fn container_act(&self, _act: &Self::Act) -> Option<(Container, ContainerAct)> {
+        None
+    }
+
+    /// The act as one of a set that only grows, if it is one. An object whose acts all are is decided without a search.
+    fn growing_act(&self, _act: &Self::Act) -> Option<GrowingAct> {
+        None
+    }
+
+    /// Groups of these acts, by place, each of which may be removed from any history that consists of them: if the whole
+    /// is linearizable, so is the rest. Counterexamples are made small with it. By default every observation is a group.
+    fn removable(&self, acts: &[&Self::Act]) -> Vec<Vec<usize>> {
+        (0..acts.len()).filter(|&at| self.observes_only(acts[at])).map(|at| vec![at]).collect()
+    }
+
+    /// How many bytes the state holds, about: what a search counts against its budget.
+    fn state_bytes(&self, _state: &Self::State) -> usize {
+        96
+    }
+
+    /// The state in words, for explanations.
+    fn show(&self, state: &Self::State) -> String {
+        format!("{state:?}")
+    }
 }
 
 /// What can be done with a register. Initially it holds [`Value::Nil`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum RegisterAct {
     /// It held this value; `None`: the reply is unknown.
     Read(Option<Value>),
@@ -52,86 +166,153 @@ pub enum RegisterAct {
     Differs(Value),
 }
 
-/// A register: `read` and `write`.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Register;
+/// In which order a container gives back what was put into it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Container {
+    /// First in, first out.
+    Queue,
+    /// Last in, first out.
+    Stack,
+    /// The smallest first, by the order of [`Value`].
+    Smallest,
+    /// The largest first.
+    Largest,
+    /// In any order.
+    Bag,
+}
 
-/// A register with compare-and-set: `read`, `write` and `cas` with `[from, to]`.
-///
-/// A `cas` that is Ok took effect, unless its reply is `false`: that one saw another value than `from`. (A `cas`
-/// recorded as Fail had no effect, for whatever reason, and is left out.)
-#[derive(Clone, Copy, Debug, Default)]
-pub struct CasRegister;
+/// What can be done with a container. Initially it is empty.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum ContainerAct {
+    /// This value is in it from now on.
+    Put(Value),
+    /// This value was next, and is taken out.
+    Take(Value),
+    /// It was empty.
+    TakeNothing,
+    /// It was empty, or what was next is taken out: the reply is unknown.
+    TakeUnknown,
+}
 
-impl Model for Register {
-    type State = Value;
-    type Act = RegisterAct;
+/// What can be done with a set that only grows. Initially it is empty.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum GrowingAct {
+    /// This value is in it from now on.
+    Add(Value),
+    /// Exactly these values were in it, in ascending order.
+    Read(Vec<Value>),
+}
 
-    fn name(&self) -> &'static str {
-        "register"
-    }
-    fn functions(&self) -> &'static [&'static str] {
-        &["read", "write"]
-    }
-    fn initial(&self) -> Value {
-        Value::Nil
-    }
-    fn act(&self, function: &str, input: &Value, reply: Option<&Value>) -> Result<RegisterAct, String> {
-        match function {
-            "read" => Ok(RegisterAct::Read(reply.cloned())),
-            "write" => Ok(RegisterAct::Write(input.clone())),
-            _ => Err(format!("a register knows read and write, not {function:?}")),
-        }
-    }
-    fn step(&self, state: &Value, act: &RegisterAct) -> Option<Value> {
-        match act {
-            RegisterAct::Read(None) => Some(state.clone()),
-            RegisterAct::Read(Some(value)) => (state == value).then(|| state.clone()),
-            RegisterAct::Write(value) => Some(value.clone()),
-            RegisterAct::Cas(from, to) => (state == from).then(|| to.clone()),
-            RegisterAct::Differs(from) => (state != from).then(|| state.clone()),
-        }
-    }
-    fn observes_only(&self, act: &RegisterAct) -> bool {
-        matches!(act, RegisterAct::Read(_) | RegisterAct::Differs(_))
-    }
-    fn register_act(&self, act: &RegisterAct) -> Option<RegisterAct> {
-        Some(act.clone())
+/// A model in the list.
+#[derive(Clone, Copy, Debug)]
+pub struct ModelDoc {
+    /// Its name in plans.
+    pub name: &'static str,
+    /// What it is, in a sentence.
+    pub doc: &'static str,
+    /// The functions that it knows.
+    pub functions: &'static [&'static str],
+    /// What can be set: name and meaning.
+    pub options: &'static [(&'static str, &'static str)],
+    /// Makes a checker for it. The error says what an option takes.
+    pub build: fn(&Options) -> Result<Box<dyn Checker>, String>,
+}
+
+/// Something that is done with a model of whatever type.
+pub trait WithModel {
+    /// What comes out.
+    type Out;
+    /// Does it.
+    fn with<M: Model + Clone + 'static>(self, model: M) -> Self::Out;
+}
+
+struct Build;
+
+impl WithModel for Build {
+    type Out = Box<dyn Checker>;
+    fn with<M: Model + Clone + 'static>(self, model: M) -> Box<dyn Checker> {
+        Box::new(Linearizable::new(model))
     }
 }
 
-impl Model for CasRegister {
-    type State = Value;
-    type Act = RegisterAct;
+/// One list of types: [`MODELS`] and [`with_model`] follow from it.
+macro_rules! models {
+    ($($name:literal, $functions:expr, $options:expr, $make:expr, $doc:literal;)*) => {
+        /// All models. A new one is its file and its entry here.
+        pub const MODELS: &[ModelDoc] = &[$(ModelDoc {
+            name: $name,
+            doc: $doc,
+            functions: $functions,
+            options: $options,
+            build: |options| with_model($name, options, Build),
+        }),*];
 
-    fn name(&self) -> &'static str {
-        "cas-register"
-    }
-    fn functions(&self) -> &'static [&'static str] {
-        &["read", "write", "cas"]
-    }
-    fn initial(&self) -> Value {
-        Value::Nil
-    }
-    fn act(&self, function: &str, input: &Value, reply: Option<&Value>) -> Result<RegisterAct, String> {
-        if function != "cas" {
-            return Register
-                .act(function, input, reply)
-                .map_err(|_| format!("a register knows read, write and cas, not {function:?}"));
+        /// Does something with the model of this name, made with these options. The error names the models there are.
+        pub fn with_model<W: WithModel>(name: &str, options: &Options, with: W) -> Result<W::Out, String> {
+            match name {
+                $($name => {
+                    #[expect(clippy::redundant_closure_call, reason = "an entry is a closure from options to a model")]
+                    let model = ($make)(options)?;
+                    Ok(with.with(model))
+                })*
+                _ => {
+                    let names: Vec<&str> = MODELS.iter().map(|doc| doc.name).collect();
+                    Err(format!("no model {name} (there are: {})", names.join(", ")))
+                }
+            }
         }
-        match input.as_list() {
-            Some([from, _]) if reply == Some(&Value::Bool(false)) => Ok(RegisterAct::Differs(from.clone())),
-            Some([from, to]) => Ok(RegisterAct::Cas(from.clone(), to.clone())),
-            _ => Err(format!("cas takes [from, to], not {input}")),
-        }
-    }
-    fn step(&self, state: &Value, act: &RegisterAct) -> Option<Value> {
-        Register.step(state, act)
-    }
-    fn observes_only(&self, act: &RegisterAct) -> bool {
-        Register.observes_only(act)
-    }
-    fn register_act(&self, act: &RegisterAct) -> Option<RegisterAct> {
-        Some(act.clone())
-    }
+    };
+}
+
+type Made<M> = Result<M, String>;
+
+models! {
+    "register", register::READ_WRITE, &[], |_: &Options| -> Made<_> { Ok(Register) },
+        "One value: read, write.";
+    "cas-register", register::READ_WRITE_CAS, &[], |_: &Options| -> Made<_> { Ok(CasRegister) },
+        "One value: read, write, compare-and-set.";
+    "multi-register", multi_register::FUNCTIONS, &[], |_: &Options| -> Made<_> { Ok(MultiRegister) },
+        "Several values: reads and writes of some of them in one step.";
+    "kv", kv::FUNCTIONS, kv::OPTIONS, Kv::with_options,
+        "A key of a store: get, put, append, delete, compare-and-set; initially an empty text.";
+    "mutex", mutex::FUNCTIONS, &[], |_: &Options| -> Made<_> { Ok(Mutex) },
+        "A lock: nobody acquires it while it is held.";
+    "owner-mutex", owner_mutex::FUNCTIONS, &[], |_: &Options| -> Made<_> { Ok(OwnerMutex) },
+        "A lock that only its holder can release.";
+    "reentrant-mutex", reentrant_mutex::FUNCTIONS, &[], |_: &Options| -> Made<_> { Ok(ReentrantMutex) },
+        "A lock that its holder can acquire again, and has to release as often.";
+    "semaphore", semaphore::FUNCTIONS, semaphore::OPTIONS, Semaphore::with_options,
+        "A number of permits: no more are out than there are.";
+    "fenced-lock", fenced_lock::FUNCTIONS, &[], |_: &Options| -> Made<_> { Ok(FencedLock) },
+        "A lock whose every acquisition returns a larger token than all before.";
+    "lease", lease::FUNCTIONS, &[], |_: &Options| -> Made<_> { Ok(Lease) },
+        "A lock that may expire at any time: grants have growing numbers, and only the latest can be renewed.";
+    "fifo-queue", fifo_queue::FUNCTIONS, &[], |_: &Options| -> Made<_> { Ok(FifoQueue) },
+        "A queue: first in, first out.";
+    "unordered-queue", unordered_queue::FUNCTIONS, &[], |_: &Options| -> Made<_> { Ok(UnorderedQueue) },
+        "A queue in no order: nothing comes out that is not in it.";
+    "priority-queue", priority_queue::FUNCTIONS, priority_queue::OPTIONS, PriorityQueue::with_options,
+        "A queue: the smallest value comes out first.";
+    "stack", stack::FUNCTIONS, &[], |_: &Options| -> Made<_> { Ok(Stack) },
+        "A stack: last in, first out.";
+    "set", set::FUNCTIONS, &[], |_: &Options| -> Made<_> { Ok(Set) },
+        "A set: add, remove, contains, read.";
+    "counter", counter::FUNCTIONS, &[], |_: &Options| -> Made<_> { Ok(Counter) },
+        "A number: add, inc, dec, read.";
+    "log", log::FUNCTIONS, &[], |_: &Options| -> Made<_> { Ok(Log) },
+        "A list to which is only appended: each append returns its offset, which is read for ever after.";
+    "leader-election", leader_election::FUNCTIONS, &[], |_: &Options| -> Made<_> { Ok(LeaderElection) },
+        "A leader for each term: terms grow, and each has one leader.";
+}
+
+/// All options of all models, each once: what `linearizable` passes on.
+pub const MODEL_OPTIONS: &[(&str, &str)] = &[kv::OPTIONS[0], semaphore::OPTIONS[0], priority_queue::OPTIONS[0]];
+
+/// Who holds or asks: the argument where one is given, otherwise the process.
+fn owner(process: u64, input: &Value) -> Value {
+    if input.is_nil() { Value::Int(process as i64) } else { input.clone() }
+}
+
+fn unknown_function(model: &str, functions: &[&str], function: &str) -> String {
+    format!("a {model} knows {}, not {function:?}", functions.join(", "))
 }

@@ -1,11 +1,18 @@
 //! The one list of checkers, and how one is run so that its failure is an answer.
 use crate::availability::Availability;
+use crate::counter::Counter;
 use crate::history::History;
 use crate::linearizable::Linearizable;
+use crate::monotonic::Monotonic;
+use crate::queue::Queue;
 use crate::set::SetChecker;
+use crate::set_full::SetFull;
 use crate::split_brain::SplitBrain;
+use crate::total_queue::TotalQueue;
+use crate::unique_ids::UniqueIds;
 use crate::value::Value;
 use crate::verdict::{Budget, Checker, Validity, Verdict};
+use crate::{bank, causal_reverse, fencing, lease, lock, long_fork};
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -56,6 +63,19 @@ impl Options {
     }
 }
 
+/// The option of checkers that judge one workload.
+const WORKLOAD: (&str, &str) = ("workload", "a text: the one workload that is judged, all by default");
+
+/// The checker, for the workload that the options name.
+macro_rules! with_workload {
+    ($checker:expr, $options:expr) => {
+        match $options.text("workload")? {
+            Some(name) => $checker.workload(name),
+            None => $checker,
+        }
+    };
+}
+
 /// All checkers. A new one is its file and its entry here.
 pub const CHECKERS: &[CheckerDoc] = &[
     CheckerDoc {
@@ -82,6 +102,57 @@ pub const CHECKERS: &[CheckerDoc] = &[
         options: &[],
         build: |_| Ok(Box::new(Availability)),
     },
+    CheckerDoc {
+        name: "set-full",
+        doc: "Every element, once known, is in every later read (linearizable) or at least in the last ones.",
+        options: &[WORKLOAD, ("linearizable", "true: a read that lacks a known element breaks the promise")],
+        build: |options| {
+            Ok(Box::new(with_workload!(SetFull::new().linearizable(options.flag("linearizable")?), options)))
+        },
+    },
+    CheckerDoc {
+        name: "queue",
+        doc: "Whatever is dequeued was enqueued before, and no more often than it was enqueued.",
+        options: &[WORKLOAD],
+        build: |options| Ok(Box::new(with_workload!(Queue::new(), options))),
+    },
+    CheckerDoc {
+        name: "total-queue",
+        doc: "Everything that was enqueued and acknowledged comes out by the last drain, and nothing else does.",
+        options: &[WORKLOAD, ("exactly-once", "true: nothing may come out twice")],
+        build: |options| {
+            Ok(Box::new(with_workload!(TotalQueue::new().exactly_once(options.flag("exactly-once")?), options)))
+        },
+    },
+    CheckerDoc {
+        name: "counter",
+        doc: "Every read lies between the sums that the additions before and beside it allow.",
+        options: &[WORKLOAD, ("initial", "an integer: what counters begin at, 0")],
+        build: |options| {
+            Ok(Box::new(with_workload!(Counter::new().initial(options.int("initial")?.unwrap_or(0)), options)))
+        },
+    },
+    CheckerDoc {
+        name: "unique-ids",
+        doc: "No two acknowledged calls were given the same id.",
+        options: &[WORKLOAD],
+        build: |options| Ok(Box::new(with_workload!(UniqueIds::new(), options))),
+    },
+    CheckerDoc {
+        name: "monotonic",
+        doc: "What was inserted later has a later timestamp, and every acknowledged row is there at the end.",
+        options: &[WORKLOAD, ("per-process", "true: only each process' own order is promised")],
+        build: |options| {
+            Ok(Box::new(with_workload!(Monotonic::new().per_process(options.flag("per-process")?), options)))
+        },
+    },
+    bank::DOC,
+    long_fork::DOC,
+    causal_reverse::DOC,
+    lock::LOCK,
+    lock::SEMAPHORE,
+    lease::DOC,
+    fencing::DOC,
 ];
 
 /// The checker of this name, with its defaults.
@@ -105,13 +176,8 @@ pub fn checker_with(name: &str, options: &Options) -> Result<Box<dyn Checker>, S
 
 /// Runs one checker. A checker that panics has not decided anything: Unknown, with the panic's words.
 pub fn judge_one(checker: &dyn Checker, history: &History, budget: &Budget) -> Verdict {
-    catch_unwind(AssertUnwindSafe(|| checker.check(history, budget))).unwrap_or_else(|panic| Verdict {
-        checker: checker.name().to_owned(),
-        workload: String::new(),
-        validity: Validity::Unknown,
-        summary: format!("The checker panicked: {}", words(&*panic)),
-        findings: Vec::new(),
-        numbers: BTreeMap::new(),
+    catch_unwind(AssertUnwindSafe(|| checker.check(history, budget))).unwrap_or_else(|panic| {
+        Verdict::new(checker.name(), Validity::Unknown, format!("The checker panicked: {}", words(&*panic)))
     })
 }
 

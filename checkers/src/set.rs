@@ -340,6 +340,7 @@ impl Checker for SetChecker {
             summary,
             findings,
             numbers: numbers(history, &judged),
+            certificates: Vec::new(),
         }
     }
 }

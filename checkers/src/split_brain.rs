@@ -164,6 +164,7 @@ impl Checker for SplitBrain {
                 ("leader_overlaps".to_owned(), json!(overlaps.len())),
                 ("leader_overlap_ms".to_owned(), json!(overlap_ms)),
             ]),
+            certificates: Vec::new(),
         }
     }
 }

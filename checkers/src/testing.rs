@@ -1,6 +1,19 @@
 //! The one way in which tests make histories: JSON lines in which everything obvious may be left out.
 use crate::history::{History, HistoryError, read_jsonl};
 use serde_json::{Value as Json, json};
+use std::path::PathBuf;
+
+/// The folder of histories with known verdicts: `DSFUZZ_CORPORA`, by default `../shared/corpora` beside the project.
+/// Says so where it is absent.
+pub(crate) fn corpora() -> Option<PathBuf> {
+    let fallback = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/corpora");
+    let folder = std::env::var_os("DSFUZZ_CORPORA").map_or(fallback, PathBuf::from);
+    if folder.join("expected.tsv").is_file() {
+        return Some(folder);
+    }
+    eprintln!("NOT RUN: no histories with known verdicts in {}; name their folder in DSFUZZ_CORPORA", folder.display());
+    None
+}
 
 /// A history of these lines. Left out: `index` (counts up), `time` (a millisecond each), `worker` (the process),
 /// `node` (`n1`), `workload` (`register`). Lines that begin with `#` are comments.

@@ -94,6 +94,25 @@ pub struct Verdict {
     /// Numbers that the checker wants shown, by name with the unit last (`checked_ops`, `recovery_ms_max`).
     #[serde(default)]
     pub numbers: BTreeMap<String, serde_json::Value>,
+    /// Of a valid answer, when they were asked for: why it is valid, in a form that a machine can check, e.g. an order
+    /// for each key.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub certificates: Vec<Certificate>,
+}
+
+impl Verdict {
+    /// An answer in one sentence; everything else is still empty.
+    pub fn new(checker: &str, validity: Validity, summary: String) -> Verdict {
+        Verdict {
+            checker: checker.to_owned(),
+            workload: String::new(),
+            validity,
+            summary,
+            findings: Vec::new(),
+            numbers: BTreeMap::new(),
+            certificates: Vec::new(),
+        }
+    }
 }
 
 /// What a check may use. Handed in, because checkers own no clock.

@@ -90,6 +90,8 @@ pub enum Command {
     Schema(super::schema::SchemaArgs),
     /// A checker, an anomaly, a fault, a workload or a word of the report in plain words
     Explain(super::explain::ExplainArgs),
+    /// Check the certificates of a verdict without asking the checkers that made them
+    Verify(super::verify::VerifyArgs),
 }
 
 /// A plan and what is changed in it.

@@ -8,7 +8,7 @@ use crate::report;
 use crate::run::{Finished, read_back};
 use crate::store::{RunDir, RunInfo};
 use clap::Args;
-use dsfuzz_checkers::History;
+use dsfuzz_checkers::{History, Options};
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
@@ -84,7 +84,10 @@ fn check_file(file: &Path, args: &CheckArgs, out: &mut Output) -> Result<Exit, F
     let reader = std::fs::File::open(file).map_err(|error| Failure::harness(format!("{}: {error}", file.display())))?;
     let history = dsfuzz_checkers::history::read_jsonl(BufReader::new(reader))
         .map_err(|error| Failure::harness(format!("{}: {error}", file.display())))?;
-    let mut rules = Rules { checkers: fitting(&history), ..Rules::default() };
+    let mut rules = Rules {
+        checkers: fitting(&history).into_iter().map(|name| (name, Options::default())).collect(),
+        ..Rules::default()
+    };
     change(&mut rules, args)?;
     let info = RunInfo {
         plan: file.display().to_string(),
@@ -99,7 +102,7 @@ fn check_file(file: &Path, args: &CheckArgs, out: &mut Output) -> Result<Exit, F
 fn change(rules: &mut Rules, args: &CheckArgs) -> Result<(), Failure> {
     let named = args.checkers()?;
     if !named.is_empty() {
-        rules.checkers = named.to_vec();
+        rules.checkers = named.iter().map(|name| (name.clone(), Options::default())).collect();
     }
     if let Some(budget) = args.budget {
         rules.budget.time = budget;

@@ -64,6 +64,9 @@ pub(super) fn main(args: &ListArgs, out: &mut Output) -> Result<Exit, Failure> {
         let widest = entries.iter().map(|entry| entry.name.len()).max().unwrap_or(0);
         for entry in entries {
             out.line(format!("  {:widest$}  {}", entry.name, entry.doc));
+            for (name, doc) in &entry.options {
+                out.line(format!("  {:widest$}    {name}: {doc}", ""));
+            }
         }
     }
     Ok(Exit::Valid)

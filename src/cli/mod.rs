@@ -21,6 +21,7 @@ mod runs;
 mod schema;
 mod serve;
 pub mod signals;
+mod verify;
 
 pub use arguments::{Cli, Color, Command, Global, OverrideArgs, PlanArgs};
 pub use check::{CheckArgs, Subject};
@@ -31,6 +32,7 @@ pub use output::{Output, Paint};
 pub use report::ReportArgs;
 pub use run::RunArgs;
 pub use serve::ServeArgs;
+pub use verify::VerifyArgs;
 
 use crate::error::{Exit, Failure};
 use clap::Parser as _;
@@ -75,5 +77,6 @@ fn dispatch(cli: &Cli, out: &mut Output) -> Result<Exit, Failure> {
         Command::Completions(args) => completions::main(args, out),
         Command::Schema(args) => schema::main(args, out),
         Command::Explain(args) => explain::main(args, out),
+        Command::Verify(args) => verify::main(args, out),
     }
 }

@@ -141,7 +141,7 @@ fn show(plan: &Plan, dry: &DryRun, drawn: bool, out: &mut Output) {
             rows.extend(nemesis.faults.iter().map(|fault| ("", written(fault))));
         }
     }
-    let check = if plan.check.is_empty() { "what the workload names".into() } else { plan.check.join(", ") };
+    let check = if plan.check.is_empty() { "what the workload names".into() } else { written(&plan.check) };
     rows.push(("check", check));
     for (name, text) in rows {
         let line = format!("{} {}", title(out, name), super::output::plain(&text));

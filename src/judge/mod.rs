@@ -6,7 +6,7 @@ mod evidence;
 use crate::error::Exit;
 use crate::plan::{BudgetPlan, EvidencePlan, Plan};
 use crate::store::{Evidence, FORMAT_VERSION, RunInfo, RunVerdict};
-use dsfuzz_checkers::{Budget, History, Severity, Validity, Verdict};
+use dsfuzz_checkers::{Budget, History, Options, Severity, Validity, Verdict};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
@@ -14,8 +14,8 @@ use std::time::Instant;
 /// What to judge by.
 #[derive(Clone, Debug, Default)]
 pub struct Rules {
-    /// Checkers by name, in order.
-    pub checkers: Vec<String>,
+    /// Checkers by name with their options, in order.
+    pub checkers: Vec<(String, Options)>,
     /// What each may use.
     pub budget: BudgetPlan,
     /// Below these a run is unknown. None: a history from elsewhere, of which no run is known.
@@ -28,10 +28,13 @@ impl Rules {
     /// The rules of a plan: its own checkers, or those that its workloads name.
     pub fn of_plan(plan: &Plan) -> Rules {
         let workloads = plan.workload.iter().chain(&plan.workloads);
-        let named = workloads.flat_map(|workload| workload.build().checkers()).map(String::from);
-        let mut checkers: Vec<String> = if plan.check.is_empty() { named.collect() } else { plan.check.clone() };
+        let named = workloads.flat_map(|workload| workload.build().checkers());
+        let mut checkers: Vec<(String, Options)> = match plan.check.is_empty() {
+            true => named.map(|name| (name.to_owned(), Options::default())).collect(),
+            false => plan.check.iter().map(|check| (check.name().to_owned(), check.options())).collect(),
+        };
         let mut seen = BTreeSet::new();
-        checkers.retain(|name| seen.insert(name.clone()));
+        checkers.retain(|(name, _)| seen.insert(name.clone()));
         let faults = plan.nemesis.iter().flat_map(|nemesis| &nemesis.faults);
         let kinds: BTreeSet<&str> = faults.map(|fault| fault.doc().name).collect();
         let kinds = kinds.into_iter().map(String::from).collect();
@@ -70,20 +73,22 @@ fn run_checkers(history: &History, rules: &Rules) -> Vec<Verdict> {
     let budget = Budget {
         expired: Arc::new(move || Instant::now() >= deadline),
         memory_bytes: rules.budget.memory_mib.saturating_mul(1 << 20),
+        ..Budget::unlimited()
     };
     std::thread::scope(|scope| {
         let budget = &budget;
-        let judging = |name: &String| {
+        let judging = |(name, options): &(String, Options)| {
+            let checker = dsfuzz_checkers::checker_with(name, options);
             let name = name.clone();
-            scope.spawn(move || match dsfuzz_checkers::checker(&name) {
-                Some(checker) => dsfuzz_checkers::judge_one(checker.as_ref(), history, budget),
-                None => undecided(&name, format!("there is no checker called {name}")),
+            scope.spawn(move || match checker {
+                Ok(checker) => dsfuzz_checkers::judge_one(checker.as_ref(), history, budget),
+                Err(message) => undecided(&name, message),
             })
         };
         let threads: Vec<_> = rules.checkers.iter().map(judging).collect();
         let answers = threads.into_iter().zip(&rules.checkers);
         answers
-            .map(|(thread, name)| {
+            .map(|(thread, (name, _))| {
                 thread.join().unwrap_or_else(|_| undecided(name, "it panicked (a bug of dsfuzz)".into()))
             })
             .collect()
@@ -92,14 +97,7 @@ fn run_checkers(history: &History, rules: &Rules) -> Vec<Verdict> {
 
 /// The answer where there is none.
 fn undecided(checker: &str, summary: String) -> Verdict {
-    Verdict {
-        checker: checker.to_string(),
-        workload: String::new(),
-        validity: Validity::Unknown,
-        summary,
-        findings: Vec::new(),
-        numbers: Default::default(),
-    }
+    Verdict::new(checker, Validity::Unknown, summary)
 }
 
 /// What of the end was not seen. A record of ours says where it ends; without that it was cut off, whoever reads it.
@@ -167,7 +165,7 @@ fn sentence(
             let faults = if proven == 1 { "fault" } else { "faults" };
             format!(
                 "{} calls kept every promise ({}) through {proven} proven {faults}",
-                history.ops.len(),
+                history.ops().len(),
                 checkers.join(", ")
             )
         }
@@ -199,7 +197,7 @@ mod tests {
     }
 
     fn rules() -> Rules {
-        Rules { checkers: vec!["linearizable".into()], ..Rules::default() }
+        Rules { checkers: vec![("linearizable".into(), Options::default())], ..Rules::default() }
     }
 
     const END: &str = r#"{"type":"end","index":3,"time":3}"#;

@@ -50,9 +50,9 @@ pub struct Plan {
     /// What breaks. Left out: nothing.
     #[serde(default)]
     pub nemesis: Option<NemesisOptions>,
-    /// Checkers by name. Left out: what the workloads name.
+    /// Checkers by name, or with options as a one-key map: `bank: {total: 100}`. Left out: what the workloads name.
     #[serde(default)]
-    pub check: Vec<String>,
+    pub check: Vec<CheckPlan>,
     /// What a checker may use.
     #[serde(default)]
     pub budget: BudgetPlan,
@@ -62,6 +62,36 @@ pub struct Plan {
     /// The seed. Left out: drawn, printed and stored.
     #[serde(default)]
     pub seed: Option<u64>,
+}
+
+/// A checker of a plan.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum CheckPlan {
+    /// With its defaults.
+    Named(String),
+    /// One key, the checker's name, with its options.
+    With(BTreeMap<String, BTreeMap<String, serde_json::Value>>),
+}
+
+impl CheckPlan {
+    /// The checker's name; empty where a map has not exactly one key.
+    pub fn name(&self) -> &str {
+        match self {
+            CheckPlan::Named(name) => name,
+            CheckPlan::With(map) if map.len() == 1 => map.keys().next().map_or("", |name| name),
+            CheckPlan::With(_) => "",
+        }
+    }
+
+    /// Its options, as the checker takes them.
+    pub fn options(&self) -> dsfuzz_checkers::Options {
+        let CheckPlan::With(map) = self else { return dsfuzz_checkers::Options::default() };
+        let given = map.values().next().into_iter().flatten();
+        // What JSON can say, an open value can hold.
+        let value = |value: &serde_json::Value| serde_json::from_value(value.clone()).unwrap_or_default();
+        dsfuzz_checkers::Options(given.map(|(name, given)| (name.clone(), value(given))).collect())
+    }
 }
 
 /// Where the nodes come from: exactly one of `lab` and `nodes`.

@@ -8,11 +8,14 @@ pub struct Entry {
     pub name: String,
     /// One sentence.
     pub doc: String,
+    /// What can be set of it, with its meaning.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub options: Vec<(String, String)>,
 }
 
 impl Entry {
     fn new(name: &str, doc: &str) -> Entry {
-        Entry { name: name.into(), doc: doc.into() }
+        Entry { name: name.into(), doc: doc.into(), options: Vec::new() }
     }
 }
 
@@ -33,5 +36,9 @@ pub fn faults() -> Vec<Entry> {
 
 /// Checkers.
 pub fn checkers() -> Vec<Entry> {
-    dsfuzz_checkers::CHECKERS.iter().map(|checker| Entry::new(checker.name, checker.doc)).collect()
+    let entry = |checker: &dsfuzz_checkers::CheckerDoc| {
+        let options = checker.options.iter().map(|(name, doc)| ((*name).into(), (*doc).into())).collect();
+        Entry { options, ..Entry::new(checker.name, checker.doc) }
+    };
+    dsfuzz_checkers::CHECKERS.iter().map(entry).collect()
 }

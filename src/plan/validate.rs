@@ -150,9 +150,13 @@ fn checks(plan: &Plan) -> Result<(), Mistake> {
     let known = names::checkers();
     let known: Vec<&str> = known.iter().map(|entry| entry.name.as_str()).collect();
     let mut seen = BTreeSet::new();
-    for (index, name) in plan.check.iter().enumerate() {
-        let at = index.to_string();
-        if !known.contains(&name.as_str()) {
+    for (index, check) in plan.check.iter().enumerate() {
+        let (at, name) = (index.to_string(), check.name());
+        if name.is_empty() {
+            let help = "a name, or a map of one name with its options, such as `bank: {total: 100}`";
+            return wrong(&["check", &at], "this is not one checker", help);
+        }
+        if !known.contains(&name) {
             let meant = did_you_mean(name, known.iter().copied());
             let meant = meant.map(|meant| format!("did you mean `{meant}`? ")).unwrap_or_default();
             let help = format!("{meant}known checkers: {}", known.join(", "));
@@ -160,6 +164,9 @@ fn checks(plan: &Plan) -> Result<(), Mistake> {
         }
         if !seen.insert(name) {
             return wrong(&["check", &at], format!("the checker `{name}` is there twice"), "each once");
+        }
+        if let Err(message) = dsfuzz_checkers::checker_with(name, &check.options()) {
+            return wrong(&["check", &at], message, "`dsfuzz list checkers` shows what each takes");
         }
     }
     Ok(())
@@ -204,6 +211,8 @@ mod tests {
             ("load.clients=0", "not a number of clients"),
             ("evidence.ok_fraction_min=2", "between 0 and 1"),
             ("check=[linearisable]", "did you mean `linearizable`"),
+            ("check=[{split-brain: {nodes: 3}}]", "has no option nodes"),
+            ("check=[{}]", "not one checker"),
             ("nemesis={faults: []}", "without faults"),
             ("seed=-1", "`seed`: a whole number from 0 up is expected, not -1"),
             ("load=[1]", "a map of keys and values is expected, not a list"),

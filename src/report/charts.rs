@@ -141,7 +141,7 @@ fn nice_step(least: f64) -> f64 {
 fn latency(subject: &Subject<'_>) -> Option<String> {
     let (history, digest) = (subject.history, &subject.digest);
     let log = |nanos: u64| ((nanos + 1) as f64).log10();
-    let logs = history.ops.iter().map(|op| log(digest.latency(op)));
+    let logs = history.ops().iter().map(|op| log(digest.latency(&op)));
     let (low, high) = logs.fold((f64::MAX, f64::MIN), |(low, high), log| (low.min(log), high.max(log)));
     if low > high {
         return None;
@@ -158,7 +158,7 @@ fn latency(subject: &Subject<'_>) -> Option<String> {
         }
     }
     for op in sample(subject) {
-        let (x, y) = (sheet.x(op.call_time), y(log(digest.latency(op))));
+        let (x, y) = (sheet.x(op.call_time), y(log(digest.latency(&op))));
         let colour = FILE.outcome(op.outcome);
         let _ = match op.outcome {
             Outcome::Ok => write!(
@@ -184,19 +184,19 @@ fn latency(subject: &Subject<'_>) -> Option<String> {
 }
 
 /// What to show of a large run: an even sample of each outcome.
-fn sample<'a>(subject: &'a Subject<'_>) -> Vec<&'a Op> {
+fn sample<'a>(subject: &'a Subject<'_>) -> Vec<Op<'a>> {
     let total = &subject.digest.total;
     let share = |of: u64, most: usize| (of as usize).div_ceil(most).max(1);
     let bad = POINTS_MAX / 4;
     let good = POINTS_MAX - (total.fail as usize).min(bad) - (total.info as usize).min(bad);
     let steps = [share(total.ok, good), share(total.fail, bad), share(total.info, bad)];
     let mut seen = [0usize; 3];
-    let chosen = |op: &&Op| {
+    let chosen = |op: &Op<'_>| {
         let kind = op.outcome as usize;
         seen[kind] += 1;
         (seen[kind] - 1).is_multiple_of(steps[kind])
     };
-    let mut ops: Vec<&Op> = subject.history.ops.iter().filter(chosen).collect();
+    let mut ops: Vec<Op<'_>> = subject.history.ops().iter().filter(chosen).collect();
     ops.sort_by_key(|op| op.outcome as usize);
     ops
 }
@@ -264,7 +264,7 @@ fn availability(subject: &Subject<'_>) -> Option<String> {
     let (count, width) = bins(subject, 180.0);
     let mut tallies = vec![Tally::default(); count * digest.nodes.len()];
     let mut rows = std::collections::HashMap::new();
-    for op in &history.ops {
+    for op in history.ops().iter() {
         let row = *rows.entry(op.node).or_insert_with(|| digest.node_row(history.name(op.node)));
         let bin = usize::try_from(op.call_time / width).unwrap_or(0).min(count - 1);
         if let Some(row) = row {

@@ -40,12 +40,12 @@ pub(super) fn pack(history: &History, digest: &Digest) -> Packed {
     let (nodes, steps) = rest.split_at_mut(count);
     let (mut jumps, mut last) = (Vec::new(), 0u64);
     for (place, &position) in digest.order.iter().enumerate() {
-        let op = &history.ops[position as usize];
+        let op = history.ops().at(position as usize);
         let time = u32::try_from(op.call_time / unit).unwrap_or(u32::MAX);
         times[place * 4..place * 4 + 4].copy_from_slice(&time.to_le_bytes());
-        latencies[place * 2..place * 2 + 2].copy_from_slice(&latency_code(op).to_le_bytes());
+        latencies[place * 2..place * 2 + 2].copy_from_slice(&latency_code(&op).to_le_bytes());
         let function = function_of.get(&(op.workload, op.function)).copied().unwrap_or(FUNCTIONS_MAX);
-        classes[place] = class_code(op, function);
+        classes[place] = class_code(&op, function);
         let row = *node_of.entry(op.node).or_insert_with(|| {
             let name = history.name(op.node);
             node_rows.iter().find(|(node, _)| *node == name).map_or(255, |(_, row)| *row)
@@ -65,7 +65,7 @@ pub(super) fn pack(history: &History, digest: &Digest) -> Packed {
     Packed { base64: base64::engine::general_purpose::STANDARD.encode(&bytes), unit, jumps }
 }
 
-fn latency_code(op: &Op) -> u16 {
+fn latency_code(op: &Op<'_>) -> u16 {
     if op.reply_time == Op::OPEN {
         return u16::MAX;
     }
@@ -73,7 +73,7 @@ fn latency_code(op: &Op) -> u16 {
     (((nanos + 1) as f64).log2() * 1024.0).round().min(65534.0) as u16
 }
 
-fn class_code(op: &Op, function: usize) -> u8 {
+fn class_code(op: &Op<'_>, function: usize) -> u8 {
     let outcome = match op.outcome {
         Outcome::Ok => 0u8,
         Outcome::Fail => 1,
@@ -192,27 +192,27 @@ pub(super) fn phase_name(phase: Phase) -> &'static str {
 /// The counterexamples first, then what did not go well, then an even sample of the rest.
 fn details(history: &History, marked: &BTreeSet<u64>) -> BTreeMap<u64, Detail> {
     let mut details = BTreeMap::new();
-    let mut take = |op: &Op, most: usize| {
+    let mut take = |op: &Op<'_>, most: usize| {
         if details.len() < most {
             details.entry(op.call).or_insert_with(|| detail(history, op));
         }
     };
     for call in marked {
         if let Some(op) = history.op(*call) {
-            take(op, DETAILS_MAX);
+            take(&op, DETAILS_MAX);
         }
     }
     for (outcome, most) in [(Outcome::Info, DETAILS_MAX / 2), (Outcome::Fail, DETAILS_MAX * 3 / 4)] {
-        history.ops.iter().filter(|op| op.outcome == outcome).for_each(|op| take(op, most));
+        history.ops().iter().filter(|op| op.outcome == outcome).for_each(|op| take(&op, most));
     }
-    let step = history.ops.len().div_ceil(DETAILS_MAX / 4).max(1);
-    let step = if history.ops.len() <= DETAILS_MAX { 1 } else { step };
-    history.ops.iter().step_by(step).for_each(|op| take(op, DETAILS_MAX));
+    let step = history.ops().len().div_ceil(DETAILS_MAX / 4).max(1);
+    let step = if history.ops().len() <= DETAILS_MAX { 1 } else { step };
+    history.ops().iter().step_by(step).for_each(|op| take(&op, DETAILS_MAX));
     details
 }
 
-fn detail(history: &History, op: &Op) -> Detail {
-    let text = |value: &dsfuzz_checkers::Value| words::value(value, VALUE_CHARACTERS);
+fn detail(history: &History, op: &Op<'_>) -> Detail {
+    let text = |value: dsfuzz_checkers::ValueRef<'_>| words::value(&value.to_value(), VALUE_CHARACTERS);
     Detail {
         op: op.call,
         worker: op.worker,
@@ -220,10 +220,10 @@ fn detail(history: &History, op: &Op) -> Detail {
         node: history.name(op.node).to_string(),
         workload: history.name(op.workload).to_string(),
         function: history.name(op.function).to_string(),
-        key: text(&op.key),
-        value: text(&op.input),
+        key: text(op.key),
+        value: text(op.input),
         outcome: words::outcome(op.outcome),
-        reply: text(&op.output),
+        reply: text(op.output),
         error: op.error.map(|id| words::shorten(history.name(id), VALUE_CHARACTERS)).unwrap_or_default(),
         called_ns: op.call_time,
         replied_ns: (op.reply_time != Op::OPEN).then_some(op.reply_time),

@@ -73,14 +73,14 @@ pub(super) struct Digest {
 
 impl Digest {
     pub(super) fn of(history: &History) -> Digest {
-        let mut order: Vec<u32> = (0..u32::try_from(history.ops.len()).unwrap_or(u32::MAX)).collect();
-        order.sort_by_key(|&position| history.ops[position as usize].call_time);
-        let times: Vec<u64> = order.iter().map(|&position| history.ops[position as usize].call_time).collect();
+        let mut order: Vec<u32> = (0..u32::try_from(history.ops().len()).unwrap_or(u32::MAX)).collect();
+        order.sort_by_key(|&position| history.ops().at(position as usize).call_time);
+        let times: Vec<u64> = order.iter().map(|&position| history.ops().at(position as usize).call_time).collect();
         let mut sums = Vec::with_capacity(order.len() + 1);
         let mut total = Tally::default();
         sums.push(total);
         for &position in &order {
-            total.add(history.ops[position as usize].outcome);
+            total.add(history.ops().at(position as usize).outcome);
             sums.push(total);
         }
         let (nodes, functions) = names(history);
@@ -119,15 +119,15 @@ impl Digest {
     }
 
     /// How long an operation took as far as anyone knows: open ones until the end of the record.
-    pub(super) fn latency(&self, op: &Op) -> u64 {
+    pub(super) fn latency(&self, op: &Op<'_>) -> u64 {
         op.reply_time.min(self.end).saturating_sub(op.call_time)
     }
 
     /// The latency below which this fraction of the Ok calls lies, by a sample of at most 20,000.
     pub(super) fn latency_quantiles(&self, history: &History, fractions: &[f64]) -> Vec<u64> {
-        let step = (history.ops.len() / 20_000).max(1);
-        let ok = history.ops.iter().step_by(step).filter(|op| op.outcome == Outcome::Ok);
-        let mut sample: Vec<u64> = ok.map(|op| self.latency(op)).collect();
+        let step = (history.ops().len() / 20_000).max(1);
+        let ok = history.ops().iter().step_by(step).filter(|op| op.outcome == Outcome::Ok);
+        let mut sample: Vec<u64> = ok.map(|op| self.latency(&op)).collect();
         sample.sort_unstable();
         let at = |fraction: &f64| ((sample.len() as f64 * fraction) as usize).min(sample.len().saturating_sub(1));
         if sample.is_empty() { Vec::new() } else { fractions.iter().map(|fraction| sample[at(fraction)]).collect() }
@@ -143,7 +143,7 @@ fn names(history: &History) -> (Vec<String>, Vec<(NameId, NameId)>) {
     let mut nodes = history.nodes.clone();
     let mut functions = Vec::new();
     let mut last = None;
-    for op in &history.ops {
+    for op in history.ops().iter() {
         let seen = (op.node, op.workload, op.function);
         if last == Some(seen) {
             continue;

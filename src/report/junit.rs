@@ -58,7 +58,7 @@ fn case(subject: &Subject<'_>, promise: &Verdict) -> TestCase {
 pub(super) fn told(subject: &Subject<'_>, finding: &Finding) -> String {
     let mut lines = vec![finding.title.clone()];
     let ops = finding.ops.iter().take(40).filter_map(|call| subject.history.op(*call));
-    lines.extend(ops.map(|op| format!("  {}", words::op_line(subject.history, op))));
+    lines.extend(ops.map(|op| format!("  {}", words::op_line(subject.history, &op))));
     for id in finding.faults.iter().take(10) {
         if let Some(fault) = subject.history.faults.iter().find(|fault| fault.id == *id) {
             lines.push(format!("  during {}", words::fault(fault)));

@@ -54,7 +54,7 @@ impl Axis {
 
 /// Draws the operations of a finding. None when it names none that the history has.
 pub(super) fn draw(history: &History, finding: &Finding, ink: &Ink, number: usize) -> Option<Picture> {
-    let mut ops: Vec<&Op> = finding.ops.iter().filter_map(|call| history.op(*call)).collect();
+    let mut ops: Vec<Op<'_>> = finding.ops.iter().filter_map(|call| history.op(*call)).collect();
     ops.sort_by_key(|op| op.call);
     ops.dedup_by_key(|op| op.call);
     ops.truncate(OPS_MAX);
@@ -95,8 +95,8 @@ pub(super) fn draw(history: &History, finding: &Finding, ink: &Ink, number: usiz
 }
 
 /// Operations by lane: node, then process.
-fn lanes<'a>(history: &History, ops: &[&'a Op]) -> Vec<(String, Vec<&'a Op>)> {
-    let mut lanes: BTreeMap<(usize, &str, u64), Vec<&'a Op>> = BTreeMap::new();
+fn lanes<'a>(history: &History, ops: &[Op<'a>]) -> Vec<(String, Vec<Op<'a>>)> {
+    let mut lanes: BTreeMap<(usize, &str, u64), Vec<Op<'a>>> = BTreeMap::new();
     for &op in ops {
         let node = history.name(op.node);
         let row = history.nodes.iter().position(|name| name == node).unwrap_or(usize::MAX);
@@ -108,7 +108,7 @@ fn lanes<'a>(history: &History, ops: &[&'a Op]) -> Vec<(String, Vec<&'a Op>)> {
 
 /// Gives every step between two ends a width that grows slowly with its time, then widens what holds a text that is
 /// longer. Widths only grow, so one pass is enough.
-fn axis(history: &History, ops: &[&Op], lanes: &[(String, Vec<&Op>)]) -> Axis {
+fn axis(history: &History, ops: &[Op<'_>], lanes: &[(String, Vec<Op<'_>>)]) -> Axis {
     let mut moments: Vec<(u64, u64)> = Vec::new();
     for op in ops {
         moments.push((op.call, op.call_time));
@@ -197,7 +197,7 @@ fn draw_times(svg: &mut String, axis: &Axis, ink: &Ink, top: f64, bottom: f64) {
     }
 }
 
-fn draw_lane(svg: &mut String, history: &History, label: &str, ops: &[&Op], axis: &Axis, ink: &Ink, y: f64) {
+fn draw_lane(svg: &mut String, history: &History, label: &str, ops: &[Op<'_>], axis: &Axis, ink: &Ink, y: f64) {
     let base = y + LANE - 18.0;
     let _ = write!(
         svg,
@@ -214,7 +214,7 @@ fn draw_lane(svg: &mut String, history: &History, label: &str, ops: &[&Op], axis
     }
 }
 
-fn draw_op(svg: &mut String, history: &History, op: &Op, axis: &Axis, ink: &Ink, base: f64) {
+fn draw_op(svg: &mut String, history: &History, op: &Op<'_>, axis: &Axis, ink: &Ink, base: f64) {
     let left = axis.x(op.call);
     let open = op.outcome == Outcome::Info || op.reply == Op::OPEN;
     let right = if open { axis.right } else { axis.x(op.reply) };
@@ -255,7 +255,7 @@ fn draw_op(svg: &mut String, history: &History, op: &Op, axis: &Axis, ink: &Ink,
     svg.push_str("</g>");
 }
 
-fn describe(history: &History, ops: &[&Op], faults: &[&Fault]) -> String {
+fn describe(history: &History, ops: &[Op<'_>], faults: &[&Fault]) -> String {
     let mut lines: Vec<String> = ops.iter().map(|op| words::op_line(history, op)).collect();
     lines.extend(faults.iter().map(|fault| format!("meanwhile: {}", words::fault(fault))));
     lines.join("; ")

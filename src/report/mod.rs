@@ -3,6 +3,7 @@
 //! It judges nothing and reads nothing but the run's folder. It is always drawn: a part that fails becomes a notice, and
 //! everything that comes from a target is escaped where it is shown.
 mod charts;
+mod cycle;
 mod data;
 mod digest;
 mod github;

@@ -1,4 +1,5 @@
 //! The words of a report, as HTML for both pages: the banner, the counterexamples, the promises.
+use super::cycle;
 use super::ink::{self, Ink};
 use super::lanes;
 use super::subject::{Subject, part};
@@ -145,6 +146,13 @@ fn one(subject: &Subject<'_>, page: &Page, verdict: &Verdict, finding: &Finding,
     }
     html.push_str("</p>\n");
     let pictured = number <= PICTURES_MAX;
+    if let Some(picture) = pictured.then(|| cycle::draw(subject.history, finding, page.ink(), number)).flatten() {
+        html.push_str(&page.picture(&format!("cycle-{number}.svg"), picture.svg, &picture.description));
+        html.push_str(
+            "\n<p class=\"caption\">Each arrow says why the upper comes before the lower; the one along the side leads back: \
+             no order exists.</p>\n",
+        );
+    }
     if let Some(picture) = pictured.then(|| lanes::draw(subject.history, finding, page.ink(), number)).flatten() {
         html.push_str(&page.picture(&format!("counterexample-{number}.svg"), picture.svg, &picture.description));
         html.push_str(
@@ -190,7 +198,7 @@ fn op_table(subject: &Subject<'_>, finding: &Finding) -> String {
             op.process,
             words::moment(op.call_time),
             words::moment(op.reply_time),
-            escape(&words::call(history, op, 80)),
+            escape(&words::call(history, &op, 80)),
             escape(&error),
             call = op.call,
             outcome = words::outcome(op.outcome),

@@ -162,18 +162,22 @@ pub(super) fn value(value: &Value, characters: usize) -> String {
 }
 
 /// What an operation did: `write k1 = 4`, `read k1 → 3`, `cas k1 [3, 4]`.
-pub(super) fn call(history: &History, op: &Op, characters: usize) -> String {
+pub(super) fn call(history: &History, op: &Op<'_>, characters: usize) -> String {
     let mut text = history.name(op.function).to_string();
     if !op.key.is_nil() {
-        text.push_str(&format!(" {}", value(&op.key, characters)));
+        text.push_str(&format!(" {}", value(&op.key.to_value(), characters)));
     }
     if !op.input.is_nil() {
         let sign = if op.key.is_nil() || op.input.as_list().is_some() { "" } else { "=" };
-        text.push_str(&format!(" {sign}{}{}", if sign.is_empty() { "" } else { " " }, value(&op.input, characters)));
+        text.push_str(&format!(
+            " {sign}{}{}",
+            if sign.is_empty() { "" } else { " " },
+            value(&op.input.to_value(), characters)
+        ));
     }
     match op.outcome {
         Outcome::Ok if !op.output.is_nil() || op.input.is_nil() => {
-            text.push_str(&format!(" → {}", value(&op.output, characters)));
+            text.push_str(&format!(" → {}", value(&op.output.to_value(), characters)));
         }
         Outcome::Ok => {}
         Outcome::Fail => text.push_str(" ✗ failed"),
@@ -183,7 +187,7 @@ pub(super) fn call(history: &History, op: &Op, characters: usize) -> String {
 }
 
 /// An operation in one line, for texts: `#12  n3 p4  12.410 s – 12.412 s  write k1 = 4  ok`.
-pub(super) fn op_line(history: &History, op: &Op) -> String {
+pub(super) fn op_line(history: &History, op: &Op<'_>) -> String {
     let error = op.error.map(|id| format!(" ({})", shorten(history.name(id), 120))).unwrap_or_default();
     let end = if op.outcome == Outcome::Info { "open".to_string() } else { moment(op.reply_time) };
     let (node, process) = (history.name(op.node), op.process);

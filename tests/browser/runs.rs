@@ -189,8 +189,8 @@ pub(crate) fn stale_read() -> Run {
     }
     let history = tape.finish(&names, true);
     let find = |process: u64, f: &str| {
-        let wanted = |op: &&dsfuzz_checkers::Op| op.process == process && history.name(op.function) == f;
-        history.ops.iter().find(wanted).map_or(0, |op| op.call)
+        let wanted = |op: &dsfuzz_checkers::Op<'_>| op.process == process && history.name(op.function) == f;
+        history.ops().iter().find(wanted).map_or(0, |op| op.call)
     };
     let ops = vec![find(9001, "write"), find(9002, "write"), find(9004, "cas"), find(9003, "read")];
     let verdict = stale_verdict(&history, ops);
@@ -291,6 +291,8 @@ fn contradiction(tape: &mut Tape) {
 fn stale_verdict(history: &History, ops: Vec<u64>) -> RunVerdict {
     let title = "A read of key 7 at 9.102 s returned 3, although the write of 4 had finished 0.793 s earlier";
     let finding = Finding {
+        cycle: Vec::new(),
+        certificate: None,
         kind: "nonlinearizable".into(),
         severity: Severity::Violation,
         title: title.into(),
@@ -306,6 +308,8 @@ fn stale_verdict(history: &History, ops: Vec<u64>) -> RunVerdict {
         faults: vec![0],
     };
     let overlap = Finding {
+        cycle: Vec::new(),
+        certificate: None,
         kind: "overlapping-leaders".into(),
         severity: Severity::Evidence,
         title: "n3 and n1 both said to lead from 7.2 s to 10.5 s".into(),
@@ -315,7 +319,7 @@ fn stale_verdict(history: &History, ops: Vec<u64>) -> RunVerdict {
         nodes: vec!["n1".into(), "n3".into()],
         faults: vec![0],
     };
-    let numbers = BTreeMap::from([("checked_ops".to_string(), serde_json::json!(history.ops.len()))]);
+    let numbers = BTreeMap::from([("checked_ops".to_string(), serde_json::json!(history.ops().len()))]);
     let sentence = format!("{title}.");
     RunVerdict {
         format: 1,
@@ -329,6 +333,7 @@ fn stale_verdict(history: &History, ops: Vec<u64>) -> RunVerdict {
                 summary: sentence,
                 findings: vec![finding],
                 numbers,
+                certificates: Vec::new(),
             },
             Verdict {
                 checker: "split-brain".into(),
@@ -337,6 +342,7 @@ fn stale_verdict(history: &History, ops: Vec<u64>) -> RunVerdict {
                 summary: "Terms are not read together with roles, so overlaps are evidence only.".into(),
                 findings: vec![overlap],
                 numbers: BTreeMap::from([("overlap_ms_max".to_string(), serde_json::json!(3300))]),
+                certificates: Vec::new(),
             },
             Verdict {
                 checker: "availability".into(),
@@ -345,6 +351,7 @@ fn stale_verdict(history: &History, ops: Vec<u64>) -> RunVerdict {
                 summary: "Every node served again within 1.2 s of the last heal.".into(),
                 findings: Vec::new(),
                 numbers: BTreeMap::from([("recovery_ms_max".to_string(), serde_json::json!(1190))]),
+                certificates: Vec::new(),
             },
         ],
         evidence: vec![
@@ -460,13 +467,13 @@ pub(crate) fn large(count: usize) -> Run {
         }
     }
     let history = tape.finish(&names, true);
-    let checked = serde_json::json!(history.ops.len());
+    let checked = serde_json::json!(history.ops().len());
     let verdict = RunVerdict {
         format: 1,
         validity: Validity::Valid,
         sentence: format!(
             "All {} operations on 5 nodes are linearizable, and every fault was proven.",
-            history.ops.len()
+            history.ops().len()
         ),
         promises: vec![Verdict {
             checker: "linearizable".into(),
@@ -475,6 +482,7 @@ pub(crate) fn large(count: usize) -> Run {
             summary: "Every key is linearizable.".into(),
             findings: Vec::new(),
             numbers: BTreeMap::from([("checked_ops".to_string(), checked)]),
+            certificates: Vec::new(),
         }],
         evidence: vec![evidence("ok_ops", "calls that were ok", count as f64 * 0.94, 100.0)],
         harness: Vec::new(),
@@ -503,8 +511,10 @@ pub(crate) fn hostile() -> Run {
     tape.role(2 * S, "n1", "leader", i64::MIN);
     tape.0.push((S, Record::Note { index: 0, time: S, node: HOSTILE.into(), text: HOSTILE.into() }));
     let history = tape.finish(&names, false);
-    let ops = history.ops.iter().map(|op| op.call).collect();
+    let ops = history.ops().iter().map(|op| op.call).collect();
     let finding = Finding {
+        cycle: Vec::new(),
+        certificate: None,
         kind: HOSTILE.into(),
         severity: Severity::Violation,
         title: HOSTILE.into(),
@@ -533,6 +543,7 @@ pub(crate) fn hostile() -> Run {
             summary: HOSTILE.into(),
             findings: vec![finding],
             numbers: BTreeMap::from([(HOSTILE.to_string(), serde_json::json!({ HOSTILE: HOSTILE }))]),
+            certificates: Vec::new(),
         }],
         evidence: vec![evidence(HOSTILE, HOSTILE, f64::NAN, 1.0)],
         harness: vec![HOSTILE.into(), HOSTILE.into()],

@@ -39,7 +39,7 @@ fn a_signal_heals_collects_and_judges_and_names_itself_in_the_exit_code() {
         run.signal(signal);
         let told = run.wait().exits(exit).says(&["stopping: healing", &format!("stopped by {signal}")]);
         let history = healed_and_collected(&dir, &told);
-        assert!(history.ops.iter().any(|op| op.settle), "final reads are made after one signal\n{told}");
+        assert!(history.ops().iter().any(|op| op.settle), "final reads are made after one signal\n{told}");
         // Judged again, it has the same answer: nothing found, and stopped.
         stage.run(&["check", &dir.path().display().to_string()]).exits(exit);
     }

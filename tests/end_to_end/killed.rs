@@ -40,8 +40,12 @@ fn after_kill_9_every_node_cleans_itself_and_the_partial_history_is_judged() {
         let told = stage.run(&["check", &dir.path().display().to_string()]);
         assert!((0..=2).contains(&told.code), "{name}: {told}");
         let history = history(&dir);
-        let in_flight = history.ops.iter().filter(|op| op.reply == Op::OPEN).count();
-        assert!(in_flight <= CLIENTS && history.ops.len() > CLIENTS, "{name}: {in_flight} of {}", history.ops.len());
+        let in_flight = history.ops().iter().filter(|op| op.reply == Op::OPEN).count();
+        assert!(
+            in_flight <= CLIENTS && history.ops().len() > CLIENTS,
+            "{name}: {in_flight} of {}",
+            history.ops().len()
+        );
         assert!(!history.complete && dir.report().is_file(), "{name}: {told}");
     }
 }
@@ -64,5 +68,5 @@ fn cut_off_the_nodes_clean_themselves_and_the_run_goes_on_when_it_can() {
     let history = history(&dir);
     let fault = &history.faults[0];
     assert!(fault.self_healed.is_some() && fault.healed.is_some() && !fault.unhealed, "{fault:?}");
-    assert!(history.complete && history.ops.iter().any(|op| op.settle));
+    assert!(history.complete && history.ops().iter().any(|op| op.settle));
 }

@@ -1,6 +1,6 @@
 //! Two runs with one seed: the same symbolic faults and, for each worker, the same choices as far as both got.
 use crate::stage::{Stage, history};
-use dsfuzz_checkers::{History, Value};
+use dsfuzz_checkers::History;
 use std::collections::BTreeMap;
 
 const KEYS: i64 = 4;
@@ -50,14 +50,10 @@ fn planned(history: &History) -> Vec<String> {
 
 fn choices(history: &History) -> BTreeMap<u32, Vec<Choice>> {
     let mut choices: BTreeMap<u32, Vec<Choice>> = BTreeMap::new();
-    for op in history.ops.iter().filter(|op| !op.settle) {
-        let Value::Int(key) = op.key else { panic!("a key is a number: {:?}", op.key) };
+    for op in history.ops().iter().filter(|op| !op.settle) {
+        let Some(key) = op.key.as_int() else { panic!("a key is a number: {:?}", op.key) };
         // Of a compare-and-set, what it expects depends on what was read before, and is no choice.
-        let written = match (&op.input, op.input.as_list()) {
-            (_, Some([_, Value::Int(to)])) => Some(*to),
-            (Value::Int(value), _) => Some(*value),
-            _ => None,
-        };
+        let written = op.input.as_list().map_or(op.input, |pair| pair.at(1)).as_int();
         let choice = (history.name(op.function).to_owned(), key % KEYS, written);
         choices.entry(op.worker).or_default().push(choice);
     }

@@ -41,7 +41,7 @@ fn etcd_keeps_its_promise_through_every_fault_and_every_file_is_there() {
     for fault in &history.faults {
         assert!(fault.certain().is_some() && fault.healed.is_some() && !fault.unhealed, "{fault:?}");
     }
-    assert!(history.complete && history.ops.iter().any(|op| op.settle));
+    assert!(history.complete && history.ops().iter().any(|op| op.settle));
     every_file_is_there(&dir);
     let results = stage.path("results");
     assert_eq!(results.join("latest").canonicalize().expect("a link"), dir.path());

@@ -168,14 +168,14 @@ fn show(line: &str, name: &str, fault: &str, round: u64) -> Result<Shown, String
     let still = lab.etcds();
     let targets_alive = still.iter().all(|pid| !pid.is_empty()) && (name == "kill" || still == alive);
     let (history, judged) = judge(&dir)?;
-    let in_flight = history.ops.iter().filter(|op| op.outcome == Outcome::Info && op.reply == u64::MAX).count();
+    let in_flight = history.ops().iter().filter(|op| op.outcome == Outcome::Info && op.reply == u64::MAX).count();
     Ok(Shown {
         as_claimed: targets_alive && in_flight <= 2 * usize::from(NODES) && (0..=2).contains(&judged),
         seen: format!(
             "clean after {:.1} s, targets {}, {} ops recorded, {in_flight} in flight, check exits {judged}",
             took.as_secs_f64(),
             if targets_alive { "alive" } else { "NOT alive" },
-            history.ops.len()
+            history.ops().len()
         ),
     })
 }

@@ -65,7 +65,7 @@ fn valid(exit: i32, printed: &Printed, history: &History) -> Shown {
     let as_claimed = exit == 0 && planned > 0 && proven == planned && healed == planned && moved >= 1.0;
     let mut seen = format!(
         "exit {exit}, {} ops, {planned} faults planned, {proven} proven, {healed} healed, {moved} changes of leader",
-        history.ops.len()
+        history.ops().len()
     );
     if exit != 0 {
         seen.push_str(&format!(": {}", printed.verdict.sentence));
@@ -169,7 +169,7 @@ fn interrupt(plan: &str, name: &str, seed: u64) -> Shown {
         seen: format!(
             "stopped after {:.1} s: exit {exit}, {} ops, {unhealed} faults not healed, {}: {}",
             after.as_secs_f64(),
-            history.ops.len(),
+            history.ops().len(),
             if collected { "collected" } else { "NOT collected" },
             printed.verdict.sentence
         ),

@@ -141,6 +141,20 @@ impl Columns {
         self.flags[at] = outcome as u8 | (self.flags[at] & SETTLE);
     }
 
+    /// Key, argument and function of the call at this position.
+    pub(super) fn argument(&self, at: usize) -> (Word, Word, u16) {
+        (self.key[at], self.input[at], self.function[at])
+    }
+
+    /// For calls whose argument is known only from their reply.
+    pub(super) fn set_input(&mut self, at: usize, input: Word) {
+        self.input[at] = input;
+    }
+
+    pub(super) fn rename_workload(&mut self, old: u16, new: u16) {
+        self.workload.iter_mut().filter(|workload| **workload == old).for_each(|workload| *workload = new);
+    }
+
     fn bytes(&self) -> usize {
         self.call.capacity() * 67 + self.processes.capacity() * 8 + self.values.bytes()
     }

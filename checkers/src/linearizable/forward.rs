@@ -6,506 +6,591 @@
 //! 2. *burying*: when a write takes effect, every other open write could have taken effect just before it. It becomes
 //!    optional (done or not, decided at its return) instead of being branched over;
 //! 3. an intermediate step is made only to a value for which some open operation waits;
-//! 4. indeterminate operations have no identity: they are counts for each (kind, from, to), dropped when nobody can
-//!    observe them any more;
-//! 5. a configuration that used fewer of them, and has done more, dominates.
+//! 4. of operations that do the same, the one that must end first is taken first: the others can stand in for it later;
+//! 5. indeterminate operations have no identity: they are counts for each (kind, from, to), taken when no other open
+//!    operation does the same, dropped when nobody can observe them any more;
+//! 6. a configuration that used fewer of them, and has done more, dominates.
 //!
-//! Never answers from a set that was cut: narrow passes can only prove, the relaxed pass can only refute.
+//! Says of a set that was cut so: see [`Machine::cut`].
 use super::limits::{Limits, Stop};
-use super::register::{Act, NIL, RegOp, value_count};
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
+use super::register::{Act, NIL};
+use super::timeline::{Event, SLOTS, Timeline};
+use std::cell::Cell;
+use std::collections::HashSet;
 
-/// How many operations may be open at once.
-const SLOTS: usize = 128;
-
-/// What one decision came to.
+/// What has happened so far, as far as it matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Answer {
-    /// Some order explains everything.
-    Linearizable,
-    /// No order explains the returns up to this index.
-    Refuted(u64),
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Event {
-    Call(usize),
-    Return(usize),
-    /// From here on, this indeterminate operation may take effect.
-    Possible(usize),
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Configuration {
-    value: u32,
+pub(crate) struct Configuration<const N: usize> {
+    pub(crate) value: u32,
+    /// The last step that led here, for a witness; [`super::witness::Paths`].
+    pub(crate) path: u32,
     /// Open operations that took effect.
-    done: u128,
+    pub(crate) done: u128,
     /// Open writes that may have taken effect, buried by others.
-    optional: u128,
+    pub(crate) optional: u128,
     /// How many of each class of indeterminate operations took effect.
-    used: Vec<u16>,
+    pub(crate) used: [u8; N],
 }
 
-impl Configuration {
-    fn used(&self, class: usize) -> u16 {
-        self.used.get(class).copied().unwrap_or(0)
-    }
+impl<const N: usize> Configuration<N> {
     fn used_in_all(&self) -> u32 {
         self.used.iter().map(|&count| u32::from(count)).sum()
     }
-    /// Whether whatever can follow `other` can follow this one too.
-    fn dominates(&self, other: &Configuration, observers: u128) -> bool {
+
+    /// Whether whatever can follow `other` can follow this one too. Both have the same value.
+    fn dominates(&self, other: &Configuration<N>, observers: u128) -> bool {
         let (mine, theirs) = (self.done & !observers, other.done & !observers);
-        (other.done & observers) & !(self.done & observers) == 0
+        other.done & observers & !self.done == 0
             && mine & !theirs == 0
-            && (theirs & !mine) & !self.optional == 0
-            && (other.optional & !theirs) & !self.optional == 0
-            && self.used.iter().enumerate().all(|(class, &count)| count <= other.used(class))
+            && theirs & !mine & !self.optional == 0
+            && other.optional & !theirs & !self.optional == 0
+            && self.used.iter().zip(&other.used).fold(true, |fewer, (mine, theirs)| fewer & (mine <= theirs))
     }
 }
 
-/// Spreads small numbers over the bits of a hash. Values are our own counting numbers, so nobody can aim at it.
+/// Configurations of which none dominates another, by value.
 #[derive(Default)]
-struct Spread(u64);
-
-impl Hasher for Spread {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-    fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|byte| self.write_u32(u32::from(*byte)));
-    }
-    fn write_u32(&mut self, number: u32) {
-        // Fibonacci hashing (Knuth, TAOCP 3, 6.4).
-        self.0 = (self.0 ^ u64::from(number)).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(26);
-    }
-}
-
-/// Configurations of which none dominates another.
-#[derive(Default)]
-struct Frontier {
-    by_value: HashMap<u32, Vec<Configuration>, BuildHasherDefault<Spread>>,
+struct Frontier<const N: usize> {
+    groups: Vec<(u32, Vec<Configuration<N>>)>,
+    /// Groups in use; the others only keep their memory.
+    live: usize,
     count: usize,
-    /// More than 0: at most so many choices of indeterminate operations for otherwise equal configurations.
-    beam: usize,
-    cut: bool,
 }
 
-impl Frontier {
-    fn new(beam: usize) -> Frontier {
-        Frontier { beam, ..Frontier::default() }
+impl<const N: usize> Frontier<N> {
+    fn clear(&mut self) {
+        self.groups[..self.live].iter_mut().for_each(|(_, group)| group.clear());
+        self.live = 0;
+        self.count = 0;
     }
 
-    fn insert(&mut self, new: Configuration, observers: u128) -> bool {
-        let group = self.by_value.entry(new.value).or_default();
+    fn insert(&mut self, new: Configuration<N>, observers: u128) -> bool {
+        let at = match self.groups[..self.live].iter().position(|(value, _)| *value == new.value) {
+            Some(at) => at,
+            None => {
+                if self.live == self.groups.len() {
+                    self.groups.push((new.value, Vec::new()));
+                }
+                self.groups[self.live].0 = new.value;
+                self.live += 1;
+                self.live - 1
+            }
+        };
+        let group = &mut self.groups[at].1;
         if group.iter().any(|old| old.dominates(&new, observers)) {
             return false;
         }
         let before = group.len();
         group.retain(|old| !new.dominates(old, observers));
-        if self.beam > 0 {
-            let alike = |old: &&Configuration| old.done == new.done && old.optional == new.optional;
-            if group.iter().filter(alike).count() >= self.beam {
-                self.cut = true;
-                let dearest = (0..group.len())
-                    .filter(|&at| alike(&&group[at]))
-                    .max_by_key(|&at| group[at].used_in_all())
-                    .filter(|&at| group[at].used_in_all() > new.used_in_all());
-                let Some(at) = dearest else {
-                    self.count = self.count + group.len() - before;
-                    return false;
-                };
-                group.swap_remove(at);
-            }
-        }
         group.push(new);
         self.count = self.count + group.len() - before;
         true
     }
 
-    fn holds(&self, configuration: &Configuration) -> bool {
-        self.by_value.get(&configuration.value).is_some_and(|group| group.contains(configuration))
+    fn holds(&self, one: &Configuration<N>) -> bool {
+        let same =
+            |old: &Configuration<N>| old.done == one.done && old.optional == one.optional && old.used == one.used;
+        self.groups[..self.live].iter().any(|(value, group)| *value == one.value && group.iter().any(same))
+    }
+
+    fn bytes(&self) -> usize {
+        self.groups.iter().map(|(_, group)| group.capacity()).sum::<usize>() * size_of::<Configuration<N>>()
     }
 }
 
-/// How one pass over the history is made.
-#[derive(Clone, Copy)]
-struct Pass {
+/// Open operations that concern one value, by slot.
+#[derive(Clone, Copy, Default)]
+struct Masks {
+    reads: u128,
+    writes: u128,
+    /// Compare-and-sets that need it.
+    cas: u128,
+    differs: u128,
+}
+
+/// Indeterminate operations that do the same and may take effect from now on; none: `count` is 0.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Class {
+    pub(crate) act: Act,
+    pub(crate) count: u32,
+    /// Position of one of them.
+    example: u32,
+}
+
+/// Told of each step that was taken on purpose: the path before, the event, the position of the operation (of an
+/// indeterminate one: of one that does the same). Returns the path after.
+pub(crate) type Record<'r> = &'r mut dyn FnMut(u32, u32, u32) -> u32;
+
+/// The set at one event of the history, and how it goes on.
+pub(crate) struct Machine<'t, const N: usize> {
+    pub(crate) time: &'t Timeline<'t>,
     /// An indeterminate operation may take effect any number of times: few configurations; refutes only.
     relaxed: bool,
-    /// See [`Frontier::beam`]; 0: no limit.
-    beam: usize,
-    /// How many configurations are kept after each return; 0: no limit.
-    width: usize,
-}
-
-/// Decides by passes of growing effort, until one may answer.
-pub(crate) fn decide(ops: &[RegOp], limits: &mut Limits<'_>) -> Result<Answer, Stop> {
-    let events = events(ops);
-    let indeterminate = events.iter().any(|(_, event)| matches!(event, Event::Possible(_)));
-    let run = |pass: Pass, limits: &mut Limits<'_>| Forward::new(ops, pass).run(&events, limits);
-    let mut width = 16;
-    while width <= 4096 {
-        let (answer, cut) = run(Pass { relaxed: false, beam: 1, width }, limits)?;
-        if answer == Answer::Linearizable || !cut {
-            return Ok(answer);
-        }
-        if width == 16 {
-            let (answer, _) = run(Pass { relaxed: true, beam: 0, width: 0 }, limits)?;
-            if answer != Answer::Linearizable || !indeterminate {
-                return Ok(answer);
-            }
-        }
-        width *= 4;
-    }
-    let mut beam = 1;
-    loop {
-        let (answer, cut) = run(Pass { relaxed: false, beam, width: 0 }, limits)?;
-        if answer == Answer::Linearizable || !cut {
-            return Ok(answer);
-        }
-        beam *= 4;
-    }
-}
-
-fn events(ops: &[RegOp]) -> Vec<(u64, Event)> {
-    let mut events = Vec::with_capacity(ops.len() * 2);
-    for (position, op) in ops.iter().enumerate() {
-        if op.definite() {
-            events.push((op.call, Event::Call(position)));
-            events.push((op.end, Event::Return(position)));
-        } else if op.act.writes().is_some() {
-            events.push((op.call, Event::Possible(position)));
-        }
-    }
-    events.sort_unstable_by_key(|(index, _)| *index);
-    events
-}
-
-struct Forward<'a> {
-    ops: &'a [RegOp],
-    pass: Pass,
-    /// How many operations that may still happen wait for each value.
-    waiting: Vec<i64>,
-    /// How many operations may still observe "another value".
-    differs: i64,
-    /// Slots of open operations, by position.
-    slot_of: Vec<u8>,
-    slots: [Option<Act>; SLOTS],
+    /// The next event.
+    pub(crate) at: usize,
     open: u128,
     observers: u128,
     writes: u128,
-    /// Classes of indeterminate operations: what they do, how many there are.
-    classes: Vec<Option<(Act, u16)>>,
-    configurations: Vec<Configuration>,
-    cut: bool,
+    differs: u128,
+    acts: [(Act, u64, u32); SLOTS],
+    masks: Vec<Masks>,
+    pub(crate) classes: Vec<Class>,
+    pub(crate) configurations: Vec<Configuration<N>>,
+    /// Whether something that is possible was left out: then an empty set refutes nothing.
+    pub(crate) cut: bool,
+    /// Whether something was used as often as can be counted.
+    saturated: Cell<bool>,
+    out: Frontier<N>,
+    seen: Frontier<N>,
+    work: Vec<Configuration<N>>,
 }
 
-impl<'a> Forward<'a> {
-    fn new(ops: &'a [RegOp], pass: Pass) -> Forward<'a> {
-        let mut waiting = vec![0; value_count(ops)];
-        let mut differs = 0;
-        for op in ops {
-            match op.act {
-                Act::Read(value) | Act::Cas(value, _) => waiting[value as usize] += 1,
-                Act::Differs(_) => differs += 1,
-                Act::Write(_) => {}
-            }
-        }
-        let start = Configuration { value: NIL, done: 0, optional: 0, used: Vec::new() };
-        Forward {
-            ops,
-            pass,
-            waiting,
-            differs,
-            slot_of: vec![0; ops.len()],
-            slots: [None; SLOTS],
+impl<'t, const N: usize> Machine<'t, N> {
+    /// At the beginning, where the register is empty.
+    pub(crate) fn new(time: &'t Timeline<'t>, relaxed: bool) -> Machine<'t, N> {
+        Machine {
+            time,
+            relaxed,
+            at: 0,
             open: 0,
             observers: 0,
             writes: 0,
+            differs: 0,
+            acts: [(Act::Read(NIL), 0, 0); SLOTS],
+            masks: vec![Masks::default(); time.values()],
             classes: Vec::new(),
-            configurations: vec![start],
+            configurations: vec![Configuration { value: NIL, path: 0, done: 0, optional: 0, used: [0; N] }],
             cut: false,
+            saturated: Cell::new(false),
+            out: Frontier::default(),
+            seen: Frontier::default(),
+            work: Vec::new(),
         }
     }
 
-    fn run(mut self, events: &[(u64, Event)], limits: &mut Limits<'_>) -> Result<(Answer, bool), Stop> {
-        for &(index, event) in events {
-            match event {
-                Event::Possible(position) => self.possible(self.ops[position].act)?,
-                Event::Call(position) => self.call(position)?,
-                Event::Return(position) => {
-                    if !self.give_back(position, limits)? {
-                        return Ok((Answer::Refuted(index), self.cut));
-                    }
-                    limits.reached(index);
+    pub(crate) fn bytes(&self) -> u64 {
+        let configurations = self.configurations.capacity() + self.work.capacity();
+        (self.masks.capacity() * size_of::<Masks>()
+            + configurations * size_of::<Configuration<N>>()
+            + self.out.bytes()
+            + self.seen.bytes()) as u64
+    }
+
+    /// Passes the next event, keeping at most `width` configurations. False when no configuration can pass it; then, and
+    /// on an error, everything is as before.
+    pub(crate) fn pass(
+        &mut self,
+        width: usize,
+        limits: &mut Limits<'_>,
+        held: u64,
+        record: Record<'_>,
+    ) -> Result<bool, Stop> {
+        match self.time.events[self.at] {
+            Event::Possible(position) => self.possible(position),
+            Event::Call(position) => self.call(position),
+            Event::Return(position) => {
+                if !self.give_back(position, width, limits, held, record)? {
+                    return Ok(false);
                 }
             }
         }
-        Ok((Answer::Linearizable, self.cut))
+        self.at += 1;
+        Ok(true)
     }
 
-    fn possible(&mut self, act: Act) -> Result<(), Stop> {
-        let leaves = act.writes().unwrap_or(NIL);
-        if self.waiting[leaves as usize] <= 0 && self.differs == 0 {
-            if let Some(needed) = act.needs() {
-                self.waiting[needed as usize] -= 1;
+    /// Goes to another event. The configurations and classes there are the caller's.
+    pub(crate) fn wind(&mut self, to: usize) {
+        while self.at > to {
+            self.at -= 1;
+            match self.time.events[self.at] {
+                Event::Call(position) => self.close(position),
+                Event::Return(position) => self.open(position),
+                Event::Possible(_) => {}
             }
-            return Ok(());
         }
-        let same = |class: &Option<(Act, u16)>| class.is_some_and(|(known, _)| known == act);
-        match self.classes.iter().position(same) {
-            Some(class) => {
-                if let Some((_, count)) = &mut self.classes[class] {
-                    *count = count.checked_add(1).ok_or(Stop::Width)?;
+        while self.at < to {
+            match self.time.events[self.at] {
+                Event::Call(position) => self.open(position),
+                Event::Return(position) => self.close(position),
+                Event::Possible(_) => {}
+            }
+            self.at += 1;
+        }
+    }
+
+    /// Makes the set the largest that can be here: every value somebody may need, everything done that helps, every
+    /// compare-and-set done or not. False when that would be too many.
+    pub(crate) fn assume_anything(&mut self, at_most: usize) -> bool {
+        self.configurations.clear();
+        self.classes.clear();
+        if self.at == 0 {
+            self.configurations.push(Configuration { value: NIL, path: 0, done: 0, optional: 0, used: [0; N] });
+            return true;
+        }
+        let mut values: Vec<u32> =
+            (0..self.time.values() as u32).filter(|&value| self.time.needed_after(value, self.at)).collect();
+        // One that nobody needs stands for all such.
+        values.extend((0..self.time.values() as u32).find(|&value| !self.time.needed_after(value, self.at)));
+        let cas = self.open & !self.observers & !self.writes;
+        if cas.count_ones() > 6 || values.len() << cas.count_ones() > at_most {
+            return false;
+        }
+        for value in values {
+            let mut some = cas;
+            loop {
+                let done = self.observers & self.open | some;
+                self.configurations.push(Configuration { value, path: 0, done, optional: self.writes, used: [0; N] });
+                if some == 0 {
+                    break;
                 }
+                some = (some - 1) & cas;
             }
-            None => match self.classes.iter().position(Option::is_none) {
-                Some(free) => self.classes[free] = Some((act, 1)),
-                None => self.classes.push(Some((act, 1))),
-            },
         }
-        Ok(())
+        let mut known: HashSet<Act> = HashSet::new();
+        for event in &self.time.events[..self.at] {
+            if let Event::Possible(position) = *event
+                && known.insert(self.time.ops[position as usize].act)
+            {
+                let act = self.time.ops[position as usize].act;
+                self.classes.push(Class { act, count: 1, example: position });
+            }
+        }
+        true
     }
 
-    fn call(&mut self, position: usize) -> Result<(), Stop> {
-        let slot = (!self.open).trailing_zeros() as usize;
-        if slot >= SLOTS {
-            return Err(Stop::Width);
+    fn possible(&mut self, position: u32) {
+        let act = self.time.ops[position as usize].act;
+        if let Some(class) = self.classes.iter_mut().find(|class| class.act == act && class.count > 0) {
+            class.count += 1;
+            return;
         }
-        let act = self.ops[position].act;
-        let bit = 1 << slot;
-        self.open |= bit;
-        self.slot_of[position] = slot as u8;
-        self.slots[slot] = Some(act);
+        if !self.needed(act.writes().unwrap_or(NIL)) {
+            return;
+        }
+        let new = Class { act, count: 1, example: position };
+        match self.classes.iter().position(|class| class.count == 0) {
+            Some(free) => self.classes[free] = new,
+            None if self.relaxed || self.classes.len() < N => self.classes.push(new),
+            None => self.cut = true,
+        }
+    }
+
+    /// Whether somebody waits for this value now or later.
+    fn needed(&self, value: u32) -> bool {
+        let waits = |class: &Class| class.count > 0 && class.act.needs() == Some(value);
+        self.time.needed_after(value, self.at) || self.classes.iter().any(waits)
+    }
+
+    fn masks_of(&mut self, act: Act, bit: u128) -> &mut u128 {
         match act {
-            Act::Read(_) | Act::Differs(_) => self.observers |= bit,
-            Act::Write(_) => self.writes |= bit,
-            Act::Cas(..) => {}
+            Act::Read(value) => {
+                self.observers ^= bit;
+                &mut self.masks[value as usize].reads
+            }
+            Act::Differs(value) => {
+                self.observers ^= bit;
+                self.differs ^= bit;
+                &mut self.masks[value as usize].differs
+            }
+            Act::Write(value) => {
+                self.writes ^= bit;
+                &mut self.masks[value as usize].writes
+            }
+            Act::Cas(value, _) => &mut self.masks[value as usize].cas,
         }
-        for configuration in &mut self.configurations {
-            settle_slot(configuration, act, bit);
+    }
+
+    fn open(&mut self, position: u32) {
+        let slot = self.time.slot_of[position as usize];
+        let op = &self.time.ops[position as usize];
+        let bit = 1u128 << slot;
+        self.acts[usize::from(slot)] = (op.act, op.end, position);
+        self.open |= bit;
+        *self.masks_of(op.act, bit) |= bit;
+    }
+
+    fn close(&mut self, position: u32) {
+        let bit = 1u128 << self.time.slot_of[position as usize];
+        self.open &= !bit;
+        *self.masks_of(self.time.ops[position as usize].act, bit) &= !bit;
+    }
+
+    fn call(&mut self, position: u32) {
+        self.open(position);
+        let bit = 1u128 << self.time.slot_of[position as usize];
+        let act = self.time.ops[position as usize].act;
+        for one in &mut self.configurations {
+            match act {
+                Act::Read(value) if value == one.value => one.done |= bit,
+                Act::Differs(value) if value != one.value => one.done |= bit,
+                Act::Write(value) if value == one.value => one.optional |= bit,
+                _ => {}
+            }
         }
-        Ok(())
     }
 
     /// An operation returned: every configuration must have it done. False when none can.
-    fn give_back(&mut self, position: usize, limits: &mut Limits<'_>) -> Result<bool, Stop> {
-        let slot = usize::from(self.slot_of[position]);
+    fn give_back(
+        &mut self,
+        position: u32,
+        width: usize,
+        limits: &mut Limits<'_>,
+        held: u64,
+        record: Record<'_>,
+    ) -> Result<bool, Stop> {
+        let slot = usize::from(self.time.slot_of[position as usize]);
         let bit = 1u128 << slot;
         let after = self.observers & !bit;
-        let mut out = Frontier::new(self.pass.beam);
-        let mut seen = Frontier::new(self.pass.beam);
-        let mut work = Vec::new();
-        for configuration in std::mem::take(&mut self.configurations) {
-            if configuration.done & bit != 0 {
-                out.insert(without(configuration, bit), after);
-                continue;
+        let (mut out, mut seen, mut work) =
+            (std::mem::take(&mut self.out), std::mem::take(&mut self.seen), std::mem::take(&mut self.work));
+        out.clear();
+        seen.clear();
+        work.clear();
+        limits.step(held)?;
+        for one in &self.configurations {
+            if (one.done | one.optional) & bit != 0 {
+                out.insert(without(*one, bit), after);
             }
-            if configuration.optional & bit != 0 {
-                out.insert(without(configuration.clone(), bit), after);
-            }
-            if seen.insert(configuration.clone(), self.observers) {
-                work.push(configuration);
+            if one.done & bit == 0 && seen.insert(*one, self.observers) {
+                work.push(*one);
             }
         }
         let mut next = 0;
+        let mut result = Ok(());
         while next < work.len() {
-            let configuration = work[next].clone();
+            let one = work[next];
             next += 1;
             // One that was put here earlier may be dominated by now.
-            if !seen.holds(&configuration) {
+            if !seen.holds(&one) {
                 continue;
             }
-            let bytes = (work.len() + out.count + seen.count) * (80 + 2 * self.classes.len());
-            limits.step(bytes as u64)?;
-            self.expand(&configuration, slot, &mut |reached| {
+            // A narrow pass looks no further once it has enough to choose from.
+            if next > width.saturating_mul(4) && out.count >= width {
+                self.cut = true;
+                break;
+            }
+            let configurations = work.len() + out.count + seen.count;
+            result = limits.step(held + (configurations * size_of::<Configuration<N>>()) as u64);
+            if result.is_err() {
+                break;
+            }
+            self.expand(&one, slot, record, &mut |reached| {
                 if reached.done & bit != 0 {
                     out.insert(without(reached, bit), after);
-                } else if seen.insert(reached.clone(), self.observers) {
+                } else if seen.insert(reached, self.observers) {
                     work.push(reached);
                 }
             });
         }
-        self.cut |= out.cut | seen.cut;
-        self.configurations = out.by_value.into_values().flatten().collect();
-        if self.configurations.is_empty() {
-            return Ok(false);
+        self.cut |= self.saturated.get();
+        let alive = out.count > 0;
+        if result.is_ok() && alive {
+            self.configurations.clear();
+            for (_, group) in &mut out.groups[..out.live] {
+                self.configurations.append(group);
+            }
+            self.close(position);
+            self.narrow(width);
+            self.forget();
         }
-        self.narrow(bit);
-        let act = self.slots[slot].take();
-        self.open &= !bit;
-        self.observers &= !bit;
-        self.writes &= !bit;
-        self.forget(act);
-        Ok(true)
+        (self.out, self.seen, self.work) = (out, seen, work);
+        result.map(|()| alive)
     }
 
     /// Every single step from a configuration that may help to get the operation in `slot` done.
-    fn expand(&self, from: &Configuration, slot: usize, reach: &mut impl FnMut(Configuration)) {
+    fn expand(
+        &self,
+        from: &Configuration<N>,
+        slot: usize,
+        record: Record<'_>,
+        reach: &mut impl FnMut(Configuration<N>),
+    ) {
         let pending = self.open & !from.done;
-        let useful = |value: u32| self.useful(value, pending, from);
-        let mut rest = pending & !self.observers;
+        let worth = self.worth(from, pending);
+        let mut step = |value: u32, blind: bool, own: u128, position: u32| {
+            let mut reached = self.arrive(from, value, blind, own);
+            reached.path = record(from.path, self.at as u32, position);
+            reached
+        };
+        let mut rest = pending & self.writes;
         while rest != 0 {
-            let at = rest.trailing_zeros() as usize;
-            rest &= rest - 1;
-            match self.slots[at] {
-                Some(Act::Write(value)) if at == slot || useful(value) => {
-                    reach(self.arrive(from, value, true, 1 << at))
-                }
-                Some(Act::Cas(needed, value)) if needed == from.value => {
-                    reach(self.arrive(from, value, false, 1 << at));
-                }
-                _ => {}
+            let Act::Write(value) = self.acts[rest.trailing_zeros() as usize].0 else { break };
+            let alike = rest & self.masks[value as usize].writes;
+            rest &= !alike;
+            if alike & (1 << slot) != 0 || self.useful(value, pending, worth) {
+                let at = self.first_to_end(alike);
+                reach(step(value, true, 1 << at, self.acts[at].2));
             }
         }
-        for (class, known) in self.classes.iter().enumerate() {
-            let Some((act, count)) = *known else { continue };
-            if from.used(class) >= count {
+        let mut rest = pending & self.masks[from.value as usize].cas;
+        while rest != 0 {
+            let mut alike = rest & rest.wrapping_neg();
+            let Act::Cas(_, value) = self.acts[rest.trailing_zeros() as usize].0 else { break };
+            let mut others = rest & !alike;
+            while others != 0 {
+                if self.acts[others.trailing_zeros() as usize].0.writes() == Some(value) {
+                    alike |= others & others.wrapping_neg();
+                }
+                others &= others - 1;
+            }
+            rest &= !alike;
+            let at = self.first_to_end(alike);
+            reach(step(value, false, 1 << at, self.acts[at].2));
+        }
+        for (at, class) in self.classes.iter().enumerate() {
+            if !self.available(from, at) {
                 continue;
             }
-            let (value, blind) = match act {
-                Act::Write(value) => (value, true),
-                Act::Cas(needed, value) if needed == from.value => (value, false),
+            let (value, blind) = match class.act {
+                Act::Write(value) if self.masks[value as usize].writes & pending == 0 => (value, true),
+                Act::Cas(needed, value) if needed == from.value && !self.open_cas(class.act, pending) => (value, false),
                 _ => continue,
             };
             // Writing the value that is there already is useful when it buries something.
             let buries = blind && pending & self.writes & !from.optional != 0;
-            if !useful(value) || (value == from.value && !buries) {
+            if !self.useful(value, pending, worth) || (value == from.value && !buries) {
                 continue;
             }
-            let mut reached = self.arrive(from, value, blind, 0);
-            if !self.pass.relaxed {
-                if reached.used.len() <= class {
-                    reached.used.resize(class + 1, 0);
-                }
-                reached.used[class] += 1;
+            let mut reached = step(value, blind, 0, class.example);
+            if !self.relaxed {
+                reached.used[at] += 1;
+                self.saturated.set(self.saturated.get() | (reached.used[at] == u8::MAX));
             }
             reach(reached);
         }
     }
 
-    /// Whether some operation waits for this value.
-    fn useful(&self, value: u32, pending: u128, from: &Configuration) -> bool {
-        let mut rest = pending & !self.writes;
+    fn open_cas(&self, act: Act, pending: u128) -> bool {
+        let Act::Cas(needed, _) = act else { return false };
+        let mut rest = pending & self.masks[needed as usize].cas;
+        while rest != 0 {
+            if self.acts[rest.trailing_zeros() as usize].0 == act {
+                return true;
+            }
+            rest &= rest - 1;
+        }
+        false
+    }
+
+    fn first_to_end(&self, alike: u128) -> usize {
+        let mut first = alike.trailing_zeros() as usize;
+        let mut rest = alike & alike.wrapping_sub(1);
         while rest != 0 {
             let at = rest.trailing_zeros() as usize;
+            if self.acts[at].1 < self.acts[first].1 {
+                first = at;
+            }
             rest &= rest - 1;
-            match self.slots[at] {
-                Some(Act::Read(needed) | Act::Cas(needed, _)) if needed == value => return true,
-                Some(Act::Differs(other)) if other != value => return true,
-                _ => {}
+        }
+        first
+    }
+
+    fn available(&self, from: &Configuration<N>, class: usize) -> bool {
+        let count = self.classes[class].count;
+        // One that was used as often as can be counted is used no more.
+        count > 0 && (self.relaxed || (u32::from(from.used[class]) < count && from.used[class] < u8::MAX))
+    }
+
+    /// Indeterminate compare-and-sets that lead, perhaps by way of others, to a value that some open operation waits for.
+    fn worth(&self, from: &Configuration<N>, pending: u128) -> u128 {
+        let mut worth = 0u128;
+        loop {
+            let before = worth;
+            for (at, class) in self.classes.iter().enumerate().take(128) {
+                if let Act::Cas(_, value) = class.act
+                    && worth & (1 << at) == 0
+                    && self.available(from, at)
+                    && self.useful(value, pending, worth)
+                {
+                    worth |= 1 << at;
+                }
+            }
+            if worth == before {
+                return worth;
             }
         }
-        self.classes.iter().enumerate().any(|(class, known)| match known {
-            Some((Act::Cas(needed, _), count)) => *needed == value && from.used(class) < *count,
-            _ => false,
-        })
+    }
+
+    /// Whether some operation waits for this value.
+    fn useful(&self, value: u32, pending: u128, worth: u128) -> bool {
+        let masks = &self.masks[value as usize];
+        if pending & (masks.reads | masks.cas | (self.differs & !masks.differs)) != 0 {
+            return true;
+        }
+        let mut rest = worth;
+        while rest != 0 {
+            if self.classes[rest.trailing_zeros() as usize].act.needs() == Some(value) {
+                return true;
+            }
+            rest &= rest - 1;
+        }
+        self.classes.len() > 128 && self.classes[128..].iter().any(|class| class.act.needs() == Some(value))
     }
 
     /// The configuration after a write or compare-and-set brought `value`.
-    fn arrive(&self, from: &Configuration, value: u32, blind: bool, own: u128) -> Configuration {
-        let mut reached = from.clone();
+    fn arrive(&self, from: &Configuration<N>, value: u32, blind: bool, own: u128) -> Configuration<N> {
+        let masks = &self.masks[value as usize];
+        let mut reached = *from;
         reached.value = value;
-        reached.done |= own;
-        reached.optional &= !own;
-        let pending = self.open & !reached.done;
-        if blind {
-            reached.optional |= pending & self.writes;
-        }
-        let mut rest = pending & (self.observers | self.writes);
-        while rest != 0 {
-            let at = rest.trailing_zeros() as usize;
-            rest &= rest - 1;
-            if let Some(act) = self.slots[at] {
-                settle_slot(&mut reached, act, 1 << at);
-            }
-        }
+        reached.done |= own | masks.reads | (self.differs & !masks.differs);
+        reached.optional |= if blind { self.writes } else { masks.writes };
+        reached.optional &= !reached.done;
         reached
     }
 
     /// Keeps the most promising configurations where the pass is a narrow one: one of each value first, then the cheapest.
-    fn narrow(&mut self, bit: u128) {
-        let width = self.pass.width;
-        if width == 0 || self.configurations.len() <= width {
+    fn narrow(&mut self, width: usize) {
+        if self.configurations.len() <= width {
             return;
         }
         self.cut = true;
-        let open = self.open & !bit;
-        self.configurations.sort_by_key(|one| {
-            let missing = (open & !one.done & !one.optional).count_ones();
-            (one.used_in_all(), missing, one.value, one.done, one.optional)
+        let open = self.open;
+        self.configurations.sort_by_cached_key(|one| {
+            let missing = open & !one.done & !one.optional;
+            (one.used_in_all(), missing.count_ones(), one.value, one.done, one.optional)
         });
-        let mut values: Vec<u32> = Vec::new();
-        let (mut first, rest): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.configurations).into_iter().partition(|one| {
-                let new = !values.contains(&one.value);
-                if new {
-                    values.push(one.value);
-                }
-                new
-            });
-        first.extend(rest);
-        first.truncate(width);
+        let mut first: Vec<Configuration<N>> = Vec::with_capacity(width);
+        let mut rest = Vec::with_capacity(self.configurations.len());
+        for one in self.configurations.drain(..) {
+            if first.len() < width && !first.iter().any(|other| other.value == one.value) {
+                first.push(one);
+            } else {
+                rest.push(one);
+            }
+        }
+        first.extend(rest.into_iter().take(width - first.len()));
         self.configurations = first;
     }
 
     /// Drops classes that nobody can observe any more, and uses that every configuration has made.
-    fn forget(&mut self, returned: Option<Act>) {
-        match returned {
-            Some(Act::Read(value) | Act::Cas(value, _)) => self.waiting[value as usize] -= 1,
-            Some(Act::Differs(_)) => self.differs -= 1,
-            Some(Act::Write(_)) | None => {}
-        }
-        if self.classes.is_empty() {
-            return;
-        }
-        for class in 0..self.classes.len() {
-            let least = self.configurations.iter().map(|one| one.used(class)).min().unwrap_or(0);
-            if least > 0 {
-                for configuration in &mut self.configurations {
-                    configuration.used[class] -= least;
-                }
-                self.take_from_class(class, least);
+    fn forget(&mut self) {
+        for at in 0..self.classes.len() {
+            if self.classes[at].count == 0 {
+                continue;
             }
-        }
-        while self.differs == 0 {
-            let unseen = |known: &Option<(Act, u16)>| {
-                known.is_some_and(|(act, _)| act.writes().is_some_and(|value| self.waiting[value as usize] <= 0))
+            if !self.relaxed {
+                let least = self.configurations.iter().map(|one| one.used[at]).min().unwrap_or(0);
+                if least > 0 {
+                    self.configurations.iter_mut().for_each(|one| one.used[at] -= least);
+                    self.classes[at].count -= u32::from(least);
+                }
+            }
+            let unseen = |value: u32| {
+                let waits = |class: &Class| class.count > 0 && class.act.needs() == Some(value);
+                !self.time.needed_after(value, self.at + 1) && !self.classes.iter().any(waits)
             };
-            let Some(class) = self.classes.iter().position(unseen) else { break };
-            let count = self.classes[class].map_or(0, |(_, count)| count);
-            self.take_from_class(class, count);
-            for configuration in &mut self.configurations {
-                if let Some(used) = configuration.used.get_mut(class) {
-                    *used = 0;
-                }
+            if self.classes[at].act.writes().is_some_and(unseen) {
+                self.classes[at].count = 0;
+            }
+            if self.classes[at].count == 0 && !self.relaxed {
+                self.configurations.iter_mut().for_each(|one| one.used[at] = 0);
             }
         }
     }
-
-    fn take_from_class(&mut self, class: usize, taken: u16) {
-        let Some((act, count)) = self.classes[class] else { return };
-        if let Some(needed) = act.needs() {
-            self.waiting[needed as usize] -= i64::from(taken);
-        }
-        self.classes[class] = (count > taken).then_some((act, count - taken));
-    }
 }
 
-/// Does an open observation that fits, and marks an open write whose value is there already as optional.
-fn settle_slot(configuration: &mut Configuration, act: Act, bit: u128) {
-    match act {
-        Act::Read(value) if value == configuration.value => configuration.done |= bit,
-        Act::Differs(value) if value != configuration.value => configuration.done |= bit,
-        Act::Write(value) if value == configuration.value => configuration.optional |= bit,
-        _ => {}
-    }
-}
-
-fn without(mut configuration: Configuration, bit: u128) -> Configuration {
-    configuration.done &= !bit;
-    configuration.optional &= !bit;
-    configuration
+fn without<const N: usize>(mut one: Configuration<N>, bit: u128) -> Configuration<N> {
+    one.done &= !bit;
+    one.optional &= !bit;
+    one
 }

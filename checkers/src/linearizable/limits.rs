@@ -1,5 +1,6 @@
 //! How much an engine may still use, and how far it came.
-use crate::verdict::Budget;
+use crate::verdict::{Budget, Progress};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Why an engine stopped without an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,13 +13,29 @@ pub(crate) enum Stop {
     Memory,
     /// More operations are open at once than the engine can tell apart.
     Width,
+    /// Another engine has the answer.
+    Cancelled,
 }
+
+/// Steps between two looks at the clock: asking is cheap, but not as cheap as a step.
+const LOOK: u32 = 256;
+/// Looks at the clock between two words about progress.
+const WORD: u32 = 64;
 
 /// What an engine may use in one turn.
 pub(crate) struct Limits<'a> {
     budget: &'a Budget,
+    what: &'a str,
+    cancelled: Option<&'a AtomicBool>,
+    memory_bytes: u64,
     quota: u64,
-    asked: u64,
+    /// Steps taken.
+    pub(crate) steps: u64,
+    /// Steps until the next look at the clock, and looks until the next word.
+    look: u32,
+    word: u32,
+    /// Replies passed, of how many; for telling.
+    done: (u64, u64),
     /// The last return, by index, up to which the history was decided.
     pub(crate) furthest: u64,
 }
@@ -26,30 +43,87 @@ pub(crate) struct Limits<'a> {
 impl<'a> Limits<'a> {
     /// So many steps, within the budget.
     pub(crate) fn new(budget: &'a Budget, quota: u64) -> Limits<'a> {
-        Limits { budget, quota, asked: 0, furthest: 0 }
+        Limits {
+            budget,
+            what: "",
+            cancelled: None,
+            memory_bytes: budget.memory_bytes,
+            quota,
+            steps: 0,
+            look: 0,
+            word: WORD,
+            done: (0, 0),
+            furthest: 0,
+        }
     }
 
-    /// Gives the engine another turn.
-    pub(crate) fn refill(&mut self, quota: u64) {
-        self.quota = quota;
+    /// Says what is judged, for those who are told how far it came.
+    pub(crate) fn about(mut self, what: &'a str, of: u64) -> Limits<'a> {
+        self.what = what;
+        self.done.1 = of;
+        self
+    }
+
+    /// Stops soon after this becomes true.
+    pub(crate) fn until(mut self, cancelled: &'a AtomicBool) -> Limits<'a> {
+        self.cancelled = Some(cancelled);
+        self
+    }
+
+    /// May hold no more than this.
+    pub(crate) fn holding(mut self, bytes: u64) -> Limits<'a> {
+        self.memory_bytes = bytes;
+        self
     }
 
     /// One more step, while this many bytes are held.
+    #[inline]
     pub(crate) fn step(&mut self, bytes: u64) -> Result<(), Stop> {
-        if bytes > self.budget.memory_bytes {
+        if bytes > self.memory_bytes {
             return Err(Stop::Memory);
         }
         self.quota = self.quota.checked_sub(1).ok_or(Stop::Quota)?;
-        self.asked += 1;
-        // Asking for the time is cheap, but not as cheap as a step.
-        if self.asked % 1024 == 1 && (self.budget.expired)() {
+        self.steps += 1;
+        if self.look == 0 {
+            self.look = LOOK;
+            self.asked()?;
+        }
+        self.look -= 1;
+        Ok(())
+    }
+
+    /// Looks at the clock now.
+    pub(crate) fn look(&mut self) -> Result<(), Stop> {
+        self.look = LOOK;
+        self.asked()
+    }
+
+    #[cold]
+    fn asked(&mut self) -> Result<(), Stop> {
+        if (self.budget.expired)() {
             return Err(Stop::Time);
+        }
+        if self.cancelled.is_some_and(|cancelled| cancelled.load(Ordering::Relaxed)) {
+            return Err(Stop::Cancelled);
+        }
+        self.word -= 1;
+        if self.word == 0 {
+            self.word = WORD;
+            let (done, of) = self.done;
+            (self.budget.progress)(Progress { checker: "linearizable", what: self.what, done, of });
         }
         Ok(())
     }
 
     /// The history up to this return was explained.
+    #[inline]
     pub(crate) fn reached(&mut self, index: u64) {
         self.furthest = self.furthest.max(index);
+    }
+
+    /// So many replies are behind the engine now.
+    #[inline]
+    pub(crate) fn passed(&mut self, replies: u64) {
+        self.done.0 = replies;
     }
 }

@@ -4,7 +4,7 @@
 //! short: everything that returned before the first return not yet passed has been linearised, so a key is that
 //! return's position, a bit for each operation open there, and the state. Keys are compared by value, never by hash alone. An
 //! operation without a reply may be taken or left out, and is never forced.
-use super::forward::Answer;
+use super::beam::Answer;
 use super::limits::{Limits, Stop};
 use crate::history::Op;
 use std::collections::{HashMap, HashSet};
@@ -116,6 +116,11 @@ impl<S: Clone + Eq + Hash, A, F: Fn(&S, &A) -> Option<S>> Search<S, A, F> {
                 }
             }
         }
+    }
+
+    /// What was taken so far, by calls.
+    pub(crate) fn order(&self) -> Vec<u64> {
+        self.frames.iter().map(|frame| self.steps[frame.taken].call).collect()
     }
 
     fn refuted(&self) -> Answer {

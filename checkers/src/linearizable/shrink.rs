@@ -1,7 +1,7 @@
 //! Makes a counterexample small. Only what cannot create a violation is removed: observations, writes that none of the
 //! remaining observations can have seen, whole values with everybody who saw them; a compare-and-set may be taken for a write.
 //! Every step is checked exactly.
-use super::decide::{Decision, decide, in_turns};
+use super::decide::{Decision, Terms, counted};
 use super::register::{Act, NIL, RegOp, value_count};
 use super::zones::{self, Conflict};
 use crate::history::Op;
@@ -11,8 +11,11 @@ use crate::verdict::Budget;
 const POOL: usize = 16;
 /// Size of the largest counterexample that is looked for among all subsets.
 const SMALL: usize = 8;
-/// Steps that one check of a candidate may take.
+/// Steps that one check of a candidate may take, and all of them together.
 const STEPS: u64 = 60_000;
+const ALL_STEPS: u64 = 4_000_000;
+/// Operations of the first, smallest stretch at the end that is tried alone.
+const STRETCH: usize = 16;
 
 /// The smallest counterexample found for a decision that refuted these operations, in the order of their calls.
 pub(crate) fn shrink(ops: &[RegOp], decision: &Decision, budget: &Budget) -> Vec<RegOp> {
@@ -20,7 +23,7 @@ pub(crate) fn shrink(ops: &[RegOp], decision: &Decision, budget: &Budget) -> Vec
         Decision::Conflict(conflict) => from_conflict(ops, conflict),
         Decision::Refuted(index) => {
             let ops = until(ops, *index);
-            let mut shrinker = Shrinker { hiding: Hiding::new(&ops), ops, budget, attempts: 0 };
+            let mut shrinker = Shrinker { hiding: Hiding::new(&ops), ops, budget, attempts: 0, steps: 0 };
             shrinker.run();
             let small = shrinker.ops;
             match zones::applies(&small).then(|| zones::check(&small)) {
@@ -28,7 +31,7 @@ pub(crate) fn shrink(ops: &[RegOp], decision: &Decision, budget: &Budget) -> Vec
                 _ => small,
             }
         }
-        Decision::Linearizable | Decision::GaveUp(..) => Vec::new(),
+        Decision::Linearizable(_) | Decision::GaveUp(..) => Vec::new(),
     }
 }
 
@@ -142,10 +145,12 @@ struct Shrinker<'a> {
     hiding: Hiding,
     budget: &'a Budget,
     attempts: u32,
+    steps: u64,
 }
 
 impl Shrinker<'_> {
     fn run(&mut self) {
+        self.stretch();
         loop {
             let before = (self.ops.len(), self.ops.iter().filter(|op| op.weakened).count());
             self.observations();
@@ -162,7 +167,7 @@ impl Shrinker<'_> {
     }
 
     fn tired(&self) -> bool {
-        self.attempts > 4000 || (self.budget.expired)()
+        self.attempts > 4000 || self.steps > ALL_STEPS || (self.budget.expired)()
     }
 
     /// Takes the candidate when it is certainly a contradiction too.
@@ -171,13 +176,41 @@ impl Shrinker<'_> {
         if orphans(&candidate) > orphans(&self.ops) {
             return false;
         }
-        let unique = zones::applies(&candidate);
-        let decision = if unique { decide(&candidate, self.budget) } else { in_turns(&candidate, self.budget, STEPS) };
+        let terms = Terms { steps: STEPS.max(4 * candidate.len() as u64), ..Terms::of(self.budget) };
+        let (decision, steps) = counted(&candidate, terms);
+        self.steps += steps + candidate.len() as u64;
         let refuted = matches!(decision, Decision::Conflict(_) | Decision::Refuted(_));
         if refuted {
             self.ops = candidate;
         }
         refuted
+    }
+
+    /// The smallest stretch at the end that contradicts itself. Of what was before it, only the writes count that
+    /// somebody in it can have seen.
+    fn stretch(&mut self) {
+        let mut size = STRETCH;
+        while size < self.ops.len() && !self.tired() {
+            let from = self.ops[self.ops.len() - size].call;
+            let mut needed = vec![false; value_count(&self.ops)];
+            let late = self.ops.iter().filter(|op| op.call >= from);
+            late.filter_map(|op| op.act.needs()).for_each(|value| needed[value as usize] = true);
+            let differs = self.ops.iter().any(|op| op.call >= from && matches!(op.act, Act::Differs(_)));
+            let seen = |op: &RegOp| {
+                let value = op.act.writes().is_some_and(|value| needed[value as usize]);
+                (value || differs) && self.hiding.from(op.end) > from
+            };
+            let keep = |op: &RegOp| match op.act {
+                _ if op.call >= from => Some(*op),
+                Act::Read(_) | Act::Differs(_) => None,
+                Act::Write(_) | Act::Cas(..) => Some(op.weaken()).filter(seen),
+            };
+            let candidate = self.ops.iter().filter_map(keep).collect();
+            if self.accept(candidate) {
+                return;
+            }
+            size *= 2;
+        }
     }
 
     /// Tries to change ever smaller pieces of what `pick` picks: halves, quarters, one by one.

@@ -5,6 +5,7 @@
 //! behind that of `a`, so a chain of them is one block with an order inside; the rules for zones hold for blocks as they
 //! do for clusters. An indeterminate write that nobody observed may be left out; one that was observed certainly
 //! happened. O(n log n), never gives up.
+use super::limits::{Limits, Stop};
 use super::register::{Act, NIL, RegOp, value_count};
 
 /// Why no order exists. Numbers are positions in the slice that was checked.
@@ -57,6 +58,8 @@ pub(crate) fn applies(ops: &[RegOp]) -> bool {
 }
 
 struct Block {
+    /// The value that its chain begins with.
+    root: usize,
     /// Smallest end, and who has it (`None`: the initial value).
     first_end: (u64, Option<usize>),
     /// Largest call, and who has it.
@@ -76,22 +79,31 @@ struct Zones<'a> {
     happened: Vec<bool>,
 }
 
+/// Decides a history for which [`applies`] holds, within the budget; with an order, by calls, if it is asked for.
+pub(crate) fn decide(
+    ops: &[RegOp],
+    witness: bool,
+    limits: &mut Limits<'_>,
+) -> Result<Result<Option<Vec<u64>>, Conflict>, Stop> {
+    // Zones need so much and no more; each part of the work takes a fraction of a second for a million operations.
+    limits.step((ops.len() * 40 + value_count(ops) * 48) as u64)?;
+    let zones = match Zones::new(ops) {
+        Ok(zones) => zones,
+        Err(conflict) => return Ok(Err(conflict)),
+    };
+    let blocks = match zones.blocks() {
+        Ok(blocks) => blocks,
+        Err(conflict) => return Ok(Err(conflict)),
+    };
+    limits.look()?;
+    Ok(sweep(&zones, &blocks).map(|forward| witness.then(|| zones.order(&blocks, &forward))))
+}
+
 /// Decides a history for which [`applies`] holds.
 pub(crate) fn check(ops: &[RegOp]) -> Result<(), Conflict> {
     let zones = Zones::new(ops)?;
-    let mut blocks = Vec::new();
-    let mut visited = 0;
-    for value in 0..zones.writer.len() {
-        let root = value == NIL as usize || zones.writer[value].is_some_and(|w| matches!(ops[w].act, Act::Write(_)));
-        if root {
-            visited += zones.block(value, &mut blocks)?;
-        }
-    }
-    let links = zones.replaced_by.iter().flatten().count();
-    if visited != links {
-        return Err(zones.ring());
-    }
-    sweep(&zones, blocks)
+    let blocks = zones.blocks()?;
+    sweep(&zones, &blocks).map(|_| ())
 }
 
 impl<'a> Zones<'a> {
@@ -146,6 +158,22 @@ impl<'a> Zones<'a> {
         Ok(())
     }
 
+    /// All blocks, with the order inside them checked.
+    fn blocks(&self) -> Result<Vec<Block>, Conflict> {
+        let mut blocks = Vec::new();
+        let mut visited = 0;
+        for value in 0..self.writer.len() {
+            let write = |writer: usize| matches!(self.ops[writer].act, Act::Write(_));
+            if value == NIL as usize || self.writer[value].is_some_and(write) {
+                visited += self.block(value, &mut blocks)?;
+            }
+        }
+        if visited != self.replaced_by.iter().flatten().count() {
+            return Err(self.ring());
+        }
+        Ok(blocks)
+    }
+
     fn reads_of(&self, value: usize) -> &[usize] {
         &self.reads[self.starts[value]..self.starts[value + 1]]
     }
@@ -171,7 +199,7 @@ impl<'a> Zones<'a> {
             value = next as usize;
         }
         if let Some(last_call) = last_call {
-            blocks.push(Block { first_end, last_call });
+            blocks.push(Block { root, first_end, last_call });
         }
         Ok(links)
     }
@@ -279,10 +307,10 @@ impl<'a> Zones<'a> {
     }
 }
 
-/// No two forward zones may overlap, and no backward zone may lie inside a forward one.
-fn sweep(zones: &Zones<'_>, blocks: Vec<Block>) -> Result<(), Conflict> {
-    let (mut forward, backward): (Vec<Block>, Vec<Block>) =
-        blocks.into_iter().partition(|block| block.first_end.0 < block.last_call.0 || block.first_end.1.is_none());
+/// No two forward zones may overlap, and no backward zone may lie inside a forward one. Returns the forward blocks in
+/// their order.
+fn sweep<'b>(zones: &Zones<'_>, blocks: &'b [Block]) -> Result<Vec<&'b Block>, Conflict> {
+    let (mut forward, backward): (Vec<&Block>, Vec<&Block>) = blocks.iter().partition(|block| block.forward());
     forward.sort_unstable_by_key(|block| (block.first_end.0, block.first_end.1.is_some()));
     let mut conflict: Option<(u64, Conflict)> = None;
     let mut propose = |time: u64, outer: &Block, inner: &Block| {
@@ -292,18 +320,55 @@ fn sweep(zones: &Zones<'_>, blocks: Vec<Block>) -> Result<(), Conflict> {
     };
     for pair in forward.windows(2) {
         if pair[1].first_end.0 < pair[0].last_call.0 {
-            propose(pair[1].last_call.0.min(pair[0].last_call.0), &pair[0], &pair[1]);
+            propose(pair[1].last_call.0.min(pair[0].last_call.0), pair[0], pair[1]);
             break;
         }
     }
-    for block in &backward {
-        let (low, high) = (block.last_call.0, block.first_end.0);
-        let after = forward.partition_point(|zone| zone.first_end.1.is_none() || zone.first_end.0 < low);
-        if let Some(zone) = after.checked_sub(1).map(|before| &forward[before])
-            && high < zone.last_call.0
+    for block in backward {
+        if let Some(zone) = around(&forward, block)
+            && block.first_end.0 < zone.last_call.0
         {
             propose(zone.last_call.0, zone, block);
         }
     }
-    conflict.map_or(Ok(()), |(_, conflict)| Err(conflict))
+    conflict.map_or(Ok(forward), |(_, conflict)| Err(conflict))
+}
+
+/// The last forward zone that begins before this backward one.
+fn around<'b>(forward: &[&'b Block], block: &Block) -> Option<&'b Block> {
+    let low = block.last_call.0;
+    let after = forward.partition_point(|zone| zone.first_end.1.is_none() || zone.first_end.0 < low);
+    after.checked_sub(1).map(|before| forward[before])
+}
+
+impl Block {
+    fn forward(&self) -> bool {
+        self.first_end.0 < self.last_call.0 || self.first_end.1.is_none()
+    }
+}
+
+impl Zones<'_> {
+    /// An order by calls: forward blocks where they begin, each backward block where it begins or, if that is inside a
+    /// forward zone, just after that.
+    fn order(&self, blocks: &[Block], forward: &[&Block]) -> Vec<u64> {
+        let place = |block: &Block| match block.first_end {
+            (_, None) => 0,
+            (first_end, _) if block.forward() => first_end,
+            _ => block.last_call.0.max(around(forward, block).map_or(0, |zone| zone.last_call.0)),
+        };
+        let mut places: Vec<(u64, usize)> = blocks.iter().map(|block| (place(block), block.root)).collect();
+        places.sort_unstable();
+        let mut order = Vec::with_capacity(self.ops.len());
+        for (_, root) in places {
+            let mut value = root;
+            loop {
+                let writer = self.writer[value].filter(|&writer| value != NIL as usize && self.happened[writer]);
+                order.extend(writer.map(|writer| self.ops[writer].call));
+                order.extend(self.reads_of(value).iter().map(|&read| self.ops[read].call));
+                let Some(next) = self.replaced_by[value].and_then(|cas| self.ops[cas].act.writes()) else { break };
+                value = next as usize;
+            }
+        }
+        order
+    }
 }

@@ -12,7 +12,7 @@ use std::sync::{Arc, LazyLock};
 ///
 /// Two words of one arena are equal exactly when their values are, unless both are lists or both are maps: those are
 /// compared by content, through [`ValueRef`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Word(u64);
 
 const TAG_BITS: u32 = 3;
@@ -84,6 +84,11 @@ impl Arena {
         }
     }
 
+    /// Takes a boolean in.
+    pub fn put_bool(&mut self, flag: bool) -> Word {
+        Word::new(BOOL, u64::from(flag))
+    }
+
     /// Takes an integer in.
     pub fn put_int(&mut self, number: i64) -> Word {
         let shifted = number << TAG_BITS;
@@ -113,6 +118,22 @@ impl Arena {
     /// Takes a list of words of this arena in.
     pub fn put_list(&mut self, items: &[Word]) -> Word {
         self.put_words(LIST, items)
+    }
+
+    /// Takes an object in: names, which are texts, and values in turns.
+    pub fn put_map(&mut self, entries: &[Word]) -> Word {
+        debug_assert!(entries.len().is_multiple_of(2));
+        self.put_words(MAP, entries)
+    }
+
+    /// How much stands in lists and maps: for [`Arena::forget`].
+    pub(crate) fn mark(&self) -> usize {
+        self.words.len()
+    }
+
+    /// Forgets the lists and maps taken in since the mark. Texts and wide integers stay.
+    pub(crate) fn forget(&mut self, mark: usize) {
+        self.words.truncate(mark);
     }
 
     fn put_words(&mut self, tag: u64, words: &[Word]) -> Word {

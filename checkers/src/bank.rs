@@ -1,0 +1,323 @@
+//! `bank`: transfers between accounts never change the sum of all balances, and no balance falls below zero.
+//!
+//! Reads are `read` (or `txn`) with an object `account -> balance` as reply, or a list of `["r", account, balance]`;
+//! everything else in the workload, usually `transfer` with `{from, to, amount}`, moves money and makes none. Only
+//! acknowledged reads are judged, each by itself: a read is one snapshot, so the sum holds whatever was in flight. The
+//! total is the option `total`; without it two reads that disagree refute each other. A list that does not name all
+//! accounts has no total to keep; an object always stands for all of them, and an account it lacks has nothing.
+//!
+//! Findings, by Jepsen's names: `wrong-total`, `negative-value` (unless allowed), `unexpected-key` (an account that the
+//! first read lacks and no transfer names), `nil-balance`. Unknown: no read to judge, one read and no `total`, a reply that
+//! is no table of balances, or no transfer that may have taken effect. Judged are the workloads with `transfer`; where there
+//! is none, those whose reads reply with objects of numbers.
+#[doc(hidden)]
+pub mod fuzz;
+
+use crate::contract::{Breach, Breaches, object, workloads_where, workloads_with};
+use crate::history::{History, NameId, Op, Outcome};
+use crate::registry::CheckerDoc;
+use crate::value::{Kind, Value, ValueRef};
+use crate::verdict::{Budget, Checker, Validity, Verdict};
+use crate::wording;
+use serde_json::json;
+use std::borrow::Cow;
+use std::collections::HashSet;
+
+/// Its entry in the list of checkers.
+pub(crate) const DOC: CheckerDoc = CheckerDoc {
+    name: "bank",
+    doc: "Transfers never change the sum of all balances, and no balance falls below zero.",
+    options: &[
+        ("total", "what all accounts hold together; without it reads are compared with each other"),
+        ("negative_balances", "true: accounts may be overdrawn"),
+    ],
+    build: |options| {
+        let bank = Bank { total: options.int("total")?, negative_balances: options.flag("negative_balances")? };
+        Ok(Box::new(bank))
+    },
+};
+
+/// Judges workloads that move money between accounts.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Bank {
+    total: Option<i64>,
+    negative_balances: bool,
+}
+
+impl Bank {
+    /// No known total, no negative balances.
+    pub fn new() -> Bank {
+        Bank::default()
+    }
+
+    /// Every read sums to this.
+    pub fn total(mut self, total: i64) -> Bank {
+        self.total = Some(total);
+        self
+    }
+
+    /// Accounts may be overdrawn.
+    pub fn negative_balances(mut self, allowed: bool) -> Bank {
+        self.negative_balances = allowed;
+        self
+    }
+}
+
+/// What a read said.
+enum Seen<'h> {
+    /// All accounts.
+    Table(Vec<(Cow<'h, str>, ValueRef<'h>)>),
+    /// Those that it asked for.
+    Some(Vec<(Cow<'h, str>, ValueRef<'h>)>),
+    /// A transaction that did more than read, or no read at all.
+    Nothing,
+    /// A reply that is no table of balances.
+    Unclear,
+}
+
+/// A name of an account: texts as they are, numbers by their digits, as objects have them.
+fn account(value: ValueRef<'_>) -> Cow<'_, str> {
+    value.as_text().map_or_else(|| Cow::Owned(value.to_string()), Cow::Borrowed)
+}
+
+fn seen<'h>(history: &History, op: &Op<'h>) -> Seen<'h> {
+    if op.outcome != Outcome::Ok || !matches!(history.name(op.function), "read" | "txn") {
+        return Seen::Nothing;
+    }
+    match op.output.kind() {
+        Kind::Map(map) => Seen::Table(map.iter().map(|(name, value)| (Cow::Borrowed(name), value)).collect()),
+        Kind::List(list) => {
+            let mut balances = Vec::with_capacity(list.len());
+            for item in list.iter() {
+                let parts = item.as_list().unwrap_or_default();
+                match (parts.get(0).and_then(ValueRef::as_text), parts.get(1), parts.get(2)) {
+                    (Some("r"), Some(name), Some(value)) => balances.push((account(name), value)),
+                    (Some(_), Some(_), Some(_)) if history.name(op.function) == "txn" => return Seen::Nothing,
+                    _ => return Seen::Unclear,
+                }
+            }
+            Seen::Some(balances)
+        }
+        _ => Seen::Unclear,
+    }
+}
+
+fn workloads(history: &History) -> Vec<NameId> {
+    let with_transfers = workloads_with(history, &["transfer"]);
+    if !with_transfers.is_empty() {
+        return with_transfers;
+    }
+    workloads_where(
+        history,
+        |op| matches!(seen(history, op), Seen::Table(table) if table.iter().all(|(_, balance)| balance.as_int().is_some())),
+    )
+}
+
+/// Accounts that a transfer names.
+fn named<'h>(op: &Op<'h>) -> impl Iterator<Item = Cow<'h, str>> + use<'h> {
+    let input = op.input.as_map();
+    ["from", "to"].into_iter().filter_map(move |end| input.and_then(|map| map.get(end))).map(account)
+}
+
+/// The sum of the balances, if all of them are numbers.
+fn sum(balances: &[(Cow<'_, str>, ValueRef<'_>)]) -> Option<i128> {
+    balances.iter().map(|(_, balance)| balance.as_int().map(i128::from)).sum()
+}
+
+/// What was learnt before reads are judged one by one.
+struct Survey<'h> {
+    /// Accounts of the first table, and those that transfers name.
+    expected: HashSet<Cow<'h, str>>,
+    /// All accounts that lists or transfers name.
+    all: HashSet<Cow<'h, str>>,
+    first_table: Option<Op<'h>>,
+    transfers: usize,
+    /// Acknowledged or unknown.
+    perhaps_moved: usize,
+}
+
+fn survey<'h>(history: &'h History, workloads: &[NameId]) -> Survey<'h> {
+    let mut bank =
+        Survey { expected: HashSet::new(), all: HashSet::new(), first_table: None, transfers: 0, perhaps_moved: 0 };
+    let transfer = history.find_name("transfer");
+    for op in history.ops().iter().filter(|op| workloads.contains(&op.workload)) {
+        if Some(op.function) == transfer {
+            bank.transfers += 1;
+            bank.perhaps_moved += usize::from(op.outcome != Outcome::Fail);
+            for name in named(&op) {
+                if !bank.all.contains(&name) {
+                    bank.expected.insert(name.clone());
+                    bank.all.insert(name);
+                }
+            }
+            continue;
+        }
+        if bank.first_table.is_some() && op.output.as_map().is_some() {
+            continue;
+        }
+        match seen(history, &op) {
+            Seen::Table(table) => {
+                bank.first_table = Some(op);
+                bank.expected.extend(table.into_iter().map(|(name, _)| name));
+            }
+            Seen::Some(balances) => bank.all.extend(balances.into_iter().map(|(name, _)| name)),
+            Seen::Nothing | Seen::Unclear => {}
+        }
+    }
+    bank
+}
+
+/// Transfers that may have been at work during this read.
+fn in_flight(history: &History, read: &Op<'_>) -> String {
+    let meanwhile = |op: &Op<'_>| {
+        let moves = !matches!(history.name(op.function), "read") && op.position != read.position;
+        moves && op.workload == read.workload && op.outcome != Outcome::Fail && op.end() > read.call
+    };
+    let mut near: Vec<Op<'_>> =
+        history.ops().iter().take_while(|op| op.call < read.reply).filter(|op| meanwhile(op)).collect();
+    if near.is_empty() {
+        return "No transfer was in flight meanwhile, so it was wrong before.".to_owned();
+    }
+    let more = near.len().saturating_sub(5);
+    let mut told: Vec<String> = near
+        .split_off(more)
+        .iter()
+        .map(|op| format!("#{} ({} {} on {})", op.call, history.name(op.function), op.input, history.name(op.node)))
+        .collect();
+    if more > 0 {
+        told.push(format!("{more} more"));
+    }
+    format!("In flight meanwhile: {}.", told.join(", "))
+}
+
+impl Bank {
+    /// One read's own balances.
+    fn judge_balances<'h>(
+        &self,
+        history: &'h History,
+        bank: &Survey<'h>,
+        read: Op<'h>,
+        balances: &[(Cow<'h, str>, ValueRef<'h>)],
+        breaches: &mut Breaches<'h>,
+    ) {
+        let whole = read.output.as_map().is_some();
+        for (name, balance) in balances {
+            let subject = || object(&[("account", Value::text(name)), ("balance", balance.to_value())]);
+            if balance.is_nil() {
+                breaches.violation("nil-balance", || Breach {
+                    title: format!("#{} found no balance in account {name}", read.call),
+                    ops: vec![read],
+                    key: Value::text(name),
+                    subject: subject(),
+                    reasons: vec!["Every account has a balance, if only 0.".to_owned(), in_flight(history, &read)],
+                    ..Breach::default()
+                });
+            }
+            if !self.negative_balances && balance.as_int().is_some_and(|balance| balance < 0) {
+                breaches.violation("negative-value", || Breach {
+                    title: format!("#{} found {balance} in account {name}", read.call),
+                    ops: vec![read],
+                    key: Value::text(name),
+                    subject: subject(),
+                    reasons: vec!["No account may fall below 0.".to_owned(), in_flight(history, &read)],
+                    ..Breach::default()
+                });
+            }
+            if whole && !bank.expected.contains(name) {
+                breaches.violation("unexpected-key", || Breach {
+                    title: format!("#{} found account {name}, which nobody opened", read.call),
+                    ops: bank.first_table.into_iter().chain([read]).collect(),
+                    key: Value::text(name),
+                    subject: subject(),
+                    reasons: vec![format!("The first read lacks account {name}, and no transfer names it.")],
+                    ..Breach::default()
+                });
+            }
+        }
+    }
+
+    fn wrong_total<'h>(
+        &self,
+        history: &'h History,
+        read: Op<'h>,
+        found: i128,
+        first: Option<(Op<'h>, i128)>,
+    ) -> Breach<'h> {
+        let against = match (self.total, first) {
+            (Some(total), _) => format!("All accounts together hold {total} at every moment; this read found {found}."),
+            (None, Some((first, sum))) => format!(
+                "Transfers keep the sum, but #{} found {sum} in all and #{} found {found}: one of them saw a state that \
+                 never was, or money was made or lost.",
+                first.call, read.call
+            ),
+            (None, None) => String::new(),
+        };
+        let expected = self.total.map(i128::from).or(first.map(|(_, sum)| sum)).unwrap_or_default();
+        Breach {
+            title: format!("#{} on {} found {found} in all, not {expected}", read.call, history.name(read.node)),
+            ops: first.filter(|_| self.total.is_none()).map(|(op, _)| op).into_iter().chain([read]).collect(),
+            subject: self.total.map_or(Value::Nil, |total| object(&[("total", Value::Int(total))])),
+            reasons: vec![against, in_flight(history, &read)],
+            ..Breach::default()
+        }
+    }
+}
+
+impl Checker for Bank {
+    fn name(&self) -> &str {
+        "bank"
+    }
+
+    fn check(&self, history: &History, _budget: &Budget) -> Verdict {
+        let workloads = workloads(history);
+        let bank = survey(history, &workloads);
+        let mut breaches = Breaches::new(history);
+        let (mut reads, mut totals, mut unclear) = (0, 0, 0);
+        let mut first: Option<(Op<'_>, i128)> = None;
+        for read in history.ops().iter().filter(|op| workloads.contains(&op.workload)) {
+            let (balances, complete) = match seen(history, &read) {
+                Seen::Table(table) => (table, true),
+                Seen::Some(balances) => {
+                    let names: HashSet<&str> = balances.iter().map(|(name, _)| &**name).collect();
+                    let complete = names.len() == balances.len() && bank.all.iter().all(|name| names.contains(&**name));
+                    (balances, complete)
+                }
+                Seen::Nothing => continue,
+                Seen::Unclear => {
+                    unclear += 1;
+                    continue;
+                }
+            };
+            reads += 1;
+            self.judge_balances(history, &bank, read, &balances, &mut breaches);
+            let Some(found) = sum(&balances) else {
+                unclear += usize::from(balances.iter().any(|(_, one)| one.as_int().is_none() && !one.is_nil()));
+                continue;
+            };
+            if !complete {
+                continue;
+            }
+            totals += 1;
+            let expected = self.total.map(i128::from).or(first.map(|(_, sum)| sum));
+            if expected.is_some_and(|expected| expected != found) {
+                breaches.violation("wrong-total", || self.wrong_total(history, read, found, first));
+            }
+            first = first.or(Some((read, found)));
+        }
+        let otherwise = if reads == 0 {
+            (Validity::Unknown, "No read of balances was acknowledged.".to_owned())
+        } else if unclear > 0 {
+            (Validity::Unknown, format!("{} are no tables of balances.", wording::count(unclear, "reply")))
+        } else if totals < 2 && self.total.is_none() || totals == 0 {
+            let text = format!("{} of all accounts: nothing to compare its sum with.", wording::count(totals, "read"));
+            (Validity::Unknown, text)
+        } else if bank.transfers > 0 && bank.perhaps_moved == 0 {
+            (Validity::Unknown, format!("All of {} were refused.", wording::count(bank.transfers, "transfer")))
+        } else {
+            let total = first.map_or(0, |(_, sum)| sum);
+            (Validity::Valid, format!("All {} of all accounts found {total}.", wording::count(totals, "read")))
+        };
+        let numbers = [("reads", json!(reads)), ("totals", json!(totals)), ("transfers", json!(bank.transfers))];
+        breaches.verdict(self.name(), &workloads, otherwise, numbers)
+    }
+}

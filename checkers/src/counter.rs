@@ -1,0 +1,232 @@
+//! `counter`: every read lies within what the additions around it allow.
+//!
+//! Functions: `add` with an integer, `increment` and `decrement` with an integer or nil (for 1); `read` with the value as
+//! reply. The counter begins at 0, or at the option `initial`.
+//!
+//! **Definite.** An addition that was acknowledged before a read was called is counted in it; one that was called before
+//! the read's reply, and not refused, may be. So a read is at least the first ones that are positive and all of the
+//! second ones that are negative, and at most the first ones that are negative and all of the second ones that are
+//! positive (Jepsen's `counter`, with decrements). **Not definite**: whether a sum between the bounds can be reached,
+//! and whether later reads agree with earlier ones; neither is judged.
+//!
+//! Findings: `read-below-bound`, with the acknowledged positive additions that exceed the read and *every* negative one
+//! that may have happened by its reply; `read-above-bound`, with *every* positive addition that may have happened by its
+//! reply and those acknowledged negative ones that are needed. The certificate is about these operations: a verifier
+//! computes the bound from them alone, and the claim about the rest of the history is that no further addition of the
+//! kind marked *every* was called before the read's reply. Where they are too many there is no certificate.
+//!
+//! Unknown where no read or no addition was acknowledged.
+mod bounds;
+#[doc(hidden)]
+pub mod fuzz;
+
+use crate::history::{History, Op, Outcome};
+use crate::verdict::{Budget, Checker, Verdict};
+use crate::workload_check::{Breach, CERTIFIED_MAX, Object, Report, objects};
+use bounds::{Addition, Bounds};
+use serde_json::json;
+
+/// Judges workloads that count.
+#[derive(Clone, Debug, Default)]
+pub struct Counter {
+    workload: Option<String>,
+    initial: i64,
+}
+
+impl Counter {
+    /// Judges every workload that has `add`, `increment` or `decrement`.
+    pub fn new() -> Counter {
+        Counter::default()
+    }
+
+    /// Judges this workload only.
+    pub fn workload(mut self, name: &str) -> Counter {
+        self.workload = Some(name.to_owned());
+        self
+    }
+
+    /// Counters begin at this value.
+    pub fn initial(mut self, initial: i64) -> Counter {
+        self.initial = initial;
+        self
+    }
+}
+
+const SHAPE: &str = "additions take an integer, a read replies with one";
+
+/// Additions that may have happened and acknowledged reads, with their values.
+fn collect<'h>(
+    history: &'h History,
+    object: &Object<'h>,
+    malformed: &mut Vec<u64>,
+) -> (Vec<Addition<'h>>, Vec<(Op<'h>, i64)>) {
+    let (mut additions, mut reads) = (Vec::new(), Vec::new());
+    for op in object.ops(history) {
+        let amount = match history.name(op.function) {
+            "read" => {
+                match (op.outcome, op.output.as_int()) {
+                    (Outcome::Ok, Some(value)) => reads.push((op, value)),
+                    (Outcome::Ok, None) => malformed.push(op.call),
+                    _ => {}
+                }
+                continue;
+            }
+            "add" => op.input.as_int(),
+            _ if op.input.is_nil() => Some(1),
+            _ => op.input.as_int(),
+        };
+        let sign = if history.name(op.function) == "decrement" { -1 } else { 1 };
+        match amount {
+            _ if op.outcome == Outcome::Fail => {}
+            Some(amount) => additions.push(Addition { op, amount: sign * i128::from(amount) }),
+            None => malformed.push(op.call),
+        }
+    }
+    (additions, reads)
+}
+
+impl Checker for Counter {
+    fn name(&self) -> &str {
+        "counter"
+    }
+
+    fn check(&self, history: &History, budget: &Budget) -> Verdict {
+        let needs = ["add", "increment", "decrement"];
+        let takes = ["add", "increment", "decrement", "read"];
+        let objects = objects(history, &needs, &takes, self.workload.as_deref());
+        let mut report = Report::about(&objects);
+        let (mut acknowledged, mut judged, mut low, mut high, mut widest) = (0, 0, 0, 0, 0);
+        let mut malformed = Vec::new();
+        for object in &objects {
+            if (budget.expired)() {
+                report.unknown("The time ran out before all counters were judged.".to_owned());
+                break;
+            }
+            let odd = malformed.len();
+            let (additions, reads) = collect(history, object, &mut malformed);
+            if malformed.len() > odd {
+                continue; // An addition of unknown size allows every read.
+            }
+            acknowledged += additions.iter().filter(|addition| addition.op.outcome == Outcome::Ok).count() as u64;
+            judged += reads.len() as u64;
+            let bounds = Bounds::new(i128::from(self.initial), additions);
+            let (mut below, mut above) = (Vec::new(), Vec::new());
+            for (read, value) in reads {
+                let (least, most) = bounds.of(&read);
+                widest = widest.max(most - least);
+                if i128::from(value) < least {
+                    below.push((read, value, least));
+                } else if i128::from(value) > most {
+                    above.push((read, value, most));
+                }
+            }
+            low += below.len() as u64;
+            high += above.len() as u64;
+            for (all, is_below) in [(&below, true), (&above, false)] {
+                if let Some(&(read, value, bound)) = all.first() {
+                    let breach = self.breach(&bounds, read, i128::from(value), bound, is_below);
+                    report.breach(history, breach.on(object.key).times(all.len()));
+                }
+            }
+        }
+        if acknowledged == 0 {
+            report.unknown("No addition was acknowledged, so nothing can be said.".to_owned());
+        }
+        if judged == 0 {
+            report.unknown("No read was acknowledged, so nothing can be said.".to_owned());
+        }
+        malformed.sort_unstable();
+        report.malformed(SHAPE, &malformed);
+        report.number("acknowledged", acknowledged);
+        report.number("reads", judged);
+        report.number("below", low);
+        report.number("above", high);
+        report.figure("widest_bounds", json!(widest.to_string()));
+        report.verdict(self.name(), history, format!("All {judged} reads are within their bounds."))
+    }
+}
+
+impl Counter {
+    fn breach<'h>(&self, bounds: &Bounds<'h>, read: Op<'h>, value: i128, bound: i128, below: bool) -> Breach<'h> {
+        let (certain, possible) = bounds.reasons(&read, value, below);
+        let (kind, word) = if below { ("read-below-bound", "at least") } else { ("read-above-bound", "at most") };
+        let title = format!("#{} read {value}, but it had to be {word} {bound}", read.call);
+        let (sign, other) = if below { ("positive", "negative") } else { ("negative", "positive") };
+        let why = format!(
+            "{} {sign} additions acknowledged before it was called, and all {} {other} ones that may have happened by its \
+             reply, already leave it no way to {value}; the counter began at {}.",
+            certain.len(),
+            possible.len(),
+            self.initial
+        );
+        let mut ops: Vec<Op<'_>> = vec![read];
+        ops.extend(certain.iter().chain(&possible));
+        let whole = ops.len() <= CERTIFIED_MAX;
+        ops.truncate(CERTIFIED_MAX);
+        let mut breach = Breach::new(kind, title, self.initial.into(), ops).why(why);
+        breach.certified = whole;
+        breach
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::history;
+    use crate::verdict::Validity;
+    use crate::workload_check::tape::agrees;
+
+    fn judge(lines: &str) -> Verdict {
+        Counter::new().check(&history(lines), &Budget::unlimited())
+    }
+
+    fn read(value: i64) -> String {
+        format!(
+            "{{\"type\":\"invoke\",\"process\":9,\"f\":\"read\"}}\n{{\"type\":\"ok\",\"process\":9,\"value\":{value}}}\n"
+        )
+    }
+
+    const ADDED: &str = r#"
+        {"type":"invoke","process":0,"f":"add","value":5}
+        {"type":"ok","process":0}
+        {"type":"invoke","process":0,"f":"decrement"}
+        {"type":"info","process":0}
+        {"type":"invoke","process":1,"f":"increment","value":2}
+        {"type":"fail","process":1}
+        {"type":"invoke","process":1,"f":"add","value":3}
+        "#;
+
+    #[test]
+    fn all_that_doubt_allows_is_valid() {
+        for value in 4..=8 {
+            assert_eq!(judge(&format!("{ADDED}{}", read(value))).validity, Validity::Valid, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_read_out_of_bounds_is_told_with_its_reasons() {
+        let verdict = judge(&format!("{ADDED}{}", read(3)));
+        let finding = &verdict.findings[0];
+        assert_eq!((verdict.validity, finding.kind.as_str()), (Validity::Invalid, "read-below-bound"));
+        assert_eq!(finding.title, "#7 read 3, but it had to be at least 4");
+        assert_eq!(finding.ops, [0, 2, 7]);
+        let verdict = judge(&format!("{ADDED}{}", read(9)));
+        assert_eq!(
+            (verdict.findings[0].kind.as_str(), &verdict.findings[0].ops[..]),
+            ("read-above-bound", &[0, 6, 7][..])
+        );
+    }
+
+    #[test]
+    fn without_reads_or_additions_nothing_is_known() {
+        assert_eq!(judge(ADDED).validity, Validity::Unknown);
+        assert_eq!(judge(&read(0)).validity, Validity::Unknown);
+        let text = ADDED.replace("\"value\":5", "\"value\":[5]");
+        assert_eq!(judge(&format!("{text}{}", read(0))).validity, Validity::Unknown);
+    }
+
+    #[test]
+    fn agrees_with_the_definition() {
+        agrees(fuzz::differ);
+    }
+}

@@ -1,0 +1,231 @@
+//! `fencing`: later grants of a lock carry larger tokens, and what it protects never accepts an older token after a newer.
+//!
+//! Grants are `acquire` with the token, an integer, as reply (or as the entry `token` of an object). Guarded writes are
+//! `write` with `{"token": t, ...}` or `[t, value]` as argument; acknowledged, they were accepted. The resource's own log
+//! is `log`, a list of `[t, value]` in the order in which it accepted them. One call is later than another when it began
+//! after the other had ended; calls at the same time may have happened in either order. By key: of the lock for grants, of
+//! the resource for writes. A process that acquires again without having called release may get its own token again.
+//!
+//! Findings: `token-not-increasing`, `token-granted-twice`, `stale-token-accepted`, `stale-token-in-log`. Unknown: neither
+//! two grants with tokens nor two accepted writes, or a grant or write that names no token.
+#[doc(hidden)]
+pub mod fuzz;
+
+use crate::contract::{Breach, Breaches, Group, at, by_key, part, workloads_with};
+use crate::history::{History, Op, Outcome};
+use crate::registry::CheckerDoc;
+use crate::value::{Value, ValueRef};
+use crate::verdict::{Budget, Checker, Validity, Verdict};
+use crate::wording;
+use serde_json::json;
+use std::collections::HashMap;
+
+/// Its entry in the list of checkers.
+pub(crate) const DOC: CheckerDoc = CheckerDoc {
+    name: "fencing",
+    doc: "Later grants carry larger tokens, and what they guard never accepts an older token after a newer.",
+    options: &[],
+    build: |_| Ok(Box::new(Fencing)),
+};
+
+/// Judges fencing tokens.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Fencing;
+
+/// The token of a grant's reply, of a write's argument or of an entry of a log.
+fn token(value: ValueRef<'_>) -> Option<i64> {
+    let first = || value.as_list().and_then(|list| list.get(0));
+    value.as_int().or_else(|| part(value, "token").or_else(first)?.as_int())
+}
+
+/// For each of these, one that had ended before its call and carries the largest token of those.
+fn largest_before(history: &History, carriers: &[(u32, i64)]) -> Vec<Option<(i64, u32)>> {
+    let mut ended: Vec<(u64, i64, u32)> =
+        carriers.iter().map(|&(position, token)| (at(history, position).reply, token, position)).collect();
+    ended.sort_unstable();
+    let mut ended = ended.into_iter().peekable();
+    let mut largest: Option<(i64, u32)> = None;
+    // In the order of their calls.
+    let before = |&(position, _): &(u32, i64)| {
+        let call = at(history, position).call;
+        while let Some((_, token, other)) = ended.next_if(|(reply, _, _)| *reply < call) {
+            largest = largest.max(Some((token, other)));
+        }
+        largest
+    };
+    carriers.iter().map(before).collect()
+}
+
+/// What was counted.
+#[derive(Default)]
+struct Seen {
+    grants: usize,
+    accepted: usize,
+    logged: usize,
+    nameless: usize,
+}
+
+fn grants<'h>(history: &'h History, group: &Group<'h>, seen: &mut Seen, breaches: &mut Breaches<'h>) {
+    let mut grants: Vec<(u32, i64)> = Vec::new();
+    // Of each process the token that it got and did not try to release.
+    let mut held: HashMap<u32, i64> = HashMap::new();
+    for &position in &group.ops {
+        let op = at(history, position);
+        match (history.name(op.function), op.outcome) {
+            ("acquire", Outcome::Ok) => match token(op.output) {
+                Some(token) => {
+                    if held.insert(op.session, token) != Some(token) {
+                        grants.push((position, token));
+                    }
+                }
+                None => seen.nameless += 1,
+            },
+            ("release", _) => drop(held.remove(&op.session)),
+            _ => {}
+        }
+    }
+    seen.grants += grants.len();
+    for (&(position, token), before) in grants.iter().zip(largest_before(history, &grants)) {
+        if let Some((larger, other)) = before.filter(|(larger, _)| *larger >= token) {
+            let (earlier, op) = (at(history, other), at(history, position));
+            breaches.violation("token-not-increasing", || Breach {
+                title: format!(
+                    "#{} was granted token {token} after #{} had been granted {larger}",
+                    op.call, earlier.call
+                ),
+                reasons: vec![format!(
+                    "#{} was answered before #{} was called, so the later grant needs a token above {larger}.",
+                    earlier.call, op.call
+                )],
+                ..grant_pair(history, group, earlier, op, token)
+            });
+        }
+    }
+    let mut by_token: HashMap<i64, u32> = HashMap::new();
+    for (position, token) in grants {
+        let first = *by_token.entry(token).or_insert(position);
+        if first != position {
+            let (earlier, op) = (at(history, first), at(history, position));
+            breaches.violation("token-granted-twice", || Breach {
+                title: format!("#{} and #{} were both granted token {token}", earlier.call, op.call),
+                reasons: vec!["A token stands for one grant only, so two of them cannot be told apart.".to_owned()],
+                ..grant_pair(history, group, earlier, op, token)
+            });
+        }
+    }
+}
+
+fn pair<'h>(earlier: Op<'h>, later: Op<'h>, token: i64) -> Breach<'h> {
+    Breach { ops: vec![earlier, later], key: later.key.to_value(), subject: Value::Int(token), ..Breach::default() }
+}
+
+/// Two grants. Of one process with one token, also what it did just before the later one: without that it would only have
+/// been told its token again.
+fn grant_pair<'h>(history: &'h History, group: &Group<'h>, earlier: Op<'h>, later: Op<'h>, token: i64) -> Breach<'h> {
+    let mut breach = pair(earlier, later, token);
+    if earlier.session == later.session {
+        let own = group.ops.iter().rev().map(|&position| at(history, position));
+        let before = own.filter(|op| op.session == later.session && op.call < later.call);
+        let mut telling = before.filter(|op| match history.name(op.function) {
+            "acquire" => op.outcome == Outcome::Ok,
+            name => name == "release",
+        });
+        breach.ops.extend(telling.next());
+    }
+    breach
+}
+
+fn writes<'h>(history: &'h History, group: &Group<'h>, seen: &mut Seen, breaches: &mut Breaches<'h>) {
+    let mut accepted: Vec<(u32, i64)> = Vec::new();
+    for &position in &group.ops {
+        let op = at(history, position);
+        match (history.name(op.function), op.outcome) {
+            ("write", Outcome::Ok) => match token(op.input) {
+                Some(token) => accepted.push((position, token)),
+                None => seen.nameless += 1,
+            },
+            ("log", Outcome::Ok) => log(history, op, seen, breaches),
+            _ => {}
+        }
+    }
+    seen.accepted += accepted.len();
+    for (&(position, token), before) in accepted.iter().zip(largest_before(history, &accepted)) {
+        if let Some((larger, other)) = before.filter(|(larger, _)| *larger > token) {
+            let (earlier, op) = (at(history, other), at(history, position));
+            breaches.violation("stale-token-accepted", || Breach {
+                title: format!("#{} was accepted with token {token} after #{} with {larger}", op.call, earlier.call),
+                reasons: vec![
+                    format!("#{} with token {larger} was acknowledged before #{} was called.", earlier.call, op.call),
+                    format!("From then on token {token} is of a lock that was lost, and must be refused."),
+                ],
+                ..pair(earlier, op, token)
+            });
+        }
+    }
+}
+
+/// The first entry of a log that comes after a larger one.
+fn log<'h>(history: &'h History, op: Op<'h>, seen: &mut Seen, breaches: &mut Breaches<'h>) {
+    let mut largest: Option<i64> = None;
+    for entry in op.output.as_list().unwrap_or_default().iter() {
+        let Some(token) = token(entry) else {
+            seen.nameless += 1;
+            continue;
+        };
+        seen.logged += 1;
+        if let Some(larger) = largest.filter(|larger| *larger > token) {
+            breaches.violation("stale-token-in-log", || Breach {
+                title: format!(
+                    "the log that #{} read on {} has token {token} after {larger}",
+                    op.call,
+                    history.name(op.node)
+                ),
+                ops: vec![op],
+                key: op.key.to_value(),
+                subject: Value::Int(token),
+                reasons: vec![format!("What accepted token {larger} must refuse {token} from then on.")],
+                ..Breach::default()
+            });
+            return;
+        }
+        largest = largest.max(Some(token));
+    }
+}
+
+impl Checker for Fencing {
+    fn name(&self) -> &str {
+        "fencing"
+    }
+
+    fn check(&self, history: &History, _budget: &Budget) -> Verdict {
+        // A register is written without tokens: writes belong here where they carry one, or beside a lock.
+        let mut workloads = workloads_with(history, &["acquire", "log"]);
+        let guarded = |op: &Op<'_>| history.name(op.function) == "write" && part(op.input, "token").is_some();
+        let others = crate::contract::workloads_where(history, guarded);
+        workloads.extend(others.iter().filter(|other| !workloads.contains(other)).collect::<Vec<_>>());
+        let mut breaches = Breaches::new(history);
+        let mut seen = Seen::default();
+        for group in by_key(history, &workloads) {
+            grants(history, &group, &mut seen, &mut breaches);
+            writes(history, &group, &mut seen, &mut breaches);
+        }
+        let Seen { grants, accepted, logged, nameless } = seen;
+        let otherwise = if nameless > 0 {
+            let text =
+                format!("{} no token, so their order cannot be judged.", wording::count(nameless, "operation names"));
+            (Validity::Unknown, text)
+        } else if grants < 2 && accepted < 2 && logged < 2 {
+            (Validity::Unknown, "Fewer than two grants and fewer than two guarded writes were acknowledged.".to_owned())
+        } else {
+            let text = format!(
+                "Tokens only grew over {}, {} and {}.",
+                wording::count(grants, "grant"),
+                wording::count(accepted, "accepted write"),
+                wording::count(logged, "entry of logs")
+            );
+            (Validity::Valid, text)
+        };
+        let numbers = [("grants", json!(grants)), ("accepted_writes", json!(accepted)), ("logged", json!(logged))];
+        breaches.verdict(self.name(), &workloads, otherwise, numbers)
+    }
+}

@@ -1,0 +1,110 @@
+//! What EDN texts mean, and what is refused, with its place.
+use super::*;
+
+fn all(text: &str) -> Result<Vec<Value>, HistoryError> {
+    Forms::new(text.as_bytes()).collect()
+}
+
+fn one(text: &str) -> Value {
+    let mut forms = all(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+    assert_eq!(forms.len(), 1, "{text}");
+    forms.remove(0)
+}
+
+fn wrong(text: &str) -> (u64, u64, String) {
+    match all(text) {
+        Err(HistoryError::Malformed { line, column, message }) => (line, column, message),
+        other => panic!("{text}: {other:?}"),
+    }
+}
+
+#[test]
+fn every_kind_of_form_has_its_value() {
+    let texts = [
+        ("nil", "null"),
+        ("true", "true"),
+        ("-17", "-17"),
+        ("+3", "3"),
+        ("17N", "17"),
+        ("123456789012345678901234567890N", "\"123456789012345678901234567890\""),
+        ("1/3", "\"1/3\""),
+        ("1.5", "\"1.5\""),
+        ("1.50M", "\"1.50\""),
+        ("2e3", "\"2000\""),
+        ("##NaN", "\"NaN\""),
+        ("##-Inf", "\"-Infinity\""),
+        (":invoke", "\"invoke\""),
+        (":db.part/user", "\"db.part/user\""),
+        ("foo.bar/baz!", "\"foo.bar/baz!\""),
+        ("-", "\"-\""),
+        ("\"a\\n\\\"b\\u00e9\"", "\"a\\n\\\"bé\""),
+        ("\"two\nlines\"", "\"two\\nlines\""),
+        ("\\a", "\"a\""),
+        ("\\newline", "\"\\n\""),
+        ("\\u00e9", "\"é\""),
+        ("\\(", "\"(\""),
+        ("[\\a]", "[\"a\"]"),
+        ("[1 2, 3]", "[1,2,3]"),
+        ("(1 (2))", "[1,[2]]"),
+        ("#{3 1 2}", "[3,1,2]"),
+        ("{:a 1, \"b\" [2] 3 nil [4] 5}", "{\"a\":1,\"b\":[2],\"3\":null,\"[4]\":5}"),
+        ("#inst \"2026-01-01\"", "\"2026-01-01\""),
+        ("#jepsen.history.Op{:index 0}", "{\"index\":0}"),
+        ("[#foo/bar #baz 1]", "[1]"),
+        ("[1 #_ 2 3]", "[1,3]"),
+        ("[#_ #_ 1 2 3]", "[3]"),
+        ("[1 #_ [2 {3 4}]]", "[1]"),
+        ("^{:line 3} [1]", "[1]"),
+        ("[^:fast 1 ; a comment ]\n 2]", "[1,2]"),
+        ("#\"a.b\"", "\"a.b\""),
+        ("[]{}", "[]"),
+    ];
+    for (text, json) in texts {
+        let wanted: Value = serde_json::from_str(json).expect("valid JSON");
+        if text == "[]{}" {
+            assert_eq!(all(text).expect("two forms").len(), 2);
+            continue;
+        }
+        assert_eq!(one(text), wanted, "{text}");
+    }
+    assert_eq!(all("; nothing\n #_ x ").expect("no form"), []);
+}
+
+#[test]
+fn what_is_wrong_has_a_place() {
+    assert_eq!(wrong("[1\n 2"), (2, 3, "expected the rest of a form, found the end".to_owned()));
+    assert_eq!(wrong("[1\n )"), (2, 2, "expected a form or ], found \")\"".to_owned()));
+    assert_eq!(wrong("{:a}").1, 4);
+    for text in [
+        "]",
+        "{:a 1 :b}",
+        "[#_]",
+        "#",
+        "#inst",
+        "[#inst]",
+        "\"a",
+        "\\",
+        "\\nothing",
+        "012",
+        "1x",
+        "1/0",
+        "1/",
+        ":",
+        "##x",
+        "#5",
+        "@a",
+    ] {
+        assert!(all(text).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn depth_is_bounded() {
+    for open in ["[", "{", "(", "#{", "#_", "^", "#a "] {
+        let (_, column, message) = wrong(&open.repeat(1_000_000));
+        assert!(message.contains("deep"), "{open} {message}");
+        assert!(column <= 128 * open.len() as u64 + open.len() as u64 + 1, "{open} {column}");
+    }
+    let fine = format!("{}{}", "[".repeat(128), "]".repeat(128));
+    assert!(all(&fine).is_ok());
+}

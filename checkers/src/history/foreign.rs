@@ -1,0 +1,384 @@
+//! [`Foreign`]: puts histories of other programs together. They number nothing themselves: the place in the file is the
+//! order.
+//!
+//! What they may do that ours may not: leave out times, let times go back (they are held at the last one), and let a
+//! process act again after an info. Jepsen never does the latter (a worker goes on as a new process), other recorders do;
+//! a call after an info then counts as a new process, which only takes knowledge away and cannot make a false alarm.
+//! [`ReadOptions::strict`] refuses it.
+use super::builder::{RecentNames, broken, too_many_names};
+use super::columns::{NO_INDEX, NewCall};
+use super::{History, HistoryError, NameId, Outcome, ReadOptions};
+use crate::value::{Arena, Kind, ListRef, ValueRef, Word};
+use std::collections::HashMap;
+
+/// The node of calls that name none.
+pub(super) const NO_NODE: &str = "?";
+
+/// Functions that answer nothing. Jepsen's completions repeat the argument: that is no reply.
+const SILENT: &[&str] = &[
+    "write",
+    "cas",
+    "add",
+    "append",
+    "put",
+    "enqueue",
+    "push",
+    "insert",
+    "remove",
+    "delete",
+    "inc",
+    "dec",
+    "increment",
+    "decrement",
+    "acquire",
+    "release",
+    "lock",
+    "unlock",
+    "transfer",
+    "send",
+];
+
+/// A process as the file names it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) enum Who {
+    /// It does not.
+    #[default]
+    Nobody,
+    /// A client.
+    Client(u64),
+    /// Something beside the clients: the nemesis.
+    Other(String),
+}
+
+/// One operation record.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Act {
+    /// `None`: a call; otherwise how one ended.
+    pub(super) outcome: Option<Outcome>,
+    pub(super) who: Who,
+    pub(super) function: Option<u16>,
+    pub(super) node: Option<u16>,
+    pub(super) workload: Option<u16>,
+    pub(super) time: Option<u64>,
+    pub(super) key: Word,
+    pub(super) value: Word,
+    /// Whether the value is a key with its value.
+    pub(super) pair: bool,
+    pub(super) error: Option<NameId>,
+    pub(super) settle: bool,
+}
+
+#[derive(Debug)]
+struct Process {
+    session: u32,
+    worker: u32,
+    id: u64,
+    state: State,
+}
+
+#[derive(Debug, PartialEq)]
+enum State {
+    Free,
+    Open(usize),
+    Retired,
+}
+
+/// A history that is being put together.
+#[derive(Debug)]
+pub(super) struct Foreign {
+    history: History,
+    independent: bool,
+    strict: bool,
+    workload: Option<u16>,
+    named: Option<String>,
+    no_node: u16,
+    names: RecentNames,
+    processes: HashMap<u64, Process>,
+    next_index: u64,
+    reused: u64,
+    /// By function: whether it is one of [`SILENT`].
+    silent: Vec<Option<bool>>,
+    mark: usize,
+}
+
+/// Processes that acted again after an info are numbered from here on.
+const FRESH: u64 = 1 << 32;
+
+impl Foreign {
+    /// The index of the first record is 0, or what is given.
+    pub(super) fn new(options: &ReadOptions, first_index: u64) -> Foreign {
+        let mut history = History::default();
+        let mut names = RecentNames::default();
+        let no_node = names.number(0, NO_NODE, &mut history).unwrap_or(0);
+        Foreign {
+            history,
+            independent: options.independent,
+            strict: options.strict,
+            workload: None,
+            named: options.workload.clone(),
+            no_node,
+            names,
+            processes: HashMap::new(),
+            next_index: first_index,
+            reused: 0,
+            silent: Vec::new(),
+            mark: 0,
+        }
+    }
+
+    /// Where values go.
+    pub(super) fn arena(&mut self) -> &mut Arena {
+        &mut self.history.columns.values
+    }
+
+    /// Forgets the values of a record that was not taken.
+    pub(super) fn forget(&mut self) {
+        let mark = self.mark;
+        self.arena().forget(mark);
+    }
+
+    /// The order between processes means nothing.
+    pub(super) fn no_realtime(&mut self) {
+        self.history.realtime = false;
+    }
+
+    /// The number of a node (0), workload (1) or function (2).
+    pub(super) fn name(&mut self, kind: usize, text: &str) -> Result<u16, HistoryError> {
+        let number = self.names.number(kind, text, &mut self.history);
+        number.ok_or_else(|| too_many_names(self.next_index))
+    }
+
+    pub(super) fn error(&mut self, text: &str) -> NameId {
+        self.history.intern(text)
+    }
+
+    /// Takes the next record.
+    pub(super) fn take(&mut self, act: Act) -> Result<(), HistoryError> {
+        let index = self.next_index;
+        if index >= u64::from(NO_INDEX) {
+            return Err(broken(index, format!("a history has less than {NO_INDEX} records")));
+        }
+        self.next_index += 1;
+        let end_time = &mut self.history.end_time;
+        *end_time = act.time.unwrap_or(end_time.saturating_add(1000)).max(*end_time);
+        let number = match &act.who {
+            Who::Other(name) => {
+                let text = self.told(name, &act);
+                self.history.notes.push((self.history.end_time, String::new(), text));
+                self.mark = self.arena().mark();
+                return Ok(());
+            }
+            Who::Client(number) => *number,
+            Who::Nobody => 0,
+        };
+        match act.outcome {
+            None => self.call(index as u32, number, act)?,
+            Some(outcome) => self.reply(index as u32, number, outcome, act)?,
+        }
+        self.mark = self.arena().mark();
+        Ok(())
+    }
+
+    fn told(&self, name: &str, act: &Act) -> String {
+        let function = act.function.map_or("", |id| self.history.name(NameId(u32::from(id))));
+        let value = self.history.columns.values.get(act.value);
+        if value.is_nil() { format!("{name}: {function}") } else { format!("{name}: {function} {value}") }
+    }
+
+    fn call(&mut self, index: u32, number: u64, act: Act) -> Result<(), HistoryError> {
+        let at = u64::from(index);
+        let columns = &mut self.history.columns;
+        let worker = self.processes.len() as u32;
+        let process = self.processes.entry(number).or_insert_with(|| {
+            let session = columns.new_process(number);
+            Process { session, worker, id: number, state: State::Free }
+        });
+        match process.state {
+            State::Free => {}
+            State::Open(_) => {
+                return Err(broken(at, format!("process {number} calls while its last call is open")));
+            }
+            State::Retired if self.strict => {
+                return Err(broken(at, format!("process {number} calls again after an info")));
+            }
+            State::Retired => {
+                process.id = FRESH + self.reused;
+                process.session = columns.new_process(process.id);
+                self.reused += 1;
+            }
+        }
+        process.state = State::Open(columns.len());
+        let (worker, session) = (process.worker, process.session);
+        let (key, input) = if act.pair || self.independent {
+            match pair(columns.values.get(act.value)) {
+                Some(pair) => pair,
+                // Beside the keys, as Jepsen allows it.
+                None if act.value == Word::NIL => (act.key, act.value),
+                None => {
+                    let value = columns.values.get(act.value);
+                    return Err(broken(at, format!("its value should be a key and its value, not {value}")));
+                }
+            }
+        } else {
+            (act.key, act.value)
+        };
+        let function = match act.function {
+            Some(function) => function,
+            None => self.name(2, "txn")?,
+        };
+        let workload = match (act.workload, self.workload) {
+            (Some(own), _) => own,
+            (None, Some(default)) => default,
+            (None, None) => {
+                let name = self.named.clone().unwrap_or_default();
+                let number = self.name(1, &name)?;
+                *self.workload.insert(number)
+            }
+        };
+        let (time, settle) = (self.history.end_time, act.settle);
+        let node = act.node.unwrap_or(self.no_node);
+        let columns = &mut self.history.columns;
+        columns.push(NewCall { index, time, worker, session, node, workload, function, key, input, settle });
+        Ok(())
+    }
+
+    fn reply(&mut self, index: u32, number: u64, outcome: Outcome, act: Act) -> Result<(), HistoryError> {
+        let at = u64::from(index);
+        let process = self.processes.get_mut(&number);
+        let Some((process, position)) = process.and_then(|process| match process.state {
+            State::Open(position) => Some((process, position)),
+            State::Free | State::Retired => None,
+        }) else {
+            return Err(broken(at, format!("process {number} completes a call it never made")));
+        };
+        process.state = if outcome == Outcome::Info { State::Retired } else { State::Free };
+        let time = self.history.end_time;
+        let columns = &mut self.history.columns;
+        let (key, mut input, function) = columns.argument(position);
+        if let Some(other) = act.function
+            && other != function
+        {
+            let (asked, other) = (NameId(u32::from(function)), NameId(u32::from(other)));
+            let (asked, other) = (self.history.name(asked), self.history.name(other));
+            return Err(broken(at, format!("process {number} called {asked} and completes {other}")));
+        }
+        let mut output = act.value;
+        if act.pair || (self.independent && key != Word::NIL) {
+            output = match pair(columns.values.get(output)) {
+                Some((own, output)) if columns.values.get(own) == columns.values.get(key) => output,
+                Some(_) => return Err(broken(at, format!("process {number} completes a call of another key"))),
+                None => output,
+            };
+        }
+        let silent = is_silent(&mut self.silent, function, |id| self.history.name(id));
+        let columns = &mut self.history.columns;
+        if outcome != Outcome::Ok {
+            // It repeats the argument at best. Where the call left that out, it is the argument.
+            if input == Word::NIL && silent && output != Word::NIL {
+                columns.set_input(position, output);
+            } else {
+                columns.values.forget(self.mark);
+            }
+            columns.complete(position, index, time, outcome, Word::NIL, act.error);
+            return Ok(());
+        }
+        if silent && input == Word::NIL && output != Word::NIL {
+            // The client chose the argument while it ran.
+            columns.set_input(position, output);
+            input = output;
+        }
+        let same = columns.values.get(output) == columns.values.get(input);
+        if same && output != input {
+            columns.values.forget(self.mark);
+            output = input;
+        }
+        if same && silent {
+            output = Word::NIL;
+        }
+        columns.complete(position, index, time, outcome, output, act.error);
+        Ok(())
+    }
+
+    /// The whole. Calls still open stay Info.
+    pub(super) fn finish(mut self) -> History {
+        if self.named.is_none()
+            && let Some(blank) = self.workload
+        {
+            let name = self.history.intern(fitting_workload(&self.history));
+            if let Ok(name) = u16::try_from(name.0) {
+                self.history.columns.rename_workload(blank, name);
+            }
+        }
+        let mut nodes: Vec<NameId> = Vec::new();
+        for node in self.history.ops().iter().map(|op| op.node) {
+            if nodes.last() != Some(&node) && !nodes.contains(&node) {
+                nodes.push(node);
+            }
+        }
+        nodes.retain(|id| self.history.name(*id) != NO_NODE);
+        self.history.nodes = nodes.into_iter().map(|id| self.history.name(id).to_owned()).collect();
+        if self.reused > 0 {
+            let text = format!(
+                "{} times a process called again after an info: each time it counts as a new process",
+                self.reused
+            );
+            self.history.notes.push((self.history.end_time, String::new(), text));
+        }
+        self.history
+    }
+}
+
+/// A key and its value.
+fn pair(value: ValueRef<'_>) -> Option<(Word, Word)> {
+    match value.as_list().map(ListRef::words) {
+        Some([key, value]) => Some((*key, *value)),
+        _ => None,
+    }
+}
+
+fn is_silent<'a>(known: &mut Vec<Option<bool>>, function: u16, name: impl FnOnce(NameId) -> &'a str) -> bool {
+    let at = usize::from(function);
+    if known.len() <= at {
+        known.resize(at + 1, None);
+    }
+    *known[at].get_or_insert_with(|| SILENT.contains(&name(NameId(u32::from(function)))))
+}
+
+/// A name for what the calls of this history are about, by their functions.
+fn fitting_workload(history: &History) -> &'static str {
+    let has = |name: &str| history.find_name(name).is_some();
+    if has("txn") {
+        // By the first micro-operations.
+        let first = history.ops().iter().take(100).flat_map(|op| op.input.as_list().unwrap_or_default().iter());
+        let mut heads = first.filter_map(|part| part.as_list()?.get(0)?.as_text());
+        return match heads.find(|head| *head != "r") {
+            Some("append") => "list-append",
+            Some("w") => "rw-register",
+            _ => "txn",
+        };
+    }
+    if has("transfer") {
+        return "bank";
+    }
+    if has("enqueue") || has("dequeue") {
+        return "queue";
+    }
+    if has("acquire") || has("release") {
+        return "mutex";
+    }
+    if has("put") || has("append") {
+        return "kv";
+    }
+    if has("add") {
+        let read = |name: Option<NameId>| {
+            let mut answers = history.ops().iter().filter(move |op| Some(op.function) == name && !op.output.is_nil());
+            answers.next().map(|op| matches!(op.output.kind(), Kind::Int(_)))
+        };
+        return if read(history.find_name("read")) == Some(true) { "counter" } else { "set" };
+    }
+    if has("write") || has("cas") {
+        return "register";
+    }
+    let read = history.ops().iter().any(|op| op.input.as_list().is_some_and(|list| list.len() > 1));
+    if has("read") && read { "long-fork" } else { "register" }
+}

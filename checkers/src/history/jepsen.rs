@@ -1,0 +1,351 @@
+//! Jepsen's histories, as EDN and as JSON: operation maps one after the other, or in one vector.
+//!
+//! Fields read: `type` (invoke, ok, fail, info), `process`, `f` (absent: `txn`, as in Elle's examples), `value`, `time`
+//! (nanoseconds), `error`, `key`, `node`, `workload`, `final?` (or `settle`). Every other field, `index` too, is passed over:
+//! the place in the file is the order. Records (`#jepsen.history.Op{...}`) are maps. Processes that are no number, such as
+//! `:nemesis`, become notes.
+//!
+//! Of `ok` the value is the reply; functions that answer nothing (write, cas, add, ...) repeat their argument there, which
+//! is dropped. `fail` means no effect, `info` means nobody knows, a call without a completion is open. A value that is a
+//! key with its value (`jepsen.independent`) is told by the caller ([`ReadOptions::independent`]) or by its tag
+//! (`MapEntry`, `Tuple`).
+use super::foreign::{Act, Foreign, Who};
+use super::json;
+use super::window::{Scan, Stop, Window};
+use super::{History, HistoryError, Outcome, ReadOptions, edn};
+use crate::value::{Arena, Kind, Word};
+use std::io::Read;
+
+/// In which notation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Syntax {
+    Json,
+    Edn,
+}
+
+/// Reads a whole history.
+pub(super) fn read(reader: impl Read, syntax: Syntax, options: &ReadOptions) -> Result<History, HistoryError> {
+    let mut window = Window::new(reader);
+    let mut records = Records {
+        syntax,
+        foreign: Foreign::new(options, 0),
+        json: json::Shelf::default(),
+        edn: edn::Shelf::default(),
+        scrap: Arena::default(),
+        scraps: 0,
+        word: String::new(),
+    };
+    let closing = window.scan(|scan| records.begin(scan))?;
+    let mut first = true;
+    while window.scan(|scan| records.record(scan, closing, first))? {
+        first = false;
+    }
+    window.scan(|scan| records.end(scan))?;
+    Ok(records.foreign.finish())
+}
+
+/// What a record's field is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Field {
+    Type,
+    Function,
+    Process,
+    Value,
+    Key,
+    Time,
+    Error,
+    Node,
+    Workload,
+    Settle,
+    Other,
+}
+
+impl Field {
+    fn of(name: &[u8]) -> Field {
+        match name {
+            b"type" => Field::Type,
+            b"f" => Field::Function,
+            b"process" => Field::Process,
+            b"value" => Field::Value,
+            b"key" => Field::Key,
+            b"time" => Field::Time,
+            b"error" => Field::Error,
+            b"node" => Field::Node,
+            b"workload" => Field::Workload,
+            b"final?" | b"settle" => Field::Settle,
+            _ => Field::Other,
+        }
+    }
+}
+
+struct Records {
+    syntax: Syntax,
+    foreign: Foreign,
+    json: json::Shelf,
+    edn: edn::Shelf,
+    /// For values that are not kept.
+    scrap: Arena,
+    scraps: u32,
+    word: String,
+}
+
+impl Records {
+    /// Passes the bracket in front of the first record, if there is one. Its counterpart.
+    fn begin(&mut self, scan: &mut Scan<'_>) -> Result<Option<u8>, Stop> {
+        if scan.eat(b"\xEF\xBB\xBF") {
+            // A mark of the byte order, as some editors write it.
+        }
+        self.space(scan)?;
+        if self.syntax == Syntax::Edn {
+            edn::tag(scan)?;
+            self.space(scan)?;
+        }
+        let closing = match (self.syntax, scan.peek()?) {
+            (_, Some(b'[')) => b']',
+            (Syntax::Edn, Some(b'(')) => b')',
+            // A tag of the first record is read again with it.
+            _ => {
+                scan.at = 0;
+                return Ok(None);
+            }
+        };
+        scan.at += 1;
+        Ok(Some(closing))
+    }
+
+    fn end(&mut self, scan: &mut Scan<'_>) -> Result<(), Stop> {
+        if self.space(scan)? { scan.expected("the end") } else { Ok(()) }
+    }
+
+    /// Passes what says nothing. Whether something follows.
+    fn space(&mut self, scan: &mut Scan<'_>) -> Result<bool, Stop> {
+        match self.syntax {
+            Syntax::Json => {
+                json::space(scan)?;
+                Ok(scan.peek()?.is_some())
+            }
+            Syntax::Edn => edn::approach(scan, &mut self.scrap, &mut self.edn),
+        }
+    }
+
+    /// Takes the next record; false when there is none.
+    fn record(&mut self, scan: &mut Scan<'_>, closing: Option<u8>, first: bool) -> Result<bool, Stop> {
+        self.foreign.forget();
+        scan.eat(b"\xEF\xBB\xBF");
+        if !self.space(scan)? {
+            return if closing.is_some() { scan.expected("the rest of the list") } else { Ok(false) };
+        }
+        if closing.is_some() && scan.peek()? == closing {
+            scan.at += 1;
+            return Ok(false);
+        }
+        if self.syntax == Syntax::Json && closing.is_some() && !first {
+            if scan.peek()? != Some(b',') {
+                return scan.expected("a comma or ]");
+            }
+            scan.at += 1;
+            self.space(scan)?;
+        }
+        if self.syntax == Syntax::Edn {
+            edn::tag(scan)?;
+            self.space(scan)?;
+        }
+        let from = scan.at;
+        if scan.peek()? != Some(b'{') {
+            return scan.expected("an operation: a map with type, process, f and value");
+        }
+        scan.at += 1;
+        let act = self.fields(scan, from)?;
+        self.foreign.take(act).map_err(|error| Stop::Broken(from, error))?;
+        Ok(true)
+    }
+
+    fn fields(&mut self, scan: &mut Scan<'_>, from: usize) -> Result<Act, Stop> {
+        let mut act = Act::default();
+        let mut typed = false;
+        let mut first = true;
+        while let Some(field) = self.field(scan, first)? {
+            first = false;
+            if field == Field::Type {
+                act.outcome = self.outcome(scan)?;
+                typed = true;
+            } else {
+                self.content(scan, field, from, &mut act)?;
+            }
+        }
+        if typed { Ok(act) } else { Err(Stop::Wrong(from, "expected an operation: this map has no type".to_owned())) }
+    }
+
+    /// The next field's name, `None` behind the last.
+    fn field(&mut self, scan: &mut Scan<'_>, first: bool) -> Result<Option<Field>, Stop> {
+        if !self.space(scan)? {
+            return scan.expected("the rest of the map");
+        }
+        if scan.peek()? == Some(b'}') {
+            scan.at += 1;
+            return Ok(None);
+        }
+        match self.syntax {
+            Syntax::Json => {
+                if !first {
+                    if scan.peek()? != Some(b',') {
+                        return scan.expected("a comma or }");
+                    }
+                    scan.at += 1;
+                    json::space(scan)?;
+                }
+                if scan.peek()? != Some(b'"') {
+                    return scan.expected("a name in quotes");
+                }
+                let field = Field::of(json::string(scan, &mut self.json.text)?.as_bytes());
+                json::colon(scan)?;
+                Ok(Some(field))
+            }
+            Syntax::Edn => {
+                self.text(scan)?;
+                let field = Field::of(self.word.as_bytes());
+                if !self.space(scan)? {
+                    return scan.expected("a value");
+                }
+                Ok(Some(field))
+            }
+        }
+    }
+
+    fn outcome(&mut self, scan: &mut Scan<'_>) -> Result<Option<Outcome>, Stop> {
+        let at = scan.at;
+        self.text(scan)?;
+        match self.word.as_str() {
+            "invoke" => Ok(None),
+            "ok" => Ok(Some(Outcome::Ok)),
+            "fail" => Ok(Some(Outcome::Fail)),
+            "info" => Ok(Some(Outcome::Info)),
+            other => {
+                let found = json::clipped(other);
+                Err(Stop::Wrong(at, format!("expected one of the types invoke, ok, fail and info, found {found:?}")))
+            }
+        }
+    }
+
+    fn content(&mut self, scan: &mut Scan<'_>, field: Field, from: usize, act: &mut Act) -> Result<(), Stop> {
+        let broken = |error| Stop::Broken(from, error);
+        match field {
+            Field::Value => {
+                if self.syntax == Syntax::Edn {
+                    self.space(scan)?;
+                    let tag = edn::tag(scan)?.unwrap_or_default();
+                    act.pair = tag.ends_with("MapEntry") || tag.ends_with("Tuple");
+                }
+                act.value = self.kept(scan)?;
+            }
+            Field::Key => act.key = self.kept(scan)?,
+            Field::Process => act.who = self.who(scan)?,
+            Field::Time => {
+                let word = self.scrap(scan)?;
+                act.time = self.scrap.get(word).as_int().map(|time| time.max(0) as u64);
+            }
+            Field::Settle => {
+                let word = self.scrap(scan)?;
+                act.settle = self.scrap.get(word).as_bool() == Some(true);
+            }
+            Field::Function => {
+                if self.text(scan)? {
+                    act.function = Some(self.foreign.name(2, &self.word).map_err(broken)?);
+                }
+            }
+            Field::Node => {
+                if self.text(scan)? {
+                    act.node = Some(self.foreign.name(0, &self.word).map_err(broken)?);
+                }
+            }
+            Field::Workload => {
+                if self.text(scan)? {
+                    act.workload = Some(self.foreign.name(1, &self.word).map_err(broken)?);
+                }
+            }
+            Field::Error => {
+                if self.text(scan)? {
+                    act.error = Some(self.foreign.error(&self.word));
+                }
+            }
+            Field::Type | Field::Other => {
+                self.scrap(scan)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn who(&mut self, scan: &mut Scan<'_>) -> Result<Who, Stop> {
+        json::space(scan)?;
+        let at = scan.at;
+        if let Some(number) = json::integer(scan) {
+            return match u64::try_from(number) {
+                Ok(number) => Ok(Who::Client(number)),
+                Err(_) => Err(Stop::Wrong(at, format!("a process is 0 or more, not {number}"))),
+            };
+        }
+        let word = self.scrap(scan)?;
+        match self.scrap.get(word).kind() {
+            Kind::Nil => Ok(Who::Nobody),
+            Kind::Int(number) if number >= 0 => Ok(Who::Client(number as u64)),
+            Kind::Text(name) => Ok(name.parse().map_or_else(|_| Who::Other(name.to_owned()), Who::Client)),
+            _ => Err(Stop::Wrong(at, "expected a process: a number, or a name such as nemesis".to_owned())),
+        }
+    }
+
+    /// A value that is kept with the history.
+    fn kept(&mut self, scan: &mut Scan<'_>) -> Result<Word, Stop> {
+        let arena = self.foreign.arena();
+        match self.syntax {
+            Syntax::Json => json::value(scan, arena, &mut self.json),
+            Syntax::Edn => match edn::form(scan, arena, &mut self.edn)? {
+                Some(word) => Ok(word),
+                None => scan.expected("a value"),
+            },
+        }
+    }
+
+    /// A value that is looked at and forgotten.
+    fn scrap(&mut self, scan: &mut Scan<'_>) -> Result<Word, Stop> {
+        self.scraps += 1;
+        if self.scraps.is_multiple_of(1024) {
+            self.scrap = Arena::default();
+        }
+        self.scrap.forget(0);
+        match self.syntax {
+            Syntax::Json => json::value(scan, &mut self.scrap, &mut self.json),
+            Syntax::Edn => match edn::form(scan, &mut self.scrap, &mut self.edn)? {
+                Some(word) => Ok(word),
+                None => scan.expected("a value"),
+            },
+        }
+    }
+
+    /// A value as a text, in `word`; false where it is nil. Names are texts nearly always, and without escapes.
+    fn text(&mut self, scan: &mut Scan<'_>) -> Result<bool, Stop> {
+        self.word.clear();
+        json::space(scan)?;
+        match (self.syntax, scan.peek()?) {
+            (Syntax::Json, Some(b'"')) => {
+                let text = json::string(scan, &mut self.json.text)?;
+                self.word.push_str(text);
+                return Ok(true);
+            }
+            (Syntax::Edn, Some(b':')) => {
+                let at = scan.at + 1;
+                let name = scan.run(edn::in_symbol)?;
+                self.word.push_str(json::utf8(name, at)?.trim_start_matches(':'));
+                return Ok(true);
+            }
+            _ => {}
+        }
+        let word = self.scrap(scan)?;
+        let value = self.scrap.get(word);
+        match value.kind() {
+            Kind::Nil => return Ok(false),
+            Kind::Text(text) => self.word.push_str(text),
+            _ => self.word.push_str(&value.to_string()),
+        }
+        Ok(true)
+    }
+}

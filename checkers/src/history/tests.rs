@@ -1,0 +1,3 @@
+//! Histories of other programs as texts, and what becomes of them.
+mod corpora;
+mod foreign;

@@ -1,0 +1,251 @@
+//! Any model: which engine decides an object that is not a register.
+//!
+//! Sets fall apart into registers, containers of unique values and sets that only grow have algorithms of their own; everything
+//! else is searched for an order, depth first and breadth first in turns, and whoever has an answer first is believed.
+//! An operation of unknown outcome may be taken or left out; it is never forced, not even where it is impossible at the end.
+mod configurations;
+mod explain;
+#[doc(hidden)]
+pub mod fuzz;
+mod search;
+mod shrink;
+mod space;
+
+pub(crate) use explain::finding;
+
+use super::limits::{Limits, Stop};
+use super::register::{RegOp, Values};
+use super::{decide as registers, shrink as register_shrink};
+use crate::containers::{self, GrowOp, ItemOp, Judged};
+use crate::history::Op;
+use crate::model::{Container, Model};
+use crate::value::Value;
+use crate::verdict::Budget;
+use configurations::Configurations;
+use search::Search;
+use space::{Plan, Space, Step};
+use std::collections::HashMap;
+
+/// What an engine says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// Some order explains all replies; the calls in that order, where it is known.
+    Linearizable(Option<Vec<u64>>),
+    /// None explains the replies up to this index.
+    Refuted(u64),
+}
+
+/// What is known of one object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Decision {
+    /// Some order explains all replies; the calls in that order, where it is known.
+    Linearizable(Option<Vec<u64>>),
+    /// None does.
+    Refuted(Stuck),
+    /// Nobody could say: what ran out, and the last return that could be explained.
+    GaveUp(Stop, u64),
+}
+
+/// Where the contradiction is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Stuck {
+    /// No order explains the replies up to this index.
+    pub(crate) until: u64,
+    /// Calls of operations that contradict each other by themselves, where an algorithm named them.
+    pub(crate) among: Option<Vec<u64>>,
+}
+
+/// One operation with its act.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Deed<A> {
+    /// Index of the call.
+    pub(crate) call: u64,
+    /// Index of the reply; [`Op::OPEN`] for an operation that may take effect at any later time, or never.
+    pub(crate) end: u64,
+    /// What it did.
+    pub(crate) act: A,
+}
+
+/// Steps of an engine's first turn at least; each further turn is twice as long.
+const FIRST_TURN: u64 = 10_000;
+
+/// Decides one object.
+pub(crate) fn decide<M: Model>(model: &M, deeds: &[Deed<M::Act>], budget: &Budget) -> Decision {
+    decide_within(model, deeds, budget, u64::MAX)
+}
+
+/// The same, where a search takes about so many steps at most.
+pub(crate) fn decide_within<M: Model>(model: &M, deeds: &[Deed<M::Act>], budget: &Budget, steps: u64) -> Decision {
+    if let Some(decision) = cells(model, deeds, budget) {
+        return decision;
+    }
+    if let Some(decision) = growing(model, deeds) {
+        return decision;
+    }
+    if let Some((container, items)) = items(model, deeds) {
+        return match containers::decide(container, &items) {
+            Judged::Linearizable => Decision::Linearizable(None),
+            Judged::Conflict(places) => Decision::Refuted(among(deeds, places)),
+            Judged::CannotTell => in_turns(model, &useful(model, deeds), budget, steps),
+        };
+    }
+    in_turns(model, deeds, budget, steps)
+}
+
+fn among<A>(deeds: &[Deed<A>], places: Vec<usize>) -> Stuck {
+    let ends = places.iter().map(|&at| deeds[at].end).filter(|&end| end != Op::OPEN);
+    let mut calls: Vec<u64> = places.iter().map(|&at| deeds[at].call).collect();
+    calls.sort_unstable();
+    calls.dedup();
+    Stuck { until: ends.max().unwrap_or(Op::OPEN), among: Some(calls) }
+}
+
+/// Register by register, if the object is several.
+fn cells<M: Model>(model: &M, deeds: &[Deed<M::Act>], budget: &Budget) -> Option<Decision> {
+    let mut places: HashMap<Value, usize> = HashMap::new();
+    let mut cells: Vec<(Values, Vec<RegOp>)> = Vec::new();
+    for deed in deeds {
+        let (cell, act) = model.cell_act(&deed.act)?;
+        let place = *places.entry(cell).or_insert_with(|| {
+            cells.push(Default::default());
+            cells.len() - 1
+        });
+        let (values, ops) = &mut cells[place];
+        let Some(act) = values.act(&act) else { continue };
+        if deed.end != Op::OPEN || act.writes().is_some() {
+            ops.push(RegOp { call: deed.call, end: deed.end, act, weakened: false });
+        }
+    }
+    let mut gave_up = None;
+    for (_, ops) in &cells {
+        match registers::decide(ops, budget) {
+            registers::Decision::Linearizable => {}
+            registers::Decision::GaveUp(stop, furthest) => gave_up = gave_up.or(Some(Decision::GaveUp(stop, furthest))),
+            decision => {
+                let small = register_shrink::shrink(ops, &decision, budget);
+                let until = small.iter().map(|op| op.end).filter(|&end| end != Op::OPEN).max().unwrap_or(Op::OPEN);
+                // A compare-and-set that counts as a write only depends on what was left out.
+                let whole = small.iter().any(|op| op.weakened);
+                let calls = if whole { ops.iter().map(|op| op.call) .collect() } else { small.iter().map(|op| op.call).collect() };
+                return Some(Decision::Refuted(Stuck { until, among: Some(calls) }));
+            }
+        }
+    }
+    Some(gave_up.unwrap_or(Decision::Linearizable(None)))
+}
+
+fn growing<M: Model>(model: &M, deeds: &[Deed<M::Act>]) -> Option<Decision> {
+    let mut ops = Vec::with_capacity(deeds.len());
+    for deed in deeds {
+        ops.push(match model.growing_act(&deed.act)? {
+            crate::model::GrowingAct::Add(value) => GrowOp::Add(value, deed.call, deed.end),
+            crate::model::GrowingAct::Read(values) => GrowOp::Read(values, deed.call, deed.end),
+        });
+    }
+    Some(match containers::growing(&ops) {
+        Ok(()) => Decision::Linearizable(None),
+        Err(places) => {
+            // The reads alone contradict each other only together with the adds of what they saw.
+            let until = places.iter().map(|&at| deeds[at].end).filter(|&end| end != Op::OPEN).max();
+            Decision::Refuted(Stuck { until: until.unwrap_or(Op::OPEN), among: None })
+        }
+    })
+}
+
+/// The operations of a container, if the object is one.
+fn items<M: Model>(model: &M, deeds: &[Deed<M::Act>]) -> Option<(Container, Vec<ItemOp>)> {
+    let (container, _) = model.container_act(&deeds.first()?.act)?;
+    let item = |deed: &Deed<M::Act>| {
+        let (_, act) = model.container_act(&deed.act)?;
+        Some(ItemOp { call: deed.call, end: deed.end, act })
+    };
+    Some((container, deeds.iter().map(item).collect::<Option<_>>()?))
+}
+
+/// Without operations of unknown outcome that nobody needs: those that could be removed in groups of their own.
+fn useful<M: Model>(model: &M, deeds: &[Deed<M::Act>]) -> Vec<Deed<M::Act>> {
+    let acts: Vec<&M::Act> = deeds.iter().map(|deed| &deed.act).collect();
+    let mut kept = vec![true; deeds.len()];
+    for group in model.removable(&acts) {
+        if group.iter().all(|&at| deeds[at].end == Op::OPEN) {
+            group.iter().for_each(|&at| kept[at] = false);
+        }
+    }
+    deeds.iter().zip(kept).filter(|(_, kept)| *kept).map(|(deed, _)| deed.clone()).collect()
+}
+
+/// The operations with their acts as numbers.
+fn steps<M: Model>(space: &mut Space<'_, M>, deeds: &[Deed<M::Act>]) -> Vec<Step> {
+    let step = |deed: &Deed<M::Act>| {
+        let observes = space.model().observes_only(&deed.act);
+        Step { call: deed.call, end: deed.end, act: space.act_id(deed.act.clone()), observes }
+    };
+    deeds.iter().map(step).collect()
+}
+
+/// One engine that takes turns with the others.
+enum Engine {
+    Depth(Box<Search>),
+    Breadth(Box<Configurations>),
+}
+
+impl Engine {
+    fn run<M: Model>(&mut self, space: &mut Space<'_, M>, limits: &mut Limits<'_>, others: u64) -> Result<Answer, Stop> {
+        match self {
+            Engine::Depth(search) => search.run(space, limits, others),
+            Engine::Breadth(configurations) => configurations.run(space, limits, others),
+        }
+    }
+
+    fn bytes(&self) -> u64 {
+        match self {
+            Engine::Depth(search) => search.bytes(),
+            Engine::Breadth(configurations) => configurations.bytes(),
+        }
+    }
+}
+
+/// By search, with at most about this many steps.
+pub(crate) fn in_turns<M: Model>(model: &M, deeds: &[Deed<M::Act>], budget: &Budget, quota: u64) -> Decision {
+    let mut space = Space::new(model);
+    let steps = steps(&mut space, deeds);
+    let mut engines: Vec<Option<Engine>> = vec![Some(Engine::Depth(Box::new(Search::new(Plan::new(&steps)))))];
+    if steps.iter().any(|step| !step.definite()) {
+        engines.push(Some(Engine::Breadth(Box::new(Configurations::new(Plan::new(&steps), true)))));
+    }
+    engines.push(Some(Engine::Breadth(Box::new(Configurations::new(Plan::new(&steps), false)))));
+    let mut turn = FIRST_TURN.max(2 * steps.len() as u64).min(quota);
+    let (mut spent, mut furthest) = (0u64, 0);
+    let mut stopped = Stop::Width;
+    loop {
+        for at in 0..engines.len() {
+            let others: u64 =
+                (0..engines.len()).filter(|&other| other != at).filter_map(|at| engines[at].as_ref()).map(Engine::bytes).sum();
+            let Some(engine) = &mut engines[at] else { continue };
+            let mut limits = Limits::new(budget, turn);
+            let result = engine.run(&mut space, &mut limits, others);
+            furthest = limits.furthest.max(furthest);
+            match result {
+                Ok(Answer::Linearizable(order)) => return Decision::Linearizable(order),
+                Ok(Answer::Refuted(until)) => return Decision::Refuted(Stuck { until, among: None }),
+                Err(Stop::Quota) => {}
+                Err(Stop::Time) => return Decision::GaveUp(Stop::Time, furthest),
+                Err(stop) => {
+                    // What it held is free for the others.
+                    engines[at] = None;
+                    if stop == Stop::Memory {
+                        stopped = stop;
+                    }
+                }
+            }
+        }
+        spent = spent.saturating_add(turn);
+        if engines.iter().all(Option::is_none) {
+            return Decision::GaveUp(stopped, furthest);
+        }
+        if spent >= quota {
+            return Decision::GaveUp(Stop::Quota, furthest);
+        }
+        turn = turn.saturating_mul(2);
+    }
+}

@@ -1,0 +1,303 @@
+//! `lock` and `semaphore`: never more holders than permits at one moment.
+//!
+//! `acquire` and `release`, by key; the holder is the process. Of a semaphore both may name a number of permits (input,
+//! default 1). A hold is definite from the reply of an acknowledged acquire until the same process calls release,
+//! whatever comes of that: nothing before or after is certain. A process that was retired by an Info, or a client that
+//! may have been closed because the load was over, may have lost its session, so a hold that was never released ends
+//! there. An acquire without a certain answer may hold for ever, or never, and conflicts with nothing. For complete
+//! intervals this is exact: put every acquire at its reply and every release at its call, and the holds are as short as
+//! they can be all at once. One sweep over the holds in order of their beginning.
+//!
+//! Findings: `double-hold` (lock), `too-many-holders` (semaphore), `release-by-non-holder` (lock: an acknowledged release
+//! by a process that released as often as it acquired; option `idempotent_release` allows it), and as evidence
+//! `acquired-while-held` (the holder itself acquired again: a lock may be reentrant). Unknown: nothing acquired, or only
+//! one process ever asked.
+#[doc(hidden)]
+pub mod fuzz;
+
+use crate::contract::{
+    Breach, Breaches, Group, at, by_key, closings, count_option, object, retirements, workloads_with,
+};
+use crate::history::{History, Op, Outcome};
+use crate::registry::CheckerDoc;
+use crate::value::Value;
+use crate::verdict::{Budget, Checker, Validity, Verdict};
+use crate::wording;
+use serde_json::json;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, VecDeque};
+
+/// The lock's entry in the list of checkers.
+pub(crate) const LOCK: CheckerDoc = CheckerDoc {
+    name: "lock",
+    doc: "Never two processes certainly hold one lock at the same moment, and only its holder releases it.",
+    options: &[("idempotent_release", "true: releasing what one does not hold may be acknowledged")],
+    build: |options| Ok(Box::new(Lock::mutex().idempotent_release(options.flag("idempotent_release")?))),
+};
+
+/// The semaphore's entry in the list of checkers.
+pub(crate) const SEMAPHORE: CheckerDoc = CheckerDoc {
+    name: "semaphore",
+    doc: "Never more permits are certainly held at one moment than there are.",
+    options: &[("permits", "how many there are; without it nothing can be said")],
+    build: |options| Ok(Box::new(Lock::semaphore(count_option(options, "permits")?))),
+};
+
+/// Judges locks and semaphores.
+#[derive(Clone, Copy, Debug)]
+pub struct Lock {
+    permits: Option<u64>,
+    exclusive: bool,
+    idempotent_release: bool,
+}
+
+impl Lock {
+    /// One holder at a time.
+    pub fn mutex() -> Lock {
+        Lock { permits: Some(1), exclusive: true, idempotent_release: false }
+    }
+
+    /// At most so many permits given at a time; None: not known, and nothing can be said.
+    pub fn semaphore(permits: Option<u64>) -> Lock {
+        Lock { permits, exclusive: false, idempotent_release: true }
+    }
+
+    /// A release by a process that holds nothing may be acknowledged.
+    pub fn idempotent_release(mut self, allowed: bool) -> Lock {
+        self.idempotent_release = allowed;
+        self
+    }
+}
+
+/// A process certainly holds so many permits between two indices.
+#[derive(Clone, Copy, Debug)]
+struct Hold {
+    from: u64,
+    /// The first index at which it may be over.
+    to: u64,
+    permits: u64,
+    acquire: u32,
+    /// The operation that may end it.
+    ended_by: Option<u32>,
+}
+
+/// Acknowledged holds of one process that it has not tried to release.
+#[derive(Default)]
+struct Holder {
+    open: VecDeque<Hold>,
+    /// Acquires that may have taken effect, less acknowledged releases.
+    balance: i64,
+}
+
+fn permits(op: &Op<'_>) -> u64 {
+    op.input.as_int().and_then(|count| u64::try_from(count).ok()).unwrap_or(1)
+}
+
+impl Lock {
+    fn holds<'h>(&self, history: &'h History, group: &Group<'h>, end: &End, breaches: &mut Breaches<'h>) -> Vec<Hold> {
+        let mut done: Vec<Hold> = Vec::new();
+        let mut holders: HashMap<u32, Holder> = HashMap::new();
+        for &position in &group.ops {
+            let op = at(history, position);
+            let holder = holders.entry(op.session).or_default();
+            match history.name(op.function) {
+                "acquire" if op.outcome == Outcome::Ok => {
+                    holder.balance += 1;
+                    if let Some(held) = holder.open.front().filter(|_| self.exclusive) {
+                        let first = at(history, held.acquire);
+                        breaches.evidence("acquired-while-held", || again(first, op));
+                        continue;
+                    }
+                    let permits = if self.exclusive { 1 } else { permits(&op) };
+                    let hold = Hold { from: op.reply, to: Op::OPEN, permits, acquire: position, ended_by: None };
+                    holder.open.push_back(hold);
+                }
+                "release" => {
+                    let mut given = if self.exclusive { u64::MAX } else { permits(&op) };
+                    while let Some(hold) = holder.open.front_mut().filter(|_| given > 0) {
+                        let part = hold.permits.min(given);
+                        done.push(Hold { permits: part, to: op.call, ended_by: Some(position), ..*hold });
+                        (hold.permits, given) = (hold.permits - part, given - part);
+                        if hold.permits == 0 {
+                            holder.open.pop_front();
+                        }
+                    }
+                    if op.outcome == Outcome::Ok {
+                        if self.exclusive && !self.idempotent_release && holder.balance <= 0 {
+                            breaches.violation("release-by-non-holder", || foreign_release(history, group, op));
+                        }
+                        holder.balance = (holder.balance - 1).max(0);
+                    }
+                }
+                _ => {}
+            }
+        }
+        let mut open: Vec<Hold> = holders.into_values().flat_map(|holder| holder.open).collect();
+        for hold in &mut open {
+            (hold.to, hold.ended_by) = end.of(history, hold);
+        }
+        done.extend(open);
+        done.sort_unstable_by_key(|hold| (hold.from, hold.acquire, hold.to));
+        done
+    }
+
+    /// Counts what is certainly held at the beginning of every hold.
+    fn sweep<'h>(&self, history: &'h History, limit: u64, holds: &[Hold], breaches: &mut Breaches<'h>) -> u64 {
+        let (mut active, mut held, mut most) = (BinaryHeap::new(), 0, 0);
+        for (place, hold) in holds.iter().enumerate() {
+            while let Some(&Reverse((to, other))) = active.peek() {
+                let over: &Hold = &holds[other];
+                if to > hold.from {
+                    break;
+                }
+                held -= over.permits;
+                active.pop();
+            }
+            if hold.to <= hold.from {
+                continue;
+            }
+            active.push(Reverse((hold.to, place)));
+            held += hold.permits;
+            most = most.max(held);
+            if held > limit {
+                let kind = if self.exclusive { "double-hold" } else { "too-many-holders" };
+                breaches.violation(kind, || {
+                    let mut others: Vec<Hold> = active.iter().map(|Reverse((_, other))| holds[*other]).collect();
+                    others.sort_by_key(|other| (Reverse(other.permits), other.from));
+                    self.too_many(history, limit, *hold, &others)
+                });
+            }
+        }
+        most
+    }
+
+    fn too_many<'h>(&self, history: &'h History, limit: u64, hold: Hold, others: &[Hold]) -> Breach<'h> {
+        let mut chosen = vec![hold];
+        for other in others.iter().filter(|other| other.acquire != hold.acquire || other.to != hold.to) {
+            if chosen.iter().map(|hold| hold.permits).sum::<u64>() > limit {
+                break;
+            }
+            chosen.push(*other);
+        }
+        let acquire = |hold: &Hold| at(history, hold.acquire);
+        let say = |hold: &Hold| {
+            let op = acquire(hold);
+            let until = match hold.ended_by.map(|position| at(history, position)) {
+                Some(end) => format!("until its #{} was called", end.call),
+                None => "and was never released".to_owned(),
+            };
+            let count = if self.exclusive { String::new() } else { format!(" ({})", hold.permits) };
+            format!("Process {} certainly held it{count} from the reply to #{} on, {until}.", op.process, op.call)
+        };
+        let newest = acquire(&hold);
+        let mut reasons: Vec<String> = chosen.iter().map(say).collect();
+        let key = if newest.key.is_nil() { String::new() } else { format!(" of {}", newest.key) };
+        let together: u64 = chosen.iter().map(|hold| hold.permits).sum();
+        reasons.push(format!("When #{} was answered, {together} were held{key}; at most {limit} may be.", newest.call));
+        let mut names: Vec<String> = chosen.iter().map(|hold| format!("process {}", acquire(hold).process)).collect();
+        names.sort();
+        names.dedup();
+        let what = if self.exclusive { "the lock".to_owned() } else { format!("more than {limit} permits") };
+        Breach {
+            title: format!("{} held {what}{key} at the same time", names.join(" and ")),
+            ops: chosen
+                .iter()
+                .flat_map(|hold| [Some(hold.acquire), hold.ended_by])
+                .flatten()
+                .map(|one| at(history, one))
+                .collect(),
+            key: newest.key.to_value(),
+            subject: object(&[("permits", Value::Int(limit as i64))]),
+            reasons,
+            ..Breach::default()
+        }
+    }
+}
+
+fn again<'h>(first: Op<'h>, op: Op<'h>) -> Breach<'h> {
+    Breach {
+        title: format!("process {} acquired again (#{}) what it held since #{}", op.process, op.call, first.call),
+        ops: vec![first, op],
+        key: op.key.to_value(),
+        reasons: vec!["A reentrant lock allows this.".to_owned()],
+        ..Breach::default()
+    }
+}
+
+/// An acknowledged release of what the process did not hold, with its own last acquire and release.
+fn foreign_release<'h>(history: &'h History, group: &Group<'h>, op: Op<'h>) -> Breach<'h> {
+    let mine = |other: &Op<'_>| other.session == op.session && other.call < op.call && other.outcome != Outcome::Fail;
+    let own: Vec<Op<'h>> = group.ops.iter().map(|&position| at(history, position)).filter(mine).collect();
+    let acquires = own.iter().filter(|op| history.name(op.function) == "acquire").count();
+    let reason = format!(
+        "Process {} had acquired it {} and each time released it before #{}, so it held nothing then.",
+        op.process,
+        wording::count(acquires, "time"),
+        op.call
+    );
+    Breach {
+        title: format!("process {} released (#{}) what it did not hold, and was told that it had", op.process, op.call),
+        ops: own.into_iter().chain([op]).collect(),
+        key: op.key.to_value(),
+        reasons: vec![reason],
+        ..Breach::default()
+    }
+}
+
+/// What ends a hold that was never released.
+struct End {
+    retired: Vec<u64>,
+    closings: Vec<u64>,
+}
+
+impl End {
+    fn new(history: &History) -> End {
+        End { retired: retirements(history), closings: closings(history) }
+    }
+
+    fn of(&self, history: &History, hold: &Hold) -> (u64, Option<u32>) {
+        let retired = self.retired[at(history, hold.acquire).session as usize];
+        let closed = self.closings.iter().copied().find(|&index| index > hold.from).unwrap_or(Op::OPEN);
+        let by = history.op(retired).filter(|_| retired < closed).map(|op| op.position);
+        (retired.min(closed), by)
+    }
+}
+
+impl Checker for Lock {
+    fn name(&self) -> &str {
+        if self.exclusive { "lock" } else { "semaphore" }
+    }
+
+    fn check(&self, history: &History, _budget: &Budget) -> Verdict {
+        let workloads = workloads_with(history, &["acquire"]);
+        let mut breaches = Breaches::new(history);
+        let end = End::new(history);
+        let (mut held, mut contended, mut most) = (0, 0, 0);
+        for group in by_key(history, &workloads) {
+            let acquires = group.ops.iter().map(|&position| at(history, position));
+            let mut asked = acquires.filter(|op| history.name(op.function) == "acquire").map(|op| op.session);
+            let first = asked.next();
+            contended += usize::from(asked.any(|session| Some(session) != first));
+            let holds = self.holds(history, &group, &end, &mut breaches);
+            held += holds.len();
+            most = most.max(self.sweep(history, self.permits.unwrap_or(u64::MAX), &holds, &mut breaches));
+        }
+        let unknown = |text: String| (Validity::Unknown, text);
+        let otherwise = match self.permits {
+            None => unknown("How many permits there are is not known: set the option permits.".to_owned()),
+            Some(_) if held == 0 => unknown("Nothing was ever acquired.".to_owned()),
+            Some(_) if contended == 0 => unknown("Only one process ever asked, so nothing was contended.".to_owned()),
+            Some(permits) => {
+                let text =
+                    format!("In {} never more than {permits} certainly held at once.", wording::count(held, "hold"));
+                (Validity::Valid, text)
+            }
+        };
+        breaches.verdict(
+            self.name(),
+            &workloads,
+            otherwise,
+            [("holds", json!(held)), ("held_at_once_max", json!(most))],
+        )
+    }
+}

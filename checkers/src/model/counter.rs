@@ -1,0 +1,60 @@
+//! A counter; initially 0.
+use super::{Model, unknown_function};
+use crate::value::Value;
+
+pub(super) const FUNCTIONS: &[&str] = &["add", "inc", "dec", "add-and-get", "read", "get"];
+
+/// A counter: `add` a number (it may be negative), `inc` and `dec` (by 1, or by their argument), `add-and-get` returns the
+/// new number, `read` (or `get`) the present one.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Counter;
+
+/// What can be done with a counter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct CounterAct {
+    /// By how much it grows.
+    by: i64,
+    /// The number afterwards, where the reply says it.
+    seen: Option<i128>,
+}
+
+fn number(function: &str, value: &Value) -> Result<i64, String> {
+    value.as_int().ok_or_else(|| format!("{function} deals in integers, not {value}"))
+}
+
+impl Model for Counter {
+    type State = i128;
+    type Act = CounterAct;
+
+    fn name(&self) -> &'static str {
+        "counter"
+    }
+    fn functions(&self) -> &'static [&'static str] {
+        FUNCTIONS
+    }
+    fn initial(&self) -> i128 {
+        0
+    }
+    fn act(&self, function: &str, input: &Value, reply: Option<&Value>) -> Result<CounterAct, String> {
+        let seen = || reply.map(|reply| number(function, reply)).transpose().map(|seen| seen.map(i128::from));
+        let by = || if input.is_nil() { Ok(1) } else { number(function, input) };
+        match function {
+            "add" => Ok(CounterAct { by: number(function, input)?, seen: None }),
+            "inc" => Ok(CounterAct { by: by()?, seen: None }),
+            "dec" => {
+                let by = by()?.checked_neg().ok_or_else(|| format!("dec by {input} is out of range"))?;
+                Ok(CounterAct { by, seen: None })
+            }
+            "add-and-get" => Ok(CounterAct { by: number(function, input)?, seen: seen()? }),
+            "read" | "get" => Ok(CounterAct { by: 0, seen: seen()? }),
+            _ => Err(unknown_function("counter", FUNCTIONS, function)),
+        }
+    }
+    fn step(&self, state: &i128, act: &CounterAct) -> Option<i128> {
+        let next = state + i128::from(act.by);
+        act.seen.is_none_or(|seen| seen == next).then_some(next)
+    }
+    fn observes_only(&self, act: &CounterAct) -> bool {
+        act.by == 0
+    }
+}

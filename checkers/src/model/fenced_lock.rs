@@ -1,0 +1,121 @@
+//! A lock with fencing tokens; initially free.
+use super::{Model, unknown_function};
+use crate::value::Value;
+
+pub(super) const FUNCTIONS: &[&str] = &["acquire", "release"];
+
+/// A lock whose every `acquire` returns a token, an integer larger than all before; `release` takes the token, or nil for
+/// whatever is held. An acquisition without a token (nil, or an unknown reply) got some larger one. A reply of `false`
+/// means that nothing was done and says nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct FencedLock;
+
+/// What can be done with a lock with tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum FencedAct {
+    /// It was free, and is held with this token from now on.
+    Acquire(Option<i64>),
+    /// It was held, with this token, and is free from now on.
+    Release(Option<i64>),
+    /// Nothing was done.
+    Refused,
+}
+
+/// A lock with tokens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct FencedState {
+    /// Whether it is held.
+    held: bool,
+    /// The last token; of one that nobody was told, the least it can be.
+    last: Option<i64>,
+    /// Whether the last token is known.
+    known: bool,
+}
+
+impl FencedState {
+    /// The state once a token was given, if it can be.
+    pub(super) fn grant(self, token: Option<i64>) -> Option<FencedState> {
+        match token {
+            Some(token) if self.last.is_some_and(|last| token <= last) => None,
+            Some(token) => Some(FencedState { held: true, last: Some(token), known: true }),
+            None => Some(FencedState { held: true, last: self.last.map(|last| last.saturating_add(1)), known: false }),
+        }
+    }
+
+    /// The state once the holder has shown this token, if it can have it.
+    pub(super) fn show_token(self, token: Option<i64>) -> Option<FencedState> {
+        match token {
+            _ if !self.held => None,
+            None => Some(self),
+            Some(token) if self.known => (self.last == Some(token)).then_some(self),
+            Some(token) if self.last.is_some_and(|last| token < last) => None,
+            Some(token) => Some(FencedState { last: Some(token), known: true, ..self }),
+        }
+    }
+
+    pub(super) fn free(self) -> FencedState {
+        FencedState { held: false, ..self }
+    }
+
+    pub(super) fn is_held(self) -> bool {
+        self.held
+    }
+
+    pub(super) fn words(self, noun: &str) -> String {
+        let token = match (self.last, self.known) {
+            (Some(last), true) => format!("{noun} {last}"),
+            (Some(last), false) => format!("a {noun} of at least {last}"),
+            (None, _) => format!("some {noun}"),
+        };
+        match (self.held, self.last) {
+            (true, _) => format!("held with {token}"),
+            (false, None) if !self.known => "free".to_owned(),
+            (false, _) => format!("free, last held with {token}"),
+        }
+    }
+}
+
+pub(super) fn token(function: &str, value: Option<&Value>) -> Result<Option<i64>, String> {
+    match value {
+        None | Some(Value::Nil | Value::Bool(true)) => Ok(None),
+        Some(Value::Int(token)) => Ok(Some(*token)),
+        Some(other) => Err(format!("{function} deals in integers, not {other}")),
+    }
+}
+
+impl Model for FencedLock {
+    type State = FencedState;
+    type Act = FencedAct;
+
+    fn name(&self) -> &'static str {
+        "fenced-lock"
+    }
+    fn functions(&self) -> &'static [&'static str] {
+        FUNCTIONS
+    }
+    fn initial(&self) -> FencedState {
+        FencedState::default()
+    }
+    fn act(&self, function: &str, input: &Value, reply: Option<&Value>) -> Result<FencedAct, String> {
+        match function {
+            "acquire" | "release" if reply == Some(&Value::Bool(false)) => Ok(FencedAct::Refused),
+            "acquire" => Ok(FencedAct::Acquire(token(function, reply)?)),
+            "release" => Ok(FencedAct::Release(token(function, Some(input))?)),
+            _ => Err(unknown_function("fenced-lock", FUNCTIONS, function)),
+        }
+    }
+    fn step(&self, state: &FencedState, act: &FencedAct) -> Option<FencedState> {
+        match act {
+            FencedAct::Acquire(_) if state.held => None,
+            FencedAct::Acquire(token) => state.grant(*token),
+            FencedAct::Release(token) => state.show_token(*token).map(FencedState::free),
+            FencedAct::Refused => Some(*state),
+        }
+    }
+    fn observes_only(&self, act: &FencedAct) -> bool {
+        *act == FencedAct::Refused
+    }
+    fn show(&self, state: &FencedState) -> String {
+        state.words("token")
+    }
+}

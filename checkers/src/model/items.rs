@@ -1,0 +1,65 @@
+//! What queues, stacks and bags share: their acts, and which of them may be removed together.
+use super::{ContainerAct, unknown_function};
+use crate::value::Value;
+use std::collections::HashMap;
+
+/// Parses a call: `put` is the function that puts, every other one takes; nil is the reply of an empty container.
+pub(super) fn act(
+    model: &str,
+    functions: &[&str],
+    puts: usize,
+    function: &str,
+    input: &Value,
+    reply: Option<&Value>,
+) -> Result<ContainerAct, String> {
+    match functions.iter().position(|known| *known == function) {
+        Some(place) if place < puts && input.is_nil() => Err(format!("{function} takes a value, not nil")),
+        Some(place) if place < puts => Ok(ContainerAct::Put(input.clone())),
+        Some(_) => Ok(match reply {
+            None => ContainerAct::TakeUnknown,
+            Some(Value::Nil) => ContainerAct::TakeNothing,
+            Some(value) => ContainerAct::Take(value.clone()),
+        }),
+        None => Err(unknown_function(model, functions, function)),
+    }
+}
+
+pub(super) fn observes_only(act: &ContainerAct) -> bool {
+    *act == ContainerAct::TakeNothing
+}
+
+/// Whole values, with everybody who put or took them; replies of an empty container; and where no value is left that
+/// an unknown reply could have taken away, those too.
+///
+/// Removing all copies of a value from an order of a container's acts leaves an order of the rest: what was next among
+/// all is next among fewer. An act of unknown reply that took the value takes nothing then, because it need not happen.
+pub(super) fn removable(acts: &[&ContainerAct]) -> Vec<Vec<usize>> {
+    let mut places: HashMap<&Value, usize> = HashMap::new();
+    let mut values: Vec<(Vec<usize>, i64)> = Vec::new();
+    let mut groups = Vec::new();
+    let mut unknown = Vec::new();
+    for (at, act) in acts.iter().enumerate() {
+        match act {
+            ContainerAct::Put(value) | ContainerAct::Take(value) => {
+                let place = *places.entry(value).or_insert_with(|| {
+                    values.push((Vec::new(), 0));
+                    values.len() - 1
+                });
+                values[place].0.push(at);
+                values[place].1 += if matches!(act, ContainerAct::Put(_)) { 1 } else { -1 };
+            }
+            ContainerAct::TakeNothing => groups.push(vec![at]),
+            ContainerAct::TakeUnknown => unknown.push(at),
+        }
+    }
+    if values.iter().all(|(_, left)| *left <= 0) {
+        groups.extend(unknown.into_iter().map(|at| vec![at]));
+    }
+    groups.extend(values.into_iter().map(|(places, _)| places));
+    groups
+}
+
+pub(super) fn show<'a>(items: impl Iterator<Item = &'a Value>) -> String {
+    let items: Vec<String> = items.map(Value::to_string).collect();
+    format!("[{}]", items.join(", "))
+}

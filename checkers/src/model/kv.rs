@@ -1,0 +1,105 @@
+//! One key of a key-value store of texts.
+use super::{Model, unknown_function};
+use crate::registry::Options;
+use crate::value::Value;
+use std::sync::Arc;
+
+pub(super) const FUNCTIONS: &[&str] = &["get", "put", "append", "delete", "cas", "read", "write"];
+pub(super) const OPTIONS: &[(&str, &str)] = &[("initial", "kv: what a key holds at first (default: an empty text)")];
+
+/// One key of a store, as in Porcupine's kv model: `get` (or `read`), `put` (or `write`), `append` a text, `delete`, and
+/// `cas` with `[from, to]`. A key at first holds an empty text, as in Porcupine; `delete` brings that back. A `get` that
+/// returns nil saw the initial value. Appending to what is no text makes a text of both.
+#[derive(Clone, Debug)]
+pub struct Kv {
+    /// What a key holds at first.
+    pub initial: Value,
+}
+
+impl Default for Kv {
+    fn default() -> Kv {
+        Kv { initial: Value::text("") }
+    }
+}
+
+/// What can be done with a key.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum KvAct {
+    /// It held this; `None`: the reply is unknown.
+    Get(Option<Value>),
+    /// It holds this from now on.
+    Put(Value),
+    /// This comes after what it held.
+    Append(Arc<str>),
+    /// It held the first and holds the second from now on.
+    Cas(Value, Value),
+    /// It held something other than this.
+    Differs(Value),
+}
+
+impl Kv {
+    pub(super) fn with_options(options: &Options) -> Result<Kv, String> {
+        let initial = options.0.get("initial").cloned();
+        Ok(initial.map_or_else(Kv::default, |initial| Kv { initial }))
+    }
+
+    fn seen(&self, value: &Value) -> Value {
+        if value.is_nil() { self.initial.clone() } else { value.clone() }
+    }
+}
+
+fn text(value: &Value) -> String {
+    match value {
+        Value::Nil => String::new(),
+        Value::Text(text) => text.to_string(),
+        other => other.to_string(),
+    }
+}
+
+impl Model for Kv {
+    type State = Value;
+    type Act = KvAct;
+
+    fn name(&self) -> &'static str {
+        "kv"
+    }
+    fn functions(&self) -> &'static [&'static str] {
+        FUNCTIONS
+    }
+    fn initial(&self) -> Value {
+        self.initial.clone()
+    }
+    fn act(&self, function: &str, input: &Value, reply: Option<&Value>) -> Result<KvAct, String> {
+        match function {
+            "get" | "read" => Ok(KvAct::Get(reply.map(|reply| self.seen(reply)))),
+            "put" | "write" => Ok(KvAct::Put(self.seen(input))),
+            "append" => Ok(KvAct::Append(text(input).into())),
+            "delete" => Ok(KvAct::Put(self.initial.clone())),
+            "cas" => match input.as_list() {
+                Some([from, _]) if reply == Some(&Value::Bool(false)) => Ok(KvAct::Differs(self.seen(from))),
+                Some([from, to]) => Ok(KvAct::Cas(self.seen(from), self.seen(to))),
+                _ => Err(format!("cas takes [from, to], not {input}")),
+            },
+            _ => Err(unknown_function("kv", FUNCTIONS, function)),
+        }
+    }
+    fn step(&self, state: &Value, act: &KvAct) -> Option<Value> {
+        match act {
+            KvAct::Get(None) => Some(state.clone()),
+            KvAct::Get(Some(value)) => (state == value).then(|| state.clone()),
+            KvAct::Put(value) => Some(value.clone()),
+            KvAct::Append(more) => Some(Value::text(&(text(state) + more))),
+            KvAct::Cas(from, to) => (state == from).then(|| to.clone()),
+            KvAct::Differs(from) => (state != from).then(|| state.clone()),
+        }
+    }
+    fn observes_only(&self, act: &KvAct) -> bool {
+        matches!(act, KvAct::Get(_) | KvAct::Differs(_))
+    }
+    fn state_bytes(&self, state: &Value) -> usize {
+        64 + if let Value::Text(text) = state { text.len() } else { 0 }
+    }
+    fn show(&self, state: &Value) -> String {
+        state.to_string()
+    }
+}

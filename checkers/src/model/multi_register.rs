@@ -1,0 +1,106 @@
+//! Several registers, of which one step may read and write some; initially all are nil.
+use super::{Model, RegisterAct, unknown_function};
+use crate::value::Value;
+use std::collections::BTreeMap;
+
+pub(super) const FUNCTIONS: &[&str] = &["txn", "read", "write"];
+
+/// Several registers, as in Knossos: `txn` with `[[f, key, value], ..]`, where f is `read` (`r`) or `write` (`w`), done in
+/// this order in one step; its reply is the same with what was read. `write` takes an object of keys (texts) and values;
+/// `read` takes a list of keys, and its reply is an object.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct MultiRegister;
+
+/// Part of a step.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Micro {
+    /// The register of this key held this.
+    Read(Value, Value),
+    /// The register of this key holds this from now on.
+    Write(Value, Value),
+}
+
+fn micro(op: &Value, reads: bool) -> Result<Option<Micro>, String> {
+    let wrong = || format!("txn takes [[f, key, value], ..] with f read or write, not {op}");
+    let (f, key, value) = match op.as_list() {
+        Some([Value::Text(f), key, value]) => (f, key, value),
+        Some([Value::Text(f), key]) => (f, key, &Value::Nil),
+        _ => return Err(wrong()),
+    };
+    match f.trim_start_matches(':') {
+        "r" | "read" => Ok(reads.then(|| Micro::Read(key.clone(), value.clone()))),
+        "w" | "write" => Ok(Some(Micro::Write(key.clone(), value.clone()))),
+        _ => Err(wrong()),
+    }
+}
+
+impl Model for MultiRegister {
+    /// Registers that are not nil.
+    type State = BTreeMap<Value, Value>;
+    type Act = Vec<Micro>;
+
+    fn name(&self) -> &'static str {
+        "multi-register"
+    }
+    fn functions(&self) -> &'static [&'static str] {
+        FUNCTIONS
+    }
+    fn initial(&self) -> Self::State {
+        BTreeMap::new()
+    }
+    fn act(&self, function: &str, input: &Value, reply: Option<&Value>) -> Result<Vec<Micro>, String> {
+        match (function, input, reply) {
+            ("txn", _, _) => {
+                let done = reply.filter(|reply| !reply.is_nil()).unwrap_or(input);
+                let ops = done.as_list().ok_or_else(|| format!("txn takes a list, not {done}"))?;
+                // What was read is known from a reply only.
+                let known = reply.is_some_and(|reply| !reply.is_nil());
+                ops.iter().filter_map(|op| micro(op, known).transpose()).collect()
+            }
+            ("write", Value::Map(entries), _) => {
+                Ok(entries.iter().map(|(key, value)| Micro::Write(Value::Text(key.clone()), value.clone())).collect())
+            }
+            ("write", _, _) => Err(format!("write takes an object of keys and values, not {input}")),
+            ("read", _, None) => Ok(Vec::new()),
+            ("read", _, Some(Value::Map(entries))) => {
+                let seen = |key: &Value| entries.iter().find(|(name, _)| Value::Text(name.clone()) == *key);
+                let asked = input.as_list().unwrap_or_default().iter().filter(|key| seen(key).is_none());
+                let absent = asked.map(|key| Micro::Read(key.clone(), Value::Nil));
+                let there = entries.iter().map(|(key, value)| Micro::Read(Value::Text(key.clone()), value.clone()));
+                Ok(there.chain(absent).collect())
+            }
+            ("read", _, Some(reply)) => Err(format!("read returns an object, not {reply}")),
+            _ => Err(unknown_function("multi-register", FUNCTIONS, function)),
+        }
+    }
+    fn step(&self, state: &Self::State, act: &Vec<Micro>) -> Option<Self::State> {
+        let mut next = state.clone();
+        for op in act {
+            match op {
+                Micro::Read(key, value) if next.get(key).unwrap_or(&Value::Nil) != value => return None,
+                Micro::Read(..) => {}
+                Micro::Write(key, Value::Nil) => drop(next.remove(key)),
+                Micro::Write(key, value) => drop(next.insert(key.clone(), value.clone())),
+            }
+        }
+        Some(next)
+    }
+    fn observes_only(&self, act: &Vec<Micro>) -> bool {
+        !act.iter().any(|op| matches!(op, Micro::Write(..)))
+    }
+    fn cell_act(&self, act: &Vec<Micro>) -> Option<(Value, RegisterAct)> {
+        match &act[..] {
+            [] => Some((Value::Nil, RegisterAct::Read(None))),
+            [Micro::Read(key, value)] => Some((key.clone(), RegisterAct::Read(Some(value.clone())))),
+            [Micro::Write(key, value)] => Some((key.clone(), RegisterAct::Write(value.clone()))),
+            _ => None,
+        }
+    }
+    fn state_bytes(&self, state: &Self::State) -> usize {
+        80 * state.len() + 64
+    }
+    fn show(&self, state: &Self::State) -> String {
+        let entries: Vec<String> = state.iter().map(|(key, value)| format!("{key}: {value}")).collect();
+        format!("{{{}}}", entries.join(", "))
+    }
+}

@@ -1,0 +1,82 @@
+//! A priority queue: the smallest value comes out first; initially empty.
+use super::{Container, ContainerAct, Model, items};
+use crate::registry::Options;
+use crate::value::Value;
+
+pub(super) const FUNCTIONS: &[&str] = &["insert", "enqueue", "extract", "dequeue"];
+pub(super) const OPTIONS: &[(&str, &str)] =
+    &[("order", "priority-queue: which value comes out first, `smallest` (the default) or `largest`")];
+
+/// A priority queue: `insert` a value (an integer, a text, or `[priority, what]`), `extract` returns the smallest one, or
+/// nil when there is none. An `extract` of unknown outcome may have taken the smallest value away.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PriorityQueue {
+    /// Whether the largest value comes out first instead.
+    pub largest_first: bool,
+}
+
+impl PriorityQueue {
+    pub(super) fn with_options(options: &Options) -> Result<PriorityQueue, String> {
+        match options.text("order")? {
+            None | Some("smallest") => Ok(PriorityQueue { largest_first: false }),
+            Some("largest") => Ok(PriorityQueue { largest_first: true }),
+            Some(other) => Err(format!("order takes smallest or largest, not {other}")),
+        }
+    }
+
+    /// Takes out what is next.
+    fn pop(&self, state: &mut Vec<Value>) -> Option<Value> {
+        match (self.largest_first, state.is_empty()) {
+            (_, true) => None,
+            (true, false) => state.pop(),
+            (false, false) => Some(state.remove(0)),
+        }
+    }
+}
+
+impl Model for PriorityQueue {
+    /// In ascending order.
+    type State = Vec<Value>;
+    type Act = ContainerAct;
+
+    fn name(&self) -> &'static str {
+        "priority-queue"
+    }
+    fn functions(&self) -> &'static [&'static str] {
+        FUNCTIONS
+    }
+    fn initial(&self) -> Self::State {
+        Vec::new()
+    }
+    fn act(&self, function: &str, input: &Value, reply: Option<&Value>) -> Result<ContainerAct, String> {
+        items::act(self.name(), FUNCTIONS, 2, function, input, reply)
+    }
+    fn step(&self, state: &Self::State, act: &ContainerAct) -> Option<Self::State> {
+        let mut next = state.clone();
+        match act {
+            ContainerAct::Put(value) => {
+                let at = next.partition_point(|other| other < value);
+                next.insert(at, value.clone());
+            }
+            ContainerAct::Take(value) => return (self.pop(&mut next).as_ref() == Some(value)).then_some(next),
+            ContainerAct::TakeNothing => return next.is_empty().then_some(next),
+            ContainerAct::TakeUnknown => drop(self.pop(&mut next)),
+        }
+        Some(next)
+    }
+    fn observes_only(&self, act: &ContainerAct) -> bool {
+        items::observes_only(act)
+    }
+    fn container_act(&self, act: &ContainerAct) -> Option<(Container, ContainerAct)> {
+        Some((if self.largest_first { Container::Largest } else { Container::Smallest }, act.clone()))
+    }
+    fn removable(&self, acts: &[&ContainerAct]) -> Vec<Vec<usize>> {
+        items::removable(acts)
+    }
+    fn state_bytes(&self, state: &Self::State) -> usize {
+        24 * state.len() + 64
+    }
+    fn show(&self, state: &Self::State) -> String {
+        items::show(state.iter())
+    }
+}

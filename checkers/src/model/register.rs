@@ -1,0 +1,96 @@
+//! A register: one value, initially nil.
+use super::{Model, RegisterAct, unknown_function};
+use crate::value::Value;
+
+pub(super) const READ_WRITE: &[&str] = &["read", "write"];
+pub(super) const READ_WRITE_CAS: &[&str] = &["read", "write", "cas"];
+
+/// A register: `read` and `write`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Register;
+
+/// A register with compare-and-set: `read`, `write` and `cas` with `[from, to]`.
+///
+/// A `cas` that is Ok took effect, unless its reply is `false`: that one saw another value than `from`. (A `cas`
+/// recorded as Fail had no effect, for whatever reason, and is left out.)
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CasRegister;
+
+impl Model for Register {
+    type State = Value;
+    type Act = RegisterAct;
+
+    fn name(&self) -> &'static str {
+        "register"
+    }
+    fn functions(&self) -> &'static [&'static str] {
+        READ_WRITE
+    }
+    fn initial(&self) -> Value {
+        Value::Nil
+    }
+    fn act(&self, function: &str, input: &Value, reply: Option<&Value>) -> Result<RegisterAct, String> {
+        match function {
+            "read" => Ok(RegisterAct::Read(reply.cloned())),
+            "write" => Ok(RegisterAct::Write(input.clone())),
+            _ => Err(unknown_function("register", READ_WRITE, function)),
+        }
+    }
+    fn step(&self, state: &Value, act: &RegisterAct) -> Option<Value> {
+        match act {
+            RegisterAct::Read(None) => Some(state.clone()),
+            RegisterAct::Read(Some(value)) => (state == value).then(|| state.clone()),
+            RegisterAct::Write(value) => Some(value.clone()),
+            RegisterAct::Cas(from, to) => (state == from).then(|| to.clone()),
+            RegisterAct::Differs(from) => (state != from).then(|| state.clone()),
+        }
+    }
+    fn observes_only(&self, act: &RegisterAct) -> bool {
+        matches!(act, RegisterAct::Read(_) | RegisterAct::Differs(_))
+    }
+    fn register_act(&self, act: &RegisterAct) -> Option<RegisterAct> {
+        Some(act.clone())
+    }
+    fn show(&self, state: &Value) -> String {
+        state.to_string()
+    }
+}
+
+impl Model for CasRegister {
+    type State = Value;
+    type Act = RegisterAct;
+
+    fn name(&self) -> &'static str {
+        "cas-register"
+    }
+    fn functions(&self) -> &'static [&'static str] {
+        READ_WRITE_CAS
+    }
+    fn initial(&self) -> Value {
+        Value::Nil
+    }
+    fn act(&self, function: &str, input: &Value, reply: Option<&Value>) -> Result<RegisterAct, String> {
+        if function != "cas" {
+            return Register
+                .act(function, input, reply)
+                .map_err(|_| unknown_function("register", READ_WRITE_CAS, function));
+        }
+        match input.as_list() {
+            Some([from, _]) if reply == Some(&Value::Bool(false)) => Ok(RegisterAct::Differs(from.clone())),
+            Some([from, to]) => Ok(RegisterAct::Cas(from.clone(), to.clone())),
+            _ => Err(format!("cas takes [from, to], not {input}")),
+        }
+    }
+    fn step(&self, state: &Value, act: &RegisterAct) -> Option<Value> {
+        Register.step(state, act)
+    }
+    fn observes_only(&self, act: &RegisterAct) -> bool {
+        Register.observes_only(act)
+    }
+    fn register_act(&self, act: &RegisterAct) -> Option<RegisterAct> {
+        Some(act.clone())
+    }
+    fn show(&self, state: &Value) -> String {
+        state.to_string()
+    }
+}

@@ -1,0 +1,93 @@
+//! A queue in no order: a bag of values; initially empty.
+use super::{Container, ContainerAct, Model, items};
+use crate::value::Value;
+
+pub(super) const FUNCTIONS: &[&str] = &["enqueue", "send", "dequeue", "receive"];
+
+/// A queue in no order: `enqueue` a value, `dequeue` returns some value in it, or nil when there is none.
+///
+/// A `dequeue` of unknown outcome may have taken away any value that was in it then. The state keeps such takers in line
+/// with the values, so that which one took what is settled only when it matters: when the queue is empty.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct UnorderedQueue;
+
+impl Model for UnorderedQueue {
+    /// Values, and takers (`None`) of some value before them in the list; values between two takers in ascending order.
+    type State = Vec<Option<Value>>;
+    type Act = ContainerAct;
+
+    fn name(&self) -> &'static str {
+        "unordered-queue"
+    }
+    fn functions(&self) -> &'static [&'static str] {
+        FUNCTIONS
+    }
+    fn initial(&self) -> Self::State {
+        Vec::new()
+    }
+    fn act(&self, function: &str, input: &Value, reply: Option<&Value>) -> Result<ContainerAct, String> {
+        items::act(self.name(), FUNCTIONS, 2, function, input, reply)
+    }
+    fn step(&self, state: &Self::State, act: &ContainerAct) -> Option<Self::State> {
+        let mut next = state.clone();
+        match act {
+            ContainerAct::Put(value) => {
+                let run = next.iter().rposition(Option::is_none).map_or(0, |taker| taker + 1);
+                let at = run + next[run..].partition_point(|other| other.as_ref() < Some(value));
+                next.insert(at, Some(value.clone()));
+            }
+            ContainerAct::Take(value) => {
+                // Of equal ones the newest goes: it has the fewest takers after it, who could account for it.
+                let at = next.iter().rposition(|other| other.as_ref() == Some(value))?;
+                next.remove(at);
+                tidy(&mut next);
+            }
+            ContainerAct::TakeNothing => {
+                let mut takers = 0;
+                for item in next.iter().rev() {
+                    match item {
+                        None => takers += 1,
+                        Some(_) if takers == 0 => return None,
+                        Some(_) => takers -= 1,
+                    }
+                }
+                next.clear();
+            }
+            ContainerAct::TakeUnknown => {
+                next.push(None);
+                tidy(&mut next);
+            }
+        }
+        Some(next)
+    }
+    fn container_act(&self, act: &ContainerAct) -> Option<(Container, ContainerAct)> {
+        Some((Container::Bag, act.clone()))
+    }
+    fn removable(&self, acts: &[&ContainerAct]) -> Vec<Vec<usize>> {
+        items::removable(acts)
+    }
+    fn state_bytes(&self, state: &Self::State) -> usize {
+        24 * state.len() + 64
+    }
+    fn show(&self, state: &Self::State) -> String {
+        let takers = state.iter().filter(|item| item.is_none()).count();
+        let lost = if takers == 0 { String::new() } else { format!(" (up to {takers} of them taken)") };
+        format!("{}{lost}", items::show(state.iter().flatten()))
+    }
+}
+
+/// Takers that can have taken nothing are gone, and what stood on both sides of them is one run again.
+fn tidy(state: &mut Vec<Option<Value>>) {
+    let (mut values, mut takers) = (0usize, 0usize);
+    state.retain(|item| {
+        match item {
+            Some(_) => values += 1,
+            None if takers == values => return false,
+            None => takers += 1,
+        }
+        true
+    });
+    for run in state.split_mut(Option::is_none) {
+        run.sort();
+    }
+}

@@ -1,0 +1,417 @@
+//! `set-full`: every element, once it is known, is in every later read, and in particular in the last ones.
+//!
+//! Functions: `add` with the element as input; `read` with the list of all elements as reply. The set begins empty and
+//! nothing is removed from it. Reads of the settle phase, where there are any, are the last word; else the last read is.
+//!
+//! **Definite.** An element is *known* from the first reply that acknowledged an add of it, or that contained it. It is
+//! - *stable* when the last read has it, and then *stale* when a read that began after it was known lacked it;
+//! - *lost* when a last read began after it was known and neither that, nor any read that overlaps the last ones, has it.
+//!
+//! **Not definite.** Lacking in the last read but not in one that overlaps it, or in another last read: unsettled. Known
+//! only after the last read began: never read. Lost, but a node that was asked for a final read never answered: missing.
+//! All three make a history without violations unknown, as do no acknowledged add and no read.
+//!
+//! Findings: `lost-element`, `duplicated-element` (twice in one read), `unexpected-element` (read without an add that may
+//! have happened, or before it was called), and `stale-element`, which is evidence unless the option `linearizable` is
+//! set: then every read that lacks a known element breaks the promise.
+//!
+//! After Jepsen's `set-full`, with the cost of the differences between consecutive reads instead of reads times elements.
+#[doc(hidden)]
+pub mod fuzz;
+#[cfg(test)]
+mod tests;
+mod timeline;
+
+use crate::history::{History, NameId, Op, Outcome};
+use crate::verdict::{Budget, Checker, Verdict};
+use crate::wording;
+use crate::workload_check::{Breach, Elements, Object, Report, objects, quantiles_ms};
+use timeline::{Sighting, Timeline};
+
+/// Judges workloads that add elements and read all of them.
+#[derive(Clone, Debug, Default)]
+pub struct SetFull {
+    workload: Option<String>,
+    linearizable: bool,
+}
+
+impl SetFull {
+    /// Judges every workload that has `add`.
+    pub fn new() -> SetFull {
+        SetFull::default()
+    }
+
+    /// Judges this workload only.
+    pub fn workload(mut self, name: &str) -> SetFull {
+        self.workload = Some(name.to_owned());
+        self
+    }
+
+    /// Every read has to have every element that was known when it began.
+    pub fn linearizable(mut self, linearizable: bool) -> SetFull {
+        self.linearizable = linearizable;
+        self
+    }
+}
+
+/// The calls of one set.
+struct Set<'h> {
+    elements: Elements<'h>,
+    /// For each element its first add that may have happened, and the first that was acknowledged.
+    tried: Vec<Option<Op<'h>>>,
+    acknowledged: Vec<Option<Op<'h>>>,
+    /// Elements of which an add certainly did not happen, with that add.
+    refused: Vec<(u32, Op<'h>)>,
+    /// Successful reads in the order of their calls.
+    reads: Vec<Op<'h>>,
+    /// Nodes that were asked for a final read, and those that answered one.
+    asked: Vec<NameId>,
+    answered: Vec<NameId>,
+    malformed: Vec<u64>,
+    attempts: u64,
+}
+
+fn collect<'h>(history: &'h History, object: &Object<'h>) -> Set<'h> {
+    let add = history.find_name("add");
+    let mut set = Set {
+        elements: Elements::default(),
+        tried: Vec::new(),
+        acknowledged: Vec::new(),
+        refused: Vec::new(),
+        reads: Vec::new(),
+        asked: Vec::new(),
+        answered: Vec::new(),
+        malformed: Vec::new(),
+        attempts: 0,
+    };
+    for op in object.ops(history) {
+        if Some(op.function) != add {
+            if op.settle && !set.asked.contains(&op.node) {
+                set.asked.push(op.node);
+            }
+            match (op.outcome, op.output.as_list()) {
+                (Outcome::Ok, Some(_)) => {
+                    if op.settle && !set.answered.contains(&op.node) {
+                        set.answered.push(op.node);
+                    }
+                    set.reads.push(op);
+                }
+                (Outcome::Ok, None) => set.malformed.push(op.call),
+                _ => {}
+            }
+            continue;
+        }
+        set.attempts += 1;
+        let id = set.elements.number(op.input);
+        let at = id as usize;
+        if at == set.tried.len() {
+            set.tried.push(None);
+            set.acknowledged.push(None);
+        }
+        if op.outcome == Outcome::Fail {
+            set.refused.push((id, op));
+            continue;
+        }
+        set.tried[at].get_or_insert(op);
+        let first = set.acknowledged[at].is_none_or(|known| op.reply < known.reply);
+        if op.outcome == Outcome::Ok && first {
+            set.acknowledged[at] = Some(op);
+        }
+    }
+    set
+}
+
+impl<'h> Set<'h> {
+    /// Nodes that were asked for a final read and never answered one.
+    fn silent(&self) -> Vec<NameId> {
+        self.asked.iter().filter(|node| !self.answered.contains(node)).copied().collect()
+    }
+
+    /// When an element was first known: the reply that showed it.
+    fn known(&self, at: usize, seen: Option<Sighting>) -> Option<Op<'h>> {
+        let added = self.acknowledged.get(at).copied().flatten();
+        let seen = seen.map(|seen| self.reads[seen.first as usize]);
+        match (added, seen) {
+            (Some(added), Some(seen)) => Some(if seen.reply < added.reply { seen } else { added }),
+            (added, seen) => added.or(seen),
+        }
+    }
+
+    fn tried(&self, at: usize) -> Option<Op<'h>> {
+        self.tried.get(at).copied().flatten()
+    }
+}
+
+/// Elements by what became of them, each by number.
+#[derive(Default)]
+struct Fates {
+    stable: u64,
+    stale: Vec<u32>,
+    lost: Vec<u32>,
+    unsettled: Vec<u32>,
+    never_read: Vec<u32>,
+    unexpected: Vec<u32>,
+    stable_latencies: Vec<u64>,
+    lost_latencies: Vec<u64>,
+}
+
+fn fates(set: &Set<'_>, timeline: &Timeline) -> Fates {
+    let mut fates = Fates::default();
+    let last = set.reads.last();
+    for at in 0..set.elements.len() {
+        let id = at as u32;
+        let seen = timeline.seen(id);
+        let first_reply = seen.map(|seen| set.reads[seen.first as usize].reply);
+        if set.tried(at).is_none_or(|add| first_reply.is_some_and(|reply| reply < add.call)) {
+            if seen.is_some() {
+                fates.unexpected.push(id);
+            }
+            continue;
+        }
+        let Some(known) = set.known(at, seen) else { continue };
+        let Some(last) = last.filter(|read| read.call > known.reply) else {
+            if !seen.is_some_and(|seen| seen.in_last) {
+                fates.never_read.push(id);
+                continue;
+            }
+            fates.stable += 1;
+            continue;
+        };
+        match seen {
+            Some(seen) if seen.in_last => {
+                fates.stable += 1;
+                let absent = seen.absent.map(|at| set.reads[at as usize]).filter(|read| read.call > known.reply);
+                fates.stable_latencies.push(absent.map_or(0, |read| read.call_time.saturating_sub(known.reply_time)));
+                if absent.is_some() {
+                    fates.stale.push(id);
+                }
+            }
+            Some(seen) if seen.in_tail => fates.unsettled.push(id),
+            seen => {
+                fates.lost.push(id);
+                let until = seen.map_or(0, |seen| set.reads[seen.last as usize].call_time);
+                fates.lost_latencies.push(until.max(known.reply_time).saturating_sub(known.reply_time));
+                debug_assert!(last.call > known.reply);
+            }
+        }
+    }
+    fates
+}
+
+/// One set with what was found in it.
+struct Judge<'a, 'h> {
+    history: &'h History,
+    key: crate::value::ValueRef<'h>,
+    set: &'a Set<'h>,
+    timeline: &'a Timeline,
+}
+
+impl<'h> Judge<'_, 'h> {
+    fn names(&self, ids: &[u32]) -> String {
+        // Thousands of them help nobody: the first are named.
+        let values: Vec<_> = ids.iter().take(1_000).map(|&id| self.set.elements.value(id).to_value()).collect();
+        let more = ids.len().saturating_sub(values.len());
+        let text = wording::elements(&values, 20);
+        if more > 0 { format!("{text}, and {more} more") } else { text }
+    }
+
+    /// Elements that a read lacks although they were known before it began.
+    fn lacking(&self, kind: &'static str, what: &str, ids: &[u32]) -> Option<Breach<'h>> {
+        let &first = ids.first()?;
+        let seen = self.timeline.seen(first);
+        let known = self.set.known(first as usize, seen)?;
+        let absent = seen.filter(|seen| seen.in_last).and_then(|seen| seen.absent);
+        let read = absent.map(|at| self.set.reads[at as usize]).or(self.set.reads.last().copied())?;
+        let element = self.set.elements.value(first);
+        let mut ops = vec![known, read];
+        ops.extend(self.set.tried(first as usize));
+        let later = seen.filter(|seen| seen.in_tail).map(|seen| self.set.reads[seen.last as usize]);
+        ops.extend(later);
+        let title = format!(
+            "{} {what}, e.g. {element}, known since #{} and not in #{}",
+            wording::count(ids.len(), "element"),
+            known.call,
+            read.call
+        );
+        let breach = Breach::new(kind, title, element.to_value(), ops)
+            .on(self.key)
+            .times(ids.len())
+            .why(format!("Elements: {}.", self.names(ids)));
+        Some(if kind == "lost-element" { self.nowhere(breach) } else { breach })
+    }
+
+    /// The reads that a loss rests on.
+    fn nowhere(&self, mut breach: Breach<'h>) -> Breach<'h> {
+        let tail: Vec<Op<'h>> = self.timeline.tail.iter().map(|&at| self.set.reads[at as usize]).collect();
+        let readers = wording::nodes_of(self.history, &tail);
+        let count = wording::count(tail.len(), "last read");
+        breach.ops.extend(tail.iter().take(4));
+        breach.certified = tail.len() <= 4;
+        breach.why(format!("None of the {count} (on {}) has one of them, nor any later read.", readers.join(", ")))
+    }
+
+    fn unexpected(&self, ids: &[u32]) -> Option<Breach<'h>> {
+        let &first = ids.first()?;
+        let read = self.set.reads[self.timeline.seen(first)?.first as usize];
+        let element = self.set.elements.value(first);
+        let mut ops = vec![read];
+        ops.extend(self.set.tried(first as usize));
+        ops.extend(self.set.refused.iter().filter(|(id, _)| *id == first).map(|(_, op)| *op).take(2));
+        let count = wording::count(ids.len(), "element");
+        let title = format!("{count} read that no add can have put there by then, e.g. {element} in #{}", read.call);
+        let why = if ops.len() == 1 {
+            format!("No add of {element} was ever called.")
+        } else {
+            format!("No add of {element} that may have happened was called before #{} ended.", read.call)
+        };
+        let breach = Breach::new("unexpected-element", title, element.to_value(), ops).on(self.key).times(ids.len());
+        Some(breach.why(format!("Elements: {}.", self.names(ids))).why(why))
+    }
+
+    fn duplicated(&self) -> Option<Breach<'h>> {
+        let &(first, at) = self.timeline.duplicated.first()?;
+        let read = self.set.reads[at as usize];
+        let ids: Vec<u32> = self.timeline.duplicated.iter().map(|(id, _)| *id).collect();
+        let element = self.set.elements.value(first);
+        let count = wording::count(ids.len(), "element");
+        let title = format!("{count} twice in one read, e.g. {element} in #{}", read.call);
+        let breach = Breach::new("duplicated-element", title, element.to_value(), vec![read]);
+        Some(breach.on(self.key).times(ids.len()).why(format!("Elements: {}.", self.names(&ids))))
+    }
+}
+
+/// Sums over all sets.
+#[derive(Default)]
+struct Totals {
+    attempts: u64,
+    acknowledged: u64,
+    reads: u64,
+    stable: u64,
+    stale: u64,
+    lost: u64,
+    missing: u64,
+    unsettled: u64,
+    never_read: u64,
+    unexpected: u64,
+    duplicated: u64,
+    unread_sets: u64,
+    stable_latencies: Vec<u64>,
+    lost_latencies: Vec<u64>,
+    malformed: Vec<u64>,
+    silent: Vec<NameId>,
+}
+
+impl SetFull {
+    fn judge<'h>(&self, history: &'h History, object: &Object<'h>, totals: &mut Totals, report: &mut Report) {
+        let mut set = collect(history, object);
+        let timeline = Timeline::of(&set.reads, &mut set.elements);
+        let mut fates = fates(&set, &timeline);
+        let silent = set.silent();
+        let lost = std::mem::take(&mut fates.lost);
+        let (lost, missing) = if silent.is_empty() { (lost, Vec::new()) } else { (Vec::new(), lost) };
+        let judge = Judge { history, key: object.key, set: &set, timeline: &timeline };
+        let mut breaches = vec![judge.lacking("lost-element", "lost", &lost)];
+        breaches.push(judge.unexpected(&fates.unexpected));
+        breaches.push(judge.duplicated());
+        let stale = judge.lacking("stale-element", "absent although known, and back later", &fates.stale);
+        let unsettled = judge.lacking("stale-element", "absent although known, in the last read", &fates.unsettled);
+        let missing_told = judge.lacking("missing-element", "in no last read, while a node never answered", &missing);
+        if self.linearizable {
+            let missed = judge.lacking("stale-element", "absent although known", &missing);
+            breaches.extend([stale, unsettled, missed]);
+        } else {
+            breaches.extend([stale, unsettled, missing_told].map(|breach| breach.map(Breach::evidence)));
+        }
+        for breach in breaches.into_iter().flatten() {
+            report.breach(history, breach);
+        }
+        totals.attempts += set.attempts;
+        totals.acknowledged += set.acknowledged.iter().flatten().count() as u64;
+        totals.reads += set.reads.len() as u64;
+        totals.unread_sets += u64::from(set.reads.is_empty() && set.attempts > 0);
+        totals.stable += fates.stable;
+        totals.stale += fates.stale.len() as u64;
+        totals.lost += lost.len() as u64;
+        totals.missing += missing.len() as u64;
+        totals.unsettled += fates.unsettled.len() as u64;
+        totals.never_read += fates.never_read.len() as u64;
+        totals.unexpected += fates.unexpected.len() as u64;
+        totals.duplicated += timeline.duplicated.len() as u64;
+        totals.stable_latencies.append(&mut fates.stable_latencies);
+        totals.lost_latencies.append(&mut fates.lost_latencies);
+        totals.malformed.extend(set.malformed);
+        totals.silent.extend(silent);
+    }
+}
+
+impl Totals {
+    fn doubts(&mut self, history: &History, report: &mut Report) {
+        let acknowledged = self.acknowledged;
+        if acknowledged == 0 {
+            report.unknown("No add was acknowledged, so nothing can be said.".to_owned());
+        }
+        if self.unread_sets > 0 {
+            report.unknown(format!("No read succeeded for {}.", wording::count(self.unread_sets as usize, "set")));
+        } else if self.never_read > 0 {
+            report.unknown(format!("No read began after {} of the elements were known.", self.never_read));
+        }
+        if self.missing > 0 {
+            self.silent.sort_unstable();
+            self.silent.dedup();
+            let silent: Vec<&str> = self.silent.iter().map(|node| history.name(*node)).collect();
+            let (missing, silent) = (self.missing, silent.join(", "));
+            report.unknown(format!("{missing} elements are in no last read, but {silent} never answered one."));
+        }
+        if self.unsettled > 0 {
+            let unsettled = self.unsettled;
+            report.unknown(format!("{unsettled} elements are lacking in the last read, but not in one beside it."));
+        }
+        self.malformed.sort_unstable();
+        report.malformed("a read replies with the list of elements", &self.malformed);
+    }
+
+    fn numbers(self, report: &mut Report) {
+        let numbers = [
+            ("attempts", self.attempts),
+            ("acknowledged", self.acknowledged),
+            ("reads", self.reads),
+            ("stable", self.stable),
+            ("stale", self.stale),
+            ("lost", self.lost),
+            ("missing", self.missing),
+            ("unsettled", self.unsettled),
+            ("never_read", self.never_read),
+            ("unexpected", self.unexpected),
+            ("duplicated", self.duplicated),
+        ];
+        numbers.into_iter().for_each(|(name, number)| report.number(name, number));
+        report.figure("stable_latency_ms", quantiles_ms(self.stable_latencies));
+        report.figure("lost_latency_ms", quantiles_ms(self.lost_latencies));
+    }
+}
+
+impl Checker for SetFull {
+    fn name(&self) -> &str {
+        "set-full"
+    }
+
+    fn check(&self, history: &History, budget: &Budget) -> Verdict {
+        let objects = objects(history, &["add"], &["add", "read"], self.workload.as_deref());
+        let mut report = Report::about(&objects);
+        let mut totals = Totals::default();
+        for object in &objects {
+            if (budget.expired)() {
+                report.unknown("The time ran out before all sets were judged.".to_owned());
+                break;
+            }
+            self.judge(history, object, &mut totals, &mut report);
+        }
+        totals.doubts(history, &mut report);
+        let sound = format!(
+            "All {} elements that were known are in the last reads; {} of them were absent from an earlier one.",
+            totals.stable, totals.stale
+        );
+        totals.numbers(&mut report);
+        report.verdict(self.name(), history, sound)
+    }
+}

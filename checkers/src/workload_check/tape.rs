@@ -1,0 +1,156 @@
+//! Small random histories for the differential tests of the workload checks, and the loop that compares. No checker uses it.
+use crate::fuzz::{Draw, Stats};
+use crate::history::{Completion, HISTORY_VERSION, History, HistoryBuilder, Invoke, Outcome, Record};
+use crate::value::Value;
+use crate::verdict::{Severity, Validity, Verdict};
+use std::collections::BTreeSet;
+use std::fmt::Write;
+
+/// A history in the making: workers that call and are answered.
+pub(crate) struct Tape {
+    records: Vec<Record>,
+    workers: Vec<Worker>,
+    processes: u64,
+}
+
+struct Worker {
+    process: u64,
+    open: Option<(&'static str, Value)>,
+}
+
+impl Tape {
+    /// One with so many workers.
+    pub(crate) fn new(workers: u64) -> Tape {
+        let start =
+            Record::Start { index: 0, time: 0, version: HISTORY_VERSION, nodes: Vec::new(), wall: String::new() };
+        let workers = (0..workers).map(|process| Worker { process, open: None }).collect::<Vec<_>>();
+        Tape { records: vec![start], processes: workers.len() as u64, workers }
+    }
+
+    /// How many workers there are.
+    pub(crate) fn workers(&self) -> u64 {
+        self.workers.len() as u64
+    }
+
+    /// The open call of a worker: its function and input.
+    pub(crate) fn open(&self, worker: u64) -> Option<(&'static str, Value)> {
+        self.workers[worker as usize].open.clone()
+    }
+
+    /// A free worker calls.
+    pub(crate) fn call(&mut self, worker: u64, f: &'static str, key: Value, value: Value, settle: bool) {
+        let index = self.records.len() as u64;
+        let slot = &mut self.workers[worker as usize];
+        slot.open = Some((f, value.clone()));
+        let node = if worker.is_multiple_of(2) { "n1" } else { "n2" };
+        self.records.push(Record::Invoke(Invoke {
+            index,
+            time: index * 1_000_000,
+            worker: worker as u32,
+            process: slot.process,
+            node: node.into(),
+            workload: "w".into(),
+            f: f.into(),
+            key,
+            value,
+            settle,
+        }));
+    }
+
+    /// Its call ends.
+    pub(crate) fn reply(&mut self, worker: u64, outcome: Outcome, value: Value) {
+        let index = self.records.len() as u64;
+        let slot = &mut self.workers[worker as usize];
+        let completion = Completion { index, time: index * 1_000_000, process: slot.process, value, error: None };
+        slot.open = None;
+        self.records.push(match outcome {
+            Outcome::Ok => Record::Ok(completion),
+            Outcome::Fail => Record::Fail(completion),
+            Outcome::Info => {
+                slot.process = self.processes;
+                self.processes += 1;
+                Record::Info(completion)
+            }
+        });
+    }
+
+    /// The history, and its lines.
+    pub(crate) fn finish(self) -> Result<(History, String), String> {
+        let mut text = String::new();
+        let mut builder = HistoryBuilder::new();
+        for record in self.records {
+            let line = serde_json::to_string(&record).map_err(|error| error.to_string())?;
+            writeln!(text, "{line}").map_err(|error| error.to_string())?;
+            builder.push(record).map_err(|error| format!("{error}\n{text}"))?;
+        }
+        let history = builder.finish().map_err(|error| format!("{error}\n{text}"))?;
+        Ok((history, text))
+    }
+}
+
+/// What is compared: the answer, the kinds of violations, and some facts.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Answer {
+    pub(crate) validity: Validity,
+    pub(crate) kinds: BTreeSet<String>,
+    pub(crate) facts: Vec<(&'static str, u64)>,
+}
+
+impl Answer {
+    /// The answer of definitions: violations make it invalid, doubts unknown.
+    pub(crate) fn of(kinds: BTreeSet<String>, doubt: bool, facts: Vec<(&'static str, u64)>) -> Answer {
+        let validity = match (kinds.is_empty(), doubt) {
+            (false, _) => Validity::Invalid,
+            (true, true) => Validity::Unknown,
+            (true, false) => Validity::Valid,
+        };
+        Answer { validity, kinds, facts }
+    }
+
+    /// What a verdict says of the same, with these of its numbers.
+    pub(crate) fn read(verdict: &Verdict, facts: &[&'static str]) -> Answer {
+        let violations = verdict.findings.iter().filter(|finding| finding.severity == Severity::Violation);
+        let number = |name: &str| verdict.numbers.get(name).and_then(serde_json::Value::as_u64).unwrap_or(0);
+        Answer {
+            validity: verdict.validity,
+            kinds: violations.map(|finding| finding.kind.clone()).collect(),
+            facts: facts.iter().map(|&name| (name, number(name))).collect(),
+        }
+    }
+}
+
+/// Judges `count` random histories twice. The error is the first difference with its history.
+pub(crate) fn differ(
+    seed: u64,
+    count: u64,
+    make: impl Fn(&mut Draw) -> Tape,
+    fast: impl Fn(&History) -> Answer,
+    slow: impl Fn(&History) -> Answer,
+) -> Result<Stats, String> {
+    let mut stats = Stats::default();
+    for at in 0..count {
+        let number = seed.wrapping_add(at);
+        let (history, text) = make(&mut Draw::new(number)).finish()?;
+        let (fast, slow) = (fast(&history), slow(&history));
+        if fast != slow {
+            return Err(format!("seed {number}: {fast:?}, by brute force {slow:?}:\n{text}"));
+        }
+        stats.histories += 1;
+        stats.invalid += u64::from(slow.validity == Validity::Invalid);
+    }
+    Ok(stats)
+}
+
+/// How many histories the unit tests try: a bounded number, more with `DSFUZZ_FUZZ_COUNT`.
+#[cfg(test)]
+pub(crate) fn test_count() -> u64 {
+    std::env::var("DSFUZZ_FUZZ_COUNT").ok().and_then(|text| text.parse().ok()).unwrap_or(2_000)
+}
+
+/// The shared test of a `differ`: no difference, and both answers occur often.
+#[cfg(test)]
+pub(crate) fn agrees(differ: fn(u64, u64) -> Result<Stats, String>) {
+    let stats = differ(1, test_count()).unwrap_or_else(|difference| panic!("{difference}"));
+    let share = stats.invalid * 100 / stats.histories;
+    assert!((5..=95).contains(&share), "{share} % are invalid: {stats:?}");
+}

@@ -1,0 +1,119 @@
+//! The history that a certificate speaks of, read from `history.jsonl`: calls and replies, nothing else.
+use crate::certificate::{Certificate, Op, Outcome};
+use crate::{Refused, refuse};
+use serde::Deserialize;
+use serde_json::Value;
+use std::collections::{BTreeMap, HashMap};
+use std::io::BufRead;
+
+/// The operations of a recording by call.
+#[derive(Clone, Debug, Default)]
+pub struct History {
+    /// By index of the call.
+    pub ops: BTreeMap<u64, Op>,
+}
+
+#[derive(Deserialize)]
+struct Line {
+    #[serde(rename = "type")]
+    kind: String,
+    #[serde(default)]
+    index: u64,
+    #[serde(default)]
+    process: u64,
+    #[serde(default)]
+    workload: String,
+    #[serde(default)]
+    f: String,
+    #[serde(default)]
+    key: Value,
+    #[serde(default)]
+    value: Value,
+    #[serde(default)]
+    settle: bool,
+}
+
+/// Reads a recording. A last line that was torn is left out.
+///
+/// # Errors
+/// [`Refused`] names the line.
+pub fn read_jsonl(reader: impl BufRead) -> Result<History, Refused> {
+    let mut history = History::default();
+    let mut open: HashMap<u64, u64> = HashMap::new();
+    let mut torn = None;
+    for (number, line) in reader.lines().enumerate() {
+        if let Some(torn) = torn {
+            return refuse(torn);
+        }
+        let line = line.map_err(|error| Refused(format!("line {}: {error}", number + 1)))?;
+        if line.trim().is_empty() {
+            continue;
+        }
+        let line: Line = match serde_json::from_str(&line) {
+            Ok(line) => line,
+            Err(error) => {
+                torn = Some(format!("line {} is not a record: {error}", number + 1));
+                continue;
+            }
+        };
+        let outcome = match line.kind.as_str() {
+            "invoke" => {
+                open.insert(line.process, line.index);
+                let op = Op {
+                    call: line.index,
+                    end: None,
+                    outcome: Outcome::Info,
+                    process: line.process,
+                    workload: line.workload,
+                    f: line.f,
+                    key: plain(line.key),
+                    input: plain(line.value),
+                    output: Value::Null,
+                    settle: line.settle,
+                };
+                history.ops.insert(line.index, op);
+                continue;
+            }
+            "ok" => Outcome::Ok,
+            "fail" => Outcome::Fail,
+            "info" => Outcome::Info,
+            _ => continue,
+        };
+        let called = open.remove(&line.process).and_then(|call| history.ops.get_mut(&call));
+        let Some(op) = called else { return refuse(format!("line {} completes a call never made", number + 1)) };
+        op.outcome = outcome;
+        op.end = (outcome != Outcome::Info).then_some(line.index);
+        op.output = plain(line.value);
+    }
+    Ok(history)
+}
+
+/// Numbers that are no 64-bit integers are kept as text, digit for digit.
+fn plain(value: Value) -> Value {
+    match value {
+        Value::Number(number) if number.as_i64().is_none() => Value::String(number.to_string()),
+        Value::Array(items) => items.into_iter().map(plain).collect(),
+        Value::Object(entries) => entries.into_iter().map(|(name, value)| (name, plain(value))).collect(),
+        other => other,
+    }
+}
+
+impl History {
+    /// Whether every operation of the certificate is there as it stands.
+    pub(crate) fn holds(&self, certificate: &Certificate) -> Result<(), Refused> {
+        for op in &certificate.ops {
+            match self.ops.get(&op.call) {
+                Some(known) if known == op => {}
+                Some(_) => return refuse(format!("#{} stands otherwise in the history", op.call)),
+                None => return refuse(format!("#{} is not in the history", op.call)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Operations that may have had an effect on the same object: the same workload and key.
+    pub(crate) fn beside<'h>(&'h self, op: &'h Op) -> impl Iterator<Item = &'h Op> {
+        let same = move |other: &&Op| other.workload == op.workload && other.key == op.key;
+        self.ops.values().filter(same).filter(|other| other.outcome != Outcome::Fail)
+    }
+}

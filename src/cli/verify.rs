@@ -1,0 +1,124 @@
+//! `dsfuzz verify`: checks the certificates of a verdict without asking the checkers that made them.
+use super::Output;
+use crate::error::{Exit, Failure};
+use clap::Args;
+use dsfuzz_verifier::{Certificate, History};
+use serde::Serialize;
+use serde_json::Value;
+use std::fs::File;
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+
+/// Arguments of `verify`.
+#[derive(Clone, Debug, Args)]
+pub struct VerifyArgs {
+    /// A run (`latest`, PLAN, PLAN/TIME or its folder), or a file with a verdict or a certificate
+    #[arg(value_name = "RUN|FILE", default_value = "latest")]
+    pub what: String,
+    /// The recording that the certificates speak of; of a run: its own
+    #[arg(long, value_name = "FILE")]
+    pub history: Option<PathBuf>,
+}
+
+/// What came of one certificate.
+#[derive(Serialize)]
+struct Answer {
+    /// Where in the file it stands.
+    place: String,
+    /// What it claims.
+    claim: String,
+    /// How many operations it speaks of.
+    ops: usize,
+    accepted: bool,
+    /// Why not.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    refused: String,
+}
+
+pub(super) fn main(args: &VerifyArgs, out: &mut Output) -> Result<Exit, Failure> {
+    let given = PathBuf::from(&args.what);
+    let (verdict, history) = if given.is_file() {
+        (given, args.history.clone())
+    } else {
+        let dir = super::runs::named(out, &args.what)?;
+        (dir.verdict(), args.history.clone().or_else(|| Some(dir.history())))
+    };
+    let text = std::fs::read_to_string(&verdict)
+        .map_err(|error| Failure::harness(format!("{}: {error}", verdict.display())))?;
+    let document: Value = serde_json::from_str(&text)
+        .map_err(|error| Failure::harness(format!("{} is not JSON: {error}", verdict.display())))?;
+    let history = history.map(|path| recording(&path)).transpose()?;
+    let mut answers = Vec::new();
+    collect("", &document, history.as_ref(), &mut answers);
+    show(&answers, history.is_some(), out)
+}
+
+fn recording(path: &Path) -> Result<History, Failure> {
+    let failed = |error: String| Failure::harness(format!("{}: {error}", path.display()));
+    let file = File::open(path).map_err(|error| failed(error.to_string()))?;
+    dsfuzz_verifier::read_jsonl(BufReader::new(file)).map_err(|error| failed(error.to_string()))
+}
+
+/// Every certificate in the document: an object with a version, a claim and operations.
+fn collect(place: &str, value: &Value, history: Option<&History>, answers: &mut Vec<Answer>) {
+    match value {
+        Value::Object(fields) if ["version", "claim", "ops"].iter().all(|name| fields.contains_key(*name)) => {
+            answers.push(answer(place, value, history));
+        }
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                let dot = if place.is_empty() { "" } else { "." };
+                collect(&format!("{place}{dot}{name}"), value, history, answers);
+            }
+        }
+        Value::Array(items) => {
+            for (at, value) in items.iter().enumerate() {
+                collect(&format!("{place}[{at}]"), value, history, answers);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn answer(place: &str, value: &Value, history: Option<&History>) -> Answer {
+    let verified =
+        Certificate::parse(&value.to_string()).and_then(|certificate| dsfuzz_verifier::verify(&certificate, history));
+    let said = |name: &str| value["claim"][name].as_str().map(|text| format!(" {text}")).unwrap_or_default();
+    let kind = value["claim"]["claim"].as_str().unwrap_or("?");
+    Answer {
+        place: place.to_owned(),
+        claim: format!("{kind}{}{}{}", said("model"), said("anomaly"), said("rule")),
+        ops: value["ops"].as_array().map_or(0, Vec::len),
+        accepted: verified.is_ok(),
+        refused: verified.err().map(|refused| refused.to_string()).unwrap_or_default(),
+    }
+}
+
+fn show(answers: &[Answer], against: bool, out: &mut Output) -> Result<Exit, Failure> {
+    let refused = answers.iter().filter(|answer| !answer.accepted).count();
+    if out.json {
+        out.document(&answers)?;
+    } else if answers.is_empty() {
+        out.note("there is no certificate in it: nothing was verified");
+    } else {
+        let row = |answer: &Answer| {
+            let word = if answer.accepted { "accepted" } else { "REFUSED" };
+            vec![
+                answer.place.clone(),
+                answer.claim.clone(),
+                answer.ops.to_string(),
+                word.into(),
+                answer.refused.clone(),
+            ]
+        };
+        out.table(&["certificate", "claim", "ops", "answer", "why"], &answers.iter().map(row).collect::<Vec<_>>());
+        if !against {
+            out.note("without --history: that nothing was left out which could explain the operations was not checked");
+        }
+    }
+    Ok(match (answers.len(), refused) {
+        (0, _) => Exit::Unknown,
+        (_, 0) => Exit::Valid,
+        _ => Exit::Invalid,
+    })
+}
