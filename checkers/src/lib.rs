@@ -42,6 +42,7 @@ pub mod transactions;
 pub mod value;
 pub mod verdict;
 pub mod watch;
+pub mod weaker;
 mod wording;
 mod workload_check;
 
