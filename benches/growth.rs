@@ -32,7 +32,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     for doc in dsfuzz_workloads::WORKLOADS {
         let mut by_checker: Vec<(String, Vec<(f64, f64, f64)>)> = Vec::new();
         for size in SIZES {
-            let output = Command::new(std::env::current_exe()?).args(["--row", doc.name, &size.to_string()]).output()?;
+            let output =
+                Command::new(std::env::current_exe()?).args(["--row", doc.name, &size.to_string()]).output()?;
             let told = String::from_utf8(output.stdout)?;
             if !output.status.success() {
                 return Err(format!("{} at {size}: {}", doc.name, String::from_utf8_lossy(&output.stderr)).into());
@@ -72,9 +73,9 @@ fn exponent(points: impl Iterator<Item = (f64, f64)>) -> f64 {
     let count = logs.len() as f64;
     let (x, y) = logs.iter().fold((0.0, 0.0), |sum, point| (sum.0 + point.0, sum.1 + point.1));
     let (x, y) = (x / count, y / count);
-    let (up, down) = logs.iter().fold((0.0, 0.0), |sum, point| {
-        (sum.0 + (point.0 - x) * (point.1 - y), sum.1 + (point.0 - x) * (point.0 - x))
-    });
+    let (up, down) = logs
+        .iter()
+        .fold((0.0, 0.0), |sum, point| (sum.0 + (point.0 - x) * (point.1 - y), sum.1 + (point.0 - x) * (point.0 - x)));
     up / down
 }
 
@@ -136,13 +137,8 @@ impl Tape {
 
     fn reply(&mut self, process: u64, answer: &Answer) -> Result<(), HistoryError> {
         let index = self.next();
-        let completion = |value: Value, error: Option<Arc<str>>| Completion {
-            index,
-            time: index * 100_000,
-            process,
-            value,
-            error,
-        };
+        let completion =
+            |value: Value, error: Option<Arc<str>>| Completion { index, time: index * 100_000, process, value, error };
         self.builder.push(match answer {
             Answer::Ok(value) => Record::Ok(completion(value.clone(), None)),
             Answer::Fail(why) => Record::Fail(completion(Value::Nil, Some(why.clone()))),

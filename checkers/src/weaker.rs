@@ -87,6 +87,7 @@ fn verdict(checker: &str, promise: &str, history: &History, parts: Vec<Part>) ->
         (Validity::Valid, format!("{checked} operations on {keys} by {sessions} are {promise}{left_out}."))
     };
     Verdict {
+        certificates: Vec::new(),
         checker: checker.to_owned(),
         workload,
         validity,

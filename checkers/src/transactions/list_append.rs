@@ -160,7 +160,15 @@ fn merged(judged: Vec<Verdict>) -> Verdict {
 impl ListAppend {
     fn verdict(&self, workload: String, validity: Validity, summary: String) -> Verdict {
         let (findings, numbers) = (Vec::new(), BTreeMap::new());
-        Verdict { checker: self.name().to_owned(), workload, validity, summary, findings, numbers }
+        Verdict {
+            checker: self.name().to_owned(),
+            workload,
+            validity,
+            summary,
+            findings,
+            numbers,
+            certificates: Vec::new(),
+        }
     }
 
     fn workload(&self, history: &History, workload: NameId, budget: &Budget) -> Verdict {

@@ -100,6 +100,7 @@ impl Checker for Weak {
 
     fn check(&self, history: &History, budget: &Budget) -> Verdict {
         let mut verdict = Verdict {
+            certificates: Vec::new(),
             checker: self.name().to_owned(),
             workload: self.workload.clone().unwrap_or_default(),
             validity: Validity::Unknown,
@@ -129,7 +130,8 @@ impl Checker for Weak {
         match parsed {
             Ok(transactions) => self.judge(&transactions, budget, &mut verdict),
             Err(malformed) => {
-                verdict.summary = format!("#{} is no transaction of registers or lists: {}.", malformed.call, malformed.why);
+                verdict.summary =
+                    format!("#{} is no transaction of registers or lists: {}.", malformed.call, malformed.why);
             }
         }
         verdict
@@ -138,7 +140,10 @@ impl Checker for Weak {
 
 impl Weak {
     fn judge(&self, transactions: &Transactions<'_>, budget: &Budget, verdict: &mut Verdict) {
-        let lists = !transactions.all_mops().iter().any(|mop| mop.kind() == MopKind::Write || (mop.kind() == MopKind::Read && mop.value.is_atom() && mop.value != Word::NIL));
+        let lists = !transactions.all_mops().iter().any(|mop| {
+            mop.kind() == MopKind::Write
+                || (mop.kind() == MopKind::Read && mop.value.is_atom() && mop.value != Word::NIL)
+        });
         let matched = if lists { Matched::lists(transactions) } else { Matched::registers(transactions) };
         let reads: usize = (0..matched.view.len() as u32).map(|txn| matched.view.reads(txn).len()).sum();
         let ok = transactions.txns().iter().filter(|txn| txn.outcome == Outcome::Ok).count();
@@ -173,15 +178,7 @@ impl Weak {
         self.sum_up(verdict, level, flaws, broken.count, reads, matched.ambiguous);
     }
 
-    fn sum_up(
-        &self,
-        verdict: &mut Verdict,
-        level: Level,
-        flaws: usize,
-        cycles: usize,
-        reads: usize,
-        ambiguous: u64,
-    ) {
+    fn sum_up(&self, verdict: &mut Verdict, level: Level, flaws: usize, cycles: usize, reads: usize, ambiguous: u64) {
         let name = self.level.name();
         let strongest = match level {
             _ if flaws > 0 => Some("none"),
@@ -196,7 +193,10 @@ impl Weak {
             (Validity::Invalid, format!("Not {name}: {flaws}, {cycles}."))
         } else if ambiguous > 0 {
             let count = wording::count(ambiguous as usize, "read");
-            (Validity::Unknown, format!("{count} cannot be told from whom: values of a key were written more than once."))
+            (
+                Validity::Unknown,
+                format!("{count} cannot be told from whom: values of a key were written more than once."),
+            )
         } else if reads == 0 {
             (Validity::Unknown, "No transaction read anything.".to_owned())
         } else {

@@ -3,21 +3,21 @@ use dsfuzz_checkers::Value;
 use serde_json::{Value as Json, json};
 
 /// A history and what must be found in it.
-pub struct Story {
+pub(crate) struct Story {
     /// What happens, in a few words.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// Who judges.
-    pub checker: &'static str,
+    pub(crate) checker: &'static str,
     /// With which options, as JSON.
-    pub options: &'static [(&'static str, &'static str)],
+    pub(crate) options: &'static [(&'static str, &'static str)],
     /// The finding's kind.
-    pub kind: &'static str,
+    pub(crate) kind: &'static str,
     /// JSON lines; what is obvious is left out, see [`complete`].
-    pub lines: &'static str,
+    pub(crate) lines: &'static str,
 }
 
 /// All of them.
-pub const STORIES: &[Story] = &[Story {
+pub(crate) const STORIES: &[Story] = &[Story {
     name: "a read goes back behind an acknowledged write",
     checker: "linearizable",
     options: &[],
@@ -37,13 +37,13 @@ pub const STORIES: &[Story] = &[Story {
 }];
 
 /// A value written as JSON.
-pub fn value(text: &str) -> Value {
+pub(crate) fn value(text: &str) -> Value {
     serde_json::from_str(text).expect("valid JSON")
 }
 
 /// The lines with what was left out: `index` (counts up), `time` (a millisecond each), `worker` (the process), `node`
 /// (`n1`), `workload` (`register`).
-pub fn complete(lines: &str) -> String {
+pub(crate) fn complete(lines: &str) -> String {
     let mut out = String::new();
     let lines = lines.lines().map(str::trim).filter(|line| !line.is_empty());
     for (index, line) in lines.enumerate() {

@@ -1,7 +1,7 @@
 //! The weak levels against their definitions, on random small histories.
+use super::Weak;
 use super::brute::{Definition, holds};
 use super::small::{Shape, Small};
-use super::Weak;
 use crate::fuzz::{Draw, Stats};
 use crate::transactions::levels::of_lists;
 use crate::transactions::txn::{Dialect, Transactions};

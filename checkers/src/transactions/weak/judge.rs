@@ -123,7 +123,9 @@ fn forced(
     mut sink: impl FnMut(u32, u32, u32, u32),
 ) -> Result<(), Stop> {
     match (level, causes) {
-        (Level::Causal | Level::Parallel, Some(causes)) => return causal(view, causes, SESSIONS_AS_CHAINS, budget, &mut sink),
+        (Level::Causal | Level::Parallel, Some(causes)) => {
+            return causal(view, causes, SESSIONS_AS_CHAINS, budget, &mut sink);
+        }
         (Level::ReadCommitted, _) => read_committed(view, &mut sink),
         _ => read_atomic(view, &mut sink),
     }
