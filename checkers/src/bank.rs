@@ -256,7 +256,10 @@ impl Bank {
         Breach {
             title: format!("#{} on {} found {found} in all, not {expected}", read.call, history.name(read.node)),
             ops: first.filter(|_| self.total.is_none()).map(|(op, _)| op).into_iter().chain([read]).collect(),
-            subject: self.total.map_or(Value::Nil, |total| object(&[("total", Value::Int(total))])),
+            subject: self.total.map_or(Value::Nil, |total| {
+                let off = i64::try_from(found - i128::from(total)).unwrap_or(i64::MAX);
+                object(&[("total", Value::Int(total)), ("off", Value::Int(off))])
+            }),
             reasons: vec![against, in_flight(history, &read)],
             ..Breach::default()
         }

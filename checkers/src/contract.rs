@@ -227,7 +227,8 @@ fn finding(history: &History, kind: &str, severity: Severity, breach: Breach<'_>
     sentences.extend(wording::faults(history, &faults));
     let certificate = (severity == Severity::Violation && !ops.is_empty()).then(|| {
         let claim = if certified_cycle {
-            Claim::Cycle { anomaly: kind.to_owned(), edges: cycle.clone() }
+            // The only cycle so far is a fork: two reads that each miss what the other saw.
+            Claim::Cycle { anomaly: "G-nonadjacent-item".to_owned(), edges: cycle.clone() }
         } else {
             Claim::Rule { rule: kind.to_owned(), subject }
         };

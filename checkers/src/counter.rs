@@ -21,10 +21,12 @@ mod bounds;
 pub mod fuzz;
 
 use crate::history::{History, Op, Outcome};
+use crate::value::Value;
 use crate::verdict::{Budget, Checker, Verdict};
 use crate::workload_check::{Breach, CERTIFIED_MAX, Object, Report, objects};
 use bounds::{Addition, Bounds};
 use serde_json::json;
+use std::sync::Arc;
 
 /// Judges workloads that count.
 #[derive(Clone, Debug, Default)]
@@ -161,9 +163,12 @@ impl Counter {
         );
         let mut ops: Vec<Op<'_>> = vec![read];
         ops.extend(certain.iter().chain(&possible));
+        let number = |number: i128| i64::try_from(number).map_or_else(|_| Value::text(&number.to_string()), Value::Int);
+        let fields = [("initial", Value::Int(self.initial)), ("bound", number(bound))];
+        let subject = Value::Map(fields.map(|(name, value)| (Arc::from(name), value)).into());
         let whole = ops.len() <= CERTIFIED_MAX;
         ops.truncate(CERTIFIED_MAX);
-        let mut breach = Breach::new(kind, title, self.initial.into(), ops).why(why);
+        let mut breach = Breach::new(kind, title, subject, ops).why(why);
         breach.certified = whole;
         breach
     }

@@ -30,7 +30,7 @@ fn bound(case: &Case<'_>, sign: i128) -> Option<(i128, i128)> {
     let reads = case.with(&["read"]);
     let [read] = reads[..] else { return None };
     let value = i128::from(read.reply()?.as_i64()?);
-    let mut bound = i128::from(case.subject.as_i64()?);
+    let mut bound = i128::from(case.subject.get("initial")?.as_i64()?);
     for op in case.ops.iter().filter(|op| op.call != read.call) {
         let change = change(op)?;
         if change * sign > 0 {
@@ -46,10 +46,13 @@ fn bound(case: &Case<'_>, sign: i128) -> Option<(i128, i128)> {
     for op in case.all(read) {
         let change = change(op).unwrap_or(0);
         if change * sign < 0 && op.call < read.end() {
+            // Every one of these has to be shown.
+            case.ops.iter().find(|shown| shown.call == op.call)?;
             bound += change;
         }
     }
-    case.one_object().then_some((value, bound))
+    let said = i128::from(case.subject.get("bound")?.as_i64()?);
+    (case.one_object() && said == bound && case.subject.as_object()?.len() == 2).then_some((value, bound))
 }
 
 fn below(case: &Case<'_>) -> Option<bool> {
@@ -82,8 +85,9 @@ fn sum(balances: &BTreeMap<String, Value>) -> Option<i128> {
 
 fn wrong_total(case: &Case<'_>) -> Option<bool> {
     match (case.ops, case.subject.get("total").and_then(Value::as_i64)) {
-        ([read], Some(total)) if case.subject.as_object()?.len() == 1 => {
-            Some(sum(&balances(read)?)? != i128::from(total))
+        ([read], Some(total)) if case.subject.as_object()?.len() == 2 => {
+            let off = i128::from(case.subject.get("off")?.as_i64()?);
+            Some(off != 0 && sum(&balances(read)?)? == i128::from(total) + off)
         }
         ([one, two], None) if case.subject.is_null() && one.workload == two.workload => {
             let (one, two) = (balances(one)?, balances(two)?);
