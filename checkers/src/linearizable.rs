@@ -5,6 +5,7 @@
 //! have happened at any time after their call, or never. Keys are judged one by one, because linearizability is local (Herlihy
 //! and Wing 1990).
 mod beam;
+mod configuration;
 mod decide;
 mod explain;
 mod forward;

@@ -4,7 +4,8 @@
 //! time, at last to the beginning with all. Before that it asks whether the stretch alone, begun with the largest set
 //! there can be, contradicts itself: then no order exists whatever came before. A set that was cut proves only; the
 //! largest set refutes only.
-use super::forward::{Class, Configuration, Machine};
+use super::configuration::Configuration;
+use super::forward::{Class, Machine};
 use super::limits::{Limits, Stop};
 use super::timeline::{Event, Timeline};
 use super::witness::Paths;
