@@ -84,8 +84,8 @@ pub const CHECKERS: &[CheckerDoc] = &[
     CheckerDoc {
         name: "linearizable",
         doc: "Every key behaves as if its calls had happened one at a time, each between its call and its reply.",
-        options: &[],
-        build: |_| Ok(Box::new(Linearizable::registers())),
+        options: &[("witness", "true: a valid verdict carries an order of the operations of each key")],
+        build: |options| Ok(Box::new(Linearizable::registers().witness(options.flag("witness")?))),
     },
     CheckerDoc {
         name: "set",
