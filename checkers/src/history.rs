@@ -9,9 +9,9 @@ mod columns;
 pub mod edn;
 mod error;
 pub mod export;
-//#[doc(hidden)]
-//pub mod fuzz;
 mod foreign;
+#[doc(hidden)]
+pub mod fuzz;
 mod import;
 mod jepsen;
 mod json;
