@@ -16,11 +16,11 @@ mod import;
 mod jepsen;
 mod json;
 mod jsonl;
-mod recording;
-//#[cfg(feature = "parquet")]
-//pub mod parquet;
+#[cfg(feature = "parquet")]
+pub mod parquet;
 mod plume;
 mod porcupine;
+mod recording;
 mod window;
 
 pub use builder::HistoryBuilder;
