@@ -6,7 +6,7 @@ ARCH := $(shell uname -m)
 STATIC := $(ARCH)-unknown-linux-gnu
 DSFUZZ := target/release/dsfuzz
 
-.PHONY: demo test bench check prove build agent
+.PHONY: demo test bench check prove build agent fuzz-checkers corpora
 
 ## One real run: five etcd nodes on this machine, real faults, a verdict, a report.
 demo: setup-lab build
@@ -31,6 +31,16 @@ check:
 ## What the project claims, shown on real clusters; resumable. Options: make prove ARGS="--lines valid,redis --seeds 1-10"
 prove: setup-test build
 	$(SUDO) env PATH="$$PATH" $(CARGO) test --release --test prove -- $(ARGS)
+
+## Every fast checker against brute force: make fuzz-checkers COUNT=1000000 ONLY=queue SEED=1
+COUNT ?= 1000000
+SEED ?= 1
+fuzz-checkers:
+	$(CARGO) test --release -p dsfuzz-checkers --test differences -- --count $(COUNT) --seed $(SEED) $(if $(ONLY),--only $(ONLY))
+
+## Histories with known verdicts, each with its time and memory; DSFUZZ_CORPORA names the folder.
+corpora:
+	$(CARGO) test --release -p dsfuzz-checkers --test corpora
 
 ## dsfuzz, its agent, and the agent as a static program for nodes with another C library.
 build: setup-build

@@ -34,6 +34,7 @@ pub(crate) fn workloads_where(history: &History, holds: impl Fn(&Op<'_>) -> bool
 /// Operations of one key of one workload, by position.
 #[derive(Clone, Debug)]
 pub(crate) struct Group<'h> {
+    pub(crate) workload: NameId,
     pub(crate) key: ValueRef<'h>,
     pub(crate) ops: Vec<u32>,
 }
@@ -44,7 +45,7 @@ pub(crate) fn by_key<'h>(history: &'h History, workloads: &[NameId]) -> Vec<Grou
     let mut groups: Vec<Group<'h>> = Vec::new();
     for op in history.ops().iter().filter(|op| workloads.contains(&op.workload)) {
         let place = *places.entry((op.workload, op.key)).or_insert_with(|| {
-            groups.push(Group { key: op.key, ops: Vec::new() });
+            groups.push(Group { workload: op.workload, key: op.key, ops: Vec::new() });
             groups.len() - 1
         });
         groups[place].ops.push(op.position);
@@ -84,7 +85,25 @@ pub(crate) fn closings(history: &History) -> Vec<u64> {
     history.phases.iter().filter(other).map(|(_, mark)| mark.index).collect()
 }
 
-/// Counts, by kind, of what is small enough to be shown whole, and one example.
+/// For each of these, one that had ended before its call and carries the largest number of those, with that number. They come in the order
+/// of their calls.
+pub(crate) fn largest_before(history: &History, carriers: &[(u32, i64)]) -> Vec<Option<(i64, u32)>> {
+    let mut ended: Vec<(u64, i64, u32)> =
+        carriers.iter().map(|&(position, number)| (at(history, position).reply, number, position)).collect();
+    ended.sort_unstable();
+    let mut ended = ended.into_iter().peekable();
+    let mut largest: Option<(i64, u32)> = None;
+    let before = |&(position, _): &(u32, i64)| {
+        let call = at(history, position).call;
+        while let Some((_, number, other)) = ended.next_if(|(reply, _, _)| *reply < call) {
+            largest = largest.max(Some((number, other)));
+        }
+        largest
+    };
+    carriers.iter().map(before).collect()
+}
+
+/// An object of these entries.
 pub(crate) fn object(entries: &[(&str, Value)]) -> Value {
     Value::Map(entries.iter().map(|(name, value)| (Arc::from(*name), value.clone())).collect())
 }

@@ -11,7 +11,7 @@
 #[doc(hidden)]
 pub mod fuzz;
 
-use crate::contract::{Breach, Breaches, Group, at, by_key, part, workloads_with};
+use crate::contract::{Breach, Breaches, Group, at, by_key, largest_before, part, workloads_where, workloads_with};
 use crate::history::{History, Op, Outcome};
 use crate::registry::CheckerDoc;
 use crate::value::{Value, ValueRef};
@@ -36,24 +36,6 @@ pub struct Fencing;
 fn token(value: ValueRef<'_>) -> Option<i64> {
     let first = || value.as_list().and_then(|list| list.get(0));
     value.as_int().or_else(|| part(value, "token").or_else(first)?.as_int())
-}
-
-/// For each of these, one that had ended before its call and carries the largest token of those.
-fn largest_before(history: &History, carriers: &[(u32, i64)]) -> Vec<Option<(i64, u32)>> {
-    let mut ended: Vec<(u64, i64, u32)> =
-        carriers.iter().map(|&(position, token)| (at(history, position).reply, token, position)).collect();
-    ended.sort_unstable();
-    let mut ended = ended.into_iter().peekable();
-    let mut largest: Option<(i64, u32)> = None;
-    // In the order of their calls.
-    let before = |&(position, _): &(u32, i64)| {
-        let call = at(history, position).call;
-        while let Some((_, token, other)) = ended.next_if(|(reply, _, _)| *reply < call) {
-            largest = largest.max(Some((token, other)));
-        }
-        largest
-    };
-    carriers.iter().map(before).collect()
 }
 
 /// What was counted.
@@ -199,9 +181,14 @@ impl Checker for Fencing {
 
     fn check(&self, history: &History, _budget: &Budget) -> Verdict {
         // A register is written without tokens: writes belong here where they carry one, or beside a lock.
-        let mut workloads = workloads_with(history, &["acquire", "log"]);
-        let guarded = |op: &Op<'_>| history.name(op.function) == "write" && part(op.input, "token").is_some();
-        let others = crate::contract::workloads_where(history, guarded);
+        let mut workloads = workloads_with(history, &["acquire"]);
+        let first = |op: &Op<'_>| op.output.as_list().and_then(|list| list.get(0)).and_then(token);
+        let guarded = |op: &Op<'_>| match history.name(op.function) {
+            "write" => part(op.input, "token").is_some(),
+            "log" => first(op).is_some(),
+            _ => false,
+        };
+        let others = workloads_where(history, guarded);
         workloads.extend(others.iter().filter(|other| !workloads.contains(other)).collect::<Vec<_>>());
         let mut breaches = Breaches::new(history);
         let mut seen = Seen::default();

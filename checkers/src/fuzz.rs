@@ -41,3 +41,23 @@ impl Draw {
         &among[self.below(among.len() as u64) as usize]
     }
 }
+
+/// A comparison with brute force: so many random small histories from a seed. The error is the first difference.
+pub type Differ = fn(u64, u64) -> Result<Stats, String>;
+
+/// Every fast checker with its comparison.
+pub const DIFFERENCES: &[(&str, Differ)] = &[
+    ("linearizable registers", crate::linearizable::fuzz::differ),
+    ("set-full", crate::set_full::fuzz::differ),
+    ("queue", crate::queue::fuzz::differ),
+    ("total-queue", crate::total_queue::fuzz::differ),
+    ("counter", crate::counter::fuzz::differ),
+    ("unique-ids", crate::unique_ids::fuzz::differ),
+    ("monotonic", crate::monotonic::fuzz::differ),
+    ("bank", crate::bank::fuzz::differ),
+    ("long-fork", crate::long_fork::fuzz::differ),
+    ("causal-reverse", crate::causal_reverse::fuzz::differ),
+    ("lock, semaphore", crate::lock::fuzz::differ),
+    ("lease", crate::lease::fuzz::differ),
+    ("fencing", crate::fencing::fuzz::differ),
+];

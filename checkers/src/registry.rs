@@ -2,6 +2,7 @@
 use crate::availability::Availability;
 use crate::counter::Counter;
 use crate::history::History;
+use crate::kafka::Kafka;
 use crate::linearizable::Linearizable;
 use crate::monotonic::Monotonic;
 use crate::queue::Queue;
@@ -9,10 +10,12 @@ use crate::set::SetChecker;
 use crate::set_full::SetFull;
 use crate::split_brain::SplitBrain;
 use crate::total_queue::TotalQueue;
+use crate::transactions::list_append::ListAppend;
 use crate::unique_ids::UniqueIds;
 use crate::value::Value;
 use crate::verdict::{Budget, Checker, Validity, Verdict};
-use crate::{bank, causal_reverse, fencing, lease, lock, long_fork};
+use crate::watch::Watch;
+use crate::{atomic_commit, bank, causal_reverse, crdt, fencing, leadership, lease, liveness, lock, long_fork, saga};
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -91,6 +94,12 @@ pub const CHECKERS: &[CheckerDoc] = &[
         build: |_| Ok(Box::new(SetChecker::new())),
     },
     CheckerDoc {
+        name: "list-append",
+        doc: "Transactions that append to lists and read whole lists are isolated as the model says.",
+        options: &[("model", "the model of consistency, by default strict-serializable")],
+        build: |options| Ok(Box::new(ListAppend::with(options)?)),
+    },
+    CheckerDoc {
         name: "split-brain",
         doc: "No term has two leaders, and the two sides of a proven cut never both acknowledge writes to one key.",
         options: &[],
@@ -153,6 +162,23 @@ pub const CHECKERS: &[CheckerDoc] = &[
     lock::SEMAPHORE,
     lease::DOC,
     fencing::DOC,
+    CheckerDoc {
+        name: "kafka",
+        doc: "Logs of messages behave like logs: one value at an offset, nothing lost, polls in order without gaps.",
+        options: &[WORKLOAD],
+        build: |options| Ok(Box::new(with_workload!(Kafka::new(), options))),
+    },
+    CheckerDoc {
+        name: "watch",
+        doc: "Watches deliver every change once, in order, whole revisions at a time, from where they were asked to.",
+        options: &[WORKLOAD],
+        build: |options| Ok(Box::new(with_workload!(Watch::new(), options))),
+    },
+    atomic_commit::DOC,
+    saga::DOC,
+    crdt::DOC,
+    leadership::DOC,
+    liveness::DOC,
 ];
 
 /// The checker of this name, with its defaults.

@@ -6,7 +6,7 @@
 //! within that time; sides are the connected components of the surviving links, and a pair is cut only when both directions
 //! are. Different keys on different sides are evidence only, because a sharded system may do that rightly. Everything
 //! else, overlapping leaders of different terms above all, is evidence.
-mod leaders;
+pub(crate) mod leaders;
 
 pub(crate) use leaders::is_leader;
 

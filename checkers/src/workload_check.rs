@@ -28,6 +28,11 @@ pub(crate) struct Object<'h> {
 }
 
 impl<'h> Object<'h> {
+    /// The positions of its operations.
+    pub(crate) fn positions(&self) -> &[u32] {
+        &self.positions
+    }
+
     /// Its operations in the order of their calls.
     pub(crate) fn ops(&self, history: &'h History) -> impl Iterator<Item = Op<'h>> + Clone {
         let ops = history.ops();
@@ -184,7 +189,7 @@ fn long(value: ValueRef<'_>) -> bool {
 #[derive(Default)]
 pub(crate) struct Report {
     findings: Vec<Finding>,
-    told: BTreeMap<&'static str, usize>,
+    told: BTreeMap<(&'static str, Severity), usize>,
     broken: BTreeMap<&'static str, u64>,
     unknown: Vec<String>,
     numbers: BTreeMap<String, serde_json::Value>,
@@ -202,14 +207,40 @@ impl Report {
 
     /// Takes a broken rule in.
     pub(crate) fn breach(&mut self, history: &History, breach: Breach<'_>) {
-        if breach.severity == Severity::Violation {
-            *self.broken.entry(breach.kind).or_default() += breach.count;
-        }
-        let told = self.told.entry(breach.kind).or_default();
+        self.count(breach.kind, breach.severity, breach.count);
+        let told = self.told.entry((breach.kind, breach.severity)).or_default();
         *told += 1;
         if *told <= FINDINGS_MAX {
             self.findings.push(breach.finding(history));
         }
+    }
+
+    /// Takes a rule in that is broken often: made only where it is told.
+    pub(crate) fn breach_of<'h>(
+        &mut self,
+        history: &'h History,
+        kind: &'static str,
+        severity: Severity,
+        make: impl FnOnce() -> Breach<'h>,
+    ) {
+        if self.told.get(&(kind, severity)).is_some_and(|&told| told >= FINDINGS_MAX) {
+            self.count(kind, severity, 1);
+        } else {
+            let mut breach = make();
+            (breach.severity, breach.certified) = (severity, breach.certified && severity == Severity::Violation);
+            self.breach(history, breach);
+        }
+    }
+
+    fn count(&mut self, kind: &'static str, severity: Severity, count: u64) {
+        if severity == Severity::Violation {
+            *self.broken.entry(kind).or_default() += count;
+        }
+    }
+
+    /// How often rules of this kind are broken.
+    pub(crate) fn broken(&self, kind: &str) -> u64 {
+        self.broken.get(kind).copied().unwrap_or(0)
     }
 
     /// A reason why a history without violations is not valid either.

@@ -192,7 +192,7 @@ impl<'t, const N: usize> Beam<'t, N> {
             let enough = self.stretch_steps + (REFUTE_STEPS << (GROWTH * self.level.min(12)));
             while machine.at <= self.trouble && self.stretch_steps < enough {
                 self.stretch_steps += 1 + machine.configurations.len() as u64;
-                match machine.pass(usize::MAX, limits, held, &mut |_, _, _| 0) {
+                match machine.pass(usize::MAX, false, limits, held, &mut |_, _, _| 0) {
                     Ok(true) => {}
                     Ok(false) => {
                         answer = Ok(Some(time.index(machine.at)));
@@ -218,7 +218,7 @@ impl<const N: usize> Pass for Beam<'_, N> {
         }
         while self.machine.at < time.events.len() {
             let at = self.machine.at;
-            if at % self.effort.spacing == 0 && self.places.last().is_none_or(|place| place.at < at) {
+            if at.is_multiple_of(self.effort.spacing) && self.places.last().is_none_or(|place| place.at < at) {
                 self.remember();
             }
             if self.level > 0 && at > self.trouble + self.effort.back {
@@ -231,11 +231,11 @@ impl<const N: usize> Pass for Beam<'_, N> {
                 None => 0,
             };
             let returned = matches!(time.events[at], Event::Return(_));
-            if self.machine.pass(width, limits, held, &mut record)? {
+            if self.machine.pass(width, self.level == 0, limits, held, &mut record)? {
                 if returned {
                     limits.reached(time.index(at));
                 }
-                if at % 1024 == 0 {
+                if at.is_multiple_of(1024) {
                     limits.passed(at as u64 / 2);
                 }
             } else if let Some(answer) = self.failed(limits)? {

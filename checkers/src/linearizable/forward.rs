@@ -181,6 +181,7 @@ impl<'t, const N: usize> Machine<'t, N> {
     pub(crate) fn pass(
         &mut self,
         width: usize,
+        thrifty: bool,
         limits: &mut Limits<'_>,
         held: u64,
         record: Record<'_>,
@@ -189,7 +190,7 @@ impl<'t, const N: usize> Machine<'t, N> {
             Event::Possible(position) => self.possible(position),
             Event::Call(position) => self.call(position),
             Event::Return(position) => {
-                if !self.give_back(position, width, limits, held, record)? {
+                if !self.give_back(position, width, thrifty, limits, held, record)? {
                     return Ok(false);
                 }
             }
@@ -334,6 +335,7 @@ impl<'t, const N: usize> Machine<'t, N> {
         &mut self,
         position: u32,
         width: usize,
+        thrifty: bool,
         limits: &mut Limits<'_>,
         held: u64,
         record: Record<'_>,
@@ -357,7 +359,19 @@ impl<'t, const N: usize> Machine<'t, N> {
         }
         let mut next = 0;
         let mut result = Ok(());
-        while next < work.len() {
+        let mut all = !thrifty || self.classes.iter().all(|class| class.count == 0);
+        loop {
+            if next == work.len() {
+                if all {
+                    break;
+                }
+                if out.count > 0 {
+                    self.cut = true;
+                    break;
+                }
+                (all, next) = (true, 0);
+                continue;
+            }
             let one = work[next];
             next += 1;
             // One that was put here earlier may be dominated by now.
@@ -374,7 +388,7 @@ impl<'t, const N: usize> Machine<'t, N> {
             if result.is_err() {
                 break;
             }
-            self.expand(&one, slot, record, &mut |reached| {
+            self.expand(&one, slot, all, record, &mut |reached| {
                 if reached.done & bit != 0 {
                     out.insert(without(reached, bit), after);
                 } else if seen.insert(reached, self.observers) {
@@ -402,11 +416,12 @@ impl<'t, const N: usize> Machine<'t, N> {
         &self,
         from: &Configuration<N>,
         slot: usize,
+        indeterminate: bool,
         record: Record<'_>,
         reach: &mut impl FnMut(Configuration<N>),
     ) {
         let pending = self.open & !from.done;
-        let worth = self.worth(from, pending);
+        let worth = if indeterminate { self.worth(from, pending) } else { 0 };
         let mut step = |value: u32, blind: bool, own: u128, position: u32| {
             let mut reached = self.arrive(from, value, blind, own);
             reached.path = record(from.path, self.at as u32, position);
@@ -437,7 +452,7 @@ impl<'t, const N: usize> Machine<'t, N> {
             let at = self.first_to_end(alike);
             reach(step(value, false, 1 << at, self.acts[at].2));
         }
-        for (at, class) in self.classes.iter().enumerate() {
+        for (at, class) in self.classes.iter().enumerate().filter(|_| indeterminate) {
             if !self.available(from, at) {
                 continue;
             }

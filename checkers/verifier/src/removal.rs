@@ -82,8 +82,10 @@ fn register(
             let overwritten = |between: &&Op| {
                 between.ok() && writes(between).is_some() && writer.end() < between.call && between.end() < reader.call
             };
-            let late = || writer.call > reader.end() || history.beside(reader).any(|between| overwritten(&between));
-            if respect == Respect::Processes || !late() {
+            // A counterexample that shows no write of what was read would mislead.
+            let written = shown.iter().any(|other| writes(other) == Some(value));
+            let hidden = || written && history.beside(reader).any(|between| overwritten(&between));
+            if respect == Respect::Processes || !(writer.call > reader.end() || hidden()) {
                 return refuse(format!(
                     "#{} may have found what #{} wrote, which is left out",
                     reader.call, writer.call

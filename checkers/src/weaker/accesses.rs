@@ -1,0 +1,283 @@
+//! [`Run`]: the reads, writes and compare-and-sets of one workload, as small numbers. It says who wrote what everybody
+//! read, where that is certain; it never decides anything.
+use crate::history::{History, NameId, Op, Outcome};
+use crate::value::{Value, ValueRef};
+use std::collections::HashMap;
+
+/// No value, no access.
+pub(crate) const NONE: u32 = u32::MAX;
+
+/// One read, write or compare-and-set (which does both, at one instant).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Access {
+    /// Position of the operation in the history.
+    pub(crate) op: u32,
+    /// Process, counted from 0.
+    pub(crate) session: u32,
+    /// Key, counted from 0.
+    pub(crate) key: u32,
+    /// The value it saw; [`NONE`] if it saw none. The initial value of a key has the key's number.
+    pub(crate) reads: u32,
+    /// The value it wrote; [`NONE`] if none.
+    pub(crate) writes: u32,
+    /// Index of the call.
+    pub(crate) call: u64,
+    /// Index of the reply, [`Op::OPEN`] for one that was never acknowledged.
+    pub(crate) end: u64,
+}
+
+/// The accesses of one workload in the order of their calls. What failed is left out, and so are writes that were never
+/// acknowledged and that nobody observed: they need not have happened.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Run {
+    /// All of them.
+    pub(crate) accesses: Vec<Access>,
+    /// For each process, its accesses in the order of its calls.
+    pub(crate) sessions: Vec<Vec<u32>>,
+    /// For each access, its place in its session, from 1.
+    pub(crate) place: Vec<u32>,
+    /// For each value, the access that wrote it; [`NONE`] for initial values and for those nobody wrote.
+    pub(crate) writer: Vec<u32>,
+    /// Keys: the values below this number are initial ones.
+    pub(crate) keys: u32,
+}
+
+impl Run {
+    /// Puts accesses together; they are in the order of their calls, and every value has at most one writer.
+    pub(crate) fn new(accesses: Vec<Access>, keys: u32, values: usize) -> Run {
+        let mut run = Run { writer: vec![NONE; values], keys, place: vec![0; accesses.len()], ..Run::default() };
+        let mut dense: HashMap<u32, u32> = HashMap::new();
+        run.accesses = accesses;
+        for at in 0..run.accesses.len() {
+            let next = dense.len() as u32;
+            let access = &mut run.accesses[at];
+            access.session = *dense.entry(access.session).or_insert(next);
+            if access.session == next {
+                run.sessions.push(Vec::new());
+            }
+            let session = &mut run.sessions[access.session as usize];
+            session.push(at as u32);
+            run.place[at] = session.len() as u32;
+            if access.writes != NONE {
+                run.writer[access.writes as usize] = at as u32;
+            }
+        }
+        run
+    }
+
+    /// How many.
+    pub(crate) fn len(&self) -> usize {
+        self.accesses.len()
+    }
+
+    /// The access.
+    pub(crate) fn at(&self, at: u32) -> &Access {
+        &self.accesses[at as usize]
+    }
+
+    /// Whether the value is a key's initial one.
+    pub(crate) fn initial(&self, value: u32) -> bool {
+        value < self.keys
+    }
+
+    /// Who wrote what this access saw; [`NONE`] where it saw nothing or an initial value, or what nobody wrote.
+    pub(crate) fn source(&self, at: u32) -> u32 {
+        let reads = self.at(at).reads;
+        if reads == NONE { NONE } else { self.writer[reads as usize] }
+    }
+
+    /// The first access that saw a value that nobody wrote.
+    pub(crate) fn phantom(&self) -> Option<u32> {
+        let unknown = |at: &u32| {
+            let reads = self.at(*at).reads;
+            // A compare-and-set cannot have seen what it wrote itself.
+            reads != NONE && !self.initial(reads) && [NONE, *at].contains(&self.writer[reads as usize])
+        };
+        (0..self.len() as u32).find(unknown)
+    }
+
+    /// These accesses alone, in order. Values keep their meaning, not their numbers.
+    pub(crate) fn subset(&self, keep: &[u32]) -> Run {
+        let mut keys: HashMap<u32, u32> = HashMap::new();
+        for at in keep {
+            let next = keys.len() as u32;
+            keys.entry(self.at(*at).key).or_insert(next);
+        }
+        let mut values: HashMap<u32, u32> = HashMap::new();
+        let count = keys.len() as u32;
+        let mut value = |value: u32, key: u32| {
+            if value == NONE {
+                return NONE;
+            }
+            if self.initial(value) {
+                return keys[&key];
+            }
+            let next = values.len() as u32;
+            *values.entry(value).or_insert(next) + count
+        };
+        let renamed = |at: &u32| {
+            let access = *self.at(*at);
+            let (reads, writes) = (value(access.reads, access.key), value(access.writes, access.key));
+            Access { key: keys[&access.key], reads, writes, ..access }
+        };
+        let accesses = keep.iter().map(renamed).collect();
+        Run::new(accesses, count, values.len() + count as usize)
+    }
+}
+
+/// A workload, parsed.
+#[derive(Debug, Default)]
+pub(crate) struct Parsed {
+    /// Its accesses.
+    pub(crate) run: Run,
+    /// Where values repeat: everything that is understood, also what may not have happened.
+    pub(crate) raw: Vec<Access>,
+    /// Acknowledged operations, whether they could be used or not.
+    pub(crate) acknowledged: usize,
+    /// Reads left out because their value was written more than once (or is nil and was written at all).
+    pub(crate) ambiguous: usize,
+    /// Compare-and-sets that saw another value than the one expected: left out, because they name none.
+    pub(crate) refused: usize,
+    /// Why some operation cannot be understood.
+    pub(crate) strange: Option<String>,
+}
+
+/// What an operation did.
+pub(crate) enum Act<'h> {
+    /// It saw this value.
+    Read(ValueRef<'h>),
+    /// It wrote this value.
+    Write(ValueRef<'h>),
+    /// It replaced the first by the second.
+    Cas(ValueRef<'h>, ValueRef<'h>),
+    /// It saw another value.
+    Differs,
+    /// Nothing is known of it.
+    Nothing,
+}
+
+/// What the operation did; the error says what the function takes.
+pub(crate) fn act<'h>(history: &History, op: &Op<'h>) -> Result<Act<'h>, String> {
+    match history.name(op.function) {
+        "read" if op.outcome == Outcome::Ok => Ok(Act::Read(op.output)),
+        "read" => Ok(Act::Nothing),
+        "write" => Ok(Act::Write(op.input)),
+        "cas" => match op.input.as_list().filter(|list| list.len() == 2) {
+            Some(_) if op.outcome == Outcome::Ok && op.output == Value::Bool(false) => Ok(Act::Differs),
+            Some(pair) => Ok(Act::Cas(pair.at(0), pair.at(1))),
+            None => Err(format!("#{}: cas takes [from, to], not {}", op.call, op.input)),
+        },
+        other => Err(format!("#{}: read, write and cas are known, not {other:?}", op.call)),
+    }
+}
+
+/// Workloads on registers: those that write or compare-and-set, or carry the name `register`.
+pub(crate) fn workloads(history: &History) -> Vec<NameId> {
+    let changes = ["write", "cas"].map(|name| history.find_name(name));
+    let register = history.find_name("register");
+    let mut found: Vec<NameId> = Vec::new();
+    for op in history.ops().iter() {
+        let ours = changes.contains(&Some(op.function)) || Some(op.workload) == register;
+        if ours && !found.contains(&op.workload) {
+            found.push(op.workload);
+        }
+    }
+    found.sort_unstable();
+    found
+}
+
+/// Numbers for the values of each key, initial ones first, and how often each was written.
+struct Values<'h> {
+    ids: HashMap<(u32, ValueRef<'h>), u32>,
+    written: Vec<u32>,
+}
+
+impl<'h> Values<'h> {
+    fn number(&mut self, key: u32, value: Option<ValueRef<'h>>, times: u32) -> u32 {
+        let Some(value) = value else { return NONE };
+        let next = self.written.len() as u32;
+        let id = if value.is_nil() { key } else { *self.ids.entry((key, value)).or_insert(next) };
+        if id == next {
+            self.written.push(0);
+        }
+        self.written[id as usize] += times;
+        id
+    }
+}
+
+/// Parses one workload.
+pub(crate) fn parse(history: &History, workload: NameId) -> Parsed {
+    let mut parsed = Parsed::default();
+    let mut keys: HashMap<ValueRef<'_>, u32> = HashMap::new();
+    let ours = |op: &Op<'_>| op.workload == workload && op.outcome != Outcome::Fail;
+    for op in history.ops().iter().filter(ours) {
+        let next = keys.len() as u32;
+        keys.entry(op.key).or_insert(next);
+    }
+    let count = keys.len() as u32;
+    let mut values = Values { ids: HashMap::new(), written: vec![0; count as usize] };
+    let mut raw: Vec<Access> = Vec::new();
+    for op in history.ops().iter().filter(ours) {
+        parsed.acknowledged += usize::from(op.outcome == Outcome::Ok);
+        let (reads, writes) = match act(history, &op) {
+            Ok(Act::Read(value)) => (Some(value), None),
+            Ok(Act::Write(value)) => (None, Some(value)),
+            Ok(Act::Cas(from, to)) => (Some(from), Some(to)),
+            Ok(Act::Nothing) => continue,
+            Ok(Act::Differs) => {
+                parsed.refused += 1;
+                continue;
+            }
+            Err(why) => {
+                parsed.strange.get_or_insert(why);
+                continue;
+            }
+        };
+        let key = keys[&op.key];
+        let (reads, writes) = (values.number(key, reads, 0), values.number(key, writes, 1));
+        raw.push(Access { op: op.position, session: op.session, key, reads, writes, call: op.call, end: op.end() });
+    }
+    let repeats = values.written.iter().enumerate().any(|(value, times)| *times > u32::from(value as u32 >= count));
+    if repeats {
+        parsed.raw = raw.clone();
+    }
+    let accesses = certain(raw, &values.written, count, &mut parsed.ambiguous);
+    parsed.run = Run::new(accesses, count, values.written.len());
+    parsed
+}
+
+/// Leaves out what says nothing: reads of values whose writer is not certain, and unobserved writes that were never
+/// acknowledged.
+fn certain(raw: Vec<Access>, written: &[u32], keys: u32, ambiguous: &mut usize) -> Vec<Access> {
+    let unclear = |value: u32| value != NONE && written[value as usize] > u32::from(value >= keys);
+    // An observed compare-and-set happened, so it observed what it replaced: followed until nothing is new.
+    let mut observed = vec![false; written.len()];
+    let mut replaced = vec![NONE; written.len()];
+    let mut next: Vec<u32> = Vec::new();
+    for access in &raw {
+        if access.end == Op::OPEN && access.writes != NONE {
+            replaced[access.writes as usize] = access.reads;
+        } else if access.reads != NONE {
+            next.push(access.reads);
+        }
+    }
+    while let Some(value) = next.pop() {
+        if !std::mem::replace(&mut observed[value as usize], true) {
+            next.extend(Some(replaced[value as usize]).filter(|value| *value != NONE));
+        }
+    }
+    let mut kept = Vec::with_capacity(raw.len());
+    for mut access in raw {
+        let lost = unclear(access.reads);
+        if lost {
+            access.reads = NONE;
+        }
+        let sure = |value: u32| observed[value as usize] && !unclear(value);
+        let happened = access.end != Op::OPEN || (access.writes != NONE && sure(access.writes));
+        *ambiguous += usize::from(lost && happened);
+        if happened && (access.reads != NONE || access.writes != NONE) {
+            kept.push(access);
+        }
+    }
+    kept
+}

@@ -1,0 +1,162 @@
+//! Bad patterns of causal consistency and of causal convergence, on one run. Bouajjani, Enea, Guerraoui, Hamza, "On
+//! verifying causal consistency", POPL 2017, tables 2 and 3, for registers whose written values are unique. A
+//! compare-and-set is one access that reads and writes. A run has none of them exactly when it is consistent.
+use super::accesses::{NONE, Run};
+use super::graph::Graph;
+use super::order::{Causal, KeyWrites, Path, Step, newer};
+use crate::verdict::Budget;
+
+/// Why a run is not what was promised.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Bad {
+    /// The field's name of the pattern.
+    pub(crate) kind: &'static str,
+    /// The cycle, where the pattern has one.
+    pub(crate) cycle: Path,
+    /// Accesses that show it: enough to find it again, not yet as few as possible.
+    pub(crate) support: Vec<u32>,
+}
+
+impl Bad {
+    pub(crate) fn new(kind: &'static str, cycle: Path, more: impl IntoIterator<Item = u32>) -> Bad {
+        let cycle = contract(cycle);
+        let mut support: Vec<u32> = cycle.iter().flat_map(|(from, to, _)| [*from, *to]).chain(more).collect();
+        support.sort_unstable();
+        support.dedup();
+        Bad { kind, cycle, support }
+    }
+}
+
+/// Time is up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Expired;
+
+/// Program order is transitive: two such steps in a row are one.
+pub(crate) fn contract(path: Path) -> Path {
+    let mut short = Path::new();
+    for step in path {
+        match short.last_mut() {
+            Some(last) if last.2 == Step::Process && step.2 == Step::Process && last.1 == step.0 => last.1 = step.1,
+            _ => short.push(step),
+        }
+    }
+    short
+}
+
+/// How many bad reads are told.
+const TOLD: usize = 10;
+
+/// A read of what nobody wrote: no order of any kind explains it.
+pub(crate) fn thin_air(run: &Run) -> Option<Bad> {
+    run.phantom().map(|reader| Bad::new("thin-air-read", Path::new(), [reader]))
+}
+
+/// The patterns of weak causal consistency (CC), at most ten reads of different keys where possible.
+pub(crate) fn weak(run: &Run, writes: &KeyWrites, causal: &Causal, budget: &Budget) -> Result<Vec<Bad>, Expired> {
+    let mut found: Vec<Bad> = Vec::new();
+    let mut told = vec![false; run.keys as usize];
+    for at in 0..run.len() as u32 {
+        if at % 4096 == 0 && (budget.expired)() {
+            return Err(Expired);
+        }
+        let access = run.at(at);
+        if access.reads == NONE || told[access.key as usize] {
+            continue;
+        }
+        if let Some(bad) = bad_read(run, writes, causal, at) {
+            told[access.key as usize] = true;
+            found.push(bad);
+            if found.len() == TOLD {
+                break;
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn bad_read(run: &Run, writes: &KeyWrites, causal: &Causal, at: u32) -> Option<Bad> {
+    let access = run.at(at);
+    let past = causal.clock[at as usize];
+    let source = run.source(at);
+    if source == NONE {
+        let known = |&(session, first): &(u32, u32)| {
+            let upto =
+                if session == access.session { run.place[at as usize] - 1 } else { causal.clocks.get(past, session) };
+            (upto >= first).then(|| run.sessions[session as usize][first as usize - 1])
+        };
+        let write = writes.sessions(access.key).iter().find_map(known)?;
+        let mut cycle = causal.path(run, write, at);
+        cycle.push((at, write, Step::Rw));
+        return Some(Bad::new("write-co-init-read", cycle, []));
+    }
+    let mut over = None;
+    newer(run, writes, &causal.clocks, (at, past), (source, causal.clock[source as usize]), &mut |write| {
+        if over.is_none() && causal.before(run, source, write) {
+            over = Some(write);
+        }
+    });
+    let write = over?;
+    let mut cycle = causal.path(run, write, at);
+    cycle.push((at, write, Step::Rw));
+    let between = causal.path(run, source, write);
+    Some(Bad::new("write-co-read", cycle, between.iter().flat_map(|(from, to, _)| [*from, *to]).chain([source])))
+}
+
+/// What came out for the conflict order of causal convergence.
+pub(crate) enum Converges {
+    /// The ranks of an order in which everybody can agree.
+    Ranks(Vec<u32>),
+    /// A cycle.
+    Cyclic(Bad),
+}
+
+const PROCESS: u32 = NONE;
+const WR: u32 = NONE - 1;
+
+/// The further pattern of causal convergence (CCv): a write seen-before a read must precede the write that was read, for
+/// everybody. O(n·k) at worst.
+pub(crate) fn convergence(
+    run: &Run,
+    writes: &KeyWrites,
+    causal: &Causal,
+    budget: &Budget,
+) -> Result<Converges, Expired> {
+    let mut edges: Vec<(u32, u32, u32)> = Vec::with_capacity(2 * run.len());
+    for at in 0..run.len() as u32 {
+        if at % 4096 == 0 && (budget.expired)() {
+            return Err(Expired);
+        }
+        let session = &run.sessions[run.at(at).session as usize];
+        if let Some(next) = session.get(run.place[at as usize] as usize) {
+            edges.push((at, *next, PROCESS));
+        }
+        let source = run.source(at);
+        if source == NONE {
+            continue;
+        }
+        edges.push((source, at, WR));
+        let past = (at, causal.clock[at as usize]);
+        newer(run, writes, &causal.clocks, past, (source, causal.clock[source as usize]), &mut |write| {
+            edges.push((write, source, at));
+        });
+    }
+    let graph = Graph::new(run.len(), &edges);
+    let left = match graph.ranks() {
+        Ok(ranks) => return Ok(Converges::Ranks(ranks)),
+        Err(left) => left,
+    };
+    let mut cycle = Path::new();
+    let mut support = Vec::new();
+    for (from, to, label) in graph.cycle(&left) {
+        match label {
+            PROCESS => cycle.push((from, to, Step::Process)),
+            WR => cycle.push((from, to, Step::Wr)),
+            reader => {
+                cycle.push((from, to, Step::Ww));
+                support.push(reader);
+                support.extend(causal.path(run, from, reader).iter().flat_map(|(from, to, _)| [*from, *to]));
+            }
+        }
+    }
+    Ok(Converges::Cyclic(Bad::new("cyclic-cf", cycle, support)))
+}
