@@ -9,6 +9,7 @@ pub(super) const DEPTH_MAX: usize = 128;
 const RECORD_BYTES_MAX: usize = 256 << 20;
 /// One text or number is at most this long.
 pub(super) const TOKEN_BYTES_MAX: usize = 16 << 20;
+const FIRST_STEP_BYTES: usize = 1 << 13;
 const STEP_BYTES: usize = 1 << 18;
 
 /// Why a scanner stopped.
@@ -184,7 +185,9 @@ impl<R: Read> Window<R> {
         self.buffer.copy_within(self.at..self.end, 0);
         self.end -= self.at;
         self.at = 0;
-        let wanted = self.end + STEP_BYTES.max(self.end);
+        // Small texts take a small window.
+        let step = if self.buffer.is_empty() { FIRST_STEP_BYTES } else { STEP_BYTES };
+        let wanted = self.end + step.max(self.end);
         if self.buffer.len() < wanted {
             self.buffer.resize(wanted, 0);
         }
