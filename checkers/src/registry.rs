@@ -2,6 +2,7 @@
 use crate::availability::Availability;
 use crate::history::History;
 use crate::linearizable::Linearizable;
+use crate::model::{self, Model, WithModel};
 use crate::set::SetChecker;
 use crate::split_brain::SplitBrain;
 use crate::value::Value;
@@ -56,13 +57,36 @@ impl Options {
     }
 }
 
+/// Options of `linearizable`; those of the models among them.
+const LINEARIZABLE: &[(&str, &str)] = &[
+    ("model", "what a key is, one of the list of models (default cas-register)"),
+    ("workload", "judge this workload only"),
+    model::MODEL_OPTIONS[0],
+    model::MODEL_OPTIONS[1],
+    model::MODEL_OPTIONS[2],
+];
+
+/// Linearizability of whatever model.
+struct Judge<'a>(&'a Options);
+
+impl WithModel for Judge<'_> {
+    type Out = Result<Box<dyn Checker>, String>;
+    fn with<M: Model + Clone + 'static>(self, model: M) -> Self::Out {
+        let checker = Linearizable::new(model);
+        Ok(Box::new(match self.0.text("workload")? {
+            Some(workload) => checker.workload(workload),
+            None => checker,
+        }))
+    }
+}
+
 /// All checkers. A new one is its file and its entry here.
 pub const CHECKERS: &[CheckerDoc] = &[
     CheckerDoc {
         name: "linearizable",
         doc: "Every key behaves as if its calls had happened one at a time, each between its call and its reply.",
-        options: &[],
-        build: |_| Ok(Box::new(Linearizable::registers())),
+        options: LINEARIZABLE,
+        build: |options| model::with_model(options.text("model")?.unwrap_or("cas-register"), options, Judge(options))?,
     },
     CheckerDoc {
         name: "set",
