@@ -11,6 +11,9 @@ mod search;
 mod shrink;
 mod space;
 
+#[cfg(test)]
+mod tests;
+
 pub(crate) use explain::finding;
 
 use super::decide::{self as registers, Terms};
@@ -19,12 +22,12 @@ use super::register::{RegOp, Values};
 use super::shrink as register_shrink;
 use crate::containers::{self, GrowOp, ItemOp, Judged};
 use crate::history::Op;
-use crate::model::{Container, Model};
+use crate::model::{Container, GrowingAct, Model};
 use crate::value::Value;
 use configurations::Configurations;
 use search::Search;
 use space::{Plan, Space, Step};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// What an engine says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -148,21 +151,29 @@ fn cells<M: Model>(model: &M, deeds: &[Deed<M::Act>], terms: Terms<'_>) -> Optio
 }
 
 fn growing<M: Model>(model: &M, deeds: &[Deed<M::Act>]) -> Option<Decision> {
-    let mut ops = Vec::with_capacity(deeds.len());
-    for deed in deeds {
-        ops.push(match model.growing_act(&deed.act)? {
-            crate::model::GrowingAct::Add(value) => GrowOp::Add(value, deed.call, deed.end),
-            crate::model::GrowingAct::Read(values) => GrowOp::Read(values, deed.call, deed.end),
-        });
-    }
-    Some(match containers::growing(&ops) {
-        Ok(()) => Decision::Linearizable(None),
-        Err(places) => {
-            // The reads alone contradict each other only together with the adds of what they saw.
-            let until = places.iter().map(|&at| deeds[at].end).filter(|&end| end != Op::OPEN).max();
-            Decision::Refuted(Stuck { until: until.unwrap_or(Op::OPEN), among: None })
+    let ops = grow_ops(model, deeds)?;
+    let Err(conflict) = containers::growing(&ops) else { return Some(Decision::Linearizable(None)) };
+    // Reads say something together with the adds of what they returned.
+    let mut seen: HashSet<&Value> = HashSet::new();
+    for &place in &conflict.places {
+        if let GrowOp::Read(values, ..) = &ops[place] {
+            seen.extend(values);
         }
-    })
+    }
+    let belongs = |op: &GrowOp| matches!(op, GrowOp::Add(value, ..) if seen.contains(value));
+    let adds = (0..ops.len()).filter(|&at| belongs(&ops[at]));
+    Some(Decision::Refuted(among(deeds, adds.chain(conflict.places.iter().copied()).collect())))
+}
+
+/// The operations of a growing set, if the object is one.
+fn grow_ops<M: Model>(model: &M, deeds: &[Deed<M::Act>]) -> Option<Vec<GrowOp>> {
+    let op = |deed: &Deed<M::Act>| {
+        Some(match model.growing_act(&deed.act)? {
+            GrowingAct::Add(value) => GrowOp::Add(value, deed.call, deed.end),
+            GrowingAct::Read(values) => GrowOp::Read(values, deed.call, deed.end),
+        })
+    };
+    deeds.iter().map(op).collect()
 }
 
 /// The operations of a container, if the object is one.

@@ -5,6 +5,7 @@ use super::configurations::Configurations;
 use super::space::{Plan, Space};
 use super::{Answer, Deed, Stuck, shrink, steps};
 use crate::certificate::{Certificate, Claim};
+use crate::containers::{self, Grown};
 use crate::history::{History, Op, Outcome};
 use crate::model::{Container, ContainerAct, Model};
 use crate::value::Value;
@@ -34,14 +35,19 @@ pub(crate) fn finding<M: Model>(
         model.act_by(op.process, history.name(op.function), &op.input.to_value(), None).ok()
     };
     let small = shrink::shrink(model, deeds, stuck, open, budget);
-    let last = Last::find(model, &small, budget);
-    let shown = shown(&small, last.as_ref().map_or(stuck.until, |last| last.until));
+    let grown = grown(model, &small);
+    let last = if grown.is_some() { None } else { Last::find(model, &small, budget) };
+    let around = shown(&small, last.as_ref().map_or(stuck.until, |last| last.until));
+    let shown = grown.as_ref().map_or(around, |grown| grown.calls.clone());
     let ops: Vec<Op<'_>> = shown.iter().filter_map(|call| history.op(*call)).collect();
-    let (kind, title) = named(model, &small)
+    let (kind, title) = grown
+        .as_ref()
+        .map(|grown| (grown.kind, grown.title.clone()))
+        .or_else(|| named(model, &small))
         .or_else(|| last.as_ref().map(|last| ("nonlinearizable", last.title(history))))
         .unwrap_or_else(|| ("nonlinearizable", "no order of the operations explains all replies".to_owned()));
-    let mut sentences: Vec<String> = ops.iter().map(|op| wording::operation(history, op)).collect();
-    if shown.len() < small.len() {
+    let mut sentences: Vec<String> = ops.iter().map(|op| cut(&wording::operation(history, op), 400)).collect();
+    if grown.is_none() && shown.len() < small.len() {
         let rest = small.len() - shown.len();
         sentences.push(format!(
             "{} before these matter too; they lead to the states below.",
@@ -49,6 +55,7 @@ pub(crate) fn finding<M: Model>(
         ));
     }
     sentences.extend(last.iter().map(|last| last.why(history, &small)));
+    sentences.extend(grown.map(|grown| grown.why));
     let faults = wording::faults_around(history, &ops);
     sentences.extend(wording::faults(history, &faults));
     let subject = if key.is_nil() { String::new() } else { format!("key {key}: ") };
@@ -183,7 +190,7 @@ impl Last {
         let state = |(words, done): &(String, Vec<u64>)| {
             let done: Vec<String> = done.iter().map(|call| format!("#{call}")).collect();
             let after = if done.is_empty() { String::new() } else { format!(" (with {} done)", done.join(", ")) };
-            format!("{}{after}", cut(words))
+            format!("{}{after}", cut(words, 120))
         };
         let mut states: Vec<String> = self.states.iter().map(state).collect();
         if self.more > 0 {
@@ -203,15 +210,74 @@ impl Last {
     }
 }
 
-fn short(value: &Value) -> String {
-    cut(&value.to_string())
+/// What is wrong with the reads of a growing set.
+struct GrownStory {
+    kind: &'static str,
+    title: String,
+    why: String,
+    calls: Vec<u64>,
 }
 
-fn cut(text: &str) -> String {
-    if text.chars().count() <= 120 {
+fn grown<M: Model>(model: &M, small: &[Deed<M::Act>]) -> Option<GrownStory> {
+    let conflict = containers::growing(&super::grow_ops(model, small)?).err()?;
+    let mut calls: Vec<u64> = conflict.places.iter().map(|&at| small[at].call).collect();
+    let names: Vec<String> = calls.iter().map(|call| format!("#{call}")).collect();
+    let (first, last) = (names.first()?, names.last()?);
+    let element = short(&conflict.element);
+    let (kind, title, why) = match conflict.kind {
+        Grown::Phantom => (
+            "phantom-read",
+            format!("{first} returned {element}, which was never added"),
+            format!("No operation ever added {element}: a contradiction."),
+        ),
+        Grown::Twice => (
+            "duplicate-element",
+            format!("{first} returned {element} twice"),
+            "A set holds every element once: a contradiction.".to_owned(),
+        ),
+        Grown::Disagree => (
+            "incompatible-reads",
+            format!("{last} lacks {element}, which {first} returned, and the other way round"),
+            "Nothing is ever removed, so of two reads one returned all that the other did: a contradiction.".to_owned(),
+        ),
+        Grown::Future => (
+            "future-read",
+            format!("a read returned {element} before it was added by {last}"),
+            format!("{last} began after that read had ended: a contradiction."),
+        ),
+        Grown::Stale => (
+            "stale-read",
+            format!("{first} lacks {element}, although it was there before"),
+            match &names[..] {
+                [read, _, known] | [read, known] => {
+                    let between = if names.len() == 3 { &names[1] } else { read };
+                    let after = if names.len() == 3 {
+                        format!(", and {read} comes after {between}, because it shows what {between} did")
+                    } else {
+                        String::new()
+                    };
+                    format!("{known} had ended before {between} began{after}; so {element} was there: a contradiction.")
+                }
+                _ => "No order explains it: a contradiction.".to_owned(),
+            },
+        ),
+    };
+    calls.sort_unstable();
+    calls.dedup();
+    Some(GrownStory { kind, title, why, calls })
+}
+
+fn short(value: &Value) -> String {
+    cut(&value.to_string(), 120)
+}
+
+/// The text, its middle left out where it is long.
+fn cut(text: &str, limit: usize) -> String {
+    let count = text.chars().count();
+    if count <= limit {
         return text.to_owned();
     }
-    let head: String = text.chars().take(60).collect();
-    let tail: Vec<char> = text.chars().rev().take(50).collect();
-    format!("{head}...{}", tail.into_iter().rev().collect::<String>())
+    let head: String = text.chars().take(limit / 2).collect();
+    let tail: String = text.chars().skip(count - limit / 3).collect();
+    format!("{head} ... {tail}")
 }

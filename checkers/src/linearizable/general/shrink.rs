@@ -8,9 +8,9 @@ use crate::verdict::Budget;
 use std::collections::HashSet;
 
 /// Steps that one check of a candidate may take.
-const STEPS: u64 = 100_000;
-/// Operations judged in all candidates together.
-const EFFORT: u64 = 4_000_000;
+const STEPS: u64 = 20_000;
+/// Steps, about, that all checks together may take.
+const EFFORT: u64 = 3_000_000;
 
 /// The smallest contradiction found, by call. `open` gives the act of an operation whose reply is not known.
 pub(crate) fn shrink<M: Model>(
@@ -30,7 +30,8 @@ pub(crate) fn shrink<M: Model>(
     }
     shrinker.run();
     // What is left may be stuck earlier than the whole was.
-    if let Some(stuck) = shrinker.refuted(&shrinker.deeds) {
+    let found = shrinker.deeds.clone();
+    if let Some(stuck) = shrinker.refuted(&found) {
         let shorter = until(model, &shrinker.deeds, stuck.until, &open);
         if shorter.len() < shrinker.deeds.len() && shrinker.accept(shorter) {
             shrinker.run();
@@ -68,16 +69,20 @@ impl<M: Model> Shrinker<'_, M> {
         self.effort > EFFORT || (self.budget.expired)()
     }
 
-    fn refuted(&self, deeds: &[Deed<M::Act>]) -> Option<Stuck> {
+    fn refuted(&mut self, deeds: &[Deed<M::Act>]) -> Option<Stuck> {
+        self.effort += 3 * deeds.len() as u64 + 500;
         match decide(self.model, deeds, Terms { steps: STEPS, ..Terms::of(self.budget) }) {
             Decision::Refuted(stuck) => Some(stuck),
-            _ => None,
+            Decision::Linearizable(_) => None,
+            Decision::GaveUp(..) => {
+                self.effort += STEPS;
+                None
+            }
         }
     }
 
     /// Takes the candidate when it is certainly a contradiction too.
     fn accept(&mut self, candidate: Vec<Deed<M::Act>>) -> bool {
-        self.effort += candidate.len() as u64 + 500;
         let refuted = !candidate.is_empty() && self.refuted(&candidate).is_some();
         if refuted {
             self.deeds = candidate;
