@@ -5,6 +5,7 @@
 //! have happened at any time after their call, or never. Keys are judged one by one, because linearizability is local (Herlihy
 //! and Wing 1990).
 mod beam;
+mod configuration;
 mod decide;
 mod explain;
 mod forward;
@@ -69,8 +70,13 @@ impl<M: Model> Linearizable<M> {
     }
 
     /// A valid verdict carries an order of the operations of each key, for a separate program to replay.
-    pub fn with_witness(mut self) -> Linearizable<M> {
-        self.witness = true;
+    pub fn with_witness(self) -> Linearizable<M> {
+        self.witness(true)
+    }
+
+    /// The same, or not.
+    pub(crate) fn witness(mut self, wanted: bool) -> Linearizable<M> {
+        self.witness = wanted;
         self
     }
 

@@ -87,6 +87,8 @@ pub const CHECKERS: &[CheckerDoc] = &[
         doc: "Every key behaves as if its calls had happened one at a time, each between its call and its reply.",
         options: LINEARIZABLE,
         build: |options| model::with_model(options.text("model")?.unwrap_or("cas-register"), options, Judge(options))?,
+        options: &[("witness", "true: a valid verdict carries an order of the operations of each key")],
+        build: |options| Ok(Box::new(Linearizable::registers().witness(options.flag("witness")?))),
     },
     CheckerDoc {
         name: "set",
