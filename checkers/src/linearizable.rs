@@ -11,6 +11,8 @@ mod explain;
 mod forward;
 #[doc(hidden)]
 pub mod fuzz;
+#[doc(hidden)]
+pub mod general;
 mod keys;
 mod limits;
 mod register;
@@ -29,10 +31,10 @@ use crate::model::{CasRegister, Model};
 use crate::verdict::{Budget, Checker, Finding, Validity, Verdict};
 use crate::wording;
 use decide::{Decision, Terms};
+use general::{Deed, Stuck};
 use keys::{Judged, Part, parts};
-use limits::{Limits, Stop};
+use limits::Stop;
 use register::{RegOp, Values};
-use search::{Search, Step};
 use serde_json::json;
 use std::collections::BTreeMap;
 
@@ -91,7 +93,8 @@ impl<M: Model> Linearizable<M> {
             Some(name) => history.name(*id) == name,
             None => {
                 let changes = |name: &str| known.contains(&name) && name != "read";
-                history.name(*id) == "register" || seen.iter().any(|function| changes(history.name(*function)))
+                (known.contains(&"write") && history.name(*id) == "register")
+                    || seen.iter().any(|function| changes(history.name(*function)))
             }
         };
         functions.into_iter().filter(|(id, seen)| judged(id, seen)).map(|(id, _)| id).collect()
@@ -101,7 +104,7 @@ impl<M: Model> Linearizable<M> {
 /// Why a key is bad.
 enum Evidence {
     Register(Vec<RegOp>, Decision),
-    Other(u64),
+    Other(Stuck),
 }
 
 impl<M: Model> Linearizable<M> {
@@ -128,7 +131,8 @@ impl<M: Model> Linearizable<M> {
 
     fn act(&self, history: &History, op: &Op<'_>) -> Result<M::Act, String> {
         let reply = (op.outcome == Outcome::Ok).then(|| op.output.to_value());
-        let act = self.model.act(history.name(op.function), &op.input.to_value(), reply.as_ref());
+        let (function, input) = (history.name(op.function), op.input.to_value());
+        let act = self.model.act_by(op.process, function, &input, reply.as_ref());
         act.map_err(|message| format!("#{} is not understood: {message}", op.call))
     }
 
@@ -140,20 +144,18 @@ impl<M: Model> Linearizable<M> {
     }
 
     fn judge_any(&self, history: &History, part: &Part<'_>, acts: Vec<M::Act>, terms: Terms<'_>) -> Judged<Evidence> {
-        let steps = part.ops(history).zip(acts).map(|(op, act)| {
-            let observes = self.model.observes_only(&act);
-            Step { call: op.call, end: op.end(), act, observes }
-        });
-        let steps = steps.filter(|step| !(step.observes && step.end == Op::OPEN)).collect();
-        let mut search =
-            Search::new(self.model.initial(), steps, |state: &M::State, act: &M::Act| self.model.step(state, act));
-        let mut limits = Limits::new(terms.budget, terms.steps).holding(terms.memory_bytes);
-        match search.run(&mut limits) {
-            Ok(beam::Answer::Linearizable) => Judged::Fine(terms.witness.then(|| search.order())),
-            Ok(beam::Answer::Refuted(index)) => Judged::Bad(index, Evidence::Other(index)),
-            Err(Stop::Quota) => Judged::Again,
-            Err(stop) => Judged::GaveUp(gave_up(history, part, stop, limits.furthest)),
+        match general::decide(&self.model, &self.deeds(history, part, acts), terms) {
+            general::Decision::Linearizable(order) => Judged::Fine(order.filter(|_| terms.witness)),
+            general::Decision::Refuted(stuck) => Judged::Bad(stuck.until, Evidence::Other(stuck)),
+            general::Decision::GaveUp(Stop::Quota, _) => Judged::Again,
+            general::Decision::GaveUp(stop, furthest) => Judged::GaveUp(gave_up(history, part, stop, furthest)),
         }
+    }
+
+    /// What was done, without observations that say nothing.
+    fn deeds(&self, history: &History, part: &Part<'_>, acts: Vec<M::Act>) -> Vec<Deed<M::Act>> {
+        let deeds = part.ops(history).zip(acts).map(|(op, act)| Deed { call: op.call, end: op.end(), act });
+        deeds.filter(|deed| deed.end != Op::OPEN || !self.model.observes_only(&deed.act)).collect()
     }
 
     fn finding(&self, history: &History, part: &Part<'_>, evidence: &Evidence, budget: &Budget) -> Finding {
@@ -166,9 +168,11 @@ impl<M: Model> Linearizable<M> {
                 finding.certificate = Some(Certificate::new(history, claim, &finding.ops));
                 finding
             }
-            Evidence::Other(index) => {
-                let ops: Vec<Op<'_>> = part.ops(history).collect();
-                explain::stuck(history, &part.key.to_value(), &ops, *index)
+            Evidence::Other(stuck) => {
+                // They were understood when they were judged.
+                let acts = part.ops(history).filter_map(|op| self.act(history, &op).ok()).collect();
+                let deeds = self.deeds(history, part, acts);
+                general::finding(&self.model, history, &part.key.to_value(), &deeds, stuck, budget)
             }
         }
     }

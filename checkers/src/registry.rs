@@ -6,6 +6,7 @@ use crate::kafka::Kafka;
 use crate::linearizable::Linearizable;
 use crate::monotonic::Monotonic;
 use crate::queue::Queue;
+use crate::model::{self, Model, WithModel};
 use crate::set::SetChecker;
 use crate::set_full::SetFull;
 use crate::split_brain::SplitBrain;
@@ -77,6 +78,27 @@ macro_rules! with_workload {
             None => $checker,
         }
     };
+/// Options of `linearizable`; those of the models among them.
+const LINEARIZABLE: &[(&str, &str)] = &[
+    ("model", "what a key is, one of the list of models (default cas-register)"),
+    ("workload", "judge this workload only"),
+    model::MODEL_OPTIONS[0],
+    model::MODEL_OPTIONS[1],
+    model::MODEL_OPTIONS[2],
+];
+
+/// Linearizability of whatever model.
+struct Judge<'a>(&'a Options);
+
+impl WithModel for Judge<'_> {
+    type Out = Result<Box<dyn Checker>, String>;
+    fn with<M: Model + Clone + 'static>(self, model: M) -> Self::Out {
+        let checker = Linearizable::new(model);
+        Ok(Box::new(match self.0.text("workload")? {
+            Some(workload) => checker.workload(workload),
+            None => checker,
+        }))
+    }
 }
 
 /// All checkers. A new one is its file and its entry here.
@@ -84,6 +106,8 @@ pub const CHECKERS: &[CheckerDoc] = &[
     CheckerDoc {
         name: "linearizable",
         doc: "Every key behaves as if its calls had happened one at a time, each between its call and its reply.",
+        options: LINEARIZABLE,
+        build: |options| model::with_model(options.text("model")?.unwrap_or("cas-register"), options, Judge(options))?,
         options: &[("witness", "true: a valid verdict carries an order of the operations of each key")],
         build: |options| Ok(Box::new(Linearizable::registers().witness(options.flag("witness")?))),
     },

@@ -222,5 +222,5 @@ fn a_model_of_ones_own_is_judged_by_the_search() {
     assert_eq!(judge(3).validity, Validity::Valid, "or taken");
     let verdict = judge(2);
     assert_eq!(verdict.validity, Validity::Invalid);
-    assert!(verdict.findings[0].title.contains("the reply of #4"), "{:?}", verdict.findings);
+    assert!(verdict.findings[0].title.contains("get #4 on n1 returned 2"), "{:?}", verdict.findings);
 }
