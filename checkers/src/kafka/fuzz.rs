@@ -64,8 +64,8 @@ fn history(draw: &mut Draw) -> Tape {
             Outcome::Info,
         ]);
         if !matches!(f, "send" | "poll" | "txn") {
-            for log in 0..2 {
-                let at = if draw.percent(50) { 0 } else { draw.below(logs[log].len() as u64 + 1) as usize };
+            for (log, messages) in logs.iter().enumerate() {
+                let at = if draw.percent(50) { 0 } else { draw.below(messages.len() as u64 + 1) as usize };
                 places.insert((worker, log), at);
             }
             outcome = if draw.percent(10) { Outcome::Fail } else { Outcome::Ok };
@@ -207,7 +207,7 @@ fn defined(history: &History) -> Answer {
     }
     let grouped = |one: &Parsed<'_>| {
         let before = |other: &&Parsed<'_>| other.op.process == one.op.process && other.op.call < one.op.call;
-        let last = all.iter().filter(before).filter(|other| matches!(other.f.as_str(), "assign" | "subscribe")).last();
+        let last = all.iter().filter(before).rfind(|other| matches!(other.f.as_str(), "assign" | "subscribe"));
         last.is_some_and(|last| last.f == "subscribe")
     };
     let doubtful = all.iter().any(|one| one.polls && one.op.outcome == Outcome::Info && grouped(one));
