@@ -269,7 +269,7 @@ fn replicas_agree_after_quiescence() {
     );
     assert_eq!(
         kinds(&counter("n1: 1 add 0 5 -> ok\n n1: 1 remove 0 5 -> ok", "[5]", "[]")),
-        ["diverged", "resurrected-element"]
+        ["resurrected-element", "diverged"]
     );
     valid(&counter("n1: 1 add 0 5 -> ok\n n2: 1 remove 0 5 -> ok", "[5]", "[5]"));
     assert_eq!(kinds(&counter("1 add 0 5 -> ok\n 2 add 0 6 -> ok", "[5]", "[5]")), ["lost-element"]);
