@@ -1,6 +1,10 @@
 //! What the checkers of workload contracts share: which operations they look at, and how they tell a broken rule. Knows
 //! no rule itself.
+#[cfg(test)]
+mod corpora;
 pub(crate) mod scene;
+#[cfg(test)]
+mod stories;
 
 use crate::certificate::{Certificate, Claim, Edge, EdgeKind};
 use crate::history::{History, NameId, Op, Outcome};

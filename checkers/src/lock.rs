@@ -269,7 +269,7 @@ impl Checker for Lock {
     }
 
     fn check(&self, history: &History, _budget: &Budget) -> Verdict {
-        let workloads = workloads_with(history, &["acquire"]);
+        let workloads = workloads_with(history, &["acquire", "release"]);
         let mut breaches = Breaches::new(history);
         let end = End::new(history);
         let (mut held, mut contended, mut most) = (0, 0, 0);

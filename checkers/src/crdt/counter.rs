@@ -27,6 +27,7 @@ pub(super) fn judge<'h>(history: &'h History, object: &Object<'h>, grows: bool, 
         }
     }
     let all = sums.last().copied().unwrap_or_default();
+    let settled = (all.0 + certain.1, all.1 + certain.0);
     if unclear > 0 {
         return unclear;
     }
@@ -37,13 +38,19 @@ pub(super) fn judge<'h>(history: &'h History, object: &Object<'h>, grows: bool, 
             continue;
         };
         values.push((*read, value));
-        let before = sums[object.updates.partition_point(|op| op.call < read.reply)];
-        bounds(object, *read, value, before, "attempted before its reply", breaches);
-    }
-    for read in &object.finals {
-        let Some(value) = value_of(read).as_int() else { continue };
-        let within = (all.0 + certain.1, all.1 + certain.0);
-        bounds(object, *read, value, within, "acknowledged or attempted", breaches);
+        let (low, high) = sums[object.updates.partition_point(|op| op.call < read.reply)];
+        if object.finals.iter().any(|last| last.position == read.position) {
+            bounds(
+                object,
+                *read,
+                value,
+                (low.max(settled.0), high.min(settled.1)),
+                "acknowledged or attempted",
+                breaches,
+            );
+        } else {
+            bounds(object, *read, value, (low, high), "attempted before its reply", breaches);
+        }
     }
     let shown = |read: &Op<'h>| value_of(read).as_int();
     same_clocks(object, |one, two| shown(one) == shown(two), breaches);
