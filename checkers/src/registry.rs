@@ -4,6 +4,9 @@ use crate::history::History;
 use crate::linearizable::Linearizable;
 use crate::set::SetChecker;
 use crate::split_brain::SplitBrain;
+use crate::transactions::mini::{self, Mini};
+use crate::transactions::rw_register::{self, RwRegister};
+use crate::transactions::weak::Weak;
 use crate::transactions::list_append::ListAppend;
 use crate::value::Value;
 use crate::verdict::{Budget, Checker, Validity, Verdict};
@@ -82,6 +85,36 @@ pub const CHECKERS: &[CheckerDoc] = &[
         doc: "No term has two leaders, and the two sides of a proven cut never both acknowledge writes to one key.",
         options: &[],
         build: |_| Ok(Box::new(SplitBrain::new())),
+    },
+    CheckerDoc {
+        name: "rw-register",
+        doc: "Transactions on registers with unique writes are isolated as the model says, as far as version orders are known.",
+        options: rw_register::OPTIONS,
+        build: |options| Ok(Box::new(RwRegister::with(options)?)),
+    },
+    CheckerDoc {
+        name: "mini-transactions",
+        doc: "Transactions on registers that read a key before they write it are isolated as the model says, decided exactly.",
+        options: mini::OPTIONS,
+        build: |options| Ok(Box::new(Mini::with(options)?)),
+    },
+    CheckerDoc {
+        name: "read-committed",
+        doc: "From a read on, a transaction sees its writer as a whole: some order of the commits explains what was read.",
+        options: &[],
+        build: |_| Ok(Box::new(Weak::read_committed())),
+    },
+    CheckerDoc {
+        name: "read-atomic",
+        doc: "A transaction sees its session and those it reads from as a whole: some order of the commits explains what was read.",
+        options: &[],
+        build: |_| Ok(Box::new(Weak::read_atomic())),
+    },
+    CheckerDoc {
+        name: "causal-transactions",
+        doc: "A transaction sees its causal past: some order of the commits explains what was read.",
+        options: &[],
+        build: |_| Ok(Box::new(Weak::causal())),
     },
     CheckerDoc {
         name: "availability",

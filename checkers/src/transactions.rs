@@ -7,5 +7,7 @@ pub mod graph;
 pub mod lattice;
 mod levels;
 pub mod list_append;
+pub mod mini;
+pub mod rw_register;
 pub mod txn;
 pub mod weak;
