@@ -19,6 +19,7 @@ mod explain;
 mod versions;
 
 use super::cycles::{self, Cycles};
+use super::graph::Graph;
 use super::lattice::{self, Consistency};
 use super::txn::{Dialect, MopKind, Transactions};
 use crate::history::{History, NameId, Outcome};
@@ -77,7 +78,17 @@ pub(super) fn analyse(txns: &Transactions<'_>, budget: &Budget, examples: usize)
     Analysis { versions, cycles, unread }
 }
 
+/// The dependency graph of transactions on lists.
+pub(super) fn graph_of(txns: &Transactions<'_>) -> Graph {
+    edges::graph(txns, &Versions::find(txns)).0
+}
+
 impl Analysis {
+    /// Whether a model that nothing contradicts may still not hold, since the order of appends that nobody read counts.
+    pub(super) fn doubtful(&self, _txns: &Transactions<'_>, _budget: &Budget, _model: &str) -> bool {
+        self.unread > 1
+    }
+
     /// The anomalies, each once.
     pub(super) fn anomalies(&self) -> Vec<&'static str> {
         let mut found: Vec<&'static str> = self.versions.counts.keys().map(|flaw| flaw.anomaly()).collect();

@@ -160,7 +160,7 @@ pub(super) fn reason_at(txns: &Transactions<'_>, versions: &Versions, step: &Ste
                 later.map(|(to, other)| (to - at, one, other, to))
             };
             let Some((_, one, other, to)) = pairs.filter_map(followers).min() else {
-                return if versions.tangled[key as usize] { read_in_order(txns, step, key) } else { None };
+                return read_in_order(txns, step, key);
             };
             let witness = if to == usize::MAX { NONE } else { versions.longest[key as usize].0 };
             Some(Reason { key, before: Some(one), after: other, witness })

@@ -95,8 +95,6 @@ pub(super) struct Versions {
     pub(super) seen: Vec<bool>,
     /// Whether the transaction took effect: it is Ok, or Info and seen.
     pub(super) committed: Vec<bool>,
-    /// By key: whether lists contradict each other.
-    pub(super) tangled: Vec<bool>,
     /// Reads of lists that are no beginning of the longest: who appended the last known element, and who read.
     pub(super) loose: Vec<(u32, u32)>,
     /// Writers of elements that follow each other in such a list.
@@ -182,7 +180,6 @@ impl Versions {
             }
         }
         self.longest.push(longest);
-        self.tangled.push(false);
         self.order_first.push(self.order.len() as u32);
         let aborted = self.lay_out(txns, key, desk);
         self.reads(txns, key, desk, aborted);
@@ -280,7 +277,7 @@ impl Versions {
             };
             let append = desk.elements.at(found);
             let writer = append.txn;
-            append.seen |= writer != reader || append.ambiguous;
+            append.seen = true;
             if append.place != NONE {
                 self.order.push(NONE);
                 if !append.ambiguous {
@@ -315,7 +312,6 @@ impl Versions {
         for read in &desk.reads {
             let words = &txns.elements(mops[read.mop as usize].value)[..read.len as usize];
             if *words != list[..words.len()] {
-                self.tangled[key as usize] = true;
                 let (reader, other) = (read.txn, mops[longest as usize].txn());
                 self.note(Flawed {
                     flaw: Flaw::IncompatibleOrder,
