@@ -5,6 +5,7 @@ use crate::linearizable::Linearizable;
 use crate::set::SetChecker;
 use crate::split_brain::SplitBrain;
 use crate::transactions::mini::{self, Mini};
+use crate::transactions::predicate::G2;
 use crate::transactions::rw_register::{self, RwRegister};
 use crate::transactions::weak::Weak;
 use crate::transactions::list_append::ListAppend;
@@ -97,6 +98,12 @@ pub const CHECKERS: &[CheckerDoc] = &[
         doc: "Transactions on registers that read a key before they write it are isolated as the model says, decided exactly.",
         options: mini::OPTIONS,
         build: |options| Ok(Box::new(Mini::with(options)?)),
+    },
+    CheckerDoc {
+        name: "g2",
+        doc: "Of the inserts under one key, each made only if a predicate found no row there, at most one succeeds.",
+        options: &[],
+        build: |_| Ok(Box::new(G2)),
     },
     CheckerDoc {
         name: "read-committed",
