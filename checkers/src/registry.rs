@@ -11,6 +11,10 @@ use crate::set::SetChecker;
 use crate::set_full::SetFull;
 use crate::split_brain::SplitBrain;
 use crate::total_queue::TotalQueue;
+use crate::transactions::mini::{self, Mini};
+use crate::transactions::predicate::G2;
+use crate::transactions::rw_register::{self, RwRegister};
+use crate::transactions::weak::Weak;
 use crate::transactions::list_append::ListAppend;
 use crate::unique_ids::UniqueIds;
 use crate::value::Value;
@@ -128,6 +132,42 @@ pub const CHECKERS: &[CheckerDoc] = &[
         doc: "No term has two leaders, and the two sides of a proven cut never both acknowledge writes to one key.",
         options: &[],
         build: |_| Ok(Box::new(SplitBrain::new())),
+    },
+    CheckerDoc {
+        name: "rw-register",
+        doc: "Transactions on registers with unique writes are isolated as the model says, as far as version orders are known.",
+        options: rw_register::OPTIONS,
+        build: |options| Ok(Box::new(RwRegister::with(options)?)),
+    },
+    CheckerDoc {
+        name: "mini-transactions",
+        doc: "Transactions on registers that read a key before they write it are isolated as the model says, decided exactly.",
+        options: mini::OPTIONS,
+        build: |options| Ok(Box::new(Mini::with(options)?)),
+    },
+    CheckerDoc {
+        name: "g2",
+        doc: "Of the inserts under one key, each made only if a predicate found no row there, at most one succeeds.",
+        options: &[],
+        build: |_| Ok(Box::new(G2)),
+    },
+    CheckerDoc {
+        name: "read-committed",
+        doc: "From a read on, a transaction sees its writer as a whole: some order of the commits explains what was read.",
+        options: &[],
+        build: |_| Ok(Box::new(Weak::read_committed())),
+    },
+    CheckerDoc {
+        name: "read-atomic",
+        doc: "A transaction sees its session and those it reads from as a whole: some order of the commits explains what was read.",
+        options: &[],
+        build: |_| Ok(Box::new(Weak::read_atomic())),
+    },
+    CheckerDoc {
+        name: "causal-transactions",
+        doc: "A transaction sees its causal past: some order of the commits explains what was read.",
+        options: &[],
+        build: |_| Ok(Box::new(Weak::causal())),
     },
     CheckerDoc {
         name: "availability",

@@ -9,6 +9,9 @@ pub mod graph;
 pub mod lattice;
 mod levels;
 pub mod list_append;
+pub mod mini;
+pub mod predicate;
+pub mod rw_register;
 #[doc(hidden)]
 pub mod oracle;
 #[doc(hidden)]

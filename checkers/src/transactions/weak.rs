@@ -28,7 +28,7 @@
 pub(crate) mod brute;
 mod causal;
 mod edges;
-mod explain;
+pub(crate) mod explain;
 #[doc(hidden)]
 pub mod fuzz;
 pub(crate) mod judge;

@@ -15,6 +15,8 @@ pub(crate) enum Definition {
     Parallel,
     Snapshot,
     Serial,
+    /// [`Definition::Serial`], and who ended before another was called comes before it.
+    Strict,
 }
 
 /// What one transaction read from outside, under one commit order.
@@ -38,7 +40,7 @@ pub(crate) fn holds(small: &Small, definition: Definition) -> bool {
         };
         let committed: Vec<usize> = (0..small.txns.len()).filter(chosen).collect();
         match definition {
-            Definition::Prefix | Definition::Snapshot | Definition::Serial => {
+            Definition::Prefix | Definition::Snapshot | Definition::Serial | Definition::Strict => {
                 Store { small, committed: &committed, definition }.run(&mut Vec::new(), &mut Vec::new())
             }
             _ => orders(small, &committed, &mut Vec::new(), &mut |order| explains(small, order, definition)),
@@ -215,7 +217,13 @@ impl Store<'_> {
                     let session =
                         |&&one: &&usize| one < txn && self.small.txns[one].session == self.small.txns[txn].session;
                     let ready = self.committed.iter().filter(session).all(|one| done.contains(one));
-                    if !ready || (self.definition == Definition::Serial && begun.len() > done.len()) {
+                    let serial = matches!(self.definition, Definition::Serial | Definition::Strict);
+                    let early = self.definition == Definition::Strict
+                        && self.committed.iter().any(|&one| {
+                            let other = &self.small.txns[one];
+                            other.outcome == Outcome::Ok && other.end < self.small.txns[txn].call && !done.contains(&one)
+                        });
+                    if !ready || early || (serial && begun.len() > done.len()) {
                         continue;
                     }
                     begun.push((txn, done.len()));

@@ -82,8 +82,7 @@ impl Words<'_, '_> {
             let same = self.view.session[from as usize] == self.view.session[to as usize] && from < to;
             same.then_some(Link { from, to, why: Why::Session })
         };
-        let step =
-            |from: u32, to: u32| direct(from, to).or_else(|| session(from, to)).or_else(|| self.element(from, to));
+        let step = |from: u32, to: u32| direct(from, to).or_else(|| session(from, to)).or_else(|| self.element(from, to));
         if let Some(link) = step(writer, reader) {
             return vec![link];
         }
@@ -248,51 +247,50 @@ pub(crate) fn flaw(transactions: &Transactions<'_>, flawed: &Flawed) -> Finding 
     let call = |txn: u32| u64::from(transactions.txn(txn).call);
     let (reader, key) = (call(flawed.reader), transactions.key(flawed.key));
     let value = transactions.value(flawed.value);
-    let (kind, title, why) = match flawed.flaw {
+    let (title, why) = match flawed.flaw {
         Flaw::Aborted => {
             let writer = call(flawed.writer);
             let why = format!("#{writer} certainly had no effect, and nobody else wrote {value} to key {key}.");
-            ("G1a", format!("#{reader} read {value} of key {key}, which only the aborted #{writer} wrote."), why)
+            (format!("#{reader} read {value} of key {key}, which only the aborted #{writer} wrote."), why)
         }
         Flaw::Unwritten => {
             let why = format!("No transaction wrote {value} to key {key}.");
-            ("garbage-read", format!("#{reader} read {value} of key {key}, which nobody wrote."), why)
+            (format!("#{reader} read {value} of key {key}, which nobody wrote."), why)
         }
         Flaw::Intermediate => {
             let writer = call(flawed.writer);
             let why = format!("#{writer} itself overwrote {value} before it ended, so that nobody else should see it.");
-            ("G1b", format!("#{reader} read {value} of key {key}, which #{writer} wrote only in between."), why)
+            (format!("#{reader} read {value} of key {key}, which #{writer} wrote only in between."), why)
         }
         Flaw::Internal => {
             let mops = transactions.mops(flawed.reader).iter();
-            let own = mops
-                .take_while(|mop| !(mop.kind() == MopKind::Read && mop.value == flawed.value && mop.key == flawed.key));
+            let own = mops.take_while(|mop| !(mop.kind() == MopKind::Read && mop.value == flawed.value && mop.key == flawed.key));
             let own: Vec<Word> = own.filter(|mop| mop.writes() && mop.key == flawed.key).map(|mop| mop.value).collect();
             let own = own.last().map_or(Value::Nil, |word| transactions.value(*word).to_value());
             let why = format!("#{reader} had itself written {own} to key {key} before.");
-            ("internal", format!("#{reader} read {value} of key {key} right after writing {own} to it."), why)
+            (format!("#{reader} read {value} of key {key} right after writing {own} to it."), why)
         }
         Flaw::Incompatible => {
             let other = call(flawed.writer);
             let why = format!("Neither this list nor the longer one that #{other} read begins with the other.");
-            ("incompatible-order", format!("#{reader} and #{other} read lists of key {key} in different orders."), why)
+            (format!("#{reader} and #{other} read lists of key {key} in different orders."), why)
         }
         Flaw::Inverted => {
             let writer = call(flawed.writer);
             let why = format!("#{writer} appended another element to key {key} before {value}.");
-            let title =
-                format!("#{reader} read {value} of key {key}, but not before it what #{writer} appended first.");
-            ("incompatible-order", title, why)
+            let title = format!("#{reader} read {value} of key {key}, but not before it what #{writer} appended first.");
+            (title, why)
         }
         Flaw::Duplicate => {
             let why = format!("Only #{} appended {value} to key {key}, and once.", call(flawed.writer));
-            ("duplicate-elements", format!("#{reader} read {value} twice in the list of key {key}."), why)
+            (format!("#{reader} read {value} twice in the list of key {key}."), why)
         }
         Flaw::Future => {
             let why = format!("Only #{reader} itself wrote {value} to key {key}, after that read.");
-            ("future-read", format!("#{reader} read {value} of key {key} before writing it."), why)
+            (format!("#{reader} read {value} of key {key} before writing it."), why)
         }
     };
+    let kind = flawed.flaw.kind();
     let mut finding = Finding::new(kind, Severity::Violation, title);
     let mut calls = vec![reader];
     if flawed.writer != INITIAL {

@@ -26,6 +26,21 @@ pub(crate) enum Flaw {
     Duplicate,
 }
 
+impl Flaw {
+    /// The anomaly's name.
+    pub(crate) fn kind(self) -> &'static str {
+        match self {
+            Flaw::Aborted => "G1a",
+            Flaw::Unwritten => "garbage-read",
+            Flaw::Intermediate => "G1b",
+            Flaw::Internal => "internal",
+            Flaw::Future => "future-read",
+            Flaw::Incompatible | Flaw::Inverted => "incompatible-order",
+            Flaw::Duplicate => "duplicate-elements",
+        }
+    }
+}
+
 /// A flaw with the read that shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Flawed {
