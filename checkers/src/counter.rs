@@ -21,12 +21,23 @@ mod bounds;
 pub mod fuzz;
 
 use crate::history::{History, Op, Outcome};
+use crate::registry::{CheckerDoc, WORKLOAD, with_workload};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker, Verdict};
 use crate::workload_check::{Breach, CERTIFIED_MAX, Object, Report, objects};
 use bounds::{Addition, Bounds};
 use serde_json::json;
 use std::sync::Arc;
+
+/// Its entry in the list of checkers.
+pub(crate) const DOC: CheckerDoc = CheckerDoc {
+    name: "counter",
+    doc: "Every read lies between the sums that the additions before and beside it allow.",
+    options: &[WORKLOAD, ("initial", "an integer: what counters begin at, 0")],
+    build: |options| {
+        Ok(Box::new(with_workload!(Counter::new().initial(options.int("initial")?.unwrap_or(0)), options)))
+    },
+};
 
 /// Judges workloads that count.
 #[derive(Clone, Debug, Default)]

@@ -29,11 +29,20 @@ mod order;
 mod tests;
 
 use crate::history::{History, Op, Outcome};
+use crate::registry::{CheckerDoc, WORKLOAD, with_workload};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker, Severity, Verdict};
 use crate::wording;
 use crate::workload_check::{Breach, Report, objects};
 use log::{Logs, Sighting};
+
+/// Its entry in the list of checkers.
+pub(crate) const DOC: CheckerDoc = CheckerDoc {
+    name: "kafka",
+    doc: "Logs of messages behave like logs: one value at an offset, nothing lost, polls in order without gaps.",
+    options: &[WORKLOAD],
+    build: |options| Ok(Box::new(with_workload!(Kafka::new(), options))),
+};
 
 /// Judges workloads that send and poll.
 #[derive(Clone, Debug, Default)]

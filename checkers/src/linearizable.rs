@@ -27,7 +27,8 @@ mod tests;
 
 use crate::certificate::{Certificate, Claim};
 use crate::history::{History, NameId, Op, Outcome};
-use crate::model::{CasRegister, Model};
+use crate::model::{self, CasRegister, Model, WithModel};
+use crate::registry::{CheckerDoc, Options, WORKLOAD, with_workload};
 use crate::verdict::{Budget, Checker, Finding, Validity, Verdict};
 use crate::wording;
 use decide::{Decision, Terms};
@@ -37,6 +38,35 @@ use limits::Stop;
 use register::{RegOp, Values};
 use serde_json::json;
 use std::collections::BTreeMap;
+
+/// Its entry in the list of checkers.
+pub(crate) const DOC: CheckerDoc = CheckerDoc {
+    name: "linearizable",
+    doc: "Every key behaves as if its calls had happened one at a time, each between its call and its reply.",
+    options: OPTIONS,
+    build: |options| model::with_model(options.text("model")?.unwrap_or("cas-register"), options, Judge(options))?,
+};
+
+/// Options; those of the models among them.
+const OPTIONS: &[(&str, &str)] = &[
+    ("model", "what a key is, one of the list of models (default cas-register)"),
+    WORKLOAD,
+    ("witness", "true: a valid verdict carries an order of the operations of each key"),
+    model::MODEL_OPTIONS[0],
+    model::MODEL_OPTIONS[1],
+    model::MODEL_OPTIONS[2],
+];
+
+/// Linearizability of whatever model.
+struct Judge<'a>(&'a Options);
+
+impl WithModel for Judge<'_> {
+    type Out = Result<Box<dyn Checker>, String>;
+    fn with<M: Model + Clone + 'static>(self, model: M) -> Self::Out {
+        let checker = Linearizable::new(model).witness(self.0.flag("witness")?);
+        Ok(Box::new(with_workload!(checker, self.0)))
+    }
+}
 
 /// Findings shown; the number of bad keys is told in full.
 const FINDINGS: usize = 10;

@@ -23,11 +23,20 @@ mod rows;
 mod tests;
 
 use crate::history::{History, Op, Outcome};
+use crate::registry::{CheckerDoc, WORKLOAD, with_workload};
 use crate::value::{Value, ValueRef};
 use crate::verdict::{Budget, Checker, Verdict};
 use crate::workload_check::{Breach, Elements, Object, Report, objects};
 use rows::{Row, Stamp, rows};
 use std::collections::{HashMap, HashSet};
+
+/// Its entry in the list of checkers.
+pub(crate) const DOC: CheckerDoc = CheckerDoc {
+    name: "monotonic",
+    doc: "What was inserted later has a later timestamp, and every acknowledged row is there at the end.",
+    options: &[WORKLOAD, ("per-process", "true: only each process' own order is promised")],
+    build: |options| Ok(Box::new(with_workload!(Monotonic::new().per_process(options.flag("per-process")?), options))),
+};
 
 /// Judges workloads that insert ever larger values.
 #[derive(Clone, Debug, Default)]

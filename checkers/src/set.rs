@@ -7,12 +7,21 @@
 mod losses;
 
 use crate::history::{History, NameId, Op, Outcome};
+use crate::registry::CheckerDoc;
 use crate::split_brain::is_leader;
 use crate::value::{Value, ValueRef};
 use crate::verdict::{Budget, Checker, Finding, Severity, Validity, Verdict};
 use crate::wording;
 use serde_json::json;
 use std::collections::{BTreeMap, HashMap, HashSet};
+
+/// Its entry in the list of checkers.
+pub(crate) const DOC: CheckerDoc = CheckerDoc {
+    name: "set",
+    doc: "Every acknowledged element is in some final read, nothing else is in any, nothing is there twice.",
+    options: &[],
+    build: |_| Ok(Box::new(SetChecker::new())),
+};
 
 /// Judges workloads that add elements.
 #[derive(Clone, Debug, Default)]

@@ -28,12 +28,21 @@ mod stream;
 mod tests;
 
 use crate::history::{History, NameId, Op};
+use crate::registry::{CheckerDoc, WORKLOAD, with_workload};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker, Severity, Verdict};
 use crate::workload_check::{Breach, Report, objects};
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use stream::{Change, Event, Filter, Store, Watched};
+
+/// Its entry in the list of checkers.
+pub(crate) const DOC: CheckerDoc = CheckerDoc {
+    name: "watch",
+    doc: "Watches deliver every change once, in order, whole revisions at a time, from where they were asked to.",
+    options: &[WORKLOAD],
+    build: |options| Ok(Box::new(with_workload!(Watch::new(), options))),
+};
 
 /// Judges workloads that watch.
 #[derive(Clone, Debug, Default)]

@@ -23,6 +23,7 @@ use super::graph::Graph;
 use super::lattice::{self, Consistency};
 use super::txn::{Dialect, MopKind, Transactions};
 use crate::history::{History, NameId, Outcome};
+use crate::registry::CheckerDoc;
 use crate::registry::Options;
 use crate::verdict::{Budget, Checker, Finding, Severity, Validity, Verdict};
 use crate::wording;
@@ -30,6 +31,14 @@ use explain::Explain;
 use serde_json::json;
 use std::collections::BTreeMap;
 use versions::Versions;
+
+/// Its entry in the list of checkers.
+pub(crate) const DOC: CheckerDoc = CheckerDoc {
+    name: "list-append",
+    doc: "Transactions that append to lists and read whole lists are isolated as the model says.",
+    options: &[("model", "the model of consistency, by default strict-serializable")],
+    build: |options| Ok(Box::new(ListAppend::with(options)?)),
+};
 
 /// At most so many findings are shown.
 const FINDINGS_MAX: usize = 10;

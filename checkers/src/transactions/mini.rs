@@ -14,9 +14,18 @@ use super::lattice::{self, Consistency};
 use super::rw_register::{RwRegister, Updates};
 use super::txn::{Dialect, Transactions};
 use crate::history::{History, NameId, Outcome};
+use crate::registry::CheckerDoc;
 use crate::registry::Options;
 use crate::verdict::{Budget, Checker, Validity, Verdict};
 use std::collections::BTreeMap;
+
+/// Its entry in the list of checkers.
+pub(crate) const DOC: CheckerDoc = CheckerDoc {
+    name: "mini-transactions",
+    doc: "Transactions on registers that read a key before they write it are isolated as the model says, decided exactly.",
+    options: OPTIONS,
+    build: |options| Ok(Box::new(Mini::with(options)?)),
+};
 
 /// Models that are decided.
 const MODELS: [&str; 3] = ["strict-serializable", "serializable", "snapshot-isolation"];
@@ -47,7 +56,8 @@ impl Mini {
         }
         if let Some(call) = blind(history, workload) {
             certain.validity = Validity::Unknown;
-            certain.summary = format!("#{call} writes a key that it did not read before: these are no mini-transactions.");
+            certain.summary =
+                format!("#{call} writes a key that it did not read before: these are no mini-transactions.");
             return certain;
         }
         if all_known(&certain) {
@@ -107,6 +117,14 @@ impl Checker for Mini {
             _ => format!("There are several workloads of transactions: {}.", names.join(", ")),
         };
         let (workload, findings, numbers) = (String::new(), Vec::new(), BTreeMap::new());
-        Verdict { checker: self.name().to_owned(), workload, validity: Validity::Unknown, summary, findings, numbers }
+        Verdict {
+            checker: self.name().to_owned(),
+            workload,
+            validity: Validity::Unknown,
+            summary,
+            findings,
+            numbers,
+            certificates: Vec::new(),
+        }
     }
 }

@@ -12,11 +12,20 @@
 //! Unknown: no insert was acknowledged, or no key was tried twice.
 use crate::certificate::{Certificate, Claim, Edge, EdgeKind};
 use crate::history::{History, NameId, Op, Outcome};
+use crate::registry::CheckerDoc;
 use crate::value::{Value, ValueRef};
 use crate::verdict::{Budget, Checker, Finding, Severity, Validity, Verdict};
 use crate::wording;
 use serde_json::json;
 use std::collections::BTreeMap;
+
+/// Its entry in the list of checkers.
+pub(crate) const DOC: CheckerDoc = CheckerDoc {
+    name: "g2",
+    doc: "Of the inserts under one key, each made only if a predicate found no row there, at most one succeeds.",
+    options: &[],
+    build: |_| Ok(Box::new(G2)),
+};
 
 /// Judges workloads of inserts under a predicate.
 #[derive(Clone, Copy, Debug, Default)]
@@ -52,6 +61,7 @@ impl Checker for G2 {
 
     fn check(&self, history: &History, _: &Budget) -> Verdict {
         let mut verdict = Verdict {
+            certificates: Vec::new(),
             checker: self.name().to_owned(),
             workload: String::new(),
             validity: Validity::Unknown,
@@ -78,7 +88,8 @@ impl Checker for G2 {
         }
         verdict.workload = workloads.iter().map(|&name| history.name(name)).collect::<Vec<_>>().join(", ");
         let broken: Vec<_> = keys.iter().filter(|(_, inserts)| inserts.ok.len() > 1).collect();
-        verdict.findings = broken.iter().take(SHOWN).map(|((_, key), inserts)| finding(history, *key, inserts)).collect();
+        verdict.findings =
+            broken.iter().take(SHOWN).map(|((_, key), inserts)| finding(history, *key, inserts)).collect();
         let acknowledged = keys.values().filter(|inserts| !inserts.ok.is_empty()).count();
         let contested = keys.values().filter(|inserts| inserts.tried > 1).count();
         (verdict.validity, verdict.summary) = if !broken.is_empty() {
@@ -107,7 +118,8 @@ impl Checker for G2 {
 
 fn finding(history: &History, key: ValueRef<'_>, inserts: &Inserts<'_>) -> Finding {
     let [(one, first), (other, second)] = [inserts.ok[0], inserts.ok[1]];
-    let title = format!("#{} and #{} both inserted under key {key}, and neither saw the other's row.", one.call, other.call);
+    let title =
+        format!("#{} and #{} both inserted under key {key}, and neither saw the other's row.", one.call, other.call);
     let mut finding = Finding::new("G2", Severity::Violation, title);
     let ops = [one, other];
     let mut sentences: Vec<String> = ops.iter().map(|op| wording::operation(history, op)).collect();

@@ -28,14 +28,23 @@ use super::weak::explain as weak_explain;
 use super::weak::matched::{Flaw, Matched};
 use super::weak::view::{INITIAL, View};
 use crate::history::{History, NameId, Outcome};
+use crate::registry::CheckerDoc;
 use crate::registry::Options;
 use crate::verdict::{Budget, Checker, Finding, Severity, Validity, Verdict};
 use crate::wording;
 use explain::Explain;
 use serde_json::json;
 use std::collections::BTreeMap;
-pub(super) use versions::{Sources, Updates};
 use versions::Orders;
+pub(super) use versions::{Sources, Updates};
+
+/// Its entry in the list of checkers.
+pub(crate) const DOC: CheckerDoc = CheckerDoc {
+    name: "rw-register",
+    doc: "Transactions on registers with unique writes are isolated as the model says, as far as version orders are known.",
+    options: OPTIONS,
+    build: |options| Ok(Box::new(RwRegister::with(options)?)),
+};
 
 /// At most so many findings are shown.
 const FINDINGS_MAX: usize = 10;
@@ -166,7 +175,15 @@ impl Checker for RwRegister {
 impl RwRegister {
     fn verdict(&self, workload: String, validity: Validity, summary: String) -> Verdict {
         let (findings, numbers) = (Vec::new(), BTreeMap::new());
-        Verdict { checker: self.name().to_owned(), workload, validity, summary, findings, numbers }
+        Verdict {
+            checker: self.name().to_owned(),
+            workload,
+            validity,
+            summary,
+            findings,
+            numbers,
+            certificates: Vec::new(),
+        }
     }
 
     pub(super) fn workload(&self, history: &History, workload: NameId, budget: &Budget) -> Verdict {
@@ -200,7 +217,10 @@ impl RwRegister {
             }
             (true, None) => {
                 let found = anomalies.join(", ");
-                (Validity::Valid, format!("{seen}, of which nothing known contradicts {model}; {known}. Found: {found}; {ruling}."))
+                (
+                    Validity::Valid,
+                    format!("{seen}, of which nothing known contradicts {model}; {known}. Found: {found}; {ruling}."),
+                )
             }
         };
         let mut verdict = self.verdict(name, validity, summary);
@@ -253,7 +273,13 @@ impl RwRegister {
             if flawed.flaw == Flaw::Aborted && writes {
                 let title = format!("{} It then overwrote it.", finding.title);
                 let severity = severity("dirty-update");
-                found.push(Finding { kind: "dirty-update".to_owned(), title, severity, certificate: None, ..finding.clone() });
+                found.push(Finding {
+                    kind: "dirty-update".to_owned(),
+                    title,
+                    severity,
+                    certificate: None,
+                    ..finding.clone()
+                });
             }
             found.push(finding);
         }

@@ -44,6 +44,7 @@ mod tests;
 pub(crate) mod view;
 
 use crate::history::{History, NameId, Outcome};
+use crate::registry::CheckerDoc;
 use crate::transactions::txn::{Dialect, MopKind, Transactions};
 use crate::value::Word;
 use crate::verdict::{Budget, Checker, Finding, Validity, Verdict};
@@ -55,6 +56,30 @@ use judge::{Contradictions, judge};
 use matched::{Flaw, Matched};
 use serde_json::json;
 use std::collections::BTreeMap;
+
+/// Its entry in the list of checkers.
+pub(crate) const CAUSAL: CheckerDoc = CheckerDoc {
+    name: "causal-transactions",
+    doc: "A transaction sees its causal past: some order of the commits explains what was read.",
+    options: &[],
+    build: |_| Ok(Box::new(Weak::causal())),
+};
+
+/// Its entry in the list of checkers.
+pub(crate) const READ_ATOMIC: CheckerDoc = CheckerDoc {
+    name: "read-atomic",
+    doc: "A transaction sees its session and those it reads from as a whole: some order of the commits explains what was read.",
+    options: &[],
+    build: |_| Ok(Box::new(Weak::read_atomic())),
+};
+
+/// Its entry in the list of checkers.
+pub(crate) const READ_COMMITTED: CheckerDoc = CheckerDoc {
+    name: "read-committed",
+    doc: "From a read on, a transaction sees its writer as a whole: some order of the commits explains what was read.",
+    options: &[],
+    build: |_| Ok(Box::new(Weak::read_committed())),
+};
 
 /// Judges transactions by one weak level.
 #[derive(Clone, Debug)]

@@ -221,7 +221,9 @@ impl Store<'_> {
                     let early = self.definition == Definition::Strict
                         && self.committed.iter().any(|&one| {
                             let other = &self.small.txns[one];
-                            other.outcome == Outcome::Ok && other.end < self.small.txns[txn].call && !done.contains(&one)
+                            other.outcome == Outcome::Ok
+                                && other.end < self.small.txns[txn].call
+                                && !done.contains(&one)
                         });
                     if !ready || early || (serial && begun.len() > done.len()) {
                         continue;
