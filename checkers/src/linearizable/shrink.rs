@@ -90,8 +90,13 @@ fn from_conflict(ops: &[RegOp], conflict: &Conflict, budget: &Budget) -> Vec<Reg
     complete(ops, &mut pool);
     pool.sort_unstable_by_key(|&at| (ops[at].act.writes().is_none(), at));
     pool.dedup();
-    let few = compact(&pool.iter().map(|&at| ops[at]).collect::<Vec<RegOp>>());
+    let mut few = compact(&pool.iter().map(|&at| ops[at]).collect::<Vec<RegOp>>());
     let mut rest: Vec<usize> = (0..few.len()).collect();
+    if contradiction(&few, &rest).is_none() {
+        // What the conflict names does not stand alone: begin with everything.
+        few = compact(ops);
+        rest = (0..few.len()).collect();
+    }
     // Ever smaller pieces are left out, so that a long chain costs little.
     let mut piece = rest.len() / 2;
     while piece > 0 && rest.len() > POOL && !(budget.expired)() {
@@ -127,19 +132,27 @@ fn from_conflict(ops: &[RegOp], conflict: &Conflict, budget: &Budget) -> Vec<Reg
     restore(&found, ops)
 }
 
-/// Adds who wrote each value that is observed, and an observer of each indeterminate write, which shows that it happened.
+/// Adds who wrote each value that is observed, and for each indeterminate operation those who show that it happened.
 fn complete(ops: &[RegOp], pool: &mut Vec<usize>) {
     let mut writer = vec![None; value_count(ops)];
-    let mut observer: Vec<Option<usize>> = vec![None; writer.len()];
     for (at, op) in ops.iter().enumerate() {
         if let Some(value) = op.act.writes() {
             writer[value as usize] = Some(at);
         }
-        if let Some(value) = op.act.needs() {
-            let seen = &mut observer[value as usize];
-            if seen.is_none_or(|known| op.end < ops[known].end) {
-                *seen = Some(at);
-            }
+    }
+    // Of those who certainly happened, by each value: the one that ended first.
+    let mut observer: Vec<Option<usize>> = vec![None; writer.len()];
+    let mut happened: Vec<bool> = ops.iter().map(RegOp::definite).collect();
+    let mut work: Vec<usize> = (0..ops.len()).filter(|&at| happened[at]).collect();
+    while let Some(at) = work.pop() {
+        let Some(value) = ops[at].act.needs() else { continue };
+        let seen = &mut observer[value as usize];
+        if seen.is_none_or(|known| ops[at].end < ops[known].end) {
+            *seen = Some(at);
+        }
+        if let Some(writer) = writer[value as usize].filter(|&writer| !happened[writer]) {
+            happened[writer] = true;
+            work.push(writer);
         }
     }
     for at in 0..pool.len() {

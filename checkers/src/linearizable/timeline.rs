@@ -112,7 +112,7 @@ impl<'a> Timeline<'a> {
 
     /// Bytes held, those of the operations included.
     pub(crate) fn bytes(&self) -> u64 {
-        let ops = self.ops.len() * size_of::<RegOp>();
+        let ops = size_of_val(self.ops);
         let needs = self.last_need.capacity() * size_of::<LastNeed>();
         (ops + self.events.capacity() * size_of::<Event>() + self.slot_of.capacity() + needs) as u64
     }
