@@ -10,10 +10,10 @@ pub mod lattice;
 mod levels;
 pub mod list_append;
 pub mod mini;
-pub mod predicate;
-pub mod rw_register;
 #[doc(hidden)]
 pub mod oracle;
+pub mod predicate;
+pub mod rw_register;
 #[doc(hidden)]
 pub mod simulate;
 pub mod txn;

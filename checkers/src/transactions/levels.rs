@@ -59,7 +59,8 @@ impl Levels {
     pub(crate) fn strongest(&self) -> Vec<&'static str> {
         let holds = |level: Option<bool>| level == Some(true);
         let parallel_only = holds(self.parallel) && !holds(self.session_snapshot);
-        let weak = [(self.causal, "causal"), (self.read_atomic, "read-atomic"), (self.read_committed, "read-committed")];
+        let weak =
+            [(self.causal, "causal"), (self.read_atomic, "read-atomic"), (self.read_committed, "read-committed")];
         let mut names = Vec::new();
         if holds(self.session_serializable) {
             return vec!["strong-session-serializable"];
@@ -219,7 +220,9 @@ impl Edges {
         let (session, wr, ww, rw, onward) = (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let mut edges = Edges { txns, places: 0, session, wr, ww, rw, onward };
         let previous = view.previous();
-        edges.session.extend((0..txns).filter(|&txn| previous[txn as usize] != INITIAL).map(|txn| (previous[txn as usize], txn)));
+        edges.session.extend(
+            (0..txns).filter(|&txn| previous[txn as usize] != INITIAL).map(|txn| (previous[txn as usize], txn)),
+        );
         let mut ends: Vec<Vec<u32>> = vec![Vec::new(); view.keys()];
         for reader in 0..txns {
             for read in view.reads(reader) {

@@ -47,7 +47,8 @@ impl Mini {
         }
         if let Some(call) = blind(history, workload) {
             certain.validity = Validity::Unknown;
-            certain.summary = format!("#{call} writes a key that it did not read before: these are no mini-transactions.");
+            certain.summary =
+                format!("#{call} writes a key that it did not read before: these are no mini-transactions.");
             return certain;
         }
         if all_known(&certain) {

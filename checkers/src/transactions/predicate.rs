@@ -78,7 +78,8 @@ impl Checker for G2 {
         }
         verdict.workload = workloads.iter().map(|&name| history.name(name)).collect::<Vec<_>>().join(", ");
         let broken: Vec<_> = keys.iter().filter(|(_, inserts)| inserts.ok.len() > 1).collect();
-        verdict.findings = broken.iter().take(SHOWN).map(|((_, key), inserts)| finding(history, *key, inserts)).collect();
+        verdict.findings =
+            broken.iter().take(SHOWN).map(|((_, key), inserts)| finding(history, *key, inserts)).collect();
         let acknowledged = keys.values().filter(|inserts| !inserts.ok.is_empty()).count();
         let contested = keys.values().filter(|inserts| inserts.tried > 1).count();
         (verdict.validity, verdict.summary) = if !broken.is_empty() {
@@ -107,7 +108,8 @@ impl Checker for G2 {
 
 fn finding(history: &History, key: ValueRef<'_>, inserts: &Inserts<'_>) -> Finding {
     let [(one, first), (other, second)] = [inserts.ok[0], inserts.ok[1]];
-    let title = format!("#{} and #{} both inserted under key {key}, and neither saw the other's row.", one.call, other.call);
+    let title =
+        format!("#{} and #{} both inserted under key {key}, and neither saw the other's row.", one.call, other.call);
     let mut finding = Finding::new("G2", Severity::Violation, title);
     let ops = [one, other];
     let mut sentences: Vec<String> = ops.iter().map(|op| wording::operation(history, op)).collect();

@@ -34,8 +34,8 @@ use crate::wording;
 use explain::Explain;
 use serde_json::json;
 use std::collections::BTreeMap;
-pub(super) use versions::{Sources, Updates};
 use versions::Orders;
+pub(super) use versions::{Sources, Updates};
 
 /// At most so many findings are shown.
 const FINDINGS_MAX: usize = 10;
@@ -200,7 +200,10 @@ impl RwRegister {
             }
             (true, None) => {
                 let found = anomalies.join(", ");
-                (Validity::Valid, format!("{seen}, of which nothing known contradicts {model}; {known}. Found: {found}; {ruling}."))
+                (
+                    Validity::Valid,
+                    format!("{seen}, of which nothing known contradicts {model}; {known}. Found: {found}; {ruling}."),
+                )
             }
         };
         let mut verdict = self.verdict(name, validity, summary);
@@ -253,7 +256,13 @@ impl RwRegister {
             if flawed.flaw == Flaw::Aborted && writes {
                 let title = format!("{} It then overwrote it.", finding.title);
                 let severity = severity("dirty-update");
-                found.push(Finding { kind: "dirty-update".to_owned(), title, severity, certificate: None, ..finding.clone() });
+                found.push(Finding {
+                    kind: "dirty-update".to_owned(),
+                    title,
+                    severity,
+                    certificate: None,
+                    ..finding.clone()
+                });
             }
             found.push(finding);
         }

@@ -43,8 +43,9 @@ pub(crate) mod small;
 mod tests;
 pub(crate) mod view;
 
+use super::levels::levels;
 use crate::history::{History, NameId, Outcome};
-use crate::transactions::txn::{Dialect, MopKind, Transactions};
+use crate::transactions::txn::{Dialect, Mop, MopKind, Transactions};
 use crate::value::Word;
 use crate::verdict::{Budget, Checker, Finding, Validity, Verdict};
 use crate::wording;
@@ -129,7 +130,8 @@ impl Checker for Weak {
         match parsed {
             Ok(transactions) => self.judge(&transactions, budget, &mut verdict),
             Err(malformed) => {
-                verdict.summary = format!("#{} is no transaction of registers or lists: {}.", malformed.call, malformed.why);
+                verdict.summary =
+                    format!("#{} is no transaction of registers or lists: {}.", malformed.call, malformed.why);
             }
         }
         verdict
@@ -138,7 +140,12 @@ impl Checker for Weak {
 
 impl Weak {
     fn judge(&self, transactions: &Transactions<'_>, budget: &Budget, verdict: &mut Verdict) {
-        let lists = !transactions.all_mops().iter().any(|mop| mop.kind() == MopKind::Write || (mop.kind() == MopKind::Read && mop.value.is_atom() && mop.value != Word::NIL));
+        let register = |mop: &Mop| match mop.kind() {
+            MopKind::Write => true,
+            MopKind::Read => mop.value.is_atom() && mop.value != Word::NIL,
+            MopKind::Append | MopKind::Unread => false,
+        };
+        let lists = !transactions.all_mops().iter().any(register);
         let matched = if lists { Matched::lists(transactions) } else { Matched::registers(transactions) };
         let reads: usize = (0..matched.view.len() as u32).map(|txn| matched.view.reads(txn).len()).sum();
         let ok = transactions.txns().iter().filter(|txn| txn.outcome == Outcome::Ok).count();
@@ -171,17 +178,16 @@ impl Weak {
         verdict.findings.extend(found);
         verdict.numbers.insert("contradictions".to_owned(), json!(broken.count));
         self.sum_up(verdict, level, flaws, broken.count, reads, matched.ambiguous);
+        if lists && verdict.validity == Validity::Invalid {
+            // Here the versions are known, so that more levels are decided.
+            let levels = levels(&matched, budget);
+            let strongest = levels.strongest();
+            let strongest = if strongest.is_empty() { "none".to_owned() } else { strongest.join(", ") };
+            verdict.numbers.insert("strongest_level".to_owned(), json!(strongest));
+        }
     }
 
-    fn sum_up(
-        &self,
-        verdict: &mut Verdict,
-        level: Level,
-        flaws: usize,
-        cycles: usize,
-        reads: usize,
-        ambiguous: u64,
-    ) {
+    fn sum_up(&self, verdict: &mut Verdict, level: Level, flaws: usize, cycles: usize, reads: usize, ambiguous: u64) {
         let name = self.level.name();
         let strongest = match level {
             _ if flaws > 0 => Some("none"),
@@ -196,7 +202,10 @@ impl Weak {
             (Validity::Invalid, format!("Not {name}: {flaws}, {cycles}."))
         } else if ambiguous > 0 {
             let count = wording::count(ambiguous as usize, "read");
-            (Validity::Unknown, format!("{count} cannot be told from whom: values of a key were written more than once."))
+            (
+                Validity::Unknown,
+                format!("{count} cannot be told from whom: values of a key were written more than once."),
+            )
         } else if reads == 0 {
             (Validity::Unknown, "No transaction read anything.".to_owned())
         } else {

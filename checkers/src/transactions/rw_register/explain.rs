@@ -41,7 +41,8 @@ impl Explain<'_, '_> {
     fn reason(&self, step: &Step) -> Option<(u32, u32, u32, Option<Known>)> {
         let view = &self.matched.view;
         let (from, to) = (self.number(step.from), self.number(step.to));
-        let known = |key: u32, before: u32| self.orders.after(key, before).iter().find(|known| known.after == to).copied();
+        let known =
+            |key: u32, before: u32| self.orders.after(key, before).iter().find(|known| known.after == to).copied();
         match step.kind {
             EdgeKind::Wr => {
                 let read = view.reads(to).iter().find(|read| read.from == from)?;
@@ -67,7 +68,9 @@ impl Explain<'_, '_> {
             Source::Process => format!("its process touched {before} in #{one} and {after} later in #{other}"),
             Source::Only => format!("every write follows a read of its key, and nobody else overwrote {before}"),
             Source::Guess => "so it was assumed".to_owned(),
-            Source::Realtime => format!("#{one}, which touched {before}, had ended before #{other}, which touched {after}, was called"),
+            Source::Realtime => {
+                format!("#{one}, which touched {before}, had ended before #{other}, which touched {after}, was called")
+            }
         };
         format!("{before} comes before {after} in key {}, since {why}", self.txns.key(known.key))
     }
@@ -101,12 +104,19 @@ impl Explain<'_, '_> {
                     let (key, before, after, reason) = self.reason(step)?;
                     edge.key = self.txns.key(key).to_value();
                     (edge.before, edge.after) = (self.version(key, before), self.version(key, after));
-                    named.extend(reason.iter().flat_map(|known| [known.one, known.other]).map(|number| self.matched.txns[number as usize]));
+                    named.extend(
+                        reason
+                            .iter()
+                            .flat_map(|known| [known.one, known.other])
+                            .map(|number| self.matched.txns[number as usize]),
+                    );
                     let order = reason.map(|known| format!(": {}", self.order(&known))).unwrap_or_default();
                     let (before, after) = (&edge.before, &edge.after);
                     match kind {
                         EdgeKind::Wr => format!("{other} read {before} from key {}, which {one} wrote", edge.key),
-                        EdgeKind::Rw => format!("{one} read {before} from key {}, which {other}'s {after} follows{order}", edge.key),
+                        EdgeKind::Rw => {
+                            format!("{one} read {before} from key {}, which {other}'s {after} follows{order}", edge.key)
+                        }
                         _ => format!("{other}'s {after} follows {one}'s {before} in key {}{order}", edge.key),
                     }
                 }
@@ -131,7 +141,8 @@ impl Explain<'_, '_> {
             sentences.push("Yet nothing comes before what a key is before its first write.".to_owned());
         }
         let named = cycle.iter().flat_map(|known| [known.one, known.other, known.before, known.after]);
-        let named: Vec<u32> = named.filter(|&one| one != INITIAL).map(|number| self.matched.txns[number as usize]).collect();
+        let named: Vec<u32> =
+            named.filter(|&one| one != INITIAL).map(|number| self.matched.txns[number as usize]).collect();
         let versions = cycle.iter().map(|known| self.version(known.key, known.before));
         let subject = Value::list([key.to_value(), Value::list(versions)]);
         let claim = Claim::Rule { rule: "cyclic-versions".to_owned(), subject };

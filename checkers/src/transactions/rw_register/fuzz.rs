@@ -53,7 +53,10 @@ pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
                 }
             }
             if plain.validity == Validity::Invalid && inferring.validity != Validity::Invalid {
-                return Err(format!("more was inferred and less found\n{}", shown(&small, model, expected, &inferring)));
+                return Err(format!(
+                    "more was inferred and less found\n{}",
+                    shown(&small, model, expected, &inferring)
+                ));
             }
             if read_first {
                 let verdict = Mini::with(&options(&[entry]))?.check(&history, &Budget::unlimited());

@@ -110,9 +110,17 @@ impl Orders {
     }
 
     /// Joins the stretches of versions that begin with a write whose read is unknown.
-    fn bridge(&mut self, transactions: &Transactions<'_>, matched: &Matched, key: u32, touches: &[Touch], mode: Updates) {
+    fn bridge(
+        &mut self,
+        transactions: &Transactions<'_>,
+        matched: &Matched,
+        key: u32,
+        touches: &[Touch],
+        mode: Updates,
+    ) {
         let start = self.known.partition_point(|known| known.key < key);
-        let links = self.known[start..].iter().filter(|known| known.source == Source::Within && known.after == known.one);
+        let links =
+            self.known[start..].iter().filter(|known| known.source == Source::Within && known.after == known.one);
         let mut next: Vec<(u32, u32)> = links.map(|known| (known.before, known.after)).collect();
         next.sort_unstable();
         next.dedup();
@@ -128,7 +136,11 @@ impl Orders {
         }
         // By the earliest answer that shows the head.
         let end = |txn: u32| transactions.txn(matched.txns[txn as usize]).end;
-        let mut shown: Vec<(u32, u32)> = touches.iter().filter(|touch| touch.first != touch.txn).map(|touch| (touch.first, end(touch.txn))).collect();
+        let mut shown: Vec<(u32, u32)> = touches
+            .iter()
+            .filter(|touch| touch.first != touch.txn)
+            .map(|touch| (touch.first, end(touch.txn)))
+            .collect();
         shown.sort_unstable();
         heads.sort_by_key(|&head| {
             let at = shown.partition_point(|&(version, _)| version < head);
@@ -168,7 +180,8 @@ impl Orders {
             (txn.call, txn.end)
         };
         // Ends by index; those that never end say nothing as the earlier one.
-        let mut ends: Vec<(u32, usize)> = touches.iter().enumerate().map(|(at, touch)| (interval(touch).1, at)).collect();
+        let mut ends: Vec<(u32, usize)> =
+            touches.iter().enumerate().map(|(at, touch)| (interval(touch).1, at)).collect();
         ends.sort_unstable();
         let mut ended = 0;
         let mut frontier: Vec<usize> = Vec::new();

@@ -131,7 +131,8 @@ fn explains(small: &Small, order: &[usize], definition: Definition) -> bool {
     for two in 0..count {
         for one in 0..two {
             let read = sights[two].iter().any(|sight| sight.all.contains(&order[one]));
-            past[two][one] = read || session(one, two) || (one + 1..two).any(|middle| past[two][middle] && past[middle][one]);
+            past[two][one] =
+                read || session(one, two) || (one + 1..two).any(|middle| past[two][middle] && past[middle][one]);
         }
         for middle in 0..two {
             if past[two][middle] {
@@ -213,13 +214,16 @@ impl Store<'_> {
             let snapshot = begun.iter().find(|one| one.0 == txn).map(|one| one.1);
             match snapshot {
                 None => {
-                    let session = |&&one: &&usize| one < txn && self.small.txns[one].session == self.small.txns[txn].session;
+                    let session =
+                        |&&one: &&usize| one < txn && self.small.txns[one].session == self.small.txns[txn].session;
                     let ready = self.committed.iter().filter(session).all(|one| done.contains(one));
                     let serial = matches!(self.definition, Definition::Serial | Definition::Strict);
                     let early = self.definition == Definition::Strict
                         && self.committed.iter().any(|&one| {
                             let other = &self.small.txns[one];
-                            other.outcome == Outcome::Ok && other.end < self.small.txns[txn].call && !done.contains(&one)
+                            other.outcome == Outcome::Ok
+                                && other.end < self.small.txns[txn].call
+                                && !done.contains(&one)
                         });
                     if !ready || early || (serial && begun.len() > done.len()) {
                         continue;

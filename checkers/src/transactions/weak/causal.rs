@@ -5,7 +5,7 @@
 //! otherwise a run in which every timeout retires a process would need a clock of thousands of places. The last
 //! transactions of a session that nobody else sees are in no chain.
 use super::edges::{Sink, own_session};
-use super::view::{INITIAL, View, Versions};
+use super::view::{INITIAL, Versions, View};
 use crate::verdict::Budget;
 
 /// Why there are no edges.
@@ -35,7 +35,8 @@ impl Causes {
     pub(crate) fn new(view: &View, versions: bool) -> Causes {
         let previous = view.previous();
         let mut pairs: Vec<(u32, u32)> = Vec::with_capacity(view.len() * 3);
-        pairs.extend(previous.iter().enumerate().filter(|(_, one)| **one != INITIAL).map(|(at, one)| (*one, at as u32)));
+        pairs
+            .extend(previous.iter().enumerate().filter(|(_, one)| **one != INITIAL).map(|(at, one)| (*one, at as u32)));
         let mut places: Vec<(u32, u32, u32)> = Vec::new();
         for reader in 0..view.len() as u32 {
             let reads = view.reads(reader);
@@ -53,7 +54,9 @@ impl Causes {
         for chain in view.versions.iter().filter(|_| versions).filter_map(Versions::chain) {
             pairs.extend(chain.writers.windows(2).filter(|pair| pair[0] != pair[1]).map(|pair| (pair[0], pair[1])));
             let last = chain.writers.last().into_iter();
-            pairs.extend(last.flat_map(|&last| chain.tail.iter().filter(move |&&one| one != last).map(move |&one| (last, one))));
+            pairs.extend(
+                last.flat_map(|&last| chain.tail.iter().filter(move |&&one| one != last).map(move |&one| (last, one))),
+            );
         }
         let nodes = view.len() + list_nodes(view, &mut places, &mut pairs);
         let (after_at, after) = grouped(nodes, pairs.iter().map(|&(from, to)| (from, to)));
@@ -347,9 +350,10 @@ impl Chains {
 fn seen_by_others(view: &View, causes: &Causes, previous: &[u32]) -> Vec<bool> {
     let mut seen = vec![false; view.len()];
     for txn in (0..view.len()).rev() {
-        let next = causes.after(txn as u32).iter().any(|&after| {
-            (after as usize) >= view.len() || view.session[after as usize] != view.session[txn]
-        });
+        let next = causes
+            .after(txn as u32)
+            .iter()
+            .any(|&after| (after as usize) >= view.len() || view.session[after as usize] != view.session[txn]);
         seen[txn] |= next;
         if seen[txn] && previous[txn] != INITIAL {
             seen[previous[txn] as usize] = true;

@@ -82,7 +82,8 @@ impl Words<'_, '_> {
             let same = self.view.session[from as usize] == self.view.session[to as usize] && from < to;
             same.then_some(Link { from, to, why: Why::Session })
         };
-        let step = |from: u32, to: u32| direct(from, to).or_else(|| session(from, to)).or_else(|| self.element(from, to));
+        let step =
+            |from: u32, to: u32| direct(from, to).or_else(|| session(from, to)).or_else(|| self.element(from, to));
         if let Some(link) = step(writer, reader) {
             return vec![link];
         }
@@ -264,7 +265,8 @@ pub(crate) fn flaw(transactions: &Transactions<'_>, flawed: &Flawed) -> Finding 
         }
         Flaw::Internal => {
             let mops = transactions.mops(flawed.reader).iter();
-            let own = mops.take_while(|mop| !(mop.kind() == MopKind::Read && mop.value == flawed.value && mop.key == flawed.key));
+            let own = mops
+                .take_while(|mop| !(mop.kind() == MopKind::Read && mop.value == flawed.value && mop.key == flawed.key));
             let own: Vec<Word> = own.filter(|mop| mop.writes() && mop.key == flawed.key).map(|mop| mop.value).collect();
             let own = own.last().map_or(Value::Nil, |word| transactions.value(*word).to_value());
             let why = format!("#{reader} had itself written {own} to key {key} before.");
@@ -278,7 +280,8 @@ pub(crate) fn flaw(transactions: &Transactions<'_>, flawed: &Flawed) -> Finding 
         Flaw::Inverted => {
             let writer = call(flawed.writer);
             let why = format!("#{writer} appended another element to key {key} before {value}.");
-            let title = format!("#{reader} read {value} of key {key}, but not before it what #{writer} appended first.");
+            let title =
+                format!("#{reader} read {value} of key {key}, but not before it what #{writer} appended first.");
             (title, why)
         }
         Flaw::Duplicate => {

@@ -72,7 +72,13 @@ impl Matched {
     }
 
     /// Takes the longest read as the chain: as far as each element was appended once, by one that may have taken effect.
-    fn chain(&mut self, transactions: &Transactions<'_>, key: u32, written: &mut Written, to: &mut Gathered) -> Vec<Word> {
+    fn chain(
+        &mut self,
+        transactions: &Transactions<'_>,
+        key: u32,
+        written: &mut Written,
+        to: &mut Gathered,
+    ) -> Vec<Word> {
         let mops = transactions.all_mops();
         let reads = transactions.key_mops(key).iter().map(|&place| mops[place as usize]);
         let reads = reads.filter(|mop| mop.kind() == MopKind::Read);

@@ -135,7 +135,8 @@ impl Small {
     pub(crate) fn show(&self) -> String {
         let mut text = String::new();
         for txn in &self.txns {
-            let _ = writeln!(text, "process {} [{}, {}] {:?} {:?}", txn.session, txn.call, txn.end, txn.outcome, txn.acts);
+            let _ =
+                writeln!(text, "process {} [{}, {}] {:?} {:?}", txn.session, txn.call, txn.end, txn.outcome, txn.acts);
         }
         text
     }
@@ -281,7 +282,8 @@ fn fill(draw: &mut Draw, small: &mut Small) {
 fn mutate(draw: &mut Draw, small: &mut Small) {
     let at = draw.below(small.txns.len() as u64) as usize;
     let values: Vec<i64> = (1..=small.txns.iter().map(|txn| txn.acts.len() as i64).sum()).collect();
-    let keys: Vec<(i64, Vec<i64>)> = (0..4).map(|key| (key, small.txns.iter().flat_map(|txn| txn.writes(key)).collect())).collect();
+    let keys: Vec<(i64, Vec<i64>)> =
+        (0..4).map(|key| (key, small.txns.iter().flat_map(|txn| txn.writes(key)).collect())).collect();
     let lists = small.lists;
     for act in &mut small.txns[at].acts {
         let Act::Read(key, read) = act else { continue };

@@ -60,7 +60,8 @@ fn public_histories_have_their_levels() {
         let text = std::fs::read_to_string(&file).expect("a text");
         let history = plume(&text);
         let path = file.display().to_string();
-        let rank = ["/none/", "/read-committed/", "/read-atomic/", "/causal/"].iter().position(|name| path.contains(name));
+        let rank =
+            ["/none/", "/read-committed/", "/read-atomic/", "/causal/"].iter().position(|name| path.contains(name));
         for (at, checker) in [Weak::read_committed(), Weak::read_atomic(), Weak::causal()].iter().enumerate() {
             let verdict = checker.check(&history, &Budget::unlimited());
             let expected = if rank.expect("a level") > at { Validity::Valid } else { Validity::Invalid };
