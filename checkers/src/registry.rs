@@ -1,5 +1,13 @@
 //! The one list of checkers, and how one is run so that its failure is an answer.
 use crate::history::History;
+use crate::linearizable::Linearizable;
+use crate::set::SetChecker;
+use crate::split_brain::SplitBrain;
+use crate::transactions::list_append::ListAppend;
+use crate::transactions::mini::{self, Mini};
+use crate::transactions::predicate::G2;
+use crate::transactions::rw_register::{self, RwRegister};
+use crate::transactions::weak::Weak;
 use crate::value::Value;
 use crate::verdict::{Budget, Checker, Validity, Verdict};
 use crate::{

@@ -43,9 +43,10 @@ pub(crate) mod small;
 mod tests;
 pub(crate) mod view;
 
+use super::levels::levels;
 use crate::history::{History, NameId, Outcome};
 use crate::registry::CheckerDoc;
-use crate::transactions::txn::{Dialect, MopKind, Transactions};
+use crate::transactions::txn::{Dialect, Mop, MopKind, Transactions};
 use crate::value::Word;
 use crate::verdict::{Budget, Checker, Finding, Validity, Verdict};
 use crate::wording;
@@ -165,10 +166,12 @@ impl Checker for Weak {
 
 impl Weak {
     fn judge(&self, transactions: &Transactions<'_>, budget: &Budget, verdict: &mut Verdict) {
-        let lists = !transactions.all_mops().iter().any(|mop| {
-            mop.kind() == MopKind::Write
-                || (mop.kind() == MopKind::Read && mop.value.is_atom() && mop.value != Word::NIL)
-        });
+        let register = |mop: &Mop| match mop.kind() {
+            MopKind::Write => true,
+            MopKind::Read => mop.value.is_atom() && mop.value != Word::NIL,
+            MopKind::Append | MopKind::Unread => false,
+        };
+        let lists = !transactions.all_mops().iter().any(register);
         let matched = if lists { Matched::lists(transactions) } else { Matched::registers(transactions) };
         let reads: usize = (0..matched.view.len() as u32).map(|txn| matched.view.reads(txn).len()).sum();
         let ok = transactions.txns().iter().filter(|txn| txn.outcome == Outcome::Ok).count();
@@ -201,6 +204,13 @@ impl Weak {
         verdict.findings.extend(found);
         verdict.numbers.insert("contradictions".to_owned(), json!(broken.count));
         self.sum_up(verdict, level, flaws, broken.count, reads, matched.ambiguous);
+        if lists && verdict.validity == Validity::Invalid {
+            // Here the versions are known, so that more levels are decided.
+            let levels = levels(&matched, budget);
+            let strongest = levels.strongest();
+            let strongest = if strongest.is_empty() { "none".to_owned() } else { strongest.join(", ") };
+            verdict.numbers.insert("strongest_level".to_owned(), json!(strongest));
+        }
     }
 
     fn sum_up(&self, verdict: &mut Verdict, level: Level, flaws: usize, cycles: usize, reads: usize, ambiguous: u64) {

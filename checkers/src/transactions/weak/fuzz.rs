@@ -1,8 +1,11 @@
 //! The weak levels against their definitions, on random small histories.
 use super::Weak;
 use super::brute::{Definition, holds};
+use super::judge::{Level, judge_with};
+use super::matched::Matched;
 use super::small::{Shape, Small};
 use crate::fuzz::{Draw, Stats};
+use crate::history::History;
 use crate::transactions::levels::of_lists;
 use crate::transactions::txn::{Dialect, Transactions};
 use crate::verdict::{Budget, Checker, Validity};
@@ -51,8 +54,27 @@ pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
             }
         }
         stats.invalid += u64::from(invalid);
+        merged_chains(&small, &history)?;
     }
     Ok(stats)
+}
+
+/// Causality with a clock over sessions and with one over merged chains: only long histories need the second.
+fn merged_chains(small: &Small, history: &History) -> Result<(), String> {
+    let workload = history.find_name("txn").ok_or("no transaction")?;
+    let dialect = if small.lists { Dialect::Lists } else { Dialect::Registers };
+    let transactions = Transactions::parse(history, workload, dialect).map_err(|error| error.why)?;
+    let matched = if small.lists { Matched::lists(&transactions) } else { Matched::registers(&transactions) };
+    for level in [Level::Causal, Level::Parallel] {
+        let holds = |sessions_as_chains: usize| {
+            let broken = judge_with(&matched.view, level, sessions_as_chains, &Budget::unlimited());
+            broken.map(|broken| broken.count == 0).map_err(|stop| format!("{stop:?}"))
+        };
+        if holds(usize::MAX)? != holds(0)? {
+            return Err(format!("{level:?}: merged chains say otherwise\n{}", small.show()));
+        }
+    }
+    Ok(())
 }
 
 /// Judges random small histories whose version orders are known, lists and registers read before they are written, by all

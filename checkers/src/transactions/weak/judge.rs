@@ -58,12 +58,22 @@ const SHOWN: usize = 8;
 /// # Errors
 /// Where the budget ended before the answer.
 pub(crate) fn judge(view: &View, level: Level, budget: &Budget) -> Result<Contradictions, Stop> {
+    judge_with(view, level, SESSIONS_AS_CHAINS, budget)
+}
+
+/// The same, where each session is a chain of its own if there are at most so many.
+pub(crate) fn judge_with(
+    view: &View,
+    level: Level,
+    sessions_as_chains: usize,
+    budget: &Budget,
+) -> Result<Contradictions, Stop> {
     let causes = (level >= Level::Causal).then(|| Causes::new(view, level == Level::Parallel));
     let mut pairs: Vec<(u32, u32)> = Vec::with_capacity(view.len() * 4);
     given(view, |link| pairs.push((link.from, link.to)));
     let mut late: Vec<Link> = Vec::new();
     let mut late_count = 0;
-    let forced = forced(view, level, causes.as_ref(), budget, |from, to, reader, key| {
+    let forced = forced(view, level, sessions_as_chains, causes.as_ref(), budget, |from, to, reader, key| {
         if to == INITIAL {
             late_count += 1;
             if late.len() < SHOWN {
@@ -118,13 +128,14 @@ fn given(view: &View, mut each: impl FnMut(Link)) {
 fn forced(
     view: &View,
     level: Level,
+    sessions_as_chains: usize,
     causes: Option<&Causes>,
     budget: &Budget,
     mut sink: impl FnMut(u32, u32, u32, u32),
 ) -> Result<(), Stop> {
     match (level, causes) {
         (Level::Causal | Level::Parallel, Some(causes)) => {
-            return causal(view, causes, SESSIONS_AS_CHAINS, budget, &mut sink);
+            return causal(view, causes, sessions_as_chains, budget, &mut sink);
         }
         (Level::ReadCommitted, _) => read_committed(view, &mut sink),
         _ => read_atomic(view, &mut sink),
@@ -147,7 +158,7 @@ fn shown(view: &View, level: Level, causes: Option<&Causes>, budget: &Budget, kn
     };
     given(view, &mut keep);
     // What ends the budget or is no order now ended it or was none before.
-    let _ = forced(view, level, causes, budget, |from, to, reader, key| {
+    let _ = forced(view, level, SESSIONS_AS_CHAINS, causes, budget, |from, to, reader, key| {
         if to != INITIAL {
             keep(Link { from, to, why: Why::Forced(reader, key) });
         }

@@ -36,8 +36,8 @@ struct Open {
 /// Writes per key before the key is given up.
 const WRITES_PER_KEY: u32 = 32;
 
-/// So many transactions of ten clients on ten keys at a time. Aborted ones are Fail, two of a hundred Info.
-pub fn load(kind: Kind, isolation: Isolation, count: usize, seed: u64) -> History {
+/// So many transactions of ten clients on ten keys at a time. Aborted ones are Fail, so many of a hundred Info.
+pub fn load(kind: Kind, isolation: Isolation, info_percent: u64, count: usize, seed: u64) -> History {
     let mut draw = Draw::new(seed);
     let mut builder = HistoryBuilder::new();
     let name: Arc<str> = Arc::from("txn");
@@ -119,7 +119,7 @@ pub fn load(kind: Kind, isolation: Isolation, count: usize, seed: u64) -> Histor
                     state.get(&key).and_then(|versions| versions.last()).is_some_and(|last| last.0 > snapshot)
                 };
                 let aborts = isolation == Isolation::Snapshot && own.iter().any(moved);
-                let info = draw.percent(2);
+                let info = draw.percent(info_percent);
                 if !aborts {
                     commits += 1;
                     own.iter().for_each(|&(key, value)| state.entry(key).or_default().push((commits, value)));

@@ -33,8 +33,6 @@ pub(crate) struct Chain {
 pub(crate) enum Versions {
     /// Nobody knows: a register with blind writes.
     Free,
-    /// Known, and each version replaces the one before (a register whose writes follow reads).
-    Replacing(Chain),
     /// Known, and each version contains all before it (a list): who sees one sees the writers of all.
     Containing(Chain),
 }
@@ -43,7 +41,7 @@ impl Versions {
     pub(crate) fn chain(&self) -> Option<&Chain> {
         match self {
             Versions::Free => None,
-            Versions::Replacing(chain) | Versions::Containing(chain) => Some(chain),
+            Versions::Containing(chain) => Some(chain),
         }
     }
 }
@@ -52,7 +50,7 @@ impl Versions {
     pub(crate) fn chain_mut(&mut self) -> Option<&mut Chain> {
         match self {
             Versions::Free => None,
-            Versions::Replacing(chain) | Versions::Containing(chain) => Some(chain),
+            Versions::Containing(chain) => Some(chain),
         }
     }
 }
