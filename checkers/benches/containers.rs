@@ -111,7 +111,8 @@ fn history(kind: Kind, count: usize, broken: bool) -> History {
                         Record::Ok(reply(Value::Nil))
                     }
                 } else if kind == Kind::Set {
-                    let there = store.sorted.contains(&value) != (broken && calls > count - count / 20 && value % 64 == 0);
+                    let there =
+                        store.sorted.contains(&value) != (broken && calls > count - count / 20 && value % 64 == 0);
                     Record::Ok(reply(Value::Bool(there)))
                 } else {
                     let mut taken = store.take(kind);

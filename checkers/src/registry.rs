@@ -61,6 +61,7 @@ impl Options {
 const LINEARIZABLE: &[(&str, &str)] = &[
     ("model", "what a key is, one of the list of models (default cas-register)"),
     ("workload", "judge this workload only"),
+    ("witness", "true: a valid verdict carries an order of the operations of each key"),
     model::MODEL_OPTIONS[0],
     model::MODEL_OPTIONS[1],
     model::MODEL_OPTIONS[2],
@@ -72,7 +73,7 @@ struct Judge<'a>(&'a Options);
 impl WithModel for Judge<'_> {
     type Out = Result<Box<dyn Checker>, String>;
     fn with<M: Model + Clone + 'static>(self, model: M) -> Self::Out {
-        let checker = Linearizable::new(model);
+        let checker = Linearizable::new(model).witness(self.0.flag("witness")?);
         Ok(Box::new(match self.0.text("workload")? {
             Some(workload) => checker.workload(workload),
             None => checker,
@@ -87,8 +88,6 @@ pub const CHECKERS: &[CheckerDoc] = &[
         doc: "Every key behaves as if its calls had happened one at a time, each between its call and its reply.",
         options: LINEARIZABLE,
         build: |options| model::with_model(options.text("model")?.unwrap_or("cas-register"), options, Judge(options))?,
-        options: &[("witness", "true: a valid verdict carries an order of the operations of each key")],
-        build: |options| Ok(Box::new(Linearizable::registers().witness(options.flag("witness")?))),
     },
     CheckerDoc {
         name: "set",

@@ -55,6 +55,9 @@ pub(crate) fn finding<M: Model>(
         ));
     }
     sentences.extend(last.iter().map(|last| last.why(history, &small)));
+    if grown.is_none() && last.is_none() {
+        sentences.push("Every order that respects the intervals was tried; none explains all replies.".to_owned());
+    }
     sentences.extend(grown.map(|grown| grown.why));
     let faults = wording::faults_around(history, &ops);
     sentences.extend(wording::faults(history, &faults));

@@ -37,9 +37,19 @@ fn only_finding(model: &str, calls: &str) -> Finding {
 #[test]
 fn containers_name_what_went_wrong() {
     let stories = [
-        ("fifo-queue", r#"[["enqueue",1,null],["enqueue",2,null],["dequeue",null,2],["dequeue",null,1]]"#, "fifo-violation", 4),
+        (
+            "fifo-queue",
+            r#"[["enqueue",1,null],["enqueue",2,null],["dequeue",null,2],["dequeue",null,1]]"#,
+            "fifo-violation",
+            4,
+        ),
         ("fifo-queue", r#"[["enqueue",1,null],["enqueue",2,null],["dequeue",null,2]]"#, "lost-value", 3),
-        ("fifo-queue", r#"[["enqueue",1,null],["dequeue",null,1],["enqueue",2,null],["dequeue",null,1]]"#, "duplicate-value", 3),
+        (
+            "fifo-queue",
+            r#"[["enqueue",1,null],["dequeue",null,1],["enqueue",2,null],["dequeue",null,1]]"#,
+            "duplicate-value",
+            3,
+        ),
         ("fifo-queue", r#"[["enqueue",1,null],["dequeue",null,7]]"#, "phantom-value", 1),
         ("fifo-queue", r#"[["enqueue",1,null],["dequeue",null,null]]"#, "false-empty", 2),
         ("stack", r#"[["push",1,null],["push",2,null],["pop",null,1],["pop",null,2]]"#, "lifo-violation", 4),
@@ -67,7 +77,12 @@ fn other_models_say_what_state_was_possible() {
         ("kv", r#"[["append","a",null],["append","b",null],["get",null,"ba"]]"#, "\"ab\"", 3),
         ("multi-register", r#"[["write",{"x":1,"y":1},null],["read",["x","y"],{"x":1}]]"#, "\"x\": 1", 2),
         ("owner-mutex", r#"[["acquire",1,true],["release",2,true]]"#, "free", 1),
-        ("reentrant-mutex", r#"[["acquire",1,true],["acquire",1,true],["release",1,true],["acquire",2,true]]"#, "held by 1", 4),
+        (
+            "reentrant-mutex",
+            r#"[["acquire",1,true],["acquire",1,true],["release",1,true],["acquire",2,true]]"#,
+            "held by 1",
+            4,
+        ),
     ];
     for (model, calls, state, size) in stories {
         let finding = only_finding(model, calls);
@@ -113,7 +128,9 @@ fn a_long_queue_with_one_lost_value_gives_three_operations() {
 #[test]
 fn a_dequeue_of_unknown_outcome_may_have_taken_the_value() {
     let lines = |unknown: &str| {
-        in_turn(r#"[["enqueue",1,null],["enqueue",2,null]]"#) + unknown + &in_turn(r#"[["dequeue",null,2],["dequeue",null,null]]"#)
+        in_turn(r#"[["enqueue",1,null],["enqueue",2,null]]"#)
+            + unknown
+            + &in_turn(r#"[["dequeue",null,2],["dequeue",null,null]]"#)
     };
     let unknown = "{\"type\":\"invoke\",\"process\":5,\"workload\":\"object\",\"f\":\"dequeue\"}\n{\"type\":\"info\",\"process\":5}\n";
     assert_eq!(judge("fifo-queue", &lines(unknown)).validity, Validity::Valid);
@@ -122,12 +139,14 @@ fn a_dequeue_of_unknown_outcome_may_have_taken_the_value() {
 
 #[test]
 fn an_unknown_model_or_a_call_that_no_model_knows() {
-    let error = checker_with("linearizable", &options(&[("model", Value::text("deque"))])).err().expect("no such model");
+    let error =
+        checker_with("linearizable", &options(&[("model", Value::text("deque"))])).err().expect("no such model");
     assert!(error.contains("no model deque (there are: register, cas-register"), "{error}");
     let verdict = judge("mutex", &in_turn(r#"[["acquire",null,true],["upgrade",null,true]]"#));
     assert_eq!(verdict.validity, Validity::Unknown);
     assert!(verdict.summary.contains("a mutex knows acquire, release"), "{}", verdict.summary);
-    let error = checker_with("linearizable", &options(&[("model", Value::text("semaphore")), ("permits", Value::Int(0))]));
+    let error =
+        checker_with("linearizable", &options(&[("model", Value::text("semaphore")), ("permits", Value::Int(0))]));
     assert!(error.err().expect("no permits").contains("positive"));
 }
 
