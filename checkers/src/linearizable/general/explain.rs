@@ -30,11 +30,7 @@ pub(crate) fn finding<M: Model>(
     stuck: &Stuck,
     budget: &Budget,
 ) -> Finding {
-    let open = |deed: &Deed<M::Act>| {
-        let op = history.op(deed.call)?;
-        model.act_by(op.process, history.name(op.function), &op.input.to_value(), None).ok()
-    };
-    let small = shrink::shrink(model, deeds, stuck, open, budget);
+    let small = shrink::shrink(model, deeds, stuck, budget);
     let grown = grown(model, &small);
     let last = if grown.is_some() { None } else { Last::find(model, &small, budget) };
     let around = shown(&small, last.as_ref().map_or(stuck.until, |last| last.until));
