@@ -9,12 +9,14 @@ use std::collections::HashSet;
 
 /// Steps that one check of a candidate may take.
 const STEPS: u64 = 8_000;
-/// Steps, about, that all checks together may take.
+/// Steps, about, that all checks together may take, and as many more for each operation there is at first.
 const EFFORT: u64 = 400_000;
+const EFFORT_EACH: u64 = 60;
 
 /// The smallest contradiction found, by call.
 pub(crate) fn shrink<M: Model>(model: &M, deeds: &[Deed<M::Act>], stuck: &Stuck, budget: &Budget) -> Vec<Deed<M::Act>> {
-    let mut shrinker = Shrinker { model, deeds: Vec::new(), budget, effort: 0 };
+    let mut shrinker =
+        Shrinker { model, deeds: Vec::new(), budget, effort: 0, most: EFFORT + EFFORT_EACH * deeds.len() as u64 };
     let named: Option<HashSet<u64>> = stuck.among.as_ref().map(|calls| calls.iter().copied().collect());
     let named = named.map(|calls| deeds.iter().filter(|deed| calls.contains(&deed.call)).cloned().collect());
     let found = named.is_some_and(|candidate: Vec<Deed<M::Act>>| shrinker.accept(candidate));
@@ -50,11 +52,12 @@ struct Shrinker<'a, M: Model> {
     deeds: Vec<Deed<M::Act>>,
     budget: &'a Budget,
     effort: u64,
+    most: u64,
 }
 
 impl<M: Model> Shrinker<'_, M> {
     fn tired(&self) -> bool {
-        self.effort > EFFORT || (self.budget.expired)()
+        self.effort > self.most || (self.budget.expired)()
     }
 
     fn refuted(&mut self, deeds: &[Deed<M::Act>]) -> Option<Stuck> {
