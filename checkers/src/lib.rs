@@ -55,7 +55,7 @@ pub use certificate::{Certificate, Claim, Edge, EdgeKind};
 pub use evidence::{Evidence, evidence};
 pub use history::{Fault, History, Mark, Op, Outcome, Phase, RoleClaim};
 pub use linearizable::Linearizable;
-pub use model::Model;
+pub use model::{MODELS, Model, ModelDoc};
 pub use registry::{CHECKERS, CheckerDoc, Options, checker, checker_with, judge_one};
 pub use value::{Value, ValueRef};
 pub use verdict::{Budget, Checker, Finding, Progress, Severity, Validity, Verdict};

@@ -76,6 +76,28 @@ macro_rules! with_workload {
             None => $checker,
         }
     };
+/// Options of `linearizable`; those of the models among them.
+const LINEARIZABLE: &[(&str, &str)] = &[
+    ("model", "what a key is, one of the list of models (default cas-register)"),
+    ("workload", "judge this workload only"),
+    ("witness", "true: a valid verdict carries an order of the operations of each key"),
+    model::MODEL_OPTIONS[0],
+    model::MODEL_OPTIONS[1],
+    model::MODEL_OPTIONS[2],
+];
+
+/// Linearizability of whatever model.
+struct Judge<'a>(&'a Options);
+
+impl WithModel for Judge<'_> {
+    type Out = Result<Box<dyn Checker>, String>;
+    fn with<M: Model + Clone + 'static>(self, model: M) -> Self::Out {
+        let checker = Linearizable::new(model).witness(self.0.flag("witness")?);
+        Ok(Box::new(match self.0.text("workload")? {
+            Some(workload) => checker.workload(workload),
+            None => checker,
+        }))
+    }
 }
 pub(crate) use with_workload;
 
@@ -112,6 +134,30 @@ pub const CHECKERS: &[CheckerDoc] = &[
     crdt::DOC,
     leadership::DOC,
     liveness::DOC,
+    CheckerDoc {
+        name: "linearizable",
+        doc: "Every key behaves as if its calls had happened one at a time, each between its call and its reply.",
+        options: LINEARIZABLE,
+        build: |options| model::with_model(options.text("model")?.unwrap_or("cas-register"), options, Judge(options))?,
+    },
+    CheckerDoc {
+        name: "set",
+        doc: "Every acknowledged element is in some final read, nothing else is in any, nothing is there twice.",
+        options: &[],
+        build: |_| Ok(Box::new(SetChecker::new())),
+    },
+    CheckerDoc {
+        name: "split-brain",
+        doc: "No term has two leaders, and the two sides of a proven cut never both acknowledge writes to one key.",
+        options: &[],
+        build: |_| Ok(Box::new(SplitBrain::new())),
+    },
+    CheckerDoc {
+        name: "availability",
+        doc: "Measures what worked before, during and after each fault, and how long each node took to recover.",
+        options: &[],
+        build: |_| Ok(Box::new(Availability)),
+    },
 ];
 
 /// The checker of this name, with its defaults.

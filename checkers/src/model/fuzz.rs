@@ -82,6 +82,9 @@ fn alphabet(name: &str) -> Option<Vec<Call>> {
     Some(calls.collect())
 }
 
+/// Who called what, and the reply.
+type Made<'c> = (u64, &'c Call, Option<Value>);
+
 struct Differ {
     calls: Vec<Call>,
     seed: u64,
@@ -112,10 +115,8 @@ fn history<M: Model>(draw: &mut Draw, model: &M, calls: &[Call]) -> Result<Vec<D
     let unknown = [0, 0, 15, 40][draw.below(4) as usize];
     let mut order: Vec<usize> = (0..count).collect();
     order.sort_unstable_by_key(|&at| spans[at].2);
-    let mut made: Vec<Option<(u64, &Call, Option<Value>)>> = vec![None; count];
-    let act = |(process, call, reply): &(u64, &Call, Option<Value>)| {
-        model.act_by(*process, &call.function, &call.input, reply.as_ref())
-    };
+    let mut made: Vec<Option<Made<'_>>> = vec![None; count];
+    let act = |(process, call, reply): &Made<'_>| model.act_by(*process, &call.function, &call.input, reply.as_ref());
     let mut state = model.initial();
     for at in order {
         let info = draw.percent(unknown);
@@ -145,14 +146,14 @@ fn history<M: Model>(draw: &mut Draw, model: &M, calls: &[Call]) -> Result<Vec<D
         }
         made[at] = Some(one);
     }
-    let mut made: Vec<(u64, &Call, Option<Value>)> = made.into_iter().flatten().collect();
-    for _ in 0..draw.below(3) {
+    let mut made: Vec<Made<'_>> = made.into_iter().flatten().collect();
+    for _ in 0..draw.below(5) {
         let one = &mut made[draw.below(count as u64) as usize];
         if one.2.is_some() {
             one.2 = Some(draw.pick(&one.1.replies).clone());
         }
     }
-    let deed = |(one, span): (&(u64, &Call, Option<Value>), &(u64, u64, u64))| {
+    let deed = |(one, span): (&Made<'_>, &(u64, u64, u64))| {
         Ok(Deed { call: span.0, end: if one.2.is_some() { span.1 } else { Op::OPEN }, act: act(one)? })
     };
     made.iter().zip(&spans).map(deed).collect()
@@ -164,11 +165,11 @@ mod tests {
 
     #[test]
     fn every_model_agrees_with_every_order() {
-        let count = std::env::var("DSFUZZ_FUZZ").ok().and_then(|count| count.parse().ok()).unwrap_or(60);
+        let count = std::env::var("DSFUZZ_FUZZ").ok().and_then(|count| count.parse().ok()).unwrap_or(80);
         for doc in MODELS {
             let stats = differ(doc.name, 3, count).unwrap_or_else(|difference| panic!("{difference}"));
             println!("{}: {} histories, {} invalid", doc.name, stats.histories, stats.invalid);
-            assert!(stats.invalid * 20 > count && stats.invalid * 20 < 19 * count, "{}: {stats:?}", doc.name);
+            assert!(stats.invalid * 30 > count && stats.invalid * 20 < 19 * count, "{}: {stats:?}", doc.name);
         }
     }
 }

@@ -30,11 +30,7 @@ pub(crate) fn finding<M: Model>(
     stuck: &Stuck,
     budget: &Budget,
 ) -> Finding {
-    let open = |deed: &Deed<M::Act>| {
-        let op = history.op(deed.call)?;
-        model.act_by(op.process, history.name(op.function), &op.input.to_value(), None).ok()
-    };
-    let small = shrink::shrink(model, deeds, stuck, open, budget);
+    let small = shrink::shrink(model, deeds, stuck, budget);
     let grown = grown(model, &small);
     let last = if grown.is_some() { None } else { Last::find(model, &small, budget) };
     let around = shown(&small, last.as_ref().map_or(stuck.until, |last| last.until));
@@ -55,6 +51,9 @@ pub(crate) fn finding<M: Model>(
         ));
     }
     sentences.extend(last.iter().map(|last| last.why(history, &small)));
+    if grown.is_none() && last.is_none() {
+        sentences.push("Every order that respects the intervals was tried; none explains all replies.".to_owned());
+    }
     sentences.extend(grown.map(|grown| grown.why));
     let faults = wording::faults_around(history, &ops);
     sentences.extend(wording::faults(history, &faults));

@@ -8,31 +8,27 @@ use crate::verdict::Budget;
 use std::collections::HashSet;
 
 /// Steps that one check of a candidate may take.
-const STEPS: u64 = 20_000;
-/// Steps, about, that all checks together may take.
-const EFFORT: u64 = 3_000_000;
+const STEPS: u64 = 8_000;
+/// Steps, about, that all checks together may take, and as many more for each operation there is at first.
+const EFFORT: u64 = 400_000;
+const EFFORT_EACH: u64 = 60;
 
-/// The smallest contradiction found, by call. `open` gives the act of an operation whose reply is not known.
-pub(crate) fn shrink<M: Model>(
-    model: &M,
-    deeds: &[Deed<M::Act>],
-    stuck: &Stuck,
-    open: impl Fn(&Deed<M::Act>) -> Option<M::Act>,
-    budget: &Budget,
-) -> Vec<Deed<M::Act>> {
-    let mut shrinker = Shrinker { model, deeds: Vec::new(), budget, effort: 0 };
+/// The smallest contradiction found, by call.
+pub(crate) fn shrink<M: Model>(model: &M, deeds: &[Deed<M::Act>], stuck: &Stuck, budget: &Budget) -> Vec<Deed<M::Act>> {
+    let mut shrinker =
+        Shrinker { model, deeds: Vec::new(), budget, effort: 0, most: EFFORT + EFFORT_EACH * deeds.len() as u64 };
     let named: Option<HashSet<u64>> = stuck.among.as_ref().map(|calls| calls.iter().copied().collect());
     let named = named.map(|calls| deeds.iter().filter(|deed| calls.contains(&deed.call)).cloned().collect());
-    let first = [named, Some(until(model, deeds, stuck.until, &open))].into_iter().flatten();
-    let found = first.into_iter().any(|candidate: Vec<Deed<M::Act>>| shrinker.accept(candidate));
+    let found = named.is_some_and(|candidate: Vec<Deed<M::Act>>| shrinker.accept(candidate));
     if !found {
-        shrinker.deeds = deeds.to_vec();
+        // Known already, even if to show it again takes more steps than there are.
+        shrinker.deeds = until(model, deeds, stuck.until);
     }
     shrinker.run();
     // What is left may be stuck earlier than the whole was.
     let found = shrinker.deeds.clone();
     if let Some(stuck) = shrinker.refuted(&found) {
-        let shorter = until(model, &shrinker.deeds, stuck.until, &open);
+        let shorter = until(model, &shrinker.deeds, stuck.until);
         if shorter.len() < shrinker.deeds.len() && shrinker.accept(shorter) {
             shrinker.run();
         }
@@ -40,19 +36,13 @@ pub(crate) fn shrink<M: Model>(
     shrinker.deeds
 }
 
-/// The history up to this return: later calls never happened, what is open then may or may not happen.
-fn until<M: Model>(
-    model: &M,
-    deeds: &[Deed<M::Act>],
-    index: u64,
-    open: impl Fn(&Deed<M::Act>) -> Option<M::Act>,
-) -> Vec<Deed<M::Act>> {
-    let cut = |deed: &Deed<M::Act>| {
-        if deed.end <= index || deed.end == Op::OPEN {
-            return Some(deed.clone());
-        }
-        let act = open(deed)?;
-        (!model.observes_only(&act)).then_some(Deed { call: deed.call, end: Op::OPEN, act })
+/// The history up to this return: later calls never happened, what is open then may have happened or not, but if it did,
+/// then with the reply that it got.
+fn until<M: Model>(model: &M, deeds: &[Deed<M::Act>], index: u64) -> Vec<Deed<M::Act>> {
+    let cut = |deed: &Deed<M::Act>| match deed.end > index {
+        true if model.observes_only(&deed.act) => None,
+        true => Some(Deed { end: Op::OPEN, ..deed.clone() }),
+        false => Some(deed.clone()),
     };
     deeds.iter().filter(|deed| deed.call < index).filter_map(cut).collect()
 }
@@ -62,11 +52,12 @@ struct Shrinker<'a, M: Model> {
     deeds: Vec<Deed<M::Act>>,
     budget: &'a Budget,
     effort: u64,
+    most: u64,
 }
 
 impl<M: Model> Shrinker<'_, M> {
     fn tired(&self) -> bool {
-        self.effort > EFFORT || (self.budget.expired)()
+        self.effort > self.most || (self.budget.expired)()
     }
 
     fn refuted(&mut self, deeds: &[Deed<M::Act>]) -> Option<Stuck> {

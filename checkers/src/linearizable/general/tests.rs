@@ -137,6 +137,70 @@ fn a_dequeue_of_unknown_outcome_may_have_taken_the_value() {
     assert_eq!(judge("fifo-queue", &lines("")).validity, Validity::Invalid);
 }
 
+/// A call that nobody answered.
+fn unknown(process: u64, function: &str, input: &str) -> String {
+    format!(
+        "{{\"type\":\"invoke\",\"process\":{process},\"workload\":\"object\",\"f\":\"{function}\",\"value\":{input}}}\n\
+         {{\"type\":\"info\",\"process\":{process}}}\n"
+    )
+}
+
+#[test]
+fn many_calls_of_unknown_outcome_do_not_hide_a_contradiction() {
+    let (mut kv, mut mutex, mut counter) = (String::new(), String::new(), String::new());
+    for round in 0..120 {
+        if round % 4 == 0 {
+            kv += &unknown(100 + round, "put", &format!("\"late {round}\""));
+            counter += &unknown(100 + round, "add", "1");
+            mutex += &in_turn(r#"[["acquire",null,true]]"#);
+            mutex += &unknown(100 + round, "release", "null");
+        } else {
+            mutex += &in_turn(r#"[["acquire",null,true],["release",null,true]]"#);
+        }
+        kv += &in_turn(&format!("[[\"put\",\"{round}\",null],[\"get\",null,\"{round}\"]]"));
+        counter += &in_turn(&format!("[[\"add\",100,null],[\"read\",null,{}]]", 100 * (round + 1)));
+    }
+    for (model, lines, last) in [
+        ("kv", &kv, r#"[["get",null,"never put"]]"#),
+        ("mutex", &mutex, r#"[["acquire",null,true],["acquire",null,true]]"#),
+        ("counter", &counter, r#"[["read",null,12031]]"#),
+    ] {
+        assert_eq!(judge(model, lines).validity, Validity::Valid, "{model}");
+        let verdict = judge(model, &(lines.clone() + &in_turn(last)));
+        assert_eq!(verdict.validity, Validity::Invalid, "{model}: {}", verdict.summary);
+        assert!(verdict.findings[0].ops.len() <= 12, "{model}: {:?}", verdict.findings[0].ops);
+    }
+}
+
+#[test]
+fn an_exhausted_budget_says_what_ran_out_and_how_far_it_came() {
+    let mut lines = String::new();
+    for round in 0..40 {
+        lines += &in_turn(r#"[["acquire",null,true],["release",null,true]]"#);
+        lines += &unknown(100 + round, "acquire", "null");
+        lines += &in_turn(r#"[["release",null,true]]"#);
+    }
+    let checker = checker_with("linearizable", &options(&[("model", Value::text("mutex"))])).expect("a model");
+    let late = Budget { expired: std::sync::Arc::new(|| true), ..Budget::unlimited() };
+    let verdict = checker.check(&history(&lines), &late);
+    assert_eq!(verdict.validity, Validity::Unknown);
+    assert!(verdict.summary.contains("the time ran out after 0 of 120 replies"), "{}", verdict.summary);
+    let small = Budget { memory_bytes: 100, ..Budget::unlimited() };
+    let verdict = checker.check(&history(&lines), &small);
+    assert!(verdict.summary.contains("the memory ran out"), "{}", verdict.summary);
+}
+
+#[test]
+fn valid_objects_carry_an_order() {
+    let options = options(&[("model", Value::text("stack")), ("witness", Value::Bool(true))]);
+    let checker = checker_with("linearizable", &options).expect("a model");
+    let verdict = checker.check(
+        &history(&in_turn(r#"[["push",1,null],["push",2,null],["pop",null,2],["pop",null,1]]"#)),
+        &Budget::unlimited(),
+    );
+    assert_eq!((verdict.validity, verdict.certificates.len()), (Validity::Valid, 1), "{}", verdict.summary);
+}
+
 #[test]
 fn an_unknown_model_or_a_call_that_no_model_knows() {
     let error =
