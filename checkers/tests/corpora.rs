@@ -61,7 +61,8 @@ fn main() -> ExitCode {
 
 fn child(folder: &Path, file: &str, kind: &str, expected: &str) -> String {
     let program = std::env::current_exe().expect("the program itself");
-    let output = Command::new(program).arg(ROW).arg(folder).args([file, kind, expected]).output().expect("it can be run");
+    let output =
+        Command::new(program).arg(ROW).arg(folder).args([file, kind, expected]).output().expect("it can be run");
     let told = String::from_utf8_lossy(&output.stdout).trim_end().to_owned();
     if output.status.success() && !told.is_empty() {
         return told;
@@ -74,7 +75,9 @@ fn questions(kind: &str, expected: &str) -> Vec<Question> {
     use Validity::{Invalid, Valid};
     let plain = if expected.starts_with("valid") { Valid } else { Invalid };
     match kind {
-        "cas-register" | "cas-register, keys independent" => vec![("linearizable", &[("model", "cas-register")], plain)],
+        "cas-register" | "cas-register, keys independent" => {
+            vec![("linearizable", &[("model", "cas-register")], plain)]
+        }
         "mutex" => vec![("linearizable", &[("model", "mutex")], plain)],
         "bank" => vec![("bank", &[], plain)],
         "bank (negative balances allowed)" => vec![("bank", &[("negative_balances", "true")], plain)],
@@ -113,7 +116,8 @@ fn named(kind: &str, expected: &str) -> Vec<String> {
     if kind != "list-append" {
         return Vec::new();
     }
-    let list = expected.strip_prefix("invalid: ").or(expected.split_once('(').map(|(_, list)| list.trim_end_matches(')')));
+    let list =
+        expected.strip_prefix("invalid: ").or(expected.split_once('(').map(|(_, list)| list.trim_end_matches(')')));
     list.into_iter().flat_map(|list| list.split(", ")).filter(|name| !name.contains(' ')).map(str::to_owned).collect()
 }
 
@@ -140,11 +144,15 @@ fn judge(path: PathBuf, file: &str, kind: &str, expected: &str) -> String {
             wrong.push(format!("{name} {given:?}: {:?} instead of {answer:?}: {}", verdict.validity, verdict.summary));
         }
         found.extend(verdict.findings.iter().map(|finding| finding.kind.clone()));
-        if verdict.validity == Validity::Invalid && !verdict.findings.iter().any(|one| one.severity == Severity::Violation) {
+        if verdict.validity == Validity::Invalid
+            && !verdict.findings.iter().any(|one| one.severity == Severity::Violation)
+        {
             wrong.push(format!("{name}: invalid without a finding"));
         }
     }
-    wrong.extend(named(kind, expected).into_iter().filter(|name| !found.contains(name)).map(|name| format!("no {name}")));
+    wrong.extend(
+        named(kind, expected).into_iter().filter(|name| !found.contains(name)).map(|name| format!("no {name}")),
+    );
     if questions.is_empty() {
         wrong.push(format!("nobody judges {kind}"));
     }
