@@ -10,6 +10,7 @@ use super::accesses::{NONE, Run};
 use super::patterns::Expired;
 use crate::history::Op;
 use crate::verdict::Budget;
+use std::collections::HashMap;
 
 /// One operation of the key. The initial value is written by a cluster of its own, before everything.
 #[derive(Clone, Copy, Debug)]
@@ -62,20 +63,22 @@ pub(crate) fn two_atomic(run: &Run, accesses: &[u32], budget: &Budget) -> Result
 
 impl Epochs {
     fn new(run: &Run, accesses: &[u32]) -> Epochs {
-        let mut cluster_of = vec![NONE; run.writer.len()];
+        // By access, because a value that nobody can have read for certain may have been written twice.
+        let mut cluster_of: HashMap<u32, u32> = HashMap::new();
         let mut parts = vec![Part { start: 0, end: 0, cluster: 0, write: true }];
         let mut clusters = vec![vec![0]];
         for &at in accesses {
             let access = run.at(at);
             if access.writes != NONE {
-                cluster_of[access.writes as usize] = clusters.len() as u32;
+                cluster_of.insert(at, clusters.len() as u32);
                 clusters.push(Vec::new());
             }
         }
         for &at in accesses {
             let access = run.at(at);
-            let (value, write) = if access.writes == NONE { (access.reads, false) } else { (access.writes, true) };
-            let cluster = if run.initial(value) { 0 } else { cluster_of[value as usize] };
+            let write = access.writes != NONE;
+            let source = if write { at } else { run.source(at) };
+            let cluster = cluster_of.get(&source).copied().unwrap_or(0);
             let end = if access.end == Op::OPEN { Op::OPEN } else { access.end + 1 };
             clusters[cluster as usize].push(parts.len() as u32);
             parts.push(Part { start: access.call + 1, end, cluster, write });

@@ -132,9 +132,9 @@ impl Behind {
         }
         let late = |at: &u32| {
             let access = run.at(*at);
-            access.key == read.key && access.writes != NONE && access.call > self.since && access.call < read.call
+            access.key == read.key && access.writes != NONE && (self.since == 0 || access.call > self.since)
         };
-        let table: Vec<u32> = (0..self.read).filter(late).collect();
+        let newer: Vec<u32> = (0..run.len() as u32).filter(late).collect();
         let mut shows: BTreeMap<u32, u32> = BTreeMap::new();
         for at in 0..run.len() as u32 {
             let source = run.source(at);
@@ -146,7 +146,7 @@ impl Behind {
             }
         }
         let done = |at: &u32| shows.get(at).is_some_and(|by| run.at(*by).end < read.call);
-        let more: Vec<u32> = table.into_iter().filter(done).filter(|at| !wanted.contains(at)).collect();
+        let more: Vec<u32> = newer.into_iter().filter(done).filter(|at| !wanted.contains(at)).collect();
         wanted.extend(more.into_iter().take(writes.saturating_sub(1)));
         for write in wanted {
             support.push(write);

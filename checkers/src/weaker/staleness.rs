@@ -61,7 +61,7 @@ fn by_key(run: &Run) -> Vec<Vec<u32>> {
 
 /// Clusters of one key by time: those of its writes, and that of the initial value if it was read.
 fn clusters(history: &History, run: &Run, accesses: &[u32], by_index: bool) -> Vec<Cluster> {
-    let mut of_value: std::collections::HashMap<u32, usize> = std::collections::HashMap::new();
+    let mut of_write: std::collections::HashMap<u32, usize> = std::collections::HashMap::new();
     let mut clusters: Vec<Cluster> = Vec::new();
     for &at in accesses {
         let access = run.at(at);
@@ -69,9 +69,9 @@ fn clusters(history: &History, run: &Run, accesses: &[u32], by_index: bool) -> V
         let (call, end) = if by_index { (access.call + 1, access.end) } else { (op.call_time, op.reply_time) };
         let end = if access.end == Op::OPEN { Op::OPEN } else { end };
         let end = if by_index && end != Op::OPEN { end + 1 } else { end };
-        let value = if access.writes == NONE { access.reads } else { access.writes };
-        let place = *of_value.entry(value).or_insert_with(|| {
-            let first_end = if run.initial(value) { 0 } else { Op::OPEN };
+        let write = if access.writes == NONE { run.source(at) } else { at };
+        let place = *of_write.entry(write).or_insert_with(|| {
+            let first_end = if write == NONE { 0 } else { Op::OPEN };
             clusters.push(Cluster { first_end, write_call: 0, last_read_call: 0 });
             clusters.len() - 1
         });
@@ -162,7 +162,8 @@ impl Staleness {
                 let broken = far || matches!(k_atomic(history, run, k, budget), Ok(Some(false)));
                 broken.then(|| Bad::new("not-k-atomic", Path::new(), 0..run.len() as u32))
             };
-            if let Some((small, bad)) = found.and_then(|support| shrink(run, &support, &find)) {
+            let small = |support: Vec<u32>| shrink(run, &support, &find).or_else(|| shrink(run, &everything, &find));
+            if let Some((small, bad)) = found.and_then(small) {
                 findings.push(self.limited(history, &small, &bad, k));
             }
         }
@@ -174,8 +175,9 @@ impl Staleness {
                     broken.then(|| Bad::new("not-delta-atomic", Path::new(), 0..run.len() as u32))
                 };
                 let stalest = table.reads.iter().filter(|read| read.delta > limit_ns).max_by_key(|read| read.delta);
-                let support = stalest.map_or(everything, |read: &Behind| read.support(run, 1));
-                if let Some((small, bad)) = shrink(run, &support, &find) {
+                let support = stalest.map_or(everything.clone(), |read: &Behind| read.support(run, 1));
+                let small = shrink(run, &support, &find).or_else(|| shrink(run, &everything, &find));
+                if let Some((small, bad)) = small {
                     findings.push(self.limited(history, &small, &bad, limit));
                 }
             }
