@@ -60,4 +60,10 @@ pub const DIFFERENCES: &[(&str, Differ)] = &[
     ("lock, semaphore", crate::lock::fuzz::differ),
     ("lease", crate::lease::fuzz::differ),
     ("fencing", crate::fencing::fuzz::differ),
+    ("causal", crate::weaker::fuzz::causal),
+    ("pram", crate::weaker::fuzz::pipelined),
+    ("sequential", crate::weaker::fuzz::sequential),
+    ("session guarantees", crate::weaker::fuzz::sessions),
+    ("staleness", crate::weaker::fuzz::staleness),
+    ("eventual-convergence", crate::weaker::fuzz::convergence),
 ];

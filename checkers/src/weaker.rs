@@ -5,22 +5,31 @@
 mod accesses;
 mod causal;
 mod clock;
+mod convergence;
+mod delta;
 mod explain;
 #[doc(hidden)]
 pub mod fuzz;
 mod graph;
 mod interleave;
+mod k_atomic;
+mod measure;
 mod memory;
 mod order;
 mod patterns;
 mod saturate;
 mod sequential;
+mod sessions;
+mod staleness;
 
 #[cfg(test)]
 mod tests;
 
 pub use causal::{CausalChecker, Variant};
+pub use convergence::EventualConvergence;
 pub use sequential::Sequential;
+pub use sessions::{Promise, SessionGuarantee};
+pub use staleness::Staleness;
 
 use crate::history::{History, NameId};
 use crate::verdict::{Finding, Validity, Verdict};
@@ -33,10 +42,14 @@ use std::collections::BTreeMap;
 enum Answer {
     /// The promise was kept by what could be used.
     Kept,
+    /// The same, with evidence.
+    Measured(Vec<Finding>),
     /// It was broken.
     Broken(Vec<Finding>),
     /// Nobody could say, and why.
     Unknown(String),
+    /// The same, with evidence.
+    Doubtful(String, Vec<Finding>),
 }
 
 /// A workload that was judged.
@@ -55,6 +68,7 @@ fn verdict(checker: &str, promise: &str, history: &History, parts: Vec<Part>) ->
     let sessions = sum(|part| part.parsed.run.sessions.len());
     let keys = sum(|part| part.parsed.run.keys as usize);
     let mut findings: Vec<Finding> = Vec::new();
+    let mut evidence: Vec<Finding> = Vec::new();
     let mut undecided: Vec<String> = Vec::new();
     let workloads: Vec<&str> = parts.iter().map(|part| history.name(part.workload)).collect();
     let workload = if let [one] = workloads[..] { one.to_owned() } else { String::new() };
@@ -62,6 +76,14 @@ fn verdict(checker: &str, promise: &str, history: &History, parts: Vec<Part>) ->
         let name = history.name(part.workload);
         match part.answer {
             Answer::Broken(found) => findings.extend(found),
+            Answer::Doubtful(why, found) => {
+                undecided.push(format!("workload {name}: {why}"));
+                evidence.extend(found);
+            }
+            Answer::Measured(found) => {
+                undecided.extend(part.parsed.strange.map(|why| format!("workload {name}: {why}")));
+                evidence.extend(found);
+            }
             Answer::Unknown(why) => undecided.push(format!("workload {name}: {why}")),
             Answer::Kept => undecided.extend(part.parsed.strange.map(|why| format!("workload {name}: {why}"))),
         }
@@ -86,6 +108,7 @@ fn verdict(checker: &str, promise: &str, history: &History, parts: Vec<Part>) ->
         let sessions = sessions.replace("processs", "processes");
         (Validity::Valid, format!("{checked} operations on {keys} by {sessions} are {promise}{left_out}."))
     };
+    findings.extend(evidence);
     Verdict {
         certificates: Vec::new(),
         checker: checker.to_owned(),
@@ -93,6 +116,7 @@ fn verdict(checker: &str, promise: &str, history: &History, parts: Vec<Part>) ->
         validity,
         summary,
         findings,
+        certificates: Vec::new(),
         numbers: BTreeMap::from([
             ("checked_ops".to_owned(), json!(checked)),
             ("ok_ops".to_owned(), json!(acknowledged)),

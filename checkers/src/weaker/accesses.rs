@@ -130,6 +130,8 @@ impl Run {
 pub(crate) struct Parsed {
     /// Its accesses.
     pub(crate) run: Run,
+    /// Versions by position of the operation, where replies carry them.
+    pub(crate) versions: HashMap<u32, i64>,
     /// Where values repeat: everything that is understood, also what may not have happened.
     pub(crate) raw: Vec<Access>,
     /// Acknowledged operations, whether they could be used or not.
@@ -207,6 +209,11 @@ impl<'h> Values<'h> {
 
 /// Parses one workload.
 pub(crate) fn parse(history: &History, workload: NameId) -> Parsed {
+    parse_with(history, workload, false)
+}
+
+/// Parses one workload; `versions`: reads answer `[value, version]`, and writes and compare-and-sets their version.
+pub(crate) fn parse_with(history: &History, workload: NameId, versions: bool) -> Parsed {
     let mut parsed = Parsed::default();
     let mut keys: HashMap<ValueRef<'_>, u32> = HashMap::new();
     let ours = |op: &Op<'_>| op.workload == workload && op.outcome != Outcome::Fail;
@@ -219,8 +226,14 @@ pub(crate) fn parse(history: &History, workload: NameId) -> Parsed {
     let mut raw: Vec<Access> = Vec::new();
     for op in history.ops().iter().filter(ours) {
         parsed.acknowledged += usize::from(op.outcome == Outcome::Ok);
+        let pair = op.output.as_list().filter(|list| versions && list.len() == 2).map(|list| (list.at(0), list.at(1)));
+        if let Some(version) = op.output.as_int().or(pair.and_then(|(_, version)| version.as_int()))
+            && versions
+        {
+            parsed.versions.insert(op.position, version);
+        }
         let (reads, writes) = match act(history, &op) {
-            Ok(Act::Read(value)) => (Some(value), None),
+            Ok(Act::Read(value)) => (Some(pair.map_or(value, |(value, _)| value)), None),
             Ok(Act::Write(value)) => (None, Some(value)),
             Ok(Act::Cas(from, to)) => (Some(from), Some(to)),
             Ok(Act::Nothing) => continue,

@@ -148,7 +148,7 @@ impl Checker for CausalChecker {
                 Ok(found) => {
                     let find = |run: &Run| judge(run, self.variant, &quick).ok()?.into_iter().next();
                     let small = found.iter().filter_map(|bad| shrink(&parsed.run, &bad.support, &find));
-                    let words = Words { reason, claim };
+                    let words = Words { reason, claim, versions: false };
                     Answer::Broken(small.map(|(run, bad)| finding(history, &run, &bad, &words)).collect())
                 }
             };

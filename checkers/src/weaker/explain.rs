@@ -8,68 +8,80 @@ use crate::value::Value;
 use crate::verdict::{Finding, Severity};
 use crate::wording;
 
-/// Counterexamples above this size are shown as they were found.
-const POOL: usize = 400;
+/// How many smaller counterexamples are tried.
+const TRIES: usize = 2000;
 
 /// The accesses that still show what `find` looks for, none of which can be spared. Who wrote what somebody saw stays.
 pub(crate) fn shrink(run: &Run, support: &[u32], find: &dyn Fn(&Run) -> Option<Bad>) -> Option<(Run, Bad)> {
     let mut keep = support.to_vec();
+    let mut kept = vec![false; run.len()];
+    keep.iter().for_each(|at| kept[*at as usize] = true);
     let mut next = 0;
     while let Some(&at) = keep.get(next) {
         next += 1;
         let source = run.source(at);
-        if source != NONE && !keep.contains(&source) {
+        if source != NONE && !std::mem::replace(&mut kept[source as usize], true) {
             keep.push(source);
         }
-        // What was never acknowledged happened because somebody saw it.
+        // What was never acknowledged happened because somebody saw it, in the end somebody who certainly happened.
         let witness = |other: &u32| *other != at && run.source(*other) == at;
-        if run.at(at).end == Op::OPEN && !keep.iter().any(witness) {
-            keep.extend((0..run.len() as u32).find(witness));
+        let certain = |other: &u32| witness(other) && run.at(*other).end != Op::OPEN;
+        if run.at(at).end == Op::OPEN && !keep.iter().any(certain) {
+            let all = 0..run.len() as u32;
+            let found = all.clone().find(certain).or_else(|| all.clone().find(witness));
+            keep.extend(found.filter(|other| !std::mem::replace(&mut kept[*other as usize], true)));
         }
     }
     keep.sort_unstable();
     keep.dedup();
     let mut best = (run.subset(&keep), find(&run.subset(&keep))?);
-    if keep.len() > POOL {
-        return Some(best);
-    }
-    let mut at = keep.len();
-    let mut spared = false;
-    loop {
-        if at == 0 {
-            if !spared {
-                return Some(best);
+    let mut tries = 0;
+    let mut chunk = keep.len();
+    let mut spared = true;
+    // Halves first, then quarters, at last one by one until none can be spared.
+    while (chunk > 1 || spared) && tries < TRIES {
+        chunk = (chunk / 2).max(1);
+        spared = false;
+        let mut end = keep.len();
+        while end > 0 && tries < TRIES {
+            let rest = without(run, &keep, &keep[end.saturating_sub(chunk)..end]);
+            end = end.saturating_sub(chunk);
+            if rest.is_empty() {
+                continue;
             }
-            (at, spared) = (keep.len(), false);
-        }
-        at -= 1;
-        let rest = without(run, &keep, keep[at]);
-        if rest.len() >= keep.len() {
-            continue;
-        }
-        let smaller = run.subset(&rest);
-        if let Some(bad) = find(&smaller) {
-            best = (smaller, bad);
-            keep = rest;
-            spared = true;
-            at = at.min(keep.len());
+            tries += 1;
+            let smaller = run.subset(&rest);
+            if let Some(bad) = find(&smaller) {
+                best = (smaller, bad);
+                keep = rest;
+                end = end.min(keep.len());
+                spared = true;
+            }
         }
     }
+    Some(best)
 }
 
-/// Without this access, everybody who saw what it wrote, and what was never acknowledged and nobody saw any more.
-fn without(run: &Run, keep: &[u32], gone: u32) -> Vec<u32> {
-    let mut rest: Vec<u32> = keep.iter().copied().filter(|at| *at != gone).collect();
+/// Without these accesses, everybody who saw what they wrote, and what was never acknowledged and nobody saw any more.
+fn without(run: &Run, keep: &[u32], gone: &[u32]) -> Vec<u32> {
+    let mut rest: Vec<u32> = keep.iter().copied().filter(|at| gone.binary_search(at).is_err()).collect();
     loop {
-        let before = rest.len();
-        let others = |at: &&u32| run.source(**at) != **at;
-        let seen: Vec<u32> = rest.iter().filter(others).map(|at| run.source(*at)).collect();
-        let there = rest.clone();
+        let before = rest.clone();
+        let place = |at: u32| before.binary_search(&at).ok();
+        let mut seen = vec![false; before.len()];
+        let certain = before.iter().filter(|at| run.at(**at).end != Op::OPEN);
+        let mut todo: Vec<u32> = certain.map(|at| run.source(*at)).collect();
+        while let Some(place) = todo.pop().map(place) {
+            if let Some(place) = place.filter(|&place| !std::mem::replace(&mut seen[place], true)) {
+                todo.push(run.source(before[place]));
+            }
+        }
         rest.retain(|at| {
             let source = run.source(*at);
-            (source == NONE || there.contains(&source)) && (run.at(*at).end != Op::OPEN || seen.contains(at))
+            let happened = run.at(*at).end != Op::OPEN || place(*at).is_some_and(|place| seen[place]);
+            happened && (source == NONE || place(source).is_some())
         });
-        if rest.len() == before {
+        if rest.len() == before.len() {
             return rest;
         }
     }
@@ -81,6 +93,8 @@ pub(crate) struct Words {
     pub(crate) reason: fn(&str) -> &'static str,
     /// The claim that goes with it.
     pub(crate) claim: fn(&Bad, Vec<Edge>) -> Claim,
+    /// Whether reads answer `[value, version]`.
+    pub(crate) versions: bool,
 }
 
 /// A finding of what a shrunk run shows.
@@ -90,7 +104,7 @@ pub(crate) fn finding(history: &History, run: &Run, bad: &Bad, words: &Words) ->
     let mut keys: Vec<Value> = ops.iter().map(|op| op.key.to_value()).collect();
     keys.sort();
     keys.dedup();
-    let cycle: Vec<Edge> = bad.cycle.iter().map(|step| edge(history, run, *step)).collect();
+    let cycle: Vec<Edge> = bad.cycle.iter().map(|step| edge(history, run, words.versions, *step)).collect();
     let calls: Vec<u64> = ops.iter().map(|op| op.call).collect();
     let names: Vec<String> = calls.iter().take(6).map(|call| format!("#{call}")).collect();
     let title = format!("{} ({})", (words.reason)(bad.kind), names.join(", "));
@@ -123,7 +137,7 @@ fn nobody(history: &History, read: &Op<'_>) -> String {
     }
 }
 
-fn edge(history: &History, run: &Run, (from, to, step): (u32, u32, Step)) -> Edge {
+fn edge(history: &History, run: &Run, versions: bool, (from, to, step): (u32, u32, Step)) -> Edge {
     let op = |at: u32| history.ops().at(run.at(at).op as usize);
     let written = |at: u32| {
         let op = op(at);
@@ -133,11 +147,13 @@ fn edge(history: &History, run: &Run, (from, to, step): (u32, u32, Step)) -> Edg
     let seen = |at: u32| {
         let op = op(at);
         let pair = op.input.as_list().filter(|list| list.len() == 2 && history.name(op.function) == "cas");
-        pair.map_or(op.output, |pair| pair.at(0)).to_value()
+        let versioned = op.output.as_list().filter(|list| versions && list.len() == 2);
+        pair.or(versioned).map_or(op.output, |pair| pair.at(0)).to_value()
     };
-    let key = if step == Step::Process { Value::Nil } else { op(to).key.to_value() };
+    let key = if matches!(step, Step::Process | Step::Realtime) { Value::Nil } else { op(to).key.to_value() };
     let (kind, before, after) = match step {
         Step::Process => (EdgeKind::Process, Value::Nil, Value::Nil),
+        Step::Realtime => (EdgeKind::Realtime, Value::Nil, Value::Nil),
         Step::Wr => (EdgeKind::Wr, written(from), written(from)),
         Step::Rw => (EdgeKind::Rw, seen(from), written(to)),
         Step::Ww => (EdgeKind::Ww, written(from), written(to)),
@@ -154,8 +170,8 @@ fn say(edge: &Edge) -> String {
             format!("#{from} saw {}, so it must come before #{to}, whose {} comes after that.", edge.before, edge.after)
         }
         EdgeKind::Ww => format!(
-            "#{from} must come before #{to}: who saw {} at #{to} had seen {} of #{from} already, or must have.",
-            edge.after, edge.before
+            "What was seen only makes sense if {} of #{from} is older than {} of #{to}.",
+            edge.before, edge.after
         ),
         EdgeKind::Realtime => format!("#{from} had ended before #{to} was called."),
     }

@@ -14,6 +14,8 @@ pub(crate) enum Step {
     Rw,
     /// The first wrote a value that the second replaced later.
     Ww,
+    /// The first had ended before the second was called.
+    Realtime,
 }
 
 /// A path or a cycle: from, to, why.

@@ -92,7 +92,7 @@ fn claim(bad: &Bad, _: Vec<Edge>) -> Claim {
     }
 }
 
-const WORDS: Words = Words { reason, claim };
+const WORDS: Words = Words { reason, claim, versions: false };
 
 /// Above this many accesses a counterexample with repeated values is shown as it is.
 const SPARED: usize = 200;

@@ -1,1 +1,2 @@
 mod random;
+mod stories;

@@ -27,3 +27,18 @@ fn pram_as_defined() {
 fn sequential_as_defined() {
     agree(fuzz::sequential, 3000);
 }
+
+#[test]
+fn session_guarantees_as_defined() {
+    agree(fuzz::sessions, 800);
+}
+
+#[test]
+fn staleness_as_defined() {
+    agree(fuzz::staleness, 1000);
+}
+
+#[test]
+fn convergence_as_defined() {
+    agree(fuzz::convergence, 3000);
+}

@@ -1,0 +1,287 @@
+//! `eventual-convergence`: once writes have stopped and everything is healed, all nodes come to the same value, and it is one
+//! that could be the last.
+//!
+//! Reads `write` and `cas` with `[from, to]`, and the `read`s of the settle phase: the last one of each node counts.
+//! Nodes **certainly** differ only where their reads were called at least `wait_ms` (10 000 by default) after the last
+//! write of the key had ended, after the last heal, and after a value that was never acknowledged was first seen: before
+//! that, they may still be on their way. The common value is certainly not the last one where nobody wrote it, where it is nil
+//! although a write was acknowledged, or where every write of it had ended before another acknowledged write began; stores
+//! in which the last writer may lose (by skewed clocks) set `any_written`.
+//!
+//! Findings: `diverged-replicas`, `thin-air-read`, `lost-write`, `superseded-value`. Unknown: a node never answered, a key
+//! was not read at the end, reads came too early, a fault was never healed, no write was acknowledged, no real time.
+use super::accesses::{Act, act, workloads};
+use crate::certificate::{Certificate, Claim};
+use crate::history::{History, NameId, Op, Outcome};
+use crate::value::{Value, ValueRef};
+use crate::verdict::{Budget, Checker, Finding, Severity, Validity, Verdict};
+use crate::wording;
+use serde_json::json;
+use std::collections::{BTreeMap, HashMap};
+
+/// Judges whether replicas converged.
+#[derive(Clone, Copy, Debug)]
+pub struct EventualConvergence {
+    wait_ms: u64,
+    any_written: bool,
+}
+
+impl Default for EventualConvergence {
+    fn default() -> EventualConvergence {
+        EventualConvergence { wait_ms: 10_000, any_written: false }
+    }
+}
+
+impl EventualConvergence {
+    /// So long after the last write and the last heal replicas must agree.
+    pub fn wait_ms(mut self, wait: u64) -> EventualConvergence {
+        self.wait_ms = wait;
+        self
+    }
+
+    /// Whether any written value may be the last one.
+    pub fn any_written(mut self, any: bool) -> EventualConvergence {
+        self.any_written = any;
+        self
+    }
+}
+
+/// One key: its writes, all its answered reads, and the last final one of each node.
+#[derive(Default)]
+struct Key<'h> {
+    writes: Vec<(ValueRef<'h>, Op<'h>)>,
+    reads: Vec<Op<'h>>,
+    finals: BTreeMap<NameId, Op<'h>>,
+    asked: Vec<NameId>,
+}
+
+/// Pairs of nodes that are compared for one key.
+const PAIRS: usize = 64;
+
+/// What is wrong with a key, or unclear.
+enum Trouble {
+    Broken(Box<Finding>),
+    Unclear(String),
+}
+
+fn keys<'h>(history: &'h History, workload: NameId) -> Result<Vec<(ValueRef<'h>, Key<'h>)>, String> {
+    let mut places: HashMap<ValueRef<'_>, usize> = HashMap::new();
+    let mut keys: Vec<(ValueRef<'h>, Key<'h>)> = Vec::new();
+    for op in history.ops().iter().filter(|op| op.workload == workload) {
+        let place = *places.entry(op.key).or_insert_with(|| {
+            keys.push((op.key, Key::default()));
+            keys.len() - 1
+        });
+        let key = &mut keys[place].1;
+        if op.settle && history.name(op.function) == "read" && !key.asked.contains(&op.node) {
+            key.asked.push(op.node);
+        }
+        if op.outcome == Outcome::Fail {
+            continue;
+        }
+        match act(history, &op)? {
+            Act::Write(value) | Act::Cas(_, value) => key.writes.push((value, op)),
+            Act::Read(_) => {
+                key.reads.push(op);
+                if op.settle {
+                    key.finals.insert(op.node, op);
+                }
+            }
+            Act::Differs | Act::Nothing => {}
+        }
+    }
+    Ok(keys)
+}
+
+/// The last heal, nanoseconds; the error names a fault that was never shown to be gone.
+fn healed(history: &History) -> Result<u64, String> {
+    let mut last = 0;
+    for fault in history.faults.iter().filter(|fault| fault.begun.is_some()) {
+        if !fault.gone() {
+            return Err(format!("{} was never shown to be healed", wording::fault(fault)));
+        }
+        last = last.max(fault.possible().map_or(0, |(_, to)| to));
+    }
+    Ok(last)
+}
+
+fn found(history: &History, kind: &str, title: String, key: ValueRef<'_>, ops: &[Op<'_>]) -> Trouble {
+    let mut ops = ops.to_vec();
+    ops.sort_by_key(|op| op.call);
+    ops.dedup_by_key(|op| op.call);
+    let calls: Vec<u64> = ops.iter().map(|op| op.call).collect();
+    let mut finding = Finding::new(kind, Severity::Violation, title);
+    finding.sentences.extend(ops.iter().map(|op| wording::operation(history, op)));
+    finding.key = key.to_value();
+    finding.nodes = wording::nodes_of(history, &ops);
+    finding.faults = wording::faults_around(history, &ops);
+    let claim = Claim::Rule { rule: kind.to_owned(), subject: Value::Nil };
+    finding.certificate = Some(Certificate::new(history, claim, &calls));
+    finding.ops = calls;
+    Trouble::Broken(Box::new(finding))
+}
+
+impl EventualConvergence {
+    fn judge(&self, history: &History, name: ValueRef<'_>, key: &Key<'_>, healed: u64) -> Vec<Trouble> {
+        let mut troubles = Vec::new();
+        let finals: Vec<&Op<'_>> = key.finals.values().collect();
+        let Some(first) = finals.first() else {
+            return vec![Trouble::Unclear(format!("key {name} was not read at the end"))];
+        };
+        let answered: Vec<&str> = key.finals.keys().map(|node| history.name(*node)).collect();
+        let asked = key.asked.iter().map(|node| history.name(*node));
+        let mut silent: Vec<&str> = history.nodes.iter().map(String::as_str).chain(asked).collect();
+        silent.sort_unstable();
+        silent.dedup();
+        silent.retain(|node| !answered.contains(node));
+        if !silent.is_empty() {
+            let nodes = silent.join(", ");
+            troubles.push(Trouble::Unclear(format!("no final read of key {name} was answered by {nodes}")));
+        }
+        let pairs = finals.iter().enumerate().flat_map(|(at, two)| finals[..at].iter().map(move |one| (*one, *two)));
+        let differing = pairs.filter(|(one, two)| one.output != two.output);
+        let mut told: Vec<Trouble> =
+            differing.map(|pair| self.differ(history, name, key, pair, healed)).take(PAIRS).collect();
+        let sure = told.iter().position(|trouble| matches!(trouble, Trouble::Broken(_)));
+        match told.is_empty() {
+            true => troubles.extend(self.last(history, name, key, first)),
+            false => troubles.push(told.swap_remove(sure.unwrap_or(0))),
+        }
+        troubles
+    }
+
+    fn differ(
+        &self,
+        history: &History,
+        name: ValueRef<'_>,
+        key: &Key<'_>,
+        (one, two): (&Op<'_>, &Op<'_>),
+        healed: u64,
+    ) -> Trouble {
+        let (here, there) = (history.name(one.node), history.name(two.node));
+        let called = one.call_time.min(two.call_time);
+        let mut quiet = healed;
+        let mut unseen = false;
+        for (value, write) in &key.writes {
+            quiet = quiet.max(write.call_time);
+            if write.outcome == Outcome::Ok {
+                quiet = quiet.max(write.reply_time);
+            } else if [one.output, two.output].contains(value) {
+                let seen = key.reads.iter().filter(|read| read.output == *value).map(|read| read.reply_time).min();
+                unseen |= seen.is_none();
+                quiet = quiet.max(seen.unwrap_or(0));
+            }
+        }
+        let waited = called.saturating_sub(quiet) / 1_000_000;
+        if unseen || called < quiet || waited < self.wait_ms {
+            let wait = self.wait_ms;
+            return Trouble::Unclear(format!(
+                "key {name} differs between {here} and {there}, but only {waited} ms after the last change (wait: {wait} ms)"
+            ));
+        }
+        let title = format!(
+            "{here} and {there} differ on key {name} for good: {} and {} (#{}, #{})",
+            one.output, two.output, one.call, two.call
+        );
+        found(history, "diverged-replicas", title, name, &[*one, *two])
+    }
+
+    /// What all nodes hold: could it be the last value?
+    fn last(&self, history: &History, name: ValueRef<'_>, key: &Key<'_>, read: &Op<'_>) -> Option<Trouble> {
+        let value = read.output;
+        // What ended after the read was called need not be in it.
+        let certain = |write: &&(ValueRef<'_>, Op<'_>)| write.1.outcome == Outcome::Ok && write.1.reply < read.call;
+        let writers: Vec<&Op<'_>> =
+            key.writes.iter().filter(|(written, _)| *written == value).map(|(_, write)| write).collect();
+        if writers.is_empty() && !value.is_nil() {
+            let title = format!("key {name} ended with {value}, which nobody wrote (#{})", read.call);
+            return Some(found(history, "thin-air-read", title, name, &[*read]));
+        }
+        if writers.is_empty() {
+            let (written, lost) = key.writes.iter().rev().find(certain)?;
+            let title =
+                format!("key {name} ended empty although {written} was acknowledged (#{}, #{})", lost.call, read.call);
+            return Some(found(history, "lost-write", title, name, &[*lost, *read]));
+        }
+        if self.any_written || writers.iter().any(|write| write.outcome == Outcome::Info) {
+            return None;
+        }
+        let latest = key.writes.iter().filter(certain).filter(|(written, _)| *written != value);
+        let latest = latest.max_by_key(|(_, write)| write.call)?;
+        if writers.iter().any(|write| write.reply >= latest.1.call) {
+            return None;
+        }
+        let mut ops: Vec<Op<'_>> = writers.iter().map(|write| **write).collect();
+        ops.extend([latest.1, *read]);
+        let title = format!(
+            "key {name} ended with {value} although {} was written after that and acknowledged (#{})",
+            latest.0, latest.1.call
+        );
+        Some(found(history, "superseded-value", title, name, &ops))
+    }
+}
+
+impl Checker for EventualConvergence {
+    fn name(&self) -> &str {
+        "eventual-convergence"
+    }
+
+    fn check(&self, history: &History, _budget: &Budget) -> Verdict {
+        let mut findings: Vec<Finding> = Vec::new();
+        let mut unclear: Vec<String> = Vec::new();
+        let (mut checked, mut acknowledged, mut finals) = (0, 0, 0);
+        let healed = healed(history);
+        for workload in workloads(history) {
+            let keys = match keys(history, workload) {
+                Ok(keys) => keys,
+                Err(why) => {
+                    unclear.push(why);
+                    continue;
+                }
+            };
+            for (name, key) in &keys {
+                checked += 1;
+                finals += key.finals.len();
+                acknowledged += key.writes.iter().filter(|(_, write)| write.outcome == Outcome::Ok).count();
+                for trouble in self.judge(history, *name, key, *healed.as_ref().unwrap_or(&u64::MAX)) {
+                    match trouble {
+                        Trouble::Broken(finding) => findings.push(*finding),
+                        Trouble::Unclear(why) => unclear.push(why),
+                    }
+                }
+            }
+        }
+        unclear.extend(healed.err());
+        if !history.realtime {
+            findings.clear();
+            unclear.insert(0, "the history says nothing about real time".to_owned());
+        }
+        findings.sort_by_key(|finding| finding.ops.last().copied());
+        let bad = findings.len();
+        findings.truncate(10);
+        let (validity, summary) = match (findings.first(), unclear.first()) {
+            (Some(first), _) => (
+                Validity::Invalid,
+                format!("{} of {checked} did not converge as promised; {}.", wording::count(bad, "key"), first.title),
+            ),
+            _ if acknowledged == 0 => {
+                (Validity::Unknown, "No write was acknowledged, so nothing can be said.".to_owned())
+            }
+            (None, Some(first)) => (Validity::Unknown, format!("Not decided: {first}.")),
+            (None, None) => (
+                Validity::Valid,
+                format!("{} ended with one value that could be the last.", wording::count(checked, "key")),
+            ),
+        };
+        let mut verdict = Verdict::new(self.name(), validity, summary);
+        verdict.findings = findings;
+        verdict.numbers = BTreeMap::from([
+            ("checked_keys".to_owned(), json!(checked)),
+            ("bad_keys".to_owned(), json!(bad)),
+            ("final_reads".to_owned(), json!(finals)),
+            ("ok_writes".to_owned(), json!(acknowledged)),
+            ("undecided".to_owned(), json!(unclear.iter().take(10).collect::<Vec<_>>())),
+        ]);
+        verdict
+    }
+}
