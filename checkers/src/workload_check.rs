@@ -1,5 +1,7 @@
 //! What the checks of single workloads share: which calls belong to which object, how a broken rule becomes a finding,
 //! and how findings become a verdict. It knows no rule itself and judges nothing.
+#[cfg(test)]
+mod corpora;
 mod elements;
 pub(crate) mod tape;
 
