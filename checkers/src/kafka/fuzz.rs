@@ -81,6 +81,16 @@ fn history(draw: &mut Draw) -> Tape {
         let happens = if outcome == Outcome::Info { draw.percent(50) } else { outcome == Outcome::Ok };
         let happens = happens != draw.percent(lies);
         let mut answers = Vec::new();
+        // Messages of transactions that are not over: who polls one of them reads what is not there yet.
+        let mut flying: Vec<(i64, i64)> = Vec::new();
+        for (_, input) in (0..tape.workers()).filter(|other| *other != worker).filter_map(|other| tape.open(other)) {
+            for item in input.as_list().unwrap_or_default() {
+                if let Some([_, key, value]) = item.as_list() {
+                    flying.push((key.as_int().unwrap_or(0), value.as_int().unwrap_or(0)));
+                }
+            }
+        }
+        flying.retain(|_| draw.percent(4 * lies));
         for item in input.as_list().unwrap_or_default() {
             answers.push(match item.as_list() {
                 Some([_, key, value]) => {
@@ -96,7 +106,7 @@ fn history(draw: &mut Draw) -> Tape {
                     let offset = if draw.percent(5) { Value::Nil } else { Value::Int(offset) };
                     Value::list([Value::text("send"), key.clone(), Value::list([offset, value.clone()])])
                 }
-                _ => Value::list([Value::text("poll"), polled(draw, &logs, &mut places, worker, lies)]),
+                _ => Value::list([Value::text("poll"), polled(draw, &logs, &flying, &mut places, worker, lies)]),
             });
         }
         if draw.percent(1) {
@@ -110,6 +120,7 @@ fn history(draw: &mut Draw) -> Tape {
 fn polled(
     draw: &mut Draw,
     logs: &[Vec<(i64, i64)>; 2],
+    flying: &[(i64, i64)],
     places: &mut BTreeMap<(u64, usize), usize>,
     worker: u64,
     lies: u64,
@@ -127,6 +138,9 @@ fn polled(
             list.push(Value::list([Value::Int(*offset), Value::Int(value)]));
             *place += 1;
         }
+        let dirty = flying.iter().filter(|(other, _)| *other == key as i64).map(|(_, value)| *value);
+        let next = log.last().map_or(0, |(offset, _)| offset + 1);
+        list.extend(dirty.map(|value| Value::list([Value::Int(next), Value::Int(value)])));
         entries.push((key.to_string().into(), Value::list(list)));
     }
     Value::Map(entries.into())
