@@ -12,15 +12,19 @@
 //! - `int-poll-skip`, `int-nonmonotonic-poll`: a poll (or a later one of the same operation) passes an offset that holds
 //!   an acknowledged or elsewhere polled message, or does not go up. `poll-skip`, `nonmonotonic-poll`: the same between
 //!   successive operations of one process.
+//! - `G1c`: transactions that polled each other's messages in a circle, where each message was sent by one of them only.
 //! - `int-nonmonotonic-send`, `nonmonotonic-send`: offsets of one process' successive sends to one log do not go up.
 //!
 //! **Not definite.** A process expects nothing after `assign`, `subscribe`, `seek`, `rebalance`, `crash`, or a poll that
 //! was not acknowledged. After `subscribe` its partitions may be taken away at any time: what it misses between two
-//! polls is evidence, and where such a process' poll was never answered, so is every `lost-write`. Acknowledged messages above the highest polled offset are `unseen`: a number, no violation. Cycles
-//! of transactions are not judged here. Unknown where nothing was acknowledged or nothing polled.
+//! polls is evidence. Where such a process' poll was never answered, or any process seeks, so is every `lost-write`.
+//! Acknowledged messages above the highest polled offset are `unseen`: a number, no violation. Cycles through the order
+//! of offsets (ww, rw) are not judged: logs do not isolate the sends of a transaction from those of another. Unknown where
+//! nothing was acknowledged or nothing polled.
 //!
 //! After Jepsen's `kafka` workload. The certificate of `lost-write` holds the send and a poll beyond it, those of skips
 //! the polls and an operation that has the message between: that no other poll has it is a claim about the history.
+mod cycles;
 #[doc(hidden)]
 pub mod fuzz;
 mod log;
@@ -162,7 +166,7 @@ impl<'h> Judge<'_, 'h> {
             );
             let beyond = logs.beyond(log, offset);
             let ops: Vec<u32> = [send].into_iter().chain(beyond).collect();
-            if logs.doubtful_group_polls == 0 {
+            if logs.passed == 0 {
                 self.perhaps("lost-write", log, value.to_value(), title, &ops);
             } else {
                 missing += 1;
@@ -172,9 +176,9 @@ impl<'h> Judge<'_, 'h> {
         self.report.number("unseen", unseen);
         self.report.number("missing", missing);
         if missing > 0 {
-            let polls = wording::count(logs.doubtful_group_polls as usize, "poll");
+            let reasons = wording::count(logs.passed as usize, "seek or unanswered poll in a group");
             self.report.unknown(format!(
-                "{missing} acknowledged messages were never polled, but {polls} in a group, never answered, may have taken them."
+                "{missing} acknowledged messages were never polled, but {reasons} may have passed them."
             ));
         }
     }
@@ -202,6 +206,7 @@ impl Checker for Kafka {
             judge.messages();
             order::polls(&mut judge);
             order::sends(&mut judge);
+            cycles::circles(&mut judge);
         }
         let (acknowledged, polled) = (logs.acknowledged, logs.polled);
         if acknowledged == 0 {
@@ -228,7 +233,7 @@ impl Checker for Kafka {
 }
 
 /// The kinds of violations.
-const KINDS: [&str; 11] = [
+const KINDS: [&str; 12] = [
     "inconsistent-offsets",
     "duplicate",
     "G1a",
@@ -240,6 +245,7 @@ const KINDS: [&str; 11] = [
     "nonmonotonic-poll",
     "int-nonmonotonic-send",
     "nonmonotonic-send",
+    "G1c",
 ];
 
 /// Whether an operation certainly happened.

@@ -7,6 +7,7 @@ mod causal;
 mod clock;
 mod convergence;
 mod delta;
+pub(crate) mod entries;
 mod explain;
 #[doc(hidden)]
 pub mod fuzz;
@@ -110,7 +111,6 @@ fn verdict(checker: &str, promise: &str, history: &History, parts: Vec<Part>) ->
     };
     findings.extend(evidence);
     Verdict {
-        certificates: Vec::new(),
         checker: checker.to_owned(),
         workload,
         validity,

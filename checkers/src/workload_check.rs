@@ -1,11 +1,13 @@
 //! What the checks of single workloads share: which calls belong to which object, how a broken rule becomes a finding,
 //! and how findings become a verdict. It knows no rule itself and judges nothing.
+#[cfg(test)]
+mod corpora;
 mod elements;
 pub(crate) mod tape;
 
 pub(crate) use elements::Elements;
 
-use crate::certificate::{Certificate, Claim};
+use crate::certificate::{Certificate, Claim, Edge};
 use crate::history::{History, NameId, Op, Outcome};
 use crate::value::{Value, ValueRef};
 use crate::verdict::{Finding, Severity, Validity, Verdict};
@@ -86,6 +88,8 @@ pub(crate) struct Breach<'h> {
     pub(crate) certified: bool,
     /// How often the rule is broken there, this example included.
     pub(crate) count: u64,
+    /// For a cycle of dependencies: its edges, which are then what is claimed.
+    pub(crate) cycle: Vec<Edge>,
 }
 
 impl<'h> Breach<'h> {
@@ -101,6 +105,7 @@ impl<'h> Breach<'h> {
             subject,
             certified: true,
             count: 1,
+            cycle: Vec::new(),
         }
     }
 
@@ -144,10 +149,15 @@ impl<'h> Breach<'h> {
         finding.sentences.extend(wording::faults(history, &finding.faults));
         finding.key = self.key;
         if self.certified && calls.len() <= CERTIFIED_MAX {
-            let claim = Claim::Rule { rule: self.kind.to_owned(), subject: self.subject };
+            let claim = if self.cycle.is_empty() {
+                Claim::Rule { rule: self.kind.to_owned(), subject: self.subject }
+            } else {
+                Claim::Cycle { anomaly: self.kind.to_owned(), edges: self.cycle.clone() }
+            };
             finding.certificate = Some(Certificate::new(history, claim, &calls));
         }
         finding.ops = calls;
+        finding.cycle = self.cycle;
         finding
     }
 }

@@ -15,7 +15,9 @@ pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
         let mut answer = Answer::read(&verdict, &["unseen", "missing"]);
         for kind in KINDS {
             let count = verdict.numbers.get(&kind.replace('-', "_")).and_then(serde_json::Value::as_u64);
-            answer.facts.push((kind, count.unwrap_or(0)));
+            // Circles are counted by component there, and only found here.
+            let most = if kind == "G1c" { 1 } else { u64::MAX };
+            answer.facts.push((kind, count.unwrap_or(0).min(most)));
         }
         answer
     };
@@ -33,7 +35,11 @@ fn history(draw: &mut Draw) -> Tape {
         let worker = draw.below(tape.workers());
         let Some((f, input)) = tape.open(worker) else {
             let f = *draw.pick(&["send", "send", "poll", "poll", "poll", "txn", "txn", "moved"]);
-            let f = if f == "moved" { *draw.pick(&["assign", "subscribe", "crash", "rebalance"]) } else { f };
+            let f = if f == "moved" {
+                *draw.pick(&["assign", "subscribe", "crash", "rebalance", "assign", "subscribe", "seek"])
+            } else {
+                f
+            };
             let mut send = |draw: &mut Draw| {
                 next += 1;
                 let value = if draw.percent(lies) { 1 + draw.below(6) as i64 } else { next };
@@ -75,6 +81,16 @@ fn history(draw: &mut Draw) -> Tape {
         let happens = if outcome == Outcome::Info { draw.percent(50) } else { outcome == Outcome::Ok };
         let happens = happens != draw.percent(lies);
         let mut answers = Vec::new();
+        // Messages of transactions that are not over: who polls one of them reads what is not there yet.
+        let mut flying: Vec<(i64, i64)> = Vec::new();
+        for (_, input) in (0..tape.workers()).filter(|other| *other != worker).filter_map(|other| tape.open(other)) {
+            for item in input.as_list().unwrap_or_default() {
+                if let Some([_, key, value]) = item.as_list() {
+                    flying.push((key.as_int().unwrap_or(0), value.as_int().unwrap_or(0)));
+                }
+            }
+        }
+        flying.retain(|_| draw.percent(4 * lies));
         for item in input.as_list().unwrap_or_default() {
             answers.push(match item.as_list() {
                 Some([_, key, value]) => {
@@ -90,7 +106,7 @@ fn history(draw: &mut Draw) -> Tape {
                     let offset = if draw.percent(5) { Value::Nil } else { Value::Int(offset) };
                     Value::list([Value::text("send"), key.clone(), Value::list([offset, value.clone()])])
                 }
-                _ => Value::list([Value::text("poll"), polled(draw, &logs, &mut places, worker, lies)]),
+                _ => Value::list([Value::text("poll"), polled(draw, &logs, &flying, &mut places, worker, lies)]),
             });
         }
         if draw.percent(1) {
@@ -104,6 +120,7 @@ fn history(draw: &mut Draw) -> Tape {
 fn polled(
     draw: &mut Draw,
     logs: &[Vec<(i64, i64)>; 2],
+    flying: &[(i64, i64)],
     places: &mut BTreeMap<(u64, usize), usize>,
     worker: u64,
     lies: u64,
@@ -121,6 +138,9 @@ fn polled(
             list.push(Value::list([Value::Int(*offset), Value::Int(value)]));
             *place += 1;
         }
+        let dirty = flying.iter().filter(|(other, _)| *other == key as i64).map(|(_, value)| *value);
+        let next = log.last().map_or(0, |(offset, _)| offset + 1);
+        list.extend(dirty.map(|value| Value::list([Value::Int(next), Value::Int(value)])));
         entries.push((key.to_string().into(), Value::list(list)));
     }
     Value::Map(entries.into())
@@ -210,7 +230,8 @@ fn defined(history: &History) -> Answer {
         let last = all.iter().filter(before).rfind(|other| matches!(other.f.as_str(), "assign" | "subscribe"));
         last.is_some_and(|last| last.f == "subscribe")
     };
-    let doubtful = all.iter().any(|one| one.polls && one.op.outcome == Outcome::Info && grouped(one));
+    let doubtful = all.iter().any(|one| one.polls && one.op.outcome == Outcome::Info && grouped(one))
+        || all.iter().any(|one| one.f == "seek");
     let (mut unseen, mut missing) = (0, 0);
     for (key, value) in &messages {
         let ours = |one: &&Parsed<'_>| one.sends.iter().any(|send| (&send.0, &send.1) == (key, value));
@@ -274,6 +295,7 @@ fn defined(history: &History) -> Answer {
             }
         }
     }
+    tally.add("G1c", sure && circle(&all));
     let count = |kind: &str| tally.counts.get(kind).copied().unwrap_or(0);
     let kinds = KINDS.iter().filter(|kind| count(kind) > 0).map(|kind| (*kind).to_owned()).collect();
     let acknowledged = all.iter().any(|one| !one.landed.is_empty());
@@ -303,4 +325,26 @@ fn previous(all: &[Parsed<'_>], one: &Parsed<'_>, at: usize, key: &str) -> Optio
         }
     }
     None
+}
+
+/// Whether operations polled each other's messages in a circle, by the transitive closure.
+fn circle(all: &[Parsed<'_>]) -> bool {
+    let count = |key: &String, value: &Value| {
+        let maybe = all.iter().filter(|one| one.op.outcome != Outcome::Fail).flat_map(|one| &one.sends);
+        maybe.filter(|send| (&send.0, &send.1) == (key, value)).count()
+    };
+    let edge = |from: &Parsed<'_>, to: &Parsed<'_>| {
+        let sent = |key: &String, value: &Value| from.sends.iter().any(|send| (&send.0, &send.1) == (key, value));
+        let polled = |one: &(usize, String, i64, Value)| sent(&one.1, &one.3) && count(&one.1, &one.3) == 1;
+        from.op.call != to.op.call && from.op.outcome != Outcome::Fail && to.polled.iter().any(polled)
+    };
+    let mut reach: Vec<Vec<bool>> = all.iter().map(|from| all.iter().map(|to| edge(from, to)).collect()).collect();
+    for by in 0..all.len() {
+        for from in 0..all.len() {
+            for to in 0..all.len() {
+                reach[from][to] |= reach[from][by] && reach[by][to];
+            }
+        }
+    }
+    (0..all.len()).any(|one| reach[one][one])
 }

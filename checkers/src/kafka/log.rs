@@ -62,8 +62,8 @@ pub(super) struct Logs<'h> {
     pub(super) malformed: Vec<u64>,
     /// Whether a group may take a session's logs away.
     groups: Vec<bool>,
-    /// Polls in a group of which nobody knows what they took.
-    pub(super) doubtful_group_polls: u64,
+    /// Polls in a group of which nobody knows what they took, and seeks: they may pass messages that nobody polls.
+    pub(super) passed: u64,
     pub(super) acknowledged: u64,
     pub(super) polled: u64,
 }
@@ -170,6 +170,10 @@ impl<'h> Logs<'h> {
                 }
                 "subscribe" => Some(true),
                 "assign" => Some(false),
+                "seek" => {
+                    self.passed += 1;
+                    None
+                }
                 _ => None,
             };
             self.groups[op.session as usize] = group.unwrap_or(self.groups[op.session as usize]);
@@ -204,7 +208,7 @@ impl<'h> Logs<'h> {
         if odd || (polls && !happened(op)) {
             self.step(op, Step::Reset { group: None });
             let doubtful = polls && op.outcome == Outcome::Info && self.groups[op.session as usize];
-            self.doubtful_group_polls += u64::from(doubtful);
+            self.passed += u64::from(doubtful);
         }
     }
 

@@ -100,6 +100,24 @@ fn a_producer_s_offsets_go_up() {
 }
 
 #[test]
+fn transactions_that_poll_each_other_are_a_circle() {
+    let lines = r#"
+        {"type":"invoke","process":0,"f":"send","value":[["send",1,"a"]]}
+        {"type":"ok","process":0,"value":[["send",1,[0,"a"]]]}
+        {"type":"invoke","process":1,"f":"txn","value":[["poll"],["send",2,"x"]]}
+        {"type":"invoke","process":2,"f":"txn","value":[["send",1,"y"],["poll"]]}
+        {"type":"ok","process":1,"value":[["poll",{"1":[[0,"a"],[1,"y"]]}],["send",2,[0,"x"]]]}
+        {"type":"ok","process":2,"value":[["send",1,[1,"y"]],["poll",{"2":[[0,"x"]]}]]}
+        "#;
+    let verdict = Kafka::new().check(&history(lines), &Budget::unlimited());
+    assert_eq!((verdict.validity, first_kind(&verdict)), (Validity::Invalid, "G1c"));
+    let finding = &verdict.findings[0];
+    assert_eq!((&finding.ops[..], finding.cycle.len()), (&[2, 3][..], 2));
+    assert_eq!((finding.cycle[0].from, finding.cycle[0].to, finding.cycle[1].to), (2, 3, 2));
+    assert!(finding.certificate.is_some());
+}
+
+#[test]
 fn nothing_sent_or_nothing_polled_is_unknown() {
     assert_eq!(judge(&[SEND_A]).validity, Validity::Unknown);
     assert_eq!(judge(&[poll(1, r#"[["poll",{}]]"#)]).validity, Validity::Unknown);
