@@ -158,7 +158,13 @@ struct Inversion<'h> {
     read: Op<'h>,
     earlier: Row<'h>,
     later: Row<'h>,
-    same_process: bool,
+}
+
+/// Inversions of one sort: a single misplaced row makes one with every other row, so only the first is kept.
+#[derive(Default)]
+struct Inversions<'h> {
+    first: Option<Inversion<'h>>,
+    count: u64,
 }
 
 /// Row pairs that are in the wrong order: for every row at most one of each sort, with the row before it (by timestamp)
@@ -168,7 +174,7 @@ fn inversions<'h>(
     read: Op<'h>,
     rows: &mut [Row<'h>],
     latest_of: &mut HashMap<u32, Row<'h>>,
-    found: &mut Vec<Inversion<'h>>,
+    found: &mut Found<'h>,
 ) {
     rows.sort_by(|one, two| one.stamp.cmp(&two.stamp));
     latest_of.clear();
@@ -189,7 +195,9 @@ fn inversions<'h>(
             // Where none at all shows it, none of its own process does.
             let mine = any.and_then(|_| latest_of.get(&made.session)).filter(over);
             if let Some(&earlier) = mine.or(any).or_else(smaller) {
-                found.push(Inversion { read, earlier, later, same_process: mine.is_some() });
+                let all = if mine.is_some() { &mut found.local } else { &mut found.global };
+                all.count += 1;
+                all.first.get_or_insert(Inversion { read, earlier, later });
             }
         }
         for &row in group {
@@ -212,7 +220,10 @@ fn inversions<'h>(
 /// What is found in one object.
 #[derive(Default)]
 struct Found<'h> {
-    inversions: Vec<Inversion<'h>>,
+    /// Of two adds by one process.
+    local: Inversions<'h>,
+    /// The others.
+    global: Inversions<'h>,
     unexpected: Vec<(u32, Op<'h>)>,
     duplicated: Vec<(u32, Op<'h>)>,
     lost: Vec<Op<'h>>,
@@ -258,7 +269,7 @@ fn judge<'h>(history: &'h History, adds: &mut Adds<'h>, reads: &[Op<'h>]) -> Fou
                 found.unexpected.push((row.id, *read));
             }
         }
-        inversions(adds, *read, &mut these, &mut latest_of, &mut found.inversions);
+        inversions(adds, *read, &mut these, &mut latest_of, &mut found);
     }
     for (at, add) in adds.tried.iter().enumerate() {
         let Some((add, reply)) = add.and_then(|add| Some((add, add.acknowledged?))) else { continue };
@@ -277,10 +288,10 @@ fn judge<'h>(history: &'h History, adds: &mut Adds<'h>, reads: &[Op<'h>]) -> Fou
 fn disorder<'h>(
     history: &'h History,
     key: ValueRef<'h>,
-    inversions: &[&Inversion<'h>],
+    inversions: &Inversions<'h>,
     kind: &'static str,
 ) -> Option<Breach<'h>> {
-    let first = inversions.first()?;
+    let first = inversions.first.as_ref()?;
     let (early, late) = (first.earlier.add?.op(history), first.later.add?.op(history));
     let (low, high) = (&first.earlier.stamp, &first.later.stamp);
     let title = format!(
@@ -296,7 +307,7 @@ fn disorder<'h>(
         )
     };
     let breach = Breach::new(kind, title, Value::Nil, vec![early, late, first.read]);
-    Some(breach.on(key).times(inversions.len()).why(why))
+    Some(breach.on(key).times(inversions.count as usize).why(why))
 }
 
 impl Checker for Monotonic {
@@ -324,16 +335,15 @@ impl Checker for Monotonic {
             nameless += adds.nameless;
             recovered += adds.tried.iter().flatten().filter(|add| !ok(add)).count() as u64;
             malformed.append(&mut adds.malformed);
-            let (same, other): (Vec<_>, Vec<_>) = found.inversions.iter().partition(|pair| pair.same_process);
-            local += same.len() as u64;
-            global += other.len() as u64;
+            local += found.local.count;
+            global += found.global.count;
             lost += found.lost.len() as u64;
             duplicated += found.duplicated.len() as u64;
             unexpected += found.unexpected.len() as u64;
-            if let Some(breach) = disorder(history, object.key, &same, "out-of-order-process") {
+            if let Some(breach) = disorder(history, object.key, &found.local, "out-of-order-process") {
                 report.breach(history, breach);
             }
-            if let Some(breach) = disorder(history, object.key, &other, "out-of-order") {
+            if let Some(breach) = disorder(history, object.key, &found.global, "out-of-order") {
                 report.breach(history, if self.per_process { breach.evidence() } else { breach });
             }
             for breach in rows::breaches(history, &adds, &reads, &found) {

@@ -6,7 +6,7 @@ use crate::certificate::{Edge, EdgeKind};
 use crate::value::Value;
 use crate::verdict::Severity;
 use crate::workload_check::Breach;
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 const NONE: u32 = u32::MAX;
 
@@ -37,10 +37,9 @@ impl Circles {
         for (to, value) in polls {
             let message = &logs.messages[value as usize];
             let sender = message.send.filter(|_| message.tried == 1);
-            if let (Some(from), Some(to)) = (sender.and_then(place), place(to)) {
-                if from != to {
-                    edges[from].push((to as u32, value));
-                }
+            let ends = sender.and_then(place).zip(place(to));
+            if let Some((from, to)) = ends.filter(|(from, to)| from != to) {
+                edges[from].push((to as u32, value));
             }
         }
         Circles { ops, edges }
@@ -95,7 +94,7 @@ impl Circles {
 
     /// A shortest cycle through an operation of a component: operations with the message to the next one.
     fn cycle(&self, component: &[u32], start: u32) -> Vec<(u32, u32)> {
-        let mut before: std::collections::HashMap<u32, (u32, u32)> = std::collections::HashMap::new();
+        let mut before: HashMap<u32, (u32, u32)> = HashMap::new();
         let mut queue = VecDeque::from([start]);
         while let Some(at) = queue.pop_front() {
             for &(to, message) in &self.edges[at as usize] {
