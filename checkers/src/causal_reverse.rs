@@ -8,12 +8,12 @@
 //! For each read the latest call among what it saw bounds a prefix of the acknowledged writes in the order of their
 //! replies, and all of that prefix must be there: linear in what was read.
 //!
-//! Finding: `causal-reverse`. Unknown: no read saw an element for which an earlier one was due.
+//! Finding: `causal-reverse`. Unknown: another function in the workload, which may remove, or no read saw an element for which an earlier one was due.
 #[doc(hidden)]
 pub mod fuzz;
 
 use crate::certificate::{Edge, EdgeKind};
-use crate::contract::{Breach, Breaches, Group, at, by_key, realtime, workloads_with};
+use crate::contract::{Breach, Breaches, Group, at, by_key, realtime, strangers, workloads_with};
 use crate::history::{History, Op, Outcome};
 use crate::registry::CheckerDoc;
 use crate::value::{Value, ValueRef};
@@ -35,6 +35,7 @@ pub(crate) const DOC: CheckerDoc = CheckerDoc {
 pub struct CausalReverse;
 
 const WRITES: &[&str] = &["write", "add", "insert", "append"];
+const KNOWN: &[&str] = &["write", "add", "insert", "append", "read"];
 
 /// The attempts to write one element.
 struct Element {
@@ -142,8 +143,12 @@ impl Checker for CausalReverse {
     fn check(&self, history: &History, _budget: &Budget) -> Verdict {
         let workloads = workloads_with(history, WRITES);
         let mut breaches = Breaches::new(history);
-        let (mut reads, mut telling, mut unclear) = (0, 0, 0);
+        let (mut reads, mut telling, mut unclear, mut strange) = (0, 0, 0, None);
         for group in by_key(history, &workloads) {
+            if let [stranger, ..] = strangers(history, &group.ops, KNOWN)[..] {
+                strange = Some(stranger);
+                continue;
+            }
             let mut log = log(history, &group);
             for (number, &position) in group.ops.iter().enumerate() {
                 let read = at(history, position);
@@ -162,7 +167,9 @@ impl Checker for CausalReverse {
                 }
             }
         }
-        let otherwise = if unclear > 0 {
+        let otherwise = if let Some(function) = strange {
+            (Validity::Unknown, format!("What {function} does is not known here; it may remove elements."))
+        } else if unclear > 0 {
             (Validity::Unknown, format!("{} no lists of elements.", wording::count(unclear, "reply that is")))
         } else if telling == 0 {
             let text =

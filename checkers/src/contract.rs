@@ -62,6 +62,23 @@ pub(crate) fn part<'h>(value: ValueRef<'h>, name: &str) -> Option<ValueRef<'h>> 
     value.as_map().and_then(|map| map.get(name))
 }
 
+/// Whether the call did what it asked for: acknowledged, and not with false, as in "somebody else has it".
+pub(crate) fn took(op: &Op<'_>) -> bool {
+    op.outcome == Outcome::Ok && op.output != Value::Bool(false)
+}
+
+/// Functions of these operations that are none of those known, each once, of calls that may have taken effect.
+pub(crate) fn strangers<'h>(history: &'h History, ops: &[u32], known: &[&str]) -> Vec<&'h str> {
+    let mut found: Vec<NameId> = Vec::new();
+    for op in ops.iter().map(|&position| at(history, position)) {
+        let strange = op.outcome != Outcome::Fail && !found.contains(&op.function);
+        if strange && !known.contains(&history.name(op.function)) {
+            found.push(op.function);
+        }
+    }
+    found.into_iter().map(|id| history.name(id)).collect()
+}
+
 /// An option that counts something: an integer that is not negative.
 pub(crate) fn count_option(options: &Options, name: &str) -> Result<Option<u64>, String> {
     let given = options.int(name)?;

@@ -83,7 +83,7 @@ fn other_sins_of_banks() {
     assert_eq!(kinds(&with(r#"{"a":13,"b":-3}"#)), ["negative-value"]);
     assert_eq!(kinds(&with(r#"{"a":null,"b":3}"#)), ["nil-balance"]);
     assert_eq!(kinds(&with(r#"{"a":7,"b":3,"c":0}"#)), ["unexpected-key"]);
-    unknown(&with("[1]"), "1 reply");
+    unknown(&with("[1]"), "no table");
     unknown(&judge("bank", &[], first), "nothing to compare");
     unknown(&judge("bank", &[], &first.replace("-> ok\n", "-> fail\n").repeat(2)), "refused");
     let overdrawn = format!("{first} 1 read null null -> ok {{\"a\":13,\"b\":-3}}");
