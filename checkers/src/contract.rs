@@ -229,13 +229,25 @@ impl<'h> Breaches<'h> {
     }
 }
 
+/// A sentence about a long reply, without its middle.
+fn shortened(sentence: String) -> String {
+    const SHOWN: usize = 200;
+    let long: Vec<char> = sentence.chars().collect();
+    if long.len() <= 2 * SHOWN {
+        return sentence;
+    }
+    let (from, to) = (&long[..SHOWN], &long[long.len() - SHOWN..]);
+    let ends = [from, to].map(|part| part.iter().collect::<String>());
+    format!("{} [... {} characters ...] {}", ends[0], long.len() - 2 * SHOWN, ends[1])
+}
+
 fn finding(history: &History, kind: &str, severity: Severity, breach: Breach<'_>) -> Finding {
     let Breach { title, mut ops, key, subject, reasons, cycle, certified_cycle, nodes } = breach;
     ops.sort_by_key(|op| op.call);
     ops.dedup_by_key(|op| op.call);
     let calls: Vec<u64> = ops.iter().map(|op| op.call).collect();
     let faults = if ops.is_empty() { Vec::new() } else { wording::faults_around(history, &ops) };
-    let mut sentences: Vec<String> = ops.iter().map(|op| wording::operation(history, op)).collect();
+    let mut sentences: Vec<String> = ops.iter().map(|op| shortened(wording::operation(history, op))).collect();
     sentences.extend(reasons);
     sentences.extend(wording::faults(history, &faults));
     let certificate = (severity == Severity::Violation && !ops.is_empty()).then(|| {

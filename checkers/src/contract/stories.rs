@@ -132,6 +132,15 @@ fn a_later_write_without_an_earlier_one() {
 }
 
 #[test]
+fn a_long_reply_is_told_without_its_middle() {
+    let list: Vec<String> = (2..5000).map(|element| element.to_string()).collect();
+    let story = format!("1 write 0 1 -> ok\n 2 write 0 2 -> ok\n 3 read 0 null -> ok [{}]", list.join(","));
+    let verdict = judge("causal-reverse", &[], &story);
+    assert_eq!(kinds(&verdict), ["causal-reverse"]);
+    assert!(verdict.findings[0].sentences.iter().all(|sentence| sentence.len() < 500));
+}
+
+#[test]
 fn two_certain_holds_of_one_lock() {
     let story = r#"
         1 acquire "l" null -> ok
