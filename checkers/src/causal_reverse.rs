@@ -84,8 +84,8 @@ fn log<'h>(history: &'h History, group: &Group<'h>) -> Log<'h> {
     log
 }
 
-/// What one read shows: how many elements were due, and if one is missing, that one and the one that it saw instead.
-fn judge(history: &History, log: &mut Log<'_>, read: &Op<'_>, number: usize) -> (usize, Option<(u32, u32)>) {
+/// What one read shows: how many elements were due, and if one of them is missing, the later one that it saw.
+fn judge(history: &History, log: &mut Log<'_>, read: &Op<'_>, number: usize) -> (usize, Option<u32>) {
     let mut latest: Option<(u64, u32)> = None;
     let mut ranks: Vec<usize> = Vec::new();
     for element in read.output.as_list().unwrap_or_default().iter() {
@@ -101,12 +101,14 @@ fn judge(history: &History, log: &mut Log<'_>, read: &Op<'_>, number: usize) -> 
     }
     let Some((call, later)) = latest else { return (0, None) };
     let due = log.acknowledged.partition_point(|(reply, _)| *reply < call);
-    if ranks.iter().filter(|rank| **rank < due).count() == due {
-        return (due, None);
-    }
-    let missing = log.acknowledged[..due].iter().map(|(_, place)| &log.elements[*place]);
-    let earlier = missing.filter(|one| one.in_read != number).find_map(|one| one.acknowledged);
-    (due, earlier.map(|earlier| (earlier, later)))
+    let missing = ranks.iter().filter(|rank| **rank < due).count() < due;
+    (due, missing.then_some(later))
+}
+
+/// The first of those that were due and that the read with this number lacks.
+fn missing(log: &Log<'_>, due: usize, number: usize) -> Option<u32> {
+    let due = log.acknowledged[..due].iter().map(|(_, place)| &log.elements[*place]);
+    due.filter(|one| one.in_read != number).find_map(|one| one.acknowledged)
 }
 
 fn breach<'h>(history: &'h History, read: Op<'h>, earlier: u32, later: u32) -> Breach<'h> {
@@ -162,8 +164,11 @@ impl Checker for CausalReverse {
                 reads += 1;
                 let (due, found) = judge(history, &mut log, &read, number + 1);
                 telling += usize::from(due > 0);
-                if let Some((earlier, later)) = found {
-                    breaches.violation("causal-reverse", || breach(history, read, earlier, later));
+                if let Some(later) = found {
+                    breaches.violation("causal-reverse", || {
+                        let earlier = missing(&log, due, number + 1).unwrap_or(later);
+                        breach(history, read, earlier, later)
+                    });
                 }
             }
         }
