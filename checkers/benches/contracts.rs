@@ -304,7 +304,7 @@ fn built(count: usize, system: &mut dyn System) -> History {
             None if called < count => {
                 let one = system.next(&mut draw, client, called);
                 called += 1;
-                push(&call(client, &one, false));
+                push(&call(client, &one, one.0 == "log"));
                 open[client] = Some(one);
             }
             None => {}

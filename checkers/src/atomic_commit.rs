@@ -3,7 +3,7 @@
 //!
 //! The key is the transaction. `commit` asks for it: acknowledged with nil, true, `commit` or `committed` it is committed,
 //! with false, `abort` or `aborted` it is aborted; refused (Fail), that call committed nothing. `status` asks one
-//! participant, named by the argument or else the node, with the words above as reply; anything else, `prepared` or nil,
+//! participant, named by the argument or else the node, with one of the four words as reply; anything else, `prepared` or nil,
 //! is undecided. A `status` without a key replies with an object, transaction -> word, for all that the participant knows.
 //! Decisions are final, so two different ones contradict each other whenever they were seen; an Info says nothing.
 //!
@@ -111,7 +111,9 @@ fn survey<'h>(history: &'h History, workloads: &[NameId]) -> Transactions {
                     if op.input.is_nil() { Cow::Borrowed(history.name(op.node)) } else { name_of(op.input) };
                 let mut say = |name: Cow<'h, str>, id: Value, word: ValueRef<'h>| {
                     let place = place_of(op.workload, name, id, &mut transactions);
-                    transactions[place].1.say(&participant, decision(word), op);
+                    // False could as well mean "not yet".
+                    let decided = decision(word).filter(|_| word.as_text().is_some());
+                    transactions[place].1.say(&participant, decided, op);
                 };
                 match op.output.as_map().filter(|_| op.key.is_nil()) {
                     Some(map) => map.iter().for_each(|(id, word)| say(Cow::Borrowed(id), Value::text(id), word)),

@@ -62,6 +62,23 @@ pub(crate) fn part<'h>(value: ValueRef<'h>, name: &str) -> Option<ValueRef<'h>> 
     value.as_map().and_then(|map| map.get(name))
 }
 
+/// Whether the call did what it asked for: acknowledged, and not with false, as in "somebody else has it".
+pub(crate) fn took(op: &Op<'_>) -> bool {
+    op.outcome == Outcome::Ok && op.output != Value::Bool(false)
+}
+
+/// Functions of these operations that are none of those known, each once, of calls that may have taken effect.
+pub(crate) fn strangers<'h>(history: &'h History, ops: &[u32], known: &[&str]) -> Vec<&'h str> {
+    let mut found: Vec<NameId> = Vec::new();
+    for op in ops.iter().map(|&position| at(history, position)) {
+        let strange = op.outcome != Outcome::Fail && !found.contains(&op.function);
+        if strange && !known.contains(&history.name(op.function)) {
+            found.push(op.function);
+        }
+    }
+    found.into_iter().map(|id| history.name(id)).collect()
+}
+
 /// An option that counts something: an integer that is not negative.
 pub(crate) fn count_option(options: &Options, name: &str) -> Result<Option<u64>, String> {
     let given = options.int(name)?;
@@ -220,13 +237,25 @@ impl<'h> Breaches<'h> {
     }
 }
 
+/// A sentence about a long reply, without its middle.
+fn shortened(sentence: String) -> String {
+    const SHOWN: usize = 200;
+    let long: Vec<char> = sentence.chars().collect();
+    if long.len() <= 2 * SHOWN {
+        return sentence;
+    }
+    let (from, to) = (&long[..SHOWN], &long[long.len() - SHOWN..]);
+    let ends = [from, to].map(|part| part.iter().collect::<String>());
+    format!("{} [... {} characters ...] {}", ends[0], long.len() - 2 * SHOWN, ends[1])
+}
+
 fn finding(history: &History, kind: &str, severity: Severity, breach: Breach<'_>) -> Finding {
     let Breach { title, mut ops, key, subject, reasons, cycle, certified_cycle, nodes } = breach;
     ops.sort_by_key(|op| op.call);
     ops.dedup_by_key(|op| op.call);
     let calls: Vec<u64> = ops.iter().map(|op| op.call).collect();
     let faults = if ops.is_empty() { Vec::new() } else { wording::faults_around(history, &ops) };
-    let mut sentences: Vec<String> = ops.iter().map(|op| wording::operation(history, op)).collect();
+    let mut sentences: Vec<String> = ops.iter().map(|op| shortened(wording::operation(history, op))).collect();
     sentences.extend(reasons);
     sentences.extend(wording::faults(history, &faults));
     let certificate = (severity == Severity::Violation && !ops.is_empty()).then(|| {

@@ -16,14 +16,15 @@
 //! - registers: `unexpected-value`; `lost-write`: nothing there, or an older timestamp than an acknowledged write's;
 //! - types that only grow (`g-counter`, `g-set`): `shrunk`, a later read on the same node that shows less.
 //!
-//! Unknown: nothing acknowledged, final reads on fewer than two nodes, replies of another shape, or doubt as above.
+//! Unknown: nothing acknowledged, final reads on fewer than two nodes, functions or replies of another
+//! shape than the type's, or doubt as above.
 mod counter;
 #[doc(hidden)]
 pub mod fuzz;
 mod register;
 mod sets;
 
-use crate::contract::{Breach, Breaches, Group, at, by_key, count_option, part, workloads_with};
+use crate::contract::{Breach, Breaches, Group, at, by_key, count_option, part, strangers, workloads_with};
 use crate::history::{History, NameId, Op, Outcome};
 use crate::registry::CheckerDoc;
 use crate::value::{Value, ValueRef};
@@ -249,8 +250,13 @@ impl Checker for Crdt {
                 unclear += 1;
                 continue;
             };
-            let object = self.object(history, &group, kind, quiet);
+            let strange = strangers(history, &group.ops, kind.updates()).iter().filter(|name| **name != "read").count();
             objects += 1;
+            if strange > 0 {
+                unclear += strange;
+                continue;
+            }
+            let object = self.object(history, &group, kind, quiet);
             acknowledged += object.updates.iter().filter(|op| op.outcome == Outcome::Ok).count();
             finals += object.finals.len();
             few += usize::from(object.finals.len() < 2);

@@ -4,15 +4,18 @@
 //! `write` with `{"token": t, ...}` or `[t, value]` as argument; acknowledged, they were accepted. The resource's own log
 //! is `log`, a list of `[t, value]` in the order in which it accepted them. One call is later than another when it began
 //! after the other had ended; calls at the same time may have happened in either order. By key: of the lock for grants, of
-//! the resource for writes. A process that acquires again without having called release may get its own token again.
+//! the resource for writes. A process that acquires again without having
+//! released may get its own token again, and a reply of false grants, and accepts, nothing.
 //!
 //! Findings: `token-not-increasing`, `token-granted-twice`, `stale-token-accepted`, `stale-token-in-log`. Unknown: neither
 //! two grants with tokens nor two accepted writes, or a grant or write that names no token.
 #[doc(hidden)]
 pub mod fuzz;
 
-use crate::contract::{Breach, Breaches, Group, at, by_key, largest_before, part, workloads_where, workloads_with};
-use crate::history::{History, Op, Outcome};
+use crate::contract::{
+    Breach, Breaches, Group, at, by_key, largest_before, part, took, workloads_where, workloads_with,
+};
+use crate::history::{History, Op};
 use crate::registry::CheckerDoc;
 use crate::value::{Value, ValueRef};
 use crate::verdict::{Budget, Checker, Validity, Verdict};
@@ -53,8 +56,8 @@ fn grants<'h>(history: &'h History, group: &Group<'h>, seen: &mut Seen, breaches
     let mut held: HashMap<u32, i64> = HashMap::new();
     for &position in &group.ops {
         let op = at(history, position);
-        match (history.name(op.function), op.outcome) {
-            ("acquire", Outcome::Ok) => match token(op.output) {
+        match (history.name(op.function), took(&op)) {
+            ("acquire", true) => match token(op.output) {
                 Some(token) => {
                     if held.insert(op.session, token) != Some(token) {
                         grants.push((position, token));
@@ -62,7 +65,7 @@ fn grants<'h>(history: &'h History, group: &Group<'h>, seen: &mut Seen, breaches
                 }
                 None => seen.nameless += 1,
             },
-            ("release", _) => drop(held.remove(&op.session)),
+            ("release", true) => drop(held.remove(&op.session)),
             _ => {}
         }
     }
@@ -109,8 +112,8 @@ fn grant_pair<'h>(history: &'h History, group: &Group<'h>, earlier: Op<'h>, late
         let own = group.ops.iter().rev().map(|&position| at(history, position));
         let before = own.filter(|op| op.session == later.session && op.call < later.call);
         let mut telling = before.filter(|op| match history.name(op.function) {
-            "acquire" => op.outcome == Outcome::Ok,
-            name => name == "release",
+            "acquire" | "release" => took(op),
+            _ => false,
         });
         breach.ops.extend(telling.next());
     }
@@ -121,12 +124,12 @@ fn writes<'h>(history: &'h History, group: &Group<'h>, seen: &mut Seen, breaches
     let mut accepted: Vec<(u32, i64)> = Vec::new();
     for &position in &group.ops {
         let op = at(history, position);
-        match (history.name(op.function), op.outcome) {
-            ("write", Outcome::Ok) => match token(op.input) {
+        match (history.name(op.function), took(&op)) {
+            ("write", true) => match token(op.input) {
                 Some(token) => accepted.push((position, token)),
                 None => seen.nameless += 1,
             },
-            ("log", Outcome::Ok) => log(history, op, seen, breaches),
+            ("log", true) => log(history, op, seen, breaches),
             _ => {}
         }
     }

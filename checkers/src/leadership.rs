@@ -2,7 +2,8 @@
 //!
 //! Two sources. Role claims of the record: nodes that said that they lead a term, where term and role were read together or
 //! come from the node's own log. And operations: `leader` (asked of anyone) or `elect` (called by a candidate) with
-//! `{"leader": l, "term": t}` as acknowledged reply, by key, one key for each group that elects. A term has at most one
+//! `{"leader": l, "term": t}` as acknowledged reply, by key, one key for each group that elects. The target must have read
+//! both together: a client that puts them together from two answers makes terms with two leaders itself. A term has at most one
 //! leader for all time, so intervals do not matter; a reply that names no leader or no term says nothing, and two
 //! leaders of different terms at one time are no contradiction. A claim and a reply are not compared with each other: nodes
 //! and members may be named differently.

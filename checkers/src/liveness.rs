@@ -3,7 +3,8 @@
 //! A promise with a threshold, unlike `availability`, which only measures. A heal is judged for a node when its window,
 //! from the heal on for `recover_ms`, is quiet: no other fault may have been in force in it, and it ends before the load does.
 //! The node must have acknowledged something before (a node that never serves, say a follower, recovers nothing), and
-//! clients must have called it in the first half of the window. It recovered when a call that was made after the heal was
+//! clients must have called it in the first half of the window for something that it mostly did before the fault (a lock
+//! that is busy is refused rightly). It recovered when a call that was made after the heal was
 //! acknowledged before the window's end. Where requests move to another node after a failover, the option `scope:
 //! any-node` asks only that some node answers. Times are the control node's.
 //!
@@ -15,6 +16,7 @@ use crate::registry::CheckerDoc;
 use crate::verdict::{Budget, Checker, Validity, Verdict};
 use crate::wording;
 use serde_json::json;
+use std::collections::BTreeMap;
 
 /// Its entry in the list of checkers.
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
@@ -62,39 +64,31 @@ fn gone_at(fault: &Fault) -> Option<u64> {
     fault.possible().map(|(_, end)| end).filter(|end| *end < u64::MAX)
 }
 
+/// Calls of each function on each node: acknowledged, and all.
+type Record = BTreeMap<(NameId, NameId), (u64, u64)>;
+
 /// How a node fared in a window.
 struct Fared {
-    /// It was called in the first half.
+    /// In the first half it was called for something that it used to do.
     called: bool,
     /// When it first acknowledged a call made in the window, and that came within it.
     answered: Option<u64>,
 }
 
-fn fared(history: &History, nodes: &[NameId], (from, to): (u64, u64)) -> Fared {
+fn fared(history: &History, nodes: &[NameId], record: &Record, (from, to): (u64, u64)) -> Fared {
     let half = from + (to - from) / 2;
     let mut fared = Fared { called: false, answered: None };
     let first = history.ops().partition_point(|op| op.call_time < from);
     let within = history.ops().skip(first).iter().take_while(|op| op.call_time <= to && !op.settle);
     for op in within.filter(|op| nodes.contains(&op.node)) {
-        fared.called |= op.call_time <= half;
+        // A lock that is busy or a value that does not match is refused rightly: that says nothing of the node's health.
+        let used_to = record.get(&(op.node, op.function)).is_some_and(|(ok, all)| ok * 2 > *all);
+        fared.called |= op.call_time <= half && used_to;
         if op.outcome == Outcome::Ok && op.reply_time <= to {
             fared.answered = Some(fared.answered.map_or(op.reply_time, |time| time.min(op.reply_time)));
         }
     }
     fared
-}
-
-/// Nodes by name, each with the time of its first acknowledgement.
-fn serving(history: &History) -> Vec<(NameId, u64)> {
-    let mut serving: Vec<(NameId, u64)> = Vec::new();
-    for op in history.ops().iter().filter(|op| op.outcome == Outcome::Ok && !op.settle) {
-        match serving.iter_mut().find(|(node, _)| *node == op.node) {
-            Some((_, time)) => *time = op.reply_time.min(*time),
-            None => serving.push((op.node, op.reply_time)),
-        }
-    }
-    serving.sort_by_key(|(node, _)| history.name(*node));
-    serving
 }
 
 /// When the load ended: at the first other phase after it, or with the record.
@@ -133,11 +127,20 @@ impl Checker for Liveness {
     }
 
     fn check(&self, history: &History, _budget: &Budget) -> Verdict {
-        let (serving, end) = (serving(history), load_end(history));
+        let end = load_end(history);
+        let mut before = history.ops().iter().filter(|op| !op.settle).peekable();
+        let mut record = Record::new();
+        let mut faults: Vec<&Fault> = history.faults.iter().filter(|fault| fault.begun.is_some()).collect();
+        faults.sort_by_key(|fault| fault.begun);
         let mut breaches = Breaches::new(history);
         let (mut judged, mut disturbed, mut uncalled, mut slowest) = (0_usize, 0_usize, 0_usize, 0);
-        for fault in history.faults.iter().filter(|fault| fault.begun.is_some()) {
-            let (Some(begun), Some(healed)) = (fault.begun, gone_at(fault)) else {
+        for fault in faults {
+            let Some(begun) = fault.begun else { continue };
+            while let Some(op) = before.next_if(|op| op.call < begun.index) {
+                let (ok, all) = record.entry((op.node, op.function)).or_default();
+                (*ok, *all) = (*ok + u64::from(op.outcome == Outcome::Ok), *all + 1);
+            }
+            let Some(healed) = gone_at(fault) else {
                 breaches.evidence("not-healed", || Breach {
                     title: format!("nobody showed that {} is gone", wording::fault(fault)),
                     nodes: fault.nodes.clone(),
@@ -150,11 +153,13 @@ impl Checker for Liveness {
                 disturbed += 1;
                 continue;
             }
-            let before: Vec<NameId> =
-                serving.iter().filter(|(_, first)| *first < begun.time).map(|(node, _)| *node).collect();
-            let groups: Vec<&[NameId]> = if self.any_node { vec![&before[..]] } else { before.chunks(1).collect() };
+            let mut serving: Vec<NameId> =
+                record.iter().filter(|(_, (ok, _))| *ok > 0).map(|((node, _), _)| *node).collect();
+            serving.dedup();
+            serving.sort_by_key(|node| history.name(*node));
+            let groups: Vec<&[NameId]> = if self.any_node { vec![&serving[..]] } else { serving.chunks(1).collect() };
             for nodes in groups {
-                let fared = fared(history, nodes, (healed, until));
+                let fared = fared(history, nodes, &record, (healed, until));
                 match fared.answered {
                     Some(time) => {
                         judged += 1;

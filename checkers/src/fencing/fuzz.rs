@@ -87,7 +87,7 @@ fn define(history: &History) -> BTreeSet<&'static str> {
         let own = ops.iter().filter(|other| other.process == op.process && other.call < op.call);
         let mut last = own.filter(|one| match history.name(one.function) {
             "acquire" => one.outcome == Outcome::Ok,
-            name => name == "release",
+            name => name == "release" && one.outcome == Outcome::Ok,
         });
         last.next_back().is_some_and(|last| history.name(last.function) == "acquire" && granted(last) == granted(op))
     };
