@@ -13,6 +13,9 @@ use crate::verdict::{Budget, Checker, Severity, Validity, Verdict};
 use oracle::{Guarantee, Step, cc, ccv, cm, pram, some_choice};
 use small::{Call, Shape};
 
+/// Whether what happened is as promised.
+type Definition<'a> = &'a dyn Fn(&[Step]) -> bool;
+
 fn told(calls: &[Call], verdict: &Verdict, truth: bool) -> String {
     let lines: Vec<String> = calls.iter().map(|call| format!("{call:?}")).collect();
     format!("{}: the definition says {truth}; {verdict:#?}\n{}", verdict.checker, lines.join("\n"))
@@ -46,12 +49,7 @@ fn compare(
     Ok(verdict.validity == Validity::Invalid)
 }
 
-fn run(
-    seed: u64,
-    count: u64,
-    checkers: &[(&dyn Checker, &dyn Fn(&[Step]) -> bool)],
-    most_ops: u64,
-) -> Result<Stats, String> {
+fn run(seed: u64, count: u64, checkers: &[(&dyn Checker, Definition)], most_ops: u64) -> Result<Stats, String> {
     let mut draw = Draw::new(seed);
     let mut stats = Stats::default();
     for _ in 0..count {

@@ -218,7 +218,7 @@ impl Search<'_> {
             }
             step += 1;
             if step > steps
-                || (step % 256 == 0 && (budget.expired)())
+                || (step.is_multiple_of(256) && (budget.expired)())
                 || (seen.len() + frames.len()) as u64 * size > budget.memory_bytes
             {
                 return Found::GaveUp;

@@ -26,12 +26,10 @@ pub(crate) struct Behind {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Table {
     pub(crate) reads: Vec<Behind>,
-    /// For each access that wrote, who shows first that it took effect: itself or a reader.
-    shown: Vec<u32>,
 }
 
-/// One key's writes: (call, certain effect, access), by call.
-type Writes = Vec<(u64, u64, u32)>;
+/// Writes of one key: call, certain effect, access. Or its reads: call, certain effect of what was read, access. By call.
+type Intervals = Vec<(u64, u64, u32)>;
 
 /// Measures every read.
 pub(crate) fn measure(history: &History, run: &Run) -> Table {
@@ -45,7 +43,7 @@ pub(crate) fn measure(history: &History, run: &Run) -> Table {
             *known = (*known).min((access.end, at));
         }
     }
-    let mut keys: Vec<(Writes, Vec<(u64, u64, u32)>)> = vec![(Vec::new(), Vec::new()); run.keys as usize];
+    let mut keys: Vec<(Intervals, Intervals)> = vec![(Vec::new(), Vec::new()); run.keys as usize];
     for at in 0..run.len() as u32 {
         let access = run.at(at);
         let (writes, reads) = &mut keys[access.key as usize];
@@ -64,18 +62,11 @@ pub(crate) fn measure(history: &History, run: &Run) -> Table {
         one_key(history, run, &writes, &asked, &shown, &mut reads);
     }
     reads.sort_unstable_by_key(|read| read.read);
-    Table { reads, shown }
+    Table { reads }
 }
 
 /// Reads by call against writes by certain effect; writes counted by call in a Fenwick tree.
-fn one_key(
-    history: &History,
-    run: &Run,
-    writes: &Writes,
-    asked: &[(u64, u64, u32)],
-    shown: &[u32],
-    out: &mut Vec<Behind>,
-) {
+fn one_key(history: &History, run: &Run, writes: &Intervals, asked: &Intervals, shown: &[u32], out: &mut Vec<Behind>) {
     let time = |at: u32| history.ops().at(run.at(at).op as usize);
     let mut by_effect: Vec<usize> = (0..writes.len()).collect();
     by_effect.sort_unstable_by_key(|&at| writes[at].1);

@@ -208,7 +208,7 @@ pub(crate) fn versioned(steps: &[Step], realtime: bool, guarantees: &[Guarantee]
         let alone: Vec<Step> =
             own.iter().map(|&at| Step { source: steps[at].source.and_then(place), ..steps[at] }).collect();
         let writes: Vec<usize> = (0..alone.len()).filter(|&at| alone[at].writes).collect();
-        permuted(&alone, &writes, &mut Vec::new(), &|order| {
+        permuted(&writes, &mut Vec::new(), &|order| {
             let rank = |version: Option<usize>| {
                 version.map_or(0, |at| 1 + order.iter().position(|&one| one == at).unwrap_or(0))
             };
@@ -223,14 +223,14 @@ pub(crate) fn versioned(steps: &[Step], realtime: bool, guarantees: &[Guarantee]
     })
 }
 
-fn permuted(steps: &[Step], writes: &[usize], taken: &mut Vec<usize>, holds: &dyn Fn(&[usize]) -> bool) -> bool {
+fn permuted(writes: &[usize], taken: &mut Vec<usize>, holds: &dyn Fn(&[usize]) -> bool) -> bool {
     if taken.len() == writes.len() {
         return holds(taken);
     }
     writes.iter().any(|&at| {
         !taken.contains(&at) && {
             taken.push(at);
-            let found = permuted(steps, writes, taken, holds);
+            let found = permuted(writes, taken, holds);
             taken.pop();
             found
         }
@@ -238,11 +238,11 @@ fn permuted(steps: &[Step], writes: &[usize], taken: &mut Vec<usize>, holds: &dy
 }
 
 pub(crate) fn own_writes(steps: &[Step], newer: &dyn Fn(Option<usize>, Option<usize>) -> bool) -> bool {
-    pairs(steps).all(|(a, b)| !(steps[a].writes && steps[b].reads) || !newer(Some(a), steps[b].source))
+    pairs(steps).all(|(a, b)| !(steps[a].writes && steps[b].reads && newer(Some(a), steps[b].source)))
 }
 
 pub(crate) fn forward_reads(steps: &[Step], newer: &dyn Fn(Option<usize>, Option<usize>) -> bool) -> bool {
-    pairs(steps).all(|(a, b)| !(steps[a].reads && steps[b].reads) || !newer(steps[a].source, steps[b].source))
+    pairs(steps).all(|(a, b)| !(steps[a].reads && steps[b].reads && newer(steps[a].source, steps[b].source)))
 }
 
 pub(crate) fn following_writes(steps: &[Step], newer: &dyn Fn(Option<usize>, Option<usize>) -> bool) -> bool {

@@ -123,8 +123,8 @@ fn settle(
     }
     for key in 0..keys {
         let value = replicas[0][key as usize];
-        for node in 0..NODES {
-            let value = if agree { value } else { replicas[node][key as usize] };
+        for (node, replica) in replicas.iter().enumerate() {
+            let value = if agree { value } else { replica[key as usize] };
             let outcome = if draw.percent(5) { Outcome::Info } else { Outcome::Ok };
             let act = Act::Read(value);
             calls.push(Call { session, node, key, act, call: index, reply: index + 1, outcome, settle: true });
