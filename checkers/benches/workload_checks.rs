@@ -260,7 +260,7 @@ struct Revisions {
     revision: i64,
     next: i64,
     changes: BTreeMap<i64, Vec<Value>>,
-    places: BTreeMap<i64, (usize, i64)>,
+    places: BTreeMap<i64, i64>,
 }
 
 impl Store for Revisions {
@@ -270,7 +270,7 @@ impl Store for Revisions {
             self.next += 1;
             return Call { key: Value::Int(key), ..Call::new("put", Value::Int(self.next)) };
         }
-        let from = self.places.get(&key).map_or(1, |(_, from)| *from);
+        let from = self.places.get(&key).copied().unwrap_or(1);
         let input: [(Arc<str>, Value); 2] = [("key".into(), Value::Int(key)), ("revision".into(), Value::Int(from))];
         Call::new("watch", Value::Map(input.into()))
     }
@@ -297,7 +297,8 @@ impl Store for Revisions {
             _ => 0,
         };
         let first = list.partition_point(|event| revision_of(event) < from);
-        self.places.insert(key, (list.len(), self.revision + 1));
+        // The next watch resumes behind what this one delivered.
+        self.places.insert(key, list.last().map_or(from, |event| from.max(revision_of(event) + 1)));
         Value::list(list[first..].iter().cloned())
     }
     fn can_lie(&self, f: &str) -> bool {
