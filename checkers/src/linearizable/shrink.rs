@@ -15,8 +15,9 @@ const SMALL: usize = 8;
 /// Steps that one check of a candidate may take, and all of them together.
 const STEPS: u64 = 60_000;
 const ALL_STEPS: u64 = 4_000_000;
-/// Operations of the first, smallest stretch at the end that is tried alone.
+/// Operations of the first, smallest stretch at the end that is tried alone, and steps that each may take: much is won.
 const STRETCH: usize = 16;
+const STRETCH_STEPS: u64 = 400_000;
 
 /// The smallest counterexample found for a decision that refuted these operations, in the order of their calls.
 pub(crate) fn shrink(ops: &[RegOp], decision: &Decision, budget: &Budget) -> Vec<RegOp> {
@@ -238,11 +239,16 @@ impl Shrinker<'_> {
 
     /// Takes the candidate when it is certainly a contradiction too.
     fn accept(&mut self, candidate: Vec<RegOp>) -> bool {
+        let steps = STEPS.max(4 * candidate.len() as u64);
+        self.accept_within(candidate, steps)
+    }
+
+    fn accept_within(&mut self, candidate: Vec<RegOp>, steps: u64) -> bool {
         self.attempts += 1;
         if orphans(&candidate) > orphans(&self.ops) {
             return false;
         }
-        let terms = Terms { steps: STEPS.max(4 * candidate.len() as u64), ..Terms::of(self.budget) };
+        let terms = Terms { steps, ..Terms::of(self.budget) };
         let (decision, steps) = counted(&candidate, terms);
         self.steps += steps + candidate.len() as u64;
         let refuted = matches!(decision, Decision::Conflict(_) | Decision::Refuted(_));
@@ -272,7 +278,7 @@ impl Shrinker<'_> {
                 Act::Write(_) | Act::Cas(..) => Some(op.weaken()).filter(seen),
             };
             let candidate = self.ops.iter().filter_map(keep).collect();
-            if self.accept(candidate) {
+            if self.accept_within(candidate, STRETCH_STEPS) {
                 return;
             }
             size *= 2;
