@@ -7,13 +7,31 @@ use crate::certificate::EdgeKind;
 use crate::history::Outcome;
 use crate::value::Word;
 
-/// Builds the graph. How many acknowledged appends no other transaction read.
+/// An order in which appends that nobody read might have taken effect: one of several that are tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Guess {
+    /// By the ends of their transactions.
+    Ended,
+    /// By their calls.
+    Called,
+}
+
+/// The graph with what is known, or beside it with a guessed order of the appends that nobody read.
+pub(super) struct Built {
+    pub(super) graph: Graph,
+    /// Acknowledged appends that no other transaction read.
+    pub(super) unread: u64,
+    /// Keys with several of them, in an order that is not known.
+    pub(super) open_keys: u64,
+}
+
+/// Builds the graph.
 ///
-/// Such an append comes after everything that was read of its key, since lists only grow: whoever read the longest list
+/// An append that nobody read comes after everything that was read of its key, since lists only grow: whoever read the longest list
 /// did not observe it, and the last known writer wrote before it.
-pub(super) fn graph(txns: &Transactions<'_>, versions: &Versions) -> (Graph, u64) {
+pub(super) fn graph(txns: &Transactions<'_>, versions: &Versions, guess: Option<Guess>) -> Built {
     let mut builder = Builder::new(versions.committed.clone());
-    let mut unread_count = 0;
+    let (mut unread_count, mut open_keys) = (0, 0);
     let (mut before, mut after) = (Vec::new(), Vec::new());
     let mut unread: Vec<u32> = Vec::new();
     let mut readers: Vec<u32> = Vec::new();
@@ -57,6 +75,13 @@ pub(super) fn graph(txns: &Transactions<'_>, versions: &Versions) -> (Graph, u64
                 builder.add(last, writer, EdgeKind::Ww);
             }
             tails(&mut builder, &mut readers, &unread);
+            open_keys += u64::from(unread.len() > 1);
+            if guess == Some(Guess::Ended) {
+                unread.sort_by_key(|&txn| txns.txn(txn).end);
+            }
+            for pair in unread.windows(2).filter(|_| guess.is_some()) {
+                builder.add(pair[0], pair[1], EdgeKind::Ww);
+            }
         }
     }
     for &(writer, reader) in &versions.loose {
@@ -65,7 +90,7 @@ pub(super) fn graph(txns: &Transactions<'_>, versions: &Versions) -> (Graph, u64
     for &(one, other) in &versions.pairs {
         builder.add(one, other, EdgeKind::Ww);
     }
-    (builder.finish(txns), unread_count)
+    Built { graph: builder.finish(txns), unread: unread_count, open_keys }
 }
 
 /// For each place the nearest one at it or before it, and at it or after it, of which the writer is known.
