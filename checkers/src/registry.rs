@@ -6,7 +6,7 @@ use crate::set::SetChecker;
 use crate::split_brain::SplitBrain;
 use crate::transactions::list_append::ListAppend;
 use crate::transactions::mini::{self, Mini};
-use crate::transactions::predicate::G2;
+use crate::transactions::predicate::{ClosedPredicate, G2};
 use crate::transactions::rw_register::{self, RwRegister};
 use crate::transactions::weak::Weak;
 use crate::value::Value;
@@ -104,6 +104,12 @@ pub const CHECKERS: &[CheckerDoc] = &[
         doc: "Of the inserts under one key, each made only if a predicate found no row there, at most one succeeds.",
         options: &[],
         build: |_| Ok(Box::new(G2)),
+    },
+    CheckerDoc {
+        name: "closed-predicate",
+        doc: "Transactions with predicate reads over a known universe of keys are serializable.",
+        options: &[],
+        build: |_| Ok(Box::new(ClosedPredicate)),
     },
     CheckerDoc {
         name: "read-committed",

@@ -10,6 +10,10 @@
 //! nothing. The finding is `G2`: each missed the other's row.
 //!
 //! Unknown: no insert was acknowledged, or no key was tried twice.
+mod closed;
+
+pub use closed::ClosedPredicate;
+
 use crate::certificate::{Certificate, Claim, Edge, EdgeKind};
 use crate::history::{History, NameId, Op, Outcome};
 use crate::value::{Value, ValueRef};
