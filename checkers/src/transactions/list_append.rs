@@ -12,20 +12,22 @@
 //!
 //! Unknown: nothing was acknowledged or no acknowledged transaction read; a call is no transaction; one element was
 //! appended twice to a key by transactions that may both have taken effect; the budget ran out before a class of cycles
-//! that the model forbids was decided.
+//! that the model forbids was decided; of snapshot isolation and other models that allow some cycles with rw edges: it
+//! depends on the order of appends that nobody read, and no order that was tried fits.
 mod edges;
 mod elements;
 mod explain;
 mod versions;
 
-use super::cycles::{self, Cycles};
-use super::graph::Graph;
+use super::cycles::{self, Class, Cycles};
+use super::graph::{Graph, Level};
 use super::lattice::{self, Consistency};
 use super::txn::{Dialect, MopKind, Transactions};
 use crate::history::{History, NameId, Outcome};
 use crate::registry::Options;
 use crate::verdict::{Budget, Checker, Finding, Severity, Validity, Verdict};
 use crate::wording;
+use edges::{Built, Guess};
 use explain::Explain;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -68,25 +70,41 @@ pub(super) struct Analysis {
     cycles: Cycles,
     /// Acknowledged appends that no other transaction read.
     unread: u64,
+    /// Keys with several of them.
+    open_keys: u64,
 }
 
 /// Analyses transactions on lists.
 pub(super) fn analyse(txns: &Transactions<'_>, budget: &Budget, examples: usize) -> Analysis {
     let versions = Versions::find(txns);
-    let (graph, unread) = edges::graph(txns, &versions);
+    let Built { graph, unread, open_keys } = edges::graph(txns, &versions, None);
     let cycles = cycles::find(&graph, examples, budget);
-    Analysis { versions, cycles, unread }
+    Analysis { versions, cycles, unread, open_keys }
 }
 
 /// The dependency graph of transactions on lists.
 pub(super) fn graph_of(txns: &Transactions<'_>) -> Graph {
-    edges::graph(txns, &Versions::find(txns)).0
+    edges::graph(txns, &Versions::find(txns), None).graph
 }
 
 impl Analysis {
-    /// Whether a model that nothing contradicts may still not hold, since the order of appends that nobody read counts.
-    pub(super) fn doubtful(&self, _txns: &Transactions<'_>, _budget: &Budget, _model: &str) -> bool {
-        self.unread > 1
+    /// Whether a model that nothing contradicts may still not hold. Models that allow some cycles with rw edges and not
+    /// others depend on the order of appends that nobody read: one that fits shows that the model holds. For others any
+    /// order that continues the graph will do.
+    pub(super) fn doubtful(&self, txns: &Transactions<'_>, budget: &Budget, model: &Consistency) -> bool {
+        let depends =
+            |level: Level| model.forbids(Class::GSingle.anomaly(level)) && !model.forbids(Class::G2.anomaly(level));
+        let levels = [Level::Plain, Level::Process, Level::Realtime];
+        if self.open_keys == 0 || self.cycles.transactions == 0 || !levels.into_iter().any(depends) {
+            return false;
+        }
+        let fits = |guess: Guess| {
+            let graph = edges::graph(txns, &self.versions, Some(guess)).graph;
+            let found = cycles::find(&graph, 0, budget);
+            let mut classes = found.components.keys().chain(&found.undecided);
+            !classes.any(|(class, level)| model.forbids(class.anomaly(*level)))
+        };
+        !(fits(Guess::Ended) || fits(Guess::Called))
     }
 
     /// The anomalies, each once.
@@ -175,7 +193,10 @@ impl ListAppend {
         let analysis = analyse(&txns, budget, EXAMPLES);
         let anomalies = analysis.anomalies();
         let forbidden: Vec<&str> = anomalies.iter().copied().filter(|anomaly| self.model.forbids(anomaly)).collect();
-        let doubt = self.doubt(&txns, &analysis);
+        let doubt = match forbidden.is_empty() {
+            true => self.doubt(&txns, &analysis, budget),
+            false => None,
+        };
         let validity = match (forbidden.is_empty(), &doubt) {
             (false, _) => Validity::Invalid,
             (true, Some(_)) => Validity::Unknown,
@@ -203,7 +224,7 @@ impl ListAppend {
     }
 
     /// Why a pass would say too much.
-    fn doubt(&self, txns: &Transactions<'_>, analysis: &Analysis) -> Option<String> {
+    fn doubt(&self, txns: &Transactions<'_>, analysis: &Analysis, budget: &Budget) -> Option<String> {
         if txns.outcomes[Outcome::Ok as usize] == 0 {
             return Some("No transaction was acknowledged.".to_owned());
         }
@@ -224,13 +245,21 @@ impl ListAppend {
                 "#{one} and #{other} both appended {element} to {key}: elements must be unique for each key.{more}"
             ));
         }
-        let undecided = |&(class, level): &(cycles::Class, super::graph::Level)| class.anomaly(level);
+        let undecided = |&(class, level): &(Class, Level)| class.anomaly(level);
         let open: Vec<&str> =
             analysis.cycles.undecided.iter().map(undecided).filter(|anomaly| self.model.forbids(anomaly)).collect();
         let known = |anomaly: &&str| !analysis.anomalies().contains(anomaly);
         let open: Vec<&str> = open.into_iter().filter(known).collect();
-        (!open.is_empty())
-            .then(|| format!("The time was up before it was decided whether there is {}.", open.join(", ")))
+        if !open.is_empty() {
+            return Some(format!("The time was up before it was decided whether there is {}.", open.join(", ")));
+        }
+        analysis.doubtful(txns, budget, self.model).then(|| {
+            let (model, keys) = (self.model.name, wording::count(analysis.open_keys as usize, "key"));
+            format!(
+                "Nothing contradicts {model}, but that depends on the order of appends to {keys} that nobody read: \
+                 read all keys at the end."
+            )
+        })
     }
 
     /// Each kind first once, those that the model forbids before others, short ones before long ones.

@@ -1,19 +1,37 @@
 //! The dependency graph of list-append transactions, and the reason for each edge.
 use super::super::cycles::Step;
 use super::super::graph::{Builder, Graph, NONE};
-use super::super::txn::{MopKind, Transactions};
+use super::super::txn::{Mop, MopKind, Transactions};
 use super::versions::Versions;
 use crate::certificate::EdgeKind;
 use crate::history::Outcome;
 use crate::value::Word;
 
-/// Builds the graph. How many acknowledged appends no other transaction read.
+/// An order in which appends that nobody read might have taken effect: one of several that are tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Guess {
+    /// By the ends of their transactions.
+    Ended,
+    /// By their calls.
+    Called,
+}
+
+/// The graph with what is known, or beside it with a guessed order of the appends that nobody read.
+pub(super) struct Built {
+    pub(super) graph: Graph,
+    /// Acknowledged appends that no other transaction read.
+    pub(super) unread: u64,
+    /// Keys with several of them, in an order that is not known.
+    pub(super) open_keys: u64,
+}
+
+/// Builds the graph.
 ///
-/// Such an append comes after everything that was read of its key, since lists only grow: whoever read the longest list
+/// An append that nobody read comes after everything that was read of its key, since lists only grow: whoever read the longest list
 /// did not observe it, and the last known writer wrote before it.
-pub(super) fn graph(txns: &Transactions<'_>, versions: &Versions) -> (Graph, u64) {
+pub(super) fn graph(txns: &Transactions<'_>, versions: &Versions, guess: Option<Guess>) -> Built {
     let mut builder = Builder::new(versions.committed.clone());
-    let mut unread_count = 0;
+    let (mut unread_count, mut open_keys) = (0, 0);
     let (mut before, mut after) = (Vec::new(), Vec::new());
     let mut unread: Vec<u32> = Vec::new();
     let mut readers: Vec<u32> = Vec::new();
@@ -57,6 +75,13 @@ pub(super) fn graph(txns: &Transactions<'_>, versions: &Versions) -> (Graph, u64
                 builder.add(last, writer, EdgeKind::Ww);
             }
             tails(&mut builder, &mut readers, &unread);
+            open_keys += u64::from(unread.len() > 1);
+            if guess == Some(Guess::Ended) {
+                unread.sort_by_key(|&txn| txns.txn(txn).end);
+            }
+            for pair in unread.windows(2).filter(|_| guess.is_some()) {
+                builder.add(pair[0], pair[1], EdgeKind::Ww);
+            }
         }
     }
     for &(writer, reader) in &versions.loose {
@@ -65,7 +90,7 @@ pub(super) fn graph(txns: &Transactions<'_>, versions: &Versions) -> (Graph, u64
     for &(one, other) in &versions.pairs {
         builder.add(one, other, EdgeKind::Ww);
     }
-    (builder.finish(txns), unread_count)
+    Built { graph: builder.finish(txns), unread: unread_count, open_keys }
 }
 
 /// For each place the nearest one at it or before it, and at it or after it, of which the writer is known.
@@ -131,60 +156,58 @@ pub(super) struct Reason {
 pub(super) fn reason(txns: &Transactions<'_>, versions: &Versions, step: &Step) -> Option<Reason> {
     let mut keys: Vec<u32> = txns.mops(step.from).iter().map(|mop| mop.key).collect();
     keys.dedup();
-    keys.into_iter().find_map(|key| reason_at(txns, versions, step, key))
+    let known = keys.iter().find_map(|&key| reason_at(txns, versions, step, key));
+    known.or_else(|| keys.iter().filter(|_| step.kind == EdgeKind::Ww).find_map(|&key| read_in_order(txns, step, key)))
 }
 
-/// The reason of an edge on this key.
+/// The reason of an edge on this key, by its longest list.
 pub(super) fn reason_at(txns: &Transactions<'_>, versions: &Versions, step: &Step, key: u32) -> Option<Reason> {
-    let on_key = |txn: u32| txns.mops(txn).iter().filter(move |mop| mop.key == key);
-    let appended = |txn: u32| on_key(txn).filter(|mop| mop.kind() == MopKind::Append).map(|mop| mop.value);
-    let list = versions.list(txns, key);
-    let place = |element: Word| {
-        let place = list.iter().position(|&listed| listed == element)?;
-        (versions.order(key)[place] != NONE).then_some(place)
+    let appended = |txn: u32| {
+        let here = |mop: &&Mop| mop.key == key && mop.kind() == MopKind::Append;
+        txns.mops(txn).iter().filter(here).map(|mop| mop.value)
     };
-    // Appends that nobody read come after all that is known.
+    // Where its elements stand. Appends that nobody read come after all that is known.
     let places = |txn: u32| {
         txns.mop_range(txn).filter_map(move |at| {
             let mop = txns.all_mops()[at as usize];
-            let here = mop.key == key && mop.kind() == MopKind::Append;
-            let unread = !versions.seen[at as usize];
-            here.then(|| place(mop.value).or(unread.then_some(usize::MAX)).map(|place| (place, mop.value)))?
+            let known = versions.place[at as usize] != NONE || !versions.seen[at as usize];
+            (mop.key == key && mop.kind() == MopKind::Append && known).then(|| (versions.place[at as usize], mop.value))
+        })
+    };
+    // How much of the longest list its reads show.
+    let reads = |txn: u32| {
+        txns.mop_range(txn).filter_map(move |at| {
+            let base = versions.base[at as usize];
+            (txns.all_mops()[at as usize].key == key && base != NONE).then_some(base)
         })
     };
     match step.kind {
         EdgeKind::Ww => {
-            let pairs = appended(step.from).filter_map(|one| Some((place(one)?, one)));
-            let followers = |(at, one): (usize, Word)| {
-                let later = places(step.to).filter(|(to, _)| *to > at).min();
-                later.map(|(to, other)| (to - at, one, other, to))
-            };
-            let Some((_, one, other, to)) = pairs.filter_map(followers).min() else {
-                return read_in_order(txns, step, key);
-            };
-            let witness = if to == usize::MAX { NONE } else { versions.longest[key as usize].0 };
+            let pairs = places(step.from).filter(|(at, _)| *at != NONE).filter_map(|(at, one)| {
+                let (to, other) = places(step.to).filter(|(to, _)| *to > at).min()?;
+                Some((to - at, one, other, to))
+            });
+            let (_, one, other, to) = pairs.min()?;
+            let witness = if to == NONE { NONE } else { versions.longest[key as usize].0 };
             Some(Reason { key, before: Some(one), after: other, witness })
         }
         EdgeKind::Wr => {
-            let read = |mop: &&super::super::txn::Mop| mop.kind() == MopKind::Read;
-            let reads = on_key(step.to).filter(read).map(|mop| txns.elements(mop.value));
-            let written: Vec<Word> = appended(step.from).collect();
-            let seen = |list: &[Word]| {
-                list.iter().rposition(|element| written.contains(element)).map(|at| (list.len() - at, list[at]))
-            };
-            let (_, element) = reads.filter_map(seen).min()?;
+            let shown = |read: u32| places(step.from).filter(|(at, _)| *at < read).max();
+            let found = reads(step.to).filter_map(shown).max().map(|(_, element)| element);
+            let element = found.or_else(|| {
+                let written: Vec<Word> = appended(step.from).collect();
+                let read = |mop: &&Mop| mop.key == key && mop.kind() == MopKind::Read;
+                let lists = txns.mops(step.to).iter().filter(read).map(|mop| txns.elements(mop.value));
+                lists.filter_map(|list| list.iter().rev().find(|element| written.contains(element)).copied()).next()
+            })?;
             Some(Reason { key, before: Some(element), after: element, witness: NONE })
         }
         EdgeKind::Rw => {
             let own: Vec<Word> = appended(step.from).collect();
-            let missed: Vec<(usize, Word)> = places(step.to).filter(|(_, element)| !own.contains(element)).collect();
-            let read = |at: u32| {
-                let here = txns.all_mops()[at as usize].key == key && versions.base[at as usize] != NONE;
-                here.then_some(versions.base[at as usize] as usize)
-            };
-            txns.mop_range(step.from).filter_map(read).find_map(|read| {
-                let (_, after) = missed.iter().filter(|(at, _)| *at >= read).min()?;
-                Some(Reason { key, before: list[..read].last().copied(), after: *after, witness: NONE })
+            reads(step.from).find_map(|read| {
+                let missed = places(step.to).filter(|(at, element)| *at >= read && !own.contains(element)).min();
+                let before = (read as usize).checked_sub(1).map(|last| versions.list(txns, key)[last]);
+                missed.map(|(_, after)| Reason { key, before, after, witness: NONE })
             })
         }
         EdgeKind::Process | EdgeKind::Realtime => None,

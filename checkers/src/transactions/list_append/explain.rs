@@ -13,6 +13,9 @@ use crate::wording;
 /// So many elements of a list are shown.
 const ELEMENTS_SHOWN: usize = 8;
 
+/// So many steps of a cycle are told, and the last.
+const STEPS_SHOWN: usize = 30;
+
 /// Writes findings about these transactions.
 pub(super) struct Explain<'a, 'h> {
     pub(super) txns: &'a Transactions<'h>,
@@ -27,7 +30,9 @@ impl Explain<'_, '_> {
         let named: Vec<u32> = steps.iter().map(|step| step.from).collect();
         let anomaly = cycle.class.anomaly(cycle.level);
         let mut sentences = vec!["Let:".to_owned()];
-        sentences.extend(named.iter().enumerate().map(|(at, &txn)| format!("T{} = {}", at + 1, self.told(txn))));
+        let shown = |at: usize| at < STEPS_SHOWN || at + 1 == named.len();
+        let told = named.iter().enumerate().filter(|(at, _)| shown(*at));
+        sentences.extend(told.map(|(at, &txn)| format!("T{} = {}", at + 1, self.told(txn))));
         let mut witnesses = Vec::new();
         for (at, &txn) in named.iter().enumerate().filter(|(_, txn)| self.txns.txn(**txn).outcome == Outcome::Info) {
             let (reader, key, element) = self.observer(txn)?;
@@ -38,13 +43,19 @@ impl Explain<'_, '_> {
         }
         sentences.push("Then:".to_owned());
         for (at, (step, reason)) in steps.iter().zip(&reasons).enumerate() {
+            let witness = reason.filter(|reason| step.kind == EdgeKind::Ww && reason.witness != NONE);
+            witnesses.extend(witness.map(|reason| self.txns.all_mops()[reason.witness as usize].txn()));
+            if steps.len() > STEPS_SHOWN && at >= STEPS_SHOWN && at + 1 < steps.len() {
+                if at == STEPS_SHOWN {
+                    sentences.push(format!("And so on, {} steps.", steps.len() - STEPS_SHOWN - 1));
+                }
+                continue;
+            }
             let (one, other) = (format!("T{}", at + 1), format!("T{}", (at + 1) % steps.len() + 1));
             let why = self.why(step, reason.as_ref(), &one, &other)?;
             let last = at + 1 == steps.len();
             let (but, end) = if last { ("However, ", ": a contradiction") } else { ("", "") };
             sentences.push(format!("{but}{one} < {other}, because {why}{end}."));
-            let witness = reason.filter(|reason| step.kind == EdgeKind::Ww && reason.witness != NONE);
-            witnesses.extend(witness.map(|reason| self.txns.all_mops()[reason.witness as usize].txn()));
         }
         let edges: Vec<Edge> =
             steps.iter().zip(&reasons).map(|(step, reason)| self.edge(step, reason.as_ref())).collect();
@@ -59,39 +70,39 @@ impl Explain<'_, '_> {
     }
 
     /// The cycle with steps on one key taken together: who did not observe an element did not observe what follows it.
+    /// Of a stretch of writes the whole is tried, then half of it, and so on.
     fn shortened(&self, cycle: &Cycle) -> Vec<Step> {
-        let mut steps = cycle.steps.clone();
+        let steps = &cycle.steps;
+        let mut short: Vec<Step> = Vec::new();
         let mut at = 0;
-        while steps.len() > 2 && at < steps.len() {
-            let next = (at + 1) % steps.len();
-            let (one, two, three) = (steps[at], steps[next], steps[(at + 2) % steps.len()]);
-            let joined = match (one.kind, two.kind) {
-                (EdgeKind::Rw, EdgeKind::Ww) if cycle.class == Class::GNonadjacent && three.kind == EdgeKind::Rw => {
-                    None
-                }
-                (EdgeKind::Ww | EdgeKind::Rw, EdgeKind::Ww) => Some(one.kind),
-                (EdgeKind::Ww, EdgeKind::Wr) => Some(EdgeKind::Wr),
-                (EdgeKind::Realtime, EdgeKind::Realtime) => Some(EdgeKind::Realtime),
-                _ => None,
+        while at < steps.len() {
+            let mut joined = steps[at];
+            let writes = steps[at + 1..].iter().take_while(|step| step.kind == EdgeKind::Ww).count();
+            let mut further = match joined.kind {
+                EdgeKind::Ww | EdgeKind::Rw => writes,
+                _ => 0,
             };
-            let joined = joined.map(|kind| Step { from: one.from, to: two.to, kind }).filter(|joined| {
-                let (Some(first), Some(second)) =
-                    (reason(self.txns, self.versions, &one), reason(self.txns, self.versions, &two))
-                else {
-                    return joined.kind == EdgeKind::Realtime;
-                };
-                first.key == second.key && reason_at(self.txns, self.versions, joined, first.key).is_some()
-            });
-            match joined {
-                Some(joined) => {
-                    steps[at] = joined;
-                    steps.remove(next);
-                    at = 0;
+            let key = reason(self.txns, self.versions, &joined).map(|reason| reason.key);
+            let mut taken = 0;
+            while further > 0 {
+                let step = Step { to: steps[at + further].to, ..joined };
+                // Two rw edges that the cycle keeps apart stay apart.
+                let next = steps[(at + further + 1) % steps.len()].kind;
+                let apart = !(cycle.class == Class::GNonadjacent && step.kind == EdgeKind::Rw && next == EdgeKind::Rw);
+                // The last step of a cycle of two stays: nothing leads from a transaction to itself.
+                if apart
+                    && step.from != step.to
+                    && key.and_then(|key| reason_at(self.txns, self.versions, &step, key)).is_some()
+                {
+                    (joined, taken) = (step, further);
+                    break;
                 }
-                None => at += 1,
+                further /= 2;
             }
+            short.push(joined);
+            at += taken + 1;
         }
-        steps
+        short
     }
 
     fn why(&self, step: &Step, reason: Option<&Reason>, one: &str, other: &str) -> Option<String> {

@@ -91,6 +91,8 @@ pub(super) struct Versions {
     /// Of each micro-operation that read a list: how long the list was, without the transaction's own elements;
     /// [`NONE`] where it is no beginning of the longest.
     pub(super) base: Vec<u32>,
+    /// Of each append that may have taken effect: where its element stands in the longest list, [`NONE`] if it does not.
+    pub(super) place: Vec<u32>,
     /// Of each append: whether another transaction read its element.
     pub(super) seen: Vec<bool>,
     /// Whether the transaction took effect: it is Ok, or Info and seen.
@@ -134,6 +136,7 @@ impl Versions {
     pub(super) fn find(txns: &Transactions<'_>) -> Versions {
         let mut versions = Versions {
             base: vec![NONE; txns.all_mops().len()],
+            place: vec![NONE; txns.all_mops().len()],
             seen: vec![false; txns.all_mops().len()],
             committed: txns.txns().iter().map(|txn| txn.outcome == Outcome::Ok).collect(),
             ..Versions::default()
@@ -187,6 +190,9 @@ impl Versions {
         self.own_orders(key, desk);
         for append in desk.elements.appends() {
             self.seen[append.mop as usize] = append.seen;
+            if !append.ambiguous && txns.txn(append.txn).outcome != Outcome::Fail {
+                self.place[append.mop as usize] = append.place;
+            }
             if append.seen && txns.txn(append.txn).outcome == Outcome::Info && !append.ambiguous {
                 self.committed[append.txn as usize] = true;
             }
