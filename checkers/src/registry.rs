@@ -2,11 +2,7 @@
 use crate::history::History;
 use crate::value::Value;
 use crate::verdict::{Budget, Checker, Validity, Verdict};
-use crate::{
-    atomic_commit, availability, bank, causal_reverse, counter, crdt, fencing, kafka, leadership, lease, linearizable,
-    liveness, lock, long_fork, monotonic, queue, saga, set, set_full, split_brain, total_queue, transactions,
-    unique_ids, watch, weaker,
-};
+use crate::{atomic_commit, availability, bank, causal_reverse, counter, crdt, fencing, kafka, leadership, lease, linearizable, liveness, lock, long_fork, monotonic, queue, saga, set, set_full, split_brain, total_queue, transactions, unique_ids, watch, weaker};
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -80,6 +76,7 @@ pub const CHECKERS: &[CheckerDoc] = &[
     transactions::rw_register::DOC,
     transactions::mini::DOC,
     transactions::predicate::DOC,
+    transactions::predicate::CLOSED,
     transactions::weak::READ_COMMITTED,
     transactions::weak::READ_ATOMIC,
     transactions::weak::CAUSAL,

@@ -50,14 +50,12 @@ impl Mini {
     }
 
     fn workload(&self, history: &History, workload: NameId, budget: &Budget) -> Verdict {
+        if let Some(call) = blind(history, workload) {
+            let summary = format!("#{call} writes a key that it did not read before: these are no mini-transactions.");
+            return self.verdict(history.name(workload).to_owned(), summary);
+        }
         let mut certain = self.judged(history, workload, budget, Updates::Certain);
         if certain.validity != Validity::Valid {
-            return certain;
-        }
-        if let Some(call) = blind(history, workload) {
-            certain.validity = Validity::Unknown;
-            certain.summary =
-                format!("#{call} writes a key that it did not read before: these are no mini-transactions.");
             return certain;
         }
         if all_known(&certain) {
@@ -72,6 +70,11 @@ impl Mini {
             "What several transactions without an answer overwrote is unknown, and the order that was tried does not fit."
                 .to_owned();
         certain
+    }
+
+    fn verdict(&self, workload: String, summary: String) -> Verdict {
+        let (findings, numbers) = (Vec::new(), BTreeMap::new());
+        Verdict { checker: self.name().to_owned(), workload, validity: Validity::Unknown, summary, findings, numbers }
     }
 
     fn judged(&self, history: &History, workload: NameId, budget: &Budget, updates: Updates) -> Verdict {
@@ -116,15 +119,6 @@ impl Checker for Mini {
             0 => "No transaction was called.".to_owned(),
             _ => format!("There are several workloads of transactions: {}.", names.join(", ")),
         };
-        let (workload, findings, numbers) = (String::new(), Vec::new(), BTreeMap::new());
-        Verdict {
-            checker: self.name().to_owned(),
-            workload,
-            validity: Validity::Unknown,
-            summary,
-            findings,
-            numbers,
-            certificates: Vec::new(),
-        }
+        self.verdict(String::new(), summary)
     }
 }

@@ -10,6 +10,10 @@
 //! nothing. The finding is `G2`: each missed the other's row.
 //!
 //! Unknown: no insert was acknowledged, or no key was tried twice.
+mod closed;
+
+pub use closed::ClosedPredicate;
+
 use crate::certificate::{Certificate, Claim, Edge, EdgeKind};
 use crate::history::{History, NameId, Op, Outcome};
 use crate::registry::CheckerDoc;
@@ -25,6 +29,14 @@ pub(crate) const DOC: CheckerDoc = CheckerDoc {
     doc: "Of the inserts under one key, each made only if a predicate found no row there, at most one succeeds.",
     options: &[],
     build: |_| Ok(Box::new(G2)),
+};
+
+/// The entry of [`ClosedPredicate`] in the list of checkers.
+pub(crate) const CLOSED: CheckerDoc = CheckerDoc {
+    name: "closed-predicate",
+    doc: "Transactions with predicate reads over a known universe of keys are serializable.",
+    options: &[],
+    build: |_| Ok(Box::new(ClosedPredicate)),
 };
 
 /// Judges workloads of inserts under a predicate.

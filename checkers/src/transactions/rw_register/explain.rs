@@ -32,8 +32,8 @@ impl Explain<'_, '_> {
         if writer == INITIAL {
             return Value::Nil;
         }
-        let mops = self.txns.mops(self.matched.txns[writer as usize]).iter();
-        let last = mops.filter(|mop| mop.key == key && mop.writes()).next_back();
+        let mut mops = self.txns.mops(self.matched.txns[writer as usize]).iter();
+        let last = mops.rfind(|mop| mop.key == key && mop.writes());
         last.map_or(Value::Nil, |mop| self.txns.value(mop.value).to_value())
     }
 

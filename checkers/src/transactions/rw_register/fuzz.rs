@@ -45,7 +45,7 @@ pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
             // Only strict serializability promises each key's linearizability.
             let with: &[(&str, Value)] = if strict { &more } else { &[] };
             let plain = RwRegister::with(&options(std::slice::from_ref(&entry)))?.check(&history, &Budget::unlimited());
-            let inferring = [&[entry.clone()], with].concat();
+            let inferring = [std::slice::from_ref(&entry), with].concat();
             let inferring = RwRegister::with(&options(&inferring))?.check(&history, &Budget::unlimited());
             for verdict in [&plain, &inferring] {
                 if expected && verdict.validity == Validity::Invalid || !sound(verdict) {

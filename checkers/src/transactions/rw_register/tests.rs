@@ -91,6 +91,9 @@ fn versions_are_ordered_only_where_they_are_certain() {
 
 #[test]
 fn what_is_no_mini_transaction_is_not_judged_as_one() {
+    // Nothing may be made of the assumption that every write follows a read.
+    let skew = serial(&[SKEW[0], SKEW[1], r#"[["w","z",1]]"#]);
+    assert_eq!(judged("mini-transactions", &[], &skew).validity, Validity::Unknown);
     let blind = serial(&[r#"[["w","x",1]]"#, r#"[["r","x",1]]"#]);
     let verdict = judged("mini-transactions", &[], &blind);
     assert_eq!(verdict.validity, Validity::Unknown);

@@ -136,9 +136,8 @@ fn explains(small: &Small, order: &[usize], definition: Definition) -> bool {
         }
         for middle in 0..two {
             if past[two][middle] {
-                for one in 0..middle {
-                    past[two][one] |= past[middle][one];
-                }
+                let before = past[middle].clone();
+                past[two].iter_mut().zip(before).for_each(|(cell, more)| *cell |= more);
             }
         }
     }

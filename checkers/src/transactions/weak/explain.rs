@@ -44,8 +44,8 @@ impl Words<'_, '_> {
         if txn == INITIAL {
             return Value::Nil;
         }
-        let mops = self.transactions.mops(self.txns[txn as usize]).iter();
-        let last = mops.filter(|mop| mop.key == key && mop.writes()).next_back();
+        let mut mops = self.transactions.mops(self.txns[txn as usize]).iter();
+        let last = mops.rfind(|mop| mop.key == key && mop.writes());
         last.map_or(Value::Nil, |mop| self.transactions.value(mop.value).to_value())
     }
 

@@ -1,0 +1,437 @@
+//! `closed-predicate`: transactions with predicate reads over a closed universe of keys are serializable.
+//!
+//! Functions: `init`, once and first, with `{key: value, ..}`; and `txn` with `["insert", key, value]`,
+//! `["w", key, value]`, `["delete", key, null]`, `["r", key, null]` and `["rp", predicate, null]`. A predicate is `true`, `["=", value]` or
+//! `["mod", divisor, rest]`; its reply is `{key: value, ..}`, all keys that match. What a predicate read does not show says
+//! something too (the idea is that of Elle's closed predicate): a key that is missing was read at a version that does not
+//! match, be it unborn or deleted; where only one such version exists, that was it.
+//!
+//! Each key may be written by one transaction only, beside `init`. Then it has two versions at most, their order is known, and
+//! every read says that its transaction comes before the writer, or after it, or nothing: the history is serializable
+//! exactly if these form no cycle. Keys that several transactions write make the answer Unknown, unless the others alone
+//! contradict each other. Sessions and real time do not count.
+//!
+//! Kinds: G1c, G-single, G2 (with `-item`, where no edge of the cycle comes from a predicate), predicate-read-miss (no
+//! version of the key fails to match, and it is missing), predicate-mismatch (a reply that does not match its predicate),
+//! garbage-read (a value that nobody wrote, or only one that failed), internal (its own write is not what it read). Unknown: no predicate was read, no `init` where keys
+//! are read that nobody inserted, a call is no such transaction.
+use crate::certificate::{Certificate, Claim, Edge, EdgeKind};
+use crate::history::{History, Op, Outcome};
+use crate::transactions::weak::order::{Successors, short_cycle};
+use crate::value::{Value, ValueRef};
+use crate::verdict::{Budget, Checker, Finding, Severity, Validity, Verdict};
+use crate::wording;
+use serde_json::json;
+use std::collections::BTreeMap;
+
+/// Judges transactions with predicate reads.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ClosedPredicate;
+
+/// So many findings are shown.
+const SHOWN: usize = 8;
+
+#[derive(Clone, Debug, PartialEq)]
+enum Predicate {
+    All,
+    Equal(Value),
+    Modulo(i64, i64),
+}
+
+impl Predicate {
+    fn parse(value: ValueRef<'_>) -> Option<Predicate> {
+        if value.as_bool() == Some(true) {
+            return Some(Predicate::All);
+        }
+        let list = value.as_list()?;
+        match (list.get(0)?.as_text()?, list.len()) {
+            ("=", 2) => Some(Predicate::Equal(list.at(1).to_value())),
+            ("mod", 3) => {
+                let (divisor, rest) = (list.at(1).as_int()?, list.at(2).as_int()?);
+                (divisor > 0).then_some(Predicate::Modulo(divisor, rest))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether a version matches; [`Value::Nil`] is unborn or deleted.
+    fn matches(&self, version: &Value) -> bool {
+        match self {
+            _ if version.is_nil() => false,
+            Predicate::All => true,
+            Predicate::Equal(wanted) => version == wanted,
+            Predicate::Modulo(divisor, rest) => version.as_int().is_some_and(|one| one.rem_euclid(*divisor) == *rest),
+        }
+    }
+}
+
+/// What a transaction says of one key.
+enum Act {
+    Write(String, Value),
+    Read(String, Value),
+    Select(Predicate, BTreeMap<String, Value>),
+}
+
+struct Txn<'h> {
+    op: Op<'h>,
+    acts: Vec<Act>,
+}
+
+/// A key: its first version, and who wrote the second.
+#[derive(Default)]
+struct Key {
+    first: Value,
+    /// The transaction and what it left.
+    writer: Option<(usize, Value)>,
+    /// Several transactions that may have taken effect wrote it.
+    crowded: bool,
+}
+
+/// Keys stand in replies as texts, whatever they are.
+fn name(key: ValueRef<'_>) -> String {
+    key.as_text().map_or_else(|| key.to_string(), str::to_owned)
+}
+
+fn map(value: ValueRef<'_>) -> Option<BTreeMap<String, Value>> {
+    use crate::value::Kind;
+    match value.kind() {
+        Kind::Nil => Some(BTreeMap::new()),
+        Kind::Map(map) => Some(map.iter().map(|(key, value)| (key.to_owned(), value.to_value())).collect()),
+        _ => None,
+    }
+}
+
+fn acts(op: &Op<'_>) -> Option<Vec<Act>> {
+    let ok = op.outcome == Outcome::Ok;
+    let list = if ok { op.output.as_list() } else { op.input.as_list() }?;
+    let mut acts = Vec::new();
+    for mop in list.iter() {
+        let mop = mop.as_list()?;
+        let (function, key, value) = (mop.get(0)?.as_text()?, mop.get(1)?, mop.get(2));
+        match function {
+            "insert" | "w" => acts.push(Act::Write(name(key), value.filter(|value| !value.is_nil())?.to_value())),
+            "delete" => acts.push(Act::Write(name(key), Value::Nil)),
+            "r" if ok => acts.push(Act::Read(name(key), value?.to_value())),
+            "rp" if ok => acts.push(Act::Select(Predicate::parse(key)?, map(value?)?)),
+            "r" | "rp" => {}
+            _ => return None,
+        }
+    }
+    Some(acts)
+}
+
+/// Why one transaction comes before another.
+#[derive(Clone, Debug)]
+struct Reason {
+    from: usize,
+    to: usize,
+    kind: EdgeKind,
+    key: String,
+    predicate: bool,
+}
+
+/// A read that no order explains.
+struct Wrong {
+    kind: &'static str,
+    reader: usize,
+    key: String,
+    value: Value,
+}
+
+#[derive(Default)]
+struct Analysis<'h> {
+    txns: Vec<Txn<'h>>,
+    keys: BTreeMap<String, Key>,
+    reasons: Vec<Reason>,
+    wrong: Vec<Wrong>,
+    selects: u64,
+    undetermined: u64,
+}
+
+impl<'h> Analysis<'h> {
+    /// Reads the history; the error names a call that cannot be judged.
+    fn new(history: &'h History) -> Result<Analysis<'h>, String> {
+        let mut out = Analysis::default();
+        for op in history.ops().iter() {
+            match history.name(op.function) {
+                "init" if op.outcome == Outcome::Fail => {}
+                "init" => {
+                    let state = map(op.input).filter(|_| op.outcome == Outcome::Ok && out.txns.is_empty());
+                    let state =
+                        state.ok_or_else(|| format!("#{} is no init that comes first and succeeds.", op.call))?;
+                    for (key, first) in state {
+                        out.keys.entry(key).or_default().first = first;
+                    }
+                }
+                "txn" => {
+                    let acts = acts(&op).ok_or_else(|| format!("#{} is no transaction with predicates.", op.call))?;
+                    out.txns.push(Txn { op, acts });
+                }
+                _ => {}
+            }
+        }
+        for (at, txn) in out.txns.iter().enumerate() {
+            for act in &txn.acts {
+                match act {
+                    Act::Write(key, value) if txn.op.outcome != Outcome::Fail => {
+                        let key = out.keys.entry(key.clone()).or_default();
+                        key.crowded |= key.writer.as_ref().is_some_and(|one| one.0 != at);
+                        key.writer = Some((at, value.clone()));
+                    }
+                    Act::Write(key, _) | Act::Read(key, _) => {
+                        out.keys.entry(key.clone()).or_default();
+                    }
+                    Act::Select(_, found) => {
+                        for key in found.keys() {
+                            out.keys.entry(key.clone()).or_default();
+                        }
+                    }
+                }
+            }
+        }
+        let txns = std::mem::take(&mut out.txns);
+        for (at, txn) in txns.iter().enumerate() {
+            out.read(at, txn);
+        }
+        out.txns = txns;
+        Ok(out)
+    }
+
+    fn read(&mut self, reader: usize, txn: &Txn<'h>) {
+        let mut own: BTreeMap<&str, &Value> = BTreeMap::new();
+        let keys = std::mem::take(&mut self.keys);
+        for act in &txn.acts {
+            match act {
+                Act::Write(key, value) => drop(own.insert(key, value)),
+                Act::Read(key, value) => match own.get(key.as_str()) {
+                    None => self.version(reader, key, &keys[key], value, false),
+                    Some(written) if *written != value => self.wrong("internal", reader, key, value),
+                    Some(_) => {}
+                },
+                Act::Select(predicate, found) => {
+                    self.selects += 1;
+                    for (key, about) in &keys {
+                        if let Some(written) = own.get(key.as_str()) {
+                            let shown = found.get(key);
+                            if shown != Some(*written).filter(|written| predicate.matches(written)) {
+                                self.wrong("internal", reader, key, &shown.cloned().unwrap_or_default());
+                            }
+                            continue;
+                        }
+                        match found.get(key) {
+                            Some(value) if !predicate.matches(value) => {
+                                self.wrong("predicate-mismatch", reader, key, value)
+                            }
+                            Some(value) => self.version(reader, key, about, value, true),
+                            None if about.crowded => self.undetermined += 1,
+                            None => self.missing(reader, key, about, predicate),
+                        }
+                    }
+                }
+            }
+        }
+        self.keys = keys;
+    }
+
+    fn wrong(&mut self, kind: &'static str, reader: usize, key: &str, value: &Value) {
+        self.wrong.push(Wrong { kind, reader, key: key.to_owned(), value: value.clone() });
+    }
+
+    /// The reader saw this value.
+    fn version(&mut self, reader: usize, key: &str, about: &Key, value: &Value, predicate: bool) {
+        if about.crowded {
+            self.undetermined += 1;
+            return;
+        }
+        let second = about.writer.as_ref().filter(|(_, written)| written == value);
+        match (second, *value == about.first) {
+            // Deleted and never there look the same.
+            (Some(_), true) => self.undetermined += 1,
+            (Some(&(writer, _)), false) => self.reason(writer, reader, EdgeKind::Wr, key, predicate),
+            (None, true) => {
+                if let Some(&(writer, _)) = about.writer.as_ref() {
+                    self.reason(reader, writer, EdgeKind::Rw, key, false);
+                }
+            }
+            (None, false) => self.wrong("garbage-read", reader, key, value),
+        }
+    }
+
+    /// The key is missing from what the predicate found.
+    fn missing(&mut self, reader: usize, key: &str, about: &Key, predicate: &Predicate) {
+        let first = !predicate.matches(&about.first);
+        let second = about.writer.as_ref().map(|(writer, value)| (*writer, !predicate.matches(value)));
+        match (first, second) {
+            (true, Some((writer, false))) => self.reason(reader, writer, EdgeKind::Rw, key, true),
+            (false, Some((writer, true))) => self.reason(writer, reader, EdgeKind::Wr, key, true),
+            (false, _) => self.wrong("predicate-read-miss", reader, key, &Value::Nil),
+            (true, _) => {}
+        }
+    }
+
+    fn reason(&mut self, from: usize, to: usize, kind: EdgeKind, key: &str, predicate: bool) {
+        if from != to {
+            self.reasons.push(Reason { from, to, kind, key: key.to_owned(), predicate });
+        }
+    }
+
+    /// Only transactions that took effect: an Info one did if someone saw what it wrote.
+    fn committed(&self) -> Vec<bool> {
+        let mut committed: Vec<bool> = self.txns.iter().map(|txn| txn.op.outcome == Outcome::Ok).collect();
+        for reason in self.reasons.iter().filter(|reason| reason.kind == EdgeKind::Wr) {
+            committed[reason.from] = true;
+        }
+        committed
+    }
+
+    /// One cycle for each knot.
+    fn cycles(&self) -> Vec<Vec<Reason>> {
+        let committed = self.committed();
+        let reasons: Vec<&Reason> =
+            self.reasons.iter().filter(|reason| committed[reason.from] && committed[reason.to]).collect();
+        let pairs: Vec<(u32, u32)> = reasons.iter().map(|reason| (reason.from as u32, reason.to as u32)).collect();
+        let knots = Successors::new(self.txns.len(), &pairs).knots();
+        let mut knot_of = vec![usize::MAX; self.txns.len()];
+        for (number, knot) in knots.iter().enumerate() {
+            knot.iter().for_each(|&member| knot_of[member as usize] = number);
+        }
+        let mut inside: Vec<Vec<usize>> = vec![Vec::new(); knots.len()];
+        for (at, reason) in reasons.iter().enumerate() {
+            if knot_of[reason.from] != usize::MAX && knot_of[reason.from] == knot_of[reason.to] {
+                inside[knot_of[reason.from]].push(at);
+            }
+        }
+        let cycle = |members: &Vec<usize>| {
+            let edges: Vec<(u32, u32)> = members.iter().map(|&at| pairs[at]).collect();
+            short_cycle(&edges).into_iter().map(|at| reasons[members[at]].clone()).collect()
+        };
+        inside.iter().map(cycle).collect()
+    }
+}
+
+impl Checker for ClosedPredicate {
+    fn name(&self) -> &str {
+        "closed-predicate"
+    }
+
+    fn check(&self, history: &History, _: &Budget) -> Verdict {
+        let mut verdict = Verdict {
+            checker: self.name().to_owned(),
+            workload: String::new(),
+            validity: Validity::Unknown,
+            summary: String::new(),
+            findings: Vec::new(),
+            numbers: BTreeMap::new(),
+        };
+        let analysis = match Analysis::new(history) {
+            Ok(analysis) => analysis,
+            Err(why) => {
+                verdict.summary = why;
+                return verdict;
+            }
+        };
+        let cycles = analysis.cycles();
+        verdict.findings = analysis.wrong.iter().take(SHOWN).map(|wrong| analysis.wrong_read(history, wrong)).collect();
+        verdict.findings.extend(cycles.iter().take(SHOWN).map(|cycle| analysis.cycle(history, cycle)));
+        let crowded = analysis.keys.values().filter(|key| key.crowded).count();
+        (verdict.validity, verdict.summary) = if !verdict.findings.is_empty() {
+            let (reads, cycles) = (analysis.wrong.len(), cycles.len());
+            let (reads, cycles) = (wording::count(reads, "flawed read"), wording::count(cycles, "contradiction"));
+            (Validity::Invalid, format!("Not serializable: {reads}, {cycles}."))
+        } else if analysis.selects == 0 {
+            (Validity::Unknown, "No predicate was read.".to_owned())
+        } else if crowded > 0 {
+            let keys = wording::count(crowded, "key");
+            (Validity::Unknown, format!("Several transactions wrote {keys}: the order of the versions is not known."))
+        } else {
+            let reads = wording::count(analysis.selects as usize, "predicate read");
+            (Validity::Valid, format!("Some serial order explains {reads}."))
+        };
+        verdict.numbers = [
+            ("txns", analysis.txns.len() as u64),
+            ("keys", analysis.keys.len() as u64),
+            ("predicate_reads", analysis.selects),
+            ("dependency_edges", analysis.reasons.len() as u64),
+            ("undetermined_versions", analysis.undetermined),
+        ]
+        .map(|(name, number)| (name.to_owned(), json!(number)))
+        .into();
+        verdict
+    }
+}
+
+impl Analysis<'_> {
+    fn call(&self, txn: usize) -> u64 {
+        self.txns[txn].op.call
+    }
+
+    fn wrong_read(&self, history: &History, wrong: &Wrong) -> Finding {
+        let (call, key, value) = (self.call(wrong.reader), &wrong.key, &wrong.value);
+        let title = match wrong.kind {
+            "predicate-mismatch" => {
+                format!("#{call} was shown {value} of key {key}, which does not match its predicate.")
+            }
+            "internal" => format!("#{call} read {value} of key {key}, which it had written itself before."),
+            "predicate-read-miss" => format!("#{call} missed key {key}, every version of which matches its predicate."),
+            _ => format!("#{call} read {value} of key {key}, which nobody wrote who may have taken effect."),
+        };
+        let mut finding = self.finding(history, wrong.kind, title, &[wrong.reader], Vec::new());
+        let claim =
+            Claim::Rule { rule: wrong.kind.to_owned(), subject: Value::list([Value::text(key), value.clone()]) };
+        finding.certificate = Some(Certificate::new(history, claim, &finding.ops));
+        finding
+    }
+
+    fn cycle(&self, history: &History, cycle: &[Reason]) -> Finding {
+        let missed = cycle.iter().filter(|reason| reason.kind == EdgeKind::Rw).count();
+        let item = !cycle.iter().any(|reason| reason.predicate);
+        let kind = match (missed, item) {
+            (0, _) => "G1c",
+            (1, true) => "G-single-item",
+            (1, false) => "G-single",
+            (_, true) => "G2-item",
+            (_, false) => "G2",
+        };
+        let mut edges = Vec::new();
+        let mut sentences = Vec::new();
+        for reason in cycle {
+            let (from, to, key) = (self.call(reason.from), self.call(reason.to), &reason.key);
+            let about = &self.keys[key];
+            let written = about.writer.as_ref().map(|one| one.1.clone()).unwrap_or_default();
+            let through = if reason.predicate { "its predicate read" } else { "its read" };
+            sentences.push(match reason.kind {
+                EdgeKind::Wr => {
+                    format!("#{from} comes before #{to}: {through} saw what #{from} made of key {key}: {written}.")
+                }
+                _ => format!(
+                    "#{from} comes before #{to}: {through} did not see what #{to} made of key {key}: {written}."
+                ),
+            });
+            let before = if reason.kind == EdgeKind::Wr { written.clone() } else { about.first.clone() };
+            edges.push(Edge { from, to, kind: reason.kind, key: Value::text(key), before, after: written });
+        }
+        let title = format!("{kind}: {} that each precede the next", wording::count(cycle.len(), "transaction"));
+        let members: Vec<usize> = cycle.iter().map(|reason| reason.from).collect();
+        let mut finding = self.finding(history, kind, title, &members, sentences);
+        let claim = Claim::Cycle { anomaly: kind.to_owned(), edges: edges.clone() };
+        finding.certificate = Some(Certificate::new(history, claim, &finding.ops));
+        finding.cycle = edges;
+        finding
+    }
+
+    fn finding(&self, history: &History, kind: &str, title: String, txns: &[usize], why: Vec<String>) -> Finding {
+        let mut finding = Finding::new(kind, Severity::Violation, title);
+        let mut ops: Vec<Op<'_>> = txns.iter().map(|&txn| self.txns[txn].op).collect();
+        ops.sort_by_key(|op| op.call);
+        finding.sentences = ops.iter().map(|op| wording::operation(history, op)).collect();
+        finding.sentences.extend(why);
+        finding.ops = ops.iter().map(|op| op.call).collect();
+        finding.nodes = wording::nodes_of(history, &ops);
+        finding.faults = wording::faults_around(history, &ops);
+        finding.sentences.extend(wording::faults(history, &finding.faults));
+        finding
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,182 @@
+//! What `closed-predicate` says, and whether every serial order agrees.
+use super::ClosedPredicate;
+use crate::fuzz::Draw;
+use crate::testing::history;
+use crate::verdict::{Budget, Checker, Validity, Verdict};
+use serde_json::{Value as Json, json};
+use std::collections::BTreeMap;
+
+/// `init`, then transactions one after the other, each by its outcome and reply.
+fn judged(init: &Json, txns: &[(&str, Json)]) -> Verdict {
+    let mut lines = vec![
+        json!({"type": "start", "nodes": ["n1"]}),
+        json!({"type": "invoke", "process": 0, "f": "init", "value": init}),
+    ];
+    lines.push(json!({"type": "ok", "process": 0}));
+    for (process, (outcome, mops)) in (1..).zip(txns) {
+        let asked: Vec<Json> = mops
+            .as_array()
+            .expect("a list")
+            .iter()
+            .map(|mop| if mop[0] == "r" || mop[0] == "rp" { json!([mop[0], mop[1], null]) } else { mop.clone() })
+            .collect();
+        lines.push(json!({"type": "invoke", "process": process, "f": "txn", "value": asked}));
+        let value = if *outcome == "ok" { mops.clone() } else { Json::Null };
+        lines.push(json!({"type": outcome, "process": process, "value": value}));
+    }
+    let lines: Vec<String> = lines.iter().map(Json::to_string).collect();
+    ClosedPredicate.check(&history(&lines.join("\n")), &Budget::unlimited())
+}
+
+#[test]
+fn inserts_that_miss_each_other_are_an_anomaly() {
+    let txns =
+        [("ok", json!([["rp", true, {}], ["insert", "x", 1]])), ("ok", json!([["rp", true, {}], ["insert", "y", 1]]))];
+    let verdict = judged(&json!({}), &txns);
+    assert_eq!((verdict.validity, verdict.findings[0].kind.as_str()), (Validity::Invalid, "G2"));
+    assert_eq!(verdict.findings[0].cycle.len(), 2);
+    let seen = [txns[0].clone(), ("ok", json!([["rp", true, {"x": 1}], ["insert", "y", 1]]))];
+    assert_eq!(judged(&json!({}), &seen).validity, Validity::Valid);
+}
+
+#[test]
+fn what_cannot_be_missing_is_missed() {
+    let verdict =
+        judged(&json!({"x": 2}), &[("ok", json!([["rp", ["mod", 2, 0], {}]])), ("ok", json!([["w", "x", 4]]))]);
+    assert_eq!((verdict.validity, verdict.findings[0].kind.as_str()), (Validity::Invalid, "predicate-read-miss"));
+    let deleted = [("ok", json!([["rp", true, {}]])), ("info", json!([["delete", "x"]]))];
+    assert_eq!(judged(&json!({"x": 2}), &deleted).validity, Validity::Valid);
+}
+
+#[test]
+fn crowded_keys_and_no_predicates_are_unknown() {
+    let crowded = [("ok", json!([["w", "x", 1], ["rp", true, {"x": 1}]])), ("ok", json!([["w", "x", 2]]))];
+    assert_eq!(judged(&json!({}), &crowded).validity, Validity::Unknown);
+    assert_eq!(judged(&json!({}), &[("ok", json!([["w", "x", 1]]))]).validity, Validity::Unknown);
+    assert_eq!(judged(&json!({}), &[("ok", json!([["rp", "odd", {}]]))]).validity, Validity::Unknown);
+}
+
+type State = BTreeMap<String, i64>;
+
+fn matches(predicate: &Json, value: i64) -> bool {
+    predicate == &json!(true)
+        || (predicate[0] == "=" && predicate[1] == value)
+        || (predicate[0] == "mod" && value % 2 == predicate[2].as_i64().expect("a number"))
+}
+
+/// Runs a transaction; None where what it read is not what this state shows. Without an answer nothing was read.
+fn run(state: &State, answered: bool, mops: &Json) -> Option<State> {
+    let mut state = state.clone();
+    for mop in mops.as_array()? {
+        let key = mop[1].as_str().unwrap_or_default().to_owned();
+        match mop[0].as_str()? {
+            "insert" | "w" => drop(state.insert(key, mop[2].as_i64()?)),
+            "delete" => drop(state.remove(&key)),
+            "r" if answered && mop[2] != json!(state.get(&key)) => return None,
+            "rp" if answered => {
+                let found: State = state
+                    .iter()
+                    .filter(|one| matches(&mop[1], *one.1))
+                    .map(|(key, value)| (key.clone(), *value))
+                    .collect();
+                if mop[2] != json!(found) {
+                    return None;
+                }
+            }
+            _ => {}
+        }
+    }
+    Some(state)
+}
+
+/// Whether some serial order of the answered and some of the unanswered transactions explains all.
+fn serializable(state: &State, left: &[&(&str, Json)]) -> bool {
+    left.iter().all(|txn| txn.0 != "ok")
+        || (0..left.len()).any(|at| {
+            let rest: Vec<&(&str, Json)> =
+                left.iter().enumerate().filter(|(other, _)| *other != at).map(|(_, txn)| *txn).collect();
+            run(state, left[at].0 == "ok", &left[at].1).is_some_and(|state| serializable(&state, &rest))
+        })
+}
+
+#[test]
+fn every_serial_order_agrees() {
+    let mut draw = Draw::new(3);
+    let count = std::env::var("DSFUZZ_FUZZ").ok().and_then(|text| text.parse().ok()).unwrap_or(1000);
+    let mut invalid = 0;
+    for _ in 0..count {
+        let mut init = State::new();
+        let mut free: Vec<String> = ["a", "b", "c", "d"].map(str::to_owned).to_vec();
+        for key in &free {
+            if draw.percent(40) {
+                init.insert(key.clone(), draw.below(3) as i64);
+            }
+        }
+        let mut txns: Vec<(&str, Json)> = Vec::new();
+        let mut states = vec![init.clone()];
+        for _ in 0..2 + draw.below(3) {
+            // Now and then an old state is read.
+            let snapshot =
+                if draw.percent(60) { states.last() } else { states.get(draw.below(states.len() as u64) as usize) };
+            let mut state = snapshot.cloned().unwrap_or_default();
+            let outcome = *draw.pick(&["ok", "ok", "ok", "ok", "info", "fail"]);
+            let mut mops = Vec::new();
+            let mut newest = states.last().cloned().unwrap_or_default();
+            for _ in 0..1 + draw.below(3) {
+                let key = free.first().cloned().filter(|_| draw.percent(40));
+                match key {
+                    Some(key) => {
+                        free.remove(0);
+                        if state.contains_key(&key) && draw.percent(40) {
+                            mops.push(json!(["delete", key]));
+                            state.remove(&key);
+                            newest.remove(&key);
+                        } else {
+                            let value = 3 + draw.below(6) as i64;
+                            mops.push(json!(["w", key, value]));
+                            state.insert(key.clone(), value);
+                            newest.insert(key, value);
+                        }
+                    }
+                    None if draw.percent(30) => {
+                        let key = *draw.pick(&["a", "b", "c", "d"]);
+                        mops.push(json!(["r", key, state.get(key)]));
+                    }
+                    None => {
+                        let predicate = draw
+                            .pick(&[json!(true), json!(["mod", 2, 0]), json!(["mod", 2, 1]), json!(["=", 4])])
+                            .clone();
+                        let mut found: State = state
+                            .iter()
+                            .filter(|one| matches(&predicate, *one.1))
+                            .map(|(key, value)| (key.clone(), *value))
+                            .collect();
+                        if draw.percent(5) {
+                            found.pop_first();
+                        }
+                        mops.push(json!(["rp", predicate, found]));
+                    }
+                }
+            }
+            if outcome == "ok" || (outcome == "info" && draw.percent(50)) {
+                states.push(newest);
+            }
+            txns.push((outcome, Json::Array(mops)));
+        }
+        let left: Vec<&(&str, Json)> = txns.iter().filter(|txn| txn.0 != "fail").collect();
+        let expected = serializable(&init, &left);
+        invalid += u64::from(!expected);
+        let verdict = judged(&json!(init), &txns);
+        let agrees = match verdict.validity {
+            Validity::Valid => expected,
+            Validity::Invalid => !expected,
+            Validity::Unknown => verdict.summary == "No predicate was read." && expected,
+        };
+        assert!(
+            agrees,
+            "{expected} {:?} {} {:?}\n{init:?}\n{txns:#?}",
+            verdict.validity, verdict.summary, verdict.findings
+        );
+    }
+    assert!(invalid > count / 20 && invalid < count, "{invalid} of {count}");
+}
