@@ -81,8 +81,10 @@ impl Format {
         let opened = !rest[..inner].is_empty();
         match rest[inner] {
             b'"' if opened => {
-                let ours = line.starts_with(b"{\"type\":\"")
-                    && (contains(line, b"\"workload\":") || OURS.iter().any(|kind| contains(line, kind)));
+                // In whatever order, and with whatever space between them, the fields stand.
+                let tight: Vec<u8> = line.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
+                let call = contains(&tight, b"\"worker\":") && contains(&tight, b"\"workload\":");
+                let ours = tight.starts_with(b"{") && (call || OURS.iter().any(|kind| contains(&tight, kind)));
                 Some(if ours { Format::Jsonl } else { Format::JepsenJson })
             }
             b']' | b'}' | b')' if opened => Some(Format::JepsenEdn),

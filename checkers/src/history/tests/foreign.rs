@@ -210,6 +210,8 @@ fn formats_are_told_apart() {
             r#"{"type":"invoke","index":0,"time":0,"worker":0,"process":0,"node":"n1","workload":"register","f":"read"}"#,
             Some(Format::Jsonl),
         ),
+        (r#"{"type": "phase", "index": 0}"#, Some(Format::Jsonl)),
+        (r#"{"workload":"w", "worker": 0, "type":"invoke"}"#, Some(Format::Jsonl)),
         (r#"[{"type":"invoke","f":"read"}]"#, Some(Format::JepsenJson)),
         (r#"{"type":"invoke","f":"read","value":null,"process":0}"#, Some(Format::JepsenJson)),
         (EDN, Some(Format::JepsenEdn)),
