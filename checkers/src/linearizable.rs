@@ -4,6 +4,13 @@
 //! Order is by index alone. Operations that failed had no effect and are left out; operations without a known outcome may
 //! have happened at any time after their call, or never. Keys are judged one by one, because linearizability is local (Herlihy
 //! and Wing 1990).
+//!
+//! Registers: `read` (reply: the value, nil while nothing was written), `write` (input: the value), `cas` (input
+//! `[from, to]`; the reply `false` says that it saw another value). Other models say themselves what they read.
+//!
+//! Findings: `stale-read`, `future-read`, `phantom-read`, `lost-update`, and `nonlinearizable` where no single reason can
+//! be told; each over as few operations as could be found, with a claim that a machine can check.
+//! Unknown: nothing was acknowledged, a call is not understood, or time or memory ran out before the answer.
 mod beam;
 mod configuration;
 mod decide;
@@ -108,7 +115,7 @@ enum Evidence {
 }
 
 impl<M: Model> Linearizable<M> {
-    /// Judges one key. `again`: not with everything there is, so that it may be tried again.
+    /// Judges one key: as a register if all its acts are those of one.
     fn judge(&self, history: &History, part: &Part<'_>, terms: Terms<'_>) -> Judged<Evidence> {
         let mut values = Values::default();
         let mut ops: Vec<RegOp> = Vec::with_capacity(part.len());
@@ -179,21 +186,20 @@ impl<M: Model> Linearizable<M> {
 }
 
 fn judge_register(history: &History, part: &Part<'_>, ops: Vec<RegOp>, terms: Terms<'_>) -> Judged<Evidence> {
-    let decision = decide::decide(&ops, terms);
-    match &decision {
-        Decision::Linearizable(order) => Judged::Fine(order.clone()),
+    match decide::decide(&ops, terms) {
+        Decision::Linearizable(order) => Judged::Fine(order),
         Decision::GaveUp(Stop::Quota, _) => Judged::Again,
-        Decision::GaveUp(stop, furthest) => Judged::GaveUp(gave_up(history, part, *stop, *furthest)),
-        Decision::Refuted(index) => Judged::Bad(*index, Evidence::Register(ops, decision)),
+        Decision::GaveUp(stop, furthest) => Judged::GaveUp(gave_up(history, part, stop, furthest)),
+        Decision::Refuted(index) => Judged::Bad(index, Evidence::Register(ops, Decision::Refuted(index))),
         Decision::Conflict(conflict) => {
-            let at = match conflict {
+            let at = match &conflict {
                 zones::Conflict::Phantom { observer } => *observer,
                 zones::Conflict::TwoReplaced { cas } => cas[1],
                 zones::Conflict::Ring { cas } => cas.first().copied().unwrap_or(0),
                 zones::Conflict::Backwards { first, .. } => *first,
                 zones::Conflict::Overlap { outer, .. } => outer[1],
             };
-            Judged::Bad(ops[at].call, Evidence::Register(ops, decision))
+            Judged::Bad(ops[at].call, Evidence::Register(ops, Decision::Conflict(conflict)))
         }
     }
 }

@@ -105,10 +105,12 @@ pub(crate) fn judge_all<'h, E: Send>(
         }
     };
     std::thread::scope(|scope| {
-        for _ in 1..workers {
-            scope.spawn(work);
-        }
+        let helpers: Vec<_> = (1..workers).map(|_| scope.spawn(work)).collect();
         work();
+        for helper in helpers {
+            // A panic of theirs is the check's own, with its words.
+            helper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        }
     });
     let judged = judged.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     // Whether the memory ran out depended on the others.

@@ -176,6 +176,7 @@ fn compare(prefix: &str, read: fn(&str) -> History, at_least: usize) {
 #[test]
 fn generated_registers() {
     compare("registers/reg-n1000-", json_lines, 12);
+    compare("registers/reg-n10000-", json_lines, 12);
     compare("registers/uniq-", json_lines, 4);
     compare("registers/kv-", json_lines, 2);
 }

@@ -2,7 +2,7 @@
 use super::super::fuzz::{KINDS, differ_in};
 
 /// So many of each kind; `DSFUZZ_RANDOM` asks for more.
-const COUNT: u64 = 2_000;
+const COUNT: u64 = 1_000;
 
 #[test]
 fn every_engine_says_what_brute_force_says() {
