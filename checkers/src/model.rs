@@ -251,6 +251,7 @@ macro_rules! models {
         pub fn with_model<W: WithModel>(name: &str, options: &Options, with: W) -> Result<W::Out, String> {
             match name {
                 $($name => {
+                    known_options($name, $options, options)?;
                     let model = ($make)(options)?;
                     Ok(with.with(model))
                 })*
@@ -310,6 +311,15 @@ pub const MODEL_OPTIONS: &[(&str, &str)] = &[kv::OPTIONS[0], semaphore::OPTIONS[
 /// Who holds or asks: the argument where one is given, otherwise the process.
 fn owner(process: u64, input: &Value) -> Value {
     if input.is_nil() { Value::Int(process as i64) } else { input.clone() }
+}
+
+/// An option of another model is an error: it would be set in vain.
+fn known_options(model: &str, known: &[(&str, &str)], options: &Options) -> Result<(), String> {
+    let foreign = |(name, _): &&(&str, &str)| options.0.contains_key(*name) && !known.iter().any(|own| own.0 == *name);
+    match MODEL_OPTIONS.iter().find(foreign) {
+        Some((name, _)) => Err(format!("model {model} has no option {name}")),
+        None => Ok(()),
+    }
 }
 
 fn unknown_function(model: &str, functions: &[&str], function: &str) -> String {

@@ -3,6 +3,11 @@
 //! Sets fall apart into registers, containers of unique values and sets that only grow have algorithms of their own; everything
 //! else is searched for an order, depth first and breadth first in turns, and whoever has an answer first is believed.
 //! An operation of unknown outcome may be taken or left out; it is never forced, not even where it is impossible at the end.
+//!
+//! Findings of containers: `phantom-value` (taken, never put before), `duplicate-value`, `future-value`, `lost-value`,
+//! `fifo-violation`, `lifo-violation`, `priority-violation`, `false-empty`; of sets that only grow: `phantom-read`,
+//! `duplicate-element`, `incompatible-reads`, `future-read`, `stale-read`; of everything else `nonlinearizable`, with the
+//! states that were possible before the reply that does not fit.
 mod configurations;
 mod explain;
 #[doc(hidden)]
