@@ -2,6 +2,7 @@
 //!
 //! It measures and does not judge: valid, unless nothing was ever acknowledged. Times come from the control node's clock.
 use crate::history::{Fault, History, Op, Outcome, Phase};
+use crate::registry::CheckerDoc;
 use crate::sides::wrote;
 use crate::value::Value;
 use crate::verdict::{Budget, Checker, Finding, Severity, Validity, Verdict};
@@ -9,6 +10,14 @@ use crate::wording;
 use serde::Serialize;
 use serde_json::json;
 use std::collections::BTreeMap;
+
+/// Its entry in the list of checkers.
+pub(crate) const DOC: CheckerDoc = CheckerDoc {
+    name: "availability",
+    doc: "Measures what worked before, during and after each fault, and how long each node took to recover.",
+    options: &[],
+    build: |_| Ok(Box::new(Availability)),
+};
 
 /// Measures availability and recovery.
 #[derive(Clone, Copy, Debug, Default)]

@@ -3,17 +3,17 @@
 //! Reads are `read` (or `txn`) with an object `account -> balance` as reply, or a list of `["r", account, balance]`;
 //! everything else in the workload, usually `transfer` with `{from, to, amount}`, moves money and makes none. Only
 //! acknowledged reads are judged, each by itself: a read is one snapshot, so the sum holds whatever was in flight. The
-//! total is the option `total`; without it two reads that disagree refute each other. A list that does not name all
+//! total is the option `total`, of each bank: each key is a bank of its own, whose transfers may have other keys; without it two reads that disagree refute each other. A list that does not name all
 //! accounts has no total to keep; an object always stands for all of them, and an account it lacks has nothing.
 //!
 //! Findings, by Jepsen's names: `wrong-total`, `negative-value` (unless allowed), `unexpected-key` (an account that the
 //! first read lacks and no transfer names), `nil-balance`. Unknown: no read to judge, one read and no `total`, a reply that
-//! is no table of balances, or no transfer that may have taken effect. Judged are the workloads with `transfer`; where there
+//! is no table of balances, another function in the workload, or no transfer that may have taken effect. Judged are the workloads with `transfer`; where there
 //! is none, those whose reads reply with objects of numbers.
 #[doc(hidden)]
 pub mod fuzz;
 
-use crate::contract::{Breach, Breaches, object, workloads_where, workloads_with};
+use crate::contract::{Breach, Breaches, Group, at, by_key, object, strangers, workloads_where, workloads_with};
 use crate::history::{History, NameId, Op, Outcome};
 use crate::registry::CheckerDoc;
 use crate::value::{Kind, Value, ValueRef};
@@ -124,34 +124,45 @@ fn sum(balances: &[(Cow<'_, str>, ValueRef<'_>)]) -> Option<i128> {
     balances.iter().map(|(_, balance)| balance.as_int().map(i128::from)).sum()
 }
 
-/// What was learnt before reads are judged one by one.
+/// Transfers of one workload.
+#[derive(Default)]
+struct Transfers<'h> {
+    /// Accounts that they name.
+    named: HashSet<Cow<'h, str>>,
+    called: usize,
+    /// Acknowledged or unknown.
+    perhaps_moved: usize,
+}
+
+impl<'h> Transfers<'h> {
+    fn of(history: &'h History, workload: NameId) -> Transfers<'h> {
+        let mut transfers = Transfers::default();
+        let Some(transfer) = history.find_name("transfer") else { return transfers };
+        for op in history.ops().iter().filter(|op| op.workload == workload && op.function == transfer) {
+            transfers.called += 1;
+            transfers.perhaps_moved += usize::from(op.outcome != Outcome::Fail);
+            for name in named(&op) {
+                if !transfers.named.contains(&name) {
+                    transfers.named.insert(name);
+                }
+            }
+        }
+        transfers
+    }
+}
+
+/// What was learnt of one bank before its reads are judged one by one.
 struct Survey<'h> {
     /// Accounts of the first table, and those that transfers name.
     expected: HashSet<Cow<'h, str>>,
     /// All accounts that lists or transfers name.
     all: HashSet<Cow<'h, str>>,
     first_table: Option<Op<'h>>,
-    transfers: usize,
-    /// Acknowledged or unknown.
-    perhaps_moved: usize,
 }
 
-fn survey<'h>(history: &'h History, workloads: &[NameId]) -> Survey<'h> {
-    let mut bank =
-        Survey { expected: HashSet::new(), all: HashSet::new(), first_table: None, transfers: 0, perhaps_moved: 0 };
-    let transfer = history.find_name("transfer");
-    for op in history.ops().iter().filter(|op| workloads.contains(&op.workload)) {
-        if Some(op.function) == transfer {
-            bank.transfers += 1;
-            bank.perhaps_moved += usize::from(op.outcome != Outcome::Fail);
-            for name in named(&op) {
-                if !bank.all.contains(&name) {
-                    bank.expected.insert(name.clone());
-                    bank.all.insert(name);
-                }
-            }
-            continue;
-        }
+fn survey<'h>(history: &'h History, group: &Group<'h>, transfers: &Transfers<'h>) -> Survey<'h> {
+    let mut bank = Survey { expected: transfers.named.clone(), all: transfers.named.clone(), first_table: None };
+    for op in group.ops.iter().map(|&position| at(history, position)) {
         if bank.first_table.is_some() && op.output.as_map().is_some() {
             continue;
         }
@@ -165,6 +176,18 @@ fn survey<'h>(history: &'h History, workloads: &[NameId]) -> Survey<'h> {
         }
     }
     bank
+}
+
+/// What was counted.
+#[derive(Default)]
+struct Counts {
+    reads: usize,
+    /// Reads of all accounts.
+    totals: usize,
+    /// Of these, the first of each bank: nothing to compare with.
+    banks: usize,
+    unclear: usize,
+    sum: i128,
 }
 
 /// Transfers that may have been at work during this read.
@@ -256,9 +279,59 @@ impl Bank {
         Breach {
             title: format!("#{} on {} found {found} in all, not {expected}", read.call, history.name(read.node)),
             ops: first.filter(|_| self.total.is_none()).map(|(op, _)| op).into_iter().chain([read]).collect(),
-            subject: self.total.map_or(Value::Nil, |total| object(&[("total", Value::Int(total))])),
+            subject: self.total.map_or(Value::Nil, |total| {
+                let off = i64::try_from(found - i128::from(total)).unwrap_or(i64::MAX);
+                object(&[("total", Value::Int(total)), ("off", Value::Int(off))])
+            }),
             reasons: vec![against, in_flight(history, &read)],
             ..Breach::default()
+        }
+    }
+}
+
+impl Bank {
+    /// The reads of one bank.
+    fn judge<'h>(
+        &self,
+        history: &'h History,
+        group: &Group<'h>,
+        transfers: &Transfers<'h>,
+        counts: &mut Counts,
+        breaches: &mut Breaches<'h>,
+    ) {
+        let bank = survey(history, group, transfers);
+        let mut first: Option<(Op<'h>, i128)> = None;
+        for read in group.ops.iter().map(|&position| at(history, position)) {
+            let (balances, complete) = match seen(history, &read) {
+                Seen::Table(table) => (table, true),
+                Seen::Some(balances) => {
+                    let names: HashSet<&str> = balances.iter().map(|(name, _)| &**name).collect();
+                    let complete = names.len() == balances.len() && bank.all.iter().all(|name| names.contains(&**name));
+                    (balances, complete)
+                }
+                Seen::Nothing => continue,
+                Seen::Unclear => {
+                    counts.unclear += 1;
+                    continue;
+                }
+            };
+            counts.reads += 1;
+            self.judge_balances(history, &bank, read, &balances, breaches);
+            let Some(found) = sum(&balances) else {
+                counts.unclear += usize::from(balances.iter().any(|(_, one)| one.as_int().is_none() && !one.is_nil()));
+                continue;
+            };
+            if !complete {
+                continue;
+            }
+            counts.totals += 1;
+            counts.banks += usize::from(first.is_none());
+            let expected = self.total.map(i128::from).or(first.map(|(_, sum)| sum));
+            if expected.is_some_and(|expected| expected != found) {
+                breaches.violation("wrong-total", || self.wrong_total(history, read, found, first));
+            }
+            first = first.or(Some((read, found)));
+            counts.sum = found;
         }
     }
 }
@@ -270,54 +343,37 @@ impl Checker for Bank {
 
     fn check(&self, history: &History, _budget: &Budget) -> Verdict {
         let workloads = workloads(history);
-        let bank = survey(history, &workloads);
         let mut breaches = Breaches::new(history);
-        let (mut reads, mut totals, mut unclear) = (0, 0, 0);
-        let mut first: Option<(Op<'_>, i128)> = None;
-        for read in history.ops().iter().filter(|op| workloads.contains(&op.workload)) {
-            let (balances, complete) = match seen(history, &read) {
-                Seen::Table(table) => (table, true),
-                Seen::Some(balances) => {
-                    let names: HashSet<&str> = balances.iter().map(|(name, _)| &**name).collect();
-                    let complete = names.len() == balances.len() && bank.all.iter().all(|name| names.contains(&**name));
-                    (balances, complete)
-                }
-                Seen::Nothing => continue,
-                Seen::Unclear => {
-                    unclear += 1;
-                    continue;
-                }
-            };
-            reads += 1;
-            self.judge_balances(history, &bank, read, &balances, &mut breaches);
-            let Some(found) = sum(&balances) else {
-                unclear += usize::from(balances.iter().any(|(_, one)| one.as_int().is_none() && !one.is_nil()));
-                continue;
-            };
-            if !complete {
+        let transfers: Vec<Transfers<'_>> = workloads.iter().map(|id| Transfers::of(history, *id)).collect();
+        let mut counts = Counts::default();
+        let mut strange = None;
+        for group in by_key(history, &workloads) {
+            if let [stranger, ..] = strangers(history, &group.ops, &["read", "txn", "transfer"])[..] {
+                strange = Some(stranger);
                 continue;
             }
-            totals += 1;
-            let expected = self.total.map(i128::from).or(first.map(|(_, sum)| sum));
-            if expected.is_some_and(|expected| expected != found) {
-                breaches.violation("wrong-total", || self.wrong_total(history, read, found, first));
-            }
-            first = first.or(Some((read, found)));
+            let at = workloads.iter().position(|id| *id == group.workload).unwrap_or(0);
+            self.judge(history, &group, &transfers[at], &mut counts, &mut breaches);
         }
-        let otherwise = if reads == 0 {
-            (Validity::Unknown, "No read of balances was acknowledged.".to_owned())
+        let Counts { reads, totals, banks, unclear, sum } = counts;
+        let called: usize = transfers.iter().map(|one| one.called).sum();
+        let moved: usize = transfers.iter().map(|one| one.perhaps_moved).sum();
+        let unknown = |text: String| (Validity::Unknown, text);
+        let otherwise = if let Some(function) = strange {
+            unknown(format!("What {function} does to balances is not known here."))
+        } else if reads == 0 {
+            unknown("No read of balances was acknowledged.".to_owned())
         } else if unclear > 0 {
-            (Validity::Unknown, format!("{} are no tables of balances.", wording::count(unclear, "reply")))
-        } else if totals < 2 && self.total.is_none() || totals == 0 {
-            let text = format!("{} of all accounts: nothing to compare its sum with.", wording::count(totals, "read"));
-            (Validity::Unknown, text)
-        } else if bank.transfers > 0 && bank.perhaps_moved == 0 {
-            (Validity::Unknown, format!("All of {} were refused.", wording::count(bank.transfers, "transfer")))
+            unknown(format!("{} no table of balances.", wording::count(unclear, "time a reply is")))
+        } else if totals == 0 || totals == banks && self.total.is_none() {
+            unknown(format!("{} of all accounts: nothing to compare its sum with.", wording::count(totals, "read")))
+        } else if called > 0 && moved == 0 {
+            unknown(format!("All of {} were refused.", wording::count(called, "transfer")))
         } else {
-            let total = first.map_or(0, |(_, sum)| sum);
-            (Validity::Valid, format!("All {} of all accounts found {total}.", wording::count(totals, "read")))
+            let of = if banks == 1 { format!(" found {sum}") } else { " found their bank's total".to_owned() };
+            (Validity::Valid, format!("All {} of all accounts{of}.", wording::count(totals, "read")))
         };
-        let numbers = [("reads", json!(reads)), ("totals", json!(totals)), ("transfers", json!(bank.transfers))];
+        let numbers = [("reads", json!(reads)), ("totals", json!(totals)), ("transfers", json!(called))];
         breaches.verdict(self.name(), &workloads, otherwise, numbers)
     }
 }

@@ -8,12 +8,12 @@
 //! For each read the latest call among what it saw bounds a prefix of the acknowledged writes in the order of their
 //! replies, and all of that prefix must be there: linear in what was read.
 //!
-//! Finding: `causal-reverse`. Unknown: no read saw an element for which an earlier one was due.
+//! Finding: `causal-reverse`. Unknown: another function in the workload, which may remove, or no read saw an element for which an earlier one was due.
 #[doc(hidden)]
 pub mod fuzz;
 
 use crate::certificate::{Edge, EdgeKind};
-use crate::contract::{Breach, Breaches, Group, at, by_key, realtime, workloads_with};
+use crate::contract::{Breach, Breaches, Group, at, by_key, realtime, strangers, workloads_with};
 use crate::history::{History, Op, Outcome};
 use crate::registry::CheckerDoc;
 use crate::value::{Value, ValueRef};
@@ -35,6 +35,7 @@ pub(crate) const DOC: CheckerDoc = CheckerDoc {
 pub struct CausalReverse;
 
 const WRITES: &[&str] = &["write", "add", "insert", "append"];
+const KNOWN: &[&str] = &["write", "add", "insert", "append", "read"];
 
 /// The attempts to write one element.
 struct Element {
@@ -83,8 +84,8 @@ fn log<'h>(history: &'h History, group: &Group<'h>) -> Log<'h> {
     log
 }
 
-/// What one read shows: how many elements were due, and if one is missing, that one and the one that it saw instead.
-fn judge(history: &History, log: &mut Log<'_>, read: &Op<'_>, number: usize) -> (usize, Option<(u32, u32)>) {
+/// What one read shows: how many elements were due, and if one of them is missing, the later one that it saw.
+fn judge(history: &History, log: &mut Log<'_>, read: &Op<'_>, number: usize) -> (usize, Option<u32>) {
     let mut latest: Option<(u64, u32)> = None;
     let mut ranks: Vec<usize> = Vec::new();
     for element in read.output.as_list().unwrap_or_default().iter() {
@@ -100,12 +101,14 @@ fn judge(history: &History, log: &mut Log<'_>, read: &Op<'_>, number: usize) -> 
     }
     let Some((call, later)) = latest else { return (0, None) };
     let due = log.acknowledged.partition_point(|(reply, _)| *reply < call);
-    if ranks.iter().filter(|rank| **rank < due).count() == due {
-        return (due, None);
-    }
-    let missing = log.acknowledged[..due].iter().map(|(_, place)| &log.elements[*place]);
-    let earlier = missing.filter(|one| one.in_read != number).find_map(|one| one.acknowledged);
-    (due, earlier.map(|earlier| (earlier, later)))
+    let missing = ranks.iter().filter(|rank| **rank < due).count() < due;
+    (due, missing.then_some(later))
+}
+
+/// The first of those that were due and that the read with this number lacks.
+fn missing(log: &Log<'_>, due: usize, number: usize) -> Option<u32> {
+    let due = log.acknowledged[..due].iter().map(|(_, place)| &log.elements[*place]);
+    due.filter(|one| one.in_read != number).find_map(|one| one.acknowledged)
 }
 
 fn breach<'h>(history: &'h History, read: Op<'h>, earlier: u32, later: u32) -> Breach<'h> {
@@ -142,8 +145,12 @@ impl Checker for CausalReverse {
     fn check(&self, history: &History, _budget: &Budget) -> Verdict {
         let workloads = workloads_with(history, WRITES);
         let mut breaches = Breaches::new(history);
-        let (mut reads, mut telling, mut unclear) = (0, 0, 0);
+        let (mut reads, mut telling, mut unclear, mut strange) = (0, 0, 0, None);
         for group in by_key(history, &workloads) {
+            if let [stranger, ..] = strangers(history, &group.ops, KNOWN)[..] {
+                strange = Some(stranger);
+                continue;
+            }
             let mut log = log(history, &group);
             for (number, &position) in group.ops.iter().enumerate() {
                 let read = at(history, position);
@@ -157,12 +164,17 @@ impl Checker for CausalReverse {
                 reads += 1;
                 let (due, found) = judge(history, &mut log, &read, number + 1);
                 telling += usize::from(due > 0);
-                if let Some((earlier, later)) = found {
-                    breaches.violation("causal-reverse", || breach(history, read, earlier, later));
+                if let Some(later) = found {
+                    breaches.violation("causal-reverse", || {
+                        let earlier = missing(&log, due, number + 1).unwrap_or(later);
+                        breach(history, read, earlier, later)
+                    });
                 }
             }
         }
-        let otherwise = if unclear > 0 {
+        let otherwise = if let Some(function) = strange {
+            (Validity::Unknown, format!("What {function} does is not known here; it may remove elements."))
+        } else if unclear > 0 {
             (Validity::Unknown, format!("{} no lists of elements.", wording::count(unclear, "reply that is")))
         } else if telling == 0 {
             let text =

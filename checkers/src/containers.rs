@@ -16,7 +16,7 @@ mod queue;
 mod spans;
 mod stack;
 
-pub(crate) use growing::{GrowOp, growing};
+pub(crate) use growing::{GrowOp, Grown, growing};
 
 use crate::history::Op;
 use crate::model::{Container, ContainerAct};

@@ -1,6 +1,10 @@
 //! What the checkers of workload contracts share: which operations they look at, and how they tell a broken rule. Knows
 //! no rule itself.
+#[cfg(test)]
+mod corpora;
 pub(crate) mod scene;
+#[cfg(test)]
+mod stories;
 
 use crate::certificate::{Certificate, Claim, Edge, EdgeKind};
 use crate::history::{History, NameId, Op, Outcome};
@@ -34,6 +38,7 @@ pub(crate) fn workloads_where(history: &History, holds: impl Fn(&Op<'_>) -> bool
 /// Operations of one key of one workload, by position.
 #[derive(Clone, Debug)]
 pub(crate) struct Group<'h> {
+    pub(crate) workload: NameId,
     pub(crate) key: ValueRef<'h>,
     pub(crate) ops: Vec<u32>,
 }
@@ -44,7 +49,7 @@ pub(crate) fn by_key<'h>(history: &'h History, workloads: &[NameId]) -> Vec<Grou
     let mut groups: Vec<Group<'h>> = Vec::new();
     for op in history.ops().iter().filter(|op| workloads.contains(&op.workload)) {
         let place = *places.entry((op.workload, op.key)).or_insert_with(|| {
-            groups.push(Group { key: op.key, ops: Vec::new() });
+            groups.push(Group { workload: op.workload, key: op.key, ops: Vec::new() });
             groups.len() - 1
         });
         groups[place].ops.push(op.position);
@@ -55,6 +60,23 @@ pub(crate) fn by_key<'h>(history: &'h History, workloads: &[NameId]) -> Vec<Grou
 /// What was asked or answered, as `<value>` itself or as the entry `name` of an object.
 pub(crate) fn part<'h>(value: ValueRef<'h>, name: &str) -> Option<ValueRef<'h>> {
     value.as_map().and_then(|map| map.get(name))
+}
+
+/// Whether the call did what it asked for: acknowledged, and not with false, as in "somebody else has it".
+pub(crate) fn took(op: &Op<'_>) -> bool {
+    op.outcome == Outcome::Ok && op.output != Value::Bool(false)
+}
+
+/// Functions of these operations that are none of those known, each once, of calls that may have taken effect.
+pub(crate) fn strangers<'h>(history: &'h History, ops: &[u32], known: &[&str]) -> Vec<&'h str> {
+    let mut found: Vec<NameId> = Vec::new();
+    for op in ops.iter().map(|&position| at(history, position)) {
+        let strange = op.outcome != Outcome::Fail && !found.contains(&op.function);
+        if strange && !known.contains(&history.name(op.function)) {
+            found.push(op.function);
+        }
+    }
+    found.into_iter().map(|id| history.name(id)).collect()
 }
 
 /// An option that counts something: an integer that is not negative.
@@ -84,7 +106,25 @@ pub(crate) fn closings(history: &History) -> Vec<u64> {
     history.phases.iter().filter(other).map(|(_, mark)| mark.index).collect()
 }
 
-/// Counts, by kind, of what is small enough to be shown whole, and one example.
+/// For each of these, one that had ended before its call and carries the largest number of those, with that number. They come in the order
+/// of their calls.
+pub(crate) fn largest_before(history: &History, carriers: &[(u32, i64)]) -> Vec<Option<(i64, u32)>> {
+    let mut ended: Vec<(u64, i64, u32)> =
+        carriers.iter().map(|&(position, number)| (at(history, position).reply, number, position)).collect();
+    ended.sort_unstable();
+    let mut ended = ended.into_iter().peekable();
+    let mut largest: Option<(i64, u32)> = None;
+    let before = |&(position, _): &(u32, i64)| {
+        let call = at(history, position).call;
+        while let Some((_, number, other)) = ended.next_if(|(reply, _, _)| *reply < call) {
+            largest = largest.max(Some((number, other)));
+        }
+        largest
+    };
+    carriers.iter().map(before).collect()
+}
+
+/// An object of these entries.
 pub(crate) fn object(entries: &[(&str, Value)]) -> Value {
     Value::Map(entries.iter().map(|(name, value)| (Arc::from(*name), value.clone())).collect())
 }
@@ -197,18 +237,31 @@ impl<'h> Breaches<'h> {
     }
 }
 
+/// A sentence about a long reply, without its middle.
+fn shortened(sentence: String) -> String {
+    const SHOWN: usize = 200;
+    let long: Vec<char> = sentence.chars().collect();
+    if long.len() <= 2 * SHOWN {
+        return sentence;
+    }
+    let (from, to) = (&long[..SHOWN], &long[long.len() - SHOWN..]);
+    let ends = [from, to].map(|part| part.iter().collect::<String>());
+    format!("{} [... {} characters ...] {}", ends[0], long.len() - 2 * SHOWN, ends[1])
+}
+
 fn finding(history: &History, kind: &str, severity: Severity, breach: Breach<'_>) -> Finding {
     let Breach { title, mut ops, key, subject, reasons, cycle, certified_cycle, nodes } = breach;
     ops.sort_by_key(|op| op.call);
     ops.dedup_by_key(|op| op.call);
     let calls: Vec<u64> = ops.iter().map(|op| op.call).collect();
     let faults = if ops.is_empty() { Vec::new() } else { wording::faults_around(history, &ops) };
-    let mut sentences: Vec<String> = ops.iter().map(|op| wording::operation(history, op)).collect();
+    let mut sentences: Vec<String> = ops.iter().map(|op| shortened(wording::operation(history, op))).collect();
     sentences.extend(reasons);
     sentences.extend(wording::faults(history, &faults));
     let certificate = (severity == Severity::Violation && !ops.is_empty()).then(|| {
         let claim = if certified_cycle {
-            Claim::Cycle { anomaly: kind.to_owned(), edges: cycle.clone() }
+            // The only cycle so far is a fork: two reads that each miss what the other saw.
+            Claim::Cycle { anomaly: "G-nonadjacent-item".to_owned(), edges: cycle.clone() }
         } else {
             Claim::Rule { rule: kind.to_owned(), subject }
         };

@@ -21,10 +21,23 @@ mod bounds;
 pub mod fuzz;
 
 use crate::history::{History, Op, Outcome};
+use crate::registry::{CheckerDoc, WORKLOAD, with_workload};
+use crate::value::Value;
 use crate::verdict::{Budget, Checker, Verdict};
 use crate::workload_check::{Breach, CERTIFIED_MAX, Object, Report, objects};
 use bounds::{Addition, Bounds};
 use serde_json::json;
+use std::sync::Arc;
+
+/// Its entry in the list of checkers.
+pub(crate) const DOC: CheckerDoc = CheckerDoc {
+    name: "counter",
+    doc: "Every read lies between the sums that the additions before and beside it allow.",
+    options: &[WORKLOAD, ("initial", "an integer: what counters begin at, 0")],
+    build: |options| {
+        Ok(Box::new(with_workload!(Counter::new().initial(options.int("initial")?.unwrap_or(0)), options)))
+    },
+};
 
 /// Judges workloads that count.
 #[derive(Clone, Debug, Default)]
@@ -54,6 +67,17 @@ impl Counter {
 
 const SHAPE: &str = "additions take an integer, a read replies with one";
 
+/// What an addition adds, if it can be understood.
+fn amount(history: &History, op: &Op<'_>) -> Option<i128> {
+    let number = op.input.as_int().map(i128::from);
+    let one = || number.or(op.input.is_nil().then_some(1));
+    match history.name(op.function) {
+        "add" => number,
+        "decrement" => one().map(|amount| -amount),
+        _ => one(),
+    }
+}
+
 /// Additions that may have happened and acknowledged reads, with their values.
 fn collect<'h>(
     history: &'h History,
@@ -62,23 +86,17 @@ fn collect<'h>(
 ) -> (Vec<Addition<'h>>, Vec<(Op<'h>, i64)>) {
     let (mut additions, mut reads) = (Vec::new(), Vec::new());
     for op in object.ops(history) {
-        let amount = match history.name(op.function) {
-            "read" => {
-                match (op.outcome, op.output.as_int()) {
-                    (Outcome::Ok, Some(value)) => reads.push((op, value)),
-                    (Outcome::Ok, None) => malformed.push(op.call),
-                    _ => {}
-                }
-                continue;
+        if history.name(op.function) == "read" {
+            match (op.outcome, op.output.as_int()) {
+                (Outcome::Ok, Some(value)) => reads.push((op, value)),
+                (Outcome::Ok, None) => malformed.push(op.call),
+                _ => {}
             }
-            "add" => op.input.as_int(),
-            _ if op.input.is_nil() => Some(1),
-            _ => op.input.as_int(),
-        };
-        let sign = if history.name(op.function) == "decrement" { -1 } else { 1 };
-        match amount {
+            continue;
+        }
+        match amount(history, &op) {
             _ if op.outcome == Outcome::Fail => {}
-            Some(amount) => additions.push(Addition { op, amount: sign * i128::from(amount) }),
+            Some(amount) => additions.push(Addition { op, amount }),
             None => malformed.push(op.call),
         }
     }
@@ -124,7 +142,7 @@ impl Checker for Counter {
             high += above.len() as u64;
             for (all, is_below) in [(&below, true), (&above, false)] {
                 if let Some(&(read, value, bound)) = all.first() {
-                    let breach = self.breach(&bounds, read, i128::from(value), bound, is_below);
+                    let breach = self.breach(history, &bounds, read, i128::from(value), bound, is_below);
                     report.breach(history, breach.on(object.key).times(all.len()));
                 }
             }
@@ -147,7 +165,15 @@ impl Checker for Counter {
 }
 
 impl Counter {
-    fn breach<'h>(&self, bounds: &Bounds<'h>, read: Op<'h>, value: i128, bound: i128, below: bool) -> Breach<'h> {
+    fn breach<'h>(
+        &self,
+        history: &History,
+        bounds: &Bounds<'h>,
+        read: Op<'h>,
+        value: i128,
+        bound: i128,
+        below: bool,
+    ) -> Breach<'h> {
         let (certain, possible) = bounds.reasons(&read, value, below);
         let (kind, word) = if below { ("read-below-bound", "at least") } else { ("read-above-bound", "at most") };
         let title = format!("#{} read {value}, but it had to be {word} {bound}", read.call);
@@ -161,9 +187,15 @@ impl Counter {
         );
         let mut ops: Vec<Op<'_>> = vec![read];
         ops.extend(certain.iter().chain(&possible));
+        let number = |number: i128| i64::try_from(number).map_or_else(|_| Value::text(&number.to_string()), Value::Int);
+        // The bound that the operations shown lead to by themselves.
+        let amounts = certain.iter().chain(&possible).filter_map(|op| amount(history, op));
+        let shown = i128::from(self.initial) + amounts.sum::<i128>();
+        let fields = [("initial", Value::Int(self.initial)), ("bound", number(shown))];
+        let subject = Value::Map(fields.map(|(name, value)| (Arc::from(name), value)).into());
         let whole = ops.len() <= CERTIFIED_MAX;
         ops.truncate(CERTIFIED_MAX);
-        let mut breach = Breach::new(kind, title, self.initial.into(), ops).why(why);
+        let mut breach = Breach::new(kind, title, subject, ops).why(why);
         breach.certified = whole;
         breach
     }

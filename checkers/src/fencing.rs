@@ -4,15 +4,18 @@
 //! `write` with `{"token": t, ...}` or `[t, value]` as argument; acknowledged, they were accepted. The resource's own log
 //! is `log`, a list of `[t, value]` in the order in which it accepted them. One call is later than another when it began
 //! after the other had ended; calls at the same time may have happened in either order. By key: of the lock for grants, of
-//! the resource for writes. A process that acquires again without having called release may get its own token again.
+//! the resource for writes. A process that acquires again without having
+//! released may get its own token again, and a reply of false grants, and accepts, nothing.
 //!
 //! Findings: `token-not-increasing`, `token-granted-twice`, `stale-token-accepted`, `stale-token-in-log`. Unknown: neither
 //! two grants with tokens nor two accepted writes, or a grant or write that names no token.
 #[doc(hidden)]
 pub mod fuzz;
 
-use crate::contract::{Breach, Breaches, Group, at, by_key, part, workloads_with};
-use crate::history::{History, Op, Outcome};
+use crate::contract::{
+    Breach, Breaches, Group, at, by_key, largest_before, part, took, workloads_where, workloads_with,
+};
+use crate::history::{History, Op};
 use crate::registry::CheckerDoc;
 use crate::value::{Value, ValueRef};
 use crate::verdict::{Budget, Checker, Validity, Verdict};
@@ -38,24 +41,6 @@ fn token(value: ValueRef<'_>) -> Option<i64> {
     value.as_int().or_else(|| part(value, "token").or_else(first)?.as_int())
 }
 
-/// For each of these, one that had ended before its call and carries the largest token of those.
-fn largest_before(history: &History, carriers: &[(u32, i64)]) -> Vec<Option<(i64, u32)>> {
-    let mut ended: Vec<(u64, i64, u32)> =
-        carriers.iter().map(|&(position, token)| (at(history, position).reply, token, position)).collect();
-    ended.sort_unstable();
-    let mut ended = ended.into_iter().peekable();
-    let mut largest: Option<(i64, u32)> = None;
-    // In the order of their calls.
-    let before = |&(position, _): &(u32, i64)| {
-        let call = at(history, position).call;
-        while let Some((_, token, other)) = ended.next_if(|(reply, _, _)| *reply < call) {
-            largest = largest.max(Some((token, other)));
-        }
-        largest
-    };
-    carriers.iter().map(before).collect()
-}
-
 /// What was counted.
 #[derive(Default)]
 struct Seen {
@@ -71,8 +56,8 @@ fn grants<'h>(history: &'h History, group: &Group<'h>, seen: &mut Seen, breaches
     let mut held: HashMap<u32, i64> = HashMap::new();
     for &position in &group.ops {
         let op = at(history, position);
-        match (history.name(op.function), op.outcome) {
-            ("acquire", Outcome::Ok) => match token(op.output) {
+        match (history.name(op.function), took(&op)) {
+            ("acquire", true) => match token(op.output) {
                 Some(token) => {
                     if held.insert(op.session, token) != Some(token) {
                         grants.push((position, token));
@@ -80,7 +65,7 @@ fn grants<'h>(history: &'h History, group: &Group<'h>, seen: &mut Seen, breaches
                 }
                 None => seen.nameless += 1,
             },
-            ("release", _) => drop(held.remove(&op.session)),
+            ("release", true) => drop(held.remove(&op.session)),
             _ => {}
         }
     }
@@ -127,8 +112,8 @@ fn grant_pair<'h>(history: &'h History, group: &Group<'h>, earlier: Op<'h>, late
         let own = group.ops.iter().rev().map(|&position| at(history, position));
         let before = own.filter(|op| op.session == later.session && op.call < later.call);
         let mut telling = before.filter(|op| match history.name(op.function) {
-            "acquire" => op.outcome == Outcome::Ok,
-            name => name == "release",
+            "acquire" | "release" => took(op),
+            _ => false,
         });
         breach.ops.extend(telling.next());
     }
@@ -139,12 +124,12 @@ fn writes<'h>(history: &'h History, group: &Group<'h>, seen: &mut Seen, breaches
     let mut accepted: Vec<(u32, i64)> = Vec::new();
     for &position in &group.ops {
         let op = at(history, position);
-        match (history.name(op.function), op.outcome) {
-            ("write", Outcome::Ok) => match token(op.input) {
+        match (history.name(op.function), took(&op)) {
+            ("write", true) => match token(op.input) {
                 Some(token) => accepted.push((position, token)),
                 None => seen.nameless += 1,
             },
-            ("log", Outcome::Ok) => log(history, op, seen, breaches),
+            ("log", true) => log(history, op, seen, breaches),
             _ => {}
         }
     }
@@ -199,9 +184,14 @@ impl Checker for Fencing {
 
     fn check(&self, history: &History, _budget: &Budget) -> Verdict {
         // A register is written without tokens: writes belong here where they carry one, or beside a lock.
-        let mut workloads = workloads_with(history, &["acquire", "log"]);
-        let guarded = |op: &Op<'_>| history.name(op.function) == "write" && part(op.input, "token").is_some();
-        let others = crate::contract::workloads_where(history, guarded);
+        let mut workloads = workloads_with(history, &["acquire"]);
+        let first = |op: &Op<'_>| op.output.as_list().and_then(|list| list.get(0)).and_then(token);
+        let guarded = |op: &Op<'_>| match history.name(op.function) {
+            "write" => part(op.input, "token").is_some(),
+            "log" => first(op).is_some(),
+            _ => false,
+        };
+        let others = workloads_where(history, guarded);
         workloads.extend(others.iter().filter(|other| !workloads.contains(other)).collect::<Vec<_>>());
         let mut breaches = Breaches::new(history);
         let mut seen = Seen::default();

@@ -8,19 +8,19 @@ mod builder;
 mod columns;
 pub mod edn;
 mod error;
-//pub mod export;
-//#[doc(hidden)]
-//pub mod fuzz;
+pub mod export;
 mod foreign;
+#[doc(hidden)]
+pub mod fuzz;
 mod import;
 mod jepsen;
 mod json;
 mod jsonl;
-mod recording;
-//#[cfg(feature = "parquet")]
-//pub mod parquet;
+#[cfg(feature = "parquet")]
+pub mod parquet;
 mod plume;
 mod porcupine;
+mod recording;
 mod window;
 
 pub use builder::HistoryBuilder;

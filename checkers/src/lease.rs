@@ -4,7 +4,7 @@
 //! server counted its time from no earlier than the call, so the process certainly holds the lease from the reply until
 //! `ttl_ms` less `clock_error_ms` after the **call**, by the control node's clock, or until it calls release, or until the
 //! call that retired it, or until clients may be closed because the load is over. The time to live is the entry `ttl_ms` of
-//! the reply or of the argument, or else the option. Grants without a certain answer may have happened, and conflict with
+//! the reply or of the argument, or else the option. A reply of false grants nothing. Grants without a certain answer may have happened, and conflict with
 //! nothing. Grants are swept in the order of their replies with the two that last longest, of two processes.
 //!
 //! Finding: `overlapping-leases`. Unknown: no time to live known, no grant that was still good when its answer came, or
@@ -13,9 +13,9 @@
 pub mod fuzz;
 
 use crate::contract::{
-    Breach, Breaches, Group, at, by_key, closings, count_option, object, part, retirements, workloads_with,
+    Breach, Breaches, Group, at, by_key, closings, count_option, object, part, retirements, took, workloads_with,
 };
-use crate::history::{History, Op, Outcome};
+use crate::history::{History, Op};
 use crate::registry::CheckerDoc;
 use crate::value::Value;
 use crate::verdict::{Budget, Checker, Validity, Verdict};
@@ -69,7 +69,7 @@ impl Lease {
         for &position in &group.ops {
             let op = at(history, position);
             match history.name(op.function) {
-                "acquire" | "renew" if op.outcome == Outcome::Ok => {
+                "acquire" | "renew" if took(&op) => {
                     let Some(ttl_ms) = self.ttl_ms(&op) else {
                         endless += 1;
                         continue;

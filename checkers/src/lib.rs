@@ -5,6 +5,7 @@
 //! [`Validity::Invalid`]; nothing folds them into two.
 #![forbid(unsafe_code)]
 
+pub mod atomic_commit;
 pub mod availability;
 pub mod bank;
 pub mod causal_reverse;
@@ -13,27 +14,34 @@ pub mod certificate;
 pub mod containers;
 mod contract;
 pub mod counter;
+pub mod crdt;
 pub mod evidence;
 pub mod fencing;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod history;
+pub mod kafka;
+pub mod leadership;
 pub mod lease;
 pub mod linearizable;
+pub mod liveness;
 pub mod lock;
 pub mod long_fork;
 pub mod model;
 pub mod monotonic;
 pub mod queue;
 pub mod registry;
+pub mod saga;
 pub mod set;
 pub mod set_full;
 mod sides;
 pub mod split_brain;
 pub mod total_queue;
+pub mod transactions;
 pub mod unique_ids;
 pub mod value;
 pub mod verdict;
+pub mod watch;
 pub mod weaker;
 mod wording;
 mod workload_check;
@@ -47,7 +55,7 @@ pub use certificate::{Certificate, Claim, Edge, EdgeKind};
 pub use evidence::{Evidence, evidence};
 pub use history::{Fault, History, Mark, Op, Outcome, Phase, RoleClaim};
 pub use linearizable::Linearizable;
-pub use model::Model;
+pub use model::{MODELS, Model, ModelDoc};
 pub use registry::{CHECKERS, CheckerDoc, Options, checker, checker_with, judge_one};
 pub use value::{Value, ValueRef};
 pub use verdict::{Budget, Checker, Finding, Progress, Severity, Validity, Verdict};

@@ -5,11 +5,14 @@
 //! have happened at any time after their call, or never. Keys are judged one by one, because linearizability is local (Herlihy
 //! and Wing 1990).
 mod beam;
+mod configuration;
 mod decide;
 mod explain;
 mod forward;
 #[doc(hidden)]
 pub mod fuzz;
+#[doc(hidden)]
+pub mod general;
 mod keys;
 mod limits;
 mod register;
@@ -24,16 +27,46 @@ mod tests;
 
 use crate::certificate::{Certificate, Claim};
 use crate::history::{History, NameId, Op, Outcome};
-use crate::model::{CasRegister, Model};
+use crate::model::{self, CasRegister, Model, WithModel};
+use crate::registry::{CheckerDoc, Options, WORKLOAD, with_workload};
 use crate::verdict::{Budget, Checker, Finding, Validity, Verdict};
 use crate::wording;
 use decide::{Decision, Terms};
+use general::{Deed, Stuck};
 use keys::{Judged, Part, parts};
-use limits::{Limits, Stop};
+use limits::Stop;
 use register::{RegOp, Values};
-use search::{Search, Step};
 use serde_json::json;
 use std::collections::BTreeMap;
+
+/// Its entry in the list of checkers.
+pub(crate) const DOC: CheckerDoc = CheckerDoc {
+    name: "linearizable",
+    doc: "Every key behaves as if its calls had happened one at a time, each between its call and its reply.",
+    options: OPTIONS,
+    build: |options| model::with_model(options.text("model")?.unwrap_or("cas-register"), options, Judge(options))?,
+};
+
+/// Options; those of the models among them.
+const OPTIONS: &[(&str, &str)] = &[
+    ("model", "what a key is, one of the list of models (default cas-register)"),
+    WORKLOAD,
+    ("witness", "true: a valid verdict carries an order of the operations of each key"),
+    model::MODEL_OPTIONS[0],
+    model::MODEL_OPTIONS[1],
+    model::MODEL_OPTIONS[2],
+];
+
+/// Linearizability of whatever model.
+struct Judge<'a>(&'a Options);
+
+impl WithModel for Judge<'_> {
+    type Out = Result<Box<dyn Checker>, String>;
+    fn with<M: Model + Clone + 'static>(self, model: M) -> Self::Out {
+        let checker = Linearizable::new(model).witness(self.0.flag("witness")?);
+        Ok(Box::new(with_workload!(checker, self.0)))
+    }
+}
 
 /// Findings shown; the number of bad keys is told in full.
 const FINDINGS: usize = 10;
@@ -67,8 +100,13 @@ impl<M: Model> Linearizable<M> {
     }
 
     /// A valid verdict carries an order of the operations of each key, for a separate program to replay.
-    pub fn with_witness(mut self) -> Linearizable<M> {
-        self.witness = true;
+    pub fn with_witness(self) -> Linearizable<M> {
+        self.witness(true)
+    }
+
+    /// The same, or not.
+    pub(crate) fn witness(mut self, wanted: bool) -> Linearizable<M> {
+        self.witness = wanted;
         self
     }
 
@@ -85,7 +123,8 @@ impl<M: Model> Linearizable<M> {
             Some(name) => history.name(*id) == name,
             None => {
                 let changes = |name: &str| known.contains(&name) && name != "read";
-                history.name(*id) == "register" || seen.iter().any(|function| changes(history.name(*function)))
+                (known.contains(&"write") && history.name(*id) == "register")
+                    || seen.iter().any(|function| changes(history.name(*function)))
             }
         };
         functions.into_iter().filter(|(id, seen)| judged(id, seen)).map(|(id, _)| id).collect()
@@ -95,7 +134,7 @@ impl<M: Model> Linearizable<M> {
 /// Why a key is bad.
 enum Evidence {
     Register(Vec<RegOp>, Decision),
-    Other(u64),
+    Other(Stuck),
 }
 
 impl<M: Model> Linearizable<M> {
@@ -122,7 +161,8 @@ impl<M: Model> Linearizable<M> {
 
     fn act(&self, history: &History, op: &Op<'_>) -> Result<M::Act, String> {
         let reply = (op.outcome == Outcome::Ok).then(|| op.output.to_value());
-        let act = self.model.act(history.name(op.function), &op.input.to_value(), reply.as_ref());
+        let (function, input) = (history.name(op.function), op.input.to_value());
+        let act = self.model.act_by(op.process, function, &input, reply.as_ref());
         act.map_err(|message| format!("#{} is not understood: {message}", op.call))
     }
 
@@ -134,20 +174,18 @@ impl<M: Model> Linearizable<M> {
     }
 
     fn judge_any(&self, history: &History, part: &Part<'_>, acts: Vec<M::Act>, terms: Terms<'_>) -> Judged<Evidence> {
-        let steps = part.ops(history).zip(acts).map(|(op, act)| {
-            let observes = self.model.observes_only(&act);
-            Step { call: op.call, end: op.end(), act, observes }
-        });
-        let steps = steps.filter(|step| !(step.observes && step.end == Op::OPEN)).collect();
-        let mut search =
-            Search::new(self.model.initial(), steps, |state: &M::State, act: &M::Act| self.model.step(state, act));
-        let mut limits = Limits::new(terms.budget, terms.steps).holding(terms.memory_bytes);
-        match search.run(&mut limits) {
-            Ok(beam::Answer::Linearizable) => Judged::Fine(terms.witness.then(|| search.order())),
-            Ok(beam::Answer::Refuted(index)) => Judged::Bad(index, Evidence::Other(index)),
-            Err(Stop::Quota) => Judged::Again,
-            Err(stop) => Judged::GaveUp(gave_up(history, part, stop, limits.furthest)),
+        match general::decide(&self.model, &self.deeds(history, part, acts), terms) {
+            general::Decision::Linearizable(order) => Judged::Fine(order.filter(|_| terms.witness)),
+            general::Decision::Refuted(stuck) => Judged::Bad(stuck.until, Evidence::Other(stuck)),
+            general::Decision::GaveUp(Stop::Quota, _) => Judged::Again,
+            general::Decision::GaveUp(stop, furthest) => Judged::GaveUp(gave_up(history, part, stop, furthest)),
         }
+    }
+
+    /// What was done, without observations that say nothing.
+    fn deeds(&self, history: &History, part: &Part<'_>, acts: Vec<M::Act>) -> Vec<Deed<M::Act>> {
+        let deeds = part.ops(history).zip(acts).map(|(op, act)| Deed { call: op.call, end: op.end(), act });
+        deeds.filter(|deed| deed.end != Op::OPEN || !self.model.observes_only(&deed.act)).collect()
     }
 
     fn finding(&self, history: &History, part: &Part<'_>, evidence: &Evidence, budget: &Budget) -> Finding {
@@ -160,9 +198,11 @@ impl<M: Model> Linearizable<M> {
                 finding.certificate = Some(Certificate::new(history, claim, &finding.ops));
                 finding
             }
-            Evidence::Other(index) => {
-                let ops: Vec<Op<'_>> = part.ops(history).collect();
-                explain::stuck(history, &part.key.to_value(), &ops, *index)
+            Evidence::Other(stuck) => {
+                // They were understood when they were judged.
+                let acts = part.ops(history).filter_map(|op| self.act(history, &op).ok()).collect();
+                let deeds = self.deeds(history, part, acts);
+                general::finding(&self.model, history, &part.key.to_value(), &deeds, stuck, budget)
             }
         }
     }

@@ -1,6 +1,6 @@
 //! `lock` and `semaphore`: never more holders than permits at one moment.
 //!
-//! `acquire` and `release`, by key; the holder is the process. Of a semaphore both may name a number of permits (input,
+//! `acquire` and `release`, by key; the holder is the process. A reply of false means that it did not get, or give, it. Of a semaphore both may name a number of permits (input,
 //! default 1). A hold is definite from the reply of an acknowledged acquire until the same process calls release,
 //! whatever comes of that: nothing before or after is certain. A process that was retired by an Info, or a client that
 //! may have been closed because the load was over, may have lost its session, so a hold that was never released ends
@@ -16,7 +16,7 @@
 pub mod fuzz;
 
 use crate::contract::{
-    Breach, Breaches, Group, at, by_key, closings, count_option, object, retirements, workloads_with,
+    Breach, Breaches, Group, at, by_key, closings, count_option, object, retirements, took, workloads_with,
 };
 use crate::history::{History, Op, Outcome};
 use crate::registry::CheckerDoc;
@@ -101,7 +101,7 @@ impl Lock {
             let op = at(history, position);
             let holder = holders.entry(op.session).or_default();
             match history.name(op.function) {
-                "acquire" if op.outcome == Outcome::Ok => {
+                "acquire" if took(&op) => {
                     holder.balance += 1;
                     if let Some(held) = holder.open.front().filter(|_| self.exclusive) {
                         let first = at(history, held.acquire);
@@ -122,7 +122,7 @@ impl Lock {
                             holder.open.pop_front();
                         }
                     }
-                    if op.outcome == Outcome::Ok {
+                    if took(&op) {
                         if self.exclusive && !self.idempotent_release && holder.balance <= 0 {
                             breaches.violation("release-by-non-holder", || foreign_release(history, group, op));
                         }
@@ -226,7 +226,9 @@ fn again<'h>(first: Op<'h>, op: Op<'h>) -> Breach<'h> {
 
 /// An acknowledged release of what the process did not hold, with its own last acquire and release.
 fn foreign_release<'h>(history: &'h History, group: &Group<'h>, op: Op<'h>) -> Breach<'h> {
-    let mine = |other: &Op<'_>| other.session == op.session && other.call < op.call && other.outcome != Outcome::Fail;
+    let mine = |other: &Op<'_>| {
+        other.session == op.session && other.call < op.call && (took(other) || other.outcome == Outcome::Info)
+    };
     let own: Vec<Op<'h>> = group.ops.iter().map(|&position| at(history, position)).filter(mine).collect();
     let acquires = own.iter().filter(|op| history.name(op.function) == "acquire").count();
     let reason = format!(
@@ -269,7 +271,7 @@ impl Checker for Lock {
     }
 
     fn check(&self, history: &History, _budget: &Budget) -> Verdict {
-        let workloads = workloads_with(history, &["acquire"]);
+        let workloads = workloads_with(history, &["acquire", "release"]);
         let mut breaches = Breaches::new(history);
         let end = End::new(history);
         let (mut held, mut contended, mut most) = (0, 0, 0);

@@ -251,7 +251,6 @@ macro_rules! models {
         pub fn with_model<W: WithModel>(name: &str, options: &Options, with: W) -> Result<W::Out, String> {
             match name {
                 $($name => {
-                    #[expect(clippy::redundant_closure_call, reason = "an entry is a closure from options to a model")]
                     let model = ($make)(options)?;
                     Ok(with.with(model))
                 })*

@@ -23,11 +23,20 @@ mod rows;
 mod tests;
 
 use crate::history::{History, Op, Outcome};
+use crate::registry::{CheckerDoc, WORKLOAD, with_workload};
 use crate::value::{Value, ValueRef};
 use crate::verdict::{Budget, Checker, Verdict};
 use crate::workload_check::{Breach, Elements, Object, Report, objects};
 use rows::{Row, Stamp, rows};
 use std::collections::{HashMap, HashSet};
+
+/// Its entry in the list of checkers.
+pub(crate) const DOC: CheckerDoc = CheckerDoc {
+    name: "monotonic",
+    doc: "What was inserted later has a later timestamp, and every acknowledged row is there at the end.",
+    options: &[WORKLOAD, ("per-process", "true: only each process' own order is promised")],
+    build: |options| Ok(Box::new(with_workload!(Monotonic::new().per_process(options.flag("per-process")?), options))),
+};
 
 /// Judges workloads that insert ever larger values.
 #[derive(Clone, Debug, Default)]
@@ -55,11 +64,30 @@ impl Monotonic {
     }
 }
 
+/// An add that may have happened.
+#[derive(Clone, Copy)]
+struct Made {
+    /// Its place among the operations.
+    position: u32,
+    session: u32,
+    call: u64,
+    /// Its reply where it was acknowledged; none else.
+    acknowledged: Option<u64>,
+    /// Whether the transaction chose the value.
+    chosen: bool,
+}
+
+impl Made {
+    fn op<'h>(self, history: &'h History) -> Op<'h> {
+        history.ops().at(self.position as usize)
+    }
+}
+
 /// The adds of one object.
 struct Adds<'h> {
     elements: Elements<'h>,
-    /// For each value its add that may have happened; and whether the transaction chose the value.
-    tried: Vec<Option<(Op<'h>, bool)>>,
+    /// For each value its add that may have happened.
+    tried: Vec<Option<Made>>,
     /// Values of several adds: nothing is said about their rows.
     ambiguous: HashSet<u32>,
     refused: Vec<(u32, Op<'h>)>,
@@ -114,7 +142,11 @@ fn collect<'h>(history: &'h History, object: &Object<'h>) -> (Adds<'h>, Vec<Op<'
                 adds.malformed.push(op.call);
                 adds.ambiguous.insert(id);
             }
-            none => *none = Some((op, chosen)),
+            none => {
+                let acknowledged = Some(op.reply).filter(|_| op.outcome == Outcome::Ok);
+                let (position, session, call) = (op.position, op.session, op.call);
+                *none = Some(Made { position, session, call, acknowledged, chosen });
+            }
         }
     }
     (adds, reads)
@@ -126,43 +158,59 @@ struct Inversion<'h> {
     read: Op<'h>,
     earlier: Row<'h>,
     later: Row<'h>,
-    same_process: bool,
+}
+
+/// Inversions of one sort: a single misplaced row makes one with every other row, so only the first is kept.
+#[derive(Default)]
+struct Inversions<'h> {
+    first: Option<Inversion<'h>>,
+    count: u64,
 }
 
 /// Row pairs that are in the wrong order: for every row at most one of each sort, with the row before it (by timestamp)
 /// that shows it most clearly.
-fn inversions<'h>(adds: &Adds<'h>, read: Op<'h>, rows: &mut [Row<'h>], found: &mut Vec<Inversion<'h>>) {
+fn inversions<'h>(
+    adds: &Adds<'h>,
+    read: Op<'h>,
+    rows: &mut [Row<'h>],
+    latest_of: &mut HashMap<u32, Row<'h>>,
+    found: &mut Found<'h>,
+) {
     rows.sort_by(|one, two| one.stamp.cmp(&two.stamp));
-    let call = |row: &Row<'_>| row.add.map(|(op, _)| op.call);
+    latest_of.clear();
     let mut latest: Option<Row<'_>> = None;
     let mut largest: Option<Row<'_>> = None;
-    let mut latest_of: HashMap<u32, Row<'_>> = HashMap::new();
     // Rows of one timestamp are compared with those before them only.
     for group in rows.chunk_by(|one, two| one.stamp == two.stamp) {
         for &later in group {
-            let Some((op, chosen)) = later.add else { continue };
-            let over =
-                |earlier: &&Row<'_>| op.outcome == Outcome::Ok && call(earlier).is_some_and(|call| op.reply < call);
-            let mine = latest_of.get(&op.session).filter(over);
+            let Some(made) = later.add else { continue };
+            let over = |earlier: &&Row<'_>| {
+                made.acknowledged.is_some_and(|reply| earlier.add.is_some_and(|earlier| reply < earlier.call))
+            };
             let smaller = || {
                 let larger = |earlier: &&Row<'_>| adds.elements.value(earlier.id) > adds.elements.value(later.id);
-                largest.as_ref().filter(|_| chosen).filter(larger)
+                largest.as_ref().filter(|_| made.chosen).filter(larger)
             };
-            if let Some(&earlier) = mine.or_else(|| latest.as_ref().filter(over)).or_else(smaller) {
-                found.push(Inversion { read, earlier, later, same_process: mine.is_some() });
+            let any = latest.as_ref().filter(over);
+            // Where none at all shows it, none of its own process does.
+            let mine = any.and_then(|_| latest_of.get(&made.session)).filter(over);
+            if let Some(&earlier) = mine.or(any).or_else(smaller) {
+                let all = if mine.is_some() { &mut found.local } else { &mut found.global };
+                all.count += 1;
+                all.first.get_or_insert(Inversion { read, earlier, later });
             }
         }
         for &row in group {
-            let Some((op, chosen)) = row.add else { continue };
-            if latest.as_ref().and_then(call).is_none_or(|call| call < op.call) {
+            let Some(made) = row.add else { continue };
+            let call = |row: &Row<'_>| row.add.map(|made| made.call);
+            if latest.as_ref().and_then(call).is_none_or(|call| call < made.call) {
                 latest = Some(row);
             }
-            let least = latest_of.get(&op.session).and_then(call);
-            if least.is_none_or(|call| call < op.call) {
-                latest_of.insert(op.session, row);
+            if latest_of.get(&made.session).and_then(call).is_none_or(|call| call < made.call) {
+                latest_of.insert(made.session, row);
             }
             let value = adds.elements.value(row.id);
-            if chosen && largest.is_none_or(|largest| adds.elements.value(largest.id) < value) {
+            if made.chosen && largest.is_none_or(|largest| adds.elements.value(largest.id) < value) {
                 largest = Some(row);
             }
         }
@@ -172,14 +220,17 @@ fn inversions<'h>(adds: &Adds<'h>, read: Op<'h>, rows: &mut [Row<'h>], found: &m
 /// What is found in one object.
 #[derive(Default)]
 struct Found<'h> {
-    inversions: Vec<Inversion<'h>>,
+    /// Of two adds by one process.
+    local: Inversions<'h>,
+    /// The others.
+    global: Inversions<'h>,
     unexpected: Vec<(u32, Op<'h>)>,
     duplicated: Vec<(u32, Op<'h>)>,
     lost: Vec<Op<'h>>,
     late: u64,
 }
 
-fn judge<'h>(adds: &mut Adds<'h>, reads: &[Op<'h>]) -> Found<'h> {
+fn judge<'h>(history: &'h History, adds: &mut Adds<'h>, reads: &[Op<'h>]) -> Found<'h> {
     let mut found = Found::default();
     let (mut told_unexpected, mut told_twice): (Vec<bool>, Vec<bool>) = (Vec::new(), Vec::new());
     let settled = reads.iter().any(|read| read.settle);
@@ -187,6 +238,7 @@ fn judge<'h>(adds: &mut Adds<'h>, reads: &[Op<'h>]) -> Found<'h> {
         |read: &Op<'_>| if settled { read.settle } else { reads.last().is_some_and(|last| last.call == read.call) };
     let (mut first_last, mut in_last): (u64, Vec<bool>) = (u64::MAX, Vec::new());
     let mut odd_last = false;
+    let mut latest_of = HashMap::new();
     for read in reads {
         let (mut these, odd) = rows(adds, read);
         if odd {
@@ -210,22 +262,22 @@ fn judge<'h>(adds: &mut Adds<'h>, reads: &[Op<'h>]) -> Found<'h> {
         for row in &these {
             let at = row.id as usize;
             in_last[at] |= last(read);
-            let tried = row.add.is_some_and(|(add, _)| add.call < read.reply);
+            let tried = row.add.is_some_and(|add| add.call < read.reply);
             let nameless = row.add.is_none() && adds.nameless_from < read.reply;
             let ambiguous = adds.ambiguous.contains(&row.id);
             if !tried && !nameless && !ambiguous && !std::mem::replace(&mut told_unexpected[at], true) {
                 found.unexpected.push((row.id, *read));
             }
         }
-        inversions(adds, *read, &mut these, &mut found.inversions);
+        inversions(adds, *read, &mut these, &mut latest_of, &mut found);
     }
     for (at, add) in adds.tried.iter().enumerate() {
-        let Some((add, _)) = add.filter(|(add, _)| add.outcome == Outcome::Ok) else { continue };
+        let Some((add, reply)) = add.and_then(|add| Some((add, add.acknowledged?))) else { continue };
         if in_last.get(at).is_some_and(|there| *there) || adds.ambiguous.contains(&(at as u32)) {
             continue;
         }
-        if add.reply < first_last && first_last != u64::MAX && !odd_last {
-            found.lost.push(add);
+        if reply < first_last && first_last != u64::MAX && !odd_last {
+            found.lost.push(add.op(history));
         } else {
             found.late += 1;
         }
@@ -233,9 +285,14 @@ fn judge<'h>(adds: &mut Adds<'h>, reads: &[Op<'h>]) -> Found<'h> {
     found
 }
 
-fn disorder<'h>(key: ValueRef<'h>, inversions: &[&Inversion<'h>], kind: &'static str) -> Option<Breach<'h>> {
-    let first = inversions.first()?;
-    let ((early, _), (late, _)) = (first.earlier.add?, first.later.add?);
+fn disorder<'h>(
+    history: &'h History,
+    key: ValueRef<'h>,
+    inversions: &Inversions<'h>,
+    kind: &'static str,
+) -> Option<Breach<'h>> {
+    let first = inversions.first.as_ref()?;
+    let (early, late) = (first.earlier.add?.op(history), first.later.add?.op(history));
     let (low, high) = (&first.earlier.stamp, &first.later.stamp);
     let title = format!(
         "#{} got timestamp {low} and #{} the later {high}, though #{} came first",
@@ -250,7 +307,7 @@ fn disorder<'h>(key: ValueRef<'h>, inversions: &[&Inversion<'h>], kind: &'static
         )
     };
     let breach = Breach::new(kind, title, Value::Nil, vec![early, late, first.read]);
-    Some(breach.on(key).times(inversions.len()).why(why))
+    Some(breach.on(key).times(inversions.count as usize).why(why))
 }
 
 impl Checker for Monotonic {
@@ -270,27 +327,26 @@ impl Checker for Monotonic {
                 break;
             }
             let (mut adds, reads) = collect(history, object);
-            let found = judge(&mut adds, &reads);
-            let ok = |add: &&(Op<'_>, bool)| add.0.outcome == Outcome::Ok;
+            let found = judge(history, &mut adds, &reads);
+            let ok = |add: &&Made| add.acknowledged.is_some();
             acknowledged += adds.tried.iter().flatten().filter(ok).count() as u64;
             judged += reads.len() as u64;
             late += found.late;
             nameless += adds.nameless;
             recovered += adds.tried.iter().flatten().filter(|add| !ok(add)).count() as u64;
             malformed.append(&mut adds.malformed);
-            let (same, other): (Vec<_>, Vec<_>) = found.inversions.iter().partition(|pair| pair.same_process);
-            local += same.len() as u64;
-            global += other.len() as u64;
+            local += found.local.count;
+            global += found.global.count;
             lost += found.lost.len() as u64;
             duplicated += found.duplicated.len() as u64;
             unexpected += found.unexpected.len() as u64;
-            if let Some(breach) = disorder(object.key, &same, "out-of-order-process") {
+            if let Some(breach) = disorder(history, object.key, &found.local, "out-of-order-process") {
                 report.breach(history, breach);
             }
-            if let Some(breach) = disorder(object.key, &other, "out-of-order") {
+            if let Some(breach) = disorder(history, object.key, &found.global, "out-of-order") {
                 report.breach(history, if self.per_process { breach.evidence() } else { breach });
             }
-            for breach in rows::breaches(&adds, &reads, &found) {
+            for breach in rows::breaches(history, &adds, &reads, &found) {
                 report.breach(history, breach.on(object.key));
             }
         }

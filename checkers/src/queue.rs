@@ -14,9 +14,18 @@
 pub mod fuzz;
 
 use crate::history::{History, Op, Outcome};
+use crate::registry::{CheckerDoc, WORKLOAD, with_workload};
 use crate::value::ValueRef;
 use crate::verdict::{Budget, Checker, Verdict};
 use crate::workload_check::{Breach, Elements, Object, Report, objects};
+
+/// Its entry in the list of checkers.
+pub(crate) const DOC: CheckerDoc = CheckerDoc {
+    name: "queue",
+    doc: "Whatever is dequeued was enqueued before, and no more often than it was enqueued.",
+    options: &[WORKLOAD],
+    build: |options| Ok(Box::new(with_workload!(Queue::new(), options))),
+};
 
 /// Judges workloads that enqueue and dequeue.
 #[derive(Clone, Debug, Default)]

@@ -7,12 +7,22 @@
 mod losses;
 
 use crate::history::{History, NameId, Op, Outcome};
+use crate::registry::CheckerDoc;
 use crate::split_brain::is_leader;
 use crate::value::{Value, ValueRef};
 use crate::verdict::{Budget, Checker, Finding, Severity, Validity, Verdict};
 use crate::wording;
+use crate::workload_check::Elements;
 use serde_json::json;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
+
+/// Its entry in the list of checkers.
+pub(crate) const DOC: CheckerDoc = CheckerDoc {
+    name: "set",
+    doc: "Every acknowledged element is in some final read, nothing else is in any, nothing is there twice.",
+    options: &[],
+    build: |_| Ok(Box::new(SetChecker::new())),
+};
 
 /// Judges workloads that add elements.
 #[derive(Clone, Debug, Default)]
@@ -33,16 +43,56 @@ impl SetChecker {
     }
 }
 
+/// Elements by their numbers, a bit each.
+#[derive(Clone, Default)]
+struct Members(Vec<u64>);
+
+impl Members {
+    fn has(&self, id: u32) -> bool {
+        self.0.get(id as usize / 64).is_some_and(|bits| bits >> (id % 64) & 1 == 1)
+    }
+
+    /// Adds one; false where it was there.
+    fn insert(&mut self, id: u32) -> bool {
+        let at = id as usize / 64;
+        if self.0.len() <= at {
+            self.0.resize((at + 1).max(self.0.len() * 2), 0);
+        }
+        let new = self.0[at] >> (id % 64) & 1 == 0;
+        self.0[at] |= 1 << (id % 64);
+        new
+    }
+
+    fn unite(&mut self, other: &Members) {
+        self.0.resize(self.0.len().max(other.0.len()), 0);
+        self.0.iter_mut().zip(&other.0).for_each(|(mine, theirs)| *mine |= theirs);
+    }
+}
+
 /// A successful final read.
 struct FinalRead<'h> {
     op: Op<'h>,
-    elements: HashSet<ValueRef<'h>>,
+    members: Members,
+}
+
+/// An add, by its place among the operations, and its element's number.
+#[derive(Clone, Copy)]
+struct Add {
+    position: u32,
+    id: u32,
+}
+
+impl Add {
+    fn op<'h>(self, history: &'h History) -> Op<'h> {
+        history.ops().at(self.position as usize)
+    }
 }
 
 /// One set: its adds, its reads.
 #[derive(Default)]
 struct Set<'h> {
-    adds: Vec<Op<'h>>,
+    elements: Elements<'h>,
+    adds: Vec<Add>,
     finals: Vec<FinalRead<'h>>,
     /// Other reads with a list.
     reads: Vec<Op<'h>>,
@@ -51,6 +101,13 @@ struct Set<'h> {
 }
 
 impl Set<'_> {
+    /// Everything that is in any final read.
+    fn anywhere(&self) -> Members {
+        let mut all = Members::default();
+        self.finals.iter().for_each(|read| all.unite(&read.members));
+        all
+    }
+
     /// Nodes on which every final read failed.
     fn silent(&self) -> Vec<NameId> {
         let answered = |node: &NameId| self.finals.iter().any(|read| read.op.node == *node);
@@ -84,7 +141,10 @@ fn sets<'h>(history: &'h History, workloads: &[NameId]) -> BTreeMap<(NameId, Val
     for op in history.ops().iter().filter(|op| workloads.contains(&op.workload)) {
         let set = sets.entry((op.workload, op.key)).or_default();
         match history.name(op.function) {
-            "add" => set.adds.push(op),
+            "add" => {
+                let id = set.elements.number(op.input);
+                set.adds.push(Add { position: op.position, id });
+            }
             "read" => {
                 if op.settle && !set.asked.contains(&op.node) {
                     set.asked.push(op.node);
@@ -92,7 +152,11 @@ fn sets<'h>(history: &'h History, workloads: &[NameId]) -> BTreeMap<(NameId, Val
                 let elements = op.output.as_list().filter(|_| op.outcome == Outcome::Ok);
                 match elements {
                     Some(items) if op.settle => {
-                        set.finals.push(FinalRead { op, elements: items.iter().collect() });
+                        let mut members = Members::default();
+                        for element in items.iter() {
+                            members.insert(set.elements.number(element));
+                        }
+                        set.finals.push(FinalRead { op, members });
                     }
                     Some(_) => set.reads.push(op),
                     None => {}
@@ -109,54 +173,67 @@ fn elements_of<'h>(read: &Op<'h>) -> impl ExactSizeIterator<Item = ValueRef<'h>>
     read.output.as_list().unwrap_or_default().iter()
 }
 
-fn judge<'h>(key: ValueRef<'h>, set: Set<'h>) -> Judged<'h> {
-    let mut attempts: HashMap<ValueRef<'_>, Vec<Op<'_>>> = HashMap::new();
-    for add in &set.adds {
-        attempts.entry(add.input).or_default().push(*add);
+fn judge<'h>(history: &'h History, key: ValueRef<'h>, mut set: Set<'h>) -> Judged<'h> {
+    let anywhere = set.anywhere();
+    let last = set.finals.iter().map(|read| read.op.call).max();
+    let asked_after = |index: u64| last.is_some_and(|last| last > index);
+    let (mut lost, mut late, mut acknowledged, mut recovered) = (Vec::new(), 0, 0, 0);
+    let mut tried = Members::default();
+    let mut doubtful: Vec<Add> = Vec::new();
+    for &add in &set.adds {
+        let op = add.op(history);
+        match op.outcome {
+            Outcome::Fail => continue,
+            Outcome::Ok => {
+                acknowledged += 1;
+                if !anywhere.has(add.id) && asked_after(op.reply) {
+                    lost.push(op);
+                } else if !anywhere.has(add.id) {
+                    late += 1;
+                }
+            }
+            Outcome::Info if anywhere.has(add.id) => recovered += 1,
+            Outcome::Info => doubtful.push(add),
+        }
+        tried.insert(add.id);
     }
-    let present = |add: &Op<'_>| set.finals.iter().any(|read| read.elements.contains(&add.input));
-    let asked_after = |index: u64| set.finals.iter().any(|read| read.op.call > index);
-    let ok = |add: &Op<'_>| add.outcome == Outcome::Ok;
-    let info = |add: &&Op<'_>| add.outcome == Outcome::Info;
-    let (absent, late): (Vec<Op<'_>>, Vec<Op<'_>>) = set
-        .adds
-        .iter()
-        .copied()
-        .filter(|add| ok(add) && !present(add))
-        .partition(|add: &Op<'_>| asked_after(add.reply));
-    let (lost, missing) = if set.silent().is_empty() { (absent, Vec::new()) } else { (Vec::new(), absent) };
-    let recovered = set.adds.iter().filter(info).filter(|add| present(add)).count();
-    let mut seen: HashMap<ValueRef<'_>, u64> = HashMap::new();
-    for read in &set.reads {
-        for element in elements_of(read) {
-            let first = seen.entry(element).or_insert(read.reply);
-            *first = read.reply.min(*first);
+    let (lost, missing) = if set.silent().is_empty() { (lost, Vec::new()) } else { (Vec::new(), lost) };
+    let mut seen: Vec<u64> = Vec::new();
+    let mut duplicated = Vec::new();
+    let mut told = Members::default();
+    let finals = set.finals.iter().map(|read| read.op);
+    // The read in which each element was met last.
+    let mut met: Vec<u32> = Vec::new();
+    for (at, read) in finals.chain(set.reads.iter().copied()).enumerate() {
+        let known = at >= set.finals.len();
+        for element in elements_of(&read) {
+            let id = set.elements.number(element);
+            let place = id as usize;
+            if met.len() <= place {
+                met.resize((place + 1).max(2 * met.len()), u32::MAX);
+                seen.resize(met.len(), u64::MAX);
+            }
+            if std::mem::replace(&mut met[place], at as u32) == at as u32 && told.insert(id) {
+                duplicated.push((element, read));
+            }
+            if known {
+                seen[place] = seen[place].min(read.reply);
+            }
         }
     }
-    let known = |add: &&Op<'_>| seen.get(&add.input).is_some_and(|&index| asked_after(index));
-    let vanished = set.adds.iter().filter(info).filter(known).filter(|add| !present(add)).copied().collect();
+    let known = |add: &&Add| seen.get(add.id as usize).is_some_and(|&index| index != u64::MAX && asked_after(index));
+    let vanished = doubtful.iter().filter(known).map(|add| add.op(history)).collect();
     let mut unexpected = Vec::new();
-    let mut told = HashSet::new();
+    let mut told = Members::default();
     for read in &set.finals {
         for element in elements_of(&read.op) {
-            let tried = attempts.get(&element).is_some_and(|adds| adds.iter().any(|add| add.outcome != Outcome::Fail));
-            if !tried && told.insert(element) {
+            let id = set.elements.number(element);
+            if !tried.has(id) && told.insert(id) {
                 unexpected.push((element, read.op));
             }
         }
     }
-    let mut duplicated = Vec::new();
-    let mut told = HashSet::new();
-    for read in set.finals.iter().map(|read| read.op).chain(set.reads.iter().copied()) {
-        let mut once = HashSet::new();
-        for element in elements_of(&read) {
-            if !once.insert(element) && told.insert(element) {
-                duplicated.push((element, read));
-            }
-        }
-    }
-    let acknowledged = set.adds.iter().copied().filter(ok).count();
-    Judged { key, acknowledged, lost, missing, unread: late.len(), vanished, recovered, unexpected, duplicated, set }
+    Judged { key, acknowledged, lost, missing, unread: late, vanished, recovered, unexpected, duplicated, set }
 }
 
 impl Judged<'_> {
@@ -169,8 +246,9 @@ impl Judged<'_> {
         reads.dedup_by_key(|op| op.call);
         reads.truncate(3);
         let count = wording::count(elements.len(), "element");
-        let ours = |add: &&Op<'_>| elements.iter().any(|element| add.input == *element);
-        let failed: Vec<&Op<'_>> = self.set.adds.iter().filter(ours).take(3).collect();
+        let ids: HashSet<u32> = seen.iter().filter_map(|(element, _)| self.set.elements.find(*element)).collect();
+        let ours = self.set.adds.iter().filter(|add| ids.contains(&add.id));
+        let failed: Vec<Op<'_>> = ours.take(3).map(|add| add.op(history)).collect();
         let mut sentences = vec![format!("{count} {what}: {}.", wording::elements(&elements, 20))];
         let read = |op: &Op<'_>| {
             let size = elements_of(op).len();
@@ -212,12 +290,14 @@ impl Judged<'_> {
         for read in &self.set.finals {
             last.insert(read.op.node, read);
         }
-        let all: HashSet<ValueRef<'_>> = last.values().flat_map(|read| read.elements.iter().copied()).collect();
+        let mut all = Members::default();
+        last.values().for_each(|read| all.unite(&read.members));
+        let numbers = 0..self.set.elements.len() as u32;
         let lacking: Vec<(NameId, Vec<Value>)> = last
             .iter()
             .map(|(node, read)| {
-                let missing = all.iter().filter(|element| !read.elements.contains(*element));
-                (*node, missing.map(|element| element.to_value()).collect::<Vec<_>>())
+                let missing = numbers.clone().filter(|&id| all.has(id) && !read.members.has(id));
+                (*node, missing.map(|id| self.set.elements.value(id).to_value()).collect::<Vec<_>>())
             })
             .filter(|(_, missing)| !missing.is_empty())
             .collect();
@@ -257,8 +337,8 @@ impl Judged<'_> {
         let mut leaders = leads.into_iter().filter(|(_, leads)| *leads).map(|(node, _)| node);
         let (Some(leader), None) = (leaders.next(), leaders.next()) else { return None };
         let read = self.set.finals.iter().rfind(|read| history.name(read.op.node) == leader)?;
-        let acknowledged = |add: &&Op<'_>| add.outcome == Outcome::Ok && add.reply < read.op.call;
-        let lacking = self.set.adds.iter().filter(acknowledged).filter(|add| !read.elements.contains(&add.input));
+        let acknowledged = |op: Op<'_>| op.outcome == Outcome::Ok && op.reply < read.op.call;
+        let lacking = self.set.adds.iter().filter(|add| !read.members.has(add.id) && acknowledged(add.op(history)));
         Some((leader, lacking.count())).filter(|(_, count)| *count > 0)
     }
 
@@ -322,7 +402,7 @@ impl Checker for SetChecker {
         workloads.dedup();
         workloads.retain(|id| self.workload.as_ref().is_none_or(|name| history.name(*id) == name));
         let judged: Vec<Judged<'_>> =
-            sets(history, &workloads).into_iter().map(|((_, key), set)| judge(key, set)).collect();
+            sets(history, &workloads).into_iter().map(|((_, key), set)| judge(history, key, set)).collect();
         let mut findings: Vec<Finding> = Vec::new();
         findings.extend(judged.iter().filter_map(|set| set.lost_finding(history)));
         findings.extend(judged.iter().filter_map(|set| set.unexpected_finding(history)));

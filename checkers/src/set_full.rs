@@ -23,10 +23,19 @@ mod tests;
 mod timeline;
 
 use crate::history::{History, NameId, Op, Outcome};
+use crate::registry::{CheckerDoc, WORKLOAD, with_workload};
 use crate::verdict::{Budget, Checker, Verdict};
 use crate::wording;
 use crate::workload_check::{Breach, Elements, Object, Report, objects, quantiles_ms};
 use timeline::{Sighting, Timeline};
+
+/// Its entry in the list of checkers.
+pub(crate) const DOC: CheckerDoc = CheckerDoc {
+    name: "set-full",
+    doc: "Every element, once known, is in every later read (linearizable) or at least in the last ones.",
+    options: &[WORKLOAD, ("linearizable", "true: a read that lacks a known element breaks the promise")],
+    build: |options| Ok(Box::new(with_workload!(SetFull::new().linearizable(options.flag("linearizable")?), options))),
+};
 
 /// Judges workloads that add elements and read all of them.
 #[derive(Clone, Debug, Default)]

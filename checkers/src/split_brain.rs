@@ -6,17 +6,26 @@
 //! within that time; sides are the connected components of the surviving links, and a pair is cut only when both directions
 //! are. Different keys on different sides are evidence only, because a sharded system may do that rightly. Everything
 //! else, overlapping leaders of different terms above all, is evidence.
-mod leaders;
+pub(crate) mod leaders;
 
 pub(crate) use leaders::is_leader;
 
 use crate::history::{Fault, History, NameId, Op};
+use crate::registry::CheckerDoc;
 use crate::sides::{Side, sides};
 use crate::value::ValueRef;
 use crate::verdict::{Budget, Checker, Finding, Severity, Validity, Verdict};
 use crate::wording;
 use serde_json::json;
 use std::collections::BTreeMap;
+
+/// Its entry in the list of checkers.
+pub(crate) const DOC: CheckerDoc = CheckerDoc {
+    name: "split-brain",
+    doc: "No term has two leaders, and the two sides of a proven cut never both acknowledge writes to one key.",
+    options: &[],
+    build: |_| Ok(Box::new(SplitBrain::new())),
+};
 
 /// Findings of one kind that are shown.
 pub(crate) const SHOWN: usize = 10;

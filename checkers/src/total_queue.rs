@@ -18,10 +18,21 @@ pub mod fuzz;
 
 use crate::history::{History, Op, Outcome};
 use crate::queue::{Messages, SHAPE};
+use crate::registry::{CheckerDoc, WORKLOAD, with_workload};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker, Verdict};
 use crate::wording;
 use crate::workload_check::{Breach, Object, Report, objects};
+
+/// Its entry in the list of checkers.
+pub(crate) const DOC: CheckerDoc = CheckerDoc {
+    name: "total-queue",
+    doc: "Everything that was enqueued and acknowledged comes out by the last drain, and nothing else does.",
+    options: &[WORKLOAD, ("exactly-once", "true: nothing may come out twice")],
+    build: |options| {
+        Ok(Box::new(with_workload!(TotalQueue::new().exactly_once(options.flag("exactly-once")?), options)))
+    },
+};
 
 /// Judges workloads that enqueue, dequeue and drain.
 #[derive(Clone, Debug, Default)]

@@ -8,10 +8,19 @@
 pub mod fuzz;
 
 use crate::history::{History, Op, Outcome};
+use crate::registry::{CheckerDoc, WORKLOAD, with_workload};
 use crate::value::ValueRef;
 use crate::verdict::{Budget, Checker, Verdict};
 use crate::workload_check::{Breach, Elements, Report, objects};
 use serde_json::json;
+
+/// Its entry in the list of checkers.
+pub(crate) const DOC: CheckerDoc = CheckerDoc {
+    name: "unique-ids",
+    doc: "No two acknowledged calls were given the same id.",
+    options: &[WORKLOAD],
+    build: |options| Ok(Box::new(with_workload!(UniqueIds::new(), options))),
+};
 
 /// Judges workloads that generate ids.
 #[derive(Clone, Debug, Default)]

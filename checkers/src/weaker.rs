@@ -7,6 +7,7 @@ mod causal;
 mod clock;
 mod convergence;
 mod delta;
+pub(crate) mod entries;
 mod explain;
 #[doc(hidden)]
 pub mod fuzz;

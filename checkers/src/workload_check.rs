@@ -1,11 +1,13 @@
 //! What the checks of single workloads share: which calls belong to which object, how a broken rule becomes a finding,
 //! and how findings become a verdict. It knows no rule itself and judges nothing.
+#[cfg(test)]
+mod corpora;
 mod elements;
 pub(crate) mod tape;
 
 pub(crate) use elements::Elements;
 
-use crate::certificate::{Certificate, Claim};
+use crate::certificate::{Certificate, Claim, Edge};
 use crate::history::{History, NameId, Op, Outcome};
 use crate::value::{Value, ValueRef};
 use crate::verdict::{Finding, Severity, Validity, Verdict};
@@ -28,6 +30,11 @@ pub(crate) struct Object<'h> {
 }
 
 impl<'h> Object<'h> {
+    /// The positions of its operations.
+    pub(crate) fn positions(&self) -> &[u32] {
+        &self.positions
+    }
+
     /// Its operations in the order of their calls.
     pub(crate) fn ops(&self, history: &'h History) -> impl Iterator<Item = Op<'h>> + Clone {
         let ops = history.ops();
@@ -81,6 +88,8 @@ pub(crate) struct Breach<'h> {
     pub(crate) certified: bool,
     /// How often the rule is broken there, this example included.
     pub(crate) count: u64,
+    /// For a cycle of dependencies: its edges, which are then what is claimed.
+    pub(crate) cycle: Vec<Edge>,
 }
 
 impl<'h> Breach<'h> {
@@ -96,6 +105,7 @@ impl<'h> Breach<'h> {
             subject,
             certified: true,
             count: 1,
+            cycle: Vec::new(),
         }
     }
 
@@ -139,10 +149,15 @@ impl<'h> Breach<'h> {
         finding.sentences.extend(wording::faults(history, &finding.faults));
         finding.key = self.key;
         if self.certified && calls.len() <= CERTIFIED_MAX {
-            let claim = Claim::Rule { rule: self.kind.to_owned(), subject: self.subject };
+            let claim = if self.cycle.is_empty() {
+                Claim::Rule { rule: self.kind.to_owned(), subject: self.subject }
+            } else {
+                Claim::Cycle { anomaly: self.kind.to_owned(), edges: self.cycle.clone() }
+            };
             finding.certificate = Some(Certificate::new(history, claim, &calls));
         }
         finding.ops = calls;
+        finding.cycle = self.cycle;
         finding
     }
 }
@@ -184,7 +199,7 @@ fn long(value: ValueRef<'_>) -> bool {
 #[derive(Default)]
 pub(crate) struct Report {
     findings: Vec<Finding>,
-    told: BTreeMap<&'static str, usize>,
+    told: BTreeMap<(&'static str, Severity), usize>,
     broken: BTreeMap<&'static str, u64>,
     unknown: Vec<String>,
     numbers: BTreeMap<String, serde_json::Value>,
@@ -202,14 +217,40 @@ impl Report {
 
     /// Takes a broken rule in.
     pub(crate) fn breach(&mut self, history: &History, breach: Breach<'_>) {
-        if breach.severity == Severity::Violation {
-            *self.broken.entry(breach.kind).or_default() += breach.count;
-        }
-        let told = self.told.entry(breach.kind).or_default();
+        self.count(breach.kind, breach.severity, breach.count);
+        let told = self.told.entry((breach.kind, breach.severity)).or_default();
         *told += 1;
         if *told <= FINDINGS_MAX {
             self.findings.push(breach.finding(history));
         }
+    }
+
+    /// Takes a rule in that is broken often: made only where it is told.
+    pub(crate) fn breach_of<'h>(
+        &mut self,
+        history: &'h History,
+        kind: &'static str,
+        severity: Severity,
+        make: impl FnOnce() -> Breach<'h>,
+    ) {
+        if self.told.get(&(kind, severity)).is_some_and(|&told| told >= FINDINGS_MAX) {
+            self.count(kind, severity, 1);
+        } else {
+            let mut breach = make();
+            (breach.severity, breach.certified) = (severity, breach.certified && severity == Severity::Violation);
+            self.breach(history, breach);
+        }
+    }
+
+    fn count(&mut self, kind: &'static str, severity: Severity, count: u64) {
+        if severity == Severity::Violation {
+            *self.broken.entry(kind).or_default() += count;
+        }
+    }
+
+    /// How often rules of this kind are broken.
+    pub(crate) fn broken(&self, kind: &str) -> u64 {
+        self.broken.get(kind).copied().unwrap_or(0)
     }
 
     /// A reason why a history without violations is not valid either.

@@ -90,6 +90,8 @@ pub enum Command {
     Schema(super::schema::SchemaArgs),
     /// A checker, an anomaly, a fault, a workload or a word of the report in plain words
     Explain(super::explain::ExplainArgs),
+    /// Write a history as JSON lines, as Jepsen's EDN or as a Parquet file
+    Export(super::export::ExportArgs),
     /// Check the certificates of a verdict without asking the checkers that made them
     Verify(super::verify::VerifyArgs),
 }

@@ -8,8 +8,9 @@ use crate::report;
 use crate::run::{Finished, read_back};
 use crate::store::{RunDir, RunInfo};
 use clap::Args;
-use dsfuzz_checkers::{History, Options};
-use std::io::BufReader;
+use dsfuzz_checkers::history::{self, Format, ReadOptions};
+use dsfuzz_checkers::{CHECKERS, History, Options, Value};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Arguments of `check`.
@@ -21,6 +22,22 @@ pub struct CheckArgs {
     /// These checkers instead of the plan's
     #[arg(long = "checker", value_name = "NAME", value_delimiter = ',')]
     pub checkers: Vec<String>,
+    /// What the calls are: the name of a checker or of a workload; by default their functions tell
+    #[arg(long = "as", value_name = "NAME", conflicts_with = "checkers")]
+    pub kind: Option<String>,
+    /// The model to judge by, such as serializable; short for --set model=M
+    #[arg(long, value_name = "M")]
+    pub model: Option<String>,
+    /// An option of the checkers (see `dsfuzz list checkers`); may be given more than once
+    #[arg(long = "set", value_name = "OPTION=VALUE")]
+    pub options: Vec<String>,
+    /// How the history file is written: jsonl, jepsen-edn, jepsen-json, porcupine-etcd, porcupine-kv, plume; by default
+    /// its first bytes tell
+    #[arg(long, value_name = "FORMAT", value_parser = |text: &str| text.parse::<Format>())]
+    pub format: Option<Format>,
+    /// The values of the history file are [key value], as jepsen.independent makes them
+    #[arg(long)]
+    pub independent: bool,
     /// Time for all checkers together, such as 5m
     #[arg(long, value_name = "DURATION")]
     pub budget: Option<dsfuzz_nemesis::Span>,
@@ -42,8 +59,58 @@ impl CheckArgs {
         if file.is_file() { Ok(Subject::File(file)) } else { super::runs::named(out, &self.what).map(Subject::Run) }
     }
 
-    /// The checkers that were named, each of which exists.
-    pub fn checkers(&self) -> Result<&[String], Failure> {
+    /// The checkers that were named, each of which exists, with their options, which they take. `None`: none was named.
+    pub fn checkers(&self) -> Result<Option<Vec<(String, Options)>>, Failure> {
+        let named = self.named()?.to_vec();
+        let named = match &self.kind {
+            Some(name) => judges(name)?,
+            None if named.is_empty() => return Ok(None),
+            None => named,
+        };
+        self.with_options(named).map(Some)
+    }
+
+    /// What was set of the checkers.
+    fn options(&self) -> Result<BTreeMap<String, Value>, Failure> {
+        let mut options = BTreeMap::new();
+        if let Some(model) = &self.model {
+            options.insert("model".to_owned(), Value::text(model));
+        }
+        for text in &self.options {
+            let Some((name, value)) = text.split_once('=') else {
+                return Err(Failure::Usage(format!("--set takes OPTION=VALUE, not {text}")));
+            };
+            // Numbers, true and lists as JSON has them; everything else is a text.
+            let value = serde_json::from_str(value).unwrap_or_else(|_| Value::text(value));
+            options.insert(name.to_owned(), value);
+        }
+        Ok(options)
+    }
+
+    /// These checkers, each with the options that it knows. One that none of them knows is an error.
+    fn with_options(&self, named: Vec<String>) -> Result<Vec<(String, Options)>, Failure> {
+        let options = self.options()?;
+        let knows = |checker: &str, option: &str| {
+            let doc = CHECKERS.iter().find(|doc| doc.name == checker);
+            doc.is_some_and(|doc| doc.options.iter().any(|(name, _)| *name == option))
+        };
+        if let Some(unknown) = options.keys().find(|option| !named.iter().any(|name| knows(name, option))) {
+            let whole = Options(BTreeMap::from([(unknown.clone(), Value::Nil)]));
+            let told = named.first().and_then(|name| dsfuzz_checkers::checker_with(name, &whole).err());
+            let told = told.unwrap_or_else(|| format!("nothing that judges this history has an option {unknown}"));
+            return Err(Failure::Usage(told));
+        }
+        let mut checkers = Vec::new();
+        for name in named {
+            let own = options.iter().filter(|(option, _)| knows(&name, option));
+            let own = Options(own.map(|(option, value)| (option.clone(), value.clone())).collect());
+            dsfuzz_checkers::checker_with(&name, &own).map_err(Failure::Usage)?;
+            checkers.push((name, own));
+        }
+        Ok(checkers)
+    }
+
+    fn named(&self) -> Result<&[String], Failure> {
         let known = names::checkers();
         let unknown = self.checkers.iter().find(|name| !known.iter().any(|entry| entry.name == **name));
         let Some(name) = unknown else { return Ok(&self.checkers) };
@@ -57,7 +124,11 @@ impl CheckArgs {
 pub(super) fn main(args: &CheckArgs, out: &mut Output) -> Result<Exit, Failure> {
     // A misspelt name is told before any file is opened.
     args.checkers()?;
+    args.options()?;
     match args.subject(out)? {
+        Subject::Run(_) if args.format.is_some() || args.independent => {
+            Err(Failure::Usage("--format and --independent are about history files, not about runs".into()))
+        }
         Subject::Run(dir) => check_run(&dir, args, out),
         Subject::File(file) => check_file(&file, args, out),
     }
@@ -81,13 +152,17 @@ fn check_run(dir: &RunDir, args: &CheckArgs, out: &mut Output) -> Result<Exit, F
 
 /// Judges a history of which no run is known: promises only, no evidence, nothing is written.
 fn check_file(file: &Path, args: &CheckArgs, out: &mut Output) -> Result<Exit, Failure> {
-    let reader = std::fs::File::open(file).map_err(|error| Failure::harness(format!("{}: {error}", file.display())))?;
-    let history = dsfuzz_checkers::history::read_jsonl(BufReader::new(reader))
-        .map_err(|error| Failure::harness(format!("{}: {error}", file.display())))?;
-    let mut rules = Rules {
-        checkers: fitting(&history).into_iter().map(|name| (name, Options::default())).collect(),
-        ..Rules::default()
+    let workload = args.kind.clone().filter(|name| CHECKERS.iter().all(|doc| doc.name != *name));
+    let options = ReadOptions { workload, independent: args.independent, strict: false };
+    let (format, history) = read_file(file, args.format, &options)?;
+    if format != Format::Jsonl {
+        out.note(format!("{} is read as {format}", file.display()));
+    }
+    let checkers = match args.checkers()? {
+        Some(named) => named,
+        None => args.with_options(fitting(&history))?,
     };
+    let mut rules = Rules { checkers, ..Rules::default() };
     change(&mut rules, args)?;
     let info = RunInfo {
         plan: file.display().to_string(),
@@ -100,9 +175,11 @@ fn check_file(file: &Path, args: &CheckArgs, out: &mut Output) -> Result<Exit, F
 }
 
 fn change(rules: &mut Rules, args: &CheckArgs) -> Result<(), Failure> {
-    let named = args.checkers()?;
-    if !named.is_empty() {
-        rules.checkers = named.iter().map(|name| (name.clone(), Options::default())).collect();
+    if let Some(named) = args.checkers()? {
+        rules.checkers = named;
+    } else if !(args.options.is_empty() && args.model.is_none()) {
+        let names = rules.checkers.iter().map(|(name, _)| name.clone()).collect();
+        rules.checkers = args.with_options(names)?;
     }
     if let Some(budget) = args.budget {
         rules.budget.time = budget;
@@ -110,18 +187,76 @@ fn change(rules: &mut Rules, args: &CheckArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What judges a history that names no plan: by the functions that were called.
+/// Reads a history file in its format, or in the one that its first bytes tell.
+pub(super) fn read_file(
+    file: &Path,
+    format: Option<Format>,
+    options: &ReadOptions,
+) -> Result<(Format, History), Failure> {
+    let failed = |error: &dyn std::fmt::Display| Failure::harness(format!("{}: {error}", file.display()));
+    let reader = std::fs::File::open(file).map_err(|error| failed(&error))?;
+    let read = match format {
+        Some(format) => history::read(format, reader, options).map(|history| (format, history)),
+        None => history::read_any(reader, options),
+    };
+    read.map_err(|error| failed(&error))
+}
+
+/// The checkers that `--as` means: one of that name, or those of a workload.
+fn judges(name: &str) -> Result<Vec<String>, Failure> {
+    if CHECKERS.iter().any(|doc| doc.name == name) {
+        return Ok(vec![name.to_owned()]);
+    }
+    let workload: Result<dsfuzz_workloads::WorkloadOptions, _> = serde_json::from_value(serde_json::json!({name: {}}));
+    match workload {
+        Ok(workload) => Ok(workload.build().checkers().into_iter().map(String::from).collect()),
+        Err(_) => {
+            let known: Vec<String> =
+                names::checkers().into_iter().chain(names::workloads()).map(|entry| entry.name).collect();
+            let meant =
+                did_you_mean(name, known.iter().map(String::as_str)).map(|meant| format!("; did you mean {meant}?"));
+            let (meant, known) = (meant.unwrap_or_default(), known.join(", "));
+            Err(Failure::Usage(format!("no checker or workload {name}{meant} (there are: {known})")))
+        }
+    }
+}
+
+/// What judges a history that names no plan: by the functions that were called, of the checkers that there are.
 fn fitting(history: &History) -> Vec<String> {
-    let has = |name: &str| history.find_name(name).is_some();
+    let ops = || history.ops().iter();
+    let has = |name: &str| history.find_name(name).is_some_and(|id| ops().any(|op| op.function == id));
     let mut checkers = Vec::new();
+    if has("txn") {
+        let heads = |name: &str| {
+            let parts = ops().flat_map(|op| op.input.as_list().unwrap_or_default().iter());
+            let mut heads = parts.filter_map(|part| part.as_list()?.get(0)?.as_text());
+            heads.any(|head| head == name)
+        };
+        // Reads alone are judged as those of registers.
+        checkers.push(if heads("append") { "list-append" } else { "rw-register" });
+    }
     if has("write") || has("cas") {
-        checkers.push("linearizable".to_string());
+        checkers.push("linearizable");
     }
     if has("add") {
-        checkers.push("set".into());
+        let number = |id| ops().any(|op| op.function == id && op.output.as_int().is_some());
+        checkers.push(if history.find_name("read").is_some_and(number) { "counter" } else { "set" });
+    }
+    if has("transfer") {
+        checkers.push("bank");
+    }
+    if has("enqueue") || has("dequeue") {
+        checkers.push(if has("drain") { "total-queue" } else { "queue" });
+    }
+    if has("acquire") || has("release") {
+        checkers.push("lock");
+    }
+    if has("generate") {
+        checkers.push("unique-ids");
     }
     if !history.roles.is_empty() || !history.faults.is_empty() {
-        checkers.push("split-brain".into());
+        checkers.push("split-brain");
     }
-    checkers
+    checkers.retain(|name| CHECKERS.iter().any(|doc| doc.name == *name));
+    checkers.into_iter().map(String::from).collect()
 }

@@ -6,6 +6,7 @@ mod check;
 mod completions;
 mod doctor;
 mod explain;
+mod export;
 mod heal;
 mod init;
 mod lab;
@@ -26,6 +27,7 @@ mod verify;
 pub use arguments::{Cli, Color, Command, Global, OverrideArgs, PlanArgs};
 pub use check::{CheckArgs, Subject};
 pub use doctor::DoctorArgs;
+pub use export::ExportArgs;
 pub use heal::HealArgs;
 pub use lab::{LabArgs, LabCommand};
 pub use output::{Output, Paint};
@@ -77,6 +79,7 @@ fn dispatch(cli: &Cli, out: &mut Output) -> Result<Exit, Failure> {
         Command::Completions(args) => completions::main(args, out),
         Command::Schema(args) => schema::main(args, out),
         Command::Explain(args) => explain::main(args, out),
+        Command::Export(args) => export::main(args, out),
         Command::Verify(args) => verify::main(args, out),
     }
 }

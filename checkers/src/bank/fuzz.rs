@@ -126,7 +126,7 @@ fn define(history: &History, bank: &Bank) -> BTreeSet<&'static str> {
 mod tests {
     #[test]
     fn random_banks() {
-        let stats = super::differ(1, 3000).unwrap_or_else(|error| panic!("{error}"));
+        let stats = super::differ(1, crate::contract::scene::count()).unwrap_or_else(|error| panic!("{error}"));
         assert!(stats.invalid * 10 > stats.histories && stats.invalid * 2 < stats.histories, "{stats:?}");
     }
 }

@@ -17,12 +17,10 @@ pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
 fn make(draw: &mut Draw) -> History {
     let broken = if draw.percent(60) { draw.below(60) } else { 0 };
     let repeat = draw.percent(30);
-    let mut fresh = 0;
     let mut scripts: Vec<Vec<Step>> = vec![Vec::new(); 3];
-    for _ in 0..4 + draw.below(8) {
+    for fresh in 0..4 + draw.below(8) {
         let key = Value::Int(i64::from(draw.percent(20)));
-        fresh += 1;
-        let element = if repeat { draw.below(4) as i64 } else { fresh };
+        let element = if repeat { draw.below(4) as i64 } else { fresh as i64 };
         let read = draw.percent(40);
         let step = if read { Step::new("read", key, Value::Nil) } else { Step::new("write", key, element.into()) };
         let client = draw.below(3) as usize;
@@ -68,7 +66,7 @@ fn define(history: &History) -> BTreeSet<&'static str> {
 mod tests {
     #[test]
     fn random_logs() {
-        let stats = super::differ(1, 3000).unwrap_or_else(|error| panic!("{error}"));
+        let stats = super::differ(1, crate::contract::scene::count()).unwrap_or_else(|error| panic!("{error}"));
         assert!(stats.invalid * 20 > stats.histories && stats.invalid * 2 < stats.histories, "{stats:?}");
     }
 }

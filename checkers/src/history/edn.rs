@@ -7,7 +7,7 @@
 //! (`#inst "2026"` is `"2026"`, a record is a map); metadata (`^x`) and discarded forms (`#_ x`) are passed over.
 mod tokens;
 
-pub(super) use tokens::in_symbol;
+pub(super) use tokens::{in_symbol, keyword};
 
 use super::HistoryError;
 use super::window::{DEPTH_MAX, Scan, Stop, Window};

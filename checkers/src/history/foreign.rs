@@ -38,6 +38,10 @@ const SILENT: &[&str] = &[
     "send",
 ];
 
+/// Of these the client may choose the argument while the call runs, and the reply alone tells it. Others answer what is
+/// news (the token of a lock, a timestamp), so that an argument left out stays so.
+const FILLED: &[&str] = &["write", "append", "put", "enqueue", "push"];
+
 /// A process as the file names it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) enum Who {
@@ -96,8 +100,8 @@ pub(super) struct Foreign {
     processes: HashMap<u64, Process>,
     next_index: u64,
     reused: u64,
-    /// By function: whether it is one of [`SILENT`].
-    silent: Vec<Option<bool>>,
+    /// By function: whether it is one of [`SILENT`], and of [`FILLED`].
+    kinds: Vec<Option<(bool, bool)>>,
     mark: usize,
 }
 
@@ -121,7 +125,7 @@ impl Foreign {
             processes: HashMap::new(),
             next_index: first_index,
             reused: 0,
-            silent: Vec::new(),
+            kinds: Vec::new(),
             mark: 0,
         }
     }
@@ -270,11 +274,11 @@ impl Foreign {
                 None => output,
             };
         }
-        let silent = is_silent(&mut self.silent, function, |id| self.history.name(id));
+        let (silent, filled) = kind(&mut self.kinds, function, |id| self.history.name(id));
         let columns = &mut self.history.columns;
         if outcome != Outcome::Ok {
             // It repeats the argument at best. Where the call left that out, it is the argument.
-            if input == Word::NIL && silent && output != Word::NIL {
+            if filled && input == Word::NIL && output != Word::NIL {
                 columns.set_input(position, output);
             } else {
                 columns.values.forget(self.mark);
@@ -282,8 +286,7 @@ impl Foreign {
             columns.complete(position, index, time, outcome, Word::NIL, act.error);
             return Ok(());
         }
-        if silent && input == Word::NIL && output != Word::NIL {
-            // The client chose the argument while it ran.
+        if filled && input == Word::NIL && output != Word::NIL {
             columns.set_input(position, output);
             input = output;
         }
@@ -336,12 +339,20 @@ fn pair(value: ValueRef<'_>) -> Option<(Word, Word)> {
     }
 }
 
-fn is_silent<'a>(known: &mut Vec<Option<bool>>, function: u16, name: impl FnOnce(NameId) -> &'a str) -> bool {
+/// Whether the function answers nothing, and whether its reply tells an argument that was left out.
+fn kind<'a>(
+    known: &mut Vec<Option<(bool, bool)>>,
+    function: u16,
+    name: impl FnOnce(NameId) -> &'a str,
+) -> (bool, bool) {
     let at = usize::from(function);
     if known.len() <= at {
         known.resize(at + 1, None);
     }
-    *known[at].get_or_insert_with(|| SILENT.contains(&name(NameId(u32::from(function)))))
+    *known[at].get_or_insert_with(|| {
+        let name = name(NameId(u32::from(function)));
+        (SILENT.contains(&name), FILLED.contains(&name))
+    })
 }
 
 /// A name for what the calls of this history are about, by their functions.

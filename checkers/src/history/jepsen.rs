@@ -241,8 +241,15 @@ impl Records {
             Field::Key => act.key = self.kept(scan)?,
             Field::Process => act.who = self.who(scan)?,
             Field::Time => {
-                let word = self.scrap(scan)?;
-                act.time = self.scrap.get(word).as_int().map(|time| time.max(0) as u64);
+                let quick = self.quick_integer(scan)?;
+                let time = match quick {
+                    Some(time) => Some(time),
+                    None => {
+                        let word = self.scrap(scan)?;
+                        self.scrap.get(word).as_int()
+                    }
+                };
+                act.time = time.map(|time| time.max(0) as u64);
             }
             Field::Settle => {
                 let word = self.scrap(scan)?;
@@ -269,7 +276,9 @@ impl Records {
                 }
             }
             Field::Type | Field::Other => {
-                self.scrap(scan)?;
+                if self.quick_integer(scan)?.is_none() {
+                    self.scrap(scan)?;
+                }
             }
         }
         Ok(())
@@ -291,6 +300,12 @@ impl Records {
             Kind::Text(name) => Ok(name.parse().map_or_else(|_| Who::Other(name.to_owned()), Who::Client)),
             _ => Err(Stop::Wrong(at, "expected a process: a number, or a name such as nemesis".to_owned())),
         }
+    }
+
+    /// A whole number, if one stands here: nearly every time and index.
+    fn quick_integer(&mut self, scan: &mut Scan<'_>) -> Result<Option<i64>, Stop> {
+        json::space(scan)?;
+        Ok(json::integer(scan))
     }
 
     /// A value that is kept with the history.
@@ -332,9 +347,7 @@ impl Records {
                 return Ok(true);
             }
             (Syntax::Edn, Some(b':')) => {
-                let at = scan.at + 1;
-                let name = scan.run(edn::in_symbol)?;
-                self.word.push_str(json::utf8(name, at)?.trim_start_matches(':'));
+                self.word.push_str(edn::keyword(scan)?);
                 return Ok(true);
             }
             _ => {}

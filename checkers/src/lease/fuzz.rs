@@ -85,7 +85,7 @@ fn within(history: &History, grant: &Op<'_>, index: u64, time: u64, ttl_ms: u64)
 mod tests {
     #[test]
     fn random_leases() {
-        let stats = super::differ(1, 3000).unwrap_or_else(|error| panic!("{error}"));
+        let stats = super::differ(1, crate::contract::scene::count()).unwrap_or_else(|error| panic!("{error}"));
         assert!(stats.invalid * 20 > stats.histories && stats.invalid * 2 < stats.histories, "{stats:?}");
     }
 }

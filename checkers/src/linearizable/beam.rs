@@ -4,7 +4,8 @@
 //! time, at last to the beginning with all. Before that it asks whether the stretch alone, begun with the largest set
 //! there can be, contradicts itself: then no order exists whatever came before. A set that was cut proves only; the
 //! largest set refutes only.
-use super::forward::{Class, Configuration, Machine};
+use super::configuration::Configuration;
+use super::forward::{Class, Machine};
 use super::limits::{Limits, Stop};
 use super::timeline::{Event, Timeline};
 use super::witness::Paths;
@@ -63,8 +64,7 @@ pub(crate) trait Pass: Send {
 pub(crate) fn beam<'t>(time: &'t Timeline<'t>, witness: bool, effort: Effort) -> Box<dyn Pass + 't> {
     match time.kinds {
         0 => Box::new(Beam::<0>::new(time, witness, effort)),
-        1..=32 => Box::new(Beam::<32>::new(time, witness, effort)),
-        _ => Box::new(Beam::<128>::new(time, witness, effort)),
+        _ => Box::new(Beam::<14>::new(time, witness, effort)),
     }
 }
 
@@ -73,7 +73,7 @@ pub(crate) fn refutes(time: &Timeline<'_>, from: usize, to: usize, limits: &mut 
     time.fits && Beam::<0>::new(time, false, Effort::USUAL).refutes(from, to, limits).is_ok_and(|index| index.is_some())
 }
 
-/// A pass that can be continued; so many classes of indeterminate operations are counted.
+/// A pass that can be continued; so many classes of indeterminate operations at once are counted in a configuration.
 struct Beam<'t, const N: usize> {
     machine: Machine<'t, N>,
     places: Vec<Place<N>>,
@@ -113,7 +113,7 @@ impl<'t, const N: usize> Beam<'t, N> {
         let place = Place {
             at: machine.at,
             configurations: machine.configurations.clone(),
-            classes: machine.classes.clone(),
+            classes: machine.classes().to_vec(),
             cut: machine.cut,
         };
         self.places_bytes += place.bytes();
@@ -165,9 +165,7 @@ impl<'t, const N: usize> Beam<'t, N> {
         }
         if let Some(place) = self.places.last() {
             self.machine.wind(place.at);
-            self.machine.configurations.clone_from(&place.configurations);
-            self.machine.classes.clone_from(&place.classes);
-            self.machine.cut = place.cut;
+            self.machine.restore(&place.configurations, &place.classes, place.cut);
         }
         Ok(None)
     }
@@ -192,7 +190,7 @@ impl<'t, const N: usize> Beam<'t, N> {
             let enough = self.stretch_steps + (REFUTE_STEPS << (GROWTH * self.level.min(12)));
             while machine.at <= self.trouble && self.stretch_steps < enough {
                 self.stretch_steps += 1 + machine.configurations.len() as u64;
-                match machine.pass(usize::MAX, limits, held, &mut |_, _, _| 0) {
+                match machine.pass(usize::MAX, false, limits, held, &mut |_, _, _| 0) {
                     Ok(true) => {}
                     Ok(false) => {
                         answer = Ok(Some(time.index(machine.at)));
@@ -218,7 +216,7 @@ impl<const N: usize> Pass for Beam<'_, N> {
         }
         while self.machine.at < time.events.len() {
             let at = self.machine.at;
-            if at % self.effort.spacing == 0 && self.places.last().is_none_or(|place| place.at < at) {
+            if at.is_multiple_of(self.effort.spacing) && self.places.last().is_none_or(|place| place.at < at) {
                 self.remember();
             }
             if self.level > 0 && at > self.trouble + self.effort.back {
@@ -231,11 +229,11 @@ impl<const N: usize> Pass for Beam<'_, N> {
                 None => 0,
             };
             let returned = matches!(time.events[at], Event::Return(_));
-            if self.machine.pass(width, limits, held, &mut record)? {
+            if self.machine.pass(width, self.level == 0, limits, held, &mut record)? {
                 if returned {
                     limits.reached(time.index(at));
                 }
-                if at % 1024 == 0 {
+                if at.is_multiple_of(1024) {
                     limits.passed(at as u64 / 2);
                 }
             } else if let Some(answer) = self.failed(limits)? {

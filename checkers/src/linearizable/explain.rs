@@ -42,33 +42,6 @@ pub(crate) fn finding(history: &History, workload: &str, key: &Value, small: &[R
     }
 }
 
-/// A finding about an object that is not a register: the operations up to the return that nothing explains.
-pub(crate) fn stuck(history: &History, key: &Value, ops: &[Op<'_>], index: u64) -> Finding {
-    let blocked = ops.iter().find(|op| op.end() == index).copied();
-    let open: Vec<Op<'_>> = ops.iter().filter(|op| op.call < index && op.end() >= index).copied().collect();
-    let shown: Vec<Op<'_>> = open.iter().rev().take(6).rev().copied().collect();
-    let name = blocked.map(|op| format!("#{}", op.call)).unwrap_or_default();
-    let mut sentences: Vec<String> = shown.iter().map(|op| wording::operation(history, op)).collect();
-    sentences.push(format!(
-        "Every order that explains all replies before {name} makes the reply of {name} impossible; the operations above \
-         were open at that moment."
-    ));
-    let faults = wording::faults_around(history, &shown);
-    sentences.extend(wording::faults(history, &faults));
-    Finding {
-        cycle: Vec::new(),
-        certificate: None,
-        kind: "nonlinearizable".to_owned(),
-        severity: Severity::Violation,
-        title: format!("no order of the operations explains the reply of {name}"),
-        sentences,
-        ops: shown.iter().map(|op| op.call).collect(),
-        key: key.clone(),
-        nodes: wording::nodes_of(history, &shown),
-        faults,
-    }
-}
-
 /// The value at this place of the argument of a compare-and-set.
 fn part_of(op: Op<'_>, at: usize) -> Value {
     op.input.as_list().and_then(|pair| pair.get(at)).map(ValueRef::to_value).unwrap_or_default()

@@ -12,91 +12,12 @@
 //! 6. a configuration that used fewer of them, and has done more, dominates.
 //!
 //! Says of a set that was cut so: see [`Machine::cut`].
+use super::configuration::{Configuration, Frontier, Used};
 use super::limits::{Limits, Stop};
 use super::register::{Act, NIL};
 use super::timeline::{Event, SLOTS, Timeline};
 use std::cell::Cell;
-use std::collections::HashSet;
-
-/// What has happened so far, as far as it matters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Configuration<const N: usize> {
-    pub(crate) value: u32,
-    /// The last step that led here, for a witness; [`super::witness::Paths`].
-    pub(crate) path: u32,
-    /// Open operations that took effect.
-    pub(crate) done: u128,
-    /// Open writes that may have taken effect, buried by others.
-    pub(crate) optional: u128,
-    /// How many of each class of indeterminate operations took effect.
-    pub(crate) used: [u8; N],
-}
-
-impl<const N: usize> Configuration<N> {
-    fn used_in_all(&self) -> u32 {
-        self.used.iter().map(|&count| u32::from(count)).sum()
-    }
-
-    /// Whether whatever can follow `other` can follow this one too. Both have the same value.
-    fn dominates(&self, other: &Configuration<N>, observers: u128) -> bool {
-        let (mine, theirs) = (self.done & !observers, other.done & !observers);
-        other.done & observers & !self.done == 0
-            && mine & !theirs == 0
-            && theirs & !mine & !self.optional == 0
-            && other.optional & !theirs & !self.optional == 0
-            && self.used.iter().zip(&other.used).fold(true, |fewer, (mine, theirs)| fewer & (mine <= theirs))
-    }
-}
-
-/// Configurations of which none dominates another, by value.
-#[derive(Default)]
-struct Frontier<const N: usize> {
-    groups: Vec<(u32, Vec<Configuration<N>>)>,
-    /// Groups in use; the others only keep their memory.
-    live: usize,
-    count: usize,
-}
-
-impl<const N: usize> Frontier<N> {
-    fn clear(&mut self) {
-        self.groups[..self.live].iter_mut().for_each(|(_, group)| group.clear());
-        self.live = 0;
-        self.count = 0;
-    }
-
-    fn insert(&mut self, new: Configuration<N>, observers: u128) -> bool {
-        let at = match self.groups[..self.live].iter().position(|(value, _)| *value == new.value) {
-            Some(at) => at,
-            None => {
-                if self.live == self.groups.len() {
-                    self.groups.push((new.value, Vec::new()));
-                }
-                self.groups[self.live].0 = new.value;
-                self.live += 1;
-                self.live - 1
-            }
-        };
-        let group = &mut self.groups[at].1;
-        if group.iter().any(|old| old.dominates(&new, observers)) {
-            return false;
-        }
-        let before = group.len();
-        group.retain(|old| !new.dominates(old, observers));
-        group.push(new);
-        self.count = self.count + group.len() - before;
-        true
-    }
-
-    fn holds(&self, one: &Configuration<N>) -> bool {
-        let same =
-            |old: &Configuration<N>| old.done == one.done && old.optional == one.optional && old.used == one.used;
-        self.groups[..self.live].iter().any(|(value, group)| *value == one.value && group.iter().any(same))
-    }
-
-    fn bytes(&self) -> usize {
-        self.groups.iter().map(|(_, group)| group.capacity()).sum::<usize>() * size_of::<Configuration<N>>()
-    }
-}
+use std::collections::{HashMap, HashSet};
 
 /// Open operations that concern one value, by slot.
 #[derive(Clone, Copy, Default)]
@@ -111,10 +32,16 @@ struct Masks {
 /// Indeterminate operations that do the same and may take effect from now on; none: `count` is 0.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Class {
-    pub(crate) act: Act,
-    pub(crate) count: u32,
+    act: Act,
+    count: u32,
     /// Position of one of them.
     example: u32,
+}
+
+impl Class {
+    fn leaves(&self) -> u32 {
+        self.act.writes().unwrap_or(NIL)
+    }
 }
 
 /// Told of each step that was taken on purpose: the path before, the event, the position of the operation (of an
@@ -134,11 +61,13 @@ pub(crate) struct Machine<'t, const N: usize> {
     differs: u128,
     acts: [(Act, u64, u32); SLOTS],
     masks: Vec<Masks>,
-    pub(crate) classes: Vec<Class>,
+    classes: Vec<Class>,
+    /// Classes by the value that they leave.
+    leaving: HashMap<u32, Vec<u16>>,
     pub(crate) configurations: Vec<Configuration<N>>,
     /// Whether something that is possible was left out: then an empty set refutes nothing.
     pub(crate) cut: bool,
-    /// Whether something was used as often as can be counted.
+    /// Whether something was used more often than can be counted.
     saturated: Cell<bool>,
     out: Frontier<N>,
     seen: Frontier<N>,
@@ -159,7 +88,8 @@ impl<'t, const N: usize> Machine<'t, N> {
             acts: [(Act::Read(NIL), 0, 0); SLOTS],
             masks: vec![Masks::default(); time.values()],
             classes: Vec::new(),
-            configurations: vec![Configuration { value: NIL, path: 0, done: 0, optional: 0, used: [0; N] }],
+            leaving: HashMap::new(),
+            configurations: vec![Configuration::START],
             cut: false,
             saturated: Cell::new(false),
             out: Frontier::default(),
@@ -181,6 +111,7 @@ impl<'t, const N: usize> Machine<'t, N> {
     pub(crate) fn pass(
         &mut self,
         width: usize,
+        thrifty: bool,
         limits: &mut Limits<'_>,
         held: u64,
         record: Record<'_>,
@@ -189,7 +120,7 @@ impl<'t, const N: usize> Machine<'t, N> {
             Event::Possible(position) => self.possible(position),
             Event::Call(position) => self.call(position),
             Event::Return(position) => {
-                if !self.give_back(position, width, limits, held, record)? {
+                if !self.give_back(position, width, thrifty, limits, held, record)? {
                     return Ok(false);
                 }
             }
@@ -221,10 +152,9 @@ impl<'t, const N: usize> Machine<'t, N> {
     /// Makes the set the largest that can be here: every value somebody may need, everything done that helps, every
     /// compare-and-set done or not. False when that would be too many.
     pub(crate) fn assume_anything(&mut self, at_most: usize) -> bool {
-        self.configurations.clear();
-        self.classes.clear();
+        self.restore(&[], &[], false);
         if self.at == 0 {
-            self.configurations.push(Configuration { value: NIL, path: 0, done: 0, optional: 0, used: [0; N] });
+            self.configurations.push(Configuration::START);
             return true;
         }
         let mut values: Vec<u32> =
@@ -239,40 +169,73 @@ impl<'t, const N: usize> Machine<'t, N> {
             let mut some = cas;
             loop {
                 let done = self.observers & self.open | some;
-                self.configurations.push(Configuration { value, path: 0, done, optional: self.writes, used: [0; N] });
+                let optional = self.writes;
+                self.configurations.push(Configuration { value, done, optional, ..Configuration::START });
                 if some == 0 {
                     break;
                 }
                 some = (some - 1) & cas;
             }
         }
+        let time = self.time;
         let mut known: HashSet<Act> = HashSet::new();
-        for event in &self.time.events[..self.at] {
+        for event in &time.events[..self.at] {
             if let Event::Possible(position) = *event
-                && known.insert(self.time.ops[position as usize].act)
+                && known.insert(time.ops[position as usize].act)
             {
-                let act = self.time.ops[position as usize].act;
-                self.classes.push(Class { act, count: 1, example: position });
+                self.add_class(Class { act: time.ops[position as usize].act, count: 1, example: position });
             }
         }
-        true
+        !self.cut
+    }
+
+    /// The classes of indeterminate operations, to come back to.
+    pub(crate) fn classes(&self) -> &[Class] {
+        &self.classes
+    }
+
+    /// Takes configurations and classes over from an earlier time at this event.
+    pub(crate) fn restore(&mut self, configurations: &[Configuration<N>], classes: &[Class], cut: bool) {
+        self.configurations.clear();
+        self.configurations.extend_from_slice(configurations);
+        self.classes.clear();
+        self.classes.extend_from_slice(classes);
+        self.leaving.clear();
+        for (at, class) in classes.iter().enumerate().filter(|(_, class)| class.count > 0) {
+            self.leaving.entry(class.leaves()).or_default().push(at as u16);
+        }
+        self.cut = cut;
+        self.saturated.set(false);
     }
 
     fn possible(&mut self, position: u32) {
         let act = self.time.ops[position as usize].act;
-        if let Some(class) = self.classes.iter_mut().find(|class| class.act == act && class.count > 0) {
-            class.count += 1;
-            return;
-        }
-        if !self.needed(act.writes().unwrap_or(NIL)) {
-            return;
-        }
         let new = Class { act, count: 1, example: position };
-        match self.classes.iter().position(|class| class.count == 0) {
-            Some(free) => self.classes[free] = new,
-            None if self.relaxed || self.classes.len() < N => self.classes.push(new),
-            None => self.cut = true,
+        let alike = self.leaving(new.leaves()).iter().find(|&&class| self.classes[usize::from(class)].act == act);
+        if let Some(&class) = alike {
+            self.classes[usize::from(class)].count += 1;
+        } else if self.needed(new.leaves()) {
+            self.add_class(new);
         }
+    }
+
+    fn add_class(&mut self, new: Class) {
+        let at = if self.relaxed { None } else { self.classes.iter().position(|class| class.count == 0) };
+        let at = at.unwrap_or(self.classes.len());
+        if at > usize::from(u16::MAX) || (N == 0 && !self.relaxed) {
+            self.cut = true;
+            return;
+        }
+        if at == self.classes.len() {
+            self.classes.push(new);
+        } else {
+            self.classes[at] = new;
+        }
+        self.leaving.entry(new.leaves()).or_default().push(at as u16);
+    }
+
+    fn leaving(&self, value: u32) -> &[u16] {
+        self.leaving.get(&value).map_or(&[], Vec::as_slice)
     }
 
     /// Whether somebody waits for this value now or later.
@@ -334,6 +297,7 @@ impl<'t, const N: usize> Machine<'t, N> {
         &mut self,
         position: u32,
         width: usize,
+        thrifty: bool,
         limits: &mut Limits<'_>,
         held: u64,
         record: Record<'_>,
@@ -349,7 +313,7 @@ impl<'t, const N: usize> Machine<'t, N> {
         limits.step(held)?;
         for one in &self.configurations {
             if (one.done | one.optional) & bit != 0 {
-                out.insert(without(*one, bit), after);
+                out.insert(one.without(bit), after);
             }
             if one.done & bit == 0 && seen.insert(*one, self.observers) {
                 work.push(*one);
@@ -357,7 +321,19 @@ impl<'t, const N: usize> Machine<'t, N> {
         }
         let mut next = 0;
         let mut result = Ok(());
-        while next < work.len() {
+        let mut all = !thrifty || self.classes.iter().all(|class| class.count == 0);
+        loop {
+            if next == work.len() {
+                if all {
+                    break;
+                }
+                if out.count > 0 {
+                    self.cut = true;
+                    break;
+                }
+                (all, next) = (true, 0);
+                continue;
+            }
             let one = work[next];
             next += 1;
             // One that was put here earlier may be dominated by now.
@@ -374,9 +350,9 @@ impl<'t, const N: usize> Machine<'t, N> {
             if result.is_err() {
                 break;
             }
-            self.expand(&one, slot, record, &mut |reached| {
+            self.expand(&one, slot, all, record, &mut |reached| {
                 if reached.done & bit != 0 {
-                    out.insert(without(reached, bit), after);
+                    out.insert(reached.without(bit), after);
                 } else if seen.insert(reached, self.observers) {
                     work.push(reached);
                 }
@@ -402,11 +378,12 @@ impl<'t, const N: usize> Machine<'t, N> {
         &self,
         from: &Configuration<N>,
         slot: usize,
+        indeterminate: bool,
         record: Record<'_>,
         reach: &mut impl FnMut(Configuration<N>),
     ) {
         let pending = self.open & !from.done;
-        let worth = self.worth(from, pending);
+        let wanted = if indeterminate { self.wanted(from, pending) } else { Vec::new() };
         let mut step = |value: u32, blind: bool, own: u128, position: u32| {
             let mut reached = self.arrive(from, value, blind, own);
             reached.path = record(from.path, self.at as u32, position);
@@ -417,7 +394,7 @@ impl<'t, const N: usize> Machine<'t, N> {
             let Act::Write(value) = self.acts[rest.trailing_zeros() as usize].0 else { break };
             let alike = rest & self.masks[value as usize].writes;
             rest &= !alike;
-            if alike & (1 << slot) != 0 || self.useful(value, pending, worth) {
+            if alike & (1 << slot) != 0 || self.useful(value, pending, &wanted) {
                 let at = self.first_to_end(alike);
                 reach(step(value, true, 1 << at, self.acts[at].2));
             }
@@ -437,26 +414,26 @@ impl<'t, const N: usize> Machine<'t, N> {
             let at = self.first_to_end(alike);
             reach(step(value, false, 1 << at, self.acts[at].2));
         }
-        for (at, class) in self.classes.iter().enumerate() {
-            if !self.available(from, at) {
-                continue;
-            }
-            let (value, blind) = match class.act {
-                Act::Write(value) if self.masks[value as usize].writes & pending == 0 => (value, true),
-                Act::Cas(needed, value) if needed == from.value && !self.open_cas(class.act, pending) => (value, false),
-                _ => continue,
-            };
+        for &value in &wanted {
             // Writing the value that is there already is useful when it buries something.
-            let buries = blind && pending & self.writes & !from.optional != 0;
-            if !self.useful(value, pending, worth) || (value == from.value && !buries) {
-                continue;
+            let buries = pending & self.writes & !from.optional != 0;
+            for &at in self.leaving(value) {
+                let class = &self.classes[usize::from(at)];
+                let blind = match class.act {
+                    Act::Write(_) if self.masks[value as usize].writes & pending == 0 => true,
+                    Act::Cas(needed, _) if needed == from.value && !self.open_cas(class.act, pending) => false,
+                    _ => continue,
+                };
+                if !self.available(from, at) || (value == from.value && !(blind && buries)) {
+                    continue;
+                }
+                let mut reached = step(value, blind, 0, class.example);
+                if self.relaxed || reached.used.add(at) {
+                    reach(reached);
+                } else {
+                    self.saturated.set(true);
+                }
             }
-            let mut reached = step(value, blind, 0, class.example);
-            if !self.relaxed {
-                reached.used[at] += 1;
-                self.saturated.set(self.saturated.get() | (reached.used[at] == u8::MAX));
-            }
-            reach(reached);
         }
     }
 
@@ -485,46 +462,46 @@ impl<'t, const N: usize> Machine<'t, N> {
         first
     }
 
-    fn available(&self, from: &Configuration<N>, class: usize) -> bool {
-        let count = self.classes[class].count;
-        // One that was used as often as can be counted is used no more.
-        count > 0 && (self.relaxed || (u32::from(from.used[class]) < count && from.used[class] < u8::MAX))
+    fn available(&self, from: &Configuration<N>, class: u16) -> bool {
+        self.relaxed || u32::from(from.used.of(class)) < self.classes[usize::from(class)].count
     }
 
-    /// Indeterminate compare-and-sets that lead, perhaps by way of others, to a value that some open operation waits for.
-    fn worth(&self, from: &Configuration<N>, pending: u128) -> u128 {
-        let mut worth = 0u128;
-        loop {
-            let before = worth;
-            for (at, class) in self.classes.iter().enumerate().take(128) {
-                if let Act::Cas(_, value) = class.act
-                    && worth & (1 << at) == 0
-                    && self.available(from, at)
-                    && self.useful(value, pending, worth)
-                {
-                    worth |= 1 << at;
+    /// Values that some open operation waits for, or from which indeterminate compare-and-sets lead to one.
+    fn wanted(&self, from: &Configuration<N>, pending: u128) -> Vec<u32> {
+        let mut wanted: Vec<u32> = Vec::new();
+        let mut rest = pending & !self.writes & !self.differs;
+        while rest != 0 {
+            let needed = self.acts[rest.trailing_zeros() as usize].0.needs();
+            wanted.extend(needed.filter(|value| !wanted.contains(value)));
+            rest &= rest - 1;
+        }
+        if pending & self.differs != 0 {
+            let live = self.classes.iter().filter(|class| class.count > 0).map(Class::leaves);
+            for value in live {
+                if !wanted.contains(&value) && self.useful(value, pending, &[]) {
+                    wanted.push(value);
                 }
             }
-            if worth == before {
-                return worth;
-            }
         }
+        let mut next = 0;
+        while next < wanted.len() {
+            for &at in self.leaving(wanted[next]) {
+                if let Act::Cas(needed, _) = self.classes[usize::from(at)].act
+                    && self.available(from, at)
+                    && !wanted.contains(&needed)
+                {
+                    wanted.push(needed);
+                }
+            }
+            next += 1;
+        }
+        wanted
     }
 
     /// Whether some operation waits for this value.
-    fn useful(&self, value: u32, pending: u128, worth: u128) -> bool {
+    fn useful(&self, value: u32, pending: u128, wanted: &[u32]) -> bool {
         let masks = &self.masks[value as usize];
-        if pending & (masks.reads | masks.cas | (self.differs & !masks.differs)) != 0 {
-            return true;
-        }
-        let mut rest = worth;
-        while rest != 0 {
-            if self.classes[rest.trailing_zeros() as usize].act.needs() == Some(value) {
-                return true;
-            }
-            rest &= rest - 1;
-        }
-        self.classes.len() > 128 && self.classes[128..].iter().any(|class| class.act.needs() == Some(value))
+        pending & (masks.reads | masks.cas | (self.differs & !masks.differs)) != 0 || wanted.contains(&value)
     }
 
     /// The configuration after a write or compare-and-set brought `value`.
@@ -547,7 +524,7 @@ impl<'t, const N: usize> Machine<'t, N> {
         let open = self.open;
         self.configurations.sort_by_cached_key(|one| {
             let missing = open & !one.done & !one.optional;
-            (one.used_in_all(), missing.count_ones(), one.value, one.done, one.optional)
+            (one.used.in_all(), missing.count_ones(), one.value, one.done, one.optional)
         });
         let mut first: Vec<Configuration<N>> = Vec::with_capacity(width);
         let mut rest = Vec::with_capacity(self.configurations.len());
@@ -562,35 +539,38 @@ impl<'t, const N: usize> Machine<'t, N> {
         self.configurations = first;
     }
 
-    /// Drops classes that nobody can observe any more, and uses that every configuration has made.
+    /// Drops uses that every configuration has made and, now and then, classes that nobody can observe any more.
     fn forget(&mut self) {
-        for at in 0..self.classes.len() {
-            if self.classes[at].count == 0 {
-                continue;
-            }
-            if !self.relaxed {
-                let least = self.configurations.iter().map(|one| one.used[at]).min().unwrap_or(0);
-                if least > 0 {
-                    self.configurations.iter_mut().for_each(|one| one.used[at] -= least);
-                    self.classes[at].count -= u32::from(least);
-                }
-            }
-            let unseen = |value: u32| {
-                let waits = |class: &Class| class.count > 0 && class.act.needs() == Some(value);
-                !self.time.needed_after(value, self.at + 1) && !self.classes.iter().any(waits)
-            };
-            if self.classes[at].act.writes().is_some_and(unseen) {
-                self.classes[at].count = 0;
-            }
-            if self.classes[at].count == 0 && !self.relaxed {
-                self.configurations.iter_mut().for_each(|one| one.used[at] = 0);
+        let common = self.configurations.first().map_or(Used::NOTHING, |one| one.used);
+        for &(class, _) in common.counts() {
+            let least = self.configurations.iter().map(|one| one.used.of(class)).min().unwrap_or(0);
+            if least > 0 {
+                self.configurations.iter_mut().for_each(|one| one.used.take(class, least));
+                self.classes[usize::from(class)].count -= u32::from(least);
+                self.drop_if_idle(class);
             }
         }
+        if self.at % 64 < 2 {
+            (0..self.classes.len()).for_each(|class| self.drop_if_idle(class as u16));
+        }
     }
-}
 
-fn without<const N: usize>(mut one: Configuration<N>, bit: u128) -> Configuration<N> {
-    one.done &= !bit;
-    one.optional &= !bit;
-    one
+    fn drop_if_idle(&mut self, at: u16) {
+        let class = self.classes[usize::from(at)];
+        let leaves = class.leaves();
+        let gone = match class.count {
+            0 => self.leaving(leaves).contains(&at),
+            _ => {
+                let waits = |class: &Class| class.count > 0 && class.act.needs() == Some(leaves);
+                !self.time.needed_after(leaves, self.at + 1) && !self.classes.iter().any(waits)
+            }
+        };
+        if gone {
+            self.classes[usize::from(at)].count = 0;
+            if let Some(others) = self.leaving.get_mut(&leaves) {
+                others.retain(|other| *other != at);
+            }
+            self.configurations.iter_mut().for_each(|one| one.used.take(at, u16::MAX));
+        }
+    }
 }

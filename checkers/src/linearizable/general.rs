@@ -11,20 +11,23 @@ mod search;
 mod shrink;
 mod space;
 
+#[cfg(test)]
+mod tests;
+
 pub(crate) use explain::finding;
 
+use super::decide::{self as registers, Terms};
 use super::limits::{Limits, Stop};
 use super::register::{RegOp, Values};
-use super::{decide as registers, shrink as register_shrink};
+use super::shrink as register_shrink;
 use crate::containers::{self, GrowOp, ItemOp, Judged};
 use crate::history::Op;
-use crate::model::{Container, Model};
+use crate::model::{Container, GrowingAct, Model};
 use crate::value::Value;
-use crate::verdict::Budget;
 use configurations::Configurations;
 use search::Search;
 use space::{Plan, Space, Step};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// What an engine says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,7 +60,7 @@ pub(crate) struct Stuck {
 
 /// One operation with its act.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Deed<A> {
+pub struct Deed<A> {
     /// Index of the call.
     pub(crate) call: u64,
     /// Index of the reply; [`Op::OPEN`] for an operation that may take effect at any later time, or never.
@@ -69,14 +72,23 @@ pub(crate) struct Deed<A> {
 /// Steps of an engine's first turn at least; each further turn is twice as long.
 const FIRST_TURN: u64 = 10_000;
 
-/// Decides one object.
-pub(crate) fn decide<M: Model>(model: &M, deeds: &[Deed<M::Act>], budget: &Budget) -> Decision {
-    decide_within(model, deeds, budget, u64::MAX)
+/// Operations up to which an order is looked for where an algorithm says that there is one.
+const ORDERED: usize = 20_000;
+
+/// Decides one object. Observations without a reply have been left out.
+pub(crate) fn decide<M: Model>(model: &M, deeds: &[Deed<M::Act>], terms: Terms<'_>) -> Decision {
+    let decision = without_order(model, deeds, terms);
+    if decision == Decision::Linearizable(None) && terms.witness && deeds.len() <= ORDERED {
+        let steps = terms.steps.min(20 * deeds.len() as u64 + 1000);
+        if let Decision::Linearizable(order) = in_turns(model, deeds, Terms { steps, ..terms }) {
+            return Decision::Linearizable(order);
+        }
+    }
+    decision
 }
 
-/// The same, where a search takes about so many steps at most.
-pub(crate) fn decide_within<M: Model>(model: &M, deeds: &[Deed<M::Act>], budget: &Budget, steps: u64) -> Decision {
-    if let Some(decision) = cells(model, deeds, budget) {
+fn without_order<M: Model>(model: &M, deeds: &[Deed<M::Act>], terms: Terms<'_>) -> Decision {
+    if let Some(decision) = cells(model, deeds, terms) {
         return decision;
     }
     if let Some(decision) = growing(model, deeds) {
@@ -86,10 +98,10 @@ pub(crate) fn decide_within<M: Model>(model: &M, deeds: &[Deed<M::Act>], budget:
         return match containers::decide(container, &items) {
             Judged::Linearizable => Decision::Linearizable(None),
             Judged::Conflict(places) => Decision::Refuted(among(deeds, places)),
-            Judged::CannotTell => in_turns(model, &useful(model, deeds), budget, steps),
+            Judged::CannotTell => in_turns(model, &useful(model, deeds), terms),
         };
     }
-    in_turns(model, deeds, budget, steps)
+    in_turns(model, deeds, terms)
 }
 
 fn among<A>(deeds: &[Deed<A>], places: Vec<usize>) -> Stuck {
@@ -101,7 +113,7 @@ fn among<A>(deeds: &[Deed<A>], places: Vec<usize>) -> Stuck {
 }
 
 /// Register by register, if the object is several.
-fn cells<M: Model>(model: &M, deeds: &[Deed<M::Act>], budget: &Budget) -> Option<Decision> {
+fn cells<M: Model>(model: &M, deeds: &[Deed<M::Act>], terms: Terms<'_>) -> Option<Decision> {
     let mut places: HashMap<Value, usize> = HashMap::new();
     let mut cells: Vec<(Values, Vec<RegOp>)> = Vec::new();
     for deed in deeds {
@@ -118,15 +130,19 @@ fn cells<M: Model>(model: &M, deeds: &[Deed<M::Act>], budget: &Budget) -> Option
     }
     let mut gave_up = None;
     for (_, ops) in &cells {
-        match registers::decide(ops, budget) {
-            registers::Decision::Linearizable => {}
+        match registers::decide(ops, Terms { witness: false, ..terms }) {
+            registers::Decision::Linearizable(_) => {}
             registers::Decision::GaveUp(stop, furthest) => gave_up = gave_up.or(Some(Decision::GaveUp(stop, furthest))),
             decision => {
-                let small = register_shrink::shrink(ops, &decision, budget);
+                let small = register_shrink::shrink(ops, &decision, terms.budget);
                 let until = small.iter().map(|op| op.end).filter(|&end| end != Op::OPEN).max().unwrap_or(Op::OPEN);
                 // A compare-and-set that counts as a write only depends on what was left out.
                 let whole = small.iter().any(|op| op.weakened);
-                let calls = if whole { ops.iter().map(|op| op.call) .collect() } else { small.iter().map(|op| op.call).collect() };
+                let calls = if whole {
+                    ops.iter().map(|op| op.call).collect()
+                } else {
+                    small.iter().map(|op| op.call).collect()
+                };
                 return Some(Decision::Refuted(Stuck { until, among: Some(calls) }));
             }
         }
@@ -135,21 +151,29 @@ fn cells<M: Model>(model: &M, deeds: &[Deed<M::Act>], budget: &Budget) -> Option
 }
 
 fn growing<M: Model>(model: &M, deeds: &[Deed<M::Act>]) -> Option<Decision> {
-    let mut ops = Vec::with_capacity(deeds.len());
-    for deed in deeds {
-        ops.push(match model.growing_act(&deed.act)? {
-            crate::model::GrowingAct::Add(value) => GrowOp::Add(value, deed.call, deed.end),
-            crate::model::GrowingAct::Read(values) => GrowOp::Read(values, deed.call, deed.end),
-        });
-    }
-    Some(match containers::growing(&ops) {
-        Ok(()) => Decision::Linearizable(None),
-        Err(places) => {
-            // The reads alone contradict each other only together with the adds of what they saw.
-            let until = places.iter().map(|&at| deeds[at].end).filter(|&end| end != Op::OPEN).max();
-            Decision::Refuted(Stuck { until: until.unwrap_or(Op::OPEN), among: None })
+    let ops = grow_ops(model, deeds)?;
+    let Err(conflict) = containers::growing(&ops) else { return Some(Decision::Linearizable(None)) };
+    // Reads say something together with the adds of what they returned.
+    let mut seen: HashSet<&Value> = HashSet::new();
+    for &place in &conflict.places {
+        if let GrowOp::Read(values, ..) = &ops[place] {
+            seen.extend(values);
         }
-    })
+    }
+    let belongs = |op: &GrowOp| matches!(op, GrowOp::Add(value, ..) if seen.contains(value));
+    let adds = (0..ops.len()).filter(|&at| belongs(&ops[at]));
+    Some(Decision::Refuted(among(deeds, adds.chain(conflict.places.iter().copied()).collect())))
+}
+
+/// The operations of a growing set, if the object is one.
+fn grow_ops<M: Model>(model: &M, deeds: &[Deed<M::Act>]) -> Option<Vec<GrowOp>> {
+    let op = |deed: &Deed<M::Act>| {
+        Some(match model.growing_act(&deed.act)? {
+            GrowingAct::Add(value) => GrowOp::Add(value, deed.call, deed.end),
+            GrowingAct::Read(values) => GrowOp::Read(values, deed.call, deed.end),
+        })
+    };
+    deeds.iter().map(op).collect()
 }
 
 /// The operations of a container, if the object is one.
@@ -190,7 +214,12 @@ enum Engine {
 }
 
 impl Engine {
-    fn run<M: Model>(&mut self, space: &mut Space<'_, M>, limits: &mut Limits<'_>, others: u64) -> Result<Answer, Stop> {
+    fn run<M: Model>(
+        &mut self,
+        space: &mut Space<'_, M>,
+        limits: &mut Limits<'_>,
+        others: u64,
+    ) -> Result<Answer, Stop> {
         match self {
             Engine::Depth(search) => search.run(space, limits, others),
             Engine::Breadth(configurations) => configurations.run(space, limits, others),
@@ -206,11 +235,14 @@ impl Engine {
 }
 
 /// By search, with at most about this many steps.
-pub(crate) fn in_turns<M: Model>(model: &M, deeds: &[Deed<M::Act>], budget: &Budget, quota: u64) -> Decision {
+pub(crate) fn in_turns<M: Model>(model: &M, deeds: &[Deed<M::Act>], terms: Terms<'_>) -> Decision {
+    let quota = terms.steps;
     let mut space = Space::new(model);
     let steps = steps(&mut space, deeds);
     let mut engines: Vec<Option<Engine>> = vec![Some(Engine::Depth(Box::new(Search::new(Plan::new(&steps)))))];
-    if steps.iter().any(|step| !step.definite()) {
+    // In a container more and more can be put, so the relaxed form has no end there.
+    let bounded = deeds.first().is_some_and(|deed| model.container_act(&deed.act).is_none());
+    if bounded && steps.iter().any(|step| !step.definite()) {
         engines.push(Some(Engine::Breadth(Box::new(Configurations::new(Plan::new(&steps), true)))));
     }
     engines.push(Some(Engine::Breadth(Box::new(Configurations::new(Plan::new(&steps), false)))));
@@ -219,10 +251,14 @@ pub(crate) fn in_turns<M: Model>(model: &M, deeds: &[Deed<M::Act>], budget: &Bud
     let mut stopped = Stop::Width;
     loop {
         for at in 0..engines.len() {
-            let others: u64 =
-                (0..engines.len()).filter(|&other| other != at).filter_map(|at| engines[at].as_ref()).map(Engine::bytes).sum();
+            let others: u64 = (0..engines.len())
+                .filter(|&other| other != at)
+                .filter_map(|at| engines[at].as_ref())
+                .map(Engine::bytes)
+                .sum();
             let Some(engine) = &mut engines[at] else { continue };
-            let mut limits = Limits::new(budget, turn);
+            let mut limits =
+                Limits::new(terms.budget, turn).holding(terms.memory_bytes).about(terms.what, deeds.len() as u64);
             let result = engine.run(&mut space, &mut limits, others);
             furthest = limits.furthest.max(furthest);
             match result {

@@ -32,11 +32,17 @@ impl Part<'_> {
 pub(crate) fn parts<'h>(history: &'h History, workloads: &[NameId]) -> Vec<Part<'h>> {
     let mut places: HashMap<(NameId, ValueRef<'_>), usize> = HashMap::new();
     let mut parts: Vec<Part<'h>> = Vec::new();
+    let mut last = None;
     for op in history.ops().iter().filter(|op| op.outcome != Outcome::Fail && workloads.contains(&op.workload)) {
-        let place = *places.entry((op.workload, op.key)).or_insert_with(|| {
-            parts.push(Part { workload: op.workload, key: op.key, ok: 0, positions: Vec::new() });
-            parts.len() - 1
-        });
+        let name = (op.workload, op.key);
+        let place = match last {
+            Some((known, place)) if known == name => place,
+            _ => *places.entry(name).or_insert_with(|| {
+                parts.push(Part { workload: op.workload, key: op.key, ok: 0, positions: Vec::new() });
+                parts.len() - 1
+            }),
+        };
+        last = Some((name, place));
         parts[place].ok += usize::from(op.outcome == Outcome::Ok);
         parts[place].positions.push(op.position);
     }

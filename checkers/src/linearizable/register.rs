@@ -3,6 +3,7 @@ use crate::history::Op;
 use crate::model::RegisterAct;
 use crate::value::Value;
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 
 /// The initial value.
 pub(crate) const NIL: u32 = 0;
@@ -80,21 +81,40 @@ impl RegOp {
 /// Numbers for the values of one register, nil first.
 #[derive(Debug, Default)]
 pub(crate) struct Values {
-    ids: HashMap<Value, u32>,
+    numbers: HashMap<i64, u32, BuildHasherDefault<Spread>>,
+    others: HashMap<Value, u32>,
     count: u32,
+}
+
+/// Spreads a number over the bits of a hash: Fibonacci hashing (Knuth, TAOCP 3, 6.4).
+#[derive(Default)]
+struct Spread(u64);
+
+impl Hasher for Spread {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_i64(i64::from(*byte)));
+    }
+    fn write_i64(&mut self, number: i64) {
+        self.0 = (self.0 ^ number as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(26);
+    }
 }
 
 impl Values {
     fn id(&mut self, value: &Value) -> u32 {
-        if value.is_nil() {
-            return NIL;
-        }
-        if let Some(id) = self.ids.get(value) {
-            return *id;
-        }
-        self.count += 1;
-        self.ids.insert(value.clone(), self.count);
-        self.count
+        let next = self.count + 1;
+        let id = match value {
+            Value::Nil => return NIL,
+            Value::Int(number) => *self.numbers.entry(*number).or_insert(next),
+            other => match self.others.get(other) {
+                Some(id) => *id,
+                None => *self.others.entry(other.clone()).or_insert(next),
+            },
+        };
+        self.count = self.count.max(id);
+        id
     }
 
     /// The act with its values as numbers; `None` for a read without a reply, which says nothing.

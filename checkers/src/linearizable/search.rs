@@ -93,8 +93,7 @@ impl<S: Clone + Eq + Hash, A, F: Fn(&S, &A) -> Option<S>> Search<S, A, F> {
             if self.passed == self.returns.len() {
                 return Ok(Answer::Linearizable);
             }
-            let key_bytes = 64 + 8 * self.bits.len() as u64;
-            limits.step(self.memo.len() as u64 * key_bytes + self.states.len() as u64 * 128)?;
+            limits.step(self.bytes())?;
             let bound = self.steps[self.returns[self.passed]].end;
             match self.choose(bound) {
                 Some((at, state, only)) => {
@@ -102,6 +101,7 @@ impl<S: Clone + Eq + Hash, A, F: Fn(&S, &A) -> Option<S>> Search<S, A, F> {
                     self.take(at, state, only);
                     if self.passed > self.deepest {
                         self.deepest = self.passed;
+                        limits.passed(self.passed as u64);
                         limits.reached(self.steps[self.returns[self.passed - 1]].end);
                     }
                     let fresh = self.memo.insert((self.passed as u32, self.state, self.bits.clone()));
@@ -116,6 +116,15 @@ impl<S: Clone + Eq + Hash, A, F: Fn(&S, &A) -> Option<S>> Search<S, A, F> {
                 }
             }
         }
+    }
+
+    /// Bytes held. What lies behind a state is guessed.
+    fn bytes(&self) -> u64 {
+        let keys = self.memo.capacity() * (size_of::<Key>() + 1) + self.memo.len() * (8 * self.bits.len() + 16);
+        let states = self.states.capacity() * 2 * (size_of::<S>() + 48);
+        let frames = self.frames.capacity() * size_of::<Frame>();
+        let steps = self.steps.capacity() * (size_of::<Step<A>>() + 2 * size_of::<usize>() + 5);
+        (keys + states + frames + steps + self.returns.capacity() * size_of::<usize>()) as u64
     }
 
     /// What was taken so far, by calls.

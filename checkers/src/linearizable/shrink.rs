@@ -6,6 +6,7 @@ use super::register::{Act, NIL, RegOp, value_count};
 use super::zones::{self, Conflict};
 use crate::history::Op;
 use crate::verdict::Budget;
+use std::collections::HashMap;
 
 /// From how many operations on subsets are no longer tried one by one.
 const POOL: usize = 16;
@@ -20,19 +21,49 @@ const STRETCH: usize = 16;
 /// The smallest counterexample found for a decision that refuted these operations, in the order of their calls.
 pub(crate) fn shrink(ops: &[RegOp], decision: &Decision, budget: &Budget) -> Vec<RegOp> {
     match decision {
-        Decision::Conflict(conflict) => from_conflict(ops, conflict),
+        Decision::Conflict(conflict) => from_conflict(ops, conflict, budget),
         Decision::Refuted(index) => {
-            let ops = until(ops, *index);
-            let mut shrinker = Shrinker { hiding: Hiding::new(&ops), ops, budget, attempts: 0, steps: 0 };
+            let before = compact(&until(ops, *index));
+            let mut shrinker = Shrinker { hiding: Hiding::new(&before), ops: before, budget, attempts: 0, steps: 0 };
             shrinker.run();
             let small = shrinker.ops;
-            match zones::applies(&small).then(|| zones::check(&small)) {
-                Some(Err(conflict)) => from_conflict(&small, &conflict),
+            let smaller = match zones::applies(&small).then(|| zones::check(&small)) {
+                Some(Err(conflict)) => from_conflict(&small, &conflict, budget),
                 _ => small,
-            }
+            };
+            restore(&smaller, ops)
         }
         Decision::Linearizable(_) | Decision::GaveUp(..) => Vec::new(),
     }
+}
+
+/// The same with values that count from 1, so that work depends on the number of operations alone.
+fn compact(ops: &[RegOp]) -> Vec<RegOp> {
+    let mut numbers = HashMap::from([(NIL, NIL)]);
+    let mut number = |value: u32| {
+        let next = numbers.len() as u32;
+        *numbers.entry(value).or_insert(next)
+    };
+    let mut renumber = |op: &RegOp| {
+        let act = match op.act {
+            Act::Read(value) => Act::Read(number(value)),
+            Act::Differs(value) => Act::Differs(number(value)),
+            Act::Write(value) => Act::Write(number(value)),
+            Act::Cas(from, to) => Act::Cas(number(from), number(to)),
+        };
+        RegOp { act, ..*op }
+    };
+    ops.iter().map(&mut renumber).collect()
+}
+
+/// The compacted operations with the values that they had.
+fn restore(small: &[RegOp], ops: &[RegOp]) -> Vec<RegOp> {
+    let value = |op: &RegOp| {
+        let original = ops.binary_search_by_key(&op.call, |original| original.call).ok().map(|at| ops[at])?;
+        let same = if op.weakened { original.weaken() } else { original };
+        Some(RegOp { end: op.end, ..same })
+    };
+    small.iter().filter_map(value).collect()
 }
 
 /// The history up to this return: later calls never happened, what is open then may or may not happen.
@@ -43,7 +74,7 @@ fn until(ops: &[RegOp], index: u64) -> Vec<RegOp> {
 }
 
 /// The smallest contradiction among the operations that a conflict names, where every written value is unique.
-fn from_conflict(ops: &[RegOp], conflict: &Conflict) -> Vec<RegOp> {
+fn from_conflict(ops: &[RegOp], conflict: &Conflict, budget: &Budget) -> Vec<RegOp> {
     let mut pool = match conflict {
         Conflict::Phantom { observer } => {
             let mut pool = vec![*observer];
@@ -59,38 +90,69 @@ fn from_conflict(ops: &[RegOp], conflict: &Conflict) -> Vec<RegOp> {
     complete(ops, &mut pool);
     pool.sort_unstable_by_key(|&at| (ops[at].act.writes().is_none(), at));
     pool.dedup();
-    if pool.len() <= POOL {
-        for size in 1..=SMALL.min(pool.len()) {
-            let mut chosen = Vec::with_capacity(size);
-            if let Some(found) = subset(ops, &pool, 0, size, &mut chosen) {
-                return found;
+    let mut few = compact(&pool.iter().map(|&at| ops[at]).collect::<Vec<RegOp>>());
+    let mut rest: Vec<usize> = (0..few.len()).collect();
+    if contradiction(&few, &rest).is_none() {
+        // What the conflict names does not stand alone: begin with everything.
+        few = compact(ops);
+        rest = (0..few.len()).collect();
+    }
+    // Ever smaller pieces are left out, so that a long chain costs little.
+    let mut piece = rest.len() / 2;
+    while piece > 0 && rest.len() > POOL && !(budget.expired)() {
+        let mut at = 0;
+        while at < rest.len() && !(budget.expired)() {
+            let fewer = [&rest[..at], &rest[rest.len().min(at + piece)..]].concat();
+            if contradiction(&few, &fewer).is_some() {
+                rest = fewer;
+            } else {
+                at += piece;
+            }
+        }
+        piece /= 2;
+    }
+    if rest.len() <= POOL {
+        for size in 1..=SMALL.min(rest.len()) {
+            if let Some(found) = subset(&few, &rest, 0, size, &mut Vec::with_capacity(size)) {
+                return restore(&found, ops);
+            }
+        }
+        for at in rest.clone() {
+            let fewer: Vec<usize> = rest.iter().copied().filter(|&other| other != at).collect();
+            if contradiction(&few, &fewer).is_some() {
+                rest = fewer;
             }
         }
     }
-    let mut rest = pool.clone();
-    for at in pool {
-        let fewer: Vec<usize> = rest.iter().copied().filter(|&other| other != at).collect();
-        if contradiction(ops, &fewer).is_some() {
-            rest = fewer;
-        }
-    }
-    rest.sort_unstable();
-    contradiction(ops, &rest).unwrap_or_else(|| rest.iter().map(|&at| ops[at]).collect())
+    let found = contradiction(&few, &rest).unwrap_or_else(|| {
+        let mut all: Vec<RegOp> = rest.iter().map(|&at| few[at]).collect();
+        all.sort_unstable_by_key(|op| op.call);
+        all
+    });
+    restore(&found, ops)
 }
 
-/// Adds who wrote each value that is observed, and an observer of each indeterminate write, which shows that it happened.
+/// Adds who wrote each value that is observed, and for each indeterminate operation those who show that it happened.
 fn complete(ops: &[RegOp], pool: &mut Vec<usize>) {
     let mut writer = vec![None; value_count(ops)];
-    let mut observer: Vec<Option<usize>> = vec![None; writer.len()];
     for (at, op) in ops.iter().enumerate() {
         if let Some(value) = op.act.writes() {
             writer[value as usize] = Some(at);
         }
-        if let Some(value) = op.act.needs() {
-            let seen = &mut observer[value as usize];
-            if seen.is_none_or(|known| op.end < ops[known].end) {
-                *seen = Some(at);
-            }
+    }
+    // Of those who certainly happened, by each value: the one that ended first.
+    let mut observer: Vec<Option<usize>> = vec![None; writer.len()];
+    let mut happened: Vec<bool> = ops.iter().map(RegOp::definite).collect();
+    let mut work: Vec<usize> = (0..ops.len()).filter(|&at| happened[at]).collect();
+    while let Some(at) = work.pop() {
+        let Some(value) = ops[at].act.needs() else { continue };
+        let seen = &mut observer[value as usize];
+        if seen.is_none_or(|known| ops[at].end < ops[known].end) {
+            *seen = Some(at);
+        }
+        if let Some(writer) = writer[value as usize].filter(|&writer| !happened[writer]) {
+            happened[writer] = true;
+            work.push(writer);
         }
     }
     for at in 0..pool.len() {
@@ -123,7 +185,10 @@ fn subset(ops: &[RegOp], pool: &[usize], from: usize, size: usize, chosen: &mut 
 /// The chosen operations by call, when they contradict each other with no read left without its write. A compare-and-set
 /// from a value whose write was not chosen is taken for a write.
 fn contradiction(ops: &[RegOp], chosen: &[usize]) -> Option<Vec<RegOp>> {
-    let writes = |value: u32| value == NIL || chosen.iter().any(|&at| ops[at].act.writes() == Some(value));
+    let mut written = vec![false; value_count(ops)];
+    written[NIL as usize] = true;
+    chosen.iter().filter_map(|&at| ops[at].act.writes()).for_each(|value| written[value as usize] = true);
+    let writes = |value: u32| written[value as usize];
     let orphan = |at: &usize| matches!(ops[*at].act, Act::Read(value) if !writes(value));
     if chosen.iter().any(orphan) {
         return None;
@@ -151,6 +216,7 @@ struct Shrinker<'a> {
 impl Shrinker<'_> {
     fn run(&mut self) {
         self.stretch();
+        self.ops = compact(&self.ops);
         loop {
             let before = (self.ops.len(), self.ops.iter().filter(|op| op.weakened).count());
             self.observations();

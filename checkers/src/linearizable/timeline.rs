@@ -110,7 +110,10 @@ impl<'a> Timeline<'a> {
         }
     }
 
+    /// Bytes held, those of the operations included.
     pub(crate) fn bytes(&self) -> u64 {
-        (self.events.capacity() * 8 + self.slot_of.capacity() + self.last_need.capacity() * 8) as u64
+        let ops = size_of_val(self.ops);
+        let needs = self.last_need.capacity() * size_of::<LastNeed>();
+        (ops + self.events.capacity() * size_of::<Event>() + self.slot_of.capacity() + needs) as u64
     }
 }

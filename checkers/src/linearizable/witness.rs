@@ -92,7 +92,7 @@ pub(crate) fn order(time: &Timeline<'_>, steps: &[(u32, u32)]) -> Option<Vec<u64
     // (state, class within it, call): step, observations and writes of its value, writes buried by the next step.
     let mut order: Vec<(usize, u8, u64)> = Vec::with_capacity(ops.len());
     order.extend(taken.iter().enumerate().map(|(step, &at)| (step + 1, 0, ops[at].call)));
-    for (_, op) in ops.iter().enumerate().filter(|(at, op)| op.definite() && !done[*at]) {
+    for (op, _) in ops.iter().zip(&done).filter(|(op, done)| op.definite() && !**done) {
         let fitting = |value: u32| {
             let states = states_of.get(&value)?;
             let state = *states.get(states.partition_point(|&state| until(state) < op.call))?;

@@ -86,7 +86,8 @@ pub(crate) fn decide(
     limits: &mut Limits<'_>,
 ) -> Result<Result<Option<Vec<u64>>, Conflict>, Stop> {
     // Zones need so much and no more; each part of the work takes a fraction of a second for a million operations.
-    limits.step((ops.len() * 40 + value_count(ops) * 48) as u64)?;
+    let values = 2 * size_of::<Option<usize>>() + size_of::<usize>() * 2 + size_of::<Block>();
+    limits.step((ops.len() * (size_of::<RegOp>() + size_of::<usize>() + 1) + value_count(ops) * values) as u64)?;
     let zones = match Zones::new(ops) {
         Ok(zones) => zones,
         Err(conflict) => return Ok(Err(conflict)),
@@ -286,9 +287,9 @@ impl<'a> Zones<'a> {
         let start = (0..self.writer.len()).find(|&value| self.replaced_by[value].is_some() && !on_chain[value]);
         let mut cas = Vec::new();
         let mut current = start;
-        // Following what was replaced from a value off every chain ends in a ring, because each value has one writer.
+        // Following what was replaced from a value off every chain leads back to it, because each value has one writer.
         while let Some(position) = current.and_then(|value| self.replaced_by[value]) {
-            if cas.contains(&position) {
+            if cas.first() == Some(&position) {
                 break;
             }
             cas.push(position);

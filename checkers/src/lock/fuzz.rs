@@ -185,7 +185,7 @@ fn define(history: &History, permits: Option<u64>) -> BTreeSet<&'static str> {
 mod tests {
     #[test]
     fn random_locks() {
-        let stats = super::differ(1, 3000).unwrap_or_else(|error| panic!("{error}"));
+        let stats = super::differ(1, crate::contract::scene::count()).unwrap_or_else(|error| panic!("{error}"));
         assert!(stats.invalid * 20 > stats.histories && stats.invalid * 2 < stats.histories, "{stats:?}");
     }
 }

@@ -1,6 +1,6 @@
 //! Rows of a read, with the adds that made them, and what is told of single ones.
-use super::{Adds, Found};
-use crate::history::Op;
+use super::{Adds, Found, Made};
+use crate::history::{History, Op};
 use crate::value::{Kind, ValueRef};
 use crate::wording;
 use crate::workload_check::Breach;
@@ -35,8 +35,8 @@ impl<'h> Stamp<'h> {
 pub(super) struct Row<'h> {
     pub(super) id: u32,
     pub(super) stamp: Stamp<'h>,
-    /// The add that may have made it, and whether its transaction chose the value.
-    pub(super) add: Option<(Op<'h>, bool)>,
+    /// The add that may have made it.
+    pub(super) add: Option<Made>,
 }
 
 /// The rows of a read that are rows, and whether some are not.
@@ -60,7 +60,12 @@ pub(super) fn rows<'h>(adds: &mut Adds<'h>, read: &Op<'h>) -> (Vec<Row<'h>>, boo
 }
 
 /// What is told of lost, unexpected and duplicated rows.
-pub(super) fn breaches<'h>(adds: &Adds<'h>, reads: &[Op<'h>], found: &Found<'h>) -> Vec<Breach<'h>> {
+pub(super) fn breaches<'h>(
+    history: &'h History,
+    adds: &Adds<'h>,
+    reads: &[Op<'h>],
+    found: &Found<'h>,
+) -> Vec<Breach<'h>> {
     let mut breaches = Vec::new();
     if let Some(&add) = found.lost.first() {
         let value = if add.input.is_nil() { add.output } else { add.input };
@@ -86,7 +91,7 @@ pub(super) fn breaches<'h>(adds: &Adds<'h>, reads: &[Op<'h>], found: &Found<'h>)
     if let Some(&(id, read)) = found.unexpected.first() {
         let value = adds.elements.value(id);
         let mut ops = vec![read];
-        ops.extend(adds.tried.get(id as usize).copied().flatten().map(|(add, _)| add));
+        ops.extend(adds.tried.get(id as usize).copied().flatten().map(|add| add.op(history)));
         ops.extend(adds.refused.iter().filter(|(other, _)| *other == id).map(|(_, op)| *op).take(2));
         let title = format!("{value} is in #{}, but no add can have put it there by then", read.call);
         let why = if ops.len() == 1 {

@@ -30,6 +30,8 @@ fn history(draw: &mut Draw) -> Tape {
     let mut store: Vec<Value> = Vec::new();
     let lies = *draw.pick(&[0, 0, 3, 10]);
     let unique = draw.percent(70);
+    // Elements far apart and close together are numbered in different ways.
+    let scale = *draw.pick(&[1, 1, 40, -7]);
     let (steps, mut next) = (4 + draw.below(26), 0);
     let settle_from = if draw.percent(50) { steps.saturating_sub(8) } else { u64::MAX };
     for step in 0..steps {
@@ -41,7 +43,7 @@ fn history(draw: &mut Draw) -> Tape {
             } else {
                 next += 1;
                 let element = if unique { next } else { draw.below(4) as i64 };
-                let element = if element == 2 { Value::list([Value::Int(2)]) } else { Value::Int(element) };
+                let element = if element == 2 { Value::list([Value::Int(2)]) } else { Value::Int(scale * element) };
                 tape.call(worker, "add", Value::Nil, element, false);
             }
             continue;
@@ -65,7 +67,7 @@ fn history(draw: &mut Draw) -> Tape {
             seen.insert(draw.below(seen.len() as u64 + 1) as usize, twice);
         }
         if draw.percent(lies) {
-            seen.push(Value::Int(draw.below(12) as i64));
+            seen.push(Value::Int(scale * draw.below(12) as i64));
         }
         let reply = if outcome == Outcome::Ok && !draw.percent(2) { Value::list(seen) } else { Value::Nil };
         tape.reply(worker, outcome, reply);

@@ -21,13 +21,13 @@ pub(super) fn claims(history: &History) -> impl Iterator<Item = &RoleClaim> {
 }
 
 /// Claims of leadership of a term that was read together with the role, or that the node itself logged.
-pub(super) fn trusted(history: &History) -> impl Iterator<Item = (i64, &RoleClaim)> {
+pub(crate) fn trusted(history: &History) -> impl Iterator<Item = (i64, &RoleClaim)> {
     let term = |claim: &RoleClaim| claim.term.filter(|_| claim.term_with_role || &*claim.source == "log");
     claims(history).filter_map(move |claim| Some((term(claim)?, claim)))
 }
 
 /// One finding for each term that two nodes claimed to lead.
-pub(super) fn two_in_one_term(history: &History) -> Vec<Finding> {
+pub(crate) fn two_in_one_term(history: &History) -> Vec<Finding> {
     let mut terms: BTreeMap<i64, BTreeMap<&str, &RoleClaim>> = BTreeMap::new();
     for (term, claim) in trusted(history) {
         terms.entry(term).or_default().entry(&*claim.node).or_insert(claim);

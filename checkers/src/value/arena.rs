@@ -54,6 +54,9 @@ impl Word {
 pub struct Arena {
     texts: Vec<Arc<str>>,
     text_ids: HashMap<Arc<str>, u64>,
+    /// Texts that were put in lately, by length and ends: the few words of a protocol come again and again, and
+    /// comparing is faster than hashing.
+    recent: Vec<u32>,
     /// Integers of more than 61 bits.
     wide: Vec<i64>,
     wide_ids: HashMap<i64, u64>,
@@ -105,6 +108,21 @@ impl Arena {
 
     /// Takes a text in.
     pub fn put_text(&mut self, text: &str) -> Word {
+        let slot = recent_slot(text.as_bytes());
+        if let Some(id) = self.recent.get(slot)
+            && self.texts.get(*id as usize).is_some_and(|known| **known == *text)
+        {
+            return Word::new(TEXT, u64::from(*id));
+        }
+        let word = self.put_rare_text(text);
+        if self.recent.is_empty() {
+            self.recent.resize(RECENT, u32::MAX);
+        }
+        self.recent[slot] = u32::try_from(word.rest()).unwrap_or(u32::MAX);
+        word
+    }
+
+    fn put_rare_text(&mut self, text: &str) -> Word {
         if let Some(id) = self.text_ids.get(text) {
             return Word::new(TEXT, *id);
         }
@@ -158,6 +176,14 @@ impl Arena {
         let count = self.words[at].0 as usize;
         &self.words[at + 1..at + 1 + count]
     }
+}
+
+/// How many texts are looked for before hashing.
+const RECENT: usize = 64;
+
+fn recent_slot(text: &[u8]) -> usize {
+    let ends = text.first().map_or(0, |first| usize::from(*first) * 5 + usize::from(text[text.len() - 1]) * 3);
+    (ends + text.len()) % RECENT
 }
 
 /// A value in an arena. Compared by content, also between arenas and with [`Value`].

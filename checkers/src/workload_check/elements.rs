@@ -42,7 +42,7 @@ impl<'h> Elements<'h> {
         let id = self.values.len() as u32;
         self.values.push(value);
         // The vector stays in proportion to the elements, whatever their values are.
-        let limit = 4 * self.values.len() + 65_536;
+        let limit = 4 * self.values.len() + 64;
         match value.as_int().and_then(|number| usize::try_from(number).ok()).filter(|&at| at < limit) {
             Some(at) => {
                 if self.small.len() <= at {

@@ -15,6 +15,7 @@ pub(crate) struct Tape {
 
 struct Worker {
     process: u64,
+    key: Value,
     open: Option<(&'static str, Value)>,
 }
 
@@ -23,7 +24,7 @@ impl Tape {
     pub(crate) fn new(workers: u64) -> Tape {
         let start =
             Record::Start { index: 0, time: 0, version: HISTORY_VERSION, nodes: Vec::new(), wall: String::new() };
-        let workers = (0..workers).map(|process| Worker { process, open: None }).collect::<Vec<_>>();
+        let workers = (0..workers).map(|process| Worker { process, key: Value::Nil, open: None }).collect::<Vec<_>>();
         Tape { records: vec![start], processes: workers.len() as u64, workers }
     }
 
@@ -37,11 +38,20 @@ impl Tape {
         self.workers[worker as usize].open.clone()
     }
 
+    /// The key of a worker's last call, as text.
+    pub(crate) fn key(&self, worker: u64) -> String {
+        match &self.workers[worker as usize].key {
+            Value::Text(text) => text.to_string(),
+            other => other.to_string(),
+        }
+    }
+
     /// A free worker calls.
     pub(crate) fn call(&mut self, worker: u64, f: &'static str, key: Value, value: Value, settle: bool) {
         let index = self.records.len() as u64;
         let slot = &mut self.workers[worker as usize];
         slot.open = Some((f, value.clone()));
+        slot.key = key.clone();
         let node = if worker.is_multiple_of(2) { "n1" } else { "n2" };
         self.records.push(Record::Invoke(Invoke {
             index,

@@ -3,26 +3,27 @@ use dsfuzz_checkers::Value;
 use serde_json::{Value as Json, json};
 
 /// A history and what must be found in it.
-pub struct Story {
+pub(crate) struct Story {
     /// What happens, in a few words.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// Who judges.
-    pub checker: &'static str,
+    pub(crate) checker: &'static str,
     /// With which options, as JSON.
-    pub options: &'static [(&'static str, &'static str)],
+    pub(crate) options: &'static [(&'static str, &'static str)],
     /// The finding's kind.
-    pub kind: &'static str,
+    pub(crate) kind: &'static str,
     /// JSON lines; what is obvious is left out, see [`complete`].
-    pub lines: &'static str,
+    pub(crate) lines: &'static str,
 }
 
 /// All of them.
-pub const STORIES: &[Story] = &[Story {
-    name: "a read goes back behind an acknowledged write",
-    checker: "linearizable",
-    options: &[],
-    kind: "stale-read",
-    lines: r#"
+pub(crate) const STORIES: &[Story] = &[
+    Story {
+        name: "a read goes back behind an acknowledged write",
+        checker: "linearizable",
+        options: &[],
+        kind: "stale-read",
+        lines: r#"
         {"type":"invoke","process":0,"f":"write","key":1,"value":1}
         {"type":"ok","process":0}
         {"type":"invoke","process":2,"f":"read","key":1}
@@ -34,16 +35,190 @@ pub const STORIES: &[Story] = &[Story {
         {"type":"invoke","process":1,"f":"read","key":1}
         {"type":"ok","process":1,"value":1}
         "#,
-}];
+    },
+    Story {
+        name: "two compare-and-sets replace one value",
+        checker: "linearizable",
+        options: &[],
+        kind: "lost-update",
+        lines: r#"
+        {"type":"invoke","process":0,"f":"write","key":"x","value":1}
+        {"type":"ok","process":0}
+        {"type":"invoke","process":0,"f":"cas","key":"x","value":[1,2]}
+        {"type":"invoke","process":1,"f":"cas","key":"x","value":[1,3]}
+        {"type":"ok","process":0}
+        {"type":"ok","process":1}
+        "#,
+    },
+    Story {
+        name: "an acknowledged element is in no last read",
+        checker: "set-full",
+        options: &[],
+        kind: "lost-element",
+        lines: r#"
+        {"type":"invoke","process":0,"f":"add","value":1}
+        {"type":"ok","process":0}
+        {"type":"invoke","process":0,"f":"add","value":2}
+        {"type":"ok","process":0}
+        {"type":"invoke","process":1,"f":"read"}
+        {"type":"ok","process":1,"value":[2]}
+        "#,
+    },
+    Story {
+        name: "two callers receive one id",
+        checker: "unique-ids",
+        options: &[],
+        kind: "duplicate-id",
+        lines: r#"
+        {"type":"invoke","process":0,"f":"generate"}
+        {"type":"ok","process":0,"value":"a7"}
+        {"type":"invoke","process":1,"f":"generate"}
+        {"type":"ok","process":1,"value":"a8"}
+        {"type":"invoke","process":0,"f":"generate"}
+        {"type":"ok","process":0,"value":"a8"}
+        "#,
+    },
+    Story {
+        name: "a counter forgets",
+        checker: "counter",
+        options: &[],
+        kind: "read-below-bound",
+        lines: r#"
+        {"type":"invoke","process":0,"f":"add","value":5}
+        {"type":"ok","process":0}
+        {"type":"invoke","process":0,"f":"decrement"}
+        {"type":"info","process":0}
+        {"type":"invoke","process":1,"f":"add","value":3}
+        {"type":"invoke","process":9,"f":"read"}
+        {"type":"ok","process":9,"value":3}
+        "#,
+    },
+    Story {
+        name: "money appears",
+        checker: "bank",
+        options: &[("total", "100")],
+        kind: "wrong-total",
+        lines: r#"
+        {"type":"invoke","process":0,"f":"read"}
+        {"type":"ok","process":0,"value":{"a":60,"b":40}}
+        {"type":"invoke","process":1,"f":"transfer","value":{"from":"a","to":"b","amount":10}}
+        {"type":"invoke","process":0,"f":"read"}
+        {"type":"ok","process":0,"value":{"a":60,"b":50}}
+        {"type":"ok","process":1}
+        "#,
+    },
+    Story {
+        name: "two processes hold one lock",
+        checker: "lock",
+        options: &[],
+        kind: "double-hold",
+        lines: r#"
+        {"type":"invoke","process":0,"f":"acquire","key":"l"}
+        {"type":"ok","process":0}
+        {"type":"invoke","process":1,"f":"acquire","key":"l"}
+        {"type":"ok","process":1}
+        {"type":"invoke","process":0,"f":"release","key":"l"}
+        {"type":"ok","process":0}
+        "#,
+    },
+    Story {
+        name: "a write with an old token is accepted",
+        checker: "fencing",
+        options: &[],
+        kind: "stale-token-accepted",
+        lines: r#"
+        {"type":"invoke","process":1,"f":"acquire","key":"l"}
+        {"type":"ok","process":1,"value":33}
+        {"type":"invoke","process":0,"f":"acquire","key":"l"}
+        {"type":"ok","process":0,"value":34}
+        {"type":"invoke","process":0,"f":"write","value":{"token":34,"value":"a"}}
+        {"type":"ok","process":0}
+        {"type":"invoke","process":1,"f":"write","value":{"token":33,"value":"b"}}
+        {"type":"ok","process":1}
+        "#,
+    },
+    Story {
+        name: "the later of two writes is seen without the earlier",
+        checker: "causal-reverse",
+        options: &[],
+        kind: "causal-reverse",
+        lines: r#"
+        {"type":"invoke","process":0,"f":"write","value":1}
+        {"type":"ok","process":0}
+        {"type":"invoke","process":1,"f":"write","value":2}
+        {"type":"invoke","process":2,"f":"read"}
+        {"type":"ok","process":2,"value":[2]}
+        {"type":"ok","process":1}
+        "#,
+    },
+    Story {
+        name: "two reads see two writes in opposite orders",
+        checker: "long-fork",
+        options: &[],
+        kind: "long-fork",
+        lines: r#"
+        {"type":"invoke","process":0,"f":"txn","value":[["w","x",1]]}
+        {"type":"ok","process":0,"value":[["w","x",1]]}
+        {"type":"invoke","process":1,"f":"txn","value":[["w","y",1]]}
+        {"type":"ok","process":1,"value":[["w","y",1]]}
+        {"type":"invoke","process":2,"f":"txn","value":[["r","x",null],["r","y",null]]}
+        {"type":"ok","process":2,"value":[["r","x",1],["r","y",null]]}
+        {"type":"invoke","process":3,"f":"txn","value":[["r","x",null],["r","y",null]]}
+        {"type":"ok","process":3,"value":[["r","x",null],["r","y",1]]}
+        "#,
+    },
+    Story {
+        name: "a message comes out that nobody put in",
+        checker: "queue",
+        options: &[],
+        kind: "unexpected-message",
+        lines: r#"
+        {"type":"invoke","process":0,"f":"enqueue","value":1}
+        {"type":"ok","process":0}
+        {"type":"invoke","process":1,"f":"dequeue"}
+        {"type":"ok","process":1,"value":7}
+        "#,
+    },
+    Story {
+        name: "two transactions read the same and both append",
+        checker: "list-append",
+        options: &[],
+        kind: "lost-update",
+        lines: r#"
+        {"type":"invoke","process":0,"f":"txn","value":[["append",1,1]]}
+        {"type":"ok","process":0,"value":[["append",1,1]]}
+        {"type":"invoke","process":0,"f":"txn","value":[["r",1,null],["append",1,2]]}
+        {"type":"invoke","process":1,"f":"txn","value":[["r",1,null],["append",1,3]]}
+        {"type":"ok","process":0,"value":[["r",1,[1]],["append",1,2]]}
+        {"type":"ok","process":1,"value":[["r",1,[1]],["append",1,3]]}
+        {"type":"invoke","process":2,"f":"txn","value":[["r",1,null]]}
+        {"type":"ok","process":2,"value":[["r",1,[1,2,3]]]}
+        "#,
+    },
+    Story {
+        name: "each of two transactions misses what the other wrote",
+        checker: "list-append",
+        options: &[],
+        kind: "G2-item",
+        lines: r#"
+        {"type":"invoke","process":0,"f":"txn","value":[["r",1,null],["append",2,1]]}
+        {"type":"invoke","process":1,"f":"txn","value":[["r",2,null],["append",1,1]]}
+        {"type":"ok","process":0,"value":[["r",1,[]],["append",2,1]]}
+        {"type":"ok","process":1,"value":[["r",2,[]],["append",1,1]]}
+        {"type":"invoke","process":2,"f":"txn","value":[["r",1,null],["r",2,null]]}
+        {"type":"ok","process":2,"value":[["r",1,[1]],["r",2,[1]]]}
+        "#,
+    },
+];
 
 /// A value written as JSON.
-pub fn value(text: &str) -> Value {
+pub(crate) fn value(text: &str) -> Value {
     serde_json::from_str(text).expect("valid JSON")
 }
 
 /// The lines with what was left out: `index` (counts up), `time` (a millisecond each), `worker` (the process), `node`
 /// (`n1`), `workload` (`register`).
-pub fn complete(lines: &str) -> String {
+pub(crate) fn complete(lines: &str) -> String {
     let mut out = String::new();
     let lines = lines.lines().map(str::trim).filter(|line| !line.is_empty());
     for (index, line) in lines.enumerate() {

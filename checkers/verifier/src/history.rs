@@ -11,6 +11,10 @@ use std::io::BufRead;
 pub struct History {
     /// By index of the call.
     pub ops: BTreeMap<u64, Op>,
+    /// Nanoseconds of call and reply of what was answered, by index of the call.
+    pub times: BTreeMap<u64, (u64, u64)>,
+    /// Indices from which on clients may be closed: every phase that is not the load.
+    pub closings: Vec<u64>,
 }
 
 #[derive(Deserialize)]
@@ -19,6 +23,10 @@ struct Line {
     kind: String,
     #[serde(default)]
     index: u64,
+    #[serde(default)]
+    time: u64,
+    #[serde(default)]
+    phase: String,
     #[serde(default)]
     process: u64,
     #[serde(default)]
@@ -59,6 +67,7 @@ pub fn read_jsonl(reader: impl BufRead) -> Result<History, Refused> {
         let outcome = match line.kind.as_str() {
             "invoke" => {
                 open.insert(line.process, line.index);
+                history.times.insert(line.index, (line.time, u64::MAX));
                 let op = Op {
                     call: line.index,
                     end: None,
@@ -77,8 +86,15 @@ pub fn read_jsonl(reader: impl BufRead) -> Result<History, Refused> {
             "ok" => Outcome::Ok,
             "fail" => Outcome::Fail,
             "info" => Outcome::Info,
+            "phase" if line.phase != "load" => {
+                history.closings.push(line.index);
+                continue;
+            }
             _ => continue,
         };
+        if let Some(times) = open.get(&line.process).and_then(|call| history.times.get_mut(call)) {
+            times.1 = line.time;
+        }
         let called = open.remove(&line.process).and_then(|call| history.ops.get_mut(&call));
         let Some(op) = called else { return refuse(format!("line {} completes a call never made", number + 1)) };
         op.outcome = outcome;

@@ -25,7 +25,7 @@ mod rules;
 
 pub use certificate::{Certificate, Claim, Edge, EdgeKind, Op, Outcome};
 pub use history::{History, read_jsonl};
-pub use rules::RULES;
+pub use rules::{RULES, Rule};
 
 /// Why a certificate is not believed: one sentence.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,30 +4,21 @@ use crate::history::window::{Scan, Stop, TOKEN_BYTES_MAX};
 use crate::value::{Arena, Word};
 
 /// Whether the byte may stand within a number, keyword or symbol.
+#[inline]
 pub(in crate::history) fn in_symbol(byte: u8) -> bool {
-    !matches!(
-        byte,
-        b' ' | b','
-            | b'\n'
-            | b'\r'
-            | b'\t'
-            | 0x0b
-            | 0x0c
-            | b'('
-            | b')'
-            | b'['
-            | b']'
-            | b'{'
-            | b'}'
-            | b'"'
-            | b';'
-            | b'\\'
-            | b'^'
-            | b'`'
-            | b'~'
-            | b'@'
-    )
+    IN_SYMBOL[usize::from(byte)]
 }
+
+static IN_SYMBOL: [bool; 256] = {
+    let mut table = [true; 256];
+    let others = b" ,\n\r\t\x0b\x0c()[]{}\";\\^`~@";
+    let mut at = 0;
+    while at < others.len() {
+        table[others[at] as usize] = false;
+        at += 1;
+    }
+    table
+};
 
 /// The atom that stands here.
 pub(super) fn atom(scan: &mut Scan<'_>, arena: &mut Arena, room: &mut String) -> Result<Word, Stop> {
@@ -40,6 +31,10 @@ pub(super) fn atom(scan: &mut Scan<'_>, arena: &mut Arena, room: &mut String) ->
             if let Some(number) = json::integer(scan) {
                 return Ok(arena.put_int(number));
             }
+        }
+        Some(b':') => {
+            let name = keyword(scan)?;
+            return Ok(arena.put_text(name));
         }
         _ => {}
     }
@@ -57,16 +52,20 @@ pub(super) fn atom(scan: &mut Scan<'_>, arena: &mut Arena, room: &mut String) ->
         "nil" => Ok(Word::NIL),
         "true" => Ok(arena.put_bool(true)),
         "false" => Ok(arena.put_bool(false)),
-        _ if first == Some(b':') => {
-            let name = token.trim_start_matches(':');
-            if name.is_empty() {
-                return Err(Stop::Wrong(at, "expected a name behind the colon".to_owned()));
-            }
-            Ok(arena.put_text(name))
-        }
         _ if numeric(token.trim_start_matches(['+', '-'])) => number(token, arena)
             .ok_or_else(|| Stop::Wrong(at, format!("expected a number, found {:?}", json::clipped(token)))),
         _ => Ok(arena.put_text(token)),
+    }
+}
+
+/// A keyword without its colon, or the two of Clojure's `::name`.
+pub(in crate::history) fn keyword<'a>(scan: &mut Scan<'a>) -> Result<&'a str, Stop> {
+    let at = scan.at;
+    let token = scan.run(in_symbol)?;
+    let colons = if token.starts_with(b"::") { 2 } else { 1 };
+    match token.get(colons..) {
+        Some(name @ [_, ..]) if token.len() <= TOKEN_BYTES_MAX => json::utf8(name, at + colons),
+        _ => Err(Stop::Wrong(at, "expected a name behind the colon".to_owned())),
     }
 }
 

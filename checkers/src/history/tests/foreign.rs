@@ -104,12 +104,18 @@ fn replies_are_not_arguments() {
 {:type :invoke :f :enqueue :process 0}
 {:type :ok :f :enqueue :value 9 :process 0}
 {:type :invoke :f :dequeue :process 0}
-{:type :ok :f :dequeue :value 9 :process 0}"#;
+{:type :ok :f :dequeue :value 9 :process 0}
+{:type :invoke :f :acquire :process 0}
+{:type :ok :f :acquire :value 33 :process 0}
+{:type :invoke :f :write :process 0}
+{:type :info :f :write :value 4 :process 0}"#;
     let wanted = [
         "0 txn [[\"w\", 1, 2], [\"r\", 1, nil]] Ok [[\"w\", 1, 2], [\"r\", 1, 2]]",
         "0 txn [[\"w\", 1, 3]] Ok [[\"w\", 1, 3]]",
         "0 enqueue 9 Ok nil",
         "0 dequeue nil Ok 9",
+        "0 acquire nil Ok 33",
+        "0 write 4 Info",
     ];
     let history = history(Format::JepsenEdn, text);
     assert_eq!(told(&history), wanted);

@@ -8,9 +8,10 @@ use super::super::limits::{Limits, Stop};
 use super::Answer;
 use super::space::{Bits, Least, Plan, Space, Spent, Table};
 use crate::model::Model;
+use std::collections::VecDeque;
 
 /// Configurations at one return from which on the relaxed form gives up: it may have no end.
-const RELAXED: usize = 50_000;
+const RELAXED: usize = 3_000;
 
 /// A configuration: the state, the operations done, the set spent.
 type Configuration = (u32, u64, u32);
@@ -28,7 +29,7 @@ pub(crate) struct Configurations {
     /// After the last return that was passed, in the order in which they were found.
     settled: Vec<Configuration>,
     /// At the present return: found, and not followed yet.
-    todo: Vec<Configuration>,
+    todo: VecDeque<Configuration>,
     seen: Table<(u32, u64), Least>,
     sets: u64,
     done: Vec<Configuration>,
@@ -46,7 +47,7 @@ impl Configurations {
             called: 0,
             passed: 0,
             settled: vec![(0, 0, 0)],
-            todo: Vec::new(),
+            todo: VecDeque::new(),
             seen: Table::default(),
             sets: 0,
             done: Vec::new(),
@@ -66,9 +67,9 @@ impl Configurations {
             if !self.started {
                 self.start(space);
             }
-            while let Some(configuration) = self.todo.pop() {
+            while let Some(configuration) = self.todo.pop_front() {
                 if let Err(stop) = limits.step(self.bytes() + space.bytes() + others) {
-                    self.todo.push(configuration);
+                    self.todo.push_front(configuration);
                     return Err(stop);
                 }
                 self.follow(space, configuration);
@@ -98,7 +99,8 @@ impl Configurations {
             let taken = self.open.iter().filter(|&&at| self.bits_of.has(bits, self.plan.slot[at as usize]));
             taken.map(|&at| self.plan.definite[at as usize].call).collect()
         };
-        let mut states: Vec<(u32, Vec<u64>)> = self.settled.iter().map(|(state, bits, _)| (*state, done(*bits))).collect();
+        let mut states: Vec<(u32, Vec<u64>)> =
+            self.settled.iter().map(|(state, bits, _)| (*state, done(*bits))).collect();
         states.sort();
         states.dedup();
         states
@@ -136,8 +138,11 @@ impl Configurations {
         if self.seen.entry((state, bits)).or_default().add(spent, &self.spent_of) {
             self.sets += 1;
             let returning = self.plan.slot[self.plan.returns[self.passed] as usize];
-            let place = if self.bits_of.has(bits, returning) { &mut self.done } else { &mut self.todo };
-            place.push(configuration);
+            match self.bits_of.has(bits, returning) {
+                true => self.done.push(configuration),
+                // In the order of how much was done: what spent less comes first.
+                false => self.todo.push_back(configuration),
+            }
         }
     }
 

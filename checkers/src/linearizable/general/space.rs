@@ -96,11 +96,6 @@ impl<'m, M: Model> Space<'m, M> {
         id
     }
 
-    /// The act of a number.
-    pub(crate) fn act(&self, id: u32) -> &M::Act {
-        &self.acts[id as usize]
-    }
-
     /// The state of a number.
     pub(crate) fn state(&self, id: u32) -> &M::State {
         &self.states[id as usize]

@@ -43,6 +43,7 @@ fn compare(prefix: &str, format: Format, at_least: usize) {
 #[test]
 fn generated_registers() {
     compare("registers/reg-n1000-", Format::JepsenJson, 12);
+    compare("registers/reg-n10000-", Format::JepsenJson, 12);
     compare("registers/uniq-", Format::JepsenJson, 4);
     compare("registers/kv-", Format::JepsenJson, 2);
 }

@@ -1,0 +1,293 @@
+//! `crdt`: after quiescence all replicas are equal, and no replica ever shows what the updates cannot explain.
+//!
+//! An object for each key. Updates are `add`, `increment`, `decrement` (counters: the amount, default 1), `add` and `remove`
+//! (sets: the element) and `write` (registers: the value, or `{"value": v, "timestamp": t}` where the client gives the
+//! time by which the last writer wins). `read` replies with a number, a list, or a value; or with `{"value": v, "clock": c}`,
+//! where equal clocks mean that the same updates were delivered. A node is a replica.
+//!
+//! Final reads are the last of the settle phase on each node, called `quiesce_ms` or more after every update had ended
+//! and every fault was gone: nothing but an Info update can still change what they show. Findings, by type:
+//! - all: `diverged` (final reads differ where no Info update can be the reason; else `replicas-differ`, evidence),
+//!   `same-clock-different-value`;
+//! - counters: `value-out-of-bounds`: no read beyond the sum of all attempts called before its reply; final ones within
+//!   the acknowledged and the attempted;
+//! - sets: `unexpected-element`; `lost-element`: acknowledged, and every attempt to remove it had ended before the add
+//!   was called; `resurrected-element`: each add was acknowledged on a node before that node acknowledged a remove;
+//! - registers: `unexpected-value`; `lost-write`: nothing there, or an older timestamp than an acknowledged write's;
+//! - types that only grow (`g-counter`, `g-set`): `shrunk`, a later read on the same node that shows less.
+//!
+//! Unknown: nothing acknowledged, final reads on fewer than two nodes, functions or replies of another
+//! shape than the type's, or doubt as above.
+mod counter;
+#[doc(hidden)]
+pub mod fuzz;
+mod register;
+mod sets;
+
+use crate::contract::{Breach, Breaches, Group, at, by_key, count_option, part, strangers, workloads_with};
+use crate::history::{History, NameId, Op, Outcome};
+use crate::registry::CheckerDoc;
+use crate::value::{Value, ValueRef};
+use crate::verdict::{Budget, Checker, Validity, Verdict};
+use crate::wording;
+use serde_json::json;
+use std::collections::{BTreeMap, HashMap};
+
+/// Its entry in the list of checkers.
+pub(crate) const DOC: CheckerDoc = CheckerDoc {
+    name: "crdt",
+    doc: "After quiescence all replicas are equal, and none ever shows what the updates cannot explain.",
+    options: &[
+        ("type", "g-counter, pn-counter, g-set, or-set or lww-register; without it, what the calls look like"),
+        (
+            "quiesce_ms",
+            "how long after the last update and the last heal a read of the settle phase is final; 0 by default",
+        ),
+    ],
+    build: |options| {
+        let kind = options.text("type")?.map(CrdtType::named).transpose()?;
+        Ok(Box::new(Crdt { kind, quiesce_ms: count_option(options, "quiesce_ms")?.unwrap_or(0) }))
+    },
+};
+
+/// What kind of replicated type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CrdtType {
+    /// A counter that only grows.
+    GCounter,
+    /// A counter that goes up and down.
+    PnCounter,
+    /// A set that only grows.
+    GSet,
+    /// A set in which a remove takes away the adds that it observed.
+    OrSet,
+    /// A register whose last writer wins.
+    LwwRegister,
+}
+
+impl CrdtType {
+    /// By its name in plans.
+    pub fn named(name: &str) -> Result<CrdtType, String> {
+        match name {
+            "g-counter" => Ok(CrdtType::GCounter),
+            "pn-counter" => Ok(CrdtType::PnCounter),
+            "g-set" => Ok(CrdtType::GSet),
+            "or-set" => Ok(CrdtType::OrSet),
+            "lww-register" => Ok(CrdtType::LwwRegister),
+            _ => Err(format!("type is g-counter, pn-counter, g-set, or-set or lww-register, not {name}")),
+        }
+    }
+
+    /// What the calls of a workload look like.
+    fn guess(history: &History, workload: NameId) -> Option<CrdtType> {
+        let (mut list, mut down, mut guess) = (None, false, None);
+        for op in history.ops().iter().filter(|op| op.workload == workload) {
+            match history.name(op.function) {
+                "remove" => return Some(CrdtType::OrSet),
+                "write" => return Some(CrdtType::LwwRegister),
+                "decrement" => down = true,
+                "increment" => guess = Some(CrdtType::GCounter),
+                "add" => down |= op.input.as_int().is_some_and(|amount| amount < 0),
+                "read" if op.outcome == Outcome::Ok && list.is_none() => {
+                    let value = value_of(&op);
+                    list = (!value.is_nil()).then(|| value.as_list().is_some());
+                }
+                _ => {}
+            }
+        }
+        match list {
+            Some(true) => Some(CrdtType::GSet),
+            _ if down => Some(CrdtType::PnCounter),
+            Some(false) => Some(CrdtType::GCounter),
+            None => guess,
+        }
+    }
+
+    fn updates(self) -> &'static [&'static str] {
+        match self {
+            CrdtType::GCounter => &["add", "increment"],
+            CrdtType::PnCounter => &["add", "increment", "decrement"],
+            CrdtType::GSet => &["add"],
+            CrdtType::OrSet => &["add", "remove"],
+            CrdtType::LwwRegister => &["write"],
+        }
+    }
+}
+
+/// Judges replicated data types.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Crdt {
+    kind: Option<CrdtType>,
+    quiesce_ms: u64,
+}
+
+impl Crdt {
+    /// Objects of this type; None: of what type the calls look like.
+    pub fn new(kind: Option<CrdtType>) -> Crdt {
+        Crdt { kind, quiesce_ms: 0 }
+    }
+}
+
+/// What a read says of the object.
+fn value_of<'h>(op: &Op<'h>) -> ValueRef<'h> {
+    part(op.output, "value").unwrap_or(op.output)
+}
+
+/// One object: its updates and what was read.
+struct Object<'h> {
+    key: ValueRef<'h>,
+    /// Updates that may have taken effect, in the order of their calls.
+    updates: Vec<Op<'h>>,
+    /// Acknowledged reads.
+    reads: Vec<Op<'h>>,
+    /// The final read of each node, by node.
+    finals: Vec<Op<'h>>,
+}
+
+impl<'h> Object<'h> {
+    fn doubtful(&self) -> bool {
+        self.updates.iter().any(|op| op.outcome == Outcome::Info)
+    }
+
+    /// Acknowledged reads by node, in order of name.
+    fn by_node(&self, history: &'h History) -> Vec<Vec<Op<'h>>> {
+        let mut nodes: BTreeMap<&str, Vec<Op<'h>>> = BTreeMap::new();
+        for read in &self.reads {
+            nodes.entry(history.name(read.node)).or_default().push(*read);
+        }
+        nodes.into_values().collect()
+    }
+
+    fn breach(&self, title: String, ops: Vec<Op<'h>>, subject: Value, reason: String) -> Breach<'h> {
+        Breach { title, ops, key: self.key.to_value(), subject, reasons: vec![reason], ..Breach::default() }
+    }
+
+    /// Two final reads that differ.
+    fn differ(&self, history: &'h History, one: Op<'h>, two: Op<'h>, doubt: bool, breaches: &mut Breaches<'h>) {
+        let tell = || {
+            let nodes = (history.name(one.node), history.name(two.node));
+            let reason = if doubt {
+                "An update that was never acknowledged may have arrived in between."
+            } else {
+                "Every update had ended before either was read, so both replicas should hold the same."
+            };
+            let title = format!("{} and {} show different values at the end", nodes.0, nodes.1);
+            self.breach(title, vec![one, two], Value::Nil, reason.to_owned())
+        };
+        if doubt {
+            breaches.evidence("replicas-differ", tell);
+        } else {
+            breaches.violation("diverged", tell);
+        }
+    }
+}
+
+impl Crdt {
+    /// From when on a read of the settle phase is final for every object, unless its updates ended later: nanoseconds.
+    fn quiet_since(&self, history: &History) -> Option<u64> {
+        let begun = history.faults.iter().filter(|fault| fault.begun.is_some());
+        begun
+            .map(|fault| fault.possible().map(|(_, end)| end).filter(|end| *end < u64::MAX))
+            .try_fold(0, |last, end| Some(end?.max(last)))
+    }
+
+    fn object<'h>(&self, history: &'h History, group: &Group<'h>, kind: CrdtType, quiet: Option<u64>) -> Object<'h> {
+        let (mut updates, mut reads) = (Vec::new(), Vec::new());
+        let (mut ended, mut time) = (0, quiet.unwrap_or(0));
+        for op in group.ops.iter().map(|&position| at(history, position)) {
+            let function = history.name(op.function);
+            if kind.updates().contains(&function) {
+                if op.outcome != Outcome::Info {
+                    (ended, time) = (ended.max(op.reply), time.max(op.reply_time));
+                }
+                if op.outcome != Outcome::Fail {
+                    updates.push(op);
+                }
+            } else if function == "read" && op.outcome == Outcome::Ok {
+                reads.push(op);
+            }
+        }
+        let since = time.saturating_add(self.quiesce_ms.saturating_mul(1_000_000));
+        let mut finals: BTreeMap<&str, Op<'h>> = BTreeMap::new();
+        for read in reads.iter().filter(|op| op.settle && op.call > ended && op.call_time >= since && quiet.is_some()) {
+            finals.insert(history.name(read.node), *read);
+        }
+        Object { key: group.key, updates, reads, finals: finals.into_values().collect() }
+    }
+}
+
+/// Reads with equal clocks have been told of the same updates.
+fn same_clocks<'h>(object: &Object<'h>, same: impl Fn(&Op<'h>, &Op<'h>) -> bool, breaches: &mut Breaches<'h>) {
+    let mut clocks: HashMap<ValueRef<'h>, Op<'h>> = HashMap::new();
+    for read in &object.reads {
+        let Some(clock) = part(read.output, "clock") else { continue };
+        let first = *clocks.entry(clock).or_insert(*read);
+        if !same(&first, read) {
+            breaches.violation("same-clock-different-value", || {
+                let title = format!("#{} and #{} show different values under one clock", first.call, read.call);
+                let reason = format!("Both had received the same updates ({clock}), whatever their order.");
+                object.breach(title, vec![first, *read], clock.to_value(), reason)
+            });
+        }
+    }
+}
+
+impl Checker for Crdt {
+    fn name(&self) -> &str {
+        "crdt"
+    }
+
+    fn check(&self, history: &History, _budget: &Budget) -> Verdict {
+        let any = &["add", "increment", "decrement", "remove", "write"];
+        let workloads = workloads_with(history, self.kind.map_or(any, CrdtType::updates));
+        let kinds: HashMap<NameId, Option<CrdtType>> =
+            workloads.iter().map(|id| (*id, self.kind.or_else(|| CrdtType::guess(history, *id)))).collect();
+        let quiet = self.quiet_since(history);
+        let mut breaches = Breaches::new(history);
+        let (mut acknowledged, mut finals, mut few, mut unclear, mut objects) = (0, 0, 0, 0, 0);
+        for group in by_key(history, &workloads) {
+            let Some(kind) = kinds.get(&group.workload).copied().flatten() else {
+                unclear += 1;
+                continue;
+            };
+            let strange = strangers(history, &group.ops, kind.updates()).iter().filter(|name| **name != "read").count();
+            objects += 1;
+            if strange > 0 {
+                unclear += strange;
+                continue;
+            }
+            let object = self.object(history, &group, kind, quiet);
+            acknowledged += object.updates.iter().filter(|op| op.outcome == Outcome::Ok).count();
+            finals += object.finals.len();
+            few += usize::from(object.finals.len() < 2);
+            unclear += match kind {
+                CrdtType::GCounter | CrdtType::PnCounter => {
+                    counter::judge(history, &object, kind == CrdtType::GCounter, &mut breaches)
+                }
+                CrdtType::GSet | CrdtType::OrSet => {
+                    sets::judge(history, &object, kind == CrdtType::GSet, &mut breaches)
+                }
+                CrdtType::LwwRegister => register::judge(history, &object, &mut breaches),
+            };
+        }
+        let doubt = breaches.count("replicas-differ");
+        let unknown = |text: String| (Validity::Unknown, text);
+        let otherwise = if acknowledged == 0 {
+            unknown("No update was acknowledged.".to_owned())
+        } else if unclear > 0 {
+            unknown(format!("{} of another shape than the type's.", wording::count(unclear, "operation")))
+        } else if few > 0 {
+            unknown(format!("{} without final reads on two nodes.", wording::count(few, "object")))
+        } else if doubt > 0 {
+            unknown(format!(
+                "{}, perhaps by an update that was never acknowledged.",
+                wording::count(doubt, "difference")
+            ))
+        } else {
+            let (objects, finals) = (wording::count(objects, "object"), wording::count(finals, "final read"));
+            (Validity::Valid, format!("{objects} equal on all nodes in {finals}, after {acknowledged} updates."))
+        };
+        let numbers = [("updates", json!(acknowledged)), ("final_reads", json!(finals))];
+        breaches.verdict(self.name(), &workloads, otherwise, numbers)
+    }
+}

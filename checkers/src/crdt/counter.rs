@@ -1,0 +1,101 @@
+//! Counters: bounds by what was attempted and acknowledged.
+use super::{Object, same_clocks, value_of};
+use crate::contract::{Breaches, largest_before, object as fields};
+use crate::history::{History, Op, Outcome};
+use crate::value::Value;
+
+/// The updates of a finding, where they are few enough to be shown.
+const UPDATES_SHOWN: usize = 64;
+
+fn amount(history: &History, op: &Op<'_>) -> Option<i128> {
+    let amount = if op.input.is_nil() { 1 } else { i128::from(op.input.as_int()?) };
+    Some(if history.name(op.function) == "decrement" { -amount } else { amount })
+}
+
+/// How many operations are of another shape.
+pub(super) fn judge<'h>(history: &'h History, object: &Object<'h>, grows: bool, breaches: &mut Breaches<'h>) -> usize {
+    // Sums of what was attempted down and up to each update, by call.
+    let (mut sums, mut certain, mut unclear) = (vec![(0_i128, 0_i128)], (0, 0), 0);
+    for op in &object.updates {
+        let amount = amount(history, op).filter(|amount| !grows || *amount >= 0);
+        unclear += usize::from(amount.is_none());
+        let (down, up) = (amount.unwrap_or(0).min(0), amount.unwrap_or(0).max(0));
+        let last = sums.last().copied().unwrap_or_default();
+        sums.push((last.0 + down, last.1 + up));
+        if op.outcome == Outcome::Ok {
+            certain = (certain.0 + down, certain.1 + up);
+        }
+    }
+    let all = sums.last().copied().unwrap_or_default();
+    let settled = (all.0 + certain.1, all.1 + certain.0);
+    if unclear > 0 {
+        return unclear;
+    }
+    let mut values: Vec<(Op<'h>, i64)> = Vec::new();
+    for read in &object.reads {
+        let Some(value) = value_of(read).as_int() else {
+            unclear += usize::from(!value_of(read).is_nil());
+            continue;
+        };
+        values.push((*read, value));
+        let (low, high) = sums[object.updates.partition_point(|op| op.call < read.reply)];
+        if object.finals.iter().any(|last| last.position == read.position) {
+            bounds(
+                object,
+                *read,
+                value,
+                (low.max(settled.0), high.min(settled.1)),
+                "acknowledged or attempted",
+                breaches,
+            );
+        } else {
+            bounds(object, *read, value, (low, high), "attempted before its reply", breaches);
+        }
+    }
+    let shown = |read: &Op<'h>| value_of(read).as_int();
+    same_clocks(object, |one, two| shown(one) == shown(two), breaches);
+    let (first, rest) = (object.finals.first(), object.finals.get(1..).unwrap_or_default());
+    if let Some((one, two)) = first.and_then(|first| Some((first, rest.iter().find(|two| shown(two) != shown(first))?)))
+    {
+        object.differ(history, *one, *two, object.doubtful(), breaches);
+    }
+    if grows {
+        for reads in object.by_node(history) {
+            let shown: Vec<(u32, i64)> = reads.iter().filter_map(|op| Some((op.position, shown(op)?))).collect();
+            for (&(position, value), before) in shown.iter().zip(largest_before(history, &shown)) {
+                if let Some((larger, other)) = before.filter(|(larger, _)| *larger > value) {
+                    let (earlier, read) = (history.ops().at(other as usize), history.ops().at(position as usize));
+                    breaches.violation("shrunk", || {
+                        let title = format!("{} went back from {larger} to {value}", history.name(read.node));
+                        let reason = "A counter that only grows never shows less on the same replica.".to_owned();
+                        object.breach(title, vec![earlier, read], Value::Nil, reason)
+                    });
+                }
+            }
+        }
+    }
+    unclear
+}
+
+fn bounds<'h>(
+    object: &Object<'h>,
+    read: Op<'h>,
+    value: i64,
+    (low, high): (i128, i128),
+    by: &str,
+    breaches: &mut Breaches<'h>,
+) {
+    if (low..=high).contains(&i128::from(value)) {
+        return;
+    }
+    breaches.violation("value-out-of-bounds", || {
+        let mut ops = vec![read];
+        if object.updates.len() <= UPDATES_SHOWN {
+            ops.extend(object.updates.iter().copied());
+        }
+        let number = |sum: i128| i64::try_from(sum).map_or_else(|_| Value::text(&sum.to_string()), Value::Int);
+        let subject = fields(&[("low", number(low)), ("high", number(high))]);
+        let title = format!("#{} read {value}, not between {low} and {high}", read.call);
+        object.breach(title, ops, subject, format!("The updates {by} allow {low} to {high}."))
+    });
+}

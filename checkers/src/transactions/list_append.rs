@@ -1,0 +1,298 @@
+//! `list-append`: transactions that append unique elements to lists and read whole lists are isolated as the model says.
+//!
+//! Functions: `txn` with `[["append", key, element], ["r", key, null], ..]`, its Ok reply with the reads filled in; also
+//! `append` and `r` (`read`) with a key. The lists show the order of all versions, so that every dependency is known
+//! (Kingsbury and Alvaro, VLDB 2020), also to appends that nobody read: they come after all that was read.
+//!
+//! Definite: what follows from Ok transactions, from Fail (it had no effect) and from Info ones that were observed. An
+//! Info transaction that nobody observed says nothing. Invalid exactly if an anomaly that the model forbids is there;
+//! others are shown as evidence. Kinds: G0, G1a, G1b, G1c, G-single-item, G-nonadjacent-item, G2-item, each cycle also
+//! `-process` and `-realtime`; internal, dirty-update, lost-update, future-read, incompatible-order, duplicate-elements,
+//! garbage-read.
+//!
+//! Unknown: nothing was acknowledged or no acknowledged transaction read; a call is no transaction; one element was
+//! appended twice to a key by transactions that may both have taken effect; the budget ran out before a class of cycles
+//! that the model forbids was decided.
+mod edges;
+mod elements;
+mod explain;
+mod versions;
+
+use super::cycles::{self, Cycles};
+use super::graph::Graph;
+use super::lattice::{self, Consistency};
+use super::txn::{Dialect, MopKind, Transactions};
+use crate::history::{History, NameId, Outcome};
+use crate::registry::CheckerDoc;
+use crate::registry::Options;
+use crate::verdict::{Budget, Checker, Finding, Severity, Validity, Verdict};
+use crate::wording;
+use explain::Explain;
+use serde_json::json;
+use std::collections::BTreeMap;
+use versions::Versions;
+
+/// Its entry in the list of checkers.
+pub(crate) const DOC: CheckerDoc = CheckerDoc {
+    name: "list-append",
+    doc: "Transactions that append to lists and read whole lists are isolated as the model says.",
+    options: &[("model", "the model of consistency, by default strict-serializable")],
+    build: |options| Ok(Box::new(ListAppend::with(options)?)),
+};
+
+/// At most so many findings are shown.
+const FINDINGS_MAX: usize = 10;
+/// Examples of each class of cycles that are looked for.
+const EXAMPLES: usize = 3;
+
+/// Judges workloads of transactions on lists.
+#[derive(Clone, Copy, Debug)]
+pub struct ListAppend {
+    model: &'static Consistency,
+}
+
+impl Default for ListAppend {
+    fn default() -> Self {
+        ListAppend { model: &lattice::MODELS[0] }
+    }
+}
+
+impl ListAppend {
+    /// For the model of this name. The error names those that there are.
+    pub fn new(model: &str) -> Result<ListAppend, String> {
+        let names = || lattice::MODELS.iter().map(|model| model.name).collect::<Vec<_>>().join(", ");
+        let model = lattice::find(model).ok_or_else(|| format!("no model {model} (there are: {})", names()))?;
+        Ok(ListAppend { model })
+    }
+
+    /// As the options say: `model`, by default strict-serializable.
+    pub fn with(options: &Options) -> Result<ListAppend, String> {
+        options.text("model")?.map_or(Ok(ListAppend::default()), ListAppend::new)
+    }
+}
+
+/// What was found in one workload, before it is put in words.
+pub(super) struct Analysis {
+    versions: Versions,
+    cycles: Cycles,
+    /// Acknowledged appends that no other transaction read.
+    unread: u64,
+}
+
+/// Analyses transactions on lists.
+pub(super) fn analyse(txns: &Transactions<'_>, budget: &Budget, examples: usize) -> Analysis {
+    let versions = Versions::find(txns);
+    let (graph, unread) = edges::graph(txns, &versions);
+    let cycles = cycles::find(&graph, examples, budget);
+    Analysis { versions, cycles, unread }
+}
+
+/// The dependency graph of transactions on lists.
+pub(super) fn graph_of(txns: &Transactions<'_>) -> Graph {
+    edges::graph(txns, &Versions::find(txns)).0
+}
+
+impl Analysis {
+    /// Whether a model that nothing contradicts may still not hold, since the order of appends that nobody read counts.
+    pub(super) fn doubtful(&self, _txns: &Transactions<'_>, _budget: &Budget, _model: &str) -> bool {
+        self.unread > 1
+    }
+
+    /// The anomalies, each once.
+    pub(super) fn anomalies(&self) -> Vec<&'static str> {
+        let mut found: Vec<&'static str> = self.versions.counts.keys().map(|flaw| flaw.anomaly()).collect();
+        found.extend(self.cycles.components.keys().map(|(class, level)| class.anomaly(*level)));
+        found.sort_unstable();
+        found.dedup();
+        found
+    }
+
+    /// How often each was found: cycles by component.
+    fn counts(&self) -> BTreeMap<&'static str, u64> {
+        let mut counts = BTreeMap::new();
+        for (flaw, count) in &self.versions.counts {
+            *counts.entry(flaw.anomaly()).or_default() += count;
+        }
+        for ((class, level), count) in &self.cycles.components {
+            *counts.entry(class.anomaly(*level)).or_default() += count;
+        }
+        counts
+    }
+}
+
+impl Checker for ListAppend {
+    fn name(&self) -> &str {
+        "list-append"
+    }
+
+    fn check(&self, history: &History, budget: &Budget) -> Verdict {
+        let mut judged: Vec<Verdict> =
+            workloads(history).into_iter().map(|workload| self.workload(history, workload, budget)).collect();
+        match judged.len() {
+            0 => self.verdict(String::new(), Validity::Unknown, "No transaction on lists was called.".to_owned()),
+            1 => judged.remove(0),
+            _ => merged(judged),
+        }
+    }
+}
+
+/// Workloads that call transactions on lists.
+fn workloads(history: &History) -> Vec<NameId> {
+    let mut found: Vec<NameId> = Vec::new();
+    let functions: Vec<NameId> = ["txn", "append"].iter().filter_map(|name| history.find_name(name)).collect();
+    for op in history.ops().iter() {
+        if found.last() != Some(&op.workload) && functions.contains(&op.function) && !found.contains(&op.workload) {
+            found.push(op.workload);
+        }
+    }
+    found
+}
+
+/// Several workloads in one verdict: the worst wins.
+fn merged(judged: Vec<Verdict>) -> Verdict {
+    let mut whole =
+        Verdict { findings: Vec::new(), numbers: BTreeMap::new(), summary: String::new(), ..judged[0].clone() };
+    let names: Vec<String> = judged.iter().map(|one| one.workload.clone()).collect();
+    let summaries: Vec<String> = judged.iter().map(|one| format!("{}: {}", one.workload, one.summary)).collect();
+    for one in judged {
+        whole.validity = whole.validity.max(one.validity);
+        whole.findings.extend(one.findings);
+        whole
+            .numbers
+            .extend(one.numbers.into_iter().map(|(name, number)| (format!("{}_{name}", one.workload), number)));
+    }
+    whole.findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+    whole.findings.truncate(FINDINGS_MAX);
+    Verdict { workload: names.join(", "), summary: summaries.join(" "), ..whole }
+}
+
+impl ListAppend {
+    fn verdict(&self, workload: String, validity: Validity, summary: String) -> Verdict {
+        let (findings, numbers) = (Vec::new(), BTreeMap::new());
+        Verdict {
+            checker: self.name().to_owned(),
+            workload,
+            validity,
+            summary,
+            findings,
+            numbers,
+            certificates: Vec::new(),
+        }
+    }
+
+    fn workload(&self, history: &History, workload: NameId, budget: &Budget) -> Verdict {
+        let name = history.name(workload).to_owned();
+        let txns = match Transactions::parse(history, workload, Dialect::Lists) {
+            Ok(txns) => txns,
+            Err(malformed) => {
+                let summary = format!("#{} cannot be judged: {}.", malformed.call, malformed.why);
+                return self.verdict(name, Validity::Unknown, summary);
+            }
+        };
+        let analysis = analyse(&txns, budget, EXAMPLES);
+        let anomalies = analysis.anomalies();
+        let forbidden: Vec<&str> = anomalies.iter().copied().filter(|anomaly| self.model.forbids(anomaly)).collect();
+        let doubt = self.doubt(&txns, &analysis);
+        let validity = match (forbidden.is_empty(), &doubt) {
+            (false, _) => Validity::Invalid,
+            (true, Some(_)) => Validity::Unknown,
+            (true, None) => Validity::Valid,
+        };
+        let ruling = lattice::rule(anomalies.iter().copied());
+        let model = self.model.name;
+        let seen = wording::count(txns.outcomes[Outcome::Ok as usize] as usize, "acknowledged transaction");
+        let summary = match (validity, doubt) {
+            (Validity::Invalid, _) => {
+                format!("{seen}, not {model}: {}. In all: {}.", forbidden.join(", "), lattice::words(&ruling))
+            }
+            (_, Some(doubt)) => doubt,
+            _ if anomalies.is_empty() => format!("{seen}, none of which contradicts {model}."),
+            _ => format!(
+                "{seen}, none of which contradicts {model}. Found: {}; {}.",
+                anomalies.join(", "),
+                lattice::words(&ruling)
+            ),
+        };
+        let mut verdict = self.verdict(name, validity, summary);
+        verdict.findings = self.findings(&txns, &analysis);
+        verdict.numbers = numbers(&txns, &analysis);
+        verdict
+    }
+
+    /// Why a pass would say too much.
+    fn doubt(&self, txns: &Transactions<'_>, analysis: &Analysis) -> Option<String> {
+        if txns.outcomes[Outcome::Ok as usize] == 0 {
+            return Some("No transaction was acknowledged.".to_owned());
+        }
+        if !txns.all_mops().iter().any(|mop| mop.kind() == MopKind::Read) {
+            return Some("No acknowledged transaction read a list.".to_owned());
+        }
+        if !txns.all_mops().iter().any(|mop| mop.kind() == MopKind::Append) {
+            return Some("No transaction appended anything.".to_owned());
+        }
+        if let Some(twice) = analysis.versions.ambiguous.first() {
+            let (one, other) = (txns.txn(twice.one).call, txns.txn(twice.other).call);
+            let (element, key) = (txns.value(twice.element), txns.key(twice.key));
+            let more = match analysis.versions.ambiguous_count {
+                1 => String::new(),
+                count => format!(" There are {} more such elements.", count - 1),
+            };
+            return Some(format!(
+                "#{one} and #{other} both appended {element} to {key}: elements must be unique for each key.{more}"
+            ));
+        }
+        let undecided = |&(class, level): &(cycles::Class, super::graph::Level)| class.anomaly(level);
+        let open: Vec<&str> =
+            analysis.cycles.undecided.iter().map(undecided).filter(|anomaly| self.model.forbids(anomaly)).collect();
+        let known = |anomaly: &&str| !analysis.anomalies().contains(anomaly);
+        let open: Vec<&str> = open.into_iter().filter(known).collect();
+        (!open.is_empty())
+            .then(|| format!("The time was up before it was decided whether there is {}.", open.join(", ")))
+    }
+
+    /// Each kind first once, those that the model forbids before others, short ones before long ones.
+    fn findings(&self, txns: &Transactions<'_>, analysis: &Analysis) -> Vec<Finding> {
+        let explain = Explain { txns, versions: &analysis.versions };
+        let severity =
+            |anomaly: &str| if self.model.forbids(anomaly) { Severity::Violation } else { Severity::Evidence };
+        let mut found: Vec<Finding> = Vec::new();
+        for cycle in &analysis.cycles.examples {
+            found.extend(explain.cycle(cycle, severity(cycle.class.anomaly(cycle.level))));
+        }
+        found
+            .extend(analysis.versions.flaws.iter().map(|flawed| explain.flaw(flawed, severity(flawed.flaw.anomaly()))));
+        let mut met: BTreeMap<String, usize> = BTreeMap::new();
+        found.sort_by_key(|finding| (finding.ops.len(), finding.ops.clone()));
+        let mut ranked: Vec<(usize, Finding)> = Vec::new();
+        for finding in found {
+            let rank = met.entry(finding.kind.clone()).or_default();
+            ranked.push((*rank, finding));
+            *rank += 1;
+        }
+        ranked.sort_by_key(|(rank, finding)| (std::cmp::Reverse(finding.severity), *rank, finding.ops.len()));
+        ranked.into_iter().take(FINDINGS_MAX).map(|(_, finding)| finding).collect()
+    }
+}
+
+fn numbers(txns: &Transactions<'_>, analysis: &Analysis) -> BTreeMap<String, serde_json::Value> {
+    let [ok, fail, info] = txns.outcomes;
+    let mut numbers: BTreeMap<String, serde_json::Value> = [
+        ("ok_txns", ok),
+        ("failed_txns", fail),
+        ("unknown_txns", info),
+        ("keys", txns.keys() as u64),
+        ("unread_appends", analysis.unread),
+        ("txns_in_cycles", analysis.cycles.transactions),
+    ]
+    .map(|(name, number)| (name.to_owned(), json!(number)))
+    .into();
+    numbers.extend(analysis.counts().into_iter().map(|(anomaly, count)| (format!("{anomaly}_found"), json!(count))));
+    let undecided: Vec<&str> = analysis.cycles.undecided.iter().map(|(class, level)| class.anomaly(*level)).collect();
+    if !undecided.is_empty() {
+        numbers.insert("undecided_anomalies".to_owned(), json!(undecided));
+    }
+    numbers
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,474 @@
+//! The order of versions of each key: the longest list that a committed transaction read. Every other list must be a
+//! beginning of it. On the way, everything that is wrong with single reads is noted.
+use super::super::graph::NONE;
+use super::super::txn::{MopKind, Transactions};
+use super::elements::{Append, Elements};
+use crate::history::Outcome;
+use crate::value::Word;
+
+/// What is wrong with reads, without any cycle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Flaw {
+    /// A transaction's read contradicts what it did before.
+    Internal,
+    /// An element of a transaction that had failed was read.
+    G1a,
+    /// A list was read that ends with an element after which its transaction appended another.
+    G1b,
+    /// A committed element follows one of a transaction that had failed.
+    DirtyUpdate,
+    /// An element stands twice in a list that was read.
+    DuplicateElements,
+    /// Two lists were read of which neither is the beginning of the other.
+    IncompatibleOrder,
+    /// Elements of one transaction stand in another order than it appended them in.
+    InvertedOrder,
+    /// Two transactions read the same list, and both appended to it.
+    LostUpdate,
+    /// A transaction read an element that it appended later.
+    FutureRead,
+    /// An element was read that nobody appended.
+    GarbageRead,
+}
+
+impl Flaw {
+    /// The anomaly's name.
+    pub(super) fn anomaly(self) -> &'static str {
+        match self {
+            Flaw::Internal => "internal",
+            Flaw::G1a => "G1a",
+            Flaw::G1b => "G1b",
+            Flaw::DirtyUpdate => "dirty-update",
+            Flaw::DuplicateElements => "duplicate-elements",
+            Flaw::IncompatibleOrder | Flaw::InvertedOrder => "incompatible-order",
+            Flaw::LostUpdate => "lost-update",
+            Flaw::FutureRead => "future-read",
+            Flaw::GarbageRead => "garbage-read",
+        }
+    }
+}
+
+/// One flaw.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Flawed {
+    pub(super) flaw: Flaw,
+    pub(super) key: u32,
+    /// Who read, or of a lost update one who read and appended.
+    pub(super) reader: u32,
+    /// The read, where it is one: its place among all micro-operations.
+    pub(super) read: u32,
+    /// The other transaction, if there is one.
+    pub(super) other: u32,
+    /// The other read, if there is one.
+    pub(super) other_read: u32,
+    /// The element, if it is about one.
+    pub(super) element: Word,
+    /// Another element, if it is about two.
+    pub(super) follower: Word,
+}
+
+/// So many flaws of a kind are kept to be shown; all are counted.
+const SHOWN: usize = 10;
+
+/// An element that two transactions appended: who, is not known.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ambiguous {
+    pub(super) key: u32,
+    pub(super) element: Word,
+    pub(super) one: u32,
+    pub(super) other: u32,
+}
+
+/// What is known of the versions.
+#[derive(Debug, Default)]
+pub(super) struct Versions {
+    /// By key: the read of the longest list, and how much of it is the list (and not the reader's own elements).
+    pub(super) longest: Vec<(u32, u32)>,
+    /// By key: where its part of `order` begins.
+    order_first: Vec<u32>,
+    /// The writer of each element of the longest lists; [`NONE`] where it is not known, had failed, or is a repetition.
+    order: Vec<u32>,
+    /// Of each micro-operation that read a list: how long the list was, without the transaction's own elements;
+    /// [`NONE`] where it is no beginning of the longest.
+    pub(super) base: Vec<u32>,
+    /// Of each append that may have taken effect: where its element stands in the longest list, [`NONE`] if it does not.
+    pub(super) place: Vec<u32>,
+    /// Of each append: whether another transaction read its element.
+    pub(super) seen: Vec<bool>,
+    /// Whether the transaction took effect: it is Ok, or Info and seen.
+    pub(super) committed: Vec<bool>,
+    /// Reads of lists that are no beginning of the longest: who appended the last known element, and who read.
+    pub(super) loose: Vec<(u32, u32)>,
+    /// Writers of elements that follow each other in such a list.
+    pub(super) pairs: Vec<(u32, u32)>,
+    /// The first of each kind.
+    pub(super) flaws: Vec<Flawed>,
+    /// How many of each kind.
+    pub(super) counts: std::collections::BTreeMap<Flaw, u64>,
+    /// The first elements that were appended twice.
+    pub(super) ambiguous: Vec<Ambiguous>,
+    /// How many those are.
+    pub(super) ambiguous_count: u64,
+}
+
+/// A read of a whole list.
+struct Read {
+    mop: u32,
+    txn: u32,
+    len: u32,
+    /// The transaction's first read of the key, before it appended to it.
+    fresh: bool,
+}
+
+/// Room for the work on one key, used again for the next.
+#[derive(Default)]
+struct Desk {
+    elements: Elements,
+    reads: Vec<Read>,
+    loose: Vec<(u32, u32)>,
+    own: Vec<Word>,
+    at: Vec<u32>,
+    updates: Vec<(u32, u32, u32)>,
+    pairs: Vec<(u32, u32)>,
+}
+
+impl Versions {
+    pub(super) fn find(txns: &Transactions<'_>) -> Versions {
+        let mut versions = Versions {
+            base: vec![NONE; txns.all_mops().len()],
+            place: vec![NONE; txns.all_mops().len()],
+            seen: vec![false; txns.all_mops().len()],
+            committed: txns.txns().iter().map(|txn| txn.outcome == Outcome::Ok).collect(),
+            ..Versions::default()
+        };
+        let mut desk = Desk::default();
+        for key in 0..txns.keys() as u32 {
+            versions.key(txns, key, &mut desk);
+        }
+        versions.order_first.push(versions.order.len() as u32);
+        versions
+    }
+
+    /// Writers of the elements of the key's longest list.
+    pub(super) fn order(&self, key: u32) -> &[u32] {
+        &self.order[self.order_first[key as usize] as usize..self.order_first[key as usize + 1] as usize]
+    }
+
+    /// The key's longest list.
+    pub(super) fn list<'h>(&self, txns: &Transactions<'h>, key: u32) -> &'h [Word] {
+        let (read, len) = self.longest[key as usize];
+        if read == NONE { &[] } else { &txns.elements(txns.all_mops()[read as usize].value)[..len as usize] }
+    }
+
+    fn note(&mut self, flawed: Flawed) {
+        let count = self.counts.entry(flawed.flaw).or_default();
+        *count += 1;
+        if *count <= SHOWN as u64 {
+            self.flaws.push(flawed);
+        }
+    }
+
+    fn key(&mut self, txns: &Transactions<'_>, key: u32, desk: &mut Desk) {
+        self.gather(txns, key, desk);
+        for (one, other) in desk.elements.index(|txn| txns.txn(txn).outcome == Outcome::Fail) {
+            self.ambiguous_count += 1;
+            if self.ambiguous.len() < SHOWN {
+                self.ambiguous.push(Ambiguous { key, element: one.element, one: one.txn, other: other.txn });
+            }
+        }
+        let mut longest = (NONE, 0);
+        for read in &desk.reads {
+            if longest.0 == NONE || read.len > longest.1 {
+                longest = (read.mop, read.len);
+            }
+        }
+        self.longest.push(longest);
+        self.order_first.push(self.order.len() as u32);
+        let aborted = self.lay_out(txns, key, desk);
+        self.reads(txns, key, desk, aborted);
+        self.lost_updates(key, desk);
+        self.own_orders(key, desk);
+        for append in desk.elements.appends() {
+            self.seen[append.mop as usize] = append.seen;
+            if !append.ambiguous && txns.txn(append.txn).outcome != Outcome::Fail {
+                self.place[append.mop as usize] = append.place;
+            }
+            if append.seen && txns.txn(append.txn).outcome == Outcome::Info && !append.ambiguous {
+                self.committed[append.txn as usize] = true;
+            }
+        }
+    }
+
+    /// Collects the appends and reads of the key, and judges each transaction's reads by its own operations.
+    fn gather(&mut self, txns: &Transactions<'_>, key: u32, desk: &mut Desk) {
+        desk.elements.clear();
+        desk.reads.clear();
+        desk.loose.clear();
+        let mops = txns.all_mops();
+        let mut current = NONE;
+        // The list that the transaction read first, and the place of that read.
+        let mut first: Option<(&[Word], u32)> = None;
+        for &at in txns.key_mops(key) {
+            let mop = mops[at as usize];
+            if mop.txn() != current {
+                current = mop.txn();
+                first = None;
+                desk.own.clear();
+            }
+            match mop.kind() {
+                MopKind::Append => {
+                    desk.elements.push(Append::new(mop.value, mop.txn(), at));
+                    desk.own.push(mop.value);
+                }
+                MopKind::Read => {
+                    let list = txns.elements(mop.value);
+                    let fits = list.ends_with(&desk.own);
+                    let base = list.len().saturating_sub(desk.own.len());
+                    let same = first.is_none_or(|(read, _)| fits && *read == list[..base]);
+                    if fits && same && first.is_some() {
+                        continue;
+                    }
+                    if !(fits && same) {
+                        let (reader, element) = (mop.txn(), Word::NIL);
+                        let other_read = first.map_or(NONE, |(_, read)| read);
+                        self.note(Flawed {
+                            flaw: Flaw::Internal,
+                            key,
+                            reader,
+                            read: at,
+                            other: NONE,
+                            other_read,
+                            element,
+                            follower: Word::NIL,
+                        });
+                    }
+                    let fresh = first.is_none() && desk.own.is_empty();
+                    if fits && (same || desk.own.is_empty()) {
+                        first = first.or(Some((&list[..base], at)));
+                        desk.reads.push(Read { mop: at, txn: mop.txn(), len: base as u32, fresh });
+                    } else {
+                        desk.loose.push((at, mop.txn()));
+                    }
+                }
+                MopKind::Write | MopKind::Unread => {}
+            }
+        }
+    }
+
+    /// Finds the writers of the longest list. Where the first element of a failed transaction stands in it; `usize::MAX`
+    /// if none does.
+    fn lay_out(&mut self, txns: &Transactions<'_>, key: u32, desk: &mut Desk) -> usize {
+        let (read, _) = self.longest[key as usize];
+        let list = self.list(txns, key);
+        let reader = if read == NONE { NONE } else { txns.all_mops()[read as usize].txn() };
+        let flaw = |flaw: Flaw, element: Word, other: u32| Flawed {
+            flaw,
+            key,
+            reader,
+            read,
+            other,
+            other_read: NONE,
+            element,
+            follower: Word::NIL,
+        };
+        desk.at.clear();
+        let (mut aborted, mut dirty) = (usize::MAX, false);
+        for (place, &element) in list.iter().enumerate() {
+            let found = desk.elements.find(element);
+            desk.at.push(found.unwrap_or(NONE));
+            let Some(found) = found else {
+                self.order.push(NONE);
+                self.note(flaw(Flaw::GarbageRead, element, NONE));
+                continue;
+            };
+            let append = desk.elements.at(found);
+            let writer = append.txn;
+            append.seen = true;
+            if append.place != NONE {
+                self.order.push(NONE);
+                if !append.ambiguous {
+                    self.note(flaw(Flaw::DuplicateElements, element, writer));
+                }
+                continue;
+            }
+            append.place = place as u32;
+            let ambiguous = append.ambiguous;
+            if txns.txn(writer).outcome == Outcome::Fail {
+                aborted = aborted.min(place);
+                self.order.push(NONE);
+                continue;
+            }
+            self.order.push(if ambiguous { NONE } else { writer });
+            if aborted < place && !dirty {
+                dirty = true;
+                let first = desk.elements.at(desk.at[aborted]).txn;
+                let found = flaw(Flaw::DirtyUpdate, list[aborted], first);
+                self.note(Flawed { other_read: writer, follower: element, ..found });
+            }
+        }
+        aborted
+    }
+
+    /// Judges each read by the longest list.
+    fn reads(&mut self, txns: &Transactions<'_>, key: u32, desk: &mut Desk, aborted: usize) {
+        let list = self.list(txns, key);
+        let longest = self.longest[key as usize].0;
+        let mops = txns.all_mops();
+        desk.updates.clear();
+        for read in &desk.reads {
+            let words = &txns.elements(mops[read.mop as usize].value)[..read.len as usize];
+            if *words != list[..words.len()] {
+                let (reader, other) = (read.txn, mops[longest as usize].txn());
+                self.note(Flawed {
+                    flaw: Flaw::IncompatibleOrder,
+                    key,
+                    reader,
+                    read: read.mop,
+                    other,
+                    other_read: longest,
+                    element: Word::NIL,
+                    follower: Word::NIL,
+                });
+                desk.loose.push((read.mop, read.txn));
+                continue;
+            }
+            self.base[read.mop as usize] = read.len;
+            if read.fresh {
+                desk.updates.push((read.len, read.txn, read.mop));
+            }
+            let flaw = |flaw: Flaw, element: Word, other: u32| Flawed {
+                flaw,
+                key,
+                reader: read.txn,
+                read: read.mop,
+                other,
+                other_read: NONE,
+                element,
+                follower: Word::NIL,
+            };
+            if words.len() > aborted {
+                let writer = desk.elements.at(desk.at[aborted]).txn;
+                self.note(flaw(Flaw::G1a, words[aborted], writer));
+            }
+            let last = words.len().checked_sub(1).map(|last| desk.at[last]).filter(|&at| at != NONE);
+            if let Some(last) = last {
+                let append = *desk.elements.at(last);
+                let repeated = append.place as usize + 1 != words.len();
+                let failed = txns.txn(append.txn).outcome == Outcome::Fail;
+                if !append.last && !append.ambiguous && !repeated && !failed && append.txn != read.txn {
+                    self.note(flaw(Flaw::G1b, append.element, append.txn));
+                }
+            }
+        }
+        let loose = std::mem::take(&mut desk.loose);
+        for (serial, &(read, reader)) in loose.iter().enumerate() {
+            self.loose_read(txns, key, desk, serial as u32, read, reader);
+        }
+        desk.loose = loose;
+        desk.pairs.sort_unstable();
+        desk.pairs.dedup();
+        self.pairs.append(&mut desk.pairs);
+    }
+
+    /// Judges a list that is no beginning of the longest, element by element. The order that it shows is as good as that
+    /// of the longest: where they contradict each other, so will the graph.
+    fn loose_read(&mut self, txns: &Transactions<'_>, key: u32, desk: &mut Desk, serial: u32, read: u32, reader: u32) {
+        let (mut last, mut failed) = (NONE, false);
+        let flaw = |flaw: Flaw, element: Word, other: u32| Flawed {
+            flaw,
+            key,
+            reader,
+            read,
+            other,
+            other_read: NONE,
+            element,
+            follower: Word::NIL,
+        };
+        for &element in txns.elements(txns.all_mops()[read as usize].value) {
+            let Some(found) = desk.elements.find(element) else {
+                self.note(flaw(Flaw::GarbageRead, element, NONE));
+                continue;
+            };
+            let append = desk.elements.at(found);
+            if append.serial == serial && !append.ambiguous {
+                let writer = append.txn;
+                self.note(flaw(Flaw::DuplicateElements, element, writer));
+                continue;
+            }
+            append.serial = serial;
+            append.seen |= append.txn != reader;
+            let (writer, ambiguous) = (append.txn, append.ambiguous);
+            if txns.txn(writer).outcome == Outcome::Fail {
+                if !failed {
+                    failed = true;
+                    self.note(flaw(Flaw::G1a, element, writer));
+                }
+            } else if writer != reader && !ambiguous {
+                if last != NONE && last != writer {
+                    desk.pairs.push((last, writer));
+                }
+                last = writer;
+            }
+        }
+        if last != NONE {
+            self.loose.push((last, reader));
+        }
+    }
+
+    /// Transactions that read the same list and then appended.
+    fn lost_updates(&mut self, key: u32, desk: &mut Desk) {
+        let appends = desk.elements.appends();
+        desk.updates.retain(|(_, txn, _)| appends.binary_search_by_key(txn, |append| append.txn).is_ok());
+        desk.updates.sort_unstable();
+        let mut told = NONE;
+        for pair in desk.updates.windows(2) {
+            let [(len, one, read), (same, other, other_read)] = *pair else { continue };
+            if len == same && one != other && told != len {
+                told = len;
+                self.note(Flawed {
+                    flaw: Flaw::LostUpdate,
+                    key,
+                    reader: one,
+                    read,
+                    other,
+                    other_read,
+                    element: Word::NIL,
+                    follower: Word::NIL,
+                });
+            }
+        }
+    }
+
+    /// The place of each transaction's own elements in the longest list: in its order, and after what it read.
+    fn own_orders(&mut self, key: u32, desk: &mut Desk) {
+        let appends = desk.elements.appends();
+        let mut reads = desk.reads.iter().peekable();
+        for at in 0..appends.len() {
+            let append = appends[at];
+            if append.place == NONE || append.ambiguous {
+                continue;
+            }
+            let flaw = |flaw: Flaw, read: u32, follower: Word| Flawed {
+                flaw,
+                key,
+                reader: append.txn,
+                read,
+                other: append.txn,
+                other_read: NONE,
+                element: append.element,
+                follower,
+            };
+            let next = appends.get(at + 1).filter(|next| next.txn == append.txn && !next.ambiguous);
+            if let Some(next) = next.filter(|next| next.place != NONE && next.place < append.place) {
+                let longest = self.longest[key as usize].0;
+                self.note(flaw(Flaw::InvertedOrder, longest, next.element));
+            }
+            while reads.next_if(|read| read.txn < append.txn).is_some() {}
+            let read = reads.peek().filter(|read| read.txn == append.txn && self.base[read.mop as usize] != NONE);
+            if let Some(read) = read.filter(|read| read.len > append.place) {
+                let mop = read.mop;
+                self.note(flaw(Flaw::FutureRead, mop, Word::NIL));
+            }
+        }
+    }
+}

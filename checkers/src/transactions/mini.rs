@@ -1,0 +1,130 @@
+//! `mini-transactions`: transactions on registers whose every write follows a read of its key are isolated as the model
+//! says, decided exactly (MTC, ICDE 2025).
+//!
+//! Functions as for `rw-register`, with two reads and two writes at most as MTC has them (more are taken, too): since each
+//! write names the version that it overwrites, the order of all versions is known, and `serializable`,
+//! `snapshot-isolation` and `strict-serializable` (option `model`) are decided in near-linear time. Two transactions that
+//! overwrite the same version are a lost-update, which all three forbid.
+//!
+//! What an Info transaction read is unknown. Where a key has one such write that was seen, it overwrote the only version
+//! that nobody else did. Where it has several, an order of them that fits shows that the model holds; if the order tried
+//! does not fit, and nothing certain contradicts the model, the answer is Unknown. Unknown too: a write without a read of
+//! its key before it, and whatever is Unknown for `rw-register`. Kinds of findings are those of `rw-register`.
+use super::lattice::{self, Consistency};
+use super::rw_register::{RwRegister, Updates};
+use super::txn::{Dialect, Transactions};
+use crate::history::{History, NameId, Outcome};
+use crate::registry::CheckerDoc;
+use crate::registry::Options;
+use crate::verdict::{Budget, Checker, Validity, Verdict};
+use std::collections::BTreeMap;
+
+/// Its entry in the list of checkers.
+pub(crate) const DOC: CheckerDoc = CheckerDoc {
+    name: "mini-transactions",
+    doc: "Transactions on registers that read a key before they write it are isolated as the model says, decided exactly.",
+    options: OPTIONS,
+    build: |options| Ok(Box::new(Mini::with(options)?)),
+};
+
+/// Models that are decided.
+const MODELS: [&str; 3] = ["strict-serializable", "serializable", "snapshot-isolation"];
+
+/// Judges workloads of mini-transactions.
+#[derive(Clone, Copy, Debug)]
+pub struct Mini {
+    model: &'static Consistency,
+}
+
+/// The options of the checker, for the list of all checkers.
+pub(crate) const OPTIONS: &[(&str, &str)] =
+    &[("model", "strict-serializable (by default), serializable or snapshot-isolation")];
+
+impl Mini {
+    /// As the options say. The error names the models.
+    pub fn with(options: &Options) -> Result<Mini, String> {
+        let name = options.text("model")?.unwrap_or(MODELS[0]);
+        let model = lattice::find(name).filter(|model| MODELS.contains(&model.name));
+        let model = model.ok_or_else(|| format!("no model {name} (there are: {})", MODELS.join(", ")))?;
+        Ok(Mini { model })
+    }
+
+    fn workload(&self, history: &History, workload: NameId, budget: &Budget) -> Verdict {
+        let mut certain = self.judged(history, workload, budget, Updates::Certain);
+        if certain.validity != Validity::Valid {
+            return certain;
+        }
+        if let Some(call) = blind(history, workload) {
+            certain.validity = Validity::Unknown;
+            certain.summary =
+                format!("#{call} writes a key that it did not read before: these are no mini-transactions.");
+            return certain;
+        }
+        if all_known(&certain) {
+            return certain;
+        }
+        let guess = self.judged(history, workload, budget, Updates::Guess);
+        if guess.validity == Validity::Valid && all_known(&guess) {
+            return guess;
+        }
+        certain.validity = Validity::Unknown;
+        certain.summary =
+            "What several transactions without an answer overwrote is unknown, and the order that was tried does not fit."
+                .to_owned();
+        certain
+    }
+
+    fn judged(&self, history: &History, workload: NameId, budget: &Budget, updates: Updates) -> Verdict {
+        let verdict = RwRegister::updates(self.model, updates).workload(history, workload, budget);
+        Verdict { checker: self.name().to_owned(), ..verdict }
+    }
+}
+
+/// Whether the order of all versions was known.
+fn all_known(verdict: &Verdict) -> bool {
+    verdict.numbers.get("keys_total_order") == verdict.numbers.get("keys_written")
+}
+
+/// The first transaction that may have taken effect and writes a key without having read it.
+fn blind(history: &History, workload: NameId) -> Option<u64> {
+    let txns = Transactions::parse(history, workload, Dialect::Registers).ok()?;
+    let blind = |txn: &u32| {
+        let mops = txns.mops(*txn);
+        let read = |at: usize| mops[..at].iter().any(|mop| mop.key == mops[at].key && !mop.writes());
+        txns.txn(*txn).outcome != Outcome::Fail && (0..mops.len()).any(|at| mops[at].writes() && !read(at))
+    };
+    (0..txns.len() as u32).find(blind).map(|txn| u64::from(txns.txn(txn).call))
+}
+
+impl Checker for Mini {
+    fn name(&self) -> &str {
+        "mini-transactions"
+    }
+
+    fn check(&self, history: &History, budget: &Budget) -> Verdict {
+        let mut workloads: Vec<NameId> = Vec::new();
+        for op in history.ops().iter() {
+            if history.name(op.function) == "txn" && !workloads.contains(&op.workload) {
+                workloads.push(op.workload);
+            }
+        }
+        if let [workload] = workloads[..] {
+            return self.workload(history, workload, budget);
+        }
+        let names: Vec<&str> = workloads.iter().map(|&name| history.name(name)).collect();
+        let summary = match names.len() {
+            0 => "No transaction was called.".to_owned(),
+            _ => format!("There are several workloads of transactions: {}.", names.join(", ")),
+        };
+        let (workload, findings, numbers) = (String::new(), Vec::new(), BTreeMap::new());
+        Verdict {
+            checker: self.name().to_owned(),
+            workload,
+            validity: Validity::Unknown,
+            summary,
+            findings,
+            numbers,
+            certificates: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! `g2`: of the inserts under one key, each made only if no row of that key was there, at most one succeeds.
+//!
+//! The workload is Jepsen's for Adya's G2 (an anti-dependency cycle through predicates): a call of `insert` with a key and
+//! `[a, b]`, one of them an id and the other nil, is a transaction that reads two tables for rows of the key, by a
+//! predicate, and inserts its id into the first or the second table if both reads are empty; if not, it fails. The key
+//! may also stand in the value, `[key, [a, b]]`.
+//!
+//! Definite: two acknowledged inserts under one key. In a serial order the later would have found the row of the earlier, so
+//! that the history is not serializable; whether the two were concurrent does not matter. Fail inserted nothing; Info says
+//! nothing. The finding is `G2`: each missed the other's row.
+//!
+//! Unknown: no insert was acknowledged, or no key was tried twice.
+use crate::certificate::{Certificate, Claim, Edge, EdgeKind};
+use crate::history::{History, NameId, Op, Outcome};
+use crate::registry::CheckerDoc;
+use crate::value::{Value, ValueRef};
+use crate::verdict::{Budget, Checker, Finding, Severity, Validity, Verdict};
+use crate::wording;
+use serde_json::json;
+use std::collections::BTreeMap;
+
+/// Its entry in the list of checkers.
+pub(crate) const DOC: CheckerDoc = CheckerDoc {
+    name: "g2",
+    doc: "Of the inserts under one key, each made only if a predicate found no row there, at most one succeeds.",
+    options: &[],
+    build: |_| Ok(Box::new(G2)),
+};
+
+/// Judges workloads of inserts under a predicate.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct G2;
+
+/// So many keys are shown.
+const SHOWN: usize = 8;
+
+/// The inserts under one key.
+#[derive(Default)]
+struct Inserts<'h> {
+    /// All inserts, and those that may have taken effect.
+    calls: u64,
+    tried: u64,
+    ok: Vec<(Op<'h>, ValueRef<'h>)>,
+}
+
+/// The key and the id of an insert.
+fn insert<'h>(op: &Op<'h>) -> Option<(ValueRef<'h>, ValueRef<'h>)> {
+    let pair = op.input.as_list().filter(|pair| pair.len() == 2)?;
+    let (key, ids) = match pair.at(1).as_list().filter(|_| op.key.is_nil()) {
+        Some(ids) => (pair.at(0), ids),
+        None => (op.key, pair),
+    };
+    let mut ids = ids.iter().filter(|id| !id.is_nil());
+    ids.next().filter(|_| ids.next().is_none()).map(|id| (key, id))
+}
+
+impl Checker for G2 {
+    fn name(&self) -> &str {
+        "g2"
+    }
+
+    fn check(&self, history: &History, _: &Budget) -> Verdict {
+        let mut verdict = Verdict {
+            certificates: Vec::new(),
+            checker: self.name().to_owned(),
+            workload: String::new(),
+            validity: Validity::Unknown,
+            summary: "Nothing was inserted under a key.".to_owned(),
+            findings: Vec::new(),
+            numbers: BTreeMap::new(),
+        };
+        let mut keys: BTreeMap<(NameId, ValueRef<'_>), Inserts<'_>> = BTreeMap::new();
+        let mut workloads: Vec<NameId> = Vec::new();
+        for op in history.ops().iter().filter(|op| history.name(op.function) == "insert") {
+            let Some((key, id)) = insert(&op) else {
+                verdict.summary = format!("#{} is no insert of this kind: it takes [id, nil] or [nil, id].", op.call);
+                return verdict;
+            };
+            if !workloads.contains(&op.workload) {
+                workloads.push(op.workload);
+            }
+            let inserts = keys.entry((op.workload, key)).or_default();
+            inserts.calls += 1;
+            inserts.tried += u64::from(op.outcome != Outcome::Fail);
+            if op.outcome == Outcome::Ok {
+                inserts.ok.push((op, id));
+            }
+        }
+        verdict.workload = workloads.iter().map(|&name| history.name(name)).collect::<Vec<_>>().join(", ");
+        let broken: Vec<_> = keys.iter().filter(|(_, inserts)| inserts.ok.len() > 1).collect();
+        verdict.findings =
+            broken.iter().take(SHOWN).map(|((_, key), inserts)| finding(history, *key, inserts)).collect();
+        let acknowledged = keys.values().filter(|inserts| !inserts.ok.is_empty()).count();
+        let contested = keys.values().filter(|inserts| inserts.tried > 1).count();
+        (verdict.validity, verdict.summary) = if !broken.is_empty() {
+            let keys = wording::count(broken.len(), "key");
+            (Validity::Invalid, format!("Not serializable: several inserts succeeded under {keys}."))
+        } else if acknowledged == 0 {
+            (Validity::Unknown, "No insert was acknowledged.".to_owned())
+        } else {
+            (Validity::Valid, format!("No two inserts succeeded under any of {}.", wording::count(keys.len(), "key")))
+        };
+        if verdict.validity == Validity::Valid && keys.values().all(|inserts| inserts.calls < 2) {
+            verdict.validity = Validity::Unknown;
+            verdict.summary = "No key was tried twice.".to_owned();
+        }
+        verdict.numbers = [
+            ("keys", keys.len()),
+            ("acknowledged_keys", acknowledged),
+            ("contested_keys", contested),
+            ("broken_keys", broken.len()),
+        ]
+        .map(|(name, number)| (name.to_owned(), json!(number)))
+        .into();
+        verdict
+    }
+}
+
+fn finding(history: &History, key: ValueRef<'_>, inserts: &Inserts<'_>) -> Finding {
+    let [(one, first), (other, second)] = [inserts.ok[0], inserts.ok[1]];
+    let title =
+        format!("#{} and #{} both inserted under key {key}, and neither saw the other's row.", one.call, other.call);
+    let mut finding = Finding::new("G2", Severity::Violation, title);
+    let ops = [one, other];
+    let mut sentences: Vec<String> = ops.iter().map(|op| wording::operation(history, op)).collect();
+    for (reader, writer, id) in [(one, other, second), (other, one, first)] {
+        sentences.push(format!(
+            "#{} comes before #{}: it read no row of key {key}, and so not {id}, which #{} inserted.",
+            reader.call, writer.call, writer.call
+        ));
+    }
+    if one.end() < other.call {
+        sentences.push(format!("#{} had even ended before #{} was called.", one.call, other.call));
+    }
+    if inserts.ok.len() > 2 {
+        sentences.push(format!("In all {} inserts succeeded under this key.", inserts.ok.len()));
+    }
+    let edge = |from: &Op<'_>, to: &Op<'_>, id: ValueRef<'_>| Edge {
+        from: from.call,
+        to: to.call,
+        kind: EdgeKind::Rw,
+        key: key.to_value(),
+        before: Value::Nil,
+        after: id.to_value(),
+    };
+    finding.cycle = vec![edge(&one, &other, second), edge(&other, &one, first)];
+    let claim = Claim::Cycle { anomaly: "G2".to_owned(), edges: finding.cycle.clone() };
+    finding.ops = vec![one.call, other.call];
+    finding.certificate = Some(Certificate::new(history, claim, &finding.ops));
+    finding.key = key.to_value();
+    finding.nodes = wording::nodes_of(history, &ops);
+    finding.faults = wording::faults_around(history, &ops);
+    sentences.extend(wording::faults(history, &finding.faults));
+    finding.sentences = sentences;
+    finding
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,337 @@
+//! `rw-register`: transactions that write unique values to registers and read them are isolated as the model says.
+//!
+//! Functions: `txn` with `[["w", key, value], ["r", key, null], ..]`, its Ok reply with the reads filled in; also `write`
+//! and `read` with a key. What is read says who wrote it. The order of the versions of a key is only partly known
+//! (Kingsbury and Alvaro, VLDB 2020, section 5): the initial version is first; what a transaction writes follows what it
+//! read of the key (`wfr_keys`, on unless it is set to false: the contrary would be a G1c, so that nothing above
+//! read-uncommitted allows it); with `sequential_keys` each process sees each key grow only; with `linearizable_keys` what
+//! is touched after a transaction had ended is not older than what that had touched. The last two are promises that a
+//! store must give for each key alone; where it does not, findings from them are false.
+//!
+//! **Valid says less here than for lists**: where the order of two versions is not known, there is no edge, and no anomaly
+//! is seen. The numbers say how much was known (`keys_total_order`, `keys_written`, `version_orders_inferred`).
+//!
+//! Invalid exactly if an anomaly that the model forbids follows from what is known. Kinds: G0, G1a, G1b, G1c,
+//! G-single-item, G-nonadjacent-item, G2-item, each cycle also `-process` and `-realtime`; cyclic-versions, lost-update,
+//! dirty-update, internal, future-read, garbage-read. Unknown: nothing was acknowledged or read; a read value was written
+//! by several transactions; a call is no transaction; the budget ran out.
+mod edges;
+mod explain;
+#[doc(hidden)]
+pub mod fuzz;
+mod versions;
+
+use super::cycles::{self, Cycles};
+use super::lattice::{self, Consistency};
+use super::txn::{Dialect, MopKind, Transactions};
+use super::weak::explain as weak_explain;
+use super::weak::matched::{Flaw, Matched};
+use super::weak::view::{INITIAL, View};
+use crate::history::{History, NameId, Outcome};
+use crate::registry::CheckerDoc;
+use crate::registry::Options;
+use crate::verdict::{Budget, Checker, Finding, Severity, Validity, Verdict};
+use crate::wording;
+use explain::Explain;
+use serde_json::json;
+use std::collections::BTreeMap;
+use versions::Orders;
+pub(super) use versions::{Sources, Updates};
+
+/// Its entry in the list of checkers.
+pub(crate) const DOC: CheckerDoc = CheckerDoc {
+    name: "rw-register",
+    doc: "Transactions on registers with unique writes are isolated as the model says, as far as version orders are known.",
+    options: OPTIONS,
+    build: |options| Ok(Box::new(RwRegister::with(options)?)),
+};
+
+/// At most so many findings are shown.
+const FINDINGS_MAX: usize = 10;
+/// Examples of each class of cycles, and of each flaw, that are looked for.
+const EXAMPLES: usize = 3;
+
+/// Judges workloads of transactions on registers.
+#[derive(Clone, Copy, Debug)]
+pub struct RwRegister {
+    model: &'static Consistency,
+    sources: Sources,
+}
+
+impl RwRegister {
+    /// As the options say: `model`, by default strict-serializable; `wfr_keys`, `sequential_keys`, `linearizable_keys`.
+    /// The error names what there is.
+    pub fn with(options: &Options) -> Result<RwRegister, String> {
+        let names = || lattice::MODELS.iter().map(|model| model.name).collect::<Vec<_>>().join(", ");
+        let model = options.text("model")?.unwrap_or(lattice::MODELS[0].name);
+        let model = lattice::find(model).ok_or_else(|| format!("no model {model} (there are: {})", names()))?;
+        let unset = !options.0.contains_key("wfr_keys");
+        let sources = Sources {
+            writes_follow_reads: unset || options.flag("wfr_keys")?,
+            sequential: options.flag("sequential_keys")?,
+            linearizable: options.flag("linearizable_keys")?,
+            updates: Updates::Unknown,
+        };
+        Ok(RwRegister { model, sources })
+    }
+
+    /// The same for histories in which every write follows a read of its key.
+    pub(super) fn updates(model: &'static Consistency, updates: Updates) -> RwRegister {
+        let sources = Sources { writes_follow_reads: true, sequential: false, linearizable: false, updates };
+        RwRegister { model, sources }
+    }
+}
+
+/// Two transactions that read one version and both overwrote it: key, version, one, other.
+type Lost = (u32, u32, u32, u32);
+
+/// What was found, before it is put in words. Transactions by their numbers in the view.
+struct Analysis {
+    matched: Matched,
+    orders: Orders,
+    cycles: Cycles,
+    edges: usize,
+    lost: Vec<Lost>,
+    /// Key, reader, first version, other version.
+    unrepeatable: Vec<(u32, u32, u32, u32)>,
+    counts: BTreeMap<&'static str, u64>,
+}
+
+fn analyse(txns: &Transactions<'_>, sources: Sources, budget: &Budget) -> Analysis {
+    let matched = Matched::registers(txns);
+    let orders = Orders::new(txns, &matched, sources);
+    let (graph, edges) = edges::graph(txns, &matched, &orders);
+    let cycles = cycles::find(&graph, EXAMPLES, budget);
+    let mut counts: BTreeMap<&'static str, u64> = BTreeMap::new();
+    let mut count = |anomaly: &'static str, number: u64| {
+        if number > 0 {
+            *counts.entry(anomaly).or_default() += number;
+        }
+    };
+    for flawed in &matched.flaws {
+        count(flawed.flaw.kind(), 1);
+        let writes = txns.mops(flawed.reader).iter().any(|mop| mop.writes() && mop.key == flawed.key);
+        count("dirty-update", u64::from(flawed.flaw == Flaw::Aborted && writes));
+    }
+    let lost = lost_updates(&matched.view);
+    let unrepeatable = unrepeatable(&matched.view);
+    count("lost-update", lost.len() as u64);
+    count("internal", unrepeatable.len() as u64);
+    count("cyclic-versions", orders.cyclic.len() as u64);
+    for ((class, level), number) in &cycles.components {
+        count(class.anomaly(*level), *number);
+    }
+    Analysis { matched, orders, cycles, edges, lost, unrepeatable, counts }
+}
+
+fn lost_updates(view: &View) -> Vec<Lost> {
+    let mut updates: Vec<(u32, u32, u32)> = Vec::new();
+    for txn in 0..view.len() as u32 {
+        let updated = view.reads(txn).iter().filter(|read| view.writes(txn).binary_search(&read.key).is_ok());
+        updates.extend(updated.map(|read| (read.key, read.from, txn)));
+    }
+    updates.sort_unstable();
+    updates.dedup();
+    let same = |pair: &&[(u32, u32, u32)]| (pair[0].0, pair[0].1) == (pair[1].0, pair[1].1);
+    updates.windows(2).filter(same).map(|pair| (pair[0].0, pair[0].1, pair[0].2, pair[1].2)).collect()
+}
+
+fn unrepeatable(view: &View) -> Vec<(u32, u32, u32, u32)> {
+    let mut found = Vec::new();
+    for txn in 0..view.len() as u32 {
+        let mut reads: Vec<(u32, u32)> = view.reads(txn).iter().map(|read| (read.key, read.from)).collect();
+        // Stable, so that of one key the first read stays first.
+        reads.sort_by_key(|read| read.0);
+        let differs = |pair: &&[(u32, u32)]| pair[0].0 == pair[1].0 && pair[0].1 != pair[1].1;
+        found.extend(reads.windows(2).filter(differs).map(|pair| (pair[0].0, txn, pair[0].1, pair[1].1)));
+    }
+    found
+}
+
+impl Checker for RwRegister {
+    fn name(&self) -> &str {
+        "rw-register"
+    }
+
+    fn check(&self, history: &History, budget: &Budget) -> Verdict {
+        let mut workloads: Vec<NameId> = Vec::new();
+        for op in history.ops().iter() {
+            if matches!(history.name(op.function), "txn" | "write" | "w") && !workloads.contains(&op.workload) {
+                workloads.push(op.workload);
+            }
+        }
+        match workloads[..] {
+            [] => self.verdict(String::new(), Validity::Unknown, "No transaction on registers was called.".to_owned()),
+            [workload] => self.workload(history, workload, budget),
+            _ => {
+                let names: Vec<&str> = workloads.iter().map(|&name| history.name(name)).collect();
+                let summary = format!("There are several workloads of registers: {}.", names.join(", "));
+                self.verdict(String::new(), Validity::Unknown, summary)
+            }
+        }
+    }
+}
+
+impl RwRegister {
+    fn verdict(&self, workload: String, validity: Validity, summary: String) -> Verdict {
+        let (findings, numbers) = (Vec::new(), BTreeMap::new());
+        Verdict {
+            checker: self.name().to_owned(),
+            workload,
+            validity,
+            summary,
+            findings,
+            numbers,
+            certificates: Vec::new(),
+        }
+    }
+
+    pub(super) fn workload(&self, history: &History, workload: NameId, budget: &Budget) -> Verdict {
+        let name = history.name(workload).to_owned();
+        let txns = match Transactions::parse(history, workload, Dialect::Registers) {
+            Ok(txns) => txns,
+            Err(malformed) => {
+                let summary = format!("#{} cannot be judged: {}.", malformed.call, malformed.why);
+                return self.verdict(name, Validity::Unknown, summary);
+            }
+        };
+        let analysis = analyse(&txns, self.sources, budget);
+        let anomalies: Vec<&str> = analysis.counts.keys().copied().collect();
+        let forbidden: Vec<&str> = anomalies.iter().copied().filter(|anomaly| self.model.forbids(anomaly)).collect();
+        let doubt = self.doubt(&txns, &analysis);
+        let ruling = lattice::words(&lattice::rule(anomalies.iter().copied()));
+        let seen = wording::count(txns.outcomes[Outcome::Ok as usize] as usize, "acknowledged transaction");
+        let known = format!(
+            "the order of all versions was known of {} of {}",
+            analysis.orders.total_keys,
+            wording::count(analysis.orders.written_keys as usize, "key")
+        );
+        let model = self.model.name;
+        let (validity, summary) = match (forbidden.is_empty(), doubt) {
+            (false, _) => {
+                (Validity::Invalid, format!("{seen}, not {model}: {}. In all: {ruling}.", forbidden.join(", ")))
+            }
+            (true, Some(doubt)) => (Validity::Unknown, doubt),
+            (true, None) if anomalies.is_empty() => {
+                (Validity::Valid, format!("{seen}, of which nothing known contradicts {model}; {known}."))
+            }
+            (true, None) => {
+                let found = anomalies.join(", ");
+                (
+                    Validity::Valid,
+                    format!("{seen}, of which nothing known contradicts {model}; {known}. Found: {found}; {ruling}."),
+                )
+            }
+        };
+        let mut verdict = self.verdict(name, validity, summary);
+        verdict.findings = self.findings(&txns, &analysis);
+        verdict.numbers = numbers(&txns, &analysis);
+        verdict
+    }
+
+    /// Why a pass would say too much.
+    fn doubt(&self, txns: &Transactions<'_>, analysis: &Analysis) -> Option<String> {
+        if txns.outcomes[Outcome::Ok as usize] == 0 {
+            return Some("No transaction was acknowledged.".to_owned());
+        }
+        if !txns.all_mops().iter().any(|mop| mop.kind() == MopKind::Read) {
+            return Some("No acknowledged transaction read a register.".to_owned());
+        }
+        if !txns.all_mops().iter().any(|mop| mop.kind() == MopKind::Write) {
+            return Some("No transaction wrote anything.".to_owned());
+        }
+        if analysis.matched.ambiguous > 0 {
+            let reads = wording::count(analysis.matched.ambiguous as usize, "read");
+            return Some(format!("{reads} cannot be told from whom: values must be written once for each key."));
+        }
+        let names = analysis.cycles.undecided.iter().map(|(class, level)| class.anomaly(*level));
+        let open: Vec<&str> =
+            names.filter(|anomaly| self.model.forbids(anomaly) && !analysis.counts.contains_key(anomaly)).collect();
+        (!open.is_empty())
+            .then(|| format!("The time was up before it was decided whether there is {}.", open.join(", ")))
+    }
+
+    /// Each kind first once, those that the model forbids before others, short ones before long ones.
+    fn findings(&self, txns: &Transactions<'_>, analysis: &Analysis) -> Vec<Finding> {
+        let explain = Explain { txns, matched: &analysis.matched, orders: &analysis.orders };
+        let severity =
+            |anomaly: &str| if self.model.forbids(anomaly) { Severity::Violation } else { Severity::Evidence };
+        let mut found: Vec<Finding> = Vec::new();
+        for cycle in &analysis.cycles.examples {
+            found.extend(explain.cycle(cycle, severity(cycle.class.anomaly(cycle.level))));
+        }
+        let mut shown: BTreeMap<Flaw, usize> = BTreeMap::new();
+        for flawed in &analysis.matched.flaws {
+            let count = shown.entry(flawed.flaw).or_default();
+            *count += 1;
+            if *count > EXAMPLES {
+                continue;
+            }
+            let mut finding = weak_explain::flaw(txns, flawed);
+            finding.severity = severity(&finding.kind);
+            let writes = txns.mops(flawed.reader).iter().any(|mop| mop.writes() && mop.key == flawed.key);
+            if flawed.flaw == Flaw::Aborted && writes {
+                let title = format!("{} It then overwrote it.", finding.title);
+                let severity = severity("dirty-update");
+                found.push(Finding {
+                    kind: "dirty-update".to_owned(),
+                    title,
+                    severity,
+                    certificate: None,
+                    ..finding.clone()
+                });
+            }
+            found.push(finding);
+        }
+        for cycle in analysis.orders.cyclic.iter().take(EXAMPLES) {
+            found.push(explain.cyclic(cycle, severity("cyclic-versions")));
+        }
+        for &(key, version, one, other) in analysis.lost.iter().take(EXAMPLES) {
+            found.push(explain.lost_update(key, version, one, other, severity("lost-update")));
+        }
+        for &(key, reader, one, other) in analysis.unrepeatable.iter().take(EXAMPLES) {
+            found.push(explain.unrepeatable(key, reader, one, other, severity("internal")));
+        }
+        let mut met: BTreeMap<String, usize> = BTreeMap::new();
+        found.sort_by_key(|finding| (finding.ops.len(), finding.ops.clone()));
+        let mut ranked: Vec<(usize, Finding)> = Vec::new();
+        for finding in found {
+            let rank = met.entry(finding.kind.clone()).or_default();
+            ranked.push((*rank, finding));
+            *rank += 1;
+        }
+        ranked.sort_by_key(|(rank, finding)| (std::cmp::Reverse(finding.severity), *rank, finding.ops.len()));
+        ranked.into_iter().take(FINDINGS_MAX).map(|(_, finding)| finding).collect()
+    }
+}
+
+fn numbers(txns: &Transactions<'_>, analysis: &Analysis) -> BTreeMap<String, serde_json::Value> {
+    let [ok, fail, info] = txns.outcomes;
+    let initial = analysis.orders.known.iter().filter(|known| known.before != INITIAL).count();
+    let mut numbers: BTreeMap<String, serde_json::Value> = [
+        ("ok_txns", ok),
+        ("failed_txns", fail),
+        ("unknown_txns", info),
+        ("keys_written", analysis.orders.written_keys),
+        ("keys_total_order", analysis.orders.total_keys),
+        ("version_orders_inferred", initial as u64),
+        ("dependency_edges", analysis.edges as u64),
+        ("ambiguous_reads", analysis.matched.ambiguous),
+        ("txns_in_cycles", analysis.cycles.transactions),
+    ]
+    .map(|(name, number)| (name.to_owned(), json!(number)))
+    .into();
+    numbers.extend(analysis.counts.iter().map(|(anomaly, count)| (format!("{anomaly}_found"), json!(count))));
+    numbers
+}
+
+/// The options of the checker, for the list of all checkers.
+pub(crate) const OPTIONS: &[(&str, &str)] = &[
+    ("model", "the consistency model, by default strict-serializable"),
+    ("wfr_keys", "a transaction's writes follow its reads of the same key (by default true)"),
+    ("sequential_keys", "each key alone is sequentially consistent (by default false)"),
+    ("linearizable_keys", "each key alone is linearizable (by default false)"),
+];
+
+#[cfg(test)]
+mod tests;

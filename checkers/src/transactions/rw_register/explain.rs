@@ -1,0 +1,223 @@
+//! Findings of registers in words: why each transaction precedes the next, and why one version precedes another.
+use super::edges::following;
+use super::versions::{Known, Orders, Source};
+use crate::certificate::{Certificate, Claim, Edge, EdgeKind};
+use crate::history::Outcome;
+use crate::transactions::cycles::{Cycle, Step};
+use crate::transactions::txn::{MopKind, Transactions};
+use crate::transactions::weak::matched::Matched;
+use crate::transactions::weak::view::INITIAL;
+use crate::value::Value;
+use crate::verdict::{Finding, Severity};
+use crate::wording;
+
+/// Writes findings about these transactions.
+pub(crate) struct Explain<'a, 'h> {
+    pub(crate) txns: &'a Transactions<'h>,
+    pub(crate) matched: &'a Matched,
+    pub(crate) orders: &'a Orders,
+}
+
+impl Explain<'_, '_> {
+    fn call(&self, txn: u32) -> u64 {
+        u64::from(self.txns.txn(txn).call)
+    }
+
+    fn number(&self, txn: u32) -> u32 {
+        self.matched.txns.partition_point(|&one| one < txn) as u32
+    }
+
+    /// The value of a version, given by its writer's number.
+    fn version(&self, key: u32, writer: u32) -> Value {
+        if writer == INITIAL {
+            return Value::Nil;
+        }
+        let mops = self.txns.mops(self.matched.txns[writer as usize]).iter();
+        let last = mops.filter(|mop| mop.key == key && mop.writes()).next_back();
+        last.map_or(Value::Nil, |mop| self.txns.value(mop.value).to_value())
+    }
+
+    /// The key and the versions behind a step, and of the order of those two the reason.
+    fn reason(&self, step: &Step) -> Option<(u32, u32, u32, Option<Known>)> {
+        let view = &self.matched.view;
+        let (from, to) = (self.number(step.from), self.number(step.to));
+        let known =
+            |key: u32, before: u32| self.orders.after(key, before).iter().find(|known| known.after == to).copied();
+        match step.kind {
+            EdgeKind::Wr => {
+                let read = view.reads(to).iter().find(|read| read.from == from)?;
+                Some((read.key, from, from, None))
+            }
+            EdgeKind::Ww => view.writes(from).iter().find_map(|&key| Some((key, from, to, Some(known(key, from)?)))),
+            EdgeKind::Rw => view.reads(from).iter().find_map(|read| {
+                let reason = known(read.key, read.from);
+                let first = read.from == INITIAL && following(self.orders, read.key, INITIAL).contains(&to);
+                (reason.is_some() || first).then_some((read.key, read.from, to, reason))
+            }),
+            EdgeKind::Process | EdgeKind::Realtime => None,
+        }
+    }
+
+    /// Why the first version comes before the second.
+    fn order(&self, known: &Known) -> String {
+        let name = |number: u32| self.call(self.matched.txns[number as usize]);
+        let (one, other) = (name(known.one), name(known.other));
+        let (before, after) = (self.version(known.key, known.before), self.version(known.key, known.after));
+        let why = match known.source {
+            Source::Within => format!("#{one} touched {before} and then wrote or read {after}"),
+            Source::Process => format!("its process touched {before} in #{one} and {after} later in #{other}"),
+            Source::Only => format!("every write follows a read of its key, and nobody else overwrote {before}"),
+            Source::Guess => "so it was assumed".to_owned(),
+            Source::Realtime => {
+                format!("#{one}, which touched {before}, had ended before #{other}, which touched {after}, was called")
+            }
+        };
+        format!("{before} comes before {after} in key {}, since {why}", self.txns.key(known.key))
+    }
+
+    /// A cycle; None where an edge has no reason, which would be an error of ours.
+    pub(crate) fn cycle(&self, cycle: &Cycle, severity: Severity) -> Option<Finding> {
+        let anomaly = cycle.class.anomaly(cycle.level);
+        let mut named: Vec<u32> = cycle.steps.iter().map(|step| step.from).collect();
+        let mut sentences = vec!["Let:".to_owned()];
+        sentences.extend(named.iter().enumerate().map(|(at, &txn)| format!("T{} = {}", at + 1, self.told(txn))));
+        sentences.push("Then:".to_owned());
+        let mut edges = Vec::new();
+        let count = cycle.steps.len();
+        for (at, step) in cycle.steps.iter().enumerate() {
+            let (one, other) = (format!("T{}", at + 1), format!("T{}", (at + 1) % count + 1));
+            let mut edge = Edge {
+                from: self.call(step.from),
+                to: self.call(step.to),
+                kind: step.kind,
+                key: Value::Nil,
+                before: Value::Nil,
+                after: Value::Nil,
+            };
+            let why = match step.kind {
+                EdgeKind::Process => format!("process {} called {other} after {one}", self.txns.op(step.to).process),
+                EdgeKind::Realtime => {
+                    let (end, call) = (self.txns.txn(step.from).end, self.txns.txn(step.to).call);
+                    format!("{one} had ended, at #{end}, before {other} was called, at #{call}")
+                }
+                kind => {
+                    let (key, before, after, reason) = self.reason(step)?;
+                    edge.key = self.txns.key(key).to_value();
+                    (edge.before, edge.after) = (self.version(key, before), self.version(key, after));
+                    named.extend(
+                        reason
+                            .iter()
+                            .flat_map(|known| [known.one, known.other])
+                            .map(|number| self.matched.txns[number as usize]),
+                    );
+                    let order = reason.map(|known| format!(": {}", self.order(&known))).unwrap_or_default();
+                    let (before, after) = (&edge.before, &edge.after);
+                    match kind {
+                        EdgeKind::Wr => format!("{other} read {before} from key {}, which {one} wrote", edge.key),
+                        EdgeKind::Rw => {
+                            format!("{one} read {before} from key {}, which {other}'s {after} follows{order}", edge.key)
+                        }
+                        _ => format!("{other}'s {after} follows {one}'s {before} in key {}{order}", edge.key),
+                    }
+                }
+            };
+            let (but, end) = if at + 1 == count { ("However, ", ": a contradiction") } else { ("", "") };
+            sentences.push(format!("{but}{one} < {other}, because {why}{end}."));
+            edges.push(edge);
+        }
+        let title = format!("{anomaly}: {} that each precede the next", wording::count(count, "transaction"));
+        let claim = Claim::Cycle { anomaly: anomaly.to_owned(), edges: edges.clone() };
+        let mut finding = self.finding(anomaly, severity, title, sentences, named, claim);
+        finding.cycle = edges;
+        Some(finding)
+    }
+
+    /// Versions that come before themselves.
+    pub(crate) fn cyclic(&self, cycle: &[Known], severity: Severity) -> Finding {
+        let key = self.txns.key(cycle[0].key);
+        let title = format!("Versions of key {key} come before themselves.");
+        let mut sentences: Vec<String> = cycle.iter().map(|known| format!("{}.", self.order(known))).collect();
+        if cycle[0].after == INITIAL {
+            sentences.push("Yet nothing comes before what a key is before its first write.".to_owned());
+        }
+        let named = cycle.iter().flat_map(|known| [known.one, known.other, known.before, known.after]);
+        let named: Vec<u32> =
+            named.filter(|&one| one != INITIAL).map(|number| self.matched.txns[number as usize]).collect();
+        let versions = cycle.iter().map(|known| self.version(known.key, known.before));
+        let subject = Value::list([key.to_value(), Value::list(versions)]);
+        let claim = Claim::Rule { rule: "cyclic-versions".to_owned(), subject };
+        let mut finding = self.finding("cyclic-versions", severity, title, sentences, named, claim);
+        finding.key = key.to_value();
+        finding
+    }
+
+    /// Two transactions that read the same version of a key and both overwrote it.
+    pub(crate) fn lost_update(&self, key: u32, version: u32, one: u32, other: u32, severity: Severity) -> Finding {
+        let (value, name) = (self.version(key, version), self.txns.key(key));
+        let named: Vec<u32> = [one, other].iter().map(|&number| self.matched.txns[number as usize]).collect();
+        let (one, other) = (self.call(named[0]), self.call(named[1]));
+        let title = format!("#{one} and #{other} both read {value} from key {name}, and both overwrote it.");
+        let sentences = named.iter().map(|&txn| format!("{}.", self.told(txn))).collect();
+        let claim = Claim::Rule { rule: "lost-update".to_owned(), subject: Value::list([name.to_value(), value]) };
+        let mut finding = self.finding("lost-update", severity, title, sentences, named, claim);
+        finding.key = name.to_value();
+        finding
+    }
+
+    /// One transaction that read two versions of a key without writing it in between.
+    pub(crate) fn unrepeatable(&self, key: u32, reader: u32, one: u32, other: u32, severity: Severity) -> Finding {
+        let name = self.txns.key(key);
+        let reader = self.matched.txns[reader as usize];
+        let (first, then) = (self.version(key, one), self.version(key, other));
+        let title = format!("#{} read {first} from key {name} and then {then}, without writing it.", self.call(reader));
+        let sentences = vec![format!("{}.", self.told(reader))];
+        let claim = Claim::Rule { rule: "internal".to_owned(), subject: Value::list([name.to_value(), then]) };
+        let mut finding = self.finding("internal", severity, title, sentences, vec![reader], claim);
+        finding.key = name.to_value();
+        finding
+    }
+
+    fn finding(
+        &self,
+        kind: &str,
+        severity: Severity,
+        title: String,
+        mut sentences: Vec<String>,
+        mut named: Vec<u32>,
+        claim: Claim,
+    ) -> Finding {
+        let history = self.txns.history();
+        named.sort_unstable();
+        named.dedup();
+        let ops: Vec<_> = named.iter().map(|&txn| self.txns.op(txn)).collect();
+        let mut finding = Finding::new(kind, severity, title);
+        finding.ops = ops.iter().map(|op| op.call).collect();
+        finding.nodes = wording::nodes_of(history, &ops);
+        finding.faults = wording::faults_around(history, &ops);
+        sentences.extend(wording::faults(history, &finding.faults));
+        finding.sentences = sentences;
+        finding.certificate = Some(Certificate::new(history, claim, &finding.ops));
+        finding
+    }
+
+    /// A transaction with what it did, who called it and when.
+    fn told(&self, txn: u32) -> String {
+        let op = self.txns.op(txn);
+        let mop = |mop: &crate::transactions::txn::Mop| {
+            let (key, value) = (self.txns.key(mop.key), self.txns.value(mop.value));
+            match mop.kind() {
+                MopKind::Append | MopKind::Write => format!("w {key} {value}"),
+                MopKind::Read => format!("r {key} {value}"),
+                MopKind::Unread => format!("r {key} ?"),
+            }
+        };
+        let mops: Vec<String> = self.txns.mops(txn).iter().map(mop).collect();
+        let end = match op.outcome {
+            Outcome::Ok => format!("answered at {}", wording::seconds(op.reply_time)),
+            Outcome::Fail => format!("failed at {}", wording::seconds(op.reply_time)),
+            Outcome::Info => "never acknowledged".to_owned(),
+        };
+        let (node, call) = (self.txns.history().name(op.node), wording::seconds(op.call_time));
+        format!("#{}: [{}] by process {} on {node}, called at {call}, {end}", op.call, mops.join("; "), op.process)
+    }
+}

@@ -1,0 +1,97 @@
+//! Registers and mini-transactions against their definitions, on random small histories.
+use crate::fuzz::{Draw, Stats};
+use crate::registry::Options;
+use crate::transactions::mini::Mini;
+use crate::transactions::rw_register::RwRegister;
+use crate::transactions::weak::brute::{Definition, holds};
+use crate::transactions::weak::fuzz::closed;
+use crate::transactions::weak::small::{Shape, Small};
+use crate::value::Value;
+use crate::verdict::{Budget, Checker, Finding, Severity, Validity, Verdict};
+
+const MODELS: [(&str, Definition, bool); 3] = [
+    ("strict-serializable", Definition::Strict, true),
+    ("serializable", Definition::Serial, false),
+    ("snapshot-isolation", Definition::Snapshot, false),
+];
+
+fn options(entries: &[(&str, Value)]) -> Options {
+    Options(entries.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect())
+}
+
+/// Judges random small histories of registers: what a definition allows must never be Invalid, whatever is inferred; and of
+/// mini-transactions, where Valid must be right too.
+///
+/// # Errors
+/// The first difference, with its history.
+pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
+    let mut draw = Draw::new(seed);
+    let (mut stats, mut undecided) = (Stats::default(), 0);
+    let all = Value::Bool(true);
+    for _ in 0..count {
+        let read_first = draw.percent(50);
+        let (txns, sessions) = (2 + draw.below(3), 1 + draw.below(4));
+        let shape = Shape { lists: false, txns, sessions, keys: 2, acts: 4, read_first };
+        let small = Small::draw(&mut draw, shape);
+        let history = small.history();
+        let alone = small.without_sessions();
+        stats.histories += 1;
+        for (model, definition, sessions) in MODELS {
+            let expected = holds(if sessions { &small } else { &alone }, definition);
+            stats.invalid += u64::from(!expected && definition == Definition::Strict);
+            let entry = ("model", Value::text(model));
+            let more = [("linearizable_keys", all.clone()), ("sequential_keys", all.clone())];
+            let strict = definition == Definition::Strict;
+            // Only strict serializability promises each key's linearizability.
+            let with: &[(&str, Value)] = if strict { &more } else { &[] };
+            let plain = RwRegister::with(&options(std::slice::from_ref(&entry)))?.check(&history, &Budget::unlimited());
+            let inferring = [&[entry.clone()], with].concat();
+            let inferring = RwRegister::with(&options(&inferring))?.check(&history, &Budget::unlimited());
+            for verdict in [&plain, &inferring] {
+                if expected && verdict.validity == Validity::Invalid || !sound(verdict) {
+                    return Err(shown(&small, model, expected, verdict));
+                }
+            }
+            if plain.validity == Validity::Invalid && inferring.validity != Validity::Invalid {
+                return Err(format!(
+                    "more was inferred and less found\n{}",
+                    shown(&small, model, expected, &inferring)
+                ));
+            }
+            if read_first {
+                let verdict = Mini::with(&options(&[entry]))?.check(&history, &Budget::unlimited());
+                let agrees = match verdict.validity {
+                    Validity::Valid => expected,
+                    Validity::Invalid => !expected,
+                    Validity::Unknown => true,
+                };
+                undecided += u64::from(verdict.validity == Validity::Unknown && !expected);
+                if !agrees || !sound(&verdict) {
+                    return Err(shown(&small, model, expected, &verdict));
+                }
+            }
+        }
+    }
+    // What is invalid must not hide behind Unknown often.
+    if undecided * 100 > count {
+        return Err(format!("{undecided} answers to {count} histories are Unknown where the definition forbids them"));
+    }
+    Ok(stats)
+}
+
+fn sound(verdict: &Verdict) -> bool {
+    let violation = |finding: &Finding| finding.severity == Severity::Violation;
+    let explained = verdict.findings.iter().all(|finding| !finding.ops.is_empty() && closed(finding));
+    explained && (verdict.validity == Validity::Invalid) == verdict.findings.iter().any(violation)
+}
+
+fn shown(small: &Small, model: &str, expected: bool, verdict: &Verdict) -> String {
+    format!(
+        "{} {model}: by definition {expected}, but {:?}: {} {:#?}\n{}",
+        verdict.checker,
+        verdict.validity,
+        verdict.summary,
+        verdict.findings.iter().map(|finding| (&finding.kind, &finding.sentences)).collect::<Vec<_>>(),
+        small.show()
+    )
+}

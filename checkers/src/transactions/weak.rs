@@ -1,0 +1,268 @@
+//! Weak levels of transactions: whether some order of the commits explains what was read.
+//!
+//! A level holds exactly if the transactions can be put into one order (the commit order) in which each session's stand as
+//! they were called, writers stand before their readers, and: where a transaction reads a key from `w` and **sees** another
+//! writer of that key, that other stands before `w` (Biswas and Enea, OOPSLA 2019). Levels differ in who is seen:
+//!
+//! | checker | a transaction sees |
+//! |---|---|
+//! | `read-committed` | from each read on, the writer it read from, with all that it wrote |
+//! | `read-atomic` | the writers it reads from, and its own session before it, as a whole, throughout |
+//! | `causal-transactions` | its causal past: sessions and reads-from, transitively |
+//!
+//! So `read-committed` is what Plume and AWDIT test under this name, and more than Adya's PL-2, which knows neither
+//! sessions nor that what was seen once stays seen: it contains monotonic atomic view. Findings that PL-2 rules out too are
+//! `G1a`, `G1b`, `G1c`; `non-monotonic-view` it allows.
+//!
+//! It reads transactions of registers (`["w", key, value]`, `["r", key, null]`) or of lists (`["append", key, element]`);
+//! values of one key are written once. In lists the order of the versions is known from the longest read and is part of the
+//! commit order. `read-committed` and `read-atomic` take a list for a register that holds it: its reader reads from who
+//! appended the last element, and from nobody else. For `causal-transactions` the reader has seen the writers of all
+//! elements that it read, as every store that shows them must have.
+//!
+//! Transactions that are Fail are never seen; Info ones count once something that they wrote was read. Real time does not
+//! count. Beside cycles (kinds `G0`, `G1c`, each also with `-process`, `non-monotonic-view`, `fractured-read`,
+//! `causal-violation`) it reports reads that no order explains: `G1a`, `G1b`, `garbage-read`, `internal`, `future-read`,
+//! of lists also `incompatible-order`. Unknown: nothing was read, a read value was written more than once, or the budget
+//! ended.
+pub(crate) mod brute;
+mod causal;
+mod edges;
+pub(crate) mod explain;
+#[doc(hidden)]
+pub mod fuzz;
+pub(crate) mod judge;
+mod lists;
+#[doc(hidden)]
+pub mod load;
+pub(crate) mod matched;
+pub(crate) mod order;
+mod registers;
+pub(crate) mod small;
+#[cfg(test)]
+mod tests;
+pub(crate) mod view;
+
+use super::levels::levels;
+use crate::history::{History, NameId, Outcome};
+use crate::registry::CheckerDoc;
+use crate::transactions::txn::{Dialect, Mop, MopKind, Transactions};
+use crate::value::Word;
+use crate::verdict::{Budget, Checker, Finding, Validity, Verdict};
+use crate::wording;
+use causal::Stop;
+use explain::Words;
+pub(crate) use judge::Level;
+use judge::{Contradictions, judge};
+use matched::{Flaw, Matched};
+use serde_json::json;
+use std::collections::BTreeMap;
+
+/// Its entry in the list of checkers.
+pub(crate) const CAUSAL: CheckerDoc = CheckerDoc {
+    name: "causal-transactions",
+    doc: "A transaction sees its causal past: some order of the commits explains what was read.",
+    options: &[],
+    build: |_| Ok(Box::new(Weak::causal())),
+};
+
+/// Its entry in the list of checkers.
+pub(crate) const READ_ATOMIC: CheckerDoc = CheckerDoc {
+    name: "read-atomic",
+    doc: "A transaction sees its session and those it reads from as a whole: some order of the commits explains what was read.",
+    options: &[],
+    build: |_| Ok(Box::new(Weak::read_atomic())),
+};
+
+/// Its entry in the list of checkers.
+pub(crate) const READ_COMMITTED: CheckerDoc = CheckerDoc {
+    name: "read-committed",
+    doc: "From a read on, a transaction sees its writer as a whole: some order of the commits explains what was read.",
+    options: &[],
+    build: |_| Ok(Box::new(Weak::read_committed())),
+};
+
+/// Judges transactions by one weak level.
+#[derive(Clone, Debug)]
+pub struct Weak {
+    level: Level,
+    workload: Option<String>,
+}
+
+impl Weak {
+    /// Monotonic atomic view with sessions; see the module for how it relates to Adya's PL-2.
+    pub fn read_committed() -> Weak {
+        Weak { level: Level::ReadCommitted, workload: None }
+    }
+
+    /// Transactions are seen as a whole or not at all (Bailis et al., SIGMOD 2014).
+    pub fn read_atomic() -> Weak {
+        Weak { level: Level::ReadAtomic, workload: None }
+    }
+
+    /// Causal consistency of transactions, with one order of all commits.
+    pub fn causal() -> Weak {
+        Weak { level: Level::Causal, workload: None }
+    }
+
+    /// Judges this workload only.
+    pub fn workload(mut self, name: &str) -> Weak {
+        self.workload = Some(name.to_owned());
+        self
+    }
+}
+
+/// So many findings of one kind are shown.
+const SHOWN: usize = 8;
+
+impl Checker for Weak {
+    fn name(&self) -> &str {
+        match self.level {
+            Level::ReadCommitted => "read-committed",
+            Level::ReadAtomic => "read-atomic",
+            Level::Causal | Level::Parallel => "causal-transactions",
+        }
+    }
+
+    fn check(&self, history: &History, budget: &Budget) -> Verdict {
+        let mut verdict = Verdict {
+            certificates: Vec::new(),
+            checker: self.name().to_owned(),
+            workload: self.workload.clone().unwrap_or_default(),
+            validity: Validity::Unknown,
+            summary: "There are no transactions.".to_owned(),
+            findings: Vec::new(),
+            numbers: BTreeMap::new(),
+        };
+        let mut workloads: Vec<NameId> = Vec::new();
+        for op in history.ops().iter() {
+            if history.name(op.function) == "txn" && !workloads.contains(&op.workload) {
+                workloads.push(op.workload);
+            }
+        }
+        workloads.retain(|&one| self.workload.as_deref().is_none_or(|name| history.name(one) == name));
+        let Some((&workload, others)) = workloads.split_first() else { return verdict };
+        if !others.is_empty() {
+            let names: Vec<&str> = workloads.iter().map(|&name| history.name(name)).collect();
+            verdict.summary = format!("There are several workloads of transactions: {}.", names.join(", "));
+            return verdict;
+        }
+        history.name(workload).clone_into(&mut verdict.workload);
+        // Whichever it is shows at its first write or read of something.
+        let parsed = Transactions::parse(history, workload, Dialect::Lists).or_else(|lists| {
+            let registers = Transactions::parse(history, workload, Dialect::Registers);
+            registers.map_err(|registers| if registers.call < lists.call { lists } else { registers })
+        });
+        match parsed {
+            Ok(transactions) => self.judge(&transactions, budget, &mut verdict),
+            Err(malformed) => {
+                verdict.summary =
+                    format!("#{} is no transaction of registers or lists: {}.", malformed.call, malformed.why);
+            }
+        }
+        verdict
+    }
+}
+
+impl Weak {
+    fn judge(&self, transactions: &Transactions<'_>, budget: &Budget, verdict: &mut Verdict) {
+        let register = |mop: &Mop| match mop.kind() {
+            MopKind::Write => true,
+            MopKind::Read => mop.value.is_atom() && mop.value != Word::NIL,
+            MopKind::Append | MopKind::Unread => false,
+        };
+        let lists = !transactions.all_mops().iter().any(register);
+        let matched = if lists { Matched::lists(transactions) } else { Matched::registers(transactions) };
+        let reads: usize = (0..matched.view.len() as u32).map(|txn| matched.view.reads(txn).len()).sum();
+        let ok = transactions.txns().iter().filter(|txn| txn.outcome == Outcome::Ok).count();
+        verdict.numbers.insert("ok_transactions".to_owned(), json!(ok));
+        verdict.numbers.insert("judged_reads".to_owned(), json!(reads));
+        verdict.numbers.insert("ambiguous_reads".to_owned(), json!(matched.ambiguous));
+        let mut shown: BTreeMap<Flaw, usize> = BTreeMap::new();
+        for flawed in &matched.flaws {
+            let count = shown.entry(flawed.flaw).or_default();
+            *count += 1;
+            if *count <= SHOWN {
+                verdict.findings.push(explain::flaw(transactions, flawed));
+            }
+        }
+        let flaws = matched.flaws.len();
+        let mut words = Words { transactions, view: &matched.view, txns: &matched.txns, level: self.level };
+        let (level, broken) = match self.weakest_broken(&words, budget) {
+            Ok(answer) => answer,
+            Err(stop) => {
+                verdict.summary = stop_words(stop).to_owned();
+                if flaws > 0 {
+                    verdict.validity = Validity::Invalid;
+                    verdict.summary = format!("{} that no order explains.", wording::count(flaws, "read"));
+                }
+                return;
+            }
+        };
+        words.level = level;
+        let found: Vec<Finding> = broken.cycles.iter().map(|cycle| words.cycle(cycle)).collect();
+        verdict.findings.extend(found);
+        verdict.numbers.insert("contradictions".to_owned(), json!(broken.count));
+        self.sum_up(verdict, level, flaws, broken.count, reads, matched.ambiguous);
+        if lists && verdict.validity == Validity::Invalid {
+            // Here the versions are known, so that more levels are decided.
+            let levels = levels(&matched, budget);
+            let strongest = levels.strongest();
+            let strongest = if strongest.is_empty() { "none".to_owned() } else { strongest.join(", ") };
+            verdict.numbers.insert("strongest_level".to_owned(), json!(strongest));
+        }
+    }
+
+    fn sum_up(&self, verdict: &mut Verdict, level: Level, flaws: usize, cycles: usize, reads: usize, ambiguous: u64) {
+        let name = self.level.name();
+        let strongest = match level {
+            _ if flaws > 0 => Some("none"),
+            _ if cycles == 0 => Some(name),
+            Level::ReadCommitted => Some("none"),
+            Level::ReadAtomic => Some(Level::ReadCommitted.name()),
+            Level::Causal => Some(Level::ReadAtomic.name()),
+            Level::Parallel => Some(Level::Causal.name()),
+        };
+        (verdict.validity, verdict.summary) = if flaws + cycles > 0 {
+            let (flaws, cycles) = (wording::count(flaws, "flawed read"), wording::count(cycles, "contradiction"));
+            (Validity::Invalid, format!("Not {name}: {flaws}, {cycles}."))
+        } else if ambiguous > 0 {
+            let count = wording::count(ambiguous as usize, "read");
+            (
+                Validity::Unknown,
+                format!("{count} cannot be told from whom: values of a key were written more than once."),
+            )
+        } else if reads == 0 {
+            (Validity::Unknown, "No transaction read anything.".to_owned())
+        } else {
+            let reads = wording::count(reads, "read");
+            (Validity::Valid, format!("Some commit order explains {reads} at {name}."))
+        };
+        if let Some(strongest) = strongest.filter(|_| verdict.validity != Validity::Unknown) {
+            // Of a valid history: at least this level.
+            verdict.numbers.insert("strongest_level".to_owned(), json!(strongest));
+        }
+    }
+
+    /// The weakest level up to this one that does not hold, with what contradicts it; this one, where it holds.
+    fn weakest_broken(&self, words: &Words<'_, '_>, budget: &Budget) -> Result<(Level, Contradictions), Stop> {
+        let mine = judge(words.view, self.level, budget)?;
+        if mine.count > 0 {
+            for weaker in [Level::ReadCommitted, Level::ReadAtomic].into_iter().filter(|&level| level < self.level) {
+                let broken = judge(words.view, weaker, budget)?;
+                if broken.count > 0 {
+                    return Ok((weaker, broken));
+                }
+            }
+        }
+        Ok((self.level, mine))
+    }
+}
+
+fn stop_words(stop: Stop) -> &'static str {
+    match stop {
+        Stop::Cycle => "Causality is no order.",
+        Stop::Expired => "The time was up before the answer.",
+        Stop::Memory => "The clocks of so many sessions do not fit into the memory that the check may use.",
+    }
+}

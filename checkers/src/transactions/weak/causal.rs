@@ -1,0 +1,497 @@
+//! The edges that causal consistency forces: a transaction sees all of its causal past, the transitive closure of session
+//! order and reads-from. One pass in causal order, with a vector clock over chains of transactions.
+//!
+//! A chain is a session, or several sessions one after the other, where the later had seen the whole earlier one:
+//! otherwise a run in which every timeout retires a process would need a clock of thousands of places. The last
+//! transactions of a session that nobody else sees are in no chain.
+use super::edges::{Sink, own_session};
+use super::view::{INITIAL, Versions, View};
+use crate::verdict::Budget;
+
+/// Why there are no edges.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// Session order and reads-from form a cycle already.
+    Cycle,
+    /// The budget ran out.
+    Expired,
+    /// The clocks would not fit into the budget's memory.
+    Memory,
+}
+
+/// Causal order: transactions, then one node for each list version that was read (who reads it has seen all its writers).
+pub(crate) struct Causes {
+    /// Direct causes of each node.
+    before_at: Vec<u32>,
+    before: Vec<u32>,
+    after_at: Vec<u32>,
+    after: Vec<u32>,
+    /// Transactions among the nodes.
+    txns: usize,
+}
+
+impl Causes {
+    /// The direct causes in a history. With `versions`, the writer of a version is a cause of who overwrites it.
+    pub(crate) fn new(view: &View, versions: bool) -> Causes {
+        let previous = view.previous();
+        let mut pairs: Vec<(u32, u32)> = Vec::with_capacity(view.len() * 3);
+        pairs
+            .extend(previous.iter().enumerate().filter(|(_, one)| **one != INITIAL).map(|(at, one)| (*one, at as u32)));
+        let mut places: Vec<(u32, u32, u32)> = Vec::new();
+        for reader in 0..view.len() as u32 {
+            let reads = view.reads(reader);
+            for (at, read) in reads.iter().enumerate() {
+                if read.from == INITIAL {
+                    continue;
+                }
+                match view.versions[read.key as usize] {
+                    Versions::Containing(_) => places.push((read.key, read.place, reader)),
+                    _ if at > 0 && reads[at - 1].from == read.from => {}
+                    _ => pairs.push((read.from, reader)),
+                }
+            }
+        }
+        for chain in view.versions.iter().filter(|_| versions).filter_map(Versions::chain) {
+            pairs.extend(chain.writers.windows(2).filter(|pair| pair[0] != pair[1]).map(|pair| (pair[0], pair[1])));
+            let last = chain.writers.last().into_iter();
+            pairs.extend(
+                last.flat_map(|&last| chain.tail.iter().filter(move |&&one| one != last).map(move |&one| (last, one))),
+            );
+        }
+        let nodes = view.len() + list_nodes(view, &mut places, &mut pairs);
+        let (after_at, after) = grouped(nodes, pairs.iter().map(|&(from, to)| (from, to)));
+        let (before_at, before) = grouped(nodes, pairs.iter().map(|&(from, to)| (to, from)));
+        Causes { before_at, before, after_at, after, txns: view.len() }
+    }
+
+    fn nodes(&self) -> usize {
+        self.after_at.len() - 1
+    }
+    fn before(&self, node: u32) -> &[u32] {
+        &self.before[self.before_at[node as usize] as usize..self.before_at[node as usize + 1] as usize]
+    }
+    fn after(&self, node: u32) -> &[u32] {
+        &self.after[self.after_at[node as usize] as usize..self.after_at[node as usize + 1] as usize]
+    }
+
+    /// The nodes in an order that puts causes first and otherwise follows the numbers; fewer than all on a cycle.
+    fn order(&self) -> Vec<u32> {
+        let mut waits: Vec<u32> = self.before_at.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        let mut order = Vec::with_capacity(self.nodes());
+        let mut ready: Vec<u32> = Vec::new();
+        for first in 0..self.nodes() as u32 {
+            if waits[first as usize] == 0 {
+                ready.push(first);
+            }
+            while let Some(node) = ready.pop() {
+                order.push(node);
+                // Taken: never ready again.
+                waits[node as usize] = u32::MAX;
+                for &next in self.after(node) {
+                    waits[next as usize] -= 1;
+                    // A later one is met by the outer loop.
+                    if waits[next as usize] == 0 && next <= first {
+                        ready.push(next);
+                    }
+                }
+            }
+        }
+        order
+    }
+
+    /// A shortest chain of causes from one transaction to another: the nodes on it, which are transactions. None if
+    /// there is none.
+    pub(crate) fn path(&self, from: u32, to: u32) -> Option<Vec<u32>> {
+        let mut came = vec![INITIAL; self.nodes()];
+        let mut queue = std::collections::VecDeque::from([to]);
+        while let Some(node) = queue.pop_front() {
+            if node == from && node != to {
+                let mut path = vec![node];
+                let mut node = node;
+                while node != to {
+                    node = came[node as usize];
+                    path.push(node);
+                }
+                path.retain(|&node| (node as usize) < self.txns);
+                return Some(path);
+            }
+            for &cause in self.before(node) {
+                if came[cause as usize] == INITIAL && cause != to {
+                    came[cause as usize] = node;
+                    queue.push_back(cause);
+                }
+            }
+        }
+        None
+    }
+}
+
+/// Adds the nodes of list versions that were read: who wrote an element since the version read before, and that version,
+/// come before it; it comes before its readers. How many there are.
+fn list_nodes(view: &View, places: &mut [(u32, u32, u32)], pairs: &mut Vec<(u32, u32)>) -> usize {
+    places.sort_unstable();
+    let mut nodes = 0;
+    let mut before: Option<(u32, u32)> = None;
+    for &(key, place, reader) in places.iter() {
+        let node = if before == Some((key, place)) {
+            (view.len() + nodes - 1) as u32
+        } else {
+            let node = (view.len() + nodes) as u32;
+            nodes += 1;
+            let from = match before {
+                Some((known, place)) if known == key => {
+                    pairs.push((node - 1, node));
+                    place
+                }
+                _ => 0,
+            };
+            let writers = view.versions[key as usize].chain().map_or(&[][..], |chain| &chain.writers[..]);
+            let mut last = INITIAL;
+            for &writer in &writers[from as usize..place as usize] {
+                if writer != last {
+                    pairs.push((writer, node));
+                }
+                last = writer;
+            }
+            before = Some((key, place));
+            node
+        };
+        pairs.push((node, reader));
+    }
+    nodes
+}
+
+fn grouped(nodes: usize, pairs: impl Iterator<Item = (u32, u32)> + Clone) -> (Vec<u32>, Vec<u32>) {
+    let mut at = vec![0u32; nodes + 1];
+    let mut count = 0;
+    for (group, _) in pairs.clone() {
+        at[group as usize + 1] += 1;
+        count += 1;
+    }
+    for node in 0..nodes {
+        at[node + 1] += at[node];
+    }
+    let mut next = at.clone();
+    let mut members = vec![0; count];
+    for (group, member) in pairs {
+        let slot = &mut next[group as usize];
+        members[*slot as usize] = member;
+        *slot += 1;
+    }
+    (at, members)
+}
+
+/// Vector clocks of the nodes whose successors are not all done yet, in rows that are used again.
+struct Clocks {
+    width: usize,
+    cells: Vec<u32>,
+    row: Vec<u32>,
+    left: Vec<u32>,
+    free: Vec<u32>,
+}
+
+impl Clocks {
+    fn new(causes: &Causes, width: usize) -> Clocks {
+        let left = (0..causes.nodes() as u32).map(|node| causes.after(node).len() as u32).collect();
+        Clocks { width, cells: Vec::new(), row: vec![0; causes.nodes()], left, free: Vec::new() }
+    }
+
+    fn row_of(&self, row: u32) -> &[u32] {
+        &self.cells[row as usize * self.width..(row as usize + 1) * self.width]
+    }
+
+    /// The clock of a node from its causes' clocks, which may be given up with that. It counts how many transactions of
+    /// each chain are in the past.
+    fn enter(&mut self, causes: &Causes, node: u32) -> u32 {
+        let width = self.width;
+        let mut taken: Option<u32> = None;
+        for &cause in causes.before(node) {
+            let row = self.row[cause as usize];
+            self.left[cause as usize] -= 1;
+            let last_use = self.left[cause as usize] == 0;
+            match taken {
+                None if last_use => taken = Some(row),
+                None => {
+                    let mine = self.fresh();
+                    let (mine_at, theirs_at) = (mine as usize * width, row as usize * width);
+                    self.cells.copy_within(theirs_at..theirs_at + width, mine_at);
+                    taken = Some(mine);
+                }
+                Some(mine) => {
+                    let (mine_at, theirs_at) = (mine as usize * width, row as usize * width);
+                    let (low, high) = (mine_at.min(theirs_at), mine_at.max(theirs_at));
+                    let (front, back) = self.cells.split_at_mut(high);
+                    let (one, two) = (&mut front[low..low + width], &mut back[..width]);
+                    let (mine, theirs) = if mine_at < theirs_at { (one, &*two) } else { (two, &*one) };
+                    for (cell, other) in mine.iter_mut().zip(theirs) {
+                        *cell = (*cell).max(*other);
+                    }
+                    if last_use {
+                        self.free.push(row);
+                    }
+                }
+            }
+        }
+        let row = taken.unwrap_or_else(|| {
+            let row = self.fresh();
+            self.cells[row as usize * width..(row as usize + 1) * width].fill(0);
+            row
+        });
+        self.row[node as usize] = row;
+        row
+    }
+
+    /// The node is done; its clock stays while others need it.
+    fn leave(&mut self, node: u32) {
+        if self.left[node as usize] == 0 {
+            self.free.push(self.row[node as usize]);
+        }
+    }
+
+    /// Makes each clock this wide.
+    fn widen(&mut self, width: usize) {
+        let rows = self.cells.len() / self.width;
+        let mut cells = vec![0; rows * width];
+        for row in 0..rows {
+            cells[row * width..row * width + self.width].copy_from_slice(self.row_of(row as u32));
+        }
+        (self.cells, self.width) = (cells, width);
+    }
+
+    fn fresh(&mut self) -> u32 {
+        self.free.pop().unwrap_or_else(|| {
+            let row = (self.cells.len() / self.width) as u32;
+            self.cells.resize(self.cells.len() + self.width, 0);
+            row
+        })
+    }
+}
+
+/// The chain of each transaction ([`INITIAL`]: in none) and its place in it, counted from 0.
+struct Chains {
+    chain: Vec<u32>,
+    place: Vec<u32>,
+    count: usize,
+}
+
+/// Up to so many sessions each is its own chain.
+pub(crate) const SESSIONS_AS_CHAINS: usize = 48;
+
+impl Chains {
+    fn sessions(view: &View) -> Chains {
+        let mut next = vec![0u32; view.sessions()];
+        let mut place = Vec::with_capacity(view.len());
+        for &session in &view.session {
+            place.push(next[session as usize]);
+            next[session as usize] += 1;
+        }
+        Chains { chain: view.session.clone(), place, count: view.sessions() }
+    }
+
+    /// Greedy: a session joins a chain that has ended as soon as it has seen that end. Transactions that only their own
+    /// session sees are in no chain.
+    fn merged(view: &View, causes: &Causes, order: &[u32], budget: &Budget) -> Result<Chains, Stop> {
+        let previous = view.previous();
+        let seen = seen_by_others(view, causes, &previous);
+        let mut is_last = seen.clone();
+        for (txn, &before) in previous.iter().enumerate() {
+            if before != INITIAL && seen[txn] {
+                is_last[before as usize] = false;
+            }
+        }
+        let mut clocks = Clocks::new(causes, SESSIONS_AS_CHAINS);
+        let mut chains = Chains { chain: vec![INITIAL; view.len()], place: vec![0; view.len()], count: 0 };
+        let mut length: Vec<u32> = Vec::new();
+        let mut ended: Vec<u32> = Vec::new();
+        for (done, &node) in order.iter().enumerate() {
+            if done % 4096 == 0 && (budget.expired)() {
+                return Err(Stop::Expired);
+            }
+            if clocks.cells.len() as u64 * 4 > budget.memory_bytes {
+                return Err(Stop::Memory);
+            }
+            let row = clocks.enter(causes, node);
+            if (node as usize) < view.len() && seen[node as usize] {
+                let txn = node as usize;
+                let chain = match previous[txn] {
+                    INITIAL => {
+                        let clock = clocks.row_of(row);
+                        let seen = ended.iter().position(|&chain| clock[chain as usize] == length[chain as usize]);
+                        seen.map_or_else(
+                            || {
+                                length.push(0);
+                                length.len() as u32 - 1
+                            },
+                            |at| ended.swap_remove(at),
+                        )
+                    }
+                    before => chains.chain[before as usize],
+                };
+                chains.chain[txn] = chain;
+                chains.place[txn] = length[chain as usize];
+                length[chain as usize] += 1;
+                if length.len() > clocks.width {
+                    clocks.widen(2 * clocks.width);
+                }
+                clocks.cells[row as usize * clocks.width + chain as usize] = length[chain as usize];
+                if is_last[txn] {
+                    ended.push(chain);
+                }
+            }
+            clocks.leave(node);
+        }
+        chains.count = length.len();
+        Ok(chains)
+    }
+}
+
+/// Whether a transaction is in the past of one of another session, as far as its direct successors say: all but the last
+/// ones of their sessions.
+fn seen_by_others(view: &View, causes: &Causes, previous: &[u32]) -> Vec<bool> {
+    let mut seen = vec![false; view.len()];
+    for txn in (0..view.len()).rev() {
+        let next = causes
+            .after(txn as u32)
+            .iter()
+            .any(|&after| (after as usize) >= view.len() || view.session[after as usize] != view.session[txn]);
+        seen[txn] |= next;
+        if seen[txn] && previous[txn] != INITIAL {
+            seen[previous[txn] as usize] = true;
+        }
+    }
+    seen
+}
+
+/// Writers of each key by chain, each chain's in order.
+struct Writers {
+    /// Of each key: where its groups begin.
+    groups_at: Vec<u32>,
+    /// Chain, and where the group's writers begin.
+    groups: Vec<(u32, u32)>,
+    /// Places in the chain, and who stands there.
+    writers: Vec<(u32, u32)>,
+}
+
+impl Writers {
+    fn new(view: &View, chains: &Chains) -> Writers {
+        // By chain and place first, then stably by key.
+        let mut by_chain_at = vec![0u32; chains.count + 1];
+        let chained = || (0..view.len()).filter(|&txn| chains.chain[txn] != INITIAL);
+        for txn in chained() {
+            by_chain_at[chains.chain[txn] as usize + 1] += 1;
+        }
+        for chain in 0..chains.count {
+            by_chain_at[chain + 1] += by_chain_at[chain];
+        }
+        let mut by_chain = vec![0u32; by_chain_at[chains.count] as usize];
+        for txn in chained() {
+            by_chain[(by_chain_at[chains.chain[txn] as usize] + chains.place[txn]) as usize] = txn as u32;
+        }
+        let mut at = vec![0u32; view.keys() + 1];
+        for &txn in &by_chain {
+            view.writes(txn).iter().for_each(|&key| at[key as usize + 1] += 1);
+        }
+        for key in 0..view.keys() {
+            at[key + 1] += at[key];
+        }
+        let mut next = at.clone();
+        let mut writers = vec![(0, 0); at[view.keys()] as usize];
+        for &txn in &by_chain {
+            for &key in view.writes(txn) {
+                let slot = &mut next[key as usize];
+                writers[*slot as usize] = (chains.place[txn as usize], txn);
+                *slot += 1;
+            }
+        }
+        let (mut groups_at, mut groups) = (Vec::with_capacity(view.keys() + 1), Vec::new());
+        for key in 0..view.keys() {
+            groups_at.push(groups.len() as u32);
+            let mut last = INITIAL;
+            for slot in at[key]..at[key + 1] {
+                let chain = chains.chain[writers[slot as usize].1 as usize];
+                if chain != last {
+                    groups.push((chain, slot));
+                    last = chain;
+                }
+            }
+        }
+        groups_at.push(groups.len() as u32);
+        Writers { groups_at, groups, writers }
+    }
+
+    /// The last writer of the key in each chain's past, as this clock has it.
+    fn last(&self, key: u32, clock: &[u32], mut each: impl FnMut(u32)) {
+        let (from, to) = (self.groups_at[key as usize] as usize, self.groups_at[key as usize + 1] as usize);
+        for group in from..to {
+            let (chain, start) = self.groups[group];
+            let past = clock[chain as usize];
+            let end = self.groups.get(group + 1).map_or(self.writers.len(), |next| next.1 as usize);
+            let members = &self.writers[start as usize..end];
+            if past == 0 || members[0].0 >= past {
+                continue;
+            }
+            let count = if members[members.len() - 1].0 < past {
+                members.len()
+            } else {
+                members.partition_point(|&(place, _)| place < past)
+            };
+            each(members[count - 1].1);
+        }
+    }
+}
+
+/// Causal consistency: a transaction sees its causal past.
+///
+/// # Errors
+/// [`Stop::Cycle`] where the past is no order; the others where the budget ended.
+pub(crate) fn causal(
+    view: &View,
+    causes: &Causes,
+    sessions_as_chains: usize,
+    budget: &Budget,
+    sink: &mut impl Sink,
+) -> Result<(), Stop> {
+    let order = causes.order();
+    if order.len() < causes.nodes() {
+        return Err(Stop::Cycle);
+    }
+    let chains = if view.sessions() <= sessions_as_chains {
+        Chains::sessions(view)
+    } else {
+        own_session(view, sink);
+        Chains::merged(view, causes, &order, budget)?
+    };
+    let writers = Writers::new(view, &chains);
+    let width = chains.count.max(1);
+    let mut clocks = Clocks::new(causes, width);
+    for (done, &node) in order.iter().enumerate() {
+        if done % 4096 == 0 && (budget.expired)() {
+            return Err(Stop::Expired);
+        }
+        if clocks.cells.len() as u64 * 4 > budget.memory_bytes {
+            return Err(Stop::Memory);
+        }
+        let row = clocks.enter(causes, node);
+        if (node as usize) < view.len() {
+            let clock = clocks.row_of(row);
+            let reads = view.reads(node);
+            for (at, read) in reads.iter().enumerate() {
+                // The same version of the same key again says nothing new.
+                if read.behind_own || (at > 0 && reads[at - 1] == *read) {
+                    continue;
+                }
+                writers.last(read.key, clock, |writer| {
+                    if writer != read.from {
+                        sink.edge(writer, read.from, node, read.key);
+                    }
+                });
+            }
+            let txn = node as usize;
+            if chains.chain[txn] != INITIAL {
+                clocks.cells[row as usize * width + chains.chain[txn] as usize] = chains.place[txn] + 1;
+            }
+        }
+        clocks.leave(node);
+    }
+    Ok(())
+}

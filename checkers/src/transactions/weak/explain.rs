@@ -1,0 +1,315 @@
+//! Contradictions in words: a cycle of transactions as a finding, edge by edge, with a sentence for each edge.
+use super::causal::Causes;
+use super::judge::{Level, Link, Why};
+use super::matched::{Flaw, Flawed};
+use super::view::{INITIAL, View};
+use crate::certificate::{Certificate, Claim, Edge, EdgeKind};
+use crate::transactions::txn::{MopKind, Transactions};
+use crate::value::{Value, Word};
+use crate::verdict::{Finding, Severity};
+use crate::wording;
+
+/// What findings need to speak of a view.
+pub(crate) struct Words<'a, 'h> {
+    pub(crate) transactions: &'a Transactions<'h>,
+    pub(crate) view: &'a View,
+    /// The transaction behind each number of the view.
+    pub(crate) txns: &'a [u32],
+    pub(crate) level: Level,
+}
+
+impl Level {
+    /// Its name in plans and verdicts.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Level::ReadCommitted => "read-committed",
+            Level::ReadAtomic => "read-atomic",
+            Level::Causal => "causal",
+            Level::Parallel => "parallel-snapshot-isolation",
+        }
+    }
+}
+
+impl Words<'_, '_> {
+    fn call(&self, txn: u32) -> u64 {
+        u64::from(self.transactions.txn(self.txns[txn as usize]).call)
+    }
+
+    fn key(&self, key: u32) -> Value {
+        self.transactions.key(key).to_value()
+    }
+
+    /// The value that the transaction left in the key: the written value, or the last appended element.
+    fn written(&self, txn: u32, key: u32) -> Value {
+        if txn == INITIAL {
+            return Value::Nil;
+        }
+        let mops = self.transactions.mops(self.txns[txn as usize]).iter();
+        let last = mops.filter(|mop| mop.key == key && mop.writes()).next_back();
+        last.map_or(Value::Nil, |mop| self.transactions.value(mop.value).to_value())
+    }
+
+    fn edge(&self, from: u32, to: u32, kind: EdgeKind, key: Option<u32>) -> Edge {
+        let (mut before, mut after) = (Value::Nil, Value::Nil);
+        if let Some(key) = key {
+            match kind {
+                EdgeKind::Wr => {
+                    before = self.written(from, key);
+                    after = before.clone();
+                }
+                EdgeKind::Rw => {
+                    let read = self.view.reads(from).iter().find(|read| read.key == key);
+                    before = read.map_or(Value::Nil, |read| self.written(read.from, key));
+                    after = self.written(to, key);
+                }
+                _ => {
+                    before = self.written(from, key);
+                    after = self.written(to, key);
+                }
+            }
+        }
+        let key = key.map_or(Value::Nil, |key| self.key(key));
+        Edge { from: self.call(from), to: self.call(to), kind, key, before, after }
+    }
+
+    /// How the reader came to see the writer, as links from the writer to the reader.
+    fn sight(&self, writer: u32, reader: u32, causes: &mut Option<Causes>) -> Vec<Link> {
+        let direct = |from: u32, to: u32| {
+            let read = self.view.reads(to).iter().find(|read| read.from == from && !read.behind_own);
+            read.map(|read| Link { from, to, why: Why::Reads(read.key) })
+        };
+        let session = |from: u32, to: u32| {
+            let same = self.view.session[from as usize] == self.view.session[to as usize] && from < to;
+            same.then_some(Link { from, to, why: Why::Session })
+        };
+        let step =
+            |from: u32, to: u32| direct(from, to).or_else(|| session(from, to)).or_else(|| self.element(from, to));
+        if let Some(link) = step(writer, reader) {
+            return vec![link];
+        }
+        let causes = causes.get_or_insert_with(|| Causes::new(self.view, false));
+        let path = causes.path(writer, reader).unwrap_or_default();
+        path.windows(2).filter_map(|pair| step(pair[0], pair[1])).collect()
+    }
+
+    /// The read in which one saw an element of the other, though not as the last one.
+    fn element(&self, from: u32, to: u32) -> Option<Link> {
+        let among = |key: u32, place: u32| {
+            let chain = self.view.versions[key as usize].chain();
+            chain.is_some_and(|chain| chain.writers.iter().take(place as usize).any(|&writer| writer == from))
+        };
+        let read = self.view.reads(to).iter().find(|read| among(read.key, read.place));
+        read.map(|read| Link { from, to, why: Why::Reads(read.key) })
+    }
+
+    fn sentence(&self, link: &Link) -> String {
+        let (from, to) = (self.call(link.from), if link.to == INITIAL { 0 } else { self.call(link.to) });
+        match link.why {
+            Why::Session => {
+                let process = self.transactions.op(self.txns[link.to as usize]).process;
+                format!("#{from} comes before #{to}: process {process} called it first.")
+            }
+            Why::Reads(key) => {
+                let value = self.written(link.from, key);
+                format!("#{from} comes before #{to}: #{to} read {value} of key {}, which #{from} wrote.", self.key(key))
+            }
+            Why::Versions(key) => {
+                let (one, two) = (self.written(link.from, key), self.written(link.to, key));
+                format!("#{from} comes before #{to}: of key {}, its {one} comes before {two}.", self.key(key))
+            }
+            Why::Forced(reader, key) => {
+                let (reader, name) = (self.call(reader), self.key(key));
+                if link.to == INITIAL {
+                    return format!("Yet #{reader} read key {name} as it was before #{from} wrote it.");
+                }
+                let value = self.written(link.to, key);
+                format!(
+                    "#{from} comes before #{to}: #{reader} sees #{from}, which wrote key {name}, and still read {value} of \
+                     it, which #{to} wrote."
+                )
+            }
+        }
+    }
+
+    /// A cycle as a finding.
+    pub(crate) fn cycle(&self, cycle: &[Link]) -> Finding {
+        let mut causes = None;
+        if let Some(finding) = self.missed(cycle, &mut causes) {
+            return finding;
+        }
+        let forced = cycle.iter().any(|link| matches!(link.why, Why::Forced(..)));
+        let kind = if forced { self.kind() } else { plain_kind(cycle) };
+        let mut sentences = Vec::new();
+        let mut calls: Vec<u64> = Vec::new();
+        let mut edges = Vec::new();
+        for link in cycle {
+            calls.extend([self.call(link.from), self.call(link.to)]);
+            if let Why::Forced(reader, _) = link.why {
+                calls.push(self.call(reader));
+                let sight = self.sight(link.from, reader, &mut causes);
+                sentences.extend(sight.iter().map(|link| self.sentence(link)));
+                calls.extend(sight.iter().flat_map(|link| [self.call(link.from), self.call(link.to)]));
+            }
+            sentences.push(self.sentence(link));
+            edges.push(self.link_edge(link));
+        }
+        let title = match forced {
+            true => format!("No order of the writes fits what {} transactions read.", cycle.len()),
+            false => format!("{} transactions come before each other.", cycle.len()),
+        };
+        self.finding(kind, title, sentences, calls, edges)
+    }
+
+    fn link_edge(&self, link: &Link) -> Edge {
+        match link.why {
+            Why::Session => self.edge(link.from, link.to, EdgeKind::Process, None),
+            Why::Reads(key) => self.edge(link.from, link.to, EdgeKind::Wr, Some(key)),
+            Why::Versions(key) | Why::Forced(_, key) => self.edge(link.from, link.to, EdgeKind::Ww, Some(key)),
+        }
+    }
+
+    /// Where the order of the two versions is known, the cycle is the reader's own: it saw a writer, and missed what that
+    /// wrote.
+    fn missed(&self, cycle: &[Link], causes: &mut Option<Causes>) -> Option<Finding> {
+        let at = cycle.iter().position(|link| matches!(link.why, Why::Forced(..)))?;
+        let Why::Forced(reader, key) = cycle[at].why else { return None };
+        let known = |link: &Link| link.why == Why::Versions(key);
+        if cycle[at].to != INITIAL && !cycle.iter().enumerate().all(|(other, link)| other == at || known(link)) {
+            return None;
+        }
+        let writer = cycle[at].from;
+        let sight = self.sight(writer, reader, causes);
+        if sight.is_empty() {
+            return None;
+        }
+        let mut calls: Vec<u64> = sight.iter().flat_map(|link| [self.call(link.from), self.call(link.to)]).collect();
+        let mut sentences: Vec<String> = sight.iter().map(|link| self.sentence(link)).collect();
+        if cycle[at].to == INITIAL {
+            sentences.push(self.sentence(&cycle[at]));
+        } else {
+            calls.push(self.call(cycle[at].to));
+            let (name, value) = (self.key(key), self.written(cycle[at].to, key));
+            sentences.push(format!(
+                "Yet #{} read {value} of key {name}, which comes before the {} that #{} wrote.",
+                self.call(reader),
+                self.written(writer, key),
+                self.call(writer)
+            ));
+        }
+        let mut edges: Vec<Edge> = sight.iter().map(|link| self.link_edge(link)).collect();
+        edges.push(self.edge(reader, writer, EdgeKind::Rw, Some(key)));
+        let (reader, writer) = (self.call(reader), self.call(writer));
+        let title = format!("#{reader} sees #{writer} but not what it wrote to key {}.", self.key(key));
+        Some(self.finding(self.kind(), title, sentences, calls, edges))
+    }
+
+    fn kind(&self) -> &'static str {
+        match self.level {
+            Level::ReadCommitted => "non-monotonic-view",
+            Level::ReadAtomic => "fractured-read",
+            Level::Causal | Level::Parallel => "causal-violation",
+        }
+    }
+
+    fn finding(&self, kind: &str, title: String, sentences: Vec<String>, calls: Vec<u64>, edges: Vec<Edge>) -> Finding {
+        let history = self.transactions.history();
+        let mut finding = Finding::new(kind, Severity::Violation, title);
+        let mut calls = calls;
+        calls.sort_unstable();
+        calls.dedup();
+        let ops: Vec<_> = calls.iter().filter_map(|&call| history.op(call)).collect();
+        finding.sentences = ops.iter().map(|op| wording::operation(history, op)).collect();
+        finding.sentences.extend(sentences);
+        finding.faults = wording::faults_around(history, &ops);
+        finding.sentences.extend(wording::faults(history, &finding.faults));
+        finding.nodes = wording::nodes_of(history, &ops);
+        let claim = Claim::Cycle { anomaly: kind.to_owned(), edges: edges.clone() };
+        finding.certificate = Some(Certificate::new(history, claim, &calls));
+        finding.ops = calls;
+        finding.cycle = edges;
+        finding
+    }
+}
+
+/// The name of a cycle that every level rules out.
+fn plain_kind(cycle: &[Link]) -> &'static str {
+    let has = |wanted: fn(&Why) -> bool| cycle.iter().any(|link| wanted(&link.why));
+    match (has(|why| matches!(why, Why::Reads(_))), has(|why| *why == Why::Session)) {
+        (true, false) => "G1c",
+        (true, true) => "G1c-process",
+        (false, true) => "G0-process",
+        (false, false) => "G0",
+    }
+}
+
+/// A flaw as a finding.
+pub(crate) fn flaw(transactions: &Transactions<'_>, flawed: &Flawed) -> Finding {
+    let history = transactions.history();
+    let call = |txn: u32| u64::from(transactions.txn(txn).call);
+    let (reader, key) = (call(flawed.reader), transactions.key(flawed.key));
+    let value = transactions.value(flawed.value);
+    let (title, why) = match flawed.flaw {
+        Flaw::Aborted => {
+            let writer = call(flawed.writer);
+            let why = format!("#{writer} certainly had no effect, and nobody else wrote {value} to key {key}.");
+            (format!("#{reader} read {value} of key {key}, which only the aborted #{writer} wrote."), why)
+        }
+        Flaw::Unwritten => {
+            let why = format!("No transaction wrote {value} to key {key}.");
+            (format!("#{reader} read {value} of key {key}, which nobody wrote."), why)
+        }
+        Flaw::Intermediate => {
+            let writer = call(flawed.writer);
+            let why = format!("#{writer} itself overwrote {value} before it ended, so that nobody else should see it.");
+            (format!("#{reader} read {value} of key {key}, which #{writer} wrote only in between."), why)
+        }
+        Flaw::Internal => {
+            let mops = transactions.mops(flawed.reader).iter();
+            let own = mops
+                .take_while(|mop| !(mop.kind() == MopKind::Read && mop.value == flawed.value && mop.key == flawed.key));
+            let own: Vec<Word> = own.filter(|mop| mop.writes() && mop.key == flawed.key).map(|mop| mop.value).collect();
+            let own = own.last().map_or(Value::Nil, |word| transactions.value(*word).to_value());
+            let why = format!("#{reader} had itself written {own} to key {key} before.");
+            (format!("#{reader} read {value} of key {key} right after writing {own} to it."), why)
+        }
+        Flaw::Incompatible => {
+            let other = call(flawed.writer);
+            let why = format!("Neither this list nor the longer one that #{other} read begins with the other.");
+            (format!("#{reader} and #{other} read lists of key {key} in different orders."), why)
+        }
+        Flaw::Inverted => {
+            let writer = call(flawed.writer);
+            let why = format!("#{writer} appended another element to key {key} before {value}.");
+            let title =
+                format!("#{reader} read {value} of key {key}, but not before it what #{writer} appended first.");
+            (title, why)
+        }
+        Flaw::Duplicate => {
+            let why = format!("Only #{} appended {value} to key {key}, and once.", call(flawed.writer));
+            (format!("#{reader} read {value} twice in the list of key {key}."), why)
+        }
+        Flaw::Future => {
+            let why = format!("Only #{reader} itself wrote {value} to key {key}, after that read.");
+            (format!("#{reader} read {value} of key {key} before writing it."), why)
+        }
+    };
+    let kind = flawed.flaw.kind();
+    let mut finding = Finding::new(kind, Severity::Violation, title);
+    let mut calls = vec![reader];
+    if flawed.writer != INITIAL {
+        calls.push(call(flawed.writer));
+    }
+    calls.sort_unstable();
+    calls.dedup();
+    let ops: Vec<_> = calls.iter().filter_map(|&call| history.op(call)).collect();
+    finding.sentences = ops.iter().map(|op| wording::operation(history, op)).collect();
+    finding.sentences.push(why);
+    finding.faults = wording::faults_around(history, &ops);
+    finding.sentences.extend(wording::faults(history, &finding.faults));
+    finding.nodes = wording::nodes_of(history, &ops);
+    finding.key = key.to_value();
+    let claim = Claim::Rule { rule: kind.to_owned(), subject: Value::list([key.to_value(), value.to_value()]) };
+    finding.certificate = Some(Certificate::new(history, claim, &calls));
+    finding.ops = calls;
+    finding
+}

@@ -1,0 +1,260 @@
+//! Lists with unique elements as a [`Matched`] history: the longest read of a key gives the order of its versions, every
+//! other read is a beginning of it.
+use super::matched::{Flaw, Flawed, Matched, SKIP};
+use super::view::{Chain, INITIAL, Read, Versions};
+use crate::history::Outcome;
+use crate::transactions::txn::{Mix, MopKind, Transactions};
+use crate::value::Word;
+use std::collections::{HashMap, HashSet};
+use std::hash::BuildHasherDefault;
+
+/// Who appended an element.
+#[derive(Clone, Copy)]
+struct Writer {
+    txn: u32,
+    /// The last that its transaction appended to the key.
+    is_final: bool,
+    /// Which of its transaction's appends to the key it is.
+    nth: u32,
+    /// It stands in the chain.
+    placed: bool,
+    /// Another transaction that may have taken effect appended the same.
+    shared: bool,
+}
+
+type Written = HashMap<Word, Writer, BuildHasherDefault<Mix>>;
+
+/// What a read mop saw: how many elements of others, and whether behind own ones; [`SKIP`] for nothing to say.
+#[derive(Clone, Copy)]
+struct Sight {
+    place: u32,
+    behind_own: bool,
+}
+
+/// What is gathered over all keys.
+struct Gathered {
+    sights: Vec<Sight>,
+    seen: Vec<bool>,
+    /// Of each append, whether its element stands in the chain.
+    placed: Vec<bool>,
+    /// Of each key, the writers of the elements of its longest read, as far as it is sound.
+    chains: Vec<Vec<u32>>,
+}
+
+impl Matched {
+    /// Matches elements with appends.
+    pub(crate) fn lists(transactions: &Transactions<'_>) -> Matched {
+        let mut out = Matched::default();
+        let mut gathered = Gathered {
+            sights: vec![Sight { place: SKIP, behind_own: false }; transactions.all_mops().len()],
+            seen: vec![false; transactions.len()],
+            placed: vec![false; transactions.all_mops().len()],
+            chains: Vec::with_capacity(transactions.keys()),
+        };
+        let mut written: Written = HashMap::default();
+        for key in 0..transactions.keys() as u32 {
+            written.clear();
+            elements(transactions, key, &mut written);
+            let sound = out.chain(transactions, key, &mut written, &mut gathered);
+            out.prefixes(transactions, key, &written, &sound, &mut gathered);
+        }
+        let Gathered { sights, seen, placed, chains } = gathered;
+        let numbers = out.number(transactions, &seen, |at, mop| {
+            let Sight { place, behind_own } = sights[at];
+            if place == SKIP || mop.kind() != MopKind::Read {
+                return None;
+            }
+            let from = if place == 0 { INITIAL } else { chains[mop.key as usize][place as usize - 1] };
+            Some(Read { key: mop.key, from, place, behind_own })
+        });
+        out.versions(transactions, &numbers, &placed, chains);
+        out
+    }
+
+    /// Takes the longest read as the chain: as far as each element was appended once, by one that may have taken effect.
+    fn chain(
+        &mut self,
+        transactions: &Transactions<'_>,
+        key: u32,
+        written: &mut Written,
+        to: &mut Gathered,
+    ) -> Vec<Word> {
+        let mops = transactions.all_mops();
+        let reads = transactions.key_mops(key).iter().map(|&place| mops[place as usize]);
+        let reads = reads.filter(|mop| mop.kind() == MopKind::Read);
+        let length = |mop: &crate::transactions::txn::Mop| transactions.elements(mop.value).len();
+        // The first of the longest.
+        let longest = reads.rev().max_by_key(length);
+        let mut writers = Vec::new();
+        let elements = longest.map_or(&[][..], |mop| transactions.elements(mop.value));
+        // Only transactions that append several elements to the key are in it.
+        let mut counts: HashMap<u32, u32, BuildHasherDefault<Mix>> = HashMap::default();
+        for element in elements {
+            let Some(writer) = written.get_mut(element) else { break };
+            let aborted = transactions.txn(writer.txn).outcome == Outcome::Fail;
+            if writer.shared || aborted || std::mem::replace(&mut writer.placed, true) {
+                break;
+            }
+            if writer.nth > 0 || !writer.is_final {
+                let count = counts.entry(writer.txn).or_default();
+                if *count != writer.nth {
+                    let (reader, value, writer) = (longest.map_or(INITIAL, |mop| mop.txn()), *element, writer.txn);
+                    self.flaws.push(Flawed { flaw: Flaw::Inverted, reader, key, value, writer });
+                    break;
+                }
+                *count += 1;
+            }
+            writers.push(writer.txn);
+            to.seen[writer.txn as usize] = true;
+        }
+        let sound = elements[..writers.len()].to_vec();
+        for &place in transactions.key_mops(key) {
+            let mop = mops[place as usize];
+            to.placed[place as usize] = mop.writes() && written.get(&mop.value).is_some_and(|one| one.placed);
+        }
+        to.chains.push(writers);
+        sound
+    }
+
+    /// Compares each read with the chain.
+    fn prefixes(
+        &mut self,
+        transactions: &Transactions<'_>,
+        key: u32,
+        written: &Written,
+        sound: &[Word],
+        to: &mut Gathered,
+    ) {
+        let mops = transactions.all_mops();
+        let mut own: Vec<Word> = Vec::new();
+        let mut last = INITIAL;
+        let mut longest: (usize, u32) = (0, INITIAL);
+        for &place in transactions.key_mops(key) {
+            let mop = mops[place as usize];
+            if mop.kind() == MopKind::Read && transactions.elements(mop.value).len() > longest.0 {
+                longest = (transactions.elements(mop.value).len(), mop.txn());
+            }
+        }
+        for &place in transactions.key_mops(key) {
+            let mop = mops[place as usize];
+            if mop.txn() != last {
+                own.clear();
+                last = mop.txn();
+            }
+            if mop.writes() {
+                own.push(mop.value);
+            }
+            if mop.kind() != MopKind::Read {
+                continue;
+            }
+            let elements = transactions.elements(mop.value);
+            let fits = elements.len() <= sound.len() && elements == &sound[..elements.len()];
+            if !fits && !self.misfit(transactions, key, mop.txn(), mop.value, written, longest.1) {
+                continue;
+            }
+            let flawed = |flaw, value, writer| Flawed { flaw, reader: mop.txn(), key, value, writer };
+            let Some(outside) = elements.strip_suffix(&own[..]) else {
+                self.flaws.push(flawed(Flaw::Internal, mop.value, mop.txn()));
+                continue;
+            };
+            let writes = transactions.mops(mop.txn()).iter().filter(|one| one.key == key && one.writes()).count();
+            let its_own = |element: &&Word| written.get(element).is_some_and(|one| one.txn == mop.txn());
+            let later = outside.iter().find(|element| writes > own.len() && its_own(element));
+            if let Some(later) = later {
+                self.flaws.push(flawed(Flaw::Future, *later, mop.txn()));
+                continue;
+            }
+            if let Some(writer) = outside.last().and_then(|element| written.get(element))
+                && !writer.is_final
+            {
+                self.flaws.push(flawed(Flaw::Intermediate, outside[outside.len() - 1], writer.txn));
+            }
+            if outside.len() <= sound.len() && fits {
+                to.sights[place as usize] = Sight { place: outside.len() as u32, behind_own: !own.is_empty() };
+            }
+        }
+    }
+
+    /// A read that does not fit: says why. True where only ambiguity is to blame and the read may still be looked at.
+    fn misfit(
+        &mut self,
+        transactions: &Transactions<'_>,
+        key: u32,
+        reader: u32,
+        value: Word,
+        written: &Written,
+        other: u32,
+    ) -> bool {
+        let before = self.flaws.len();
+        let elements = transactions.elements(value);
+        let mut met: HashSet<Word, BuildHasherDefault<Mix>> = HashSet::default();
+        let mut ambiguous = false;
+        for element in elements {
+            let flaw = match written.get(element) {
+                None => Some((Flaw::Unwritten, INITIAL)),
+                Some(one) if transactions.txn(one.txn).outcome == Outcome::Fail => Some((Flaw::Aborted, one.txn)),
+                Some(one) => {
+                    ambiguous |= one.shared;
+                    (!one.shared && !met.insert(*element)).then_some((Flaw::Duplicate, one.txn))
+                }
+            };
+            if let Some((flaw, writer)) = flaw {
+                self.flaws.push(Flawed { flaw, reader, key, value: *element, writer });
+            }
+        }
+        if self.flaws.len() > before {
+            return false;
+        }
+        if ambiguous {
+            self.ambiguous += 1;
+            return false;
+        }
+        self.flaws.push(Flawed { flaw: Flaw::Incompatible, reader, key, value, writer: other });
+        false
+    }
+
+    /// The versions of each key: the chain, and after it the appends of committed transactions that no read shows.
+    fn versions(&mut self, transactions: &Transactions<'_>, numbers: &[u32], placed: &[bool], chains: Vec<Vec<u32>>) {
+        let mops = transactions.all_mops();
+        for (key, writers) in chains.into_iter().enumerate() {
+            let writers: Vec<u32> = writers.iter().map(|&txn| numbers[txn as usize]).collect();
+            let mut tail = Vec::new();
+            for &place in transactions.key_mops(key as u32) {
+                let mop = mops[place as usize];
+                let number = numbers[mop.txn() as usize];
+                if mop.writes() && number != INITIAL && !placed[place as usize] && tail.last() != Some(&number) {
+                    tail.push(number);
+                }
+            }
+            self.view.versions.push(Versions::Containing(Chain { writers, tail }));
+        }
+    }
+}
+
+fn elements(transactions: &Transactions<'_>, key: u32, written: &mut Written) {
+    let mops = transactions.all_mops();
+    let (mut last, mut nth) = (INITIAL, 0);
+    let mut previous: Option<Word> = None;
+    for &place in transactions.key_mops(key) {
+        let mop = mops[place as usize];
+        if !mop.writes() {
+            continue;
+        }
+        if mop.txn() != last {
+            (last, nth, previous) = (mop.txn(), 0, None);
+        }
+        if let Some(before) = previous.and_then(|before| written.get_mut(&before)).filter(|one| one.txn == mop.txn()) {
+            before.is_final = false;
+        }
+        previous = Some(mop.value);
+        let new = Writer { txn: mop.txn(), is_final: true, nth, placed: false, shared: false };
+        nth += 1;
+        let failed = |txn: u32| transactions.txn(txn).outcome == Outcome::Fail;
+        match written.get_mut(&mop.value) {
+            None => drop(written.insert(mop.value, new)),
+            Some(_) if failed(new.txn) => {}
+            Some(known) if failed(known.txn) => *known = new,
+            Some(known) => known.shared = true,
+        }
+    }
+}

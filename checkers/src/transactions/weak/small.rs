@@ -1,0 +1,306 @@
+//! [`Small`]: random histories of a few transactions for the differential tests, made by stores of many kinds: serial,
+//! with stale or private snapshots, or returning anything.
+use crate::fuzz::Draw;
+use crate::history::{Completion, History, HistoryBuilder, Invoke, Outcome, Record};
+use crate::value::Value;
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+/// A micro-operation with what it did. A register's read has at most one value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Act {
+    Write(i64, i64),
+    Read(i64, Vec<i64>),
+}
+
+/// A transaction.
+#[derive(Clone, Debug)]
+pub(crate) struct SmallTxn {
+    pub(crate) session: u64,
+    /// When it was called and answered: places in one count of all events.
+    pub(crate) call: usize,
+    pub(crate) end: usize,
+    pub(crate) outcome: Outcome,
+    pub(crate) acts: Vec<Act>,
+}
+
+/// A history of a few transactions, by call.
+#[derive(Clone, Debug)]
+pub(crate) struct Small {
+    pub(crate) lists: bool,
+    pub(crate) txns: Vec<SmallTxn>,
+}
+
+/// What histories are drawn.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shape {
+    pub(crate) lists: bool,
+    pub(crate) txns: u64,
+    pub(crate) sessions: u64,
+    pub(crate) keys: u64,
+    pub(crate) acts: u64,
+    /// Every write follows a read of its key in the same transaction, and there is at most one of each.
+    pub(crate) read_first: bool,
+}
+
+impl SmallTxn {
+    pub(crate) fn writes(&self, key: i64) -> Vec<i64> {
+        let value = |act: &Act| if let Act::Write(at, value) = act { (*at == key).then_some(*value) } else { None };
+        self.acts.iter().filter_map(value).collect()
+    }
+}
+
+impl Small {
+    /// A random history.
+    pub(crate) fn draw(draw: &mut Draw, shape: Shape) -> Small {
+        let mut small = Small { lists: shape.lists, txns: skeleton(draw, shape) };
+        fill(draw, &mut small);
+        if draw.percent(25) {
+            mutate(draw, &mut small);
+        }
+        small
+    }
+
+    /// The same, each transaction in a session of its own.
+    pub(crate) fn without_sessions(&self) -> Small {
+        let mut alone = self.clone();
+        alone.txns.iter_mut().zip(0..).for_each(|(txn, session)| txn.session = session);
+        alone
+    }
+
+    /// As a recorded history.
+    pub(crate) fn history(&self) -> History {
+        let mut events: Vec<(usize, usize, bool)> = Vec::new();
+        for (at, txn) in self.txns.iter().enumerate() {
+            events.push((txn.call, at, true));
+            if txn.outcome != Outcome::Info {
+                events.push((txn.end, at, false));
+            }
+        }
+        events.sort_unstable();
+        let name: Arc<str> = Arc::from("txn");
+        let mut builder = HistoryBuilder::new();
+        let start = Record::Start { index: 0, time: 0, version: 1, nodes: Vec::new(), wall: String::new() };
+        let mut records = vec![start];
+        for (_, at, is_call) in events {
+            let (txn, index) = (&self.txns[at], records.len() as u64);
+            records.push(if is_call {
+                Record::Invoke(Invoke {
+                    index,
+                    time: index,
+                    worker: txn.session as u32,
+                    process: txn.session,
+                    node: name.clone(),
+                    workload: name.clone(),
+                    f: name.clone(),
+                    key: Value::Nil,
+                    value: self.acts(txn, false),
+                    settle: false,
+                })
+            } else {
+                let ok = txn.outcome == Outcome::Ok;
+                let value = if ok { self.acts(txn, true) } else { Value::Nil };
+                let completion = Completion { index, time: index, process: txn.session, value, error: None };
+                if ok { Record::Ok(completion) } else { Record::Fail(completion) }
+            });
+        }
+        for record in records {
+            // A history that is refused comes out short, which no comparison survives.
+            if builder.push(record).is_err() {
+                break;
+            }
+        }
+        builder.finish().unwrap_or_default()
+    }
+
+    fn acts(&self, txn: &SmallTxn, answered: bool) -> Value {
+        Value::list(txn.acts.iter().map(|act| match act {
+            Act::Write(key, value) => {
+                let name = if self.lists { "append" } else { "w" };
+                Value::list([Value::text(name), Value::Int(*key), Value::Int(*value)])
+            }
+            Act::Read(key, read) => {
+                let reply = match read.last() {
+                    _ if !answered => Value::Nil,
+                    _ if self.lists => Value::list(read.iter().map(|&value| Value::Int(value))),
+                    Some(value) => Value::Int(*value),
+                    None => Value::Nil,
+                };
+                Value::list([Value::text("r"), Value::Int(*key), reply])
+            }
+        }))
+    }
+
+    /// One line for each transaction.
+    pub(crate) fn show(&self) -> String {
+        let mut text = String::new();
+        for txn in &self.txns {
+            let _ =
+                writeln!(text, "process {} [{}, {}] {:?} {:?}", txn.session, txn.call, txn.end, txn.outcome, txn.acts);
+        }
+        text
+    }
+}
+
+/// Transactions with their intervals and writes; reads are still empty.
+fn skeleton(draw: &mut Draw, shape: Shape) -> Vec<SmallTxn> {
+    let count = 1 + draw.below(shape.txns);
+    let mut txns: Vec<SmallTxn> = Vec::new();
+    let mut open: Vec<Option<usize>> = vec![None; shape.sessions as usize];
+    let mut ids: Vec<u64> = (0..shape.sessions).collect();
+    let (mut next_id, mut clock, mut value) = (shape.sessions, 0, 0);
+    // Some histories have little concurrency.
+    let patience = *draw.pick(&[20, 50, 80]);
+    while (txns.len() as u64) < count || open.iter().any(Option::is_some) {
+        let at = draw.below(shape.sessions) as usize;
+        clock += 1;
+        if let Some(txn) = open[at] {
+            if draw.percent(patience) {
+                continue;
+            }
+            let txn: &mut SmallTxn = &mut txns[txn];
+            txn.end = clock;
+            txn.outcome = match draw.below(100) {
+                0..80 => Outcome::Ok,
+                80..93 => Outcome::Info,
+                _ => Outcome::Fail,
+            };
+            if txn.outcome == Outcome::Info {
+                ids[at] = next_id;
+                next_id += 1;
+            }
+            open[at] = None;
+        } else if (txns.len() as u64) < count {
+            let acts = acts(draw, shape, &mut value);
+            open[at] = Some(txns.len());
+            txns.push(SmallTxn { session: ids[at], call: clock, end: 0, outcome: Outcome::Info, acts });
+        }
+    }
+    txns
+}
+
+fn acts(draw: &mut Draw, shape: Shape, value: &mut i64) -> Vec<Act> {
+    let mut acts: Vec<Act> = Vec::new();
+    let mut write = |key: i64| {
+        *value += 1;
+        Act::Write(key, *value)
+    };
+    if shape.read_first {
+        let mut keys: Vec<i64> = (0..shape.keys as i64).collect();
+        for _ in 0..1 + draw.below(2) {
+            let key = keys.swap_remove(draw.below(keys.len() as u64) as usize);
+            acts.push(Act::Read(key, Vec::new()));
+            if draw.percent(60) {
+                acts.push(write(key));
+            }
+            if keys.is_empty() {
+                break;
+            }
+        }
+        return acts;
+    }
+    for _ in 0..1 + draw.below(shape.acts) {
+        let key = draw.below(shape.keys) as i64;
+        acts.push(if draw.percent(50) { write(key) } else { Act::Read(key, Vec::new()) });
+    }
+    acts
+}
+
+/// Which earlier transactions a transaction sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Store {
+    Serial,
+    /// A prefix of the order that holds the own session's.
+    Prefix,
+    /// Any earlier ones, with all they saw.
+    Causal,
+    /// Any earlier ones.
+    Atomic,
+    /// As [`Store::Prefix`], drawn for each read anew, growing.
+    Committed,
+    /// Anything.
+    Anything,
+}
+
+/// Fills in what is read, as a store drawn by chance would answer.
+fn fill(draw: &mut Draw, small: &mut Small) {
+    use Store::{Anything, Atomic, Causal, Committed, Prefix, Serial};
+    let store = *draw.pick(&[Serial, Prefix, Causal, Atomic, Committed, Anything]);
+    let mut order: Vec<usize> = (0..small.txns.len()).collect();
+    // Near the order of the calls or the replies.
+    if draw.percent(50) {
+        order.sort_by_key(|&at| small.txns[at].end);
+    }
+    let applied: Vec<bool> = small
+        .txns
+        .iter()
+        .map(|txn| match txn.outcome {
+            Outcome::Ok => true,
+            Outcome::Info => draw.percent(50),
+            Outcome::Fail => false,
+        })
+        .collect();
+    let mut saw: Vec<Vec<usize>> = vec![Vec::new(); small.txns.len()];
+    for (place, &txn) in order.iter().enumerate() {
+        let mut seen: Vec<usize> = match store {
+            Serial => order[..place].to_vec(),
+            Prefix | Committed => order[..draw.below(place as u64 + 1) as usize].to_vec(),
+            _ => order[..place].iter().copied().filter(|_| draw.percent(50)).collect(),
+        };
+        seen.extend(order[..place].iter().copied().filter(|&one| small.txns[one].session == small.txns[txn].session));
+        if store == Causal {
+            let past: Vec<usize> = seen.iter().flat_map(|&one| saw[one].clone()).collect();
+            seen.extend(past);
+        }
+        let mut acts = std::mem::take(&mut small.txns[txn].acts);
+        for at in 0..acts.len() {
+            let (before, rest) = acts.split_at_mut(at);
+            let Act::Read(key, read) = &mut rest[0] else { continue };
+            if store == Committed {
+                seen.extend(order[..draw.below(place as u64 + 1) as usize].iter().copied());
+            }
+            let visible = |one: &&usize| applied[**one] && seen.contains(one);
+            *read = order[..place].iter().filter(visible).flat_map(|&one| small.txns[one].writes(*key)).collect();
+            if store == Anything {
+                let any = small.txns.iter().flat_map(|one| one.writes(*key)).filter(|_| draw.percent(40));
+                *read = any.collect();
+            }
+            read.extend(before.iter().filter_map(|act| match act {
+                Act::Write(own, value) if own == key => Some(*value),
+                _ => None,
+            }));
+            if !small.lists {
+                read.drain(..read.len().saturating_sub(1));
+            }
+        }
+        small.txns[txn].acts = acts;
+        saw[txn] = seen;
+    }
+}
+
+/// Changes what one read returned.
+fn mutate(draw: &mut Draw, small: &mut Small) {
+    let at = draw.below(small.txns.len() as u64) as usize;
+    let values: Vec<i64> = (1..=small.txns.iter().map(|txn| txn.acts.len() as i64).sum()).collect();
+    let keys: Vec<(i64, Vec<i64>)> =
+        (0..4).map(|key| (key, small.txns.iter().flat_map(|txn| txn.writes(key)).collect())).collect();
+    let lists = small.lists;
+    for act in &mut small.txns[at].acts {
+        let Act::Read(key, read) = act else { continue };
+        let known = &keys[*key as usize].1;
+        match draw.below(6) {
+            0 => drop(read.pop()),
+            1 if lists => read.push(*draw.pick(&values)),
+            1 => *read = vec![*draw.pick(&values)],
+            2 if !known.is_empty() => {
+                if !lists {
+                    read.clear();
+                }
+                read.push(*draw.pick(known));
+            }
+            3 => read.clear(),
+            4 => read.reverse(),
+            _ => {}
+        }
+    }
+}
