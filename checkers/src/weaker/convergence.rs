@@ -144,10 +144,42 @@ impl EventualConvergence {
             differing.map(|pair| self.differ(history, name, key, pair, healed)).take(PAIRS).collect();
         let sure = told.iter().position(|trouble| matches!(trouble, Trouble::Broken(_)));
         match told.is_empty() {
-            true => troubles.extend(self.last(history, name, key, first)),
+            true => troubles.extend(self.last(history, name, key, first).map(|trouble| match trouble {
+                // While a node is silent or writes may be on their way, only what nobody wrote is certainly wrong.
+                Trouble::Broken(finding) if finding.kind != "thin-air-read" => {
+                    let early = self.too_early(key, &finals, healed);
+                    match early.filter(|_| silent.is_empty()) {
+                        None if silent.is_empty() => Trouble::Broken(finding),
+                        Some(waited) => {
+                            Trouble::Unclear(format!("{}, but only {waited} ms after the last change", finding.title))
+                        }
+                        None => Trouble::Unclear(format!("{}, but not all nodes answered", finding.title)),
+                    }
+                }
+                trouble => trouble,
+            })),
             false => troubles.push(told.swap_remove(sure.unwrap_or(0))),
         }
         troubles
+    }
+
+    /// Milliseconds from the last change that can matter to the first of these reads, if they are too few.
+    fn too_early(&self, key: &Key<'_>, reads: &[&Op<'_>], healed: u64) -> Option<u64> {
+        let called = reads.iter().map(|read| read.call_time).min().unwrap_or(0);
+        let mut quiet = healed;
+        let mut unseen = false;
+        for (value, write) in &key.writes {
+            quiet = quiet.max(write.call_time);
+            if write.outcome == Outcome::Ok {
+                quiet = quiet.max(write.reply_time);
+            } else if reads.iter().any(|read| read.output == *value) {
+                let seen = key.reads.iter().filter(|read| read.output == *value).map(|read| read.reply_time).min();
+                unseen |= seen.is_none();
+                quiet = quiet.max(seen.unwrap_or(0));
+            }
+        }
+        let waited = called.saturating_sub(quiet) / 1_000_000;
+        (unseen || called < quiet || waited < self.wait_ms).then_some(waited)
     }
 
     fn differ(
@@ -159,21 +191,7 @@ impl EventualConvergence {
         healed: u64,
     ) -> Trouble {
         let (here, there) = (history.name(one.node), history.name(two.node));
-        let called = one.call_time.min(two.call_time);
-        let mut quiet = healed;
-        let mut unseen = false;
-        for (value, write) in &key.writes {
-            quiet = quiet.max(write.call_time);
-            if write.outcome == Outcome::Ok {
-                quiet = quiet.max(write.reply_time);
-            } else if [one.output, two.output].contains(value) {
-                let seen = key.reads.iter().filter(|read| read.output == *value).map(|read| read.reply_time).min();
-                unseen |= seen.is_none();
-                quiet = quiet.max(seen.unwrap_or(0));
-            }
-        }
-        let waited = called.saturating_sub(quiet) / 1_000_000;
-        if unseen || called < quiet || waited < self.wait_ms {
+        if let Some(waited) = self.too_early(key, &[one, two], healed) {
             let wait = self.wait_ms;
             return Trouble::Unclear(format!(
                 "key {name} differs between {here} and {there}, but only {waited} ms after the last change (wait: {wait} ms)"

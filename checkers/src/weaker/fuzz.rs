@@ -54,6 +54,7 @@ fn run(seed: u64, count: u64, checkers: &[(&dyn Checker, Definition)], most_ops:
     let mut stats = Stats::default();
     for _ in 0..count {
         let unique = draw.percent(85);
+        let most_ops = most_ops + draw.below(3);
         let shape = Shape { most_ops, unique, cas: draw.percent(30), settle: false };
         let calls = small::calls(&mut draw, shape);
         let history = small::history(&calls);

@@ -340,7 +340,8 @@ pub(crate) fn converged(calls: &[Call]) -> Option<bool> {
                                 .any(|later| ok(later) && written(later) != Some(value) && write.reply < later.call))
                 }),
             };
-            if !possible {
+            let from_nowhere = value.is_some_and(|value| !writes.iter().any(|write| written(write) == Some(value)));
+            if !possible && (finals.len() == 3 || from_nowhere) {
                 key_holds = Some(false);
             }
         }
