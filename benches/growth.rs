@@ -41,7 +41,8 @@ fn main() -> Result<(), Box<dyn Error>> {
             for line in told.lines() {
                 let fields: Vec<&str> = line.split('\t').collect();
                 let [checker, seconds, history, beside] = fields[..] else { return Err(told.clone().into()) };
-                let (seconds, history, beside) = (seconds.parse::<f64>()?, history.parse::<f64>()?, beside.parse::<f64>()?);
+                let (seconds, history, beside) =
+                    (seconds.parse::<f64>()?, history.parse::<f64>()?, beside.parse::<f64>()?);
                 let figure = format!("{seconds:.4} s, history {history:.1} MiB, beside it {beside:.1} MiB");
                 table.row(format!("{} of {}, {size} operations", checker, doc.name), figure);
                 match by_checker.iter_mut().find(|(name, _)| name == checker) {

@@ -2,7 +2,11 @@
 use crate::history::History;
 use crate::value::Value;
 use crate::verdict::{Budget, Checker, Validity, Verdict};
-use crate::{atomic_commit, availability, bank, causal_reverse, counter, crdt, fencing, kafka, leadership, lease, linearizable, liveness, lock, long_fork, monotonic, queue, saga, set, set_full, split_brain, total_queue, transactions, unique_ids, watch, weaker};
+use crate::{
+    atomic_commit, availability, bank, causal_reverse, counter, crdt, fencing, kafka, leadership, lease, linearizable,
+    liveness, lock, long_fork, monotonic, queue, saga, set, set_full, split_brain, total_queue, transactions,
+    unique_ids, watch, weaker,
+};
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -74,7 +74,15 @@ impl Mini {
 
     fn verdict(&self, workload: String, summary: String) -> Verdict {
         let (findings, numbers) = (Vec::new(), BTreeMap::new());
-        Verdict { checker: self.name().to_owned(), workload, validity: Validity::Unknown, summary, findings, numbers }
+        Verdict {
+            checker: self.name().to_owned(),
+            workload,
+            validity: Validity::Unknown,
+            summary,
+            findings,
+            numbers,
+            certificates: Vec::new(),
+        }
     }
 
     fn judged(&self, history: &History, workload: NameId, budget: &Budget, updates: Updates) -> Verdict {

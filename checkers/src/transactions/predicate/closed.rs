@@ -316,6 +316,7 @@ impl Checker for ClosedPredicate {
 
     fn check(&self, history: &History, _: &Budget) -> Verdict {
         let mut verdict = Verdict {
+            certificates: Vec::new(),
             checker: self.name().to_owned(),
             workload: String::new(),
             validity: Validity::Unknown,
