@@ -1,0 +1,10 @@
+//! Any bytes, read as this format: an answer or an error, never a panic, never memory out of proportion.
+#![no_main]
+
+use dsfuzz_checkers::history::{Format, fuzz};
+
+libfuzzer_sys::fuzz_target!(|text: &[u8]| {
+    if let Err(message) = fuzz::tried(Format::JepsenEdn, text) {
+        panic!("{message}");
+    }
+});
