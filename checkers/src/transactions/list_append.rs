@@ -25,6 +25,7 @@ use super::lattice::{self, Consistency};
 use super::txn::{Dialect, MopKind, Transactions};
 use crate::history::{History, NameId, Outcome};
 use crate::registry::Options;
+use crate::value::ValueRef;
 use crate::verdict::{Budget, Checker, Finding, Severity, Validity, Verdict};
 use crate::wording;
 use edges::{Built, Guess};
@@ -145,16 +146,34 @@ impl Checker for ListAppend {
     }
 }
 
-/// Workloads that call transactions on lists.
+/// Workloads that call transactions on lists: those that do not write a register before they append anything.
 fn workloads(history: &History) -> Vec<NameId> {
+    let (txn, append) = (history.find_name("txn"), history.find_name("append"));
     let mut found: Vec<NameId> = Vec::new();
-    let functions: Vec<NameId> = ["txn", "append"].iter().filter_map(|name| history.find_name(name)).collect();
-    for op in history.ops().iter() {
-        if found.last() != Some(&op.workload) && functions.contains(&op.function) && !found.contains(&op.workload) {
+    // With each workload seen: whether it is known which kind it is.
+    let mut known: Vec<(NameId, bool)> = Vec::new();
+    for op in history.ops().iter().filter(|op| Some(op.function) == txn || Some(op.function) == append) {
+        let at = known.iter().position(|(workload, _)| *workload == op.workload).unwrap_or_else(|| {
+            known.push((op.workload, false));
             found.push(op.workload);
+            known.len() - 1
+        });
+        if known[at].1 {
+            continue;
+        }
+        let writes = if Some(op.function) == append { Some("append") } else { first_write(op.input) };
+        known[at].1 = writes.is_some();
+        if writes.is_some_and(|name| matches!(name, "w" | ":w" | "write")) {
+            found.retain(|workload| *workload != op.workload);
         }
     }
     found
+}
+
+/// The name of the first operation that is no read.
+fn first_write(mops: ValueRef<'_>) -> Option<&str> {
+    let names = mops.as_list()?.iter().filter_map(|mop| mop.as_list()?.get(0)?.as_text());
+    names.into_iter().find(|name| !matches!(*name, "r" | ":r" | "read"))
 }
 
 /// Several workloads in one verdict: the worst wins.

@@ -1,10 +1,12 @@
 //! Short examples of cycles that are known to exist: an edge that closes a cycle, and the shortest way back from its end
 //! to its beginning, by breadth-first search. What bounds it bounds only how short the example is.
 use super::super::graph::{Graph, Level};
+use super::super::txn::Mix;
 use super::{Class, Cycle, Step};
 use crate::certificate::EdgeKind;
 use crate::verdict::Budget;
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
+use std::hash::BuildHasherDefault;
 
 /// So many edges are looked at for one example, once there is one.
 const WORK_MAX: u64 = 1_000_000;
@@ -239,9 +241,8 @@ fn simple(mut steps: Vec<Step>, class: Class) -> Vec<Step> {
         (0..steps.len()).any(|at| rw(at) && rw(at + 1))
     };
     loop {
-        let twice = (0..steps.len()).find_map(|at| {
-            (at + 1..steps.len()).find(|&other| steps[other].from == steps[at].from).map(|other| (at, other))
-        });
+        let mut met: HashMap<u32, usize, BuildHasherDefault<Mix>> = HashMap::default();
+        let twice = steps.iter().enumerate().find_map(|(at, step)| Some((met.insert(step.from, at)?, at)));
         let Some((one, two)) = twice else { return steps };
         let inner: Vec<Step> = steps[one..two].to_vec();
         let outer: Vec<Step> = steps[..one].iter().chain(&steps[two..]).copied().collect();

@@ -16,6 +16,9 @@ const ELEMENTS_SHOWN: usize = 8;
 /// So many steps of a cycle are told, and the last.
 const STEPS_SHOWN: usize = 30;
 
+/// So many steps are taken together at once.
+const STRETCH_MAX: usize = 64;
+
 /// Writes findings about these transactions.
 pub(super) struct Explain<'a, 'h> {
     pub(super) txns: &'a Transactions<'h>,
@@ -72,12 +75,22 @@ impl Explain<'_, '_> {
     /// The cycle with steps on one key taken together: who did not observe an element did not observe what follows it.
     /// Of a stretch of writes the whole is tried, then half of it, and so on.
     fn shortened(&self, cycle: &Cycle) -> Vec<Step> {
-        let steps = &cycle.steps;
+        let mut steps = self.joined(&cycle.steps, cycle.class);
+        loop {
+            let shorter = self.joined(&steps, cycle.class);
+            if shorter.len() == steps.len() {
+                return steps;
+            }
+            steps = shorter;
+        }
+    }
+
+    fn joined(&self, steps: &[Step], class: Class) -> Vec<Step> {
         let mut short: Vec<Step> = Vec::new();
         let mut at = 0;
         while at < steps.len() {
             let mut joined = steps[at];
-            let writes = steps[at + 1..].iter().take_while(|step| step.kind == EdgeKind::Ww).count();
+            let writes = steps[at + 1..].iter().take(STRETCH_MAX).take_while(|step| step.kind == EdgeKind::Ww).count();
             let mut further = match joined.kind {
                 EdgeKind::Ww | EdgeKind::Rw => writes,
                 _ => 0,
@@ -88,7 +101,7 @@ impl Explain<'_, '_> {
                 let step = Step { to: steps[at + further].to, ..joined };
                 // Two rw edges that the cycle keeps apart stay apart.
                 let next = steps[(at + further + 1) % steps.len()].kind;
-                let apart = !(cycle.class == Class::GNonadjacent && step.kind == EdgeKind::Rw && next == EdgeKind::Rw);
+                let apart = !(class == Class::GNonadjacent && step.kind == EdgeKind::Rw && next == EdgeKind::Rw);
                 // The last step of a cycle of two stays: nothing leads from a transaction to itself.
                 if apart
                     && step.from != step.to

@@ -218,7 +218,8 @@ fn too_little_is_unknown() {
         ("No acknowledged transaction read", "0 call a 1 1\n0 ok a 1 1"),
         ("No transaction appended", "0 call r 1\n0 ok r 1 []"),
         ("both appended 1 to 1", "0 call a 1 1\n0 ok a 1 1\n1 call a 1 1\n1 ok a 1 1\n1 call r 1\n1 ok r 1 [1,1]"),
-        ("#0 cannot be judged: it writes a register", "0 call w 1 1\n0 ok w 1 1"),
+        ("No transaction on lists", "0 call w 1 1\n0 ok w 1 1"),
+        ("#2 cannot be judged: it writes a register", "0 call a 1 1\n0 ok a 1 1\n0 call w 1 1\n0 ok w 1 1"),
         ("#0 cannot be judged", "0 call x 1 1\n0 ok x 1 1"),
     ] {
         let verdict = judge(&story(lines), "strict-serializable");
