@@ -1,8 +1,8 @@
 //! `closed-predicate`: transactions with predicate reads over a closed universe of keys are serializable.
 //!
 //! Functions: `init`, once and first, with `{key: value, ..}`; and `txn` with `["insert", key, value]`,
-//! `["w", key, value]`, `["delete", key, null]`, `["r", key, null]` and `["rp", predicate, null]`. A predicate is `true`, `["=", value]` or
-//! `["mod", divisor, rest]`; its reply is `{key: value, ..}`, all keys that match. What a predicate read does not show says
+//! `["w", key, value]`, `["delete", key, null]`, `["r", key, null]` and `["rp", predicate, null]`. A predicate is `true`,
+//! `["=", value]` or `["mod", divisor, rest]`; its reply is `{key: value, ..}`, all keys that match. What a predicate read does not show says
 //! something too (the idea is that of Elle's closed predicate): a key that is missing was read at a version that does not
 //! match, be it unborn or deleted; where only one such version exists, that was it.
 //!
@@ -13,8 +13,8 @@
 //!
 //! Kinds: G1c, G-single, G2 (with `-item`, where no edge of the cycle comes from a predicate), predicate-read-miss (no
 //! version of the key fails to match, and it is missing), predicate-mismatch (a reply that does not match its predicate),
-//! garbage-read (a value that nobody wrote, or only one that failed), internal (its own write is not what it read). Unknown: no predicate was read, no `init` where keys
-//! are read that nobody inserted, a call is no such transaction.
+//! garbage-read (a value that nobody wrote, or only one that failed), G1b, internal (its own write is not what it read),
+//! future-read (it read what it wrote only later). Unknown: no `init`, no predicate read, a call is no such transaction.
 use crate::certificate::{Certificate, Claim, Edge, EdgeKind};
 use crate::history::{History, Op, Outcome};
 use crate::transactions::weak::order::{Successors, short_cycle};
@@ -83,6 +83,8 @@ struct Key {
     first: Value,
     /// The transaction and what it left.
     writer: Option<(usize, Value)>,
+    /// What the writer wrote before that.
+    between: Vec<Value>,
     /// Several transactions that may have taken effect wrote it.
     crowded: bool,
 }
@@ -144,6 +146,8 @@ struct Analysis<'h> {
     keys: BTreeMap<String, Key>,
     reasons: Vec<Reason>,
     wrong: Vec<Wrong>,
+    /// Whether it is known what was there at first.
+    initialised: bool,
     selects: u64,
     undetermined: u64,
 }
@@ -159,6 +163,7 @@ impl<'h> Analysis<'h> {
                     let state = map(op.input).filter(|_| op.outcome == Outcome::Ok && out.txns.is_empty());
                     let state =
                         state.ok_or_else(|| format!("#{} is no init that comes first and succeeds.", op.call))?;
+                    out.initialised = true;
                     for (key, first) in state {
                         out.keys.entry(key).or_default().first = first;
                     }
@@ -176,7 +181,8 @@ impl<'h> Analysis<'h> {
                     Act::Write(key, value) if txn.op.outcome != Outcome::Fail => {
                         let key = out.keys.entry(key.clone()).or_default();
                         key.crowded |= key.writer.as_ref().is_some_and(|one| one.0 != at);
-                        key.writer = Some((at, value.clone()));
+                        let before = key.writer.replace((at, value.clone()));
+                        key.between.extend(before.map(|one| one.1));
                     }
                     Act::Write(key, _) | Act::Read(key, _) => {
                         out.keys.entry(key.clone()).or_default();
@@ -247,12 +253,14 @@ impl<'h> Analysis<'h> {
         match (second, *value == about.first) {
             // Deleted and never there look the same.
             (Some(_), true) => self.undetermined += 1,
+            (Some(&(writer, _)), false) if writer == reader => self.wrong("future-read", reader, key, value),
             (Some(&(writer, _)), false) => self.reason(writer, reader, EdgeKind::Wr, key, predicate),
             (None, true) => {
                 if let Some(&(writer, _)) = about.writer.as_ref() {
                     self.reason(reader, writer, EdgeKind::Rw, key, false);
                 }
             }
+            (None, false) if about.between.contains(value) => self.wrong("G1b", reader, key, value),
             (None, false) => self.wrong("garbage-read", reader, key, value),
         }
     }
@@ -260,7 +268,9 @@ impl<'h> Analysis<'h> {
     /// The key is missing from what the predicate found.
     fn missing(&mut self, reader: usize, key: &str, about: &Key, predicate: &Predicate) {
         let first = !predicate.matches(&about.first);
-        let second = about.writer.as_ref().map(|(writer, value)| (*writer, !predicate.matches(value)));
+        // What it writes only later is no version that it can have read.
+        let writer = about.writer.as_ref();
+        let second = writer.filter(|one| one.0 != reader).map(|(writer, value)| (*writer, !predicate.matches(value)));
         match (first, second) {
             (true, Some((writer, false))) => self.reason(reader, writer, EdgeKind::Rw, key, true),
             (false, Some((writer, true))) => self.reason(writer, reader, EdgeKind::Wr, key, true),
@@ -331,6 +341,10 @@ impl Checker for ClosedPredicate {
                 return verdict;
             }
         };
+        if !analysis.initialised {
+            verdict.summary = "No init says what was there at first.".to_owned();
+            return verdict;
+        }
         let cycles = analysis.cycles();
         verdict.findings = analysis.wrong.iter().take(SHOWN).map(|wrong| analysis.wrong_read(history, wrong)).collect();
         verdict.findings.extend(cycles.iter().take(SHOWN).map(|cycle| analysis.cycle(history, cycle)));
@@ -372,7 +386,9 @@ impl Analysis<'_> {
             "predicate-mismatch" => {
                 format!("#{call} was shown {value} of key {key}, which does not match its predicate.")
             }
+            "G1b" => format!("#{call} read {value} of key {key}, which its writer wrote only in between."),
             "internal" => format!("#{call} read {value} of key {key}, which it had written itself before."),
+            "future-read" => format!("#{call} read {value} of key {key}, which it wrote only later."),
             "predicate-read-miss" => format!("#{call} missed key {key}, every version of which matches its predicate."),
             _ => format!("#{call} read {value} of key {key}, which nobody wrote who may have taken effect."),
         };
