@@ -7,8 +7,9 @@ pub(super) const FUNCTIONS: &[&str] = &["insert", "enqueue", "extract", "dequeue
 pub(super) const OPTIONS: &[(&str, &str)] =
     &[("order", "priority-queue: which value comes out first, `smallest` (the default) or `largest`")];
 
-/// A priority queue: `insert` a value (an integer, a text, or `[priority, what]`), `extract` returns the smallest one, or
-/// nil when there is none. An `extract` of unknown outcome may have taken the smallest value away.
+/// A priority queue: `insert` a value, `extract` returns the smallest one, or nil when there is none. Values are integers or
+/// texts; lists and objects are refused, because nobody knows which of them have equal priority. An `extract` of unknown
+/// outcome may have taken the smallest value away.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PriorityQueue {
     /// Whether the largest value comes out first instead.
@@ -49,7 +50,10 @@ impl Model for PriorityQueue {
         Vec::new()
     }
     fn act(&self, function: &str, input: &Value, reply: Option<&Value>) -> Result<ContainerAct, String> {
-        items::act(self.name(), FUNCTIONS, 2, function, input, reply)
+        match [Some(input), reply].into_iter().flatten().find(|value| matches!(value, Value::List(_) | Value::Map(_))) {
+            Some(value) => Err(format!("{function} deals in integers and texts, not {value}")),
+            None => items::act(self.name(), FUNCTIONS, 2, function, input, reply),
+        }
     }
     fn step(&self, state: &Self::State, act: &ContainerAct) -> Option<Self::State> {
         let mut next = state.clone();

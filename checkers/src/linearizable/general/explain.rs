@@ -46,7 +46,7 @@ pub(crate) fn finding<M: Model>(
     if grown.is_none() && shown.len() < small.len() {
         let rest = small.len() - shown.len();
         sentences.push(format!(
-            "{} before these matter too; they lead to the states below.",
+            "{} before these matter too: they lead to the states that were possible.",
             wording::count(rest, "operation")
         ));
     }
@@ -91,7 +91,7 @@ fn named<M: Model>(model: &M, small: &[Deed<M::Act>]) -> Option<(&'static str, S
     let mut container = None;
     let mut puts: Vec<(Value, u64)> = Vec::new();
     let mut takes: Vec<(Value, u64)> = Vec::new();
-    let mut nothing = None;
+    let (mut nothing, mut takers) = (None, false);
     for deed in small {
         let (kind, act) = model.container_act(&deed.act)?;
         container = Some(kind);
@@ -99,12 +99,20 @@ fn named<M: Model>(model: &M, small: &[Deed<M::Act>]) -> Option<(&'static str, S
             ContainerAct::Put(value) => puts.push((value, deed.call)),
             ContainerAct::Take(value) => takes.push((value, deed.call)),
             ContainerAct::TakeNothing => nothing = Some(deed.call),
-            ContainerAct::TakeUnknown => {}
+            ContainerAct::TakeUnknown => takers = true,
         }
     }
     if let Some(call) = nothing {
-        let inside = puts.first().map(|(value, _)| value.to_string()).unwrap_or_default();
-        return Some(("false-empty", format!("#{call} found nothing although {inside} was inside")));
+        let inside = match &puts[..] {
+            [(value, _)] => value.to_string(),
+            _ => "something".to_owned(),
+        };
+        return Some(("false-empty", format!("#{call} found nothing although {inside} was inside all the time")));
+    }
+    // Where values repeat, or somebody unknown may have taken one, no single reason can be told.
+    let repeats = puts.iter().enumerate().any(|(at, (value, _))| puts[..at].iter().any(|(other, _)| other == value));
+    if repeats || takers {
+        return None;
     }
     let (last, last_call) = takes.iter().max_by_key(|(_, call)| *call)?;
     if puts.is_empty() {
@@ -121,9 +129,8 @@ fn named<M: Model>(model: &M, small: &[Deed<M::Act>]) -> Option<(&'static str, S
         return Some(("future-value", format!("#{last_call} returned {last} before it was put in")));
     }
     let left = puts.iter().find(|(value, _)| !takes.iter().any(|(taken, _)| taken == value));
-    let queue = matches!(container, Some(Container::Queue));
     Some(match (left, container?) {
-        (Some((value, call)), Container::Queue) if queue => {
+        (Some((value, call)), Container::Queue) => {
             ("lost-value", format!("{value}, put in by #{call}, never came out although later values did"))
         }
         (_, Container::Queue) => {
