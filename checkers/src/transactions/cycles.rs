@@ -179,7 +179,12 @@ impl Finder<'_> {
         let mut picked: Vec<(Class, u32)> = Vec::new();
         for (walk, members) in walks.cyclic().enumerate() {
             let class = if single.hits[walk].is_some() { Class::GSingle } else { Class::GNonadjacent };
-            for base in members.iter().map(|vertex| vertex / 2).filter(|&base| base < self.graph.vertices()) {
+            let bases = || members.iter().map(|vertex| vertex / 2).filter(|&base| base < self.graph.vertices());
+            if class == Class::GNonadjacent && bases().any(|base| self.worst[base as usize] <= class as u8) {
+                // The same exists at a lower level.
+                continue;
+            }
+            for base in bases() {
                 let worst = &mut self.worst[base as usize];
                 *worst = (*worst).min(class as u8);
             }
