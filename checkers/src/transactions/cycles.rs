@@ -116,6 +116,15 @@ pub fn find(graph: &Graph, examples: usize, budget: &Budget) -> Cycles {
     finder.out
 }
 
+/// Ranks that grow along every walk without two rw edges in a row, where no such walk is closed: of each transaction as
+/// reached by another edge than rw, and the later of that and as reached by rw.
+pub(super) fn ranks(graph: &Graph, level: Level) -> Vec<(u32, u32)> {
+    let view = View { graph, level, kinds: Kinds::ALL, labels: None };
+    let of = Components::find(&NoAdjacent(view), (0..graph.txns()).rev().map(|txn| 2 * txn)).of;
+    let rank = |txn: usize| (of[2 * txn], of[2 * txn].max(of[2 * txn + 1]));
+    (0..graph.txns() as usize).map(rank).collect()
+}
+
 /// "No class", among numbers of classes.
 const NO_CLASS: u8 = u8::MAX;
 
