@@ -2,6 +2,7 @@
 //!
 //! It measures and does not judge: valid, unless nothing was ever acknowledged. Times come from the control node's clock.
 use crate::history::{Fault, History, Op, Outcome, Phase};
+use crate::pace::Pace;
 use crate::registry::CheckerDoc;
 use crate::sides::wrote;
 use crate::value::Value;
@@ -168,20 +169,26 @@ impl Checker for Availability {
         true
     }
 
-    fn check(&self, history: &History, _budget: &Budget) -> Verdict {
+    fn check(&self, history: &History, budget: &Budget) -> Verdict {
         let load = load(history);
         let ok = history.ops().iter().filter(|op| op.outcome == Outcome::Ok && !op.settle);
         let mut times: Vec<u64> = ok.map(|op| op.reply_time).collect();
         times.sort_unstable();
         let replies = Replies { times };
-        let effects: Vec<Effect> =
-            history.faults.iter().filter_map(|fault| effect(history, fault, &replies, load)).collect();
+        let mut pace = Pace::each(budget);
+        let effects = history.faults.iter().take_while(|_| !pace.over(1));
+        let effects: Vec<Effect> = effects.filter_map(|fault| effect(history, fault, &replies, load)).collect();
+        let late = pace
+            .over(0)
+            .then(|| format!("The time was up after {} of {} faults.", effects.len(), history.faults.len()));
         let gap = longest_gap(&replies, load);
         let gap_ms = (gap.1 - gap.0) / 1_000_000;
         let recovery = effects.iter().flat_map(|effect| effect.recovery_ms.values().flatten()).copied().max();
         let seen = replies.times.len();
         let (validity, summary) = if seen == 0 {
             (Validity::Unknown, "No operation was acknowledged during the load.".to_owned())
+        } else if let Some(reason) = late {
+            (Validity::Unknown, reason)
         } else {
             let recovered = recovery.map(|ms| format!(", slowest recovery {ms} ms")).unwrap_or_default();
             let faults = wording::count(effects.len(), "fault");
@@ -193,10 +200,6 @@ impl Checker for Availability {
             gap_finding(history, gap).into_iter().chain(stuck_finding(history, &effects)).collect()
         };
         Verdict {
-            checker: self.name().to_owned(),
-            workload: String::new(),
-            validity,
-            summary,
             findings,
             numbers: BTreeMap::from([
                 ("ok_ops".to_owned(), json!(seen)),
@@ -206,7 +209,7 @@ impl Checker for Availability {
                 ("recovery_ms_max".to_owned(), json!(recovery)),
                 ("faults".to_owned(), json!(effects)),
             ]),
-            certificates: Vec::new(),
+            ..Verdict::new(self.name(), validity, summary)
         }
     }
 }

@@ -29,6 +29,7 @@ pub mod lock;
 pub mod long_fork;
 pub mod model;
 pub mod monotonic;
+mod pace;
 pub mod queue;
 pub mod registry;
 pub mod saga;
@@ -44,7 +45,6 @@ pub mod verdict;
 pub mod watch;
 pub mod weaker;
 mod wording;
-mod workload_check;
 
 #[cfg(test)]
 mod testing;

@@ -9,13 +9,14 @@
 //! read of each set, as in Jepsen's `set`.
 mod losses;
 
+use crate::contract::Elements;
 use crate::history::{History, NameId, Op, Outcome};
+use crate::pace::Pace;
 use crate::registry::CheckerDoc;
 use crate::split_brain::is_leader;
 use crate::value::{Value, ValueRef};
 use crate::verdict::{Budget, Checker, Finding, Severity, Validity, Verdict};
 use crate::wording;
-use crate::workload_check::Elements;
 use serde_json::json;
 use std::collections::{BTreeMap, HashSet};
 
@@ -415,15 +416,21 @@ impl Checker for SetChecker {
         "set"
     }
 
-    fn check(&self, history: &History, _budget: &Budget) -> Verdict {
+    fn check(&self, history: &History, budget: &Budget) -> Verdict {
         let add = history.find_name("add");
         let mut workloads: Vec<NameId> =
             history.ops().iter().filter(|op| Some(op.function) == add).map(|op| op.workload).collect();
         workloads.sort_unstable();
         workloads.dedup();
         workloads.retain(|id| self.workload.as_ref().is_none_or(|name| history.name(*id) == name));
-        let judged: Vec<Judged<'_>> =
-            sets(history, &workloads).into_iter().map(|((_, key), set)| judge(history, key, set)).collect();
+        let mut pace = Pace::new(budget);
+        let mut judged: Vec<Judged<'_>> = Vec::new();
+        for ((_, key), set) in sets(history, &workloads) {
+            if pace.over(set.adds.len() + set.finals.len() + set.reads.len()) {
+                break;
+            }
+            judged.push(judge(history, key, set));
+        }
         let mut findings: Vec<Finding> = Vec::new();
         findings.extend(judged.iter().filter_map(|set| set.lost_finding(history)));
         findings.extend(judged.iter().filter_map(|set| set.unexpected_finding(history)));
@@ -432,16 +439,16 @@ impl Checker for SetChecker {
         findings.extend(judged.iter().filter_map(|set| set.missing_finding(history)));
         findings.extend(judged.iter().filter_map(|set| set.vanished_finding(history)));
         findings.extend(judged.iter().filter_map(|set| set.differing(history)));
-        let (validity, summary) = answer(history, &judged, violations);
+        let (mut validity, mut summary) = answer(history, &judged, violations);
+        if let Some(late) = pace.reason(history.ops().len(), "operations").filter(|_| violations == 0) {
+            (validity, summary) = (Validity::Unknown, late);
+        }
         let name = if let [one] = workloads[..] { history.name(one).to_owned() } else { String::new() };
         Verdict {
-            checker: self.name().to_owned(),
             workload: name,
-            validity,
-            summary,
             findings,
             numbers: numbers(history, &judged),
-            certificates: Vec::new(),
+            ..Verdict::new(self.name(), validity, summary)
         }
     }
 }

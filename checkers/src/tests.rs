@@ -1,4 +1,6 @@
 //! Histories as data, and what must come out.
+mod budget;
+mod known;
 mod promises;
 mod recordings;
 mod run_checks;

@@ -7,11 +7,11 @@
 #[doc(hidden)]
 pub mod fuzz;
 
+use crate::contract::{Breach, Elements, Report, objects};
 use crate::history::{History, Op, Outcome};
 use crate::registry::{CheckerDoc, WORKLOAD, with_workload};
 use crate::value::ValueRef;
 use crate::verdict::{Budget, Checker, Verdict};
-use crate::workload_check::{Breach, Elements, Report, objects};
 use serde_json::json;
 
 /// Its entry in the list of checkers.
@@ -53,7 +53,7 @@ impl Checker for UniqueIds {
 
     fn check(&self, history: &History, budget: &Budget) -> Verdict {
         let objects = objects(history, &["generate"], &["generate"], self.workload.as_deref());
-        let mut report = Report::about(&objects);
+        let mut report = Report::about(history, &objects);
         let (mut attempts, mut received, mut duplicated, mut pairs) = (0, 0, 0, 0);
         let mut range: Option<(ValueRef<'_>, ValueRef<'_>)> = None;
         let mut malformed = Vec::new();
@@ -90,10 +90,7 @@ impl Checker for UniqueIds {
                 duplicated += 1;
                 let (id, before) = (op.output, first[at].0);
                 let title = format!("id {id} was given to #{} and to #{}", before.call, op.call);
-                report.breach(
-                    history,
-                    Breach::new("duplicate-id", title, id.to_value(), vec![before, op]).on(object.key),
-                );
+                report.breach(Breach::new("duplicate-id", title, id.to_value(), vec![before, op]).on(object.key));
             }
             received += here;
             pairs += u64::from(here > 1);
@@ -108,16 +105,16 @@ impl Checker for UniqueIds {
         if let Some((low, high)) = range {
             report.figure("range", json!([low, high]));
         }
-        report.verdict(self.name(), history, format!("All {received} ids that were received differ."))
+        report.verdict(self.name(), format!("All {received} ids that were received differ."))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::contract::tape::agrees;
     use crate::testing::history;
     use crate::verdict::Validity;
-    use crate::workload_check::tape::agrees;
 
     fn judge(ids: &[&str]) -> Verdict {
         let call = |id: &&str| {

@@ -281,8 +281,8 @@ fn text(history: &History) -> String {
     out
 }
 
-/// How many histories the tests try: `DSFUZZ_HISTORIES`, by default so many as take a second unoptimised.
+/// How many histories the tests try: so many as take a second unoptimised.
 #[cfg(test)]
 pub(crate) fn count() -> u64 {
-    std::env::var("DSFUZZ_HISTORIES").ok().and_then(|count| count.parse().ok()).unwrap_or(1500)
+    crate::testing::count(1500)
 }

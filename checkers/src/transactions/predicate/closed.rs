@@ -329,7 +329,7 @@ impl Checker for ClosedPredicate {
         false
     }
 
-    fn check(&self, history: &History, _: &Budget) -> Verdict {
+    fn check(&self, history: &History, budget: &Budget) -> Verdict {
         let mut verdict = Verdict {
             certificates: Vec::new(),
             checker: self.name().to_owned(),
@@ -348,6 +348,13 @@ impl Checker for ClosedPredicate {
         };
         if !analysis.initialised {
             verdict.summary = "No init says what was there at first.".to_owned();
+            return verdict;
+        }
+        if (budget.expired)() {
+            verdict.summary = format!(
+                "The time was up before it was decided whether {} contradict each other.",
+                wording::count(analysis.txns.len(), "transaction")
+            );
             return verdict;
         }
         let cycles = analysis.cycles();

@@ -151,16 +151,27 @@ pub(crate) fn differ(
     Ok(stats)
 }
 
-/// How many histories the unit tests try: a bounded number, more with `DSFUZZ_FUZZ_COUNT`.
-#[cfg(test)]
-pub(crate) fn test_count() -> u64 {
-    std::env::var("DSFUZZ_FUZZ_COUNT").ok().and_then(|text| text.parse().ok()).unwrap_or(2_000)
+/// The same, half of them without an option and half with it.
+pub(crate) fn differ_both(
+    seed: u64,
+    count: u64,
+    make: impl Fn(&mut Draw) -> Tape,
+    fast: impl Fn(bool, &History) -> Answer,
+    slow: impl Fn(bool, &History) -> Answer,
+) -> Result<Stats, String> {
+    let half = count / 2;
+    let run = |seed, count, option| {
+        differ(seed, count, &make, |history| fast(option, history), |history| slow(option, history))
+    };
+    let one = run(seed, count - half, false)?;
+    let two = run(seed.wrapping_add(count - half), half, true)?;
+    Ok(Stats { histories: one.histories + two.histories, invalid: one.invalid + two.invalid })
 }
 
 /// The shared test of a `differ`: no difference, and both answers occur often.
 #[cfg(test)]
 pub(crate) fn agrees(differ: fn(u64, u64) -> Result<Stats, String>) {
-    let stats = differ(1, test_count()).unwrap_or_else(|difference| panic!("{difference}"));
+    let stats = differ(1, crate::testing::count(2_000)).unwrap_or_else(|difference| panic!("{difference}"));
     let share = stats.invalid * 100 / stats.histories;
     assert!((5..=95).contains(&share), "{share} % are invalid: {stats:?}");
 }
