@@ -22,6 +22,7 @@ pub mod fuzz;
 
 use crate::contract::{Breach, Group, Report, objects};
 use crate::history::{History, Op, Outcome};
+use crate::pace::Pace;
 use crate::registry::{CheckerDoc, WORKLOAD, with_workload};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker, Verdict};
@@ -118,9 +119,9 @@ impl Checker for Counter {
         let mut report = Report::about(history, &objects);
         let (mut acknowledged, mut judged, mut low, mut high, mut widest) = (0, 0, 0, 0, 0);
         let mut malformed = Vec::new();
+        let mut pace = Pace::new(budget);
         for object in &objects {
-            if (budget.expired)() {
-                report.unknown("The time ran out before all counters were judged.".to_owned());
+            if pace.over(object.ops.len()) {
                 break;
             }
             let odd = malformed.len();
@@ -163,6 +164,7 @@ impl Checker for Counter {
         report.number("below", low);
         report.number("above", high);
         report.figure("widest_bounds", json!(widest.to_string()));
+        report.late(&pace);
         report.verdict(self.name(), format!("All {judged} reads are within their bounds."))
     }
 }

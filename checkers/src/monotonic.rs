@@ -24,6 +24,7 @@ mod tests;
 
 use crate::contract::{Breach, Elements, Group, Report, objects};
 use crate::history::{History, Op, Outcome};
+use crate::pace::Pace;
 use crate::registry::{CheckerDoc, WORKLOAD, with_workload};
 use crate::value::{Value, ValueRef};
 use crate::verdict::{Budget, Checker, Verdict};
@@ -321,9 +322,9 @@ impl Checker for Monotonic {
         let (mut acknowledged, mut judged, mut late, mut nameless, mut recovered) = (0, 0, 0, 0, 0_u64);
         let (mut lost, mut duplicated, mut unexpected, mut global, mut local) = (0, 0, 0, 0, 0);
         let mut malformed = Vec::new();
+        let mut pace = Pace::new(budget);
         for object in &objects {
-            if (budget.expired)() {
-                report.unknown("The time ran out before all rows were compared.".to_owned());
+            if pace.over(object.ops.len()) {
                 break;
             }
             let (mut adds, reads) = collect(history, object);
@@ -375,6 +376,7 @@ impl Checker for Monotonic {
             ("unexpected", unexpected),
         ];
         numbers.into_iter().for_each(|(name, number)| report.number(name, number));
+        report.late(&pace);
         report.verdict(self.name(), format!("The rows of all {judged} reads are in order."))
     }
 }

@@ -15,6 +15,7 @@ pub mod fuzz;
 
 use crate::contract::{Breach, Elements, Group, Report, objects};
 use crate::history::{History, Op, Outcome};
+use crate::pace::Pace;
 use crate::registry::{CheckerDoc, WORKLOAD, with_workload};
 use crate::value::ValueRef;
 use crate::verdict::{Budget, Checker, Verdict};
@@ -188,9 +189,9 @@ impl Checker for Queue {
         let mut report = Report::about(history, &objects);
         let (mut enqueued, mut dequeued, mut unexpected, mut duplicated) = (0, 0, 0, 0);
         let mut malformed = Vec::new();
+        let mut pace = Pace::new(budget);
         for object in &objects {
-            if (budget.expired)() {
-                report.unknown("The time ran out before all queues were judged.".to_owned());
+            if pace.over(object.ops.len()) {
                 break;
             }
             let mut messages = Messages::of(history, object);
@@ -216,6 +217,7 @@ impl Checker for Queue {
         report.number("dequeued", dequeued);
         report.number("unexpected", unexpected);
         report.number("duplicated", duplicated);
+        report.late(&pace);
         report.verdict(self.name(), format!("All {dequeued} dequeued elements had been enqueued."))
     }
 }

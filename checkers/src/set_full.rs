@@ -24,6 +24,7 @@ mod timeline;
 
 use crate::contract::{Breach, Elements, Group, Report, objects, quantiles_ms};
 use crate::history::{History, NameId, Op, Outcome};
+use crate::pace::Pace;
 use crate::registry::{CheckerDoc, WORKLOAD, with_workload};
 use crate::verdict::{Budget, Checker, Verdict};
 use crate::wording;
@@ -408,9 +409,9 @@ impl Checker for SetFull {
         let objects = objects(history, &["add"], &["add", "read"], self.workload.as_deref());
         let mut report = Report::about(history, &objects);
         let mut totals = Totals::default();
+        let mut pace = Pace::new(budget);
         for object in &objects {
-            if (budget.expired)() {
-                report.unknown("The time ran out before all sets were judged.".to_owned());
+            if pace.over(object.ops.len()) {
                 break;
             }
             self.judge(history, object, &mut totals, &mut report);
@@ -421,6 +422,7 @@ impl Checker for SetFull {
             totals.stable, totals.stale
         );
         totals.numbers(&mut report);
+        report.late(&pace);
         report.verdict(self.name(), sound)
     }
 }

@@ -19,6 +19,7 @@ pub mod fuzz;
 use crate::contract::{Breach, Group, Report, objects};
 use crate::history::{History, Op, Outcome};
 use crate::queue::{Messages, SHAPE};
+use crate::pace::Pace;
 use crate::registry::{CheckerDoc, WORKLOAD, with_workload};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker, Verdict};
@@ -195,9 +196,9 @@ impl Checker for TotalQueue {
         let objects = objects(history, &["enqueue", "dequeue", "drain"], &takes, self.workload.as_deref());
         let mut report = Report::about(history, &objects);
         let mut totals = Totals::default();
+        let mut pace = Pace::new(budget);
         for object in &objects {
-            if (budget.expired)() {
-                report.unknown("The time ran out before all queues were judged.".to_owned());
+            if pace.over(object.ops.len()) {
                 break;
             }
             self.judge(history, object, &mut totals, &mut report);
@@ -229,6 +230,7 @@ impl Checker for TotalQueue {
             ("recovered", totals.recovered),
         ];
         numbers.into_iter().for_each(|(name, number)| report.number(name, number));
+        report.late(&pace);
         report.verdict(self.name(), format!("All {acknowledged} acknowledged elements came out."))
     }
 }

@@ -9,6 +9,7 @@ pub mod fuzz;
 
 use crate::contract::{Breach, Elements, Report, objects};
 use crate::history::{History, Op, Outcome};
+use crate::pace::Pace;
 use crate::registry::{CheckerDoc, WORKLOAD, with_workload};
 use crate::value::ValueRef;
 use crate::verdict::{Budget, Checker, Verdict};
@@ -57,9 +58,9 @@ impl Checker for UniqueIds {
         let (mut attempts, mut received, mut duplicated, mut pairs) = (0, 0, 0, 0);
         let mut range: Option<(ValueRef<'_>, ValueRef<'_>)> = None;
         let mut malformed = Vec::new();
+        let mut pace = Pace::new(budget);
         for object in &objects {
-            if (budget.expired)() {
-                report.unknown("The time ran out before all ids were compared.".to_owned());
+            if pace.over(object.ops.len()) {
                 break;
             }
             let mut ids = Elements::default();
@@ -105,6 +106,7 @@ impl Checker for UniqueIds {
         if let Some((low, high)) = range {
             report.figure("range", json!([low, high]));
         }
+        report.late(&pace);
         report.verdict(self.name(), format!("All {received} ids that were received differ."))
     }
 }

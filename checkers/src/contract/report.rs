@@ -254,7 +254,10 @@ impl<'h> Report<'h> {
 
     /// That the time was up before everything was judged, if it was.
     pub(crate) fn late(&mut self, pace: &Pace<'_>) {
-        self.unknown.extend(pace.reason(self.history.ops().len(), "operations"));
+        if let Some(reason) = pace.reason(self.history.ops().len(), "operations") {
+            // Whatever else is missing may only not have been come to.
+            self.unknown = vec![reason];
+        }
     }
 
     /// A number to be shown.

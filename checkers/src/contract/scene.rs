@@ -255,7 +255,7 @@ pub(crate) fn compare(
 }
 
 /// A history, a line for each operation.
-fn text(history: &History) -> String {
+pub(super) fn text(history: &History) -> String {
     let mut out = String::new();
     for (phase, mark) in &history.phases {
         let _ = writeln!(out, "{:?} from {}", phase, mark.index);
