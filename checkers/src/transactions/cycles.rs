@@ -116,6 +116,15 @@ pub fn find(graph: &Graph, examples: usize, budget: &Budget) -> Cycles {
     finder.out
 }
 
+/// Ranks that grow along every walk without two rw edges in a row, where no such walk is closed: of each transaction as
+/// reached by another edge than rw, and the later of that and as reached by rw.
+pub(super) fn ranks(graph: &Graph, level: Level) -> Vec<(u32, u32)> {
+    let view = View { graph, level, kinds: Kinds::ALL, labels: None };
+    let of = Components::find(&NoAdjacent(view), (0..graph.txns()).rev().map(|txn| 2 * txn)).of;
+    let rank = |txn: usize| (of[2 * txn], of[2 * txn].max(of[2 * txn + 1]));
+    (0..graph.txns() as usize).map(rank).collect()
+}
+
 /// "No class", among numbers of classes.
 const NO_CLASS: u8 = u8::MAX;
 
@@ -179,7 +188,12 @@ impl Finder<'_> {
         let mut picked: Vec<(Class, u32)> = Vec::new();
         for (walk, members) in walks.cyclic().enumerate() {
             let class = if single.hits[walk].is_some() { Class::GSingle } else { Class::GNonadjacent };
-            for base in members.iter().map(|vertex| vertex / 2).filter(|&base| base < self.graph.vertices()) {
+            let bases = || members.iter().map(|vertex| vertex / 2).filter(|&base| base < self.graph.vertices());
+            if class == Class::GNonadjacent && bases().any(|base| self.worst[base as usize] <= class as u8) {
+                // The same exists at a lower level.
+                continue;
+            }
+            for base in bases() {
                 let worst = &mut self.worst[base as usize];
                 *worst = (*worst).min(class as u8);
             }

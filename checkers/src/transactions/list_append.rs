@@ -104,17 +104,21 @@ impl Analysis {
     pub(super) fn doubtful(&self, txns: &Transactions<'_>, budget: &Budget, model: &Consistency) -> bool {
         let depends =
             |level: Level| model.forbids(Class::GSingle.anomaly(level)) && !model.forbids(Class::G2.anomaly(level));
-        let levels = [Level::Plain, Level::Process, Level::Realtime];
-        if self.open_keys == 0 || self.cycles.transactions == 0 || !levels.into_iter().any(depends) {
+        let levels = [Level::Realtime, Level::Process, Level::Plain];
+        let Some(level) = levels.into_iter().find(|level| depends(*level)) else { return false };
+        if self.open_keys == 0 || self.cycles.transactions == 0 {
             return false;
         }
-        let fits = |guess: Guess| {
+        let fits = |guess: Guess<'_>| {
             let graph = edges::graph(txns, &self.versions, Some(guess)).graph;
             let found = cycles::find(&graph, 0, budget);
             let mut classes = found.components.keys().chain(&found.undecided);
             !classes.any(|(class, level)| model.forbids(class.anomaly(*level)))
         };
-        !(fits(Guess::Ended) || fits(Guess::Called))
+        let ranks = cycles::ranks(&edges::graph(txns, &self.versions, None).graph, level);
+        let guesses: [Guess<'_>; 4] =
+            [&|txn| ranks[txn as usize].0, &|txn| ranks[txn as usize].1, &|txn| txns.txn(txn).end, &|txn| txn];
+        !guesses.into_iter().any(fits)
     }
 
     /// The anomalies, each once.
