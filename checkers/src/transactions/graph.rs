@@ -89,7 +89,10 @@ impl Builder {
             *place += 1;
         }
         let next_in_process = next_in_process(transactions, &self.committed);
-        let first_after = first_after(transactions.txns());
+        let first_after = match transactions.history().realtime {
+            true => first_after(transactions.txns()),
+            false => vec![self.txns; transactions.len()],
+        };
         Graph { txns: self.txns, offsets, targets, next_in_process, first_after, committed: self.committed }
     }
 }

@@ -148,6 +148,11 @@ impl Checker for ListAppend {
         "list-append"
     }
 
+    /// Lists show the order of their versions; only strict and strong models add real time.
+    fn needs_realtime(&self) -> bool {
+        self.model.needs_realtime()
+    }
+
     fn check(&self, history: &History, budget: &Budget) -> Verdict {
         let mut judged: Vec<Verdict> =
             workloads(history).into_iter().map(|workload| self.workload(history, workload, budget)).collect();

@@ -153,6 +153,11 @@ impl Checker for RwRegister {
         "rw-register"
     }
 
+    /// Strict and strong models do, and orders of versions that are taken from real time.
+    fn needs_realtime(&self) -> bool {
+        self.model.needs_realtime() || self.sources.linearizable
+    }
+
     fn check(&self, history: &History, budget: &Budget) -> Verdict {
         let mut workloads: Vec<NameId> = Vec::new();
         for op in history.ops().iter() {
