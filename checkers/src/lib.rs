@@ -5,6 +5,7 @@
 //! [`Validity::Invalid`]; nothing folds them into two.
 #![forbid(unsafe_code)]
 
+pub mod anomalies;
 pub mod atomic_commit;
 pub mod availability;
 pub mod bank;
@@ -51,6 +52,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
+pub use anomalies::{ANOMALIES, anomaly};
 pub use certificate::{Certificate, Claim, Edge, EdgeKind};
 pub use evidence::{Evidence, evidence};
 pub use history::{Fault, History, Mark, Op, Outcome, Phase, RoleClaim};
