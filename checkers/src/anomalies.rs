@@ -29,7 +29,10 @@ pub const ANOMALIES: &[(&str, &str)] = &[
     ("duplicate-value", "A value came out more often than it was put in."),
     ("future-value", "A value was taken out by a call that had ended before the put of it was called."),
     ("lost-value", "A value that was put in and acknowledged was never taken, although it had to be."),
-    ("fifo-violation", "Of two values the one that was certainly put later came out certainly earlier: no queue does that."),
+    (
+        "fifo-violation",
+        "Of two values the one that was certainly put later came out certainly earlier: no queue does that.",
+    ),
     ("lifo-violation", "Values came out in an order that no stack gives: last in, first out."),
     ("priority-violation", "A value came out while one that comes before it was certainly inside."),
     ("false-empty", "A take found nothing although at every instant of it some value was certainly inside."),
@@ -40,7 +43,10 @@ pub const ANOMALIES: &[(&str, &str)] = &[
         "lost-write",
         "A write, or an added element or message, was acknowledged and is not in what was read later, though it must be.",
     ),
-    ("lost-element", "An element that was acknowledged, or had been read, is in none of the last reads, though it must be."),
+    (
+        "lost-element",
+        "An element that was acknowledged, or had been read, is in none of the last reads, though it must be.",
+    ),
     ("unexpected-element", "A read holds an element that no call can have added by then."),
     ("duplicated-element", "An element that can only be there once is in one read twice."),
     (
@@ -49,7 +55,10 @@ pub const ANOMALIES: &[(&str, &str)] = &[
     ),
     ("vanished-element", "An element that was never acknowledged was seen during the run and is gone at the end."),
     ("stale-element", "A read lacks an element that was known before the read began and is there at the end."),
-    ("replicas-differ", "The final reads of two nodes differ; a replica may lag, or an update in doubt may be the reason."),
+    (
+        "replicas-differ",
+        "The final reads of two nodes differ; a replica may lag, or an update in doubt may be the reason.",
+    ),
     // queue, total-queue, kafka.
     ("unexpected-message", "A message came out that no call can have put in by then."),
     ("duplicated-message", "A message came out more often than it was put in."),
@@ -67,7 +76,10 @@ pub const ANOMALIES: &[(&str, &str)] = &[
     ("G0-process", "The same as G0, where the circle also needs that a process' later transaction comes later."),
     ("G0-realtime", "The same as G0, where the circle also needs that what was called after an end comes after it."),
     ("G1a", "Aborted read: a transaction read what a transaction wrote that certainly did not take effect."),
-    ("G1b", "Intermediate read: a transaction read a version that its writer had overwritten itself before it committed."),
+    (
+        "G1b",
+        "Intermediate read: a transaction read a version that its writer had overwritten itself before it committed.",
+    ),
     ("G1c", "Circular information flow: transactions read from and overwrote each other in a circle."),
     ("G1c-process", "The same as G1c, where the circle also needs that a process' later transaction comes later."),
     ("G1c-realtime", "The same as G1c, where the circle also needs that what was called after an end comes after it."),
@@ -86,8 +98,14 @@ pub const ANOMALIES: &[(&str, &str)] = &[
         "A circle of dependencies with several reads of overwritten versions, no two of them in a row: snapshot \
          isolation forbids it.",
     ),
-    ("G-nonadjacent-item-process", "The same as G-nonadjacent-item, where the circle also needs the order within a process."),
-    ("G-nonadjacent-item-realtime", "The same as G-nonadjacent-item, where the circle also needs the order in real time."),
+    (
+        "G-nonadjacent-item-process",
+        "The same as G-nonadjacent-item, where the circle also needs the order within a process.",
+    ),
+    (
+        "G-nonadjacent-item-realtime",
+        "The same as G-nonadjacent-item, where the circle also needs the order in real time.",
+    ),
     (
         "G2",
         "Write skew through a predicate: transactions that each missed what the other wrote, in a circle; no serial order \
@@ -103,7 +121,10 @@ pub const ANOMALIES: &[(&str, &str)] = &[
     // Transactions: flaws of single reads and versions.
     ("internal", "A read does not agree with what its own transaction had read or written before it."),
     ("dirty-update", "A transaction that took effect built on what one wrote that certainly did not."),
-    ("incompatible-order", "A list was read in an order that does not agree with another read of it, or with the appends of one transaction."),
+    (
+        "incompatible-order",
+        "A list was read in an order that does not agree with another read of it, or with the appends of one transaction.",
+    ),
     ("duplicate-elements", "A list holds an element twice that was appended once."),
     ("garbage-read", "A read returned what no transaction that may have taken effect wrote."),
     ("cyclic-versions", "What is known of the order of a key's versions contradicts itself."),
@@ -121,7 +142,10 @@ pub const ANOMALIES: &[(&str, &str)] = &[
     ("cyclic-co", "The causal order contradicts itself: an operation comes before itself by sessions and reads."),
     ("write-co-init-read", "A read found nothing although a write of its key is before it in the causal order."),
     ("write-co-read", "A read returned a value although a newer one, by the causal order, is before the read, too."),
-    ("cyclic-cf", "Reads show concurrent writes in orders that no single order of all writes can contain (causal convergence)."),
+    (
+        "cyclic-cf",
+        "Reads show concurrent writes in orders that no single order of all writes can contain (causal convergence).",
+    ),
     (
         "write-hb-init-read",
         "A read found nothing although, by all that its process had seen and done, a write of its key was before it.",
@@ -129,7 +153,10 @@ pub const ANOMALIES: &[(&str, &str)] = &[
     ("cyclic-hb", "What one process saw cannot be put into any one order, even one of its own."),
     ("stale-own-write", "A read returned something older than what its own process had written to the key."),
     ("non-monotonic-read", "A read returned something older than what its own process had read of the key before."),
-    ("non-monotonic-write", "Two writes of one process to a key were seen in the reverse of the order in which it made them."),
+    (
+        "non-monotonic-write",
+        "Two writes of one process to a key were seen in the reverse of the order in which it made them.",
+    ),
     ("write-before-read", "A write was seen to be older than what its process had read of the key before it."),
     (
         "writes-seen-reversed",
@@ -141,7 +168,10 @@ pub const ANOMALIES: &[(&str, &str)] = &[
     ("not-delta-atomic", "A read was further behind, in time, than was allowed."),
     // crdt.
     ("diverged", "Replicas differ after quiescence, and no update in doubt can be the reason."),
-    ("same-clock-different-value", "Two reads with the same clock, so with the same updates delivered, show different values."),
+    (
+        "same-clock-different-value",
+        "Two reads with the same clock, so with the same updates delivered, show different values.",
+    ),
     ("value-out-of-bounds", "A counter shows what no selection of the updates that may have happened adds up to."),
     ("resurrected-element", "An element is there although every node removed it after it had been added there."),
     ("unexpected-value", "A register shows a value that no call can have written by then."),
@@ -165,8 +195,14 @@ pub const ANOMALIES: &[(&str, &str)] = &[
     ("double-hold", "Two processes certainly held one lock at the same moment."),
     ("too-many-holders", "More permits were certainly held at one moment than there are."),
     ("release-by-non-holder", "A release was acknowledged to a process that did not hold the lock."),
-    ("acquired-while-held", "A process acquired a lock that it held already: right for a reentrant lock, evidence otherwise."),
-    ("overlapping-leases", "Two processes certainly held one lease at the same moment, even by the worst clock allowed."),
+    (
+        "acquired-while-held",
+        "A process acquired a lock that it held already: right for a reentrant lock, evidence otherwise.",
+    ),
+    (
+        "overlapping-leases",
+        "Two processes certainly held one lease at the same moment, even by the worst clock allowed.",
+    ),
     ("token-not-increasing", "A later grant carries a fencing token that is not larger."),
     ("token-granted-twice", "Two grants carry the same fencing token."),
     ("stale-token-accepted", "A write with an older fencing token was accepted after one with a newer token."),
@@ -176,17 +212,29 @@ pub const ANOMALIES: &[(&str, &str)] = &[
     ("watch-duplicate", "A watch delivered one revision of one key twice."),
     ("watch-not-atomic", "A watch delivered the changes of one revision in several responses, or only some of them."),
     ("watch-not-reliable", "A watch left out a change that lies between two revisions which it delivered."),
-    ("watch-not-resumable", "A watch left out a change between the revision that it was started from and the first delivered."),
+    (
+        "watch-not-resumable",
+        "A watch left out a change between the revision that it was started from and the first delivered.",
+    ),
     ("watch-not-bookmarkable", "A watch promised by a bookmark to have delivered everything so far, and had not."),
     ("watch-filter", "A watch delivered a key that it had not asked for."),
     ("watch-before-start", "A watch delivered a revision older than the one that it was started from."),
-    ("watch-wrong-event", "A watch delivered an event that differs from the change that was made, or from what another watch delivered."),
+    (
+        "watch-wrong-event",
+        "A watch delivered an event that differs from the change that was made, or from what another watch delivered.",
+    ),
     ("watch-unexpected-event", "A watch delivered a put that no call can have made by then."),
     // atomic-commit, saga.
     ("mixed-decision", "One participant committed a transaction and another aborted it."),
     ("decision-flipped", "One participant took a decision back."),
-    ("acknowledged-commit-aborted", "The client was told that its transaction committed, and a participant aborted it."),
-    ("acknowledged-abort-committed", "The client was told that its transaction aborted, and a participant committed it."),
+    (
+        "acknowledged-commit-aborted",
+        "The client was told that its transaction committed, and a participant aborted it.",
+    ),
+    (
+        "acknowledged-abort-committed",
+        "The client was told that its transaction aborted, and a participant committed it.",
+    ),
     ("conflicting-answers", "Clients were told both that a transaction committed and that it aborted."),
     ("refused-commit-committed", "Every call to commit a transaction was refused, and a participant committed it."),
     ("undecided", "A participant had not decided a transaction at the end of the run."),
@@ -212,7 +260,10 @@ pub const ANOMALIES: &[(&str, &str)] = &[
         "both-sides-acknowledged-different-keys",
         "Both sides of a cut acknowledged writes, though never to one key; a system of several shards may do that rightly.",
     ),
-    ("overlapping-leaders", "Two nodes claimed to lead at once, in different terms; a deposed leader may not know it yet."),
+    (
+        "overlapping-leaders",
+        "Two nodes claimed to lead at once, in different terms; a deposed leader may not know it yet.",
+    ),
     ("not-recovered", "A node acknowledged nothing, or no write, in the time it had after the last heal."),
     ("not-healed", "Nobody showed that a fault is gone."),
     ("longest-gap", "The longest stretch of the load in which nothing was acknowledged."),
@@ -230,14 +281,28 @@ mod tests {
     /// Words with a hyphen, or of Adya's, that are no kinds of findings: functions, values of options, anomalies that a
     /// model of consistency forbids and nothing here looks for.
     const OTHER_WORDS: &[&str] = &[
-        "G-SIb", "G-cursor", "G-monotonic", "add-and-get", "any-node", "each-node", "g-counter", "g-set", "kebab-case",
-        "lww-register", "or-set", "own-write-missed", "pn-counter", "prefix-violation", "timed-out",
+        "G-SIb",
+        "G-cursor",
+        "G-monotonic",
+        "add-and-get",
+        "any-node",
+        "each-node",
+        "g-counter",
+        "g-set",
+        "kebab-case",
+        "lww-register",
+        "or-set",
+        "own-write-missed",
+        "pn-counter",
+        "prefix-violation",
+        "timed-out",
     ];
 
     /// Whether a literal looks like the name of a kind.
     fn looks_like_a_kind(word: &str) -> bool {
         let part = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric());
-        let adya = word.strip_prefix('G').is_some_and(|rest| rest.starts_with(|c: char| c == '-' || c.is_ascii_digit()));
+        let adya =
+            word.strip_prefix('G').is_some_and(|rest| rest.starts_with(|c: char| c == '-' || c.is_ascii_digit()));
         let kebab = word.contains('-') && word.starts_with(|c: char| c.is_ascii_lowercase());
         (adya || kebab) && word.trim_start_matches("G-").split('-').all(part)
     }

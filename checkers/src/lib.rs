@@ -1,8 +1,4 @@
-//! What a history is, and what judges it.
-//!
-//! Pure: no I/O but reading histories, no async, no clock of its own, no unsafe code. Time and memory budgets are
-//! handed in. Every answer is one of three, in this order: [`Validity::Valid`] < [`Validity::Unknown`] <
-//! [`Validity::Invalid`]; nothing folds them into two.
+#![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
 pub mod anomalies;

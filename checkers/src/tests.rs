@@ -1,4 +1,5 @@
 //! Histories as data, and what must come out.
+mod documentation;
 mod recordings;
 mod run_checks;
 mod sets;

@@ -21,9 +21,9 @@ pub struct ExplainArgs {
 const WORDS: &[(&str, &str)] = &[
     (
         "linearizable",
-        "Every call seems to take effect at one instant between its begin and its end, and every read returns the last \
-         value written before its instant. Judged for each key on its own (Herlihy and Wing, 1990). A call in doubt may \
-         take effect at any time after its begin, or never.",
+        "Every call seems to take effect at one instant between its begin and its end, and every reply is what the object \
+         (the option model; by default a register) gives at that instant. Judged for each key on its own (Herlihy and \
+         Wing, 1990). A call in doubt may take effect at any time after its begin, or never.",
     ),
     (
         "split-brain",
@@ -42,7 +42,7 @@ const WORDS: &[(&str, &str)] = &[
     (
         "availability",
         "How long calls stayed without success during each fault, and how long after its healing every node served \
-         again. Numbers, not a promise, unless a plan sets a bound.",
+         again. Numbers, not a promise; `liveness` is the promise.",
     ),
     (
         "evidence",
@@ -174,10 +174,11 @@ fn consistency_text(model: &Consistency) -> String {
         text += &format!(" Implies {}.", model.implies.join(", "));
     }
     if !model.forbids.is_empty() {
-        text += &format!(" Forbids, beside what these forbid, {}.", model.forbids.join(", "));
+        let beside = if model.implies.is_empty() { "Forbids" } else { "Forbids, beside what these forbid," };
+        text += &format!(" {beside} {}.", model.forbids.join(", "));
     }
     if !model.aliases.is_empty() {
-        text += &format!(" Also called {}.", [&[model.name], model.aliases].concat().join(", "));
+        text += &format!(" Also called {}.", model.aliases.join(", "));
     }
     text
 }
