@@ -1,6 +1,6 @@
 //! Histories as data, and what must come out.
-mod promises;
 mod documentation;
+mod promises;
 mod recordings;
 mod run_checks;
 mod sets;
