@@ -1,10 +1,7 @@
-//! What a history is, and what judges it.
-//!
-//! Pure: no I/O but reading histories, no async, no clock of its own, no unsafe code. Time and memory budgets are
-//! handed in. Every answer is one of three, in this order: [`Validity::Valid`] < [`Validity::Unknown`] <
-//! [`Validity::Invalid`]; nothing folds them into two.
+#![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+pub mod anomalies;
 pub mod atomic_commit;
 pub mod availability;
 pub mod bank;
@@ -51,6 +48,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
+pub use anomalies::{ANOMALIES, anomaly};
 pub use certificate::{Certificate, Claim, Edge, EdgeKind};
 pub use evidence::{Evidence, evidence};
 pub use history::{Fault, History, Mark, Op, Outcome, Phase, RoleClaim};
