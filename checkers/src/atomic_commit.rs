@@ -286,7 +286,7 @@ impl Checker for AtomicCommit {
             (Validity::Valid, format!("{} decided alike by all that answered.", wording::count(seen, "transaction")))
         };
         let numbers = [("transactions", json!(transactions.len())), ("decided", json!(seen))];
-        breaches.late(&pace);
+        breaches.late(&pace, history.ops().len(), "operations");
         breaches.answer(self.name(), &workloads, otherwise, numbers)
     }
 }

@@ -1,11 +1,11 @@
 //! `availability`: how much worked before, during and after each fault, and how long recovery took.
 //!
-//! It measures and does not judge: valid, unless nothing was ever acknowledged. Times come from the control node's clock.
+//! It measures and does not judge: valid, unless nothing was ever acknowledged; a run that asks for nothing else is
+//! Unknown. Times come from the control node's clock.
 use crate::history::{Fault, History, Op, Outcome, Phase};
 use crate::pace::Pace;
 use crate::registry::CheckerDoc;
 use crate::sides::wrote;
-use crate::value::Value;
 use crate::verdict::{Budget, Checker, Finding, Severity, Validity, Verdict};
 use crate::wording;
 use serde::Serialize;
@@ -115,18 +115,12 @@ fn gap_finding(history: &History, (from, to): (u64, u64)) -> Option<Finding> {
     let mut sentences =
         vec![format!("No operation was acknowledged between {} and {}.", wording::seconds(from), wording::seconds(to))];
     sentences.extend(wording::faults(history, &faults));
-    Some(Finding {
-        cycle: Vec::new(),
-        certificate: None,
-        kind: "longest-gap".to_owned(),
-        severity: Severity::Evidence,
-        title: format!("nothing was acknowledged for {}", wording::seconds(to - from)),
-        sentences,
-        ops: Vec::new(),
-        key: Value::Nil,
-        nodes: Vec::new(),
-        faults,
-    })
+    let finding = Finding::new(
+        "longest-gap",
+        Severity::Evidence,
+        format!("nothing was acknowledged for {}", wording::seconds(to - from)),
+    );
+    Some(Finding { sentences, faults, ..finding })
 }
 
 /// Nodes that acknowledged no write after the last heal.
@@ -141,22 +135,21 @@ fn stuck_finding(history: &History, effects: &[Effect]) -> Option<Finding> {
     if nodes.is_empty() {
         return None;
     }
+    let finding = Finding::new(
+        "not-recovered",
+        Severity::Evidence,
+        format!("no write was acknowledged by {} after the last heal", nodes.join(", ")),
+    );
     Some(Finding {
-        cycle: Vec::new(),
-        certificate: None,
-        kind: "not-recovered".to_owned(),
-        severity: Severity::Evidence,
-        title: format!("no write was acknowledged by {} after the last heal", nodes.join(", ")),
         sentences: vec![format!(
             "Fault {} was the last to heal, at {}; no write called on {} after that was acknowledged before the load ended.",
             last.fault,
             wording::seconds(time(&last)),
             nodes.join(", ")
         )],
-        ops: Vec::new(),
-        key: Value::Nil,
         nodes,
         faults: vec![last.fault],
+        ..finding
     })
 }
 

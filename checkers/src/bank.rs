@@ -387,7 +387,7 @@ impl Checker for Bank {
             (Validity::Valid, format!("All {} of all accounts{of}.", wording::count(totals, "read")))
         };
         let numbers = [("reads", json!(reads)), ("totals", json!(totals)), ("transfers", json!(called))];
-        breaches.late(&pace);
+        breaches.late(&pace, history.ops().len(), "operations");
         breaches.answer(self.name(), &workloads, otherwise, numbers)
     }
 }

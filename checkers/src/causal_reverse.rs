@@ -189,7 +189,7 @@ impl Checker for CausalReverse {
             let text = format!("All {} that saw later writes saw the earlier ones.", wording::count(telling, "read"));
             (Validity::Valid, text)
         };
-        breaches.late(&pace);
+        breaches.late(&pace, history.ops().len(), "operations");
         breaches.answer(
             self.name(),
             &workloads,

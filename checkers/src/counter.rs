@@ -164,7 +164,7 @@ impl Checker for Counter {
         report.number("below", low);
         report.number("above", high);
         report.figure("widest_bounds", json!(widest.to_string()));
-        report.late(&pace);
+        report.late(&pace, history.ops().len(), "operations");
         report.verdict(self.name(), format!("All {judged} reads are within their bounds."))
     }
 }

@@ -293,7 +293,7 @@ impl Checker for Crdt {
             (Validity::Valid, format!("{objects} equal on all nodes in {finals}, after {acknowledged} updates."))
         };
         let numbers = [("updates", json!(acknowledged)), ("final_reads", json!(finals))];
-        breaches.late(&pace);
+        breaches.late(&pace, history.ops().len(), "operations");
         breaches.answer(self.name(), &workloads, otherwise, numbers)
     }
 }

@@ -219,7 +219,7 @@ impl Checker for Fencing {
             (Validity::Valid, text)
         };
         let numbers = [("grants", json!(grants)), ("accepted_writes", json!(accepted)), ("logged", json!(logged))];
-        breaches.late(&pace);
+        breaches.late(&pace, history.ops().len(), "operations");
         breaches.answer(self.name(), &workloads, otherwise, numbers)
     }
 }

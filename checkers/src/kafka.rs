@@ -34,6 +34,7 @@ mod tests;
 
 use crate::contract::{Breach, Report, objects};
 use crate::history::{History, Op, Outcome};
+use crate::pace::Pace;
 use crate::registry::{CheckerDoc, WORKLOAD, with_workload};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker, Severity, Verdict};
@@ -199,14 +200,12 @@ impl Checker for Kafka {
         logs.take(history, &positions);
         logs.finish();
         let mut judge = Judge { history, logs: &logs, report: &mut report };
-        if (budget.expired)() {
-            judge.report.unknown("The time ran out before anything was judged.".to_owned());
-        } else {
-            judge.positions();
-            judge.messages();
-            order::polls(&mut judge);
-            order::sends(&mut judge);
-            cycles::circles(&mut judge);
+        let mut pace = Pace::each(budget);
+        for pass in PASSES {
+            if pace.over(1) {
+                break;
+            }
+            pass(&mut judge);
         }
         let (acknowledged, polled) = (logs.acknowledged, logs.polled);
         if acknowledged == 0 {
@@ -216,6 +215,7 @@ impl Checker for Kafka {
             report.unknown("Nothing was polled, so nothing can be said.".to_owned());
         }
         report.malformed("see the shapes of send, poll and txn", &logs.malformed);
+        report.late(&pace, PASSES.len(), "passes over the history");
         report.number("logs", logs.len() as u64);
         report.number("acknowledged", acknowledged);
         report.number("polled", polled);
@@ -231,6 +231,10 @@ impl Checker for Kafka {
         report.verdict(self.name(), sound)
     }
 }
+
+/// What is judged, one after the other.
+const PASSES: [fn(&mut Judge<'_, '_>); 5] =
+    [|judge| judge.positions(), |judge| judge.messages(), order::polls, order::sends, cycles::circles];
 
 /// The kinds of violations.
 const KINDS: [&str; 12] = [

@@ -88,7 +88,7 @@ impl Checker for Leadership {
         let mut breaches = Report::new(history);
         let mut pace = Pace::new(budget);
         let replies = replies(history, &workloads, &mut pace, &mut breaches);
-        breaches.late(&pace);
+        breaches.late(&pace, history.ops().len(), "operations");
         let claims = leaders::trusted(history).count();
         let otherwise = if claims + replies == 0 {
             (Validity::Unknown, "Nobody named a leader together with its term.".to_owned())

@@ -228,7 +228,7 @@ impl Checker for Lease {
         } else {
             (Validity::Valid, format!("{} never certainly held by two at once.", wording::count(good, "grant")))
         };
-        breaches.late(&pace);
+        breaches.late(&pace, history.ops().len(), "operations");
         breaches.answer(self.name(), &workloads, otherwise, [("grants", json!(good))])
     }
 }

@@ -200,9 +200,7 @@ impl Checker for Liveness {
             ("uncalled", json!(uncalled)),
             ("recovery_ms_max", json!(slowest)),
         ];
-        if let Some(reason) = pace.reason(all, "faults") {
-            breaches.unknown(reason);
-        }
+        breaches.late(&pace, all, "faults");
         breaches.answer(self.name(), &[], otherwise, numbers)
     }
 }

@@ -297,7 +297,7 @@ impl Checker for Lock {
                 (Validity::Valid, text)
             }
         };
-        breaches.late(&pace);
+        breaches.late(&pace, history.ops().len(), "operations");
         breaches.answer(self.name(), &workloads, otherwise, [("holds", json!(held)), ("held_at_once_max", json!(most))])
     }
 }

@@ -254,7 +254,7 @@ impl Checker for LongFork {
             (Validity::Valid, format!("All {} are in one order for each group.", wording::count(reads, "read")))
         };
         let numbers = [("reads", json!(reads)), ("early_reads", json!(early)), ("late_reads", json!(late))];
-        breaches.late(&pace);
+        breaches.late(&pace, history.ops().len(), "operations");
         breaches.answer(self.name(), &workloads, otherwise, numbers)
     }
 }

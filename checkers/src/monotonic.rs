@@ -376,7 +376,7 @@ impl Checker for Monotonic {
             ("unexpected", unexpected),
         ];
         numbers.into_iter().for_each(|(name, number)| report.number(name, number));
-        report.late(&pace);
+        report.late(&pace, history.ops().len(), "operations");
         report.verdict(self.name(), format!("The rows of all {judged} reads are in order."))
     }
 }

@@ -217,7 +217,7 @@ impl Checker for Queue {
         report.number("dequeued", dequeued);
         report.number("unexpected", unexpected);
         report.number("duplicated", duplicated);
-        report.late(&pace);
+        report.late(&pace, history.ops().len(), "operations");
         report.verdict(self.name(), format!("All {dequeued} dequeued elements had been enqueued."))
     }
 }

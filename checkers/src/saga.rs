@@ -312,7 +312,7 @@ impl Checker for Saga {
             let count = wording::count(sagas, "saga");
             (Validity::Valid, format!("{count} completed or compensated in order, by {}.", wording::count(logs, "log")))
         };
-        breaches.late(&pace);
+        breaches.late(&pace, history.ops().len(), "operations");
         breaches.answer(self.name(), &workloads, otherwise, [("sagas", json!(sagas)), ("logs", json!(logs))])
     }
 }

@@ -284,17 +284,17 @@ impl Judged<'_> {
                 sentences.push("No add of these was ever called.".to_owned());
             }
         }
+        let finding = Finding::new(
+            kind,
+            Severity::Violation,
+            format!("{count} {what}, first seen by #{} on {}", first.call, history.name(first.node)),
+        );
         Some(Finding {
-            cycle: Vec::new(),
-            certificate: None,
-            kind: kind.to_owned(),
-            severity: Severity::Violation,
-            title: format!("{count} {what}, first seen by #{} on {}", first.call, history.name(first.node)),
             sentences,
             ops: reads.iter().map(|op| op.call).collect(),
             key: self.key.to_value(),
             nodes: wording::nodes_of(history, &reads),
-            faults: Vec::new(),
+            ..finding
         })
     }
 
@@ -333,18 +333,12 @@ impl Judged<'_> {
             format!("{} lacks {count} that another node returned: {elements}.", history.name(*node))
         };
         let ops: Vec<u64> = last.values().map(|read| read.op.call).take(6).collect();
-        Some(Finding {
-            cycle: Vec::new(),
-            certificate: None,
-            kind: "replicas-differ".to_owned(),
-            severity: Severity::Evidence,
-            title: format!("the final reads differ: {} lack what another node returned", nodes.join(", ")),
-            sentences: lacking.iter().map(say).collect(),
-            ops,
-            key: self.key.to_value(),
-            nodes,
-            faults: Vec::new(),
-        })
+        let finding = Finding::new(
+            "replicas-differ",
+            Severity::Evidence,
+            format!("the final reads differ: {} lack what another node returned", nodes.join(", ")),
+        );
+        Some(Finding { sentences: lacking.iter().map(say).collect(), ops, key: self.key.to_value(), nodes, ..finding })
     }
 
     /// Acknowledged adds that a node's last final read lacks although others have them, where that node was the last to
@@ -371,12 +365,12 @@ impl Judged<'_> {
         let count = wording::count(elements.len(), "acknowledged element");
         let silent: Vec<&str> = self.set.silent().into_iter().map(|node| history.name(node)).collect();
         let silent = silent.join(", ");
+        let finding = Finding::new(
+            "missing-element",
+            Severity::Evidence,
+            format!("{count} in no final read, while {silent} never answered one, first #{}", first.call),
+        );
         Some(Finding {
-            cycle: Vec::new(),
-            certificate: None,
-            kind: "missing-element".to_owned(),
-            severity: Severity::Evidence,
-            title: format!("{count} in no final read, while {silent} never answered one, first #{}", first.call),
             sentences: vec![
                 format!("Missing: {}.", wording::elements(&elements, 20)),
                 format!("No final read on {silent} succeeded, so they may be there: nothing is proven lost."),
@@ -384,7 +378,7 @@ impl Judged<'_> {
             ops: shown.iter().map(|op| op.call).collect(),
             key: self.key.to_value(),
             nodes: wording::nodes_of(history, &shown),
-            faults: Vec::new(),
+            ..finding
         })
     }
 
@@ -393,20 +387,17 @@ impl Judged<'_> {
         let first = shown.first()?;
         let elements: Vec<Value> = self.vanished.iter().map(|add| add.input.to_value()).collect();
         let count = wording::count(elements.len(), "element");
+        let finding = Finding::new(
+            "vanished-element",
+            Severity::Evidence,
+            format!("{count} seen during the run, never acknowledged, and gone at the end, first #{}", first.call),
+        );
         Some(Finding {
-            cycle: Vec::new(),
-            certificate: None,
-            kind: "vanished-element".to_owned(),
-            severity: Severity::Evidence,
-            title: format!(
-                "{count} seen during the run, never acknowledged, and gone at the end, first #{}",
-                first.call
-            ),
             sentences: vec![format!("Seen and gone: {}.", wording::elements(&elements, 20))],
             ops: shown.iter().map(|op| op.call).collect(),
             key: self.key.to_value(),
             nodes: wording::nodes_of(history, &shown),
-            faults: Vec::new(),
+            ..finding
         })
     }
 }

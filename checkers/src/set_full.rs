@@ -422,7 +422,7 @@ impl Checker for SetFull {
             totals.stable, totals.stale
         );
         totals.numbers(&mut report);
-        report.late(&pace);
+        report.late(&pace, history.ops().len(), "operations");
         report.verdict(self.name(), sound)
     }
 }

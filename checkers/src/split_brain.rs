@@ -97,18 +97,18 @@ impl SplitBrain {
             "No key was written on both sides, so this may be a sharded system at work.".to_owned()
         });
         let violation = same_key && self.sides_are_violation;
+        let finding = Finding::new(
+            if same_key { "both-sides-acknowledged" } else { "both-sides-acknowledged-different-keys" },
+            if violation { Severity::Violation } else { Severity::Evidence },
+            format!("{} sides of fault {} acknowledged writes: {}", busy.len(), fault.id, told.join("; ")),
+        );
         Some(Finding {
-            cycle: Vec::new(),
-            certificate: None,
-            kind: if same_key { "both-sides-acknowledged" } else { "both-sides-acknowledged-different-keys" }
-                .to_owned(),
-            severity: if violation { Severity::Violation } else { Severity::Evidence },
-            title: format!("{} sides of fault {} acknowledged writes: {}", busy.len(), fault.id, told.join("; ")),
             sentences,
             nodes: wording::nodes_of(history, &ops),
             ops: ops.iter().map(|op| op.call).collect(),
             key,
             faults: vec![fault.id],
+            ..finding
         })
     }
 }

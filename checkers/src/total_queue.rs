@@ -18,8 +18,8 @@ pub mod fuzz;
 
 use crate::contract::{Breach, Group, Report, objects};
 use crate::history::{History, Op, Outcome};
-use crate::queue::{Messages, SHAPE};
 use crate::pace::Pace;
+use crate::queue::{Messages, SHAPE};
 use crate::registry::{CheckerDoc, WORKLOAD, with_workload};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker, Verdict};
@@ -230,7 +230,7 @@ impl Checker for TotalQueue {
             ("recovered", totals.recovered),
         ];
         numbers.into_iter().for_each(|(name, number)| report.number(name, number));
-        report.late(&pace);
+        report.late(&pace, history.ops().len(), "operations");
         report.verdict(self.name(), format!("All {acknowledged} acknowledged elements came out."))
     }
 }

@@ -60,14 +60,14 @@ impl Checker for UniqueIds {
         let mut malformed = Vec::new();
         let mut pace = Pace::new(budget);
         for object in &objects {
-            if pace.over(object.ops.len()) {
+            if pace.over(0) {
                 break;
             }
             let mut ids = Elements::default();
             // For each id the call that received it first, and how many did.
             let mut first: Vec<(Op<'_>, u32)> = Vec::new();
             let mut here = 0;
-            for op in object.ops(history) {
+            for op in object.ops(history).take_while(|_| !pace.over(1)) {
                 attempts += 1;
                 if op.outcome != Outcome::Ok {
                     continue;
@@ -106,7 +106,7 @@ impl Checker for UniqueIds {
         if let Some((low, high)) = range {
             report.figure("range", json!([low, high]));
         }
-        report.late(&pace);
+        report.late(&pace, history.ops().len(), "operations");
         report.verdict(self.name(), format!("All {received} ids that were received differ."))
     }
 }

@@ -252,9 +252,9 @@ impl<'h> Report<'h> {
         }
     }
 
-    /// That the time was up before everything was judged, if it was.
-    pub(crate) fn late(&mut self, pace: &Pace<'_>) {
-        if let Some(reason) = pace.reason(self.history.ops().len(), "operations") {
+    /// That the time was up after a part of all these operations (or whatever is counted), if it was.
+    pub(crate) fn late(&mut self, pace: &Pace<'_>, all: usize, what: &str) {
+        if let Some(reason) = pace.reason(all, what) {
             // Whatever else is missing may only not have been come to.
             self.unknown = vec![reason];
         }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// So many rounds make a history that is not trivial.
-const ROUNDS: u64 = 300;
+const ROUNDS: u64 = 140;
 
 /// A call and its reply.
 struct Call {
