@@ -78,15 +78,7 @@ impl Checker for G2 {
     }
 
     fn check(&self, history: &History, budget: &Budget) -> Verdict {
-        let mut verdict = Verdict {
-            certificates: Vec::new(),
-            checker: self.name().to_owned(),
-            workload: String::new(),
-            validity: Validity::Unknown,
-            summary: "Nothing was inserted under a key.".to_owned(),
-            findings: Vec::new(),
-            numbers: BTreeMap::new(),
-        };
+        let mut verdict = Verdict::new(self.name(), Validity::Unknown, "Nothing was inserted under a key.".to_owned());
         let mut keys: BTreeMap<(NameId, ValueRef<'_>), Inserts<'_>> = BTreeMap::new();
         let mut workloads: Vec<NameId> = Vec::new();
         let mut pace = Pace::new(budget);

@@ -330,15 +330,7 @@ impl Checker for ClosedPredicate {
     }
 
     fn check(&self, history: &History, budget: &Budget) -> Verdict {
-        let mut verdict = Verdict {
-            certificates: Vec::new(),
-            checker: self.name().to_owned(),
-            workload: String::new(),
-            validity: Validity::Unknown,
-            summary: String::new(),
-            findings: Vec::new(),
-            numbers: BTreeMap::new(),
-        };
+        let mut verdict = Verdict::new(self.name(), Validity::Unknown, String::new());
         let analysis = match Analysis::new(history) {
             Ok(analysis) => analysis,
             Err(why) => {
