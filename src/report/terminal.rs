@@ -50,7 +50,7 @@ fn last_lines(out: &mut String, subject: &Subject<'_>, color: bool) {
     let _ = writeln!(out, "{answer}");
     let _ = writeln!(out, "{}", words::plain_line(&subject.verdict.sentence));
     // A history on its own has a report only where one was asked for.
-    if subject.dir.report().is_file() {
+    if !subject.dir.path().is_file() {
         let _ = writeln!(out, "report: {}", words::plain_line(&subject.dir.report().to_string_lossy()));
     }
     let _ = writeln!(out, "again:  {}", words::plain_line(&subject.info.again));
