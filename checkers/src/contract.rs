@@ -158,6 +158,8 @@ pub(crate) struct Breach<'h> {
     pub(crate) cycle: Vec<Edge>,
     /// Whether the cycle stands for the whole claim.
     pub(crate) certified_cycle: bool,
+    /// Whether it rests on more than operations: times, nodes, faults. Then there is no certificate.
+    pub(crate) uncertified: bool,
     /// Nodes, where operations do not name them.
     pub(crate) nodes: Vec<String>,
 }
@@ -250,7 +252,7 @@ fn shortened(sentence: String) -> String {
 }
 
 fn finding(history: &History, kind: &str, severity: Severity, breach: Breach<'_>) -> Finding {
-    let Breach { title, mut ops, key, subject, reasons, cycle, certified_cycle, nodes } = breach;
+    let Breach { title, mut ops, key, subject, reasons, cycle, certified_cycle, uncertified, nodes } = breach;
     ops.sort_by_key(|op| op.call);
     ops.dedup_by_key(|op| op.call);
     let calls: Vec<u64> = ops.iter().map(|op| op.call).collect();
@@ -258,10 +260,10 @@ fn finding(history: &History, kind: &str, severity: Severity, breach: Breach<'_>
     let mut sentences: Vec<String> = ops.iter().map(|op| shortened(wording::operation(history, op))).collect();
     sentences.extend(reasons);
     sentences.extend(wording::faults(history, &faults));
-    let certificate = (severity == Severity::Violation && !ops.is_empty()).then(|| {
+    let certificate = (severity == Severity::Violation && !ops.is_empty() && !uncertified).then(|| {
         let claim = if certified_cycle {
             // The only cycle so far is a fork: two reads that each miss what the other saw.
-            Claim::Cycle { anomaly: "G-nonadjacent-item".to_owned(), edges: cycle.clone() }
+            Claim::cycle("G-nonadjacent-item", cycle.clone())
         } else {
             Claim::Rule { rule: kind.to_owned(), subject }
         };

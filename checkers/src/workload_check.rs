@@ -152,7 +152,7 @@ impl<'h> Breach<'h> {
             let claim = if self.cycle.is_empty() {
                 Claim::Rule { rule: self.kind.to_owned(), subject: self.subject }
             } else {
-                Claim::Cycle { anomaly: self.kind.to_owned(), edges: self.cycle.clone() }
+                Claim::cycle(self.kind, self.cycle.clone())
             };
             finding.certificate = Some(Certificate::new(history, claim, &calls));
         }

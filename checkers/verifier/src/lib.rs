@@ -19,6 +19,7 @@ mod certificate;
 mod cycle;
 mod history;
 mod models;
+mod mops;
 mod order;
 mod removal;
 mod rules;
@@ -62,7 +63,7 @@ pub fn verify(certificate: &Certificate, history: Option<&History>) -> Result<()
             history
                 .map_or(Ok(()), |history| removal::allowed(certificate, model, &[], order::Respect::Processes, history))
         }
-        Claim::Cycle { anomaly, edges } => cycle::holds(certificate, anomaly, edges),
+        Claim::Cycle { anomaly, edges, assumes } => cycle::holds(certificate, anomaly, edges, assumes, history),
         Claim::Rule { rule, subject } => rules::broken(certificate, rule, subject, history),
     }
 }
