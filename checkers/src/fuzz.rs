@@ -59,13 +59,14 @@ pub fn watch(told: Option<Watch>) {
     WATCH.with(|watch| *watch.borrow_mut() = told);
 }
 
-/// A verdict that is being compared.
-pub(crate) fn shown(history: &History, verdict: &Verdict) {
+/// A verdict that is about to be compared.
+pub(crate) fn shown(history: &History, verdict: Verdict) -> Verdict {
     WATCH.with(|watch| {
         if let Some(told) = &mut *watch.borrow_mut() {
-            told(history, verdict);
+            told(history, &verdict);
         }
     });
+    verdict
 }
 
 /// A comparison with brute force: so many random small histories from a seed. The error is the first difference.
