@@ -26,7 +26,9 @@ pub(crate) fn allowed(
             unless(&hidden, |op| !spares(&all, &shown, op))
         }
         Removal::Values(values) => whole_values(&shown, &hidden, |op| values(op)),
-        Removal::Container(act) => container(&shown, &hidden, act),
+        Removal::Container(act) => {
+            container(&shown, &hidden, act).or_else(|why| loosely(&shown, &hidden, until, act).map_err(|_| why))
+        }
         Removal::Observations(observes) => unless(&hidden, |op| !observes(op)),
     }
 }
@@ -157,4 +159,26 @@ fn container(shown: &[&Op], hidden: &[&Op], act: fn(&Op) -> Act) -> Result<(), R
         Act::Unknown if op.outcome == Outcome::Info && !left => Some(Vec::new()),
         Act::Unknown => None,
     })
+}
+
+/// Whether the values that are shown contradict each other in whatever order a container gives them back: each was taken out
+/// more often than it had been put in. Whoever else took them only makes that worse.
+fn loosely(shown: &[&Op], hidden: &[&Op], until: u64, act: fn(&Op) -> Act) -> Result<(), Refused> {
+    let mut taken: Vec<(u64, Value)> = Vec::new();
+    let mut put: Vec<(u64, Value)> = Vec::new();
+    for op in shown {
+        match act(op) {
+            Act::Take(value) if op.end() <= until => taken.push((op.end(), value)),
+            Act::Put(value) => put.push((op.call, value)),
+            Act::Take(_) | Act::Nothing | Act::Unknown => {}
+        }
+    }
+    let hides = |value: &Value| hidden.iter().any(|op| matches!(act(op), Act::Put(other) if other == *value));
+    let count = |list: &[(u64, Value)], value: &Value, before: u64| {
+        list.iter().filter(|(index, other)| other == value && *index <= before).count()
+    };
+    let short = |(end, value): &(u64, Value)| {
+        !hides(value) && count(&taken, value, *end) > count(&put, value, *end)
+    };
+    if taken.iter().any(short) { Ok(()) } else { refuse("the order of the container plays a role") }
 }

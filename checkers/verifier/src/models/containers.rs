@@ -164,14 +164,14 @@ pub(super) fn set_cell(op: &Op) -> Option<Cell> {
 }
 
 /// Where some operation is a read of the whole set: what changes nothing may go; whole values, where no read is shown; and
-/// of sets that only grow, values that no read that is shown has.
+/// of sets that only grow, adds of values that no read that is shown has.
 pub(super) fn set_spares(all: &[&Op], shown: &[&Op], op: &Op) -> bool {
     let observes = matches!(op.f.as_str(), "contains" | "read") || changed(op) == Some(false);
-    let touched = |other: &&Op| match other.f.as_str() {
-        "read" => other.reply().and_then(Value::as_array).is_some_and(|seen| seen.contains(&op.input)),
-        _ => other.input == op.input,
+    let seen = |other: &&Op| {
+        other.f == "read" && other.reply().and_then(Value::as_array).is_some_and(|seen| seen.contains(&op.input))
     };
+    let touched = |other: &&Op| other.f != "read" && other.input == op.input;
     let reads = shown.iter().any(|op| op.f == "read" && op.ok());
     let grows = all.iter().all(|op| matches!(op.f.as_str(), "add" | "read") && (op.f == "read" || changed(op).is_none()));
-    observes || (!reads || grows) && !shown.iter().any(touched)
+    observes || !reads && !shown.iter().any(touched) || grows && !shown.iter().any(seen)
 }

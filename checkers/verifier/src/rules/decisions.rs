@@ -50,7 +50,7 @@ fn status(case: &Case<'_>, op: &Op) -> Option<bool> {
 
 /// What a client was told of the subject.
 fn answer(case: &Case<'_>, op: &Op) -> Option<bool> {
-    if op.f != "commit" || op.key != *case.subject {
+    if op.f != "commit" || text(&op.key) != text(case.subject) {
         return None;
     }
     match op.reply()? {

@@ -61,18 +61,15 @@ fn disorder(case: &Case<'_>, process: bool) -> Option<bool> {
     let [first, second] = made[..] else { return None };
     let (one, two) = (added(first)?, added(second)?);
     let sole = |value: &Value| adds(case, read, value).iter().filter(|op| op.outcome != Outcome::Fail).count() == 1;
-    let stamp = |value: &Value| stamps(read, value).first().copied();
-    // The one with the earlier timestamp, and the other.
-    let (early, late) = match compare(stamp(one)?, stamp(two)?)? {
-        Ordering::Less => (first, second),
-        Ordering::Greater => (second, first),
-        Ordering::Equal => return Some(false),
+    let inverted = |early: &Op, late: &Op, low: &Value, high: &Value| {
+        let earlier = |one: &&Value| stamps(read, high).iter().any(|other| compare(one, other) == Some(Ordering::Less));
+        let over = late.ok() && late.end() < early.call;
+        let chosen = early.input.is_null() && late.input.is_null();
+        let larger = chosen && low.as_i64().zip(high.as_i64()).is_some_and(|(low, high)| low > high);
+        let order = if process { over && early.process == late.process } else { over || larger };
+        order && stamps(read, low).iter().any(earlier)
     };
-    let over = late.ok() && late.end() < early.call;
-    let chosen = early.input.is_null() && late.input.is_null();
-    let (low, high) = (added(early)?, added(late)?);
-    let larger = chosen && low.as_i64().zip(high.as_i64()).is_some_and(|(low, high)| low > high);
-    let order = if process { over && early.process == late.process } else { over || larger };
+    let order = inverted(first, second, one, two) || inverted(second, first, two, one);
     Some(case.one_object() && case.subject.is_null() && sole(one) && sole(two) && order)
 }
 

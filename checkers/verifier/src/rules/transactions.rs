@@ -74,7 +74,8 @@ fn dirty_update(case: &Case<'_>) -> Option<bool> {
         let place = |wanted: &Value| step.elements().iter().position(|element| element == wanted);
         finds(step, key, element) && place(element) < place(follower)
     };
-    let reader = case.ops.iter().find(|op| op.ok() && mops(op).iter().any(after))?;
+    let reads = |op: &&Op| op.ok() && op.call != writer.call && mops(op).iter().any(after);
+    let reader = case.ops.iter().find(reads)?;
     let shown = wrote(failed, key, element) && writers(case, key, element).is_empty();
     Some(case.one_workload() && shown && case.only(&[failed, writer, reader]))
 }
