@@ -1,5 +1,6 @@
 //! Histories as data, and what must come out.
 mod documentation;
+mod no_real_time;
 mod recordings;
 mod run_checks;
 mod sets;

@@ -270,6 +270,9 @@ impl ListAppend {
         if !txns.all_mops().iter().any(|mop| mop.kind() == MopKind::Append) {
             return Some("No transaction appended anything.".to_owned());
         }
+        if let Some(lacking) = self.model.lacks_realtime(txns.history()) {
+            return Some(lacking);
+        }
         if let Some(twice) = analysis.versions.ambiguous.first() {
             let (one, other) = (txns.txn(twice.one).call, txns.txn(twice.other).call);
             let (element, key) = (txns.value(twice.element), txns.key(twice.key));

@@ -240,6 +240,9 @@ impl RwRegister {
         if !txns.all_mops().iter().any(|mop| mop.kind() == MopKind::Write) {
             return Some("No transaction wrote anything.".to_owned());
         }
+        if let Some(lacking) = self.model.lacks_realtime(txns.history()) {
+            return Some(lacking);
+        }
         if analysis.matched.ambiguous > 0 {
             let reads = wording::count(analysis.matched.ambiguous as usize, "read");
             return Some(format!("{reads} cannot be told from whom: values must be written once for each key."));
