@@ -164,6 +164,10 @@ impl Checker for Availability {
         "availability"
     }
 
+    fn measures_only(&self) -> bool {
+        true
+    }
+
     fn check(&self, history: &History, _budget: &Budget) -> Verdict {
         let load = load(history);
         let ok = history.ops().iter().filter(|op| op.outcome == Outcome::Ok && !op.settle);

@@ -261,10 +261,6 @@ impl<M: Model> Checker for Linearizable<M> {
     }
 
     fn check(&self, history: &History, budget: &Budget) -> Verdict {
-        if !history.realtime {
-            let why = "The history says nothing of the order in real time, which linearizability is about.";
-            return Verdict::new(self.name(), Validity::Unknown, why.to_owned());
-        }
         let workloads = self.workloads(history);
         let parts = parts(history, &workloads);
         let mut bad: Vec<(u64, usize, Evidence)> = Vec::new();

@@ -202,6 +202,11 @@ impl Checker for LongFork {
         "long-fork"
     }
 
+    /// Two reads that cannot be ordered cannot be ordered either way.
+    fn needs_realtime(&self) -> bool {
+        false
+    }
+
     fn check(&self, history: &History, _budget: &Budget) -> Verdict {
         let workloads =
             workloads_where(history, |op| op.outcome == Outcome::Ok && matches!(deed(history, op), Deed::Read(_)));

@@ -4,6 +4,9 @@
 //! for each node. An element is lost when it is absent from **every** successful final read that began after its
 //! acknowledgement; nodes that differ among themselves are evidence only. A read that failed says nothing, never absence:
 //! where a node was asked and never answered, what the others lack may be there, and is missing, not lost.
+//!
+//! A history of another tool that knows neither phases nor final reads ends with one all the same: the last acknowledged
+//! read of each set, as in Jepsen's `set`.
 mod losses;
 
 use crate::history::{History, NameId, Op, Outcome};
@@ -100,7 +103,22 @@ struct Set<'h> {
     asked: Vec<NameId>,
 }
 
-impl Set<'_> {
+impl<'h> Set<'h> {
+    fn take_final(&mut self, op: Op<'h>) {
+        let mut members = Members::default();
+        for element in elements_of(&op) {
+            members.insert(self.elements.number(element));
+        }
+        self.finals.push(FinalRead { op, members });
+    }
+
+    /// The last read is the final one.
+    fn end(&mut self) {
+        if let Some(last) = self.reads.pop() {
+            self.take_final(last);
+        }
+    }
+
     /// Everything that is in any final read.
     fn anywhere(&self) -> Members {
         let mut all = Members::default();
@@ -151,13 +169,7 @@ fn sets<'h>(history: &'h History, workloads: &[NameId]) -> BTreeMap<(NameId, Val
                 }
                 let elements = op.output.as_list().filter(|_| op.outcome == Outcome::Ok);
                 match elements {
-                    Some(items) if op.settle => {
-                        let mut members = Members::default();
-                        for element in items.iter() {
-                            members.insert(set.elements.number(element));
-                        }
-                        set.finals.push(FinalRead { op, members });
-                    }
+                    Some(_) if op.settle => set.take_final(op),
                     Some(_) => set.reads.push(op),
                     None => {}
                 }
@@ -165,7 +177,16 @@ fn sets<'h>(history: &'h History, workloads: &[NameId]) -> BTreeMap<(NameId, Val
             _ => {}
         }
     }
+    if knows_no_end(history) {
+        sets.values_mut().for_each(Set::end);
+    }
     sets
+}
+
+/// Whether nothing in the history tells a final read from another: none is marked, there are no phases, and it is no
+/// recording of ours, which may have been cut off before them.
+fn knows_no_end(history: &History) -> bool {
+    history.wall.is_empty() && history.phases.is_empty() && !history.ops().iter().any(|op| op.settle)
 }
 
 /// The elements that a read returned.

@@ -1,6 +1,7 @@
 //! Histories as data, and what must come out.
 mod documentation;
 mod no_real_time;
+mod promises;
 mod recordings;
 mod run_checks;
 mod sets;

@@ -46,6 +46,11 @@ impl Checker for UniqueIds {
         "unique-ids"
     }
 
+    /// Two equal ids are equal in any order.
+    fn needs_realtime(&self) -> bool {
+        false
+    }
+
     fn check(&self, history: &History, budget: &Budget) -> Verdict {
         let objects = objects(history, &["generate"], &["generate"], self.workload.as_deref());
         let mut report = Report::about(&objects);

@@ -160,6 +160,17 @@ pub trait Checker: Send + Sync {
     /// Its name in plans, e.g. `linearizable`.
     fn name(&self) -> &str;
 
+    /// Whether the promise rests on what happened before what in different processes. Where it does, a history that knows
+    /// only the order of each session's own operations ([`History::realtime`]) cannot be judged.
+    fn needs_realtime(&self) -> bool {
+        true
+    }
+
+    /// Whether it measures and promises nothing: what is valid by it alone says that numbers were taken, no more.
+    fn measures_only(&self) -> bool {
+        false
+    }
+
     /// Judges the history. Never panics on a validated history; gives up with [`Validity::Unknown`].
     fn check(&self, history: &History, budget: &Budget) -> Verdict;
 }

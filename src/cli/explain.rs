@@ -1,8 +1,8 @@
 //! `dsfuzz explain`: a checker, a model, a kind of finding, a fault, a workload or a word of the report in plain words.
 use super::Output;
 use crate::error::{Exit, Failure};
-use crate::plan::names::{self, Entry};
 use crate::plan::did_you_mean;
+use crate::plan::names::{self, Entry};
 use clap::Args;
 use dsfuzz_checkers::transactions::lattice::{self, Consistency};
 use dsfuzz_checkers::{ANOMALIES, MODELS, ModelDoc};

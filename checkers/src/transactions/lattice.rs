@@ -5,7 +5,6 @@
 //! causal, prefix, parallel snapshot isolation and snapshot isolation; Bailis et al. (VLDB 2014) for monotonic atomic view;
 //! Daudjee, Salem (VLDB 2006) for strong session forms; Terry et al. (PDIS 1994) for session guarantees. A model that is
 //! "possible" is one that nothing found contradicts; it is no claim that the model holds.
-use crate::history::History;
 use std::collections::BTreeSet;
 
 /// A model of consistency.
@@ -131,16 +130,9 @@ impl Consistency {
         all
     }
 
-    /// Why the model cannot hold for certain in this history: it is about real time, of which the history says nothing.
-    pub(super) fn lacks_realtime(&self, history: &History) -> Option<String> {
-        // The weakest of the anomalies that need real time stands for all of them.
-        (!history.realtime && self.forbids("G0-realtime")).then(|| {
-            format!(
-                "The history says nothing of the order in real time, which {} is about; without it, choose a model such \
-                 as strong-session-serializable.",
-                self.name
-            )
-        })
+    /// Whether the order of transactions of different sessions counts.
+    pub fn needs_realtime(&self) -> bool {
+        self.forbids("G0-realtime")
     }
 
     /// Whether an anomaly of this kind contradicts the model.

@@ -179,12 +179,22 @@ impl Updates {
         if !without || !self.open {
             return Some(without);
         }
-        let places = Edges::new(view).places_in_order(sessions)?;
+        // By call, which is nearly the order of the commits; then by what is known of all other transactions.
         let mut ordered = view.clone();
         for chain in ordered.versions.iter_mut().filter_map(Versions::chain_mut) {
-            chain.tail.sort_by_key(|&writer| places[writer as usize]);
             let tail = std::mem::take(&mut chain.tail);
             chain.writers.extend(tail);
+        }
+        if holds(&ordered)? {
+            return Some(true);
+        }
+        let places = Edges::new(view).places_in_order(sessions)?;
+        for (key, open) in view.versions.iter().enumerate() {
+            let count = open.chain().map_or(0, |chain| chain.tail.len());
+            if let Some(chain) = ordered.versions[key].chain_mut() {
+                let start = chain.writers.len() - count;
+                chain.writers[start..].sort_by_key(|&writer| places[writer as usize]);
+            }
         }
         holds(&ordered)?.then_some(true)
     }

@@ -104,17 +104,21 @@ impl Analysis {
     pub(super) fn doubtful(&self, txns: &Transactions<'_>, budget: &Budget, model: &Consistency) -> bool {
         let depends =
             |level: Level| model.forbids(Class::GSingle.anomaly(level)) && !model.forbids(Class::G2.anomaly(level));
-        let levels = [Level::Plain, Level::Process, Level::Realtime];
-        if self.open_keys == 0 || self.cycles.transactions == 0 || !levels.into_iter().any(depends) {
+        let levels = [Level::Realtime, Level::Process, Level::Plain];
+        let Some(level) = levels.into_iter().find(|level| depends(*level)) else { return false };
+        if self.open_keys == 0 || self.cycles.transactions == 0 {
             return false;
         }
-        let fits = |guess: Guess| {
+        let fits = |guess: Guess<'_>| {
             let graph = edges::graph(txns, &self.versions, Some(guess)).graph;
             let found = cycles::find(&graph, 0, budget);
             let mut classes = found.components.keys().chain(&found.undecided);
             !classes.any(|(class, level)| model.forbids(class.anomaly(*level)))
         };
-        !(fits(Guess::Ended) || fits(Guess::Called))
+        let ranks = cycles::ranks(&edges::graph(txns, &self.versions, None).graph, level);
+        let guesses: [Guess<'_>; 4] =
+            [&|txn| ranks[txn as usize].0, &|txn| ranks[txn as usize].1, &|txn| txns.txn(txn).end, &|txn| txn];
+        !guesses.into_iter().any(fits)
     }
 
     /// The anomalies, each once.
@@ -142,6 +146,11 @@ impl Analysis {
 impl Checker for ListAppend {
     fn name(&self) -> &str {
         "list-append"
+    }
+
+    /// Lists show the order of their versions; only strict and strong models add real time.
+    fn needs_realtime(&self) -> bool {
+        self.model.needs_realtime()
     }
 
     fn check(&self, history: &History, budget: &Budget) -> Verdict {
@@ -269,9 +278,6 @@ impl ListAppend {
         }
         if !txns.all_mops().iter().any(|mop| mop.kind() == MopKind::Append) {
             return Some("No transaction appended anything.".to_owned());
-        }
-        if let Some(lacking) = self.model.lacks_realtime(txns.history()) {
-            return Some(lacking);
         }
         if let Some(twice) = analysis.versions.ambiguous.first() {
             let (one, other) = (txns.txn(twice.one).call, txns.txn(twice.other).call);

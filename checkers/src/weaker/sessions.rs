@@ -327,6 +327,11 @@ impl Checker for SessionGuarantee {
         }
     }
 
+    /// A guarantee to each session, unless versions are ordered by real time.
+    fn needs_realtime(&self) -> bool {
+        self.realtime
+    }
+
     fn check(&self, history: &History, _budget: &Budget) -> Verdict {
         let part = |workload| {
             let parsed = parse_with(history, workload, self.versions);

@@ -234,6 +234,10 @@ impl Checker for Staleness {
         "staleness"
     }
 
+    fn measures_only(&self) -> bool {
+        self.k_max.is_none() && self.delta_ms_max.is_none()
+    }
+
     fn check(&self, history: &History, budget: &Budget) -> Verdict {
         let mut tables = Vec::new();
         let mut deltas = Vec::new();

@@ -324,6 +324,11 @@ impl Checker for ClosedPredicate {
         "closed-predicate"
     }
 
+    /// Who saw whose writes is all that is judged.
+    fn needs_realtime(&self) -> bool {
+        false
+    }
+
     fn check(&self, history: &History, _: &Budget) -> Verdict {
         let mut verdict = Verdict {
             certificates: Vec::new(),

@@ -98,7 +98,7 @@ impl Orders {
                     *last = (key, at as u32);
                 }
             }
-            if sources.linearizable && transactions.history().realtime {
+            if sources.linearizable {
                 out.realtime(transactions, matched, key, &touches);
             }
             if sources.updates != Updates::Unknown {
