@@ -354,6 +354,19 @@ fn colours_follow_the_flag_and_the_environment() {
     assert!(!scene.run(&["list", "--color", "never"]).stdout.contains('\u{1b}'));
 }
 
+#[test]
+fn a_history_on_its_own_has_no_report_and_is_judged_again_in_the_same_way() {
+    let scene = Scene::new(PLAN);
+    let edn = "{:type :invoke, :process 0, :f :generate}\n{:type :ok, :process 0, :f :generate, :value 1}\n";
+    std::fs::write(scene.folder.path().join("h.edn"), edn).unwrap();
+    let told = scene.run(&["check", "h.edn", "--as", "unique-ids", "--set", "workload=two words", "--budget", "9s"]);
+    assert_eq!(told.code, 2, "{told:?}");
+    let again = "again:  dsfuzz check h.edn --as unique-ids --set 'workload=two words' --budget 9s";
+    assert!(told.stdout.contains(again), "{told:?}");
+    assert!(!told.stdout.contains("report: "), "{told:?}");
+    assert!(!scene.folder.path().join("report.html").exists());
+}
+
 /// `docs/checkers.md` has a section for every checker, with its options, and names every kind of finding, model and format.
 #[test]
 fn the_documentation_of_the_checkers_is_complete() {
@@ -379,6 +392,8 @@ fn the_documentation_of_the_checkers_is_complete() {
     }
     assert!(dsfuzz_checkers::MODELS.iter().all(|model| shown(text, model.name)), "a model");
     assert!(Format::ALL.iter().all(|format| shown(text, format.name())), "a format");
+    let counted = format!("{} checkers and {} models", dsfuzz_checkers::CHECKERS.len(), dsfuzz_checkers::MODELS.len());
+    assert!(include_str!("../README.md").contains(&counted), "README.md: {counted}");
     let transactions = dsfuzz_checkers::transactions::lattice::MODELS;
     assert!(transactions.iter().all(|model| text.contains(model.name)), "a model of transactions");
 }
