@@ -365,6 +365,9 @@ fn a_history_on_its_own_has_no_report_and_is_judged_again_in_the_same_way() {
     assert!(told.stdout.contains(again), "{told:?}");
     assert!(!told.stdout.contains("report: "), "{told:?}");
     assert!(!scene.folder.path().join("report.html").exists());
+    std::fs::write(scene.folder.path().join("h.edn"), edn.replace("generate", "dance")).unwrap();
+    let told = scene.run(&["check", "h.edn"]);
+    assert!(told.code == 2 && told.stderr.contains("--as"), "{told:?}");
 }
 
 /// `docs/checkers.md` has a section for every checker, with its options, and names every kind of finding, model and format.

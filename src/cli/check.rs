@@ -179,6 +179,11 @@ fn check_file(file: &Path, args: &CheckArgs, out: &mut Output) -> Result<Exit, F
         Some(named) => named,
         None => args.with_options(fitting(&history))?,
     };
+    if checkers.is_empty() {
+        out.note(
+            "the functions of these calls do not tell what judges them: name it with --as (`dsfuzz list checkers`)",
+        );
+    }
     let mut rules = Rules { checkers, ..Rules::default() };
     change(&mut rules, args)?;
     let info = RunInfo { plan: file.display().to_string(), again: args.again(file), ..RunInfo::default() };
