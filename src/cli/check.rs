@@ -1,6 +1,6 @@
 //! `dsfuzz check`: judges a stored run, or a history from a file.
 use super::Output;
-use super::run::show;
+use super::run::{quoted, show};
 use crate::error::{Exit, Failure};
 use crate::judge::{self, Rules};
 use crate::plan::{Plan, did_you_mean, names};
@@ -128,6 +128,23 @@ impl CheckArgs {
         Ok(checkers)
     }
 
+    /// The command that judges this file in the same way.
+    fn again(&self, file: &Path) -> String {
+        let mut words = vec!["dsfuzz".to_owned(), "check".to_owned(), file.display().to_string()];
+        let checkers = (!self.checkers.is_empty()).then(|| self.checkers.join(","));
+        let format = self.format.map(|format| format.name().to_owned());
+        let budget = self.budget.map(|budget| budget.to_string());
+        let given = [("--as", self.kind.clone()), ("--checker", checkers), ("--model", self.model.clone())];
+        let told = self.options.iter().map(|option| ("--set", Some(option.clone())));
+        for (flag, value) in given.into_iter().chain(told).chain([("--format", format), ("--budget", budget)]) {
+            words.extend(value.into_iter().flat_map(|value| [flag.to_owned(), value]));
+        }
+        if self.independent {
+            words.push("--independent".to_owned());
+        }
+        words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
+    }
+
     fn named(&self) -> Result<&[String], Failure> {
         let known = names::checkers();
         let unknown = self.checkers.iter().find(|name| !known.iter().any(|entry| entry.name == **name));
@@ -183,6 +200,11 @@ fn check_file(file: &Path, args: &CheckArgs, out: &mut Output) -> Result<Exit, F
         Some(named) => named,
         None => args.with_options(fitting(&history))?,
     };
+    if checkers.is_empty() {
+        out.note(
+            "the functions of these calls do not tell what judges them: name it with --as (`dsfuzz list checkers`)",
+        );
+    }
     let mut rules = Rules { checkers, ..Rules::default() };
     change(&mut rules, args)?;
     let info = RunInfo { plan: file.display().to_string(), again: args.again(file), ..RunInfo::default() };
