@@ -2,6 +2,7 @@
 mod budget;
 mod documentation;
 mod known;
+mod no_real_time;
 mod promises;
 mod recordings;
 mod run_checks;

@@ -94,7 +94,7 @@ fn again(plan: &Path, overrides: &Overrides, seed: u64, leave_running: bool) -> 
 }
 
 /// As one word of a shell.
-fn quoted(word: &str) -> String {
+pub(super) fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,@%+".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
         word.to_string()
@@ -116,7 +116,11 @@ pub(super) fn show(finished: &Finished, dir: &RunDir, out: &mut Output) -> Resul
         out.document(&serde_json::json!({"dir": dir.path(), "run": info, "verdict": verdict}))?;
     } else {
         let color = out.stdout_color();
-        out.line(report::terminal(info, verdict, history, dir, color).trim_end());
+        let text = report::terminal(info, verdict, history, dir, color);
+        // A history on its own has no report, and one that could not be drawn is not there either.
+        let there = dir.report().exists();
+        let lines: Vec<&str> = text.trim_end().lines().filter(|line| there || !line.starts_with("report: ")).collect();
+        out.line(lines.join("\n"));
     }
     Ok(Exit::of_code(verdict.exit))
 }

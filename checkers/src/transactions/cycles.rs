@@ -98,19 +98,20 @@ const LEVELS: [Level; 3] = [Level::Plain, Level::Process, Level::Realtime];
 /// next is looked for among the other transactions only: what is reported beside it is a case of its own.
 pub fn find(graph: &Graph, examples: usize, budget: &Budget) -> Cycles {
     let mut finder = Finder { graph, budget, examples, out: Cycles::default(), worst: Vec::new() };
-    let realtime = finder.components(Level::Realtime, Kinds::ALL, None);
-    if realtime.acyclic() {
+    let strictest = finder.components(graph.strictest(), Kinds::ALL, None);
+    if strictest.acyclic() {
         return finder.out;
     }
     let is_txn = |vertex: &&u32| **vertex < graph.txns();
-    finder.out.transactions = realtime.cyclic().map(|members| members.iter().filter(is_txn).count() as u64).sum();
+    finder.out.transactions = strictest.cyclic().map(|members| members.iter().filter(is_txn).count() as u64).sum();
     // Cycles at one level lie within components of the next.
-    let labels = realtime.labels();
-    drop(realtime);
+    let labels = strictest.labels();
+    drop(strictest);
     let process = finder.components(Level::Process, Kinds::ALL, Some(&labels)).labels();
     let plain = finder.components(Level::Plain, Kinds::ALL, Some(&process)).labels();
     finder.worst = vec![NO_CLASS; graph.vertices() as usize];
-    for (level, labels) in LEVELS.into_iter().zip([plain, process, labels]) {
+    let levels = LEVELS.into_iter().zip([plain, process, labels]);
+    for (level, labels) in levels.filter(|(level, _)| *level <= graph.strictest()) {
         finder.classify(level, labels);
     }
     finder.out
