@@ -13,8 +13,9 @@
 #[doc(hidden)]
 pub mod fuzz;
 
-use crate::contract::{Breach, Breaches, Group, at, by_key, object, strangers, workloads_where, workloads_with};
+use crate::contract::{Breach, Group, Report, at, by_key, object, strangers, workloads_where, workloads_with};
 use crate::history::{History, NameId, Op, Outcome};
+use crate::pace::Pace;
 use crate::registry::CheckerDoc;
 use crate::value::{Kind, Value, ValueRef};
 use crate::verdict::{Budget, Checker, Validity, Verdict};
@@ -224,7 +225,7 @@ impl Bank {
         bank: &Survey<'h>,
         read: Op<'h>,
         balances: &[(Cow<'h, str>, ValueRef<'h>)],
-        breaches: &mut Breaches<'h>,
+        breaches: &mut Report<'h>,
     ) {
         let whole = read.output.as_map().is_some();
         for (name, balance) in balances {
@@ -300,7 +301,7 @@ impl Bank {
         group: &Group<'h>,
         transfers: &Transfers<'h>,
         counts: &mut Counts,
-        breaches: &mut Breaches<'h>,
+        breaches: &mut Report<'h>,
     ) {
         let bank = survey(history, group, transfers);
         let mut first: Option<(Op<'h>, i128)> = None;
@@ -349,13 +350,17 @@ impl Checker for Bank {
         false
     }
 
-    fn check(&self, history: &History, _budget: &Budget) -> Verdict {
+    fn check(&self, history: &History, budget: &Budget) -> Verdict {
         let workloads = workloads(history);
-        let mut breaches = Breaches::new(history);
+        let mut breaches = Report::new(history);
         let transfers: Vec<Transfers<'_>> = workloads.iter().map(|id| Transfers::of(history, *id)).collect();
         let mut counts = Counts::default();
         let mut strange = None;
+        let mut pace = Pace::new(budget);
         for group in by_key(history, &workloads) {
+            if pace.over(group.ops.len()) {
+                break;
+            }
             if let [stranger, ..] = strangers(history, &group.ops, &["read", "txn", "transfer"])[..] {
                 strange = Some(stranger);
                 continue;
@@ -382,6 +387,7 @@ impl Checker for Bank {
             (Validity::Valid, format!("All {} of all accounts{of}.", wording::count(totals, "read")))
         };
         let numbers = [("reads", json!(reads)), ("totals", json!(totals)), ("transfers", json!(called))];
-        breaches.verdict(self.name(), &workloads, otherwise, numbers)
+        breaches.late(&pace, history.ops().len(), "operations");
+        breaches.answer(self.name(), &workloads, otherwise, numbers)
     }
 }

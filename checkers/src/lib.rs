@@ -26,6 +26,7 @@ pub mod lock;
 pub mod long_fork;
 pub mod model;
 pub mod monotonic;
+mod pace;
 pub mod queue;
 pub mod registry;
 pub mod saga;
@@ -41,7 +42,6 @@ pub mod verdict;
 pub mod watch;
 pub mod weaker;
 mod wording;
-mod workload_check;
 
 #[cfg(test)]
 mod testing;

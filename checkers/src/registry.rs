@@ -143,6 +143,10 @@ pub fn judge_one(checker: &dyn Checker, history: &History, budget: &Budget) -> V
                        within each session.";
         return Verdict::new(checker.name(), Validity::Unknown, summary.to_owned());
     }
+    if (budget.expired)() {
+        let summary = "The time was up before anything was judged.".to_owned();
+        return Verdict::new(checker.name(), Validity::Unknown, summary);
+    }
     catch_unwind(AssertUnwindSafe(|| checker.check(history, budget))).unwrap_or_else(|panic| {
         Verdict::new(checker.name(), Validity::Unknown, format!("The checker panicked: {}", words(&*panic)))
     })

@@ -9,13 +9,14 @@
 //! read of each set, as in Jepsen's `set`.
 mod losses;
 
+use crate::contract::Elements;
 use crate::history::{History, NameId, Op, Outcome};
+use crate::pace::Pace;
 use crate::registry::CheckerDoc;
 use crate::split_brain::is_leader;
 use crate::value::{Value, ValueRef};
 use crate::verdict::{Budget, Checker, Finding, Severity, Validity, Verdict};
 use crate::wording;
-use crate::workload_check::Elements;
 use serde_json::json;
 use std::collections::{BTreeMap, HashSet};
 
@@ -283,17 +284,17 @@ impl Judged<'_> {
                 sentences.push("No add of these was ever called.".to_owned());
             }
         }
+        let finding = Finding::new(
+            kind,
+            Severity::Violation,
+            format!("{count} {what}, first seen by #{} on {}", first.call, history.name(first.node)),
+        );
         Some(Finding {
-            cycle: Vec::new(),
-            certificate: None,
-            kind: kind.to_owned(),
-            severity: Severity::Violation,
-            title: format!("{count} {what}, first seen by #{} on {}", first.call, history.name(first.node)),
             sentences,
             ops: reads.iter().map(|op| op.call).collect(),
             key: self.key.to_value(),
             nodes: wording::nodes_of(history, &reads),
-            faults: Vec::new(),
+            ..finding
         })
     }
 
@@ -332,18 +333,12 @@ impl Judged<'_> {
             format!("{} lacks {count} that another node returned: {elements}.", history.name(*node))
         };
         let ops: Vec<u64> = last.values().map(|read| read.op.call).take(6).collect();
-        Some(Finding {
-            cycle: Vec::new(),
-            certificate: None,
-            kind: "replicas-differ".to_owned(),
-            severity: Severity::Evidence,
-            title: format!("the final reads differ: {} lack what another node returned", nodes.join(", ")),
-            sentences: lacking.iter().map(say).collect(),
-            ops,
-            key: self.key.to_value(),
-            nodes,
-            faults: Vec::new(),
-        })
+        let finding = Finding::new(
+            "replicas-differ",
+            Severity::Evidence,
+            format!("the final reads differ: {} lack what another node returned", nodes.join(", ")),
+        );
+        Some(Finding { sentences: lacking.iter().map(say).collect(), ops, key: self.key.to_value(), nodes, ..finding })
     }
 
     /// Acknowledged adds that a node's last final read lacks although others have them, where that node was the last to
@@ -370,12 +365,12 @@ impl Judged<'_> {
         let count = wording::count(elements.len(), "acknowledged element");
         let silent: Vec<&str> = self.set.silent().into_iter().map(|node| history.name(node)).collect();
         let silent = silent.join(", ");
+        let finding = Finding::new(
+            "missing-element",
+            Severity::Evidence,
+            format!("{count} in no final read, while {silent} never answered one, first #{}", first.call),
+        );
         Some(Finding {
-            cycle: Vec::new(),
-            certificate: None,
-            kind: "missing-element".to_owned(),
-            severity: Severity::Evidence,
-            title: format!("{count} in no final read, while {silent} never answered one, first #{}", first.call),
             sentences: vec![
                 format!("Missing: {}.", wording::elements(&elements, 20)),
                 format!("No final read on {silent} succeeded, so they may be there: nothing is proven lost."),
@@ -383,7 +378,7 @@ impl Judged<'_> {
             ops: shown.iter().map(|op| op.call).collect(),
             key: self.key.to_value(),
             nodes: wording::nodes_of(history, &shown),
-            faults: Vec::new(),
+            ..finding
         })
     }
 
@@ -392,20 +387,17 @@ impl Judged<'_> {
         let first = shown.first()?;
         let elements: Vec<Value> = self.vanished.iter().map(|add| add.input.to_value()).collect();
         let count = wording::count(elements.len(), "element");
+        let finding = Finding::new(
+            "vanished-element",
+            Severity::Evidence,
+            format!("{count} seen during the run, never acknowledged, and gone at the end, first #{}", first.call),
+        );
         Some(Finding {
-            cycle: Vec::new(),
-            certificate: None,
-            kind: "vanished-element".to_owned(),
-            severity: Severity::Evidence,
-            title: format!(
-                "{count} seen during the run, never acknowledged, and gone at the end, first #{}",
-                first.call
-            ),
             sentences: vec![format!("Seen and gone: {}.", wording::elements(&elements, 20))],
             ops: shown.iter().map(|op| op.call).collect(),
             key: self.key.to_value(),
             nodes: wording::nodes_of(history, &shown),
-            faults: Vec::new(),
+            ..finding
         })
     }
 }
@@ -415,15 +407,21 @@ impl Checker for SetChecker {
         "set"
     }
 
-    fn check(&self, history: &History, _budget: &Budget) -> Verdict {
+    fn check(&self, history: &History, budget: &Budget) -> Verdict {
         let add = history.find_name("add");
         let mut workloads: Vec<NameId> =
             history.ops().iter().filter(|op| Some(op.function) == add).map(|op| op.workload).collect();
         workloads.sort_unstable();
         workloads.dedup();
         workloads.retain(|id| self.workload.as_ref().is_none_or(|name| history.name(*id) == name));
-        let judged: Vec<Judged<'_>> =
-            sets(history, &workloads).into_iter().map(|((_, key), set)| judge(history, key, set)).collect();
+        let mut pace = Pace::new(budget);
+        let mut judged: Vec<Judged<'_>> = Vec::new();
+        for ((_, key), set) in sets(history, &workloads) {
+            if pace.over(set.adds.len() + set.finals.len() + set.reads.len()) {
+                break;
+            }
+            judged.push(judge(history, key, set));
+        }
         let mut findings: Vec<Finding> = Vec::new();
         findings.extend(judged.iter().filter_map(|set| set.lost_finding(history)));
         findings.extend(judged.iter().filter_map(|set| set.unexpected_finding(history)));
@@ -432,16 +430,16 @@ impl Checker for SetChecker {
         findings.extend(judged.iter().filter_map(|set| set.missing_finding(history)));
         findings.extend(judged.iter().filter_map(|set| set.vanished_finding(history)));
         findings.extend(judged.iter().filter_map(|set| set.differing(history)));
-        let (validity, summary) = answer(history, &judged, violations);
+        let (mut validity, mut summary) = answer(history, &judged, violations);
+        if let Some(late) = pace.reason(history.ops().len(), "operations").filter(|_| violations == 0) {
+            (validity, summary) = (Validity::Unknown, late);
+        }
         let name = if let [one] = workloads[..] { history.name(one).to_owned() } else { String::new() };
         Verdict {
-            checker: self.name().to_owned(),
             workload: name,
-            validity,
-            summary,
             findings,
             numbers: numbers(history, &judged),
-            certificates: Vec::new(),
+            ..Verdict::new(self.name(), validity, summary)
         }
     }
 }

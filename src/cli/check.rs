@@ -38,6 +38,9 @@ pub struct CheckArgs {
     /// The values of the history file are [key value], as jepsen.independent makes them
     #[arg(long)]
     pub independent: bool,
+    /// Of a history file: write verdict.json, report.html and report/ into this folder
+    #[arg(long, value_name = "DIR")]
+    pub report: Option<PathBuf>,
     /// Time for all checkers together, such as 5m
     #[arg(long, value_name = "DURATION")]
     pub budget: Option<dsfuzz_nemesis::Span>,
@@ -68,6 +71,21 @@ impl CheckArgs {
             None => named,
         };
         self.with_options(named).map(Some)
+    }
+
+    /// The command that judges the file again in the same way.
+    fn again(&self, file: &Path) -> String {
+        let mut words = vec!["dsfuzz check".to_owned(), file.display().to_string()];
+        let mut flag = |name: &str, value: Option<String>| words.extend(value.map(|value| format!("{name} {value}")));
+        flag("--as", self.kind.clone());
+        flag("--checker", Some(self.checkers.join(",")).filter(|names| !names.is_empty()));
+        flag("--model", self.model.clone());
+        self.options.iter().for_each(|option| flag("--set", Some(option.clone())));
+        flag("--format", self.format.map(|format| format.to_string()));
+        if self.independent {
+            words.push("--independent".to_owned());
+        }
+        words.join(" ")
     }
 
     /// What was set of the checkers.
@@ -146,6 +164,9 @@ pub(super) fn main(args: &CheckArgs, out: &mut Output) -> Result<Exit, Failure> 
         Subject::Run(_) if args.format.is_some() || args.independent => {
             Err(Failure::Usage("--format and --independent are about history files, not about runs".into()))
         }
+        Subject::Run(_) if args.report.is_some() => {
+            Err(Failure::Usage("--report is about history files: a run's report is drawn in its own folder".into()))
+        }
         Subject::Run(dir) => check_run(&dir, args, out),
         Subject::File(file) => check_file(&file, args, out),
     }
@@ -167,7 +188,7 @@ fn check_run(dir: &RunDir, args: &CheckArgs, out: &mut Output) -> Result<Exit, F
     show(&Finished { info, verdict, history }, dir, out)
 }
 
-/// Judges a history of which no run is known: promises only, no evidence, nothing is written.
+/// Judges a history of which no run is known: promises only, no evidence. Only `--report` writes anything.
 fn check_file(file: &Path, args: &CheckArgs, out: &mut Output) -> Result<Exit, Failure> {
     let workload = args.kind.clone().filter(|name| CHECKERS.iter().all(|doc| doc.name != *name));
     let options = ReadOptions { workload, independent: args.independent, strict: false };
@@ -188,7 +209,17 @@ fn check_file(file: &Path, args: &CheckArgs, out: &mut Output) -> Result<Exit, F
     change(&mut rules, args)?;
     let info = RunInfo { plan: file.display().to_string(), again: args.again(file), ..RunInfo::default() };
     let verdict = judge::judge(&history, &rules, &info);
-    let dir = RunDir::at(file.parent().unwrap_or(Path::new("")));
+    let dir = match &args.report {
+        Some(folder) => {
+            let failed = |error: &dyn std::fmt::Display| Failure::harness(format!("{}: {error}", folder.display()));
+            std::fs::create_dir_all(folder).map_err(|error| failed(&error))?;
+            let dir = RunDir::at(folder);
+            report::write_all(&dir, &history, &info, &verdict).map_err(|error| failed(&format!("{error:#}")))?;
+            dir
+        }
+        // There is nothing below a file.
+        None => RunDir::at(file),
+    };
     show(&Finished { info, verdict, history }, &dir, out)
 }
 

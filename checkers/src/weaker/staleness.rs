@@ -195,6 +195,9 @@ impl Staleness {
             let bad = Bad { support: vec![0], ..bad };
             return Answer::Broken(vec![finding(history, &alone, &bad, &self.words())]);
         }
+        if (budget.expired)() {
+            return Answer::Unknown("the time ran out".to_owned());
+        }
         if table.reads.is_empty() {
             return Answer::Unknown("no read was acknowledged".to_owned());
         }
