@@ -242,6 +242,7 @@ impl AtomicCommit {
                 key: id.clone(),
                 subject: object(&[("transaction", id.clone()), ("must_decide", Value::Bool(self.must_decide))]),
                 reasons: vec!["It was asked after everything was healed, so the transaction is blocked.".to_owned()],
+                certified: false,
                 ..Breach::default()
             };
             if self.must_decide {

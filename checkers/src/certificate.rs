@@ -83,6 +83,10 @@ pub enum Claim {
         anomaly: String,
         /// The edges.
         edges: Vec<Edge>,
+        /// What the store promises of each key alone, where the order of versions rests on that: `sequential-keys` (each
+        /// process sees each key only grow), `linearizable-keys`.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        assumes: Vec<String>,
     },
     /// Invalid: the operations break this rule, one of a list that the verifier knows.
     Rule {
@@ -129,6 +133,13 @@ pub struct Edge {
     /// Of ww and rw: the version that follows it, at `to`. Of wr: the same as `before`.
     #[serde(default, skip_serializing_if = "Value::is_nil")]
     pub after: Value,
+}
+
+impl Claim {
+    /// A cycle that rests on nothing but the operations.
+    pub fn cycle(anomaly: &str, edges: Vec<Edge>) -> Claim {
+        Claim::Cycle { anomaly: anomaly.to_owned(), edges, assumes: Vec::new() }
+    }
 }
 
 impl Certificate {

@@ -1,6 +1,10 @@
 //! What the differential tests share: a source of chance whose stream never changes, and what one of them counted.
 //! No checker uses it.
 
+use crate::history::History;
+use crate::verdict::Verdict;
+use std::cell::RefCell;
+
 /// How many histories were tried, and how many of them were invalid: a test in which nothing is invalid says nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
@@ -40,6 +44,29 @@ impl Draw {
     pub fn pick<'a, T>(&mut self, among: &'a [T]) -> &'a T {
         &among[self.below(among.len() as u64) as usize]
     }
+}
+
+/// Something that is told of every verdict of a comparison.
+pub type Watch = Box<dyn FnMut(&History, &Verdict)>;
+
+thread_local! {
+    static WATCH: RefCell<Option<Watch>> = const { RefCell::new(None) };
+}
+
+/// Tells this of every verdict that is compared in this thread from now on; none: nobody any more.
+#[doc(hidden)]
+pub fn watch(told: Option<Watch>) {
+    WATCH.with(|watch| *watch.borrow_mut() = told);
+}
+
+/// A verdict that is about to be compared.
+pub(crate) fn shown(history: &History, verdict: Verdict) -> Verdict {
+    WATCH.with(|watch| {
+        if let Some(told) = &mut *watch.borrow_mut() {
+            told(history, &verdict);
+        }
+    });
+    verdict
 }
 
 /// A comparison with brute force: so many random small histories from a seed. The error is the first difference.

@@ -125,7 +125,8 @@ impl<'h> Judge<'_, 'h> {
                 let value = self.logs.value(group[0].value);
                 let shown: Vec<String> = offsets.iter().take(6).map(|seen| seen.offset.to_string()).collect();
                 let title = format!("{value} is in log {} at offsets {}", self.logs.key(message.log), shown.join(", "));
-                let mut ops: Vec<u32> = offsets.iter().take(6).map(|seen| seen.op).collect();
+                let enough = (message.tried as usize).max(1) + 1;
+                let mut ops: Vec<u32> = offsets.iter().take(enough).map(|seen| seen.op).collect();
                 ops.extend(message.send);
                 self.perhaps("duplicate", message.log, value.to_value(), title, &ops);
             }

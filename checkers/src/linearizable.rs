@@ -201,7 +201,7 @@ impl<M: Model> Linearizable<M> {
                 let small = shrink::shrink(ops, decision, budget);
                 let mut finding = explain::finding(history, history.name(part.workload), &part.key.to_value(), &small);
                 let weakened = small.iter().filter(|op| op.weakened).map(|op| op.call).collect();
-                let claim = Claim::NoLinearization { model: self.model.name().to_owned(), weakened };
+                let claim = Claim::NoLinearization { model: self.model.specification(), weakened };
                 finding.certificate = Some(Certificate::new(history, claim, &finding.ops));
                 finding
             }
@@ -333,7 +333,7 @@ impl<M: Model> Linearizable<M> {
     fn certificates(&self, history: &History, parts: &[Part<'_>], orders: Vec<Option<Vec<u64>>>) -> Vec<Certificate> {
         let certify = |(part, order): (&Part<'_>, Option<Vec<u64>>)| {
             let calls: Vec<u64> = part.ops(history).map(|op| op.call).collect();
-            let claim = Claim::Linearization { model: self.model.name().to_owned(), order: order? };
+            let claim = Claim::Linearization { model: self.model.specification(), order: order? };
             Some(Certificate::new(history, claim, &calls))
         };
         parts.iter().zip(orders).filter_map(certify).collect()

@@ -90,6 +90,11 @@ pub trait Model: Send + Sync {
     /// Its name in plans, e.g. `cas-register`.
     fn name(&self) -> &'static str;
 
+    /// Its name in certificates: with what is set otherwise than by default behind a colon.
+    fn specification(&self) -> String {
+        self.name().to_owned()
+    }
+
     /// The functions that it knows.
     fn functions(&self) -> &'static [&'static str];
 

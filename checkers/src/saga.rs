@@ -221,6 +221,7 @@ impl Saga {
         let Some((log, false)) = last else { return };
         let tell = || Breach {
             subject: object(&[("saga", log.key.to_value()), ("must_end", Value::Bool(self.must_end))]),
+            certified: false,
             ..breach(
                 format!("saga {} had not ended when #{} read its log", log.key, log.call),
                 vec![log],

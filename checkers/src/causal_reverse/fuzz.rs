@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 /// Judges so many random histories twice. The error describes the first difference.
 pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
-    let check = |history: &History| CausalReverse.check(history, &Budget::unlimited());
+    let check = |history: &History| crate::fuzz::shown(history, CausalReverse.check(history, &Budget::unlimited()));
     compare(seed, count, make, check, define)
 }
 

@@ -116,7 +116,7 @@ impl<'h> Breach<'h> {
         finding.key = self.key;
         if self.certified && self.severity == Severity::Violation && !calls.is_empty() {
             let claim = match self.anomaly {
-                Some(anomaly) => Claim::Cycle { anomaly: anomaly.to_owned(), edges: self.cycle.clone() },
+                Some(anomaly) => Claim::cycle(anomaly, self.cycle.clone()),
                 None => Claim::Rule { rule: self.kind.to_owned(), subject: self.subject },
             };
             finding.certificate = Some(Certificate::new(history, claim, &calls));

@@ -17,7 +17,7 @@ pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
         let checker = Crdt::new(Some(kind));
         let seed = seed.wrapping_mul(5).wrapping_add(share as u64);
         let count = count / 5 + u64::from((share as u64) < count % 5);
-        let check = |history: &History| checker.check(history, &Budget::unlimited());
+        let check = |history: &History| crate::fuzz::shown(history, checker.check(history, &Budget::unlimited()));
         let one = compare(seed, count, |draw| make(draw, kind), check, |history| define(history, kind))?;
         stats.histories += one.histories;
         stats.invalid += one.invalid;

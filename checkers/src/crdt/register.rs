@@ -45,7 +45,7 @@ pub(super) fn judge<'h>(history: &'h History, object: &Object<'h>, breaches: &mu
                     "The write was acknowledged, and nothing is there."
                 };
                 let ops = writers.iter().copied().chain([*write, *read]).collect();
-                object.breach(title, ops, newer.to_value(), reason.to_owned())
+                object.quiet(title, ops, newer.to_value(), reason.to_owned())
             });
         }
     }

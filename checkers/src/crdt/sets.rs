@@ -152,7 +152,7 @@ fn fates<'h>(
                 let title = format!("{element} was added, is removed by nobody, and #{} lacks it", read.call);
                 let reason =
                     format!("An add of {element} was acknowledged, and every attempt to remove it had ended before.");
-                object.breach(title, ops.into_iter().chain([read]).collect(), element.to_value(), reason)
+                object.quiet(title, ops.into_iter().chain([read]).collect(), element.to_value(), reason)
             });
         }
         Fate::Absent(ops) => {
@@ -161,7 +161,7 @@ fn fates<'h>(
                 let title = format!("{element} was removed, is added by nobody since, and #{} shows it", read.call);
                 let reason =
                     format!("Each add of {element} was acknowledged on a node that acknowledged a remove of it later.");
-                object.breach(title, ops.into_iter().chain([read]).collect(), element.to_value(), reason)
+                object.quiet(title, ops.into_iter().chain([read]).collect(), element.to_value(), reason)
             });
         }
         Fate::Either => {}
@@ -221,7 +221,7 @@ fn shrunk<'h>(
             let (earlier, element) = (history.ops().at(earlier as usize), elements.values[id as usize]);
             let title = format!("{} showed {element} and later did not", history.name(read.node));
             let reason = "A set that only grows never shows less on the same replica.".to_owned();
-            object.breach(title, vec![earlier, read], element.to_value(), reason)
+            object.quiet(title, vec![earlier, read], element.to_value(), reason)
         });
     }
 }

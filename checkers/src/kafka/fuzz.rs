@@ -11,7 +11,7 @@ use std::sync::Arc;
 /// Judges random histories twice.
 pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
     let fast = |history: &History| {
-        let verdict = Kafka::new().check(history, &Budget::unlimited());
+        let verdict = crate::fuzz::shown(history, Kafka::new().check(history, &Budget::unlimited()));
         let mut answer = Answer::read(&verdict, &["unseen", "missing"]);
         for kind in KINDS {
             let count = verdict.numbers.get(&kind.replace('-', "_")).and_then(serde_json::Value::as_u64);

@@ -14,7 +14,7 @@ pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
         let lock = permits.map_or(Lock::mutex(), |permits| Lock::semaphore(Some(permits)));
         let seed = seed.wrapping_mul(3).wrapping_add(share as u64);
         let count = count / 3 + u64::from((share as u64) < count % 3);
-        let check = |history: &History| lock.check(history, &Budget::unlimited());
+        let check = |history: &History| crate::fuzz::shown(history, lock.check(history, &Budget::unlimited()));
         let one = compare(seed, count, |draw| make(draw, permits), check, |history| define(history, permits))?;
         stats.histories += one.histories;
         stats.invalid += one.invalid;

@@ -63,6 +63,12 @@ impl Model for Kv {
     fn name(&self) -> &'static str {
         "kv"
     }
+    fn specification(&self) -> String {
+        match &self.initial {
+            Value::Text(text) if text.is_empty() => self.name().to_owned(),
+            initial => format!("{}:{initial}", self.name()),
+        }
+    }
     fn functions(&self) -> &'static [&'static str] {
         FUNCTIONS
     }

@@ -43,6 +43,9 @@ impl Model for PriorityQueue {
     fn name(&self) -> &'static str {
         "priority-queue"
     }
+    fn specification(&self) -> String {
+        format!("{}{}", self.name(), if self.largest_first { ":largest" } else { "" })
+    }
     fn functions(&self) -> &'static [&'static str] {
         FUNCTIONS
     }

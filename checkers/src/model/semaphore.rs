@@ -43,6 +43,9 @@ impl Model for Semaphore {
     fn name(&self) -> &'static str {
         "semaphore"
     }
+    fn specification(&self) -> String {
+        if self.permits == 1 { self.name().to_owned() } else { format!("{}:{}", self.name(), self.permits) }
+    }
     fn functions(&self) -> &'static [&'static str] {
         FUNCTIONS
     }

@@ -12,7 +12,9 @@ const FACTS: [&str; 5] = ["out_of_order", "out_of_order_process", "lost", "dupli
 /// Judges random histories twice, half of them with the option `per-process`.
 pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
     let fast = |per_process: bool, history: &History| {
-        Answer::read(&Monotonic::new().per_process(per_process).check(history, &Budget::unlimited()), &FACTS)
+        let checker = Monotonic::new().per_process(per_process);
+        let verdict = crate::fuzz::shown(history, checker.check(history, &Budget::unlimited()));
+        Answer::read(&verdict, &FACTS)
     };
     tape::differ_both(seed, count, history, fast, |per_process, history| defined(history, per_process))
 }

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Judges so many random histories twice. The error describes the first difference.
 pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
     let saga = Saga::new().must_end();
-    compare(seed, count, make, |history| saga.check(history, &Budget::unlimited()), define)
+    compare(seed, count, make, |history| crate::fuzz::shown(history, saga.check(history, &Budget::unlimited())), define)
 }
 
 fn entry(word: &str, step: i64) -> Value {

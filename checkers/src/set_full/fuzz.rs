@@ -12,7 +12,9 @@ const FACTS: [&str; 8] = ["stable", "stale", "lost", "missing", "unsettled", "ne
 /// Judges random histories twice, each with and without the option `linearizable`.
 pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
     let fast = |linearizable: bool, history: &History| {
-        Answer::read(&SetFull::new().linearizable(linearizable).check(history, &Budget::unlimited()), &FACTS)
+        let checker = SetFull::new().linearizable(linearizable);
+        let verdict = crate::fuzz::shown(history, checker.check(history, &Budget::unlimited()));
+        Answer::read(&verdict, &FACTS)
     };
     tape::differ_both(seed, count, history, fast, |linearizable, history| defined(history, linearizable))
 }

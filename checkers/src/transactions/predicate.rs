@@ -161,7 +161,7 @@ fn finding(history: &History, key: ValueRef<'_>, inserts: &Inserts<'_>) -> Findi
         after: id.to_value(),
     };
     finding.cycle = vec![edge(&one, &other, second), edge(&other, &one, first)];
-    let claim = Claim::Cycle { anomaly: "G2".to_owned(), edges: finding.cycle.clone() };
+    let claim = Claim::cycle("G2", finding.cycle.clone());
     finding.ops = vec![one.call, other.call];
     finding.certificate = Some(Certificate::new(history, claim, &finding.ops));
     finding.key = key.to_value();

@@ -17,6 +17,7 @@ use super::patterns::{Bad, Converges, Expired, convergence, thin_air, weak};
 use super::{Answer, Part, verdict};
 use crate::certificate::{Claim, Edge};
 use crate::history::History;
+use crate::value::Value;
 use crate::verdict::{Budget, Checker, Verdict};
 
 /// What is promised.
@@ -128,9 +129,18 @@ fn reason(kind: &str) -> &'static str {
 fn claim(bad: &Bad, edges: Vec<Edge>) -> Claim {
     let sure = matches!(bad.kind, "cyclic-co" | "write-co-init-read");
     match sure {
-        true => Claim::Cycle { anomaly: bad.kind.to_owned(), edges },
-        false => Claim::Rule { rule: bad.kind.to_owned(), subject: crate::value::Value::Nil },
+        true => Claim::cycle(bad.kind, edges),
+        false => Claim::Rule { rule: bad.kind.to_owned(), subject: believer(bad, "cm") },
     }
+}
+
+fn pram_claim(bad: &Bad, _: Vec<Edge>) -> Claim {
+    Claim::Rule { rule: bad.kind.to_owned(), subject: believer(bad, "pram") }
+}
+
+/// What a process believes is another thing in each variant.
+fn believer(bad: &Bad, variant: &str) -> Value {
+    if matches!(bad.kind, "write-hb-init-read" | "cyclic-hb") { Value::text(variant) } else { Value::Nil }
 }
 
 impl Checker for CausalChecker {
@@ -153,6 +163,7 @@ impl Checker for CausalChecker {
                 Ok(found) => {
                     let find = |run: &Run| judge(run, self.variant, &quick).ok()?.into_iter().next();
                     let small = found.iter().filter_map(|bad| shrink(&parsed.run, &bad.support, &find));
+                    let claim = if self.variant == Variant::Pram { pram_claim } else { claim };
                     let words = Words { reason, claim, versions: false };
                     Answer::Broken(small.map(|(run, bad)| finding(history, &run, &bad, &words)).collect())
                 }

@@ -116,7 +116,8 @@ fn found(history: &History, kind: &str, title: String, key: ValueRef<'_>, ops: &
     finding.nodes = wording::nodes_of(history, &ops);
     finding.faults = wording::faults_around(history, &ops);
     let claim = Claim::Rule { rule: kind.to_owned(), subject: Value::Nil };
-    finding.certificate = Some(Certificate::new(history, claim, &calls));
+    // The others rest on times and faults, which operations do not carry.
+    finding.certificate = (kind == "thin-air-read").then(|| Certificate::new(history, claim, &calls));
     finding.ops = calls;
     Trouble::Broken(Box::new(finding))
 }

@@ -29,7 +29,7 @@ fn compare(
     history: &History,
     holds: &dyn Fn(&[Step]) -> bool,
 ) -> Result<bool, String> {
-    let verdict = checker.check(history, &Budget::unlimited());
+    let verdict = crate::fuzz::shown(history, checker.check(history, &Budget::unlimited()));
     let truth = some_choice(calls, holds);
     let enough = calls.iter().any(|call| call.outcome == crate::history::Outcome::Ok);
     let agree = match verdict.validity {
@@ -112,7 +112,7 @@ pub fn sessions(seed: u64, count: u64) -> Result<Stats, String> {
             let doubtful = some_choice(&calls, &holds)
                 && !some_choice(&calls, &|steps| oracle::versioned(steps, realtime, &strict));
             invalid |= if doubtful {
-                let verdict = checker.check(&history, &Budget::unlimited());
+                let verdict = crate::fuzz::shown(&history, checker.check(&history, &Budget::unlimited()));
                 if verdict.validity != Validity::Unknown {
                     return Err(told(&calls, &verdict, true));
                 }
@@ -163,7 +163,8 @@ pub fn convergence(seed: u64, count: u64) -> Result<Stats, String> {
         let unique = draw.percent(70);
         let shape = Shape { most_ops: 6, unique, cas: draw.percent(30), settle: true };
         let calls = small::calls(&mut draw, shape);
-        let verdict = checker.check(&small::history(&calls), &Budget::unlimited());
+        let verdict =
+            crate::fuzz::shown(&small::history(&calls), checker.check(&small::history(&calls), &Budget::unlimited()));
         let truth = oracle::converged(&calls);
         let agree = match verdict.validity {
             Validity::Valid => truth == Some(true),

@@ -178,7 +178,8 @@ impl Staleness {
                 let support = stalest.map_or(everything.clone(), |read: &Behind| read.support(run, 1));
                 let small = shrink(run, &support, &find).or_else(|| shrink(run, &everything, &find));
                 if let Some((small, bad)) = small {
-                    findings.push(self.limited(history, &small, &bad, limit));
+                    // It is about times, which operations do not carry.
+                    findings.push(Finding { certificate: None, ..self.limited(history, &small, &bad, limit) });
                 }
             }
         }

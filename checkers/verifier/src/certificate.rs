@@ -102,6 +102,10 @@ pub enum Claim {
         anomaly: String,
         /// The edges.
         edges: Vec<Edge>,
+        /// What the store promises of each key alone, where the order of versions rests on that: `sequential-keys`,
+        /// `linearizable-keys`.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        assumes: Vec<String>,
     },
     /// The operations break this rule.
     Rule {

@@ -19,6 +19,7 @@ mod certificate;
 mod cycle;
 mod history;
 mod models;
+mod mops;
 mod order;
 mod removal;
 mod rules;
@@ -52,17 +53,14 @@ pub fn verify(certificate: &Certificate, history: Option<&History>) -> Result<()
     match &certificate.claim {
         Claim::Linearization { model, order } => order::replays(certificate, model, order, history),
         Claim::NoLinearization { model, weakened } => {
-            order::none_fits(certificate, model, weakened, order::Respect::Intervals)?;
-            history.map_or(Ok(()), |history| {
-                removal::allowed(certificate, model, weakened, order::Respect::Intervals, history)
-            })
+            let until = order::none_fits(certificate, model, weakened, order::Respect::Intervals)?;
+            history.map_or(Ok(()), |history| removal::allowed(certificate, model, weakened, until, history))
         }
         Claim::NoSequentialOrder { model } => {
             order::none_fits(certificate, model, &[], order::Respect::Processes)?;
-            history
-                .map_or(Ok(()), |history| removal::allowed(certificate, model, &[], order::Respect::Processes, history))
+            history.map_or(Ok(()), |history| removal::of_sessions(certificate, history))
         }
-        Claim::Cycle { anomaly, edges } => cycle::holds(certificate, anomaly, edges),
+        Claim::Cycle { anomaly, edges, assumes } => cycle::holds(certificate, anomaly, edges, assumes, history),
         Claim::Rule { rule, subject } => rules::broken(certificate, rule, subject, history),
     }
 }

@@ -32,7 +32,7 @@ pub(crate) fn replays(
     }
     let mut named = HashSet::new();
     let mut latest_call = 0;
-    let mut state = spec.initial.clone();
+    let mut states = vec![spec.initial.clone()];
     for call in order {
         let op = certificate.op(*call)?;
         if !named.insert(*call) {
@@ -45,10 +45,18 @@ pub(crate) fn replays(
         if op.end() < latest_call {
             return refuse(format!("#{call} had ended before #{latest_call} was called, and comes after it"));
         }
-        let Some(next) = (spec.step)(&state, op, false)? else {
+        let mut next: Vec<Value> = Vec::new();
+        for state in &states {
+            for after in (spec.step)(state, op, false)? {
+                if !next.contains(&after) {
+                    next.push(after);
+                }
+            }
+        }
+        if next.is_empty() {
             return refuse(format!("#{call} cannot have had its reply where the order puts it"));
-        };
-        state = next;
+        }
+        states = next;
     }
     if let Some(op) = certificate.ops.iter().find(|op| op.ok() && !named.contains(&op.call)) {
         return refuse(format!("#{} was acknowledged and is left out", op.call));
@@ -62,13 +70,14 @@ pub(crate) fn replays(
     Ok(())
 }
 
-/// No order of the operations explains every reply. Indeterminate ones may be left out.
+/// No order of the operations explains every reply. Indeterminate ones may be left out. Tells the index up to which that is
+/// so: what was called later plays no role, and what ended later may have taken effect by then or not.
 pub(crate) fn none_fits(
     certificate: &Certificate,
     model: &str,
     weakened: &[u64],
     respect: Respect,
-) -> Result<(), Refused> {
+) -> Result<u64, Refused> {
     let spec = spec(model)?;
     if certificate.ops.len() > MOST {
         return refuse(format!("{} operations are too many to try every order", certificate.ops.len()));
@@ -78,27 +87,33 @@ pub(crate) fn none_fits(
             return refuse(format!("#{call} is no compare-and-set and cannot be taken for a write"));
         }
     }
-    let whole = |one: &Op, other: &Op| one.workload == other.workload && (!spec.by_key || one.key == other.key);
-    if respect == Respect::Intervals
-        && let Some(other) = certificate.ops.iter().find(|op| !whole(op, &certificate.ops[0]))
-    {
+    let first = &certificate.ops[0];
+    let whole = |op: &Op| op.workload == first.workload && (respect == Respect::Processes || op.key == first.key);
+    if let Some(other) = certificate.ops.iter().find(|op| !whole(op)) {
         return refuse(format!("#{} is of another object", other.call));
     }
     let ops: Vec<&Op> = certificate.ops.iter().filter(|op| op.outcome != Outcome::Fail).collect();
-    let mut search = Search { spec: &spec, ops: &ops, weakened, respect, seen: HashSet::new() };
-    if search.explains(0, &initial(&spec, &ops))? {
-        return refuse("an order of these operations explains every reply");
+    let mut moments: Vec<u64> = ops.iter().filter(|op| op.ok()).map(|op| op.end()).collect();
+    moments.sort_unstable();
+    if respect == Respect::Processes {
+        moments = vec![u64::MAX];
     }
-    Ok(())
+    for until in moments {
+        let ops: Vec<&Op> = ops.iter().copied().filter(|op| op.call < until).collect();
+        let mut search = Search { spec: &spec, ops: &ops, weakened, respect, until, seen: HashSet::new() };
+        if !search.explains(0, &initial(&spec, &ops))? {
+            return Ok(until);
+        }
+    }
+    refuse("an order of these operations explains every reply")
 }
 
-/// One state for each key, or one in all.
+/// A state for each key.
 fn initial(spec: &Spec, ops: &[&Op]) -> Vec<(Value, Value)> {
     let mut states: Vec<(Value, Value)> = Vec::new();
     for op in ops {
-        let key = if spec.by_key { op.key.clone() } else { Value::Null };
-        if !states.iter().any(|(known, _)| *known == key) {
-            states.push((key, spec.initial.clone()));
+        if !states.iter().any(|(known, _)| *known == op.key) {
+            states.push((op.key.clone(), spec.initial.clone()));
         }
     }
     states
@@ -109,6 +124,7 @@ struct Search<'a> {
     ops: &'a [&'a Op],
     weakened: &'a [u64],
     respect: Respect,
+    until: u64,
     seen: HashSet<(u32, String)>,
 }
 
@@ -116,7 +132,8 @@ impl Search<'_> {
     /// As deep as there are operations, which are few.
     fn explains(&mut self, done: u32, states: &[(Value, Value)]) -> Result<bool, Refused> {
         let left = |at: &usize| done & (1 << at) == 0;
-        if (0..self.ops.len()).filter(left).all(|at| !self.ops[at].ok()) {
+        let must = |at: usize| self.ops[at].ok() && self.ops[at].end() <= self.until;
+        if !(0..self.ops.len()).filter(left).any(must) {
             return Ok(true);
         }
         if !self.seen.insert((done, format!("{states:?}"))) {
@@ -131,14 +148,13 @@ impl Search<'_> {
             if (0..self.ops.len()).filter(left).any(|other| before(self.ops[other])) {
                 continue;
             }
-            let place = states.iter().position(|(key, _)| !self.spec.by_key || *key == op.key).unwrap_or(0);
-            let Some(next) = (self.spec.step)(&states[place].1, op, self.weakened.contains(&op.call))? else {
-                continue;
-            };
-            let mut states = states.to_vec();
-            states[place].1 = next;
-            if self.explains(done | (1 << at), &states)? {
-                return Ok(true);
+            let place = states.iter().position(|(key, _)| *key == op.key).unwrap_or(0);
+            for next in (self.spec.step)(&states[place].1, op, self.weakened.contains(&op.call))? {
+                let mut states = states.to_vec();
+                states[place].1 = next;
+                if self.explains(done | (1 << at), &states)? {
+                    return Ok(true);
+                }
             }
         }
         Ok(false)

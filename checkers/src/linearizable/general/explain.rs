@@ -65,7 +65,7 @@ pub(crate) fn finding<M: Model>(
     finding.nodes = wording::nodes_of(history, &ops);
     finding.faults = faults;
     if small.len() <= CERTIFIED {
-        let claim = Claim::NoLinearization { model: model.name().to_owned(), weakened: Vec::new() };
+        let claim = Claim::NoLinearization { model: model.specification(), weakened: Vec::new() };
         let calls: Vec<u64> = small.iter().map(|deed| deed.call).collect();
         finding.certificate = Some(Certificate::new(history, claim, &calls));
     }

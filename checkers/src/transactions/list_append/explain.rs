@@ -19,6 +19,21 @@ const STEPS_SHOWN: usize = 30;
 /// So many steps are taken together at once.
 const STRETCH_MAX: usize = 64;
 
+/// Something that somebody's reads must show.
+#[derive(Clone, Copy)]
+enum Shows {
+    /// The transaction took effect.
+    Effect(u32),
+    /// Of a key, the first element came before the second.
+    Order(u32, Word, Word),
+}
+
+/// The same with a transaction that shows it.
+struct Need {
+    witness: u32,
+    shows: Shows,
+}
+
 /// Writes findings about these transactions.
 pub(super) struct Explain<'a, 'h> {
     pub(super) txns: &'a Transactions<'h>,
@@ -36,18 +51,18 @@ impl Explain<'_, '_> {
         let shown = |at: usize| at < STEPS_SHOWN || at + 1 == named.len();
         let told = named.iter().enumerate().filter(|(at, _)| shown(*at));
         sentences.extend(told.map(|(at, &txn)| format!("T{} = {}", at + 1, self.told(txn))));
-        let mut witnesses = Vec::new();
+        let mut needs: Vec<Need> = Vec::new();
         for (at, &txn) in named.iter().enumerate().filter(|(_, txn)| self.txns.txn(**txn).outcome == Outcome::Info) {
             let (reader, key, element) = self.observer(txn)?;
-            witnesses.push(reader);
+            needs.push(Need { witness: reader, shows: Shows::Effect(txn) });
             let (call, element, key) = (self.call(reader), self.value(element), self.txns.key(key));
             sentences
                 .push(format!("T{} took effect, since #{call} observed its append of {element} to {key}.", at + 1));
         }
         sentences.push("Then:".to_owned());
         for (at, (step, reason)) in steps.iter().zip(&reasons).enumerate() {
-            let witness = reason.filter(|reason| step.kind == EdgeKind::Ww && reason.witness != NONE);
-            witnesses.extend(witness.map(|reason| self.txns.all_mops()[reason.witness as usize].txn()));
+            let witness = reason.as_ref().filter(|_| step.kind == EdgeKind::Ww);
+            needs.extend(witness.map(|reason| self.order(reason)));
             if steps.len() > STEPS_SHOWN && at >= STEPS_SHOWN && at + 1 < steps.len() {
                 if at == STEPS_SHOWN {
                     sentences.push(format!("And so on, {} steps.", steps.len() - STEPS_SHOWN - 1));
@@ -62,14 +77,68 @@ impl Explain<'_, '_> {
         }
         let edges: Vec<Edge> =
             steps.iter().zip(&reasons).map(|(step, reason)| self.edge(step, reason.as_ref())).collect();
-        let claim = Claim::Cycle { anomaly: anomaly.to_owned(), edges: edges.clone() };
+        let claim = Claim::cycle(anomaly, edges.clone());
         let title = format!("{anomaly}: {} that each precede the next", wording::count(named.len(), "transaction"));
         let key = edges.iter().map(|edge| &edge.key).find(|key| !key.is_nil()).cloned().unwrap_or_default();
         let one_key = edges.iter().all(|edge| edge.key.is_nil() || edge.key == key);
+        let witnesses = self.witnesses(&named, &needs);
         let mut finding = self.finding(anomaly, severity, title, sentences, &named, claim, &witnesses);
         finding.cycle = edges;
         finding.key = if one_key { key } else { Value::Nil };
         Some(finding)
+    }
+
+    /// Who shows the order of two elements: a read of both, or of the first where nobody read the second.
+    fn order(&self, reason: &Reason) -> Need {
+        let longest = self.versions.longest[reason.key as usize].0;
+        let read = if reason.witness == NONE { longest } else { reason.witness };
+        let before = reason.before.unwrap_or(Word::NIL);
+        let witness = if read == NONE { NONE } else { self.txns.all_mops()[read as usize].txn() };
+        Need { witness, shows: Shows::Order(reason.key, before, reason.after) }
+    }
+
+    /// Whether the transaction's reads show it.
+    fn shows(&self, txn: u32, shows: Shows) -> bool {
+        let mops = self.txns.mops(txn);
+        (0..mops.len()).filter(|&at| mops[at].kind() == MopKind::Read).any(|at| {
+            let (key, mut list) = (mops[at].key, self.txns.elements(mops[at].value));
+            let (before, after) = match shows {
+                Shows::Effect(other) => {
+                    let own = self.txns.mops(other).iter();
+                    let mut own = own.filter(|mop| mop.kind() == MopKind::Append && mop.key == key);
+                    return other != txn && own.any(|mop| list.contains(&mop.value));
+                }
+                Shows::Order(other, before, after) if other == key => (before, after),
+                Shows::Order(..) => return false,
+            };
+            let own = mops[..at].iter().filter(|mop| mop.kind() == MopKind::Append && mop.key == key);
+            let own: Vec<Word> = own.map(|mop| mop.value).collect();
+            list = list.strip_suffix(&own[..]).unwrap_or(list);
+            let place = |element: Word| list.iter().position(|&other| other == element);
+            place(before).is_some_and(|one| place(after).is_none_or(|other| one < other))
+        })
+    }
+
+    /// Transactions beside the named ones that show what is needed, and none that can be spared.
+    fn witnesses(&self, named: &[u32], needs: &[Need]) -> Vec<u32> {
+        let mut witnesses: Vec<u32> = Vec::new();
+        let met = |need: &Need, more: &[u32]| named.iter().chain(more).any(|&txn| self.shows(txn, need.shows));
+        for need in needs {
+            if need.witness != NONE && !met(need, &witnesses) {
+                witnesses.push(need.witness);
+            }
+        }
+        let mut at = 0;
+        while at < witnesses.len() {
+            let mut fewer = witnesses.clone();
+            fewer.remove(at);
+            if needs.iter().all(|need| met(need, &fewer) || !met(need, &witnesses)) {
+                witnesses = fewer;
+            } else {
+                at += 1;
+            }
+        }
+        witnesses
     }
 
     /// The cycle with steps on one key taken together: who did not observe an element did not observe what follows it.

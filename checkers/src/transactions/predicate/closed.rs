@@ -15,7 +15,7 @@
 //! version of the key fails to match, and it is missing), predicate-mismatch (a reply that does not match its predicate),
 //! garbage-read (a value that nobody wrote, or only one that failed), G1b, internal (its own write is not what it read),
 //! future-read (it read what it wrote only later). Unknown: no `init`, no predicate read, a call is no such transaction.
-use crate::certificate::{Certificate, Claim, Edge, EdgeKind};
+use crate::certificate::{Edge, EdgeKind};
 use crate::history::{History, Op, Outcome};
 use crate::transactions::weak::order::{Successors, short_cycle};
 use crate::value::{Value, ValueRef};
@@ -396,11 +396,7 @@ impl Analysis<'_> {
             "predicate-read-miss" => format!("#{call} missed key {key}, every version of which matches its predicate."),
             _ => format!("#{call} read {value} of key {key}, which nobody wrote who may have taken effect."),
         };
-        let mut finding = self.finding(history, wrong.kind, title, &[wrong.reader], Vec::new());
-        let claim =
-            Claim::Rule { rule: wrong.kind.to_owned(), subject: Value::list([Value::text(key), value.clone()]) };
-        finding.certificate = Some(Certificate::new(history, claim, &finding.ops));
-        finding
+        self.finding(history, wrong.kind, title, &[wrong.reader], Vec::new())
     }
 
     fn cycle(&self, history: &History, cycle: &[Reason]) -> Finding {
@@ -434,8 +430,7 @@ impl Analysis<'_> {
         let title = format!("{kind}: {} that each precede the next", wording::count(cycle.len(), "transaction"));
         let members: Vec<usize> = cycle.iter().map(|reason| reason.from).collect();
         let mut finding = self.finding(history, kind, title, &members, sentences);
-        let claim = Claim::Cycle { anomaly: kind.to_owned(), edges: edges.clone() };
-        finding.certificate = Some(Certificate::new(history, claim, &finding.ops));
+        // What a predicate read does not show is nothing that a certificate can say so far.
         finding.cycle = edges;
         finding
     }

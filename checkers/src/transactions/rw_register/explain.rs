@@ -18,6 +18,22 @@ pub(crate) struct Explain<'a, 'h> {
     pub(crate) orders: &'a Orders,
 }
 
+/// What these orders assume of each key; none where they rest on what nobody did.
+fn assumptions(reasons: &[Known]) -> Option<Vec<String>> {
+    let mut assumes = Vec::new();
+    for known in reasons {
+        assumes.push(match known.source {
+            Source::Within if known.after == known.one => continue,
+            Source::Within | Source::Process => "sequential-keys".to_owned(),
+            Source::Realtime => "linearizable-keys".to_owned(),
+            Source::Only | Source::Guess => return None,
+        });
+    }
+    assumes.sort_unstable();
+    assumes.dedup();
+    Some(assumes)
+}
+
 impl Explain<'_, '_> {
     fn call(&self, txn: u32) -> u64 {
         u64::from(self.txns.txn(txn).call)
@@ -83,6 +99,7 @@ impl Explain<'_, '_> {
         sentences.extend(named.iter().enumerate().map(|(at, &txn)| format!("T{} = {}", at + 1, self.told(txn))));
         sentences.push("Then:".to_owned());
         let mut edges = Vec::new();
+        let mut reasons: Vec<Known> = Vec::new();
         let count = cycle.steps.len();
         for (at, step) in cycle.steps.iter().enumerate() {
             let (one, other) = (format!("T{}", at + 1), format!("T{}", (at + 1) % count + 1));
@@ -104,12 +121,8 @@ impl Explain<'_, '_> {
                     let (key, before, after, reason) = self.reason(step)?;
                     edge.key = self.txns.key(key).to_value();
                     (edge.before, edge.after) = (self.version(key, before), self.version(key, after));
-                    named.extend(
-                        reason
-                            .iter()
-                            .flat_map(|known| [known.one, known.other])
-                            .map(|number| self.matched.txns[number as usize]),
-                    );
+                    // That the initial version comes first needs no showing.
+                    reasons.extend(reason.filter(|_| before != INITIAL));
                     let order = reason.map(|known| format!(": {}", self.order(&known))).unwrap_or_default();
                     let (before, after) = (&edge.before, &edge.after);
                     match kind {
@@ -126,8 +139,14 @@ impl Explain<'_, '_> {
             edges.push(edge);
         }
         let title = format!("{anomaly}: {} that each precede the next", wording::count(count, "transaction"));
-        let claim = Claim::Cycle { anomaly: anomaly.to_owned(), edges: edges.clone() };
+        let touching = reasons.iter().flat_map(|known| [known.one, known.other]);
+        named.extend(touching.map(|number| self.matched.txns[number as usize]));
+        let assumes = assumptions(&reasons);
+        let certified = assumes.is_some();
+        let claim =
+            Claim::Cycle { anomaly: anomaly.to_owned(), edges: edges.clone(), assumes: assumes.unwrap_or_default() };
         let mut finding = self.finding(anomaly, severity, title, sentences, named, claim);
+        finding.certificate = finding.certificate.filter(|_| certified);
         finding.cycle = edges;
         Some(finding)
     }
@@ -140,13 +159,16 @@ impl Explain<'_, '_> {
         if cycle[0].after == INITIAL {
             sentences.push("Yet nothing comes before what a key is before its first write.".to_owned());
         }
-        let named = cycle.iter().flat_map(|known| [known.one, known.other, known.before, known.after]);
-        let named: Vec<u32> =
-            named.filter(|&one| one != INITIAL).map(|number| self.matched.txns[number as usize]).collect();
+        let named = cycle.iter().flat_map(|known| [known.one, known.other]);
+        let named: Vec<u32> = named.map(|number| self.matched.txns[number as usize]).collect();
         let versions = cycle.iter().map(|known| self.version(known.key, known.before));
-        let subject = Value::list([key.to_value(), Value::list(versions)]);
-        let claim = Claim::Rule { rule: "cyclic-versions".to_owned(), subject };
+        let mut subject = vec![key.to_value(), Value::list(versions)];
+        let assumes = assumptions(cycle);
+        let assumed = assumes.iter().flatten().map(|name| Value::text(name));
+        subject.extend(Some(Value::list(assumed)).filter(|list| list.as_list().is_some_and(|list| !list.is_empty())));
+        let claim = Claim::Rule { rule: "cyclic-versions".to_owned(), subject: Value::list(subject) };
         let mut finding = self.finding("cyclic-versions", severity, title, sentences, named, claim);
+        finding.certificate = finding.certificate.filter(|_| assumes.is_some());
         finding.key = key.to_value();
         finding
     }
@@ -187,6 +209,8 @@ impl Explain<'_, '_> {
         claim: Claim,
     ) -> Finding {
         let history = self.txns.history();
+        let seen: Vec<u32> = named.iter().filter_map(|&txn| self.observer(txn, &named)).collect();
+        named.extend(seen);
         named.sort_unstable();
         named.dedup();
         let ops: Vec<_> = named.iter().map(|&txn| self.txns.op(txn)).collect();
@@ -198,6 +222,17 @@ impl Explain<'_, '_> {
         finding.sentences = sentences;
         finding.certificate = Some(Certificate::new(history, claim, &finding.ops));
         finding
+    }
+
+    /// Of a transaction that was never acknowledged, one that read what it wrote, if none of these did.
+    fn observer(&self, txn: u32, named: &[u32]) -> Option<u32> {
+        if self.txns.txn(txn).outcome == Outcome::Ok {
+            return None;
+        }
+        let (number, view) = (self.number(txn), &self.matched.view);
+        let observes = |reader: &u32| *reader != number && view.reads(*reader).iter().any(|read| read.from == number);
+        let shown = named.iter().map(|&one| self.number(one)).any(|one| observes(&one));
+        (0..view.len() as u32).find(|reader| !shown && observes(reader)).map(|one| self.matched.txns[one as usize])
     }
 
     /// A transaction with what it did, who called it and when.

@@ -150,6 +150,9 @@ impl Words<'_, '_> {
                 sentences.extend(sight.iter().map(|link| self.sentence(link)));
                 calls.extend(sight.iter().flat_map(|link| [self.call(link.from), self.call(link.to)]));
             }
+            if let Why::Versions(key) = link.why {
+                calls.extend(self.witness(cycle, link, key));
+            }
             sentences.push(self.sentence(link));
             edges.push(self.link_edge(link));
         }
@@ -158,6 +161,29 @@ impl Words<'_, '_> {
             false => format!("{} transactions come before each other.", cycle.len()),
         };
         self.finding(kind, title, sentences, calls, edges)
+    }
+
+    /// Who read the first version before the second or without it, if nobody on the cycle did.
+    fn witness(&self, cycle: &[Link], link: &Link, key: u32) -> Option<u64> {
+        let last = |txn: u32| {
+            let mops = self.transactions.mops(self.txns[txn as usize]).iter();
+            mops.filter(|mop| mop.key == key && mop.writes()).next_back().map(|mop| mop.value)
+        };
+        let (before, after) = (last(link.from)?, last(link.to)?);
+        let shows = |txn: u32| {
+            let mops = self.transactions.mops(txn);
+            (0..mops.len()).filter(|&at| mops[at].kind() == MopKind::Read && mops[at].key == key).any(|at| {
+                let own: Vec<Word> =
+                    mops[..at].iter().filter(|mop| mop.key == key && mop.writes()).map(|mop| mop.value).collect();
+                let list = self.transactions.elements(mops[at].value);
+                let list = list.strip_suffix(&own[..]).unwrap_or(list);
+                let place = |element: Word| list.iter().position(|&other| other == element);
+                place(before).is_some_and(|one| place(after).is_none_or(|other| one < other))
+            })
+        };
+        let known = cycle.iter().any(|link| shows(self.txns[link.from as usize]));
+        let mut all = self.txns.iter().filter(|_| !known);
+        all.find(|&&txn| shows(txn)).map(|&txn| u64::from(self.transactions.txn(txn).call))
     }
 
     fn link_edge(&self, link: &Link) -> Edge {
@@ -223,7 +249,7 @@ impl Words<'_, '_> {
         finding.faults = wording::faults_around(history, &ops);
         finding.sentences.extend(wording::faults(history, &finding.faults));
         finding.nodes = wording::nodes_of(history, &ops);
-        let claim = Claim::Cycle { anomaly: kind.to_owned(), edges: edges.clone() };
+        let claim = Claim::cycle(kind, edges.clone());
         finding.certificate = Some(Certificate::new(history, claim, &calls));
         finding.ops = calls;
         finding.cycle = edges;

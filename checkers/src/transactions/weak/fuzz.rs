@@ -33,7 +33,7 @@ pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
         let mut invalid = false;
         for (definition, checker) in LEVELS {
             let expected = holds(&small, definition);
-            let verdict = checker().check(&history, &Budget::unlimited());
+            let verdict = crate::fuzz::shown(&history, checker().check(&history, &Budget::unlimited()));
             invalid |= !expected;
             let agrees = match verdict.validity {
                 Validity::Valid => expected,

@@ -90,8 +90,10 @@ fn wrong_total(case: &Case<'_>) -> Option<bool> {
             Some(off != 0 && sum(&balances(read)?)? == i128::from(total) + off)
         }
         ([one, two], None) if case.subject.is_null() && one.workload == two.workload => {
+            // A table names all accounts that there are.
+            let tables = one.output.is_object() && two.output.is_object();
             let (one, two) = (balances(one)?, balances(two)?);
-            Some(one.keys().eq(two.keys()) && sum(&one)? != sum(&two)?)
+            Some((tables || one.keys().eq(two.keys())) && sum(&one)? != sum(&two)?)
         }
         _ => None,
     }

@@ -1,0 +1,266 @@
+//! Certificates of random histories: a verifier that shares no code with the checkers accepts every one of them, alone and
+//! against the recording. A refusal is an error of the checker or of the verifier.
+//!
+//! `DSFUZZ_HISTORIES` says how many of each kind; what is found without a certificate is counted:
+//! `cargo test -p dsfuzz-checkers --test certificates -- --nocapture`.
+use dsfuzz_checkers::fuzz::{DIFFERENCES, Draw, watch};
+use dsfuzz_checkers::history::export::write_jsonl;
+use dsfuzz_checkers::history::{History, read_jsonl};
+use dsfuzz_checkers::{Budget, Options, Severity, Value, Verdict, checker_with, judge_one};
+use dsfuzz_verifier::{Certificate, verify};
+use serde_json::{Value as Json, json};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+/// Operations that brute force is asked to order at most; larger certificates are counted, not verified.
+const MOST: usize = 14;
+
+/// What came of the certificates of one kind.
+#[derive(Default)]
+struct Count {
+    accepted: u64,
+    refused: u64,
+    without: u64,
+    large: u64,
+    first: Option<String>,
+}
+
+#[derive(Default)]
+struct Counts(BTreeMap<(String, String), Count>);
+
+impl Counts {
+    fn of(&mut self, checker: &str, kind: &str) -> &mut Count {
+        self.0.entry((checker.to_owned(), kind.to_owned())).or_default()
+    }
+
+    /// Verifies whatever the verdict carries.
+    fn take(&mut self, history: &History, verdict: &Verdict) {
+        let violations = verdict.findings.iter().filter(|finding| finding.severity == Severity::Violation);
+        let violations: Vec<_> = violations.collect();
+        if violations.is_empty() && verdict.certificates.is_empty() {
+            return;
+        }
+        let mut text = Vec::new();
+        write_jsonl(history, &mut text).expect("written to memory");
+        let recording = dsfuzz_verifier::read_jsonl(&text[..]).expect("a recording");
+        let told: Vec<(&str, Option<&dsfuzz_checkers::Certificate>)> = violations
+            .iter()
+            .map(|finding| (finding.kind.as_str(), finding.certificate.as_ref()))
+            .chain(verdict.certificates.iter().map(|certificate| ("(an order)", Some(certificate))))
+            .collect();
+        for (kind, certificate) in told {
+            let count = self.of(&verdict.checker, kind);
+            let Some(certificate) = certificate else {
+                count.without += 1;
+                continue;
+            };
+            let written = serde_json::to_string(certificate).expect("JSON");
+            let searched = written.contains("\"no-linearization\"") || written.contains("\"no-sequential-order\"");
+            if searched && certificate.ops.len() > MOST {
+                count.large += 1;
+                continue;
+            }
+            let certificate = Certificate::parse(&written);
+            let alone = certificate.clone().and_then(|certificate| verify(&certificate, None));
+            let both = certificate.and_then(|certificate| verify(&certificate, Some(&recording)));
+            match (alone, both) {
+                (Ok(()), Ok(())) => count.accepted += 1,
+                (alone, both) => {
+                    count.refused += 1;
+                    count.first.get_or_insert_with(|| {
+                        let lines = String::from_utf8_lossy(&text);
+                        let calls: Vec<&str> = lines.lines().filter(|line| !line.contains("\"note\"")).collect();
+                        format!("alone: {alone:?}; with the recording: {both:?}\n{written}\n{}", calls.join("\n"))
+                    });
+                }
+            }
+        }
+    }
+
+    /// Prints the table; the first refusal of each kind.
+    fn told(&self) -> Vec<String> {
+        println!("{:24} {:28} {:>8} {:>8} {:>8} {:>8}", "checker", "kind", "accepted", "refused", "without", "large");
+        let mut refusals = Vec::new();
+        for ((checker, kind), count) in &self.0 {
+            let Count { accepted, refused, without, large, first } = count;
+            println!("{checker:24} {kind:28} {accepted:>8} {refused:>8} {without:>8} {large:>8}");
+            refusals.extend(first.iter().map(|first| format!("{checker} {kind}: {first}")));
+        }
+        refusals
+    }
+}
+
+fn histories(default: u64) -> u64 {
+    std::env::var("DSFUZZ_HISTORIES").ok().and_then(|count| count.parse().ok()).unwrap_or(default)
+}
+
+fn seed() -> u64 {
+    std::env::var("DSFUZZ_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1)
+}
+
+#[test]
+fn every_certificate_of_every_comparison_is_accepted() {
+    let only = std::env::var("DSFUZZ_ONLY").unwrap_or_default();
+    let counts = Rc::new(RefCell::new(Counts::default()));
+    let told = Rc::clone(&counts);
+    watch(Some(Box::new(move |history, verdict| told.borrow_mut().take(history, verdict))));
+    // Registers, models and containers are compared below the level of verdicts: see the next test.
+    let below = ["registers", "model", "container"];
+    for (name, differ) in DIFFERENCES.iter().filter(|(name, _)| name.contains(&only)) {
+        if !below.iter().any(|kind| name.starts_with(kind)) {
+            differ(seed(), histories(60)).unwrap_or_else(|difference| panic!("{name}: {difference}"));
+        }
+    }
+    watch(None);
+    let refusals = counts.borrow().told();
+    assert!(refusals.is_empty(), "{} refused:\n{}", refusals.len(), refusals.join("\n\n"));
+}
+
+/// Models with calls that bring out what they can do: `[function, [input, ..], [reply, ..]]`.
+const MODELS: &[(&str, &str, &str)] = &[
+    ("register", "", r#"[["read",[null],[null,1,2]],["write",[1,2],[null]]]"#),
+    (
+        "cas-register",
+        "",
+        r#"[["read",[null],[null,1,2,3]],["write",[1,2,3],[null]],["cas",[[1,2],[2,3],[null,1]],[null,null,false]]]"#,
+    ),
+    (
+        "kv",
+        "",
+        r#"[["get",[null],["","a","b","ab","c"]],["put",["","c"],[null]],["append",["a","b"],[null]],["delete",[null],[null]],
+            ["cas",[["","c"],["c","a"]],[null,false]]]"#,
+    ),
+    (
+        "multi-register",
+        "",
+        r#"[["txn",[[["r","x",null]]],[[["r","x",null]],[["r","x",1]],[["r","x",2]]]],
+            ["txn",[[["r","x",null],["w","y",1]]],[[["r","x",null],["w","y",1]],[["r","x",1],["w","y",1]]]],
+            ["txn",[[["w","x",1]],[["w","x",2],["w","y",2]]],[null]],["read",[["x","y"]],[{"x":1,"y":2},{},{"x":1}]],
+            ["write",[{"x":1},{"y":2}],[null]]]"#,
+    ),
+    (
+        "multi-register",
+        "cells",
+        r#"[["txn",[[["r","x",null]]],[[["r","x",null]],[["r","x",1]],[["r","x",2]]]],["write",[{"x":1},{"x":2},{"y":2}],[null]]]"#,
+    ),
+    ("mutex", "", r#"[["acquire",[null],[true,true,false]],["release",[null],[true]]]"#),
+    ("owner-mutex", "", r#"[["acquire",[null],[true]],["release",[null],[true]]]"#),
+    ("reentrant-mutex", "", r#"[["acquire",[null],[true]],["release",[null],[true]]]"#),
+    ("semaphore", "permits", r#"[["acquire",[null,1,2],[true]],["release",[1,2],[true]]]"#),
+    ("fenced-lock", "", r#"[["acquire",[null],[1,2,3,4,null]],["release",[null,1,2,3],[true]]]"#),
+    (
+        "lease",
+        "",
+        r#"[["acquire",[null],[1,2,3,4,null]],["renew",[1,2,3],[true]],["release",[1,2],[true]],["holder",[null],[null,1,2,3]]]"#,
+    ),
+    ("fifo-queue", "", r#"[["enqueue",[1,2,3,4],[null]],["dequeue",[null],[null,1,2,3,4]]]"#),
+    ("fifo-queue", "new", r#"[["enqueue",["new"],[null]],["dequeue",[null],[null,1,2,3,4]]]"#),
+    ("unordered-queue", "", r#"[["enqueue",[1,2,3],[null]],["dequeue",[null],[null,1,2,3]]]"#),
+    ("unordered-queue", "new", r#"[["enqueue",["new"],[null]],["dequeue",[null],[null,1,2,3,4]]]"#),
+    ("priority-queue", "", r#"[["insert",[1,2,3],[null]],["extract",[null],[null,1,2,3]]]"#),
+    ("priority-queue", "largest", r#"[["insert",["new"],[null]],["extract",[null],[null,1,2,3,4]]]"#),
+    ("stack", "", r#"[["push",[1,2,3],[null]],["pop",[null],[null,1,2,3]]]"#),
+    ("stack", "new", r#"[["push",["new"],[null]],["pop",[null],[null,1,2,3,4]]]"#),
+    (
+        "set",
+        "",
+        r#"[["add",[1,2],[null,true,false]],["remove",[1,2],[null,true,false]],["contains",[1,2],[true,false]],
+            ["read",[null],[[],[1],[2],[1,2]]]]"#,
+    ),
+    (
+        "set",
+        "cells",
+        r#"[["add",[1,2],[null,true,false]],["remove",[1,2],[null,true]],["contains",[1,2],[true,false]]]"#,
+    ),
+    ("set", "grows", r#"[["add",[1,2,3],[null]],["read",[null],[[],[1],[2],[1,2],[1,2,3],[1,3]]]]"#),
+    (
+        "counter",
+        "",
+        r#"[["add",[1,2,-1],[null]],["inc",[null],[null]],["dec",[null],[null]],["read",[null],[-1,0,1,2,3,4]],
+            ["add-and-get",[1],[0,1,2,3,4]]]"#,
+    ),
+    (
+        "log",
+        "",
+        r#"[["append",[7,8],[0,1,2,null]],["read",[0,1,2],[null,7,8]],["length",[null],[0,1,2,3]],["poll",[null],[[],[7],[7,8]]]]"#,
+    ),
+    (
+        "leader-election",
+        "",
+        r#"[["campaign",["a","b"],[1,2,3,4,null]],["leader",[null],[[1,"a"],[2,"a"],[2,"b"],[3,"a"],null]],
+            ["resign",[null,1,2],[true]]]"#,
+    ),
+];
+
+#[test]
+fn every_certificate_of_every_model_is_accepted() {
+    let only = std::env::var("DSFUZZ_ONLY").unwrap_or_default();
+    let mut counts = Counts::default();
+    for (model, variant, alphabet) in MODELS.iter().filter(|(model, ..)| model.contains(&only)) {
+        let alphabet: Vec<(String, Vec<Json>, Vec<Json>)> = serde_json::from_str(alphabet).expect("JSON");
+        let mut options: BTreeMap<String, Value> =
+            [("model".to_owned(), Value::text(model)), ("witness".to_owned(), Value::Bool(true))].into();
+        match *variant {
+            "permits" => drop(options.insert("permits".to_owned(), Value::Int(2))),
+            "largest" => drop(options.insert("order".to_owned(), Value::text("largest"))),
+            _ => {}
+        }
+        let checker =
+            checker_with("linearizable", &Options(options)).unwrap_or_else(|error| panic!("{model}: {error}"));
+        let mut draw = Draw::new(seed());
+        for _ in 0..histories(150) {
+            let text = random(&mut draw, &alphabet);
+            let history = read_jsonl(text.as_bytes()).unwrap_or_else(|error| panic!("{model}: {error}\n{text}"));
+            let mut verdict = judge_one(&*checker, &history, &Budget::unlimited());
+            verdict.checker = format!("{model} {variant}");
+            counts.take(&history, &verdict);
+        }
+    }
+    let refusals = counts.told();
+    assert!(refusals.is_empty(), "{} refused:\n{}", refusals.len(), refusals.join("\n\n"));
+}
+
+/// Calls of up to four processes with random replies.
+fn random(draw: &mut Draw, alphabet: &[(String, Vec<Json>, Vec<Json>)]) -> String {
+    let mut lines: Vec<Json> = Vec::new();
+    let count = 2 + draw.below(8);
+    let unknown = [0, 0, 15, 30][draw.below(4) as usize];
+    let mut open: Vec<Option<(u64, Json)>> = vec![None; 1 + draw.below(4) as usize];
+    let mut names: Vec<u64> = (0..open.len() as u64).collect();
+    let (mut called, mut put) = (0, 0);
+    while called < count || open.iter().any(Option::is_some) {
+        let at = draw.below(open.len() as u64) as usize;
+        let common = |kind: &str, process: u64, lines: &Vec<Json>| json!({"type": kind, "index": lines.len(), "time": 1_000_000 * lines.len(), "process": process, "worker": at});
+        match open[at].take() {
+            None if called < count => {
+                let (f, inputs, replies) = draw.pick(alphabet);
+                let mut input = draw.pick(inputs).clone();
+                if input == json!("new") {
+                    put += 1;
+                    input = json!(put);
+                }
+                called += 1;
+                let mut line = common("invoke", names[at], &lines);
+                line["node"] = json!("n1");
+                line["workload"] = json!("register");
+                line["f"] = json!(f);
+                line["value"] = input;
+                lines.push(line);
+                open[at] = Some((names[at], draw.pick(replies).clone()));
+            }
+            None => {}
+            Some((process, _)) if draw.percent(unknown) => {
+                let line = common("info", process, &lines);
+                lines.push(line);
+                names[at] += 100;
+            }
+            Some((process, reply)) => {
+                let mut line = common("ok", process, &lines);
+                line["value"] = reply;
+                lines.push(line);
+            }
+        }
+    }
+    lines.iter().map(|line| format!("{line}\n")).collect()
+}

@@ -1,0 +1,254 @@
+//! Logs of messages: offsets, and who polled what (after Jepsen's `kafka` workload). The subject is the log and what is
+//! wrong in it.
+use super::{Case, Rule, rule};
+use crate::certificate::{Op, Outcome};
+use crate::mops::{micros, polls, text};
+use serde_json::Value;
+
+pub(super) const RULES: &[Rule] = &[
+    rule("inconsistent-offsets", "Two values are at one offset.", inconsistent),
+    rule("duplicate", "A value is at more offsets than it was sent times.", duplicate),
+    rule("unexpected-message", "A value was polled that nobody had sent by then.", unexpected),
+    rule("lost-write", "An acknowledged message was never polled, though one beyond it was.", lost),
+    rule("int-poll-skip", "An operation's polls passed a message.", |case| skipped(case, true)),
+    rule("poll-skip", "A process' polls passed a message.", |case| skipped(case, false)),
+    rule("int-nonmonotonic-poll", "An operation's polls went back.", |case| polled_back(case, true)),
+    rule("nonmonotonic-poll", "A process' polls went back.", |case| polled_back(case, false)),
+    rule("int-nonmonotonic-send", "An operation's sends went to lower offsets.", |case| sent_back(case, true)),
+    rule("nonmonotonic-send", "A process' sends went to lower offsets.", |case| sent_back(case, false)),
+];
+
+/// A message at an offset, as an operation sent or polled it.
+#[derive(Clone, PartialEq)]
+struct Sight {
+    log: String,
+    /// None: a send was not told.
+    offset: Option<i64>,
+    value: Value,
+    /// A poll: which of the operation's.
+    poll: Option<usize>,
+}
+
+/// What an operation sent and, where it was acknowledged, polled.
+fn sights(op: &Op) -> Vec<Sight> {
+    let mut sights = Vec::new();
+    if !matches!(op.f.as_str(), "send" | "poll" | "txn") {
+        return sights;
+    }
+    let answers = if op.ok() { micros(&op.output) } else { Vec::new() };
+    for (at, asked) in micros(&op.input).iter().enumerate() {
+        let answer = answers.get(at).filter(|answer| answer.get(0) == asked.get(0));
+        match (asked.get(0).and_then(Value::as_str), asked.get(1), asked.get(2)) {
+            (Some("send"), Some(log), Some(value)) => {
+                let offset = answer.and_then(|answer| answer.get(2)?.get(0)?.as_i64());
+                sights.push(Sight { log: text(log), offset, value: value.clone(), poll: None });
+            }
+            (Some("poll"), ..) => {
+                for (log, messages) in answer.and_then(|answer| answer.get(1)).map(polls).unwrap_or_default() {
+                    sights.extend(messages.iter().filter_map(|message| {
+                        let (offset, value) = (message.get(0)?.as_i64()?, message.get(1)?.clone());
+                        Some(Sight { log: log.clone(), offset: Some(offset), value, poll: Some(at) })
+                    }));
+                }
+            }
+            _ => {}
+        }
+    }
+    sights
+}
+
+fn about<'a>(case: &Case<'a>) -> Option<(&'a str, &'a Value)> {
+    match case.subject.as_array().map(Vec::as_slice) {
+        Some([log, what]) if case.one_workload() => Some((log.as_str()?, what)),
+        _ => None,
+    }
+}
+
+fn sends(op: &Op, log: &str, value: &Value) -> bool {
+    sights(op).iter().any(|sight| sight.poll.is_none() && sight.log == log && sight.value == *value)
+}
+
+fn polled(op: &Op, log: &str, value: &Value) -> bool {
+    sights(op).iter().any(|sight| sight.poll.is_some() && sight.log == log && sight.value == *value)
+}
+
+/// Sends of the value that may have happened.
+fn tried<'a>(case: &Case<'a>, log: &str, value: &Value) -> Vec<&'a Op> {
+    case.workload().into_iter().filter(|op| op.outcome != Outcome::Fail && sends(op, log, value)).collect()
+}
+
+fn inconsistent(case: &Case<'_>) -> Option<bool> {
+    let (log, offset) = about(case)?;
+    let at: Vec<(u64, Value)> = case
+        .ops
+        .iter()
+        .flat_map(|op| sights(op).into_iter().map(|sight| (op.call, sight)))
+        .filter(|(_, sight)| sight.log == log && sight.offset.is_some() && sight.offset == offset.as_i64())
+        .map(|(call, sight)| (call, sight.value))
+        .collect();
+    let differ = |one: &(u64, Value), other: &(u64, Value)| {
+        one.1 != other.1 && case.ops.iter().all(|op| op.call == one.0 || op.call == other.0)
+    };
+    Some(at.iter().any(|one| at.iter().any(|other| differ(one, other))))
+}
+
+fn duplicate(case: &Case<'_>) -> Option<bool> {
+    let (log, value) = about(case)?;
+    let offsets = |ops: &[&Op]| {
+        let all = ops.iter().flat_map(|op| sights(op));
+        let mut offsets: Vec<i64> =
+            all.filter(|sight| sight.log == log && sight.value == *value).filter_map(|sight| sight.offset).collect();
+        offsets.sort_unstable();
+        offsets.dedup();
+        offsets.len()
+    };
+    let tried = tried(case, log, value);
+    let shown: Vec<&Op> = case.ops.iter().collect();
+    let first = tried.first().is_none_or(|first| shown.iter().any(|op| op.call == first.call));
+    let needed = |at: usize| {
+        let rest: Vec<&Op> = shown.iter().enumerate().filter(|(other, _)| *other != at).map(|(_, op)| *op).collect();
+        tried.first().is_some_and(|first| first.call == shown[at].call) || offsets(&rest) <= tried.len().max(1)
+    };
+    let enough = offsets(&shown) > tried.len().max(1);
+    Some(first && enough && (0..shown.len()).all(needed))
+}
+
+fn unexpected(case: &Case<'_>) -> Option<bool> {
+    let (log, value) = about(case)?;
+    let poll = case.ops.iter().find(|op| polled(op, log, value))?;
+    let tried = tried(case, log, value);
+    let shown: Vec<&Op> = tried.iter().take(1).copied().chain([poll]).collect();
+    Some(tried.iter().all(|op| op.call > poll.end()) && case.only(&shown))
+}
+
+fn lost(case: &Case<'_>) -> Option<bool> {
+    let ((log, value), [one, two]) = (about(case)?, case.ops) else { return None };
+    let placed = |op: &Op| {
+        let sent = |sight: &Sight| sight.poll.is_none() && sight.log == log && sight.value == *value;
+        sights(op).into_iter().find(|sight| sent(sight)).and_then(|sight| sight.offset)
+    };
+    let (send, poll) = if placed(one).is_some() { (one, two) } else { (two, one) };
+    let offset = placed(send)?;
+    let beyond = |sight: &Sight| sight.poll.is_some() && sight.log == log && sight.offset >= Some(offset);
+    let all = case.workload();
+    // Whoever sought, or polled in a group without an answer, may have passed it.
+    let grouped = |poll: &Op| {
+        let changes = |op: &&&Op| {
+            op.process == poll.process && op.call < poll.call && matches!(op.f.as_str(), "subscribe" | "assign")
+        };
+        all.iter().filter(changes).max_by_key(|op| op.call).is_some_and(|op| op.f == "subscribe")
+    };
+    let passed = |op: &&Op| {
+        let polls = micros(&op.input).iter().any(|step| step.get(0).and_then(Value::as_str) == Some("poll"));
+        op.f == "seek" || polls && op.outcome == Outcome::Info && matches!(op.f.as_str(), "poll" | "txn") && grouped(op)
+    };
+    let nowhere = !all.iter().any(|op| polled(op, log, value));
+    Some(nowhere && !all.iter().any(passed) && sights(poll).iter().any(beyond))
+}
+
+/// One step of a process: what it polled or sent, and whether a group may take its logs away; or that nobody knows where
+/// it polls next.
+enum Step {
+    Sight { call: u64, sight: Sight, group: bool },
+    Lost,
+}
+
+fn steps(case: &Case<'_>, process: u64) -> Vec<Step> {
+    let mut steps = Vec::new();
+    let mut group = false;
+    for op in case.workload().into_iter().filter(|op| op.process == process) {
+        match op.f.as_str() {
+            "send" | "poll" | "txn" => {
+                let polls = micros(&op.input).iter().any(|step| step.get(0).and_then(Value::as_str) == Some("poll"));
+                if op.ok() {
+                    steps.extend(sights(op).into_iter().map(|sight| Step::Sight { call: op.call, sight, group }));
+                } else if polls {
+                    steps.push(Step::Lost);
+                }
+            }
+            f => {
+                group = f == "subscribe" || group && f != "assign";
+                steps.push(Step::Lost);
+            }
+        }
+    }
+    steps
+}
+
+/// Two polls of a log by one process with nothing in between, one operation's or two's.
+fn successive(case: &Case<'_>, log: &str, inside: bool, fits: impl Fn((u64, i64), (u64, i64)) -> bool) -> bool {
+    let mut processes: Vec<u64> = case.ops.iter().map(|op| op.process).collect();
+    processes.sort_unstable();
+    processes.dedup();
+    processes.into_iter().any(|process| {
+        let mut last: Option<(u64, i64, Option<usize>)> = None;
+        let mut found = false;
+        for step in steps(case, process) {
+            let Step::Sight { call, sight, group } = step else {
+                last = None;
+                continue;
+            };
+            let Some(offset) = sight.offset.filter(|_| sight.poll.is_some() && sight.log == log) else { continue };
+            if let Some((before, from, list)) = last.replace((call, offset, sight.poll)) {
+                let sure = !group || (before == call && list == sight.poll);
+                found |= sure && (before == call) == inside && fits((before, from), (call, offset));
+            }
+        }
+        found
+    })
+}
+
+fn numbers(value: &Value) -> Option<Vec<i64>> {
+    value.as_array()?.iter().map(Value::as_i64).collect()
+}
+
+fn shown(case: &Case<'_>, call: u64) -> bool {
+    case.ops.iter().any(|op| op.call == call)
+}
+
+fn skipped(case: &Case<'_>, inside: bool) -> Option<bool> {
+    let (log, offsets) = about(case)?;
+    let [from, between, to] = numbers(offsets)?[..] else { return None };
+    let holds = |op: &&Op| {
+        let there = |sight: &Sight| {
+            let here = sight.log == log && sight.offset == Some(between);
+            here && !tried(case, log, &sight.value).is_empty()
+        };
+        op.ok() && sights(op).iter().any(there)
+    };
+    let only = |one: u64, other: u64| {
+        let witness = |op: &Op| case.ops.iter().all(|shown| [one, other, op.call].contains(&shown.call));
+        shown(case, one) && shown(case, other) && case.ops.iter().filter(holds).any(witness)
+    };
+    let fits = |(one, low): (u64, i64), (other, high): (u64, i64)| (low, high) == (from, to) && only(one, other);
+    Some(from < between && between < to && successive(case, log, inside, fits))
+}
+
+fn polled_back(case: &Case<'_>, inside: bool) -> Option<bool> {
+    let (log, offsets) = about(case)?;
+    let [from, to] = numbers(offsets)?[..] else { return None };
+    let only = |one: u64, other: u64| {
+        shown(case, one) && shown(case, other) && case.ops.iter().all(|op| [one, other].contains(&op.call))
+    };
+    let fits = |(one, low): (u64, i64), (other, high): (u64, i64)| (low, high) == (from, to) && only(one, other);
+    Some(to <= from && successive(case, log, inside, fits))
+}
+
+fn sent_back(case: &Case<'_>, inside: bool) -> Option<bool> {
+    let (log, offsets) = about(case)?;
+    let [from, to] = numbers(offsets)?[..] else { return None };
+    let process = case.ops.first()?.process;
+    let sent: Vec<(u64, i64)> = steps(case, process)
+        .into_iter()
+        .filter_map(|step| match step {
+            Step::Sight { call, sight, .. } if sight.poll.is_none() && sight.log == log => Some((call, sight.offset?)),
+            _ => None,
+        })
+        .collect();
+    let fits = |pair: &[(u64, i64)]| {
+        let ((one, low), (other, high)) = (pair[0], pair[1]);
+        let only = case.ops.iter().all(|op| [one, other].contains(&op.call)) && shown(case, one) && shown(case, other);
+        (low, high) == (from, to) && (one == other) == inside && only
+    };
+    Some(to <= from && sent.windows(2).any(fits))
+}
