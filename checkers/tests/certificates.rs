@@ -168,7 +168,11 @@ const MODELS: &[(&str, &str, &str)] = &[
         r#"[["add",[1,2],[null,true,false]],["remove",[1,2],[null,true,false]],["contains",[1,2],[true,false]],
             ["read",[null],[[],[1],[2],[1,2]]]]"#,
     ),
-    ("set", "cells", r#"[["add",[1,2],[null,true,false]],["remove",[1,2],[null,true]],["contains",[1,2],[true,false]]]"#),
+    (
+        "set",
+        "cells",
+        r#"[["add",[1,2],[null,true,false]],["remove",[1,2],[null,true]],["contains",[1,2],[true,false]]]"#,
+    ),
     ("set", "grows", r#"[["add",[1,2,3],[null]],["read",[null],[[],[1],[2],[1,2],[1,2,3],[1,3]]]]"#),
     (
         "counter",
@@ -202,7 +206,8 @@ fn every_certificate_of_every_model_is_accepted() {
             "largest" => drop(options.insert("order".to_owned(), Value::text("largest"))),
             _ => {}
         }
-        let checker = checker_with("linearizable", &Options(options)).unwrap_or_else(|error| panic!("{model}: {error}"));
+        let checker =
+            checker_with("linearizable", &Options(options)).unwrap_or_else(|error| panic!("{model}: {error}"));
         let mut draw = Draw::new(seed());
         for _ in 0..histories(150) {
             let text = random(&mut draw, &alphabet);
@@ -226,9 +231,7 @@ fn random(draw: &mut Draw, alphabet: &[(String, Vec<Json>, Vec<Json>)]) -> Strin
     let (mut called, mut put) = (0, 0);
     while called < count || open.iter().any(Option::is_some) {
         let at = draw.below(open.len() as u64) as usize;
-        let common = |kind: &str, process: u64, lines: &Vec<Json>| {
-            json!({"type": kind, "index": lines.len(), "time": 1_000_000 * lines.len(), "process": process, "worker": at})
-        };
+        let common = |kind: &str, process: u64, lines: &Vec<Json>| json!({"type": kind, "index": lines.len(), "time": 1_000_000 * lines.len(), "process": process, "worker": at});
         match open[at].take() {
             None if called < count => {
                 let (f, inputs, replies) = draw.pick(alphabet);

@@ -10,7 +10,13 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Judges so many random histories twice. The error describes the first difference.
 pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
     let checker = AtomicCommit::new().must_decide();
-    compare(seed, count, make, |history| crate::fuzz::shown(history, checker.check(history, &Budget::unlimited())), define)
+    compare(
+        seed,
+        count,
+        make,
+        |history| crate::fuzz::shown(history, checker.check(history, &Budget::unlimited())),
+        define,
+    )
 }
 
 /// A coordinator that decides at once, and participants that mostly say so.

@@ -9,7 +9,13 @@ use std::collections::BTreeSet;
 
 /// Judges so many random histories twice. The error describes the first difference.
 pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
-    compare(seed, count, make, |history| crate::fuzz::shown(history, Fencing.check(history, &Budget::unlimited())), define)
+    compare(
+        seed,
+        count,
+        make,
+        |history| crate::fuzz::shown(history, Fencing.check(history, &Budget::unlimited())),
+        define,
+    )
 }
 
 /// A lock and what it guards. Clients write with the tokens that they know of.

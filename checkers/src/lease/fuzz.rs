@@ -13,7 +13,13 @@ const CLOCK_ERROR_MS: u64 = 2;
 /// Judges so many random histories twice. The error describes the first difference.
 pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
     let lease = Lease::new(Some(TTL_MS)).clock_error_ms(CLOCK_ERROR_MS);
-    compare(seed, count, make, |history| crate::fuzz::shown(history, lease.check(history, &Budget::unlimited())), define)
+    compare(
+        seed,
+        count,
+        make,
+        |history| crate::fuzz::shown(history, lease.check(history, &Budget::unlimited())),
+        define,
+    )
 }
 
 /// A lease whose server mostly waits for as many events as a grant may last.

@@ -13,7 +13,10 @@ const FACTS: [&str; 5] = ["out_of_order", "out_of_order_process", "lost", "dupli
 pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
     let fast = |per_process: bool| {
         move |history: &History| {
-            let verdict = crate::fuzz::shown(history, Monotonic::new().per_process(per_process).check(history, &Budget::unlimited()));
+            let verdict = crate::fuzz::shown(
+                history,
+                Monotonic::new().per_process(per_process).check(history, &Budget::unlimited()),
+            );
             Answer::read(&verdict, &FACTS)
         }
     };

@@ -13,7 +13,10 @@ const FACTS: [&str; 8] = ["stable", "stale", "lost", "missing", "unsettled", "ne
 pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
     let fast = |linearizable: bool| {
         move |history: &History| {
-            let verdict = crate::fuzz::shown(history, SetFull::new().linearizable(linearizable).check(history, &Budget::unlimited()));
+            let verdict = crate::fuzz::shown(
+                history,
+                SetFull::new().linearizable(linearizable).check(history, &Budget::unlimited()),
+            );
             Answer::read(&verdict, &FACTS)
         }
     };

@@ -12,7 +12,8 @@ use std::collections::BTreeSet;
 pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
     let fast = |once: bool| {
         move |history: &History| {
-            let verdict = crate::fuzz::shown(history, TotalQueue::new().exactly_once(once).check(history, &Budget::unlimited()));
+            let verdict =
+                crate::fuzz::shown(history, TotalQueue::new().exactly_once(once).check(history, &Budget::unlimited()));
             Answer::read(&verdict, &["lost", "unexpected", "duplicated"])
         }
     };

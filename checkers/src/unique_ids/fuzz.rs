@@ -10,7 +10,10 @@ use std::collections::BTreeSet;
 /// Judges random histories twice.
 pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
     let fast = |history: &History| {
-        Answer::read(&crate::fuzz::shown(history, UniqueIds::new().check(history, &Budget::unlimited())), &["received", "duplicated"])
+        Answer::read(
+            &crate::fuzz::shown(history, UniqueIds::new().check(history, &Budget::unlimited())),
+            &["received", "duplicated"],
+        )
     };
     tape::differ(seed, count, history, fast, defined)
 }

@@ -163,7 +163,8 @@ pub fn convergence(seed: u64, count: u64) -> Result<Stats, String> {
         let unique = draw.percent(70);
         let shape = Shape { most_ops: 6, unique, cas: draw.percent(30), settle: true };
         let calls = small::calls(&mut draw, shape);
-        let verdict = crate::fuzz::shown(&small::history(&calls), checker.check(&small::history(&calls), &Budget::unlimited()));
+        let verdict =
+            crate::fuzz::shown(&small::history(&calls), checker.check(&small::history(&calls), &Budget::unlimited()));
         let truth = oracle::converged(&calls);
         let agree = match verdict.validity {
             Validity::Valid => truth == Some(true),

@@ -306,9 +306,9 @@ pub(crate) const STORIES: &[Story] = &[
         kind: "fractured-read",
         lines: r#"
         {"type":"invoke","process":0,"f":"txn","value":[["w","x",1],["w","y",1]]}
-        {"type":"invoke","process":1,"f":"txn","value":[["r","x",null],["r","y",null]]}
+        {"type":"invoke","process":1,"f":"txn","value":[["r","y",null],["r","x",null]]}
         {"type":"ok","process":0,"value":[["w","x",1],["w","y",1]]}
-        {"type":"ok","process":1,"value":[["r","x",1],["r","y",null]]}
+        {"type":"ok","process":1,"value":[["r","y",null],["r","x",1]]}
         "#,
     },
     Story {

@@ -44,6 +44,9 @@ pub(crate) fn holds(
 /// The edges lead from operation to operation, round, and no operation is met twice or failed.
 fn closed(certificate: &Certificate, edges: &[Edge]) -> Result<(), Refused> {
     let Some(last) = edges.last() else { return refuse("a cycle has edges") };
+    if edges.iter().any(|edge| edge.from < edges[0].from) {
+        return refuse("a cycle begins with its smallest call");
+    }
     let mut at = last.to;
     for (place, edge) in edges.iter().enumerate() {
         if edge.from != at {
@@ -323,18 +326,14 @@ impl Scene<'_> {
     fn saw(&self, writer: usize, reader: usize, step: usize) -> bool {
         match self.anomaly {
             "non-monotonic-view" => self.reads_from(writer, reader, step),
-            "fractured-read" => {
-                self.reads_from(writer, reader, usize::MAX) || self.session(writer, reader)
-            }
+            "fractured-read" => self.reads_from(writer, reader, usize::MAX) || self.session(writer, reader),
             _ => {
                 let mut reached = vec![false; self.ops.len()];
                 reached[writer] = true;
                 loop {
                     let next = (0..self.ops.len()).filter(|&at| !reached[at]).find(|&at| {
                         let from = |&one: &usize| reached[one];
-                        let step = |one: usize| {
-                            self.session(one, at) || self.reads_from(one, at, usize::MAX)
-                        };
+                        let step = |one: usize| self.session(one, at) || self.reads_from(one, at, usize::MAX);
                         (0..self.ops.len()).filter(from).any(step)
                     });
                     let Some(at) = next else { return reached[reader] };

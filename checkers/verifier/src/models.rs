@@ -68,11 +68,9 @@ pub(crate) fn spec(model: &str) -> Result<Spec, Refused> {
             registers::multi,
             Removal::Cells(registers::multi_cell, |_, _, op| registers::only_reads(op)),
         ),
-        "set" => plain(
-            serde_json::json!([]),
-            containers::set,
-            Removal::Cells(containers::set_cell, containers::set_spares),
-        ),
+        "set" => {
+            plain(serde_json::json!([]), containers::set, Removal::Cells(containers::set_cell, containers::set_spares))
+        }
         "kv" => registers::kv(setting),
         "mutex" => plain(Value::Bool(false), locks::mutex, Removal::Observations(locks::refused)),
         "owner-mutex" => plain(Value::Null, locks::owner, Removal::Values(locks::owners)),

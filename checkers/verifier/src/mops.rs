@@ -122,9 +122,7 @@ pub(crate) fn polls(answer: &Value) -> Vec<(String, Vec<Value>)> {
     let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
     match answer {
         Value::Object(logs) => logs.iter().map(|(key, messages)| (key.clone(), list(messages))).collect(),
-        Value::Array(pairs) => {
-            pairs.iter().filter_map(|pair| Some((text(pair.get(0)?), list(pair.get(1)?)))).collect()
-        }
+        Value::Array(pairs) => pairs.iter().filter_map(|pair| Some((text(pair.get(0)?), list(pair.get(1)?)))).collect(),
         _ => Vec::new(),
     }
 }
@@ -168,9 +166,9 @@ pub(crate) fn happened(ops: &[&Op]) -> Vec<bool> {
                     same && (mop.value == write.value || mop.elements().contains(&write.value))
                 };
                 let certain = ops.iter().enumerate().filter(|(other, _)| *other != at && happened[*other]);
-                certain.into_iter().any(|(other, reader)| {
-                    reader.workload == op.workload && steps[other].iter().any(found)
-                })
+                certain
+                    .into_iter()
+                    .any(|(other, reader)| reader.workload == op.workload && steps[other].iter().any(found))
             };
             if !happened[at] && written.any(seen) {
                 fresh = Some(at);

@@ -114,7 +114,8 @@ fn cells(shown: &[&Op], hidden: &[&Op], all: &[&Op], cell: fn(&Op) -> Option<Cel
     for first in shown {
         let name = known(first).name;
         let of = |ops: &[&Op]| -> Vec<usize> { (0..ops.len()).filter(|&at| known(ops[at]).name == name).collect() };
-        let [one, two, three] = [shown, hidden, all].map(|ops| of(ops).into_iter().map(|at| ops[at]).collect::<Vec<_>>());
+        let [one, two, three] =
+            [shown, hidden, all].map(|ops| of(ops).into_iter().map(|at| ops[at]).collect::<Vec<_>>());
         found(&one, &two, &three, &known)?;
     }
     Ok(())
@@ -177,8 +178,6 @@ fn loosely(shown: &[&Op], hidden: &[&Op], until: u64, act: fn(&Op) -> Act) -> Re
     let count = |list: &[(u64, Value)], value: &Value, before: u64| {
         list.iter().filter(|(index, other)| other == value && *index <= before).count()
     };
-    let short = |(end, value): &(u64, Value)| {
-        !hides(value) && count(&taken, value, *end) > count(&put, value, *end)
-    };
+    let short = |(end, value): &(u64, Value)| !hides(value) && count(&taken, value, *end) > count(&put, value, *end);
     if taken.iter().any(short) { Ok(()) } else { refuse("the order of the container plays a role") }
 }

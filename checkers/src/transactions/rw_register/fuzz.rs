@@ -44,9 +44,15 @@ pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
             let strict = definition == Definition::Strict;
             // Only strict serializability promises each key's linearizability.
             let with: &[(&str, Value)] = if strict { &more } else { &[] };
-            let plain = crate::fuzz::shown(&history, RwRegister::with(&options(std::slice::from_ref(&entry)))?.check(&history, &Budget::unlimited()));
+            let plain = crate::fuzz::shown(
+                &history,
+                RwRegister::with(&options(std::slice::from_ref(&entry)))?.check(&history, &Budget::unlimited()),
+            );
             let inferring = [std::slice::from_ref(&entry), with].concat();
-            let inferring = crate::fuzz::shown(&history, RwRegister::with(&options(&inferring))?.check(&history, &Budget::unlimited()));
+            let inferring = crate::fuzz::shown(
+                &history,
+                RwRegister::with(&options(&inferring))?.check(&history, &Budget::unlimited()),
+            );
             for verdict in [&plain, &inferring] {
                 if expected && verdict.validity == Validity::Invalid || !sound(verdict) {
                     return Err(shown(&small, model, expected, verdict));
@@ -59,7 +65,8 @@ pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
                 ));
             }
             if read_first {
-                let verdict = crate::fuzz::shown(&history, Mini::with(&options(&[entry]))?.check(&history, &Budget::unlimited()));
+                let verdict =
+                    crate::fuzz::shown(&history, Mini::with(&options(&[entry]))?.check(&history, &Budget::unlimited()));
                 let agrees = match verdict.validity {
                     Validity::Valid => expected,
                     Validity::Invalid => !expected,

@@ -93,12 +93,12 @@ fn lower(state: &Value) -> Option<i64> {
 fn grant(state: &Value, holder: Value, token: Option<i64>) -> States {
     let before = lower(state);
     match token {
-        Some(token) => next(before.is_none_or(|before| token > before), || {
-            json!({"held": holder, "last": token, "least": null})
-        }),
-        None => next(true, || {
-            json!({"held": holder, "last": null, "least": before.map(|before| before.saturating_add(1))})
-        }),
+        Some(token) => {
+            next(before.is_none_or(|before| token > before), || json!({"held": holder, "last": token, "least": null}))
+        }
+        None => {
+            next(true, || json!({"held": holder, "last": null, "least": before.map(|before| before.saturating_add(1))}))
+        }
     }
 }
 

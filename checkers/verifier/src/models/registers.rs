@@ -117,8 +117,7 @@ pub(super) fn kv(setting: Option<&str>) -> Result<Spec, Refused> {
             _ => Err(unknown(op)),
         }
     };
-    let reads = |op: &Op| {
-        matches!(op.f.as_str(), "get" | "read") || op.f == "cas" && op.reply() == Some(&Value::Bool(false))
-    };
+    let reads =
+        |op: &Op| matches!(op.f.as_str(), "get" | "read") || op.f == "cas" && op.reply() == Some(&Value::Bool(false));
     Ok(Spec { initial, step: Box::new(step), removal: Removal::Observations(reads) })
 }

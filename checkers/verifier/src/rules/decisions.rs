@@ -71,9 +71,8 @@ fn flipped(case: &Case<'_>, one_participant: bool) -> Option<bool> {
 
 fn otherwise(case: &Case<'_>, told: bool) -> Option<bool> {
     let [one, two] = case.ops else { return None };
-    let says = |client: &Op, participant: &Op| {
-        answer(case, client) == Some(told) && status(case, participant) == Some(!told)
-    };
+    let says =
+        |client: &Op, participant: &Op| answer(case, client) == Some(told) && status(case, participant) == Some(!told);
     Some(case.one_workload() && (says(one, two) || says(two, one)))
 }
 
@@ -175,7 +174,12 @@ fn saga_course(case: &Case<'_>) -> Option<bool> {
     let start = case.ops.iter().find(|op| op.f == "start")?;
     // All that may have started it name the same steps.
     let planned = starts.iter().all(|op| op.input == start.input) && starts.first()?.call == start.call;
-    Some(case.one_object() && planned && case.only(&[start, log]) && broken(log, start.input.as_array()).contains(&case.rule))
+    Some(
+        case.one_object()
+            && planned
+            && case.only(&[start, log])
+            && broken(log, start.input.as_array()).contains(&case.rule),
+    )
 }
 
 fn conflicting_logs(case: &Case<'_>) -> Option<bool> {

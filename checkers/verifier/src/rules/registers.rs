@@ -69,7 +69,9 @@ impl<'a> Run<'a> {
     fn of(case: &Case<'a>, versions: bool) -> Option<Run<'a>> {
         let mut all: Vec<Access<'a>> = case.ops.iter().map(|op| access(op, versions)).collect::<Option<_>>()?;
         let refs: Vec<&Op> = case.ops.iter().collect();
-        if !case.one_workload() || case.ops.iter().any(|op| op.outcome == Outcome::Fail) || happened(&refs).contains(&false)
+        if !case.one_workload()
+            || case.ops.iter().any(|op| op.outcome == Outcome::Fail)
+            || happened(&refs).contains(&false)
         {
             return None;
         }

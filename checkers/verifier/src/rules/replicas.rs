@@ -45,8 +45,7 @@ fn amount(op: &Op) -> Option<i128> {
 fn out_of_bounds(case: &Case<'_>) -> Option<bool> {
     let read = case.ops.iter().find(|op| op.f == "read")?;
     let shown = i128::from(value(read)?.as_i64()?);
-    let updates: Vec<&Op> =
-        case.all(read).into_iter().filter(|op| op.f != "read" && op.call < read.end()).collect();
+    let updates: Vec<&Op> = case.all(read).into_iter().filter(|op| op.f != "read" && op.call < read.end()).collect();
     let amounts: Vec<i128> = updates.iter().map(|op| amount(op)).collect::<Option<_>>()?;
     let low: i128 = amounts.iter().filter(|amount| **amount < 0).sum();
     let high: i128 = amounts.iter().filter(|amount| **amount > 0).sum();

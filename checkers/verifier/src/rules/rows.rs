@@ -5,9 +5,7 @@ use serde_json::Value;
 use std::cmp::Ordering;
 
 pub(super) const RULES: &[Rule] = &[
-    rule("out-of-order", "What was certainly inserted later has the earlier timestamp.", |case| {
-        disorder(case, false)
-    }),
+    rule("out-of-order", "What was certainly inserted later has the earlier timestamp.", |case| disorder(case, false)),
     rule("out-of-order-process", "What one process inserted later has the earlier timestamp.", |case| {
         disorder(case, true)
     }),

@@ -91,7 +91,8 @@ fn internal(case: &Case<'_>) -> Option<bool> {
         let lists = |step: &Mop| step.key == *key && (step.deed == Deed::Append || step.value.is_array());
         if list(at) && steps.iter().any(lists) && !steps.iter().any(|step| step.deed == Deed::Write) {
             let elements = steps[at].elements();
-            let ends = elements.len() >= own.len() && elements[elements.len() - own.len()..].iter().eq(own.iter().copied());
+            let ends =
+                elements.len() >= own.len() && elements[elements.len() - own.len()..].iter().eq(own.iter().copied());
             let other = earlier.into_iter().any(|before| base(&steps, before) != base(&steps, at));
             return (version.is_null() || steps[at].value == *version) && (!ends || other);
         }
@@ -112,7 +113,8 @@ fn duplicates(case: &Case<'_>) -> Option<bool> {
     };
     let reader = case.ops.iter().max_by_key(|op| count(op))?;
     let writer = case.ops.iter().find(|op| wrote(op, key, element))?;
-    let appended = |op: &&Op| mops(op).iter().filter(|step| step.writes() && step.key == *key && step.value == *element).count();
+    let appended =
+        |op: &&Op| mops(op).iter().filter(|step| step.writes() && step.key == *key && step.value == *element).count();
     let times: usize = writers(case, key, element).iter().map(appended).sum();
     Some(case.one_workload() && case.only(&[reader, writer]) && count(reader) > times.max(1))
 }
@@ -124,7 +126,9 @@ fn incompatible(case: &Case<'_>) -> Option<bool> {
     }
     let steps: Vec<Vec<Mop>> = case.ops.iter().map(mops).collect();
     let lists: Vec<(usize, &[Value], &Value)> = (0..steps.len())
-        .flat_map(|op| reads(&steps[op], key).map(|at| (op, base(&steps[op], at), &steps[op][at].value)).collect::<Vec<_>>())
+        .flat_map(|op| {
+            reads(&steps[op], key).map(|at| (op, base(&steps[op], at), &steps[op][at].value)).collect::<Vec<_>>()
+        })
         .collect();
     let begins = |one: &[Value], two: &[Value]| one.starts_with(two) || two.starts_with(one);
     let whole = |one: usize, two: usize| case.ops.len() == if one == two { 1 } else { 2 };

@@ -216,10 +216,8 @@ fn unexpected(case: &Case<'_>) -> Option<bool> {
     let op = case.ops.iter().find(|op| event(op).is_some() && matches(op, key))?;
     let value = event(op)?;
     let all = case.workload();
-    let (refused, tried): (Vec<&Op>, Vec<&Op>) = all
-        .into_iter()
-        .filter(|op| puts(op, key, &value))
-        .partition(|op| op.outcome == Outcome::Fail);
+    let (refused, tried): (Vec<&Op>, Vec<&Op>) =
+        all.into_iter().filter(|op| puts(op, key, &value)).partition(|op| op.outcome == Outcome::Fail);
     let late = tried.iter().all(|put| put.call > op.end());
     let shown: Vec<&Op> = tried.into_iter().take(1).chain(refused.into_iter().take(1)).chain([op]).collect();
     Some(late && case.only(&shown))
