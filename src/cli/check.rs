@@ -73,21 +73,6 @@ impl CheckArgs {
         self.with_options(named).map(Some)
     }
 
-    /// The command that judges the file again in the same way.
-    fn again(&self, file: &Path) -> String {
-        let mut words = vec!["dsfuzz check".to_owned(), file.display().to_string()];
-        let mut flag = |name: &str, value: Option<String>| words.extend(value.map(|value| format!("{name} {value}")));
-        flag("--as", self.kind.clone());
-        flag("--checker", Some(self.checkers.join(",")).filter(|names| !names.is_empty()));
-        flag("--model", self.model.clone());
-        self.options.iter().for_each(|option| flag("--set", Some(option.clone())));
-        flag("--format", self.format.map(|format| format.to_string()));
-        if self.independent {
-            words.push("--independent".to_owned());
-        }
-        words.join(" ")
-    }
-
     /// What was set of the checkers.
     fn options(&self) -> Result<BTreeMap<String, Value>, Failure> {
         let mut options = BTreeMap::new();

@@ -116,11 +116,7 @@ pub(super) fn show(finished: &Finished, dir: &RunDir, out: &mut Output) -> Resul
         out.document(&serde_json::json!({"dir": dir.path(), "run": info, "verdict": verdict}))?;
     } else {
         let color = out.stdout_color();
-        let text = report::terminal(info, verdict, history, dir, color);
-        // A history on its own has no report, and one that could not be drawn is not there either.
-        let there = dir.report().exists();
-        let lines: Vec<&str> = text.trim_end().lines().filter(|line| there || !line.starts_with("report: ")).collect();
-        out.line(lines.join("\n"));
+        out.line(report::terminal(info, verdict, history, dir, color).trim_end());
     }
     Ok(Exit::of_code(verdict.exit))
 }
