@@ -290,6 +290,7 @@ mod tests {
         "g-counter",
         "g-set",
         "kebab-case",
+        "linearizable-keys",
         "lww-register",
         "or-set",
         "own-write-missed",
