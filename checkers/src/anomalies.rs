@@ -296,6 +296,7 @@ mod tests {
         "own-write-missed",
         "pn-counter",
         "prefix-violation",
+        "sequential-keys",
         "timed-out",
     ];
 
