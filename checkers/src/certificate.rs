@@ -77,7 +77,7 @@ pub enum Claim {
         model: String,
     },
     /// Invalid: these dependencies follow from the operations and form a cycle: each edge begins where the one before
-    /// ended, and the first where the last ends.
+    /// ended, and the first where the last ends. The first begins with the smallest call.
     Cycle {
         /// The anomaly, e.g. `G-single`.
         anomaly: String,
@@ -138,7 +138,14 @@ pub struct Edge {
 impl Claim {
     /// A cycle that rests on nothing but the operations.
     pub fn cycle(anomaly: &str, edges: Vec<Edge>) -> Claim {
-        Claim::Cycle { anomaly: anomaly.to_owned(), edges, assumes: Vec::new() }
+        Claim::cycle_assuming(anomaly, edges, Vec::new())
+    }
+
+    /// A cycle that rests on such promises too. It begins with the first call, so that each cycle is said in one way.
+    pub fn cycle_assuming(anomaly: &str, mut edges: Vec<Edge>, assumes: Vec<String>) -> Claim {
+        let first = (0..edges.len()).min_by_key(|&at| edges[at].from).unwrap_or(0);
+        edges.rotate_left(first);
+        Claim::Cycle { anomaly: anomaly.to_owned(), edges, assumes }
     }
 }
 

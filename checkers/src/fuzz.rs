@@ -117,6 +117,7 @@ pub const DIFFERENCES: &[(&str, Differ)] = &[
     ("container bag", |seed, count| crate::containers::fuzz::differ("bag", seed, count)),
     ("container growing-set", |seed, count| crate::containers::fuzz::differ("growing-set", seed, count)),
     ("list-append", crate::transactions::fuzz::differ),
+    ("list-append and rw-register, every model", crate::transactions::decided::fuzz::differ_models),
     ("list-append, simulated databases", crate::transactions::fuzz::differ_simulated),
     ("rw-register, mini-transactions", crate::transactions::rw_register::fuzz::differ),
     ("weak levels of transactions", crate::transactions::weak::fuzz::differ),

@@ -44,6 +44,9 @@ pub(crate) fn holds(
 /// The edges lead from operation to operation, round, and no operation is met twice or failed.
 fn closed(certificate: &Certificate, edges: &[Edge]) -> Result<(), Refused> {
     let Some(last) = edges.last() else { return refuse("a cycle has edges") };
+    if edges.iter().any(|edge| edge.from < edges[0].from) {
+        return refuse("a cycle begins with its smallest call");
+    }
     let mut at = last.to;
     for (place, edge) in edges.iter().enumerate() {
         if edge.from != at {
@@ -125,7 +128,14 @@ fn sources(certificate: &Certificate, edges: &[Edge], history: Option<&History>)
         .flat_map(|op| mops(op).into_iter().filter(Mop::writes).map(|mop| (op.call, mop)))
         .collect();
     for edge in edges {
-        for version in [&edge.before, &edge.after].into_iter().filter(|version| !version.is_null()) {
+        // That the initial version comes first holds of any other.
+        let first = edge.kind == EdgeKind::Rw && edge.before.is_null();
+        let both = [&edge.before, &edge.after].into_iter().filter(|version| !version.is_null() && !first);
+        // A transaction's earlier writes of the key count for its version.
+        let own = written.iter().filter(|(call, mop)| {
+            mop.deed == Deed::Write && (*call == edge.from || *call == edge.to) && mop.key == edge.key && !first
+        });
+        for version in both.chain(own.map(|(_, mop)| &mop.value)) {
             let mut writers = written.iter().filter(|(_, mop)| mop.key == edge.key && mop.value == *version);
             let first = writers.next().map(|(call, _)| *call);
             if writers.any(|(call, _)| Some(*call) != first) {
@@ -204,8 +214,13 @@ impl Scene<'_> {
         let steps = &self.steps[at];
         reads(steps, &edge.key).filter(move |&step| match self.lists {
             true => base(steps, step).contains(&edge.before),
-            false => !own_before(steps, step) && steps[step].value == edge.before,
+            false => !own_before(steps, step) && self.same(&edge.key, &steps[step].value, &edge.before),
         })
+    }
+
+    /// Whether both are versions of one transaction: what it overwrote itself counts for what it left.
+    fn same(&self, key: &Value, one: &Value, other: &Value) -> bool {
+        one == other || self.ops.iter().any(|op| wrote(op, key, one) && wrote(op, key, other))
     }
 
     /// Whether the operation read a version that comes before the edge's other one.
@@ -239,7 +254,8 @@ impl Scene<'_> {
                     };
                 }
                 let later = |mop: &Mop| mop.writes() && mop.key == edge.key && mop.value == edge.after;
-                !own_before(steps, read) && steps[read].value == edge.before && steps[read..].iter().any(later)
+                let before = self.same(&edge.key, &steps[read].value, &edge.before);
+                !own_before(steps, read) && before && steps[read..].iter().any(later)
             })
         };
         let assumed = |name: &str| self.assumes.iter().any(|assumed| assumed == name);
@@ -254,7 +270,7 @@ impl Scene<'_> {
             let steps = &self.steps[at];
             let touch = |step: &usize| {
                 steps[*step].key == edge.key
-                    && steps[*step].value == *version
+                    && self.same(&edge.key, &steps[*step].value, version)
                     && (steps[*step].writes() || !own_before(steps, *step))
             };
             (0..steps.len()).find(touch)
@@ -282,7 +298,7 @@ impl Scene<'_> {
             let steps = &self.steps[reader];
             let mut stale = reads(steps, &edge.key).filter(|&step| match self.lists {
                 true => base(steps, step).last() == Some(&edge.after),
-                false => !own_before(steps, step) && steps[step].value == edge.after,
+                false => !own_before(steps, step) && self.same(&edge.key, &steps[step].value, &edge.after),
             });
             stale.any(|step| self.saw(writer, reader, step))
         })

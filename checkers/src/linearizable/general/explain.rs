@@ -1,9 +1,10 @@
 //! From a small contradiction to a finding that a person can check: who did what when, what the object can have held before
 //! the reply that does not fit, and why no order helps.
+use super::super::decide::Terms;
 use super::super::limits::Limits;
 use super::configurations::Configurations;
 use super::space::{Plan, Space};
-use super::{Answer, Deed, Stuck, shrink, steps};
+use super::{Answer, Decision, Deed, Stuck, decide, shrink, steps};
 use crate::certificate::{Certificate, Claim};
 use crate::containers::{self, Grown};
 use crate::history::{History, Op, Outcome};
@@ -66,10 +67,24 @@ pub(crate) fn finding<M: Model>(
     finding.faults = faults;
     if small.len() <= CERTIFIED {
         let claim = Claim::NoLinearization { model: model.specification(), weakened: Vec::new() };
-        let calls: Vec<u64> = small.iter().map(|deed| deed.call).collect();
+        let calls = contradicting(model, &small, budget);
         finding.certificate = Some(Certificate::new(history, claim, &calls));
     }
     finding
+}
+
+/// Calls up to the first reply that contradicts those before: what a certificate needs.
+fn contradicting<M: Model>(model: &M, small: &[Deed<M::Act>], budget: &Budget) -> Vec<u64> {
+    let calls = |deeds: &[Deed<M::Act>]| deeds.iter().map(|deed| deed.call).collect();
+    let mut ends: Vec<u64> = small.iter().map(|deed| deed.end).filter(|&end| end != Op::OPEN).collect();
+    ends.sort_unstable();
+    let few = if small.len() <= SHOWN { &ends[..] } else { &[] };
+    let refuted = |deeds: &Vec<Deed<M::Act>>| {
+        let terms = Terms { steps: STEPS, ..Terms::of(budget) };
+        !deeds.is_empty() && matches!(decide(model, deeds, terms), Decision::Refuted(_))
+    };
+    let first = few.iter().map(|&end| shrink::until(model, small, end)).find(refuted);
+    first.map_or_else(|| calls(small), |deeds| calls(&deeds))
 }
 
 /// Calls to show: all, or those that were open around the reply that does not fit.

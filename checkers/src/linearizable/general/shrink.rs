@@ -40,7 +40,7 @@ pub(crate) fn shrink<M: Model>(model: &M, deeds: &[Deed<M::Act>], stuck: &Stuck,
 
 /// The history up to this return: later calls never happened, what is open then may have happened or not, but if it did,
 /// then with the reply that it got.
-fn until<M: Model>(model: &M, deeds: &[Deed<M::Act>], index: u64) -> Vec<Deed<M::Act>> {
+pub(super) fn until<M: Model>(model: &M, deeds: &[Deed<M::Act>], index: u64) -> Vec<Deed<M::Act>> {
     let cut = |deed: &Deed<M::Act>| match deed.end > index {
         true if model.observes_only(&deed.act) => None,
         true => Some(Deed { end: Op::OPEN, ..deed.clone() }),

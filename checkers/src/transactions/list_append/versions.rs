@@ -467,7 +467,9 @@ impl Versions {
             let read = reads.peek().filter(|read| read.txn == append.txn && self.base[read.mop as usize] != NONE);
             if let Some(read) = read.filter(|read| read.len > append.place) {
                 let mop = read.mop;
-                self.note(flaw(Flaw::FutureRead, mop, Word::NIL));
+                // What it had appended before the read is there twice.
+                let kind = if append.mop < mop { Flaw::DuplicateElements } else { Flaw::FutureRead };
+                self.note(flaw(kind, mop, Word::NIL));
             }
         }
     }

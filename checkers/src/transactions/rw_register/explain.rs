@@ -143,8 +143,7 @@ impl Explain<'_, '_> {
         named.extend(touching.map(|number| self.matched.txns[number as usize]));
         let assumes = assumptions(&reasons);
         let certified = assumes.is_some();
-        let claim =
-            Claim::Cycle { anomaly: anomaly.to_owned(), edges: edges.clone(), assumes: assumes.unwrap_or_default() };
+        let claim = Claim::cycle_assuming(anomaly, edges.clone(), assumes.unwrap_or_default());
         let mut finding = self.finding(anomaly, severity, title, sentences, named, claim);
         finding.certificate = finding.certificate.filter(|_| certified);
         finding.cycle = edges;

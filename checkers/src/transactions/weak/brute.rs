@@ -8,6 +8,8 @@ use crate::history::Outcome;
 /// Every level that is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Definition {
+    /// Adya's PL-2: reads return versions that come before in one order of the commits, and own writes.
+    Committed,
     ReadCommitted,
     ReadAtomic,
     Causal,
@@ -120,6 +122,9 @@ fn explains(small: &Small, order: &[usize], definition: Definition) -> bool {
     let Some(sights) = (0..order.len()).map(|place| sights(small, order, place)).collect::<Option<Vec<_>>>() else {
         return false;
     };
+    if definition == Definition::Committed {
+        return true;
+    }
     if definition == Definition::Parallel {
         return parallel(small, order, &sights);
     }

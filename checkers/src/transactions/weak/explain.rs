@@ -22,6 +22,7 @@ impl Level {
     /// Its name in plans and verdicts.
     pub(crate) fn name(self) -> &'static str {
         match self {
+            Level::Committed => "PL-2",
             Level::ReadCommitted => "read-committed",
             Level::ReadAtomic => "read-atomic",
             Level::Causal => "causal",
@@ -142,6 +143,8 @@ impl Words<'_, '_> {
         let mut sentences = Vec::new();
         let mut calls: Vec<u64> = Vec::new();
         let mut edges = Vec::new();
+        // What a transaction read behind its own appends shows no order of others, and so no certificate.
+        let mut certified = true;
         for link in cycle {
             calls.extend([self.call(link.from), self.call(link.to)]);
             if let Why::Forced(reader, _) = link.why {
@@ -151,7 +154,9 @@ impl Words<'_, '_> {
                 calls.extend(sight.iter().flat_map(|link| [self.call(link.from), self.call(link.to)]));
             }
             if let Why::Versions(key) = link.why {
-                calls.extend(self.witness(cycle, link, key));
+                let witness = self.witness(cycle, link, key);
+                certified &= witness.is_some();
+                calls.extend(witness.flatten());
             }
             sentences.push(self.sentence(link));
             edges.push(self.link_edge(link));
@@ -160,11 +165,13 @@ impl Words<'_, '_> {
             true => format!("No order of the writes fits what {} transactions read.", cycle.len()),
             false => format!("{} transactions come before each other.", cycle.len()),
         };
-        self.finding(kind, title, sentences, calls, edges)
+        let mut finding = self.finding(kind, title, sentences, calls, edges);
+        finding.certificate = finding.certificate.filter(|_| certified);
+        finding
     }
 
-    /// Who read the first version before the second or without it, if nobody on the cycle did.
-    fn witness(&self, cycle: &[Link], link: &Link, key: u32) -> Option<u64> {
+    /// Who read the first version before the second or without it: nobody else is needed, where somebody on the cycle did.
+    fn witness(&self, cycle: &[Link], link: &Link, key: u32) -> Option<Option<u64>> {
         let last = |txn: u32| {
             let mops = self.transactions.mops(self.txns[txn as usize]).iter();
             mops.filter(|mop| mop.key == key && mop.writes()).next_back().map(|mop| mop.value)
@@ -181,9 +188,11 @@ impl Words<'_, '_> {
                 place(before).is_some_and(|one| place(after).is_none_or(|other| one < other))
             })
         };
-        let known = cycle.iter().any(|link| shows(self.txns[link.from as usize]));
-        let mut all = self.txns.iter().filter(|_| !known);
-        all.find(|&&txn| shows(txn)).map(|&txn| u64::from(self.transactions.txn(txn).call))
+        if cycle.iter().any(|link| shows(self.txns[link.from as usize])) {
+            return Some(None);
+        }
+        let witness = self.txns.iter().find(|&&txn| shows(txn))?;
+        Some(Some(u64::from(self.transactions.txn(*witness).call)))
     }
 
     fn link_edge(&self, link: &Link) -> Edge {
@@ -223,7 +232,9 @@ impl Words<'_, '_> {
             ));
         }
         let mut edges: Vec<Edge> = sight.iter().map(|link| self.link_edge(link)).collect();
-        edges.push(self.edge(reader, writer, EdgeKind::Rw, Some(key)));
+        // It may have read the key before, from somebody else.
+        let before = self.written(cycle[at].to, key);
+        edges.push(Edge { before, ..self.edge(reader, writer, EdgeKind::Rw, Some(key)) });
         let (reader, writer) = (self.call(reader), self.call(writer));
         let title = format!("#{reader} sees #{writer} but not what it wrote to key {}.", self.key(key));
         Some(self.finding(self.kind(), title, sentences, calls, edges))
@@ -231,7 +242,7 @@ impl Words<'_, '_> {
 
     fn kind(&self) -> &'static str {
         match self.level {
-            Level::ReadCommitted => "non-monotonic-view",
+            Level::Committed | Level::ReadCommitted => "non-monotonic-view",
             Level::ReadAtomic => "fractured-read",
             Level::Causal | Level::Parallel => "causal-violation",
         }

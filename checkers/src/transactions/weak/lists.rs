@@ -128,11 +128,11 @@ impl Matched {
         let mops = transactions.all_mops();
         let mut own: Vec<Word> = Vec::new();
         let mut last = INITIAL;
-        let mut longest: (usize, u32) = (0, INITIAL);
+        let mut longest: (usize, u32, u32) = (0, INITIAL, INITIAL);
         for &place in transactions.key_mops(key) {
             let mop = mops[place as usize];
             if mop.kind() == MopKind::Read && transactions.elements(mop.value).len() > longest.0 {
-                longest = (transactions.elements(mop.value).len(), mop.txn());
+                longest = (transactions.elements(mop.value).len(), mop.txn(), place);
             }
         }
         for &place in transactions.key_mops(key) {
@@ -149,7 +149,9 @@ impl Matched {
             }
             let elements = transactions.elements(mop.value);
             let fits = elements.len() <= sound.len() && elements == &sound[..elements.len()];
-            if !fits && !self.misfit(transactions, key, mop.txn(), mop.value, written, longest.1) {
+            // What is wrong with the longest itself was told of the chain.
+            let other = if place == longest.2 { INITIAL } else { longest.1 };
+            if !fits && !self.misfit(transactions, key, mop.txn(), mop.value, written, other) {
                 continue;
             }
             let flawed = |flaw, value, writer| Flawed { flaw, reader: mop.txn(), key, value, writer };
@@ -209,7 +211,9 @@ impl Matched {
             self.ambiguous += 1;
             return false;
         }
-        self.flaws.push(Flawed { flaw: Flaw::Incompatible, reader, key, value, writer: other });
+        if other != INITIAL {
+            self.flaws.push(Flawed { flaw: Flaw::Incompatible, reader, key, value, writer: other });
+        }
         false
     }
 

@@ -116,10 +116,15 @@ fn lost_message(case: &Case<'_>) -> Option<bool> {
 }
 
 fn causal_reverse(case: &Case<'_>) -> Option<bool> {
-    let ([earlier, later, read], [one, two]) = (case.ops, case.subject.as_array()?.as_slice()) else { return None };
+    let [one, two] = case.subject.as_array()?.as_slice() else { return None };
     let write = |op: &Op, element: &Value| {
         matches!(op.f.as_str(), "write" | "add" | "insert" | "append") && op.input == *element
     };
+    let find = |wanted: &dyn Fn(&Op) -> bool| case.ops.iter().find(|op| wanted(op));
+    let (earlier, later, read) = (find(&|op| write(op, one))?, find(&|op| write(op, two))?, find(&is_read)?);
+    if case.ops.len() != 3 {
+        return Some(false);
+    }
     let first = |op: &&Op| write(op, two) && op.call < earlier.end();
     let seen = is_read(read) && list(read).contains(two) && !list(read).contains(one);
     let order = earlier.ok() && write(earlier, one) && write(later, two) && earlier.end() < later.call;

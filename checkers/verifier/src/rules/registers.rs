@@ -67,7 +67,7 @@ impl<'a> Run<'a> {
     /// None where the writer of something that was read is not shown, or not known; or where nothing shows that an
     /// operation took effect.
     fn of(case: &Case<'a>, versions: bool) -> Option<Run<'a>> {
-        let all: Vec<Access<'a>> = case.ops.iter().map(|op| access(op, versions)).collect::<Option<_>>()?;
+        let mut all: Vec<Access<'a>> = case.ops.iter().map(|op| access(op, versions)).collect::<Option<_>>()?;
         let refs: Vec<&Op> = case.ops.iter().collect();
         if !case.one_workload()
             || case.ops.iter().any(|op| op.outcome == Outcome::Fail)
@@ -76,7 +76,8 @@ impl<'a> Run<'a> {
             return None;
         }
         let mut source = Vec::new();
-        for one in &all {
+        for at in 0..all.len() {
+            let one = &all[at];
             let Some(value) = one.reads else {
                 source.push(None);
                 continue;
@@ -90,7 +91,12 @@ impl<'a> Run<'a> {
             source.push(match writers[..] {
                 [] if value.is_null() => None,
                 [writer] if !value.is_null() => Some(all.iter().position(|other| other.op.call == writer)?),
-                _ => return None,
+                [] => return None,
+                // Written by several: nobody knows whose it was.
+                _ => {
+                    all[at].reads = None;
+                    None
+                }
             });
         }
         Some(Run { all, source })
@@ -141,18 +147,25 @@ fn cyclic(before: &[Vec<bool>]) -> bool {
 }
 
 fn thin_air(case: &Case<'_>) -> Option<bool> {
-    let [read] = case.ops else { return None };
     let versions = match case.subject {
         Value::Null => false,
         Value::String(order) if matches!(order.as_str(), "session" | "realtime") => false,
         Value::String(order) if order == "versions" => true,
         _ => return None,
     };
-    let one = access(read, versions)?;
-    let value = one.reads.filter(|value| !value.is_null())?;
-    let wrote =
-        |op: &&Op| op.call != read.call && access(op, versions).is_some_and(|other| other.writes == Some(value));
-    Some(read.ok() && !case.all(read).iter().any(wrote))
+    let unwritten = |read: &Op| {
+        let one = access(read, versions).and_then(|one| one.reads.filter(|value| !value.is_null()));
+        let wrote = |op: &&Op| op.call != read.call && access(op, versions).is_some_and(|other| other.writes == one);
+        one.is_some() && !case.all(read).iter().any(wrote)
+    };
+    let ops: Vec<&Op> = case.ops.iter().collect();
+    let shows = |ops: &[&Op]| ops.iter().zip(happened(ops)).any(|(op, happened)| happened && unwritten(op));
+    // Others are there to show that it took effect.
+    let needed = |at: usize| {
+        let rest: Vec<&Op> = ops.iter().enumerate().filter(|(other, _)| *other != at).map(|(_, op)| *op).collect();
+        !shows(&rest)
+    };
+    Some(case.one_workload() && shows(&ops) && (0..ops.len()).all(needed))
 }
 
 fn causes(case: &Case<'_>, broken: fn(&Run<'_>, &[Vec<bool>]) -> bool) -> Option<bool> {
@@ -235,16 +248,15 @@ fn ordered(case: &Case<'_>, seen_grow: bool, writes_follow: bool) -> Option<bool
     let initial = |at: usize| count + (0..count).find(|&other| run.same_key(at, other)).unwrap_or(at);
     let seen = |at: usize| run.all[at].reads.map(|_| run.source[at].unwrap_or(initial(at)));
     let mut before = vec![vec![false; 2 * count]; 2 * count];
-    let mut put = |one: usize, other: usize| before[one][other] |= one != other;
     // The number of a version, as its write or somebody who read it was told.
     let number = |write: usize| {
         let told = |at: &usize| *at == write || run.source[*at] == Some(write) && !run.writes(*at);
         (0..count).filter(told).find_map(|at| run.all[at].version)
     };
     for at in (0..count).filter(|&at| run.writes(at)) {
-        put(initial(at), at);
+        put(&mut before, initial(at), at);
         if let Some(source) = run.source[at] {
-            put(source, at);
+            put(&mut before, source, at);
         }
     }
     for one in 0..count {
@@ -256,23 +268,29 @@ fn ordered(case: &Case<'_>, seen_grow: bool, writes_follow: bool) -> Option<bool
                 || both && order == "realtime" && early.op.end() < late.op.call
                 || both && number(one).zip(number(other)).is_some_and(|(one, other)| one < other)
             {
-                put(one, other);
+                put(&mut before, one, other);
             }
             // What a process sees does not go back: behind its own writes, or behind what it saw.
             if let Some(later) = seen(other).filter(|_| seen_grow && session) {
                 let own = (run.writes(one) && case_is(case, "stale-own-write")).then_some(one);
                 let earlier = seen(one).filter(|_| case_is(case, "non-monotonic-read"));
-                own.into_iter().chain(earlier).for_each(|version| put(version, later));
+                own.into_iter().chain(earlier).for_each(|version| put(&mut before, version, later));
             }
             if let Some(read) = seen(one).filter(|&read| writes_follow && read < count)
                 && run.writes(other)
                 && (session || one == other)
             {
-                put(read, other);
+                // It may be that write itself, read before it was made.
+                before[read][other] = true;
             }
         }
     }
     Some(cyclic(&closed(before)))
+}
+
+/// No version comes before itself for what was merely seen of it.
+fn put(before: &mut [Vec<bool>], one: usize, other: usize) {
+    before[one][other] |= one != other;
 }
 
 fn case_is(case: &Case<'_>, rule: &str) -> bool {
@@ -287,7 +305,9 @@ fn not_k_atomic(case: &Case<'_>) -> Option<bool> {
     if !case.one_object() || run.len() > MOST {
         return None;
     }
-    Some(!fits(&run, k, 0, &[], &mut HashSet::new()) && fits(&run, k + 1, 0, &[], &mut HashSet::new()))
+    // The largest such k; what was read before it was written breaks every one.
+    let fits = |k: usize| fits(&run, k, 0, &[], &mut HashSet::new());
+    Some(!fits(k) && (fits(k + 1) || !fits(MOST + 1)))
 }
 
 fn fits(run: &Run<'_>, k: usize, done: u32, last: &[usize], met: &mut HashSet<(u32, Vec<usize>)>) -> bool {

@@ -93,7 +93,8 @@ fn unexpected(case: &Case<'_>) -> Option<bool> {
     let tried = adds(case, read, case.subject);
     let (refused, tried): (Vec<&Op>, Vec<&Op>) = tried.into_iter().partition(|op| op.outcome == Outcome::Fail);
     // An add that chose its value and was never answered may have made any row.
-    let nameless = |op: &&Op| op.f == "add" && op.input.is_null() && !op.ok();
+    let unknown = tried.is_empty();
+    let nameless = |op: &&Op| unknown && op.f == "add" && op.input.is_null() && !op.ok();
     let possible = |op: &&Op| op.call < read.end() && (added(op) == Some(case.subject) || nameless(op));
     let shown: Vec<&Op> = tried.into_iter().take(1).chain(refused.into_iter().take(2)).chain([read]).collect();
     Some(case.one_object() && !case.all(read).iter().any(possible) && case.only(&shown))

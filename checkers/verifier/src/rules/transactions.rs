@@ -88,7 +88,8 @@ fn internal(case: &Case<'_>) -> Option<bool> {
         let own: Vec<&Value> =
             steps[..at].iter().filter(|step| step.writes() && step.key == *key).map(|step| &step.value).collect();
         let earlier = reads(&steps, key).filter(|&before| before < at);
-        if list(at) && !steps.iter().any(|step| step.deed == Deed::Write) {
+        let lists = |step: &Mop| step.key == *key && (step.deed == Deed::Append || step.value.is_array());
+        if list(at) && steps.iter().any(lists) && !steps.iter().any(|step| step.deed == Deed::Write) {
             let elements = steps[at].elements();
             let ends =
                 elements.len() >= own.len() && elements[elements.len() - own.len()..].iter().eq(own.iter().copied());
@@ -133,7 +134,13 @@ fn incompatible(case: &Case<'_>) -> Option<bool> {
     let whole = |one: usize, two: usize| case.ops.len() == if one == two { 1 } else { 2 };
     let differ = lists.iter().any(|(one, list, shown)| {
         let named = what.is_null() || *shown == what;
-        named && lists.iter().any(|(two, other, _)| whole(*one, *two) && !begins(list, other))
+        let grown = |value: &&Value| value.as_array().map_or(&[][..], Vec::as_slice).to_vec();
+        let other = |(two, other, seen): &(usize, &[Value], &Value)| {
+            // A transaction that reads its own elements has left such a list.
+            let apart = if what.is_null() { !begins(list, other) } else { !begins(&grown(shown), &grown(seen)) };
+            whole(*one, *two) && apart
+        };
+        named && lists.iter().any(other)
     });
     // A transaction's own elements stand in the order in which it appended them.
     let inverted = (0..steps.len()).any(|writer| {
@@ -168,7 +175,7 @@ fn lost_update(case: &Case<'_>) -> Option<bool> {
         Some((steps[first].value.clone(), steps[first].elements().to_vec()))
     };
     let ((first, list), (second, other)) = (updated(one)?, updated(two)?);
-    let sole = |version: &Value| version.is_null() || writers(case, key, version).len() == 1;
+    let sole = |version: &Value| version.is_null() || writers(case, key, version).len() <= 1;
     let is_list = |value: &Value| value.is_array() || value.is_null();
     let same_list = version.is_null() && is_list(&first) && is_list(&second) && list == other;
     let same = first == *version && second == *version && sole(version);
@@ -203,7 +210,9 @@ fn cyclic_versions(case: &Case<'_>) -> Option<bool> {
         let steps = mops(op);
         let touch = |at: &usize| {
             let step = &steps[*at];
-            step.key == *key && step.value == *version && (step.writes() || !own_before(&steps, *at))
+            let same = step.value == *version
+                || case.ops.iter().any(|op| wrote(op, key, version) && wrote(op, key, &step.value));
+            step.key == *key && same && (step.writes() || !own_before(&steps, *at))
         };
         (0..steps.len()).find(touch)
     };
