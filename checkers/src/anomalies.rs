@@ -297,6 +297,7 @@ mod tests {
         "sequential-keys",
         "pn-counter",
         "prefix-violation",
+        "sequential-keys",
         "timed-out",
     ];
 
