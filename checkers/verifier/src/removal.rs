@@ -25,7 +25,7 @@ pub(crate) fn allowed(
             }
             unless(&hidden, |op| !spares(&all, &shown, op))
         }
-        Removal::Values(values) => whole_values(&shown, &hidden, |op| values(op)),
+        Removal::Values(values) => whole_values(&shown, &hidden, values),
         Removal::Container(act) => container(&certificate.ops, &shown, &hidden, act)
             .or_else(|why| loosely(&shown, &hidden, until, act).map_err(|_| why)),
         Removal::Observations(observes) => unless(&hidden, |op| !observes(op)),
@@ -41,7 +41,7 @@ pub(crate) fn of_sessions(certificate: &Certificate, history: &History) -> Resul
         if let Some(op) = history.beside(reader).filter(hidden).find(writes) {
             return refuse(format!("#{} may have found what #{} wrote, which is left out", reader.call, op.call));
         }
-        if certificate.ops.iter().any(|op| differs(op)) {
+        if certificate.ops.iter().any(differs) {
             return refuse("what a refused compare-and-set found is not known");
         }
     }
