@@ -19,8 +19,6 @@ use crate::verdict::{Budget, Finding};
 pub(super) enum By {
     /// Cycles of the dependency graph, and flaws of single reads.
     Cycles,
-    /// The same; and transactions read what they wrote themselves, which Adya (1999) demands of every history.
-    Reads,
     /// An order of the commits explains what was read; whether sessions count.
     Level(Level, bool),
     /// Cycles in which each rw comes right after so or wr: only where all version orders are known.
@@ -42,7 +40,7 @@ const DECIDED: &[(&str, By)] = &[
     ("causal", By::Level(Level::Causal, true)),
     ("read-atomic", By::Level(Level::ReadAtomic, false)),
     ("monotonic-atomic-view", By::Level(Level::ReadCommitted, false)),
-    ("read-committed", By::Reads),
+    ("read-committed", By::Level(Level::Committed, false)),
 ];
 
 /// What decides this model; None where nothing does.
@@ -94,7 +92,8 @@ pub(super) fn contradictions(
         return Some(flaws);
     }
     // The weakest level that does not hold says it best.
-    let weaker = [Level::ReadCommitted, Level::ReadAtomic].into_iter().filter(|&weaker| weaker < level);
+    let weaker =
+        [Level::Committed, Level::ReadCommitted, Level::ReadAtomic].into_iter().filter(|&weaker| weaker < level);
     let broken = weaker.map(|weaker| (weaker, judge(view, weaker, budget)));
     let broken = broken.filter_map(|(weaker, broken)| Some((weaker, broken.ok()?)));
     let (level, broken) = broken.into_iter().find(|(_, broken)| broken.count > 0).unwrap_or((level, whole));
