@@ -32,11 +32,11 @@ check:
 prove: setup-test build
 	$(SUDO) env PATH="$$PATH" $(CARGO) test --release --test prove -- $(ARGS)
 
-## Every fast checker against brute force: make fuzz-checkers COUNT=1000000 ONLY=queue SEED=1
+## Every fast checker against brute force: make fuzz-checkers COUNT=1000000 ONLY="queue;lock" WITHOUT=model SEED=1
 COUNT ?= 1000000
 SEED ?= 1
 fuzz-checkers:
-	$(CARGO) test --release -p dsfuzz-checkers --test differences -- --count $(COUNT) --seed $(SEED) $(if $(ONLY),--only $(ONLY))
+	$(CARGO) test --release -p dsfuzz-checkers --test differences -- --count $(COUNT) --seed $(SEED) $(if $(ONLY),--only "$(ONLY)") $(if $(WITHOUT),--without "$(WITHOUT)")
 
 ## Histories with known verdicts, each with its time and memory; DSFUZZ_CORPORA names the folder.
 corpora:

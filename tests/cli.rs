@@ -225,6 +225,10 @@ fn lists_parse_and_every_name_is_explained() {
             assert_eq!(scene.run(&["explain", entry["name"].as_str().unwrap()]).code, 0, "{entry}");
         }
     }
+    for (name, part) in [("G2_item", "Write skew"), ("fifo-queue", "enqueue"), ("serializable", "snapshot-isolation")] {
+        let told = scene.run(&["explain", name]);
+        assert!(told.code == 0 && told.stdout.contains(part), "{told:?}");
+    }
     assert!(scene.run(&["list"]).stdout.contains("linearizable"));
     assert_eq!(scene.run(&["list", "workloads", "--json"]).json().as_object().unwrap().len(), 1);
     let told = scene.run(&["explain", "linearizble"]);
@@ -348,6 +352,53 @@ fn colours_follow_the_flag_and_the_environment() {
     assert!(!scene.run(&["list"]).stdout.contains('\u{1b}'));
     assert!(scene.run(&["list", "--color", "always"]).stdout.contains('\u{1b}'));
     assert!(!scene.run(&["list", "--color", "never"]).stdout.contains('\u{1b}'));
+}
+
+#[test]
+fn a_history_on_its_own_has_no_report_and_is_judged_again_in_the_same_way() {
+    let scene = Scene::new(PLAN);
+    let edn = "{:type :invoke, :process 0, :f :generate}\n{:type :ok, :process 0, :f :generate, :value 1}\n";
+    std::fs::write(scene.folder.path().join("h.edn"), edn).unwrap();
+    let told = scene.run(&["check", "h.edn", "--as", "unique-ids", "--set", "workload=two words", "--budget", "9s"]);
+    assert_eq!(told.code, 2, "{told:?}");
+    let again = "again:  dsfuzz check h.edn --as unique-ids --set 'workload=two words' --budget 9s";
+    assert!(told.stdout.contains(again), "{told:?}");
+    assert!(!told.stdout.contains("report: "), "{told:?}");
+    assert!(!scene.folder.path().join("report.html").exists());
+    std::fs::write(scene.folder.path().join("h.edn"), edn.replace("generate", "dance")).unwrap();
+    let told = scene.run(&["check", "h.edn"]);
+    assert!(told.code == 2 && told.stderr.contains("--as"), "{told:?}");
+}
+
+/// `docs/checkers.md` has a section for every checker, with its options, and names every kind of finding, model and format.
+#[test]
+fn the_documentation_of_the_checkers_is_complete() {
+    use dsfuzz_checkers::history::Format;
+    let text = include_str!("../docs/checkers.md");
+    let sections: Vec<(&str, &str)> =
+        text.split("\n### `").skip(1).filter_map(|section| section.split_once("`\n")).collect();
+    let mut named: Vec<&str> = sections.iter().map(|(name, _)| *name).collect();
+    let mut listed: Vec<&str> = dsfuzz_checkers::CHECKERS.iter().map(|doc| doc.name).collect();
+    named.sort_unstable();
+    listed.sort_unstable();
+    assert_eq!(named, listed);
+    let shown = |text: &str, word: &str| text.contains(&format!("`{word}`"));
+    for doc in dsfuzz_checkers::CHECKERS {
+        let (_, section) = sections.iter().find(|(name, _)| *name == doc.name).unwrap();
+        for (option, _) in doc.options {
+            assert!(shown(section, option), "{}: option {option}", doc.name);
+        }
+    }
+    for (kind, _) in dsfuzz_checkers::ANOMALIES {
+        let plain = kind.trim_end_matches("-process").trim_end_matches("-realtime");
+        assert!(shown(text, plain), "finding {kind}");
+    }
+    assert!(dsfuzz_checkers::MODELS.iter().all(|model| shown(text, model.name)), "a model");
+    assert!(Format::ALL.iter().all(|format| shown(text, format.name())), "a format");
+    let counted = format!("{} checkers and {} models", dsfuzz_checkers::CHECKERS.len(), dsfuzz_checkers::MODELS.len());
+    assert!(include_str!("../README.md").contains(&counted), "README.md: {counted}");
+    let transactions = dsfuzz_checkers::transactions::lattice::MODELS;
+    assert!(transactions.iter().all(|model| text.contains(model.name)), "a model of transactions");
 }
 
 /// `docs/plan.md` holds every key of the schema. After a change of a plan's types: `DSFUZZ_BLESS=1 cargo test --test cli documentation`.

@@ -105,3 +105,34 @@ fn a_history_goes_out_and_comes_back() {
         assert!(!Path::new(&place.file("three.parquet")).exists());
     }
 }
+
+#[test]
+fn the_certificate_of_a_broken_promise_is_verified_and_refused_after_an_edit() {
+    let broken = GOOD.replace(":ok, :f :read, :value 1", ":ok, :f :read, :value 7");
+    let place = Place::with("history.edn", &broken);
+    let (code, out, err) = place.run(&["check", "history.edn", "--report", "told"]);
+    assert_eq!(code, 1, "{out}{err}");
+    assert!(out.contains("report: told/report.html") && place.file("told/report.html").is_file(), "{out}");
+    let verify = ["verify", "told/verdict.json", "--history", "history.edn"];
+    let (code, out, err) = place.run(&verify);
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(out.contains("accepted"), "{out}");
+    let verdict = std::fs::read_to_string(place.file("told/verdict.json")).unwrap();
+    std::fs::write(place.file("told/verdict.json"), verdict.replace("\"output\": 7", "\"output\": 1")).unwrap();
+    let (code, out, err) = place.run(&verify);
+    assert_eq!(code, 1, "{out}{err}");
+    assert!(out.contains("REFUSED") && out.contains("stands otherwise"), "{out}");
+}
+
+#[test]
+fn without_a_certificate_nothing_is_verified_and_a_plain_check_writes_nothing() {
+    let place = Place::with("history.edn", GOOD);
+    let (code, out, _) = place.run(&["check", "history.edn"]);
+    assert_eq!((code, out.contains("report:")), (0, false), "{out}");
+    assert_eq!(std::fs::read_dir(place.0.path()).unwrap().count(), 1);
+    let (code, _, err) = place.run(&["check", "history.edn", "--report", "told"]);
+    assert_eq!(code, 0, "{err}");
+    let (code, _, err) = place.run(&["verify", "told/verdict.json"]);
+    assert_eq!(code, 2, "{err}");
+    assert!(err.contains("no certificate"), "{err}");
+}

@@ -4,7 +4,7 @@ mod runs;
 
 use dsfuzz::report;
 use dsfuzz::store::{RunDir, RunInfo, RunVerdict};
-use dsfuzz_checkers::{History, Outcome, Validity};
+use dsfuzz_checkers::{Edge, EdgeKind, History, Outcome, Validity, Value};
 use runs::Run;
 use std::fs;
 
@@ -189,6 +189,34 @@ fn a_finding_that_names_unknown_operations_is_told_without_a_picture() {
     let (_folder, dir) = drawn(&run);
     let page = read(dir.report());
     assert!(page.contains("<h3>A read of key 7") && !page.contains("class=\"lanes\""));
+}
+
+#[test]
+fn a_cycle_is_drawn_with_the_reason_of_each_edge() {
+    let mut run = runs::stale_read();
+    let finding = &mut run.verdict.promises[0].findings[0];
+    let edge = |from: u64, to: u64, kind: EdgeKind, after: i64| Edge {
+        from,
+        to,
+        kind,
+        key: Value::Int(7),
+        before: Value::Nil,
+        after: Value::Int(after),
+    };
+    let (one, two) = (finding.ops[0], finding.ops[1]);
+    finding.cycle = vec![edge(one, two, EdgeKind::Rw, 4), edge(two, one, EdgeKind::Ww, 3)];
+    let (_folder, dir) = drawn(&run);
+    let page = read(dir.report());
+    assert!(
+        page.contains("class=\"cycle\"") && page.contains("rw: key 7: read nothing, then 4 was written"),
+        "{page:.200}"
+    );
+    let picture = read(dir.plain_report().join("cycle-1.svg"));
+    assert!(picture.contains("T1 = #") && picture.contains("T2 = #"), "{picture}");
+    // A cycle through operations that the history does not have is told without a picture.
+    run.verdict.promises[0].findings[0].cycle[0].from = u64::MAX;
+    let (_folder, dir) = drawn(&run);
+    assert!(!read(dir.report()).contains("class=\"cycle\""));
 }
 
 #[test]

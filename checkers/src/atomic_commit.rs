@@ -14,8 +14,9 @@
 #[doc(hidden)]
 pub mod fuzz;
 
-use crate::contract::{Breach, Breaches, at, object, workloads_with};
+use crate::contract::{Breach, Report, at, object, workloads_with};
 use crate::history::{History, NameId, Op, Outcome};
+use crate::pace::Pace;
 use crate::registry::CheckerDoc;
 use crate::value::{Kind, Value, ValueRef};
 use crate::verdict::{Budget, Checker, Validity, Verdict};
@@ -171,7 +172,7 @@ impl Transaction {
     }
 }
 
-fn judge<'h>(history: &'h History, id: &Value, one: &Transaction, breaches: &mut Breaches<'h>) {
+fn judge<'h>(history: &'h History, id: &Value, one: &Transaction, breaches: &mut Report<'h>) {
     let breach = |calls: &[u32], title: String, reason: &str| Breach {
         title,
         ops: calls.iter().map(|&position| at(history, position)).collect(),
@@ -231,7 +232,7 @@ fn judge<'h>(history: &'h History, id: &Value, one: &Transaction, breaches: &mut
 }
 
 impl AtomicCommit {
-    fn undecided<'h>(&self, history: &'h History, all: &Transactions, breaches: &mut Breaches<'h>) {
+    fn undecided<'h>(&self, history: &'h History, all: &Transactions, breaches: &mut Report<'h>) {
         for (id, one) in all {
             let left = one.participants.iter().find_map(|one| Some((one.undecided?, &one.name)));
             let Some((position, participant)) = left else { continue };
@@ -241,7 +242,7 @@ impl AtomicCommit {
                 key: id.clone(),
                 subject: object(&[("transaction", id.clone()), ("must_decide", Value::Bool(self.must_decide))]),
                 reasons: vec!["It was asked after everything was healed, so the transaction is blocked.".to_owned()],
-                uncertified: true,
+                certified: false,
                 ..Breach::default()
             };
             if self.must_decide {
@@ -258,11 +259,15 @@ impl Checker for AtomicCommit {
         "atomic-commit"
     }
 
-    fn check(&self, history: &History, _budget: &Budget) -> Verdict {
+    fn check(&self, history: &History, budget: &Budget) -> Verdict {
         let workloads = workloads_with(history, &["commit", "status"]);
         let transactions = survey(history, &workloads);
-        let mut breaches = Breaches::new(history);
+        let mut breaches = Report::new(history);
+        let mut pace = Pace::new(budget);
         for (id, transaction) in &transactions {
+            if pace.over(1) {
+                break;
+            }
             judge(history, id, transaction, &mut breaches);
         }
         self.undecided(history, &transactions, &mut breaches);
@@ -282,6 +287,7 @@ impl Checker for AtomicCommit {
             (Validity::Valid, format!("{} decided alike by all that answered.", wording::count(seen, "transaction")))
         };
         let numbers = [("transactions", json!(transactions.len())), ("decided", json!(seen))];
-        breaches.verdict(self.name(), &workloads, otherwise, numbers)
+        breaches.late(&pace, history.ops().len(), "operations");
+        breaches.answer(self.name(), &workloads, otherwise, numbers)
     }
 }

@@ -1,10 +1,11 @@
 //! `availability`: how much worked before, during and after each fault, and how long recovery took.
 //!
-//! It measures and does not judge: valid, unless nothing was ever acknowledged. Times come from the control node's clock.
+//! It measures and does not judge: valid, unless nothing was ever acknowledged; a run that asks for nothing else is
+//! Unknown. Times come from the control node's clock.
 use crate::history::{Fault, History, Op, Outcome, Phase};
+use crate::pace::Pace;
 use crate::registry::CheckerDoc;
 use crate::sides::wrote;
-use crate::value::Value;
 use crate::verdict::{Budget, Checker, Finding, Severity, Validity, Verdict};
 use crate::wording;
 use serde::Serialize;
@@ -114,18 +115,12 @@ fn gap_finding(history: &History, (from, to): (u64, u64)) -> Option<Finding> {
     let mut sentences =
         vec![format!("No operation was acknowledged between {} and {}.", wording::seconds(from), wording::seconds(to))];
     sentences.extend(wording::faults(history, &faults));
-    Some(Finding {
-        cycle: Vec::new(),
-        certificate: None,
-        kind: "longest-gap".to_owned(),
-        severity: Severity::Evidence,
-        title: format!("nothing was acknowledged for {}", wording::seconds(to - from)),
-        sentences,
-        ops: Vec::new(),
-        key: Value::Nil,
-        nodes: Vec::new(),
-        faults,
-    })
+    let finding = Finding::new(
+        "longest-gap",
+        Severity::Evidence,
+        format!("nothing was acknowledged for {}", wording::seconds(to - from)),
+    );
+    Some(Finding { sentences, faults, ..finding })
 }
 
 /// Nodes that acknowledged no write after the last heal.
@@ -140,22 +135,21 @@ fn stuck_finding(history: &History, effects: &[Effect]) -> Option<Finding> {
     if nodes.is_empty() {
         return None;
     }
+    let finding = Finding::new(
+        "not-recovered",
+        Severity::Evidence,
+        format!("no write was acknowledged by {} after the last heal", nodes.join(", ")),
+    );
     Some(Finding {
-        cycle: Vec::new(),
-        certificate: None,
-        kind: "not-recovered".to_owned(),
-        severity: Severity::Evidence,
-        title: format!("no write was acknowledged by {} after the last heal", nodes.join(", ")),
         sentences: vec![format!(
             "Fault {} was the last to heal, at {}; no write called on {} after that was acknowledged before the load ended.",
             last.fault,
             wording::seconds(time(&last)),
             nodes.join(", ")
         )],
-        ops: Vec::new(),
-        key: Value::Nil,
         nodes,
         faults: vec![last.fault],
+        ..finding
     })
 }
 
@@ -164,20 +158,30 @@ impl Checker for Availability {
         "availability"
     }
 
-    fn check(&self, history: &History, _budget: &Budget) -> Verdict {
+    fn measures_only(&self) -> bool {
+        true
+    }
+
+    fn check(&self, history: &History, budget: &Budget) -> Verdict {
         let load = load(history);
         let ok = history.ops().iter().filter(|op| op.outcome == Outcome::Ok && !op.settle);
         let mut times: Vec<u64> = ok.map(|op| op.reply_time).collect();
         times.sort_unstable();
         let replies = Replies { times };
-        let effects: Vec<Effect> =
-            history.faults.iter().filter_map(|fault| effect(history, fault, &replies, load)).collect();
+        let mut pace = Pace::each(budget);
+        let effects = history.faults.iter().take_while(|_| !pace.over(1));
+        let effects: Vec<Effect> = effects.filter_map(|fault| effect(history, fault, &replies, load)).collect();
+        let late = pace
+            .over(0)
+            .then(|| format!("The time was up after {} of {} faults.", effects.len(), history.faults.len()));
         let gap = longest_gap(&replies, load);
         let gap_ms = (gap.1 - gap.0) / 1_000_000;
         let recovery = effects.iter().flat_map(|effect| effect.recovery_ms.values().flatten()).copied().max();
         let seen = replies.times.len();
         let (validity, summary) = if seen == 0 {
             (Validity::Unknown, "No operation was acknowledged during the load.".to_owned())
+        } else if let Some(reason) = late {
+            (Validity::Unknown, reason)
         } else {
             let recovered = recovery.map(|ms| format!(", slowest recovery {ms} ms")).unwrap_or_default();
             let faults = wording::count(effects.len(), "fault");
@@ -189,10 +193,6 @@ impl Checker for Availability {
             gap_finding(history, gap).into_iter().chain(stuck_finding(history, &effects)).collect()
         };
         Verdict {
-            checker: self.name().to_owned(),
-            workload: String::new(),
-            validity,
-            summary,
             findings,
             numbers: BTreeMap::from([
                 ("ok_ops".to_owned(), json!(seen)),
@@ -202,7 +202,7 @@ impl Checker for Availability {
                 ("recovery_ms_max".to_owned(), json!(recovery)),
                 ("faults".to_owned(), json!(effects)),
             ]),
-            certificates: Vec::new(),
+            ..Verdict::new(self.name(), validity, summary)
         }
     }
 }

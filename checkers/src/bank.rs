@@ -13,8 +13,9 @@
 #[doc(hidden)]
 pub mod fuzz;
 
-use crate::contract::{Breach, Breaches, Group, at, by_key, object, strangers, workloads_where, workloads_with};
+use crate::contract::{Breach, Group, Report, at, by_key, object, strangers, workloads_where, workloads_with};
 use crate::history::{History, NameId, Op, Outcome};
+use crate::pace::Pace;
 use crate::registry::CheckerDoc;
 use crate::value::{Kind, Value, ValueRef};
 use crate::verdict::{Budget, Checker, Validity, Verdict};
@@ -192,6 +193,9 @@ struct Counts {
 
 /// Transfers that may have been at work during this read.
 fn in_flight(history: &History, read: &Op<'_>) -> String {
+    if !history.realtime {
+        return "What was in flight meanwhile is not known.".to_owned();
+    }
     let meanwhile = |op: &Op<'_>| {
         let moves = !matches!(history.name(op.function), "read") && op.position != read.position;
         moves && op.workload == read.workload && op.outcome != Outcome::Fail && op.end() > read.call
@@ -221,7 +225,7 @@ impl Bank {
         bank: &Survey<'h>,
         read: Op<'h>,
         balances: &[(Cow<'h, str>, ValueRef<'h>)],
-        breaches: &mut Breaches<'h>,
+        breaches: &mut Report<'h>,
     ) {
         let whole = read.output.as_map().is_some();
         for (name, balance) in balances {
@@ -297,7 +301,7 @@ impl Bank {
         group: &Group<'h>,
         transfers: &Transfers<'h>,
         counts: &mut Counts,
-        breaches: &mut Breaches<'h>,
+        breaches: &mut Report<'h>,
     ) {
         let bank = survey(history, group, transfers);
         let mut first: Option<(Op<'h>, i128)> = None;
@@ -341,13 +345,22 @@ impl Checker for Bank {
         "bank"
     }
 
-    fn check(&self, history: &History, _budget: &Budget) -> Verdict {
+    /// Each read is judged by itself, and sums are compared whichever was first.
+    fn needs_realtime(&self) -> bool {
+        false
+    }
+
+    fn check(&self, history: &History, budget: &Budget) -> Verdict {
         let workloads = workloads(history);
-        let mut breaches = Breaches::new(history);
+        let mut breaches = Report::new(history);
         let transfers: Vec<Transfers<'_>> = workloads.iter().map(|id| Transfers::of(history, *id)).collect();
         let mut counts = Counts::default();
         let mut strange = None;
+        let mut pace = Pace::new(budget);
         for group in by_key(history, &workloads) {
+            if pace.over(group.ops.len()) {
+                break;
+            }
             if let [stranger, ..] = strangers(history, &group.ops, &["read", "txn", "transfer"])[..] {
                 strange = Some(stranger);
                 continue;
@@ -374,6 +387,7 @@ impl Checker for Bank {
             (Validity::Valid, format!("All {} of all accounts{of}.", wording::count(totals, "read")))
         };
         let numbers = [("reads", json!(reads)), ("totals", json!(totals)), ("transfers", json!(called))];
-        breaches.verdict(self.name(), &workloads, otherwise, numbers)
+        breaches.late(&pace, history.ops().len(), "operations");
+        breaches.answer(self.name(), &workloads, otherwise, numbers)
     }
 }

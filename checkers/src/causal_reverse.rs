@@ -13,8 +13,9 @@
 pub mod fuzz;
 
 use crate::certificate::{Edge, EdgeKind};
-use crate::contract::{Breach, Breaches, Group, at, by_key, realtime, strangers, workloads_with};
+use crate::contract::{Breach, Group, Report, at, by_key, realtime, strangers, workloads_with};
 use crate::history::{History, Op, Outcome};
+use crate::pace::Pace;
 use crate::registry::CheckerDoc;
 use crate::value::{Value, ValueRef};
 use crate::verdict::{Budget, Checker, Validity, Verdict};
@@ -142,11 +143,15 @@ impl Checker for CausalReverse {
         "causal-reverse"
     }
 
-    fn check(&self, history: &History, _budget: &Budget) -> Verdict {
+    fn check(&self, history: &History, budget: &Budget) -> Verdict {
         let workloads = workloads_with(history, WRITES);
-        let mut breaches = Breaches::new(history);
+        let mut breaches = Report::new(history);
         let (mut reads, mut telling, mut unclear, mut strange) = (0, 0, 0, None);
+        let mut pace = Pace::new(budget);
         for group in by_key(history, &workloads) {
+            if pace.over(group.ops.len()) {
+                break;
+            }
             if let [stranger, ..] = strangers(history, &group.ops, KNOWN)[..] {
                 strange = Some(stranger);
                 continue;
@@ -184,7 +189,8 @@ impl Checker for CausalReverse {
             let text = format!("All {} that saw later writes saw the earlier ones.", wording::count(telling, "read"));
             (Validity::Valid, text)
         };
-        breaches.verdict(
+        breaches.late(&pace, history.ops().len(), "operations");
+        breaches.answer(
             self.name(),
             &workloads,
             otherwise,

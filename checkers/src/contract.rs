@@ -1,20 +1,21 @@
-//! What the checkers of workload contracts share: which operations they look at, and how they tell a broken rule. Knows
-//! no rule itself.
-#[cfg(test)]
-mod corpora;
+//! What the checkers of workloads share: which calls belong to which object, and in [`Report`] how a broken rule is told
+//! and how findings become a verdict. Knows no rule itself.
+mod elements;
+mod report;
 pub(crate) mod scene;
 #[cfg(test)]
 mod stories;
+pub(crate) mod tape;
 
-use crate::certificate::{Certificate, Claim, Edge, EdgeKind};
+pub(crate) use elements::Elements;
+pub(crate) use report::{Breach, Report};
+
+use crate::certificate::{Edge, EdgeKind};
 use crate::history::{History, NameId, Op, Outcome};
 use crate::registry::Options;
-use crate::split_brain::SHOWN;
 use crate::value::{Value, ValueRef};
-use crate::verdict::{Finding, Severity, Validity, Verdict};
-use crate::wording;
 use serde_json::json;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Workloads that have a call of one of these functions, in order of name.
@@ -35,7 +36,7 @@ pub(crate) fn workloads_where(history: &History, holds: impl Fn(&Op<'_>) -> bool
     found
 }
 
-/// Operations of one key of one workload, by position.
+/// The calls on one key of one workload, by position, in the order of the calls.
 #[derive(Clone, Debug)]
 pub(crate) struct Group<'h> {
     pub(crate) workload: NameId,
@@ -43,16 +44,48 @@ pub(crate) struct Group<'h> {
     pub(crate) ops: Vec<u32>,
 }
 
+impl<'h> Group<'h> {
+    /// Its operations in the order of their calls.
+    pub(crate) fn ops(&self, history: &'h History) -> impl Iterator<Item = Op<'h>> + Clone {
+        let ops = history.ops();
+        self.ops.iter().map(move |&at| ops.at(at as usize))
+    }
+
+    /// Whether several processes called this function.
+    pub(crate) fn contended(&self, history: &'h History, function: &str) -> bool {
+        let mut called = self.ops(history).filter(|op| history.name(op.function) == function).map(|op| op.session);
+        let first = called.next();
+        called.any(|session| Some(session) != first)
+    }
+}
+
+/// The objects of all workloads (or of one) that call any function of `needs`, with their calls of the functions in
+/// `takes`; in the order of first calls.
+pub(crate) fn objects<'h>(history: &'h History, needs: &[&str], takes: &[&str], only: Option<&str>) -> Vec<Group<'h>> {
+    let mut workloads = workloads_with(history, needs);
+    workloads.retain(|id| only.is_none_or(|name| history.name(*id) == name));
+    let takes: Vec<NameId> = takes.iter().filter_map(|name| history.find_name(name)).collect();
+    grouped(history, |op| workloads.contains(&op.workload) && takes.contains(&op.function))
+}
+
 /// The operations of these workloads by key, in the order of the keys' first calls.
 pub(crate) fn by_key<'h>(history: &'h History, workloads: &[NameId]) -> Vec<Group<'h>> {
+    grouped(history, |op| workloads.contains(&op.workload))
+}
+
+fn grouped<'h>(history: &'h History, takes: impl Fn(&Op<'h>) -> bool) -> Vec<Group<'h>> {
     let mut places: HashMap<(NameId, ValueRef<'h>), usize> = HashMap::new();
     let mut groups: Vec<Group<'h>> = Vec::new();
-    for op in history.ops().iter().filter(|op| workloads.contains(&op.workload)) {
-        let place = *places.entry((op.workload, op.key)).or_insert_with(|| {
-            groups.push(Group { workload: op.workload, key: op.key, ops: Vec::new() });
-            groups.len() - 1
-        });
-        groups[place].ops.push(op.position);
+    let mut last = 0;
+    for op in history.ops().iter().filter(takes) {
+        // Most calls are on the key of the one before.
+        if groups.get(last).is_none_or(|group| group.workload != op.workload || group.key != op.key) {
+            last = *places.entry((op.workload, op.key)).or_insert(groups.len());
+            if last == groups.len() {
+                groups.push(Group { workload: op.workload, key: op.key, ops: Vec::new() });
+            }
+        }
+        groups[last].ops.push(op.position);
     }
     groups
 }
@@ -141,134 +174,10 @@ pub(crate) fn realtime(from: &Op<'_>, to: &Op<'_>) -> Edge {
     }
 }
 
-/// A broken rule: the operations that show it, and why.
-#[derive(Debug, Default)]
-pub(crate) struct Breach<'h> {
-    /// One sentence.
-    pub(crate) title: String,
-    /// The counterexample; each is told in a sentence of its own.
-    pub(crate) ops: Vec<Op<'h>>,
-    /// The key it concerns.
-    pub(crate) key: Value,
-    /// What the certificate's rule is about.
-    pub(crate) subject: Value,
-    /// Sentences after the operations.
-    pub(crate) reasons: Vec<String>,
-    /// A cycle, where there is one; with `certified_cycle` it is the certificate's claim.
-    pub(crate) cycle: Vec<Edge>,
-    /// Whether the cycle stands for the whole claim.
-    pub(crate) certified_cycle: bool,
-    /// Whether it rests on more than operations: times, nodes, faults. Then there is no certificate.
-    pub(crate) uncertified: bool,
-    /// Nodes, where operations do not name them.
-    pub(crate) nodes: Vec<String>,
-}
-
-/// All breaches that one checker found: counted all, told a few of each kind.
-#[derive(Debug)]
-pub(crate) struct Breaches<'h> {
-    history: &'h History,
-    violations: BTreeMap<&'static str, (usize, Vec<Finding>)>,
-    evidence: BTreeMap<&'static str, (usize, Vec<Finding>)>,
-}
-
-impl<'h> Breaches<'h> {
-    pub(crate) fn new(history: &'h History) -> Breaches<'h> {
-        Breaches { history, violations: BTreeMap::new(), evidence: BTreeMap::new() }
-    }
-
-    /// A rule is certainly broken. Only the first of a kind are told.
-    pub(crate) fn violation(&mut self, kind: &'static str, tell: impl FnOnce() -> Breach<'h>) {
-        let (count, told) = self.violations.entry(kind).or_default();
-        *count += 1;
-        if told.len() < SHOWN {
-            told.push(finding(self.history, kind, Severity::Violation, tell()));
-        }
-    }
-
-    /// Something worth showing that breaks no rule.
-    pub(crate) fn evidence(&mut self, kind: &'static str, tell: impl FnOnce() -> Breach<'h>) {
-        let (count, told) = self.evidence.entry(kind).or_default();
-        *count += 1;
-        if told.len() < SHOWN {
-            told.push(finding(self.history, kind, Severity::Evidence, tell()));
-        }
-    }
-
-    /// How many of this kind, whether they are violations or evidence.
-    pub(crate) fn count(&self, kind: &str) -> usize {
-        let of = |map: &BTreeMap<&str, (usize, Vec<Finding>)>| map.get(kind).map_or(0, |(count, _)| *count);
-        of(&self.violations) + of(&self.evidence)
-    }
-
-    /// The verdict: invalid where a rule is broken, else as given. Every kind that occurred is counted in the numbers.
-    pub(crate) fn verdict(
-        self,
-        checker: &str,
-        workloads: &[NameId],
-        otherwise: (Validity, String),
-        numbers: impl IntoIterator<Item = (&'static str, serde_json::Value)>,
-    ) -> Verdict {
-        let mut numbers: BTreeMap<String, serde_json::Value> =
-            numbers.into_iter().map(|(name, number)| (name.to_owned(), number)).collect();
-        for (kind, (count, _)) in self.violations.iter().chain(&self.evidence) {
-            numbers.insert(kind.replace('-', "_"), json!(count));
-        }
-        let counted: Vec<String> = self.violations.iter().map(|(kind, (count, _))| format!("{count} {kind}")).collect();
-        let in_order = |kinds: BTreeMap<&str, (usize, Vec<Finding>)>| {
-            let mut told: Vec<Finding> = kinds.into_values().flat_map(|(_, told)| told).collect();
-            told.sort_by_key(|finding| finding.ops.last().copied());
-            told
-        };
-        let mut findings = in_order(self.violations);
-        let (validity, summary) = match findings.first() {
-            Some(first) => (Validity::Invalid, format!("{}: {}.", counted.join(", "), first.title)),
-            None => otherwise,
-        };
-        findings.extend(in_order(self.evidence));
-        let workload = if let [one] = workloads { self.history.name(*one).to_owned() } else { String::new() };
-        Verdict {
-            checker: checker.to_owned(),
-            workload,
-            validity,
-            summary,
-            findings,
-            numbers,
-            certificates: Vec::new(),
-        }
-    }
-}
-
-/// A sentence about a long reply, without its middle.
-fn shortened(sentence: String) -> String {
-    const SHOWN: usize = 200;
-    let long: Vec<char> = sentence.chars().collect();
-    if long.len() <= 2 * SHOWN {
-        return sentence;
-    }
-    let (from, to) = (&long[..SHOWN], &long[long.len() - SHOWN..]);
-    let ends = [from, to].map(|part| part.iter().collect::<String>());
-    format!("{} [... {} characters ...] {}", ends[0], long.len() - 2 * SHOWN, ends[1])
-}
-
-fn finding(history: &History, kind: &str, severity: Severity, breach: Breach<'_>) -> Finding {
-    let Breach { title, mut ops, key, subject, reasons, cycle, certified_cycle, uncertified, nodes } = breach;
-    ops.sort_by_key(|op| op.call);
-    ops.dedup_by_key(|op| op.call);
-    let calls: Vec<u64> = ops.iter().map(|op| op.call).collect();
-    let faults = if ops.is_empty() { Vec::new() } else { wording::faults_around(history, &ops) };
-    let mut sentences: Vec<String> = ops.iter().map(|op| shortened(wording::operation(history, op))).collect();
-    sentences.extend(reasons);
-    sentences.extend(wording::faults(history, &faults));
-    let certificate = (severity == Severity::Violation && !ops.is_empty() && !uncertified).then(|| {
-        let claim = if certified_cycle {
-            // The only cycle so far is a fork: two reads that each miss what the other saw.
-            Claim::cycle("G-nonadjacent-item", cycle.clone())
-        } else {
-            Claim::Rule { rule: kind.to_owned(), subject }
-        };
-        Certificate::new(history, claim, &calls)
-    });
-    let nodes = if ops.is_empty() { nodes } else { wording::nodes_of(history, &ops) };
-    Finding { sentences, ops: calls, key, nodes, faults, cycle, certificate, ..Finding::new(kind, severity, title) }
+/// A distribution of latencies in nanoseconds as milliseconds at these quantiles, sorted here; nothing where there is none.
+pub(crate) fn quantiles_ms(mut latencies: Vec<u64>) -> serde_json::Value {
+    latencies.sort_unstable();
+    let Some(last) = latencies.len().checked_sub(1) else { return serde_json::Value::Null };
+    let at = |percent: usize| json!(latencies[last * percent / 100] / 1_000_000);
+    json!({"0": at(0), "0.5": at(50), "0.95": at(95), "0.99": at(99), "1": at(100)})
 }

@@ -20,14 +20,18 @@ mod bounds;
 #[doc(hidden)]
 pub mod fuzz;
 
+use crate::contract::{Breach, Group, Report, objects};
 use crate::history::{History, Op, Outcome};
+use crate::pace::Pace;
 use crate::registry::{CheckerDoc, WORKLOAD, with_workload};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker, Verdict};
-use crate::workload_check::{Breach, CERTIFIED_MAX, Object, Report, objects};
 use bounds::{Addition, Bounds};
 use serde_json::json;
 use std::sync::Arc;
+
+/// A certificate of more operations than this helps nobody: there is none.
+const CERTIFIED_MAX: usize = 100;
 
 /// Its entry in the list of checkers.
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
@@ -81,7 +85,7 @@ fn amount(history: &History, op: &Op<'_>) -> Option<i128> {
 /// Additions that may have happened and acknowledged reads, with their values.
 fn collect<'h>(
     history: &'h History,
-    object: &Object<'h>,
+    object: &Group<'h>,
     malformed: &mut Vec<u64>,
 ) -> (Vec<Addition<'h>>, Vec<(Op<'h>, i64)>) {
     let (mut additions, mut reads) = (Vec::new(), Vec::new());
@@ -112,12 +116,12 @@ impl Checker for Counter {
         let needs = ["add", "increment", "decrement"];
         let takes = ["add", "increment", "decrement", "read"];
         let objects = objects(history, &needs, &takes, self.workload.as_deref());
-        let mut report = Report::about(&objects);
+        let mut report = Report::about(history, &objects);
         let (mut acknowledged, mut judged, mut low, mut high, mut widest) = (0, 0, 0, 0, 0);
         let mut malformed = Vec::new();
+        let mut pace = Pace::new(budget);
         for object in &objects {
-            if (budget.expired)() {
-                report.unknown("The time ran out before all counters were judged.".to_owned());
+            if pace.over(object.ops.len()) {
                 break;
             }
             let odd = malformed.len();
@@ -143,7 +147,7 @@ impl Checker for Counter {
             for (all, is_below) in [(&below, true), (&above, false)] {
                 if let Some(&(read, value, bound)) = all.first() {
                     let breach = self.breach(history, &bounds, read, i128::from(value), bound, is_below);
-                    report.breach(history, breach.on(object.key).times(all.len()));
+                    report.breach(breach.on(object.key).times(all.len()));
                 }
             }
         }
@@ -160,7 +164,8 @@ impl Checker for Counter {
         report.number("below", low);
         report.number("above", high);
         report.figure("widest_bounds", json!(widest.to_string()));
-        report.verdict(self.name(), history, format!("All {judged} reads are within their bounds."))
+        report.late(&pace, history.ops().len(), "operations");
+        report.verdict(self.name(), format!("All {judged} reads are within their bounds."))
     }
 }
 
@@ -204,9 +209,9 @@ impl Counter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::contract::tape::agrees;
     use crate::testing::history;
     use crate::verdict::Validity;
-    use crate::workload_check::tape::agrees;
 
     fn judge(lines: &str) -> Verdict {
         Counter::new().check(&history(lines), &Budget::unlimited())

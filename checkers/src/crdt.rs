@@ -24,8 +24,9 @@ pub mod fuzz;
 mod register;
 mod sets;
 
-use crate::contract::{Breach, Breaches, Group, at, by_key, count_option, part, strangers, workloads_with};
+use crate::contract::{Breach, Group, Report, at, by_key, count_option, part, strangers, workloads_with};
 use crate::history::{History, NameId, Op, Outcome};
+use crate::pace::Pace;
 use crate::registry::CheckerDoc;
 use crate::value::{Value, ValueRef};
 use crate::verdict::{Budget, Checker, Validity, Verdict};
@@ -164,11 +165,11 @@ impl<'h> Object<'h> {
 
     /// The same of what is about final reads or replicas: of times, faults and nodes, that is.
     fn quiet(&self, title: String, ops: Vec<Op<'h>>, subject: Value, reason: String) -> Breach<'h> {
-        Breach { uncertified: true, ..self.breach(title, ops, subject, reason) }
+        Breach { certified: false, ..self.breach(title, ops, subject, reason) }
     }
 
     /// Two final reads that differ.
-    fn differ(&self, history: &'h History, one: Op<'h>, two: Op<'h>, doubt: bool, breaches: &mut Breaches<'h>) {
+    fn differ(&self, history: &'h History, one: Op<'h>, two: Op<'h>, doubt: bool, breaches: &mut Report<'h>) {
         let tell = || {
             let nodes = (history.name(one.node), history.name(two.node));
             let reason = if doubt {
@@ -222,7 +223,7 @@ impl Crdt {
 }
 
 /// Reads with equal clocks have been told of the same updates.
-fn same_clocks<'h>(object: &Object<'h>, same: impl Fn(&Op<'h>, &Op<'h>) -> bool, breaches: &mut Breaches<'h>) {
+fn same_clocks<'h>(object: &Object<'h>, same: impl Fn(&Op<'h>, &Op<'h>) -> bool, breaches: &mut Report<'h>) {
     let mut clocks: HashMap<ValueRef<'h>, Op<'h>> = HashMap::new();
     for read in &object.reads {
         let Some(clock) = part(read.output, "clock") else { continue };
@@ -242,15 +243,19 @@ impl Checker for Crdt {
         "crdt"
     }
 
-    fn check(&self, history: &History, _budget: &Budget) -> Verdict {
+    fn check(&self, history: &History, budget: &Budget) -> Verdict {
         let any = &["add", "increment", "decrement", "remove", "write"];
         let workloads = workloads_with(history, self.kind.map_or(any, CrdtType::updates));
         let kinds: HashMap<NameId, Option<CrdtType>> =
             workloads.iter().map(|id| (*id, self.kind.or_else(|| CrdtType::guess(history, *id)))).collect();
         let quiet = self.quiet_since(history);
-        let mut breaches = Breaches::new(history);
+        let mut breaches = Report::new(history);
         let (mut acknowledged, mut finals, mut few, mut unclear, mut objects) = (0, 0, 0, 0, 0);
+        let mut pace = Pace::new(budget);
         for group in by_key(history, &workloads) {
+            if pace.over(group.ops.len()) {
+                break;
+            }
             let Some(kind) = kinds.get(&group.workload).copied().flatten() else {
                 unclear += 1;
                 continue;
@@ -293,6 +298,7 @@ impl Checker for Crdt {
             (Validity::Valid, format!("{objects} equal on all nodes in {finals}, after {acknowledged} updates."))
         };
         let numbers = [("updates", json!(acknowledged)), ("final_reads", json!(finals))];
-        breaches.verdict(self.name(), &workloads, otherwise, numbers)
+        breaches.late(&pace, history.ops().len(), "operations");
+        breaches.answer(self.name(), &workloads, otherwise, numbers)
     }
 }

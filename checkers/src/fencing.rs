@@ -12,10 +12,9 @@
 #[doc(hidden)]
 pub mod fuzz;
 
-use crate::contract::{
-    Breach, Breaches, Group, at, by_key, largest_before, part, took, workloads_where, workloads_with,
-};
+use crate::contract::{Breach, Group, Report, at, by_key, largest_before, part, took, workloads_where, workloads_with};
 use crate::history::{History, Op};
+use crate::pace::Pace;
 use crate::registry::CheckerDoc;
 use crate::value::{Value, ValueRef};
 use crate::verdict::{Budget, Checker, Validity, Verdict};
@@ -50,7 +49,7 @@ struct Seen {
     nameless: usize,
 }
 
-fn grants<'h>(history: &'h History, group: &Group<'h>, seen: &mut Seen, breaches: &mut Breaches<'h>) {
+fn grants<'h>(history: &'h History, group: &Group<'h>, seen: &mut Seen, breaches: &mut Report<'h>) {
     let mut grants: Vec<(u32, i64)> = Vec::new();
     // Of each process the token that it got and did not try to release.
     let mut held: HashMap<u32, i64> = HashMap::new();
@@ -120,7 +119,7 @@ fn grant_pair<'h>(history: &'h History, group: &Group<'h>, earlier: Op<'h>, late
     breach
 }
 
-fn writes<'h>(history: &'h History, group: &Group<'h>, seen: &mut Seen, breaches: &mut Breaches<'h>) {
+fn writes<'h>(history: &'h History, group: &Group<'h>, seen: &mut Seen, breaches: &mut Report<'h>) {
     let mut accepted: Vec<(u32, i64)> = Vec::new();
     for &position in &group.ops {
         let op = at(history, position);
@@ -150,7 +149,7 @@ fn writes<'h>(history: &'h History, group: &Group<'h>, seen: &mut Seen, breaches
 }
 
 /// The first entry of a log that comes after a larger one.
-fn log<'h>(history: &'h History, op: Op<'h>, seen: &mut Seen, breaches: &mut Breaches<'h>) {
+fn log<'h>(history: &'h History, op: Op<'h>, seen: &mut Seen, breaches: &mut Report<'h>) {
     let mut largest: Option<i64> = None;
     for entry in op.output.as_list().unwrap_or_default().iter() {
         let Some(token) = token(entry) else {
@@ -182,7 +181,7 @@ impl Checker for Fencing {
         "fencing"
     }
 
-    fn check(&self, history: &History, _budget: &Budget) -> Verdict {
+    fn check(&self, history: &History, budget: &Budget) -> Verdict {
         // A register is written without tokens: writes belong here where they carry one, or beside a lock.
         let mut workloads = workloads_with(history, &["acquire"]);
         let first = |op: &Op<'_>| op.output.as_list().and_then(|list| list.get(0)).and_then(token);
@@ -193,9 +192,13 @@ impl Checker for Fencing {
         };
         let others = workloads_where(history, guarded);
         workloads.extend(others.iter().filter(|other| !workloads.contains(other)).collect::<Vec<_>>());
-        let mut breaches = Breaches::new(history);
+        let mut breaches = Report::new(history);
         let mut seen = Seen::default();
+        let mut pace = Pace::new(budget);
         for group in by_key(history, &workloads) {
+            if pace.over(group.ops.len()) {
+                break;
+            }
             grants(history, &group, &mut seen, &mut breaches);
             writes(history, &group, &mut seen, &mut breaches);
         }
@@ -216,6 +219,7 @@ impl Checker for Fencing {
             (Validity::Valid, text)
         };
         let numbers = [("grants", json!(grants)), ("accepted_writes", json!(accepted)), ("logged", json!(logged))];
-        breaches.verdict(self.name(), &workloads, otherwise, numbers)
+        breaches.late(&pace, history.ops().len(), "operations");
+        breaches.answer(self.name(), &workloads, otherwise, numbers)
     }
 }

@@ -110,19 +110,14 @@ pub const DIFFERENCES: &[(&str, Differ)] = &[
     ("model counter", |seed, count| crate::model::fuzz::differ("counter", seed, count)),
     ("model log", |seed, count| crate::model::fuzz::differ("log", seed, count)),
     ("model leader-election", |seed, count| crate::model::fuzz::differ("leader-election", seed, count)),
-    ("container queue", |seed, count| crate::containers::fuzz::differ("queue", seed, count).map(|(stats, _)| stats)),
-    ("container stack", |seed, count| crate::containers::fuzz::differ("stack", seed, count).map(|(stats, _)| stats)),
-    ("container smallest", |seed, count| {
-        crate::containers::fuzz::differ("smallest", seed, count).map(|(stats, _)| stats)
-    }),
-    ("container largest", |seed, count| {
-        crate::containers::fuzz::differ("largest", seed, count).map(|(stats, _)| stats)
-    }),
-    ("container bag", |seed, count| crate::containers::fuzz::differ("bag", seed, count).map(|(stats, _)| stats)),
-    ("container growing-set", |seed, count| {
-        crate::containers::fuzz::differ("growing-set", seed, count).map(|(stats, _)| stats)
-    }),
+    ("container queue", |seed, count| crate::containers::fuzz::differ("queue", seed, count)),
+    ("container stack", |seed, count| crate::containers::fuzz::differ("stack", seed, count)),
+    ("container smallest", |seed, count| crate::containers::fuzz::differ("smallest", seed, count)),
+    ("container largest", |seed, count| crate::containers::fuzz::differ("largest", seed, count)),
+    ("container bag", |seed, count| crate::containers::fuzz::differ("bag", seed, count)),
+    ("container growing-set", |seed, count| crate::containers::fuzz::differ("growing-set", seed, count)),
     ("list-append", crate::transactions::fuzz::differ),
+    ("list-append and rw-register, every model", crate::transactions::decided::fuzz::differ_models),
     ("list-append, simulated databases", crate::transactions::fuzz::differ_simulated),
     ("rw-register, mini-transactions", crate::transactions::rw_register::fuzz::differ),
     ("weak levels of transactions", crate::transactions::weak::fuzz::differ),

@@ -32,12 +32,13 @@ mod order;
 #[cfg(test)]
 mod tests;
 
+use crate::contract::{Breach, Report, objects};
 use crate::history::{History, Op, Outcome};
+use crate::pace::Pace;
 use crate::registry::{CheckerDoc, WORKLOAD, with_workload};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker, Severity, Verdict};
 use crate::wording;
-use crate::workload_check::{Breach, Report, objects};
 use log::{Logs, Sighting};
 
 /// Its entry in the list of checkers.
@@ -71,7 +72,7 @@ impl Kafka {
 struct Judge<'a, 'h> {
     history: &'h History,
     logs: &'a Logs<'h>,
-    report: &'a mut Report,
+    report: &'a mut Report<'h>,
 }
 
 impl<'h> Judge<'_, 'h> {
@@ -93,7 +94,7 @@ impl<'h> Judge<'_, 'h> {
             breach.key = Value::text(key);
             breach
         };
-        self.report.breach_of(self.history, kind, severity, make);
+        self.report.breach_of(kind, severity, make);
     }
 
     /// The same where a call that could not be understood may explain it: then it is evidence.
@@ -192,22 +193,20 @@ impl Checker for Kafka {
 
     fn check(&self, history: &History, budget: &Budget) -> Verdict {
         let objects = objects(history, &["poll", "send", "subscribe"], &log::FUNCTIONS, self.workload.as_deref());
-        let mut report = Report::about(&objects);
+        let mut report = Report::about(history, &objects);
         let mut logs = Logs::default();
         // Keys are in the micro-operations, and a process' order goes through all of them.
-        let mut positions: Vec<u32> = objects.iter().flat_map(|object| object.positions()).copied().collect();
+        let mut positions: Vec<u32> = objects.iter().flat_map(|object| &object.ops).copied().collect();
         positions.sort_unstable();
         logs.take(history, &positions);
         logs.finish();
         let mut judge = Judge { history, logs: &logs, report: &mut report };
-        if (budget.expired)() {
-            judge.report.unknown("The time ran out before anything was judged.".to_owned());
-        } else {
-            judge.positions();
-            judge.messages();
-            order::polls(&mut judge);
-            order::sends(&mut judge);
-            cycles::circles(&mut judge);
+        let mut pace = Pace::each(budget);
+        for pass in PASSES {
+            if pace.over(1) {
+                break;
+            }
+            pass(&mut judge);
         }
         let (acknowledged, polled) = (logs.acknowledged, logs.polled);
         if acknowledged == 0 {
@@ -217,6 +216,7 @@ impl Checker for Kafka {
             report.unknown("Nothing was polled, so nothing can be said.".to_owned());
         }
         report.malformed("see the shapes of send, poll and txn", &logs.malformed);
+        report.late(&pace, PASSES.len(), "passes over the history");
         report.number("logs", logs.len() as u64);
         report.number("acknowledged", acknowledged);
         report.number("polled", polled);
@@ -229,9 +229,13 @@ impl Checker for Kafka {
             "{acknowledged} acknowledged messages of {} and {polled} polled ones agree.",
             wording::count(logs.len(), "log")
         );
-        report.verdict(self.name(), history, sound)
+        report.verdict(self.name(), sound)
     }
 }
+
+/// What is judged, one after the other.
+const PASSES: [fn(&mut Judge<'_, '_>); 5] =
+    [|judge| judge.positions(), |judge| judge.messages(), order::polls, order::sends, cycles::circles];
 
 /// The kinds of violations.
 const KINDS: [&str; 12] = [

@@ -10,8 +10,9 @@
 //!
 //! Finding: `two-leaders-in-one-term`. Unknown: neither a trustworthy claim nor a reply that names leader and term.
 //! Leases by which leaders hold their office are judged by `lease`.
-use crate::contract::{Breach, Breaches, at, by_key, part, workloads_with};
+use crate::contract::{Breach, Report, at, by_key, part, workloads_with};
 use crate::history::{History, Outcome};
+use crate::pace::Pace;
 use crate::registry::CheckerDoc;
 use crate::split_brain::leaders;
 use crate::value::ValueRef;
@@ -33,9 +34,17 @@ pub(crate) const DOC: CheckerDoc = CheckerDoc {
 pub struct Leadership;
 
 /// Replies that name a leader and a term, and the contradictions among them.
-fn replies<'h>(history: &'h History, workloads: &[crate::history::NameId], breaches: &mut Breaches<'h>) -> usize {
+fn replies<'h>(
+    history: &'h History,
+    workloads: &[crate::history::NameId],
+    pace: &mut Pace<'_>,
+    breaches: &mut Report<'h>,
+) -> usize {
     let mut seen = 0;
     for group in by_key(history, workloads) {
+        if pace.over(group.ops.len()) {
+            break;
+        }
         let mut leaders: HashMap<i64, (ValueRef<'h>, u32)> = HashMap::new();
         for &position in &group.ops {
             let op = at(history, position);
@@ -74,10 +83,12 @@ impl Checker for Leadership {
         "leadership"
     }
 
-    fn check(&self, history: &History, _budget: &Budget) -> Verdict {
+    fn check(&self, history: &History, budget: &Budget) -> Verdict {
         let workloads = workloads_with(history, &["leader", "elect"]);
-        let mut breaches = Breaches::new(history);
-        let replies = replies(history, &workloads, &mut breaches);
+        let mut breaches = Report::new(history);
+        let mut pace = Pace::new(budget);
+        let replies = replies(history, &workloads, &mut pace, &mut breaches);
+        breaches.late(&pace, history.ops().len(), "operations");
         let claims = leaders::trusted(history).count();
         let otherwise = if claims + replies == 0 {
             (Validity::Unknown, "Nobody named a leader together with its term.".to_owned())
@@ -86,7 +97,7 @@ impl Checker for Leadership {
             (Validity::Valid, format!("No term has two leaders in {claims} and {replies} replies to clients."))
         };
         let numbers = [("trusted_leader_claims", json!(claims)), ("replies", json!(replies))];
-        let mut verdict = breaches.verdict(self.name(), &workloads, otherwise, numbers);
+        let mut verdict = breaches.answer(self.name(), &workloads, otherwise, numbers);
         let claimed = leaders::two_in_one_term(history);
         if let Some(first) = claimed.first() {
             if verdict.validity != Validity::Invalid {

@@ -13,9 +13,10 @@
 pub mod fuzz;
 
 use crate::contract::{
-    Breach, Breaches, Group, at, by_key, closings, count_option, object, part, retirements, took, workloads_with,
+    Breach, Group, Report, at, by_key, closings, count_option, object, part, retirements, took, workloads_with,
 };
 use crate::history::{History, Op};
+use crate::pace::Pace;
 use crate::registry::CheckerDoc;
 use crate::value::Value;
 use crate::verdict::{Budget, Checker, Validity, Verdict};
@@ -101,7 +102,7 @@ impl Lease {
         (grants, endless)
     }
 
-    fn sweep<'h>(&self, history: &'h History, grants: &[Grant], breaches: &mut Breaches<'h>) {
+    fn sweep<'h>(&self, history: &'h History, grants: &[Grant], breaches: &mut Report<'h>) {
         // Of all grants before, the one that lasts longest, and the longest of another process: by the place of the first
         // grant that comes after them.
         let mut longest: [Option<(usize, usize)>; 2] = [None, None];
@@ -201,16 +202,17 @@ impl Checker for Lease {
         "lease"
     }
 
-    fn check(&self, history: &History, _budget: &Budget) -> Verdict {
+    fn check(&self, history: &History, budget: &Budget) -> Verdict {
         let workloads = workloads_with(history, &["acquire"]);
-        let mut breaches = Breaches::new(history);
+        let mut breaches = Report::new(history);
         let ends = Ends { retired: retirements(history), closings: closings(history) };
         let (mut good, mut endless, mut contended) = (0, 0, 0);
+        let mut pace = Pace::new(budget);
         for group in by_key(history, &workloads) {
-            let acquires = group.ops.iter().map(|&position| at(history, position));
-            let mut asked = acquires.filter(|op| history.name(op.function) == "acquire").map(|op| op.session);
-            let first = asked.next();
-            contended += usize::from(asked.any(|session| Some(session) != first));
+            if pace.over(group.ops.len()) {
+                break;
+            }
+            contended += usize::from(group.contended(history, "acquire"));
             let (grants, unclear) = self.grants(history, &group, &ends);
             good += grants.len();
             endless += unclear;
@@ -226,6 +228,7 @@ impl Checker for Lease {
         } else {
             (Validity::Valid, format!("{} never certainly held by two at once.", wording::count(good, "grant")))
         };
-        breaches.verdict(self.name(), &workloads, otherwise, [("grants", json!(good))])
+        breaches.late(&pace, history.ops().len(), "operations");
+        breaches.answer(self.name(), &workloads, otherwise, [("grants", json!(good))])
     }
 }

@@ -1,10 +1,7 @@
-//! What a history is, and what judges it.
-//!
-//! Pure: no I/O but reading histories, no async, no clock of its own, no unsafe code. Time and memory budgets are
-//! handed in. Every answer is one of three, in this order: [`Validity::Valid`] < [`Validity::Unknown`] <
-//! [`Validity::Invalid`]; nothing folds them into two.
+#![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+pub mod anomalies;
 pub mod atomic_commit;
 pub mod availability;
 pub mod bank;
@@ -29,6 +26,7 @@ pub mod lock;
 pub mod long_fork;
 pub mod model;
 pub mod monotonic;
+mod pace;
 pub mod queue;
 pub mod registry;
 pub mod saga;
@@ -44,13 +42,13 @@ pub mod verdict;
 pub mod watch;
 pub mod weaker;
 mod wording;
-mod workload_check;
 
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
 
+pub use anomalies::{ANOMALIES, anomaly};
 pub use certificate::{Certificate, Claim, Edge, EdgeKind};
 pub use evidence::{Evidence, evidence};
 pub use history::{Fault, History, Mark, Op, Outcome, Phase, RoleClaim};

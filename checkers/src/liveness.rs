@@ -10,8 +10,9 @@
 //!
 //! Findings: `not-recovered`, and as evidence `not-healed` (a fault of which nobody showed that it is gone). Unknown: no
 //! heal could be judged; the numbers say how many were, and why not.
-use crate::contract::{Breach, Breaches, count_option};
+use crate::contract::{Breach, Report, count_option};
 use crate::history::{Fault, History, NameId, Outcome, Phase};
+use crate::pace::Pace;
 use crate::registry::CheckerDoc;
 use crate::verdict::{Budget, Checker, Validity, Verdict};
 use crate::wording;
@@ -126,15 +127,20 @@ impl Checker for Liveness {
         "liveness"
     }
 
-    fn check(&self, history: &History, _budget: &Budget) -> Verdict {
+    fn check(&self, history: &History, budget: &Budget) -> Verdict {
         let end = load_end(history);
         let mut before = history.ops().iter().filter(|op| !op.settle).peekable();
         let mut record = Record::new();
         let mut faults: Vec<&Fault> = history.faults.iter().filter(|fault| fault.begun.is_some()).collect();
         faults.sort_by_key(|fault| fault.begun);
-        let mut breaches = Breaches::new(history);
+        let mut breaches = Report::new(history);
         let (mut judged, mut disturbed, mut uncalled, mut slowest) = (0_usize, 0_usize, 0_usize, 0);
+        let mut pace = Pace::each(budget);
+        let all = faults.len();
         for fault in faults {
+            if pace.over(1) {
+                break;
+            }
             let Some(begun) = fault.begun else { continue };
             while let Some(op) = before.next_if(|op| op.call < begun.index) {
                 let (ok, all) = record.entry((op.node, op.function)).or_default();
@@ -194,6 +200,7 @@ impl Checker for Liveness {
             ("uncalled", json!(uncalled)),
             ("recovery_ms_max", json!(slowest)),
         ];
-        breaches.verdict(self.name(), &[], otherwise, numbers)
+        breaches.late(&pace, all, "faults");
+        breaches.answer(self.name(), &[], otherwise, numbers)
     }
 }

@@ -16,9 +16,10 @@
 pub mod fuzz;
 
 use crate::contract::{
-    Breach, Breaches, Group, at, by_key, closings, count_option, object, retirements, took, workloads_with,
+    Breach, Group, Report, at, by_key, closings, count_option, object, retirements, took, workloads_with,
 };
 use crate::history::{History, Op, Outcome};
+use crate::pace::Pace;
 use crate::registry::CheckerDoc;
 use crate::value::Value;
 use crate::verdict::{Budget, Checker, Validity, Verdict};
@@ -94,7 +95,7 @@ fn permits(op: &Op<'_>) -> u64 {
 }
 
 impl Lock {
-    fn holds<'h>(&self, history: &'h History, group: &Group<'h>, end: &End, breaches: &mut Breaches<'h>) -> Vec<Hold> {
+    fn holds<'h>(&self, history: &'h History, group: &Group<'h>, end: &End, breaches: &mut Report<'h>) -> Vec<Hold> {
         let mut done: Vec<Hold> = Vec::new();
         let mut holders: HashMap<u32, Holder> = HashMap::new();
         for &position in &group.ops {
@@ -142,7 +143,7 @@ impl Lock {
     }
 
     /// Counts what is certainly held at the beginning of every hold.
-    fn sweep<'h>(&self, history: &'h History, limit: u64, holds: &[Hold], breaches: &mut Breaches<'h>) -> u64 {
+    fn sweep<'h>(&self, history: &'h History, limit: u64, holds: &[Hold], breaches: &mut Report<'h>) -> u64 {
         let (mut active, mut held, mut most) = (BinaryHeap::new(), 0, 0);
         for (place, hold) in holds.iter().enumerate() {
             while let Some(&Reverse((to, other))) = active.peek() {
@@ -270,16 +271,17 @@ impl Checker for Lock {
         if self.exclusive { "lock" } else { "semaphore" }
     }
 
-    fn check(&self, history: &History, _budget: &Budget) -> Verdict {
+    fn check(&self, history: &History, budget: &Budget) -> Verdict {
         let workloads = workloads_with(history, &["acquire", "release"]);
-        let mut breaches = Breaches::new(history);
+        let mut breaches = Report::new(history);
         let end = End::new(history);
         let (mut held, mut contended, mut most) = (0, 0, 0);
+        let mut pace = Pace::new(budget);
         for group in by_key(history, &workloads) {
-            let acquires = group.ops.iter().map(|&position| at(history, position));
-            let mut asked = acquires.filter(|op| history.name(op.function) == "acquire").map(|op| op.session);
-            let first = asked.next();
-            contended += usize::from(asked.any(|session| Some(session) != first));
+            if pace.over(group.ops.len()) {
+                break;
+            }
+            contended += usize::from(group.contended(history, "acquire"));
             let holds = self.holds(history, &group, &end, &mut breaches);
             held += holds.len();
             most = most.max(self.sweep(history, self.permits.unwrap_or(u64::MAX), &holds, &mut breaches));
@@ -295,11 +297,7 @@ impl Checker for Lock {
                 (Validity::Valid, text)
             }
         };
-        breaches.verdict(
-            self.name(),
-            &workloads,
-            otherwise,
-            [("holds", json!(held)), ("held_at_once_max", json!(most))],
-        )
+        breaches.late(&pace, history.ops().len(), "operations");
+        breaches.answer(self.name(), &workloads, otherwise, [("holds", json!(held)), ("held_at_once_max", json!(most))])
     }
 }

@@ -22,11 +22,12 @@ mod rows;
 #[cfg(test)]
 mod tests;
 
+use crate::contract::{Breach, Elements, Group, Report, objects};
 use crate::history::{History, Op, Outcome};
+use crate::pace::Pace;
 use crate::registry::{CheckerDoc, WORKLOAD, with_workload};
 use crate::value::{Value, ValueRef};
 use crate::verdict::{Budget, Checker, Verdict};
-use crate::workload_check::{Breach, Elements, Object, Report, objects};
 use rows::{Row, Stamp, rows};
 use std::collections::{HashMap, HashSet};
 
@@ -99,7 +100,7 @@ struct Adds<'h> {
 }
 
 /// The adds and the successful reads of an object.
-fn collect<'h>(history: &'h History, object: &Object<'h>) -> (Adds<'h>, Vec<Op<'h>>) {
+fn collect<'h>(history: &'h History, object: &Group<'h>) -> (Adds<'h>, Vec<Op<'h>>) {
     let mut adds = Adds {
         elements: Elements::default(),
         tried: Vec::new(),
@@ -317,13 +318,13 @@ impl Checker for Monotonic {
 
     fn check(&self, history: &History, budget: &Budget) -> Verdict {
         let objects = objects(history, &["add"], &["add", "read"], self.workload.as_deref());
-        let mut report = Report::about(&objects);
+        let mut report = Report::about(history, &objects);
         let (mut acknowledged, mut judged, mut late, mut nameless, mut recovered) = (0, 0, 0, 0, 0_u64);
         let (mut lost, mut duplicated, mut unexpected, mut global, mut local) = (0, 0, 0, 0, 0);
         let mut malformed = Vec::new();
+        let mut pace = Pace::new(budget);
         for object in &objects {
-            if (budget.expired)() {
-                report.unknown("The time ran out before all rows were compared.".to_owned());
+            if pace.over(object.ops.len()) {
                 break;
             }
             let (mut adds, reads) = collect(history, object);
@@ -341,13 +342,13 @@ impl Checker for Monotonic {
             duplicated += found.duplicated.len() as u64;
             unexpected += found.unexpected.len() as u64;
             if let Some(breach) = disorder(history, object.key, &found.local, "out-of-order-process") {
-                report.breach(history, breach);
+                report.breach(breach);
             }
             if let Some(breach) = disorder(history, object.key, &found.global, "out-of-order") {
-                report.breach(history, if self.per_process { breach.evidence() } else { breach });
+                report.breach(if self.per_process { breach.evidence() } else { breach });
             }
             for breach in rows::breaches(history, &adds, &reads, &found) {
-                report.breach(history, breach.on(object.key));
+                report.breach(breach.on(object.key));
             }
         }
         if acknowledged == 0 {
@@ -375,7 +376,8 @@ impl Checker for Monotonic {
             ("unexpected", unexpected),
         ];
         numbers.into_iter().for_each(|(name, number)| report.number(name, number));
-        report.verdict(self.name(), history, format!("The rows of all {judged} reads are in order."))
+        report.late(&pace, history.ops().len(), "operations");
+        report.verdict(self.name(), format!("The rows of all {judged} reads are in order."))
     }
 }
 

@@ -13,11 +13,12 @@
 #[doc(hidden)]
 pub mod fuzz;
 
+use crate::contract::{Breach, Elements, Group, Report, objects};
 use crate::history::{History, Op, Outcome};
+use crate::pace::Pace;
 use crate::registry::{CheckerDoc, WORKLOAD, with_workload};
 use crate::value::ValueRef;
 use crate::verdict::{Budget, Checker, Verdict};
-use crate::workload_check::{Breach, Elements, Object, Report, objects};
 
 /// Its entry in the list of checkers.
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
@@ -66,7 +67,7 @@ pub(crate) struct Messages<'h> {
 
 impl<'h> Messages<'h> {
     /// Of this queue.
-    pub(crate) fn of(history: &'h History, object: &Object<'h>) -> Messages<'h> {
+    pub(crate) fn of(history: &'h History, object: &Group<'h>) -> Messages<'h> {
         let mut messages = Messages {
             elements: Elements::default(),
             enqueues: Vec::new(),
@@ -185,12 +186,12 @@ impl Checker for Queue {
     fn check(&self, history: &History, budget: &Budget) -> Verdict {
         let takes = ["enqueue", "dequeue", "drain"];
         let objects = objects(history, &["enqueue", "dequeue"], &takes, self.workload.as_deref());
-        let mut report = Report::about(&objects);
+        let mut report = Report::about(history, &objects);
         let (mut enqueued, mut dequeued, mut unexpected, mut duplicated) = (0, 0, 0, 0);
         let mut malformed = Vec::new();
+        let mut pace = Pace::new(budget);
         for object in &objects {
-            if (budget.expired)() {
-                report.unknown("The time ran out before all queues were judged.".to_owned());
+            if pace.over(object.ops.len()) {
                 break;
             }
             let mut messages = Messages::of(history, object);
@@ -202,10 +203,10 @@ impl Checker for Queue {
             unexpected += never.len() as u64;
             duplicated += twice.len() as u64;
             if let Some(&(id, op, _)) = never.first() {
-                report.breach(history, messages.unexpected(id, op).on(object.key).times(never.len()));
+                report.breach(messages.unexpected(id, op).on(object.key).times(never.len()));
             }
             if let Some(&(id, op, _)) = twice.first() {
-                report.breach(history, messages.duplicated(id, op.reply).on(object.key).times(twice.len()));
+                report.breach(messages.duplicated(id, op.reply).on(object.key).times(twice.len()));
             }
         }
         if dequeued == 0 {
@@ -216,16 +217,17 @@ impl Checker for Queue {
         report.number("dequeued", dequeued);
         report.number("unexpected", unexpected);
         report.number("duplicated", duplicated);
-        report.verdict(self.name(), history, format!("All {dequeued} dequeued elements had been enqueued."))
+        report.late(&pace, history.ops().len(), "operations");
+        report.verdict(self.name(), format!("All {dequeued} dequeued elements had been enqueued."))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::contract::tape::agrees;
     use crate::testing::history;
     use crate::verdict::Validity;
-    use crate::workload_check::tape::agrees;
 
     fn judge(calls: &[(&str, &str, &str)]) -> Verdict {
         let line = |(f, value, reply): &(&str, &str, &str)| {

@@ -135,8 +135,18 @@ pub fn checker_with(name: &str, options: &Options) -> Result<Box<dyn Checker>, S
     (doc.build)(options)
 }
 
-/// Runs one checker. A checker that panics has not decided anything: Unknown, with the panic's words.
+/// Runs one checker. A checker that panics has not decided anything: Unknown, with the panic's words. Nor has one that
+/// rests on the order between processes, where the history does not know it.
 pub fn judge_one(checker: &dyn Checker, history: &History, budget: &Budget) -> Verdict {
+    if !history.realtime && checker.needs_realtime() {
+        let summary = "This rests on the order of operations of different processes, but the history knows only the order \
+                       within each session.";
+        return Verdict::new(checker.name(), Validity::Unknown, summary.to_owned());
+    }
+    if (budget.expired)() {
+        let summary = "The time was up before anything was judged.".to_owned();
+        return Verdict::new(checker.name(), Validity::Unknown, summary);
+    }
     catch_unwind(AssertUnwindSafe(|| checker.check(history, budget))).unwrap_or_else(|panic| {
         Verdict::new(checker.name(), Validity::Unknown, format!("The checker panicked: {}", words(&*panic)))
     })

@@ -15,8 +15,9 @@
 #[doc(hidden)]
 pub mod fuzz;
 
-use crate::contract::{Breach, Breaches, Group, at, by_key, object, workloads_with};
+use crate::contract::{Breach, Group, Report, at, by_key, object, workloads_with};
 use crate::history::{History, Op, Outcome};
+use crate::pace::Pace;
 use crate::registry::CheckerDoc;
 use crate::value::{Value, ValueRef};
 use crate::verdict::{Budget, Checker, Validity, Verdict};
@@ -175,7 +176,7 @@ struct Seen {
 }
 
 impl Saga {
-    fn judge<'h>(&self, history: &'h History, group: &Group<'h>, seen: &mut Seen, breaches: &mut Breaches<'h>) {
+    fn judge<'h>(&self, history: &'h History, group: &Group<'h>, seen: &mut Seen, breaches: &mut Report<'h>) {
         let known = Known::of(history, group);
         if known.starts.is_empty() && known.logs.is_empty() {
             return;
@@ -216,11 +217,11 @@ impl Saga {
         prefixes(&known, breaches);
     }
 
-    fn end<'h>(&self, last: Option<(Op<'h>, bool)>, breaches: &mut Breaches<'h>) {
+    fn end<'h>(&self, last: Option<(Op<'h>, bool)>, breaches: &mut Report<'h>) {
         let Some((log, false)) = last else { return };
         let tell = || Breach {
             subject: object(&[("saga", log.key.to_value()), ("must_end", Value::Bool(self.must_end))]),
-            uncertified: true,
+            certified: false,
             ..breach(
                 format!("saga {} had not ended when #{} read its log", log.key, log.call),
                 vec![log],
@@ -236,7 +237,7 @@ impl Saga {
 }
 
 /// What callers were told against what logs say.
-fn answers<'h>(known: &Known<'h>, ends: [Option<Op<'h>>; 2], breaches: &mut Breaches<'h>) {
+fn answers<'h>(known: &Known<'h>, ends: [Option<Op<'h>>; 2], breaches: &mut Report<'h>) {
     for (told, word) in [(0, "compensated"), (1, "completed")] {
         let says = |op: &&Op<'h>| op.outcome == Outcome::Ok && op.output.as_text() == Some(word);
         if let (Some(&start), Some(log)) = (known.starts.iter().find(says), ends[1 - told]) {
@@ -259,7 +260,7 @@ fn answers<'h>(known: &Known<'h>, ends: [Option<Op<'h>>; 2], breaches: &mut Brea
 }
 
 /// Each log against the longest: if all are prefixes of that, any two agree.
-fn prefixes<'h>(known: &Known<'h>, breaches: &mut Breaches<'h>) {
+fn prefixes<'h>(known: &Known<'h>, breaches: &mut Report<'h>) {
     let entries = |op: &Op<'h>| op.output.as_list().unwrap_or_default();
     let Some(&longest) = known.logs.iter().rev().max_by_key(|op| entries(op).len()) else { return };
     let agrees = |op: &&Op<'h>| {
@@ -286,11 +287,15 @@ impl Checker for Saga {
         "saga"
     }
 
-    fn check(&self, history: &History, _budget: &Budget) -> Verdict {
+    fn check(&self, history: &History, budget: &Budget) -> Verdict {
         let workloads = workloads_with(history, &["start"]);
-        let mut breaches = Breaches::new(history);
+        let mut breaches = Report::new(history);
         let mut seen = Seen::default();
+        let mut pace = Pace::new(budget);
         for group in by_key(history, &workloads) {
+            if pace.over(group.ops.len()) {
+                break;
+            }
             self.judge(history, &group, &mut seen, &mut breaches);
         }
         let Seen { sagas, logs, unclear, unread } = seen;
@@ -308,6 +313,7 @@ impl Checker for Saga {
             let count = wording::count(sagas, "saga");
             (Validity::Valid, format!("{count} completed or compensated in order, by {}.", wording::count(logs, "log")))
         };
-        breaches.verdict(self.name(), &workloads, otherwise, [("sagas", json!(sagas)), ("logs", json!(logs))])
+        breaches.late(&pace, history.ops().len(), "operations");
+        breaches.answer(self.name(), &workloads, otherwise, [("sagas", json!(sagas)), ("logs", json!(logs))])
     }
 }

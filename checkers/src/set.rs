@@ -4,15 +4,19 @@
 //! for each node. An element is lost when it is absent from **every** successful final read that began after its
 //! acknowledgement; nodes that differ among themselves are evidence only. A read that failed says nothing, never absence:
 //! where a node was asked and never answered, what the others lack may be there, and is missing, not lost.
+//!
+//! A history of another tool that knows neither phases nor final reads ends with one all the same: the last acknowledged
+//! read of each set, as in Jepsen's `set`.
 mod losses;
 
+use crate::contract::Elements;
 use crate::history::{History, NameId, Op, Outcome};
+use crate::pace::Pace;
 use crate::registry::CheckerDoc;
 use crate::split_brain::is_leader;
 use crate::value::{Value, ValueRef};
 use crate::verdict::{Budget, Checker, Finding, Severity, Validity, Verdict};
 use crate::wording;
-use crate::workload_check::Elements;
 use serde_json::json;
 use std::collections::{BTreeMap, HashSet};
 
@@ -100,7 +104,22 @@ struct Set<'h> {
     asked: Vec<NameId>,
 }
 
-impl Set<'_> {
+impl<'h> Set<'h> {
+    fn take_final(&mut self, op: Op<'h>) {
+        let mut members = Members::default();
+        for element in elements_of(&op) {
+            members.insert(self.elements.number(element));
+        }
+        self.finals.push(FinalRead { op, members });
+    }
+
+    /// The last read is the final one.
+    fn end(&mut self) {
+        if let Some(last) = self.reads.pop() {
+            self.take_final(last);
+        }
+    }
+
     /// Everything that is in any final read.
     fn anywhere(&self) -> Members {
         let mut all = Members::default();
@@ -151,13 +170,7 @@ fn sets<'h>(history: &'h History, workloads: &[NameId]) -> BTreeMap<(NameId, Val
                 }
                 let elements = op.output.as_list().filter(|_| op.outcome == Outcome::Ok);
                 match elements {
-                    Some(items) if op.settle => {
-                        let mut members = Members::default();
-                        for element in items.iter() {
-                            members.insert(set.elements.number(element));
-                        }
-                        set.finals.push(FinalRead { op, members });
-                    }
+                    Some(_) if op.settle => set.take_final(op),
                     Some(_) => set.reads.push(op),
                     None => {}
                 }
@@ -165,7 +178,16 @@ fn sets<'h>(history: &'h History, workloads: &[NameId]) -> BTreeMap<(NameId, Val
             _ => {}
         }
     }
+    if knows_no_end(history) {
+        sets.values_mut().for_each(Set::end);
+    }
     sets
+}
+
+/// Whether nothing in the history tells a final read from another: none is marked, there are no phases, and it is no
+/// recording of ours, which may have been cut off before them.
+fn knows_no_end(history: &History) -> bool {
+    history.wall.is_empty() && history.phases.is_empty() && !history.ops().iter().any(|op| op.settle)
 }
 
 /// The elements that a read returned.
@@ -262,17 +284,17 @@ impl Judged<'_> {
                 sentences.push("No add of these was ever called.".to_owned());
             }
         }
+        let finding = Finding::new(
+            kind,
+            Severity::Violation,
+            format!("{count} {what}, first seen by #{} on {}", first.call, history.name(first.node)),
+        );
         Some(Finding {
-            cycle: Vec::new(),
-            certificate: None,
-            kind: kind.to_owned(),
-            severity: Severity::Violation,
-            title: format!("{count} {what}, first seen by #{} on {}", first.call, history.name(first.node)),
             sentences,
             ops: reads.iter().map(|op| op.call).collect(),
             key: self.key.to_value(),
             nodes: wording::nodes_of(history, &reads),
-            faults: Vec::new(),
+            ..finding
         })
     }
 
@@ -311,18 +333,12 @@ impl Judged<'_> {
             format!("{} lacks {count} that another node returned: {elements}.", history.name(*node))
         };
         let ops: Vec<u64> = last.values().map(|read| read.op.call).take(6).collect();
-        Some(Finding {
-            cycle: Vec::new(),
-            certificate: None,
-            kind: "replicas-differ".to_owned(),
-            severity: Severity::Evidence,
-            title: format!("the final reads differ: {} lack what another node returned", nodes.join(", ")),
-            sentences: lacking.iter().map(say).collect(),
-            ops,
-            key: self.key.to_value(),
-            nodes,
-            faults: Vec::new(),
-        })
+        let finding = Finding::new(
+            "replicas-differ",
+            Severity::Evidence,
+            format!("the final reads differ: {} lack what another node returned", nodes.join(", ")),
+        );
+        Some(Finding { sentences: lacking.iter().map(say).collect(), ops, key: self.key.to_value(), nodes, ..finding })
     }
 
     /// Acknowledged adds that a node's last final read lacks although others have them, where that node was the last to
@@ -349,12 +365,12 @@ impl Judged<'_> {
         let count = wording::count(elements.len(), "acknowledged element");
         let silent: Vec<&str> = self.set.silent().into_iter().map(|node| history.name(node)).collect();
         let silent = silent.join(", ");
+        let finding = Finding::new(
+            "missing-element",
+            Severity::Evidence,
+            format!("{count} in no final read, while {silent} never answered one, first #{}", first.call),
+        );
         Some(Finding {
-            cycle: Vec::new(),
-            certificate: None,
-            kind: "missing-element".to_owned(),
-            severity: Severity::Evidence,
-            title: format!("{count} in no final read, while {silent} never answered one, first #{}", first.call),
             sentences: vec![
                 format!("Missing: {}.", wording::elements(&elements, 20)),
                 format!("No final read on {silent} succeeded, so they may be there: nothing is proven lost."),
@@ -362,7 +378,7 @@ impl Judged<'_> {
             ops: shown.iter().map(|op| op.call).collect(),
             key: self.key.to_value(),
             nodes: wording::nodes_of(history, &shown),
-            faults: Vec::new(),
+            ..finding
         })
     }
 
@@ -371,20 +387,17 @@ impl Judged<'_> {
         let first = shown.first()?;
         let elements: Vec<Value> = self.vanished.iter().map(|add| add.input.to_value()).collect();
         let count = wording::count(elements.len(), "element");
+        let finding = Finding::new(
+            "vanished-element",
+            Severity::Evidence,
+            format!("{count} seen during the run, never acknowledged, and gone at the end, first #{}", first.call),
+        );
         Some(Finding {
-            cycle: Vec::new(),
-            certificate: None,
-            kind: "vanished-element".to_owned(),
-            severity: Severity::Evidence,
-            title: format!(
-                "{count} seen during the run, never acknowledged, and gone at the end, first #{}",
-                first.call
-            ),
             sentences: vec![format!("Seen and gone: {}.", wording::elements(&elements, 20))],
             ops: shown.iter().map(|op| op.call).collect(),
             key: self.key.to_value(),
             nodes: wording::nodes_of(history, &shown),
-            faults: Vec::new(),
+            ..finding
         })
     }
 }
@@ -394,15 +407,21 @@ impl Checker for SetChecker {
         "set"
     }
 
-    fn check(&self, history: &History, _budget: &Budget) -> Verdict {
+    fn check(&self, history: &History, budget: &Budget) -> Verdict {
         let add = history.find_name("add");
         let mut workloads: Vec<NameId> =
             history.ops().iter().filter(|op| Some(op.function) == add).map(|op| op.workload).collect();
         workloads.sort_unstable();
         workloads.dedup();
         workloads.retain(|id| self.workload.as_ref().is_none_or(|name| history.name(*id) == name));
-        let judged: Vec<Judged<'_>> =
-            sets(history, &workloads).into_iter().map(|((_, key), set)| judge(history, key, set)).collect();
+        let mut pace = Pace::new(budget);
+        let mut judged: Vec<Judged<'_>> = Vec::new();
+        for ((_, key), set) in sets(history, &workloads) {
+            if pace.over(set.adds.len() + set.finals.len() + set.reads.len()) {
+                break;
+            }
+            judged.push(judge(history, key, set));
+        }
         let mut findings: Vec<Finding> = Vec::new();
         findings.extend(judged.iter().filter_map(|set| set.lost_finding(history)));
         findings.extend(judged.iter().filter_map(|set| set.unexpected_finding(history)));
@@ -411,16 +430,16 @@ impl Checker for SetChecker {
         findings.extend(judged.iter().filter_map(|set| set.missing_finding(history)));
         findings.extend(judged.iter().filter_map(|set| set.vanished_finding(history)));
         findings.extend(judged.iter().filter_map(|set| set.differing(history)));
-        let (validity, summary) = answer(history, &judged, violations);
+        let (mut validity, mut summary) = answer(history, &judged, violations);
+        if let Some(late) = pace.reason(history.ops().len(), "operations").filter(|_| violations == 0) {
+            (validity, summary) = (Validity::Unknown, late);
+        }
         let name = if let [one] = workloads[..] { history.name(one).to_owned() } else { String::new() };
         Verdict {
-            checker: self.name().to_owned(),
             workload: name,
-            validity,
-            summary,
             findings,
             numbers: numbers(history, &judged),
-            certificates: Vec::new(),
+            ..Verdict::new(self.name(), validity, summary)
         }
     }
 }

@@ -22,11 +22,12 @@ pub mod fuzz;
 mod tests;
 mod timeline;
 
+use crate::contract::{Breach, Elements, Group, Report, objects, quantiles_ms};
 use crate::history::{History, NameId, Op, Outcome};
+use crate::pace::Pace;
 use crate::registry::{CheckerDoc, WORKLOAD, with_workload};
 use crate::verdict::{Budget, Checker, Verdict};
 use crate::wording;
-use crate::workload_check::{Breach, Elements, Object, Report, objects, quantiles_ms};
 use timeline::{Sighting, Timeline};
 
 /// Its entry in the list of checkers.
@@ -80,7 +81,7 @@ struct Set<'h> {
     attempts: u64,
 }
 
-fn collect<'h>(history: &'h History, object: &Object<'h>) -> Set<'h> {
+fn collect<'h>(history: &'h History, object: &Group<'h>) -> Set<'h> {
     let add = history.find_name("add");
     let mut set = Set {
         elements: Elements::default(),
@@ -311,7 +312,7 @@ struct Totals {
 }
 
 impl SetFull {
-    fn judge<'h>(&self, history: &'h History, object: &Object<'h>, totals: &mut Totals, report: &mut Report) {
+    fn judge<'h>(&self, history: &'h History, object: &Group<'h>, totals: &mut Totals, report: &mut Report<'h>) {
         let mut set = collect(history, object);
         let timeline = Timeline::of(&set.reads, &mut set.elements);
         let mut fates = fates(&set, &timeline);
@@ -332,7 +333,7 @@ impl SetFull {
             breaches.extend([stale, unsettled, missing_told].map(|breach| breach.map(Breach::evidence)));
         }
         for breach in breaches.into_iter().flatten() {
-            report.breach(history, breach);
+            report.breach(breach);
         }
         totals.attempts += set.attempts;
         totals.acknowledged += set.acknowledged.iter().flatten().count() as u64;
@@ -354,7 +355,7 @@ impl SetFull {
 }
 
 impl Totals {
-    fn doubts(&mut self, history: &History, report: &mut Report) {
+    fn doubts(&mut self, history: &History, report: &mut Report<'_>) {
         let acknowledged = self.acknowledged;
         if acknowledged == 0 {
             report.unknown("No add was acknowledged, so nothing can be said.".to_owned());
@@ -379,7 +380,7 @@ impl Totals {
         report.malformed("a read replies with the list of elements", &self.malformed);
     }
 
-    fn numbers(self, report: &mut Report) {
+    fn numbers(self, report: &mut Report<'_>) {
         let numbers = [
             ("attempts", self.attempts),
             ("acknowledged", self.acknowledged),
@@ -406,11 +407,11 @@ impl Checker for SetFull {
 
     fn check(&self, history: &History, budget: &Budget) -> Verdict {
         let objects = objects(history, &["add"], &["add", "read"], self.workload.as_deref());
-        let mut report = Report::about(&objects);
+        let mut report = Report::about(history, &objects);
         let mut totals = Totals::default();
+        let mut pace = Pace::new(budget);
         for object in &objects {
-            if (budget.expired)() {
-                report.unknown("The time ran out before all sets were judged.".to_owned());
+            if pace.over(object.ops.len()) {
                 break;
             }
             self.judge(history, object, &mut totals, &mut report);
@@ -421,6 +422,7 @@ impl Checker for SetFull {
             totals.stable, totals.stale
         );
         totals.numbers(&mut report);
-        report.verdict(self.name(), history, sound)
+        report.late(&pace, history.ops().len(), "operations");
+        report.verdict(self.name(), sound)
     }
 }

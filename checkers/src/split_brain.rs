@@ -11,6 +11,7 @@ pub(crate) mod leaders;
 pub(crate) use leaders::is_leader;
 
 use crate::history::{Fault, History, NameId, Op};
+use crate::pace::Pace;
 use crate::registry::CheckerDoc;
 use crate::sides::{Side, sides};
 use crate::value::ValueRef;
@@ -96,18 +97,18 @@ impl SplitBrain {
             "No key was written on both sides, so this may be a sharded system at work.".to_owned()
         });
         let violation = same_key && self.sides_are_violation;
+        let finding = Finding::new(
+            if same_key { "both-sides-acknowledged" } else { "both-sides-acknowledged-different-keys" },
+            if violation { Severity::Violation } else { Severity::Evidence },
+            format!("{} sides of fault {} acknowledged writes: {}", busy.len(), fault.id, told.join("; ")),
+        );
         Some(Finding {
-            cycle: Vec::new(),
-            certificate: None,
-            kind: if same_key { "both-sides-acknowledged" } else { "both-sides-acknowledged-different-keys" }
-                .to_owned(),
-            severity: if violation { Severity::Violation } else { Severity::Evidence },
-            title: format!("{} sides of fault {} acknowledged writes: {}", busy.len(), fault.id, told.join("; ")),
             sentences,
             nodes: wording::nodes_of(history, &ops),
             ops: ops.iter().map(|op| op.call).collect(),
             key,
             faults: vec![fault.id],
+            ..finding
         })
     }
 }
@@ -117,11 +118,15 @@ impl Checker for SplitBrain {
         "split-brain"
     }
 
-    fn check(&self, history: &History, _budget: &Budget) -> Verdict {
+    fn check(&self, history: &History, budget: &Budget) -> Verdict {
         let mut findings = leaders::two_in_one_term(history);
         let mut by_fault: BTreeMap<String, BTreeMap<String, usize>> = BTreeMap::new();
         let mut judged_cuts = 0;
+        let mut pace = Pace::each(budget);
         for fault in &history.faults {
+            if pace.over(1) {
+                break;
+            }
             let sides = sides(history, fault);
             if sides.is_empty() {
                 continue;
@@ -144,7 +149,9 @@ impl Checker for SplitBrain {
             wording::count(trusted, "leader claim"),
             wording::count(judged_cuts, "fault")
         );
+        let late = pace.reason(history.faults.len(), "faults");
         let (validity, summary) = match (violations, trusted + judged_cuts) {
+            (0, _) if late.is_some() => (Validity::Unknown, late.unwrap_or_default()),
             (0, 0) => (Validity::Unknown, format!("Nothing to judge split brain from: {seen}.")),
             (0, _) => {
                 let overlapping = match overlaps.len() {
@@ -159,10 +166,6 @@ impl Checker for SplitBrain {
             }
         };
         Verdict {
-            checker: self.name().to_owned(),
-            workload: String::new(),
-            validity,
-            summary,
             findings,
             numbers: BTreeMap::from([
                 ("leader_claims".to_owned(), json!(claims)),
@@ -173,7 +176,7 @@ impl Checker for SplitBrain {
                 ("leader_overlaps".to_owned(), json!(overlaps.len())),
                 ("leader_overlap_ms".to_owned(), json!(overlap_ms)),
             ]),
-            certificates: Vec::new(),
+            ..Verdict::new(self.name(), validity, summary)
         }
     }
 }

@@ -15,6 +15,11 @@ pub(crate) fn corpora() -> Option<PathBuf> {
     None
 }
 
+/// How many random histories a test tries: `DSFUZZ_FUZZ`, else so many.
+pub(crate) fn count(default: u64) -> u64 {
+    std::env::var("DSFUZZ_FUZZ").ok().and_then(|count| count.parse().ok()).unwrap_or(default)
+}
+
 /// A history of these lines. Left out: `index` (counts up), `time` (a millisecond each), `worker` (the process),
 /// `node` (`n1`), `workload` (`register`). Lines that begin with `#` are comments.
 pub(crate) fn history(lines: &str) -> History {

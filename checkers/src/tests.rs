@@ -1,4 +1,9 @@
 //! Histories as data, and what must come out.
+mod budget;
+mod documentation;
+mod known;
+mod no_real_time;
+mod promises;
 mod recordings;
 mod run_checks;
 mod sets;

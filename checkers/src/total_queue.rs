@@ -16,13 +16,14 @@
 #[doc(hidden)]
 pub mod fuzz;
 
+use crate::contract::{Breach, Group, Report, objects};
 use crate::history::{History, Op, Outcome};
+use crate::pace::Pace;
 use crate::queue::{Messages, SHAPE};
 use crate::registry::{CheckerDoc, WORKLOAD, with_workload};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker, Verdict};
 use crate::wording;
-use crate::workload_check::{Breach, Object, Report, objects};
 
 /// Its entry in the list of checkers.
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
@@ -106,7 +107,7 @@ struct Totals {
 }
 
 impl TotalQueue {
-    fn judge<'h>(&self, history: &'h History, object: &Object<'h>, totals: &mut Totals, report: &mut Report) {
+    fn judge<'h>(&self, history: &'h History, object: &Group<'h>, totals: &mut Totals, report: &mut Report<'h>) {
         let mut messages = Messages::of(history, object);
         totals.malformed.append(&mut messages.malformed);
         let counts = counts(&messages);
@@ -133,7 +134,7 @@ impl TotalQueue {
         let surely = messages.doubtful_drains == 0 && missing > messages.doubtful_dequeues;
         if surely {
             totals.lost += missing - messages.doubtful_dequeues;
-            report.breach(history, lost(history, &messages, &absent, missing).on(object.key));
+            report.breach(lost(history, &messages, &absent, missing).on(object.key));
         } else {
             totals.missing += missing;
             totals.doubtful += doubtful;
@@ -143,11 +144,11 @@ impl TotalQueue {
             dequeues.find(|(id, _)| ids.binary_search(id).is_ok()).copied()
         };
         if let Some((id, op)) = first(&unexpected) {
-            report.breach(history, messages.unexpected(id, op).on(object.key).times(unexpected.len()));
+            report.breach(messages.unexpected(id, op).on(object.key).times(unexpected.len()));
         }
         if let Some((id, _)) = first(&duplicated) {
             let breach = messages.duplicated(id, u64::MAX).on(object.key).times(duplicated.len());
-            report.breach(history, if self.exactly_once { breach } else { breach.evidence() });
+            report.breach(if self.exactly_once { breach } else { breach.evidence() });
         }
     }
 }
@@ -193,11 +194,11 @@ impl Checker for TotalQueue {
     fn check(&self, history: &History, budget: &Budget) -> Verdict {
         let takes = ["enqueue", "dequeue", "drain"];
         let objects = objects(history, &["enqueue", "dequeue", "drain"], &takes, self.workload.as_deref());
-        let mut report = Report::about(&objects);
+        let mut report = Report::about(history, &objects);
         let mut totals = Totals::default();
+        let mut pace = Pace::new(budget);
         for object in &objects {
-            if (budget.expired)() {
-                report.unknown("The time ran out before all queues were judged.".to_owned());
+            if pace.over(object.ops.len()) {
                 break;
             }
             self.judge(history, object, &mut totals, &mut report);
@@ -229,16 +230,17 @@ impl Checker for TotalQueue {
             ("recovered", totals.recovered),
         ];
         numbers.into_iter().for_each(|(name, number)| report.number(name, number));
-        report.verdict(self.name(), history, format!("All {acknowledged} acknowledged elements came out."))
+        report.late(&pace, history.ops().len(), "operations");
+        report.verdict(self.name(), format!("All {acknowledged} acknowledged elements came out."))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::contract::tape::agrees;
     use crate::testing::history;
     use crate::verdict::{Severity, Validity};
-    use crate::workload_check::tape::agrees;
 
     fn lines(calls: &[(&str, &str, &str, &str)]) -> String {
         let line = |(at, (f, value, outcome, reply)): (usize, &(&str, &str, &str, &str))| {

@@ -4,6 +4,8 @@
 //! whether an anomaly exists is never left to a time limit for a component; only how short its example is may be.
 pub mod cycles;
 #[doc(hidden)]
+pub mod decided;
+#[doc(hidden)]
 pub mod fuzz;
 pub mod graph;
 pub mod lattice;

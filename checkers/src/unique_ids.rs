@@ -7,11 +7,12 @@
 #[doc(hidden)]
 pub mod fuzz;
 
+use crate::contract::{Breach, Elements, Report, objects};
 use crate::history::{History, Op, Outcome};
+use crate::pace::Pace;
 use crate::registry::{CheckerDoc, WORKLOAD, with_workload};
 use crate::value::ValueRef;
 use crate::verdict::{Budget, Checker, Verdict};
-use crate::workload_check::{Breach, Elements, Report, objects};
 use serde_json::json;
 
 /// Its entry in the list of checkers.
@@ -46,22 +47,27 @@ impl Checker for UniqueIds {
         "unique-ids"
     }
 
+    /// Two equal ids are equal in any order.
+    fn needs_realtime(&self) -> bool {
+        false
+    }
+
     fn check(&self, history: &History, budget: &Budget) -> Verdict {
         let objects = objects(history, &["generate"], &["generate"], self.workload.as_deref());
-        let mut report = Report::about(&objects);
+        let mut report = Report::about(history, &objects);
         let (mut attempts, mut received, mut duplicated, mut pairs) = (0, 0, 0, 0);
         let mut range: Option<(ValueRef<'_>, ValueRef<'_>)> = None;
         let mut malformed = Vec::new();
+        let mut pace = Pace::new(budget);
         for object in &objects {
-            if (budget.expired)() {
-                report.unknown("The time ran out before all ids were compared.".to_owned());
+            if pace.over(0) {
                 break;
             }
             let mut ids = Elements::default();
             // For each id the call that received it first, and how many did.
             let mut first: Vec<(Op<'_>, u32)> = Vec::new();
             let mut here = 0;
-            for op in object.ops(history) {
+            for op in object.ops(history).take_while(|_| !pace.over(1)) {
                 attempts += 1;
                 if op.outcome != Outcome::Ok {
                     continue;
@@ -85,10 +91,7 @@ impl Checker for UniqueIds {
                 duplicated += 1;
                 let (id, before) = (op.output, first[at].0);
                 let title = format!("id {id} was given to #{} and to #{}", before.call, op.call);
-                report.breach(
-                    history,
-                    Breach::new("duplicate-id", title, id.to_value(), vec![before, op]).on(object.key),
-                );
+                report.breach(Breach::new("duplicate-id", title, id.to_value(), vec![before, op]).on(object.key));
             }
             received += here;
             pairs += u64::from(here > 1);
@@ -103,16 +106,17 @@ impl Checker for UniqueIds {
         if let Some((low, high)) = range {
             report.figure("range", json!([low, high]));
         }
-        report.verdict(self.name(), history, format!("All {received} ids that were received differ."))
+        report.late(&pace, history.ops().len(), "operations");
+        report.verdict(self.name(), format!("All {received} ids that were received differ."))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::contract::tape::agrees;
     use crate::testing::history;
     use crate::verdict::Validity;
-    use crate::workload_check::tape::agrees;
 
     fn judge(ids: &[&str]) -> Verdict {
         let call = |id: &&str| {

@@ -61,6 +61,9 @@ pub struct Finding {
 impl Finding {
     /// A violation or a piece of evidence of this kind, with one sentence; everything else is still empty.
     pub fn new(kind: &str, severity: Severity, title: String) -> Finding {
+        // Whatever a test of this crate makes a checker say is in the list.
+        #[cfg(test)]
+        assert!(crate::anomaly(kind).is_some(), "{kind} is not in ANOMALIES");
         Finding {
             kind: kind.to_owned(),
             severity,
@@ -156,6 +159,17 @@ impl std::fmt::Debug for Budget {
 pub trait Checker: Send + Sync {
     /// Its name in plans, e.g. `linearizable`.
     fn name(&self) -> &str;
+
+    /// Whether the promise rests on what happened before what in different processes. Where it does, a history that knows
+    /// only the order of each session's own operations ([`History::realtime`]) cannot be judged.
+    fn needs_realtime(&self) -> bool {
+        true
+    }
+
+    /// Whether it measures and promises nothing: what is valid by it alone says that numbers were taken, no more.
+    fn measures_only(&self) -> bool {
+        false
+    }
 
     /// Judges the history. Never panics on a validated history; gives up with [`Validity::Unknown`].
     fn check(&self, history: &History, budget: &Budget) -> Verdict;

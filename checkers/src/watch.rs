@@ -27,11 +27,11 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
+use crate::contract::{Breach, Report, objects};
 use crate::history::{History, NameId, Op};
 use crate::registry::{CheckerDoc, WORKLOAD, with_workload};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker, Severity, Verdict};
-use crate::workload_check::{Breach, Report, objects};
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use stream::{Change, Event, Filter, Store, Watched};
@@ -81,7 +81,7 @@ const KINDS: [&str; 10] = [
 struct Judge<'a, 'h> {
     history: &'h History,
     store: &'a Store<'h>,
-    report: &'a mut Report,
+    report: &'a mut Report<'h>,
     /// Acknowledged changes that a watch had to deliver.
     covered: u64,
 }
@@ -102,7 +102,7 @@ impl<'h> Judge<'_, 'h> {
             breach.key = Value::text(key);
             breach
         };
-        self.report.breach_of(self.history, kind, Severity::Violation, make);
+        self.report.breach_of(kind, Severity::Violation, make);
     }
 
     /// What a watch delivered, event by event.
@@ -237,10 +237,10 @@ impl Checker for Watch {
 
     fn check(&self, history: &History, budget: &Budget) -> Verdict {
         let objects = objects(history, &["watch"], &stream::FUNCTIONS, self.workload.as_deref());
-        let mut report = Report::about(&objects);
+        let mut report = Report::about(history, &objects);
         let mut stores: BTreeMap<NameId, Vec<u32>> = BTreeMap::new();
         for object in &objects {
-            stores.entry(object.workload).or_default().extend(object.positions());
+            stores.entry(object.workload).or_default().extend(&object.ops);
         }
         let (mut watches, mut events, mut bookmarks, mut changes, mut covered) = (0, 0, 0, 0, 0);
         let mut malformed = Vec::new();
@@ -283,7 +283,7 @@ impl Checker for Watch {
             report.number(&kind.replace('-', "_"), count);
         }
         let sound = format!("{watches} watches delivered {events} events, among them all that they had to.");
-        report.verdict(self.name(), history, sound)
+        report.verdict(self.name(), sound)
     }
 }
 

@@ -40,7 +40,9 @@ pub(crate) fn operation(history: &History, op: &Op<'_>) -> String {
             )
         }
     };
-    format!("#{}: process {process} on {node} {}; {when}.", op.call, deed(history, op))
+    // Histories of other programs do not say where.
+    let place = if matches!(node, "" | "?") { String::new() } else { format!(" on {node}") };
+    format!("#{}: process {process}{place} {}; {when}.", op.call, deed(history, op))
 }
 
 /// Ids of the faults that may have been in force between the first call and the last reply of these operations.

@@ -15,7 +15,21 @@ use std::time::{Duration, Instant};
 type Question = (&'static str, &'static [(&'static str, &'static str)], Validity);
 
 /// Files whose label says less than ours, with the reason.
-const ARGUED: &[(&str, Validity, &str)] = &[];
+const ARGUED: &[(&str, Validity, &str)] = &[
+    (
+        "mongodb-v0-ack-rollback-9.edn",
+        Validity::Unknown,
+        "nothing was acknowledged, so valid would say more than was seen",
+    ),
+    (
+        "mongodb-v0-ack-rollback-10.edn",
+        Validity::Unknown,
+        "nothing was acknowledged, so valid would say more than was seen",
+    ),
+    ("counter.edn", Validity::Unknown, "no read was made, so valid would say more than was seen"),
+    ("counter.json", Validity::Unknown, "no read was made, so valid would say more than was seen"),
+    ("elle/rw-register.json", Validity::Invalid, "a read returned 3, which nobody ever wrote"),
+];
 
 /// A child is told by this what it has to judge.
 const ROW: &str = "--row";
@@ -80,7 +94,8 @@ fn questions(kind: &str, expected: &str) -> Vec<Question> {
         }
         "mutex" => vec![("linearizable", &[("model", "mutex")], plain)],
         "bank" => vec![("bank", &[], plain)],
-        "bank (negative balances allowed)" => vec![("bank", &[("negative_balances", "true")], plain)],
+        // One read: only with the total can it be judged at all.
+        "bank (negative balances allowed)" => vec![("bank", &[("negative_balances", "true"), ("total", "30")], plain)],
         "counter" => vec![("counter", &[], plain)],
         "set" => vec![("set", &[], plain)],
         "set-full" => vec![("set-full", &[], plain)],

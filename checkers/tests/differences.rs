@@ -35,7 +35,12 @@ fn main() -> ExitCode {
     let count = option(&arguments, "--count").unwrap_or(SHORT);
     let seed: u64 = option(&arguments, "--seed").unwrap_or(1);
     let only: Option<String> = option(&arguments, "--only");
-    let wanted = |name: &str| only.as_ref().is_none_or(|only| name.contains(only.as_str()));
+    let without: Option<String> = option(&arguments, "--without");
+    // Parts of names, with semicolons between them.
+    let named = |list: &str, name: &str| list.split(';').any(|part| name.contains(part));
+    let wanted = |name: &str| {
+        only.as_ref().is_none_or(|only| named(only, name)) && !without.as_ref().is_some_and(|list| named(list, name))
+    };
     let rows: Vec<Mutex<Row>> = DIFFERENCES
         .iter()
         .filter(|(name, _)| wanted(name))

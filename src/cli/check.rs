@@ -1,6 +1,6 @@
 //! `dsfuzz check`: judges a stored run, or a history from a file.
 use super::Output;
-use super::run::show;
+use super::run::{quoted, show};
 use crate::error::{Exit, Failure};
 use crate::judge::{self, Rules};
 use crate::plan::{Plan, did_you_mean, names};
@@ -38,6 +38,9 @@ pub struct CheckArgs {
     /// The values of the history file are [key value], as jepsen.independent makes them
     #[arg(long)]
     pub independent: bool,
+    /// Of a history file: write verdict.json, report.html and report/ into this folder
+    #[arg(long, value_name = "DIR")]
+    pub report: Option<PathBuf>,
     /// Time for all checkers together, such as 5m
     #[arg(long, value_name = "DURATION")]
     pub budget: Option<dsfuzz_nemesis::Span>,
@@ -110,6 +113,23 @@ impl CheckArgs {
         Ok(checkers)
     }
 
+    /// The command that judges this file in the same way.
+    fn again(&self, file: &Path) -> String {
+        let mut words = vec!["dsfuzz".to_owned(), "check".to_owned(), file.display().to_string()];
+        let checkers = (!self.checkers.is_empty()).then(|| self.checkers.join(","));
+        let format = self.format.map(|format| format.name().to_owned());
+        let budget = self.budget.map(|budget| budget.to_string());
+        let given = [("--as", self.kind.clone()), ("--checker", checkers), ("--model", self.model.clone())];
+        let told = self.options.iter().map(|option| ("--set", Some(option.clone())));
+        for (flag, value) in given.into_iter().chain(told).chain([("--format", format), ("--budget", budget)]) {
+            words.extend(value.into_iter().flat_map(|value| [flag.to_owned(), value]));
+        }
+        if self.independent {
+            words.push("--independent".to_owned());
+        }
+        words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
+    }
+
     fn named(&self) -> Result<&[String], Failure> {
         let known = names::checkers();
         let unknown = self.checkers.iter().find(|name| !known.iter().any(|entry| entry.name == **name));
@@ -128,6 +148,9 @@ pub(super) fn main(args: &CheckArgs, out: &mut Output) -> Result<Exit, Failure> 
     match args.subject(out)? {
         Subject::Run(_) if args.format.is_some() || args.independent => {
             Err(Failure::Usage("--format and --independent are about history files, not about runs".into()))
+        }
+        Subject::Run(_) if args.report.is_some() => {
+            Err(Failure::Usage("--report is about history files: a run's report is drawn in its own folder".into()))
         }
         Subject::Run(dir) => check_run(&dir, args, out),
         Subject::File(file) => check_file(&file, args, out),
@@ -150,7 +173,7 @@ fn check_run(dir: &RunDir, args: &CheckArgs, out: &mut Output) -> Result<Exit, F
     show(&Finished { info, verdict, history }, dir, out)
 }
 
-/// Judges a history of which no run is known: promises only, no evidence, nothing is written.
+/// Judges a history of which no run is known: promises only, no evidence. Only `--report` writes anything.
 fn check_file(file: &Path, args: &CheckArgs, out: &mut Output) -> Result<Exit, Failure> {
     let workload = args.kind.clone().filter(|name| CHECKERS.iter().all(|doc| doc.name != *name));
     let options = ReadOptions { workload, independent: args.independent, strict: false };
@@ -162,15 +185,26 @@ fn check_file(file: &Path, args: &CheckArgs, out: &mut Output) -> Result<Exit, F
         Some(named) => named,
         None => args.with_options(fitting(&history))?,
     };
+    if checkers.is_empty() {
+        out.note(
+            "the functions of these calls do not tell what judges them: name it with --as (`dsfuzz list checkers`)",
+        );
+    }
     let mut rules = Rules { checkers, ..Rules::default() };
     change(&mut rules, args)?;
-    let info = RunInfo {
-        plan: file.display().to_string(),
-        again: format!("dsfuzz check {}", file.display()),
-        ..RunInfo::default()
-    };
+    let info = RunInfo { plan: file.display().to_string(), again: args.again(file), ..RunInfo::default() };
     let verdict = judge::judge(&history, &rules, &info);
-    let dir = RunDir::at(file.parent().unwrap_or(Path::new("")));
+    let dir = match &args.report {
+        Some(folder) => {
+            let failed = |error: &dyn std::fmt::Display| Failure::harness(format!("{}: {error}", folder.display()));
+            std::fs::create_dir_all(folder).map_err(|error| failed(&error))?;
+            let dir = RunDir::at(folder);
+            report::write_all(&dir, &history, &info, &verdict).map_err(|error| failed(&format!("{error:#}")))?;
+            dir
+        }
+        // There is nothing below a file.
+        None => RunDir::at(file),
+    };
     show(&Finished { info, verdict, history }, &dir, out)
 }
 

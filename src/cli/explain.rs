@@ -1,8 +1,11 @@
-//! `dsfuzz explain`: a checker, an anomaly, a fault, a workload or a word of the report in plain words.
+//! `dsfuzz explain`: a checker, a model, a kind of finding, a fault, a workload or a word of the report in plain words.
 use super::Output;
 use crate::error::{Exit, Failure};
-use crate::plan::{did_you_mean, names};
+use crate::plan::did_you_mean;
+use crate::plan::names::{self, Entry};
 use clap::Args;
+use dsfuzz_checkers::transactions::lattice::{self, Consistency};
+use dsfuzz_checkers::{ANOMALIES, MODELS, ModelDoc};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -13,23 +16,14 @@ pub struct ExplainArgs {
     pub name: Option<String>,
 }
 
-/// Words of verdicts, histories and findings. What a list of its own documents (faults, workloads) is not here.
+/// Words of verdicts and histories, and what is worth knowing beyond the lists of checkers, models, kinds of findings,
+/// faults, workloads and targets, which document themselves.
 const WORDS: &[(&str, &str)] = &[
     (
         "linearizable",
-        "Every call seems to take effect at one instant between its begin and its end, and every read returns the last \
-         value written before its instant. Judged for each key on its own (Herlihy and Wing, 1990). A call in doubt may \
-         take effect at any time after its begin, or never.",
-    ),
-    (
-        "nonlinearizable",
-        "No order of the calls explains all replies. The counterexample is the fewest calls that already contradict each \
-         other; look for a read that returned an old value after a newer one was acknowledged.",
-    ),
-    (
-        "stale-read",
-        "A read returned a value although a newer one had been acknowledged before the read began. Typical of reads \
-         answered by a replica that does not ask the others.",
+        "Every call seems to take effect at one instant between its begin and its end, and every reply is what the object \
+         (the option model; by default a register) gives at that instant. Judged for each key on its own (Herlihy and \
+         Wing, 1990). A call in doubt may take effect at any time after its begin, or never.",
     ),
     (
         "split-brain",
@@ -37,15 +31,10 @@ const WORDS: &[(&str, &str)] = &[
          cut acknowledged writes that were begun after the cut and completed before its healing. An overlap of roles \
          alone is evidence: a deposed leader may not know it yet.",
     ),
-    ("two-leaders-in-one-term", "Two nodes were elected in the same term, which a consensus protocol rules out."),
     (
         "set",
         "Each element is added once; at the end everything is read on every node. Lost: acknowledged and not there. \
          Unexpected: there and never added. Recovered: in doubt, and there. Duplicated: there more than once.",
-    ),
-    (
-        "lost-write",
-        "A write was acknowledged and is not in the final reads, which were made after the replicas had converged.",
     ),
     ("unexpected", "A value was read that no client ever wrote."),
     ("recovered", "A call in doubt turned out to have taken effect. Not an error; it says how much doubt there was."),
@@ -53,7 +42,7 @@ const WORDS: &[(&str, &str)] = &[
     (
         "availability",
         "How long calls stayed without success during each fault, and how long after its healing every node served \
-         again. Numbers, not a promise, unless a plan sets a bound.",
+         again. Numbers, not a promise; `liveness` is the promise.",
     ),
     (
         "evidence",
@@ -89,7 +78,7 @@ struct Explained<'a> {
 }
 
 pub(super) fn main(args: &ExplainArgs, out: &mut Output) -> Result<Exit, Failure> {
-    let texts = texts();
+    let texts: BTreeMap<String, String> = meanings().into_iter().map(|(name, all)| (name, text(&all))).collect();
     let Some(wanted) = &args.name else {
         if out.json {
             out.document(&texts)?;
@@ -98,7 +87,7 @@ pub(super) fn main(args: &ExplainArgs, out: &mut Output) -> Result<Exit, Failure
         }
         return Ok(Exit::Valid);
     };
-    let name = wanted.to_lowercase().replace('_', "-");
+    let name = plain(wanted);
     let Some(text) = texts.get(&name) else {
         let meant = did_you_mean(&name, texts.keys().map(String::as_str));
         let help =
@@ -107,19 +96,116 @@ pub(super) fn main(args: &ExplainArgs, out: &mut Output) -> Result<Exit, Failure
     };
     if out.json {
         out.document(&Explained { name: &name, text })?;
+    } else if text.contains('\n') {
+        out.line(format!("{name}:\n  {}", text.replace('\n', "\n  ")));
     } else {
         out.line(format!("{name}: {text}"));
     }
     Ok(Exit::Valid)
 }
 
-fn texts() -> BTreeMap<String, String> {
-    let listed = [names::targets(), names::workloads(), names::faults(), names::checkers()].into_iter().flatten();
-    let mut texts: BTreeMap<String, String> = listed.map(|entry| (entry.name, entry.doc)).collect();
-    for (name, text) in WORDS {
-        // The set is a workload and a checker: both are told.
-        let before = texts.remove(*name).map(|doc| format!("{doc} ")).unwrap_or_default();
-        texts.insert((*name).into(), format!("{before}{text}"));
+/// A name as it is looked up: `G2-item`, `g2_item` and `g2-item` are one.
+fn plain(name: &str) -> String {
+    name.to_lowercase().replace('_', "-")
+}
+
+/// What is told of one name: what it is the name of, and the text.
+type Meaning = (&'static str, String);
+
+/// One meaning as it is; several, each with what it is the name of: a set is a workload, a checker and a model.
+fn text(meanings: &[Meaning]) -> String {
+    match meanings {
+        [(_, text)] => text.clone(),
+        several => several.iter().map(|(what, text)| format!("{what}: {text}")).collect::<Vec<_>>().join("\n"),
     }
-    texts
+}
+
+fn meanings() -> BTreeMap<String, Vec<Meaning>> {
+    let mut all: BTreeMap<String, Vec<Meaning>> = BTreeMap::new();
+    let mut add = |name: &str, what, text| all.entry(plain(name)).or_default().push((what, text));
+    let lists = [
+        ("target", names::targets()),
+        ("workload", names::workloads()),
+        ("fault", names::faults()),
+        ("checker", names::checkers()),
+    ];
+    for (what, entries) in lists {
+        for entry in entries {
+            add(&entry.name, what, entry_text(&entry));
+        }
+    }
+    for model in MODELS {
+        add(model.name, "model of an object", model_text(model));
+    }
+    for model in lattice::MODELS {
+        for name in [model.name].iter().chain(model.aliases) {
+            add(name, "model of transactions", consistency_text(model));
+        }
+    }
+    for (kind, sentence) in ANOMALIES {
+        add(kind, "finding", (*sentence).to_owned());
+    }
+    for (word, text) in WORDS {
+        add(word, "word", (*text).to_owned());
+    }
+    for meanings in all.values_mut() {
+        // Two names of one model may differ in case alone.
+        meanings.dedup();
+    }
+    all
+}
+
+fn entry_text(entry: &Entry) -> String {
+    let options: Vec<String> = entry.options.iter().map(|(name, doc)| format!("{name} ({doc})")).collect();
+    match options.is_empty() {
+        true => entry.doc.clone(),
+        false => format!("{} Options: {}.", entry.doc, options.join("; ")),
+    }
+}
+
+fn model_text(model: &ModelDoc) -> String {
+    let functions = model.functions.join(", ");
+    format!("{} Functions: {functions}. Judged by `linearizable` with the option model.", model.doc)
+}
+
+fn consistency_text(model: &Consistency) -> String {
+    let mut text = format!("{}, a model of the consistency of transactions.", model.name);
+    if !model.implies.is_empty() {
+        text += &format!(" Implies {}.", model.implies.join(", "));
+    }
+    if !model.forbids.is_empty() {
+        let beside = if model.implies.is_empty() { "Forbids" } else { "Forbids, beside what these forbid," };
+        text += &format!(" {beside} {}.", model.forbids.join(", "));
+    }
+    if !model.aliases.is_empty() {
+        text += &format!(" Also called {}.", model.aliases.join(", "));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dsfuzz_checkers::CHECKERS;
+
+    #[test]
+    fn every_checker_model_and_kind_of_finding_is_known() {
+        let all = meanings();
+        let names = CHECKERS.iter().map(|doc| ("checker", doc.name));
+        let names = names.chain(MODELS.iter().map(|doc| ("model of an object", doc.name)));
+        let names = names.chain(ANOMALIES.iter().map(|(kind, _)| ("finding", *kind)));
+        for (what, name) in names {
+            let known = all.get(&plain(name)).is_some_and(|meanings| meanings.iter().any(|(of, _)| *of == what));
+            assert!(known, "{what} {name}");
+        }
+    }
+
+    #[test]
+    fn what_has_several_meanings_says_so() {
+        let all = meanings();
+        let lease = text(&all["lease"]);
+        assert!(lease.contains("checker: ") && lease.contains("model of an object: ") && lease.contains("word: "));
+        assert!(!text(&all["proven"]).contains('\n'));
+        assert_eq!(plain("G2_Item"), "g2-item");
+    }
 }

@@ -94,7 +94,7 @@ fn again(plan: &Path, overrides: &Overrides, seed: u64, leave_running: bool) -> 
 }
 
 /// As one word of a shell.
-fn quoted(word: &str) -> String {
+pub(super) fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,@%+".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
         word.to_string()

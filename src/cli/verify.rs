@@ -2,11 +2,12 @@
 use super::Output;
 use crate::error::{Exit, Failure};
 use clap::Args;
+use dsfuzz_checkers::history::{self, Format, ReadOptions};
 use dsfuzz_verifier::{Certificate, History};
 use serde::Serialize;
 use serde_json::Value;
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
 /// Arguments of `verify`.
@@ -18,6 +19,9 @@ pub struct VerifyArgs {
     /// The recording that the certificates speak of; of a run: its own
     #[arg(long, value_name = "FILE")]
     pub history: Option<PathBuf>,
+    /// The values of the recording are [key value], as for `check`
+    #[arg(long)]
+    pub independent: bool,
 }
 
 /// What came of one certificate.
@@ -47,16 +51,27 @@ pub(super) fn main(args: &VerifyArgs, out: &mut Output) -> Result<Exit, Failure>
         .map_err(|error| Failure::harness(format!("{}: {error}", verdict.display())))?;
     let document: Value = serde_json::from_str(&text)
         .map_err(|error| Failure::harness(format!("{} is not JSON: {error}", verdict.display())))?;
-    let history = history.map(|path| recording(&path)).transpose()?;
+    let history = history.map(|path| recording(&path, args.independent)).transpose()?;
     let mut answers = Vec::new();
     collect("", &document, history.as_ref(), &mut answers);
     show(&answers, history.is_some(), out)
 }
 
-fn recording(path: &Path) -> Result<History, Failure> {
+/// Our own recordings are read by the verifier itself; those of other programs are put into our form first, by the readers
+/// that also judged them.
+fn recording(path: &Path, independent: bool) -> Result<History, Failure> {
     let failed = |error: String| Failure::harness(format!("{}: {error}", path.display()));
-    let file = File::open(path).map_err(|error| failed(error.to_string()))?;
-    dsfuzz_verifier::read_jsonl(BufReader::new(file)).map_err(|error| failed(error.to_string()))
+    let open = || File::open(path).map_err(|error| failed(error.to_string()));
+    let mut beginning = Vec::new();
+    open()?.take(4096).read_to_end(&mut beginning).map_err(|error| failed(error.to_string()))?;
+    if Format::detect(&beginning) == Some(Format::Jsonl) {
+        return dsfuzz_verifier::read_jsonl(BufReader::new(open()?)).map_err(|error| failed(error.to_string()));
+    }
+    let (_, history) = history::read_any(open()?, &ReadOptions { independent, ..ReadOptions::default() })
+        .map_err(|error| failed(error.to_string()))?;
+    let mut lines = Vec::new();
+    history::export::write_jsonl(&history, &mut lines).map_err(|error| failed(error.to_string()))?;
+    dsfuzz_verifier::read_jsonl(&lines[..]).map_err(|error| failed(error.to_string()))
 }
 
 /// Every certificate in the document: an object with a version, a claim and operations.

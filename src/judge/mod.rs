@@ -54,7 +54,8 @@ pub fn judge(history: &History, rules: &Rules, info: &RunInfo) -> RunVerdict {
             .filter(|phase| !phase.problem.is_empty())
             .map(|phase| format!("{}: {}", phase.name, phase.problem)),
     );
-    let unseen = unseen(history, info);
+    let mut unseen = unseen(history, info);
+    unseen.extend(unpromised(rules));
     let thin = evidence.iter().any(|evidence| !evidence.enough) || !unseen.is_empty();
     let validity = weigh(&promises, thin || !info.harness_failures.is_empty());
     let sentence = sentence(validity, history, &promises, &evidence, &unseen, info);
@@ -107,6 +108,17 @@ fn unseen(history: &History, info: &RunInfo) -> Vec<String> {
         unseen.push("the run was cut off before its end: no final reads, and recovery was not seen".into());
     }
     unseen
+}
+
+/// That nothing was promised, where all checkers only measure: numbers alone are no pass.
+fn unpromised(rules: &Rules) -> Option<String> {
+    let measures = |(name, options): &(String, Options)| {
+        dsfuzz_checkers::checker_with(name, options).is_ok_and(|checker| checker.measures_only())
+    };
+    let names: Vec<&str> = rules.checkers.iter().map(|(name, _)| name.as_str()).collect();
+    let verb = if names.len() == 1 { "measures" } else { "measure" };
+    (!names.is_empty() && rules.checkers.iter().all(measures))
+        .then(|| format!("nothing was promised: {} only {verb}", names.join(", ")))
 }
 
 /// Broken promises beat everything; thin evidence, an end that was not seen and a harness that failed make a pass
@@ -209,6 +221,20 @@ mod tests {
         let cut_off = judge(&history(""), &rules(), &RunInfo::default());
         assert_eq!((cut_off.validity, cut_off.exit), (Validity::Unknown, 2), "{}", cut_off.sentence);
         assert!(cut_off.sentence.contains("cut off"), "{}", cut_off.sentence);
+    }
+
+    #[test]
+    fn numbers_alone_are_no_pass() {
+        let measured = |names: &[&str]| {
+            let checkers = names.iter().map(|name| ((*name).into(), Options::default())).collect();
+            judge(&history(END), &Rules { checkers, ..Rules::default() }, &RunInfo::default())
+        };
+        let alone = measured(&["availability"]);
+        assert_eq!(alone.promises[0].validity, Validity::Valid, "it took its numbers");
+        assert_eq!((alone.validity, alone.exit), (Validity::Unknown, 2), "{}", alone.sentence);
+        assert_eq!(alone.sentence, "nothing was promised: availability only measures");
+        let both = measured(&["availability", "linearizable"]);
+        assert_eq!(both.validity, Validity::Valid, "{}", both.sentence);
     }
 
     #[test]

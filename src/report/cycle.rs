@@ -70,12 +70,14 @@ pub(super) fn draw(history: &History, finding: &Finding, ink: &Ink, number: usiz
 }
 
 fn place(history: &History, op: &Op<'_>, at: usize, top: f64, finding: &Finding) -> Place {
+    // Histories of other programs do not say where.
+    let node = Some(history.name(op.node)).filter(|node| !matches!(*node, "" | "?"));
     let title = format!(
-        "T{} = #{} · process {} on {} · called {}",
+        "T{} = #{} · process {}{} · called {}",
         at + 1,
         op.call,
         op.process,
-        history.name(op.node),
+        node.map(|node| format!(" on {node}")).unwrap_or_default(),
         words::moment(op.call_time)
     );
     let shown = if op.output.is_nil() { op.input } else { op.output };

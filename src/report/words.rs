@@ -190,9 +190,11 @@ pub(super) fn call(history: &History, op: &Op<'_>, characters: usize) -> String 
 pub(super) fn op_line(history: &History, op: &Op<'_>) -> String {
     let error = op.error.map(|id| format!(" ({})", shorten(history.name(id), 120))).unwrap_or_default();
     let end = if op.outcome == Outcome::Info { "open".to_string() } else { moment(op.reply_time) };
-    let (node, process) = (history.name(op.node), op.process);
+    let process = op.process;
+    let node = Some(history.name(op.node)).filter(|node| !matches!(*node, "" | "?"));
+    let node = node.map(|node| format!("{node} ")).unwrap_or_default();
     let what = call(history, op, 80);
-    format!("#{}  {node} p{process}  {} – {end}  {what}  {}{error}", op.call, moment(op.call_time), outcome(op.outcome))
+    format!("#{}  {node}p{process}  {} – {end}  {what}  {}{error}", op.call, moment(op.call_time), outcome(op.outcome))
 }
 
 /// A fault in words: what it was in the end, else what was planned, else its kind.

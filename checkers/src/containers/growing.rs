@@ -5,7 +5,7 @@
 //! worse, so if that is too late for a read's end, or for the end of an add whose element the read before lacks, no order
 //! exists.
 use crate::value::Value;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// One operation on a growing set.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,9 +101,9 @@ fn sweep(reads: &[Read], elements: &[Element]) -> Result<(), (Grown, Vec<usize>,
         let fresh: Vec<u32> = read.values.iter().copied().filter(|&id| !seen[id as usize]).collect();
         let before = last.iter().map(|last| last.place);
         if read.values.len() - fresh.len() != count {
-            let lacks = last.and_then(|last| last.values.iter().find(|id| !read.values.contains(id)));
+            let lacks = last.and_then(|last| lacking(read, last));
             let places = before.chain([read.place]).collect();
-            return Err((Grown::Disagree, places, lacks.copied().unwrap_or(0)));
+            return Err((Grown::Disagree, places, lacks.unwrap_or(0)));
         }
         // What is new was not there in the read before, which has happened by `now`.
         for &id in &fresh {
@@ -122,8 +122,8 @@ fn sweep(reads: &[Read], elements: &[Element]) -> Result<(), (Grown, Vec<usize>,
                 return Err((Grown::Future, vec![read.place, why], id));
             }
             let less = reads.iter().find(|other| other.place == why);
-            let lacks = less.and_then(|less| read.values.iter().find(|id| !less.values.contains(id)));
-            return Err((Grown::Stale, vec![why, read.place], lacks.copied().unwrap_or(0)));
+            let lacks = less.and_then(|less| lacking(less, read));
+            return Err((Grown::Stale, vec![why, read.place], lacks.unwrap_or(0)));
         }
         last = Some(read);
     }
@@ -141,4 +141,10 @@ fn stale(read: Option<&Read>, began: usize, add: usize) -> Vec<usize> {
     places.dedup();
     places.push(add);
     places
+}
+
+/// Some element that the first read lacks and the second returned.
+fn lacking(less: &Read, more: &Read) -> Option<u32> {
+    let there: HashSet<u32> = less.values.iter().copied().collect();
+    more.values.iter().copied().find(|id| !there.contains(id))
 }

@@ -61,6 +61,10 @@ impl Spans {
         for (place, op) in ops.iter().enumerate() {
             match &op.act {
                 ContainerAct::Put(_) => {}
+                // Nobody knows a reply that never came.
+                ContainerAct::Take(_) | ContainerAct::TakeNothing if op.end == Op::OPEN => {
+                    return Err(Judged::CannotTell);
+                }
                 ContainerAct::TakeNothing => spans.empties.push(Empty { place, from: op.call, to: op.end }),
                 ContainerAct::TakeUnknown => {
                     spans.takers.push(op.call);

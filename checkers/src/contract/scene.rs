@@ -255,7 +255,7 @@ pub(crate) fn compare(
 }
 
 /// A history, a line for each operation.
-fn text(history: &History) -> String {
+pub(super) fn text(history: &History) -> String {
     let mut out = String::new();
     for (phase, mark) in &history.phases {
         let _ = writeln!(out, "{:?} from {}", phase, mark.index);
@@ -281,8 +281,8 @@ fn text(history: &History) -> String {
     out
 }
 
-/// How many histories the tests try: `DSFUZZ_HISTORIES`, by default so many as take a second unoptimised.
+/// How many histories the tests try: so many as take a second unoptimised.
 #[cfg(test)]
 pub(crate) fn count() -> u64 {
-    std::env::var("DSFUZZ_HISTORIES").ok().and_then(|count| count.parse().ok()).unwrap_or(1500)
+    crate::testing::count(1500)
 }

@@ -1,10 +1,10 @@
 //! Random counters, judged by the checker and by adding up for each read.
 use super::Counter;
+use crate::contract::tape::{self, Answer, Tape};
 use crate::fuzz::{Draw, Stats};
 use crate::history::{History, Op, Outcome};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker};
-use crate::workload_check::tape::{self, Answer, Tape};
 use std::collections::BTreeSet;
 
 /// Judges random histories twice; the operations of each certificate alone have to be judged alike.

@@ -1,6 +1,6 @@
 //! Counters: bounds by what was attempted and acknowledged.
 use super::{Object, same_clocks, value_of};
-use crate::contract::{Breach, Breaches, largest_before, object as fields};
+use crate::contract::{Report, largest_before, object as fields};
 use crate::history::{History, Op, Outcome};
 use crate::value::Value;
 
@@ -13,7 +13,7 @@ fn amount(history: &History, op: &Op<'_>) -> Option<i128> {
 }
 
 /// How many operations are of another shape.
-pub(super) fn judge<'h>(history: &'h History, object: &Object<'h>, grows: bool, breaches: &mut Breaches<'h>) -> usize {
+pub(super) fn judge<'h>(history: &'h History, object: &Object<'h>, grows: bool, breaches: &mut Report<'h>) -> usize {
     // Sums of what was attempted down and up to each update, by call.
     let (mut sums, mut certain, mut unclear) = (vec![(0_i128, 0_i128)], (0, 0), 0);
     for op in &object.updates {
@@ -83,7 +83,7 @@ fn bounds<'h>(
     value: i64,
     (low, high): (i128, i128),
     by: &str,
-    breaches: &mut Breaches<'h>,
+    breaches: &mut Report<'h>,
 ) {
     if (low..=high).contains(&i128::from(value)) {
         return;
@@ -97,6 +97,6 @@ fn bounds<'h>(
         let subject = fields(&[("low", number(low)), ("high", number(high))]);
         let title = format!("#{} read {value}, not between {low} and {high}", read.call);
         let breach = object.breach(title, ops, subject, format!("The updates {by} allow {low} to {high}."));
-        Breach { uncertified: last || !few, ..breach }
+        crate::contract::Breach { certified: !last && few, ..breach }
     });
 }

@@ -1,6 +1,6 @@
 //! Registers whose last writer wins.
 use super::{Object, same_clocks, value_of};
-use crate::contract::{Breaches, part};
+use crate::contract::{Report, part};
 use crate::history::{History, Op, Outcome};
 use crate::value::ValueRef;
 use std::collections::HashMap;
@@ -11,7 +11,7 @@ fn written<'h>(op: &Op<'h>) -> (ValueRef<'h>, Option<i64>) {
 }
 
 /// How many operations are of another shape: none, a register holds anything.
-pub(super) fn judge<'h>(history: &'h History, object: &Object<'h>, breaches: &mut Breaches<'h>) -> usize {
+pub(super) fn judge<'h>(history: &'h History, object: &Object<'h>, breaches: &mut Report<'h>) -> usize {
     let mut writes: HashMap<ValueRef<'h>, Vec<Op<'h>>> = HashMap::new();
     for op in &object.updates {
         writes.entry(written(op).0).or_default().push(*op);

@@ -1,6 +1,6 @@
 //! Sets: what must be there, what cannot be, and what may be either.
 use super::{Object, same_clocks, value_of};
-use crate::contract::Breaches;
+use crate::contract::Report;
 use crate::history::{History, Op, Outcome};
 use crate::value::ValueRef;
 use std::collections::{BTreeMap, HashMap};
@@ -87,7 +87,7 @@ impl Shown<'_> {
 }
 
 /// How many operations are of another shape.
-pub(super) fn judge<'h>(history: &'h History, object: &Object<'h>, grows: bool, breaches: &mut Breaches<'h>) -> usize {
+pub(super) fn judge<'h>(history: &'h History, object: &Object<'h>, grows: bool, breaches: &mut Report<'h>) -> usize {
     let mut elements = Elements::default();
     for op in &object.updates {
         let id = elements.id(op.input);
@@ -142,7 +142,7 @@ fn fates<'h>(
     fate: Fate<'h>,
     has: impl Fn(&Shown<'h>) -> bool,
     finals: &[&Shown<'h>],
-    breaches: &mut Breaches<'h>,
+    breaches: &mut Report<'h>,
 ) {
     let read = |present: bool| finals.iter().find(|shown| has(shown) == present).map(|shown| shown.read);
     match fate {
@@ -174,7 +174,7 @@ fn convergence<'h>(
     object: &Object<'h>,
     elements: &Elements<'h>,
     finals: &[&Shown<'h>],
-    breaches: &mut Breaches<'h>,
+    breaches: &mut Report<'h>,
 ) {
     let mut doubt = None;
     for one in finals {
@@ -198,7 +198,7 @@ fn shrunk<'h>(
     object: &Object<'h>,
     elements: &Elements<'h>,
     reads: &[&Shown<'h>],
-    breaches: &mut Breaches<'h>,
+    breaches: &mut Report<'h>,
 ) {
     let mut first: Vec<(u64, u32)> = vec![(Op::OPEN, 0); elements.values.len()];
     for Shown { read, ids } in reads {

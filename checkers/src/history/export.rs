@@ -1,5 +1,5 @@
 //! Histories written down again: as our own JSON lines, and as Jepsen's operation maps in EDN, which Jepsen, Knossos and
-//! elle-cli read. [`super::parquet`] (feature `parquet`) is for tables.
+//! elle-cli read. `history::parquet` (feature `parquet`) is for tables.
 use super::{
     Completion, Fault, FaultEvent, FaultStep, HISTORY_VERSION, History, Invoke, Mark, Op, Outcome, Record, write_record,
 };

@@ -3,9 +3,9 @@
 use super::Judge;
 use super::log::Step;
 use crate::certificate::{Edge, EdgeKind};
+use crate::contract::Breach;
 use crate::value::Value;
 use crate::verdict::Severity;
-use crate::workload_check::Breach;
 use std::collections::{HashMap, VecDeque};
 
 const NONE: u32 = u32::MAX;
@@ -154,11 +154,10 @@ pub(super) fn circles(judge: &mut Judge<'_, '_>) {
             .iter()
             .map(|edge| format!("#{} polled {} of log {}, which #{} sent.", edge.to, edge.before, edge.key, edge.from))
             .collect();
-        let history = judge.history;
         let ops: Vec<_> = ops.iter().map(|&op| judge.op(op)).collect();
-        judge.report.breach_of(history, "G1c", Severity::Violation, || {
+        judge.report.breach_of("G1c", Severity::Violation, || {
             let mut breach = Breach::new("G1c", title, Value::Nil, ops);
-            (breach.why, breach.cycle) = (why, edges);
+            (breach.why, breach.cycle, breach.anomaly) = (why, edges, Some("G1c"));
             breach
         });
     }

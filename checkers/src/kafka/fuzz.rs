@@ -1,10 +1,10 @@
 //! Random logs, judged by the checker and message by message from the definitions.
 use super::{KINDS, Kafka};
+use crate::contract::tape::{self, Answer, Tape};
 use crate::fuzz::{Draw, Stats};
 use crate::history::{History, Op, Outcome};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker};
-use crate::workload_check::tape::{self, Answer, Tape};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 

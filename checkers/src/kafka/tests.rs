@@ -1,8 +1,8 @@
 //! Stories of logs, and the differential test.
 use super::{Kafka, fuzz};
+use crate::contract::tape::agrees;
 use crate::testing::history;
 use crate::verdict::{Budget, Checker, Severity, Validity, Verdict};
-use crate::workload_check::tape::agrees;
 
 /// Calls one after the other: process, function, value, outcome, reply.
 fn judge(calls: &[(u32, &str, &str, &str, &str)]) -> Verdict {

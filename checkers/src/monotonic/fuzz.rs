@@ -1,30 +1,22 @@
 //! Random tables with timestamps, judged by the checker and row by row.
 use super::Monotonic;
+use crate::contract::tape::{self, Answer, Tape};
 use crate::fuzz::{Draw, Stats};
 use crate::history::{History, Op, Outcome};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker};
-use crate::workload_check::tape::{self, Answer, Tape};
 use std::collections::BTreeSet;
 
 const FACTS: [&str; 5] = ["out_of_order", "out_of_order_process", "lost", "duplicated", "unexpected"];
 
 /// Judges random histories twice, half of them with the option `per-process`.
 pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
-    let fast = |per_process: bool| {
-        move |history: &History| {
-            let verdict = crate::fuzz::shown(
-                history,
-                Monotonic::new().per_process(per_process).check(history, &Budget::unlimited()),
-            );
-            Answer::read(&verdict, &FACTS)
-        }
+    let fast = |per_process: bool, history: &History| {
+        let checker = Monotonic::new().per_process(per_process);
+        let verdict = crate::fuzz::shown(history, checker.check(history, &Budget::unlimited()));
+        Answer::read(&verdict, &FACTS)
     };
-    let half = count / 2;
-    let one = tape::differ(seed, count - half, history, fast(false), |history| defined(history, false))?;
-    let from = seed.wrapping_add(count - half);
-    let two = tape::differ(from, half, history, fast(true), |history| defined(history, true))?;
-    Ok(Stats { histories: one.histories + two.histories, invalid: one.invalid + two.invalid })
+    tape::differ_both(seed, count, history, fast, |per_process, history| defined(history, per_process))
 }
 
 /// A table in which rows get their timestamps when they are inserted, and some lies.

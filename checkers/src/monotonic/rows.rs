@@ -1,9 +1,9 @@
 //! Rows of a read, with the adds that made them, and what is told of single ones.
 use super::{Adds, Found, Made};
+use crate::contract::Breach;
 use crate::history::{History, Op};
 use crate::value::{Kind, ValueRef};
 use crate::wording;
-use crate::workload_check::Breach;
 
 /// A database's timestamp: a decimal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,8 +1,8 @@
 //! Stories of tables with timestamps, and the differential test.
 use super::{Monotonic, fuzz};
+use crate::contract::tape::agrees;
 use crate::testing::history;
 use crate::verdict::{Budget, Checker, Severity, Validity, Verdict};
-use crate::workload_check::tape::agrees;
 
 fn judge(checker: &Monotonic, lines: &str) -> Verdict {
     checker.check(&history(lines), &Budget::unlimited())

@@ -1,10 +1,10 @@
 //! Random queues, judged by the checker and dequeue by dequeue. Also makes those for `total-queue`.
 use super::Queue;
+use crate::contract::tape::{self, Answer, Tape};
 use crate::fuzz::{Draw, Stats};
 use crate::history::{History, Op, Outcome};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker};
-use crate::workload_check::tape::{self, Answer, Tape};
 use std::collections::BTreeSet;
 
 /// Judges random histories twice.

@@ -86,17 +86,18 @@ impl Judged<'_> {
         sentences.push(format!("For example {}", wording::operation(history, first)));
         let mut ops: Vec<u64> = self.examples().iter().map(|add| add.call).collect();
         ops.push(read.call);
+        let finding = Finding::new(
+            "lost-write",
+            Severity::Violation,
+            format!("{count} lost, acknowledged by {}", by_node.keys().copied().collect::<Vec<_>>().join(", ")),
+        );
         Some(Finding {
-            cycle: Vec::new(),
-            certificate: None,
-            kind: "lost-write".to_owned(),
-            severity: Severity::Violation,
-            title: format!("{count} lost, acknowledged by {}", by_node.keys().copied().collect::<Vec<_>>().join(", ")),
             sentences,
             ops,
             key: self.key.to_value(),
             nodes: by_node.keys().map(|&node| node.to_owned()).collect(),
             faults: faults_of(by_moment.keys()),
+            ..finding
         })
     }
 

@@ -1,30 +1,22 @@
 //! Random small sets, judged by the checker and by the definitions, read by read and element by element.
 use super::SetFull;
+use crate::contract::tape::{self, Answer, Tape};
 use crate::fuzz::{Draw, Stats};
 use crate::history::{History, NameId, Op, Outcome};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker};
-use crate::workload_check::tape::{self, Answer, Tape};
 use std::collections::BTreeSet;
 
 const FACTS: [&str; 8] = ["stable", "stale", "lost", "missing", "unsettled", "never_read", "unexpected", "duplicated"];
 
 /// Judges random histories twice, each with and without the option `linearizable`.
 pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
-    let fast = |linearizable: bool| {
-        move |history: &History| {
-            let verdict = crate::fuzz::shown(
-                history,
-                SetFull::new().linearizable(linearizable).check(history, &Budget::unlimited()),
-            );
-            Answer::read(&verdict, &FACTS)
-        }
+    let fast = |linearizable: bool, history: &History| {
+        let checker = SetFull::new().linearizable(linearizable);
+        let verdict = crate::fuzz::shown(history, checker.check(history, &Budget::unlimited()));
+        Answer::read(&verdict, &FACTS)
     };
-    let half = count / 2;
-    let one = tape::differ(seed, count - half, history, fast(false), |history| defined(history, false))?;
-    let from = seed.wrapping_add(count - half);
-    let two = tape::differ(from, half, history, fast(true), |history| defined(history, true))?;
-    Ok(Stats { histories: one.histories + two.histories, invalid: one.invalid + two.invalid })
+    tape::differ_both(seed, count, history, fast, |linearizable, history| defined(history, linearizable))
 }
 
 /// A set with calls that take effect at their replies, and some lies.

@@ -1,8 +1,8 @@
 //! Stories of sets, and the differential test.
 use super::{SetFull, fuzz};
+use crate::contract::tape::agrees;
 use crate::testing::history;
 use crate::verdict::{Budget, Checker, Severity, Validity, Verdict};
-use crate::workload_check::tape::agrees;
 
 fn judge(lines: &str, linearizable: bool) -> Verdict {
     SetFull::new().linearizable(linearizable).check(&history(lines), &Budget::unlimited())

@@ -1,7 +1,7 @@
 //! [`Timeline`]: in which reads each element is, from the differences between consecutive reads.
+use crate::contract::Elements;
 use crate::history::Op;
 use crate::value::Word;
-use crate::workload_check::Elements;
 use std::cmp::Reverse;
 
 const NONE: u32 = u32::MAX;

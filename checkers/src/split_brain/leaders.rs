@@ -6,7 +6,6 @@
 use super::SHOWN;
 use crate::history::{Fault, History, Op, RoleClaim};
 use crate::sides::wrote;
-use crate::value::Value;
 use crate::verdict::{Finding, Severity};
 use crate::wording;
 use std::collections::BTreeMap;
@@ -53,18 +52,12 @@ pub(crate) fn two_in_one_term(history: &History) -> Vec<Finding> {
         let to = nodes.values().map(|claim| claim.time).max().unwrap_or(0);
         let faults: Vec<u64> = history.faults_within(from, to).iter().map(|fault| fault.id).collect();
         sentences.extend(wording::faults(history, &faults));
-        Finding {
-            cycle: Vec::new(),
-            certificate: None,
-            kind: "two-leaders-in-one-term".to_owned(),
-            severity: Severity::Violation,
-            title: format!("{} all claimed to lead term {term}", names.join(" and ")),
-            sentences,
-            ops: Vec::new(),
-            key: Value::Nil,
-            nodes: names,
-            faults,
-        }
+        let finding = Finding::new(
+            "two-leaders-in-one-term",
+            Severity::Violation,
+            format!("{} all claimed to lead term {term}", names.join(" and ")),
+        );
+        Finding { sentences, nodes: names, faults, ..finding }
     };
     doubled.take(SHOWN).map(finding).collect()
 }
@@ -170,22 +163,11 @@ impl Overlap<'_> {
         let faults: Vec<&Fault> = history.faults_within(self.from.1, self.to.1);
         let faults: Vec<u64> = faults.iter().map(|fault| fault.id).collect();
         sentences.extend(wording::faults(history, &faults));
-        Finding {
-            cycle: Vec::new(),
-            certificate: None,
-            kind: "overlapping-leaders".to_owned(),
-            severity: Severity::Evidence,
-            title: format!(
-                "{} and {} both claimed to lead for {}",
-                one.node,
-                other.node,
-                wording::seconds(self.length())
-            ),
-            sentences,
-            ops,
-            key: Value::Nil,
-            nodes: vec![one.node.to_owned(), other.node.to_owned()],
-            faults,
-        }
+        let finding = Finding::new(
+            "overlapping-leaders",
+            Severity::Evidence,
+            format!("{} and {} both claimed to lead for {}", one.node, other.node, wording::seconds(self.length())),
+        );
+        Finding { sentences, ops, nodes: vec![one.node.to_owned(), other.node.to_owned()], faults, ..finding }
     }
 }

@@ -162,3 +162,38 @@ fn no_add_acknowledged_is_unknown() {
     assert_eq!(verdict.validity, Validity::Unknown);
     assert_eq!(judge("").validity, Validity::Unknown);
 }
+
+#[test]
+fn the_last_read_of_another_tool_is_the_final_one() {
+    let lines = |read: &str| {
+        format!(
+            r#"
+            {{"type":"invoke","process":0,"f":"add","value":1}}
+            {{"type":"ok","process":0}}
+            {{"type":"invoke","process":1,"f":"read"}}
+            {{"type":"ok","process":1,"value":[]}}
+            {{"type":"invoke","process":1,"f":"read"}}
+            {{"type":"ok","process":1,"value":{read}}}
+            {{"type":"invoke","process":1,"f":"read"}}
+            {{"type":"fail","process":1}}
+            "#
+        )
+    };
+    let verdict = judge(&lines("[1]"));
+    assert_eq!(
+        (verdict.validity, &verdict.numbers["final_reads"]),
+        (Validity::Valid, &1.into()),
+        "{}",
+        verdict.summary
+    );
+    let verdict = judge(&lines("[]"));
+    assert_eq!((verdict.validity, &verdict.numbers["lost"]), (Validity::Invalid, &1.into()), "{}", verdict.summary);
+    let ours = format!("{{\"type\":\"start\",\"nodes\":[\"n1\"]}}\n{}", lines("[]"));
+    assert_eq!(judge(&ours).validity, Validity::Unknown, "a recording that may have been cut off");
+    let phased = format!("{}\n{{\"type\":\"phase\",\"phase\":\"settle\"}}", lines("[]"));
+    assert_eq!(judge(&phased).validity, Validity::Unknown, "it has final reads, and none came");
+    let marked = lines("[]")
+        .replace("\"f\":\"read\"}", "\"f\":\"read\",\"settle\":true}")
+        .replace("\"process\":1,\"value\":[]", "\"process\":1,\"value\":[1]");
+    assert_eq!(judge(&marked).validity, Validity::Valid, "marked reads count");
+}

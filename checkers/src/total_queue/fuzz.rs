@@ -1,11 +1,11 @@
 //! Random queues, judged by the checker and by pairing every acknowledged enqueue with what came out.
 use super::TotalQueue;
+use crate::contract::tape::{self, Answer};
 use crate::fuzz::Stats;
 use crate::history::{History, Op, Outcome};
 use crate::queue::fuzz::{history, taken};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker};
-use crate::workload_check::tape::{self, Answer};
 use std::collections::BTreeSet;
 
 /// Judges random histories twice, half of them with the option `exactly-once`.

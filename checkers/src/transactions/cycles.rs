@@ -98,22 +98,32 @@ const LEVELS: [Level; 3] = [Level::Plain, Level::Process, Level::Realtime];
 /// next is looked for among the other transactions only: what is reported beside it is a case of its own.
 pub fn find(graph: &Graph, examples: usize, budget: &Budget) -> Cycles {
     let mut finder = Finder { graph, budget, examples, out: Cycles::default(), worst: Vec::new() };
-    let realtime = finder.components(Level::Realtime, Kinds::ALL, None);
-    if realtime.acyclic() {
+    let strictest = finder.components(graph.strictest(), Kinds::ALL, None);
+    if strictest.acyclic() {
         return finder.out;
     }
     let is_txn = |vertex: &&u32| **vertex < graph.txns();
-    finder.out.transactions = realtime.cyclic().map(|members| members.iter().filter(is_txn).count() as u64).sum();
+    finder.out.transactions = strictest.cyclic().map(|members| members.iter().filter(is_txn).count() as u64).sum();
     // Cycles at one level lie within components of the next.
-    let labels = realtime.labels();
-    drop(realtime);
+    let labels = strictest.labels();
+    drop(strictest);
     let process = finder.components(Level::Process, Kinds::ALL, Some(&labels)).labels();
     let plain = finder.components(Level::Plain, Kinds::ALL, Some(&process)).labels();
     finder.worst = vec![NO_CLASS; graph.vertices() as usize];
-    for (level, labels) in LEVELS.into_iter().zip([plain, process, labels]) {
+    let levels = LEVELS.into_iter().zip([plain, process, labels]);
+    for (level, labels) in levels.filter(|(level, _)| *level <= graph.strictest()) {
         finder.classify(level, labels);
     }
     finder.out
+}
+
+/// Ranks that grow along every walk without two rw edges in a row, where no such walk is closed: of each transaction as
+/// reached by another edge than rw, and the later of that and as reached by rw.
+pub(super) fn ranks(graph: &Graph, level: Level) -> Vec<(u32, u32)> {
+    let view = View { graph, level, kinds: Kinds::ALL, labels: None };
+    let of = Components::find(&NoAdjacent(view), (0..graph.txns()).rev().map(|txn| 2 * txn)).of;
+    let rank = |txn: usize| (of[2 * txn], of[2 * txn].max(of[2 * txn + 1]));
+    (0..graph.txns() as usize).map(rank).collect()
 }
 
 /// "No class", among numbers of classes.
@@ -179,7 +189,12 @@ impl Finder<'_> {
         let mut picked: Vec<(Class, u32)> = Vec::new();
         for (walk, members) in walks.cyclic().enumerate() {
             let class = if single.hits[walk].is_some() { Class::GSingle } else { Class::GNonadjacent };
-            for base in members.iter().map(|vertex| vertex / 2).filter(|&base| base < self.graph.vertices()) {
+            let bases = || members.iter().map(|vertex| vertex / 2).filter(|&base| base < self.graph.vertices());
+            if class == Class::GNonadjacent && bases().any(|base| self.worst[base as usize] <= class as u8) {
+                // The same exists at a lower level.
+                continue;
+            }
+            for base in bases() {
                 let worst = &mut self.worst[base as usize];
                 *worst = (*worst).min(class as u8);
             }

@@ -28,6 +28,7 @@ pub struct Graph {
     targets: Vec<u32>,
     next_in_process: Vec<u32>,
     first_after: Vec<u32>,
+    realtime: bool,
     committed: Vec<bool>,
 }
 
@@ -89,8 +90,13 @@ impl Builder {
             *place += 1;
         }
         let next_in_process = next_in_process(transactions, &self.committed);
-        let first_after = first_after(transactions.txns());
-        Graph { txns: self.txns, offsets, targets, next_in_process, first_after, committed: self.committed }
+        let realtime = transactions.history().realtime;
+        let first_after = match realtime {
+            true => first_after(transactions.txns()),
+            false => vec![self.txns; transactions.len()],
+        };
+        let (txns, committed) = (self.txns, self.committed);
+        Graph { txns, offsets, targets, next_in_process, first_after, realtime, committed }
     }
 }
 
@@ -160,6 +166,11 @@ impl Graph {
     /// The next transaction of the same process, or [`NONE`].
     pub fn next_in_process(&self, txn: u32) -> u32 {
         self.next_in_process[txn as usize]
+    }
+
+    /// The strictest order that is known: a history may say nothing of the order between its processes.
+    pub fn strictest(&self) -> Level {
+        if self.realtime { Level::Realtime } else { Level::Process }
     }
 
     /// All committed transactions from this one on were called after it had ended.

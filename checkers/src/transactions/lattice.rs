@@ -130,6 +130,11 @@ impl Consistency {
         all
     }
 
+    /// Whether the order of transactions of different sessions counts.
+    pub fn needs_realtime(&self) -> bool {
+        self.forbids("G0-realtime")
+    }
+
     /// Whether an anomaly of this kind contradicts the model.
     pub fn forbids(&self, anomaly: &str) -> bool {
         let closed = closure([anomaly]);

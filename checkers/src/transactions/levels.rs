@@ -20,8 +20,9 @@
 use super::txn::Transactions;
 use super::weak::judge::{Level, judge};
 use super::weak::matched::Matched;
-use super::weak::order::Successors;
+use super::weak::order::{Successors, short_cycle};
 use super::weak::view::{Chain, INITIAL, Versions, View};
+use crate::certificate::EdgeKind;
 use crate::verdict::Budget;
 
 /// Whether each level holds; None where the budget ended before it was decided. Weaker ones hold wherever a stronger one
@@ -127,6 +128,51 @@ pub(crate) fn levels(matched: &Matched, budget: &Budget) -> Levels {
     out
 }
 
+/// An edge of a cycle: from, to, and why.
+pub(crate) type Edge = (u32, u32, EdgeKind);
+
+/// A cycle that prefix consistency forbids, empty where there is none; None where the time is up. All version orders of
+/// the view must be known, and no read flawed. Transactions by their numbers in the view, each once.
+pub(crate) fn against_prefix(view: &View, budget: &Budget) -> Option<Vec<Edge>> {
+    let edges = Edges::new(view);
+    if (budget.expired)() {
+        return None;
+    }
+    let graph = edges.graph(Walk::AfterSight, true);
+    let knots = graph.knots();
+    let Some(knot) = knots.iter().min_by_key(|knot| knot.len()) else { return Some(Vec::new()) };
+    let inside = |node: u32| knot.binary_search(&node).is_ok();
+    let pairs: Vec<(u32, u32)> = knot
+        .iter()
+        .flat_map(|&from| graph.of(from).iter().map(move |&to| (from, to)))
+        .filter(|pair| inside(pair.1))
+        .collect();
+    let walk: Vec<(u32, u32)> = short_cycle(&pairs).into_iter().map(|at| pairs[at]).collect();
+    Some(simple(edges.told(&walk)))
+}
+
+/// A part of a closed walk that meets no transaction twice, in which each rw still comes right after so or wr.
+fn simple(mut walk: Vec<Edge>) -> Vec<Edge> {
+    let twice = |walk: &[Edge]| {
+        (0..walk.len()).find_map(|one| {
+            let other = (one + 1..walk.len()).find(|&other| walk[other].0 == walk[one].0)?;
+            Some((one, other))
+        })
+    };
+    while let Some((one, other)) = twice(&walk) {
+        let allowed = |part: &[Edge]| {
+            let first_rw = part.first().is_some_and(|edge| edge.2 == EdgeKind::Rw);
+            !first_rw || part.last().is_some_and(|edge| matches!(edge.2, EdgeKind::Wr | EdgeKind::Process))
+        };
+        if allowed(&walk[one..other]) {
+            walk = walk[one..other].to_vec();
+        } else {
+            walk.drain(one..other);
+        }
+    }
+    walk
+}
+
 /// The answer, where a stronger level holds; otherwise it has to be looked for.
 fn implied(stronger: Option<bool>, decide: impl FnOnce() -> Option<bool>) -> Option<bool> {
     if stronger == Some(true) { stronger } else { decide() }
@@ -179,12 +225,22 @@ impl Updates {
         if !without || !self.open {
             return Some(without);
         }
-        let places = Edges::new(view).places_in_order(sessions)?;
+        // By call, which is nearly the order of the commits; then by what is known of all other transactions.
         let mut ordered = view.clone();
         for chain in ordered.versions.iter_mut().filter_map(Versions::chain_mut) {
-            chain.tail.sort_by_key(|&writer| places[writer as usize]);
             let tail = std::mem::take(&mut chain.tail);
             chain.writers.extend(tail);
+        }
+        if holds(&ordered)? {
+            return Some(true);
+        }
+        let places = Edges::new(view).places_in_order(sessions)?;
+        for (key, open) in view.versions.iter().enumerate() {
+            let count = open.chain().map_or(0, |chain| chain.tail.len());
+            if let Some(chain) = ordered.versions[key].chain_mut() {
+                let start = chain.writers.len() - count;
+                chain.writers[start..].sort_by_key(|&writer| places[writer as usize]);
+            }
         }
         holds(&ordered)?.then_some(true)
     }
@@ -305,6 +361,35 @@ impl Edges {
     /// Whether there is no closed walk of this kind; None where the time is up.
     fn acyclic(&self, walk: Walk, sessions: bool, budget: &Budget) -> Option<bool> {
         (!(budget.expired)()).then(|| self.graph(walk, sessions).knots().is_empty())
+    }
+
+    /// A closed walk through the doubled graph of [`Walk::AfterSight`] as edges between transactions.
+    fn told(&self, walk: &[(u32, u32)]) -> Vec<Edge> {
+        let nodes = self.txns + self.places;
+        // A walk of rw edges alone there is none, so that it meets transactions, and may begin at one.
+        let start = walk.iter().position(|pair| pair.0 % nodes < self.txns).unwrap_or(0);
+        let mut told: Vec<Edge> = Vec::new();
+        let mut from = None;
+        for &(one, other) in walk[start..].iter().chain(&walk[..start]) {
+            let through = one % nodes >= self.txns;
+            let begin = if through { from } else { Some(one % nodes) };
+            let Some(begin) = begin else { continue };
+            if other % nodes >= self.txns {
+                from = Some(begin);
+                continue;
+            }
+            from = None;
+            let to = other % nodes;
+            let among = |pairs: &[(u32, u32)]| pairs.contains(&(begin, to));
+            let kind = match other < nodes {
+                true if among(&self.session) => EdgeKind::Process,
+                true => EdgeKind::Wr,
+                false if !through && among(&self.ww) => EdgeKind::Ww,
+                false => EdgeKind::Rw,
+            };
+            told.push((begin, to, kind));
+        }
+        told
     }
 
     fn graph(&self, walk: Walk, sessions: bool) -> Successors {

@@ -6,7 +6,9 @@
 //!
 //! Definite: what follows from Ok transactions, from Fail (it had no effect) and from Info ones that were observed. An
 //! Info transaction that nobody observed says nothing. Invalid exactly if an anomaly that the model forbids is there;
-//! others are shown as evidence. Kinds: G0, G1a, G1b, G1c, G-single-item, G-nonadjacent-item, G2-item, each cycle also
+//! others are shown as evidence. A model is accepted only if it is decided: by cycles and flaws of reads, or, for prefix,
+//! causal, read-atomic and monotonic-atomic-view, by whether some order of the commits explains what was read (their kinds
+//! are non-monotonic-view, fractured-read and causal-violation). Read-committed is Adya's PL-2. Kinds: G0, G1a, G1b, G1c, G-single-item, G-nonadjacent-item, G2-item, each cycle also
 //! `-process` and `-realtime`; internal, dirty-update, lost-update, future-read, incompatible-order, duplicate-elements,
 //! garbage-read.
 //!
@@ -17,9 +19,11 @@
 mod edges;
 mod elements;
 mod explain;
+mod standing;
 mod versions;
 
 use super::cycles::{self, Class, Cycles};
+use super::decided;
 use super::graph::{Graph, Level};
 use super::lattice::{self, Consistency};
 use super::txn::{Dialect, MopKind, Transactions};
@@ -32,6 +36,7 @@ use crate::wording;
 use edges::{Built, Guess};
 use explain::Explain;
 use serde_json::json;
+use standing::Standing;
 use std::collections::BTreeMap;
 use versions::Versions;
 
@@ -39,7 +44,12 @@ use versions::Versions;
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "list-append",
     doc: "Transactions that append to lists and read whole lists are isolated as the model says.",
-    options: &[("model", "the model of consistency, by default strict-serializable")],
+    options: &[(
+        "model",
+        "strict-serializable (by default), strong-session-serializable, strong-snapshot-isolation, serializable, \
+         strong-session-snapshot-isolation, snapshot-isolation, repeatable-read, prefix, parallel-snapshot-isolation, \
+         consistent-view, causal, read-atomic, monotonic-atomic-view or read-committed",
+    )],
     build: |options| Ok(Box::new(ListAppend::with(options)?)),
 };
 
@@ -61,11 +71,9 @@ impl Default for ListAppend {
 }
 
 impl ListAppend {
-    /// For the model of this name. The error names those that there are.
+    /// For the model of this name. The error names those that are decided.
     pub fn new(model: &str) -> Result<ListAppend, String> {
-        let names = || lattice::MODELS.iter().map(|model| model.name).collect::<Vec<_>>().join(", ");
-        let model = lattice::find(model).ok_or_else(|| format!("no model {model} (there are: {})", names()))?;
-        Ok(ListAppend { model })
+        Ok(ListAppend { model: decided::named(model, &decided::of_lists())? })
     }
 
     /// As the options say: `model`, by default strict-serializable.
@@ -104,17 +112,21 @@ impl Analysis {
     pub(super) fn doubtful(&self, txns: &Transactions<'_>, budget: &Budget, model: &Consistency) -> bool {
         let depends =
             |level: Level| model.forbids(Class::GSingle.anomaly(level)) && !model.forbids(Class::G2.anomaly(level));
-        let levels = [Level::Plain, Level::Process, Level::Realtime];
-        if self.open_keys == 0 || self.cycles.transactions == 0 || !levels.into_iter().any(depends) {
+        let levels = [Level::Realtime, Level::Process, Level::Plain];
+        let Some(level) = levels.into_iter().find(|level| depends(*level)) else { return false };
+        if self.open_keys == 0 || self.cycles.transactions == 0 {
             return false;
         }
-        let fits = |guess: Guess| {
+        let fits = |guess: Guess<'_>| {
             let graph = edges::graph(txns, &self.versions, Some(guess)).graph;
             let found = cycles::find(&graph, 0, budget);
             let mut classes = found.components.keys().chain(&found.undecided);
             !classes.any(|(class, level)| model.forbids(class.anomaly(*level)))
         };
-        !(fits(Guess::Ended) || fits(Guess::Called))
+        let ranks = cycles::ranks(&edges::graph(txns, &self.versions, None).graph, level);
+        let guesses: [Guess<'_>; 4] =
+            [&|txn| ranks[txn as usize].0, &|txn| ranks[txn as usize].1, &|txn| txns.txn(txn).end, &|txn| txn];
+        !guesses.into_iter().any(fits)
     }
 
     /// The anomalies, each once.
@@ -142,6 +154,11 @@ impl Analysis {
 impl Checker for ListAppend {
     fn name(&self) -> &str {
         "list-append"
+    }
+
+    /// Lists show the order of their versions; only strict and strong models add real time.
+    fn needs_realtime(&self) -> bool {
+        self.model.needs_realtime()
     }
 
     fn check(&self, history: &History, budget: &Budget) -> Verdict {
@@ -233,28 +250,45 @@ impl ListAppend {
             true => self.doubt(&txns, &analysis, budget),
             false => None,
         };
-        let validity = match (forbidden.is_empty(), &doubt) {
+        let standing = Standing::new(&txns, &analysis, budget);
+        let (more, doubt) = match (forbidden.is_empty(), doubt) {
+            (true, None) => match standing.contradictions(self.model) {
+                Some(more) => (more, None),
+                None => (Vec::new(), Some(format!("The time was up before {} was decided.", self.model.name))),
+            },
+            (_, doubt) => (Vec::new(), doubt),
+        };
+        let validity = match (forbidden.is_empty() && more.is_empty(), &doubt) {
             (false, _) => Validity::Invalid,
             (true, Some(_)) => Validity::Unknown,
             (true, None) => Validity::Valid,
         };
-        let ruling = lattice::rule(anomalies.iter().copied());
         let model = self.model.name;
         let seen = wording::count(txns.outcomes[Outcome::Ok as usize] as usize, "acknowledged transaction");
         let summary = match (validity, doubt) {
             (Validity::Invalid, _) => {
-                format!("{seen}, not {model}: {}. In all: {}.", forbidden.join(", "), lattice::words(&ruling))
+                let mut found = forbidden;
+                found.extend(more.iter().map(|finding| finding.kind.as_str()));
+                found.sort_unstable();
+                found.dedup();
+                format!("{seen}, not {model}: {}. In all: {}.", found.join(", "), standing.words())
             }
             (_, Some(doubt)) => doubt,
             _ if anomalies.is_empty() => format!("{seen}, none of which contradicts {model}."),
             _ => format!(
                 "{seen}, none of which contradicts {model}. Found: {}; {}.",
                 anomalies.join(", "),
-                lattice::words(&ruling)
+                standing.words()
             ),
         };
         let mut verdict = self.verdict(name, validity, summary);
-        verdict.findings = self.findings(&txns, &analysis);
+        verdict.findings = more;
+        let known: Vec<(String, Vec<u64>)> =
+            verdict.findings.iter().map(|finding| (finding.kind.clone(), finding.ops.clone())).collect();
+        let mut others = self.findings(&txns, &analysis);
+        others.retain(|other| !known.iter().any(|(kind, ops)| *kind == other.kind && *ops == other.ops));
+        verdict.findings.extend(others);
+        verdict.findings.truncate(FINDINGS_MAX);
         verdict.numbers = numbers(&txns, &analysis);
         verdict
     }

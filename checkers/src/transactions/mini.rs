@@ -112,6 +112,11 @@ impl Checker for Mini {
         "mini-transactions"
     }
 
+    /// Writes name what they overwrite; only strict models add real time.
+    fn needs_realtime(&self) -> bool {
+        self.model.needs_realtime()
+    }
+
     fn check(&self, history: &History, budget: &Budget) -> Verdict {
         let mut workloads: Vec<NameId> = Vec::new();
         for op in history.ops().iter() {

@@ -22,6 +22,7 @@ pub mod fuzz;
 mod versions;
 
 use super::cycles::{self, Cycles};
+use super::decided;
 use super::lattice::{self, Consistency};
 use super::txn::{Dialect, MopKind, Transactions};
 use super::weak::explain as weak_explain;
@@ -62,9 +63,8 @@ impl RwRegister {
     /// As the options say: `model`, by default strict-serializable; `wfr_keys`, `sequential_keys`, `linearizable_keys`.
     /// The error names what there is.
     pub fn with(options: &Options) -> Result<RwRegister, String> {
-        let names = || lattice::MODELS.iter().map(|model| model.name).collect::<Vec<_>>().join(", ");
         let model = options.text("model")?.unwrap_or(lattice::MODELS[0].name);
-        let model = lattice::find(model).ok_or_else(|| format!("no model {model} (there are: {})", names()))?;
+        let model = decided::named(model, &decided::of_registers())?;
         let unset = !options.0.contains_key("wfr_keys");
         let sources = Sources {
             writes_follow_reads: unset || options.flag("wfr_keys")?,
@@ -153,6 +153,11 @@ impl Checker for RwRegister {
         "rw-register"
     }
 
+    /// Strict and strong models do, and orders of versions that are taken from real time.
+    fn needs_realtime(&self) -> bool {
+        self.model.needs_realtime() || self.sources.linearizable
+    }
+
     fn check(&self, history: &History, budget: &Budget) -> Verdict {
         let mut workloads: Vec<NameId> = Vec::new();
         for op in history.ops().iter() {
@@ -199,6 +204,13 @@ impl RwRegister {
         let anomalies: Vec<&str> = analysis.counts.keys().copied().collect();
         let forbidden: Vec<&str> = anomalies.iter().copied().filter(|anomaly| self.model.forbids(anomaly)).collect();
         let doubt = self.doubt(&txns, &analysis);
+        let (more, doubt) = match (forbidden.is_empty(), doubt, decided::by(self.model)) {
+            (true, None, Some(by)) => match decided::contradictions(&txns, &analysis.matched, by, budget) {
+                Some(more) => (more, None),
+                None => (Vec::new(), Some(format!("The time was up before {} was decided.", self.model.name))),
+            },
+            (_, doubt, _) => (Vec::new(), doubt),
+        };
         let ruling = lattice::words(&lattice::rule(anomalies.iter().copied()));
         let seen = wording::count(txns.outcomes[Outcome::Ok as usize] as usize, "acknowledged transaction");
         let known = format!(
@@ -207,9 +219,13 @@ impl RwRegister {
             wording::count(analysis.orders.written_keys as usize, "key")
         );
         let model = self.model.name;
-        let (validity, summary) = match (forbidden.is_empty(), doubt) {
+        let (validity, summary) = match (forbidden.is_empty() && more.is_empty(), doubt) {
             (false, _) => {
-                (Validity::Invalid, format!("{seen}, not {model}: {}. In all: {ruling}.", forbidden.join(", ")))
+                let mut found = forbidden;
+                found.extend(more.iter().map(|finding| finding.kind.as_str()));
+                found.sort_unstable();
+                found.dedup();
+                (Validity::Invalid, format!("{seen}, not {model}: {}. In all: {ruling}.", found.join(", ")))
             }
             (true, Some(doubt)) => (Validity::Unknown, doubt),
             (true, None) if anomalies.is_empty() => {
@@ -224,7 +240,13 @@ impl RwRegister {
             }
         };
         let mut verdict = self.verdict(name, validity, summary);
-        verdict.findings = self.findings(&txns, &analysis);
+        verdict.findings = more;
+        let known: Vec<(String, Vec<u64>)> =
+            verdict.findings.iter().map(|finding| (finding.kind.clone(), finding.ops.clone())).collect();
+        let mut others = self.findings(&txns, &analysis);
+        others.retain(|other| !known.iter().any(|(kind, ops)| *kind == other.kind && *ops == other.ops));
+        verdict.findings.extend(others);
+        verdict.findings.truncate(FINDINGS_MAX);
         verdict.numbers = numbers(&txns, &analysis);
         verdict
     }
@@ -327,7 +349,11 @@ fn numbers(txns: &Transactions<'_>, analysis: &Analysis) -> BTreeMap<String, ser
 
 /// The options of the checker, for the list of all checkers.
 pub(crate) const OPTIONS: &[(&str, &str)] = &[
-    ("model", "the consistency model, by default strict-serializable"),
+    (
+        "model",
+        "as for list-append but for prefix, by default strict-serializable; of causal, read-atomic and \
+         monotonic-atomic-view nothing stays unseen",
+    ),
     ("wfr_keys", "a transaction's writes follow its reads of the same key (by default true)"),
     ("sequential_keys", "each key alone is sequentially consistent (by default false)"),
     ("linearizable_keys", "each key alone is linearizable (by default false)"),

@@ -118,10 +118,15 @@ const SHOWN: usize = 8;
 impl Checker for Weak {
     fn name(&self) -> &str {
         match self.level {
-            Level::ReadCommitted => "read-committed",
+            Level::Committed | Level::ReadCommitted => "read-committed",
             Level::ReadAtomic => "read-atomic",
             Level::Causal | Level::Parallel => "causal-transactions",
         }
+    }
+
+    /// The levels know sessions and who read from whom, nothing else.
+    fn needs_realtime(&self) -> bool {
+        false
     }
 
     fn check(&self, history: &History, budget: &Budget) -> Verdict {
@@ -218,7 +223,7 @@ impl Weak {
         let strongest = match level {
             _ if flaws > 0 => Some("none"),
             _ if cycles == 0 => Some(name),
-            Level::ReadCommitted => Some("none"),
+            Level::Committed | Level::ReadCommitted => Some("none"),
             Level::ReadAtomic => Some(Level::ReadCommitted.name()),
             Level::Causal => Some(Level::ReadAtomic.name()),
             Level::Parallel => Some(Level::Causal.name()),

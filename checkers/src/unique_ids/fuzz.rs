@@ -1,10 +1,10 @@
 //! Random ids, compared by the checker and each with each.
 use super::UniqueIds;
+use crate::contract::tape::{self, Answer, Tape};
 use crate::fuzz::{Draw, Stats};
 use crate::history::{History, Op, Outcome};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker};
-use crate::workload_check::tape::{self, Answer, Tape};
 use std::collections::BTreeSet;
 
 /// Judges random histories twice.

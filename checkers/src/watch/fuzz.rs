@@ -1,10 +1,10 @@
 //! Random stores with watches, judged by the checker and by each guarantee, word by word.
 use super::{KINDS, Watch};
+use crate::contract::tape::{self, Answer, Tape};
 use crate::fuzz::{Draw, Stats};
 use crate::history::{History, Op, Outcome};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker};
-use crate::workload_check::tape::{self, Answer, Tape};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 

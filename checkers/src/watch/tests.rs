@@ -1,8 +1,8 @@
 //! Stories of watches, and the differential test.
 use super::{Watch, fuzz};
+use crate::contract::tape::agrees;
 use crate::testing::history;
 use crate::verdict::{Budget, Checker, Validity, Verdict};
-use crate::workload_check::tape::agrees;
 
 const CHANGES: &str = r#"
     {"type":"invoke","process":0,"f":"put","key":"a","value":1}

@@ -148,6 +148,11 @@ impl Checker for CausalChecker {
         if self.variant == Variant::Pram { "pram" } else { "causal" }
     }
 
+    /// Causality is made of sessions and of who read from whom.
+    fn needs_realtime(&self) -> bool {
+        false
+    }
+
     fn check(&self, history: &History, budget: &Budget) -> Verdict {
         let part = |workload| {
             let parsed: Parsed = parse(history, workload);

@@ -245,7 +245,7 @@ impl Checker for EventualConvergence {
         "eventual-convergence"
     }
 
-    fn check(&self, history: &History, _budget: &Budget) -> Verdict {
+    fn check(&self, history: &History, budget: &Budget) -> Verdict {
         let mut findings: Vec<Finding> = Vec::new();
         let mut unclear: Vec<String> = Vec::new();
         let (mut checked, mut acknowledged, mut finals) = (0, 0, 0);
@@ -259,6 +259,10 @@ impl Checker for EventualConvergence {
                 }
             };
             for (name, key) in &keys {
+                if (budget.expired)() {
+                    unclear.push(format!("the time ran out after {}", wording::count(checked, "key")));
+                    break;
+                }
                 checked += 1;
                 finals += key.finals.len();
                 acknowledged += key.writes.iter().filter(|(_, write)| write.outcome == Outcome::Ok).count();

@@ -118,6 +118,11 @@ impl Checker for Sequential {
         "sequential"
     }
 
+    /// Any interleaving of the sessions will do.
+    fn needs_realtime(&self) -> bool {
+        false
+    }
+
     fn check(&self, history: &History, budget: &Budget) -> Verdict {
         let part = |workload| {
             let mut parsed = parse(history, workload);

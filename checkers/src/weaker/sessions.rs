@@ -327,11 +327,18 @@ impl Checker for SessionGuarantee {
         }
     }
 
-    fn check(&self, history: &History, _budget: &Budget) -> Verdict {
+    /// A guarantee to each session, unless versions are ordered by real time.
+    fn needs_realtime(&self) -> bool {
+        self.realtime
+    }
+
+    fn check(&self, history: &History, budget: &Budget) -> Verdict {
         let part = |workload| {
             let parsed = parse_with(history, workload, self.versions);
             let answer = if self.realtime && !history.realtime {
                 Answer::Unknown("the history says nothing about real time".to_owned())
+            } else if (budget.expired)() {
+                Answer::Unknown("the time ran out".to_owned())
             } else {
                 self.answer(history, &parsed.run, &parsed.versions)
             };

@@ -196,6 +196,9 @@ impl Staleness {
             let bad = Bad { support: vec![0], ..bad };
             return Answer::Broken(vec![finding(history, &alone, &bad, &self.words())]);
         }
+        if (budget.expired)() {
+            return Answer::Unknown("the time ran out".to_owned());
+        }
         if table.reads.is_empty() {
             return Answer::Unknown("no read was acknowledged".to_owned());
         }
@@ -233,6 +236,10 @@ impl Staleness {
 impl Checker for Staleness {
     fn name(&self) -> &str {
         "staleness"
+    }
+
+    fn measures_only(&self) -> bool {
+        self.k_max.is_none() && self.delta_ms_max.is_none()
     }
 
     fn check(&self, history: &History, budget: &Budget) -> Verdict {

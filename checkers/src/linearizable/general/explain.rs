@@ -230,8 +230,8 @@ impl Last {
         };
         let also = match (meanwhile.is_empty(), unknown) {
             (true, _) => String::new(),
-            (false, false) => format!(", whichever of {} take effect first", meanwhile.join(", ")),
-            (false, true) => format!(", whichever of {} take effect first or never", meanwhile.join(", ")),
+            (false, false) => format!(", whenever {} took effect", meanwhile.join(", ")),
+            (false, true) => format!(", whenever {} took effect, if at all", meanwhile.join(", ")),
         };
         format!("{before} {}; from there {}{also}: a contradiction.", states.join(" or "), self.reply(history))
     }

@@ -17,17 +17,19 @@ const EFFORT_EACH: u64 = 60;
 pub(crate) fn shrink<M: Model>(model: &M, deeds: &[Deed<M::Act>], stuck: &Stuck, budget: &Budget) -> Vec<Deed<M::Act>> {
     let mut shrinker =
         Shrinker { model, deeds: Vec::new(), budget, effort: 0, most: EFFORT + EFFORT_EACH * deeds.len() as u64 };
+    // Values of a container go as a whole, so their takes have to be certain.
+    let items = deeds.first().is_some_and(|deed| model.container_act(&deed.act).is_some());
     let named: Option<HashSet<u64>> = stuck.among.as_ref().map(|calls| calls.iter().copied().collect());
     let named = named.map(|calls| deeds.iter().filter(|deed| calls.contains(&deed.call)).cloned().collect());
     let found = named.is_some_and(|candidate: Vec<Deed<M::Act>>| shrinker.accept(candidate));
     if !found {
         // Known already, even if to show it again takes more steps than there are.
-        shrinker.deeds = until(model, deeds, stuck.until);
+        shrinker.deeds = if items { deeds.to_vec() } else { until(model, deeds, stuck.until) };
     }
     shrinker.run();
     // What is left may be stuck earlier than the whole was.
     let found = shrinker.deeds.clone();
-    if let Some(stuck) = shrinker.refuted(&found) {
+    if let Some(stuck) = shrinker.refuted(&found).filter(|_| !items) {
         let shorter = until(model, &shrinker.deeds, stuck.until);
         if shorter.len() < shrinker.deeds.len() && shrinker.accept(shorter) {
             shrinker.run();

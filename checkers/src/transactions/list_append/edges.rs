@@ -7,14 +7,8 @@ use crate::certificate::EdgeKind;
 use crate::history::Outcome;
 use crate::value::Word;
 
-/// An order in which appends that nobody read might have taken effect: one of several that are tried.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Guess {
-    /// By the ends of their transactions.
-    Ended,
-    /// By their calls.
-    Called,
-}
+/// An order in which appends that nobody read might have taken effect, by transaction: one of several that are tried.
+pub(super) type Guess<'g> = &'g dyn Fn(u32) -> u32;
 
 /// The graph with what is known, or beside it with a guessed order of the appends that nobody read.
 pub(super) struct Built {
@@ -29,7 +23,7 @@ pub(super) struct Built {
 ///
 /// An append that nobody read comes after everything that was read of its key, since lists only grow: whoever read the longest list
 /// did not observe it, and the last known writer wrote before it.
-pub(super) fn graph(txns: &Transactions<'_>, versions: &Versions, guess: Option<Guess>) -> Built {
+pub(super) fn graph(txns: &Transactions<'_>, versions: &Versions, guess: Option<Guess<'_>>) -> Built {
     let mut builder = Builder::new(versions.committed.clone());
     let (mut unread_count, mut open_keys) = (0, 0);
     let (mut before, mut after) = (Vec::new(), Vec::new());
@@ -76,8 +70,8 @@ pub(super) fn graph(txns: &Transactions<'_>, versions: &Versions, guess: Option<
             }
             tails(&mut builder, &mut readers, &unread);
             open_keys += u64::from(unread.len() > 1);
-            if guess == Some(Guess::Ended) {
-                unread.sort_by_key(|&txn| txns.txn(txn).end);
+            if let Some(rank) = guess {
+                unread.sort_by_key(|&txn| rank(txn));
             }
             for pair in unread.windows(2).filter(|_| guess.is_some()) {
                 builder.add(pair[0], pair[1], EdgeKind::Ww);

@@ -324,16 +324,13 @@ impl Checker for ClosedPredicate {
         "closed-predicate"
     }
 
-    fn check(&self, history: &History, _: &Budget) -> Verdict {
-        let mut verdict = Verdict {
-            certificates: Vec::new(),
-            checker: self.name().to_owned(),
-            workload: String::new(),
-            validity: Validity::Unknown,
-            summary: String::new(),
-            findings: Vec::new(),
-            numbers: BTreeMap::new(),
-        };
+    /// Who saw whose writes is all that is judged.
+    fn needs_realtime(&self) -> bool {
+        false
+    }
+
+    fn check(&self, history: &History, budget: &Budget) -> Verdict {
+        let mut verdict = Verdict::new(self.name(), Validity::Unknown, String::new());
         let analysis = match Analysis::new(history) {
             Ok(analysis) => analysis,
             Err(why) => {
@@ -343,6 +340,13 @@ impl Checker for ClosedPredicate {
         };
         if !analysis.initialised {
             verdict.summary = "No init says what was there at first.".to_owned();
+            return verdict;
+        }
+        if (budget.expired)() {
+            verdict.summary = format!(
+                "The time was up before it was decided whether {} contradict each other.",
+                wording::count(analysis.txns.len(), "transaction")
+            );
             return verdict;
         }
         let cycles = analysis.cycles();

@@ -22,6 +22,7 @@ impl Level {
     /// Its name in plans and verdicts.
     pub(crate) fn name(self) -> &'static str {
         match self {
+            Level::Committed => "PL-2",
             Level::ReadCommitted => "read-committed",
             Level::ReadAtomic => "read-atomic",
             Level::Causal => "causal",
@@ -241,7 +242,7 @@ impl Words<'_, '_> {
 
     fn kind(&self) -> &'static str {
         match self.level {
-            Level::ReadCommitted => "non-monotonic-view",
+            Level::Committed | Level::ReadCommitted => "non-monotonic-view",
             Level::ReadAtomic => "fractured-read",
             Level::Causal | Level::Parallel => "causal-violation",
         }

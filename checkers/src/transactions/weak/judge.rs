@@ -8,6 +8,8 @@ use crate::verdict::Budget;
 /// The weak levels, each stronger than the one before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Level {
+    /// Writers come before their readers, and versions are in the order of the commits: Adya's PL-2.
+    Committed,
     /// From a read on, its writer is seen as a whole.
     ReadCommitted,
     /// Writers are seen as a whole or not at all, and the own session before.
@@ -137,6 +139,7 @@ fn forced(
         (Level::Causal | Level::Parallel, Some(causes)) => {
             return causal(view, causes, sessions_as_chains, budget, &mut sink);
         }
+        (Level::Committed, _) => {}
         (Level::ReadCommitted, _) => read_committed(view, &mut sink),
         _ => read_atomic(view, &mut sink),
     }

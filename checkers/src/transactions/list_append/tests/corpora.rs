@@ -34,7 +34,7 @@ fn known_verdicts_come_out() {
         "strong-snapshot-isolation",
         "snapshot-isolation",
         "read-committed",
-        "read-uncommitted",
+        "causal",
     ];
     let prefix = ["G-single-item", "G0", "incompatible-order", "lost-update"];
     for (file, holds, anomalies) in [

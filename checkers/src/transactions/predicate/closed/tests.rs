@@ -117,7 +117,7 @@ fn every_serial_order_agrees() {
         for _ in 0..2 + draw.below(3) {
             // Now and then an old state is read.
             let snapshot =
-                if draw.percent(60) { states.last() } else { states.get(draw.below(states.len() as u64) as usize) };
+                if draw.percent(20) { states.last() } else { states.get(draw.below(states.len() as u64) as usize) };
             let mut state = snapshot.cloned().unwrap_or_default();
             let outcome = *draw.pick(&["ok", "ok", "ok", "ok", "info", "fail"]);
             let mut mops = Vec::new();
@@ -151,7 +151,7 @@ fn every_serial_order_agrees() {
                             .filter(|one| matches(&predicate, *one.1))
                             .map(|(key, value)| (key.clone(), *value))
                             .collect();
-                        if draw.percent(5) {
+                        if draw.percent(12) {
                             found.pop_first();
                         }
                         mops.push(json!(["rp", predicate, found]));
@@ -178,5 +178,5 @@ fn every_serial_order_agrees() {
             verdict.validity, verdict.summary, verdict.findings
         );
     }
-    assert!(invalid > count / 20 && invalid < count, "{invalid} of {count}");
+    assert!(invalid > count / 20 && invalid < count * 9 / 10, "{invalid} of {count}");
 }

@@ -1,14 +1,15 @@
-//! Small random histories for the differential tests of the workload checks, and the loop that compares. No checker uses it.
+//! Small random histories for the differential tests of checkers that give numbers, and the loop that compares. No checker
+//! uses it.
+use super::scene::{Scene, Step, text};
 use crate::fuzz::{Draw, Stats};
-use crate::history::{Completion, HISTORY_VERSION, History, HistoryBuilder, Invoke, Outcome, Record};
+use crate::history::{History, Outcome};
 use crate::value::Value;
 use crate::verdict::{Severity, Validity, Verdict};
 use std::collections::BTreeSet;
-use std::fmt::Write;
 
 /// A history in the making: workers that call and are answered.
 pub(crate) struct Tape {
-    records: Vec<Record>,
+    scene: Scene,
     workers: Vec<Worker>,
     processes: u64,
 }
@@ -22,10 +23,8 @@ struct Worker {
 impl Tape {
     /// One with so many workers.
     pub(crate) fn new(workers: u64) -> Tape {
-        let start =
-            Record::Start { index: 0, time: 0, version: HISTORY_VERSION, nodes: Vec::new(), wall: String::new() };
-        let workers = (0..workers).map(|process| Worker { process, key: Value::Nil, open: None }).collect::<Vec<_>>();
-        Tape { records: vec![start], processes: workers.len() as u64, workers }
+        let worker = |process| Worker { process, key: Value::Nil, open: None };
+        Tape { scene: Scene::new(), processes: workers, workers: (0..workers).map(worker).collect() }
     }
 
     /// How many workers there are.
@@ -47,54 +46,27 @@ impl Tape {
     }
 
     /// A free worker calls.
-    pub(crate) fn call(&mut self, worker: u64, f: &'static str, key: Value, value: Value, settle: bool) {
-        let index = self.records.len() as u64;
+    pub(crate) fn call(&mut self, worker: u64, f: &'static str, key: Value, input: Value, settle: bool) {
         let slot = &mut self.workers[worker as usize];
-        slot.open = Some((f, value.clone()));
+        slot.open = Some((f, input.clone()));
         slot.key = key.clone();
-        let node = if worker.is_multiple_of(2) { "n1" } else { "n2" };
-        self.records.push(Record::Invoke(Invoke {
-            index,
-            time: index * 1_000_000,
-            worker: worker as u32,
-            process: slot.process,
-            node: node.into(),
-            workload: "w".into(),
-            f: f.into(),
-            key,
-            value,
-            settle,
-        }));
+        self.scene.call(slot.process, &Step { node: 1 + worker % 2, f, key, input, settle });
     }
 
     /// Its call ends.
     pub(crate) fn reply(&mut self, worker: u64, outcome: Outcome, value: Value) {
-        let index = self.records.len() as u64;
         let slot = &mut self.workers[worker as usize];
-        let completion = Completion { index, time: index * 1_000_000, process: slot.process, value, error: None };
         slot.open = None;
-        self.records.push(match outcome {
-            Outcome::Ok => Record::Ok(completion),
-            Outcome::Fail => Record::Fail(completion),
-            Outcome::Info => {
-                slot.process = self.processes;
-                self.processes += 1;
-                Record::Info(completion)
-            }
-        });
+        self.scene.reply(slot.process, outcome, value);
+        if outcome == Outcome::Info {
+            slot.process = self.processes;
+            self.processes += 1;
+        }
     }
 
-    /// The history, and its lines.
-    pub(crate) fn finish(self) -> Result<(History, String), String> {
-        let mut text = String::new();
-        let mut builder = HistoryBuilder::new();
-        for record in self.records {
-            let line = serde_json::to_string(&record).map_err(|error| error.to_string())?;
-            writeln!(text, "{line}").map_err(|error| error.to_string())?;
-            builder.push(record).map_err(|error| format!("{error}\n{text}"))?;
-        }
-        let history = builder.finish().map_err(|error| format!("{error}\n{text}"))?;
-        Ok((history, text))
+    /// The history.
+    pub(crate) fn finish(self) -> History {
+        self.scene.finish()
     }
 }
 
@@ -140,10 +112,10 @@ pub(crate) fn differ(
     let mut stats = Stats::default();
     for at in 0..count {
         let number = seed.wrapping_add(at);
-        let (history, text) = make(&mut Draw::new(number)).finish()?;
+        let history = make(&mut Draw::new(number)).finish();
         let (fast, slow) = (fast(&history), slow(&history));
         if fast != slow {
-            return Err(format!("seed {number}: {fast:?}, by brute force {slow:?}:\n{text}"));
+            return Err(format!("seed {number}: {fast:?}, by brute force {slow:?}:\n{}", text(&history)));
         }
         stats.histories += 1;
         stats.invalid += u64::from(slow.validity == Validity::Invalid);
@@ -151,16 +123,27 @@ pub(crate) fn differ(
     Ok(stats)
 }
 
-/// How many histories the unit tests try: a bounded number, more with `DSFUZZ_FUZZ_COUNT`.
-#[cfg(test)]
-pub(crate) fn test_count() -> u64 {
-    std::env::var("DSFUZZ_FUZZ_COUNT").ok().and_then(|text| text.parse().ok()).unwrap_or(2_000)
+/// The same, half of them without an option and half with it.
+pub(crate) fn differ_both(
+    seed: u64,
+    count: u64,
+    make: impl Fn(&mut Draw) -> Tape,
+    fast: impl Fn(bool, &History) -> Answer,
+    slow: impl Fn(bool, &History) -> Answer,
+) -> Result<Stats, String> {
+    let half = count / 2;
+    let run = |seed, count, option| {
+        differ(seed, count, &make, |history| fast(option, history), |history| slow(option, history))
+    };
+    let one = run(seed, count - half, false)?;
+    let two = run(seed.wrapping_add(count - half), half, true)?;
+    Ok(Stats { histories: one.histories + two.histories, invalid: one.invalid + two.invalid })
 }
 
 /// The shared test of a `differ`: no difference, and both answers occur often.
 #[cfg(test)]
 pub(crate) fn agrees(differ: fn(u64, u64) -> Result<Stats, String>) {
-    let stats = differ(1, test_count()).unwrap_or_else(|difference| panic!("{difference}"));
+    let stats = differ(1, crate::testing::count(2_000)).unwrap_or_else(|difference| panic!("{difference}"));
     let share = stats.invalid * 100 / stats.histories;
     assert!((5..=95).contains(&share), "{share} % are invalid: {stats:?}");
 }

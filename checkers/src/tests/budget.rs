@@ -1,0 +1,266 @@
+//! A budget that is used up: no checker passes a history that it did not look at to the end, and none panics.
+use crate::registry::{CHECKERS, Options, checker_with};
+use crate::testing::history;
+use crate::value::Value;
+use crate::verdict::{Budget, Validity};
+use crate::{History, judge_one};
+use serde_json::{Value as Json, json};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// So many rounds make a history that is not trivial.
+const ROUNDS: u64 = 140;
+
+/// A call and its reply.
+struct Call {
+    process: u64,
+    f: &'static str,
+    key: Json,
+    input: Json,
+    output: Json,
+    outcome: &'static str,
+    settle: bool,
+}
+
+fn call(process: u64, f: &'static str, key: Json, input: Json, output: Json) -> Call {
+    Call { process, f, key, input, output, outcome: "ok", settle: false }
+}
+
+/// One call after the other. Each process is on a node of its own.
+fn played(calls: &[Call]) -> History {
+    let mut lines = String::new();
+    let mut push = |line: &Json| {
+        lines.push_str(&line.to_string());
+        lines.push('\n');
+    };
+    push(&json!({"type": "start", "nodes": ["n0", "n1", "n2"]}));
+    for (at, call) in calls.iter().enumerate() {
+        let time = 2 * at as u64 * 1_000_000 + if call.settle { 60_000_000_000 } else { 0 };
+        let node = format!("n{}", call.process);
+        push(&json!({
+            "type": "invoke", "process": call.process, "node": node, "workload": "w", "f": call.f, "key": call.key,
+            "value": call.input, "settle": call.settle, "time": time,
+        }));
+        push(&json!({
+            "type": call.outcome, "process": call.process, "value": call.output, "time": time + 1_000_000
+        }));
+    }
+    history(&lines)
+}
+
+/// Writes of unique values to some keys and reads of them, by turns.
+fn registers(settle: bool) -> Vec<Call> {
+    let mut calls: Vec<Call> = Vec::new();
+    for at in 0..ROUNDS {
+        calls.push(call(0, "write", json!(at % 7), json!(at), Json::Null));
+        calls.push(call(1, "read", json!(at % 7), Json::Null, json!(at)));
+    }
+    for at in (ROUNDS - 7..ROUNDS).filter(|_| settle) {
+        for node in 0..3 {
+            calls.push(Call { settle, ..call(node, "read", json!(at % 7), Json::Null, json!(at)) });
+        }
+    }
+    calls
+}
+
+/// Transactions on registers, each of which reads what the one before wrote.
+fn updates() -> Vec<Call> {
+    let update = |at: u64| {
+        let (key, before) = (at % 7, if at < 7 { Json::Null } else { json!(at - 7) });
+        let (asked, told) = (json!([["r", key, null], ["w", key, at]]), json!([["r", key, before], ["w", key, at]]));
+        call(at % 3, "txn", Json::Null, asked, told)
+    };
+    (0..ROUNDS).map(update).collect()
+}
+
+fn lists() -> Vec<Call> {
+    let append = |at: u64| {
+        let (key, known) = (at / 5, (at / 5 * 5..at).collect::<Vec<u64>>());
+        let (asked, told) =
+            (json!([["r", key, null], ["append", key, at]]), json!([["r", key, known], ["append", key, at]]));
+        call(at % 3, "txn", Json::Null, asked, told)
+    };
+    (0..ROUNDS).map(append).collect()
+}
+
+/// What everybody asks at the end.
+fn finally(mut calls: Vec<Call>, f: &'static str, output: &Json) -> Vec<Call> {
+    let finals = (0..3).map(|node| Call { settle: true, ..call(node, f, Json::Null, Json::Null, output.clone()) });
+    calls.extend(finals);
+    calls
+}
+
+fn rounds(make: impl Fn(u64) -> Call) -> Vec<Call> {
+    (0..ROUNDS).map(make).collect()
+}
+
+/// Two processes by turns take and give back.
+fn held(granted: impl Fn(u64) -> Json) -> Vec<Call> {
+    let pair = |at: u64| {
+        let take = call(at % 2, "acquire", Json::Null, Json::Null, granted(at));
+        [take, call(at % 2, "release", Json::Null, Json::Null, Json::Null)]
+    };
+    (0..ROUNDS).flat_map(pair).collect()
+}
+
+/// A history that keeps what this checker promises, and the options with which it is judged; none for the checkers that
+/// judge faults and roles.
+fn kept(checker: &str) -> Option<(Vec<Call>, Options)> {
+    let nil = || Json::Null;
+    let all = || json!((0..ROUNDS).collect::<Vec<u64>>());
+    let mut options = Options::default();
+    let mut set = |name: &str, value: Value| drop(options.0.insert(name.to_owned(), value));
+    let calls = match checker {
+        "list-append" => lists(),
+        "rw-register" | "mini-transactions" | "read-committed" | "read-atomic" | "causal-transactions" => updates(),
+        "g2" => {
+            let insert = |at: u64| Call {
+                outcome: if at.is_multiple_of(2) { "ok" } else { "fail" },
+                ..call(at % 3, "insert", json!(at / 2), json!([at, null]), nil())
+            };
+            rounds(insert)
+        }
+        "closed-predicate" => {
+            let mut calls = vec![call(0, "init", nil(), json!({}), nil())];
+            calls.extend(rounds(|at| {
+                let (asked, told) =
+                    (json!([["rp", ["=", at], null], ["insert", at.to_string(), at]]), ["rp", "insert"]);
+                let told = json!([[told[0], ["=", at], {}], [told[1], at.to_string(), at]]);
+                call(at % 3, "txn", nil(), asked, told)
+            }));
+            calls
+        }
+        "set" | "set-full" | "crdt" => {
+            finally(rounds(|at| call(at % 3, "add", nil(), json!(at), nil())), "read", &all())
+        }
+        "queue" => {
+            let pair = |at| [call(0, "enqueue", nil(), json!(at), nil()), call(1, "dequeue", nil(), nil(), json!(at))];
+            (0..ROUNDS).flat_map(pair).collect()
+        }
+        "total-queue" => {
+            let mut calls = rounds(|at| call(at % 3, "enqueue", nil(), json!(at), nil()));
+            calls.push(call(0, "drain", nil(), nil(), all()));
+            calls
+        }
+        "counter" => {
+            let pair = |at: u64| [call(0, "add", nil(), json!(1), nil()), call(1, "read", nil(), nil(), json!(at + 1))];
+            (0..ROUNDS).flat_map(pair).collect()
+        }
+        "unique-ids" => rounds(|at| call(at % 3, "generate", nil(), nil(), json!(at))),
+        "monotonic" => {
+            let rows: Vec<[u64; 2]> = (0..ROUNDS).map(|at| [at, at + 1]).collect();
+            finally(rounds(|at| call(at % 3, "add", nil(), json!(at), nil())), "read", &json!(rows))
+        }
+        "bank" => {
+            let pair = |at: u64| {
+                let (a, b) = if at.is_multiple_of(2) { ("a", "b") } else { ("b", "a") };
+                let transfer = call(0, "transfer", nil(), json!({"from": a, "to": b, "amount": 1}), nil());
+                [transfer, call(1, "read", nil(), nil(), json!({a: 5, b: 5}))]
+            };
+            (0..ROUNDS).flat_map(pair).collect()
+        }
+        "long-fork" => {
+            let group = |at: u64| {
+                let (asked, told) = (json!([["r", at, null]]), json!([["r", at, 1]]));
+                let read = |process| call(process, "txn", nil(), asked.clone(), told.clone());
+                [call(0, "txn", nil(), json!([["w", at, 1]]), json!([["w", at, 1]])), read(1), read(2)]
+            };
+            (0..ROUNDS).flat_map(group).collect()
+        }
+        "causal-reverse" => finally(rounds(|at| call(at % 3, "write", nil(), json!(at), nil())), "read", &all()),
+        "lock" => held(|_| Json::Null),
+        "semaphore" => {
+            set("permits", Value::Int(1));
+            held(|_| Json::Null)
+        }
+        "lease" => held(|_| json!({"ttl_ms": 2})),
+        "fencing" => held(|at| json!(at)),
+        "kafka" => {
+            let pair = |at: u64| {
+                let send = call(0, "send", nil(), json!([["send", "k", at]]), json!([["send", "k", [at, at]]]));
+                [send, call(1, "poll", nil(), json!([["poll"]]), json!([["poll", {"k": [[at, at]]}]]))]
+            };
+            (0..ROUNDS).flat_map(pair).collect()
+        }
+        "watch" => {
+            let event = |at: u64| json!({"revision": at + 2, "key": "k", "value": at, "type": "put"});
+            let events: Vec<Json> = (0..ROUNDS).map(event).collect();
+            let mut calls = rounds(|at| call(0, "put", json!("k"), json!(at), json!(at + 2)));
+            calls.push(call(1, "watch", nil(), json!({"key": "k", "revision": 2}), json!(events)));
+            calls
+        }
+        "atomic-commit" => {
+            let pair = |at: u64| {
+                let status = call(1, "status", json!(at), nil(), json!("committed"));
+                [call(0, "commit", json!(at), nil(), json!("committed")), status]
+            };
+            (0..ROUNDS).flat_map(pair).collect()
+        }
+        "saga" => {
+            let log = json!([["step", "a"], "completed"]);
+            let pair = |at: u64| {
+                let read = Call { settle: true, ..call(1, "log", json!(at), nil(), log.clone()) };
+                [call(0, "start", json!(at), json!(["a"]), nil()), read]
+            };
+            let (starts, logs): (Vec<Call>, Vec<Call>) = (0..ROUNDS).flat_map(pair).partition(|call| !call.settle);
+            starts.into_iter().chain(logs).collect()
+        }
+        "leadership" => rounds(|at| call(at % 3, "leader", nil(), nil(), json!({"leader": "n1", "term": at}))),
+        "eventual-convergence" => registers(true),
+        "split-brain" | "liveness" => return None,
+        _ => registers(false),
+    };
+    Some((calls, options))
+}
+
+#[test]
+fn nobody_passes_what_there_was_no_time_for() {
+    let over = Budget { expired: Arc::new(|| true), ..Budget::unlimited() };
+    let mut passed = Vec::new();
+    for doc in CHECKERS {
+        let Some((calls, options)) = kept(doc.name) else { continue };
+        let (history, checker) = (played(&calls), checker_with(doc.name, &options).expect("in the list"));
+        let whole = judge_one(checker.as_ref(), &history, &Budget::unlimited());
+        assert_eq!(whole.validity, Validity::Valid, "{}: {}", doc.name, whole.summary);
+        let late = judge_one(checker.as_ref(), &history, &over);
+        assert_eq!((late.validity, late.findings.len()), (Validity::Unknown, 0), "{}", doc.name);
+        if checker.check(&history, &over).validity != Validity::Unknown {
+            passed.push(doc.name);
+        }
+        // The time is up after a few looks: whatever was done by then, it must not be an anomaly.
+        for looks in 0..5 {
+            let left = AtomicU32::new(looks);
+            let short = Arc::new(move || {
+                left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1)).is_err()
+            });
+            let verdict = checker.check(&history, &Budget { expired: short, ..Budget::unlimited() });
+            assert_ne!(verdict.validity, Validity::Invalid, "{}: {}", doc.name, verdict.summary);
+        }
+    }
+    // These are near-linear, and ask only where they have to search.
+    assert_eq!(passed, SURE, "these pass with no time at all");
+}
+
+/// Checkers that decide such histories in one pass without asking.
+const SURE: [&str; 4] = ["list-append", "rw-register", "mini-transactions", "sequential"];
+
+#[test]
+fn nothing_is_valid_that_was_never_called() {
+    let strange = rounds(|at| call(at % 3, "frobnicate", json!(at), json!({"a": [at]}), json!([at, {"b": null}])));
+    for (what, history) in [("nothing", History::default()), ("other functions", played(&strange))] {
+        for doc in CHECKERS {
+            let checker = checker_with(doc.name, &Options::default()).expect("in the list");
+            let verdict = checker.check(&history, &Budget::unlimited());
+            let measured = checker.measures_only() && what != "nothing" && doc.name == "availability";
+            let expected = if measured { Validity::Valid } else { Validity::Unknown };
+            assert_eq!(
+                (verdict.validity, verdict.findings.len()),
+                (expected, 0),
+                "{}, {what}: {}",
+                doc.name,
+                verdict.summary
+            );
+            assert!(!verdict.summary.is_empty(), "{}, {what}", doc.name);
+        }
+    }
+}
