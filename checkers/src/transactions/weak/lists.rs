@@ -199,8 +199,9 @@ impl Matched {
             let aside = !to.own.is_empty();
             let elements = to.outside(transactions, place);
             let fits = elements.len() <= sound.len() && elements == &sound[..elements.len()];
-            // What is wrong with the longest itself was told of the chain.
-            let other = if place == longest.2 { INITIAL } else { longest.1 };
+            // What is wrong with the longest itself was told of the chain, and so of what it begins with.
+            let whole = mops.get(longest.2 as usize).map_or(&[][..], |mop| transactions.elements(mop.value));
+            let other = if whole.starts_with(elements) { INITIAL } else { longest.1 };
             if !fits && !self.misfit(transactions, key, mop.txn(), mop.value, written, other) {
                 continue;
             }
