@@ -23,8 +23,8 @@
 //! Transactions that are Fail are never seen; Info ones count once something that they wrote was read. Real time does not
 //! count. Beside cycles (kinds `G0`, `G1c`, each also with `-process`, `non-monotonic-view`, `fractured-read`,
 //! `causal-violation`) it reports reads that no order explains: `G1a`, `G1b`, `garbage-read`, `internal`, `future-read`,
-//! of lists also `incompatible-order`. Unknown: nothing was read, a read value was written more than once, or the budget
-//! ended.
+//! of lists also `incompatible-order`. Unknown: nothing was read, a read value was written more than once, the budget
+//! ended, or a contradiction of lists rests on reads of own appends, as if these were versions already.
 pub(crate) mod brute;
 mod causal;
 mod edges;
@@ -48,7 +48,7 @@ use crate::history::{History, NameId, Outcome};
 use crate::registry::CheckerDoc;
 use crate::transactions::txn::{Dialect, Mop, MopKind, Transactions};
 use crate::value::Word;
-use crate::verdict::{Budget, Checker, Finding, Validity, Verdict};
+use crate::verdict::{Budget, Checker, Finding, Severity, Validity, Verdict};
 use crate::wording;
 use causal::Stop;
 use explain::Words;
@@ -209,6 +209,10 @@ impl Weak {
         verdict.findings.extend(found);
         verdict.numbers.insert("contradictions".to_owned(), json!(broken.count));
         self.sum_up(verdict, level, flaws, broken.count, reads, matched.ambiguous);
+        if lists && verdict.validity == Validity::Invalid && self.excused(transactions, budget) {
+            doubt(verdict);
+            return;
+        }
         if lists && verdict.validity == Validity::Invalid {
             // Here the versions are known, so that more levels are decided.
             let levels = levels(&matched, budget);
@@ -216,6 +220,13 @@ impl Weak {
             let strongest = if strongest.is_empty() { "none".to_owned() } else { strongest.join(", ") };
             verdict.numbers.insert("strongest_level".to_owned(), json!(strongest));
         }
+    }
+
+    /// Whether it all rests on own elements at the end of a read: that others appended nothing between what was seen and
+    /// them. A store that applies appends at the commit does not promise that.
+    fn excused(&self, transactions: &Transactions<'_>, budget: &Budget) -> bool {
+        let aside = Matched::lists_aside(transactions);
+        aside.flaws.is_empty() && judge(&aside.view, self.level, budget).is_ok_and(|broken| broken.count == 0)
     }
 
     fn sum_up(&self, verdict: &mut Verdict, level: Level, flaws: usize, cycles: usize, reads: usize, ambiguous: u64) {
@@ -262,6 +273,19 @@ impl Weak {
         }
         Ok((self.level, mine))
     }
+}
+
+/// What was found breaks the level only where a transaction's own appends count as versions when it reads them.
+fn doubt(verdict: &mut Verdict) {
+    for finding in &mut verdict.findings {
+        finding.severity = Severity::Evidence;
+        finding.certificate = None;
+    }
+    verdict.numbers.remove("strongest_level");
+    verdict.validity = Validity::Unknown;
+    verdict.summary = "What was found rests on transactions that read their own appends: it breaks the level only if \
+                       nothing can be appended between what they saw and those."
+        .to_owned();
 }
 
 fn stop_words(stop: Stop) -> &'static str {
