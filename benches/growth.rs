@@ -20,6 +20,9 @@ const EXPONENT_AIM: f64 = 1.25;
 /// Sizes below this say more about the machine than about the checker.
 const FITTED_FROM: usize = 10_000;
 
+/// Operations, seconds, MiB.
+type Row = (f64, f64, f64);
+
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().collect();
     if let Some(at) = arguments.iter().position(|argument| argument == "--row") {
@@ -30,7 +33,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let mut table = Table::new("judging, by workload, checker and size");
     for doc in dsfuzz_workloads::WORKLOADS {
-        let mut by_checker: Vec<(String, Vec<(f64, f64, f64)>)> = Vec::new();
+        let mut by_checker: Vec<(String, Vec<Row>)> = Vec::new();
         for size in SIZES {
             let output =
                 Command::new(std::env::current_exe()?).args(["--row", doc.name, &size.to_string()]).output()?;

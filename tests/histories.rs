@@ -1,4 +1,5 @@
 //! Histories of other programs on the command line: judged, refused, written again.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 

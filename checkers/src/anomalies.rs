@@ -290,11 +290,14 @@ mod tests {
         "g-counter",
         "g-set",
         "kebab-case",
+        "linearizable-keys",
         "lww-register",
         "or-set",
         "own-write-missed",
+        "sequential-keys",
         "pn-counter",
         "prefix-violation",
+        "sequential-keys",
         "timed-out",
     ];
 

@@ -109,7 +109,7 @@ fn every_certificate_of_every_comparison_is_accepted() {
     let below = ["registers", "model", "container"];
     for (name, differ) in DIFFERENCES.iter().filter(|(name, _)| name.contains(&only)) {
         if !below.iter().any(|kind| name.starts_with(kind)) {
-            differ(seed(), histories(60)).unwrap_or_else(|difference| panic!("{name}: {difference}"));
+            differ(seed(), histories(25)).unwrap_or_else(|difference| panic!("{name}: {difference}"));
         }
     }
     watch(None);
@@ -209,7 +209,7 @@ fn every_certificate_of_every_model_is_accepted() {
         let checker =
             checker_with("linearizable", &Options(options)).unwrap_or_else(|error| panic!("{model}: {error}"));
         let mut draw = Draw::new(seed());
-        for _ in 0..histories(150) {
+        for _ in 0..histories(60) {
             let text = random(&mut draw, &alphabet);
             let history = read_jsonl(text.as_bytes()).unwrap_or_else(|error| panic!("{model}: {error}\n{text}"));
             let mut verdict = judge_one(&*checker, &history, &Budget::unlimited());

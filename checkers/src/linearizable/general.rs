@@ -27,7 +27,7 @@ use super::register::{RegOp, Values};
 use super::shrink as register_shrink;
 use crate::containers::{self, GrowOp, ItemOp, Judged};
 use crate::history::Op;
-use crate::model::{Container, GrowingAct, Model};
+use crate::model::{Container, ContainerAct, GrowingAct, Model};
 use crate::value::Value;
 use configurations::Configurations;
 use search::Search;
@@ -186,6 +186,10 @@ fn items<M: Model>(model: &M, deeds: &[Deed<M::Act>]) -> Option<(Container, Vec<
     let (container, _) = model.container_act(&deeds.first()?.act)?;
     let item = |deed: &Deed<M::Act>| {
         let (_, act) = model.container_act(&deed.act)?;
+        // A beginning of a history may end before a reply that is known: the algorithms know no such reply.
+        if deed.end == Op::OPEN && matches!(act, ContainerAct::Take(_) | ContainerAct::TakeNothing) {
+            return None;
+        }
         Some(ItemOp { call: deed.call, end: deed.end, act })
     };
     Some((container, deeds.iter().map(item).collect::<Option<_>>()?))

@@ -133,7 +133,7 @@ fn sources(certificate: &Certificate, edges: &[Edge], history: Option<&History>)
         let both = [&edge.before, &edge.after].into_iter().filter(|version| !version.is_null() && !first);
         // A transaction's earlier writes of the key count for its version.
         let own = written.iter().filter(|(call, mop)| {
-            mop.deed == Deed::Write && (*call == edge.from || *call == edge.to) && mop.key == edge.key && !first
+            mop.writes() && (*call == edge.from || *call == edge.to) && mop.key == edge.key && !first
         });
         for version in both.chain(own.map(|(_, mop)| &mop.value)) {
             let mut writers = written.iter().filter(|(_, mop)| mop.key == edge.key && mop.value == *version);
@@ -213,7 +213,7 @@ impl Scene<'_> {
     fn found<'s>(&'s self, at: usize, edge: &'s Edge) -> impl Iterator<Item = usize> + 's {
         let steps = &self.steps[at];
         reads(steps, &edge.key).filter(move |&step| match self.lists {
-            true => base(steps, step).contains(&edge.before),
+            true => base(steps, step).iter().any(|element| self.same(&edge.key, element, &edge.before)),
             false => !own_before(steps, step) && self.same(&edge.key, &steps[step].value, &edge.before),
         })
     }

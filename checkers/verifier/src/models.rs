@@ -11,12 +11,14 @@ use serde_json::Value;
 /// The states after a step; none where the operation cannot have had its reply; several where it is not known what it did.
 pub(crate) type States = Result<Vec<Value>, Refused>;
 
+type Step = dyn Fn(&Value, &Op, bool) -> States;
+
 /// A sequential specification.
 pub(crate) struct Spec {
     /// The state before every call.
     pub(crate) initial: Value,
     /// The states after the operation. The flag: a compare-and-set taken for a write.
-    pub(crate) step: Box<dyn Fn(&Value, &Op, bool) -> States>,
+    pub(crate) step: Box<Step>,
     /// What a counterexample may leave out.
     pub(crate) removal: Removal,
 }

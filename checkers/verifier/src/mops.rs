@@ -133,7 +133,7 @@ pub(crate) fn wrote(op: &Op, key: &Value, version: &Value) -> bool {
 }
 
 /// A list as it was before the reader's own appends: its end without what the transaction had appended so far.
-pub(crate) fn base<'a>(mops: &'a [Mop], at: usize) -> &'a [Value] {
+pub(crate) fn base(mops: &[Mop], at: usize) -> &[Value] {
     let own = mops[..at].iter().filter(|mop| mop.deed == Deed::Append && mop.key == mops[at].key);
     let own: Vec<&Value> = own.map(|mop| &mop.value).collect();
     let list = mops[at].elements();

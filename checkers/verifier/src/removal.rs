@@ -25,10 +25,9 @@ pub(crate) fn allowed(
             }
             unless(&hidden, |op| !spares(&all, &shown, op))
         }
-        Removal::Values(values) => whole_values(&shown, &hidden, |op| values(op)),
-        Removal::Container(act) => {
-            container(&shown, &hidden, act).or_else(|why| loosely(&shown, &hidden, until, act).map_err(|_| why))
-        }
+        Removal::Values(values) => whole_values(&shown, &hidden, values),
+        Removal::Container(act) => container(&certificate.ops, &shown, &hidden, act)
+            .or_else(|why| loosely(&shown, &hidden, until, act).map_err(|_| why)),
         Removal::Observations(observes) => unless(&hidden, |op| !observes(op)),
     }
 }
@@ -42,7 +41,7 @@ pub(crate) fn of_sessions(certificate: &Certificate, history: &History) -> Resul
         if let Some(op) = history.beside(reader).filter(hidden).find(writes) {
             return refuse(format!("#{} may have found what #{} wrote, which is left out", reader.call, op.call));
         }
-        if certificate.ops.iter().any(|op| differs(op)) {
+        if certificate.ops.iter().any(differs) {
             return refuse("what a refused compare-and-set found is not known");
         }
     }
@@ -140,15 +139,15 @@ fn whole_values(shown: &[&Op], hidden: &[&Op], values: impl Fn(&Op) -> Option<Ve
 }
 
 /// Of a container also replies of an empty one, and, where every value that is shown was taken out by somebody shown, what
-/// may have taken any.
-fn container(shown: &[&Op], hidden: &[&Op], act: fn(&Op) -> Act) -> Result<(), Refused> {
+/// may have taken any. They may have been taken out later.
+fn container(named: &[Op], shown: &[&Op], hidden: &[&Op], act: fn(&Op) -> Act) -> Result<(), Refused> {
     let count = |wanted: &Value, put: bool| {
-        let same = |op: &&&Op| match act(op) {
+        let same = |op: &&Op| match act(op) {
             Act::Put(value) => put && value == *wanted,
             Act::Take(value) => !put && value == *wanted,
             Act::Nothing | Act::Unknown => false,
         };
-        shown.iter().filter(same).count()
+        named.iter().filter(same).count()
     };
     let left = shown.iter().any(|op| match act(op) {
         Act::Put(value) => count(&value, true) > count(&value, false),

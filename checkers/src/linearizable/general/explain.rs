@@ -67,7 +67,13 @@ pub(crate) fn finding<M: Model>(
     finding.faults = faults;
     if small.len() <= CERTIFIED {
         let claim = Claim::NoLinearization { model: model.specification(), weakened: Vec::new() };
-        let calls = contradicting(model, &small, budget);
+        // What may have taken any value is left out because every value shown was taken, perhaps later.
+        let unknown =
+            |deed: &Deed<M::Act>| matches!(model.container_act(&deed.act), Some((_, ContainerAct::TakeUnknown)));
+        let calls = match deeds.iter().any(unknown) {
+            true => small.iter().map(|deed| deed.call).collect(),
+            false => contradicting(model, &small, budget),
+        };
         finding.certificate = Some(Certificate::new(history, claim, &calls));
     }
     finding

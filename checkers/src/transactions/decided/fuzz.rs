@@ -24,7 +24,8 @@ pub fn differ_models(seed: u64, count: u64) -> Result<Stats, String> {
     for _ in 0..count {
         let lists = draw.percent(75);
         let (txns, sessions, keys) = (2 + draw.below(4), 1 + draw.below(4), 1 + draw.below(2));
-        let small = Small::draw(&mut draw, Shape { lists, txns, sessions, keys, acts: 4, read_first: false });
+        let mut small = Small::draw(&mut draw, Shape { lists, txns, sessions, keys, acts: 4, read_first: false });
+        small.aside = true;
         stats.histories += 1;
         let (invalid, open) = judged_alike(&small)?;
         stats.invalid += u64::from(invalid);
@@ -169,7 +170,7 @@ mod tests {
         let setting = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
         let stats = differ_models(setting("DSFUZZ_SEED").unwrap_or(3), setting("DSFUZZ_FUZZ").unwrap_or(150))
             .unwrap_or_else(|difference| panic!("{difference}"));
-        assert!(stats.invalid > stats.histories / 5 && stats.invalid < stats.histories, "{stats:?}");
+        assert!(stats.invalid > stats.histories / 10 && stats.invalid < stats.histories, "{stats:?}");
     }
 
     #[test]

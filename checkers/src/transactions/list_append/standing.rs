@@ -31,7 +31,7 @@ impl<'a, 'h> Standing<'a, 'h> {
     }
 
     fn matched(&self) -> &Matched {
-        self.matched.get_or_init(|| Matched::lists(self.txns))
+        self.matched.get_or_init(|| Matched::lists_aside(self.txns))
     }
 
     /// What contradicts the model beyond anomalies: empty where it holds if nothing else contradicts it; None where that

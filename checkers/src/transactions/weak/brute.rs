@@ -86,7 +86,7 @@ fn sights(small: &Small, order: &[usize], place: usize) -> Option<Vec<Seen>> {
             let (mut rest, mut all) = (outside, Vec::new());
             for &writer in &order[..place] {
                 let elements = small.txns[writer].writes(*key);
-                if elements.is_empty() || (rest.is_empty() && own.is_empty()) {
+                if elements.is_empty() || (rest.is_empty() && (own.is_empty() || small.aside)) {
                     continue;
                 }
                 // Versions in between belong to their writer; what is behind the own elements is all there was.
@@ -96,7 +96,7 @@ fn sights(small: &Small, order: &[usize], place: usize) -> Option<Vec<Seen>> {
             if !rest.is_empty() {
                 return None;
             }
-            Seen { key: *key, from: all.last().copied(), all, behind_own: !own.is_empty() }
+            Seen { key: *key, from: all.last().copied(), all, behind_own: !own.is_empty() && !small.aside }
         } else {
             if let Some(own) = own.last() {
                 if read.last() != Some(own) {
@@ -251,7 +251,7 @@ impl Store<'_> {
                     }
                     // A list seen with own elements at its end must stay as it was seen.
                     let held = (0..4).filter(|&key| self.reads_own(txn, key)).any(clash);
-                    if self.small.lists && held {
+                    if self.small.lists && !self.small.aside && held {
                         continue;
                     }
                     done.push(txn);

@@ -173,8 +173,8 @@ impl Words<'_, '_> {
     /// Who read the first version before the second or without it: nobody else is needed, where somebody on the cycle did.
     fn witness(&self, cycle: &[Link], link: &Link, key: u32) -> Option<Option<u64>> {
         let last = |txn: u32| {
-            let mops = self.transactions.mops(self.txns[txn as usize]).iter();
-            mops.filter(|mop| mop.key == key && mop.writes()).next_back().map(|mop| mop.value)
+            let mut mops = self.transactions.mops(self.txns[txn as usize]).iter();
+            mops.rfind(|mop| mop.key == key && mop.writes()).map(|mop| mop.value)
         };
         let (before, after) = (last(link.from)?, last(link.to)?);
         let shows = |txn: u32| {

@@ -37,18 +37,66 @@ struct Gathered {
     seen: Vec<bool>,
     /// Of each append, whether its element stands in the chain.
     placed: Vec<bool>,
+    /// Of each read, how many own elements at its end are set aside; empty where none are.
+    own: Vec<u32>,
     /// Of each key, the writers of the elements of its longest read, as far as it is sound.
     chains: Vec<Vec<u32>>,
 }
 
+impl Gathered {
+    /// What a read saw, without own elements that are set aside.
+    fn outside<'t>(&self, transactions: &'t Transactions<'_>, place: u32) -> &'t [Word] {
+        let elements = transactions.elements(transactions.all_mops()[place as usize].value);
+        let own = self.own.get(place as usize).map_or(0, |&own| own as usize);
+        &elements[..elements.len() - own]
+    }
+}
+
+/// Of each read, how many own elements stand at its end, if they are all that its transaction had appended.
+fn own_at_end(transactions: &Transactions<'_>, aside: bool) -> Vec<u32> {
+    if !aside {
+        return Vec::new();
+    }
+    let mops = transactions.all_mops();
+    let mut counts = vec![0; mops.len()];
+    let mut own: Vec<Word> = Vec::new();
+    for key in 0..transactions.keys() as u32 {
+        let mut last = INITIAL;
+        for &place in transactions.key_mops(key) {
+            let mop = mops[place as usize];
+            if mop.txn() != last {
+                own.clear();
+                last = mop.txn();
+            }
+            if mop.writes() {
+                own.push(mop.value);
+            } else if mop.kind() == MopKind::Read && transactions.elements(mop.value).ends_with(&own) {
+                counts[place as usize] = own.len() as u32;
+            }
+        }
+    }
+    counts
+}
+
 impl Matched {
-    /// Matches elements with appends.
+    /// Matches elements with appends. A read that ends with own elements shows a version: nobody appended in between.
     pub(crate) fn lists(transactions: &Transactions<'_>) -> Matched {
+        Matched::lists_with(transactions, false)
+    }
+
+    /// The same, where own elements at the end of a read are set aside: others may have appended between what was seen
+    /// and them, as stores do that apply appends at the commit.
+    pub(crate) fn lists_aside(transactions: &Transactions<'_>) -> Matched {
+        Matched::lists_with(transactions, true)
+    }
+
+    fn lists_with(transactions: &Transactions<'_>, aside: bool) -> Matched {
         let mut out = Matched::default();
         let mut gathered = Gathered {
             sights: vec![Sight { place: SKIP, behind_own: false }; transactions.all_mops().len()],
             seen: vec![false; transactions.len()],
             placed: vec![false; transactions.all_mops().len()],
+            own: own_at_end(transactions, aside),
             chains: Vec::with_capacity(transactions.keys()),
         };
         let mut written: Written = HashMap::default();
@@ -58,7 +106,7 @@ impl Matched {
             let sound = out.chain(transactions, key, &mut written, &mut gathered);
             out.prefixes(transactions, key, &written, &sound, &mut gathered);
         }
-        let Gathered { sights, seen, placed, chains } = gathered;
+        let Gathered { sights, seen, placed, chains, .. } = gathered;
         let numbers = out.number(transactions, &seen, |at, mop| {
             let Sight { place, behind_own } = sights[at];
             if place == SKIP || mop.kind() != MopKind::Read {
@@ -80,13 +128,14 @@ impl Matched {
         to: &mut Gathered,
     ) -> Vec<Word> {
         let mops = transactions.all_mops();
-        let reads = transactions.key_mops(key).iter().map(|&place| mops[place as usize]);
-        let reads = reads.filter(|mop| mop.kind() == MopKind::Read);
-        let length = |mop: &crate::transactions::txn::Mop| transactions.elements(mop.value).len();
+        let reads = transactions.key_mops(key).iter().copied();
+        let reads = reads.filter(|&place| mops[place as usize].kind() == MopKind::Read);
+        let length = |place: &u32| to.outside(transactions, *place).len();
         // The first of the longest.
         let longest = reads.rev().max_by_key(length);
         let mut writers = Vec::new();
-        let elements = longest.map_or(&[][..], |mop| transactions.elements(mop.value));
+        let elements = longest.map_or(&[][..], |place| to.outside(transactions, place));
+        let longest = longest.map(|place| mops[place as usize]);
         // Only transactions that append several elements to the key are in it.
         let mut counts: HashMap<u32, u32, BuildHasherDefault<Mix>> = HashMap::default();
         for element in elements {
@@ -147,21 +196,29 @@ impl Matched {
             if mop.kind() != MopKind::Read {
                 continue;
             }
-            let elements = transactions.elements(mop.value);
+            let aside = !to.own.is_empty();
+            let elements = to.outside(transactions, place);
             let fits = elements.len() <= sound.len() && elements == &sound[..elements.len()];
-            // What is wrong with the longest itself was told of the chain.
-            let other = if place == longest.2 { INITIAL } else { longest.1 };
+            // What is wrong with the longest itself was told of the chain, and so of what it begins with.
+            let whole = mops.get(longest.2 as usize).map_or(&[][..], |mop| transactions.elements(mop.value));
+            let other = if whole.starts_with(elements) { INITIAL } else { longest.1 };
             if !fits && !self.misfit(transactions, key, mop.txn(), mop.value, written, other) {
                 continue;
             }
             let flawed = |flaw, value, writer| Flawed { flaw, reader: mop.txn(), key, value, writer };
-            let Some(outside) = elements.strip_suffix(&own[..]) else {
+            let outside = if aside {
+                let ends = transactions.elements(mop.value).ends_with(&own);
+                ends.then_some(elements)
+            } else {
+                elements.strip_suffix(&own[..])
+            };
+            let Some(outside) = outside else {
                 self.flaws.push(flawed(Flaw::Internal, mop.value, mop.txn()));
                 continue;
             };
             let writes = transactions.mops(mop.txn()).iter().filter(|one| one.key == key && one.writes()).count();
             let its_own = |element: &&Word| written.get(element).is_some_and(|one| one.txn == mop.txn());
-            let later = outside.iter().find(|element| writes > own.len() && its_own(element));
+            let later = outside.iter().find(|element| (aside || writes > own.len()) && its_own(element));
             if let Some(later) = later {
                 self.flaws.push(flawed(Flaw::Future, *later, mop.txn()));
                 continue;
@@ -172,7 +229,8 @@ impl Matched {
                 self.flaws.push(flawed(Flaw::Intermediate, outside[outside.len() - 1], writer.txn));
             }
             if outside.len() <= sound.len() && fits {
-                to.sights[place as usize] = Sight { place: outside.len() as u32, behind_own: !own.is_empty() };
+                to.sights[place as usize] =
+                    Sight { place: outside.len() as u32, behind_own: !own.is_empty() && !aside };
             }
         }
     }

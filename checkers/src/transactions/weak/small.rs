@@ -28,6 +28,8 @@ pub(crate) struct SmallTxn {
 #[derive(Clone, Debug)]
 pub(crate) struct Small {
     pub(crate) lists: bool,
+    /// By definition, others may append between what a transaction saw of a list and its own elements behind that.
+    pub(crate) aside: bool,
     pub(crate) txns: Vec<SmallTxn>,
 }
 
@@ -53,7 +55,7 @@ impl SmallTxn {
 impl Small {
     /// A random history.
     pub(crate) fn draw(draw: &mut Draw, shape: Shape) -> Small {
-        let mut small = Small { lists: shape.lists, txns: skeleton(draw, shape) };
+        let mut small = Small { lists: shape.lists, aside: false, txns: skeleton(draw, shape) };
         fill(draw, &mut small);
         if draw.percent(25) {
             mutate(draw, &mut small);

@@ -67,8 +67,39 @@ fn double_hold(case: &Case<'_>) -> Option<bool> {
 
 fn too_many(case: &Case<'_>) -> Option<bool> {
     let limit = case.subject.get("permits").and_then(Value::as_u64)?;
-    let Some(held) = held_together(case) else { return Some(false) };
-    Some(held.iter().map(|op| permits(op)).sum::<u64>() > limit)
+    let held = held_together(case).map_or(0, |held| held.iter().map(|op| permits(op)).sum::<u64>());
+    Some(held > limit || left_together(case)? > limit)
+}
+
+/// Permits that are certainly out when the last acquisition shown was answered, where some of each came back before: of
+/// each process what it acquired, less all that it may have released since.
+fn left_together(case: &Case<'_>) -> Option<u64> {
+    let acquires: Vec<&Op> = case.with(&["acquire"]).into_iter().filter(|op| op.ok()).collect();
+    let moment = acquires.iter().map(|op| op.end()).max()?;
+    let holder = |op: &Op| acquires.iter().any(|acquire| acquire.process == op.process);
+    if !case.one_object() || !case.ops.iter().all(|op| op.f == "acquire" && op.ok() || op.f == "release" && holder(op))
+    {
+        return None;
+    }
+    let mut processes: Vec<u64> = acquires.iter().map(|op| op.process).collect();
+    processes.sort_unstable();
+    processes.dedup();
+    let mut left = 0;
+    for process in processes {
+        let own: Vec<&&Op> = acquires.iter().filter(|op| op.process == process).collect();
+        let first = own.iter().map(|op| op.call).min()?;
+        let all = case.all(own[0]);
+        let released = all.iter().filter(|op| op.process == process && op.f == "release");
+        let released: u64 = released.filter(|op| op.call > first && op.call < moment).map(|op| permits(op)).sum();
+        // Who was retired, or closed, may hold nothing any more.
+        let gone = case.history.is_some_and(|history| {
+            let retired = |op: &Op| op.process == process && op.outcome == crate::Outcome::Info && op.call < moment;
+            history.ops.values().any(retired) || history.closings.iter().any(|&index| index > first && index < moment)
+        });
+        let acquired: u64 = own.iter().map(|op| permits(op)).sum();
+        left += if gone { 0 } else { acquired.saturating_sub(released) };
+    }
+    Some(left)
 }
 
 fn foreign_release(case: &Case<'_>) -> Option<bool> {

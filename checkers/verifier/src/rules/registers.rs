@@ -133,9 +133,8 @@ fn closed(mut before: Vec<Vec<bool>>) -> Vec<Vec<bool>> {
     for middle in 0..before.len() {
         for one in 0..before.len() {
             if before[one][middle] {
-                for other in 0..before.len() {
-                    before[one][other] |= before[middle][other];
-                }
+                let further = before[middle].clone();
+                before[one].iter_mut().zip(further).for_each(|(known, more)| *known |= more);
             }
         }
     }

@@ -214,13 +214,15 @@ fn cyclic_versions(case: &Case<'_>) -> Option<bool> {
                 || case.ops.iter().any(|op| wrote(op, key, version) && wrote(op, key, &step.value));
             step.key == *key && same && (step.writes() || !own_before(&steps, *at))
         };
-        (0..steps.len()).find(touch)
+        Some(((0..steps.len()).find(touch)?, (0..steps.len()).rfind(touch)?))
     };
     // Whether these operations show that the one comes before the other.
     let before = |ops: &[&Op], one: &Value, other: &Value| {
         ops.iter().any(|first| {
             ops.iter().any(|second| {
-                let Some((early, late)) = touches(first, one).zip(touches(second, other)) else { return false };
+                let Some(((early, _), (_, late))) = touches(first, one).zip(touches(second, other)) else {
+                    return false;
+                };
                 let written = mops(second)[late].writes();
                 let within = first.call == second.call && early < late && (written || !assumes.is_empty());
                 let process = first.process == second.process && first.call < second.call;
