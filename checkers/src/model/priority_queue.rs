@@ -39,7 +39,8 @@ impl PriorityQueue {
 /// Whether this is a text that may have been a number.
 fn is_number_as_text(value: &Value) -> bool {
     let Value::Text(text) = value else { return false };
-    text.starts_with(|first: char| first.is_ascii_digit() || matches!(first, '-' | '+' | '.')) && text.parse::<f64>().is_ok()
+    text.starts_with(|first: char| first.is_ascii_digit() || matches!(first, '-' | '+' | '.'))
+        && text.parse::<f64>().is_ok()
 }
 
 impl Model for PriorityQueue {

@@ -413,7 +413,11 @@ impl PartialEq<Value> for ValueRef<'_> {
             }
             (Kind::Map(one), Value::Map(two)) => {
                 one.len() == two.len()
-                    && one.by_name().iter().zip(super::by_name(two)).all(|(one, two)| one.0 == &*two.0 && one.1 == two.1)
+                    && one
+                        .by_name()
+                        .iter()
+                        .zip(super::by_name(two))
+                        .all(|(one, two)| one.0 == &*two.0 && one.1 == two.1)
             }
             _ => false,
         }
