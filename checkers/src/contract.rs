@@ -112,6 +112,17 @@ pub(crate) fn strangers<'h>(history: &'h History, ops: &[u32], known: &[&str]) -
     found.into_iter().map(|id| history.name(id)).collect()
 }
 
+/// Functions that change nothing, whatever the object.
+const LOOKING: &[&str] = &["contains", "count", "get", "leader", "length", "size", "status"];
+
+/// A function in one of these workloads that is none of those known and may have changed what the object holds.
+pub(crate) fn changed_by<'h>(history: &'h History, workloads: &[NameId], known: &[&str]) -> Option<&'h str> {
+    let known: Vec<NameId> = known.iter().chain(LOOKING).filter_map(|name| history.find_name(name)).collect();
+    let strange =
+        |op: &Op<'_>| op.outcome != Outcome::Fail && workloads.contains(&op.workload) && !known.contains(&op.function);
+    history.ops().iter().find(strange).map(|op| history.name(op.function))
+}
+
 /// An option that counts something: an integer that is not negative.
 pub(crate) fn count_option(options: &Options, name: &str) -> Result<Option<u64>, String> {
     let given = options.int(name)?;

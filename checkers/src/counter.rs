@@ -20,7 +20,7 @@ mod bounds;
 #[doc(hidden)]
 pub mod fuzz;
 
-use crate::contract::{Breach, Group, Report, objects};
+use crate::contract::{Breach, Group, Report, changed_by, objects};
 use crate::history::{History, Op, Outcome};
 use crate::pace::Pace;
 use crate::registry::{CheckerDoc, WORKLOAD, with_workload};
@@ -123,6 +123,10 @@ impl Checker for Counter {
         for object in &objects {
             if pace.over(object.ops.len()) {
                 break;
+            }
+            if let Some(function) = changed_by(history, &[object.workload], &takes) {
+                report.unknown(format!("What {function} does to a counter is not known, so nothing can be said."));
+                continue;
             }
             let odd = malformed.len();
             let (additions, reads) = collect(history, object, &mut malformed);

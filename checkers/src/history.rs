@@ -360,6 +360,8 @@ pub struct History {
     /// each session did, one transaction after the other: their indices and times are made up, and whatever judges by
     /// real time has nothing to judge.
     pub realtime: bool,
+    /// Who a process was before it called again after an info ([`foreign`]).
+    reused: HashMap<u64, u64>,
     columns: columns::Columns,
     names: Vec<Arc<str>>,
     name_ids: HashMap<Arc<str>, NameId>,
@@ -378,6 +380,7 @@ impl Default for History {
             complete: false,
             end_time: 0,
             realtime: true,
+            reused: HashMap::new(),
             columns: columns::Columns::default(),
             names: Vec::new(),
             name_ids: HashMap::new(),
@@ -389,6 +392,12 @@ impl History {
     /// The text of an interned name.
     pub fn name(&self, id: NameId) -> &str {
         &self.names[id.0 as usize]
+    }
+
+    /// Who the file says made the calls of this process: another process where one called again after an info, which
+    /// then counts as a new one.
+    pub fn client(&self, process: u64) -> u64 {
+        self.reused.get(&process).copied().unwrap_or(process)
     }
 
     /// The id of a name, if it occurs.

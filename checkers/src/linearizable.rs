@@ -169,7 +169,7 @@ impl<M: Model> Linearizable<M> {
     fn act(&self, history: &History, op: &Op<'_>) -> Result<M::Act, String> {
         let reply = (op.outcome == Outcome::Ok).then(|| op.output.to_value());
         let (function, input) = (history.name(op.function), op.input.to_value());
-        let act = self.model.act_by(op.process, function, &input, reply.as_ref());
+        let act = self.model.act_by(history.client(op.process), function, &input, reply.as_ref());
         act.map_err(|message| format!("#{} is not understood: {message}", op.call))
     }
 

@@ -9,7 +9,7 @@
 //! read of each set, as in Jepsen's `set`.
 mod losses;
 
-use crate::contract::Elements;
+use crate::contract::{Elements, changed_by};
 use crate::history::{History, NameId, Op, Outcome};
 use crate::pace::Pace;
 use crate::registry::CheckerDoc;
@@ -414,6 +414,10 @@ impl Checker for SetChecker {
         workloads.sort_unstable();
         workloads.dedup();
         workloads.retain(|id| self.workload.as_ref().is_none_or(|name| history.name(*id) == name));
+        if let Some(function) = changed_by(history, &workloads, &["add", "read"]) {
+            let text = format!("What {function} does to a set is not known, so nothing can be said.");
+            return Verdict::new(self.name(), Validity::Unknown, text);
+        }
         let mut pace = Pace::new(budget);
         let mut judged: Vec<Judged<'_>> = Vec::new();
         for ((_, key), set) in sets(history, &workloads) {

@@ -1,6 +1,7 @@
 //! Histories as data, and what must come out.
 mod budget;
 mod documentation;
+mod foreign_surprises;
 mod known;
 mod no_real_time;
 mod promises;

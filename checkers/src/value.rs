@@ -7,11 +7,15 @@ pub use arena::{Arena, Kind, ListRef, MapRef, ValueRef, Word};
 use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 /// A key, an argument or a reply. Serialised as plain JSON (`null`, booleans, integers, strings, arrays, objects).
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+///
+/// Objects are equal whatever the order in which their names were written: writers of JSON and EDN choose it freely.
+#[derive(Clone, Debug, Default)]
 pub enum Value {
     /// Nothing: an absent register, an argument that is not there.
     #[default]
@@ -28,7 +32,74 @@ pub enum Value {
     Map(Arc<[(Arc<str>, Value)]>),
 }
 
+/// The entries of an object by name.
+fn by_name(entries: &[(Arc<str>, Value)]) -> Vec<&(Arc<str>, Value)> {
+    let mut sorted: Vec<_> = entries.iter().collect();
+    sorted.sort_by(|one, two| one.0.cmp(&two.0));
+    sorted
+}
+
+impl Ord for Value {
+    fn cmp(&self, other: &Value) -> Ordering {
+        match (self, other) {
+            (Value::Bool(one), Value::Bool(two)) => one.cmp(two),
+            (Value::Int(one), Value::Int(two)) => one.cmp(two),
+            (Value::Text(one), Value::Text(two)) => one.cmp(two),
+            (Value::List(one), Value::List(two)) => one.cmp(two),
+            (Value::Map(one), Value::Map(two)) => by_name(one).cmp(&by_name(two)),
+            _ => self.rank().cmp(&other.rank()),
+        }
+    }
+}
+
+impl PartialOrd for Value {
+    fn partial_cmp(&self, other: &Value) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Value {
+    fn eq(&self, other: &Value) -> bool {
+        match (self, other) {
+            (Value::Nil, Value::Nil) => true,
+            (Value::Bool(one), Value::Bool(two)) => one == two,
+            (Value::Int(one), Value::Int(two)) => one == two,
+            (Value::Text(one), Value::Text(two)) => one == two,
+            (Value::List(one), Value::List(two)) => one == two,
+            (Value::Map(one), Value::Map(two)) => one.len() == two.len() && by_name(one) == by_name(two),
+            _ => false,
+        }
+    }
+}
+
+impl Eq for Value {}
+
+impl Hash for Value {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        self.rank().hash(hasher);
+        match self {
+            Value::Nil => {}
+            Value::Bool(flag) => flag.hash(hasher),
+            Value::Int(number) => number.hash(hasher),
+            Value::Text(text) => text.hash(hasher),
+            Value::List(items) => items.hash(hasher),
+            Value::Map(entries) => by_name(entries).hash(hasher),
+        }
+    }
+}
+
 impl Value {
+    fn rank(&self) -> u8 {
+        match self {
+            Value::Nil => 0,
+            Value::Bool(_) => 1,
+            Value::Int(_) => 2,
+            Value::Text(_) => 3,
+            Value::List(_) => 4,
+            Value::Map(_) => 5,
+        }
+    }
+
     /// A text value.
     pub fn text(text: &str) -> Value {
         Value::Text(Arc::from(text))
@@ -213,6 +284,21 @@ mod tests {
             let value: Value = serde_json::from_str(text).expect("valid JSON");
             assert_eq!(serde_json::to_string(&value).expect("writable"), text);
         }
+    }
+
+    #[test]
+    fn the_order_of_names_in_an_object_says_nothing() {
+        let value = |text: &str| serde_json::from_str::<Value>(text).expect("valid JSON");
+        let (one, two) = (value(r#"{"a":1,"b":{"c":2,"d":3}}"#), value(r#"{"b":{"d":3,"c":2},"a":1}"#));
+        let other = value(r#"{"a":1,"b":{"c":2,"d":4}}"#);
+        let mut arena = Arena::default();
+        let words = [&one, &two, &other].map(|value| arena.put(value));
+        let [first, second, third] = words.map(|word| arena.get(word));
+        assert_eq!((&one, first), (&two, second));
+        assert!(first == two && first.cmp(&second).is_eq() && one.cmp(&two).is_eq());
+        assert!(first != third && first != other && one != other && first.cmp(&third).is_lt() && one < other);
+        assert_eq!(std::collections::HashSet::from([one, two, other]).len(), 2);
+        assert_eq!(std::collections::HashSet::from([first, second, third]).len(), 2);
     }
 
     #[test]

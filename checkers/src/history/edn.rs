@@ -211,6 +211,10 @@ fn open(scan: &Scan<'_>, shelf: &mut Shelf, frame: Frame) -> Result<(), Stop> {
 fn close(scan: &mut Scan<'_>, arena: &mut Arena, shelf: &mut Shelf, bracket: u8) -> Result<Word, Stop> {
     let word = match shelf.frames.last() {
         Some(Frame::List(from, closing)) if *closing == bracket => {
+            if bracket == b'}' {
+                // The order in which a set is written says nothing.
+                shelf.words[*from..].sort_by(|one, two| arena.get(*one).cmp(&arena.get(*two)));
+            }
             let word = arena.put_list(&shelf.words[*from..]);
             shelf.words.truncate(*from);
             word

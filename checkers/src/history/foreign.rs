@@ -3,7 +3,8 @@
 //!
 //! What they may do that ours may not: leave out times, let times go back (they are held at the last one), and let a
 //! process act again after an info. Jepsen never does the latter (a worker goes on as a new process), other recorders do;
-//! a call after an info then counts as a new process, which only takes knowledge away and cannot make a false alarm.
+//! a call after an info then counts as a new process, which only takes knowledge away. Where it matters who calls (locks),
+//! [`History::client`] tells who it was, so that this makes no false alarm.
 //! [`ReadOptions::strict`] refuses it.
 use super::builder::{RecentNames, broken, too_many_names};
 use super::columns::{NO_INDEX, NewCall};
@@ -207,6 +208,7 @@ impl Foreign {
             }
             State::Retired => {
                 process.id = FRESH + self.reused;
+                self.history.reused.insert(process.id, number);
                 process.session = columns.new_process(process.id);
                 self.reused += 1;
             }

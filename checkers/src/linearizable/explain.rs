@@ -64,7 +64,7 @@ impl Story<'_> {
     fn value(&self, at: usize) -> Value {
         let op = self.ops[at];
         match self.small[at].act {
-            Act::Read(_) if op.input.as_list().is_none() => op.output.to_value(),
+            Act::Read(_) if self.history.name(op.function) != "cas" => op.output.to_value(),
             Act::Write(_) if !self.small[at].weakened => op.input.to_value(),
             _ => part_of(op, 1),
         }

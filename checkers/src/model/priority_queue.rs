@@ -8,7 +8,8 @@ pub(super) const OPTIONS: &[(&str, &str)] =
     &[("order", "priority-queue: which value comes out first, `smallest` (the default) or `largest`")];
 
 /// A priority queue: `insert` a value, `extract` returns the smallest one, or nil when there is none. Values are integers or
-/// texts; lists and objects are refused, because nobody knows which of them have equal priority. An `extract` of unknown
+/// texts; numbers that are no 64-bit integers are refused, because they arrive as texts and would be ordered as such;
+/// lists and objects are refused, because nobody knows which of them have equal priority. An `extract` of unknown
 /// outcome may have taken the smallest value away.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PriorityQueue {
@@ -35,6 +36,13 @@ impl PriorityQueue {
     }
 }
 
+/// Whether this is a text that may have been a number.
+fn is_number_as_text(value: &Value) -> bool {
+    let Value::Text(text) = value else { return false };
+    text.starts_with(|first: char| first.is_ascii_digit() || matches!(first, '-' | '+' | '.'))
+        && text.parse::<f64>().is_ok()
+}
+
 impl Model for PriorityQueue {
     /// In ascending order.
     type State = Vec<Value>;
@@ -53,7 +61,11 @@ impl Model for PriorityQueue {
         Vec::new()
     }
     fn act(&self, function: &str, input: &Value, reply: Option<&Value>) -> Result<ContainerAct, String> {
-        match [Some(input), reply].into_iter().flatten().find(|value| matches!(value, Value::List(_) | Value::Map(_))) {
+        let odd = |value: &&Value| matches!(value, Value::List(_) | Value::Map(_)) || is_number_as_text(value);
+        match [Some(input), reply].into_iter().flatten().find(odd) {
+            Some(value) if is_number_as_text(value) => {
+                Err(format!("{function} orders integers of 64 bits and texts, not the number {value}"))
+            }
             Some(value) => Err(format!("{function} deals in integers and texts, not {value}")),
             None => items::act(self.name(), FUNCTIONS, 2, function, input, reply),
         }

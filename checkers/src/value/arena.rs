@@ -350,6 +350,12 @@ impl<'h> MapRef<'h> {
     pub fn get(self, name: &str) -> Option<ValueRef<'h>> {
         self.iter().find(|(known, _)| *known == name).map(|(_, value)| value)
     }
+    /// The entries by name: the order in which they were written says nothing.
+    fn by_name(self) -> Vec<(&'h str, ValueRef<'h>)> {
+        let mut entries: Vec<_> = self.iter().collect();
+        entries.sort_by_key(|(name, _)| *name);
+        entries
+    }
     /// The entries in the order in which they were written.
     pub fn iter(self) -> impl Iterator<Item = (&'h str, ValueRef<'h>)> + Clone + use<'h> {
         let arena = self.arena;
@@ -387,7 +393,7 @@ impl PartialEq for ValueRef<'_> {
             (Kind::Int(one), Kind::Int(two)) => one == two,
             (Kind::Text(one), Kind::Text(two)) => one == two,
             (Kind::List(one), Kind::List(two)) => one.len() == two.len() && one.iter().eq(two.iter()),
-            (Kind::Map(one), Kind::Map(two)) => one.len() == two.len() && one.iter().eq(two.iter()),
+            (Kind::Map(one), Kind::Map(two)) => one.len() == two.len() && one.by_name() == two.by_name(),
             _ => false,
         }
     }
@@ -407,7 +413,11 @@ impl PartialEq<Value> for ValueRef<'_> {
             }
             (Kind::Map(one), Value::Map(two)) => {
                 one.len() == two.len()
-                    && one.iter().zip(two.iter()).all(|(one, two)| one.0 == &*two.0 && one.1 == two.1)
+                    && one
+                        .by_name()
+                        .iter()
+                        .zip(super::by_name(two))
+                        .all(|(one, two)| one.0 == &*two.0 && one.1 == two.1)
             }
             _ => false,
         }
@@ -422,7 +432,7 @@ impl Hash for ValueRef<'_> {
             Kind::Int(number) => number.hash(hasher),
             Kind::Nil | Kind::Bool(_) => self.word.0.hash(hasher),
             Kind::List(list) => list.iter().for_each(|item| item.hash(hasher)),
-            Kind::Map(map) => map.iter().for_each(|entry| entry.hash(hasher)),
+            Kind::Map(map) => map.by_name().hash(hasher),
         }
     }
 }
@@ -435,7 +445,7 @@ impl Ord for ValueRef<'_> {
             (Kind::Int(one), Kind::Int(two)) => one.cmp(&two),
             (Kind::Text(one), Kind::Text(two)) => one.cmp(two),
             (Kind::List(one), Kind::List(two)) => one.iter().cmp(two.iter()),
-            (Kind::Map(one), Kind::Map(two)) => one.iter().cmp(two.iter()),
+            (Kind::Map(one), Kind::Map(two)) => one.by_name().cmp(&two.by_name()),
             _ => self.rank().cmp(&other.rank()),
         }
     }
