@@ -13,7 +13,7 @@
 #[doc(hidden)]
 pub mod fuzz;
 
-use crate::contract::{Breach, Elements, Group, Report, objects};
+use crate::contract::{Breach, Elements, Group, Report, changed_by, objects};
 use crate::history::{History, Op, Outcome};
 use crate::pace::Pace;
 use crate::registry::{CheckerDoc, WORKLOAD, with_workload};
@@ -193,6 +193,10 @@ impl Checker for Queue {
         for object in &objects {
             if pace.over(object.ops.len()) {
                 break;
+            }
+            if let Some(function) = changed_by(history, &[object.workload], &takes) {
+                report.unknown(format!("What {function} does to a queue is not known, so nothing can be said."));
+                continue;
             }
             let mut messages = Messages::of(history, object);
             enqueued += messages.enqueues.len() as u64;

@@ -16,7 +16,7 @@
 #[doc(hidden)]
 pub mod fuzz;
 
-use crate::contract::{Breach, Group, Report, objects};
+use crate::contract::{Breach, Group, Report, changed_by, objects};
 use crate::history::{History, Op, Outcome};
 use crate::pace::Pace;
 use crate::queue::{Messages, SHAPE};
@@ -200,6 +200,10 @@ impl Checker for TotalQueue {
         for object in &objects {
             if pace.over(object.ops.len()) {
                 break;
+            }
+            if let Some(function) = changed_by(history, &[object.workload], &takes) {
+                report.unknown(format!("What {function} does to a queue is not known, so nothing can be said."));
+                continue;
             }
             self.judge(history, object, &mut totals, &mut report);
         }

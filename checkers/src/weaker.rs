@@ -73,9 +73,18 @@ fn verdict(checker: &str, promise: &str, history: &History, parts: Vec<Part>) ->
     let mut undecided: Vec<String> = Vec::new();
     let workloads: Vec<&str> = parts.iter().map(|part| history.name(part.workload)).collect();
     let workload = if let [one] = workloads[..] { one.to_owned() } else { String::new() };
+    let saw = |access: &accesses::Access| access.reads != accesses::NONE;
+    let of = |part: &Part| {
+        part.parsed.run.accesses.iter().chain(&part.parsed.raw).any(saw) || !part.parsed.versions.is_empty()
+    };
+    let seen = parts.iter().any(of);
     for part in parts {
         let name = history.name(part.workload);
         match part.answer {
+            // What is not understood may have written what was read.
+            Answer::Broken(_) if part.parsed.strange.is_some() => {
+                undecided.extend(part.parsed.strange.map(|why| format!("workload {name}: {why}")));
+            }
             Answer::Broken(found) => findings.extend(found),
             Answer::Doubtful(why, found) => {
                 undecided.push(format!("workload {name}: {why}"));
@@ -100,6 +109,8 @@ fn verdict(checker: &str, promise: &str, history: &History, parts: Vec<Part>) ->
         (Validity::Unknown, "No operation on a register was acknowledged, so nothing can be said.".to_owned())
     } else if let Some(first) = undecided.first() {
         (Validity::Unknown, format!("Not decided: {first}."))
+    } else if !seen {
+        (Validity::Unknown, "No read was acknowledged, so nothing can be said.".to_owned())
     } else {
         let mut left_out = String::new();
         if refused > 0 {

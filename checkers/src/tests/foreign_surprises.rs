@@ -57,6 +57,16 @@ fn functions_that_a_checker_does_not_know_leave_it_in_doubt() {
     }
     let counter = [(0, "ok", "add", "5", "5"), (0, "ok", "dec", "2", "2"), (0, "ok", "read", "nil", "3")];
     assert_eq!(judge("counter", None, &counter).validity, Validity::Unknown);
+    let queue = [(0, "ok", "enqueue", "2", "2"), (0, "ok", "requeue", "1", "1"), (0, "ok", "dequeue", "nil", "1")];
+    assert_eq!(judge("queue", None, &queue).validity, Validity::Unknown);
+    let purged = [(0, "ok", "enqueue", "2", "2"), (0, "ok", "purge", "nil", "nil"), (0, "ok", "drain", "nil", "[]")];
+    assert_eq!(judge("total-queue", None, &purged).validity, Validity::Unknown);
+    let rows = [(0, "ok", "add", "1", "1"), (0, "ok", "delete", "1", "1"), (0, "ok", "read", "nil", "[]")];
+    assert_eq!(judge("monotonic", None, &rows).validity, Validity::Unknown);
+    let register = [(0, "ok", "write", "1", "1"), (0, "ok", "delete", "nil", "nil"), (0, "ok", "read", "nil", "nil")];
+    for checker in ["sequential", "causal", "pram", "read-your-writes"] {
+        assert_eq!(judge(checker, None, &register).validity, Validity::Unknown, "{checker}");
+    }
     let refused = [(0, "ok", "add", "5", "5"), (0, "fail", "dec", "2", "2"), (0, "ok", "read", "nil", "4")];
     assert_eq!(judge("counter", None, &refused).validity, Validity::Invalid);
 }
@@ -70,4 +80,20 @@ fn a_read_with_a_list_as_argument_is_told_as_it_was_answered() {
     ];
     let verdict = judge("linearizable", None, &lines);
     assert_eq!(verdict.findings[0].title, "#4 on ? returned [1, 5] although [2, 6] had been there since");
+}
+
+#[test]
+fn writes_that_nobody_reads_show_no_order() {
+    for checker in [
+        "sequential",
+        "causal",
+        "pram",
+        "read-your-writes",
+        "monotonic-reads",
+        "monotonic-writes",
+        "writes-follow-reads",
+    ] {
+        let lines = [(0, "ok", "write", "1", "1"), (0, "ok", "write", "2", "2")];
+        assert_eq!(judge(checker, None, &lines).validity, Validity::Unknown, "{checker}");
+    }
 }

@@ -31,7 +31,15 @@ fn compare(
 ) -> Result<bool, String> {
     let verdict = crate::fuzz::shown(history, checker.check(history, &Budget::unlimited()));
     let truth = some_choice(calls, holds);
-    let enough = calls.iter().any(|call| call.outcome == crate::history::Outcome::Ok);
+    // Something was acknowledged that saw a value.
+    let enough = history.ops().iter().any(|op| {
+        let saw = match history.name(op.function) {
+            "read" => true,
+            "cas" => op.output != crate::value::Value::Bool(false),
+            _ => false,
+        };
+        saw && op.outcome == crate::history::Outcome::Ok
+    });
     let agree = match verdict.validity {
         Validity::Invalid => !truth,
         Validity::Valid => truth,
