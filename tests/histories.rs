@@ -137,3 +137,16 @@ fn without_a_certificate_nothing_is_verified_and_a_plain_check_writes_nothing() 
     assert_eq!(code, 2, "{err}");
     assert!(err.contains("no certificate"), "{err}");
 }
+
+#[test]
+fn records_out_of_order_are_no_verdict() {
+    let swapped = "{:index 2, :type :invoke, :f :read, :value nil, :process 1}
+{:index 3, :type :ok, :f :read, :value nil, :process 1}
+{:index 0, :type :invoke, :f :write, :value 1, :process 0}
+{:index 1, :type :ok, :f :write, :value 1, :process 0}
+";
+    let place = Place::with("history.edn", swapped);
+    let (code, out, err) = place.run(&["check", "history.edn"]);
+    assert_eq!(code, 255, "{out}{err}");
+    assert!(err.contains("sort the records by index") && err.contains("line 3"), "{err}");
+}

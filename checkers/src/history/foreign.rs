@@ -65,6 +65,8 @@ pub(super) struct Act {
     pub(super) node: Option<u16>,
     pub(super) workload: Option<u16>,
     pub(super) time: Option<u64>,
+    /// What the record says of its own place.
+    pub(super) index: Option<u64>,
     pub(super) key: Word,
     pub(super) value: Word,
     /// Whether the value is a key with its value.
@@ -100,6 +102,8 @@ pub(super) struct Foreign {
     names: RecentNames,
     processes: HashMap<u64, Process>,
     next_index: u64,
+    /// The last index that a record itself had.
+    last_said: Option<u64>,
     reused: u64,
     /// By function: whether it is one of [`SILENT`], and of [`FILLED`].
     kinds: Vec<Option<(bool, bool)>>,
@@ -125,6 +129,7 @@ impl Foreign {
             names,
             processes: HashMap::new(),
             next_index: first_index,
+            last_said: None,
             reused: 0,
             kinds: Vec::new(),
             mark: 0,
@@ -163,6 +168,14 @@ impl Foreign {
         if index >= u64::from(NO_INDEX) {
             return Err(broken(index, format!("a history has less than {NO_INDEX} records")));
         }
+        // The order of the records is the order of what happened; a file that says otherwise would be judged wrongly.
+        if let (Some(before), Some(said)) = (self.last_said, act.index)
+            && said <= before
+        {
+            let why = format!("its index {said} does not come after the {before} before it: sort the records by index");
+            return Err(broken(index, why));
+        }
+        self.last_said = act.index.or(self.last_said);
         self.next_index += 1;
         let end_time = &mut self.history.end_time;
         *end_time = act.time.unwrap_or(end_time.saturating_add(1000)).max(*end_time);

@@ -1,8 +1,8 @@
 //! Jepsen's histories, as EDN and as JSON: operation maps one after the other, or in one vector.
 //!
 //! Fields read: `type` (invoke, ok, fail, info), `process`, `f` (absent: `txn`, as in Elle's examples), `value`, `time`
-//! (nanoseconds), `error`, `key`, `node`, `workload`, `final?` (or `settle`). Every other field, `index` too, is passed over:
-//! the place in the file is the order. Records (`#jepsen.history.Op{...}`) are maps. Processes that are no number, such as
+//! (nanoseconds), `error`, `key`, `node`, `workload`, `final?` (or `settle`). The place in the file is the order; an `index`
+//! that goes back is an error. Every other field is passed over. Records (`#jepsen.history.Op{...}`) are maps. Processes that are no number, such as
 //! `:nemesis`, become notes.
 //!
 //! Of `ok` the value is the reply; functions that answer nothing (write, cas, add, ...) repeat their argument there, which
@@ -53,6 +53,7 @@ enum Field {
     Value,
     Key,
     Time,
+    Index,
     Error,
     Node,
     Workload,
@@ -69,6 +70,7 @@ impl Field {
             b"value" => Field::Value,
             b"key" => Field::Key,
             b"time" => Field::Time,
+            b"index" => Field::Index,
             b"error" => Field::Error,
             b"node" => Field::Node,
             b"workload" => Field::Workload,
@@ -240,6 +242,11 @@ impl Records {
             }
             Field::Key => act.key = self.kept(scan)?,
             Field::Process => act.who = self.who(scan)?,
+            // Anything but a small number says nothing about the order.
+            Field::Index => match self.quick_integer(scan)? {
+                Some(index) => act.index = u64::try_from(index).ok(),
+                None => drop(self.scrap(scan)?),
+            },
             Field::Time => {
                 let quick = self.quick_integer(scan)?;
                 let time = match quick {

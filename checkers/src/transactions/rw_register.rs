@@ -5,11 +5,13 @@
 //! (Kingsbury and Alvaro, VLDB 2020, section 5): the initial version is first; what a transaction writes follows what it
 //! read of the key (`wfr_keys`, on unless it is set to false: the contrary would be a G1c, so that nothing above
 //! read-uncommitted allows it); with `sequential_keys` each process sees each key grow only; with `linearizable_keys` what
-//! is touched after a transaction had ended is not older than what that had touched. The last two are promises that a
+//! is touched after a transaction had ended is not older than what that had touched (strict serializability promises that,
+//! so that it is on there). The last two are promises that a
 //! store must give for each key alone; where it does not, findings from them are false.
 //!
 //! **Valid says less here than for lists**: where the order of two versions is not known, there is no edge, and no anomaly
-//! is seen. The numbers say how much was known (`keys_total_order`, `keys_written`, `version_orders_inferred`).
+//! is seen; where it was known of no key at all, the answer is Unknown. The numbers say how much was known
+//! (`keys_total_order`, `keys_written`, `version_orders_inferred`).
 //!
 //! Invalid exactly if an anomaly that the model forbids follows from what is known. Kinds: G0, G1a, G1b, G1c,
 //! G-single-item, G-nonadjacent-item, G2-item, each cycle also `-process` and `-realtime`; cyclic-versions, lost-update,
@@ -69,7 +71,11 @@ impl RwRegister {
         let sources = Sources {
             writes_follow_reads: unset || options.flag("wfr_keys")?,
             sequential: options.flag("sequential_keys")?,
-            linearizable: options.flag("linearizable_keys")?,
+            // What is strict serializable is linearizable key by key.
+            linearizable: match options.0.contains_key("linearizable_keys") {
+                true => options.flag("linearizable_keys")?,
+                false => model.name == "strict-serializable",
+            },
             updates: Updates::Unknown,
         };
         Ok(RwRegister { model, sources })
@@ -219,6 +225,10 @@ impl RwRegister {
             wording::count(analysis.orders.written_keys as usize, "key")
         );
         let model = self.model.name;
+        // Cycles through versions of which no order is known cannot be seen.
+        let blind = analysis.orders.total_keys == 0
+            && analysis.orders.written_keys > 0
+            && decided::by(self.model) == Some(decided::By::Cycles);
         let (validity, summary) = match (forbidden.is_empty() && more.is_empty(), doubt) {
             (false, _) => {
                 let mut found = forbidden;
@@ -228,6 +238,13 @@ impl RwRegister {
                 (Validity::Invalid, format!("{seen}, not {model}: {}. In all: {ruling}.", found.join(", ")))
             }
             (true, Some(doubt)) => (Validity::Unknown, doubt),
+            (true, None) if blind => (
+                Validity::Unknown,
+                format!(
+                    "{seen}, of which nothing known contradicts {model}, but {known}: let transactions read a key before \
+                     they write it (mini-transactions), or append to lists."
+                ),
+            ),
             (true, None) if anomalies.is_empty() => {
                 (Validity::Valid, format!("{seen}, of which nothing known contradicts {model}; {known}."))
             }
@@ -356,7 +373,7 @@ pub(crate) const OPTIONS: &[(&str, &str)] = &[
     ),
     ("wfr_keys", "a transaction's writes follow its reads of the same key (by default true)"),
     ("sequential_keys", "each key alone is sequentially consistent (by default false)"),
-    ("linearizable_keys", "each key alone is linearizable (by default false)"),
+    ("linearizable_keys", "each key alone is linearizable (by default true for strict-serializable, else false)"),
 ];
 
 #[cfg(test)]
