@@ -47,7 +47,7 @@ impl<'a, 'h> Standing<'a, 'h> {
                 let found = decided::contradictions(self.txns, self.matched(), by, self.budget)?;
                 // A list that a transaction read twice and found shorter or other may break a level that knows no repeated
                 // reads, too, or not: the level's own edges do not tell.
-                let internal = self.analysis.anomalies().iter().any(|anomaly| *anomaly == "internal");
+                let internal = self.analysis.anomalies().contains(&"internal");
                 (!found.is_empty() || !internal).then_some(found)
             }
         }
