@@ -276,7 +276,8 @@ fn certain(raw: Vec<Access>, written: &[u32], keys: u32, ambiguous: &mut usize) 
     }
     while let Some(value) = next.pop() {
         if !std::mem::replace(&mut observed[value as usize], true) {
-            next.extend(Some(replaced[value as usize]).filter(|value| *value != NONE));
+            // Of a value that several wrote, nobody knows which of them happened.
+            next.extend(Some(replaced[value as usize]).filter(|from| *from != NONE && !unclear(value)));
         }
     }
     let mut kept = Vec::with_capacity(raw.len());

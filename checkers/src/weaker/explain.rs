@@ -112,7 +112,8 @@ pub(crate) fn finding(history: &History, run: &Run, bad: &Bad, words: &Words) ->
     finding.sentences.extend(ops.iter().map(|op| wording::operation(history, op)));
     finding.sentences.extend(cycle.iter().map(say));
     if bad.kind == "thin-air-read" {
-        finding.sentences.extend(ops.iter().map(|op| nobody(history, op)));
+        let reader = run.phantom().map(|reader| history.ops().at(run.at(reader).op as usize));
+        finding.sentences.extend(reader.map(|op| nobody(history, &op)));
     }
     finding.faults = wording::faults_around(history, &ops);
     finding.sentences.extend(wording::faults(history, &finding.faults));

@@ -4,6 +4,7 @@
 use super::accesses::{NONE, Run};
 use super::graph::Graph;
 use super::order::{Causal, KeyWrites, Path, Step, newer};
+use crate::history::Op;
 use crate::verdict::Budget;
 
 /// Why a run is not what was promised.
@@ -48,7 +49,21 @@ const TOLD: usize = 10;
 
 /// A read of what nobody wrote: no order of any kind explains it.
 pub(crate) fn thin_air(run: &Run) -> Option<Bad> {
-    run.phantom().map(|reader| Bad::new("thin-air-read", Path::new(), [reader]))
+    let mut shown = vec![run.phantom()?];
+    // A compare-and-set that was never acknowledged saw it only if it happened: who observed it shows that.
+    while let Some(&last) = shown.last()
+        && run.at(last).end == Op::OPEN
+    {
+        let writes = run.at(last).writes;
+        let observes = |at: &u32| !shown.contains(at) && writes != NONE && run.at(*at).reads == writes;
+        let acknowledged = |at: &u32| run.at(*at).end != Op::OPEN;
+        let all = || (0..run.len() as u32).filter(observes);
+        match all().find(acknowledged).or_else(|| all().next()) {
+            Some(observer) => shown.push(observer),
+            None => break,
+        }
+    }
+    Some(Bad::new("thin-air-read", Path::new(), shown))
 }
 
 /// The patterns of weak causal consistency (CC), at most ten reads of different keys where possible.
