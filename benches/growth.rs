@@ -85,7 +85,7 @@ fn exponent(points: impl Iterator<Item = (f64, f64)>) -> f64 {
 
 /// Judges one size of one workload, and prints a line for each of its checkers.
 fn row(workload: &str, size: usize) -> Result<(), Box<dyn Error>> {
-    let options: WorkloadOptions = serde_yaml::from_str(workload)?;
+    let options: WorkloadOptions = serde_json::from_value(serde_json::json!({ workload: {} }))?;
     let workload = options.build();
     let before = resident_mib();
     let history = history(&*workload, size)?;
@@ -95,7 +95,8 @@ fn row(workload: &str, size: usize) -> Result<(), Box<dyn Error>> {
         let started = Instant::now();
         let verdict = judge_one(&*checker, &history, &Budget::unlimited());
         let seconds = started.elapsed().as_secs_f64();
-        if verdict.validity != Validity::Valid {
+        // Without faults there is nothing to judge for some; what is valid or unknown takes its time all the same.
+        if verdict.validity == Validity::Invalid {
             return Err(format!("{name}: {:?}: {}", verdict.validity, verdict.summary).into());
         }
         println!("{name}\t{seconds}\t{held}\t{}", (resident_mib() - before - held).max(0.0));
