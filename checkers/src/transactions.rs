@@ -20,3 +20,23 @@ pub mod rw_register;
 pub mod simulate;
 pub mod txn;
 pub mod weak;
+
+use crate::verdict::Finding;
+use std::collections::BTreeMap;
+
+/// At most so many findings are shown.
+const FINDINGS_MAX: usize = 10;
+
+/// The findings that are shown: violations before evidence, each kind first once, short ones before long ones.
+fn foremost(mut found: Vec<Finding>) -> Vec<Finding> {
+    let mut met: BTreeMap<String, usize> = BTreeMap::new();
+    found.sort_by_key(|finding| (finding.ops.len(), finding.ops.clone()));
+    let mut ranked: Vec<(usize, Finding)> = Vec::new();
+    for finding in found {
+        let rank = met.entry(finding.kind.clone()).or_default();
+        ranked.push((*rank, finding));
+        *rank += 1;
+    }
+    ranked.sort_by_key(|(rank, finding)| (std::cmp::Reverse(finding.severity), *rank, finding.ops.len()));
+    ranked.into_iter().take(FINDINGS_MAX).map(|(_, finding)| finding).collect()
+}

@@ -53,8 +53,6 @@ pub(crate) const DOC: CheckerDoc = CheckerDoc {
     build: |options| Ok(Box::new(ListAppend::with(options)?)),
 };
 
-/// At most so many findings are shown.
-const FINDINGS_MAX: usize = 10;
 /// Examples of each class of cycles that are looked for.
 const EXAMPLES: usize = 3;
 
@@ -216,7 +214,7 @@ fn merged(judged: Vec<Verdict>) -> Verdict {
             .extend(one.numbers.into_iter().map(|(name, number)| (format!("{}_{name}", one.workload), number)));
     }
     whole.findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
-    whole.findings.truncate(FINDINGS_MAX);
+    whole.findings.truncate(super::FINDINGS_MAX);
     Verdict { workload: names.join(", "), summary: summaries.join(" "), ..whole }
 }
 
@@ -288,7 +286,7 @@ impl ListAppend {
         let mut others = self.findings(&txns, &analysis);
         others.retain(|other| !known.iter().any(|(kind, ops)| *kind == other.kind && *ops == other.ops));
         verdict.findings.extend(others);
-        verdict.findings.truncate(FINDINGS_MAX);
+        verdict.findings.truncate(super::FINDINGS_MAX);
         verdict.numbers = numbers(&txns, &analysis);
         verdict
     }
@@ -343,16 +341,7 @@ impl ListAppend {
         }
         found
             .extend(analysis.versions.flaws.iter().map(|flawed| explain.flaw(flawed, severity(flawed.flaw.anomaly()))));
-        let mut met: BTreeMap<String, usize> = BTreeMap::new();
-        found.sort_by_key(|finding| (finding.ops.len(), finding.ops.clone()));
-        let mut ranked: Vec<(usize, Finding)> = Vec::new();
-        for finding in found {
-            let rank = met.entry(finding.kind.clone()).or_default();
-            ranked.push((*rank, finding));
-            *rank += 1;
-        }
-        ranked.sort_by_key(|(rank, finding)| (std::cmp::Reverse(finding.severity), *rank, finding.ops.len()));
-        ranked.into_iter().take(FINDINGS_MAX).map(|(_, finding)| finding).collect()
+        super::foremost(found)
     }
 }
 

@@ -49,8 +49,6 @@ pub(crate) const DOC: CheckerDoc = CheckerDoc {
     build: |options| Ok(Box::new(RwRegister::with(options)?)),
 };
 
-/// At most so many findings are shown.
-const FINDINGS_MAX: usize = 10;
 /// Examples of each class of cycles, and of each flaw, that are looked for.
 const EXAMPLES: usize = 3;
 
@@ -263,7 +261,7 @@ impl RwRegister {
         let mut others = self.findings(&txns, &analysis);
         others.retain(|other| !known.iter().any(|(kind, ops)| *kind == other.kind && *ops == other.ops));
         verdict.findings.extend(others);
-        verdict.findings.truncate(FINDINGS_MAX);
+        verdict.findings.truncate(super::FINDINGS_MAX);
         verdict.numbers = numbers(&txns, &analysis);
         verdict
     }
@@ -331,16 +329,7 @@ impl RwRegister {
         for &(key, reader, one, other) in analysis.unrepeatable.iter().take(EXAMPLES) {
             found.push(explain.unrepeatable(key, reader, one, other, severity("internal")));
         }
-        let mut met: BTreeMap<String, usize> = BTreeMap::new();
-        found.sort_by_key(|finding| (finding.ops.len(), finding.ops.clone()));
-        let mut ranked: Vec<(usize, Finding)> = Vec::new();
-        for finding in found {
-            let rank = met.entry(finding.kind.clone()).or_default();
-            ranked.push((*rank, finding));
-            *rank += 1;
-        }
-        ranked.sort_by_key(|(rank, finding)| (std::cmp::Reverse(finding.severity), *rank, finding.ops.len()));
-        ranked.into_iter().take(FINDINGS_MAX).map(|(_, finding)| finding).collect()
+        super::foremost(found)
     }
 }
 
