@@ -3,7 +3,8 @@ use crate::stage::{Stage, history};
 use dsfuzz::store::{RunDir, RunInfo, RunVerdict};
 use dsfuzz_checkers::Severity;
 
-/// Elections take half a second here, so that a short fault is long enough for them.
+/// Elections take half a second here, so that a short fault is long enough for them. A write that was on its way to the
+/// leader that is cut off waits for its deadline also on the other side; a short one leaves that side time for others.
 const PLAN: &str = "\
 cluster: {lab: 3}
 target: etcd
@@ -14,10 +15,10 @@ evidence: {ok_min: 20}
 
 const BREAK: &str = "\
 name: right
-load: {clients: 2n, rate: 200/s, time: 28s}
+load: {clients: 2n, rate: 200/s, time: 36s, deadline: 500ms}
 nemesis:
-  every: 5s
-  for: 3s
+  every: 7s
+  for: 5s
   quiet_start: 2s
   quiet_end: 5s
   faults:
@@ -80,7 +81,6 @@ fn every_file_is_there(dir: &RunDir) {
 #[test]
 fn stale_reads_are_found_and_found_again_from_the_files_alone() {
     let stage = Stage::new();
-    // A write on the node that is cut off waits for its deadline; a short one leaves time for the reads that show it.
     let wrong = "\
 name: wrong
 load: {clients: 2n, rate: 300/s, time: 26s, deadline: 300ms}
