@@ -1,9 +1,10 @@
 //! How long transactions take to judge and how much memory beyond the history, by size and kind: one process for each
-//! row, so that no row sees another's memory. Figures, not tests. `cargo bench --bench transactions -- ROW` runs one row.
+//! row, so that no row sees another's memory. Figures, not tests. `cargo bench --bench transactions -- ROW CHECKER` runs one row, and of that one
+//! checker.
 use dsfuzz_checkers::history::{Completion, HISTORY_VERSION, HistoryBuilder, Invoke, Record};
-use dsfuzz_checkers::transactions::list_append::ListAppend;
 use dsfuzz_checkers::transactions::simulate::{Isolation, Shape, simulate};
-use dsfuzz_checkers::{Budget, Checker, History, Value};
+use dsfuzz_checkers::transactions::weak::load;
+use dsfuzz_checkers::{Budget, History, Options, Value, checker_with};
 use std::process::Command;
 use std::time::Instant;
 
@@ -20,12 +21,54 @@ const ROWS: &[(&str, Kind, u64)] = &[
     ("ring of ww 1e6", Kind::Ring(Ring::G0), 1_000_000),
     ("ring with one rw 1e6", Kind::Ring(Ring::Single), 1_000_000),
     ("ring with two rw 1e6", Kind::Ring(Ring::Nonadjacent), 1_000_000),
+    ("lists, serial 1e6", Kind::Load(load::Kind::Lists, load::Isolation::Serial), 1_000_000),
+    ("lists, snapshot 1e6", Kind::Load(load::Kind::Lists, load::Isolation::Snapshot), 1_000_000),
+    ("registers, serial 1e6", Kind::Load(load::Kind::Registers, load::Isolation::Serial), 1_000_000),
+    ("registers, snapshot 1e6", Kind::Load(load::Kind::Registers, load::Isolation::Snapshot), 1_000_000),
+    ("registers, prefix 1e6", Kind::Load(load::Kind::Registers, load::Isolation::Prefix), 1_000_000),
+    ("registers, serial 1e5", Kind::Load(load::Kind::Registers, load::Isolation::Serial), 100_000),
+    ("registers, snapshot 1e5", Kind::Load(load::Kind::Registers, load::Isolation::Snapshot), 100_000),
+    ("mini, serial 1e5", Kind::Load(load::Kind::Mini, load::Isolation::Serial), 100_000),
+    ("mini, snapshot 1e5", Kind::Load(load::Kind::Mini, load::Isolation::Snapshot), 100_000),
+    ("mini, prefix 1e5", Kind::Load(load::Kind::Mini, load::Isolation::Prefix), 100_000),
 ];
 
 #[derive(Clone, Copy)]
 enum Kind {
     Simulated(Isolation),
     Ring(Ring),
+    Load(load::Kind, load::Isolation),
+}
+
+/// A checker with its options.
+type Judge = (&'static str, &'static [(&'static str, &'static str)]);
+
+const LISTS: &[Judge] = &[
+    ("list-append", &[("model", "strict-serializable")]),
+    ("list-append", &[("model", "snapshot-isolation")]),
+    ("read-committed", &[]),
+    ("read-atomic", &[]),
+    ("causal-transactions", &[]),
+];
+const WEAK: &[Judge] = &[("read-committed", &[]), ("read-atomic", &[]), ("causal-transactions", &[])];
+const INFERRED: &[Judge] =
+    &[("rw-register", &[("sequential_keys", "true"), ("linearizable_keys", "true")]), ("rw-register", &[])];
+const MINI: &[Judge] = &[
+    ("rw-register", &[("sequential_keys", "true"), ("linearizable_keys", "true")]),
+    ("rw-register", &[]),
+    ("mini-transactions", &[]),
+];
+
+impl Kind {
+    /// Who judges it.
+    fn judges(self, txns: u64) -> &'static [Judge] {
+        match self {
+            Kind::Simulated(_) | Kind::Ring(_) | Kind::Load(load::Kind::Lists, _) => LISTS,
+            Kind::Load(load::Kind::Registers, _) if txns > 100_000 => WEAK,
+            Kind::Load(load::Kind::Registers, _) => INFERRED,
+            Kind::Load(load::Kind::Mini, _) => MINI,
+        }
+    }
 }
 
 /// One cycle through every transaction.
@@ -112,7 +155,7 @@ fn processor_s() -> f64 {
     (ticks(11) + ticks(12)) / 100.0
 }
 
-fn row(name: &str) {
+fn row(name: &str, only: &str) {
     let Some((_, kind, txns)) = ROWS.iter().find(|(known, ..)| *known == name) else {
         println!("no row {name}");
         return;
@@ -120,13 +163,17 @@ fn row(name: &str) {
     let history = match kind {
         Kind::Simulated(isolation) => simulate(7, Shape::new(*isolation, *txns)),
         Kind::Ring(kind) => ring(*kind, *txns),
+        Kind::Load(kind, isolation) => load::load(*kind, *isolation, 1, *txns as usize, 7),
     };
-    let before = memory_mb("VmRSS");
-    // Forgets the peak of making the history.
-    let forgotten = std::fs::write("/proc/self/clear_refs", "5").is_ok();
-    for model in ["strict-serializable", "snapshot-isolation"] {
+    for (checker, given) in kind.judges(*txns).iter().filter(|(checker, _)| checker.contains(only)) {
+        let value = |text: &str| if text == "true" { Value::Bool(true) } else { Value::text(text) };
+        let options = Options(given.iter().map(|(name, text)| ((*name).to_owned(), value(text))).collect());
+        let judge = checker_with(checker, &options).expect("a checker");
+        let before = memory_mb("VmRSS");
+        // Forgets the peak of what came before.
+        let forgotten = std::fs::write("/proc/self/clear_refs", "5").is_ok();
         let (begun, worked) = (Instant::now(), processor_s());
-        let verdict = ListAppend::new(model).expect("a model").check(&history, &Budget::unlimited());
+        let verdict = judge.check(&history, &Budget::unlimited());
         let (took, worked) = (begun.elapsed(), processor_s() - worked);
         let peak = if forgotten { memory_mb("VmHWM") } else { 0 };
         let found: Vec<String> = verdict
@@ -136,7 +183,11 @@ fn row(name: &str) {
             .collect();
         let undecided = verdict.numbers.get("undecided_anomalies").map(|names| format!(" UNDECIDED {names}"));
         println!(
-            "{name:<22} {model:<20} {:<8} {:>6.2} s ({worked:.2} s of processor)  history {:>5} MB (in use {before} MB)  peak {peak:>5} MB  {}{}",
+            "{name:<23} {:<34} {:<8} {:>6.2} s ({worked:.2} s of processor)  history {:>5} MB (in use {before} MB)  peak {peak:>5} MB  {}{}",
+            given.iter().fold((*checker).to_owned(), |text, (name, value)| match *name {
+                "model" => format!("{text} {value}"),
+                _ => format!("{text} +{}", name.trim_end_matches("_keys")),
+            }),
             format!("{:?}", verdict.validity).to_lowercase(),
             took.as_secs_f64(),
             history.bytes() >> 20,
@@ -148,8 +199,8 @@ fn row(name: &str) {
 
 fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
-    if let [name] = &wanted[..] {
-        row(name);
+    if let [name, only @ ..] = &wanted[..] {
+        row(name, only.first().map_or("", String::as_str));
         return;
     }
     for (name, ..) in ROWS {

@@ -314,8 +314,7 @@ impl<'h> Parser<'h> {
             MopKind::Unread => Word::NIL,
             MopKind::Read if self.dialect == Dialect::Lists => {
                 let read = values.get(value);
-                let sound = read.is_nil()
-                    || read.as_list().is_some_and(|list| list.words().iter().all(|element| element.is_atom()));
+                let sound = read.is_nil() || read.as_list().is_some_and(|list| Word::all_atoms(list.words()));
                 if !sound {
                     return Err(format!("it read {read}, which is no list of numbers and texts"));
                 }

@@ -38,6 +38,7 @@ pub mod load;
 pub(crate) mod matched;
 pub(crate) mod order;
 mod registers;
+mod serial;
 pub(crate) mod small;
 #[cfg(test)]
 mod tests;
@@ -56,6 +57,7 @@ pub(crate) use judge::Level;
 use judge::{Contradictions, judge};
 use matched::{Flaw, Matched};
 use serde_json::json;
+use serial::serial;
 use std::collections::BTreeMap;
 
 /// Its entry in the list of checkers.
@@ -262,6 +264,9 @@ impl Weak {
 
     /// The weakest level up to this one that does not hold, with what contradicts it; this one, where it holds.
     fn weakest_broken(&self, words: &Words<'_, '_>, budget: &Budget) -> Result<(Level, Contradictions), Stop> {
+        if serial(words.view) {
+            return Ok((self.level, Contradictions::default()));
+        }
         let mine = judge(words.view, self.level, budget)?;
         if mine.count > 0 {
             for weaker in [Level::ReadCommitted, Level::ReadAtomic].into_iter().filter(|&level| level < self.level) {

@@ -43,6 +43,21 @@ impl Word {
         self.tag() < LIST
     }
 
+    /// Whether all are atoms. Without a branch for each, because lists that were read are most of what there is to read.
+    pub fn all_atoms(words: &[Word]) -> bool {
+        const { assert!(LIST == 0b101 && MAP == 0b110) };
+        words.iter().fold(0, |found, word| found | ((word.0 >> 2) & (word.0 | (word.0 >> 1)))) & 1 == 0
+    }
+
+    /// Whether both are the same words, one after the other; faster than comparing slices, as nothing is decided before
+    /// the end of some words.
+    pub fn same(one: &[Word], other: &[Word]) -> bool {
+        let differ = |(one, other): (&[Word], &[Word])| {
+            one.iter().zip(other).fold(0, |found, (one, other)| found | (one.0 ^ other.0)) != 0
+        };
+        one.len() == other.len() && !one.chunks(32).zip(other.chunks(32)).any(differ)
+    }
+
     /// The bits: a number that identifies an atom within its arena.
     pub fn bits(self) -> u64 {
         self.0
@@ -217,6 +232,7 @@ impl<'h> ValueRef<'h> {
     }
 
     /// What it is.
+    #[inline]
     pub fn kind(self) -> Kind<'h> {
         let arena = self.arena;
         match self.word.tag() {
@@ -251,6 +267,7 @@ impl<'h> ValueRef<'h> {
     }
 
     /// The list, if it is one.
+    #[inline]
     pub fn as_list(self) -> Option<ListRef<'h>> {
         if let Kind::List(list) = self.kind() { Some(list) } else { None }
     }
@@ -534,6 +551,7 @@ mod tests {
         for (at, value) in values.iter().enumerate() {
             let (first, again) = (one.put(value), one.put(value));
             assert!(first == again || !first.is_atom());
+            assert_eq!(Word::all_atoms(&[Word::NIL, first]), first.is_atom());
             let there = two.put(value);
             assert_eq!(one.get(first).to_value(), *value);
             assert_eq!(one.get(first), two.get(there));

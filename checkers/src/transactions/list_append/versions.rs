@@ -317,7 +317,7 @@ impl Versions {
         desk.updates.clear();
         for read in &desk.reads {
             let words = &txns.elements(mops[read.mop as usize].value)[..read.len as usize];
-            if *words != list[..words.len()] {
+            if !Word::same(words, &list[..words.len()]) {
                 let (reader, other) = (read.txn, mops[longest as usize].txn());
                 self.note(Flawed {
                     flaw: Flaw::IncompatibleOrder,

@@ -74,7 +74,8 @@ impl Causes {
         &self.after[self.after_at[node as usize] as usize..self.after_at[node as usize + 1] as usize]
     }
 
-    /// The nodes in an order that puts causes first and otherwise follows the numbers; fewer than all on a cycle.
+    /// The nodes in an order that puts causes first and otherwise follows the numbers of transactions; fewer than all on a
+    /// cycle. A list version comes as soon as it can, so that few clocks are needed at a time.
     fn order(&self) -> Vec<u32> {
         let mut waits: Vec<u32> = self.before_at.windows(2).map(|pair| pair[1] - pair[0]).collect();
         let mut order = Vec::with_capacity(self.nodes());
@@ -89,8 +90,8 @@ impl Causes {
                 waits[node as usize] = u32::MAX;
                 for &next in self.after(node) {
                     waits[next as usize] -= 1;
-                    // A later one is met by the outer loop.
-                    if waits[next as usize] == 0 && next <= first {
+                    // A later transaction is met by the outer loop.
+                    if waits[next as usize] == 0 && (next <= first || next as usize >= self.txns) {
                         ready.push(next);
                     }
                 }
@@ -196,13 +197,21 @@ impl Clocks {
         Clocks { width, cells: Vec::new(), row: vec![0; causes.nodes()], left, free: Vec::new() }
     }
 
+    fn bytes(&self) -> u64 {
+        self.cells.capacity() as u64 * 4
+    }
+
+    fn set(&mut self, row: u32, chain: u32, length: u32) {
+        self.cells[row as usize * self.width + chain as usize] = length;
+    }
+
     fn row_of(&self, row: u32) -> &[u32] {
         &self.cells[row as usize * self.width..(row as usize + 1) * self.width]
     }
 
     /// The clock of a node from its causes' clocks, which may be given up with that. It counts how many transactions of
     /// each chain are in the past.
-    fn enter(&mut self, causes: &Causes, node: u32) -> u32 {
+    fn enter(&mut self, causes: &Causes, node: u32, chains: &Chains) -> u32 {
         let width = self.width;
         let mut taken: Option<u32> = None;
         for &cause in causes.before(node) {
@@ -211,6 +220,12 @@ impl Clocks {
             let last_use = self.left[cause as usize] == 0;
             match taken {
                 None if last_use => taken = Some(row),
+                // Whoever is in the past already brings nothing.
+                Some(mine) if chains.within(cause, self.row_of(mine)) => {
+                    if last_use {
+                        self.free.push(row);
+                    }
+                }
                 None => {
                     let mine = self.fresh();
                     let (mine_at, theirs_at) = (mine as usize * width, row as usize * width);
@@ -267,30 +282,38 @@ impl Clocks {
     }
 }
 
-/// The chain of each transaction ([`INITIAL`]: in none) and its place in it, counted from 0.
+/// Up to so many sessions each is its own chain.
+pub(crate) const SESSIONS_AS_CHAINS: usize = 16;
+
+/// The chain of each transaction met so far ([`INITIAL`]: in none), and how many of the chain came with it.
 struct Chains {
-    chain: Vec<u32>,
-    place: Vec<u32>,
-    count: usize,
+    /// Chain, and length up to there.
+    places: Vec<(u32, u32)>,
+    lengths: Vec<u32>,
+    /// Chains whose session ended.
+    ended: Vec<u32>,
+    merging: Option<Merging>,
 }
 
-/// Up to so many sessions each is its own chain.
-pub(crate) const SESSIONS_AS_CHAINS: usize = 48;
+/// What is known of sessions that may share a chain.
+struct Merging {
+    previous: Vec<u32>,
+    /// Whether another session sees it; otherwise it needs no chain.
+    seen: Vec<bool>,
+    /// Of those seen, whether it is the last of its session.
+    is_last: Vec<bool>,
+}
 
 impl Chains {
+    /// Each session a chain.
     fn sessions(view: &View) -> Chains {
-        let mut next = vec![0u32; view.sessions()];
-        let mut place = Vec::with_capacity(view.len());
-        for &session in &view.session {
-            place.push(next[session as usize]);
-            next[session as usize] += 1;
-        }
-        Chains { chain: view.session.clone(), place, count: view.sessions() }
+        let lengths = vec![0; view.sessions()];
+        Chains { places: vec![(INITIAL, 0); view.len()], lengths, ended: Vec::new(), merging: None }
     }
 
     /// Greedy: a session joins a chain that has ended as soon as it has seen that end. Transactions that only their own
     /// session sees are in no chain.
-    fn merged(view: &View, causes: &Causes, order: &[u32], budget: &Budget) -> Result<Chains, Stop> {
+    fn merged(view: &View, causes: &Causes) -> Chains {
         let previous = view.previous();
         let seen = seen_by_others(view, causes, &previous);
         let mut is_last = seen.clone();
@@ -299,49 +322,44 @@ impl Chains {
                 is_last[before as usize] = false;
             }
         }
-        let mut clocks = Clocks::new(causes, SESSIONS_AS_CHAINS);
-        let mut chains = Chains { chain: vec![INITIAL; view.len()], place: vec![0; view.len()], count: 0 };
-        let mut length: Vec<u32> = Vec::new();
-        let mut ended: Vec<u32> = Vec::new();
-        for (done, &node) in order.iter().enumerate() {
-            if done % 4096 == 0 && (budget.expired)() {
-                return Err(Stop::Expired);
-            }
-            if clocks.cells.len() as u64 * 4 > budget.memory_bytes {
-                return Err(Stop::Memory);
-            }
-            let row = clocks.enter(causes, node);
-            if (node as usize) < view.len() && seen[node as usize] {
-                let txn = node as usize;
-                let chain = match previous[txn] {
-                    INITIAL => {
-                        let clock = clocks.row_of(row);
-                        let seen = ended.iter().position(|&chain| clock[chain as usize] == length[chain as usize]);
-                        seen.map_or_else(
-                            || {
-                                length.push(0);
-                                length.len() as u32 - 1
-                            },
-                            |at| ended.swap_remove(at),
-                        )
+        let merging = Some(Merging { previous, seen, is_last });
+        Chains { places: vec![(INITIAL, 0); view.len()], lengths: Vec::new(), ended: Vec::new(), merging }
+    }
+
+    /// Whether a node is in the past that this clock counts, as far as it is in a chain.
+    fn within(&self, node: u32, clock: &[u32]) -> bool {
+        let place = self.places.get(node as usize).filter(|place| place.0 != INITIAL);
+        place.is_some_and(|&(chain, length)| clock[chain as usize] >= length)
+    }
+
+    /// Puts a transaction, whose past this clock counts, at the end of a chain: which, and its length with it.
+    fn put(&mut self, view: &View, txn: u32, clock: &[u32]) -> Option<(u32, u32)> {
+        let at = txn as usize;
+        let chain = match &self.merging {
+            None => view.session[at],
+            Some(merging) if !merging.seen[at] => return None,
+            Some(merging) => match merging.previous[at] {
+                INITIAL => {
+                    let lengths = &self.lengths;
+                    let met = |&chain: &u32| clock[chain as usize] == lengths[chain as usize];
+                    match self.ended.iter().position(met) {
+                        Some(ended) => self.ended.swap_remove(ended),
+                        None => {
+                            self.lengths.push(0);
+                            self.lengths.len() as u32 - 1
+                        }
                     }
-                    before => chains.chain[before as usize],
-                };
-                chains.chain[txn] = chain;
-                chains.place[txn] = length[chain as usize];
-                length[chain as usize] += 1;
-                if length.len() > clocks.width {
-                    clocks.widen(2 * clocks.width);
                 }
-                clocks.cells[row as usize * clocks.width + chain as usize] = length[chain as usize];
-                if is_last[txn] {
-                    ended.push(chain);
-                }
-            }
-            clocks.leave(node);
+                before => self.places[before as usize].0,
+            },
+        };
+        let length = &mut self.lengths[chain as usize];
+        *length += 1;
+        self.places[at] = (chain, *length);
+        if self.merging.as_ref().is_some_and(|merging| merging.is_last[at]) {
+            self.ended.push(chain);
         }
-        chains.count = length.len();
-        Ok(chains)
+        Some((chain, *length))
     }
 }
 
@@ -362,80 +380,80 @@ fn seen_by_others(view: &View, causes: &Causes, previous: &[u32]) -> Vec<bool> {
     seen
 }
 
-/// Writers of each key by chain, each chain's in order.
+/// The writers of each key met so far, by chain.
 struct Writers {
-    /// Of each key: where its groups begin.
-    groups_at: Vec<u32>,
-    /// Chain, and where the group's writers begin.
-    groups: Vec<(u32, u32)>,
-    /// Places in the chain, and who stands there.
-    writers: Vec<(u32, u32)>,
+    /// The first group of each key; [`INITIAL`] for none.
+    first: Vec<u32>,
+    groups: Vec<Group>,
+    writers: Vec<Writer>,
+}
+
+/// A chain's writers of a key.
+struct Group {
+    chain: u32,
+    last: u32,
+    /// The key's next group, or [`INITIAL`].
+    next: u32,
+}
+
+/// One of a group, with two ways back: skew-binary jumps (Myers 1983, "An applicative random-access stack"), so that any
+/// place is found in logarithmic time.
+#[derive(Clone, Copy)]
+struct Writer {
+    /// The length of the chain with it.
+    length: u32,
+    txn: u32,
+    /// The writer before, and one further back; itself, for the first.
+    before: u32,
+    jump: u32,
+    depth: u32,
 }
 
 impl Writers {
-    fn new(view: &View, chains: &Chains) -> Writers {
-        // By chain and place first, then stably by key.
-        let mut by_chain_at = vec![0u32; chains.count + 1];
-        let chained = || (0..view.len()).filter(|&txn| chains.chain[txn] != INITIAL);
-        for txn in chained() {
-            by_chain_at[chains.chain[txn] as usize + 1] += 1;
+    fn new(keys: usize) -> Writers {
+        Writers { first: vec![INITIAL; keys], groups: Vec::new(), writers: Vec::new() }
+    }
+
+    fn bytes(&self) -> u64 {
+        (self.groups.capacity() * size_of::<Group>() + self.writers.capacity() * size_of::<Writer>()) as u64
+    }
+
+    /// The last of its chain so far wrote the key.
+    fn add(&mut self, key: u32, txn: u32, (chain, length): (u32, u32)) {
+        let new = self.writers.len() as u32;
+        let mut at = self.first[key as usize];
+        while at != INITIAL && self.groups[at as usize].chain != chain {
+            at = self.groups[at as usize].next;
         }
-        for chain in 0..chains.count {
-            by_chain_at[chain + 1] += by_chain_at[chain];
+        if at == INITIAL {
+            let next = std::mem::replace(&mut self.first[key as usize], self.groups.len() as u32);
+            self.groups.push(Group { chain, last: new, next });
+            self.writers.push(Writer { length, txn, before: new, jump: new, depth: 0 });
+            return;
         }
-        let mut by_chain = vec![0u32; by_chain_at[chains.count] as usize];
-        for txn in chained() {
-            by_chain[(by_chain_at[chains.chain[txn] as usize] + chains.place[txn]) as usize] = txn as u32;
-        }
-        let mut at = vec![0u32; view.keys() + 1];
-        for &txn in &by_chain {
-            view.writes(txn).iter().for_each(|&key| at[key as usize + 1] += 1);
-        }
-        for key in 0..view.keys() {
-            at[key + 1] += at[key];
-        }
-        let mut next = at.clone();
-        let mut writers = vec![(0, 0); at[view.keys()] as usize];
-        for &txn in &by_chain {
-            for &key in view.writes(txn) {
-                let slot = &mut next[key as usize];
-                writers[*slot as usize] = (chains.place[txn as usize], txn);
-                *slot += 1;
-            }
-        }
-        let (mut groups_at, mut groups) = (Vec::with_capacity(view.keys() + 1), Vec::new());
-        for key in 0..view.keys() {
-            groups_at.push(groups.len() as u32);
-            let mut last = INITIAL;
-            for slot in at[key]..at[key + 1] {
-                let chain = chains.chain[writers[slot as usize].1 as usize];
-                if chain != last {
-                    groups.push((chain, slot));
-                    last = chain;
-                }
-            }
-        }
-        groups_at.push(groups.len() as u32);
-        Writers { groups_at, groups, writers }
+        let before = std::mem::replace(&mut self.groups[at as usize].last, new);
+        let one = self.writers[before as usize];
+        let two = self.writers[one.jump as usize];
+        let far = self.writers[two.jump as usize];
+        let jump = if one.depth - two.depth == two.depth - far.depth { two.jump } else { before };
+        self.writers.push(Writer { length, txn, before, jump, depth: one.depth + 1 });
     }
 
     /// The last writer of the key in each chain's past, as this clock has it.
     fn last(&self, key: u32, clock: &[u32], mut each: impl FnMut(u32)) {
-        let (from, to) = (self.groups_at[key as usize] as usize, self.groups_at[key as usize + 1] as usize);
-        for group in from..to {
-            let (chain, start) = self.groups[group];
-            let past = clock[chain as usize];
-            let end = self.groups.get(group + 1).map_or(self.writers.len(), |next| next.1 as usize);
-            let members = &self.writers[start as usize..end];
-            if past == 0 || members[0].0 >= past {
-                continue;
+        let mut at = self.first[key as usize];
+        while at != INITIAL {
+            let group = &self.groups[at as usize];
+            let past = clock[group.chain as usize];
+            let mut here = self.writers[group.last as usize];
+            while here.length > past && here.depth > 0 {
+                let far = self.writers[here.jump as usize];
+                here = if far.length > past { far } else { self.writers[here.before as usize] };
             }
-            let count = if members[members.len() - 1].0 < past {
-                members.len()
-            } else {
-                members.partition_point(|&(place, _)| place < past)
-            };
-            each(members[count - 1].1);
+            if here.length <= past {
+                each(here.txn);
+            }
+            at = group.next;
         }
     }
 }
@@ -455,23 +473,22 @@ pub(crate) fn causal(
     if order.len() < causes.nodes() {
         return Err(Stop::Cycle);
     }
-    let chains = if view.sessions() <= sessions_as_chains {
+    let mut chains = if view.sessions() <= sessions_as_chains {
         Chains::sessions(view)
     } else {
         own_session(view, sink);
-        Chains::merged(view, causes, &order, budget)?
+        Chains::merged(view, causes)
     };
-    let writers = Writers::new(view, &chains);
-    let width = chains.count.max(1);
-    let mut clocks = Clocks::new(causes, width);
+    let mut writers = Writers::new(view.keys());
+    let mut clocks = Clocks::new(causes, chains.lengths.len().max(8));
     for (done, &node) in order.iter().enumerate() {
         if done % 4096 == 0 && (budget.expired)() {
             return Err(Stop::Expired);
         }
-        if clocks.cells.len() as u64 * 4 > budget.memory_bytes {
+        if clocks.bytes() + writers.bytes() > budget.memory_bytes {
             return Err(Stop::Memory);
         }
-        let row = clocks.enter(causes, node);
+        let row = clocks.enter(causes, node, &chains);
         if (node as usize) < view.len() {
             let clock = clocks.row_of(row);
             let reads = view.reads(node);
@@ -486,9 +503,12 @@ pub(crate) fn causal(
                     }
                 });
             }
-            let txn = node as usize;
-            if chains.chain[txn] != INITIAL {
-                clocks.cells[row as usize * width + chains.chain[txn] as usize] = chains.place[txn] + 1;
+            if let Some((chain, length)) = chains.put(view, node, clock) {
+                if chains.lengths.len() > clocks.width {
+                    clocks.widen(clocks.width + clocks.width / 2);
+                }
+                clocks.set(row, chain, length);
+                view.writes(node).iter().for_each(|&key| writers.add(key, node, (chain, length)));
             }
         }
         clocks.leave(node);

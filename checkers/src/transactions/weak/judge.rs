@@ -104,7 +104,7 @@ pub(crate) fn judge_with(
 }
 
 /// Edges that no level can do without: sessions, reads-from, known versions.
-fn given(view: &View, mut each: impl FnMut(Link)) {
+pub(super) fn given(view: &View, mut each: impl FnMut(Link)) {
     for (txn, previous) in view.previous().into_iter().enumerate() {
         if previous != INITIAL {
             each(Link { from: previous, to: txn as u32, why: Why::Session });

@@ -177,13 +177,8 @@ impl Matched {
         let mops = transactions.all_mops();
         let mut own: Vec<Word> = Vec::new();
         let mut last = INITIAL;
-        let mut longest: (usize, u32, u32) = (0, INITIAL, INITIAL);
-        for &place in transactions.key_mops(key) {
-            let mop = mops[place as usize];
-            if mop.kind() == MopKind::Read && transactions.elements(mop.value).len() > longest.0 {
-                longest = (transactions.elements(mop.value).len(), mop.txn(), place);
-            }
-        }
+        // Who made the longest read, and what it saw; only what does not fit asks.
+        let mut longest: Option<(u32, &[Word])> = None;
         for &place in transactions.key_mops(key) {
             let mop = mops[place as usize];
             if mop.txn() != last {
@@ -198,11 +193,12 @@ impl Matched {
             }
             let aside = !to.own.is_empty();
             let elements = to.outside(transactions, place);
-            let fits = elements.len() <= sound.len() && elements == &sound[..elements.len()];
-            // What is wrong with the longest itself was told of the chain, and so of what it begins with.
-            let whole = mops.get(longest.2 as usize).map_or(&[][..], |mop| transactions.elements(mop.value));
-            let other = if whole.starts_with(elements) { INITIAL } else { longest.1 };
-            if !fits && !self.misfit(transactions, key, mop.txn(), mop.value, written, other) {
+            let fits = elements.len() <= sound.len() && Word::same(elements, &sound[..elements.len()]);
+            if !fits {
+                // What is wrong with the longest itself was told of the chain, and so of what it begins with.
+                let (who, whole) = *longest.get_or_insert_with(|| longest_read(transactions, key));
+                let other = if whole.starts_with(elements) { INITIAL } else { who };
+                self.misfit(transactions, key, mop.txn(), mop.value, written, other);
                 continue;
             }
             let flawed = |flaw, value, writer| Flawed { flaw, reader: mop.txn(), key, value, writer };
@@ -228,14 +224,14 @@ impl Matched {
             {
                 self.flaws.push(flawed(Flaw::Intermediate, outside[outside.len() - 1], writer.txn));
             }
-            if outside.len() <= sound.len() && fits {
+            if outside.len() <= sound.len() {
                 to.sights[place as usize] =
                     Sight { place: outside.len() as u32, behind_own: !own.is_empty() && !aside };
             }
         }
     }
 
-    /// A read that does not fit: says why. True where only ambiguity is to blame and the read may still be looked at.
+    /// A read that does not fit: says why.
     fn misfit(
         &mut self,
         transactions: &Transactions<'_>,
@@ -244,7 +240,7 @@ impl Matched {
         value: Word,
         written: &Written,
         other: u32,
-    ) -> bool {
+    ) {
         let before = self.flaws.len();
         let elements = transactions.elements(value);
         let mut met: HashSet<Word, BuildHasherDefault<Mix>> = HashSet::default();
@@ -263,16 +259,15 @@ impl Matched {
             }
         }
         if self.flaws.len() > before {
-            return false;
+            return;
         }
         if ambiguous {
             self.ambiguous += 1;
-            return false;
+            return;
         }
         if other != INITIAL {
             self.flaws.push(Flawed { flaw: Flaw::Incompatible, reader, key, value, writer: other });
         }
-        false
     }
 
     /// The versions of each key: the chain, and after it the appends of committed transactions that no read shows.
@@ -291,6 +286,18 @@ impl Matched {
             self.view.versions.push(Versions::Containing(Chain { writers, tail }));
         }
     }
+}
+
+/// The first of the longest reads of a key: its transaction, and what it read with own elements.
+fn longest_read<'h>(transactions: &Transactions<'h>, key: u32) -> (u32, &'h [Word]) {
+    let mut longest: (u32, &[Word]) = (INITIAL, &[]);
+    for &place in transactions.key_mops(key) {
+        let mop = transactions.all_mops()[place as usize];
+        if mop.kind() == MopKind::Read && transactions.elements(mop.value).len() > longest.1.len() {
+            longest = (mop.txn(), transactions.elements(mop.value));
+        }
+    }
+    longest
 }
 
 fn elements(transactions: &Transactions<'_>, key: u32, written: &mut Written) {

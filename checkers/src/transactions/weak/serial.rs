@@ -1,0 +1,38 @@
+//! [`serial`]: whether the simplest explanation is right. If one order of all transactions, in which each sees everything
+//! before it, explains what was read, then every level holds, and nothing needs to be known of who sees whom.
+use super::judge::given;
+use super::order::Successors;
+use super::view::View;
+
+/// So many appends that nobody read may stand at the end of a key that one of their transactions read before.
+const TAIL: usize = 64;
+
+/// Whether the transactions are serializable with their sessions: writers, readers and who overwrites what was read form
+/// no cycle. False where the order of some key's versions is not known, or where it would be long to say.
+pub(crate) fn serial(view: &View) -> bool {
+    let mut pairs: Vec<(u32, u32)> = Vec::with_capacity(view.len() * 6);
+    given(view, |link| pairs.push((link.from, link.to)));
+    // Of each key one node more: whoever read the whole chain comes before it, and it before the tail.
+    let end = |key: u32| (view.len() + key as usize) as u32;
+    for (key, versions) in view.versions.iter().enumerate() {
+        let Some(chain) = versions.chain() else { return false };
+        pairs.extend(chain.tail.iter().map(|&writer| (end(key as u32), writer)));
+    }
+    for reader in 0..view.len() as u32 {
+        for read in view.reads(reader) {
+            let Some(chain) = view.versions[read.key as usize].chain() else { return false };
+            match chain.writers.get(read.place as usize) {
+                Some(&next) if next != reader => pairs.push((reader, next)),
+                Some(_) => {}
+                None if chain.tail.is_empty() => {}
+                None if view.writes(reader).binary_search(&read.key).is_err() => pairs.push((reader, end(read.key))),
+                None if chain.tail.len() > TAIL => return false,
+                None => {
+                    let others = chain.tail.iter().filter(|&&writer| writer != reader);
+                    pairs.extend(others.map(|&writer| (reader, writer)));
+                }
+            }
+        }
+    }
+    Successors::new(view.len() + view.keys(), &pairs).order().is_some()
+}
