@@ -16,6 +16,7 @@ demo: setup-lab build
 test: setup-test agent
 	$(CARGO) build --workspace
 	$(CARGO) test --workspace --no-run
+	$(CARGO) test -p dsfuzz-checkers --features parquet --lib parquet
 	$(SUDO) env PATH="$$PATH" $(CARGO) test --workspace --no-fail-fast
 
 ## Speed and memory, compared in one run.
