@@ -1,6 +1,7 @@
 //! What the checkers of workloads share: which calls belong to which object, and in [`Report`] how a broken rule is told
 //! and how findings become a verdict. Knows no rule itself.
 mod elements;
+pub(crate) mod names;
 mod report;
 pub(crate) mod scene;
 #[cfg(test)]
@@ -8,6 +9,7 @@ mod stories;
 pub(crate) mod tape;
 
 pub(crate) use elements::Elements;
+pub(crate) use names::{NAMED_BY, Named, NamedBy, apart};
 pub(crate) use report::{Breach, Report};
 
 use crate::certificate::{Edge, EdgeKind};

@@ -1,6 +1,6 @@
 //! `counter`: every read lies within what the additions around it allow.
 //!
-//! Functions: `add` with an integer, `increment` and `decrement` with an integer or nil (for 1); `read` with the value as
+//! Functions: `add` with an integer, `increment` and `decrement` (or `inc` and `dec`) with an integer or nil (for 1); `read` with the value as
 //! reply. The counter begins at 0, or at the option `initial`.
 //!
 //! **Definite.** An addition that was acknowledged before a read was called is counted in it; one that was called before
@@ -51,7 +51,7 @@ pub struct Counter {
 }
 
 impl Counter {
-    /// Judges every workload that has `add`, `increment` or `decrement`.
+    /// Judges every workload that has `add`, `increment` (`inc`) or `decrement` (`dec`).
     pub fn new() -> Counter {
         Counter::default()
     }
@@ -77,7 +77,7 @@ fn amount(history: &History, op: &Op<'_>) -> Option<i128> {
     let one = || number.or(op.input.is_nil().then_some(1));
     match history.name(op.function) {
         "add" => number,
-        "decrement" => one().map(|amount| -amount),
+        "decrement" | "dec" => one().map(|amount| -amount),
         _ => one(),
     }
 }
@@ -113,8 +113,8 @@ impl Checker for Counter {
     }
 
     fn check(&self, history: &History, budget: &Budget) -> Verdict {
-        let needs = ["add", "increment", "decrement"];
-        let takes = ["add", "increment", "decrement", "read"];
+        let needs = ["add", "increment", "decrement", "inc", "dec"];
+        let takes = ["add", "increment", "decrement", "inc", "dec", "read"];
         let objects = objects(history, &needs, &takes, self.workload.as_deref());
         let mut report = Report::about(history, &objects);
         let (mut acknowledged, mut judged, mut low, mut high, mut widest) = (0, 0, 0, 0, 0);

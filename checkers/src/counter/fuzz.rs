@@ -31,7 +31,7 @@ fn history(draw: &mut Draw) -> Tape {
     for _ in 0..4 + draw.below(26) {
         let worker = draw.below(tape.workers());
         let Some((f, input)) = tape.open(worker) else {
-            let f = *draw.pick(&["add", "add", "increment", "decrement", "read", "read", "read"]);
+            let f = *draw.pick(&["add", "add", "increment", "decrement", "inc", "dec", "read", "read", "read", "read"]);
             let amount = Value::Int(draw.below(9) as i64 - 3);
             let input = match f {
                 "read" => Value::Nil,
@@ -49,7 +49,7 @@ fn history(draw: &mut Draw) -> Tape {
         if happens && !draw.percent(lies) {
             value += match f {
                 "read" => 0,
-                "decrement" => -amount,
+                "decrement" | "dec" => -amount,
                 _ => amount,
             };
         }
@@ -63,7 +63,7 @@ fn amount(history: &History, op: &Op<'_>) -> Option<i64> {
     match history.name(op.function) {
         "read" => None,
         "add" => op.input.as_int(),
-        "increment" => Some(op.input.as_int().unwrap_or(1)),
+        "increment" | "inc" => Some(op.input.as_int().unwrap_or(1)),
         _ => Some(-op.input.as_int().unwrap_or(1)),
     }
 }
