@@ -5,7 +5,7 @@ pub(crate) mod names;
 mod report;
 pub(crate) mod scene;
 #[cfg(test)]
-mod stories;
+pub(crate) mod stories;
 pub(crate) mod tape;
 
 pub(crate) use elements::Elements;

@@ -7,7 +7,7 @@
 //! That holds whatever the intervals; only acknowledged reads count, and keys that were read twice in one are passed over.
 //! Reads are sorted by how much they saw and compared with their neighbours only: if each includes the one before, all do.
 //!
-//! Finding: `long-fork`. Unknown: no two reads of one group, a key that was written more than once, or more or
+//! Finding: `long-fork`. Unknown: no two reads of one group, no read that saw a part of its group, a key that was written more than once, or more or
 //! other than single writes and reads in the workload.
 #[doc(hidden)]
 pub mod fuzz;
@@ -214,7 +214,7 @@ impl Checker for LongFork {
             workloads_where(history, |op| op.outcome == Outcome::Ok && matches!(deed(history, op), Deed::Read(_)));
         let mut breaches = Report::new(history);
         let (mut reads, mut compared, mut repeated, mut other, mut odd) = (0, 0, 0, 0, 0);
-        let (mut early, mut late) = (0, 0);
+        let (mut early, mut late, mut between) = (0, 0, 0);
         let mut pace = Pace::new(budget);
         for workload in &workloads {
             if pace.over(history.ops().len()) {
@@ -229,6 +229,10 @@ impl Checker for LongFork {
                 reads += group.len();
                 compared += group.len().saturating_sub(1);
                 early += group.iter().filter(|read| read.count == 0).count();
+                let some = |read: &&Read| read.count > 0 && (read.count as usize) < keys.len();
+                if group.len() > 1 {
+                    between += group.iter().filter(some).count();
+                }
                 late += group.iter().filter(|read| read.count as usize == keys.len()).count();
             }
             if survey.other > 0 || survey.taken_back {
@@ -250,6 +254,13 @@ impl Checker for LongFork {
             (Validity::Unknown, text)
         } else if odd > 0 {
             (Validity::Unknown, format!("{} not ask for one group.", wording::count(odd, "read did")))
+        } else if between == 0 {
+            let text = format!(
+                "None of {} saw some keys of its group written and others not, so the order of the writes was never \
+                 seen: read more often, while the keys of a group are written.",
+                wording::count(reads, "read")
+            );
+            (Validity::Unknown, text)
         } else {
             (Validity::Valid, format!("All {} are in one order for each group.", wording::count(reads, "read")))
         };

@@ -8,7 +8,7 @@ use crate::verdict::{Budget, Severity, Validity, Verdict};
 /// `process f key input -> outcome output`, one call after the other; a line that ends in `...` stays open until a line
 /// `process -> outcome output`. A word `settle` in front of the process marks the settle phase, `n2:` the node, and a line
 /// that begins with `{` is a record. Values are JSON.
-fn judge(checker: &str, options: &[(&str, Value)], story: &str) -> Verdict {
+pub(crate) fn judge(checker: &str, options: &[(&str, Value)], story: &str) -> Verdict {
     let mut lines = String::new();
     for line in story.lines().map(str::trim).filter(|line| !line.is_empty()) {
         if line.starts_with('{') {

@@ -98,7 +98,9 @@ fn defined(history: &History) -> Answer {
     let is_read = |op: &&Op<'_>| history.name(op.function) == "read";
     let ok = |op: &&Op<'_>| op.outcome == Outcome::Ok;
     let added = ops.iter().filter(ok).any(|op| amount(history, op).is_some());
-    let doubt = !added || odd || !ops.iter().filter(ok).any(|op| is_read(&op));
+    let after = |read: &Op<'_>| ops.iter().filter(ok).any(|op| amount(history, op).is_some() && op.reply < read.call);
+    let doubt =
+        !added || odd || !ops.iter().filter(ok).any(|op| is_read(&op) && op.output.as_int().is_some() && after(op));
     let count = |kind: &str| broken.iter().filter(|other| **other == kind).count() as u64;
     let facts = vec![("below", count("read-below-bound")), ("above", count("read-above-bound"))];
     Answer::of(broken.iter().map(|&kind| kind.to_owned()).collect::<BTreeSet<_>>(), doubt, facts)

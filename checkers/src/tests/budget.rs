@@ -48,12 +48,12 @@ fn played(calls: &[Call]) -> History {
     history(&lines)
 }
 
-/// Writes of unique values to some keys and reads of them, by turns.
+/// Writes of unique values to some keys and reads of them by the writer and by another, by turns.
 fn registers(settle: bool) -> Vec<Call> {
     let mut calls: Vec<Call> = Vec::new();
     for at in 0..ROUNDS {
         calls.push(call(0, "write", json!(at % 7), json!(at), Json::Null));
-        calls.push(call(1, "read", json!(at % 7), Json::Null, json!(at)));
+        calls.extend([0, 1].map(|process| call(process, "read", json!(at % 7), Json::Null, json!(at))));
     }
     for at in (ROUNDS - 7..ROUNDS).filter(|_| settle) {
         for node in 0..3 {
@@ -161,9 +161,13 @@ fn kept(checker: &str) -> Option<(Vec<Call>, Options)> {
         }
         "long-fork" => {
             let group = |at: u64| {
-                let (asked, told) = (json!([["r", at, null]]), json!([["r", at, 1]]));
-                let read = |process| call(process, "txn", nil(), asked.clone(), told.clone());
-                [call(0, "txn", nil(), json!([["w", at, 1]]), json!([["w", at, 1]])), read(1), read(2)]
+                let write = |key: u64| call(0, "write", json!(key), json!(1), nil());
+                let (one, two) = (2 * at, 2 * at + 1);
+                let read = |process, seen: Json| {
+                    let asked = json!([["r", one, null], ["r", two, null]]);
+                    call(process, "txn", nil(), asked, json!([["r", one, 1], ["r", two, seen]]))
+                };
+                [write(one), read(1, nil()), write(two), read(2, json!(1))]
             };
             (0..ROUNDS).flat_map(group).collect()
         }
@@ -191,8 +195,8 @@ fn kept(checker: &str) -> Option<(Vec<Call>, Options)> {
         }
         "atomic-commit" => {
             let pair = |at: u64| {
-                let status = call(1, "status", json!(at), nil(), json!("committed"));
-                [call(0, "commit", json!(at), nil(), json!("committed")), status]
+                let status = |process| call(process, "status", json!(at), nil(), json!("committed"));
+                [call(0, "commit", json!(at), nil(), json!("committed")), status(1), status(2)]
             };
             (0..ROUNDS).flat_map(pair).collect()
         }

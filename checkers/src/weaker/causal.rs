@@ -14,7 +14,8 @@ use super::explain::{Words, finding, shrink};
 use super::memory::{Base, believe, pram_clocks, pram_path};
 use super::order::{Causal, KeyWrites};
 use super::patterns::{Bad, Converges, Expired, convergence, thin_air, weak};
-use super::{Answer, Part, verdict};
+use super::telling::written_seen;
+use super::{Answer, Needs, Part, verdict};
 use crate::certificate::{Claim, Edge};
 use crate::history::History;
 use crate::value::Value;
@@ -176,6 +177,7 @@ impl Checker for CausalChecker {
             Variant::Memory => "causal memory (cm)",
             Variant::Pram => "PRAM",
         };
-        verdict(self.name(), promise, history, workloads(history).into_iter().map(part).collect())
+        let needs = Needs { seen: &written_seen, missing: "No written value was ever read" };
+        verdict(self.name(), promise, needs, history, workloads(history).into_iter().map(part).collect())
     }
 }

@@ -17,7 +17,8 @@ use super::explain::{Words, finding, shrink};
 use super::graph::Graph;
 use super::order::{Path, Step};
 use super::patterns::{Bad, thin_air};
-use super::{Answer, Part, verdict};
+use super::telling::session_seen;
+use super::{Answer, Needs, Part, verdict};
 use crate::certificate::{Claim, Edge};
 use crate::history::{History, Op};
 use crate::value::Value;
@@ -350,6 +351,15 @@ impl Checker for SessionGuarantee {
             Promise::MonotonicWrites => "such that writes of a process stay in order",
             Promise::WritesFollowReads => "such that writes follow what their process had read",
         };
-        verdict(self.name(), promise, history, workloads(history).into_iter().map(part).collect())
+        let missing = match self.promise {
+            Promise::ReadYourWrites => "No process read a key that it had written",
+            Promise::MonotonicReads => "No process read a key again of which it had read a written value",
+            Promise::MonotonicWrites => "Of no key that a process wrote twice was the order of two versions seen",
+            Promise::WritesFollowReads => {
+                "Of no key that a process wrote after it had read what was written was the order of two versions seen"
+            }
+        };
+        let needs = Needs { seen: &|parsed| session_seen(parsed, self.promise), missing };
+        verdict(self.name(), promise, needs, history, workloads(history).into_iter().map(part).collect())
     }
 }

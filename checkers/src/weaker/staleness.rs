@@ -17,7 +17,8 @@ use super::k_atomic::two_atomic;
 use super::measure::{Behind, Table, measure};
 use super::order::Path;
 use super::patterns::{Bad, Expired, thin_air};
-use super::{Answer, Part, verdict};
+use super::telling::key_seen;
+use super::{Answer, Needs, Part, verdict};
 use crate::certificate::{Claim, Edge};
 use crate::history::{History, Op};
 use crate::value::Value;
@@ -256,7 +257,10 @@ impl Checker for Staleness {
             tables.push(table);
             parts.push(Part { workload, parsed, answer });
         }
-        let mut verdict = verdict(self.name(), "as fresh as promised", history, parts);
+        let mut verdict = {
+            let needs = Needs { seen: &key_seen, missing: "No key was both written and read" };
+            verdict(self.name(), "as fresh as promised", needs, history, parts)
+        };
         let reads: Vec<&Behind> = tables.iter().flat_map(|table| &table.reads).collect();
         verdict.numbers.extend(Table::numbers(history, &reads));
         verdict.numbers.insert(
