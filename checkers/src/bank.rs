@@ -228,7 +228,7 @@ fn in_flight(history: &History, read: &Op<'_>) -> String {
     let mut told: Vec<String> = near
         .split_off(more)
         .iter()
-        .map(|op| format!("#{} ({} {} on {})", op.call, history.name(op.function), op.input, history.name(op.node)))
+        .map(|op| format!("#{} ({} {}{})", op.call, history.name(op.function), op.input, wording::on(history, op)))
         .collect();
     if more > 0 {
         told.push(format!("{more} more"));
@@ -300,7 +300,7 @@ impl Bank {
         };
         let expected = self.total.map(i128::from).or(first.map(|(_, sum)| sum)).unwrap_or_default();
         Breach {
-            title: format!("#{} on {} found {found} in all, not {expected}", read.call, history.name(read.node)),
+            title: format!("#{}{} found {found} in all, not {expected}", read.call, wording::on(history, &read)),
             ops: first.filter(|_| self.total.is_none()).map(|(op, _)| op).into_iter().chain([read]).collect(),
             subject: self.total.map_or(Value::Nil, |total| {
                 let off = i64::try_from(found - i128::from(total)).unwrap_or(i64::MAX);
@@ -320,11 +320,15 @@ impl Bank {
         group: &Group<'h>,
         transfers: &Transfers<'h>,
         counts: &mut Counts,
+        pace: &mut Pace<'_>,
         breaches: &mut Report<'h>,
     ) {
         let bank = survey(history, group, transfers);
         let mut first: Option<(Op<'h>, i128)> = None;
         for read in group.ops.iter().map(|&position| at(history, position)) {
+            if pace.over(1) {
+                break;
+            }
             let (balances, complete) = match seen(history, &read) {
                 Seen::Table(table) => (table, true),
                 Seen::Some(balances) => {
@@ -379,15 +383,12 @@ impl Checker for Bank {
         let mut strange = None;
         let mut pace = Pace::new(budget);
         for group in by_key(history, &workloads) {
-            if pace.over(group.ops.len()) {
-                break;
-            }
             if let [stranger, ..] = strangers(history, &group.ops, &["read", "txn", "transfer"])[..] {
                 strange = Some(stranger);
                 continue;
             }
             let at = workloads.iter().position(|id| *id == group.workload).unwrap_or(0);
-            self.judge(history, &group, &transfers[at], &mut counts, &mut breaches);
+            self.judge(history, &group, &transfers[at], &mut counts, &mut pace, &mut breaches);
         }
         let Counts { reads, totals, banks, telling, unclear, sum } = counts;
         let called: usize = transfers.iter().map(|one| one.called).sum();

@@ -180,9 +180,9 @@ fn log<'h>(history: &'h History, op: Op<'h>, seen: &mut Seen, breaches: &mut Rep
         if let Some(larger) = largest.filter(|larger| *larger > token) {
             breaches.violation("stale-token-in-log", || Breach {
                 title: format!(
-                    "the log that #{} read on {} has token {token} after {larger}",
+                    "the log that #{} read{} has token {token} after {larger}",
                     op.call,
-                    history.name(op.node)
+                    wording::on(history, &op)
                 ),
                 ops: vec![op],
                 key: op.key.to_value(),

@@ -114,10 +114,18 @@ struct Survey<'h> {
     odd: usize,
 }
 
-fn survey<'h>(history: &'h History, workload: crate::history::NameId, size: Option<usize>) -> Survey<'h> {
+fn survey<'h>(
+    history: &'h History,
+    workload: crate::history::NameId,
+    size: Option<usize>,
+    pace: &mut Pace<'_>,
+) -> Survey<'h> {
     let mut survey = Survey::default();
     let mut places: HashMap<Vec<ValueRef<'h>>, usize> = HashMap::new();
     for op in history.ops().iter().filter(|op| op.workload == workload) {
+        if pace.over(1) {
+            break;
+        }
         let mut list = match deed(history, &op) {
             Deed::Write(..) if op.outcome == Outcome::Fail => continue,
             Deed::Write(key, value) => {
@@ -217,10 +225,7 @@ impl Checker for LongFork {
         let (mut early, mut late, mut between) = (0, 0, 0);
         let mut pace = Pace::new(budget);
         for workload in &workloads {
-            if pace.over(history.ops().len()) {
-                break;
-            }
-            let mut survey = survey(history, *workload, self.group_size);
+            let mut survey = survey(history, *workload, self.group_size, &mut pace);
             repeated += survey.writes.values().filter(|(_, count)| *count > 1).count();
             other += survey.other + usize::from(survey.taken_back);
             odd += survey.odd;

@@ -78,7 +78,8 @@ pub(crate) const READ_ATOMIC: CheckerDoc = CheckerDoc {
 /// Its entry in the list of checkers.
 pub(crate) const READ_COMMITTED: CheckerDoc = CheckerDoc {
     name: "read-committed",
-    doc: "From a read on, a transaction sees its writer as a whole: some order of the commits explains what was read.",
+    doc: "From a read on, a transaction sees its writer as a whole: some order of the commits explains what was read. \
+          Stronger than Adya's PL-2, which list-append judges with the model of the same name.",
     options: &[],
     build: |_| Ok(Box::new(Weak::read_committed())),
 };
