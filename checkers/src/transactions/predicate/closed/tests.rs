@@ -175,7 +175,7 @@ fn every_serial_order_agrees() {
                     let mops = txn.1.as_array().into_iter().flatten();
                     mops.filter(|mop| !matches!(mop[0].as_str(), Some("r" | "rp"))).count() > 0
                 };
-                let still = !left.iter().any(|txn| writes(txn)) && verdict.summary.starts_with("Nothing was written");
+                let still = !left.iter().any(writes) && verdict.summary.starts_with("Nothing was written");
                 expected && (still || verdict.summary == "No predicate was read.")
             }
         };
