@@ -17,9 +17,10 @@
 pub mod fuzz;
 
 use crate::contract::{
-    Breach, NAMED_BY, Named, NamedBy, Report, apart, at, by_key, closings, count_option, object, retirements, took,
+    Breach, NAMED_BY, Named, Report, apart, at, by_key, closings, count_option, object, retirements, took,
     workloads_with,
 };
+pub use crate::contract::names::NamedBy;
 use crate::history::{History, Op, Outcome};
 use crate::pace::Pace;
 use crate::registry::CheckerDoc;

@@ -79,7 +79,7 @@ fn a_read_with_a_list_as_argument_is_told_as_it_was_answered() {
         (0, "ok", "read", "[1 nil]", "[1 5]"),
     ];
     let verdict = judge("linearizable", None, &lines);
-    assert_eq!(verdict.findings[0].title, "#4 on ? returned [1, 5] although [2, 6] had been there since");
+    assert_eq!(verdict.findings[0].title, "#4 returned [1, 5] although [2, 6] had been there since");
 }
 
 #[test]
