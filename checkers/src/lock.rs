@@ -16,11 +16,11 @@
 #[doc(hidden)]
 pub mod fuzz;
 
+pub use crate::contract::names::NamedBy;
 use crate::contract::{
     Breach, NAMED_BY, Named, Report, apart, at, by_key, closings, count_option, object, retirements, took,
     workloads_with,
 };
-pub use crate::contract::names::NamedBy;
 use crate::history::{History, Op, Outcome};
 use crate::pace::Pace;
 use crate::registry::CheckerDoc;
