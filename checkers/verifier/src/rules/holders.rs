@@ -115,7 +115,13 @@ fn foreign_release(case: &Case<'_>) -> Option<bool> {
     let known = own.iter().all(|op| op.ok());
     let shown = case.ops.iter().all(|op| op.process == last.process);
     Some(
-        case.one_object() && shown && known && last.f == "release" && last.ok() && !refused(last) && count("acquire") <= count("release"),
+        case.one_object()
+            && shown
+            && known
+            && last.f == "release"
+            && last.ok()
+            && !refused(last)
+            && count("acquire") <= count("release"),
     )
 }
 
