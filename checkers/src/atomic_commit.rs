@@ -10,7 +10,8 @@
 //! Findings: `mixed-decision` (two participants), `decision-flipped` (one participant), `acknowledged-commit-aborted`,
 //! `acknowledged-abort-committed` (also two different answers to clients: `conflicting-answers`), `refused-commit-committed`
 //! (every commit call was refused). What a participant's last status of the settle phase leaves undecided is blocked:
-//! `undecided`, evidence and Unknown, or with the option `must_decide` a violation. Unknown: no decision was seen.
+//! `undecided`, evidence and Unknown, or with the option `must_decide` a violation. Unknown: of no
+//! transaction were the decisions of two participants seen.
 #[doc(hidden)]
 pub mod fuzz;
 
@@ -273,6 +274,10 @@ impl Checker for AtomicCommit {
         self.undecided(history, &transactions, &mut breaches);
         let decided = |(_, one): &&(Value, Transaction)| one.participants.iter().any(|one| one.said != [None, None]);
         let seen = transactions.iter().filter(decided).count();
+        let several = |(_, one): &&(Value, Transaction)| {
+            one.participants.iter().filter(|one| one.said != [None, None]).count() > 1
+        };
+        let compared = transactions.iter().filter(several).count();
         let blocked = breaches.count("undecided");
         let unasked = |(_, one): &&(Value, Transaction)| one.told[1].is_some() && one.participants.is_empty();
         let unasked = transactions.iter().filter(unasked).count();
@@ -283,6 +288,10 @@ impl Checker for AtomicCommit {
         } else if unasked > 0 {
             let text = format!("No participant was asked about {}.", wording::count(unasked, "committed transaction"));
             (Validity::Unknown, text)
+        } else if compared == 0 {
+            let text = "Of no transaction did two participants name a decision, so there was nothing to agree on: ask \
+                        every participant for its status.";
+            (Validity::Unknown, text.to_owned())
         } else {
             (Validity::Valid, format!("{} decided alike by all that answered.", wording::count(seen, "transaction")))
         };

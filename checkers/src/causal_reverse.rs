@@ -23,6 +23,9 @@ use crate::wording;
 use serde_json::json;
 use std::collections::HashMap;
 
+/// So many elements of a read take as long as one operation.
+const PER_STEP: usize = 16;
+
 /// Its entry in the list of checkers.
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "causal-reverse",
@@ -149,9 +152,6 @@ impl Checker for CausalReverse {
         let (mut reads, mut telling, mut unclear, mut strange) = (0, 0, 0, None);
         let mut pace = Pace::new(budget);
         for group in by_key(history, &workloads) {
-            if pace.over(group.ops.len()) {
-                break;
-            }
             if let [stranger, ..] = strangers(history, &group.ops, KNOWN)[..] {
                 strange = Some(stranger);
                 continue;
@@ -159,6 +159,10 @@ impl Checker for CausalReverse {
             let mut log = log(history, &group);
             for (number, &position) in group.ops.iter().enumerate() {
                 let read = at(history, position);
+                // A read costs as much as it saw.
+                if pace.over(1 + read.output.as_list().map_or(0, |list| list.len()) / PER_STEP) {
+                    break;
+                }
                 if read.outcome != Outcome::Ok || history.name(read.function) != "read" {
                     continue;
                 }

@@ -1,13 +1,15 @@
 //! What the checkers of workloads share: which calls belong to which object, and in [`Report`] how a broken rule is told
 //! and how findings become a verdict. Knows no rule itself.
 mod elements;
+pub(crate) mod names;
 mod report;
 pub(crate) mod scene;
 #[cfg(test)]
-mod stories;
+pub(crate) mod stories;
 pub(crate) mod tape;
 
 pub(crate) use elements::Elements;
+pub(crate) use names::{NAMED_BY, Named, NamedBy, apart};
 pub(crate) use report::{Breach, Report};
 
 use crate::certificate::{Edge, EdgeKind};

@@ -1,6 +1,6 @@
 //! `counter`: every read lies within what the additions around it allow.
 //!
-//! Functions: `add` with an integer, `increment` and `decrement` with an integer or nil (for 1); `read` with the value as
+//! Functions: `add` with an integer, `increment` and `decrement` (or `inc` and `dec`) with an integer or nil (for 1); `read` with the value as
 //! reply. The counter begins at 0, or at the option `initial`.
 //!
 //! **Definite.** An addition that was acknowledged before a read was called is counted in it; one that was called before
@@ -15,7 +15,7 @@
 //! computes the bound from them alone, and the claim about the rest of the history is that no further addition of the
 //! kind marked *every* was called before the read's reply. Where they are too many there is no certificate.
 //!
-//! Unknown where no read or no addition was acknowledged.
+//! Unknown where no addition was acknowledged, or no read that was called after one.
 mod bounds;
 #[doc(hidden)]
 pub mod fuzz;
@@ -26,6 +26,7 @@ use crate::pace::Pace;
 use crate::registry::{CheckerDoc, WORKLOAD, with_workload};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker, Verdict};
+use crate::wording;
 use bounds::{Addition, Bounds};
 use serde_json::json;
 use std::sync::Arc;
@@ -51,7 +52,7 @@ pub struct Counter {
 }
 
 impl Counter {
-    /// Judges every workload that has `add`, `increment` or `decrement`.
+    /// Judges every workload that has `add`, `increment` (`inc`) or `decrement` (`dec`).
     pub fn new() -> Counter {
         Counter::default()
     }
@@ -77,7 +78,7 @@ fn amount(history: &History, op: &Op<'_>) -> Option<i128> {
     let one = || number.or(op.input.is_nil().then_some(1));
     match history.name(op.function) {
         "add" => number,
-        "decrement" => one().map(|amount| -amount),
+        "decrement" | "dec" => one().map(|amount| -amount),
         _ => one(),
     }
 }
@@ -113,11 +114,11 @@ impl Checker for Counter {
     }
 
     fn check(&self, history: &History, budget: &Budget) -> Verdict {
-        let needs = ["add", "increment", "decrement"];
-        let takes = ["add", "increment", "decrement", "read"];
+        let needs = ["add", "increment", "decrement", "inc", "dec"];
+        let takes = ["add", "increment", "decrement", "inc", "dec", "read"];
         let objects = objects(history, &needs, &takes, self.workload.as_deref());
         let mut report = Report::about(history, &objects);
-        let (mut acknowledged, mut judged, mut low, mut high, mut widest) = (0, 0, 0, 0, 0);
+        let (mut acknowledged, mut judged, mut telling, mut low, mut high, mut widest) = (0, 0, 0, 0, 0, 0);
         let mut malformed = Vec::new();
         let mut pace = Pace::new(budget);
         for object in &objects {
@@ -135,6 +136,9 @@ impl Checker for Counter {
             }
             acknowledged += additions.iter().filter(|addition| addition.op.outcome == Outcome::Ok).count() as u64;
             judged += reads.len() as u64;
+            let ok = |addition: &&Addition<'_>| addition.op.outcome == Outcome::Ok;
+            let first = additions.iter().filter(ok).map(|addition| addition.op.reply).min().unwrap_or(Op::OPEN);
+            telling += reads.iter().filter(|(read, _)| read.call > first).count();
             let bounds = Bounds::new(i128::from(self.initial), additions);
             let (mut below, mut above) = (Vec::new(), Vec::new());
             for (read, value) in reads {
@@ -160,6 +164,12 @@ impl Checker for Counter {
         }
         if judged == 0 {
             report.unknown("No read was acknowledged, so nothing can be said.".to_owned());
+        }
+        if acknowledged > 0 && judged > 0 && telling == 0 {
+            let reads = wording::count(judged as usize, "read");
+            report.unknown(format!(
+                "None of {reads} was called after an addition was acknowledged: read again at the end."
+            ));
         }
         malformed.sort_unstable();
         report.malformed(SHAPE, &malformed);

@@ -150,10 +150,10 @@ impl<'h> Object<'h> {
         self.updates.iter().any(|op| op.outcome == Outcome::Info)
     }
 
-    /// Acknowledged reads by node, in order of name.
+    /// Acknowledged reads by node, in order of name, where the node is known: a node is a replica.
     fn by_node(&self, history: &'h History) -> Vec<Vec<Op<'h>>> {
         let mut nodes: BTreeMap<&str, Vec<Op<'h>>> = BTreeMap::new();
-        for read in &self.reads {
+        for read in self.reads.iter().filter(|read| wording::placed(history, read)) {
             nodes.entry(history.name(read.node)).or_default().push(*read);
         }
         nodes.into_values().collect()
@@ -275,7 +275,7 @@ impl Checker for Crdt {
                     counter::judge(history, &object, kind == CrdtType::GCounter, &mut breaches)
                 }
                 CrdtType::GSet | CrdtType::OrSet => {
-                    sets::judge(history, &object, kind == CrdtType::GSet, &mut breaches)
+                    sets::judge(history, &object, kind == CrdtType::GSet, &mut pace, &mut breaches)
                 }
                 CrdtType::LwwRegister => register::judge(history, &object, &mut breaches),
             };

@@ -5,14 +5,19 @@
 //! is `log`, a list of `[t, value]` in the order in which it accepted them. One call is later than another when it began
 //! after the other had ended; calls at the same time may have happened in either order. By key: of the lock for grants, of
 //! the resource for writes. A process that acquires again without having
-//! released may get its own token again, and a reply of false grants, and accepts, nothing.
+//! released may get its own token again, and a reply of false grants, and accepts, nothing. Where the arguments of acquire differ within a key,
+//! the option `named_by` says whether they name locks; without it only grants with the same argument are compared, and nothing is valid.
 //!
 //! Findings: `token-not-increasing`, `token-granted-twice`, `stale-token-accepted`, `stale-token-in-log`. Unknown: neither
-//! two grants with tokens nor two accepted writes, or a grant or write that names no token.
+//! two grants with tokens nor two accepted writes, or a grant or write that names no token,
+//! arguments of acquire that differ and may name locks.
 #[doc(hidden)]
 pub mod fuzz;
 
-use crate::contract::{Breach, Group, Report, at, by_key, largest_before, part, took, workloads_where, workloads_with};
+use crate::contract::{
+    Breach, Group, NAMED_BY, Named, NamedBy, Report, apart, at, by_key, largest_before, part, took, workloads_where,
+    workloads_with,
+};
 use crate::history::{History, Op};
 use crate::pace::Pace;
 use crate::registry::CheckerDoc;
@@ -26,13 +31,15 @@ use std::collections::HashMap;
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "fencing",
     doc: "Later grants carry larger tokens, and what they guard never accepts an older token after a newer.",
-    options: &[],
-    build: |_| Ok(Box::new(Fencing)),
+    options: &[NAMED_BY],
+    build: |options| Ok(Box::new(Fencing { named_by: NamedBy::of(options)? })),
 };
 
 /// Judges fencing tokens.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Fencing;
+pub struct Fencing {
+    named_by: NamedBy,
+}
 
 /// The token of a grant's reply, of a write's argument or of an entry of a log.
 fn token(value: ValueRef<'_>) -> Option<i64> {
@@ -49,11 +56,15 @@ struct Seen {
     nameless: usize,
 }
 
-fn grants<'h>(history: &'h History, group: &Group<'h>, seen: &mut Seen, breaches: &mut Report<'h>) {
+fn grants<'h>(history: &'h History, lock: &Named<'h>, pace: &mut Pace<'_>, seen: &mut Seen, breaches: &mut Report<'h>) {
+    let group = &lock.group;
     let mut grants: Vec<(u32, i64)> = Vec::new();
     // Of each process the token that it got and did not try to release.
     let mut held: HashMap<u32, i64> = HashMap::new();
     for &position in &group.ops {
+        if pace.over(1) {
+            break;
+        }
         let op = at(history, position);
         match (history.name(op.function), took(&op)) {
             ("acquire", true) => match token(op.output) {
@@ -64,7 +75,7 @@ fn grants<'h>(history: &'h History, group: &Group<'h>, seen: &mut Seen, breaches
                 }
                 None => seen.nameless += 1,
             },
-            ("release", true) => drop(held.remove(&op.session)),
+            ("release", true) if !lock.loose(position) => drop(held.remove(&op.session)),
             _ => {}
         }
     }
@@ -119,9 +130,18 @@ fn grant_pair<'h>(history: &'h History, group: &Group<'h>, earlier: Op<'h>, late
     breach
 }
 
-fn writes<'h>(history: &'h History, group: &Group<'h>, seen: &mut Seen, breaches: &mut Report<'h>) {
+fn writes<'h>(
+    history: &'h History,
+    group: &Group<'h>,
+    pace: &mut Pace<'_>,
+    seen: &mut Seen,
+    breaches: &mut Report<'h>,
+) {
     let mut accepted: Vec<(u32, i64)> = Vec::new();
     for &position in &group.ops {
+        if pace.over(1) {
+            break;
+        }
         let op = at(history, position);
         match (history.name(op.function), took(&op)) {
             ("write", true) => match token(op.input) {
@@ -160,9 +180,9 @@ fn log<'h>(history: &'h History, op: Op<'h>, seen: &mut Seen, breaches: &mut Rep
         if let Some(larger) = largest.filter(|larger| *larger > token) {
             breaches.violation("stale-token-in-log", || Breach {
                 title: format!(
-                    "the log that #{} read on {} has token {token} after {larger}",
+                    "the log that #{} read{} has token {token} after {larger}",
                     op.call,
-                    history.name(op.node)
+                    wording::on(history, &op)
                 ),
                 ops: vec![op],
                 key: op.key.to_value(),
@@ -194,21 +214,31 @@ impl Checker for Fencing {
         workloads.extend(others.iter().filter(|other| !workloads.contains(other)).collect::<Vec<_>>());
         let mut breaches = Report::new(history);
         let mut seen = Seen::default();
+        let mut doubt = None;
         let mut pace = Pace::new(budget);
+        let mut telling = false;
         for group in by_key(history, &workloads) {
-            if pace.over(group.ops.len()) {
-                break;
+            let before = (seen.accepted, seen.logged);
+            writes(history, &group, &mut pace, &mut seen, &mut breaches);
+            let names = apart(history, group, self.named_by, false);
+            doubt = doubt.or(names.doubt);
+            telling |= seen.accepted > before.0 + 1 || seen.logged > before.1 + 1;
+            for lock in &names.locks {
+                let before = seen.grants;
+                grants(history, lock, &mut pace, &mut seen, &mut breaches);
+                telling |= seen.grants > before + 1;
             }
-            grants(history, &group, &mut seen, &mut breaches);
-            writes(history, &group, &mut seen, &mut breaches);
         }
+        doubt.into_iter().for_each(|doubt| breaches.unknown(doubt));
         let Seen { grants, accepted, logged, nameless } = seen;
         let otherwise = if nameless > 0 {
             let text =
                 format!("{} no token, so their order cannot be judged.", wording::count(nameless, "operation names"));
             (Validity::Unknown, text)
-        } else if grants < 2 && accepted < 2 && logged < 2 {
-            (Validity::Unknown, "Fewer than two grants and fewer than two guarded writes were acknowledged.".to_owned())
+        } else if !telling {
+            let text = "Of no lock were two grants acknowledged, and of nothing that it guards two writes: there is \
+                        nothing to compare.";
+            (Validity::Unknown, text.to_owned())
         } else {
             let text = format!(
                 "Tokens only grew over {}, {} and {}.",

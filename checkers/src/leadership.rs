@@ -92,6 +92,9 @@ impl Checker for Leadership {
         let claims = leaders::trusted(history).count();
         let otherwise = if claims + replies == 0 {
             (Validity::Unknown, "Nobody named a leader together with its term.".to_owned())
+        } else if claims + replies == 1 {
+            let text = "Only once was a leader named together with its term: there is nothing to compare.";
+            (Validity::Unknown, text.to_owned())
         } else {
             let (claims, replies) = (wording::count(claims, "trustworthy claim"), replies);
             (Validity::Valid, format!("No term has two leaders in {claims} and {replies} replies to clients."))

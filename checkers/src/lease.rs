@@ -4,18 +4,21 @@
 //! server counted its time from no earlier than the call, so the process certainly holds the lease from the reply until
 //! `ttl_ms` less `clock_error_ms` after the **call**, by the control node's clock, or until it calls release, or until the
 //! call that retired it, or until clients may be closed because the load is over. The time to live is the entry `ttl_ms` of
-//! the reply or of the argument, or else the option. A reply of false grants nothing. Grants without a certain answer may have happened, and conflict with
+//! the reply or of the argument, or else the option. A reply of false grants, or releases, nothing, like a Fail. Where the
+//! arguments of acquire differ within a key in more than that, the option `named_by` says whether they name leases; without it only grants with the same
+//! argument are compared, and nothing is valid. Grants without a certain answer may have happened, and conflict with
 //! nothing. Grants are swept in the order of their replies with the two that last longest, of two processes.
 //!
-//! Finding: `overlapping-leases`. Unknown: no time to live known, no grant that was still good when its answer came, or
-//! only one process ever asked.
+//! Finding: `overlapping-leases`. Unknown: no time to live known, no grant that was still good when its answer came, only
+//! one process ever asked, or arguments of acquire that differ and may name leases.
 #[doc(hidden)]
 pub mod fuzz;
 
 use crate::contract::{
-    Breach, Group, Report, at, by_key, closings, count_option, object, part, retirements, took, workloads_with,
+    Breach, NAMED_BY, Named, NamedBy, Report, apart, at, by_key, closings, count_option, object, part, retirements,
+    took, workloads_with,
 };
-use crate::history::{History, Op};
+use crate::history::{History, Op, Outcome};
 use crate::pace::Pace;
 use crate::registry::CheckerDoc;
 use crate::value::Value;
@@ -31,10 +34,12 @@ pub(crate) const DOC: CheckerDoc = CheckerDoc {
     options: &[
         ("ttl_ms", "how long a grant lasts, where neither call nor reply says so"),
         ("clock_error_ms", "by how much a server's clock may run ahead within one grant; 0 by default"),
+        NAMED_BY,
     ],
     build: |options| {
         let lease = Lease::new(count_option(options, "ttl_ms")?);
-        Ok(Box::new(lease.clock_error_ms(count_option(options, "clock_error_ms")?.unwrap_or(0))))
+        let lease = lease.clock_error_ms(count_option(options, "clock_error_ms")?.unwrap_or(0));
+        Ok(Box::new(lease.named_by(NamedBy::of(options)?)))
     },
 };
 
@@ -43,12 +48,13 @@ pub(crate) const DOC: CheckerDoc = CheckerDoc {
 pub struct Lease {
     ttl_ms: Option<u64>,
     clock_error_ms: u64,
+    named_by: NamedBy,
 }
 
 impl Lease {
     /// Grants last so long; None: each says itself.
     pub fn new(ttl_ms: Option<u64>) -> Lease {
-        Lease { ttl_ms, clock_error_ms: 0 }
+        Lease { ttl_ms, ..Lease::default() }
     }
 
     /// A server's clock may run ahead of the control node's by so much within one time to live.
@@ -57,17 +63,33 @@ impl Lease {
         self
     }
 
+    /// What names a lease.
+    pub fn named_by(mut self, named_by: NamedBy) -> Lease {
+        self.named_by = named_by;
+        self
+    }
+
     fn ttl_ms(&self, op: &Op<'_>) -> Option<u64> {
         let said = [op.output, op.input].into_iter().find_map(|value| part(value, "ttl_ms")?.as_int());
         said.and_then(|ttl| u64::try_from(ttl).ok()).or(self.ttl_ms)
     }
 
-    /// Acknowledged grants of one lease in the order of their replies, and how many do not say how long they last.
-    fn grants(&self, history: &History, group: &Group<'_>, ends: &Ends) -> (Vec<Grant>, usize) {
+    /// Acknowledged grants of one lease in the order of their replies, and how many do not say how long they last; none
+    /// where the time was up.
+    fn grants(
+        &self,
+        history: &History,
+        lease: &Named<'_>,
+        ends: &Ends,
+        pace: &mut Pace<'_>,
+    ) -> Option<(Vec<Grant>, usize)> {
         let mut grants: Vec<Grant> = Vec::new();
         let mut current: HashMap<u32, Vec<usize>> = HashMap::new();
         let mut endless = 0;
-        for &position in &group.ops {
+        for &position in &lease.group.ops {
+            if pace.over(1) {
+                return None;
+            }
             let op = at(history, position);
             match history.name(op.function) {
                 "acquire" | "renew" if took(&op) => {
@@ -89,7 +111,7 @@ impl Lease {
                         ttl_ms,
                     });
                 }
-                "release" => {
+                "release" if took(&op) || op.outcome == Outcome::Info => {
                     for place in current.remove(&op.session).unwrap_or_default() {
                         (grants[place].until, grants[place].ended_by) = (op.call, Some(position));
                     }
@@ -99,17 +121,30 @@ impl Lease {
         }
         grants.retain(|grant| grant.from.1 < grant.expires);
         grants.sort_unstable_by_key(|grant| grant.from);
-        (grants, endless)
+        Some((grants, endless))
     }
 
-    fn sweep<'h>(&self, history: &'h History, grants: &[Grant], breaches: &mut Report<'h>) {
+    fn sweep<'h>(
+        &self,
+        history: &'h History,
+        certified: bool,
+        grants: &[Grant],
+        pace: &mut Pace<'_>,
+        breaches: &mut Report<'h>,
+    ) {
         // Of all grants before, the one that lasts longest, and the longest of another process: by the place of the first
         // grant that comes after them.
         let mut longest: [Option<(usize, usize)>; 2] = [None, None];
         for (place, grant) in grants.iter().enumerate() {
+            if pace.over(1) {
+                break;
+            }
             let others = longest.iter().flatten().filter(|(_, other)| grants[*other].session != grant.session);
             if let Some((_, other)) = others.copied().max().filter(|(end, _)| *end > place) {
-                breaches.violation("overlapping-leases", || self.breach(history, grants[other], *grant));
+                breaches.violation("overlapping-leases", || Breach {
+                    certified,
+                    ..self.breach(history, grants[other], *grant)
+                });
             }
             let end = grants.partition_point(|later| later.from.0 < grant.until && later.from.1 < grant.expires);
             let new = (end, place);
@@ -208,23 +243,26 @@ impl Checker for Lease {
         let ends = Ends { retired: retirements(history), closings: closings(history) };
         let (mut good, mut endless, mut contended) = (0, 0, 0);
         let mut pace = Pace::new(budget);
-        for group in by_key(history, &workloads) {
-            if pace.over(group.ops.len()) {
-                break;
+        let mut doubt = None;
+        'keys: for group in by_key(history, &workloads) {
+            let names = apart(history, group, self.named_by, false);
+            doubt = doubt.or(names.doubt);
+            for lease in &names.locks {
+                let Some((grants, unclear)) = self.grants(history, lease, &ends, &mut pace) else { break 'keys };
+                contended += usize::from(!grants.is_empty() && lease.group.contended(history, "acquire"));
+                good += grants.len();
+                endless += unclear;
+                self.sweep(history, lease.certified, &grants, &mut pace, &mut breaches);
             }
-            contended += usize::from(group.contended(history, "acquire"));
-            let (grants, unclear) = self.grants(history, &group, &ends);
-            good += grants.len();
-            endless += unclear;
-            self.sweep(history, &grants, &mut breaches);
         }
+        doubt.into_iter().for_each(|doubt| breaches.unknown(doubt));
         let unknown = |text: &str| (Validity::Unknown, text.to_owned());
         let otherwise = if endless > 0 {
             unknown("How long a grant lasts is not known: set the option ttl_ms.")
         } else if good == 0 {
             unknown("No grant was still good when its answer came.")
         } else if contended == 0 {
-            unknown("Only one process ever asked, so nothing was contended.")
+            unknown("Only one process ever asked for a lease that was granted, so nothing was contended.")
         } else {
             (Validity::Valid, format!("{} never certainly held by two at once.", wording::count(good, "grant")))
         };

@@ -10,7 +10,7 @@
 //!
 //! Findings: `stale-read`, `future-read`, `phantom-read`, `lost-update`, and `nonlinearizable` where no single reason can
 //! be told; each over as few operations as could be found, with a claim that a machine can check.
-//! Unknown: nothing was acknowledged, a call is not understood, or time or memory ran out before the answer.
+//! Unknown: nothing was acknowledged, of no key were both a change and a reply that tells of it, a call is not understood, or time or memory ran out before the answer.
 mod beam;
 mod configuration;
 mod decide;
@@ -251,6 +251,14 @@ fn gave_up(history: &History, part: &Part<'_>, stop: Stop, furthest: u64) -> Str
     format!("{what} after {done} of {replies} replies, at {} of the run", wording::seconds(time))
 }
 
+fn unobserved(ok: usize) -> String {
+    format!(
+        "{} acknowledged, but of no key were both a change and something that tells of it, so nothing could contradict: \
+         read what is written.",
+        wording::count(ok, "operation was").replace("operation wass", "operations were")
+    )
+}
+
 fn key_name(history: &History, part: &Part<'_>) -> String {
     if part.key.is_nil() { format!("workload {}", history.name(part.workload)) } else { format!("key {}", part.key) }
 }
@@ -285,6 +293,7 @@ impl<M: Model> Checker for Linearizable<M> {
         let info = parts.iter().map(Part::len).sum::<usize>() - ok;
         let (validity, summary) = match (bad.len(), unknown.first()) {
             (0, None) if ok == 0 => (Validity::Unknown, self.nothing(&workloads)),
+            (0, None) if !parts.iter().any(|part| self.observed(history, part)) => (Validity::Unknown, unobserved(ok)),
             (0, None) => (
                 Validity::Valid,
                 format!("{ok} acknowledged operations on {} are linearizable.", wording::count(parts.len(), "key")),
@@ -337,6 +346,36 @@ impl<M: Model> Linearizable<M> {
             Some(Certificate::new(history, claim, &calls))
         };
         parts.iter().zip(orders).filter_map(certify).collect()
+    }
+
+    /// Whether something was changed and something else was told of the state: only then could the replies have been wrong.
+    fn observed(&self, history: &History, part: &Part<'_>) -> bool {
+        let initial = self.model.initial();
+        // The first acts of each kind, by position; an act may be both, but not the other's counterpart as well.
+        let (mut tells, mut changes) = ([None; 2], [None; 2]);
+        let note = |firsts: &mut [Option<u32>; 2], position: u32| {
+            let slot = usize::from(firsts[0].is_some());
+            firsts[slot].get_or_insert(position);
+        };
+        for op in part.ops(history) {
+            let Ok(act) = self.act(history, &op) else { continue };
+            let acknowledged = op.outcome == Outcome::Ok;
+            if acknowledged && !self.model.fits_always(&act) {
+                // What does not fit the first state tells that another one had changed it.
+                if self.model.step(&initial, &act).is_none() {
+                    return true;
+                }
+                note(&mut tells, op.position);
+            }
+            if acknowledged && !self.model.observes_only(&act) {
+                note(&mut changes, op.position);
+            }
+            let differ = |one: &u32| changes.iter().flatten().any(|other| other != one);
+            if tells.iter().flatten().any(differ) {
+                return true;
+            }
+        }
+        false
     }
 
     fn nothing(&self, workloads: &[NameId]) -> String {

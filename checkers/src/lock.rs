@@ -1,27 +1,30 @@
 //! `lock` and `semaphore`: never more holders than permits at one moment.
 //!
-//! `acquire` and `release`, by key; the holder is the process. A reply of false means that it did not get, or give, it. Of a semaphore both may name a number of permits (input,
-//! default 1). A hold is definite from the reply of an acknowledged acquire until the same process calls release,
-//! whatever comes of that: nothing before or after is certain. A process that was retired by an Info, or a client that
-//! may have been closed because the load was over, may have lost its session, so a hold that was never released ends
-//! there. An acquire without a certain answer may hold for ever, or never, and conflicts with nothing. For complete
+//! `acquire` and `release`, by key; the holder is the process. A reply of false, like a Fail, means that it did not get, or
+//! give, it: nothing happened. Of a semaphore both may name a number of permits (input, default 1). A hold is definite from the reply of an
+//! acknowledged acquire until the same process calls a release that was not refused: nothing before or after is certain. A process that was
+//! retired by an Info, or a client that may have been closed because the load was over, may have lost its session, so a hold that was never
+//! released ends there. Where the arguments of acquire differ within a key, the option `named_by` says whether they name locks; without it
+//! only two holds with the same argument are compared, and nothing is valid. An acquire without a certain answer may hold for ever, or never, and conflicts with nothing. For complete
 //! intervals this is exact: put every acquire at its reply and every release at its call, and the holds are as short as
 //! they can be all at once. One sweep over the holds in order of their beginning.
 //!
 //! Findings: `double-hold` (lock), `too-many-holders` (semaphore), `release-by-non-holder` (lock: an acknowledged release
 //! by a process that released as often as it acquired; option `idempotent_release` allows it), and as evidence
 //! `acquired-while-held` (the holder itself acquired again: a lock may be reentrant). Unknown: nothing acquired, or only
-//! one process ever asked.
+//! one process ever asked, arguments of acquire that differ and may name locks.
 #[doc(hidden)]
 pub mod fuzz;
 
+pub use crate::contract::names::NamedBy;
 use crate::contract::{
-    Breach, Group, Report, at, by_key, closings, count_option, object, retirements, took, workloads_with,
+    Breach, NAMED_BY, Named, Report, apart, at, by_key, closings, count_option, object, retirements, took,
+    workloads_with,
 };
 use crate::history::{History, Op, Outcome};
 use crate::pace::Pace;
 use crate::registry::CheckerDoc;
-use crate::value::Value;
+use crate::value::{Kind, Value};
 use crate::verdict::{Budget, Checker, Validity, Verdict};
 use crate::wording;
 use serde_json::json;
@@ -32,16 +35,22 @@ use std::collections::{BinaryHeap, HashMap, VecDeque};
 pub(crate) const LOCK: CheckerDoc = CheckerDoc {
     name: "lock",
     doc: "Never two processes certainly hold one lock at the same moment, and only its holder releases it.",
-    options: &[("idempotent_release", "true: releasing what one does not hold may be acknowledged")],
-    build: |options| Ok(Box::new(Lock::mutex().idempotent_release(options.flag("idempotent_release")?))),
+    options: &[("idempotent_release", "true: releasing what one does not hold may be acknowledged"), NAMED_BY],
+    build: |options| {
+        let lock = Lock::mutex().idempotent_release(options.flag("idempotent_release")?);
+        Ok(Box::new(lock.named_by(NamedBy::of(options)?)))
+    },
 };
 
 /// The semaphore's entry in the list of checkers.
 pub(crate) const SEMAPHORE: CheckerDoc = CheckerDoc {
     name: "semaphore",
     doc: "Never more permits are certainly held at one moment than there are.",
-    options: &[("permits", "how many there are; without it nothing can be said")],
-    build: |options| Ok(Box::new(Lock::semaphore(count_option(options, "permits")?))),
+    options: &[("permits", "how many there are; without it nothing can be said"), NAMED_BY],
+    build: |options| {
+        let semaphore = Lock::semaphore(count_option(options, "permits")?);
+        Ok(Box::new(semaphore.named_by(NamedBy::of(options)?)))
+    },
 };
 
 /// Judges locks and semaphores.
@@ -50,22 +59,29 @@ pub struct Lock {
     permits: Option<u64>,
     exclusive: bool,
     idempotent_release: bool,
+    named_by: NamedBy,
 }
 
 impl Lock {
     /// One holder at a time.
     pub fn mutex() -> Lock {
-        Lock { permits: Some(1), exclusive: true, idempotent_release: false }
+        Lock { permits: Some(1), exclusive: true, idempotent_release: false, named_by: NamedBy::Unsaid }
     }
 
     /// At most so many permits given at a time; None: not known, and nothing can be said.
     pub fn semaphore(permits: Option<u64>) -> Lock {
-        Lock { permits, exclusive: false, idempotent_release: true }
+        Lock { permits, exclusive: false, idempotent_release: true, named_by: NamedBy::Unsaid }
     }
 
     /// A release by a process that holds nothing may be acknowledged.
     pub fn idempotent_release(mut self, allowed: bool) -> Lock {
         self.idempotent_release = allowed;
+        self
+    }
+
+    /// What names a lock.
+    pub fn named_by(mut self, named_by: NamedBy) -> Lock {
+        self.named_by = named_by;
         self
     }
 }
@@ -90,15 +106,39 @@ struct Holder {
     balance: i64,
 }
 
-fn permits(op: &Op<'_>) -> u64 {
-    op.input.as_int().and_then(|count| u64::try_from(count).ok()).unwrap_or(1)
+/// How many permits the argument asks for, or gives back; a name stands for one of its own. None: it is neither.
+fn permits(op: &Op<'_>) -> Option<u64> {
+    match op.input.kind() {
+        Kind::Int(count) => u64::try_from(count).ok(),
+        Kind::Nil | Kind::Text(_) => Some(1),
+        _ => None,
+    }
+}
+
+/// What is known of one lock.
+struct Known {
+    holds: Vec<Hold>,
+    /// Acquisitions of a number of permits that is not understood.
+    odd: Vec<u64>,
 }
 
 impl Lock {
-    fn holds<'h>(&self, history: &'h History, group: &Group<'h>, end: &End, breaches: &mut Report<'h>) -> Vec<Hold> {
+    /// The certain holds in the order of their beginning; none where the time was up.
+    fn holds<'h>(
+        &self,
+        history: &'h History,
+        lock: &Named<'h>,
+        end: &End,
+        pace: &mut Pace<'_>,
+        breaches: &mut Report<'h>,
+    ) -> Option<Known> {
         let mut done: Vec<Hold> = Vec::new();
+        let mut odd: Vec<u64> = Vec::new();
         let mut holders: HashMap<u32, Holder> = HashMap::new();
-        for &position in &group.ops {
+        for &position in &lock.group.ops {
+            if pace.over(1) {
+                return None;
+            }
             let op = at(history, position);
             let holder = holders.entry(op.session).or_default();
             match history.name(op.function) {
@@ -109,12 +149,18 @@ impl Lock {
                         breaches.evidence("acquired-while-held", || again(first, op));
                         continue;
                     }
-                    let permits = if self.exclusive { 1 } else { permits(&op) };
+                    let permits = if self.exclusive { Some(1) } else { permits(&op) };
+                    let Some(permits) = permits else {
+                        odd.push(op.call);
+                        continue;
+                    };
                     let hold = Hold { from: op.reply, to: Op::OPEN, permits, acquire: position, ended_by: None };
                     holder.open.push_back(hold);
                 }
-                "release" => {
-                    let mut given = if self.exclusive { u64::MAX } else { permits(&op) };
+                "release" if took(&op) || op.outcome == Outcome::Info => {
+                    let loose = lock.loose(position);
+                    let all = self.exclusive || loose;
+                    let mut given = Some(&op).filter(|_| !all).and_then(permits).unwrap_or(u64::MAX);
                     while let Some(hold) = holder.open.front_mut().filter(|_| given > 0) {
                         let part = hold.permits.min(given);
                         done.push(Hold { permits: part, to: op.call, ended_by: Some(position), ..*hold });
@@ -123,11 +169,11 @@ impl Lock {
                             holder.open.pop_front();
                         }
                     }
-                    if took(&op) {
+                    if took(&op) && !loose {
                         // Who called again after an info may hold what it acquired before.
                         let anew = history.client(op.process) != op.process;
                         if self.exclusive && !self.idempotent_release && holder.balance <= 0 && !anew {
-                            breaches.violation("release-by-non-holder", || foreign_release(history, group, op));
+                            breaches.violation("release-by-non-holder", || foreign_release(history, lock, op));
                         }
                         holder.balance = (holder.balance - 1).max(0);
                     }
@@ -141,13 +187,32 @@ impl Lock {
         }
         done.extend(open);
         done.sort_unstable_by_key(|hold| (hold.from, hold.acquire, hold.to));
-        done
+        Some(Known { holds: done, odd })
+    }
+
+    /// Whether several processes asked, and for more than there is.
+    fn contended(&self, history: &History, lock: &Named<'_>) -> bool {
+        let acquires = lock.group.ops(history).filter(|op| history.name(op.function) == "acquire");
+        let asked = acquires.fold(0_u64, |sum, op| sum.saturating_add(permits(&op).unwrap_or(1)));
+        let enough = self.exclusive || self.permits.is_none_or(|permits| asked > permits);
+        enough && lock.group.contended(history, "acquire")
     }
 
     /// Counts what is certainly held at the beginning of every hold.
-    fn sweep<'h>(&self, history: &'h History, limit: u64, holds: &[Hold], breaches: &mut Report<'h>) -> u64 {
+    fn sweep<'h>(
+        &self,
+        history: &'h History,
+        certified: bool,
+        holds: &[Hold],
+        pace: &mut Pace<'_>,
+        breaches: &mut Report<'h>,
+    ) -> u64 {
+        let limit = self.permits.unwrap_or(u64::MAX);
         let (mut active, mut held, mut most) = (BinaryHeap::new(), 0, 0);
         for (place, hold) in holds.iter().enumerate() {
+            if pace.over(1) {
+                break;
+            }
             while let Some(&Reverse((to, other))) = active.peek() {
                 let over: &Hold = &holds[other];
                 if to > hold.from {
@@ -167,7 +232,7 @@ impl Lock {
                 breaches.violation(kind, || {
                     let mut others: Vec<Hold> = active.iter().map(|Reverse((_, other))| holds[*other]).collect();
                     others.sort_by_key(|other| (Reverse(other.permits), other.from));
-                    self.too_many(history, limit, *hold, &others)
+                    Breach { certified, ..self.too_many(history, limit, *hold, &others) }
                 });
             }
         }
@@ -228,11 +293,11 @@ fn again<'h>(first: Op<'h>, op: Op<'h>) -> Breach<'h> {
 }
 
 /// An acknowledged release of what the process did not hold, with its own last acquire and release.
-fn foreign_release<'h>(history: &'h History, group: &Group<'h>, op: Op<'h>) -> Breach<'h> {
+fn foreign_release<'h>(history: &'h History, lock: &Named<'h>, op: Op<'h>) -> Breach<'h> {
     let mine = |other: &Op<'_>| {
         other.session == op.session && other.call < op.call && (took(other) || other.outcome == Outcome::Info)
     };
-    let own: Vec<Op<'h>> = group.ops.iter().map(|&position| at(history, position)).filter(mine).collect();
+    let own: Vec<Op<'h>> = lock.group.ops.iter().map(|&position| at(history, position)).filter(mine).collect();
     let acquires = own.iter().filter(|op| history.name(op.function) == "acquire").count();
     let reason = format!(
         "Process {} had acquired it {} and each time released it before #{}, so it held nothing then.",
@@ -245,6 +310,7 @@ fn foreign_release<'h>(history: &'h History, group: &Group<'h>, op: Op<'h>) -> B
         ops: own.into_iter().chain([op]).collect(),
         key: op.key.to_value(),
         reasons: vec![reason],
+        certified: lock.whole,
         ..Breach::default()
     }
 }
@@ -279,20 +345,30 @@ impl Checker for Lock {
         let end = End::new(history);
         let (mut held, mut contended, mut most) = (0, 0, 0);
         let mut pace = Pace::new(budget);
-        for group in by_key(history, &workloads) {
-            if pace.over(group.ops.len()) {
-                break;
+        let (mut doubt, mut odd) = (None, Vec::new());
+        'keys: for group in by_key(history, &workloads) {
+            let names = apart(history, group, self.named_by, !self.exclusive);
+            doubt = doubt.or(names.doubt);
+            for lock in &names.locks {
+                let Some(known) = self.holds(history, lock, &end, &mut pace, &mut breaches) else { break 'keys };
+                held += known.holds.len();
+                contended += usize::from(!known.holds.is_empty() && self.contended(history, lock));
+                odd.extend(known.odd);
+                most = most.max(self.sweep(history, lock.certified, &known.holds, &mut pace, &mut breaches));
             }
-            contended += usize::from(group.contended(history, "acquire"));
-            let holds = self.holds(history, &group, &end, &mut breaches);
-            held += holds.len();
-            most = most.max(self.sweep(history, self.permits.unwrap_or(u64::MAX), &holds, &mut breaches));
         }
+        doubt.into_iter().for_each(|doubt| breaches.unknown(doubt));
+        breaches.malformed("acquire takes a number of permits", &odd);
         let unknown = |text: String| (Validity::Unknown, text);
         let otherwise = match self.permits {
             None => unknown("How many permits there are is not known: set the option permits.".to_owned()),
             Some(_) if held == 0 => unknown("Nothing was ever acquired.".to_owned()),
-            Some(_) if contended == 0 => unknown("Only one process ever asked, so nothing was contended.".to_owned()),
+            Some(_) if contended == 0 && self.exclusive => {
+                unknown("Only one process ever asked for a lock that was held, so nothing was contended.".to_owned())
+            }
+            Some(permits) if contended == 0 => unknown(format!(
+                "Of no semaphore did several processes ask for more than {permits} in all, so nothing was contended."
+            )),
             Some(permits) => {
                 let text =
                     format!("In {} never more than {permits} certainly held at once.", wording::count(held, "hold"));

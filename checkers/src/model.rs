@@ -119,6 +119,18 @@ pub trait Model: Send + Sync {
         false
     }
 
+    /// Whether the act, with this reply, fits every state: it tells nothing of what was there before. Objects all of whose acknowledged
+    /// acts do are not judged valid: nothing was observed.
+    fn fits_always(&self, act: &Self::Act) -> bool {
+        let register = |act: RegisterAct| matches!(act, RegisterAct::Write(_) | RegisterAct::Read(None));
+        let cell = self.register_act(act).or_else(|| self.cell_act(act).map(|(_, act)| act));
+        cell.is_some_and(register)
+            || self
+                .container_act(act)
+                .is_some_and(|(_, act)| matches!(act, ContainerAct::Put(_) | ContainerAct::TakeUnknown))
+            || self.growing_act(act).is_some_and(|act| matches!(act, GrowingAct::Add(_)))
+    }
+
     /// The act as one of a register, if it is one. An object whose acts all are is decided by the engines for registers.
     fn register_act(&self, _act: &Self::Act) -> Option<RegisterAct> {
         None

@@ -31,6 +31,9 @@ use crate::verdict::{Budget, Checker, Verdict};
 use rows::{Row, Stamp, rows};
 use std::collections::{HashMap, HashSet};
 
+/// So many rows of a read take as long as one operation.
+const PER_STEP: usize = 16;
+
 /// Its entry in the list of checkers.
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "monotonic",
@@ -231,7 +234,8 @@ struct Found<'h> {
     late: u64,
 }
 
-fn judge<'h>(history: &'h History, adds: &mut Adds<'h>, reads: &[Op<'h>]) -> Found<'h> {
+/// None where the time was up.
+fn judge<'h>(history: &'h History, adds: &mut Adds<'h>, reads: &[Op<'h>], pace: &mut Pace<'_>) -> Option<Found<'h>> {
     let mut found = Found::default();
     let (mut told_unexpected, mut told_twice): (Vec<bool>, Vec<bool>) = (Vec::new(), Vec::new());
     let settled = reads.iter().any(|read| read.settle);
@@ -241,6 +245,10 @@ fn judge<'h>(history: &'h History, adds: &mut Adds<'h>, reads: &[Op<'h>]) -> Fou
     let mut odd_last = false;
     let mut latest_of = HashMap::new();
     for read in reads {
+        // A read costs as much as it saw.
+        if pace.over(1 + read.output.as_list().map_or(0, |list| list.len()) / PER_STEP) {
+            return None;
+        }
         let (mut these, odd) = rows(adds, read);
         if odd {
             adds.malformed.push(read.call);
@@ -283,7 +291,7 @@ fn judge<'h>(history: &'h History, adds: &mut Adds<'h>, reads: &[Op<'h>]) -> Fou
             found.late += 1;
         }
     }
-    found
+    Some(found)
 }
 
 fn disorder<'h>(
@@ -332,7 +340,7 @@ impl Checker for Monotonic {
                 continue;
             }
             let (mut adds, reads) = collect(history, object);
-            let found = judge(history, &mut adds, &reads);
+            let Some(found) = judge(history, &mut adds, &reads, &mut pace) else { break };
             let ok = |add: &&Made| add.acknowledged.is_some();
             acknowledged += adds.tried.iter().flatten().filter(ok).count() as u64;
             judged += reads.len() as u64;

@@ -171,6 +171,8 @@ fn breach<'h>(title: String, ops: Vec<Op<'h>>, reasons: Vec<String>) -> Breach<'
 struct Seen {
     sagas: usize,
     logs: usize,
+    /// Logs that tell more than how the saga ended.
+    telling: usize,
     unclear: usize,
     unread: usize,
 }
@@ -189,6 +191,7 @@ impl Saga {
         let mut ends: [Option<Op<'h>>; 2] = [None, None];
         for &log in &known.logs {
             let mut course = Course::default();
+            seen.telling += usize::from(log.output.as_list().is_some_and(|events| events.len() > 1));
             for entry in log.output.as_list().unwrap_or_default().iter() {
                 let Some(event) = event(entry) else {
                     seen.unclear += 1;
@@ -298,7 +301,7 @@ impl Checker for Saga {
             }
             self.judge(history, &group, &mut seen, &mut breaches);
         }
-        let Seen { sagas, logs, unclear, unread } = seen;
+        let Seen { sagas, logs, telling, unclear, unread } = seen;
         let unfinished = breaches.count("unfinished");
         let otherwise = if logs == 0 {
             (Validity::Unknown, "No log of a saga was read.".to_owned())
@@ -309,6 +312,9 @@ impl Checker for Saga {
         } else if unread > 0 {
             let text = format!("The log of {} was not read at the end.", wording::count(unread, "started saga"));
             (Validity::Unknown, text)
+        } else if telling == 0 {
+            let text = "No log tells of a step: only how sagas ended was seen.";
+            (Validity::Unknown, text.to_owned())
         } else {
             let count = wording::count(sagas, "saga");
             (Validity::Valid, format!("{count} completed or compensated in order, by {}.", wording::count(logs, "log")))

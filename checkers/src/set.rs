@@ -274,8 +274,8 @@ impl Judged<'_> {
         let mut sentences = vec![format!("{count} {what}: {}.", wording::elements(&elements, 20))];
         let read = |op: &Op<'_>| {
             let size = elements_of(op).len();
-            let (node, time) = (history.name(op.node), wording::seconds(op.reply_time));
-            format!("#{}: process {} on {node} read {size} elements at {time}.", op.call, op.process)
+            let (place, time) = (wording::on(history, op), wording::seconds(op.reply_time));
+            format!("#{}: process {}{place} read {size} elements at {time}.", op.call, op.process)
         };
         sentences.extend(reads.iter().map(read));
         if kind == "unexpected-element" {
@@ -287,7 +287,7 @@ impl Judged<'_> {
         let finding = Finding::new(
             kind,
             Severity::Violation,
-            format!("{count} {what}, first seen by #{} on {}", first.call, history.name(first.node)),
+            format!("{count} {what}, first seen by #{}{}", first.call, wording::on(history, first)),
         );
         Some(Finding {
             sentences,

@@ -253,11 +253,11 @@ impl<'h> Judge<'_, 'h> {
     /// The reads that a loss rests on.
     fn nowhere(&self, mut breach: Breach<'h>) -> Breach<'h> {
         let tail: Vec<Op<'h>> = self.timeline.tail.iter().map(|&at| self.set.reads[at as usize]).collect();
-        let readers = wording::nodes_of(self.history, &tail);
+        let readers = wording::on_all(self.history, &tail);
         let count = wording::count(tail.len(), "last read");
         breach.ops.extend(tail.iter().take(4));
         breach.certified = tail.len() <= 4;
-        breach.why(format!("None of the {count} (on {}) has one of them, nor any later read.", readers.join(", ")))
+        breach.why(format!("None of the {count}{readers} has one of them, nor any later read."))
     }
 
     fn unexpected(&self, ids: &[u32]) -> Option<Breach<'h>> {
@@ -312,9 +312,16 @@ struct Totals {
 }
 
 impl SetFull {
-    fn judge<'h>(&self, history: &'h History, object: &Group<'h>, totals: &mut Totals, report: &mut Report<'h>) {
+    fn judge<'h>(
+        &self,
+        history: &'h History,
+        object: &Group<'h>,
+        totals: &mut Totals,
+        pace: &mut Pace<'_>,
+        report: &mut Report<'h>,
+    ) {
         let mut set = collect(history, object);
-        let timeline = Timeline::of(&set.reads, &mut set.elements);
+        let Some(timeline) = Timeline::of(&set.reads, &mut set.elements, pace) else { return };
         let mut fates = fates(&set, &timeline);
         let silent = set.silent();
         let lost = std::mem::take(&mut fates.lost);
@@ -418,7 +425,7 @@ impl Checker for SetFull {
                 report.unknown(format!("What {function} does to a set is not known, so nothing can be said."));
                 continue;
             }
-            self.judge(history, object, &mut totals, &mut report);
+            self.judge(history, object, &mut totals, &mut pace, &mut report);
         }
         totals.doubts(history, &mut report);
         let sound = format!(

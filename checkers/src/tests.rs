@@ -8,3 +8,4 @@ mod promises;
 mod recordings;
 mod run_checks;
 mod sets;
+mod vacuous;

@@ -172,12 +172,12 @@ fn lost<'h>(history: &History, messages: &Messages<'h>, absent: &[u32], missing:
     }
     ops.extend(&messages.drains);
     let drains = wording::count(messages.drains.len(), "drain");
-    let nodes = wording::nodes_of(history, &messages.drains).join(", ");
+    let nodes = wording::on_all(history, &messages.drains);
     let mut breach = Breach::new("lost-message", title, subject, ops).times(certain as usize);
     // With dequeues in doubt, some of the elements are lost, but of no single one can it be shown.
     breach.certified = messages.doubtful_dequeues == 0;
     breach = breach.why(format!("Never dequeued: {}.", wording::elements(&elements, 20)));
-    breach = breach.why(format!("{drains} on {nodes} found the queue empty after they were acknowledged."));
+    breach = breach.why(format!("{drains}{nodes} found the queue empty after they were acknowledged."));
     match messages.doubtful_dequeues {
         0 => breach,
         doubtful => breach.why(format!(

@@ -12,6 +12,7 @@ pub mod lattice;
 mod levels;
 pub mod list_append;
 pub mod mini;
+mod observed;
 #[doc(hidden)]
 pub mod oracle;
 pub mod predicate;

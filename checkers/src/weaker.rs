@@ -22,6 +22,7 @@ mod saturate;
 mod sequential;
 mod sessions;
 mod staleness;
+mod telling;
 
 #[cfg(test)]
 mod tests;
@@ -60,8 +61,14 @@ struct Part {
     answer: Answer,
 }
 
+/// What has to be seen of some workload before the promise can be called kept, and what was not seen otherwise.
+struct Needs<'a> {
+    seen: &'a dyn Fn(&Parsed) -> bool,
+    missing: &'a str,
+}
+
 /// Puts the answers for all workloads together.
-fn verdict(checker: &str, promise: &str, history: &History, parts: Vec<Part>) -> Verdict {
+fn verdict(checker: &str, promise: &str, needs: Needs<'_>, history: &History, parts: Vec<Part>) -> Verdict {
     let sum = |of: fn(&Part) -> usize| parts.iter().map(of).sum::<usize>();
     let checked = sum(|part| part.parsed.run.len());
     let acknowledged = sum(|part| part.parsed.acknowledged);
@@ -78,6 +85,7 @@ fn verdict(checker: &str, promise: &str, history: &History, parts: Vec<Part>) ->
         part.parsed.run.accesses.iter().chain(&part.parsed.raw).any(saw) || !part.parsed.versions.is_empty()
     };
     let seen = parts.iter().any(of);
+    let tested = parts.iter().any(|part| (needs.seen)(&part.parsed));
     for part in parts {
         let name = history.name(part.workload);
         match part.answer {
@@ -111,6 +119,8 @@ fn verdict(checker: &str, promise: &str, history: &History, parts: Vec<Part>) ->
         (Validity::Unknown, format!("Not decided: {first}."))
     } else if !seen {
         (Validity::Unknown, "No read was acknowledged, so nothing can be said.".to_owned())
+    } else if !tested {
+        (Validity::Unknown, format!("{}, so nothing could contradict the promise.", needs.missing))
     } else {
         let mut left_out = String::new();
         if refused > 0 {

@@ -28,7 +28,7 @@ fn deed(history: &History, op: &Op<'_>) -> String {
 
 /// One sentence: who did what where and when.
 pub(crate) fn operation(history: &History, op: &Op<'_>) -> String {
-    let (process, node) = (op.process, history.name(op.node));
+    let process = op.process;
     let when = match op.outcome {
         Outcome::Ok => format!("called at {}, answered at {}", seconds(op.call_time), seconds(op.reply_time)),
         Outcome::Fail => format!("called at {}, refused at {}", seconds(op.call_time), seconds(op.reply_time)),
@@ -40,9 +40,23 @@ pub(crate) fn operation(history: &History, op: &Op<'_>) -> String {
             )
         }
     };
-    // Histories of other programs do not say where.
-    let place = if matches!(node, "" | "?") { String::new() } else { format!(" on {node}") };
-    format!("#{}: process {process}{place} {}; {when}.", op.call, deed(history, op))
+    format!("#{}: process {process}{} {}; {when}.", op.call, on(history, op), deed(history, op))
+}
+
+/// Whether the history says where the call went: those of other programs may not.
+pub(crate) fn placed(history: &History, op: &Op<'_>) -> bool {
+    !matches!(history.name(op.node), "" | "?")
+}
+
+/// ` on n1`, or nothing where no node is known.
+pub(crate) fn on(history: &History, op: &Op<'_>) -> String {
+    on_all(history, std::slice::from_ref(op))
+}
+
+/// ` on n1, n2`, or nothing where no node is known.
+pub(crate) fn on_all(history: &History, ops: &[Op<'_>]) -> String {
+    let nodes = nodes_of(history, ops);
+    if nodes.is_empty() { String::new() } else { format!(" on {}", nodes.join(", ")) }
 }
 
 /// Ids of the faults that may have been in force between the first call and the last reply of these operations.
@@ -53,9 +67,10 @@ pub(crate) fn faults_around(history: &History, ops: &[Op<'_>]) -> Vec<u64> {
     history.faults_within(from, to).iter().map(|fault| fault.id).collect()
 }
 
-/// Nodes of these operations, each once, in order of name.
+/// Nodes of these operations, as far as they are known, each once, in order of name.
 pub(crate) fn nodes_of(history: &History, ops: &[Op<'_>]) -> Vec<String> {
-    let mut nodes: Vec<String> = ops.iter().map(|op| history.name(op.node).to_owned()).collect();
+    let known = ops.iter().filter(|op| placed(history, op));
+    let mut nodes: Vec<String> = known.map(|op| history.name(op.node).to_owned()).collect();
     nodes.sort();
     nodes.dedup();
     nodes

@@ -68,6 +68,13 @@ const WORDS: &[(&str, &str)] = &[
         "proven",
         "The fault was seen to work (a cut link carried nothing, a stopped process stood still), not only asked for.",
     ),
+    (
+        "read-committed",
+        "Two levels have this name. The checker is the stronger one, that of the literature on testing (AWDIT): over who read \
+         from whom, with the order within each session. The model of list-append and rw-register is the weaker one, \
+         Adya's PL-2: over the known order of versions, and neither sessions nor real time count. A history may be \
+         valid by the model and invalid by the checker.",
+    ),
     ("lease", "The agent on a node heals everything by itself when the control node has been silent for this long."),
 ];
 
@@ -203,6 +210,9 @@ mod tests {
     #[test]
     fn what_has_several_meanings_says_so() {
         let all = meanings();
+        let committed = text(&all["read-committed"]);
+        assert!(committed.contains("checker: ") && committed.contains("model of transactions: "));
+        assert!(committed.contains("The checker is the stronger one"), "{committed}");
         let lease = text(&all["lease"]);
         assert!(lease.contains("checker: ") && lease.contains("model of an object: ") && lease.contains("word: "));
         assert!(!text(&all["proven"]).contains('\n'));

@@ -197,12 +197,14 @@ fn exit(validity: Validity, info: &RunInfo) -> Exit {
 mod tests {
     use super::*;
 
-    /// A write that was acknowledged, as our own records have it, with these lines after it.
+    /// A write that was acknowledged and read, as our own records have it, with these lines after it.
     fn history(after: &str) -> History {
         let lines = [
             r#"{"type":"start","index":0,"time":0,"version":1,"nodes":["n1"],"wall":"2026-01-01T00:00:00Z"}"#,
             r#"{"type":"invoke","index":1,"time":1,"worker":0,"process":0,"node":"n1","workload":"register","f":"write","value":1}"#,
             r#"{"type":"ok","index":2,"time":2,"process":0}"#,
+            r#"{"type":"invoke","index":3,"time":3,"worker":0,"process":0,"node":"n1","workload":"register","f":"read"}"#,
+            r#"{"type":"ok","index":4,"time":4,"process":0,"value":1}"#,
             after,
         ];
         dsfuzz_checkers::history::read_jsonl(lines.join("\n").as_bytes()).unwrap()
@@ -212,7 +214,7 @@ mod tests {
         Rules { checkers: vec![("linearizable".into(), Options::default())], ..Rules::default() }
     }
 
-    const END: &str = r#"{"type":"end","index":3,"time":3}"#;
+    const END: &str = r#"{"type":"end","index":5,"time":5}"#;
 
     #[test]
     fn a_record_that_was_cut_off_is_no_pass() {

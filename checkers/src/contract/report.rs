@@ -144,10 +144,10 @@ fn told(history: &History, op: &Op<'_>) -> String {
         Outcome::Fail => format!("refused at {}", wording::seconds(op.reply_time)),
     };
     format!(
-        "#{}: process {} on {} called {} {} -> {}; called at {}, {when}.",
+        "#{}: process {}{} called {} {} -> {}; called at {}, {when}.",
         op.call,
         op.process,
-        history.name(op.node),
+        wording::on(history, op),
         history.name(op.function),
         shown(op.input),
         shown(op.output),

@@ -8,7 +8,7 @@ use crate::verdict::{Budget, Severity, Validity, Verdict};
 /// `process f key input -> outcome output`, one call after the other; a line that ends in `...` stays open until a line
 /// `process -> outcome output`. A word `settle` in front of the process marks the settle phase, `n2:` the node, and a line
 /// that begins with `{` is a record. Values are JSON.
-fn judge(checker: &str, options: &[(&str, Value)], story: &str) -> Verdict {
+pub(crate) fn judge(checker: &str, options: &[(&str, Value)], story: &str) -> Verdict {
     let mut lines = String::new();
     for line in story.lines().map(str::trim).filter(|line| !line.is_empty()) {
         if line.starts_with('{') {
@@ -167,6 +167,65 @@ fn two_certain_holds_of_one_lock() {
 }
 
 #[test]
+fn a_refused_release_gives_nothing_back() {
+    let story = "1 acquire 0 null -> ok\n 1 release 0 null -> fail\n 2 acquire 0 null -> ok";
+    assert_eq!(kinds(&judge("lock", &[], story)), ["double-hold"]);
+    assert_eq!(kinds(&judge("lock", &[], &story.replace("fail", "ok false"))), ["double-hold"]);
+    valid(&judge("lock", &[], &story.replace("fail", "info")));
+    valid(&judge("lock", &[], &story.replace("fail", "ok")));
+    assert_eq!(kinds(&judge("semaphore", &[("permits", 1.into())], story)), ["too-many-holders"]);
+    let long = [("ttl_ms", Value::Int(10_000))];
+    assert_eq!(kinds(&judge("lease", &long, story)), ["overlapping-leases"]);
+    valid(&judge("lease", &long, &story.replace("fail", "ok")));
+}
+
+#[test]
+fn locks_named_by_an_argument_are_told_apart_or_not_judged() {
+    let apart = r#"
+        1 acquire null "a" -> ok
+        2 acquire null "b" -> ok
+        1 release null "a" -> ok
+        1 acquire null "b" -> fail"#;
+    let (key, argument) = ([("named_by", Value::text("key"))], [("named_by", Value::text("argument"))]);
+    unknown(&judge("lock", &[], apart), "set the option named_by");
+    valid(&judge("lock", &argument, apart));
+    assert_eq!(kinds(&judge("lock", &key, apart)), ["double-hold"]);
+    // One name is held twice either way, and one name alone is a key like any other.
+    let twice = apart.replacen("\"b\"", "\"a\"", 1);
+    for options in [&[][..], &argument, &key] {
+        assert_eq!(kinds(&judge("lock", options, &twice)), ["double-hold"]);
+        assert_eq!(kinds(&judge("lock", options, &twice.replace("\"b\"", "\"a\""))), ["double-hold"]);
+    }
+    // A nested lock is given back alone; without a name nobody knows what is given back.
+    let nested = r#"
+        1 acquire null "a" -> ok
+        1 acquire null "b" -> ok
+        1 release null "b" -> ok
+        2 acquire null "a" -> ok"#;
+    unknown(&judge("lock", &[], nested), "set the option named_by");
+    assert_eq!(kinds(&judge("lock", &argument, nested)), ["double-hold"]);
+    unknown(&judge("lock", &argument, &nested.replace("release null \"b\"", "release null null")), "gives back");
+    // Owners that name themselves, and times to live, name no lock.
+    let owners = "1 acquire null 1 -> ok\n 2 acquire null 2 -> ok";
+    assert_eq!(kinds(&judge("lock", &[], owners)), ["double-hold"]);
+    unknown(&judge("lock", &[], &owners.replace("null 2", "null 3")), "set the option named_by");
+    let times = r#"1 acquire null {"ttl_ms":10000} -> ok
+        2 acquire null {"ttl_ms":20000} -> ok"#;
+    assert_eq!(kinds(&judge("lease", &[], times)), ["overlapping-leases"]);
+    let named = times.replace("{", "{\"of\":\"a\",").replacen("\"a\"", "\"b\"", 1);
+    unknown(&judge("lease", &[], &named), "set the option named_by");
+    let token = |options: &[_]| judge("fencing", options, "1 acquire 0 \"a\" -> ok 5\n 2 acquire 0 \"b\" -> ok 5");
+    unknown(&token(&[]), "set the option named_by");
+    assert_eq!(kinds(&token(&key)), ["token-granted-twice", "token-not-increasing"]);
+    assert_eq!(token(&argument).validity, Validity::Unknown, "each lock was granted once");
+    let three = [("permits", Value::Int(1)), argument[0].clone()];
+    valid(&judge("semaphore", &three, apart));
+    unknown(&judge("semaphore", &three[..1], apart), "set the option named_by");
+    unknown(&judge("semaphore", &three, "1 acquire 0 [2] -> ok\n 2 acquire 0 [2] -> ok"), "a number of permits");
+    assert!(checker_with("lock", &Options([("named_by".to_owned(), Value::text("f"))].into())).is_err());
+}
+
+#[test]
 fn more_holders_than_permits() {
     let story = r#"
         1 acquire 0 2 -> ok
@@ -218,7 +277,8 @@ fn fencing_tokens_that_go_back() {
     ));
     assert_eq!(kinds(&judge("fencing", &[], "1 log 9 null -> ok [[1,0],[3,0],[2,0]]")), ["stale-token-in-log"]);
     unknown(&judge("fencing", &[], &granted.replace("ok 5", "ok")), "no token");
-    unknown(&judge("fencing", &[], "1 acquire 0 null -> ok 5"), "Fewer than two");
+    unknown(&judge("fencing", &[], "1 acquire 0 null -> ok 5"), "nothing to compare");
+    unknown(&judge("fencing", &[], "1 acquire 0 null -> ok 5\n 2 acquire 1 null -> ok 6"), "nothing to compare");
 }
 
 #[test]

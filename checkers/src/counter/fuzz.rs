@@ -31,7 +31,7 @@ fn history(draw: &mut Draw) -> Tape {
     for _ in 0..4 + draw.below(26) {
         let worker = draw.below(tape.workers());
         let Some((f, input)) = tape.open(worker) else {
-            let f = *draw.pick(&["add", "add", "increment", "decrement", "read", "read", "read"]);
+            let f = *draw.pick(&["add", "add", "increment", "decrement", "inc", "dec", "read", "read", "read", "read"]);
             let amount = Value::Int(draw.below(9) as i64 - 3);
             let input = match f {
                 "read" => Value::Nil,
@@ -49,7 +49,7 @@ fn history(draw: &mut Draw) -> Tape {
         if happens && !draw.percent(lies) {
             value += match f {
                 "read" => 0,
-                "decrement" => -amount,
+                "decrement" | "dec" => -amount,
                 _ => amount,
             };
         }
@@ -63,7 +63,7 @@ fn amount(history: &History, op: &Op<'_>) -> Option<i64> {
     match history.name(op.function) {
         "read" => None,
         "add" => op.input.as_int(),
-        "increment" => Some(op.input.as_int().unwrap_or(1)),
+        "increment" | "inc" => Some(op.input.as_int().unwrap_or(1)),
         _ => Some(-op.input.as_int().unwrap_or(1)),
     }
 }
@@ -98,7 +98,9 @@ fn defined(history: &History) -> Answer {
     let is_read = |op: &&Op<'_>| history.name(op.function) == "read";
     let ok = |op: &&Op<'_>| op.outcome == Outcome::Ok;
     let added = ops.iter().filter(ok).any(|op| amount(history, op).is_some());
-    let doubt = !added || odd || !ops.iter().filter(ok).any(|op| is_read(&op));
+    let after = |read: &Op<'_>| ops.iter().filter(ok).any(|op| amount(history, op).is_some() && op.reply < read.call);
+    let doubt =
+        !added || odd || !ops.iter().filter(ok).any(|op| is_read(&op) && op.output.as_int().is_some() && after(op));
     let count = |kind: &str| broken.iter().filter(|other| **other == kind).count() as u64;
     let facts = vec![("below", count("read-below-bound")), ("above", count("read-above-bound"))];
     Answer::of(broken.iter().map(|&kind| kind.to_owned()).collect::<BTreeSet<_>>(), doubt, facts)

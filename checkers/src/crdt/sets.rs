@@ -2,7 +2,9 @@
 use super::{Object, same_clocks, value_of};
 use crate::contract::Report;
 use crate::history::{History, Op, Outcome};
+use crate::pace::Pace;
 use crate::value::ValueRef;
+use crate::wording;
 use std::collections::{BTreeMap, HashMap};
 
 /// The attempts on one element, of those that may have taken effect.
@@ -86,16 +88,30 @@ impl Shown<'_> {
     }
 }
 
-/// How many operations are of another shape.
-pub(super) fn judge<'h>(history: &'h History, object: &Object<'h>, grows: bool, breaches: &mut Report<'h>) -> usize {
+/// So many elements of a read take as long as one operation.
+const PER_STEP: usize = 16;
+
+/// How many operations are of another shape. Nothing is judged where the time was up.
+pub(super) fn judge<'h>(
+    history: &'h History,
+    object: &Object<'h>,
+    grows: bool,
+    pace: &mut Pace<'_>,
+    breaches: &mut Report<'h>,
+) -> usize {
     let mut elements = Elements::default();
     for op in &object.updates {
         let id = elements.id(op.input);
         let element = &mut elements.known[id as usize];
         if history.name(op.function) == "remove" { &mut element.removes } else { &mut element.adds }.push(*op);
     }
-    let reads: Vec<Shown<'h>> =
-        object.reads.iter().map(|read| Shown { read: *read, ids: elements.shown(read) }).collect();
+    let mut reads: Vec<Shown<'h>> = Vec::with_capacity(object.reads.len());
+    for read in &object.reads {
+        if pace.over(1 + value_of(read).as_list().map_or(0, |list| list.len()) / PER_STEP) {
+            return 0;
+        }
+        reads.push(Shown { read: *read, ids: elements.shown(read) });
+    }
     let mut unclear = 0;
     for Shown { read, ids } in &reads {
         unclear += usize::from(value_of(read).as_list().is_none() && !value_of(read).is_nil());
@@ -119,7 +135,7 @@ pub(super) fn judge<'h>(history: &'h History, object: &Object<'h>, grows: bool, 
     convergence(history, object, &elements, &finals, breaches);
     if grows {
         let mut nodes: BTreeMap<&str, Vec<&Shown<'h>>> = BTreeMap::new();
-        for shown in &reads {
+        for shown in reads.iter().filter(|shown| wording::placed(history, &shown.read)) {
             nodes.entry(history.name(shown.read.node)).or_default().push(shown);
         }
         for reads in nodes.values() {

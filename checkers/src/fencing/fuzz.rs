@@ -13,7 +13,7 @@ pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
         seed,
         count,
         make,
-        |history| crate::fuzz::shown(history, Fencing.check(history, &Budget::unlimited())),
+        |history| crate::fuzz::shown(history, Fencing::default().check(history, &Budget::unlimited())),
         define,
     )
 }

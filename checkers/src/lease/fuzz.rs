@@ -1,90 +1,136 @@
 //! `lease` against its definition.
 use super::Lease;
+use crate::contract::NamedBy;
 use crate::contract::scene::{Step, compare, weave};
 use crate::fuzz::{Draw, Stats};
 use crate::history::{History, Op, Outcome};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 const TTL_MS: u64 = 12;
 const CLOCK_ERROR_MS: u64 = 2;
 
+/// What names a lease, and how many of a hundred histories have names as arguments.
+const KINDS: [(NamedBy, u64); 3] = [(NamedBy::Unsaid, 30), (NamedBy::Argument, 100), (NamedBy::Key, 100)];
+
 /// Judges so many random histories twice. The error describes the first difference.
 pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
-    let lease = Lease::new(Some(TTL_MS)).clock_error_ms(CLOCK_ERROR_MS);
-    compare(
-        seed,
-        count,
-        make,
-        |history| crate::fuzz::shown(history, lease.check(history, &Budget::unlimited())),
-        define,
-    )
+    let mut stats = Stats::default();
+    let kinds = KINDS.len() as u64;
+    for (share, (named_by, names)) in (0..kinds).zip(KINDS) {
+        let lease = Lease::new(Some(TTL_MS)).clock_error_ms(CLOCK_ERROR_MS).named_by(named_by);
+        let one = compare(
+            seed.wrapping_mul(kinds).wrapping_add(share),
+            count / kinds + u64::from(share < count % kinds),
+            |draw| {
+                let names = draw.percent(names);
+                let apart = names && (named_by == NamedBy::Argument || draw.percent(50));
+                make(draw, names, apart)
+            },
+            |history| crate::fuzz::shown(history, lease.check(history, &Budget::unlimited())),
+            |history| define(history, named_by),
+        )?;
+        stats.histories += one.histories;
+        stats.invalid += one.invalid;
+    }
+    Ok(stats)
 }
 
 /// A lease whose server mostly waits for as many events as a grant may last.
-fn make(draw: &mut Draw) -> History {
+fn make(draw: &mut Draw, names: bool, apart: bool) -> History {
     let patience = draw.below(8);
     let scripts = (0..2 + draw.below(2)).map(|_| {
         let step = |draw: &mut Draw| {
             let ttl = crate::contract::object(&[("ttl_ms", Value::Int(3 + draw.below(20) as i64))]);
-            let input = if draw.percent(20) { ttl } else { Value::Nil };
+            let name = Value::text(if draw.percent(30) { "b" } else { "a" });
+            let input = if names && draw.percent(95) {
+                name
+            } else if draw.percent(20) {
+                ttl
+            } else {
+                Value::Nil
+            };
             let functions: [&'static str; 5] = ["acquire", "acquire", "renew", "release", "read"];
             Step::new(functions[draw.below(5) as usize], Value::Nil, input)
         };
         (0..1 + draw.below(5)).map(|_| step(draw)).collect()
     });
     let scripts: Vec<Vec<Step>> = scripts.collect();
-    let (mut holder, mut left) = (None, 0);
-    weave(draw, scripts, 8, &mut |_, process, step| {
-        left = u64::saturating_sub(left, 1);
+    // Of each lease who holds it, and until which event.
+    let mut held: BTreeMap<Option<String>, (Option<u64>, u64)> = BTreeMap::new();
+    let mut now = 0;
+    weave(draw, scripts, 8, &mut |draw, process, step| {
+        now += 1;
+        let name = if let (Value::Text(name), true) = (&step.input, apart) { Some(name.to_string()) } else { None };
+        let (holder, until) = held.entry(name).or_default();
         match step.f {
-            "acquire" if holder.is_none() || left == 0 || holder == Some(process) => {
-                (holder, left) = (Some(process), patience);
+            "acquire" if holder.is_none() || *until <= now || *holder == Some(process) => {
+                (*holder, *until) = (Some(process), now + patience);
                 Some(Value::Nil)
             }
-            "renew" if holder == Some(process) => {
-                left = patience;
+            "renew" if *holder == Some(process) => {
+                *until = now + patience;
                 Some(Value::Nil)
             }
-            "release" if holder == Some(process) => {
-                holder = None;
+            "release" if *holder == Some(process) => {
+                *holder = None;
                 Some(Value::Nil)
             }
             "read" => Some(Value::Nil),
-            _ => None,
+            // Nothing happened, told by a reply or by a failure.
+            _ => Some(Value::Bool(false)).filter(|_| draw.percent(50)),
         }
     })
 }
 
+/// What an argument names, where names are texts.
+fn named(op: &Op<'_>) -> Option<String> {
+    match op.input.to_value() {
+        Value::Text(name) => Some(name.to_string()),
+        _ => None,
+    }
+}
+
+fn done(op: &Op<'_>) -> bool {
+    op.outcome == Outcome::Ok && op.output.to_value() != Value::Bool(false)
+}
+
 /// Directly from the definition: every pair of grants, at the beginning of the second.
-fn define(history: &History) -> BTreeSet<&'static str> {
+fn define(history: &History, named_by: NamedBy) -> BTreeSet<&'static str> {
     let ops: Vec<Op<'_>> = history.ops().iter().collect();
-    let grant = |op: &&Op<'_>| matches!(history.name(op.function), "acquire" | "renew") && op.outcome == Outcome::Ok;
-    let holds_at = |grant: &Op<'_>, index: u64, time: u64| {
-        let Value::Map(entries) = grant.input.to_value() else {
-            return within(history, grant, index, time, TTL_MS);
-        };
-        within(history, grant, index, time, entries[0].1.as_int().unwrap_or(0) as u64)
+    let is = |op: &Op<'_>, f: &str| history.name(op.function) == f;
+    let names: BTreeSet<Option<String>> = ops.iter().filter(|op| is(op, "acquire")).map(named).collect();
+    let one = names.len() < 2 || named_by == NamedBy::Key;
+    // A renewal is about the lease that it names.
+    let known = |op: &Op<'_>| is(op, "acquire") || named(op).is_some() && names.contains(&named(op));
+    let grant = |op: &&Op<'_>| done(op) && (is(op, "acquire") || is(op, "renew") && (one || known(op)));
+    // Whether the call may have ended the grant.
+    let ends = |op: &Op<'_>, grant: &Op<'_>| {
+        let another = named_by == NamedBy::Argument && named(op).is_some() && names.contains(&named(op));
+        let about = one || !another || named(op) == named(grant);
+        op.outcome == Outcome::Info || done(op) && is(op, "release") && about
     };
-    for one in ops.iter().filter(grant) {
-        for two in ops.iter().filter(grant).filter(|two| two.process != one.process) {
-            let (index, time) = (two.reply, two.reply_time);
-            if holds_at(one, index, time) && holds_at(two, index, time) {
+    let holds_at = |grant: &Op<'_>, index: u64, time: u64| {
+        let ttl_ms = match grant.input.to_value() {
+            Value::Map(entries) => entries[0].1.as_int().unwrap_or(0) as u64,
+            _ => TTL_MS,
+        };
+        let mine = |op: &&Op<'_>| op.process == grant.process && op.call > grant.call && op.call < index;
+        let lasts = ttl_ms.saturating_sub(CLOCK_ERROR_MS) * 1_000_000;
+        let over = ops.iter().filter(mine).any(|op| ends(op, grant));
+        grant.reply <= index && time < grant.call_time + lasts && !over
+    };
+    for first in ops.iter().filter(grant) {
+        let same = |second: &&Op<'_>| second.process != first.process && (one || named(second) == named(first));
+        for second in ops.iter().filter(grant).filter(same) {
+            let (index, time) = (second.reply, second.reply_time);
+            if holds_at(first, index, time) && holds_at(second, index, time) {
                 return BTreeSet::from(["overlapping-leases"]);
             }
         }
     }
     BTreeSet::new()
-}
-
-fn within(history: &History, grant: &Op<'_>, index: u64, time: u64, ttl_ms: u64) -> bool {
-    let over = |op: &Op<'_>| {
-        let mine = op.process == grant.process && op.call > grant.call && op.call < index;
-        mine && (history.name(op.function) == "release" || op.outcome == Outcome::Info)
-    };
-    let lasts = ttl_ms.saturating_sub(CLOCK_ERROR_MS) * 1_000_000;
-    grant.reply <= index && time < grant.call_time + lasts && !history.ops().iter().any(|op| over(&op))
 }
 
 #[cfg(test)]

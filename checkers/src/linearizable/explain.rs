@@ -70,8 +70,9 @@ impl Story<'_> {
         }
     }
 
-    fn node(&self, at: usize) -> &str {
-        self.history.name(self.ops[at].node)
+    /// Where it was called, as ` on n1`.
+    fn on(&self, at: usize) -> String {
+        wording::on(self.history, &self.ops[at])
     }
 
     fn tell(&self, conflict: &Conflict, workload: &str, key: &Value) -> Told {
@@ -116,7 +117,7 @@ impl Story<'_> {
         let name = self.name(observer);
         let writers: Vec<Op<'_>> = history.ops().iter().filter(writes).collect();
         if let Some(later) = writers.iter().find(|writer| writer.outcome != Outcome::Fail) {
-            let title = format!("{name} on {} {deed} {seen} before it was written", self.node(observer));
+            let title = format!("{name}{} {deed} {seen} before it was written", self.on(observer));
             let why = format!(
                 "{seen} was first written by an operation that began (index {}) after {name} had ended (index {}): {} A \
                  contradiction.",
@@ -133,8 +134,7 @@ impl Story<'_> {
             ),
             None => format!("No operation ever wrote {seen}, yet {name} {deed} it, a contradiction."),
         };
-        let title =
-            format!("{} on {} {deed} {seen}, which was never written", self.name(observer), self.node(observer));
+        let title = format!("{}{} {deed} {seen}, which was never written", self.name(observer), self.on(observer));
         ("phantom-read", title, vec![why])
     }
 
@@ -146,7 +146,7 @@ impl Story<'_> {
             self.small[second].end, self.small[first].call
         );
         if early == late {
-            let title = format!("{two} on {} returned {late} before it was written", self.node(second));
+            let title = format!("{two}{} returned {late} before it was written", self.on(second));
             let why = format!("{one} alone wrote {late}, so {two} must come after it, a contradiction.");
             return ("future-read", title, vec![gap, why]);
         }
@@ -155,11 +155,10 @@ impl Story<'_> {
              contradiction."
         );
         if self.small[first].act.writes().is_some() {
-            let title =
-                format!("{two} on {} saw {late} before {early}, which it replaced, was there", self.node(second));
+            let title = format!("{two}{} saw {late} before {early}, which it replaced, was there", self.on(second));
             return ("future-read", title, vec![gap, why]);
         }
-        let title = format!("{one} on {} returned {early} although {late} had replaced it before", self.node(first));
+        let title = format!("{one}{} returned {early} although {late} had replaced it before", self.on(first));
         ("stale-read", title, vec![gap, why])
     }
 
@@ -205,14 +204,11 @@ impl Story<'_> {
         let old = if self.reads_nil(last) { Value::Nil } else { self.value(last) };
         let newer = self.value(inner[0]);
         if self.small[last].act.writes().is_none() {
-            let title = format!(
-                "{} on {} returned {old} although {newer} had been there since",
-                self.name(last),
-                self.node(last)
-            );
+            let title =
+                format!("{}{} returned {old} although {newer} had been there since", self.name(last), self.on(last));
             return ("stale-read", title, why);
         }
-        let title = format!("{} on {} replaced a value that {newer} had overwritten", self.name(last), self.node(last));
+        let title = format!("{}{} replaced a value that {newer} had overwritten", self.name(last), self.on(last));
         ("lost-update", title, why)
     }
 
@@ -231,7 +227,7 @@ impl Story<'_> {
         );
         let title = match last {
             Some(at) if observes => {
-                format!("{name} on {} returned {}, which no order explains", self.node(at), self.value(at))
+                format!("{name}{} returned {}, which no order explains", self.on(at), self.value(at))
             }
             _ => format!("no order of {} explains all replies", wording::count(self.small.len(), "operation")),
         };

@@ -1,5 +1,6 @@
 //! `lock` and `semaphore` against a search for any order of the calls that a lock could have seen.
 use super::Lock;
+use crate::contract::NamedBy;
 use crate::contract::scene::{Scene, Step, compare, weave_into};
 use crate::fuzz::{Draw, Stats};
 use crate::history::{History, Op, Outcome, Phase};
@@ -7,15 +8,32 @@ use crate::value::Value;
 use crate::verdict::{Budget, Checker};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
+/// Kinds of objects: permits (none: a lock), what names them, and how many of a hundred histories have names as arguments.
+const KINDS: [(Option<u64>, NamedBy, u64); 6] = [
+    (None, NamedBy::Unsaid, 30),
+    (Some(2), NamedBy::Unsaid, 30),
+    (Some(3), NamedBy::Unsaid, 0),
+    (None, NamedBy::Argument, 100),
+    (Some(2), NamedBy::Argument, 100),
+    (None, NamedBy::Key, 100),
+];
+
 /// Judges so many random histories twice. The error describes the first difference.
 pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
     let mut stats = Stats::default();
-    for (share, permits) in [None, Some(2), Some(3)].into_iter().enumerate() {
-        let lock = permits.map_or(Lock::mutex(), |permits| Lock::semaphore(Some(permits)));
-        let seed = seed.wrapping_mul(3).wrapping_add(share as u64);
-        let count = count / 3 + u64::from((share as u64) < count % 3);
+    let kinds = KINDS.len() as u64;
+    for (share, (permits, named_by, names)) in (0..kinds).zip(KINDS) {
+        let lock = permits.map_or(Lock::mutex(), |permits| Lock::semaphore(Some(permits))).named_by(named_by);
+        let seed = seed.wrapping_mul(kinds).wrapping_add(share);
+        let count = count / kinds + u64::from(share < count % kinds);
         let check = |history: &History| crate::fuzz::shown(history, lock.check(history, &Budget::unlimited()));
-        let one = compare(seed, count, |draw| make(draw, permits), check, |history| define(history, permits))?;
+        let make = |draw: &mut Draw| {
+            let names = draw.percent(names);
+            // The arguments are names in the system, or nothing to it.
+            let apart = names && (named_by == NamedBy::Argument || named_by == NamedBy::Unsaid && draw.percent(50));
+            make(draw, permits, names, apart)
+        };
+        let one = compare(seed, count, make, check, |history| define(history, permits, named_by))?;
         stats.histories += one.histories;
         stats.invalid += one.invalid;
     }
@@ -23,9 +41,10 @@ pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
 }
 
 /// Clients that acquire and release; a lock that gives itself away now and then.
-fn make(draw: &mut Draw, permits: Option<u64>) -> History {
+fn make(draw: &mut Draw, permits: Option<u64>, names: bool, apart: bool) -> History {
     let broken = if draw.percent(50) { draw.below(60) } else { 0 };
     let clients = 2 + draw.below(if permits.is_some() { 3 } else { 2 });
+    let few = draw.percent(50);
     let scripts = (0..clients).map(|_| {
         let mut next_acquires = true;
         let mut step = |draw: &mut Draw| {
@@ -33,19 +52,22 @@ fn make(draw: &mut Draw, permits: Option<u64>) -> History {
             next_acquires = if draw.percent(85) { !next_acquires } else { draw.percent(50) };
             let count =
                 if permits.is_some() && draw.percent(30) { Value::Int(1 + draw.below(2) as i64) } else { Value::Nil };
+            let name = if draw.percent(if few { 10 } else { 50 }) { "b" } else { "a" };
+            let input = if names && draw.percent(90) { Value::text(name) } else { count };
             let f = if draw.percent(5) { "read" } else { f };
-            Step::new(f, Value::Nil, count)
+            Step::new(f, Value::Nil, input)
         };
-        (0..1 + draw.below(3)).map(|_| step(draw)).collect()
+        (0..1 + draw.below(if names { 4 } else { 3 })).map(|_| step(draw)).collect()
     });
     let scripts: Vec<Vec<Step>> = scripts.collect();
     let mut scene = Scene::new();
-    let mut held: BTreeMap<u64, i64> = BTreeMap::new();
+    let mut held: BTreeMap<(Option<String>, u64), i64> = BTreeMap::new();
     let limit = permits.unwrap_or(1) as i64;
     let mut effect = |draw: &mut Draw, process: u64, step: &Step| {
         let count = step.input.as_int().unwrap_or(1);
-        let all: i64 = held.values().sum();
-        let mine = held.entry(process).or_default();
+        let name = if let (Value::Text(name), true) = (&step.input, apart) { Some(name.to_string()) } else { None };
+        let all: i64 = held.iter().filter(|((other, _), _)| *other == name).map(|(_, count)| count).sum();
+        let mine = held.entry((name, process)).or_default();
         let broken = draw.below(100) < broken;
         match step.f {
             "acquire" if all + count <= limit || broken => {
@@ -57,7 +79,8 @@ fn make(draw: &mut Draw, permits: Option<u64>) -> History {
                 Some(Value::Nil)
             }
             "read" => Some(Value::Nil),
-            _ => None,
+            // Nothing happened, told by a reply or by a failure.
+            _ => Some(Value::Bool(false)).filter(|_| draw.percent(50)),
         }
     };
     weave_into(&mut scene, draw, scripts.clone(), 12, &mut effect);
@@ -80,7 +103,23 @@ struct Event {
     permits: i64,
 }
 
-fn events(history: &History, permits: Option<u64>) -> Vec<Event> {
+/// What a call is to one lock.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum About {
+    /// It is certainly about this one.
+    It,
+    /// About another one.
+    Another,
+    /// About this one, another, or several.
+    Any,
+}
+
+/// Whether the call did what it asks for.
+fn done(op: &Op<'_>) -> bool {
+    op.outcome == Outcome::Ok && op.output.to_value() != Value::Bool(false)
+}
+
+fn events(history: &History, permits: Option<u64>, about: &dyn Fn(&Op<'_>) -> About) -> Vec<Event> {
     let mut processes: Vec<u64> = history.ops().iter().map(|op| op.process).collect();
     processes.sort_unstable();
     processes.dedup();
@@ -88,25 +127,21 @@ fn events(history: &History, permits: Option<u64>) -> Vec<Event> {
     for op in history.ops().iter() {
         let process = processes.binary_search(&op.process).unwrap_or(0);
         let count = permits.map_or(1, |_| op.input.as_int().unwrap_or(1));
-        let acquire = history.name(op.function) == "acquire";
         let give = Event { call: op.call, end: u64::MAX, must: false, process, takes: false, permits: i64::MAX };
-        match (history.name(op.function), op.outcome) {
-            ("acquire", Outcome::Ok) => {
+        match (history.name(op.function), about(&op)) {
+            ("acquire", About::It) if done(&op) => {
                 events.push(Event { call: op.call, end: op.reply, must: true, process, takes: true, permits: count });
+                let closed = history.phases.iter().map(|(_, mark)| mark.index).find(|&index| index > op.reply);
+                events.extend(closed.map(|index| Event { call: index, ..give }));
             }
-            ("release", Outcome::Ok) => {
+            ("release", About::It) if done(&op) => {
                 events.push(Event { call: op.call, end: op.reply, must: true, process, takes: false, permits: count });
             }
-            // A refused release says that something is wrong: the hold may be over from its call on.
-            ("release", _) => events.push(Event { permits: count, ..give }),
+            ("release", About::Any) if done(&op) => events.push(give),
             _ => {}
         }
         if op.outcome == Outcome::Info {
             events.push(give);
-        }
-        if acquire && op.outcome == Outcome::Ok {
-            let closed = history.phases.iter().map(|(_, mark)| mark.index).find(|&index| index > op.reply);
-            events.extend(closed.map(|index| Event { call: index, ..give }));
         }
     }
     events
@@ -151,16 +186,47 @@ fn possible(events: &[Event], left: u64, held: &mut Vec<i64>, limit: i64, seen: 
     false
 }
 
-fn define(history: &History, permits: Option<u64>) -> BTreeSet<&'static str> {
+/// What an argument names, where names are texts.
+fn named(op: &Op<'_>) -> Option<String> {
+    match op.input.to_value() {
+        Value::Text(name) => Some(name.to_string()),
+        _ => None,
+    }
+}
+
+fn define(history: &History, permits: Option<u64>, named_by: NamedBy) -> BTreeSet<&'static str> {
+    let acquires = history.ops().iter().filter(|op| history.name(op.function) == "acquire");
+    let names: BTreeSet<Option<String>> = acquires.map(|op| named(&op)).collect();
+    if names.len() < 2 || named_by == NamedBy::Key {
+        return one(history, permits, &|_| About::It);
+    }
     let mut kinds = BTreeSet::new();
-    let events = events(history, permits);
+    for name in &names {
+        let about =
+            |op: &Op<'_>| match (named(op), history.name(op.function)) {
+                (said, "acquire") if said == *name => About::It,
+                (_, "acquire") => About::Another,
+                (said, _) if said.is_some() && named_by == NamedBy::Argument && names.contains(&said) => {
+                    if said == *name { About::It } else { About::Another }
+                }
+                _ => About::Any,
+            };
+        kinds.extend(one(history, permits, &about));
+    }
+    kinds
+}
+
+/// The rules of one lock.
+fn one(history: &History, permits: Option<u64>, about: &dyn Fn(&Op<'_>) -> About) -> BTreeSet<&'static str> {
+    let mut kinds = BTreeSet::new();
+    let events = events(history, permits, about);
     let limit = permits.unwrap_or(1) as i64;
     if !possible(&events, (1 << events.len()) - 1, &mut vec![0; 32], limit, &mut HashSet::new()) {
         kinds.insert(if permits.is_none() { "double-hold" } else { "too-many-holders" });
     }
-    let ops: Vec<Op<'_>> = history.ops().iter().collect();
+    let ops: Vec<Op<'_>> = history.ops().iter().filter(|op| done(op) && about(op) == About::It).collect();
     let before = |release: &Op<'_>, f: &str| {
-        let mine = |op: &&Op<'_>| op.process == release.process && op.call < release.call && op.outcome == Outcome::Ok;
+        let mine = |op: &&Op<'_>| op.process == release.process && op.call < release.call;
         ops.iter().filter(mine).filter(|op| history.name(op.function) == f).map(|op| op.call).collect::<Vec<u64>>()
     };
     // Each acknowledged release needs an acquire of its own.
@@ -174,7 +240,7 @@ fn define(history: &History, permits: Option<u64>) -> BTreeSet<&'static str> {
         }
         free == 0
     };
-    let releases = ops.iter().filter(|op| history.name(op.function) == "release" && op.outcome == Outcome::Ok);
+    let releases = ops.iter().filter(|op| history.name(op.function) == "release");
     if permits.is_none() && releases.filter(unfounded).count() > 0 {
         kinds.insert("release-by-non-holder");
     }

@@ -57,4 +57,7 @@ impl Model for Counter {
     fn observes_only(&self, act: &CounterAct) -> bool {
         act.by == 0
     }
+    fn fits_always(&self, act: &CounterAct) -> bool {
+        act.seen.is_none()
+    }
 }

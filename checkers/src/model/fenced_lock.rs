@@ -115,6 +115,9 @@ impl Model for FencedLock {
     fn observes_only(&self, act: &FencedAct) -> bool {
         *act == FencedAct::Refused
     }
+    fn fits_always(&self, act: &FencedAct) -> bool {
+        *act == FencedAct::Refused
+    }
     fn show(&self, state: &FencedState) -> String {
         state.words("token")
     }

@@ -165,7 +165,7 @@ mod tests {
 
     #[test]
     fn every_model_agrees_with_every_order() {
-        let count = std::env::var("DSFUZZ_FUZZ").ok().and_then(|count| count.parse().ok()).unwrap_or(80);
+        let count = std::env::var("DSFUZZ_FUZZ").ok().and_then(|count| count.parse().ok()).unwrap_or(200);
         // All of them, or the one that is named.
         let only = std::env::var("DSFUZZ_FUZZ_MODEL").ok();
         for doc in MODELS.iter().filter(|doc| only.as_ref().is_none_or(|only| only == doc.name)) {

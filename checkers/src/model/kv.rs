@@ -102,6 +102,9 @@ impl Model for Kv {
     fn observes_only(&self, act: &KvAct) -> bool {
         matches!(act, KvAct::Get(_) | KvAct::Differs(_))
     }
+    fn fits_always(&self, act: &KvAct) -> bool {
+        matches!(act, KvAct::Get(None) | KvAct::Put(_) | KvAct::Append(_))
+    }
     fn state_bytes(&self, state: &Value) -> usize {
         64 + if let Value::Text(text) = state { text.len() } else { 0 }
     }

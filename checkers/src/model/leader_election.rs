@@ -72,6 +72,9 @@ impl Model for LeaderElection {
     fn observes_only(&self, act: &ElectionAct) -> bool {
         *act == ElectionAct::Nothing
     }
+    fn fits_always(&self, act: &ElectionAct) -> bool {
+        matches!(act, ElectionAct::Win(_, None) | ElectionAct::Nothing)
+    }
     /// What merely shows who leads: without it more is possible, never less.
     fn removable(&self, acts: &[&ElectionAct]) -> Vec<Vec<usize>> {
         let shows = |at: &usize| matches!(acts[*at], ElectionAct::Nothing | ElectionAct::Leads(..));

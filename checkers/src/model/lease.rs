@@ -65,6 +65,9 @@ impl Model for Lease {
     fn observes_only(&self, act: &LeaseAct) -> bool {
         *act == LeaseAct::Refused
     }
+    fn fits_always(&self, act: &LeaseAct) -> bool {
+        matches!(act, LeaseAct::Acquire(None) | LeaseAct::Expired | LeaseAct::Refused)
+    }
     /// What merely shows which grant is in force, or that none is: without it more is possible, never less.
     fn removable(&self, acts: &[&LeaseAct]) -> Vec<Vec<usize>> {
         let shows = |at: &usize| matches!(acts[*at], LeaseAct::Refused | LeaseAct::Holds(_) | LeaseAct::Expired);

@@ -70,6 +70,9 @@ impl Model for Log {
     fn observes_only(&self, act: &LogAct) -> bool {
         !matches!(act, LogAct::Append(..))
     }
+    fn fits_always(&self, act: &LogAct) -> bool {
+        matches!(act, LogAct::Append(_, None) | LogAct::Read(_, None) | LogAct::Length(None) | LogAct::Poll(None))
+    }
     fn show(&self, log: &Chain) -> String {
         let mut values: Vec<&Value> = log.backwards().take(8).collect();
         values.reverse();

@@ -88,6 +88,15 @@ impl Model for MultiRegister {
     fn observes_only(&self, act: &Vec<Micro>) -> bool {
         !act.iter().any(|op| matches!(op, Micro::Write(..)))
     }
+    fn fits_always(&self, act: &Vec<Micro>) -> bool {
+        // What it wrote itself it may well read.
+        let told =
+            |at: usize, key: &Value| act[..at].iter().any(|op| matches!(op, Micro::Write(other, _) if other == key));
+        act.iter().enumerate().all(|(at, op)| match op {
+            Micro::Read(key, _) => told(at, key),
+            Micro::Write(..) => true,
+        })
+    }
     fn cell_act(&self, act: &Vec<Micro>) -> Option<(Value, RegisterAct)> {
         match &act[..] {
             [] => Some((Value::Nil, RegisterAct::Read(None))),

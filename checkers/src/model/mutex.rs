@@ -52,6 +52,9 @@ impl Model for Mutex {
     fn observes_only(&self, act: &MutexAct) -> bool {
         *act == MutexAct::Refused
     }
+    fn fits_always(&self, act: &MutexAct) -> bool {
+        *act == MutexAct::Refused
+    }
     fn show(&self, held: &bool) -> String {
         if *held { "held" } else { "free" }.to_owned()
     }

@@ -65,6 +65,9 @@ impl Model for OwnerMutex {
     fn observes_only(&self, act: &OwnedAct) -> bool {
         *act == OwnedAct::Refused
     }
+    fn fits_always(&self, act: &OwnedAct) -> bool {
+        *act == OwnedAct::Refused
+    }
     /// Refusals, and everything that one holder did: between its acquisition and its release nobody else did anything.
     fn removable(&self, acts: &[&OwnedAct]) -> Vec<Vec<usize>> {
         by_owner(acts)

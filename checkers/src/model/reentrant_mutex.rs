@@ -44,6 +44,9 @@ impl Model for ReentrantMutex {
     fn observes_only(&self, act: &OwnedAct) -> bool {
         *act == OwnedAct::Refused
     }
+    fn fits_always(&self, act: &OwnedAct) -> bool {
+        *act == OwnedAct::Refused
+    }
     fn removable(&self, acts: &[&OwnedAct]) -> Vec<Vec<usize>> {
         owner_mutex::by_owner(acts)
     }

@@ -75,6 +75,9 @@ impl Model for Semaphore {
     fn observes_only(&self, act: &SemaphoreAct) -> bool {
         *act == SemaphoreAct::Refused
     }
+    fn fits_always(&self, act: &SemaphoreAct) -> bool {
+        *act == SemaphoreAct::Refused
+    }
     fn show(&self, out: &u64) -> String {
         format!("{out} of {} permits out", self.permits)
     }

@@ -56,7 +56,9 @@ impl Judged<'_> {
         let mut by_node: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
         let mut by_moment: BTreeMap<Moment, usize> = BTreeMap::new();
         for &add in &self.lost {
-            by_node.entry(history.name(add.node)).or_default().push(add.input.to_value());
+            if wording::placed(history, &add) {
+                by_node.entry(history.name(add.node)).or_default().push(add.input.to_value());
+            }
             for moment in moments(history, &add) {
                 *by_moment.entry(moment).or_default() += 1;
             }
@@ -75,12 +77,11 @@ impl Judged<'_> {
         ));
         let read = self.set.finals.iter().map(|read| read.op).rfind(|read| read.call > last.reply);
         let read = read.or_else(|| self.set.finals.last().map(|read| read.op))?;
-        let readers = wording::nodes_of(history, &self.set.finals.iter().map(|read| read.op).collect::<Vec<_>>());
+        let readers = wording::on_all(history, &self.set.finals.iter().map(|read| read.op).collect::<Vec<_>>());
         sentences.push(format!(
-            "They are absent from every successful final read, made on {}; #{} on {} returned {} elements.",
-            readers.join(", "),
+            "They are absent from every successful final read{readers}; #{}{} returned {} elements.",
             read.call,
-            history.name(read.node),
+            wording::on(history, &read),
             super::elements_of(&read).len()
         ));
         sentences.push(format!("For example {}", wording::operation(history, first)));
@@ -89,7 +90,10 @@ impl Judged<'_> {
         let finding = Finding::new(
             "lost-write",
             Severity::Violation,
-            format!("{count} lost, acknowledged by {}", by_node.keys().copied().collect::<Vec<_>>().join(", ")),
+            match by_node.keys().copied().collect::<Vec<_>>()[..] {
+                [] => format!("{count} lost"),
+                ref nodes => format!("{count} lost, acknowledged by {}", nodes.join(", ")),
+            },
         );
         Some(Finding {
             sentences,

@@ -1,10 +1,13 @@
 //! [`Timeline`]: in which reads each element is, from the differences between consecutive reads.
 use crate::contract::Elements;
 use crate::history::Op;
+use crate::pace::Pace;
 use crate::value::Word;
 use std::cmp::Reverse;
 
 const NONE: u32 = u32::MAX;
+/// So many elements of a read take as long as one operation.
+const PER_STEP: usize = 64;
 
 /// What the reads say of one element. Reads by their place in the order of calls.
 #[derive(Clone, Copy)]
@@ -56,8 +59,8 @@ pub(super) struct Timeline {
 }
 
 impl Timeline {
-    /// Of these reads, in the order of their calls. Elements met for the first time are numbered.
-    pub(super) fn of<'h>(reads: &[Op<'h>], elements: &mut Elements<'h>) -> Timeline {
+    /// Of these reads, in the order of their calls; none where the time was up. Elements met for the first time are numbered.
+    pub(super) fn of<'h>(reads: &[Op<'h>], elements: &mut Elements<'h>, pace: &mut Pace<'_>) -> Option<Timeline> {
         let nothing = Track {
             state: State::Absent,
             since: NONE,
@@ -79,6 +82,10 @@ impl Timeline {
         for (at, read) in reads.iter().enumerate() {
             let list = read.output.as_list().unwrap_or_default();
             let words = list.words();
+            // A read costs as much as it saw.
+            if pace.over(1 + words.len() / PER_STEP) {
+                return None;
+            }
             // An element twice in the read before would be on both sides of the seam.
             let common = if clean { before.iter().zip(words).take_while(|(one, two)| one == two).count() } else { 0 };
             clean = true;
@@ -139,7 +146,7 @@ impl Timeline {
                 }
             }
         }
-        timeline
+        Some(timeline)
     }
 
     /// What was seen of an element; none where no read has it.

@@ -48,14 +48,14 @@ fn played(calls: &[Call]) -> History {
     history(&lines)
 }
 
-/// Writes of unique values to some keys and reads of them, by turns.
-fn registers(settle: bool) -> Vec<Call> {
+/// Writes of unique values to some keys and reads of them by the writer and by another, by turns.
+fn registers(n: u64, settle: bool) -> Vec<Call> {
     let mut calls: Vec<Call> = Vec::new();
-    for at in 0..ROUNDS {
+    for at in 0..n {
         calls.push(call(0, "write", json!(at % 7), json!(at), Json::Null));
-        calls.push(call(1, "read", json!(at % 7), Json::Null, json!(at)));
+        calls.extend([0, 1].map(|process| call(process, "read", json!(at % 7), Json::Null, json!(at))));
     }
-    for at in (ROUNDS - 7..ROUNDS).filter(|_| settle) {
+    for at in (n - 7..n).filter(|_| settle) {
         for node in 0..3 {
             calls.push(Call { settle, ..call(node, "read", json!(at % 7), Json::Null, json!(at)) });
         }
@@ -64,23 +64,23 @@ fn registers(settle: bool) -> Vec<Call> {
 }
 
 /// Transactions on registers, each of which reads what the one before wrote.
-fn updates() -> Vec<Call> {
+fn updates(n: u64) -> Vec<Call> {
     let update = |at: u64| {
         let (key, before) = (at % 7, if at < 7 { Json::Null } else { json!(at - 7) });
         let (asked, told) = (json!([["r", key, null], ["w", key, at]]), json!([["r", key, before], ["w", key, at]]));
         call(at % 3, "txn", Json::Null, asked, told)
     };
-    (0..ROUNDS).map(update).collect()
+    (0..n).map(update).collect()
 }
 
-fn lists() -> Vec<Call> {
+fn lists(n: u64) -> Vec<Call> {
     let append = |at: u64| {
         let (key, known) = (at / 5, (at / 5 * 5..at).collect::<Vec<u64>>());
         let (asked, told) =
             (json!([["r", key, null], ["append", key, at]]), json!([["r", key, known], ["append", key, at]]));
         call(at % 3, "txn", Json::Null, asked, told)
     };
-    (0..ROUNDS).map(append).collect()
+    (0..n).map(append).collect()
 }
 
 /// What everybody asks at the end.
@@ -90,39 +90,39 @@ fn finally(mut calls: Vec<Call>, f: &'static str, output: &Json) -> Vec<Call> {
     calls
 }
 
-fn rounds(make: impl Fn(u64) -> Call) -> Vec<Call> {
-    (0..ROUNDS).map(make).collect()
+fn rounds(n: u64, make: impl Fn(u64) -> Call) -> Vec<Call> {
+    (0..n).map(make).collect()
 }
 
 /// Two processes by turns take and give back.
-fn held(granted: impl Fn(u64) -> Json) -> Vec<Call> {
+fn held(n: u64, granted: impl Fn(u64) -> Json) -> Vec<Call> {
     let pair = |at: u64| {
         let take = call(at % 2, "acquire", Json::Null, Json::Null, granted(at));
         [take, call(at % 2, "release", Json::Null, Json::Null, Json::Null)]
     };
-    (0..ROUNDS).flat_map(pair).collect()
+    (0..n).flat_map(pair).collect()
 }
 
-/// A history that keeps what this checker promises, and the options with which it is judged; none for the checkers that
+/// A history of so many rounds that keeps what this checker promises, and the options with which it is judged; none for the checkers that
 /// judge faults and roles.
-fn kept(checker: &str) -> Option<(Vec<Call>, Options)> {
+fn kept(checker: &str, n: u64) -> Option<(Vec<Call>, Options)> {
     let nil = || Json::Null;
-    let all = || json!((0..ROUNDS).collect::<Vec<u64>>());
+    let all = || json!((0..n).collect::<Vec<u64>>());
     let mut options = Options::default();
     let mut set = |name: &str, value: Value| drop(options.0.insert(name.to_owned(), value));
     let calls = match checker {
-        "list-append" => lists(),
-        "rw-register" | "mini-transactions" | "read-committed" | "read-atomic" | "causal-transactions" => updates(),
+        "list-append" => lists(n),
+        "rw-register" | "mini-transactions" | "read-committed" | "read-atomic" | "causal-transactions" => updates(n),
         "g2" => {
             let insert = |at: u64| Call {
                 outcome: if at.is_multiple_of(2) { "ok" } else { "fail" },
                 ..call(at % 3, "insert", json!(at / 2), json!([at, null]), nil())
             };
-            rounds(insert)
+            rounds(n, insert)
         }
         "closed-predicate" => {
             let mut calls = vec![call(0, "init", nil(), json!({}), nil())];
-            calls.extend(rounds(|at| {
+            calls.extend(rounds(n, |at| {
                 let (asked, told) =
                     (json!([["rp", ["=", at], null], ["insert", at.to_string(), at]]), ["rp", "insert"]);
                 let told = json!([[told[0], ["=", at], {}], [told[1], at.to_string(), at]]);
@@ -131,25 +131,25 @@ fn kept(checker: &str) -> Option<(Vec<Call>, Options)> {
             calls
         }
         "set" | "set-full" | "crdt" => {
-            finally(rounds(|at| call(at % 3, "add", nil(), json!(at), nil())), "read", &all())
+            finally(rounds(n, |at| call(at % 3, "add", nil(), json!(at), nil())), "read", &all())
         }
         "queue" => {
             let pair = |at| [call(0, "enqueue", nil(), json!(at), nil()), call(1, "dequeue", nil(), nil(), json!(at))];
-            (0..ROUNDS).flat_map(pair).collect()
+            (0..n).flat_map(pair).collect()
         }
         "total-queue" => {
-            let mut calls = rounds(|at| call(at % 3, "enqueue", nil(), json!(at), nil()));
+            let mut calls = rounds(n, |at| call(at % 3, "enqueue", nil(), json!(at), nil()));
             calls.push(call(0, "drain", nil(), nil(), all()));
             calls
         }
         "counter" => {
             let pair = |at: u64| [call(0, "add", nil(), json!(1), nil()), call(1, "read", nil(), nil(), json!(at + 1))];
-            (0..ROUNDS).flat_map(pair).collect()
+            (0..n).flat_map(pair).collect()
         }
-        "unique-ids" => rounds(|at| call(at % 3, "generate", nil(), nil(), json!(at))),
+        "unique-ids" => rounds(n, |at| call(at % 3, "generate", nil(), nil(), json!(at))),
         "monotonic" => {
-            let rows: Vec<[u64; 2]> = (0..ROUNDS).map(|at| [at, at + 1]).collect();
-            finally(rounds(|at| call(at % 3, "add", nil(), json!(at), nil())), "read", &json!(rows))
+            let rows: Vec<[u64; 2]> = (0..n).map(|at| [at, at + 1]).collect();
+            finally(rounds(n, |at| call(at % 3, "add", nil(), json!(at), nil())), "read", &json!(rows))
         }
         "bank" => {
             let pair = |at: u64| {
@@ -157,44 +157,48 @@ fn kept(checker: &str) -> Option<(Vec<Call>, Options)> {
                 let transfer = call(0, "transfer", nil(), json!({"from": a, "to": b, "amount": 1}), nil());
                 [transfer, call(1, "read", nil(), nil(), json!({a: 5, b: 5}))]
             };
-            (0..ROUNDS).flat_map(pair).collect()
+            (0..n).flat_map(pair).collect()
         }
         "long-fork" => {
             let group = |at: u64| {
-                let (asked, told) = (json!([["r", at, null]]), json!([["r", at, 1]]));
-                let read = |process| call(process, "txn", nil(), asked.clone(), told.clone());
-                [call(0, "txn", nil(), json!([["w", at, 1]]), json!([["w", at, 1]])), read(1), read(2)]
+                let write = |key: u64| call(0, "write", json!(key), json!(1), nil());
+                let (one, two) = (2 * at, 2 * at + 1);
+                let read = |process, seen: Json| {
+                    let asked = json!([["r", one, null], ["r", two, null]]);
+                    call(process, "txn", nil(), asked, json!([["r", one, 1], ["r", two, seen]]))
+                };
+                [write(one), read(1, nil()), write(two), read(2, json!(1))]
             };
-            (0..ROUNDS).flat_map(group).collect()
+            (0..n).flat_map(group).collect()
         }
-        "causal-reverse" => finally(rounds(|at| call(at % 3, "write", nil(), json!(at), nil())), "read", &all()),
-        "lock" => held(|_| Json::Null),
+        "causal-reverse" => finally(rounds(n, |at| call(at % 3, "write", nil(), json!(at), nil())), "read", &all()),
+        "lock" => held(n, |_| Json::Null),
         "semaphore" => {
             set("permits", Value::Int(1));
-            held(|_| Json::Null)
+            held(n, |_| Json::Null)
         }
-        "lease" => held(|_| json!({"ttl_ms": 2})),
-        "fencing" => held(|at| json!(at)),
+        "lease" => held(n, |_| json!({"ttl_ms": 2})),
+        "fencing" => held(n, |at| json!(at)),
         "kafka" => {
             let pair = |at: u64| {
                 let send = call(0, "send", nil(), json!([["send", "k", at]]), json!([["send", "k", [at, at]]]));
                 [send, call(1, "poll", nil(), json!([["poll"]]), json!([["poll", {"k": [[at, at]]}]]))]
             };
-            (0..ROUNDS).flat_map(pair).collect()
+            (0..n).flat_map(pair).collect()
         }
         "watch" => {
             let event = |at: u64| json!({"revision": at + 2, "key": "k", "value": at, "type": "put"});
-            let events: Vec<Json> = (0..ROUNDS).map(event).collect();
-            let mut calls = rounds(|at| call(0, "put", json!("k"), json!(at), json!(at + 2)));
+            let events: Vec<Json> = (0..n).map(event).collect();
+            let mut calls = rounds(n, |at| call(0, "put", json!("k"), json!(at), json!(at + 2)));
             calls.push(call(1, "watch", nil(), json!({"key": "k", "revision": 2}), json!(events)));
             calls
         }
         "atomic-commit" => {
             let pair = |at: u64| {
-                let status = call(1, "status", json!(at), nil(), json!("committed"));
-                [call(0, "commit", json!(at), nil(), json!("committed")), status]
+                let status = |process| call(process, "status", json!(at), nil(), json!("committed"));
+                [call(0, "commit", json!(at), nil(), json!("committed")), status(1), status(2)]
             };
-            (0..ROUNDS).flat_map(pair).collect()
+            (0..n).flat_map(pair).collect()
         }
         "saga" => {
             let log = json!([["step", "a"], "completed"]);
@@ -202,13 +206,13 @@ fn kept(checker: &str) -> Option<(Vec<Call>, Options)> {
                 let read = Call { settle: true, ..call(1, "log", json!(at), nil(), log.clone()) };
                 [call(0, "start", json!(at), json!(["a"]), nil()), read]
             };
-            let (starts, logs): (Vec<Call>, Vec<Call>) = (0..ROUNDS).flat_map(pair).partition(|call| !call.settle);
+            let (starts, logs): (Vec<Call>, Vec<Call>) = (0..n).flat_map(pair).partition(|call| !call.settle);
             starts.into_iter().chain(logs).collect()
         }
-        "leadership" => rounds(|at| call(at % 3, "leader", nil(), nil(), json!({"leader": "n1", "term": at}))),
-        "eventual-convergence" => registers(true),
+        "leadership" => rounds(n, |at| call(at % 3, "leader", nil(), nil(), json!({"leader": "n1", "term": at}))),
+        "eventual-convergence" => registers(n, true),
         "split-brain" | "liveness" => return None,
-        _ => registers(false),
+        _ => registers(n, false),
     };
     Some((calls, options))
 }
@@ -218,7 +222,7 @@ fn nobody_passes_what_there_was_no_time_for() {
     let over = Budget { expired: Arc::new(|| true), ..Budget::unlimited() };
     let mut passed = Vec::new();
     for doc in CHECKERS {
-        let Some((calls, options)) = kept(doc.name) else { continue };
+        let Some((calls, options)) = kept(doc.name, ROUNDS) else { continue };
         let (history, checker) = (played(&calls), checker_with(doc.name, &options).expect("in the list"));
         let whole = judge_one(checker.as_ref(), &history, &Budget::unlimited());
         assert_eq!(whole.validity, Validity::Valid, "{}: {}", doc.name, whole.summary);
@@ -246,7 +250,8 @@ const SURE: [&str; 4] = ["list-append", "rw-register", "mini-transactions", "seq
 
 #[test]
 fn nothing_is_valid_that_was_never_called() {
-    let strange = rounds(|at| call(at % 3, "frobnicate", json!(at), json!({"a": [at]}), json!([at, {"b": null}])));
+    let strange =
+        rounds(ROUNDS, |at| call(at % 3, "frobnicate", json!(at), json!({"a": [at]}), json!([at, {"b": null}])));
     for (what, history) in [("nothing", History::default()), ("other functions", played(&strange))] {
         for doc in CHECKERS {
             let checker = checker_with(doc.name, &Options::default()).expect("in the list");
@@ -262,5 +267,86 @@ fn nothing_is_valid_that_was_never_called() {
             );
             assert!(!verdict.summary.is_empty(), "{}, {what}", doc.name);
         }
+    }
+}
+
+/// Adds of a hundred elements, and many reads of them all.
+fn read_often(row: impl Fn(u64) -> Json) -> Vec<Call> {
+    let mut calls = rounds(100, |at| call(at % 3, "add", Json::Null, json!(at), Json::Null));
+    let all: Vec<Json> = (0..100).map(row).collect();
+    let read = |at: u64| Call { settle: true, ..call(at % 3, "read", Json::Null, Json::Null, json!(all)) };
+    calls.extend((0..3_000).map(read));
+    calls
+}
+
+#[test]
+fn the_budget_is_asked_within_one_key() {
+    let within = [
+        "bank",
+        "causal",
+        "causal-reverse",
+        "crdt",
+        "fencing",
+        "lease",
+        "lock",
+        "long-fork",
+        "monotonic",
+        "monotonic-reads",
+        "monotonic-writes",
+        "pram",
+        "read-your-writes",
+        "semaphore",
+        "set-full",
+        "writes-follow-reads",
+    ];
+    for name in within {
+        let rounds = if name == "causal-reverse" { 5_000 } else { 2_500 };
+        let Some((calls, options)) = kept(name, rounds) else { panic!("{name} judges what clients did") };
+        let calls = match name {
+            "crdt" | "set-full" => read_often(|at| json!(at)),
+            "monotonic" => read_often(|at| json!([at, at + 1])),
+            _ => calls.into_iter().map(|call| Call { key: single(name, call.key), ..call }).collect(),
+        };
+        let (history, checker) = (played(&calls), checker_with(name, &options).expect("in the list"));
+        let asked = Arc::new(AtomicU32::new(0));
+        let count = asked.clone();
+        let all = Budget {
+            expired: Arc::new(move || {
+                count.fetch_add(1, Ordering::Relaxed);
+                false
+            }),
+            ..Budget::unlimited()
+        };
+        let verdict = checker.check(&history, &all);
+        assert_eq!(verdict.validity, Validity::Valid, "{name}: {}", verdict.summary);
+        assert!(asked.load(Ordering::Relaxed) > 1, "{name} asks once for a key of {} operations", history.ops().len());
+        // The time is up at each of these moments.
+        for looks in 0..asked.load(Ordering::Relaxed).min(12) {
+            let left = AtomicU32::new(looks);
+            let short = Arc::new(move || {
+                left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1)).is_err()
+            });
+            let verdict = checker.check(&history, &Budget { expired: short, ..Budget::unlimited() });
+            assert_eq!(verdict.validity, Validity::Unknown, "{name} after {looks}: {}", verdict.summary);
+        }
+    }
+}
+
+/// All registers are one; long forks and fencing need several keys.
+fn single(checker: &str, key: Json) -> Json {
+    if matches!(checker, "long-fork" | "fencing") { key } else { Json::Null }
+}
+
+#[test]
+fn what_does_not_fit_into_the_memory_is_unknown() {
+    let history = played(&registers(1_500, false));
+    for name in ["causal", "pram", "read-your-writes", "monotonic-reads", "monotonic-writes", "writes-follow-reads"] {
+        let checker = checker_with(name, &Options::default()).expect("in the list");
+        let small = Budget { memory_bytes: 4_096, ..Budget::unlimited() };
+        let verdict = checker.check(&history, &small);
+        assert_eq!(verdict.validity, Validity::Unknown, "{name}: {}", verdict.summary);
+        assert!(verdict.summary.contains("does not fit into the memory"), "{name}: {}", verdict.summary);
+        let verdict = checker.check(&history, &Budget { memory_bytes: 1 << 20, ..Budget::unlimited() });
+        assert_eq!(verdict.validity, Validity::Valid, "{name}: {}", verdict.summary);
     }
 }

@@ -193,6 +193,8 @@ fn a_workload_with_a_function_that_the_model_does_not_know_is_not_passed_over() 
     let lines = r#"
         {"type":"invoke","process":0,"f":"write","key":1,"value":1}
         {"type":"ok","process":0}
+        {"type":"invoke","process":0,"f":"read","key":1}
+        {"type":"ok","process":0,"value":1}
         {"type":"invoke","process":0,"workload":"other","f":"write","key":1,"value":1}
         {"type":"ok","process":0}
         {"type":"invoke","process":0,"workload":"other","f":"swap","key":1,"value":2}

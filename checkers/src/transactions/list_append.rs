@@ -26,6 +26,7 @@ use super::cycles::{self, Class, Cycles};
 use super::decided;
 use super::graph::{Graph, Level};
 use super::lattice::{self, Consistency};
+use super::observed::unobserved;
 use super::txn::{Dialect, MopKind, Transactions};
 use crate::history::{History, NameId, Outcome};
 use crate::registry::CheckerDoc;
@@ -256,6 +257,8 @@ impl ListAppend {
             },
             (_, doubt) => (Vec::new(), doubt),
         };
+        let kept = forbidden.is_empty() && more.is_empty();
+        let doubt = doubt.or_else(|| if kept { unobserved(&txns, self.model) } else { None });
         let validity = match (forbidden.is_empty() && more.is_empty(), &doubt) {
             (false, _) => Validity::Invalid,
             (true, Some(_)) => Validity::Unknown,

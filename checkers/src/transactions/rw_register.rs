@@ -26,6 +26,7 @@ mod versions;
 use super::cycles::{self, Cycles};
 use super::decided;
 use super::lattice::{self, Consistency};
+use super::observed::unobserved;
 use super::txn::{Dialect, MopKind, Transactions};
 use super::weak::explain as weak_explain;
 use super::weak::matched::{Flaw, Matched};
@@ -215,6 +216,8 @@ impl RwRegister {
             },
             (_, doubt, _) => (Vec::new(), doubt),
         };
+        let kept = forbidden.is_empty() && more.is_empty();
+        let doubt = doubt.or_else(|| if kept { unobserved(&txns, self.model) } else { None });
         let ruling = lattice::words(&lattice::rule(anomalies.iter().copied()));
         let seen = wording::count(txns.outcomes[Outcome::Ok as usize] as usize, "acknowledged transaction");
         let known = format!(

@@ -59,6 +59,7 @@ use matched::{Flaw, Matched};
 use serde_json::json;
 use serial::serial;
 use std::collections::BTreeMap;
+use view::INITIAL;
 
 /// Its entry in the list of checkers.
 pub(crate) const CAUSAL: CheckerDoc = CheckerDoc {
@@ -79,7 +80,8 @@ pub(crate) const READ_ATOMIC: CheckerDoc = CheckerDoc {
 /// Its entry in the list of checkers.
 pub(crate) const READ_COMMITTED: CheckerDoc = CheckerDoc {
     name: "read-committed",
-    doc: "From a read on, a transaction sees its writer as a whole: some order of the commits explains what was read.",
+    doc: "From a read on, a transaction sees its writer as a whole: some order of the commits explains what was read. \
+          Stronger than Adya's PL-2, which list-append judges with the model of the same name.",
     options: &[],
     build: |_| Ok(Box::new(Weak::read_committed())),
 };
@@ -181,6 +183,8 @@ impl Weak {
         let lists = !transactions.all_mops().iter().any(register);
         let matched = if lists { Matched::lists(transactions) } else { Matched::registers(transactions) };
         let reads: usize = (0..matched.view.len() as u32).map(|txn| matched.view.reads(txn).len()).sum();
+        let seen =
+            (0..matched.view.len() as u32).any(|txn| matched.view.reads(txn).iter().any(|read| read.from != INITIAL));
         let ok = transactions.txns().iter().filter(|txn| txn.outcome == Outcome::Ok).count();
         verdict.numbers.insert("ok_transactions".to_owned(), json!(ok));
         verdict.numbers.insert("judged_reads".to_owned(), json!(reads));
@@ -210,7 +214,7 @@ impl Weak {
         let found: Vec<Finding> = broken.cycles.iter().map(|cycle| words.cycle(cycle)).collect();
         verdict.findings.extend(found);
         verdict.numbers.insert("contradictions".to_owned(), json!(broken.count));
-        self.sum_up(verdict, level, flaws, broken.count, reads, matched.ambiguous);
+        self.sum_up(verdict, level, flaws, broken.count, (reads, seen), matched.ambiguous);
         if lists && verdict.validity == Validity::Invalid && self.excused(transactions, budget) {
             doubt(verdict);
             return;
@@ -231,7 +235,15 @@ impl Weak {
         aside.flaws.is_empty() && judge(&aside.view, self.level, budget).is_ok_and(|broken| broken.count == 0)
     }
 
-    fn sum_up(&self, verdict: &mut Verdict, level: Level, flaws: usize, cycles: usize, reads: usize, ambiguous: u64) {
+    fn sum_up(
+        &self,
+        verdict: &mut Verdict,
+        level: Level,
+        flaws: usize,
+        cycles: usize,
+        (reads, seen): (usize, bool),
+        ambiguous: u64,
+    ) {
         let name = self.level.name();
         let strongest = match level {
             _ if flaws > 0 => Some("none"),
@@ -252,6 +264,10 @@ impl Weak {
             )
         } else if reads == 0 {
             (Validity::Unknown, "No transaction read anything.".to_owned())
+        } else if !seen {
+            let text =
+                "No transaction read what another had written, so nothing could contradict: read what others write.";
+            (Validity::Unknown, text.to_owned())
         } else {
             let reads = wording::count(reads, "read");
             (Validity::Valid, format!("Some commit order explains {reads} at {name}."))

@@ -13,8 +13,9 @@ use super::accesses::{Parsed, Run, parse, workloads};
 use super::explain::{Words, finding, shrink};
 use super::memory::{Base, believe, pram_clocks, pram_path};
 use super::order::{Causal, KeyWrites};
-use super::patterns::{Bad, Converges, Expired, convergence, thin_air, weak};
-use super::{Answer, Part, verdict};
+use super::patterns::{Bad, Converges, Stop, convergence, thin_air, weak};
+use super::telling::written_seen;
+use super::{Answer, Needs, Part, verdict};
 use crate::certificate::{Claim, Edge};
 use crate::history::History;
 use crate::value::Value;
@@ -58,7 +59,7 @@ impl CausalChecker {
 const FINDINGS: usize = 10;
 
 /// What breaks the promise in this run; empty if it is kept.
-pub(crate) fn judge(run: &Run, variant: Variant, budget: &Budget) -> Result<Vec<Bad>, Expired> {
+pub(crate) fn judge(run: &Run, variant: Variant, budget: &Budget) -> Result<Vec<Bad>, Stop> {
     if let Some(bad) = thin_air(run) {
         return Ok(vec![bad]);
     }
@@ -66,7 +67,7 @@ pub(crate) fn judge(run: &Run, variant: Variant, budget: &Budget) -> Result<Vec<
     if variant == Variant::Pram {
         return pram(run, &writes, budget);
     }
-    let causal = match Causal::new(run) {
+    let causal = match Causal::new(run, budget)? {
         Ok(causal) => causal,
         Err(cycle) => return Ok(vec![Bad::new("cyclic-co", cycle, [])]),
     };
@@ -94,8 +95,8 @@ pub(crate) fn judge(run: &Run, variant: Variant, budget: &Budget) -> Result<Vec<
     Ok(found)
 }
 
-fn pram(run: &Run, writes: &KeyWrites, budget: &Budget) -> Result<Vec<Bad>, Expired> {
-    let (clocks, clock) = match pram_clocks(run) {
+fn pram(run: &Run, writes: &KeyWrites, budget: &Budget) -> Result<Vec<Bad>, Stop> {
+    let (clocks, clock) = match pram_clocks(run, budget)? {
         Ok(made) => made,
         Err(bad) => return Ok(vec![bad]),
     };
@@ -158,7 +159,7 @@ impl Checker for CausalChecker {
             let parsed: Parsed = parse(history, workload);
             let quick = Budget::unlimited();
             let answer = match judge(&parsed.run, self.variant, budget) {
-                Err(Expired) => Answer::Unknown("the time ran out".to_owned()),
+                Err(stop) => Answer::Unknown(stop.words().to_owned()),
                 Ok(found) if found.is_empty() => Answer::Kept,
                 Ok(found) => {
                     let find = |run: &Run| judge(run, self.variant, &quick).ok()?.into_iter().next();
@@ -176,6 +177,7 @@ impl Checker for CausalChecker {
             Variant::Memory => "causal memory (cm)",
             Variant::Pram => "PRAM",
         };
-        verdict(self.name(), promise, history, workloads(history).into_iter().map(part).collect())
+        let needs = Needs { seen: &written_seen, missing: "No written value was ever read" };
+        verdict(self.name(), promise, needs, history, workloads(history).into_iter().map(part).collect())
     }
 }

@@ -26,6 +26,11 @@ impl Clocks {
         Clocks { levels }
     }
 
+    /// How many bytes they take.
+    pub(crate) fn bytes(&self) -> usize {
+        self.levels.iter().map(|blocks| blocks.len() * size_of::<Block>()).sum()
+    }
+
     fn slot(session: u32, level: usize) -> usize {
         (session >> (BITS as usize * level)) as usize & (WIDTH - 1)
     }

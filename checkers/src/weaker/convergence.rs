@@ -55,6 +55,15 @@ struct Key<'h> {
     asked: Vec<NameId>,
 }
 
+impl Key<'_> {
+    /// Whether a final read could have missed a write.
+    fn tested(&self) -> bool {
+        let first =
+            self.writes.iter().filter(|(_, write)| write.outcome == Outcome::Ok).map(|(_, write)| write.reply).min();
+        first.is_some_and(|reply| self.finals.values().any(|read| read.call > reply))
+    }
+}
+
 /// Pairs of nodes that are compared for one key.
 const PAIRS: usize = 64;
 
@@ -248,7 +257,7 @@ impl Checker for EventualConvergence {
     fn check(&self, history: &History, budget: &Budget) -> Verdict {
         let mut findings: Vec<Finding> = Vec::new();
         let mut unclear: Vec<String> = Vec::new();
-        let (mut checked, mut acknowledged, mut finals) = (0, 0, 0);
+        let (mut checked, mut acknowledged, mut finals, mut tested) = (0, 0, 0, 0);
         let healed = healed(history);
         for workload in workloads(history) {
             let keys = match keys(history, workload) {
@@ -266,6 +275,7 @@ impl Checker for EventualConvergence {
                 checked += 1;
                 finals += key.finals.len();
                 acknowledged += key.writes.iter().filter(|(_, write)| write.outcome == Outcome::Ok).count();
+                tested += usize::from(key.tested());
                 for trouble in self.judge(history, *name, key, *healed.as_ref().unwrap_or(&u64::MAX)) {
                     match trouble {
                         Trouble::Broken(finding) => findings.push(*finding),
@@ -291,6 +301,11 @@ impl Checker for EventualConvergence {
                 (Validity::Unknown, "No write was acknowledged, so nothing can be said.".to_owned())
             }
             (None, Some(first)) => (Validity::Unknown, format!("Not decided: {first}.")),
+            (None, None) if tested == 0 => (
+                Validity::Unknown,
+                "No key was read at the end after a write of it had been acknowledged, so nothing can be said."
+                    .to_owned(),
+            ),
             (None, None) => (
                 Validity::Valid,
                 format!("{} ended with one value that could be the last.", wording::count(checked, "key")),

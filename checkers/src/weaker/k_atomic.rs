@@ -7,7 +7,7 @@
 //! nothing is forced any more: an epoch. An epoch that works out is never taken back, because what is left, whole
 //! clusters, is 2-atomic exactly if all of it is. Order is by index.
 use super::accesses::{NONE, Run};
-use super::patterns::Expired;
+use super::patterns::Stop;
 use crate::history::Op;
 use crate::verdict::Budget;
 use std::collections::HashMap;
@@ -36,7 +36,7 @@ struct Epochs {
 }
 
 /// Whether the accesses of this key (by position, in the order of calls) are 2-atomic. A compare-and-set counts as a write.
-pub(crate) fn two_atomic(run: &Run, accesses: &[u32], budget: &Budget) -> Result<bool, Expired> {
+pub(crate) fn two_atomic(run: &Run, accesses: &[u32], budget: &Budget) -> Result<bool, Stop> {
     let mut epochs = Epochs::new(run, accesses);
     loop {
         let left = epochs.writes.iter().any(|&write| epochs.here[write as usize]);
@@ -46,7 +46,7 @@ pub(crate) fn two_atomic(run: &Run, accesses: &[u32], budget: &Budget) -> Result
         let mut found = false;
         for write in epochs.candidates() {
             if (budget.expired)() {
-                return Err(Expired);
+                return Err(Stop::Time);
             }
             let mark = epochs.taken.len();
             if epochs.epoch(epochs.parts[write as usize].cluster) {

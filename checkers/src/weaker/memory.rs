@@ -8,7 +8,7 @@ use super::accesses::{NONE, Run};
 use super::clock::{Clock, Clocks};
 use super::graph::Graph;
 use super::order::{KeyWrites, Path, Step, newer};
-use super::patterns::{Bad, Expired};
+use super::patterns::{Bad, Stop};
 use crate::verdict::Budget;
 use std::collections::HashMap;
 
@@ -31,25 +31,29 @@ pub(crate) struct Base<'a> {
 }
 
 /// The clocks of PRAM: a session knows what it read from directly. The error: a session that read its own later write.
-pub(crate) fn pram_clocks(run: &Run) -> Result<(Clocks, Vec<Clock>), Bad> {
+pub(crate) fn pram_clocks(run: &Run, budget: &Budget) -> Result<Result<(Clocks, Vec<Clock>), Bad>, Stop> {
     let mut clocks = Clocks::new(run.sessions.len());
     let mut clock = vec![0; run.len()];
+    let mut steps = 0;
     for session in &run.sessions {
         let mut now = 0;
         for &at in session {
+            Stop::unless(steps, || clocks.bytes() + 4 * run.len(), budget)?;
+            steps += 1;
             let source = run.source(at);
             if source != NONE {
                 let (other, place) = (run.at(source).session, run.place[source as usize]);
                 if other != run.at(at).session {
                     now = clocks.raise(now, other, place);
                 } else if place > run.place[at as usize] {
-                    return Err(Bad::new("cyclic-hb", vec![(at, source, Step::Process), (source, at, Step::Wr)], []));
+                    let cycle = vec![(at, source, Step::Process), (source, at, Step::Wr)];
+                    return Ok(Err(Bad::new("cyclic-hb", cycle, [])));
                 }
             }
             clock[at as usize] = now;
         }
     }
-    Ok((clocks, clock))
+    Ok(Ok((clocks, clock)))
 }
 
 /// Why the first is before the second, as PRAM has it for this session.
@@ -105,7 +109,7 @@ pub(crate) fn believe(
     session: u32,
     scratch: &mut Vec<u32>,
     budget: &Budget,
-) -> Result<Option<Bad>, Expired> {
+) -> Result<Option<Bad>, Stop> {
     let mut belief = Belief {
         base,
         session,
@@ -122,7 +126,7 @@ pub(crate) fn believe(
 }
 
 impl Belief<'_> {
-    fn settle(&mut self, budget: &Budget) -> Result<Option<Bad>, Expired> {
+    fn settle(&mut self, budget: &Budget) -> Result<Option<Bad>, Stop> {
         loop {
             self.now.fill(0);
             self.more.clear();
@@ -156,7 +160,7 @@ impl Belief<'_> {
     }
 
     /// One run over the session's accesses; a read of an initial value that a write is before.
-    fn pass(&mut self, budget: &Budget) -> Result<Option<(u32, u32)>, Expired> {
+    fn pass(&mut self, budget: &Budget) -> Result<Option<(u32, u32)>, Stop> {
         let base = self.base;
         let mut targets: HashMap<u32, Vec<(u32, u32)>> = HashMap::new();
         for (number, edge) in self.forced.iter().enumerate() {
@@ -169,7 +173,7 @@ impl Belief<'_> {
         let mut todo: Vec<(u32, u32, bool)> = Vec::new();
         for (step, &at) in base.run.sessions[self.session as usize].iter().enumerate() {
             if step % 1024 == 0 && (budget.expired)() {
-                return Err(Expired);
+                return Err(Stop::Time);
             }
             let clock = base.clock[at as usize];
             todo.push((self.session, step as u32 + 1, false));

@@ -2,6 +2,8 @@
 //! and [`KeyWrites`], where the writes of a key are found by session. They answer questions and judge nothing.
 use super::accesses::{NONE, Run};
 use super::clock::{Clock, Clocks};
+use super::patterns::Stop;
+use crate::verdict::Budget;
 
 /// A step from one access to another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,12 +34,15 @@ pub(crate) struct Causal {
 
 impl Causal {
     /// The order, or a cycle in it. O(n·k) for k sessions at worst, near O(n) when old sessions are known to all.
-    pub(crate) fn new(run: &Run) -> Result<Causal, Path> {
+    pub(crate) fn new(run: &Run, budget: &Budget) -> Result<Result<Causal, Path>, Stop> {
         let mut clocks = Clocks::new(run.sessions.len());
         let mut clock: Vec<Clock> = vec![0; run.len()];
         // What a reader of this access takes over: its clock and its own place.
         let mut released: Vec<Clock> = vec![NONE; run.len()];
+        let mut steps = 0;
         let done = walk(run, |at| {
+            Stop::unless(steps, || clocks.bytes() + 8 * run.len(), budget)?;
+            steps += 1;
             let source = run.source(at);
             let place = run.place[at as usize];
             let session = run.at(at).session;
@@ -51,11 +56,12 @@ impl Causal {
                 now = clocks.join(now, released[source]);
             }
             clock[at as usize] = now;
-        });
-        match done {
+            Ok(())
+        })?;
+        Ok(match done {
             Ok(()) => Ok(Causal { clocks, clock }),
             Err(stuck) => Err(cycle(run, &stuck)),
-        }
+        })
     }
 
     /// Whether the first is causally before the second.
@@ -99,7 +105,7 @@ impl Causal {
 
 /// Visits every access after those before it in its session and after the one it read from. The error: how many of each
 /// session could be visited.
-fn walk(run: &Run, mut visit: impl FnMut(u32)) -> Result<(), Vec<u32>> {
+fn walk(run: &Run, mut visit: impl FnMut(u32) -> Result<(), Stop>) -> Result<Result<(), Vec<u32>>, Stop> {
     let mut done: Vec<u32> = vec![0; run.sessions.len()];
     let mut waiting: Vec<Vec<u32>> = Vec::new();
     let mut waits_at: Vec<u32> = vec![NONE; run.len()];
@@ -123,7 +129,7 @@ fn walk(run: &Run, mut visit: impl FnMut(u32)) -> Result<(), Vec<u32>> {
                 waiting[waits_at[source as usize] as usize].push(at);
                 continue;
             }
-            visit(at);
+            visit(at)?;
             visited += 1;
             done[session] += 1;
             if let Some(&next) = run.sessions[session].get(done[session] as usize)
@@ -136,7 +142,7 @@ fn walk(run: &Run, mut visit: impl FnMut(u32)) -> Result<(), Vec<u32>> {
             }
         }
     }
-    if visited == run.len() { Ok(()) } else { Err(done) }
+    Ok(if visited == run.len() { Ok(()) } else { Err(done) })
 }
 
 /// A cycle among what could not be visited: each stuck session waits for a write in a stuck session.

@@ -28,9 +28,31 @@ impl Bad {
     }
 }
 
-/// Time is up.
+/// What ran out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Expired;
+pub(crate) enum Stop {
+    Time,
+    Memory,
+}
+
+impl Stop {
+    /// The same in words.
+    pub(crate) fn words(self) -> &'static str {
+        match self {
+            Stop::Time => "the time ran out",
+            Stop::Memory => "what is known to each operation does not fit into the memory that the check may use",
+        }
+    }
+
+    /// Asks the budget, now and then, in a loop that did so many steps and holds so many bytes.
+    pub(crate) fn unless(step: usize, bytes: impl FnOnce() -> usize, budget: &Budget) -> Result<(), Stop> {
+        match step % 1024 {
+            0 if (budget.expired)() => Err(Stop::Time),
+            0 if bytes() as u64 > budget.memory_bytes => Err(Stop::Memory),
+            _ => Ok(()),
+        }
+    }
+}
 
 /// Program order is transitive: two such steps in a row are one.
 pub(crate) fn contract(path: Path) -> Path {
@@ -67,12 +89,12 @@ pub(crate) fn thin_air(run: &Run) -> Option<Bad> {
 }
 
 /// The patterns of weak causal consistency (CC), at most ten reads of different keys where possible.
-pub(crate) fn weak(run: &Run, writes: &KeyWrites, causal: &Causal, budget: &Budget) -> Result<Vec<Bad>, Expired> {
+pub(crate) fn weak(run: &Run, writes: &KeyWrites, causal: &Causal, budget: &Budget) -> Result<Vec<Bad>, Stop> {
     let mut found: Vec<Bad> = Vec::new();
     let mut told = vec![false; run.keys as usize];
     for at in 0..run.len() as u32 {
         if at % 4096 == 0 && (budget.expired)() {
-            return Err(Expired);
+            return Err(Stop::Time);
         }
         let access = run.at(at);
         if access.reads == NONE || told[access.key as usize] {
@@ -130,16 +152,11 @@ const WR: u32 = NONE - 1;
 
 /// The further pattern of causal convergence (CCv): a write seen-before a read must precede the write that was read, for
 /// everybody. O(n·k) at worst.
-pub(crate) fn convergence(
-    run: &Run,
-    writes: &KeyWrites,
-    causal: &Causal,
-    budget: &Budget,
-) -> Result<Converges, Expired> {
+pub(crate) fn convergence(run: &Run, writes: &KeyWrites, causal: &Causal, budget: &Budget) -> Result<Converges, Stop> {
     let mut edges: Vec<(u32, u32, u32)> = Vec::with_capacity(2 * run.len());
     for at in 0..run.len() as u32 {
         if at % 4096 == 0 && (budget.expired)() {
-            return Err(Expired);
+            return Err(Stop::Time);
         }
         let session = &run.sessions[run.at(at).session as usize];
         if let Some(next) = session.get(run.place[at as usize] as usize) {

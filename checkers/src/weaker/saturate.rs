@@ -6,7 +6,7 @@ use super::accesses::{NONE, Run};
 use super::clock::{Clock, Clocks};
 use super::graph::Graph;
 use super::order::{KeyWrites, Path, Step, newer};
-use super::patterns::{Bad, Expired};
+use super::patterns::{Bad, Stop};
 use crate::verdict::Budget;
 use std::collections::HashMap;
 
@@ -40,7 +40,7 @@ struct Saturation<'a> {
 }
 
 /// Saturates. O((n + e)·k) for each repetition.
-pub(crate) fn saturate(run: &Run, budget: &Budget) -> Result<Saturated, Expired> {
+pub(crate) fn saturate(run: &Run, budget: &Budget) -> Result<Saturated, Stop> {
     let mut readers: Vec<Vec<u32>> = vec![Vec::new(); run.len()];
     let mut initial: Vec<Vec<u32>> = vec![Vec::new(); run.keys as usize];
     for at in 0..run.len() as u32 {
@@ -93,7 +93,7 @@ impl Saturation<'_> {
         Graph::new(run.len(), &edges)
     }
 
-    fn repeat(&mut self, budget: &Budget) -> Result<Saturated, Expired> {
+    fn repeat(&mut self, budget: &Budget) -> Result<Saturated, Stop> {
         loop {
             let graph = self.graph();
             let ranks = match graph.ranks() {
@@ -110,7 +110,7 @@ impl Saturation<'_> {
     }
 
     /// What is before each access, and what follows from that.
-    fn pass(&mut self, ranks: &[u32], budget: &Budget) -> Result<(), Expired> {
+    fn pass(&mut self, ranks: &[u32], budget: &Budget) -> Result<(), Stop> {
         let run = self.run;
         let mut order = vec![0u32; run.len()];
         ranks.iter().enumerate().for_each(|(at, rank)| order[*rank as usize] = at as u32);
@@ -119,9 +119,7 @@ impl Saturation<'_> {
         let mut clocks = Clocks::new(run.sessions.len());
         let mut clock: Vec<Clock> = vec![0; run.len()];
         for (number, &at) in order.iter().enumerate() {
-            if number % 1024 == 0 && (budget.expired)() {
-                return Err(Expired);
-            }
+            Stop::unless(number, || clocks.bytes() + 4 * run.len(), budget)?;
             let session = &run.sessions[run.at(at).session as usize];
             let place = run.place[at as usize] as usize;
             let mut now = if place == 1 { 0 } else { clock[session[place - 2] as usize] };

@@ -12,7 +12,8 @@ use super::interleave::{Found, dive, search};
 use super::order::Path;
 use super::patterns::{Bad, thin_air};
 use super::saturate::{Saturated, saturate};
-use super::{Answer, Part, verdict};
+use super::telling::order_seen;
+use super::{Answer, Needs, Part, verdict};
 use crate::certificate::{Claim, Edge};
 use crate::history::History;
 use crate::value::Value;
@@ -160,6 +161,10 @@ impl Checker for Sequential {
             Part { workload, parsed, answer }
         };
         let parts = workloads(history).into_iter().map(part).collect();
-        verdict(self.name(), "sequentially consistent", history, parts)
+        let needs = Needs {
+            seen: &order_seen,
+            missing: "No written value was ever read, and no process that had written read a key that was written",
+        };
+        verdict(self.name(), "sequentially consistent", needs, history, parts)
     }
 }

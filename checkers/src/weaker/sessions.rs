@@ -16,8 +16,9 @@ use super::accesses::{NONE, Run, parse_with, workloads};
 use super::explain::{Words, finding, shrink};
 use super::graph::Graph;
 use super::order::{Path, Step};
-use super::patterns::{Bad, thin_air};
-use super::{Answer, Part, verdict};
+use super::patterns::{Bad, Stop, thin_air};
+use super::telling::session_seen;
+use super::{Answer, Needs, Part, verdict};
 use crate::certificate::{Claim, Edge};
 use crate::history::{History, Op};
 use crate::value::Value;
@@ -134,7 +135,14 @@ impl<'a> Versions<'a> {
         }
     }
 
-    fn sessions(&mut self, promise: Promise, forward: bool) {
+    /// How many bytes it takes, with the graph that is made of it.
+    fn bytes(&self) -> usize {
+        let edge = size_of::<(u32, u32, u32)>() + 2 * size_of::<u32>();
+        self.edges.len() * edge + self.why.len() * size_of::<Why>() + self.nodes as usize * 4 * size_of::<u32>()
+    }
+
+    fn sessions(&mut self, promise: Promise, forward: bool, budget: &Budget) -> Result<(), Stop> {
+        let mut steps = 0;
         let run = self.run;
         let mut last_write: HashMap<u32, u32> = HashMap::new();
         let mut last_read: HashMap<u32, u32> = HashMap::new();
@@ -145,6 +153,8 @@ impl<'a> Versions<'a> {
             last_read.clear();
             read.clear();
             for &at in session {
+                Stop::unless(steps, || self.bytes(), budget)?;
+                steps += 1;
                 let access = run.at(at);
                 let key = access.key;
                 if let Some(seen) = self.seen(at) {
@@ -173,6 +183,7 @@ impl<'a> Versions<'a> {
                 }
             }
         }
+        Ok(())
     }
 
     /// Of each key: a line of helpers, one for each end of a write.
@@ -259,31 +270,45 @@ impl<'a> Versions<'a> {
 }
 
 impl SessionGuarantee {
-    fn judge(&self, run: &Run, numbers: &HashMap<u32, i64>, forward: bool) -> Option<Bad> {
+    fn judge(
+        &self,
+        run: &Run,
+        numbers: &HashMap<u32, i64>,
+        forward: bool,
+        budget: &Budget,
+    ) -> Result<Option<Bad>, Stop> {
         if let Some(bad) = thin_air(run) {
-            return Some(bad);
+            return Ok(Some(bad));
         }
         let mut versions = Versions::new(run);
-        versions.sessions(self.promise, forward || self.promise == Promise::MonotonicReads);
+        versions.sessions(self.promise, forward || self.promise == Promise::MonotonicReads, budget)?;
         if self.realtime {
             versions.realtime();
         }
         versions.numbered(numbers);
-        versions.cycle(if forward { "writes-seen-reversed" } else { self.kind() })
+        Stop::unless(0, || versions.bytes(), budget)?;
+        Ok(versions.cycle(if forward { "writes-seen-reversed" } else { self.kind() }))
     }
 
-    fn answer(&self, history: &History, run: &Run, numbers: &HashMap<u32, i64>) -> Answer {
+    fn answer(&self, history: &History, run: &Run, numbers: &HashMap<u32, i64>, budget: &Budget) -> Answer {
+        self.told(history, run, numbers, budget).unwrap_or_else(|stop| Answer::Unknown(stop.words().to_owned()))
+    }
+
+    fn told(&self, history: &History, run: &Run, numbers: &HashMap<u32, i64>, budget: &Budget) -> Result<Answer, Stop> {
         let words = Words { reason, claim: self.claim(), versions: self.versions };
         let told = |forward: bool| {
-            let bad = self.judge(run, numbers, forward)?;
-            let (small, bad) = shrink(run, &bad.support, &|run: &Run| self.judge(run, numbers, forward))?;
-            Some(finding(history, &small, &bad, &words))
+            let Some(bad) = self.judge(run, numbers, forward, budget)? else { return Ok(None) };
+            // A few operations, whatever the time.
+            let quick = Budget::unlimited();
+            let find = |run: &Run| self.judge(run, numbers, forward, &quick).ok().flatten();
+            let small = shrink(run, &bad.support, &find);
+            Ok(small.map(|(small, bad)| finding(history, &small, &bad, &words)))
         };
-        if let Some(finding) = told(false) {
-            return Answer::Broken(vec![finding]);
+        if let Some(finding) = told(false)? {
+            return Ok(Answer::Broken(vec![finding]));
         }
         let observed = matches!(self.promise, Promise::MonotonicWrites | Promise::WritesFollowReads);
-        match Some(()).filter(|()| observed).and_then(|()| told(true)) {
+        Ok(match if observed { told(true)? } else { None } {
             None => Answer::Kept,
             Some(mut finding) => {
                 finding.severity = Severity::Evidence;
@@ -291,7 +316,7 @@ impl SessionGuarantee {
                 let why = "readers saw writes in another order: either this promise or monotonic reads was broken";
                 Answer::Doubtful(why.to_owned(), vec![finding])
             }
-        }
+        })
     }
 
     fn claim(&self) -> fn(&Bad, Vec<Edge>) -> Claim {
@@ -340,7 +365,7 @@ impl Checker for SessionGuarantee {
             } else if (budget.expired)() {
                 Answer::Unknown("the time ran out".to_owned())
             } else {
-                self.answer(history, &parsed.run, &parsed.versions)
+                self.answer(history, &parsed.run, &parsed.versions, budget)
             };
             Part { workload, parsed, answer }
         };
@@ -350,6 +375,15 @@ impl Checker for SessionGuarantee {
             Promise::MonotonicWrites => "such that writes of a process stay in order",
             Promise::WritesFollowReads => "such that writes follow what their process had read",
         };
-        verdict(self.name(), promise, history, workloads(history).into_iter().map(part).collect())
+        let missing = match self.promise {
+            Promise::ReadYourWrites => "No process read a key that it had written",
+            Promise::MonotonicReads => "No process read a key again of which it had read a written value",
+            Promise::MonotonicWrites => "Of no key that a process wrote twice was the order of two versions seen",
+            Promise::WritesFollowReads => {
+                "Of no key that a process wrote after it had read what was written was the order of two versions seen"
+            }
+        };
+        let needs = Needs { seen: &|parsed| session_seen(parsed, self.promise), missing };
+        verdict(self.name(), promise, needs, history, workloads(history).into_iter().map(part).collect())
     }
 }

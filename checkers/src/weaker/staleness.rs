@@ -16,8 +16,9 @@ use super::explain::{Words, finding, shrink};
 use super::k_atomic::two_atomic;
 use super::measure::{Behind, Table, measure};
 use super::order::Path;
-use super::patterns::{Bad, Expired, thin_air};
-use super::{Answer, Part, verdict};
+use super::patterns::{Bad, Stop, thin_air};
+use super::telling::key_seen;
+use super::{Answer, Needs, Part, verdict};
 use crate::certificate::{Claim, Edge};
 use crate::history::{History, Op};
 use crate::value::Value;
@@ -91,7 +92,7 @@ fn delta(history: &History, run: &Run) -> u64 {
     by_key(run).iter().map(|key| smallest(&mut clusters(history, run, key, false))).max().unwrap_or(0)
 }
 
-fn k_atomic(history: &History, run: &Run, k: u64, budget: &Budget) -> Result<Option<bool>, Expired> {
+fn k_atomic(history: &History, run: &Run, k: u64, budget: &Budget) -> Result<Option<bool>, Stop> {
     let mut all = true;
     for key in by_key(run) {
         all &= match k {
@@ -139,7 +140,7 @@ impl Staleness {
         run: &Run,
         table: &Table,
         budget: &Budget,
-    ) -> Result<(Vec<Finding>, Option<String>), Expired> {
+    ) -> Result<(Vec<Finding>, Option<String>), Stop> {
         let mut findings = Vec::new();
         let mut undecided = None;
         let everything: Vec<u32> = (0..run.len() as u32).collect();
@@ -203,7 +204,7 @@ impl Staleness {
             return Answer::Unknown("no read was acknowledged".to_owned());
         }
         let (findings, undecided) = match self.broken(history, run, table, budget) {
-            Err(Expired) => return Answer::Unknown("the time ran out".to_owned()),
+            Err(stop) => return Answer::Unknown(stop.words().to_owned()),
             Ok(found) => found,
         };
         if !findings.is_empty() {
@@ -256,7 +257,10 @@ impl Checker for Staleness {
             tables.push(table);
             parts.push(Part { workload, parsed, answer });
         }
-        let mut verdict = verdict(self.name(), "as fresh as promised", history, parts);
+        let mut verdict = {
+            let needs = Needs { seen: &key_seen, missing: "No key was both written and read" };
+            verdict(self.name(), "as fresh as promised", needs, history, parts)
+        };
         let reads: Vec<&Behind> = tables.iter().flat_map(|table| &table.reads).collect();
         verdict.numbers.extend(Table::numbers(history, &reads));
         verdict.numbers.insert(

@@ -197,7 +197,7 @@ impl Last {
 
     fn title(&self, history: &History) -> String {
         let op = history.op(self.call);
-        let node = op.map(|op| format!(" on {}", history.name(op.node))).unwrap_or_default();
+        let node = op.map(|op| wording::on(history, &op)).unwrap_or_default();
         let function = op.map(|op| history.name(op.function)).unwrap_or_default();
         match op.filter(|op| !op.output.is_nil()) {
             Some(op) => {

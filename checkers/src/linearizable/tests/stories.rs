@@ -154,6 +154,8 @@ fn keys_are_judged_one_by_one_and_sets_are_left_alone() {
         {"type":"ok","process":0}
         {"type":"invoke","process":0,"f":"read","key":2}
         {"type":"ok","process":0,"value":null}
+        {"type":"invoke","process":1,"f":"read","key":1}
+        {"type":"ok","process":1,"value":1}
         {"type":"invoke","process":0,"workload":"set","f":"add","value":1}
         {"type":"ok","process":0}
         {"type":"invoke","process":0,"workload":"set","f":"read"}

@@ -369,11 +369,11 @@ impl Explain<'_, '_> {
             Outcome::Info => "never acknowledged".to_owned(),
         };
         format!(
-            "#{}: [{}] by process {} on {}, called at {}, {end}",
+            "#{}: [{}] by process {}{}, called at {}, {end}",
             op.call,
             mops.join("; "),
             op.process,
-            history.name(op.node),
+            wording::on(history, &op),
             wording::seconds(op.call_time)
         )
     }

@@ -14,7 +14,7 @@
 //! Kinds: G1c, G-single, G2 (with `-item`, where no edge of the cycle comes from a predicate), predicate-read-miss (no
 //! version of the key fails to match, and it is missing), predicate-mismatch (a reply that does not match its predicate),
 //! garbage-read (a value that nobody wrote, or only one that failed), G1b, internal (its own write is not what it read),
-//! future-read (it read what it wrote only later). Unknown: no `init`, no predicate read, a call is no such transaction.
+//! future-read (it read what it wrote only later). Unknown: no `init`, no predicate read, no write beside `init`, a call is no such transaction.
 use crate::certificate::{Edge, EdgeKind};
 use crate::history::{History, Op, Outcome};
 use crate::transactions::weak::order::{Successors, short_cycle};
@@ -319,6 +319,13 @@ impl<'h> Analysis<'h> {
     }
 }
 
+impl Analysis<'_> {
+    /// Whether a transaction beside `init` may have written something.
+    fn changed(&self) -> bool {
+        self.keys.values().any(|key| key.writer.is_some())
+    }
+}
+
 impl Checker for ClosedPredicate {
     fn name(&self) -> &str {
         "closed-predicate"
@@ -362,6 +369,9 @@ impl Checker for ClosedPredicate {
         } else if crowded > 0 {
             let keys = wording::count(crowded, "key");
             (Validity::Unknown, format!("Several transactions wrote {keys}: the order of the versions is not known."))
+        } else if !analysis.changed() {
+            let text = "Nothing was written beside init, so no predicate could have missed anything.";
+            (Validity::Unknown, text.to_owned())
         } else {
             let reads = wording::count(analysis.selects as usize, "predicate read");
             (Validity::Valid, format!("Some serial order explains {reads}."))

@@ -41,7 +41,10 @@ fn too_little_is_unknown() {
         {"type":"ok","process":0}
     "#;
     let verdict = judged(alone);
-    assert_eq!((verdict.validity, verdict.summary.as_str()), (Validity::Unknown, "No key was tried twice."));
+    assert_eq!(
+        (verdict.validity, verdict.summary.as_str()),
+        (Validity::Unknown, "No key under which an insert succeeded was tried twice.")
+    );
     let malformed = r#"
         {"type":"start","nodes":["n1"]}
         {"type":"invoke","process":0,"f":"insert","key":1,"value":[1,2]}

@@ -22,12 +22,17 @@ pub(super) const RULES: &[Rule] = &[
     rule("stale-token-in-log", "The log has an older token after a newer.", stale_in_log),
 ];
 
+/// Whether the call was answered with false: it had no effect.
+fn refused(op: &Op) -> bool {
+    op.ok() && op.output == Value::Bool(false)
+}
+
 /// The index at which the process may have given up what it acquired by this operation: its next release, or what retired
 /// it, or the moment at which clients may be closed.
 fn until(case: &Case<'_>, acquire: &Op) -> u64 {
     let all = case.all(acquire);
     let mine = |op: &&&Op| op.process == acquire.process && op.call > acquire.call;
-    let ends = |op: &&&Op| op.f == "release" || !op.ok();
+    let ends = |op: &&&Op| op.f == "release" && !refused(op) || !op.ok();
     let released = all.iter().filter(mine).filter(ends).map(|op| op.call).min().unwrap_or(u64::MAX);
     let shown =
         case.ops.iter().filter(|op| op.process == acquire.process && op.call > acquire.call && op.f != "acquire");
@@ -45,7 +50,7 @@ fn permits(op: &Op) -> u64 {
 
 /// Those acquired that are all held when the last of them was answered.
 fn held_together<'a>(case: &'a Case<'_>) -> Option<Vec<&'a Op>> {
-    let acquires: Vec<&Op> = case.with(&["acquire"]).into_iter().filter(|op| op.ok()).collect();
+    let acquires: Vec<&Op> = case.with(&["acquire"]).into_iter().filter(|op| op.ok() && !refused(op)).collect();
     let moment = acquires.iter().map(|op| op.end()).max()?;
     let held = acquires.iter().all(|op| until(case, op) > moment);
     // Whoever else is named ended one of the holds: a call of one of the holders.
@@ -74,7 +79,7 @@ fn too_many(case: &Case<'_>) -> Option<bool> {
 /// Permits that are certainly out when the last acquisition shown was answered, where some of each came back before: of
 /// each process what it acquired, less all that it may have released since.
 fn left_together(case: &Case<'_>) -> Option<u64> {
-    let acquires: Vec<&Op> = case.with(&["acquire"]).into_iter().filter(|op| op.ok()).collect();
+    let acquires: Vec<&Op> = case.with(&["acquire"]).into_iter().filter(|op| op.ok() && !refused(op)).collect();
     let moment = acquires.iter().map(|op| op.end()).max()?;
     let holder = |op: &Op| acquires.iter().any(|acquire| acquire.process == op.process);
     if !case.one_object() || !case.ops.iter().all(|op| op.f == "acquire" && op.ok() || op.f == "release" && holder(op))
@@ -89,7 +94,7 @@ fn left_together(case: &Case<'_>) -> Option<u64> {
         let own: Vec<&&Op> = acquires.iter().filter(|op| op.process == process).collect();
         let first = own.iter().map(|op| op.call).min()?;
         let all = case.all(own[0]);
-        let released = all.iter().filter(|op| op.process == process && op.f == "release");
+        let released = all.iter().filter(|op| op.process == process && op.f == "release" && !refused(op));
         let released: u64 = released.filter(|op| op.call > first && op.call < moment).map(|op| permits(op)).sum();
         // Who was retired, or closed, may hold nothing any more.
         let gone = case.history.is_some_and(|history| {
@@ -104,13 +109,19 @@ fn left_together(case: &Case<'_>) -> Option<u64> {
 
 fn foreign_release(case: &Case<'_>) -> Option<bool> {
     let last = case.ops.iter().max_by_key(|op| op.call)?;
-    let own: Vec<&Op> =
-        case.all(last).into_iter().filter(|op| op.process == last.process && op.call < last.call).collect();
+    let mine = |op: &&Op| op.process == last.process && op.call < last.call && !refused(op);
+    let own: Vec<&Op> = case.all(last).into_iter().filter(mine).collect();
     let count = |f: &str| own.iter().filter(|op| op.f == f).count();
     let known = own.iter().all(|op| op.ok());
     let shown = case.ops.iter().all(|op| op.process == last.process);
     Some(
-        case.one_object() && shown && known && last.f == "release" && last.ok() && count("acquire") <= count("release"),
+        case.one_object()
+            && shown
+            && known
+            && last.f == "release"
+            && last.ok()
+            && !refused(last)
+            && count("acquire") <= count("release"),
     )
 }
 
@@ -123,7 +134,7 @@ fn overlapping(case: &Case<'_>) -> Option<bool> {
         let (call, called, answered, ttl) =
             (number("call")?, number("call_time_ns")?, number("reply_time_ns")?, number("ttl_ms")?);
         let op = case.ops.iter().find(|op| op.call == call)?;
-        if !op.ok() || !matches!(op.f.as_str(), "acquire" | "renew") {
+        if !op.ok() || refused(op) || !matches!(op.f.as_str(), "acquire" | "renew") {
             return None;
         }
         // The times are not the operation's, but the recording has them.

@@ -19,8 +19,8 @@ fn change(op: &Op) -> Option<i128> {
     let by = || if op.input.is_null() { Some(1) } else { op.input.as_i64().map(i128::from) };
     match op.f.as_str() {
         "add" => op.input.as_i64().map(i128::from),
-        "increment" => by(),
-        "decrement" => by().map(|by| -by),
+        "increment" | "inc" => by(),
+        "decrement" | "dec" => by().map(|by| -by),
         _ => None,
     }
 }

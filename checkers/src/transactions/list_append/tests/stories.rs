@@ -206,7 +206,9 @@ fn what_may_have_happened_is_no_anomaly() {
          0 ok a 1 1
          1 ok r 1 []",
     ] {
-        let verdict = judge(&story(lines), "strict-serializable");
+        // And something that others saw.
+        let seen = "8 call a 9 9\n8 ok a 9 9\n9 call r 9\n9 ok r 9 [9]";
+        let verdict = judge(&story(&format!("{lines}\n{seen}")), "strict-serializable");
         assert_eq!((verdict.validity, verdict.findings.len()), (Validity::Valid, 0), "{}\n{lines}", verdict.summary);
     }
 }

@@ -65,9 +65,13 @@ fn an_effect_without_its_cause_is_not_causal() {
 #[test]
 fn sessions_read_their_own_writes() {
     let txns = [(0, "ok", r#"[["w","x",1]]"#), (0, "ok", r#"[["r","x",null]]"#)];
-    assert_eq!(levels(&txns), [Valid, Invalid, Invalid]);
+    let other = [(1, "ok", r#"[["w","y",1]]"#), (2, "ok", r#"[["r","y",1]]"#)];
+    assert_eq!(levels(&[&txns[..], &other].concat()), [Valid, Invalid, Invalid]);
     let apart = [(0, "ok", r#"[["w","x",1]]"#), (1, "ok", r#"[["r","x",null]]"#)];
-    assert_eq!(levels(&apart), [Valid; 3]);
+    assert_eq!(levels(&[&apart[..], &other].concat()), [Valid; 3]);
+    // What was written is not seen anywhere.
+    assert_eq!(levels(&txns), [Unknown, Invalid, Invalid]);
+    assert_eq!(levels(&apart), [Unknown; 3]);
 }
 
 #[test]
@@ -102,5 +106,5 @@ fn unknown_says_why() {
     assert_eq!(levels(&twice), [Unknown; 3]);
     assert_eq!(levels(&[(0, "ok", r#"[["w","x",1]]"#)]), [Unknown; 3]);
     let unseen = [(0, "info", r#"[["w","x",1]]"#), (1, "ok", r#"[["r","x",null]]"#)];
-    assert_eq!(levels(&unseen), [Valid; 3]);
+    assert_eq!(levels(&unseen), [Unknown; 3]);
 }
