@@ -253,9 +253,8 @@ fn gave_up(history: &History, part: &Part<'_>, stop: Stop, furthest: u64) -> Str
 
 fn unobserved(ok: usize) -> String {
     format!(
-        "{} acknowledged, but of no key were both a change and something that tells of it, so nothing could contradict: \
-         read what is written.",
-        wording::count(ok, "operation was").replace("operation wass", "operations were")
+        "Nothing in {} could contradict: of no key were both a change and something that tells of it. Read what is written.",
+        wording::count(ok, "acknowledged operation")
     )
 }
 
