@@ -105,7 +105,7 @@ pub(super) fn read(reader: impl Read, options: &ReadOptions) -> Result<History, 
         let reply = Act { outcome, who, function, value, ..Act::default() };
         foreign.take(reply).map_err(|error| error.at((line, 1)))?;
     }
-    Ok(foreign.finish())
+    foreign.finish()
 }
 
 fn malformed(stop: Stop, line: u64, text: &[u8]) -> HistoryError {

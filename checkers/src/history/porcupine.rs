@@ -26,7 +26,7 @@ pub(super) fn read_log(reader: impl Read, options: &ReadOptions) -> Result<Histo
         let act = act(&mut scan, process, &mut foreign, &mut shelf).map_err(wrong)?;
         foreign.take(act).map_err(|error| error.at((line, 1)))?;
     }
-    Ok(foreign.finish())
+    foreign.finish()
 }
 
 /// The process of a line that is a record.

@@ -37,7 +37,7 @@ fn edn(history: &History, keys: Keys) -> (String, History) {
     let mut text = Vec::new();
     write_edn(history, keys, &mut text).expect("written to memory");
     let text = String::from_utf8(text).expect("text");
-    let options = ReadOptions { independent: keys == Keys::Pair, ..ReadOptions::default() };
+    let options = ReadOptions { independent: Some(keys == Keys::Pair), ..ReadOptions::default() };
     let again = read(Format::JepsenEdn, text.as_bytes(), &options);
     let again = again.unwrap_or_else(|error| panic!("{error}\n{text}"));
     (text, again)
