@@ -35,6 +35,13 @@ pub struct ReadOptions {
     pub strict: bool,
 }
 
+impl ReadOptions {
+    /// The same for a format whose values are what they are.
+    pub(super) fn plainly(&self) -> ReadOptions {
+        ReadOptions { independent: self.independent.or(Some(false)), ..self.clone() }
+    }
+}
+
 impl Format {
     /// All of them.
     pub const ALL: [Format; 6] = [

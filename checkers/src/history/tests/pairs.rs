@@ -118,3 +118,10 @@ fn a_tag_of_the_call_holds_for_its_answer() {
     let other = text.replace(":ok :f :read :value [7", ":ok :f :read :value [8");
     assert!(error(Format::JepsenEdn, &other).contains("line 2, column 1: the recording is broken"), "{other}");
 }
+
+#[test]
+fn a_log_of_one_register_has_no_keys() {
+    let line = |kind: &str| format!("INFO  jepsen.util - 0\t:{kind}\t:cas\t[1 [2 3]]\n");
+    let text = line("invoke") + &line("ok");
+    assert_eq!(told(&history(Format::PorcupineEtcd, &text)), ["0 cas [1, [2, 3]] Ok nil"]);
+}
