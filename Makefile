@@ -6,7 +6,7 @@ ARCH := $(shell uname -m)
 STATIC := $(ARCH)-unknown-linux-gnu
 DSFUZZ := target/release/dsfuzz
 
-.PHONY: demo test bench check prove build agent fuzz-checkers corpora
+.PHONY: demo test bench check prove build agent fuzz-checkers fuzz-readers corpora
 
 ## One real run: five etcd nodes on this machine, real faults, a verdict, a report.
 demo: setup-lab build
@@ -38,6 +38,22 @@ COUNT ?= 1000000
 SEED ?= 1
 fuzz-checkers:
 	$(CARGO) test --release -p dsfuzz-checkers --test differences -- --count $(COUNT) --seed $(SEED) $(if $(ONLY),--only "$(ONLY)") $(if $(WITHOUT),--without "$(WITHOUT)")
+
+## The readers of histories, guided by coverage: make fuzz-readers COUNT=1000000 ONLY="jsonl plume" SECONDS_MAX=600
+READERS := jsonl jepsen-edn jepsen-json porcupine-etcd porcupine-kv plume
+SECONDS_MAX ?= 0
+fuzz-readers: export RUSTUP_AUTO_INSTALL = 0
+fuzz-readers:
+	@missing=; \
+	$(CARGO) +nightly --version >/dev/null 2>&1 || missing="$$missing\n  a nightly compiler: rustup toolchain install nightly"; \
+	$(CARGO) fuzz --version >/dev/null 2>&1 || missing="$$missing\n  cargo-fuzz: cargo install cargo-fuzz"; \
+	command -v c++ >/dev/null || missing="$$missing\n  a C++ compiler for libFuzzer: apt-get install g++"; \
+	[ -z "$$missing" ] || { printf "fuzz-readers: nothing was run, this is missing:$$missing\n" >&2; exit 255; }
+	cd checkers && for reader in $(or $(ONLY),$(READERS)); do \
+	  mkdir -p fuzz/corpus/$$reader; \
+	  $(CARGO) +nightly fuzz run $$reader fuzz/corpus/$$reader src/history/fuzz/seeds/$$reader -- \
+	    -runs=$(COUNT) -max_len=4096 -rss_limit_mb=2048 -max_total_time=$(SECONDS_MAX) || exit 1; \
+	done
 
 ## Histories with known verdicts, each with its time and memory; DSFUZZ_CORPORA names the folder.
 corpora:

@@ -29,6 +29,9 @@ impl Place {
     }
 }
 
+/// Function, argument and reply of a call.
+type Call<'a> = (&'a str, &'a str, &'a str);
+
 const GOOD: &str = "{:type :invoke, :f :write, :value 1, :process 0}
 {:type :ok, :f :write, :value 1, :process 0}
 {:type :invoke, :f :read, :value nil, :process 1}
@@ -149,4 +152,153 @@ fn records_out_of_order_are_no_verdict() {
     let (code, out, err) = place.run(&["check", "history.edn"]);
     assert_eq!(code, 255, "{out}{err}");
     assert!(err.contains("sort the records by index") && err.contains("line 3"), "{err}");
+}
+
+/// One operation after the other, each of its own process.
+fn calls(lines: &[Call<'_>]) -> String {
+    let told = lines.iter().enumerate().map(|(process, (f, input, output))| {
+        let common = format!(":process {process}, :f :{f}");
+        format!("{{:type :invoke, {common}, :value {input}}}\n{{:type :ok, {common}, :value {output}}}\n")
+    });
+    told.collect()
+}
+
+#[test]
+fn values_that_look_like_keys_with_their_values_are_not_judged_as_something_else() {
+    // As one register this is broken; as two it is not.
+    let pairs = calls(&[("write", "[1 5]", "[1 5]"), ("write", "[2 6]", "[2 6]"), ("read", "[1 nil]", "[1 5]")]);
+    let json = pairs.replace(", :", ", \"").replace("{:", "{\"").replace(" :", " \"").replace("nil", "null");
+    let json = json.replace("\"type ", "\"type\":").replace("\"process ", "\"process\":").replace("\"f ", "\"f\":");
+    let json = json.replace("\"value ", "\"value\":").replace("invoke,", "invoke\",").replace("ok,", "ok\",");
+    let json = json.replace("write,", "write\",").replace("read,", "read\",");
+    let json: String = json.replace("[1 ", "[1,").replace("[2 ", "[2,");
+    let place = Place::with("pairs.edn", &pairs);
+    std::fs::write(place.file("pairs.json"), json).unwrap();
+    for file in ["pairs.edn", "pairs.json"] {
+        for arguments in [&["check", file][..], &["check", file, "--as", "register"], &["export", file]] {
+            let (code, out, err) = place.run(arguments);
+            assert_eq!((code, out.as_str()), (255, ""), "{err}");
+            let seen = "line 6, column 1: process 2 called read with [1, nil] and was answered [1, 5]";
+            assert!(err.contains(seen), "{err}");
+            assert!(err.contains("Say --independent if") && err.contains("--independent=false if"), "{err}");
+        }
+        let (code, out, err) = place.run(&["check", file, "--independent"]);
+        assert!(code == 0 && out.contains(&format!("dsfuzz check {file} --independent\n")), "{out}{err}");
+        // The other way out: it is said, so it is judged; here nothing fits a register that is asked for something.
+        let plain = ["check", file, "--independent=false", "--as", "register"];
+        let (code, out, err) = place.run(&plain);
+        assert_eq!(code, 1, "{out}{err}");
+        assert!(out.contains(&format!("dsfuzz check {file} --as register --independent=false")), "{out}");
+    }
+    let (code, _, err) =
+        place.run(&["check", "pairs.edn", "--as", "register", "--independent=false", "--report", "told"]);
+    assert_eq!(code, 1, "{err}");
+    let (code, _, err) = place.run(&["verify", "told/verdict.json", "--history", "pairs.edn"]);
+    assert!(code == 255 && err.contains("--independent=false"), "{err}");
+    let verify = ["verify", "told/verdict.json", "--history", "pairs.edn", "--independent=false"];
+    assert_eq!(place.run(&verify).0, 0);
+}
+
+#[test]
+fn compare_and_sets_of_a_plain_register_stay_what_they_are() {
+    let plain = calls(&[("cas", "[nil 1]", "[nil 1]"), ("cas", "[1 2]", "[1 2]"), ("cas", "[2 3]", "[2 3]")]);
+    let place = Place::with("h.edn", &plain);
+    assert_eq!(place.run(&["check", "h.edn"]).0, 0);
+    std::fs::write(place.file("h.edn"), plain.replace("[2 3]", "[7 3]")).unwrap();
+    assert_eq!(place.run(&["check", "h.edn"]).0, 1);
+}
+
+#[test]
+fn calls_of_clients_with_names_are_not_lost() {
+    // Without its calls, client-2 would not have seen a value that nobody wrote.
+    let named = GOOD.replace(":process 0", ":process \"client-1\"").replace(":process 1", ":process \"client-2\"");
+    let place = Place::with("h.edn", &named);
+    assert_eq!(place.run(&["check", "h.edn"]).0, 0);
+    std::fs::write(place.file("h.edn"), named.replace(":ok, :f :read, :value 1", ":ok, :f :read, :value 7")).unwrap();
+    let (code, out, err) = place.run(&["check", "h.edn"]);
+    assert_eq!(code, 1, "{out}{err}");
+    std::fs::write(place.file("h.edn"), named.replace("\"client-2\"", "1")).unwrap();
+    let (code, _, err) = place.run(&["check", "h.edn"]);
+    assert_eq!(code, 255, "{err}");
+    assert!(err.contains("line 3, column 1") && err.contains("name all clients by numbers or all by names"), "{err}");
+}
+
+#[test]
+fn functions_tell_what_judges_them() {
+    let offsets = "[[\"poll\" {\"x\" [[0 1]]}]]";
+    let cases: [(&[Call<'_>], &str); 27] = [
+        (&[("put", "\"a\"", "nil"), ("append", "\"b\"", "nil"), ("get", "nil", "\"ab\"")], "linearizable"),
+        (&[("put", "1", "nil"), ("get", "nil", "1"), ("delete", "nil", "nil")], "linearizable"),
+        (&[("inc", "nil", "nil"), ("inc", "2", "2"), ("dec", "nil", "nil"), ("read", "nil", "2")], "linearizable"),
+        (&[("increment", "nil", "nil"), ("decrement", "nil", "nil"), ("read", "nil", "0")], "counter"),
+        (&[("add", "1", "1"), ("read", "nil", "1")], "counter"),
+        (&[("add", "1", "1"), ("read", "nil", "[1]")], "set"),
+        (&[("add", "[1 2]", "[1 2]"), ("read", "nil", "[[1 2]]")], "set"),
+        (&[("add", "1", "1"), ("read", "nil", "[[1 17]]")], "monotonic"),
+        (&[("add", "1", "1"), ("remove", "1", "1"), ("contains", "1", "false")], "linearizable"),
+        (&[("send", "[[\"send\" \"x\" 1]]", "[[\"send\" \"x\" [0 1]]]"), ("poll", "[[\"poll\"]]", offsets)], "kafka"),
+        (&[("txn", "[[\"send\" \"x\" 1]]", "[[\"send\" \"x\" [0 1]]]"), ("txn", "[[\"poll\"]]", offsets)], "kafka"),
+        (&[("put", "1", "2"), ("watch", "{\"revision\" 1}", "[]")], "watch"),
+        (&[("push", "1", "1"), ("pop", "nil", "1")], "linearizable"),
+        (&[("insert", "1", "1"), ("extract", "nil", "1")], "linearizable"),
+        (&[("enqueue", "1", "1"), ("dequeue", "nil", "1")], "queue"),
+        (&[("enqueue", "1", "1"), ("dequeue", "nil", "1"), ("drain", "nil", "[]")], "total-queue"),
+        (&[("acquire", "nil", "nil")], "lock"),
+        (&[("acquire", "nil", "1"), ("renew", "nil", "nil"), ("release", "nil", "nil")], "lease"),
+        (&[("acquire", "nil", "1"), ("write", "[1 5]", "[1 5]"), ("log", "nil", "[[1 5]]")], "fencing"),
+        (&[("commit", "nil", "\"committed\""), ("status", "nil", "\"committed\"")], "atomic-commit"),
+        (&[("start", "[\"a\"]", "\"completed\""), ("log", "nil", "[[\"step\" \"a\"]]")], "saga"),
+        (&[("generate", "nil", "1")], "unique-ids"),
+        (&[("transfer", "{:from 0 :to 1 :amount 1}", "nil"), ("read", "nil", "{0 9, 1 1}")], "bank"),
+        (&[("txn", "[[:append 1 1]]", "[[:append 1 1]]"), ("txn", "[[:r 1 nil]]", "[[:r 1 [1]]]")], "list-append"),
+        (&[("txn", "[[:w 1 1]]", "[[:w 1 1]]"), ("txn", "[[:r 1 nil]]", "[[:r 1 1]]")], "rw-register"),
+        (
+            &[("write", "[[:w 1 1]]", "[[:w 1 1]]"), ("read", "[[:r 1 nil] [:r 2 nil]]", "[[:r 1 1] [:r 2 nil]]")],
+            "long-fork",
+        ),
+        (&[("elect", "nil", "{\"leader\" \"a\", \"term\" 1}")], "leadership"),
+    ];
+    for (lines, checker) in cases {
+        let place = Place::with("h.edn", &calls(lines));
+        let (code, out, err) = place.run(&["check", "h.edn", "--format", "jepsen-edn", "--json"]);
+        let verdict: serde_json::Value =
+            serde_json::from_str(&out).unwrap_or_else(|_| panic!("{lines:?} {code} {err}"));
+        let promises = verdict["verdict"]["promises"].as_array().unwrap();
+        let named: Vec<&str> = promises.iter().map(|one| one["checker"].as_str().unwrap()).collect();
+        assert_eq!(named, [checker], "{lines:?}");
+        // A model that does not know the functions would leave it in doubt.
+        let expected = if checker == "linearizable" { 0..1 } else { 0..3 };
+        assert!(code != 1 && expected.contains(&code), "{lines:?} {out}");
+    }
+}
+
+#[test]
+fn where_functions_fit_several_the_candidates_are_named() {
+    let cases: [(&[Call<'_>], &str); 7] = [
+        (
+            &[("send", "1", "1"), ("receive", "nil", "1")],
+            "linearizable --model fifo-queue, linearizable --model unordered-queue",
+        ),
+        (&[("add", "1", "1"), ("remove", "1", "1"), ("read", "nil", "[]")], "linearizable --model set, crdt"),
+        (&[("acquire", "2", "2"), ("release", "2", "2")], "lock, semaphore"),
+        (&[("write", "1", "1"), ("read", "nil", "[1]")], "linearizable, causal-reverse"),
+        (&[("add", "1", "1")], "counter, set"),
+        (&[("txn", "[[:append 1 1] [:w 2 3]]", "nil")], "list-append, rw-register"),
+        (&[("write", "1", "1"), ("generate", "nil", "1")], "linearizable, unique-ids"),
+    ];
+    for (lines, wanted) in cases {
+        let place = Place::with("h.edn", &calls(lines));
+        let (code, out, err) = place.run(&["check", "h.edn"]);
+        assert_eq!((code, out.as_str()), (254, ""), "{lines:?} {err}");
+        assert!(err.contains(&format!("may be judged by {wanted}: say which with --as, such as --as ")), "{err}");
+    }
+    // What is set may tell it.
+    let place = Place::with("h.edn", &calls(cases[0].0));
+    assert_eq!(place.run(&["check", "h.edn", "--model", "fifo-queue"]).0, 0);
+    let place = Place::with("h.edn", &calls(&[("acquire", "1", "1"), ("acquire", "1", "1")]));
+    assert_eq!(place.run(&["check", "h.edn", "--set", "permits=1"]).0, 1);
+    // A read that asks for something is no read of one register.
+    let place = Place::with("h.edn", &calls(&[("write", "1", "1"), ("read", "\"x\"", "5")]));
+    let (code, _, err) = place.run(&["check", "h.edn"]);
+    assert!(code == 2 && err.contains("do not tell what judges them"), "{err}");
 }

@@ -5,6 +5,7 @@
 //!
 //! [`Record`] is one line of `history.jsonl` (and one frame of the journal); [`History`] is the validated whole.
 mod builder;
+mod clients;
 mod columns;
 pub mod edn;
 mod error;
@@ -16,6 +17,7 @@ mod import;
 mod jepsen;
 mod json;
 mod jsonl;
+mod pairs;
 #[cfg(feature = "parquet")]
 pub mod parquet;
 mod plume;

@@ -140,7 +140,7 @@ fn judge(path: PathBuf, file: &str, kind: &str, expected: &str) -> String {
     let started = Instant::now();
     let opened = File::open(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let independent = kind.contains("keys independent") && !file.ends_with(".jsonl") && !kind.starts_with("kv");
-    let options = ReadOptions { independent, ..ReadOptions::default() };
+    let options = ReadOptions { independent: Some(independent), ..ReadOptions::default() };
     let (_, history): (Format, _) = read_any(opened, &options).unwrap_or_else(|error| panic!("{file}: {error}"));
     let read = started.elapsed();
     let started = Instant::now();

@@ -1,5 +1,6 @@
 //! `dsfuzz check`: judges a stored run, or a history from a file.
 use super::Output;
+use super::fitting;
 use super::run::{quoted, show};
 use crate::error::{Exit, Failure};
 use crate::judge::{self, Rules};
@@ -8,7 +9,7 @@ use crate::report;
 use crate::run::{Finished, read_back};
 use crate::store::{RunDir, RunInfo};
 use clap::Args;
-use dsfuzz_checkers::history::{self, Format, ReadOptions};
+use dsfuzz_checkers::history::{self, Format, HistoryError, ReadOptions};
 use dsfuzz_checkers::{CHECKERS, History, Options, Value};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -35,9 +36,10 @@ pub struct CheckArgs {
     /// its first bytes tell
     #[arg(long, value_name = "FORMAT", value_parser = |text: &str| text.parse::<Format>())]
     pub format: Option<Format>,
-    /// The values of the history file are [key value], as jepsen.independent makes them
-    #[arg(long)]
-    pub independent: bool,
+    /// The values of the history file are [key value], as jepsen.independent makes them; with =false they are not,
+    /// although they look so
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub independent: Option<bool>,
     /// Of a history file: write verdict.json, report.html and report/ into this folder
     #[arg(long, value_name = "DIR")]
     pub report: Option<PathBuf>,
@@ -113,6 +115,48 @@ impl CheckArgs {
         Ok(checkers)
     }
 
+    /// The checker that the functions of this history mean, with what was set of it. None where they mean none.
+    fn fitting(&self, file: &Path, history: &History) -> Result<Vec<(String, Options)>, Failure> {
+        let mut fitting: Vec<(String, Options)> = Vec::new();
+        let mut refused = None;
+        let candidates = fitting::fitting(history);
+        for candidate in &candidates {
+            // What was set may tell which is meant: only that one takes it.
+            let mut named = match self.with_options(vec![candidate.checker.to_owned()]) {
+                Ok(named) => named,
+                Err(failure) => {
+                    refused.get_or_insert(failure);
+                    continue;
+                }
+            };
+            if let (Some(model), Some((_, options))) = (candidate.model, named.first_mut()) {
+                options.0.entry("model".to_owned()).or_insert_with(|| Value::text(model));
+            }
+            named.retain(|one| !fitting.contains(one));
+            fitting.append(&mut named);
+        }
+        if fitting.len() > 1 {
+            let several: Vec<String> = candidates.iter().map(ToString::to_string).collect();
+            return Err(Failure::Usage(format!(
+                "{}: calls of {} may be judged by {}: say which with --as, such as --as {}",
+                file.display(),
+                fitting::functions(history).join(", "),
+                several.join(", "),
+                several[0]
+            )));
+        }
+        if let Some(failure) = refused.filter(|_| fitting.is_empty()) {
+            return Err(failure);
+        }
+        if fitting.is_empty() {
+            self.with_options(Vec::new())?;
+        }
+        if !history.roles.is_empty() || !history.faults.is_empty() {
+            fitting.push(("split-brain".to_owned(), Options::default()));
+        }
+        Ok(fitting)
+    }
+
     /// The command that judges this file in the same way.
     fn again(&self, file: &Path) -> String {
         let mut words = vec!["dsfuzz".to_owned(), "check".to_owned(), file.display().to_string()];
@@ -124,8 +168,10 @@ impl CheckArgs {
         for (flag, value) in given.into_iter().chain(told).chain([("--format", format), ("--budget", budget)]) {
             words.extend(value.into_iter().flat_map(|value| [flag.to_owned(), value]));
         }
-        if self.independent {
-            words.push("--independent".to_owned());
+        match self.independent {
+            Some(true) => words.push("--independent".to_owned()),
+            Some(false) => words.push("--independent=false".to_owned()),
+            None => {}
         }
         words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
     }
@@ -146,7 +192,7 @@ pub(super) fn main(args: &CheckArgs, out: &mut Output) -> Result<Exit, Failure> 
     args.checkers()?;
     args.options()?;
     match args.subject(out)? {
-        Subject::Run(_) if args.format.is_some() || args.independent => {
+        Subject::Run(_) if args.format.is_some() || args.independent.is_some() => {
             Err(Failure::Usage("--format and --independent are about history files, not about runs".into()))
         }
         Subject::Run(_) if args.report.is_some() => {
@@ -183,7 +229,15 @@ fn check_file(file: &Path, args: &CheckArgs, out: &mut Output) -> Result<Exit, F
     }
     let checkers = match args.checkers()? {
         Some(named) => named,
-        None => args.with_options(fitting(&history))?,
+        None => {
+            let fitting = args.fitting(file, &history)?;
+            for (name, options) in &fitting {
+                if let (Some(Value::Text(model)), None) = (options.0.get("model"), &args.model) {
+                    out.note(format!("the functions mean {name} --model {model}"));
+                }
+            }
+            fitting
+        }
     };
     if checkers.is_empty() {
         out.note(
@@ -191,7 +245,9 @@ fn check_file(file: &Path, args: &CheckArgs, out: &mut Output) -> Result<Exit, F
         );
     }
     let mut rules = Rules { checkers, ..Rules::default() };
-    change(&mut rules, args)?;
+    if let Some(budget) = args.budget {
+        rules.budget.time = budget;
+    }
     let info = RunInfo { plan: file.display().to_string(), again: args.again(file), ..RunInfo::default() };
     let verdict = judge::judge(&history, &rules, &info);
     let dir = match &args.report {
@@ -233,7 +289,19 @@ pub(super) fn read_file(
         Some(format) => history::read(format, reader, options).map(|history| (format, history)),
         None => history::read_any(reader, options),
     };
-    read.map_err(|error| failed(&error))
+    read.map_err(|error| failed(&told(&error)))
+}
+
+/// Why a history cannot be used, with what to say on the command line.
+pub(super) fn told(error: &HistoryError) -> String {
+    match error {
+        HistoryError::Keys { line, column, seen } => format!(
+            "line {line}, column {column}: {seen}. So jepsen.independent writes a key with its value, and judged as \
+             one value each they could break a promise that was kept. Say --independent if they are keys with their \
+             values, --independent=false if they are not"
+        ),
+        other => other.to_string(),
+    }
 }
 
 /// The checkers that `--as` means: one of that name, or those of a workload.
@@ -253,44 +321,4 @@ fn judges(name: &str) -> Result<Vec<String>, Failure> {
             Err(Failure::Usage(format!("no checker or workload {name}{meant} (there are: {known})")))
         }
     }
-}
-
-/// What judges a history that names no plan: by the functions that were called, of the checkers that there are.
-fn fitting(history: &History) -> Vec<String> {
-    let ops = || history.ops().iter();
-    let has = |name: &str| history.find_name(name).is_some_and(|id| ops().any(|op| op.function == id));
-    let mut checkers = Vec::new();
-    if has("txn") {
-        let heads = |name: &str| {
-            let parts = ops().flat_map(|op| op.input.as_list().unwrap_or_default().iter());
-            let mut heads = parts.filter_map(|part| part.as_list()?.get(0)?.as_text());
-            heads.any(|head| head == name)
-        };
-        // Reads alone are judged as those of registers.
-        checkers.push(if heads("append") { "list-append" } else { "rw-register" });
-    }
-    if has("write") || has("cas") {
-        checkers.push("linearizable");
-    }
-    if has("add") {
-        let number = |id| ops().any(|op| op.function == id && op.output.as_int().is_some());
-        checkers.push(if history.find_name("read").is_some_and(number) { "counter" } else { "set" });
-    }
-    if has("transfer") {
-        checkers.push("bank");
-    }
-    if has("enqueue") || has("dequeue") {
-        checkers.push(if has("drain") { "total-queue" } else { "queue" });
-    }
-    if has("acquire") || has("release") {
-        checkers.push("lock");
-    }
-    if has("generate") {
-        checkers.push("unique-ids");
-    }
-    if !history.roles.is_empty() || !history.faults.is_empty() {
-        checkers.push("split-brain");
-    }
-    checkers.retain(|name| CHECKERS.iter().any(|doc| doc.name == *name));
-    checkers.into_iter().map(String::from).collect()
 }

@@ -26,9 +26,10 @@ pub struct ExportArgs {
     /// How the history file is written, where its first bytes do not tell
     #[arg(long, value_name = "FORMAT", value_parser = |text: &str| text.parse::<Format>())]
     pub from: Option<Format>,
-    /// In Jepsen's files, read or written, values are [key value], as jepsen.independent makes them
-    #[arg(long)]
-    pub independent: bool,
+    /// In Jepsen's files, read or written, values are [key value], as jepsen.independent makes them; with =false they
+    /// are not, although they look so
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub independent: Option<bool>,
 }
 
 /// What can be written.
@@ -90,7 +91,9 @@ pub(super) fn main(args: &ExportArgs, out: &mut Output) -> Result<Exit, Failure>
 fn write(history: &History, args: &ExportArgs, writer: &mut (impl Write + Send)) -> io::Result<()> {
     match args.format {
         Written::Jsonl => write_jsonl(history, writer),
-        Written::Edn => write_edn(history, if args.independent { Keys::Pair } else { Keys::Field }, writer),
+        Written::Edn => {
+            write_edn(history, if args.independent == Some(true) { Keys::Pair } else { Keys::Field }, writer)
+        }
         #[cfg(feature = "parquet")]
         Written::Parquet => dsfuzz_checkers::history::parquet::write_parquet(history, writer),
         #[cfg(not(feature = "parquet"))]

@@ -20,8 +20,8 @@ pub struct VerifyArgs {
     #[arg(long, value_name = "FILE")]
     pub history: Option<PathBuf>,
     /// The values of the recording are [key value], as for `check`
-    #[arg(long)]
-    pub independent: bool,
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub independent: Option<bool>,
 }
 
 /// What came of one certificate.
@@ -59,7 +59,7 @@ pub(super) fn main(args: &VerifyArgs, out: &mut Output) -> Result<Exit, Failure>
 
 /// Our own recordings are read by the verifier itself; those of other programs are put into our form first, by the readers
 /// that also judged them.
-fn recording(path: &Path, independent: bool) -> Result<History, Failure> {
+fn recording(path: &Path, independent: Option<bool>) -> Result<History, Failure> {
     let failed = |error: String| Failure::harness(format!("{}: {error}", path.display()));
     let open = || File::open(path).map_err(|error| failed(error.to_string()));
     let mut beginning = Vec::new();
@@ -68,7 +68,7 @@ fn recording(path: &Path, independent: bool) -> Result<History, Failure> {
         return dsfuzz_verifier::read_jsonl(BufReader::new(open()?)).map_err(|error| failed(error.to_string()));
     }
     let (_, history) = history::read_any(open()?, &ReadOptions { independent, ..ReadOptions::default() })
-        .map_err(|error| failed(error.to_string()))?;
+        .map_err(|error| failed(super::check::told(&error)))?;
     let mut lines = Vec::new();
     history::export::write_jsonl(&history, &mut lines).map_err(|error| failed(error.to_string()))?;
     dsfuzz_verifier::read_jsonl(&lines[..]).map_err(|error| failed(error.to_string()))

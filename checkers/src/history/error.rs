@@ -28,12 +28,23 @@ pub enum HistoryError {
         /// What is wrong.
         message: String,
     },
+    /// The values look like keys with their values, as `jepsen.independent` makes them, and nobody said whether they
+    /// are ([`ReadOptions::independent`](super::ReadOptions::independent)). In the wrong meaning they would be judged
+    /// wrongly.
+    Keys {
+        /// Line at which the record begins that shows it.
+        line: u64,
+        /// Column at which it begins.
+        column: u64,
+        /// What was seen.
+        seen: String,
+    },
 }
 
 impl HistoryError {
     /// The same at this place, unless it already has one.
     pub(super) fn at(mut self, place: (u64, u64)) -> HistoryError {
-        if let HistoryError::Broken { line, column, .. } = &mut self
+        if let HistoryError::Broken { line, column, .. } | HistoryError::Keys { line, column, .. } = &mut self
             && *line == 0
         {
             (*line, *column) = place;
@@ -55,6 +66,11 @@ impl fmt::Display for HistoryError {
             HistoryError::Broken { line, column, index, message } => {
                 write!(f, "line {line}, column {column}: the recording is broken at record {index}: {message}")
             }
+            HistoryError::Keys { line, column, seen } => write!(
+                f,
+                "line {line}, column {column}: {seen}: so jepsen.independent writes a key with its value; say whether \
+                 that is meant (ReadOptions::independent)"
+            ),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Histories written down again: as our own JSON lines, and as Jepsen's operation maps in EDN, which Jepsen, Knossos and
 //! elle-cli read. `history::parquet` (feature `parquet`) is for tables.
+use super::foreign::FILLED;
 use super::{
     Completion, Fault, FaultEvent, FaultStep, HISTORY_VERSION, History, Invoke, Mark, Op, Outcome, Record, write_record,
 };
@@ -198,7 +199,8 @@ pub enum Keys {
 ///
 /// Names become keywords where Jepsen has keywords: functions, the first word of a micro-operation, names of maps. A
 /// completion repeats the argument where there is no reply, as Jepsen's do. A compare-and-set that was answered with a
-/// mismatch (Ok, `false`) becomes a `:fail`: Jepsen knows no other word for it.
+/// mismatch (Ok, `false`) becomes a `:fail`: Jepsen knows no other word for it. The reply of a write, put, append, push or
+/// enqueue of nil is left out: there it would stand for the argument.
 pub fn write_edn(history: &History, keys: Keys, writer: &mut impl Write) -> io::Result<()> {
     let mut line = String::new();
     for (number, (mark, event)) in events(history).into_iter().enumerate() {
@@ -244,7 +246,9 @@ fn reply(line: &mut String, history: &History, op: Op<'_>, keys: Keys) {
         Outcome::Ok | Outcome::Fail => ":type :fail",
         Outcome::Info => ":type :info",
     });
-    let answered = op.outcome == Outcome::Ok && !mismatch && !op.output.is_nil();
+    // What such a function answers without an argument would be read as its argument.
+    let filled = op.input.is_nil() && FILLED.contains(&history.name(op.function));
+    let answered = op.outcome == Outcome::Ok && !mismatch && !filled && !op.output.is_nil();
     common(line, history, op, if answered { op.output } else { op.input }, keys);
     if let Some(error) = op.error {
         line.push_str(", :error ");

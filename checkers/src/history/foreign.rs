@@ -7,16 +7,19 @@
 //! [`History::client`] tells who it was, so that this makes no false alarm.
 //! [`ReadOptions::strict`] refuses it.
 use super::builder::{RecentNames, broken, too_many_names};
+use super::clients::Clients;
 use super::columns::{NO_INDEX, NewCall};
+use super::json::clipped;
+use super::pairs::{self, Pairs, Role, Sign};
 use super::{History, HistoryError, NameId, Outcome, ReadOptions};
-use crate::value::{Arena, Kind, ListRef, ValueRef, Word};
+use crate::value::{self, Arena, ListRef, ValueRef, Word};
 use std::collections::HashMap;
 
 /// The node of calls that name none.
 pub(super) const NO_NODE: &str = "?";
 
 /// Functions that answer nothing. Jepsen's completions repeat the argument: that is no reply.
-const SILENT: &[&str] = &[
+pub(super) const SILENT: &[&str] = &[
     "write",
     "cas",
     "add",
@@ -41,7 +44,7 @@ const SILENT: &[&str] = &[
 
 /// Of these the client may choose the argument while the call runs, and the reply alone tells it. Others answer what is
 /// news (the token of a lock, a timestamp), so that an argument left out stays so.
-const FILLED: &[&str] = &["write", "append", "put", "enqueue", "push"];
+pub(super) const FILLED: &[&str] = &["write", "append", "put", "enqueue", "push"];
 
 /// A process as the file names it.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -49,10 +52,12 @@ pub(super) enum Who {
     /// It does not.
     #[default]
     Nobody,
-    /// A client.
+    /// A client, by its number.
     Client(u64),
-    /// Something beside the clients: the nemesis.
-    Other(String),
+    /// A client, by its name.
+    Named(String),
+    /// Not a client: one of [`BESIDE`](super::clients::BESIDE).
+    Beside(&'static str),
 }
 
 /// One operation record.
@@ -86,27 +91,40 @@ struct Process {
 #[derive(Debug, PartialEq)]
 enum State {
     Free,
-    Open(usize),
+    /// Its call is at this position; whether a tag said that its value is a key with its value.
+    Open(usize, bool),
     Retired,
+}
+
+/// What [`Foreign`] has to know about a function.
+#[derive(Clone, Copy, Debug)]
+struct Kind {
+    /// It is one of [`SILENT`].
+    silent: bool,
+    /// It is one of [`FILLED`].
+    filled: bool,
+    role: Role,
 }
 
 /// A history that is being put together.
 #[derive(Debug)]
 pub(super) struct Foreign {
     history: History,
-    independent: bool,
+    independent: Option<bool>,
+    pairs: Pairs,
     strict: bool,
     workload: Option<u16>,
     named: Option<String>,
     no_node: u16,
     names: RecentNames,
     processes: HashMap<u64, Process>,
+    clients: Clients,
     next_index: u64,
     /// The last index that a record itself had.
     last_said: Option<u64>,
     reused: u64,
-    /// By function: whether it is one of [`SILENT`], and of [`FILLED`].
-    kinds: Vec<Option<(bool, bool)>>,
+    /// By function.
+    kinds: Vec<Option<Kind>>,
     mark: usize,
 }
 
@@ -122,12 +140,14 @@ impl Foreign {
         Foreign {
             history,
             independent: options.independent,
+            pairs: Pairs::default(),
             strict: options.strict,
             workload: None,
             named: options.workload.clone(),
             no_node,
             names,
             processes: HashMap::new(),
+            clients: Clients::default(),
             next_index: first_index,
             last_said: None,
             reused: 0,
@@ -179,16 +199,13 @@ impl Foreign {
         self.next_index += 1;
         let end_time = &mut self.history.end_time;
         *end_time = act.time.unwrap_or(end_time.saturating_add(1000)).max(*end_time);
-        let number = match &act.who {
-            Who::Other(name) => {
-                let text = self.told(name, &act);
-                self.history.notes.push((self.history.end_time, String::new(), text));
-                self.mark = self.arena().mark();
-                return Ok(());
-            }
-            Who::Client(number) => *number,
-            Who::Nobody => 0,
-        };
+        if let Who::Beside(name) = act.who {
+            let text = self.told(name, &act);
+            self.history.notes.push((self.history.end_time, String::new(), text));
+            self.mark = self.arena().mark();
+            return Ok(());
+        }
+        let number = self.clients.number(&act.who).map_err(|message| broken(index, message))?;
         match act.outcome {
             None => self.call(index as u32, number, act)?,
             Some(outcome) => self.reply(index as u32, number, outcome, act)?,
@@ -213,11 +230,13 @@ impl Foreign {
         });
         match process.state {
             State::Free => {}
-            State::Open(_) => {
-                return Err(broken(at, format!("process {number} calls while its last call is open")));
+            State::Open(..) => {
+                let who = self.clients.name(number);
+                return Err(broken(at, format!("process {who} calls while its last call is open")));
             }
             State::Retired if self.strict => {
-                return Err(broken(at, format!("process {number} calls again after an info")));
+                let who = self.clients.name(number);
+                return Err(broken(at, format!("process {who} calls again after an info")));
             }
             State::Retired => {
                 process.id = FRESH + self.reused;
@@ -226,9 +245,9 @@ impl Foreign {
                 self.reused += 1;
             }
         }
-        process.state = State::Open(columns.len());
+        process.state = State::Open(columns.len(), act.pair);
         let (worker, session) = (process.worker, process.session);
-        let (key, input) = if act.pair || self.independent {
+        let (key, input) = if act.pair || self.independent == Some(true) {
             match pair(columns.values.get(act.value)) {
                 Some(pair) => pair,
                 // Beside the keys, as Jepsen allows it.
@@ -245,6 +264,9 @@ impl Foreign {
             Some(function) => function,
             None => self.name(2, "txn")?,
         };
+        if self.independent.is_none() {
+            self.explained(number, function, act.pair || key != Word::NIL, input)?;
+        }
         let workload = match (act.workload, self.workload) {
             (Some(own), _) => own,
             (None, Some(default)) => default,
@@ -261,14 +283,44 @@ impl Foreign {
         Ok(())
     }
 
+    /// Looks whether this call's value is a key with its value although nobody said so.
+    fn explained(&mut self, number: u64, function: u16, keyed: bool, input: Word) -> Result<(), HistoryError> {
+        if keyed {
+            self.pairs.keyed();
+            return Ok(());
+        }
+        let role = kind(&mut self.kinds, function, |id| self.history.name(id)).role;
+        let value = self.history.columns.values.get(input);
+        match self.pairs.call(role, value) {
+            Sign::Nothing => Ok(()),
+            Sign::Likely => {
+                let seen = self.asked(number, function, value);
+                self.pairs.keep(seen);
+                Ok(())
+            }
+            Sign::Certain => Err(HistoryError::Keys { line: 0, column: 0, seen: self.asked(number, function, value) }),
+        }
+    }
+
+    fn asked(&self, number: u64, function: u16, value: ValueRef<'_>) -> String {
+        let (who, function) = (self.clients.name(number), self.history.name(NameId(u32::from(function))));
+        format!("process {who} called {function} with {}", clipped(&value.to_string()))
+    }
+
+    /// The place of the record that was taken last, if it has to be known.
+    pub(super) fn unplaced(&mut self) -> Option<&mut (u64, u64)> {
+        self.pairs.place()
+    }
+
     fn reply(&mut self, index: u32, number: u64, outcome: Outcome, act: Act) -> Result<(), HistoryError> {
         let at = u64::from(index);
         let process = self.processes.get_mut(&number);
-        let Some((process, position)) = process.and_then(|process| match process.state {
-            State::Open(position) => Some((process, position)),
+        let Some((process, position, tagged)) = process.and_then(|process| match process.state {
+            State::Open(position, tagged) => Some((process, position, tagged)),
             State::Free | State::Retired => None,
         }) else {
-            return Err(broken(at, format!("process {number} completes a call it never made")));
+            let (who, hint) = (self.clients.name(number), self.clients.hint());
+            return Err(broken(at, format!("process {who} completes a call it never made{hint}")));
         };
         process.state = if outcome == Outcome::Info { State::Retired } else { State::Free };
         let time = self.history.end_time;
@@ -279,17 +331,31 @@ impl Foreign {
         {
             let (asked, other) = (NameId(u32::from(function)), NameId(u32::from(other)));
             let (asked, other) = (self.history.name(asked), self.history.name(other));
-            return Err(broken(at, format!("process {number} called {asked} and completes {other}")));
+            let who = self.clients.name(number);
+            return Err(broken(at, format!("process {who} called {asked} and completes {other}")));
         }
         let mut output = act.value;
-        if act.pair || (self.independent && key != Word::NIL) {
+        let carries = act.pair || tagged || self.independent == Some(true);
+        if act.pair || (carries && key != Word::NIL) {
             output = match pair(columns.values.get(output)) {
                 Some((own, output)) if columns.values.get(own) == columns.values.get(key) => output,
-                Some(_) => return Err(broken(at, format!("process {number} completes a call of another key"))),
+                Some(_) => {
+                    let who = self.clients.name(number);
+                    return Err(broken(at, format!("process {who} completes a call of another key")));
+                }
                 None => output,
             };
         }
-        let (silent, filled) = kind(&mut self.kinds, function, |id| self.history.name(id));
+        let Kind { silent, filled, role } = kind(&mut self.kinds, function, |id| self.history.name(id));
+        if self.independent.is_none() && !carries && key == Word::NIL && outcome == Outcome::Ok {
+            let values = &self.history.columns.values;
+            let (asked, answered) = (values.get(input), values.get(output));
+            if pairs::echoes(role, asked, answered) {
+                let asked = self.asked(number, function, asked);
+                let seen = format!("{asked} and was answered {}", clipped(&answered.to_string()));
+                return Err(HistoryError::Keys { line: 0, column: 0, seen });
+            }
+        }
         let columns = &mut self.history.columns;
         if outcome != Outcome::Ok {
             // It repeats the argument at best. Where the call left that out, it is the argument.
@@ -318,7 +384,11 @@ impl Foreign {
     }
 
     /// The whole. Calls still open stay Info.
-    pub(super) fn finish(mut self) -> History {
+    ///
+    /// # Errors
+    /// When all calls together say that their values are keys with their values, and nobody said whether they are.
+    pub(super) fn finish(mut self) -> Result<History, HistoryError> {
+        std::mem::take(&mut self.pairs).judged()?;
         if self.named.is_none()
             && let Some(blank) = self.workload
         {
@@ -342,7 +412,10 @@ impl Foreign {
             );
             self.history.notes.push((self.history.end_time, String::new(), text));
         }
-        self.history
+        if let Some(text) = self.clients.told() {
+            self.history.notes.push((self.history.end_time, String::new(), text));
+        }
+        Ok(self.history)
     }
 }
 
@@ -354,19 +427,15 @@ fn pair(value: ValueRef<'_>) -> Option<(Word, Word)> {
     }
 }
 
-/// Whether the function answers nothing, and whether its reply tells an argument that was left out.
-fn kind<'a>(
-    known: &mut Vec<Option<(bool, bool)>>,
-    function: u16,
-    name: impl FnOnce(NameId) -> &'a str,
-) -> (bool, bool) {
+/// What is known about the function.
+fn kind<'a>(known: &mut Vec<Option<Kind>>, function: u16, name: impl FnOnce(NameId) -> &'a str) -> Kind {
     let at = usize::from(function);
     if known.len() <= at {
         known.resize(at + 1, None);
     }
     *known[at].get_or_insert_with(|| {
         let name = name(NameId(u32::from(function)));
-        (SILENT.contains(&name), FILLED.contains(&name))
+        Kind { silent: SILENT.contains(&name), filled: FILLED.contains(&name), role: Role::of(name) }
     })
 }
 
@@ -398,7 +467,7 @@ fn fitting_workload(history: &History) -> &'static str {
     if has("add") {
         let read = |name: Option<NameId>| {
             let mut answers = history.ops().iter().filter(move |op| Some(op.function) == name && !op.output.is_nil());
-            answers.next().map(|op| matches!(op.output.kind(), Kind::Int(_)))
+            answers.next().map(|op| matches!(op.output.kind(), value::Kind::Int(_)))
         };
         return if read(history.find_name("read")) == Some(true) { "counter" } else { "set" };
     }

@@ -1,5 +1,6 @@
 //! Damaged histories: whatever the readers are given, they answer with a history or with an error, use memory in
-//! proportion to the text, and what they accept can be written and read again. No checker uses it.
+//! proportion to the text, and what they accept can be written and read again. No checker uses it. The texts that are
+//! damaged lie in `seeds/`; the targets of `checkers/fuzz` begin with them, too.
 use super::export::{Keys, write_edn, write_jsonl};
 use super::{Format, History, ReadOptions, read, read_any};
 use crate::fuzz::Draw;
@@ -16,49 +17,22 @@ pub struct Stats {
     pub bytes: u64,
 }
 
-const JSONL: &[&str] = &[
-    r#"{"type":"start","index":0,"time":0,"version":1,"nodes":["n1","n2"],"wall":"2026-01-01T00:00:00Z"}
-{"type":"invoke","index":1,"time":1,"worker":0,"process":0,"node":"n1","workload":"register","f":"write","key":1,"value":5}
-{"type":"invoke","index":2,"time":2,"worker":1,"process":1,"node":"n2","workload":"register","f":"cas","value":[1,{"a":"b\n"}]}
-{"type":"ok","index":3,"time":3,"process":0,"value":null}
-{"type":"info","index":4,"time":3,"process":1,"value":null,"error":"timeout"}
-{"type":"end","index":5,"time":9}
-"#,
-    r#"{"type":"fault","index":0,"time":0,"fault":0,"kind":"kill","step":"begun","nodes":["n1"],"cut":[["a","b"]],"detail":["x"]}
-{"type":"note","index":1,"time":1,"text":"é"}
-{"type":"role","index":2,"time":2,"sent_index":1,"sent_time":1,"node":"n1","role":"leader","term":3,"source":"probe"}
-{"type":"phase","index":3,"time":2,"phase":"load"}
-{"index":4,"type":"invoke","time":3,"worker":0,"process":0,"node":"n1","workload":"w","f":"read","value":1.5,"settle":true}
-"#,
-];
+const JSONL: &[&str] = &[include_str!("fuzz/seeds/jsonl/calls.jsonl"), include_str!("fuzz/seeds/jsonl/others.jsonl")];
 const EDN: &[&str] = &[
-    r#"{:type :invoke, :f :write, :value 1, :process 0, :time 10, :index 0}
-#jepsen.history.Op{:index 1, :time 5, :type :invoke, :process 1, :f :read, :value nil}
-{:type :info, :f :start, :value {"n1" #{"n2"} 3 [1/3 ##NaN]}, :process :nemesis}
-{:type :ok, :f :write, :value 1, :process 0 :error [:a "b\u00e9"] ; comment
- :final? true}
-"#,
-    r#"[{:type :invoke :f :txn :value [[:append 1 2] [:r 1 nil]] :process 0} #_ 5
-{:type :ok :f :txn :value ^:m [[:append 1 2N] [:r 1 [2 -1.5M \a \newline #inst "x"]]] :process 0}]"#,
-    r#"({:type :invoke :f :read :value #clojure.lang.MapEntry [1 nil] :process 0} {:type :fail :process 0})"#,
+    include_str!("fuzz/seeds/jepsen-edn/records.edn"),
+    include_str!("fuzz/seeds/jepsen-edn/vector.edn"),
+    include_str!("fuzz/seeds/jepsen-edn/list.edn"),
+    include_str!("fuzz/seeds/jepsen-edn/names.edn"),
+    include_str!("fuzz/seeds/jepsen-edn/pairs.edn"),
 ];
 const JSON: &[&str] = &[
-    r#"{"type":"invoke","f":"write","value":1,"process":0,"time":10,"index":0}
-{"type":"info","f":"start","value":{"a":[null,true,"\ud83d\ude00"]},"process":"nemesis"}
-{"type":"ok","f":"write","value":1,"process":0,"error":["x",1.5e3]}
-"#,
-    r#"[{"type":"invoke","f":"txn","value":[["w","x",2],["r","x",null]],"process":0,"key":3},
-{"type":"ok","f":"txn","value":[["w","x",2],["r","x",9223372036854775807]],"process":0,"final?":true}]"#,
+    include_str!("fuzz/seeds/jepsen-json/objects.json"),
+    include_str!("fuzz/seeds/jepsen-json/array.json"),
+    include_str!("fuzz/seeds/jepsen-json/pairs.json"),
 ];
-const ETCD: &[&str] = &["INFO  jepsen.util - 0\t:invoke\t:cas\t[1 2]\nsomething else\nINFO  jepsen.util - 1\t:invoke\t:write\t4
-INFO  jepsen.util - 0\t:fail\t:cas\t[1 2]\nINFO  jepsen.util - 1\t:info\t:write\t:timed-out\nINFO  jepsen.util - 0\t:invoke\t:read\tnil\n"];
-const KV: &[&str] = &[r#"{:process 9, :type :invoke, :f :append, :key "0", :value "x 9 0 y"}
-{:process 4, :type :invoke, :f :get, :key "1", :value nil}
-{:process 9, :type :ok, :f :append, :key "0", :value "x 9 0 y"}
-{:process 4, :type :ok, :f :get, :key "1", :value ""}
-"#];
-const PLUME: &[&str] =
-    &["w 0 1\nr 1 nil\n-----\nR(0, 1)\n=====\nr 0 1\n", "w(0,1,5,0)\nr(1,0,5,0)\nr(0,1,6,2)\nw(9,9,5,-1)\n"];
+const ETCD: &[&str] = &[include_str!("fuzz/seeds/porcupine-etcd/log.log")];
+const KV: &[&str] = &[include_str!("fuzz/seeds/porcupine-kv/keys.edn")];
+const PLUME: &[&str] = &[include_str!("fuzz/seeds/plume/sessions.txt"), include_str!("fuzz/seeds/plume/lines.txt")];
 
 /// What is put in between: openings without an end, numbers of every size, words of the formats.
 const TOKENS: &[&str] = &[
@@ -108,6 +82,10 @@ const TOKENS: &[&str] = &[
     "#jepsen.history.Op",
     "[1 2]",
     "[1,2]",
+    "[1 nil]",
+    "[1,null]",
+    ":process :a",
+    "\"a\"",
 ];
 
 fn seeds(format: Format) -> &'static [&'static str] {
@@ -144,7 +122,8 @@ pub fn mutate_read(format: Format, seed: u64, count: u64) -> Result<Stats, Strin
 /// read again.
 pub fn tried(format: Format, text: &[u8]) -> Result<bool, String> {
     let told = |what: &str| format!("{format}: {what}:\n{}", String::from_utf8_lossy(text));
-    let options = ReadOptions { independent: text.len().is_multiple_of(3), ..ReadOptions::default() };
+    let independent = [Some(true), None, Some(false)][text.len() % 3];
+    let options = ReadOptions { independent, ..ReadOptions::default() };
     let answer = catch_unwind(AssertUnwindSafe(|| {
         let _ = read_any(text, &options);
         read(format, text, &options).map_err(|error| error.to_string())
@@ -182,7 +161,9 @@ fn again(history: &History) -> Result<(), String> {
     }
     let mut text = Vec::new();
     write_edn(history, Keys::Field, &mut text).map_err(|error| error.to_string())?;
-    let read_again = read(Format::JepsenEdn, &text[..], &ReadOptions::default());
+    // Values are as they are there: keys have their own field.
+    let options = ReadOptions { independent: Some(false), ..ReadOptions::default() };
+    let read_again = read(Format::JepsenEdn, &text[..], &options);
     let shown = || String::from_utf8_lossy(&text).into_owned();
     let read_again = read_again.map_err(|error| format!("the EDN is refused: {error}\n{}", shown()))?;
     let same = |(one, two): (super::Op<'_>, super::Op<'_>)| {

@@ -28,10 +28,18 @@ pub enum Format {
 pub struct ReadOptions {
     /// The workload's name. By default one that the functions suggest: `register`, `set`, `counter`, `list-append`, ...
     pub workload: Option<String>,
-    /// Whether the value of every call is a key with its value, as `jepsen.independent` makes them.
-    pub independent: bool,
+    /// Whether the value of every call is a key with its value, as `jepsen.independent` makes them, where no tag
+    /// (`MapEntry`, `Tuple`) says so. By default a history whose values look so is refused ([`HistoryError::Keys`]).
+    pub independent: Option<bool>,
     /// Whether a process that calls again after an info is an error. Otherwise it counts as a new one.
     pub strict: bool,
+}
+
+impl ReadOptions {
+    /// The same for a format whose values are what they are.
+    pub(super) fn plainly(&self) -> ReadOptions {
+        ReadOptions { independent: self.independent.or(Some(false)), ..self.clone() }
+    }
 }
 
 impl Format {

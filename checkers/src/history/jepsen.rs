@@ -2,13 +2,14 @@
 //!
 //! Fields read: `type` (invoke, ok, fail, info), `process`, `f` (absent: `txn`, as in Elle's examples), `value`, `time`
 //! (nanoseconds), `error`, `key`, `node`, `workload`, `final?` (or `settle`). The place in the file is the order; an `index`
-//! that goes back is an error. Every other field is passed over. Records (`#jepsen.history.Op{...}`) are maps. Processes that are no number, such as
-//! `:nemesis`, become notes.
+//! that goes back is an error. Every other field is passed over. Records (`#jepsen.history.Op{...}`) are maps. What the
+//! process `:nemesis` does becomes notes (that of `:roles` and `:phases`, which our export writes, too); processes with other names are clients, numbered as they come.
 //!
 //! Of `ok` the value is the reply; functions that answer nothing (write, cas, add, ...) repeat their argument there, which
 //! is dropped. `fail` means no effect, `info` means nobody knows, a call without a completion is open. A value that is a
 //! key with its value (`jepsen.independent`) is told by the caller ([`ReadOptions::independent`]) or by its tag
-//! (`MapEntry`, `Tuple`).
+//! (`MapEntry`, `Tuple`); where values look so and nobody told, the history is refused.
+use super::clients::named;
 use super::foreign::{Act, Foreign, Who};
 use super::json;
 use super::window::{Scan, Stop, Window};
@@ -34,14 +35,18 @@ pub(super) fn read(reader: impl Read, syntax: Syntax, options: &ReadOptions) -> 
         scrap: Arena::default(),
         scraps: 0,
         word: String::new(),
+        passed: 0,
     };
     let closing = window.scan(|scan| records.begin(scan))?;
     let mut first = true;
     while window.scan(|scan| records.record(scan, closing, first))? {
         first = false;
+        if let Some(place) = records.foreign.unplaced() {
+            *place = window.place_before(records.passed);
+        }
     }
     window.scan(|scan| records.end(scan))?;
-    Ok(records.foreign.finish())
+    records.foreign.finish()
 }
 
 /// What a record's field is.
@@ -89,6 +94,8 @@ struct Records {
     scrap: Arena,
     scraps: u32,
     word: String,
+    /// How many bytes of the last record were passed.
+    passed: usize,
 }
 
 impl Records {
@@ -159,6 +166,7 @@ impl Records {
         scan.at += 1;
         let act = self.fields(scan, from)?;
         self.foreign.take(act).map_err(|error| Stop::Broken(from, error))?;
+        self.passed = scan.at - from;
         Ok(true)
     }
 
@@ -304,7 +312,7 @@ impl Records {
         match self.scrap.get(word).kind() {
             Kind::Nil => Ok(Who::Nobody),
             Kind::Int(number) if number >= 0 => Ok(Who::Client(number as u64)),
-            Kind::Text(name) => Ok(name.parse().map_or_else(|_| Who::Other(name.to_owned()), Who::Client)),
+            Kind::Text(name) => Ok(named(name)),
             _ => Err(Stop::Wrong(at, "expected a process: a number, or a name such as nemesis".to_owned())),
         }
     }

@@ -42,7 +42,7 @@ enum Said {
 /// Reads a whole history.
 pub(super) fn read(reader: impl Read, options: &ReadOptions) -> Result<History, HistoryError> {
     let mut lines = Window::new(reader);
-    let mut foreign = Foreign::new(options, 1);
+    let mut foreign = Foreign::new(&options.plainly(), 1);
     foreign.no_realtime();
     let mut transactions: Vec<Transaction> = Vec::new();
     let mut numbered: HashMap<(u64, i64), usize> = HashMap::new();
@@ -105,7 +105,7 @@ pub(super) fn read(reader: impl Read, options: &ReadOptions) -> Result<History, 
         let reply = Act { outcome, who, function, value, ..Act::default() };
         foreign.take(reply).map_err(|error| error.at((line, 1)))?;
     }
-    Ok(foreign.finish())
+    foreign.finish()
 }
 
 fn malformed(stop: Stop, line: u64, text: &[u8]) -> HistoryError {

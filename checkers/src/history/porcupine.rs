@@ -11,7 +11,8 @@ use std::io::Read;
 /// Reads a whole log.
 pub(super) fn read_log(reader: impl Read, options: &ReadOptions) -> Result<History, HistoryError> {
     let mut lines = Window::new(reader);
-    let mut foreign = Foreign::new(options, 0);
+    // There is one register, unless somebody says otherwise.
+    let mut foreign = Foreign::new(&options.plainly(), 0);
     let mut shelf = edn::Shelf::default();
     for line in 1.. {
         let Some(text) = lines.line()? else { break };
@@ -26,7 +27,7 @@ pub(super) fn read_log(reader: impl Read, options: &ReadOptions) -> Result<Histo
         let act = act(&mut scan, process, &mut foreign, &mut shelf).map_err(wrong)?;
         foreign.take(act).map_err(|error| error.at((line, 1)))?;
     }
-    Ok(foreign.finish())
+    foreign.finish()
 }
 
 /// The process of a line that is a record.

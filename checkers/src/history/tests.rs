@@ -1,4 +1,6 @@
 //! Histories of other programs as texts, and what becomes of them.
+mod clients;
 mod corpora;
 mod export;
 mod foreign;
+mod pairs;

@@ -174,6 +174,13 @@ impl<R: Read> Window<R> {
         (line + 1, column + 1)
     }
 
+    /// Line and column of the place so many bytes before here, from 1. Only what was passed by the last scan is known.
+    pub(super) fn place_before(&self, behind: usize) -> (u64, u64) {
+        let before = &self.buffer[..self.at.saturating_sub(behind)];
+        let (line, column) = passed(self.line, self.column, before);
+        (line + 1, column + 1)
+    }
+
     pub(super) fn malformed(&self, ahead: usize, message: String) -> HistoryError {
         let (line, column) = self.place(ahead);
         HistoryError::Malformed { line, column, message }

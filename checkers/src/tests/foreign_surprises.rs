@@ -1,17 +1,22 @@
 //! Histories of other recorders that were judged wrongly once.
-use crate::history::{Format, History, ReadOptions, read};
+use crate::history::{Format, History, HistoryError, ReadOptions, read};
+use crate::linearizable::Linearizable;
 use crate::registry::{Options, checker_with};
 use crate::value::Value;
-use crate::verdict::{Budget, Validity, Verdict};
+use crate::verdict::{Budget, Checker, Validity, Verdict};
 
 /// Calls one after the other: process, outcome, function, argument, reply.
 fn calls(lines: &[(u64, &str, &str, &str, &str)]) -> History {
+    read_as(lines, None).expect("a history")
+}
+
+fn read_as(lines: &[(u64, &str, &str, &str, &str)], independent: Option<bool>) -> Result<History, HistoryError> {
     let mut text = String::new();
     for (process, outcome, function, input, output) in lines {
         text.push_str(&format!("{{:type :invoke, :process {process}, :f :{function}, :value {input}}}\n"));
         text.push_str(&format!("{{:type :{outcome}, :process {process}, :f :{function}, :value {output}}}\n"));
     }
-    read(Format::JepsenEdn, text.as_bytes(), &ReadOptions::default()).expect("a history")
+    read(Format::JepsenEdn, text.as_bytes(), &ReadOptions { independent, ..ReadOptions::default() })
 }
 
 fn judge(checker: &str, model: Option<&str>, lines: &[(u64, &str, &str, &str, &str)]) -> Verdict {
@@ -78,8 +83,13 @@ fn a_read_with_a_list_as_argument_is_told_as_it_was_answered() {
         (0, "ok", "write", "[2 6]", "[2 6]"),
         (0, "ok", "read", "[1 nil]", "[1 5]"),
     ];
-    let verdict = judge("linearizable", None, &lines);
+    let plain = read_as(&lines, Some(false)).expect("a history");
+    let verdict = Linearizable::registers().check(&plain, &Budget::unlimited());
     assert_eq!(verdict.findings[0].title, "#4 returned [1, 5] although [2, 6] had been there since");
+    // Nobody said that these are no keys with their values: as such the promise was kept.
+    assert!(matches!(read_as(&lines, None), Err(HistoryError::Keys { line: 6, column: 1, .. })));
+    let keys = read_as(&lines, Some(true)).expect("a history");
+    assert_eq!(Linearizable::registers().check(&keys, &Budget::unlimited()).validity, Validity::Valid);
 }
 
 #[test]

@@ -3,6 +3,7 @@ use crate::fuzz::Draw;
 use crate::history::export::{Keys, write_edn, write_jsonl};
 use crate::history::{Format, History, ReadOptions, read};
 use crate::testing::history;
+use crate::value::Value;
 
 /// Everything about the operations but the numbers of their records.
 fn told(history: &History) -> Vec<String> {
@@ -37,7 +38,7 @@ fn edn(history: &History, keys: Keys) -> (String, History) {
     let mut text = Vec::new();
     write_edn(history, keys, &mut text).expect("written to memory");
     let text = String::from_utf8(text).expect("text");
-    let options = ReadOptions { independent: keys == Keys::Pair, ..ReadOptions::default() };
+    let options = ReadOptions { independent: Some(keys == Keys::Pair), ..ReadOptions::default() };
     let again = read(Format::JepsenEdn, text.as_bytes(), &options);
     let again = again.unwrap_or_else(|error| panic!("{error}\n{text}"));
     (text, again)
@@ -169,4 +170,25 @@ fn sessions_without_an_order_stay_so() {
     let (_, after) = jsonl(&before);
     assert!(!after.realtime);
     assert_eq!(told(&after), told(&before));
+}
+
+#[test]
+fn the_answer_to_a_write_of_nil_does_not_become_its_argument() {
+    for function in ["write", "append", "put", "enqueue", "push"] {
+        let lines = format!(
+            r#"{{"type":"invoke","process":0,"f":"{function}","key":"x","value":null}}
+{{"type":"ok","process":0,"value":true}}
+{{"type":"invoke","process":0,"f":"read","key":"x","value":null}}
+{{"type":"ok","process":0,"value":5}}
+"#
+        );
+        let history = history(&lines);
+        assert_eq!(history.ops().at(0).output.as_bool(), Some(true), "{function}");
+        for keys in [Keys::Field, Keys::Pair] {
+            let (text, again) = edn(&history, keys);
+            let read: Vec<_> = again.ops().iter().map(|op| (op.input.to_value(), op.output.to_value())).collect();
+            let (nil, five) = (Value::Nil, Value::Int(5));
+            assert_eq!(read, [(nil.clone(), nil.clone()), (nil, five)], "{text}");
+        }
+    }
 }

@@ -1,20 +1,20 @@
 //! Jepsen, Porcupine, Plume: what their files mean.
 use crate::history::{Format, History, HistoryError, Outcome, ReadOptions, read};
 
-fn with(format: Format, text: &str, options: &ReadOptions) -> Result<History, HistoryError> {
+pub(super) fn with(format: Format, text: &str, options: &ReadOptions) -> Result<History, HistoryError> {
     read(format, text.as_bytes(), options)
 }
 
-fn history(format: Format, text: &str) -> History {
+pub(super) fn history(format: Format, text: &str) -> History {
     with(format, text, &ReadOptions::default()).unwrap_or_else(|error| panic!("{error}\n{text}"))
 }
 
-fn error(format: Format, text: &str) -> String {
+pub(super) fn error(format: Format, text: &str) -> String {
     with(format, text, &ReadOptions::default()).expect_err(text).to_string()
 }
 
 /// The operations in words: process, function, key (where there is one), argument, outcome, reply.
-fn told(history: &History) -> Vec<String> {
+pub(super) fn told(history: &History) -> Vec<String> {
     let told = history.ops().iter().map(|op| {
         let key = if op.key.is_nil() { String::new() } else { format!(" {}", op.key) };
         let f = history.name(op.function);
@@ -84,7 +84,7 @@ fn keys_by_field_by_pair_and_by_tag() {
 {:type :invoke :f :write :value [8 1] :process 0}
 {:type :ok :f :write :value [8 1] :process 0}"#;
     let wanted = ["0 read 7 nil Ok 5", "0 write 8 1 Ok nil"];
-    let options = ReadOptions { independent: true, ..ReadOptions::default() };
+    let options = ReadOptions { independent: Some(true), ..ReadOptions::default() };
     assert_eq!(told(&with(Format::JepsenEdn, pairs, &options).expect("pairs")), wanted);
     let tagged = pairs.replace(":value [", ":value #clojure.lang.MapEntry [");
     assert_eq!(told(&history(Format::JepsenEdn, &tagged)), wanted);

@@ -1,0 +1,111 @@
+//! [`Clients`]: who is who among the processes of a foreign history. Jepsen numbers its clients; other recorders name
+//! them (`client-1`). Names are numbered in the order in which they come. A file that does both is refused: whether a
+//! name and a number are the same client is not known, and checkers rest on who did what.
+use super::foreign::Who;
+use std::collections::HashMap;
+
+/// Names that are no clients': Jepsen's for its nemesis, and ours for what an exported history has beside the faults.
+pub(super) const BESIDE: [&str; 3] = ["nemesis", "roles", "phases"];
+
+/// How many names a note tells.
+const TOLD_MAX: usize = 20;
+
+/// How the first client was called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Manner {
+    Numbers,
+    Names,
+    /// Records without a process: one client.
+    Nothing,
+}
+
+impl Manner {
+    fn told(self) -> &'static str {
+        match self {
+            Manner::Numbers => "numbers",
+            Manner::Names => "names",
+            Manner::Nothing => "nothing",
+        }
+    }
+}
+
+/// The clients that were seen.
+#[derive(Debug, Default)]
+pub(super) struct Clients {
+    manner: Option<Manner>,
+    names: Vec<String>,
+    numbers: HashMap<String, u64>,
+}
+
+/// Who has this name. JSON made from EDN may have kept the colon of a keyword.
+pub(super) fn named(name: &str) -> Who {
+    let bare = name.strip_prefix(':').unwrap_or(name);
+    match BESIDE.into_iter().find(|beside| *beside == bare) {
+        Some(beside) => Who::Beside(beside),
+        None => name.parse().map_or_else(|_| Who::Named(name.to_owned()), Who::Client),
+    }
+}
+
+impl Clients {
+    /// The number of a client. The error says how to name them.
+    pub(super) fn number(&mut self, who: &Who) -> Result<u64, String> {
+        let manner = match who {
+            Who::Client(_) => Manner::Numbers,
+            Who::Named(_) => Manner::Names,
+            Who::Nobody | Who::Beside(_) => Manner::Nothing,
+        };
+        let first = *self.manner.get_or_insert(manner);
+        if first != manner {
+            let own = match who {
+                Who::Client(number) => format!("its process is {number}"),
+                Who::Named(name) => format!("its process is {name:?}"),
+                Who::Nobody | Who::Beside(_) => "it has no process".to_owned(),
+            };
+            let before = match first {
+                Manner::Nothing => "those before it have none".to_owned(),
+                Manner::Numbers | Manner::Names => format!("those before it are {}", first.told()),
+            };
+            return Err(format!(
+                "{own}, {before}: name all clients by numbers or all by names (what is no client is called nemesis)"
+            ));
+        }
+        Ok(match who {
+            Who::Client(number) => *number,
+            Who::Nobody | Who::Beside(_) => 0,
+            Who::Named(name) => match self.numbers.get(name) {
+                Some(number) => *number,
+                None => {
+                    let number = self.names.len() as u64;
+                    self.names.push(name.clone());
+                    self.numbers.insert(name.clone(), number);
+                    number
+                }
+            },
+        })
+    }
+
+    /// What the file calls the client of this number.
+    pub(super) fn name(&self, number: u64) -> String {
+        let name = usize::try_from(number).ok().and_then(|at| self.names.get(at));
+        name.cloned().unwrap_or_else(|| number.to_string())
+    }
+
+    /// What to do where a name was taken for a client's and does not act like one.
+    pub(super) fn hint(&self) -> &'static str {
+        if self.names.is_empty() { "" } else { " (what is no client has the process nemesis)" }
+    }
+
+    /// Which number stands for which name.
+    pub(super) fn told(&self) -> Option<String> {
+        if self.names.is_empty() {
+            return None;
+        }
+        let told: Vec<String> =
+            self.names.iter().take(TOLD_MAX).enumerate().map(|(number, name)| format!("{name} is {number}")).collect();
+        let more = match self.names.len().saturating_sub(TOLD_MAX) {
+            0 => String::new(),
+            more => format!(", and {more} more in the order in which they came"),
+        };
+        Some(format!("processes have names, and are numbered here: {}{more}", told.join(", ")))
+    }
+}
