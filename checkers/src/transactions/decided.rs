@@ -13,6 +13,7 @@ use super::weak::judge::{Level, judge};
 use super::weak::matched::Matched;
 use super::weak::view::View;
 use crate::verdict::{Budget, Finding};
+use std::cell::OnceCell;
 
 /// What decides a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,7 +98,7 @@ pub(super) fn contradictions(
     let broken = weaker.map(|weaker| (weaker, judge(view, weaker, budget)));
     let broken = broken.filter_map(|(weaker, broken)| Some((weaker, broken.ok()?)));
     let (level, broken) = broken.into_iter().find(|(_, broken)| broken.count > 0).unwrap_or((level, whole));
-    let words = Words { transactions, view, txns: &matched.txns, level };
+    let words = Words { transactions, view, txns: &matched.txns, level, causes: OnceCell::new() };
     Some(broken.cycles.iter().map(|cycle| words.cycle(cycle)).collect())
 }
 

@@ -58,6 +58,7 @@ use judge::{Contradictions, judge};
 use matched::{Flaw, Matched};
 use serde_json::json;
 use serial::serial;
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use view::INITIAL;
 
@@ -115,6 +116,9 @@ impl Weak {
         self
     }
 }
+
+/// Of no more transactions are all levels decided, to say which is the strongest; of more, only those up to the one asked.
+const DECIDED_MAX: usize = 50_000;
 
 /// So many findings of one kind are shown.
 const SHOWN: usize = 8;
@@ -198,7 +202,8 @@ impl Weak {
             }
         }
         let flaws = matched.flaws.len();
-        let mut words = Words { transactions, view: &matched.view, txns: &matched.txns, level: self.level };
+        let (view, causes) = (&matched.view, OnceCell::new());
+        let mut words = Words { transactions, view, txns: &matched.txns, level: self.level, causes };
         let (level, broken) = match self.weakest_broken(&words, budget) {
             Ok(answer) => answer,
             Err(stop) => {
@@ -219,7 +224,7 @@ impl Weak {
             doubt(verdict);
             return;
         }
-        if lists && verdict.validity == Validity::Invalid {
+        if lists && verdict.validity == Validity::Invalid && matched.view.len() <= DECIDED_MAX {
             // Here the versions are known, so that more levels are decided.
             let levels = levels(&matched, budget);
             let strongest = levels.strongest();

@@ -8,6 +8,8 @@ use crate::transactions::txn::{MopKind, Transactions};
 use crate::value::{Value, Word};
 use crate::verdict::{Finding, Severity};
 use crate::wording;
+use std::cell::OnceCell;
+use std::collections::HashMap;
 
 /// What findings need to speak of a view.
 pub(crate) struct Words<'a, 'h> {
@@ -16,7 +18,16 @@ pub(crate) struct Words<'a, 'h> {
     /// The transaction behind each number of the view.
     pub(crate) txns: &'a [u32],
     pub(crate) level: Level,
+    /// Who caused whom, once somebody asks.
+    pub(crate) causes: OnceCell<Causes>,
 }
+
+/// Of a longer cycle only so many links are told, and the last. It has no certificate where others than those on it would
+/// have to show its links.
+const LINKS_SHOWN: usize = 30;
+
+/// Of more operations only so many are told one by one.
+const OPS_SHOWN: usize = 100;
 
 impl Level {
     /// Its name in plans and verdicts.
@@ -50,6 +61,13 @@ impl Words<'_, '_> {
         last.map_or(Value::Nil, |mop| self.transactions.value(mop.value).to_value())
     }
 
+    /// The first element that the transaction appended to the key: what of it comes before another's last one.
+    fn first_written(&self, txn: u32, key: u32) -> Value {
+        let mut mops = self.transactions.mops(self.txns[txn as usize]).iter();
+        let first = mops.find(|mop| mop.key == key && mop.writes());
+        first.map_or(Value::Nil, |mop| self.transactions.value(mop.value).to_value())
+    }
+
     fn edge(&self, from: u32, to: u32, kind: EdgeKind, key: Option<u32>) -> Edge {
         let (mut before, mut after) = (Value::Nil, Value::Nil);
         if let Some(key) = key {
@@ -74,7 +92,7 @@ impl Words<'_, '_> {
     }
 
     /// How the reader came to see the writer, as links from the writer to the reader.
-    fn sight(&self, writer: u32, reader: u32, causes: &mut Option<Causes>) -> Vec<Link> {
+    fn sight(&self, writer: u32, reader: u32) -> Vec<Link> {
         let direct = |from: u32, to: u32| {
             let read = self.view.reads(to).iter().find(|read| read.from == from && !read.behind_own);
             read.map(|read| Link { from, to, why: Why::Reads(read.key) })
@@ -88,7 +106,7 @@ impl Words<'_, '_> {
         if let Some(link) = step(writer, reader) {
             return vec![link];
         }
-        let causes = causes.get_or_insert_with(|| Causes::new(self.view, false));
+        let causes = self.causes.get_or_init(|| Causes::new(self.view, false));
         let path = causes.path(writer, reader).unwrap_or_default();
         path.windows(2).filter_map(|pair| step(pair[0], pair[1])).collect()
     }
@@ -115,7 +133,7 @@ impl Words<'_, '_> {
                 format!("#{from} comes before #{to}: #{to} read {value} of key {}, which #{from} wrote.", self.key(key))
             }
             Why::Versions(key) => {
-                let (one, two) = (self.written(link.from, key), self.written(link.to, key));
+                let (one, two) = (self.first_written(link.from, key), self.written(link.to, key));
                 format!("#{from} comes before #{to}: of key {}, its {one} comes before {two}.", self.key(key))
             }
             Why::Forced(reader, key) => {
@@ -132,10 +150,45 @@ impl Words<'_, '_> {
         }
     }
 
+    /// The cycle with links on the versions of one key taken together, as far as the first's first comes before the last's
+    /// last.
+    fn joined(&self, cycle: &[Link]) -> Vec<Link> {
+        // By key, the first and the last place of each writer.
+        let mut places: HashMap<u32, HashMap<u32, (usize, usize)>> = HashMap::new();
+        let mut before = |key: u32, from: u32, to: u32| {
+            let places = places.entry(key).or_insert_with(|| self.places(key));
+            let place = |txn: u32| places.get(&txn);
+            place(from).zip(place(to)).is_some_and(|(from, to)| from.0 < to.1)
+        };
+        let mut short: Vec<Link> = Vec::new();
+        for link in cycle {
+            if let (Some(last), Why::Versions(key)) = (short.last_mut(), link.why)
+                && last.why == link.why
+                && last.from != link.to
+                && before(key, last.from, link.to)
+            {
+                last.to = link.to;
+            } else {
+                short.push(*link);
+            }
+        }
+        short
+    }
+
+    fn places(&self, key: u32) -> HashMap<u32, (usize, usize)> {
+        let mut places: HashMap<u32, (usize, usize)> = HashMap::new();
+        let Some(chain) = self.view.versions[key as usize].chain() else { return places };
+        let end = chain.writers.len();
+        for (at, &writer) in chain.writers.iter().enumerate().chain(chain.tail.iter().map(|writer| (end, writer))) {
+            places.entry(writer).or_insert((at, at)).1 = at;
+        }
+        places
+    }
+
     /// A cycle as a finding.
     pub(crate) fn cycle(&self, cycle: &[Link]) -> Finding {
-        let mut causes = None;
-        if let Some(finding) = self.missed(cycle, &mut causes) {
+        let cycle = &self.joined(cycle)[..];
+        if let Some(finding) = self.missed(cycle) {
             return finding;
         }
         let forced = cycle.iter().any(|link| matches!(link.why, Why::Forced(..)));
@@ -143,23 +196,30 @@ impl Words<'_, '_> {
         let mut sentences = Vec::new();
         let mut calls: Vec<u64> = Vec::new();
         let mut edges = Vec::new();
+        let long = cycle.len() > LINKS_SHOWN + 1;
         // What a transaction read behind its own appends shows no order of others, and so no certificate.
-        let mut certified = true;
-        for link in cycle {
+        let mut certified = !long || !cycle.iter().any(|link| matches!(link.why, Why::Forced(..) | Why::Versions(_)));
+        for (at, link) in cycle.iter().enumerate() {
+            edges.push(self.link_edge(link));
             calls.extend([self.call(link.from), self.call(link.to)]);
+            if long && at >= LINKS_SHOWN && at + 1 < cycle.len() {
+                if at == LINKS_SHOWN {
+                    sentences.push(format!("And so on, {} links.", cycle.len() - LINKS_SHOWN - 1));
+                }
+                continue;
+            }
             if let Why::Forced(reader, _) = link.why {
                 calls.push(self.call(reader));
-                let sight = self.sight(link.from, reader, &mut causes);
+                let sight = self.sight(link.from, reader);
                 sentences.extend(sight.iter().map(|link| self.sentence(link)));
                 calls.extend(sight.iter().flat_map(|link| [self.call(link.from), self.call(link.to)]));
             }
             if let Why::Versions(key) = link.why {
-                let witness = self.witness(cycle, link, key);
+                let witness = if certified { self.witness(cycle, link, key) } else { None };
                 certified &= witness.is_some();
                 calls.extend(witness.flatten());
             }
             sentences.push(self.sentence(link));
-            edges.push(self.link_edge(link));
         }
         let title = match forced {
             true => format!("No order of the writes fits what {} transactions read.", cycle.len()),
@@ -172,11 +232,11 @@ impl Words<'_, '_> {
 
     /// Who read the first version before the second or without it: nobody else is needed, where somebody on the cycle did.
     fn witness(&self, cycle: &[Link], link: &Link, key: u32) -> Option<Option<u64>> {
-        let last = |txn: u32| {
-            let mut mops = self.transactions.mops(self.txns[txn as usize]).iter();
-            mops.rfind(|mop| mop.key == key && mop.writes()).map(|mop| mop.value)
+        let writes = |txn: u32| {
+            let mops = self.transactions.mops(self.txns[txn as usize]).iter();
+            mops.filter(|mop| mop.key == key && mop.writes()).map(|mop| mop.value)
         };
-        let (before, after) = (last(link.from)?, last(link.to)?);
+        let (before, after) = (writes(link.from).next()?, writes(link.to).next_back()?);
         let shows = |txn: u32| {
             let mops = self.transactions.mops(txn);
             (0..mops.len()).filter(|&at| mops[at].kind() == MopKind::Read && mops[at].key == key).any(|at| {
@@ -191,21 +251,27 @@ impl Words<'_, '_> {
         if cycle.iter().any(|link| shows(self.txns[link.from as usize])) {
             return Some(None);
         }
-        let witness = self.txns.iter().find(|&&txn| shows(txn))?;
-        Some(Some(u64::from(self.transactions.txn(*witness).call)))
+        let mops = self.transactions.all_mops();
+        let mut readers = self.transactions.key_mops(key).iter().map(|&place| mops[place as usize]);
+        let witness = readers.find(|mop| mop.kind() == MopKind::Read && shows(mop.txn()))?.txn();
+        Some(Some(u64::from(self.transactions.txn(witness).call)))
     }
 
     fn link_edge(&self, link: &Link) -> Edge {
         match link.why {
             Why::Session => self.edge(link.from, link.to, EdgeKind::Process, None),
             Why::Reads(key) => self.edge(link.from, link.to, EdgeKind::Wr, Some(key)),
-            Why::Versions(key) | Why::Forced(_, key) => self.edge(link.from, link.to, EdgeKind::Ww, Some(key)),
+            Why::Versions(key) => {
+                let before = self.first_written(link.from, key);
+                Edge { before, ..self.edge(link.from, link.to, EdgeKind::Ww, Some(key)) }
+            }
+            Why::Forced(_, key) => self.edge(link.from, link.to, EdgeKind::Ww, Some(key)),
         }
     }
 
     /// Where the order of the two versions is known, the cycle is the reader's own: it saw a writer, and missed what that
     /// wrote.
-    fn missed(&self, cycle: &[Link], causes: &mut Option<Causes>) -> Option<Finding> {
+    fn missed(&self, cycle: &[Link]) -> Option<Finding> {
         let at = cycle.iter().position(|link| matches!(link.why, Why::Forced(..)))?;
         let Why::Forced(reader, key) = cycle[at].why else { return None };
         let known = |link: &Link| link.why == Why::Versions(key);
@@ -213,7 +279,7 @@ impl Words<'_, '_> {
             return None;
         }
         let writer = cycle[at].from;
-        let sight = self.sight(writer, reader, causes);
+        let sight = self.sight(writer, reader);
         if sight.is_empty() {
             return None;
         }
@@ -255,7 +321,10 @@ impl Words<'_, '_> {
         calls.sort_unstable();
         calls.dedup();
         let ops: Vec<_> = calls.iter().filter_map(|&call| history.op(call)).collect();
-        finding.sentences = ops.iter().map(|op| wording::operation(history, op)).collect();
+        finding.sentences = ops.iter().take(OPS_SHOWN).map(|op| wording::operation(history, op)).collect();
+        if ops.len() > OPS_SHOWN {
+            finding.sentences.push(format!("And {} more operations.", ops.len() - OPS_SHOWN));
+        }
         finding.sentences.extend(sentences);
         finding.faults = wording::faults_around(history, &ops);
         finding.sentences.extend(wording::faults(history, &finding.faults));

@@ -7,6 +7,7 @@ use crate::transactions::txn::{Mix, MopKind, Transactions};
 use crate::value::Word;
 use std::collections::{HashMap, HashSet};
 use std::hash::BuildHasherDefault;
+use std::ops::Range;
 
 /// Who appended an element.
 #[derive(Clone, Copy)]
@@ -31,26 +32,26 @@ struct Sight {
     behind_own: bool,
 }
 
-/// What is gathered over all keys.
-struct Gathered {
-    sights: Vec<Sight>,
-    seen: Vec<bool>,
+/// What is gathered over some keys that follow each other. What belongs to a micro-operation stands where it stands among
+/// those keys' micro-operations by key.
+struct Part<'a> {
+    keys: Range<u32>,
+    sights: &'a mut [Sight],
     /// Of each append, whether its element stands in the chain.
-    placed: Vec<bool>,
-    /// Of each read, how many own elements at its end are set aside; empty where none are.
-    own: Vec<u32>,
+    placed: &'a mut [bool],
+    /// Of each micro-operation of all keys, by its place, how many own elements at the end of a read are set aside; empty
+    /// where none are.
+    own: &'a [u32],
+    /// Of each transaction, whether somebody saw it.
+    seen: Vec<bool>,
     /// Of each key, the writers of the elements of its longest read, as far as it is sound.
     chains: Vec<Vec<u32>>,
+    flaws: Vec<Flawed>,
+    ambiguous: u64,
 }
 
-impl Gathered {
-    /// What a read saw, without own elements that are set aside.
-    fn outside<'t>(&self, transactions: &'t Transactions<'_>, place: u32) -> &'t [Word] {
-        let elements = transactions.elements(transactions.all_mops()[place as usize].value);
-        let own = self.own.get(place as usize).map_or(0, |&own| own as usize);
-        &elements[..elements.len() - own]
-    }
-}
+/// So many micro-operations are worth a thread of their own.
+const PART_LEAST: usize = 100_000;
 
 /// Of each read, how many own elements stand at its end, if they are all that its transaction had appended.
 fn own_at_end(transactions: &Transactions<'_>, aside: bool) -> Vec<u32> {
@@ -92,23 +93,32 @@ impl Matched {
 
     fn lists_with(transactions: &Transactions<'_>, aside: bool) -> Matched {
         let mut out = Matched::default();
-        let mut gathered = Gathered {
-            sights: vec![Sight { place: SKIP, behind_own: false }; transactions.all_mops().len()],
-            seen: vec![false; transactions.len()],
-            placed: vec![false; transactions.all_mops().len()],
-            own: own_at_end(transactions, aside),
-            chains: Vec::with_capacity(transactions.keys()),
-        };
-        let mut written: Written = HashMap::default();
-        for key in 0..transactions.keys() as u32 {
-            written.clear();
-            elements(transactions, key, &mut written);
-            let sound = out.chain(transactions, key, &mut written, &mut gathered);
-            out.prefixes(transactions, key, &written, &sound, &mut gathered);
+        let count = transactions.all_mops().len();
+        let nothing = Sight { place: SKIP, behind_own: false };
+        let (mut sights, mut placed) = (vec![nothing; count], vec![false; count]);
+        let own = own_at_end(transactions, aside);
+        let mut parts = parts(transactions, &mut sights, &mut placed, &own);
+        std::thread::scope(|scope| {
+            if let Some((first, others)) = parts.split_first_mut() {
+                others.iter_mut().for_each(|part| drop(scope.spawn(|| part.gather(transactions))));
+                first.gather(transactions);
+            }
+        });
+        let mut seen = vec![false; transactions.len()];
+        let mut chains = Vec::with_capacity(transactions.keys());
+        for mut part in parts {
+            seen.iter_mut().zip(&part.seen).for_each(|(seen, here)| *seen |= here);
+            chains.append(&mut part.chains);
+            out.flaws.append(&mut part.flaws);
+            out.ambiguous += part.ambiguous;
         }
-        let Gathered { sights, seen, placed, chains, .. } = gathered;
+        let mut by_place = vec![nothing; count];
+        let keys = 0..transactions.keys() as u32;
+        let places = keys.flat_map(|key| transactions.key_mops(key));
+        places.zip(&sights).for_each(|(&place, sight)| by_place[place as usize] = *sight);
+        drop(sights);
         let numbers = out.number(transactions, &seen, |at, mop| {
-            let Sight { place, behind_own } = sights[at];
+            let Sight { place, behind_own } = by_place[at];
             if place == SKIP || mop.kind() != MopKind::Read {
                 return None;
             }
@@ -119,22 +129,88 @@ impl Matched {
         out
     }
 
+    /// The versions of each key: the chain, and after it the appends of committed transactions that no read shows.
+    fn versions(&mut self, transactions: &Transactions<'_>, numbers: &[u32], placed: &[bool], chains: Vec<Vec<u32>>) {
+        let mops = transactions.all_mops();
+        let mut placed = placed.iter();
+        for (key, writers) in chains.into_iter().enumerate() {
+            let writers: Vec<u32> = writers.iter().map(|&txn| numbers[txn as usize]).collect();
+            let mut tail = Vec::new();
+            for (&place, placed) in transactions.key_mops(key as u32).iter().zip(&mut placed) {
+                let mop = mops[place as usize];
+                let number = numbers[mop.txn() as usize];
+                if mop.writes() && number != INITIAL && !placed && tail.last() != Some(&number) {
+                    tail.push(number);
+                }
+            }
+            self.view.versions.push(Versions::Containing(Chain { writers, tail }));
+        }
+    }
+}
+
+/// The keys in as many parts as there are processors for, of about as many micro-operations.
+fn parts<'a>(
+    transactions: &Transactions<'_>,
+    mut sights: &'a mut [Sight],
+    mut placed: &'a mut [bool],
+    own: &'a [u32],
+) -> Vec<Part<'a>> {
+    let count = sights.len();
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(count / PART_LEAST).max(1);
+    let (mut parts, mut first, mut len) = (Vec::with_capacity(threads), 0, 0);
+    for key in 0..transactions.keys() as u32 {
+        len += transactions.key_mops(key).len();
+        if len < count.div_ceil(threads) && key + 1 < transactions.keys() as u32 {
+            continue;
+        }
+        let (here, rest) = std::mem::take(&mut sights).split_at_mut(len);
+        let (placed_here, placed_rest) = std::mem::take(&mut placed).split_at_mut(len);
+        (sights, placed) = (rest, placed_rest);
+        parts.push(Part {
+            keys: first..key + 1,
+            sights: here,
+            placed: placed_here,
+            own,
+            seen: vec![false; transactions.len()],
+            chains: Vec::with_capacity((key + 1 - first) as usize),
+            flaws: Vec::new(),
+            ambiguous: 0,
+        });
+        (first, len) = (key + 1, 0);
+    }
+    parts
+}
+
+impl Part<'_> {
+    fn gather(&mut self, transactions: &Transactions<'_>) {
+        let mut written: Written = HashMap::default();
+        let mut at = 0;
+        for key in self.keys.clone() {
+            written.clear();
+            elements(transactions, key, &mut written);
+            let sound = self.chain(transactions, key, &mut written, at);
+            self.prefixes(transactions, key, &written, &sound, at);
+            at += transactions.key_mops(key).len();
+        }
+    }
+
+    /// What a read saw, without own elements that are set aside.
+    fn outside<'t>(&self, transactions: &'t Transactions<'_>, place: u32) -> &'t [Word] {
+        let elements = transactions.elements(transactions.all_mops()[place as usize].value);
+        let own = self.own.get(place as usize).map_or(0, |&own| own as usize);
+        &elements[..elements.len() - own]
+    }
+
     /// Takes the longest read as the chain: as far as each element was appended once, by one that may have taken effect.
-    fn chain(
-        &mut self,
-        transactions: &Transactions<'_>,
-        key: u32,
-        written: &mut Written,
-        to: &mut Gathered,
-    ) -> Vec<Word> {
+    fn chain(&mut self, transactions: &Transactions<'_>, key: u32, written: &mut Written, at: usize) -> Vec<Word> {
         let mops = transactions.all_mops();
         let reads = transactions.key_mops(key).iter().copied();
         let reads = reads.filter(|&place| mops[place as usize].kind() == MopKind::Read);
-        let length = |place: &u32| to.outside(transactions, *place).len();
+        let length = |place: &u32| self.outside(transactions, *place).len();
         // The first of the longest.
         let longest = reads.rev().max_by_key(length);
         let mut writers = Vec::new();
-        let elements = longest.map_or(&[][..], |place| to.outside(transactions, place));
+        let elements = longest.map_or(&[][..], |place| self.outside(transactions, place));
         let longest = longest.map(|place| mops[place as usize]);
         // Only transactions that append several elements to the key are in it.
         let mut counts: HashMap<u32, u32, BuildHasherDefault<Mix>> = HashMap::default();
@@ -154,32 +230,25 @@ impl Matched {
                 *count += 1;
             }
             writers.push(writer.txn);
-            to.seen[writer.txn as usize] = true;
+            self.seen[writer.txn as usize] = true;
         }
         let sound = elements[..writers.len()].to_vec();
-        for &place in transactions.key_mops(key) {
+        for (&place, placed) in transactions.key_mops(key).iter().zip(&mut self.placed[at..]) {
             let mop = mops[place as usize];
-            to.placed[place as usize] = mop.writes() && written.get(&mop.value).is_some_and(|one| one.placed);
+            *placed = mop.writes() && written.get(&mop.value).is_some_and(|one| one.placed);
         }
-        to.chains.push(writers);
+        self.chains.push(writers);
         sound
     }
 
     /// Compares each read with the chain.
-    fn prefixes(
-        &mut self,
-        transactions: &Transactions<'_>,
-        key: u32,
-        written: &Written,
-        sound: &[Word],
-        to: &mut Gathered,
-    ) {
+    fn prefixes(&mut self, transactions: &Transactions<'_>, key: u32, written: &Written, sound: &[Word], at: usize) {
         let mops = transactions.all_mops();
         let mut own: Vec<Word> = Vec::new();
         let mut last = INITIAL;
         // Who made the longest read, and what it saw; only what does not fit asks.
         let mut longest: Option<(u32, &[Word])> = None;
-        for &place in transactions.key_mops(key) {
+        for (nth, &place) in transactions.key_mops(key).iter().enumerate() {
             let mop = mops[place as usize];
             if mop.txn() != last {
                 own.clear();
@@ -191,8 +260,8 @@ impl Matched {
             if mop.kind() != MopKind::Read {
                 continue;
             }
-            let aside = !to.own.is_empty();
-            let elements = to.outside(transactions, place);
+            let aside = !self.own.is_empty();
+            let elements = self.outside(transactions, place);
             let fits = elements.len() <= sound.len() && Word::same(elements, &sound[..elements.len()]);
             if !fits {
                 // What is wrong with the longest itself was told of the chain, and so of what it begins with.
@@ -225,8 +294,7 @@ impl Matched {
                 self.flaws.push(flawed(Flaw::Intermediate, outside[outside.len() - 1], writer.txn));
             }
             if outside.len() <= sound.len() {
-                to.sights[place as usize] =
-                    Sight { place: outside.len() as u32, behind_own: !own.is_empty() && !aside };
+                self.sights[at + nth] = Sight { place: outside.len() as u32, behind_own: !own.is_empty() && !aside };
             }
         }
     }
@@ -267,23 +335,6 @@ impl Matched {
         }
         if other != INITIAL {
             self.flaws.push(Flawed { flaw: Flaw::Incompatible, reader, key, value, writer: other });
-        }
-    }
-
-    /// The versions of each key: the chain, and after it the appends of committed transactions that no read shows.
-    fn versions(&mut self, transactions: &Transactions<'_>, numbers: &[u32], placed: &[bool], chains: Vec<Vec<u32>>) {
-        let mops = transactions.all_mops();
-        for (key, writers) in chains.into_iter().enumerate() {
-            let writers: Vec<u32> = writers.iter().map(|&txn| numbers[txn as usize]).collect();
-            let mut tail = Vec::new();
-            for &place in transactions.key_mops(key as u32) {
-                let mop = mops[place as usize];
-                let number = numbers[mop.txn() as usize];
-                if mop.writes() && number != INITIAL && !placed[place as usize] && tail.last() != Some(&number) {
-                    tail.push(number);
-                }
-            }
-            self.view.versions.push(Versions::Containing(Chain { writers, tail }));
         }
     }
 }
