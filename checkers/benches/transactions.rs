@@ -4,7 +4,7 @@
 use dsfuzz_checkers::history::{Completion, HISTORY_VERSION, HistoryBuilder, Invoke, Record};
 use dsfuzz_checkers::transactions::simulate::{Isolation, Shape, simulate};
 use dsfuzz_checkers::transactions::weak::load;
-use dsfuzz_checkers::{Budget, History, Options, Value, checker_with};
+use dsfuzz_checkers::{Budget, History, Options, Validity, Value, checker_with};
 use std::process::Command;
 use std::time::Instant;
 
@@ -192,7 +192,10 @@ fn row(name: &str, only: &str) {
             took.as_secs_f64(),
             history.bytes() >> 20,
             found.join(", "),
-            undecided.unwrap_or_default(),
+            undecided.unwrap_or_else(|| match verdict.validity {
+                Validity::Unknown => format!(" {}", verdict.summary),
+                _ => String::new(),
+            }),
         );
     }
 }

@@ -112,6 +112,8 @@ struct Survey<'h> {
     taken_back: bool,
     other: usize,
     odd: usize,
+    /// The budget ended before all was seen.
+    cut: bool,
 }
 
 fn survey<'h>(
@@ -124,6 +126,7 @@ fn survey<'h>(
     let mut places: HashMap<Vec<ValueRef<'h>>, usize> = HashMap::new();
     for op in history.ops().iter().filter(|op| op.workload == workload) {
         if pace.over(1) {
+            survey.cut = true;
             break;
         }
         let mut list = match deed(history, &op) {
@@ -240,7 +243,8 @@ impl Checker for LongFork {
                 }
                 late += group.iter().filter(|read| read.count as usize == keys.len()).count();
             }
-            if survey.other > 0 || survey.taken_back {
+            // What was not seen may have been a write that takes a key back.
+            if survey.other > 0 || survey.taken_back || survey.cut {
                 continue;
             }
             for (keys, group) in &survey.groups {

@@ -76,21 +76,21 @@ pub(super) fn contradictions(
     matched: &Matched,
     by: By,
     budget: &Budget,
-) -> Option<Vec<Finding>> {
+) -> Result<Vec<Finding>, Open> {
     let flaws: Vec<Finding> =
         matched.flaws.iter().take(FLAWS).map(|flawed| explain::flaw(transactions, flawed)).collect();
     if !flaws.is_empty() {
-        return Some(flaws);
+        return Ok(flaws);
     }
-    let By::Level(level, sessions) = by else { return Some(flaws) };
+    let By::Level(level, sessions) = by else { return Ok(flaws) };
     let alone = (!sessions).then(|| without_sessions(&matched.view));
     let view = alone.as_ref().unwrap_or(&matched.view);
     if matched.ambiguous > 0 {
-        return None;
+        return Err(Open::Ambiguous);
     }
-    let whole = judge(view, level, budget).ok()?;
+    let whole = judge(view, level, budget).map_err(|_| Open::Budget)?;
     if whole.count == 0 {
-        return Some(flaws);
+        return Ok(flaws);
     }
     // The weakest level that does not hold says it best.
     let weaker =
@@ -99,7 +99,38 @@ pub(super) fn contradictions(
     let broken = broken.filter_map(|(weaker, broken)| Some((weaker, broken.ok()?)));
     let (level, broken) = broken.into_iter().find(|(_, broken)| broken.count > 0).unwrap_or((level, whole));
     let words = Words { transactions, view, txns: &matched.txns, level, causes: OnceCell::new() };
-    Some(broken.cycles.iter().map(|cycle| words.cycle(cycle)).collect())
+    Ok(broken.cycles.iter().map(|cycle| words.cycle(cycle)).collect())
+}
+
+/// Why nobody knows whether a model holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Open {
+    /// The budget of time or memory ended.
+    Budget,
+    /// Values were written more than once, so that nobody knows who was read.
+    Ambiguous,
+    /// A transaction read a list twice and found another one.
+    Repeated,
+    /// Nothing decides the model, or what decides it found no words.
+    Undecided,
+}
+
+impl Open {
+    /// As a summary says it.
+    pub(super) fn words(self, model: &str) -> String {
+        match self {
+            Open::Budget => format!("The time or the memory ran out before {model} was decided."),
+            Open::Ambiguous => {
+                format!(
+                    "Whether {model} holds is not known: some reads are of values that were written more than once."
+                )
+            }
+            Open::Repeated => format!(
+                "A transaction read a list again and found another one (internal): whether that breaks {model} is not known."
+            ),
+            Open::Undecided => format!("Nothing decided whether {model} holds."),
+        }
+    }
 }
 
 /// So many flawed reads are told.

@@ -252,8 +252,8 @@ impl ListAppend {
         let standing = Standing::new(&txns, &analysis, budget);
         let (more, doubt) = match (forbidden.is_empty(), doubt) {
             (true, None) => match standing.contradictions(self.model) {
-                Some(more) => (more, None),
-                None => (Vec::new(), Some(format!("The time was up before {} was decided.", self.model.name))),
+                Ok(more) => (more, None),
+                Err(open) => (Vec::new(), Some(open.words(self.model.name))),
             },
             (_, doubt) => (Vec::new(), doubt),
         };

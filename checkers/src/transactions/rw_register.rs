@@ -211,8 +211,8 @@ impl RwRegister {
         let doubt = self.doubt(&txns, &analysis);
         let (more, doubt) = match (forbidden.is_empty(), doubt, decided::by(self.model)) {
             (true, None, Some(by)) => match decided::contradictions(&txns, &analysis.matched, by, budget) {
-                Some(more) => (more, None),
-                None => (Vec::new(), Some(format!("The time was up before {} was decided.", self.model.name))),
+                Ok(more) => (more, None),
+                Err(open) => (Vec::new(), Some(open.words(self.model.name))),
             },
             (_, doubt, _) => (Vec::new(), doubt),
         };

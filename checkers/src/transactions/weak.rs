@@ -220,6 +220,16 @@ impl Weak {
         verdict.findings.extend(found);
         verdict.numbers.insert("contradictions".to_owned(), json!(broken.count));
         self.sum_up(verdict, level, flaws, broken.count, (reads, seen), matched.ambiguous);
+        if verdict.validity == Validity::Valid && self.level < Level::Causal && behind_own_differ(&matched) {
+            verdict.validity = Validity::Unknown;
+            verdict.numbers.remove("strongest_level");
+            verdict.summary = format!(
+                "A transaction read a list again behind its own append and found other elements: whether that breaks {} \
+                 is not known.",
+                self.level.name()
+            );
+            return;
+        }
         if lists && verdict.validity == Validity::Invalid && self.excused(transactions, budget) {
             doubt(verdict);
             return;
@@ -299,6 +309,14 @@ impl Weak {
         }
         Ok((self.level, mine))
     }
+}
+
+/// Whether a transaction saw more or less of a list behind an own append than before it. Only for causality that counts.
+fn behind_own_differ(matched: &Matched) -> bool {
+    (0..matched.view.len() as u32).map(|txn| matched.view.reads(txn)).any(|reads| {
+        let behind = reads.iter().filter(|read| read.behind_own);
+        behind.into_iter().any(|one| reads.iter().any(|other| other.key == one.key && other.place != one.place))
+    })
 }
 
 /// What was found breaks the level only where a transaction's own appends count as versions when it reads them.

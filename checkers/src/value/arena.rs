@@ -543,6 +543,23 @@ mod tests {
     }
 
     #[test]
+    fn words_are_compared_to_their_end() {
+        for length in [0, 1, 31, 32, 33, 63, 64, 65] {
+            let words: Vec<Word> = (0..length).map(|number| Word::new(INT, number)).collect();
+            assert!(Word::same(&words, &words) && !Word::same(&words, &[&words[..], &[Word::NIL]].concat()));
+            for at in 0..words.len() {
+                let mut other = words.clone();
+                other[at] = Word::new(INT, 1_000);
+                assert!(!Word::same(&words, &other), "{length} {at}");
+                other[at] = Word::new(LIST, 0);
+                assert!(Word::all_atoms(&words) && !Word::all_atoms(&other), "{length} {at}");
+                other[at] = Word::new(MAP, 5);
+                assert!(!Word::all_atoms(&other), "{length} {at}");
+            }
+        }
+    }
+
+    #[test]
     fn values_come_back_and_compare_by_content() {
         let values = values();
         let (mut one, mut two) = (Arena::default(), Arena::default());

@@ -8,6 +8,9 @@
 //! although a write was acknowledged, or where every write of it had ended before another acknowledged write began; stores
 //! in which the last writer may lose (by skewed clocks) set `any_written`.
 //!
+//! Where the history does not name nodes, processes are compared in their place, and nothing is valid: nobody knows
+//! whether all nodes were asked. Nor is it with one node.
+//!
 //! Findings: `diverged-replicas`, `thin-air-read`, `lost-write`, `superseded-value`. Unknown: a node never answered, a key
 //! was not read at the end, reads came too early, a fault was never healed, no write was acknowledged, no real time.
 use super::accesses::{Act, act, workloads};
@@ -46,13 +49,38 @@ impl EventualConvergence {
     }
 }
 
-/// One key: its writes, all its answered reads, and the last final one of each node.
+/// Who was asked at the end: a node, or, where the history does not name it, a process, wherever that was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Place {
+    Node(NameId),
+    Process(u64),
+}
+
+impl Place {
+    fn of(history: &History, op: &Op<'_>) -> Place {
+        if wording::placed(history, op) { Place::Node(op.node) } else { Place::Process(op.process) }
+    }
+
+    fn name(self, history: &History) -> String {
+        match self {
+            Place::Node(node) => history.name(node).to_owned(),
+            Place::Process(process) => format!("process {process}"),
+        }
+    }
+}
+
+/// A key as a sentence names it.
+fn named(key: ValueRef<'_>) -> String {
+    if key.is_nil() { "the object".to_owned() } else { format!("key {key}") }
+}
+
+/// One key: its writes, all its answered reads, and the last final one of each place.
 #[derive(Default)]
 struct Key<'h> {
     writes: Vec<(ValueRef<'h>, Op<'h>)>,
     reads: Vec<Op<'h>>,
-    finals: BTreeMap<NameId, Op<'h>>,
-    asked: Vec<NameId>,
+    finals: BTreeMap<Place, Op<'h>>,
+    asked: Vec<Place>,
 }
 
 impl Key<'_> {
@@ -61,6 +89,11 @@ impl Key<'_> {
         let first =
             self.writes.iter().filter(|(_, write)| write.outcome == Outcome::Ok).map(|(_, write)| write.reply).min();
         first.is_some_and(|reply| self.finals.values().any(|read| read.call > reply))
+    }
+
+    /// Whether two nodes that are known were read at the end: of one alone nobody can say that all came to its value.
+    fn compared(&self) -> bool {
+        self.finals.keys().filter(|at| matches!(at, Place::Node(_))).count() > 1
     }
 }
 
@@ -82,8 +115,9 @@ fn keys<'h>(history: &'h History, workload: NameId) -> Result<Vec<(ValueRef<'h>,
             keys.len() - 1
         });
         let key = &mut keys[place].1;
-        if op.settle && history.name(op.function) == "read" && !key.asked.contains(&op.node) {
-            key.asked.push(op.node);
+        let at = Place::of(history, &op);
+        if op.settle && history.name(op.function) == "read" && !key.asked.contains(&at) {
+            key.asked.push(at);
         }
         if op.outcome == Outcome::Fail {
             continue;
@@ -93,7 +127,7 @@ fn keys<'h>(history: &'h History, workload: NameId) -> Result<Vec<(ValueRef<'h>,
             Act::Read(_) => {
                 key.reads.push(op);
                 if op.settle {
-                    key.finals.insert(op.node, op);
+                    key.finals.insert(at, op);
                 }
             }
             Act::Differs | Act::Nothing => {}
@@ -136,17 +170,17 @@ impl EventualConvergence {
         let mut troubles = Vec::new();
         let finals: Vec<&Op<'_>> = key.finals.values().collect();
         let Some(first) = finals.first() else {
-            return vec![Trouble::Unclear(format!("key {name} was not read at the end"))];
+            return vec![Trouble::Unclear(format!("{} was not read at the end", named(name)))];
         };
-        let answered: Vec<&str> = key.finals.keys().map(|node| history.name(*node)).collect();
-        let asked = key.asked.iter().map(|node| history.name(*node));
-        let mut silent: Vec<&str> = history.nodes.iter().map(String::as_str).chain(asked).collect();
+        let answered: Vec<String> = key.finals.keys().map(|at| at.name(history)).collect();
+        let asked = key.asked.iter().map(|at| at.name(history));
+        let mut silent: Vec<String> = history.nodes.iter().cloned().chain(asked).collect();
         silent.sort_unstable();
         silent.dedup();
         silent.retain(|node| !answered.contains(node));
         if !silent.is_empty() {
             let nodes = silent.join(", ");
-            troubles.push(Trouble::Unclear(format!("no final read of key {name} was answered by {nodes}")));
+            troubles.push(Trouble::Unclear(format!("no final read of {} was answered by {nodes}", named(name))));
         }
         let pairs = finals.iter().enumerate().flat_map(|(at, two)| finals[..at].iter().map(move |one| (*one, *two)));
         let differing = pairs.filter(|(one, two)| one.output != two.output);
@@ -200,35 +234,37 @@ impl EventualConvergence {
         (one, two): (&Op<'_>, &Op<'_>),
         healed: u64,
     ) -> Trouble {
-        let (here, there) = (history.name(one.node), history.name(two.node));
+        let (here, there) = (Place::of(history, one).name(history), Place::of(history, two).name(history));
+        let name = (name, named(name));
         if let Some(waited) = self.too_early(key, &[one, two], healed) {
             let wait = self.wait_ms;
             return Trouble::Unclear(format!(
-                "key {name} differs between {here} and {there}, but only {waited} ms after the last change (wait: {wait} ms)"
+                "{} differs between {here} and {there}, but only {waited} ms after the last change (wait: {wait} ms)",
+                name.1
             ));
         }
         let title = format!(
-            "{here} and {there} differ on key {name} for good: {} and {} (#{}, #{})",
-            one.output, two.output, one.call, two.call
+            "{here} and {there} differ on {} for good: {} and {} (#{}, #{})",
+            name.1, one.output, two.output, one.call, two.call
         );
-        found(history, "diverged-replicas", title, name, &[*one, *two])
+        found(history, "diverged-replicas", title, name.0, &[*one, *two])
     }
 
     /// What all nodes hold: could it be the last value?
     fn last(&self, history: &History, name: ValueRef<'_>, key: &Key<'_>, read: &Op<'_>) -> Option<Trouble> {
-        let value = read.output;
+        let (value, this) = (read.output, named(name));
         // What ended after the read was called need not be in it.
         let certain = |write: &&(ValueRef<'_>, Op<'_>)| write.1.outcome == Outcome::Ok && write.1.reply < read.call;
         let writers: Vec<&Op<'_>> =
             key.writes.iter().filter(|(written, _)| *written == value).map(|(_, write)| write).collect();
         if writers.is_empty() && !value.is_nil() {
-            let title = format!("key {name} ended with {value}, which nobody wrote (#{})", read.call);
+            let title = format!("{this} ended with {value}, which nobody wrote (#{})", read.call);
             return Some(found(history, "thin-air-read", title, name, &[*read]));
         }
         if writers.is_empty() {
             let (written, lost) = key.writes.iter().rev().find(certain)?;
             let title =
-                format!("key {name} ended empty although {written} was acknowledged (#{}, #{})", lost.call, read.call);
+                format!("{this} ended empty although {written} was acknowledged (#{}, #{})", lost.call, read.call);
             return Some(found(history, "lost-write", title, name, &[*lost, *read]));
         }
         if self.any_written || writers.iter().any(|write| write.outcome == Outcome::Info) {
@@ -242,7 +278,7 @@ impl EventualConvergence {
         let mut ops: Vec<Op<'_>> = writers.iter().map(|write| **write).collect();
         ops.extend([latest.1, *read]);
         let title = format!(
-            "key {name} ended with {value} although {} was written after that and acknowledged (#{})",
+            "{this} ended with {value} although {} was written after that and acknowledged (#{})",
             latest.0, latest.1.call
         );
         Some(found(history, "superseded-value", title, name, &ops))
@@ -257,7 +293,7 @@ impl Checker for EventualConvergence {
     fn check(&self, history: &History, budget: &Budget) -> Verdict {
         let mut findings: Vec<Finding> = Vec::new();
         let mut unclear: Vec<String> = Vec::new();
-        let (mut checked, mut acknowledged, mut finals, mut tested) = (0, 0, 0, 0);
+        let (mut checked, mut acknowledged, mut finals, mut tested, mut compared) = (0, 0, 0, 0, 0);
         let healed = healed(history);
         for workload in workloads(history) {
             let keys = match keys(history, workload) {
@@ -276,6 +312,7 @@ impl Checker for EventualConvergence {
                 finals += key.finals.len();
                 acknowledged += key.writes.iter().filter(|(_, write)| write.outcome == Outcome::Ok).count();
                 tested += usize::from(key.tested());
+                compared += usize::from(key.compared());
                 for trouble in self.judge(history, *name, key, *healed.as_ref().unwrap_or(&u64::MAX)) {
                     match trouble {
                         Trouble::Broken(finding) => findings.push(*finding),
@@ -304,6 +341,12 @@ impl Checker for EventualConvergence {
             (None, None) if tested == 0 => (
                 Validity::Unknown,
                 "No key was read at the end after a write of it had been acknowledged, so nothing can be said."
+                    .to_owned(),
+            ),
+            (None, None) if compared == 0 => (
+                Validity::Unknown,
+                "At the end no key was read on two nodes that the history names, so nobody knows whether all came to \
+                 one value."
                     .to_owned(),
             ),
             (None, None) => (

@@ -1,6 +1,6 @@
 //! [`Standing`]: which of the models that are decided hold of transactions on lists, and what contradicts them.
 use super::super::cycles::{Class, Cycle, Step};
-use super::super::decided::{self, By};
+use super::super::decided::{self, By, Open};
 use super::super::graph::Level;
 use super::super::lattice::{self, Consistency};
 use super::super::levels::against_prefix;
@@ -37,33 +37,33 @@ impl<'a, 'h> Standing<'a, 'h> {
         self.matched.get_or_init(|| Matched::lists_aside(self.txns))
     }
 
-    /// What contradicts the model beyond anomalies: empty where it holds if nothing else contradicts it; None where that
-    /// was not decided.
-    pub(super) fn contradictions(&self, model: &Consistency) -> Option<Vec<Finding>> {
-        match decided::by(model)? {
-            By::Cycles => Some(Vec::new()),
+    /// What contradicts the model beyond anomalies: empty where it holds if nothing else contradicts it. The error says why
+    /// that was not decided.
+    pub(super) fn contradictions(&self, model: &Consistency) -> Result<Vec<Finding>, Open> {
+        match decided::by(model).ok_or(Open::Undecided)? {
+            By::Cycles => Ok(Vec::new()),
             By::Prefix => self.prefix(),
             by => {
                 let found = decided::contradictions(self.txns, self.matched(), by, self.budget)?;
                 // A list that a transaction read twice and found shorter or other may break a level that knows no repeated
                 // reads, too, or not: the level's own edges do not tell.
                 let internal = self.analysis.anomalies().contains(&"internal");
-                (!found.is_empty() || !internal).then_some(found)
+                if found.is_empty() && internal { Err(Open::Repeated) } else { Ok(found) }
             }
         }
     }
 
-    fn prefix(&self) -> Option<Vec<Finding>> {
+    fn prefix(&self) -> Result<Vec<Finding>, Open> {
         let matched = self.matched();
         // Every flaw of a read contradicts causality, too.
         let causal = By::Level(judge::Level::Causal, true);
         let found = decided::contradictions(self.txns, matched, causal, self.budget)?;
         if !found.is_empty() {
-            return Some(found);
+            return Ok(found);
         }
-        let cycle = against_prefix(&matched.view, self.budget)?;
+        let cycle = against_prefix(&matched.view, self.budget).ok_or(Open::Budget)?;
         if cycle.is_empty() {
-            return Some(Vec::new());
+            return Ok(Vec::new());
         }
         let number = |txn: u32| matched.txns[txn as usize];
         let steps: Vec<Step> =
@@ -77,11 +77,11 @@ impl<'a, 'h> Standing<'a, 'h> {
         };
         let level = if count(EdgeKind::Process) > 0 { Level::Process } else { Level::Plain };
         let explain = Explain { txns: self.txns, versions: &self.analysis.versions };
-        let mut finding = explain.cycle(&Cycle { class, level, steps }, Severity::Violation)?;
+        let mut finding = explain.cycle(&Cycle { class, level, steps }, Severity::Violation).ok_or(Open::Undecided)?;
         let why = "Whoever did not observe a write had observed all that comes before it here: no prefix of one order of \
                    the commits holds what it observed and no more.";
         finding.sentences.push(why.to_owned());
-        Some(vec![finding])
+        Ok(vec![finding])
     }
 
     /// Whether the model holds; None where that was not decided.
@@ -97,7 +97,7 @@ impl<'a, 'h> Standing<'a, 'h> {
         {
             return None;
         }
-        self.contradictions(model).map(|found| found.is_empty())
+        self.contradictions(model).ok().map(|found| found.is_empty())
     }
 
     /// All that is decided in a sentence: `not serializable; strongest that holds: strong-snapshot-isolation`. Of long

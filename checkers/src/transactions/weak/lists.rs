@@ -293,9 +293,7 @@ impl Part<'_> {
             {
                 self.flaws.push(flawed(Flaw::Intermediate, outside[outside.len() - 1], writer.txn));
             }
-            if outside.len() <= sound.len() {
-                self.sights[at + nth] = Sight { place: outside.len() as u32, behind_own: !own.is_empty() && !aside };
-            }
+            self.sights[at + nth] = Sight { place: outside.len() as u32, behind_own: !own.is_empty() && !aside };
         }
     }
 
