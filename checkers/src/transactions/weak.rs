@@ -295,19 +295,20 @@ impl Weak {
 
     /// The weakest level up to this one that does not hold, with what contradicts it; this one, where it holds.
     fn weakest_broken(&self, words: &Words<'_, '_>, budget: &Budget) -> Result<(Level, Contradictions), Stop> {
-        if serial(words.view) {
+        if serial(words.view, budget) {
             return Ok((self.level, Contradictions::default()));
         }
-        let mine = judge(words.view, self.level, budget)?;
-        if mine.count > 0 {
+        let mine = judge(words.view, self.level, budget);
+        // What a weaker level rules out is ruled out also where this one could not be decided.
+        if mine.as_ref().map_or(true, |mine| mine.count > 0) {
             for weaker in [Level::ReadCommitted, Level::ReadAtomic].into_iter().filter(|&level| level < self.level) {
-                let broken = judge(words.view, weaker, budget)?;
-                if broken.count > 0 {
-                    return Ok((weaker, broken));
+                match judge(words.view, weaker, budget) {
+                    Ok(broken) if broken.count > 0 => return Ok((weaker, broken)),
+                    _ => {}
                 }
             }
         }
-        Ok((self.level, mine))
+        Ok((self.level, mine?))
     }
 }
 

@@ -3,14 +3,24 @@
 use super::judge::given;
 use super::order::Successors;
 use super::view::View;
+use crate::verdict::Budget;
 
 /// So many appends that nobody read may stand at the end of a key that one of their transactions read before.
 const TAIL: usize = 64;
 
+/// About so many edges has a transaction.
+const EDGES: usize = 6;
+
 /// Whether the transactions are serializable with their sessions: writers, readers and who overwrites what was read form
-/// no cycle. False where the order of some key's versions is not known, or where it would be long to say.
-pub(crate) fn serial(view: &View) -> bool {
-    let mut pairs: Vec<(u32, u32)> = Vec::with_capacity(view.len() * 6);
+/// no cycle. False where the order of some key's versions is not known, where it would be long to say,
+/// or where the budget does not allow to ask.
+pub(crate) fn serial(view: &View, budget: &Budget) -> bool {
+    // The edges, then where they lead and who waits for whom.
+    let bytes = (view.len() * EDGES * 12 + view.keys() * 16) as u64;
+    if bytes > budget.memory_bytes || (budget.expired)() {
+        return false;
+    }
+    let mut pairs: Vec<(u32, u32)> = Vec::with_capacity(view.len() * EDGES);
     given(view, |link| pairs.push((link.from, link.to)));
     // Of each key one node more: whoever read the whole chain comes before it, and it before the tail.
     let end = |key: u32| (view.len() + key as usize) as u32;
