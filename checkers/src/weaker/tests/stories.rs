@@ -206,6 +206,32 @@ fn the_common_value_must_be_able_to_be_the_last() {
 }
 
 #[test]
+fn without_names_of_nodes_processes_are_compared_and_nothing_is_valid() {
+    let told = |first: u64, second: u64| {
+        let read = |process: u64, value: u64, time: u64| {
+            format!(
+                r#"{{"type":"invoke","time":{time},"process":{process},"node":"","f":"read","settle":true}}
+                {{"type":"ok","time":{time},"process":{process},"value":{value}}}"#
+            )
+        };
+        let write = |value: u64| {
+            format!(
+                r#"{{"type":"invoke","time":{value},"process":0,"node":"","f":"write","value":{value}}}
+                {{"type":"ok","time":{value},"process":0}}"#
+            )
+        };
+        let (reads, late) = ([read(1, first, 30_000_000_000), read(2, second, 30_000_000_001)].join("\n"), 1);
+        judged("eventual-convergence", &[], &history(&[write(late), write(late + 1), reads].join("\n")))
+    };
+    for (first, second) in [(1, 2), (2, 1)] {
+        let verdict = told(first, second);
+        assert!(broken(&verdict, "diverged-replicas").title.starts_with("process 1 and process 2 differ"));
+    }
+    let verdict = told(2, 2);
+    assert!(verdict.validity == Validity::Unknown && verdict.summary.contains("two nodes"), "{}", verdict.summary);
+}
+
+#[test]
 fn staleness_is_measured_and_limited() {
     let history = calls(
         "0 n1 write x 1 null

@@ -108,3 +108,60 @@ fn unknown_says_why() {
     let unseen = [(0, "info", r#"[["w","x",1]]"#), (1, "ok", r#"[["r","x",null]]"#)];
     assert_eq!(levels(&unseen), [Unknown; 3]);
 }
+
+#[test]
+fn a_list_that_is_another_behind_an_own_append_is_in_doubt() {
+    let txns = |before: &str| {
+        [
+            (0, "ok", r#"[["append","x",2]]"#.to_owned()),
+            (1, "ok", format!(r#"[["r","x",{before}],["append","x",3],["r","x",[2,3]]]"#)),
+            (2, "ok", r#"[["r","x",[2,3]]]"#.to_owned()),
+        ]
+    };
+    let levels =
+        |before: &str| levels(&txns(before).each_ref().map(|(process, end, mops)| (*process, *end, &mops[..])));
+    assert_eq!(levels("[]"), [Unknown, Unknown, Invalid]);
+    assert_eq!(levels("[2]"), [Valid; 3]);
+}
+
+/// `count` transactions that each append to one key, the first and the last also to another, in opposite orders.
+fn ring(count: usize) -> Verdict {
+    let last = count - 1;
+    let append = |at: usize| match at {
+        0 => format!(r#"[["append","x",0],["append","y",{last}]]"#),
+        at if at == last => format!(r#"[["append","x",{last}],["append","y",0]]"#),
+        at => format!(r#"[["append","x",{at}]]"#),
+    };
+    let all: Vec<String> = (0..count).map(|at| at.to_string()).collect();
+    let read = format!(r#"[["r","x",[{}]],["r","y",[0,{last}]]]"#, all.join(","));
+    let mut txns: Vec<String> = (0..count).map(append).collect();
+    txns.push(read);
+    let txns: Vec<(u64, &str, &str)> = (0..).zip(&txns).map(|(process, txn)| (process, "ok", &txn[..])).collect();
+    judged(&Weak::read_committed(), &txns)
+}
+
+#[test]
+fn links_on_the_versions_of_one_key_are_one() {
+    for count in [2, 40] {
+        let verdict = ring(count);
+        let finding = &verdict.findings[0];
+        assert_eq!((verdict.validity, finding.kind.as_str(), finding.cycle.len()), (Invalid, "G0", 2));
+        assert_eq!(finding.ops.len(), 3, "the two ends and who read them: {:?}", finding.sentences);
+        assert!(finding.certificate.is_some());
+    }
+}
+
+#[test]
+fn a_long_cycle_is_told_in_part() {
+    let count = 200;
+    let next = |at: usize| (at + 1) % count;
+    let txn = |at: usize| format!(r#"[["w","k{at}",{at}],["r","k{0}",{0}]]"#, next(at));
+    let txns: Vec<String> = (0..count).map(txn).collect();
+    let txns: Vec<(u64, &str, &str)> = (0..).zip(&txns).map(|(process, txn)| (process, "ok", &txn[..])).collect();
+    let verdict = judged(&Weak::read_committed(), &txns);
+    let finding = &verdict.findings[0];
+    assert_eq!((finding.kind.as_str(), finding.cycle.len(), finding.ops.len()), ("G1c", count, count));
+    assert!(finding.sentences.iter().any(|text| text == "And 100 more operations."));
+    assert!(finding.sentences.iter().any(|text| text == "And so on, 169 links."), "{:?}", finding.sentences);
+    assert!(finding.certificate.is_some(), "each link shows itself");
+}
