@@ -1,8 +1,8 @@
 //! What judges a history that names no plan: by the functions that were called and, where these are the same, by what
-//! went in and came out. It decides nothing where several kinds of objects have these calls.
-use dsfuzz_checkers::history::{Op, Outcome};
-use dsfuzz_checkers::{History, MODELS};
-use std::collections::BTreeSet;
+//! went in and came out, of each workload on its own. It decides nothing where several kinds of objects have these calls.
+use dsfuzz_checkers::history::{NameId, Op, Outcome};
+use dsfuzz_checkers::{History, MODELS, Options, Value};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// A checker that fits, with its model where it has one.
@@ -10,6 +10,16 @@ use std::fmt;
 pub(super) struct Candidate {
     pub(super) checker: &'static str,
     pub(super) model: Option<&'static str>,
+}
+
+impl Candidate {
+    /// The checker with these options, and this model where they name none.
+    pub(super) fn with(self, (checker, mut options): (String, Options)) -> (String, Options) {
+        if let Some(model) = self.model {
+            options.0.entry("model".to_owned()).or_insert_with(|| Value::text(model));
+        }
+        (checker, options)
+    }
 }
 
 /// As on the command line.
@@ -49,10 +59,13 @@ const ANY: fn(&Seen<'_>) -> bool = |_| true;
 
 /// Where two checkers judge the same object, the one that is meant without a name: `set` rather than `set-full`.
 const ROWS: &[Row] = &[
-    row("list-append", &["txn"], &["txn"], |seen| seen.part("append")),
-    // Reads alone are judged as those of registers.
+    row("list-append", &["txn"], &["txn"], |seen| {
+        seen.part("append") || (seen.parts_read_lists && !["w", "send", "poll"].iter().any(|name| seen.part(name)))
+    }),
+    // Reads alone are judged as those of registers, where they did not read lists.
     row("rw-register", &["txn"], &["txn"], |seen| {
-        seen.part("w") || !["append", "send", "poll"].iter().any(|name| seen.part(name))
+        let others = ["append", "send", "poll"].iter().any(|name| seen.part(name));
+        seen.part("w") || !(others || seen.parts_read_lists)
     }),
     row("kafka", &["send", "poll"], KAFKA, |seen| !seen.called("receive")),
     row("kafka", &["txn"], KAFKA, |seen| seen.part("send") || seen.part("poll")),
@@ -81,8 +94,8 @@ const ROWS: &[Row] = &[
     model("priority-queue", &["extract"], ANY),
     row("g2", &["insert"], &["insert"], ANY),
     row("lock", &["acquire", "release"], &["acquire", "release"], ANY),
-    // A number is a number of permits, or who acquires.
-    row("semaphore", &["acquire"], &["acquire", "release"], |seen| seen.acquires_numbers),
+    // A number is a number of permits, unless it says who acquires.
+    row("semaphore", &["acquire"], &["acquire", "release"], |seen| seen.acquires_numbers && !seen.acquires_own()),
     row("lease", &["renew"], &["acquire", "renew", "release"], ANY),
     model("lease", &["holder"], ANY),
     row("fencing", &["acquire"], &["acquire", "release", "write", "log"], |seen| {
@@ -98,10 +111,58 @@ const ROWS: &[Row] = &[
 const KAFKA: &[&str] = &["send", "poll", "txn", "assign", "subscribe", "seek", "rebalance", "crash"];
 const REVERSE: &[&str] = &["write", "insert", "append", "read"];
 
-/// The checkers that fit, those that know every function if there are such. Of several, none is meant without doubt.
-pub(super) fn fitting(history: &History) -> Vec<Candidate> {
-    let seen = Seen::of(history);
-    let fits = |row: &&Row| row.marks.iter().any(|mark| seen.called(mark)) && (row.shape)(&seen);
+/// Checkers that are meant only by their name, and the functions one of which they need. Those that judge the run as a
+/// whole need none.
+const BY_NAME: &[(&str, &[&str])] = &[
+    ("set-full", &["add"]),
+    ("mini-transactions", &["txn"]),
+    ("predicate", &["txn", "init"]),
+    ("read-committed", &["txn"]),
+    ("read-atomic", &["txn"]),
+    ("causal-transactions", &["txn"]),
+    ("sequential", REGISTER),
+    ("causal", REGISTER),
+    ("pram", REGISTER),
+    ("read-your-writes", REGISTER),
+    ("monotonic-reads", REGISTER),
+    ("monotonic-writes", REGISTER),
+    ("writes-follow-reads", REGISTER),
+    ("eventual-convergence", REGISTER),
+    ("staleness", REGISTER),
+];
+
+const REGISTER: &[&str] = &["read", "write", "cas"];
+
+/// What judges one workload.
+#[derive(Debug)]
+pub(super) struct Fit<'h> {
+    pub(super) workload: &'h str,
+    /// What was called, by name.
+    pub(super) functions: Vec<&'h str>,
+    /// The checkers that fit, those that know every function if there are such. Of several, none is meant without doubt.
+    pub(super) candidates: Vec<Candidate>,
+    /// A read with an argument of its own, where no checker fits: as it stands in the history.
+    pub(super) asked: Option<String>,
+}
+
+/// What judges each workload of the history. A model of an object that was named is meant where it knows the calls.
+pub(super) fn fitting<'h>(history: &'h History, model: Option<&str>) -> Vec<Fit<'h>> {
+    let object = model.and_then(|name| MODELS.iter().find(|model| model.name == name));
+    let seen = Seen::of(history).into_iter();
+    let fits = seen.map(|(workload, seen)| {
+        let named = object.filter(|model| seen.functions.iter().any(|function| model.functions.contains(function)));
+        let candidates = match named {
+            Some(model) => vec![Candidate { checker: "linearizable", model: Some(model.name) }],
+            None => candidates(&seen),
+        };
+        let asked = seen.asked_by.filter(|_| candidates.is_empty());
+        Fit { workload: history.name(workload), functions: seen.functions.into_iter().collect(), candidates, asked }
+    });
+    fits.collect()
+}
+
+fn candidates(seen: &Seen<'_>) -> Vec<Candidate> {
+    let fits = |row: &&Row| row.marks.iter().any(|mark| seen.called(mark)) && (row.shape)(seen);
     let rows: Vec<&Row> = ROWS.iter().filter(fits).collect();
     let knows = |row: &Row| {
         let of_model = row.candidate.model.and_then(|name| MODELS.iter().find(|model| model.name == name));
@@ -118,21 +179,48 @@ pub(super) fn fitting(history: &History) -> Vec<Candidate> {
     candidates
 }
 
-/// The functions that were called, by name.
-pub(super) fn functions(history: &History) -> Vec<&str> {
-    Seen::of(history).functions.into_iter().collect()
+/// The workloads of the history that none of these checkers judges, by name.
+pub(super) fn unjudged<'h>(history: &'h History, checkers: &[(String, Options)]) -> Vec<&'h str> {
+    let judges = |(checker, options): &(String, Options), workload: &str, seen: &Seen<'_>| {
+        let text = |name: &str| options.text(name).ok().flatten();
+        if text("workload").is_some_and(|named| named != workload) {
+            return false;
+        }
+        let model = text("model").and_then(|name| MODELS.iter().find(|model| model.name == name));
+        let any = |functions: &[&str]| functions.iter().any(|function| seen.called(function));
+        match model.filter(|_| checker == "linearizable") {
+            // Others have reads, too.
+            Some(model) => model.functions.iter().any(|function| *function != "read" && seen.called(function)),
+            None => {
+                let rows = ROWS.iter().filter(|row| row.candidate.checker == checker && row.candidate.model.is_none());
+                let mut marks = rows.map(|row| row.marks);
+                let by_name = BY_NAME.iter().find(|(name, _)| name == checker);
+                match by_name {
+                    Some((_, functions)) => any(functions),
+                    None => marks.clone().next().is_none() || marks.any(any),
+                }
+            }
+        }
+    };
+    let seen = Seen::of(history).into_iter().map(|(workload, seen)| (history.name(workload), seen));
+    let unjudged = seen.filter(|(workload, seen)| !checkers.iter().any(|checker| judges(checker, workload, seen)));
+    unjudged.map(|(workload, _)| workload).collect()
 }
 
-/// What the rows ask about a history.
+/// What the rows ask about a workload.
 #[derive(Debug, Default)]
 struct Seen<'h> {
     functions: BTreeSet<&'h str>,
     /// The first words of the parts of transactions.
     parts: BTreeSet<&'h str>,
+    /// A transaction read a list.
+    parts_read_lists: bool,
     /// What is called `read` or `write` is a list of parts of a transaction.
     reads_parts: bool,
     /// A read (a get) has an argument that is not its reply: it asks for something.
     asked: bool,
+    /// The first such, as it stands in the history.
+    asked_by: Option<String>,
     /// A read was answered, with something.
     answered: bool,
     reads_numbers: bool,
@@ -145,17 +233,25 @@ struct Seen<'h> {
     adds_numbers: bool,
     adds_lists: bool,
     acquires_numbers: bool,
+    /// Some acquired with something other than the caller's own number.
+    acquires_others: bool,
+    /// The callers' own numbers that were acquired with.
+    acquires_owners: BTreeSet<u64>,
 }
 
 impl<'h> Seen<'h> {
-    fn of(history: &'h History) -> Seen<'h> {
-        let mut seen = Seen { adds_numbers: true, ..Seen::default() };
+    /// Each workload with what was seen of it, in the order in which they first made a call.
+    fn of(history: &'h History) -> Vec<(NameId, Seen<'h>)> {
+        let workloads = history.workloads();
+        let new = || Seen { adds_numbers: true, ..Seen::default() };
+        let mut all: BTreeMap<NameId, Seen<'h>> = workloads.iter().map(|workload| (*workload, new())).collect();
         for op in history.ops().iter() {
+            let Some(seen) = all.get_mut(&op.workload) else { continue };
             let function = history.name(op.function);
             seen.functions.insert(function);
             seen.parts(function, &op);
             match function {
-                "read" | "get" => seen.read(&op),
+                "read" | "get" => seen.read(function, &op),
                 "write" | "insert" | "append" => {
                     seen.writes_lists |= op.input.as_list().is_some();
                     seen.writes_maps |= op.input.as_map().is_some();
@@ -164,11 +260,19 @@ impl<'h> Seen<'h> {
                     seen.adds_numbers &= op.input.as_int().is_some();
                     seen.adds_lists |= op.input.as_list().is_some();
                 }
-                "acquire" => seen.acquires_numbers |= op.input.as_int().is_some(),
+                "acquire" => {
+                    let (number, own) = (op.input.as_int(), history.client(op.process));
+                    seen.acquires_numbers |= number.is_some();
+                    if number.is_some_and(|number| u64::try_from(number) == Ok(own)) {
+                        seen.acquires_owners.insert(own);
+                    } else {
+                        seen.acquires_others = true;
+                    }
+                }
                 _ => {}
             }
         }
-        seen
+        workloads.into_iter().filter_map(|workload| Some((workload, all.remove(&workload)?))).collect()
     }
 
     fn parts(&mut self, function: &str, op: &Op<'h>) {
@@ -183,13 +287,21 @@ impl<'h> Seen<'h> {
                 self.reads_parts |= matches!(head, "r" | "w");
             }
         }
+        for part in op.output.as_list().filter(|_| function == "txn").unwrap_or_default().iter() {
+            let Some(part) = part.as_list() else { continue };
+            let reads = part.get(0).and_then(|head| head.as_text()) == Some("r");
+            self.parts_read_lists |= reads && part.get(2).is_some_and(|value| value.as_list().is_some());
+        }
     }
 
-    fn read(&mut self, op: &Op<'h>) {
+    fn read(&mut self, function: &str, op: &Op<'h>) {
         if op.outcome != Outcome::Ok {
             return;
         }
-        self.asked |= !op.input.is_nil() && op.input != op.output;
+        if !op.input.is_nil() && op.input != op.output {
+            self.asked = true;
+            self.asked_by.get_or_insert_with(|| format!("#{} {function} {} -> {}", op.call, op.input, op.output));
+        }
         self.answered |= !op.output.is_nil();
         self.reads_numbers |= op.output.as_int().is_some();
         let Some(list) = op.output.as_list() else { return };
@@ -207,6 +319,11 @@ impl<'h> Seen<'h> {
 
     fn part(&self, head: &str) -> bool {
         self.parts.contains(head)
+    }
+
+    /// All acquired with their own numbers: one of them no number of permits, or several, each another.
+    fn acquires_own(&self) -> bool {
+        !self.acquires_others && (self.acquires_owners.len() > 1 || self.acquires_owners.contains(&0))
     }
 
     /// What is read are pairs, which were not added as such: rows with their timestamps.

@@ -68,7 +68,7 @@ fn recording(path: &Path, independent: Option<bool>) -> Result<History, Failure>
         return dsfuzz_verifier::read_jsonl(BufReader::new(open()?)).map_err(|error| failed(error.to_string()));
     }
     let (_, history) = history::read_any(open()?, &ReadOptions { independent, ..ReadOptions::default() })
-        .map_err(|error| failed(super::check::told(&error)))?;
+        .map_err(|error| super::check::unread(path, &error))?;
     let mut lines = Vec::new();
     history::export::write_jsonl(&history, &mut lines).map_err(|error| failed(error.to_string()))?;
     dsfuzz_verifier::read_jsonl(&lines[..]).map_err(|error| failed(error.to_string()))
