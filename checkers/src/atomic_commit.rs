@@ -1,18 +1,19 @@
-//! `atomic-commit`: all participants of a transaction decide the same, what the client was told is what they decided, and
-//! no decision is ever taken back.
+//! `atomic-commit`: all participants of a transaction decide the same, what the client was told is what they decided,
+//! and no decision is ever taken back.
 //!
-//! The key is the transaction. `commit` asks for it: acknowledged with nil, true, `commit` or `committed` it is committed,
-//! with false, `abort` or `aborted` it is aborted; refused (Fail), that call committed nothing. `status` asks one
-//! participant, named by the argument or else the node, with one of the four words as reply; anything else, `prepared` or
-//! nil, is undecided. Where there is neither, the client stands for the participant that it asked. A `status` without a key replies with an object, transaction -> word, for all that the participant knows.
-//! Decisions are final, so two different ones contradict each other whenever they were seen; an Info says nothing.
+//! The key is the transaction. `commit` asks for it: acknowledged with nil, true, `commit` or `committed` it is
+//! committed, with false, `abort` or `aborted` it is aborted; refused (Fail), that call committed nothing. `status`
+//! asks one participant, named by the argument or else the node, with one of the four words as reply; anything else,
+//! `prepared` or nil, is undecided. Where there is neither, the client stands for the participant that it asked. A
+//! `status` without a key replies with an object, transaction -> word, for all that the participant knows. Decisions
+//! are final, so two different ones contradict each other whenever they were seen; an Info says nothing.
 //!
 //! Findings: `mixed-decision` (two participants), `decision-flipped` (one participant), `acknowledged-commit-aborted`,
-//! `acknowledged-abort-committed` (also two different answers to clients: `conflicting-answers`), `refused-commit-committed`
-//! (every commit call was refused). What a participant's last status of the settle phase leaves undecided is blocked:
-//! `undecided`, evidence and Unknown, or with the option `must_decide` a violation, unless clients alone are known and one
-//! was told a decision later: it may have asked the same participant. Unknown: of no transaction were the decisions of two
-//! participants seen.
+//! `acknowledged-abort-committed` (also two different answers to clients: `conflicting-answers`),
+//! `refused-commit-committed` (every commit call was refused). What a participant's last status of the settle phase
+//! leaves undecided is blocked: `undecided`, evidence and Unknown, or with the option `must_decide` a violation, unless
+//! clients alone are known and one was told a decision later: it may have asked the same participant. Unknown: of no
+//! transaction were the decisions of two participants seen.
 #[doc(hidden)]
 pub mod fuzz;
 

@@ -1,6 +1,5 @@
 //! `dsfuzz check`: judges a stored run, or a history from a file.
 use super::Output;
-use super::fitting::{self, Candidate, Fit};
 use super::run::{quoted, show};
 use crate::error::{Exit, Failure};
 use crate::judge::{self, Rules};
@@ -9,6 +8,7 @@ use crate::report;
 use crate::run::{Finished, read_back};
 use crate::store::{RunDir, RunInfo};
 use clap::Args;
+use dsfuzz_checkers::fitting::{self, Candidate, Fit};
 use dsfuzz_checkers::history::{self, Format, HistoryError, ReadOptions};
 use dsfuzz_checkers::{CHECKERS, History, Options, Value};
 use std::collections::{BTreeMap, BTreeSet};
@@ -118,8 +118,8 @@ impl CheckArgs {
         Ok(checkers)
     }
 
-    /// The checkers that the functions of this history mean, of each workload on its own, with what was set of them. None
-    /// where they mean none.
+    /// The checkers that the functions of this history mean, of each workload on its own, with what was set of them.
+    /// None where they mean none.
     fn fitting(&self, file: &Path, fits: &[Fit<'_>], history: &History) -> Result<Vec<(String, Options)>, Failure> {
         let set = self.options()?;
         let mut fitting: Vec<(String, Options)> = Vec::new();
@@ -259,8 +259,8 @@ fn check_file(file: &Path, args: &CheckArgs, out: &mut Output) -> Result<Exit, F
     };
     if !history.realtime && history.find_name("txn").is_some() && checkers.iter().any(rests) {
         out.note(
-            "there is no order between the sessions of this history: name a weaker model, such as --model serializable, \
-             or --as causal-transactions",
+            "there is no order between the sessions of this history: name a weaker model, such as --model \
+             serializable, or --as causal-transactions",
         );
     }
     let mut rules = Rules { checkers, ..Rules::default() };
@@ -374,12 +374,13 @@ pub(super) fn read_file(
     read.map_err(|error| unread(file, &error))
 }
 
-/// Why a history cannot be used. What its values are is a question to whoever typed the command, as the one for --as is.
+/// Why a history cannot be used. What its values are is a question to whoever typed the command, as the one for --as
+/// is.
 pub(super) fn unread(file: &Path, error: &HistoryError) -> Failure {
     match error {
         HistoryError::Keys { line, column, seen } => Failure::Usage(format!(
-            "{}: line {line}, column {column}: {seen}. So jepsen.independent writes a key with its value, and judged as \
-             one value each they could break a promise that was kept. Say --independent if they are keys with their \
+            "{}: line {line}, column {column}: {seen}. So jepsen.independent writes a key with its value, and judged \
+             as one value each they could break a promise that was kept. Say --independent if they are keys with their \
              values, --independent=false if they are not",
             file.display()
         )),

@@ -57,8 +57,8 @@ pub(super) fn main(args: &VerifyArgs, out: &mut Output) -> Result<Exit, Failure>
     show(&answers, history.is_some(), out)
 }
 
-/// Our own recordings are read by the verifier itself; those of other programs are put into our form first, by the readers
-/// that also judged them.
+/// Our own recordings are read by the verifier itself; those of other programs are put into our form first, by the
+/// readers that also judged them.
 fn recording(path: &Path, independent: Option<bool>) -> Result<History, Failure> {
     let failed = |error: String| Failure::harness(format!("{}: {error}", path.display()));
     let open = || File::open(path).map_err(|error| failed(error.to_string()));

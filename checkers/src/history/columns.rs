@@ -274,8 +274,8 @@ impl History {
         self.columns.call.binary_search(&wanted).ok().map(|position| self.ops().at(position))
     }
 
-    /// The same history with the calls of this workload alone. They keep their indices, so that findings name them as they
-    /// are in the whole; their positions count anew.
+    /// The same history with the calls of this workload alone. They keep their indices, so that findings name them as
+    /// they are in the whole; their positions count anew.
     pub fn only(&self, workload: &str) -> History {
         let mut alone = self.clone();
         // Names beyond 16 bits are no workload's.

@@ -281,6 +281,17 @@ fn nodes_that_are_not_known_are_in_no_words_and_no_numbers() {
     assert_eq!(mixed.findings[0].title, title);
     let flipped = judge("atomic-commit", &calls(&commit.map(|(_, f, input, output)| (1, f, input, output))));
     assert_eq!(flipped.findings[0].kind, "decision-flipped");
+    // Who asked later may have asked the same participant, who asked earlier has not seen the end.
+    let blocked = |text: String| {
+        let text = text.replace("\"key\"", "\"settle\":true,\"key\"");
+        let options = crate::history::ReadOptions::default();
+        let history = crate::history::read(crate::history::Format::JepsenJson, text.as_bytes(), &options);
+        let must = crate::atomic_commit::AtomicCommit::new().must_decide();
+        must.check(&history.expect("it is read"), &Budget::unlimited()).validity
+    };
+    let asked = [(1, "status", "null", "\"prepared\""), (2, "status", "null", "\"committed\"")];
+    assert_eq!(blocked(calls(&asked)), Validity::Unknown);
+    assert_eq!(blocked(calls(&[asked[1], asked[0]])), Validity::Invalid);
     let lost = judge("set", &calls(&[(1, "add", "1", "null"), (2, "read", "null", "[]")]));
     assert_eq!(lost.numbers["lost_by_node"], serde_json::json!({}), "{}", lost.summary);
     let stale = [(1, "write", "1", "null"), (1, "write", "2", "null"), (2, "read", "null", "1")];

@@ -28,7 +28,8 @@ pub(crate) struct Table {
     pub(crate) reads: Vec<Behind>,
 }
 
-/// Writes of one key: call, certain effect, access. Or its reads: call, certain effect of what was read, access. By call.
+/// Writes of one key: call, certain effect, access. Or its reads: call, certain effect of what was read, access. By
+/// call.
 type Intervals = Vec<(u64, u64, u32)>;
 
 /// Measures every read.

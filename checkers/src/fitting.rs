@@ -1,20 +1,25 @@
 //! What judges a history that names no plan: by the functions that were called and, where these are the same, by what
-//! went in and came out, of each workload on its own. It decides nothing where several kinds of objects have these calls.
-use dsfuzz_checkers::history::{NameId, Op, Outcome};
-use dsfuzz_checkers::{History, MODELS, Options, Value};
+//! went in and came out, of each workload on its own. It decides nothing where several kinds of objects have these
+//! calls.
+use crate::history::{History, NameId, Op, Outcome};
+use crate::model::MODELS;
+use crate::registry::Options;
+use crate::value::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// A checker that fits, with its model where it has one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Candidate {
-    pub(super) checker: &'static str,
-    pub(super) model: Option<&'static str>,
+pub struct Candidate {
+    /// The checker's name.
+    pub checker: &'static str,
+    /// What its option `model` is, where it has to be told.
+    pub model: Option<&'static str>,
 }
 
 impl Candidate {
     /// The checker with these options, and this model where they name none.
-    pub(super) fn with(self, (checker, mut options): (String, Options)) -> (String, Options) {
+    pub fn with(self, (checker, mut options): (String, Options)) -> (String, Options) {
         if let Some(model) = self.model {
             options.0.entry("model".to_owned()).or_insert_with(|| Value::text(model));
         }
@@ -135,18 +140,20 @@ const REGISTER: &[&str] = &["read", "write", "cas"];
 
 /// What judges one workload.
 #[derive(Debug)]
-pub(super) struct Fit<'h> {
-    pub(super) workload: &'h str,
+pub struct Fit<'h> {
+    /// The workload's name.
+    pub workload: &'h str,
     /// What was called, by name.
-    pub(super) functions: Vec<&'h str>,
-    /// The checkers that fit, those that know every function if there are such. Of several, none is meant without doubt.
-    pub(super) candidates: Vec<Candidate>,
+    pub functions: Vec<&'h str>,
+    /// The checkers that fit, those that know every function if there are such. Of several, none is meant without
+    /// doubt.
+    pub candidates: Vec<Candidate>,
     /// A read with an argument of its own, where no checker fits: as it stands in the history.
-    pub(super) asked: Option<String>,
+    pub asked: Option<String>,
 }
 
 /// What judges each workload of the history. A model of an object that was named is meant where it knows the calls.
-pub(super) fn fitting<'h>(history: &'h History, model: Option<&str>) -> Vec<Fit<'h>> {
+pub fn fitting<'h>(history: &'h History, model: Option<&str>) -> Vec<Fit<'h>> {
     let object = model.and_then(|name| MODELS.iter().find(|model| model.name == name));
     let seen = Seen::of(history).into_iter();
     let fits = seen.map(|(workload, seen)| {
@@ -179,8 +186,24 @@ fn candidates(seen: &Seen<'_>) -> Vec<Candidate> {
     candidates
 }
 
+/// A name for a workload whose calls name none: what they mean, if they leave no doubt.
+pub(crate) fn name_of(history: &History, workload: NameId) -> &'static str {
+    let seen = Seen::of(history).into_iter().find(|(id, _)| *id == workload);
+    let Some((_, seen)) = seen else { return UNNAMED };
+    match candidates(&seen)[..] {
+        [Candidate { model: Some(model), .. }] => model,
+        [Candidate { checker: "linearizable", .. }] => "register",
+        [Candidate { checker, .. }] => checker,
+        // Reads alone are those of a register for whoever judges registers.
+        [] if seen.functions.iter().all(|function| *function == "read") => "register",
+        _ => UNNAMED,
+    }
+}
+
+const UNNAMED: &str = "calls";
+
 /// The workloads of the history that none of these checkers judges, by name.
-pub(super) fn unjudged<'h>(history: &'h History, checkers: &[(String, Options)]) -> Vec<&'h str> {
+pub fn unjudged<'h>(history: &'h History, checkers: &[(String, Options)]) -> Vec<&'h str> {
     let judges = |(checker, options): &(String, Options), workload: &str, seen: &Seen<'_>| {
         let text = |name: &str| options.text(name).ok().flatten();
         if text("workload").is_some_and(|named| named != workload) {
