@@ -194,8 +194,8 @@ pub(crate) fn name_of(history: &History, workload: NameId) -> &'static str {
         [Candidate { model: Some(model), .. }] => model,
         [Candidate { checker: "linearizable", .. }] => "register",
         [Candidate { checker, .. }] => checker,
-        // Reads alone are those of a register for whoever judges registers.
-        [] if seen.functions.iter().all(|function| *function == "read") => "register",
+        // Also reads alone, and what is no register without doubt: who judges them as one finds them by this name.
+        _ if seen.functions.iter().all(|function| REGISTER.contains(function)) => "register",
         _ => UNNAMED,
     }
 }

@@ -284,13 +284,11 @@ fn check_file(file: &Path, args: &CheckArgs, out: &mut Output) -> Result<Exit, F
     show(&Finished { info, verdict, history }, &dir, out)
 }
 
-/// What judges the history of this file, and the workloads that are left out although nobody said so.
-fn chosen<'h>(
-    file: &Path,
-    args: &CheckArgs,
-    history: &'h History,
-    out: &mut Output,
-) -> Result<(Vec<(String, Options)>, Vec<&'h str>), Failure> {
+/// What judges a history, and the workloads that are left out although nobody said so.
+type Chosen<'h> = (Vec<(String, Options)>, Vec<&'h str>);
+
+/// What judges the history of this file.
+fn chosen<'h>(file: &Path, args: &CheckArgs, history: &'h History, out: &mut Output) -> Result<Chosen<'h>, Failure> {
     let set = Options(args.options()?);
     let text = |option: &str| set.text(option).map_err(Failure::Usage);
     let only = text(WORKLOAD)?;
