@@ -1,16 +1,18 @@
-//! `atomic-commit`: all participants of a transaction decide the same, what the client was told is what they decided, and
-//! no decision is ever taken back.
+//! `atomic-commit`: all participants of a transaction decide the same, what the client was told is what they decided,
+//! and no decision is ever taken back.
 //!
-//! The key is the transaction. `commit` asks for it: acknowledged with nil, true, `commit` or `committed` it is committed,
-//! with false, `abort` or `aborted` it is aborted; refused (Fail), that call committed nothing. `status` asks one
-//! participant, named by the argument or else the node, with one of the four words as reply; anything else, `prepared` or nil,
-//! is undecided. A `status` without a key replies with an object, transaction -> word, for all that the participant knows.
-//! Decisions are final, so two different ones contradict each other whenever they were seen; an Info says nothing.
+//! The key is the transaction. `commit` asks for it: acknowledged with nil, true, `commit` or `committed` it is
+//! committed, with false, `abort` or `aborted` it is aborted; refused (Fail), that call committed nothing. `status`
+//! asks one participant, named by the argument or else the node, with one of the four words as reply; anything else,
+//! `prepared` or nil, is undecided. Where there is neither, the client stands for the participant that it asked. A
+//! `status` without a key replies with an object, transaction -> word, for all that the participant knows. Decisions
+//! are final, so two different ones contradict each other whenever they were seen; an Info says nothing.
 //!
 //! Findings: `mixed-decision` (two participants), `decision-flipped` (one participant), `acknowledged-commit-aborted`,
-//! `acknowledged-abort-committed` (also two different answers to clients: `conflicting-answers`), `refused-commit-committed`
-//! (every commit call was refused). What a participant's last status of the settle phase leaves undecided is blocked:
-//! `undecided`, evidence and Unknown, or with the option `must_decide` a violation. Unknown: of no
+//! `acknowledged-abort-committed` (also two different answers to clients: `conflicting-answers`),
+//! `refused-commit-committed` (every commit call was refused). What a participant's last status of the settle phase
+//! leaves undecided is blocked: `undecided`, evidence and Unknown, or with the option `must_decide` a violation, unless
+//! clients alone are known and one was told a decision later: it may have asked the same participant. Unknown: of no
 //! transaction were the decisions of two participants seen.
 #[doc(hidden)]
 pub mod fuzz;
@@ -73,10 +75,14 @@ struct Transaction {
     /// Commit calls that were refused, the first few, and whether there are others.
     refused: Vec<u32>,
     other_calls: bool,
+    /// The last status with a decision of which only the client is known.
+    nameless: Option<u32>,
 }
 
 struct Participant {
     name: String,
+    /// Only the client is known, and stands for it.
+    nameless: bool,
     said: [Option<u32>; 2],
     /// The last status of the settle phase, if it was undecided.
     undecided: Option<u32>,
@@ -109,13 +115,19 @@ fn survey<'h>(history: &'h History, workloads: &[NameId]) -> Transactions {
                 }
             }
             ("status", Outcome::Ok) => {
-                let participant =
-                    if op.input.is_nil() { Cow::Borrowed(history.name(op.node)) } else { name_of(op.input) };
+                let nameless = op.input.is_nil() && !wording::placed(history, &op);
+                let participant = match op.input.is_nil() {
+                    true if nameless => {
+                        Cow::Owned(format!("the participant of process {}", history.client(op.process)))
+                    }
+                    true => Cow::Borrowed(history.name(op.node)),
+                    false => name_of(op.input),
+                };
                 let mut say = |name: Cow<'h, str>, id: Value, word: ValueRef<'h>| {
                     let place = place_of(op.workload, name, id, &mut transactions);
                     // False could as well mean "not yet".
                     let decided = decision(word).filter(|_| word.as_text().is_some());
-                    transactions[place].1.say(&participant, decided, op);
+                    transactions[place].1.say((&participant, nameless), decided, op);
                 };
                 match op.output.as_map().filter(|_| op.key.is_nil()) {
                     Some(map) => map.iter().for_each(|(id, word)| say(Cow::Borrowed(id), Value::text(id), word)),
@@ -134,10 +146,18 @@ fn name_of(value: ValueRef<'_>) -> Cow<'_, str> {
 }
 
 impl Transaction {
-    fn say(&mut self, name: &str, decided: Option<bool>, op: Op<'_>) {
+    fn say(&mut self, (name, nameless): (&str, bool), decided: Option<bool>, op: Op<'_>) {
+        if nameless && decided.is_some() {
+            self.nameless = Some(op.position);
+        }
         let known = self.participants.iter().position(|one| one.name == name);
         let place = known.unwrap_or_else(|| {
-            self.participants.push(Participant { name: name.to_owned(), said: [None, None], undecided: None });
+            self.participants.push(Participant {
+                name: name.to_owned(),
+                nameless,
+                said: [None, None],
+                undecided: None,
+            });
             self.participants.len() - 1
         });
         let participant = &mut self.participants[place];
@@ -235,18 +255,23 @@ fn judge<'h>(history: &'h History, id: &Value, one: &Transaction, breaches: &mut
 impl AtomicCommit {
     fn undecided<'h>(&self, history: &'h History, all: &Transactions, breaches: &mut Report<'h>) {
         for (id, one) in all {
-            let left = one.participants.iter().find_map(|one| Some((one.undecided?, &one.name)));
-            let Some((position, participant)) = left else { continue };
+            let certain = |position: u32, who: &Participant| !who.nameless || one.nameless < Some(position);
+            let left = one.participants.iter().filter_map(|who| Some((who.undecided?, who)));
+            let Some((position, participant)) = left.max_by_key(|(position, who)| certain(*position, who)) else {
+                continue;
+            };
+            let must = self.must_decide && certain(position, participant);
+            let participant = &participant.name;
             let tell = || Breach {
                 title: format!("{participant} had not decided transaction {id} at the end"),
                 ops: vec![at(history, position)],
                 key: id.clone(),
-                subject: object(&[("transaction", id.clone()), ("must_decide", Value::Bool(self.must_decide))]),
+                subject: object(&[("transaction", id.clone()), ("must_decide", Value::Bool(must))]),
                 reasons: vec!["It was asked after everything was healed, so the transaction is blocked.".to_owned()],
                 certified: false,
                 ..Breach::default()
             };
-            if self.must_decide {
+            if must {
                 breaches.violation("undecided", tell);
             } else {
                 breaches.evidence("undecided", tell);

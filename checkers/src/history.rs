@@ -200,7 +200,8 @@ pub struct FaultEvent {
     pub kind: Arc<str>,
     /// What happened.
     pub step: FaultStep,
-    /// The fault in words: planned symbolically, resolved with its nodes (`partition isolate-leader: n3 | n1 n2 n4 n5`).
+    /// The fault in words: planned symbolically, resolved with its nodes (`partition isolate-leader: n3 | n1 n2 n4
+    /// n5`).
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub what: String,
     /// Nodes it is aimed at (from `Resolved` on).

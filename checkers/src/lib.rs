@@ -14,6 +14,7 @@ pub mod counter;
 pub mod crdt;
 pub mod evidence;
 pub mod fencing;
+pub mod fitting;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod history;

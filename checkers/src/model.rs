@@ -119,8 +119,8 @@ pub trait Model: Send + Sync {
         false
     }
 
-    /// Whether the act, with this reply, fits every state: it tells nothing of what was there before. Objects all of whose acknowledged
-    /// acts do are not judged valid: nothing was observed.
+    /// Whether the act, with this reply, fits every state: it tells nothing of what was there before. Objects all of
+    /// whose acknowledged acts do are not judged valid: nothing was observed.
     fn fits_always(&self, act: &Self::Act) -> bool {
         let register = |act: RegisterAct| matches!(act, RegisterAct::Write(_) | RegisterAct::Read(None));
         let cell = self.register_act(act).or_else(|| self.cell_act(act).map(|(_, act)| act));
@@ -131,7 +131,8 @@ pub trait Model: Send + Sync {
             || self.growing_act(act).is_some_and(|act| matches!(act, GrowingAct::Add(_)))
     }
 
-    /// The act as one of a register, if it is one. An object whose acts all are is decided by the engines for registers.
+    /// The act as one of a register, if it is one. An object whose acts all are is decided by the engines for
+    /// registers.
     fn register_act(&self, _act: &Self::Act) -> Option<RegisterAct> {
         None
     }
@@ -153,8 +154,9 @@ pub trait Model: Send + Sync {
         None
     }
 
-    /// Groups of these acts, by place, each of which may be removed from any history that consists of them: if the whole
-    /// is linearizable, so is the rest. Counterexamples are made small with it. By default every observation is a group.
+    /// Groups of these acts, by place, each of which may be removed from any history that consists of them: if the
+    /// whole is linearizable, so is the rest. Counterexamples are made small with it. By default every observation is a
+    /// group.
     fn removable(&self, acts: &[&Self::Act]) -> Vec<Vec<usize>> {
         (0..acts.len()).filter(|&at| self.observes_only(acts[at])).map(|at| vec![at]).collect()
     }

@@ -18,7 +18,7 @@ pub struct CheckerDoc {
     pub name: &'static str,
     /// What it promises, in a sentence.
     pub doc: &'static str,
-    /// What can be set: name and meaning.
+    /// What can be set: name and meaning. Beside these every checker takes `workload`.
     pub options: &'static [(&'static str, &'static str)],
     /// Makes one. The error says what an option takes.
     pub build: fn(&Options) -> Result<Box<dyn Checker>, String>,
@@ -57,7 +57,7 @@ impl Options {
     }
 }
 
-/// The option of checkers that judge one workload.
+/// The option of checkers that look for one workload themselves. [`checker_with`] takes it for all others, too.
 pub(crate) const WORKLOAD: (&str, &str) = ("workload", "a text: the one workload that is judged, all by default");
 
 /// The checker, for the workload that the options name.
@@ -127,6 +127,13 @@ pub fn checker_with(name: &str, options: &Options) -> Result<Box<dyn Checker>, S
         let names: Vec<&str> = CHECKERS.iter().map(|doc| doc.name).collect();
         return Err(format!("no checker {name} (there are: {})", names.join(", ")));
     };
+    // Every checker can judge one workload alone, those too that do not look for it themselves.
+    let alone = doc.options.iter().all(|(name, _)| *name != WORKLOAD.0);
+    if let (true, Some(workload)) = (alone, options.text(WORKLOAD.0)?) {
+        let mut own = options.clone();
+        own.0.remove(WORKLOAD.0);
+        return Ok(Box::new(Alone { workload: workload.to_owned(), checker: checker_with(name, &own)? }));
+    }
     let known: Vec<&str> = doc.options.iter().map(|(name, _)| *name).collect();
     if let Some(unknown) = options.0.keys().find(|option| !known.contains(&option.as_str())) {
         let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
@@ -135,13 +142,47 @@ pub fn checker_with(name: &str, options: &Options) -> Result<Box<dyn Checker>, S
     (doc.build)(options)
 }
 
+/// A checker that judges the calls of one workload as if there were no others.
+struct Alone {
+    workload: String,
+    checker: Box<dyn Checker>,
+}
+
+impl Checker for Alone {
+    fn name(&self) -> &str {
+        self.checker.name()
+    }
+
+    fn needs_realtime(&self) -> bool {
+        self.checker.needs_realtime()
+    }
+
+    fn measures_only(&self) -> bool {
+        self.checker.measures_only()
+    }
+
+    fn check(&self, history: &History, budget: &Budget) -> Verdict {
+        let mut verdict = match history.workloads()[..] {
+            [one] if history.name(one) == self.workload => self.checker.check(history, budget),
+            _ => self.checker.check(&history.only(&self.workload), budget),
+        };
+        verdict.workload.clone_from(&self.workload);
+        verdict
+    }
+}
+
 /// Runs one checker. A checker that panics has not decided anything: Unknown, with the panic's words. Nor has one that
 /// rests on the order between processes, where the history does not know it.
 pub fn judge_one(checker: &dyn Checker, history: &History, budget: &Budget) -> Verdict {
     if !history.realtime && checker.needs_realtime() {
-        let summary = "This rests on the order of operations of different processes, but the history knows only the order \
-                       within each session.";
-        return Verdict::new(checker.name(), Validity::Unknown, summary.to_owned());
+        let mut summary =
+            "This rests on the order of operations of different processes, but the history knows only the \
+                           order within each session."
+                .to_owned();
+        if history.find_name("txn").is_some() {
+            summary += " Name a weaker model, such as serializable, or the checker causal-transactions.";
+        }
+        return Verdict::new(checker.name(), Validity::Unknown, summary);
     }
     if (budget.expired)() {
         let summary = "The time was up before anything was judged.".to_owned();

@@ -1,12 +1,12 @@
 //! `set`: what was added and acknowledged is there at the end, and nothing else is.
 //!
-//! Adds are `add` with the element as input; final reads are `read` with the settle flag and a list as reply, one or more
-//! for each node. An element is lost when it is absent from **every** successful final read that began after its
-//! acknowledgement; nodes that differ among themselves are evidence only. A read that failed says nothing, never absence:
-//! where a node was asked and never answered, what the others lack may be there, and is missing, not lost.
+//! Adds are `add` with the element as input; final reads are `read` with the settle flag and a list as reply, one or
+//! more for each node. An element is lost when it is absent from **every** successful final read that began after its
+//! acknowledgement; nodes that differ among themselves are evidence only. A read that failed says nothing, never
+//! absence: where a node was asked and never answered, what the others lack may be there, and is missing, not lost.
 //!
-//! A history of another tool that knows neither phases nor final reads ends with one all the same: the last acknowledged
-//! read of each set, as in Jepsen's `set`.
+//! A history of another tool that knows neither phases nor final reads ends with one all the same: the last
+//! acknowledged read of each set, as in Jepsen's `set`.
 mod losses;
 
 use crate::contract::{Elements, changed_by};

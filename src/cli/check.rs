@@ -1,6 +1,5 @@
 //! `dsfuzz check`: judges a stored run, or a history from a file.
 use super::Output;
-use super::fitting;
 use super::run::{quoted, show};
 use crate::error::{Exit, Failure};
 use crate::judge::{self, Rules};
@@ -9,10 +8,14 @@ use crate::report;
 use crate::run::{Finished, read_back};
 use crate::store::{RunDir, RunInfo};
 use clap::Args;
+use dsfuzz_checkers::fitting::{self, Candidate, Fit};
 use dsfuzz_checkers::history::{self, Format, HistoryError, ReadOptions};
 use dsfuzz_checkers::{CHECKERS, History, Options, Value};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+
+/// The option by which a checker judges one workload alone; all take it.
+const WORKLOAD: &str = "workload";
 
 /// Arguments of `check`.
 #[derive(Clone, Debug, Args)]
@@ -37,7 +40,7 @@ pub struct CheckArgs {
     #[arg(long, value_name = "FORMAT", value_parser = |text: &str| text.parse::<Format>())]
     pub format: Option<Format>,
     /// The values of the history file are [key value], as jepsen.independent makes them; with =false they are not,
-    /// although they look so
+    /// although they look so (`dsfuzz explain independent`)
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub independent: Option<bool>,
     /// Of a history file: write verdict.json, report.html and report/ into this folder
@@ -97,7 +100,7 @@ impl CheckArgs {
         let options = self.options()?;
         let knows = |checker: &str, option: &str| {
             let doc = CHECKERS.iter().find(|doc| doc.name == checker);
-            doc.is_some_and(|doc| doc.options.iter().any(|(name, _)| *name == option))
+            option == WORKLOAD || doc.is_some_and(|doc| doc.options.iter().any(|(name, _)| *name == option))
         };
         if let Some(unknown) = options.keys().find(|option| !named.iter().any(|name| knows(name, option))) {
             let whole = Options(BTreeMap::from([(unknown.clone(), Value::Nil)]));
@@ -115,41 +118,64 @@ impl CheckArgs {
         Ok(checkers)
     }
 
-    /// The checker that the functions of this history mean, with what was set of it. None where they mean none.
-    fn fitting(&self, file: &Path, history: &History) -> Result<Vec<(String, Options)>, Failure> {
+    /// The checkers that the functions of this history mean, of each workload on its own, with what was set of them.
+    /// None where they mean none.
+    fn fitting(&self, file: &Path, fits: &[Fit<'_>], history: &History) -> Result<Vec<(String, Options)>, Failure> {
+        let set = self.options()?;
         let mut fitting: Vec<(String, Options)> = Vec::new();
+        let mut taken: BTreeSet<&String> = BTreeSet::new();
         let mut refused = None;
-        let candidates = fitting::fitting(history);
-        for candidate in &candidates {
+        let alone = history.workloads().len() == 1;
+        for fit in fits {
+            let mut named = Vec::new();
             // What was set may tell which is meant: only that one takes it.
-            let mut named = match self.with_options(vec![candidate.checker.to_owned()]) {
-                Ok(named) => named,
-                Err(failure) => {
-                    refused.get_or_insert(failure);
+            for candidate in &fit.candidates {
+                let other =
+                    set.get("model").is_some_and(|model| Some(model) != candidate.model.map(Value::text).as_ref());
+                if fits.len() > 1 && candidate.checker == "linearizable" && other {
                     continue;
                 }
-            };
-            if let (Some(model), Some((_, options))) = (candidate.model, named.first_mut()) {
-                options.0.entry("model".to_owned()).or_insert_with(|| Value::text(model));
+                match self.with_options(vec![candidate.checker.to_owned()]) {
+                    Ok(own) => named.extend(own.into_iter().map(|own| (*candidate, own))),
+                    Err(failure) => drop(refused.get_or_insert(failure)),
+                }
             }
-            named.retain(|one| !fitting.contains(one));
+            // It may be meant for another workload.
+            if named.is_empty() && fits.len() > 1 {
+                let plain = |candidate: &Candidate| (*candidate, (candidate.checker.to_owned(), Options::default()));
+                named = fit.candidates.iter().map(plain).collect();
+            }
+            let mut named: Vec<(String, Options)> =
+                named.into_iter().map(|(candidate, own)| candidate.with(own)).collect();
+            named.dedup();
+            if named.len() > 1 {
+                let several: Vec<String> = fit.candidates.iter().map(ToString::to_string).collect();
+                let (of, which) = match alone {
+                    true => (String::new(), String::new()),
+                    false => {
+                        (format!(" of workload {}", fit.workload), format!(" --set workload={}", quoted(fit.workload)))
+                    }
+                };
+                return Err(Failure::Usage(format!(
+                    "{}: calls{of} of {} may be judged by {}: say which with --as, such as --as {}{which}",
+                    file.display(),
+                    fit.functions.join(", "),
+                    several.join(", "),
+                    several[0]
+                )));
+            }
+            for (_, options) in &mut named {
+                taken.extend(set.keys().filter(|option| options.0.contains_key(*option)));
+                if !alone {
+                    options.0.insert(WORKLOAD.to_owned(), Value::text(fit.workload));
+                }
+            }
             fitting.append(&mut named);
         }
-        if fitting.len() > 1 {
-            let several: Vec<String> = candidates.iter().map(ToString::to_string).collect();
-            return Err(Failure::Usage(format!(
-                "{}: calls of {} may be judged by {}: say which with --as, such as --as {}",
-                file.display(),
-                fitting::functions(history).join(", "),
-                several.join(", "),
-                several[0]
-            )));
-        }
-        if let Some(failure) = refused.filter(|_| fitting.is_empty()) {
-            return Err(failure);
-        }
-        if fitting.is_empty() {
-            self.with_options(Vec::new())?;
+        match refused.filter(|_| taken.len() < set.len()) {
+            Some(failure) => return Err(failure),
+            None if taken.len() < set.len() => drop(self.with_options(Vec::new())?),
+            None => {}
         }
         if !history.roles.is_empty() || !history.faults.is_empty() {
             fitting.push(("split-brain".to_owned(), Options::default()));
@@ -227,28 +253,22 @@ fn check_file(file: &Path, args: &CheckArgs, out: &mut Output) -> Result<Exit, F
     if format != Format::Jsonl {
         out.note(format!("{} is read as {format}", file.display()));
     }
-    let checkers = match args.checkers()? {
-        Some(named) => named,
-        None => {
-            let fitting = args.fitting(file, &history)?;
-            for (name, options) in &fitting {
-                if let (Some(Value::Text(model)), None) = (options.0.get("model"), &args.model) {
-                    out.note(format!("the functions mean {name} --model {model}"));
-                }
-            }
-            fitting
-        }
+    let (checkers, unjudged) = chosen(file, args, &history, out)?;
+    let rests = |(name, own): &(String, Options)| {
+        dsfuzz_checkers::checker_with(name, own).is_ok_and(|checker| checker.needs_realtime())
     };
-    if checkers.is_empty() {
+    if !history.realtime && history.find_name("txn").is_some() && checkers.iter().any(rests) {
         out.note(
-            "the functions of these calls do not tell what judges them: name it with --as (`dsfuzz list checkers`)",
+            "there is no order between the sessions of this history: name a weaker model, such as --model \
+             serializable, or --as causal-transactions",
         );
     }
     let mut rules = Rules { checkers, ..Rules::default() };
     if let Some(budget) = args.budget {
         rules.budget.time = budget;
     }
-    let info = RunInfo { plan: file.display().to_string(), again: args.again(file), ..RunInfo::default() };
+    let unseen = unjudged.iter().map(|workload| format!("nothing judged the calls of workload {workload}")).collect();
+    let info = RunInfo { plan: file.display().to_string(), again: args.again(file), unseen, ..RunInfo::default() };
     let verdict = judge::judge(&history, &rules, &info);
     let dir = match &args.report {
         Some(folder) => {
@@ -262,6 +282,66 @@ fn check_file(file: &Path, args: &CheckArgs, out: &mut Output) -> Result<Exit, F
         None => RunDir::at(file),
     };
     show(&Finished { info, verdict, history }, &dir, out)
+}
+
+/// What judges a history, and the workloads that are left out although nobody said so.
+type Chosen<'h> = (Vec<(String, Options)>, Vec<&'h str>);
+
+/// What judges the history of this file.
+fn chosen<'h>(file: &Path, args: &CheckArgs, history: &'h History, out: &mut Output) -> Result<Chosen<'h>, Failure> {
+    let set = Options(args.options()?);
+    let text = |option: &str| set.text(option).map_err(Failure::Usage);
+    let only = text(WORKLOAD)?;
+    let mut fits = fitting::fitting(history, text("model")?);
+    let several = fits.len() > 1;
+    let checkers = match args.checkers()? {
+        Some(named) => named,
+        None => {
+            fits.retain(|fit| only.is_none_or(|only| only == fit.workload));
+            if let (Some(only), true) = (only, fits.is_empty()) {
+                let there: Vec<&str> = history.workloads().into_iter().map(|id| history.name(id)).collect();
+                return Err(Failure::Usage(format!("no workload {only} (there are: {})", there.join(", "))));
+            }
+            let fitting = args.fitting(file, &fits, history)?;
+            for (name, options) in &fitting {
+                let text = |option: &str| options.text(option).ok().flatten();
+                let model = text("model").filter(|_| args.model.is_none()).map(|model| format!(" --model {model}"));
+                let of = text(WORKLOAD).filter(|_| several).map(|workload| format!(" of workload {workload}"));
+                if model.is_some() || of.is_some() {
+                    let (of, model) = (of.unwrap_or_default(), model.unwrap_or_default());
+                    out.note(format!("the functions{of} mean {name}{model}"));
+                }
+            }
+            for asked in fits.iter().filter_map(|fit| fit.asked.as_ref()) {
+                out.note(format!(
+                    "{asked}: a read with an argument of its own, which no register has. Where it names the key, write \
+                     the key into the field `key` and leave the value out"
+                ));
+            }
+            if fitting.is_empty() {
+                out.note(
+                    "the functions of these calls do not tell what judges them: name it with --as (`dsfuzz list \
+                     checkers`)",
+                );
+            }
+            fitting
+        }
+    };
+    let unjudged = if several { fitting::unjudged(history, &checkers) } else { Vec::new() };
+    if !unjudged.is_empty() {
+        out.note(unjudged_note(&unjudged));
+    }
+    // Who named the workload knows that it is one.
+    Ok((checkers, if only.is_some() { Vec::new() } else { unjudged }))
+}
+
+fn unjudged_note(workloads: &[&str]) -> String {
+    let (noun, verb) = if workloads.len() == 1 { ("workload", "is") } else { ("workloads", "are") };
+    format!(
+        "{noun} {} {verb} not judged: without --as each is judged by what its functions mean, with --set workload=NAME \
+         one alone",
+        workloads.join(", ")
+    )
 }
 
 fn change(rules: &mut Rules, args: &CheckArgs) -> Result<(), Failure> {
@@ -289,18 +369,20 @@ pub(super) fn read_file(
         Some(format) => history::read(format, reader, options).map(|history| (format, history)),
         None => history::read_any(reader, options),
     };
-    read.map_err(|error| failed(&told(&error)))
+    read.map_err(|error| unread(file, &error))
 }
 
-/// Why a history cannot be used, with what to say on the command line.
-pub(super) fn told(error: &HistoryError) -> String {
+/// Why a history cannot be used. What its values are is a question to whoever typed the command, as the one for --as
+/// is.
+pub(super) fn unread(file: &Path, error: &HistoryError) -> Failure {
     match error {
-        HistoryError::Keys { line, column, seen } => format!(
-            "line {line}, column {column}: {seen}. So jepsen.independent writes a key with its value, and judged as \
-             one value each they could break a promise that was kept. Say --independent if they are keys with their \
-             values, --independent=false if they are not"
-        ),
-        other => other.to_string(),
+        HistoryError::Keys { line, column, seen } => Failure::Usage(format!(
+            "{}: line {line}, column {column}: {seen}. So jepsen.independent writes a key with its value, and judged \
+             as one value each they could break a promise that was kept. Say --independent if they are keys with their \
+             values, --independent=false if they are not",
+            file.display()
+        )),
+        other => Failure::harness(format!("{}: {other}", file.display())),
     }
 }
 

@@ -75,6 +75,12 @@ const WORDS: &[(&str, &str)] = &[
          Adya's PL-2: over the known order of versions, and neither sessions nor real time count. A history may be \
          valid by the model and invalid by the checker.",
     ),
+    (
+        "independent",
+        "Jepsen's jepsen.independent puts the key into the value: [key value]. `--independent` says that a file has \
+         its keys so, `--independent=false` that its values only look so; without either, a file that looks so is refused. \
+         See docs/from-jepsen.md and docs/checkers.md.",
+    ),
     ("lease", "The agent on a node heals everything by itself when the control node has been silent for this long."),
 ];
 

@@ -7,7 +7,6 @@ mod completions;
 mod doctor;
 mod explain;
 mod export;
-mod fitting;
 mod heal;
 mod init;
 mod lab;

@@ -57,8 +57,8 @@ pub(super) fn main(args: &VerifyArgs, out: &mut Output) -> Result<Exit, Failure>
     show(&answers, history.is_some(), out)
 }
 
-/// Our own recordings are read by the verifier itself; those of other programs are put into our form first, by the readers
-/// that also judged them.
+/// Our own recordings are read by the verifier itself; those of other programs are put into our form first, by the
+/// readers that also judged them.
 fn recording(path: &Path, independent: Option<bool>) -> Result<History, Failure> {
     let failed = |error: String| Failure::harness(format!("{}: {error}", path.display()));
     let open = || File::open(path).map_err(|error| failed(error.to_string()));
@@ -68,7 +68,7 @@ fn recording(path: &Path, independent: Option<bool>) -> Result<History, Failure>
         return dsfuzz_verifier::read_jsonl(BufReader::new(open()?)).map_err(|error| failed(error.to_string()));
     }
     let (_, history) = history::read_any(open()?, &ReadOptions { independent, ..ReadOptions::default() })
-        .map_err(|error| failed(super::check::told(&error)))?;
+        .map_err(|error| super::check::unread(path, &error))?;
     let mut lines = Vec::new();
     history::export::write_jsonl(&history, &mut lines).map_err(|error| failed(error.to_string()))?;
     dsfuzz_verifier::read_jsonl(&lines[..]).map_err(|error| failed(error.to_string()))

@@ -176,12 +176,24 @@ fn sentence(
             let checkers: Vec<&str> = promises.iter().map(|promise| promise.checker.as_str()).collect();
             let faults = if proven == 1 { "fault" } else { "faults" };
             format!(
-                "{} calls kept every promise ({}) through {proven} proven {faults}",
-                history.ops().len(),
+                "{} kept every promise ({}) through {proven} proven {faults}",
+                calls(history, promises),
                 checkers.join(", ")
             )
         }
     }
+}
+
+/// The calls that were judged: all, or those of the workloads that the checkers name.
+fn calls(history: &History, promises: &[Verdict]) -> String {
+    let all = history.ops().len();
+    let named: BTreeSet<&str> = promises.iter().flat_map(|promise| promise.workload.split(", ")).collect();
+    if named.contains("") {
+        return format!("{all} calls");
+    }
+    let judged = history.ops().iter().filter(|op| named.contains(history.name(op.workload))).count();
+    let names = named.into_iter().collect::<Vec<_>>().join(", ");
+    if judged == all { format!("{all} calls") } else { format!("{judged} calls of workload {names}") }
 }
 
 fn number(value: f64) -> String {

@@ -1,6 +1,6 @@
 //! `atomic-commit` against its definition.
 use super::AtomicCommit;
-use crate::contract::scene::{Step, compare, weave};
+use crate::contract::scene::{NOWHERE, Step, compare, weave};
 use crate::fuzz::{Draw, Stats};
 use crate::history::{History, Outcome};
 use crate::value::Value;
@@ -22,6 +22,7 @@ pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
 /// A coordinator that decides at once, and participants that mostly say so.
 fn make(draw: &mut Draw) -> History {
     let broken = if draw.percent(50) { draw.below(25) } else { 0 };
+    let nowhere = if draw.percent(30) { 60 } else { 0 };
     let scripts = (0..2 + draw.below(2)).map(|_| {
         let step = |draw: &mut Draw| {
             let key = Value::Int(draw.below(2) as i64);
@@ -30,7 +31,8 @@ fn make(draw: &mut Draw) -> History {
             let whole = draw.percent(20);
             let (f, input) = if draw.percent(30) { ("commit", Value::Nil) } else { ("status", participant) };
             let key = if whole && f == "status" { Value::Nil } else { key };
-            Step { settle: draw.percent(30), node: draw.below(2), ..Step::new(f, key, input) }
+            let node = if draw.percent(nowhere) { NOWHERE } else { draw.below(2) };
+            Step { settle: draw.percent(30), node, ..Step::new(f, key, input) }
         };
         (0..1 + draw.below(4)).map(|_| step(draw)).collect()
     });
@@ -68,6 +70,14 @@ struct Answer {
     word: String,
     settle: bool,
     refused: bool,
+    /// Neither the argument nor the node names the participant.
+    nameless: bool,
+}
+
+impl Answer {
+    fn decides(&self) -> bool {
+        self.word == "abort" || self.word == "commit"
+    }
 }
 
 fn answers(history: &History) -> Vec<Answer> {
@@ -76,7 +86,12 @@ fn answers(history: &History) -> Vec<Answer> {
         let (key, input, output) = (op.key.to_value(), op.input.to_value(), op.output.to_value());
         let commit = history.name(op.function) == "commit";
         let node = history.name(op.node).to_owned();
-        let by = if let Value::Text(name) = &input { name.to_string() } else { node };
+        let nameless = input == Value::Nil && node == "?";
+        let by = match &input {
+            Value::Text(name) => name.to_string(),
+            _ if nameless => format!("asked by {}", op.process),
+            _ => node,
+        };
         let word = |value: &Value| match value {
             Value::Nil if commit && op.outcome == Outcome::Ok => "commit".to_owned(),
             Value::Text(word) => {
@@ -90,6 +105,7 @@ fn answers(history: &History) -> Vec<Answer> {
             word: word(value),
             settle: op.settle,
             refused: op.outcome == Outcome::Fail,
+            nameless: nameless && !commit,
         };
         match (&output, op.outcome) {
             (Value::Map(entries), _) => {
@@ -125,8 +141,11 @@ fn define(history: &History) -> BTreeSet<&'static str> {
         }
     }
     for (at, one) in answers.iter().enumerate().filter(|(_, one)| one.settle && one.participant.is_some()) {
-        let mut later = answers[at + 1..].iter().filter(|two| two.settle && two.participant == one.participant);
-        if one.word != "abort" && one.word != "commit" && !later.any(|two| two.transaction == one.transaction) {
+        let later = || answers[at + 1..].iter().filter(|two| two.transaction == one.transaction);
+        let again = later().any(|two| two.settle && two.participant == one.participant);
+        // Who decided may have been the one that was asked.
+        let perhaps = one.nameless && later().any(|two| two.nameless && two.decides());
+        if !one.decides() && !again && !perhaps {
             kinds.insert("undecided");
         }
     }

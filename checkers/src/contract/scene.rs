@@ -62,7 +62,7 @@ impl Scene {
                 time,
                 worker: process as u32,
                 process,
-                node: format!("n{}", step.node).into(),
+                node: if step.node == NOWHERE { "?".into() } else { format!("n{}", step.node).into() },
                 workload: "w".into(),
                 f: step.f.into(),
                 key: step.key.clone(),
@@ -188,7 +188,10 @@ fn alone(history: &History, calls: &[u64]) -> History {
     let mut scene = Scene::new();
     for (_, at, is_call) in moments {
         let op = &ops[at];
-        let node = history.name(op.node).trim_start_matches('n').parse().unwrap_or(0);
+        let node = match history.name(op.node) {
+            "?" => NOWHERE,
+            name => name.trim_start_matches('n').parse().unwrap_or(0),
+        };
         if is_call {
             scene.time = op.call_time;
             let f = FUNCTIONS.iter().find(|name| **name == history.name(op.function)).copied().unwrap_or("?");
@@ -201,6 +204,9 @@ fn alone(history: &History, calls: &[u64]) -> History {
     }
     scene.finish()
 }
+
+/// The node of a step of which no node is known.
+pub(crate) const NOWHERE: u64 = u64::MAX;
 
 /// Functions that scripts call.
 const FUNCTIONS: &[&str] = &[

@@ -37,12 +37,16 @@ pub(super) struct Clients {
     numbers: HashMap<String, u64>,
 }
 
-/// Who has this name. JSON made from EDN may have kept the colon of a keyword.
+/// Who has this name. JSON made from EDN may have kept the colon of a keyword. A number is one only as it is written:
+/// `01` and `+1` are names, other clients than `1`.
 pub(super) fn named(name: &str) -> Who {
     let bare = name.strip_prefix(':').unwrap_or(name);
     match BESIDE.into_iter().find(|beside| *beside == bare) {
         Some(beside) => Who::Beside(beside),
-        None => name.parse().map_or_else(|_| Who::Named(name.to_owned()), Who::Client),
+        None => match name.parse::<u64>() {
+            Ok(number) if number.to_string() == name => Who::Client(number),
+            _ => Who::Named(name.to_owned()),
+        },
     }
 }
 

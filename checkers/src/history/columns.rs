@@ -155,6 +155,28 @@ impl Columns {
         self.workload.iter_mut().filter(|workload| **workload == old).for_each(|workload| *workload = new);
     }
 
+    /// Leaves out the calls of other workloads. Values and processes stay.
+    fn only(&mut self, workload: u16) {
+        fn retain<T: Copy>(column: &mut Vec<T>, kept: &[usize]) {
+            *column = kept.iter().map(|at| column[*at]).collect();
+        }
+        let of = |at: &usize| self.workload[*at] == workload;
+        let kept: Vec<usize> = (0..self.len()).filter(of).collect();
+        for column in [&mut self.call, &mut self.reply, &mut self.worker, &mut self.session, &mut self.error] {
+            retain(column, &kept);
+        }
+        for column in [&mut self.call_time, &mut self.reply_time] {
+            retain(column, &kept);
+        }
+        for column in [&mut self.node, &mut self.workload, &mut self.function] {
+            retain(column, &kept);
+        }
+        for column in [&mut self.key, &mut self.input, &mut self.output] {
+            retain(column, &kept);
+        }
+        retain(&mut self.flags, &kept);
+    }
+
     fn bytes(&self) -> usize {
         self.call.capacity() * 67 + self.processes.capacity() * 8 + self.values.bytes()
     }
@@ -250,6 +272,30 @@ impl History {
     pub fn op(&self, call: u64) -> Option<Op<'_>> {
         let wanted = u32::try_from(call).ok()?;
         self.columns.call.binary_search(&wanted).ok().map(|position| self.ops().at(position))
+    }
+
+    /// The same history with the calls of this workload alone. They keep their indices, so that findings name them as
+    /// they are in the whole; their positions count anew.
+    pub fn only(&self, workload: &str) -> History {
+        let mut alone = self.clone();
+        // Names beyond 16 bits are no workload's.
+        let name = self.find_name(workload).and_then(|id| u16::try_from(id.0).ok());
+        match name {
+            Some(name) => alone.columns.only(name),
+            None => alone.columns = Columns::default(),
+        }
+        alone
+    }
+
+    /// The workloads, in the order in which they first made a call.
+    pub fn workloads(&self) -> Vec<NameId> {
+        let mut seen: Vec<NameId> = Vec::new();
+        for op in self.ops().iter() {
+            if seen.last() != Some(&op.workload) && !seen.contains(&op.workload) {
+                seen.push(op.workload);
+            }
+        }
+        seen
     }
 
     /// How many processes made calls; see [`Op::session`].

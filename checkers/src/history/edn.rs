@@ -1,10 +1,10 @@
 //! EDN (the data notation of Clojure, github.com/edn-format/edn) scanned straight into values: what Jepsen, Knossos and
 //! Elle write. Whatever lies within each other is kept on a stack of our own, never on the program's.
 //!
-//! What has no [`Value`] of its own becomes one: keywords, symbols and characters are texts (`:a/b` is `"a/b"`), ratios,
-//! big numbers and fractions too (`1/3`, `NaN`, `Infinity`); sets and sequences are lists in the order in which they
-//! were written; a name of a map that is no text becomes the text that shows it. A tag is dropped and its value kept
-//! (`#inst "2026"` is `"2026"`, a record is a map); metadata (`^x`) and discarded forms (`#_ x`) are passed over.
+//! What has no [`Value`] of its own becomes one: keywords, symbols and characters are texts (`:a/b` is `"a/b"`),
+//! ratios, big numbers and fractions too (`1/3`, `NaN`, `Infinity`); sets and sequences are lists in the order in which
+//! they were written; a name of a map that is no text becomes the text that shows it. A tag is dropped and its value
+//! kept (`#inst "2026"` is `"2026"`, a record is a map); metadata (`^x`) and discarded forms (`#_ x`) are passed over.
 mod tokens;
 
 pub(super) use tokens::{in_symbol, keyword};

@@ -2,8 +2,8 @@
 use std::fmt;
 use std::io;
 
-/// Why a history cannot be used. Lines and columns count from 1, columns in characters; both are 0 where the records did
-/// not come from a text.
+/// Why a history cannot be used. Lines and columns count from 1, columns in characters; both are 0 where the records
+/// did not come from a text.
 #[derive(Debug)]
 pub enum HistoryError {
     /// Reading failed.

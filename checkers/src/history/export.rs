@@ -1,5 +1,5 @@
-//! Histories written down again: as our own JSON lines, and as Jepsen's operation maps in EDN, which Jepsen, Knossos and
-//! elle-cli read. `history::parquet` (feature `parquet`) is for tables.
+//! Histories written down again: as our own JSON lines, and as Jepsen's operation maps in EDN, which Jepsen, Knossos
+//! and elle-cli read. `history::parquet` (feature `parquet`) is for tables.
 use super::foreign::FILLED;
 use super::{
     Completion, Fault, FaultEvent, FaultStep, HISTORY_VERSION, History, Invoke, Mark, Op, Outcome, Record, write_record,
@@ -199,8 +199,8 @@ pub enum Keys {
 ///
 /// Names become keywords where Jepsen has keywords: functions, the first word of a micro-operation, names of maps. A
 /// completion repeats the argument where there is no reply, as Jepsen's do. A compare-and-set that was answered with a
-/// mismatch (Ok, `false`) becomes a `:fail`: Jepsen knows no other word for it. The reply of a write, put, append, push or
-/// enqueue of nil is left out: there it would stand for the argument.
+/// mismatch (Ok, `false`) becomes a `:fail`: Jepsen knows no other word for it. The reply of a write, put, append, push
+/// or enqueue of nil is left out: there it would stand for the argument.
 pub fn write_edn(history: &History, keys: Keys, writer: &mut impl Write) -> io::Result<()> {
     let mut line = String::new();
     for (number, (mark, event)) in events(history).into_iter().enumerate() {

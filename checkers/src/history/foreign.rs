@@ -2,17 +2,18 @@
 //! order.
 //!
 //! What they may do that ours may not: leave out times, let times go back (they are held at the last one), and let a
-//! process act again after an info. Jepsen never does the latter (a worker goes on as a new process), other recorders do;
-//! a call after an info then counts as a new process, which only takes knowledge away. Where it matters who calls (locks),
-//! [`History::client`] tells who it was, so that this makes no false alarm.
-//! [`ReadOptions::strict`] refuses it.
+//! process act again after an info. Jepsen never does the latter (a worker goes on as a new process), other recorders
+//! do; a call after an info then counts as a new process, which only takes knowledge away. Where it matters who calls
+//! (locks), [`History::client`] tells who it was, so that this makes no false alarm. [`ReadOptions::strict`] refuses
+//! it.
 use super::builder::{RecentNames, broken, too_many_names};
 use super::clients::Clients;
 use super::columns::{NO_INDEX, NewCall};
 use super::json::clipped;
 use super::pairs::{self, Pairs, Role, Sign};
 use super::{History, HistoryError, NameId, Outcome, ReadOptions};
-use crate::value::{self, Arena, ListRef, ValueRef, Word};
+use crate::fitting;
+use crate::value::{Arena, ListRef, ValueRef, Word};
 use std::collections::HashMap;
 
 /// The node of calls that name none.
@@ -392,7 +393,7 @@ impl Foreign {
         if self.named.is_none()
             && let Some(blank) = self.workload
         {
-            let name = self.history.intern(fitting_workload(&self.history));
+            let name = self.history.intern(fitting::name_of(&self.history, NameId(u32::from(blank))));
             if let Ok(name) = u16::try_from(name.0) {
                 self.history.columns.rename_workload(blank, name);
             }
@@ -437,43 +438,4 @@ fn kind<'a>(known: &mut Vec<Option<Kind>>, function: u16, name: impl FnOnce(Name
         let name = name(NameId(u32::from(function)));
         Kind { silent: SILENT.contains(&name), filled: FILLED.contains(&name), role: Role::of(name) }
     })
-}
-
-/// A name for what the calls of this history are about, by their functions.
-fn fitting_workload(history: &History) -> &'static str {
-    let has = |name: &str| history.find_name(name).is_some();
-    if has("txn") {
-        // By the first micro-operations.
-        let first = history.ops().iter().take(100).flat_map(|op| op.input.as_list().unwrap_or_default().iter());
-        let mut heads = first.filter_map(|part| part.as_list()?.get(0)?.as_text());
-        return match heads.find(|head| *head != "r") {
-            Some("append") => "list-append",
-            Some("w") => "rw-register",
-            _ => "txn",
-        };
-    }
-    if has("transfer") {
-        return "bank";
-    }
-    if has("enqueue") || has("dequeue") {
-        return "queue";
-    }
-    if has("acquire") || has("release") {
-        return "mutex";
-    }
-    if has("put") || has("append") {
-        return "kv";
-    }
-    if has("add") {
-        let read = |name: Option<NameId>| {
-            let mut answers = history.ops().iter().filter(move |op| Some(op.function) == name && !op.output.is_nil());
-            answers.next().map(|op| matches!(op.output.kind(), value::Kind::Int(_)))
-        };
-        return if read(history.find_name("read")) == Some(true) { "counter" } else { "set" };
-    }
-    if has("write") || has("cas") {
-        return "register";
-    }
-    let read = history.ops().iter().any(|op| op.input.as_list().is_some_and(|list| list.len() > 1));
-    if has("read") && read { "long-fork" } else { "register" }
 }

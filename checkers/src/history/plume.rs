@@ -1,12 +1,12 @@
 //! Transactions of sessions, as the testers of weak isolation write them: Plume's lines, and the text of AWDIT's tests.
 //!
 //! Two forms. Lines `r(key,value,session,transaction)` and `w(...)`: operations of one transaction carry its number,
-//! transaction -1 was aborted, and a value of 0 that nobody writes is the initial one (read here as nil). Or sessions apart by
-//! `=====`, transactions apart by `-----`, one `r key value` or `w key value` (also `R(key, value)`) on a line; there every
-//! value is what it says.
+//! transaction -1 was aborted, and a value of 0 that nobody writes is the initial one (read here as nil). Or sessions
+//! apart by `=====`, transactions apart by `-----`, one `r key value` or `w key value` (also `R(key, value)`) on a
+//! line; there every value is what it says.
 //!
-//! Each transaction becomes one call of `txn` with `["w",k,v]` and `["r",k,v]`. **No order between sessions is known**: the
-//! sessions lie one behind the other, and [`History::realtime`] is false. Index 0 is left for a start.
+//! Each transaction becomes one call of `txn` with `["w",k,v]` and `["r",k,v]`. **No order between sessions is known**:
+//! the sessions lie one behind the other, and [`History::realtime`] is false. Index 0 is left for a start.
 use super::foreign::{Act, Foreign, Who};
 use super::window::{Scan, Stop, Window};
 use super::{History, HistoryError, Outcome, ReadOptions, json};

@@ -1,8 +1,8 @@
 //! The text log of Jepsen's etcd test, as Porcupine's test data has it: one register, initially nil, one record a line
 //! (`INFO  jepsen.util - 4 :invoke :cas [2 3]`). Every other line of the log is passed over.
 //!
-//! `:fail :cas` is a compare-and-set that was answered with a mismatch (so Porcupine reads it): Ok with the reply `false`,
-//! which says what the register did not hold. `:timed-out` stands for the value where a reply never came.
+//! `:fail :cas` is a compare-and-set that was answered with a mismatch (so Porcupine reads it): Ok with the reply
+//! `false`, which says what the register did not hold. `:timed-out` stands for the value where a reply never came.
 use super::foreign::{Act, Foreign, Who};
 use super::window::{Scan, Stop, Window};
 use super::{History, HistoryError, Outcome, ReadOptions, edn, json};

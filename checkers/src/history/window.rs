@@ -1,5 +1,5 @@
-//! [`Window`]: a text read piece by piece, of which one record at a time is in memory, and [`Scan`], the place within it
-//! from which a hand-written scanner reads. It knows lines and columns, and nothing of any format.
+//! [`Window`]: a text read piece by piece, of which one record at a time is in memory, and [`Scan`], the place within
+//! it from which a hand-written scanner reads. It knows lines and columns, and nothing of any format.
 use super::HistoryError;
 use std::io::Read;
 
@@ -110,8 +110,8 @@ impl<R: Read> Window<R> {
         Window { reader, buffer: Vec::new(), at: 0, end: 0, last: false, line: 0, column: 0 }
     }
 
-    /// Hands the text from here on to a scanner, again with more of it when it was cut off. What the scanner has passed is
-    /// behind us afterwards. `Ok(None)` of the scanner is handed through.
+    /// Hands the text from here on to a scanner, again with more of it when it was cut off. What the scanner has passed
+    /// is behind us afterwards. `Ok(None)` of the scanner is handed through.
     pub(super) fn scan<T>(
         &mut self,
         mut scanner: impl FnMut(&mut Scan<'_>) -> Result<T, Stop>,

@@ -34,7 +34,9 @@ type Tally = BTreeMap<String, usize>;
 pub(super) fn tallies<'h>(history: &History, lost: impl Iterator<Item = Op<'h>>) -> (Tally, Tally) {
     let (mut by_node, mut by_fault) = (Tally::new(), Tally::new());
     for add in lost {
-        *by_node.entry(history.name(add.node).to_owned()).or_default() += 1;
+        if wording::placed(history, &add) {
+            *by_node.entry(history.name(add.node).to_owned()).or_default() += 1;
+        }
         for moment in moments(history, &add) {
             let name = match moment {
                 Moment::During(id) => id.to_string(),

@@ -223,3 +223,81 @@ fn a_panicking_checker_is_unknown() {
     let verdict = judge_one(&Broken, &History::default(), &Budget::unlimited());
     assert_eq!((verdict.validity, verdict.summary.as_str()), (Validity::Unknown, "The checker panicked: on purpose"));
 }
+
+#[test]
+fn every_checker_judges_one_workload_alone_where_it_is_asked_to() {
+    let lines = r#"
+        {"type":"invoke","process":0,"workload":"one","f":"acquire"}
+        {"type":"ok","process":0}
+        {"type":"invoke","process":1,"workload":"two","f":"acquire"}
+        {"type":"ok","process":1}
+        {"type":"invoke","process":2,"workload":"two","f":"acquire"}
+        {"type":"ok","process":2}
+        "#;
+    let history = history(lines);
+    assert_eq!(history.only("two").ops().iter().map(|op| op.call).collect::<Vec<_>>(), [2, 4]);
+    let judged = |checker: &str, workload: &str| {
+        let options = crate::Options([("workload".to_owned(), crate::Value::text(workload))].into());
+        let checker = crate::checker_with(checker, &options).expect("every checker takes it");
+        judge_one(checker.as_ref(), &history, &Budget::unlimited())
+    };
+    let two = judged("lock", "two");
+    assert_eq!(
+        (two.validity, two.workload.as_str(), &two.findings[0].ops[..]),
+        (Validity::Invalid, "two", &[2, 4][..])
+    );
+    assert_ne!(judged("lock", "one").validity, Validity::Invalid);
+    assert_eq!(judged("lock", "three").validity, Validity::Unknown);
+    for doc in CHECKERS {
+        assert!(
+            judged(doc.name, "one").findings.iter().all(|finding| finding.ops.iter().all(|op| *op < 2)),
+            "{}",
+            doc.name
+        );
+    }
+}
+
+#[test]
+fn nodes_that_are_not_known_are_in_no_words_and_no_numbers() {
+    let judge = |checker: &str, text: &str| {
+        let options = crate::history::ReadOptions::default();
+        let history =
+            crate::history::read(crate::history::Format::JepsenJson, text.as_bytes(), &options).expect("it is read");
+        judge_one(crate::checker(checker).expect("it is listed").as_ref(), &history, &Budget::unlimited())
+    };
+    let calls = |calls: &[(u32, &str, &str, &str)]| -> String {
+        let told = calls.iter().map(|(process, f, input, output)| {
+            let common = format!("\"process\":{process},\"f\":\"{f}\",\"key\":1");
+            format!(
+                "{{\"type\":\"invoke\",{common},\"value\":{input}}}\n{{\"type\":\"ok\",{common},\"value\":{output}}}\n"
+            )
+        });
+        told.collect()
+    };
+    let commit = [(1, "status", "null", "\"committed\""), (2, "status", "null", "\"aborted\"")];
+    let mixed = judge("atomic-commit", &calls(&commit));
+    assert_eq!(mixed.findings[0].kind, "mixed-decision");
+    let title = "the participant of process 1 committed transaction 1, the participant of process 2 aborted it";
+    assert_eq!(mixed.findings[0].title, title);
+    let flipped = judge("atomic-commit", &calls(&commit.map(|(_, f, input, output)| (1, f, input, output))));
+    assert_eq!(flipped.findings[0].kind, "decision-flipped");
+    // Who asked later may have asked the same participant, who asked earlier has not seen the end.
+    let blocked = |text: String| {
+        let text = text.replace("\"key\"", "\"settle\":true,\"key\"");
+        let options = crate::history::ReadOptions::default();
+        let history = crate::history::read(crate::history::Format::JepsenJson, text.as_bytes(), &options);
+        let must = crate::atomic_commit::AtomicCommit::new().must_decide();
+        must.check(&history.expect("it is read"), &Budget::unlimited()).validity
+    };
+    let asked = [(1, "status", "null", "\"prepared\""), (2, "status", "null", "\"committed\"")];
+    assert_eq!(blocked(calls(&asked)), Validity::Unknown);
+    assert_eq!(blocked(calls(&[asked[1], asked[0]])), Validity::Invalid);
+    let lost = judge("set", &calls(&[(1, "add", "1", "null"), (2, "read", "null", "[]")]));
+    assert_eq!(lost.numbers["lost_by_node"], serde_json::json!({}), "{}", lost.summary);
+    let stale = [(1, "write", "1", "null"), (1, "write", "2", "null"), (2, "read", "null", "1")];
+    let stale = judge("staleness", &calls(&stale));
+    assert_eq!(
+        (&stale.numbers["by_node"], &stale.numbers["reads"]["stale_reads"]),
+        (&serde_json::json!({}), &1.into())
+    );
+}

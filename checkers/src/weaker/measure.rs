@@ -28,7 +28,8 @@ pub(crate) struct Table {
     pub(crate) reads: Vec<Behind>,
 }
 
-/// Writes of one key: call, certain effect, access. Or its reads: call, certain effect of what was read, access. By call.
+/// Writes of one key: call, certain effect, access. Or its reads: call, certain effect of what was read, access. By
+/// call.
 type Intervals = Vec<(u64, u64, u32)>;
 
 /// Measures every read.
@@ -174,7 +175,7 @@ impl Table {
     pub(crate) fn numbers(history: &History, reads: &[&Behind]) -> BTreeMap<String, Json> {
         let op = |read: &Behind| history.ops().at(read.op as usize);
         let mut nodes: BTreeMap<&str, Vec<&Behind>> = BTreeMap::new();
-        for read in reads {
+        for read in reads.iter().filter(|read| wording::placed(history, &op(read))) {
             nodes.entry(history.name(op(read).node)).or_default().push(read);
         }
         let faults = history.faults.iter().filter_map(|fault: &Fault| Some((fault, fault.possible()?)));

@@ -92,6 +92,18 @@ fn names_and_numbers_together_are_refused() {
 }
 
 #[test]
+fn a_number_is_one_only_as_it_is_written() {
+    // As one client's calls these would break the rules of recording, or hide who holds what.
+    let text = r#"{"type":"invoke","f":"read","process":"01"}
+{"type":"invoke","f":"read","process":"+1"}
+"#;
+    let read = history(Format::JepsenJson, text);
+    assert_eq!((read.sessions(), read.ops().len()), (2, 2));
+    let mixed = error(Format::JepsenJson, &text.replace("+1", "1"));
+    assert!(mixed.contains("its process is 1, those before it are names"), "{mixed}");
+}
+
+#[test]
 fn what_is_no_client_says_so() {
     let text = "{:type :invoke :f :read :process :a}\n{:type :info :f :kill :process :chaos}";
     let error_of = |text: &str| error(Format::JepsenEdn, text);

@@ -119,7 +119,29 @@ fn replies_are_not_arguments() {
     ];
     let history = history(Format::JepsenEdn, text);
     assert_eq!(told(&history), wanted);
-    assert_eq!(history.name(history.ops().at(0).workload), "rw-register");
+    // Calls of many kinds mean nothing together.
+    assert_eq!(history.name(history.ops().at(0).workload), "calls");
+}
+
+#[test]
+fn calls_without_a_workload_are_named_as_they_are_judged() {
+    let cases = [
+        ("[[:w 1 2]]", ":txn", "rw-register"),
+        ("[[:append 1 2]]", ":txn", "list-append"),
+        ("1", ":push", "stack"),
+        ("nil", ":extract", "priority-queue"),
+        ("nil", ":acquire", "lock"),
+        ("1", ":write", "register"),
+        ("nil", ":read", "register"),
+        ("1", ":receive", "calls"),
+    ];
+    for (value, f, wanted) in cases {
+        let text = format!("{{:type :invoke :f {f} :value {value} :process 0}}\n{{:type :ok :f {f} :process 0}}");
+        let history = history(Format::JepsenEdn, &text);
+        let fits = crate::fitting::fitting(&history, None);
+        assert_eq!((fits.len(), fits[0].workload), (1, wanted), "{f}");
+        assert_eq!(fits[0].candidates.len() == 1, wanted != "calls" && f != ":read", "{fits:?}");
+    }
 }
 
 #[test]

@@ -1,0 +1,356 @@
+//! What judges a history that names no plan: by the functions that were called and, where these are the same, by what
+//! went in and came out, of each workload on its own. It decides nothing where several kinds of objects have these
+//! calls.
+use crate::history::{History, NameId, Op, Outcome};
+use crate::model::MODELS;
+use crate::registry::Options;
+use crate::value::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+/// A checker that fits, with its model where it has one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// The checker's name.
+    pub checker: &'static str,
+    /// What its option `model` is, where it has to be told.
+    pub model: Option<&'static str>,
+}
+
+impl Candidate {
+    /// The checker with these options, and this model where they name none.
+    pub fn with(self, (checker, mut options): (String, Options)) -> (String, Options) {
+        if let Some(model) = self.model {
+            options.0.entry("model".to_owned()).or_insert_with(|| Value::text(model));
+        }
+        (checker, options)
+    }
+}
+
+/// As on the command line.
+impl fmt::Display for Candidate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.checker)?;
+        self.model.map_or(Ok(()), |model| write!(f, " --model {model}"))
+    }
+}
+
+/// When a checker fits.
+struct Row {
+    candidate: Candidate,
+    /// One of these was called.
+    marks: &'static [&'static str],
+    /// All that it knows.
+    knows: &'static [&'static str],
+    /// What else has to be true.
+    shape: fn(&Seen<'_>) -> bool,
+}
+
+const fn row(
+    checker: &'static str,
+    marks: &'static [&'static str],
+    knows: &'static [&'static str],
+    shape: fn(&Seen<'_>) -> bool,
+) -> Row {
+    Row { candidate: Candidate { checker, model: None }, marks, knows, shape }
+}
+
+/// An object of this model, which knows its functions itself.
+const fn model(name: &'static str, marks: &'static [&'static str], shape: fn(&Seen<'_>) -> bool) -> Row {
+    Row { candidate: Candidate { checker: "linearizable", model: Some(name) }, marks, knows: &[], shape }
+}
+
+const ANY: fn(&Seen<'_>) -> bool = |_| true;
+
+/// Where two checkers judge the same object, the one that is meant without a name: `set` rather than `set-full`.
+const ROWS: &[Row] = &[
+    row("list-append", &["txn"], &["txn"], |seen| {
+        seen.part("append") || (seen.parts_read_lists && !["w", "send", "poll"].iter().any(|name| seen.part(name)))
+    }),
+    // Reads alone are judged as those of registers, where they did not read lists.
+    row("rw-register", &["txn"], &["txn"], |seen| {
+        let others = ["append", "send", "poll"].iter().any(|name| seen.part(name));
+        seen.part("w") || !(others || seen.parts_read_lists)
+    }),
+    row("kafka", &["send", "poll"], KAFKA, |seen| !seen.called("receive")),
+    row("kafka", &["txn"], KAFKA, |seen| seen.part("send") || seen.part("poll")),
+    row("closed-predicate", &["init"], &["init", "txn"], ANY),
+    row("watch", &["watch"], &["watch", "put", "delete", "txn"], ANY),
+    row("bank", &["transfer"], &["transfer", "read", "txn"], ANY),
+    row("linearizable", &["write", "cas"], &["read", "write", "cas"], |seen| !seen.asked && !seen.reads_parts),
+    model("multi-register", &["write"], |seen| seen.asked && seen.writes_maps),
+    row("long-fork", &["read", "write"], &["read", "write"], |seen| seen.reads_parts),
+    row("causal-reverse", &["write", "insert", "append"], REVERSE, |seen| seen.reads_lists && !seen.writes_lists),
+    model("kv", &["get", "put"], |seen| !seen.asked),
+    model("kv", &["append"], |seen| !seen.asked && seen.called("read")),
+    model("log", &["append"], |seen| !seen.called("put")),
+    row("counter", &["add"], &["add", "read"], |seen| seen.reads_numbers || (!seen.answered && seen.adds_numbers)),
+    row("counter", &["increment", "decrement"], &["add", "increment", "decrement", "read"], ANY),
+    model("counter", &["inc", "dec", "add-and-get"], ANY),
+    row("set", &["add"], &["add", "read"], |seen| !seen.reads_numbers && !seen.rows()),
+    row("monotonic", &["add"], &["add", "read"], |seen| seen.rows()),
+    model("set", &["contains", "remove"], |seen| seen.called("add")),
+    row("crdt", &["remove"], &["add", "remove", "read"], |seen| seen.called("add")),
+    row("queue", &["enqueue", "dequeue"], &["enqueue", "dequeue"], ANY),
+    row("total-queue", &["drain"], &["enqueue", "dequeue", "drain"], ANY),
+    model("fifo-queue", &["receive"], ANY),
+    model("unordered-queue", &["receive"], ANY),
+    model("stack", &["push", "pop"], ANY),
+    model("priority-queue", &["extract"], ANY),
+    row("g2", &["insert"], &["insert"], ANY),
+    row("lock", &["acquire", "release"], &["acquire", "release"], ANY),
+    // A number is a number of permits, unless it says who acquires.
+    row("semaphore", &["acquire"], &["acquire", "release"], |seen| seen.acquires_numbers && !seen.acquires_own()),
+    row("lease", &["renew"], &["acquire", "renew", "release"], ANY),
+    model("lease", &["holder"], ANY),
+    row("fencing", &["acquire"], &["acquire", "release", "write", "log"], |seen| {
+        seen.called("write") || seen.called("log")
+    }),
+    row("unique-ids", &["generate"], &["generate"], ANY),
+    row("atomic-commit", &["commit"], &["commit", "status"], ANY),
+    row("saga", &["start"], &["start", "log"], ANY),
+    model("leader-election", &["campaign", "resign"], ANY),
+    row("leadership", &["elect", "leader"], &["elect", "leader"], ANY),
+];
+
+const KAFKA: &[&str] = &["send", "poll", "txn", "assign", "subscribe", "seek", "rebalance", "crash"];
+const REVERSE: &[&str] = &["write", "insert", "append", "read"];
+
+/// Checkers that are meant only by their name, and the functions one of which they need. Those that judge the run as a
+/// whole need none.
+const BY_NAME: &[(&str, &[&str])] = &[
+    ("set-full", &["add"]),
+    ("mini-transactions", &["txn"]),
+    ("predicate", &["txn", "init"]),
+    ("read-committed", &["txn"]),
+    ("read-atomic", &["txn"]),
+    ("causal-transactions", &["txn"]),
+    ("sequential", REGISTER),
+    ("causal", REGISTER),
+    ("pram", REGISTER),
+    ("read-your-writes", REGISTER),
+    ("monotonic-reads", REGISTER),
+    ("monotonic-writes", REGISTER),
+    ("writes-follow-reads", REGISTER),
+    ("eventual-convergence", REGISTER),
+    ("staleness", REGISTER),
+];
+
+const REGISTER: &[&str] = &["read", "write", "cas"];
+
+/// What judges one workload.
+#[derive(Debug)]
+pub struct Fit<'h> {
+    /// The workload's name.
+    pub workload: &'h str,
+    /// What was called, by name.
+    pub functions: Vec<&'h str>,
+    /// The checkers that fit, those that know every function if there are such. Of several, none is meant without
+    /// doubt.
+    pub candidates: Vec<Candidate>,
+    /// A read with an argument of its own, where no checker fits: as it stands in the history.
+    pub asked: Option<String>,
+}
+
+/// What judges each workload of the history. A model of an object that was named is meant where it knows the calls.
+pub fn fitting<'h>(history: &'h History, model: Option<&str>) -> Vec<Fit<'h>> {
+    let object = model.and_then(|name| MODELS.iter().find(|model| model.name == name));
+    let seen = Seen::of(history).into_iter();
+    let fits = seen.map(|(workload, seen)| {
+        let named = object.filter(|model| seen.functions.iter().any(|function| model.functions.contains(function)));
+        let candidates = match named {
+            Some(model) => vec![Candidate { checker: "linearizable", model: Some(model.name) }],
+            None => candidates(&seen),
+        };
+        let asked = seen.asked_by.filter(|_| candidates.is_empty());
+        Fit { workload: history.name(workload), functions: seen.functions.into_iter().collect(), candidates, asked }
+    });
+    fits.collect()
+}
+
+fn candidates(seen: &Seen<'_>) -> Vec<Candidate> {
+    let fits = |row: &&Row| row.marks.iter().any(|mark| seen.called(mark)) && (row.shape)(seen);
+    let rows: Vec<&Row> = ROWS.iter().filter(fits).collect();
+    let knows = |row: &Row| {
+        let of_model = row.candidate.model.and_then(|name| MODELS.iter().find(|model| model.name == name));
+        let known = of_model.map_or(row.knows, |model| model.functions);
+        seen.functions.iter().all(|function| known.contains(function))
+    };
+    let whole = rows.iter().any(|row| knows(row));
+    let mut candidates: Vec<Candidate> = Vec::new();
+    for row in rows.into_iter().filter(|row| !whole || knows(row)) {
+        if !candidates.contains(&row.candidate) {
+            candidates.push(row.candidate);
+        }
+    }
+    candidates
+}
+
+/// A name for a workload whose calls name none: what they mean, if they leave no doubt.
+pub(crate) fn name_of(history: &History, workload: NameId) -> &'static str {
+    let seen = Seen::of(history).into_iter().find(|(id, _)| *id == workload);
+    let Some((_, seen)) = seen else { return UNNAMED };
+    match candidates(&seen)[..] {
+        [Candidate { model: Some(model), .. }] => model,
+        [Candidate { checker: "linearizable", .. }] => "register",
+        [Candidate { checker, .. }] => checker,
+        // Also reads alone, and what is no register without doubt: who judges them as one finds them by this name.
+        _ if seen.functions.iter().all(|function| REGISTER.contains(function)) => "register",
+        _ => UNNAMED,
+    }
+}
+
+const UNNAMED: &str = "calls";
+
+/// The workloads of the history that none of these checkers judges, by name.
+pub fn unjudged<'h>(history: &'h History, checkers: &[(String, Options)]) -> Vec<&'h str> {
+    let judges = |(checker, options): &(String, Options), workload: &str, seen: &Seen<'_>| {
+        let text = |name: &str| options.text(name).ok().flatten();
+        if text("workload").is_some_and(|named| named != workload) {
+            return false;
+        }
+        let model = text("model").and_then(|name| MODELS.iter().find(|model| model.name == name));
+        let any = |functions: &[&str]| functions.iter().any(|function| seen.called(function));
+        match model.filter(|_| checker == "linearizable") {
+            // Others have reads, too.
+            Some(model) => model.functions.iter().any(|function| *function != "read" && seen.called(function)),
+            None => {
+                let rows = ROWS.iter().filter(|row| row.candidate.checker == checker && row.candidate.model.is_none());
+                let mut marks = rows.map(|row| row.marks);
+                let by_name = BY_NAME.iter().find(|(name, _)| name == checker);
+                match by_name {
+                    Some((_, functions)) => any(functions),
+                    None => marks.clone().next().is_none() || marks.any(any),
+                }
+            }
+        }
+    };
+    let seen = Seen::of(history).into_iter().map(|(workload, seen)| (history.name(workload), seen));
+    let unjudged = seen.filter(|(workload, seen)| !checkers.iter().any(|checker| judges(checker, workload, seen)));
+    unjudged.map(|(workload, _)| workload).collect()
+}
+
+/// What the rows ask about a workload.
+#[derive(Debug, Default)]
+struct Seen<'h> {
+    functions: BTreeSet<&'h str>,
+    /// The first words of the parts of transactions.
+    parts: BTreeSet<&'h str>,
+    /// A transaction read a list.
+    parts_read_lists: bool,
+    /// What is called `read` or `write` is a list of parts of a transaction.
+    reads_parts: bool,
+    /// A read (a get) has an argument that is not its reply: it asks for something.
+    asked: bool,
+    /// The first such, as it stands in the history.
+    asked_by: Option<String>,
+    /// A read was answered, with something.
+    answered: bool,
+    reads_numbers: bool,
+    reads_lists: bool,
+    /// A read's list holds something other than pairs, or nothing that was read is a list with something in it.
+    reads_plain: bool,
+    reads_pairs: bool,
+    writes_lists: bool,
+    writes_maps: bool,
+    adds_numbers: bool,
+    adds_lists: bool,
+    acquires_numbers: bool,
+    /// Some acquired with something other than the caller's own number.
+    acquires_others: bool,
+    /// The callers' own numbers that were acquired with.
+    acquires_owners: BTreeSet<u64>,
+}
+
+impl<'h> Seen<'h> {
+    /// Each workload with what was seen of it, in the order in which they first made a call.
+    fn of(history: &'h History) -> Vec<(NameId, Seen<'h>)> {
+        let workloads = history.workloads();
+        let new = || Seen { adds_numbers: true, ..Seen::default() };
+        let mut all: BTreeMap<NameId, Seen<'h>> = workloads.iter().map(|workload| (*workload, new())).collect();
+        for op in history.ops().iter() {
+            let Some(seen) = all.get_mut(&op.workload) else { continue };
+            let function = history.name(op.function);
+            seen.functions.insert(function);
+            seen.parts(function, &op);
+            match function {
+                "read" | "get" => seen.read(function, &op),
+                "write" | "insert" | "append" => {
+                    seen.writes_lists |= op.input.as_list().is_some();
+                    seen.writes_maps |= op.input.as_map().is_some();
+                }
+                "add" => {
+                    seen.adds_numbers &= op.input.as_int().is_some();
+                    seen.adds_lists |= op.input.as_list().is_some();
+                }
+                "acquire" => {
+                    let (number, own) = (op.input.as_int(), history.client(op.process));
+                    seen.acquires_numbers |= number.is_some();
+                    if number.is_some_and(|number| u64::try_from(number) == Ok(own)) {
+                        seen.acquires_owners.insert(own);
+                    } else {
+                        seen.acquires_others = true;
+                    }
+                }
+                _ => {}
+            }
+        }
+        workloads.into_iter().filter_map(|workload| Some((workload, all.remove(&workload)?))).collect()
+    }
+
+    fn parts(&mut self, function: &str, op: &Op<'h>) {
+        if !matches!(function, "txn" | "read" | "write") {
+            return;
+        }
+        for part in op.input.as_list().unwrap_or_default().iter() {
+            let Some(head) = part.as_list().and_then(|part| part.get(0)?.as_text()) else { continue };
+            if function == "txn" {
+                self.parts.insert(head);
+            } else {
+                self.reads_parts |= matches!(head, "r" | "w");
+            }
+        }
+        for part in op.output.as_list().filter(|_| function == "txn").unwrap_or_default().iter() {
+            let Some(part) = part.as_list() else { continue };
+            let reads = part.get(0).and_then(|head| head.as_text()) == Some("r");
+            self.parts_read_lists |= reads && part.get(2).is_some_and(|value| value.as_list().is_some());
+        }
+    }
+
+    fn read(&mut self, function: &str, op: &Op<'h>) {
+        if op.outcome != Outcome::Ok {
+            return;
+        }
+        if !op.input.is_nil() && op.input != op.output {
+            self.asked = true;
+            self.asked_by.get_or_insert_with(|| format!("#{} {function} {} -> {}", op.call, op.input, op.output));
+        }
+        self.answered |= !op.output.is_nil();
+        self.reads_numbers |= op.output.as_int().is_some();
+        let Some(list) = op.output.as_list() else { return };
+        self.reads_lists = true;
+        for item in list.iter() {
+            let pair = item.as_list().is_some_and(|item| item.len() == 2);
+            self.reads_pairs |= pair;
+            self.reads_plain |= !pair;
+        }
+    }
+
+    fn called(&self, function: &str) -> bool {
+        self.functions.contains(function)
+    }
+
+    fn part(&self, head: &str) -> bool {
+        self.parts.contains(head)
+    }
+
+    /// All acquired with their own numbers: one of them no number of permits, or several, each another.
+    fn acquires_own(&self) -> bool {
+        !self.acquires_others && (self.acquires_owners.len() > 1 || self.acquires_owners.contains(&0))
+    }
+
+    /// What is read are pairs, which were not added as such: rows with their timestamps.
+    fn rows(&self) -> bool {
+        self.reads_pairs && !self.reads_plain && !self.adds_lists
+    }
+}
