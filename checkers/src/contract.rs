@@ -9,7 +9,7 @@ pub(crate) mod stories;
 pub(crate) mod tape;
 
 pub(crate) use elements::Elements;
-pub(crate) use names::{NAMED_BY, Named, NamedBy, apart};
+pub(crate) use names::{NAMED_BY, Named, NamedBy, Naming};
 pub(crate) use report::{Breach, Report};
 
 use crate::certificate::{Edge, EdgeKind};

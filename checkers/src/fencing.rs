@@ -15,7 +15,7 @@
 pub mod fuzz;
 
 use crate::contract::{
-    Breach, Group, NAMED_BY, Named, NamedBy, Report, apart, at, by_key, largest_before, part, took, workloads_where,
+    Breach, Group, NAMED_BY, Named, NamedBy, Naming, Report, at, by_key, largest_before, part, took, workloads_where,
     workloads_with,
 };
 use crate::history::{History, Op};
@@ -217,10 +217,11 @@ impl Checker for Fencing {
         let mut doubt = None;
         let mut pace = Pace::new(budget);
         let mut telling = false;
+        let naming = Naming::new(history, self.named_by, false);
         for group in by_key(history, &workloads) {
             let before = (seen.accepted, seen.logged);
             writes(history, &group, &mut pace, &mut seen, &mut breaches);
-            let names = apart(history, group, self.named_by, false);
+            let names = naming.apart(group);
             doubt = doubt.or(names.doubt);
             telling |= seen.accepted > before.0 + 1 || seen.logged > before.1 + 1;
             for lock in &names.locks {

@@ -15,7 +15,7 @@
 pub mod fuzz;
 
 use crate::contract::{
-    Breach, NAMED_BY, Named, NamedBy, Report, apart, at, by_key, closings, count_option, object, part, retirements,
+    Breach, NAMED_BY, Named, NamedBy, Naming, Report, at, by_key, closings, count_option, object, part, retirements,
     took, workloads_with,
 };
 use crate::history::{History, Op, Outcome};
@@ -244,8 +244,9 @@ impl Checker for Lease {
         let (mut good, mut endless, mut contended) = (0, 0, 0);
         let mut pace = Pace::new(budget);
         let mut doubt = None;
+        let naming = Naming::new(history, self.named_by, false);
         'keys: for group in by_key(history, &workloads) {
-            let names = apart(history, group, self.named_by, false);
+            let names = naming.apart(group);
             doubt = doubt.or(names.doubt);
             for lease in &names.locks {
                 let Some((grants, unclear)) = self.grants(history, lease, &ends, &mut pace) else { break 'keys };

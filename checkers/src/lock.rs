@@ -18,7 +18,7 @@ pub mod fuzz;
 
 pub use crate::contract::names::NamedBy;
 use crate::contract::{
-    Breach, NAMED_BY, Named, Report, apart, at, by_key, closings, count_option, object, retirements, took,
+    Breach, NAMED_BY, Named, Naming, Report, at, by_key, closings, count_option, object, retirements, took,
     workloads_with,
 };
 use crate::history::{History, Op, Outcome};
@@ -346,8 +346,9 @@ impl Checker for Lock {
         let (mut held, mut contended, mut most) = (0, 0, 0);
         let mut pace = Pace::new(budget);
         let (mut doubt, mut odd) = (None, Vec::new());
+        let naming = Naming::new(history, self.named_by, !self.exclusive);
         'keys: for group in by_key(history, &workloads) {
-            let names = apart(history, group, self.named_by, !self.exclusive);
+            let names = naming.apart(group);
             doubt = doubt.or(names.doubt);
             for lock in &names.locks {
                 let Some(known) = self.holds(history, lock, &end, &mut pace, &mut breaches) else { break 'keys };
