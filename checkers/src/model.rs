@@ -119,8 +119,8 @@ pub trait Model: Send + Sync {
         false
     }
 
-    /// Whether the act, with this reply, fits every state: it tells nothing of what was there before. Objects all of whose acknowledged
-    /// acts do are not judged valid: nothing was observed.
+    /// Whether the act, with this reply, fits every state: it tells nothing of what was there before. Objects all of
+    /// whose acknowledged acts do are not judged valid: nothing was observed.
     fn fits_always(&self, act: &Self::Act) -> bool {
         let register = |act: RegisterAct| matches!(act, RegisterAct::Write(_) | RegisterAct::Read(None));
         let cell = self.register_act(act).or_else(|| self.cell_act(act).map(|(_, act)| act));
@@ -131,7 +131,8 @@ pub trait Model: Send + Sync {
             || self.growing_act(act).is_some_and(|act| matches!(act, GrowingAct::Add(_)))
     }
 
-    /// The act as one of a register, if it is one. An object whose acts all are is decided by the engines for registers.
+    /// The act as one of a register, if it is one. An object whose acts all are is decided by the engines for
+    /// registers.
     fn register_act(&self, _act: &Self::Act) -> Option<RegisterAct> {
         None
     }
@@ -153,8 +154,9 @@ pub trait Model: Send + Sync {
         None
     }
 
-    /// Groups of these acts, by place, each of which may be removed from any history that consists of them: if the whole
-    /// is linearizable, so is the rest. Counterexamples are made small with it. By default every observation is a group.
+    /// Groups of these acts, by place, each of which may be removed from any history that consists of them: if the
+    /// whole is linearizable, so is the rest. Counterexamples are made small with it. By default every observation is a
+    /// group.
     fn removable(&self, acts: &[&Self::Act]) -> Vec<Vec<usize>> {
         (0..acts.len()).filter(|&at| self.observes_only(acts[at])).map(|at| vec![at]).collect()
     }
@@ -293,7 +295,7 @@ models! {
     "kv", kv::FUNCTIONS, kv::OPTIONS, Kv::with_options,
         "A key of a store: get, put, append, delete, compare-and-set; initially an empty text.";
     "mutex", mutex::FUNCTIONS, &[], |_: &Options| -> Made<_> { Ok(Mutex) },
-        "A lock: nobody acquires it while it is held.";
+        "A lock: nobody acquires it while it is held. Arguments of acquire name no lock.";
     "owner-mutex", owner_mutex::FUNCTIONS, &[], |_: &Options| -> Made<_> { Ok(OwnerMutex) },
         "A lock that only its holder can release.";
     "reentrant-mutex", reentrant_mutex::FUNCTIONS, &[], |_: &Options| -> Made<_> { Ok(ReentrantMutex) },

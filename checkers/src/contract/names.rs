@@ -61,6 +61,19 @@ impl Named<'_> {
     pub(crate) fn loose(&self, position: u32) -> bool {
         self.loose.binary_search(&position).is_ok()
     }
+
+    /// The last release of what this operation acquired that was refused before this index: it gave nothing back.
+    pub(crate) fn refused<'h>(&self, history: &'h History, acquire: &Op<'h>, before: u64) -> Option<Op<'h>> {
+        let later = (acquire.position as usize..history.ops().len()).map(|at| history.ops().at(at));
+        let about = |op: &Op<'_>| {
+            let same = op.session == acquire.session && op.workload == acquire.workload && op.key == acquire.key;
+            same && (self.whole || op.input.is_nil() || op.input == acquire.input)
+        };
+        let refused = |op: &Op<'_>| {
+            history.name(op.function) == "release" && !took(op) && op.outcome != Outcome::Info && about(op)
+        };
+        later.take_while(|op| op.call < before).filter(refused).last()
+    }
 }
 
 /// The locks of one key.
@@ -158,6 +171,18 @@ impl<'h> Naming<'h> {
         }
     }
 
+    /// Why these calls may be about several locks, where nobody can say what their arguments are.
+    pub(crate) fn several(&self, group: &Group<'h>) -> Option<String> {
+        let first = self.acquires(group).next()?;
+        let another = |op: &Op<'h>| name(op, self.counts) != name(&first, self.counts);
+        let second = self.acquires(group).find(another).filter(|_| !self.owned(group))?;
+        Some(format!(
+            "calls of acquire have different arguments (#{} {}, #{} {}), which may name locks: if they do, make them \
+             the keys; if not, leave them out",
+            first.call, first.input, second.call, second.input
+        ))
+    }
+
     /// Tells the locks of a key apart.
     pub(crate) fn apart(&self, group: Group<'h>) -> Names<'h> {
         let history = self.history;
@@ -253,6 +278,11 @@ impl<'h> Naming<'h> {
         }
         Names { locks, doubt }
     }
+}
+
+/// That a release gave nothing back.
+pub(crate) fn refusal(op: &Op<'_>) -> String {
+    format!("#{}, its release, was refused, so it gave nothing back.", op.call)
 }
 
 fn ambiguous(op: &Op<'_>, other: &str) -> String {

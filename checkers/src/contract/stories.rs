@@ -169,13 +169,28 @@ fn two_certain_holds_of_one_lock() {
 #[test]
 fn a_refused_release_gives_nothing_back() {
     let story = "1 acquire 0 null -> ok\n 1 release 0 null -> fail\n 2 acquire 0 null -> ok";
-    assert_eq!(kinds(&judge("lock", &[], story)), ["double-hold"]);
-    assert_eq!(kinds(&judge("lock", &[], &story.replace("fail", "ok false"))), ["double-hold"]);
+    let long = [("ttl_ms", Value::Int(10_000))];
+    let shown = |verdict: &Verdict, kind: &str| {
+        assert_eq!(kinds(verdict), [kind]);
+        let finding = &verdict.findings[0];
+        assert_eq!(finding.ops, [0, 2, 4], "the refused release is shown");
+        let sentence = "#2, its release, was refused, so it gave nothing back.";
+        assert!(finding.sentences.iter().any(|one| one == sentence), "{:?}", finding.sentences);
+        let certified = finding.certificate.as_ref().map(|one| one.ops.len());
+        assert_eq!(certified, Some(2), "and proves nothing");
+    };
+    for story in [story, &story.replace("fail", "ok false"), &story.replace("0 null", "0 \"a\"")] {
+        shown(&judge("lock", &[], story), "double-hold");
+        shown(&judge("lease", &long, story), "overlapping-leases");
+    }
+    // Not what was refused of another lock, or later.
+    let argument = [("named_by", Value::text("argument"))];
+    let named = story.replace("0 null", "0 \"a\"").replace("release 0 \"a\"", "release 0 \"b\"");
+    let other = judge("lock", &argument, &format!("{named}\n 3 acquire 0 \"b\" -> ok\n 1 release 0 \"a\" -> fail"));
+    assert_eq!((kinds(&other), &other.findings[0].ops[..]), (vec!["double-hold"], &[0, 4][..]));
     valid(&judge("lock", &[], &story.replace("fail", "info")));
     valid(&judge("lock", &[], &story.replace("fail", "ok")));
     assert_eq!(kinds(&judge("semaphore", &[("permits", 1.into())], story)), ["too-many-holders"]);
-    let long = [("ttl_ms", Value::Int(10_000))];
-    assert_eq!(kinds(&judge("lease", &long, story)), ["overlapping-leases"]);
     valid(&judge("lease", &long, &story.replace("fail", "ok")));
 }
 
@@ -266,6 +281,31 @@ fn numbers_of_callers_are_owners_only_where_it_shows() {
     let texts = format!("{apart}\n 3 acquire null \"a\" -> ok\n 4 acquire null \"a\" -> ok");
     assert_eq!(kinds(&with(&argument, 1, &texts)), ["too-many-holders"], "texts are names");
     unknown(&with(&argument, 2, &texts), "may be a number of permits or a name");
+}
+
+#[test]
+fn models_of_locks_know_no_names() {
+    let judge = |model: &str, story: &str| judge("linearizable", &[("model", Value::text(model))], story);
+    for (model, replies) in [("mutex", ["null", "null"]), ("fenced-lock", ["1", "2"]), ("lease", ["2", "1"])] {
+        let story = |one: &str, two: &str| {
+            let [first, second] = replies;
+            format!(
+                "1 acquire 0 {one} -> ok {first}\n 2 acquire 0 {two} -> ok {second}\n 2 acquire 0 {two} -> ok false"
+            )
+        };
+        unknown(&judge(model, &story("\"a\"", "\"b\"")), "make them the keys");
+        unknown(&judge(model, &story("\"a\"", "null")), "make them the keys");
+        for (one, two) in [("null", "null"), ("\"a\"", "\"a\""), ("1", "2"), ("{\"ttl_ms\":1}", "{\"ttl_ms\":2}")] {
+            assert_eq!(kinds(&judge(model, &story(one, two))), ["nonlinearizable"], "{model} {one}");
+        }
+    }
+    let owners = "1 acquire 0 \"a\" -> ok\n 2 acquire 0 \"b\" -> ok";
+    assert_eq!(kinds(&judge("owner-mutex", owners)), ["nonlinearizable"], "the argument is the holder");
+    unknown(&judge("semaphore", owners), "takes a number of permits");
+    // What could not contradict is said in words that are true of locks.
+    let alone = judge("mutex", "1 acquire 0 null -> ok\n 1 release 0 null -> ok false");
+    assert!(!alone.summary.contains("Read what is written"), "{}", alone.summary);
+    unknown(&judge("cas-register", "1 write 0 1 -> ok"), "Read what is written.");
 }
 
 #[test]
@@ -369,6 +409,14 @@ fn fencing_tokens_that_go_back() {
         &format!("{}\n 2 write 9 [6,2] -> ok", accepted.replace("[5,2] -> ok", "[5,2] -> fail")),
     ));
     assert_eq!(kinds(&judge("fencing", &[], "1 log 9 null -> ok [[1,0],[3,0],[2,0]]")), ["stale-token-in-log"]);
+    let words = |story: &str, words: &str| {
+        let verdict = judge("fencing", &[], story);
+        assert!(verdict.summary.contains(words), "{}", verdict.summary);
+    };
+    words(&granted.replace(":5", ":6"), "2 grants, 0 accepted writes and 0 entries of logs");
+    words("1 log 9 null -> ok [[1,0],[3,0]]", "and 2 entries of logs");
+    words(&granted.replace("{\"token\":5}", "null"), "1 operation names no token");
+    words(&granted.replace("{\"token\":5}", "null").replace("ok 5", "ok"), "2 operations name no token");
     unknown(&judge("fencing", &[], &granted.replace("ok 5", "ok")), "no token");
     unknown(&judge("fencing", &[], "1 acquire 0 null -> ok 5"), "nothing to compare");
     unknown(&judge("fencing", &[], "1 acquire 0 null -> ok 5\n 2 acquire 1 null -> ok 6"), "nothing to compare");
