@@ -1,5 +1,5 @@
-//! What the checkers of workloads share: which calls belong to which object, and in [`Report`] how a broken rule is told
-//! and how findings become a verdict. Knows no rule itself.
+//! What the checkers of workloads share: which calls belong to which object, and in [`Report`] how a broken rule is
+//! told and how findings become a verdict. Knows no rule itself.
 mod elements;
 pub(crate) mod names;
 mod report;
@@ -9,7 +9,7 @@ pub(crate) mod stories;
 pub(crate) mod tape;
 
 pub(crate) use elements::Elements;
-pub(crate) use names::{NAMED_BY, Named, NamedBy, apart};
+pub(crate) use names::{NAMED_BY, Named, NamedBy, Naming, refusal};
 pub(crate) use report::{Breach, Report};
 
 use crate::certificate::{Edge, EdgeKind};
@@ -152,8 +152,8 @@ pub(crate) fn closings(history: &History) -> Vec<u64> {
     history.phases.iter().filter(other).map(|(_, mark)| mark.index).collect()
 }
 
-/// For each of these, one that had ended before its call and carries the largest number of those, with that number. They come in the order
-/// of their calls.
+/// For each of these, one that had ended before its call and carries the largest number of those, with that number.
+/// They come in the order of their calls.
 pub(crate) fn largest_before(history: &History, carriers: &[(u32, i64)]) -> Vec<Option<(i64, u32)>> {
     let mut ended: Vec<(u64, i64, u32)> =
         carriers.iter().map(|&(position, number)| (at(history, position).reply, number, position)).collect();
@@ -187,7 +187,8 @@ pub(crate) fn realtime(from: &Op<'_>, to: &Op<'_>) -> Edge {
     }
 }
 
-/// A distribution of latencies in nanoseconds as milliseconds at these quantiles, sorted here; nothing where there is none.
+/// A distribution of latencies in nanoseconds as milliseconds at these quantiles, sorted here; nothing where there is
+/// none.
 pub(crate) fn quantiles_ms(mut latencies: Vec<u64>) -> serde_json::Value {
     latencies.sort_unstable();
     let Some(last) = latencies.len().checked_sub(1) else { return serde_json::Value::Null };

@@ -1,21 +1,23 @@
-//! `fencing`: later grants of a lock carry larger tokens, and what it protects never accepts an older token after a newer.
+//! `fencing`: later grants of a lock carry larger tokens, and what it protects never accepts an older token after a
+//! newer.
 //!
 //! Grants are `acquire` with the token, an integer, as reply (or as the entry `token` of an object). Guarded writes are
-//! `write` with `{"token": t, ...}` or `[t, value]` as argument; acknowledged, they were accepted. The resource's own log
-//! is `log`, a list of `[t, value]` in the order in which it accepted them. One call is later than another when it began
-//! after the other had ended; calls at the same time may have happened in either order. By key: of the lock for grants, of
-//! the resource for writes. A process that acquires again without having
-//! released may get its own token again, and a reply of false grants, and accepts, nothing. Where the arguments of acquire differ within a key,
-//! the option `named_by` says whether they name locks; without it only grants with the same argument are compared, and nothing is valid.
+//! `write` with `{"token": t, ...}` or `[t, value]` as argument; acknowledged, they were accepted. The resource's own
+//! log is `log`, a list of `[t, value]` in the order in which it accepted them. One call is later than another when it
+//! began after the other had ended; calls at the same time may have happened in either order. By key: of the lock for
+//! grants, of the resource for writes. A process that acquires again without having released may get its own token
+//! again, and a reply of false grants, and accepts, nothing. Where the arguments of acquire differ within a key, the
+//! option `named_by` says whether they name locks; without it only grants with the same argument are compared, and
+//! nothing is valid.
 //!
-//! Findings: `token-not-increasing`, `token-granted-twice`, `stale-token-accepted`, `stale-token-in-log`. Unknown: neither
-//! two grants with tokens nor two accepted writes, or a grant or write that names no token,
-//! arguments of acquire that differ and may name locks.
+//! Findings: `token-not-increasing`, `token-granted-twice`, `stale-token-accepted`, `stale-token-in-log`. Unknown:
+//! neither two grants with tokens nor two accepted writes, or a grant or write that names no token, arguments of
+//! acquire that differ and may name locks.
 #[doc(hidden)]
 pub mod fuzz;
 
 use crate::contract::{
-    Breach, Group, NAMED_BY, Named, NamedBy, Report, apart, at, by_key, largest_before, part, took, workloads_where,
+    Breach, Group, NAMED_BY, Named, NamedBy, Naming, Report, at, by_key, largest_before, part, took, workloads_where,
     workloads_with,
 };
 use crate::history::{History, Op};
@@ -114,8 +116,8 @@ fn pair<'h>(earlier: Op<'h>, later: Op<'h>, token: i64) -> Breach<'h> {
     Breach { ops: vec![earlier, later], key: later.key.to_value(), subject: Value::Int(token), ..Breach::default() }
 }
 
-/// Two grants. Of one process with one token, also what it did just before the later one: without that it would only have
-/// been told its token again.
+/// Two grants. Of one process with one token, also what it did just before the later one: without that it would only
+/// have been told its token again.
 fn grant_pair<'h>(history: &'h History, group: &Group<'h>, earlier: Op<'h>, later: Op<'h>, token: i64) -> Breach<'h> {
     let mut breach = pair(earlier, later, token);
     if earlier.session == later.session {
@@ -217,10 +219,11 @@ impl Checker for Fencing {
         let mut doubt = None;
         let mut pace = Pace::new(budget);
         let mut telling = false;
+        let naming = Naming::new(history, self.named_by, false);
         for group in by_key(history, &workloads) {
             let before = (seen.accepted, seen.logged);
             writes(history, &group, &mut pace, &mut seen, &mut breaches);
-            let names = apart(history, group, self.named_by, false);
+            let names = naming.apart(group);
             doubt = doubt.or(names.doubt);
             telling |= seen.accepted > before.0 + 1 || seen.logged > before.1 + 1;
             for lock in &names.locks {
@@ -232,8 +235,9 @@ impl Checker for Fencing {
         doubt.into_iter().for_each(|doubt| breaches.unknown(doubt));
         let Seen { grants, accepted, logged, nameless } = seen;
         let otherwise = if nameless > 0 {
-            let text =
-                format!("{} no token, so their order cannot be judged.", wording::count(nameless, "operation names"));
+            let name = if nameless == 1 { "names" } else { "name" };
+            let operations = wording::count(nameless, "operation");
+            let text = format!("{operations} {name} no token, so their order cannot be judged.");
             (Validity::Unknown, text)
         } else if !telling {
             let text = "Of no lock were two grants acknowledged, and of nothing that it guards two writes: there is \
@@ -241,10 +245,10 @@ impl Checker for Fencing {
             (Validity::Unknown, text.to_owned())
         } else {
             let text = format!(
-                "Tokens only grew over {}, {} and {}.",
+                "Tokens only grew over {}, {} and {logged} {} of logs.",
                 wording::count(grants, "grant"),
                 wording::count(accepted, "accepted write"),
-                wording::count(logged, "entry of logs")
+                if logged == 1 { "entry" } else { "entries" }
             );
             (Validity::Valid, text)
         };

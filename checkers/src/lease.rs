@@ -1,22 +1,23 @@
 //! `lease`: no two processes hold one lease at the same moment, under a stated bound of clock error.
 //!
-//! `acquire`, `renew` and `release`, by key; the holder is the process. An acknowledged acquire or renew is a grant: the
-//! server counted its time from no earlier than the call, so the process certainly holds the lease from the reply until
-//! `ttl_ms` less `clock_error_ms` after the **call**, by the control node's clock, or until it calls release, or until the
-//! call that retired it, or until clients may be closed because the load is over. The time to live is the entry `ttl_ms` of
-//! the reply or of the argument, or else the option. A reply of false grants, or releases, nothing, like a Fail. Where the
-//! arguments of acquire differ within a key in more than that, the option `named_by` says whether they name leases; without it only grants with the same
-//! argument are compared, and nothing is valid. Grants without a certain answer may have happened, and conflict with
-//! nothing. Grants are swept in the order of their replies with the two that last longest, of two processes.
+//! `acquire`, `renew` and `release`, by key; the holder is the process. An acknowledged acquire or renew is a grant:
+//! the server counted its time from no earlier than the call, so the process certainly holds the lease from the reply
+//! until `ttl_ms` less `clock_error_ms` after the **call**, by the control node's clock, or until it calls release, or
+//! until the call that retired it, or until clients may be closed because the load is over. The time to live is the
+//! entry `ttl_ms` of the reply or of the argument, or else the option. A reply of false grants, or releases, nothing,
+//! like a Fail. Where the arguments of acquire differ within a key in more than that, the option `named_by` says
+//! whether they name leases; without it only grants with the same argument are compared, and nothing is valid. Grants
+//! without a certain answer may have happened, and conflict with nothing. Grants are swept in the order of their
+//! replies with the two that last longest, of two processes.
 //!
-//! Finding: `overlapping-leases`. Unknown: no time to live known, no grant that was still good when its answer came, only
-//! one process ever asked, or arguments of acquire that differ and may name leases.
+//! Finding: `overlapping-leases`. Unknown: no time to live known, no grant that was still good when its answer came,
+//! only one process ever asked, or arguments of acquire that differ and may name leases.
 #[doc(hidden)]
 pub mod fuzz;
 
 use crate::contract::{
-    Breach, NAMED_BY, Named, NamedBy, Report, apart, at, by_key, closings, count_option, object, part, retirements,
-    took, workloads_with,
+    Breach, NAMED_BY, Named, NamedBy, Naming, Report, at, by_key, closings, count_option, object, part, refusal,
+    retirements, took, workloads_with,
 };
 use crate::history::{History, Op, Outcome};
 use crate::pace::Pace;
@@ -127,13 +128,13 @@ impl Lease {
     fn sweep<'h>(
         &self,
         history: &'h History,
-        certified: bool,
+        lease: &Named<'h>,
         grants: &[Grant],
         pace: &mut Pace<'_>,
         breaches: &mut Report<'h>,
     ) {
-        // Of all grants before, the one that lasts longest, and the longest of another process: by the place of the first
-        // grant that comes after them.
+        // Of all grants before, the one that lasts longest, and the longest of another process: by the place of the
+        // first grant that comes after them.
         let mut longest: [Option<(usize, usize)>; 2] = [None, None];
         for (place, grant) in grants.iter().enumerate() {
             if pace.over(1) {
@@ -141,10 +142,7 @@ impl Lease {
             }
             let others = longest.iter().flatten().filter(|(_, other)| grants[*other].session != grant.session);
             if let Some((_, other)) = others.copied().max().filter(|(end, _)| *end > place) {
-                breaches.violation("overlapping-leases", || Breach {
-                    certified,
-                    ..self.breach(history, grants[other], *grant)
-                });
+                breaches.violation("overlapping-leases", || self.breach(history, lease, grants[other], *grant));
             }
             let end = grants.partition_point(|later| later.from.0 < grant.until && later.from.1 < grant.expires);
             let new = (end, place);
@@ -162,11 +160,12 @@ impl Lease {
         }
     }
 
-    fn breach<'h>(&self, history: &'h History, one: Grant, two: Grant) -> Breach<'h> {
+    fn breach<'h>(&self, history: &'h History, lease: &Named<'h>, one: Grant, two: Grant) -> Breach<'h> {
         let (first, second) = (at(history, one.op), at(history, two.op));
         let say = |grant: &Grant, op: &Op<'_>| {
             format!(
-                "Process {} certainly held it from the reply to #{} at {} until {}: {} ms from its call at {}, less {} ms of clock error.",
+                "Process {} certainly held it from the reply to #{} at {} until {}: {} ms from its call at {}, \
+                 less {} ms of clock error.",
                 op.process,
                 op.call,
                 wording::seconds(grant.from.1),
@@ -187,6 +186,9 @@ impl Lease {
         };
         let ends = [one.ended_by, two.ended_by].into_iter().flatten().map(|position| at(history, position));
         let mut reasons = vec![say(&one, &first), say(&two, &second)];
+        let refused = |op: &Op<'h>| lease.refused(history, op, second.reply);
+        let aside: Vec<Op<'h>> = [&first, &second].into_iter().filter_map(refused).collect();
+        reasons.extend(aside.iter().map(refusal));
         reasons.extend(
             ends.clone().map(|end| format!("Process {} gave it up no earlier than #{}.", end.process, end.call)),
         );
@@ -200,13 +202,16 @@ impl Lease {
                 ("clock_error_ms", Value::Int(i64::try_from(self.clock_error_ms).unwrap_or(i64::MAX))),
                 ("grants", Value::list([times(&one, &first), times(&two, &second)])),
             ]),
+            aside,
             reasons,
+            certified: lease.certified,
             ..Breach::default()
         }
     }
 }
 
-/// A process certainly holds the lease from `from` until `until` (an index) and `expires` (a time), whichever comes first.
+/// A process certainly holds the lease from `from` until `until` (an index) and `expires` (a time), whichever comes
+/// first.
 #[derive(Clone, Copy, Debug)]
 struct Grant {
     op: u32,
@@ -244,15 +249,16 @@ impl Checker for Lease {
         let (mut good, mut endless, mut contended) = (0, 0, 0);
         let mut pace = Pace::new(budget);
         let mut doubt = None;
+        let naming = Naming::new(history, self.named_by, false);
         'keys: for group in by_key(history, &workloads) {
-            let names = apart(history, group, self.named_by, false);
+            let names = naming.apart(group);
             doubt = doubt.or(names.doubt);
             for lease in &names.locks {
                 let Some((grants, unclear)) = self.grants(history, lease, &ends, &mut pace) else { break 'keys };
                 contended += usize::from(!grants.is_empty() && lease.group.contended(history, "acquire"));
                 good += grants.len();
                 endless += unclear;
-                self.sweep(history, lease.certified, &grants, &mut pace, &mut breaches);
+                self.sweep(history, lease, &grants, &mut pace, &mut breaches);
             }
         }
         doubt.into_iter().for_each(|doubt| breaches.unknown(doubt));

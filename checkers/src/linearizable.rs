@@ -1,16 +1,18 @@
 //! `linearizable`: each key behaves as if its calls had happened one at a time, each at some instant between its call
 //! and its reply.
 //!
-//! Order is by index alone. Operations that failed had no effect and are left out; operations without a known outcome may
-//! have happened at any time after their call, or never. Keys are judged one by one, because linearizability is local (Herlihy
-//! and Wing 1990).
+//! Order is by index alone. Operations that failed had no effect and are left out; operations without a known outcome
+//! may have happened at any time after their call, or never. Keys are judged one by one, because linearizability is
+//! local (Herlihy and Wing 1990).
 //!
 //! Registers: `read` (reply: the value, nil while nothing was written), `write` (input: the value), `cas` (input
 //! `[from, to]`; the reply `false` says that it saw another value). Other models say themselves what they read.
 //!
-//! Findings: `stale-read`, `future-read`, `phantom-read`, `lost-update`, and `nonlinearizable` where no single reason can
-//! be told; each over as few operations as could be found, with a claim that a machine can check.
-//! Unknown: nothing was acknowledged, of no key were both a change and a reply that tells of it, a call is not understood, or time or memory ran out before the answer.
+//! Findings: `stale-read`, `future-read`, `phantom-read`, `lost-update`, and `nonlinearizable` where no single reason
+//! can be told; each over as few operations as could be found, with a claim that a machine can check.
+//! Unknown: nothing was acknowledged, of no key were both a change and a reply that tells of it, a call is not
+//! understood, arguments of `acquire` that mean nothing to the model differ and may name several locks of one key, or
+//! time or memory ran out before the answer.
 mod beam;
 mod configuration;
 mod decide;
@@ -33,9 +35,11 @@ mod zones;
 mod tests;
 
 use crate::certificate::{Certificate, Claim};
+use crate::contract::{Group, NamedBy, Naming};
 use crate::history::{History, NameId, Op, Outcome};
 use crate::model::{self, CasRegister, Model, WithModel};
 use crate::registry::{CheckerDoc, Options, WORKLOAD, with_workload};
+use crate::value::Value;
 use crate::verdict::{Budget, Checker, Finding, Validity, Verdict};
 use crate::wording;
 use decide::{Decision, Terms};
@@ -166,6 +170,13 @@ impl<M: Model> Linearizable<M> {
         judge_register(history, part, ops, terms)
     }
 
+    /// Whether an object is a lock to which the argument of `acquire` is nothing.
+    fn names_no_lock(&self) -> bool {
+        let act = |input: Value| self.model.act_by(0, "acquire", &input, None).ok();
+        let lock = self.model.functions().contains(&"acquire");
+        lock && act(Value::Nil).is_some_and(|one| act(Value::text("a")) == Some(one))
+    }
+
     fn act(&self, history: &History, op: &Op<'_>) -> Result<M::Act, String> {
         let reply = (op.outcome == Outcome::Ok).then(|| op.output.to_value());
         let (function, input) = (history.name(op.function), op.input.to_value());
@@ -251,11 +262,10 @@ fn gave_up(history: &History, part: &Part<'_>, stop: Stop, furthest: u64) -> Str
     format!("{what} after {done} of {replies} replies, at {} of the run", wording::seconds(time))
 }
 
-fn unobserved(ok: usize) -> String {
-    format!(
-        "Nothing in {} could contradict: of no key were both a change and something that tells of it. Read what is written.",
-        wording::count(ok, "acknowledged operation")
-    )
+/// Why the key may be several locks.
+fn several<'h>(naming: &Naming<'h>, history: &'h History, part: &Part<'h>) -> Option<String> {
+    let positions = part.ops(history).map(|op| op.position).collect();
+    naming.several(&Group { workload: part.workload, key: part.key, ops: positions })
 }
 
 fn key_name(history: &History, part: &Part<'_>) -> String {
@@ -274,8 +284,13 @@ impl<M: Model> Checker for Linearizable<M> {
         let mut unknown: Vec<String> = Vec::new();
         let mut orders: Vec<Option<Vec<u64>>> = Vec::new();
         let name = |part: &Part<'_>| key_name(history, part);
-        let judged =
-            keys::judge_all(&parts, budget, self.witness, name, |part, terms| self.judge(history, part, terms));
+        let naming = self.names_no_lock().then(|| Naming::new(history, NamedBy::Unsaid, false));
+        let judged = keys::judge_all(&parts, budget, self.witness, name, |part, terms| {
+            match naming.as_ref().and_then(|naming| several(naming, history, part)) {
+                Some(why) => Judged::GaveUp(why),
+                None => self.judge(history, part, terms),
+            }
+        });
         for (place, (part, judged)) in parts.iter().zip(judged).enumerate() {
             match judged {
                 Judged::Fine(order) => orders.push(order),
@@ -292,7 +307,9 @@ impl<M: Model> Checker for Linearizable<M> {
         let info = parts.iter().map(Part::len).sum::<usize>() - ok;
         let (validity, summary) = match (bad.len(), unknown.first()) {
             (0, None) if ok == 0 => (Validity::Unknown, self.nothing(&workloads)),
-            (0, None) if !parts.iter().any(|part| self.observed(history, part)) => (Validity::Unknown, unobserved(ok)),
+            (0, None) if !parts.iter().any(|part| self.observed(history, part)) => {
+                (Validity::Unknown, self.unobserved(ok))
+            }
             (0, None) => (
                 Validity::Valid,
                 format!("{ok} acknowledged operations on {} are linearizable.", wording::count(parts.len(), "key")),
@@ -347,7 +364,8 @@ impl<M: Model> Linearizable<M> {
         parts.iter().zip(orders).filter_map(certify).collect()
     }
 
-    /// Whether something was changed and something else was told of the state: only then could the replies have been wrong.
+    /// Whether something was changed and something else was told of the state: only then could the replies have been
+    /// wrong.
     fn observed(&self, history: &History, part: &Part<'_>) -> bool {
         let initial = self.model.initial();
         // The first acts of each kind, by position; an act may be both, but not the other's counterpart as well.
@@ -375,6 +393,15 @@ impl<M: Model> Linearizable<M> {
             }
         }
         false
+    }
+
+    fn unobserved(&self, ok: usize) -> String {
+        let known = self.model.functions();
+        let advice = if known.contains(&"write") && known.contains(&"read") { " Read what is written." } else { "" };
+        format!(
+            "Nothing in {} could contradict: of no key were both a change and something that tells of it.{advice}",
+            wording::count(ok, "acknowledged operation")
+        )
     }
 
     fn nothing(&self, workloads: &[NameId]) -> String {

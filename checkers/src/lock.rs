@@ -1,24 +1,26 @@
 //! `lock` and `semaphore`: never more holders than permits at one moment.
 //!
-//! `acquire` and `release`, by key; the holder is the process. A reply of false, like a Fail, means that it did not get, or
-//! give, it: nothing happened. Of a semaphore both may name a number of permits (input, default 1). A hold is definite from the reply of an
-//! acknowledged acquire until the same process calls a release that was not refused: nothing before or after is certain. A process that was
-//! retired by an Info, or a client that may have been closed because the load was over, may have lost its session, so a hold that was never
-//! released ends there. Where the arguments of acquire differ within a key, the option `named_by` says whether they name locks; without it
-//! only two holds with the same argument are compared, and nothing is valid. An acquire without a certain answer may hold for ever, or never, and conflicts with nothing. For complete
-//! intervals this is exact: put every acquire at its reply and every release at its call, and the holds are as short as
-//! they can be all at once. One sweep over the holds in order of their beginning.
+//! `acquire` and `release`, by key; the holder is the process. A reply of false, like a Fail, means that it did not
+//! get, or give, it: nothing happened. Of a semaphore both may name a number of permits (input, default 1). A hold is
+//! definite from the reply of an acknowledged acquire until the same process calls a release that was not refused:
+//! nothing before or after is certain. A process that was retired by an Info, or a client that may have been closed
+//! because the load was over, may have lost its session, so a hold that was never released ends there. Where the
+//! arguments of acquire differ within a key, the option `named_by` says whether they name locks; without it only two
+//! holds with the same argument are compared, and nothing is valid. An acquire without a certain answer may hold for
+//! ever, or never, and conflicts with nothing. For complete intervals this is exact: put every acquire at its reply and
+//! every release at its call, and the holds are as short as they can be all at once. One sweep over the holds in order
+//! of their beginning.
 //!
-//! Findings: `double-hold` (lock), `too-many-holders` (semaphore), `release-by-non-holder` (lock: an acknowledged release
-//! by a process that released as often as it acquired; option `idempotent_release` allows it), and as evidence
-//! `acquired-while-held` (the holder itself acquired again: a lock may be reentrant). Unknown: nothing acquired, or only
-//! one process ever asked, arguments of acquire that differ and may name locks.
+//! Findings: `double-hold` (lock), `too-many-holders` (semaphore), `release-by-non-holder` (lock: an acknowledged
+//! release by a process that released as often as it acquired; option `idempotent_release` allows it), and as evidence
+//! `acquired-while-held` (the holder itself acquired again: a lock may be reentrant). Unknown: nothing acquired, or
+//! only one process ever asked, arguments of acquire that differ and may name locks.
 #[doc(hidden)]
 pub mod fuzz;
 
 pub use crate::contract::names::NamedBy;
 use crate::contract::{
-    Breach, NAMED_BY, Named, Report, apart, at, by_key, closings, count_option, object, retirements, took,
+    Breach, NAMED_BY, Named, Naming, Report, at, by_key, closings, count_option, object, refusal, retirements, took,
     workloads_with,
 };
 use crate::history::{History, Op, Outcome};
@@ -202,7 +204,7 @@ impl Lock {
     fn sweep<'h>(
         &self,
         history: &'h History,
-        certified: bool,
+        lock: &Named<'h>,
         holds: &[Hold],
         pace: &mut Pace<'_>,
         breaches: &mut Report<'h>,
@@ -232,14 +234,21 @@ impl Lock {
                 breaches.violation(kind, || {
                     let mut others: Vec<Hold> = active.iter().map(|Reverse((_, other))| holds[*other]).collect();
                     others.sort_by_key(|other| (Reverse(other.permits), other.from));
-                    Breach { certified, ..self.too_many(history, limit, *hold, &others) }
+                    self.too_many(history, lock, limit, *hold, &others)
                 });
             }
         }
         most
     }
 
-    fn too_many<'h>(&self, history: &'h History, limit: u64, hold: Hold, others: &[Hold]) -> Breach<'h> {
+    fn too_many<'h>(
+        &self,
+        history: &'h History,
+        lock: &Named<'h>,
+        limit: u64,
+        hold: Hold,
+        others: &[Hold],
+    ) -> Breach<'h> {
         let mut chosen = vec![hold];
         for other in others.iter().filter(|other| other.acquire != hold.acquire || other.to != hold.to) {
             if chosen.iter().map(|hold| hold.permits).sum::<u64>() > limit {
@@ -258,7 +267,10 @@ impl Lock {
             format!("Process {} certainly held it{count} from the reply to #{} on, {until}.", op.process, op.call)
         };
         let newest = acquire(&hold);
-        let mut reasons: Vec<String> = chosen.iter().map(say).collect();
+        let refused = |hold: &Hold| lock.refused(history, &acquire(hold), newest.reply);
+        let aside: Vec<Op<'h>> = chosen.iter().filter_map(refused).collect();
+        let told = |hold: &Hold| [Some(say(hold)), refused(hold).as_ref().map(refusal)];
+        let mut reasons: Vec<String> = chosen.iter().flat_map(told).flatten().collect();
         let key = if newest.key.is_nil() { String::new() } else { format!(" of {}", newest.key) };
         let together: u64 = chosen.iter().map(|hold| hold.permits).sum();
         reasons.push(format!("When #{} was answered, {together} were held{key}; at most {limit} may be.", newest.call));
@@ -276,7 +288,9 @@ impl Lock {
                 .collect(),
             key: newest.key.to_value(),
             subject: object(&[("permits", Value::Int(limit as i64))]),
+            aside,
             reasons,
+            certified: lock.certified,
             ..Breach::default()
         }
     }
@@ -346,15 +360,16 @@ impl Checker for Lock {
         let (mut held, mut contended, mut most) = (0, 0, 0);
         let mut pace = Pace::new(budget);
         let (mut doubt, mut odd) = (None, Vec::new());
+        let naming = Naming::new(history, self.named_by, !self.exclusive);
         'keys: for group in by_key(history, &workloads) {
-            let names = apart(history, group, self.named_by, !self.exclusive);
+            let names = naming.apart(group);
             doubt = doubt.or(names.doubt);
             for lock in &names.locks {
                 let Some(known) = self.holds(history, lock, &end, &mut pace, &mut breaches) else { break 'keys };
                 held += known.holds.len();
                 contended += usize::from(!known.holds.is_empty() && self.contended(history, lock));
                 odd.extend(known.odd);
-                most = most.max(self.sweep(history, lock.certified, &known.holds, &mut pace, &mut breaches));
+                most = most.max(self.sweep(history, lock, &known.holds, &mut pace, &mut breaches));
             }
         }
         doubt.into_iter().for_each(|doubt| breaches.unknown(doubt));

@@ -1,14 +1,15 @@
 //! `long-fork`: all reads of one group of keys agree on the order in which its keys were written.
 //!
-//! Each key is written once, by `write` (key, value) or `txn` with one `["w", key, value]`; reads are `read` or `txn` with
-//! all keys of a group as `["r", key, value]`, nil where the key was not written yet. Keys only ever go from nil to
-//! written, so any two reads of one group must be comparable by the keys that they saw written: one that saw x without y
-//! and one that saw y without x are a long fork, which parallel snapshot isolation allows and snapshot isolation does not.
-//! That holds whatever the intervals; only acknowledged reads count, and keys that were read twice in one are passed over.
-//! Reads are sorted by how much they saw and compared with their neighbours only: if each includes the one before, all do.
+//! Each key is written once, by `write` (key, value) or `txn` with one `["w", key, value]`; reads are `read` or `txn`
+//! with all keys of a group as `["r", key, value]`, nil where the key was not written yet. Keys only ever go from nil
+//! to written, so any two reads of one group must be comparable by the keys that they saw written: one that saw x
+//! without y and one that saw y without x are a long fork, which parallel snapshot isolation allows and snapshot
+//! isolation does not. That holds whatever the intervals; only acknowledged reads count, and keys that were read twice
+//! in one are passed over. Reads are sorted by how much they saw and compared with their neighbours only: if each
+//! includes the one before, all do.
 //!
-//! Finding: `long-fork`. Unknown: no two reads of one group, no read that saw a part of its group, a key that was written more than once, or more or
-//! other than single writes and reads in the workload.
+//! Finding: `long-fork`. Unknown: no two reads of one group, no read that saw a part of its group, a key that was
+//! written more than once, or more or other than single writes and reads in the workload.
 #[doc(hidden)]
 pub mod fuzz;
 

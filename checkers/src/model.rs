@@ -295,7 +295,7 @@ models! {
     "kv", kv::FUNCTIONS, kv::OPTIONS, Kv::with_options,
         "A key of a store: get, put, append, delete, compare-and-set; initially an empty text.";
     "mutex", mutex::FUNCTIONS, &[], |_: &Options| -> Made<_> { Ok(Mutex) },
-        "A lock: nobody acquires it while it is held.";
+        "A lock: nobody acquires it while it is held. Arguments of acquire name no lock.";
     "owner-mutex", owner_mutex::FUNCTIONS, &[], |_: &Options| -> Made<_> { Ok(OwnerMutex) },
         "A lock that only its holder can release.";
     "reentrant-mutex", reentrant_mutex::FUNCTIONS, &[], |_: &Options| -> Made<_> { Ok(ReentrantMutex) },

@@ -27,6 +27,8 @@ pub(crate) struct Breach<'h> {
     pub(crate) why: Vec<String>,
     /// The counterexample; each is told in a sentence of its own.
     pub(crate) ops: Vec<Op<'h>>,
+    /// What is shown beside it, and is no part of the certificate: without it the rule is broken as well.
+    pub(crate) aside: Vec<Op<'h>>,
     /// Sentences after the operations.
     pub(crate) reasons: Vec<String>,
     /// The key it concerns.
@@ -54,6 +56,7 @@ impl Default for Breach<'_> {
             title: String::new(),
             why: Vec::new(),
             ops: Vec::new(),
+            aside: Vec::new(),
             reasons: Vec::new(),
             key: Value::Nil,
             subject: Value::Nil,
@@ -99,6 +102,10 @@ impl<'h> Breach<'h> {
     fn finding(mut self, history: &History) -> Finding {
         self.ops.sort_by_key(|op| op.call);
         self.ops.dedup_by_key(|op| op.call);
+        let certified: Vec<u64> = self.ops.iter().map(|op| op.call).collect();
+        self.ops.append(&mut self.aside);
+        self.ops.sort_by_key(|op| op.call);
+        self.ops.dedup_by_key(|op| op.call);
         let calls: Vec<u64> = self.ops.iter().map(|op| op.call).collect();
         let mut finding = Finding::new(self.kind, self.severity, self.title);
         finding.sentences = self.why;
@@ -119,7 +126,7 @@ impl<'h> Breach<'h> {
                 Some(anomaly) => Claim::cycle(anomaly, self.cycle.clone()),
                 None => Claim::Rule { rule: self.kind.to_owned(), subject: self.subject },
             };
-            finding.certificate = Some(Certificate::new(history, claim, &calls));
+            finding.certificate = Some(Certificate::new(history, claim, &certified));
         }
         finding.ops = calls;
         finding.cycle = self.cycle;
@@ -296,8 +303,8 @@ impl<'h> Report<'h> {
         }
     }
 
-    /// The answer about these workloads: as given where no rule is broken and the time sufficed. Every kind that occurred is counted in the
-    /// numbers.
+    /// The answer about these workloads: as given where no rule is broken and the time sufficed. Every kind that
+    /// occurred is counted in the numbers.
     pub(crate) fn answer(
         mut self,
         checker: &str,

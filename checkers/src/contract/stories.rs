@@ -169,13 +169,28 @@ fn two_certain_holds_of_one_lock() {
 #[test]
 fn a_refused_release_gives_nothing_back() {
     let story = "1 acquire 0 null -> ok\n 1 release 0 null -> fail\n 2 acquire 0 null -> ok";
-    assert_eq!(kinds(&judge("lock", &[], story)), ["double-hold"]);
-    assert_eq!(kinds(&judge("lock", &[], &story.replace("fail", "ok false"))), ["double-hold"]);
+    let long = [("ttl_ms", Value::Int(10_000))];
+    let shown = |verdict: &Verdict, kind: &str| {
+        assert_eq!(kinds(verdict), [kind]);
+        let finding = &verdict.findings[0];
+        assert_eq!(finding.ops, [0, 2, 4], "the refused release is shown");
+        let sentence = "#2, its release, was refused, so it gave nothing back.";
+        assert!(finding.sentences.iter().any(|one| one == sentence), "{:?}", finding.sentences);
+        let certified = finding.certificate.as_ref().map(|one| one.ops.len());
+        assert_eq!(certified, Some(2), "and proves nothing");
+    };
+    for story in [story, &story.replace("fail", "ok false"), &story.replace("0 null", "0 \"a\"")] {
+        shown(&judge("lock", &[], story), "double-hold");
+        shown(&judge("lease", &long, story), "overlapping-leases");
+    }
+    // Not what was refused of another lock, or later.
+    let argument = [("named_by", Value::text("argument"))];
+    let named = story.replace("0 null", "0 \"a\"").replace("release 0 \"a\"", "release 0 \"b\"");
+    let other = judge("lock", &argument, &format!("{named}\n 3 acquire 0 \"b\" -> ok\n 1 release 0 \"a\" -> fail"));
+    assert_eq!((kinds(&other), &other.findings[0].ops[..]), (vec!["double-hold"], &[0, 4][..]));
     valid(&judge("lock", &[], &story.replace("fail", "info")));
     valid(&judge("lock", &[], &story.replace("fail", "ok")));
     assert_eq!(kinds(&judge("semaphore", &[("permits", 1.into())], story)), ["too-many-holders"]);
-    let long = [("ttl_ms", Value::Int(10_000))];
-    assert_eq!(kinds(&judge("lease", &long, story)), ["overlapping-leases"]);
     valid(&judge("lease", &long, &story.replace("fail", "ok")));
 }
 
@@ -205,10 +220,7 @@ fn locks_named_by_an_argument_are_told_apart_or_not_judged() {
     unknown(&judge("lock", &[], nested), "set the option named_by");
     assert_eq!(kinds(&judge("lock", &argument, nested)), ["double-hold"]);
     unknown(&judge("lock", &argument, &nested.replace("release null \"b\"", "release null null")), "gives back");
-    // Owners that name themselves, and times to live, name no lock.
-    let owners = "1 acquire null 1 -> ok\n 2 acquire null 2 -> ok";
-    assert_eq!(kinds(&judge("lock", &[], owners)), ["double-hold"]);
-    unknown(&judge("lock", &[], &owners.replace("null 2", "null 3")), "set the option named_by");
+    // Times to live name no lock.
     let times = r#"1 acquire null {"ttl_ms":10000} -> ok
         2 acquire null {"ttl_ms":20000} -> ok"#;
     assert_eq!(kinds(&judge("lease", &[], times)), ["overlapping-leases"]);
@@ -223,6 +235,127 @@ fn locks_named_by_an_argument_are_told_apart_or_not_judged() {
     unknown(&judge("semaphore", &three[..1], apart), "set the option named_by");
     unknown(&judge("semaphore", &three, "1 acquire 0 [2] -> ok\n 2 acquire 0 [2] -> ok"), "a number of permits");
     assert!(checker_with("lock", &Options([("named_by".to_owned(), Value::text("f"))].into())).is_err());
+}
+
+#[test]
+fn numbers_of_callers_are_owners_only_where_it_shows() {
+    let (key, argument) = ([("named_by", Value::text("key"))], [("named_by", Value::text("argument"))]);
+    let apart = "1 acquire null 1 -> ok\n 2 acquire null 2 -> ok";
+    let again = format!("{apart}\n 1 release null 1 -> ok\n 1 acquire null 1 -> fail");
+    let tokens = apart.replace("-> ok", "-> ok 5");
+    for (checker, story, found) in [
+        ("lock", apart, &["double-hold"][..]),
+        ("lease", apart, &["overlapping-leases"]),
+        ("fencing", &tokens, &["token-granted-twice", "token-not-increasing"]),
+    ] {
+        let ttl = ("ttl_ms", Value::Int(10_000));
+        let judge = |options: &[(&str, Value)], story: &str| {
+            let options = options.iter().cloned().chain(Some(ttl.clone()).filter(|_| checker == "lease"));
+            judge(checker, &options.collect::<Vec<_>>(), story)
+        };
+        unknown(&judge(&[], story), "set the option named_by");
+        assert_eq!(kinds(&judge(&key, story)), found);
+        // Locks whose names are numbers are named by them, whoever calls.
+        let repeated =
+            format!("{story}\n 1 acquire null 1 -> fail\n 1 acquire null 2 -> fail\n 2 acquire null 1 -> fail");
+        assert!(kinds(&judge(&argument, &repeated)).is_empty(), "{checker}");
+        let same = repeated.replacen("2 acquire null 2", "2 acquire null 1", 1);
+        assert_eq!(kinds(&judge(&argument, &same)), found);
+        unknown(&judge(&[], &repeated), "set the option named_by");
+        // One who asks again and again with its own number is an owner, also over several keys.
+        assert_eq!(kinds(&judge(&[], &format!("{story}\n 1 acquire null 1 -> fail"))), found);
+        assert_eq!(kinds(&judge(&[], &format!("{story}\n 1 acquire 9 1 -> fail"))), found);
+        unknown(&judge(&[], &format!("{story}\n 1 acquire 9 2 -> fail")), "set the option named_by");
+    }
+    valid(&judge("lock", &argument, &format!("{again}\n 1 acquire null 2 -> fail")));
+    assert_eq!(kinds(&judge("lock", &[], &again)), ["double-hold"]);
+    unknown(&judge("lock", &[], &again.replace("null 2", "null 3")), "set the option named_by");
+    // A semaphore's numbers may be permits: what else they may be is said, and nothing taken for granted.
+    let with = |named_by: &[(&'static str, Value)], permits: i64, story: &str| {
+        let options: Vec<_> = named_by.iter().cloned().chain([("permits", permits.into())]).collect();
+        judge("semaphore", &options, story)
+    };
+    unknown(&with(&argument, 1, apart), "may be a number of permits or a name");
+    unknown(&with(&[], 2, &again), "may be a number of permits or who acquires");
+    assert_eq!(kinds(&with(&key, 2, &again)), ["too-many-holders"]);
+    let texts = format!("{apart}\n 3 acquire null \"a\" -> ok\n 4 acquire null \"a\" -> ok");
+    assert_eq!(kinds(&with(&argument, 1, &texts)), ["too-many-holders"], "texts are names");
+    unknown(&with(&argument, 2, &texts), "may be a number of permits or a name");
+}
+
+#[test]
+fn models_of_locks_know_no_names() {
+    let judge = |model: &str, story: &str| judge("linearizable", &[("model", Value::text(model))], story);
+    for (model, replies) in [("mutex", ["null", "null"]), ("fenced-lock", ["1", "2"]), ("lease", ["2", "1"])] {
+        let story = |one: &str, two: &str| {
+            let [first, second] = replies;
+            format!(
+                "1 acquire 0 {one} -> ok {first}\n 2 acquire 0 {two} -> ok {second}\n 2 acquire 0 {two} -> ok false"
+            )
+        };
+        unknown(&judge(model, &story("\"a\"", "\"b\"")), "make them the keys");
+        unknown(&judge(model, &story("\"a\"", "null")), "make them the keys");
+        for (one, two) in [("null", "null"), ("\"a\"", "\"a\""), ("1", "2"), ("{\"ttl_ms\":1}", "{\"ttl_ms\":2}")] {
+            assert_eq!(kinds(&judge(model, &story(one, two))), ["nonlinearizable"], "{model} {one}");
+        }
+    }
+    let owners = "1 acquire 0 \"a\" -> ok\n 2 acquire 0 \"b\" -> ok";
+    assert_eq!(kinds(&judge("owner-mutex", owners)), ["nonlinearizable"], "the argument is the holder");
+    unknown(&judge("semaphore", owners), "takes a number of permits");
+    // What could not contradict is said in words that are true of locks.
+    let alone = judge("mutex", "1 acquire 0 null -> ok\n 1 release 0 null -> ok false");
+    assert!(!alone.summary.contains("Read what is written"), "{}", alone.summary);
+    unknown(&judge("cas-register", "1 write 0 1 -> ok"), "Read what is written.");
+}
+
+#[test]
+fn a_lock_that_was_given_back_by_name_is_not_held() {
+    let (argument, ttl) = (("named_by", Value::text("argument")), ("ttl_ms", Value::Int(4)));
+    let in_turn = r#"
+        1 acquire null "a" -> ok
+        1 release null "a" -> ok
+        1 acquire null "b" -> ok
+        1 release null null -> ok
+        2 acquire null "a" -> ok
+        2 release null "a" -> ok
+        2 acquire null "b" -> ok"#;
+    valid(&judge("lock", std::slice::from_ref(&argument), in_turn));
+    let nested = in_turn.replacen("release null \"a\"", "read null \"a\"", 1);
+    unknown(&judge("lock", std::slice::from_ref(&argument), &nested), "which of them it gives back");
+    let twice = format!("{in_turn}\n 3 acquire null \"b\" -> ok").replace("null null", "null \"b\"");
+    let verdict = judge("lock", std::slice::from_ref(&argument), &twice);
+    assert_eq!(kinds(&verdict), ["double-hold"]);
+    assert!(verdict.findings[0].certificate.is_some(), "one lock after the other");
+    // A renewal without a name is about the only lock that is held.
+    let renewed = r#"
+        {"type":"invoke","process":1,"node":"n1","workload":"w","f":"acquire","value":"a","time":0}
+        {"type":"ok","process":1,"time":1}
+        {"type":"invoke","process":1,"node":"n1","workload":"w","f":"renew","time":3000000}
+        {"type":"ok","process":1,"time":3000001}
+        {"type":"invoke","process":2,"node":"n1","workload":"w","f":"acquire","value":"b","time":5000000}
+        {"type":"ok","process":2,"time":5000001}
+        {"type":"invoke","process":1,"node":"n1","workload":"w","f":"acquire","value":"b","time":5000002}
+        {"type":"fail","process":1,"time":5000003}"#;
+    let both = [argument, ttl];
+    valid(&judge("lease", &both, renewed));
+    let taken = renewed.replacen("\"b\"", "\"a\"", 1);
+    assert_eq!(kinds(&judge("lease", &both, &taken)), ["overlapping-leases"]);
+    assert_eq!(kinds(&judge("lease", &both[1..], &taken)), ["overlapping-leases"]);
+    // Who gave back one of two may hold the other one, and renew that.
+    let at_first = |steps: &[&str]| {
+        let step = |step: &&str| {
+            format!(
+                "{{\"type\":\"invoke\",\"process\":1,\"node\":\"n1\",\"workload\":\"w\",{step},\"time\":0}}\n\
+                 {{\"type\":\"ok\",\"process\":1,\"time\":0}}\n"
+            )
+        };
+        steps.iter().map(step).collect::<String>() + &taken
+    };
+    let other = "\"f\":\"acquire\",\"value\":\"b\"";
+    let one_of_two = at_first(&["\"f\":\"acquire\",\"value\":\"a\"", other, "\"f\":\"release\""]);
+    unknown(&judge("lease", &both, &at_first(&[other])), "which of them it renews");
+    unknown(&judge("lease", &both, &one_of_two), "which of them it gives back");
+    unknown(&judge("lease", &both[1..], &one_of_two), "set the option named_by");
 }
 
 #[test]
@@ -276,6 +409,14 @@ fn fencing_tokens_that_go_back() {
         &format!("{}\n 2 write 9 [6,2] -> ok", accepted.replace("[5,2] -> ok", "[5,2] -> fail")),
     ));
     assert_eq!(kinds(&judge("fencing", &[], "1 log 9 null -> ok [[1,0],[3,0],[2,0]]")), ["stale-token-in-log"]);
+    let words = |story: &str, words: &str| {
+        let verdict = judge("fencing", &[], story);
+        assert!(verdict.summary.contains(words), "{}", verdict.summary);
+    };
+    words(&granted.replace(":5", ":6"), "2 grants, 0 accepted writes and 0 entries of logs");
+    words("1 log 9 null -> ok [[1,0],[3,0]]", "and 2 entries of logs");
+    words(&granted.replace("{\"token\":5}", "null"), "1 operation names no token");
+    words(&granted.replace("{\"token\":5}", "null").replace("ok 5", "ok"), "2 operations name no token");
     unknown(&judge("fencing", &[], &granted.replace("ok 5", "ok")), "no token");
     unknown(&judge("fencing", &[], "1 acquire 0 null -> ok 5"), "nothing to compare");
     unknown(&judge("fencing", &[], "1 acquire 0 null -> ok 5\n 2 acquire 1 null -> ok 6"), "nothing to compare");

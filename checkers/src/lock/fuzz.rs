@@ -6,9 +6,11 @@ use crate::fuzz::{Draw, Stats};
 use crate::history::{History, Op, Outcome, Phase};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker};
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-/// Kinds of objects: permits (none: a lock), what names them, and how many of a hundred histories have names as arguments.
+/// Kinds of objects: permits (none: a lock), what names them, and how many of a hundred histories have names as
+/// arguments.
 const KINDS: [(Option<u64>, NamedBy, u64); 6] = [
     (None, NamedBy::Unsaid, 30),
     (Some(2), NamedBy::Unsaid, 30),
@@ -27,25 +29,35 @@ pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
         let seed = seed.wrapping_mul(kinds).wrapping_add(share);
         let count = count / kinds + u64::from(share < count % kinds);
         let check = |history: &History| crate::fuzz::shown(history, lock.check(history, &Budget::unlimited()));
+        // What the arguments are is known from the whole history, not from the operations of a finding alone.
+        let owned = Cell::new(false);
         let make = |draw: &mut Draw| {
             let names = draw.percent(names);
             // The arguments are names in the system, or nothing to it.
             let apart = names && (named_by == NamedBy::Argument || named_by == NamedBy::Unsaid && draw.percent(50));
-            make(draw, permits, names, apart)
+            let history = make(draw, permits, names, apart);
+            owned.set(named_by == NamedBy::Unsaid && owners(&history));
+            history
         };
-        let one = compare(seed, count, make, check, |history| define(history, permits, named_by))?;
+        let one = compare(seed, count, make, check, |history| define(history, permits, named_by, owned.get()))?;
         stats.histories += one.histories;
         stats.invalid += one.invalid;
     }
     Ok(stats)
 }
 
+/// The number of the first client in a new scene.
+const FIRST_PROCESS: u64 = 10;
+
 /// Clients that acquire and release; a lock that gives itself away now and then.
 fn make(draw: &mut Draw, permits: Option<u64>, names: bool, apart: bool) -> History {
     let broken = if draw.percent(50) { draw.below(60) } else { 0 };
     let clients = 2 + draw.below(if permits.is_some() { 3 } else { 2 });
     let few = draw.percent(50);
-    let scripts = (0..clients).map(|_| {
+    // Some locks have the numbers of processes as names, or processes say who they are.
+    let numbers = names && permits.is_none() && draw.percent(40);
+    let own = if draw.percent(60) { 100 } else { 50 };
+    let scripts = (0..clients).map(|client| {
         let mut next_acquires = true;
         let mut step = |draw: &mut Draw| {
             let f = if next_acquires { "acquire" } else { "release" };
@@ -53,7 +65,14 @@ fn make(draw: &mut Draw, permits: Option<u64>, names: bool, apart: bool) -> Hist
             let count =
                 if permits.is_some() && draw.percent(30) { Value::Int(1 + draw.below(2) as i64) } else { Value::Nil };
             let name = if draw.percent(if few { 10 } else { 50 }) { "b" } else { "a" };
-            let input = if names && draw.percent(90) { Value::text(name) } else { count };
+            let input = if numbers {
+                let number = if draw.percent(own) { client } else { draw.below(clients) };
+                Value::Int((FIRST_PROCESS + number) as i64)
+            } else if names && draw.percent(90) {
+                Value::text(name)
+            } else {
+                count
+            };
             let f = if draw.percent(5) { "read" } else { f };
             Step::new(f, Value::Nil, input)
         };
@@ -64,8 +83,8 @@ fn make(draw: &mut Draw, permits: Option<u64>, names: bool, apart: bool) -> Hist
     let mut held: BTreeMap<(Option<String>, u64), i64> = BTreeMap::new();
     let limit = permits.unwrap_or(1) as i64;
     let mut effect = |draw: &mut Draw, process: u64, step: &Step| {
-        let count = step.input.as_int().unwrap_or(1);
-        let name = if let (Value::Text(name), true) = (&step.input, apart) { Some(name.to_string()) } else { None };
+        let count = permits.map_or(1, |_| step.input.as_int().unwrap_or(1));
+        let name = called(&step.input, permits).filter(|_| apart);
         let all: i64 = held.iter().filter(|((other, _), _)| *other == name).map(|(_, count)| count).sum();
         let mine = held.entry((name, process)).or_default();
         let broken = draw.below(100) < broken;
@@ -186,25 +205,43 @@ fn possible(events: &[Event], left: u64, held: &mut Vec<i64>, limit: i64, seen: 
     false
 }
 
-/// What an argument names, where names are texts.
-fn named(op: &Op<'_>) -> Option<String> {
-    match op.input.to_value() {
+/// What an argument names: a text, or a number where nothing is counted.
+fn called(input: &Value, permits: Option<u64>) -> Option<String> {
+    match input {
         Value::Text(name) => Some(name.to_string()),
+        Value::Int(number) if permits.is_none() => Some(number.to_string()),
         _ => None,
     }
 }
 
-fn define(history: &History, permits: Option<u64>, named_by: NamedBy) -> BTreeSet<&'static str> {
-    let acquires = history.ops().iter().filter(|op| history.name(op.function) == "acquire");
-    let names: BTreeSet<Option<String>> = acquires.map(|op| named(&op)).collect();
-    if names.len() < 2 || named_by == NamedBy::Key {
+/// Whether each acquire has the number of its process, of several processes, one of which acquired more than once.
+fn owners(history: &History) -> bool {
+    let mut times: BTreeMap<u64, u64> = BTreeMap::new();
+    for op in history.ops().iter().filter(|op| history.name(op.function) == "acquire") {
+        if op.input.as_int() != Some(op.process as i64) {
+            return false;
+        }
+        *times.entry(op.process).or_default() += 1;
+    }
+    times.len() > 1 && times.values().any(|times| *times > 1)
+}
+
+fn define(history: &History, permits: Option<u64>, named_by: NamedBy, owned: bool) -> BTreeSet<&'static str> {
+    let named = |op: &Op<'_>| called(&op.input.to_value(), permits);
+    // A number of permits, or a name: of these nothing is said.
+    let either = |op: &Op<'_>| {
+        permits.is_some() && named_by == NamedBy::Argument && matches!(op.input.to_value(), Value::Int(_))
+    };
+    let acquires: Vec<Op<'_>> = history.ops().iter().filter(|op| history.name(op.function) == "acquire").collect();
+    let names: BTreeSet<Option<String>> = acquires.iter().filter(|op| !either(op)).map(named).collect();
+    if named_by == NamedBy::Key || owned || names.len() < 2 && !acquires.iter().any(either) {
         return one(history, permits, &|_| About::It);
     }
     let mut kinds = BTreeSet::new();
     for name in &names {
         let about =
             |op: &Op<'_>| match (named(op), history.name(op.function)) {
-                (said, "acquire") if said == *name => About::It,
+                (said, "acquire") if said == *name && !either(op) => About::It,
                 (_, "acquire") => About::Another,
                 (said, _) if said.is_some() && named_by == NamedBy::Argument && names.contains(&said) => {
                     if said == *name { About::It } else { About::Another }

@@ -4,9 +4,9 @@ use crate::value::Value;
 
 pub(super) const FUNCTIONS: &[&str] = &["acquire", "release"];
 
-/// A lock whose every `acquire` returns a token, an integer larger than all before; `release` takes the token, or nil for
-/// whatever is held. An acquisition without a token (nil, or an unknown reply) got some larger one. A reply of `false`
-/// means that nothing was done and says nothing.
+/// A lock whose every `acquire` returns a token, an integer larger than all before; `release` takes the token, or nil
+/// for whatever is held. An acquisition without a token (nil, or an unknown reply) got some larger one. A reply of
+/// `false` means that nothing was done and says nothing.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct FencedLock;
 

@@ -7,9 +7,9 @@ pub(super) const FUNCTIONS: &[&str] = &["acquire", "renew", "release", "holder"]
 
 /// A lease. `acquire` returns the number of the grant, larger than all before; it is always possible, because the one
 /// before may have expired. `renew` and `release` take a number: only the latest grant that nobody found expired can be
-/// renewed or released. `holder` returns the number of the grant in force, or nil, after which that grant has expired for
-/// good. A reply of `false` means that nothing was done and says nothing. How long a grant lasts is nothing a sequential
-/// specification can say.
+/// renewed or released. `holder` returns the number of the grant in force, or nil, after which that grant has expired
+/// for good. A reply of `false` means that nothing was done and says nothing. How long a grant lasts is nothing a
+/// sequential specification can say.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Lease;
 

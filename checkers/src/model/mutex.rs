@@ -4,8 +4,8 @@ use crate::value::Value;
 
 pub(super) const FUNCTIONS: &[&str] = &["acquire", "release"];
 
-/// A lock: `acquire` needs it free, `release` needs it held, by whomever. A reply of `false` means that nothing was done and
-/// says nothing: it may have been refused for any reason.
+/// A lock: `acquire` needs it free, `release` needs it held, by whomever. A reply of `false` means that nothing was
+/// done and says nothing: it may have been refused for any reason.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Mutex;
 

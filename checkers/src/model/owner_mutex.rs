@@ -4,8 +4,8 @@ use crate::value::Value;
 
 pub(super) const FUNCTIONS: &[&str] = &["acquire", "release"];
 
-/// A lock that only its holder can release. The holder is the argument of `acquire` and `release` or, where that is nil, the
-/// process. A reply of `false` means that nothing was done and says nothing.
+/// A lock that only its holder can release. The holder is the argument of `acquire` and `release` or, where that is
+/// nil, the process. A reply of `false` means that nothing was done and says nothing.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct OwnerMutex;
 

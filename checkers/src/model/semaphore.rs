@@ -6,8 +6,8 @@ use crate::value::Value;
 pub(super) const FUNCTIONS: &[&str] = &["acquire", "release"];
 pub(super) const OPTIONS: &[(&str, &str)] = &[("permits", "semaphore: how many permits there are (default 1)")];
 
-/// A semaphore: `acquire` and `release` permits, 1 or as many as the argument says. No more are ever out than there are, and
-/// none is released that is not out. A reply of `false` means that nothing was done and says nothing.
+/// A semaphore: `acquire` and `release` permits, 1 or as many as the argument says. No more are ever out than there
+/// are, and none is released that is not out. A reply of `false` means that nothing was done and says nothing.
 #[derive(Clone, Copy, Debug)]
 pub struct Semaphore {
     /// How many permits there are.

@@ -108,6 +108,20 @@ pub(crate) const STORIES: &[Story] = &[
         "#,
     },
     Story {
+        name: "a release that was refused leaves the lock held",
+        checker: "lock",
+        options: &[],
+        kind: "double-hold",
+        lines: r#"
+        {"type":"invoke","process":0,"f":"acquire","key":"l"}
+        {"type":"ok","process":0}
+        {"type":"invoke","process":0,"f":"release","key":"l"}
+        {"type":"fail","process":0,"value":"not-held"}
+        {"type":"invoke","process":1,"f":"acquire","key":"l"}
+        {"type":"ok","process":1}
+        "#,
+    },
+    Story {
         name: "two processes hold one lock",
         checker: "lock",
         options: &[],
