@@ -121,7 +121,6 @@ const REVERSE: &[&str] = &["write", "insert", "append", "read"];
 const BY_NAME: &[(&str, &[&str])] = &[
     ("set-full", &["add"]),
     ("mini-transactions", &["txn"]),
-    ("predicate", &["txn", "init"]),
     ("read-committed", &["txn"]),
     ("read-atomic", &["txn"]),
     ("causal-transactions", &["txn"]),
@@ -352,5 +351,22 @@ impl<'h> Seen<'h> {
     /// What is read are pairs, which were not added as such: rows with their timestamps.
     fn rows(&self) -> bool {
         self.reads_pairs && !self.reads_plain && !self.adds_lists
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registry::CHECKERS;
+
+    #[test]
+    fn every_row_is_about_a_checker_or_a_model() {
+        let names = ROWS.iter().map(|row| row.candidate.checker).chain(BY_NAME.iter().map(|(name, _)| *name));
+        for name in names {
+            assert!(CHECKERS.iter().any(|doc| doc.name == name), "no checker {name}");
+        }
+        for model in ROWS.iter().filter_map(|row| row.candidate.model) {
+            assert!(MODELS.iter().any(|doc| doc.name == model), "no model {model}");
+        }
     }
 }
