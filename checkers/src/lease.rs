@@ -187,8 +187,15 @@ impl Lease {
         let ends = [one.ended_by, two.ended_by].into_iter().flatten().map(|position| at(history, position));
         let mut reasons = vec![say(&one, &first), say(&two, &second)];
         let refused = |op: &Op<'h>| lease.refused(history, op, second.reply);
-        let aside: Vec<Op<'h>> = [&first, &second].into_iter().filter_map(refused).collect();
+        let mut aside: Vec<Op<'h>> = [&first, &second].into_iter().filter_map(refused).collect();
         reasons.extend(aside.iter().map(refusal));
+        for renewal in [&first, &second] {
+            if let Some(meant) = lease.meant(history, renewal) {
+                reasons
+                    .push(format!("#{} renewed what #{} was about: nothing else was held.", renewal.call, meant.call));
+                aside.push(meant);
+            }
+        }
         reasons.extend(
             ends.clone().map(|end| format!("Process {} gave it up no earlier than #{}.", end.process, end.call)),
         );

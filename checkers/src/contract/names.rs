@@ -62,6 +62,20 @@ impl Named<'_> {
         self.loose.binary_search(&position).is_ok()
     }
 
+    /// The call that says which lock a renewal without a name is about.
+    pub(crate) fn meant<'h>(&self, history: &'h History, renewal: &Op<'h>) -> Option<Op<'h>> {
+        if self.whole || history.name(renewal.function) != "renew" || !renewal.input.is_nil() {
+            return None;
+        }
+        let earlier = self.group.ops.iter().rev().map(|&position| at(history, position));
+        let mut own = earlier.filter(|op| op.position < renewal.position && op.session == renewal.session && took(op));
+        own.find(|op| match history.name(op.function) {
+            "acquire" => true,
+            "renew" => !op.input.is_nil(),
+            _ => false,
+        })
+    }
+
     /// The last release of what this operation acquired that was refused before this index: it gave nothing back.
     pub(crate) fn refused<'h>(&self, history: &'h History, acquire: &Op<'h>, before: u64) -> Option<Op<'h>> {
         let later = (acquire.position as usize..history.ops().len()).map(|at| history.ops().at(at));
