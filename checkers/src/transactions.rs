@@ -28,6 +28,24 @@ use std::collections::BTreeMap;
 /// At most so many findings are shown.
 const FINDINGS_MAX: usize = 10;
 
+/// The anomalies that contradict a model, by name, each once: those it forbids, and what more was found against it.
+fn broken<'f>(forbidden: Vec<&'f str>, more: &'f [Finding]) -> Vec<&'f str> {
+    let mut names = forbidden;
+    names.extend(more.iter().map(|finding| finding.kind.as_str()));
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+/// What was found against the model, then the others that are not the same once more, as many as a verdict tells.
+fn together(more: Vec<Finding>, mut others: Vec<Finding>) -> Vec<Finding> {
+    others.retain(|other| !more.iter().any(|known| known.kind == other.kind && known.ops == other.ops));
+    let mut findings = more;
+    findings.append(&mut others);
+    findings.truncate(FINDINGS_MAX);
+    findings
+}
+
 /// The findings that are shown: violations before evidence, each kind first once, short ones before long ones.
 fn foremost(mut found: Vec<Finding>) -> Vec<Finding> {
     let mut met: BTreeMap<String, usize> = BTreeMap::new();

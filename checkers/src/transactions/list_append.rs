@@ -268,10 +268,7 @@ impl ListAppend {
         let seen = wording::count(txns.outcomes[Outcome::Ok as usize] as usize, "acknowledged transaction");
         let summary = match (validity, doubt) {
             (Validity::Invalid, _) => {
-                let mut found = forbidden;
-                found.extend(more.iter().map(|finding| finding.kind.as_str()));
-                found.sort_unstable();
-                found.dedup();
+                let found = super::broken(forbidden, &more);
                 format!("{seen}, not {model}: {}. In all: {}.", found.join(", "), standing.words())
             }
             (_, Some(doubt)) => doubt,
@@ -283,13 +280,7 @@ impl ListAppend {
             ),
         };
         let mut verdict = self.verdict(name, validity, summary);
-        verdict.findings = more;
-        let known: Vec<(String, Vec<u64>)> =
-            verdict.findings.iter().map(|finding| (finding.kind.clone(), finding.ops.clone())).collect();
-        let mut others = self.findings(&txns, &analysis);
-        others.retain(|other| !known.iter().any(|(kind, ops)| *kind == other.kind && *ops == other.ops));
-        verdict.findings.extend(others);
-        verdict.findings.truncate(super::FINDINGS_MAX);
+        verdict.findings = super::together(more, self.findings(&txns, &analysis));
         verdict.numbers = numbers(&txns, &analysis);
         verdict
     }

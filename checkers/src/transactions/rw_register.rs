@@ -232,10 +232,7 @@ impl RwRegister {
             && decided::by(self.model) == Some(decided::By::Cycles);
         let (validity, summary) = match (forbidden.is_empty() && more.is_empty(), doubt) {
             (false, _) => {
-                let mut found = forbidden;
-                found.extend(more.iter().map(|finding| finding.kind.as_str()));
-                found.sort_unstable();
-                found.dedup();
+                let found = super::broken(forbidden, &more);
                 (Validity::Invalid, format!("{seen}, not {model}: {}. In all: {ruling}.", found.join(", ")))
             }
             (true, Some(doubt)) => (Validity::Unknown, doubt),
@@ -258,13 +255,7 @@ impl RwRegister {
             }
         };
         let mut verdict = self.verdict(name, validity, summary);
-        verdict.findings = more;
-        let known: Vec<(String, Vec<u64>)> =
-            verdict.findings.iter().map(|finding| (finding.kind.clone(), finding.ops.clone())).collect();
-        let mut others = self.findings(&txns, &analysis);
-        others.retain(|other| !known.iter().any(|(kind, ops)| *kind == other.kind && *ops == other.ops));
-        verdict.findings.extend(others);
-        verdict.findings.truncate(super::FINDINGS_MAX);
+        verdict.findings = super::together(more, self.findings(&txns, &analysis));
         verdict.numbers = numbers(&txns, &analysis);
         verdict
     }

@@ -3,7 +3,7 @@
 use super::matched::{Flaw, Flawed, Matched, SKIP};
 use super::view::{Chain, INITIAL, Read, Versions};
 use crate::history::Outcome;
-use crate::transactions::txn::{Mix, MopKind, Transactions};
+use crate::transactions::txn::{Mix, Mop, MopKind, Transactions};
 use crate::value::Word;
 use std::collections::{HashMap, HashSet};
 use std::hash::BuildHasherDefault;
@@ -60,23 +60,36 @@ fn own_at_end(transactions: &Transactions<'_>, aside: bool) -> Vec<u32> {
     }
     let mops = transactions.all_mops();
     let mut counts = vec![0; mops.len()];
-    let mut own: Vec<Word> = Vec::new();
     for key in 0..transactions.keys() as u32 {
-        let mut last = INITIAL;
+        let mut own = Own::default();
         for &place in transactions.key_mops(key) {
             let mop = mops[place as usize];
-            if mop.txn() != last {
-                own.clear();
-                last = mop.txn();
-            }
-            if mop.writes() {
-                own.push(mop.value);
-            } else if mop.kind() == MopKind::Read && transactions.elements(mop.value).ends_with(&own) {
-                counts[place as usize] = own.len() as u32;
+            own.take(mop);
+            if mop.kind() == MopKind::Read && transactions.elements(mop.value).ends_with(&own.elements) {
+                counts[place as usize] = own.elements.len() as u32;
             }
         }
     }
     counts
+}
+
+/// What the transaction of a micro-operation appended to its key so far.
+#[derive(Default)]
+struct Own {
+    txn: Option<u32>,
+    elements: Vec<Word>,
+}
+
+impl Own {
+    /// The key's next micro-operation.
+    fn take(&mut self, mop: Mop) {
+        if self.txn.replace(mop.txn()) != Some(mop.txn()) {
+            self.elements.clear();
+        }
+        if mop.writes() {
+            self.elements.push(mop.value);
+        }
+    }
 }
 
 impl Matched {
@@ -244,22 +257,16 @@ impl Part<'_> {
     /// Compares each read with the chain.
     fn prefixes(&mut self, transactions: &Transactions<'_>, key: u32, written: &Written, sound: &[Word], at: usize) {
         let mops = transactions.all_mops();
-        let mut own: Vec<Word> = Vec::new();
-        let mut last = INITIAL;
+        let mut taken = Own::default();
         // Who made the longest read, and what it saw; only what does not fit asks.
         let mut longest: Option<(u32, &[Word])> = None;
         for (nth, &place) in transactions.key_mops(key).iter().enumerate() {
             let mop = mops[place as usize];
-            if mop.txn() != last {
-                own.clear();
-                last = mop.txn();
-            }
-            if mop.writes() {
-                own.push(mop.value);
-            }
+            taken.take(mop);
             if mop.kind() != MopKind::Read {
                 continue;
             }
+            let own = &taken.elements;
             let aside = !self.own.is_empty();
             let elements = self.outside(transactions, place);
             let fits = elements.len() <= sound.len() && Word::same(elements, &sound[..elements.len()]);
@@ -272,7 +279,7 @@ impl Part<'_> {
             }
             let flawed = |flaw, value, writer| Flawed { flaw, reader: mop.txn(), key, value, writer };
             let outside = if aside {
-                let ends = transactions.elements(mop.value).ends_with(&own);
+                let ends = transactions.elements(mop.value).ends_with(own);
                 ends.then_some(elements)
             } else {
                 elements.strip_suffix(&own[..])
