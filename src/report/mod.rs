@@ -48,6 +48,7 @@ pub fn write_all(dir: &RunDir, history: &History, info: &RunInfo, verdict: &RunV
             problems.push(error);
         }
     };
+    keep(fs::create_dir_all(dir.answers()).with_context(|| format!("cannot make {}", dir.answers().display())));
     keep(write_verdict(dir, verdict));
     let subject = Subject::new(dir, history, info, verdict);
     keep(junit::draw(&subject).and_then(|xml| replace(&dir.junit(), xml.as_bytes())));

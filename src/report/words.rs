@@ -1,5 +1,6 @@
 //! How things are written for people: times, names, operations; and how text from a target is made harmless in HTML
 //! and in scripts. Never: drawing.
+use crate::store::Asked;
 use dsfuzz_checkers::{Fault, History, Op, Outcome, Validity, Value};
 
 /// Text that may stand in HTML, between tags and in quoted attributes. Control characters become visible.
@@ -34,6 +35,20 @@ pub(super) fn plain_line(text: &str) -> String {
             plain => plain,
         })
         .collect()
+}
+
+/// That an answer is not the run's own, with the question and the plan's checkers that it leaves out.
+pub(super) fn other_question(asked: &Asked) -> String {
+    let not_asked = match asked.not_asked.is_empty() {
+        true => String::new(),
+        false => format!(" The plan's {} not asked here.", are(&asked.not_asked)),
+    };
+    let arguments = asked.arguments.join(" ");
+    format!("This answers another question than the plan's ({arguments}); the run keeps its own answer.{not_asked}")
+}
+
+fn are(names: &[String]) -> String {
+    format!("{} {}", names.join(", "), if names.len() == 1 { "is" } else { "are" })
 }
 
 /// JSON that may stand inside a `<script>` element: nothing in it can end the element or open a comment.
