@@ -6,8 +6,10 @@ use crate::error::{Exit, Failure};
 use crate::plan::{LabPlan, Overrides, Plan};
 use crate::report;
 use crate::run::{Finished, Job, execute, read_back};
+use crate::secrets;
 use crate::store::{self, FORMAT_VERSION, RunDir, RunInfo, RunVerdict};
 use clap::Args;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -20,14 +22,36 @@ pub struct RunArgs {
     /// Leave the target running at the end (faults are healed all the same) [env: DSFUZZ_LEAVE_RUNNING]
     #[arg(long, alias = "leave-db-running")]
     pub leave_running: bool,
+    /// Nobody else on this machine may open the folder of the run (mode 0700) [env: DSFUZZ_PRIVATE]
+    #[arg(long)]
+    pub private: bool,
 }
 
 impl RunArgs {
     /// The flag, or the environment.
     pub fn leaves_running(&self) -> bool {
-        let set = |value: String| !matches!(value.as_str(), "" | "0" | "false" | "no");
-        self.leave_running || std::env::var("DSFUZZ_LEAVE_RUNNING").is_ok_and(set)
+        self.leave_running || is_set("DSFUZZ_LEAVE_RUNNING")
     }
+
+    /// The flag, or the environment.
+    fn is_private(&self) -> bool {
+        self.private || is_set("DSFUZZ_PRIVATE")
+    }
+}
+
+fn is_set(variable: &str) -> bool {
+    std::env::var(variable).is_ok_and(|value| !matches!(value.as_str(), "" | "0" | "false" | "no"))
+}
+
+/// The folder of a new run.
+fn new_folder(args: &RunArgs, plan: &str, out: &Output) -> Result<RunDir, Failure> {
+    let dir = store::create(&out.results, plan, chrono::Utc::now())?;
+    if args.is_private() {
+        let closed = std::fs::Permissions::from_mode(0o700);
+        std::fs::set_permissions(dir.path(), closed)
+            .map_err(|error| Failure::harness(format!("{} cannot be made private: {error}", dir.path().display())))?;
+    }
+    Ok(dir)
 }
 
 pub(super) fn main(args: &RunArgs, out: &mut Output) -> Result<Exit, Failure> {
@@ -43,11 +67,13 @@ pub(super) fn main(args: &RunArgs, out: &mut Output) -> Result<Exit, Failure> {
 fn run(args: &RunArgs, out: &mut Output, made: &mut Option<RunDir>) -> Result<Exit, Failure> {
     let (mut plan, overrides) = args.plan.load()?;
     let seed = plan.draw_seed();
-    let dir = store::create(&out.results, &plan.name, chrono::Utc::now())?;
+    let dir = new_folder(args, &plan.name, out)?;
     *made = Some(dir.clone());
     logs::to_file(&dir.log()).map_err(|error| Failure::harness(format!("{}: {error}", dir.log().display())))?;
     let target = args.plan.target(&plan)?;
     let again = again(&args.plan.file, &overrides, seed, args.leaves_running());
+    let begun = RunInfo { seed, target: target.name().into(), again: again.clone(), ..new_info(&plan.name) };
+    begun.save(&dir).map_err(|error| Failure::harness(format!("{}: {error}", dir.info().display())))?;
     out.note(format!("plan {}, target {}, seed {seed}", plan.name, target.name()));
     if let Some(LabPlan::Nodes(count)) = &plan.cluster.lab {
         out.note(format!("lab of {count} {}", if *count == 1 { "node" } else { "nodes" }));
@@ -95,23 +121,18 @@ fn after_cleaning_up(
 /// Writes the files of a run that ended before it had an answer, so that a job that reads them finds out why. What
 /// cannot be written is said on stderr; the failure itself is the answer of the command.
 fn keep_failure(args: &RunArgs, failure: &Failure, dir: Option<RunDir>, out: &mut Output) {
-    let written = dir.map_or_else(|| store::create(&out.results, &plan_name(&args.plan.file), chrono::Utc::now()), Ok);
-    let written = written.and_then(|dir| {
+    let dir = dir.map_or_else(|| new_folder(args, &plan_name(&args.plan.file), out), Ok);
+    let written = dir.map_err(anyhow::Error::from).and_then(|dir| {
         if dir.verdict().exists() {
             return Ok(());
         }
-        let text = failure.to_string();
+        let text = secrets::redact(&failure.to_string()).into_owned();
         let exit = i32::from(failure.exit().code());
-        let now = chrono::Local::now().to_rfc3339();
         let mut info = RunInfo::load(&dir).unwrap_or_else(|_| RunInfo {
-            format: FORMAT_VERSION,
-            dsfuzz: env!("CARGO_PKG_VERSION").into(),
-            plan: dir.plan_name(),
-            started: now.clone(),
             again: format!("dsfuzz run {}", quoted(&args.plan.file.display().to_string())),
-            ..RunInfo::default()
+            ..new_info(&dir.plan_name())
         });
-        info.ended = now;
+        info.ended = chrono::Local::now().to_rfc3339();
         info.exit = Some(exit);
         if !info.harness_failures.contains(&text) {
             info.harness_failures.push(text.clone());
@@ -124,11 +145,25 @@ fn keep_failure(args: &RunArgs, failure: &Failure, dir: Option<RunDir>, out: &mu
         if !out.json {
             lines.iter().for_each(|line| out.line(line));
         }
-        out.note(format!("what is known of this run is in {}", dir.path().display()));
+        // A bad plan is answered by its error alone, as by every other command.
+        if failure.exit() != Exit::Usage {
+            out.note(format!("what is known of this run is in {}", dir.path().display()));
+        }
         Ok(())
     });
     if let Err(error) = written {
         out.note(format!("this end of the run could not be kept: {error:#}"));
+    }
+}
+
+/// What is known of a run when it begins.
+fn new_info(plan: &str) -> RunInfo {
+    RunInfo {
+        format: FORMAT_VERSION,
+        dsfuzz: env!("CARGO_PKG_VERSION").into(),
+        plan: plan.into(),
+        started: chrono::Local::now().to_rfc3339(),
+        ..RunInfo::default()
     }
 }
 
@@ -161,7 +196,7 @@ fn again(plan: &Path, overrides: &Overrides, seed: u64, leave_running: bool) -> 
     if leave_running {
         words.push("--leave-running".into());
     }
-    words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
+    words.iter().map(|word| quoted(&secrets::redact(word))).collect::<Vec<_>>().join(" ")
 }
 
 /// As one word of a shell.
@@ -198,7 +233,8 @@ mod tests {
 
     #[test]
     fn a_clean_up_that_fails_hides_no_answer() {
-        let mut out = Output::new(&crate::cli::arguments::Global::default());
+        let arguments = <crate::cli::Cli as clap::Parser>::parse_from(["dsfuzz", "list"]);
+        let mut out = Output::new(&arguments.global);
         let mut end = |answer: Result<Exit, Failure>| {
             after_cleaning_up(answer, Err(Failure::harness("read-only file system")), &mut out)
         };

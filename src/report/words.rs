@@ -22,12 +22,13 @@ pub(crate) fn escape(text: &str) -> String {
 }
 
 /// Control characters, and the marks that turn the direction of text: a target could make one name look like another.
-pub(super) fn is_hidden(character: char) -> bool {
-    character.is_control() || matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+pub(crate) fn is_hidden(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
 /// One line of text without control characters, for terminals: no escape sequence of a target reaches one.
-pub(super) fn plain_line(text: &str) -> String {
+pub(crate) fn plain_line(text: &str) -> String {
     text.chars()
         .map(|character| match character {
             '\n' | '\r' | '\t' => ' ',
@@ -49,6 +50,11 @@ pub(super) fn other_question(asked: &Asked) -> String {
 
 fn are(names: &[String]) -> String {
     format!("{} {}", names.join(", "), if names.len() == 1 { "is" } else { "are" })
+}
+
+/// Lines without control characters but their ends, for terminals and logs.
+pub(crate) fn plain_lines(text: &str) -> String {
+    text.lines().map(plain_line).collect::<Vec<_>>().join("\n")
 }
 
 /// JSON that may stand inside a `<script>` element: nothing in it can end the element or open a comment.

@@ -3,6 +3,7 @@ mod runs;
 
 pub use runs::{RunRow, create, create_beside, find, list};
 
+use crate::secrets;
 use dsfuzz_checkers::{Validity, Verdict};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -218,7 +219,7 @@ pub struct Evidence {
 impl RunInfo {
     /// Writes `run.json`: whole or not at all.
     pub fn save(&self, dir: &RunDir) -> std::io::Result<()> {
-        write_whole(&dir.info(), &serde_json::to_vec_pretty(self)?)
+        write_whole(&dir.info(), &serde_json::to_vec_pretty(&secrets::redacted(self))?)
     }
 
     /// Reads `run.json`.
