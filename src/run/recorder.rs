@@ -4,7 +4,7 @@
 use super::journal::{self, Journal};
 use dsfuzz_checkers::history::{FaultEvent, HISTORY_VERSION, Record, RoleRecord};
 use dsfuzz_checkers::{Mark, Phase};
-use dsfuzz_workloads::{Answer, Call};
+use dsfuzz_workloads::{Answer, Call, Response};
 use std::cell::RefCell;
 use std::io;
 use std::path::Path;
@@ -98,15 +98,15 @@ impl Recorder {
     }
 
     /// Records how the open call of a process ended, after it did.
-    pub fn complete(&self, process: u64, answer: &Answer) -> Mark {
-        let counter = match answer {
+    pub fn complete(&self, process: u64, response: &Response) -> Mark {
+        let counter = match response.answer {
             Answer::Ok(_) => &self.tally.ok,
             Answer::Fail(_) => &self.tally.fail,
             Answer::Info(_) => &self.tally.info,
         };
         let written = BODY.with_borrow_mut(|body| {
             body.clear();
-            journal::encode_completion(body, process, answer);
+            journal::encode_completion(body, process, response);
             self.journal.append(body, || add(counter))
         });
         written.unwrap_or_else(|| self.mark())
