@@ -142,7 +142,7 @@ pub struct Completion {
     pub time: u64,
     /// The process whose open call this completes.
     pub process: u64,
-    /// The reply (of a read: what was read); nil where there is none. Of Fail and Info: what is known all the same.
+    /// The reply (of a read: what was read); nil where there is none. Of Fail and Info: what the client could still report.
     #[serde(default)]
     pub value: Value,
     /// For Fail and Info: why, as a short word and text (`timeout`, `refused: ...`).
