@@ -223,7 +223,7 @@ impl Client for Redirected {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_record_takes_the_node_that_answered() {
     let bench = Bench::new();
-    bench.load(Redirected, vec![register()], DriverOptions { ops_max: Some(60), ..options(3) }).await;
+    bench.load(Redirected, vec![register()], DriverOptions { ops_max: Some(5000), ..options(3) }).await;
     let history = bench.history();
     let answered: HashSet<&str> = history.ops().iter().map(|op| history.name(op.node)).collect();
     let asked: HashSet<&str> = history.ops().iter().map(|op| history.name(history.bound_node(&op))).collect();

@@ -1,9 +1,10 @@
 //! Which node answered, where a client followed a redirect.
+use crate::Value;
 use crate::history::export::{Keys, write_edn, write_jsonl};
 use crate::history::{Format, History, ReadOptions, read};
+use crate::split_brain::SplitBrain;
 use crate::testing::history;
 use crate::verdict::{Budget, Checker, Validity};
-use crate::{SplitBrain, Value};
 
 /// The nodes of every operation: the one that answered, the one that was asked.
 fn nodes(history: &History) -> Vec<(String, String)> {
