@@ -20,7 +20,7 @@ use crate::cluster::{Node, SshTarget};
 use crate::plan::Plan;
 use crate::store::{FORMAT_VERSION, NodeInfo, RunDir, RunInfo, RunVerdict};
 use crate::targets::{self, Convergence, Deployment, Target};
-use crate::{judge, report};
+use crate::{judge, report, secrets};
 use anyhow::{Context, Result, anyhow};
 use dsfuzz_checkers::{History, Phase};
 use dsfuzz_nemesis::{Timetable, timetable};
@@ -419,11 +419,12 @@ impl Run {
             History::default()
         };
         let rules = judge::Rules::of_plan(&self.job.plan);
-        let verdict = judge::judge(&history, &rules, &self.phases.info);
+        let verdict = secrets::redacted(&judge::judge(&history, &rules, &self.phases.info));
         self.phases.ended("check", began, String::new());
         self.phases.info.ended = chrono::Local::now().to_rfc3339();
         self.phases.info.exit = Some(verdict.exit);
         self.phases.save();
+        self.phases.info = secrets::redacted(&self.phases.info);
         if let Err(error) = report::write_all(&self.job.dir, &history, &self.phases.info, &verdict) {
             self.progress.line(&format!("the report could not be drawn whole: {error:#}"));
         }

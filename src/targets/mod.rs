@@ -134,6 +134,14 @@ impl Target {
         &self.recipe.name
     }
 
+    /// The values of options that the recipe calls secret, where the plan sets them.
+    pub fn secrets(&self) -> impl Iterator<Item = &serde_json::Value> {
+        let secret = |name: &String, value: &serde_json::Value| {
+            self.recipe.options.get(name).is_some_and(|option| option.secret && option.default != *value)
+        };
+        self.options.iter().filter(move |(name, value)| secret(name, value)).map(|(_, value)| value)
+    }
+
     /// The recipe's options as the plan sets them.
     pub fn options(&self) -> &BTreeMap<String, serde_json::Value> {
         &self.options

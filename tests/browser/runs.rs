@@ -362,6 +362,7 @@ fn stale_verdict(history: &History, ops: Vec<u64>) -> RunVerdict {
         ],
         harness: Vec::new(),
         exit: 1,
+        ..RunVerdict::failed("", 0)
     }
 }
 
@@ -488,6 +489,7 @@ pub(crate) fn large(count: usize) -> Run {
         evidence: vec![evidence("ok_ops", "calls that were ok", count as f64 * 0.94, 100.0)],
         harness: Vec::new(),
         exit: 0,
+        ..RunVerdict::failed("", 0)
     };
     Run { info: info("etcd-large", &names), verdict, history }
 }
@@ -549,6 +551,7 @@ pub(crate) fn hostile() -> Run {
         evidence: vec![evidence(HOSTILE, HOSTILE, f64::NAN, 1.0)],
         harness: vec![HOSTILE.into(), HOSTILE.into()],
         exit: 1,
+        ..RunVerdict::failed("", 0)
     };
     Run { history, info, verdict }
 }
