@@ -5,7 +5,7 @@ use super::journal::{self, Journal};
 use crate::secrets;
 use dsfuzz_checkers::history::{FaultEvent, HISTORY_VERSION, Record, RoleRecord};
 use dsfuzz_checkers::{Mark, Phase};
-use dsfuzz_workloads::{Answer, Call};
+use dsfuzz_workloads::{Answer, Call, Response};
 use std::cell::RefCell;
 use std::io;
 use std::path::Path;
@@ -99,17 +99,17 @@ impl Recorder {
     }
 
     /// Records how the open call of a process ended, after it did.
-    pub fn complete(&self, process: u64, answer: &Answer) -> Mark {
-        let clean = without_secrets(answer);
-        let answer = clean.as_ref().unwrap_or(answer);
-        let counter = match answer {
+    pub fn complete(&self, process: u64, response: &Response) -> Mark {
+        let clean = without_secrets(response);
+        let response = clean.as_ref().unwrap_or(response);
+        let counter = match response.answer {
             Answer::Ok(_) => &self.tally.ok,
             Answer::Fail(_) => &self.tally.fail,
             Answer::Info(_) => &self.tally.info,
         };
         let written = BODY.with_borrow_mut(|body| {
             body.clear();
-            journal::encode_completion(body, process, answer);
+            journal::encode_completion(body, process, response);
             self.journal.append(body, || add(counter))
         });
         written.unwrap_or_else(|| self.mark())
@@ -192,13 +192,14 @@ impl Recorder {
     }
 }
 
-/// The answer without secrets, where its error has some: a client may name what it logged in with.
-fn without_secrets(answer: &Answer) -> Option<Answer> {
-    match answer {
-        Answer::Ok(_) => None,
-        Answer::Fail(why) => secrets::changed(why).map(|why| Answer::Fail(why.into())),
-        Answer::Info(why) => secrets::changed(why).map(|why| Answer::Info(why.into())),
-    }
+/// The response without secrets, where its error has some: a client may name what it logged in with.
+fn without_secrets(response: &Response) -> Option<Response> {
+    let answer = match &response.answer {
+        Answer::Ok(_) => return None,
+        Answer::Fail(why) => Answer::Fail(secrets::changed(why)?.into()),
+        Answer::Info(why) => Answer::Info(secrets::changed(why)?.into()),
+    };
+    Some(Response { answer, ..response.clone() })
 }
 
 /// Counts one more; the journal's lock is held, so no other thread counts at the same time.

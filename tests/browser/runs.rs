@@ -60,7 +60,7 @@ impl Tape {
     }
 
     fn reply(&mut self, time: u64, process: u64, kind: &str, value: Value, error: Option<&str>) {
-        let completion = Completion { index: 0, time, process, value, error: error.map(Arc::from) };
+        let completion = Completion { index: 0, time, process, value, error: error.map(Arc::from), node: None };
         let record = match kind {
             "ok" => Record::Ok(completion),
             "fail" => Record::Fail(completion),
@@ -439,7 +439,8 @@ pub(crate) fn large(count: usize) -> Run {
                 settle: false,
             };
             records.push((time, Record::Invoke(invoke)));
-            let mut completion = Completion { index: 0, time: time + took, process, value: Value::Nil, error: None };
+            let mut completion =
+                Completion { index: 0, time: time + took, process, value: Value::Nil, error: None, node: None };
             let reply = match draw {
                 0..10 if hurt => {
                     completion.error = Some(timeout.clone());
