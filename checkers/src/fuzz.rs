@@ -128,6 +128,7 @@ pub const DIFFERENCES: &[(&str, Differ)] = &[
     ("session guarantees", crate::weaker::fuzz::sessions),
     ("staleness", crate::weaker::fuzz::staleness),
     ("eventual-convergence", crate::weaker::fuzz::convergence),
+    ("set", crate::set::fuzz::differ),
     ("set-full", crate::set_full::fuzz::differ),
     ("queue", crate::queue::fuzz::differ),
     ("total-queue", crate::total_queue::fuzz::differ),

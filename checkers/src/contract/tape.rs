@@ -64,6 +64,12 @@ impl Tape {
         }
     }
 
+    /// Its call fails, or is left in doubt, for this reason.
+    pub(crate) fn fail(&mut self, worker: u64, outcome: Outcome, error: &str) {
+        self.scene.error(error);
+        self.reply(worker, outcome, Value::Nil);
+    }
+
     /// The history.
     pub(crate) fn finish(self) -> History {
         self.scene.finish()
