@@ -77,7 +77,7 @@ impl Scene {
     pub(crate) fn reply(&mut self, process: u64, outcome: Outcome, value: Value) {
         let error = self.error.take();
         self.push(|index, time| {
-            let completion = Completion { index, time, process, value, error };
+            let completion = Completion { index, time, process, value, error, node: None };
             match outcome {
                 Outcome::Ok => Record::Ok(completion),
                 Outcome::Fail => Record::Fail(completion),
