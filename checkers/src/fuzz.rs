@@ -146,4 +146,5 @@ pub const DIFFERENCES: &[(&str, Differ)] = &[
     ("atomic-commit", crate::atomic_commit::fuzz::differ),
     ("saga", crate::saga::fuzz::differ),
     ("crdt", crate::crdt::fuzz::differ),
+    ("replicas-agree", crate::crdt::agree::fuzz::differ),
 ];

@@ -75,6 +75,7 @@ pub(crate) use with_workload;
 pub const CHECKERS: &[CheckerDoc] = &[
     linearizable::DOC,
     set::DOC,
+    crdt::REPLICAS_AGREE,
     transactions::list_append::DOC,
     split_brain::DOC,
     transactions::rw_register::DOC,
