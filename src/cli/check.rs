@@ -233,10 +233,10 @@ pub(super) fn main(args: &CheckArgs, out: &mut Output) -> Result<Exit, Failure> 
 fn check_run(dir: &RunDir, args: &CheckArgs, out: &mut Output) -> Result<Exit, Failure> {
     let plan = std::fs::read_to_string(dir.plan());
     let plan = plan.map_err(|error| Failure::harness(format!("{}: {error}", dir.plan().display())))?;
-    let mut rules = Rules::of_plan(&Plan::from_yaml_str(&plan)?);
-    change(&mut rules, args)?;
     let info = RunInfo::load(dir)
         .map_err(|error| Failure::harness(format!("{} cannot be read: {error}", dir.info().display())))?;
+    let mut rules = Rules::of_plan(&Plan::from_yaml_str(&plan)?, &info.facts);
+    change(&mut rules, args)?;
     let history = read_back(dir)?;
     let verdict = judge::judge(&history, &rules, &info);
     if let Err(error) = report::write_all(dir, &history, &info, &verdict) {

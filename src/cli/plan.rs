@@ -104,7 +104,8 @@ fn steps(target: &Target, nodes: &[String], base: &str) -> Result<Vec<Step>, Fai
 fn timetable(plan: &Plan, target: &Target, seed: u64, nodes: &[String]) -> (Vec<Harm>, Vec<String>) {
     let Some(nemesis) = &plan.nemesis else { return Default::default() };
     let quiet_end = nemesis.quiet_end.unwrap_or(target.recipe().quiet_after_heal).0;
-    let timetable = dsfuzz_nemesis::timetable(seed, nemesis, nodes.len(), plan.load.time.0, quiet_end);
+    let shape = dsfuzz_nemesis::ClusterShape { nodes: nodes.len(), leads: target.recipe().has_leaders(), quiet_end };
+    let timetable = dsfuzz_nemesis::timetable(seed, nemesis, shape, plan.load.time.0);
     let millis = |span: dsfuzz_nemesis::Span| u64::try_from(span.0.as_millis()).unwrap_or(u64::MAX);
     let harm = |planned: &dsfuzz_nemesis::PlannedHarm| Harm {
         begin_ms: millis(planned.at),

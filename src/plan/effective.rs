@@ -3,6 +3,7 @@
 //! Never: tags, aliases, bare `no`, `on` or `1e3` where a text is meant.
 use super::{Plan, yaml};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 /// What stands in the place of a secret.
@@ -34,6 +35,16 @@ fn in_order(tree: Value) -> Vec<(String, Value)> {
     let mut entries: Vec<(String, Value)> = map.into_iter().collect();
     entries.sort_by_key(|(key, _)| ORDER.iter().position(|known| known == key).unwrap_or(ORDER.len()));
     entries
+}
+
+/// Options of a target without what sounds like a secret.
+pub fn redacted(options: &BTreeMap<String, Value>) -> BTreeMap<String, Value> {
+    let mut tree = Value::Object(options.clone().into_iter().collect());
+    redact(&mut tree);
+    match tree {
+        Value::Object(map) => map.into_iter().collect(),
+        _ => BTreeMap::new(),
+    }
 }
 
 /// Hides the values of keys that sound like secrets, at any depth; the name of an environment variable is none.

@@ -196,7 +196,7 @@ fn driver_options(run: &Run) -> DriverOptions {
         nodes,
         rate: load.rate.map(|rate| rate.0),
         time: load.time.0,
-        deadline: load.deadline.0,
+        deadline: load.deadline(run.target.election()),
         ops_max: load.ops_max,
         client_options,
     }
@@ -233,13 +233,19 @@ fn views(run: &Run, deployment: &Deployment, leader: watch::Receiver<Option<Stri
     let nodes: Vec<NodeView> = run.job.nodes.iter().map(view).collect();
     let control_boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     let control_boot_id = control_boot_id.trim().to_string();
-    Arc::new(move || {
+    Arc::new(move |for_leader| {
         let (nodes, control_boot_id, mut leader) = (nodes.clone(), control_boot_id.clone(), leader.clone());
         Box::pin(async move {
-            // Right after a heal an election may be under way; a harm aimed at the leader is worth waiting for it.
-            let leader = match tokio::time::timeout(ELECTION, leader.wait_for(Option::is_some)).await {
-                Ok(Ok(leader)) => leader.clone(),
-                _ => None,
+            // Right after a heal an election may be under way; a harm aimed at the leader is worth waiting for it. What
+            // is aimed at nobody in particular never waits.
+            let wait = if for_leader { ELECTION } else { Duration::ZERO };
+            let known = leader.borrow().clone();
+            let leader = match known {
+                Some(leader) => Some(leader),
+                None => match tokio::time::timeout(wait, leader.wait_for(Option::is_some)).await {
+                    Ok(Ok(leader)) => leader.clone(),
+                    _ => None,
+                },
             };
             View { nodes, leader, control_boot_id }
         })

@@ -23,7 +23,7 @@ use crate::targets::{self, Convergence, Deployment, Target};
 use crate::{judge, report};
 use anyhow::{Context, Result, anyhow};
 use dsfuzz_checkers::{History, Phase};
-use dsfuzz_nemesis::{Timetable, timetable};
+use dsfuzz_nemesis::{ClusterShape, Timetable, timetable};
 use dsfuzz_workloads::{Connect, Workload};
 use hosts::Hosts;
 use phases::Phases;
@@ -109,7 +109,8 @@ impl Job {
     fn timetable(&self, target: &Target) -> Timetable {
         let Some(nemesis) = &self.plan.nemesis else { return Timetable::default() };
         let quiet_end = nemesis.quiet_end.unwrap_or(target.recipe().quiet_after_heal).0;
-        timetable(self.seed, nemesis, self.nodes.len(), self.plan.load.time.0, quiet_end)
+        let shape = ClusterShape { nodes: self.nodes.len(), leads: target.recipe().has_leaders(), quiet_end };
+        timetable(self.seed, nemesis, shape, self.plan.load.time.0)
     }
 
     fn info(&self, target: &Target) -> RunInfo {
@@ -125,7 +126,8 @@ impl Job {
             seed: self.seed,
             started: chrono::Local::now().to_rfc3339(),
             target: target.name().into(),
-            without_roles: target.recipe().role.is_none(),
+            options: crate::plan::redacted(target.options()),
+            facts: target.facts(),
             nodes: self.nodes.iter().map(node).collect(),
             again: self.again.clone(),
             ..RunInfo::default()
@@ -417,7 +419,7 @@ impl Run {
         } else {
             History::default()
         };
-        let rules = judge::Rules::of_plan(&self.job.plan);
+        let rules = judge::Rules::of_plan(&self.job.plan, &self.phases.info.facts);
         let verdict = judge::judge(&history, &rules, &self.phases.info);
         self.phases.ended("check", began, String::new());
         self.phases.info.ended = chrono::Local::now().to_rfc3339();

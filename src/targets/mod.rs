@@ -22,10 +22,17 @@ pub use logs::LogClaim;
 pub use recipe::Recipe;
 
 use crate::cluster::{Node, Remote};
+use crate::store::TargetFacts;
+use dsfuzz_nemesis::Span;
 use dsfuzz_workloads::{Connect, Endpoint};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a target is taken to be without service after it lost nodes, where its recipe does not say.
+const ELECTION: Duration = Duration::from_secs(5);
+const ELECTION_MAX: Duration = Duration::from_secs(3600);
 
 /// A recipe that comes with the program.
 struct BuiltIn {
@@ -58,10 +65,11 @@ pub struct Target {
     options: BTreeMap<String, serde_json::Value>,
     origin: String,
     folder: PathBuf,
+    election: Duration,
 }
 
 /// Loads a built-in target by its name, or a recipe by its path (relative to `base_dir`, the plan's folder; a folder
-/// stands for the `recipe.yaml` in it). `options` are the plan's, by recipe name; those of other targets are left alone.
+/// stands for the `recipe.yaml` in it). `options` are the plan's, under the name of the recipe; another name is an error.
 pub fn load(
     name_or_path: &str,
     base_dir: &Path,
@@ -72,9 +80,11 @@ pub fn load(
         None => read_recipe(name_or_path, base_dir)?,
     };
     let recipe = Recipe::parse(&text, &origin)?;
+    foreign_options(&recipe, options)?;
     let given = options.get(&recipe.name).cloned().unwrap_or_default();
     let options = effective_options(&recipe, given)?;
-    Ok(Target { recipe, options, origin, folder })
+    let election = election(&recipe, &options, &origin)?;
+    Ok(Target { recipe, options, origin, folder, election })
 }
 
 fn read_recipe(path: &str, base_dir: &Path) -> Result<(String, String, PathBuf), TargetError> {
@@ -83,7 +93,7 @@ fn read_recipe(path: &str, base_dir: &Path) -> Result<(String, String, PathBuf),
         file = file.join("recipe.yaml");
     }
     let origin = file.display().to_string();
-    match std::fs::read_to_string(&file) {
+    match crate::plan::read_regular(&file) {
         Ok(text) => Ok((text, origin, file.parent().map_or_else(PathBuf::new, Path::to_owned))),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(TargetError::Unknown {
             name: path.to_owned(),
@@ -92,6 +102,34 @@ fn read_recipe(path: &str, base_dir: &Path) -> Result<(String, String, PathBuf),
         }),
         Err(source) => Err(TargetError::File { path: origin, source }),
     }
+}
+
+/// Options under another name would silently not be in force.
+fn foreign_options(
+    recipe: &Recipe,
+    options: &BTreeMap<String, BTreeMap<String, serde_json::Value>>,
+) -> Result<(), TargetError> {
+    let Some((name, given)) = options.iter().find(|(name, _)| **name != recipe.name) else { return Ok(()) };
+    let fits = given.keys().any(|option| recipe.options.contains_key(option));
+    let meant = fits || crate::plan::did_you_mean(name, [recipe.name.as_str()]).is_some();
+    Err(TargetError::ForeignOptions { name: name.clone(), target: recipe.name.clone(), meant })
+}
+
+/// The recipe's `election` with the options filled in.
+fn election(
+    recipe: &Recipe,
+    options: &BTreeMap<String, serde_json::Value>,
+    origin: &str,
+) -> Result<Duration, TargetError> {
+    let Some(text) = &recipe.election else { return Ok(ELECTION) };
+    let wrong =
+        |message: String| TargetError::Recipe { origin: origin.to_owned(), place: "election: ".to_owned(), message };
+    let text = template::of_options(options, origin, "election", text)?;
+    let span: Span = text.parse().map_err(wrong)?;
+    if span.0.is_zero() || span.0 > ELECTION_MAX {
+        return Err(wrong(format!("{span} is not between 1ms and {}", Span(ELECTION_MAX))));
+    }
+    Ok(span.0)
 }
 
 /// The defaults, overridden by what the plan gives.
@@ -137,6 +175,20 @@ impl Target {
     /// The recipe's options as the plan sets them.
     pub fn options(&self) -> &BTreeMap<String, serde_json::Value> {
         &self.options
+    }
+
+    /// How long it takes at most until it serves again after it lost nodes (see [`Recipe::election`]).
+    pub fn election(&self) -> Duration {
+        self.election
+    }
+
+    /// What evidence must know of it.
+    pub fn facts(&self) -> TargetFacts {
+        TargetFacts {
+            leads: self.recipe.has_leaders(),
+            trusted_terms: self.recipe.has_trusted_terms(),
+            election_ms: u64::try_from(self.election.as_millis()).unwrap_or(u64::MAX),
+        }
     }
 
     /// Where the recipe came from, for messages.

@@ -13,6 +13,7 @@ use std::sync::Arc;
 pub const DOC: WorkloadDoc = WorkloadDoc {
     name: "set",
     doc: "A growing set: add unique elements, read everything at the end; judged by set (lost, unexpected, recovered, duplicated).",
+    judged_by: &["set", "set-full", "crdt"],
 };
 
 /// Options of the set workload.

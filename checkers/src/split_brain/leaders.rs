@@ -11,7 +11,7 @@ use crate::wording;
 use std::collections::BTreeMap;
 
 pub(crate) fn is_leader(claim: &RoleClaim) -> bool {
-    matches!(&*claim.role, "leader" | "primary" | "master")
+    claim.is_leader()
 }
 
 /// All claims of leadership.
