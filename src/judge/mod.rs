@@ -133,6 +133,8 @@ pub fn judge(history: &History, rules: &Rules, info: &RunInfo) -> RunVerdict {
         harness,
         exit: i32::from(exit.code()),
         promises,
+        dsfuzz: env!("CARGO_PKG_VERSION").into(),
+        asked: None,
     }
 }
 

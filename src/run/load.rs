@@ -11,7 +11,7 @@ use crate::cluster::{Node, SshTarget};
 use crate::targets::Deployment;
 use dsfuzz_checkers::history::FaultStep;
 use dsfuzz_nemesis::{NodeView, Timetable, View};
-use dsfuzz_workloads::{Connect, Workload};
+use dsfuzz_workloads::{Connect, Terms, Workload};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -111,7 +111,7 @@ impl Load {
             nodes: self.options.nodes.clone(),
             time,
             deadline: self.options.deadline,
-            first_worker: self.options.clients,
+            first_worker: self.options.workers(),
             first_process: summary.next_process,
             client_options: self.options.client_options.clone(),
         }
@@ -183,7 +183,8 @@ impl Active {
 
 fn driver_options(run: &Run) -> DriverOptions {
     let load = &run.job.plan.load;
-    let endpoints = run.job.nodes.iter().map(|(node, _)| run.target.endpoint(node, 0));
+    let terms = Terms::load(load.deadline(run.target.election()));
+    let endpoints = run.job.nodes.iter().map(|(node, _)| run.target.endpoint(node, 0, terms));
     let mut client_options = BTreeMap::new();
     let nodes = endpoints.map(|endpoint| {
         client_options.clone_from(&endpoint.options);
@@ -198,6 +199,8 @@ fn driver_options(run: &Run) -> DriverOptions {
         time: load.time.0,
         deadline: load.deadline(run.target.election()),
         ops_max: load.ops_max,
+        joining: load.joining,
+        asked_per_node: load.asked_per_node(run.job.nodes.len()),
         client_options,
     }
 }

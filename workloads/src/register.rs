@@ -5,7 +5,7 @@
 use crate::client::{Answer, Call};
 use crate::options::{WorkloadDoc, keys_mistake};
 use crate::slots::Slots;
-use crate::workload::{Generator, Next, Workload};
+use crate::workload::{Generator, Next, Part, Workload};
 use dsfuzz_chance::Chance;
 use dsfuzz_checkers::Value;
 use serde::{Deserialize, Serialize};
@@ -143,10 +143,33 @@ impl Workload for Registers {
     }
 
     fn generator(&self, seed: u64, worker: u32, workers: u32) -> Box<dyn Generator> {
+        self.calls(self.weights(), seed, worker, workers)
+    }
+
+    fn part(&self, part: Part, seed: u64, worker: u32, workers: u32) -> Option<Box<dyn Generator>> {
+        let [read, write, cas] = self.weights();
+        let weights = match part {
+            Part::Reads => [read, 0, 0],
+            Part::Others => [0, write, cas],
+        };
+        (weights != [0, 0, 0]).then(|| self.calls(weights, seed, worker, workers))
+    }
+
+    fn settle(&self) -> Vec<Call> {
+        self.slots.recent().into_iter().map(|key| self.names.call(READ, key, Value::Nil)).collect()
+    }
+
+    fn checkers(&self) -> Vec<&'static str> {
+        vec!["linearizable", "split-brain"]
+    }
+}
+
+impl Registers {
+    fn calls(&self, weights: [u64; 3], seed: u64, worker: u32, workers: u32) -> Box<dyn Generator> {
         Box::new(RegisterCalls {
             choices: Choices {
                 chance: Chance::new(seed, "worker", u64::from(worker)),
-                weights: self.weights(),
+                weights,
                 slots: self.slots.count(),
                 values: self.options.values,
                 fresh: i64::from(worker) + 1,
@@ -156,14 +179,6 @@ impl Workload for Registers {
             slots: self.slots.clone(),
             choice: None,
         })
-    }
-
-    fn settle(&self) -> Vec<Call> {
-        self.slots.recent().into_iter().map(|key| self.names.call(READ, key, Value::Nil)).collect()
-    }
-
-    fn checkers(&self) -> Vec<&'static str> {
-        vec!["linearizable", "split-brain"]
     }
 }
 

@@ -42,15 +42,22 @@ impl Story {
         events.push((0, json!({"type": "phase", "phase": "load"})));
         events.push((30 * SECOND, json!({"type": "phase", "phase": "drain"})));
         events.push((31 * SECOND, json!({"type": "end"})));
-        let mut process = 0;
+        let (mut process, mut written) = (0, BTreeMap::new());
         for tick in 1..300_u64 {
             for node in &self.nodes {
                 let time = tick * SECOND / 10;
-                let end = if (self.ok)(time as f64 / 1e9) { "ok" } else { "fail" };
-                let call = json!({"type": "invoke", "worker": 0, "process": process, "node": node, "workload": "register",
-                                  "f": "read"});
+                // Each node has a key of its own: a write, then a read of what was written last.
+                let ok = (self.ok)(time as f64 / 1e9);
+                let (f, value) = if tick % 2 == 1 { ("write", json!(tick)) } else { ("read", json!(null)) };
+                let call = json!({"type": "invoke", "worker": 0, "process": process, "node": node,
+                                  "workload": "register", "f": f, "key": node, "value": value});
+                let reply = if f == "read" && ok { json!(written.get(node)) } else { json!(null) };
+                if f == "write" && ok {
+                    written.insert(*node, tick);
+                }
+                let end = if ok { "ok" } else { "fail" };
                 events.push((time, call));
-                events.push((time + 1000, json!({"type": end, "process": process})));
+                events.push((time + 1000, json!({"type": end, "process": process, "value": reply})));
                 process += 1;
             }
         }
