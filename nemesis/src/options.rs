@@ -85,6 +85,10 @@ pub(crate) trait Fault {
     fn lasts(&self) -> Option<Span>;
     /// Names of nodes in the options.
     fn named_nodes(&self) -> Vec<String>;
+    /// Whether it may silence every node at once.
+    fn aims_at_all(&self) -> bool {
+        false
+    }
     /// What in the options names the leader, as it stands in a plan.
     fn leader_words(&self) -> Vec<String>;
     /// Where its harms on so many nodes are drawn from, or why it cannot come there.
@@ -142,6 +146,11 @@ macro_rules! faults {
             /// Names of nodes in its options.
             pub fn named_nodes(&self) -> Vec<String> {
                 match self { $(FaultOptions::$variant(options) => options.named_nodes(),)* }
+            }
+
+            /// Whether it may take every node.
+            pub fn aims_at_all(&self) -> bool {
+                match self { $(FaultOptions::$variant(options) => options.aims_at_all(),)* }
             }
 
             fn leader_words(&self) -> Vec<String> {

@@ -71,7 +71,12 @@ impl Load {
     }
 
     /// Runs the load to its end; the role prober goes on until it is stopped.
-    pub(super) async fn run(&self, progress: &Arc<Progress>, halt: watch::Receiver<bool>) -> (DriverSummary, Watch) {
+    /// With how much later than the timetable says a fault began, at the most.
+    pub(super) async fn run(
+        &self,
+        progress: &Arc<Progress>,
+        halt: watch::Receiver<bool>,
+    ) -> (DriverSummary, Option<u64>, Watch) {
         let watching = self.watch();
         let start = Instant::now();
         let (over, load_over) = watch::channel(false);
@@ -89,11 +94,15 @@ impl Load {
         };
         let mut summary = driver.run(halt).await;
         over.send_replace(true);
-        if let Err(error) = breaking.await {
-            summary.harness.push(format!("the nemesis panicked: {error}"));
-        }
+        let slip_ms = match breaking.await {
+            Ok(reports) => reports.iter().filter_map(|report| report.slip_ms).max(),
+            Err(error) => {
+                summary.harness.push(format!("the nemesis panicked: {error}"));
+                None
+            }
+        };
         ticking.abort();
-        (summary, watching)
+        (summary, slip_ms, watching)
     }
 
     /// Undoes everything on every node, proven; an error names the nodes where it could not be shown.
@@ -230,6 +239,8 @@ fn views(run: &Run, deployment: &Deployment, leader: watch::Receiver<Option<Stri
     let view = |(node, _): &(Node, SshTarget)| NodeView {
         name: node.name.to_string(),
         address: node.address,
+        others: deployment.addresses(&node.name),
+        ports: deployment.ports(&node.name),
         services: deployment.services(&node.name).into_iter().map(|service| service.name).collect(),
         own_kernel,
     };

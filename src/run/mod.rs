@@ -96,6 +96,9 @@ pub async fn execute(job: Job, progress: Arc<Progress>, stop: watch::Receiver<St
     for warning in &run.timetable.warnings {
         run.progress.line(&format!("nemesis: {warning}"));
     }
+    for warning in crate::plan::fit::warnings(&run.job.plan) {
+        run.progress.line(&format!("plan: {warning}"));
+    }
     let mut leave = run.stop.clone();
     tokio::select! {
         () = run.all() => run.finish(),
@@ -322,7 +325,8 @@ impl Run {
         let load = load::Load::new(self, hosts, deployment, recorder);
         let began = Instant::now();
         self.progress.phase("load", Some(self.job.plan.load.time.0));
-        let (summary, probing) = load.run(&self.progress, self.halt.clone()).await;
+        let (summary, slip_ms, probing) = load.run(&self.progress, self.halt.clone()).await;
+        self.phases.info.timetable_slip_ms = slip_ms;
         let problem = match &summary.stopped {
             driver::Stopped::Recorder(why) => why.clone(),
             _ => String::new(),

@@ -32,6 +32,8 @@ use std::time::Duration;
 
 /// How long a target is taken to be without service after it lost nodes, where its recipe does not say.
 const ELECTION: Duration = Duration::from_secs(5);
+/// Programs whose first argument is a script.
+const INTERPRETERS: [&str; 6] = ["python", "sh", "bash", "node", "ruby", "perl"];
 const ELECTION_MAX: Duration = Duration::from_secs(3600);
 
 /// A recipe that comes with the program.
@@ -220,6 +222,56 @@ impl Target {
         Ok(Deployment::new(self.layout(&nodes, base)?, remotes))
     }
 
+    /// What keeps the recipe's clients from carrying out a workload: none can, or the program of the one that could is not
+    /// on this machine.
+    pub fn client_mistake(&self, workload: &str) -> Option<String> {
+        let client = match self.client(workload) {
+            Ok(client) => client,
+            Err(error) => return Some(error.to_string()),
+        };
+        let argv = &client.command.as_ref()?.0;
+        let (program, arguments) = argv.split_first()?;
+        let wrong = |path: &Path| {
+            Some(format!(
+                "the client of {} for workload {workload} cannot be started: there is no program {}",
+                self.recipe.name,
+                path.display()
+            ))
+        };
+        // A text is a script of the shell's: only the shell knows what it needs.
+        if arguments.is_empty() && program.contains(char::is_whitespace) {
+            return None;
+        }
+        if program.contains('/') {
+            let path = self.folder.join(program);
+            return if path.is_file() { None } else { wrong(&path) };
+        }
+        let paths = std::env::var_os("PATH").unwrap_or_default();
+        let found = std::env::split_paths(&paths).any(|folder| folder.join(program).is_file());
+        // One word for the shell may be a builtin of its own.
+        if !found && !arguments.is_empty() {
+            return wrong(Path::new(program));
+        }
+        let interprets = INTERPRETERS.iter().any(|known| program.trim_end_matches(char::is_numeric) == *known);
+        let script = arguments.first().filter(|script| interprets && !script.starts_with('-'))?;
+        let path = self.folder.join(script);
+        if path.is_file() { None } else { wrong(&path) }
+    }
+
+    /// The client for a workload.
+    fn client(&self, workload: &str) -> Result<&recipe::ClientDoc, TargetError> {
+        let fits = |client: &&recipe::ClientDoc| client.workloads.iter().any(|name| name == workload);
+        self.recipe.clients.iter().find(fits).ok_or_else(|| {
+            let has: Vec<&str> =
+                self.recipe.clients.iter().flat_map(|client| client.workloads.iter().map(String::as_str)).collect();
+            TargetError::NoClient {
+                target: self.recipe.name.clone(),
+                workload: workload.to_owned(),
+                has: if has.is_empty() { "none at all".to_owned() } else { format!("clients for {}", has.join(", ")) },
+            }
+        })
+    }
+
     /// Opens clients for a workload with these functions; an answer may name one of `nodes`. What a command of the user's says on standard error is kept
     /// in `stderr_dir`.
     pub fn connect(
@@ -229,16 +281,7 @@ impl Target {
         nodes: &[Node],
         stderr_dir: &Path,
     ) -> Result<Arc<dyn Connect>, TargetError> {
-        let fits = |client: &&recipe::ClientDoc| client.workloads.iter().any(|name| name == workload);
-        let Some(client) = self.recipe.clients.iter().find(fits) else {
-            let has: Vec<&str> =
-                self.recipe.clients.iter().flat_map(|client| client.workloads.iter().map(String::as_str)).collect();
-            return Err(TargetError::NoClient {
-                target: self.recipe.name.clone(),
-                workload: workload.to_owned(),
-                has: if has.is_empty() { "none at all".to_owned() } else { format!("clients for {}", has.join(", ")) },
-            });
-        };
+        let client = self.client(workload)?;
         Ok(match &client.command {
             None => Arc::new(etcd::EtcdConnect),
             Some(argv) => Arc::new(exec::ExecConnect {
