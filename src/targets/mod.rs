@@ -28,6 +28,7 @@ use dsfuzz_workloads::{Connect, Endpoint, Terms};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 /// How long a target is taken to be without service after it lost nodes, where its recipe does not say.
@@ -294,6 +295,7 @@ impl Target {
                 functions: functions.to_vec(),
                 nodes: nodes.to_vec(),
                 stderr_dir: stderr_dir.to_owned(),
+                stderr_room: Arc::new(AtomicU64::new(exec::STDERR_ROOM_BYTES)),
                 line_bytes_max: exec::LINE_BYTES_MAX,
             }),
         })
