@@ -304,7 +304,8 @@ fn check_file(file: &Path, args: &CheckArgs, out: &mut Output) -> Result<Exit, F
         rules.budget.time = budget;
     }
     let unseen = unjudged.iter().map(|workload| format!("nothing judged the calls of workload {workload}")).collect();
-    let info = RunInfo { plan: file.display().to_string(), again: args.again(file), unseen, ..RunInfo::default() };
+    let info =
+        RunInfo { plan: file.display().to_string(), again: args.again(file), unseen, file: true, ..RunInfo::default() };
     let verdict = judge::judge(&history, &rules, &info);
     let dir = match &args.report {
         Some(folder) => {

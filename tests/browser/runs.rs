@@ -407,6 +407,7 @@ fn info(plan: &str, nodes: &[String]) -> RunInfo {
         unseen: Vec::new(),
         harness_failures: Vec::new(),
         exit: Some(1),
+        ..RunInfo::default()
     }
 }
 
