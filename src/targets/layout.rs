@@ -259,7 +259,7 @@ impl Filler<'_> {
             ask: self.question("converged", &probe.ask)?,
             conditions: self.conditions("converged", &probe.conditions)?,
             one: self.conditions("converged.one", &probe.one)?,
-            agree: probe.agree.clone(),
+            agree: probe.agree.iter().map(|part| self.pick("converged.agree", part)).collect::<Result<_, _>>()?,
         })
     }
 
@@ -276,10 +276,7 @@ impl Filler<'_> {
 
     fn conditions(&self, place: &str, conditions: &[Condition]) -> Result<Vec<Condition>, TargetError> {
         let place = format!("{place}.where");
-        let pick = |pick: &Pick| match pick {
-            Pick::After(start) => self.scope.text(&place, start).map(Pick::After),
-            other => Ok(other.clone()),
-        };
+        let pick = |pick: &Pick| self.pick(&place, pick);
         let fill = |condition: &Condition| {
             Ok(match condition {
                 Condition::Same(one, other) => Condition::Same(pick(one)?, pick(other)?),
@@ -289,6 +286,14 @@ impl Filler<'_> {
             })
         };
         conditions.iter().map(fill).collect()
+    }
+
+    fn pick(&self, place: &str, pick: &Pick) -> Result<Pick, TargetError> {
+        Ok(match pick {
+            Pick::After(start) => Pick::After(self.scope.text(place, start)?),
+            Pick::Json(pointer) => Pick::Json(self.scope.text(place, pointer)?),
+            Pick::Line(number) => Pick::Line(*number),
+        })
     }
 
     fn steps(&self, place: &str, steps: &[Step]) -> Result<Vec<Command>, TargetError> {
