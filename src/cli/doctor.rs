@@ -134,7 +134,7 @@ async fn walls(plan: &Plan, target: &Target, hosts: &Arc<Hosts>, base: &str) -> 
         hosts.clone(),
         hosts.run_name(),
         Arc::new(|_| Mark { index: 0, time: 0 }),
-        Arc::new(move || {
+        Arc::new(move |_| {
             let view = seen.clone();
             Box::pin(async move { view })
         }),
