@@ -2,7 +2,7 @@
 //!
 //! Never: deciding what happens. Times and indexes are taken under one lock, so both only grow.
 use super::journal::{self, Journal};
-use dsfuzz_checkers::history::{FaultEvent, HISTORY_VERSION, Record, RoleRecord};
+use dsfuzz_checkers::history::{FaultEvent, HISTORY_VERSION, ProcessEvent, Record, RoleRecord};
 use dsfuzz_checkers::{Mark, Phase};
 use dsfuzz_workloads::{Answer, Call};
 use std::cell::RefCell;
@@ -121,6 +121,11 @@ impl Recorder {
     /// (`sent_index`, `sent_time`) come from a [`Recorder::mark`] taken before it left.
     pub fn role(&self, claim: RoleRecord) -> Mark {
         self.rare(&Record::Role(claim))
+    }
+
+    /// Records what happened to a process of the target; index and time are filled in here.
+    pub fn process(&self, event: ProcessEvent) -> Mark {
+        self.rare(&Record::Process(event))
     }
 
     /// Where the record stands, without writing: every record up to and with this index came before this moment, every
