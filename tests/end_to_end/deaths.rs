@@ -35,7 +35,7 @@ fn a_member_that_aborts_during_the_load_is_found_with_its_last_words() {
     let step = |step: ProcessStep| history.processes.iter().filter(move |event| event.step == step).count();
     assert_eq!((step(ProcessStep::Ended), step(ProcessStep::Restarted)), (1, 1), "{:?}", history.processes);
     assert!(RunInfo::load(&dir).expect("run.json").harness_failures.is_empty());
-    // The files alone say the same, and a plan may leave it out.
+    // The files alone say the same.
     stage.run(&["check", "abort"]).exits(1).says(&["etcd on n2 ended by itself"]);
 }
 

@@ -18,7 +18,7 @@ use std::sync::{Mutex, PoisonError};
 const KEPT_MAX: usize = 256;
 /// Lines of a log that are told with a death.
 const LOG_LINES: usize = 20;
-const LOG_BYTES: usize = 16 << 10;
+const LOG_BYTES: usize = 256 << 10;
 const LINE_CHARS: usize = 500;
 /// Core files are looked for so deep, among so many files.
 const CORE_DEPTH: usize = 4;
@@ -119,8 +119,32 @@ pub(crate) fn last_lines(path: &Path) -> Vec<String> {
         // It may have lost its beginning.
         lines.remove(0);
     }
-    let skip = lines.len().saturating_sub(LOG_LINES);
-    lines[skip..].iter().map(|line| line.trim_matches('\0').chars().take(LINE_CHARS).collect()).collect()
+    let told = last_words(&lines);
+    told.into_iter().map(|line| line.trim_matches('\0').chars().take(LINE_CHARS).collect()).collect()
+}
+
+/// Of a log's lines the last, and of long last words (a stack of every thread) the first too: the cause stands above them.
+fn last_words<'a>(lines: &[&'a str]) -> Vec<&'a str> {
+    let ordinary = lines.iter().rposition(|line| is_ordinary(line)).map_or(0, |at| at + 1);
+    if lines.len() - ordinary <= LOG_LINES {
+        return lines[lines.len().saturating_sub(LOG_LINES)..].to_vec();
+    }
+    let begin = ordinary.saturating_sub(2);
+    let head = &lines[begin..(ordinary + LOG_LINES - 6).min(lines.len())];
+    [head, &["..."], &lines[lines.len() - 3..]].concat()
+}
+
+/// A line of an ordinary log begins with a brace of JSON, or has a date or a time of day near its beginning.
+fn is_ordinary(line: &str) -> bool {
+    let head: Vec<u8> = line.bytes().take(40).collect();
+    let has = |shape: &[u8]| {
+        head.windows(shape.len()).any(|part| {
+            part.iter()
+                .zip(shape)
+                .all(|(byte, shape)| if *shape == b'd' { byte.is_ascii_digit() } else { byte == shape })
+        })
+    };
+    line.starts_with('{') || has(b"dddd-dd-dd") || has(b"dddd/dd/dd") || has(b"dd:dd:dd")
 }
 
 /// How many processes were killed for want of memory: of this cgroup, or else of the whole machine (true), since a time that
@@ -235,5 +259,15 @@ mod tests {
         assert_eq!((lines.len(), lines[0].as_str(), lines[19].as_str()), (20, "line 2980", "line 2999"));
         fs::remove_file(&path).expect("removed");
         assert!(last_lines(&path).is_empty());
+    }
+
+    #[test]
+    fn of_a_long_stack_the_cause_is_told_too() {
+        let stack: Vec<String> = (0..500).map(|number| format!("goroutine {number} [select]:")).collect();
+        let mut lines = vec![r#"{"level":"info","msg":"one"}"#, "2026-11-29 16:00:00 two", "panic: the cause"];
+        lines.extend(stack.iter().map(String::as_str));
+        let told = last_words(&lines);
+        assert_eq!((told[2], told[told.len() - 1], told.len()), ("panic: the cause", "goroutine 499 [select]:", 20));
+        assert_eq!(last_words(&lines[..3]), lines[..3]);
     }
 }
