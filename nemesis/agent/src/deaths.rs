@@ -126,7 +126,7 @@ pub(crate) fn last_lines(path: &Path) -> Vec<String> {
 /// Of a log's lines the last, and of long last words (a stack of every thread) the first too: the cause stands above them.
 fn last_words<'a>(lines: &[&'a str]) -> Vec<&'a str> {
     let ordinary = lines.iter().rposition(|line| is_ordinary(line)).map_or(0, |at| at + 1);
-    if lines.len() - ordinary <= LOG_LINES {
+    if ordinary == 0 || lines.len() - ordinary <= LOG_LINES {
         return lines[lines.len().saturating_sub(LOG_LINES)..].to_vec();
     }
     let begin = ordinary.saturating_sub(2);
