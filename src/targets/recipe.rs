@@ -33,6 +33,10 @@ pub struct Recipe {
     pub options: BTreeMap<String, OptionDoc>,
     /// What runs on each node.
     pub processes: Vec<Process>,
+    /// Addresses of a node that its own interfaces do not show, such as a container's; a partition cuts them too. An empty
+    /// one counts as none.
+    #[serde(default)]
+    pub addresses: Vec<String>,
     /// Which nodes start first.
     #[serde(default)]
     pub start_order: StartOrder,

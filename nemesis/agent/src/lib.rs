@@ -5,6 +5,7 @@
 mod abilities;
 mod accounts;
 mod acts;
+mod addresses;
 mod claim;
 mod clock;
 mod deaths;
@@ -18,6 +19,7 @@ mod nft;
 mod ping;
 mod place;
 mod process;
+mod reach;
 mod run;
 mod serve;
 mod service;
@@ -26,7 +28,8 @@ mod sys;
 use place::Place;
 use std::path::{Path, PathBuf};
 
-const USAGE: &str = "usage: dsfuzz-agent serve --dir DIR   speak the protocol on standard input and output
+const USAGE: &str =
+    "usage: dsfuzz-agent serve --dir DIR [--ping-port N]   speak the protocol on standard input and output
        dsfuzz-agent heal --dir DIR [--take-over]
                                       undo everything left in DIR's journal; prints what was undone as JSON;
                                       refused while a run has the node, unless --take-over ends it
@@ -50,7 +53,11 @@ pub fn main(args: &[String]) -> u8 {
             );
             Ok(0)
         }
-        ["serve", "--dir", dir] => folder(dir).and_then(|dir| serve::serve(&dir)),
+        ["serve", "--dir", dir] => folder(dir).and_then(|dir| serve::serve(&dir, 0)),
+        ["serve", "--dir", dir, "--ping-port", port] => {
+            let port = port.parse().map_err(|_| format!("--ping-port {port}: not a port"));
+            port.and_then(|port| serve::serve(&folder(dir)?, port))
+        }
         ["heal", "--dir", dir] => folder(dir).and_then(|dir| guard::heal(&dir, false)),
         ["heal", "--dir", dir, "--take-over"] | ["heal", "--take-over", "--dir", dir] => {
             folder(dir).and_then(|dir| guard::heal(&dir, true))

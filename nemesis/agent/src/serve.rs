@@ -7,7 +7,7 @@ use crate::hands::Hands;
 use crate::ping::Pings;
 use crate::place::Place;
 use crate::service::Services;
-use crate::{abilities, files, process, run, sys};
+use crate::{abilities, addresses, files, process, reach, run, sys};
 use dsfuzz_nemesis::protocol::{self, Ask, Claimant, Entry, GREETING, PROTOCOL_VERSION, Request, Response, Told};
 use std::io::{Read, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -85,7 +85,8 @@ fn greeting() -> Result<Option<Greeting>, String> {
 
 /// Runs the agent until its channel closes, its lease runs out, a signal comes or it is told to end. Nothing on the node is
 /// touched before the greeting has shown whose run it is, and that run has the node.
-pub(crate) fn serve(place: &Place) -> Result<u8, String> {
+/// `ping_port`: where it hears pings, 0 for any port; another one where that is taken.
+pub(crate) fn serve(place: &Place, ping_port: u16) -> Result<u8, String> {
     sys::new_session();
     let (greeted, first) = channel();
     std::thread::spawn(move || drop(greeted.send(greeting())));
@@ -116,7 +117,7 @@ pub(crate) fn serve(place: &Place) -> Result<u8, String> {
         claim,
         services,
         hands: Mutex::new(hands),
-        pings: Pings::open()?,
+        pings: Pings::open(ping_port)?,
         wire: Mutex::new(None),
         guardian: AtomicU32::new(0),
         lease_ms: AtomicU64::new(LEASE_MS),
@@ -270,7 +271,9 @@ impl Agent {
             Ask::Undo { fault } => Told::Proof(self.undone(|hands| hands.undo(fault))),
             Ask::UndoAll => Told::Proof(self.undone(Hands::undo_all)),
             Ask::Undone => self.hands().undone(),
-            Ask::Ping { round, from, to, count } => self.pings.send(round, &from, &to, count).map(|()| Told::Done)?,
+            Ask::Addresses => Told::Addresses(addresses::all()?),
+            Ask::Ping { round, from, to, count } => Told::Pinged { unsent: self.pings.send(round, &from, &to, count)? },
+            Ask::Reach { to, wait_ms } => Told::Reached(reach::reach(&to, Duration::from_millis(wait_ms))),
             Ask::Heard { round } => Told::Heard(self.pings.heard(round)),
             Ask::Clocks => self.clocks(),
             Ask::Abilities => Told::Abilities(abilities::abilities(&self.place)),
