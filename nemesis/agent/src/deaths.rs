@@ -37,23 +37,25 @@ pub(crate) enum Asked {
 #[derive(Default)]
 pub(crate) struct Deaths {
     kept: Mutex<VecDeque<Death>>,
-    asked: Mutex<BTreeMap<String, Asked>>,
+    /// By service and its first process: what was asked of one holds however late its end is seen, also when the service has
+    /// been started again meanwhile.
+    asked: Mutex<BTreeMap<(String, u32), Asked>>,
 }
 
 impl Deaths {
-    /// The harness is about to end this service.
-    pub(crate) fn ask(&self, service: &str, asked: Asked) {
-        self.asked.lock().unwrap_or_else(PoisonError::into_inner).insert(service.to_owned(), asked);
+    /// The harness is about to end this service, whose first process this is.
+    pub(crate) fn ask(&self, service: &str, pid: u32, asked: Asked) {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).insert((service.to_owned(), pid), asked);
     }
 
-    /// The service is started: nothing is asked of it any more.
-    pub(crate) fn forget(&self, service: &str) {
-        self.asked.lock().unwrap_or_else(PoisonError::into_inner).remove(service);
+    /// A process was started for the service: nothing is asked of it yet, whatever was of one with its number.
+    pub(crate) fn begun(&self, service: &str, pid: u32) {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).remove(&(service.to_owned(), pid));
     }
 
     /// Whether the harness asked for such an end.
-    pub(crate) fn explains(&self, service: &str, status: Option<ExitStatus>) -> bool {
-        match self.asked.lock().unwrap_or_else(PoisonError::into_inner).get(service) {
+    pub(crate) fn explains(&self, service: &str, pid: u32, status: Option<ExitStatus>) -> bool {
+        match self.asked.lock().unwrap_or_else(PoisonError::into_inner).get(&(service.to_owned(), pid)) {
             Some(Asked::Stop) => true,
             Some(Asked::Kill) => status.is_none_or(|status| status.signal() == Some(libc::SIGKILL)),
             None => false,
@@ -217,17 +219,14 @@ mod tests {
     fn an_end_is_explained_by_what_was_asked() {
         let deaths = Deaths::default();
         let (abort, kill, exit) = (ExitStatus::from_raw(6), ExitStatus::from_raw(9), ExitStatus::from_raw(3 << 8));
-        assert!(!deaths.explains("db", Some(kill)), "nothing was asked");
-        deaths.ask("db", Asked::Kill);
-        assert!(deaths.explains("db", Some(kill)));
-        assert!(
-            !deaths.explains("db", Some(abort)) && !deaths.explains("db", Some(exit)),
-            "a kill ends by signal 9 only"
-        );
-        deaths.ask("db", Asked::Stop);
-        assert!(deaths.explains("db", Some(exit)) && deaths.explains("db", None));
-        deaths.forget("db");
-        assert!(!deaths.explains("db", Some(exit)));
+        assert!(!deaths.explains("db", 7, Some(kill)), "nothing was asked");
+        deaths.ask("db", 7, Asked::Kill);
+        deaths.begun("db", 8);
+        assert!(deaths.explains("db", 7, Some(kill)), "also where it was started again before that was seen");
+        assert!(!deaths.explains("db", 8, Some(kill)), "of the next one nothing was asked");
+        assert!(!deaths.explains("db", 7, Some(abort)) && !deaths.explains("db", 7, Some(exit)), "a kill is signal 9");
+        deaths.ask("db", 7, Asked::Stop);
+        assert!(deaths.explains("db", 7, Some(exit)) && deaths.explains("db", 7, None));
         assert_eq!(manner(abort), "signal 6 (SIGABRT)");
         assert_eq!(manner(exit), "exit 3");
     }

@@ -242,10 +242,10 @@ impl Services {
         paused.map_or(Ok(()), |leaf| leaf.freeze(false))?;
         let traced = shift.is_some();
         sys::born(&mut command, sys::Birth { session: true, leaf: entrance, ids, traced, dies_with_parent: false });
-        self.deaths.forget(name);
         let (oom_before, _) = deaths::oom_kills(leaf.as_ref());
         let child = command.spawn().map_err(|error| format!("service {name}: {}: {error}", launch::name(argv)))?;
         let pid = child.id();
+        self.deaths.begun(name, pid);
         if let Some((shift, expiry_ns)) = shift
             && let Err(reason) = clock::follow_start(pid, shift, expiry_ns)
         {
@@ -258,8 +258,8 @@ impl Services {
         kept.first = Some(First { pid, start, boot_id: self.boot_id.clone() });
         kept.ended.clear();
         (kept.asked_to_end, kept.again, kept.oom_before) = (false, again, oom_before);
-        self.keep(kept);
-        self.watch(name, child);
+        self.keep(kept.clone());
+        self.watch(kept, child);
         paused.map_or(Ok(()), |leaf| leaf.freeze(true))?;
         Ok(pid)
     }
@@ -298,13 +298,13 @@ impl Services {
 
     /// Reaps the first process when it ends and remembers how. It waits on a pidfd: waiting by process id would steal the
     /// stops of a thread that traces it.
-    fn watch(self: &Arc<Services>, name: &str, mut child: Child) {
-        let (services, name) = (Arc::clone(self), name.to_owned());
+    fn watch(self: &Arc<Services>, kept: Kept, mut child: Child) {
+        let services = Arc::clone(self);
         std::thread::spawn(move || {
             let (pid, start) = (child.id(), process::stat(child.id()).map_or(0, |stat| stat.start));
             let alive_ns = await_end(pid, start);
             let Ok(status) = child.wait() else { return };
-            services.first_ended(&name, (pid, start), Some(status), alive_ns);
+            services.first_ended(&kept, (pid, start), Some(status), alive_ns);
         });
     }
 
@@ -312,29 +312,30 @@ impl Services {
     pub(crate) fn watch_running(self: &Arc<Services>) {
         let all: Vec<Kept> = self.known().values().cloned().collect();
         for kept in all {
-            let Some(first) = kept.first.filter(|first| first.boot_id == self.boot_id) else { continue };
+            let Some(first) = kept.first.clone().filter(|first| first.boot_id == self.boot_id) else { continue };
             if !kept.ended.is_empty() {
                 continue;
             }
             if kept.asked_to_end {
-                self.deaths.ask(&kept.service.name, Asked::Stop);
+                self.deaths.ask(&kept.service.name, first.pid, Asked::Stop);
             }
-            let (services, name) = (Arc::clone(self), kept.service.name);
+            let services = Arc::clone(self);
             std::thread::spawn(move || {
                 let alive_ns = await_end(first.pid, first.start);
-                services.first_ended(&name, (first.pid, first.start), None, alive_ns);
+                services.first_ended(&kept, (first.pid, first.start), None, alive_ns);
             });
         }
     }
 
     /// The first process of a service has ended. It is the service's death unless the harness asked for it, or others of the
     /// service go on in its place: then their end is waited for.
-    fn first_ended(&self, name: &str, (pid, start): (u32, u64), status: Option<ExitStatus>, alive_ns: u64) {
+    fn first_ended(&self, kept: &Kept, (pid, start): (u32, u64), status: Option<ExitStatus>, alive_ns: u64) {
+        let name = kept.service.name.as_str();
         let current = || self.kept(name).ok().filter(|kept| kept.first.as_ref().is_some_and(|first| first.pid == pid));
         let how = status.map(deaths::manner).unwrap_or_default();
         let ended = if how.is_empty() { "nobody saw how".to_owned() } else { how.clone() };
         let same = |kept: &Kept| kept.first.as_ref().is_some_and(|first| first.pid == pid);
-        self.change(name, same, |kept| kept.ended = ended);
+        self.change(name, same, |kept| kept.ended.clone_from(&ended));
         let handed_over = status.is_none_or(|status| status.success());
         let (mut earliest_ns, mut latest_ns) = (alive_ns, sys::boottime_ns());
         let mut others = false;
@@ -346,8 +347,8 @@ impl Services {
             std::thread::sleep(OTHERS);
             latest_ns = sys::boottime_ns();
         }
-        let Some(kept) = current() else { return };
-        if self.deaths.explains(name, status.filter(|_| !others)) {
+        // Whatever was started in its place meanwhile, this end stays one.
+        if self.deaths.explains(name, pid, status.filter(|_| !others)) {
             return;
         }
         let leaf = self.leaf(name);
@@ -367,7 +368,7 @@ impl Services {
             oom_of_machine,
             log: deaths::last_lines(&self.log_of(&kept.service)),
         });
-        self.place.log(&format!("service {name}: process {pid} ended by itself: {}", kept.ended));
+        self.place.log(&format!("service {name}: process {pid} ended by itself: {ended}"));
     }
 
     /// How services ended by themselves, and what is left of that.
@@ -391,7 +392,9 @@ impl Services {
 
     /// The harness is about to end a service. What cannot be kept on disk is known to this agent at least.
     fn ask_to_end(&self, name: &str, asked: Asked) {
-        self.deaths.ask(name, asked);
+        if let Some(first) = self.kept(name).ok().and_then(|kept| kept.first) {
+            self.deaths.ask(name, first.pid, asked);
+        }
         self.change(name, |kept| !kept.asked_to_end, |kept| kept.asked_to_end = true);
     }
 
