@@ -389,6 +389,10 @@ pub enum Certainty {
     Fail,
     /// Unknown.
     Info,
+    /// Of a read: the object itself (stream, table, key space) is certainly not there, so that nothing is left in it.
+    /// The read is recorded as Fail with the error `absent: CODE: TEXT`, which `set` takes for an empty final read. Of
+    /// other functions the code says nothing.
+    Absent,
 }
 
 /// A command: a list of program and arguments, or a text for `/bin/sh`.
