@@ -175,13 +175,16 @@ fn is_fatal_level(line: &str) -> bool {
 
 /// The line with every number replaced, so that lines that say the same of different things are the same.
 fn template(line: &str) -> String {
-    let mut template = String::new();
-    for word in line.split(|letter: char| !letter.is_alphanumeric()) {
-        let number = word.bytes().any(|byte| byte.is_ascii_digit());
-        template.push_str(if number { "#" } else { word });
-        template.push(' ');
+    let mut template: Vec<&str> = Vec::new();
+    for word in line.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty()) {
+        match word.bytes().any(|byte| byte.is_ascii_digit()) {
+            // A time has more parts with its zone than without.
+            true if template.last() == Some(&"#") => {}
+            true => template.push("#"),
+            false => template.push(word),
+        }
     }
-    template
+    template.join(" ")
 }
 
 /// The first time in the line's first letters: a date and a time of day, with or without a zone (then it is UTC).
