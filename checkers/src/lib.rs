@@ -15,6 +15,7 @@ mod crashes;
 pub mod crdt;
 pub mod evidence;
 pub mod fencing;
+mod final_reads;
 pub mod fitting;
 mod functions;
 #[doc(hidden)]
