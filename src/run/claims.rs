@@ -55,7 +55,7 @@ pub(super) async fn collect(
                     }
                     let Some(recorder) = recorder else { continue };
                     match deployment.claims_after(log, before) {
-                        Ok(claims) => claims.into_iter().for_each(|claim| note(recorder, claim)),
+                        Ok(claims) => claims.into_iter().for_each(|claim| note(recorder, claim, deployment)),
                         Err(error) => problems.push(error.to_string()),
                     }
                     match deployment.alarms_after(log, old.load.get(&key).copied().unwrap_or(before)) {
@@ -97,13 +97,14 @@ fn warn(recorder: &Recorder, old: &Old, deployment: &Deployment, log: &FetchedLo
 }
 
 /// A claim from a log held at some instant of the run; its term stands in the same line.
-fn note(recorder: &Recorder, claim: LogClaim) {
+fn note(recorder: &Recorder, claim: LogClaim, deployment: &Deployment) {
     recorder.role(RoleRecord {
         index: 0,
         time: 0,
         sent_index: 0,
         sent_time: 0,
         node: claim.node,
+        leads: deployment.leads(&claim.role),
         role: claim.role,
         term: claim.term,
         term_with_role: claim.term.is_some(),
