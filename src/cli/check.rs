@@ -253,6 +253,9 @@ fn check_file(file: &Path, args: &CheckArgs, out: &mut Output) -> Result<Exit, F
     if format != Format::Jsonl {
         out.note(format!("{} is read as {format}", file.display()));
     }
+    for remark in &history.remarks {
+        out.note(remark.clone());
+    }
     let (checkers, unjudged) = chosen(file, args, &history, out)?;
     let rests = |(name, own): &(String, Options)| {
         dsfuzz_checkers::checker_with(name, own).is_ok_and(|checker| checker.needs_realtime())
@@ -394,6 +397,9 @@ fn judges(name: &str) -> Result<Vec<String>, Failure> {
     let workload: Result<dsfuzz_workloads::WorkloadOptions, _> = serde_json::from_value(serde_json::json!({name: {}}));
     match workload {
         Ok(workload) => Ok(workload.build().checkers().into_iter().map(String::from).collect()),
+        Err(_) if MODELS.iter().any(|model| model.name == name) => Err(Failure::Usage(format!(
+            "{name} is a model and no checker: --as linearizable --model {name}"
+        ))),
         Err(_) => {
             let known: Vec<String> =
                 names::checkers().into_iter().chain(names::workloads()).map(|entry| entry.name).collect();

@@ -4,3 +4,4 @@ mod corpora;
 mod export;
 mod foreign;
 mod pairs;
+mod passed_over;
