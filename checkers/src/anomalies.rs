@@ -257,6 +257,10 @@ pub const ANOMALIES: &[(&str, &str)] = &[
         "While a cut was certainly in force, nodes on both of its sides acknowledged writes to the same key.",
     ),
     (
+        "leaking-cut",
+        "While a cut was in force, a value that was first written on one of its sides was seen on the other: the cut was none.",
+    ),
+    (
         "both-sides-acknowledged-different-keys",
         "Both sides of a cut acknowledged writes, though never to one key; a system of several shards may do that rightly.",
     ),

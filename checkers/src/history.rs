@@ -143,7 +143,7 @@ pub struct Completion {
     pub time: u64,
     /// The process whose open call this completes.
     pub process: u64,
-    /// The reply (of a read: what was read). Of writes: nil.
+    /// The reply (of a read: what was read). Of writes: nil. Of Fail and Info: what the client could still report.
     #[serde(default)]
     pub value: Value,
     /// For Fail and Info: why, as a short word and text (`timeout`, `refused: ...`).

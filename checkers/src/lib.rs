@@ -15,6 +15,7 @@ pub mod crdt;
 pub mod evidence;
 pub mod fencing;
 pub mod fitting;
+mod functions;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod history;

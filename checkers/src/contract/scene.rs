@@ -199,7 +199,7 @@ fn alone(history: &History, calls: &[u64]) -> History {
             scene.call(op.process, &Step { node, f, key, input, settle: op.settle });
         } else {
             scene.time = op.reply_time;
-            scene.reply(op.process, op.outcome, op.output.to_value());
+            scene.reply(op.process, op.outcome, op.completion_value.to_value());
         }
     }
     scene.finish()
@@ -278,7 +278,7 @@ pub(super) fn text(history: &History) -> String {
             op.key,
             op.input,
             op.outcome,
-            op.output,
+            op.completion_value,
             if op.settle { " settle" } else { "" },
             op.call_time,
             op.reply_time,

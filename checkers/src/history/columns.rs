@@ -34,8 +34,11 @@ pub struct Op<'h> {
     pub input: ValueRef<'h>,
     /// How it ended.
     pub outcome: Outcome,
-    /// The reply, nil unless Ok.
+    /// The reply, nil unless Ok: what every checker may believe.
     pub output: ValueRef<'h>,
+    /// The value of the completion, whatever its outcome: of Ok the reply; of Fail and Info what the client could still
+    /// report. A checker that reads it says what it believes of it.
+    pub completion_value: ValueRef<'h>,
     /// Why it failed or is unknown.
     pub error: Option<NameId>,
     /// Whether it belongs to the settle phase.
@@ -212,6 +215,12 @@ impl<'h> Ops<'h> {
         let columns = self.columns;
         let index = |index: u32| if index == NO_INDEX { Op::OPEN } else { u64::from(index) };
         let session = columns.session[at];
+        let outcome = match columns.flags[at] & 3 {
+            0 => Outcome::Ok,
+            1 => Outcome::Fail,
+            _ => Outcome::Info,
+        };
+        let completion_value = columns.values.get(columns.output[at]);
         Op {
             position: at as u32,
             call: u64::from(columns.call[at]),
@@ -226,12 +235,9 @@ impl<'h> Ops<'h> {
             function: NameId(u32::from(columns.function[at])),
             key: columns.values.get(columns.key[at]),
             input: columns.values.get(columns.input[at]),
-            outcome: match columns.flags[at] & 3 {
-                0 => Outcome::Ok,
-                1 => Outcome::Fail,
-                _ => Outcome::Info,
-            },
-            output: columns.values.get(columns.output[at]),
+            outcome,
+            output: if outcome == Outcome::Ok { completion_value } else { columns.values.get(Word::NIL) },
+            completion_value,
             error: Some(columns.error[at]).filter(|&error| error != NO_ERROR).map(NameId),
             settle: columns.flags[at] & SETTLE != 0,
         }

@@ -170,7 +170,7 @@ impl<W: Write> Lines<'_, W> {
             }
             Event::Reply(at) => {
                 let op = history.ops().at(at);
-                let (process, value, error) = (op.process, op.output.to_value(), op.error.map(name));
+                let (process, value, error) = (op.process, op.completion_value.to_value(), op.error.map(name));
                 let reply = Completion { index, time, process, value, error };
                 match op.outcome {
                     Outcome::Ok => Record::Ok(reply),
@@ -248,8 +248,8 @@ fn reply(line: &mut String, history: &History, op: Op<'_>, keys: Keys) {
     });
     // What such a function answers without an argument would be read as its argument.
     let filled = op.input.is_nil() && FILLED.contains(&history.name(op.function));
-    let answered = op.outcome == Outcome::Ok && !mismatch && !filled && !op.output.is_nil();
-    common(line, history, op, if answered { op.output } else { op.input }, keys);
+    let answered = !mismatch && !filled && !op.completion_value.is_nil();
+    common(line, history, op, if answered { op.completion_value } else { op.input }, keys);
     if let Some(error) = op.error {
         line.push_str(", :error ");
         word(line, history.name(error));

@@ -402,13 +402,15 @@ impl Foreign {
         }
         let columns = &mut self.history.columns;
         if outcome != Outcome::Ok {
-            // It repeats the argument at best. Where the call left that out, it is the argument.
+            // A repeated argument says nothing. Where the call left that out, it is the argument.
             if filled && input == Word::NIL && output != Word::NIL {
                 columns.set_input(position, output);
-            } else {
+                output = Word::NIL;
+            } else if columns.values.get(output) == columns.values.get(input) {
                 columns.values.forget(self.mark);
+                output = Word::NIL;
             }
-            columns.complete(position, index, time, outcome, Word::NIL, act.error);
+            columns.complete(position, index, time, outcome, output, act.error);
             return Ok(());
         }
         if filled && input == Word::NIL && output != Word::NIL {

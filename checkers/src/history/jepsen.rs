@@ -9,7 +9,8 @@
 //! processes with other names are clients, numbered as they come.
 //!
 //! Of `ok` the value is the reply; functions that answer nothing (write, cas, add, ...) repeat their argument there,
-//! which is dropped. `fail` means no effect, `info` means nobody knows, a call without a completion is open. A value
+//! which is dropped. `fail` means no effect, `info` means nobody knows, a call without a completion is open; a value of
+//! theirs other than the argument is kept ([`Op::completion_value`](super::Op::completion_value)). A value
 //! that is a key with its value (`jepsen.independent`) is told by the caller ([`ReadOptions::independent`]) or by its
 //! tag (`MapEntry`, `Tuple`); where values look so and nobody told, the history is refused.
 use super::clients::named;

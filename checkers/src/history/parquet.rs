@@ -122,7 +122,7 @@ fn text(history: &History, op: &Op<'_>, column: &str) -> Option<ByteArray> {
         "error" => name(op.error?),
         "key" => json(op.key),
         "input" => json(op.input),
-        "output" => json(op.output),
+        "output" => json(op.completion_value),
         _ => Some(ByteArray::from(match op.outcome {
             Outcome::Ok => "ok",
             Outcome::Fail => "fail",
