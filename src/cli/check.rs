@@ -10,7 +10,7 @@ use crate::store::{RunDir, RunInfo};
 use clap::Args;
 use dsfuzz_checkers::fitting::{self, Candidate, Fit};
 use dsfuzz_checkers::history::{self, Format, HistoryError, ReadOptions};
-use dsfuzz_checkers::{CHECKERS, History, Options, Value};
+use dsfuzz_checkers::{CHECKERS, History, MODELS, Options, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
