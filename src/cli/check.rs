@@ -397,9 +397,9 @@ fn judges(name: &str) -> Result<Vec<String>, Failure> {
     let workload: Result<dsfuzz_workloads::WorkloadOptions, _> = serde_json::from_value(serde_json::json!({name: {}}));
     match workload {
         Ok(workload) => Ok(workload.build().checkers().into_iter().map(String::from).collect()),
-        Err(_) if MODELS.iter().any(|model| model.name == name) => Err(Failure::Usage(format!(
-            "{name} is a model and no checker: --as linearizable --model {name}"
-        ))),
+        Err(_) if MODELS.iter().any(|model| model.name == name) => {
+            Err(Failure::Usage(format!("{name} is a model and no checker: --as linearizable --model {name}")))
+        }
         Err(_) => {
             let known: Vec<String> =
                 names::checkers().into_iter().chain(names::workloads()).map(|entry| entry.name).collect();
