@@ -7,7 +7,7 @@ use dsfuzz::run::journal;
 use dsfuzz::run::recorder::Recorder;
 use dsfuzz_workloads::memory::Memory;
 use dsfuzz_workloads::register::RegisterOptions;
-use dsfuzz_workloads::{Next, Workload, WorkloadOptions};
+use dsfuzz_workloads::{Next, Terms, Workload, WorkloadOptions};
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::sync::Arc;
@@ -65,8 +65,8 @@ async fn bare_loop() -> f64 {
             while !stop.load(Ordering::Relaxed) {
                 let Next::Call(call) = generator.next() else { break };
                 generator.taken();
-                let answer = client.call(&call).await;
-                generator.observe(&call, &answer);
+                let response = client.call(&call, Terms::load(ROUND)).await;
+                generator.observe(&call, &response.answer);
                 calls += 1;
                 if calls.is_multiple_of(64) {
                     tokio::task::yield_now().await;

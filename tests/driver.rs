@@ -7,7 +7,9 @@ use dsfuzz_checkers::{History, Op, Outcome, Phase, Value};
 use dsfuzz_workloads::memory::{Lies, Memory};
 use dsfuzz_workloads::register::RegisterOptions;
 use dsfuzz_workloads::set::SetOptions;
-use dsfuzz_workloads::{Answer, BoxFuture, Call, Client, Connect, ConnectError, Endpoint, Workload, WorkloadOptions};
+use dsfuzz_workloads::{
+    Answer, BoxFuture, Call, Client, Connect, ConnectError, Endpoint, Response, Terms, Workload, WorkloadOptions,
+};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -114,9 +116,10 @@ impl Connect for Scripted {
 struct ScriptedClient(Scripted);
 
 impl Client for ScriptedClient {
-    fn call<'a>(&'a mut self, call: &'a Call) -> BoxFuture<'a, Answer> {
+    fn call<'a>(&'a mut self, call: &'a Call, _terms: Terms) -> BoxFuture<'a, Response> {
         let number = self.0.calls.fetch_add(1, Ordering::SeqCst);
-        (self.0.behaviour)(number, call)
+        let answer = (self.0.behaviour)(number, call);
+        Box::pin(async { answer.await.into() })
     }
 
     fn close(self: Box<Self>) -> BoxFuture<'static, ()> {
@@ -195,6 +198,36 @@ async fn a_call_that_hangs_is_info_by_the_drivers_own_deadline() {
     let acted: HashSet<u64> = history.ops().iter().map(|op| op.process).collect();
     assert!(acted.is_subset(&processes));
     assert_eq!(scripted.dropped.load(Ordering::SeqCst), opened.len() as u64, "no client is kept");
+}
+
+/// A client that is sent on to n3 by the node that it asks.
+struct Redirected;
+
+impl Connect for Redirected {
+    fn open(&self, _: Endpoint) -> BoxFuture<'_, Result<Box<dyn Client>, ConnectError>> {
+        Box::pin(async { Ok(Box::new(Redirected) as Box<dyn Client>) })
+    }
+}
+
+impl Client for Redirected {
+    fn call<'a>(&'a mut self, _: &'a Call, _: Terms) -> BoxFuture<'a, Response> {
+        let node = Some(Arc::from("n3"));
+        Box::pin(async { Response { node, ..Answer::Ok(Value::Nil).into() } })
+    }
+
+    fn close(self: Box<Self>) -> BoxFuture<'static, ()> {
+        Box::pin(async {})
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_record_takes_the_node_that_answered() {
+    let bench = Bench::new();
+    bench.load(Redirected, vec![register()], DriverOptions { ops_max: Some(5000), ..options(3) }).await;
+    let history = bench.history();
+    let answered: HashSet<&str> = history.ops().iter().map(|op| history.name(op.node)).collect();
+    let asked: HashSet<&str> = history.ops().iter().map(|op| history.name(history.bound_node(&op))).collect();
+    assert_eq!((answered, asked), (HashSet::from(["n3"]), HashSet::from(["n1", "n2", "n3"])));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,9 +1,10 @@
 //! The client of one's own: a Python program that behaves, and the many ways in which one may not.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
+use dsfuzz::cluster::Node;
 use dsfuzz::targets::exec::{ExecConnect, LINE_BYTES_MAX};
 use dsfuzz::targets::recipe::Certainty;
 use dsfuzz_checkers::Value;
-use dsfuzz_workloads::{Answer, Call, Client, Connect, Endpoint};
+use dsfuzz_workloads::{Answer, Call, Client, Connect, Endpoint, Terms};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -57,6 +58,13 @@ for line in sys.stdin:
         say(id=id, type="ok")
 "#;
 
+const TERMS: Terms = Terms { deadline: Duration::from_secs(5), settle: false };
+
+fn nodes() -> Vec<Node> {
+    let node = |number: u8| Node { name: format!("n{number}").into(), address: [10, 0, 0, number].into() };
+    (1..=3).map(node).collect()
+}
+
 struct Bench {
     folder: tempfile::TempDir,
 }
@@ -81,6 +89,7 @@ impl Bench {
             init_deadline: Duration::from_secs(60),
             workload: "set".into(),
             functions: vec!["add".into(), "read".into()],
+            nodes: nodes(),
             stderr_dir: self.path().join("stderr"),
             line_bytes_max: LINE_BYTES_MAX,
         }
@@ -93,6 +102,7 @@ impl Bench {
             ports: BTreeMap::from([("client".to_owned(), 6379)]),
             process: 7,
             options: BTreeMap::from([("mode".to_owned(), mode.to_owned())]),
+            terms: TERMS,
         };
         connect.open(endpoint).await.map_err(|error| error.to_string())
     }
@@ -128,11 +138,11 @@ fn alive(pid: &str) -> bool {
 async fn a_good_client_answers_and_closes_and_its_stderr_is_kept() {
     let bench = Bench::new();
     let mut client = bench.good().await;
-    assert_eq!(client.call(&add(1)).await, Answer::Ok(Value::Nil));
-    assert_eq!(client.call(&add(2)).await, Answer::Ok(Value::Nil));
-    assert_eq!(client.call(&read()).await, Answer::Ok(Value::list([Value::Int(1), Value::Int(2)])));
-    assert_eq!(client.call(&add(105)).await, Answer::fail("READONLY"));
-    assert_eq!(client.call(&add(106)).await, Answer::fail("refused"));
+    assert_eq!(client.call(&add(1), TERMS).await.answer, Answer::Ok(Value::Nil));
+    assert_eq!(client.call(&add(2), TERMS).await.answer, Answer::Ok(Value::Nil));
+    assert_eq!(client.call(&read(), TERMS).await.answer, Answer::Ok(Value::list([Value::Int(1), Value::Int(2)])));
+    assert_eq!(client.call(&add(105), TERMS).await.answer, Answer::fail("READONLY"));
+    assert_eq!(client.call(&add(106), TERMS).await.answer, Answer::fail("refused"));
     client.close().await;
     assert!(bench.path().join("closed").exists(), "it was told to close");
     let kept = bench.path().join("stderr/client-set-7.stderr");
@@ -155,7 +165,7 @@ async fn what_is_not_an_answer_is_info_and_says_what_was_expected() {
     for (value, expected) in cases {
         let connect = ExecConnect { line_bytes_max: 4096, ..bench.connect() };
         let mut client = bench.open(&connect, "good").await.unwrap();
-        match client.call(&add(value)).await {
+        match client.call(&add(value), TERMS).await.answer {
             Answer::Info(why) => assert!(why.contains(expected), "{value}: {why}"),
             other => panic!("{value}: {other:?}"),
         }
@@ -167,7 +177,7 @@ async fn after_a_crash_no_call_is_certain() {
     let bench = Bench::new();
     let mut client = bench.good().await;
     for _ in 0..3 {
-        assert!(matches!(client.call(&add(101)).await, Answer::Info(_)));
+        assert!(matches!(client.call(&add(101), TERMS).await.answer, Answer::Info(_)));
     }
 }
 
@@ -175,7 +185,7 @@ async fn after_a_crash_no_call_is_certain() {
 async fn a_hanging_client_is_given_up_and_killed() {
     let bench = Bench::new();
     let mut client = bench.good().await;
-    assert!(tokio::time::timeout(Duration::from_millis(300), client.call(&add(100))).await.is_err());
+    assert!(tokio::time::timeout(Duration::from_millis(300), client.call(&add(100), TERMS)).await.is_err());
     let marker = bench.path().display().to_string();
     let running = || {
         let processes = std::fs::read_dir("/proc").unwrap().flatten();
@@ -196,7 +206,7 @@ async fn children_that_a_client_leaves_behind_are_killed_with_it() {
     let bench = Bench::new();
     for orderly in [false, true] {
         let mut client = bench.good().await;
-        assert!(matches!(client.call(&add(104)).await, Answer::Info(_)));
+        assert!(matches!(client.call(&add(104), TERMS).await.answer, Answer::Info(_)));
         let child = std::fs::read_to_string(bench.path().join("child")).unwrap();
         assert!(alive(&child));
         if orderly {

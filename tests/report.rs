@@ -174,6 +174,7 @@ fn a_run_in_which_nothing_happened_is_drawn_too() {
         evidence: Vec::new(),
         harness: vec!["n1: no answer".into()],
         exit: 255,
+        ..RunVerdict::failed("", 0)
     };
     let run = Run { history: History::default(), info: RunInfo::default(), verdict };
     let (_folder, dir) = drawn(&run);

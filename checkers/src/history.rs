@@ -143,12 +143,15 @@ pub struct Completion {
     pub time: u64,
     /// The process whose open call this completes.
     pub process: u64,
-    /// The reply (of a read: what was read). Of writes: nil. Of Fail and Info: what the client could still report.
+    /// The reply (of a read: what was read); nil where there is none. Of Fail and Info: what the client could still report.
     #[serde(default)]
     pub value: Value,
     /// For Fail and Info: why, as a short word and text (`timeout`, `refused: ...`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Arc<str>>,
+    /// The node that answered, where it is not the one that the call was made to: the client followed a redirect.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<Arc<str>>,
 }
 
 /// A moment: the index for order, the time for display.

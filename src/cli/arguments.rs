@@ -1,6 +1,7 @@
 //! What can be typed: the top of the command line, and the flags that change a plan.
 use crate::error::Failure;
 use crate::plan::{Overrides, Plan};
+use crate::secrets;
 use crate::targets::{self, Target};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::{Path, PathBuf};
@@ -112,6 +113,10 @@ impl PlanArgs {
     pub fn load(&self) -> Result<(Plan, Overrides), Failure> {
         let overrides = self.overrides.resolve(|name| std::env::var(name).ok())?;
         let plan = Plan::load(&self.file, &overrides)?;
+        plan.options
+            .values()
+            .flat_map(|group| group.iter())
+            .for_each(|(name, value)| secrets::learn_option(name, value));
         Ok((plan, overrides))
     }
 
@@ -122,7 +127,10 @@ impl PlanArgs {
 
     /// The target of the plan that was loaded.
     pub fn target(&self, plan: &Plan) -> Result<Target, Failure> {
-        targets::load(&plan.target, self.folder(), &plan.options).map_err(|error| Failure::Usage(error.to_string()))
+        let target = targets::load(&plan.target, self.folder(), &plan.options)
+            .map_err(|error| Failure::Usage(error.to_string()))?;
+        target.secrets().for_each(secrets::learn_all);
+        Ok(target)
     }
 }
 

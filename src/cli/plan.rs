@@ -144,12 +144,12 @@ fn show(plan: &Plan, dry: &DryRun, drawn: bool, out: &mut Output) {
     let check = if plan.check.is_empty() { "what the workload names".into() } else { written(&plan.check) };
     rows.push(("check", check));
     for (name, text) in rows {
-        let line = format!("{} {}", title(out, name), super::output::plain(&text));
+        let line = format!("{} {}", title(out, name), crate::report::plain_line(&text));
         out.line(line);
     }
     for (index, step) in dry.steps.iter().enumerate() {
         let name = title(out, if index == 0 { "on nodes" } else { "" });
-        out.line(format!("{name} {:<10} {}", step.phase, super::output::plain(&step.what)));
+        out.line(format!("{name} {:<10} {}", step.phase, crate::report::plain_line(&step.what)));
     }
     for (index, harm) in dry.timetable.iter().enumerate() {
         let name = title(out, if index == 0 { "timetable" } else { "" });

@@ -20,7 +20,9 @@ pub struct Secret(String);
 impl Secret {
     /// Keeps a secret.
     pub fn new(text: impl Into<String>) -> Secret {
-        Secret(text.into())
+        let text = text.into();
+        crate::secrets::learn(&text);
+        Secret(text)
     }
 
     /// The secret itself.

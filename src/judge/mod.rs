@@ -66,7 +66,17 @@ pub fn judge(history: &History, rules: &Rules, info: &RunInfo) -> RunVerdict {
         _ => sentence,
     };
     let exit = exit(validity, info);
-    RunVerdict { format: FORMAT_VERSION, validity, sentence, promises, evidence, harness, exit: i32::from(exit.code()) }
+    RunVerdict {
+        format: FORMAT_VERSION,
+        validity,
+        sentence,
+        promises,
+        evidence,
+        harness,
+        exit: i32::from(exit.code()),
+        dsfuzz: env!("CARGO_PKG_VERSION").into(),
+        asked: None,
+    }
 }
 
 fn run_checkers(history: &History, rules: &Rules) -> Vec<Verdict> {

@@ -49,6 +49,9 @@ fn last_lines(out: &mut String, subject: &Subject<'_>, color: bool) {
     let answer = if color { format!("\u{1b}[{code}m{answer}\u{1b}[0m") } else { answer.to_string() };
     let _ = writeln!(out, "{answer}");
     let _ = writeln!(out, "{}", words::plain_line(&subject.verdict.sentence));
+    if let Some(asked) = &subject.verdict.asked {
+        let _ = writeln!(out, "{}", words::plain_line(&words::other_question(asked)));
+    }
     // A history on its own has a report only where one was asked for.
     if !subject.dir.path().is_file() {
         let _ = writeln!(out, "report: {}", words::plain_line(&subject.dir.report().to_string_lossy()));

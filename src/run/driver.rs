@@ -14,7 +14,7 @@ pub(super) use backoff::Backoff;
 
 use super::recorder::Recorder;
 use dsfuzz_checkers::Phase;
-use dsfuzz_workloads::{Connect, Endpoint, Workload};
+use dsfuzz_workloads::{Connect, Endpoint, Terms, Workload};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -39,13 +39,14 @@ pub struct NodeEndpoint {
 }
 
 impl NodeEndpoint {
-    pub(super) fn endpoint(&self, process: u64, options: &BTreeMap<String, String>) -> Endpoint {
+    pub(super) fn endpoint(&self, process: u64, options: &BTreeMap<String, String>, terms: Terms) -> Endpoint {
         Endpoint {
             node: self.name.clone(),
             address: self.address.clone(),
             ports: self.ports.clone(),
             process,
             options: options.clone(),
+            terms,
         }
     }
 }

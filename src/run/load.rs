@@ -11,7 +11,7 @@ use crate::cluster::{Node, SshTarget};
 use crate::targets::Deployment;
 use dsfuzz_checkers::history::FaultStep;
 use dsfuzz_nemesis::{NodeView, Timetable, View};
-use dsfuzz_workloads::{Connect, Workload};
+use dsfuzz_workloads::{Connect, Terms, Workload};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -183,7 +183,8 @@ impl Active {
 
 fn driver_options(run: &Run) -> DriverOptions {
     let load = &run.job.plan.load;
-    let endpoints = run.job.nodes.iter().map(|(node, _)| run.target.endpoint(node, 0));
+    let terms = Terms::load(load.deadline.0);
+    let endpoints = run.job.nodes.iter().map(|(node, _)| run.target.endpoint(node, 0, terms));
     let mut client_options = BTreeMap::new();
     let nodes = endpoints.map(|endpoint| {
         client_options.clone_from(&endpoint.options);

@@ -20,7 +20,7 @@ use crate::cluster::{Node, SshTarget};
 use crate::plan::Plan;
 use crate::store::{FORMAT_VERSION, NodeInfo, RunDir, RunInfo, RunVerdict};
 use crate::targets::{self, Convergence, Deployment, Target};
-use crate::{judge, report};
+use crate::{judge, report, secrets};
 use anyhow::{Context, Result, anyhow};
 use dsfuzz_checkers::{History, Phase};
 use dsfuzz_nemesis::{Timetable, timetable};
@@ -77,7 +77,8 @@ pub struct Finished {
 pub async fn execute(job: Job, progress: Arc<Progress>, stop: watch::Receiver<Stop>) -> Result<Finished> {
     let target = targets::load(&job.plan.target, &job.plan_folder, &job.plan.options)?;
     let workloads = workloads(&job.plan);
-    let connect = connect(&target, &workloads, &job.dir)?;
+    let nodes: Vec<Node> = job.nodes.iter().map(|(node, _)| node.clone()).collect();
+    let connect = connect(&target, &workloads, &nodes, &job.dir)?;
     let timetable = job.timetable(&target);
     std::fs::write(job.dir.plan(), job.plan.to_yaml()?).context("the effective plan cannot be stored")?;
     let mut run = Run {
@@ -149,11 +150,11 @@ fn workloads(plan: &Plan) -> Vec<Arc<dyn Workload>> {
     plan.workload.iter().chain(&plan.workloads).map(|options| Arc::from(options.build())).collect()
 }
 
-fn connect(target: &Target, workloads: &[Arc<dyn Workload>], dir: &RunDir) -> Result<Arc<dyn Connect>> {
-    let mut by_workload = BTreeMap::new();
+fn connect(target: &Target, workloads: &[Arc<dyn Workload>], nodes: &[Node], dir: &RunDir) -> Result<Arc<dyn Connect>> {
+    let (mut by_workload, stderr) = (BTreeMap::new(), dir.path().join("clients"));
     for workload in workloads {
         let name = workload.name();
-        by_workload.insert(name.clone(), target.connect(&name, &workload.functions(), &dir.path().join("clients"))?);
+        by_workload.insert(name.clone(), target.connect(&name, &workload.functions(), nodes, &stderr)?);
     }
     Ok(fan::Fan::of(by_workload))
 }
@@ -418,11 +419,12 @@ impl Run {
             History::default()
         };
         let rules = judge::Rules::of_plan(&self.job.plan);
-        let verdict = judge::judge(&history, &rules, &self.phases.info);
+        let verdict = secrets::redacted(&judge::judge(&history, &rules, &self.phases.info));
         self.phases.ended("check", began, String::new());
         self.phases.info.ended = chrono::Local::now().to_rfc3339();
         self.phases.info.exit = Some(verdict.exit);
         self.phases.save();
+        self.phases.info = secrets::redacted(&self.phases.info);
         if let Err(error) = report::write_all(&self.job.dir, &history, &self.phases.info, &verdict) {
             self.progress.line(&format!("the report could not be drawn whole: {error:#}"));
         }

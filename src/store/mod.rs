@@ -1,8 +1,9 @@
 //! Names and files of a run. Judging and drawing read nothing else.
 mod runs;
 
-pub use runs::{RunRow, create, find, list};
+pub use runs::{RunRow, create, create_beside, find, list};
 
+use crate::secrets;
 use dsfuzz_checkers::{Validity, Verdict};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -15,17 +16,40 @@ pub const FORMAT_VERSION: u32 = 1;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunDir {
     path: PathBuf,
+    /// Where the answer and its report go, where that is not the run's own folder.
+    answers: Option<PathBuf>,
 }
 
 impl RunDir {
     /// A folder that holds, or will hold, a run.
     pub fn at(path: impl Into<PathBuf>) -> RunDir {
-        RunDir { path: path.into() }
+        RunDir { path: path.into(), answers: None }
+    }
+
+    /// The same run, whose answer to another question stands apart in `checks/<name>/`: the run's own stays as it is.
+    pub fn beside(&self, name: &str) -> RunDir {
+        RunDir { path: self.path.clone(), answers: Some(self.path.join("checks").join(name)) }
+    }
+
+    /// The folder of the verdict and its report: the run's own, or one of `checks/`.
+    pub fn answers(&self) -> &Path {
+        self.answers.as_deref().unwrap_or(&self.path)
+    }
+
+    /// The way from the folder of the answer to the run's own, as a relative link.
+    pub fn way_back(&self) -> &'static str {
+        if self.answers.is_some() { "../../" } else { "" }
     }
 
     /// The folder.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The name of the plan, as the folder says it.
+    pub fn plan_name(&self) -> String {
+        let folder = self.path.parent().and_then(Path::file_name);
+        folder.map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
     }
 
     /// The effective plan, secrets redacted.
@@ -55,22 +79,22 @@ impl RunDir {
 
     /// The answer: [`RunVerdict`].
     pub fn verdict(&self) -> PathBuf {
-        self.path.join("verdict.json")
+        self.answers().join("verdict.json")
     }
 
     /// The report, one file.
     pub fn report(&self) -> PathBuf {
-        self.path.join("report.html")
+        self.answers().join("report.html")
     }
 
     /// The report without scripts.
     pub fn plain_report(&self) -> PathBuf {
-        self.path.join("report")
+        self.answers().join("report")
     }
 
     /// For CI.
     pub fn junit(&self) -> PathBuf {
-        self.path.join("junit.xml")
+        self.answers().join("junit.xml")
     }
 
     /// Progress and errors of dsfuzz itself.
@@ -160,6 +184,21 @@ pub struct RunVerdict {
     pub harness: Vec<String>,
     /// Exit code.
     pub exit: i32,
+    /// The version of dsfuzz that judged.
+    #[serde(default)]
+    pub dsfuzz: String,
+    /// How it was asked, where it was not the plan's own check.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<Asked>,
+}
+
+/// A question that is not the plan's own: other checkers, options or another budget.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Asked {
+    /// The arguments of `dsfuzz check` that made it another question.
+    pub arguments: Vec<String>,
+    /// Checkers that the plan asks and this question did not.
+    pub not_asked: Vec<String>,
 }
 
 /// One number with its threshold.
@@ -180,7 +219,7 @@ pub struct Evidence {
 impl RunInfo {
     /// Writes `run.json`: whole or not at all.
     pub fn save(&self, dir: &RunDir) -> std::io::Result<()> {
-        write_whole(&dir.info(), &serde_json::to_vec_pretty(self)?)
+        write_whole(&dir.info(), &serde_json::to_vec_pretty(&secrets::redacted(self))?)
     }
 
     /// Reads `run.json`.
@@ -190,6 +229,21 @@ impl RunInfo {
 }
 
 impl RunVerdict {
+    /// The answer of a job that ended before there was anything to judge.
+    pub fn failed(failure: &str, exit: i32) -> RunVerdict {
+        RunVerdict {
+            format: FORMAT_VERSION,
+            validity: Validity::Unknown,
+            sentence: failure.to_owned(),
+            promises: Vec::new(),
+            evidence: Vec::new(),
+            harness: vec![failure.to_owned()],
+            exit,
+            dsfuzz: env!("CARGO_PKG_VERSION").into(),
+            asked: None,
+        }
+    }
+
     /// Reads `verdict.json`.
     pub fn load(dir: &RunDir) -> std::io::Result<RunVerdict> {
         Ok(serde_json::from_slice(&std::fs::read(dir.verdict())?)?)

@@ -7,9 +7,10 @@ mod process;
 mod protocol;
 
 use super::recipe::Certainty;
-use dsfuzz_workloads::{Answer, BoxFuture, Call, Client, Connect, ConnectError, Endpoint};
+use crate::cluster::Node;
+use dsfuzz_workloads::{Answer, BoxFuture, Call, Client, Connect, ConnectError, Endpoint, Response, Terms};
 use process::{Line, Program};
-use protocol::{Init, Reply};
+use protocol::{Init, Meaning, Reply};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -39,6 +40,8 @@ pub struct ExecConnect {
     pub workload: String,
     /// The functions it must support.
     pub functions: Vec<Arc<str>>,
+    /// The nodes of the plan: an answer may name one of them.
+    pub nodes: Vec<Node>,
     /// Where its standard error goes: a file for each process and node.
     pub stderr_dir: PathBuf,
     /// Longest line that is read from it.
@@ -70,7 +73,12 @@ impl ExecConnect {
         let stderr = self.stderr_dir.join(format!("client-{}-{}.stderr", self.workload, endpoint.process));
         let mut program = Program::start(&self.argv, &self.folder, &self.env, stderr, self.line_bytes_max)
             .map_err(|error| format!("{} cannot be started in {}: {error}", self.named(), self.folder.display()))?;
-        let init = protocol::init_line(&Init { endpoint, workload: &self.workload, functions: &self.functions });
+        let init = protocol::init_line(&Init {
+            endpoint,
+            nodes: &self.nodes,
+            workload: &self.workload,
+            functions: &self.functions,
+        });
         program.send(&init).await.map_err(|error| format!("{}: {error}{}", self.named(), program.stderr_tail()))?;
         let line = match program.line().await {
             Ok(Line::Text(line)) => line,
@@ -88,49 +96,55 @@ impl ExecConnect {
         };
         protocol::check_init_ok(&line, &self.functions)
             .map_err(|why| format!("{}: {why}{}", self.named(), program.stderr_tail()))?;
-        Ok(ExecClient { program, errors: self.errors.clone(), next_id: 1 })
+        Ok(ExecClient {
+            program,
+            meaning: Meaning {
+                errors: self.errors.clone(),
+                node: endpoint.node.clone(),
+                nodes: self.nodes.iter().map(|node| node.name.clone()).collect(),
+            },
+            next_id: 1,
+        })
     }
 }
 
 struct ExecClient {
     program: Program,
-    errors: BTreeMap<String, Certainty>,
+    meaning: Meaning,
     next_id: u64,
 }
 
 impl Client for ExecClient {
-    fn call<'a>(&'a mut self, call: &'a Call) -> BoxFuture<'a, Answer> {
+    fn call<'a>(&'a mut self, call: &'a Call, terms: Terms) -> BoxFuture<'a, Response> {
         Box::pin(async move {
             let id = self.next_id;
             self.next_id += 1;
-            let invoke = protocol::invoke_line(id, call);
+            let invoke = protocol::invoke_line(id, call, terms);
             if let Err(error) = self.program.send(&invoke).await {
-                return Answer::info(format!(
-                    "crash: the client took no more calls: {error}{}",
-                    self.program.stderr_tail()
-                ));
+                let tail = self.program.stderr_tail();
+                return Answer::info(format!("crash: the client took no more calls: {error}{tail}")).into();
             }
             loop {
                 let line = match self.program.line().await {
                     Ok(Line::Text(line)) => line,
                     Ok(Line::End) => {
-                        return Answer::info(format!(
-                            "crash: the client ended during the call{}",
-                            self.program.stderr_tail()
-                        ));
+                        let tail = self.program.stderr_tail();
+                        return Answer::info(format!("crash: the client ended during the call{tail}")).into();
                     }
-                    Ok(Line::TooLong) => return Answer::info("malformed: the client's line is longer than allowed"),
-                    Err(error) => return Answer::info(format!("crash: {error}{}", self.program.stderr_tail())),
+                    Ok(Line::TooLong) => {
+                        return Answer::info("malformed: the client's line is longer than allowed").into();
+                    }
+                    Err(error) => {
+                        return Answer::info(format!("crash: {error}{}", self.program.stderr_tail())).into();
+                    }
                 };
-                match protocol::reply(&line, id, call, &self.errors) {
-                    Reply::Answer(answer) => return answer,
+                match protocol::reply(&line, id, call, &self.meaning) {
+                    Reply::Response(response) => return response,
                     // An answer to an earlier call, which the driver has given up long ago.
                     Reply::Late => {}
                     Reply::Malformed(why) => {
-                        return Answer::info(format!(
-                            "malformed: {why}; it was sent {} ({DOC})",
-                            super::hands::head(&invoke)
-                        ));
+                        let sent = super::hands::head(&invoke);
+                        return Answer::info(format!("malformed: {why}; it was sent {sent} ({DOC})")).into();
                     }
                 }
             }

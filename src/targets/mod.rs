@@ -22,7 +22,7 @@ pub use logs::LogClaim;
 pub use recipe::Recipe;
 
 use crate::cluster::{Node, Remote};
-use dsfuzz_workloads::{Connect, Endpoint};
+use dsfuzz_workloads::{Connect, Endpoint, Terms};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -134,6 +134,14 @@ impl Target {
         &self.recipe.name
     }
 
+    /// The values of options that the recipe calls secret, where the plan sets them.
+    pub fn secrets(&self) -> impl Iterator<Item = &serde_json::Value> {
+        let secret = |name: &String, value: &serde_json::Value| {
+            self.recipe.options.get(name).is_some_and(|option| option.secret && option.default != *value)
+        };
+        self.options.iter().filter(move |(name, value)| secret(name, value)).map(|(_, value)| value)
+    }
+
     /// The recipe's options as the plan sets them.
     pub fn options(&self) -> &BTreeMap<String, serde_json::Value> {
         &self.options
@@ -160,12 +168,13 @@ impl Target {
         Ok(Deployment::new(self.layout(&nodes, base)?, remotes))
     }
 
-    /// Opens clients for a workload with these functions. What a command of the user's says on standard error is kept
+    /// Opens clients for a workload with these functions; an answer may name one of `nodes`. What a command of the user's says on standard error is kept
     /// in `stderr_dir`.
     pub fn connect(
         &self,
         workload: &str,
         functions: &[Arc<str>],
+        nodes: &[Node],
         stderr_dir: &Path,
     ) -> Result<Arc<dyn Connect>, TargetError> {
         let fits = |client: &&recipe::ClientDoc| client.workloads.iter().any(|name| name == workload);
@@ -188,6 +197,7 @@ impl Target {
                 init_deadline: client.init_deadline.0,
                 workload: workload.to_owned(),
                 functions: functions.to_vec(),
+                nodes: nodes.to_vec(),
                 stderr_dir: stderr_dir.to_owned(),
                 line_bytes_max: exec::LINE_BYTES_MAX,
             }),
@@ -195,7 +205,7 @@ impl Target {
     }
 
     /// Where a client of this process connects.
-    pub fn endpoint(&self, node: &Node, process: u64) -> Endpoint {
+    pub fn endpoint(&self, node: &Node, process: u64, terms: Terms) -> Endpoint {
         let text = |value: &serde_json::Value| match value {
             serde_json::Value::String(text) => text.clone(),
             other => other.to_string(),
@@ -206,6 +216,7 @@ impl Target {
             ports: self.ports(),
             process,
             options: self.options.iter().map(|(name, value)| (name.clone(), text(value))).collect(),
+            terms,
         }
     }
 }
@@ -237,7 +248,7 @@ mod tests {
         assert!(refused("serializable", json!("yes")).contains("not of the type"));
         let target = load("etcd", Path::new("."), &options("serializable", json!(true))).unwrap();
         let node = Node { name: Arc::from("n1"), address: [127, 0, 0, 1].into() };
-        let endpoint = target.endpoint(&node, 4);
+        let endpoint = target.endpoint(&node, 4, Terms::load(std::time::Duration::from_secs(5)));
         assert_eq!((endpoint.options["serializable"].as_str(), endpoint.ports["client"]), ("true", 2379));
     }
 
@@ -246,7 +257,7 @@ mod tests {
         let error = load("etcdd", Path::new("/nowhere"), &BTreeMap::new()).unwrap_err().to_string();
         assert!(error.contains("built in are etcd") && error.contains("/nowhere/etcdd"), "{error}");
         let target = load("etcd", Path::new("."), &BTreeMap::new()).unwrap();
-        let error = target.connect("bank", &[], Path::new(".")).err().unwrap().to_string();
+        let error = target.connect("bank", &[], &[], Path::new(".")).err().unwrap().to_string();
         assert!(error.contains("no client for workload bank") && error.contains("register, set"), "{error}");
     }
 }

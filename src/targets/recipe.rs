@@ -98,6 +98,9 @@ pub struct OptionDoc {
     /// The only values allowed, if given.
     #[serde(default)]
     pub choices: Vec<serde_json::Value>,
+    /// Its value is a secret: it is redacted in everything that a run leaves behind.
+    #[serde(default)]
+    pub secret: bool,
 }
 
 /// A process on every node.

@@ -60,7 +60,7 @@ impl Tape {
     }
 
     fn reply(&mut self, time: u64, process: u64, kind: &str, value: Value, error: Option<&str>) {
-        let completion = Completion { index: 0, time, process, value, error: error.map(Arc::from) };
+        let completion = Completion { index: 0, time, process, value, error: error.map(Arc::from), node: None };
         let record = match kind {
             "ok" => Record::Ok(completion),
             "fail" => Record::Fail(completion),
@@ -362,6 +362,7 @@ fn stale_verdict(history: &History, ops: Vec<u64>) -> RunVerdict {
         ],
         harness: Vec::new(),
         exit: 1,
+        ..RunVerdict::failed("", 0)
     }
 }
 
@@ -438,7 +439,8 @@ pub(crate) fn large(count: usize) -> Run {
                 settle: false,
             };
             records.push((time, Record::Invoke(invoke)));
-            let mut completion = Completion { index: 0, time: time + took, process, value: Value::Nil, error: None };
+            let mut completion =
+                Completion { index: 0, time: time + took, process, value: Value::Nil, error: None, node: None };
             let reply = match draw {
                 0..10 if hurt => {
                     completion.error = Some(timeout.clone());
@@ -487,6 +489,7 @@ pub(crate) fn large(count: usize) -> Run {
         evidence: vec![evidence("ok_ops", "calls that were ok", count as f64 * 0.94, 100.0)],
         harness: Vec::new(),
         exit: 0,
+        ..RunVerdict::failed("", 0)
     };
     Run { info: info("etcd-large", &names), verdict, history }
 }
@@ -548,6 +551,7 @@ pub(crate) fn hostile() -> Run {
         evidence: vec![evidence(HOSTILE, HOSTILE, f64::NAN, 1.0)],
         harness: vec![HOSTILE.into(), HOSTILE.into()],
         exit: 1,
+        ..RunVerdict::failed("", 0)
     };
     Run { history, info, verdict }
 }

@@ -74,7 +74,7 @@ impl Scene {
 
     pub(crate) fn reply(&mut self, process: u64, outcome: Outcome, value: Value) {
         self.push(|index, time| {
-            let completion = Completion { index, time, process, value, error: None };
+            let completion = Completion { index, time, process, value, error: None, node: None };
             match outcome {
                 Outcome::Ok => Record::Ok(completion),
                 Outcome::Fail => Record::Fail(completion),

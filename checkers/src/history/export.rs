@@ -160,7 +160,7 @@ impl<W: Write> Lines<'_, W> {
                     time,
                     worker: op.worker,
                     process: op.process,
-                    node: name(op.node),
+                    node: name(history.bound_node(&op)),
                     workload: name(op.workload),
                     f: name(op.function),
                     key: op.key.to_value(),
@@ -171,7 +171,8 @@ impl<W: Write> Lines<'_, W> {
             Event::Reply(at) => {
                 let op = history.ops().at(at);
                 let (process, value, error) = (op.process, op.completion_value.to_value(), op.error.map(name));
-                let reply = Completion { index, time, process, value, error };
+                let node = Some(op.node).filter(|node| *node != history.bound_node(&op)).map(name);
+                let reply = Completion { index, time, process, value, error, node };
                 match op.outcome {
                     Outcome::Ok => Record::Ok(reply),
                     Outcome::Fail => Record::Fail(reply),
@@ -230,7 +231,7 @@ fn call(line: &mut String, history: &History, op: Op<'_>, keys: Keys) {
     line.push_str(":type :invoke");
     common(line, history, op, op.input, keys);
     line.push_str(", :node ");
-    text(line, history.name(op.node));
+    text(line, history.name(history.bound_node(&op)));
     line.push_str(", :workload ");
     word(line, history.name(op.workload));
     if op.settle {
@@ -253,6 +254,10 @@ fn reply(line: &mut String, history: &History, op: Op<'_>, keys: Keys) {
     if let Some(error) = op.error {
         line.push_str(", :error ");
         word(line, history.name(error));
+    }
+    if op.node != history.bound_node(&op) {
+        line.push_str(", :node ");
+        text(line, history.name(op.node));
     }
 }
 

@@ -3,5 +3,6 @@ mod clients;
 mod corpora;
 mod export;
 mod foreign;
+mod nodes;
 mod pairs;
 mod passed_over;

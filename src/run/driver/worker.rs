@@ -3,7 +3,7 @@ use super::pace::Pace;
 use super::turns::Turns;
 use super::{NodeEndpoint, Shared, Stopped, call_once, connect_once, discard};
 use dsfuzz_chance::Chance;
-use dsfuzz_workloads::{Answer, Call, Client, Next};
+use dsfuzz_workloads::{Answer, Call, Client, Next, Response, Terms};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -101,7 +101,7 @@ impl Worker {
     /// Opens a client, or says why not; none when the load ended meanwhile.
     async fn open(&mut self) -> Option<Option<String>> {
         let shared = self.shared.clone();
-        let endpoint = self.endpoint().endpoint(self.process, &shared.options.client_options);
+        let endpoint = self.endpoint().endpoint(self.process, &shared.options.client_options, self.terms());
         tokio::select! {
             opened = connect_once(&*shared.connect, endpoint, shared.options.deadline) => match opened {
                 Ok(client) => {
@@ -131,20 +131,20 @@ impl Worker {
     }
 
     async fn not_connected(&mut self, call: &Call, why: &str) {
-        self.end(call, &Answer::fail(why));
+        self.end(call, &Answer::fail(why).into());
         self.shared.not_connected.fetch_add(1, Ordering::Relaxed);
         self.pause().await;
     }
 
     async fn make(&mut self, call: &Call) {
         let Some(mut client) = self.client.take() else { return };
-        let (answer, told) = call_once(&mut *client, call, self.shared.options.deadline).await;
-        self.end(call, &answer);
+        let (response, told) = call_once(&mut *client, call, self.terms()).await;
+        self.end(call, &response);
         if let Some(told) = told {
             let text = format!("worker {}: {told}", self.index);
             self.shared.trouble(&self.endpoint().name, text);
         }
-        match answer {
+        match response.answer {
             Answer::Ok(_) => {
                 self.shared.backoffs[self.node].answered();
                 self.fails_in_a_row = 0;
@@ -168,9 +168,13 @@ impl Worker {
         }
     }
 
-    fn end(&mut self, call: &Call, answer: &Answer) {
-        self.shared.recorder.complete(self.process, answer);
-        self.turns.observe(call, answer);
+    fn end(&mut self, call: &Call, response: &Response) {
+        self.shared.recorder.complete(self.process, response);
+        self.turns.observe(call, &response.answer);
+    }
+
+    fn terms(&self) -> Terms {
+        Terms::load(self.shared.options.deadline)
     }
 
     /// The old process may still act, for ever: it never gets another call.

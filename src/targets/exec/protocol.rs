@@ -1,8 +1,9 @@
 //! The lines of the client protocol (docs/client-protocol.md): what is sent, and what an answer means. Pure.
 use super::super::hands::head;
 use super::super::recipe::Certainty;
+use crate::cluster::Node;
 use dsfuzz_checkers::Value;
-use dsfuzz_workloads::{Answer, Call, Endpoint};
+use dsfuzz_workloads::{Answer, Call, Endpoint, Response, Terms};
 use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -34,6 +35,8 @@ const CODES: &[(&str, Certainty)] = &[
 pub(super) struct Init<'a> {
     /// Its node.
     pub(super) endpoint: &'a Endpoint,
+    /// All nodes of the plan.
+    pub(super) nodes: &'a [Node],
     /// The workload.
     pub(super) workload: &'a str,
     /// The functions it must support.
@@ -42,20 +45,31 @@ pub(super) struct Init<'a> {
 
 /// The first line to a program.
 pub(super) fn init_line(init: &Init<'_>) -> String {
-    let Init { endpoint, workload, functions } = init;
+    let Init { endpoint, nodes, workload, functions } = init;
+    let node = |node: &Node| json!({"name": &*node.name, "address": node.address.to_string(), "ports": endpoint.ports});
+    let nodes: Vec<Json> = nodes.iter().map(node).collect();
     let functions: Vec<&str> = functions.iter().map(|name| &**name).collect();
     json!({
         "type": "init", "version": VERSION,
         "node": &*endpoint.node, "address": endpoint.address, "ports": endpoint.ports, "process": endpoint.process,
         "options": endpoint.options, "workload": workload, "functions": functions,
+        "nodes": nodes, "deadline_ms": milliseconds(endpoint.terms), "final": endpoint.terms.settle,
     })
     .to_string()
 }
 
 /// A call.
-pub(super) fn invoke_line(id: u64, call: &Call) -> String {
+pub(super) fn invoke_line(id: u64, call: &Call, terms: Terms) -> String {
     let open = |value: &Value| serde_json::to_value(value).unwrap_or_default();
-    json!({"type": "invoke", "id": id, "f": &*call.f, "key": open(&call.key), "value": open(&call.value)}).to_string()
+    json!({
+        "type": "invoke", "id": id, "f": &*call.f, "key": open(&call.key), "value": open(&call.value),
+        "deadline_ms": milliseconds(terms), "final": terms.settle,
+    })
+    .to_string()
+}
+
+fn milliseconds(terms: Terms) -> u64 {
+    u64::try_from(terms.deadline.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Whether the answer to `init` is in order.
@@ -83,11 +97,21 @@ pub(super) fn check_init_ok(line: &str, functions: &[Arc<str>]) -> Result<(), St
     }
 }
 
+/// What the lines of one client are read by.
+pub(super) struct Meaning {
+    /// What the client's own error codes mean.
+    pub(super) errors: BTreeMap<String, Certainty>,
+    /// The client's node.
+    pub(super) node: Arc<str>,
+    /// All nodes of the plan.
+    pub(super) nodes: Vec<Arc<str>>,
+}
+
 /// What a line means.
 #[derive(Debug, PartialEq)]
 pub(super) enum Reply {
     /// How the call ended.
-    Answer(Answer),
+    Response(Response),
     /// It is about another call.
     Late,
     /// It means nothing. Why, and what was expected.
@@ -95,7 +119,7 @@ pub(super) enum Reply {
 }
 
 /// What a line means for the call with this id.
-pub(super) fn reply(line: &str, id: u64, call: &Call, errors: &BTreeMap<String, Certainty>) -> Reply {
+pub(super) fn reply(line: &str, id: u64, call: &Call, meaning: &Meaning) -> Reply {
     let Ok(json) = serde_json::from_str::<Json>(line) else {
         return Reply::Malformed(format!(
             "the client answered {}, which is not JSON; expected one JSON object on a line",
@@ -107,49 +131,75 @@ pub(super) fn reply(line: &str, id: u64, call: &Call, errors: &BTreeMap<String, 
         Some(about) if about < id => return Reply::Late,
         _ => return Reply::Malformed(format!("the client answered {}; expected \"id\":{id}", head(line))),
     }
+    let node = match answering_node(&json, meaning) {
+        Ok(node) => node,
+        Err(expected) => return Reply::Malformed(format!("the client answered {}; {expected}", head(line))),
+    };
     let error = json.get("error");
     let code = error.and_then(|error| error.get("code")).and_then(Json::as_str);
-    let certainty = code.and_then(|code| certainty(code, errors));
-    match json.get("type").and_then(Json::as_str) {
-        Some("ok") => ok(line, &json, call),
-        Some("info") => Reply::Answer(Answer::info(error_text(&json))),
-        Some("fail" | "error") if error.is_some_and(|error| !error.is_object()) => Reply::Malformed(format!(
-            "the client answered {}; expected \"error\":{{\"code\":..,\"text\":..}}",
-            head(line)
-        )),
+    let certainty = code.and_then(|code| certainty(code, &meaning.errors));
+    let answer = match json.get("type").and_then(Json::as_str) {
+        Some("ok") => match ok(line, &json, call) {
+            Ok(value) => Answer::Ok(value),
+            Err(why) => return Reply::Malformed(why),
+        },
+        Some("info") => Answer::info(error_text(&json)),
+        Some("fail" | "error") if error.is_some_and(|error| !error.is_object()) => {
+            return Reply::Malformed(format!(
+                "the client answered {}; expected \"error\":{{\"code\":..,\"text\":..}}",
+                head(line)
+            ));
+        }
         // A code that says "unknown" is believed before a type that says "certain".
-        Some("fail") if certainty == Some(Certainty::Info) => Reply::Answer(Answer::info(error_text(&json))),
-        Some("fail") => Reply::Answer(Answer::fail(error_text(&json))),
-        Some("error") if certainty == Some(Certainty::Fail) => Reply::Answer(Answer::fail(error_text(&json))),
-        Some("error") => Reply::Answer(Answer::info(error_text(&json))),
-        _ => Reply::Malformed(format!("the client answered {}; expected \"type\" ok, fail, info or error", head(line))),
-    }
+        Some("fail") if certainty == Some(Certainty::Info) => Answer::info(error_text(&json)),
+        Some("fail") => Answer::fail(error_text(&json)),
+        Some("error") if certainty == Some(Certainty::Fail) => Answer::fail(error_text(&json)),
+        Some("error") => Answer::info(error_text(&json)),
+        _ => {
+            return Reply::Malformed(format!(
+                "the client answered {}; expected \"type\" ok, fail, info or error",
+                head(line)
+            ));
+        }
+    };
+    Reply::Response(Response { node, ..Response::from(answer) })
 }
 
-/// A positive answer. Only reads have a reply; a set's is a list.
-fn ok(line: &str, json: &Json, call: &Call) -> Reply {
+/// The node that answered, where it is another than the client's own.
+fn answering_node(json: &Json, meaning: &Meaning) -> Result<Option<Arc<str>>, String> {
+    let name = match json.get("node") {
+        None | Some(Json::Null) => return Ok(None),
+        Some(name) => name.as_str(),
+    };
+    if name == Some(&*meaning.node) {
+        return Ok(None);
+    }
+    let known = meaning.nodes.iter().find(|node| Some(&***node) == name);
+    let names = || meaning.nodes.iter().map(|node| &**node).collect::<Vec<_>>().join(", ");
+    known.cloned().map(Some).ok_or_else(|| format!("expected one of the plan's nodes as \"node\": {}", names()))
+}
+
+/// The value of a positive answer. Only reads have a reply; a set's is a list.
+fn ok(line: &str, json: &Json, call: &Call) -> Result<Value, String> {
     if &*call.f == "cas" && json.get("value") == Some(&Json::Bool(false)) {
-        return Reply::Malformed(format!(
+        return Err(format!(
             "the client answered a compare-and-set with {}; where it found another value, expected \"fail\" with the \
              code \"precondition\"",
             head(line)
         ));
     }
     if &*call.f != "read" {
-        return Reply::Answer(Answer::Ok(
-            json.get("value").filter(|_| !is_write(&call.f)).map(value_of).unwrap_or_default(),
-        ));
+        return Ok(json.get("value").filter(|_| !is_write(&call.f)).map(value_of).unwrap_or_default());
     }
     match json.get("value") {
-        None => Reply::Malformed(format!(
+        None => Err(format!(
             "the client answered a read with {}; expected \"value\" (null where there is none)",
             head(line)
         )),
-        Some(value) if &*call.workload == "set" && !value.is_array() => Reply::Malformed(format!(
-            "the client answered the read of a set with {}; expected a list as \"value\"",
-            head(line)
-        )),
-        Some(value) => Reply::Answer(Answer::Ok(value_of(value))),
+        Some(value) if &*call.workload == "set" && !value.is_array() => {
+            Err(format!("the client answered the read of a set with {}; expected a list as \"value\"", head(line)))
+        }
+        Some(value) => Ok(value_of(value)),
     }
 }
 
@@ -186,9 +236,39 @@ mod tests {
         Call { workload: workload.into(), f: f.into(), key: Value::Nil, value: Value::Int(5) }
     }
 
+    fn meaning(errors: BTreeMap<String, Certainty>) -> Meaning {
+        Meaning { errors, node: "n1".into(), nodes: ["n1", "n2", "n3"].map(Arc::from).to_vec() }
+    }
+
+    fn answer(answer: Answer) -> Reply {
+        Reply::Response(answer.into())
+    }
+
+    #[test]
+    fn an_answer_may_name_the_node_that_gave_it() {
+        let read = |line: &str| reply(line, 7, &call("register", "read"), &meaning(BTreeMap::new()));
+        let from = |node: Option<&str>| {
+            Reply::Response(Response { node: node.map(Arc::from), ..Answer::Ok(Value::Int(3)).into() })
+        };
+        assert_eq!(read(r#"{"id":7,"type":"ok","value":3,"node":"n2"}"#), from(Some("n2")));
+        assert_eq!(read(r#"{"id":7,"type":"ok","value":3,"node":"n1"}"#), from(None), "its own node");
+        assert_eq!(read(r#"{"id":7,"type":"ok","value":3,"node":null}"#), from(None));
+        for line in [r#"{"id":7,"type":"ok","value":3,"node":"n9"}"#, r#"{"id":7,"type":"fail","node":2}"#] {
+            match read(line) {
+                Reply::Malformed(why) => {
+                    assert!(why.contains("one of the plan's nodes as \"node\": n1, n2, n3"), "{why}")
+                }
+                other => panic!("{line}: {other:?}"),
+            }
+        }
+        let info = r#"{"id":7,"type":"info","node":"n3","error":{"code":"timeout"}}"#;
+        assert_eq!(read(info), Reply::Response(Response { node: Some("n3".into()), ..Answer::info("timeout").into() }));
+    }
+
     #[test]
     fn answers_mean_what_the_table_says() {
         let own = BTreeMap::from([("READONLY".to_owned(), Certainty::Fail), ("aborted".to_owned(), Certainty::Info)]);
+        let own = meaning(own);
         let cases = [
             (r#"{"id":7,"type":"ok"}"#, Answer::Ok(Value::Nil)),
             (r#"{"id":7,"type":"ok","value":9}"#, Answer::Ok(Value::Nil)),
@@ -205,7 +285,7 @@ mod tests {
             (r#"{"id":7,"type":"fail","error":{"code":"aborted"}}"#, Answer::info("aborted")),
         ];
         for (line, expected) in cases {
-            assert_eq!(reply(line, 7, &call("set", "add"), &own), Reply::Answer(expected), "{line}");
+            assert_eq!(reply(line, 7, &call("set", "add"), &own), answer(expected), "{line}");
         }
     }
 
@@ -224,16 +304,16 @@ mod tests {
             (r#"{"id":7,"type":"ok","value":"1,2"}"#, "expected a list"),
         ];
         for (line, expected) in cases {
-            match reply(line, 7, &call("set", "read"), &BTreeMap::new()) {
+            match reply(line, 7, &call("set", "read"), &meaning(BTreeMap::new())) {
                 Reply::Malformed(why) => assert!(why.contains(expected), "{line}: {why}"),
                 other => panic!("{line}: {other:?}"),
             }
         }
-        match reply(r#"{"id":7,"type":"ok","value":false}"#, 7, &call("register", "cas"), &BTreeMap::new()) {
+        match reply(r#"{"id":7,"type":"ok","value":false}"#, 7, &call("register", "cas"), &meaning(BTreeMap::new())) {
             Reply::Malformed(why) => assert!(why.contains("precondition"), "{why}"),
             other => panic!("a compare-and-set that may not have happened: {other:?}"),
         }
-        assert_eq!(reply(r#"{"id":6,"type":"ok"}"#, 7, &call("set", "read"), &BTreeMap::new()), Reply::Late);
+        assert_eq!(reply(r#"{"id":6,"type":"ok"}"#, 7, &call("set", "read"), &meaning(BTreeMap::new())), Reply::Late);
     }
 
     #[test]
