@@ -65,6 +65,11 @@ fn make(draw: &mut Draw) -> History {
                 _ => drop(seen.remove(at)),
             }
         }
+        // Balances alone, where no account is missing: the place says which it is.
+        let places = seen.iter().enumerate().all(|(at, (key, _))| at as i64 == *key);
+        if step.f == "read" && places && draw.percent(30) {
+            return Some(Value::list(seen.into_iter().map(|(_, value)| value)));
+        }
         if step.f == "read" {
             return Some(Value::Map(seen.into_iter().map(|(key, value)| (key.to_string().into(), value)).collect()));
         }
@@ -87,6 +92,10 @@ fn define(history: &History, bank: &Bank) -> BTreeSet<&'static str> {
             (_, Value::Map(input)) => named.extend(input.iter().take(2).map(|(_, name)| name.to_string())),
             (Value::Map(table), _) if op.outcome == Outcome::Ok => {
                 tables.push(table.iter().map(|(name, balance)| (name.to_string(), balance.as_int())).collect());
+            }
+            (Value::List(row), _) if op.outcome == Outcome::Ok && row.iter().all(|one| one.as_list().is_none()) => {
+                let named = row.iter().enumerate();
+                tables.push(named.map(|(at, balance)| (at.to_string(), balance.as_int())).collect());
             }
             (Value::List(triples), _) if op.outcome == Outcome::Ok => {
                 let entry = |triple: &Value| {
