@@ -166,6 +166,8 @@ fn executor(lab: &Lab, hosts: &Arc<Hosts>, recorder: &Arc<Recorder>) -> Executor
     let nodes = lab.nodes().into_iter().map(|(node, _)| NodeView {
         name: node.name.to_string(),
         address: node.address,
+        others: Vec::new(),
+        ports: Vec::new(),
         services: vec![SERVICE.to_owned()],
         own_kernel: false,
     });

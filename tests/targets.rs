@@ -383,6 +383,25 @@ async fn logs_come_home_and_their_claims_are_read() {
     assert_eq!(std::fs::read_to_string(folder.path().join("data.log")).unwrap(), "now leads epoch 5\n");
 }
 
+#[tokio::test]
+async fn texts_of_convergence_are_those_of_each_node() {
+    let one = TWO.replace("one: [{contains: primary}]", "one: [{contains: \"led by {{ node.name }}\"}]");
+    let one = one.replace("agree: [{after: \"at \"}]", "agree: [{after: \"{{ node.name }} at \"}]");
+    let answers = Arc::new(Mutex::new(BTreeMap::from([
+        ("n1 two position", "streaming, led by n2\nn1 at 9\n"),
+        ("n2 two position", "streaming, led by n2\nn2 at 9\n"),
+    ])));
+    let shell = answers.clone();
+    let stage = Stage::new(&recipe(&one), &["10.0.0.1", "10.0.0.2"], move |node, words| {
+        let answers = shell.lock().unwrap();
+        (0, (*answers.get(format!("{node} {words}").as_str()).unwrap_or(&"")).to_owned(), String::new())
+    });
+    assert_eq!(stage.deployment.converged().await, Convergence::Converged, "n2 alone says that it leads");
+    answers.lock().unwrap().insert("n1 two position", "streaming, led by n1\nn1 at 9\n");
+    let Convergence::NotYet(reasons) = stage.deployment.converged().await else { panic!("two lead") };
+    assert!(reasons[0].contains("there are 2 (n1, n2)") && reasons[0].contains("led by n1"), "{reasons:?}");
+}
+
 /// A server on loopback that gives the same JSON to everybody.
 fn http_server(body: &'static str) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -201,6 +201,8 @@ mod tests {
         let node = |number: u8| NodeView {
             name: format!("n{number}"),
             address: [10, 0, 0, number].into(),
+            others: Vec::new(),
+            ports: Vec::new(),
             services: vec!["db".into(), "proxy".into()],
             own_kernel,
         };

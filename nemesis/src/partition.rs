@@ -1,6 +1,7 @@
 //! Partition: cuts links between nodes, in the shapes of [`Shape`].
 //!
-//! Packets are dropped where they arrive, so that one direction alone can be cut. Only peers' addresses are dropped.
+//! Packets are dropped where they arrive, so that one direction alone can be cut. Only peers' addresses are dropped, and
+//! all of them: an address that was left out would be a way around the cut.
 pub mod shape;
 
 pub use shape::Shape;
@@ -15,6 +16,7 @@ use crate::protocol::Act;
 use crate::span::Span;
 use dsfuzz_chance::Chance;
 use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
 
 /// For listings.
 pub const DOC: FaultDoc = FaultDoc {
@@ -173,11 +175,25 @@ fn drops(view: &View, cut: &[(usize, usize)]) -> Vec<(String, Act)> {
     let receivers = 0..view.nodes.len();
     receivers
         .filter_map(|to| {
-            let senders = cut.iter().filter(|link| link.1 == to);
-            let from: Vec<_> = senders.map(|(from, _)| view.nodes[*from].address).collect();
+            let senders: Vec<usize> = cut.iter().filter(|link| link.1 == to).map(|(from, _)| *from).collect();
+            let from = dropped(view, to, &senders);
             (!from.is_empty()).then(|| (view.name(to), Act::Drop { from }))
         })
         .collect()
+}
+
+/// The addresses of these senders that the receiver can do without: not its own (every host with containers has the same
+/// bridge address), and not those of a node that it must hear. If such an address is a way between them, the proof sees it.
+fn dropped(view: &View, to: usize, senders: &[usize]) -> Vec<IpAddr> {
+    let kept = (0..view.nodes.len()).filter(|node| *node == to || !senders.contains(node));
+    let spared: Vec<IpAddr> = kept.flat_map(|node| view.nodes[node].addresses()).collect();
+    let mut from: Vec<IpAddr> = Vec::new();
+    for address in senders.iter().flat_map(|sender| view.nodes[*sender].addresses()) {
+        if !address.is_loopback() && !spared.contains(&address) && !from.contains(&address) {
+            from.push(address);
+        }
+    }
+    from
 }
 
 /// Two nodes behind one address cannot be told apart by a packet's sender.

@@ -31,6 +31,8 @@ pub enum Paint {
 pub struct Output {
     /// One JSON document is wanted on stdout, and nothing else there.
     pub json: bool,
+    /// More is wanted (-v).
+    pub verbose: bool,
     /// Where runs are kept.
     pub results: PathBuf,
     stdout_color: bool,
@@ -49,6 +51,7 @@ impl Output {
         };
         Output {
             json: global.json,
+            verbose: global.verbose > 0,
             results: global.results.clone(),
             stdout_color: colored(std::io::stdout().is_terminal()),
             stderr_color: colored(std::io::stderr().is_terminal()),

@@ -5,6 +5,7 @@ use crate::error::{Exit, Failure};
 use crate::plan::{LabPlan, Plan, on_one_line};
 use crate::run::NODE_DIR;
 use crate::targets::Target;
+use dsfuzz_nemesis::protocol::Command;
 use serde::Serialize;
 use serde_json::Value;
 use std::net::Ipv4Addr;
@@ -30,9 +31,9 @@ struct DryRun {
 /// One thing that would be done on nodes.
 #[derive(Debug, Serialize)]
 struct Step {
-    /// `install`, `configure`, `start`, `stop`, `wipe`.
+    /// `install`, `configure`, `start`; with -v also `wipe`, `prepare`, `form`, `recovery`.
     phase: String,
-    /// What, as a command line or a file's path.
+    /// What, as a command line or a file's path; with -v the file's content in further lines.
     what: String,
 }
 
@@ -54,7 +55,7 @@ pub(super) fn main(args: &PlanArgs, out: &mut Output) -> Result<Exit, Failure> {
     let nodes = nodes(&plan);
     let clients = (!nodes.is_empty()).then(|| plan.load.clients.count(nodes.len()));
     let target = args.target(&plan)?;
-    let steps = steps(&target, &nodes, plan.cluster.ssh.dir.as_deref().unwrap_or(NODE_DIR))?;
+    let steps = steps(&target, &nodes, plan.cluster.ssh.dir.as_deref().unwrap_or(NODE_DIR), out.verbose)?;
     let (timetable, warnings) = timetable(&plan, &target, seed, &nodes);
     warnings.iter().for_each(|warning| out.note(warning));
     let dry = DryRun { plan: plan.to_json().map_err(Failure::harness)?, seed, nodes, clients, steps, timetable };
@@ -66,6 +67,12 @@ pub(super) fn main(args: &PlanArgs, out: &mut Output) -> Result<Exit, Failure> {
     Ok(Exit::Valid)
 }
 
+/// A command as a person would type it.
+fn shown(command: &Command) -> String {
+    let user = if command.user.is_empty() { String::new() } else { format!(" (as {})", command.user) };
+    format!("{}{user}", command.argv.join(" "))
+}
+
 fn nodes(plan: &Plan) -> Vec<String> {
     match &plan.cluster.lab {
         Some(LabPlan::Nodes(count)) => (1..=*count).map(|node| format!("n{node}")).collect(),
@@ -74,8 +81,9 @@ fn nodes(plan: &Plan) -> Vec<String> {
     }
 }
 
-/// Packages, files and commands of the target's recipe, on the first node.
-fn steps(target: &Target, nodes: &[String], base: &str) -> Result<Vec<Step>, Failure> {
+/// Packages, files and commands of the target's recipe, on the first node. `whole`: also the contents of files, and the
+/// commands that prepare, form, recover and wipe.
+fn steps(target: &Target, nodes: &[String], base: &str, whole: bool) -> Result<Vec<Step>, Failure> {
     let stand_in = |(position, name): (usize, &String)| {
         // Only the names are known before the nodes are there; documentation addresses (RFC 5737) stand in.
         let address = Ipv4Addr::new(192, 0, 2, u8::try_from(position + 1).unwrap_or(u8::MAX));
@@ -90,11 +98,30 @@ fn steps(target: &Target, nodes: &[String], base: &str) -> Result<Vec<Step>, Fai
     let mut steps: Vec<Step> =
         layout.packages.iter().map(|package| step("install", format!("package {}", package.name))).collect();
     for node in layout.nodes.iter().take(1) {
-        steps.extend(node.install.iter().map(|command| step("install", command.argv.join(" "))));
-        steps.extend(node.files.iter().map(|file| step("configure", file.path.clone())));
+        let commands = |phase: &str, commands: &[Command]| {
+            commands.iter().map(|command| step(phase, shown(command))).collect::<Vec<_>>()
+        };
+        steps.extend(commands("install", &node.install));
+        if whole {
+            steps.extend(node.wipe_paths.iter().map(|path| step("wipe", format!("remove {path}"))));
+            steps.extend(commands("wipe", &node.wipe_commands));
+        }
+        for file in &node.files {
+            let owner = file.owner.as_ref().map(|owner| format!(", of {owner}")).unwrap_or_default();
+            let content =
+                if whole { format!(" (mode {:o}{owner})\n{}", file.mode, file.content) } else { String::new() };
+            steps.push(step("configure", format!("{}{content}", file.path)));
+        }
+        if whole {
+            steps.extend(commands("prepare", &node.prepare));
+        }
         for process in &node.processes {
             let argv = process.service.argv.iter().filter(|word| !word.is_empty());
             steps.push(step("start", argv.cloned().collect::<Vec<_>>().join(" ")));
+        }
+        if whole {
+            steps.extend(commands("form", &node.form));
+            steps.extend(commands("recovery", &node.recovery));
         }
     }
     Ok(steps)
@@ -149,7 +176,9 @@ fn show(plan: &Plan, dry: &DryRun, drawn: bool, out: &mut Output) {
     }
     for (index, step) in dry.steps.iter().enumerate() {
         let name = title(out, if index == 0 { "on nodes" } else { "" });
-        out.line(format!("{name} {:<10} {}", step.phase, crate::report::plain_line(&step.what)));
+        let mut lines = step.what.lines();
+        out.line(format!("{name} {:<10} {}", step.phase, crate::report::plain_line(lines.next().unwrap_or_default())));
+        lines.for_each(|line| out.line(format!("{:22}| {}", "", crate::report::plain_line(line))));
     }
     for (index, harm) in dry.timetable.iter().enumerate() {
         let name = title(out, if index == 0 { "timetable" } else { "" });

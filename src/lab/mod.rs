@@ -7,7 +7,7 @@ mod needs;
 mod node;
 mod state;
 mod supervisor;
-mod sys;
+pub(crate) mod sys;
 
 pub use state::state_dir;
 

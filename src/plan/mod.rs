@@ -140,6 +140,8 @@ pub struct SshPlan {
     pub sudo: Option<bool>,
     /// The nodes have kernels of their own (VMs, metal), so that their real clocks may be stepped.
     pub own_kernel: bool,
+    /// UDP and TCP port between the nodes on which a partition is proven. Left out: 17077.
+    pub ping_port: Option<u16>,
     /// Where the agent's state and the targets' data live on a node. Left out: `/var/lib/dsfuzz`.
     pub dir: Option<String>,
 }

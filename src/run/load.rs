@@ -228,6 +228,8 @@ fn views(run: &Run, deployment: &Deployment, leader: watch::Receiver<Option<Stri
     let view = |(node, _): &(Node, SshTarget)| NodeView {
         name: node.name.to_string(),
         address: node.address,
+        others: deployment.addresses(&node.name),
+        ports: deployment.ports(&node.name),
         services: deployment.services(&node.name).into_iter().map(|service| service.name).collect(),
         own_kernel,
     };

@@ -26,6 +26,7 @@ use dsfuzz_workloads::{Connect, Endpoint, Terms};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 /// A recipe that comes with the program.
 struct BuiltIn {
@@ -199,6 +200,7 @@ impl Target {
                 functions: functions.to_vec(),
                 nodes: nodes.to_vec(),
                 stderr_dir: stderr_dir.to_owned(),
+                stderr_room: Arc::new(AtomicU64::new(exec::STDERR_ROOM_BYTES)),
                 line_bytes_max: exec::LINE_BYTES_MAX,
             }),
         })

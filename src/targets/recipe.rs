@@ -33,6 +33,10 @@ pub struct Recipe {
     pub options: BTreeMap<String, OptionDoc>,
     /// What runs on each node.
     pub processes: Vec<Process>,
+    /// Addresses of a node that its own interfaces do not show, such as a container's; a partition cuts them too. An empty
+    /// one counts as none.
+    #[serde(default)]
+    pub addresses: Vec<String>,
     /// Which nodes start first.
     #[serde(default)]
     pub start_order: StartOrder,
@@ -378,6 +382,10 @@ pub enum Certainty {
     Fail,
     /// Unknown.
     Info,
+    /// Of a read: the object itself (stream, table, key space) is certainly not there, so that nothing is left in it.
+    /// The read is recorded as Fail with the error `absent: CODE: TEXT`, which `set` takes for an empty final read. Of
+    /// other functions the code says nothing.
+    Absent,
 }
 
 /// A command: a list of program and arguments, or a text for `/bin/sh`.

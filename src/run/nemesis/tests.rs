@@ -333,3 +333,73 @@ async fn everything_can_be_healed_at_any_time() {
     let unhealed: Vec<&str> = heals.iter().filter(|heal| !heal.healed).map(|heal| heal.node.as_str()).collect();
     assert_eq!(unhealed, ["n2"]);
 }
+
+fn second(number: u8) -> std::net::IpAddr {
+    [10, 78, 0, number].into()
+}
+
+/// Five nodes that also have addresses in a second network.
+fn two_networks() -> Stage {
+    let stage = Stage::of(5, Some("n3"));
+    for (name, number) in stage.cluster.names().iter().zip(1..) {
+        stage.cluster.change(name, |node| node.more = vec![second(number), [172, 17, 0, 1].into()]);
+    }
+    stage
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cut_is_made_and_proven_on_every_pair_of_addresses() {
+    let stage = two_networks();
+    let reports = stage.play(isolate_leader()).await;
+    assert_eq!(stage.steps(), [Planned, Resolved, Begun, Proven, Reproven, HealBegun, Healed]);
+    // Two addresses on each side; the bridge that every node has is no way.
+    assert!(stage.detail(Proven).contains("cut proven on 32 of 32 address pairs"), "{}", stage.detail(Proven));
+    assert!(reports[0].reproven && reports[0].healed && stage.cluster.broken().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cut_that_leaves_a_way_over_a_second_network_is_partial_and_not_proven() {
+    let stage = two_networks();
+    stage.cluster.change("n1", |node| node.undropped = vec![second(3)]);
+    let reports = stage.play(isolate_leader()).await;
+    assert_eq!(stage.steps(), [Planned, Resolved, Begun, Unproven, HealBegun, Healed]);
+    let detail = stage.detail(Unproven);
+    assert!(detail.contains("partial: cut on 30 of 32 address pairs"), "{detail}");
+    assert!(detail.contains("n1 hears n3, though the link is cut (from 10.78.0.3 to 10.0.0.1)"), "{detail}");
+    assert!(!reports[0].proven && reports[0].healed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_address_that_comes_during_the_cut_is_seen() {
+    let stage = two_networks();
+    let moved = |stage: &Stage| stage.cluster.change("n3", |node| node.more.push([10, 79, 0, 3].into()));
+    stage.play_with(isolate_leader(), moved).await;
+    assert_eq!(stage.steps(), [Planned, Resolved, Begun, Proven, Lapsed, HealBegun, Healed]);
+    assert!(stage.detail(Lapsed).contains("n1 hears n3, though the link is cut (from 10.79.0.3"));
+    // One that goes is no way any more.
+    let stage = two_networks();
+    let gone = |stage: &Stage| stage.cluster.change("n1", |node| node.more.retain(|address| *address != second(1)));
+    stage.play_with(isolate_leader(), gone).await;
+    assert_eq!(stage.steps(), [Planned, Resolved, Begun, Proven, Reproven, HealBegun, Healed]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_datagrams_are_filtered_handshakes_with_the_target_prove_a_cut() {
+    let stage = Stage::of(5, Some("n3"));
+    for name in stage.cluster.names() {
+        stage.cluster.change(&name, |node| node.filtered = true);
+    }
+    let reports = stage.play(isolate_leader()).await;
+    assert_eq!(stage.steps(), [Planned, Resolved, Begun, Proven, Reproven, HealBegun, Healed]);
+    let detail = stage.detail(Proven);
+    assert!(detail.contains("cut proven on 8 of 8 address pairs, 8 of them by TCP handshakes"), "{detail}");
+    assert!(reports[0].healed);
+    // A handshake needs both directions, so it cannot show that one of them still works.
+    let stage = Stage::of(5, Some("n3"));
+    for name in stage.cluster.names() {
+        stage.cluster.change(&name, |node| node.filtered = true);
+    }
+    stage.play(json!([{"partition": {"shape": "one-way"}}])).await;
+    assert_eq!(stage.steps(), [Planned, Resolved, Begun, Unproven, HealBegun, Healed]);
+    assert!(stage.detail(Unproven).contains("only TCP answers between them"), "{}", stage.detail(Unproven));
+}

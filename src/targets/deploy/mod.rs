@@ -16,6 +16,7 @@ use super::together::together;
 use crate::cluster::Remote;
 use dsfuzz_nemesis::protocol::{Command, Service, ServiceState};
 use dsfuzz_workloads::BoxFuture;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -46,6 +47,16 @@ impl Deployment {
         self.at(node)
             .map(|(plan, _)| plan.processes.iter().map(|process| process.service.clone()).collect())
             .unwrap_or_default()
+    }
+
+    /// Addresses of a node that only the recipe knows.
+    pub fn addresses(&self, node: &str) -> Vec<IpAddr> {
+        self.at(node).map(|(plan, _)| plan.addresses.clone()).unwrap_or_default()
+    }
+
+    /// The target's ports on a node.
+    pub fn ports(&self, node: &str) -> Vec<u16> {
+        self.at(node).map(|(plan, _)| plan.ports.values().copied().collect()).unwrap_or_default()
     }
 
     fn at(&self, node: &str) -> Option<(&NodeLayout, &Arc<dyn Remote>)> {

@@ -1,6 +1,7 @@
 //! The lines of the client protocol (docs/client-protocol.md): what is sent, and what an answer means. Pure.
 use super::super::hands::head;
 use super::super::recipe::Certainty;
+use super::values;
 use crate::cluster::Node;
 use dsfuzz_checkers::Value;
 use dsfuzz_workloads::{Answer, Call, Endpoint, Response, Terms};
@@ -30,6 +31,9 @@ const CODES: &[(&str, Certainty)] = &[
     ("warning", Certainty::Info),       // acknowledged, but with a warning
     ("unknown", Certainty::Info),       // anything else
 ];
+
+/// Begins the error of a read that found certainly nothing: the object itself is not there ([`Certainty::Absent`]).
+const ABSENT: &str = "absent: ";
 
 /// What a program is told first.
 pub(super) struct Init<'a> {
@@ -116,6 +120,8 @@ pub(super) enum Reply {
     Late,
     /// It means nothing. Why, and what was expected.
     Malformed(String),
+    /// It keeps the form of the protocol, but its value cannot be what the target holds: a fault of the client. Why.
+    Unbelieved(String),
 }
 
 /// What a line means for the call with this id.
@@ -137,11 +143,11 @@ pub(super) fn reply(line: &str, id: u64, call: &Call, meaning: &Meaning) -> Repl
     };
     let error = json.get("error");
     let code = error.and_then(|error| error.get("code")).and_then(Json::as_str);
-    let certainty = code.and_then(|code| certainty(code, &meaning.errors));
+    let certainty = code.and_then(|code| certainty(code, call, &meaning.errors));
     let answer = match json.get("type").and_then(Json::as_str) {
-        Some("ok") => match ok(line, &json, call) {
+        Some("ok") => match ok(&json, call) {
             Ok(value) => Answer::Ok(value),
-            Err(why) => return Reply::Malformed(why),
+            Err(doubt) => return doubt.reply(line),
         },
         Some("info") => Answer::info(error_text(&json)),
         Some("fail" | "error") if error.is_some_and(|error| !error.is_object()) => {
@@ -151,6 +157,9 @@ pub(super) fn reply(line: &str, id: u64, call: &Call, meaning: &Meaning) -> Repl
             ));
         }
         // A code that says "unknown" is believed before a type that says "certain".
+        Some("fail" | "error") if certainty == Some(Certainty::Absent) => {
+            Answer::fail(format!("{ABSENT}{}", error_text(&json)))
+        }
         Some("fail") if certainty == Some(Certainty::Info) => Answer::info(error_text(&json)),
         Some("fail") => Answer::fail(error_text(&json)),
         Some("error") if certainty == Some(Certainty::Fail) => Answer::fail(error_text(&json)),
@@ -162,7 +171,20 @@ pub(super) fn reply(line: &str, id: u64, call: &Call, meaning: &Meaning) -> Repl
             ));
         }
     };
-    Reply::Response(Response { node, ..Response::from(answer) })
+    let known = json.get("value").filter(|value| !value.is_null() && !matches!(answer, Answer::Ok(_)));
+    match known.map_or(Ok(Value::Nil), |value| reply_value(value, call)) {
+        Ok(value) => Reply::Response(Response { answer, node, value }),
+        Err(doubt) => doubt.reply(line),
+    }
+}
+
+impl Doubt {
+    fn reply(self, line: &str) -> Reply {
+        match self {
+            Doubt::Malformed(expected) => Reply::Malformed(format!("the client answered {}; {expected}", head(line))),
+            Doubt::Unbelieved(why) => Reply::Unbelieved(format!("{why}; the client answered {}", head(line))),
+        }
+    }
 }
 
 /// The node that answered, where it is another than the client's own.
@@ -179,41 +201,70 @@ fn answering_node(json: &Json, meaning: &Meaning) -> Result<Option<Arc<str>>, St
     known.cloned().map(Some).ok_or_else(|| format!("expected one of the plan's nodes as \"node\": {}", names()))
 }
 
-/// The value of a positive answer. Only reads have a reply; a set's is a list.
-fn ok(line: &str, json: &Json, call: &Call) -> Result<Value, String> {
-    if &*call.f == "cas" && json.get("value") == Some(&Json::Bool(false)) {
-        return Err(format!(
-            "the client answered a compare-and-set with {}; where it found another value, expected \"fail\" with the \
-             code \"precondition\"",
-            head(line)
-        ));
+/// The value of a positive answer.
+fn ok(json: &Json, call: &Call) -> Result<Value, Doubt> {
+    let refused = json.get("value") == Some(&Json::Bool(false));
+    if &*call.f == "cas" && refused {
+        let expected = "where a compare-and-set found another value, expected \"fail\" with the code \"precondition\"";
+        return Err(Doubt::Malformed(expected.to_owned()));
     }
-    if &*call.f != "read" {
-        return Ok(json.get("value").filter(|_| !is_write(&call.f)).map(value_of).unwrap_or_default());
+    if is_write(&call.f) && refused {
+        return Err(Doubt::Malformed("expected \"fail\" where nothing was changed".to_owned()));
     }
     match json.get("value") {
-        None => Err(format!(
-            "the client answered a read with {}; expected \"value\" (null where there is none)",
-            head(line)
-        )),
-        Some(value) if &*call.workload == "set" && !value.is_array() => {
-            Err(format!("the client answered the read of a set with {}; expected a list as \"value\"", head(line)))
+        None if &*call.f == "read" => {
+            Err(Doubt::Malformed("expected \"value\" for a read (null where there is none)".to_owned()))
         }
-        Some(value) => Ok(value_of(value)),
+        None => Ok(Value::Nil),
+        Some(value) => reply_value(value, call),
     }
+}
+
+/// A value with what the function can reply. dsfuzz made every value that was ever written, so it knows their type.
+fn reply_value(json: &Json, call: &Call) -> Result<Value, Doubt> {
+    let value = values::from_json(json);
+    if &*call.f != "read" {
+        return Ok(value);
+    }
+    if &*call.workload != "set" {
+        // `[value, version]` is what a versioned register answers.
+        let plain = match &value {
+            Value::List(parts) if matches!(&parts[..], [_, Value::Int(_)]) => &parts[0],
+            other => other,
+        };
+        return match plain {
+            Value::Nil | Value::Int(_) => Ok(value),
+            other => Err(Doubt::Unbelieved(format!("a read returned {}", values::mistyped(other, "written")))),
+        };
+    }
+    let Value::List(elements) = &value else {
+        return Err(Doubt::Malformed("expected a list as \"value\" for the read of a set".to_owned()));
+    };
+    match elements.iter().find(|element| !matches!(element, Value::Int(_))) {
+        None => Ok(value),
+        Some(other) => {
+            Err(Doubt::Unbelieved(format!("a read of a set returned the element {}", values::mistyped(other, "added"))))
+        }
+    }
+}
+
+/// Why the value of an answer is not taken.
+enum Doubt {
+    /// It does not keep the protocol. What was expected.
+    Malformed(String),
+    /// It keeps the protocol and cannot be what was written.
+    Unbelieved(String),
 }
 
 fn is_write(f: &str) -> bool {
     matches!(f, "write" | "cas" | "add")
 }
 
-fn value_of(json: &Json) -> Value {
-    serde_json::from_value(json.clone()).unwrap_or_default()
-}
-
-fn certainty(code: &str, errors: &BTreeMap<String, Certainty>) -> Option<Certainty> {
+fn certainty(code: &str, call: &Call, errors: &BTreeMap<String, Certainty>) -> Option<Certainty> {
     let table = || CODES.iter().find(|(name, _)| *name == code).map(|(_, certainty)| *certainty);
-    errors.get(code).copied().or_else(table)
+    // Only a read can find nothing; of a change the same code says no more than the table.
+    let given = errors.get(code).copied().filter(|given| *given != Certainty::Absent || &*call.f == "read");
+    given.or_else(table)
 }
 
 /// `code: text`.
@@ -265,13 +316,84 @@ mod tests {
         assert_eq!(read(info), Reply::Response(Response { node: Some("n3".into()), ..Answer::info("timeout").into() }));
     }
 
+    fn value(workload: &str, json: &str) -> Reply {
+        let line = format!(r#"{{"id":7,"type":"ok","value":{json}}}"#);
+        reply(&line, 7, &call(workload, "read"), &meaning(BTreeMap::new()))
+    }
+
+    #[test]
+    fn a_value_of_another_type_than_was_written_is_not_believed() {
+        let int = Value::Int;
+        let believed = [
+            ("register", "2", int(2)),
+            ("register", "2.0", int(2)),
+            ("register", "-2e0", int(-2)),
+            ("register", "null", Value::Nil),
+            ("register", "[2,7]", Value::list([int(2), int(7)])),
+            ("register", "[null,0]", Value::list([Value::Nil, int(0)])),
+            ("set", "[]", Value::list([])),
+            ("set", "[1,2.0]", Value::list([int(1), int(2)])),
+        ];
+        for (workload, json, expected) in believed {
+            assert_eq!(value(workload, json), answer(Answer::Ok(expected)), "{workload} {json}");
+        }
+        let unbelieved = [
+            ("register", r#""2""#, "a read returned \"2\", a text, and only integers were written"),
+            ("register", "2.5", "2.5, a number with a fraction, and only integers were written"),
+            ("register", "9007199254740994.0", "written"),
+            ("register", "18446744073709551615", "written"),
+            ("register", "true", "true, a boolean"),
+            ("register", r#"{"v":2}"#, "an object"),
+            ("register", r#"["2",7]"#, "a text"),
+            ("register", "[1,2,3]", "a list"),
+            ("set", r#"["1","2"]"#, "a read of a set returned the element \"1\", a text, and only integers were added"),
+            ("set", "[1,null]", "null"),
+            ("set", "[[1]]", "a list"),
+        ];
+        for (workload, json, expected) in unbelieved {
+            match value(workload, json) {
+                Reply::Unbelieved(why) => assert!(why.contains(expected), "{json}: {why}"),
+                other => panic!("{workload} {json}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_client_knows_all_the_same_is_kept() {
+        let meaning = meaning(BTreeMap::new());
+        let line = r#"{"id":7,"type":"info","error":{"code":"timeout"},"value":[5,3]}"#;
+        let known = Value::list([Value::Int(5), Value::Int(3)]);
+        let expected = Response { value: known, ..Answer::info("timeout").into() };
+        assert_eq!(reply(line, 7, &call("set", "add"), &meaning), Reply::Response(expected));
+        let line = r#"{"id":7,"type":"fail","error":{"code":"aborted"},"value":"2"}"#;
+        assert!(matches!(reply(line, 7, &call("register", "read"), &meaning), Reply::Unbelieved(_)));
+    }
+
+    #[test]
+    fn a_code_may_say_that_the_object_is_certainly_absent() {
+        let meaning = meaning(BTreeMap::from([("js10059".to_owned(), Certainty::Absent)]));
+        let error = r#""error":{"code":"js10059","text":"stream not found"}"#;
+        for kind in ["fail", "error"] {
+            let line = format!(r#"{{"id":7,"type":"{kind}",{error}}}"#);
+            let expected = answer(Answer::fail("absent: js10059: stream not found"));
+            assert_eq!(reply(&line, 7, &call("set", "read"), &meaning), expected);
+        }
+        let line = format!(r#"{{"id":7,"type":"info",{error}}}"#);
+        let unknown = answer(Answer::info("js10059: stream not found"));
+        assert_eq!(reply(&line, 7, &call("set", "read"), &meaning), unknown, "the client does not know");
+        let line = format!(r#"{{"id":7,"type":"error",{error}}}"#);
+        assert_eq!(reply(&line, 7, &call("set", "add"), &meaning), unknown, "an add finds nothing");
+    }
+
     #[test]
     fn answers_mean_what_the_table_says() {
         let own = BTreeMap::from([("READONLY".to_owned(), Certainty::Fail), ("aborted".to_owned(), Certainty::Info)]);
         let own = meaning(own);
         let cases = [
             (r#"{"id":7,"type":"ok"}"#, Answer::Ok(Value::Nil)),
-            (r#"{"id":7,"type":"ok","value":9}"#, Answer::Ok(Value::Nil)),
+            (r#"{"id":7,"type":"ok","value":9}"#, Answer::Ok(Value::Int(9))),
+            (r#"{"id":7,"type":"ok","value":[5,17]}"#, Answer::Ok(Value::list([Value::Int(5), Value::Int(17)]))),
+            (r#"{"id":7,"type":"ok","value":null}"#, Answer::Ok(Value::Nil)),
             (r#"{"id":7,"type":"fail"}"#, Answer::fail("unknown: the client gave no reason")),
             (r#"{"id":7,"type":"fail","error":{"code":"odd"}}"#, Answer::fail("odd")),
             (r#"{"id":7,"type":"fail","error":{"code":"timeout","text":"2 s"}}"#, Answer::info("timeout: 2 s")),
@@ -307,6 +429,12 @@ mod tests {
             match reply(line, 7, &call("set", "read"), &meaning(BTreeMap::new())) {
                 Reply::Malformed(why) => assert!(why.contains(expected), "{line}: {why}"),
                 other => panic!("{line}: {other:?}"),
+            }
+        }
+        for f in ["write", "add"] {
+            match reply(r#"{"id":7,"type":"ok","value":false}"#, 7, &call("set", f), &meaning(BTreeMap::new())) {
+                Reply::Malformed(why) => assert!(why.contains("expected \"fail\""), "{why}"),
+                other => panic!("{f}: {other:?}"),
             }
         }
         match reply(r#"{"id":7,"type":"ok","value":false}"#, 7, &call("register", "cas"), &meaning(BTreeMap::new())) {
