@@ -82,7 +82,8 @@ fn account(value: ValueRef<'_>) -> Cow<'_, str> {
     value.as_text().map_or_else(|| Cow::Owned(value.to_string()), Cow::Borrowed)
 }
 
-fn seen<'h>(history: &History, op: &Op<'h>) -> Seen<'h> {
+/// What the operation said; a list of balances alone says something only where `places` are the accounts.
+fn seen<'h>(history: &History, op: &Op<'h>, places: bool) -> Seen<'h> {
     if op.outcome != Outcome::Ok || !matches!(history.name(op.function), "read" | "txn") {
         return Seen::Nothing;
     }
@@ -90,7 +91,8 @@ fn seen<'h>(history: &History, op: &Op<'h>) -> Seen<'h> {
         Kind::Map(map) => Seen::Table(map.iter().map(|(name, value)| (Cow::Borrowed(name), value)).collect()),
         // Balances alone: the place is the account.
         Kind::List(list)
-            if history.name(op.function) == "read"
+            if places
+                && history.name(op.function) == "read"
                 && list.iter().all(|balance| balance.is_nil() || balance.as_int().is_some())
                 && list.iter().any(|balance| !balance.is_nil()) =>
         {
@@ -120,10 +122,7 @@ fn workloads(history: &History) -> Vec<NameId> {
     workloads_where(
         history,
         // A list of numbers may be anything.
-        |op| {
-            op.output.as_map().is_some()
-                && matches!(seen(history, op), Seen::Table(table) if table.iter().all(|(_, balance)| balance.as_int().is_some()))
-        },
+        |op| matches!(seen(history, op, false), Seen::Table(table) if table.iter().all(|(_, balance)| balance.as_int().is_some())),
     )
 }
 
@@ -156,6 +155,8 @@ struct Transfers<'h> {
     called: usize,
     /// Acknowledged or unknown.
     perhaps_moved: usize,
+    /// Accounts are numbers and no read names any: the place in a list is the account.
+    places: bool,
     /// When money may have been moved first: by a transfer, or a transaction that did more than read.
     first: Option<u64>,
 }
@@ -178,6 +179,10 @@ impl<'h> Transfers<'h> {
                 }
             }
         }
+        let read = history.find_name("read");
+        let tables = |op: &Op<'_>| op.workload == workload && Some(op.function) == read && op.output.as_map().is_some();
+        let numbers = transfers.named.iter().all(|name| name.parse::<u64>().is_ok());
+        transfers.places = !transfers.named.is_empty() && numbers && !history.ops().iter().any(|op| tables(&op));
         transfers
     }
 }
@@ -197,7 +202,7 @@ fn survey<'h>(history: &'h History, group: &Group<'h>, transfers: &Transfers<'h>
         if bank.first_table.is_some() && op.output.as_map().is_some() {
             continue;
         }
-        match seen(history, &op) {
+        match seen(history, &op, transfers.places) {
             Seen::Table(_) if bank.first_table.is_some() => {}
             Seen::Table(table) => {
                 bank.first_table = Some(op);
@@ -343,7 +348,7 @@ impl Bank {
             if pace.over(1) {
                 break;
             }
-            let (balances, complete, whole) = match seen(history, &read) {
+            let (balances, complete, whole) = match seen(history, &read, transfers.places) {
                 Seen::Table(table) => (table, true, true),
                 Seen::Some(balances) => {
                     let names: HashSet<&str> = balances.iter().map(|(name, _)| &**name).collect();

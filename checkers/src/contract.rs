@@ -63,21 +63,10 @@ impl<'h> Group<'h> {
 }
 
 /// The objects of all workloads (or of one) that call any function of `needs`, with their calls of the functions in
-/// `takes`; in the order of first calls. The only workload there is (or that is asked for) is looked at even without a
-/// function of `needs`: otherwise the verdict would speak of calls that nobody looked at.
+/// `takes`; in the order of first calls.
 pub(crate) fn objects<'h>(history: &'h History, needs: &[&str], takes: &[&str], only: Option<&str>) -> Vec<Group<'h>> {
-    let named = |workloads: &mut Vec<NameId>| {
-        workloads.retain(|id| only.is_none_or(|name| history.name(*id) == name));
-    };
     let mut workloads = workloads_with(history, needs);
-    named(&mut workloads);
-    if workloads.is_empty() {
-        let mut all = history.workloads();
-        named(&mut all);
-        if all.len() == 1 {
-            workloads = all;
-        }
-    }
+    workloads.retain(|id| only.is_none_or(|name| history.name(*id) == name));
     let takes: Vec<NameId> = takes.iter().filter_map(|name| history.find_name(name)).collect();
     grouped(history, |op| workloads.contains(&op.workload) && takes.contains(&op.function))
 }

@@ -295,7 +295,8 @@ impl<'h> Report<'h> {
                 }
             }
             let functions = functions.join(", ");
-            self.unknown = vec![format!("No call is one that {checker} judges: the functions called are {functions}.")];
+            self.unknown =
+                vec![format!("No workload here is one that {checker} judges: the functions called are {functions}.")];
         }
         let (validity, summary) = if !counts.is_empty() {
             let first = self.findings.first().map(|finding| finding.title.as_str()).unwrap_or_default();
