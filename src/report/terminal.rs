@@ -13,6 +13,7 @@ use tabled::settings::{Modify, Padding, Style, Width};
 
 const FAULTS_MAX: usize = 12;
 const FINDINGS_MAX: usize = 3;
+const REMARKS_MAX: usize = 8;
 
 /// The whole summary. `color`: whether the reader is a terminal that wants colours (NO_COLOR is the caller's to ask).
 pub fn terminal(info: &RunInfo, verdict: &RunVerdict, history: &History, dir: &RunDir, color: bool) -> String {
@@ -29,6 +30,7 @@ pub fn terminal(info: &RunInfo, verdict: &RunVerdict, history: &History, dir: &R
             text.join("\n")
         );
     }
+    remarks(&mut out, &subject);
     faults(&mut out, &subject);
     evidence(&mut out, &subject);
     for failure in subject.harness() {
@@ -36,6 +38,27 @@ pub fn terminal(info: &RunInfo, verdict: &RunVerdict, history: &History, dir: &R
     }
     last_lines(&mut out, &subject, color);
     out
+}
+
+/// What was found and breaks no promise: a line for each kind of a promise, with the first of it.
+fn remarks(out: &mut String, subject: &Subject<'_>) {
+    let kinds = |promise| -> Vec<_> {
+        let promise: &dsfuzz_checkers::Verdict = promise;
+        promise.evidence().into_iter().map(|(first, count)| (promise, first, count)).collect()
+    };
+    let all: Vec<_> = subject.verdict.promises.iter().flat_map(kinds).collect();
+    for (promise, first, count) in all.iter().take(REMARKS_MAX) {
+        let more = if *count > 1 { format!(" (and {} more)", count - 1) } else { String::new() };
+        let title = words::plain_line(&words::shorten(&first.title, 200));
+        let kind = words::plain_line(&first.kind);
+        let _ = writeln!(out, "evidence: {kind} ({}): {title}{more}", words::plain_line(&checker(promise)));
+    }
+    if all.len() > REMARKS_MAX {
+        let _ = writeln!(out, "{} more kinds of evidence are in the report", all.len() - REMARKS_MAX);
+    }
+    if !all.is_empty() {
+        out.push('\n');
+    }
 }
 
 fn last_lines(out: &mut String, subject: &Subject<'_>, color: bool) {
