@@ -1,7 +1,8 @@
 //! Jepsen's histories, as EDN and as JSON: operation maps one after the other, or in one vector.
 //!
 //! Fields read: `type` (invoke, ok, fail, info), `process`, `f` (absent: `txn`, as in Elle's examples), `value`, `time`
-//! (nanoseconds), `error`, `key`, `node`, `workload`, `final?` (or `settle`). The place in the file is the order; an
+//! (nanoseconds), `error`, `key`, `node`, `workload`, `final?` (or `settle`), `seek-to-beginning?` (with the value
+//! as an entry of a map, `keys`). The place in the file is the order; an
 //! `index` that goes back is an error. Every other field is passed over by its brackets and quotes alone, so that nothing
 //! in it refuses the file. Records (`#jepsen.history.Op{...}`) are maps. A record of another type (`log`, `sleep`) is
 //! passed over and counted in a remark. A map with a field `history` holds the records there.
@@ -74,6 +75,7 @@ enum Field {
     Workload,
     Settle,
     History,
+    ToBeginning,
     Other,
 }
 
@@ -92,6 +94,7 @@ impl Field {
             b"workload" => Field::Workload,
             b"final?" | b"settle" => Field::Settle,
             b"history" => Field::History,
+            b"seek-to-beginning?" => Field::ToBeginning,
             _ => Field::Other,
         }
     }
@@ -367,6 +370,10 @@ impl Records {
             Field::Settle => {
                 let word = self.scrap(scan)?;
                 act.settle = self.scrap.get(word).as_bool() == Some(true);
+            }
+            Field::ToBeginning => {
+                let word = self.scrap(scan)?;
+                act.to_beginning = self.scrap.get(word).as_bool() == Some(true);
             }
             Field::Function => {
                 if self.text(scan)? {
