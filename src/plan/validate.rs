@@ -106,8 +106,13 @@ fn workloads(plan: &Plan) -> Result<(), Mistake> {
 
 fn load(plan: &Plan) -> Result<(), Mistake> {
     let load = &plan.load;
-    let spans =
-        [("time", load.time), ("deadline", load.deadline), ("settle", load.settle), ("recovery", load.recovery)];
+    let spans = [
+        ("time", load.time),
+        ("deadline", load.deadline),
+        ("settle", load.settle),
+        ("final_deadline", load.final_deadline),
+        ("recovery", load.recovery),
+    ];
     for (key, span) in spans {
         if span.0.is_zero() {
             return wrong(&["load", key], "this duration cannot be zero", "such as 60s");

@@ -4,7 +4,7 @@ use super::junit::told;
 use super::sections::checker;
 use super::subject::Subject;
 use super::words;
-use crate::store::{RunDir, RunInfo, RunVerdict};
+use crate::store::{ErrorRow, RunDir, RunInfo, RunVerdict};
 use dsfuzz_checkers::{Fault, History, Validity};
 use std::fmt::Write;
 use tabled::builder::Builder;
@@ -13,6 +13,7 @@ use tabled::settings::{Modify, Padding, Style, Width};
 
 const FAULTS_MAX: usize = 12;
 const FINDINGS_MAX: usize = 3;
+const ERRORS_MAX: usize = 3;
 
 /// The whole summary. `color`: whether the reader is a terminal that wants colours (NO_COLOR is the caller's to ask).
 pub fn terminal(info: &RunInfo, verdict: &RunVerdict, history: &History, dir: &RunDir, color: bool) -> String {
@@ -31,11 +32,34 @@ pub fn terminal(info: &RunInfo, verdict: &RunVerdict, history: &History, dir: &R
     }
     faults(&mut out, &subject);
     evidence(&mut out, &subject);
+    errors(&mut out, &subject);
     for failure in subject.harness() {
         let _ = writeln!(out, "harness: {}", words::plain_line(failure));
     }
     last_lines(&mut out, &subject, color);
     out
+}
+
+/// The commonest errors, where the answer is not valid: they often say why.
+fn errors(out: &mut String, subject: &Subject<'_>) {
+    let errors = &subject.verdict.errors;
+    if errors.is_empty() || subject.verdict.validity == Validity::Valid {
+        return;
+    }
+    let row = |row: &ErrorRow| {
+        let calls = if row.final_read { "final reads" } else { "calls" };
+        vec![
+            row.code.clone(),
+            format!("{} {calls} {}", row.count, row.outcome),
+            row.nodes.join(" "),
+            words::shorten(&row.example, 200),
+        ]
+    };
+    out.push_str(&table(&["error", "how often", "on", "the first"], errors.iter().take(ERRORS_MAX).map(row).collect()));
+    if errors.len() > ERRORS_MAX {
+        let _ =
+            writeln!(out, "{} more codes of errors are in verdict.json and the report\n", errors.len() - ERRORS_MAX);
+    }
 }
 
 fn last_lines(out: &mut String, subject: &Subject<'_>, color: bool) {

@@ -323,6 +323,7 @@ fn stale_verdict(history: &History, ops: Vec<u64>) -> RunVerdict {
     let sentence = format!("{title}.");
     RunVerdict {
         format: 1,
+        errors: Vec::new(),
         validity: Validity::Invalid,
         sentence: sentence.clone(),
         promises: vec![
@@ -387,6 +388,7 @@ fn info(plan: &str, nodes: &[String]) -> RunInfo {
         ended: "2026-11-20T10:01:12+01:00".into(),
         target: "etcd".into(),
         target_versions: nodes.iter().map(|node| (node.clone(), "3.4.23".to_string())).collect(),
+        final_reads: String::new(),
         without_roles: false,
         nodes: nodes.iter().enumerate().map(node).collect(),
         phases: vec![
@@ -472,6 +474,7 @@ pub(crate) fn large(count: usize) -> Run {
     let checked = serde_json::json!(history.ops().len());
     let verdict = RunVerdict {
         format: 1,
+        errors: Vec::new(),
         validity: Validity::Valid,
         sentence: format!(
             "All {} operations on 5 nodes are linearizable, and every fault was proven.",
@@ -537,6 +540,7 @@ pub(crate) fn hostile() -> Run {
     info.harness_failures = vec![HOSTILE.into()];
     let verdict = RunVerdict {
         format: 1,
+        errors: Vec::new(),
         validity: Validity::Invalid,
         sentence: HOSTILE.into(),
         promises: vec![Verdict {
