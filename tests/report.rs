@@ -307,7 +307,13 @@ fn the_terminal_ends_with_verdict_reason_report_and_command() {
             "Invalid: a promise was broken",
         ]
     );
-    for wanted in ["linearizable of register", "TOO THIN", "partition isolate-leader: n3 | n1 n2 n4 n5", "twice"] {
+    for wanted in [
+        "linearizable of register",
+        "TOO THIN",
+        "partition isolate-leader: n3 | n1 n2 n4 n5",
+        "twice",
+        "evidence: overlapping-leaders (split-brain): ",
+    ] {
         assert!(text.contains(wanted), "{wanted} is missing:\n{text}");
     }
     assert!(report::terminal(&run.info, &run.verdict, &run.history, &dir, true).contains("\u{1b}[1;31mInvalid"));

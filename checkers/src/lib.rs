@@ -14,6 +14,7 @@ pub mod counter;
 pub mod crdt;
 pub mod evidence;
 pub mod fencing;
+mod final_reads;
 pub mod fitting;
 mod functions;
 #[doc(hidden)]

@@ -162,6 +162,10 @@ fn finding(
         wording::seconds(from.time),
         wording::seconds(to.time)
     )];
+    // What the proof says that it covers.
+    let mut covers: Vec<&String> = fault.detail.iter().filter(|text| text.starts_with("cut proven on")).collect();
+    covers.dedup();
+    sentences.extend(covers.first().map(|text| format!("Its proof: {text}.")));
     sentences.push(format!(
         "Calls that change something, called and acknowledged wholly within that time: {}.",
         counts.join("; ")

@@ -130,6 +130,11 @@ impl PlanArgs {
         let target = targets::load(&plan.target, self.folder(), &plan.options)
             .map_err(|error| Failure::Usage(error.to_string()))?;
         target.secrets().for_each(secrets::learn_all);
+        for workload in plan.workload.iter().chain(&plan.workloads).map(|options| options.build()) {
+            if let Some(why) = target.missing_client(&workload.name(), &workload.functions()) {
+                return Err(Failure::Usage(format!("{why}; the client of a recipe runs on this machine")));
+            }
+        }
         Ok(target)
     }
 }

@@ -216,12 +216,27 @@ fn sentence(
             let checkers: Vec<&str> = promises.iter().map(|promise| promise.checker.as_str()).collect();
             let faults = if proven == 1 { "fault" } else { "faults" };
             format!(
-                "{} kept every promise ({}) through {proven} proven {faults}",
+                "{} kept every promise ({}) through {proven} proven {faults}{}",
                 calls(history, promises),
-                checkers.join(", ")
+                checkers.join(", "),
+                evidence_found(promises)
             )
         }
     }
+}
+
+/// What checkers found that breaks no promise: `; evidence: 2 replicas-differ (set)`. Measurements are none.
+fn evidence_found(promises: &[Verdict]) -> String {
+    let measures = |name: &str| dsfuzz_checkers::checker(name).is_some_and(|checker| checker.measures_only());
+    let promises = promises.iter().filter(|promise| !measures(&promise.checker));
+    let kinds = promises.flat_map(|promise| {
+        let told = |(first, count): (&dsfuzz_checkers::Finding, usize)| {
+            format!("{count} {} ({})", first.kind, promise.checker)
+        };
+        promise.evidence().into_iter().map(told).collect::<Vec<String>>()
+    });
+    let kinds: Vec<String> = kinds.collect();
+    if kinds.is_empty() { String::new() } else { format!("; evidence: {}", kinds.join(", ")) }
 }
 
 /// The calls that were judged: all, or those of the workloads that the checkers name.
@@ -308,6 +323,25 @@ mod tests {
         assert_eq!(alone.sentence, "nothing was promised: availability only measures");
         let both = measured(&["availability", "linearizable"]);
         assert_eq!(both.validity, Validity::Valid, "{}", both.sentence);
+    }
+
+    #[test]
+    fn a_valid_answer_names_its_evidence() {
+        let lines = [
+            r#"{"type":"start","index":0,"time":0,"version":1,"nodes":["n1"],"wall":"2026-01-01T00:00:00Z"}"#,
+            r#"{"type":"invoke","index":1,"time":1,"worker":0,"process":0,"node":"n1","workload":"set","f":"add","value":1}"#,
+            r#"{"type":"ok","index":2,"time":2,"process":0}"#,
+            r#"{"type":"invoke","index":3,"time":3,"worker":0,"process":0,"node":"n1","workload":"set","f":"read","settle":true}"#,
+            r#"{"type":"ok","index":4,"time":4,"process":0,"value":[1,1]}"#,
+            END,
+        ];
+        let history = dsfuzz_checkers::history::read_jsonl(lines.join("\n").as_bytes()).unwrap();
+        let options = Options([("at_least_once".to_owned(), dsfuzz_checkers::Value::Bool(true))].into());
+        let rules = Rules { checkers: vec![("set".into(), options)], ..Rules::default() };
+        let verdict = judge(&history, &rules, &RunInfo::default());
+        assert_eq!(verdict.validity, Validity::Valid, "{}", verdict.sentence);
+        assert!(verdict.sentence.ends_with("; evidence: 1 duplicated-element (set)"), "{}", verdict.sentence);
+        assert!(verdict.promises[0].summary.ends_with(" Evidence: 1 duplicated-element."), "{:?}", verdict.promises);
     }
 
     #[test]

@@ -14,6 +14,7 @@ use tabled::settings::{Modify, Padding, Style, Width};
 const FAULTS_MAX: usize = 12;
 const FINDINGS_MAX: usize = 3;
 const ERRORS_MAX: usize = 3;
+const REMARKS_MAX: usize = 8;
 
 /// The whole summary. `color`: whether the reader is a terminal that wants colours (NO_COLOR is the caller's to ask).
 pub fn terminal(info: &RunInfo, verdict: &RunVerdict, history: &History, dir: &RunDir, color: bool) -> String {
@@ -30,6 +31,7 @@ pub fn terminal(info: &RunInfo, verdict: &RunVerdict, history: &History, dir: &R
             text.join("\n")
         );
     }
+    remarks(&mut out, &subject);
     faults(&mut out, &subject);
     evidence(&mut out, &subject);
     errors(&mut out, &subject);
@@ -59,6 +61,27 @@ fn errors(out: &mut String, subject: &Subject<'_>) {
     if errors.len() > ERRORS_MAX {
         let _ =
             writeln!(out, "{} more codes of errors are in verdict.json and the report\n", errors.len() - ERRORS_MAX);
+    }
+}
+
+/// What was found and breaks no promise: a line for each kind of a promise, with the first of it.
+fn remarks(out: &mut String, subject: &Subject<'_>) {
+    let kinds = |promise| -> Vec<_> {
+        let promise: &dsfuzz_checkers::Verdict = promise;
+        promise.evidence().into_iter().map(|(first, count)| (promise, first, count)).collect()
+    };
+    let all: Vec<_> = subject.verdict.promises.iter().flat_map(kinds).collect();
+    for (promise, first, count) in all.iter().take(REMARKS_MAX) {
+        let more = if *count > 1 { format!(" (and {} more)", count - 1) } else { String::new() };
+        let title = words::plain_line(&words::shorten(&first.title, 200));
+        let kind = words::plain_line(&first.kind);
+        let _ = writeln!(out, "evidence: {kind} ({}): {title}{more}", words::plain_line(&checker(promise)));
+    }
+    if all.len() > REMARKS_MAX {
+        let _ = writeln!(out, "{} more kinds of evidence are in the report", all.len() - REMARKS_MAX);
+    }
+    if !all.is_empty() {
+        out.push('\n');
     }
 }
 

@@ -148,8 +148,8 @@ pub(super) fn told(history: &History, overlaps: &[Overlap<'_>]) -> String {
     match overlaps.len() {
         0 => String::new(),
         count => format!(
-            " Evidence: {} of leaders, {} in all{during}.",
-            wording::count(count, "overlap"),
+            " Overlapping leaders: {}, {} in all{during}.",
+            wording::count(count, "time"),
             wording::seconds(length)
         ),
     }

@@ -197,7 +197,7 @@ fn overlapping_leaders_are_named_whatever_the_answer_is() {
             {claims}"#
         )
     };
-    let told = " Evidence: 1 overlap of leaders, 0.005 s in all; in 1 of them both leaders acknowledged writes.";
+    let told = " Overlapping leaders: 1 time, 0.005 s in all; in 1 of them both leaders acknowledged writes.";
     for (with_role, term, validity) in
         [(true, 4, Validity::Valid), (false, 4, Validity::Unknown), (true, 5, Validity::Invalid)]
     {
