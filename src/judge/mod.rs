@@ -134,7 +134,8 @@ fn unpromised(rules: &Rules) -> Option<String> {
 /// Broken promises beat everything; thin evidence, an end that was not seen and a harness that failed make a pass
 /// unknown.
 fn weigh(promises: &[Verdict], thin: bool) -> Validity {
-    let promises = promises.iter().map(|promise| promise.validity).max().unwrap_or(Validity::Unknown);
+    let asked = promises.iter().filter(|promise| !promise.not_asked());
+    let promises = asked.map(|promise| promise.validity).max().unwrap_or(Validity::Unknown);
     promises.max(if thin { Validity::Unknown } else { Validity::Valid })
 }
 
@@ -165,7 +166,9 @@ fn sentence(
             titles.next().cloned().unwrap_or_else(|| format!("a promise is broken: {broken}"))
         }
         Validity::Unknown => {
-            let unknown = promises.iter().filter(|promise| promise.validity == Validity::Unknown);
+            let alone = promises.iter().all(Verdict::not_asked);
+            let asked = promises.iter().filter(|promise| alone || !promise.not_asked());
+            let unknown = asked.filter(|promise| promise.validity == Validity::Unknown);
             let gave_up = unknown.map(|promise| format!("{}: {}", promise.checker, promise.summary));
             let thin = evidence.iter().filter(|evidence| !evidence.enough);
             let thin = thin.map(|evidence| {
@@ -183,7 +186,8 @@ fn sentence(
         }
         Validity::Valid => {
             let proven = history.faults.iter().filter(|fault| fault.proven.is_some()).count();
-            let checkers: Vec<&str> = promises.iter().map(|promise| promise.checker.as_str()).collect();
+            let asked = promises.iter().filter(|promise| !promise.not_asked());
+            let checkers: Vec<&str> = asked.map(|promise| promise.checker.as_str()).collect();
             let faults = if proven == 1 { "fault" } else { "faults" };
             format!(
                 "{} kept every promise ({}) through {proven} proven {faults}{}",
@@ -293,6 +297,21 @@ mod tests {
         assert_eq!(verdict.validity, Validity::Valid, "{}", verdict.sentence);
         assert!(verdict.sentence.ends_with("; evidence: 1 duplicated-element (set)"), "{}", verdict.sentence);
         assert!(verdict.promises[0].summary.ends_with(" Evidence: 1 duplicated-element."), "{:?}", verdict.promises);
+    }
+
+    #[test]
+    fn what_was_not_asked_for_is_no_doubt() {
+        let options = Options([("final_reads".to_owned(), dsfuzz_checkers::Value::text("leader"))].into());
+        let agree = ("replicas-agree".to_owned(), options);
+        let both =
+            Rules { checkers: vec![("linearizable".into(), Options::default()), agree.clone()], ..Rules::default() };
+        let verdict = judge(&history(END), &both, &RunInfo::default());
+        assert_eq!(verdict.validity, Validity::Valid, "{}", verdict.sentence);
+        assert!(verdict.sentence.contains("(linearizable)"), "{}", verdict.sentence);
+        assert!(verdict.promises[1].summary.starts_with("Not asked: final_reads is leader"), "{:?}", verdict.promises);
+        let alone = judge(&history(END), &Rules { checkers: vec![agree], ..Rules::default() }, &RunInfo::default());
+        assert_eq!(alone.validity, Validity::Unknown, "{}", alone.sentence);
+        assert!(alone.sentence.contains("Not asked"), "{}", alone.sentence);
     }
 
     #[test]
