@@ -69,6 +69,7 @@ pub const ANOMALIES: &[(&str, &str)] = &[
     ("duplicated-message", "A message came out more often than it was put in."),
     ("lost-message", "A message was put in and acknowledged, and did not come out although everything was drained."),
     ("inconsistent-offsets", "Two different messages were seen at one offset of a log."),
+    ("precommitted-read", "A transaction polled a message that it had only just sent itself and not yet committed."),
     ("duplicate", "A message stands at more offsets of its log than there were sends of it."),
     ("poll-skip", "Between two polls of one process lies a message that it was never given."),
     ("int-poll-skip", "Within one call of poll a message was skipped."),

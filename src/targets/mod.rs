@@ -15,7 +15,7 @@ pub mod recipe;
 mod template;
 mod together;
 
-pub use deploy::{Convergence, Deployment, FetchedLog, RoleAnswer};
+pub use deploy::{Convergence, Deployment, FetchedLog, MissingPackages, RoleAnswer};
 pub use error::TargetError;
 pub use layout::Layout;
 pub use logs::LogClaim;

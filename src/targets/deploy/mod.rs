@@ -31,6 +31,17 @@ pub struct Deployment {
     remotes: Vec<Arc<dyn Remote>>,
 }
 
+/// The packages that a node lacks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MissingPackages {
+    /// The node.
+    pub node: Arc<str>,
+    /// Their names.
+    pub missing: Vec<String>,
+    /// Why a run cannot install them, and what to do instead.
+    pub by_hand: Option<String>,
+}
+
 impl Deployment {
     /// The layout, carried out by the agents of its nodes, in the same order.
     pub fn new(layout: Layout, remotes: Vec<Arc<dyn Remote>>) -> Deployment {
@@ -93,12 +104,16 @@ impl Deployment {
         together(acts.collect()).await.into_iter().collect()
     }
 
-    /// Packages that are missing, by node. Changes nothing.
-    pub async fn missing_packages(&self) -> Result<Vec<(Arc<str>, Vec<String>)>, TargetError> {
+    /// Packages that are missing, by node, and what a person must do about them where a run cannot install them.
+    /// Changes nothing.
+    pub async fn missing_packages(&self) -> Result<Vec<MissingPackages>, TargetError> {
         let packages = &self.layout.packages;
         let acts = self.remotes.iter().map(|remote| {
             let act: BoxFuture<'_, _> = Box::pin(async move {
-                Ok((remote.node().name.clone(), packages::missing(remote.as_ref(), packages).await?))
+                let missing = packages::missing(remote.as_ref(), packages).await?;
+                let by_hand = !missing.is_empty() && packages::in_a_lab(remote.as_ref()).await?;
+                let by_hand = by_hand.then(|| packages::for_a_lab(&missing));
+                Ok(MissingPackages { node: remote.node().name.clone(), missing, by_hand })
             });
             act
         });

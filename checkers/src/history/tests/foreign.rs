@@ -298,3 +298,13 @@ fn completions_keep_what_they_carry_and_only_ok_is_a_reply() {
     let history = with(Format::JepsenEdn, independent, &options).expect("read");
     assert_eq!(carried(&history), ["Fail 5 nil"]);
 }
+
+#[test]
+fn a_flag_beside_the_keys_of_an_assign_is_part_of_its_argument() {
+    let edn = r#"
+        {:type :invoke, :process 0, :f :assign, :value [1 2], :seek-to-beginning? true}
+        {:type :ok, :process 0, :f :assign, :value [1 2], :seek-to-beginning? true}
+        {:type :invoke, :process 0, :f :assign, :value [1 2], :seek-to-beginning? false}"#;
+    let inputs: Vec<String> = history(Format::JepsenEdn, edn).ops().iter().map(|op| op.input.to_string()).collect();
+    assert_eq!(inputs, [r#"{keys: [1, 2], seek-to-beginning?: true}"#, "[1, 2]"]);
+}
