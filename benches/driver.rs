@@ -89,6 +89,8 @@ async fn with_driver() -> Result<(f64, f64), Box<dyn Error>> {
     let recorder = Recorder::create(&journal_dir, &["n1".to_owned()], String::new())?;
     let node = NodeEndpoint { name: Arc::from("n1"), address: "127.0.0.1".to_owned(), ports: BTreeMap::new() };
     let options = DriverOptions {
+        joining: 40,
+        asked_per_node: 10.0,
         seed: 7,
         nodes: vec![node],
         clients: CLIENTS,

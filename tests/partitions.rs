@@ -3,7 +3,7 @@ use dsfuzz::lab::{self, Lab, Owner};
 use dsfuzz::run::hosts::Hosts;
 use dsfuzz::run::nemesis::{Executor, HarmReport};
 use dsfuzz_checkers::history::{FaultEvent, FaultStep, Mark};
-use dsfuzz_nemesis::{FaultOptions, NemesisOptions, NodeView, Span, Timetable, View, timetable};
+use dsfuzz_nemesis::{ClusterShape, FaultOptions, NemesisOptions, NodeView, Span, Timetable, View, timetable};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -75,7 +75,7 @@ fn executor(lab: &Lab, hosts: &Arc<Hosts>) -> (Executor, Arc<Mutex<Vec<FaultEven
             log.push(event);
             Mark { index: log.len() as u64, time: now() }
         }),
-        Arc::new(move || {
+        Arc::new(move |_| {
             let view = view.clone();
             Box::pin(async move { view })
         }),
@@ -88,7 +88,8 @@ fn one(shape: &str, nodes: usize, lasts: Duration) -> Timetable {
     let fault: FaultOptions =
         serde_json::from_value(serde_json::json!({"partition": {"shape": shape}})).expect("options");
     let options = NemesisOptions { faults: vec![fault], ..NemesisOptions::default() };
-    let mut drawn = timetable(7, &options, nodes, Duration::from_secs(60), Duration::ZERO);
+    let mut drawn =
+        timetable(7, &options, ClusterShape { nodes, leads: true, quiet_end: Duration::ZERO }, Duration::from_secs(60));
     drawn.harms.truncate(1);
     (drawn.harms[0].at, drawn.harms[0].lasts) = (Span(Duration::ZERO), Span(lasts));
     drawn

@@ -76,6 +76,7 @@ fn index_is_dense_times_grow_and_the_export_is_the_same_history() {
     });
     let sent = recorder.mark();
     let claim = RoleRecord {
+        leads: None,
         index: 0,
         time: 0,
         sent_index: sent.index,

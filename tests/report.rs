@@ -167,6 +167,8 @@ fn a_million_operations_make_a_page_below_fifteen_megabytes() {
 #[test]
 fn a_run_in_which_nothing_happened_is_drawn_too() {
     let verdict = RunVerdict {
+        notes: Vec::new(),
+        load: Vec::new(),
         format: 1,
         validity: Validity::Unknown,
         sentence: "Nothing was recorded.".into(),

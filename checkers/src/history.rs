@@ -236,6 +236,9 @@ pub struct RoleRecord {
     pub node: Arc<str>,
     /// `leader`, `follower`, `candidate`, or the target's own word; empty when the probe failed.
     pub role: Arc<str>,
+    /// Whether this role leads, where its name does not say so (see [`leads_by_name`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leads: Option<bool>,
     /// The term (epoch, view) it named, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub term: Option<i64>,
@@ -252,6 +255,22 @@ pub struct RoleRecord {
 
 /// A claim of a role in the validated history: the record as it is.
 pub type RoleClaim = RoleRecord;
+
+/// Names of roles that lead, where a recipe does not say otherwise.
+const LEADING: [&str; 3] = ["leader", "primary", "master"];
+
+/// Whether a role of this name leads: `leader`, `primary` and `master` do. The one definition for recipes, planners,
+/// the role prober and checkers.
+pub fn leads_by_name(role: &str) -> bool {
+    LEADING.contains(&role)
+}
+
+impl RoleRecord {
+    /// Whether the node claimed to lead.
+    pub fn is_leader(&self) -> bool {
+        self.leads.unwrap_or_else(|| leads_by_name(&self.role))
+    }
+}
 
 /// Phases of a run that the record tells apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -35,7 +35,7 @@ pub mod registry;
 pub mod saga;
 pub mod set;
 pub mod set_full;
-mod sides;
+pub mod sides;
 pub mod split_brain;
 pub mod total_queue;
 pub mod transactions;

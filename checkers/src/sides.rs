@@ -11,7 +11,7 @@ pub(crate) fn wrote(history: &History, op: &Op<'_>) -> bool {
 
 /// Connected components of the links that survive, each in the order of the nodes. A pair counts as cut only when both
 /// directions are.
-pub(crate) fn components(nodes: &[String], cut: &[(String, String)]) -> Vec<Vec<String>> {
+pub fn components(nodes: &[String], cut: &[(String, String)]) -> Vec<Vec<String>> {
     let cut: HashSet<(&str, &str)> = cut.iter().map(|(from, to)| (from.as_str(), to.as_str())).collect();
     let linked = |a: &str, b: &str| !(cut.contains(&(a, b)) && cut.contains(&(b, a)));
     let mut component: Vec<Option<usize>> = vec![None; nodes.len()];

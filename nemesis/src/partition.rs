@@ -42,6 +42,16 @@ impl Default for PartitionOptions {
     }
 }
 
+impl PartitionOptions {
+    /// Without the shapes that need a leader, where others are left.
+    pub(crate) fn leaderless(&mut self) {
+        let shapes = self.shape.items().iter().filter(|shape| !shape.waits_for_leader()).copied().collect();
+        if let Some(shapes) = Choice::several(shapes) {
+            self.shape = shapes;
+        }
+    }
+}
+
 impl Fault for PartitionOptions {
     fn lasts(&self) -> Option<Span> {
         self.lasts
@@ -49,6 +59,15 @@ impl Fault for PartitionOptions {
 
     fn named_nodes(&self) -> Vec<String> {
         Vec::new()
+    }
+
+    fn leader_words(&self) -> Vec<String> {
+        // All shapes are the default: whoever left the shape open did not ask for a leader.
+        if self.shape.items() == Shape::ALL {
+            return Vec::new();
+        }
+        let shapes = self.shape.items().iter().filter(|shape| shape.waits_for_leader());
+        shapes.map(|shape| format!("shape: {shape}")).collect()
     }
 
     fn draws(&self, nodes: usize) -> Result<Box<dyn Draws>, String> {

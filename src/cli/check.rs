@@ -240,11 +240,11 @@ pub(super) fn main(args: &CheckArgs, out: &mut Output) -> Result<Exit, Failure> 
 fn check_run(dir: &RunDir, args: &CheckArgs, out: &mut Output) -> Result<Exit, Failure> {
     let plan = std::fs::read_to_string(dir.plan());
     let plan = plan.map_err(|error| Failure::harness(format!("{}: {error}", dir.plan().display())))?;
-    let mut rules = Rules::of_plan(&Plan::from_yaml_str(&plan)?);
-    let plans_own: Vec<String> = rules.checkers.iter().map(|(name, _)| name.clone()).collect();
-    change(&mut rules, args)?;
     let mut info = RunInfo::load(dir)
         .map_err(|error| Failure::harness(format!("{} cannot be read: {error}", dir.info().display())))?;
+    let mut rules = Rules::of_plan(&Plan::from_yaml_str(&plan)?, &info.facts);
+    let plans_own: Vec<String> = rules.checkers.iter().map(|(name, _)| name.clone()).collect();
+    change(&mut rules, args)?;
     let history = read_back(dir)?;
     let mut verdict = judge::judge(&history, &rules, &info);
     let arguments = args.question();

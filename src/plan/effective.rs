@@ -4,6 +4,7 @@
 use super::{Plan, yaml};
 use crate::secrets;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 impl Plan {
@@ -32,6 +33,16 @@ fn in_order(tree: Value) -> Vec<(String, Value)> {
     let mut entries: Vec<(String, Value)> = map.into_iter().collect();
     entries.sort_by_key(|(key, _)| ORDER.iter().position(|known| known == key).unwrap_or(ORDER.len()));
     entries
+}
+
+/// Options of a target without what sounds like a secret.
+pub fn redacted(options: &BTreeMap<String, Value>) -> BTreeMap<String, Value> {
+    let mut tree = Value::Object(options.clone().into_iter().collect());
+    secrets::redact_value(&mut tree);
+    match tree {
+        Value::Object(map) => map.into_iter().collect(),
+        _ => BTreeMap::new(),
+    }
 }
 
 fn write_value(out: &mut String, entries: &[(String, Value)], indent: usize) {

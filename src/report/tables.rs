@@ -88,7 +88,20 @@ fn effect(subject: &Subject<'_>, fault: &Fault) -> (String, String) {
     };
     let rates = format!("{} → <b>{}</b> → {}/s", rate(effect.before), rate(effect.during), rate(effect.after));
     let during = effect.during.0;
+    let rates = format!("{rates}{}", by_node(subject, fault));
     (rates, format!("{}, {}", words::count(during.fail), words::count(during.info)))
+}
+
+/// How far the load of each node fell.
+fn by_node(subject: &Subject<'_>, fault: &Fault) -> String {
+    let Some(load) = subject.verdict.load.iter().find(|load| load.fault == fault.id) else { return String::new() };
+    let rates = |rates: &crate::store::Rates| format!("{:.0}/{:.0}", rates.asked, rates.ok);
+    let node = |node: &crate::store::NodeLoad| {
+        let (before, during, after) = (rates(&node.before), rates(&node.during), rates(&node.after));
+        format!("<li>{}: {before} → <b>{during}</b> → {after}</li>", escape(&node.node))
+    };
+    let nodes: String = load.nodes.iter().map(node).collect();
+    format!("<details><summary>asked/ok by node</summary><ul>{nodes}</ul></details>")
 }
 
 /// Numbers against their thresholds.

@@ -33,6 +33,9 @@ pub fn terminal(info: &RunInfo, verdict: &RunVerdict, history: &History, dir: &R
     remarks(&mut out, &subject);
     faults(&mut out, &subject);
     evidence(&mut out, &subject);
+    for note in &subject.verdict.notes {
+        let _ = writeln!(out, "note: {}", words::plain_line(note));
+    }
     for failure in subject.harness() {
         let _ = writeln!(out, "harness: {}", words::plain_line(failure));
     }
@@ -115,7 +118,10 @@ fn faults(out: &mut String, subject: &Subject<'_>) {
         return;
     }
     let shown = faults.iter().take(FAULTS_MAX).map(|fault| fault_row(subject, fault)).collect();
-    out.push_str(&table(&["fault", "from", "to", "proven", "ok/s before, during, after", "what"], shown));
+    out.push_str(&table(
+        &["fault", "from", "to", "proven", "ok/s before, during, after", "asked/ok least", "what"],
+        shown,
+    ));
     if faults.len() > FAULTS_MAX {
         let _ = writeln!(out, "{} more faults are in the report\n", faults.len() - FAULTS_MAX);
     }
@@ -138,7 +144,12 @@ fn fault_row(subject: &Subject<'_>, fault: &Fault) -> Vec<String> {
     let effect = subject.digest.effect(fault).map_or(String::new(), |effect| {
         format!("{}, {}, {}", rate(effect.before), rate(effect.during), rate(effect.after))
     });
-    vec![fault.kind.clone(), from, to, proven.to_string(), effect, words::shorten(&words::fault(fault), 140)]
+    let load = subject.verdict.load.iter().find(|load| load.fault == fault.id);
+    let least =
+        load.and_then(|load| load.nodes.iter().min_by(|one, other| one.during.asked.total_cmp(&other.during.asked)));
+    let least =
+        least.map_or(String::new(), |node| format!("{} {:.0}/{:.0}", node.node, node.during.asked, node.during.ok));
+    vec![fault.kind.clone(), from, to, proven.to_string(), effect, least, words::shorten(&words::fault(fault), 140)]
 }
 
 fn evidence(out: &mut String, subject: &Subject<'_>) {

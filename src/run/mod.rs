@@ -23,7 +23,7 @@ use crate::targets::{self, Convergence, Deployment, Target};
 use crate::{judge, report, secrets};
 use anyhow::{Context, Result, anyhow};
 use dsfuzz_checkers::{History, Phase};
-use dsfuzz_nemesis::{Timetable, timetable};
+use dsfuzz_nemesis::{ClusterShape, Timetable, timetable};
 use dsfuzz_workloads::{Connect, Workload};
 use hosts::Hosts;
 use phases::Phases;
@@ -96,6 +96,9 @@ pub async fn execute(job: Job, progress: Arc<Progress>, stop: watch::Receiver<St
     for warning in &run.timetable.warnings {
         run.progress.line(&format!("nemesis: {warning}"));
     }
+    for warning in crate::plan::fit::warnings(&run.job.plan) {
+        run.progress.line(&format!("plan: {warning}"));
+    }
     let mut leave = run.stop.clone();
     tokio::select! {
         () = run.all() => run.finish(),
@@ -110,7 +113,8 @@ impl Job {
     fn timetable(&self, target: &Target) -> Timetable {
         let Some(nemesis) = &self.plan.nemesis else { return Timetable::default() };
         let quiet_end = nemesis.quiet_end.unwrap_or(target.recipe().quiet_after_heal).0;
-        timetable(self.seed, nemesis, self.nodes.len(), self.plan.load.time.0, quiet_end)
+        let shape = ClusterShape { nodes: self.nodes.len(), leads: target.recipe().has_leaders(), quiet_end };
+        timetable(self.seed, nemesis, shape, self.plan.load.time.0)
     }
 
     fn info(&self, target: &Target) -> RunInfo {
@@ -126,7 +130,8 @@ impl Job {
             seed: self.seed,
             started: chrono::Local::now().to_rfc3339(),
             target: target.name().into(),
-            without_roles: target.recipe().role.is_none(),
+            options: crate::plan::redacted(target.options()),
+            facts: target.facts(),
             nodes: self.nodes.iter().map(node).collect(),
             again: self.again.clone(),
             ..RunInfo::default()
@@ -320,7 +325,8 @@ impl Run {
         let load = load::Load::new(self, hosts, deployment, recorder);
         let began = Instant::now();
         self.progress.phase("load", Some(self.job.plan.load.time.0));
-        let (summary, probing) = load.run(&self.progress, self.halt.clone()).await;
+        let (summary, slip_ms, probing) = load.run(&self.progress, self.halt.clone()).await;
+        self.phases.info.timetable_slip_ms = slip_ms;
         let problem = match &summary.stopped {
             driver::Stopped::Recorder(why) => why.clone(),
             _ => String::new(),
@@ -421,7 +427,7 @@ impl Run {
         } else {
             History::default()
         };
-        let rules = judge::Rules::of_plan(&self.job.plan);
+        let rules = judge::Rules::of_plan(&self.job.plan, &self.phases.info.facts);
         let verdict = secrets::redacted(&judge::judge(&history, &rules, &self.phases.info));
         self.phases.ended("check", began, String::new());
         self.phases.info.ended = chrono::Local::now().to_rfc3339();

@@ -34,8 +34,9 @@ use tokio::time::Instant;
 
 /// Writes an event into the journal; fills in its index and time and says which.
 pub type Log = Arc<dyn Fn(FaultEvent) -> Mark + Send + Sync>;
-/// The cluster as it is now, with its leader.
-pub type Views = Arc<dyn Fn() -> BoxFuture<'static, View> + Send + Sync>;
+/// The cluster as it is now. True: a fault is aimed at the leader, which is worth waiting for an election; false: with
+/// the leader that is known, at once.
+pub type Views = Arc<dyn Fn(bool) -> BoxFuture<'static, View> + Send + Sync>;
 /// Nanoseconds on the control node's clock, as the journal counts them.
 pub type Now = Arc<dyn Fn() -> u64 + Send + Sync>;
 
@@ -74,6 +75,9 @@ impl Default for Limits {
         }
     }
 }
+
+/// A fault that begins so much later than the timetable says is told.
+const SLIP_TOLD: Duration = Duration::from_millis(100);
 
 /// Carries out timetables.
 pub struct Executor {
@@ -128,7 +132,8 @@ impl Executor {
                 report.problems.push(why);
             } else {
                 self.undo_late(&mut late_acts).await;
-                late_acts = self.one(planned, quiet_from, &mut stop, &mut report).await;
+                let due = start + planned.at.0;
+                late_acts = self.one(planned, (due, quiet_from), &mut stop, &mut report).await;
             }
             reports.push(report);
         }
@@ -136,11 +141,12 @@ impl Executor {
         reports
     }
 
-    /// One harm from beginning to end. Returns where acts had no answer in time: they may still happen.
+    /// One harm from beginning to end, with when it was due and from when on it is quiet. Returns where acts had no
+    /// answer in time: they may still happen.
     async fn one(
         &self,
         planned: &PlannedHarm,
-        quiet_from: Instant,
+        (due, quiet_from): (Instant, Instant),
         stop: &mut watch::Receiver<bool>,
         report: &mut HarmReport,
     ) -> Vec<(u64, String)> {
@@ -160,8 +166,10 @@ impl Executor {
         story.tell(FaultStep::Resolved, Vec::new());
 
         let (open, before) = self.look_before(&harm).await;
-        report.begun = Some(story.begin());
         let begun = Instant::now();
+        let slip = begun.saturating_duration_since(due);
+        report.slip_ms = Some(millis(slip));
+        report.begun = Some(story.begin((slip >= SLIP_TOLD).then_some(slip)));
         let (failed, late) = self.act(planned.id, &harm).await;
         let acted = failed.is_empty();
         self.prove(&story, (&harm, &open), [before, failed].concat(), decided, stop, report).await;
@@ -177,7 +185,7 @@ impl Executor {
     }
 
     async fn resolve(&self, planned: &PlannedHarm) -> Result<Harm, String> {
-        let view = tokio::time::timeout(self.limits.view, (self.view)()).await;
+        let view = tokio::time::timeout(self.limits.view, (self.view)(planned.aims_at_leader())).await;
         let mut view =
             view.map_err(|_| format!("no view of the cluster within {} ms", self.limits.view.as_millis()))?;
         self.nodes.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&view.nodes);

@@ -8,6 +8,7 @@ use dsfuzz_checkers::{Validity, Verdict};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Version of `run.json` and `verdict.json`.
 pub const FORMAT_VERSION: u32 = 1;
@@ -122,9 +123,15 @@ pub struct RunInfo {
     pub target: String,
     /// Versions by node.
     pub target_versions: BTreeMap<String, String>,
-    /// The target's recipe does not say how a node is asked for its role, so that no change of leader can be seen.
+    /// The options of the target that were in force: the recipe's defaults and what the plan gave, secrets redacted.
     #[serde(default)]
-    pub without_roles: bool,
+    pub options: BTreeMap<String, serde_json::Value>,
+    /// What evidence must know of the target.
+    #[serde(default)]
+    pub facts: TargetFacts,
+    /// How much later than the timetable says a fault began, at the most; none where none began.
+    #[serde(default)]
+    pub timetable_slip_ms: Option<u64>,
     /// Nodes: name and address.
     pub nodes: Vec<NodeInfo>,
     /// Phases with their duration in milliseconds and how they ended, in order.
@@ -141,6 +148,31 @@ pub struct RunInfo {
     pub harness_failures: Vec<String>,
     /// Exit code; none while it runs.
     pub exit: Option<i32>,
+}
+
+/// What the recipe says of the target that evidence must know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TargetFacts {
+    /// Some role of the target leads.
+    pub leads: bool,
+    /// Claims of leadership can be trusted to name their term.
+    pub trusted_terms: bool,
+    /// How long it takes at most until the target serves again after it lost nodes.
+    pub election_ms: u64,
+}
+
+impl Default for TargetFacts {
+    fn default() -> TargetFacts {
+        TargetFacts { leads: true, trusted_terms: true, election_ms: 5000 }
+    }
+}
+
+impl TargetFacts {
+    /// How long it takes at most until the target serves again after it lost nodes.
+    pub fn election(&self) -> Duration {
+        Duration::from_millis(self.election_ms)
+    }
 }
 
 /// A node in `run.json`.
@@ -180,6 +212,12 @@ pub struct RunVerdict {
     pub promises: Vec<Verdict>,
     /// The evidence: numbers against stated thresholds.
     pub evidence: Vec<Evidence>,
+    /// What was not asked of the run, and settings that were not reached, one sentence each.
+    #[serde(default)]
+    pub notes: Vec<String>,
+    /// How far the load of each node fell in each fault that began.
+    #[serde(default)]
+    pub load: Vec<FaultLoad>,
     /// The harness's own health: empty where all went well.
     pub harness: Vec<String>,
     /// Exit code.
@@ -199,6 +237,37 @@ pub struct Asked {
     pub arguments: Vec<String>,
     /// Checkers that the plan asks and this question did not.
     pub not_asked: Vec<String>,
+}
+
+/// The load around one fault.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct FaultLoad {
+    /// The fault's id.
+    pub fault: u64,
+    /// Each node of the plan.
+    pub nodes: Vec<NodeLoad>,
+}
+
+/// The load of one node around one fault: before and after are as long as the fault, at most five seconds.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct NodeLoad {
+    /// The node.
+    pub node: String,
+    /// Before the fault began.
+    pub before: Rates,
+    /// While it may have been in force.
+    pub during: Rates,
+    /// After its heal.
+    pub after: Rates,
+}
+
+/// Calls a second.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Rates {
+    /// Begun.
+    pub asked: f64,
+    /// Begun, and Ok.
+    pub ok: f64,
 }
 
 /// One number with its threshold.
@@ -232,6 +301,8 @@ impl RunVerdict {
     /// The answer of a job that ended before there was anything to judge.
     pub fn failed(failure: &str, exit: i32) -> RunVerdict {
         RunVerdict {
+            notes: Vec::new(),
+            load: Vec::new(),
             format: FORMAT_VERSION,
             validity: Validity::Unknown,
             sentence: failure.to_owned(),

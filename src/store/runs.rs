@@ -231,6 +231,8 @@ mod tests {
         }
         let judged = begun(root.path(), "q", 9);
         let verdict = RunVerdict {
+            notes: Vec::new(),
+            load: Vec::new(),
             format: 1,
             validity: Validity::Invalid,
             sentence: "a write is lost".into(),

@@ -247,7 +247,7 @@ impl Filler<'_> {
     fn role(&self, probe: &RoleProbe) -> Result<RoleProbe, TargetError> {
         let rule = |(at, rule): (usize, &RoleRule)| {
             let conditions = self.conditions(&format!("role.roles[{at}]"), &rule.conditions)?;
-            Ok(RoleRule { name: rule.name.clone(), conditions })
+            Ok(RoleRule { name: rule.name.clone(), conditions, leads: rule.leads })
         };
         let roles = probe.roles.iter().enumerate().map(rule).collect::<Result<_, TargetError>>()?;
         let ask = self.question("role", &probe.ask)?;

@@ -64,6 +64,20 @@ pub(super) fn url_host(address: &IpAddr) -> String {
     }
 }
 
+/// Fills in a text that stands for all nodes alike and may use options alone.
+pub(super) fn of_options(
+    options: &BTreeMap<String, serde_json::Value>,
+    origin: &str,
+    place: &str,
+    template: &str,
+) -> Result<String, TargetError> {
+    #[derive(Serialize)]
+    struct Options<'a> {
+        options: &'a BTreeMap<String, serde_json::Value>,
+    }
+    Scope::over(minijinja::Value::from_serialize(Options { options }), origin).text(place, template)
+}
+
 /// Fills in texts for one node.
 pub(super) struct Scope {
     engine: Environment<'static>,
@@ -74,6 +88,10 @@ pub(super) struct Scope {
 impl Scope {
     /// For the recipe at `origin`.
     pub(super) fn new(names: &Names, origin: &str) -> Scope {
+        Scope::over(minijinja::Value::from_serialize(names), origin)
+    }
+
+    fn over(names: minijinja::Value, origin: &str) -> Scope {
         let mut engine = Environment::empty();
         engine.set_undefined_behavior(UndefinedBehavior::Strict);
         engine.set_keep_trailing_newline(true);
@@ -90,7 +108,7 @@ impl Scope {
         engine.add_filter("map", minijinja::filters::map);
         engine.add_filter("default", minijinja::filters::default);
         engine.add_filter("length", minijinja::filters::length);
-        Scope { engine, names: minijinja::Value::from_serialize(names), origin: origin.to_owned() }
+        Scope { engine, names, origin: origin.to_owned() }
     }
 
     /// Fills in one text; `place` is its key in the recipe.

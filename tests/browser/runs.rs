@@ -106,6 +106,7 @@ impl Tape {
         self.0.push((
             time,
             Record::Role(RoleRecord {
+                leads: None,
                 index: 0,
                 time,
                 sent_index: 0,
@@ -322,6 +323,8 @@ fn stale_verdict(history: &History, ops: Vec<u64>) -> RunVerdict {
     let numbers = BTreeMap::from([("checked_ops".to_string(), serde_json::json!(history.ops().len()))]);
     let sentence = format!("{title}.");
     RunVerdict {
+        notes: Vec::new(),
+        load: Vec::new(),
         format: 1,
         validity: Validity::Invalid,
         sentence: sentence.clone(),
@@ -387,7 +390,9 @@ fn info(plan: &str, nodes: &[String]) -> RunInfo {
         ended: "2026-11-20T10:01:12+01:00".into(),
         target: "etcd".into(),
         target_versions: nodes.iter().map(|node| (node.clone(), "3.4.23".to_string())).collect(),
-        without_roles: false,
+        options: BTreeMap::new(),
+        facts: dsfuzz::store::TargetFacts::default(),
+        timetable_slip_ms: None,
         nodes: nodes.iter().enumerate().map(node).collect(),
         phases: vec![
             phase("connect", 310, ""),
@@ -471,6 +476,8 @@ pub(crate) fn large(count: usize) -> Run {
     let history = tape.finish(&names, true);
     let checked = serde_json::json!(history.ops().len());
     let verdict = RunVerdict {
+        notes: Vec::new(),
+        load: Vec::new(),
         format: 1,
         validity: Validity::Valid,
         sentence: format!(
@@ -536,6 +543,8 @@ pub(crate) fn hostile() -> Run {
     info.target_versions.insert(HOSTILE.into(), HOSTILE.into());
     info.harness_failures = vec![HOSTILE.into()];
     let verdict = RunVerdict {
+        notes: Vec::new(),
+        load: Vec::new(),
         format: 1,
         validity: Validity::Invalid,
         sentence: HOSTILE.into(),

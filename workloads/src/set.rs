@@ -13,6 +13,7 @@ use std::sync::Arc;
 pub const DOC: WorkloadDoc = WorkloadDoc {
     name: "set",
     doc: "A growing set: add unique elements, read everything at the end; judged by set (lost, unexpected, recovered, duplicated) and replicas-agree (diverged).",
+    judged_by: &["set", "set-full", "crdt", "replicas-agree"],
 };
 
 /// Options of the set workload.

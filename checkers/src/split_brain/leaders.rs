@@ -12,7 +12,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 pub(crate) fn is_leader(claim: &RoleClaim) -> bool {
-    matches!(&*claim.role, "leader" | "primary" | "master")
+    claim.is_leader()
 }
 
 /// All claims of leadership.

@@ -5,6 +5,7 @@ use super::super::recipe::{Authority, Converged};
 use super::super::together::together;
 use super::{Deployment, PAUSE};
 use crate::cluster::Remote;
+use dsfuzz_checkers::history::leads_by_name;
 use dsfuzz_workloads::BoxFuture;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +19,8 @@ const QUESTION: Duration = Duration::from_secs(2);
 pub struct RoleAnswer {
     /// `leader`, `follower`, the target's own word; empty when there was no answer.
     pub role: String,
+    /// Whether a node in this role leads.
+    pub leads: bool,
     /// The term it named.
     pub term: Option<i64>,
     /// Whether term and role were read together, so that the pair may be trusted.
@@ -49,6 +52,13 @@ impl Deployment {
     /// Whether the recipe says how to ask for a role.
     pub fn has_roles(&self) -> bool {
         self.layout.nodes.iter().any(|plan| plan.role.is_some())
+    }
+
+    /// Whether a role of this name leads, where its name alone does not say so rightly.
+    pub fn leads(&self, role: &str) -> Option<bool> {
+        let rules = self.layout.nodes.first().and_then(|plan| plan.role.as_ref()).map(|probe| &probe.roles);
+        let rule = rules.into_iter().flatten().find(|rule| rule.name == role)?;
+        (rule.leads() != leads_by_name(role)).then(|| rule.leads())
     }
 
     /// Asks every node whether the replicas have converged, once.
@@ -107,6 +117,7 @@ async fn role(plan: &NodeLayout, remote: &dyn Remote, deadline: Duration) -> Rol
     let rule = probe.roles.iter().find(|rule| fits(&rule.conditions));
     RoleAnswer {
         role: rule.map(|rule| rule.name.clone()).unwrap_or_default(),
+        leads: rule.is_some_and(|rule| rule.leads()),
         term: probe.term.as_ref().and_then(|part| part.of(&answer)?.parse().ok()),
         term_with_role: probe.term_with_role,
         detail: hands::head(&answer),
