@@ -180,7 +180,9 @@ fn silences(history: &History, order: &[u32], nodes: &[String]) -> Vec<(usize, u
         let Some(row) = row else { continue };
         events[row].push((op.call_time, true, false));
         let end = op.reply_time.min(history.end_time);
-        events[row].push((end, false, op.outcome != Outcome::Info));
+        // A read that ran into its deadline certainly had no effect, and was not answered all the same.
+        let late = op.error.is_some_and(|error| history.name(error).starts_with("timeout"));
+        events[row].push((end, false, op.outcome != Outcome::Info && !late));
     }
     let mut silences = Vec::new();
     for (row, mut events) in events.into_iter().enumerate() {

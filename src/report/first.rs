@@ -72,6 +72,9 @@ fn promises(subject: &Subject<'_>) -> Vec<String> {
 }
 
 fn in_force(subject: &Subject<'_>, groups: &[Group<'_>]) -> Vec<String> {
+    if subject.history.faults.is_empty() {
+        return faults(subject);
+    }
     let lines = groups.iter().flat_map(|group| {
         let of = if groups.len() > 1 { format!("{}: ", group.kind()) } else { String::new() };
         group.faults(subject).into_iter().map(move |line| format!("{of}{line}"))
