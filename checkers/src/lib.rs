@@ -18,6 +18,7 @@ pub mod fitting;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod history;
+pub mod initial;
 pub mod kafka;
 pub mod leadership;
 pub mod lease;
@@ -53,6 +54,7 @@ pub use anomalies::{ANOMALIES, anomaly};
 pub use certificate::{Certificate, Claim, Edge, EdgeKind};
 pub use evidence::{Evidence, evidence};
 pub use history::{Fault, History, Mark, Op, Outcome, Phase, RoleClaim};
+pub use initial::Initial;
 pub use linearizable::Linearizable;
 pub use model::{MODELS, Model, ModelDoc};
 pub use registry::{CHECKERS, CheckerDoc, Options, checker, checker_with, judge_one};
