@@ -9,7 +9,7 @@ use dsfuzz::run::hosts::Hosts;
 use dsfuzz::run::nemesis::{Executor, HarmReport};
 use dsfuzz::run::recorder::Recorder;
 use dsfuzz_nemesis::protocol::{Ask, Service};
-use dsfuzz_nemesis::{FaultOptions, NemesisOptions, NodeView, Span, Timetable, View, timetable};
+use dsfuzz_nemesis::{ClusterShape, FaultOptions, NemesisOptions, NodeView, Span, Timetable, View, timetable};
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -166,6 +166,8 @@ fn executor(lab: &Lab, hosts: &Arc<Hosts>, recorder: &Arc<Recorder>) -> Executor
     let nodes = lab.nodes().into_iter().map(|(node, _)| NodeView {
         name: node.name.to_string(),
         address: node.address,
+        others: Vec::new(),
+        ports: Vec::new(),
         services: vec![SERVICE.to_owned()],
         own_kernel: false,
     });
@@ -175,7 +177,7 @@ fn executor(lab: &Lab, hosts: &Arc<Hosts>, recorder: &Arc<Recorder>) -> Executor
         Arc::clone(hosts) as Arc<_>,
         hosts.run_name(),
         Arc::new(move |event| log.fault(event)),
-        Arc::new(move || {
+        Arc::new(move |_| {
             let view = view.clone();
             Box::pin(async move { view })
         }),
@@ -224,7 +226,8 @@ async fn play(executor: &Executor, kind: &str, count: usize) -> Result<Vec<HarmR
     let fault: FaultOptions = serde_json::from_value(serde_json::json!({kind: {}}))?;
     let options = NemesisOptions { faults: vec![fault], ..NemesisOptions::default() };
     let load = Duration::from_secs(20 * count as u64);
-    let drawn = timetable(7, &options, NODES.into(), load, Duration::ZERO);
+    let drawn =
+        timetable(7, &options, ClusterShape { nodes: NODES.into(), leads: true, quiet_end: Duration::ZERO }, load);
     let mut harms = drawn.harms;
     ensure!(harms.len() >= count, "{} harms were drawn", harms.len());
     harms.truncate(count);

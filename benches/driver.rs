@@ -7,7 +7,7 @@ use dsfuzz::run::journal;
 use dsfuzz::run::recorder::Recorder;
 use dsfuzz_workloads::memory::Memory;
 use dsfuzz_workloads::register::RegisterOptions;
-use dsfuzz_workloads::{Next, Workload, WorkloadOptions};
+use dsfuzz_workloads::{Next, Terms, Workload, WorkloadOptions};
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::sync::Arc;
@@ -65,8 +65,8 @@ async fn bare_loop() -> f64 {
             while !stop.load(Ordering::Relaxed) {
                 let Next::Call(call) = generator.next() else { break };
                 generator.taken();
-                let answer = client.call(&call).await;
-                generator.observe(&call, &answer);
+                let response = client.call(&call, Terms::load(ROUND)).await;
+                generator.observe(&call, &response.answer);
                 calls += 1;
                 if calls.is_multiple_of(64) {
                     tokio::task::yield_now().await;
@@ -89,6 +89,8 @@ async fn with_driver() -> Result<(f64, f64), Box<dyn Error>> {
     let recorder = Recorder::create(&journal_dir, &["n1".to_owned()], String::new())?;
     let node = NodeEndpoint { name: Arc::from("n1"), address: "127.0.0.1".to_owned(), ports: BTreeMap::new() };
     let options = DriverOptions {
+        joining: 40,
+        asked_per_node: 10.0,
         seed: 7,
         nodes: vec![node],
         clients: CLIENTS,

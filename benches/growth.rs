@@ -5,11 +5,11 @@ mod table;
 use dsfuzz_checkers::history::{Completion, HISTORY_VERSION, HistoryBuilder, HistoryError, Invoke, Record};
 use dsfuzz_checkers::{Budget, History, Validity, Value, checker, judge_one};
 use dsfuzz_workloads::memory::{Lies, Memory};
-use dsfuzz_workloads::{Answer, Call, Client, Next, Workload, WorkloadOptions};
+use dsfuzz_workloads::{Answer, Call, Client, Next, Terms, Workload, WorkloadOptions};
 use std::error::Error;
 use std::process::Command;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use table::Table;
 
 const SIZES: [usize; 4] = [1_000, 10_000, 100_000, 1_000_000];
@@ -142,8 +142,14 @@ impl Tape {
 
     fn reply(&mut self, process: u64, answer: &Answer) -> Result<(), HistoryError> {
         let index = self.next();
-        let completion =
-            |value: Value, error: Option<Arc<str>>| Completion { index, time: index * 100_000, process, value, error };
+        let completion = |value: Value, error: Option<Arc<str>>| Completion {
+            index,
+            time: index * 100_000,
+            process,
+            value,
+            error,
+            node: None,
+        };
         self.builder.push(match answer {
             Answer::Ok(value) => Record::Ok(completion(value.clone(), None)),
             Answer::Fail(why) => Record::Fail(completion(Value::Nil, Some(why.clone()))),
@@ -154,10 +160,10 @@ impl Tape {
 
 /// The answer of a client that answers at once.
 fn answer(client: &mut dyn Client, call: &Call) -> Answer {
-    let mut future = client.call(call);
+    let mut future = client.call(call, Terms::load(Duration::from_secs(1)));
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
     match future.as_mut().poll(&mut context) {
-        std::task::Poll::Ready(answer) => answer,
+        std::task::Poll::Ready(response) => response.answer,
         std::task::Poll::Pending => unreachable!("a store in memory never waits"),
     }
 }

@@ -10,6 +10,7 @@ pub mod lab;
 pub mod plan;
 pub mod report;
 pub mod run;
+pub mod secrets;
 pub mod serve;
 pub mod store;
 pub mod targets;

@@ -8,5 +8,8 @@ fn main() -> ExitCode {
     if let Some(code) = dsfuzz::lab::dispatch(&arguments) {
         return ExitCode::from(u8::try_from(code).unwrap_or(255));
     }
+    if let Some(code) = dsfuzz::targets::exec::guard::dispatch(&arguments) {
+        return ExitCode::from(u8::try_from(code).unwrap_or(255));
+    }
     ExitCode::from(dsfuzz::cli::main(arguments).code())
 }

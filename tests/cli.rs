@@ -88,7 +88,7 @@ fn a_misspelt_key_is_shown_with_its_line_and_its_neighbour() {
 5 | load: {tiem: 60s}
   |        ^^^^
   = did you mean `time`?
-  = known keys: clients, rate, time, deadline, settle, recovery, ops_max
+  = known keys: clients, rate, time, deadline, joining, settle, recovery, ops_max
 ";
         assert_eq!(told.stderr, expected);
     }
@@ -426,4 +426,115 @@ fn the_documentation_of_the_plan_is_complete() {
     for key in maps.iter().filter_map(|map| map["properties"].as_object()).flat_map(|keys| keys.keys()) {
         assert!(expected.contains(&format!("`{key}`")), "{key} is not documented");
     }
+}
+
+const RECIPE: &str = "schema: 1
+name: mine
+doc: A target of a test.
+options: {sync: {default: true, doc: Whether it syncs.}}
+processes: [{name: db, start: [db], ports: {client: 1}}]
+role:
+  ask: {http: {port: client, path: /role}}
+  roles: [{name: ruler, where: [{is: {of: {json: /role}, value: ruler}}]}, {name: other}]
+clients: [{interface: text, workloads: [register], command: [./client.sh]}]
+";
+const OWN: &str = "name: p\ncluster: {lab: 3}\ntarget: ./mine.yaml\nworkload: register\nload: {time: 60s}\n";
+
+/// A plan on a recipe of its own with its client, both changed by the test.
+fn own(plan: &str, recipe: &str) -> Scene {
+    let scene = Scene::new(plan);
+    let client = scene.folder.path().join("client.sh");
+    std::fs::write(scene.folder.path().join("mine.yaml"), recipe).expect("a recipe is written");
+    std::fs::write(client, "#!/bin/sh\n").expect("a client is written");
+    scene
+}
+
+/// The same refusal of `plan`, `doctor` and `run`, before a node is touched.
+#[track_caller]
+fn refused_by_all(scene: &Scene, part: &str) {
+    for verb in ["plan", "doctor", "run"] {
+        let told = scene.run(&[verb, "plan.yaml"]);
+        assert_eq!(told.code, 254, "{verb}: {told:?}");
+        assert!(told.stderr.contains(part), "{verb}: {told:?}");
+    }
+}
+
+#[test]
+fn settings_that_would_silently_not_be_in_force_are_refused_by_plan_doctor_and_run_alike() {
+    for (more, part) in [
+        ("options: {mein: {sync: false}}", "options: mein: the recipe of this plan is named mine"),
+        ("options: {etcd: {serializable: true}}", "would not be in force"),
+        ("check: [total-queue]", "the checker `total-queue` cannot judge what this plan runs (register)"),
+        ("nemesis: {faults: [{kill: {nodes: follower}}]}", "follower is neither a node (n1, n2, n3) nor"),
+        (
+            "nemesis: {faults: [{kill: {nodes: leader}}]}",
+            "kill: nodes: leader: the recipe of mine names no role that leads",
+        ),
+        ("nemesis: {faults: [{partition: {shape: isolate-leader}}]}", "partition: shape: isolate-leader: the recipe"),
+        ("nemesis: {faults: [kill], every: 1ns}\nload: {time: 600h}", "faults"),
+        ("load: {clients: 4000000000}", "4000000000 clients; at most 10000 are held"),
+        ("load: {joining: 20000}", "20000 clients for each node"),
+        ("evidence: {ok_during_fault_min: {kil: 1}}", "no fault is of the kind `kil`"),
+        ("workload: {register: {keys: 0}}", "no key at all would be used"),
+        ("workload: {register: {keys: 4000000000}}", "at most 100000 are held"),
+        ("workload: {register: {ops_per_key: 0}}", "no key would get a call"),
+        ("workload: {register: {values: 0}}", "nothing to write"),
+        ("workload: {register: {mix: {read: 0, write: 0, cas: 0}}}", "every weight is 0"),
+        ("workload: set", "has no client for workload set"),
+    ] {
+        let mut plan: Vec<&str> = OWN.lines().collect();
+        for line in more.lines() {
+            let key = line.split(':').next().expect("a key");
+            plan.retain(|old| !old.starts_with(&format!("{key}:")));
+            plan.push(line);
+        }
+        refused_by_all(&own(&plan.join("\n"), RECIPE), part);
+    }
+    let absent = RECIPE.replace("./client.sh", "./absent.sh");
+    refused_by_all(&own(OWN, &absent), "there is no program");
+    refused_by_all(&own(OWN, &RECIPE.replace("[./client.sh]", "[python3, absent.py]")), "absent.py");
+    refused_by_all(&own(OWN, &RECIPE.replace("[./client.sh]", "[no-such-program, x]")), "no-such-program");
+    refused_by_all(&own(OWN, &RECIPE.replacen("doc:", "election: soon\ndoc:", 1)), "election: not a duration");
+}
+
+#[test]
+fn a_target_that_is_no_regular_file_is_refused_unread() {
+    for target in ["/dev/zero", "./pipe"] {
+        let scene = Scene::new(&PLAN.replace("target: etcd", &format!("target: {target}")));
+        let made = Command::new("mkfifo").arg(scene.folder.path().join("pipe")).status().expect("mkfifo runs");
+        assert!(made.success());
+        refused_by_all(&scene, "it is not a regular file");
+    }
+}
+
+#[test]
+fn a_role_that_leads_can_have_any_name() {
+    let leader = "\nnemesis: {faults: [{kill: {nodes: leader}}]}\n";
+    let scene = own(&format!("{OWN}{leader}"), &RECIPE.replace("{name: ruler,", "{name: ruler, leads: true,"));
+    assert_eq!(scene.run(&["plan", "plan.yaml"]).code, 0);
+    let scene = own(&format!("{OWN}{leader}"), &RECIPE.replace("name: ruler", "name: primary"));
+    assert_eq!(scene.run(&["plan", "plan.yaml"]).code, 0);
+}
+
+#[test]
+fn a_dry_run_names_the_checkers_that_are_asked_and_what_evidence_asks() {
+    let told = own(OWN, RECIPE).run(&["plan", "plan.yaml"]);
+    assert_eq!(told.code, 0, "{told:?}");
+    assert!(told.stdout.contains("check      linearizable\n"), "{told:?}");
+    assert!(told.stdout.contains("split-brain: not asked (no leader, no cut)"), "{told:?}");
+    assert!(told.stdout.contains("5s for a call"), "{told:?}");
+    let plan = PLAN.replace("10s", "60s") + "nemesis: {faults: [{kill: {nodes: all}}, partition]}\n";
+    let told = Scene::new(&plan).run(&["plan", "plan.yaml"]);
+    assert_eq!(told.code, 0, "{told:?}");
+    for part in [
+        "check      linearizable, split-brain",
+        "3s for a call",
+        "kill: proven 1 times for 500ms or longer; 10 calls Ok while it leaves a majority for longer than an election (2s)",
+    ] {
+        assert!(told.stdout.contains(part), "{part}: {told:?}");
+    }
+    assert!(told.stderr.contains("kill: nodes: all leaves nobody to answer"), "{told:?}");
+    // One warning for all kinds that are shortened.
+    let told = Scene::new(&plan).run(&["plan", "plan.yaml", "--time", "30s"]);
+    assert_eq!(told.stderr.matches("so that every kind comes").count(), 1, "{told:?}");
 }

@@ -6,7 +6,7 @@ use dsfuzz::cluster::{Node, Remote, RemoteError};
 use dsfuzz::targets::{Convergence, Deployment, Target, load};
 use dsfuzz_checkers::Value;
 use dsfuzz_nemesis::protocol::{Ask, Service, ServiceState, Told};
-use dsfuzz_workloads::{Answer, BoxFuture, Call};
+use dsfuzz_workloads::{Answer, BoxFuture, Call, Terms};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use std::collections::BTreeMap;
@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 /// The base folder as the layout knows it; each node has its own in its place.
 const BASE: &str = "/dsfuzz-test-base";
 const LONG: Duration = Duration::from_secs(90);
+const TERMS: Terms = Terms { deadline: Duration::from_secs(5), settle: false };
 
 /// A node that is a folder.
 struct Here {
@@ -188,11 +189,12 @@ async fn etcd_lives_loses_its_leader_and_recovers() {
     deployment.await_ready(LONG).await.unwrap();
     assert!(deployment.versions().await.unwrap()[0].1.starts_with("etcd Version"));
 
-    let connect = target.connect("register", &["read".into(), "write".into(), "cas".into()], folder.path()).unwrap();
+    let connect =
+        target.connect("register", &["read".into(), "write".into(), "cas".into()], &[], folder.path()).unwrap();
     let old = leader(&deployment).await.expect("one leader");
     let at = |name: &str| nodes.iter().find(|node| &*node.node.name == name).unwrap();
-    let mut client = connect.open(target.endpoint(&at(&old).node, 1)).await.unwrap();
-    assert_eq!(client.call(&call("register", "write", Value::Int(4))).await, Answer::Ok(Value::Nil));
+    let mut client = connect.open(target.endpoint(&at(&old).node, 1, TERMS)).await.unwrap();
+    assert_eq!(client.call(&call("register", "write", Value::Int(4)), TERMS).await.answer, Answer::Ok(Value::Nil));
     drop(client);
 
     end(&mut at(&old).services.lock().unwrap().get_mut("etcd").unwrap().1);
@@ -201,8 +203,8 @@ async fn etcd_lives_loses_its_leader_and_recovers() {
     assert_eq!(deployment.restart_dead().await.unwrap(), std::slice::from_ref(&old));
     deployment.await_ready(LONG).await.unwrap();
     assert_eq!(deployment.await_converged(LONG).await, Convergence::Converged);
-    let mut client = connect.open(target.endpoint(&at(&old).node, 2)).await.unwrap();
-    assert_eq!(client.call(&call("register", "read", Value::Nil)).await, Answer::Ok(Value::Int(4)));
+    let mut client = connect.open(target.endpoint(&at(&old).node, 2, TERMS)).await.unwrap();
+    assert_eq!(client.call(&call("register", "read", Value::Nil), TERMS).await.answer, Answer::Ok(Value::Int(4)));
 
     let mut terms = BTreeMap::new();
     for node in ["n1", "n2", "n3"] {
@@ -234,31 +236,34 @@ async fn redis_with_sentinel_fails_over_and_a_client_in_python_is_bound_to_its_n
     deployment.await_ready(LONG).await.unwrap();
     assert_eq!(leader(&deployment).await.as_deref(), Some("n1"));
 
-    let connect = target.connect("set", &["add".into(), "read".into()], &folder.path().join("stderr")).unwrap();
-    let mut first = connect.open(target.endpoint(&nodes[0].node, 1)).await.unwrap();
+    let connect = target.connect("set", &["add".into(), "read".into()], &[], &folder.path().join("stderr")).unwrap();
+    let mut first = connect.open(target.endpoint(&nodes[0].node, 1, TERMS)).await.unwrap();
     for element in 0..20 {
-        assert_eq!(first.call(&call("set", "add", Value::Int(element))).await, Answer::Ok(Value::Nil));
+        assert_eq!(first.call(&call("set", "add", Value::Int(element)), TERMS).await.answer, Answer::Ok(Value::Nil));
     }
-    let mut second = connect.open(target.endpoint(&nodes[1].node, 2)).await.unwrap();
-    let refused = second.call(&call("set", "add", Value::Int(99))).await;
+    let mut second = connect.open(target.endpoint(&nodes[1].node, 2, TERMS)).await.unwrap();
+    let refused = second.call(&call("set", "add", Value::Int(99)), TERMS).await.answer;
     assert!(matches!(&refused, Answer::Fail(why) if why.starts_with("READONLY")), "{refused:?}");
     assert_eq!(deployment.await_converged(LONG).await, Convergence::Converged);
 
     end(&mut nodes[0].services.lock().unwrap().get_mut("redis").unwrap().1);
-    let gone = first.call(&call("set", "add", Value::Int(20))).await;
+    let gone = first.call(&call("set", "add", Value::Int(20)), TERMS).await.answer;
     assert!(matches!(gone, Answer::Info(_)), "{gone:?}");
-    let again = connect.open(target.endpoint(&nodes[0].node, 3)).await.err().expect("nobody listens").to_string();
+    let again =
+        connect.open(target.endpoint(&nodes[0].node, 3, TERMS)).await.err().expect("nobody listens").to_string();
     assert!(again.contains("refused"), "{again}");
 
     let new = await_leader_other_than(&deployment, "n1").await;
     let primary = nodes.iter().find(|node| node.node.name == new).unwrap();
-    let mut client = connect.open(target.endpoint(&primary.node, 4)).await.unwrap();
-    assert_eq!(client.call(&call("set", "add", Value::Int(21))).await, Answer::Ok(Value::Nil));
+    let mut client = connect.open(target.endpoint(&primary.node, 4, TERMS)).await.unwrap();
+    assert_eq!(client.call(&call("set", "add", Value::Int(21)), TERMS).await.answer, Answer::Ok(Value::Nil));
     assert_eq!(deployment.restart_dead().await.unwrap(), [Arc::from("n1")]);
     deployment.await_ready(LONG).await.unwrap();
     assert_eq!(deployment.await_converged(LONG).await, Convergence::Converged);
-    let mut last = connect.open(target.endpoint(&nodes[0].node, 5)).await.unwrap();
-    let Answer::Ok(read) = last.call(&call("set", "read", Value::Nil)).await else { panic!("a read on a replica") };
+    let mut last = connect.open(target.endpoint(&nodes[0].node, 5, TERMS)).await.unwrap();
+    let Answer::Ok(read) = last.call(&call("set", "read", Value::Nil), TERMS).await.answer else {
+        panic!("a read on a replica")
+    };
     let mut elements: Vec<i64> = read.as_list().unwrap().iter().filter_map(Value::as_int).collect();
     elements.sort_unstable();
     assert_eq!(elements, (0..20).chain([21]).collect::<Vec<i64>>());

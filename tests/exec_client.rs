@@ -1,16 +1,19 @@
 //! The client of one's own: a Python program that behaves, and the many ways in which one may not.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
-use dsfuzz::targets::exec::{ExecConnect, LINE_BYTES_MAX};
+use dsfuzz::cluster::Node;
+use dsfuzz::targets::exec::{ExecConnect, LINE_BYTES_MAX, STDERR_ROOM_BYTES, UNBELIEVED};
 use dsfuzz::targets::recipe::Certainty;
 use dsfuzz_checkers::Value;
-use dsfuzz_workloads::{Answer, Call, Client, Connect, Endpoint};
+use dsfuzz_workloads::{Answer, Call, Client, Connect, Endpoint, Terms};
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 /// Answers by the added value: what each does stands beside it. It keeps its adds in memory.
 const PROGRAM: &str = r#"
-import json, os, subprocess, sys, time
+import json, os, signal, subprocess, sys, time
 
 def say(**line):
     print(json.dumps(line), flush=True)
@@ -32,7 +35,7 @@ for line in sys.stdin:
         break
     id, f, value = call["id"], call["f"], call["value"]
     if f == "read":
-        say(id=id, type="ok", value=elements)
+        say(id=id, type="ok", value=[str(one) for one in elements] if mode == "texts" else elements)
     elif value == 100:
         time.sleep(3600)                                     # hangs
     elif value == 101:
@@ -50,12 +53,34 @@ for line in sys.stdin:
     elif value == 106:
         say(id=id - 1, type="ok")                            # an answer to an earlier call comes first
         say(id=id, type="fail", error={"code": "refused"})
+    elif value == 108:
+        child = subprocess.Popen(["setsid", "sleep", "3600"])  # leaves its session, and the client hangs
+        open(sys.argv[1] + "/child", "w").write(str(child.pid))
+        open(sys.argv[1] + "/client", "w").write(str(os.getpid()))
+        time.sleep(3600)
+    elif value == 109:
+        child = subprocess.Popen(["setsid", "sleep", "3600"])
+        open(sys.argv[1] + "/child", "w").write(str(child.pid))
+        say(id=id, type="info", error={"code": "lost"})
+    elif value == 110:
+        os.kill(os.getpid(), signal.SIGSEGV)
+    elif value == 111:
+        print("no module named x" * 3, file=sys.stderr, flush=True); os._exit(3)
+    elif value == 112:
+        say(id=id, type="ok", node="n3")
     elif value == 107:
         say(type="ok")                                       # no id
     else:
         elements.append(value)
         say(id=id, type="ok")
 "#;
+
+const TERMS: Terms = Terms { deadline: Duration::from_secs(5), settle: false };
+
+fn nodes() -> Vec<Node> {
+    let node = |number: u8| Node { name: format!("n{number}").into(), address: [10, 0, 0, number].into() };
+    (1..=3).map(node).collect()
+}
 
 struct Bench {
     folder: tempfile::TempDir,
@@ -81,7 +106,9 @@ impl Bench {
             init_deadline: Duration::from_secs(60),
             workload: "set".into(),
             functions: vec!["add".into(), "read".into()],
+            nodes: nodes(),
             stderr_dir: self.path().join("stderr"),
+            stderr_room: Arc::new(AtomicU64::new(STDERR_ROOM_BYTES)),
             line_bytes_max: LINE_BYTES_MAX,
         }
     }
@@ -93,6 +120,7 @@ impl Bench {
             ports: BTreeMap::from([("client".to_owned(), 6379)]),
             process: 7,
             options: BTreeMap::from([("mode".to_owned(), mode.to_owned())]),
+            terms: TERMS,
         };
         connect.open(endpoint).await.map_err(|error| error.to_string())
     }
@@ -128,11 +156,11 @@ fn alive(pid: &str) -> bool {
 async fn a_good_client_answers_and_closes_and_its_stderr_is_kept() {
     let bench = Bench::new();
     let mut client = bench.good().await;
-    assert_eq!(client.call(&add(1)).await, Answer::Ok(Value::Nil));
-    assert_eq!(client.call(&add(2)).await, Answer::Ok(Value::Nil));
-    assert_eq!(client.call(&read()).await, Answer::Ok(Value::list([Value::Int(1), Value::Int(2)])));
-    assert_eq!(client.call(&add(105)).await, Answer::fail("READONLY"));
-    assert_eq!(client.call(&add(106)).await, Answer::fail("refused"));
+    assert_eq!(client.call(&add(1), TERMS).await.answer, Answer::Ok(Value::Nil));
+    assert_eq!(client.call(&add(2), TERMS).await.answer, Answer::Ok(Value::Nil));
+    assert_eq!(client.call(&read(), TERMS).await.answer, Answer::Ok(Value::list([Value::Int(1), Value::Int(2)])));
+    assert_eq!(client.call(&add(105), TERMS).await.answer, Answer::fail("READONLY"));
+    assert_eq!(client.call(&add(106), TERMS).await.answer, Answer::fail("refused"));
     client.close().await;
     assert!(bench.path().join("closed").exists(), "it was told to close");
     let kept = bench.path().join("stderr/client-set-7.stderr");
@@ -155,7 +183,7 @@ async fn what_is_not_an_answer_is_info_and_says_what_was_expected() {
     for (value, expected) in cases {
         let connect = ExecConnect { line_bytes_max: 4096, ..bench.connect() };
         let mut client = bench.open(&connect, "good").await.unwrap();
-        match client.call(&add(value)).await {
+        match client.call(&add(value), TERMS).await.answer {
             Answer::Info(why) => assert!(why.contains(expected), "{value}: {why}"),
             other => panic!("{value}: {other:?}"),
         }
@@ -167,7 +195,7 @@ async fn after_a_crash_no_call_is_certain() {
     let bench = Bench::new();
     let mut client = bench.good().await;
     for _ in 0..3 {
-        assert!(matches!(client.call(&add(101)).await, Answer::Info(_)));
+        assert!(matches!(client.call(&add(101), TERMS).await.answer, Answer::Info(_)));
     }
 }
 
@@ -175,7 +203,7 @@ async fn after_a_crash_no_call_is_certain() {
 async fn a_hanging_client_is_given_up_and_killed() {
     let bench = Bench::new();
     let mut client = bench.good().await;
-    assert!(tokio::time::timeout(Duration::from_millis(300), client.call(&add(100))).await.is_err());
+    assert!(tokio::time::timeout(Duration::from_millis(300), client.call(&add(100), TERMS)).await.is_err());
     let marker = bench.path().display().to_string();
     let running = || {
         let processes = std::fs::read_dir("/proc").unwrap().flatten();
@@ -196,7 +224,7 @@ async fn children_that_a_client_leaves_behind_are_killed_with_it() {
     let bench = Bench::new();
     for orderly in [false, true] {
         let mut client = bench.good().await;
-        assert!(matches!(client.call(&add(104)).await, Answer::Info(_)));
+        assert!(matches!(client.call(&add(104), TERMS).await.answer, Answer::Info(_)));
         let child = std::fs::read_to_string(bench.path().join("child")).unwrap();
         assert!(alive(&child));
         if orderly {
@@ -209,12 +237,89 @@ async fn children_that_a_client_leaves_behind_are_killed_with_it() {
 }
 
 #[tokio::test]
+async fn children_that_left_the_session_of_a_client_are_killed_with_it() {
+    let bench = Bench::new();
+    for orderly in [false, true] {
+        let mut client = bench.good().await;
+        assert!(matches!(client.call(&add(109), TERMS).await.answer, Answer::Info(_)));
+        let child = std::fs::read_to_string(bench.path().join("child")).unwrap();
+        assert!(alive(&child));
+        if orderly {
+            client.close().await;
+        } else {
+            drop(client);
+        }
+        until("the child is gone", || !alive(&child)).await;
+    }
+}
+
+const STAND_IN: &str = "DSFUZZ_TEST_CONTROL_NODE";
+
+/// Not a test of its own: the control node that the test below kills in the middle of a call.
+#[tokio::test]
+#[ignore = "run by clients_die_with_a_control_node_that_is_killed"]
+async fn control_node_in_a_call() {
+    let Some(folder) = std::env::var_os(STAND_IN) else { return };
+    let bench = Bench { folder: tempfile::tempdir_in(folder).unwrap() };
+    std::fs::write(bench.path().join("client.py"), PROGRAM).unwrap();
+    let mut client = bench.good().await;
+    client.call(&add(108), TERMS).await;
+}
+
+#[tokio::test]
+async fn clients_die_with_a_control_node_that_is_killed() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut control = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--ignored", "--exact", "control_node_in_a_call"])
+        .env(STAND_IN, folder.path())
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let written = |name: &str| {
+        let folders = std::fs::read_dir(folder.path()).unwrap().flatten();
+        folders.filter_map(|entry| std::fs::read_to_string(entry.path().join(name)).ok()).find(|text| !text.is_empty())
+    };
+    until("the client is in its call", || written("client").is_some()).await;
+    let (client, child) = (written("client").unwrap(), written("child").unwrap());
+    assert!(alive(&client) && alive(&child));
+    control.kill().unwrap();
+    control.wait().unwrap();
+    until("client and child are gone", || !alive(&client) && !alive(&child)).await;
+}
+
+#[tokio::test]
+async fn a_client_that_ends_says_how() {
+    let bench = Bench::new();
+    for (value, expected) in [(110, "(exit status 139: SIGSEGV)"), (111, "(exit status 3)"), (111, "no module named x")]
+    {
+        match bench.good().await.call(&add(value), TERMS).await.answer {
+            Answer::Info(why) => assert!(why.contains(expected), "{why}"),
+            other => panic!("{value}: {other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn texts_for_the_integers_that_were_added_are_not_believed() {
+    let bench = Bench::new();
+    let mut client = bench.open(&bench.connect(), "texts").await.unwrap();
+    assert_eq!(client.call(&add(1), TERMS).await.answer, Answer::Ok(Value::Nil));
+    match client.call(&read(), TERMS).await.answer {
+        Answer::Info(why) => assert!(why.starts_with(UNBELIEVED) && why.contains("only integers were added"), "{why}"),
+        other => panic!("{other:?}"),
+    }
+    let answered = client.call(&add(112), TERMS).await;
+    assert_eq!((answered.answer, answered.node.as_deref()), (Answer::Ok(Value::Nil), Some("n3")));
+}
+
+#[tokio::test]
 async fn a_client_that_does_not_start_says_why() {
     let bench = Bench::new();
     let short = ExecConnect { init_deadline: Duration::from_millis(500), ..bench.connect() };
     let nowhere = ExecConnect { argv: vec!["/nowhere/client".into(), "x".into()], ..bench.connect() };
     let cases = [
-        (&bench.connect(), "dead", "ended before it answered `init`"),
+        (&bench.connect(), "dead", "ended before it answered `init` (exit status 1)"),
+        (&bench.connect(), "dead", "ends with: stderr of n1 10.0.0.1 6379 7\nno server here"),
         (&bench.connect(), "poor", "does not support read, which the workload needs"),
         (&short, "mute", "did not answer `init` within 500 ms"),
         (&nowhere, "good", "cannot be started"),

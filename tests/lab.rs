@@ -224,3 +224,60 @@ fn an_unfit_name_or_number_is_refused() {
     assert!(Lab::up("none", 0, Owner::Detached).expect_err("number").to_string().contains("1 to 200"));
     assert!(Lab::find("no-such-lab").expect_err("none").to_string().contains("no lab named no-such-lab"));
 }
+
+/// What a node shares with its host, as the host sees it.
+fn of_the_machine() -> String {
+    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    let mounts: String = read("/proc/self/mountinfo").lines().filter(|line| line.contains("cgroup")).collect();
+    let devices: Vec<u32> = ["/dev/null", "/dev/urandom"]
+        .iter()
+        .map(|path| std::os::unix::fs::MetadataExt::mode(&fs::metadata(path).expect("a device")))
+        .collect();
+    let sysctls = ["vm/swappiness", "kernel/core_pattern", "kernel/hostname", "kernel/printk"];
+    let sysctls: String = sysctls.iter().map(|name| read(&format!("/proc/sys/{name}"))).collect();
+    let modules = read("/proc/modules").lines().count();
+    format!("{mounts}\n{devices:?}\n{sysctls}\n{modules} modules\n{}", read("/proc/swaps"))
+}
+
+#[test]
+fn no_way_out_of_a_node_changes_its_machine() {
+    use_program();
+    let lab = Lab::up(&name("escape"), 1, Owner::ThisProcess).expect("up");
+    let before = of_the_machine();
+    let script = include_str!("lab/escape.py");
+    let told = output(lab.node_command("n1", &["python3", "-c", script]).expect("a command"));
+    println!("{told}");
+    let tries: Vec<&str> = told.lines().collect();
+    assert!(tries.len() >= 30, "{told}");
+    let allowed: Vec<&&str> = tries.iter().filter(|line| !line.contains(": refused")).collect();
+    assert!(allowed.is_empty(), "{allowed:#?}");
+    // As a login over SSH, and as what a target starts, are: by sshd, which lost the same.
+    let over_ssh = lab.ssh("n1", &["mount", "-o", "remount,rw", "/sys/fs/cgroup"]).expect("ssh");
+    assert!(!over_ssh.success(), "a login can remount the machine's cgroup file system");
+    assert_eq!(of_the_machine(), before);
+    lab.down().expect("down");
+}
+
+#[test]
+fn a_lab_that_cannot_be_removed_stops_no_other() {
+    use_program();
+    let lab = Lab::up(&name("broken"), 1, Owner::Detached).expect("up");
+    let (dir, cgroup) = (lab.dir().to_path_buf(), lab.cgroup().to_path_buf());
+    let supervisor = nix::unistd::Pid::from_raw(i32::try_from(lab.supervisor_pid()).expect("a pid"));
+    nix::sys::signal::kill(supervisor, nix::sys::signal::Signal::SIGKILL).expect("killed");
+    // A mount below its folder keeps it from being removed.
+    let held = dir.join("held");
+    eventually("the lab's nodes are gone", || {
+        !fs::read_to_string("/proc/self/mountinfo").expect("mountinfo").contains(&*dir.to_string_lossy())
+    });
+    fs::create_dir_all(&held).expect("a folder");
+    let nothing: Option<&str> = None;
+    nix::mount::mount(Some("tmpfs"), &held, Some("tmpfs"), nix::mount::MsFlags::empty(), nothing).expect("mounted");
+    let listed = Lab::list().map(|labs| labs.len());
+    let other = Lab::up(&name("beside"), 1, Owner::ThisProcess);
+    nix::mount::umount(&held).expect("unmounted");
+    assert!(listed.is_ok(), "{listed:?}");
+    other.expect("another lab comes up").down().expect("down");
+    Lab::sweep().expect("swept");
+    eventually("nothing of it is left", || is_gone(&dir, &cgroup));
+}

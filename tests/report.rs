@@ -167,6 +167,8 @@ fn a_million_operations_make_a_page_below_fifteen_megabytes() {
 #[test]
 fn a_run_in_which_nothing_happened_is_drawn_too() {
     let verdict = RunVerdict {
+        notes: Vec::new(),
+        load: Vec::new(),
         format: 1,
         validity: Validity::Unknown,
         sentence: "Nothing was recorded.".into(),
@@ -174,6 +176,7 @@ fn a_run_in_which_nothing_happened_is_drawn_too() {
         evidence: Vec::new(),
         harness: vec!["n1: no answer".into()],
         exit: 255,
+        ..RunVerdict::failed("", 0)
     };
     let run = Run { history: History::default(), info: RunInfo::default(), verdict };
     let (_folder, dir) = drawn(&run);
@@ -306,7 +309,13 @@ fn the_terminal_ends_with_verdict_reason_report_and_command() {
             "Invalid: a promise was broken",
         ]
     );
-    for wanted in ["linearizable of register", "TOO THIN", "partition isolate-leader: n3 | n1 n2 n4 n5", "twice"] {
+    for wanted in [
+        "linearizable of register",
+        "TOO THIN",
+        "partition isolate-leader: n3 | n1 n2 n4 n5",
+        "twice",
+        "evidence: overlapping-leaders (split-brain): ",
+    ] {
         assert!(text.contains(wanted), "{wanted} is missing:\n{text}");
     }
     assert!(report::terminal(&run.info, &run.verdict, &run.history, &dir, true).contains("\u{1b}[1;31mInvalid"));

@@ -128,3 +128,22 @@ fn runs_are_listed_newest_first_whatever_state_they_are_in() {
         place(wanted);
     }
 }
+
+/// More readers than there are places, each of which asked for a large file and takes nothing of it.
+#[test]
+fn readers_that_do_not_read_lock_nobody_out() {
+    let served = served(|root| {
+        one_run(root);
+        fs::write(root.join("etcd/2026/nodes/n1/large.log"), vec![b'x'; 16 << 20]).expect("a log");
+    });
+    let idle: Vec<TcpStream> = (0..140)
+        .map(|_| {
+            let mut stream = TcpStream::connect(served.address).expect("a connection");
+            let request = "GET /runs/etcd/2026/nodes/n1/large.log HTTP/1.1\r\nHost: localhost\r\n\r\n";
+            stream.write_all(request.as_bytes()).expect("sent");
+            stream
+        })
+        .collect();
+    assert!(served.get("/").starts_with("HTTP/1.1 200"));
+    drop(idle);
+}

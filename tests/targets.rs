@@ -303,7 +303,9 @@ async fn a_missing_package_is_installed_and_no_daemon_starts() {
         let missing = words.contains("command -v") && !*installed;
         (0, if missing { "two-server\n".into() } else { String::new() }, String::new())
     });
-    assert_eq!(stage.deployment.missing_packages().await.unwrap(), [(Arc::from("n1"), vec!["two-server".to_owned()])]);
+    let missing = stage.deployment.missing_packages().await.unwrap();
+    assert_eq!((&*missing[0].node, missing[0].missing.as_slice()), ("n1", ["two-server".to_owned()].as_slice()));
+    assert_eq!(missing[0].by_hand, None, "a run installs it");
     stage.deployment.install().await.unwrap();
     let asked = stage.asked("n1");
     let last: Vec<&String> = asked.iter().filter(|line| line.contains("rm -f $policy")).collect();
@@ -381,6 +383,41 @@ async fn logs_come_home_and_their_claims_are_read() {
     let tail = stage.deployment.fetch_logs("n1", folder.path(), 18).await.unwrap();
     assert_eq!(tail[0].skipped_bytes, log.len() as u64 - 18);
     assert_eq!(std::fs::read_to_string(folder.path().join("data.log")).unwrap(), "now leads epoch 5\n");
+}
+
+#[tokio::test]
+async fn texts_of_convergence_are_those_of_each_node() {
+    let one = TWO.replace("one: [{contains: primary}]", "one: [{contains: \"led by {{ node.name }}\"}]");
+    let one = one.replace("agree: [{after: \"at \"}]", "agree: [{after: \"{{ node.name }} at \"}]");
+    let answers = Arc::new(Mutex::new(BTreeMap::from([
+        ("n1 two position", "streaming, led by n2\nn1 at 9\n"),
+        ("n2 two position", "streaming, led by n2\nn2 at 9\n"),
+    ])));
+    let shell = answers.clone();
+    let stage = Stage::new(&recipe(&one), &["10.0.0.1", "10.0.0.2"], move |node, words| {
+        let answers = shell.lock().unwrap();
+        (0, (*answers.get(format!("{node} {words}").as_str()).unwrap_or(&"")).to_owned(), String::new())
+    });
+    assert_eq!(stage.deployment.converged().await, Convergence::Converged, "n2 alone says that it leads");
+    answers.lock().unwrap().insert("n1 two position", "streaming, led by n1\nn1 at 9\n");
+    let Convergence::NotYet(reasons) = stage.deployment.converged().await else { panic!("two lead") };
+    assert!(reasons[0].contains("there are 2 (n1, n2)") && reasons[0].contains("led by n1"), "{reasons:?}");
+}
+
+/// A lab's nodes have this machine's programs and no source of packages: the command is named, and apt is not asked.
+#[tokio::test]
+async fn in_a_lab_missing_packages_are_this_machines_affair() {
+    let stage = Stage::new(&recipe(TWO), &["10.0.0.1"], |_, words| match words {
+        words if words.contains("command -v 'two'") => (0, "two-server\n".into(), String::new()),
+        words if words.contains("/etc/dsfuzz-lab") => (0, "lab\n".into(), String::new()),
+        words if words.contains("apt-get") => panic!("a lab's node has no source of packages"),
+        _ => fine("", ""),
+    });
+    let command = "apt-get install -y --no-install-recommends two-server";
+    let missing = stage.deployment.missing_packages().await.unwrap();
+    assert!(missing[0].by_hand.as_ref().is_some_and(|by_hand| by_hand.contains(command)), "{missing:?}");
+    let error = stage.deployment.install().await.unwrap_err().to_string();
+    assert!(error.contains(command) && error.contains("on this machine"), "{error}");
 }
 
 /// A server on loopback that gives the same JSON to everybody.

@@ -90,7 +90,7 @@ fn records(count: usize, shape: Shape) -> Vec<Record> {
             continue;
         };
         let held = &mut store[key as usize];
-        let reply = |value: Value| Completion { index, time, process, value, error: None };
+        let reply = |value: Value| Completion { index, time, process, value, error: None, node: None };
         if f != "read" && draw.below(100) < shape.info_percent {
             records.push(Record::Info(reply(Value::Nil)));
             clients[at].process = next_process;

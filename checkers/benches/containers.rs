@@ -100,7 +100,7 @@ fn history(kind: Kind, count: usize, broken: bool) -> History {
                 })
             }
             Some((f, value)) => {
-                let reply = |value: Value| Completion { index, time, process, value, error: None };
+                let reply = |value: Value| Completion { index, time, process, value, error: None, node: None };
                 if f == put {
                     if draw.below(100) == 0 {
                         processes[at] = next_process;

@@ -291,7 +291,7 @@ fn built(count: usize, system: &mut dyn System) -> History {
     let reply = |client: usize, answer: Option<Value>| {
         move |index, time| {
             let value = answer.clone().unwrap_or_default();
-            let completion = Completion { index, time, process: client as u64, value, error: None };
+            let completion = Completion { index, time, process: client as u64, value, error: None, node: None };
             if answer.is_some() { Record::Ok(completion) } else { Record::Fail(completion) }
         }
     };

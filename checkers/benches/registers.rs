@@ -282,7 +282,7 @@ impl Generator {
     fn end(&mut self, time: u64, at: usize) {
         let Some(call) = self.calls[at].as_mut() else { return };
         let (mut process, f) = (call.process, call.f);
-        let reply = |value| Completion { index: self.index, time, process, value, error: None };
+        let reply = |value| Completion { index: self.index, time, process, value, error: None, node: None };
         let record = match f {
             _ if call.info => Record::Info(reply(Value::Nil)),
             "read" => Record::Ok(reply(call.saw.map_or(Value::Nil, Value::Int))),

@@ -127,7 +127,7 @@ fn ring(ring: Ring, txns: u64) -> History {
         Record::Invoke(Invoke { index, time, worker, process, node, workload, f, key, value, settle })
     };
     let ok = |index: u64, process: u64, value: Value| {
-        Record::Ok(Completion { index, time: index, process, value, error: None })
+        Record::Ok(Completion { index, time: index, process, value, error: None, node: None })
     };
     for process in 0..txns {
         push(&|index| invoke(index, process, ops(process as i64, false)));

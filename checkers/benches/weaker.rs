@@ -86,7 +86,7 @@ fn history(count: usize, shape: Shape) -> History {
             }
             None => Some(stores[node][key]).filter(|value| *value > 0).map_or(Value::Nil, Value::Int),
         };
-        let done = Completion { index, time, process, value, error: None };
+        let done = Completion { index, time, process, value, error: None, node: None };
         let lost = written.is_some() && draw.below(1000) < shape.info;
         if lost {
             processes[at] = next;

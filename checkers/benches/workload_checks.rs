@@ -75,7 +75,7 @@ fn history(size: usize, store: &mut dyn Store, lie: bool) -> History {
         lied |= now;
         let value = store.answer(&mut draw, at, &call, now);
         let doubt = matches!(call.f, "add" | "enqueue" | "put" | "send" | "generate") && draw.percent(1);
-        let completion = Completion { index, time, process, value, error: None };
+        let completion = Completion { index, time, process, value, error: None, node: None };
         if doubt {
             processes[at] = retired;
             retired += 1;

@@ -38,14 +38,15 @@ pub const ANOMALIES: &[(&str, &str)] = &[
     ("false-empty", "A take found nothing although at every instant of it some value was certainly inside."),
     ("duplicate-element", "One read of a set holds an element twice."),
     ("incompatible-reads", "Two reads of a set that only grows each hold an element that the other lacks."),
-    // set, set-full, crdt.
+    // set, set-full, replicas-agree, crdt.
     (
         "lost-write",
         "A write, or an added element or message, was acknowledged and is not in what was read later, though it must be.",
     ),
     (
         "lost-element",
-        "An element that was acknowledged, or had been read, is in none of the last reads, though it must be.",
+        "An element that was acknowledged, or had been read, is absent from the last reads, of all nodes or of one, though it \
+         must be there.",
     ),
     ("unexpected-element", "A read holds an element that no call can have added by then."),
     ("duplicated-element", "An element that can only be there once is in one read twice."),
@@ -56,6 +57,10 @@ pub const ANOMALIES: &[(&str, &str)] = &[
     ("vanished-element", "An element that was never acknowledged was seen during the run and is gone at the end."),
     ("stale-element", "A read lacks an element that was known before the read began and is there at the end."),
     (
+        "replica-lags",
+        "At the end a node lacked what others had, and held nothing that was added later: it was behind, or stopped there.",
+    ),
+    (
         "replicas-differ",
         "The final reads of two nodes differ; a replica may lag, or an update in doubt may be the reason.",
     ),
@@ -64,6 +69,7 @@ pub const ANOMALIES: &[(&str, &str)] = &[
     ("duplicated-message", "A message came out more often than it was put in."),
     ("lost-message", "A message was put in and acknowledged, and did not come out although everything was drained."),
     ("inconsistent-offsets", "Two different messages were seen at one offset of a log."),
+    ("precommitted-read", "A transaction polled a message that it had only just sent itself and not yet committed."),
     ("duplicate", "A message stands at more offsets of its log than there were sends of it."),
     ("poll-skip", "Between two polls of one process lies a message that it was never given."),
     ("int-poll-skip", "Within one call of poll a message was skipped."),
@@ -257,6 +263,10 @@ pub const ANOMALIES: &[(&str, &str)] = &[
         "While a cut was certainly in force, nodes on both of its sides acknowledged writes to the same key.",
     ),
     (
+        "leaking-cut",
+        "While a cut was in force, a value that was first written on one of its sides was seen on the other: the cut was none.",
+    ),
+    (
         "both-sides-acknowledged-different-keys",
         "Both sides of a cut acknowledged writes, though never to one key; a system of several shards may do that rightly.",
     ),
@@ -299,6 +309,7 @@ mod tests {
         "prefix-violation",
         "sequential-keys",
         "timed-out",
+        "until-empty",
     ];
 
     /// Whether a literal looks like the name of a kind.

@@ -219,7 +219,7 @@ fn certified(history: &History, op: &Op<'_>) -> CertifiedOp {
         f: history.name(op.function).to_owned(),
         key: op.key.to_value(),
         input: op.input.to_value(),
-        output: op.output.to_value(),
+        output: op.completion_value.to_value(),
         settle: op.settle,
     }
 }

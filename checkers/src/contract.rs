@@ -13,6 +13,7 @@ pub(crate) use names::{NAMED_BY, Named, NamedBy, Naming, refusal};
 pub(crate) use report::{Breach, Report};
 
 use crate::certificate::{Edge, EdgeKind};
+use crate::functions;
 use crate::history::{History, NameId, Op, Outcome};
 use crate::registry::Options;
 use crate::value::{Value, ValueRef};
@@ -114,15 +115,16 @@ pub(crate) fn strangers<'h>(history: &'h History, ops: &[u32], known: &[&str]) -
     found.into_iter().map(|id| history.name(id)).collect()
 }
 
-/// Functions that change nothing, whatever the object.
-const LOOKING: &[&str] = &["contains", "count", "get", "leader", "length", "size", "status"];
-
 /// A function in one of these workloads that is none of those known and may have changed what the object holds.
 pub(crate) fn changed_by<'h>(history: &'h History, workloads: &[NameId], known: &[&str]) -> Option<&'h str> {
-    let known: Vec<NameId> = known.iter().chain(LOOKING).filter_map(|name| history.find_name(name)).collect();
-    let strange =
-        |op: &Op<'_>| op.outcome != Outcome::Fail && workloads.contains(&op.workload) && !known.contains(&op.function);
-    history.ops().iter().find(strange).map(|op| history.name(op.function))
+    let known: Vec<NameId> = known.iter().filter_map(|name| history.find_name(name)).collect();
+    let unknown = |op: &Op<'_>| {
+        op.outcome != Outcome::Fail
+            && workloads.contains(&op.workload)
+            && !known.contains(&op.function)
+            && !functions::is_read_only(history.name(op.function))
+    };
+    history.ops().iter().find(unknown).map(|op| history.name(op.function))
 }
 
 /// An option that counts something: an integer that is not negative.

@@ -18,13 +18,19 @@
 //!
 //! Unknown: nothing acknowledged, final reads on fewer than two nodes, functions or replies of another
 //! shape than the type's, or doubt as above.
+#[doc(hidden)]
+pub mod agree;
 mod counter;
 #[doc(hidden)]
 pub mod fuzz;
 mod register;
 mod sets;
 
+pub(crate) use agree::DOC as REPLICAS_AGREE;
+pub use agree::ReplicasAgree;
+
 use crate::contract::{Breach, Group, Report, at, by_key, count_option, part, strangers, workloads_with};
+use crate::final_reads::Failures;
 use crate::history::{History, NameId, Op, Outcome};
 use crate::pace::Pace;
 use crate::registry::CheckerDoc;
@@ -34,20 +40,23 @@ use crate::wording;
 use serde_json::json;
 use std::collections::{BTreeMap, HashMap};
 
+/// The option that says when reads are final.
+const QUIESCE: (&str, &str) = (
+    "quiesce_ms",
+    "how long after the last update and the last heal a read of the settle phase is final; 0 by default",
+);
+
 /// Its entry in the list of checkers.
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "crdt",
     doc: "After quiescence all replicas are equal, and none ever shows what the updates cannot explain.",
     options: &[
         ("type", "g-counter, pn-counter, g-set, or-set or lww-register; without it, what the calls look like"),
-        (
-            "quiesce_ms",
-            "how long after the last update and the last heal a read of the settle phase is final; 0 by default",
-        ),
+        QUIESCE,
     ],
     build: |options| {
         let kind = options.text("type")?.map(CrdtType::named).transpose()?;
-        Ok(Box::new(Crdt { kind, quiesce_ms: count_option(options, "quiesce_ms")?.unwrap_or(0) }))
+        Ok(Box::new(Crdt { kind, quiesce_ms: count_option(options, QUIESCE.0)?.unwrap_or(0) }))
     },
 };
 
@@ -143,6 +152,8 @@ struct Object<'h> {
     reads: Vec<Op<'h>>,
     /// The final read of each node, by node.
     finals: Vec<Op<'h>>,
+    /// From when on a read is final: called after this index, and not before this time.
+    since: (u64, u64),
 }
 
 impl<'h> Object<'h> {
@@ -218,7 +229,7 @@ impl Crdt {
         for read in reads.iter().filter(|op| op.settle && op.call > ended && op.call_time >= since && quiet.is_some()) {
             finals.insert(history.name(read.node), *read);
         }
-        Object { key: group.key, updates, reads, finals: finals.into_values().collect() }
+        Object { key: group.key, updates, reads, finals: finals.into_values().collect(), since: (ended, since) }
     }
 }
 
@@ -251,13 +262,19 @@ impl Checker for Crdt {
         let quiet = self.quiet_since(history);
         let mut breaches = Report::new(history);
         let (mut acknowledged, mut finals, mut few, mut unclear, mut objects) = (0, 0, 0, 0, 0);
+        let mut failures = Failures::default();
         let mut pace = Pace::new(budget);
         for group in by_key(history, &workloads) {
             if pace.over(group.ops.len()) {
                 break;
             }
+            let took = |op: &Op<'_>| op.outcome == Outcome::Ok && any.contains(&history.name(op.function));
+            acknowledged += group.ops(history).filter(took).count();
+            let unanswered = |op: &Op<'_>| op.settle && op.outcome != Outcome::Ok;
+            // No read returned anything, so that the type does not show.
             let Some(kind) = kinds.get(&group.workload).copied().flatten() else {
-                unclear += 1;
+                few += 1;
+                group.ops(history).filter(unanswered).for_each(|op| failures.take(history, &op));
                 continue;
             };
             let strange = strangers(history, &group.ops, kind.updates()).iter().filter(|name| **name != "read").count();
@@ -267,9 +284,10 @@ impl Checker for Crdt {
                 continue;
             }
             let object = self.object(history, &group, kind, quiet);
-            acknowledged += object.updates.iter().filter(|op| op.outcome == Outcome::Ok).count();
             finals += object.finals.len();
             few += usize::from(object.finals.len() < 2);
+            let silent = |op: &Op<'_>| unanswered(op) && object.finals.iter().all(|read| read.node != op.node);
+            group.ops(history).filter(silent).for_each(|op| failures.take(history, &op));
             unclear += match kind {
                 CrdtType::GCounter | CrdtType::PnCounter => {
                     counter::judge(history, &object, kind == CrdtType::GCounter, &mut breaches)
@@ -287,7 +305,11 @@ impl Checker for Crdt {
         } else if unclear > 0 {
             unknown(format!("{} of another shape than the type's.", wording::count(unclear, "operation")))
         } else if few > 0 {
-            unknown(format!("{} without final reads on two nodes.", wording::count(few, "object")))
+            unknown(format!(
+                "{} without final reads on two nodes, after {acknowledged} acknowledged updates.{}",
+                wording::count(few, "object"),
+                failures.told()
+            ))
         } else if doubt > 0 {
             unknown(format!(
                 "{}, perhaps by an update that was never acknowledged.",

@@ -120,6 +120,7 @@ const REVERSE: &[&str] = &["write", "insert", "append", "read"];
 /// whole need none.
 const BY_NAME: &[(&str, &[&str])] = &[
     ("set-full", &["add"]),
+    ("replicas-agree", &["add"]),
     ("mini-transactions", &["txn"]),
     ("read-committed", &["txn"]),
     ("read-atomic", &["txn"]),

@@ -129,6 +129,7 @@ pub const DIFFERENCES: &[(&str, Differ)] = &[
     ("session guarantees", crate::weaker::fuzz::sessions),
     ("staleness", crate::weaker::fuzz::staleness),
     ("eventual-convergence", crate::weaker::fuzz::convergence),
+    ("set", crate::set::fuzz::differ),
     ("set-full", crate::set_full::fuzz::differ),
     ("queue", crate::queue::fuzz::differ),
     ("total-queue", crate::total_queue::fuzz::differ),
@@ -146,4 +147,5 @@ pub const DIFFERENCES: &[(&str, Differ)] = &[
     ("atomic-commit", crate::atomic_commit::fuzz::differ),
     ("saga", crate::saga::fuzz::differ),
     ("crdt", crate::crdt::fuzz::differ),
+    ("replicas-agree", crate::crdt::agree::fuzz::differ),
 ];

@@ -142,12 +142,15 @@ pub struct Completion {
     pub time: u64,
     /// The process whose open call this completes.
     pub process: u64,
-    /// The reply (of a read: what was read). Of writes: nil.
+    /// The reply (of a read: what was read); nil where there is none. Of Fail and Info: what the client could still report.
     #[serde(default)]
     pub value: Value,
     /// For Fail and Info: why, as a short word and text (`timeout`, `refused: ...`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Arc<str>>,
+    /// The node that answered, where it is not the one that the call was made to: the client followed a redirect.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<Arc<str>>,
 }
 
 /// A moment: the index for order, the time for display.
@@ -233,6 +236,9 @@ pub struct RoleRecord {
     pub node: Arc<str>,
     /// `leader`, `follower`, `candidate`, or the target's own word; empty when the probe failed.
     pub role: Arc<str>,
+    /// Whether this role leads, where its name does not say so (see [`leads_by_name`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leads: Option<bool>,
     /// The term (epoch, view) it named, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub term: Option<i64>,
@@ -249,6 +255,22 @@ pub struct RoleRecord {
 
 /// A claim of a role in the validated history: the record as it is.
 pub type RoleClaim = RoleRecord;
+
+/// Names of roles that lead, where a recipe does not say otherwise.
+const LEADING: [&str; 3] = ["leader", "primary", "master"];
+
+/// Whether a role of this name leads: `leader`, `primary` and `master` do. The one definition for recipes, planners,
+/// the role prober and checkers.
+pub fn leads_by_name(role: &str) -> bool {
+    LEADING.contains(&role)
+}
+
+impl RoleRecord {
+    /// Whether the node claimed to lead.
+    pub fn is_leader(&self) -> bool {
+        self.leads.unwrap_or_else(|| leads_by_name(&self.role))
+    }
+}
 
 /// Phases of a run that the record tells apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -14,7 +14,9 @@ pub mod counter;
 pub mod crdt;
 pub mod evidence;
 pub mod fencing;
+mod final_reads;
 pub mod fitting;
+mod functions;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod history;
@@ -34,7 +36,7 @@ pub mod registry;
 pub mod saga;
 pub mod set;
 pub mod set_full;
-mod sides;
+pub mod sides;
 pub mod split_brain;
 pub mod total_queue;
 pub mod transactions;

@@ -75,6 +75,7 @@ pub(crate) use with_workload;
 pub const CHECKERS: &[CheckerDoc] = &[
     linearizable::DOC,
     set::DOC,
+    crdt::REPLICAS_AGREE,
     transactions::list_append::DOC,
     split_brain::DOC,
     transactions::rw_register::DOC,
@@ -171,7 +172,7 @@ impl Checker for Alone {
     }
 }
 
-/// Runs one checker. A checker that panics has not decided anything: Unknown, with the panic's words. Nor has one that
+/// Runs one checker. The summary of a valid answer names its evidence. A checker that panics has not decided anything: Unknown, with the panic's words. Nor has one that
 /// rests on the order between processes, where the history does not know it.
 pub fn judge_one(checker: &dyn Checker, history: &History, budget: &Budget) -> Verdict {
     if !history.realtime && checker.needs_realtime() {
@@ -188,9 +189,11 @@ pub fn judge_one(checker: &dyn Checker, history: &History, budget: &Budget) -> V
         let summary = "The time was up before anything was judged.".to_owned();
         return Verdict::new(checker.name(), Validity::Unknown, summary);
     }
-    catch_unwind(AssertUnwindSafe(|| checker.check(history, budget))).unwrap_or_else(|panic| {
+    let verdict = catch_unwind(AssertUnwindSafe(|| checker.check(history, budget))).unwrap_or_else(|panic| {
         Verdict::new(checker.name(), Validity::Unknown, format!("The checker panicked: {}", words(&*panic)))
-    })
+    });
+    // What measures only has nothing but evidence.
+    if checker.measures_only() { verdict } else { verdict.with_evidence() }
 }
 
 fn words(panic: &(dyn Any + Send)) -> &str {

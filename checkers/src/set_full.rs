@@ -1,13 +1,15 @@
 //! `set-full`: every element, once it is known, is in every later read, and in particular in the last ones.
 //!
 //! Functions: `add` with the element as input; `read` with the list of all elements as reply. The set begins empty and
-//! nothing is removed from it. Reads of the settle phase, where there are any, are the last word; else the last read is.
+//! nothing is removed from it. Reads of the settle phase, where there are any, are the last reads; else the last read is.
+//! Of several of one node (or of clients of which no node is known) that follow each other in real time, only the last
+//! counts. A read of the settle phase that failed with the code `absent` is a read of nothing.
 //!
 //! **Definite.** An element is *known* from the first reply that acknowledged an add of it, or that contained it. It is
-//! - *stable* when the last read has it, and then *stale* when a read that began after it was known lacked it;
+//! - *stable* when the last reads have it, and then *stale* when a read that began after it was known lacked it;
 //! - *lost* when a last read began after it was known and neither that, nor any read that overlaps the last ones, has it.
 //!
-//! **Not definite.** Lacking in the last read but not in one that overlaps it, or in another last read: unsettled. Known
+//! **Not definite.** Lacking in a last read but not in one that overlaps it, or in one of another node: unsettled. Known
 //! only after the last read began: never read. Lost, but a node that was asked for a final read never answered: missing.
 //! All three make a history without violations unknown, as do no acknowledged add and no read.
 //!
@@ -23,19 +25,31 @@ mod tests;
 mod timeline;
 
 use crate::contract::{Breach, Elements, Group, Report, changed_by, objects, quantiles_ms};
+use crate::final_reads::{AT_LEAST_ONCE, FINAL_READS, Failures, FinalReads, answered, leaders_at};
 use crate::history::{History, NameId, Op, Outcome};
 use crate::pace::Pace;
 use crate::registry::{CheckerDoc, WORKLOAD, with_workload};
 use crate::verdict::{Budget, Checker, Verdict};
 use crate::wording;
+use std::collections::BTreeSet;
 use timeline::{Sighting, Timeline};
 
 /// Its entry in the list of checkers.
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "set-full",
     doc: "Every element, once known, is in every later read (linearizable) or at least in the last ones.",
-    options: &[WORKLOAD, ("linearizable", "true: a read that lacks a known element breaks the promise")],
-    build: |options| Ok(Box::new(with_workload!(SetFull::new().linearizable(options.flag("linearizable")?), options))),
+    options: &[
+        WORKLOAD,
+        ("linearizable", "true: a read that lacks a known element breaks the promise"),
+        FINAL_READS,
+        AT_LEAST_ONCE,
+    ],
+    build: |options| {
+        let (mode, at_least_once) = (FinalReads::of(options)?, options.flag(AT_LEAST_ONCE.0)?);
+        let linearizable = options.flag("linearizable")?;
+        let checker = SetFull { mode, at_least_once, linearizable, ..SetFull::new() };
+        Ok(Box::new(with_workload!(checker, options)))
+    },
 };
 
 /// Judges workloads that add elements and read all of them.
@@ -43,6 +57,8 @@ pub(crate) const DOC: CheckerDoc = CheckerDoc {
 pub struct SetFull {
     workload: Option<String>,
     linearizable: bool,
+    mode: FinalReads,
+    at_least_once: bool,
 }
 
 impl SetFull {
@@ -74,9 +90,8 @@ struct Set<'h> {
     refused: Vec<(u32, Op<'h>)>,
     /// Successful reads in the order of their calls.
     reads: Vec<Op<'h>>,
-    /// Nodes that were asked for a final read, and those that answered one.
-    asked: Vec<NameId>,
-    answered: Vec<NameId>,
+    /// Final reads that say nothing.
+    failed: Vec<Op<'h>>,
     malformed: Vec<u64>,
     attempts: u64,
 }
@@ -89,25 +104,19 @@ fn collect<'h>(history: &'h History, object: &Group<'h>) -> Set<'h> {
         acknowledged: Vec::new(),
         refused: Vec::new(),
         reads: Vec::new(),
-        asked: Vec::new(),
-        answered: Vec::new(),
+        failed: Vec::new(),
         malformed: Vec::new(),
         attempts: 0,
     };
     for op in object.ops(history) {
         if Some(op.function) != add {
-            if op.settle && !set.asked.contains(&op.node) {
-                set.asked.push(op.node);
+            match answered(history, &op) {
+                true => set.reads.push(op),
+                false if op.settle => set.failed.push(op),
+                false => {}
             }
-            match (op.outcome, op.output.as_list()) {
-                (Outcome::Ok, Some(_)) => {
-                    if op.settle && !set.answered.contains(&op.node) {
-                        set.answered.push(op.node);
-                    }
-                    set.reads.push(op);
-                }
-                (Outcome::Ok, None) => set.malformed.push(op.call),
-                _ => {}
+            if op.outcome == Outcome::Ok && op.output.as_list().is_none() {
+                set.malformed.push(op.call);
             }
             continue;
         }
@@ -134,7 +143,11 @@ fn collect<'h>(history: &'h History, object: &Group<'h>) -> Set<'h> {
 impl<'h> Set<'h> {
     /// Nodes that were asked for a final read and never answered one.
     fn silent(&self) -> Vec<NameId> {
-        self.asked.iter().filter(|node| !self.answered.contains(node)).copied().collect()
+        let answered = |node: &NameId| self.reads.iter().any(|read| read.settle && read.node == *node);
+        let mut silent: Vec<NameId> = self.failed.iter().map(|op| op.node).filter(|node| !answered(node)).collect();
+        silent.sort_unstable();
+        silent.dedup();
+        silent
     }
 
     /// When an element was first known: the reply that showed it.
@@ -167,7 +180,7 @@ struct Fates {
 
 fn fates(set: &Set<'_>, timeline: &Timeline) -> Fates {
     let mut fates = Fates::default();
-    let last = set.reads.last();
+    let last = timeline.words.first();
     for at in 0..set.elements.len() {
         let id = at as u32;
         let seen = timeline.seen(id);
@@ -179,29 +192,26 @@ fn fates(set: &Set<'_>, timeline: &Timeline) -> Fates {
             continue;
         }
         let Some(known) = set.known(at, seen) else { continue };
-        let Some(last) = last.filter(|read| read.call > known.reply) else {
-            if !seen.is_some_and(|seen| seen.in_last) {
-                fates.never_read.push(id);
-                continue;
-            }
-            fates.stable += 1;
-            continue;
-        };
+        let after = |at: u32| Some(set.reads[at as usize]).filter(|read| read.call > known.reply);
+        let asked_after = last.and_then(|&at| after(at));
         match seen {
-            Some(seen) if seen.in_last => {
+            Some(seen) if seen.in_words && seen.lacking.and_then(after).is_none() => {
                 fates.stable += 1;
-                let absent = seen.absent.map(|at| set.reads[at as usize]).filter(|read| read.call > known.reply);
+                if !seen.in_last || asked_after.is_none() {
+                    continue;
+                }
+                let absent = seen.absent.and_then(after);
                 fates.stable_latencies.push(absent.map_or(0, |read| read.call_time.saturating_sub(known.reply_time)));
                 if absent.is_some() {
                     fates.stale.push(id);
                 }
             }
+            _ if asked_after.is_none() => fates.never_read.push(id),
             Some(seen) if seen.in_tail => fates.unsettled.push(id),
             seen => {
                 fates.lost.push(id);
                 let until = seen.map_or(0, |seen| set.reads[seen.last as usize].call_time);
                 fates.lost_latencies.push(until.max(known.reply_time).saturating_sub(known.reply_time));
-                debug_assert!(last.call > known.reply);
             }
         }
     }
@@ -214,6 +224,8 @@ struct Judge<'a, 'h> {
     key: crate::value::ValueRef<'h>,
     set: &'a Set<'h>,
     timeline: &'a Timeline,
+    /// Whether all last reads count.
+    whole: bool,
 }
 
 impl<'h> Judge<'_, 'h> {
@@ -230,8 +242,12 @@ impl<'h> Judge<'_, 'h> {
         let &first = ids.first()?;
         let seen = self.timeline.seen(first);
         let known = self.set.known(first as usize, seen)?;
-        let absent = seen.filter(|seen| seen.in_last).and_then(|seen| seen.absent);
-        let read = absent.map(|at| self.set.reads[at as usize]).or(self.set.reads.last().copied())?;
+        let absent = seen.filter(|seen| seen.in_words).and_then(|seen| {
+            let lacking = seen.lacking.filter(|&at| self.set.reads[at as usize].call > known.reply);
+            lacking.or(seen.absent)
+        });
+        let last = self.timeline.words.first().copied();
+        let read = absent.or(last).map(|at| self.set.reads[at as usize])?;
         let element = self.set.elements.value(first);
         let mut ops = vec![known, read];
         ops.extend(self.set.tried(first as usize));
@@ -256,7 +272,14 @@ impl<'h> Judge<'_, 'h> {
         let readers = wording::on_all(self.history, &tail);
         let count = wording::count(tail.len(), "last read");
         breach.ops.extend(tail.iter().take(4));
-        breach.certified = tail.len() <= 4;
+        // A certificate knows no nodes, no failed reads that say something, and not which answers count.
+        let plain = |read: &Op<'h>| {
+            let late = read.reply > self.timeline.first
+                && read.output.as_list().unwrap_or_default().iter().any(|one| one == breach.subject);
+            read.outcome == Outcome::Ok && !late
+        };
+        breach.certified = tail.len() <= 4 && self.whole && self.set.reads.iter().all(plain);
+
         breach.why(format!("None of the {count}{readers} has one of them, nor any later read."))
     }
 
@@ -292,7 +315,7 @@ impl<'h> Judge<'_, 'h> {
 
 /// Sums over all sets.
 #[derive(Default)]
-struct Totals {
+struct Totals<'h> {
     attempts: u64,
     acknowledged: u64,
     reads: u64,
@@ -309,6 +332,7 @@ struct Totals {
     lost_latencies: Vec<u64>,
     malformed: Vec<u64>,
     silent: Vec<NameId>,
+    failures: Failures<'h>,
 }
 
 impl SetFull {
@@ -316,20 +340,27 @@ impl SetFull {
         &self,
         history: &'h History,
         object: &Group<'h>,
-        totals: &mut Totals,
+        totals: &mut Totals<'h>,
         pace: &mut Pace<'_>,
         report: &mut Report<'h>,
     ) {
         let mut set = collect(history, object);
-        let Some(timeline) = Timeline::of(&set.reads, &mut set.elements, pace) else { return };
+        let leaders = match self.mode {
+            FinalReads::Leader => leaders_at(history, set.reads.iter().map(|read| read.reply).max().unwrap_or(0)),
+            _ => BTreeSet::new(),
+        };
+        let counts = |read: &Op<'h>| leaders.is_empty() || leaders.contains(history.name(read.node));
+        let Some(timeline) = Timeline::of(history, &set.reads, &mut set.elements, counts, pace) else { return };
         let mut fates = fates(&set, &timeline);
         let silent = set.silent();
         let lost = std::mem::take(&mut fates.lost);
-        let (lost, missing) = if silent.is_empty() { (lost, Vec::new()) } else { (Vec::new(), lost) };
-        let judge = Judge { history, key: object.key, set: &set, timeline: &timeline };
+        let perhaps = (self.mode.asks_each() && !silent.is_empty())
+            || (self.mode.takes_away() && set.failed.iter().any(|op| op.outcome == Outcome::Info));
+        let (lost, missing) = if perhaps { (Vec::new(), lost) } else { (lost, Vec::new()) };
+        let judge = Judge { history, key: object.key, set: &set, timeline: &timeline, whole: leaders.is_empty() };
         let mut breaches = vec![judge.lacking("lost-element", "lost", &lost)];
         breaches.push(judge.unexpected(&fates.unexpected));
-        breaches.push(judge.duplicated());
+        breaches.push(judge.duplicated().map(|breach| if self.at_least_once { breach.evidence() } else { breach }));
         let stale = judge.lacking("stale-element", "absent although known, and back later", &fates.stale);
         let unsettled = judge.lacking("stale-element", "absent although known, in the last read", &fates.unsettled);
         let missing_told = judge.lacking("missing-element", "in no last read, while a node never answered", &missing);
@@ -345,7 +376,7 @@ impl SetFull {
         totals.attempts += set.attempts;
         totals.acknowledged += set.acknowledged.iter().flatten().count() as u64;
         totals.reads += set.reads.len() as u64;
-        totals.unread_sets += u64::from(set.reads.is_empty() && set.attempts > 0);
+        totals.unread_sets += u64::from(timeline.words.is_empty() && set.attempts > 0);
         totals.stable += fates.stable;
         totals.stale += fates.stale.len() as u64;
         totals.lost += lost.len() as u64;
@@ -357,18 +388,21 @@ impl SetFull {
         totals.stable_latencies.append(&mut fates.stable_latencies);
         totals.lost_latencies.append(&mut fates.lost_latencies);
         totals.malformed.extend(set.malformed);
+        let unanswered = |op: &&Op<'h>| timeline.words.is_empty() || silent.contains(&op.node);
+        set.failed.iter().filter(unanswered).for_each(|op| totals.failures.take(history, op));
         totals.silent.extend(silent);
     }
 }
 
-impl Totals {
+impl Totals<'_> {
     fn doubts(&mut self, history: &History, report: &mut Report<'_>) {
         let acknowledged = self.acknowledged;
         if acknowledged == 0 {
             report.unknown("No add was acknowledged, so nothing can be said.".to_owned());
         }
         if self.unread_sets > 0 {
-            report.unknown(format!("No read succeeded for {}.", wording::count(self.unread_sets as usize, "set")));
+            let sets = wording::count(self.unread_sets as usize, "set");
+            report.unknown(format!("No last read succeeded for {sets}, with {acknowledged} acknowledged adds in all."));
         } else if self.never_read > 0 {
             report.unknown(format!("No read began after {} of the elements were known.", self.never_read));
         }
@@ -377,11 +411,19 @@ impl Totals {
             self.silent.dedup();
             let silent: Vec<&str> = self.silent.iter().map(|node| history.name(*node)).collect();
             let (missing, silent) = (self.missing, silent.join(", "));
-            report.unknown(format!("{missing} elements are in no last read, but {silent} never answered one."));
+            let why = if silent.is_empty() {
+                "a read that may take them away never ended".to_owned()
+            } else {
+                format!("{silent} never answered one")
+            };
+            report.unknown(format!("{missing} elements are in no last read, but {why}."));
         }
         if self.unsettled > 0 {
             let unsettled = self.unsettled;
-            report.unknown(format!("{unsettled} elements are lacking in the last read, but not in one beside it."));
+            report.unknown(format!("{unsettled} elements are lacking in a last read, but not in one beside it."));
+        }
+        if self.unread_sets + self.missing > 0 && self.failures.count() > 0 {
+            report.unknown(self.failures.told().trim_start().to_owned());
         }
         self.malformed.sort_unstable();
         report.malformed("a read replies with the list of elements", &self.malformed);
@@ -423,6 +465,10 @@ impl Checker for SetFull {
             }
             if let Some(function) = changed_by(history, &[object.workload], &["add", "read"]) {
                 report.unknown(format!("What {function} does to a set is not known, so nothing can be said."));
+                continue;
+            }
+            if self.mode == FinalReads::UntilEmpty {
+                report.unknown("Reads that take away what they return are judged by set.".to_owned());
                 continue;
             }
             self.judge(history, object, &mut totals, &mut pace, &mut report);

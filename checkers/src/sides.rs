@@ -1,21 +1,17 @@
 //! Who can still reach whom under a cut, and what was acknowledged on each side while it was certainly in force.
-use crate::history::{Fault, History, Op, Outcome};
-use crate::value::Value;
+use crate::contract::took;
+use crate::functions::may_change;
+use crate::history::{Fault, History, NameId, Op};
 use std::collections::{BTreeMap, HashSet};
 
-/// Functions that change something.
-pub(crate) fn is_write(function: &str) -> bool {
-    matches!(function, "write" | "cas" | "add" | "append" | "put" | "delete" | "enqueue")
-}
-
-/// Whether the operation certainly changed something.
+/// Whether the operation was acknowledged and may have changed something: a function that nobody knows may.
 pub(crate) fn wrote(history: &History, op: &Op<'_>) -> bool {
-    op.outcome == Outcome::Ok && is_write(history.name(op.function)) && op.output != Value::Bool(false)
+    took(op) && may_change(history, op)
 }
 
 /// Connected components of the links that survive, each in the order of the nodes. A pair counts as cut only when both
 /// directions are.
-pub(crate) fn components(nodes: &[String], cut: &[(String, String)]) -> Vec<Vec<String>> {
+pub fn components(nodes: &[String], cut: &[(String, String)]) -> Vec<Vec<String>> {
     let cut: HashSet<(&str, &str)> = cut.iter().map(|(from, to)| (from.as_str(), to.as_str())).collect();
     let linked = |a: &str, b: &str| !(cut.contains(&(a, b)) && cut.contains(&(b, a)));
     let mut component: Vec<Option<usize>> = vec![None; nodes.len()];
@@ -46,7 +42,8 @@ pub(crate) fn components(nodes: &[String], cut: &[(String, String)]) -> Vec<Vec<
 pub(crate) struct Side<'h> {
     /// Its nodes.
     pub(crate) nodes: Vec<String>,
-    /// Writes acknowledged by its nodes, called after the proof and answered before the last proof.
+    /// Calls that may have changed something, acknowledged by its nodes, called after the proof and answered before the last
+    /// proof.
     pub(crate) writes: Vec<Op<'h>>,
 }
 
@@ -64,16 +61,30 @@ pub(crate) fn sides<'h>(history: &'h History, fault: &Fault) -> Vec<Side<'h>> {
     if components.len() < 2 {
         return Vec::new();
     }
-    let side_of: BTreeMap<&str, usize> =
-        components.iter().enumerate().flat_map(|(at, side)| side.iter().map(move |node| (node.as_str(), at))).collect();
-    let mut sides: Vec<Side<'_>> =
-        components.iter().map(|nodes| Side { nodes: nodes.clone(), writes: Vec::new() }).collect();
+    let mut sides: Vec<Side<'_>> = components.into_iter().map(|nodes| Side { nodes, writes: Vec::new() }).collect();
+    let side_of = SideOf::new(history, &sides);
     let first = history.ops().partition_point(|op| op.call <= from.index);
     for op in history.ops().skip(first).iter().take_while(|op| op.call < to.index) {
         let inside = op.reply < to.index && wrote(history, &op);
-        if let Some(&side) = side_of.get(history.name(op.node)).filter(|_| inside) {
+        if let Some(side) = side_of.get(op.node).filter(|_| inside) {
             sides[side].writes.push(op);
         }
     }
     sides
+}
+
+/// The side of each node, by the node's name.
+pub(crate) struct SideOf(BTreeMap<NameId, usize>);
+
+impl SideOf {
+    /// Of these sides.
+    pub(crate) fn new(history: &History, sides: &[Side<'_>]) -> SideOf {
+        let places = sides.iter().enumerate().flat_map(|(at, side)| side.nodes.iter().map(move |node| (node, at)));
+        SideOf(places.filter_map(|(node, at)| Some((history.find_name(node)?, at))).collect())
+    }
+
+    /// The side of this node; None where it is on none.
+    pub(crate) fn get(&self, node: NameId) -> Option<usize> {
+        self.0.get(&node).copied()
+    }
 }

@@ -116,6 +116,39 @@ impl Verdict {
             certificates: Vec::new(),
         }
     }
+
+    /// What was found and breaks nothing, by kind in order of the findings: the first of each kind, and how many there are.
+    pub fn evidence(&self) -> Vec<(&Finding, usize)> {
+        let mut kinds: Vec<(&Finding, usize)> = Vec::new();
+        for finding in self.findings.iter().filter(|finding| finding.severity == Severity::Evidence) {
+            match kinds.iter_mut().find(|(first, _)| first.kind == finding.kind) {
+                Some((_, count)) => *count += 1,
+                None => kinds.push((finding, 1)),
+            }
+        }
+        kinds
+    }
+
+    /// ` Evidence: 2 replicas-differ, 1 vanished-element.`, with a space in front: kinds that the summary does not name
+    /// already. Empty where there is nothing.
+    fn evidence_sentence(&self) -> String {
+        let summary = self.summary.to_lowercase();
+        let mut kinds = self.evidence();
+        kinds.retain(|(first, _)| {
+            let spoken = first.kind.replace('-', " ").to_lowercase();
+            !summary.contains(&spoken) && !summary.contains(&first.kind.to_lowercase())
+        });
+        let kinds: Vec<String> = kinds.iter().map(|(first, count)| format!("{count} {}", first.kind)).collect();
+        if kinds.is_empty() { String::new() } else { format!(" Evidence: {}.", kinds.join(", ")) }
+    }
+
+    /// The same; a valid answer names its evidence.
+    pub(crate) fn with_evidence(mut self) -> Verdict {
+        if self.validity == Validity::Valid {
+            self.summary += &self.evidence_sentence();
+        }
+        self
+    }
 }
 
 /// What a check may use. Handed in, because checkers own no clock.

@@ -22,7 +22,7 @@ fn deed(history: &History, op: &Op<'_>) -> String {
         ("cas", Some((from, to))) if unknown => format!("tried to replace {from} by {to}"),
         ("cas", Some((from, _))) if op.output == Value::Bool(false) => format!("saw another value than {from}"),
         ("cas", Some((from, to))) => format!("replaced {from} by {to}"),
-        (function, _) => format!("{function} {} -> {}", op.input, op.output),
+        (function, _) => format!("{function} {} -> {}", op.input, op.completion_value),
     }
 }
 

@@ -212,6 +212,11 @@ pub(crate) fn named(aims: &[Aim]) -> Vec<String> {
     aims.iter().filter_map(name).collect()
 }
 
+/// The words for the leader among these aims, as they stand in a plan.
+pub(crate) fn leader_words(aims: &[Aim]) -> Vec<String> {
+    aims.iter().filter(|aim| **aim == Aim::Leader).map(|aim| format!("nodes: {aim}")).collect()
+}
+
 /// What is said about a name that no node has.
 pub(crate) fn unknown_node<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> String {
     let names: Vec<&str> = names.collect();

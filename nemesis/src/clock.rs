@@ -66,6 +66,10 @@ impl Fault for ClockOptions {
         crate::aim::named(self.nodes.items())
     }
 
+    fn leader_words(&self) -> Vec<String> {
+        crate::aim::leader_words(self.nodes.items())
+    }
+
     fn draws(&self, nodes: usize) -> Result<Box<dyn Draws>, String> {
         let jumps = self.jump.as_ref().map(|jump| jump.items().to_vec()).unwrap_or_default();
         let mut lies: Vec<Lie> = jumps.iter().map(|by| Lie::Jump { by_ms: millis(*by) }).collect();
@@ -201,6 +205,8 @@ mod tests {
         let node = |number: u8| NodeView {
             name: format!("n{number}"),
             address: [10, 0, 0, number].into(),
+            others: Vec::new(),
+            ports: Vec::new(),
             services: vec!["db".into(), "proxy".into()],
             own_kernel,
         };

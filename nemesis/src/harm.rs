@@ -42,10 +42,27 @@ pub struct NodeView {
     pub name: String,
     /// Its address as its peers reach it.
     pub address: IpAddr,
+    /// Its other addresses: all by which a peer may hear it.
+    pub others: Vec<IpAddr>,
+    /// TCP ports of the target, over which a cut may be proven where the agents' datagrams are filtered.
+    pub ports: Vec<u16>,
     /// The services that faults are aimed at.
     pub services: Vec<String>,
     /// It owns its kernel, so that its real clock may be stepped.
     pub own_kernel: bool,
+}
+
+impl NodeView {
+    /// All its addresses, the plan's first, each once.
+    pub fn addresses(&self) -> Vec<IpAddr> {
+        let mut all: Vec<IpAddr> = Vec::new();
+        for address in std::iter::once(&self.address).chain(&self.others).map(IpAddr::to_canonical) {
+            if !all.contains(&address) {
+                all.push(address);
+            }
+        }
+        all
+    }
 }
 
 /// The cluster as it is at the moment in which a harm is resolved.

@@ -41,6 +41,14 @@ impl Fault for KillOptions {
         crate::aim::named(self.nodes.items())
     }
 
+    fn aims_at_all(&self) -> bool {
+        self.nodes.items().contains(&Aim::All)
+    }
+
+    fn leader_words(&self) -> Vec<String> {
+        crate::aim::leader_words(self.nodes.items())
+    }
+
     fn draws(&self, nodes: usize) -> Result<Box<dyn Draws>, String> {
         Ok(Box::new(KillDraws { aims: Bag::of(self.nodes.items().to_vec()), nodes }))
     }

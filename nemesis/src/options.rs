@@ -47,6 +47,29 @@ impl NemesisOptions {
     }
 }
 
+impl NemesisOptions {
+    /// What the plan aims at the leader in so many words, such as `kill: nodes: leader`. A partition that leaves its
+    /// shape open names nothing.
+    pub fn aimed_at_leader(&self) -> Vec<String> {
+        let words = |fault: &FaultOptions| {
+            let name = fault.doc().name;
+            fault.leader_words().into_iter().map(move |words| format!("{name}: {words}"))
+        };
+        self.faults.iter().flat_map(words).collect()
+    }
+
+    /// The same for a target of which no role leads: what was left open takes no leader.
+    pub fn leaderless(&self) -> NemesisOptions {
+        let mut options = self.clone();
+        for fault in &mut options.faults {
+            if let FaultOptions::Partition(partition) = fault {
+                partition.leaderless();
+            }
+        }
+        options
+    }
+}
+
 /// What `dsfuzz list` shows of a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FaultDoc {
@@ -62,6 +85,12 @@ pub(crate) trait Fault {
     fn lasts(&self) -> Option<Span>;
     /// Names of nodes in the options.
     fn named_nodes(&self) -> Vec<String>;
+    /// Whether it may silence every node at once.
+    fn aims_at_all(&self) -> bool {
+        false
+    }
+    /// What in the options names the leader, as it stands in a plan.
+    fn leader_words(&self) -> Vec<String>;
     /// Where its harms on so many nodes are drawn from, or why it cannot come there.
     fn draws(&self, nodes: usize) -> Result<Box<dyn Draws>, String>;
 }
@@ -117,6 +146,15 @@ macro_rules! faults {
             /// Names of nodes in its options.
             pub fn named_nodes(&self) -> Vec<String> {
                 match self { $(FaultOptions::$variant(options) => options.named_nodes(),)* }
+            }
+
+            /// Whether it may take every node.
+            pub fn aims_at_all(&self) -> bool {
+                match self { $(FaultOptions::$variant(options) => options.aims_at_all(),)* }
+            }
+
+            fn leader_words(&self) -> Vec<String> {
+                match self { $(FaultOptions::$variant(options) => options.leader_words(),)* }
             }
 
             pub(crate) fn draws(&self, nodes: usize) -> Result<Box<dyn Draws>, String> {

@@ -1,6 +1,7 @@
 //! Partition: cuts links between nodes, in the shapes of [`Shape`].
 //!
-//! Packets are dropped where they arrive, so that one direction alone can be cut. Only peers' addresses are dropped.
+//! Packets are dropped where they arrive, so that one direction alone can be cut. Only peers' addresses are dropped, and
+//! all of them: an address that was left out would be a way around the cut.
 pub mod shape;
 
 pub use shape::Shape;
@@ -15,6 +16,7 @@ use crate::protocol::Act;
 use crate::span::Span;
 use dsfuzz_chance::Chance;
 use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
 
 /// For listings.
 pub const DOC: FaultDoc = FaultDoc {
@@ -40,6 +42,16 @@ impl Default for PartitionOptions {
     }
 }
 
+impl PartitionOptions {
+    /// Without the shapes that need a leader, where others are left.
+    pub(crate) fn leaderless(&mut self) {
+        let shapes = self.shape.items().iter().filter(|shape| !shape.waits_for_leader()).copied().collect();
+        if let Some(shapes) = Choice::several(shapes) {
+            self.shape = shapes;
+        }
+    }
+}
+
 impl Fault for PartitionOptions {
     fn lasts(&self) -> Option<Span> {
         self.lasts
@@ -47,6 +59,15 @@ impl Fault for PartitionOptions {
 
     fn named_nodes(&self) -> Vec<String> {
         Vec::new()
+    }
+
+    fn leader_words(&self) -> Vec<String> {
+        // All shapes are the default: whoever left the shape open did not ask for a leader.
+        if self.shape.items() == Shape::ALL {
+            return Vec::new();
+        }
+        let shapes = self.shape.items().iter().filter(|shape| shape.waits_for_leader());
+        shapes.map(|shape| format!("shape: {shape}")).collect()
     }
 
     fn draws(&self, nodes: usize) -> Result<Box<dyn Draws>, String> {
@@ -173,11 +194,25 @@ fn drops(view: &View, cut: &[(usize, usize)]) -> Vec<(String, Act)> {
     let receivers = 0..view.nodes.len();
     receivers
         .filter_map(|to| {
-            let senders = cut.iter().filter(|link| link.1 == to);
-            let from: Vec<_> = senders.map(|(from, _)| view.nodes[*from].address).collect();
+            let senders: Vec<usize> = cut.iter().filter(|link| link.1 == to).map(|(from, _)| *from).collect();
+            let from = dropped(view, to, &senders);
             (!from.is_empty()).then(|| (view.name(to), Act::Drop { from }))
         })
         .collect()
+}
+
+/// The addresses of these senders that the receiver can do without: not its own (every host with containers has the same
+/// bridge address), and not those of a node that it must hear. If such an address is a way between them, the proof sees it.
+fn dropped(view: &View, to: usize, senders: &[usize]) -> Vec<IpAddr> {
+    let kept = (0..view.nodes.len()).filter(|node| *node == to || !senders.contains(node));
+    let spared: Vec<IpAddr> = kept.flat_map(|node| view.nodes[node].addresses()).collect();
+    let mut from: Vec<IpAddr> = Vec::new();
+    for address in senders.iter().flat_map(|sender| view.nodes[*sender].addresses()) {
+        if !address.is_loopback() && !spared.contains(&address) && !from.contains(&address) {
+            from.push(address);
+        }
+    }
+    from
 }
 
 /// Two nodes behind one address cannot be told apart by a packet's sender.

@@ -15,6 +15,8 @@ use std::net::IpAddr;
 pub const PROTOCOL_VERSION: u32 = 1;
 /// What the agent prints before its first frame.
 pub const GREETING: &[u8] = b"\n<<dsfuzz-agent 1>>\n";
+/// The port on which agents hear pings, UDP and TCP, unless the plan names another.
+pub const PING_PORT: u16 = 17_077;
 /// Largest JSON part of a frame.
 pub const JSON_BYTES_MAX: usize = 8 << 20;
 /// Largest blob of a frame.
@@ -123,21 +125,30 @@ pub enum Ask {
     /// What the agent (or its guardian, or an earlier agent) undid by itself, and what is left in the journal.
     /// Answer: [`Told::Undone`].
     Undone,
-    /// Sends datagrams to the agents of peers. Answer: [`Told::Done`] once they are sent.
+    /// The addresses of this node's interfaces. Answer: [`Told::Addresses`].
+    Addresses,
+    /// Sends datagrams to the agents of peers. Answer: [`Told::Pinged`] once they are sent.
     Ping {
         /// Tells one round from another.
         round: u64,
         /// This node's name, carried in the datagrams.
         from: String,
-        /// Peers: address and port of their agents.
-        to: Vec<(IpAddr, u16)>,
+        /// Where to, and from which own address.
+        to: Vec<PingTarget>,
         /// How many to each.
         count: u32,
     },
-    /// How many datagrams of a round arrived here, by sender. Answer: [`Told::Heard`].
+    /// How many datagrams of a round arrived here, by sender and addresses. Answer: [`Told::Heard`].
     Heard {
         /// Which round.
         round: u64,
+    },
+    /// Opens TCP connections and closes them at once. Answer: [`Told::Reached`] when all are open or the time is up.
+    Reach {
+        /// Where to, and from which own address.
+        to: Vec<PingTarget>,
+        /// How long to wait for the handshakes.
+        wait_ms: u64,
     },
     /// The clock as a service sees it, and the node's own. Answer: [`Told::Clocks`].
     Clocks,
@@ -253,7 +264,7 @@ pub enum Told {
         kernel: String,
         /// Machine architecture, e.g. `x86_64`.
         arch: String,
-        /// UDP port on which it hears pings.
+        /// UDP and TCP port on which it hears pings.
         ping_port: u16,
         /// Process id of the agent, and of its guardian.
         pids: (u32, u32),
@@ -303,8 +314,18 @@ pub enum Told {
         /// Nanoseconds on the node's boot-time clock now.
         now_ns: u64,
     },
-    /// Answer to Heard: sender and count.
-    Heard(BTreeMap<String, u32>),
+    /// Answer to Addresses: of all interfaces that are up, both families, without loopback addresses. A link-local IPv6
+    /// address is among them only where its interface has another address too.
+    Addresses(Vec<IpAddr>),
+    /// Answer to Ping: positions of the targets to which nothing could be sent, and why.
+    Pinged {
+        /// Position in the request, and what the kernel said.
+        unsent: Vec<(usize, String)>,
+    },
+    /// Answer to Heard.
+    Heard(Vec<HeardPing>),
+    /// Answer to Reach: positions of the targets whose handshake ended.
+    Reached(Vec<usize>),
     /// Answer to Clocks.
     Clocks {
         /// The node's own wall clock, nanoseconds since 1970.
@@ -314,6 +335,32 @@ pub enum Told {
     },
     /// Answer to Abilities: name, whether, and why not or what was seen.
     Abilities(Vec<Ability>),
+}
+
+/// One pair of addresses to be tried.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct PingTarget {
+    /// The sender's own address; none: the kernel chooses.
+    #[serde(default)]
+    pub source: Option<IpAddr>,
+    /// The receiver's address.
+    pub address: IpAddr,
+    /// The receiver's port.
+    pub port: u16,
+}
+
+/// Datagrams that arrived between one pair of addresses. The addresses are those that the sender named.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeardPing {
+    /// The sender's name.
+    pub from: String,
+    /// [`PingTarget::source`].
+    #[serde(default)]
+    pub source: Option<IpAddr>,
+    /// [`PingTarget::address`].
+    pub address: IpAddr,
+    /// How many.
+    pub count: u32,
 }
 
 /// The state of a service.

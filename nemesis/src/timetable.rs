@@ -34,6 +34,17 @@ pub struct Timetable {
     pub warnings: Vec<String>,
 }
 
+/// What a timetable must know of the cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClusterShape {
+    /// How many nodes.
+    pub nodes: usize,
+    /// Whether a role of the target leads.
+    pub leads: bool,
+    /// No harm is in force for so long at the end of the load.
+    pub quiet_end: Duration,
+}
+
 /// One kind of fault in the plan's list.
 struct Kind {
     name: &'static str,
@@ -50,7 +61,13 @@ struct Slot {
 }
 
 /// The harms of a run of so much load on so many nodes. The same arguments give the same timetable, for ever.
-pub fn timetable(seed: u64, options: &NemesisOptions, nodes: usize, load: Duration, quiet_end: Duration) -> Timetable {
+///
+/// Where no role of the target leads (`leads` is false), no harm is turned to a leader, and a partition that left its
+/// shape open takes none that needs one.
+pub fn timetable(seed: u64, options: &NemesisOptions, cluster: ClusterShape, load: Duration) -> Timetable {
+    let ClusterShape { nodes, leads, quiet_end } = cluster;
+    let leaderless = (!leads).then(|| options.leaderless());
+    let options = leaderless.as_ref().unwrap_or(options);
     let mut chance = Chance::new(seed, "nemesis", 0);
     let mut plan = Timetable { quiet_from: Span(load.saturating_sub(quiet_end)), ..Timetable::default() };
     let mut kinds = kinds(options, nodes, &mut plan.warnings);
@@ -68,7 +85,9 @@ pub fn timetable(seed: u64, options: &NemesisOptions, nodes: usize, load: Durati
         });
         slot_start_ms += slot.slot_ms;
     }
-    aim_one_at_leader(&mut plan.harms);
+    if leads {
+        aim_one_at_leader(&mut plan.harms);
+    }
     plan
 }
 
@@ -116,39 +135,41 @@ fn slots(chance: &mut Chance, kinds: &[Kind], every_ms: u64, window_ms: u64, war
     first
 }
 
-/// Drops the last kinds where not even the shortest slots fit, and says so.
+/// Drops the last kinds where not even the shortest slots fit, and says so once for all of them.
 fn leave_out(slots: &mut Vec<Slot>, kinds: &[Kind], window_ms: u64, warnings: &mut Vec<String>) {
     let fit = usize::try_from(window_ms / SLOT_MIN_MS).unwrap_or(usize::MAX);
-    for slot in slots.drain(fit.min(slots.len())..) {
+    let names: Vec<&str> = slots.drain(fit.min(slots.len())..).map(|slot| kinds[slot.kind].name).collect();
+    if !names.is_empty() {
         warnings.push(format!(
             "{} cannot come: {} of load between quiet start and quiet end has room for {fit} faults at most; \
              give more time or fewer faults",
-            kinds[slot.kind].name,
+            names.join(", "),
             Span::millis(window_ms)
         ));
     }
 }
 
-/// Shortens the slots until they fit, each in proportion to what it has above the least, and the harms with them.
+/// Shortens the slots until they fit, each in proportion to what it has above the least, and the harms with them. One
+/// warning names every kind that is shortened.
 fn squeeze(slots: &mut [Slot], kinds: &[Kind], window_ms: u64, warnings: &mut Vec<String>) {
     let floor_ms = SLOT_MIN_MS * slots.len() as u64;
     let asked_ms: u64 = slots.iter().map(|slot| slot.slot_ms - SLOT_MIN_MS).sum();
     let spare_ms = window_ms.saturating_sub(floor_ms).min(asked_ms);
+    let mut shortened = Vec::new();
     for slot in slots {
         let above = u128::from(slot.slot_ms - SLOT_MIN_MS) * u128::from(spare_ms) / u128::from(asked_ms.max(1));
         slot.slot_ms = SLOT_MIN_MS + u64::try_from(above).unwrap_or(u64::MAX);
         slot.gap_ms = GAP_MIN_MS;
         let most_ms = slot.slot_ms - GAP_MIN_MS;
         if slot.lasts_ms > most_ms {
-            warnings.push(format!(
-                "{} lasts {} instead of {}, so that every kind comes within {} of load",
-                kinds[slot.kind].name,
-                Span::millis(most_ms),
-                Span::millis(slot.lasts_ms),
-                Span::millis(window_ms)
-            ));
+            let (name, most, asked) = (kinds[slot.kind].name, Span::millis(most_ms), Span::millis(slot.lasts_ms));
+            shortened.push(format!("{name} lasts {most} instead of {asked}"));
             slot.lasts_ms = most_ms;
         }
+    }
+    if !shortened.is_empty() {
+        let window = Span::millis(window_ms);
+        warnings.push(format!("{}, so that every kind comes within {window} of load", shortened.join(", ")));
     }
 }
 
@@ -175,6 +196,10 @@ mod tests {
             {"partition": {"shape": ["majority", "one-way", "bridge", "isolate-leader"]}},
             {"kill": {"nodes": "minority"}}, {"pause": {"nodes": "leader", "for": "5s"}}, {"clock": {"jump": "60s"}}
         ]}))
+    }
+
+    fn timetable(seed: u64, options: &NemesisOptions, nodes: usize, load: Duration, quiet_end: Duration) -> Timetable {
+        super::timetable(seed, options, ClusterShape { nodes, leads: true, quiet_end }, load)
     }
 
     fn seconds(seconds: u64) -> Duration {
@@ -268,14 +293,19 @@ mod tests {
             let plan = timetable(seed, &options, 5, seconds(30), seconds(10));
             check(&plan, &options, seed);
             assert_eq!(plan.harms.len(), 4);
-            assert!(plan.warnings.iter().all(|warning| warning.contains(" instead of ")), "{:?}", plan.warnings);
+            assert_eq!(plan.warnings.len(), 1, "one warning for all kinds: {:?}", plan.warnings);
+            assert_eq!(plan.warnings[0].matches(" instead of ").count(), 4, "{:?}", plan.warnings);
         }
     }
 
     #[test]
     fn what_cannot_come_is_named() {
-        let left_out =
-            |plan: &Timetable| plan.warnings.iter().filter(|warning| warning.contains("cannot come")).count();
+        // One sentence names them all.
+        let left_out = |plan: &Timetable| {
+            let said: Vec<&String> = plan.warnings.iter().filter(|warning| warning.contains("cannot come")).collect();
+            assert_eq!(said.len(), 1, "{:?}", plan.warnings);
+            said[0].split(" cannot come").next().map_or(0, |names| names.split(", ").count())
+        };
         let short = timetable(1, &four_kinds(), 5, seconds(17), seconds(10));
         assert_eq!((short.harms.len(), left_out(&short)), (2, 2), "{:?}", short.warnings);
         let none = timetable(1, &four_kinds(), 5, seconds(5), seconds(10));
@@ -307,5 +337,20 @@ mod tests {
             assert_eq!(aimed(json!([{"pause": {"nodes": "n3"}}, {"partition": {"shape": "ring"}}]), seed), 0);
             assert!(aimed(json!([{"pause": {"nodes": "leader"}}]), seed) > 1);
         }
+    }
+
+    #[test]
+    fn without_a_leader_nothing_is_aimed_at_one() {
+        let shape = ClusterShape { nodes: 5, leads: false, quiet_end: seconds(10) };
+        for seed in 0..50 {
+            let options =
+                options(json!({"faults": [{"kill": {"nodes": "minority"}}, {"partition": {}}, {"pause": {}}]}));
+            let plan = super::timetable(seed, &options, shape, seconds(300));
+            assert!(plan.harms.iter().all(|harm| !harm.aims_at_leader()), "seed {seed}: {:?}", plan.harms);
+        }
+        let named = options(json!({"faults": [
+            {"kill": {"nodes": ["one", "leader"]}}, {"partition": {}}, {"partition": {"shape": "isolate-leader"}}
+        ]}));
+        assert_eq!(named.aimed_at_leader(), ["kill: nodes: leader", "partition: shape: isolate-leader"]);
     }
 }

@@ -1,6 +1,7 @@
 //! What can be typed: the top of the command line, and the flags that change a plan.
 use crate::error::Failure;
-use crate::plan::{Overrides, Plan};
+use crate::plan::{Overrides, Plan, fit};
+use crate::secrets;
 use crate::targets::{self, Target};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::{Path, PathBuf};
@@ -112,6 +113,10 @@ impl PlanArgs {
     pub fn load(&self) -> Result<(Plan, Overrides), Failure> {
         let overrides = self.overrides.resolve(|name| std::env::var(name).ok())?;
         let plan = Plan::load(&self.file, &overrides)?;
+        plan.options
+            .values()
+            .flat_map(|group| group.iter())
+            .for_each(|(name, value)| secrets::learn_option(name, value));
         Ok((plan, overrides))
     }
 
@@ -120,9 +125,13 @@ impl PlanArgs {
         self.file.parent().unwrap_or(Path::new(""))
     }
 
-    /// The target of the plan that was loaded.
+    /// The target of the plan that was loaded; an error where the two do not fit. Touches no node.
     pub fn target(&self, plan: &Plan) -> Result<Target, Failure> {
-        targets::load(&plan.target, self.folder(), &plan.options).map_err(|error| Failure::Usage(error.to_string()))
+        let target = targets::load(&plan.target, self.folder(), &plan.options)
+            .map_err(|error| Failure::Usage(error.to_string()))?;
+        target.secrets().for_each(secrets::learn_all);
+        let mistakes = fit::mistakes(plan, &target);
+        if mistakes.is_empty() { Ok(target) } else { Err(Failure::Usage(mistakes.join("\n"))) }
     }
 }
 

@@ -6,11 +6,11 @@ use crate::judge::{self, Rules};
 use crate::plan::{Plan, did_you_mean, names};
 use crate::report;
 use crate::run::{Finished, read_back};
-use crate::store::{RunDir, RunInfo};
+use crate::store::{self, Asked, RunDir, RunInfo, RunVerdict};
 use clap::Args;
 use dsfuzz_checkers::fitting::{self, Candidate, Fit};
 use dsfuzz_checkers::history::{self, Format, HistoryError, ReadOptions};
-use dsfuzz_checkers::{CHECKERS, History, Options, Value};
+use dsfuzz_checkers::{CHECKERS, History, Options, Validity, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -183,9 +183,16 @@ impl CheckArgs {
         Ok(fitting)
     }
 
-    /// The command that judges this file in the same way.
-    fn again(&self, file: &Path) -> String {
-        let mut words = vec!["dsfuzz".to_owned(), "check".to_owned(), file.display().to_string()];
+    /// The command that judges this file or run in the same way.
+    fn again(&self, what: &Path) -> String {
+        let mut words = vec!["dsfuzz".to_owned(), "check".to_owned(), what.display().to_string()];
+        words.extend(self.question());
+        words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
+    }
+
+    /// The arguments that ask another question than the run's own plan does; empty where none does.
+    fn question(&self) -> Vec<String> {
+        let mut words = Vec::new();
         let checkers = (!self.checkers.is_empty()).then(|| self.checkers.join(","));
         let format = self.format.map(|format| format.name().to_owned());
         let budget = self.budget.map(|budget| budget.to_string());
@@ -199,7 +206,7 @@ impl CheckArgs {
             Some(false) => words.push("--independent=false".to_owned()),
             None => {}
         }
-        words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
+        words
     }
 
     fn named(&self) -> Result<&[String], Failure> {
@@ -233,16 +240,45 @@ pub(super) fn main(args: &CheckArgs, out: &mut Output) -> Result<Exit, Failure> 
 fn check_run(dir: &RunDir, args: &CheckArgs, out: &mut Output) -> Result<Exit, Failure> {
     let plan = std::fs::read_to_string(dir.plan());
     let plan = plan.map_err(|error| Failure::harness(format!("{}: {error}", dir.plan().display())))?;
-    let mut rules = Rules::of_plan(&Plan::from_yaml_str(&plan)?);
-    change(&mut rules, args)?;
-    let info = RunInfo::load(dir)
+    let mut info = RunInfo::load(dir)
         .map_err(|error| Failure::harness(format!("{} cannot be read: {error}", dir.info().display())))?;
+    let mut rules = Rules::of_plan(&Plan::from_yaml_str(&plan)?, &info.facts);
+    let plans_own: Vec<String> = rules.checkers.iter().map(|(name, _)| name.clone()).collect();
+    change(&mut rules, args)?;
     let history = read_back(dir)?;
-    let verdict = judge::judge(&history, &rules, &info);
-    if let Err(error) = report::write_all(dir, &history, &info, &verdict) {
+    let mut verdict = judge::judge(&history, &rules, &info);
+    let arguments = args.question();
+    let dir = if arguments.is_empty() {
+        own_answer(dir, &verdict, out)?
+    } else {
+        let asked: Vec<&str> = rules.checkers.iter().map(|(name, _)| name.as_str()).collect();
+        let label = asked.join(",");
+        let not_asked = plans_own.into_iter().filter(|name| !asked.contains(&name.as_str())).collect();
+        info.again = args.again(dir.path());
+        verdict.asked = Some(Asked { arguments, not_asked });
+        store::create_beside(dir, &label, chrono::Utc::now())?
+    };
+    if let Err(error) = report::write_all(&dir, &history, &info, &verdict) {
         out.note(format!("the report could not be drawn whole: {error:#}"));
     }
-    show(&Finished { info, verdict, history }, dir, out)
+    show(&Finished { info, verdict, history }, &dir, out)
+}
+
+/// Where the answer to the plan's own check goes: into the run's folder, unless a broken promise stands there and was
+/// not found again. Then both are kept.
+fn own_answer(dir: &RunDir, verdict: &RunVerdict, out: &mut Output) -> Result<RunDir, Failure> {
+    let kept = RunVerdict::load(dir).ok().filter(|kept| kept.validity == Validity::Invalid);
+    let Some(kept) = kept.filter(|_| verdict.validity != Validity::Invalid) else { return Ok(dir.clone()) };
+    let beside = store::create_beside(dir, "plan", chrono::Utc::now())?;
+    let version = if kept.dsfuzz.is_empty() { "an earlier version".into() } else { format!("dsfuzz {}", kept.dsfuzz) };
+    out.note(format!(
+        "the run stays invalid: {version} found \"{}\", and this check did not find it again. Its own answer is in {}; \
+         remove {} and check again to let it replace the older one",
+        kept.sentence,
+        beside.answers().display(),
+        dir.verdict().display()
+    ));
+    Ok(beside)
 }
 
 /// Judges a history of which no run is known: promises only, no evidence. Only `--report` writes anything.

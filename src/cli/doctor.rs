@@ -6,7 +6,7 @@ use crate::error::{Exit, Failure};
 use crate::plan::Plan;
 use crate::run::NODE_DIR;
 use crate::run::hosts::{self, Hosts};
-use crate::targets::Target;
+use crate::targets::{MissingPackages, Target};
 use clap::Args;
 use serde::Serialize;
 
@@ -86,17 +86,19 @@ async fn look(plan: &Plan, target: &Target, nodes: Vec<(Node, SshTarget)>) -> an
             detail: ability.detail,
         }));
     }
-    for (node, missing) in target.deployment(hosts.remotes(), &base)?.missing_packages().await? {
+    for MissingPackages { node, missing, by_hand } in
+        target.deployment(hosts.remotes(), &base)?.missing_packages().await?
+    {
         let detail = if missing.is_empty() {
             "all there".into()
         } else {
-            format!("`dsfuzz run` will install {}", missing.join(", "))
+            by_hand.clone().unwrap_or_else(|| format!("`dsfuzz run` will install {}", missing.join(", ")))
         };
         looks.push(Look {
             node: node.to_string(),
             what: "packages".into(),
             able: missing.is_empty(),
-            needed: false,
+            needed: by_hand.is_some(),
             detail,
         });
     }

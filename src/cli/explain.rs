@@ -28,12 +28,13 @@ const WORDS: &[(&str, &str)] = &[
     (
         "split-brain",
         "Two nodes act as leader at once. A violation when one trustworthy term has two leaders, or when both sides of a \
-         cut acknowledged writes that were begun after the cut and completed before its healing. An overlap of roles \
-         alone is evidence: a deposed leader may not know it yet.",
+         cut acknowledged conflicting writes that were begun after the cut and completed before its healing. Calls that \
+         commute (adds) are evidence, as is an overlap of roles alone: a deposed leader may not know it yet.",
     ),
     (
         "set",
-        "Each element is added once; at the end everything is read on every node. Lost: acknowledged and not there. \
+        "Each element is added once; at the end everything is read on every node, or as the option final_reads says. \
+         Lost: acknowledged and not there. Where nodes hold different things at the end, replicas-agree judges them. \
          Unexpected: there and never added. Recovered: in doubt, and there. Duplicated: there more than once.",
     ),
     ("unexpected", "A value was read that no client ever wrote."),

@@ -1,6 +1,8 @@
 //! Where the program's own log goes: stderr, and the file of the run once there is one.
 //!
 //! Never: stdout, which is the result.
+use crate::report::plain_lines;
+use crate::secrets;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
@@ -75,7 +77,8 @@ impl Write for RunLog {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let mut file = FILE.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(file) = file.as_mut() {
-            file.write_all(bytes)?;
+            let text = plain_lines(&secrets::redact(&String::from_utf8_lossy(bytes)));
+            file.write_all(format!("{text}\n").as_bytes())?;
         }
         Ok(bytes.len())
     }

@@ -3,6 +3,8 @@
 //! Never: a control character that came from a file or a node reaches the terminal.
 use super::arguments::{Color, Global};
 use crate::error::Failure;
+use crate::report::{plain_line, plain_lines};
+use crate::secrets;
 use serde::Serialize;
 use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
@@ -29,6 +31,8 @@ pub enum Paint {
 pub struct Output {
     /// One JSON document is wanted on stdout, and nothing else there.
     pub json: bool,
+    /// More is wanted (-v).
+    pub verbose: bool,
     /// Where runs are kept.
     pub results: PathBuf,
     stdout_color: bool,
@@ -47,6 +51,7 @@ impl Output {
         };
         Output {
             json: global.json,
+            verbose: global.verbose > 0,
             results: global.results.clone(),
             stdout_color: colored(std::io::stdout().is_terminal()),
             stderr_color: colored(std::io::stderr().is_terminal()),
@@ -60,7 +65,7 @@ impl Output {
 
     /// A line of the result. A reader that closed its pipe is no error.
     pub fn line(&mut self, text: impl AsRef<str>) {
-        let _ = writeln!(std::io::stdout().lock(), "{}", text.as_ref());
+        let _ = writeln!(std::io::stdout().lock(), "{}", secrets::redact(text.as_ref()));
     }
 
     /// Bytes of the result, as they are.
@@ -91,7 +96,7 @@ impl Output {
         let mut builder = Builder::default();
         builder.push_record(header.iter().map(|title| self.paint(Paint::Strong, title)));
         for row in rows {
-            builder.push_record(row.iter().map(|cell| plain(cell)));
+            builder.push_record(row.iter().map(|cell| plain_line(&secrets::redact(cell))));
         }
         let mut table = builder.build();
         table.with(Style::blank());
@@ -110,8 +115,8 @@ impl Output {
 
     /// Why a command has no result: on stderr for people; with `--json` on stdout as well, so that there is a document.
     pub fn failure(&mut self, failure: &Failure) {
-        let text = plain_lines(&failure.to_string());
-        self.note(format!("{}: {text}", painted(self.stderr_color, Paint::Bad, "error")));
+        let text = plain_lines(&secrets::redact(&failure.to_string()));
+        super::progress::aside_marked(&painted(self.stderr_color, Paint::Bad, "error"), &format!(": {text}"));
         if self.json {
             let document = serde_json::json!({ "error": text, "exit": failure.exit().code() });
             self.line(document.to_string());
@@ -135,23 +140,14 @@ fn painted(color: bool, paint: Paint, text: &str) -> String {
     if color { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
 }
 
-/// One line without control characters.
-pub(super) fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
-}
-
-fn plain_lines(text: &str) -> String {
-    text.lines().map(plain).collect::<Vec<_>>().join("\n")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn control_characters_do_not_reach_the_terminal() {
-        assert_eq!(plain("a\x1b[31mb\r\n"), "a [31mb  ");
-        assert_eq!(plain_lines("a\x07\nb"), "a \nb");
+        assert_eq!(plain_line("a\x1b[31mb\r\n"), "a\u{fffd}[31mb  ");
+        assert_eq!(plain_lines("a\x07\nb\u{202e}c"), "a\u{fffd}\nb\u{fffd}c");
         assert_eq!(painted(false, Paint::Bad, "x"), "x");
         assert_eq!(painted(true, Paint::Good, "x"), "\x1b[32mx\x1b[0m");
     }

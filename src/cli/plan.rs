@@ -2,11 +2,15 @@
 use super::{Output, Paint, PlanArgs};
 use crate::cluster::Node;
 use crate::error::{Exit, Failure};
+use crate::judge::Rules;
 use crate::plan::{LabPlan, Plan, on_one_line};
 use crate::run::NODE_DIR;
 use crate::targets::Target;
+use dsfuzz_nemesis::Span;
+use dsfuzz_nemesis::protocol::Command;
 use serde::Serialize;
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
@@ -21,6 +25,14 @@ struct DryRun {
     nodes: Vec<String>,
     /// Clients in all; none where the nodes are not known.
     clients: Option<u32>,
+    /// Deadline of one call, in milliseconds.
+    deadline_ms: u64,
+    /// The checkers that will be asked.
+    checkers: Vec<String>,
+    /// Those that will not, with the reason.
+    not_asked: Vec<String>,
+    /// What evidence will ask for, one sentence each.
+    evidence: Vec<String>,
     /// What would be done on the nodes.
     steps: Vec<Step>,
     /// The fault timetable of this seed.
@@ -30,9 +42,9 @@ struct DryRun {
 /// One thing that would be done on nodes.
 #[derive(Debug, Serialize)]
 struct Step {
-    /// `install`, `configure`, `start`, `stop`, `wipe`.
+    /// `install`, `configure`, `start`; with -v also `wipe`, `prepare`, `form`, `recovery`.
     phase: String,
-    /// What, as a command line or a file's path.
+    /// What, as a command line or a file's path; with -v the file's content in further lines.
     what: String,
 }
 
@@ -54,16 +66,35 @@ pub(super) fn main(args: &PlanArgs, out: &mut Output) -> Result<Exit, Failure> {
     let nodes = nodes(&plan);
     let clients = (!nodes.is_empty()).then(|| plan.load.clients.count(nodes.len()));
     let target = args.target(&plan)?;
-    let steps = steps(&target, &nodes, plan.cluster.ssh.dir.as_deref().unwrap_or(NODE_DIR))?;
+    let steps = steps(&target, &nodes, plan.cluster.ssh.dir.as_deref().unwrap_or(NODE_DIR), out.verbose)?;
     let (timetable, warnings) = timetable(&plan, &target, seed, &nodes);
     warnings.iter().for_each(|warning| out.note(warning));
-    let dry = DryRun { plan: plan.to_json().map_err(Failure::harness)?, seed, nodes, clients, steps, timetable };
+    crate::plan::fit::warnings(&plan).iter().for_each(|warning| out.note(warning));
+    let rules = Rules::of_plan(&plan, &target.facts());
+    let dry = DryRun {
+        plan: plan.to_json().map_err(Failure::harness)?,
+        seed,
+        nodes,
+        clients,
+        deadline_ms: u64::try_from(plan.load.deadline(target.election()).as_millis()).unwrap_or(u64::MAX),
+        checkers: rules.checkers.iter().map(|(name, _)| name.clone()).collect(),
+        not_asked: rules.not_asked().collect(),
+        evidence: asked(&plan, &target),
+        steps,
+        timetable,
+    };
     if out.json {
         out.document(&dry)?;
     } else {
         show(&plan, &dry, drawn, out);
     }
     Ok(Exit::Valid)
+}
+
+/// A command as a person would type it.
+fn shown(command: &Command) -> String {
+    let user = if command.user.is_empty() { String::new() } else { format!(" (as {})", command.user) };
+    format!("{}{user}", command.argv.join(" "))
 }
 
 fn nodes(plan: &Plan) -> Vec<String> {
@@ -74,8 +105,9 @@ fn nodes(plan: &Plan) -> Vec<String> {
     }
 }
 
-/// Packages, files and commands of the target's recipe, on the first node.
-fn steps(target: &Target, nodes: &[String], base: &str) -> Result<Vec<Step>, Failure> {
+/// Packages, files and commands of the target's recipe, on the first node. `whole`: also the contents of files, and the
+/// commands that prepare, form, recover and wipe.
+fn steps(target: &Target, nodes: &[String], base: &str, whole: bool) -> Result<Vec<Step>, Failure> {
     let stand_in = |(position, name): (usize, &String)| {
         // Only the names are known before the nodes are there; documentation addresses (RFC 5737) stand in.
         let address = Ipv4Addr::new(192, 0, 2, u8::try_from(position + 1).unwrap_or(u8::MAX));
@@ -90,21 +122,63 @@ fn steps(target: &Target, nodes: &[String], base: &str) -> Result<Vec<Step>, Fai
     let mut steps: Vec<Step> =
         layout.packages.iter().map(|package| step("install", format!("package {}", package.name))).collect();
     for node in layout.nodes.iter().take(1) {
-        steps.extend(node.install.iter().map(|command| step("install", command.argv.join(" "))));
-        steps.extend(node.files.iter().map(|file| step("configure", file.path.clone())));
+        let commands = |phase: &str, commands: &[Command]| {
+            commands.iter().map(|command| step(phase, shown(command))).collect::<Vec<_>>()
+        };
+        steps.extend(commands("install", &node.install));
+        if whole {
+            steps.extend(node.wipe_paths.iter().map(|path| step("wipe", format!("remove {path}"))));
+            steps.extend(commands("wipe", &node.wipe_commands));
+        }
+        for file in &node.files {
+            let owner = file.owner.as_ref().map(|owner| format!(", of {owner}")).unwrap_or_default();
+            let content =
+                if whole { format!(" (mode {:o}{owner})\n{}", file.mode, file.content) } else { String::new() };
+            steps.push(step("configure", format!("{}{content}", file.path)));
+        }
+        if whole {
+            steps.extend(commands("prepare", &node.prepare));
+        }
         for process in &node.processes {
             let argv = process.service.argv.iter().filter(|word| !word.is_empty());
             steps.push(step("start", argv.cloned().collect::<Vec<_>>().join(" ")));
         }
+        if whole {
+            steps.extend(commands("form", &node.form));
+            steps.extend(commands("recovery", &node.recovery));
+        }
     }
     Ok(steps)
+}
+
+/// What evidence will ask for.
+fn asked(plan: &Plan, target: &Target) -> Vec<String> {
+    let evidence = &plan.evidence;
+    let mut lines =
+        vec![format!("{} calls that are Ok, and {} of all calls", evidence.ok_min, evidence.ok_fraction_min)];
+    let faults = plan.nemesis.iter().flat_map(|nemesis| &nemesis.faults);
+    let kinds: BTreeSet<&str> = faults.map(|fault| fault.doc().name).collect();
+    let election = Span(target.election());
+    for kind in kinds {
+        let (proven, ok) = (evidence.proven_per_kind_min.of(kind), evidence.ok_during_fault_min.of(kind));
+        lines.push(format!(
+            "{kind}: proven {proven} times for 500ms or longer; {ok} calls Ok while it leaves a majority for longer than \
+             an election ({election}), else calls Ok before it and after its heal"
+        ));
+    }
+    if plan.nemesis.is_some() && target.recipe().has_leaders() {
+        let changes = evidence.leader_changes_min;
+        lines.push(format!("changes of leader: {changes}, where a fault that can move the leader is aimed at it"));
+    }
+    lines
 }
 
 /// What the nemesis would do, with this seed.
 fn timetable(plan: &Plan, target: &Target, seed: u64, nodes: &[String]) -> (Vec<Harm>, Vec<String>) {
     let Some(nemesis) = &plan.nemesis else { return Default::default() };
     let quiet_end = nemesis.quiet_end.unwrap_or(target.recipe().quiet_after_heal).0;
-    let timetable = dsfuzz_nemesis::timetable(seed, nemesis, nodes.len(), plan.load.time.0, quiet_end);
+    let shape = dsfuzz_nemesis::ClusterShape { nodes: nodes.len(), leads: target.recipe().has_leaders(), quiet_end };
+    let timetable = dsfuzz_nemesis::timetable(seed, nemesis, shape, plan.load.time.0);
     let millis = |span: dsfuzz_nemesis::Span| u64::try_from(span.0.as_millis()).unwrap_or(u64::MAX);
     let harm = |planned: &dsfuzz_nemesis::PlannedHarm| Harm {
         begin_ms: millis(planned.at),
@@ -133,7 +207,8 @@ fn show(plan: &Plan, dry: &DryRun, drawn: bool, out: &mut Output) {
     }
     let clients = dry.clients.map_or_else(|| plan.load.clients.to_string(), |count| count.to_string());
     let rate = plan.load.rate.map_or_else(|| "as fast as possible".into(), |rate| rate.to_string());
-    rows.push(("load", format!("{clients} clients, {rate}, for {}", plan.load.time)));
+    let deadline = Span::millis(dry.deadline_ms);
+    rows.push(("load", format!("{clients} clients, {rate}, for {}, {deadline} for a call", plan.load.time)));
     match &plan.nemesis {
         None => rows.push(("faults", "none".into())),
         Some(nemesis) => {
@@ -141,15 +216,20 @@ fn show(plan: &Plan, dry: &DryRun, drawn: bool, out: &mut Output) {
             rows.extend(nemesis.faults.iter().map(|fault| ("", written(fault))));
         }
     }
-    let check = if plan.check.is_empty() { "what the workload names".into() } else { written(&plan.check) };
+    let check = if plan.check.is_empty() { dry.checkers.join(", ") } else { written(&plan.check) };
     rows.push(("check", check));
+    rows.extend(dry.not_asked.iter().map(|line| ("", line.clone())));
+    let titles = std::iter::once("evidence").chain(std::iter::repeat(""));
+    rows.extend(titles.zip(dry.evidence.iter().cloned()));
     for (name, text) in rows {
-        let line = format!("{} {}", title(out, name), super::output::plain(&text));
+        let line = format!("{} {}", title(out, name), crate::report::plain_line(&text));
         out.line(line);
     }
     for (index, step) in dry.steps.iter().enumerate() {
         let name = title(out, if index == 0 { "on nodes" } else { "" });
-        out.line(format!("{name} {:<10} {}", step.phase, super::output::plain(&step.what)));
+        let mut lines = step.what.lines();
+        out.line(format!("{name} {:<10} {}", step.phase, crate::report::plain_line(lines.next().unwrap_or_default())));
+        lines.for_each(|line| out.line(format!("{:22}| {}", "", crate::report::plain_line(line))));
     }
     for (index, harm) in dry.timetable.iter().enumerate() {
         let name = title(out, if index == 0 { "timetable" } else { "" });

@@ -1,6 +1,8 @@
 //! [`Progress`]: what a run is doing, on stderr. With a terminal one live status area; without, one line every 10 s.
 //!
 //! Never: stdout, decisions.
+use crate::report::{plain_line, plain_lines};
+use crate::secrets;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{IsTerminal as _, Write as _};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -31,12 +33,19 @@ fn live() -> MutexGuard<'static, Option<ProgressBar>> {
     LIVE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A line on stderr, above the live area if there is one.
+/// Lines on stderr, above the live area if there is one. The text may come from a node: no escape sequence, no mark
+/// that turns the direction of text and no secret in it reaches the terminal.
 pub fn aside(text: &str) {
+    aside_marked("", text);
+}
+
+/// As [`aside`], behind a mark of dsfuzz's own that may have a colour.
+pub(super) fn aside_marked(mark: &str, text: &str) {
+    let text = plain_lines(&secrets::redact(text));
     let bar = live().clone();
     let write = || {
         // Without stderr there is nobody to tell.
-        let _ = writeln!(std::io::stderr().lock(), "{text}");
+        let _ = writeln!(std::io::stderr().lock(), "{mark}{text}");
     };
     match bar {
         Some(bar) => bar.suspend(write),
@@ -151,7 +160,7 @@ fn status(phase: &str, spent: Duration, deadline: Option<Duration>, snapshot: Op
             text.push_str(&format!("  faults: {}", faults.join("; ")));
         }
     }
-    text
+    plain_line(&text)
 }
 
 fn seconds(time: Duration) -> String {

@@ -5,9 +5,11 @@ use super::{Output, PlanArgs, logs, signals};
 use crate::error::{Exit, Failure};
 use crate::plan::{LabPlan, Overrides, Plan};
 use crate::report;
-use crate::run::{Finished, Job, execute};
-use crate::store::{self, RunDir};
+use crate::run::{Finished, Job, execute, read_back};
+use crate::secrets;
+use crate::store::{self, FORMAT_VERSION, RunDir, RunInfo, RunVerdict};
 use clap::Args;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -20,29 +22,64 @@ pub struct RunArgs {
     /// Leave the target running at the end (faults are healed all the same) [env: DSFUZZ_LEAVE_RUNNING]
     #[arg(long, alias = "leave-db-running")]
     pub leave_running: bool,
+    /// Nobody else on this machine may open the folder of the run (mode 0700) [env: DSFUZZ_PRIVATE]
+    #[arg(long)]
+    pub private: bool,
 }
 
 impl RunArgs {
     /// The flag, or the environment.
     pub fn leaves_running(&self) -> bool {
-        let set = |value: String| !matches!(value.as_str(), "" | "0" | "false" | "no");
-        self.leave_running || std::env::var("DSFUZZ_LEAVE_RUNNING").is_ok_and(set)
+        self.leave_running || is_set("DSFUZZ_LEAVE_RUNNING")
+    }
+
+    /// The flag, or the environment.
+    fn is_private(&self) -> bool {
+        self.private || is_set("DSFUZZ_PRIVATE")
     }
 }
 
+fn is_set(variable: &str) -> bool {
+    std::env::var(variable).is_ok_and(|value| !matches!(value.as_str(), "" | "0" | "false" | "no"))
+}
+
+/// The folder of a new run.
+fn new_folder(args: &RunArgs, plan: &str, out: &Output) -> Result<RunDir, Failure> {
+    let dir = store::create(&out.results, plan, chrono::Utc::now())?;
+    if args.is_private() {
+        let closed = std::fs::Permissions::from_mode(0o700);
+        std::fs::set_permissions(dir.path(), closed)
+            .map_err(|error| Failure::harness(format!("{} cannot be made private: {error}", dir.path().display())))?;
+    }
+    Ok(dir)
+}
+
 pub(super) fn main(args: &RunArgs, out: &mut Output) -> Result<Exit, Failure> {
+    let mut dir = None;
+    let done = run(args, out, &mut dir);
+    if let Err(failure) = &done {
+        keep_failure(args, failure, dir, out);
+    }
+    done
+}
+
+/// The run. `made` is its folder from the moment it exists, for what has to be written when the run fails.
+fn run(args: &RunArgs, out: &mut Output, made: &mut Option<RunDir>) -> Result<Exit, Failure> {
     let (mut plan, overrides) = args.plan.load()?;
     let seed = plan.draw_seed();
+    let dir = new_folder(args, &plan.name, out)?;
+    *made = Some(dir.clone());
+    logs::to_file(&dir.log()).map_err(|error| Failure::harness(format!("{}: {error}", dir.log().display())))?;
     let target = args.plan.target(&plan)?;
     let again = again(&args.plan.file, &overrides, seed, args.leaves_running());
+    let begun = RunInfo { seed, target: target.name().into(), again: again.clone(), ..new_info(&plan.name) };
+    begun.save(&dir).map_err(|error| Failure::harness(format!("{}: {error}", dir.info().display())))?;
     out.note(format!("plan {}, target {}, seed {seed}", plan.name, target.name()));
     if let Some(LabPlan::Nodes(count)) = &plan.cluster.lab {
         out.note(format!("lab of {count} {}", if *count == 1 { "node" } else { "nodes" }));
     }
     let place = Place::find(&plan.cluster, args.leaves_running())?;
     check_names(&plan, &place)?;
-    let dir = store::create(&out.results, &plan.name, chrono::Utc::now())?;
-    logs::to_file(&dir.log()).map_err(|error| Failure::harness(format!("{}: {error}", dir.log().display())))?;
     let job = Job {
         seed,
         dir: dir.clone(),
@@ -65,8 +102,77 @@ pub(super) fn main(args: &RunArgs, out: &mut Output) -> Result<Exit, Failure> {
     if let Some(lab) = place.own_lab().filter(|_| args.leaves_running()) {
         out.note(format!("left running in the lab {lab}; `dsfuzz lab down {lab}` ends it"));
     }
-    place.leave()?;
-    show(&finished?, &dir, out)
+    // The answer is shown before anything else can fail.
+    let answer = finished.map_err(Failure::from).and_then(|finished| show(&finished, &dir, out));
+    after_cleaning_up(answer, place.leave(), out)
+}
+
+/// The answer with the outcome of the clean-up: a clean-up that failed is said, and never hides an answer.
+fn after_cleaning_up(
+    answer: Result<Exit, Failure>,
+    cleaned: Result<(), Failure>,
+    out: &mut Output,
+) -> Result<Exit, Failure> {
+    let Err(failure) = cleaned else { return answer };
+    out.note(format!("the lab could not be taken down whole: {failure} (`dsfuzz lab list` shows what is left)"));
+    answer.map(|exit| Exit::worst([exit, Exit::Harness]))
+}
+
+/// Writes the files of a run that ended before it had an answer, so that a job that reads them finds out why. What
+/// cannot be written is said on stderr; the failure itself is the answer of the command.
+fn keep_failure(args: &RunArgs, failure: &Failure, dir: Option<RunDir>, out: &mut Output) {
+    let dir = dir.map_or_else(|| new_folder(args, &plan_name(&args.plan.file), out), Ok);
+    let written = dir.map_err(anyhow::Error::from).and_then(|dir| {
+        if dir.verdict().exists() {
+            return Ok(());
+        }
+        let text = secrets::redact(&failure.to_string()).into_owned();
+        let exit = i32::from(failure.exit().code());
+        let mut info = RunInfo::load(&dir).unwrap_or_else(|_| RunInfo {
+            again: format!("dsfuzz run {}", quoted(&args.plan.file.display().to_string())),
+            ..new_info(&dir.plan_name())
+        });
+        info.ended = chrono::Local::now().to_rfc3339();
+        info.exit = Some(exit);
+        if !info.harness_failures.contains(&text) {
+            info.harness_failures.push(text.clone());
+        }
+        info.save(&dir)?;
+        let history = read_back(&dir).unwrap_or_default();
+        let verdict = RunVerdict::failed(&text, exit);
+        report::write_all(&dir, &history, &info, &verdict)?;
+        let lines = report::publish_to_github(&dir, &history, &info, &verdict, |name| std::env::var(name).ok())?;
+        if !out.json {
+            lines.iter().for_each(|line| out.line(line));
+        }
+        // A bad plan is answered by its error alone, as by every other command.
+        if failure.exit() != Exit::Usage {
+            out.note(format!("what is known of this run is in {}", dir.path().display()));
+        }
+        Ok(())
+    });
+    if let Err(error) = written {
+        out.note(format!("this end of the run could not be kept: {error:#}"));
+    }
+}
+
+/// What is known of a run when it begins.
+fn new_info(plan: &str) -> RunInfo {
+    RunInfo {
+        format: FORMAT_VERSION,
+        dsfuzz: env!("CARGO_PKG_VERSION").into(),
+        plan: plan.into(),
+        started: chrono::Local::now().to_rfc3339(),
+        ..RunInfo::default()
+    }
+}
+
+/// The folder of a plan that could not be read: named by its file.
+fn plan_name(file: &Path) -> String {
+    let stem = file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+    let plain = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' };
+    let name: String = stem.trim_start_matches('.').chars().take(64).map(plain).collect();
+    if name.is_empty() { "plan".into() } else { name }
 }
 
 /// Faults may name nodes; only now is it known which there are.
@@ -90,7 +196,7 @@ fn again(plan: &Path, overrides: &Overrides, seed: u64, leave_running: bool) -> 
     if leave_running {
         words.push("--leave-running".into());
     }
-    words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
+    words.iter().map(|word| quoted(&secrets::redact(word))).collect::<Vec<_>>().join(" ")
 }
 
 /// As one word of a shell.
@@ -124,6 +230,26 @@ pub(super) fn show(finished: &Finished, dir: &RunDir, out: &mut Output) -> Resul
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_clean_up_that_fails_hides_no_answer() {
+        let arguments = <crate::cli::Cli as clap::Parser>::parse_from(["dsfuzz", "list"]);
+        let mut out = Output::new(&arguments.global);
+        let mut end = |answer: Result<Exit, Failure>| {
+            after_cleaning_up(answer, Err(Failure::harness("read-only file system")), &mut out)
+        };
+        assert_eq!(end(Ok(Exit::Invalid)).unwrap(), Exit::Invalid);
+        assert_eq!(end(Ok(Exit::Valid)).unwrap(), Exit::Harness);
+        assert_eq!(end(Ok(Exit::Unknown)).unwrap(), Exit::Harness);
+        let failed = end(Err(Failure::harness("no history"))).unwrap_err();
+        assert_eq!(failed.to_string(), "no history");
+    }
+
+    #[test]
+    fn the_folder_of_a_plan_that_cannot_be_read_is_named_by_its_file() {
+        assert_eq!(plan_name(Path::new("a/my plan.v2.yaml")), "my-plan.v2");
+        assert_eq!(plan_name(Path::new("..")), "plan");
+    }
 
     #[test]
     fn the_command_that_runs_it_again_has_the_seed_once() {

@@ -106,7 +106,8 @@ pub(super) fn start(
         }
     }
     deadline.begin("starting the agent");
-    let command = format!("exec {} serve --dir {}", quoted(&path), quoted(&target.dir));
+    let command =
+        format!("exec {} serve --dir {} --ping-port {}", quoted(&path), quoted(&target.dir), target.ping_port);
     greeted(link, node, target, &command, &path, &arch, deadline)
 }
 

@@ -5,6 +5,7 @@
 use super::Node;
 use crate::plan::SshPlan;
 use anyhow::{Context, Result, bail};
+use dsfuzz_nemesis::protocol::PING_PORT;
 use std::fmt;
 use std::net::{IpAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
@@ -20,7 +21,9 @@ pub struct Secret(String);
 impl Secret {
     /// Keeps a secret.
     pub fn new(text: impl Into<String>) -> Secret {
-        Secret(text.into())
+        let text = text.into();
+        crate::secrets::learn(&text);
+        Secret(text)
     }
 
     /// The secret itself.
@@ -68,6 +71,8 @@ pub struct SshTarget {
     pub sudo: bool,
     /// The agent's folder on the node.
     pub dir: String,
+    /// Where the agent hears its peers' pings.
+    pub ping_port: u16,
 }
 
 impl SshTarget {
@@ -90,6 +95,7 @@ impl SshTarget {
             known_as: None,
             strict: false,
             dir: DIR.into(),
+            ping_port: PING_PORT,
         }
     }
 
@@ -172,6 +178,7 @@ fn resolve(host: &str, plan: &SshPlan, config: Option<&Path>, depth: usize) -> R
     target.password = secret(plan.password_env.as_deref(), "password_env")?;
     target.strict = plan.strict;
     target.sudo = plan.sudo.unwrap_or(target.user != "root");
+    target.ping_port = plan.ping_port.unwrap_or(PING_PORT);
     target.dir = plan.dir.clone().unwrap_or_else(|| DIR.into());
     if let Some(jumps) = plan.jump.clone().or(jump) {
         target.jump = Some(Box::new(jump_target(&jumps, plan, config, depth)?));

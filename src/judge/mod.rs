@@ -2,14 +2,20 @@
 //!
 //! Never: asks a node anything, or reads anything but what it is given.
 mod evidence;
+mod met;
 
 use crate::error::Exit;
 use crate::plan::{BudgetPlan, EvidencePlan, Plan};
-use crate::store::{Evidence, FORMAT_VERSION, RunInfo, RunVerdict};
+use crate::store::{Evidence, FORMAT_VERSION, RunInfo, RunVerdict, TargetFacts};
 use dsfuzz_checkers::{Budget, History, Options, Severity, Validity, Verdict};
+use dsfuzz_nemesis::partition;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
+
+const SPLIT_BRAIN: &str = "split-brain";
+/// A rate below this fraction of what the plan asks for is told.
+const RATE_REACHED: f64 = 0.9;
 
 /// What to judge by.
 #[derive(Clone, Debug, Default)]
@@ -22,11 +28,25 @@ pub struct Rules {
     pub evidence: Option<EvidencePlan>,
     /// Kinds of fault that the plan names, each once: each must have landed.
     pub kinds: Vec<String>,
+    /// Calls a second that the plan asks for.
+    pub rate: Option<f64>,
+    /// Calls a second that each node must at least have been asked during faults.
+    pub asked_min: f64,
+    /// Checkers that may find nothing to judge: they are asked by default, for what they find along the way.
+    pub if_seen: Vec<String>,
+    /// Checkers that are not asked, with the reason.
+    pub not_asked: Vec<(String, String)>,
+    /// Why the load cannot contradict what is promised, one sentence each.
+    pub blind: Vec<String>,
 }
 
+/// Of the calls a second that the driver makes on each node in every fault, the fraction below which evidence is thin.
+const ASKED_FRACTION: f64 = 0.1;
+
 impl Rules {
-    /// The rules of a plan: its own checkers, or those that its workloads name.
-    pub fn of_plan(plan: &Plan) -> Rules {
+    /// The rules of a plan on a target: its own checkers, or those that its workloads name. Of these `split-brain` is
+    /// asked only where there are leaders or cuts to judge.
+    pub fn of_plan(plan: &Plan, facts: &TargetFacts) -> Rules {
         let workloads = plan.workload.iter().chain(&plan.workloads);
         let named = workloads.flat_map(|workload| workload.build().checkers());
         let mut checkers: Vec<(String, Options)> = match plan.check.is_empty() {
@@ -37,8 +57,37 @@ impl Rules {
         checkers.retain(|(name, _)| seen.insert(name.clone()));
         let faults = plan.nemesis.iter().flat_map(|nemesis| &nemesis.faults);
         let kinds: BTreeSet<&str> = faults.map(|fault| fault.doc().name).collect();
-        let kinds = kinds.into_iter().map(String::from).collect();
-        Rules { checkers, budget: plan.budget.clone(), evidence: Some(plan.evidence.clone()), kinds }
+        let kinds: Vec<String> = kinds.into_iter().map(String::from).collect();
+        let cuts = kinds.iter().any(|kind| kind == partition::DOC.name);
+        let (mut if_seen, mut not_asked) = (Vec::new(), Vec::new());
+        if plan.check.is_empty() && !cuts {
+            if !facts.leads {
+                checkers.retain(|(name, _)| name != SPLIT_BRAIN);
+                not_asked.push((SPLIT_BRAIN.into(), "no leader, no cut".into()));
+            } else if !facts.trusted_terms {
+                if_seen.push(SPLIT_BRAIN.into());
+            }
+        }
+        let workloads = plan.workload.iter().chain(&plan.workloads);
+        let blind = workloads.filter_map(|workload| Some(format!("{}: {}", workload.name(), workload.blind()?)));
+        Rules {
+            checkers,
+            budget: plan.budget.clone(),
+            evidence: Some(plan.evidence.clone()),
+            kinds,
+            rate: plan.load.rate.map(|rate| rate.0),
+            asked_min: ASKED_FRACTION * plan.load.asked_per_node(plan.cluster.nodes_planned()),
+            if_seen,
+            not_asked,
+            blind: blind.collect(),
+        }
+    }
+
+    /// What is not asked, one sentence each: `split-brain: not asked (no leader, no cut)`.
+    pub fn not_asked(&self) -> impl Iterator<Item = String> {
+        let asked = |name: &str| self.checkers.iter().any(|(checker, _)| checker == name);
+        let left_out = self.not_asked.iter().filter(move |(name, _)| !asked(name));
+        left_out.map(|(name, why)| format!("{name}: not asked ({why})"))
     }
 }
 
@@ -56,17 +105,56 @@ pub fn judge(history: &History, rules: &Rules, info: &RunInfo) -> RunVerdict {
     );
     let mut unseen = unseen(history, info);
     unseen.extend(unpromised(rules));
+    unseen.extend(rules.blind.iter().cloned());
     let thin = evidence.iter().any(|evidence| !evidence.enough) || !unseen.is_empty();
-    let validity = weigh(&promises, thin || !info.harness_failures.is_empty());
-    let sentence = sentence(validity, history, &promises, &evidence, &unseen, info);
+    let (counted, empty): (Vec<&Verdict>, Vec<&Verdict>) =
+        promises.iter().partition(|promise| !found_nothing(promise, rules));
+    let validity = weigh(&counted, thin || !info.harness_failures.is_empty());
+    let sentence = sentence(validity, history, &counted, (&evidence, &unseen), (rules, info));
     let sentence = match &info.stopped_by {
         Some(signal) if validity != Validity::Invalid => {
             format!("stopped by {signal}; nothing wrong was found until then: {sentence}")
         }
         _ => sentence,
     };
-    let exit = exit(validity, info);
-    RunVerdict { format: FORMAT_VERSION, validity, sentence, promises, evidence, harness, exit: i32::from(exit.code()) }
+    let mut notes: Vec<String> = rules.not_asked().collect();
+    notes.extend(empty.iter().map(|promise| {
+        let found: String =
+            promise.findings.iter().take(1).map(|finding| format!("; it saw: {}", finding.title)).collect();
+        format!("{}: nothing to judge (no leader's term can be trusted, no cut): not counted{found}", promise.checker)
+    }));
+    notes.extend(rules.rate.and_then(|rate| rate_missed(history, rate)));
+    let (exit, load) = (exit(validity, info), met::loads(history));
+    RunVerdict {
+        format: FORMAT_VERSION,
+        validity,
+        sentence,
+        evidence,
+        notes,
+        load,
+        harness,
+        exit: i32::from(exit.code()),
+        promises,
+        dsfuzz: env!("CARGO_PKG_VERSION").into(),
+        asked: None,
+    }
+}
+
+/// Whether a checker that is asked by default for what it may find along the way found nothing to judge.
+fn found_nothing(promise: &Verdict, rules: &Rules) -> bool {
+    let none = |number: &str| promise.numbers.get(number).and_then(serde_json::Value::as_u64) == Some(0);
+    rules.if_seen.contains(&promise.checker)
+        && promise.validity == Validity::Unknown
+        && none("trusted_leader_claims")
+        && none("judged_cuts")
+}
+
+/// That the rate that the plan asks for was not reached.
+fn rate_missed(history: &History, rate: f64) -> Option<String> {
+    let (offered, ok) = evidence::offered(history)?;
+    let told =
+        format!("rate: asked {rate}/s, offered {offered:.0}/s, ok {ok:.0}/s (too few clients for it, or they wait)");
+    (offered < RATE_REACHED * rate).then_some(told)
 }
 
 fn run_checkers(history: &History, rules: &Rules) -> Vec<Verdict> {
@@ -123,7 +211,7 @@ fn unpromised(rules: &Rules) -> Option<String> {
 
 /// Broken promises beat everything; thin evidence, an end that was not seen and a harness that failed make a pass
 /// unknown.
-fn weigh(promises: &[Verdict], thin: bool) -> Validity {
+fn weigh(promises: &[&Verdict], thin: bool) -> Validity {
     let promises = promises.iter().map(|promise| promise.validity).max().unwrap_or(Validity::Unknown);
     promises.max(if thin { Validity::Unknown } else { Validity::Valid })
 }
@@ -131,10 +219,9 @@ fn weigh(promises: &[Verdict], thin: bool) -> Validity {
 fn sentence(
     validity: Validity,
     history: &History,
-    promises: &[Verdict],
-    evidence: &[Evidence],
-    unseen: &[String],
-    info: &RunInfo,
+    promises: &[&Verdict],
+    (evidence, unseen): (&[Evidence], &[String]),
+    (rules, info): (&Rules, &RunInfo),
 ) -> String {
     if let Some(failure) = info.harness_failures.first().filter(|_| validity != Validity::Invalid) {
         let more = info.harness_failures.len() - 1;
@@ -172,20 +259,37 @@ fn sentence(
             if more == 0 { first } else { format!("{first} (and {more} more)") }
         }
         Validity::Valid => {
-            let proven = history.faults.iter().filter(|fault| fault.proven.is_some()).count();
             let checkers: Vec<&str> = promises.iter().map(|promise| promise.checker.as_str()).collect();
-            let faults = if proven == 1 { "fault" } else { "faults" };
-            format!(
-                "{} kept every promise ({}) through {proven} proven {faults}",
-                calls(history, promises),
-                checkers.join(", ")
-            )
+            let kept = format!("{} kept every promise ({})", calls(history, promises), checkers.join(", "));
+            let found = evidence_found(promises);
+            let proven = history.faults.iter().filter(|fault| fault.proven.is_some()).count();
+            match (proven, history.faults.is_empty() && rules.kinds.is_empty()) {
+                (0, true) if rules.evidence.is_some() => format!("{kept}; no fault was asked for{found}"),
+                // A history from elsewhere: whether faults were asked for is not known.
+                (0, true) => format!("{kept}{found}"),
+                (1, _) => format!("{kept} through 1 proven fault{found}"),
+                (proven, _) => format!("{kept} through {proven} proven faults{found}"),
+            }
         }
     }
 }
 
+/// What checkers found that breaks no promise: `; evidence: 2 replicas-differ (set)`. Measurements are none.
+fn evidence_found(promises: &[&Verdict]) -> String {
+    let measures = |name: &str| dsfuzz_checkers::checker(name).is_some_and(|checker| checker.measures_only());
+    let promises = promises.iter().filter(|promise| !measures(&promise.checker));
+    let kinds = promises.flat_map(|promise| {
+        let told = |(first, count): (&dsfuzz_checkers::Finding, usize)| {
+            format!("{count} {} ({})", first.kind, promise.checker)
+        };
+        promise.evidence().into_iter().map(told).collect::<Vec<String>>()
+    });
+    let kinds: Vec<String> = kinds.collect();
+    if kinds.is_empty() { String::new() } else { format!("; evidence: {}", kinds.join(", ")) }
+}
+
 /// The calls that were judged: all, or those of the workloads that the checkers name.
-fn calls(history: &History, promises: &[Verdict]) -> String {
+fn calls(history: &History, promises: &[&Verdict]) -> String {
     let all = history.ops().len();
     let named: BTreeSet<&str> = promises.iter().flat_map(|promise| promise.workload.split(", ")).collect();
     if named.contains("") {
@@ -249,6 +353,25 @@ mod tests {
         assert_eq!(alone.sentence, "nothing was promised: availability only measures");
         let both = measured(&["availability", "linearizable"]);
         assert_eq!(both.validity, Validity::Valid, "{}", both.sentence);
+    }
+
+    #[test]
+    fn a_valid_answer_names_its_evidence() {
+        let lines = [
+            r#"{"type":"start","index":0,"time":0,"version":1,"nodes":["n1"],"wall":"2026-01-01T00:00:00Z"}"#,
+            r#"{"type":"invoke","index":1,"time":1,"worker":0,"process":0,"node":"n1","workload":"set","f":"add","value":1}"#,
+            r#"{"type":"ok","index":2,"time":2,"process":0}"#,
+            r#"{"type":"invoke","index":3,"time":3,"worker":0,"process":0,"node":"n1","workload":"set","f":"read","settle":true}"#,
+            r#"{"type":"ok","index":4,"time":4,"process":0,"value":[1,1]}"#,
+            END,
+        ];
+        let history = dsfuzz_checkers::history::read_jsonl(lines.join("\n").as_bytes()).unwrap();
+        let options = Options([("at_least_once".to_owned(), dsfuzz_checkers::Value::Bool(true))].into());
+        let rules = Rules { checkers: vec![("set".into(), options)], ..Rules::default() };
+        let verdict = judge(&history, &rules, &RunInfo::default());
+        assert_eq!(verdict.validity, Validity::Valid, "{}", verdict.sentence);
+        assert!(verdict.sentence.ends_with("; evidence: 1 duplicated-element (set)"), "{}", verdict.sentence);
+        assert!(verdict.promises[0].summary.ends_with(" Evidence: 1 duplicated-element."), "{:?}", verdict.promises);
     }
 
     #[test]

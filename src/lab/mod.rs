@@ -7,7 +7,7 @@ mod needs;
 mod node;
 mod state;
 mod supervisor;
-mod sys;
+pub(crate) mod sys;
 
 pub use state::state_dir;
 
@@ -108,7 +108,7 @@ impl Lab {
 
     fn begin(name: &str, nodes: u16, owner: Owner) -> Result<Lab> {
         let _lock = state::lock()?;
-        sweep_locked()?;
+        sweep_locked();
         let dir = state::labs_dir().join(name);
         if let Err(error) = fs::create_dir(&dir) {
             if error.kind() == std::io::ErrorKind::AlreadyExists {
@@ -178,10 +178,12 @@ impl Lab {
         Ok(names.iter().filter_map(|name| Lab::find(name).ok()).collect())
     }
 
-    /// Removes what is left of labs whose supervisor is dead: cgroup folders and work folders.
+    /// Removes what is left of labs whose supervisor is dead: cgroup folders and work folders. What cannot be removed of
+    /// one of them is said, and stops neither the others nor the command.
     pub fn sweep() -> Result<()> {
         let _lock = state::lock()?;
-        sweep_locked()
+        sweep_locked();
+        Ok(())
     }
 
     /// Ends the lab and waits until nothing of it is left. Blocks.
@@ -190,6 +192,10 @@ impl Lab {
         stop(self.record.supervisor, nix::libc::SIGTERM)?;
         if let Some(mut child) = self.child.take() {
             child.wait().context("waiting for the lab's supervisor")?;
+        }
+        {
+            let _lock = state::lock()?;
+            remove_dead(&self.dir)?;
         }
         Lab::sweep()
     }
@@ -362,20 +368,28 @@ fn lab_dirs() -> Vec<PathBuf> {
     entries.map(|entry| entry.path()).filter(|path| path.join(MARK).is_file()).collect()
 }
 
-fn sweep_locked() -> Result<()> {
-    for dir in lab_dirs() {
-        if let Ok(record) = Record::read(&dir) {
-            if record.supervisor.alive() {
-                continue;
-            }
-            if let Some(init) = record.init {
-                stop(init, nix::libc::SIGKILL)?;
-            }
-            cgroup::remove(&record.cgroup)?;
+fn sweep_locked() {
+    let dead = lab_dirs().into_iter().map(|dir| (remove_dead(&dir), dir)).collect::<Vec<_>>();
+    let leftovers = cgroup::leftovers().into_iter().map(|path| (cgroup::remove(&path), path));
+    for (removed, path) in dead.into_iter().chain(leftovers) {
+        if let Err(error) = removed {
+            tracing::warn!("what an earlier lab left at {} could not be removed: {error:#}", path.display());
         }
-        remove_work(&dir)?;
     }
-    cgroup::leftovers().iter().try_for_each(|path| cgroup::remove(path))
+}
+
+/// Removes what is left of the lab in this folder, unless it lives.
+fn remove_dead(dir: &Path) -> Result<()> {
+    if let Ok(record) = Record::read(dir) {
+        if record.supervisor.alive() {
+            return Ok(());
+        }
+        if let Some(init) = record.init {
+            stop(init, nix::libc::SIGKILL)?;
+        }
+        cgroup::remove(&record.cgroup)?;
+    }
+    remove_work(dir)
 }
 
 /// Removes a lab's folder. Its last mounts may still be going.

@@ -1,6 +1,7 @@
 //! A node's first process: makes its namespaces, its root, its network; then reaps orphans and keeps sshd running.
 //!
-//! Never: anything that a process in the node could use to reach the machine's clock, modules or devices.
+//! Never: anything that a process in the node could use to change the machine: its clock, modules, devices, mounts,
+//! sysctls, or the superblock of a file system that both share.
 use super::{DATA_DIR, cgroup, control_address, make_key, needs, node_address, node_name, supervisor, sys};
 use anyhow::{Context, Result, bail};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
@@ -273,7 +274,10 @@ fn mounts(plan: &NodePlan) -> Result<String> {
     fresh("tmpfs", "dev", MsFlags::MS_NOSUID, "mode=755")?;
     for device in ["null", "zero", "full", "random", "urandom", "tty"] {
         File::create(root.join("dev").join(device))?;
-        bind(&Path::new("/dev").join(device), &root.join("dev").join(device))?;
+        let at = root.join("dev").join(device);
+        bind(&Path::new("/dev").join(device), &at)?;
+        // The file is the host's own: its mode and owner must not change, while the device itself stays writable.
+        read_only(&at)?;
     }
     fs::create_dir(root.join("dev/pts"))?;
     fs::create_dir(root.join("dev/shm"))?;
@@ -288,10 +292,21 @@ fn mounts(plan: &NodePlan) -> Result<String> {
     let sysrq = root.join("proc/sysrq-trigger");
     if sysrq.exists() {
         bind(Path::new("/dev/null"), &sysrq)?;
+        read_only(&sysrq)?;
     }
-    bind(&root.join("proc/sys"), &root.join("proc/sys"))?;
-    let readonly = MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY | safe | MsFlags::MS_NOEXEC;
-    mount(nothing, &root.join("proc/sys"), nothing, readonly, nothing).context("making /proc/sys read-only")?;
+    // What of /proc is the whole machine's, and not the node's.
+    for shared in ["sys", "bus", "fs", "irq", "acpi", "scsi", "mtrr", "latency_stats", "timer_list", "sched_debug"] {
+        let at = root.join("proc").join(shared);
+        if at.exists() {
+            bind(&at, &at)?;
+            read_only(&at)?;
+        }
+    }
+    let memory = root.join("proc/kcore");
+    if memory.exists() {
+        bind(Path::new("/dev/null"), &memory)?;
+        read_only(&memory)?;
+    }
     chdir(&root)?;
     // The old root ends up on top of the new one and is taken off there (pivot_root(2), NOTES).
     pivot_root(".", ".").context("changing the root")?;
@@ -303,6 +318,13 @@ fn mounts(plan: &NodePlan) -> Result<String> {
 fn bind(from: &Path, to: &Path) -> Result<()> {
     let nothing: Option<&str> = None;
     mount(Some(from), to, nothing, MsFlags::MS_BIND, nothing).with_context(|| format!("binding {}", to.display()))
+}
+
+/// Makes a bind mount read-only. Without CAP_SYS_ADMIN nobody in the node can take that back.
+fn read_only(at: &Path) -> Result<()> {
+    let nothing: Option<&str> = None;
+    let flags = MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY | MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC;
+    mount(nothing, at, nothing, flags, nothing).with_context(|| format!("making {} read-only", at.display()))
 }
 
 fn mount_data(image: &Path, at: &Path) -> Result<String> {

@@ -2,11 +2,10 @@
 //!
 //! Never: tags, aliases, bare `no`, `on` or `1e3` where a text is meant.
 use super::{Plan, yaml};
+use crate::secrets;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
-
-/// What stands in the place of a secret.
-const REDACTED: &str = "(redacted)";
 
 impl Plan {
     /// The effective plan. Reading it back gives the same plan, but for redacted secrets.
@@ -20,7 +19,7 @@ impl Plan {
     pub fn to_json(&self) -> Result<Value, serde_json::Error> {
         let mut tree = serde_json::to_value(self)?;
         if let Some(options) = tree.get_mut("options") {
-            redact(options);
+            secrets::redact_value(options);
         }
         Ok(tree)
     }
@@ -36,22 +35,13 @@ fn in_order(tree: Value) -> Vec<(String, Value)> {
     entries
 }
 
-/// Hides the values of keys that sound like secrets, at any depth; the name of an environment variable is none.
-fn redact(value: &mut Value) {
-    match value {
-        Value::Object(map) => {
-            for (key, value) in map {
-                let key = key.to_lowercase();
-                let secret = ["password", "passwd", "secret", "token", "passphrase", "credential"];
-                if !key.ends_with("_env") && secret.iter().any(|word| key.contains(word)) && !value.is_null() {
-                    *value = REDACTED.into();
-                } else {
-                    redact(value);
-                }
-            }
-        }
-        Value::Array(items) => items.iter_mut().for_each(redact),
-        _ => {}
+/// Options of a target without what sounds like a secret.
+pub fn redacted(options: &BTreeMap<String, Value>) -> BTreeMap<String, Value> {
+    let mut tree = Value::Object(options.clone().into_iter().collect());
+    secrets::redact_value(&mut tree);
+    match tree {
+        Value::Object(map) => map.into_iter().collect(),
+        _ => BTreeMap::new(),
     }
 }
 

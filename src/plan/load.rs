@@ -65,6 +65,20 @@ pub fn read_yaml<T: serde::de::DeserializeOwned>(origin: &str, text: &str) -> Re
     typed::read(&tree).map_err(|mistake| explain(origin, text, &Overrides::none(), mistake))
 }
 
+/// The text of a regular file of a plan's size. A device, a pipe or a huge file is refused unread.
+pub fn read_regular(path: &Path) -> std::io::Result<String> {
+    let refused = |why: String| std::io::Error::new(std::io::ErrorKind::InvalidInput, why);
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(refused("it is not a regular file".into()));
+    }
+    let mut text = String::new();
+    std::fs::File::open(path)?.take(yaml::BYTES_MAX as u64 + 1).read_to_string(&mut text)?;
+    if text.len() > yaml::BYTES_MAX {
+        return Err(refused(format!("it is larger than {} bytes", yaml::BYTES_MAX)));
+    }
+    Ok(text)
+}
+
 fn text_of(path: &Path, origin: &str) -> Result<String, PlanError> {
     let unreadable = |error: std::io::Error| {
         let error = PlanError::new(origin, format!("the plan cannot be read: {error}"));

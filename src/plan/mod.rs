@@ -2,6 +2,7 @@
 //!
 //! Unknown keys are errors. Everything has a default. Never: acting on anything.
 mod effective;
+pub mod fit;
 mod load;
 pub mod names;
 mod overrides;
@@ -12,8 +13,8 @@ mod typed;
 mod validate;
 mod yaml;
 
-pub use effective::on_one_line;
-pub use load::read_yaml;
+pub use effective::{on_one_line, redacted};
+pub use load::{read_regular, read_yaml};
 pub use overrides::Overrides;
 pub use problem::{Place, PlanError, did_you_mean};
 
@@ -23,6 +24,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// A whole plan.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -140,6 +142,8 @@ pub struct SshPlan {
     pub sudo: Option<bool>,
     /// The nodes have kernels of their own (VMs, metal), so that their real clocks may be stepped.
     pub own_kernel: bool,
+    /// UDP and TCP port between the nodes on which a partition is proven. Left out: 17077.
+    pub ping_port: Option<u16>,
     /// Where the agent's state and the targets' data live on a node. Left out: `/var/lib/dsfuzz`.
     pub dir: Option<String>,
 }
@@ -154,8 +158,11 @@ pub struct LoadPlan {
     pub rate: Option<Rate>,
     /// How long.
     pub time: Span,
-    /// Deadline of one call.
-    pub deadline: Span,
+    /// Deadline of one call. Left out: the target's `election` and a second, from 1s to 5s.
+    pub deadline: Option<Span>,
+    /// Clients that join those of a node that hang, so that the node is asked ten times a second in every fault: at the
+    /// most so many for each node. 0: none.
+    pub joining: u32,
     /// Deadline of the settle phase.
     pub settle: Span,
     /// Deadline for every node to serve again after the last heal.
@@ -164,13 +171,43 @@ pub struct LoadPlan {
     pub ops_max: Option<u64>,
 }
 
+/// How often a second each node is asked at the least, whatever hangs.
+const ASKED_PER_NODE: f64 = 10.0;
+
+impl LoadPlan {
+    /// The deadline of one call, on a target that serves again within this time after it lost nodes.
+    pub fn deadline(&self, election: Duration) -> Duration {
+        let default = || (election + Duration::from_secs(1)).clamp(Duration::from_secs(1), Duration::from_secs(5));
+        self.deadline.map_or_else(default, |span| span.0)
+    }
+
+    /// How often a second each of so many nodes is asked at the least, whatever hangs: ten times, but never more than
+    /// the plan's rate; 0 where no client may join those that hang.
+    pub fn asked_per_node(&self, nodes: usize) -> f64 {
+        let share = self.rate.map_or(ASKED_PER_NODE, |rate| rate.0 / nodes.max(1) as f64);
+        if self.joining == 0 { 0.0 } else { share.min(ASKED_PER_NODE) }
+    }
+}
+
+impl ClusterPlan {
+    /// How many nodes, as far as the plan says; 1 for a lab that only its own list knows.
+    pub fn nodes_planned(&self) -> usize {
+        match &self.lab {
+            Some(LabPlan::Nodes(count)) => usize::from(*count),
+            Some(LabPlan::Named(_)) => 1,
+            None => self.nodes.len(),
+        }
+    }
+}
+
 impl Default for LoadPlan {
     fn default() -> LoadPlan {
         LoadPlan {
             clients: Clients::PerNode(2),
             rate: None,
             time: Span::seconds(60),
-            deadline: Span::seconds(5),
+            deadline: None,
+            joining: 40,
             settle: Span::seconds(60),
             recovery: Span::seconds(60),
             ops_max: None,
@@ -215,12 +252,40 @@ pub struct EvidencePlan {
     pub ok_min: u64,
     /// Of all calls, the fraction that was Ok.
     pub ok_fraction_min: f64,
-    /// Each planned kind of fault was proven this often.
-    pub proven_per_kind_min: u64,
-    /// Calls that were Ok while each kind of fault was in force.
-    pub ok_during_fault_min: u64,
-    /// Changes of leader seen, where a fault is aimed at leaders.
+    /// Each planned kind of fault was proven this often, in force for half a second or longer; by kind: `{kill: 2}`.
+    pub proven_per_kind_min: PerKind<1>,
+    /// Calls that were Ok while each kind of fault was in force, of faults that leave a majority and last longer than an
+    /// election of the target; by kind: `{partition: 0}`.
+    pub ok_during_fault_min: PerKind<10>,
+    /// Changes of leader seen, where a fault that can move the leader is aimed at it.
     pub leader_changes_min: u64,
+}
+
+/// A threshold: one for every kind of fault, or by kind. `DEFAULT` is that of kinds which are not named.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(inline)]
+pub enum PerKind<const DEFAULT: u64> {
+    /// For every kind.
+    All(u64),
+    /// By kind.
+    ByKind(BTreeMap<String, u64>),
+}
+
+impl<const DEFAULT: u64> PerKind<DEFAULT> {
+    /// The threshold of a kind.
+    pub fn of(&self, kind: &str) -> u64 {
+        match self {
+            PerKind::All(min) => *min,
+            PerKind::ByKind(kinds) => kinds.get(kind).copied().unwrap_or(DEFAULT),
+        }
+    }
+
+    /// Kinds that it names.
+    pub fn kinds(&self) -> impl Iterator<Item = &str> {
+        let kinds = if let PerKind::ByKind(kinds) = self { Some(kinds) } else { None };
+        kinds.into_iter().flatten().map(|(kind, _)| kind.as_str())
+    }
 }
 
 impl Default for EvidencePlan {
@@ -228,8 +293,8 @@ impl Default for EvidencePlan {
         EvidencePlan {
             ok_min: 100,
             ok_fraction_min: 0.1,
-            proven_per_kind_min: 1,
-            ok_during_fault_min: 1,
+            proven_per_kind_min: PerKind::All(1),
+            ok_during_fault_min: PerKind::All(10),
             leader_changes_min: 1,
         }
     }

@@ -1,10 +1,18 @@
 //! What types alone cannot say of a plan: what must go together, and what must not.
 use super::problem::did_you_mean;
 use super::typed::Mistake;
-use super::{LabPlan, Plan, names};
+use super::{Clients, LabPlan, Plan, names};
 use crate::lab::NODES_MAX;
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::time::Duration;
+
+/// Clients of one run, and of one node, at the most.
+const CLIENTS_MAX: u32 = 10_000;
+/// Faults of one run, at the most.
+const FAULTS_MAX: u32 = 10_000;
+/// No two faults begin closer than this, however small `every` is.
+const FAULT_SLOT_MIN: Duration = Duration::from_secs(1);
 
 pub(super) fn check(plan: &Plan) -> Result<(), Mistake> {
     name(&plan.name)?;
@@ -14,6 +22,7 @@ pub(super) fn check(plan: &Plan) -> Result<(), Mistake> {
     }
     workloads(plan)?;
     load(plan)?;
+    thresholds(plan)?;
     nemesis(plan)?;
     checks(plan)
 }
@@ -94,8 +103,19 @@ fn workloads(plan: &Plan) -> Result<(), Mistake> {
         }
         _ => {}
     }
+    if let Some((workload, (option, message))) = plan.workload.iter().find_map(|one| Some((one, one.mistake()?))) {
+        return wrong(
+            &["workload", workload.name(), option],
+            message,
+            "`dsfuzz list workloads` and docs/plan.md say what it is",
+        );
+    }
     let mut seen = BTreeSet::new();
     for (index, workload) in plan.workloads.iter().enumerate() {
+        if let Some((option, message)) = workload.mistake() {
+            let path = ["workloads", &index.to_string(), workload.name(), option];
+            return wrong(&path, message, "`dsfuzz list workloads` and docs/plan.md say what it is");
+        }
         if !seen.insert(workload.name()) {
             let message = format!("the workload `{}` is there twice", workload.name());
             return wrong(&["workloads", &index.to_string()], message, "their operations could not be told apart");
@@ -106,12 +126,25 @@ fn workloads(plan: &Plan) -> Result<(), Mistake> {
 
 fn load(plan: &Plan) -> Result<(), Mistake> {
     let load = &plan.load;
-    let spans =
-        [("time", load.time), ("deadline", load.deadline), ("settle", load.settle), ("recovery", load.recovery)];
+    let spans = [
+        ("time", Some(load.time)),
+        ("deadline", load.deadline),
+        ("settle", Some(load.settle)),
+        ("recovery", Some(load.recovery)),
+    ];
     for (key, span) in spans {
-        if span.0.is_zero() {
+        if span.is_some_and(|span| span.0.is_zero()) {
             return wrong(&["load", key], "this duration cannot be zero", "such as 60s");
         }
+    }
+    let (Clients::Total(clients) | Clients::PerNode(clients)) = load.clients;
+    if clients > CLIENTS_MAX {
+        let message = format!("{} clients; at most {CLIENTS_MAX} are held", load.clients);
+        return wrong(&["load", "clients"], message, "such as 2n; more load is a higher `rate`");
+    }
+    if load.joining > CLIENTS_MAX {
+        let message = format!("{} clients for each node; at most {CLIENTS_MAX} are held", load.joining);
+        return wrong(&["load", "joining"], message, "such as 40; 0 for none");
     }
     if load.ops_max == Some(0) {
         return wrong(&["load", "ops_max"], "no call at all would be made", "leave it out for no limit");
@@ -128,6 +161,21 @@ fn load(plan: &Plan) -> Result<(), Mistake> {
     Ok(())
 }
 
+/// Thresholds by kind name kinds that there are.
+fn thresholds(plan: &Plan) -> Result<(), Mistake> {
+    let known: Vec<&str> = dsfuzz_nemesis::FAULTS.iter().map(|fault| fault.name).collect();
+    let evidence = &plan.evidence;
+    let named = evidence.proven_per_kind_min.kinds().map(|kind| ("proven_per_kind_min", kind));
+    let named = named.chain(evidence.ok_during_fault_min.kinds().map(|kind| ("ok_during_fault_min", kind)));
+    for (key, kind) in named.filter(|(_, kind)| !known.contains(kind)) {
+        let meant = did_you_mean(kind, known.iter().copied());
+        let meant = meant.map(|meant| format!("did you mean `{meant}`? ")).unwrap_or_default();
+        let help = format!("{meant}kinds of fault: {}", known.join(", "));
+        return wrong(&["evidence", key], format!("no fault is of the kind `{kind}`"), &help);
+    }
+    Ok(())
+}
+
 fn nemesis(plan: &Plan) -> Result<(), Mistake> {
     let Some(nemesis) = &plan.nemesis else { return Ok(()) };
     for (key, span) in [("every", nemesis.every), ("for", nemesis.lasts)] {
@@ -137,6 +185,12 @@ fn nemesis(plan: &Plan) -> Result<(), Mistake> {
     }
     if nemesis.faults.is_empty() {
         return wrong(&["nemesis"], "a nemesis without faults", "name some under `faults`, or leave out `nemesis`");
+    }
+    let faults = plan.load.time.0.as_secs_f64() / nemesis.every.0.max(FAULT_SLOT_MIN).as_secs_f64();
+    if faults > f64::from(FAULTS_MAX) {
+        let message = format!("one every {} within {} makes {faults:.0} faults", nemesis.every, plan.load.time);
+        let help = format!("at most {FAULTS_MAX} in one run: a larger `nemesis.every` or a shorter `load.time`");
+        return wrong(&["nemesis", "every"], message, &help);
     }
     let quiet = nemesis.quiet_start.0 + nemesis.quiet_end.map_or(std::time::Duration::ZERO, |span| span.0);
     if quiet >= plan.load.time.0 {
@@ -150,6 +204,7 @@ fn checks(plan: &Plan) -> Result<(), Mistake> {
     let known = names::checkers();
     let known: Vec<&str> = known.iter().map(|entry| entry.name.as_str()).collect();
     let mut seen = BTreeSet::new();
+    let workloads: Vec<&str> = plan.workload.iter().chain(&plan.workloads).map(|workload| workload.name()).collect();
     for (index, check) in plan.check.iter().enumerate() {
         let (at, name) = (index.to_string(), check.name());
         if name.is_empty() {
@@ -168,8 +223,25 @@ fn checks(plan: &Plan) -> Result<(), Mistake> {
         if let Err(message) = dsfuzz_checkers::checker_with(name, &check.options()) {
             return wrong(&["check", &at], message, "`dsfuzz list checkers` shows what each takes");
         }
+        if !can_judge(name, &check.options(), &workloads) {
+            let fitting = dsfuzz_workloads::WORKLOADS.iter().filter(|doc| workloads.contains(&doc.name));
+            let fitting: Vec<&str> = fitting.flat_map(|doc| doc.judged_by).copied().chain(JUDGE_RUNS).collect();
+            let message = format!("the checker `{name}` cannot judge what this plan runs ({})", workloads.join(", "));
+            return wrong(&["check", &at], message, &format!("those that can: {}", fitting.join(", ")));
+        }
     }
     Ok(())
+}
+
+/// Checkers that judge a run as a whole, whatever its workload.
+const JUDGE_RUNS: [&str; 4] = ["split-brain", "leadership", "availability", "liveness"];
+
+/// Whether a checker can judge one of these workloads.
+fn can_judge(name: &str, options: &dsfuzz_checkers::Options, workloads: &[&str]) -> bool {
+    // A model of one's own choice may know any function.
+    let by_model = name == "linearizable" && options.0.contains_key("model");
+    let fits = |doc: &&dsfuzz_workloads::WorkloadDoc| workloads.contains(&doc.name) && doc.judged_by.contains(&name);
+    by_model || JUDGE_RUNS.contains(&name) || dsfuzz_workloads::WORKLOADS.iter().any(|doc| fits(&doc))
 }
 
 #[cfg(test)]

@@ -223,7 +223,7 @@ fn detail(history: &History, op: &Op<'_>) -> Detail {
         key: text(op.key),
         value: text(op.input),
         outcome: words::outcome(op.outcome),
-        reply: text(op.output),
+        reply: text(op.completion_value),
         error: op.error.map(|id| words::shorten(history.name(id), VALUE_CHARACTERS)).unwrap_or_default(),
         called_ns: op.call_time,
         replied_ns: (op.reply_time != Op::OPEN).then_some(op.reply_time),

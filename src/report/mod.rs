@@ -34,7 +34,7 @@ pub const VERDICT_SCHEMA: &str = include_str!("../../docs/verdict.schema.json");
 /// The style sheet that every page of dsfuzz shares.
 pub(crate) const STYLE: &str = page::STYLE;
 
-pub(crate) use words::{escape, link, word};
+pub(crate) use words::{escape, link, plain_line, plain_lines, word};
 
 /// Writes everything that is drawn of a run: `verdict.json`, `junit.xml`, `report.html` and `report/`.
 ///
@@ -48,6 +48,7 @@ pub fn write_all(dir: &RunDir, history: &History, info: &RunInfo, verdict: &RunV
             problems.push(error);
         }
     };
+    keep(fs::create_dir_all(dir.answers()).with_context(|| format!("cannot make {}", dir.answers().display())));
     keep(write_verdict(dir, verdict));
     let subject = Subject::new(dir, history, info, verdict);
     keep(junit::draw(&subject).and_then(|xml| replace(&dir.junit(), xml.as_bytes())));

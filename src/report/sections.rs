@@ -20,12 +20,17 @@ pub(super) enum Page {
 }
 
 impl Page {
-    /// The way from the page to the run's folder.
-    pub(super) fn base(&self) -> &'static str {
+    /// The way from the page to the folder of the answer.
+    fn up(&self) -> &'static str {
         match self {
             Page::Scripted => "",
             Page::Plain(_) => "../",
         }
+    }
+
+    /// The way from the page to the run's folder.
+    pub(super) fn base(&self, subject: &Subject<'_>) -> String {
+        format!("{}{}", self.up(), subject.dir.way_back())
     }
 
     pub(super) fn ink(&self) -> &'static Ink {
@@ -76,6 +81,9 @@ pub(super) fn banner(subject: &Subject<'_>) -> anyhow::Result<String> {
         let _ = write!(html, "<div><dt>{name}</dt><dd>{value}</dd></div>");
     }
     html.push_str("</dl>\n");
+    if let Some(asked) = &verdict.asked {
+        let _ = writeln!(html, "<p class=\"notice\">{}</p>", escape(&words::other_question(asked)));
+    }
     if !subject.history.complete {
         html.push_str(
             "<p class=\"notice\">The record was cut off: the run did not end in order. What was recorded until then is \
@@ -120,7 +128,7 @@ pub(super) fn counterexamples(subject: &Subject<'_>, page: &Page) -> anyhow::Res
     }
     if violations.len() > FINDINGS_MAX {
         let more = violations.len() - FINDINGS_MAX;
-        let _ = writeln!(html, "<p>{more} more stand in <a href=\"{}verdict.json\">verdict.json</a>.</p>", page.base());
+        let _ = writeln!(html, "<p>{more} more stand in <a href=\"{}verdict.json\">verdict.json</a>.</p>", page.up());
     }
     html.push_str("</section>\n");
     Ok(html)

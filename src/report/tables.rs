@@ -88,7 +88,20 @@ fn effect(subject: &Subject<'_>, fault: &Fault) -> (String, String) {
     };
     let rates = format!("{} → <b>{}</b> → {}/s", rate(effect.before), rate(effect.during), rate(effect.after));
     let during = effect.during.0;
+    let rates = format!("{rates}{}", by_node(subject, fault));
     (rates, format!("{}, {}", words::count(during.fail), words::count(during.info)))
+}
+
+/// How far the load of each node fell.
+fn by_node(subject: &Subject<'_>, fault: &Fault) -> String {
+    let Some(load) = subject.verdict.load.iter().find(|load| load.fault == fault.id) else { return String::new() };
+    let rates = |rates: &crate::store::Rates| format!("{:.0}/{:.0}", rates.asked, rates.ok);
+    let node = |node: &crate::store::NodeLoad| {
+        let (before, during, after) = (rates(&node.before), rates(&node.during), rates(&node.after));
+        format!("<li>{}: {before} → <b>{during}</b> → {after}</li>", escape(&node.node))
+    };
+    let nodes: String = load.nodes.iter().map(node).collect();
+    format!("<details><summary>asked/ok by node</summary><ul>{nodes}</ul></details>")
 }
 
 /// Numbers against their thresholds.
@@ -218,7 +231,7 @@ pub(super) fn files(subject: &Subject<'_>, page: &Page) -> anyhow::Result<String
     ];
     for (path, doc) in &known {
         if let (Ok(meta), Ok(name)) = (path.metadata(), path.strip_prefix(root)) {
-            file(&mut html, page, &name.to_string_lossy(), meta.len(), doc);
+            file(&mut html, subject, page, &name.to_string_lossy(), meta.len(), doc);
         }
     }
     html.push_str("</ul>\n");
@@ -229,7 +242,7 @@ pub(super) fn files(subject: &Subject<'_>, page: &Page) -> anyhow::Result<String
         html.push_str("<h3>From the nodes</h3><ul class=\"files\">");
         for (path, size) in logs.iter().take(FILES_MAX) {
             if let Ok(name) = path.strip_prefix(root) {
-                file(&mut html, page, &name.to_string_lossy(), *size, "");
+                file(&mut html, subject, page, &name.to_string_lossy(), *size, "");
             }
         }
         html.push_str("</ul>\n");
@@ -241,7 +254,7 @@ pub(super) fn files(subject: &Subject<'_>, page: &Page) -> anyhow::Result<String
     Ok(html)
 }
 
-fn file(html: &mut String, page: &Page, name: &str, size: u64, doc: &str) {
+fn file(html: &mut String, subject: &Subject<'_>, page: &Page, name: &str, size: u64, doc: &str) {
     let size = match size {
         0..10_000 => format!("{} B", words::count(size)),
         10_000..10_000_000 => format!("{} kB", words::count(size / 1000)),
@@ -250,7 +263,7 @@ fn file(html: &mut String, page: &Page, name: &str, size: u64, doc: &str) {
     let _ = write!(
         html,
         "<li><a href=\"{}{}\">{}</a> <small>{size}</small> {doc}</li>",
-        page.base(),
+        page.base(subject),
         words::link(name),
         escape(name)
     );

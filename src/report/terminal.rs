@@ -13,6 +13,7 @@ use tabled::settings::{Modify, Padding, Style, Width};
 
 const FAULTS_MAX: usize = 12;
 const FINDINGS_MAX: usize = 3;
+const REMARKS_MAX: usize = 8;
 
 /// The whole summary. `color`: whether the reader is a terminal that wants colours (NO_COLOR is the caller's to ask).
 pub fn terminal(info: &RunInfo, verdict: &RunVerdict, history: &History, dir: &RunDir, color: bool) -> String {
@@ -29,13 +30,38 @@ pub fn terminal(info: &RunInfo, verdict: &RunVerdict, history: &History, dir: &R
             text.join("\n")
         );
     }
+    remarks(&mut out, &subject);
     faults(&mut out, &subject);
     evidence(&mut out, &subject);
+    for note in &subject.verdict.notes {
+        let _ = writeln!(out, "note: {}", words::plain_line(note));
+    }
     for failure in subject.harness() {
         let _ = writeln!(out, "harness: {}", words::plain_line(failure));
     }
     last_lines(&mut out, &subject, color);
     out
+}
+
+/// What was found and breaks no promise: a line for each kind of a promise, with the first of it.
+fn remarks(out: &mut String, subject: &Subject<'_>) {
+    let kinds = |promise| -> Vec<_> {
+        let promise: &dsfuzz_checkers::Verdict = promise;
+        promise.evidence().into_iter().map(|(first, count)| (promise, first, count)).collect()
+    };
+    let all: Vec<_> = subject.verdict.promises.iter().flat_map(kinds).collect();
+    for (promise, first, count) in all.iter().take(REMARKS_MAX) {
+        let more = if *count > 1 { format!(" (and {} more)", count - 1) } else { String::new() };
+        let title = words::plain_line(&words::shorten(&first.title, 200));
+        let kind = words::plain_line(&first.kind);
+        let _ = writeln!(out, "evidence: {kind} ({}): {title}{more}", words::plain_line(&checker(promise)));
+    }
+    if all.len() > REMARKS_MAX {
+        let _ = writeln!(out, "{} more kinds of evidence are in the report", all.len() - REMARKS_MAX);
+    }
+    if !all.is_empty() {
+        out.push('\n');
+    }
 }
 
 fn last_lines(out: &mut String, subject: &Subject<'_>, color: bool) {
@@ -49,6 +75,9 @@ fn last_lines(out: &mut String, subject: &Subject<'_>, color: bool) {
     let answer = if color { format!("\u{1b}[{code}m{answer}\u{1b}[0m") } else { answer.to_string() };
     let _ = writeln!(out, "{answer}");
     let _ = writeln!(out, "{}", words::plain_line(&subject.verdict.sentence));
+    if let Some(asked) = &subject.verdict.asked {
+        let _ = writeln!(out, "{}", words::plain_line(&words::other_question(asked)));
+    }
     // A history on its own has a report only where one was asked for.
     if !subject.dir.path().is_file() {
         let _ = writeln!(out, "report: {}", words::plain_line(&subject.dir.report().to_string_lossy()));
@@ -89,7 +118,10 @@ fn faults(out: &mut String, subject: &Subject<'_>) {
         return;
     }
     let shown = faults.iter().take(FAULTS_MAX).map(|fault| fault_row(subject, fault)).collect();
-    out.push_str(&table(&["fault", "from", "to", "proven", "ok/s before, during, after", "what"], shown));
+    out.push_str(&table(
+        &["fault", "from", "to", "proven", "ok/s before, during, after", "asked/ok least", "what"],
+        shown,
+    ));
     if faults.len() > FAULTS_MAX {
         let _ = writeln!(out, "{} more faults are in the report\n", faults.len() - FAULTS_MAX);
     }
@@ -112,7 +144,12 @@ fn fault_row(subject: &Subject<'_>, fault: &Fault) -> Vec<String> {
     let effect = subject.digest.effect(fault).map_or(String::new(), |effect| {
         format!("{}, {}, {}", rate(effect.before), rate(effect.during), rate(effect.after))
     });
-    vec![fault.kind.clone(), from, to, proven.to_string(), effect, words::shorten(&words::fault(fault), 140)]
+    let load = subject.verdict.load.iter().find(|load| load.fault == fault.id);
+    let least =
+        load.and_then(|load| load.nodes.iter().min_by(|one, other| one.during.asked.total_cmp(&other.during.asked)));
+    let least =
+        least.map_or(String::new(), |node| format!("{} {:.0}/{:.0}", node.node, node.during.asked, node.during.ok));
+    vec![fault.kind.clone(), from, to, proven.to_string(), effect, least, words::shorten(&words::fault(fault), 140)]
 }
 
 fn evidence(out: &mut String, subject: &Subject<'_>) {

@@ -1,5 +1,6 @@
 //! How things are written for people: times, names, operations; and how text from a target is made harmless in HTML
 //! and in scripts. Never: drawing.
+use crate::store::Asked;
 use dsfuzz_checkers::{Fault, History, Op, Outcome, Validity, Value};
 
 /// Text that may stand in HTML, between tags and in quoted attributes. Control characters become visible.
@@ -21,12 +22,13 @@ pub(crate) fn escape(text: &str) -> String {
 }
 
 /// Control characters, and the marks that turn the direction of text: a target could make one name look like another.
-pub(super) fn is_hidden(character: char) -> bool {
-    character.is_control() || matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+pub(crate) fn is_hidden(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
 /// One line of text without control characters, for terminals: no escape sequence of a target reaches one.
-pub(super) fn plain_line(text: &str) -> String {
+pub(crate) fn plain_line(text: &str) -> String {
     text.chars()
         .map(|character| match character {
             '\n' | '\r' | '\t' => ' ',
@@ -34,6 +36,25 @@ pub(super) fn plain_line(text: &str) -> String {
             plain => plain,
         })
         .collect()
+}
+
+/// That an answer is not the run's own, with the question and the plan's checkers that it leaves out.
+pub(super) fn other_question(asked: &Asked) -> String {
+    let not_asked = match asked.not_asked.is_empty() {
+        true => String::new(),
+        false => format!(" The plan's {} not asked here.", are(&asked.not_asked)),
+    };
+    let arguments = asked.arguments.join(" ");
+    format!("This answers another question than the plan's ({arguments}); the run keeps its own answer.{not_asked}")
+}
+
+fn are(names: &[String]) -> String {
+    format!("{} {}", names.join(", "), if names.len() == 1 { "is" } else { "are" })
+}
+
+/// Lines without control characters but their ends, for terminals and logs.
+pub(crate) fn plain_lines(text: &str) -> String {
+    text.lines().map(plain_line).collect::<Vec<_>>().join("\n")
 }
 
 /// JSON that may stand inside a `<script>` element: nothing in it can end the element or open a comment.

@@ -39,7 +39,9 @@ pub(super) async fn collect(
                         problems.push(format!("{name}: {} bytes of {} were left behind", log.skipped_bytes, log.path));
                     }
                     match (deployment.claims_after(log, old), recorder) {
-                        (Ok(claims), Some(recorder)) => claims.into_iter().for_each(|claim| note(recorder, claim)),
+                        (Ok(claims), Some(recorder)) => {
+                            claims.into_iter().for_each(|claim| note(recorder, claim, deployment))
+                        }
                         (Ok(_), None) => {}
                         (Err(error), _) => problems.push(error.to_string()),
                     }
@@ -52,13 +54,14 @@ pub(super) async fn collect(
 }
 
 /// A claim from a log held at some instant of the run; its term stands in the same line.
-fn note(recorder: &Recorder, claim: LogClaim) {
+fn note(recorder: &Recorder, claim: LogClaim, deployment: &Deployment) {
     recorder.role(RoleRecord {
         index: 0,
         time: 0,
         sent_index: 0,
         sent_time: 0,
         node: claim.node,
+        leads: deployment.leads(&claim.role),
         role: claim.role,
         term: claim.term,
         term_with_role: claim.term.is_some(),

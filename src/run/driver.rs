@@ -5,6 +5,7 @@
 //! from its own stream whose call comes next, each workload being equally likely.
 mod attempt;
 mod backoff;
+mod joining;
 mod pace;
 mod turns;
 mod worker;
@@ -14,13 +15,15 @@ pub(super) use backoff::Backoff;
 
 use super::recorder::Recorder;
 use dsfuzz_checkers::Phase;
-use dsfuzz_workloads::{Connect, Endpoint, Workload};
+use dsfuzz_workloads::{Connect, Endpoint, Part, Terms, Workload};
+use joining::{NodeLoad, Since, Team};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use turns::Turns;
 use worker::Worker;
 
 /// How long, beyond the deadline of a call, the drain waits for a worker before it is given up.
@@ -39,13 +42,14 @@ pub struct NodeEndpoint {
 }
 
 impl NodeEndpoint {
-    pub(super) fn endpoint(&self, process: u64, options: &BTreeMap<String, String>) -> Endpoint {
+    pub(super) fn endpoint(&self, process: u64, options: &BTreeMap<String, String>, terms: Terms) -> Endpoint {
         Endpoint {
             node: self.name.clone(),
             address: self.address.clone(),
             ports: self.ports.clone(),
             process,
             options: options.clone(),
+            terms,
         }
     }
 }
@@ -67,8 +71,20 @@ pub struct DriverOptions {
     pub deadline: Duration,
     /// Stop at this many calls.
     pub ops_max: Option<u64>,
+    /// At the most so many clients for each node join those that hang.
+    pub joining: u32,
+    /// How often a second each node is asked at the least while some of its clients hang.
+    pub asked_per_node: f64,
     /// Options for the clients ([`Endpoint::options`]).
     pub client_options: BTreeMap<String, String>,
+}
+
+impl DriverOptions {
+    /// Workers in all: the plan's clients and all that may join. Their numbers are below this.
+    pub fn workers(&self) -> u32 {
+        let nodes = u32::try_from(self.nodes.len()).unwrap_or(u32::MAX);
+        self.clients.saturating_add(self.joining.saturating_mul(nodes))
+    }
 }
 
 /// Why the load ended.
@@ -120,10 +136,13 @@ impl Driver {
         self.recorder.phase(Phase::Load);
         let time_up = tokio::time::Instant::now() + self.options.time;
         let shared = Arc::new(Shared::new(self));
-        let mut workers = JoinSet::new();
+        let (mut workers, mut teams) = (JoinSet::new(), JoinSet::new());
         if !shared.options.nodes.is_empty() {
             for index in 0..shared.options.clients {
                 workers.spawn(Worker::new(shared.clone(), index).run());
+            }
+            for team in Shared::teams(&shared) {
+                teams.spawn(team.run());
             }
         }
         let mut watch = tokio::time::interval(WATCH_EVERY);
@@ -139,7 +158,7 @@ impl Driver {
             }
         }
         shared.recorder.phase(Phase::Drain);
-        shared.drain(workers).await;
+        tokio::join!(shared.drain(workers), shared.drain(teams));
         shared.summary()
     }
 }
@@ -164,6 +183,16 @@ struct Shared {
     tickets: AtomicU64,
     /// Calls recorded before this load.
     calls_before: u64,
+    start: Instant,
+    /// Workers in all.
+    workers: u32,
+    /// Parts of the calls that the workloads have.
+    parts: Vec<Part>,
+    /// So long a part of the calls on a node may stand still before a client joins.
+    gap: Duration,
+    loads: Vec<NodeLoad>,
+    /// Since when each of the plan's clients waits for others.
+    busy: Vec<Since>,
     not_connected: AtomicU64,
     process_max: AtomicU64,
     harness: Mutex<Vec<String>>,
@@ -172,7 +201,17 @@ struct Shared {
 impl Shared {
     fn new(driver: Driver) -> Shared {
         let Driver { recorder, connect, workloads, options } = driver;
+        let workers = options.workers();
+        // Whether a workload has such calls does not depend on the worker.
+        let has = |part: &Part| Turns::of_part(&workloads, *part, options.seed, 0, workers).is_some();
+        let parts: Vec<Part> = Part::ALL.into_iter().filter(has).collect();
         Shared {
+            start: Instant::now(),
+            workers,
+            gap: joining::gap(options.asked_per_node, parts.len()),
+            parts,
+            loads: NodeLoad::of(&options.nodes),
+            busy: (0..options.clients).map(|_| Since::default()).collect(),
             backoffs: options.nodes.iter().map(|_| Backoff::default()).collect(),
             halted: AtomicBool::new(false),
             halt: watch::Sender::new(false),
@@ -187,6 +226,24 @@ impl Shared {
             workloads,
             options,
         }
+    }
+
+    /// Who joins, on each node and for each part of the calls.
+    fn teams(shared: &Arc<Shared>) -> Vec<Team> {
+        let (joining, parts) = (shared.options.joining, shared.parts.len() as u32);
+        let mut teams = Vec::new();
+        if shared.gap == Duration::MAX || joining == 0 {
+            return teams;
+        }
+        for node in 0..shared.options.nodes.len() {
+            let first = shared.options.clients + node as u32 * joining;
+            for (position, part) in shared.parts.iter().enumerate() {
+                let position = position as u32;
+                let seats = first + joining * position / parts..first + joining * (position + 1) / parts;
+                teams.push(Team { shared: shared.clone(), node, part: *part, seats });
+            }
+        }
+        teams
     }
 
     fn halted(&self) -> bool {

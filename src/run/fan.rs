@@ -1,5 +1,5 @@
 //! [`Fan`]: several workloads in one run, each with a client of its own, behind one process.
-use dsfuzz_workloads::{Answer, BoxFuture, Call, Client, Connect, ConnectError, Endpoint};
+use dsfuzz_workloads::{Answer, BoxFuture, Call, Client, Connect, ConnectError, Endpoint, Response, Terms};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -37,10 +37,10 @@ struct Blades {
 }
 
 impl Client for Blades {
-    fn call<'a>(&'a mut self, call: &'a Call) -> BoxFuture<'a, Answer> {
+    fn call<'a>(&'a mut self, call: &'a Call, terms: Terms) -> BoxFuture<'a, Response> {
         match self.clients.get_mut(&call.workload) {
-            Some(client) => client.call(call),
-            None => Box::pin(async { Answer::fail("no client for this workload") }),
+            Some(client) => client.call(call, terms),
+            None => Box::pin(async { Answer::fail("no client for this workload").into() }),
         }
     }
 

@@ -11,7 +11,7 @@ use crate::cluster::{Node, SshTarget};
 use crate::targets::Deployment;
 use dsfuzz_checkers::history::FaultStep;
 use dsfuzz_nemesis::{NodeView, Timetable, View};
-use dsfuzz_workloads::{Connect, Workload};
+use dsfuzz_workloads::{Connect, Terms, Workload};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -71,7 +71,12 @@ impl Load {
     }
 
     /// Runs the load to its end; the role prober goes on until it is stopped.
-    pub(super) async fn run(&self, progress: &Arc<Progress>, halt: watch::Receiver<bool>) -> (DriverSummary, Watch) {
+    /// With how much later than the timetable says a fault began, at the most.
+    pub(super) async fn run(
+        &self,
+        progress: &Arc<Progress>,
+        halt: watch::Receiver<bool>,
+    ) -> (DriverSummary, Option<u64>, Watch) {
         let watching = self.watch();
         let start = Instant::now();
         let (over, load_over) = watch::channel(false);
@@ -89,11 +94,15 @@ impl Load {
         };
         let mut summary = driver.run(halt).await;
         over.send_replace(true);
-        if let Err(error) = breaking.await {
-            summary.harness.push(format!("the nemesis panicked: {error}"));
-        }
+        let slip_ms = match breaking.await {
+            Ok(reports) => reports.iter().filter_map(|report| report.slip_ms).max(),
+            Err(error) => {
+                summary.harness.push(format!("the nemesis panicked: {error}"));
+                None
+            }
+        };
         ticking.abort();
-        (summary, watching)
+        (summary, slip_ms, watching)
     }
 
     /// Undoes everything on every node, proven; an error names the nodes where it could not be shown.
@@ -111,7 +120,7 @@ impl Load {
             nodes: self.options.nodes.clone(),
             time,
             deadline: self.options.deadline,
-            first_worker: self.options.clients,
+            first_worker: self.options.workers(),
             first_process: summary.next_process,
             client_options: self.options.client_options.clone(),
         }
@@ -183,7 +192,8 @@ impl Active {
 
 fn driver_options(run: &Run) -> DriverOptions {
     let load = &run.job.plan.load;
-    let endpoints = run.job.nodes.iter().map(|(node, _)| run.target.endpoint(node, 0));
+    let terms = Terms::load(load.deadline(run.target.election()));
+    let endpoints = run.job.nodes.iter().map(|(node, _)| run.target.endpoint(node, 0, terms));
     let mut client_options = BTreeMap::new();
     let nodes = endpoints.map(|endpoint| {
         client_options.clone_from(&endpoint.options);
@@ -196,8 +206,10 @@ fn driver_options(run: &Run) -> DriverOptions {
         nodes,
         rate: load.rate.map(|rate| rate.0),
         time: load.time.0,
-        deadline: load.deadline.0,
+        deadline: load.deadline(run.target.election()),
         ops_max: load.ops_max,
+        joining: load.joining,
+        asked_per_node: load.asked_per_node(run.job.nodes.len()),
         client_options,
     }
 }
@@ -227,19 +239,27 @@ fn views(run: &Run, deployment: &Deployment, leader: watch::Receiver<Option<Stri
     let view = |(node, _): &(Node, SshTarget)| NodeView {
         name: node.name.to_string(),
         address: node.address,
+        others: deployment.addresses(&node.name),
+        ports: deployment.ports(&node.name),
         services: deployment.services(&node.name).into_iter().map(|service| service.name).collect(),
         own_kernel,
     };
     let nodes: Vec<NodeView> = run.job.nodes.iter().map(view).collect();
     let control_boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     let control_boot_id = control_boot_id.trim().to_string();
-    Arc::new(move || {
+    Arc::new(move |for_leader| {
         let (nodes, control_boot_id, mut leader) = (nodes.clone(), control_boot_id.clone(), leader.clone());
         Box::pin(async move {
-            // Right after a heal an election may be under way; a harm aimed at the leader is worth waiting for it.
-            let leader = match tokio::time::timeout(ELECTION, leader.wait_for(Option::is_some)).await {
-                Ok(Ok(leader)) => leader.clone(),
-                _ => None,
+            // Right after a heal an election may be under way; a harm aimed at the leader is worth waiting for it. What
+            // is aimed at nobody in particular never waits.
+            let wait = if for_leader { ELECTION } else { Duration::ZERO };
+            let known = leader.borrow().clone();
+            let leader = match known {
+                Some(leader) => Some(leader),
+                None => match tokio::time::timeout(wait, leader.wait_for(Option::is_some)).await {
+                    Ok(Ok(leader)) => leader.clone(),
+                    _ => None,
+                },
             };
             View { nodes, leader, control_boot_id }
         })

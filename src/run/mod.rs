@@ -20,10 +20,10 @@ use crate::cluster::{Node, SshTarget};
 use crate::plan::Plan;
 use crate::store::{FORMAT_VERSION, NodeInfo, RunDir, RunInfo, RunVerdict};
 use crate::targets::{self, Convergence, Deployment, Target};
-use crate::{judge, report};
+use crate::{judge, report, secrets};
 use anyhow::{Context, Result, anyhow};
 use dsfuzz_checkers::{History, Phase};
-use dsfuzz_nemesis::{Timetable, timetable};
+use dsfuzz_nemesis::{ClusterShape, Timetable, timetable};
 use dsfuzz_workloads::{Connect, Workload};
 use hosts::Hosts;
 use phases::Phases;
@@ -77,7 +77,8 @@ pub struct Finished {
 pub async fn execute(job: Job, progress: Arc<Progress>, stop: watch::Receiver<Stop>) -> Result<Finished> {
     let target = targets::load(&job.plan.target, &job.plan_folder, &job.plan.options)?;
     let workloads = workloads(&job.plan);
-    let connect = connect(&target, &workloads, &job.dir)?;
+    let nodes: Vec<Node> = job.nodes.iter().map(|(node, _)| node.clone()).collect();
+    let connect = connect(&target, &workloads, &nodes, &job.dir)?;
     let timetable = job.timetable(&target);
     std::fs::write(job.dir.plan(), job.plan.to_yaml()?).context("the effective plan cannot be stored")?;
     let mut run = Run {
@@ -95,6 +96,9 @@ pub async fn execute(job: Job, progress: Arc<Progress>, stop: watch::Receiver<St
     for warning in &run.timetable.warnings {
         run.progress.line(&format!("nemesis: {warning}"));
     }
+    for warning in crate::plan::fit::warnings(&run.job.plan) {
+        run.progress.line(&format!("plan: {warning}"));
+    }
     let mut leave = run.stop.clone();
     tokio::select! {
         () = run.all() => run.finish(),
@@ -109,7 +113,8 @@ impl Job {
     fn timetable(&self, target: &Target) -> Timetable {
         let Some(nemesis) = &self.plan.nemesis else { return Timetable::default() };
         let quiet_end = nemesis.quiet_end.unwrap_or(target.recipe().quiet_after_heal).0;
-        timetable(self.seed, nemesis, self.nodes.len(), self.plan.load.time.0, quiet_end)
+        let shape = ClusterShape { nodes: self.nodes.len(), leads: target.recipe().has_leaders(), quiet_end };
+        timetable(self.seed, nemesis, shape, self.plan.load.time.0)
     }
 
     fn info(&self, target: &Target) -> RunInfo {
@@ -125,7 +130,8 @@ impl Job {
             seed: self.seed,
             started: chrono::Local::now().to_rfc3339(),
             target: target.name().into(),
-            without_roles: target.recipe().role.is_none(),
+            options: crate::plan::redacted(target.options()),
+            facts: target.facts(),
             nodes: self.nodes.iter().map(node).collect(),
             again: self.again.clone(),
             ..RunInfo::default()
@@ -149,11 +155,11 @@ fn workloads(plan: &Plan) -> Vec<Arc<dyn Workload>> {
     plan.workload.iter().chain(&plan.workloads).map(|options| Arc::from(options.build())).collect()
 }
 
-fn connect(target: &Target, workloads: &[Arc<dyn Workload>], dir: &RunDir) -> Result<Arc<dyn Connect>> {
-    let mut by_workload = BTreeMap::new();
+fn connect(target: &Target, workloads: &[Arc<dyn Workload>], nodes: &[Node], dir: &RunDir) -> Result<Arc<dyn Connect>> {
+    let (mut by_workload, stderr) = (BTreeMap::new(), dir.path().join("clients"));
     for workload in workloads {
         let name = workload.name();
-        by_workload.insert(name.clone(), target.connect(&name, &workload.functions(), &dir.path().join("clients"))?);
+        by_workload.insert(name.clone(), target.connect(&name, &workload.functions(), nodes, &stderr)?);
     }
     Ok(fan::Fan::of(by_workload))
 }
@@ -319,7 +325,8 @@ impl Run {
         let load = load::Load::new(self, hosts, deployment, recorder);
         let began = Instant::now();
         self.progress.phase("load", Some(self.job.plan.load.time.0));
-        let (summary, probing) = load.run(&self.progress, self.halt.clone()).await;
+        let (summary, slip_ms, probing) = load.run(&self.progress, self.halt.clone()).await;
+        self.phases.info.timetable_slip_ms = slip_ms;
         let problem = match &summary.stopped {
             driver::Stopped::Recorder(why) => why.clone(),
             _ => String::new(),
@@ -417,12 +424,13 @@ impl Run {
         } else {
             History::default()
         };
-        let rules = judge::Rules::of_plan(&self.job.plan);
-        let verdict = judge::judge(&history, &rules, &self.phases.info);
+        let rules = judge::Rules::of_plan(&self.job.plan, &self.phases.info.facts);
+        let verdict = secrets::redacted(&judge::judge(&history, &rules, &self.phases.info));
         self.phases.ended("check", began, String::new());
         self.phases.info.ended = chrono::Local::now().to_rfc3339();
         self.phases.info.exit = Some(verdict.exit);
         self.phases.save();
+        self.phases.info = secrets::redacted(&self.phases.info);
         if let Err(error) = report::write_all(&self.job.dir, &history, &self.phases.info, &verdict) {
             self.progress.line(&format!("the report could not be drawn whole: {error:#}"));
         }

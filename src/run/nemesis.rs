@@ -4,6 +4,7 @@
 //! deadline, so that nothing keeps a heal waiting. Never: a draw, a judgement, a retry of an act (only of a heal).
 mod heal;
 mod links;
+mod paths;
 mod proof;
 mod remotes;
 mod report;
@@ -17,13 +18,15 @@ pub use report::HarmReport;
 
 use crate::cluster::RemoteError;
 use dsfuzz_checkers::history::{FaultEvent, FaultStep, Mark};
+use dsfuzz_nemesis::harm::Link;
 use dsfuzz_nemesis::protocol::Ask;
-use dsfuzz_nemesis::{Harm, PlannedHarm, Timetable, View, resolve};
+use dsfuzz_nemesis::{Harm, NodeView, PlannedHarm, Timetable, View, resolve};
 use dsfuzz_workloads::BoxFuture;
+use links::Open;
 use proof::Since;
 use remotes::everywhere;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use story::{Stories, Story};
 use tokio::sync::watch;
@@ -31,8 +34,9 @@ use tokio::time::Instant;
 
 /// Writes an event into the journal; fills in its index and time and says which.
 pub type Log = Arc<dyn Fn(FaultEvent) -> Mark + Send + Sync>;
-/// The cluster as it is now, with its leader.
-pub type Views = Arc<dyn Fn() -> BoxFuture<'static, View> + Send + Sync>;
+/// The cluster as it is now. True: a fault is aimed at the leader, which is worth waiting for an election; false: with
+/// the leader that is known, at once.
+pub type Views = Arc<dyn Fn(bool) -> BoxFuture<'static, View> + Send + Sync>;
 /// Nanoseconds on the control node's clock, as the journal counts them.
 pub type Now = Arc<dyn Fn() -> u64 + Send + Sync>;
 
@@ -72,6 +76,9 @@ impl Default for Limits {
     }
 }
 
+/// A fault that begins so much later than the timetable says is told.
+const SLIP_TOLD: Duration = Duration::from_millis(100);
+
 /// Carries out timetables.
 pub struct Executor {
     remotes: Arc<dyn Remotes>,
@@ -81,6 +88,8 @@ pub struct Executor {
     limits: Limits,
     stories: Stories,
     rounds: AtomicU64,
+    /// The nodes as the plan and the recipe know them.
+    nodes: Mutex<Vec<NodeView>>,
 }
 
 impl Executor {
@@ -94,6 +103,7 @@ impl Executor {
             limits: Limits::default(),
             stories: Stories::new(log),
             rounds: AtomicU64::new(0),
+            nodes: Mutex::default(),
         }
     }
 
@@ -122,7 +132,8 @@ impl Executor {
                 report.problems.push(why);
             } else {
                 self.undo_late(&mut late_acts).await;
-                late_acts = self.one(planned, quiet_from, &mut stop, &mut report).await;
+                let due = start + planned.at.0;
+                late_acts = self.one(planned, (due, quiet_from), &mut stop, &mut report).await;
             }
             reports.push(report);
         }
@@ -130,11 +141,12 @@ impl Executor {
         reports
     }
 
-    /// One harm from beginning to end. Returns where acts had no answer in time: they may still happen.
+    /// One harm from beginning to end, with when it was due and from when on it is quiet. Returns where acts had no
+    /// answer in time: they may still happen.
     async fn one(
         &self,
         planned: &PlannedHarm,
-        quiet_from: Instant,
+        (due, quiet_from): (Instant, Instant),
         stop: &mut watch::Receiver<bool>,
         report: &mut HarmReport,
     ) -> Vec<(u64, String)> {
@@ -153,27 +165,55 @@ impl Executor {
         report.nodes.clone_from(&harm.nodes);
         story.tell(FaultStep::Resolved, Vec::new());
 
-        let before = self.look_before(&harm).await;
-        report.begun = Some(story.begin());
+        let (open, before) = self.look_before(&harm).await;
         let begun = Instant::now();
+        let slip = begun.saturating_duration_since(due);
+        report.slip_ms = Some(millis(slip));
+        report.begun = Some(story.begin((slip >= SLIP_TOLD).then_some(slip)));
         let (failed, late) = self.act(planned.id, &harm).await;
         let acted = failed.is_empty();
-        self.prove(&story, &harm, [before, failed].concat(), decided, stop, report).await;
+        self.prove(&story, (&harm, &open), [before, failed].concat(), decided, stop, report).await;
         if acted {
             wait((begun + planned.lasts.0).min(quiet_from), stop).await;
         }
         if report.proven {
-            self.prove_again(&story, &harm, report).await;
+            self.prove_again(&story, (&harm, &open), report).await;
         }
         self.report_self_heals(harm.acts.iter().map(|(node, _)| node.clone()).collect(), report).await;
-        self.heal(&story, &harm, report).await;
+        self.heal(&story, (&harm, &open), report).await;
         late.into_iter().map(|node| (planned.id, node)).collect()
     }
 
     async fn resolve(&self, planned: &PlannedHarm) -> Result<Harm, String> {
-        let view = tokio::time::timeout(self.limits.view, (self.view)()).await;
-        let view = view.map_err(|_| format!("no view of the cluster within {} ms", self.limits.view.as_millis()))?;
+        let view = tokio::time::timeout(self.limits.view, (self.view)(planned.aims_at_leader())).await;
+        let mut view =
+            view.map_err(|_| format!("no view of the cluster within {} ms", self.limits.view.as_millis()))?;
+        self.nodes.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&view.nodes);
+        if planned.kind() == "partition" {
+            self.learn_addresses(&mut view).await;
+        }
         resolve(planned, &view).map_err(|why| why.to_string())
+    }
+
+    /// Completes the view by the addresses that the nodes have now. Where a node does not say them, the look before the
+    /// fault tells why.
+    async fn learn_addresses(&self, view: &mut View) {
+        let names: Vec<&str> = view.names().collect();
+        let links: Vec<Link> = names
+            .iter()
+            .flat_map(|from| {
+                names.iter().filter(move |to| *to != from).map(move |to| (from.to_string(), to.to_string()))
+            })
+            .collect();
+        if let Ok(peers) = self.peers(&links, self.limits.look).await {
+            view.nodes.iter_mut().for_each(|node| node.others = peers.others(&node.name));
+        }
+    }
+
+    /// A node as the last view had it.
+    fn seen(&self, node: &str) -> Option<NodeView> {
+        let nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
+        nodes.iter().find(|view| view.name == node).cloned()
     }
 
     /// Acts on all nodes at once. Returns what went wrong, and the nodes whose answer did not come.
@@ -195,7 +235,7 @@ impl Executor {
     async fn prove(
         &self,
         story: &Story<'_>,
-        harm: &Harm,
+        (harm, open): (&Harm, &Open),
         problems: Vec<String>,
         decided: Instant,
         stop: &mut watch::Receiver<bool>,
@@ -205,7 +245,7 @@ impl Executor {
             tokio::select! {
                 biased;
                 () = stopped(stop) => Err(vec!["stopped before it was proven".to_owned()]),
-                shown = self.show(story.fault(), harm, Since::Act, self.limits.prove) => shown,
+                shown = self.show(story.fault(), (harm, open), Since::Act, self.limits.prove) => shown,
             }
         } else {
             Err(problems)
@@ -226,8 +266,8 @@ impl Executor {
         }
     }
 
-    async fn prove_again(&self, story: &Story<'_>, harm: &Harm, report: &mut HarmReport) {
-        match self.show(story.fault(), harm, Since::Round, self.limits.prove).await {
+    async fn prove_again(&self, story: &Story<'_>, (harm, open): (&Harm, &Open), report: &mut HarmReport) {
+        match self.show(story.fault(), (harm, open), Since::Round, self.limits.prove).await {
             Ok(detail) => {
                 report.reproven = true;
                 story.tell(FaultStep::Reproven, detail);

@@ -2,9 +2,10 @@
 //!
 //! Never: deciding what happens. Times and indexes are taken under one lock, so both only grow.
 use super::journal::{self, Journal};
+use crate::secrets;
 use dsfuzz_checkers::history::{FaultEvent, HISTORY_VERSION, Record, RoleRecord};
 use dsfuzz_checkers::{Mark, Phase};
-use dsfuzz_workloads::{Answer, Call};
+use dsfuzz_workloads::{Answer, Call, Response};
 use std::cell::RefCell;
 use std::io;
 use std::path::Path;
@@ -98,15 +99,17 @@ impl Recorder {
     }
 
     /// Records how the open call of a process ended, after it did.
-    pub fn complete(&self, process: u64, answer: &Answer) -> Mark {
-        let counter = match answer {
+    pub fn complete(&self, process: u64, response: &Response) -> Mark {
+        let clean = without_secrets(response);
+        let response = clean.as_ref().unwrap_or(response);
+        let counter = match response.answer {
             Answer::Ok(_) => &self.tally.ok,
             Answer::Fail(_) => &self.tally.fail,
             Answer::Info(_) => &self.tally.info,
         };
         let written = BODY.with_borrow_mut(|body| {
             body.clear();
-            journal::encode_completion(body, process, answer);
+            journal::encode_completion(body, process, response);
             self.journal.append(body, || add(counter))
         });
         written.unwrap_or_else(|| self.mark())
@@ -175,6 +178,10 @@ impl Recorder {
 
     fn rare(&self, record: &Record) -> Mark {
         let mut body = Vec::new();
+        let record = match record {
+            Record::Fault(_) | Record::Note { .. } | Record::Role(_) => &secrets::redacted(record),
+            other => other,
+        };
         match journal::encode_json(&mut body, record) {
             Ok(()) => self.journal.append(&body, || ()).unwrap_or_else(|| self.mark()),
             Err(error) => {
@@ -183,6 +190,16 @@ impl Recorder {
             }
         }
     }
+}
+
+/// The response without secrets, where its error has some: a client may name what it logged in with.
+fn without_secrets(response: &Response) -> Option<Response> {
+    let answer = match &response.answer {
+        Answer::Ok(_) => return None,
+        Answer::Fail(why) => Answer::Fail(secrets::changed(why)?.into()),
+        Answer::Info(why) => Answer::Info(secrets::changed(why)?.into()),
+    };
+    Some(Response { answer, ..response.clone() })
 }
 
 /// Counts one more; the journal's lock is held, so no other thread counts at the same time.

@@ -3,7 +3,7 @@
 //!
 //! One question at a time for each node, each with a deadline, so that a paused node holds up nobody. Never: a judgement
 //! about two leaders; that is a checker's.
-use dsfuzz_checkers::history::{Mark, RoleRecord};
+use dsfuzz_checkers::history::{Mark, RoleRecord, leads_by_name};
 use dsfuzz_workloads::BoxFuture;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,9 +11,6 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior};
-
-/// The role of a node that leads.
-pub const LEADER: &str = "leader";
 
 pub use crate::targets::RoleAnswer;
 
@@ -106,7 +103,7 @@ impl Prober {
             Err(_) => Err(format!("no answer within {} ms", self.deadline.as_millis())),
         };
         let claim = answer.as_ref().ok().map(|answer| Claim {
-            leads: answer.role == LEADER,
+            leads: answer.leads,
             term: answer.term.filter(|_| answer.term_with_role),
             heard: Instant::now(),
         });
@@ -117,6 +114,7 @@ impl Prober {
             sent_index: sent.index,
             sent_time: sent.time,
             node: node.into(),
+            leads: (answer.leads != leads_by_name(&answer.role)).then_some(answer.leads),
             role: answer.role.as_str().into(),
             term: answer.term,
             term_with_role: answer.term_with_role,
@@ -210,7 +208,8 @@ mod tests {
     }
 
     fn says(role: &str) -> Result<RoleAnswer, String> {
-        Ok(RoleAnswer { role: role.to_owned(), term: Some(3), term_with_role: true, detail: role.to_owned() })
+        let leads = leads_by_name(role);
+        Ok(RoleAnswer { role: role.to_owned(), leads, term: Some(3), term_with_role: true, detail: role.to_owned() })
     }
 
     #[tokio::test(start_paused = true)]
@@ -219,7 +218,7 @@ mod tests {
             let leads = node == "n2";
             Box::pin(async move {
                 tokio::time::sleep(Duration::from_millis(5)).await;
-                says(if leads { LEADER } else { "follower" })
+                says(if leads { "primary" } else { "follower" })
             })
         });
         let (records, leader) = probe(ask, Duration::from_millis(1100)).await;
@@ -227,7 +226,7 @@ mod tests {
         assert_eq!(records.len(), 12);
         for record in records {
             assert!(record.sent_index < record.index && record.time - record.sent_time >= 5_000_000, "{record:?}");
-            assert_eq!(&*record.role, if &*record.node == "n2" { LEADER } else { "follower" });
+            assert_eq!(&*record.role, if &*record.node == "n2" { "primary" } else { "follower" });
             assert_eq!((record.term, record.term_with_role, &*record.source), (Some(3), true, "probe"));
         }
     }
@@ -240,7 +239,7 @@ mod tests {
                 if hangs {
                     std::future::pending::<()>().await;
                 }
-                says(LEADER)
+                says("leader")
             })
         });
         let (records, leader) = probe(ask, Duration::from_millis(2050)).await;

@@ -5,7 +5,7 @@ use super::driver::{Backoff, NodeEndpoint, call_once, connect_once, discard, tur
 use super::recorder::Recorder;
 use dsfuzz_chance::Chance;
 use dsfuzz_checkers::Phase;
-use dsfuzz_workloads::{Answer, Call, Client, Connect, Workload};
+use dsfuzz_workloads::{Answer, Call, Client, Connect, Terms, Workload};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -146,10 +146,11 @@ impl Reader {
     async fn read(&mut self, call: &Call, end: Instant) -> Option<Arc<str>> {
         let node = &self.options.nodes[self.position];
         let deadline = self.options.deadline.min(end.saturating_duration_since(Instant::now()));
+        let terms = Terms { deadline, settle: true };
         let opened = match self.client.take() {
             Some(client) => Ok(client),
             None => {
-                let endpoint = node.endpoint(self.process, &self.options.client_options);
+                let endpoint = node.endpoint(self.process, &self.options.client_options, terms);
                 connect_once(&*self.connect, endpoint, deadline).await
             }
         };
@@ -160,12 +161,13 @@ impl Reader {
             Ok(client) => client,
             Err(error) => {
                 let answer = Answer::fail(format!("not connected: {error}"));
-                self.recorder.complete(self.process, &answer);
+                self.recorder.complete(self.process, &answer.clone().into());
                 return why(answer);
             }
         };
-        let (answer, told) = call_once(&mut *client, call, deadline).await;
-        self.recorder.complete(self.process, &answer);
+        let (response, told) = call_once(&mut *client, call, terms).await;
+        self.recorder.complete(self.process, &response);
+        let answer = response.answer;
         if let Some(told) = told {
             self.recorder.note(&node.name, &told);
             self.summary.harness.push(told);

@@ -13,16 +13,20 @@ use hyper::header::{self, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::task::AbortHandle;
+use tokio_io_timeout::TimeoutStream;
 
 const CONNECTIONS_MAX: usize = 128;
 const HEADERS_WITHIN: Duration = Duration::from_secs(10);
+/// A reader that takes nothing for so long is gone.
+const READS_ON_WITHIN: Duration = Duration::from_secs(30);
 
 /// What the list page and the sheet may load.
 const LIST_POLICY: &str =
@@ -64,20 +68,22 @@ impl Server {
         self.listener.local_addr().context("the listener has no address")
     }
 
-    /// Answers until the task is dropped.
+    /// Answers until the task is dropped. Of more than [`CONNECTIONS_MAX`] connections the oldest is ended, so that
+    /// readers that hold theirs open never lock others out.
     pub async fn run(self) -> anyhow::Result<()> {
-        let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         let mut connections = tokio::task::JoinSet::new();
+        let mut oldest_first: VecDeque<AbortHandle> = VecDeque::new();
         loop {
-            let place = places.clone().acquire_owned().await.context("the server was closed")?;
             while connections.try_join_next().is_some() {}
             match self.listener.accept().await {
                 Ok((stream, _)) => {
-                    let site = self.site.clone();
-                    connections.spawn(async move {
-                        connection(stream, site).await;
-                        drop(place);
-                    });
+                    oldest_first.retain(|connection| !connection.is_finished());
+                    if oldest_first.len() >= CONNECTIONS_MAX
+                        && let Some(oldest) = oldest_first.pop_front()
+                    {
+                        oldest.abort();
+                    }
+                    oldest_first.push_back(connections.spawn(connection(stream, self.site.clone())));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
@@ -93,9 +99,11 @@ async fn connection(stream: TcpStream, site: Arc<Site>) {
         let site = site.clone();
         async move { Ok::<_, Infallible>(answer(&site, &request).await) }
     });
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(READS_ON_WITHIN));
     let mut builder = hyper::server::conn::http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEADERS_WITHIN);
-    if let Err(error) = builder.serve_connection(TokioIo::new(stream), service).await {
+    if let Err(error) = builder.serve_connection(TokioIo::new(Box::pin(stream)), service).await {
         tracing::debug!(%error, "a connection ended early");
     }
 }

@@ -1,12 +1,14 @@
 //! Names and files of a run. Judging and drawing read nothing else.
 mod runs;
 
-pub use runs::{RunRow, create, find, list};
+pub use runs::{RunRow, create, create_beside, find, list};
 
+use crate::secrets;
 use dsfuzz_checkers::{Validity, Verdict};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Version of `run.json` and `verdict.json`.
 pub const FORMAT_VERSION: u32 = 1;
@@ -15,17 +17,40 @@ pub const FORMAT_VERSION: u32 = 1;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunDir {
     path: PathBuf,
+    /// Where the answer and its report go, where that is not the run's own folder.
+    answers: Option<PathBuf>,
 }
 
 impl RunDir {
     /// A folder that holds, or will hold, a run.
     pub fn at(path: impl Into<PathBuf>) -> RunDir {
-        RunDir { path: path.into() }
+        RunDir { path: path.into(), answers: None }
+    }
+
+    /// The same run, whose answer to another question stands apart in `checks/<name>/`: the run's own stays as it is.
+    pub fn beside(&self, name: &str) -> RunDir {
+        RunDir { path: self.path.clone(), answers: Some(self.path.join("checks").join(name)) }
+    }
+
+    /// The folder of the verdict and its report: the run's own, or one of `checks/`.
+    pub fn answers(&self) -> &Path {
+        self.answers.as_deref().unwrap_or(&self.path)
+    }
+
+    /// The way from the folder of the answer to the run's own, as a relative link.
+    pub fn way_back(&self) -> &'static str {
+        if self.answers.is_some() { "../../" } else { "" }
     }
 
     /// The folder.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The name of the plan, as the folder says it.
+    pub fn plan_name(&self) -> String {
+        let folder = self.path.parent().and_then(Path::file_name);
+        folder.map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
     }
 
     /// The effective plan, secrets redacted.
@@ -55,22 +80,22 @@ impl RunDir {
 
     /// The answer: [`RunVerdict`].
     pub fn verdict(&self) -> PathBuf {
-        self.path.join("verdict.json")
+        self.answers().join("verdict.json")
     }
 
     /// The report, one file.
     pub fn report(&self) -> PathBuf {
-        self.path.join("report.html")
+        self.answers().join("report.html")
     }
 
     /// The report without scripts.
     pub fn plain_report(&self) -> PathBuf {
-        self.path.join("report")
+        self.answers().join("report")
     }
 
     /// For CI.
     pub fn junit(&self) -> PathBuf {
-        self.path.join("junit.xml")
+        self.answers().join("junit.xml")
     }
 
     /// Progress and errors of dsfuzz itself.
@@ -98,9 +123,15 @@ pub struct RunInfo {
     pub target: String,
     /// Versions by node.
     pub target_versions: BTreeMap<String, String>,
-    /// The target's recipe does not say how a node is asked for its role, so that no change of leader can be seen.
+    /// The options of the target that were in force: the recipe's defaults and what the plan gave, secrets redacted.
     #[serde(default)]
-    pub without_roles: bool,
+    pub options: BTreeMap<String, serde_json::Value>,
+    /// What evidence must know of the target.
+    #[serde(default)]
+    pub facts: TargetFacts,
+    /// How much later than the timetable says a fault began, at the most; none where none began.
+    #[serde(default)]
+    pub timetable_slip_ms: Option<u64>,
     /// Nodes: name and address.
     pub nodes: Vec<NodeInfo>,
     /// Phases with their duration in milliseconds and how they ended, in order.
@@ -117,6 +148,31 @@ pub struct RunInfo {
     pub harness_failures: Vec<String>,
     /// Exit code; none while it runs.
     pub exit: Option<i32>,
+}
+
+/// What the recipe says of the target that evidence must know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TargetFacts {
+    /// Some role of the target leads.
+    pub leads: bool,
+    /// Claims of leadership can be trusted to name their term.
+    pub trusted_terms: bool,
+    /// How long it takes at most until the target serves again after it lost nodes.
+    pub election_ms: u64,
+}
+
+impl Default for TargetFacts {
+    fn default() -> TargetFacts {
+        TargetFacts { leads: true, trusted_terms: true, election_ms: 5000 }
+    }
+}
+
+impl TargetFacts {
+    /// How long it takes at most until the target serves again after it lost nodes.
+    pub fn election(&self) -> Duration {
+        Duration::from_millis(self.election_ms)
+    }
 }
 
 /// A node in `run.json`.
@@ -156,10 +212,62 @@ pub struct RunVerdict {
     pub promises: Vec<Verdict>,
     /// The evidence: numbers against stated thresholds.
     pub evidence: Vec<Evidence>,
+    /// What was not asked of the run, and settings that were not reached, one sentence each.
+    #[serde(default)]
+    pub notes: Vec<String>,
+    /// How far the load of each node fell in each fault that began.
+    #[serde(default)]
+    pub load: Vec<FaultLoad>,
     /// The harness's own health: empty where all went well.
     pub harness: Vec<String>,
     /// Exit code.
     pub exit: i32,
+    /// The version of dsfuzz that judged.
+    #[serde(default)]
+    pub dsfuzz: String,
+    /// How it was asked, where it was not the plan's own check.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<Asked>,
+}
+
+/// A question that is not the plan's own: other checkers, options or another budget.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Asked {
+    /// The arguments of `dsfuzz check` that made it another question.
+    pub arguments: Vec<String>,
+    /// Checkers that the plan asks and this question did not.
+    pub not_asked: Vec<String>,
+}
+
+/// The load around one fault.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct FaultLoad {
+    /// The fault's id.
+    pub fault: u64,
+    /// Each node of the plan.
+    pub nodes: Vec<NodeLoad>,
+}
+
+/// The load of one node around one fault: before and after are as long as the fault, at most five seconds.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct NodeLoad {
+    /// The node.
+    pub node: String,
+    /// Before the fault began.
+    pub before: Rates,
+    /// While it may have been in force.
+    pub during: Rates,
+    /// After its heal.
+    pub after: Rates,
+}
+
+/// Calls a second.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Rates {
+    /// Begun.
+    pub asked: f64,
+    /// Begun, and Ok.
+    pub ok: f64,
 }
 
 /// One number with its threshold.
@@ -180,7 +288,7 @@ pub struct Evidence {
 impl RunInfo {
     /// Writes `run.json`: whole or not at all.
     pub fn save(&self, dir: &RunDir) -> std::io::Result<()> {
-        write_whole(&dir.info(), &serde_json::to_vec_pretty(self)?)
+        write_whole(&dir.info(), &serde_json::to_vec_pretty(&secrets::redacted(self))?)
     }
 
     /// Reads `run.json`.
@@ -190,6 +298,23 @@ impl RunInfo {
 }
 
 impl RunVerdict {
+    /// The answer of a job that ended before there was anything to judge.
+    pub fn failed(failure: &str, exit: i32) -> RunVerdict {
+        RunVerdict {
+            notes: Vec::new(),
+            load: Vec::new(),
+            format: FORMAT_VERSION,
+            validity: Validity::Unknown,
+            sentence: failure.to_owned(),
+            promises: Vec::new(),
+            evidence: Vec::new(),
+            harness: vec![failure.to_owned()],
+            exit,
+            dsfuzz: env!("CARGO_PKG_VERSION").into(),
+            asked: None,
+        }
+    }
+
     /// Reads `verdict.json`.
     pub fn load(dir: &RunDir) -> std::io::Result<RunVerdict> {
         Ok(serde_json::from_slice(&std::fs::read(dir.verdict())?)?)

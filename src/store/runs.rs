@@ -35,6 +35,27 @@ pub fn create(root: &Path, plan: &str, time: DateTime<Utc>) -> anyhow::Result<Ru
     bail!("{} holds {SAME_SECOND_MAX} runs of this second already", folder.display())
 }
 
+/// Makes a folder for the answer to another question than the run's own: `checks/<time>-<label>/`.
+pub fn create_beside(run: &RunDir, label: &str, time: DateTime<Utc>) -> anyhow::Result<RunDir> {
+    let plain = |c: char| if c.is_ascii_alphanumeric() || "-_.,".contains(c) { c } else { '-' };
+    let label: String = label.chars().take(80).map(plain).collect();
+    let stamp = time.format("%Y%m%dT%H%M%SZ");
+    for count in 1..=SAME_SECOND_MAX {
+        let name = if count == 1 { format!("{stamp}-{label}") } else { format!("{stamp}-{count}-{label}") };
+        let dir = run.beside(&name);
+        std::fs::create_dir_all(dir.answers().parent().unwrap_or(run.path()))
+            .with_context(|| format!("the folder {} cannot be made", dir.answers().display()))?;
+        match std::fs::create_dir(dir.answers()) {
+            Ok(()) => return Ok(dir),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => {
+                return Err(error).with_context(|| format!("the folder {} cannot be made", dir.answers().display()));
+            }
+        }
+    }
+    bail!("{} has {SAME_SECOND_MAX} checks of this second already", run.path().display())
+}
+
 /// `folder/latest` -> `to`, in one step: a reader sees the old link or the new one.
 fn point(folder: &Path, to: &Path) -> anyhow::Result<()> {
     let link = folder.join("latest");
@@ -210,6 +231,8 @@ mod tests {
         }
         let judged = begun(root.path(), "q", 9);
         let verdict = RunVerdict {
+            notes: Vec::new(),
+            load: Vec::new(),
             format: 1,
             validity: Validity::Invalid,
             sentence: "a write is lost".into(),
@@ -217,6 +240,7 @@ mod tests {
             evidence: Vec::new(),
             harness: Vec::new(),
             exit: 1,
+            ..RunVerdict::failed("", 0)
         };
         std::fs::write(judged.verdict(), serde_json::to_vec(&verdict).unwrap()).unwrap();
         let torn = begun(root.path(), "q", 10);

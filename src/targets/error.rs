@@ -41,6 +41,20 @@ pub enum TargetError {
         /// What is wrong and what is allowed.
         message: String,
     },
+    /// The plan gives options under a name that is not the recipe's: they would not be in force.
+    #[error(
+        "options: {name}: the recipe of this plan is named {target}, so these options would not be in force; {hint}",
+        hint = if *meant { format!("did you mean {target}? write them under its name") }
+               else { format!("its options stand under {target}") }
+    )]
+    ForeignOptions {
+        /// The name in the plan.
+        name: String,
+        /// The recipe's name.
+        target: String,
+        /// Whether the recipe's own name was probably meant.
+        meant: bool,
+    },
     /// No client of the recipe carries out the workload.
     #[error(
         "target {target} has no client for workload {workload}: it has {has}; add one under `clients:` of its recipe"

@@ -10,7 +10,7 @@ use super::http::{Connection, HttpError, Reply};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use dsfuzz_checkers::Value;
-use dsfuzz_workloads::{Answer, BoxFuture, Call, Client, Connect, ConnectError, Endpoint};
+use dsfuzz_workloads::{Answer, BoxFuture, Call, Client, Connect, ConnectError, Endpoint, Response, Terms};
 use outcome::Sent;
 use serde_json::{Value as Json, json};
 use std::time::Duration;
@@ -61,9 +61,9 @@ struct EtcdClient {
 }
 
 impl Client for EtcdClient {
-    fn call<'a>(&'a mut self, call: &'a Call) -> BoxFuture<'a, Answer> {
+    fn call<'a>(&'a mut self, call: &'a Call, _terms: Terms) -> BoxFuture<'a, Response> {
         Box::pin(async move {
-            match (&*call.workload, &*call.f) {
+            let answer = match (&*call.workload, &*call.f) {
                 ("register", "read") => self.read_register(call).await,
                 ("register", "write") => self.write(&register_key(call), &call.value).await,
                 ("register", "cas") => self.compare_and_set(call).await,
@@ -72,7 +72,8 @@ impl Client for EtcdClient {
                 }
                 ("set", "read") => self.read_set(call).await,
                 (workload, f) => Answer::fail(format!("not-supported: the etcd client knows no {f} of {workload}")),
-            }
+            };
+            answer.into()
         })
     }
 

@@ -1,24 +1,33 @@
 //! The client of one's own: a program in any language that speaks JSON lines (docs/client-protocol.md).
 //!
-//! One program for each logical client, in a process group of its own. It is never asked twice at once, never
-//! restarted here: after Info the driver drops the client, the whole group is killed, and opening the next one starts
-//! the program anew. What it writes to standard error is kept.
+//! One program for each logical client, under a guard. It is never asked twice at once, never restarted here: after
+//! Info the driver drops the client, the program is killed with everything that it started, and opening the next one
+//! starts the program anew. All of them die with this process, also by SIGKILL. What it writes to standard error is kept.
+pub mod guard;
 mod process;
 mod protocol;
+mod values;
 
 use super::recipe::Certainty;
-use dsfuzz_workloads::{Answer, BoxFuture, Call, Client, Connect, ConnectError, Endpoint};
+use crate::cluster::Node;
+use dsfuzz_workloads::{Answer, BoxFuture, Call, Client, Connect, ConnectError, Endpoint, Response, Terms};
 use process::{Line, Program};
-use protocol::{Init, Reply};
+use protocol::{Init, Meaning, Reply};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 /// Longest line of a program: final reads of large sets are long.
 pub const LINE_BYTES_MAX: usize = 64 << 20;
 /// How long a program may take to end after `close`.
 const CLOSE: Duration = Duration::from_secs(2);
+/// So much of what all programs of a workload write to standard error is kept.
+pub const STDERR_ROOM_BYTES: u64 = 64 << 20;
+/// Begins the error of a call whose answer kept the form of the protocol and cannot be true: a fault of the client, by
+/// which a run is neither valid nor invalid.
+pub const UNBELIEVED: &str = "malformed: not believed: ";
 /// Where the protocol is explained.
 const DOC: &str = "docs/client-protocol.md";
 
@@ -39,8 +48,12 @@ pub struct ExecConnect {
     pub workload: String,
     /// The functions it must support.
     pub functions: Vec<Arc<str>>,
+    /// The nodes of the plan: an answer may name one of them.
+    pub nodes: Vec<Node>,
     /// Where its standard error goes: a file for each process and node.
     pub stderr_dir: PathBuf,
+    /// So much of it may still be kept, of all programs together ([`STDERR_ROOM_BYTES`]).
+    pub stderr_room: Arc<AtomicU64>,
     /// Longest line that is read from it.
     pub line_bytes_max: usize,
 }
@@ -62,20 +75,32 @@ impl Connect for ExecConnect {
 }
 
 impl ExecConnect {
+    /// Why its program cannot be started, known without starting it.
+    pub fn missing(&self) -> Option<String> {
+        let error = process::missing(&self.argv, &self.folder, self.env.get("PATH").map(String::as_str))?;
+        Some(format!("{} cannot be started in {}: {error}", self.named(), self.folder.display()))
+    }
+
     fn named(&self) -> String {
         format!("client `{}`", super::hands::head(&self.argv.join(" ")))
     }
 
     async fn start(&self, endpoint: &Endpoint) -> Result<ExecClient, String> {
         let stderr = self.stderr_dir.join(format!("client-{}-{}.stderr", self.workload, endpoint.process));
-        let mut program = Program::start(&self.argv, &self.folder, &self.env, stderr, self.line_bytes_max)
-            .map_err(|error| format!("{} cannot be started in {}: {error}", self.named(), self.folder.display()))?;
-        let init = protocol::init_line(&Init { endpoint, workload: &self.workload, functions: &self.functions });
+        let mut program =
+            Program::start(&self.argv, &self.folder, &self.env, stderr, self.stderr_room.clone(), self.line_bytes_max)
+                .map_err(|error| format!("{} cannot be started in {}: {error}", self.named(), self.folder.display()))?;
+        let init = protocol::init_line(&Init {
+            endpoint,
+            nodes: &self.nodes,
+            workload: &self.workload,
+            functions: &self.functions,
+        });
         program.send(&init).await.map_err(|error| format!("{}: {error}{}", self.named(), program.stderr_tail()))?;
         let line = match program.line().await {
             Ok(Line::Text(line)) => line,
             Ok(Line::End) => {
-                return Err(format!("{} ended before it answered `init`{}", self.named(), program.stderr_tail()));
+                return Err(format!("{} ended before it answered `init`{}", self.named(), program.end().await));
             }
             Ok(Line::TooLong) => {
                 return Err(format!(
@@ -88,49 +113,56 @@ impl ExecConnect {
         };
         protocol::check_init_ok(&line, &self.functions)
             .map_err(|why| format!("{}: {why}{}", self.named(), program.stderr_tail()))?;
-        Ok(ExecClient { program, errors: self.errors.clone(), next_id: 1 })
+        Ok(ExecClient {
+            program,
+            meaning: Meaning {
+                errors: self.errors.clone(),
+                node: endpoint.node.clone(),
+                nodes: self.nodes.iter().map(|node| node.name.clone()).collect(),
+            },
+            next_id: 1,
+        })
     }
 }
 
 struct ExecClient {
     program: Program,
-    errors: BTreeMap<String, Certainty>,
+    meaning: Meaning,
     next_id: u64,
 }
 
 impl Client for ExecClient {
-    fn call<'a>(&'a mut self, call: &'a Call) -> BoxFuture<'a, Answer> {
+    fn call<'a>(&'a mut self, call: &'a Call, terms: Terms) -> BoxFuture<'a, Response> {
         Box::pin(async move {
             let id = self.next_id;
             self.next_id += 1;
-            let invoke = protocol::invoke_line(id, call);
+            let invoke = protocol::invoke_line(id, call, terms);
             if let Err(error) = self.program.send(&invoke).await {
-                return Answer::info(format!(
-                    "crash: the client took no more calls: {error}{}",
-                    self.program.stderr_tail()
-                ));
+                let tail = self.program.stderr_tail();
+                return Answer::info(format!("crash: the client took no more calls: {error}{tail}")).into();
             }
             loop {
                 let line = match self.program.line().await {
                     Ok(Line::Text(line)) => line,
                     Ok(Line::End) => {
-                        return Answer::info(format!(
-                            "crash: the client ended during the call{}",
-                            self.program.stderr_tail()
-                        ));
+                        let tail = self.program.end().await;
+                        return Answer::info(format!("crash: the client ended during the call{tail}")).into();
                     }
-                    Ok(Line::TooLong) => return Answer::info("malformed: the client's line is longer than allowed"),
-                    Err(error) => return Answer::info(format!("crash: {error}{}", self.program.stderr_tail())),
+                    Ok(Line::TooLong) => {
+                        return Answer::info("malformed: the client's line is longer than allowed").into();
+                    }
+                    Err(error) => {
+                        return Answer::info(format!("crash: {error}{}", self.program.stderr_tail())).into();
+                    }
                 };
-                match protocol::reply(&line, id, call, &self.errors) {
-                    Reply::Answer(answer) => return answer,
+                match protocol::reply(&line, id, call, &self.meaning) {
+                    Reply::Response(response) => return response,
                     // An answer to an earlier call, which the driver has given up long ago.
                     Reply::Late => {}
+                    Reply::Unbelieved(why) => return Answer::info(format!("{UNBELIEVED}{why} ({DOC})")).into(),
                     Reply::Malformed(why) => {
-                        return Answer::info(format!(
-                            "malformed: {why}; it was sent {} ({DOC})",
-                            super::hands::head(&invoke)
-                        ));
+                        let sent = super::hands::head(&invoke);
+                        return Answer::info(format!("malformed: {why}; it was sent {sent} ({DOC})")).into();
                     }
                 }
             }

@@ -10,6 +10,7 @@ use super::{Target, recipe};
 use crate::cluster::Node;
 use dsfuzz_nemesis::protocol::{Command, Service};
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// A recipe filled in for a cluster.
@@ -36,6 +37,8 @@ pub struct NodeLayout {
     pub node: Node,
     /// The target's folder.
     pub dir: String,
+    /// Addresses that only the recipe knows.
+    pub addresses: Vec<IpAddr>,
     /// Ports by role.
     pub ports: BTreeMap<String, u16>,
     /// Its processes.
@@ -181,6 +184,7 @@ impl Filler<'_> {
         Ok(NodeLayout {
             node: node.clone(),
             dir: self.dir.to_owned(),
+            addresses: self.addresses()?,
             ports: self.target.ports(),
             processes,
             files: files.map(|(at, file)| self.file(&format!("files[{at}]"), file)).collect::<Result<_, _>>()?,
@@ -195,6 +199,19 @@ impl Filler<'_> {
             version: recipe.version.as_ref().map(|argv| self.version(argv)).transpose()?,
             logs,
         })
+    }
+
+    fn addresses(&self) -> Result<Vec<IpAddr>, TargetError> {
+        let mut addresses = Vec::new();
+        for (at, template) in self.recipe.addresses.iter().enumerate() {
+            let place = format!("addresses[{at}]");
+            let text = self.scope.text(&place, template)?;
+            if !text.trim().is_empty() {
+                let address = text.trim().parse();
+                addresses.push(address.map_err(|_| self.wrong(&place, &format!("{text:?} is no IP address")))?);
+            }
+        }
+        Ok(addresses)
     }
 
     fn process(&self, place: &str, process: &Process) -> Result<PlannedProcess, TargetError> {
@@ -230,7 +247,7 @@ impl Filler<'_> {
     fn role(&self, probe: &RoleProbe) -> Result<RoleProbe, TargetError> {
         let rule = |(at, rule): (usize, &RoleRule)| {
             let conditions = self.conditions(&format!("role.roles[{at}]"), &rule.conditions)?;
-            Ok(RoleRule { name: rule.name.clone(), conditions })
+            Ok(RoleRule { name: rule.name.clone(), conditions, leads: rule.leads })
         };
         let roles = probe.roles.iter().enumerate().map(rule).collect::<Result<_, TargetError>>()?;
         let ask = self.question("role", &probe.ask)?;
@@ -242,7 +259,7 @@ impl Filler<'_> {
             ask: self.question("converged", &probe.ask)?,
             conditions: self.conditions("converged", &probe.conditions)?,
             one: self.conditions("converged.one", &probe.one)?,
-            agree: probe.agree.clone(),
+            agree: probe.agree.iter().map(|part| self.pick("converged.agree", part)).collect::<Result<_, _>>()?,
         })
     }
 
@@ -259,10 +276,7 @@ impl Filler<'_> {
 
     fn conditions(&self, place: &str, conditions: &[Condition]) -> Result<Vec<Condition>, TargetError> {
         let place = format!("{place}.where");
-        let pick = |pick: &Pick| match pick {
-            Pick::After(start) => self.scope.text(&place, start).map(Pick::After),
-            other => Ok(other.clone()),
-        };
+        let pick = |pick: &Pick| self.pick(&place, pick);
         let fill = |condition: &Condition| {
             Ok(match condition {
                 Condition::Same(one, other) => Condition::Same(pick(one)?, pick(other)?),
@@ -272,6 +286,14 @@ impl Filler<'_> {
             })
         };
         conditions.iter().map(fill).collect()
+    }
+
+    fn pick(&self, place: &str, pick: &Pick) -> Result<Pick, TargetError> {
+        Ok(match pick {
+            Pick::After(start) => Pick::After(self.scope.text(place, start)?),
+            Pick::Json(pointer) => Pick::Json(self.scope.text(place, pointer)?),
+            Pick::Line(number) => Pick::Line(*number),
+        })
     }
 
     fn steps(&self, place: &str, steps: &[Step]) -> Result<Vec<Command>, TargetError> {

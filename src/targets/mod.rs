@@ -15,17 +15,27 @@ pub mod recipe;
 mod template;
 mod together;
 
-pub use deploy::{Convergence, Deployment, FetchedLog, RoleAnswer};
+pub use deploy::{Convergence, Deployment, FetchedLog, MissingPackages, RoleAnswer};
 pub use error::TargetError;
 pub use layout::Layout;
 pub use logs::LogClaim;
 pub use recipe::Recipe;
 
 use crate::cluster::{Node, Remote};
-use dsfuzz_workloads::{Connect, Endpoint};
+use crate::store::TargetFacts;
+use dsfuzz_nemesis::Span;
+use dsfuzz_workloads::{Connect, Endpoint, Terms};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+/// How long a target is taken to be without service after it lost nodes, where its recipe does not say.
+const ELECTION: Duration = Duration::from_secs(5);
+/// Programs whose first argument is a script.
+const INTERPRETERS: [&str; 6] = ["python", "sh", "bash", "node", "ruby", "perl"];
+const ELECTION_MAX: Duration = Duration::from_secs(3600);
 
 /// A recipe that comes with the program.
 struct BuiltIn {
@@ -58,10 +68,11 @@ pub struct Target {
     options: BTreeMap<String, serde_json::Value>,
     origin: String,
     folder: PathBuf,
+    election: Duration,
 }
 
 /// Loads a built-in target by its name, or a recipe by its path (relative to `base_dir`, the plan's folder; a folder
-/// stands for the `recipe.yaml` in it). `options` are the plan's, by recipe name; those of other targets are left alone.
+/// stands for the `recipe.yaml` in it). `options` are the plan's, under the name of the recipe; another name is an error.
 pub fn load(
     name_or_path: &str,
     base_dir: &Path,
@@ -72,9 +83,11 @@ pub fn load(
         None => read_recipe(name_or_path, base_dir)?,
     };
     let recipe = Recipe::parse(&text, &origin)?;
+    foreign_options(&recipe, options)?;
     let given = options.get(&recipe.name).cloned().unwrap_or_default();
     let options = effective_options(&recipe, given)?;
-    Ok(Target { recipe, options, origin, folder })
+    let election = election(&recipe, &options, &origin)?;
+    Ok(Target { recipe, options, origin, folder, election })
 }
 
 fn read_recipe(path: &str, base_dir: &Path) -> Result<(String, String, PathBuf), TargetError> {
@@ -83,7 +96,7 @@ fn read_recipe(path: &str, base_dir: &Path) -> Result<(String, String, PathBuf),
         file = file.join("recipe.yaml");
     }
     let origin = file.display().to_string();
-    match std::fs::read_to_string(&file) {
+    match crate::plan::read_regular(&file) {
         Ok(text) => Ok((text, origin, file.parent().map_or_else(PathBuf::new, Path::to_owned))),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(TargetError::Unknown {
             name: path.to_owned(),
@@ -92,6 +105,34 @@ fn read_recipe(path: &str, base_dir: &Path) -> Result<(String, String, PathBuf),
         }),
         Err(source) => Err(TargetError::File { path: origin, source }),
     }
+}
+
+/// Options under another name would silently not be in force.
+fn foreign_options(
+    recipe: &Recipe,
+    options: &BTreeMap<String, BTreeMap<String, serde_json::Value>>,
+) -> Result<(), TargetError> {
+    let Some((name, given)) = options.iter().find(|(name, _)| **name != recipe.name) else { return Ok(()) };
+    let fits = given.keys().any(|option| recipe.options.contains_key(option));
+    let meant = fits || crate::plan::did_you_mean(name, [recipe.name.as_str()]).is_some();
+    Err(TargetError::ForeignOptions { name: name.clone(), target: recipe.name.clone(), meant })
+}
+
+/// The recipe's `election` with the options filled in.
+fn election(
+    recipe: &Recipe,
+    options: &BTreeMap<String, serde_json::Value>,
+    origin: &str,
+) -> Result<Duration, TargetError> {
+    let Some(text) = &recipe.election else { return Ok(ELECTION) };
+    let wrong =
+        |message: String| TargetError::Recipe { origin: origin.to_owned(), place: "election: ".to_owned(), message };
+    let text = template::of_options(options, origin, "election", text)?;
+    let span: Span = text.parse().map_err(wrong)?;
+    if span.0.is_zero() || span.0 > ELECTION_MAX {
+        return Err(wrong(format!("{span} is not between 1ms and {}", Span(ELECTION_MAX))));
+    }
+    Ok(span.0)
 }
 
 /// The defaults, overridden by what the plan gives.
@@ -134,9 +175,31 @@ impl Target {
         &self.recipe.name
     }
 
+    /// The values of options that the recipe calls secret, where the plan sets them.
+    pub fn secrets(&self) -> impl Iterator<Item = &serde_json::Value> {
+        let secret = |name: &String, value: &serde_json::Value| {
+            self.recipe.options.get(name).is_some_and(|option| option.secret && option.default != *value)
+        };
+        self.options.iter().filter(move |(name, value)| secret(name, value)).map(|(_, value)| value)
+    }
+
     /// The recipe's options as the plan sets them.
     pub fn options(&self) -> &BTreeMap<String, serde_json::Value> {
         &self.options
+    }
+
+    /// How long it takes at most until it serves again after it lost nodes (see [`Recipe::election`]).
+    pub fn election(&self) -> Duration {
+        self.election
+    }
+
+    /// What evidence must know of it.
+    pub fn facts(&self) -> TargetFacts {
+        TargetFacts {
+            leads: self.recipe.has_leaders(),
+            trusted_terms: self.recipe.has_trusted_terms(),
+            election_ms: u64::try_from(self.election.as_millis()).unwrap_or(u64::MAX),
+        }
     }
 
     /// Where the recipe came from, for messages.
@@ -160,24 +223,66 @@ impl Target {
         Ok(Deployment::new(self.layout(&nodes, base)?, remotes))
     }
 
-    /// Opens clients for a workload with these functions. What a command of the user's says on standard error is kept
+    /// What keeps the recipe's clients from carrying out a workload: none can, or the program of the one that could is not
+    /// on this machine.
+    pub fn client_mistake(&self, workload: &str) -> Option<String> {
+        let client = match self.client(workload) {
+            Ok(client) => client,
+            Err(error) => return Some(error.to_string()),
+        };
+        let argv = &client.command.as_ref()?.0;
+        let (program, arguments) = argv.split_first()?;
+        let wrong = |path: &Path| {
+            Some(format!(
+                "the client of {} for workload {workload} cannot be started: there is no program {}",
+                self.recipe.name,
+                path.display()
+            ))
+        };
+        // A text is a script of the shell's: only the shell knows what it needs.
+        if arguments.is_empty() && program.contains(char::is_whitespace) {
+            return None;
+        }
+        if program.contains('/') {
+            let path = self.folder.join(program);
+            return if path.is_file() { None } else { wrong(&path) };
+        }
+        let paths = std::env::var_os("PATH").unwrap_or_default();
+        let found = std::env::split_paths(&paths).any(|folder| folder.join(program).is_file());
+        // One word for the shell may be a builtin of its own.
+        if !found && !arguments.is_empty() {
+            return wrong(Path::new(program));
+        }
+        let interprets = INTERPRETERS.iter().any(|known| program.trim_end_matches(char::is_numeric) == *known);
+        let script = arguments.first().filter(|script| interprets && !script.starts_with('-'))?;
+        let path = self.folder.join(script);
+        if path.is_file() { None } else { wrong(&path) }
+    }
+
+    /// The client for a workload.
+    fn client(&self, workload: &str) -> Result<&recipe::ClientDoc, TargetError> {
+        let fits = |client: &&recipe::ClientDoc| client.workloads.iter().any(|name| name == workload);
+        self.recipe.clients.iter().find(fits).ok_or_else(|| {
+            let has: Vec<&str> =
+                self.recipe.clients.iter().flat_map(|client| client.workloads.iter().map(String::as_str)).collect();
+            TargetError::NoClient {
+                target: self.recipe.name.clone(),
+                workload: workload.to_owned(),
+                has: if has.is_empty() { "none at all".to_owned() } else { format!("clients for {}", has.join(", ")) },
+            }
+        })
+    }
+
+    /// Opens clients for a workload with these functions; an answer may name one of `nodes`. What a command of the user's says on standard error is kept
     /// in `stderr_dir`.
     pub fn connect(
         &self,
         workload: &str,
         functions: &[Arc<str>],
+        nodes: &[Node],
         stderr_dir: &Path,
     ) -> Result<Arc<dyn Connect>, TargetError> {
-        let fits = |client: &&recipe::ClientDoc| client.workloads.iter().any(|name| name == workload);
-        let Some(client) = self.recipe.clients.iter().find(fits) else {
-            let has: Vec<&str> =
-                self.recipe.clients.iter().flat_map(|client| client.workloads.iter().map(String::as_str)).collect();
-            return Err(TargetError::NoClient {
-                target: self.recipe.name.clone(),
-                workload: workload.to_owned(),
-                has: if has.is_empty() { "none at all".to_owned() } else { format!("clients for {}", has.join(", ")) },
-            });
-        };
+        let client = self.client(workload)?;
         Ok(match &client.command {
             None => Arc::new(etcd::EtcdConnect),
             Some(argv) => Arc::new(exec::ExecConnect {
@@ -188,14 +293,16 @@ impl Target {
                 init_deadline: client.init_deadline.0,
                 workload: workload.to_owned(),
                 functions: functions.to_vec(),
+                nodes: nodes.to_vec(),
                 stderr_dir: stderr_dir.to_owned(),
+                stderr_room: Arc::new(AtomicU64::new(exec::STDERR_ROOM_BYTES)),
                 line_bytes_max: exec::LINE_BYTES_MAX,
             }),
         })
     }
 
     /// Where a client of this process connects.
-    pub fn endpoint(&self, node: &Node, process: u64) -> Endpoint {
+    pub fn endpoint(&self, node: &Node, process: u64, terms: Terms) -> Endpoint {
         let text = |value: &serde_json::Value| match value {
             serde_json::Value::String(text) => text.clone(),
             other => other.to_string(),
@@ -206,6 +313,7 @@ impl Target {
             ports: self.ports(),
             process,
             options: self.options.iter().map(|(name, value)| (name.clone(), text(value))).collect(),
+            terms,
         }
     }
 }
@@ -237,7 +345,7 @@ mod tests {
         assert!(refused("serializable", json!("yes")).contains("not of the type"));
         let target = load("etcd", Path::new("."), &options("serializable", json!(true))).unwrap();
         let node = Node { name: Arc::from("n1"), address: [127, 0, 0, 1].into() };
-        let endpoint = target.endpoint(&node, 4);
+        let endpoint = target.endpoint(&node, 4, Terms::load(std::time::Duration::from_secs(5)));
         assert_eq!((endpoint.options["serializable"].as_str(), endpoint.ports["client"]), ("true", 2379));
     }
 
@@ -246,7 +354,7 @@ mod tests {
         let error = load("etcdd", Path::new("/nowhere"), &BTreeMap::new()).unwrap_err().to_string();
         assert!(error.contains("built in are etcd") && error.contains("/nowhere/etcdd"), "{error}");
         let target = load("etcd", Path::new("."), &BTreeMap::new()).unwrap();
-        let error = target.connect("bank", &[], Path::new(".")).err().unwrap().to_string();
+        let error = target.connect("bank", &[], &[], Path::new(".")).err().unwrap().to_string();
         assert!(error.contains("no client for workload bank") && error.contains("register, set"), "{error}");
     }
 }

@@ -4,6 +4,7 @@
 //! Never: acting on anything.
 use super::error::TargetError;
 use super::probe::{Condition, Pick, Probe};
+use dsfuzz_checkers::history::leads_by_name;
 use dsfuzz_nemesis::Span;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, SeqAccess, Visitor};
@@ -33,6 +34,10 @@ pub struct Recipe {
     pub options: BTreeMap<String, OptionDoc>,
     /// What runs on each node.
     pub processes: Vec<Process>,
+    /// Addresses of a node that its own interfaces do not show, such as a container's; a partition cuts them too. An empty
+    /// one counts as none.
+    #[serde(default)]
+    pub addresses: Vec<String>,
     /// Which nodes start first.
     #[serde(default)]
     pub start_order: StartOrder,
@@ -63,6 +68,12 @@ pub struct Recipe {
     /// Which node speaks with authority in final reads.
     #[serde(default)]
     pub authority: Authority,
+    /// How long it takes at most until the target serves again after it lost nodes: until a new leader is elected, a view
+    /// is changed, a failure detector has spoken. A duration; it may use options, such as
+    /// `"{{ options.election_ms * 2 }}ms"`. Left out: 5s. What evidence asks of a fault and the default of
+    /// `load.deadline` follow from it.
+    #[serde(default)]
+    pub election: Option<String>,
     /// How long load must go on after the last heal: healing is a disturbance too.
     #[serde(default = "default_quiet")]
     pub quiet_after_heal: Span,
@@ -98,6 +109,9 @@ pub struct OptionDoc {
     /// The only values allowed, if given.
     #[serde(default)]
     pub choices: Vec<serde_json::Value>,
+    /// Its value is a secret: it is redacted in everything that a run leaves behind.
+    #[serde(default)]
+    pub secret: bool,
 }
 
 /// A process on every node.
@@ -288,6 +302,16 @@ pub struct RoleRule {
     /// All must hold; none: what is left.
     #[serde(default, rename = "where")]
     pub conditions: Vec<Condition>,
+    /// Whether a node in this role leads. Left out: where it is named `leader`, `primary` or `master`.
+    #[serde(default)]
+    pub leads: Option<bool>,
+}
+
+impl RoleRule {
+    /// Whether a node in this role leads.
+    pub fn leads(&self) -> bool {
+        self.leads.unwrap_or_else(|| leads_by_name(&self.name))
+    }
 }
 
 /// When replicas have converged.
@@ -375,6 +399,10 @@ pub enum Certainty {
     Fail,
     /// Unknown.
     Info,
+    /// Of a read: the object itself (stream, table, key space) is certainly not there, so that nothing is left in it.
+    /// The read is recorded as Fail with the error `absent: CODE: TEXT`, which `set` takes for an empty final read. Of
+    /// other functions the code says nothing.
+    Absent,
 }
 
 /// A command: a list of program and arguments, or a text for `/bin/sh`.
@@ -463,6 +491,25 @@ fn default_init_deadline() -> Span {
 }
 
 impl Recipe {
+    /// Whether some role leads.
+    pub fn has_leaders(&self) -> bool {
+        self.role.iter().flat_map(|probe| &probe.roles).any(RoleRule::leads)
+    }
+
+    /// Whether claims of leadership can be trusted to name their term: read together with the role, or logged.
+    pub fn has_trusted_terms(&self) -> bool {
+        let probed = self.role.as_ref().is_some_and(|probe| probe.term.is_some() && probe.term_with_role);
+        let mut patterns = self.logs.iter().flat_map(|log| &log.patterns);
+        let logged = patterns.any(|pattern| pattern.text.contains("{term}") && self.leads(&pattern.role));
+        self.has_leaders() && (probed || logged)
+    }
+
+    /// Whether a role of this name leads.
+    pub fn leads(&self, role: &str) -> bool {
+        let rule = self.role.iter().flat_map(|probe| &probe.roles).find(|rule| rule.name == role);
+        rule.map_or_else(|| leads_by_name(role), RoleRule::leads)
+    }
+
     /// Reads a recipe; `origin` is its path, for messages.
     pub fn parse(text: &str, origin: &str) -> Result<Recipe, TargetError> {
         let recipe: Recipe =

@@ -64,6 +64,20 @@ pub(super) fn url_host(address: &IpAddr) -> String {
     }
 }
 
+/// Fills in a text that stands for all nodes alike and may use options alone.
+pub(super) fn of_options(
+    options: &BTreeMap<String, serde_json::Value>,
+    origin: &str,
+    place: &str,
+    template: &str,
+) -> Result<String, TargetError> {
+    #[derive(Serialize)]
+    struct Options<'a> {
+        options: &'a BTreeMap<String, serde_json::Value>,
+    }
+    Scope::over(minijinja::Value::from_serialize(Options { options }), origin).text(place, template)
+}
+
 /// Fills in texts for one node.
 pub(super) struct Scope {
     engine: Environment<'static>,
@@ -74,18 +88,27 @@ pub(super) struct Scope {
 impl Scope {
     /// For the recipe at `origin`.
     pub(super) fn new(names: &Names, origin: &str) -> Scope {
+        Scope::over(minijinja::Value::from_serialize(names), origin)
+    }
+
+    fn over(names: minijinja::Value, origin: &str) -> Scope {
         let mut engine = Environment::empty();
         engine.set_undefined_behavior(UndefinedBehavior::Strict);
         engine.set_keep_trailing_newline(true);
         engine.set_trim_blocks(true);
         engine.set_lstrip_blocks(true);
         engine.set_auto_escape_callback(|_| AutoEscape::None);
+        // Configuration files and JSON know `true`, not Python's `True`.
+        engine.set_formatter(|out, state, value| match bool::try_from(value.clone()) {
+            Ok(value) => Ok(write!(out, "{value}")?),
+            Err(_) => minijinja::escape_formatter(out, state, value),
+        });
         engine.set_recursion_limit(50);
         engine.add_filter("join", minijinja::filters::join);
         engine.add_filter("map", minijinja::filters::map);
         engine.add_filter("default", minijinja::filters::default);
         engine.add_filter("length", minijinja::filters::length);
-        Scope { engine, names: minijinja::Value::from_serialize(names), origin: origin.to_owned() }
+        Scope { engine, names, origin: origin.to_owned() }
     }
 
     /// Fills in one text; `place` is its key in the recipe.
@@ -93,7 +116,7 @@ impl Scope {
         if !["{{", "{%", "{#"].iter().any(|mark| template.contains(mark)) {
             return Ok(template.to_owned());
         }
-        self.engine.render_named_str(place, template, &self.names).map_err(|error| {
+        self.engine.render_named_str(place, &keeping_line_breaks(template), &self.names).map_err(|error| {
             let line = error.line().unwrap_or(1);
             let source = template.lines().nth(line.saturating_sub(1)).unwrap_or_default().trim();
             TargetError::Recipe {
@@ -125,6 +148,94 @@ impl Scope {
         map: &BTreeMap<String, String>,
     ) -> Result<BTreeMap<String, String>, TargetError> {
         map.iter().map(|(name, value)| Ok((name.clone(), self.text(&format!("{place}.{name}"), value)?))).collect()
+    }
+}
+
+/// Marks the tags of lines that hold more than tags, so that their indentation and their line break stay. A line of tags
+/// alone leaves no line behind (the engine's trimming).
+fn keeping_line_breaks(template: &str) -> String {
+    let mut out = String::with_capacity(template.len() + 16);
+    let mut line = Line::default();
+    let mut rest = template;
+    while let Some(open) = rest.find(['\n', '{']) {
+        line.text(&rest[..open]);
+        rest = &rest[open..];
+        let length = match rest.as_bytes() {
+            [b'\n', ..] => {
+                line.text("\n");
+                line.end(&mut out);
+                rest = &rest[1..];
+                continue;
+            }
+            [b'{', b'%', ..] => tag_length(rest, "%}"),
+            [b'{', b'#', ..] => tag_length(rest, "#}"),
+            [b'{', b'{', ..] => {
+                let length = tag_length(rest, "}}");
+                line.text(&rest[..length]);
+                rest = &rest[length..];
+                continue;
+            }
+            _ => {
+                line.text("{");
+                rest = &rest[1..];
+                continue;
+            }
+        };
+        line.tag(&rest[..length]);
+        rest = &rest[length..];
+        if line.opens_raw() {
+            let end = rest.find("endraw").unwrap_or(rest.len());
+            let end = rest[..end].rfind("{%").unwrap_or(end);
+            line.text(&rest[..end]);
+            rest = &rest[end..];
+        }
+    }
+    line.text(rest);
+    line.end(&mut out);
+    out
+}
+
+/// The length of a tag, from its opening to its end.
+fn tag_length(text: &str, end: &str) -> usize {
+    text[2..].find(end).map_or(text.len(), |at| at + 2 + end.len())
+}
+
+/// One line of a template, in pieces.
+#[derive(Default)]
+struct Line<'t> {
+    pieces: Vec<(bool, &'t str)>,
+}
+
+impl<'t> Line<'t> {
+    fn text(&mut self, text: &'t str) {
+        self.pieces.push((false, text));
+    }
+
+    fn tag(&mut self, tag: &'t str) {
+        self.pieces.push((true, tag));
+    }
+
+    fn opens_raw(&self) -> bool {
+        self.pieces.last().is_some_and(|(tag, text)| {
+            *tag && text.trim_start_matches(['{', '%', '-', '+', ' ']).trim_end_matches(['}', '%', '-', '+', ' '])
+                == "raw"
+        })
+    }
+
+    fn end(&mut self, out: &mut String) {
+        let only_tags = self.pieces.iter().all(|(tag, text)| *tag || text.trim().is_empty());
+        for (tag, text) in self.pieces.drain(..) {
+            let controlled = |byte: Option<&u8>| matches!(byte, Some(b'-' | b'+'));
+            let bytes = text.as_bytes();
+            if !tag || only_tags || bytes.len() < 4 {
+                out.push_str(text);
+                continue;
+            }
+            let (begin, middle, end) = (&text[..2], &text[2..text.len() - 2], &text[text.len() - 2..]);
+            let before = if controlled(bytes.get(2)) { "" } else { "+" };
+            let after = if controlled(bytes.get(bytes.len() - 3)) { "" } else { "+" };
+            out.extend([begin, before, middle, after, end]);
+        }
     }
 }
 
@@ -165,6 +276,17 @@ mod tests {
             ("{{ nodes | map(attribute='address') | join(' ') }}", "10.0.0.1 fd00::2"),
             ("a\n{% if node.first %}\nb\n{% endif %}\nc\n", "a\nc\n"),
             ("<&> {{ first.address }}", "<&> 10.0.0.1"),
+            // A tag at a line's end leaves the line break, one at its begin the indentation.
+            (
+                "a={% if options.on %}yes{% else %}no{% endif %}\nb={% if options.on %}1{% endif %}\nc\n",
+                "a=yes\nb=1\nc\n",
+            ),
+            ("  {% if options.on %}x{% endif %}\ny: {# z #}\n", "  x\ny: \n"),
+            ("{% for n in nodes %}\n  - {{ n.name }}\n{% endfor %}\nend\n", "  - n1\n  - n2\nend\n"),
+            ("  {% if options.on %}{% endif %}\nend", "end"),
+            ("{% raw %}a {% if %}\n{{ b }}{% endraw %}\nc", "a {% if %}\n{{ b }}\nc"),
+            ("x {%- if options.on -%} y {%- endif %}\nz", "xy\nz"),
+            ("{\"on\": {{ options.on }}, \"n\": {{ port.client }}}", "{\"on\": true, \"n\": 7}"),
         ];
         for (template, expected) in cases {
             assert_eq!(scope().text("files[0].content", template).unwrap(), expected);

@@ -60,7 +60,7 @@ impl Tape {
     }
 
     fn reply(&mut self, time: u64, process: u64, kind: &str, value: Value, error: Option<&str>) {
-        let completion = Completion { index: 0, time, process, value, error: error.map(Arc::from) };
+        let completion = Completion { index: 0, time, process, value, error: error.map(Arc::from), node: None };
         let record = match kind {
             "ok" => Record::Ok(completion),
             "fail" => Record::Fail(completion),
@@ -106,6 +106,7 @@ impl Tape {
         self.0.push((
             time,
             Record::Role(RoleRecord {
+                leads: None,
                 index: 0,
                 time,
                 sent_index: 0,
@@ -322,6 +323,8 @@ fn stale_verdict(history: &History, ops: Vec<u64>) -> RunVerdict {
     let numbers = BTreeMap::from([("checked_ops".to_string(), serde_json::json!(history.ops().len()))]);
     let sentence = format!("{title}.");
     RunVerdict {
+        notes: Vec::new(),
+        load: Vec::new(),
         format: 1,
         validity: Validity::Invalid,
         sentence: sentence.clone(),
@@ -362,6 +365,7 @@ fn stale_verdict(history: &History, ops: Vec<u64>) -> RunVerdict {
         ],
         harness: Vec::new(),
         exit: 1,
+        ..RunVerdict::failed("", 0)
     }
 }
 
@@ -386,7 +390,9 @@ fn info(plan: &str, nodes: &[String]) -> RunInfo {
         ended: "2026-11-20T10:01:12+01:00".into(),
         target: "etcd".into(),
         target_versions: nodes.iter().map(|node| (node.clone(), "3.4.23".to_string())).collect(),
-        without_roles: false,
+        options: BTreeMap::new(),
+        facts: dsfuzz::store::TargetFacts::default(),
+        timetable_slip_ms: None,
         nodes: nodes.iter().enumerate().map(node).collect(),
         phases: vec![
             phase("connect", 310, ""),
@@ -438,7 +444,8 @@ pub(crate) fn large(count: usize) -> Run {
                 settle: false,
             };
             records.push((time, Record::Invoke(invoke)));
-            let mut completion = Completion { index: 0, time: time + took, process, value: Value::Nil, error: None };
+            let mut completion =
+                Completion { index: 0, time: time + took, process, value: Value::Nil, error: None, node: None };
             let reply = match draw {
                 0..10 if hurt => {
                     completion.error = Some(timeout.clone());
@@ -469,6 +476,8 @@ pub(crate) fn large(count: usize) -> Run {
     let history = tape.finish(&names, true);
     let checked = serde_json::json!(history.ops().len());
     let verdict = RunVerdict {
+        notes: Vec::new(),
+        load: Vec::new(),
         format: 1,
         validity: Validity::Valid,
         sentence: format!(
@@ -487,6 +496,7 @@ pub(crate) fn large(count: usize) -> Run {
         evidence: vec![evidence("ok_ops", "calls that were ok", count as f64 * 0.94, 100.0)],
         harness: Vec::new(),
         exit: 0,
+        ..RunVerdict::failed("", 0)
     };
     Run { info: info("etcd-large", &names), verdict, history }
 }
@@ -533,6 +543,8 @@ pub(crate) fn hostile() -> Run {
     info.target_versions.insert(HOSTILE.into(), HOSTILE.into());
     info.harness_failures = vec![HOSTILE.into()];
     let verdict = RunVerdict {
+        notes: Vec::new(),
+        load: Vec::new(),
         format: 1,
         validity: Validity::Invalid,
         sentence: HOSTILE.into(),
@@ -548,6 +560,7 @@ pub(crate) fn hostile() -> Run {
         evidence: vec![evidence(HOSTILE, HOSTILE, f64::NAN, 1.0)],
         harness: vec![HOSTILE.into(), HOSTILE.into()],
         exit: 1,
+        ..RunVerdict::failed("", 0)
     };
     Run { history, info, verdict }
 }

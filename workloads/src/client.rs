@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A future behind a pointer, as the traits here return it.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -44,6 +45,39 @@ impl Answer {
     }
 }
 
+/// How a call ended, and what else its client said about it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Response {
+    /// How it ended.
+    pub answer: Answer,
+    /// The node that answered, where that is not the client's own: the client followed a redirect.
+    pub node: Option<Arc<str>>,
+    /// What is known of the value all the same where the call did not end Ok; nil: nothing.
+    pub value: Value,
+}
+
+impl From<Answer> for Response {
+    fn from(answer: Answer) -> Response {
+        Response { answer, node: None, value: Value::Nil }
+    }
+}
+
+/// What a client is told about a call beside the call itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// The caller gives up after this long. A client need not know it, but may break off by itself before.
+    pub deadline: Duration,
+    /// Whether the call belongs to the settle phase (final reads).
+    pub settle: bool,
+}
+
+impl Terms {
+    /// Of a call of the load.
+    pub fn load(deadline: Duration) -> Terms {
+        Terms { deadline, settle: false }
+    }
+}
+
 /// Where a client connects.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Endpoint {
@@ -57,6 +91,8 @@ pub struct Endpoint {
     pub process: u64,
     /// Options of the client from the recipe and the plan (e.g. `serializable: true`), as text.
     pub options: BTreeMap<String, String>,
+    /// What holds for its calls.
+    pub terms: Terms,
 }
 
 /// Why a client could not be opened. Nothing was sent to the target: the call it was opened for is a Fail.
@@ -77,7 +113,7 @@ impl std::error::Error for ConnectError {}
 /// client away without calling [`Client::close`].
 pub trait Client: Send {
     /// Carries out one call.
-    fn call<'a>(&'a mut self, call: &'a Call) -> BoxFuture<'a, Answer>;
+    fn call<'a>(&'a mut self, call: &'a Call, terms: Terms) -> BoxFuture<'a, Response>;
 
     /// Closes the connection in order.
     fn close(self: Box<Self>) -> BoxFuture<'static, ()>;

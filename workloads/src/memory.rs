@@ -2,7 +2,7 @@
 //!
 //! For tests of the whole pipeline and as the instant client of benchmarks. Lies come by counting and not by chance:
 //! every n-th occasion, so that a test knows what must be found.
-use crate::client::{Answer, BoxFuture, Call, Client, Connect, ConnectError, Endpoint};
+use crate::client::{Answer, BoxFuture, Call, Client, Connect, ConnectError, Endpoint, Response, Terms};
 use dsfuzz_checkers::Value;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -95,8 +95,8 @@ struct MemoryClient {
 }
 
 impl Client for MemoryClient {
-    fn call<'a>(&'a mut self, call: &'a Call) -> BoxFuture<'a, Answer> {
-        Box::pin(async move { self.store.lock().unwrap_or_else(PoisonError::into_inner).answer(call) })
+    fn call<'a>(&'a mut self, call: &'a Call, _terms: Terms) -> BoxFuture<'a, Response> {
+        Box::pin(async move { self.store.lock().unwrap_or_else(PoisonError::into_inner).answer(call).into() })
     }
 
     fn close(self: Box<Self>) -> BoxFuture<'static, ()> {
@@ -199,13 +199,14 @@ fn every(occasions: &mut u32, period: u32) -> bool {
 mod tests {
     use super::*;
     use std::task::{Context, Poll, Waker};
+    use std::time::Duration;
 
     fn ask(memory: &Memory, workload: &str, f: &str, value: Value) -> Answer {
         let call = Call { workload: Arc::from(workload), f: Arc::from(f), key: Value::Int(1), value };
         let mut client = memory.client();
-        let mut future = client.call(&call);
+        let mut future = client.call(&call, Terms::load(Duration::from_secs(1)));
         match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(answer) => answer,
+            Poll::Ready(response) => response.answer,
             Poll::Pending => panic!("a store in memory answers at once"),
         }
     }

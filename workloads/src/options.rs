@@ -14,6 +14,18 @@ pub enum WorkloadOptions {
     Set(SetOptions),
 }
 
+/// Keys of a workload, at the most: each is held in memory and read at the end on every node.
+const KEYS_MAX: u32 = 100_000;
+
+/// What is wrong with so many keys.
+pub(crate) fn keys_mistake(option: &'static str, keys: u32) -> Option<(&'static str, String)> {
+    match keys {
+        0 => Some((option, "no key at all would be used; at least 1".to_owned())),
+        keys if keys > KEYS_MAX => Some((option, format!("{keys} keys; at most {KEYS_MAX} are held"))),
+        _ => None,
+    }
+}
+
 /// What `dsfuzz list` shows of a workload.
 #[derive(Clone, Copy, Debug)]
 pub struct WorkloadDoc {
@@ -21,6 +33,8 @@ pub struct WorkloadDoc {
     pub name: &'static str,
     /// One sentence.
     pub doc: &'static str,
+    /// Checkers that can judge its calls, beside those that judge a run as a whole.
+    pub judged_by: &'static [&'static str],
 }
 
 /// Every workload, for listings.
@@ -32,6 +46,23 @@ impl WorkloadOptions {
         match self {
             WorkloadOptions::Register(options) => crate::register::build(options),
             WorkloadOptions::Set(options) => crate::set::build(options),
+        }
+    }
+
+    /// Why no call of the load can contradict what is promised, whatever the target does; none where one can.
+    pub fn blind(&self) -> Option<&'static str> {
+        match self {
+            WorkloadOptions::Register(options) => options.blind(),
+            // Final reads show what a set lost.
+            WorkloadOptions::Set(_) => None,
+        }
+    }
+
+    /// What would silently mean something else or cannot be held: the option, and what is wrong with it.
+    pub fn mistake(&self) -> Option<(&'static str, String)> {
+        match self {
+            WorkloadOptions::Register(options) => options.mistake(),
+            WorkloadOptions::Set(options) => options.keys.and_then(|keys| keys_mistake("keys", keys)),
         }
     }
 

@@ -3,9 +3,9 @@
 //! The choices of a worker (function, slot, written value) come from its own stream; which key a slot stands for and
 //! what a compare-and-set expects are bound when it is asked. Never: writing a value twice, but by option.
 use crate::client::{Answer, Call};
-use crate::options::WorkloadDoc;
+use crate::options::{WorkloadDoc, keys_mistake};
 use crate::slots::Slots;
-use crate::workload::{Generator, Next, Workload};
+use crate::workload::{Generator, Next, Part, Workload};
 use dsfuzz_chance::Chance;
 use dsfuzz_checkers::Value;
 use serde::{Deserialize, Serialize};
@@ -15,6 +15,18 @@ use std::sync::Arc;
 pub const DOC: WorkloadDoc = WorkloadDoc {
     name: "register",
     doc: "Independent registers: read, write and compare-and-set; judged by linearizable and split-brain.",
+    judged_by: &[
+        "linearizable",
+        "sequential",
+        "causal",
+        "pram",
+        "read-your-writes",
+        "monotonic-reads",
+        "monotonic-writes",
+        "writes-follow-reads",
+        "eventual-convergence",
+        "staleness",
+    ],
 };
 
 /// Options of the register workload.
@@ -34,6 +46,30 @@ pub struct RegisterOptions {
 impl Default for RegisterOptions {
     fn default() -> RegisterOptions {
         RegisterOptions { keys: 8, mix: Mix::default(), ops_per_key: 500, values: None }
+    }
+}
+
+impl RegisterOptions {
+    pub(crate) fn blind(&self) -> Option<&'static str> {
+        if self.mix.read == 0 && self.mix.cas == 0 {
+            return Some("the mix has writes only, so that no call of the load could contradict another");
+        }
+        (self.values == Some(1)).then_some("one value only is written, so that no read could be stale")
+    }
+
+    pub(crate) fn mistake(&self) -> Option<(&'static str, String)> {
+        let Mix { read, write, cas } = self.mix;
+        let mistake = |option, message: &str| Some((option, message.to_owned()));
+        match self {
+            _ if read == 0 && write == 0 && cas == 0 => mistake("mix", "every weight is 0: no call would be made"),
+            RegisterOptions { ops_per_key: 0, .. } => {
+                mistake("ops_per_key", "no key would get a call; at least 1, or a large number for keys that stay")
+            }
+            RegisterOptions { values: Some(0), .. } => {
+                mistake("values", "there would be nothing to write; leave it out for unique values")
+            }
+            _ => keys_mistake("keys", self.keys),
+        }
     }
 }
 
@@ -107,10 +143,33 @@ impl Workload for Registers {
     }
 
     fn generator(&self, seed: u64, worker: u32, workers: u32) -> Box<dyn Generator> {
+        self.calls(self.weights(), seed, worker, workers)
+    }
+
+    fn part(&self, part: Part, seed: u64, worker: u32, workers: u32) -> Option<Box<dyn Generator>> {
+        let [read, write, cas] = self.weights();
+        let weights = match part {
+            Part::Reads => [read, 0, 0],
+            Part::Others => [0, write, cas],
+        };
+        (weights != [0, 0, 0]).then(|| self.calls(weights, seed, worker, workers))
+    }
+
+    fn settle(&self) -> Vec<Call> {
+        self.slots.recent().into_iter().map(|key| self.names.call(READ, key, Value::Nil)).collect()
+    }
+
+    fn checkers(&self) -> Vec<&'static str> {
+        vec!["linearizable", "split-brain"]
+    }
+}
+
+impl Registers {
+    fn calls(&self, weights: [u64; 3], seed: u64, worker: u32, workers: u32) -> Box<dyn Generator> {
         Box::new(RegisterCalls {
             choices: Choices {
                 chance: Chance::new(seed, "worker", u64::from(worker)),
-                weights: self.weights(),
+                weights,
                 slots: self.slots.count(),
                 values: self.options.values,
                 fresh: i64::from(worker) + 1,
@@ -120,14 +179,6 @@ impl Workload for Registers {
             slots: self.slots.clone(),
             choice: None,
         })
-    }
-
-    fn settle(&self) -> Vec<Call> {
-        self.slots.recent().into_iter().map(|key| self.names.call(READ, key, Value::Nil)).collect()
-    }
-
-    fn checkers(&self) -> Vec<&'static str> {
-        vec!["linearizable", "split-brain"]
     }
 }
 

@@ -12,7 +12,8 @@ use std::sync::Arc;
 /// For listings.
 pub const DOC: WorkloadDoc = WorkloadDoc {
     name: "set",
-    doc: "A growing set: add unique elements, read everything at the end; judged by set (lost, unexpected, recovered, duplicated).",
+    doc: "A growing set: add unique elements, read everything at the end; judged by set (lost, unexpected, recovered, duplicated) and replicas-agree (diverged).",
+    judged_by: &["set", "set-full", "crdt", "replicas-agree"],
 };
 
 /// Options of the set workload.
@@ -77,7 +78,7 @@ impl Workload for Sets {
     }
 
     fn checkers(&self) -> Vec<&'static str> {
-        vec!["set", "split-brain"]
+        vec!["set", "replicas-agree", "split-brain"]
     }
 }
 

@@ -29,6 +29,25 @@ pub trait Generator: Send {
     fn observe(&mut self, call: &Call, answer: &Answer);
 }
 
+/// A part of a workload's calls, for clients that join others: writes that hang must not stop the reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Calls of the function `read`.
+    Reads,
+    /// All others.
+    Others,
+}
+
+impl Part {
+    /// Both.
+    pub const ALL: [Part; 2] = [Part::Reads, Part::Others];
+
+    /// The part to which calls of this function belong.
+    pub fn of(function: &str) -> Part {
+        if function == "read" { Part::Reads } else { Part::Others }
+    }
+}
+
 /// A kind of load: its calls, its settle phase and its judges.
 pub trait Workload: Send + Sync {
     /// Its name in plans and histories.
@@ -39,6 +58,12 @@ pub trait Workload: Send + Sync {
 
     /// The generator of worker `worker` of `workers`. State that workers share lives behind the workload.
     fn generator(&self, seed: u64, worker: u32, workers: u32) -> Box<dyn Generator>;
+
+    /// The generator of a worker that makes calls of one part only; none where the load has no such calls. A load that
+    /// does not tell its parts apart has no reads.
+    fn part(&self, part: Part, seed: u64, worker: u32, workers: u32) -> Option<Box<dyn Generator>> {
+        (part == Part::Others).then(|| self.generator(seed, worker, workers))
+    }
 
     /// The final reads, to be made on every node after proven recovery, each repeated until it is Ok or the phase's
     /// deadline passes. Asked once, after the load.

@@ -136,7 +136,7 @@ impl<'h> Breach<'h> {
 
 /// One sentence about an operation; of a long reply only how long it is.
 fn told(history: &History, op: &Op<'_>) -> String {
-    if !long(op.input) && !long(op.output) {
+    if !long(op.input) && !long(op.completion_value) {
         return wording::operation(history, op);
     }
     let size = |value: ValueRef<'_>| match (value.as_list(), value.as_map()) {
@@ -157,7 +157,7 @@ fn told(history: &History, op: &Op<'_>) -> String {
         wording::on(history, op),
         history.name(op.function),
         shown(op.input),
-        shown(op.output),
+        shown(op.completion_value),
         wording::seconds(op.call_time)
     )
 }

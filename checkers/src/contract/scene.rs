@@ -6,6 +6,7 @@ use crate::value::Value;
 use crate::verdict::{Severity, Verdict};
 use std::collections::BTreeSet;
 use std::fmt::Write;
+use std::sync::Arc;
 
 /// A call that a client makes.
 #[derive(Clone, Debug, Default)]
@@ -29,6 +30,7 @@ pub(crate) struct Scene {
     builder: HistoryBuilder,
     index: u64,
     time: u64,
+    error: Option<Arc<str>>,
 }
 
 impl Scene {
@@ -73,14 +75,20 @@ impl Scene {
     }
 
     pub(crate) fn reply(&mut self, process: u64, outcome: Outcome, value: Value) {
+        let error = self.error.take();
         self.push(|index, time| {
-            let completion = Completion { index, time, process, value, error: None };
+            let completion = Completion { index, time, process, value, error, node: None };
             match outcome {
                 Outcome::Ok => Record::Ok(completion),
                 Outcome::Fail => Record::Fail(completion),
                 Outcome::Info => Record::Info(completion),
             }
         });
+    }
+
+    /// The error of the next reply.
+    pub(crate) fn error(&mut self, error: &str) {
+        self.error = Some(error.into());
     }
 
     pub(crate) fn phase(&mut self, phase: Phase) {
@@ -199,7 +207,7 @@ fn alone(history: &History, calls: &[u64]) -> History {
             scene.call(op.process, &Step { node, f, key, input, settle: op.settle });
         } else {
             scene.time = op.reply_time;
-            scene.reply(op.process, op.outcome, op.output.to_value());
+            scene.reply(op.process, op.outcome, op.completion_value.to_value());
         }
     }
     scene.finish()
@@ -278,7 +286,7 @@ pub(super) fn text(history: &History) -> String {
             op.key,
             op.input,
             op.outcome,
-            op.output,
+            op.completion_value,
             if op.settle { " settle" } else { "" },
             op.call_time,
             op.reply_time,

@@ -26,6 +26,7 @@ pub(super) struct Reply<'a> {
     pub(super) process: u64,
     pub(super) output: Word,
     pub(super) error: Option<&'a str>,
+    pub(super) node: Option<&'a str>,
 }
 
 /// What a process is doing.
@@ -96,9 +97,10 @@ impl HistoryBuilder {
     }
 
     fn completion(&mut self, completion: Completion, outcome: Outcome) -> Result<(), HistoryError> {
-        let Completion { index, time, process, value, error } = completion;
+        let Completion { index, time, process, value, error, node } = completion;
         let output = self.arena().put(&value);
-        self.reply(&Reply { index, time, process, output, error: error.as_deref() }, outcome)
+        let (error, node) = (error.as_deref(), node.as_deref());
+        self.reply(&Reply { index, time, process, output, error, node }, outcome)
     }
 
     /// Where the values of calls and replies go.
@@ -215,6 +217,10 @@ impl HistoryBuilder {
         };
         *state = if outcome == Outcome::Info { ProcessState::Retired(index) } else { ProcessState::Free };
         let error = reply.error.map(|text| self.history.intern(text));
+        if let Some(node) = reply.node {
+            let node = self.names.number(0, node, &mut self.history).ok_or_else(|| too_many_names(index))?;
+            self.history.columns.answered_by(position, node);
+        }
         self.history.columns.complete(position, index as u32, reply.time, outcome, reply.output, error);
         Ok(())
     }

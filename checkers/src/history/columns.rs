@@ -2,6 +2,7 @@
 //! a whole.
 use super::{History, NameId, Outcome};
 use crate::value::{Arena, ValueRef, Word};
+use std::collections::HashMap;
 
 /// One call with its reply, as seen in its history.
 #[derive(Clone, Copy, Debug)]
@@ -22,7 +23,7 @@ pub struct Op<'h> {
     pub process: u64,
     /// The process by a number that counts from 0 without gaps, in the order of first calls.
     pub session: u32,
-    /// Node.
+    /// The node that answered; where none is named, the one that the call was made to ([`History::bound_node`]).
     pub node: NameId,
     /// Workload.
     pub workload: NameId,
@@ -34,8 +35,11 @@ pub struct Op<'h> {
     pub input: ValueRef<'h>,
     /// How it ended.
     pub outcome: Outcome,
-    /// The reply, nil unless Ok.
+    /// The reply, nil unless Ok: what every checker may believe.
     pub output: ValueRef<'h>,
+    /// The value of the completion, whatever its outcome: of Ok the reply; of Fail and Info what the client could still
+    /// report. A checker that reads it says what it believes of it.
+    pub completion_value: ValueRef<'h>,
     /// Why it failed or is unknown.
     pub error: Option<NameId>,
     /// Whether it belongs to the settle phase.
@@ -73,6 +77,8 @@ pub(super) struct Columns {
     output: Vec<Word>,
     flags: Vec<u8>,
     processes: Vec<u64>,
+    /// The node of a call that another one answered, by the index of the call.
+    bound: HashMap<u32, u16>,
     pub(super) values: Arena,
 }
 
@@ -141,6 +147,14 @@ impl Columns {
         self.flags[at] = outcome as u8 | (self.flags[at] & SETTLE);
     }
 
+    /// Another node than the one that the call was made to answered it.
+    pub(super) fn answered_by(&mut self, at: usize, node: u16) {
+        if self.node[at] != node {
+            self.bound.insert(self.call[at], self.node[at]);
+            self.node[at] = node;
+        }
+    }
+
     /// Key, argument and function of the call at this position.
     pub(super) fn argument(&self, at: usize) -> (Word, Word, u16) {
         (self.key[at], self.input[at], self.function[at])
@@ -178,7 +192,7 @@ impl Columns {
     }
 
     fn bytes(&self) -> usize {
-        self.call.capacity() * 67 + self.processes.capacity() * 8 + self.values.bytes()
+        self.call.capacity() * 67 + self.processes.capacity() * 8 + self.bound.capacity() * 8 + self.values.bytes()
     }
 }
 
@@ -212,6 +226,12 @@ impl<'h> Ops<'h> {
         let columns = self.columns;
         let index = |index: u32| if index == NO_INDEX { Op::OPEN } else { u64::from(index) };
         let session = columns.session[at];
+        let outcome = match columns.flags[at] & 3 {
+            0 => Outcome::Ok,
+            1 => Outcome::Fail,
+            _ => Outcome::Info,
+        };
+        let completion_value = columns.values.get(columns.output[at]);
         Op {
             position: at as u32,
             call: u64::from(columns.call[at]),
@@ -226,12 +246,9 @@ impl<'h> Ops<'h> {
             function: NameId(u32::from(columns.function[at])),
             key: columns.values.get(columns.key[at]),
             input: columns.values.get(columns.input[at]),
-            outcome: match columns.flags[at] & 3 {
-                0 => Outcome::Ok,
-                1 => Outcome::Fail,
-                _ => Outcome::Info,
-            },
-            output: columns.values.get(columns.output[at]),
+            outcome,
+            output: if outcome == Outcome::Ok { completion_value } else { columns.values.get(Word::NIL) },
+            completion_value,
             error: Some(columns.error[at]).filter(|&error| error != NO_ERROR).map(NameId),
             settle: columns.flags[at] & SETTLE != 0,
         }
@@ -272,6 +289,12 @@ impl History {
     pub fn op(&self, call: u64) -> Option<Op<'_>> {
         let wanted = u32::try_from(call).ok()?;
         self.columns.call.binary_search(&wanted).ok().map(|position| self.ops().at(position))
+    }
+
+    /// The node that an operation was made to, whoever answered it: its client is bound to that node.
+    pub fn bound_node(&self, op: &Op<'_>) -> NameId {
+        let bound = u32::try_from(op.call).ok().and_then(|call| self.columns.bound.get(&call));
+        bound.map_or(op.node, |node| NameId(u32::from(*node)))
     }
 
     /// The same history with the calls of this workload alone. They keep their indices, so that findings name them as

@@ -160,7 +160,7 @@ impl<W: Write> Lines<'_, W> {
                     time,
                     worker: op.worker,
                     process: op.process,
-                    node: name(op.node),
+                    node: name(history.bound_node(&op)),
                     workload: name(op.workload),
                     f: name(op.function),
                     key: op.key.to_value(),
@@ -170,8 +170,9 @@ impl<W: Write> Lines<'_, W> {
             }
             Event::Reply(at) => {
                 let op = history.ops().at(at);
-                let (process, value, error) = (op.process, op.output.to_value(), op.error.map(name));
-                let reply = Completion { index, time, process, value, error };
+                let (process, value, error) = (op.process, op.completion_value.to_value(), op.error.map(name));
+                let node = Some(op.node).filter(|node| *node != history.bound_node(&op)).map(name);
+                let reply = Completion { index, time, process, value, error, node };
                 match op.outcome {
                     Outcome::Ok => Record::Ok(reply),
                     Outcome::Fail => Record::Fail(reply),
@@ -230,7 +231,7 @@ fn call(line: &mut String, history: &History, op: Op<'_>, keys: Keys) {
     line.push_str(":type :invoke");
     common(line, history, op, op.input, keys);
     line.push_str(", :node ");
-    text(line, history.name(op.node));
+    text(line, history.name(history.bound_node(&op)));
     line.push_str(", :workload ");
     word(line, history.name(op.workload));
     if op.settle {
@@ -248,11 +249,18 @@ fn reply(line: &mut String, history: &History, op: Op<'_>, keys: Keys) {
     });
     // What such a function answers without an argument would be read as its argument.
     let filled = op.input.is_nil() && FILLED.contains(&history.name(op.function));
-    let answered = op.outcome == Outcome::Ok && !mismatch && !filled && !op.output.is_nil();
-    common(line, history, op, if answered { op.output } else { op.input }, keys);
+    // Jepsen takes the value of such a completion for the argument: a count or a version is none.
+    let changes = matches!(history.name(op.function), "write" | "cas" | "add") && !op.input.is_nil();
+    let filled = filled || (changes && op.completion_value.as_list().is_none());
+    let answered = !mismatch && !filled && !op.completion_value.is_nil();
+    common(line, history, op, if answered { op.completion_value } else { op.input }, keys);
     if let Some(error) = op.error {
         line.push_str(", :error ");
         word(line, history.name(error));
+    }
+    if op.node != history.bound_node(&op) {
+        line.push_str(", :node ");
+        text(line, history.name(op.node));
     }
 }
 

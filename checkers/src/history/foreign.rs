@@ -13,8 +13,9 @@ use super::json::clipped;
 use super::pairs::{self, Pairs, Role, Sign};
 use super::{History, HistoryError, NameId, Outcome, ReadOptions};
 use crate::fitting;
-use crate::value::{Arena, ListRef, ValueRef, Word};
+use crate::value::{Arena, ListRef, Value, ValueRef, Word};
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// The node of calls that name none.
 pub(super) const NO_NODE: &str = "?";
@@ -79,6 +80,8 @@ pub(super) struct Act {
     pub(super) pair: bool,
     pub(super) error: Option<NameId>,
     pub(super) settle: bool,
+    /// A consumer goes to the first offsets of the logs that the value names.
+    pub(super) to_beginning: bool,
 }
 
 #[derive(Debug)]
@@ -268,6 +271,7 @@ impl Foreign {
         if self.independent.is_none() {
             self.explained(number, function, act.pair || key != Word::NIL, input)?;
         }
+        let input = if act.to_beginning { self.to_beginning(input) } else { input };
         let workload = match (act.workload, self.workload) {
             (Some(own), _) => own,
             (None, Some(default)) => default,
@@ -282,6 +286,14 @@ impl Foreign {
         let columns = &mut self.history.columns;
         columns.push(NewCall { index, time, worker, session, node, workload, function, key, input, settle });
         Ok(())
+    }
+
+    /// The argument `{keys, seek-to-beginning?}` of a call that has the flag beside its value.
+    fn to_beginning(&mut self, keys: Word) -> Word {
+        let values = self.arena();
+        let keys = values.get(keys).to_value();
+        let entries = [(Arc::from("keys"), keys), (Arc::from("seek-to-beginning?"), Value::Bool(true))];
+        values.put(&Value::Map(entries.into()))
     }
 
     /// Looks whether this call's value is a key with its value although nobody said so.
@@ -359,13 +371,15 @@ impl Foreign {
         }
         let columns = &mut self.history.columns;
         if outcome != Outcome::Ok {
-            // It repeats the argument at best. Where the call left that out, it is the argument.
+            // A repeated argument says nothing. Where the call left that out, it is the argument.
             if filled && input == Word::NIL && output != Word::NIL {
                 columns.set_input(position, output);
-            } else {
+                output = Word::NIL;
+            } else if columns.values.get(output) == columns.values.get(input) {
                 columns.values.forget(self.mark);
+                output = Word::NIL;
             }
-            columns.complete(position, index, time, outcome, Word::NIL, act.error);
+            columns.complete(position, index, time, outcome, output, act.error);
             return Ok(());
         }
         if filled && input == Word::NIL && output != Word::NIL {

@@ -1,13 +1,15 @@
 //! Jepsen's histories, as EDN and as JSON: operation maps one after the other, or in one vector.
 //!
 //! Fields read: `type` (invoke, ok, fail, info), `process`, `f` (absent: `txn`, as in Elle's examples), `value`, `time`
-//! (nanoseconds), `error`, `key`, `node`, `workload`, `final?` (or `settle`). The place in the file is the order; an
+//! (nanoseconds), `error`, `key`, `node`, `workload`, `final?` (or `settle`), `seek-to-beginning?` (with the value
+//! as an entry of a map, `keys`). The place in the file is the order; an
 //! `index` that goes back is an error. Every other field is passed over. Records (`#jepsen.history.Op{...}`) are maps.
 //! What the process `:nemesis` does becomes notes (that of `:roles` and `:phases`, which our export writes, too);
 //! processes with other names are clients, numbered as they come.
 //!
 //! Of `ok` the value is the reply; functions that answer nothing (write, cas, add, ...) repeat their argument there,
-//! which is dropped. `fail` means no effect, `info` means nobody knows, a call without a completion is open. A value
+//! which is dropped. `fail` means no effect, `info` means nobody knows, a call without a completion is open; a value of
+//! theirs other than the argument is kept ([`Op::completion_value`](super::Op::completion_value)). A value
 //! that is a key with its value (`jepsen.independent`) is told by the caller ([`ReadOptions::independent`]) or by its
 //! tag (`MapEntry`, `Tuple`); where values look so and nobody told, the history is refused.
 use super::clients::named;
@@ -64,6 +66,7 @@ enum Field {
     Node,
     Workload,
     Settle,
+    ToBeginning,
     Other,
 }
 
@@ -81,6 +84,7 @@ impl Field {
             b"node" => Field::Node,
             b"workload" => Field::Workload,
             b"final?" | b"settle" => Field::Settle,
+            b"seek-to-beginning?" => Field::ToBeginning,
             _ => Field::Other,
         }
     }
@@ -270,6 +274,10 @@ impl Records {
             Field::Settle => {
                 let word = self.scrap(scan)?;
                 act.settle = self.scrap.get(word).as_bool() == Some(true);
+            }
+            Field::ToBeginning => {
+                let word = self.scrap(scan)?;
+                act.to_beginning = self.scrap.get(word).as_bool() == Some(true);
             }
             Field::Function => {
                 if self.text(scan)? {

@@ -117,8 +117,9 @@ fn reply<'a>(scan: &mut Scan<'a>, history: &mut HistoryBuilder, shelf: &mut Shel
     let process = number(scan, b",\"process\":")?;
     let output = value(scan, b",\"value\":", history, shelf)?;
     let error = if scan.eat(b",\"error\":\"") { Some(text(scan)?) } else { None };
+    let node = if scan.eat(b",\"node\":\"") { Some(text(scan)?) } else { None };
     ends(scan)?;
-    Some(Reply { index, time, process, output, error })
+    Some(Reply { index, time, process, output, error, node })
 }
 
 fn number(scan: &mut Scan<'_>, name: &[u8]) -> Option<u64> {

@@ -29,6 +29,7 @@ const SCHEMA: &str = "message history {
     optional binary output (JSON);
     optional binary error (UTF8);
     required boolean settle;
+    required binary bound_node (UTF8);
 }";
 /// Rows that are in memory at once.
 const GROUP_ROWS: usize = 100_000;
@@ -117,12 +118,13 @@ fn text(history: &History, op: &Op<'_>, column: &str) -> Option<ByteArray> {
     };
     match column {
         "node" => name(op.node),
+        "bound_node" => name(history.bound_node(op)),
         "workload" => name(op.workload),
         "function" => name(op.function),
         "error" => name(op.error?),
         "key" => json(op.key),
         "input" => json(op.input),
-        "output" => json(op.output),
+        "output" => json(op.completion_value),
         _ => Some(ByteArray::from(match op.outcome {
             Outcome::Ok => "ok",
             Outcome::Fail => "fail",
@@ -160,8 +162,7 @@ mod tests {
         assert_eq!(rows[0].get_long(0).expect("the call"), 0);
         assert_eq!(rows[1].get_long(1).expect("the reply"), 5);
         assert_eq!(rows[2].get_string(12).expect("the outcome"), "info");
-        let wanted =
-            "0 1 0 1000000 0 0 0 \"n1\" \"register\" \"write\" \"\\\"x\\\"\" \"[1,\\\"a\\\"]\" \"ok\" null null false";
+        let wanted = "0 1 0 1000000 0 0 0 \"n1\" \"register\" \"write\" \"\\\"x\\\"\" \"[1,\\\"a\\\"]\" \"ok\" null null false \"n1\"";
         assert_eq!(shown[0].join(" ").replace("\\\"", "\""), wanted.replace("\\\"", "\""));
         assert!(rows[1].get_bool(15).expect("settle"));
         assert_eq!(rows[2].get_string(14).expect("the error"), "timeout");

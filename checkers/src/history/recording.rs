@@ -94,7 +94,7 @@ impl Recording {
 
     fn completion(&mut self, process: u64, value: Value) -> Completion {
         let index = self.next();
-        Completion { index, time: index, process, value, error: None }
+        Completion { index, time: index, process, value, error: None, node: None }
     }
 
     fn next(&mut self) -> u64 {

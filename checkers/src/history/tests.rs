@@ -3,4 +3,5 @@ mod clients;
 mod corpora;
 mod export;
 mod foreign;
+mod nodes;
 mod pairs;

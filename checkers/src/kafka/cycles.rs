@@ -1,7 +1,7 @@
 //! Operations that polled each other's messages in a circle: dependencies from sender to poller, their strongly
 //! connected components (Tarjan 1972, without recursion), and a shortest cycle in each.
 use super::Judge;
-use super::log::Step;
+use super::log::{Sighting, Step};
 use crate::certificate::{Edge, EdgeKind};
 use crate::contract::Breach;
 use crate::value::Value;
@@ -24,9 +24,10 @@ impl Circles {
         let mut senders: Vec<u32> =
             logs.messages.iter().filter(|message| message.tried == 1).filter_map(|m| m.send).collect();
         senders.sort_unstable();
+        let sure = |seen: &Sighting| seen.acknowledged && !logs.doubts.sent(seen.log);
         let polls = logs.steps.iter().flatten().filter_map(|step| match step {
-            Step::Poll { seen, .. } => Some((seen.op, seen.value)),
-            Step::Send(_) | Step::Reset { .. } => None,
+            Step::Poll { seen, .. } if sure(seen) => Some((seen.op, seen.value)),
+            _ => None,
         });
         let mut ops: Vec<u32> =
             polls.clone().map(|(op, _)| op).filter(|op| senders.binary_search(op).is_ok()).collect();
@@ -128,7 +129,7 @@ impl Circles {
 
 /// Judges all circles: one violation for each component.
 pub(super) fn circles(judge: &mut Judge<'_, '_>) {
-    if !judge.logs.malformed.is_empty() {
+    if judge.uncommitted() || judge.logs.doubts.anything() {
         return; // What could not be understood may have sent the same messages.
     }
     let circles = Circles::of(judge);
@@ -154,10 +155,18 @@ pub(super) fn circles(judge: &mut Judge<'_, '_>) {
             .iter()
             .map(|edge| format!("#{} polled {} of log {}, which #{} sent.", edge.to, edge.before, edge.key, edge.from))
             .collect();
+        // A verifier asks that whatever these operations sent to the logs of the cycle was sent by one operation only.
+        let messages = &judge.logs.messages;
+        let within: Vec<u32> = cycle.iter().map(|(_, message)| messages[*message as usize].log).collect();
+        let certified = !judge.logs.sends.iter().flatten().any(|sent| {
+            let message = &messages[sent.message as usize];
+            message.tried > 1 && ops.contains(&sent.op) && within.contains(&message.log)
+        });
         let ops: Vec<_> = ops.iter().map(|&op| judge.op(op)).collect();
         judge.report.breach_of("G1c", Severity::Violation, || {
             let mut breach = Breach::new("G1c", title, Value::Nil, ops);
             (breach.why, breach.cycle, breach.anomaly) = (why, edges, Some("G1c"));
+            breach.certified = certified;
             breach
         });
     }

@@ -2,12 +2,15 @@
 use super::happened;
 use crate::history::{History, Op, Outcome};
 use crate::value::{Kind, ListRef, ValueRef};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+
+/// The entry of an assign's argument that sends a consumer back to the first offsets.
+pub(super) const SEEK: &str = "seek-to-beginning?";
 
 /// The functions of the workload.
 pub(super) const FUNCTIONS: [&str; 8] = ["send", "poll", "txn", "assign", "subscribe", "seek", "rebalance", "crash"];
 
-/// A message at an offset, as an acknowledged send or poll has it.
+/// A message at an offset, as a send or poll has it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Sighting {
     pub(super) log: u32,
@@ -15,6 +18,17 @@ pub(super) struct Sighting {
     pub(super) value: u32,
     /// Position of the operation.
     pub(super) op: u32,
+    /// Whether the operation was acknowledged.
+    pub(super) acknowledged: bool,
+}
+
+/// A send in the order of its process.
+#[derive(Clone, Copy)]
+pub(super) struct Sent {
+    pub(super) message: u32,
+    pub(super) op: u32,
+    /// As an acknowledged operation has it.
+    pub(super) offset: Option<i64>,
 }
 
 /// A value of one log.
@@ -26,22 +40,60 @@ pub(super) struct Message<'h> {
     pub(super) send: Option<u32>,
     /// A send of it that certainly did not happen.
     pub(super) refused: Option<u32>,
-    /// An acknowledged send with its offset, where that is known.
+    /// An acknowledged send with its offset, where that is known. Also one that is unknown but for its offset, where
+    /// the transaction certainly committed.
     pub(super) acknowledged: Option<(Option<i64>, u32)>,
-    /// The poll of it that was answered first.
+    /// The acknowledged poll of it that was answered first.
     pub(super) polled: Option<u32>,
     polled_reply: u64,
+    /// The first poll of it that was not acknowledged.
+    pub(super) shown: Option<u32>,
+    /// Its only offset; none where there are several.
+    place: Option<i64>,
+    places: u32,
 }
 
-/// One step of a process, in the order of its operations.
-#[derive(Clone, Copy)]
+/// One step of a consumer, in the order of its operations.
 pub(super) enum Step {
     /// It polled a message; `list` tells the lists of one operation apart.
     Poll { seen: Sighting, list: u32 },
-    /// It sent one, and knows the offset.
-    Send(Sighting),
-    /// Nobody knows where it polls next. `group`: a group may take its logs away from now on; nothing: as before.
-    Reset { group: Option<bool> },
+    /// Polls follow that were not acknowledged: the client has to go back to where it was.
+    Aborted,
+    /// Its process was retired, and the same client goes on: perhaps with another consumer.
+    Reopened,
+    /// It polls these logs from now on, where it was; all others, nobody knows where. `group`: a group may take its logs
+    /// away from now on; nothing: as before.
+    Moved { group: Option<bool>, keeps: Vec<u32> },
+}
+
+/// What calls that could not be understood may have done.
+#[derive(Default)]
+pub(super) struct Doubts {
+    /// Anything: an argument was not understood.
+    anything: bool,
+    /// Logs with a send of which the answer was not understood.
+    sends: HashSet<u32>,
+    /// A poll's answer was not understood: any message may be in it.
+    polls: bool,
+    /// Logs of which a poll's list was not understood.
+    lists: HashSet<u32>,
+}
+
+impl Doubts {
+    /// Whether messages of this log may have been sent by a call that was not understood.
+    pub(super) fn sent(&self, log: u32) -> bool {
+        self.anything || self.sends.contains(&log)
+    }
+
+    /// Whether messages of this log may have been polled by one.
+    pub(super) fn polled(&self, log: u32) -> bool {
+        self.sent(log) || self.polls || self.lists.contains(&log)
+    }
+
+    /// Whether any log may be concerned.
+    pub(super) fn anything(&self) -> bool {
+        self.anything
+    }
 }
 
 /// All logs of the workloads that are judged.
@@ -52,15 +104,32 @@ pub(super) struct Logs<'h> {
     values: HashMap<(u32, ValueRef<'h>), u32>,
     pub(super) messages: Vec<Message<'h>>,
     pub(super) sightings: Vec<Sighting>,
-    /// Steps by session.
+    /// Steps by consumer: a client, which may go on as another process after an info.
     pub(super) steps: Vec<Vec<Step>>,
+    /// Of each consumer its last session.
+    sessions: Vec<u32>,
+    consumers: HashMap<u64, u32>,
+    /// Where sends that certainly happened put their messages, and what polls have shown; of the latter, whether a call that
+    /// was not acknowledged showed its own message.
+    sent: Vec<Sighting>,
+    seen: Vec<Sighting>,
+    own: Vec<bool>,
+    /// Sends by session.
+    pub(super) sends: Vec<Vec<Sent>>,
+    /// Calls with an unknown end that tell offsets of their sends: position, messages, and where those are.
+    unknown: Vec<(u32, Vec<u32>, Vec<Sighting>)>,
+    /// Messages that were polled by the operation that sent them, and nobody else: message, operation.
+    pub(super) precommitted: Vec<(u32, u32)>,
+    pub(super) doubts: Doubts,
+    /// Sends and polls of all calls, whatever became of them.
+    pub(super) calls: (u64, u64),
     /// Of each log the offsets at which there certainly is a message that everybody may poll, each with an operation that
     /// has it; sorted.
     committed: Vec<Vec<(i64, u32)>>,
     /// Of each log the offsets polled, each with the first poll; sorted.
     offsets: Vec<Vec<(i64, u32)>>,
     pub(super) malformed: Vec<u64>,
-    /// Whether a group may take a session's logs away.
+    /// Whether a group may take a consumer's logs away.
     groups: Vec<bool>,
     /// Polls in a group of which nobody knows what they took, and seeks: they may pass messages that nobody polls.
     pub(super) passed: u64,
@@ -80,6 +149,11 @@ fn micros<'h>(value: ValueRef<'h>) -> Vec<ValueRef<'h>> {
     if list.get(0).is_some_and(|first| first.as_text().is_some()) { vec![value] } else { list.iter().collect() }
 }
 
+/// Whether a transaction's argument sends or polls.
+pub(super) fn sends_or_polls(input: ValueRef<'_>) -> bool {
+    micros(input).into_iter().any(|part| micro(part).is_some_and(|(name, _)| matches!(name, "send" | "poll")))
+}
+
 /// `[offset, value]`, the offset nil where it is unknown.
 fn placed<'h>(value: ValueRef<'h>) -> Option<(Option<i64>, ValueRef<'h>)> {
     let pair = value.as_list().filter(|pair| pair.len() == 2)?;
@@ -88,6 +162,11 @@ fn placed<'h>(value: ValueRef<'h>) -> Option<(Option<i64>, ValueRef<'h>)> {
         Kind::Int(offset) => Some((Some(offset), pair.at(1))),
         _ => None,
     }
+}
+
+/// What a log is called.
+fn named(key: ValueRef<'_>) -> String {
+    key.as_text().map_or_else(|| key.to_string(), str::to_owned)
 }
 
 impl<'h> Logs<'h> {
@@ -124,7 +203,7 @@ impl<'h> Logs<'h> {
     }
 
     fn log(&mut self, workload: u32, key: ValueRef<'_>) -> u32 {
-        let name = key.as_text().map_or_else(|| key.to_string(), str::to_owned);
+        let name = named(key);
         let next = self.names.len() as u32;
         let id = *self.ids.entry((workload, name.clone())).or_insert(next);
         if id == next {
@@ -146,26 +225,37 @@ impl<'h> Logs<'h> {
                 acknowledged: None,
                 polled: None,
                 polled_reply: u64::MAX,
+                shown: None,
+                place: None,
+                places: 0,
             });
         }
         id
     }
 
-    fn step(&mut self, op: &Op<'_>, step: Step) {
-        let at = op.session as usize;
-        if self.steps.len() <= at {
-            self.steps.resize_with(at + 1, Vec::new);
+    /// The consumer that made this call.
+    fn consumer(&mut self, history: &History, op: &Op<'_>) -> usize {
+        let next = self.steps.len() as u32;
+        let at = *self.consumers.entry(history.client(op.process)).or_insert(next) as usize;
+        if at == self.steps.len() {
+            self.steps.push(Vec::new());
+            self.groups.push(false);
+            self.sessions.push(op.session);
         }
-        self.steps[at].push(step);
+        if std::mem::replace(&mut self.sessions[at], op.session) != op.session {
+            self.steps[at].push(Step::Reopened);
+        }
+        at
     }
 
     /// Takes the calls at these positions in, which are in order.
     pub(super) fn take(&mut self, history: &'h History, positions: &[u32]) {
-        self.groups = vec![false; history.sessions()];
+        self.sends = vec![Vec::new(); history.sessions()];
         for op in positions.iter().map(|&at| history.ops().at(at as usize)) {
+            let consumer = self.consumer(history, &op);
             let group = match history.name(op.function) {
                 "send" | "poll" | "txn" => {
-                    self.transaction(&op);
+                    self.transaction(&op, consumer);
                     continue;
                 }
                 "subscribe" => Some(true),
@@ -176,82 +266,149 @@ impl<'h> Logs<'h> {
                 }
                 _ => None,
             };
-            self.groups[op.session as usize] = group.unwrap_or(self.groups[op.session as usize]);
-            self.step(&op, Step::Reset { group });
+            let keeps = if group.is_some() && happened(&op) { self.covered(&op) } else { Vec::new() };
+            self.groups[consumer] = group.unwrap_or(self.groups[consumer]);
+            self.steps[consumer].push(Step::Moved { group, keeps });
         }
     }
 
-    fn transaction(&mut self, op: &Op<'h>) {
+    /// The logs that an assign or subscribe names, unless it goes to their beginnings.
+    fn covered(&self, op: &Op<'h>) -> Vec<u32> {
+        let map = op.input.as_map();
+        if map.and_then(|map| map.get(SEEK)).is_some_and(|flag| flag.as_bool() != Some(false)) {
+            return Vec::new();
+        }
+        let keys = map.and_then(|map| map.get("keys")).unwrap_or(op.input);
+        let known = |key: ValueRef<'_>| self.ids.get(&(op.workload.0, named(key))).copied();
+        keys.as_list().unwrap_or_default().iter().filter_map(known).collect()
+    }
+
+    fn transaction(&mut self, op: &Op<'h>, consumer: usize) {
         let input = micros(op.input);
-        let output = if happened(op) { micros(op.output) } else { Vec::new() };
-        let mut odd = happened(op) && (output.len() != input.len() || output.is_empty());
-        let mut polls = false;
+        let done = happened(op);
+        let only_sends = input.iter().all(|&asked| micro(asked).is_some_and(|(name, _)| name == "send"));
+        // Nothing but sends was asked for: an answer that is left out repeats the call.
+        let echo = done && op.output.is_nil() && only_sends;
+        let output = if echo { input.clone() } else { micros(op.completion_value) };
+        let fits = output.len() == input.len() && !output.is_empty();
+        let mut odd = done && !fits;
+        self.doubts.anything |= odd;
+        let (mut polls, mut unanswered) = (false, false);
+        let mut mine: Vec<u32> = Vec::new();
+        let mut told: Vec<Sighting> = Vec::new();
+        if !done && input.iter().any(|&asked| micro(asked).is_some_and(|(name, _)| name == "poll")) {
+            self.steps[consumer].push(Step::Aborted);
+        }
+        let before = self.seen.len();
         for (at, &asked) in input.iter().enumerate() {
-            let Some((name, list)) = micro(asked) else {
-                odd = true;
-                continue;
-            };
-            let answer = output.get(at).copied().and_then(micro).filter(|(other, _)| *other == name);
-            match name {
-                "send" if list.len() == 3 => odd |= !self.send(op, list, answer.map(|(_, list)| list)),
-                "poll" => {
-                    polls = true;
-                    let answer = answer.and_then(|(_, list)| list.get(1));
-                    odd |= happened(op) && !self.poll(op, at as u32, answer);
+            let answer = output.get(at).filter(|_| fits).copied().and_then(micro);
+            let answer = answer.filter(|(other, _)| micro(asked).is_some_and(|(name, _)| name == *other));
+            match micro(asked) {
+                Some(("send", list)) if list.len() == 3 => {
+                    self.calls.0 += 1;
+                    let (message, fine) = self.send(op, list, answer.map(|(_, list)| list), &mut told);
+                    odd |= !fine;
+                    mine.push(message);
                 }
-                _ => odd = true,
+                Some(("poll", _)) => {
+                    self.calls.1 += 1;
+                    polls = true;
+                    let fine = self.poll(op, (consumer, at as u32), answer.and_then(|(_, list)| list.get(1)));
+                    odd |= done && !fine;
+                    unanswered |= !fine;
+                }
+                _ => {
+                    odd = true;
+                    self.doubts.anything |= op.outcome != Outcome::Fail;
+                }
             }
+        }
+        self.settle(op, before, &mine);
+        if op.outcome == Outcome::Info && !told.is_empty() {
+            self.unknown.push((op.position, mine, told));
         }
         if odd {
             self.malformed.push(op.call);
         }
-        if odd || (polls && !happened(op)) {
-            self.step(op, Step::Reset { group: None });
-            let doubtful = polls && op.outcome == Outcome::Info && self.groups[op.session as usize];
+        if odd || (polls && unanswered) {
+            self.steps[consumer].push(Step::Moved { group: None, keeps: Vec::new() });
+            let doubtful = polls && op.outcome == Outcome::Info && self.groups[consumer];
             self.passed += u64::from(doubtful);
         }
     }
 
-    /// A send; false where its answer cannot be understood.
-    fn send(&mut self, op: &Op<'h>, asked: ListRef<'h>, answer: Option<ListRef<'h>>) -> bool {
+    /// What one operation polled: its own messages are none of the log's before it commits, nor are refused ones that
+    /// only a call that was not acknowledged shows. All others say what the log holds.
+    fn settle(&mut self, op: &Op<'h>, before: usize, mine: &[u32]) {
+        for at in before..self.seen.len() {
+            let seen = self.seen[at];
+            let own = mine.contains(&seen.value);
+            if own {
+                self.precommitted.push((seen.value, op.position));
+            }
+            self.own.push(own && !happened(op));
+        }
+    }
+
+    /// A send: its message; false where its answer cannot be understood. `told`: offsets of calls with an unknown end.
+    fn send(
+        &mut self,
+        op: &Op<'h>,
+        asked: ListRef<'h>,
+        answer: Option<ListRef<'h>>,
+        told: &mut Vec<Sighting>,
+    ) -> (u32, bool) {
         let log = self.log(op.workload.0, asked.at(1));
         let id = self.message(log, asked.at(2));
         let message = &mut self.messages[id as usize];
         if op.outcome == Outcome::Fail {
             message.refused = Some(op.position);
-            return true;
+            return (id, true);
         }
         message.tried += 1;
         message.send.get_or_insert(op.position);
-        if !happened(op) {
-            return true;
-        }
-        self.acknowledged += 1;
         let answered = answer.and_then(|list| list.get(2));
         let (offset, content) = match answered.map(|value| (value, placed(value))) {
+            // The call itself, repeated.
+            Some((value, _)) if value == asked.at(2) => (None, value),
             Some((_, Some(placed))) => placed,
             Some((value, None)) => (None, value),
             None => (None, asked.at(2)),
         };
+        let same = content == asked.at(2);
+        let offset = offset.filter(|_| same);
+        let sighting =
+            offset.map(|offset| Sighting { log, offset, value: id, op: op.position, acknowledged: happened(op) });
+        self.sends[op.session as usize].push(Sent {
+            message: id,
+            op: op.position,
+            offset: offset.filter(|_| happened(op)),
+        });
+        if !happened(op) {
+            told.extend(sighting);
+            return (id, true);
+        }
+        self.acknowledged += 1;
         // The first acknowledgement with an offset says most.
         if message.acknowledged.is_none_or(|(known, _)| known.is_none() && offset.is_some()) {
             message.acknowledged = Some((offset, op.position));
         }
-        if content != asked.at(2) || answered.is_none() {
-            return false;
+        if !same || answered.is_none() {
+            self.doubts.sends.insert(log);
+            return (id, false);
         }
-        if let Some(offset) = offset {
-            let seen = Sighting { log, offset, value: id, op: op.position };
-            self.sightings.push(seen);
-            self.step(op, Step::Send(seen));
-        }
-        true
+        self.sent.extend(sighting);
+        (id, true)
     }
 
     /// A poll; false where its answer cannot be understood.
-    fn poll(&mut self, op: &Op<'h>, at: u32, answer: Option<ValueRef<'h>>) -> bool {
-        let Some(answer) = answer else { return false };
+    fn poll(&mut self, op: &Op<'h>, place: (usize, u32), answer: Option<ValueRef<'h>>) -> bool {
         let mut fine = true;
+        let answer = answer.filter(|answer| answer.as_map().is_some() || answer.as_list().is_some());
+        let Some(answer) = answer else {
+            self.doubts.polls |= happened(op);
+            return false;
+        };
         if let Some(map) = answer.as_map() {
             for (name, list) in map.iter() {
                 let next = self.names.len() as u32;
@@ -259,65 +416,101 @@ impl<'h> Logs<'h> {
                 if log == next {
                     self.names.push(name.to_owned());
                 }
-                fine &= self.polled(op, at, log, list);
+                fine &= self.polled(op, place, log, list);
             }
-        } else if let Some(list) = answer.as_list() {
-            for pair in list.iter() {
-                let pair = pair.as_list().filter(|pair| pair.len() == 2);
-                fine &= pair.is_some_and(|pair| {
-                    let log = self.log(op.workload.0, pair.at(0));
-                    self.polled(op, at, log, pair.at(1))
-                });
-            }
-        } else {
-            fine = false;
+        }
+        for pair in answer.as_list().unwrap_or_default().iter() {
+            let Some(pair) = pair.as_list().filter(|pair| pair.len() == 2) else {
+                self.doubts.polls |= happened(op);
+                fine = false;
+                continue;
+            };
+            let log = self.log(op.workload.0, pair.at(0));
+            fine &= self.polled(op, place, log, pair.at(1));
         }
         fine
     }
 
-    fn polled(&mut self, op: &Op<'h>, at: u32, log: u32, list: ValueRef<'h>) -> bool {
-        let Some(list) = list.as_list() else { return false };
-        let mut fine = true;
-        for item in list.iter() {
+    fn polled(&mut self, op: &Op<'h>, (consumer, at): (usize, u32), log: u32, list: ValueRef<'h>) -> bool {
+        let mut fine = list.as_list().is_some();
+        for item in list.as_list().unwrap_or_default().iter() {
             let Some((Some(offset), content)) = placed(item) else {
                 fine = false;
                 continue;
             };
-            self.polled += 1;
             let value = self.message(log, content);
             let message = &mut self.messages[value as usize];
-            if op.reply < message.polled_reply {
+            if !happened(op) {
+                message.shown.get_or_insert(op.position);
+            } else if op.reply < message.polled_reply {
                 (message.polled, message.polled_reply) = (Some(op.position), op.reply);
             }
-            let seen = Sighting { log, offset, value, op: op.position };
-            self.sightings.push(seen);
-            self.step(op, Step::Poll { seen, list: at });
+            self.polled += u64::from(happened(op));
+            let seen = Sighting { log, offset, value, op: op.position, acknowledged: happened(op) };
+            self.seen.push(seen);
+            self.steps[consumer].push(Step::Poll { seen, list: at });
+        }
+        if !fine && happened(op) {
+            self.doubts.lists.insert(log);
         }
         fine
     }
 
-    /// Sorts what was taken in.
-    pub(super) fn finish(&mut self) {
+    /// Sorts what was taken in. `proves`: a message that somebody polled was committed, and with it all others of its
+    /// transaction.
+    pub(super) fn finish(&mut self, proves: bool) {
+        for (op, mine, told) in std::mem::take(&mut self.unknown) {
+            let shows = |id: &u32| {
+                let message = &self.messages[*id as usize];
+                message.tried == 1 && message.polled.is_some()
+            };
+            if !proves || !mine.iter().any(shows) {
+                continue;
+            }
+            for seen in told {
+                self.acknowledged += 1;
+                let message = &mut self.messages[seen.value as usize];
+                if message.acknowledged.is_none_or(|(known, _)| known.is_none()) {
+                    message.acknowledged = Some((Some(seen.offset), op));
+                }
+                self.sent.push(seen);
+            }
+        }
+        let messages = &self.messages;
+        self.precommitted.retain(|(message, _)| messages[*message as usize].tried < 2);
+        self.precommitted.sort_unstable();
+        self.precommitted.dedup();
         self.committed = vec![Vec::new(); self.names.len()];
         self.offsets = vec![Vec::new(); self.names.len()];
-        let steps = self.steps.iter().flatten();
-        for step in steps {
-            let (seen, poll) = match step {
-                Step::Poll { seen, .. } => (seen, true),
-                Step::Send(seen) => (seen, false),
-                Step::Reset { .. } => continue,
-            };
-            let entry = (seen.offset, seen.op);
-            if poll {
-                self.offsets[seen.log as usize].push(entry);
-            }
+        for seen in &self.sent {
+            self.committed[seen.log as usize].push((seen.offset, seen.op));
+        }
+        for seen in self.seen.iter().filter(|seen| seen.acknowledged) {
+            self.offsets[seen.log as usize].push((seen.offset, seen.op));
             if self.messages[seen.value as usize].tried > 0 {
-                self.committed[seen.log as usize].push(entry);
+                self.committed[seen.log as usize].push((seen.offset, seen.op));
             }
         }
         for list in self.committed.iter_mut().chain(&mut self.offsets) {
             list.sort_unstable();
             list.dedup_by_key(|(offset, _)| *offset);
         }
+        let polls = self.seen.iter().zip(&self.own);
+        let held =
+            polls.filter(|(seen, own)| seen.acknowledged || !**own && self.messages[seen.value as usize].tried > 0);
+        self.sightings = self.sent.iter().copied().chain(held.map(|(seen, _)| *seen)).collect();
+        for seen in &self.sightings {
+            let message = &mut self.messages[seen.value as usize];
+            if message.place != Some(seen.offset) {
+                message.places += 1;
+                message.place = Some(seen.offset);
+            }
+        }
+    }
+
+    /// Where a message is, if it was sent once and is at one offset only.
+    pub(super) fn place(&self, message: u32) -> Option<i64> {
+        let message = &self.messages[message as usize];
+        message.place.filter(|_| message.tried == 1 && message.places == 1)
     }
 }

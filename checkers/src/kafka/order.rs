@@ -1,74 +1,131 @@
-//! What one process sees of a log, poll after poll, and where its sends land: offsets go up, and polls leave nothing out.
-use super::Judge;
+//! What one consumer sees of a log, poll after poll, and where the sends of a process land: offsets go up, and polls leave
+//! nothing out.
 use super::log::{Sighting, Step};
+use super::{Found, Judge};
 use crate::value::Value;
 use crate::verdict::Severity;
 use std::collections::HashMap;
 
-/// What a process expects of its polls.
+/// Where a consumer is in a log.
 #[derive(Default)]
-struct Expectations {
-    /// The last message of each log, with its list.
-    last: HashMap<u32, (Sighting, u32)>,
-    /// Whether a group may take its logs away at any time.
-    group: bool,
+struct Place {
+    /// The last message that it polled, with its list.
+    recent: Option<(Sighting, u32)>,
+    /// The last one of a call that was acknowledged, with its list.
+    last: Option<(Sighting, u32)>,
+    /// The first one that calls which were not acknowledged have shown since.
+    aborted: Option<Sighting>,
+    /// Such calls have polled since, so that nobody knows whether the client went back.
+    doubtful: bool,
 }
 
-/// Judges every process' polls.
+/// Judges every consumer's polls.
 pub(super) fn polls(judge: &mut Judge<'_, '_>) {
     let logs = judge.logs;
     for steps in &logs.steps {
-        let mut mine = Expectations::default();
+        let mut places: HashMap<u32, Place> = HashMap::new();
+        let mut group = false;
         for step in steps {
-            let (seen, list) = match *step {
-                Step::Poll { seen, list } => (seen, list),
-                Step::Send(_) => continue,
-                Step::Reset { group, .. } => {
-                    mine.last.clear();
-                    mine.group = group.unwrap_or(mine.group);
-                    continue;
+            match step {
+                Step::Moved { group: now, keeps } => {
+                    places.retain(|log, _| keeps.contains(log));
+                    group = now.unwrap_or(group);
                 }
-            };
-            let Some((before, before_list)) = mine.last.insert(seen.log, (seen, list)) else { continue };
-            let inside = before.op == seen.op;
-            let sure = !mine.group || (inside && before_list == list);
-            let severity = if sure { Severity::Violation } else { Severity::Evidence };
-            let (call, log, key) = (judge.op(seen.op).call, seen.log, logs.key(seen.log));
-            let (from, to) = (before.offset, seen.offset);
-            if to <= from {
-                let kind = if inside { "int-nonmonotonic-poll" } else { "nonmonotonic-poll" };
-                let title = format!("#{call} polled offset {to} of log {key} after its process had polled {from}");
-                let subject = Value::list([from.into(), to.into()]);
-                judge.said(kind, severity, log, subject, title, &[before.op, seen.op]);
-            } else if let Some((between, witness)) = logs.between(log, from, to) {
-                let kind = if inside { "int-poll-skip" } else { "poll-skip" };
-                let title =
-                    format!("#{call} polled offset {to} of log {key} after {from}, without the message at {between}");
-                let subject = Value::list([from.into(), between.into(), to.into()]);
-                judge.said(kind, severity, log, subject, title, &[before.op, seen.op, witness]);
+                Step::Aborted => places.values_mut().for_each(|place| place.doubtful = true),
+                Step::Reopened => places.retain(|_, place| place.doubtful),
+                Step::Poll { seen, list } => {
+                    let place = places.entry(seen.log).or_default();
+                    poll(judge, place, (*seen, *list), group);
+                }
             }
         }
     }
 }
 
-/// Judges every process' sends.
+fn poll(judge: &mut Judge<'_, '_>, place: &mut Place, (seen, list): (Sighting, u32), group: bool) {
+    let recent = place.recent.replace((seen, list));
+    match recent.filter(|(before, _)| before.op == seen.op) {
+        // One list is one answer, whatever became of its call.
+        Some((before, before_list)) => {
+            let sure = before_list == list || !group && seen.acknowledged;
+            step(judge, true, if sure { Severity::Violation } else { Severity::Evidence }, before, seen);
+        }
+        None if seen.acknowledged && place.doubtful => gone_on(judge, place, seen, group),
+        None if seen.acknowledged => {
+            if let Some((before, _)) = place.last {
+                step(judge, false, if group { Severity::Evidence } else { Severity::Violation }, before, seen);
+            }
+        }
+        None => {}
+    }
+    if seen.acknowledged {
+        *place = Place { recent: place.recent, last: Some((seen, list)), ..Place::default() };
+    } else {
+        place.doubtful = true;
+        place.aborted = Some(place.aborted.filter(|first| first.offset <= seen.offset).unwrap_or(seen));
+    }
+}
+
+/// One message of a log and the next that the consumer polled.
+fn step(judge: &mut Judge<'_, '_>, inside: bool, severity: Severity, before: Sighting, seen: Sighting) {
+    let (logs, log) = (judge.logs, seen.log);
+    let (call, key) = (judge.op(seen.op).call, logs.key(log));
+    let (from, to) = (before.offset, seen.offset);
+    if to <= from {
+        let kind = if inside { "int-nonmonotonic-poll" } else { "nonmonotonic-poll" };
+        let title = format!("#{call} polled offset {to} of log {key} after its process had polled {from}");
+        let subject = Value::list([from.into(), to.into()]);
+        judge.said(kind, severity, log, subject, title, &[before.op, seen.op]);
+    } else if let Some((between, witness)) = logs.between(log, from, to) {
+        let kind = if inside { "int-poll-skip" } else { "poll-skip" };
+        let title = format!("#{call} polled offset {to} of log {key} after {from}, without the message at {between}");
+        let subject = Value::list([from.into(), between.into(), to.into()]);
+        judge.said(kind, severity, log, subject, title, &[before.op, seen.op, witness]);
+    }
+}
+
+/// The first acknowledged poll after polls that were not: it should begin where those did.
+fn gone_on(judge: &mut Judge<'_, '_>, place: &Place, seen: Sighting, group: bool) {
+    let (logs, log) = (judge.logs, seen.log);
+    let first = place.aborted.map(|aborted| (aborted.offset.saturating_sub(1), aborted.op));
+    let Some((from, before)) = place.last.map(|(last, _)| (last.offset, last.op)).or(first) else { return };
+    let Some((between, witness)) = logs.between(log, from, seen.offset) else { return };
+    let title = format!(
+        "#{} polled offset {} of log {} without the message at {between}, which its process can have polled only in aborted \
+         calls",
+        judge.op(seen.op).call,
+        seen.offset,
+        logs.key(log)
+    );
+    let subject = Value::list([from.into(), between.into(), seen.offset.into()]);
+    let ops: Vec<u32> =
+        [before, witness].into_iter().chain(place.aborted.map(|first| first.op)).chain([seen.op]).collect();
+    judge.said("poll-skip", Severity::Evidence, log, subject, title, &ops);
+    if !group {
+        judge.gone_on.push(judge.op(seen.op).call);
+    }
+}
+
+/// Judges every process' sends. An offset that no acknowledgement tells is where the message is.
 pub(super) fn sends(judge: &mut Judge<'_, '_>) {
     let logs = judge.logs;
-    for steps in &logs.steps {
-        let mut last: HashMap<u32, Sighting> = HashMap::new();
-        for step in steps {
-            let Step::Send(seen) = *step else { continue };
-            let Some(before) = last.insert(seen.log, seen) else { continue };
-            if seen.offset > before.offset {
+    for sends in &logs.sends {
+        let mut last: HashMap<u32, (i64, u32, bool)> = HashMap::new();
+        for sent in sends {
+            let log = logs.messages[sent.message as usize].log;
+            let Some(to) = sent.offset.or_else(|| logs.place(sent.message)) else { continue };
+            let told = sent.offset.is_some();
+            let Some((from, before, before_told)) = last.insert(log, (to, sent.op, told)) else { continue };
+            if to > from {
                 continue;
             }
-            let inside = before.op == seen.op;
-            let kind = if inside { "int-nonmonotonic-send" } else { "nonmonotonic-send" };
-            let (call, key) = (judge.op(seen.op).call, logs.key(seen.log));
-            let (from, to) = (before.offset, seen.offset);
+            let kind = if before == sent.op { "int-nonmonotonic-send" } else { "nonmonotonic-send" };
+            let (call, key) = (judge.op(sent.op).call, logs.key(log));
             let title = format!("#{call} sent to offset {to} of log {key} after its process had sent to {from}");
             let subject = Value::list([from.into(), to.into()]);
-            judge.broken(kind, seen.log, subject, title, &[before.op, seen.op]);
+            // What only polls tell is no part of the two operations.
+            let found = Found { certified: told && before_told, ..Found::new(kind, Severity::Violation, log) };
+            judge.found(found, subject, title, &[before, sent.op]);
         }
     }
 }

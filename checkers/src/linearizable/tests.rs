@@ -77,7 +77,7 @@ fn history_of(seed: u64, ops: u64, clients: u64, keys: u64, values: u64, broken:
             }
             Some(call) => {
                 let (refused, value) = call.done.clone().unwrap_or_default();
-                let reply = |value| Completion { index, time, process: process[at], value, error: None };
+                let reply = |value| Completion { index, time, process: process[at], value, error: None, node: None };
                 if call.f != "read" && draw.percent(2) {
                     record = Some(Record::Info(reply(Value::Nil)));
                     process[at] += clients;

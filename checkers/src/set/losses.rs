@@ -1,6 +1,7 @@
 //! Lost acknowledged adds: which, acknowledged by whom, during or after which fault.
-use super::Judged;
-use crate::history::{Fault, History, Op};
+use super::collect::elements_of;
+use super::judge::Judged;
+use crate::history::{Fault, History, Op, Outcome};
 use crate::value::Value;
 use crate::verdict::{Finding, Severity};
 use crate::wording;
@@ -77,15 +78,26 @@ impl Judged<'_> {
             wording::seconds(to),
             wording::seconds(to - from)
         ));
-        let read = self.set.finals.iter().map(|read| read.op).rfind(|read| read.call > last.reply);
-        let read = read.or_else(|| self.set.finals.last().map(|read| read.op))?;
-        let readers = wording::on_all(history, &self.set.finals.iter().map(|read| read.op).collect::<Vec<_>>());
+        let words = || self.states.iter().map(|state| state.last);
+        let read = words().max_by_key(|read| (read.call > last.reply, read.call))?;
+        let readers = wording::on_all(history, &words().collect::<Vec<_>>());
+        let returned = match read.outcome {
+            Outcome::Ok => format!("returned {}", wording::count(elements_of(&read).len(), "element")),
+            _ => "found nothing to read there".to_owned(),
+        };
         sentences.push(format!(
-            "They are absent from every successful final read{readers}; #{}{} returned {} elements.",
+            "They are absent from the last final reads{readers}; #{}{} {returned}.",
             read.call,
-            wording::on(history, &read),
-            super::elements_of(&read).len()
+            wording::on(history, &read)
         ));
+        let ids: Vec<u32> = self.lost.iter().filter_map(|add| self.set.elements.find(add.input)).collect();
+        let had = self.set.finals.iter().find(|read| ids.iter().any(|&id| read.members.has(id)));
+        if let Some(had) = had {
+            let count = ids.iter().filter(|&&id| had.members.has(id)).count();
+            let on = wording::on(history, &had.op);
+            sentences.push(format!("#{}{on}, an earlier final read, had {count} of them.", had.op.call));
+        }
+        sentences.extend(self.taken_away());
         sentences.push(format!("For example {}", wording::operation(history, first)));
         let mut ops: Vec<u64> = self.examples().iter().map(|add| add.call).collect();
         ops.push(read.call);
@@ -105,6 +117,38 @@ impl Judged<'_> {
             faults: faults_of(by_moment.keys()),
             ..finding
         })
+    }
+
+    /// Elements that a node had in one final read and lacks in its last, while another node has them.
+    pub(super) fn dropped_finding(&self, history: &History) -> Option<Finding> {
+        let first = self.dropped.first()?;
+        let elements: Vec<Value> = self.dropped.iter().map(|dropped| dropped.add.input.to_value()).collect();
+        let count = wording::count(elements.len(), "acknowledged element");
+        let lacks: Vec<Op<'_>> = self.dropped.iter().map(|dropped| dropped.lacks).collect();
+        let on = wording::on_all(history, &lacks);
+        let ops = [first.add, first.had, first.lacks];
+        let mut sentences = vec![format!("Lost{on}: {}.", wording::elements(&elements, 20))];
+        sentences.push(wording::operation(history, &first.add));
+        for (op, what) in [(first.had, "had"), (first.lacks, "lacks")] {
+            let at = wording::seconds(op.reply_time);
+            let (on, size) = (wording::on(history, &op), elements_of(&op).len());
+            sentences.push(format!("#{}{on}, a final read of {size} elements answered at {at}, {what} it.", op.call));
+        }
+        sentences.push("What a node has once shown at the end it must show later, too.".to_owned());
+        sentences.extend(self.taken_away());
+        let mut calls: Vec<u64> = ops.iter().map(|op| op.call).collect();
+        calls.sort_unstable();
+        let finding =
+            Finding::new("lost-write", Severity::Violation, format!("{count} lost{on} between two final reads"));
+        let nodes = wording::nodes_of(history, &lacks);
+        Some(Finding { sentences, ops: calls, key: self.key.to_value(), nodes, ..finding })
+    }
+
+    /// What to try where reads may have an effect.
+    fn taken_away(&self) -> Option<String> {
+        let several = self.set.finals.len() + self.set.open.len() > self.states.len();
+        let told = "If a read takes away what it returns (a queue), say so: the option final_reads: until-empty.";
+        several.then(|| told.to_owned())
     }
 
     /// Up to five lost adds, spread over the time of the loss.

@@ -64,8 +64,11 @@ fn history(draw: &mut Draw) -> Tape {
         if draw.percent(lies) {
             seen.push(Value::Int(scale * draw.below(12) as i64));
         }
-        let reply = if outcome == Outcome::Ok && !draw.percent(2) { Value::list(seen) } else { Value::Nil };
-        tape.reply(worker, outcome, reply);
+        match outcome {
+            Outcome::Ok if !draw.percent(2) => tape.reply(worker, outcome, Value::list(seen)),
+            Outcome::Fail | Outcome::Info if draw.percent(15) => tape.fail(worker, outcome, "absent"),
+            _ => tape.reply(worker, outcome, Value::Nil),
+        }
     }
     tape
 }
@@ -85,13 +88,22 @@ fn defined(history: &History, linearizable: bool) -> Answer {
         return Answer::of(BTreeSet::new(), true, FACTS.map(|name| (name, 0)).to_vec());
     }
     let ok = |op: &&Op<'_>| op.outcome == Outcome::Ok;
-    let reads: Vec<Op<'_>> = asked.iter().filter(ok).filter(|op| op.output.as_list().is_some()).copied().collect();
-    let malformed = asked.iter().filter(ok).count() != reads.len();
+    let nothing_there = |op: &Op<'_>| {
+        let error = op.error.map_or("", |error| history.name(error));
+        op.settle && op.outcome == Outcome::Fail && error.starts_with("absent")
+    };
+    let malformed = asked.iter().filter(ok).any(|op| op.output.as_list().is_none());
+    let says = |op: &&Op<'_>| if ok(op) { op.output.as_list().is_some() } else { nothing_there(op) };
+    let reads: Vec<Op<'_>> = asked.iter().filter(says).copied().collect();
     let settled = |node: NameId| reads.iter().any(|read| read.settle && read.node == node);
     let silent = asked.iter().any(|op| op.settle && !settled(op.node));
     let last = reads.iter().max_by_key(|read| read.call);
     let first_last = reads.iter().filter(|read| read.settle).map(|read| read.call).min().or(last.map(|read| read.call));
-    let tail: Vec<&Op<'_>> = reads.iter().filter(|read| first_last.is_some_and(|first| read.reply > first)).collect();
+    let late: Vec<&Op<'_>> = reads.iter().filter(|read| first_last.is_some_and(|first| read.reply > first)).collect();
+    let followed = |one: &Op<'_>| late.iter().any(|two| two.node == one.node && one.reply < two.call);
+    // The last reads of each node, and what overlaps them; those called in the end are its last words.
+    let tail: Vec<&Op<'_>> = late.iter().filter(|read| !followed(read)).copied().collect();
+    let words: Vec<&&Op<'_>> = tail.iter().filter(|read| Some(read.call) >= first_last).collect();
 
     let mut elements: BTreeSet<Value> = adds.iter().map(|add| add.input.to_value()).collect();
     for read in &reads {
@@ -121,23 +133,22 @@ fn defined(history: &History, linearizable: bool) -> Answer {
         let Some(known) = added.into_iter().chain(seen).min().filter(|_| tried.is_some()) else { continue };
         let absent = reads.iter().any(|read| read.call > known && !has(read, element));
         let violation = |kind| Some(kind).filter(|_| linearizable);
-        match last {
-            Some(last) if has(last, element) => {
-                note(0, None);
-                if absent {
-                    note(1, violation("stale-element"));
-                }
+        let asked_after = last.is_some_and(|last| last.call > known);
+        let lacking = words.iter().any(|read| read.call > known && !has(read, element));
+        let somewhere = words.iter().any(|read| has(read, element));
+        if somewhere && !lacking {
+            note(0, None);
+            if absent && asked_after && last.is_some_and(|last| has(last, element)) {
+                note(1, violation("stale-element"));
             }
-            Some(last) if last.call > known => {
-                if tail.iter().any(|read| has(read, element)) {
-                    note(4, violation("stale-element"));
-                } else if silent {
-                    note(3, violation("stale-element"));
-                } else {
-                    note(2, Some("lost-element"));
-                }
-            }
-            _ => note(5, None),
+        } else if !asked_after {
+            note(5, None);
+        } else if tail.iter().any(|read| has(read, element)) {
+            note(4, violation("stale-element"));
+        } else if silent {
+            note(3, violation("stale-element"));
+        } else {
+            note(2, Some("lost-element"));
         }
     }
     let count = |at: usize| facts[at].1;

@@ -101,6 +101,62 @@ fn a_silent_node_may_have_it() {
     assert_eq!(verdict.findings[0].kind, "missing-element");
 }
 
+/// Final reads, one after the other: node and list, or an error.
+fn ends(reads: &[(&str, &str)]) -> String {
+    let end = |(node, list): &(&str, &str)| {
+        let settle = read(list).replace("\"read\"", "\"read\",\"settle\":true").replace("n2", node);
+        match list.starts_with('[') {
+            true => settle,
+            false => settle.replace("\"ok\"", "\"fail\"").replace("\"value\":", "\"error\":"),
+        }
+    };
+    reads.iter().map(end).collect::<String>()
+}
+
+#[test]
+fn of_final_reads_of_one_node_the_last_counts() {
+    for nodes in [["n1", "n1"], ["?", "?"]] {
+        let lost = judge(&format!("{ADDED}{}", ends(&[(nodes[0], "[1,2]"), (nodes[1], "[1]")])), false);
+        assert_eq!((lost.validity, &lost.numbers["lost"]), (Validity::Invalid, &1.into()), "{}", lost.summary);
+        let back = judge(&format!("{ADDED}{}", ends(&[(nodes[0], "[1]"), (nodes[1], "[1,2]")])), false);
+        assert_eq!((back.validity, &back.numbers["stale"]), (Validity::Valid, &1.into()), "{}", back.summary);
+    }
+    // Nodes that differ are never valid, whichever was asked last.
+    for reads in [[("n1", "[1,2]"), ("n2", "[1]")], [("n1", "[1]"), ("n2", "[1,2]")]] {
+        let verdict = judge(&format!("{ADDED}{}", ends(&reads)), false);
+        assert_eq!((verdict.validity, &verdict.numbers["unsettled"]), (Validity::Unknown, &1.into()), "{reads:?}");
+    }
+}
+
+#[test]
+fn what_is_certainly_absent_is_lost() {
+    let verdict = judge(&format!("{ADDED}{}", ends(&[("n1", "\"absent: no stream\"")])), false);
+    assert_eq!((verdict.validity, &verdict.numbers["lost"]), (Validity::Invalid, &2.into()), "{}", verdict.summary);
+    let verdict = judge(&format!("{ADDED}{}", ends(&[("n1", "\"js10059: no stream\"")])), false);
+    assert_eq!(verdict.validity, Validity::Unknown, "{}", verdict.summary);
+    let told =
+        "No last read succeeded for 1 set, with 2 acknowledged adds in all. 1 final read failed: 1 x js10059 on n1.";
+    assert_eq!(verdict.summary, told);
+}
+
+#[test]
+fn final_reads_are_judged_as_they_were_made() {
+    let with = |mode: &str, lines: &str| {
+        let options = crate::Options([("final_reads".to_owned(), crate::Value::text(mode))].into());
+        let checker = crate::checker_with("set-full", &options).expect("it takes them");
+        checker.check(&history(lines), &Budget::unlimited())
+    };
+    let silent = format!("{ADDED}{}", ends(&[("n1", "[1]"), ("n2", "\"timeout\"")]));
+    assert_eq!(with("each-node", &silent).validity, Validity::Unknown);
+    assert_eq!(with("any-node", &silent).validity, Validity::Invalid);
+    assert_eq!(with("until-empty", &silent).validity, Validity::Unknown);
+    let leader = "{\"type\":\"role\",\"node\":\"n1\",\"role\":\"leader\"}";
+    let differ = format!("{ADDED}{leader}\n{}", ends(&[("n1", "[1,2]"), ("n2", "[1]")]));
+    assert_eq!(with("leader", &differ).validity, Validity::Valid, "{}", with("leader", &differ).summary);
+    let differ = differ.replace("[1]", "[]").replace("[1,2]", "[1]");
+    assert_eq!(with("leader", &differ).validity, Validity::Invalid);
+}
+
 #[test]
 fn agrees_with_the_definitions() {
     agrees(fuzz::differ);

@@ -1,6 +1,7 @@
 //! [`Timeline`]: in which reads each element is, from the differences between consecutive reads.
 use crate::contract::Elements;
-use crate::history::Op;
+use crate::final_reads::last_words;
+use crate::history::{History, Op};
 use crate::pace::Pace;
 use crate::value::Word;
 use std::cmp::Reverse;
@@ -20,8 +21,12 @@ pub(super) struct Sighting {
     pub(super) absent: Option<u32>,
     /// Whether the last read has it.
     pub(super) in_last: bool,
-    /// Whether a last read, or one that overlaps the first of them, has it.
+    /// Whether the last word of a node, or a read that overlaps those and is the last of its node, has it.
     pub(super) in_tail: bool,
+    /// Whether the last word of a node has it.
+    pub(super) in_words: bool,
+    /// The last of the last words that lacks it.
+    pub(super) lacking: Option<u32>,
 }
 
 /// One element while the reads are gone through.
@@ -35,6 +40,9 @@ struct Track {
     last: u32,
     absent: u32,
     in_tail: bool,
+    in_words: bool,
+    /// How many of the last words, from the last on, have it without a gap.
+    words: u32,
     duplicated: bool,
 }
 
@@ -52,15 +60,26 @@ enum State {
 pub(super) struct Timeline {
     tracks: Vec<Track>,
     reads: u32,
-    /// The last reads and those that overlap the first of them.
+    /// The call of the first of the last reads.
+    pub(super) first: u64,
+    /// The last reads and those that overlap the first of them, as far as no later read of the same node follows them.
     pub(super) tail: Vec<u32>,
+    /// The last words: those of them that are last reads and count; from the last on.
+    pub(super) words: Vec<u32>,
     /// Elements that are twice in one read, with the first such read.
     pub(super) duplicated: Vec<(u32, u32)>,
 }
 
 impl Timeline {
     /// Of these reads, in the order of their calls; none where the time was up. Elements met for the first time are numbered.
-    pub(super) fn of<'h>(reads: &[Op<'h>], elements: &mut Elements<'h>, pace: &mut Pace<'_>) -> Option<Timeline> {
+    /// `counts`: whether a last read of this node is a last word.
+    pub(super) fn of<'h>(
+        history: &'h History,
+        reads: &[Op<'h>],
+        elements: &mut Elements<'h>,
+        counts: impl Fn(&Op<'h>) -> bool,
+        pace: &mut Pace<'_>,
+    ) -> Option<Timeline> {
         let nothing = Track {
             state: State::Absent,
             since: NONE,
@@ -68,12 +87,21 @@ impl Timeline {
             last: NONE,
             absent: NONE,
             in_tail: false,
+            in_words: false,
+            words: 0,
             duplicated: false,
         };
+        let tail = tail(history, reads);
+        let first = first_last(reads);
+        let mut words: Vec<u32> = tail.clone();
+        words.retain(|&at| reads[at as usize].call >= first && counts(&reads[at as usize]));
+        words.sort_unstable_by_key(|&at| Reverse(at));
         let mut timeline = Timeline {
             tracks: vec![nothing; elements.len()],
             reads: reads.len() as u32,
-            tail: tail(reads),
+            first,
+            tail,
+            words,
             duplicated: Vec::new(),
         };
         let mut before: &[Word] = &[];
@@ -146,6 +174,17 @@ impl Timeline {
                 }
             }
         }
+        for (rank, &at) in (0..).zip(&timeline.words) {
+            for value in reads[at as usize].output.as_list().unwrap_or_default().iter() {
+                if let Some(id) = elements.find(value) {
+                    let track = &mut timeline.tracks[id as usize];
+                    track.in_words = true;
+                    if track.words == rank {
+                        track.words = rank + 1;
+                    }
+                }
+            }
+        }
         Some(timeline)
     }
 
@@ -158,6 +197,8 @@ impl Timeline {
             absent: Some(track.absent).filter(|&at| at != NONE),
             in_last: track.last + 1 == self.reads,
             in_tail: track.in_tail,
+            in_words: track.in_words,
+            lacking: self.words.get(track.words as usize).copied(),
         })
     }
 }
@@ -182,11 +223,18 @@ impl Track {
     }
 }
 
-/// The last reads (of the settle phase, or the very last), and those that ended after the first of them began.
-fn tail(reads: &[Op<'_>]) -> Vec<u32> {
-    let first = reads.iter().find(|read| read.settle).or(reads.last()).map_or(u64::MAX, |read| read.call);
-    let late = |at: &u32| reads[*at as usize].reply > first;
-    let mut tail: Vec<u32> = (0..reads.len() as u32).filter(late).collect();
+/// The call of the first of the last reads: those of the settle phase, or the very last.
+fn first_last(reads: &[Op<'_>]) -> u64 {
+    reads.iter().find(|read| read.settle).or(reads.last()).map_or(u64::MAX, |read| read.call)
+}
+
+/// The last reads and those that ended after the first of them began; of each node those that no other of it follows.
+fn tail<'h>(history: &'h History, reads: &[Op<'h>]) -> Vec<u32> {
+    let first = first_last(reads);
+    let late: Vec<u32> = (0..reads.len() as u32).filter(|&at| reads[at as usize].reply > first).collect();
+    let ops: Vec<Op<'h>> = late.iter().map(|&at| reads[at as usize]).collect();
+    let words = last_words(history, &ops);
+    let mut tail: Vec<u32> = words.into_values().flatten().map(|place| late[place]).collect();
     // Settle reads first: they are the ones to be named.
     tail.sort_by_key(|&at| (Reverse(reads[at as usize].settle), Reverse(at)));
     tail

@@ -8,10 +8,11 @@ use crate::history::{Fault, History, Op, RoleClaim};
 use crate::sides::wrote;
 use crate::verdict::{Finding, Severity};
 use crate::wording;
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 pub(crate) fn is_leader(claim: &RoleClaim) -> bool {
-    matches!(&*claim.role, "leader" | "primary" | "master")
+    claim.is_leader()
 }
 
 /// All claims of leadership.
@@ -128,7 +129,39 @@ pub(super) fn overlaps(history: &History) -> Vec<Overlap<'_>> {
     overlaps
 }
 
+/// The findings of those that are shown: first those in which most of the two leaders acknowledged something.
+pub(super) fn shown(history: &History, overlaps: &[Overlap<'_>]) -> Vec<Finding> {
+    let mut ranked: Vec<(Reverse<usize>, &Overlap<'_>)> =
+        overlaps.iter().map(|overlap| (Reverse(overlap.busy(history)), overlap)).collect();
+    ranked.sort_by_key(|(busy, _)| *busy);
+    ranked.into_iter().take(SHOWN).map(|(_, overlap)| overlap.finding(history)).collect()
+}
+
+/// One sentence about all overlaps, with a space in front; empty where there are none.
+pub(super) fn told(history: &History, overlaps: &[Overlap<'_>]) -> String {
+    let acknowledged = overlaps.iter().filter(|overlap| overlap.busy(history) > 1).count();
+    let length: u64 = overlaps.iter().map(Overlap::length).sum();
+    let during = match acknowledged {
+        0 => String::new(),
+        _ => format!("; in {acknowledged} of them both leaders acknowledged writes"),
+    };
+    match overlaps.len() {
+        0 => String::new(),
+        count => format!(
+            " Overlapping leaders: {}, {} in all{during}.",
+            wording::count(count, "time"),
+            wording::seconds(length)
+        ),
+    }
+}
+
 impl Overlap<'_> {
+    /// How many of the two acknowledged writes meanwhile.
+    fn busy(&self, history: &History) -> usize {
+        let nodes = [self.one.node, self.other.node];
+        nodes.iter().filter(|node| !self.acknowledged(history, node).is_empty()).count()
+    }
+
     /// Nanoseconds.
     pub(super) fn length(&self) -> u64 {
         self.to.1.saturating_sub(self.from.1)
@@ -154,11 +187,19 @@ impl Overlap<'_> {
             wording::seconds(self.to.1)
         )];
         let mut ops = Vec::new();
+        let mut counts: Vec<String> = Vec::new();
         for node in [one.node, other.node] {
             let writes = self.acknowledged(history, node);
             sentences.push(format!("{node} acknowledged {} meanwhile.", wording::count(writes.len(), "write")));
+            if !writes.is_empty() {
+                counts.push(format!("{node} {}", writes.len()));
+            }
             ops.extend(writes.iter().take(3).map(|op| op.call));
         }
+        let acknowledged = match counts.is_empty() {
+            true => String::new(),
+            false => format!(", writes acknowledged meanwhile: {}", counts.join(", ")),
+        };
         ops.sort_unstable();
         let faults: Vec<&Fault> = history.faults_within(self.from.1, self.to.1);
         let faults: Vec<u64> = faults.iter().map(|fault| fault.id).collect();
@@ -166,7 +207,12 @@ impl Overlap<'_> {
         let finding = Finding::new(
             "overlapping-leaders",
             Severity::Evidence,
-            format!("{} and {} both claimed to lead for {}", one.node, other.node, wording::seconds(self.length())),
+            format!(
+                "{} and {} both claimed to lead for {}{acknowledged}",
+                one.node,
+                other.node,
+                wording::seconds(self.length())
+            ),
         );
         Finding { sentences, ops, nodes: vec![one.node.to_owned(), other.node.to_owned()], faults, ..finding }
     }

@@ -130,7 +130,7 @@ fn kept(checker: &str, n: u64) -> Option<(Vec<Call>, Options)> {
             }));
             calls
         }
-        "set" | "set-full" | "crdt" => {
+        "set" | "set-full" | "crdt" | "replicas-agree" => {
             finally(rounds(n, |at| call(at % 3, "add", nil(), json!(at), nil())), "read", &all())
         }
         "queue" => {

@@ -1,11 +1,20 @@
 //! The set checker.
+use crate::registry::{Options, checker_with};
 use crate::set::SetChecker;
 use crate::testing::history;
+use crate::value::Value;
 use crate::verdict::{Budget, Checker, Severity, Validity, Verdict};
 
 fn judge(lines: &str) -> Verdict {
     let lines = lines.replace("\"f\":", "\"workload\":\"set\",\"f\":");
     SetChecker::new().check(&history(&lines), &Budget::unlimited())
+}
+
+fn judge_with(option: &str, value: &str, lines: &str) -> Verdict {
+    let value = if value == "true" { Value::Bool(true) } else { Value::text(value) };
+    let options = Options([(option.to_owned(), value)].into());
+    let lines = lines.replace("\"f\":", "\"workload\":\"set\",\"f\":");
+    checker_with("set", &options).expect("it takes them").check(&history(&lines), &Budget::unlimited())
 }
 
 const ADDS: &str = r#"
@@ -64,12 +73,20 @@ fn lost_acknowledged_elements_are_told_with_node_and_fault() {
 }
 
 #[test]
-fn one_node_that_has_it_is_enough_and_the_difference_is_evidence() {
+fn nodes_that_differ_at_the_end_are_never_valid() {
     let verdict = judge(&finals(&read(0, "[1,2,5]"), &read(2, "[1]")));
-    assert_eq!(verdict.validity, Validity::Valid);
+    assert_eq!(verdict.validity, Validity::Unknown);
+    assert!(verdict.summary.contains("of 3 acknowledged adds n2 lacks 2"), "{}", verdict.summary);
     let finding = &verdict.findings[0];
     assert_eq!((finding.kind.as_str(), finding.severity), ("replicas-differ", Severity::Evidence));
     assert_eq!(finding.nodes, ["n2"]);
+    assert!(finding.sentences[0].contains("2 of them acknowledged, the first by #4"), "{:?}", finding.sentences);
+    // An add in doubt may be the reason, but the nodes differ all the same.
+    let doubt = judge(&finals(&read(0, "[1,2,3,5]"), &read(2, "[1,2,5]")));
+    assert_eq!(doubt.validity, Validity::Unknown, "{}", doubt.summary);
+    assert!(doubt.summary.contains("n2 lacks 1 element that were never acknowledged"), "{}", doubt.summary);
+    let any = judge_with("final_reads", "any-node", &finals(&read(0, "[1,2,5]"), &read(2, "[1]")));
+    assert_eq!(any.validity, Validity::Unknown, "{}", any.summary);
 }
 
 #[test]
@@ -84,7 +101,16 @@ fn what_the_leader_alone_lacks_is_no_pass() {
     let verdict = judge(&leads("n2"));
     assert_eq!(verdict.validity, Validity::Unknown, "{}", verdict.summary);
     assert!(verdict.summary.starts_with("n2, which led, lacks 2 of 3"), "{}", verdict.summary);
-    assert_eq!(judge(&leads("n1")).validity, Validity::Valid, "a replica may lag");
+    let other = judge(&leads("n1"));
+    assert_eq!(other.validity, Validity::Unknown, "a replica may lag, but nobody knows: {}", other.summary);
+    let by_leader = |node: &str| judge_with("final_reads", "leader", &leads(node));
+    assert_eq!(by_leader("n1").validity, Validity::Valid, "the leader decides: {}", by_leader("n1").summary);
+    assert_eq!(by_leader("n1").findings[0].kind, "replicas-differ");
+    assert_eq!((by_leader("n2").validity, &by_leader("n2").numbers["lost"]), (Validity::Invalid, &2.into()));
+    let unheard = leads("n2").replace(&read(2, "[1]"), "{\"type\":\"fail\",\"process\":2,\"error\":\"not-leader\"}");
+    let unheard = judge_with("final_reads", "leader", &unheard);
+    assert_eq!(unheard.validity, Validity::Unknown, "{}", unheard.summary);
+    assert!(unheard.summary.contains("No final read of n2, which led"), "{}", unheard.summary);
 }
 
 #[test]
@@ -93,8 +119,12 @@ fn a_failed_final_read_says_nothing() {
     let verdict = judge(&finals(&read(0, "[1,2,5]"), failed));
     assert_eq!(verdict.validity, Validity::Valid);
     assert!(verdict.summary.contains("No final read succeeded on n2"), "{}", verdict.summary);
+    assert!(verdict.summary.ends_with("1 final read failed: 1 x refused on n2."), "{}", verdict.summary);
     let none = judge(&finals("{\"type\":\"fail\",\"process\":0}", failed));
     assert_eq!(none.validity, Validity::Unknown);
+    let told = "No final read succeeded for 1 set of 1, so what became of 3 acknowledged adds is not known. \
+                2 final reads failed: 1 x no reason given, 1 x refused on n1, n2.";
+    assert_eq!(none.summary, told);
     let unreadable = judge(&finals(&read(0, "null"), failed));
     assert_eq!(unreadable.validity, Validity::Unknown);
 }
@@ -196,4 +226,136 @@ fn the_last_read_of_another_tool_is_the_final_one() {
         .replace("\"f\":\"read\"}", "\"f\":\"read\",\"settle\":true}")
         .replace("\"process\":1,\"value\":[]", "\"process\":1,\"value\":[1]");
     assert_eq!(judge(&marked).validity, Validity::Valid, "marked reads count");
+}
+
+/// One element, acknowledged, and these final reads, one after the other: process, node, reply.
+fn ends(reads: &[(u32, &str, &str)]) -> String {
+    let read = |(process, node, reply): &(u32, &str, &str)| {
+        let reply = match reply.starts_with('[') {
+            true => format!("{{\"type\":\"ok\",\"process\":{process},\"value\":{reply}}}"),
+            false => {
+                let (kind, error) = reply.split_once(' ').expect("a type and an error");
+                format!("{{\"type\":\"{kind}\",\"process\":{process},\"error\":\"{error}\"}}")
+            }
+        };
+        format!(
+            "{{\"type\":\"invoke\",\"process\":{process},\"node\":\"{node}\",\"f\":\"read\",\"settle\":true}}\n{reply}\n"
+        )
+    };
+    let reads: String = reads.iter().map(read).collect();
+    format!(
+        r#"
+        {{"type":"start","nodes":["n1","n2"]}}
+        {{"type":"invoke","process":0,"node":"n1","f":"add","value":1}}
+        {{"type":"ok","process":0}}
+        {reads}"#
+    )
+}
+
+#[test]
+fn a_later_final_read_that_lacks_what_an_earlier_one_had_has_lost_it() {
+    // Of one node, by one client or two; of clients of which no node is known, whichever they are.
+    for reads in [
+        [(1, "n1", "[1]"), (1, "n1", "[]")],
+        [(1, "n1", "[1]"), (2, "n1", "[]")],
+        [(1, "?", "[1]"), (1, "?", "[]")],
+        [(1, "?", "[1]"), (2, "?", "[]")],
+    ] {
+        let verdict = judge(&ends(&reads));
+        assert_eq!((verdict.validity, &verdict.numbers["lost"]), (Validity::Invalid, &1.into()), "{reads:?}");
+        let finding = &verdict.findings[0];
+        assert_eq!((finding.kind.as_str(), finding.severity), ("lost-write", Severity::Violation));
+        let text = finding.sentences.join(" ");
+        assert!(text.contains("an earlier final read, had 1 of them"), "{text}");
+        assert!(text.contains("final_reads: until-empty"), "{text}");
+    }
+    let back = judge(&ends(&[(1, "n1", "[]"), (1, "n1", "[1]")]));
+    assert_eq!(back.validity, Validity::Valid, "it was late: {}", back.summary);
+    // Another node has it still: this one has lost it all the same.
+    let verdict = judge(&ends(&[(1, "n1", "[1]"), (2, "n2", "[1]"), (3, "n1", "[]")]));
+    assert_eq!((verdict.validity, &verdict.numbers["lost"]), (Validity::Invalid, &1.into()), "{}", verdict.summary);
+    let finding = &verdict.findings[0];
+    assert_eq!((finding.kind.as_str(), &finding.ops[..]), ("lost-write", &[1, 3, 7][..]));
+    assert_eq!(finding.title, "1 acknowledged element lost on n1 between two final reads");
+    // Reads of one node that overlap have no order.
+    let beside = r#"
+        {"type":"start","nodes":["n1"]}
+        {"type":"invoke","process":0,"f":"add","value":1}
+        {"type":"ok","process":0}
+        {"type":"invoke","process":1,"f":"read","settle":true}
+        {"type":"invoke","process":2,"f":"read","settle":true}
+        {"type":"ok","process":1,"value":[1]}
+        {"type":"ok","process":2,"value":[]}
+        "#;
+    assert_eq!(judge(beside).validity, Validity::Valid);
+}
+
+#[test]
+fn what_is_certainly_absent_is_lost_and_no_other_failure_is() {
+    let gone = judge(&ends(&[(1, "n1", "fail absent: js10059 stream not found"), (2, "n2", "fail absent: gone")]));
+    assert_eq!((gone.validity, &gone.numbers["lost"]), (Validity::Invalid, &1.into()), "{}", gone.summary);
+    assert!(gone.findings[0].sentences.join(" ").contains("found nothing to read there"), "{:?}", gone.findings);
+    for reply in ["fail js10059: stream not found", "info absent: perhaps"] {
+        let verdict = judge(&ends(&[(1, "n1", reply), (2, "n2", reply)]));
+        assert_eq!(verdict.validity, Validity::Unknown, "{reply}: {}", verdict.summary);
+        assert!(verdict.summary.contains("2 final reads failed: 2 x"), "{}", verdict.summary);
+        assert!(verdict.summary.contains("1 acknowledged add"), "{}", verdict.summary);
+    }
+}
+
+#[test]
+fn one_answer_is_enough_where_it_is_said_so() {
+    let silent = ends(&[(1, "n1", "[]"), (2, "n2", "fail timeout")]);
+    assert_eq!(judge(&silent).validity, Validity::Unknown);
+    for mode in ["any-node", "leader", "once"] {
+        assert_eq!(judge_with("final_reads", mode, &silent).validity, Validity::Invalid, "{mode}");
+        let there = ends(&[(1, "n1", "[1]"), (2, "n2", "fail not-leader: n1 leads")]);
+        let verdict = judge_with("final_reads", mode, &there);
+        assert_eq!(verdict.validity, Validity::Valid, "{mode}: {}", verdict.summary);
+        assert!(!verdict.summary.contains("n2"), "a node that refuses is not missed: {}", verdict.summary);
+    }
+    let taken = ends(&[(1, "n1", "info timeout"), (2, "n2", "[]")]);
+    let verdict = judge_with("final_reads", "once", &taken);
+    assert_eq!(verdict.validity, Validity::Unknown, "the first may have taken it: {}", verdict.summary);
+}
+
+#[test]
+fn reads_that_take_away_count_together() {
+    let until_empty = |reads: &[(u32, &str, &str)]| judge_with("final_reads", "until-empty", &ends(reads));
+    let drained = until_empty(&[(1, "n1", "[1]"), (1, "n1", "[]"), (2, "n2", "[]")]);
+    assert_eq!(drained.validity, Validity::Valid, "{}", drained.summary);
+    assert!(drained.findings.is_empty(), "{:?}", drained.findings);
+    let lost = until_empty(&[(1, "n1", "[]"), (2, "n2", "fail absent")]);
+    assert_eq!((lost.validity, &lost.numbers["lost"]), (Validity::Invalid, &1.into()), "{}", lost.summary);
+    let open = until_empty(&[(1, "n1", "info timeout"), (2, "n1", "[]")]);
+    assert_eq!((open.validity, &open.numbers["missing"]), (Validity::Unknown, &1.into()), "{}", open.summary);
+    assert!(open.summary.contains("1 read never ended and may have taken them away"), "{}", open.summary);
+    let more = until_empty(&[(1, "n1", "[]"), (2, "n2", "[9]")]);
+    assert_eq!(more.validity, Validity::Invalid, "9 was never added");
+    let two = ends(&[(1, "n1", "[1]")]).replace("\"value\":1}", "\"value\":1}\n{\"type\":\"ok\",\"process\":0}\n{\"type\":\"invoke\",\"process\":0,\"node\":\"n1\",\"f\":\"add\",\"value\":2}");
+    let unfinished = judge_with("final_reads", "until-empty", &two);
+    assert_eq!(unfinished.validity, Validity::Unknown, "{}", unfinished.summary);
+    assert!(unfinished.summary.contains("still returned elements"), "{}", unfinished.summary);
+    let again = until_empty(&[(1, "n1", "[1]"), (1, "n1", "[1]"), (1, "n1", "[]")]);
+    assert_eq!((again.validity, &again.numbers["redelivered"]), (Validity::Valid, &1.into()), "{}", again.summary);
+}
+
+#[test]
+fn what_is_delivered_at_least_once_may_be_there_twice() {
+    let lines = ends(&[(1, "n1", "[1,1]")]);
+    assert_eq!(judge(&lines).validity, Validity::Invalid);
+    let verdict = judge_with("at_least_once", "true", &lines);
+    assert_eq!(verdict.validity, Validity::Valid, "{}", verdict.summary);
+    assert_eq!(
+        (verdict.findings[0].kind.as_str(), verdict.findings[0].severity),
+        ("duplicated-element", Severity::Evidence)
+    );
+}
+
+#[test]
+fn an_add_without_an_element_is_no_add_to_a_set() {
+    let lines = ends(&[(1, "n1", "[7]")]).replace("\"value\":1}", "\"value\":null}");
+    let verdict = judge(&lines);
+    assert_eq!(verdict.validity, Validity::Unknown, "{}", verdict.summary);
+    assert!(verdict.summary.starts_with("1 add without an element"), "{}", verdict.summary);
 }

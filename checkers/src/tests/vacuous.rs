@@ -118,6 +118,11 @@ const STORIES: &[Story] = &[
     ),
     ("saga", &[], "1 start 0 [] -> ok\n settle 2 log 0 null -> ok [\"completed\"]"),
     ("crdt", &[], "settle n1: 8 read 0 null -> ok 0\n settle n2: 9 read 0 null -> ok 0\n n1: 1 add 0 2 -> ok"),
+    (
+        "replicas-agree",
+        &[],
+        "settle n1: 8 read 0 null -> ok []\n settle n2: 9 read 0 null -> ok []\n n1: 1 add 0 2 -> ok",
+    ),
     ("leadership", &[], "1 leader null null -> ok {\"leader\":\"n1\",\"term\":3}"),
     ("liveness", &[], "1 write 0 1 -> ok\n 2 read 0 null -> ok 1"),
     ("sequential", &[], "1 write 0 1 -> ok\n 2 read 0 null -> ok\n 3 read 0 null -> ok"),

@@ -185,7 +185,14 @@ fn record(
             let (value, settle) = (value(false), false);
             builder.push(Record::Invoke(Invoke { index, time, worker, process, node, workload, f, key, value, settle }))
         } else {
-            let reply = |value: Value| Completion { index, time: index, process: process_of[at], value, error: None };
+            let reply = |value: Value| Completion {
+                index,
+                time: index,
+                process: process_of[at],
+                value,
+                error: None,
+                node: None,
+            };
             builder.push(match outcomes[at] {
                 Outcome::Ok => Record::Ok(reply(value(true))),
                 Outcome::Fail => Record::Fail(reply(Value::Nil)),

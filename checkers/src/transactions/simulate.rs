@@ -228,7 +228,7 @@ impl Simulation {
     fn reply(&mut self, client: &Client, reply: Reply) {
         let process = client.process;
         let value = if reply == Reply::Ok { self.value(&client.mops, &client.reads) } else { Value::Nil };
-        let done = move |index, time| Completion { index, time, process, value, error: None };
+        let done = move |index, time| Completion { index, time, process, value, error: None, node: None };
         self.push(|index, time| match reply {
             Reply::Ok => Record::Ok(done(index, time)),
             Reply::Fail => Record::Fail(done(index, time)),

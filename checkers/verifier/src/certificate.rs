@@ -64,7 +64,7 @@ pub struct Op {
     /// The argument.
     #[serde(default)]
     pub input: Value,
-    /// The reply.
+    /// The value of the completion: of an acknowledged operation the reply.
     #[serde(default)]
     pub output: Value,
     /// Whether it is a final read.

@@ -50,8 +50,14 @@ pub(crate) fn mops(op: &Op) -> Vec<Mop> {
         "w" | "write" if micros(&op.input).iter().all(|step| step.get(0).and_then(Value::as_str) != Some("w")) => {
             vec![Mop::new(Deed::Write, &op.key, &op.input)]
         }
-        "r" if !op.output.get(0).is_some_and(Value::is_array) => read(&op.key, &op.output).into_iter().collect(),
-        "read" if micros(&op.output).iter().all(|step| step.get(0).and_then(Value::as_str) != Some("r")) => {
+        "r" if !op.reply().is_some_and(|reply| reply.get(0).is_some_and(Value::is_array)) => {
+            read(&op.key, &op.output).into_iter().collect()
+        }
+        "read"
+            if micros(op.reply().unwrap_or(&Value::Null))
+                .iter()
+                .all(|step| step.get(0).and_then(Value::as_str) != Some("r")) =>
+        {
             read(&op.key, &op.output).into_iter().collect()
         }
         "cas" => match op.input.as_array().map(Vec::as_slice) {

@@ -5,6 +5,7 @@
 mod abilities;
 mod accounts;
 mod acts;
+mod addresses;
 mod clock;
 mod files;
 mod guard;
@@ -16,6 +17,7 @@ mod nft;
 mod ping;
 mod place;
 mod process;
+mod reach;
 mod run;
 mod serve;
 mod service;
@@ -24,7 +26,8 @@ mod sys;
 use place::Place;
 use std::path::{Path, PathBuf};
 
-const USAGE: &str = "usage: dsfuzz-agent serve --dir DIR   speak the protocol on standard input and output
+const USAGE: &str =
+    "usage: dsfuzz-agent serve --dir DIR [--ping-port N]   speak the protocol on standard input and output
        dsfuzz-agent heal --dir DIR    undo everything left in DIR's journal; prints what was undone as JSON
        dsfuzz-agent version
 exit codes: 0 done, 1 something could not be undone, 2 bad arguments, 3 cannot run here";
@@ -46,7 +49,11 @@ pub fn main(args: &[String]) -> u8 {
             );
             Ok(0)
         }
-        ["serve", "--dir", dir] => folder(dir).and_then(|dir| serve::serve(&dir)),
+        ["serve", "--dir", dir] => folder(dir).and_then(|dir| serve::serve(&dir, 0)),
+        ["serve", "--dir", dir, "--ping-port", port] => {
+            let port = port.parse().map_err(|_| format!("--ping-port {port}: not a port"));
+            port.and_then(|port| serve::serve(&folder(dir)?, port))
+        }
         ["heal", "--dir", dir] => folder(dir).and_then(|dir| guard::heal(&dir)),
         ["guard", "--dir", dir, "--agent", agent] => folder(dir).and_then(|dir| guard::guard(&dir, agent)),
         ["witness"] => clock::witness().map(|()| 0),

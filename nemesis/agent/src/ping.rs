@@ -1,17 +1,21 @@
-//! Datagrams between agents: the proof that a network path is open or cut. Counts what arrives, by round and sender, in
-//! bounded memory; never answers.
-use crate::sys;
+//! Datagrams between agents: the proof that a network path is open or cut. Counts what arrives, by round, sender and the
+//! pair of addresses, in bounded memory; never answers. The same TCP port takes connections and closes them.
+use crate::{addresses, sys};
+use dsfuzz_nemesis::protocol::{HeardPing, PingTarget};
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, TcpListener, UdpSocket};
 use std::sync::{Arc, Mutex, PoisonError};
 
 const MAGIC: &[u8; 8] = b"DSFPING1";
 const ROUNDS_MAX: usize = 256;
-const SENDERS_MAX: usize = 1024;
+/// Senders times pairs of addresses.
+const PATHS_MAX: usize = 16_384;
 const NAME_BYTES_MAX: usize = 255;
 
-/// Rounds, and in each how many datagrams came from whom.
-type Counts = BTreeMap<u64, BTreeMap<String, u32>>;
+/// The sender's name, its address where it named one, and the address it sent to.
+type Path = (String, Option<IpAddr>, IpAddr);
+/// Rounds, and in each how many datagrams came on which path.
+type Counts = BTreeMap<u64, BTreeMap<Path, u32>>;
 
 /// The sockets and what they heard.
 pub(crate) struct Pings {
@@ -23,10 +27,10 @@ pub(crate) struct Pings {
 }
 
 impl Pings {
-    /// Binds one port for IPv4 and, where the node has it, IPv6, and listens.
-    pub(crate) fn open() -> Result<Pings, String> {
+    /// Binds one port for IPv4 and, where the node has it, IPv6, and listens: this one, or any where it is taken.
+    pub(crate) fn open(wanted: u16) -> Result<Pings, String> {
         let say = |error: std::io::Error| format!("ping socket: {error}");
-        let four = UdpSocket::bind("0.0.0.0:0").map_err(say)?;
+        let four = UdpSocket::bind(("0.0.0.0", wanted)).or_else(|_| UdpSocket::bind("0.0.0.0:0")).map_err(say)?;
         let port = four.local_addr().map_err(say)?.port();
         let six = sys::udp6(port).ok();
         let (heard, run) = (Arc::default(), Arc::default());
@@ -34,6 +38,10 @@ impl Pings {
             let socket = socket.try_clone().map_err(say)?;
             let (heard, run) = (Arc::clone(&heard), Arc::clone(&run));
             std::thread::spawn(move || listen(&socket, &heard, &run));
+        }
+        // On an IPv6 socket Linux takes IPv4 too, where the node has IPv6 and does not say otherwise.
+        for listener in [TcpListener::bind(("::", port)), TcpListener::bind(("0.0.0.0", port))].into_iter().flatten() {
+            std::thread::spawn(move || listener.incoming().for_each(drop));
         }
         Ok(Pings { four, six, port, heard, run })
     }
@@ -49,31 +57,58 @@ impl Pings {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    /// Sends so many to each; says which could not be sent.
-    pub(crate) fn send(&self, round: u64, from: &str, to: &[(IpAddr, u16)], count: u32) -> Result<(), String> {
+    /// Sends so many to each; positions of those to which nothing could be sent, and why.
+    pub(crate) fn send(
+        &self,
+        round: u64,
+        from: &str,
+        to: &[PingTarget],
+        count: u32,
+    ) -> Result<Vec<(usize, String)>, String> {
         let run = self.run.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let message = encode(round, &run, from)?;
-        let mut failed = Vec::new();
-        for (address, port) in to {
-            let socket = if address.is_ipv4() { Some(&self.four) } else { self.six.as_ref() };
-            let Some(socket) = socket else {
-                failed.push(format!("{address}: this node has no IPv6"));
-                continue;
+        let mut own: BTreeMap<IpAddr, Result<UdpSocket, String>> = BTreeMap::new();
+        let mut unsent = Vec::new();
+        for (position, target) in to.iter().enumerate() {
+            let message = encode(round, &run, from, target)?;
+            let (source, address) = addresses::sockets(target.source, target.address, target.port);
+            let socket = match source {
+                Some(source) => {
+                    let bind = || UdpSocket::bind(source).map_err(|error| error.to_string());
+                    own.entry(source.ip()).or_insert_with(bind).as_ref().map_err(Clone::clone)
+                }
+                None if address.is_ipv4() => Ok(&self.four),
+                None => self.six.as_ref().ok_or("this node has no IPv6".to_owned()),
+            };
+            let socket = match socket {
+                Ok(socket) => socket,
+                Err(reason) => {
+                    unsent.push((position, reason));
+                    continue;
+                }
             };
             // A refusal that an earlier datagram provoked is reported to a later one; it says nothing about this one.
             let mut other = None;
             for _ in 0..count {
-                let error = socket.send_to(&message, SocketAddr::new(*address, *port)).err();
+                let error = socket.send_to(&message, address).err();
                 other = error.filter(|error| error.kind() != std::io::ErrorKind::ConnectionRefused).or(other);
             }
-            failed.extend(other.map(|error| format!("{address}: {error}")));
+            unsent.extend(other.map(|error| (position, error.to_string())));
         }
-        if failed.is_empty() { Ok(()) } else { Err(format!("pings could not be sent to {}", failed.join(", "))) }
+        Ok(unsent)
     }
 
     /// What arrived in a round.
-    pub(crate) fn heard(&self, round: u64) -> BTreeMap<String, u32> {
-        self.heard.lock().unwrap_or_else(PoisonError::into_inner).get(&round).cloned().unwrap_or_default()
+    pub(crate) fn heard(&self, round: u64) -> Vec<HeardPing> {
+        let counts = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        let paths = counts.get(&round).into_iter().flatten();
+        paths
+            .map(|((from, source, address), count)| HeardPing {
+                from: from.clone(),
+                source: *source,
+                address: *address,
+                count: *count,
+            })
+            .collect()
     }
 }
 
@@ -81,18 +116,18 @@ fn listen(socket: &UdpSocket, heard: &Mutex<Counts>, run: &Mutex<String>) {
     let mut bytes = [0; 1024];
     loop {
         let Ok((length, _)) = socket.recv_from(&mut bytes) else { continue };
-        let Some((round, theirs, from)) = decode(&bytes[..length]) else { continue };
+        let Some((round, theirs, path)) = decode(&bytes[..length]) else { continue };
         if *run.lock().unwrap_or_else(PoisonError::into_inner) == theirs {
-            count(&mut heard.lock().unwrap_or_else(PoisonError::into_inner), round, from);
+            count(&mut heard.lock().unwrap_or_else(PoisonError::into_inner), round, path);
         }
     }
 }
 
 /// Counts one; the lowest round gives way when there are too many.
-fn count(heard: &mut Counts, round: u64, from: String) {
-    let senders = heard.entry(round).or_default();
-    if senders.len() < SENDERS_MAX || senders.contains_key(&from) {
-        let known = senders.entry(from).or_default();
+fn count(heard: &mut Counts, round: u64, path: Path) {
+    let paths = heard.entry(round).or_default();
+    if paths.len() < PATHS_MAX || paths.contains_key(&path) {
+        let known = paths.entry(path).or_default();
         *known = known.saturating_add(1);
     }
     if heard.len() > ROUNDS_MAX {
@@ -100,51 +135,68 @@ fn count(heard: &mut Counts, round: u64, from: String) {
     }
 }
 
-fn encode(round: u64, run: &str, from: &str) -> Result<Vec<u8>, String> {
+fn encode(round: u64, run: &str, from: &str, to: &PingTarget) -> Result<Vec<u8>, String> {
     let mut message = MAGIC.to_vec();
     message.extend_from_slice(&round.to_be_bytes());
-    for name in [run, from] {
-        let length = u8::try_from(name.len())
-            .map_err(|_| format!("ping: a name of {} bytes; at most {NAME_BYTES_MAX}", name.len()))?;
+    let source = to.source.map(|source| source.to_string()).unwrap_or_default();
+    for text in [run, from, &source, &to.address.to_string()] {
+        let length = u8::try_from(text.len())
+            .map_err(|_| format!("ping: a name of {} bytes; at most {NAME_BYTES_MAX}", text.len()))?;
         message.push(length);
-        message.extend_from_slice(name.as_bytes());
+        message.extend_from_slice(text.as_bytes());
     }
     Ok(message)
 }
 
-fn decode(message: &[u8]) -> Option<(u64, String, String)> {
-    let (round, rest) = message.strip_prefix(MAGIC)?.split_first_chunk::<8>()?;
-    let (length, rest) = rest.split_first()?;
-    let (run, rest) = rest.split_at_checked(usize::from(*length))?;
-    let (length, from) = rest.split_first()?;
-    let from = from.get(..usize::from(*length))?;
-    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).ok();
-    Some((u64::from_be_bytes(*round), text(run)?, text(from)?))
+fn decode(message: &[u8]) -> Option<(u64, String, Path)> {
+    let (round, mut rest) = message.strip_prefix(MAGIC)?.split_first_chunk::<8>()?;
+    let mut text = || {
+        let (length, more) = rest.split_first()?;
+        let (text, more) = more.split_at_checked(usize::from(*length))?;
+        rest = more;
+        String::from_utf8(text.to_vec()).ok()
+    };
+    let (run, from, source, address) = (text()?, text()?, text()?, text()?);
+    let source = if source.is_empty() { None } else { Some(source.parse().ok()?) };
+    Some((u64::from_be_bytes(*round), run, (from, source, address.parse().ok()?)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn target(source: Option<&str>) -> PingTarget {
+        PingTarget {
+            source: source.map(|source| source.parse().expect("address")),
+            address: [10, 0, 0, 2].into(),
+            port: 9,
+        }
+    }
+
     #[test]
     fn datagrams_survive_the_wire_and_others_are_ignored() {
-        let message = encode(9, "run", "n1").expect("encoded");
-        assert_eq!(decode(&message), Some((9, "run".to_owned(), "n1".to_owned())));
-        assert_eq!(decode(&message[..message.len() - 1]), None);
+        for source in [None, Some("fd00::1")] {
+            let target = target(source);
+            let message = encode(9, "run", "n1", &target).expect("encoded");
+            let path = ("n1".to_owned(), target.source, target.address);
+            assert_eq!(decode(&message), Some((9, "run".to_owned(), path)));
+            assert_eq!(decode(&message[..message.len() - 1]), None);
+        }
         assert_eq!(decode(b"GET / HTTP/1.1"), None);
-        assert!(encode(9, "run", &"x".repeat(256)).is_err());
+        assert!(encode(9, "run", &"x".repeat(256), &target(None)).is_err());
     }
 
     #[test]
     fn memory_is_bounded() {
+        let path = |sender: usize| (format!("n{sender}"), None, [10, 0, 0, 2].into());
         let mut heard = Counts::new();
         for round in 0..1000 {
-            count(&mut heard, round, "n1".to_owned());
+            count(&mut heard, round, path(1));
         }
-        for sender in 0..2000 {
-            count(&mut heard, 999, format!("n{sender}"));
+        for sender in 0..PATHS_MAX + 10 {
+            count(&mut heard, 999, path(sender));
         }
         assert_eq!(heard.len(), ROUNDS_MAX);
-        assert_eq!(heard[&999].len(), SENDERS_MAX);
+        assert_eq!(heard[&999].len(), PATHS_MAX);
     }
 }

@@ -6,7 +6,7 @@ use crate::hands::Hands;
 use crate::ping::Pings;
 use crate::place::Place;
 use crate::service::Services;
-use crate::{abilities, files, process, run, sys};
+use crate::{abilities, addresses, files, process, reach, run, sys};
 use dsfuzz_nemesis::protocol::{self, Ask, GREETING, PROTOCOL_VERSION, Request, Response, Told};
 use std::io::{Read, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -49,7 +49,8 @@ struct Agent {
 }
 
 /// Runs the agent until its channel closes, its lease runs out, a signal comes or it is told to end.
-pub(crate) fn serve(place: &Place) -> Result<u8, String> {
+/// `ping_port`: where it hears pings, 0 for any port; another one where that is taken.
+pub(crate) fn serve(place: &Place, ping_port: u16) -> Result<u8, String> {
     sys::new_session();
     sys::block_ending_signals();
     let _lock = place.take_over()?;
@@ -64,7 +65,7 @@ pub(crate) fn serve(place: &Place) -> Result<u8, String> {
         place: place.clone(),
         services,
         hands: Mutex::new(hands),
-        pings: Pings::open()?,
+        pings: Pings::open(ping_port)?,
         wire: Mutex::new(None),
         guardian: AtomicU32::new(0),
         lease_ms: AtomicU64::new(LEASE_MS),
@@ -216,7 +217,9 @@ impl Agent {
             Ask::Undo { fault } => Told::Proof(self.undone(|hands| hands.undo(fault))),
             Ask::UndoAll => Told::Proof(self.undone(Hands::undo_all)),
             Ask::Undone => self.hands().undone(),
-            Ask::Ping { round, from, to, count } => self.pings.send(round, &from, &to, count).map(|()| Told::Done)?,
+            Ask::Addresses => Told::Addresses(addresses::all()?),
+            Ask::Ping { round, from, to, count } => Told::Pinged { unsent: self.pings.send(round, &from, &to, count)? },
+            Ask::Reach { to, wait_ms } => Told::Reached(reach::reach(&to, Duration::from_millis(wait_ms))),
             Ask::Heard { round } => Told::Heard(self.pings.heard(round)),
             Ask::Clocks => self.clocks(),
             Ask::Abilities => Told::Abilities(abilities::abilities(&self.place)),

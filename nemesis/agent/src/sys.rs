@@ -2,7 +2,7 @@
 #![expect(unsafe_code, reason = "clocks, signals, sessions and locks are system calls without a safe wrapper in std")]
 use std::fs::File;
 use std::io;
-use std::net::UdpSocket;
+use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -264,4 +264,108 @@ pub(crate) fn await_true(deadline: Duration, mut question: impl FnMut() -> bool)
         std::thread::sleep(pause);
         pause = (pause * 2).min(Duration::from_millis(5));
     }
+}
+
+/// An address of an interface.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct InterfaceAddress {
+    pub(crate) interface: String,
+    pub(crate) address: IpAddr,
+    /// The interface's number, where the address is link-local IPv6; else 0.
+    pub(crate) scope: u32,
+    pub(crate) up: bool,
+}
+
+/// The addresses of all interfaces.
+pub(crate) fn interface_addresses() -> io::Result<Vec<InterfaceAddress>> {
+    let mut first: *mut libc::ifaddrs = std::ptr::null_mut();
+    // SAFETY: `first` is a valid place for the list's head.
+    check(unsafe { libc::getifaddrs(&raw mut first) })?;
+    let mut found = Vec::new();
+    let mut next = first;
+    // SAFETY: the list is valid until it is freed below; addresses are read only as what their family says they are.
+    unsafe {
+        while let Some(entry) = next.as_ref() {
+            next = entry.ifa_next;
+            let Some(address) = entry.ifa_addr.as_ref() else { continue };
+            let (address, scope) = match i32::from(address.sa_family) {
+                libc::AF_INET => {
+                    let four = entry.ifa_addr.cast::<libc::sockaddr_in>().read_unaligned();
+                    (IpAddr::from(four.sin_addr.s_addr.to_ne_bytes()), 0)
+                }
+                libc::AF_INET6 => {
+                    let six = entry.ifa_addr.cast::<libc::sockaddr_in6>().read_unaligned();
+                    (IpAddr::from(six.sin6_addr.s6_addr), six.sin6_scope_id)
+                }
+                _ => continue,
+            };
+            let interface = std::ffi::CStr::from_ptr(entry.ifa_name).to_string_lossy().into_owned();
+            let up = entry.ifa_flags & libc::IFF_UP as u32 != 0;
+            found.push(InterfaceAddress { interface, address, scope, up });
+        }
+        libc::freeifaddrs(first);
+    }
+    Ok(found)
+}
+
+/// A socket address as the kernel reads it, and its length.
+fn raw_address(address: SocketAddr) -> (libc::sockaddr_storage, libc::socklen_t) {
+    // SAFETY: sockaddr_storage is plain data for which zeros are valid.
+    let mut storage: libc::sockaddr_storage = unsafe { std::mem::zeroed() };
+    let length = match address {
+        SocketAddr::V4(four) => {
+            // SAFETY: sockaddr_in is plain data for which zeros are valid.
+            let mut raw: libc::sockaddr_in = unsafe { std::mem::zeroed() };
+            raw.sin_family = libc::AF_INET as libc::sa_family_t;
+            raw.sin_port = four.port().to_be();
+            raw.sin_addr.s_addr = u32::from_ne_bytes(four.ip().octets());
+            // SAFETY: the storage is larger than, and aligned for, every socket address.
+            unsafe { (&raw mut storage).cast::<libc::sockaddr_in>().write(raw) };
+            size_of::<libc::sockaddr_in>()
+        }
+        SocketAddr::V6(six) => {
+            // SAFETY: sockaddr_in6 is plain data for which zeros are valid.
+            let mut raw: libc::sockaddr_in6 = unsafe { std::mem::zeroed() };
+            raw.sin6_family = libc::AF_INET6 as libc::sa_family_t;
+            raw.sin6_port = six.port().to_be();
+            raw.sin6_addr.s6_addr = six.ip().octets();
+            raw.sin6_scope_id = six.scope_id();
+            // SAFETY: as above.
+            unsafe { (&raw mut storage).cast::<libc::sockaddr_in6>().write(raw) };
+            size_of::<libc::sockaddr_in6>()
+        }
+    };
+    (storage, length as libc::socklen_t)
+}
+
+/// Begins a TCP connection without waiting for it; [`wait_written`] says when its handshake has ended.
+pub(crate) fn begin_connect(from: Option<SocketAddr>, to: SocketAddr) -> io::Result<TcpStream> {
+    let family = if to.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
+    let kind = libc::SOCK_STREAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
+    // SAFETY: no memory is involved.
+    let fd = check(unsafe { libc::socket(family, kind, 0) })?;
+    // SAFETY: the descriptor is new and nobody else's.
+    let stream = unsafe { TcpStream::from_raw_fd(fd) };
+    if let Some(from) = from {
+        let (address, length) = raw_address(from);
+        // SAFETY: `address` is valid and of the length that is told.
+        check(unsafe { libc::bind(fd, (&raw const address).cast(), length) })?;
+    }
+    let (address, length) = raw_address(to);
+    // SAFETY: `address` is valid and of the length that is told.
+    match check(unsafe { libc::connect(fd, (&raw const address).cast(), length) }) {
+        Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => Ok(stream),
+        Err(error) => Err(error),
+        Ok(_) => Ok(stream),
+    }
+}
+
+/// Waits until one of the descriptors can be written (or has failed), at most so long. Which of them.
+pub(crate) fn wait_written(descriptors: &[RawFd], timeout: Duration) -> Vec<bool> {
+    let mut polled: Vec<libc::pollfd> =
+        descriptors.iter().map(|&fd| libc::pollfd { fd, events: libc::POLLOUT, revents: 0 }).collect();
+    let milliseconds = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
+    // SAFETY: the array is valid for the length of the call.
+    unsafe { libc::poll(polled.as_mut_ptr(), polled.len() as libc::nfds_t, milliseconds) };
+    polled.iter().map(|polled| polled.revents != 0).collect()
 }

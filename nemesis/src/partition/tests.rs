@@ -7,6 +7,8 @@ fn view(nodes: usize, leader: Option<usize>) -> View {
     let node = |position: usize| NodeView {
         name: format!("n{}", position + 1),
         address: [10, 0, 0, position as u8 + 1].into(),
+        others: Vec::new(),
+        ports: Vec::new(),
         services: vec!["db".into()],
         own_kernel: false,
     };

@@ -1,5 +1,5 @@
 //! One attempt to call or to connect: with a deadline that no client library can stretch, and safe from its panics.
-use dsfuzz_workloads::{Answer, BoxFuture, Call, Client, Connect, ConnectError, Endpoint};
+use dsfuzz_workloads::{Answer, BoxFuture, Call, Client, Connect, ConnectError, Endpoint, Response, Terms};
 use std::any::Any;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,24 +17,24 @@ enum Broken {
 pub(in crate::run) async fn call_once(
     client: &mut dyn Client,
     call: &Call,
-    deadline: Duration,
-) -> (Answer, Option<String>) {
+    terms: Terms,
+) -> (Response, Option<String>) {
     // Taken out of an option, so that the closure gives the borrow away and does not lend it.
     let mut client = Some(client);
-    let future = match catch_unwind(AssertUnwindSafe(|| client.take().map(|client| client.call(call)))) {
+    let future = match catch_unwind(AssertUnwindSafe(|| client.take().map(|client| client.call(call, terms)))) {
         Ok(Some(future)) => future,
-        Ok(None) => return (Answer::info("no client"), None),
+        Ok(None) => return (Answer::info("no client").into(), None),
         Err(panic) => return panicked(call, &text_of(&*panic)),
     };
-    match within(future, deadline).await {
-        Ok(answer) => (answer, None),
-        Err(Broken::Late) => (Answer::info("timeout"), None),
+    match within(future, terms.deadline).await {
+        Ok(response) => (response, None),
+        Err(Broken::Late) => (Answer::info("timeout").into(), None),
         Err(Broken::Panicked(text)) => panicked(call, &text),
     }
 }
 
-fn panicked(call: &Call, text: &str) -> (Answer, Option<String>) {
-    (Answer::info("client panicked"), Some(format!("the client panicked in {}: {text}", call.f)))
+fn panicked(call: &Call, text: &str) -> (Response, Option<String>) {
+    (Answer::info("client panicked").into(), Some(format!("the client panicked in {}: {text}", call.f)))
 }
 
 /// Opens a client within the deadline.

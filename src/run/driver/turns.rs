@@ -1,17 +1,17 @@
 //! [`Turns`]: the generators of one worker, one for each workload, and whose turn it is.
 use dsfuzz_chance::Chance;
-use dsfuzz_workloads::{Answer, Call, Generator, Next, Workload};
+use dsfuzz_workloads::{Answer, Call, Generator, Next, Part, Workload};
 use std::sync::Arc;
 
 pub(super) struct Turns {
     /// None once a workload has no more calls.
-    parts: Vec<Option<Part>>,
+    parts: Vec<Option<Turn>>,
     chance: Chance,
     /// Whose turn it is, until its call was taken.
     turn: Option<usize>,
 }
 
-struct Part {
+struct Turn {
     workload: Arc<str>,
     generator: Box<dyn Generator>,
 }
@@ -19,10 +19,27 @@ struct Part {
 impl Turns {
     pub(super) fn new(workloads: &[Arc<dyn Workload>], seed: u64, worker: u32, workers: u32) -> Turns {
         let part = |workload: &Arc<dyn Workload>| {
-            Some(Part { workload: workload.name(), generator: workload.generator(seed, worker, workers) })
+            Some(Turn { workload: workload.name(), generator: workload.generator(seed, worker, workers) })
         };
         let chance = Chance::new(seed, "workload", u64::from(worker));
         Turns { parts: workloads.iter().map(part).collect(), chance, turn: None }
+    }
+
+    /// Those of a worker that makes calls of one part only; none where no workload has such calls.
+    pub(super) fn of_part(
+        workloads: &[Arc<dyn Workload>],
+        part: Part,
+        seed: u64,
+        worker: u32,
+        workers: u32,
+    ) -> Option<Turns> {
+        let one = |workload: &Arc<dyn Workload>| {
+            let generator = workload.part(part, seed, worker, workers)?;
+            Some(Turn { workload: workload.name(), generator })
+        };
+        let parts: Vec<Option<Turn>> = workloads.iter().map(one).collect();
+        let chance = Chance::new(seed, "workload", u64::from(worker));
+        parts.iter().any(Option::is_some).then_some(Turns { parts, chance, turn: None })
     }
 
     /// The next call. Asking consumes nothing.

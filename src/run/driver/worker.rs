@@ -3,11 +3,11 @@ use super::pace::Pace;
 use super::turns::Turns;
 use super::{NodeEndpoint, Shared, Stopped, call_once, connect_once, discard};
 use dsfuzz_chance::Chance;
-use dsfuzz_workloads::{Answer, Call, Client, Next};
+use dsfuzz_workloads::{Answer, Call, Client, Next, Part, Response, Terms};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 
 /// After so many answers that were there at once, other tasks get their turn.
 const QUICK_ANSWERS_MAX: u32 = 64;
@@ -28,29 +28,81 @@ pub(super) struct Worker {
     pace: Option<Pace>,
     chance: Chance,
     fails_in_a_row: u32,
+    /// One of the plan's clients, and not one that joined.
+    own: bool,
 }
 
 impl Worker {
+    /// One of the plan's clients.
     pub(super) fn new(shared: Arc<Shared>, index: u32) -> Worker {
         let options = &shared.options;
-        let (seed, workers) = (options.seed, options.clients);
+        let turns = Turns::new(&shared.workloads, options.seed, index, shared.workers);
+        let pace = Pace::new(options.seed, index, options.clients, options.rate, Instant::now());
+        let node = index as usize % options.nodes.len();
+        Worker { pace, own: true, ..Worker::with(shared, index, node, turns) }
+    }
+
+    /// One that joins others on a node, for calls of one part.
+    pub(super) fn joining(shared: Arc<Shared>, index: u32, node: usize, part: Part) -> Worker {
+        let turns = Turns::of_part(&shared.workloads, part, shared.options.seed, index, shared.workers);
+        let turns = turns.unwrap_or_else(|| Turns::new(&[], shared.options.seed, index, shared.workers));
+        Worker::with(shared, index, node, turns)
+    }
+
+    fn with(shared: Arc<Shared>, index: u32, node: usize, turns: Turns) -> Worker {
         Worker {
             halt: shared.halt.subscribe(),
             index,
-            node: index as usize % options.nodes.len(),
+            node,
             process: u64::from(index),
             client: None,
-            turns: Turns::new(&shared.workloads, seed, index, workers),
-            pace: Pace::new(seed, index, workers, options.rate, Instant::now()),
-            chance: Chance::new(seed, "backoff", u64::from(index)),
+            turns,
+            pace: None,
+            chance: Chance::new(shared.options.seed, "backoff", u64::from(index)),
             fails_in_a_row: 0,
+            own: false,
             shared,
         }
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.client.is_some()
+    }
+
+    /// Without its client, which nobody needs at the moment.
+    pub(super) async fn closed(mut self) -> Worker {
+        if let Some(client) = self.client.take() {
+            close(client).await;
+        }
+        self
+    }
+
+    /// One call, as a client that joins. The permit is to open a client and is given back once that is done.
+    pub(super) async fn once(mut self, permit: Option<OwnedSemaphorePermit>) -> Worker {
+        let refused = match &self.client {
+            Some(_) => None,
+            None => match self.open().await {
+                Some(refused) => refused,
+                None => return self,
+            },
+        };
+        drop(permit);
+        if let Next::Call(call) = self.turns.next()
+            && !self.shared.halted()
+            && self.begin(&call)
+        {
+            match refused {
+                Some(why) => self.not_connected(&call, &why).await,
+                None => self.make(&call).await,
+            }
+        }
+        self
     }
 
     pub(super) async fn run(mut self) {
         let mut quick = 0;
         while !self.shared.halted() && self.due().await {
+            self.busy();
             let refused = match &self.client {
                 Some(_) => None,
                 None => match self.open().await {
@@ -79,11 +131,27 @@ impl Worker {
                 tokio::task::yield_now().await;
             }
         }
+        self.free();
         self.leave().await;
+    }
+
+    /// From here on it waits for others: for a connection, an answer, or the end of a pause.
+    fn busy(&self) {
+        if let Some(busy) = self.shared.busy.get(self.index as usize).filter(|_| self.own) {
+            busy.set(self.shared.start);
+        }
+    }
+
+    /// It waits for nobody.
+    fn free(&self) {
+        if let Some(busy) = self.shared.busy.get(self.index as usize).filter(|_| self.own) {
+            busy.clear();
+        }
     }
 
     /// Waits until the next call is due; false when there is to be none.
     async fn due(&mut self) -> bool {
+        self.free();
         let Some(pace) = &mut self.pace else { return true };
         let now = Instant::now();
         let due = pace.next(now);
@@ -101,7 +169,7 @@ impl Worker {
     /// Opens a client, or says why not; none when the load ended meanwhile.
     async fn open(&mut self) -> Option<Option<String>> {
         let shared = self.shared.clone();
-        let endpoint = self.endpoint().endpoint(self.process, &shared.options.client_options);
+        let endpoint = self.endpoint().endpoint(self.process, &shared.options.client_options, self.terms());
         tokio::select! {
             opened = connect_once(&*shared.connect, endpoint, shared.options.deadline) => match opened {
                 Ok(client) => {
@@ -120,31 +188,33 @@ impl Worker {
             self.shared.halt(Stopped::OpsMax);
             return false;
         }
+        self.shared.process_max.fetch_max(self.process, Ordering::AcqRel);
         let node = &self.shared.options.nodes[self.node].name;
         if self.shared.recorder.invoke(self.index, self.process, node, call, false).is_none() {
             let why = self.shared.recorder.failure().unwrap_or_else(|| "the record has ended".to_owned());
             self.shared.halt(Stopped::Recorder(why));
             return false;
         }
+        self.shared.loads[self.node].began(&call.f, self.shared.start);
         self.turns.taken();
         true
     }
 
     async fn not_connected(&mut self, call: &Call, why: &str) {
-        self.end(call, &Answer::fail(why));
+        self.end(call, &Answer::fail(why).into());
         self.shared.not_connected.fetch_add(1, Ordering::Relaxed);
         self.pause().await;
     }
 
     async fn make(&mut self, call: &Call) {
         let Some(mut client) = self.client.take() else { return };
-        let (answer, told) = call_once(&mut *client, call, self.shared.options.deadline).await;
-        self.end(call, &answer);
+        let (response, told) = call_once(&mut *client, call, self.terms()).await;
+        self.end(call, &response);
         if let Some(told) = told {
             let text = format!("worker {}: {told}", self.index);
             self.shared.trouble(&self.endpoint().name, text);
         }
-        match answer {
+        match response.answer {
             Answer::Ok(_) => {
                 self.shared.backoffs[self.node].answered();
                 self.fails_in_a_row = 0;
@@ -168,18 +238,25 @@ impl Worker {
         }
     }
 
-    fn end(&mut self, call: &Call, answer: &Answer) {
-        self.shared.recorder.complete(self.process, answer);
-        self.turns.observe(call, answer);
+    fn end(&mut self, call: &Call, response: &Response) {
+        self.shared.recorder.complete(self.process, response);
+        self.turns.observe(call, &response.answer);
+    }
+
+    fn terms(&self) -> Terms {
+        Terms::load(self.shared.options.deadline)
     }
 
     /// The old process may still act, for ever: it never gets another call.
     fn retire(&mut self) {
-        self.process += u64::from(self.shared.options.clients);
+        self.process += u64::from(self.shared.workers);
         self.shared.process_max.fetch_max(self.process, Ordering::AcqRel);
     }
 
     async fn pause(&mut self) {
+        if !self.own {
+            return; // Whoever joins is called when it is needed.
+        }
         let pause = self.shared.backoffs[self.node].trouble(&mut self.chance);
         self.rest(pause).await;
     }
@@ -188,7 +265,7 @@ impl Worker {
         &self.shared.options.nodes[self.node]
     }
 
-    async fn leave(mut self) {
+    pub(super) async fn leave(mut self) {
         if let Some(client) = self.client.take() {
             close(client).await;
         }

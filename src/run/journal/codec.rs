@@ -1,7 +1,7 @@
 //! The bodies of frames: compact for calls and replies, JSON for what is rare.
 use dsfuzz_checkers::Value;
 use dsfuzz_checkers::history::{Completion, Invoke, Record};
-use dsfuzz_workloads::{Answer, Call};
+use dsfuzz_workloads::{Answer, Call, Response};
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -9,6 +9,8 @@ const INVOKE: u8 = 1;
 const OK: u8 = 2;
 const FAIL: u8 = 3;
 const INFO: u8 = 4;
+/// A reply with all its parts: its kind, the value, the error, the node that answered (empty: the client's own).
+const REPLY: u8 = 5;
 const JSON: u8 = 9;
 
 const NIL: u8 = 0;
@@ -43,14 +45,26 @@ pub(in crate::run) fn encode_invoke(
 }
 
 /// Writes the body of a reply.
-pub(in crate::run) fn encode_completion(out: &mut Vec<u8>, process: u64, answer: &Answer) {
-    out.push(match answer {
+pub(in crate::run) fn encode_completion(out: &mut Vec<u8>, process: u64, response: &Response) {
+    let kind = match response.answer {
         Answer::Ok(_) => OK,
         Answer::Fail(_) => FAIL,
         Answer::Info(_) => INFO,
-    });
+    };
+    if response.node.is_some() || !response.value.is_nil() {
+        let (value, error) = match &response.answer {
+            Answer::Ok(value) => (value, ""),
+            Answer::Fail(why) | Answer::Info(why) => (&response.value, &**why),
+        };
+        out.extend_from_slice(&[REPLY, kind]);
+        put_number(out, process);
+        put_value(out, value);
+        put_text(out, error);
+        return put_text(out, response.node.as_deref().unwrap_or_default());
+    }
+    out.push(kind);
     put_number(out, process);
-    match answer {
+    match &response.answer {
         Answer::Ok(value) => put_value(out, value),
         Answer::Fail(why) | Answer::Info(why) => put_text(out, why),
     }
@@ -125,6 +139,7 @@ impl Decoder {
             OK => bytes.reply(index, time).map(Record::Ok),
             FAIL => bytes.refusal(index, time).map(Record::Fail),
             INFO => bytes.refusal(index, time).map(Record::Info),
+            REPLY => bytes.whole_reply(index, time),
             other => return Err(format!("an unknown kind of record, {other}")),
         };
         let left = bytes.rest.len();
@@ -169,12 +184,27 @@ impl<'a> Bytes<'a> {
     }
 
     fn reply(&mut self, index: u64, time: u64) -> Option<Completion> {
-        Some(Completion { index, time, process: self.number()?, value: self.value(DEPTH_MAX)?, error: None })
+        let (process, value) = (self.number()?, self.value(DEPTH_MAX)?);
+        Some(Completion { index, time, process, value, error: None, node: None })
     }
 
     fn refusal(&mut self, index: u64, time: u64) -> Option<Completion> {
         let process = self.number()?;
-        Some(Completion { index, time, process, value: Value::Nil, error: Some(self.name()?) })
+        Some(Completion { index, time, process, value: Value::Nil, error: Some(self.name()?), node: None })
+    }
+
+    fn whole_reply(&mut self, index: u64, time: u64) -> Option<Record> {
+        let kind = self.byte()?;
+        let (process, value) = (self.number()?, self.value(DEPTH_MAX)?);
+        let (error, node) = (self.name()?, self.name()?);
+        let error = (kind != OK).then_some(error);
+        let reply = Completion { index, time, process, value, error, node: Some(node).filter(|node| !node.is_empty()) };
+        match kind {
+            OK => Some(Record::Ok(reply)),
+            FAIL => Some(Record::Fail(reply)),
+            INFO => Some(Record::Info(reply)),
+            _ => None,
+        }
     }
 
     fn byte(&mut self) -> Option<u8> {
@@ -264,9 +294,39 @@ mod tests {
             assert_eq!((&invoke.key, &invoke.value, invoke.settle), (&value, &value, true));
 
             body.clear();
-            encode_completion(&mut body, 5, &Answer::Ok(value.clone()));
-            let reply = Completion { index: 8, time: 9, process: 5, value, error: None };
+            encode_completion(&mut body, 5, &Answer::Ok(value.clone()).into());
+            let reply = Completion { index: 8, time: 9, process: 5, value, error: None, node: None };
             assert_eq!(decoder.record(8, 9, &body), Ok(Record::Ok(reply)));
+        }
+    }
+
+    #[test]
+    fn the_node_that_answered_and_what_is_known_all_the_same_survive() {
+        let answers = [Answer::Ok(Value::Int(7)), Answer::fail("aborted: 40001"), Answer::info("timeout")];
+        for answer in answers {
+            for node in [None, Some(Arc::from("n2"))] {
+                let known = if matches!(answer, Answer::Ok(_)) { Value::Int(7) } else { Value::text("seen") };
+                let mut body = Vec::new();
+                let response = Response { answer: answer.clone(), node: node.clone(), value: known.clone() };
+                encode_completion(&mut body, 5, &response);
+                let record = Decoder::default().record(8, 9, &body).expect("a reply");
+                let (kind, reply) = match record {
+                    Record::Ok(reply) => ("ok", reply),
+                    Record::Fail(reply) => ("fail", reply),
+                    Record::Info(reply) => ("info", reply),
+                    other => panic!("{other:?}"),
+                };
+                let (wanted, error) = match &answer {
+                    Answer::Ok(_) => ("ok", None),
+                    Answer::Fail(why) => ("fail", Some(why.clone())),
+                    Answer::Info(why) => ("info", Some(why.clone())),
+                };
+                assert_eq!((kind, reply.process, &reply.value), (wanted, 5, &known));
+                assert_eq!((reply.error, reply.node), (error, node));
+                for length in 0..body.len() {
+                    assert!(Decoder::default().record(0, 0, &body[..length]).is_err(), "{length} bytes");
+                }
+            }
         }
     }
 

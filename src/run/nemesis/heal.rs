@@ -1,4 +1,5 @@
 //! Healing: undo everywhere, again and again until it is shown or the deadline is over; and what nodes undid themselves.
+use super::links::Open;
 use super::remotes::{everywhere, unexpected};
 use super::story::Story;
 use super::{Executor, HarmReport, millis};
@@ -40,7 +41,7 @@ impl Executor {
     }
 
     /// Heals one harm on every node that was asked to act, whether its act had succeeded or not.
-    pub(super) async fn heal(&self, story: &Story<'_>, harm: &Harm, report: &mut HarmReport) {
+    pub(super) async fn heal(&self, story: &Story<'_>, (harm, open): (&Harm, &Open), report: &mut HarmReport) {
         let begun = Instant::now();
         story.tell(FaultStep::HealBegun, Vec::new());
         let nodes: Vec<String> = harm.acts.iter().map(|(node, _)| node.clone()).collect();
@@ -49,7 +50,7 @@ impl Executor {
         let mut problems: Vec<String> =
             outcomes.values().filter_map(|outcome| outcome.as_ref().err()).flatten().cloned().collect();
         if let (true, Showing::Links { silent, alive }) = (problems.is_empty(), &harm.showing) {
-            problems = self.unheard_after_heal(silent, alive).await;
+            problems = self.unheard_after_heal(silent, alive, open).await;
         }
         // A session that was lost and came back: its old agent may have healed before it was asked.
         self.report_self_heals(nodes, report).await;
@@ -106,11 +107,11 @@ impl Executor {
         }
     }
 
-    async fn unheard_after_heal(&self, silent: &[Link], alive: &[Link]) -> Vec<String> {
+    async fn unheard_after_heal(&self, silent: &[Link], alive: &[Link], open: &Open) -> Vec<String> {
         let all: Vec<Link> = silent.iter().chain(alive).cloned().collect();
         let end = Instant::now() + self.limits.heal_proof;
         loop {
-            let problems = self.round(&[], &all, self.limits.round).await.problems();
+            let problems = self.closed_paths(&all, open, self.limits.round).await;
             if problems.is_empty() || Instant::now() + RETRY_FIRST >= end {
                 return problems;
             }

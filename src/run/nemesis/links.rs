@@ -1,104 +1,316 @@
-//! Rounds of datagrams between the agents: which directed links carry packets.
+//! Rounds of datagrams between the agents: which pairs of addresses carry packets, on every directed link.
 //!
-//! Silence proves nothing by itself: it counts only in a round in which every link that was left alone was heard.
+//! Silence proves nothing by itself: it counts only where a path was heard before, and in a round in which every link that
+//! was left alone was heard. Where datagrams are filtered, TCP handshakes with the target's own ports stand in.
 use super::Executor;
+use super::paths::{Path, Peers, Via};
 use super::remotes::{everywhere, unexpected};
 use dsfuzz_nemesis::harm::Link;
 use dsfuzz_nemesis::protocol::{Ask, Told};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Datagrams to each peer in a round: more than one, so that a stray loss does not read as silence.
+/// Datagrams on each path in a round: more than one, so that a stray loss does not read as silence.
 const COUNT: u32 = 3;
 const POLL_FIRST: Duration = Duration::from_millis(2);
 const POLL_LONGEST: Duration = Duration::from_millis(50);
+/// What comes on a second network may come a little later than what comes on the first.
+const SECOND_PATHS: Duration = Duration::from_millis(10);
+/// How long a TCP handshake may take that stands in for datagrams.
+const HANDSHAKE: Duration = Duration::from_millis(300);
 
 /// What a round showed.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Round {
-    /// Links that should be heard and were not.
-    pub(super) unheard: Vec<Link>,
-    /// Links that should be silent and were not.
-    pub(super) heard: Vec<Link>,
+    /// Paths that were heard.
+    pub(super) heard: BTreeSet<Path>,
     /// Requests that failed.
     pub(super) errors: Vec<String>,
+    /// Why nothing could be sent on a path.
+    unsent: BTreeMap<Path, String>,
 }
 
 impl Round {
-    /// What contradicts the expectation, one sentence each; empty where it was met.
-    pub(super) fn problems(&self) -> Vec<String> {
-        let unheard = self.unheard.iter().map(|(from, to)| format!("{to} does not hear {from}"));
-        let heard = self.heard.iter().map(|(from, to)| format!("{to} hears {from}, though the link is cut"));
-        self.errors.iter().cloned().chain(unheard).chain(heard).collect()
+    /// A link on which nothing was heard, in words.
+    pub(super) fn unheard(&self, (from, to): &Link) -> String {
+        let why = self.unsent.iter().find(|(path, _)| (&path.from, &path.to) == (from, to));
+        let why = why.map(|(path, why)| format!(" ({path}: {why})")).unwrap_or_default();
+        format!("{to} does not hear {from}{why}")
+    }
+}
+
+/// The paths that are open, as a look before a fault found them.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Open {
+    pub(super) paths: BTreeSet<Path>,
+}
+
+impl Open {
+    /// How many pairs of addresses lead to a node over these links.
+    pub(super) fn pairs_to(&self, node: &str, links: &[Link]) -> u64 {
+        let paths = self.paths.iter().filter(|path| path.to == node && path.is_of(links));
+        paths.map(Path::pair).collect::<BTreeSet<_>>().len() as u64
     }
 }
 
 impl Executor {
-    /// One round: every node of these links sends to all others, and then the receivers are asked until the `alive`
-    /// links are all heard or the deadline is over. `silent` links are judged by one more look after that, so that
-    /// their datagrams had at least as long.
-    pub(super) async fn round(&self, silent: &[Link], alive: &[Link], deadline: Duration) -> Round {
-        let end = Instant::now() + deadline;
-        let round = self.rounds.fetch_add(1, Ordering::Relaxed) + 1;
-        let nodes: BTreeSet<&str> =
-            silent.iter().chain(alive).flat_map(|(from, to)| [from.as_str(), to.as_str()]).collect();
-        let mut outcome = Round::default();
-        self.send(round, &nodes, deadline, &mut outcome.errors).await;
-        if !outcome.errors.is_empty() {
-            return outcome;
+    /// Which paths of these links are open, and what is wrong: links on which nothing comes through.
+    pub(super) async fn open_paths(&self, links: &[Link], deadline: Duration) -> (Open, Vec<String>) {
+        let peers = match self.peers(links, deadline).await {
+            Ok(peers) => peers,
+            Err(errors) => return (Open::default(), errors),
+        };
+        let main = |heard: &BTreeSet<Path>| links.iter().all(|link| peers.is_heard(link, heard));
+        let round = self.round(&peers.paths(links, Via::Udp), main, deadline).await;
+        if !round.errors.is_empty() {
+            return (Open::default(), round.errors);
         }
+        let mut open = Open { paths: round.heard.clone() };
+        let silent: Vec<Link> = links.iter().filter(|link| !peers.is_heard(link, &open.paths)).cloned().collect();
+        let mut candidates = peers.paths(&silent, Via::Tcp);
+        candidates.extend(peers.named_unheard(links, &open.paths));
+        if !candidates.is_empty() {
+            let (reached, errors) = self.reach(&candidates, deadline).await;
+            open.paths.extend(reached);
+            if !errors.is_empty() {
+                return (open, errors);
+            }
+        }
+        let mut problems: Vec<String> =
+            silent.iter().filter(|link| !peers.is_heard(link, &open.paths)).map(|link| round.unheard(link)).collect();
+        if !problems.is_empty() {
+            problems.push(peers.filtered());
+        }
+        (open, problems)
+    }
+
+    /// That nothing comes through on the silent links, on no pair of addresses, while everything that was open before on the
+    /// others still is. What was seen, or what speaks against it.
+    pub(super) async fn cut_paths(
+        &self,
+        silent: &[Link],
+        alive: &[Link],
+        open: &Open,
+        deadline: Duration,
+    ) -> Result<Vec<String>, Vec<String>> {
+        let all: Vec<Link> = silent.iter().chain(alive).cloned().collect();
+        let peers = self.peers(&all, deadline).await?;
+        let (heard, errors, round) = self.heard_again(&peers, &all, silent, open, deadline).await;
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        let mut problems = missing(&peers, silent, alive, open, &heard, &round);
+        let leaks: Vec<&Path> = heard.iter().filter(|path| path.needs(silent)).collect();
+        let pairs: BTreeSet<_> = open.paths.iter().filter(|path| path.is_of(silent)).map(Path::pair).collect();
+        let leaking: BTreeSet<_> = leaks.iter().map(|path| path.pair()).collect();
+        let cut = pairs.difference(&leaking).count();
+        let unproven = peers.named_unproven(silent, &open.paths);
+        if cut > 0 && (cut < pairs.len() || !unproven.is_empty()) {
+            problems.push(format!("partial: cut on {cut} of {} address pairs", pairs.len() + unproven.len()));
+        }
+        problems.extend(leaks.iter().map(|path| {
+            let (from, to) = (&path.from, &path.to);
+            format!("{to} hears {from}, though the link is cut ({path})")
+        }));
+        problems.extend(unproven.iter().map(|address| format!("nothing reached {address}, before the cut either")));
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let tcp = open.paths.iter().filter(|path| path.via == Via::Tcp && path.is_of(silent));
+        let tcp = tcp.map(Path::pair).collect::<BTreeSet<_>>().len();
+        let by_tcp = if tcp > 0 { format!(", {tcp} of them by TCP handshakes") } else { String::new() };
+        Ok(vec![
+            format!("cut proven on {cut} of {} address pairs{by_tcp}", pairs.len()),
+            format!("{} links silent while {} others were heard", silent.len(), alive.len()),
+        ])
+    }
+
+    /// Which of the paths that were open are not; empty when all are.
+    pub(super) async fn closed_paths(&self, links: &[Link], open: &Open, deadline: Duration) -> Vec<String> {
+        let peers = match self.peers(links, deadline).await {
+            Ok(peers) => peers,
+            Err(errors) => return errors,
+        };
+        let (heard, errors, round) = self.heard_again(&peers, links, &[], open, deadline).await;
+        if errors.is_empty() { missing(&peers, &[], links, open, &heard, &round) } else { errors }
+    }
+
+    /// Datagrams on all paths of these links, handshakes on those that were open to them.
+    async fn heard_again(
+        &self,
+        peers: &Peers,
+        links: &[Link],
+        silent: &[Link],
+        open: &Open,
+        deadline: Duration,
+    ) -> (BTreeSet<Path>, Vec<String>, Round) {
+        let paths = peers.paths(links, Via::Udp);
+        let wanted = |path: &&Path| path.via == Via::Udp && !path.needs(silent) && paths.contains(path);
+        let wanted: Vec<&Path> = open.paths.iter().filter(wanted).collect();
+        let enough = |heard: &BTreeSet<Path>| wanted.iter().all(|path| heard.contains(path));
+        let round = self.round(&paths, enough, deadline).await;
+        let (mut heard, mut errors) = (round.heard.clone(), round.errors.clone());
+        let tcp: BTreeSet<Path> = open.paths.iter().filter(|path| path.via == Via::Tcp).cloned().collect();
+        if errors.is_empty() && !tcp.is_empty() {
+            let (reached, failed) = self.reach(&tcp, deadline).await;
+            heard.extend(reached);
+            errors = failed;
+        }
+        (heard, errors, round)
+    }
+
+    /// Every node of these links with its addresses as they are now.
+    pub(super) async fn peers(&self, links: &[Link], deadline: Duration) -> Result<Peers, Vec<String>> {
+        let nodes: BTreeSet<&str> = links.iter().flat_map(|(from, to)| [from.as_str(), to.as_str()]).collect();
+        let asks = nodes.iter().map(|node| ((*node).to_owned(), Ask::Addresses)).collect();
+        let (mut peers, mut errors) = (Peers::default(), Vec::new());
+        for (node, answer) in everywhere(&self.remotes, asks, deadline).await {
+            match (answer, self.remotes.ping_address(&node)) {
+                (Ok(Told::Addresses(own)), Some((address, port))) => {
+                    let seen = self.seen(&node);
+                    peers.add(node, (address, port), seen.as_ref(), own);
+                }
+                (Ok(Told::Addresses(_)), None) => {
+                    errors.push(format!("{node}: not known where its agent hears datagrams"));
+                }
+                (Ok(other), _) => errors.push(unexpected(&node, &other)),
+                (Err(error), _) => errors.push(error.to_string()),
+            }
+        }
+        errors.extend(peers.too_many());
+        if errors.is_empty() { Ok(peers) } else { Err(errors) }
+    }
+
+    /// One round: datagrams are sent on all paths, and then the receivers are asked until `enough` or the deadline. What
+    /// was heard is judged by one more look after that, so that silent paths had longer than the others.
+    pub(super) async fn round(
+        &self,
+        paths: &BTreeSet<Path>,
+        enough: impl Fn(&BTreeSet<Path>) -> bool,
+        deadline: Duration,
+    ) -> Round {
+        let begun = Instant::now();
+        let end = begun + deadline;
+        let round = self.rounds.fetch_add(1, Ordering::Relaxed) + 1;
+        let mut outcome = self.send(round, paths, deadline).await;
         let mut pause = POLL_FIRST;
-        loop {
-            let (heard, errors) = self.heard(round, &nodes, deadline).await;
-            outcome.unheard = alive.iter().filter(|link| !heard.contains(*link)).cloned().collect();
-            outcome.errors = errors;
-            if outcome.unheard.is_empty() || !outcome.errors.is_empty() || Instant::now() + pause >= end {
+        while outcome.errors.is_empty() {
+            (outcome.heard, outcome.errors) = self.heard(round, paths, deadline).await;
+            if enough(&outcome.heard) || Instant::now() + pause >= end {
                 break;
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(POLL_LONGEST);
         }
-        if !silent.is_empty() && outcome.errors.is_empty() {
-            let (heard, errors) = self.heard(round, &nodes, deadline).await;
-            outcome.heard = silent.iter().filter(|link| heard.contains(*link)).cloned().collect();
-            outcome.errors = errors;
+        if outcome.errors.is_empty() {
+            let later = (begun.elapsed() + SECOND_PATHS).min(end.saturating_duration_since(Instant::now()));
+            tokio::time::sleep(later).await;
+            (outcome.heard, outcome.errors) = self.heard(round, paths, deadline).await;
         }
         outcome
     }
 
-    async fn send(&self, round: u64, nodes: &BTreeSet<&str>, deadline: Duration, errors: &mut Vec<String>) {
-        let mut asks = Vec::new();
-        for from in nodes {
-            let mut to = Vec::new();
-            for peer in nodes.iter().filter(|peer| *peer != from) {
-                match self.remotes.ping_address(peer) {
-                    Some(address) => to.push(address),
-                    None => errors.push(format!("{peer}: not known where its agent hears datagrams")),
+    async fn send(&self, round: u64, paths: &BTreeSet<Path>, deadline: Duration) -> Round {
+        let mut from: BTreeMap<&str, Vec<&Path>> = BTreeMap::new();
+        paths.iter().for_each(|path| from.entry(&path.from).or_default().push(path));
+        let ask = |(node, paths): (&&str, &Vec<&Path>)| {
+            let to = paths.iter().map(|path| path.target()).collect();
+            ((*node).to_owned(), Ask::Ping { round, from: (*node).to_owned(), to, count: COUNT })
+        };
+        let mut outcome = Round::default();
+        for (node, answer) in everywhere(&self.remotes, from.iter().map(ask).collect(), deadline).await {
+            match answer {
+                Ok(Told::Pinged { unsent }) => {
+                    let paths = &from[node.as_str()];
+                    let unsent = unsent.into_iter().filter_map(|(at, why)| Some(((*paths.get(at)?).clone(), why)));
+                    outcome.unsent.extend(unsent);
                 }
+                Ok(other) => outcome.errors.push(unexpected(&node, &other)),
+                Err(error) => outcome.errors.push(error.to_string()),
             }
-            asks.push(((*from).to_owned(), Ask::Ping { round, from: (*from).to_owned(), to, count: COUNT }));
         }
-        errors.dedup();
-        let answers = everywhere(&self.remotes, asks, deadline).await;
-        errors.extend(answers.into_iter().filter_map(|(_, answer)| answer.err()).map(|error| error.to_string()));
+        outcome
     }
 
-    /// The links that were heard so far.
-    async fn heard(&self, round: u64, nodes: &BTreeSet<&str>, deadline: Duration) -> (BTreeSet<Link>, Vec<String>) {
-        let asks = nodes.iter().map(|node| ((*node).to_owned(), Ask::Heard { round })).collect();
-        let (mut links, mut errors) = (BTreeSet::new(), Vec::new());
+    /// The paths that were heard so far.
+    async fn heard(&self, round: u64, paths: &BTreeSet<Path>, deadline: Duration) -> (BTreeSet<Path>, Vec<String>) {
+        let receivers: BTreeSet<&str> = paths.iter().map(|path| path.to.as_str()).collect();
+        let asks = receivers.iter().map(|node| ((*node).to_owned(), Ask::Heard { round })).collect();
+        let (mut heard, mut errors) = (BTreeSet::new(), Vec::new());
         for (node, answer) in everywhere(&self.remotes, asks, deadline).await {
             match answer {
-                Ok(Told::Heard(senders)) => {
-                    let heard = senders.into_iter().filter(|(_, count)| *count > 0);
-                    links.extend(heard.map(|(from, _)| (from, node.clone())));
+                Ok(Told::Heard(pings)) => {
+                    let of = |path: &&Path| {
+                        let like = |ping: &dsfuzz_nemesis::protocol::HeardPing| {
+                            (&ping.from, ping.source, ping.address) == (&path.from, path.source, path.address)
+                        };
+                        path.to == node && pings.iter().any(|ping| ping.count > 0 && like(ping))
+                    };
+                    heard.extend(paths.iter().filter(of).cloned());
                 }
                 Ok(other) => errors.push(unexpected(&node, &other)),
                 Err(error) => errors.push(error.to_string()),
             }
         }
-        (links, errors)
+        (heard, errors)
     }
+
+    /// The paths on which a TCP handshake ended.
+    pub(super) async fn reach(&self, paths: &BTreeSet<Path>, deadline: Duration) -> (BTreeSet<Path>, Vec<String>) {
+        let mut from: BTreeMap<&str, Vec<&Path>> = BTreeMap::new();
+        paths.iter().for_each(|path| from.entry(&path.from).or_default().push(path));
+        let wait_ms = u64::try_from(HANDSHAKE.min(deadline).as_millis()).unwrap_or(0);
+        let ask = |(node, paths): (&&str, &Vec<&Path>)| {
+            let to = paths.iter().map(|path| path.target()).collect();
+            ((*node).to_owned(), Ask::Reach { to, wait_ms })
+        };
+        let (mut reached, mut errors) = (BTreeSet::new(), Vec::new());
+        let asks = from.iter().map(ask).collect();
+        for (node, answer) in everywhere(&self.remotes, asks, deadline + HANDSHAKE).await {
+            match answer {
+                Ok(Told::Reached(positions)) => {
+                    let paths = &from[node.as_str()];
+                    reached.extend(positions.into_iter().filter_map(|at| Some((*paths.get(at)?).clone())));
+                }
+                Ok(other) => errors.push(unexpected(&node, &other)),
+                Err(error) => errors.push(error.to_string()),
+            }
+        }
+        (reached, errors)
+    }
+}
+
+/// Links that should carry something and do not, one sentence each. A path whose address has left its node is not asked for.
+fn missing(
+    peers: &Peers,
+    silent: &[Link],
+    alive: &[Link],
+    open: &Open,
+    heard: &BTreeSet<Path>,
+    round: &Round,
+) -> Vec<String> {
+    let now = peers.paths(alive, Via::Udp);
+    let mut problems = Vec::new();
+    for link in alive {
+        let of_link = |path: &&Path| path.is_of(std::slice::from_ref(link)) && !path.needs(silent);
+        let wanted: Vec<&Path> = open.paths.iter().filter(of_link).collect();
+        let gone = |path: &&&Path| !heard.contains(**path) && (path.via == Via::Tcp || now.contains(**path));
+        let lost: Vec<&&Path> = wanted.iter().filter(gone).collect();
+        let (from, to) = link;
+        if wanted.is_empty() {
+            problems.push(match open.paths.is_empty() {
+                true => round.unheard(link),
+                false => format!(
+                    "whether {to} still hears {from} cannot be told: only TCP answers between them, and that needs both directions"
+                ),
+            });
+        } else if lost.len() == wanted.len() {
+            problems.push(round.unheard(link));
+        } else {
+            problems.extend(lost.iter().map(|path| format!("{to} does not hear {from} {path}")));
+        }
+    }
+    problems
 }

@@ -1,5 +1,6 @@
 //! Looking before a harm, and showing that it is in force.
 use super::Executor;
+use super::links::Open;
 use super::remotes::{everywhere, unexpected};
 use dsfuzz_nemesis::harm::Link;
 use dsfuzz_nemesis::protocol::{Act, Ask, Proof, Told};
@@ -24,17 +25,18 @@ pub(super) enum Since {
 
 impl Executor {
     /// What is wrong already before the harm, so that its effect could not be told from it.
-    pub(super) async fn look_before(&self, harm: &Harm) -> Vec<String> {
+    /// Of a cut also the paths that are open before it: only their silence proves anything.
+    pub(super) async fn look_before(&self, harm: &Harm) -> (Open, Vec<String>) {
         match &harm.showing {
             Showing::Links { silent, alive } => {
                 let all: Vec<Link> = silent.iter().chain(alive).cloned().collect();
-                let problems = self.round(&[], &all, self.limits.round).await.problems();
-                problems.into_iter().map(|problem| format!("before: {problem}")).collect()
+                let (open, problems) = self.open_paths(&all, self.limits.round).await;
+                (open, problems.into_iter().map(|problem| format!("before: {problem}")).collect())
             }
             Showing::State => {
                 let mut problems = self.services_before(harm).await;
                 problems.extend(self.clocks_before(harm).await);
-                problems
+                (Open::default(), problems)
             }
         }
     }
@@ -97,7 +99,7 @@ impl Executor {
     pub(super) async fn show(
         &self,
         fault: u64,
-        harm: &Harm,
+        (harm, open): (&Harm, &Open),
         since: Since,
         deadline: Duration,
     ) -> Result<Vec<String>, Vec<String>> {
@@ -112,7 +114,7 @@ impl Executor {
                         Since::Round => self.proofs(fault, harm, left.min(self.limits.look)).await,
                     };
                     match before {
-                        Ok(before) => self.show_links(fault, harm, &before, (silent, alive), left).await,
+                        Ok(before) => self.show_links(fault, harm, &before, (silent, alive, open), left).await,
                         Err(errors) => Err(errors),
                     }
                 }
@@ -136,20 +138,17 @@ impl Executor {
         Err(miss.into_iter().map(|proof| format!("not in force on {}", told(proof))).collect())
     }
 
-    /// The cut links are silent in a round in which the others were heard, and the receivers' rules counted more packets
-    /// than `before` (nothing, where the rules are new).
+    /// The cut links are silent on every pair of addresses, in a round in which the others were heard, and the receivers'
+    /// rules counted more packets than `before` (nothing, where the rules are new).
     async fn show_links(
         &self,
         fault: u64,
         harm: &Harm,
         before: &[(String, Proof)],
-        (silent, alive): (&[Link], &[Link]),
+        (silent, alive, open): (&[Link], &[Link], &Open),
         deadline: Duration,
     ) -> Result<Vec<String>, Vec<String>> {
-        let problems = self.round(silent, alive, deadline.min(self.limits.round)).await.problems();
-        if !problems.is_empty() {
-            return Err(problems);
-        }
+        let cut = self.cut_paths(silent, alive, open, deadline.min(self.limits.round)).await?;
         let (mut seen, mut problems) = (Vec::new(), Vec::new());
         for (node, proof) in self.proofs(fault, harm, deadline.min(self.limits.look)).await? {
             let earlier = before.iter().find(|(name, _)| *name == node).map_or(0, |(_, proof)| proof.dropped_packets);
@@ -158,6 +157,9 @@ impl Executor {
                 problems.push(format!("not in force on {node}: {}", proof.detail.join("; ")));
             } else if dropped <= earlier {
                 problems.push(format!("{node}: its rule dropped nothing in this round ({dropped} packets so far)"));
+            } else if dropped - earlier < open.pairs_to(&node, silent) {
+                let (few, pairs) = (dropped - earlier, open.pairs_to(&node, silent));
+                problems.push(format!("{node}: its rule dropped {few} packets of {pairs} address pairs"));
             } else {
                 seen.push(format!("{node}: its rule dropped {} packets", dropped - earlier));
             }
@@ -165,8 +167,7 @@ impl Executor {
         if !problems.is_empty() {
             return Err(problems);
         }
-        seen.insert(0, format!("{} links silent while {} others were heard", silent.len(), alive.len()));
-        Ok(seen)
+        Ok([cut, seen].concat())
     }
 
     /// What every acting agent says, in the order of the acts; errors where one gave no answer.

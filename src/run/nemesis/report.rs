@@ -16,6 +16,8 @@ pub struct HarmReport {
     pub nodes: Vec<String>,
     /// When the acts were asked for; none where it never began.
     pub begun: Option<Mark>,
+    /// How much later than the timetable says.
+    pub slip_ms: Option<u64>,
     /// Shown to be in force.
     pub proven: bool,
     /// Shown to be in force once more, just before the heal.
@@ -40,6 +42,7 @@ impl HarmReport {
             what: String::new(),
             nodes: Vec::new(),
             begun: None,
+            slip_ms: None,
             proven: false,
             reproven: false,
             healed: false,

@@ -5,6 +5,7 @@ use dsfuzz_checkers::history::{FaultEvent, FaultStep, Mark};
 use dsfuzz_nemesis::{Harm, PlannedHarm};
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// The faults that began.
 pub(super) struct Stories {
@@ -107,11 +108,12 @@ impl Story<'_> {
         self
     }
 
-    /// Tells that the acts are about to be asked for.
-    pub(super) fn begin(&self) -> Mark {
+    /// Tells that the acts are about to be asked for, and how much later than planned where that is worth a word.
+    pub(super) fn begin(&self, slip: Option<Duration>) -> Mark {
         let begun = Begun { event: self.event.clone(), acted: self.acted.clone(), healed: false };
         self.stories.state().begun.insert(self.event.fault, begun);
-        self.tell(FaultStep::Begun, Vec::new())
+        let late = slip.map(|slip| format!("begun {} ms later than the timetable says", slip.as_millis()));
+        self.tell(FaultStep::Begun, late.into_iter().collect())
     }
 
     /// Tells a step.

@@ -5,7 +5,7 @@ use super::*;
 use dsfuzz_checkers::history::FaultStep::{
     Begun, HealBegun, Healed, Lapsed, Planned, Proven, Reproven, Resolved, SelfHealed, Unhealed, Unproven,
 };
-use dsfuzz_nemesis::{NemesisOptions, timetable};
+use dsfuzz_nemesis::{ClusterShape, NemesisOptions, timetable};
 use fake::FakeCluster;
 use serde_json::json;
 use std::sync::Mutex;
@@ -16,6 +16,10 @@ struct Stage {
     executor: Arc<Executor>,
     told: Arc<Mutex<Vec<FaultEvent>>>,
     stop: watch::Sender<bool>,
+}
+
+fn shape(nodes: usize, quiet_end_s: u64) -> ClusterShape {
+    ClusterShape { nodes, leads: true, quiet_end: Duration::from_secs(quiet_end_s) }
 }
 
 impl Stage {
@@ -33,9 +37,14 @@ impl Stage {
         };
         let view: Views = {
             let cluster = cluster.clone();
-            Arc::new(move || {
+            Arc::new(move |for_leader| {
                 let view = cluster.view(leader);
-                Box::pin(async move { view })
+                // Only who aims at the leader may be kept waiting for one.
+                let wait = Duration::from_millis(if for_leader && leader.is_none() { 500 } else { 0 });
+                Box::pin(async move {
+                    tokio::time::sleep(wait).await;
+                    view
+                })
             })
         };
         let now: Now = {
@@ -70,7 +79,7 @@ impl Stage {
         let options: NemesisOptions =
             serde_json::from_value(json!({"every": "30s", "faults": faults})).expect("options");
         let nodes = self.cluster.names().len();
-        timetable(3, &options, nodes, Duration::from_secs(45), Duration::from_secs(5))
+        timetable(3, &options, shape(nodes, 5), Duration::from_secs(45))
     }
 
     fn told(&self) -> Vec<FaultEvent> {
@@ -125,7 +134,7 @@ async fn every_kind_and_shape_lives_and_leaves_nothing() {
             {"partition": {"shape": shapes}}, {"kill": {}}, {"pause": {}}, {"clock": {"strobe": {}, "jump": "1m"}}
         ]});
         let options: NemesisOptions = serde_json::from_value(options).expect("options");
-        let table = timetable(1, &options, nodes, Duration::from_secs(250), Duration::from_secs(10));
+        let table = timetable(1, &options, shape(nodes, 10), Duration::from_secs(250));
         assert_eq!(table.harms.len(), 29);
         let reports = stage.executor.run(&table, Instant::now(), stage.stop.subscribe()).await;
         for report in reports {
@@ -332,4 +341,93 @@ async fn everything_can_be_healed_at_any_time() {
     let heals = stage.executor.heal_all().await;
     let unhealed: Vec<&str> = heals.iter().filter(|heal| !heal.healed).map(|heal| heal.node.as_str()).collect();
     assert_eq!(unhealed, ["n2"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fault_aimed_at_no_leader_does_not_wait_for_one_and_a_late_one_says_so() {
+    let stage = Stage::of(3, None);
+    let slips =
+        |reports: &[HarmReport]| reports.iter().map(|report| report.slip_ms.expect("begun")).collect::<Vec<_>>();
+    // The planner turns nothing to the leader where the plan names nodes.
+    let on_time = stage.play(json!([{"kill": {"nodes": "n2"}}])).await;
+    assert!(slips(&on_time).iter().all(|slip| *slip < 100), "{:?}", slips(&on_time));
+    let late = stage.play(json!([{"pause": {"nodes": "leader"}}])).await;
+    assert!(slips(&late).iter().all(|slip| *slip >= 500), "{:?}", slips(&late));
+    let told = stage.told.lock().expect("a journal");
+    let words = |event: &&FaultEvent| event.step == Begun && &*event.kind == "pause";
+    let begun: Vec<_> = told.iter().filter(words).flat_map(|event| event.detail.clone()).collect();
+    assert!(
+        !begun.is_empty() && begun.iter().all(|detail| detail.contains("later than the timetable says")),
+        "{begun:?}"
+    );
+}
+
+fn second(number: u8) -> std::net::IpAddr {
+    [10, 78, 0, number].into()
+}
+
+/// Five nodes that also have addresses in a second network.
+fn two_networks() -> Stage {
+    let stage = Stage::of(5, Some("n3"));
+    for (name, number) in stage.cluster.names().iter().zip(1..) {
+        stage.cluster.change(name, |node| node.more = vec![second(number), [172, 17, 0, 1].into()]);
+    }
+    stage
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cut_is_made_and_proven_on_every_pair_of_addresses() {
+    let stage = two_networks();
+    let reports = stage.play(isolate_leader()).await;
+    assert_eq!(stage.steps(), [Planned, Resolved, Begun, Proven, Reproven, HealBegun, Healed]);
+    // Two addresses on each side; the bridge that every node has is no way.
+    assert!(stage.detail(Proven).contains("cut proven on 32 of 32 address pairs"), "{}", stage.detail(Proven));
+    assert!(reports[0].reproven && reports[0].healed && stage.cluster.broken().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cut_that_leaves_a_way_over_a_second_network_is_partial_and_not_proven() {
+    let stage = two_networks();
+    stage.cluster.change("n1", |node| node.undropped = vec![second(3)]);
+    let reports = stage.play(isolate_leader()).await;
+    assert_eq!(stage.steps(), [Planned, Resolved, Begun, Unproven, HealBegun, Healed]);
+    let detail = stage.detail(Unproven);
+    assert!(detail.contains("partial: cut on 30 of 32 address pairs"), "{detail}");
+    assert!(detail.contains("n1 hears n3, though the link is cut (from 10.78.0.3 to 10.0.0.1)"), "{detail}");
+    assert!(!reports[0].proven && reports[0].healed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_address_that_comes_during_the_cut_is_seen() {
+    let stage = two_networks();
+    let moved = |stage: &Stage| stage.cluster.change("n3", |node| node.more.push([10, 79, 0, 3].into()));
+    stage.play_with(isolate_leader(), moved).await;
+    assert_eq!(stage.steps(), [Planned, Resolved, Begun, Proven, Lapsed, HealBegun, Healed]);
+    assert!(stage.detail(Lapsed).contains("n1 hears n3, though the link is cut (from 10.79.0.3"));
+    // One that goes is no way any more.
+    let stage = two_networks();
+    let gone = |stage: &Stage| stage.cluster.change("n1", |node| node.more.retain(|address| *address != second(1)));
+    stage.play_with(isolate_leader(), gone).await;
+    assert_eq!(stage.steps(), [Planned, Resolved, Begun, Proven, Reproven, HealBegun, Healed]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_datagrams_are_filtered_handshakes_with_the_target_prove_a_cut() {
+    let stage = Stage::of(5, Some("n3"));
+    for name in stage.cluster.names() {
+        stage.cluster.change(&name, |node| node.filtered = true);
+    }
+    let reports = stage.play(isolate_leader()).await;
+    assert_eq!(stage.steps(), [Planned, Resolved, Begun, Proven, Reproven, HealBegun, Healed]);
+    let detail = stage.detail(Proven);
+    assert!(detail.contains("cut proven on 8 of 8 address pairs, 8 of them by TCP handshakes"), "{detail}");
+    assert!(reports[0].healed);
+    // A handshake needs both directions, so it cannot show that one of them still works.
+    let stage = Stage::of(5, Some("n3"));
+    for name in stage.cluster.names() {
+        stage.cluster.change(&name, |node| node.filtered = true);
+    }
+    stage.play(json!([{"partition": {"shape": "one-way"}}])).await;
+    assert_eq!(stage.steps(), [Planned, Resolved, Begun, Unproven, HealBegun, Healed]);
+    assert!(stage.detail(Unproven).contains("only TCP answers between them"), "{}", stage.detail(Unproven));
 }

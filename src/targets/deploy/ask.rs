@@ -5,6 +5,7 @@ use super::super::recipe::{Authority, Converged};
 use super::super::together::together;
 use super::{Deployment, PAUSE};
 use crate::cluster::Remote;
+use dsfuzz_checkers::history::leads_by_name;
 use dsfuzz_workloads::BoxFuture;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +19,8 @@ const QUESTION: Duration = Duration::from_secs(2);
 pub struct RoleAnswer {
     /// `leader`, `follower`, the target's own word; empty when there was no answer.
     pub role: String,
+    /// Whether a node in this role leads.
+    pub leads: bool,
     /// The term it named.
     pub term: Option<i64>,
     /// Whether term and role were read together, so that the pair may be trusted.
@@ -51,18 +54,25 @@ impl Deployment {
         self.layout.nodes.iter().any(|plan| plan.role.is_some())
     }
 
+    /// Whether a role of this name leads, where its name alone does not say so rightly.
+    pub fn leads(&self, role: &str) -> Option<bool> {
+        let rules = self.layout.nodes.first().and_then(|plan| plan.role.as_ref()).map(|probe| &probe.roles);
+        let rule = rules.into_iter().flatten().find(|rule| rule.name == role)?;
+        (rule.leads() != leads_by_name(role)).then(|| rule.leads())
+    }
+
     /// Asks every node whether the replicas have converged, once.
     pub async fn converged(&self) -> Convergence {
-        let Some(rules) = self.layout.nodes.first().and_then(|plan| plan.converged.as_ref()) else {
+        if self.layout.nodes.iter().all(|plan| plan.converged.is_none()) {
             return Convergence::NotAsked;
-        };
+        }
         let questions = self.layout.nodes.iter().zip(&self.remotes).map(|(plan, remote)| {
             let question: BoxFuture<'_, _> = Box::pin(convergence_answer(plan, remote.as_ref()));
             question
         });
         let answers = together(questions.collect()).await;
         let nodes: Vec<&str> = self.layout.nodes.iter().map(|plan| &*plan.node.name).collect();
-        let reasons = why_not_converged(rules, &nodes, &answers, &self.layout.nodes);
+        let reasons = why_not_converged(&nodes, &answers, &self.layout.nodes);
         if reasons.is_empty() { Convergence::Converged } else { Convergence::NotYet(reasons) }
     }
 
@@ -107,6 +117,7 @@ async fn role(plan: &NodeLayout, remote: &dyn Remote, deadline: Duration) -> Rol
     let rule = probe.roles.iter().find(|rule| fits(&rule.conditions));
     RoleAnswer {
         role: rule.map(|rule| rule.name.clone()).unwrap_or_default(),
+        leads: rule.is_some_and(|rule| rule.leads()),
         term: probe.term.as_ref().and_then(|part| part.of(&answer)?.parse().ok()),
         term_with_role: probe.term_with_role,
         detail: hands::head(&answer),
@@ -120,13 +131,9 @@ async fn convergence_answer(plan: &NodeLayout, remote: &dyn Remote) -> Result<St
     }
 }
 
-/// Pure: what keeps these answers from being those of converged replicas.
-fn why_not_converged(
-    rules: &Converged,
-    nodes: &[&str],
-    answers: &[Result<String, String>],
-    plans: &[NodeLayout],
-) -> Vec<String> {
+/// Pure: what keeps these answers from being those of converged replicas. Each answer is held against the rules of its
+/// own node, whose texts are filled in for that node.
+fn why_not_converged(nodes: &[&str], answers: &[Result<String, String>], plans: &[NodeLayout]) -> Vec<String> {
     let mut reasons = Vec::new();
     for ((node, answer), plan) in nodes.iter().zip(answers).zip(plans) {
         let conditions = plan.converged.as_ref().map(|own| own.conditions.as_slice()).unwrap_or_default();
@@ -142,25 +149,26 @@ fn why_not_converged(
         return reasons;
     }
     let told: Vec<&str> = answers.iter().filter_map(|answer| answer.as_deref().ok()).collect();
-    if !rules.one.is_empty() {
-        let fitting: Vec<&str> = nodes
-            .iter()
-            .zip(&told)
-            .filter(|(_, text)| rules.one.iter().all(|condition| condition.holds(text)))
-            .map(|(node, _)| *node)
-            .collect();
+    let rules: Vec<&Converged> = plans.iter().filter_map(|plan| plan.converged.as_ref()).collect();
+    if rules.iter().any(|rules| !rules.one.is_empty()) {
+        let own = |rules: &Converged| rules.one.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ");
+        let fits = |(rules, text): &(&Converged, &&str)| rules.one.iter().all(|condition| condition.holds(text));
+        let by_node = || nodes.iter().zip(rules.iter().copied().zip(&told));
+        let fitting: Vec<&str> = by_node().filter(|(_, asked)| fits(asked)).map(|(node, _)| *node).collect();
         if fitting.len() != 1 {
-            let conditions: Vec<String> = rules.one.iter().map(ToString::to_string).collect();
+            let asked = by_node()
+                .map(|(node, (rules, text))| format!("{node}: {}, its answer: {}", own(rules), hands::head(text)));
             reasons.push(format!(
-                "exactly one node must be so that {}; there are {} ({})",
-                conditions.join(" and "),
+                "exactly one node must fit its rule; there are {} ({}). {}",
                 fitting.len(),
-                fitting.join(", ")
+                fitting.join(", "),
+                asked.collect::<Vec<_>>().join("; ")
             ));
         }
     }
-    for part in &rules.agree {
-        let values: Vec<Option<String>> = told.iter().map(|text| part.of(text)).collect();
+    for (number, part) in rules.first().into_iter().flat_map(|rules| rules.agree.iter().enumerate()) {
+        let own = rules.iter().map(|rules| rules.agree.get(number).unwrap_or(part));
+        let values: Vec<Option<String>> = own.zip(&told).map(|(own, text)| own.of(text)).collect();
         if values.iter().any(|value| value.is_none() || *value != values[0]) {
             let seen = nodes
                 .iter()

@@ -16,6 +16,7 @@ use super::together::together;
 use crate::cluster::Remote;
 use dsfuzz_nemesis::protocol::{Command, Service, ServiceState};
 use dsfuzz_workloads::BoxFuture;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -28,6 +29,17 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub struct Deployment {
     layout: Layout,
     remotes: Vec<Arc<dyn Remote>>,
+}
+
+/// The packages that a node lacks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MissingPackages {
+    /// The node.
+    pub node: Arc<str>,
+    /// Their names.
+    pub missing: Vec<String>,
+    /// Why a run cannot install them, and what to do instead.
+    pub by_hand: Option<String>,
 }
 
 impl Deployment {
@@ -46,6 +58,16 @@ impl Deployment {
         self.at(node)
             .map(|(plan, _)| plan.processes.iter().map(|process| process.service.clone()).collect())
             .unwrap_or_default()
+    }
+
+    /// Addresses of a node that only the recipe knows.
+    pub fn addresses(&self, node: &str) -> Vec<IpAddr> {
+        self.at(node).map(|(plan, _)| plan.addresses.clone()).unwrap_or_default()
+    }
+
+    /// The target's ports on a node.
+    pub fn ports(&self, node: &str) -> Vec<u16> {
+        self.at(node).map(|(plan, _)| plan.ports.values().copied().collect()).unwrap_or_default()
     }
 
     fn at(&self, node: &str) -> Option<(&NodeLayout, &Arc<dyn Remote>)> {
@@ -82,12 +104,16 @@ impl Deployment {
         together(acts.collect()).await.into_iter().collect()
     }
 
-    /// Packages that are missing, by node. Changes nothing.
-    pub async fn missing_packages(&self) -> Result<Vec<(Arc<str>, Vec<String>)>, TargetError> {
+    /// Packages that are missing, by node, and what a person must do about them where a run cannot install them.
+    /// Changes nothing.
+    pub async fn missing_packages(&self) -> Result<Vec<MissingPackages>, TargetError> {
         let packages = &self.layout.packages;
         let acts = self.remotes.iter().map(|remote| {
             let act: BoxFuture<'_, _> = Box::pin(async move {
-                Ok((remote.node().name.clone(), packages::missing(remote.as_ref(), packages).await?))
+                let missing = packages::missing(remote.as_ref(), packages).await?;
+                let by_hand = !missing.is_empty() && packages::in_a_lab(remote.as_ref()).await?;
+                let by_hand = by_hand.then(|| packages::for_a_lab(&missing));
+                Ok(MissingPackages { node: remote.node().name.clone(), missing, by_hand })
             });
             act
         });

@@ -39,11 +39,30 @@ pub(super) async fn missing(remote: &dyn Remote, packages: &[Package]) -> Result
     Ok(printed.lines().map(str::to_owned).collect())
 }
 
+/// Whether the node belongs to a lab: then it runs this machine's programs and reaches no source of packages.
+pub(super) async fn in_a_lab(remote: &dyn Remote) -> Result<bool, TargetError> {
+    let look = shell("test -d /etc/dsfuzz-lab && echo lab || true".to_owned(), Duration::from_secs(20));
+    Ok(hands::run(remote, "look whether it is a lab", look).await?.trim() == "lab")
+}
+
+/// What brings these packages to the nodes of a lab.
+pub(super) fn for_a_lab(packages: &[String]) -> String {
+    format!(
+        "a lab's nodes use this machine's programs: `apt-get install -y --no-install-recommends {}` on this machine, as \
+         root (no daemon of them has to run)",
+        packages.join(" ")
+    )
+}
+
 /// Installs what is missing.
 pub(super) async fn install(remote: &dyn Remote, packages: &[Package]) -> Result<(), TargetError> {
     let wanted = missing(remote, packages).await?;
     if wanted.is_empty() {
         return Ok(());
+    }
+    if in_a_lab(remote).await? {
+        let node = remote.node().name.clone();
+        return Err(TargetError::Package { node, package: wanted.join(" "), message: for_a_lab(&wanted) });
     }
     let mut outcome = apt_install(remote, &wanted).await;
     if outcome.as_ref().is_err_and(|error| not_found(&error.to_string())) {

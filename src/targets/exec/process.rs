@@ -1,29 +1,42 @@
-//! [`Program`]: a child in a process group of its own, lines in and out, standard error kept. Dropping it kills the
-//! whole group.
-use nix::sys::signal::{Signal, killpg};
+//! [`Program`]: a child under a guard ([`super::guard`]), lines in and out, standard error kept. Dropping it kills the
+//! child with everything that it started.
+use super::guard;
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
+use nix::unistd::{AccessFlags, access};
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::io::{Read, Seek, SeekFrom};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout};
+use tokio::task::JoinHandle;
 
 /// So much of what a program writes to standard error is kept; the rest is read and forgotten.
 const STDERR_BYTES_MAX: u64 = 1 << 20;
+/// A file counts as so much at the least: clients that are opened anew for each call must not fill a folder with files.
+const FILE_BYTES_MIN: u64 = 4096;
+/// How long to wait for the status and the last words of a program that has closed its output.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 /// So much of it is shown in errors.
 const TAIL_BYTES: u64 = 600;
 
 /// A running program.
 pub(super) struct Program {
     child: Child,
-    group: Option<Pid>,
+    guard: Option<Pid>,
     input: Option<ChildStdin>,
     output: BufReader<ChildStdout>,
     /// Bytes of a line that has not ended yet; kept here so that a reading that was given up loses nothing.
     partial: Vec<u8>,
     line_bytes_max: usize,
     stderr: PathBuf,
+    keeper: Option<JoinHandle<()>>,
 }
 
 /// What was read.
@@ -38,46 +51,109 @@ pub(super) enum Line {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        // The child has not been waited for, so its number, which is that of the group, cannot have been given to
+        // The guard has not been waited for, so its number, which is that of the group, cannot have been given to
         // anybody else.
-        if let (Some(group), Some(_)) = (self.group, self.child.id()) {
-            let _ = killpg(group, Signal::SIGKILL);
+        let (Some(guard), Some(_)) = (self.guard, self.child.id()) else { return };
+        let stat = std::fs::read_to_string(format!("/proc/{guard}/stat")).unwrap_or_default();
+        if stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('Z')) {
+            // It ended: in order, with nothing left, or because somebody killed it.
+            let _ = killpg(guard, Signal::SIGKILL);
+        } else {
+            let _ = kill(guard, Signal::SIGTERM);
         }
     }
 }
 
+/// How a program is started: program and arguments; one element alone is a script for `/bin/sh`.
+fn command(argv: &[String]) -> std::io::Result<Vec<&str>> {
+    match argv {
+        [] => Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, "no program is named")),
+        [script] => Ok(vec!["/bin/sh", "-c", script]),
+        words => Ok(words.iter().map(String::as_str).collect()),
+    }
+}
+
+/// Why the program of a client cannot be started in this folder with this environment: it is not there, or may not be
+/// executed.
+pub(super) fn missing(argv: &[String], folder: &Path, path: Option<&str>) -> Option<std::io::Error> {
+    let program = match command(argv) {
+        Ok(words) => words[0].to_owned(),
+        Err(error) => return Some(error),
+    };
+    let folder = folder_of(folder);
+    if !folder.is_dir() {
+        let message = format!("there is no folder {}", folder.display());
+        return Some(std::io::Error::new(std::io::ErrorKind::NotFound, message));
+    }
+    let executable = |file: &Path| file.is_file() && access(file, AccessFlags::X_OK).is_ok();
+    if program.contains('/') {
+        let file = folder.join(&program);
+        return match (executable(&file), file.exists()) {
+            (true, _) => None,
+            (false, true) => Some(std::io::Error::new(
+                std::io::ErrorKind::PermissionDenied,
+                format!("{} is not an executable file", file.display()),
+            )),
+            (false, false) => {
+                Some(std::io::Error::new(std::io::ErrorKind::NotFound, format!("there is no {}", file.display())))
+            }
+        };
+    }
+    let path = path.map(OsString::from).or_else(|| std::env::var_os("PATH")).unwrap_or_default();
+    let found = std::env::split_paths(&path).any(|place| executable(&folder.join(place).join(&program)));
+    let message = || format!("no program `{program}` is in PATH ({})", path.to_string_lossy());
+    (!found).then(|| std::io::Error::new(std::io::ErrorKind::NotFound, message()))
+}
+
+fn folder_of(folder: &Path) -> &Path {
+    if folder.as_os_str().is_empty() { Path::new(".") } else { folder }
+}
+
 impl Program {
-    /// Starts it in `folder`. Its standard error is appended to the file `stderr`.
+    /// Starts it in `folder`. Its standard error is appended to the file `stderr`, while there is room.
     pub(super) fn start(
         argv: &[String],
         folder: &Path,
         env: &BTreeMap<String, String>,
         stderr: PathBuf,
+        stderr_room: Arc<AtomicU64>,
         line_bytes_max: usize,
     ) -> std::io::Result<Program> {
-        let mut command = match argv {
-            [script] => {
-                let mut shell = Command::new("/bin/sh");
-                shell.arg("-c").arg(script);
-                shell
-            }
-            [program, arguments @ ..] => {
-                let mut command = Command::new(program);
-                command.args(arguments);
-                command
-            }
-            [] => return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, "no program is named")),
-        };
-        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-        command.current_dir(folder).envs(env).process_group(0);
+        if let Some(error) = missing(argv, folder, env.get("PATH").map(String::as_str)) {
+            return Err(error);
+        }
+        let mut command = guard::guarded(&command(argv)?)?;
+        command.current_dir(folder_of(folder)).envs(env).process_group(0);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn()?;
-        let group = child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);
+        let guard = child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);
         let missing = || std::io::Error::other("a pipe to the program is missing");
         let (input, output) = (child.stdin.take(), child.stdout.take().ok_or_else(missing)?);
         let errors = child.stderr.take().ok_or_else(missing)?;
-        tokio::spawn(keep(errors, stderr.clone()));
-        Ok(Program { child, group, input, output: BufReader::new(output), partial: Vec::new(), line_bytes_max, stderr })
+        let keeper = Some(tokio::spawn(keep(errors, stderr.clone(), stderr_room)));
+        let output = BufReader::new(output);
+        Ok(Program { child, guard, input, output, partial: Vec::new(), line_bytes_max, stderr, keeper })
+    }
+
+    /// How a program ended that has closed its output, and its last words, as the end of a sentence.
+    pub(super) async fn end(&mut self) -> String {
+        let status = tokio::time::timeout(LAST_WORDS, self.child.wait()).await;
+        if let Some(keeper) = self.keeper.take() {
+            let _ = tokio::time::timeout(LAST_WORDS, keeper).await;
+        }
+        let status = match status {
+            Ok(Ok(status)) => match (status.code(), status.signal()) {
+                // The guard ends as shells do: with 128 and the number of the signal.
+                (Some(code), _) => match Signal::try_from(code - 128) {
+                    Ok(signal) => format!(" (exit status {code}: {signal})"),
+                    Err(_) => format!(" (exit status {code})"),
+                },
+                (None, Some(number)) => format!(" (its guard was killed by signal {number})"),
+                (None, None) => String::new(),
+            },
+            _ => " (it closed its standard output and runs on)".to_owned(),
+        };
+        format!("{status}{}", self.stderr_tail())
     }
 
     /// Writes a line.
@@ -135,14 +211,21 @@ impl Program {
     }
 }
 
-/// Appends what a program writes to standard error to its file, up to a limit; goes on reading after it, so that the
-/// program never waits. The file is made only when there is something to keep.
-async fn keep(mut errors: ChildStderr, path: PathBuf) {
+/// Appends what a program writes to standard error to its file, up to its own limit and the one of all programs; goes on
+/// reading after it, so that the program never waits. The file is made only when there is something to keep.
+async fn keep(mut errors: ChildStderr, path: PathBuf, room: Arc<AtomicU64>) {
     let mut file: Option<tokio::fs::File> = None;
-    let mut kept = 0;
+    let (mut kept, mut full) = (0, false);
     let mut buffer = vec![0u8; 8192];
     while let Ok(count @ 1..) = errors.read(&mut buffer).await {
+        if full {
+            continue;
+        }
         if file.is_none() {
+            full = !take(&room, FILE_BYTES_MIN);
+            if full {
+                continue;
+            }
             if let Some(folder) = path.parent() {
                 let _ = tokio::fs::create_dir_all(folder).await;
             }
@@ -150,8 +233,14 @@ async fn keep(mut errors: ChildStderr, path: PathBuf) {
         }
         let Some(open) = &mut file else { continue };
         let wanted = usize::try_from(STDERR_BYTES_MAX.saturating_sub(kept)).unwrap_or(0).min(count);
-        if wanted > 0 && open.write_all(&buffer[..wanted]).await.is_ok() && open.flush().await.is_ok() {
+        full = wanted == 0 || !take(&room, wanted as u64);
+        if !full && open.write_all(&buffer[..wanted]).await.is_ok() && open.flush().await.is_ok() {
             kept += wanted as u64;
         }
     }
+}
+
+/// Takes so many bytes of the room, if there are as many.
+fn take(room: &AtomicU64, bytes: u64) -> bool {
+    room.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(bytes)).is_ok()
 }

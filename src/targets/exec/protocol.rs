@@ -1,8 +1,10 @@
 //! The lines of the client protocol (docs/client-protocol.md): what is sent, and what an answer means. Pure.
 use super::super::hands::head;
 use super::super::recipe::Certainty;
+use super::values;
+use crate::cluster::Node;
 use dsfuzz_checkers::Value;
-use dsfuzz_workloads::{Answer, Call, Endpoint};
+use dsfuzz_workloads::{Answer, Call, Endpoint, Response, Terms};
 use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -30,10 +32,15 @@ const CODES: &[(&str, Certainty)] = &[
     ("unknown", Certainty::Info),       // anything else
 ];
 
+/// Begins the error of a read that found certainly nothing: the object itself is not there ([`Certainty::Absent`]).
+const ABSENT: &str = "absent: ";
+
 /// What a program is told first.
 pub(super) struct Init<'a> {
     /// Its node.
     pub(super) endpoint: &'a Endpoint,
+    /// All nodes of the plan.
+    pub(super) nodes: &'a [Node],
     /// The workload.
     pub(super) workload: &'a str,
     /// The functions it must support.
@@ -42,20 +49,31 @@ pub(super) struct Init<'a> {
 
 /// The first line to a program.
 pub(super) fn init_line(init: &Init<'_>) -> String {
-    let Init { endpoint, workload, functions } = init;
+    let Init { endpoint, nodes, workload, functions } = init;
+    let node = |node: &Node| json!({"name": &*node.name, "address": node.address.to_string(), "ports": endpoint.ports});
+    let nodes: Vec<Json> = nodes.iter().map(node).collect();
     let functions: Vec<&str> = functions.iter().map(|name| &**name).collect();
     json!({
         "type": "init", "version": VERSION,
         "node": &*endpoint.node, "address": endpoint.address, "ports": endpoint.ports, "process": endpoint.process,
         "options": endpoint.options, "workload": workload, "functions": functions,
+        "nodes": nodes, "deadline_ms": milliseconds(endpoint.terms), "final": endpoint.terms.settle,
     })
     .to_string()
 }
 
 /// A call.
-pub(super) fn invoke_line(id: u64, call: &Call) -> String {
+pub(super) fn invoke_line(id: u64, call: &Call, terms: Terms) -> String {
     let open = |value: &Value| serde_json::to_value(value).unwrap_or_default();
-    json!({"type": "invoke", "id": id, "f": &*call.f, "key": open(&call.key), "value": open(&call.value)}).to_string()
+    json!({
+        "type": "invoke", "id": id, "f": &*call.f, "key": open(&call.key), "value": open(&call.value),
+        "deadline_ms": milliseconds(terms), "final": terms.settle,
+    })
+    .to_string()
+}
+
+fn milliseconds(terms: Terms) -> u64 {
+    u64::try_from(terms.deadline.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Whether the answer to `init` is in order.
@@ -83,19 +101,31 @@ pub(super) fn check_init_ok(line: &str, functions: &[Arc<str>]) -> Result<(), St
     }
 }
 
+/// What the lines of one client are read by.
+pub(super) struct Meaning {
+    /// What the client's own error codes mean.
+    pub(super) errors: BTreeMap<String, Certainty>,
+    /// The client's node.
+    pub(super) node: Arc<str>,
+    /// All nodes of the plan.
+    pub(super) nodes: Vec<Arc<str>>,
+}
+
 /// What a line means.
 #[derive(Debug, PartialEq)]
 pub(super) enum Reply {
     /// How the call ended.
-    Answer(Answer),
+    Response(Response),
     /// It is about another call.
     Late,
     /// It means nothing. Why, and what was expected.
     Malformed(String),
+    /// It keeps the form of the protocol, but its value cannot be what the target holds: a fault of the client. Why.
+    Unbelieved(String),
 }
 
 /// What a line means for the call with this id.
-pub(super) fn reply(line: &str, id: u64, call: &Call, errors: &BTreeMap<String, Certainty>) -> Reply {
+pub(super) fn reply(line: &str, id: u64, call: &Call, meaning: &Meaning) -> Reply {
     let Ok(json) = serde_json::from_str::<Json>(line) else {
         return Reply::Malformed(format!(
             "the client answered {}, which is not JSON; expected one JSON object on a line",
@@ -107,63 +137,134 @@ pub(super) fn reply(line: &str, id: u64, call: &Call, errors: &BTreeMap<String, 
         Some(about) if about < id => return Reply::Late,
         _ => return Reply::Malformed(format!("the client answered {}; expected \"id\":{id}", head(line))),
     }
+    let node = match answering_node(&json, meaning) {
+        Ok(node) => node,
+        Err(expected) => return Reply::Malformed(format!("the client answered {}; {expected}", head(line))),
+    };
     let error = json.get("error");
     let code = error.and_then(|error| error.get("code")).and_then(Json::as_str);
-    let certainty = code.and_then(|code| certainty(code, errors));
-    match json.get("type").and_then(Json::as_str) {
-        Some("ok") => ok(line, &json, call),
-        Some("info") => Reply::Answer(Answer::info(error_text(&json))),
-        Some("fail" | "error") if error.is_some_and(|error| !error.is_object()) => Reply::Malformed(format!(
-            "the client answered {}; expected \"error\":{{\"code\":..,\"text\":..}}",
-            head(line)
-        )),
+    let certainty = code.and_then(|code| certainty(code, call, &meaning.errors));
+    let answer = match json.get("type").and_then(Json::as_str) {
+        Some("ok") => match ok(&json, call) {
+            Ok(value) => Answer::Ok(value),
+            Err(doubt) => return doubt.reply(line),
+        },
+        Some("info") => Answer::info(error_text(&json)),
+        Some("fail" | "error") if error.is_some_and(|error| !error.is_object()) => {
+            return Reply::Malformed(format!(
+                "the client answered {}; expected \"error\":{{\"code\":..,\"text\":..}}",
+                head(line)
+            ));
+        }
         // A code that says "unknown" is believed before a type that says "certain".
-        Some("fail") if certainty == Some(Certainty::Info) => Reply::Answer(Answer::info(error_text(&json))),
-        Some("fail") => Reply::Answer(Answer::fail(error_text(&json))),
-        Some("error") if certainty == Some(Certainty::Fail) => Reply::Answer(Answer::fail(error_text(&json))),
-        Some("error") => Reply::Answer(Answer::info(error_text(&json))),
-        _ => Reply::Malformed(format!("the client answered {}; expected \"type\" ok, fail, info or error", head(line))),
+        Some("fail" | "error") if certainty == Some(Certainty::Absent) => {
+            Answer::fail(format!("{ABSENT}{}", error_text(&json)))
+        }
+        Some("fail") if certainty == Some(Certainty::Info) => Answer::info(error_text(&json)),
+        Some("fail") => Answer::fail(error_text(&json)),
+        Some("error") if certainty == Some(Certainty::Fail) => Answer::fail(error_text(&json)),
+        Some("error") => Answer::info(error_text(&json)),
+        _ => {
+            return Reply::Malformed(format!(
+                "the client answered {}; expected \"type\" ok, fail, info or error",
+                head(line)
+            ));
+        }
+    };
+    let known = json.get("value").filter(|value| !value.is_null() && !matches!(answer, Answer::Ok(_)));
+    match known.map_or(Ok(Value::Nil), |value| reply_value(value, call)) {
+        Ok(value) => Reply::Response(Response { answer, node, value }),
+        Err(doubt) => doubt.reply(line),
     }
 }
 
-/// A positive answer. Only reads have a reply; a set's is a list.
-fn ok(line: &str, json: &Json, call: &Call) -> Reply {
-    if &*call.f == "cas" && json.get("value") == Some(&Json::Bool(false)) {
-        return Reply::Malformed(format!(
-            "the client answered a compare-and-set with {}; where it found another value, expected \"fail\" with the \
-             code \"precondition\"",
-            head(line)
-        ));
+impl Doubt {
+    fn reply(self, line: &str) -> Reply {
+        match self {
+            Doubt::Malformed(expected) => Reply::Malformed(format!("the client answered {}; {expected}", head(line))),
+            Doubt::Unbelieved(why) => Reply::Unbelieved(format!("{why}; the client answered {}", head(line))),
+        }
     }
-    if &*call.f != "read" {
-        return Reply::Answer(Answer::Ok(
-            json.get("value").filter(|_| !is_write(&call.f)).map(value_of).unwrap_or_default(),
-        ));
+}
+
+/// The node that answered, where it is another than the client's own.
+fn answering_node(json: &Json, meaning: &Meaning) -> Result<Option<Arc<str>>, String> {
+    let name = match json.get("node") {
+        None | Some(Json::Null) => return Ok(None),
+        Some(name) => name.as_str(),
+    };
+    if name == Some(&*meaning.node) {
+        return Ok(None);
+    }
+    let known = meaning.nodes.iter().find(|node| Some(&***node) == name);
+    let names = || meaning.nodes.iter().map(|node| &**node).collect::<Vec<_>>().join(", ");
+    known.cloned().map(Some).ok_or_else(|| format!("expected one of the plan's nodes as \"node\": {}", names()))
+}
+
+/// The value of a positive answer.
+fn ok(json: &Json, call: &Call) -> Result<Value, Doubt> {
+    let refused = json.get("value") == Some(&Json::Bool(false));
+    if &*call.f == "cas" && refused {
+        let expected = "where a compare-and-set found another value, expected \"fail\" with the code \"precondition\"";
+        return Err(Doubt::Malformed(expected.to_owned()));
+    }
+    if is_write(&call.f) && refused {
+        return Err(Doubt::Malformed("expected \"fail\" where nothing was changed".to_owned()));
     }
     match json.get("value") {
-        None => Reply::Malformed(format!(
-            "the client answered a read with {}; expected \"value\" (null where there is none)",
-            head(line)
-        )),
-        Some(value) if &*call.workload == "set" && !value.is_array() => Reply::Malformed(format!(
-            "the client answered the read of a set with {}; expected a list as \"value\"",
-            head(line)
-        )),
-        Some(value) => Reply::Answer(Answer::Ok(value_of(value))),
+        None if &*call.f == "read" => {
+            Err(Doubt::Malformed("expected \"value\" for a read (null where there is none)".to_owned()))
+        }
+        None => Ok(Value::Nil),
+        Some(value) => reply_value(value, call),
     }
+}
+
+/// A value with what the function can reply. dsfuzz made every value that was ever written, so it knows their type.
+fn reply_value(json: &Json, call: &Call) -> Result<Value, Doubt> {
+    let value = values::from_json(json);
+    if &*call.f != "read" {
+        return Ok(value);
+    }
+    if &*call.workload != "set" {
+        // `[value, version]` is what a versioned register answers.
+        let plain = match &value {
+            Value::List(parts) if matches!(&parts[..], [_, Value::Int(_)]) => &parts[0],
+            other => other,
+        };
+        return match plain {
+            Value::Nil | Value::Int(_) => Ok(value),
+            other => Err(Doubt::Unbelieved(format!("a read returned {}", values::mistyped(other, "written")))),
+        };
+    }
+    let Value::List(elements) = &value else {
+        return Err(Doubt::Malformed("expected a list as \"value\" for the read of a set".to_owned()));
+    };
+    match elements.iter().find(|element| !matches!(element, Value::Int(_))) {
+        None => Ok(value),
+        Some(other) => {
+            Err(Doubt::Unbelieved(format!("a read of a set returned the element {}", values::mistyped(other, "added"))))
+        }
+    }
+}
+
+/// Why the value of an answer is not taken.
+enum Doubt {
+    /// It does not keep the protocol. What was expected.
+    Malformed(String),
+    /// It keeps the protocol and cannot be what was written.
+    Unbelieved(String),
 }
 
 fn is_write(f: &str) -> bool {
     matches!(f, "write" | "cas" | "add")
 }
 
-fn value_of(json: &Json) -> Value {
-    serde_json::from_value(json.clone()).unwrap_or_default()
-}
-
-fn certainty(code: &str, errors: &BTreeMap<String, Certainty>) -> Option<Certainty> {
+fn certainty(code: &str, call: &Call, errors: &BTreeMap<String, Certainty>) -> Option<Certainty> {
     let table = || CODES.iter().find(|(name, _)| *name == code).map(|(_, certainty)| *certainty);
-    errors.get(code).copied().or_else(table)
+    // Only a read can find nothing; of a change the same code says no more than the table.
+    let given = errors.get(code).copied().filter(|given| *given != Certainty::Absent || &*call.f == "read");
+    given.or_else(table)
 }
 
 /// `code: text`.
@@ -186,12 +287,113 @@ mod tests {
         Call { workload: workload.into(), f: f.into(), key: Value::Nil, value: Value::Int(5) }
     }
 
+    fn meaning(errors: BTreeMap<String, Certainty>) -> Meaning {
+        Meaning { errors, node: "n1".into(), nodes: ["n1", "n2", "n3"].map(Arc::from).to_vec() }
+    }
+
+    fn answer(answer: Answer) -> Reply {
+        Reply::Response(answer.into())
+    }
+
+    #[test]
+    fn an_answer_may_name_the_node_that_gave_it() {
+        let read = |line: &str| reply(line, 7, &call("register", "read"), &meaning(BTreeMap::new()));
+        let from = |node: Option<&str>| {
+            Reply::Response(Response { node: node.map(Arc::from), ..Answer::Ok(Value::Int(3)).into() })
+        };
+        assert_eq!(read(r#"{"id":7,"type":"ok","value":3,"node":"n2"}"#), from(Some("n2")));
+        assert_eq!(read(r#"{"id":7,"type":"ok","value":3,"node":"n1"}"#), from(None), "its own node");
+        assert_eq!(read(r#"{"id":7,"type":"ok","value":3,"node":null}"#), from(None));
+        for line in [r#"{"id":7,"type":"ok","value":3,"node":"n9"}"#, r#"{"id":7,"type":"fail","node":2}"#] {
+            match read(line) {
+                Reply::Malformed(why) => {
+                    assert!(why.contains("one of the plan's nodes as \"node\": n1, n2, n3"), "{why}")
+                }
+                other => panic!("{line}: {other:?}"),
+            }
+        }
+        let info = r#"{"id":7,"type":"info","node":"n3","error":{"code":"timeout"}}"#;
+        assert_eq!(read(info), Reply::Response(Response { node: Some("n3".into()), ..Answer::info("timeout").into() }));
+    }
+
+    fn value(workload: &str, json: &str) -> Reply {
+        let line = format!(r#"{{"id":7,"type":"ok","value":{json}}}"#);
+        reply(&line, 7, &call(workload, "read"), &meaning(BTreeMap::new()))
+    }
+
+    #[test]
+    fn a_value_of_another_type_than_was_written_is_not_believed() {
+        let int = Value::Int;
+        let believed = [
+            ("register", "2", int(2)),
+            ("register", "2.0", int(2)),
+            ("register", "-2e0", int(-2)),
+            ("register", "null", Value::Nil),
+            ("register", "[2,7]", Value::list([int(2), int(7)])),
+            ("register", "[null,0]", Value::list([Value::Nil, int(0)])),
+            ("set", "[]", Value::list([])),
+            ("set", "[1,2.0]", Value::list([int(1), int(2)])),
+        ];
+        for (workload, json, expected) in believed {
+            assert_eq!(value(workload, json), answer(Answer::Ok(expected)), "{workload} {json}");
+        }
+        let unbelieved = [
+            ("register", r#""2""#, "a read returned \"2\", a text, and only integers were written"),
+            ("register", "2.5", "2.5, a number with a fraction, and only integers were written"),
+            ("register", "9007199254740994.0", "written"),
+            ("register", "18446744073709551615", "written"),
+            ("register", "true", "true, a boolean"),
+            ("register", r#"{"v":2}"#, "an object"),
+            ("register", r#"["2",7]"#, "a text"),
+            ("register", "[1,2,3]", "a list"),
+            ("set", r#"["1","2"]"#, "a read of a set returned the element \"1\", a text, and only integers were added"),
+            ("set", "[1,null]", "null"),
+            ("set", "[[1]]", "a list"),
+        ];
+        for (workload, json, expected) in unbelieved {
+            match value(workload, json) {
+                Reply::Unbelieved(why) => assert!(why.contains(expected), "{json}: {why}"),
+                other => panic!("{workload} {json}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_client_knows_all_the_same_is_kept() {
+        let meaning = meaning(BTreeMap::new());
+        let line = r#"{"id":7,"type":"info","error":{"code":"timeout"},"value":[5,3]}"#;
+        let known = Value::list([Value::Int(5), Value::Int(3)]);
+        let expected = Response { value: known, ..Answer::info("timeout").into() };
+        assert_eq!(reply(line, 7, &call("set", "add"), &meaning), Reply::Response(expected));
+        let line = r#"{"id":7,"type":"fail","error":{"code":"aborted"},"value":"2"}"#;
+        assert!(matches!(reply(line, 7, &call("register", "read"), &meaning), Reply::Unbelieved(_)));
+    }
+
+    #[test]
+    fn a_code_may_say_that_the_object_is_certainly_absent() {
+        let meaning = meaning(BTreeMap::from([("js10059".to_owned(), Certainty::Absent)]));
+        let error = r#""error":{"code":"js10059","text":"stream not found"}"#;
+        for kind in ["fail", "error"] {
+            let line = format!(r#"{{"id":7,"type":"{kind}",{error}}}"#);
+            let expected = answer(Answer::fail("absent: js10059: stream not found"));
+            assert_eq!(reply(&line, 7, &call("set", "read"), &meaning), expected);
+        }
+        let line = format!(r#"{{"id":7,"type":"info",{error}}}"#);
+        let unknown = answer(Answer::info("js10059: stream not found"));
+        assert_eq!(reply(&line, 7, &call("set", "read"), &meaning), unknown, "the client does not know");
+        let line = format!(r#"{{"id":7,"type":"error",{error}}}"#);
+        assert_eq!(reply(&line, 7, &call("set", "add"), &meaning), unknown, "an add finds nothing");
+    }
+
     #[test]
     fn answers_mean_what_the_table_says() {
         let own = BTreeMap::from([("READONLY".to_owned(), Certainty::Fail), ("aborted".to_owned(), Certainty::Info)]);
+        let own = meaning(own);
         let cases = [
             (r#"{"id":7,"type":"ok"}"#, Answer::Ok(Value::Nil)),
-            (r#"{"id":7,"type":"ok","value":9}"#, Answer::Ok(Value::Nil)),
+            (r#"{"id":7,"type":"ok","value":9}"#, Answer::Ok(Value::Int(9))),
+            (r#"{"id":7,"type":"ok","value":[5,17]}"#, Answer::Ok(Value::list([Value::Int(5), Value::Int(17)]))),
+            (r#"{"id":7,"type":"ok","value":null}"#, Answer::Ok(Value::Nil)),
             (r#"{"id":7,"type":"fail"}"#, Answer::fail("unknown: the client gave no reason")),
             (r#"{"id":7,"type":"fail","error":{"code":"odd"}}"#, Answer::fail("odd")),
             (r#"{"id":7,"type":"fail","error":{"code":"timeout","text":"2 s"}}"#, Answer::info("timeout: 2 s")),
@@ -205,7 +407,7 @@ mod tests {
             (r#"{"id":7,"type":"fail","error":{"code":"aborted"}}"#, Answer::info("aborted")),
         ];
         for (line, expected) in cases {
-            assert_eq!(reply(line, 7, &call("set", "add"), &own), Reply::Answer(expected), "{line}");
+            assert_eq!(reply(line, 7, &call("set", "add"), &own), answer(expected), "{line}");
         }
     }
 
@@ -224,16 +426,22 @@ mod tests {
             (r#"{"id":7,"type":"ok","value":"1,2"}"#, "expected a list"),
         ];
         for (line, expected) in cases {
-            match reply(line, 7, &call("set", "read"), &BTreeMap::new()) {
+            match reply(line, 7, &call("set", "read"), &meaning(BTreeMap::new())) {
                 Reply::Malformed(why) => assert!(why.contains(expected), "{line}: {why}"),
                 other => panic!("{line}: {other:?}"),
             }
         }
-        match reply(r#"{"id":7,"type":"ok","value":false}"#, 7, &call("register", "cas"), &BTreeMap::new()) {
+        for f in ["write", "add"] {
+            match reply(r#"{"id":7,"type":"ok","value":false}"#, 7, &call("set", f), &meaning(BTreeMap::new())) {
+                Reply::Malformed(why) => assert!(why.contains("expected \"fail\""), "{why}"),
+                other => panic!("{f}: {other:?}"),
+            }
+        }
+        match reply(r#"{"id":7,"type":"ok","value":false}"#, 7, &call("register", "cas"), &meaning(BTreeMap::new())) {
             Reply::Malformed(why) => assert!(why.contains("precondition"), "{why}"),
             other => panic!("a compare-and-set that may not have happened: {other:?}"),
         }
-        assert_eq!(reply(r#"{"id":6,"type":"ok"}"#, 7, &call("set", "read"), &BTreeMap::new()), Reply::Late);
+        assert_eq!(reply(r#"{"id":6,"type":"ok"}"#, 7, &call("set", "read"), &meaning(BTreeMap::new())), Reply::Late);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What is written is read as the same history.
 use crate::fuzz::Draw;
 use crate::history::export::{Keys, write_edn, write_jsonl};
-use crate::history::{Format, History, ReadOptions, read};
+use crate::history::{Format, History, Outcome, ReadOptions, read};
 use crate::testing::history;
 use crate::value::Value;
 
@@ -12,7 +12,11 @@ fn told(history: &History) -> Vec<String> {
         let name = |id| history.name(id);
         let (error, times) = (op.error.map(name), (op.call_time, op.reply_time));
         let names = (name(op.node), name(op.workload), name(op.function), op.settle);
-        format!("{} {names:?} {} {} {:?} {} {error:?} {times:?}", op.process, op.key, op.input, op.outcome, op.output)
+        assert!(op.outcome == Outcome::Ok || op.output.is_nil(), "#{}", op.call);
+        format!(
+            "{} {names:?} {} {} {:?} {} {error:?} {times:?}",
+            op.process, op.key, op.input, op.outcome, op.completion_value
+        )
     });
     told.collect()
 }
@@ -72,15 +76,20 @@ fn random(seed: u64) -> History {
             open.push((process, call));
         } else if !open.is_empty() {
             let (process, call) = open.swap_remove(draw.below(open.len() as u64) as usize);
+            // Also a call that failed or is unknown may tell something.
+            let told = match draw.percent(50) && calls[call].1 != "null" {
+                true => format!(",\"value\":{}", calls[call].1),
+                false => String::new(),
+            };
             let reply = match draw.below(4) {
                 0 => {
                     free.push(process);
-                    "\"fail\",\"error\":\"no such\\nthing\"".to_owned()
+                    format!("\"fail\",\"error\":\"no such\\nthing\"{told}")
                 }
                 1 => {
                     free.push(next);
                     next += 1;
-                    "\"info\",\"error\":\"timeout\"".to_owned()
+                    format!("\"info\",\"error\":\"timeout\"{told}")
                 }
                 _ => {
                     free.push(process);

@@ -1,5 +1,6 @@
 //! Jepsen, Porcupine, Plume: what their files mean.
 use crate::history::{Format, History, HistoryError, Outcome, ReadOptions, read};
+use crate::value::Value;
 
 pub(super) fn with(format: Format, text: &str, options: &ReadOptions) -> Result<History, HistoryError> {
     read(format, text.as_bytes(), options)
@@ -254,4 +255,56 @@ fn formats_are_told_apart() {
         assert_eq!(format.name().parse(), Ok(format));
     }
     assert!("edn".parse::<Format>().is_err());
+}
+
+/// What each completion carried, and what of it a checker may believe as a reply.
+fn carried(history: &History) -> Vec<String> {
+    let ops = history.ops().iter();
+    ops.map(|op| format!("{:?} {} {}", op.outcome, op.completion_value, op.output)).collect()
+}
+
+#[test]
+fn completions_keep_what_they_carry_and_only_ok_is_a_reply() {
+    let edn = r#"
+        {:type :invoke, :process 0, :f :txn, :value [[:send 1 "a"] [:poll]]}
+        {:type :info, :process 0, :f :txn, :value [[:send 1 [4 "a"]] [:poll]], :error :timeout}
+        {:type :invoke, :process 1, :f :poll, :value [[:poll]]}
+        {:type :fail, :process 1, :f :poll, :value [[:poll {1 [[4 "a"]]}]]}
+        {:type :invoke, :process 1, :f :read, :value nil}
+        {:type :fail, :process 1, :f :read, :value 7}
+        {:type :invoke, :process 1, :f :poll, :value [[:poll]]}
+        {:type :info, :process 1, :f :poll, :value [[:poll]]}
+        {:type :invoke, :process 2, :f :write, :value nil}
+        {:type :info, :process 2, :f :write, :value 3}"#;
+    let history = history(Format::JepsenEdn, edn);
+    let wanted = [
+        r#"Info [["send", 1, [4, "a"]], ["poll"]] nil"#,
+        r#"Fail [["poll", {1: [[4, "a"]]}]] nil"#,
+        "Fail 7 nil",
+        // A repeated argument is no news.
+        "Info nil nil",
+        // Here the completion tells the argument.
+        "Info nil nil",
+    ];
+    assert_eq!(carried(&history), wanted);
+    assert_eq!(history.ops().at(4).input, Value::Int(3));
+    let json = r#"[{"type":"invoke","process":0,"f":"dequeue","value":null},{"type":"info","process":0,"f":"dequeue","value":5},
+        {"type":"invoke","process":1,"f":"add","key":"k","value":1},{"type":"fail","process":1,"f":"add","key":"k","value":[1,2]}]"#;
+    assert_eq!(carried(&self::history(Format::JepsenJson, json)), ["Info 5 nil", "Fail [1, 2] nil"]);
+    // Behind a key, too.
+    let independent =
+        r#"{:type :invoke, :process 0, :f :read, :value [9 nil]} {:type :fail, :process 0, :f :read, :value [9 5]}"#;
+    let options = ReadOptions { independent: Some(true), ..ReadOptions::default() };
+    let history = with(Format::JepsenEdn, independent, &options).expect("read");
+    assert_eq!(carried(&history), ["Fail 5 nil"]);
+}
+
+#[test]
+fn a_flag_beside_the_keys_of_an_assign_is_part_of_its_argument() {
+    let edn = r#"
+        {:type :invoke, :process 0, :f :assign, :value [1 2], :seek-to-beginning? true}
+        {:type :ok, :process 0, :f :assign, :value [1 2], :seek-to-beginning? true}
+        {:type :invoke, :process 0, :f :assign, :value [1 2], :seek-to-beginning? false}"#;
+    let inputs: Vec<String> = history(Format::JepsenEdn, edn).ops().iter().map(|op| op.input.to_string()).collect();
+    assert_eq!(inputs, [r#"{keys: [1, 2], seek-to-beginning?: true}"#, "[1, 2]"]);
 }

@@ -235,7 +235,7 @@ fn porcupine(text: &str) -> History {
             let worker = process as u32;
             Record::Invoke(Invoke { index, time, worker, process, node, workload, f, key, value, settle: false })
         } else {
-            Record::Ok(Completion { index, time, process, value: text("value"), error: None })
+            Record::Ok(Completion { index, time, process, value: text("value"), error: None, node: None })
         };
         builder.push(record).expect("a sound recording");
     }

@@ -20,7 +20,7 @@ fn jepsen(ops: &[Json]) -> History {
         });
         let value: Value = serde_json::from_value(op["value"].clone()).expect("a value");
         let (index, time) = (next, next * 1_000_000);
-        let reply = Completion { index, time, process, value: value.clone(), error: None };
+        let reply = Completion { index, time, process, value: value.clone(), error: None, node: None };
         next += 1;
         let record = match op["type"].as_str().expect("a type") {
             "invoke" => Record::Invoke(Invoke {

@@ -128,11 +128,18 @@ pub fn load(kind: Kind, isolation: Isolation, info_percent: u64, count: usize, s
                 if info {
                     clients[at].0 = next_process;
                     next_process += 1;
-                    push(Record::Info(Completion { index, time, process, value: Value::Nil, error }));
+                    push(Record::Info(Completion { index, time, process, value: Value::Nil, error, node: None }));
                 } else if aborts {
-                    push(Record::Fail(Completion { index, time, process, value: Value::Nil, error }));
+                    push(Record::Fail(Completion { index, time, process, value: Value::Nil, error, node: None }));
                 } else {
-                    push(Record::Ok(Completion { index, time, process, value: shown(kind, &open, true), error }));
+                    push(Record::Ok(Completion {
+                        index,
+                        time,
+                        process,
+                        value: shown(kind, &open, true),
+                        error,
+                        node: None,
+                    }));
                 }
             }
         }

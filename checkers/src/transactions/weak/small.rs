@@ -102,7 +102,8 @@ impl Small {
             } else {
                 let ok = txn.outcome == Outcome::Ok;
                 let value = if ok { self.acts(txn, true) } else { Value::Nil };
-                let completion = Completion { index, time: index, process: txn.session, value, error: None };
+                let completion =
+                    Completion { index, time: index, process: txn.session, value, error: None, node: None };
                 if ok { Record::Ok(completion) } else { Record::Fail(completion) }
             });
         }

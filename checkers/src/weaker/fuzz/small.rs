@@ -200,7 +200,8 @@ fn recorded(calls: &[Call], words: impl Fn(&Call) -> (&'static str, Value, Value
         ));
         let ok = call.outcome == Outcome::Ok;
         let output = if ok { output } else { Value::Nil };
-        let done = Completion { index: call.reply, time: time(call.reply), process, value: output, error: None };
+        let done =
+            Completion { index: call.reply, time: time(call.reply), process, value: output, error: None, node: None };
         records.push((call.reply, if ok { Record::Ok(done) } else { Record::Info(done) }));
     }
     records.sort_by_key(|(index, _)| *index);

@@ -9,6 +9,7 @@ pub(super) const RULES: &[Rule] = &[
     rule("inconsistent-offsets", "Two values are at one offset.", inconsistent),
     rule("duplicate", "A value is at more offsets than it was sent times.", duplicate),
     rule("unexpected-message", "A value was polled that nobody had sent by then.", unexpected),
+    rule("precommitted-read", "A transaction polled what it alone had sent.", precommitted),
     rule("lost-write", "An acknowledged message was never polled, though one beyond it was.", lost),
     rule("int-poll-skip", "An operation's polls passed a message.", |case| skipped(case, true)),
     rule("poll-skip", "A process' polls passed a message.", |case| skipped(case, false)),
@@ -40,7 +41,10 @@ fn sights(op: &Op) -> Vec<Sight> {
         let answer = answers.get(at).filter(|answer| answer.get(0) == asked.get(0));
         match (asked.get(0).and_then(Value::as_str), asked.get(1), asked.get(2)) {
             (Some("send"), Some(log), Some(value)) => {
-                let offset = answer.and_then(|answer| answer.get(2)?.get(0)?.as_i64());
+                // An answer that repeats the call tells no offset, nor does one about another value.
+                let placed = answer.and_then(|answer| answer.get(2)).filter(|placed| *placed != value);
+                let offset =
+                    placed.filter(|placed| placed.get(1) == Some(value)).and_then(|placed| placed.get(0)?.as_i64());
                 sights.push(Sight { log: text(log), offset, value: value.clone(), poll: None });
             }
             (Some("poll"), ..) => {
@@ -55,6 +59,37 @@ fn sights(op: &Op) -> Vec<Sight> {
         }
     }
     sights
+}
+
+/// The answers of an operation's polls, whatever became of it; none for a poll without one.
+fn shown_polls(op: &Op) -> Vec<Option<&Value>> {
+    let (asked, told) = (micros(&op.input), micros(&op.output));
+    let is_poll = |step: &Value| step.get(0).and_then(Value::as_str) == Some("poll");
+    let answer = |at: usize| told.get(at).filter(|step| told.len() == asked.len() && is_poll(step))?.get(1);
+    let polls = asked.iter().enumerate().filter(|(_, step)| is_poll(step));
+    polls.map(|(at, _)| answer(at).filter(|answer| answer.is_object() || answer.is_array())).collect()
+}
+
+/// Whether the operation, whatever became of it, polled the value.
+fn showed(op: &Op, log: &str, value: &Value) -> bool {
+    let here = |answer: &Value| {
+        let logs = polls(answer).into_iter().filter(|(name, _)| name == log);
+        logs.flat_map(|(_, messages)| messages).any(|message| message.get(1) == Some(value))
+    };
+    matches!(op.f.as_str(), "send" | "poll" | "txn") && shown_polls(op).into_iter().flatten().any(here)
+}
+
+/// Whether nobody knows all that the operation polled.
+fn unanswered(op: &Op) -> bool {
+    let message = |message: &Value| message.as_array().is_some_and(|pair| pair.len() == 2 && pair[0].is_i64());
+    let list = |list: &Value| list.as_array().is_some_and(|messages| messages.iter().all(message));
+    let whole = |answer: &Value| match answer {
+        Value::Object(logs) => logs.values().all(list),
+        pairs => pairs.as_array().is_some_and(|pairs| {
+            pairs.iter().all(|pair| pair.as_array().is_some_and(|pair| pair.len() == 2 && list(&pair[1])))
+        }),
+    };
+    shown_polls(op).into_iter().any(|answer| !answer.is_some_and(whole))
 }
 
 fn about<'a>(case: &Case<'a>) -> Option<(&'a str, &'a Value)> {
@@ -121,6 +156,15 @@ fn unexpected(case: &Case<'_>) -> Option<bool> {
     Some(tried.iter().all(|op| op.call > poll.end()) && case.only(&shown))
 }
 
+fn precommitted(case: &Case<'_>) -> Option<bool> {
+    let (log, value) = about(case)?;
+    let [op] = case.ops else { return None };
+    let alone = tried(case, log, value).iter().all(|other| other.call == op.call);
+    let once =
+        sights(op).iter().filter(|sight| sight.poll.is_none() && sight.log == log && sight.value == *value).count();
+    Some(alone && once == 1 && polled(op, log, value))
+}
+
 fn lost(case: &Case<'_>) -> Option<bool> {
     let (log, value) = about(case)?;
     let (one, two) = match case.ops {
@@ -144,18 +188,28 @@ fn lost(case: &Case<'_>) -> Option<bool> {
         all.iter().filter(changes).max_by_key(|op| op.call).is_some_and(|op| op.f == "subscribe")
     };
     let passed = |op: &&Op| {
-        let polls = micros(&op.input).iter().any(|step| step.get(0).and_then(Value::as_str) == Some("poll"));
-        op.f == "seek" || polls && op.outcome == Outcome::Info && matches!(op.f.as_str(), "poll" | "txn") && grouped(op)
+        let polls = op.outcome == Outcome::Info && matches!(op.f.as_str(), "poll" | "txn") && unanswered(op);
+        op.f == "seek" || polls && grouped(op)
     };
-    let nowhere = !all.iter().any(|op| polled(op, log, value));
+    let nowhere = !all.iter().any(|op| showed(op, log, value));
     Some(nowhere && !all.iter().any(passed) && sights(poll).iter().any(beyond))
 }
 
 /// One step of a process: what it polled or sent, and whether a group may take its logs away; or that nobody knows where
-/// it polls next.
+/// it polls next, but in these logs.
 enum Step {
     Sight { call: u64, sight: Sight, group: bool },
-    Lost,
+    Moved { keeps: Vec<String> },
+}
+
+/// The logs in which a move leaves a process where it was.
+fn kept(op: &Op) -> Vec<String> {
+    let start = op.input.get("seek-to-beginning?").is_some_and(|flag| *flag != Value::Bool(false));
+    if start || !op.ok() || !matches!(op.f.as_str(), "assign" | "subscribe") {
+        return Vec::new();
+    }
+    let keys = op.input.get("keys").unwrap_or(&op.input).as_array();
+    keys.map_or(&[][..], Vec::as_slice).iter().map(text).collect()
 }
 
 fn steps(case: &Case<'_>, process: u64) -> Vec<Step> {
@@ -168,12 +222,12 @@ fn steps(case: &Case<'_>, process: u64) -> Vec<Step> {
                 if op.ok() {
                     steps.extend(sights(op).into_iter().map(|sight| Step::Sight { call: op.call, sight, group }));
                 } else if polls {
-                    steps.push(Step::Lost);
+                    steps.push(Step::Moved { keeps: Vec::new() });
                 }
             }
             f => {
                 group = f == "subscribe" || group && f != "assign";
-                steps.push(Step::Lost);
+                steps.push(Step::Moved { keeps: kept(op) });
             }
         }
     }
@@ -189,9 +243,12 @@ fn successive(case: &Case<'_>, log: &str, inside: bool, fits: impl Fn((u64, i64)
         let mut last: Option<(u64, i64, Option<usize>)> = None;
         let mut found = false;
         for step in steps(case, process) {
-            let Step::Sight { call, sight, group } = step else {
-                last = None;
-                continue;
+            let (call, sight, group) = match step {
+                Step::Sight { call, sight, group } => (call, sight, group),
+                Step::Moved { keeps } => {
+                    last = last.filter(|_| keeps.iter().any(|kept| kept == log));
+                    continue;
+                }
             };
             let Some(offset) = sight.offset.filter(|_| sight.poll.is_some() && sight.log == log) else { continue };
             if let Some((before, from, list)) = last.replace((call, offset, sight.poll)) {

@@ -1,5 +1,7 @@
 //! Packets from some addresses are dropped on arrival: one chain, two sets and a counter for each fault, in our own table.
 //! The sets' elements expire in the kernel and are renewed with the lease.
+//!
+//! The hook is `prerouting`, which also sees what goes on to a container of this node.
 use super::{Around, note, so_far};
 use crate::journal::Entry;
 use crate::nft::{self, TABLE};
@@ -30,6 +32,10 @@ pub(super) fn perform(entry: &Entry, from: &[IpAddr], around: &Around<'_>) -> Re
         {
             line(&mut script, format_args!("flush {what}"));
         }
+        // As ARP is below these rules, so the search for an IPv6 neighbour is left alone: else the sender would find none,
+        // send nothing, and need seconds after the heal.
+        let solicit = "icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert }";
+        line(&mut script, format_args!("add rule {TABLE} f{fault} ip6 saddr @f{fault}v6 {solicit} accept"));
         // The rules see a packet before anything else does, also one of a connection that is long open.
         for (family, kind) in [("v4", "ip"), ("v6", "ip6")] {
             line(
@@ -50,7 +56,7 @@ fn made(fault: u64) -> String {
     line(&mut script, format_args!("add table {TABLE}"));
     line(
         &mut script,
-        format_args!("add chain {TABLE} f{fault} {{ type filter hook input priority -300; policy accept; }}"),
+        format_args!("add chain {TABLE} f{fault} {{ type filter hook prerouting priority -300; policy accept; }}"),
     );
     line(&mut script, format_args!("add counter {TABLE} f{fault}"));
     line(&mut script, format_args!("add set {TABLE} f{fault}v4 {{ type ipv4_addr; flags timeout; }}"));

@@ -133,15 +133,24 @@ impl Node {
 
     /// An agent in this node, greeted.
     pub(crate) fn agent(&self, run: &str, lease_ms: u64) -> Channel {
-        let mut channel = self.ungreeted(&[]);
+        self.agent_with(run, lease_ms, "")
+    }
+
+    /// An agent with more arguments, greeted.
+    pub(crate) fn agent_with(&self, run: &str, lease_ms: u64, arguments: &str) -> Channel {
+        let mut channel = self.started(&[], arguments);
         channel.hello(run, lease_ms);
         channel
     }
 
     pub(crate) fn ungreeted(&self, env: &[(&str, &str)]) -> Channel {
+        self.started(env, "")
+    }
+
+    fn started(&self, env: &[(&str, &str)], arguments: &str) -> Channel {
         let dir = self.dir.to_str().expect("text");
         // What a login shell prints comes first.
-        let script = format!("echo Welcome to this node; exec {AGENT} serve --dir {dir}");
+        let script = format!("echo Welcome to this node; exec {AGENT} serve --dir {dir} {arguments}");
         let mut command = self.command("sh", &["-c", &script]);
         command.envs(env.iter().copied()).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().expect("agent");

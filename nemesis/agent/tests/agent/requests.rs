@@ -1,7 +1,7 @@
 //! Everything that breaks nothing, on a real agent in namespaces: commands, services, files, pings, abilities, the end.
 
 use crate::node::{Channel, Node};
-use dsfuzz_nemesis::protocol::{Ask, Command, Service, Told};
+use dsfuzz_nemesis::protocol::{Ask, Command, PingTarget, Service, Told};
 use std::collections::BTreeMap;
 use std::time::Instant;
 
@@ -123,23 +123,77 @@ fn files_go_both_ways_in_chunks() {
     assert!(agent.fails(Ask::Read { path: "/no/such".to_owned(), offset: 0, bytes: 1 }).contains("/no/such"));
 }
 
+fn target(agent: &Channel, source: Option<&str>, address: &str) -> PingTarget {
+    PingTarget {
+        source: source.map(|source| source.parse().expect("address")),
+        address: address.parse().expect("address"),
+        port: agent.ping_port,
+    }
+}
+
+/// What was heard in a round: the address it was sent to, and how often.
+fn heard(agent: &mut Channel, round: u64) -> Vec<(String, u32)> {
+    let Told::Heard(heard) = agent.ask(Ask::Heard { round }) else { panic!("not heard") };
+    assert!(heard.iter().all(|ping| ping.from == "n1"), "{heard:?}");
+    heard.into_iter().map(|ping| (ping.address.to_string(), ping.count)).collect()
+}
+
 #[test]
-fn pings_are_counted_by_round_and_sender() {
+fn pings_are_counted_by_round_and_pair_of_addresses() {
     let node = Node::new();
     let mut agent = node.agent("r", LEASE_MS);
-    let to = vec![([127, 0, 0, 1].into(), agent.ping_port), ("::1".parse().expect("address"), agent.ping_port)];
-    agent.done(Ask::Ping { round: 5, from: "n1".to_owned(), to: to.clone(), count: 3 });
-    let heard = |agent: &mut Channel, round| {
-        let Told::Heard(heard) = agent.ask(Ask::Heard { round }) else { panic!("not heard") };
+    let to = vec![
+        target(&agent, None, "127.0.0.1"),
+        target(&agent, None, "::1"),
+        target(&agent, Some("127.0.0.2"), "127.0.0.2"),
+        target(&agent, Some("192.0.2.9"), "127.0.0.1"),
+    ];
+    let send = |round, count| Ask::Ping { round, from: "n1".to_owned(), to: to.clone(), count };
+    let Told::Pinged { unsent } = agent.ask(send(5, 3)) else { panic!("not sent") };
+    assert!(matches!(&unsent[..], [(3, why)] if why.contains("assign")), "{unsent:?}");
+    let all = |count| ["127.0.0.1", "127.0.0.2", "::1"].map(|address| (address.to_owned(), count)).to_vec();
+    let sorted = |mut heard: Vec<(String, u32)>| {
+        heard.sort();
         heard
     };
-    node.until("all arrive", || heard(&mut agent, 5) == BTreeMap::from([("n1".to_owned(), 6)]));
+    node.until("all arrive", || sorted(heard(&mut agent, 5)) == all(3));
     assert!(heard(&mut agent, 6).is_empty());
-    // A drop of the sender's address silences it; a datagram of another run does not count.
-    agent.act(1, dsfuzz_nemesis::protocol::Act::Drop { from: vec![[127, 0, 0, 1].into()] });
-    agent.done(Ask::Ping { round: 7, from: "n1".to_owned(), to, count: 2 });
-    node.until("the open path is heard", || heard(&mut agent, 7) == BTreeMap::from([("n1".to_owned(), 2)]));
-    assert!(agent.healed(1).dropped_packets >= 2);
+    // A drop of one sender's address silences the datagrams from there, and no others.
+    agent.act(1, dsfuzz_nemesis::protocol::Act::Drop { from: vec![[127, 0, 0, 2].into()] });
+    agent.ask(send(7, 2));
+    node.until("the open paths are heard", || heard(&mut agent, 7).len() == 2);
+    assert!(heard(&mut agent, 7).iter().all(|(address, _)| address != "127.0.0.2"));
+    assert_eq!(agent.healed(1).dropped_packets, 2);
+}
+
+#[test]
+fn every_address_is_told_and_a_drop_of_ipv6_leaves_neighbours_alone() {
+    let node = Node::new();
+    let made = node
+        .sh("ip link add wire0 type veth peer name wire1 && ip link set wire0 up && ip link set wire1 up && \
+         ip addr add 10.9.0.1/24 dev wire0 && ip -6 addr add fd09::1/64 dev wire0 nodad");
+    assert_eq!(made, "");
+    let mut agent = node.agent("r", LEASE_MS);
+    let Told::Addresses(addresses) = agent.ask(Ask::Addresses) else { panic!("no addresses") };
+    let (local, texts): (Vec<String>, Vec<String>) =
+        addresses.iter().map(ToString::to_string).partition(|address| address.starts_with("fe80"));
+    assert_eq!(texts, ["10.9.0.1", "fd09::1"]);
+    assert!(local.len() <= 1, "only of the interface that has another address: {local:?}");
+    agent.act(1, dsfuzz_nemesis::protocol::Act::Drop { from: vec!["fd09::2".parse().expect("address")] });
+    assert!(agent.proven(1).holds);
+    let rules = node.sh("nft list chain inet dsfuzz f1");
+    assert!(rules.contains("hook prerouting") && rules.contains("nd-neighbor-solicit"), "{rules}");
+    agent.healed(1);
+    assert!(!node.has_table());
+}
+
+#[test]
+fn a_wanted_ping_port_is_taken_and_answers_tcp_too() {
+    let node = Node::new();
+    let mut agent = node.agent_with("r", LEASE_MS, "--ping-port 17077");
+    assert_eq!(agent.ping_port, 17077);
+    let to = vec![target(&agent, None, "127.0.0.1"), PingTarget { port: 1, ..target(&agent, None, "127.0.0.1") }];
+    assert_eq!(agent.ask(Ask::Reach { to, wait_ms: 20_000 }), Told::Reached(vec![0]));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! A cluster in memory: agents whose datagrams pass a matrix of rules, with switches for what can go wrong.
 use crate::cluster::{Node, Remote, RemoteError};
-use dsfuzz_nemesis::protocol::{Act, Ask, Proof, SelfHeal, ServiceState, Told};
+use dsfuzz_nemesis::protocol::{Act, Ask, HeardPing, PingTarget, Proof, SelfHeal, ServiceState, Told};
 use dsfuzz_nemesis::{NodeView, View};
 use dsfuzz_workloads::BoxFuture;
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,7 +30,13 @@ pub(super) struct FakeNode {
     pub(super) wrong: Wrong,
     acts: BTreeMap<u64, Act>,
     dropped: u64,
-    heard: BTreeMap<u64, BTreeMap<String, u32>>,
+    heard: BTreeMap<u64, Vec<HeardPing>>,
+    /// Addresses beside the first.
+    pub(super) more: Vec<IpAddr>,
+    /// Of these the rules know nothing.
+    pub(super) undropped: Vec<IpAddr>,
+    /// Datagrams of the agents do not arrive; handshakes do.
+    pub(super) filtered: bool,
     pub(super) stopped_before: bool,
     pub(super) by_itself: Vec<SelfHeal>,
     pub(super) undone: Vec<u64>,
@@ -83,6 +89,8 @@ impl FakeCluster {
         let node = |name: String| NodeView {
             address: address(&name),
             name,
+            others: Vec::new(),
+            ports: vec![80],
             services: vec!["db".to_owned()],
             own_kernel: false,
         };
@@ -126,26 +134,53 @@ impl FakeCluster {
         });
     }
 
-    fn ping(&self, round: u64, from: &str, to: &[(IpAddr, u16)], count: u32) {
-        let mut nodes = self.lock();
-        let receivers: Vec<String> = nodes.keys().cloned().collect();
-        for name in receivers.into_iter().filter(|name| to.iter().any(|(peer, _)| *peer == address(name))) {
-            let node = nodes.get_mut(&name).expect("a node");
-            if node.wrong.unplugged {
-                continue;
-            }
-            if node.drops(address(from)) {
-                node.dropped += u64::from(count);
-            } else {
-                *node.heard.entry(round).or_default().entry(from.to_owned()).or_default() += count;
+    /// The node that has an address.
+    fn holder(&self, wanted: IpAddr) -> Option<String> {
+        let nodes = self.lock();
+        let has = |(name, node): &(&String, &FakeNode)| address(name) == wanted || node.more.contains(&wanted);
+        nodes.iter().find(has).map(|(name, _)| name.clone())
+    }
+
+    /// Whether a packet gets to the node, and if not, whether a rule counted it.
+    fn passes(&self, name: &str, source: IpAddr, packets: u64) -> bool {
+        let mut passes = false;
+        self.change(name, |node| {
+            let dropped = node.drops(source);
+            passes = !dropped && !node.wrong.unplugged;
+            node.dropped += if dropped && !node.wrong.unplugged { packets } else { 0 };
+        });
+        passes
+    }
+
+    fn ping(&self, round: u64, from: &str, to: &[PingTarget], count: u32) {
+        for target in to {
+            let Some(name) = self.holder(target.address) else { continue };
+            let source = target.source.unwrap_or(address(from));
+            let mut filtered = false;
+            self.change(&name, |node| filtered = node.filtered);
+            if self.passes(&name, source, u64::from(count)) && !filtered {
+                let ping = HeardPing { from: from.to_owned(), source: target.source, address: target.address, count };
+                self.change(&name, |node| node.heard.entry(round).or_default().push(ping));
             }
         }
+    }
+
+    fn reach(&self, from: &str, to: &[PingTarget]) -> Vec<usize> {
+        let through = |target: &PingTarget| {
+            let source = target.source.unwrap_or(address(from));
+            let holder = self.holder(target.address).filter(|_| target.port == 80);
+            holder.is_some_and(|name| self.passes(&name, source, 1) && self.passes(from, target.address, 1))
+        };
+        to.iter().enumerate().filter(|(_, target)| through(target)).map(|(at, _)| at).collect()
     }
 
     fn answer(&self, name: &str, ask: Ask) -> Result<Told, RemoteError> {
         if let Ask::Ping { round, from, to, count } = &ask {
             self.ping(*round, from, to, *count);
-            return Ok(Told::Done);
+            return Ok(Told::Pinged { unsent: Vec::new() });
+        }
+        if let Ask::Reach { to, .. } = &ask {
+            return Ok(Told::Reached(self.reach(name, to)));
         }
         let now_ns = self.control_ns() + BOOT_AHEAD_NS;
         let mut nodes = self.lock();
@@ -175,6 +210,7 @@ impl FakeCluster {
                 node.acts.clear();
                 node.proof(true)
             }
+            Ask::Addresses => Told::Addresses([vec![address(name)], node.more.clone()].concat()),
             Ask::Undone => Told::Undone { by_itself: node.by_itself.clone(), left: Vec::new(), now_ns },
             Ask::Heard { round } => Told::Heard(node.heard.get(&round).cloned().unwrap_or_default()),
             Ask::Services => Told::Services(vec![node.service()]),
@@ -192,7 +228,7 @@ impl FakeNode {
             .filter_map(|act| if let Act::Drop { from } = act { Some(from) } else { None })
             .flatten()
             .collect();
-        dropped.contains(&sender)
+        dropped.contains(&sender) && !self.undropped.contains(&sender)
     }
 
     fn proof(&self, holds: bool) -> Told {

@@ -32,7 +32,7 @@ pub(super) fn plume(text: &str) -> History {
             let (time, key) = (index + 1, Value::Nil);
             push(Record::Invoke(Invoke { index: time, time, worker, process, node, workload, f, key, value, settle }));
             index += 2;
-            push(Record::Ok(Completion { index, time: index, process, value: list(true), error: None }));
+            push(Record::Ok(Completion { index, time: index, process, value: list(true), error: None, node: None }));
         }
     }
     builder.finish().expect("a history")

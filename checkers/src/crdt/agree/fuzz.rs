@@ -1,0 +1,141 @@
+//! `replicas-agree` against its definition: random sets on nodes that may miss an add, be behind, or lose something.
+use super::ReplicasAgree;
+use crate::contract::tape::{self, Answer, Tape};
+use crate::fuzz::{Draw, Stats};
+use crate::history::{History, NameId, Op, Outcome};
+use crate::value::Value;
+use crate::verdict::{Budget, Checker, Validity};
+use std::collections::BTreeSet;
+
+const FACTS: [&str; 2] = ["lost_element", "final_reads"];
+
+/// Judges so many random histories twice.
+pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
+    let fast = |history: &History| {
+        let verdict = crate::fuzz::shown(history, ReplicasAgree::default().check(history, &Budget::unlimited()));
+        Answer::read(&verdict, &FACTS)
+    };
+    tape::differ(seed, count, history, fast, defined)
+}
+
+/// Two nodes of which the second gets adds later, or not at all.
+fn history(draw: &mut Draw) -> Tape {
+    let mut tape = Tape::new(2 + draw.below(2));
+    let lies = *draw.pick(&[0, 15, 35]);
+    let stops = if draw.percent(40) { draw.below(8) } else { u64::MAX };
+    let (mut one, mut two): (Vec<Value>, Vec<Value>) = (Vec::new(), Vec::new());
+    let (steps, mut next, mut adds) = (16 + draw.below(20), 0, 0);
+    let settle_from = steps.saturating_sub(8 + draw.below(8));
+    for step in 0..steps {
+        let worker = draw.below(tape.workers());
+        let settle = step >= settle_from;
+        let Some((f, input)) = tape.open(worker) else {
+            if settle || draw.percent(10) {
+                tape.call(worker, "read", Value::Nil, Value::Nil, settle);
+            } else {
+                next += 1;
+                let element = if draw.percent(15) { 1 + draw.below(next) } else { next };
+                tape.call(worker, "add", Value::Nil, Value::Int(element as i64), false);
+            }
+            continue;
+        };
+        let outcome = match draw.below(16) {
+            0 => Outcome::Fail,
+            1 => Outcome::Info,
+            _ => Outcome::Ok,
+        };
+        if f == "add" {
+            adds += 1;
+            if if outcome == Outcome::Info { draw.percent(50) } else { outcome == Outcome::Ok } {
+                if !draw.percent(lies) {
+                    one.push(input.clone());
+                }
+                if adds < stops && !draw.percent(lies) {
+                    two.push(input);
+                }
+            }
+            tape.reply(worker, outcome, Value::Nil);
+            continue;
+        }
+        if draw.percent(lies) {
+            // Catches up.
+            two.clone_from(&one);
+        }
+        let mut seen = if worker % 2 == 0 { one.clone() } else { two.clone() };
+        if draw.percent(lies) && !seen.is_empty() {
+            seen.remove(draw.below(seen.len() as u64) as usize);
+        }
+        match outcome {
+            Outcome::Ok => tape.reply(worker, outcome, Value::list(seen)),
+            _ if draw.percent(20) => tape.fail(worker, outcome, "absent"),
+            _ => tape.reply(worker, outcome, Value::Nil),
+        }
+    }
+    tape
+}
+
+/// The definition, pair by pair.
+fn defined(history: &History) -> Answer {
+    let ops: Vec<Op<'_>> = history.ops().iter().collect();
+    let adds: Vec<&Op<'_>> = ops.iter().filter(|op| history.name(op.function) == "add").collect();
+    let tried: Vec<&&Op<'_>> = adds.iter().filter(|add| add.outcome != Outcome::Fail).collect();
+    if adds.is_empty() {
+        let facts = FACTS.map(|name| (name, 0)).to_vec();
+        return Answer { validity: Validity::Unknown, kinds: BTreeSet::new(), facts };
+    }
+    let absent = |op: &Op<'_>| {
+        op.outcome == Outcome::Fail && op.error.is_some_and(|error| history.name(error).starts_with("absent"))
+    };
+    let quiet = |read: &Op<'_>| adds.iter().all(|add| add.outcome == Outcome::Info || add.reply < read.call);
+    let finals: Vec<&Op<'_>> = ops
+        .iter()
+        .filter(|op| history.name(op.function) == "read" && op.settle && quiet(op))
+        .filter(|op| op.outcome == Outcome::Ok || absent(op))
+        .collect();
+    let list = |op: &Op<'_>| -> BTreeSet<Value> {
+        op.output.as_list().unwrap_or_default().iter().map(|item| item.to_value()).collect()
+    };
+    let nodes: BTreeSet<NameId> = finals.iter().map(|op| op.node).collect();
+    let of = |node: NameId| finals.iter().filter(move |op| op.node == node);
+    let followed = |one: &Op<'_>| of(one.node).any(|two| one.reply < two.call);
+    let holds =
+        |node: NameId| -> BTreeSet<Value> { of(node).filter(|op| !followed(op)).flat_map(|op| list(op)).collect() };
+    let mut kinds = BTreeSet::new();
+    let (mut lost, mut doubt) = (0, nodes.len() < 2);
+    for &node in &nodes {
+        let own = holds(node);
+        let others: BTreeSet<Value> = nodes.iter().flat_map(|other| holds(*other)).collect();
+        let of_element = |element: &Value| tried.iter().filter(|add| add.input == *element).collect::<Vec<_>>();
+        let acknowledged = |element: &Value| {
+            of_element(element).iter().filter(|add| add.outcome == Outcome::Ok).map(|add| add.reply).min()
+        };
+        let lacking: Vec<&Value> = others.iter().filter(|element| !own.contains(*element)).collect();
+        let known: Vec<u64> = lacking.iter().filter_map(|element| acknowledged(element)).collect();
+        let Some(first) = known.iter().min() else {
+            doubt |= lacking.iter().any(|element| !of_element(element).is_empty());
+            continue;
+        };
+        let later = own
+            .iter()
+            .any(|element| of_element(element).iter().map(|add| add.call).min().is_some_and(|call| call > *first));
+        let last = of(node).map(|op| op.call).max().unwrap_or(0);
+        let grew =
+            of(node).filter(|op| op.reply < last).any(|op| own.iter().any(|element| !list(op).contains(element)));
+        if later && !grew {
+            kinds.extend(["diverged".to_owned(), "lost-element".to_owned()]);
+            lost += known.len() as u64;
+        } else {
+            doubt = true;
+        }
+    }
+    doubt |= adds.iter().all(|add| add.outcome != Outcome::Ok);
+    Answer::of(kinds, doubt, vec![(FACTS[0], lost), (FACTS[1], nodes.len() as u64)])
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn agrees_with_the_definition() {
+        crate::contract::tape::agrees(super::differ);
+    }
+}

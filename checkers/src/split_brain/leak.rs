@@ -1,0 +1,114 @@
+//! Whether a cut leaked: on one side, while it was in force, somebody saw a value that was first written meanwhile on the
+//! other side. The proof of a cut covers the links that were cut and tried, no others: a second network, a proxy, a store
+//! outside the nodes. What was seen on the other side went some way.
+use crate::functions::{Effect, effect, parts};
+use crate::history::{Fault, History, NameId, Op, Outcome};
+use crate::sides::{Side, SideOf};
+use crate::value::{Value, ValueRef};
+use std::collections::HashMap;
+
+/// A value of an object: workload, key, key within a transaction, value.
+type Written<'h> = (NameId, ValueRef<'h>, Option<ValueRef<'h>>, ValueRef<'h>);
+
+/// An observation on one side of what only another side can have written.
+pub(super) struct Leak<'h> {
+    pub(super) write: Op<'h>,
+    pub(super) seen: Op<'h>,
+    pub(super) value: Value,
+    /// How many operations saw such a value.
+    pub(super) count: usize,
+}
+
+/// What the call tries to write.
+fn written<'h>(history: &History, op: &Op<'h>) -> Vec<Written<'h>> {
+    let object = |value: ValueRef<'h>| vec![(op.workload, op.key, None, value)];
+    match effect(history, op) {
+        Effect::Writes if history.name(op.function) == "cas" => {
+            op.input.as_list().and_then(|pair| pair.get(1)).map(object).unwrap_or_default()
+        }
+        Effect::Writes | Effect::Commutes => object(op.input),
+        Effect::Transacts => {
+            let written = parts(op.input).unwrap_or_default().into_iter().filter(|part| part.effect == Effect::Writes);
+            written.filter_map(|part| Some((op.workload, op.key, Some(part.key), part.value?))).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Values that the answer shows: what a read returned, alone or as elements, and what a compare-and-set found.
+fn seen<'h>(history: &History, op: &Op<'h>) -> Vec<Written<'h>> {
+    if op.outcome != Outcome::Ok {
+        return Vec::new();
+    }
+    let all = |part: Option<ValueRef<'h>>, value: ValueRef<'h>| -> Vec<Written<'h>> {
+        match value.as_list() {
+            Some(list) => list.iter().map(|value| (op.workload, op.key, part, value)).collect(),
+            None => vec![(op.workload, op.key, part, value)],
+        }
+    };
+    match effect(history, op) {
+        Effect::Reads => all(None, op.output),
+        Effect::Writes if history.name(op.function) == "cas" && op.output != Value::Bool(false) => {
+            op.input.as_list().and_then(|pair| pair.get(0)).map(|from| all(None, from)).unwrap_or_default()
+        }
+        Effect::Transacts => {
+            let read = parts(op.output).unwrap_or_default().into_iter().filter(|part| part.effect == Effect::Reads);
+            read.flat_map(|part| part.value.map(|value| all(Some(part.key), value)).unwrap_or_default()).collect()
+        }
+        // A function that nobody knows may answer with what it found.
+        Effect::May => all(None, op.output),
+        _ => Vec::new(),
+    }
+}
+
+/// The first attempt to write a value, and on which side all attempts were so far.
+struct Attempts<'h> {
+    first: Op<'h>,
+    /// The first call of each side; None: of a node on no side.
+    sides: Vec<(Option<usize>, u64)>,
+    /// Somebody had seen it before it was first written: it was there.
+    known: bool,
+}
+
+/// The first observation, on one side of this cut, of what was first written on another side meanwhile.
+pub(super) fn leak<'h>(history: &'h History, fault: &Fault, sides: &[Side<'h>]) -> Option<Leak<'h>> {
+    let (from, to) = fault.certain()?;
+    let side_of = SideOf::new(history, sides);
+    let mut attempts: HashMap<Written<'h>, Attempts<'h>> = HashMap::new();
+    let before = |op: &Op<'h>| op.call < to.index;
+    for op in history.ops().iter().take_while(before).filter(|op| op.outcome != Outcome::Fail) {
+        for written in written(history, &op) {
+            if matches!(written.3.as_bool(), Some(_)) || written.3.is_nil() {
+                continue;
+            }
+            let new = || Attempts { first: op, sides: Vec::new(), known: false };
+            let known = attempts.entry(written).or_insert_with(new);
+            let side = side_of.get(op.node);
+            if known.sides.iter().all(|(other, _)| *other != side) {
+                known.sides.push((side, op.call));
+            }
+        }
+    }
+    attempts.retain(|_, attempts| attempts.first.call > from.index);
+    if attempts.is_empty() {
+        return None;
+    }
+    let mut leaks: Vec<(Op<'h>, Op<'h>, ValueRef<'h>)> = Vec::new();
+    for op in history.ops().iter().take_while(before) {
+        let inside = op.call > from.index && op.reply < to.index;
+        let side = side_of.get(op.node).filter(|_| inside);
+        let mut leaked = None;
+        for seen in seen(history, &op) {
+            let Some(attempts) = attempts.get_mut(&seen) else { continue };
+            attempts.known |= op.reply < attempts.first.call;
+            let mut tried = attempts.sides.iter().filter(|(_, call)| *call < op.reply).map(|(side, _)| *side);
+            let (Some(side), Some(Some(writer)), None) = (side, tried.next(), tried.next()) else { continue };
+            if writer != side && !attempts.known {
+                leaked = Some((attempts.first, op, seen.3));
+            }
+        }
+        leaks.extend(leaked);
+    }
+    let count = leaks.len();
+    leaks.into_iter().next().map(|(write, seen, value)| Leak { write, seen, value: value.to_value(), count })
+}

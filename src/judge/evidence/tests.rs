@@ -1,0 +1,270 @@
+//! The shapes of runs that kept every promise, and of such that prove nothing.
+use super::*;
+use crate::judge::{Rules, judge};
+use crate::plan::{PerKind, Plan};
+use crate::store::TargetFacts;
+use dsfuzz_checkers::history::read_jsonl;
+use serde_json::json;
+use std::collections::BTreeMap;
+
+const SECOND: u64 = 1_000_000_000;
+
+/// A history: one call on each node every 100 ms of the load, Ok where `ok` says so at that time (in seconds).
+struct Story {
+    nodes: Vec<&'static str>,
+    faults: Vec<serde_json::Value>,
+    ok: fn(f64) -> bool,
+}
+
+impl Story {
+    fn of(nodes: &[&'static str], ok: fn(f64) -> bool) -> Story {
+        Story { nodes: nodes.to_vec(), faults: Vec::new(), ok }
+    }
+
+    /// A fault, proven from its begin to its heal (in seconds).
+    fn fault(mut self, kind: &str, planned: &str, nodes: &[&str], cut: &[[&str; 2]], span: (f64, f64)) -> Story {
+        let id = self.faults.iter().filter(|event| event["step"] == "planned").count();
+        let at = |seconds: f64| (seconds * 1e9) as u64;
+        let event = |step: &str, time: u64| {
+            json!({"type": "fault", "time": time, "fault": id, "kind": kind, "step": step,
+                   "what": format!("{kind} {planned}"), "nodes": nodes, "cut": cut, "detail": []})
+        };
+        let (from, to) = (at(span.0), at(span.1));
+        let steps = [("planned", 1), ("begun", from), ("proven", from + 1_000_000)];
+        let ends = [("reproven", to - 1_000_000), ("heal-begun", to), ("healed", to + 1_000_000)];
+        self.faults.extend(steps.into_iter().chain(ends).map(|(step, time)| event(step, time)));
+        self
+    }
+
+    fn history(self) -> History {
+        let mut events: Vec<(u64, serde_json::Value)> =
+            self.faults.into_iter().map(|event| (event["time"].as_u64().expect("a time"), event)).collect();
+        events.push((0, json!({"type": "phase", "phase": "load"})));
+        events.push((30 * SECOND, json!({"type": "phase", "phase": "drain"})));
+        events.push((31 * SECOND, json!({"type": "end"})));
+        let (mut process, mut written) = (0, BTreeMap::new());
+        for tick in 1..300_u64 {
+            for node in &self.nodes {
+                let time = tick * SECOND / 10;
+                // Each node has a key of its own: a write, then a read of what was written last.
+                let ok = (self.ok)(time as f64 / 1e9);
+                let (f, value) = if tick % 2 == 1 { ("write", json!(tick)) } else { ("read", json!(null)) };
+                let call = json!({"type": "invoke", "worker": 0, "process": process, "node": node,
+                                  "workload": "register", "f": f, "key": node, "value": value});
+                let reply = if f == "read" && ok { json!(written.get(node)) } else { json!(null) };
+                if f == "write" && ok {
+                    written.insert(*node, tick);
+                }
+                let end = if ok { "ok" } else { "fail" };
+                events.push((time, call));
+                events.push((time + 1000, json!({"type": end, "process": process, "value": reply})));
+                process += 1;
+            }
+        }
+        events.sort_by_key(|(time, _)| *time);
+        let start = json!({"type": "start", "index": 0, "time": 0, "version": 1, "nodes": self.nodes, "wall": "w"});
+        let mut lines = vec![start.to_string()];
+        for (index, (time, mut event)) in events.into_iter().enumerate() {
+            event["index"] = json!(index + 1);
+            event["time"] = json!(time + 1);
+            lines.push(event.to_string());
+        }
+        read_jsonl(lines.join("\n").as_bytes()).expect("a sound history")
+    }
+}
+
+fn rules(plan: &str, facts: &TargetFacts) -> Rules {
+    let text = format!("name: p\ncluster: {{lab: 3}}\ntarget: etcd\n{plan}");
+    Rules::of_plan(&Plan::from_yaml_str(&text).expect("a plan"), facts)
+}
+
+fn facts(leads: bool, election_ms: u64) -> TargetFacts {
+    TargetFacts { leads, trusted_terms: leads, election_ms }
+}
+
+/// The names of the rows that are too thin.
+fn thin(story: Story, facts: TargetFacts, asked: &EvidencePlan) -> Vec<String> {
+    let history = story.history();
+    let kinds: std::collections::BTreeSet<String> = history.faults.iter().map(|fault| fault.kind.clone()).collect();
+    let rules = Rules { kinds: kinds.into_iter().collect(), asked_min: 1.0, ..Rules::default() };
+    let info = RunInfo { facts, ..RunInfo::default() };
+    let rows = weigh(&history, asked, &rules, &info);
+    rows.into_iter().filter(|row| !row.enough).map(|row| row.name).collect()
+}
+
+const THREE: [&str; 3] = ["n1", "n2", "n3"];
+const NONE: [String; 0] = [];
+
+#[test]
+fn a_kill_of_all_asks_for_calls_before_and_after_it() {
+    let kill = |ok| Story::of(&THREE, ok).fault("kill", "all", &THREE, &[], (10.0, 16.0));
+    let asked = EvidencePlan::default();
+    assert_eq!(thin(kill(|at| !(10.0..16.0).contains(&at)), facts(true, 2000), &asked), NONE);
+    // It never came back: nobody can say what it kept.
+    assert_eq!(thin(kill(|at| at < 10.0), facts(true, 2000), &asked), ["ok_around_kill"]);
+    // Where a majority lives, silence is thin.
+    let minority =
+        Story::of(&THREE, |at| !(10.0..16.0).contains(&at)).fault("kill", "one: #1", &["n1"], &[], (10.0, 16.0));
+    assert_eq!(thin(minority, facts(false, 2000), &asked), ["ok_during_kill"]);
+}
+
+#[test]
+fn a_fault_shorter_than_an_election_asks_for_nothing_during_it() {
+    let pause = |election_ms| {
+        let story = Story::of(&THREE, |at| !(10.0..18.0).contains(&at));
+        let story = story.fault("pause", "leader", &["n1"], &[], (10.0, 18.0));
+        thin(story, facts(true, election_ms), &EvidencePlan::default())
+    };
+    assert_eq!(pause(15_000), NONE);
+    assert_eq!(pause(5000), ["ok_during_pause", "leader_changes"]);
+}
+
+#[test]
+fn sides_without_a_majority_owe_nothing_and_others_do() {
+    let four = ["n1", "n2", "n3", "n4"];
+    let apart = |left: &[&'static str], right: &[&'static str]| -> Vec<[&'static str; 2]> {
+        left.iter().flat_map(|one| right.iter().flat_map(move |other| [[*one, *other], [*other, *one]])).collect()
+    };
+    let cut = |cut: &[[&str; 2]]| {
+        let story = Story::of(&four, |at| !(10.0..18.0).contains(&at));
+        thin(
+            story.fault("partition", "halves: #1 #2", &["n1"], cut, (10.0, 18.0)),
+            facts(false, 2000),
+            &EvidencePlan::default(),
+        )
+    };
+    assert_eq!(cut(&apart(&["n1", "n2"], &["n3", "n4"])), NONE);
+    assert_eq!(cut(&apart(&["n1"], &["n2", "n3", "n4"])), ["ok_during_partition"]);
+    // One direction alone cuts nobody off.
+    assert_eq!(cut(&[["n1", "n2"], ["n1", "n3"]]), ["ok_during_partition"]);
+}
+
+#[test]
+fn thresholds_can_be_set_by_kind() {
+    // A setting that refuses writes while a replica is away, such as WAIT 2: nothing is Ok in a cut, rightly.
+    let story = || {
+        let story = Story::of(&THREE, |at| !(10.0..18.0).contains(&at) && !(20.0..26.0).contains(&at));
+        let story = story.fault("pause", "one: #2", &["n2"], &[], (10.0, 18.0));
+        story.fault("kill", "one: #2", &["n2"], &[], (20.0, 26.0))
+    };
+    let asked = |json| EvidencePlan { ok_during_fault_min: json, ..EvidencePlan::default() };
+    let by_kind = |kinds: &[(&str, u64)]| {
+        PerKind::ByKind(kinds.iter().map(|(kind, min)| ((*kind).to_owned(), *min)).collect::<BTreeMap<_, _>>())
+    };
+    assert_eq!(thin(story(), facts(false, 1000), &asked(by_kind(&[("pause", 0), ("kill", 0)]))), NONE);
+    assert_eq!(thin(story(), facts(false, 1000), &asked(by_kind(&[("pause", 0)]))), ["ok_during_kill"]);
+    assert_eq!(thin(story(), facts(false, 1000), &asked(PerKind::All(0))), NONE);
+}
+
+#[test]
+fn under_half_a_second_in_force_is_no_evidence() {
+    let blink = Story::of(&THREE, |_| true).fault("pause", "one: #1", &["n1"], &[], (10.0, 10.4));
+    assert_eq!(thin(blink, facts(false, 100), &EvidencePlan::default()), ["proven_pause"]);
+}
+
+#[test]
+fn leaders_must_move_only_where_a_role_leads() {
+    let cut = |leads| {
+        let story = Story::of(&THREE, |_| true);
+        let cut = [["n1", "n2"], ["n2", "n1"], ["n1", "n3"], ["n3", "n1"]];
+        thin(
+            story.fault("partition", "isolate-leader: leader | the rest", &["n1"], &cut, (10.0, 18.0)),
+            facts(leads, 2000),
+            &EvidencePlan::default(),
+        )
+    };
+    assert_eq!(cut(true), ["leader_changes"]);
+    assert_eq!(cut(false), NONE);
+    let clock = Story::of(&THREE, |_| true).fault("clock", "jump 1m leader", &["n1"], &[], (10.0, 18.0));
+    assert_eq!(
+        thin(clock, facts(true, 2000), &EvidencePlan::default()),
+        NONE,
+        "a shifted clock need not move a leader"
+    );
+}
+
+#[test]
+fn a_node_that_was_not_asked_is_thin() {
+    let mut story = Story::of(&["n1", "n2"], |_| true).fault("pause", "one: #1", &["n1"], &[], (10.0, 18.0));
+    story.nodes = vec!["n1", "n2"];
+    let mut history = story.history();
+    // A third node of the plan that got no call.
+    history.nodes.push("n3".into());
+    let rules = Rules { asked_min: 1.0, ..Rules::default() };
+    let info = RunInfo { facts: facts(false, 2000), ..RunInfo::default() };
+    let rows = weigh(&history, &EvidencePlan::default(), &rules, &info);
+    let row = rows.iter().find(|row| row.name == "asked_during_pause").expect("a row");
+    assert_eq!((row.measured, row.enough), (0.0, false));
+}
+
+#[test]
+fn a_kind_that_the_plan_names_and_the_load_had_no_room_for_is_missed() {
+    let rules = Rules { kinds: vec!["kill".into(), "pause".into()], ..Rules::default() };
+    let rows = weigh(&Story::of(&THREE, |_| true).history(), &EvidencePlan::default(), &rules, &RunInfo::default());
+    let missed: Vec<&str> = rows.iter().filter(|row| !row.enough).map(|row| row.name.as_str()).collect();
+    assert_eq!(missed, ["proven_kill", "proven_pause"]);
+}
+
+#[test]
+fn split_brain_is_a_default_only_where_there_are_leaders_or_cuts() {
+    let names = |plan: &str, facts: &TargetFacts| {
+        let rules = rules(plan, facts);
+        let names: Vec<String> = rules.checkers.iter().map(|(name, _)| name.clone()).collect();
+        (names, rules.not_asked().collect::<Vec<_>>(), rules.if_seen)
+    };
+    let has = |names: &[String]| names.iter().any(|name| name == "split-brain");
+    let (asked, left_out, _) = names("workload: register", &facts(false, 1000));
+    assert!(!has(&asked));
+    assert_eq!(left_out, ["split-brain: not asked (no leader, no cut)"]);
+    let (asked, left_out, _) = names("workload: register\ncheck: [split-brain]", &facts(false, 1000));
+    assert!(has(&asked) && left_out.is_empty(), "named, it stays");
+    let (asked, left_out, _) = names("workload: register\nnemesis: {faults: [partition]}", &facts(false, 1000));
+    assert!(has(&asked) && left_out.is_empty(), "there are cuts");
+    let (asked, _, if_seen) = names("workload: register", &TargetFacts { trusted_terms: false, ..facts(true, 1000) });
+    assert!(has(&asked), "leaders may overlap");
+    assert_eq!(if_seen, ["split-brain"]);
+}
+
+#[test]
+fn leaders_without_terms_and_no_cut_do_not_stop_a_pass() {
+    let rules = rules("workload: register", &TargetFacts { trusted_terms: false, ..facts(true, 1000) });
+    let verdict = judge(&Story::of(&THREE, |_| true).history(), &rules, &RunInfo::default());
+    assert_eq!(verdict.validity, dsfuzz_checkers::Validity::Valid, "{}", verdict.sentence);
+    assert_eq!(verdict.sentence, "897 calls kept every promise (linearizable); no fault was asked for");
+    assert!(verdict.notes[0].starts_with("split-brain: nothing to judge"), "{:?}", verdict.notes);
+    assert_eq!(verdict.promises.len(), 2, "what it found along the way stays");
+}
+
+#[test]
+fn a_load_that_cannot_contradict_is_no_pass() {
+    for (options, part) in [
+        ("{mix: {read: 0, write: 1, cas: 0}}", "register: the mix has writes only"),
+        ("{values: 1}", "register: one value only is written"),
+    ] {
+        let rules = rules(&format!("workload: {{register: {options}}}"), &facts(false, 1000));
+        let verdict = judge(&Story::of(&THREE, |_| true).history(), &rules, &RunInfo::default());
+        assert_eq!(verdict.validity, dsfuzz_checkers::Validity::Unknown, "{}", verdict.sentence);
+        assert!(verdict.sentence.contains(part), "{}", verdict.sentence);
+    }
+}
+
+#[test]
+fn a_rate_that_was_not_reached_is_told() {
+    let rules = rules("workload: register\nload: {rate: 200/s}", &facts(false, 1000));
+    let verdict = judge(&Story::of(&THREE, |_| true).history(), &rules, &RunInfo::default());
+    let note = verdict.notes.iter().find(|note| note.starts_with("rate: ")).expect("a note");
+    assert!(note.starts_with("rate: asked 200/s, offered 30/s, ok 30/s"), "{note}");
+    let row = verdict.evidence.iter().find(|row| row.name == "rate_offered").expect("a row");
+    assert!((row.measured - 29.9).abs() < 0.2 && row.enough, "{row:?}");
+}
+
+#[test]
+fn the_load_of_each_node_around_a_fault_is_kept() {
+    let story = Story::of(&THREE, |at| !(10.0..16.0).contains(&at)).fault("kill", "all", &THREE, &[], (10.0, 16.0));
+    let load = crate::judge::met::loads(&story.history());
+    assert_eq!((load.len(), load[0].nodes.len()), (1, 3));
+    for node in &load[0].nodes {
+        assert!((9.5..10.5).contains(&node.before.ok) && (9.5..10.5).contains(&node.after.ok), "{node:?}");
+        assert!((9.5..10.5).contains(&node.during.asked) && node.during.ok < 0.5, "{node:?}");
+    }
+}

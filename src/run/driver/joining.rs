@@ -1,0 +1,162 @@
+//! Clients that join those of a node that hang, so that the node is asked on in every fault.
+//!
+//! A call that hangs keeps its client until the deadline; with a few clients a paused leader would leave a load of
+//! nothing. While some client of a node waits longer than [`Shared::gap`], and nobody began a call of a part (reads, or
+//! everything else: writes that hang must not stop the reads) for as long, one more client makes one call of that part.
+//! Their number is bounded for each node. Each is a worker of its own, with its own stream and processes, so that the
+//! streams of the plan's clients stay as they are.
+//!
+//! Never: a call beyond the plan's rate where nobody hangs, or on a node on which the plan has no client.
+use super::worker::Worker;
+use super::{NodeEndpoint, Shared, turned_true};
+use dsfuzz_workloads::Part;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+/// So many clients of a node may be opening at once: programs that take long to start must not eat the control node.
+const OPENING_MAX: usize = 4;
+/// A client that was not needed for so long is closed.
+const IDLE_MAX: Duration = Duration::from_secs(2);
+/// Calls come a little more often than asked, so that a late timer does not fall short.
+const EARLY: f64 = 0.9;
+
+/// When something began, in nanoseconds since the begin of the load; 0: it is not going on.
+#[derive(Debug, Default)]
+pub(super) struct Since(AtomicU64);
+
+impl Since {
+    pub(super) fn set(&self, start: Instant) {
+        let nanos = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.0.store(nanos.max(1), Ordering::Release);
+    }
+
+    pub(super) fn clear(&self) {
+        self.0.store(0, Ordering::Release);
+    }
+
+    /// How long ago, where it is going on.
+    fn ago(&self, start: Instant) -> Option<Duration> {
+        let since = Some(self.0.load(Ordering::Acquire)).filter(|since| *since != 0)?;
+        Some(start.elapsed().saturating_sub(Duration::from_nanos(since)))
+    }
+}
+
+/// What is known of one node's load.
+#[derive(Debug)]
+pub(super) struct NodeLoad {
+    /// The last call that began, of reads and of the others.
+    begun: [Since; 2],
+    opening: Arc<Semaphore>,
+}
+
+impl NodeLoad {
+    pub(super) fn of(nodes: &[NodeEndpoint]) -> Vec<NodeLoad> {
+        let one = |_| NodeLoad { begun: Default::default(), opening: Arc::new(Semaphore::new(OPENING_MAX)) };
+        nodes.iter().map(one).collect()
+    }
+
+    /// A call of this function began.
+    pub(super) fn began(&self, function: &str, start: Instant) {
+        self.begun[place(Part::of(function))].set(start);
+    }
+}
+
+fn place(part: Part) -> usize {
+    match part {
+        Part::Reads => 0,
+        Part::Others => 1,
+    }
+}
+
+/// The gap between two calls of a part on a node: with `parts` parts, `asked` calls a second in all.
+pub(super) fn gap(asked: f64, parts: usize) -> Duration {
+    let seconds = if asked > 0.0 { EARLY * parts.max(1) as f64 / asked } else { f64::INFINITY };
+    Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
+}
+
+/// The clients that join on one node, for one part of the calls.
+pub(super) struct Team {
+    pub(super) shared: Arc<Shared>,
+    pub(super) node: usize,
+    pub(super) part: Part,
+    /// Numbers of its workers.
+    pub(super) seats: std::ops::Range<u32>,
+}
+
+impl Team {
+    /// Watches over the node until the load ends, then waits for its own calls.
+    pub(super) async fn run(mut self) {
+        let shared = self.shared.clone();
+        let (mut halt, gap) = (shared.halt.subscribe(), shared.gap);
+        let mut idle: Vec<(Instant, Worker)> = Vec::new();
+        let mut calling: JoinSet<Worker> = JoinSet::new();
+        let mut last = shared.start;
+        while !shared.halted() {
+            let due = [self.begun_ago(), Some(last.elapsed())].into_iter().flatten().min();
+            let pause = gap.saturating_sub(due.unwrap_or(gap)).max(gap / 8);
+            if due.is_none_or(|due| due >= gap) && shared.hangs(self.node) {
+                last = Instant::now();
+                self.one_more(&mut idle, &mut calling);
+            }
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = turned_true(&mut halt) => {}
+                Some(back) = calling.join_next() => shared.back(back, &mut idle),
+            }
+            let unused = |(since, worker): &(Instant, Worker)| since.elapsed() > IDLE_MAX && worker.is_open();
+            let position = idle.iter().position(unused);
+            if let Some((since, worker)) = position.map(|position| idle.remove(position)) {
+                let closed = worker.closed().await;
+                idle.insert(0, (since, closed));
+            }
+        }
+        while let Some(back) = calling.join_next().await {
+            shared.back(back, &mut idle);
+        }
+        for (_, worker) in idle {
+            worker.leave().await;
+        }
+    }
+
+    fn begun_ago(&self) -> Option<Duration> {
+        self.shared.loads[self.node].begun[place(self.part)].ago(self.shared.start)
+    }
+
+    /// Lets one client call once: one that waits, else a new one, where neither seats nor openings have run out.
+    fn one_more(&mut self, idle: &mut Vec<(Instant, Worker)>, calling: &mut JoinSet<Worker>) {
+        let worker = idle.pop().map(|(_, worker)| worker);
+        let Some(worker) = worker.or_else(|| {
+            let seat = self.seats.next()?;
+            Some(Worker::joining(self.shared.clone(), seat, self.node, self.part))
+        }) else {
+            return;
+        };
+        if worker.is_open() {
+            calling.spawn(worker.once(None));
+            return;
+        }
+        match self.shared.loads[self.node].opening.clone().try_acquire_owned() {
+            Ok(permit) => drop(calling.spawn(worker.once(Some(permit)))),
+            Err(_) => idle.push((Instant::now(), worker)),
+        }
+    }
+}
+
+impl Shared {
+    /// Whether a client that the plan has on this node has been waiting for longer than the gap: for an answer, for a
+    /// connection, or after a trouble.
+    fn hangs(&self, node: usize) -> bool {
+        let mut own = self.busy.iter().skip(node).step_by(self.options.nodes.len().max(1));
+        own.any(|busy| busy.ago(self.start).is_some_and(|ago| ago > self.gap))
+    }
+
+    fn back(&self, back: Result<Worker, tokio::task::JoinError>, idle: &mut Vec<(Instant, Worker)>) {
+        match back {
+            Ok(worker) => idle.push((Instant::now(), worker)),
+            Err(error) => self.joined(Err(error)),
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! Partitions on real nodes with several addresses: a lab, real agents, the packet filter. These tests need root.
+use dsfuzz::lab::{self, Lab, Owner};
+use dsfuzz::run::hosts::Hosts;
+use dsfuzz::run::nemesis::{Executor, HarmReport};
+use dsfuzz_checkers::history::{FaultEvent, FaultStep, Mark};
+use dsfuzz_nemesis::{ClusterShape, FaultOptions, NemesisOptions, NodeView, Span, Timetable, View, timetable};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn new_lab(what: &str, nodes: u16) -> Lab {
+    assert!(nix::unistd::geteuid().is_root(), "the tests of partitions need root, for a lab");
+    lab::use_program(env!("CARGO_BIN_EXE_dsfuzz"));
+    Lab::up(&format!("{what}-{}", std::process::id()), nodes, Owner::ThisProcess).expect("a lab")
+}
+
+fn in_node(lab: &Lab, node: &str, script: &str) -> String {
+    let done = lab.node_command(node, &["sh", "-c", script]).expect("a command").output().expect("ran");
+    assert!(done.status.success(), "{script}: {}", String::from_utf8_lossy(&done.stderr));
+    String::from_utf8_lossy(&done.stdout).trim().to_owned()
+}
+
+/// Every node gets an address in a second network and one of IPv6, on the same wire.
+fn more_addresses(lab: &Lab) {
+    for (number, (node, _)) in (1..).zip(lab.nodes()) {
+        let script =
+            format!("ip addr add 10.78.0.{number}/24 dev eth0 && ip -6 addr add fd78::{number}/64 dev eth0 nodad");
+        in_node(lab, &node.name, &script);
+    }
+}
+
+/// Whether a node can connect to another one's address; the receiver is a plain program, not the agent. It ends by itself.
+fn speaks(lab: &Lab, from: &str, to: &str, address: &str) -> bool {
+    static PORT: AtomicU16 = AtomicU16::new(6000);
+    let port = PORT.fetch_add(1, Ordering::Relaxed);
+    let listen = format!(
+        "import socket; s = socket.create_server(('{address}', {port}), family=socket.AF_INET6 if ':' in '{address}' else \
+         socket.AF_INET); print('up', flush=True); s.accept()"
+    );
+    let mut server = lab.node_command(to, &["timeout", "60", "python3", "-c", &listen]).expect("a command");
+    let mut server = server.stdout(std::process::Stdio::piped()).spawn().expect("a server");
+    let mut line = String::new();
+    let stdout = server.stdout.take().expect("stdout");
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(stdout), &mut line).expect("read");
+    assert_eq!(line, "up\n");
+    let ask = format!("import socket; socket.create_connection(('{address}', {port}), timeout=1)");
+    let done = lab.node_command(from, &["python3", "-c", &ask]).expect("a command").output().expect("ran");
+    server.kill().and_then(|()| server.wait()).expect("ended");
+    done.status.success()
+}
+
+/// An executor whose events are kept, and those events.
+fn executor(lab: &Lab, hosts: &Arc<Hosts>) -> (Executor, Arc<Mutex<Vec<FaultEvent>>>) {
+    let told: Arc<Mutex<Vec<FaultEvent>>> = Arc::default();
+    let nodes = lab.nodes().into_iter().map(|(node, _)| NodeView {
+        name: node.name.to_string(),
+        address: node.address,
+        others: Vec::new(),
+        ports: vec![5005],
+        services: Vec::new(),
+        own_kernel: false,
+    });
+    let view = View { nodes: nodes.collect(), leader: Some("n1".to_owned()), control_boot_id: String::new() };
+    let log = Arc::clone(&told);
+    let born = Instant::now();
+    let now = move || u64::try_from(born.elapsed().as_nanos()).expect("a short test");
+    let executor = Executor::new(
+        Arc::clone(hosts) as Arc<_>,
+        hosts.run_name(),
+        Arc::new(move |event| {
+            let mut log = log.lock().expect("events");
+            log.push(event);
+            Mark { index: log.len() as u64, time: now() }
+        }),
+        Arc::new(move |_| {
+            let view = view.clone();
+            Box::pin(async move { view })
+        }),
+        Arc::new(now),
+    );
+    (executor, told)
+}
+
+fn one(shape: &str, nodes: usize, lasts: Duration) -> Timetable {
+    let fault: FaultOptions =
+        serde_json::from_value(serde_json::json!({"partition": {"shape": shape}})).expect("options");
+    let options = NemesisOptions { faults: vec![fault], ..NemesisOptions::default() };
+    let mut drawn =
+        timetable(7, &options, ClusterShape { nodes, leads: true, quiet_end: Duration::ZERO }, Duration::from_secs(60));
+    drawn.harms.truncate(1);
+    (drawn.harms[0].at, drawn.harms[0].lasts) = (Span(Duration::ZERO), Span(lasts));
+    drawn
+}
+
+/// Plays one partition on the lab; `during` runs once it is proven or cannot be.
+fn play(lab: &Lab, shape: &str, during: impl FnOnce() + Send) -> (HarmReport, Vec<FaultEvent>) {
+    std::thread::scope(|scope| {
+        let inside = scope.spawn(|| {
+            lab.enter_thread().expect("entered");
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            runtime.block_on(async {
+                let hosts = Hosts::connect(lab.nodes(), "partitions".into()).await.expect("connected");
+                let (executor, told) = executor(lab, &hosts);
+                let (stop, stopped) = watch::channel(false);
+                let table = one(shape, lab.nodes().len(), 60 * SECOND);
+                let running = executor.run(&table, tokio::time::Instant::now(), stopped);
+                let ready = Arc::clone(&told);
+                let meanwhile = async {
+                    let settled = |event: &FaultEvent| matches!(event.step, FaultStep::Proven | FaultStep::Unproven);
+                    while !ready.lock().expect("events").iter().any(settled) {
+                        tokio::time::sleep(Duration::from_millis(5)).await;
+                    }
+                    std::thread::scope(|scope| scope.spawn(during).join()).expect("looked");
+                    stop.send_replace(true);
+                };
+                let (mut reports, ()) = tokio::join!(running, meanwhile);
+                for remote in hosts.remotes() {
+                    let undone = remote.ask(dsfuzz_nemesis::protocol::Ask::UndoAll, Vec::new(), 10 * SECOND).await;
+                    undone.expect("nothing is left");
+                }
+                hosts.bye(false).await;
+                let told = told.lock().expect("events").clone();
+                (reports.remove(0), told)
+            })
+        });
+        inside.join().expect("joined")
+    })
+}
+
+fn detail(told: &[FaultEvent], step: FaultStep) -> String {
+    let event = told.iter().find(|event| event.step == step).unwrap_or_else(|| panic!("no {step:?} in {told:?}"));
+    event.detail.join(" | ")
+}
+
+#[test]
+fn a_partition_cuts_every_address_of_both_families_and_the_heal_removes_all() {
+    let lab = new_lab("many", 3);
+    more_addresses(&lab);
+    let ways = ["10.77.0.2", "10.78.0.2", "fd78::2"];
+    let before = ways.map(|address| speaks(&lab, "n1", "n2", address));
+    assert_eq!(before, [true; 3]);
+    let look = || {
+        // Both directions, on every address; n2 and n3 are on one side.
+        assert_eq!(ways.map(|address| speaks(&lab, "n1", "n2", address)), [false; 3]);
+        assert_eq!(["10.78.0.1", "fd78::1"].map(|address| speaks(&lab, "n3", "n1", address)), [false; 2]);
+        assert_eq!(ways.map(|address| speaks(&lab, "n3", "n2", address)), [true; 3]);
+    };
+    let (report, told) = play(&lab, "isolate-leader", look);
+    assert!(report.proven && report.reproven && report.healed, "{report:?}");
+    let proof = detail(&told, FaultStep::Proven);
+    // Four directed links; on each two by two addresses of IPv4, one of IPv6 and the link-local one.
+    let pairs: u32 = proof
+        .split("cut proven on ")
+        .nth(1)
+        .and_then(|rest| rest.split(' ').next())
+        .expect("pairs")
+        .parse()
+        .expect("a number");
+    assert!((20..=24).contains(&pairs) && proof.contains(&format!("on {pairs} of {pairs} address pairs")), "{proof}");
+    assert_eq!(ways.map(|address| speaks(&lab, "n1", "n2", address)), [true; 3]);
+    for node in ["n1", "n2", "n3"] {
+        assert_eq!(in_node(&lab, node, "nft list tables"), "");
+    }
+    lab.down().expect("down");
+}
+
+#[test]
+fn behind_a_firewall_a_cut_is_proven_over_the_targets_own_port() {
+    let lab = new_lab("walled", 3);
+    for node in ["n1", "n2", "n3"] {
+        in_node(
+            &lab,
+            node,
+            "nft add table inet wall && nft 'add chain inet wall in { type filter hook input priority 0; policy drop; }' && \
+             nft add rule inet wall in ct state established,related accept && nft add rule inet wall in iif lo accept && \
+             nft add rule inet wall in tcp dport '{ 22, 5005 }' accept",
+        );
+    }
+    // Nothing listens on the target's port: a cut cannot be proven, and the words say which ports are filtered.
+    let (report, told) = play(&lab, "isolate-leader", || ());
+    assert!(!report.proven && !report.healed, "{report:?}");
+    let why = detail(&told, FaultStep::Unproven);
+    assert!(why.contains("does not hear") && why.contains("UDP port 17077 is filtered"), "{why}");
+    let serve =
+        "import socket; s = socket.create_server(('0.0.0.0', 5005)); print('up', flush=True)\nwhile True: s.accept()";
+    let mut servers: Vec<std::process::Child> = ["n1", "n2", "n3"]
+        .iter()
+        .map(|node| {
+            let mut server = lab.node_command(node, &["timeout", "120", "python3", "-c", serve]).expect("a command");
+            let mut server = server.stdout(std::process::Stdio::piped()).spawn().expect("a server");
+            let mut line = String::new();
+            let stdout = server.stdout.take().expect("stdout");
+            std::io::BufRead::read_line(&mut std::io::BufReader::new(stdout), &mut line).expect("read");
+            server
+        })
+        .collect();
+    let (report, told) = play(&lab, "isolate-leader", || ());
+    for server in &mut servers {
+        server.kill().and_then(|()| server.wait()).expect("ended");
+    }
+    assert!(report.proven && report.reproven && report.healed, "{report:?}");
+    let proof = detail(&told, FaultStep::Proven);
+    assert!(proof.contains("cut proven on 4 of 4 address pairs, 4 of them by TCP handshakes"), "{proof}");
+    lab.down().expect("down");
+}
