@@ -128,7 +128,7 @@ impl Begun for Counter {
     const CERTIFIES: bool = false;
 
     fn check_from(&self, history: &History, budget: &Budget, initial: &Initial) -> Verdict {
-        let objects = objects(history, &ADDS, &TAKES, self.workload.as_deref());
+        let objects = self.objects(history);
         let mut report = Report::about(history, &objects);
         let (mut acknowledged, mut judged, mut telling, mut low, mut high, mut widest) = (0, 0, 0, 0, 0, 0);
         let mut malformed = Vec::new();
@@ -203,7 +203,7 @@ impl Begun for Counter {
     }
 
     fn first(&self, history: &History) -> Vec<(Value, Value)> {
-        let objects = objects(history, &ADDS, &TAKES, self.workload.as_deref());
+        let objects = self.objects(history);
         let of = |object: &Group<'_>| {
             let traces = object.ops(history).filter_map(|op| match (history.name(op.function), op.outcome) {
                 ("read", Outcome::Ok) => Some(Trace::Seen((), op.output.as_int()?, op.reply)),
@@ -218,6 +218,15 @@ impl Begun for Counter {
 }
 
 impl Counter {
+    /// Reads alone are those of a counter where there is nothing else.
+    fn objects<'h>(&self, history: &'h History) -> Vec<Group<'h>> {
+        let found = objects(history, &ADDS, &TAKES, self.workload.as_deref());
+        match found.is_empty() && history.workloads().len() == 1 {
+            true => objects(history, &["read"], &TAKES, self.workload.as_deref()),
+            false => found,
+        }
+    }
+
     fn breach<'h>(
         &self,
         history: &History,

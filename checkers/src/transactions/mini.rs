@@ -12,7 +12,7 @@
 //! its key before it, and whatever is Unknown for `rw-register`. Kinds of findings are those of `rw-register`.
 use super::lattice::{self, Consistency};
 use super::rw_register::{RwRegister, Updates};
-use super::txn::{Dialect, Transactions, certainly_first};
+use super::txn::{Dialect, Transactions, certainly_first, transacts};
 use crate::history::{History, NameId, Outcome};
 use crate::initial::{Beginning, Begun, Initial, OPTION};
 use crate::registry::CheckerDoc;
@@ -135,7 +135,7 @@ impl Begun for Mini {
     fn check_from(&self, history: &History, budget: &Budget, initial: &Initial) -> Verdict {
         let mut workloads: Vec<NameId> = Vec::new();
         for op in history.ops().iter() {
-            if history.name(op.function) == "txn" && !workloads.contains(&op.workload) {
+            if transacts(history.name(op.function), &op) && !workloads.contains(&op.workload) {
                 workloads.push(op.workload);
             }
         }

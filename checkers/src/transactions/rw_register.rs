@@ -27,7 +27,7 @@ use super::cycles::{self, Cycles};
 use super::decided;
 use super::lattice::{self, Consistency};
 use super::observed::unobserved;
-use super::txn::{Dialect, MopKind, Transactions, certainly_first};
+use super::txn::{Dialect, MopKind, Transactions, certainly_first, transacts};
 use super::weak::explain as weak_explain;
 use super::weak::matched::{Flaw, Matched};
 use super::weak::view::{INITIAL, View};
@@ -175,7 +175,9 @@ impl Begun for RwRegister {
     fn check_from(&self, history: &History, budget: &Budget, initial: &Initial) -> Verdict {
         let mut workloads: Vec<NameId> = Vec::new();
         for op in history.ops().iter() {
-            if matches!(history.name(op.function), "txn" | "write" | "w") && !workloads.contains(&op.workload) {
+            let function = history.name(op.function);
+            let about = matches!(function, "write" | "w") || transacts(function, &op);
+            if about && !workloads.contains(&op.workload) {
                 workloads.push(op.workload);
             }
         }

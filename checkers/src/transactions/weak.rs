@@ -48,7 +48,7 @@ use super::levels::levels;
 use crate::history::{History, NameId, Outcome};
 use crate::initial::{Beginning, Begun, Initial, OPTION};
 use crate::registry::CheckerDoc;
-use crate::transactions::txn::{Dialect, Mop, MopKind, Transactions, certainly_first};
+use crate::transactions::txn::{Dialect, Mop, MopKind, Transactions, certainly_first, transacts};
 use crate::value::{Value, Word};
 use crate::verdict::{Budget, Checker, Finding, Severity, Validity, Verdict};
 use crate::wording;
@@ -157,7 +157,7 @@ impl Begun for Weak {
         };
         let mut workloads: Vec<NameId> = Vec::new();
         for op in history.ops().iter() {
-            if history.name(op.function) == "txn" && !workloads.contains(&op.workload) {
+            if transacts(history.name(op.function), &op) && !workloads.contains(&op.workload) {
                 workloads.push(op.workload);
             }
         }
