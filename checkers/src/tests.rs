@@ -9,4 +9,5 @@ mod promises;
 mod recordings;
 mod run_checks;
 mod sets;
+mod small_cases;
 mod vacuous;
