@@ -81,7 +81,7 @@ fn in_lab(lab: &Lab, table: &mut Table) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
         let begun = Instant::now();
-        let hosts = Hosts::connect(lab.nodes(), RUN.to_owned()).await?;
+        let hosts = Hosts::connect(lab.nodes(), RUN.to_owned(), false).await?;
         table.row("5 agents put in place and greeted, side by side", ms(begun.elapsed()));
         let outcome = with_agents(lab, &hosts, table).await;
         hosts.bye(true).await;

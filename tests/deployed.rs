@@ -200,7 +200,7 @@ async fn etcd_lives_loses_its_leader_and_recovers() {
     end(&mut at(&old).services.lock().unwrap().get_mut("etcd").unwrap().1);
     let new = await_leader_other_than(&deployment, &old).await;
     assert_eq!(deployment.role(&old, Duration::from_secs(2)).await.role, "", "a dead node says nothing");
-    assert_eq!(deployment.restart_dead().await.unwrap(), std::slice::from_ref(&old));
+    assert_eq!(deployment.restart_dead().await.unwrap(), [(old.clone(), "etcd".to_owned())]);
     deployment.await_ready(LONG).await.unwrap();
     assert_eq!(deployment.await_converged(LONG).await, Convergence::Converged);
     let mut client = connect.open(target.endpoint(&at(&old).node, 2, TERMS)).await.unwrap();
@@ -208,7 +208,7 @@ async fn etcd_lives_loses_its_leader_and_recovers() {
 
     let mut terms = BTreeMap::new();
     for node in ["n1", "n2", "n3"] {
-        for log in deployment.fetch_logs(node, &folder.path().join("logs").join(node), 1 << 26).await.unwrap() {
+        for log in deployment.fetch_logs(node, &folder.path().join("logs").join(node), 1 << 26).await.unwrap().0 {
             for claim in deployment.claims(&log).unwrap() {
                 assert!(claim.at.is_some(), "{claim:?}");
                 assert_eq!(terms.insert(claim.term.expect("a term"), claim.node.clone()), None, "one leader a term");
@@ -257,7 +257,7 @@ async fn redis_with_sentinel_fails_over_and_a_client_in_python_is_bound_to_its_n
     let primary = nodes.iter().find(|node| node.node.name == new).unwrap();
     let mut client = connect.open(target.endpoint(&primary.node, 4, TERMS)).await.unwrap();
     assert_eq!(client.call(&call("set", "add", Value::Int(21)), TERMS).await.answer, Answer::Ok(Value::Nil));
-    assert_eq!(deployment.restart_dead().await.unwrap(), [Arc::from("n1")]);
+    assert_eq!(deployment.restart_dead().await.unwrap(), [(Arc::from("n1"), "redis".to_owned())]);
     deployment.await_ready(LONG).await.unwrap();
     assert_eq!(deployment.await_converged(LONG).await, Convergence::Converged);
     let mut last = connect.open(target.endpoint(&nodes[0].node, 5, TERMS)).await.unwrap();

@@ -102,7 +102,7 @@ fn play(lab: &Lab, shape: &str, during: impl FnOnce() + Send) -> (HarmReport, Ve
             lab.enter_thread().expect("entered");
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
             runtime.block_on(async {
-                let hosts = Hosts::connect(lab.nodes(), "partitions".into()).await.expect("connected");
+                let hosts = Hosts::connect(lab.nodes(), "partitions".into(), false).await.expect("connected");
                 let (executor, told) = executor(lab, &hosts);
                 let (stop, stopped) = watch::channel(false);
                 let table = one(shape, lab.nodes().len(), 60 * SECOND);

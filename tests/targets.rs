@@ -249,7 +249,10 @@ async fn the_dead_are_started_again_and_recovery_comes_only_after_all_died() {
     };
     *stage.nodes[0].services.lock().unwrap() = vec![state("data", &[]), state("watch", &[5])];
     *stage.nodes[1].services.lock().unwrap() = vec![state("data", &[4]), state("watch", &[5])];
-    assert_eq!(stage.deployment.restart_dead().await.unwrap(), [Arc::from("n1")]);
+    assert_eq!(
+        stage.deployment.restart_dead().await.unwrap().iter().map(|(node, _)| &**node).collect::<Vec<_>>(),
+        ["n1"]
+    );
     assert_eq!(*stage.transcript.lock().unwrap(), ["n1 start data again"]);
     stage.asked("n1");
     for node in &stage.nodes {
@@ -369,7 +372,7 @@ async fn logs_come_home_and_their_claims_are_read() {
     let log = "starting\nnow leads epoch 3\nnow leads epoch 5\n";
     stage.nodes[0].files.lock().unwrap().insert("/var/lib/dsfuzz/two/data.log".into(), log.into());
     let folder = tempfile::tempdir().unwrap();
-    let fetched = stage.deployment.fetch_logs("n1", folder.path(), 1 << 20).await.unwrap();
+    let fetched = stage.deployment.fetch_logs("n1", folder.path(), 1 << 20).await.unwrap().0;
     assert_eq!(std::fs::read_to_string(folder.path().join("data.log")).unwrap(), log);
     let claims = stage.deployment.claims(&fetched[0]).unwrap();
     let seen: Vec<_> = claims.iter().map(|claim| (&*claim.node, &*claim.role, claim.term)).collect();
@@ -380,7 +383,7 @@ async fn logs_come_home_and_their_claims_are_read() {
     assert_eq!(seen, [(Some(5), 3)], "what stood there before the run was claimed in an earlier life");
     let begun_anew = stage.deployment.claims_after(&fetched[0], 1 << 20).unwrap();
     assert_eq!(begun_anew.len(), 2, "a file that is shorter than it was has been begun anew");
-    let tail = stage.deployment.fetch_logs("n1", folder.path(), 18).await.unwrap();
+    let tail = stage.deployment.fetch_logs("n1", folder.path(), 18).await.unwrap().0;
     assert_eq!(tail[0].skipped_bytes, log.len() as u64 - 18);
     assert_eq!(std::fs::read_to_string(folder.path().join("data.log")).unwrap(), "now leads epoch 5\n");
 }

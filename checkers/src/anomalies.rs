@@ -276,6 +276,21 @@ pub const ANOMALIES: &[(&str, &str)] = &[
     ),
     ("not-recovered", "A node acknowledged nothing, or no write, in the time it had after the last heal."),
     ("not-healed", "Nobody showed that a fault is gone."),
+    ("crashed", "A process of the target ended, and neither a planned fault nor the harness had ended it."),
+    (
+        "start-failed",
+        "A process that was started again after a fault ended with an exit status before long; it may wait for others.",
+    ),
+    (
+        "did-not-come-back",
+        "A process that had served before did not serve again after the last heal, in the time that the plan gives it.",
+    ),
+    (
+        "log-alarm",
+        "The target wrote into its log what only a bug makes it write: a panic, a failed assertion, corruption, a race.",
+    ),
+    ("out-of-memory", "The kernel killed a process of the target for want of memory."),
+    ("core-file", "A process of the target left a core file."),
     ("longest-gap", "The longest stretch of the load in which nothing was acknowledged."),
 ];
 
@@ -301,6 +316,7 @@ mod tests {
         "g-set",
         "kebab-case",
         "linearizable-keys",
+        "logs-read",
         "lww-register",
         "or-set",
         "own-write-missed",

@@ -75,6 +75,8 @@ pub enum Record {
     Fault(FaultEvent),
     /// What a node said about its role.
     Role(RoleRecord),
+    /// Something about the target's own processes.
+    Process(ProcessEvent),
     /// A phase of the run began.
     Phase {
         /// Its index.
@@ -103,6 +105,24 @@ pub enum Record {
         /// When.
         time: u64,
     },
+}
+
+impl Record {
+    /// Its index and time.
+    pub fn mark(&self) -> Mark {
+        let (index, time) = match self {
+            Record::Invoke(call) => (call.index, call.time),
+            Record::Ok(reply) | Record::Fail(reply) | Record::Info(reply) => (reply.index, reply.time),
+            Record::Fault(event) => (event.index, event.time),
+            Record::Role(claim) => (claim.index, claim.time),
+            Record::Process(event) => (event.index, event.time),
+            Record::Start { index, time, .. }
+            | Record::Phase { index, time, .. }
+            | Record::Note { index, time, .. }
+            | Record::End { index, time } => (*index, *time),
+        };
+        Mark { index, time }
+    }
 }
 
 /// A client's call.
@@ -253,6 +273,87 @@ pub struct RoleRecord {
     pub detail: String,
 }
 
+/// What happened to a process of the target that no client and no fault did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProcessStep {
+    /// From here on the node's processes are watched.
+    Watched,
+    /// It ended, and was neither stopped nor killed by the harness.
+    Ended,
+    /// The kernel killed it, or one of its children, for want of memory.
+    OutOfMemory,
+    /// It left a core file.
+    CoreFile,
+    /// Lines of its log are alarms.
+    LogAlarm,
+    /// The node's logs were searched for alarms.
+    LogsRead,
+    /// It was found dead after the last heal, and was started again by the harness.
+    Restarted,
+    /// After the last heal it did not serve again in the time that the plan gives it.
+    DidNotComeBack,
+}
+
+impl ProcessStep {
+    /// Its name, as records have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            ProcessStep::Watched => "watched",
+            ProcessStep::Ended => "ended",
+            ProcessStep::OutOfMemory => "out-of-memory",
+            ProcessStep::CoreFile => "core-file",
+            ProcessStep::LogAlarm => "log-alarm",
+            ProcessStep::LogsRead => "logs-read",
+            ProcessStep::Restarted => "restarted",
+            ProcessStep::DidNotComeBack => "did-not-come-back",
+        }
+    }
+}
+
+/// One step of a process of the target.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ProcessEvent {
+    /// Its index.
+    pub index: u64,
+    /// When it was recorded.
+    pub time: u64,
+    /// The node.
+    pub node: Arc<str>,
+    /// The process, by its name in the recipe; empty where it is about all of the node.
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    pub process: Arc<str>,
+    /// What happened.
+    pub step: ProcessStep,
+    /// It happened between these times, nanoseconds; none where that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub between: Option<(u64, u64)>,
+    /// In words: `signal 6 (SIGABRT)`, `exit 3`, the alarming line, the core file's path, what was waited for.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub how: String,
+    /// For `Ended`: the harness had started it again, not for the first time.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub again: bool,
+    /// For `Ended`: how long it had run, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ran_ms: Option<u64>,
+    /// How often, where one record stands for several.
+    #[serde(default = "once", skip_serializing_if = "is_once")]
+    pub times: u64,
+    /// The last lines of its log, or what else shows it: one sentence or line for each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub detail: Vec<String>,
+}
+
+fn once() -> u64 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over references")]
+fn is_once(times: &u64) -> bool {
+    *times == 1
+}
+
 /// A claim of a role in the validated history: the record as it is.
 pub type RoleClaim = RoleRecord;
 
@@ -373,6 +474,8 @@ pub struct History {
     pub faults: Vec<Fault>,
     /// Role claims in the order of their replies.
     pub roles: Vec<RoleClaim>,
+    /// What happened to the target's own processes, in the order in which it was recorded.
+    pub processes: Vec<ProcessEvent>,
     /// Beginnings of the phases.
     pub phases: Vec<(Phase, Mark)>,
     /// Notes: time, node, text.
@@ -400,6 +503,7 @@ impl Default for History {
             wall: String::new(),
             faults: Vec::new(),
             roles: Vec::new(),
+            processes: Vec::new(),
             phases: Vec::new(),
             notes: Vec::new(),
             complete: false,

@@ -11,6 +11,7 @@ pub mod certificate;
 pub mod containers;
 mod contract;
 pub mod counter;
+mod crashes;
 pub mod crdt;
 pub mod evidence;
 pub mod fencing;
@@ -53,6 +54,7 @@ mod tests;
 
 pub use anomalies::{ANOMALIES, anomaly};
 pub use certificate::{Certificate, Claim, Edge, EdgeKind};
+pub use crashes::CRASHES;
 pub use evidence::{Evidence, evidence};
 pub use history::{Fault, History, Mark, Op, Outcome, Phase, RoleClaim};
 pub use linearizable::Linearizable;

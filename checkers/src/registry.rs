@@ -3,9 +3,9 @@ use crate::history::History;
 use crate::value::Value;
 use crate::verdict::{Budget, Checker, Validity, Verdict};
 use crate::{
-    atomic_commit, availability, bank, causal_reverse, counter, crdt, fencing, kafka, leadership, lease, linearizable,
-    liveness, lock, long_fork, monotonic, queue, saga, set, set_full, split_brain, total_queue, transactions,
-    unique_ids, watch, weaker,
+    atomic_commit, availability, bank, causal_reverse, counter, crashes, crdt, fencing, kafka, leadership, lease,
+    linearizable, liveness, lock, long_fork, monotonic, queue, saga, set, set_full, split_brain, total_queue,
+    transactions, unique_ids, watch, weaker,
 };
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -106,6 +106,7 @@ pub const CHECKERS: &[CheckerDoc] = &[
     crdt::DOC,
     leadership::DOC,
     liveness::DOC,
+    crashes::DOC,
     weaker::entries::SEQUENTIAL,
     weaker::entries::CAUSAL,
     weaker::entries::PRAM,

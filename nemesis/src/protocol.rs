@@ -52,6 +52,12 @@ pub enum Ask {
         lease_ms: u64,
         /// Names the run in the undo journal.
         run: String,
+        /// Who asks for the node. Answer [`Told::Taken`] where it is another's.
+        #[serde(default)]
+        claim: Claimant,
+        /// How the node is asked for.
+        #[serde(default)]
+        entry: Entry,
     },
     /// Renews the lease. Answer: [`Told::Done`].
     Heartbeat,
@@ -77,6 +83,12 @@ pub enum Ask {
     },
     /// The processes of every defined service. Answer: [`Told::Services`].
     Services,
+    /// How processes of services ended by themselves since this agent began, and what their death left. Answer:
+    /// [`Told::Deaths`].
+    Deaths {
+        /// Look for core files in the folders of the services too: that reads folders.
+        cores: bool,
+    },
     /// Writes a chunk (the blob) of a file at an offset; offset 0 creates or truncates, folders are made.
     /// Answer: [`Told::Done`].
     Write {
@@ -159,6 +171,83 @@ pub enum Ask {
         /// Stop all services first.
         stop_services: bool,
     },
+}
+
+/// Who has, or asks for, a node: one run (or `heal`, `doctor`) of one control node.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claimant {
+    /// Its name: plan and time.
+    pub run: String,
+    /// The control node's host name.
+    pub host: String,
+    /// Tells one program from another, also where two runs have one name. Empty: nothing is claimed (only tests).
+    pub token: String,
+}
+
+/// How a node is asked for in [`Ask::Hello`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Entry {
+    /// For the first time: refused while another has it.
+    #[default]
+    First,
+    /// After a connection was lost: refused where another has had the node since.
+    Again,
+    /// For the first time, ending whoever has it.
+    TakeOver,
+}
+
+/// Who has a node, or had it last.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claim {
+    /// Who.
+    pub by: Claimant,
+    /// Since when, nanoseconds since 1970 by the node's clock.
+    pub since_ns: i64,
+    /// When the control node was last heard of, by the same clock.
+    pub renewed_ns: i64,
+}
+
+/// A process of a service that ended, and was neither stopped nor killed by the harness.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Death {
+    /// The service.
+    pub service: String,
+    /// The process that was started for it.
+    pub pid: u32,
+    /// When that process started, in clock ticks since boot: with the id, names it for ever.
+    pub start: u64,
+    /// `exit 3`, `signal 6 (SIGABRT)`; empty where nobody saw how.
+    pub how: String,
+    /// It wrote a core file, says the kernel.
+    pub core: bool,
+    /// The end lies between these, nanoseconds on the node's boot-time clock.
+    pub earliest_ns: u64,
+    /// Not after.
+    pub latest_ns: u64,
+    /// How long it had run, milliseconds.
+    pub ran_ms: u64,
+    /// It had been started again, not for the first time.
+    pub again: bool,
+    /// Processes that the kernel killed for want of memory while it ran: of the service where its cgroup counts them.
+    pub oom_kills: u64,
+    /// The count is the whole machine's: the service's cgroup has none.
+    pub oom_of_machine: bool,
+    /// The last lines of its log.
+    pub log: Vec<String>,
+}
+
+/// A core file.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CoreFile {
+    /// The service in whose folder it is.
+    pub service: String,
+    /// Its path.
+    pub path: String,
+    /// Its size.
+    pub bytes: u64,
+    /// When it was last written, nanoseconds on the node's boot-time clock.
+    pub written_ns: u64,
 }
 
 /// A command to run to its end.
@@ -268,6 +357,19 @@ pub enum Told {
         ping_port: u16,
         /// Process id of the agent, and of its guardian.
         pids: (u32, u32),
+    },
+    /// Answer to Hello: another has the node, or has had it since.
+    Taken(Claim),
+    /// Answer to Deaths.
+    Deaths {
+        /// Processes that ended, oldest first; at most so many as an agent keeps.
+        deaths: Vec<Death>,
+        /// Processes killed for want of memory since each service was started, where its cgroup counts them.
+        oom_kills: BTreeMap<String, u64>,
+        /// Core files, where they were asked for.
+        cores: Vec<CoreFile>,
+        /// Nanoseconds on the node's boot-time clock now.
+        now_ns: u64,
     },
     /// Done, nothing to say.
     Done,

@@ -60,7 +60,7 @@ async fn look(plan: &Plan, target: &Target, nodes: Vec<(Node, SshTarget)>) -> an
     let mut looks = Vec::new();
     let base = plan.cluster.ssh.dir.clone().unwrap_or_else(|| NODE_DIR.into());
     let order: Vec<String> = nodes.iter().map(|(node, _)| node.name.to_string()).collect();
-    let hosts = Hosts::connect(nodes, format!("doctor/{}", std::process::id())).await?;
+    let hosts = Hosts::connect(nodes, format!("doctor/{}", std::process::id()), false).await?;
     let own_kernels = hosts.own_kernels();
     for (node, abilities) in hosts.abilities().await {
         let abilities = abilities.map_err(|error| anyhow::anyhow!(error))?;

@@ -32,6 +32,9 @@ pub struct HealArgs {
     /// known_hosts file, with --nodes
     #[arg(long, requires = "nodes", value_name = "FILE")]
     pub known_hosts: Option<PathBuf>,
+    /// End the run that uses the nodes, if one does; without this, its nodes are left alone
+    #[arg(long)]
+    pub take_over: bool,
 }
 
 impl HealArgs {
@@ -66,7 +69,8 @@ pub(super) fn main(args: &HealArgs, out: &mut Output) -> Result<Exit, Failure> {
     let place = Place::find(&cluster, false)?;
     let runtime = place::runtime()?;
     let healed = runtime.block_on(async {
-        let hosts = Hosts::connect(place.nodes.clone(), format!("heal/{}", std::process::id())).await?;
+        let name = format!("heal/{}", std::process::id());
+        let hosts = Hosts::connect(place.nodes.clone(), name, args.take_over).await?;
         let healed = hosts.heal().await;
         hosts.bye(false).await;
         healed

@@ -22,6 +22,9 @@ pub struct RunArgs {
     /// Leave the target running at the end (faults are healed all the same) [env: DSFUZZ_LEAVE_RUNNING]
     #[arg(long, alias = "leave-db-running")]
     pub leave_running: bool,
+    /// End the run that uses the nodes, if one does; without this, a node that is in use ends this run (exit 255)
+    #[arg(long)]
+    pub take_over: bool,
     /// Nobody else on this machine may open the folder of the run (mode 0700) [env: DSFUZZ_PRIVATE]
     #[arg(long)]
     pub private: bool,
@@ -86,6 +89,7 @@ fn run(args: &RunArgs, out: &mut Output, made: &mut Option<RunDir>) -> Result<Ex
         plan_folder: args.plan.folder().to_path_buf(),
         nodes: place.nodes.clone(),
         leave_running: args.leaves_running(),
+        take_over: args.take_over,
         again,
         plan,
     };

@@ -112,9 +112,11 @@ pub(super) fn start(
 }
 
 fn put_script(folder: &str, path: &str, hash: &str) -> String {
+    let base = quoted(folder.rsplit_once('/').map_or("/", |(base, _)| base));
     let (folder, path, fresh) = (quoted(folder), quoted(path), quoted(&format!("{path}.new")));
+    // Users of targets pass through the base on the way to their own folders; the agent's is nobody else's.
     format!(
-        "umask 077; mkdir -p {folder} && cat > {fresh}$$ && chmod 700 {fresh}$$ || {{ rm -f {fresh}$$; exit 1; }}; \
+        "umask 022; mkdir -p {base} || exit 1; umask 077; mkdir -p {folder} && chmod 700 {folder} && cat > {fresh}$$ && chmod 700 {fresh}$$ || {{ rm -f {fresh}$$; exit 1; }}; \
          seen=$(sha256sum < {fresh}$$ | cut -c1-64); \
          if [ \"$seen\" = {hash} ]; then mv -f {fresh}$$ {path}; else rm -f {fresh}$$; \
          echo 'what arrived is not what was sent' >&2; exit 1; fi"

@@ -1,4 +1,5 @@
 //! [`ConnectError`]: why a node cannot be had, in words that say what was tried and what to do.
+use dsfuzz_nemesis::protocol::Claim;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -157,6 +158,16 @@ pub enum ConnectError {
         /// What it said.
         message: String,
     },
+    /// Another run has the node, or has had it since the connection was lost.
+    #[error("{}", taken(.node, .claim, *.again))]
+    NodeTaken {
+        /// The node.
+        node: Arc<str>,
+        /// Who has it, or had it last.
+        claim: Box<Claim>,
+        /// This run had it before.
+        again: bool,
+    },
     /// A step took too long.
     #[error("{node}: {phase} was not done within {} s", .after.as_secs())]
     Timeout {
@@ -226,3 +237,18 @@ impl fmt::Display for ConnectErrors {
 }
 
 impl std::error::Error for ConnectErrors {}
+
+/// Who has a node, since when, and what to do.
+fn taken(node: &str, claim: &Claim, again: bool) -> String {
+    let time = |ns: i64| chrono::DateTime::from_timestamp_nanos(ns).to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+    let Claim { by, since_ns, renewed_ns } = claim;
+    let (run, host, since) = (&by.run, &by.host, time(*since_ns));
+    if again {
+        return format!("{node}: evicted by run {run} from host {host}, which took the node over at {since}");
+    }
+    format!(
+        "{node} is used by run {run} from host {host} since {since} (last heard of at {}); wait for its end, or end it with \
+         --take-over",
+        time(*renewed_ns)
+    )
+}

@@ -5,7 +5,7 @@ use super::dial::{self, Deadline};
 use super::engine::{Engine, Job};
 use super::target::SshTarget;
 use super::{Node, Remote, RemoteError};
-use dsfuzz_nemesis::protocol::{Ask, PROTOCOL_VERSION, Told};
+use dsfuzz_nemesis::protocol::{Ask, Claimant, Entry, PROTOCOL_VERSION, Told};
 use dsfuzz_workloads::BoxFuture;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,6 +19,10 @@ use tokio::sync::{oneshot, watch};
 pub struct ConnectOptions {
     /// Names the run in the agents' undo journals.
     pub run: String,
+    /// Who asks for the node: one run has it at a time.
+    pub claim: Claimant,
+    /// End whoever has the node.
+    pub take_over: bool,
     /// The lease: after so much silence the agent heals, and this side gives the connection up.
     pub lease: Duration,
     /// How long to go on trying a host that does not answer.
@@ -31,6 +35,8 @@ impl Default for ConnectOptions {
     fn default() -> ConnectOptions {
         ConnectOptions {
             run: String::new(),
+            claim: Claimant::default(),
+            take_over: false,
             lease: Duration::from_secs(3),
             patience: Duration::from_secs(10),
             deadline: Duration::from_secs(60),
@@ -112,14 +118,16 @@ impl Session {
         agents: Arc<AgentBinaries>,
         options: ConnectOptions,
     ) -> Result<Session, ConnectError> {
-        let line = Mutex::new(Arc::new(open(&node, &target, &agents, &options)?));
+        let first = if options.take_over { Entry::TakeOver } else { Entry::First };
+        let line = Mutex::new(Arc::new(open(&node, &target, &agents, &options, first)?));
         Ok(Session { node, target, agents, options, line })
     }
 
     /// Connects anew after a loss; who holds this session goes on with it. Blocks. What the old agent had done it has
-    /// healed by itself or will; ask the new one for [`Ask::Undone`].
+    /// healed by itself or will; ask the new one for [`Ask::Undone`]. [`ConnectError::NodeTaken`] where another run has had the
+    /// node since.
     pub fn reconnect(&self) -> Result<(), ConnectError> {
-        let fresh = Arc::new(open(&self.node, &self.target, &self.agents, &self.options)?);
+        let fresh = Arc::new(open(&self.node, &self.target, &self.agents, &self.options, Entry::Again)?);
         *self.line.lock().unwrap_or_else(PoisonError::into_inner) = fresh;
         Ok(())
     }
@@ -213,6 +221,7 @@ fn open(
     target: &SshTarget,
     agents: &Arc<AgentBinaries>,
     options: &ConnectOptions,
+    entry: Entry,
 ) -> Result<Line, ConnectError> {
     let deadline = Arc::new(Deadline::new(Arc::clone(&node.name), options.deadline));
     let wake = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK);
@@ -225,6 +234,8 @@ fn open(
         version: PROTOCOL_VERSION,
         lease_ms: u64::try_from(options.lease.as_millis()).unwrap_or(u64::MAX),
         run: options.run.clone(),
+        claim: options.claim.clone(),
+        entry,
     };
     // Queued before the thread begins, so it is the first frame.
     let answer = Answer(Box::new(move |answer| drop(tell.send(answer))));
@@ -257,7 +268,7 @@ fn open(
         Err(RecvTimeoutError::Timeout) => return Err(deadline.timed_out()),
         Err(RecvTimeoutError::Disconnected) => return Err(deadline.failed("its thread ended")),
     }
-    let hello = await_hello(greeted, &lost_seen, &deadline, &node.name)?;
+    let hello = await_hello(greeted, &lost_seen, &deadline, &node.name, entry)?;
     Ok(Line { jobs, wake, ids: AtomicU64::new(1), lost: lost_seen, hello })
 }
 
@@ -266,6 +277,7 @@ fn await_hello(
     lost: &watch::Receiver<Option<Arc<str>>>,
     deadline: &Deadline,
     node: &Arc<str>,
+    entry: Entry,
 ) -> Result<AgentHello, ConnectError> {
     let mismatch = |message| ConnectError::AgentMismatch { node: Arc::clone(node), message };
     // The engine gives up by itself at the deadline, which drops the sender.
@@ -276,6 +288,11 @@ fn await_hello(
             }
             Ok(AgentHello { boot_id, kernel, arch, ping_port, pids })
         }
+        Ok(Ok((Told::Taken(claim), _))) => Err(ConnectError::NodeTaken {
+            node: Arc::clone(node),
+            claim: Box::new(claim),
+            again: entry == Entry::Again,
+        }),
         Ok(Ok((other, _))) => Err(mismatch(format!("it answers {other:?} to the greeting"))),
         Ok(Err(message)) => Err(mismatch(message)),
         Err(_) => Err(deadline.failed(lost.borrow().clone().unwrap_or_else(|| "its thread ended".into()))),

@@ -7,7 +7,7 @@ mod met;
 use crate::error::Exit;
 use crate::plan::{BudgetPlan, EvidencePlan, Plan};
 use crate::store::{Evidence, FORMAT_VERSION, RunInfo, RunVerdict, TargetFacts};
-use dsfuzz_checkers::{Budget, History, Options, Severity, Validity, Verdict};
+use dsfuzz_checkers::{Budget, CRASHES, History, Options, Severity, Validity, Verdict};
 use dsfuzz_nemesis::partition;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -28,6 +28,8 @@ pub struct Rules {
     pub evidence: Option<EvidencePlan>,
     /// Kinds of fault that the plan names, each once: each must have landed.
     pub kinds: Vec<String>,
+    /// The plan does not name the checker of the target's own death, which judges every run all the same.
+    pub crashes_implied: bool,
     /// Calls a second that the plan asks for.
     pub rate: Option<f64>,
     /// Calls a second that each node must at least have been asked during faults.
@@ -55,6 +57,10 @@ impl Rules {
         };
         let mut seen = BTreeSet::new();
         checkers.retain(|(name, _)| seen.insert(name.clone()));
+        let crashes_implied = !seen.contains(CRASHES);
+        if crashes_implied {
+            checkers.push((CRASHES.to_owned(), Options::default()));
+        }
         let faults = plan.nemesis.iter().flat_map(|nemesis| &nemesis.faults);
         let kinds: BTreeSet<&str> = faults.map(|fault| fault.doc().name).collect();
         let kinds: Vec<String> = kinds.into_iter().map(String::from).collect();
@@ -80,6 +86,7 @@ impl Rules {
             if_seen,
             not_asked,
             blind: blind.collect(),
+            crashes_implied,
         }
     }
 
@@ -93,6 +100,12 @@ impl Rules {
 
 /// Judges the history. `info` carries what the run itself knows of its health.
 pub fn judge(history: &History, rules: &Rules, info: &RunInfo) -> RunVerdict {
+    let mut rules = rules.clone();
+    // A run of before, or one that ended before its load: nobody watched, and nobody asked whether.
+    if rules.crashes_implied && history.processes.is_empty() {
+        rules.checkers.retain(|(name, _)| name != CRASHES);
+    }
+    let rules = &rules;
     let promises = run_checkers(history, rules);
     let weighed = rules.evidence.as_ref().map(|asked| evidence::weigh(history, asked, rules, info));
     let evidence = weighed.unwrap_or_default();
@@ -203,7 +216,8 @@ fn unpromised(rules: &Rules) -> Option<String> {
     let measures = |(name, options): &(String, Options)| {
         dsfuzz_checkers::checker_with(name, options).is_ok_and(|checker| checker.measures_only())
     };
-    let names: Vec<&str> = rules.checkers.iter().map(|(name, _)| name.as_str()).collect();
+    let named = rules.checkers.iter().map(|(name, _)| name.as_str());
+    let names: Vec<&str> = named.filter(|name| *name != CRASHES || !rules.crashes_implied).collect();
     let verb = if names.len() == 1 { "measures" } else { "measure" };
     (!names.is_empty() && rules.checkers.iter().all(measures))
         .then(|| format!("nothing was promised: {} only {verb}", names.join(", ")))
@@ -353,6 +367,27 @@ mod tests {
         assert_eq!(alone.sentence, "nothing was promised: availability only measures");
         let both = measured(&["availability", "linearizable"]);
         assert_eq!(both.validity, Validity::Valid, "{}", both.sentence);
+    }
+
+    #[test]
+    fn a_death_breaks_a_run_whose_plan_names_other_checkers() {
+        let watched = r#"{"type":"process","index":5,"time":5,"node":"n1","step":"watched"}"#;
+        let ended = |index: u64| format!(r#"{{"type":"end","index":{index},"time":5}}"#);
+        let died = r#"{"type":"process","index":6,"time":5,"node":"n1","process":"db","step":"ended","how":"signal 6 (SIGABRT)"}"#;
+        let mut implied = Rules { crashes_implied: true, ..rules() };
+        implied.checkers.push((CRASHES.into(), Options::default()));
+        let well = judge(&history(&format!("{watched}\n{}", ended(6))), &implied, &RunInfo::default());
+        assert_eq!((well.validity, well.promises.len()), (Validity::Valid, 2), "{}", well.sentence);
+        let dead = judge(&history(&format!("{watched}\n{died}\n{}", ended(7))), &implied, &RunInfo::default());
+        assert_eq!((dead.validity, dead.exit), (Validity::Invalid, 1), "{}", dead.sentence);
+        assert_eq!(dead.sentence, "db on n1 ended by itself (signal 6 (SIGABRT))");
+        // A record of before there was such a watch.
+        let old = judge(&history(END), &implied, &RunInfo::default());
+        assert_eq!((old.validity, old.promises.len()), (Validity::Valid, 1), "{}", old.sentence);
+        // That nobody died is no promise by itself.
+        implied.checkers = vec![("availability".into(), Options::default()), (CRASHES.into(), Options::default())];
+        let alone = judge(&history(&format!("{watched}\n{}", ended(6))), &implied, &RunInfo::default());
+        assert_eq!(alone.sentence, "nothing was promised: availability only measures");
     }
 
     #[test]

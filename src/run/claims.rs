@@ -1,8 +1,10 @@
-//! Brings the nodes' logs home, and writes down the roles that nodes claimed in them.
+//! Brings the nodes' logs home, and writes down the roles that nodes claimed in them, and the alarms.
+use super::deaths::event;
 use super::recorder::Recorder;
 use crate::store::RunDir;
-use crate::targets::{Deployment, LogClaim, TargetError};
-use dsfuzz_checkers::history::RoleRecord;
+use crate::targets::{Alarm, Deployment, FetchedLog, LogClaim, TargetError};
+use chrono::{DateTime, Utc};
+use dsfuzz_checkers::history::{ProcessEvent, ProcessStep, RoleRecord};
 use std::collections::BTreeMap;
 
 /// How long logs were, by node and path.
@@ -20,37 +22,78 @@ pub(super) async fn lengths(deployment: &Deployment) -> Result<Lengths, TargetEr
     Ok(lengths)
 }
 
+/// What logs held before this run, and before its load.
+#[derive(Default)]
+pub(super) struct Old {
+    /// Before the target was started: claims of an earlier life.
+    pub(super) start: Lengths,
+    /// When the load began: what was said while the target was being deployed is no alarm.
+    pub(super) load: Lengths,
+    /// The wall-clock time at the start of the record.
+    pub(super) wall: Option<DateTime<Utc>>,
+}
+
 /// Fetches every node's logs into the run's folder. An error names what could not be fetched, after everything else was.
 pub(super) async fn collect(
     deployment: &Deployment,
     dir: &RunDir,
     recorder: Option<&Recorder>,
     bytes_max: u64,
-    old: &Lengths,
+    old: &Old,
 ) -> Result<(), String> {
     let mut problems = Vec::new();
     for node in &deployment.layout().nodes {
         let name = &node.node.name;
         match deployment.fetch_logs(name, &dir.node(name), bytes_max).await {
-            Ok(logs) => {
+            Ok((logs, failed)) => {
+                let mut read = 0;
                 for log in &logs {
-                    let old = old.get(&(name.to_string(), log.path.clone())).copied().unwrap_or(0);
-                    if log.skipped_bytes > old && deployment.reads_claims(log) {
+                    let key = (name.to_string(), log.path.clone());
+                    let before = old.start.get(&key).copied().unwrap_or(0);
+                    if log.skipped_bytes > before && deployment.reads_claims(log) {
                         problems.push(format!("{name}: {} bytes of {} were left behind", log.skipped_bytes, log.path));
                     }
-                    match (deployment.claims_after(log, old), recorder) {
-                        (Ok(claims), Some(recorder)) => {
-                            claims.into_iter().for_each(|claim| note(recorder, claim, deployment))
+                    let Some(recorder) = recorder else { continue };
+                    match deployment.claims_after(log, before) {
+                        Ok(claims) => claims.into_iter().for_each(|claim| note(recorder, claim, deployment)),
+                        Err(error) => problems.push(error.to_string()),
+                    }
+                    match deployment.alarms_after(log, old.load.get(&key).copied().unwrap_or(before)) {
+                        Ok(alarms) => {
+                            read += 1;
+                            alarms.into_iter().for_each(|alarm| warn(recorder, old, deployment, log, alarm));
                         }
-                        (Ok(_), None) => {}
-                        (Err(error), _) => problems.push(error.to_string()),
+                        Err(error) => problems.push(error.to_string()),
                     }
                 }
+                if let Some(recorder) = recorder.filter(|_| failed.is_empty()) {
+                    let how = format!("{read} logs");
+                    recorder.process(ProcessEvent { how, ..event(name, "", ProcessStep::LogsRead) });
+                }
+                problems.extend(failed);
             }
             Err(error) => problems.push(error.to_string()),
         }
     }
     if problems.is_empty() { Ok(()) } else { Err(problems.join("; ")) }
+}
+
+/// An alarm in a log. Its line says when, by the node's clock; a time outside the record is not believed.
+fn warn(recorder: &Recorder, old: &Old, deployment: &Deployment, log: &FetchedLog, alarm: Alarm) {
+    let on_record = |time: DateTime<Utc>| {
+        let since = (time - old.wall?).num_nanoseconds()?;
+        u64::try_from(since).ok().filter(|time| *time <= recorder.now())
+    };
+    let between = alarm.between.and_then(|(first, last)| on_record(first).zip(on_record(last)));
+    let process = deployment.process_of(log).unwrap_or_default();
+    let place = format!("{}:{}", log.path, alarm.line_number);
+    recorder.process(ProcessEvent {
+        how: alarm.line,
+        times: alarm.times,
+        between,
+        detail: std::iter::once(place).chain(alarm.around).collect(),
+        ..event(&log.node, process, ProcessStep::LogAlarm)
+    });
 }
 
 /// A claim from a log held at some instant of the run; its term stands in the same line.

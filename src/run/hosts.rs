@@ -1,19 +1,24 @@
 //! [`Hosts`]: the nodes' agents as they can be reached now. A lost connection is made again; what the agent undid by
 //! itself meanwhile is asked of the new one by the nemesis.
 use super::nemesis::Remotes;
-use crate::cluster::{AgentBinaries, AgentHello, Cluster, ConnectOptions, Node, Remote, Session, SshTarget};
+use crate::cluster::{
+    AgentBinaries, AgentHello, Cluster, ConnectError, ConnectOptions, Node, Remote, Session, SshTarget,
+};
 use crate::plan::Plan;
 use anyhow::{Result, anyhow};
-use dsfuzz_nemesis::protocol::{Ability, Ask, Proof, Told};
+use dsfuzz_nemesis::protocol::{Ability, Ask, Claimant, Proof, Told};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 const UNDO: Duration = Duration::from_secs(20);
 const LOOK: Duration = Duration::from_secs(20);
 const BYE: Duration = Duration::from_secs(10);
+/// The lease of the agents ([`ConnectOptions::default`]), and a little.
+const LEASE: Duration = Duration::from_secs(4);
 /// Between two attempts to connect anew.
 const AGAIN: Duration = Duration::from_millis(500);
 /// With less room in the folder of a node, what is tested there would fail for want of it, and not by a fault.
@@ -23,16 +28,28 @@ const FREE_BYTES_MIN: u64 = 128 << 20;
 pub struct Hosts {
     cluster: Cluster,
     run: String,
+    evicted: watch::Sender<Option<Eviction>>,
+}
+
+/// Another run took a node over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Eviction {
+    /// Which node, by whom and since when, in a sentence.
+    pub sentence: String,
+    /// When the node was certainly still this run's.
+    pub before: Instant,
 }
 
 impl Hosts {
-    /// Connects to all nodes. The error has every node's.
-    pub async fn connect(nodes: Vec<(Node, SshTarget)>, run: String) -> Result<Arc<Hosts>> {
-        let options = ConnectOptions { run: run.clone(), ..ConnectOptions::default() };
+    /// Connects to all nodes and claims them for this run. The error has every node's; a node that another run has is one,
+    /// unless that run is to be ended.
+    pub async fn connect(nodes: Vec<(Node, SshTarget)>, run: String, take_over: bool) -> Result<Arc<Hosts>> {
+        let options =
+            ConnectOptions { run: run.clone(), claim: claimant(&run), take_over, ..ConnectOptions::default() };
         let connecting =
             tokio::task::spawn_blocking(move || Cluster::connect(&nodes, &Arc::new(AgentBinaries::find()), &options));
         let cluster = connecting.await.map_err(|error| anyhow!("connecting panicked: {error}"))??;
-        Ok(Arc::new(Hosts { cluster, run }))
+        Ok(Arc::new(Hosts { cluster, run, evicted: watch::Sender::new(None) }))
     }
 
     /// The name with which the agents were greeted.
@@ -54,9 +71,34 @@ impl Hosts {
     pub fn watch(&self, told: impl Fn(&str) + Clone + Send + Sync + 'static) -> JoinSet<()> {
         let mut tasks = JoinSet::new();
         for session in self.cluster.sessions() {
-            tasks.spawn(keep(session.clone(), told.clone()));
+            tasks.spawn(keep(session.clone(), told.clone(), self.evicted.clone()));
         }
         tasks
+    }
+
+    /// The first eviction, if there was one.
+    pub fn eviction(&self) -> Option<Eviction> {
+        self.evicted.borrow().clone()
+    }
+
+    /// Waits until every connection is there or another run has taken a node over, so that it is known whether one has. The
+    /// nodes of which that is not known in time.
+    pub async fn settled(&self, within: Duration) -> Vec<String> {
+        let end = Instant::now() + within;
+        loop {
+            let lost = self.cluster.sessions().iter().filter(|session| session.lost_now().is_some());
+            let lost: Vec<String> = lost.map(|session| session.node().name.to_string()).collect();
+            if lost.is_empty() || self.eviction().is_some() || Instant::now() >= end {
+                return lost;
+            }
+            tokio::time::sleep(AGAIN / 5).await;
+        }
+    }
+
+    /// Waits until another run takes a node over.
+    pub async fn evicted(self: Arc<Self>) {
+        // This is the sender's own clone, so that the channel cannot close.
+        drop(self.evicted.subscribe().wait_for(Option::is_some).await);
     }
 
     /// Undoes what any run left on any node, proven. What was done on each node; an error names the nodes where
@@ -142,15 +184,38 @@ impl Hosts {
     }
 }
 
-async fn keep(session: Arc<Session>, told: impl Fn(&str)) {
+/// Names this program among all that ask for nodes.
+fn claimant(run: &str) -> Claimant {
+    let host = nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let token = format!("{host}-{}-{}", std::process::id(), now.as_nanos());
+    Claimant { run: run.to_owned(), host, token }
+}
+
+/// Connects anew after each loss, until another run has the node: nobody is evicted back.
+async fn keep(session: Arc<Session>, told: impl Fn(&str), evicted: watch::Sender<Option<Eviction>>) {
     let node = session.node().name.clone();
     loop {
         let why = session.lost().await;
+        // The agent may have ended its lease that much before the loss was seen here.
+        let before = Instant::now().checked_sub(LEASE).unwrap_or_else(Instant::now);
         told(&format!("{node}: connection lost ({why}); connecting anew"));
         loop {
             let again = session.clone();
             match tokio::task::spawn_blocking(move || again.reconnect()).await {
                 Ok(Ok(())) => break,
+                Ok(Err(error @ ConnectError::NodeTaken { .. })) => {
+                    let sentence = error.to_string();
+                    told(&sentence);
+                    evicted.send_if_modified(|first| {
+                        let earlier = first.as_ref().is_none_or(|first| before < first.before);
+                        if earlier {
+                            *first = Some(Eviction { sentence, before });
+                        }
+                        earlier
+                    });
+                    return;
+                }
                 Ok(Err(error)) => tracing::warn!("{error}"),
                 Err(error) => tracing::error!(%node, "connecting anew panicked: {error}"),
             }

@@ -5,7 +5,7 @@ use super::nemesis::{Executor, Limits, Log, Now, Views};
 use super::recorder::Recorder;
 use super::roles::Prober;
 use super::settle::SettleOptions;
-use super::{Run, clocks};
+use super::{Run, clocks, either};
 use crate::cli::progress::{Progress, Snapshot};
 use crate::cluster::{Node, SshTarget};
 use crate::targets::Deployment;
@@ -82,7 +82,8 @@ impl Load {
         let (over, load_over) = watch::channel(false);
         let breaking = {
             let (executor, timetable) = (self.executor.clone(), self.timetable.clone());
-            let stop = either(halt.clone(), load_over);
+            let mut load_over = load_over;
+            let stop = either(halt.clone(), async move { super::driver::turned_true(&mut load_over).await });
             tokio::spawn(async move { executor.run(&timetable, start, stop).await })
         };
         let ticking = self.tick(progress.clone());
@@ -281,18 +282,4 @@ fn log(recorder: Arc<Recorder>, active: Arc<Active>, progress: Arc<Progress>) ->
 
 fn now(recorder: Arc<Recorder>) -> Now {
     Arc::new(move || recorder.now())
-}
-
-/// True as soon as one of the two is.
-fn either(mut first: watch::Receiver<bool>, mut second: watch::Receiver<bool>) -> watch::Receiver<bool> {
-    let (sender, receiver) = watch::channel(false);
-    tokio::spawn(async move {
-        tokio::select! {
-            () = super::driver::turned_true(&mut first) => {}
-            () = super::driver::turned_true(&mut second) => {}
-        }
-        sender.send_replace(true);
-        sender.closed().await;
-    });
-    receiver
 }

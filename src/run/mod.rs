@@ -3,6 +3,7 @@
 //! Each step has a deadline and runs even when the one before failed. Judging and drawing read the run's files only.
 mod claims;
 mod clocks;
+mod deaths;
 pub mod driver;
 mod fan;
 pub mod hosts;
@@ -19,9 +20,10 @@ use crate::cli::signals::{Stop, Urgency};
 use crate::cluster::{Node, SshTarget};
 use crate::plan::Plan;
 use crate::store::{FORMAT_VERSION, NodeInfo, RunDir, RunInfo, RunVerdict};
-use crate::targets::{self, Convergence, Deployment, Target};
+use crate::targets::{self, Convergence, Deployment, NotReady, Target};
 use crate::{judge, report, secrets};
 use anyhow::{Context, Result, anyhow};
+use dsfuzz_checkers::history::{HistoryBuilder, ProcessEvent, ProcessStep, write_record};
 use dsfuzz_checkers::{History, Phase};
 use dsfuzz_nemesis::{ClusterShape, Timetable, timetable};
 use dsfuzz_workloads::{Connect, Workload};
@@ -42,6 +44,11 @@ const INSTALL: Duration = Duration::from_secs(600);
 const START: Duration = Duration::from_secs(120);
 const COLLECT: Duration = Duration::from_secs(60);
 const TEAR_DOWN: Duration = Duration::from_secs(60);
+/// How long a connection that is lost at the end may take to be there again.
+const RECONNECT: Duration = Duration::from_secs(15);
+/// A process that ends when it is started again after the last heal is started so often, with a pause.
+const START_ATTEMPTS: u32 = 3;
+const START_AGAIN: Duration = Duration::from_secs(1);
 /// Of each log, at most so much is brought home.
 const LOG_BYTES_MAX: u64 = 64 << 20;
 
@@ -59,6 +66,8 @@ pub struct Job {
     pub nodes: Vec<(Node, SshTarget)>,
     /// Leave the target running at the end.
     pub leave_running: bool,
+    /// End the run that has the nodes, if one has.
+    pub take_over: bool,
     /// The command that runs it again.
     pub again: String,
 }
@@ -90,7 +99,8 @@ pub async fn execute(job: Job, progress: Arc<Progress>, stop: watch::Receiver<St
         workloads,
         connect,
         timetable,
-        old_logs: BTreeMap::new(),
+        old_logs: claims::Old::default(),
+        deaths: Arc::default(),
         job,
     };
     for warning in &run.timetable.warnings {
@@ -172,6 +182,24 @@ async fn unless<T>(mut halt: watch::Receiver<bool>, work: impl Future<Output = R
     }
 }
 
+/// True as soon as the one is, or the other has ended.
+fn either(
+    mut first: watch::Receiver<bool>,
+    second: impl Future<Output = ()> + Send + 'static,
+) -> watch::Receiver<bool> {
+    let (sender, receiver) = watch::channel(false);
+    tokio::spawn(async move {
+        tokio::select! {
+            () = driver::turned_true(&mut first) => {}
+            () = second => {}
+        }
+        sender.send_replace(true);
+        // Kept open, so that those who wait see the value and not a closed channel.
+        sender.closed().await;
+    });
+    receiver
+}
+
 /// True as soon as somebody asked this urgently.
 fn halt_on(mut stop: watch::Receiver<Stop>, urgency: Urgency) -> watch::Receiver<bool> {
     let (halt, halted) = watch::channel(false);
@@ -193,8 +221,9 @@ struct Run {
     connect: Arc<dyn Connect>,
     timetable: Timetable,
     phases: Phases,
-    /// What the logs held before this run: claims of an earlier life.
-    old_logs: claims::Lengths,
+    /// What the logs held before this run.
+    old_logs: claims::Old,
+    deaths: Arc<deaths::Deaths>,
     progress: Arc<Progress>,
     stop: watch::Receiver<Stop>,
     halt: watch::Receiver<bool>,
@@ -208,7 +237,8 @@ impl Run {
     /// Everything that needs the nodes.
     async fn all(&mut self) {
         let base = self.job.node_dir();
-        let connecting = unless(self.halt.clone(), Hosts::connect(self.job.nodes.clone(), self.job.name()));
+        let connecting = Hosts::connect(self.job.nodes.clone(), self.job.name(), self.job.take_over);
+        let connecting = unless(self.halt.clone(), connecting);
         let Some(hosts) = self.phases.run("connect", CONNECT, connecting).await else {
             let why = self.phases.last_problem();
             return self.phases.harness_failed(why);
@@ -216,6 +246,7 @@ impl Run {
         self.note_hosts(&hosts);
         let told = self.progress.clone();
         let watching = hosts.watch(move |text| told.line(text));
+        self.halt = either(self.halt.clone(), hosts.clone().evicted());
         if self.phases.run("heal leftovers", HEAL, hosts.heal()).await.is_none() {
             let why = self.phases.last_problem();
             self.phases.unseen(format!("what an earlier run left on the nodes may have been in force: {why}"));
@@ -225,6 +256,11 @@ impl Run {
                 Ok(deployment) => self.deployed(&hosts, deployment).await,
                 Err(error) => self.phases.harness_failed(error),
             }
+        }
+        if let Some(eviction) = hosts.eviction()
+            && self.phases.info.judged_until.is_none()
+        {
+            self.phases.evicted(eviction.sentence, None);
         }
         drop(watching);
         hosts.bye(!self.job.leave_running).await;
@@ -261,11 +297,13 @@ impl Run {
 
     /// From the installation to the collected logs.
     async fn deployed(&mut self, hosts: &Arc<Hosts>, deployment: Deployment) {
-        let up = self.bring_up(&deployment).await;
+        let up = self.bring_up(hosts, &deployment).await;
         let mut recorder = None;
         if up && !self.asked_to(Urgency::Stop) {
             let names: Vec<String> = self.job.nodes.iter().map(|(node, _)| node.name.to_string()).collect();
-            let wall = chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Nanos, true);
+            let now = chrono::Utc::now();
+            self.old_logs.wall = Some(now);
+            let wall = now.to_rfc3339_opts(chrono::SecondsFormat::Nanos, true);
             match Recorder::create(&self.job.dir.journal(), &names, wall) {
                 Ok(created) => recorder = Some(created),
                 Err(error) => self.phases.harness_failed(format!("the journal cannot be made: {error}")),
@@ -273,6 +311,7 @@ impl Run {
         }
         if let Some(recorder) = &recorder {
             self.measured(hosts, &deployment, recorder).await;
+            self.last_looks(hosts, recorder).await;
         }
         let collecting =
             claims::collect(&deployment, &self.job.dir, recorder.as_deref(), LOG_BYTES_MAX, &self.old_logs);
@@ -292,12 +331,16 @@ impl Run {
     }
 
     /// Whether the target serves on every node.
-    async fn bring_up(&mut self, deployment: &Deployment) -> bool {
+    async fn bring_up(&mut self, hosts: &Arc<Hosts>, deployment: &Deployment) -> bool {
         let install = unless(self.halt.clone(), async { Ok(deployment.install().await?) });
         let installed = self.phases.run("install", INSTALL, install).await.is_some();
+        let deaths = self.deaths.clone();
         let start = unless(self.halt.clone(), async {
             deployment.wipe().await?;
             let old_logs = claims::lengths(deployment).await?;
+            if let Some(problem) = deaths.forget_earlier(hosts.as_ref()).await.into_iter().next() {
+                return Err(anyhow!(problem));
+            }
             deployment.start(START).await?;
             deployment.await_ready(START).await?;
             Ok(old_logs)
@@ -310,7 +353,7 @@ impl Run {
             }
             return false;
         };
-        self.old_logs = old_logs;
+        self.old_logs.start = old_logs;
         // A target that does not tell its version is tested all the same.
         if let Ok(versions) = deployment.versions().await {
             let versions = versions.into_iter().filter(|(_, version)| !version.is_empty());
@@ -322,6 +365,13 @@ impl Run {
 
     /// Everything that is recorded: load and faults, heal, recovery, final reads.
     async fn measured(&mut self, hosts: &Arc<Hosts>, deployment: &Deployment, recorder: &Arc<Recorder>) {
+        self.deaths.begin(hosts.as_ref(), recorder);
+        match claims::lengths(deployment).await {
+            Ok(lengths) => self.old_logs.load = lengths,
+            // Then what the logs said during the deployment counts too.
+            Err(error) => tracing::warn!("the logs' lengths before the load: {error}"),
+        }
+        let watching = tokio::spawn(self.deaths.clone().watch(hosts.clone(), recorder.clone()));
         let load = load::Load::new(self, hosts, deployment, recorder);
         let began = Instant::now();
         self.progress.phase("load", Some(self.job.plan.load.time.0));
@@ -346,25 +396,62 @@ impl Run {
             let why = self.phases.last_problem();
             self.phases.harness_failed(format!("faults may be left on the nodes (`dsfuzz heal` undoes them): {why}"));
         }
-        if !self.asked_to(Urgency::Hurry) {
-            self.recover(deployment).await;
+        if hosts.eviction().is_some() {
+            // Nothing that is read from here on would be this run's.
+        } else if !self.asked_to(Urgency::Hurry) {
+            self.recover(deployment, recorder).await;
             self.settle(&load, recorder, &summary).await;
         } else {
             self.phases.unseen("the run was hurried to its end: no final reads were made");
         }
         probing.stop().await;
+        watching.abort();
     }
 
-    /// Waits until every node serves, or says which does not.
-    async fn recover(&mut self, deployment: &Deployment) {
+    /// How the target's processes ended that nobody has told yet, and whether the nodes were this run's to the end.
+    async fn last_looks(&mut self, hosts: &Arc<Hosts>, recorder: &Arc<Recorder>) {
+        let lost = hosts.settled(RECONNECT).await;
+        if let Some(eviction) = hosts.eviction() {
+            let before =
+                recorder.now().saturating_sub(u64::try_from(eviction.before.elapsed().as_nanos()).unwrap_or(u64::MAX));
+            return self.phases.evicted(eviction.sentence, Some(before));
+        }
+        if !lost.is_empty() {
+            let lost = lost.join(", ");
+            self.phases
+                .unseen(format!("no connection to {lost} at the end: whether another run took it over is not known"));
+        }
+        for problem in self.deaths.look(hosts.as_ref(), recorder, true).await {
+            self.phases.unseen(format!("how processes of the target ended was not asked: {problem}"));
+        }
+    }
+
+    /// Waits until every node serves. What died is started again, which is told; what does not come back is a finding about the
+    /// target, and no failure of the harness.
+    async fn recover(&mut self, deployment: &Deployment, recorder: &Arc<Recorder>) {
         let deadline = self.job.plan.load.recovery.0;
+        let end = Instant::now() + deadline;
         let recovering = unless(self.hurry(), async {
-            deployment.restart_dead().await?;
-            Ok(deployment.await_ready(deadline).await?)
+            let mut attempts = 0;
+            loop {
+                for (node, process) in deployment.restart_dead().await? {
+                    recorder.process(deaths::event(&node, &process, ProcessStep::Restarted));
+                }
+                let not_ready = deployment.not_ready(end.saturating_duration_since(Instant::now())).await?;
+                attempts += 1;
+                if not_ready.is_empty() || attempts == START_ATTEMPTS || Instant::now() + START_AGAIN >= end {
+                    return Ok(not_ready);
+                }
+                tokio::time::sleep(START_AGAIN).await;
+            }
         });
-        if self.phases.run("recover", deadline + Duration::from_secs(10), recovering).await.is_none() {
-            let why = self.phases.last_problem();
-            self.phases.unseen(format!("not every node served again after the last heal: {why}"));
+        let recovered = self.phases.run("recover", deadline + Duration::from_secs(30), recovering).await;
+        match recovered {
+            Some(not_ready) => not_ready.into_iter().for_each(|process| self.not_back(recorder, process)),
+            None => {
+                let why = self.phases.last_problem();
+                self.phases.unseen(format!("not every node served again after the last heal: {why}"));
+            }
         }
         let converging = unless(self.hurry(), async {
             match deployment.await_converged(deadline).await {
@@ -376,6 +463,20 @@ impl Run {
             let why = self.phases.last_problem();
             self.phases.unseen(format!("the replicas did not converge: {why}"));
         }
+    }
+
+    fn not_back(&mut self, recorder: &Recorder, not_ready: NotReady) {
+        let NotReady { node, process, waited, waiting_for, log } = not_ready;
+        let how = format!("{waiting_for}; it was waited for {}", humantime::format_duration(waited));
+        self.progress.line(&format!("recover: {process} on {node} did not come back: {how}"));
+        self.phases.unseen(format!("{process} on {node} did not serve again after the last heal: {how}"));
+        let now = recorder.now();
+        recorder.process(ProcessEvent {
+            how,
+            between: Some((now, now)),
+            detail: log.lines().map(str::trim).filter(|line| !line.is_empty()).map(String::from).collect(),
+            ..deaths::event(&node, &process, ProcessStep::DidNotComeBack)
+        });
     }
 
     async fn settle(&mut self, load: &load::Load, recorder: &Arc<Recorder>, summary: &driver::DriverSummary) {
@@ -448,15 +549,23 @@ pub fn read_back(dir: &RunDir) -> Result<History> {
         let history = dsfuzz_checkers::history::read_jsonl(std::io::BufReader::new(file));
         return history.with_context(|| dir.history().display().to_string());
     }
-    let history = journal::read(&dir.journal())?;
+    // What came after another run took a node over is nobody's to judge, here or in the export.
+    let until = RunInfo::load(dir).ok().and_then(|info| info.judged_until);
+    let mut history = HistoryBuilder::new();
     let mut beside = dir.history().into_os_string();
     beside.push(".part");
     let file = std::fs::File::create(&beside).context("history.jsonl cannot be written")?;
     let mut writer = std::io::BufWriter::new(file);
-    journal::export(&dir.journal(), &mut writer)?;
+    journal::for_each(&dir.journal(), |record| {
+        if until.is_some_and(|until| record.mark().time > until) {
+            return Ok(());
+        }
+        write_record(&mut writer, &record).map_err(journal::JournalError::Write)?;
+        Ok(history.push(record)?)
+    })?;
     std::io::Write::flush(&mut writer).context("history.jsonl cannot be written")?;
     std::fs::rename(&beside, dir.history()).context("history.jsonl cannot be written")?;
-    Ok(history)
+    Ok(history.finish()?)
 }
 
 #[cfg(test)]

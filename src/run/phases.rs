@@ -67,6 +67,15 @@ impl Phases {
         self.save();
     }
 
+    /// Another run took a node over: the first thing to be said of this run. Nothing after that time, nanoseconds since the
+    /// start of the record, is this run's; none: there is no record.
+    pub(super) fn evicted(&mut self, sentence: String, time: Option<u64>) {
+        tracing::error!("{sentence}");
+        self.info.harness_failures.insert(0, sentence);
+        self.info.judged_until = time.or(self.info.judged_until);
+        self.save();
+    }
+
     /// Something of the end was not seen, so that a pass would prove nothing.
     pub(super) fn unseen(&mut self, sentence: impl Into<String>) {
         self.info.unseen.push(sentence.into());

@@ -3,7 +3,7 @@
 //! Never: deciding what happens. Times and indexes are taken under one lock, so both only grow.
 use super::journal::{self, Journal};
 use crate::secrets;
-use dsfuzz_checkers::history::{FaultEvent, HISTORY_VERSION, Record, RoleRecord};
+use dsfuzz_checkers::history::{FaultEvent, HISTORY_VERSION, ProcessEvent, Record, RoleRecord};
 use dsfuzz_checkers::{Mark, Phase};
 use dsfuzz_workloads::{Answer, Call, Response};
 use std::cell::RefCell;
@@ -126,6 +126,11 @@ impl Recorder {
         self.rare(&Record::Role(claim))
     }
 
+    /// Records what happened to a process of the target; index and time are filled in here.
+    pub fn process(&self, event: ProcessEvent) -> Mark {
+        self.rare(&Record::Process(event))
+    }
+
     /// Where the record stands, without writing: every record up to and with this index came before this moment, every
     /// other one after it.
     pub fn mark(&self) -> Mark {
@@ -179,7 +184,7 @@ impl Recorder {
     fn rare(&self, record: &Record) -> Mark {
         let mut body = Vec::new();
         let record = match record {
-            Record::Fault(_) | Record::Note { .. } | Record::Role(_) => &secrets::redacted(record),
+            Record::Fault(_) | Record::Note { .. } | Record::Role(_) | Record::Process(_) => &secrets::redacted(record),
             other => other,
         };
         match journal::encode_json(&mut body, record) {

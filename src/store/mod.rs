@@ -144,6 +144,9 @@ pub struct RunInfo {
     /// that never succeeded. One sentence each.
     #[serde(default)]
     pub unseen: Vec<String>,
+    /// The record is judged up to this time only, nanoseconds since its start: later another run had a node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judged_until: Option<u64>,
     /// Failures of the harness itself (not of the target), one sentence each.
     pub harness_failures: Vec<String>,
     /// Exit code; none while it runs.

@@ -160,13 +160,13 @@ impl Filler<'_> {
         let mut logs = Vec::new();
         for (position, process) in recipe.processes.iter().enumerate() {
             let planned = self.process(&format!("processes[{position}]"), process)?;
-            logs.push(Log { path: planned.service.log.clone(), patterns: Vec::new() });
+            logs.push(Log { path: planned.service.log.clone(), ..Log::default() });
             processes.push(planned);
         }
         for (position, log) in recipe.logs.iter().enumerate() {
             let path = self.path(&format!("logs[{position}].path"), &log.path)?;
             logs.retain(|known: &Log| known.path != path);
-            logs.push(Log { path, patterns: log.patterns.clone() });
+            logs.push(Log { path, ..log.clone() });
         }
         let files = recipe.files.iter().enumerate().filter(|(_, file)| file.on.covers(self.position));
         let wipe = &recipe.wipe;

@@ -45,7 +45,7 @@ pub fn claims(patterns: &[LogPattern], node: &Arc<str>, path: &str, text: &str) 
 }
 
 /// Whether the pattern stands in the line, and the number in its `{term}` hole.
-fn matches(pattern: &str, line: &str) -> Option<Option<i64>> {
+pub(super) fn matches(pattern: &str, line: &str) -> Option<Option<i64>> {
     let first = pattern.split('{').next().unwrap_or_default();
     // Without text before the first hole, the hole may begin at every place of the line.
     let starts = line.char_indices().map(|(at, _)| at).filter(|at| line[*at..].starts_with(first));

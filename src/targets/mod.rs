@@ -2,6 +2,7 @@
 //! client for each interface stands beside it.
 //!
 //! Never: faults, verdicts. Everything on a node is asked of its agent.
+pub mod alarms;
 pub mod deploy;
 pub mod error;
 pub mod etcd;
@@ -15,11 +16,13 @@ pub mod recipe;
 mod template;
 mod together;
 
-pub use deploy::{Convergence, Deployment, FetchedLog, MissingPackages, RoleAnswer};
+pub use alarms::Alarm;
+pub use deploy::{Convergence, Deployment, FetchedLog, MissingPackages, NotReady, RoleAnswer};
 pub use error::TargetError;
 pub use layout::Layout;
 pub use logs::LogClaim;
 pub use recipe::Recipe;
+pub(crate) use together::together;
 
 use crate::cluster::{Node, Remote};
 use crate::store::TargetFacts;

@@ -343,7 +343,7 @@ pub enum Authority {
 }
 
 /// A log file on every node.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Log {
     /// Absolute path, `*` allowed in the last part.
@@ -351,6 +351,13 @@ pub struct Log {
     /// What its lines mean.
     #[serde(default)]
     pub patterns: Vec<LogPattern>,
+    /// Texts anywhere in a line that make it an alarm (a finding `log-alarm`), beside panics, failed assertions and their
+    /// like; `{any}` stands for a word.
+    #[serde(default)]
+    pub alarms: Vec<String>,
+    /// Texts that make a line no alarm, whatever else stands in it.
+    #[serde(default)]
+    pub ignore: Vec<String>,
 }
 
 /// A line of a log that claims a role.

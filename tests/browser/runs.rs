@@ -150,6 +150,7 @@ fn stamp(record: &mut Record, number: u64) {
         Record::Ok(completion) | Record::Fail(completion) | Record::Info(completion) => completion.index = number,
         Record::Fault(event) => event.index = number,
         Record::Role(claim) => claim.index = number,
+        Record::Process(event) => event.index = number,
     }
 }
 
@@ -405,6 +406,7 @@ fn info(plan: &str, nodes: &[String]) -> RunInfo {
         again: format!("dsfuzz run plans/{plan}.yaml --seed 12345678"),
         stopped_by: None,
         unseen: Vec::new(),
+        judged_until: None,
         harness_failures: Vec::new(),
         exit: Some(1),
     }

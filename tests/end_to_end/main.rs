@@ -2,6 +2,7 @@
 //!
 //! Never: the inside of a part; each part has tests of its own.
 mod commands;
+mod deaths;
 mod interrupted;
 mod killed;
 mod nodes;

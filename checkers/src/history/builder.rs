@@ -134,15 +134,10 @@ impl HistoryBuilder {
     }
 
     pub(super) fn other(&mut self, record: Record) -> Result<(), HistoryError> {
-        let (index, time) = match &record {
-            Record::Fault(event) => (event.index, event.time),
-            Record::Role(claim) => (claim.index, claim.time),
-            Record::Start { index, time, .. }
-            | Record::Phase { index, time, .. }
-            | Record::Note { index, time, .. }
-            | Record::End { index, time } => (*index, *time),
-            Record::Invoke(_) | Record::Ok(_) | Record::Fail(_) | Record::Info(_) => return self.push(record),
-        };
+        if matches!(record, Record::Invoke(_) | Record::Ok(_) | Record::Fail(_) | Record::Info(_)) {
+            return self.push(record);
+        }
+        let Mark { index, time } = record.mark();
         self.stamp(index, time)?;
         match record {
             Record::Start { .. } if index != 0 => return Err(broken(index, "a second start of the record".to_owned())),
@@ -160,6 +155,7 @@ impl HistoryBuilder {
                 }
                 self.history.roles.push(claim);
             }
+            Record::Process(event) => self.history.processes.push(event),
             Record::Phase { phase, .. } => self.history.phases.push((phase, Mark { index, time })),
             Record::Note { node, text, .. } => self.history.notes.push((time, node, text)),
             Record::End { .. } => self.history.complete = true,

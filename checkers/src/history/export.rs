@@ -2,7 +2,8 @@
 //! and elle-cli read. `history::parquet` (feature `parquet`) is for tables.
 use super::foreign::FILLED;
 use super::{
-    Completion, Fault, FaultEvent, FaultStep, HISTORY_VERSION, History, Invoke, Mark, Op, Outcome, Record, write_record,
+    Completion, Fault, FaultEvent, FaultStep, HISTORY_VERSION, History, Invoke, Mark, Op, Outcome, ProcessEvent,
+    Record, write_record,
 };
 use crate::value::{Kind, ValueRef};
 use std::io::{self, Write};
@@ -14,6 +15,7 @@ enum Event {
     Call(usize),
     Reply(usize),
     Role(usize),
+    Process(usize),
     Phase(usize),
     Fault(usize, FaultStep),
 }
@@ -29,6 +31,9 @@ fn events(history: &History) -> Vec<(Mark, Event)> {
     }
     for (at, role) in history.roles.iter().enumerate() {
         events.push((Mark { index: role.index, time: role.time }, Event::Role(at)));
+    }
+    for (at, event) in history.processes.iter().enumerate() {
+        events.push((Mark { index: event.index, time: event.time }, Event::Process(at)));
     }
     for (at, (_, mark)) in history.phases.iter().enumerate() {
         events.push((*mark, Event::Phase(at)));
@@ -180,6 +185,7 @@ impl<W: Write> Lines<'_, W> {
                 }
             }
             Event::Role(at) => Record::Role(history.roles[at].clone()),
+            Event::Process(at) => Record::Process(history.processes[at].clone()),
             Event::Phase(at) => Record::Phase { index, time, phase: history.phases[at].0 },
             Event::Fault(at, step) => self.fault(&history.faults[at], step),
         }
@@ -215,6 +221,13 @@ pub fn write_edn(history: &History, keys: Keys, writer: &mut impl Write) -> io::
                 let role = &history.roles[at];
                 line.push_str(":type :info, :process :roles, :f :role, :value ");
                 text(&mut line, &format!("{} {}", role.node, role.role));
+            }
+            Event::Process(at) => {
+                let ProcessEvent { node, process, step, how, .. } = &history.processes[at];
+                line.push_str(":type :info, :process :target, :f ");
+                word(&mut line, step.name());
+                line.push_str(", :value ");
+                text(&mut line, [&**node, &**process, how].join(" ").trim_end());
             }
             Event::Phase(at) => {
                 line.push_str(":type :info, :process :phases, :f :phase, :value ");

@@ -492,6 +492,32 @@ pub(crate) const STORIES: &[Story] = &[
         "#,
     },
     Story {
+        name: "a transaction polls what it has not committed",
+        checker: "kafka",
+        options: &[("isolation", "\"read-committed\"")],
+        kind: "precommitted-read",
+        lines: r#"
+        {"type":"invoke","process":0,"f":"txn","value":[["send","k",1],["poll"]]}
+        {"type":"ok","process":0,"value":[["send","k",[0,1]],["poll",{"k":[[0,1]]}]]}
+        "#,
+    },
+    Story {
+        name: "a consumer that is assigned a log again passes a message",
+        checker: "kafka",
+        options: &[],
+        kind: "poll-skip",
+        lines: r#"
+        {"type":"invoke","process":0,"f":"send","value":[["send","k",1],["send","k",2],["send","k",3]]}
+        {"type":"ok","process":0,"value":[["send","k",[0,1]],["send","k",[1,2]],["send","k",[2,3]]]}
+        {"type":"invoke","process":1,"f":"poll","value":[["poll"]]}
+        {"type":"ok","process":1,"value":[["poll",{"k":[[0,1]]}]]}
+        {"type":"invoke","process":1,"f":"assign","value":["k","l"]}
+        {"type":"ok","process":1}
+        {"type":"invoke","process":1,"f":"poll","value":[["poll"]]}
+        {"type":"ok","process":1,"value":[["poll",{"k":[[2,3]]}]]}
+        "#,
+    },
+    Story {
         name: "a consumer passes a message",
         checker: "kafka",
         options: &[],

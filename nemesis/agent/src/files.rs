@@ -1,30 +1,129 @@
-//! Files in chunks: writing, reading, listing.
+//! Files in chunks: writing, reading, listing. The agent is root and the folders are those of a target that may be anybody's,
+//! so paths are walked step by step.
+//!
+//! Never: follows a symbolic link that another user than root made or could replace, reads or writes anything but a regular file.
 use crate::accounts::account;
+use crate::sys;
 use dsfuzz_nemesis::protocol::{BLOB_BYTES_MAX, Told};
-use std::fs::{self, OpenOptions};
-use std::os::unix::fs::{FileExt, PermissionsExt, chown};
-use std::path::Path;
+use std::ffi::{CStr, CString};
+use std::fs::{self, File, Metadata, OpenOptions};
+use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
+use std::path::{Component, Path, PathBuf};
 
 fn absolute(path: &str) -> Result<&Path, String> {
     let path = Path::new(path);
     if path.is_absolute() { Ok(path) } else { Err(format!("path {}: name it from the root", path.display())) }
 }
 
+/// Whether a link in this folder is root's (or the agent's user's) own, and nobody else could put another in its place.
+fn trusted(folder: &Metadata, link: &Metadata) -> bool {
+    let mine = |uid: u32| uid == 0 || uid == sys::effective_uid();
+    let open_to_others = folder.mode() & 0o022 != 0 && folder.mode() & 0o1000 == 0;
+    mine(link.uid()) && mine(folder.uid()) && !open_to_others
+}
+
+fn text(name: &std::ffi::OsStr) -> Result<CString, String> {
+    CString::new(name.as_bytes()).map_err(|_| "a path with a zero in it".to_owned())
+}
+
+/// A name within a folder, not followed.
+fn look(folder: &File, name: &CStr) -> std::io::Result<Metadata> {
+    sys::open_at(folder, name, libc::O_PATH | libc::O_NOFOLLOW, 0)?.metadata()
+}
+
+/// The folder of a path, opened step by step, and the path's last name. Folders that are missing are made where asked for.
+fn folder_of(path: &Path, make: bool) -> Result<(File, CString), String> {
+    let say = |error: std::io::Error| format!("{}: {error}", path.display());
+    let name = text(path.file_name().ok_or_else(|| format!("{}: no file name in it", path.display()))?)?;
+    let mut folder =
+        OpenOptions::new().read(true).custom_flags(libc::O_PATH | libc::O_DIRECTORY).open("/").map_err(say)?;
+    let mut walked = PathBuf::from("/");
+    for part in path.parent().unwrap_or(path).components() {
+        let step = match part {
+            Component::RootDir | Component::CurDir => continue,
+            Component::Normal(step) => step,
+            Component::ParentDir | Component::Prefix(_) => return Err(format!("{}: `..` in it", path.display())),
+        };
+        walked.push(step);
+        let step = text(step)?;
+        let about = match look(&folder, &step) {
+            Err(error) if make && error.kind() == std::io::ErrorKind::NotFound => {
+                sys::make_folder_at(&folder, &step, 0o755).map_err(say)?;
+                look(&folder, &step)
+            }
+            found => found,
+        };
+        let about = about.map_err(say)?;
+        let mut flags = libc::O_PATH | libc::O_DIRECTORY;
+        if about.is_symlink() && !trusted(&folder.metadata().map_err(say)?, &about) {
+            return Err(format!("{}: {} is a symbolic link that is not root's", path.display(), walked.display()));
+        }
+        if !about.is_symlink() {
+            flags |= libc::O_NOFOLLOW;
+        }
+        folder = sys::open_at(&folder, &step, flags, 0).map_err(say)?;
+    }
+    Ok((folder, name))
+}
+
+/// Whether it is a file whose content is the target's own: regular, and no second name of somebody else's file.
+fn plain(path: &Path, folder: &File, file: &File) -> Result<Metadata, String> {
+    let say = |error: std::io::Error| format!("{}: {error}", path.display());
+    let (about, folder) = (file.metadata().map_err(say)?, folder.metadata().map_err(say)?);
+    if !about.is_file() {
+        return Err(format!("{}: it is no regular file", path.display()));
+    }
+    if about.nlink() > 1 && about.uid() != folder.uid() {
+        return Err(format!("{}: it is a second name of a file of another user", path.display()));
+    }
+    Ok(about)
+}
+
+/// Opens a regular file to be read, and gives its size. Its last name is never followed.
+pub(crate) fn open_regular(path: &Path) -> Result<(File, u64), String> {
+    let (folder, name) = folder_of(path, false)?;
+    let say = |error: std::io::Error| match error.raw_os_error() {
+        Some(libc::ELOOP) => format!("{}: it is a symbolic link", path.display()),
+        _ => format!("{}: {error}", path.display()),
+    };
+    // A pipe that nobody writes to must not hold this up.
+    let flags = libc::O_RDONLY | libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
+    let file = sys::open_at(&folder, &name, flags, 0).map_err(say)?;
+    let about = plain(path, &folder, &file)?;
+    Ok((file, about.len()))
+}
+
+/// Opens a regular file to be written, made where it is not there, with these flags beside.
+pub(crate) fn open_to_write(path: &Path, flags: i32) -> Result<File, String> {
+    let (folder, name) = folder_of(path, true)?;
+    let say = |error: std::io::Error| format!("{}: {error}", path.display());
+    let mut flags = flags | libc::O_WRONLY | libc::O_NONBLOCK | libc::O_NOCTTY;
+    let link = look(&folder, &name).ok().filter(Metadata::is_symlink);
+    match link {
+        Some(link) if !trusted(&folder.metadata().map_err(say)?, &link) => {
+            return Err(format!("{}: it is a symbolic link that is not root's", path.display()));
+        }
+        Some(_) => {}
+        None => flags |= libc::O_NOFOLLOW,
+    }
+    let file = sys::open_at(&folder, &name, flags, 0o644).map_err(say)?;
+    plain(path, &folder, &file)?;
+    Ok(file)
+}
+
 /// Writes a chunk; offset 0 begins the file anew, with folders, permission bits and owner.
 pub(crate) fn write(path: &str, offset: u64, mode: u32, owner: Option<&str>, chunk: &[u8]) -> Result<(), String> {
     let path = absolute(path)?;
     let say = |error| format!("writing {}: {error}", path.display());
-    if offset == 0
-        && let Some(folder) = path.parent()
-    {
-        fs::create_dir_all(folder).map_err(say)?;
-    }
-    let file = OpenOptions::new().write(true).create(offset == 0).truncate(offset == 0).open(path).map_err(say)?;
+    let file = open_to_write(path, if offset == 0 { libc::O_CREAT } else { 0 })?;
     if offset == 0 {
+        file.set_len(0).map_err(say)?;
         file.set_permissions(fs::Permissions::from_mode(mode & 0o7777)).map_err(say)?;
         if let Some(owner) = owner {
             let ids = account(owner)?.ids;
-            chown(path, Some(ids.uid), Some(ids.gid)).map_err(say)?;
+            fchown(&file, Some(ids.uid), Some(ids.gid)).map_err(say)?;
         }
     }
     file.write_all_at(chunk, offset).map_err(say)
@@ -33,25 +132,26 @@ pub(crate) fn write(path: &str, offset: u64, mode: u32, owner: Option<&str>, chu
 /// Reads a chunk, and the file's size.
 pub(crate) fn read(path: &str, offset: u64, bytes: u32) -> Result<(u64, Vec<u8>), String> {
     let path = absolute(path)?;
-    let say = |error| format!("reading {}: {error}", path.display());
-    let file = fs::File::open(path).map_err(say)?;
-    let about = file.metadata().map_err(say)?;
-    if about.is_dir() {
-        return Err(format!("reading {}: it is a folder", path.display()));
-    }
+    let (file, size) = open_regular(path).map_err(|reason| format!("reading {reason}"))?;
     let mut chunk = vec![0; (bytes as usize).min(BLOB_BYTES_MAX)];
+    let got = read_chunk(&file, offset, &mut chunk).map_err(|error| format!("reading {}: {error}", path.display()))?;
+    chunk.truncate(got);
+    Ok((size, chunk))
+}
+
+/// Fills the buffer as far as the file goes; gives how far.
+pub(crate) fn read_chunk(file: &File, offset: u64, chunk: &mut [u8]) -> std::io::Result<usize> {
     let mut got = 0;
     while got < chunk.len() {
-        match file.read_at(&mut chunk[got..], offset + got as u64).map_err(say)? {
+        match file.read_at(&mut chunk[got..], offset + got as u64)? {
             0 => break,
             more => got += more,
         }
     }
-    chunk.truncate(got);
-    Ok((about.len(), chunk))
+    Ok(got)
 }
 
-/// Files that match a path with `*` in its last part, sorted. No folder: no files.
+/// Regular files that match a path with `*` in its last part, sorted. No folder: no files.
 pub(crate) fn list(pattern: &str) -> Result<Told, String> {
     let path = absolute(pattern)?;
     let (Some(folder), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str())) else {
@@ -60,14 +160,19 @@ pub(crate) fn list(pattern: &str) -> Result<Told, String> {
     if folder.to_string_lossy().contains('*') {
         return Err(format!("pattern {pattern}: * in its last part only"));
     }
+    if !folder.is_dir() {
+        return Ok(Told::Files(Vec::new()));
+    }
+    let (opened, _) = folder_of(path, false)?;
     let mut found = Vec::new();
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+    for entry in fs::read_dir(format!("/proc/self/fd/{}", opened.as_raw_fd())).into_iter().flatten().flatten() {
         let matches_name = entry.file_name().to_str().is_some_and(|candidate| matches(name, candidate));
+        // Of the entry itself: what a link leads to is not looked at.
         if matches_name
-            && let Ok(about) = fs::metadata(entry.path())
+            && let Ok(about) = entry.metadata()
             && about.is_file()
         {
-            found.push((entry.path().to_string_lossy().into_owned(), about.len()));
+            found.push((folder.join(entry.file_name()).to_string_lossy().into_owned(), about.len()));
         }
     }
     found.sort();
@@ -118,6 +223,32 @@ mod tests {
         write(path, 0, 0o640, None, b"new").expect("written");
         assert_eq!(read(path, 0, 100).expect("read").0, 3);
         assert!(write("relative", 0, 0o640, None, b"").is_err());
+        fs::remove_dir_all(folder).expect("removed");
+    }
+
+    #[test]
+    fn links_and_special_files_are_not_followed() {
+        let folder = std::env::temp_dir().join(format!("dsfuzz-links-{}", std::process::id()));
+        fs::create_dir_all(folder.join("real")).expect("a folder");
+        let at = |name: &str| folder.join(name).to_str().expect("text").to_owned();
+        fs::write(at("real/a.log"), "a").expect("written");
+        fs::write(at("secret"), "secret").expect("written");
+        std::os::unix::fs::symlink(at("secret"), at("real/x.log")).expect("a link");
+        std::process::Command::new("mkfifo").arg(at("real/pipe.log")).status().expect("mkfifo");
+        let listed = list(&at("real/*.log")).expect("listed");
+        assert_eq!(listed, Told::Files(vec![(at("real/a.log"), 1)]), "neither the link nor the pipe");
+        assert!(read(&at("real/x.log"), 0, 10).expect_err("a link").contains("symbolic link"));
+        assert!(read(&at("real/pipe.log"), 0, 10).expect_err("a pipe").contains("no regular file"));
+        assert!(read("/dev/zero", 0, 10).expect_err("a device").contains("no regular file"));
+        // A link that somebody else could have made is not written through, nor walked through.
+        fs::set_permissions(at("real"), fs::Permissions::from_mode(0o777)).expect("opened");
+        assert!(write(&at("real/x.log"), 0, 0o644, None, b"x").expect_err("a link").contains("not root's"));
+        std::os::unix::fs::symlink(&folder, at("real/up")).expect("a link");
+        assert!(read(&at("real/up/secret"), 0, 10).expect_err("a link").contains("not root's"));
+        assert_eq!(fs::read_to_string(at("secret")).expect("there"), "secret");
+        // Root's own links in folders that are root's lead on.
+        fs::set_permissions(at("real"), fs::Permissions::from_mode(0o755)).expect("closed");
+        assert_eq!(read(&at("real/up/secret"), 0, 10).expect("read").1, b"secret");
         fs::remove_dir_all(folder).expect("removed");
     }
 }

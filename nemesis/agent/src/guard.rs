@@ -1,9 +1,11 @@
 //! The guardian: a second process that heals when the agent dies without having said that all is clean. It holds the other
 //! end of a socket to the agent and does nothing while that lives. Also the `heal` command, which does the same on demand.
+use crate::claim::{NodeClaim, Refusal};
 use crate::hands::Hands;
 use crate::place::Place;
 use crate::service::Services;
 use crate::{process, sys};
+use dsfuzz_nemesis::protocol::{Claimant, Entry};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -120,8 +122,20 @@ pub(crate) fn guard(place: &Place, agent: &str) -> Result<u8, String> {
     Ok(u8::from(!clean))
 }
 
-/// The `heal` command: ends an agent that still runs, undoes what is left, prints what was undone.
-pub(crate) fn heal(place: &Place) -> Result<u8, String> {
+/// The `heal` command: undoes what is left, prints what was undone. While a run has the node it is refused, or ends that
+/// run where it is told to.
+pub(crate) fn heal(place: &Place, take_over: bool) -> Result<u8, String> {
+    let me = format!("heal/{}", std::process::id());
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned();
+    let by = Claimant { run: me.clone(), host, token: me };
+    let entry = if take_over { Entry::TakeOver } else { Entry::First };
+    let _claim = NodeClaim::take(place.dir(), &by, entry).map_err(|refusal| match refusal {
+        Refusal::Failed(reason) => reason,
+        Refusal::Taken(claim) => format!(
+            "this node is used by run {} from host {}; wait for its end, or end it with --take-over",
+            claim.by.run, claim.by.host
+        ),
+    })?;
     let _lock = match place.lock(Duration::ZERO)? {
         Some(lock) => lock,
         None => match place.take_over() {
@@ -131,6 +145,7 @@ pub(crate) fn heal(place: &Place) -> Result<u8, String> {
     };
     let services = Arc::new(Services::open(place));
     let mut hands = Hands::open(place, Arc::clone(&services))?;
+    hands.greet(&by.run, 30_000);
     let clean = hands.heal("heal was asked for", None);
     services.sweep();
     let told = serde_json::to_string(&hands.undone()).map_err(|error| error.to_string())?;

@@ -86,6 +86,9 @@ impl Hands {
             }
         }
         let others = self.journal.live();
+        if let Some(reason) = self.around(&others, |around| acts::refusal(&act, around)) {
+            return Err(reason);
+        }
         let entry = self.journal.begin(Entry {
             seq: 0,
             run: self.run.clone(),
@@ -172,12 +175,26 @@ impl Hands {
                 .collect();
             self.around(&others, |around| acts::undo(entry, around))
         };
+        if !proof.holds && self.is_leftover(entry) {
+            let dropped = format!(
+                "dropped: fault {} of {} is over, and a later run starts its target anew",
+                entry.fault, entry.run
+            );
+            proof.holds = true;
+            proof.detail.push(dropped);
+        }
         if proof.holds
             && let Err(reason) = self.journal.done(entry.seq)
         {
             acts::note(&mut proof, false, reason);
         }
         proof
+    }
+
+    /// A kill of another run than the one that has the node: its services are nobody's any more, so one that cannot be started
+    /// again harms nobody.
+    fn is_leftover(&self, entry: &Entry) -> bool {
+        matches!(entry.act, Act::Kill { .. }) && !self.run.is_empty() && self.run != entry.run
     }
 
     /// Undoes everything because nobody is there to ask for it, and remembers that for the control node. `held_until_ns`:

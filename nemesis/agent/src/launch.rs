@@ -1,6 +1,6 @@
 //! What commands and services have in common: program or script, a clean environment, a working folder, a user.
 use crate::accounts::{Account, account};
-use crate::sys::Ids;
+use crate::sys::{self, Ids};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -39,6 +39,7 @@ pub(crate) fn command(
         return Err(format!("working folder {cwd}: there is none"));
     }
     command.current_dir(cwd).stdin(Stdio::null());
+    sys::unblock_signals(&mut command);
     Ok((command, becomes.map(|account| account.ids)))
 }
 

@@ -60,6 +60,12 @@ impl Leaf {
         found
     }
 
+    /// How many of its processes the kernel killed for want of memory; none where it does not count them.
+    pub(crate) fn oom_kills(&self) -> Option<u64> {
+        let events = fs::read_to_string(self.path.join("memory.events")).ok()?;
+        events.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())
+    }
+
     /// Whether the kernel says that all of it is frozen.
     pub(crate) fn frozen(&self) -> bool {
         fs::read_to_string(self.path.join("cgroup.events"))

@@ -6,7 +6,9 @@ mod abilities;
 mod accounts;
 mod acts;
 mod addresses;
+mod claim;
 mod clock;
+mod deaths;
 mod files;
 mod guard;
 mod hands;
@@ -28,7 +30,9 @@ use std::path::{Path, PathBuf};
 
 const USAGE: &str =
     "usage: dsfuzz-agent serve --dir DIR [--ping-port N]   speak the protocol on standard input and output
-       dsfuzz-agent heal --dir DIR    undo everything left in DIR's journal; prints what was undone as JSON
+       dsfuzz-agent heal --dir DIR [--take-over]
+                                      undo everything left in DIR's journal; prints what was undone as JSON;
+                                      refused while a run has the node, unless --take-over ends it
        dsfuzz-agent version
 exit codes: 0 done, 1 something could not be undone, 2 bad arguments, 3 cannot run here";
 
@@ -54,7 +58,10 @@ pub fn main(args: &[String]) -> u8 {
             let port = port.parse().map_err(|_| format!("--ping-port {port}: not a port"));
             port.and_then(|port| serve::serve(&folder(dir)?, port))
         }
-        ["heal", "--dir", dir] => folder(dir).and_then(|dir| guard::heal(&dir)),
+        ["heal", "--dir", dir] => folder(dir).and_then(|dir| guard::heal(&dir, false)),
+        ["heal", "--dir", dir, "--take-over"] | ["heal", "--take-over", "--dir", dir] => {
+            folder(dir).and_then(|dir| guard::heal(&dir, true))
+        }
         ["guard", "--dir", dir, "--agent", agent] => folder(dir).and_then(|dir| guard::guard(&dir, agent)),
         ["witness"] => clock::witness().map(|()| 0),
         _ => {

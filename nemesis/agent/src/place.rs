@@ -3,6 +3,7 @@
 use crate::{process, sys};
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -23,11 +24,19 @@ pub(crate) struct Lock {
 }
 
 impl Place {
-    /// Makes the folder where needed and checks that it can be written.
+    /// Makes the folder where needed and checks that it can be written. Users of targets pass through it on the way to
+    /// their own folders; what the agent keeps of services is for nobody else.
     pub(crate) fn open(dir: PathBuf) -> Result<Place, String> {
         let say = |error| format!("folder {}: {error}; name one that can be written with --dir", dir.display());
-        fs::create_dir_all(dir.join("services")).map_err(say)?;
-        OpenOptions::new().create(true).append(true).open(dir.join("agent.log")).map_err(say)?;
+        let services = dir.join("services");
+        fs::DirBuilder::new().recursive(true).mode(0o755).create(&dir).map_err(say)?;
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&services).map_err(say)?;
+        fs::set_permissions(&services, fs::Permissions::from_mode(0o700)).map_err(say)?;
+        let mode = fs::metadata(&dir).map_err(say)?.permissions().mode();
+        if mode & 0o011 != 0o011 {
+            fs::set_permissions(&dir, fs::Permissions::from_mode(mode | 0o011)).map_err(say)?;
+        }
+        OpenOptions::new().create(true).append(true).mode(0o600).open(dir.join("agent.log")).map_err(say)?;
         Ok(Place { dir })
     }
 
@@ -100,11 +109,13 @@ impl Place {
         Err(format!("another agent or a heal holds {} and does not end", self.dir.display()))
     }
 
-    /// Says who holds the lock.
-    pub(crate) fn sign(&self) -> Result<(), String> {
+    /// Says who holds the lock. A full disk keeps nobody from healing: who has the node stands in its claim, too.
+    pub(crate) fn sign(&self) {
         let me = std::process::id();
         let start = process::stat(me).map_or(0, |stat| stat.start);
-        write_whole(&self.file("agent.pid"), format!("{me} {start}\n").as_bytes())
+        if let Err(reason) = write_whole(&self.file("agent.pid"), format!("{me} {start}\n").as_bytes()) {
+            self.log(&reason);
+        }
     }
 
     /// Who signed last: process id and start.
@@ -118,10 +129,21 @@ impl Place {
 /// Replaces a file so that a reader, also after a crash, sees the old or the new content and nothing between.
 pub(crate) fn write_whole(path: &Path, content: &[u8]) -> Result<(), String> {
     let say = |error| format!("{}: {error}", path.display());
-    let fresh = path.with_extension("fresh");
-    let mut file = File::create(&fresh).map_err(say)?;
-    file.write_all(content).map_err(say)?;
-    file.sync_data().map_err(say)?;
+    let mut fresh = path.as_os_str().to_owned();
+    fresh.push(".fresh");
+    let fresh = PathBuf::from(fresh);
+    // What is kept of services holds their environment: nobody else reads it.
+    let mut options = OpenOptions::new();
+    options.create(true).write(true).truncate(true).mode(0o600).custom_flags(libc::O_NOFOLLOW);
+    let written = options.open(&fresh).and_then(|mut file| {
+        file.set_permissions(fs::Permissions::from_mode(0o600))?;
+        file.write_all(content)?;
+        file.sync_data()
+    });
+    if let Err(error) = written {
+        drop(fs::remove_file(&fresh));
+        return Err(say(error));
+    }
     fs::rename(&fresh, path).map_err(say)?;
     if let Some(folder) = path.parent() {
         File::open(folder).and_then(|folder| folder.sync_all()).map_err(say)?;

@@ -1,5 +1,6 @@
 //! `serve`: the agent itself. A thread reads requests, each is answered in a thread of its own, so that a heal never waits
 //! behind a long command; one thread writes. The main thread waits for the end, heals, and is the only one that exits.
+use crate::claim::{NodeClaim, Refusal};
 use crate::clock::Target;
 use crate::guard::{self, Sign, Wire};
 use crate::hands::Hands;
@@ -7,7 +8,7 @@ use crate::ping::Pings;
 use crate::place::Place;
 use crate::service::Services;
 use crate::{abilities, addresses, files, process, reach, run, sys};
-use dsfuzz_nemesis::protocol::{self, Ask, GREETING, PROTOCOL_VERSION, Request, Response, Told};
+use dsfuzz_nemesis::protocol::{self, Ask, Claimant, Entry, GREETING, PROTOCOL_VERSION, Request, Response, Told};
 use std::io::{Read, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::SeqCst};
@@ -19,6 +20,8 @@ use std::time::Duration;
 const LEASE_MS: u64 = 30_000;
 /// How often the lease is looked at and the guardian told that the agent lives.
 const TICK: Duration = Duration::from_millis(20);
+/// In so many ticks the claim on the node is renewed once.
+const CLAIM_TICKS: u64 = 25;
 /// How long acts that have begun may hold up the heal at the end; then the guardian does it.
 const LAST_ACT: Duration = Duration::from_secs(8);
 /// Requests at one time.
@@ -33,6 +36,7 @@ enum Outgoing {
 /// What the threads share.
 struct Agent {
     place: Place,
+    claim: NodeClaim,
     services: Arc<Services>,
     hands: Mutex<Hands>,
     pings: Pings,
@@ -48,21 +52,69 @@ struct Agent {
     end: Sender<String>,
 }
 
-/// Runs the agent until its channel closes, its lease runs out, a signal comes or it is told to end.
+/// The first request that counts: a greeting of this protocol.
+struct Greeting {
+    id: u64,
+    lease_ms: u64,
+    run: String,
+    claim: Claimant,
+    entry: Entry,
+}
+
+/// Reads until somebody greets properly; none where the channel closes before.
+fn greeting() -> Result<Option<Greeting>, String> {
+    let say = |error: std::io::Error| format!("the greeting: {error}");
+    let mut stdout = std::io::stdout();
+    stdout.write_all(GREETING).and_then(|()| stdout.flush()).map_err(say)?;
+    let mut input = std::io::stdin().lock();
+    loop {
+        let Some((Request { id, body }, _)) = protocol::read_frame::<Request>(&mut input).map_err(say)? else {
+            return Ok(None);
+        };
+        let told = match body {
+            Ask::Hello { version, lease_ms, run, claim, entry } => match Agent::refused_greeting(version, lease_ms) {
+                None => return Ok(Some(Greeting { id, lease_ms, run, claim, entry })),
+                Some(reason) => Told::Failed(reason),
+            },
+            Ask::Heartbeat => Told::Done,
+            _ => Told::Failed("the agent was not greeted".to_owned()),
+        };
+        protocol::write_frame(&mut stdout, &Response { id, body: told }, &[]).map_err(say)?;
+    }
+}
+
+/// Runs the agent until its channel closes, its lease runs out, a signal comes or it is told to end. Nothing on the node is
+/// touched before the greeting has shown whose run it is, and that run has the node.
 /// `ping_port`: where it hears pings, 0 for any port; another one where that is taken.
 pub(crate) fn serve(place: &Place, ping_port: u16) -> Result<u8, String> {
     sys::new_session();
+    let (greeted, first) = channel();
+    std::thread::spawn(move || drop(greeted.send(greeting())));
+    let first = first.recv_timeout(Duration::from_millis(LEASE_MS)).map_err(|_| "nobody greeted".to_owned())??;
+    let Some(first) = first else { return Ok(0) };
     sys::block_ending_signals();
+    let refused = |told: Told| {
+        let response = Response { id: first.id, body: told };
+        drop(protocol::write_frame(&mut std::io::stdout(), &response, &[]));
+        Ok(0)
+    };
+    let claim = match NodeClaim::take(place.dir(), &first.claim, first.entry) {
+        Ok(claim) => claim,
+        Err(Refusal::Taken(claim)) => return refused(Told::Taken(*claim)),
+        Err(Refusal::Failed(reason)) => return refused(Told::Failed(reason)),
+    };
     let _lock = place.take_over()?;
-    place.sign()?;
+    place.sign();
     let services = Arc::new(Services::open(place));
     let mut hands = Hands::open(place, Arc::clone(&services))?;
+    hands.greet(&first.run, first.lease_ms);
     // What an earlier agent left, and its guardian could not or had not yet healed.
     hands.heal("agent died", None);
     let (out, outgoing) = channel();
     let (end, ended) = channel();
     let agent = Arc::new(Agent {
         place: place.clone(),
+        claim,
         services,
         hands: Mutex::new(hands),
         pings: Pings::open(ping_port)?,
@@ -77,10 +129,11 @@ pub(crate) fn serve(place: &Place, ping_port: u16) -> Result<u8, String> {
         out,
         end,
     });
+    agent.services.watch_running();
     agent.hire_guardian()?;
-    let mut stdout = std::io::stdout();
-    stdout.write_all(GREETING).and_then(|()| stdout.flush()).map_err(|error| format!("standard output: {error}"))?;
-    place.log("serving");
+    place.log(&format!("serving {} from host {}", first.claim.run, first.claim.host));
+    let hello = agent.hello(PROTOCOL_VERSION, first.lease_ms, &first.run)?;
+    agent.reply(first.id, hello, Vec::new());
     std::thread::spawn(move || write_all(&outgoing));
     for work in [Agent::read_all, Agent::tick, Agent::keep, Agent::heed_signals] {
         let agent = Arc::clone(&agent);
@@ -195,7 +248,7 @@ impl Agent {
 
     fn answer(self: &Arc<Agent>, ask: Ask, blob: &[u8]) -> Result<(Told, Vec<u8>), String> {
         let told = match ask {
-            Ask::Hello { version, lease_ms, run } => self.hello(version, lease_ms, &run)?,
+            Ask::Hello { version, lease_ms, run, .. } => self.hello(version, lease_ms, &run)?,
             Ask::Heartbeat => Told::Done,
             Ask::Run(command) => run::run(&command),
             Ask::Define(service) => self.services.define(service).map(|()| Told::Done)?,
@@ -204,6 +257,7 @@ impl Agent {
                 self.services.stop(&service, signal, Duration::from_millis(grace_ms)).map(|()| Told::Done)?
             }
             Ask::Services => Told::Services(self.services.states()),
+            Ask::Deaths { cores } => self.services.deaths(cores),
             Ask::Write { path, offset, mode, owner } => {
                 files::write(&path, offset, mode, owner.as_deref(), blob).map(|()| Told::Done)?
             }
@@ -228,14 +282,18 @@ impl Agent {
         Ok((told, Vec::new()))
     }
 
-    fn hello(&self, version: u32, lease_ms: u64, run: &str) -> Result<Told, String> {
+    fn refused_greeting(version: u32, lease_ms: u64) -> Option<String> {
         if version != PROTOCOL_VERSION {
-            return Err(format!(
+            return Some(format!(
                 "protocol {version} is asked for; this agent speaks {PROTOCOL_VERSION}: upload it again"
             ));
         }
-        if lease_ms < 100 {
-            return Err(format!("a lease of {lease_ms} ms is too short; at least 100"));
+        (lease_ms < 100).then(|| format!("a lease of {lease_ms} ms is too short; at least 100"))
+    }
+
+    fn hello(&self, version: u32, lease_ms: u64, run: &str) -> Result<Told, String> {
+        if let Some(reason) = Agent::refused_greeting(version, lease_ms) {
+            return Err(reason);
         }
         self.lease_ms.store(lease_ms, SeqCst);
         self.tell_guardian(false);
@@ -299,7 +357,7 @@ impl Agent {
 
     /// Watches the lease and tells the guardian that the agent lives.
     fn tick(self: &Arc<Agent>) {
-        let mut ticks = 0u64;
+        let (mut ticks, mut claimed_ns) = (0u64, 0);
         loop {
             std::thread::sleep(TICK);
             ticks += 1;
@@ -311,6 +369,19 @@ impl Agent {
             if ticks.is_multiple_of(10) {
                 self.tell_guardian(false);
             }
+            if ticks.is_multiple_of(CLAIM_TICKS) {
+                self.renew_claim(&mut claimed_ns);
+                self.services.bound_logs();
+            }
+        }
+    }
+
+    /// Says in the claim that the control node was heard of, if it was since the last time.
+    fn renew_claim(&self, claimed_ns: &mut u64) {
+        let heard_ns = self.heard_ns.load(SeqCst);
+        if heard_ns != *claimed_ns {
+            *claimed_ns = heard_ns;
+            self.claim.renew();
         }
     }
 
@@ -341,7 +412,7 @@ impl Agent {
 
     fn heed_signals(self: &Arc<Agent>) {
         let signal = sys::wait_ending_signal();
-        self.finish(&format!("signal {signal}"));
+        self.finish(&self.claim.evicted_by().unwrap_or_else(|| format!("signal {signal}")));
     }
 
     /// Starts a guardian, and a thread that replaces it when it dies.
@@ -371,6 +442,7 @@ impl Agent {
     fn last_words(&self, ended: &Receiver<String>) -> u8 {
         let why = ended.recv().unwrap_or_else(|_| "a bug".to_owned());
         self.place.log(&format!("ending: {why}"));
+        self.claim.end();
         // Answers that are ready go out, if anybody still reads.
         let (done, flushed) = sync_channel(1);
         drop(self.out.send(Outgoing::Flush(done)));

@@ -1,22 +1,30 @@
 //! [`Services`]: processes that outlive the agent. Each has its own session and, where there is cgroup2, its own leaf; what
 //! is known of it is kept in the agent's folder, so that the next agent finds it again.
 use crate::clock::{self, Shift};
+use crate::deaths::{self, Asked, Deaths};
 use crate::leaf::{self, Leaf};
 use crate::place::{Place, write_whole};
-use crate::{launch, process, sys};
-use dsfuzz_nemesis::protocol::{Service, ServiceState};
+use crate::{files, launch, process, sys};
+use dsfuzz_nemesis::protocol::{Death, Service, ServiceState, Told};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::ExitStatusExt;
-use std::path::PathBuf;
-use std::process::Child;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ExitStatus};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// How long processes may take to vanish after SIGKILL.
 const VANISHING: Duration = Duration::from_secs(3);
+/// Between two looks at processes that outlive the first of their service.
+const OTHERS: Duration = Duration::from_millis(200);
+/// A log that takes more room than this gives back its older part.
+const LOG_BYTES_MAX: u64 = 256 << 20;
+/// So much of its end stays: as much as is brought home.
+const LOG_BYTES_KEPT: u64 = 64 << 20;
 /// The variable by which a service's processes are recognised where there is no cgroup2.
 const MARKER: &str = "DSFUZZ_SERVICE";
 
@@ -36,6 +44,15 @@ struct Kept {
     leaf: Option<PathBuf>,
     #[serde(default)]
     ended: String,
+    /// It was stopped or killed by the harness since it was started.
+    #[serde(default)]
+    asked_to_end: bool,
+    /// It was started again, not for the first time.
+    #[serde(default)]
+    again: bool,
+    /// Processes killed for want of memory when it was started.
+    #[serde(default)]
+    oom_before: u64,
 }
 
 /// All services of this node.
@@ -44,6 +61,7 @@ pub(crate) struct Services {
     boot_id: String,
     leaves: Option<PathBuf>,
     known: Mutex<BTreeMap<String, Kept>>,
+    deaths: Deaths,
 }
 
 impl Services {
@@ -62,7 +80,13 @@ impl Services {
             }
         }
         let leaves = leaf::root().map(|root| root.join(place.tag()));
-        Services { place: place.clone(), boot_id: process::boot_id(), leaves, known: Mutex::new(known) }
+        Services {
+            place: place.clone(),
+            boot_id: process::boot_id(),
+            leaves,
+            known: Mutex::new(known),
+            deaths: Deaths::default(),
+        }
     }
 
     fn known(&self) -> MutexGuard<'_, BTreeMap<String, Kept>> {
@@ -73,14 +97,30 @@ impl Services {
         self.known().get(name).cloned().ok_or_else(|| format!("service {name}: not defined on this node"))
     }
 
-    fn keep(&self, kept: Kept) -> Result<(), String> {
-        let json = serde_json::to_vec_pretty(&kept).map_err(|error| error.to_string())?;
-        let path = self.place.file("services").join(format!("{}.json", kept.service.name));
+    /// Keeps what is known of a service. What cannot be written to the disk is known to this agent at least: a disk that the
+    /// target has filled keeps nobody from stopping, wiping and starting it.
+    fn keep(&self, kept: Kept) {
         // The lock is held while writing, so that two changes reach the disk in their order.
         let mut known = self.known();
-        write_whole(&path, &json)?;
+        self.write(&kept);
         known.insert(kept.service.name.clone(), kept);
-        Ok(())
+    }
+
+    /// Changes what is kept of a service, if it is still so.
+    fn change(&self, name: &str, holds: impl FnOnce(&Kept) -> bool, change: impl FnOnce(&mut Kept)) {
+        let mut known = self.known();
+        if let Some(kept) = known.get_mut(name).filter(|kept| holds(kept)) {
+            change(kept);
+            self.write(kept);
+        }
+    }
+
+    fn write(&self, kept: &Kept) {
+        let path = self.place.file("services").join(format!("{}.json", kept.service.name));
+        let json = serde_json::to_vec_pretty(&kept).map_err(|error| error.to_string());
+        if let Err(reason) = json.and_then(|json| write_whole(&path, &json)) {
+            self.place.log(&format!("service {}: not kept on disk: {reason}", kept.service.name));
+        }
     }
 
     /// Defines a service or replaces its definition; what runs goes on.
@@ -93,8 +133,20 @@ impl Services {
             return Err(format!("service {}: no program", service.name));
         }
         let old = self.kept(&service.name).ok();
-        let (first, leaf, ended) = old.map_or((None, None, String::new()), |old| (old.first, old.leaf, old.ended));
-        self.keep(Kept { service, first, leaf, ended })
+        let kept = match old {
+            Some(old) => Kept { service, ..old },
+            None => Kept {
+                service,
+                first: None,
+                leaf: None,
+                ended: String::new(),
+                asked_to_end: false,
+                again: false,
+                oom_before: 0,
+            },
+        };
+        self.keep(kept);
+        Ok(())
     }
 
     /// Whether there is such a service.
@@ -138,6 +190,11 @@ impl Services {
         format!("{MARKER}={}/{name}", self.place.tag())
     }
 
+    /// How its first process ended; empty while it runs.
+    pub(crate) fn ended(&self, name: &str) -> String {
+        self.kept(name).map(|kept| kept.ended).unwrap_or_default()
+    }
+
     /// Whether all of the service is stopped or frozen.
     pub(crate) fn paused(&self, name: &str) -> bool {
         let pids = self.processes(name);
@@ -178,90 +235,190 @@ impl Services {
         command.stdout(log).stderr(copy);
         // A leaf that cannot be made is no reason not to start: the session and the marker serve instead.
         let leaf = self.leaves.as_ref().and_then(|root| Leaf::make(&root.join(name)).ok());
-        kept.leaf = self.leaves.as_ref().filter(|_| leaf.is_some()).map(|root| root.join(name));
+        let entrance = leaf.as_ref().and_then(|leaf| leaf.entrance().ok());
+        let leaf = leaf.filter(|_| entrance.is_some());
         let paused = leaf.as_ref().filter(|leaf| leaf.told_to_freeze());
         // Nothing is in it; what is started in a frozen leaf would never reach its exec.
         paused.map_or(Ok(()), |leaf| leaf.freeze(false))?;
-        let entrance = leaf.as_ref().map(Leaf::entrance).transpose()?;
         let traced = shift.is_some();
         sys::born(&mut command, sys::Birth { session: true, leaf: entrance, ids, traced, dies_with_parent: false });
+        let (oom_before, _) = deaths::oom_kills(leaf.as_ref());
         let child = command.spawn().map_err(|error| format!("service {name}: {}: {error}", launch::name(argv)))?;
         let pid = child.id();
+        self.deaths.begun(name, pid);
         if let Some((shift, expiry_ns)) = shift
             && let Err(reason) = clock::follow_start(pid, shift, expiry_ns)
         {
             self.place.log(&format!("service {name}: clock not shifted from the start: {reason}"));
         }
         let start = process::stat(pid).map_or(0, |stat| stat.start);
+        // It moves itself in before its exec, which spawn waits for; one that is not there could not.
+        let inside = leaf.as_ref().is_some_and(|leaf| leaf.processes().contains(&pid) || !process::lives(pid, start));
+        kept.leaf = self.leaves.as_ref().filter(|_| inside).map(|root| root.join(name));
         kept.first = Some(First { pid, start, boot_id: self.boot_id.clone() });
         kept.ended.clear();
-        let written = self.keep(kept);
-        self.watch(name, child);
+        (kept.asked_to_end, kept.again, kept.oom_before) = (false, again, oom_before);
+        self.keep(kept.clone());
+        self.watch(kept, child);
         paused.map_or(Ok(()), |leaf| leaf.freeze(true))?;
-        written.map(|()| pid)
+        Ok(pid)
     }
 
-    fn open_log(&self, service: &Service) -> Result<fs::File, String> {
-        let path = if service.log.is_empty() {
+    fn log_of(&self, service: &Service) -> PathBuf {
+        if service.log.is_empty() {
             self.place.file("services").join(format!("{}.log", service.name))
         } else {
             PathBuf::from(&service.log)
-        };
-        let say = |error| format!("log {}: {error}", path.display());
-        if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder).map_err(say)?;
         }
-        OpenOptions::new().create(true).append(true).open(&path).map_err(say)
+    }
+
+    fn open_log(&self, service: &Service) -> Result<fs::File, String> {
+        let log = files::open_to_write(&self.log_of(service), libc::O_CREAT | libc::O_APPEND);
+        let log = log.map_err(|reason| format!("log {reason}"))?;
+        sys::set_blocking(log.as_raw_fd()).map_err(|error| format!("log {}: {error}", service.log))?;
+        Ok(log)
+    }
+
+    /// Gives back the room of the older part of a log that has grown too large: a target must not fill its own disk by it.
+    pub(crate) fn bound_logs(&self) {
+        let services: Vec<Service> = self.known().values().map(|kept| kept.service.clone()).collect();
+        for service in services {
+            let path = self.log_of(&service);
+            let large =
+                |about: fs::Metadata| (about.is_file() && about.blocks() * 512 > LOG_BYTES_MAX).then(|| about.len());
+            let Some(size) = fs::symlink_metadata(&path).ok().and_then(large) else { continue };
+            let old = i64::try_from(size.saturating_sub(LOG_BYTES_KEPT)).unwrap_or(0);
+            let punched = files::open_to_write(&path, 0)
+                .and_then(|file| sys::punch_hole(&file, old).map_err(|error| format!("{}: {error}", path.display())));
+            if let Err(reason) = punched {
+                self.place.log(&format!("log of {} stays large: {reason}", service.name));
+            }
+        }
     }
 
     /// Reaps the first process when it ends and remembers how. It waits on a pidfd: waiting by process id would steal the
     /// stops of a thread that traces it.
-    fn watch(self: &Arc<Services>, name: &str, mut child: Child) {
-        let (services, name) = (Arc::clone(self), name.to_owned());
+    fn watch(self: &Arc<Services>, kept: Kept, mut child: Child) {
+        let services = Arc::clone(self);
         std::thread::spawn(move || {
-            let pid = child.id();
-            match sys::pidfd(pid) {
-                Ok(end) => sys::wait_readable(&[end.as_raw_fd()], Duration::from_secs(1 << 20)),
-                // A kernel before 5.3: look now and then.
-                Err(_) => {
-                    while process::stat(pid).is_some_and(|stat| stat.lives()) {
-                        std::thread::sleep(Duration::from_millis(50));
-                    }
-                }
-            }
+            let (pid, start) = (child.id(), process::stat(child.id()).map_or(0, |stat| stat.start));
+            let alive_ns = await_end(pid, start);
             let Ok(status) = child.wait() else { return };
-            let ended = match (status.code(), status.signal()) {
-                (Some(code), _) => format!("exit {code}"),
-                (None, Some(signal)) => format!("signal {signal}"),
-                (None, None) => String::new(),
-            };
-            services.ended(&name, pid, ended);
+            services.first_ended(&kept, (pid, start), Some(status), alive_ns);
         });
     }
 
-    fn ended(&self, name: &str, pid: u32, ended: String) {
-        let kept = self.kept(name).ok().filter(|kept| kept.first.as_ref().is_some_and(|first| first.pid == pid));
-        if let Some(mut kept) = kept {
-            kept.ended = ended;
-            drop(self.keep(kept));
+    /// Watches the first processes that earlier agents started, and tells of those that have ended since.
+    pub(crate) fn watch_running(self: &Arc<Services>) {
+        let all: Vec<Kept> = self.known().values().cloned().collect();
+        for kept in all {
+            let Some(first) = kept.first.clone().filter(|first| first.boot_id == self.boot_id) else { continue };
+            if !kept.ended.is_empty() {
+                continue;
+            }
+            if kept.asked_to_end {
+                self.deaths.ask(&kept.service.name, first.pid, Asked::Stop);
+            }
+            let services = Arc::clone(self);
+            std::thread::spawn(move || {
+                let alive_ns = await_end(first.pid, first.start);
+                services.first_ended(&kept, (first.pid, first.start), None, alive_ns);
+            });
         }
+    }
+
+    /// The first process of a service has ended. It is the service's death unless the harness asked for it, or others of the
+    /// service go on in its place: then their end is waited for.
+    fn first_ended(&self, kept: &Kept, (pid, start): (u32, u64), status: Option<ExitStatus>, alive_ns: u64) {
+        let name = kept.service.name.as_str();
+        let current = || self.kept(name).ok().filter(|kept| kept.first.as_ref().is_some_and(|first| first.pid == pid));
+        let how = status.map(deaths::manner).unwrap_or_default();
+        let ended = if how.is_empty() { "nobody saw how".to_owned() } else { how.clone() };
+        let same = |kept: &Kept| kept.first.as_ref().is_some_and(|first| first.pid == pid);
+        self.change(name, same, |kept| kept.ended.clone_from(&ended));
+        let handed_over = status.is_none_or(|status| status.success());
+        let (mut earliest_ns, mut latest_ns) = (alive_ns, sys::boottime_ns());
+        let mut others = false;
+        while handed_over && !self.processes(name).is_empty() {
+            (others, earliest_ns) = (true, sys::boottime_ns());
+            if current().is_none() {
+                return;
+            }
+            std::thread::sleep(OTHERS);
+            latest_ns = sys::boottime_ns();
+        }
+        // Whatever was started in its place meanwhile, this end stays one.
+        if self.deaths.explains(name, pid, status.filter(|_| !others)) {
+            return;
+        }
+        let leaf = self.leaf(name);
+        let (oom_kills, oom_of_machine) = deaths::oom_kills(leaf.as_ref());
+        let started_ns = deaths::started_ns(start);
+        self.deaths.note(Death {
+            service: name.to_owned(),
+            pid,
+            start,
+            how: if others { String::new() } else { how },
+            core: status.is_some_and(|status| status.core_dumped()),
+            earliest_ns,
+            latest_ns,
+            ran_ms: earliest_ns.saturating_sub(started_ns) / 1_000_000,
+            again: kept.again,
+            oom_kills: oom_kills.saturating_sub(kept.oom_before),
+            oom_of_machine,
+            log: deaths::last_lines(&self.log_of(&kept.service)),
+        });
+        self.place.log(&format!("service {name}: process {pid} ended by itself: {ended}"));
+    }
+
+    /// How services ended by themselves, and what is left of that.
+    pub(crate) fn deaths(&self, cores: bool) -> Told {
+        let all: Vec<Kept> = self.known().values().cloned().collect();
+        let killed = |kept: &Kept| {
+            let now = self.leaf(&kept.service.name)?.oom_kills()?.saturating_sub(kept.oom_before);
+            (now > 0).then(|| (kept.service.name.clone(), now))
+        };
+        let in_folder = |kept: &Kept| match kept.service.cwd.as_str() {
+            "" | "/" => Vec::new(),
+            folder => deaths::core_files(&kept.service.name, Path::new(folder)),
+        };
+        Told::Deaths {
+            deaths: self.deaths.all(),
+            oom_kills: all.iter().filter_map(killed).collect(),
+            cores: if cores { all.iter().flat_map(in_folder).collect() } else { Vec::new() },
+            now_ns: sys::boottime_ns(),
+        }
+    }
+
+    /// The harness is about to end a service. What cannot be kept on disk is known to this agent at least.
+    fn ask_to_end(&self, name: &str, asked: Asked) {
+        if let Some(first) = self.kept(name).ok().and_then(|kept| kept.first) {
+            self.deaths.ask(name, first.pid, asked);
+        }
+        self.change(name, |kept| !kept.asked_to_end, |kept| kept.asked_to_end = true);
     }
 
     /// Signals a service, waits, kills what is left, and waits until nothing is.
     pub(crate) fn stop(&self, name: &str, signal: i32, grace: Duration) -> Result<(), String> {
         self.kept(name)?;
+        self.ask_to_end(name, Asked::Stop);
         for pid in self.processes(name) {
             drop(sys::kill(pid, signal));
         }
         if sys::await_true(grace, || self.processes(name).is_empty()) {
             return Ok(());
         }
-        self.kill(name)
+        self.kill_all(name)
     }
 
     /// Kills all of a service with SIGKILL, those too that are born meanwhile; returns when none is left.
     pub(crate) fn kill(&self, name: &str) -> Result<(), String> {
         self.kept(name)?;
+        self.ask_to_end(name, Asked::Kill);
+        self.kill_all(name)
+    }
+
+    fn kill_all(&self, name: &str) -> Result<(), String> {
         let leaf = self.leaf(name);
         let gone = sys::await_true(VANISHING, || {
             let pids = self.processes(name);
@@ -286,6 +443,21 @@ impl Services {
             }
         }
     }
+}
+
+/// Waits until a process has ended; gives when it was last seen to live, on the boot-time clock.
+fn await_end(pid: u32, start: u64) -> u64 {
+    let end = sys::pidfd(pid);
+    let mut alive_ns = deaths::started_ns(start);
+    while process::lives(pid, start) {
+        alive_ns = sys::boottime_ns();
+        match &end {
+            Ok(end) => sys::wait_readable(&[end.as_raw_fd()], Duration::from_secs(1)),
+            // A kernel before 5.3: look now and then.
+            Err(_) => std::thread::sleep(Duration::from_millis(50)),
+        }
+    }
+    alive_ns
 }
 
 /// Whether all these processes are stopped by a signal.

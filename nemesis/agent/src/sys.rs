@@ -124,6 +124,22 @@ pub(crate) fn block_ending_signals() {
     unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut()) };
 }
 
+/// Has the child begin with no signal blocked: it would inherit what this program blocks for itself, and SIGTERM would never
+/// reach a target.
+pub(crate) fn unblock_signals(command: &mut Command) {
+    let steps = || {
+        // SAFETY: async-signal-safe calls on memory of the child; sigset_t is plain data, initialised before use.
+        unsafe {
+            let mut none: libc::sigset_t = std::mem::zeroed();
+            libc::sigemptyset(&raw mut none);
+            libc::pthread_sigmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut());
+        }
+        Ok(())
+    };
+    // SAFETY: the steps keep to what is allowed between fork and exec.
+    unsafe { command.pre_exec(steps) };
+}
+
 /// Waits for a signal that ends a program.
 pub(crate) fn wait_ending_signal() -> i32 {
     let set = ending_signals();
@@ -150,6 +166,14 @@ pub(crate) fn set_nonblocking(fd: RawFd) -> io::Result<()> {
     check(unsafe { libc::fcntl(fd, libc::F_SETFL, flags | libc::O_NONBLOCK) }).map(drop)
 }
 
+/// Makes reads and writes of a descriptor wait.
+pub(crate) fn set_blocking(fd: RawFd) -> io::Result<()> {
+    // SAFETY: no memory is involved.
+    let flags = check(unsafe { libc::fcntl(fd, libc::F_GETFL) })?;
+    // SAFETY: no memory is involved.
+    check(unsafe { libc::fcntl(fd, libc::F_SETFL, flags & !libc::O_NONBLOCK) }).map(drop)
+}
+
 /// A descriptor that becomes readable when a process ends (Linux 5.3).
 pub(crate) fn pidfd(pid: u32) -> io::Result<OwnedFd> {
     // SAFETY: no memory is involved.
@@ -167,6 +191,34 @@ pub(crate) fn free_bytes(path: &Path) -> io::Result<u64> {
     // SAFETY: both pointers are valid for the length of the call.
     check(unsafe { libc::statvfs(path.as_ptr(), &raw mut space) })?;
     Ok(space.f_bavail.saturating_mul(space.f_frsize))
+}
+
+/// Opens a name within an open folder.
+pub(crate) fn open_at(folder: &File, name: &std::ffi::CStr, flags: i32, mode: u32) -> io::Result<File> {
+    // SAFETY: the descriptor is open and `name` valid for the length of the call.
+    let fd = check(unsafe { libc::openat(folder.as_raw_fd(), name.as_ptr(), flags | libc::O_CLOEXEC, mode) })?;
+    // SAFETY: the descriptor is new and nobody else's.
+    Ok(File::from(unsafe { OwnedFd::from_raw_fd(fd) }))
+}
+
+/// Makes a folder within an open one.
+pub(crate) fn make_folder_at(folder: &File, name: &std::ffi::CStr, mode: u32) -> io::Result<()> {
+    // SAFETY: the descriptor is open and `name` valid for the length of the call.
+    check(unsafe { libc::mkdirat(folder.as_raw_fd(), name.as_ptr(), mode) }).map(drop)
+}
+
+/// Gives back the room of the first so many bytes of a file, whose size stays: they read as zeros.
+pub(crate) fn punch_hole(file: &File, bytes: i64) -> io::Result<()> {
+    let how = libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE;
+    // SAFETY: the descriptor is open for the length of the call.
+    check(unsafe { libc::fallocate(file.as_raw_fd(), how, 0, bytes) }).map(drop)
+}
+
+/// Whether this process may write to a folder.
+pub(crate) fn writable(path: &Path) -> bool {
+    let Ok(path) = std::ffi::CString::new(path.as_os_str().as_encoded_bytes()) else { return false };
+    // SAFETY: `path` is a valid text that ends with a zero.
+    unsafe { libc::access(path.as_ptr(), libc::W_OK) == 0 }
 }
 
 /// An IPv6 socket on a port, that leaves the same port of IPv4 alone whatever the node's default is.
@@ -226,10 +278,9 @@ pub(crate) fn born(command: &mut Command, birth: Birth) {
             if birth.session {
                 check(libc::setsid())?;
             }
-            if let Some(leaf) = &birth.leaf
-                && libc::write(leaf.as_raw_fd(), b"0".as_ptr().cast(), 1) != 1
-            {
-                return Err(io::Error::last_os_error());
+            if let Some(leaf) = &birth.leaf {
+                // One that cannot be entered is no reason not to start: whoever started the child looks where it is.
+                libc::write(leaf.as_raw_fd(), b"0".as_ptr().cast(), 1);
             }
             if let Some(ids) = &birth.ids {
                 check(libc::setgroups(ids.groups.len(), ids.groups.as_ptr()))?;

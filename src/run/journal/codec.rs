@@ -157,6 +157,7 @@ fn stamp(record: &mut Record, to_index: u64, to_time: u64) {
         Record::Ok(reply) | Record::Fail(reply) | Record::Info(reply) => (&mut reply.index, &mut reply.time),
         Record::Fault(event) => (&mut event.index, &mut event.time),
         Record::Role(claim) => (&mut claim.index, &mut claim.time),
+        Record::Process(event) => (&mut event.index, &mut event.time),
     };
     *index = to_index;
     *time = to_time;

@@ -1,13 +1,19 @@
-//! Bringing logs home, and reading the claims in them.
+//! Bringing logs home, and reading the claims and alarms in them.
+use super::super::alarms::{Alarm, AlarmRules};
 use super::super::error::TargetError;
 use super::super::hands;
 use super::super::logs::{LogClaim, claims};
-use super::super::recipe::LogPattern;
+use super::super::recipe::{Log, LogPattern};
 use super::Deployment;
 use crate::cluster::Remote;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::io::AsyncWriteExt;
+
+/// How long one log may take: the others of its node wait.
+const FILE_DEADLINE: Duration = Duration::from_secs(20);
 
 /// A log that was brought home.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,18 +41,50 @@ impl Deployment {
         Ok(files)
     }
 
-    /// Brings the logs of a node into a folder here, of each the last `bytes_max` bytes.
-    pub async fn fetch_logs(&self, node: &str, folder: &Path, bytes_max: u64) -> Result<Vec<FetchedLog>, TargetError> {
-        let Some((plan, remote)) = self.at(node) else { return Ok(Vec::new()) };
-        let mut fetched = Vec::new();
+    /// Brings the logs of a node into a folder here, of each the last `bytes_max` bytes of what it holds now. One that cannot
+    /// be read, or not in time, is a sentence beside the others.
+    pub async fn fetch_logs(
+        &self,
+        node: &str,
+        folder: &Path,
+        bytes_max: u64,
+    ) -> Result<(Vec<FetchedLog>, Vec<String>), TargetError> {
+        let Some((plan, remote)) = self.at(node) else { return Ok((Vec::new(), Vec::new())) };
+        let (mut fetched, mut problems, mut names) = (Vec::new(), Vec::new(), BTreeSet::new());
         for (path, size) in self.logs(node).await? {
             let below = path.strip_prefix(self.layout.dir.as_str()).unwrap_or(&path);
-            let local = folder.join(below.trim_start_matches('/').replace('/', "-"));
+            let local = folder.join(name_here(below, &mut names));
             let skipped_bytes = size.saturating_sub(bytes_max);
-            fetch(remote.as_ref(), &path, skipped_bytes, &local).await?;
-            fetched.push(FetchedLog { node: plan.node.name.clone(), path, local, skipped_bytes });
+            let fetching = fetch(remote.as_ref(), &path, (skipped_bytes, size), &local);
+            match tokio::time::timeout(FILE_DEADLINE, fetching).await {
+                Ok(Ok(())) => fetched.push(FetchedLog { node: plan.node.name.clone(), path, local, skipped_bytes }),
+                Ok(Err(error)) => problems.push(format!("{path}: {error}")),
+                Err(_) => {
+                    problems.push(format!("{node}: {path} was not read within {} s", FILE_DEADLINE.as_secs()));
+                }
+            }
         }
-        Ok(fetched)
+        Ok((fetched, problems))
+    }
+
+    /// The alarms in a log that was brought home, without what stands in the first `old_bytes` bytes of the node's file.
+    pub fn alarms_after(&self, log: &FetchedLog, old_bytes: u64) -> Result<Vec<Alarm>, TargetError> {
+        let covering = self.known(log);
+        let rules = AlarmRules {
+            alarms: covering.iter().flat_map(|known| known.alarms.clone()).collect(),
+            ignore: covering.iter().flat_map(|known| known.ignore.clone()).collect(),
+        };
+        let (text, lines_before) = new_text(log, old_bytes)?;
+        let mut found = rules.find(&text);
+        found.iter_mut().for_each(|alarm| alarm.line_number += lines_before);
+        Ok(found)
+    }
+
+    /// The process whose output a log is; none where it is a log of another kind.
+    pub fn process_of(&self, log: &FetchedLog) -> Option<&str> {
+        let (plan, _) = self.at(&log.node)?;
+        let process = plan.processes.iter().find(|process| process.service.log == log.path)?;
+        Some(&process.service.name)
     }
 
     /// The roles that a node claimed in its logs, in order.
@@ -61,11 +99,8 @@ impl Deployment {
         if patterns.is_empty() {
             return Ok(Vec::new());
         }
-        let bytes = std::fs::read(&log.local).map_err(|source| here(&log.local, source))?;
-        let old = usize::try_from(old_bytes.saturating_sub(log.skipped_bytes)).unwrap_or(usize::MAX);
-        let (old, new) = bytes.split_at_checked(old).unwrap_or((&[], &bytes));
-        let lines_before = old.iter().filter(|byte| **byte == b'\n').count() as u64;
-        let mut found = claims(&patterns, &log.node, &log.path, &String::from_utf8_lossy(new));
+        let (text, lines_before) = new_text(log, old_bytes)?;
+        let mut found = claims(&patterns, &log.node, &log.path, &text);
         found.iter_mut().for_each(|claim| claim.line_number += lines_before);
         Ok(found)
     }
@@ -76,26 +111,61 @@ impl Deployment {
     }
 
     fn patterns(&self, log: &FetchedLog) -> Vec<LogPattern> {
+        self.known(log).into_iter().flat_map(|known| known.patterns.iter().cloned()).collect()
+    }
+
+    /// What the recipe says of this log.
+    fn known(&self, log: &FetchedLog) -> Vec<&Log> {
         let known = self.at(&log.node).map(|(plan, _)| plan.logs.as_slice()).unwrap_or_default();
-        let covering = known.iter().filter(|known| covers(&known.path, &log.path));
-        covering.flat_map(|known| known.patterns.iter().cloned()).collect()
+        known.iter().filter(|known| covers(&known.path, &log.path)).collect()
     }
 }
 
-async fn fetch(remote: &dyn Remote, path: &str, from: u64, local: &Path) -> Result<(), TargetError> {
+/// What a log holds behind its first bytes, and how many lines are in those. A file that is shorter was begun anew, and
+/// counts whole.
+fn new_text(log: &FetchedLog, old_bytes: u64) -> Result<(String, u64), TargetError> {
+    let bytes = std::fs::read(&log.local).map_err(|source| here(&log.local, source))?;
+    let old = usize::try_from(old_bytes.saturating_sub(log.skipped_bytes)).unwrap_or(usize::MAX);
+    let (old, new) = bytes.split_at_checked(old).unwrap_or((&[], &bytes));
+    let lines_before = old.iter().filter(|byte| **byte == b'\n').count() as u64;
+    Ok((String::from_utf8_lossy(new).into_owned(), lines_before))
+}
+
+/// The name of a log here: its path with `-` between the folders, and a number where another has that name.
+fn name_here(below: &str, taken: &mut BTreeSet<String>) -> String {
+    let plain = below.trim_start_matches('/').replace('/', "-");
+    // Hidden files are not shown by anybody.
+    let plain = match plain.strip_prefix('.') {
+        Some(rest) => format!("_{rest}"),
+        None => plain,
+    };
+    let mut name = plain.clone();
+    let mut number = 1;
+    while !taken.insert(name.clone()) {
+        number += 1;
+        name = format!("{plain}.{number}");
+    }
+    name
+}
+
+/// Copies these bytes of a file, or as many of them as it still has.
+async fn fetch(remote: &dyn Remote, path: &str, (from, to): (u64, u64), local: &Path) -> Result<(), TargetError> {
     if let Some(folder) = local.parent() {
         tokio::fs::create_dir_all(folder).await.map_err(|source| here(folder, source))?;
     }
     let mut file = tokio::fs::File::create(local).await.map_err(|source| here(local, source))?;
     let mut offset = from;
-    loop {
-        let chunk = hands::read(remote, path, offset).await?;
+    while offset < to {
+        let mut chunk = hands::read(remote, path, offset).await?;
+        // A log that grows faster than it is read has no end.
+        chunk.truncate(usize::try_from(to - offset).unwrap_or(usize::MAX));
         if chunk.is_empty() {
-            return file.flush().await.map_err(|source| here(local, source));
+            break;
         }
         file.write_all(&chunk).await.map_err(|source| here(local, source))?;
         offset += chunk.len() as u64;
     }
+    file.flush().await.map_err(|source| here(local, source))
 }
 
 fn here(path: &Path, source: std::io::Error) -> TargetError {
@@ -120,7 +190,16 @@ fn covers(pattern: &str, path: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::covers;
+    use super::{covers, name_here};
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn no_two_logs_have_one_name_here() {
+        let mut taken = BTreeSet::new();
+        let names: Vec<String> =
+            ["/a/b.log", "/a-b.log", "/.hidden.log", "/a/b.log.2"].map(|path| name_here(path, &mut taken)).into();
+        assert_eq!(names, ["a-b.log", "a-b.log.2", "_hidden.log", "a-b.log.2.2"]);
+    }
 
     #[test]
     fn patterns_cover_paths() {

@@ -24,6 +24,21 @@ use tokio::time::{Instant, sleep};
 /// Between two askings of something that is awaited.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// A process that does not serve.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotReady {
+    /// The node.
+    pub node: Arc<str>,
+    /// The process.
+    pub process: String,
+    /// How long it was waited for.
+    pub waited: Duration,
+    /// What was waited for, or how it ended.
+    pub waiting_for: String,
+    /// The end of its log.
+    pub log: String,
+}
+
 /// A target on the nodes of a cluster.
 #[derive(Clone)]
 pub struct Deployment {
@@ -140,7 +155,7 @@ impl Deployment {
             StartOrder::Together => self.start_some(|_| true).await?,
             StartOrder::FirstThenOthers => {
                 self.start_some(|position| position == 0).await?;
-                self.ready_some(|position| position == 0, end, deadline).await?;
+                self.ready_some(|position| position == 0, end).await?;
                 self.start_some(|position| position > 0).await?;
             }
         }
@@ -158,22 +173,39 @@ impl Deployment {
 
     /// Waits until every process of every node serves.
     pub async fn await_ready(&self, deadline: Duration) -> Result<(), TargetError> {
-        self.ready_some(|_| true, Instant::now() + deadline, deadline).await
+        self.ready_some(|_| true, Instant::now() + deadline).await
+    }
+
+    /// Waits until every process of every node serves; those that do not are told, each with what was waited for. An error is
+    /// a node that cannot be asked.
+    pub async fn not_ready(&self, deadline: Duration) -> Result<Vec<NotReady>, TargetError> {
+        let end = Instant::now() + deadline;
+        let pairs = self.layout.nodes.iter().zip(&self.remotes);
+        let acts = pairs.map(|(plan, remote)| {
+            let act: BoxFuture<'_, _> = Box::pin(ready(plan, remote.as_ref(), end));
+            act
+        });
+        let mut found = Vec::new();
+        for outcome in together(acts.collect()).await {
+            match outcome {
+                Ok(()) => {}
+                Err(TargetError::NotReady { node, process, waited, waiting_for, log }) => {
+                    found.push(NotReady { node, process, waited, waiting_for, log });
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(found)
     }
 
     /// Waits until every process of one node serves.
     pub async fn await_node_ready(&self, node: &str, deadline: Duration) -> Result<(), TargetError> {
         let end = Instant::now() + deadline;
-        self.ready_some(|position| &*self.layout.nodes[position].node.name == node, end, deadline).await
+        self.ready_some(|position| &*self.layout.nodes[position].node.name == node, end).await
     }
 
-    async fn ready_some(
-        &self,
-        meant: impl Fn(usize) -> bool,
-        end: Instant,
-        whole: Duration,
-    ) -> Result<(), TargetError> {
-        self.each_of(meant, |plan, remote| Box::pin(ready(plan, remote, end, whole))).await.map(drop)
+    async fn ready_some(&self, meant: impl Fn(usize) -> bool, end: Instant) -> Result<(), TargetError> {
+        self.each_of(meant, |plan, remote| Box::pin(ready(plan, remote, end))).await.map(drop)
     }
 
     /// Stops every process in order.
@@ -182,8 +214,8 @@ impl Deployment {
     }
 
     /// Starts again what has died. Where everything has died on every node, the recipe's `recovery` steps come first.
-    /// The names of the nodes on which something was started.
-    pub async fn restart_dead(&self) -> Result<Vec<Arc<str>>, TargetError> {
+    /// What was started: node and process.
+    pub async fn restart_dead(&self) -> Result<Vec<(Arc<str>, String)>, TargetError> {
         let states = self.each(|_, remote| Box::pin(hands::services(remote))).await?;
         let dead: Vec<Vec<&PlannedProcess>> =
             self.layout.nodes.iter().zip(&states).map(|(plan, states)| dead_of(plan, states)).collect();
@@ -195,9 +227,7 @@ impl Deployment {
         for (remote, dead) in self.remotes.iter().zip(&dead) {
             for process in dead {
                 hands::start(remote.as_ref(), &process.service.name, true).await?;
-            }
-            if !dead.is_empty() {
-                started.push(remote.node().name.clone());
+                started.push((remote.node().name.clone(), process.service.name.clone()));
             }
         }
         Ok(started)
@@ -238,7 +268,8 @@ async fn configure(plan: &NodeLayout, remote: &dyn Remote) -> Result<(), TargetE
 
 async fn wipe(plan: &NodeLayout, remote: &dyn Remote) -> Result<(), TargetError> {
     for process in &plan.processes {
-        // Defined first, so that an agent which has never heard of it finds what an earlier one started.
+        // Defined first, so that an agent which has never heard of it finds what an earlier one started. On a disk that the
+        // target has filled the agent only remembers it; it is defined once more when there is room.
         hands::define(remote, &process.service).await?;
         hands::stop(remote, &process.service.name, 9, Duration::ZERO).await?;
     }
@@ -271,12 +302,13 @@ async fn form(remote: &dyn Remote, command: &Command) -> Result<(), TargetError>
     }
 }
 
-async fn ready(plan: &NodeLayout, remote: &dyn Remote, end: Instant, whole: Duration) -> Result<(), TargetError> {
+async fn ready(plan: &NodeLayout, remote: &dyn Remote, end: Instant) -> Result<(), TargetError> {
+    let begun = Instant::now();
     for process in &plan.processes {
         let not_ready = |waiting_for: String, log: String| TargetError::NotReady {
             node: remote.node().name.clone(),
             process: process.service.name.clone(),
-            waited: whole,
+            waited: Duration::from_secs(begun.elapsed().as_secs()),
             waiting_for,
             log,
         };
@@ -304,12 +336,15 @@ fn ended(states: &[ServiceState], name: &str) -> Option<String> {
     (state.pids.is_empty() && !state.ended.is_empty()).then(|| state.ended.clone())
 }
 
+/// So many lines of a log are told: stacks are long, and the cause stands above them.
+const LOG_LINES: &str = "20";
+
 /// The end of a log for a message, or where to look for it.
 async fn log_tail(remote: &dyn Remote, path: &str) -> String {
-    let argv = ["tail", "-n", "5", "--", path].map(str::to_owned).to_vec();
+    let argv = ["tail", "-n", LOG_LINES, "--", path].map(str::to_owned).to_vec();
     match hands::run(remote, "read the log", Command { argv, deadline_ms: 5_000, ..Command::default() }).await {
         Ok(text) if text.trim().is_empty() => format!("\n  its log {path} is empty"),
-        Ok(text) => format!("\n  the end of {path}:\n{}", hands::tail(&text, 5)),
+        Ok(text) => format!("\n  the end of {path}:\n{}", hands::tail(&text, 20)),
         Err(error) => format!("\n  its log could not be read: {error}"),
     }
 }

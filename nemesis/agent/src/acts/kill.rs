@@ -1,4 +1,5 @@
-//! All processes of some services are killed. Undone by starting them again, with the command that is for that.
+//! All processes of some services are killed. Undone by starting them again, with the command that is for that. A process that
+//! starts and then ends by itself is a death of the target, told as that: nothing of the fault is left.
 use super::{Around, note, shift_of, so_far};
 use crate::sys;
 use dsfuzz_nemesis::protocol::{Act, Proof};
@@ -47,11 +48,29 @@ pub(super) fn undo(services: &[String], around: &Around<'_>) -> Proof {
             Err(reason) => note(&mut proof, false, reason),
         }
     }
-    // It must go on living, so this waits on purpose; it ends early where something has died.
+    // It must go on living, so this waits on purpose; it ends early where something has died, and that has been seen.
     sys::await_true(SETTLING, || started.iter().any(|name| around.services.processes(name).is_empty()));
+    let gone = |name: &&String| around.services.processes(name).is_empty();
+    sys::await_true(SETTLING * 10, || {
+        started.iter().filter(|name| gone(name)).all(|name| !around.services.ended(name).is_empty())
+    });
     for name in started {
         let pids = around.services.processes(name);
-        note(&mut proof, !pids.is_empty(), format!("service {name}: runs as {pids:?}"));
+        let ended = around.services.ended(name);
+        let detail = match pids.is_empty() {
+            true => format!("service {name}: was started again and ended by itself ({ended})"),
+            false => format!("service {name}: runs as {pids:?}"),
+        };
+        note(&mut proof, !pids.is_empty() || !ended.is_empty(), detail);
     }
     proof
+}
+
+/// Why there is nothing to kill: a service that does not run would be started by the undo, whoever had ended it.
+pub(super) fn refusal(services: &[String], around: &Around<'_>) -> Option<String> {
+    let killed = |name: &String| {
+        around.others.iter().any(|other| matches!(&other.act, Act::Kill { services } if services.contains(name)))
+    };
+    let idle = services.iter().find(|name| around.services.processes(name).is_empty() && !killed(name));
+    idle.map(|name| format!("service {name}: it does not run, so there is nothing to kill"))
 }

@@ -31,12 +31,19 @@ pub(crate) struct Around<'a> {
     pub(crate) control: Option<IpAddr>,
 }
 
+/// Why it is not even begun, where nothing could be broken here: then nothing is journalled that would have to be undone.
+pub(crate) fn refusal(act: &Act, around: &Around<'_>) -> Option<String> {
+    if let Some(name) = services_of(act).iter().find(|name| !around.services.defined(name)) {
+        return Some(format!("service {name}: not defined on this node"));
+    }
+    match act {
+        Act::Kill { services } => kill::refusal(services, around),
+        _ => None,
+    }
+}
+
 /// Does it. What was half done is undone by the caller.
 pub(crate) fn perform(entry: &Entry, around: &mut Around<'_>) -> Result<Vec<String>, String> {
-    let missing = services_of(&entry.act).iter().find(|name| !around.services.defined(name));
-    if let Some(name) = missing {
-        return Err(format!("service {name}: not defined on this node"));
-    }
     match &entry.act {
         Act::Drop { from } => drop::perform(entry, from, around),
         Act::Kill { services } => kill::perform(services, around),

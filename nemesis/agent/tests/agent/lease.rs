@@ -1,8 +1,8 @@
 //! The dead-man's switch on a real agent in namespaces: whoever dies, everything is undone, and what was undone without being
 //! asked is told with its interval.
 
-use crate::node::{Channel, Node};
-use dsfuzz_nemesis::protocol::{Act, Ask, Command, Told};
+use crate::node::{AGENT, Channel, Node};
+use dsfuzz_nemesis::protocol::{Act, Ask, Command, Entry, Told};
 use std::io::{Seek, SeekFrom, Write};
 use std::time::{Duration, Instant};
 
@@ -173,16 +173,59 @@ fn a_stopped_agent_is_killed_by_its_guardian_which_heals() {
 }
 
 #[test]
-fn a_new_agent_takes_over_from_one_that_lives() {
+fn a_node_belongs_to_one_run_until_it_ends_or_is_taken_over() {
     let node = Node::new();
     let mut old = node.agent("a", LEASE_MS);
     old.act(1, Act::Drop { from: vec![[127, 0, 0, 2].into()] });
-    let mut new = node.agent("b", LEASE_MS);
+    // Its control node is heard of, so another run is refused, also one with a folder of its own, and so is `heal`.
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(std::sync::atomic::Ordering::SeqCst) {
+                old.done(Ask::Heartbeat);
+                std::thread::sleep(Duration::from_millis(100));
+            }
+        });
+        let refused = |told: Told| {
+            let Told::Taken(claim) = told else { panic!("{told:?}") };
+            assert_eq!((claim.by.run.as_str(), claim.by.host.as_str()), ("a", "control"));
+            assert!(claim.since_ns > 0 && claim.renewed_ns >= claim.since_ns, "{claim:?}");
+        };
+        refused(node.ungreeted(&[]).greet("b", LEASE_MS, Entry::First));
+        refused(node.ungreeted_in("elsewhere").greet("b", LEASE_MS, Entry::First));
+        let output = node.command(AGENT, &["heal", "--dir", &node.path("")]).output().expect("heal");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(3), "{said}");
+        assert!(said.contains("used by run a from host control") && said.contains("--take-over"), "{said}");
+        stop.store(true, std::sync::atomic::Ordering::SeqCst);
+    });
+    assert!(node.has_table(), "nothing was touched");
+    let mut new = node.ungreeted(&[]);
+    assert!(matches!(new.greet("b", LEASE_MS, Entry::TakeOver), Told::Hello { .. }));
     old.ended(&node);
     assert!(!node.has_table());
     let (by_itself, left) = new.undone();
     assert_eq!((by_itself.len(), left.len()), (1, 0));
-    assert!(by_itself[0].why.contains("signal"), "{by_itself:?}");
+    assert!(by_itself[0].why.contains("evicted by b from host control"), "{by_itself:?}");
+    // The evicted run comes back and does not evict in its turn, not even when the other has ended.
+    let told = node.ungreeted(&[]).greet("a", LEASE_MS, Entry::Again);
+    assert!(matches!(&told, Told::Taken(claim) if claim.by.run == "b"), "{told:?}");
+    new.done(Ask::Bye { stop_services: true });
+    new.ended(&node);
+    let told = node.ungreeted(&[]).greet("a", LEASE_MS, Entry::Again);
+    assert!(matches!(&told, Told::Taken(claim) if claim.by.run == "b"), "{told:?}");
+    drop(node.agent("c", LEASE_MS));
+}
+
+#[test]
+fn a_run_that_lost_its_connection_comes_back() {
+    let node = Node::new();
+    let mut old = node.agent("a", LEASE_MS);
+    old.act(1, Act::Drop { from: vec![[127, 0, 0, 2].into()] });
+    let mut new = node.ungreeted(&[]);
+    assert!(matches!(new.greet("a", LEASE_MS, Entry::Again), Told::Hello { .. }), "the old agent is its own");
+    old.ended(&node);
+    assert_eq!(new.undone().0.len(), 1);
 }
 
 #[test]

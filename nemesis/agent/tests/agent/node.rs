@@ -1,7 +1,8 @@
 //! [`Node`]: namespaces of the test's own (net, pid, mount, cgroup) without the right to set the clock, and [`Channel`]: an
 //! agent in them, spoken to over pipes as the control node does over SSH. Everything ends with the test process.
 use dsfuzz_nemesis::protocol::{
-    Ask, GREETING, Proof, Request, Response, SelfHeal, Service, Told, read_frame, write_frame,
+    Ask, Claimant, Entry, GREETING, PROTOCOL_VERSION, Proof, Request, Response, SelfHeal, Service, Told, read_frame,
+    write_frame,
 };
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,7 +13,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
-const AGENT: &str = env!("CARGO_BIN_EXE_dsfuzz-agent");
+pub(crate) const AGENT: &str = env!("CARGO_BIN_EXE_dsfuzz-agent");
 /// No wait in these tests is longer; a machine under load may need much of it.
 const PATIENCE: Duration = Duration::from_secs(30);
 const HERE: &str = "dsfuzz-agent-test-";
@@ -76,7 +77,7 @@ impl Node {
         };
         script.push_str(&format!(
             "exec unshare --net --pid --mount --cgroup --fork --kill-child --mount-proc --propagation private \
-             sh -c '{mount}ip link set lo up; ip addr add 127.0.0.2/8 dev lo; echo up; cat >/dev/null; true'"
+             sh -c '{mount}mount -t tmpfs none /run; ip link set lo up; ip addr add 127.0.0.2/8 dev lo; echo up; cat >/dev/null; true'"
         ));
         let mut holder = Command::new("sh")
             .arg("-c")
@@ -143,12 +144,20 @@ impl Node {
         channel
     }
 
+    /// An agent with another folder.
+    pub(crate) fn ungreeted_in(&self, folder: &str) -> Channel {
+        self.serving(&self.path(folder), &[], "")
+    }
+
     pub(crate) fn ungreeted(&self, env: &[(&str, &str)]) -> Channel {
         self.started(env, "")
     }
 
     fn started(&self, env: &[(&str, &str)], arguments: &str) -> Channel {
-        let dir = self.dir.to_str().expect("text");
+        self.serving(self.dir.to_str().expect("text"), env, arguments)
+    }
+
+    fn serving(&self, dir: &str, env: &[(&str, &str)], arguments: &str) -> Channel {
         // What a login shell prints comes first.
         let script = format!("echo Welcome to this node; exec {AGENT} serve --dir {dir} {arguments}");
         let mut command = self.command("sh", &["-c", &script]);
@@ -217,10 +226,16 @@ pub(crate) struct Channel {
 
 impl Channel {
     pub(crate) fn hello(&mut self, run: &str, lease_ms: u64) -> String {
-        let told = self.ask(Ask::Hello { version: 1, lease_ms, run: run.to_owned() });
+        let told = self.greet(run, lease_ms, Entry::First);
         let Told::Hello { boot_id, pids, ping_port, .. } = told else { panic!("{told:?}") };
         (self.pids, self.ping_port) = (pids, ping_port);
         boot_id
+    }
+
+    /// Greets for a run, and gives the answer whatever it is.
+    pub(crate) fn greet(&mut self, run: &str, lease_ms: u64, entry: Entry) -> Told {
+        let claim = Claimant { run: run.to_owned(), host: "control".to_owned(), token: run.to_owned() };
+        self.ask(Ask::Hello { version: PROTOCOL_VERSION, lease_ms, run: run.to_owned(), claim, entry })
     }
 
     pub(crate) fn send(&mut self, body: Ask, blob: &[u8]) -> u64 {
@@ -291,9 +306,13 @@ impl Channel {
 
     /// Defines and starts a service.
     pub(crate) fn service(&mut self, node: &Node, name: &str, argv: &[&str]) -> u32 {
+        self.service_in(node, name, argv, "")
+    }
+
+    pub(crate) fn service_in(&mut self, node: &Node, name: &str, argv: &[&str], cwd: &str) -> u32 {
         let argv = argv.iter().map(ToString::to_string).collect();
         let log = node.path(&format!("{name}.out"));
-        self.done(Ask::Define(Service { name: name.to_owned(), argv, log, ..Service::default() }));
+        self.done(Ask::Define(Service { name: name.to_owned(), argv, log, cwd: cwd.to_owned(), ..Service::default() }));
         self.start(name, false)
     }
 

@@ -1,7 +1,7 @@
 //! Everything that breaks nothing, on a real agent in namespaces: commands, services, files, pings, abilities, the end.
 
 use crate::node::{Channel, Node};
-use dsfuzz_nemesis::protocol::{Ask, Command, PingTarget, Service, Told};
+use dsfuzz_nemesis::protocol::{Ask, Claimant, Command, Entry, PingTarget, Service, Told};
 use std::collections::BTreeMap;
 use std::time::Instant;
 
@@ -89,7 +89,7 @@ fn a_service_that_ignores_its_signal_is_killed_and_its_end_is_known() {
         let Told::Services(states) = agent.ask(Ask::Services) else { panic!("no services") };
         states.into_iter().find(|state| state.name == name).expect("known").ended
     };
-    node.until("killed", || ended("stubborn") == "signal 9");
+    node.until("killed", || ended("stubborn") == "signal 9 (SIGKILL)");
     node.until("exited", || ended("short") == "exit 3");
     assert!(agent.fails(Ask::Start { service: "nobody".to_owned(), again: false }).contains("nobody"));
     let bad = Service { name: "../x".to_owned(), argv: vec!["true".to_owned()], ..Service::default() };
@@ -231,7 +231,13 @@ fn an_orderly_end_stops_services_where_asked_and_leaves_nothing() {
 fn another_protocol_is_refused_and_round_trips_are_told() {
     let node = Node::new();
     let mut agent = node.ungreeted(&[]);
-    let hello = Ask::Hello { version: 99, lease_ms: LEASE_MS, run: "r".to_owned() };
+    let hello = Ask::Hello {
+        version: 99,
+        lease_ms: LEASE_MS,
+        run: "r".to_owned(),
+        claim: Claimant::default(),
+        entry: Entry::First,
+    };
     assert!(agent.fails(hello).contains("protocol 99"));
     agent.hello("r", LEASE_MS);
     let median = |agent: &mut Channel, ask: &dyn Fn() -> Ask| {

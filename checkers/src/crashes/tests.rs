@@ -1,0 +1,116 @@
+use super::*;
+use crate::checker_with;
+use crate::history::read_jsonl;
+
+const START: &str = r#"{"type":"start","index":0,"time":0,"version":1,"nodes":["n1"],"wall":"w"}"#;
+const WATCHED: &str = r#"{"type":"process","index":0,"time":1,"node":"n1","step":"watched"}"#;
+const ABORTED: &str = r#"{"type":"process","index":0,"time":1,"node":"n1","process":"etcd","step":"ended",
+    "how":"signal 6 (SIGABRT)","between":[5000000000,5100000000],"ran_ms":4000,"detail":["panic: oh no"]}"#;
+const EXITED_AGAIN: &str = r#"{"type":"process","index":0,"time":1,"node":"n1","process":"etcd","step":"ended",
+    "how":"exit 3","again":true,"ran_ms":40,"between":[5000000000,5100000000]}"#;
+const GONE: &str = r#"{"type":"process","index":0,"time":1,"node":"n1","process":"etcd","step":"did-not-come-back",
+    "how":"it has ended (exit 3)"}"#;
+
+/// A kill of n1 that may be in force from 1 s to 6 s, healed or not.
+fn kill(healed: bool) -> [String; 2] {
+    let step = |step: &str, time: u64| {
+        format!(
+            r#"{{"type":"fault","index":0,"time":{time},"fault":0,"kind":"kill","step":"{step}","what":"kill: n1","nodes":["n1"]}}"#
+        )
+    };
+    [step("begun", 1_000_000_000), step(if healed { "healed" } else { "unhealed" }, 6_000_000_000)]
+}
+
+fn history(records: &[&str]) -> History {
+    let lines: Vec<String> = std::iter::once(&START)
+        .chain(records)
+        .enumerate()
+        .map(|(index, record)| {
+            let line = record.replace('\n', " ");
+            let time =
+                line.split("\"time\":").nth(1).and_then(|rest| rest.split(',').next()).expect("a time").to_owned();
+            // Faults keep their times, all else comes at the end.
+            let time = if line.contains("\"fault\"") || index == 0 { time } else { "9000000000".to_owned() };
+            line.replacen("\"index\":0", &format!("\"index\":{index}"), 1).replacen(
+                &format!(
+                    "\"time\":{}",
+                    line.split("\"time\":").nth(1).and_then(|rest| rest.split(',').next()).expect("a time")
+                ),
+                &format!("\"time\":{time}"),
+                1,
+            )
+        })
+        .collect();
+    read_jsonl(lines.join("\n").as_bytes()).expect("a history")
+}
+
+fn judge(records: &[&str], options: &[(&str, &str)]) -> Verdict {
+    let options = options.iter().map(|(name, value)| ((*name).to_owned(), Value::from(*value))).collect();
+    let checker = checker_with(CRASHES, &Options(options)).expect("made");
+    checker.check(&history(records), &Budget::unlimited())
+}
+
+fn kinds(verdict: &Verdict) -> Vec<&str> {
+    verdict.findings.iter().map(|finding| finding.kind.as_str()).collect()
+}
+
+#[test]
+fn a_death_that_nobody_asked_for_is_a_violation_with_its_last_words() {
+    let verdict = judge(&[WATCHED, ABORTED], &[]);
+    assert_eq!((verdict.validity, kinds(&verdict)), (Validity::Invalid, vec!["crashed"]));
+    assert_eq!(verdict.summary, "etcd on n1 ended by itself (signal 6 (SIGABRT)).");
+    let told = verdict.findings[0].sentences.join(" ");
+    for part in ["had run for 4", "between 5.000 s and 5.100 s", "No fault was in force.", "panic: oh no"] {
+        assert!(told.contains(part), "{part} in {told}");
+    }
+}
+
+#[test]
+fn a_fault_of_another_time_or_kind_is_named_and_explains_nothing() {
+    let [begun, healed] = kill(true);
+    let verdict = judge(&[&begun, &healed, WATCHED, ABORTED], &[]);
+    assert_eq!((verdict.validity, verdict.findings[0].faults.clone()), (Validity::Invalid, vec![0]));
+    assert!(verdict.findings[0].sentences.iter().any(|sentence| sentence.contains("kill")), "{verdict:?}");
+}
+
+#[test]
+fn crash_loops_are_counted_and_kinds_can_be_switched() {
+    let verdict = judge(&[WATCHED, ABORTED, ABORTED, ABORTED], &[]);
+    assert_eq!((verdict.findings.len(), verdict.numbers["crashed"].clone()), (1, json!(3)));
+    assert!(verdict.summary.contains("3 times"), "{}", verdict.summary);
+    let off = judge(&[WATCHED, ABORTED], &[("crashed", "off")]);
+    assert_eq!((off.validity, off.findings.len()), (Validity::Valid, 0));
+    let evidence = judge(&[WATCHED, ABORTED], &[("crashed", "evidence")]);
+    assert_eq!((evidence.validity, kinds(&evidence)), (Validity::Valid, vec!["crashed"]));
+    assert!(checker_with(CRASHES, &Options([("crashed".to_owned(), Value::from("maybe"))].into())).is_err());
+}
+
+#[test]
+fn a_start_that_fails_is_evidence_and_one_that_never_succeeds_is_a_violation() {
+    let [begun, healed] = kill(true);
+    let verdict = judge(&[&begun, &healed, WATCHED, EXITED_AGAIN], &[]);
+    assert_eq!((verdict.validity, kinds(&verdict)), (Validity::Valid, vec!["start-failed"]));
+    let verdict = judge(&[&begun, &healed, WATCHED, EXITED_AGAIN, GONE], &[]);
+    assert_eq!((verdict.validity, kinds(&verdict)), (Validity::Invalid, vec!["did-not-come-back", "start-failed"]));
+    // A fault that was not shown to be gone may be what keeps it away.
+    let [begun, unhealed] = kill(false);
+    let verdict = judge(&[&begun, &unhealed, WATCHED, GONE], &[]);
+    assert_eq!((verdict.validity, kinds(&verdict)), (Validity::Valid, vec!["did-not-come-back"]));
+}
+
+#[test]
+fn where_nobody_watched_nothing_is_said() {
+    assert_eq!(judge(&[], &[]).validity, Validity::Unknown);
+    let verdict = judge(&[WATCHED], &[]);
+    assert_eq!(verdict.validity, Validity::Valid);
+    assert!(verdict.summary.contains("its logs were not read"), "{}", verdict.summary);
+}
+
+#[test]
+fn records_of_processes_survive_their_export() {
+    let [begun, healed] = kill(true);
+    let history = history(&[&begun, &healed, WATCHED, ABORTED, GONE]);
+    let mut lines = Vec::new();
+    crate::history::export::write_jsonl(&history, &mut lines).expect("written");
+    assert_eq!(read_jsonl(lines.as_slice()).expect("read").processes, history.processes);
+}

@@ -1,0 +1,225 @@
+//! [`NodeClaim`]: one run at a time has a node. The lock is held by the run's agent as long as it lives, and the agent lives no
+//! longer than its lease; who has the node, since when and until when it was heard of stands in a file beside the lock.
+//!
+//! The claim is per network namespace and not per folder: agents of two folders share the table of nftables and the pings.
+use crate::place::write_whole;
+use crate::{process, sys};
+use dsfuzz_nemesis::protocol::{Claim, Claimant, Entry};
+use serde::{Deserialize, Serialize};
+use std::fs::{self, File, OpenOptions};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+/// Where claims are, where that can be written.
+const FOLDER: &str = "/run/dsfuzz";
+/// How long a claim whose control node is not heard of may still be there: a lease, and a little.
+const SILENT: Duration = Duration::from_secs(12);
+/// How long an agent that ends may take to heal.
+const ENDING: Duration = Duration::from_secs(30);
+/// Between two looks.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// What is kept beside the lock.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Held {
+    claim: Claim,
+    /// The agent that holds the lock: process id and start.
+    agent: (u32, u64),
+    /// It is healing and will end.
+    ending: bool,
+}
+
+/// The right of a run to this node. Ends with the process.
+pub(crate) struct NodeClaim {
+    files: Files,
+    held: Mutex<Held>,
+    _lock: File,
+}
+
+/// Why there is no claim.
+#[derive(Debug)]
+pub(crate) enum Refusal {
+    /// Another has the node, or had it since.
+    Taken(Box<Claim>),
+    /// It cannot be known.
+    Failed(String),
+}
+
+#[derive(Clone)]
+struct Files {
+    lock: PathBuf,
+    held: PathBuf,
+    next: PathBuf,
+}
+
+impl Files {
+    /// The files for this network namespace, in `/run`, or where that cannot be written in the agent's own folder.
+    fn find(own: &Path) -> Result<Files, String> {
+        let shared = Path::new(FOLDER);
+        let made = fs::DirBuilder::new().mode(0o700).recursive(true).create(shared);
+        let folder = if made.is_ok() && sys::writable(shared) { shared } else { own };
+        let network = fs::metadata("/proc/self/ns/net").map_or(0, |about| about.ino());
+        let file = |ending: &str| folder.join(format!("node-{network}.{ending}"));
+        Ok(Files { lock: file("lock"), held: file("json"), next: file("next") })
+    }
+
+    fn open(&self) -> Result<File, String> {
+        let mut options = OpenOptions::new();
+        options.create(true).append(true).mode(0o600).custom_flags(libc::O_NOFOLLOW);
+        options.open(&self.lock).map_err(|error| format!("{}: {error}", self.lock.display()))
+    }
+
+    fn held(&self) -> Option<Held> {
+        serde_json::from_slice(&fs::read(&self.held).ok()?).ok()
+    }
+}
+
+impl NodeClaim {
+    /// Claims the node. `own`: the agent's folder.
+    pub(crate) fn take(own: &Path, by: &Claimant, entry: Entry) -> Result<NodeClaim, Refusal> {
+        let files = Files::find(own).map_err(Refusal::Failed)?;
+        let lock = files.open().map_err(Refusal::Failed)?;
+        let locked =
+            || sys::try_lock(&lock).map_err(|error| Refusal::Failed(format!("{}: {error}", files.lock.display())));
+        if !locked()? {
+            let held = files.held().unwrap_or_default();
+            let mine = held.claim.by == *by;
+            if mine || entry == Entry::TakeOver {
+                evict(&files, &held, by);
+            }
+            // Whoever ended it by an eviction of its own is not asked twice.
+            if !wait_for(&files, &held, mine || entry == Entry::TakeOver, locked)? {
+                let claim = files.held().unwrap_or(held).claim;
+                return Err(Refusal::Taken(Box::new(claim)));
+            }
+        }
+        let last = files.held();
+        if let (Entry::Again, Some(last)) = (entry, &last)
+            && last.claim.by != *by
+        {
+            return Err(Refusal::Taken(Box::new(last.claim.clone())));
+        }
+        let now_ns = sys::realtime_ns();
+        let since_ns = last.map(|last| last.claim).filter(|last| last.by == *by).map_or(now_ns, |last| last.since_ns);
+        let me = std::process::id();
+        let held = Held {
+            claim: Claim { by: by.clone(), since_ns, renewed_ns: now_ns },
+            agent: (me, process::stat(me).map_or(0, |stat| stat.start)),
+            ending: false,
+        };
+        drop(fs::remove_file(&files.next));
+        let claim = NodeClaim { files, held: Mutex::new(held.clone()), _lock: lock };
+        claim.write(&held).map_err(Refusal::Failed)?;
+        Ok(claim)
+    }
+
+    /// The control node was heard of. What cannot be written is as old as it is: the lock is what counts.
+    pub(crate) fn renew(&self) {
+        self.change(|held| held.claim.renewed_ns = sys::realtime_ns());
+    }
+
+    /// The agent heals and will end.
+    pub(crate) fn end(&self) {
+        self.change(|held| held.ending = true);
+    }
+
+    /// Who asked for the end of this agent, if somebody did.
+    pub(crate) fn evicted_by(&self) -> Option<String> {
+        let next: Claimant = serde_json::from_slice(&fs::read(&self.files.next).ok()?).ok()?;
+        let mine = self.held.lock().unwrap_or_else(PoisonError::into_inner).claim.by.clone();
+        (next != mine).then(|| format!("evicted by {} from host {}", next.run, next.host))
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Held)) {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut held);
+        drop(self.write(&held));
+    }
+
+    fn write(&self, held: &Held) -> Result<(), String> {
+        let json = serde_json::to_vec(held).map_err(|error| error.to_string())?;
+        write_whole(&self.files.held, &json)
+    }
+}
+
+/// Says who comes, and asks the agent that holds the lock to heal and end.
+fn evict(files: &Files, held: &Held, by: &Claimant) {
+    if let Ok(json) = serde_json::to_vec(by) {
+        drop(write_whole(&files.next, &json));
+    }
+    let (pid, start) = held.agent;
+    if process::lives(pid, start) {
+        drop(sys::kill(pid, libc::SIGTERM));
+    }
+}
+
+/// Waits for the lock as long as its holder may be about to end; false where it lives on.
+fn wait_for(
+    files: &Files,
+    before: &Held,
+    asked: bool,
+    mut locked: impl FnMut() -> Result<bool, Refusal>,
+) -> Result<bool, Refusal> {
+    let begun = sys::boottime_ns();
+    loop {
+        std::thread::sleep(LOOK);
+        if locked()? {
+            return Ok(true);
+        }
+        let waited = Duration::from_nanos(sys::boottime_ns().saturating_sub(begun));
+        let now = files.held().unwrap_or_default();
+        let lives_on = !asked && !now.ending && now.claim.renewed_ns > before.claim.renewed_ns;
+        let patience = if asked || now.ending { ENDING } else { SILENT };
+        if lives_on || waited > patience {
+            if !(asked && waited > patience) {
+                return Ok(false);
+            }
+            // It does not end: its guardian heals when it is gone.
+            let (pid, start) = before.agent;
+            if process::lives(pid, start) {
+                drop(sys::kill(pid, libc::SIGKILL));
+            }
+            return if sys::await_true(LOOK * 40, || matches!(locked(), Ok(true))) { Ok(true) } else { Ok(false) };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn claimant(run: &str) -> Claimant {
+        Claimant { run: run.to_owned(), host: "h".to_owned(), token: run.to_owned() }
+    }
+
+    fn files(folder: &Path) -> Files {
+        let file = |ending: &str| folder.join(format!("node-1.{ending}"));
+        Files { lock: file("lock"), held: file("json"), next: file("next") }
+    }
+
+    #[test]
+    fn a_holder_that_is_heard_of_keeps_the_node_and_one_that_ends_gives_it_up() {
+        let folder = std::env::temp_dir().join(format!("dsfuzz-claim-{}", std::process::id()));
+        fs::create_dir_all(&folder).expect("a folder");
+        let files = files(&folder);
+        let keep = |renewed_ns, ending| {
+            let claim = Claim { by: claimant("a"), since_ns: 1, renewed_ns };
+            let held = Held { claim, agent: (0, 0), ending };
+            write_whole(&files.held, &serde_json::to_vec(&held).expect("JSON")).expect("written");
+            held
+        };
+        let before = keep(5, false);
+        keep(6, false);
+        assert!(!wait_for(&files, &before, false, || Ok(false)).expect("looked"), "it was renewed meanwhile");
+        keep(6, true);
+        let mut looks = 0;
+        let freed = wait_for(&files, &before, false, || {
+            looks += 1;
+            Ok(looks > 3)
+        });
+        assert!(freed.expect("looked"), "it ends, so it is waited for");
+        fs::remove_dir_all(folder).expect("removed");
+    }
+}

@@ -1,0 +1,272 @@
+//! How services end: which ends the harness asked for, and which are deaths of their own, with what is left of them: how, when,
+//! the last lines of the log, kills for want of memory, core files.
+//!
+//! Never: judges. A death that a fault explains is told like any other.
+use crate::leaf::Leaf;
+use crate::{files, sys};
+use dsfuzz_nemesis::protocol::{CoreFile, Death};
+use std::collections::{BTreeMap, VecDeque};
+use std::fs;
+use std::io::Read;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::ExitStatus;
+use std::sync::{Mutex, PoisonError};
+
+/// Deaths that are kept; of a loop of crashes the last ones.
+const KEPT_MAX: usize = 256;
+/// Lines of a log that are told with a death.
+const LOG_LINES: usize = 20;
+const LOG_BYTES: usize = 256 << 10;
+const LINE_CHARS: usize = 500;
+/// Core files are looked for so deep, among so many files.
+const CORE_DEPTH: usize = 4;
+const CORE_ENTRIES: usize = 20_000;
+
+/// What the harness does to a service, so that an end of it is no death.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// It is stopped: it may end in any way.
+    Stop,
+    /// It is killed with SIGKILL: any other end is its own.
+    Kill,
+}
+
+/// The deaths of this node's services, and what was asked of them.
+#[derive(Default)]
+pub(crate) struct Deaths {
+    kept: Mutex<VecDeque<Death>>,
+    /// By service and its first process: what was asked of one holds however late its end is seen, also when the service has
+    /// been started again meanwhile.
+    asked: Mutex<BTreeMap<(String, u32), Asked>>,
+}
+
+impl Deaths {
+    /// The harness is about to end this service, whose first process this is.
+    pub(crate) fn ask(&self, service: &str, pid: u32, asked: Asked) {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).insert((service.to_owned(), pid), asked);
+    }
+
+    /// A process was started for the service: nothing is asked of it yet, whatever was of one with its number.
+    pub(crate) fn begun(&self, service: &str, pid: u32) {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).remove(&(service.to_owned(), pid));
+    }
+
+    /// Whether the harness asked for such an end.
+    pub(crate) fn explains(&self, service: &str, pid: u32, status: Option<ExitStatus>) -> bool {
+        match self.asked.lock().unwrap_or_else(PoisonError::into_inner).get(&(service.to_owned(), pid)) {
+            Some(Asked::Stop) => true,
+            Some(Asked::Kill) => status.is_none_or(|status| status.signal() == Some(libc::SIGKILL)),
+            None => false,
+        }
+    }
+
+    /// Keeps a death.
+    pub(crate) fn note(&self, death: Death) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.push_back(death);
+        if kept.len() > KEPT_MAX {
+            kept.pop_front();
+        }
+    }
+
+    /// What is kept, oldest first.
+    pub(crate) fn all(&self) -> Vec<Death> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+}
+
+/// How a process ended: `exit 3`, `signal 6 (SIGABRT)`.
+pub(crate) fn manner(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exit {code}"),
+        (None, Some(signal)) => match signal_name(signal) {
+            Some(name) => format!("signal {signal} ({name})"),
+            None => format!("signal {signal}"),
+        },
+        (None, None) => String::new(),
+    }
+}
+
+fn signal_name(signal: i32) -> Option<&'static str> {
+    const NAMES: &[(i32, &str)] = &[
+        (libc::SIGABRT, "SIGABRT"),
+        (libc::SIGBUS, "SIGBUS"),
+        (libc::SIGFPE, "SIGFPE"),
+        (libc::SIGHUP, "SIGHUP"),
+        (libc::SIGILL, "SIGILL"),
+        (libc::SIGINT, "SIGINT"),
+        (libc::SIGKILL, "SIGKILL"),
+        (libc::SIGPIPE, "SIGPIPE"),
+        (libc::SIGQUIT, "SIGQUIT"),
+        (libc::SIGSEGV, "SIGSEGV"),
+        (libc::SIGSYS, "SIGSYS"),
+        (libc::SIGTERM, "SIGTERM"),
+        (libc::SIGTRAP, "SIGTRAP"),
+        (libc::SIGXFSZ, "SIGXFSZ"),
+    ];
+    NAMES.iter().find(|(number, _)| *number == signal).map(|(_, name)| *name)
+}
+
+/// The last lines of a log. One that cannot be read, or is no regular file, has none.
+pub(crate) fn last_lines(path: &Path) -> Vec<String> {
+    let Ok((file, size)) = files::open_regular(path) else { return Vec::new() };
+    let from = size.saturating_sub(LOG_BYTES as u64);
+    let mut bytes = vec![0; LOG_BYTES];
+    let got = files::read_chunk(&file, from, &mut bytes).unwrap_or(0);
+    let text = String::from_utf8_lossy(&bytes[..got]).into_owned();
+    let mut lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    if from > 0 && lines.len() > 1 {
+        // It may have lost its beginning.
+        lines.remove(0);
+    }
+    let told = last_words(&lines);
+    told.into_iter().map(|line| line.trim_matches('\0').chars().take(LINE_CHARS).collect()).collect()
+}
+
+/// Of a log's lines the last, and of long last words (a stack of every thread) the first too: the cause stands above them.
+fn last_words<'a>(lines: &[&'a str]) -> Vec<&'a str> {
+    let ordinary = lines.iter().rposition(|line| is_ordinary(line)).map_or(0, |at| at + 1);
+    if ordinary == 0 || lines.len() - ordinary <= LOG_LINES {
+        return lines[lines.len().saturating_sub(LOG_LINES)..].to_vec();
+    }
+    let begin = ordinary.saturating_sub(2);
+    let head = &lines[begin..(ordinary + LOG_LINES - 6).min(lines.len())];
+    [head, &["..."], &lines[lines.len() - 3..]].concat()
+}
+
+/// A line of an ordinary log begins with a brace of JSON, or has a date or a time of day near its beginning.
+fn is_ordinary(line: &str) -> bool {
+    let head: Vec<u8> = line.bytes().take(40).collect();
+    let has = |shape: &[u8]| {
+        head.windows(shape.len()).any(|part| {
+            part.iter()
+                .zip(shape)
+                .all(|(byte, shape)| if *shape == b'd' { byte.is_ascii_digit() } else { byte == shape })
+        })
+    };
+    line.starts_with('{') || has(b"dddd-dd-dd") || has(b"dddd/dd/dd") || has(b"dd:dd:dd")
+}
+
+/// How many processes were killed for want of memory: of this cgroup, or else of the whole machine (true), since a time that
+/// does not change.
+pub(crate) fn oom_kills(leaf: Option<&Leaf>) -> (u64, bool) {
+    if let Some(count) = leaf.and_then(Leaf::oom_kills) {
+        return (count, false);
+    }
+    let counters = fs::read_to_string("/proc/vmstat").unwrap_or_default();
+    let count = counters.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok());
+    (count.unwrap_or(0), true)
+}
+
+/// Core files below a folder: ELF files of the type of cores with a name that begins with `core`, or ends with it. No link is
+/// followed and no other file system entered.
+pub(crate) fn core_files(service: &str, folder: &Path) -> Vec<CoreFile> {
+    let Ok(top) = fs::symlink_metadata(folder) else { return Vec::new() };
+    let (mut found, mut left) = (Vec::new(), CORE_ENTRIES);
+    let mut folders = vec![(folder.to_owned(), 0)];
+    while let Some((folder, depth)) = folders.pop() {
+        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+            left = left.saturating_sub(1);
+            if left == 0 {
+                return found;
+            }
+            let Ok(about) = entry.metadata() else { continue };
+            if about.is_dir() {
+                if depth < CORE_DEPTH && about.dev() == top.dev() {
+                    folders.push((entry.path(), depth + 1));
+                }
+                continue;
+            }
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let named = name == "core" || name.starts_with("core.") || name.ends_with(".core");
+            if named && about.is_file() && is_core(&entry.path()) {
+                let path = entry.path().to_string_lossy().into_owned();
+                let age_ns = sys::realtime_ns().saturating_sub(about.mtime() * 1_000_000_000 + about.mtime_nsec());
+                let written_ns = sys::boottime_ns().saturating_sub(age_ns.max(0).unsigned_abs());
+                found.push(CoreFile { service: service.to_owned(), path, bytes: about.len(), written_ns });
+            }
+        }
+    }
+    found
+}
+
+/// Whether a file begins like an ELF file of type 4.
+fn is_core(path: &Path) -> bool {
+    let mut options = fs::OpenOptions::new();
+    let file = options.read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path);
+    let mut head = [0; 18];
+    let read = file.and_then(|mut file| file.read_exact(&mut head));
+    let little = head[5] != 2;
+    let kind = if little { u16::from_le_bytes([head[16], head[17]]) } else { u16::from_be_bytes([head[16], head[17]]) };
+    read.is_ok() && head.starts_with(b"\x7fELF") && kind == 4
+}
+
+/// When a process started, on the boot-time clock; now where it is gone already.
+pub(crate) fn started_ns(start: u64) -> u64 {
+    // The kernel counts these ticks at 100 a second for whoever reads /proc, whatever its own are.
+    let ns = start.saturating_mul(10_000_000);
+    if start == 0 { sys::boottime_ns() } else { ns.min(sys::boottime_ns()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    #[test]
+    fn an_end_is_explained_by_what_was_asked() {
+        let deaths = Deaths::default();
+        let (abort, kill, exit) = (ExitStatus::from_raw(6), ExitStatus::from_raw(9), ExitStatus::from_raw(3 << 8));
+        assert!(!deaths.explains("db", 7, Some(kill)), "nothing was asked");
+        deaths.ask("db", 7, Asked::Kill);
+        deaths.begun("db", 8);
+        assert!(deaths.explains("db", 7, Some(kill)), "also where it was started again before that was seen");
+        assert!(!deaths.explains("db", 8, Some(kill)), "of the next one nothing was asked");
+        assert!(!deaths.explains("db", 7, Some(abort)) && !deaths.explains("db", 7, Some(exit)), "a kill is signal 9");
+        deaths.ask("db", 7, Asked::Stop);
+        assert!(deaths.explains("db", 7, Some(exit)) && deaths.explains("db", 7, None));
+        assert_eq!(manner(abort), "signal 6 (SIGABRT)");
+        assert_eq!(manner(exit), "exit 3");
+    }
+
+    #[test]
+    fn cores_are_told_from_files_of_that_name() {
+        let folder = std::env::temp_dir().join(format!("dsfuzz-cores-{}", std::process::id()));
+        fs::create_dir_all(folder.join("data")).expect("a folder");
+        let mut elf = b"\x7fELF\x02\x01\x01".to_vec();
+        elf.resize(16, 0);
+        elf.extend([4, 0, 0, 0]);
+        let write = |name: &str, bytes: &[u8]| {
+            fs::File::create(folder.join(name)).and_then(|mut file| file.write_all(bytes)).expect("written");
+        };
+        write("data/core.77", &elf);
+        write("core.txt", b"a text about cores");
+        write("decor", &elf);
+        let found: Vec<String> = core_files("db", &folder).into_iter().map(|core| core.path).collect();
+        assert_eq!(found, [folder.join("data/core.77").to_string_lossy().into_owned()]);
+        fs::remove_dir_all(folder).expect("removed");
+    }
+
+    #[test]
+    fn the_end_of_a_log_is_told_in_whole_lines() {
+        let path = std::env::temp_dir().join(format!("dsfuzz-lines-{}", std::process::id()));
+        let text: String = (0..3000).map(|number| format!("line {number}\n\n")).collect();
+        fs::write(&path, text).expect("written");
+        let lines = last_lines(&path);
+        assert_eq!((lines.len(), lines[0].as_str(), lines[19].as_str()), (20, "line 2980", "line 2999"));
+        fs::remove_file(&path).expect("removed");
+        assert!(last_lines(&path).is_empty());
+    }
+
+    #[test]
+    fn of_a_long_stack_the_cause_is_told_too() {
+        let stack: Vec<String> = (0..500).map(|number| format!("goroutine {number} [select]:")).collect();
+        let mut lines = vec![r#"{"level":"info","msg":"one"}"#, "2026-11-29 16:00:00 two", "panic: the cause"];
+        lines.extend(stack.iter().map(String::as_str));
+        let told = last_words(&lines);
+        assert_eq!((told[2], told[told.len() - 1], told.len()), ("panic: the cause", "goroutine 499 [select]:", 20));
+        assert_eq!(last_words(&lines[..3]), lines[..3]);
+    }
+}

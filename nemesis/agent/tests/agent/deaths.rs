@@ -1,0 +1,125 @@
+//! How services end, on a real agent in namespaces: deaths of their own are told, ends that the harness asked for are not; and
+//! what cannot be undone or kept makes no node unusable.
+
+use crate::node::{Channel, Node};
+use dsfuzz_nemesis::protocol::{Act, Ask, Death, Entry, Told};
+
+const LEASE_MS: u64 = 20_000;
+
+/// Its deaths, once there are so many.
+fn deaths(node: &Node, agent: &mut Channel, count: usize) -> Vec<Death> {
+    let mut found = Vec::new();
+    node.until("it has died", || {
+        let told = agent.ask(Ask::Deaths { cores: false });
+        let Told::Deaths { deaths, now_ns, .. } = told else { panic!("{told:?}") };
+        assert!(deaths.iter().all(|death| death.earliest_ns <= death.latest_ns && death.latest_ns <= now_ns));
+        found = deaths;
+        found.len() >= count
+    });
+    assert_eq!(found.len(), count, "{found:?}");
+    found
+}
+
+#[test]
+fn a_death_of_its_own_is_told_with_its_manner_and_last_words() {
+    for node in [Node::new(), Node::without_cgroup2()] {
+        let mut agent = node.agent("r", LEASE_MS);
+        agent.service(&node, "db", &["sh", "-c", "echo the data is broken; exec sleep 1001"]);
+        let pid = agent.pids("db")[0];
+        node.until("it has spoken", || std::fs::read_to_string(node.path("db.out")).is_ok_and(|text| !text.is_empty()));
+        node.sh(&format!("kill -ABRT {pid}"));
+        let told = deaths(&node, &mut agent, 1).remove(0);
+        assert_eq!((told.service.as_str(), told.pid, told.how.as_str()), ("db", pid, "signal 6 (SIGABRT)"));
+        assert_eq!((told.log, told.again), (vec!["the data is broken".to_owned()], false));
+        // Started again, it ends with a status of its own.
+        agent.ask(Ask::Start { service: "db".to_owned(), again: true });
+        node.sh(&format!("kill -SEGV {}", agent.pids("db")[0]));
+        let all = deaths(&node, &mut agent, 2);
+        assert_eq!((all[1].how.as_str(), all[1].again), ("signal 11 (SIGSEGV)", true));
+    }
+}
+
+#[test]
+fn ends_that_were_asked_for_are_no_deaths() {
+    let node = Node::new();
+    let mut agent = node.agent("r", LEASE_MS);
+    for name in ["db", "cache", "last"] {
+        agent.service(&node, name, &["sleep", "1001"]);
+    }
+    agent.act(1, Act::Kill { services: vec!["db".to_owned()] });
+    agent.healed(1);
+    agent.done(Ask::Stop { service: "cache".to_owned(), signal: 15, grace_ms: 5000 });
+    // One that ends by itself after them shows that they would have been told by now.
+    node.sh(&format!("kill -TERM {}", agent.pids("last")[0]));
+    let told = deaths(&node, &mut agent, 1);
+    assert_eq!((told[0].service.as_str(), told[0].how.as_str()), ("last", "signal 15 (SIGTERM)"));
+}
+
+#[test]
+fn a_service_that_an_earlier_agent_started_is_watched_too() {
+    let node = Node::new();
+    let mut agent = node.agent("r", LEASE_MS);
+    agent.service(&node, "db", &["sleep", "1001"]);
+    let pid = agent.pids("db")[0];
+    agent.close();
+    agent.ended(&node);
+    let mut next = node.ungreeted(&[]);
+    assert!(matches!(next.greet("r", LEASE_MS, Entry::Again), Told::Hello { .. }));
+    node.sh(&format!("kill -ABRT {pid}"));
+    let told = deaths(&node, &mut next, 1).remove(0);
+    assert_eq!((told.pid, told.how.as_str()), (pid, ""), "nobody was there to see how");
+}
+
+#[test]
+fn a_daemon_dies_with_its_last_process() {
+    let node = Node::new();
+    let mut agent = node.agent("r", LEASE_MS);
+    agent.service(&node, "daemon", &["sh", "-c", "setsid sleep 1001 & exit 0"]);
+    node.until("only the daemon is left", || agent.pids("daemon").len() == 1);
+    node.sh(&format!("kill -ABRT {}", agent.pids("daemon")[0]));
+    assert_eq!(deaths(&node, &mut agent, 1)[0].service, "daemon");
+}
+
+#[test]
+fn what_does_not_run_is_not_killed_and_so_never_has_to_be_undone() {
+    let node = Node::new();
+    let mut agent = node.agent("a", LEASE_MS);
+    agent.service(&node, "db", &["sh", "-c", "exit 0"]);
+    node.until("it has ended", || agent.pids("db").is_empty());
+    let refused = agent.fails(Ask::Act { fault: 1, act: Act::Kill { services: vec!["db".to_owned()] } });
+    assert!(refused.contains("does not run"), "{refused}");
+    assert!(agent.undone().1.is_empty(), "nothing is in the journal");
+}
+
+#[test]
+fn a_target_that_ends_after_its_restart_leaves_nothing_of_the_kill() {
+    let node = Node::new();
+    let mut agent = node.agent("a", LEASE_MS);
+    let once = format!("test -e {0} && exit 3; touch {0}; exec sleep 1001", node.path("been"));
+    agent.service(&node, "once", &["sh", "-c", &once]);
+    node.until("it runs", || std::path::Path::new(&node.path("been")).exists());
+    agent.act(1, Act::Kill { services: vec!["once".to_owned()] });
+    let proof = agent.proof(Ask::Undo { fault: 1 });
+    assert!(proof.holds && proof.detail[0].contains("ended by itself (exit 3)"), "{proof:?}");
+    assert!(agent.undone().1.is_empty());
+    let told = deaths(&node, &mut agent, 1).remove(0);
+    assert_eq!((told.how.as_str(), told.again), ("exit 3", true));
+}
+
+#[test]
+fn a_kill_of_an_earlier_run_that_cannot_be_undone_is_dropped() {
+    let node = Node::new();
+    let mut agent = node.agent("a", LEASE_MS);
+    std::fs::create_dir(node.path("home")).expect("a folder");
+    agent.service_in(&node, "db", &["sleep", "1001"], &node.path("home"));
+    agent.act(1, Act::Kill { services: vec!["db".to_owned()] });
+    std::fs::remove_dir(node.path("home")).expect("removed");
+    let proof = agent.proof(Ask::Undo { fault: 1 });
+    assert!(!proof.holds, "of the run's own fault it is said: {proof:?}");
+    agent.close();
+    agent.ended(&node);
+    let mut next = node.agent("b", LEASE_MS);
+    let (by_itself, left) = next.undone();
+    assert_eq!(left, Vec::<u64>::new(), "{by_itself:?}");
+    assert!(node.log().contains("dropped: fault 1 of a is over"), "{}", node.log());
+}

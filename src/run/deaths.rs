@@ -1,0 +1,231 @@
+//! Watches the target's own processes: ends that nobody asked for, kills for want of memory and core files become records, each
+//! with the interval in which it happened.
+//!
+//! The agents keep what they saw, so that a look that fails loses nothing. Never: judges.
+use super::nemesis::Remotes;
+use super::recorder::Recorder;
+use crate::targets::together;
+use dsfuzz_checkers::history::{ProcessEvent, ProcessStep};
+use dsfuzz_nemesis::protocol::{Ask, CoreFile, Death, Told};
+use dsfuzz_workloads::BoxFuture;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// Between two looks.
+const EVERY: Duration = Duration::from_millis(500);
+const DEADLINE: Duration = Duration::from_secs(2);
+/// Looking for core files reads folders.
+const CORES_DEADLINE: Duration = Duration::from_secs(10);
+
+/// What is known already, so that nothing is recorded twice and nothing of an earlier life at all.
+#[derive(Default)]
+pub(super) struct Deaths {
+    known: Mutex<Known>,
+}
+
+#[derive(Default)]
+struct Known {
+    /// Node, process id and start.
+    dead: BTreeSet<(String, u32, u64)>,
+    /// Kills for want of memory, by node and service.
+    oom_kills: BTreeMap<(String, String), u64>,
+    /// Node and path.
+    cores: BTreeSet<(String, String)>,
+}
+
+/// What a node's agent said, and the times on the control node between which it said so.
+struct Said {
+    node: String,
+    deaths: Vec<Death>,
+    oom_kills: BTreeMap<String, u64>,
+    cores: Vec<CoreFile>,
+    now_ns: u64,
+    asked: u64,
+    answered: u64,
+}
+
+impl Said {
+    /// A stretch on the node's clock as one on the control node's, as narrow as the answer's way allows.
+    fn between(&self, earliest_ns: u64, latest_ns: u64) -> (u64, u64) {
+        let ago = |ns: u64| self.now_ns.saturating_sub(ns);
+        (self.asked.saturating_sub(ago(earliest_ns)), self.answered.saturating_sub(ago(latest_ns)))
+    }
+}
+
+impl Deaths {
+    /// Takes all that the agents know by now for known. A sentence for each node that gave no answer.
+    pub(super) async fn forget_earlier(&self, remotes: &dyn Remotes) -> Vec<String> {
+        let (said, problems) = ask(remotes, true, || 0).await;
+        for said in said {
+            self.news(said);
+        }
+        problems
+    }
+
+    /// Records that the processes are watched from here on, on every node that answers.
+    pub(super) fn begin(&self, remotes: &dyn Remotes, recorder: &Recorder) {
+        for node in remotes.names() {
+            recorder.process(event(&node, "", ProcessStep::Watched));
+        }
+    }
+
+    /// Looks again and again, until aborted.
+    pub(super) async fn watch(self: Arc<Self>, remotes: Arc<dyn Remotes>, recorder: Arc<Recorder>) {
+        loop {
+            self.look(remotes.as_ref(), &recorder, false).await;
+            tokio::time::sleep(EVERY).await;
+        }
+    }
+
+    /// Looks once and records what is new. A sentence for each node that gave no answer.
+    pub(super) async fn look(&self, remotes: &dyn Remotes, recorder: &Recorder, cores: bool) -> Vec<String> {
+        let (said, problems) = ask(remotes, cores, || recorder.now()).await;
+        for said in said {
+            for event in self.news(said) {
+                tracing::warn!(node = %event.node, process = %event.process, step = event.step.name(), how = %event.how, "target");
+                recorder.process(event);
+            }
+        }
+        problems
+    }
+
+    /// What of this is new.
+    fn news(&self, said: Said) -> Vec<ProcessEvent> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut events = Vec::new();
+        for death in &said.deaths {
+            if known.dead.insert((said.node.clone(), death.pid, death.start)) {
+                events.push(ended(&said, death));
+            }
+        }
+        for (service, kills) in &said.oom_kills {
+            let before = known.oom_kills.insert((said.node.clone(), service.clone()), *kills).unwrap_or(0);
+            if *kills > before {
+                let times = kills - before;
+                let between = Some((said.asked.saturating_sub(as_ns(EVERY * 2)), said.answered));
+                events.push(ProcessEvent { times, between, ..event(&said.node, service, ProcessStep::OutOfMemory) });
+            }
+        }
+        for core in &said.cores {
+            if known.cores.insert((said.node.clone(), core.path.clone())) {
+                let between = Some(said.between(core.written_ns, core.written_ns));
+                let how = format!("{} ({} bytes)", core.path, core.bytes);
+                events.push(ProcessEvent { how, between, ..event(&said.node, &core.service, ProcessStep::CoreFile) });
+            }
+        }
+        events
+    }
+}
+
+fn as_ns(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// An event about a process of a node, with everything else still empty.
+pub(super) fn event(node: &str, process: &str, step: ProcessStep) -> ProcessEvent {
+    ProcessEvent {
+        index: 0,
+        time: 0,
+        node: node.into(),
+        process: process.into(),
+        step,
+        between: None,
+        how: String::new(),
+        again: false,
+        ran_ms: None,
+        times: 1,
+        detail: Vec::new(),
+    }
+}
+
+fn ended(said: &Said, death: &Death) -> ProcessEvent {
+    // Only SIGKILL comes from the kernel's killer; a count of the whole machine may be of somebody else's processes.
+    let killed = death.how.starts_with("signal 9") && death.oom_kills > 0;
+    let mut detail = death.log.clone();
+    if killed && death.oom_of_machine {
+        let kills = death.oom_kills;
+        detail.push(format!("(meanwhile the kernel killed {kills} processes on this machine for want of memory)"));
+    }
+    let core = if death.core { ", core dumped" } else { "" };
+    ProcessEvent {
+        between: Some(said.between(death.earliest_ns, death.latest_ns)),
+        how: format!("{}{core}", death.how),
+        again: death.again,
+        ran_ms: Some(death.ran_ms),
+        detail,
+        ..event(&said.node, &death.service, if killed { ProcessStep::OutOfMemory } else { ProcessStep::Ended })
+    }
+}
+
+/// Asks all nodes at once.
+async fn ask(remotes: &dyn Remotes, cores: bool, now: impl Fn() -> u64 + Sync) -> (Vec<Said>, Vec<String>) {
+    let deadline = if cores { CORES_DEADLINE } else { DEADLINE };
+    let now = &now;
+    let asks = remotes.names().into_iter().map(|node| {
+        let remote = remotes.get(&node);
+        let asking: BoxFuture<'_, Result<Said, String>> = Box::pin(async move {
+            let remote = remote.ok_or_else(|| format!("{node}: no session with its agent"))?;
+            let asked = now();
+            match remote.ask(Ask::Deaths { cores }, Vec::new(), deadline).await {
+                Ok((Told::Deaths { deaths, oom_kills, cores, now_ns }, _)) => {
+                    Ok(Said { node, deaths, oom_kills, cores, now_ns, asked, answered: now() })
+                }
+                Ok((other, _)) => Err(format!("{node}: an answer of another kind: {other:?}")),
+                Err(error) => Err(error.to_string()),
+            }
+        });
+        asking
+    });
+    let (mut said, mut problems) = (Vec::new(), Vec::new());
+    for answer in together(asks.collect()).await {
+        match answer {
+            Ok(answer) => said.push(answer),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    (said, problems)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(deaths: Vec<Death>, oom: u64) -> Said {
+        let oom_kills = [("db".to_owned(), oom)].into();
+        Said { node: "n1".into(), deaths, oom_kills, cores: Vec::new(), now_ns: 900, asked: 2_000, answered: 2_010 }
+    }
+
+    fn death(pid: u32, how: &str, oom_kills: u64) -> Death {
+        Death {
+            service: "db".into(),
+            pid,
+            how: how.into(),
+            earliest_ns: 700,
+            latest_ns: 750,
+            oom_kills,
+            oom_of_machine: true,
+            ..Death::default()
+        }
+    }
+
+    #[test]
+    fn each_death_is_recorded_once_with_the_time_as_seen_from_here() {
+        let deaths = Deaths::default();
+        let told = deaths.news(said(vec![death(7, "signal 6 (SIGABRT)", 3)], 0));
+        assert_eq!(told.len(), 1);
+        assert_eq!((told[0].step, told[0].between), (ProcessStep::Ended, Some((1_800, 1_860))));
+        assert!(deaths.news(said(vec![death(7, "signal 6 (SIGABRT)", 3)], 0)).is_empty());
+        let told = deaths.news(said(vec![death(7, "signal 6 (SIGABRT)", 3), death(8, "signal 9 (SIGKILL)", 3)], 0));
+        assert_eq!((told.len(), told[0].step), (1, ProcessStep::OutOfMemory), "a kill by the kernel while it killed");
+    }
+
+    #[test]
+    fn kills_for_want_of_memory_are_counted_from_start_to_start() {
+        let deaths = Deaths::default();
+        let times = |oom: u64| deaths.news(said(Vec::new(), oom)).iter().map(|event| event.times).collect::<Vec<_>>();
+        assert_eq!((times(0), times(2), times(2), times(3)), (vec![], vec![2], vec![], vec![1]));
+        // The service was started again: its count begins anew.
+        assert_eq!((times(0), times(1)), (vec![], vec![1]));
+    }
+}
