@@ -277,7 +277,7 @@ fn functions_tell_what_judges_them() {
 
 #[test]
 fn where_functions_fit_several_the_candidates_are_named() {
-    let cases: [(&[Call<'_>], &str); 7] = [
+    let cases: [(&[Call<'_>], &str); 9] = [
         (
             &[("send", "1", "1"), ("receive", "nil", "1")],
             "linearizable --model fifo-queue, linearizable --model unordered-queue",
@@ -286,14 +286,18 @@ fn where_functions_fit_several_the_candidates_are_named() {
         (&[("acquire", "2", "2"), ("release", "2", "2")], "lock, semaphore"),
         (&[("write", "1", "1"), ("read", "nil", "[1]")], "linearizable, causal-reverse"),
         (&[("add", "1", "1")], "counter, set"),
+        // No element has a value: a set, a counter or a table.
+        (&[("add", "nil", "10"), ("read", "nil", "[10 11]")], "counter, set, monotonic"),
+        (&[("add", "nil", "nil"), ("read", "nil", "2")], "counter, set, monotonic"),
         (&[("txn", "[[:append 1 1] [:w 2 3]]", "nil")], "list-append, rw-register"),
         (&[("write", "1", "1"), ("generate", "nil", "1")], "linearizable, unique-ids"),
     ];
     for (lines, wanted) in cases {
         let place = Place::with("h.edn", &calls(lines));
         let (code, out, err) = place.run(&["check", "h.edn"]);
-        assert_eq!((code, out.as_str()), (254, ""), "{lines:?} {err}");
-        assert!(err.contains(&format!("may be judged by {wanted}: say which with --as, such as --as ")), "{err}");
+        assert_eq!(code, 2, "{lines:?} {err}");
+        let told = format!("may be judged by {wanted}: say which with --as, such as --as ");
+        assert!(err.contains(&told) && out.contains("may be judged by"), "{out}{err}");
     }
     // What is set may tell it.
     let place = Place::with("h.edn", &calls(cases[0].0));
@@ -309,6 +313,36 @@ fn where_functions_fit_several_the_candidates_are_named() {
     let (code, _, err) = place.run(&["check", "h.edn"]);
     assert!(code == 2 && err.contains("do not tell what judges them"), "{err}");
     assert!(err.contains("#2 read \"x\" -> 5: a read with an argument of its own") && err.contains("`key`"), "{err}");
+}
+
+#[test]
+fn what_came_out_is_of_another_kind_than_what_went_in() {
+    let cases: [(&[Call<'_>], &str); 4] = [
+        (&[("write", "1", "1"), ("read", "nil", "\"1\"")], "numbers went in, texts came out"),
+        (&[("add", "1", "1"), ("read", "nil", "[\"1\"]")], "if they are meant for counter or set"),
+        (&[("enqueue", "1", "1"), ("dequeue", "nil", "\"1\"")], "--as queue"),
+        (&[("write", "1", "1"), ("read", "nil", "{:value 1}")], "numbers went in, numbers, objects came out"),
+    ];
+    for (lines, wanted) in cases {
+        let place = Place::with("h.edn", &calls(lines));
+        let (code, out, err) = place.run(&["check", "h.edn"]);
+        if lines[1].2.starts_with('{') {
+            // What an object holds is not looked at.
+            assert_eq!(code, 2, "{out}{err}");
+            continue;
+        }
+        assert!(code == 2 && err.contains(wanted), "{lines:?} {out}{err}");
+    }
+}
+
+#[test]
+fn what_a_reader_passes_over_is_said_and_models_are_no_checkers() {
+    let place = Place::with("h.edn", &format!("{{:type :log :value #<x>}}\n{GOOD}"));
+    let (code, _, err) = place.run(&["check", "h.edn"]);
+    assert!(code == 0 && err.contains("1 record of other types passed over: log (1)"), "{err}");
+    let (code, _, err) = place.run(&["check", "h.edn", "--as", "cas-register"]);
+    assert!(code == 254 && err.contains("cas-register is a model and no checker"), "{err}");
+    assert!(err.contains("--as linearizable --model cas-register"), "{err}");
 }
 
 /// A workload and its calls, one after the other.
@@ -371,8 +405,9 @@ fn the_workload_whose_functions_fit_several_is_named() {
     let several: Workload<'_> = ("two", &[("add", "1", "1")]);
     let place = Place::with("h.edn", &workloads(&[REGISTER, several]));
     let (code, _, err) = place.run(&["check", "h.edn"]);
-    assert_eq!(code, 254, "{err}");
+    assert_eq!(code, 2, "{err}");
     assert!(err.contains("calls of workload two of add may be judged by counter, set: say which with --as"), "{err}");
+    assert!(!err.contains("workload two is not judged"), "{err}");
     assert!(err.contains("--as counter --set workload=two"), "{err}");
     // What one workload's checker takes is not lost on the other; what none takes is an error.
     let queue: Workload<'_> = ("two", &[("enqueue", "1", "1"), ("dequeue", "nil", "1")]);

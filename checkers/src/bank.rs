@@ -1,6 +1,7 @@
 //! `bank`: transfers between accounts never change the sum of all balances, and no balance falls below zero.
 //!
-//! Reads are `read` (or `txn`) with an object `account -> balance` as reply, or a list of `["r", account, balance]`;
+//! Reads are `read` (or `txn`) with an object `account -> balance` as reply, a list of the balances of accounts 0, 1, ...,
+//! or a list of `["r", account, balance]`;
 //! everything else in the workload, usually `transfer` with `{from, to, amount}`, moves money and makes none. Only
 //! acknowledged reads are judged, each by itself: a read is one snapshot, so the sum holds whatever was in flight. The
 //! total is the option `total`, of each bank: each key is a bank of its own, whose transfers may have other keys; without it two reads that disagree refute each other. A list that does not name all
@@ -81,12 +82,22 @@ fn account(value: ValueRef<'_>) -> Cow<'_, str> {
     value.as_text().map_or_else(|| Cow::Owned(value.to_string()), Cow::Borrowed)
 }
 
-fn seen<'h>(history: &History, op: &Op<'h>) -> Seen<'h> {
+/// What the operation said; a list of balances alone says something only where `places` are the accounts.
+fn seen<'h>(history: &History, op: &Op<'h>, places: bool) -> Seen<'h> {
     if op.outcome != Outcome::Ok || !matches!(history.name(op.function), "read" | "txn") {
         return Seen::Nothing;
     }
     match op.output.kind() {
         Kind::Map(map) => Seen::Table(map.iter().map(|(name, value)| (Cow::Borrowed(name), value)).collect()),
+        // Balances alone: the place is the account.
+        Kind::List(list)
+            if places
+                && history.name(op.function) == "read"
+                && list.iter().all(|balance| balance.is_nil() || balance.as_int().is_some())
+                && list.iter().any(|balance| !balance.is_nil()) =>
+        {
+            Seen::Table(list.iter().enumerate().map(|(at, balance)| (Cow::Owned(at.to_string()), balance)).collect())
+        }
         Kind::List(list) => {
             let mut balances = Vec::with_capacity(list.len());
             for item in list.iter() {
@@ -110,7 +121,8 @@ fn workloads(history: &History) -> Vec<NameId> {
     }
     workloads_where(
         history,
-        |op| matches!(seen(history, op), Seen::Table(table) if table.iter().all(|(_, balance)| balance.as_int().is_some())),
+        // A list of numbers may be anything.
+        |op| matches!(seen(history, op, false), Seen::Table(table) if table.iter().all(|(_, balance)| balance.as_int().is_some())),
     )
 }
 
@@ -143,6 +155,8 @@ struct Transfers<'h> {
     called: usize,
     /// Acknowledged or unknown.
     perhaps_moved: usize,
+    /// Accounts are numbers and no read names any: the place in a list is the account.
+    places: bool,
     /// When money may have been moved first: by a transfer, or a transaction that did more than read.
     first: Option<u64>,
 }
@@ -165,6 +179,10 @@ impl<'h> Transfers<'h> {
                 }
             }
         }
+        let read = history.find_name("read");
+        let tables = |op: &Op<'_>| op.workload == workload && Some(op.function) == read && op.output.as_map().is_some();
+        let numbers = transfers.named.iter().all(|name| name.parse::<u64>().is_ok());
+        transfers.places = !transfers.named.is_empty() && numbers && !history.ops().iter().any(|op| tables(&op));
         transfers
     }
 }
@@ -184,7 +202,8 @@ fn survey<'h>(history: &'h History, group: &Group<'h>, transfers: &Transfers<'h>
         if bank.first_table.is_some() && op.output.as_map().is_some() {
             continue;
         }
-        match seen(history, &op) {
+        match seen(history, &op, transfers.places) {
+            Seen::Table(_) if bank.first_table.is_some() => {}
             Seen::Table(table) => {
                 bank.first_table = Some(op);
                 bank.expected.extend(table.into_iter().map(|(name, _)| name));
@@ -244,9 +263,9 @@ impl Bank {
         bank: &Survey<'h>,
         read: Op<'h>,
         balances: &[(Cow<'h, str>, ValueRef<'h>)],
+        whole: bool,
         breaches: &mut Report<'h>,
     ) {
-        let whole = read.output.as_map().is_some();
         for (name, balance) in balances {
             let subject = || object(&[("account", Value::text(name)), ("balance", balance.to_value())]);
             if balance.is_nil() {
@@ -329,12 +348,12 @@ impl Bank {
             if pace.over(1) {
                 break;
             }
-            let (balances, complete) = match seen(history, &read) {
-                Seen::Table(table) => (table, true),
+            let (balances, complete, whole) = match seen(history, &read, transfers.places) {
+                Seen::Table(table) => (table, true, true),
                 Seen::Some(balances) => {
                     let names: HashSet<&str> = balances.iter().map(|(name, _)| &**name).collect();
                     let complete = names.len() == balances.len() && bank.all.iter().all(|name| names.contains(&**name));
-                    (balances, complete)
+                    (balances, complete, false)
                 }
                 Seen::Nothing => continue,
                 Seen::Unclear => {
@@ -343,7 +362,7 @@ impl Bank {
                 }
             };
             counts.reads += 1;
-            self.judge_balances(history, &bank, read, &balances, breaches);
+            self.judge_balances(history, &bank, read, &balances, whole, breaches);
             let Some(found) = sum(&balances) else {
                 counts.unclear += usize::from(balances.iter().any(|(_, one)| one.as_int().is_none() && !one.is_nil()));
                 continue;
@@ -396,10 +415,10 @@ impl Checker for Bank {
         let unknown = |text: String| (Validity::Unknown, text);
         let otherwise = if let Some(function) = strange {
             unknown(format!("What {function} does to balances is not known here."))
-        } else if reads == 0 {
-            unknown("No read of balances was acknowledged.".to_owned())
         } else if unclear > 0 {
             unknown(format!("{} no table of balances.", wording::count(unclear, "time a reply is")))
+        } else if reads == 0 {
+            unknown("No read of balances was acknowledged.".to_owned())
         } else if totals == 0 || totals == banks && self.total.is_none() {
             unknown(format!("{} of all accounts: nothing to compare its sum with.", wording::count(totals, "read")))
         } else if called > 0 && moved == 0 {

@@ -3,7 +3,8 @@
 //! An object for each key. Updates are `add`, `increment`, `decrement` (counters: the amount, default 1), `add` and `remove`
 //! (sets: the element) and `write` (registers: the value, or `{"value": v, "timestamp": t}` where the client gives the
 //! time by which the last writer wins). `read` replies with a number, a list, or a value; or with `{"value": v, "clock": c}`,
-//! where equal clocks mean that the same updates were delivered. A node is a replica.
+//! where equal clocks mean that the same updates were delivered. A node is a replica; where the history names no nodes, as
+//! Maelstrom's do not, final reads are told apart by process.
 //!
 //! Final reads are the last of the settle phase on each node, called `quiesce_ms` or more after every update had ended
 //! and every fault was gone: nothing but an Info update can still change what they show. Findings, by type:
@@ -138,6 +139,14 @@ impl Crdt {
     }
 }
 
+/// Who answered: the node, or where it is not named, somebody for this process.
+fn replica(history: &History, op: &Op<'_>) -> String {
+    match wording::placed(history, op) {
+        true => history.name(op.node).to_owned(),
+        false => format!("process {}", history.client(op.process)),
+    }
+}
+
 /// What a read says of the object.
 fn value_of<'h>(op: &Op<'h>) -> ValueRef<'h> {
     part(op.output, "value").unwrap_or(op.output)
@@ -150,7 +159,7 @@ struct Object<'h> {
     updates: Vec<Op<'h>>,
     /// Acknowledged reads.
     reads: Vec<Op<'h>>,
-    /// The final read of each node, by node.
+    /// The final read of each node, by node; of each process where nodes are not named.
     finals: Vec<Op<'h>>,
     /// From when on a read is final: called after this index, and not before this time.
     since: (u64, u64),
@@ -182,7 +191,7 @@ impl<'h> Object<'h> {
     /// Two final reads that differ.
     fn differ(&self, history: &'h History, one: Op<'h>, two: Op<'h>, doubt: bool, breaches: &mut Report<'h>) {
         let tell = || {
-            let nodes = (history.name(one.node), history.name(two.node));
+            let nodes = (replica(history, &one), replica(history, &two));
             let reason = if doubt {
                 "An update that was never acknowledged may have arrived in between."
             } else {
@@ -225,9 +234,9 @@ impl Crdt {
             }
         }
         let since = time.saturating_add(self.quiesce_ms.saturating_mul(1_000_000));
-        let mut finals: BTreeMap<&str, Op<'h>> = BTreeMap::new();
+        let mut finals: BTreeMap<String, Op<'h>> = BTreeMap::new();
         for read in reads.iter().filter(|op| op.settle && op.call > ended && op.call_time >= since && quiet.is_some()) {
-            finals.insert(history.name(read.node), *read);
+            finals.insert(replica(history, read), *read);
         }
         Object { key: group.key, updates, reads, finals: finals.into_values().collect(), since: (ended, since) }
     }
@@ -317,7 +326,9 @@ impl Checker for Crdt {
             ))
         } else {
             let (objects, finals) = (wording::count(objects, "object"), wording::count(finals, "final read"));
-            (Validity::Valid, format!("{objects} equal on all nodes in {finals}, after {acknowledged} updates."))
+            let (nodes, placed) = ("on all nodes", history.ops().iter().any(|op| wording::placed(history, &op)));
+            let nodes = if placed { nodes } else { "for all processes (nodes are not named)" };
+            (Validity::Valid, format!("{objects} equal {nodes} in {finals}, after {acknowledged} updates."))
         };
         let numbers = [("updates", json!(acknowledged)), ("final_reads", json!(finals))];
         breaches.late(&pace, history.ops().len(), "operations");

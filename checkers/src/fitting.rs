@@ -1,10 +1,13 @@
-//! What judges a history that names no plan: by the functions that were called and, where these are the same, by what
+//! What judges a history that names no plan: by the functions that were called and by what
 //! went in and came out, of each workload on its own. It decides nothing where several kinds of objects have these
-//! calls.
+//! calls, and nothing without positive signs: where what comes out is of another kind than what went in (texts for
+//! numbers), or where an element has no value, a checker would accuse what it does not recognise.
 use crate::history::{History, NameId, Op, Outcome};
-use crate::model::MODELS;
+use crate::model::{MODELS, versioned};
 use crate::registry::Options;
-use crate::value::Value;
+use crate::transactions::txn::is_mops;
+use crate::value::{Kind, Value, ValueRef};
+use crate::wording;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -61,42 +64,58 @@ const fn model(name: &'static str, marks: &'static [&'static str], shape: fn(&Se
 }
 
 const ANY: fn(&Seen<'_>) -> bool = |_| true;
+const ALIKE: fn(&Seen<'_>) -> bool = |seen| seen.alike();
 
 /// Where two checkers judge the same object, the one that is meant without a name: `set` rather than `set-full`.
 const ROWS: &[Row] = &[
     row("list-append", &["txn"], &["txn"], |seen| {
-        seen.part("append") || (seen.parts_read_lists && !["w", "send", "poll"].iter().any(|name| seen.part(name)))
+        let others = ["w", "send", "poll", "rp"].iter().any(|name| seen.part(name));
+        seen.part("append") || (seen.parts_read_lists && !others)
     }),
     // Reads alone are judged as those of registers, where they did not read lists.
     row("rw-register", &["txn"], &["txn"], |seen| {
-        let others = ["append", "send", "poll"].iter().any(|name| seen.part(name));
-        seen.part("w") || !(others || seen.parts_read_lists)
+        let others = ["append", "send", "poll", "rp"].iter().any(|name| seen.part(name));
+        seen.part("w") && !seen.part("rp") || seen.part("r") && !(others || seen.parts_read_lists)
     }),
+    row("closed-predicate", &["txn"], &["init", "txn"], |seen| seen.part("rp")),
     row("kafka", &["send", "poll"], KAFKA, |seen| !seen.called("receive")),
     row("kafka", &["txn"], KAFKA, |seen| seen.part("send") || seen.part("poll")),
     row("closed-predicate", &["init"], &["init", "txn"], ANY),
     row("watch", &["watch"], &["watch", "put", "delete", "txn"], ANY),
     row("bank", &["transfer"], &["transfer", "read", "txn"], ANY),
-    row("linearizable", &["write", "cas"], &["read", "write", "cas"], |seen| !seen.asked && !seen.reads_parts),
+    row("linearizable", &["write", "cas"], REGISTER, |seen| {
+        !seen.asked && !seen.versioned && !seen.reads_parts && seen.alike()
+    }),
+    model("versioned-register", &["write", "cas"], |seen| seen.versioned),
     model("multi-register", &["write"], |seen| seen.asked && seen.writes_maps),
     row("long-fork", &["read", "write"], &["read", "write"], |seen| seen.reads_parts),
     row("causal-reverse", &["write", "insert", "append"], REVERSE, |seen| seen.reads_lists && !seen.writes_lists),
-    model("kv", &["get", "put"], |seen| !seen.asked),
+    model("kv", &["get", "put"], |seen| !seen.asked && seen.alike()),
     model("kv", &["append"], |seen| !seen.asked && seen.called("read")),
     model("log", &["append"], |seen| !seen.called("put")),
-    row("counter", &["add"], &["add", "read"], |seen| seen.reads_numbers || (!seen.answered && seen.adds_numbers)),
+    // Without an argument an add may take the largest value plus one, count, or not say what it adds.
+    row("counter", &["add"], &["add", "read"], |seen| {
+        (seen.reads_numbers && seen.adds_some_numbers) || (!seen.answered && seen.adds_numbers) || seen.nameless()
+    }),
     row("counter", &["increment", "decrement"], &["add", "increment", "decrement", "read"], ANY),
+    // Final reads of nobody knows which node: Maelstrom's counters may be behind until then.
+    row("crdt", &["add", "increment", "decrement"], &["add", "increment", "decrement", "read"], |seen| {
+        seen.reads_numbers && seen.settles && !seen.placed
+    }),
     model("counter", &["inc", "dec", "add-and-get"], ANY),
-    row("set", &["add"], &["add", "read"], |seen| !seen.reads_numbers && !seen.rows()),
-    row("monotonic", &["add"], &["add", "read"], |seen| seen.rows()),
+    row("set", &["add"], &["add", "read"], |seen| {
+        let elements = !seen.adds_nothing && (seen.reads_lists && seen.alike() || !seen.answered);
+        elements && !seen.rows() || seen.nameless()
+    }),
+    row("monotonic", &["add"], &["add", "read"], |seen| seen.rows() || seen.nameless()),
     model("set", &["contains", "remove"], |seen| seen.called("add")),
     row("crdt", &["remove"], &["add", "remove", "read"], |seen| seen.called("add")),
-    row("queue", &["enqueue", "dequeue"], &["enqueue", "dequeue"], ANY),
-    row("total-queue", &["drain"], &["enqueue", "dequeue", "drain"], ANY),
-    model("fifo-queue", &["receive"], ANY),
-    model("unordered-queue", &["receive"], ANY),
-    model("stack", &["push", "pop"], ANY),
-    model("priority-queue", &["extract"], ANY),
+    row("queue", &["enqueue", "dequeue"], &["enqueue", "dequeue"], ALIKE),
+    row("total-queue", &["drain"], &["enqueue", "dequeue", "drain"], ALIKE),
+    model("fifo-queue", &["receive"], ALIKE),
+    model("unordered-queue", &["receive"], ALIKE),
+    model("stack", &["push", "pop"], ALIKE),
+    model("priority-queue", &["extract"], ALIKE),
     row("g2", &["insert"], &["insert"], ANY),
     row("lock", &["acquire", "release"], &["acquire", "release"], ANY),
     // A number is a number of permits, unless it says who acquires.
@@ -148,6 +167,10 @@ pub struct Fit<'h> {
     /// The checkers that fit, those that know every function if there are such. Of several, none is meant without
     /// doubt.
     pub candidates: Vec<Candidate>,
+    /// Where none fits: those that know every function, although what went in and came out is not what they expect.
+    pub possible: Vec<Candidate>,
+    /// What went in is of another kind than what came out, where that is why none fits.
+    pub unlike: Option<String>,
     /// A read with an argument of its own, where no checker fits: as it stands in the history.
     pub asked: Option<String>,
 }
@@ -160,16 +183,33 @@ pub fn fitting<'h>(history: &'h History, model: Option<&str>) -> Vec<Fit<'h>> {
         let named = object.filter(|model| seen.functions.iter().any(|function| model.functions.contains(function)));
         let candidates = match named {
             Some(model) => vec![Candidate { checker: "linearizable", model: Some(model.name) }],
-            None => candidates(&seen),
+            None => candidates(&seen, |row| (row.shape)(&seen)),
         };
-        let asked = seen.asked_by.filter(|_| candidates.is_empty());
-        Fit { workload: history.name(workload), functions: seen.functions.into_iter().collect(), candidates, asked }
+        let none = candidates.is_empty();
+        let possible = if none { candidates_of(&seen) } else { Vec::new() };
+        let unlike = (none && !seen.alike()).then(|| seen.unlike());
+        let functions = seen.called_as.iter().copied().collect();
+        let asked = seen.asked_by.filter(|_| none);
+        Fit { workload: history.name(workload), functions, candidates, possible, unlike, asked }
     });
     fits.collect()
 }
 
-fn candidates(seen: &Seen<'_>) -> Vec<Candidate> {
-    let fits = |row: &&Row| row.marks.iter().any(|mark| seen.called(mark)) && (row.shape)(seen);
+/// Those that know every function, whatever went in and came out.
+fn candidates_of(seen: &Seen<'_>) -> Vec<Candidate> {
+    let known = candidates(seen, |_| true);
+    let knows = |candidate: &Candidate| {
+        let of_model = candidate.model.and_then(|name| MODELS.iter().find(|model| model.name == name));
+        let rows = ROWS.iter().filter(|row| row.candidate == *candidate);
+        let functions: Vec<&str> = of_model
+            .map_or_else(|| rows.flat_map(|row| row.knows).copied().collect(), |model| model.functions.to_vec());
+        seen.functions.iter().all(|function| functions.contains(function))
+    };
+    known.into_iter().filter(knows).collect()
+}
+
+fn candidates(seen: &Seen<'_>, shape: impl Fn(&Row) -> bool) -> Vec<Candidate> {
+    let fits = |row: &&Row| row.marks.iter().any(|mark| seen.called(mark)) && shape(row);
     let rows: Vec<&Row> = ROWS.iter().filter(fits).collect();
     let knows = |row: &Row| {
         let of_model = row.candidate.model.and_then(|name| MODELS.iter().find(|model| model.name == name));
@@ -190,7 +230,7 @@ fn candidates(seen: &Seen<'_>) -> Vec<Candidate> {
 pub(crate) fn name_of(history: &History, workload: NameId) -> &'static str {
     let seen = Seen::of(history).into_iter().find(|(id, _)| *id == workload);
     let Some((_, seen)) = seen else { return UNNAMED };
-    match candidates(&seen)[..] {
+    match candidates(&seen, |row| (row.shape)(&seen))[..] {
         [Candidate { model: Some(model), .. }] => model,
         [Candidate { checker: "linearizable", .. }] => "register",
         [Candidate { checker, .. }] => checker,
@@ -233,7 +273,10 @@ pub fn unjudged<'h>(history: &'h History, checkers: &[(String, Options)]) -> Vec
 /// What the rows ask about a workload.
 #[derive(Debug, Default)]
 struct Seen<'h> {
+    /// What was called; a list of micro-operations is a `txn`, whatever its function is called.
     functions: BTreeSet<&'h str>,
+    /// The same by the names that the history has.
+    called_as: BTreeSet<&'h str>,
     /// The first words of the parts of transactions.
     parts: BTreeSet<&'h str>,
     /// A transaction read a list.
@@ -253,8 +296,21 @@ struct Seen<'h> {
     reads_pairs: bool,
     writes_lists: bool,
     writes_maps: bool,
+    /// Every add.
     adds_numbers: bool,
+    adds_some_numbers: bool,
     adds_lists: bool,
+    /// Some add has no argument.
+    adds_nothing: bool,
+    /// Arguments of writes are `[version, value]` of which the reply alone has the version, and so are reads.
+    versioned: bool,
+    /// Kinds of what was brought (written, added, ...) and of what was shown (read, taken), also within lists.
+    brought: BTreeSet<&'static str>,
+    shown: BTreeSet<&'static str>,
+    /// There are final reads.
+    settles: bool,
+    /// A call names its node.
+    placed: bool,
     acquires_numbers: bool,
     /// Some acquired with something other than the caller's own number.
     acquires_others: bool,
@@ -271,8 +327,15 @@ impl<'h> Seen<'h> {
         for op in history.ops().iter() {
             let Some(seen) = all.get_mut(&op.workload) else { continue };
             let function = history.name(op.function);
-            seen.functions.insert(function);
-            seen.parts(function, &op);
+            seen.called_as.insert(function);
+            seen.settles |= op.settle;
+            seen.placed |= wording::placed(history, &op);
+            let tagged = function != "txn" && is_mops(op.input);
+            // Reads and writes of long forks are told apart from transactions in general.
+            let fork = tagged && matches!(function, "read" | "write") && single_minded(function, op.input);
+            seen.functions.insert(if tagged && !fork { "txn" } else { function });
+            seen.parts(if tagged && !fork { "txn" } else { function }, &op);
+            seen.kinds(function, &op);
             match function {
                 "read" | "get" => seen.read(function, &op),
                 "write" | "insert" | "append" => {
@@ -281,6 +344,8 @@ impl<'h> Seen<'h> {
                 }
                 "add" => {
                     seen.adds_numbers &= op.input.as_int().is_some();
+                    seen.adds_some_numbers |= op.input.as_int().is_some();
+                    seen.adds_nothing |= op.input.is_nil();
                     seen.adds_lists |= op.input.as_list().is_some();
                 }
                 "acquire" => {
@@ -294,6 +359,18 @@ impl<'h> Seen<'h> {
                 }
                 _ => {}
             }
+        }
+        for seen in all.values_mut() {
+            // Reads and writes beside transactions are transactions, too.
+            if seen.reads_parts && seen.functions.contains("txn") {
+                seen.functions.remove("read");
+                seen.functions.remove("write");
+                seen.reads_parts = false;
+            }
+        }
+        let versions = versioned::recognised(history);
+        for (workload, seen) in &mut all {
+            seen.versioned = versions.contains(workload);
         }
         workloads.into_iter().filter_map(|workload| Some((workload, all.remove(&workload)?))).collect()
     }
@@ -317,6 +394,37 @@ impl<'h> Seen<'h> {
         }
     }
 
+    /// What kinds of values go in and come out.
+    fn kinds(&mut self, function: &str, op: &Op<'h>) {
+        match function {
+            "write" | "put" | "add" | "enqueue" | "push" | "send" | "insert" => note(&mut self.brought, op.input),
+            "cas" => {
+                // What it sets.
+                let set = op.input.as_list().and_then(|both| both.get(both.len().saturating_sub(1)));
+                set.into_iter().for_each(|value| note(&mut self.brought, value));
+            }
+            "read" | "get" | "dequeue" | "pop" | "receive" | "drain" | "extract" if op.outcome == Outcome::Ok => {
+                note(&mut self.shown, op.output);
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether what came out may be what went in: some of it is of the same kind, or there is nothing to compare.
+    fn alike(&self) -> bool {
+        self.brought.is_empty() || self.shown.is_empty() || !self.brought.is_disjoint(&self.shown)
+    }
+
+    fn unlike(&self) -> String {
+        let told = |kinds: &BTreeSet<&str>| kinds.iter().copied().collect::<Vec<_>>().join(", ");
+        format!("{} went in, {} came out", told(&self.brought), told(&self.shown))
+    }
+
+    /// Adds without an argument, whose values nobody shows: a set, a counter or a table.
+    fn nameless(&self) -> bool {
+        self.adds_nothing && !self.rows()
+    }
+
     fn read(&mut self, function: &str, op: &Op<'h>) {
         if op.outcome != Outcome::Ok {
             return;
@@ -330,7 +438,8 @@ impl<'h> Seen<'h> {
         let Some(list) = op.output.as_list() else { return };
         self.reads_lists = true;
         for item in list.iter() {
-            let pair = item.as_list().is_some_and(|item| item.len() == 2);
+            let row = || item.as_map().is_some_and(|row| row.get("val").is_some() && row.get("sts").is_some());
+            let pair = item.as_list().is_some_and(|item| item.len() == 2) || row();
             self.reads_pairs |= pair;
             self.reads_plain |= !pair;
         }
@@ -352,6 +461,32 @@ impl<'h> Seen<'h> {
     /// What is read are pairs, which were not added as such: rows with their timestamps.
     fn rows(&self) -> bool {
         self.reads_pairs && !self.reads_plain && !self.adds_lists
+    }
+}
+
+/// The kind of a value, and of what is in a list.
+fn note(kinds: &mut BTreeSet<&'static str>, value: ValueRef<'_>) {
+    match value.kind() {
+        Kind::Nil => {}
+        Kind::Bool(_) => drop(kinds.insert("flags")),
+        Kind::Int(_) => drop(kinds.insert("numbers")),
+        Kind::Text(_) => drop(kinds.insert("texts")),
+        Kind::Map(_) => drop(kinds.insert("objects")),
+        Kind::List(list) => {
+            kinds.insert("lists");
+            // Of a long list the beginning tells it.
+            list.iter().take(64).filter(|item| item.as_list().is_none()).for_each(|item| note(kinds, item));
+        }
+    }
+}
+
+/// Whether these micro-operations are only what the function's name says: reads, or one write.
+fn single_minded(function: &str, mops: ValueRef<'_>) -> bool {
+    let mops = mops.as_list().unwrap_or_default();
+    let head = |mop: ValueRef<'_>| mop.as_list().and_then(|mop| mop.get(0)?.as_text()).unwrap_or_default().to_owned();
+    match function {
+        "read" => mops.iter().all(|mop| head(mop) == "r"),
+        _ => mops.len() == 1 && mops.iter().all(|mop| head(mop) == "w"),
     }
 }
 

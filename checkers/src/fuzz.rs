@@ -94,6 +94,7 @@ pub const DIFFERENCES: &[(&str, Differ)] = &[
     }),
     ("model register", |seed, count| crate::model::fuzz::differ("register", seed, count)),
     ("model cas-register", |seed, count| crate::model::fuzz::differ("cas-register", seed, count)),
+    ("model versioned-register", |seed, count| crate::model::fuzz::differ("versioned-register", seed, count)),
     ("model multi-register", |seed, count| crate::model::fuzz::differ("multi-register", seed, count)),
     ("model kv", |seed, count| crate::model::fuzz::differ("kv", seed, count)),
     ("model mutex", |seed, count| crate::model::fuzz::differ("mutex", seed, count)),

@@ -13,6 +13,7 @@ pub mod export;
 mod foreign;
 #[doc(hidden)]
 pub mod fuzz;
+mod gzip;
 mod import;
 mod jepsen;
 mod json;
@@ -480,6 +481,8 @@ pub struct History {
     pub phases: Vec<(Phase, Mark)>,
     /// Notes: time, node, text.
     pub notes: Vec<(u64, String, String)>,
+    /// What the reader of a foreign history passed over, one sentence each. They are notes, too.
+    pub remarks: Vec<String>,
     /// Whether the record ended in order.
     pub complete: bool,
     /// The last time seen, nanoseconds.
@@ -506,6 +509,7 @@ impl Default for History {
             processes: Vec::new(),
             phases: Vec::new(),
             notes: Vec::new(),
+            remarks: Vec::new(),
             complete: false,
             end_time: 0,
             realtime: true,

@@ -54,6 +54,7 @@ mod semaphore;
 mod set;
 mod stack;
 mod unordered_queue;
+pub(crate) mod versioned;
 
 pub use counter::Counter;
 pub use fenced_lock::FencedLock;
@@ -72,6 +73,7 @@ pub use semaphore::Semaphore;
 pub use set::{Set, SetAct};
 pub use stack::Stack;
 pub use unordered_queue::UnorderedQueue;
+pub use versioned::{VersionedAct, VersionedRegister};
 
 use crate::linearizable::Linearizable;
 use crate::registry::Options;
@@ -292,6 +294,8 @@ models! {
         "One value: read, write, compare-and-set.";
     "multi-register", multi_register::FUNCTIONS, &[], |_: &Options| -> Made<_> { Ok(MultiRegister) },
         "Several values: reads and writes of some of them in one step.";
+    "versioned-register", versioned::FUNCTIONS, &[], |_: &Options| -> Made<_> { Ok(VersionedRegister) },
+        "One value with its version, [version, value], as etcd's keys have: read, write, compare-and-set.";
     "kv", kv::FUNCTIONS, kv::OPTIONS, Kv::with_options,
         "A key of a store: get, put, append, delete, compare-and-set; initially an empty text.";
     "mutex", mutex::FUNCTIONS, &[], |_: &Options| -> Made<_> { Ok(Mutex) },

@@ -1,7 +1,8 @@
 //! `monotonic`: what was inserted later has a later timestamp.
 //!
 //! Functions: `add` with a value that nobody else adds, or with nil where the transaction itself takes the largest value
-//! plus one and replies with it; `read` with the list of rows `[value, timestamp]` as reply, in any order. Timestamps are
+//! plus one and replies with it, or with its row; `read` with the list of rows as reply, in any order. A row is
+//! `[value, timestamp]`, or `{"val": value, "sts": timestamp}` as Jepsen's CockroachDB suite writes it. Timestamps are
 //! the database's own: integers, or decimals as text (`"1700000000.0000000001"`).
 //!
 //! **Definite.** An add that was answered before another was called has no later timestamp than that one: `out-of-order`,
@@ -22,7 +23,7 @@ mod rows;
 #[cfg(test)]
 mod tests;
 
-use crate::contract::{Breach, Elements, Group, Report, changed_by, objects};
+use crate::contract::{Breach, Elements, Group, Report, changed_by, objects, part};
 use crate::history::{History, Op, Outcome};
 use crate::pace::Pace;
 use crate::registry::{CheckerDoc, WORKLOAD, with_workload};
@@ -124,7 +125,8 @@ fn collect<'h>(history: &'h History, object: &Group<'h>) -> (Adds<'h>, Vec<Op<'h
             continue;
         }
         let chosen = op.input.is_nil();
-        let value = if chosen { op.output } else { op.input };
+        // A transaction that chose its value answers with it, or with its row.
+        let value = if chosen { part(op.output, "val").unwrap_or(op.output) } else { op.input };
         if value.is_nil() {
             match op.outcome {
                 Outcome::Ok => adds.malformed.push(op.call),
@@ -376,7 +378,10 @@ impl Checker for Monotonic {
                 .unknown(format!("{nameless} adds that chose their value were never answered: any row may be theirs."));
         }
         malformed.sort_unstable();
-        report.malformed("adds have a value of their own, a read replies with [value, timestamp] rows", &malformed);
+        report.malformed(
+            "adds have a value of their own, a read replies with rows [value, timestamp] or {val, sts}",
+            &malformed,
+        );
         let numbers = [
             ("acknowledged", acknowledged),
             ("in_doubt", recovered + nameless),

@@ -223,6 +223,13 @@ impl Serialize for Value {
     }
 }
 
+/// The integer that this number is, if it is one and fits: JSON has one kind of number, so `1.0` is `1`.
+pub(crate) fn whole(number: f64) -> Option<i64> {
+    // The first double that does not fit; its negative does.
+    const BEYOND: f64 = 9_223_372_036_854_775_808.0;
+    (number.fract() == 0.0 && (-BEYOND..BEYOND).contains(&number)).then_some(number as i64)
+}
+
 impl<'de> Deserialize<'de> for Value {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Value, D::Error> {
         deserializer.deserialize_any(ValueVisitor)
@@ -253,7 +260,7 @@ impl<'de> Visitor<'de> for ValueVisitor {
         Ok(i64::try_from(number).map_or_else(|_| Value::text(&number.to_string()), Value::Int))
     }
     fn visit_f64<E>(self, number: f64) -> Result<Value, E> {
-        Ok(Value::text(&number.to_string()))
+        Ok(whole(number).map_or_else(|| Value::text(&number.to_string()), Value::Int))
     }
     fn visit_str<E>(self, text: &str) -> Result<Value, E> {
         Ok(Value::text(text))
@@ -299,6 +306,16 @@ mod tests {
         assert!(first != third && first != other && one != other && first.cmp(&third).is_lt() && one < other);
         assert_eq!(std::collections::HashSet::from([one, two, other]).len(), 2);
         assert_eq!(std::collections::HashSet::from([first, second, third]).len(), 2);
+    }
+
+    #[test]
+    fn a_fraction_that_is_whole_is_the_integer() {
+        for (text, number) in [("1.0", 1), ("1e3", 1000), ("-0.0", 0), ("-9223372036854775808.0", i64::MIN)] {
+            assert_eq!(serde_json::from_str::<Value>(text).expect("valid JSON"), Value::Int(number), "{text}");
+        }
+        for (text, shown) in [("1.5", "1.5"), ("-2e-1", "-0.2")] {
+            assert_eq!(serde_json::from_str::<Value>(text).expect("valid JSON"), Value::text(shown), "{text}");
+        }
     }
 
     #[test]

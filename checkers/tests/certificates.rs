@@ -132,6 +132,12 @@ const MODELS: &[(&str, &str, &str)] = &[
             ["cas",[["","c"],["c","a"]],[null,false]]]"#,
     ),
     (
+        "versioned-register",
+        "",
+        r#"[["read",[null],[[0,null],[1,1],[1,2],[2,1],[2,2],[3,2],[null,1]]],["write",[[null,1]],[[1,1],[2,1],[3,1],null]],
+            ["write",[[null,2]],[[1,2],[2,2],[3,2]]],["cas",[[null,[1,2]]],[[2,[1,2]],[3,[1,2]],false]]]"#,
+    ),
+    (
         "multi-register",
         "",
         r#"[["txn",[[["r","x",null]]],[[["r","x",null]],[["r","x",1]],[["r","x",2]]]],

@@ -10,7 +10,7 @@ use crate::store::{self, Asked, RunDir, RunInfo, RunVerdict};
 use clap::Args;
 use dsfuzz_checkers::fitting::{self, Candidate, Fit};
 use dsfuzz_checkers::history::{self, Format, HistoryError, ReadOptions};
-use dsfuzz_checkers::{CHECKERS, History, Options, Validity, Value};
+use dsfuzz_checkers::{CHECKERS, History, MODELS, Options, Validity, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -118,9 +118,14 @@ impl CheckArgs {
         Ok(checkers)
     }
 
-    /// The checkers that the functions of this history mean, of each workload on its own, with what was set of them.
-    /// None where they mean none.
-    fn fitting(&self, file: &Path, fits: &[Fit<'_>], history: &History) -> Result<Vec<(String, Options)>, Failure> {
+    /// The checkers that the functions of this history mean, of each workload on its own, with what was set of them:
+    /// none where they mean none, or several. In `doubts` then a sentence for each such workload.
+    fn fitting(
+        &self,
+        fits: &[Fit<'_>],
+        history: &History,
+        doubts: &mut Vec<(String, String)>,
+    ) -> Result<Vec<(String, Options)>, Failure> {
         let set = self.options()?;
         let mut fitting: Vec<(String, Options)> = Vec::new();
         let mut taken: BTreeSet<&String> = BTreeSet::new();
@@ -156,13 +161,17 @@ impl CheckArgs {
                         (format!(" of workload {}", fit.workload), format!(" --set workload={}", quoted(fit.workload)))
                     }
                 };
-                return Err(Failure::Usage(format!(
-                    "{}: calls{of} of {} may be judged by {}: say which with --as, such as --as {}{which}",
-                    file.display(),
+                let doubt = format!(
+                    "calls{of} of {} may be judged by {}: say which with --as, such as --as {}{which}",
                     fit.functions.join(", "),
                     several.join(", "),
                     several[0]
-                )));
+                );
+                doubts.push((fit.workload.to_owned(), doubt));
+                for (_, options) in &named {
+                    taken.extend(set.keys().filter(|option| options.0.contains_key(*option)));
+                }
+                continue;
             }
             for (_, options) in &mut named {
                 taken.extend(set.keys().filter(|option| options.0.contains_key(*option)));
@@ -289,7 +298,10 @@ fn check_file(file: &Path, args: &CheckArgs, out: &mut Output) -> Result<Exit, F
     if format != Format::Jsonl {
         out.note(format!("{} is read as {format}", file.display()));
     }
-    let (checkers, unjudged) = chosen(file, args, &history, out)?;
+    for remark in &history.remarks {
+        out.note(remark.clone());
+    }
+    let (checkers, unseen) = chosen(args, &history, out)?;
     let rests = |(name, own): &(String, Options)| {
         dsfuzz_checkers::checker_with(name, own).is_ok_and(|checker| checker.needs_realtime())
     };
@@ -303,7 +315,6 @@ fn check_file(file: &Path, args: &CheckArgs, out: &mut Output) -> Result<Exit, F
     if let Some(budget) = args.budget {
         rules.budget.time = budget;
     }
-    let unseen = unjudged.iter().map(|workload| format!("nothing judged the calls of workload {workload}")).collect();
     let info = RunInfo { plan: file.display().to_string(), again: args.again(file), unseen, ..RunInfo::default() };
     let verdict = judge::judge(&history, &rules, &info);
     let dir = match &args.report {
@@ -320,11 +331,12 @@ fn check_file(file: &Path, args: &CheckArgs, out: &mut Output) -> Result<Exit, F
     show(&Finished { info, verdict, history }, &dir, out)
 }
 
-/// What judges a history, and the workloads that are left out although nobody said so.
-type Chosen<'h> = (Vec<(String, Options)>, Vec<&'h str>);
+/// What judges a history, and a sentence for each workload that is left out although nobody said so.
+type Chosen = (Vec<(String, Options)>, Vec<String>);
 
 /// What judges the history of this file.
-fn chosen<'h>(file: &Path, args: &CheckArgs, history: &'h History, out: &mut Output) -> Result<Chosen<'h>, Failure> {
+fn chosen(args: &CheckArgs, history: &History, out: &mut Output) -> Result<Chosen, Failure> {
+    let mut doubts: Vec<(String, String)> = Vec::new();
     let set = Options(args.options()?);
     let text = |option: &str| set.text(option).map_err(Failure::Usage);
     let only = text(WORKLOAD)?;
@@ -338,7 +350,7 @@ fn chosen<'h>(file: &Path, args: &CheckArgs, history: &'h History, out: &mut Out
                 let there: Vec<&str> = history.workloads().into_iter().map(|id| history.name(id)).collect();
                 return Err(Failure::Usage(format!("no workload {only} (there are: {})", there.join(", "))));
             }
-            let fitting = args.fitting(file, &fits, history)?;
+            let fitting = args.fitting(&fits, history, &mut doubts)?;
             for (name, options) in &fitting {
                 let text = |option: &str| options.text(option).ok().flatten();
                 let model = text("model").filter(|_| args.model.is_none()).map(|model| format!(" --model {model}"));
@@ -354,7 +366,8 @@ fn chosen<'h>(file: &Path, args: &CheckArgs, history: &'h History, out: &mut Out
                      the key into the field `key` and leave the value out"
                 ));
             }
-            if fitting.is_empty() {
+            doubts.extend(fits.iter().filter_map(|fit| Some((fit.workload.to_owned(), unrecognised(fit)?))));
+            if fitting.is_empty() && doubts.is_empty() {
                 out.note(
                     "the functions of these calls do not tell what judges them: name it with --as (`dsfuzz list \
                      checkers`)",
@@ -363,12 +376,36 @@ fn chosen<'h>(file: &Path, args: &CheckArgs, history: &'h History, out: &mut Out
             fitting
         }
     };
-    let unjudged = if several { fitting::unjudged(history, &checkers) } else { Vec::new() };
+    let mut unjudged = if several { fitting::unjudged(history, &checkers) } else { Vec::new() };
+    unjudged.retain(|workload| doubts.iter().all(|(other, _)| other != workload));
     if !unjudged.is_empty() {
         out.note(unjudged_note(&unjudged));
     }
+    let mut unseen: Vec<String> = doubts.into_iter().map(|(_, doubt)| doubt).collect();
+    for doubt in &unseen {
+        out.note(doubt.clone());
+    }
     // Who named the workload knows that it is one.
-    Ok((checkers, if only.is_some() { Vec::new() } else { unjudged }))
+    if only.is_none() {
+        unseen.extend(unjudged.iter().map(|workload| format!("nothing judged the calls of workload {workload}")));
+    }
+    Ok((checkers, unseen))
+}
+
+/// Why nothing is meant by these calls although their functions are known, and what may be meant.
+fn unrecognised(fit: &Fit<'_>) -> Option<String> {
+    if !fit.candidates.is_empty() || fit.possible.is_empty() || fit.asked.is_some() {
+        return None;
+    }
+    let possible: Vec<String> = fit.possible.iter().map(ToString::to_string).collect();
+    let unlike = fit.unlike.as_ref().map(|unlike| format!(" ({unlike})")).unwrap_or_default();
+    Some(format!(
+        "calls of {} do not look like what judges such functions{unlike}: if they are meant for {}, say so with --as, such \
+         as --as {}",
+        fit.functions.join(", "),
+        possible.join(" or "),
+        possible[0]
+    ))
 }
 
 fn unjudged_note(workloads: &[&str]) -> String {
@@ -430,6 +467,9 @@ fn judges(name: &str) -> Result<Vec<String>, Failure> {
     let workload: Result<dsfuzz_workloads::WorkloadOptions, _> = serde_json::from_value(serde_json::json!({name: {}}));
     match workload {
         Ok(workload) => Ok(workload.build().checkers().into_iter().map(String::from).collect()),
+        Err(_) if MODELS.iter().any(|model| model.name == name) => {
+            Err(Failure::Usage(format!("{name} is a model and no checker: --as linearizable --model {name}")))
+        }
         Err(_) => {
             let known: Vec<String> =
                 names::checkers().into_iter().chain(names::workloads()).map(|entry| entry.name).collect();

@@ -27,6 +27,7 @@ fn make(draw: &mut Draw) -> History {
     let mut balances: BTreeMap<i64, i64> = [(0, 10), (1, 10), (2, 0)].into();
     let broken = if draw.percent(50) { draw.below(30) } else { 0 };
     let overdraw = draw.percent(30);
+    let plain = draw.percent(25);
     let scripts = (0..1 + draw.below(3)).map(|_| {
         let step = |draw: &mut Draw| {
             if draw.percent(50) {
@@ -65,6 +66,10 @@ fn make(draw: &mut Draw) -> History {
                 _ => drop(seen.remove(at)),
             }
         }
+        // Balances alone: the place says which account it is.
+        if step.f == "read" && plain {
+            return Some(Value::list(seen.into_iter().map(|(_, value)| value)));
+        }
         if step.f == "read" {
             return Some(Value::Map(seen.into_iter().map(|(key, value)| (key.to_string().into(), value)).collect()));
         }
@@ -87,6 +92,10 @@ fn define(history: &History, bank: &Bank) -> BTreeSet<&'static str> {
             (_, Value::Map(input)) => named.extend(input.iter().take(2).map(|(_, name)| name.to_string())),
             (Value::Map(table), _) if op.outcome == Outcome::Ok => {
                 tables.push(table.iter().map(|(name, balance)| (name.to_string(), balance.as_int())).collect());
+            }
+            (Value::List(row), _) if op.outcome == Outcome::Ok && row.iter().all(|one| one.as_list().is_none()) => {
+                let named = row.iter().enumerate();
+                tables.push(named.map(|(at, balance)| (at.to_string(), balance.as_int())).collect());
             }
             (Value::List(triples), _) if op.outcome == Outcome::Ok => {
                 let entry = |triple: &Value| {

@@ -183,6 +183,8 @@ pub(crate) struct Report<'h> {
     tallies: BTreeMap<(Severity, &'static str), Tally>,
     unknown: Vec<String>,
     numbers: BTreeMap<String, serde_json::Value>,
+    /// The history has no call that this checker looks at.
+    nothing: bool,
 }
 
 impl<'h> Report<'h> {
@@ -195,6 +197,7 @@ impl<'h> Report<'h> {
             tallies: BTreeMap::new(),
             unknown: Vec::new(),
             numbers: BTreeMap::new(),
+            nothing: false,
         }
     }
 
@@ -203,7 +206,7 @@ impl<'h> Report<'h> {
         let mut workloads: Vec<NameId> = objects.iter().map(|object| object.workload).collect();
         workloads.sort_unstable();
         workloads.dedup();
-        Report { workloads, ..Report::new(history) }
+        Report { workloads, nothing: objects.is_empty(), ..Report::new(history) }
     }
 
     /// Takes a broken rule in.
@@ -283,6 +286,18 @@ impl<'h> Report<'h> {
         self.findings.sort_by_key(|finding| (Reverse(finding.severity), finding.ops.last().copied()));
         let violations = self.tallies.iter().filter(|((severity, _), _)| *severity == Severity::Violation);
         let counts: Vec<String> = violations.map(|((_, kind), tally)| format!("{} {kind}", tally.count)).collect();
+        // Of calls that were not looked at nothing else is said.
+        if self.nothing && !self.history.ops().is_empty() {
+            let mut functions: Vec<&str> = Vec::new();
+            for name in self.history.ops().iter().map(|op| self.history.name(op.function)) {
+                if !functions.contains(&name) {
+                    functions.push(name);
+                }
+            }
+            let functions = functions.join(", ");
+            self.unknown =
+                vec![format!("No workload here is one that {checker} judges: the functions called are {functions}.")];
+        }
         let (validity, summary) = if !counts.is_empty() {
             let first = self.findings.first().map(|finding| finding.title.as_str()).unwrap_or_default();
             (Validity::Invalid, format!("Found {}: {first}.", counts.join(", ")))

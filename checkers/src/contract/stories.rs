@@ -88,6 +88,10 @@ fn other_sins_of_banks() {
     unknown(&judge("bank", &[], &first.replace("-> ok\n", "-> fail\n").repeat(2)), "refused");
     let overdrawn = format!("{first} 1 read null null -> ok {{\"a\":13,\"b\":-3}}");
     valid(&judge("bank", &[("negative_balances", Value::Bool(true))], &overdrawn));
+    let places = r#"1 transfer null {"from":0,"to":1,"amount":3} -> ok
+        1 read null null -> ok [7,3]
+        1 read null null -> ok [7,4]"#;
+    assert_eq!(kinds(&judge("bank", &[], places)), ["wrong-total"], "balances alone");
     let lists = r#"1 transfer null {"from":1,"to":2,"amount":3} -> ok
         1 txn null [["r",1,null],["r",2,null]] -> ok [["r",1,7],["r",2,3]]
         1 txn null [["r",1,null]] -> ok [["r",1,7]]

@@ -90,11 +90,9 @@ fn bounds(history: &History, ops: &[Op<'_>], read: &Op<'_>) -> Option<&'static s
 
 fn defined(history: &History) -> Answer {
     let ops: Vec<Op<'_>> = history.ops().iter().collect();
-    let counted = ops.iter().any(|op| history.name(op.function) != "read");
     let odd = |op: &Op<'_>| history.name(op.function) == "add" && op.input.as_int().is_none();
     let odd = ops.iter().any(|op| op.outcome != Outcome::Fail && odd(op));
-    let broken: Vec<&str> =
-        ops.iter().filter(|_| counted && !odd).filter_map(|read| bounds(history, &ops, read)).collect();
+    let broken: Vec<&str> = ops.iter().filter(|_| !odd).filter_map(|read| bounds(history, &ops, read)).collect();
     let is_read = |op: &&Op<'_>| history.name(op.function) == "read";
     let ok = |op: &&Op<'_>| op.outcome == Outcome::Ok;
     let added = ops.iter().filter(ok).any(|op| amount(history, op).is_some());

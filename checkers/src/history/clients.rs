@@ -94,9 +94,14 @@ impl Clients {
         name.cloned().unwrap_or_else(|| number.to_string())
     }
 
-    /// What to do where a name was taken for a client's and does not act like one.
-    pub(super) fn hint(&self) -> &'static str {
-        if self.names.is_empty() { "" } else { " (what is no client has the process nemesis)" }
+    /// That the client of this number completes a call that it never made, with what to do where a name was taken for
+    /// a client's.
+    pub(super) fn uncalled(&self, number: u64) -> String {
+        if self.manner == Some(Manner::Nothing) {
+            return "a record without a process completes a call that was never made".to_owned();
+        }
+        let hint = if self.names.is_empty() { "" } else { " (what is no client has the process nemesis)" };
+        format!("process {} completes a call it never made{hint}", self.name(number))
     }
 
     /// Which number stands for which name.

@@ -2,11 +2,15 @@
 //! Elle write. Whatever lies within each other is kept on a stack of our own, never on the program's.
 //!
 //! What has no [`Value`] of its own becomes one: keywords, symbols and characters are texts (`:a/b` is `"a/b"`),
-//! ratios, big numbers and fractions too (`1/3`, `NaN`, `Infinity`); sets and sequences are lists in the order in which
+//! ratios, big numbers and fractions too (`1/3`, `NaN`, `Infinity`), but a fraction that is whole is the integer (`1.0`
+//! is `1`); sets and sequences are lists in the order in which
 //! they were written; a name of a map that is no text becomes the text that shows it. A tag is dropped and its value
 //! kept (`#inst "2026"` is `"2026"`, a record is a map); metadata (`^x`) and discarded forms (`#_ x`) are passed over.
+//! Atoms that EDN does not know (`0x4f2a1`, `#'user/foo`) are texts.
+mod skip;
 mod tokens;
 
+pub(super) use skip::skip;
 pub(super) use tokens::{in_symbol, keyword};
 
 use super::HistoryError;
@@ -100,6 +104,12 @@ pub(super) fn form(scan: &mut Scan<'_>, arena: &mut Arena, shelf: &mut Shelf) ->
                 open(scan, shelf, Frame::Over)?;
                 continue;
             }
+            // Marks of Clojure's reader: the form behind them.
+            b'`' | b'~' | b'@' => {
+                scan.at += 1;
+                open(scan, shelf, Frame::Tag)?;
+                continue;
+            }
             b']' | b')' | b'}' => close(scan, arena, shelf, first)?,
             b'#' => match dispatch(scan, arena, shelf)? {
                 Some(word) => word,
@@ -188,9 +198,12 @@ fn dispatch(scan: &mut Scan<'_>, arena: &mut Arena, shelf: &mut Shelf) -> Result
     } else if scan.eat(b"##") {
         return tokens::symbolic(scan, arena).map(Some);
     } else if scan.bytes[scan.at..].starts_with(b"#\"") {
-        // A pattern of Clojure's: its text.
         scan.at += 1;
-        return tokens::atom(scan, arena, &mut shelf.text).map(Some);
+        return tokens::pattern(scan, arena).map(Some);
+    } else if scan.eat(b"#'") {
+        // The name of a var: a symbol.
+    } else if scan.eat(b"#(") {
+        open(scan, shelf, Frame::List(shelf.words.len(), b')'))?;
     } else if tag(scan)?.is_some() {
         open(scan, shelf, Frame::Tag)?;
     } else {

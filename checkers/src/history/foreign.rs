@@ -13,6 +13,7 @@ use super::json::clipped;
 use super::pairs::{self, Pairs, Role, Sign};
 use super::{History, HistoryError, NameId, Outcome, ReadOptions};
 use crate::fitting;
+use crate::transactions::txn::is_mops;
 use crate::value::{Arena, ListRef, Value, ValueRef, Word};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -127,13 +128,26 @@ pub(super) struct Foreign {
     /// The last index that a record itself had.
     last_said: Option<u64>,
     reused: u64,
+    /// Types of records that are no calls, with how many there were.
+    others: Vec<(String, u64)>,
+    lone: Lone,
     /// By function.
     kinds: Vec<Option<Kind>>,
     mark: usize,
 }
 
+/// Infos of clients that complete no call: remarks of theirs, where nobody ever calls such a function.
+#[derive(Debug, Default)]
+struct Lone {
+    count: u64,
+    /// The first of each function: the function, the index, what is wrong if it is called, and where it stands.
+    firsts: Vec<(u16, u64, String, (u64, u64))>,
+}
+
 /// Processes that acted again after an info are numbered from here on.
 const FRESH: u64 = 1 << 32;
+/// So many types of records that are passed over are told apart.
+const OTHERS_MAX: usize = 16;
 
 impl Foreign {
     /// The index of the first record is 0, or what is given.
@@ -155,6 +169,8 @@ impl Foreign {
             next_index: first_index,
             last_said: None,
             reused: 0,
+            others: Vec::new(),
+            lone: Lone::default(),
             kinds: Vec::new(),
             mark: 0,
         }
@@ -169,6 +185,16 @@ impl Foreign {
     pub(super) fn forget(&mut self) {
         let mark = self.mark;
         self.arena().forget(mark);
+    }
+
+    /// A record of this type was passed over.
+    pub(super) fn passed(&mut self, kind: &str) {
+        match self.others.iter().position(|(known, _)| known == kind) {
+            Some(at) => self.others[at].1 += 1,
+            None if self.others.len() < OTHERS_MAX => self.others.push((clipped(kind), 1)),
+            // Of so many types the last one counts for the rest.
+            None => self.others[OTHERS_MAX - 1].1 += 1,
+        }
     }
 
     /// The order between processes means nothing.
@@ -236,7 +262,13 @@ impl Foreign {
             State::Free => {}
             State::Open(..) => {
                 let who = self.clients.name(number);
-                return Err(broken(at, format!("process {who} calls while its last call is open")));
+                // One of these may have been meant as its completion.
+                let types: Vec<&str> = self.others.iter().map(|(kind, _)| kind.as_str()).collect();
+                let passed = match types.is_empty() {
+                    true => String::new(),
+                    false => format!(" (passed over were records of the types {})", types.join(", ")),
+                };
+                return Err(broken(at, format!("process {who} calls while its last call is open{passed}")));
             }
             State::Retired if self.strict => {
                 let who = self.clients.name(number);
@@ -250,9 +282,12 @@ impl Foreign {
             }
         }
         process.state = State::Open(columns.len(), act.pair);
+        let swaps = act.function.is_some_and(|function| {
+            kind(&mut self.kinds, function, |id| self.history.names[id.0 as usize].as_ref()).role == Role::Swaps
+        });
         let (worker, session) = (process.worker, process.session);
         let (key, input) = if act.pair || self.independent == Some(true) {
-            match pair(columns.values.get(act.value)) {
+            match pair(&mut columns.values, act.value, swaps) {
                 Some(pair) => pair,
                 // Beside the keys, as Jepsen allows it.
                 None if act.value == Word::NIL => (act.key, act.value),
@@ -322,7 +357,8 @@ impl Foreign {
 
     /// The place of the record that was taken last, if it has to be known.
     pub(super) fn unplaced(&mut self) -> Option<&mut (u64, u64)> {
-        self.pairs.place()
+        let lone = self.lone.firsts.last_mut().map(|(.., place)| place).filter(|place| place.0 == 0);
+        lone.or(self.pairs.place())
     }
 
     fn reply(&mut self, index: u32, number: u64, outcome: Outcome, act: Act) -> Result<(), HistoryError> {
@@ -332,8 +368,15 @@ impl Foreign {
             State::Open(position, tagged) => Some((process, position, tagged)),
             State::Free | State::Retired => None,
         }) else {
-            let (who, hint) = (self.clients.name(number), self.clients.hint());
-            return Err(broken(at, format!("process {who} completes a call it never made{hint}")));
+            let message = self.clients.uncalled(number);
+            if let (Outcome::Info, Some(function)) = (outcome, act.function) {
+                self.lone.count += 1;
+                if self.lone.firsts.iter().all(|(known, ..)| *known != function) {
+                    self.lone.firsts.push((function, at, message, (0, 0)));
+                }
+                return Ok(());
+            }
+            return Err(broken(at, message));
         };
         process.state = if outcome == Outcome::Info { State::Retired } else { State::Free };
         let time = self.history.end_time;
@@ -349,8 +392,10 @@ impl Foreign {
         }
         let mut output = act.value;
         let carries = act.pair || tagged || self.independent == Some(true);
+        let Kind { silent, filled, role } =
+            kind(&mut self.kinds, function, |id| self.history.names[id.0 as usize].as_ref());
         if act.pair || (carries && key != Word::NIL) {
-            output = match pair(columns.values.get(output)) {
+            output = match pair(&mut columns.values, output, role == Role::Swaps) {
                 Some((own, output)) if columns.values.get(own) == columns.values.get(key) => output,
                 Some(_) => {
                     let who = self.clients.name(number);
@@ -359,7 +404,6 @@ impl Foreign {
                 None => output,
             };
         }
-        let Kind { silent, filled, role } = kind(&mut self.kinds, function, |id| self.history.name(id));
         if self.independent.is_none() && !carries && key == Word::NIL && outcome == Outcome::Ok {
             let values = &self.history.columns.values;
             let (asked, answered) = (values.get(input), values.get(output));
@@ -391,7 +435,8 @@ impl Foreign {
             columns.values.forget(self.mark);
             output = input;
         }
-        if same && silent {
+        // A transaction answers with its reads, whatever its function is called.
+        if same && silent && !is_mops(columns.values.get(input)) {
             output = Word::NIL;
         }
         columns.complete(position, index, time, outcome, output, act.error);
@@ -404,6 +449,7 @@ impl Foreign {
     /// When all calls together say that their values are keys with their values, and nobody said whether they are.
     pub(super) fn finish(mut self) -> Result<History, HistoryError> {
         std::mem::take(&mut self.pairs).judged()?;
+        self.lone_are_remarks()?;
         if self.named.is_none()
             && let Some(blank) = self.workload
         {
@@ -430,14 +476,57 @@ impl Foreign {
         if let Some(text) = self.clients.told() {
             self.history.notes.push((self.history.end_time, String::new(), text));
         }
+        self.remark();
         Ok(self.history)
     }
 }
 
-/// A key and its value.
-fn pair(value: ValueRef<'_>) -> Option<(Word, Word)> {
-    match value.as_list().map(ListRef::words) {
+impl Foreign {
+    /// An info that completes no call is a client's remark only where no client ever calls such a function: otherwise
+    /// the call is missing, and what it did would look as if nobody had done it.
+    fn lone_are_remarks(&mut self) -> Result<(), HistoryError> {
+        let Lone { firsts, .. } = &mut self.lone;
+        let called = |function: &u16| self.history.ops().iter().any(|op| op.function == NameId(u32::from(*function)));
+        match firsts.iter().position(|(function, ..)| called(function)) {
+            Some(first) => {
+                let (_, index, message, place) = firsts.swap_remove(first);
+                Err(broken(index, message).at(place))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// What was passed over, for who reads the verdict.
+    fn remark(&mut self) {
+        let mut remarks = Vec::new();
+        if !self.others.is_empty() {
+            let all: u64 = self.others.iter().map(|(_, count)| count).sum();
+            let kinds: Vec<String> = self.others.iter().map(|(kind, count)| format!("{kind} ({count})")).collect();
+            let records = if all == 1 { "record" } else { "records" };
+            remarks.push(format!("{all} {records} of other types passed over: {}", kinds.join(", ")));
+        }
+        if self.lone.count > 0 {
+            let functions: Vec<&str> =
+                self.lone.firsts.iter().map(|(function, ..)| self.history.name(NameId(u32::from(*function)))).collect();
+            let (count, functions) = (self.lone.count, functions.join(", "));
+            let infos = if count == 1 { "info that completes" } else { "infos that complete" };
+            remarks.push(format!("{count} {infos} no call passed over: {functions}"));
+        }
+        for text in &remarks {
+            self.history.notes.push((self.history.end_time, String::new(), text.clone()));
+        }
+        self.history.remarks = remarks;
+    }
+}
+
+/// A key and its value; of a compare-and-set also the key and both values in one list.
+fn pair(values: &mut Arena, value: Word, swaps: bool) -> Option<(Word, Word)> {
+    match values.get(value).as_list().map(ListRef::words) {
         Some([key, value]) => Some((*key, *value)),
+        Some([key, from, to]) if swaps => {
+            let (key, both) = (*key, [*from, *to]);
+            Some((key, values.put_list(&both)))
+        }
         _ => None,
     }
 }

@@ -1,4 +1,7 @@
-//! [`read`]: histories of every format that is known, and [`Format::detect`], which tells them apart.
+//! [`read`]: histories of every format that is known, and [`Format::detect`], which tells them apart. A text that is
+//! compressed with gzip is read as well; other files that a run of Jepsen leaves, or that are compressed in another way,
+//! are named in the error.
+use super::gzip::{GZIP, Unzipped};
 use super::jepsen::{self, Syntax};
 use super::window::{Scan, Window};
 use super::{History, HistoryError, edn, json, plume, porcupine, read_jsonl};
@@ -89,10 +92,15 @@ impl Format {
         let opened = !rest[..inner].is_empty();
         match rest[inner] {
             b'"' if opened => {
+                if edn_names(&rest[inner..]) {
+                    return Some(Format::JepsenEdn);
+                }
                 // In whatever order, and with whatever space between them, the fields stand.
                 let tight: Vec<u8> = line.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
                 let call = contains(&tight, b"\"worker\":") && contains(&tight, b"\"workload\":");
-                let ours = tight.starts_with(b"{") && (call || OURS.iter().any(|kind| contains(&tight, kind)));
+                let wrapped = tight.starts_with(b"{\"history\":");
+                let ours =
+                    tight.starts_with(b"{") && !wrapped && (call || OURS.iter().any(|kind| contains(&tight, kind)));
                 Some(if ours { Format::Jsonl } else { Format::JepsenJson })
             }
             b']' | b'}' | b')' if opened => Some(Format::JepsenEdn),
@@ -106,6 +114,66 @@ impl Format {
             _ => None,
         }
     }
+}
+
+/// Whether the first name of a map, which is a text, belongs to EDN: JSON has a colon and a value behind it.
+fn edn_names(map: &[u8]) -> bool {
+    let Some(closing) = map.iter().skip(1).position(|byte| *byte == b'"') else { return false };
+    let behind = map[closing + 2..].trim_ascii_start();
+    match behind {
+        [b':', value @ ..] => {
+            value.first().is_some_and(u8::is_ascii_alphabetic)
+                && ![&b"true"[..], b"false", b"null", b"NaN", b"Infinity"].iter().any(|word| value.starts_with(word))
+        }
+        [] => false,
+        // A list or set of texts is no map of names.
+        [other, ..] => !matches!(other, b',' | b']' | b'}'),
+    }
+}
+
+/// What a file is that is no text of a history, by its first bytes, and what to do.
+fn named(beginning: &[u8]) -> Option<&'static str> {
+    const MAGICS: [(&[u8], &str); 9] = [
+        (b"\x28\xB5\x2F\xFD", "it is compressed with zstd: decompress it first (zstd -d), or use gzip"),
+        (b"\xFD7zXZ\0", "it is compressed with xz: decompress it first (xz -d), or use gzip"),
+        (b"BZh", "it is compressed with bzip2: decompress it first (bzip2 -d), or use gzip"),
+        (b"\x04\x22\x4D\x18", "it is compressed with lz4: decompress it first (lz4 -d), or use gzip"),
+        (b"PK\x03\x04", "it is a zip archive: unpack it first and name the history in it"),
+        (b"JEPSEN", "it is Jepsen's own store (test.jepsen): name the history.edn beside it"),
+        (b"PAR1", "it is a Parquet file, which is only written: name the history it was made from"),
+        (b"\xFF\xFE", UTF16),
+        (b"\xFE\xFF", UTF16),
+    ];
+    let magic = MAGICS.iter().find(|(magic, _)| beginning.starts_with(magic)).map(|(_, what)| *what);
+    let text = beginning.trim_ascii_start();
+    let utf16 = || matches!(beginning, [first, 0, _, 0, ..] | [0, first, 0, _, ..] if first.is_ascii_graphic());
+    let tar = || beginning.get(257..262) == Some(b"ustar");
+    magic
+        .or_else(|| utf16().then_some(UTF16))
+        .or_else(|| tar().then_some("it is a tar archive: unpack it first and name the history in it"))
+        .or_else(|| printed(text).then_some("it looks like Jepsen's history.txt: name the history.edn beside it"))
+        .or_else(|| logged(text).then_some("it looks like Jepsen's jepsen.log: name the history.edn beside it"))
+}
+
+const UTF16: &str = "it is UTF-16: write it as UTF-8 (iconv -f UTF-16 -t UTF-8 FILE)";
+
+/// Lines of a process, a type, a function and a value, as Jepsen prints a history for people.
+fn printed(text: &[u8]) -> bool {
+    let line = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let mut fields = line.split(|byte| *byte == b'\t');
+    let process = fields.next().unwrap_or_default().trim_ascii();
+    let kind = fields.next().unwrap_or_default().trim_ascii();
+    let names = !process.is_empty()
+        && process.iter().all(|byte| byte.is_ascii_digit() || *byte == b':' || byte.is_ascii_alphabetic());
+    names && [&b":invoke"[..], b":ok", b":fail", b":info"].contains(&kind)
+}
+
+/// Lines of a log with their date, level and origin, as Jepsen writes them today.
+fn logged(text: &[u8]) -> bool {
+    let dated = text.len() > 10 && text[..4].iter().all(u8::is_ascii_digit) && text[4] == b'-' && text[7] == b'-';
+    dated
+        && contains(text, b"jepsen")
+        && [&b"INFO"[..], b"WARN", b"DEBUG", b"ERROR"].iter().any(|level| contains(text, level))
 }
 
 /// Types of records that only ours has.
@@ -136,6 +204,24 @@ impl FromStr for Format {
 
 /// Reads a history. Beside the history itself, one record at a time is in memory.
 pub fn read(format: Format, reader: impl Read, options: &ReadOptions) -> Result<History, HistoryError> {
+    let mut window = Window::new(reader);
+    if window.peek(GZIP.len())?.starts_with(&GZIP) {
+        return plainly(format, Unzipped::new(window), options);
+    }
+    plainly(format, window, options)
+}
+
+/// Reads a history whose format its first bytes tell, and says which it was.
+pub fn read_any(reader: impl Read, options: &ReadOptions) -> Result<(Format, History), HistoryError> {
+    let mut window = Window::new(reader);
+    if window.peek(GZIP.len())?.starts_with(&GZIP) {
+        return told(Window::new(Unzipped::new(window)), options);
+    }
+    told(window, options)
+}
+
+/// What a text of this format that is not compressed says.
+fn plainly(format: Format, reader: impl Read, options: &ReadOptions) -> Result<History, HistoryError> {
     match format {
         Format::Jsonl => read_jsonl(BufReader::new(reader)),
         Format::JepsenEdn | Format::PorcupineKv => jepsen::read(reader, Syntax::Edn, options),
@@ -145,13 +231,15 @@ pub fn read(format: Format, reader: impl Read, options: &ReadOptions) -> Result<
     }
 }
 
-/// Reads a history whose format its first bytes tell, and says which it was.
-pub fn read_any(reader: impl Read, options: &ReadOptions) -> Result<(Format, History), HistoryError> {
-    let mut window = Window::new(reader);
+fn told<R: Read>(mut window: Window<R>, options: &ReadOptions) -> Result<(Format, History), HistoryError> {
     let beginning = window.peek(4096)?;
-    let Some(format) = Format::detect(&beginning[..beginning.len().min(4096)]) else {
-        let message = "the format cannot be told from the first bytes; name it".to_owned();
-        return Err(HistoryError::Malformed { line: 1, column: 1, message });
+    let beginning = &beginning[..beginning.len().min(4096)];
+    let malformed = |message: &str| HistoryError::Malformed { line: 1, column: 1, message: message.to_owned() };
+    if let Some(what) = named(beginning) {
+        return Err(malformed(what));
+    }
+    let Some(format) = Format::detect(beginning) else {
+        return Err(malformed("the format cannot be told from the first bytes; name it"));
     };
-    read(format, window, options).map(|history| (format, history))
+    plainly(format, window, options).map(|history| (format, history))
 }

@@ -3,7 +3,9 @@
 //! Fields read: `type` (invoke, ok, fail, info), `process`, `f` (absent: `txn`, as in Elle's examples), `value`, `time`
 //! (nanoseconds), `error`, `key`, `node`, `workload`, `final?` (or `settle`), `seek-to-beginning?` (with the value
 //! as an entry of a map, `keys`). The place in the file is the order; an
-//! `index` that goes back is an error. Every other field is passed over. Records (`#jepsen.history.Op{...}`) are maps.
+//! `index` that goes back is an error. Every other field is passed over by its brackets and quotes alone, so that nothing
+//! in it refuses the file. Records (`#jepsen.history.Op{...}`) are maps. A record of another type (`log`, `sleep`) is
+//! passed over and counted in a remark. A map with a field `history` holds the records there.
 //! What the process `:nemesis` does becomes notes (that of `:roles` and `:phases`, which our export writes, too);
 //! processes with other names are clients, numbered as they come.
 //!
@@ -38,8 +40,11 @@ pub(super) fn read(reader: impl Read, syntax: Syntax, options: &ReadOptions) -> 
         scrap: Arena::default(),
         scraps: 0,
         word: String::new(),
+        other: String::new(),
+        unread: None,
         passed: 0,
     };
+    let wrapped = window.scan(|scan| records.wrapping(scan))?;
     let closing = window.scan(|scan| records.begin(scan))?;
     let mut first = true;
     while window.scan(|scan| records.record(scan, closing, first))? {
@@ -47,6 +52,9 @@ pub(super) fn read(reader: impl Read, syntax: Syntax, options: &ReadOptions) -> 
         if let Some(place) = records.foreign.unplaced() {
             *place = window.place_before(records.passed);
         }
+    }
+    if wrapped {
+        window.scan(|scan| records.unwrap(scan))?;
     }
     window.scan(|scan| records.end(scan))?;
     records.foreign.finish()
@@ -66,6 +74,7 @@ enum Field {
     Node,
     Workload,
     Settle,
+    History,
     ToBeginning,
     Other,
 }
@@ -84,10 +93,19 @@ impl Field {
             b"node" => Field::Node,
             b"workload" => Field::Workload,
             b"final?" | b"settle" => Field::Settle,
+            b"history" => Field::History,
             b"seek-to-beginning?" => Field::ToBeginning,
             _ => Field::Other,
         }
     }
+}
+
+/// What a record is.
+enum Typed {
+    /// A call, or how one ended.
+    Call(Act),
+    /// Something else, whose type is remembered.
+    Other,
 }
 
 struct Records {
@@ -99,11 +117,65 @@ struct Records {
     scrap: Arena,
     scraps: u32,
     word: String,
+    /// The type of a record that is none of the four.
+    other: String,
+    /// A value of the record that could not be read, and why.
+    unread: Option<(usize, String)>,
     /// How many bytes of the last record were passed.
     passed: usize,
 }
 
 impl Records {
+    /// Passes the beginning of a map that holds the records in its field `history`, if that is what stands here.
+    fn wrapping(&mut self, scan: &mut Scan<'_>) -> Result<bool, Stop> {
+        scan.eat(b"\xEF\xBB\xBF");
+        let found = self.wrapped(scan);
+        match found {
+            Ok(true) => Ok(true),
+            Err(Stop::Cut) => Err(Stop::Cut),
+            // Whatever it is, it is read (or refused) from its beginning.
+            Ok(false) | Err(Stop::Wrong(..) | Stop::Broken(..)) => {
+                scan.at = 0;
+                Ok(false)
+            }
+        }
+    }
+
+    fn wrapped(&mut self, scan: &mut Scan<'_>) -> Result<bool, Stop> {
+        self.space(scan)?;
+        if !scan.eat(b"{") {
+            return Ok(false);
+        }
+        let mut first = true;
+        loop {
+            match self.field(scan, first)? {
+                None | Some(Field::Type) => return Ok(false),
+                Some(Field::History) => {
+                    self.space(scan)?;
+                    return Ok(matches!(scan.peek()?, Some(b'[' | b'(' | b'#')));
+                }
+                Some(_) => self.skip(scan)?,
+            }
+            first = false;
+        }
+    }
+
+    /// Passes what stands behind the records in the map that holds them.
+    fn unwrap(&mut self, scan: &mut Scan<'_>) -> Result<(), Stop> {
+        while self.field(scan, false)?.is_some() {
+            self.skip(scan)?;
+        }
+        Ok(())
+    }
+
+    /// Passes a value that nobody reads.
+    fn skip(&mut self, scan: &mut Scan<'_>) -> Result<(), Stop> {
+        match self.syntax {
+            Syntax::Json => json::skip(scan),
+            Syntax::Edn => edn::skip(scan),
+        }
+    }
+
     /// Passes the bracket in front of the first record, if there is one. Its counterpart.
     fn begin(&mut self, scan: &mut Scan<'_>) -> Result<Option<u8>, Stop> {
         if scan.eat(b"\xEF\xBB\xBF") {
@@ -169,26 +241,45 @@ impl Records {
             return scan.expected("an operation: a map with type, process, f and value");
         }
         scan.at += 1;
-        let act = self.fields(scan, from)?;
-        self.foreign.take(act).map_err(|error| Stop::Broken(from, error))?;
+        self.unread = None;
+        match self.fields(scan, from)? {
+            Typed::Call(act) => {
+                // Who is no client may say what it likes.
+                if let (Some((at, message)), false) = (self.unread.take(), matches!(act.who, Who::Beside(_))) {
+                    return Err(Stop::Wrong(at, message));
+                }
+                self.foreign.take(act).map_err(|error| Stop::Broken(from, error))?;
+            }
+            Typed::Other => self.foreign.passed(&self.other),
+        }
         self.passed = scan.at - from;
         Ok(true)
     }
 
-    fn fields(&mut self, scan: &mut Scan<'_>, from: usize) -> Result<Act, Stop> {
+    fn fields(&mut self, scan: &mut Scan<'_>, from: usize) -> Result<Typed, Stop> {
         let mut act = Act::default();
-        let mut typed = false;
+        let mut typed = None;
         let mut first = true;
         while let Some(field) = self.field(scan, first)? {
             first = false;
             if field == Field::Type {
-                act.outcome = self.outcome(scan)?;
-                typed = true;
+                let known = self.outcome(scan)?;
+                act.outcome = known.unwrap_or_default();
+                typed = Some(known.is_some());
+                if known.is_none() {
+                    self.other.clone_from(&self.word);
+                }
+            } else if typed == Some(false) {
+                self.skip(scan)?;
             } else {
                 self.content(scan, field, from, &mut act)?;
             }
         }
-        if typed { Ok(act) } else { Err(Stop::Wrong(from, "expected an operation: this map has no type".to_owned())) }
+        match typed {
+            Some(true) => Ok(Typed::Call(act)),
+            Some(false) => Ok(Typed::Other),
+            None => Err(Stop::Wrong(from, "expected an operation: this map has no type".to_owned())),
+        }
     }
 
     /// The next field's name, `None` behind the last.
@@ -227,19 +318,20 @@ impl Records {
         }
     }
 
-    fn outcome(&mut self, scan: &mut Scan<'_>) -> Result<Option<Outcome>, Stop> {
+    /// What the type says; none where it is none of the four.
+    fn outcome(&mut self, scan: &mut Scan<'_>) -> Result<Option<Option<Outcome>>, Stop> {
         let at = scan.at;
-        self.text(scan)?;
-        match self.word.as_str() {
-            "invoke" => Ok(None),
-            "ok" => Ok(Some(Outcome::Ok)),
-            "fail" => Ok(Some(Outcome::Fail)),
-            "info" => Ok(Some(Outcome::Info)),
-            other => {
-                let found = json::clipped(other);
-                Err(Stop::Wrong(at, format!("expected one of the types invoke, ok, fail and info, found {found:?}")))
-            }
+        if !self.text(scan)? {
+            return Err(Stop::Wrong(at, "expected one of the types invoke, ok, fail and info, found nil".to_owned()));
         }
+        // JSON made from EDN may have kept the colon of a keyword.
+        Ok(match self.word.strip_prefix(':').unwrap_or(&self.word) {
+            "invoke" => Some(None),
+            "ok" => Some(Some(Outcome::Ok)),
+            "fail" => Some(Some(Outcome::Fail)),
+            "info" => Some(Some(Outcome::Info)),
+            _ => None,
+        })
     }
 
     fn content(&mut self, scan: &mut Scan<'_>, field: Field, from: usize, act: &mut Act) -> Result<(), Stop> {
@@ -248,8 +340,12 @@ impl Records {
             Field::Value => {
                 if self.syntax == Syntax::Edn {
                     self.space(scan)?;
+                    let from = scan.at;
                     let tag = edn::tag(scan)?.unwrap_or_default();
-                    act.pair = tag.ends_with("MapEntry") || tag.ends_with("Tuple");
+                    act.pair = ["MapEntry", "Tuple", "tuple"].iter().any(|name| tag.ends_with(name));
+                    if !act.pair {
+                        scan.at = from;
+                    }
                 }
                 act.value = self.kept(scan)?;
             }
@@ -295,13 +391,23 @@ impl Records {
                 }
             }
             Field::Error => {
-                if self.text(scan)? {
-                    act.error = Some(self.foreign.error(&self.word));
+                // Exceptions are printed here, which are not always EDN: then as they stand.
+                let from = scan.at;
+                match self.text(scan) {
+                    Ok(true) => act.error = Some(self.foreign.error(&self.word)),
+                    Ok(false) => {}
+                    Err(Stop::Wrong(..)) => {
+                        scan.at = from;
+                        self.skip(scan)?;
+                        let raw = String::from_utf8_lossy(&scan.bytes[from..scan.at]).into_owned();
+                        act.error = Some(self.foreign.error(raw.trim()));
+                    }
+                    Err(stop) => return Err(stop),
                 }
             }
-            Field::Type | Field::Other => {
+            Field::Type | Field::History | Field::Other => {
                 if self.quick_integer(scan)?.is_none() {
-                    self.scrap(scan)?;
+                    self.skip(scan)?;
                 }
             }
         }
@@ -332,15 +438,29 @@ impl Records {
         Ok(json::integer(scan))
     }
 
-    /// A value that is kept with the history.
+    /// A value that is kept with the history. What cannot be read is passed over, and remembered: only of a client's
+    /// call it is an error.
     fn kept(&mut self, scan: &mut Scan<'_>) -> Result<Word, Stop> {
+        let from = scan.at;
         let arena = self.foreign.arena();
-        match self.syntax {
+        let word = match self.syntax {
             Syntax::Json => json::value(scan, arena, &mut self.json),
-            Syntax::Edn => match edn::form(scan, arena, &mut self.edn)? {
-                Some(word) => Ok(word),
-                None => scan.expected("a value"),
+            Syntax::Edn => match edn::form(scan, arena, &mut self.edn) {
+                Ok(None) => scan.expected("a value"),
+                Ok(Some(word)) => Ok(word),
+                Err(stop) => Err(stop),
             },
+        };
+        match word {
+            Err(Stop::Wrong(at, message)) => {
+                scan.at = from;
+                if self.skip(scan).is_err() {
+                    return Err(Stop::Wrong(at, message));
+                }
+                self.unread.get_or_insert((at, message));
+                Ok(Word::NIL)
+            }
+            other => other,
         }
     }
 

@@ -2,6 +2,8 @@
 use super::window::{DEPTH_MAX, Scan, Stop, TOKEN_BYTES_MAX};
 use crate::value::{Arena, Word};
 
+pub(super) use crate::value::whole;
+
 /// Room for the lists and maps that are being read, used again and again.
 #[derive(Debug, Default)]
 pub(super) struct Shelf {
@@ -39,6 +41,7 @@ pub(super) fn value(scan: &mut Scan<'_>, arena: &mut Arena, shelf: &mut Shelf) -
                 let text = string(scan, &mut shelf.text)?;
                 arena.put_text(text)
             }
+            Some(b'-') if scan.bytes.get(scan.at + 1) == Some(&b'I') => literal(scan, arena)?,
             Some(b'-' | b'0'..=b'9') => number(scan, arena, &mut shelf.odd)?,
             Some(b'[') => {
                 scan.at += 1;
@@ -128,9 +131,15 @@ fn literal(scan: &mut Scan<'_>, arena: &mut Arena) -> Result<Word, Stop> {
             return Ok(word.map_or(Word::NIL, |flag| arena.put_bool(flag)));
         }
     }
+    // No JSON, but what Python and JavaScript write for such numbers.
+    for text in ["NaN", "Infinity", "-Infinity"] {
+        if scan.eat(text.as_bytes()) {
+            return Ok(arena.put_text(text));
+        }
+    }
     let rest = &scan.bytes[scan.at..];
-    let begins = |text: &[u8]| text.starts_with(rest);
-    if !scan.last && (begins(b"null") || begins(b"true") || begins(b"false")) {
+    let begins = |text: &&str| text.as_bytes().starts_with(rest);
+    if !scan.last && ["null", "true", "false", "NaN", "Infinity", "-Infinity"].iter().any(begins) {
         return Err(Stop::Cut);
     }
     scan.expected("a value")
@@ -288,11 +297,68 @@ fn number(scan: &mut Scan<'_>, arena: &mut Arena, odd: &mut bool) -> Result<Word
     }
 }
 
-/// A number that is not whole, as a text. What is too large or too small for a double keeps its digits.
+/// A number with a point or an exponent: the integer that it is, if it is one (JSON has one kind of number, and
+/// recorders write `1` or `1.0`), otherwise a text. What is too large or too small for a double keeps its digits.
 pub(super) fn fraction(text: &str, arena: &mut Arena) -> Word {
     match text.parse::<f64>() {
-        Ok(number) if number.is_finite() => arena.put_text(&number.to_string()),
+        Ok(number) if number.is_finite() => match whole(number) {
+            Some(number) => arena.put_int(number),
+            None => arena.put_text(&number.to_string()),
+        },
         _ => arena.put_text(text),
+    }
+}
+
+/// Passes one value by its brackets and quotes alone, whatever stands between them.
+pub(super) fn skip(scan: &mut Scan<'_>) -> Result<(), Stop> {
+    let mut missing: Vec<u8> = Vec::new();
+    loop {
+        space(scan)?;
+        match scan.peek()? {
+            None => return scan.expected("a value"),
+            Some(b'"') => skip_text(scan)?,
+            Some(opening @ (b'[' | b'{')) => {
+                scan.at += 1;
+                missing.push(if opening == b'[' { b']' } else { b'}' });
+                continue;
+            }
+            Some(closing @ (b']' | b'}')) => {
+                if missing.pop() != Some(closing) {
+                    return scan.expected("a value");
+                }
+                scan.at += 1;
+            }
+            Some(b',' | b':') if !missing.is_empty() => {
+                scan.at += 1;
+                continue;
+            }
+            Some(b',' | b':') => return scan.expected("a value"),
+            Some(_) => {
+                scan.run(|byte| {
+                    !matches!(byte, b',' | b':' | b']' | b'}' | b'[' | b'{' | b'"') && !byte.is_ascii_whitespace()
+                })?;
+            }
+        }
+        if missing.is_empty() {
+            return Ok(());
+        }
+    }
+}
+
+fn skip_text(scan: &mut Scan<'_>) -> Result<(), Stop> {
+    let opening = scan.at;
+    scan.at += 1;
+    loop {
+        scan.run(|byte| byte != b'"' && byte != b'\\')?;
+        match scan.peek()? {
+            Some(b'"') => {
+                scan.at += 1;
+                return Ok(());
+            }
+            Some(_) if scan.at + 1 < scan.bytes.len() => scan.at += 2,
+            Some(_) if !scan.last => return Err(Stop::Cut),
+            _ => return Err(Stop::Wrong(opening, "this text has no closing quote".to_owned())),
+        }
     }
 }
 

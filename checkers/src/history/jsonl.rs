@@ -16,6 +16,7 @@ pub fn read_jsonl(reader: impl BufRead) -> Result<History, HistoryError> {
     let mut lines = Window::new(reader);
     let mut history = HistoryBuilder::new();
     let mut shelf = Shelf::default();
+    let mut unknown = Unknown::default();
     let mut number = 0;
     while let Some(line) = lines.line()? {
         number += 1;
@@ -30,6 +31,7 @@ pub fn read_jsonl(reader: impl BufRead) -> Result<History, HistoryError> {
         history.arena().forget(mark);
         match record(line) {
             Ok((record, realtime)) => {
+                unknown.take(line, number)?;
                 history.push(record).map_err(|error| error.at((number, 1)))?;
                 if !realtime {
                     history.no_realtime();
@@ -42,7 +44,9 @@ pub fn read_jsonl(reader: impl BufRead) -> Result<History, HistoryError> {
             }
         }
     }
-    history.finish()
+    let mut history = history.finish()?;
+    history.remarks.extend(unknown.told());
+    Ok(history)
 }
 
 /// Writes one record as a line.
@@ -77,6 +81,116 @@ fn record(line: &[u8]) -> serde_json::Result<(Record, bool)> {
     let record = serde_json::from_slice(line)?;
     let realtime = !matches!(record, Record::Start { .. }) || serde_json::from_slice::<Order>(line)?.realtime;
     Ok((record, realtime))
+}
+
+/// The fields of records, of whatever type.
+const FIELDS: &[&str] = &[
+    "type",
+    "index",
+    "time",
+    "version",
+    "nodes",
+    "wall",
+    "realtime",
+    "worker",
+    "process",
+    "node",
+    "workload",
+    "f",
+    "key",
+    "value",
+    "settle",
+    "error",
+    "fault",
+    "kind",
+    "step",
+    "what",
+    "cut",
+    "detail",
+    "ended",
+    "role",
+    "term",
+    "sent_index",
+    "sent_time",
+    "term_with_role",
+    "source",
+    "phase",
+    "text",
+];
+
+/// Fields that no record has: those of a later release, which are passed over and named in a remark.
+#[derive(Default)]
+struct Unknown {
+    count: u64,
+    /// The first few names, with the line of each.
+    names: Vec<(String, u64)>,
+}
+
+impl Unknown {
+    /// Looks at the fields of a record.
+    ///
+    /// # Errors
+    /// When a field differs from a known one in a letter or two: its value would silently be the default.
+    fn take(&mut self, line: &[u8], number: u64) -> Result<(), HistoryError> {
+        let mut room = String::new();
+        let scan = &mut Scan::of(line);
+        let mut separator = b'{';
+        loop {
+            let at = scan.at;
+            // The line was read as a record before: whatever this loop cannot follow says nothing.
+            let (Ok(()), true) = (json::space(scan), scan.bytes.get(scan.at) == Some(&separator)) else {
+                return Ok(());
+            };
+            scan.at += 1;
+            let _ = json::space(scan);
+            if scan.bytes.get(scan.at) != Some(&b'"') {
+                return Ok(());
+            }
+            let Ok(name) = json::string(scan, &mut room) else { return Ok(()) };
+            if !FIELDS.contains(&name) {
+                if let Some(meant) = FIELDS.iter().find(|field| near(field, name)) {
+                    let (line, column) = (number, at as u64 + 1);
+                    let message = format!("no record has a field {}; did you mean {meant}?", json::clipped(name));
+                    return Err(HistoryError::Malformed { line, column, message });
+                }
+                self.count += 1;
+                if self.names.len() < NAMES_MAX && self.names.iter().all(|(known, _)| known != name) {
+                    self.names.push((json::clipped(name), number));
+                }
+            }
+            if json::colon(scan).and_then(|()| json::skip(scan)).is_err() {
+                return Ok(());
+            }
+            separator = b',';
+        }
+    }
+
+    fn told(&self) -> Option<String> {
+        let names: Vec<String> = self.names.iter().map(|(name, line)| format!("{name} (line {line})")).collect();
+        let fields = if self.count == 1 { "field" } else { "fields" };
+        (self.count > 0)
+            .then(|| format!("{} {fields} that no record has passed over: {}", self.count, names.join(", ")))
+    }
+}
+
+/// So many unknown fields are named.
+const NAMES_MAX: usize = 8;
+
+/// Whether one name becomes the other by one letter more, less or another, or by two neighbours that change places.
+fn near(known: &str, name: &str) -> bool {
+    let (one, two) = (known.as_bytes(), name.as_bytes());
+    // Of short names everything is near.
+    if one.len() < 4 {
+        return false;
+    }
+    let front = one.iter().zip(two).take_while(|(a, b)| a.eq_ignore_ascii_case(b)).count();
+    let back =
+        one[front..].iter().rev().zip(two[front..].iter().rev()).take_while(|(a, b)| a.eq_ignore_ascii_case(b)).count();
+    let (one, two) = (&one[front..one.len() - back], &two[front..two.len() - back]);
+    match (one, two) {
+        ([a, b], [c, d]) => (a, b) == (d, c),
+        _ => one.len() <= 1 && two.len() <= 1,
+    }
 }
 
 /// Takes a call or reply written as [`write_record`] writes it; `None` where the line is anything else.
@@ -153,4 +267,28 @@ fn value(scan: &mut Scan<'_>, name: &[u8], history: &mut HistoryBuilder, shelf: 
 
 fn ends(scan: &mut Scan<'_>) -> Option<()> {
     (scan.eat(b"}") && scan.bytes[scan.at..].iter().all(u8::is_ascii_whitespace)).then_some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: &str = r#"{"type":"start","index":0,"time":0,"version":1,"nodes":["n1"],"wall":""}"#;
+
+    fn read(call: &str) -> Result<History, HistoryError> {
+        read_jsonl(format!("{START}\n{call}\n").as_bytes())
+    }
+
+    #[test]
+    fn a_misspelt_field_is_an_error_and_an_unknown_one_a_remark() {
+        let call = r#"{"type":"invoke","index":1,"time":1,"worker":0,"process":0,"node":"n1","workload":"register","f":"write","value":1}"#;
+        assert_eq!(read(call).expect("readable").remarks, [""; 0]);
+        for wrong in ["valeu", "vaue", "vallue", "velue", "Value"] {
+            let error = read(&call.replace("\"value\"", &format!("\"{wrong}\""))).expect_err(wrong).to_string();
+            assert!(error.contains("line 2") && error.contains("did you mean value?"), "{error}");
+        }
+        let later = read(&call.replace("\"value\"", "\"trace\":{\"id\":[1]},\"value\"")).expect("a later release's");
+        assert_eq!(later.remarks, ["1 field that no record has passed over: trace (line 2)"]);
+        assert_eq!(later.ops().at(0).input.as_int(), Some(1));
+    }
 }

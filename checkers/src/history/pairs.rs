@@ -115,8 +115,11 @@ impl Pairs {
 /// Whether this answer repeats the key that its call carried.
 pub(super) fn echoes(role: Role, input: ValueRef<'_>, output: ValueRef<'_>) -> bool {
     let (Some((asked, nothing)), Some((key, value))) = (pair(input), pair(output)) else { return false };
+    // A value with its version asks for both with nils.
+    let blank = nothing.as_list().is_some_and(|list| !list.is_empty() && list.iter().all(|item| item.is_nil()));
+    let asks = nothing.is_nil() || blank && role == Role::Asks && nothing != value;
     // What only brings may be repeated as it is.
-    !asked.is_nil() && nothing.is_nil() && asked == key && (role == Role::Asks || !value.is_nil())
+    !asked.is_nil() && asks && asked == key && (role == Role::Asks || !value.is_nil())
 }
 
 fn pair(value: ValueRef<'_>) -> Option<(ValueRef<'_>, ValueRef<'_>)> {

@@ -5,3 +5,4 @@ mod export;
 mod foreign;
 mod nodes;
 mod pairs;
+mod passed_over;

@@ -36,6 +36,11 @@ fn alphabet(name: &str) -> Option<Vec<Call>> {
         "cas-register" => {
             r#"[["read",[null],[null,1,2]],["write",[1,2],[null]],["cas",[[1,2],[2,1],[null,1]],[null,false]]]"#
         }
+        "versioned-register" => {
+            r#"[["read",[null],[[0,null],[1,1],[1,2],[2,1],[2,2],[3,2],[null,1]]],
+                ["write",[[null,1]],[[1,1],[2,1],[3,1],null]],["write",[[null,2]],[[1,2],[2,2],[3,2]]],
+                ["cas",[[null,[1,2]]],[[2,[1,2]],[3,[1,2]],false]]]"#
+        }
         "kv" => {
             r#"[["get",[null],["","a","b","ab","ba","aa","c","ca"]],["put",["","c"],[null]],["append",["a","b"],[null]],
                 ["delete",[null],[null]],["cas",[["","c"],["c","a"]],[null,false]]]"#

@@ -16,6 +16,11 @@ pub struct Register;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CasRegister;
 
+/// Whether a write's reply says that it wrote something else: what it wrote is then a question.
+fn other_value(input: &Value, reply: &Value) -> bool {
+    matches!((input, reply), (Value::List(_), Value::List(_)) | (Value::Map(_), Value::Map(_))) && input != reply
+}
+
 impl Model for Register {
     type State = Value;
     type Act = RegisterAct;
@@ -32,6 +37,13 @@ impl Model for Register {
     fn act(&self, function: &str, input: &Value, reply: Option<&Value>) -> Result<RegisterAct, String> {
         match function {
             "read" => Ok(RegisterAct::Read(reply.cloned())),
+            "write" if reply.is_some_and(|reply| other_value(input, reply)) => {
+                let reply = reply.cloned().unwrap_or_default();
+                Err(format!(
+                    "a write is answered with nothing or with what it wrote, not {input} with {reply} (a value with its \
+                     version is one of the model versioned-register)"
+                ))
+            }
             "write" => Ok(RegisterAct::Write(input.clone())),
             _ => Err(unknown_function("register", READ_WRITE, function)),
         }

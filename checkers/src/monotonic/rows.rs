@@ -1,6 +1,6 @@
 //! Rows of a read, with the adds that made them, and what is told of single ones.
 use super::{Adds, Found, Made};
-use crate::contract::Breach;
+use crate::contract::{Breach, part};
 use crate::history::{History, Op};
 use crate::value::{Kind, ValueRef};
 use crate::wording;
@@ -44,9 +44,9 @@ pub(super) fn rows<'h>(adds: &mut Adds<'h>, read: &Op<'h>) -> (Vec<Row<'h>>, boo
     let list = read.output.as_list().unwrap_or_default();
     let mut rows = Vec::with_capacity(list.len());
     for item in list.iter() {
-        let row = item.as_list();
-        let value = row.and_then(|row| row.get(0)).filter(|value| !value.is_nil());
-        let stamp = row.and_then(|row| row.get(1)).and_then(Stamp::parse);
+        let of = |at: usize, name: &str| item.as_list().and_then(|row| row.get(at)).or_else(|| part(item, name));
+        let value = of(0, "val").filter(|value| !value.is_nil());
+        let stamp = of(1, "sts").and_then(Stamp::parse);
         let (Some(value), Some(stamp)) = (value, stamp) else { continue };
         let id = adds.elements.number(value);
         if id as usize == adds.tried.len() {
@@ -68,7 +68,8 @@ pub(super) fn breaches<'h>(
 ) -> Vec<Breach<'h>> {
     let mut breaches = Vec::new();
     if let Some(&add) = found.lost.first() {
-        let value = if add.input.is_nil() { add.output } else { add.input };
+        let chosen = part(add.output, "val").unwrap_or(add.output);
+        let value = if add.input.is_nil() { chosen } else { add.input };
         let settled = reads.iter().any(|read| read.settle);
         let mut last: Vec<Op<'_>> = reads.iter().filter(|read| read.settle).copied().collect();
         if !settled {

@@ -21,6 +21,11 @@ const STORIES: &[Story] = &[
     ("linearizable", &[("model", "log")], "1 append 0 1 -> ok\n 2 append 0 2 -> ok"),
     ("linearizable", &[("model", "kv")], "1 put 0 \"a\" -> ok\n 2 append 0 \"b\" -> ok"),
     ("linearizable", &[("model", "multi-register")], "1 write 0 {\"a\":1} -> ok\n 2 write 0 {\"b\":2} -> ok"),
+    (
+        "linearizable",
+        &[("model", "versioned-register")],
+        "1 write 0 [null,1] -> ok\n 2 write 0 [null,2] -> ok\n 1 read 0 null -> ok [null,null]",
+    ),
     ("linearizable", &[("model", "set")], "1 add 0 1 -> ok\n 2 add 0 2 -> ok"),
     ("linearizable", &[("model", "lease")], "1 acquire 0 null -> ok\n 2 holder 0 null -> ok"),
     ("linearizable", &[("model", "leader-election")], "1 campaign 0 null -> ok\n 2 leader 0 null -> ok"),

@@ -27,8 +27,8 @@ use super::decided;
 use super::graph::{Graph, Level};
 use super::lattice::{self, Consistency};
 use super::observed::unobserved;
-use super::txn::{Dialect, MopKind, Transactions};
-use crate::history::{History, NameId, Outcome};
+use super::txn::{Dialect, MopKind, Transactions, is_mops, transacts};
+use crate::history::{History, NameId, Op, Outcome};
 use crate::registry::CheckerDoc;
 use crate::registry::Options;
 use crate::value::ValueRef;
@@ -173,11 +173,12 @@ impl Checker for ListAppend {
 
 /// Workloads that call transactions on lists: those that do not write a register before they append anything.
 fn workloads(history: &History) -> Vec<NameId> {
-    let (txn, append) = (history.find_name("txn"), history.find_name("append"));
+    let append = history.find_name("append");
+    let about = |op: &Op<'_>| Some(op.function) == append || transacts(history.name(op.function), op);
     let mut found: Vec<NameId> = Vec::new();
     // With each workload seen: whether it is known which kind it is.
     let mut known: Vec<(NameId, bool)> = Vec::new();
-    for op in history.ops().iter().filter(|op| Some(op.function) == txn || Some(op.function) == append) {
+    for op in history.ops().iter().filter(about) {
         let at = known.iter().position(|(workload, _)| *workload == op.workload).unwrap_or_else(|| {
             known.push((op.workload, false));
             found.push(op.workload);
@@ -186,7 +187,8 @@ fn workloads(history: &History) -> Vec<NameId> {
         if known[at].1 {
             continue;
         }
-        let writes = if Some(op.function) == append { Some("append") } else { first_write(op.input) };
+        let single = Some(op.function) == append && !is_mops(op.input);
+        let writes = if single { Some("append") } else { first_write(op.input) };
         known[at].1 = writes.is_some();
         if writes.is_some_and(|name| matches!(name, "w" | ":w" | "write")) {
             found.retain(|workload| *workload != op.workload);

@@ -12,7 +12,7 @@
 //! its key before it, and whatever is Unknown for `rw-register`. Kinds of findings are those of `rw-register`.
 use super::lattice::{self, Consistency};
 use super::rw_register::{RwRegister, Updates};
-use super::txn::{Dialect, Transactions};
+use super::txn::{Dialect, Transactions, transacts};
 use crate::history::{History, NameId, Outcome};
 use crate::registry::CheckerDoc;
 use crate::registry::Options;
@@ -120,7 +120,7 @@ impl Checker for Mini {
     fn check(&self, history: &History, budget: &Budget) -> Verdict {
         let mut workloads: Vec<NameId> = Vec::new();
         for op in history.ops().iter() {
-            if history.name(op.function) == "txn" && !workloads.contains(&op.workload) {
+            if transacts(history.name(op.function), &op) && !workloads.contains(&op.workload) {
                 workloads.push(op.workload);
             }
         }

@@ -27,7 +27,7 @@ use super::cycles::{self, Cycles};
 use super::decided;
 use super::lattice::{self, Consistency};
 use super::observed::unobserved;
-use super::txn::{Dialect, MopKind, Transactions};
+use super::txn::{Dialect, MopKind, Transactions, transacts};
 use super::weak::explain as weak_explain;
 use super::weak::matched::{Flaw, Matched};
 use super::weak::view::{INITIAL, View};
@@ -166,7 +166,9 @@ impl Checker for RwRegister {
     fn check(&self, history: &History, budget: &Budget) -> Verdict {
         let mut workloads: Vec<NameId> = Vec::new();
         for op in history.ops().iter() {
-            if matches!(history.name(op.function), "txn" | "write" | "w") && !workloads.contains(&op.workload) {
+            let function = history.name(op.function);
+            let about = matches!(function, "write" | "w") || transacts(function, &op);
+            if about && !workloads.contains(&op.workload) {
                 workloads.push(op.workload);
             }
         }

@@ -2,8 +2,9 @@
 //! arena: atoms are compared as words, lists as slices of words. It never judges anything.
 //!
 //! A transaction is a call of `txn` whose argument is a list of micro-operations, `["append", key, element]`,
-//! `["w", key, value]` and `["r", key, null]`; its Ok reply is the same list with the reads filled in. Calls of `append`,
-//! `write` (`w`) and `read` (`r`) with a key are transactions of one micro-operation.
+//! `["w", key, value]` and `["r", key, null]`; its Ok reply is the same list with the reads filled in. A call with such a
+//! list is one whatever its function is called: Jepsen's tests name transactions by what they hold (`read`, `write`).
+//! Other calls of `append`, `write` (`w`) and `read` (`r`) with a key are transactions of one micro-operation.
 use crate::history::{History, NameId, Op, Outcome};
 use crate::value::{ListRef, ValueRef, Word};
 use std::collections::HashMap;
@@ -252,7 +253,7 @@ impl<'h> Parser<'h> {
         }
         let ok = op.outcome == Outcome::Ok;
         match self.out.history.name(op.function) {
-            "txn" => {
+            name if transacts(name, op) => {
                 let input = op.input.as_list();
                 // Jepsen's own histories may leave the argument out where the reply has all of it.
                 let shown = if ok { op.output.as_list() } else { input };
@@ -365,6 +366,20 @@ impl<'h> Parser<'h> {
         out.key_first = first;
         out
     }
+}
+
+/// Whether a call of this function is a transaction of several micro-operations.
+pub(crate) fn transacts(function: &str, op: &Op<'_>) -> bool {
+    function == "txn" || is_mops(op.input)
+}
+
+/// Whether this is a list of micro-operations on lists or registers. No value of a key looks so: it is an atom.
+pub(crate) fn is_mops(value: ValueRef<'_>) -> bool {
+    let mop = |mop: ValueRef<'_>| {
+        let Some(mop) = mop.as_list().filter(|mop| mop.len() == 3) else { return false };
+        mop.at(0).as_text().is_some_and(|name| meaning(name).is_some())
+    };
+    value.as_list().is_some_and(|list| !list.is_empty() && list.iter().all(mop))
 }
 
 fn meaning(name: &str) -> Option<Function> {

@@ -47,7 +47,7 @@ pub(crate) mod view;
 use super::levels::levels;
 use crate::history::{History, NameId, Outcome};
 use crate::registry::CheckerDoc;
-use crate::transactions::txn::{Dialect, Mop, MopKind, Transactions};
+use crate::transactions::txn::{Dialect, Mop, MopKind, Transactions, transacts};
 use crate::value::Word;
 use crate::verdict::{Budget, Checker, Finding, Severity, Validity, Verdict};
 use crate::wording;
@@ -149,7 +149,7 @@ impl Checker for Weak {
         };
         let mut workloads: Vec<NameId> = Vec::new();
         for op in history.ops().iter() {
-            if history.name(op.function) == "txn" && !workloads.contains(&op.workload) {
+            if transacts(history.name(op.function), &op) && !workloads.contains(&op.workload) {
                 workloads.push(op.workload);
             }
         }

@@ -65,6 +65,9 @@ pub(crate) fn spec(model: &str) -> Result<Spec, Refused> {
     };
     match name {
         "register" | "cas-register" => plain(Value::Null, registers::register, Removal::Register),
+        "versioned-register" => {
+            plain(serde_json::json!([0, null]), registers::versioned, Removal::Observations(registers::shows_version))
+        }
         "multi-register" => plain(
             serde_json::json!({}),
             registers::multi,

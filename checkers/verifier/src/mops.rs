@@ -46,7 +46,13 @@ pub(crate) fn text(key: &Value) -> String {
 pub(crate) fn mops(op: &Op) -> Vec<Mop> {
     let read = |key: &Value, value: &Value| op.ok().then(|| Mop::new(Deed::Read, key, value));
     match op.f.as_str() {
-        "append" => vec![Mop::new(Deed::Append, &op.key, &op.input)],
+        "append"
+            if micros(&op.input)
+                .iter()
+                .all(|step| !matches!(step.get(0).and_then(Value::as_str), Some("append" | "r"))) =>
+        {
+            vec![Mop::new(Deed::Append, &op.key, &op.input)]
+        }
         "w" | "write" if micros(&op.input).iter().all(|step| step.get(0).and_then(Value::as_str) != Some("w")) => {
             vec![Mop::new(Deed::Write, &op.key, &op.input)]
         }

@@ -30,7 +30,15 @@ fn every_kind_of_form_has_its_value() {
         ("1/3", "\"1/3\""),
         ("1.5", "\"1.5\""),
         ("1.50M", "\"1.50\""),
-        ("2e3", "\"2000\""),
+        ("2e3", "2000"),
+        ("-1.0", "-1"),
+        ("15.00M", "15"),
+        ("0x4f2a1", "\"0x4f2a1\""),
+        ("#'user/foo", "\"user/foo\""),
+        ("#\"a.*\\d\\\"\"", "\"a.*\\\\d\\\\\\\"\""),
+        ("#object[foo.Bar 0x4f \"foo.Bar@4f\"]", "[\"foo.Bar\",\"0x4f\",\"foo.Bar@4f\"]"),
+        ("[@a `b ~c]", "[\"a\",\"b\",\"c\"]"),
+        ("\\nothing", "\"nothing\""),
         ("##NaN", "\"NaN\""),
         ("##-Inf", "\"-Infinity\""),
         (":invoke", "\"invoke\""),
@@ -75,25 +83,7 @@ fn what_is_wrong_has_a_place() {
     assert_eq!(wrong("[1\n 2"), (2, 3, "expected the rest of a form, found the end".to_owned()));
     assert_eq!(wrong("[1\n )"), (2, 2, "expected a form or ], found \")\"".to_owned()));
     assert_eq!(wrong("{:a}").1, 4);
-    for text in [
-        "]",
-        "{:a 1 :b}",
-        "[#_]",
-        "#",
-        "#inst",
-        "[#inst]",
-        "\"a",
-        "\\",
-        "\\nothing",
-        "012",
-        "1x",
-        "1/0",
-        "1/",
-        ":",
-        "##x",
-        "#5",
-        "@a",
-    ] {
+    for text in ["]", "{:a 1 :b}", "[#_]", "#", "#inst", "[#inst]", "\"a", "\\", ":", "##x", "#5", "@", "#\"a"] {
         assert!(all(text).is_err(), "{text}");
     }
 }
@@ -107,4 +97,36 @@ fn depth_is_bounded() {
     }
     let fine = format!("{}{}", "[".repeat(128), "]".repeat(128));
     assert!(all(&fine).is_ok());
+}
+
+#[test]
+fn what_is_passed_over_needs_brackets_and_quotes_alone() {
+    let skipped = |text: &str| {
+        let whole = format!("{text} :next");
+        let mut scan = Scan::of(whole.as_bytes());
+        skip(&mut scan).map(|()| scan.at)
+    };
+    for text in [
+        "1",
+        "[1 {2 (3)} #{4}]",
+        "#object[foo.bar.Baz 0x4f2a1 \"foo.bar.Baz@4f2a1 ]\"]",
+        "#\"a.*\\d\\\"]\"",
+        "#'user/foo",
+        "#<Object java.lang.Object@4f2a1 <b> ]>",
+        "\"a\\q ] \"",
+        "[\\] \\[ \\newline]",
+        "#_ [1 2] 3",
+        "^{:line 3} [1]",
+        "#inst \"2026\"",
+        "#(inc %)",
+        "##NaN",
+        "[`(a ~b ~@c) @d]",
+        "012",
+        "[1 ; ]\n 2]",
+    ] {
+        assert_eq!(skipped(text).ok(), Some(text.len()), "{text}");
+    }
+    for text in ["[1", "[1)", "]", "\"a", "#<a", "[\"a]"] {
+        assert!(skipped(text).is_err(), "{text}");
+    }
 }

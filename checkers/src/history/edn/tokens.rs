@@ -52,8 +52,10 @@ pub(super) fn atom(scan: &mut Scan<'_>, arena: &mut Arena, room: &mut String) ->
         "nil" => Ok(Word::NIL),
         "true" => Ok(arena.put_bool(true)),
         "false" => Ok(arena.put_bool(false)),
-        _ if numeric(token.trim_start_matches(['+', '-'])) => number(token, arena)
-            .ok_or_else(|| Stop::Wrong(at, format!("expected a number, found {:?}", json::clipped(token)))),
+        // What begins like a number and is none that is known (`0x4f2a1`, `36rZ`) is a text, as symbols are.
+        _ if numeric(token.trim_start_matches(['+', '-'])) => {
+            Ok(number(token, arena).unwrap_or_else(|| arena.put_text(token)))
+        }
         _ => Ok(arena.put_text(token)),
     }
 }
@@ -95,9 +97,12 @@ fn number(token: &str, arena: &mut Arena) -> Option<Word> {
     if !whole(before) || !(after.is_empty() || digits(after)) || !exponent_fits {
         return None;
     }
-    // An exact number keeps its digits.
+    // An exact number keeps its digits, unless it is whole.
     Some(match exact {
-        Some(_) => arena.put_text(&signed[..signed.len() - 1]),
+        Some(_) => match json::whole(signed[..signed.len() - 1].parse().unwrap_or(f64::NAN)) {
+            Some(number) => arena.put_int(number),
+            None => arena.put_text(&signed[..signed.len() - 1]),
+        },
         None => json::fraction(signed, arena),
     })
 }
@@ -144,6 +149,39 @@ fn text(scan: &mut Scan<'_>, arena: &mut Arena, room: &mut String) -> Result<Wor
                 room.push(escape(scan)?);
             }
             None => return Err(Stop::Wrong(opening, "this text has no closing quote".to_owned())),
+        }
+    }
+}
+
+/// A pattern of Clojure's (`#"a.*\\d"`), from its quote: the text between the quotes as it stands, backslashes too.
+pub(super) fn pattern(scan: &mut Scan<'_>, arena: &mut Arena) -> Result<Word, Stop> {
+    let opening = scan.at;
+    scan.at += 1;
+    let text = pattern_end(scan, opening)?;
+    Ok(arena.put_text(json::utf8(text, opening + 1)?))
+}
+
+/// Passes everything up to the closing quote, in which a backslash takes the meaning of the byte behind it. What stood
+/// before the quote.
+pub(super) fn pattern_end<'a>(scan: &mut Scan<'a>, opening: usize) -> Result<&'a [u8], Stop> {
+    let from = scan.at;
+    loop {
+        match scan.run(|byte| byte != b'"' && byte != b'\\') {
+            Err(Stop::Cut) if scan.bytes.len() - opening > TOKEN_BYTES_MAX => return Err(too_long(opening)),
+            other => other?,
+        };
+        if scan.at - from > TOKEN_BYTES_MAX {
+            return Err(too_long(opening));
+        }
+        match scan.peek()? {
+            Some(b'"') => {
+                let text = &scan.bytes[from..scan.at];
+                scan.at += 1;
+                return Ok(text);
+            }
+            Some(_) if scan.at + 1 < scan.bytes.len() => scan.at += 2,
+            Some(_) if !scan.last => return Err(Stop::Cut),
+            _ => return Err(Stop::Wrong(opening, "this text has no closing quote".to_owned())),
         }
     }
 }
@@ -205,7 +243,8 @@ fn character(scan: &mut Scan<'_>, arena: &mut Arena) -> Result<Word, Stop> {
             Ok(letter) => letter.unwrap_or('\u{FFFD}'),
             Err(_) => return Err(Stop::Wrong(at, "expected four hexadecimal digits".to_owned())),
         },
-        _ => return Err(Stop::Wrong(at, format!("there is no character named {:?}", json::clipped(name)))),
+        // A name of no character that is known.
+        _ => return Ok(arena.put_text(name)),
     };
     Ok(arena.put_text(letter.encode_utf8(&mut [0; 4])))
 }

@@ -105,7 +105,7 @@ fn a_number_is_one_only_as_it_is_written() {
 
 #[test]
 fn what_is_no_client_says_so() {
-    let text = "{:type :invoke :f :read :process :a}\n{:type :info :f :kill :process :chaos}";
+    let text = "{:type :invoke :f :read :process :a}\n{:type :ok :f :kill :process :chaos}";
     let error_of = |text: &str| error(Format::JepsenEdn, text);
     let wanted = "process chaos completes a call it never made (what is no client has the process nemesis)";
     assert!(error_of(text).contains(wanted), "{}", error_of(text));

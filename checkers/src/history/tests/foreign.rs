@@ -168,7 +168,7 @@ fn broken_recordings_have_a_place() {
         ),
         (format!("{invoke}{{:type :ok :f :write :process 0}}"), "called read and completes write"),
         (
-            format!("{invoke}{{:type :maybe}}"),
+            format!("{invoke}{{:type nil}}"),
             "line 2, column 8 of the history is not a record: expected one of the types",
         ),
         (format!("{invoke}{{:f :read}}"), "line 2, column 1 of the history is not a record: expected an operation"),

@@ -1,8 +1,8 @@
 //! `closed-predicate`: transactions with predicate reads over a closed universe of keys are serializable.
 //!
-//! Functions: `init`, once and first, with `{key: value, ..}`; and `txn` with `["insert", key, value]`,
-//! `["w", key, value]`, `["delete", key, null]`, `["r", key, null]` and `["rp", predicate, null]`. A predicate is `true`,
-//! `["=", value]` or `["mod", divisor, rest]`; its reply is `{key: value, ..}`, all keys that match. What a predicate read does not show says
+//! Functions: `init`, once and first, with `{key: value, ..}` (without it nothing was there); and `txn` with `["insert", key, value]`,
+//! `["w", key, value]`, `["delete", key, null]`, `["r", key, null]` and `["rp", predicate, null]`. A predicate is `true` (also
+//! `:true`, as Elle has it), `["=", value]` or `["mod", divisor, rest]`; its reply is `{key: value, ..}`, all keys that match. What a predicate read does not show says
 //! something too (the idea is that of Elle's closed predicate): a key that is missing was read at a version that does not
 //! match, be it unborn or deleted; where only one such version exists, that was it.
 //!
@@ -13,8 +13,10 @@
 //!
 //! Kinds: G1c, G-single, G2 (with `-item`, where no edge of the cycle comes from a predicate), predicate-read-miss (no
 //! version of the key fails to match, and it is missing), predicate-mismatch (a reply that does not match its predicate),
-//! garbage-read (a value that nobody wrote, or only one that failed), G1b, internal (its own write is not what it read),
-//! future-read (it read what it wrote only later). Unknown: no `init`, no predicate read, no write beside `init`, a call is no such transaction.
+//! garbage-read (a value that nobody wrote, or only one that failed), G-single-item also where nil was read of a key that
+//! `init` had set (the state from before it), G1b, internal (its own write is not what it read),
+//! future-read (it read what it wrote only later). Unknown: a value that nobody
+//! wrote where no `init` says what was there at first, no predicate read, no write beside `init`, a call is no such transaction.
 use crate::certificate::{Edge, EdgeKind};
 use crate::history::{History, Op, Outcome};
 use crate::transactions::weak::order::{Successors, short_cycle};
@@ -40,7 +42,7 @@ enum Predicate {
 
 impl Predicate {
     fn parse(value: ValueRef<'_>) -> Option<Predicate> {
-        if value.as_bool() == Some(true) {
+        if value.as_bool() == Some(true) || matches!(value.as_text(), Some("true" | ":true")) {
             return Some(Predicate::All);
         }
         let list = value.as_list()?;
@@ -85,6 +87,8 @@ struct Key {
     writer: Option<(usize, Value)>,
     /// What the writer wrote before that.
     between: Vec<Value>,
+    /// What failed transactions wrote.
+    failed: Vec<Value>,
     /// Several transactions that may have taken effect wrote it.
     crowded: bool,
 }
@@ -103,23 +107,27 @@ fn map(value: ValueRef<'_>) -> Option<BTreeMap<String, Value>> {
     }
 }
 
-fn acts(op: &Op<'_>) -> Option<Vec<Act>> {
+/// The micro-operations of a transaction; the error says which cannot be understood.
+fn acts(op: &Op<'_>) -> Result<Vec<Act>, String> {
     let ok = op.outcome == Outcome::Ok;
-    let list = if ok { op.output.as_list() } else { op.input.as_list() }?;
-    let mut acts = Vec::new();
-    for mop in list.iter() {
-        let mop = mop.as_list()?;
-        let (function, key, value) = (mop.get(0)?.as_text()?, mop.get(1)?, mop.get(2));
-        match function {
-            "insert" | "w" => acts.push(Act::Write(name(key), value.filter(|value| !value.is_nil())?.to_value())),
-            "delete" => acts.push(Act::Write(name(key), Value::Nil)),
-            "r" if ok => acts.push(Act::Read(name(key), value?.to_value())),
-            "rp" if ok => acts.push(Act::Select(Predicate::parse(key)?, map(value?)?)),
-            "r" | "rp" => {}
-            _ => return None,
-        }
-    }
-    Some(acts)
+    let shown = if ok { op.output } else { op.input };
+    let list = shown.as_list().ok_or_else(|| format!("{shown} is no list of operations"))?;
+    let acts = list.iter().map(|mop| act(mop, ok).ok_or_else(|| format!("{mop} is not understood")));
+    Ok(acts.collect::<Result<Vec<Option<Act>>, String>>()?.into_iter().flatten().collect())
+}
+
+/// A micro-operation: what it says, which is nothing of a read that was not answered. None: it is not understood.
+fn act(mop: ValueRef<'_>, ok: bool) -> Option<Option<Act>> {
+    let mop = mop.as_list()?;
+    let (function, key, value) = (mop.get(0)?.as_text()?, mop.get(1)?, mop.get(2));
+    Some(match function {
+        "insert" | "w" => Some(Act::Write(name(key), value.filter(|value| !value.is_nil())?.to_value())),
+        "delete" => Some(Act::Write(name(key), Value::Nil)),
+        "r" if ok => Some(Act::Read(name(key), value?.to_value())),
+        "rp" if ok => Some(Act::Select(Predicate::parse(key)?, map(value?)?)),
+        "r" | "rp" => None,
+        _ => return None,
+    })
 }
 
 /// Why one transaction comes before another.
@@ -146,8 +154,8 @@ struct Analysis<'h> {
     keys: BTreeMap<String, Key>,
     reasons: Vec<Reason>,
     wrong: Vec<Wrong>,
-    /// Whether it is known what was there at first.
-    initialised: bool,
+    /// The call that says what was there at first.
+    init: Option<Op<'h>>,
     selects: u64,
     undetermined: u64,
 }
@@ -163,13 +171,14 @@ impl<'h> Analysis<'h> {
                     let state = map(op.input).filter(|_| op.outcome == Outcome::Ok && out.txns.is_empty());
                     let state =
                         state.ok_or_else(|| format!("#{} is no init that comes first and succeeds.", op.call))?;
-                    out.initialised = true;
+                    out.init = Some(op);
                     for (key, first) in state {
                         out.keys.entry(key).or_default().first = first;
                     }
                 }
                 "txn" => {
-                    let acts = acts(&op).ok_or_else(|| format!("#{} is no transaction with predicates.", op.call))?;
+                    let acts = acts(&op);
+                    let acts = acts.map_err(|why| format!("#{} is no transaction with predicates: {why}.", op.call))?;
                     out.txns.push(Txn { op, acts });
                 }
                 _ => {}
@@ -184,7 +193,10 @@ impl<'h> Analysis<'h> {
                         let before = key.writer.replace((at, value.clone()));
                         key.between.extend(before.map(|one| one.1));
                     }
-                    Act::Write(key, _) | Act::Read(key, _) => {
+                    Act::Write(key, value) => {
+                        out.keys.entry(key.clone()).or_default().failed.push(value.clone());
+                    }
+                    Act::Read(key, _) => {
                         out.keys.entry(key.clone()).or_default();
                     }
                     Act::Select(_, found) => {
@@ -261,6 +273,10 @@ impl<'h> Analysis<'h> {
                 }
             }
             (None, false) if about.between.contains(value) => self.wrong("G1b", reader, key, value),
+            // What init did comes before all others.
+            (None, false) if value.is_nil() && !about.failed.contains(value) => {
+                self.wrong("G-single-item", reader, key, value)
+            }
             (None, false) => self.wrong("garbage-read", reader, key, value),
         }
     }
@@ -320,6 +336,13 @@ impl<'h> Analysis<'h> {
 }
 
 impl Analysis<'_> {
+    /// A read of what nobody tried to write, where that may have been there at first.
+    fn unexplained(&self) -> Option<&Wrong> {
+        let foreign =
+            |wrong: &&Wrong| wrong.kind == "garbage-read" && !self.keys[&wrong.key].failed.contains(&wrong.value);
+        self.wrong.iter().find(foreign).filter(|_| self.init.is_none())
+    }
+
     /// Whether a transaction beside `init` may have written something.
     fn changed(&self) -> bool {
         self.keys.values().any(|key| key.writer.is_some())
@@ -345,8 +368,11 @@ impl Checker for ClosedPredicate {
                 return verdict;
             }
         };
-        if !analysis.initialised {
-            verdict.summary = "No init says what was there at first.".to_owned();
+        if let Some(Wrong { reader, key, value, .. }) = analysis.unexplained() {
+            let call = analysis.call(*reader);
+            verdict.summary = format!(
+                "#{call} read {value} of key {key}, which nobody wrote, and no init says what was there at first."
+            );
             return verdict;
         }
         if (budget.expired)() {
@@ -404,6 +430,10 @@ impl Analysis<'_> {
             "internal" => format!("#{call} read {value} of key {key}, which it had written itself before."),
             "future-read" => format!("#{call} read {value} of key {key}, which it wrote only later."),
             "predicate-read-miss" => format!("#{call} missed key {key}, every version of which matches its predicate."),
+            "G-single-item" => {
+                let (first, init) = (&self.keys[key].first, self.init.map_or(0, |op| op.call));
+                format!("#{call} read nil of key {key}: a stale state, from before #{init} (init) set it to {first}.")
+            }
             _ => format!("#{call} read {value} of key {key}, which nobody wrote who may have taken effect."),
         };
         self.finding(history, wrong.kind, title, &[wrong.reader], Vec::new())

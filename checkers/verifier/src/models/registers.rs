@@ -19,6 +19,38 @@ pub(super) fn register(state: &Value, op: &Op, weakened: bool) -> States {
     }
 }
 
+/// A register with its version; each write makes the next. What is nil in a reply says nothing.
+pub(super) fn versioned(state: &Value, op: &Op, _weakened: bool) -> States {
+    let version = state.get(0).and_then(Value::as_i64).unwrap_or(0);
+    let (held, known) = (&state[1], op.reply().filter(|reply| reply.is_array()));
+    let told = known.and_then(|reply| reply.get(0)?.as_i64());
+    let asked = || op.input.get(1).ok_or_else(|| unknown(op));
+    let made = told.is_none_or(|told| told == version + 1);
+    match op.f.as_str() {
+        "read" => {
+            let value = known.and_then(|reply| reply.get(1)).filter(|value| !value.is_null());
+            next(told.is_none_or(|told| told == version) && value.is_none_or(|value| value == held), || state.clone())
+        }
+        "write" => {
+            let value = asked()?;
+            next(made, || serde_json::json!([version + 1, value]))
+        }
+        "cas" => {
+            let Some([from, to]) = asked()?.as_array().map(Vec::as_slice) else { return Err(unknown(op)) };
+            match op.reply() {
+                Some(Value::Bool(false)) => next(held != from, || state.clone()),
+                _ => next(made && held == from, || serde_json::json!([version + 1, to])),
+            }
+        }
+        _ => Err(unknown(op)),
+    }
+}
+
+/// Whether it leaves the register with its version as it was.
+pub(super) fn shows_version(op: &Op) -> bool {
+    op.f == "read" || op.f == "cas" && op.reply() == Some(&Value::Bool(false))
+}
+
 /// Steps on several registers: name, value, and whether it is a write. Reads without a reply say nothing.
 fn steps(op: &Op) -> Option<Vec<(String, Value, bool)>> {
     let name = |key: &Value| key.to_string();

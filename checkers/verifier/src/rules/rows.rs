@@ -1,4 +1,4 @@
-//! Rows `[value, timestamp]` of inserts: their order, and which must be there.
+//! Rows `[value, timestamp]` (or `{"val": value, "sts": timestamp}`) of inserts: their order, and which must be there.
 use super::{Case, Rule, rule};
 use crate::certificate::{Op, Outcome};
 use serde_json::Value;
@@ -18,10 +18,16 @@ fn is_read(op: &Op) -> bool {
     op.f == "read" && op.ok() && op.output.is_array()
 }
 
+/// The value of a row.
+fn value_of(row: &Value) -> Option<&Value> {
+    row.get(0).or_else(|| row.get("val"))
+}
+
 /// The timestamps of the value's rows.
 fn stamps<'a>(read: &'a Op, value: &Value) -> Vec<&'a Value> {
     let rows = read.output.as_array().map_or(&[][..], Vec::as_slice);
-    rows.iter().filter(|row| row.get(0) == Some(value)).filter_map(|row| row.get(1)).collect()
+    let of = rows.iter().filter(|row| value_of(row) == Some(value));
+    of.filter_map(|row| row.get(1).or_else(|| row.get("sts"))).collect()
 }
 
 /// What an add added: its value, or the one that its transaction chose.
@@ -29,7 +35,9 @@ fn added(op: &Op) -> Option<&Value> {
     if op.f != "add" {
         return None;
     }
-    if op.input.is_null() { op.reply().filter(|value| !value.is_null()) } else { Some(&op.input) }
+    // A transaction that chose its value answers with it, or with its row.
+    let chosen = || op.reply().map(|reply| reply.get("val").unwrap_or(reply)).filter(|value| !value.is_null());
+    if op.input.is_null() { chosen() } else { Some(&op.input) }
 }
 
 /// Decimals, as numbers or as texts, by size.

@@ -63,11 +63,26 @@ fn above(case: &Case<'_>) -> Option<bool> {
     bound(case, -1).map(|(value, most)| value > most)
 }
 
+/// Whether the reply is a list of all balances.
+fn plain(op: &Op) -> bool {
+    let row = op.output.as_array().map_or(&[][..], Vec::as_slice);
+    op.f == "read" && row.iter().all(|one| one.is_null() || one.is_i64()) && row.iter().any(Value::is_i64)
+}
+
+/// Whether the read names all accounts that there are.
+fn whole(op: &Op) -> bool {
+    op.output.is_object() || plain(op)
+}
+
 /// The balances that a read found, by account.
 fn balances(op: &Op) -> Option<BTreeMap<String, Value>> {
     let name = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     match op.reply()? {
         Value::Object(table) => Some(table.iter().map(|(name, value)| (name.clone(), value.clone())).collect()),
+        // Balances alone: the place is the account.
+        Value::Array(row) if plain(op) => {
+            Some(row.iter().enumerate().map(|(at, balance)| (at.to_string(), balance.clone())).collect())
+        }
         Value::Array(steps) => steps
             .iter()
             .map(|step| match step.as_array().map(Vec::as_slice) {
@@ -91,7 +106,7 @@ fn wrong_total(case: &Case<'_>) -> Option<bool> {
         }
         ([one, two], None) if case.subject.is_null() && one.workload == two.workload => {
             // A table names all accounts that there are.
-            let tables = one.output.is_object() && two.output.is_object();
+            let tables = whole(one) && whole(two);
             let (one, two) = (balances(one)?, balances(two)?);
             Some((tables || one.keys().eq(two.keys())) && sum(&one)? != sum(&two)?)
         }

@@ -6,13 +6,13 @@ use crate::verdict::{Budget, Checker, Validity, Verdict};
 use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
 
-/// `init`, then transactions one after the other, each by its outcome and reply.
+/// `init`, unless it is null, then transactions one after the other, each by its outcome and reply.
 fn judged(init: &Json, txns: &[(&str, Json)]) -> Verdict {
-    let mut lines = vec![
-        json!({"type": "start", "nodes": ["n1"]}),
-        json!({"type": "invoke", "process": 0, "f": "init", "value": init}),
-    ];
-    lines.push(json!({"type": "ok", "process": 0}));
+    let mut lines = vec![json!({"type": "start", "nodes": ["n1"]})];
+    if !init.is_null() {
+        lines.push(json!({"type": "invoke", "process": 0, "f": "init", "value": init}));
+        lines.push(json!({"type": "ok", "process": 0}));
+    }
     for (process, (outcome, mops)) in (1..).zip(txns) {
         let asked: Vec<Json> = mops
             .as_array()
@@ -54,6 +54,38 @@ fn crowded_keys_and_no_predicates_are_unknown() {
     assert_eq!(judged(&json!({}), &crowded).validity, Validity::Unknown);
     assert_eq!(judged(&json!({}), &[("ok", json!([["w", "x", 1]]))]).validity, Validity::Unknown);
     assert_eq!(judged(&json!({}), &[("ok", json!([["rp", "odd", {}]]))]).validity, Validity::Unknown);
+}
+
+#[test]
+fn nil_of_a_key_that_init_set_is_a_stale_state() {
+    let verdict = judged(&json!({"x": 2}), &[("ok", json!([["r", "x", null], ["rp", true, {"x": 2}]]))]);
+    assert_eq!((verdict.validity, verdict.findings[0].kind.as_str()), (Validity::Invalid, "G-single-item"));
+    assert_eq!(verdict.findings[0].title, "#3 read nil of key x: a stale state, from before #1 (init) set it to 2.");
+    let aborted = [("fail", json!([["delete", "x"]])), ("ok", json!([["r", "x", null], ["rp", true, {"x": 2}]]))];
+    assert_eq!(judged(&json!({"x": 2}), &aborted).findings[0].kind, "garbage-read");
+}
+
+#[test]
+fn without_init_nothing_was_there() {
+    let unseen = [
+        ("ok", json!([["w", "p", 1], ["rp", "true", {"p": 1}]])),
+        ("ok", json!([["w", "q", 2], ["rp", "true", {"q": 2}]])),
+    ];
+    let verdict = judged(&Json::Null, &unseen);
+    assert_eq!((verdict.validity, verdict.findings[0].kind.as_str()), (Validity::Invalid, "G2"));
+    // Rows may have been there before: a question.
+    let preloaded = [("ok", json!([["rp", true, {"x": 7}], ["w", "p", 1]]))];
+    let verdict = judged(&Json::Null, &preloaded);
+    assert_eq!(verdict.validity, Validity::Unknown);
+    assert_eq!(verdict.summary, "#1 read 7 of key x, which nobody wrote, and no init says what was there at first.");
+    let aborted = [("fail", json!([["w", "x", 7]])), ("ok", json!([["rp", true, {"x": 7}], ["w", "p", 1]]))];
+    assert_eq!(judged(&Json::Null, &aborted).findings[0].kind, "garbage-read");
+}
+
+#[test]
+fn what_is_not_understood_is_named() {
+    let verdict = judged(&json!({}), &[("ok", json!([["w", "x", 1], ["rp", ["<", 3], {}]]))]);
+    assert_eq!(verdict.summary, "#3 is no transaction with predicates: [\"rp\", [\"<\", 3], {}] is not understood.");
 }
 
 type State = BTreeMap<String, i64>;
@@ -107,8 +139,9 @@ fn every_serial_order_agrees() {
     for _ in 0..count {
         let mut init = State::new();
         let mut free: Vec<String> = ["a", "b", "c", "d"].map(str::to_owned).to_vec();
+        let bare = draw.percent(20);
         for key in &free {
-            if draw.percent(40) {
+            if !bare && draw.percent(40) {
                 init.insert(key.clone(), draw.below(3) as i64);
             }
         }
@@ -166,7 +199,7 @@ fn every_serial_order_agrees() {
         let left: Vec<&(&str, Json)> = txns.iter().filter(|txn| txn.0 != "fail").collect();
         let expected = serializable(&init, &left);
         invalid += u64::from(!expected);
-        let verdict = judged(&json!(init), &txns);
+        let verdict = judged(&if bare { Json::Null } else { json!(init) }, &txns);
         let agrees = match verdict.validity {
             Validity::Valid => expected,
             Validity::Invalid => !expected,
