@@ -6,9 +6,14 @@ use crate::error::{Exit, Failure};
 use crate::plan::Plan;
 use crate::run::NODE_DIR;
 use crate::run::hosts::{self, Hosts};
+use crate::run::nemesis::{Executor, Wall, WallKind};
 use crate::targets::{MissingPackages, Target};
 use clap::Args;
+use dsfuzz_checkers::history::Mark;
+use dsfuzz_nemesis::partition::Shape;
+use dsfuzz_nemesis::{FaultOptions, NodeView, View};
 use serde::Serialize;
+use std::sync::Arc;
 
 /// Arguments of `doctor`.
 #[derive(Clone, Debug, Args)]
@@ -86,6 +91,7 @@ async fn look(plan: &Plan, target: &Target, nodes: Vec<(Node, SshTarget)>) -> an
             detail: ability.detail,
         }));
     }
+    looks.extend(walls(plan, target, &hosts, &base).await?);
     for MissingPackages { node, missing, by_hand } in
         target.deployment(hosts.remotes(), &base)?.missing_packages().await?
     {
@@ -105,4 +111,67 @@ async fn look(plan: &Plan, target: &Target, nodes: Vec<(Node, SshTarget)>) -> an
     looks.sort_by_key(|look| order.iter().position(|name| *name == look.node));
     hosts.bye(false).await;
     Ok(looks)
+}
+
+/// Whether the agents hear each other, as the proof of a partition needs it.
+async fn walls(plan: &Plan, target: &Target, hosts: &Arc<Hosts>, base: &str) -> anyhow::Result<Vec<Look>> {
+    let deployment = target.deployment(hosts.remotes(), base)?;
+    let remotes = hosts.remotes();
+    let nodes = remotes.iter().map(|remote| {
+        let node = remote.node();
+        NodeView {
+            name: node.name.to_string(),
+            address: node.address,
+            others: deployment.addresses(&node.name),
+            ports: deployment.ports(&node.name),
+            services: Vec::new(),
+            own_kernel: false,
+        }
+    });
+    let view = View { nodes: nodes.collect(), ..View::default() };
+    let seen = view.clone();
+    let executor = Executor::new(
+        hosts.clone(),
+        hosts.run_name(),
+        Arc::new(|_| Mark { index: 0, time: 0 }),
+        Arc::new(move |_| {
+            let view = seen.clone();
+            Box::pin(async move { view })
+        }),
+        Arc::new(|| 0),
+    );
+    let faults = plan.nemesis.iter().flat_map(|nemesis| &nemesis.faults);
+    let shapes: Vec<Shape> = faults
+        .filter_map(|fault| match fault {
+            FaultOptions::Partition(options) => Some(options.shape.items().to_vec()),
+            _ => None,
+        })
+        .flatten()
+        .collect();
+    // Over TCP every cut can be proven but a one-way one; whether the target's own ports answer is known only once it runs.
+    let one_way = shapes.contains(&Shape::OneWay);
+    let has_ports = view.nodes.iter().all(|node| !node.ports.is_empty());
+    let look = |wall: Wall| Look {
+        node: wall.between.0,
+        what: "pings".into(),
+        able: false,
+        needed: match wall.kind {
+            WallKind::TcpOnly => one_way,
+            WallKind::Closed => one_way || (!shapes.is_empty() && !has_ports),
+            WallKind::Unknown => !shapes.is_empty(),
+        },
+        detail: wall.detail,
+    };
+    let walls = executor.walls(&view).await;
+    let walled: Vec<String> =
+        walls.iter().flat_map(|Wall { between: (one, other), .. }| [one, other]).cloned().collect();
+    let heard = |name: &str| Look {
+        node: name.to_owned(),
+        what: "pings".into(),
+        able: true,
+        needed: false,
+        detail: "every other node and this one hear each other".into(),
+    };
+    let well = view.names().filter(|name| !walled.iter().any(|node| node == name)).map(heard);
+    Ok(walls.into_iter().map(look).chain(well).collect())
 }

@@ -4,12 +4,12 @@ use super::dial::{Deadline, Link};
 use super::target::SshTarget;
 use dsfuzz_nemesis::protocol::GREETING;
 use sha2::{Digest, Sha256};
-use ssh2::Channel;
+use ssh2::{Channel, ErrorCode};
 use std::collections::HashMap;
 use std::io::{self, ErrorKind, Read, Write};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Start-up noise of a shell is skipped up to here.
 const NOISE_BYTES_MAX: usize = 256 << 10;
@@ -18,6 +18,13 @@ const STEP: Duration = Duration::from_secs(30);
 /// both are looked at again soon.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 const MARK: &str = "<<dsfuzz>>";
+const INPUT: &str = "<<dsfuzz input>>";
+/// Words of a failing login are told up to here.
+const WORDS_MAX: usize = 2000;
+/// How long opening a channel is tried again: an sshd with `MaxSessions 1` frees the last one only in a moment.
+const OPEN_AGAIN: Duration = Duration::from_secs(5);
+/// LIBSSH2_ERROR_CHANNEL_FAILURE: the host refused to open it.
+const REFUSED: ErrorCode = ErrorCode::Session(-21);
 
 /// Where agents are looked for.
 #[derive(Debug, Default)]
@@ -131,16 +138,35 @@ fn look_around(
     folder: &str,
     deadline: &Deadline,
 ) -> Result<(String, String), ConnectError> {
-    let script = format!("printf '\\n{MARK}\\n'; uname -m; sha256sum {}/dsfuzz-agent-* 2>/dev/null", quoted(folder));
-    let seen = exec(link, target, &script, &[], deadline)?;
-    if let Some((arch, sums)) = after_mark(&seen.stdout).split_once('\n') {
-        return Ok((arch.trim().to_owned(), sums.to_owned()));
+    // The line is for the script: a start-up file of the shell that reads would take it, and later the agent's requests.
+    let script = format!(
+        "IFS= read -r line; printf '\\n{MARK}\\n%s\\n' \"$line\"; uname -m; sha256sum {}/dsfuzz-agent-* 2>/dev/null",
+        quoted(folder)
+    );
+    let seen = exec(link, target, &script, format!("{INPUT}\n").as_bytes(), deadline)?;
+    let (node, user) = (Arc::clone(node), target.user.clone());
+    if let Some((line, rest)) = after_mark(&seen.stdout).split_once('\n') {
+        if line != INPUT {
+            return Err(ConnectError::InputEaten { node, user });
+        }
+        if let Some((arch, sums)) = rest.split_once('\n') {
+            return Ok((arch.trim().to_owned(), sums.to_owned()));
+        }
     }
-    let message = seen.complaint();
-    if target.sudo && (message.contains("sudo") || message.contains("password")) {
-        return Err(ConnectError::SudoNeedsPassword { node: Arc::clone(node), user: target.user.clone(), message });
+    let message = seen.words();
+    let by_sudo = message.contains("sudo") || message.contains("Sorry, ");
+    match target.sudo && by_sudo {
+        true if asks_for_password(&message) => Err(ConnectError::SudoNeedsPassword { node, user, message }),
+        true => Err(ConnectError::SudoFailed { node, user, message }),
+        false => Err(ConnectError::NoShell { node, user, message }),
     }
-    Err(deadline.failed(format!("the login shell does not run commands: {message}")))
+}
+
+/// What sudo says when it could work with a password.
+fn asks_for_password(message: &str) -> bool {
+    ["a password is required", "a terminal is required to read the password", "no askpass program"]
+        .iter()
+        .any(|words| message.contains(words))
 }
 
 fn after_mark(stdout: &[u8]) -> String {
@@ -170,12 +196,32 @@ impl Done {
         let text = String::from_utf8_lossy(&self.stderr).trim().replace('\n', " / ");
         if text.is_empty() { format!("exit status {}", self.status) } else { text }
     }
+
+    /// What it said on both of its outputs.
+    fn words(&self) -> String {
+        let (stderr, stdout) = (String::from_utf8_lossy(&self.stderr), String::from_utf8_lossy(&self.stdout));
+        let lines = stderr.lines().chain(stdout.lines()).map(str::trim).filter(|line| !line.is_empty());
+        let text = lines.collect::<Vec<_>>().join(" / ");
+        if text.is_empty() {
+            return format!("nothing (exit status {})", self.status);
+        }
+        text.chars().take(WORDS_MAX).collect()
+    }
 }
 
 fn open(link: &Link, command: &str, deadline: &Deadline) -> Result<Channel, ConnectError> {
     link.session.set_blocking(true);
     deadline.limit(&link.session, STEP);
-    let mut channel = link.session.channel_session().map_err(|error| deadline.failed(error))?;
+    let end = Instant::now() + OPEN_AGAIN.min(deadline.left());
+    let mut pause = LOOK_AGAIN;
+    let mut channel = loop {
+        match link.session.channel_session() {
+            Ok(channel) => break channel,
+            Err(error) if error.code() == REFUSED && Instant::now() + pause < end => std::thread::sleep(pause),
+            Err(error) => return Err(deadline.failed(error)),
+        }
+        pause = (pause * 2).min(Duration::from_millis(500));
+    };
     channel.exec(command).map_err(|error| deadline.failed(error))?;
     link.session.set_blocking(false);
     Ok(channel)

@@ -1,15 +1,21 @@
-//! Logging in: the plan's key, the ssh agent, the keys of the user's configuration, the password, in this order.
+//! Logging in: the plan's key, the ssh agent, the keys of the user's configuration, the password, in this order. After a
+//! way that the host accepts in part (two factors), it is asked again what it takes.
 use super::connect_error::ConnectError;
 use super::dial::Deadline;
 use super::target::{Secret, SshTarget};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use ssh2::{KeyboardInteractivePrompt, Prompt, Session};
-use std::path::Path;
+use ssh2::{ErrorCode, KeyboardInteractivePrompt, Prompt, Session};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 const STEP: Duration = Duration::from_secs(20);
+/// LIBSSH2_ERROR_PUBLICKEY_UNVERIFIED: the host knows the key, and its signature did not end the login.
+const UNVERIFIED: ErrorCode = ErrorCode::Session(-19);
+
+/// Ways in a row that a host may ask for (`AuthenticationMethods a,b,c`).
+const FACTORS_MAX: usize = 4;
 
 pub(super) fn log_in(
     session: &Session,
@@ -17,87 +23,205 @@ pub(super) fn log_in(
     node: &Arc<str>,
     deadline: &Deadline,
 ) -> Result<(), ConnectError> {
-    deadline.limit(session, STEP);
-    let allowed = match session.auth_methods(&target.user) {
-        Ok(allowed) => allowed.to_owned(),
-        // The host asked for nothing at all.
-        Err(_) if session.authenticated() => return Ok(()),
-        Err(error) => return Err(deadline.failed(error)),
-    };
-    let mut tried = Vec::new();
-    let by_key = allowed.contains("publickey");
-    let done = (by_key && by_keys(session, target, deadline, &mut tried))
-        || target
-            .password
-            .as_ref()
-            .is_some_and(|secret| by_password(session, target, secret, &allowed, deadline, &mut tried));
-    if done {
-        return Ok(());
+    let Some(mut allowed) = methods(session, target, deadline)? else { return Ok(()) };
+    let mut attempt = Attempt { session, target, deadline, tried: Vec::new(), accepted: Vec::new() };
+    // A way that was accepted in part changes what the host takes next.
+    for _ in 0..FACTORS_MAX {
+        let before = attempt.accepted.len();
+        if attempt.by_keys(&allowed) || attempt.by_password(&allowed) {
+            return Ok(());
+        }
+        if deadline.left().is_zero() {
+            return Err(deadline.timed_out());
+        }
+        if attempt.accepted.len() == before {
+            break;
+        }
+        match methods(session, target, deadline)? {
+            Some(next) => allowed = next,
+            None => return Ok(()),
+        }
     }
-    if deadline.left().is_zero() {
-        return Err(deadline.timed_out());
-    }
-    if !by_key && target.key.is_some() {
+    let Attempt { mut tried, accepted, .. } = attempt;
+    if !allowed.contains("publickey") && target.key.is_some() && accepted.is_empty() {
         tried.push("no key (the host takes none)".into());
+    }
+    if !accepted.is_empty() {
+        allowed = format!("{allowed}, after {} was accepted", accepted.join(" and "));
     }
     Err(ConnectError::AuthFailed { node: Arc::clone(node), user: target.user.clone(), tried, allowed })
 }
 
-fn by_keys(session: &Session, target: &SshTarget, deadline: &Deadline, tried: &mut Vec<String>) -> bool {
-    let given = target.key.as_deref();
-    if given.is_some_and(|key| by_file(session, target, key, deadline, tried))
-        || by_agent(session, target, deadline, tried)
-    {
-        return true;
+/// What the host takes now; none where the login is done.
+fn methods(session: &Session, target: &SshTarget, deadline: &Deadline) -> Result<Option<String>, ConnectError> {
+    deadline.limit(session, STEP);
+    match session.auth_methods(&target.user) {
+        Ok(allowed) => Ok(Some(allowed.to_owned())),
+        // The host asked for nothing (more).
+        Err(_) if session.authenticated() => Ok(None),
+        Err(error) => Err(deadline.failed(error)),
     }
-    let others = target.identities.iter().filter(|key| Some(key.as_path()) != given && key.is_file());
-    others.into_iter().any(|key| by_file(session, target, key, deadline, tried))
 }
 
-fn by_file(session: &Session, target: &SshTarget, key: &Path, deadline: &Deadline, tried: &mut Vec<String>) -> bool {
-    deadline.limit(session, STEP);
-    let passphrase = target.passphrase.as_ref().map(Secret::reveal);
-    let answer = match std::fs::metadata(key) {
-        Err(error) => error.to_string(),
-        Ok(_) => match session.userauth_pubkey_file(&target.user, None, key, passphrase) {
-            Ok(()) => return session.authenticated(),
-            Err(error) => error.message().to_owned(),
-        },
-    };
-    let hint = if answer.contains("passphrase") && passphrase.is_none() {
-        " (is it encrypted? then name a variable with its passphrase in ssh.passphrase_env)"
-    } else {
-        ""
-    };
-    tried.push(format!("key {}: {answer}{hint}", key.display()));
-    false
+/// A login under way.
+struct Attempt<'a> {
+    session: &'a Session,
+    target: &'a SshTarget,
+    deadline: &'a Deadline,
+    /// Each way that was tried, with its answer.
+    tried: Vec<String>,
+    /// Ways that the host accepted and that were not enough.
+    accepted: Vec<String>,
 }
 
-fn by_agent(session: &Session, target: &SshTarget, deadline: &Deadline, tried: &mut Vec<String>) -> bool {
-    let Some(socket) = &target.ssh_agent else {
-        return false;
-    };
-    deadline.limit(session, STEP);
-    let mut asked = || -> Result<bool, ssh2::Error> {
-        let mut agent = session.agent()?;
-        agent.set_identity_path(socket)?;
-        agent.connect()?;
-        agent.list_identities()?;
-        for identity in agent.identities()?.iter().filter(|identity| wanted(target, identity.blob())) {
-            deadline.limit(session, STEP);
-            match agent.userauth(&target.user, identity) {
-                Ok(()) => return Ok(true),
-                Err(error) => tried.push(format!("agent key {}: {}", identity.comment(), error.message())),
+/// What became of one way.
+enum Way {
+    Done,
+    /// The host accepts it and wants another one too.
+    InPart,
+    Refused,
+}
+
+impl Attempt<'_> {
+    /// Whether the login is done. Stops as soon as a key was accepted in part: what the host takes then is another thing.
+    fn by_keys(&mut self, allowed: &str) -> bool {
+        if !allowed.contains("publickey") {
+            return false;
+        }
+        let given: Vec<PathBuf> = self.target.key.iter().cloned().collect();
+        let others = self.target.identities.iter().filter(|key| !given.contains(key) && key.is_file());
+        let others: Vec<PathBuf> = others.cloned().collect();
+        for key in &given {
+            match self.by_file(key, allowed) {
+                Way::Done => return true,
+                Way::InPart => return false,
+                Way::Refused => {}
             }
         }
-        Ok(false)
-    };
-    match asked() {
-        Ok(done) => done,
-        Err(error) => {
-            tried.push(format!("ssh agent: {}", error.message()));
-            false
+        match self.by_agent(allowed) {
+            Way::Done => return true,
+            Way::InPart => return false,
+            Way::Refused => {}
         }
+        for key in &others {
+            match self.by_file(key, allowed) {
+                Way::Done => return true,
+                Way::InPart => return false,
+                Way::Refused => {}
+            }
+        }
+        false
+    }
+
+    /// Says whether an accepted way was accepted in part: then the host takes something else than before.
+    fn in_part(&mut self, way: &str, allowed: &str) -> bool {
+        let now = methods(self.session, self.target, self.deadline).ok().flatten();
+        let in_part = now.is_some_and(|now| now != allowed);
+        if in_part {
+            self.tried.push(format!("{way}: accepted, and not enough"));
+            self.accepted.push(way.to_owned());
+        }
+        in_part
+    }
+
+    fn by_file(&mut self, key: &Path, allowed: &str) -> Way {
+        let way = format!("key {}", key.display());
+        if self.accepted.contains(&way) {
+            return Way::Refused;
+        }
+        self.deadline.limit(self.session, STEP);
+        let passphrase = self.target.passphrase.as_ref().map(Secret::reveal);
+        let answer = match std::fs::metadata(key) {
+            Err(error) => error.to_string(),
+            Ok(_) => match self.session.userauth_pubkey_file(&self.target.user, None, key, passphrase) {
+                Ok(()) if self.session.authenticated() => return Way::Done,
+                Ok(()) => "not enough".to_owned(),
+                Err(error) => {
+                    if error.code() == UNVERIFIED && self.in_part(&way, allowed) {
+                        return Way::InPart;
+                    }
+                    error.message().to_owned()
+                }
+            },
+        };
+        let locked = ["passphrase", "private key"].iter().any(|words| answer.contains(words));
+        let hint = if locked && passphrase.is_none() {
+            " (is it encrypted? then name a variable with its passphrase in ssh.passphrase_env)"
+        } else {
+            ""
+        };
+        self.tried.push(format!("{way}: {answer}{hint}"));
+        Way::Refused
+    }
+
+    fn by_agent(&mut self, allowed: &str) -> Way {
+        let Some(socket) = &self.target.ssh_agent else {
+            return Way::Refused;
+        };
+        self.deadline.limit(self.session, STEP);
+        let mut asked = || -> Result<Way, ssh2::Error> {
+            let mut agent = self.session.agent()?;
+            agent.set_identity_path(socket)?;
+            agent.connect()?;
+            agent.list_identities()?;
+            for identity in agent.identities()?.iter().filter(|identity| wanted(self.target, identity.blob())) {
+                let way = format!("agent key {}", identity.comment());
+                if self.accepted.contains(&way) {
+                    continue;
+                }
+                self.deadline.limit(self.session, STEP);
+                match agent.userauth(&self.target.user, identity) {
+                    Ok(()) => return Ok(Way::Done),
+                    Err(error) if error.code() == UNVERIFIED && self.in_part(&way, allowed) => return Ok(Way::InPart),
+                    Err(error) => self.tried.push(format!("{way}: {}", error.message())),
+                }
+            }
+            Ok(Way::Refused)
+        };
+        match asked() {
+            Ok(way) => way,
+            Err(error) => {
+                self.tried.push(format!("ssh agent: {}", error.message()));
+                Way::Refused
+            }
+        }
+    }
+
+    /// Whether the login is done.
+    fn by_password(&mut self, allowed: &str) -> bool {
+        let Some(secret) = self.target.password.as_ref() else { return false };
+        self.deadline.limit(self.session, STEP);
+        let user = &self.target.user;
+        let takes = |method: &str| allowed.split(',').any(|one| one == method);
+        if takes("password") && !self.accepted.contains(&"password".to_owned()) {
+            match self.session.userauth_password(user, secret.reveal()) {
+                Ok(()) if self.session.authenticated() => return true,
+                Ok(()) => self.tried.push("password: not enough".into()),
+                Err(_) if self.in_part("password", allowed) => return false,
+                Err(error) => self.tried.push(format!("password: {}", error.message())),
+            }
+        }
+        if takes("keyboard-interactive") && !self.accepted.contains(&"keyboard-interactive".to_owned()) {
+            match self.session.userauth_keyboard_interactive(user, &mut Prompted(secret.reveal())) {
+                Ok(()) if self.session.authenticated() => return true,
+                Ok(()) => self.tried.push("keyboard-interactive: not enough".into()),
+                Err(_) if self.in_part("keyboard-interactive", allowed) => return false,
+                Err(error) => self.tried.push(format!("keyboard-interactive: {}", error.message())),
+            }
+        }
+        if !takes("password") && !takes("keyboard-interactive") && !allowed.contains("publickey") {
+            self.tried.push("no password (the host takes none)".into());
+        }
+        false
+    }
+}
+
+/// Answers every question with the password.
+struct Prompted<'a>(&'a str);
+
+impl KeyboardInteractivePrompt for Prompted<'_> {
+    fn prompt<'b>(&mut self, _: &str, _: &str, prompts: &[Prompt<'b>]) -> Vec<String> {
+        prompts.iter().map(|_| self.0.to_owned()).collect()
     }
 }
 
@@ -110,37 +234,4 @@ fn wanted(target: &SshTarget, blob: &[u8]) -> bool {
         std::fs::read_to_string(public).is_ok_and(|text| text.split_whitespace().nth(1) == Some(&encoded))
     };
     !target.named_only || target.key.iter().chain(&target.identities).any(|key| named(key))
-}
-
-fn by_password(
-    session: &Session,
-    target: &SshTarget,
-    secret: &Secret,
-    allowed: &str,
-    deadline: &Deadline,
-    tried: &mut Vec<String>,
-) -> bool {
-    struct Answer<'a>(&'a str);
-    impl KeyboardInteractivePrompt for Answer<'_> {
-        fn prompt<'b>(&mut self, _: &str, _: &str, prompts: &[Prompt<'b>]) -> Vec<String> {
-            prompts.iter().map(|_| self.0.to_owned()).collect()
-        }
-    }
-    deadline.limit(session, STEP);
-    if allowed.contains("password") {
-        match session.userauth_password(&target.user, secret.reveal()) {
-            Ok(()) => return session.authenticated(),
-            Err(error) => tried.push(format!("password: {}", error.message())),
-        }
-    }
-    if allowed.contains("keyboard-interactive") {
-        match session.userauth_keyboard_interactive(&target.user, &mut Answer(secret.reveal())) {
-            Ok(()) => return session.authenticated(),
-            Err(error) => tried.push(format!("keyboard-interactive: {}", error.message())),
-        }
-    }
-    if !allowed.contains("password") && !allowed.contains("keyboard-interactive") {
-        tried.push("no password (the host takes none)".into());
-    }
-    false
 }

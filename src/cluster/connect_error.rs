@@ -9,7 +9,7 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum ConnectError {
     /// The name means nothing here.
-    #[error("{node}: the name {host} cannot be resolved ({message}); check the spelling, or write an address")]
+    #[error("{node}: the name {host} cannot be resolved ({message}); check the spelling, or write an address{}", port_hint(.host))]
     Unresolvable {
         /// The node.
         node: Arc<str>,
@@ -34,7 +34,7 @@ pub enum ConnectError {
     },
     /// It answers, but not in a way that leads to an encrypted connection.
     #[error(
-        "{node}: no SSH connection with {address}: {message}; dsfuzz offers curve25519, ecdh and dh-group14/16/18 key exchange, chacha20-poly1305 and aes256-ctr, hmac-sha2, and ed25519, ecdsa and rsa-sha2 host keys"
+        "{node}: no SSH connection with {address}: {message}; dsfuzz offers curve25519, ecdh, dh-group14/16/18 and group-exchange-sha256 key exchange (mlkem768x25519 where its OpenSSL is 3.5 or newer), chacha20-poly1305, aes-gcm and aes-ctr, hmac-sha2 with and without etm, and ed25519, ecdsa and rsa-sha2 host keys"
     )]
     Handshake {
         /// The node.
@@ -59,7 +59,7 @@ pub enum ConnectError {
         fingerprint: String,
     },
     /// The host is not on record, and only those on record are wanted.
-    #[error("{node}: the host key of {host} ({fingerprint}) is not in {}, and the plan says strict; compare it with the machine's own (ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub) and add it (ssh-keyscan)", .file.display())]
+    #[error("{node}: the host key of {host} ({fingerprint}) is not in {}, and the plan (ssh.strict) or your ssh configuration (StrictHostKeyChecking) takes no others; compare it with the machine's own (ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub) and add it (ssh-keyscan)", .file.display())]
     HostKeyUnknown {
         /// The node.
         node: Arc<str>,
@@ -70,8 +70,22 @@ pub enum ConnectError {
         /// What the host shows.
         fingerprint: String,
     },
+    /// A certificate authority is trusted for the host, and nothing else.
+    #[error("{node}: line {line} of {} trusts a certificate authority for {host}, and dsfuzz does not read host certificates; compare the host's key ({fingerprint}) with the machine's own and add it (ssh-keyscan)", .file.display())]
+    HostKeyAuthority {
+        /// The node.
+        node: Arc<str>,
+        /// The host as known_hosts names it.
+        host: String,
+        /// The known_hosts file.
+        file: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What the host shows.
+        fingerprint: String,
+    },
     /// The host's key is marked as revoked.
-    #[error("{node}: the host key of {host} is marked @revoked on line {line} of {}; give the machine a new host key", .file.display())]
+    #[error("{node}: the host key of {host} is revoked on line {line} of {}; give the machine a new host key", .file.display())]
     HostKeyRevoked {
         /// The node.
         node: Arc<str>,
@@ -115,6 +129,38 @@ pub enum ConnectError {
         user: String,
         /// What sudo said.
         message: String,
+    },
+    /// sudo does not work, for another reason than a password.
+    #[error("{node}: {user} cannot become root: {message}{}", sudo_hint(.message))]
+    SudoFailed {
+        /// The node.
+        node: Arc<str>,
+        /// The user.
+        user: String,
+        /// What sudo or the shell said.
+        message: String,
+    },
+    /// The login does not lead to a shell: nologin, a forced command, a cloud image's advice.
+    #[error(
+        "{node}: {user}'s login runs no commands; it says: {message}; dsfuzz needs a login with a shell (nologin, ForceCommand and command= in authorized_keys prevent it)"
+    )]
+    NoShell {
+        /// The node.
+        node: Arc<str>,
+        /// The user.
+        user: String,
+        /// What came on standard error and standard output.
+        message: String,
+    },
+    /// A start-up file of the login shell takes what is meant for the agent.
+    #[error(
+        "{node}: a start-up file of {user}'s login shell (such as ~/.bashrc) reads standard input, which belongs to the agent; let it do so only in interactive shells: case $- in *i*) ;; *) return;; esac"
+    )]
+    InputEaten {
+        /// The node.
+        node: Arc<str>,
+        /// The user.
+        user: String,
     },
     /// There is no agent for the node's kind of machine.
     #[error("{node}: there is no agent for {arch}; looked for {}; build it (cargo build --release -p dsfuzz-agent) or name it in DSFUZZ_AGENT", paths_list(.looked))]
@@ -198,6 +244,26 @@ pub enum ConnectError {
         /// The jump host.
         jump: String,
     },
+}
+
+/// What is wrong with a host that holds its port.
+pub(super) fn port_hint(host: &str) -> String {
+    match host.rsplit_once(':') {
+        Some((name, port)) if !name.contains(':') && port.parse::<u16>().is_ok() => {
+            format!("; a port is written as ssh://{name}:{port}, or as ssh.port for all nodes")
+        }
+        _ => String::new(),
+    }
+}
+
+fn sudo_hint(message: &str) -> &'static str {
+    if message.contains("tty") {
+        "; its sudoers asks for a terminal: Defaults !requiretty"
+    } else if message.contains("not found") && message.contains("sudo:") && message.contains("sh") {
+        "; is sudo installed, and sh in its secure_path? Else log in as root"
+    } else {
+        ""
+    }
 }
 
 fn tried_list(tried: &[String]) -> String {

@@ -2,25 +2,24 @@
 //!
 //! Never without a deadline, never without the host's key being judged.
 use super::connect_error::ConnectError;
-use super::known_hosts::{Judgement, KnownHosts, name_of};
+use super::host_key::HostKeys;
 use super::target::SshTarget;
-use super::{auth, pump};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD_NO_PAD;
+use super::{auth, offers, pump};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use ssh2::{BlockDirections, ErrorCode, HashType, MethodType, Session};
+use ssh2::{BlockDirections, ErrorCode, MethodType, Session};
 use std::io;
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// No AES-GCM and no encrypt-then-MAC: this libssh2 lacks later memory fixes in both.
-const CIPHERS: &str = "chacha20-poly1305@openssh.com,aes256-ctr";
-const MACS: &str = "hmac-sha2-256,hmac-sha2-512";
-const KEX: &str = "curve25519-sha256,curve25519-sha256@libssh.org,ecdh-sha2-nistp256,ecdh-sha2-nistp384,\
-                   ecdh-sha2-nistp521,diffie-hellman-group16-sha512,diffie-hellman-group18-sha512,\
-                   diffie-hellman-group14-sha256";
+/// What is offered, the best first. libssh2 leaves out what its OpenSSL has not (ML-KEM needs OpenSSL 3.5).
+const CIPHERS: &str = "chacha20-poly1305@openssh.com,aes256-gcm@openssh.com,aes128-gcm@openssh.com,\
+                       aes256-ctr,aes192-ctr,aes128-ctr";
+const MACS: &str = "hmac-sha2-256-etm@openssh.com,hmac-sha2-512-etm@openssh.com,hmac-sha2-256,hmac-sha2-512";
+const KEX: &str = "mlkem768x25519-sha256,curve25519-sha256,curve25519-sha256@libssh.org,ecdh-sha2-nistp256,\
+                   ecdh-sha2-nistp384,ecdh-sha2-nistp521,diffie-hellman-group16-sha512,diffie-hellman-group18-sha512,\
+                   diffie-hellman-group14-sha256,diffie-hellman-group-exchange-sha256";
 const HOST_KEYS: [&str; 6] = [
     "ssh-ed25519",
     "ecdsa-sha2-nistp256",
@@ -150,15 +149,12 @@ pub(super) fn dial(target: &SshTarget, patience: Duration, deadline: &Deadline) 
 }
 
 fn attempt(target: &SshTarget, patience: Duration, deadline: &Deadline) -> Result<Link, Failure> {
-    let socket = match &target.jump {
-        None => tcp(target, patience, deadline)?,
-        Some(jump) => through(jump, target, patience, deadline)?,
-    };
+    let socket = socket(target, patience, deadline)?;
     deadline.begin("the key exchange");
     let broken = |error: &dyn std::fmt::Display| Failure::Broken(error.to_string());
     let mut session = Session::new().map_err(|error| broken(&error))?;
-    let known = KnownHosts::read(&target.known_hosts).map_err(|error| known_hosts_error(target, deadline, &error))?;
-    prefer_modern(&session, &known, target).map_err(|error| broken(&error))?;
+    let known = HostKeys::read(target, &deadline.node)?;
+    prefer_modern(&session, &known).map_err(|error| broken(&error))?;
     session.set_tcp_stream(socket.try_clone().map_err(|error| broken(&error))?);
     session.set_blocking(true);
     deadline.limit(&session, HANDSHAKE_TIMEOUT);
@@ -169,14 +165,31 @@ fn attempt(target: &SshTarget, patience: Duration, deadline: &Deadline) -> Resul
         ErrorCode::Session(-5) => Failure::Final(ConnectError::Handshake {
             node: Arc::clone(&deadline.node),
             address: target.address(),
-            message: error.to_string(),
+            message: format!("{error}{}", offers(target, patience, deadline)),
         }),
         _ => broken(&error),
     })?;
-    check_host_key(&session, &known, target, deadline)?;
+    let (key, _) = session.host_key().ok_or_else(|| deadline.failed("the host shows no key"))?;
+    known.check(target, &deadline.node, key)?;
     deadline.begin("the login");
     auth::log_in(&session, target, &deadline.node, deadline)?;
     Ok(Link { session, socket })
+}
+
+fn socket(target: &SshTarget, patience: Duration, deadline: &Deadline) -> Result<OwnedFd, Failure> {
+    match &target.jump {
+        None => tcp(target, patience, deadline),
+        Some(jump) => through(jump, target, patience, deadline),
+    }
+}
+
+/// What the host offers, as the end of a sentence.
+fn offers(target: &SshTarget, patience: Duration, deadline: &Deadline) -> String {
+    let asked = match socket(target, patience, deadline) {
+        Ok(socket) => offers::of(socket, deadline.left().min(TCP_TIMEOUT)).ok(),
+        Err(_) => None,
+    };
+    asked.map(|offers| format!("; the host offers {offers}")).unwrap_or_default()
 }
 
 fn tcp(target: &SshTarget, patience: Duration, deadline: &Deadline) -> Result<OwnedFd, Failure> {
@@ -219,7 +232,7 @@ fn through(jump: &SshTarget, target: &SshTarget, patience: Duration, deadline: &
     pump::start(link, channel).map_err(|error| Failure::Silent(error.to_string()))
 }
 
-fn prefer_modern(session: &Session, known: &KnownHosts, target: &SshTarget) -> Result<(), ssh2::Error> {
+fn prefer_modern(session: &Session, known: &HostKeys) -> Result<(), ssh2::Error> {
     for (method, list) in [
         (MethodType::Kex, KEX),
         (MethodType::CryptCs, CIPHERS),
@@ -229,54 +242,10 @@ fn prefer_modern(session: &Session, known: &KnownHosts, target: &SshTarget) -> R
     ] {
         session.method_pref(method, list)?;
     }
-    let types = known.key_types(known_as(target), known_port(target));
+    let types = known.types();
     let on_record = |algorithm: &&str| {
         types.iter().any(|kind| kind == algorithm || (*kind == "ssh-rsa" && algorithm.starts_with("rsa-sha2")))
     };
     let (first, rest): (Vec<&str>, Vec<&str>) = HOST_KEYS.iter().partition(|algorithm| on_record(algorithm));
     session.method_pref(MethodType::HostKey, &[first, rest].concat().join(","))
-}
-
-fn known_as(target: &SshTarget) -> &str {
-    target.known_as.as_deref().unwrap_or(&target.host)
-}
-
-/// An alias stands alone, whatever the port, as in OpenSSH.
-fn known_port(target: &SshTarget) -> u16 {
-    if target.known_as.is_some() { 22 } else { target.port }
-}
-
-fn known_hosts_error(target: &SshTarget, deadline: &Deadline, error: &io::Error) -> ConnectError {
-    let node = Arc::clone(&deadline.node);
-    ConnectError::KnownHosts { node, file: target.known_hosts.clone(), message: error.to_string() }
-}
-
-fn check_host_key(
-    session: &Session,
-    known: &KnownHosts,
-    target: &SshTarget,
-    deadline: &Deadline,
-) -> Result<(), ConnectError> {
-    let (key, _) = session.host_key().ok_or_else(|| deadline.failed("the host shows no key"))?;
-    let (host, port) = (known_as(target), known_port(target));
-    let mut judgement = known.judge(host, port, key);
-    if judgement == Judgement::Unknown && !target.strict {
-        judgement = KnownHosts::accept(&target.known_hosts, host, port, key)
-            .map_err(|error| known_hosts_error(target, deadline, &error))?;
-        tracing::info!("{}: the host key {} of {host} is new and kept", deadline.node, fingerprint(session));
-    }
-    let (node, host, file) = (Arc::clone(&deadline.node), name_of(host, port), target.known_hosts.clone());
-    let fingerprint = fingerprint(session);
-    match judgement {
-        Judgement::Known => Ok(()),
-        Judgement::Unknown => Err(ConnectError::HostKeyUnknown { node, host, file, fingerprint }),
-        Judgement::Changed { line } => Err(ConnectError::HostKeyChanged { node, host, file, line, fingerprint }),
-        Judgement::Revoked { line } => Err(ConnectError::HostKeyRevoked { node, host, file, line }),
-    }
-}
-
-/// As `ssh-keygen -l` writes it.
-fn fingerprint(session: &Session) -> String {
-    let hash = session.host_key_hash(HashType::Sha256).unwrap_or_default();
-    format!("SHA256:{}", STANDARD_NO_PAD.encode(hash))
 }

@@ -33,6 +33,7 @@ struct Entry {
     line: usize,
     text: String,
     revoked: bool,
+    authority: bool,
     names: String,
     key_type: String,
     key: Vec<u8>,
@@ -43,6 +44,17 @@ struct Entry {
 pub(super) struct KnownHosts {
     path: PathBuf,
     entries: Vec<Entry>,
+    /// Lines that trust whoever signed the host's key.
+    authorities: Vec<Entry>,
+}
+
+/// Where a certificate authority is trusted for a host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Authority {
+    /// The file.
+    pub(super) file: PathBuf,
+    /// The line, from 1.
+    pub(super) line: usize,
 }
 
 impl KnownHosts {
@@ -53,14 +65,27 @@ impl KnownHosts {
             Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
             Err(error) => return Err(error),
         };
-        let mut entries = Vec::new();
+        let (mut entries, mut authorities) = (Vec::new(), Vec::new());
         for (index, text) in text.lines().enumerate() {
             match entry(index + 1, text) {
+                Ok(Some(entry)) if entry.authority => authorities.push(entry),
                 Ok(entry) => entries.extend(entry),
                 Err(problem) => tracing::warn!("{} line {} is skipped: {problem}", path.display(), index + 1),
             }
         }
-        Ok(KnownHosts { path: path.into(), entries })
+        Ok(KnownHosts { path: path.into(), entries, authorities })
+    }
+
+    /// The file.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The certificate authority that is trusted for a host.
+    pub(super) fn authority(&self, host: &str, port: u16) -> Option<Authority> {
+        let name = name_of(host, port);
+        let entry = self.authorities.iter().find(|entry| entry.is_for(&name))?;
+        Some(Authority { file: self.path.clone(), line: entry.line })
     }
 
     /// What is said about a key that a host shows.
@@ -131,7 +156,7 @@ pub(super) fn name_of(host: &str, port: u16) -> String {
 }
 
 /// The type that a public key names itself (RFC 4253, section 6.6).
-fn key_type(key: &[u8]) -> Option<&str> {
+pub(super) fn key_type(key: &[u8]) -> Option<&str> {
     let length = u32::from_be_bytes(key.get(..4)?.try_into().ok()?) as usize;
     std::str::from_utf8(key.get(4..4 + length)?).ok()
 }
@@ -151,8 +176,7 @@ fn entry(line: usize, text: &str) -> Result<Option<Entry>, String> {
     }
     let (named_type, blob) = (next()?, next()?);
     match marker {
-        Some("@cert-authority") => return Err("certificate authorities are not supported".into()),
-        None | Some("@revoked") => {}
+        None | Some("@revoked" | "@cert-authority") => {}
         Some(other) => return Err(format!("unknown marker {other}")),
     }
     let key = BASE64.decode(blob).map_err(|error| format!("its key is not base64 ({error})"))?;
@@ -160,9 +184,10 @@ fn entry(line: usize, text: &str) -> Result<Option<Entry>, String> {
         Some(kind) if kind == named_type => {}
         _ => return Err(format!("its key is not of the type {named_type}")),
     }
-    let text = text.strip_prefix("@revoked").unwrap_or(text).trim().to_owned();
+    let text = marker.and_then(|marker| text.strip_prefix(marker)).unwrap_or(text).trim().to_owned();
     let (names, key_type) = (names.to_owned(), named_type.to_owned());
-    Ok(Some(Entry { line, text, revoked: marker.is_some(), names, key_type, key }))
+    let (revoked, authority) = (marker == Some("@revoked"), marker == Some("@cert-authority"));
+    Ok(Some(Entry { line, text, revoked, authority, names, key_type, key }))
 }
 
 impl Entry {
@@ -251,6 +276,7 @@ mod tests {
         assert_eq!(known.judge("10.0.0.1", 22, &a), Judgement::Known);
         assert_eq!(known.judge("h1", 22, &b), Judgement::Changed { line: 6 });
         assert_eq!(known.judge("h1", 2222, &a), Judgement::Unknown);
+        assert_eq!(known.authority("h9", 22).map(|authority| authority.line), Some(5));
         assert_eq!(known.judge("h2", 22, &a), Judgement::Unknown);
     }
 

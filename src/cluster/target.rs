@@ -3,6 +3,7 @@
 //! The configuration is read by `ssh -G`, OpenSSH's own answer with Match, tokens and includes; without an ssh program
 //! only the plan counts.
 use super::Node;
+use super::connect_error::port_hint;
 use crate::plan::SshPlan;
 use anyhow::{Context, Result, bail};
 use dsfuzz_nemesis::protocol::PING_PORT;
@@ -63,6 +64,10 @@ pub struct SshTarget {
     pub jump: Option<Box<SshTarget>>,
     /// known_hosts file.
     pub known_hosts: PathBuf,
+    /// Files of the user's ssh configuration and the system's, which are read too and never written.
+    pub users_known_hosts: Vec<PathBuf>,
+    /// List of revoked keys (`RevokedHostKeys`).
+    pub revoked_keys: Option<PathBuf>,
     /// Name in known_hosts, where it is not the host's (`HostKeyAlias`).
     pub known_as: Option<String>,
     /// Refuse hosts that are not in it.
@@ -92,6 +97,8 @@ impl SshTarget {
             password: None,
             jump: None,
             known_hosts,
+            users_known_hosts: Vec::new(),
+            revoked_keys: None,
             known_as: None,
             strict: false,
             dir: DIR.into(),
@@ -120,9 +127,13 @@ pub fn resolve_nodes(hosts: &[String], plan: &SshPlan) -> Result<Vec<(Node, SshT
     for host in hosts {
         let target = SshTarget::resolve(host, plan)?;
         let address = address_of(&target.host, target.port).with_context(|| {
-            format!("{host}: the name {} cannot be resolved; check the spelling, or write an address", target.host)
+            let hint = port_hint(&target.host);
+            format!(
+                "{host}: the name {} cannot be resolved; check the spelling, or write an address{hint}",
+                target.host
+            )
         })?;
-        let name = host.rsplit_once('@').map_or(host.as_str(), |(_, name)| name);
+        let name = node_name(host);
         if nodes.iter().any(|(node, _)| &*node.name == name) {
             bail!("the node {name} is listed twice");
         }
@@ -134,6 +145,17 @@ pub fn resolve_nodes(hosts: &[String], plan: &SshPlan) -> Result<Vec<(Node, SshT
         nodes.push((Node { name: name.into(), address }, target));
     }
     Ok(nodes)
+}
+
+/// The host alone: without `ssh://`, user and port.
+fn node_name(host: &str) -> &str {
+    let bare = host.strip_prefix("ssh://");
+    let name = bare.unwrap_or(host);
+    let name = name.rsplit_once('@').map_or(name, |(_, name)| name);
+    match name.rsplit_once(':') {
+        Some((name, port)) if bare.is_some() && port.parse::<u16>().is_ok() => name,
+        _ => name,
+    }
 }
 
 /// The first address of a name, IPv4 before IPv6.
@@ -152,7 +174,7 @@ fn resolve(host: &str, plan: &SshPlan, config: Option<&Path>, depth: usize) -> R
         Some(said) => said,
         None => without_ssh(host, &mut target),
     };
-    let mut jump = None;
+    let (mut jump, mut asks_strictly) = (None, false);
     target.ssh_agent = std::env::var_os("SSH_AUTH_SOCK").filter(|path| !path.is_empty()).map(PathBuf::from);
     for (word, value) in &said {
         match word.as_str() {
@@ -163,6 +185,11 @@ fn resolve(host: &str, plan: &SshPlan, config: Option<&Path>, depth: usize) -> R
             "identitiesonly" => target.named_only = value == "yes",
             "identityagent" if value == "none" => target.ssh_agent = None,
             "identityagent" if value != "SSH_AUTH_SOCK" => target.ssh_agent = Some(from_home(value)),
+            "userknownhostsfile" | "globalknownhostsfile" => {
+                target.users_known_hosts.extend(value.split_whitespace().map(from_home));
+            }
+            "revokedhostkeys" if value != "none" => target.revoked_keys = Some(from_home(value)),
+            "stricthostkeychecking" => asks_strictly = matches!(value.as_str(), "yes" | "true"),
             "hostkeyalias" => target.known_as = Some(value.clone()),
             "proxyjump" if value != "none" => jump = Some(value.clone()),
             "proxycommand" if value != "none" && plan.jump.is_none() => bail!(
@@ -176,7 +203,7 @@ fn resolve(host: &str, plan: &SshPlan, config: Option<&Path>, depth: usize) -> R
     target.key = plan.key.as_deref().map(|key| from_home(&key.to_string_lossy()));
     target.passphrase = secret(plan.passphrase_env.as_deref(), "passphrase_env")?;
     target.password = secret(plan.password_env.as_deref(), "password_env")?;
-    target.strict = plan.strict;
+    target.strict = plan.strict || asks_strictly;
     target.sudo = plan.sudo.unwrap_or(target.user != "root");
     target.ping_port = plan.ping_port.unwrap_or(PING_PORT);
     target.dir = plan.dir.clone().unwrap_or_else(|| DIR.into());
@@ -254,6 +281,8 @@ fn without_ssh(host: &str, target: &mut SshTarget) -> Vec<(String, String)> {
         Some((name, port)) if bare.is_some() && !port.contains(']') => (name, port),
         _ => (rest, "22"),
     };
+    target.users_known_hosts = ["~/.ssh/known_hosts", "~/.ssh/known_hosts2"].map(from_home).into();
+    target.users_known_hosts.extend(["/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2"].map(PathBuf::from));
     target.identities = ["id_ed25519", "id_ecdsa", "id_rsa"].map(|key| from_home(&format!("~/.ssh/{key}"))).into();
     let name = name.trim_start_matches('[').trim_end_matches(']');
     [("hostname", name), ("user", &user), ("port", port)].map(|(word, value)| (word.into(), value.into())).into()

@@ -13,6 +13,7 @@ mod story;
 mod tests;
 
 pub use heal::NodeHeal;
+pub use links::{Wall, WallKind};
 pub use remotes::{FixedRemotes, Remotes};
 pub use report::HarmReport;
 
@@ -188,7 +189,7 @@ impl Executor {
         let view = tokio::time::timeout(self.limits.view, (self.view)(planned.aims_at_leader())).await;
         let mut view =
             view.map_err(|_| format!("no view of the cluster within {} ms", self.limits.view.as_millis()))?;
-        self.nodes.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&view.nodes);
+        self.remember(&view);
         if planned.kind() == "partition" {
             self.learn_addresses(&mut view).await;
         }
@@ -208,6 +209,10 @@ impl Executor {
         if let Ok(peers) = self.peers(&links, self.limits.look).await {
             view.nodes.iter_mut().for_each(|node| node.others = peers.others(&node.name));
         }
+    }
+
+    fn remember(&self, view: &View) {
+        self.nodes.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&view.nodes);
     }
 
     /// A node as the last view had it.

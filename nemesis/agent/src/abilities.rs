@@ -46,7 +46,14 @@ fn scratch_table(place: &Place, kind: &str) -> Result<String, String> {
             "add set {table} s {{ type ipv4_addr; flags timeout; }}\nadd element {table} s {{ 192.0.2.1 timeout 300ms }}\n"
         )
     };
-    let made = nft::script(&format!("add table {table}\n{set}"));
+    // A cut is proven by reading its table back, which needs an nft that writes JSON.
+    let made = nft::script(&format!("add table {table}\n{set}")).and_then(|()| match nft::list(&table) {
+        Ok(Some(_)) => Ok(()),
+        Ok(None) => Err(format!("nft: the table {table} was made and is not there")),
+        Err(reason) => Err(format!(
+            "{reason}; dsfuzz reads tables back with `nft -j`, which this nft cannot (was it built without JSON?)"
+        )),
+    });
     let removed = nft::script(&format!("add table {table}\ndelete table {table}\n"));
     made.and(removed).map(|()| "a scratch table was made and removed".to_owned())
 }

@@ -5,6 +5,7 @@
 use super::Executor;
 use super::paths::{Path, Peers, Via};
 use super::remotes::{everywhere, unexpected};
+use dsfuzz_nemesis::View;
 use dsfuzz_nemesis::harm::Link;
 use dsfuzz_nemesis::protocol::{Ask, Told};
 use std::collections::{BTreeMap, BTreeSet};
@@ -55,17 +56,58 @@ impl Open {
     }
 }
 
+/// What keeps a cut between two nodes from being proven by datagrams.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wall {
+    /// The nodes.
+    pub between: (String, String),
+    /// How thick it is.
+    pub kind: WallKind,
+    /// A sentence.
+    pub detail: String,
+}
+
+/// What a wall lets through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WallKind {
+    /// TCP handshakes: every cut but a one-way one can be proven.
+    TcpOnly,
+    /// Neither; the target's ports may answer once it runs.
+    Closed,
+    /// The agents could not be asked.
+    Unknown,
+}
+
 impl Executor {
     /// Which paths of these links are open, and what is wrong: links on which nothing comes through.
     pub(super) async fn open_paths(&self, links: &[Link], deadline: Duration) -> (Open, Vec<String>) {
-        let peers = match self.peers(links, deadline).await {
-            Ok(peers) => peers,
-            Err(errors) => return (Open::default(), errors),
-        };
+        match self.look(links, deadline).await {
+            Ok((open, mut walls)) => {
+                if !walls.is_empty() {
+                    let ports: BTreeSet<u16> = links.iter().filter_map(|(_, to)| self.ping_port(to)).collect();
+                    let ports: Vec<String> = ports.iter().map(u16::to_string).collect();
+                    let ports = ports.join(", ");
+                    walls.push(format!(
+                        "UDP port {ports} is filtered between them, and the target's TCP ports do not answer"
+                    ));
+                }
+                (open, walls)
+            }
+            Err(errors) => (Open::default(), errors),
+        }
+    }
+
+    fn ping_port(&self, node: &str) -> Option<u16> {
+        self.remotes.ping_address(node).map(|(_, port)| port)
+    }
+
+    /// The open paths, and a sentence for each link that has none; an error where agents could not be asked.
+    async fn look(&self, links: &[Link], deadline: Duration) -> Result<(Open, Vec<String>), Vec<String>> {
+        let peers = self.peers(links, deadline).await?;
         let main = |heard: &BTreeSet<Path>| links.iter().all(|link| peers.is_heard(link, heard));
         let round = self.round(&peers.paths(links, Via::Udp), main, deadline).await;
         if !round.errors.is_empty() {
-            return (Open::default(), round.errors);
+            return Err(round.errors);
         }
         let mut open = Open { paths: round.heard.clone() };
         let silent: Vec<Link> = links.iter().filter(|link| !peers.is_heard(link, &open.paths)).cloned().collect();
@@ -75,15 +117,57 @@ impl Executor {
             let (reached, errors) = self.reach(&candidates, deadline).await;
             open.paths.extend(reached);
             if !errors.is_empty() {
-                return (open, errors);
+                return Err(errors);
             }
         }
-        let mut problems: Vec<String> =
-            silent.iter().filter(|link| !peers.is_heard(link, &open.paths)).map(|link| round.unheard(link)).collect();
-        if !problems.is_empty() {
-            problems.push(peers.filtered());
+        let closed = silent.iter().filter(|link| !peers.is_heard(link, &open.paths));
+        let walls = closed.map(|link| round.unheard(link)).collect();
+        Ok((open, walls))
+    }
+
+    /// What stands between each pair of nodes of this view, before any fault.
+    pub async fn walls(&self, view: &View) -> Vec<Wall> {
+        self.remember(view);
+        let names: Vec<&str> = view.names().collect();
+        let mut walls = Vec::new();
+        for (at, one) in names.iter().enumerate() {
+            for other in &names[at + 1..] {
+                let (one, other) = ((*one).to_owned(), (*other).to_owned());
+                walls.extend(self.wall(one, other).await);
+            }
         }
-        (open, problems)
+        walls
+    }
+
+    async fn wall(&self, one: String, other: String) -> Option<Wall> {
+        let both = [(one.clone(), other.clone()), (other.clone(), one.clone())];
+        let port = self.ping_port(&other).unwrap_or_default();
+        let (open, closed) = match self.look(&both, self.limits.round).await {
+            Ok(seen) => seen,
+            Err(errors) => {
+                return Some(Wall { between: (one, other), kind: WallKind::Unknown, detail: errors.join("; ") });
+            }
+        };
+        let by_tcp = open.paths.iter().find(|path| path.via == Via::Tcp);
+        let (kind, detail) = match by_tcp {
+            _ if !closed.is_empty() => (
+                WallKind::Closed,
+                format!(
+                    "UDP and TCP port {port} between {one} and {other} are filtered: open UDP port {port}, or a cut can be \
+                     proven only over the target's own TCP ports"
+                ),
+            ),
+            Some(path) => (
+                WallKind::TcpOnly,
+                format!(
+                    "UDP port {port} between {one} and {other} is filtered; TCP port {} answers, which proves every cut but \
+                     a one-way one",
+                    path.port
+                ),
+            ),
+            None => return None,
+        };
+        Some(Wall { between: (one, other), kind, detail })
     }
 
     /// That nothing comes through on the silent links, on no pair of addresses, while everything that was open before on the

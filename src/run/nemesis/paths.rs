@@ -176,13 +176,6 @@ impl Peers {
         }
         unproven
     }
-
-    /// What a silent link may be due to.
-    pub(super) fn filtered(&self) -> String {
-        let ports: BTreeSet<u16> = self.0.values().map(|peer| peer.ping_port).collect();
-        let ports: Vec<String> = ports.iter().map(u16::to_string).collect();
-        format!("UDP port {} is filtered between them, and the target's TCP ports do not answer", ports.join(", "))
-    }
 }
 
 /// Addresses of one kind may reach each other.
