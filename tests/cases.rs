@@ -56,11 +56,62 @@ const ARGUED: &[(&str, &str, &str, &str)] = &[
         "unknown poll-skip",
         "rewinding after an abort is the client's work: evidence, and no accusation of the log",
     ),
+    (
+        "issues/initial-0-ryw.edn",
+        "--as monotonic-reads",
+        "unknown initial=0",
+        "nobody said what registers begin with: a question that names the option, with which it is valid",
+    ),
+    (
+        "issues/initial-0-seq.edn",
+        "--as sequential",
+        "unknown initial=0",
+        "nobody said what registers begin with: a question that names the option, with which it is valid",
+    ),
+    (
+        "issues/initial-0.edn",
+        "",
+        "unknown initial=0",
+        "nobody said what registers begin with: a question that names the option, with which it is valid",
+    ),
+    (
+        "issues/initial-mr.edn",
+        "--as linearizable --model multi-register",
+        "unknown initial=0",
+        "nobody said what registers begin with: a question that names the option, with which it is valid",
+    ),
+    (
+        "elle-rw/never-written.edn",
+        "--as rw-register --model read-committed",
+        "unknown initial=",
+        "a register may have begun with what nobody wrote: a question that names the option",
+    ),
+    (
+        "elle-rw/never-written.edn",
+        "--as rw-register --model serializable",
+        "unknown initial=",
+        "a register may have begun with what nobody wrote: a question that names the option",
+    ),
+    (
+        "elle-rw/types.edn",
+        "--as rw-register --model serializable",
+        "unknown initial=",
+        "a register may have begun with what nobody wrote: a question that names the option",
+    ),
+    (
+        "jepsen/ctr-invalid.edn",
+        "--as counter",
+        "unknown initial=",
+        "a register may have begun with what nobody wrote: a question that names the option",
+    ),
 ];
 
-/// Rows of the peers that are not right yet, with what is missing. They are said, and none of them fails.
-const MISSING: &[(&str, &str)] =
-    &[("issues/initial-", "registers that begin with a value: the option `initial`, and a question without it")];
+/// Rows of the peers that are not right yet, with what is wrong. Each is said.
+const MISSING: &[(&str, &str, &str)] = &[(
+    "elle-rw/scc-sort-w.edn",
+    "--as rw-register --model strict-serializable --set linearizable_keys=true",
+    "invalid, but by a read of nil that is called garbage; with initial=null the answer is cyclic-versions",
+)];
 
 fn answer(file: &Path, arguments: &str) -> (String, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_dsfuzz"));
@@ -95,14 +146,14 @@ fn rows(folder: &Path) -> (usize, Vec<String>) {
         let [file, arguments, wanted, ..] = fields[..] else { panic!("{line:?} has too few fields") };
         let (verdict, told) = answer(&folder.join(file), arguments);
         let argued = ARGUED.iter().find(|(argued, given, ..)| (*argued, *given) == (file, arguments));
-        let missing = MISSING.iter().find(|(beginning, _)| file.starts_with(beginning));
+        let missing = MISSING.iter().find(|(missing, given, _)| (*missing, *given) == (file, arguments));
         count += 1;
         let row = format!("{file} {arguments}");
         if fits(wanted, &verdict, &told) {
             println!("{row}: {wanted}, as expected");
         } else if let Some((_, _, _, why)) = argued.filter(|(_, _, ours, _)| fits(ours, &verdict, &told)) {
             println!("{row}: {verdict}, ARGUED, where the label says {wanted}: {why}");
-        } else if let Some((_, what)) = missing {
+        } else if let Some((.., what)) = missing {
             println!("{row}: {verdict}, NOT YET {wanted}: {what}");
         } else {
             println!("{row}: {verdict}, DIFFERENT from {wanted}:\n{told}");
