@@ -235,7 +235,7 @@ fn checks(plan: &Plan) -> Result<(), Mistake> {
 }
 
 /// Checkers that judge a run as a whole, whatever its workload.
-const JUDGE_RUNS: [&str; 4] = ["split-brain", "leadership", "availability", "liveness"];
+const JUDGE_RUNS: [&str; 5] = ["split-brain", "leadership", "availability", "liveness", dsfuzz_checkers::CRASHES];
 
 /// Whether a checker can judge one of these workloads.
 fn can_judge(name: &str, options: &dsfuzz_checkers::Options, workloads: &[&str]) -> bool {
@@ -292,6 +292,9 @@ mod tests {
         ] {
             let message = said(set);
             assert!(message.contains(part) && message.contains("--set"), "{set}: {message}");
+        }
+        for check in ["[linearizable, crashes]", "[crashes, availability]", "[sequential, staleness]"] {
+            assert_eq!(said(&format!("check={check}")), "no error");
         }
         assert_eq!(said("workload.register.keys=3"), "no error");
         assert_eq!(said("load.time=7"), "no error");
