@@ -2,10 +2,12 @@
 mod budget;
 mod documentation;
 mod foreign_surprises;
+mod initial;
 mod known;
 mod no_real_time;
 mod promises;
 mod recordings;
 mod run_checks;
 mod sets;
+mod small_cases;
 mod vacuous;
