@@ -334,6 +334,15 @@ fn what_came_out_is_of_another_kind_than_what_went_in() {
 }
 
 #[test]
+fn a_phantom_that_reads_like_a_written_value_says_so() {
+    let lines: &[Call<'_>] = &[("write", "1", "1"), ("read", "nil", "\"1\"")];
+    let place = Place::with("h.edn", &calls(lines));
+    let (code, out, err) = place.run(&["check", "h.edn", "--as", "linearizable"]);
+    assert_eq!(code, 1, "{out}{err}");
+    assert!(out.contains("It reads like 1, which was written, but one is a number and the other a text"), "{out}");
+}
+
+#[test]
 fn what_a_reader_passes_over_is_said_and_models_are_no_checkers() {
     let place = Place::with("h.edn", &format!("{{:type :log :value #<x>}}\n{GOOD}"));
     let (code, _, err) = place.run(&["check", "h.edn"]);

@@ -223,6 +223,29 @@ impl Serialize for Value {
     }
 }
 
+/// Whether two different values look the same to people: `1` and `"1"`, `1.5` and `"1.50"`.
+pub(crate) fn reads_like(one: &Value, other: &Value) -> bool {
+    let shown = |value: &Value| match value {
+        Value::Text(text) => text.to_string(),
+        other => other.to_string(),
+    };
+    let (first, second) = (shown(one), shown(other));
+    let number = |text: &str| text.parse::<f64>().ok();
+    one != other && (first == second || number(&first).is_some_and(|first| Some(first) == number(&second)))
+}
+
+/// What kind of value this is, as people call it.
+pub(crate) fn kind_of(value: &Value) -> &'static str {
+    match value {
+        Value::Nil => "nil",
+        Value::Bool(_) => "flag",
+        Value::Int(_) => "number",
+        Value::Text(_) => "text",
+        Value::List(_) => "list",
+        Value::Map(_) => "map",
+    }
+}
+
 /// The integer that this number is, if it is one and fits: JSON has one kind of number, so `1.0` is `1`.
 pub(crate) fn whole(number: f64) -> Option<i64> {
     // The first double that does not fit; its negative does.
@@ -316,6 +339,13 @@ mod tests {
         for (text, shown) in [("1.5", "1.5"), ("-2e-1", "-0.2")] {
             assert_eq!(serde_json::from_str::<Value>(text).expect("valid JSON"), Value::text(shown), "{text}");
         }
+    }
+
+    #[test]
+    fn values_that_read_alike() {
+        let like = |one: &str, other: Value| reads_like(&Value::text(one), &other);
+        assert!(like("1", Value::Int(1)) && like("1.0", Value::Int(1)) && like("1.50", Value::text("1.5")));
+        assert!(!like("1", Value::text("1")) && !like("2", Value::Int(1)) && !like("", Value::Nil));
     }
 
     #[test]

@@ -343,7 +343,7 @@ fn chosen(args: &CheckArgs, history: &History, out: &mut Output) -> Result<Chose
     let mut fits = fitting::fitting(history, text("model")?);
     let several = fits.len() > 1;
     let checkers = match args.checkers()? {
-        Some(named) => named,
+        Some(named) => modelled(named, &fits, out),
         None => {
             fits.retain(|fit| only.is_none_or(|only| only == fit.workload));
             if let (Some(only), true) = (only, fits.is_empty()) {
@@ -390,6 +390,19 @@ fn chosen(args: &CheckArgs, history: &History, out: &mut Output) -> Result<Chose
         unseen.extend(unjudged.iter().map(|workload| format!("nothing judged the calls of workload {workload}")));
     }
     Ok((checkers, unseen))
+}
+
+/// The checkers that were named; `linearizable` without a model has the one that the functions mean, where there is one.
+fn modelled(mut named: Vec<(String, Options)>, fits: &[Fit<'_>], out: &mut Output) -> Vec<(String, Options)> {
+    let [Fit { candidates, .. }] = fits else { return named };
+    let [candidate @ Candidate { checker: "linearizable", model: Some(model) }] = candidates[..] else { return named };
+    for (name, options) in &mut named {
+        if name == candidate.checker && !options.0.contains_key("model") {
+            out.note(format!("the functions mean {name} --model {model}"));
+            options.0.insert("model".to_owned(), Value::text(model));
+        }
+    }
+    named
 }
 
 /// Why nothing is meant by these calls although their functions are known, and what may be meant.

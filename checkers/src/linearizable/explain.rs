@@ -4,6 +4,7 @@ use super::register::{Act, NIL, RegOp};
 use super::zones::Conflict;
 use crate::history::{History, Op, Outcome};
 use crate::value::{Value, ValueRef};
+use crate::value::{kind_of, reads_like};
 use crate::verdict::{Finding, Severity};
 use crate::wording;
 
@@ -121,16 +122,15 @@ impl Story<'_> {
         let replaced = self.small[observer].act.writes().is_some();
         let seen = if replaced { part_of(op, 0) } else { self.value(observer) };
         let history = self.history;
-        let writes = |other: &Op<'_>| {
-            let written = match history.name(other.function) {
+        fn input<'h>(history: &History, other: &Op<'h>) -> Option<ValueRef<'h>> {
+            match history.name(other.function) {
                 "write" => Some(other.input),
                 "cas" => other.input.as_list().and_then(|pair| pair.get(1)),
                 _ => None,
-            };
-            written.is_some_and(|written| written == seen)
-                && other.key == *key
-                && history.name(other.workload) == workload
-        };
+            }
+        }
+        let about = |other: &Op<'_>| other.key == *key && history.name(other.workload) == workload;
+        let writes = |other: &Op<'_>| input(history, other).is_some_and(|written| written == seen) && about(other);
         let deed = if replaced { "replaced" } else { "returned" };
         let name = self.name(observer);
         let writers: Vec<Op<'_>> = history.ops().iter().filter(writes).collect();
@@ -153,7 +153,21 @@ impl Story<'_> {
             None => format!("No operation ever wrote {seen}, yet {name} {deed} it, a contradiction."),
         };
         let title = format!("{}{} {deed} {seen}, which was never written", self.name(observer), self.on(observer));
-        ("phantom-read", title, vec![why])
+        let mut reasons = vec![why];
+        // It may be the client's mistake, or the recorder's.
+        let like = |other: &Op<'_>| {
+            input(history, other).is_some_and(|one| reads_like(&one.to_value(), &seen)) && about(other)
+        };
+        let written = history.ops().iter().find(like).and_then(|other| input(history, &other));
+        if let Some(written) = written {
+            reasons.push(format!(
+                "It reads like {written}, which was written, but one is a {} and the other a {}: did the client change the \
+                 type?",
+                kind_of(&written.to_value()),
+                kind_of(&seen)
+            ));
+        }
+        ("phantom-read", title, reasons)
     }
 
     fn backwards(&self, first: usize, second: usize) -> Told {

@@ -128,9 +128,10 @@ impl Model for CasRegister {
     }
     fn act(&self, function: &str, input: &Value, reply: Option<&Value>) -> Result<RegisterAct, String> {
         if function != "cas" {
-            return Register::default()
-                .act(function, input, reply)
-                .map_err(|_| unknown_function("register", READ_WRITE_CAS, function));
+            if !READ_WRITE.contains(&function) {
+                return Err(unknown_function("register", READ_WRITE_CAS, function));
+            }
+            return Register::default().act(function, input, reply);
         }
         match input.as_list() {
             Some([from, _]) if reply == Some(&Value::Bool(false)) => Ok(RegisterAct::Differs(from.clone())),
