@@ -28,7 +28,7 @@ mod register;
 mod sets;
 
 pub(crate) use agree::DOC as REPLICAS_AGREE;
-pub use agree::ReplicasAgree;
+pub use agree::{NOT_CONVERGED, ReplicasAgree};
 
 use crate::contract::{Breach, Group, Report, at, by_key, count_option, part, strangers, workloads_with};
 use crate::final_reads::Failures;

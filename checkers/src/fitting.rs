@@ -468,6 +468,8 @@ impl<'h> Seen<'h> {
 fn note(kinds: &mut BTreeSet<&'static str>, value: ValueRef<'_>) {
     match value.kind() {
         Kind::Nil => {}
+        // An empty list holds nothing of any kind.
+        Kind::List(list) if list.is_empty() => {}
         Kind::Bool(_) => drop(kinds.insert("flags")),
         Kind::Int(_) => drop(kinds.insert("numbers")),
         Kind::Text(_) => drop(kinds.insert("texts")),

@@ -8,4 +8,5 @@ mod promises;
 mod recordings;
 mod run_checks;
 mod sets;
+mod small_cases;
 mod vacuous;

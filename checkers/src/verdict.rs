@@ -103,6 +103,9 @@ pub struct Verdict {
     pub certificates: Vec<Certificate>,
 }
 
+/// The number, a flag, of a verdict on what was not asked for.
+const NOT_ASKED: &str = "not_asked";
+
 impl Verdict {
     /// An answer in one sentence; everything else is still empty.
     pub fn new(checker: &str, validity: Validity, summary: String) -> Verdict {
@@ -115,6 +118,18 @@ impl Verdict {
             numbers: BTreeMap::new(),
             certificates: Vec::new(),
         }
+    }
+
+    /// Whether the promise was not asked for, as what it is about does not apply to the run: unknown by itself, and no reason
+    /// why a run is not valid. The summary says why.
+    pub fn not_asked(&self) -> bool {
+        self.numbers.get(NOT_ASKED).and_then(serde_json::Value::as_bool) == Some(true)
+    }
+
+    /// The same, as one that was not asked for.
+    pub(crate) fn as_not_asked(mut self) -> Verdict {
+        self.numbers.insert(NOT_ASKED.to_owned(), true.into());
+        self
     }
 
     /// What was found and breaks nothing, by kind in order of the findings: the first of each kind, and how many there are.

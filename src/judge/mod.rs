@@ -132,6 +132,9 @@ pub fn judge(history: &History, rules: &Rules, info: &RunInfo) -> RunVerdict {
     };
     let mut notes: Vec<String> = rules.not_asked().collect();
     notes.extend(empty.iter().map(|promise| {
+        if promise.not_asked() {
+            return format!("{}: {}", promise.checker, promise.summary);
+        }
         let found: String =
             promise.findings.iter().take(1).map(|finding| format!("; it saw: {}", finding.title)).collect();
         format!("{}: nothing to judge (no leader's term can be trusted, no cut): not counted{found}", promise.checker)
@@ -156,10 +159,8 @@ pub fn judge(history: &History, rules: &Rules, info: &RunInfo) -> RunVerdict {
 /// Whether a checker that is asked by default for what it may find along the way found nothing to judge.
 fn found_nothing(promise: &Verdict, rules: &Rules) -> bool {
     let none = |number: &str| promise.numbers.get(number).and_then(serde_json::Value::as_u64) == Some(0);
-    rules.if_seen.contains(&promise.checker)
-        && promise.validity == Validity::Unknown
-        && none("trusted_leader_claims")
-        && none("judged_cuts")
+    let empty = none("trusted_leader_claims") && none("judged_cuts");
+    promise.not_asked() || (rules.if_seen.contains(&promise.checker) && promise.validity == Validity::Unknown && empty)
 }
 
 /// That the rate that the plan asks for was not reached.
@@ -407,6 +408,20 @@ mod tests {
         assert_eq!(verdict.validity, Validity::Valid, "{}", verdict.sentence);
         assert!(verdict.sentence.ends_with("; evidence: 1 duplicated-element (set)"), "{}", verdict.sentence);
         assert!(verdict.promises[0].summary.ends_with(" Evidence: 1 duplicated-element."), "{:?}", verdict.promises);
+    }
+
+    #[test]
+    fn what_was_not_asked_for_is_no_doubt() {
+        let options = Options([("final_reads".to_owned(), dsfuzz_checkers::Value::text("leader"))].into());
+        let agree = ("replicas-agree".to_owned(), options);
+        let both =
+            Rules { checkers: vec![("linearizable".into(), Options::default()), agree.clone()], ..Rules::default() };
+        let verdict = judge(&history(END), &both, &RunInfo::default());
+        assert_eq!(verdict.validity, Validity::Valid, "{}", verdict.sentence);
+        assert!(verdict.sentence.contains("(linearizable)"), "{}", verdict.sentence);
+        assert!(verdict.promises[1].summary.starts_with("Not asked: final_reads is leader"), "{:?}", verdict.promises);
+        let alone = judge(&history(END), &Rules { checkers: vec![agree], ..Rules::default() }, &RunInfo::default());
+        assert_eq!(alone.validity, Validity::Unknown, "{}", alone.sentence);
     }
 
     #[test]

@@ -162,8 +162,8 @@ fn not_converged(history: &History) -> Option<&str> {
     history.notes.iter().map(|(_, _, text)| text.as_str()).find(|text| text.starts_with(NOT_CONVERGED))
 }
 
-/// How such a note begins.
-const NOT_CONVERGED: &str = "the replicas did not converge";
+/// How a run's note begins that says that replicas had not converged when the final reads began.
+pub const NOT_CONVERGED: &str = "the replicas did not converge";
 
 /// What is told of one replica of one set.
 struct Told<'a, 'h> {
@@ -305,7 +305,8 @@ impl Checker for ReplicasAgree {
         let workloads = workloads_with(history, &["add"]);
         if !self.mode.asks_each() {
             let text = format!("Not asked: final_reads is {}, so the nodes need not hold the same.", self.mode.name());
-            return Verdict::new(self.name(), Validity::Unknown, text);
+            let verdict = Verdict::new(self.name(), Validity::Unknown, text);
+            return verdict.as_not_asked();
         }
         if let Some(function) = changed_by(history, &workloads, &["add", "read"]) {
             let text = format!("What {function} does to a set is not known, so nothing can be said.");

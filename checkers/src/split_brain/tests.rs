@@ -180,6 +180,20 @@ fn a_leak_alone_is_shown_and_its_cut_is_not_judged() {
 }
 
 #[test]
+fn a_call_counts_on_the_side_of_the_node_that_answered() {
+    let lines = both("write", "1", "3", "4");
+    assert_eq!(judge(&lines).validity, Validity::Invalid);
+    let redirected = lines.replace(
+        "{\"type\":\"ok\",\"process\":100,\"value\":null}",
+        "{\"type\":\"ok\",\"process\":100,\"value\":null,\"node\":\"n2\"}",
+    );
+    assert_ne!(redirected, lines);
+    let verdict = judge(&redirected);
+    assert_eq!(verdict.validity, Validity::Valid, "{}", verdict.summary);
+    assert_eq!(verdict.numbers["writes_by_fault_and_side"], serde_json::json!({"7": {"n1": 0, "n2": 2}}));
+}
+
+#[test]
 fn overlapping_leaders_are_named_whatever_the_answer_is() {
     let lines = |with_role: bool, n1_term: u32| {
         let claim = |node: &str, term: u32| {
