@@ -1,18 +1,22 @@
 //! Judges a run from its history: checkers in parallel under a budget, evidence against thresholds, one sentence.
 //!
 //! Never: asks a node anything, or reads anything but what it is given.
+pub mod errors;
 mod evidence;
 mod met;
 
 use crate::error::Exit;
 use crate::plan::{BudgetPlan, EvidencePlan, Plan};
 use crate::store::{Evidence, FORMAT_VERSION, RunInfo, RunVerdict, TargetFacts};
-use dsfuzz_checkers::{Budget, CRASHES, History, Options, Severity, Validity, Verdict};
+use dsfuzz_checkers::{Budget, CRASHES, History, Options, Severity, Validity, Value, Verdict};
 use dsfuzz_nemesis::partition;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
+/// Checkers that judge by the final reads, and their option for how these were made.
+const READ_BY_MODE: [&str; 2] = ["set", "replicas-agree"];
+const FINAL_READS: &str = "final_reads";
 const SPLIT_BRAIN: &str = "split-brain";
 /// A rate below this fraction of what the plan asks for is told.
 const RATE_REACHED: f64 = 0.9;
@@ -96,11 +100,35 @@ impl Rules {
         let left_out = self.not_asked.iter().filter(move |(name, _)| !asked(name));
         left_out.map(|(name, why)| format!("{name}: not asked ({why})"))
     }
+
+    /// With the mode in which the final reads were made, for the checkers that take it and were not told another one.
+    fn with_final_reads(&self, mode: &str) -> Rules {
+        let mut rules = self.clone();
+        if mode.is_empty() {
+            return rules;
+        }
+        for (name, options) in rules.checkers.iter_mut().filter(|(name, _)| READ_BY_MODE.contains(&name.as_str())) {
+            let mut told = options.clone();
+            if !told.0.contains_key(FINAL_READS) {
+                told.0.insert(FINAL_READS.to_owned(), Value::text(mode));
+            }
+            if dsfuzz_checkers::checker_with(name, &told).is_ok() {
+                *options = told;
+            }
+        }
+        rules
+    }
 }
 
 /// Judges the history. `info` carries what the run itself knows of its health.
 pub fn judge(history: &History, rules: &Rules, info: &RunInfo) -> RunVerdict {
-    let mut rules = rules.clone();
+    let faulty = errors::client_faults(history, info).filter(|sentence| !info.harness_failures.contains(sentence));
+    if let Some(sentence) = faulty {
+        let mut info = info.clone();
+        info.harness_failures.push(sentence);
+        return judge(history, rules, &info);
+    }
+    let mut rules = rules.with_final_reads(&info.final_reads);
     // A run of before, or one that ended before its load: nobody watched, and nobody asked whether.
     if rules.crashes_implied && history.processes.is_empty() {
         rules.checkers.retain(|(name, _)| name != CRASHES);
@@ -149,6 +177,7 @@ pub fn judge(history: &History, rules: &Rules, info: &RunInfo) -> RunVerdict {
         notes,
         load,
         harness,
+        errors: errors::table(history),
         exit: i32::from(exit.code()),
         promises,
         dsfuzz: env!("CARGO_PKG_VERSION").into(),
@@ -354,6 +383,25 @@ mod tests {
         let cut_off = judge(&history(""), &rules(), &RunInfo::default());
         assert_eq!((cut_off.validity, cut_off.exit), (Validity::Unknown, 2), "{}", cut_off.sentence);
         assert!(cut_off.sentence.contains("cut off"), "{}", cut_off.sentence);
+    }
+
+    #[test]
+    fn a_client_that_answers_in_another_type_makes_a_run_neither_valid_nor_invalid() {
+        let error = format!("{}a read returned \"2\", a text", crate::targets::exec::UNBELIEVED);
+        let lines = [
+            r#"{"type":"invoke","index":5,"time":5,"worker":0,"process":0,"node":"n1","workload":"register","f":"read"}"#,
+            &serde_json::json!({"type": "info", "index": 6, "time": 6, "process": 0, "error": error}).to_string(),
+            r#"{"type":"end","index":7,"time":7}"#,
+        ];
+        let verdict = judge(&history(&lines.join("\n")), &rules(), &RunInfo::default());
+        assert_eq!((verdict.validity, verdict.exit), (Validity::Unknown, 255), "{}", verdict.sentence);
+        assert!(
+            verdict.sentence.contains("gave 1 answer that cannot be true, first #5: a read returned"),
+            "{}",
+            verdict.sentence
+        );
+        assert_eq!(verdict.harness.len(), 1);
+        assert_eq!((&*verdict.errors[0].code, verdict.errors[0].count), ("malformed", 1));
     }
 
     #[test]

@@ -18,6 +18,7 @@ pub use load::{read_regular, read_yaml};
 pub use overrides::Overrides;
 pub use problem::{Place, PlanError, did_you_mean};
 
+use crate::targets::recipe::FinalReads;
 use dsfuzz_nemesis::{NemesisOptions, Span};
 use dsfuzz_workloads::WorkloadOptions;
 use schemars::JsonSchema;
@@ -165,6 +166,11 @@ pub struct LoadPlan {
     pub joining: u32,
     /// Deadline of the settle phase.
     pub settle: Span,
+    /// Deadline of one final read.
+    pub final_deadline: Span,
+    /// Which nodes must answer the final reads: `each-node`, `any-node`, `leader`, `once`, `until-empty`. Left out: as the
+    /// recipe says.
+    pub final_reads: Option<FinalReads>,
     /// Deadline for every node to serve again after the last heal.
     pub recovery: Span,
     /// Stop at this many calls, whatever the time.
@@ -209,6 +215,8 @@ impl Default for LoadPlan {
             deadline: None,
             joining: 40,
             settle: Span::seconds(60),
+            final_deadline: Span::seconds(30),
+            final_reads: None,
             recovery: Span::seconds(60),
             ops_max: None,
         }

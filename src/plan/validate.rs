@@ -130,6 +130,7 @@ fn load(plan: &Plan) -> Result<(), Mistake> {
         ("time", Some(load.time)),
         ("deadline", load.deadline),
         ("settle", Some(load.settle)),
+        ("final_deadline", Some(load.final_deadline)),
         ("recovery", Some(load.recovery)),
     ];
     for (key, span) in spans {

@@ -42,6 +42,7 @@ pub(super) fn draw(subject: &Subject<'_>) -> Vec<(String, String)> {
     html.push_str("</section>\n");
     html.push_str(&part("The faults", || tables::faults(subject)));
     html.push_str(&part("The evidence", || tables::evidence(subject)));
+    html.push_str(&part("The errors", || tables::errors(subject)));
     html.push_str(&part("The harness's health", || tables::health(subject)));
     html.push_str(&part("The phases", || tables::phases(subject)));
     html.push_str(&part("The set-up", || tables::setup(subject, &page)));

@@ -130,6 +130,34 @@ pub(super) fn evidence(subject: &Subject<'_>) -> anyhow::Result<String> {
     Ok(html)
 }
 
+/// Calls that failed or are unknown, by the code of their error.
+pub(super) fn errors(subject: &Subject<'_>) -> anyhow::Result<String> {
+    let mut html = String::from("<section id=\"errors\"><h2>Errors by code</h2>\n");
+    if subject.verdict.errors.is_empty() {
+        html.push_str("<p>Every call was Ok.</p></section>\n");
+        return Ok(html);
+    }
+    html.push_str(
+        "<div class=\"scroll\"><table><thead><tr><th scope=\"col\">code<th scope=\"col\">outcome<th scope=\"col\">calls<th \
+         scope=\"col\">nodes<th scope=\"col\">the first</tr></thead><tbody>",
+    );
+    for row in &subject.verdict.errors {
+        let _ = write!(
+            html,
+            "<tr><th scope=\"row\"><code>{}</code><td>{}{}<td class=\"n\">{}<td>{}<td>#{}: {}</tr>",
+            escape(&row.code),
+            escape(&row.outcome),
+            if row.final_read { ", final reads" } else { "" },
+            row.count,
+            escape(&row.nodes.join(" ")),
+            row.first,
+            escape(&row.example),
+        );
+    }
+    html.push_str("</tbody></table></div></section>\n");
+    Ok(html)
+}
+
 /// Whether the harness itself did its work.
 pub(super) fn health(subject: &Subject<'_>) -> anyhow::Result<String> {
     let failures = subject.harness();

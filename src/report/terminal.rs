@@ -4,7 +4,7 @@ use super::junit::told;
 use super::sections::checker;
 use super::subject::Subject;
 use super::words;
-use crate::store::{RunDir, RunInfo, RunVerdict};
+use crate::store::{ErrorRow, RunDir, RunInfo, RunVerdict};
 use dsfuzz_checkers::{Fault, History, Validity};
 use std::fmt::Write;
 use tabled::builder::Builder;
@@ -13,6 +13,7 @@ use tabled::settings::{Modify, Padding, Style, Width};
 
 const FAULTS_MAX: usize = 12;
 const FINDINGS_MAX: usize = 3;
+const ERRORS_MAX: usize = 3;
 const REMARKS_MAX: usize = 8;
 
 /// The whole summary. `color`: whether the reader is a terminal that wants colours (NO_COLOR is the caller's to ask).
@@ -33,6 +34,7 @@ pub fn terminal(info: &RunInfo, verdict: &RunVerdict, history: &History, dir: &R
     remarks(&mut out, &subject);
     faults(&mut out, &subject);
     evidence(&mut out, &subject);
+    errors(&mut out, &subject);
     for note in &subject.verdict.notes {
         let _ = writeln!(out, "note: {}", words::plain_line(note));
     }
@@ -41,6 +43,28 @@ pub fn terminal(info: &RunInfo, verdict: &RunVerdict, history: &History, dir: &R
     }
     last_lines(&mut out, &subject, color);
     out
+}
+
+/// The commonest errors, where the answer is not valid: they often say why.
+fn errors(out: &mut String, subject: &Subject<'_>) {
+    let errors = &subject.verdict.errors;
+    if errors.is_empty() || subject.verdict.validity == Validity::Valid {
+        return;
+    }
+    let row = |row: &ErrorRow| {
+        let calls = if row.final_read { "final reads" } else { "calls" };
+        vec![
+            row.code.clone(),
+            format!("{} {calls} {}", row.count, row.outcome),
+            row.nodes.join(" "),
+            words::shorten(&row.example, 200),
+        ]
+    };
+    out.push_str(&table(&["error", "how often", "on", "the first"], errors.iter().take(ERRORS_MAX).map(row).collect()));
+    if errors.len() > ERRORS_MAX {
+        let _ =
+            writeln!(out, "{} more codes of errors are in verdict.json and the report\n", errors.len() - ERRORS_MAX);
+    }
 }
 
 /// What was found and breaks no promise: a line for each kind of a promise, with the first of it.

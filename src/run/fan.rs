@@ -2,6 +2,7 @@
 use dsfuzz_workloads::{Answer, BoxFuture, Call, Client, Connect, ConnectError, Endpoint, Response, Terms};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Opens, for one process, a client for each workload.
 pub(super) struct Fan {
@@ -28,6 +29,11 @@ impl Connect for Fan {
             let client: Box<dyn Client> = Box::new(Blades { clients });
             Ok(client)
         })
+    }
+
+    /// They are opened one after the other.
+    fn open_deadline(&self) -> Option<Duration> {
+        self.by_workload.values().filter_map(|connect| connect.open_deadline()).reduce(|one, other| one + other)
     }
 }
 

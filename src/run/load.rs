@@ -5,10 +5,11 @@ use super::nemesis::{Executor, Limits, Log, Now, Views};
 use super::recorder::Recorder;
 use super::roles::Prober;
 use super::settle::SettleOptions;
-use super::{Run, clocks, either};
+use super::{Run, clients, clocks, either};
 use crate::cli::progress::{Progress, Snapshot};
 use crate::cluster::{Node, SshTarget};
 use crate::targets::Deployment;
+use crate::targets::recipe::{Authority, FinalReads};
 use dsfuzz_checkers::history::FaultStep;
 use dsfuzz_nemesis::{NodeView, Timetable, View};
 use dsfuzz_workloads::{Connect, Terms, Workload};
@@ -37,6 +38,10 @@ pub(super) struct Load {
     connect: Arc<dyn Connect>,
     workloads: Vec<Arc<dyn Workload>>,
     options: DriverOptions,
+    final_reads: FinalReads,
+    final_deadline: Duration,
+    authority: bool,
+    refusals: Vec<String>,
     active: Arc<Active>,
 }
 
@@ -66,6 +71,10 @@ impl Load {
             connect: run.connect.clone(),
             workloads: run.workloads.clone(),
             options: driver_options(run),
+            final_reads: run.final_reads(),
+            final_deadline: run.job.plan.load.final_deadline.0,
+            authority: run.target.recipe().authority != Authority::Any,
+            refusals: run.target.refusals(),
             active,
         }
     }
@@ -114,13 +123,22 @@ impl Load {
         if left.is_empty() { Ok(()) } else { Err(left.join("; ")) }
     }
 
+    /// Opens a client on each node and asks it (`init`), as the load will. The sentence says what cannot be.
+    pub(super) async fn try_clients(&self) -> Result<(), String> {
+        clients::try_each(self.connect.clone(), &self.options).await
+    }
+
     /// How the final reads are made, after this load.
     pub(super) fn settle_options(&self, time: Duration, summary: &DriverSummary) -> SettleOptions {
         SettleOptions {
             seed: self.options.seed,
             nodes: self.options.nodes.clone(),
+            mode: self.final_reads,
+            authority: self.authority,
+            leader: self.leader.subscribe(),
+            refusals: self.refusals.clone(),
             time,
-            deadline: self.options.deadline,
+            deadline: self.final_deadline,
             first_worker: self.options.workers(),
             first_process: summary.next_process,
             client_options: self.options.client_options.clone(),

@@ -2,6 +2,7 @@
 //!
 //! Each step has a deadline and runs even when the one before failed. Judging and drawing read the run's files only.
 mod claims;
+mod clients;
 mod clocks;
 mod deaths;
 pub mod driver;
@@ -20,6 +21,7 @@ use crate::cli::signals::{Stop, Urgency};
 use crate::cluster::{Node, SshTarget};
 use crate::plan::Plan;
 use crate::store::{FORMAT_VERSION, NodeInfo, RunDir, RunInfo, RunVerdict};
+use crate::targets::recipe::FinalReads;
 use crate::targets::{self, Convergence, Deployment, NotReady, Target};
 use crate::{judge, report, secrets};
 use anyhow::{Context, Result, anyhow};
@@ -38,6 +40,7 @@ use tokio::sync::watch;
 
 /// Where a node keeps the agent and the targets' data, where the plan does not say.
 pub const NODE_DIR: &str = "/var/lib/dsfuzz";
+const CLIENTS: Duration = Duration::from_secs(300);
 const CONNECT: Duration = Duration::from_secs(60);
 const HEAL: Duration = Duration::from_secs(30);
 const INSTALL: Duration = Duration::from_secs(600);
@@ -140,12 +143,17 @@ impl Job {
             seed: self.seed,
             started: chrono::Local::now().to_rfc3339(),
             target: target.name().into(),
+            final_reads: self.final_reads(target).name().into(),
             options: crate::plan::redacted(target.options()),
             facts: target.facts(),
             nodes: self.nodes.iter().map(node).collect(),
             again: self.again.clone(),
             ..RunInfo::default()
         }
+    }
+
+    fn final_reads(&self, target: &Target) -> FinalReads {
+        self.plan.load.final_reads.unwrap_or(target.recipe().final_reads)
     }
 
     /// Names the run to the agents: the plan and the time.
@@ -373,6 +381,15 @@ impl Run {
         }
         let watching = tokio::spawn(self.deaths.clone().watch(hosts.clone(), recorder.clone()));
         let load = load::Load::new(self, hosts, deployment, recorder);
+        let trying = unless(self.halt.clone(), async { load.try_clients().await.map_err(|why| anyhow!(why)) });
+        if self.phases.run("clients", CLIENTS, trying).await.is_none() {
+            if !self.asked_to(Urgency::Stop) {
+                let why = self.phases.last_problem();
+                self.phases.harness_failed(why);
+            }
+            watching.abort();
+            return;
+        }
         let began = Instant::now();
         self.progress.phase("load", Some(self.job.plan.load.time.0));
         let (summary, slip_ms, probing) = load.run(&self.progress, self.halt.clone()).await;
@@ -492,16 +509,27 @@ impl Run {
             let why = self.phases.last_problem();
             return self.phases.unseen(format!("the final reads did not end: {why}"));
         };
-        for sentence in settled.harness {
+        for sentence in &settled.harness {
             self.phases.harness_failed(sentence);
         }
-        let mut silent: BTreeMap<String, usize> = BTreeMap::new();
+        let mut silent: BTreeMap<String, (usize, &str)> = BTreeMap::new();
         for missed in &settled.missed {
-            *silent.entry(missed.node.to_string()).or_default() += 1;
+            let reads = silent.entry(missed.node.to_string()).or_default();
+            *reads = (reads.0 + 1, &missed.error);
         }
-        for (node, reads) in silent {
-            self.phases.unseen(format!("{reads} final reads on {node} never succeeded"));
+        for (node, (reads, error)) in silent {
+            let noun = if reads == 1 { "read" } else { "reads" };
+            let why = if error.is_empty() { "its turn never came" } else { error };
+            self.phases.unseen(format!("{reads} final {noun} on {node} never succeeded, the last one because: {why}"));
         }
+        if let Some(failed) = settled.failed().filter(|_| !settled.missed.is_empty()) {
+            self.phases.unseen(failed);
+        }
+    }
+
+    /// Which nodes must answer the final reads: as the plan says, else the recipe.
+    fn final_reads(&self) -> FinalReads {
+        self.job.final_reads(&self.target)
     }
 
     /// True once the person is in a hurry.

@@ -1,19 +1,27 @@
-//! The settle phase: the final reads of every workload, on every node, each repeated until it is Ok or time is up.
+//! The settle phase: the final reads of every workload, by the mode that the plan or the recipe chooses.
 //!
-//! Through fresh clients and processes. Never: taking a read that failed for an answer; what was never read is named.
-use super::driver::{Backoff, NodeEndpoint, call_once, connect_once, discard, turned_true};
+//! Through fresh clients and processes. A read without an effect is repeated until it is Ok or time is up. Never: taking
+//! a read that failed for an answer, or repeating a read with an effect whose outcome is unknown.
+mod reader;
+mod summary;
+
+pub use summary::{Missed, SettleSummary};
+
+use super::driver::NodeEndpoint;
 use super::recorder::Recorder;
-use dsfuzz_chance::Chance;
+use crate::targets::recipe::FinalReads;
 use dsfuzz_checkers::Phase;
-use dsfuzz_workloads::{Answer, Call, Client, Connect, Terms, Workload};
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
+use dsfuzz_workloads::{Call, Connect, Workload};
+use reader::{Outcome, Reader};
+use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-const CLOSE_WITHIN: Duration = Duration::from_secs(1);
+/// How long to wait before a leader is looked for again.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// How the settle phase runs.
 #[derive(Clone, Debug)]
@@ -22,9 +30,17 @@ pub struct SettleOptions {
     pub seed: u64,
     /// The nodes to read from.
     pub nodes: Vec<NodeEndpoint>,
+    /// Which of them must answer, and how often they are asked.
+    pub mode: FinalReads,
+    /// Only the node that leads must answer ([`crate::targets::recipe::Authority`]): another one may refuse.
+    pub authority: bool,
+    /// Who leads now, as far as it is known.
+    pub leader: watch::Receiver<Option<String>>,
+    /// Codes of errors by which a node refuses to be read at all.
+    pub refusals: Vec<String>,
     /// Deadline of the phase.
     pub time: Duration,
-    /// Deadline of one call, and of one attempt to connect.
+    /// Deadline of one call, and of one attempt to connect where the client has none of its own.
     pub deadline: Duration,
     /// The first worker number to use: the number of the load's clients. Each node gets a worker.
     pub first_worker: u32,
@@ -34,29 +50,7 @@ pub struct SettleOptions {
     pub client_options: BTreeMap<String, String>,
 }
 
-/// A final read that never succeeded.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Missed {
-    /// The node.
-    pub node: Arc<str>,
-    /// The read.
-    pub call: Call,
-    /// Its last error; empty where its turn never came.
-    pub error: Arc<str>,
-}
-
-/// What the settle phase was.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct SettleSummary {
-    /// Final reads that succeeded.
-    pub ok: u64,
-    /// Those that never did.
-    pub missed: Vec<Missed>,
-    /// What went wrong in the harness or a client library, one sentence each.
-    pub harness: Vec<String>,
-}
-
-/// Makes the final reads until all are Ok, the time is up or `stop` turns true. Records the phase.
+/// Makes the final reads until all are answered as the mode asks, the time is up or `stop` turns true. Records the phase.
 pub async fn settle(
     recorder: Arc<Recorder>,
     connect: Arc<dyn Connect>,
@@ -65,133 +59,201 @@ pub async fn settle(
     stop: watch::Receiver<bool>,
 ) -> SettleSummary {
     recorder.phase(Phase::Settle);
-    let calls: VecDeque<Call> = workloads.iter().flat_map(|workload| workload.settle()).collect();
-    let end = Instant::now() + options.time;
-    let options = Arc::new(options);
-    let mut nodes = JoinSet::new();
-    for position in 0..options.nodes.len() {
-        let reader = Reader {
-            recorder: recorder.clone(),
-            connect: connect.clone(),
-            worker: options.first_worker + position as u32,
-            process: options.first_process + position as u64,
-            position,
-            client: None,
-            backoff: Backoff::default(),
-            chance: Chance::new(options.seed, "settle", position as u64),
-            summary: SettleSummary::default(),
-            options: options.clone(),
-        };
-        nodes.spawn(reader.run(calls.clone(), end, stop.clone()));
-    }
-    let mut summary = SettleSummary::default();
-    while let Some(joined) = nodes.join_next().await {
-        match joined {
-            Ok(node) => summary.join(node),
-            Err(error) => summary.harness.push(format!("a reader of the settle phase panicked: {error}")),
-        }
-    }
-    summary
-}
-
-impl SettleSummary {
-    fn join(&mut self, other: SettleSummary) {
-        self.ok += other.ok;
-        self.missed.extend(other.missed);
-        self.harness.extend(other.harness);
+    let calls: Vec<Call> = workloads.iter().flat_map(|workload| workload.settle()).collect();
+    let settling = Settling {
+        end: Instant::now() + options.time,
+        answered: Arc::new(Mutex::new(HashSet::new())),
+        options: Arc::new(options),
+        recorder,
+        connect,
+        stop,
+    };
+    match settling.options.mode {
+        FinalReads::EachNode | FinalReads::AnyNode => settling.side_by_side(calls).await,
+        FinalReads::Leader => settling.at_the_leader(calls).await,
+        FinalReads::Once | FinalReads::UntilEmpty => settling.one_after_the_other(calls).await,
     }
 }
 
-/// The final reads of one node.
-struct Reader {
+/// What all readers share.
+#[derive(Clone)]
+struct Settling {
     recorder: Arc<Recorder>,
     connect: Arc<dyn Connect>,
     options: Arc<SettleOptions>,
-    worker: u32,
-    process: u64,
-    position: usize,
-    client: Option<Box<dyn Client>>,
-    backoff: Backoff,
-    chance: Chance,
-    summary: SettleSummary,
+    end: Instant,
+    stop: watch::Receiver<bool>,
+    /// Calls, by their place, that some node has answered.
+    answered: Arc<Mutex<HashSet<usize>>>,
 }
 
-impl Reader {
-    async fn run(mut self, calls: VecDeque<Call>, end: Instant, mut stop: watch::Receiver<bool>) -> SettleSummary {
-        let mut left: VecDeque<(Call, Arc<str>)> = calls.into_iter().map(|call| (call, Arc::from(""))).collect();
-        while let Some((call, error)) = left.pop_front() {
-            if Instant::now() >= end || *stop.borrow() || self.recorder.failed() {
-                left.push_front((call, error));
+impl Settling {
+    fn over(&self) -> bool {
+        Instant::now() >= self.end || *self.stop.borrow() || self.recorder.failed()
+    }
+
+    fn is_answered(&self, place: usize) -> bool {
+        self.answered.lock().unwrap_or_else(PoisonError::into_inner).contains(&place)
+    }
+
+    fn leads(&self, position: usize) -> bool {
+        self.options.leader.borrow().as_deref() == Some(&*self.options.nodes[position].name)
+    }
+
+    /// Every node at once, each its own reads.
+    async fn side_by_side(self, calls: Vec<Call>) -> SettleSummary {
+        let mut nodes = JoinSet::new();
+        for position in 0..self.options.nodes.len() {
+            nodes.spawn(self.clone().node(position, calls.clone()));
+        }
+        let mut summary = SettleSummary::default();
+        while let Some(joined) = nodes.join_next().await {
+            match joined {
+                Ok(node) => summary.join(node),
+                Err(error) => summary.harness.push(format!("a reader of the settle phase panicked: {error}")),
+            }
+        }
+        let any = self.options.mode == FinalReads::AnyNode;
+        summary.missed.retain(|missed| !(any && self.is_answered(missed.place)));
+        summary
+    }
+
+    /// The reads of one node.
+    async fn node(self, position: usize, calls: Vec<Call>) -> SettleSummary {
+        let mut reader = Reader::new(self.clone(), position);
+        let mut left: VecDeque<(usize, Call, Arc<str>)> =
+            calls.into_iter().enumerate().map(|(place, call)| (place, call, Arc::from(""))).collect();
+        let any = self.options.mode == FinalReads::AnyNode;
+        let mut refused = Vec::new();
+        while let Some((place, call, error)) = left.pop_front() {
+            // Every node is asked once at least; after that, one answer is enough where any node will do.
+            let enough = any && !error.is_empty() && self.is_answered(place);
+            if enough {
+                continue;
+            }
+            if self.over() {
+                left.push_front((place, call, error));
                 break;
             }
-            let Some(error) = self.read(&call, end).await else { continue };
+            let error = match reader.read(&call).await {
+                Outcome::Answered(_) => {
+                    self.answered.lock().unwrap_or_else(PoisonError::into_inner).insert(place);
+                    continue;
+                }
+                // A node that refuses to be read is not asked again where another one may answer in its place.
+                Outcome::Refused(why) if any || (self.options.authority && !self.leads(position)) => {
+                    refused.push((place, call, why));
+                    continue;
+                }
+                Outcome::Refused(why) | Outcome::Failed(why) | Outcome::Unknown(why) => why,
+            };
             // The others get their turn before this one comes again: one stuck key must not hide the rest.
-            left.push_back((call, error));
-            let pause = self.backoff.trouble(&mut self.chance);
-            tokio::select! {
-                () = tokio::time::sleep_until(end.min(Instant::now() + pause)) => {}
-                () = turned_true(&mut stop) => {}
-            }
+            left.push_back((place, call, error));
+            reader.pause().await;
         }
-        if let Some(client) = self.client.take() {
-            let _ = tokio::time::timeout(CLOSE_WITHIN, client.close()).await;
+        if any {
+            // Missing only where no other node answered either.
+            left.extend(refused);
         }
-        let node = &self.options.nodes[self.position].name;
-        let missed = left.into_iter().map(|(call, error)| Missed { node: node.clone(), call, error });
-        self.summary.missed.extend(missed);
-        self.summary
+        reader.finish(left).await
     }
 
-    /// One attempt; none when it was Ok, else why not.
-    async fn read(&mut self, call: &Call, end: Instant) -> Option<Arc<str>> {
-        let node = &self.options.nodes[self.position];
-        let deadline = self.options.deadline.min(end.saturating_duration_since(Instant::now()));
-        let terms = Terms { deadline, settle: true };
-        let opened = match self.client.take() {
-            Some(client) => Ok(client),
-            None => {
-                let endpoint = node.endpoint(self.process, &self.options.client_options, terms);
-                connect_once(&*self.connect, endpoint, deadline).await
+    /// Whoever leads, wherever that moves.
+    async fn at_the_leader(self, calls: Vec<Call>) -> SettleSummary {
+        let mut readers: Vec<Reader> =
+            (0..self.options.nodes.len()).map(|position| Reader::new(self.clone(), position)).collect();
+        let mut left: VecDeque<(usize, Call, Arc<str>)> =
+            calls.into_iter().enumerate().map(|(place, call)| (place, call, Arc::from("no node led"))).collect();
+        let mut last = 0;
+        while let Some((place, call, error)) = left.pop_front() {
+            if self.over() {
+                left.push_front((place, call, error));
+                break;
             }
-        };
-        if self.recorder.invoke(self.worker, self.process, &node.name, call, true).is_none() {
-            return Some(Arc::from("it could not be recorded"));
-        }
-        let mut client = match opened {
-            Ok(client) => client,
-            Err(error) => {
-                let answer = Answer::fail(format!("not connected: {error}"));
-                self.recorder.complete(self.process, &answer.clone().into());
-                return why(answer);
-            }
-        };
-        let (response, told) = call_once(&mut *client, call, terms).await;
-        self.recorder.complete(self.process, &response);
-        let answer = response.answer;
-        if let Some(told) = told {
-            self.recorder.note(&node.name, &told);
-            self.summary.harness.push(told);
-        }
-        match answer {
-            Answer::Ok(_) => {
-                self.backoff.answered();
-                self.summary.ok += 1;
-                self.client = Some(client);
-            }
-            // A read may fail because its connection broke: the next attempt gets a new one.
-            Answer::Fail(_) => discard(Some(client)),
-            Answer::Info(_) => {
-                discard(Some(client));
-                self.process += self.options.nodes.len() as u64;
+            let leader = (0..readers.len()).find(|position| self.leads(*position));
+            let Some(position) = leader else {
+                left.push_front((place, call, error));
+                tokio::time::sleep(LOOK_AGAIN).await;
+                continue;
+            };
+            last = position;
+            if let Outcome::Refused(why) | Outcome::Failed(why) | Outcome::Unknown(why) =
+                readers[position].read(&call).await
+            {
+                left.push_back((place, call, why));
+                readers[position].pause().await;
             }
         }
-        why(answer)
+        let mut summary = SettleSummary::default();
+        for (position, reader) in readers.into_iter().enumerate() {
+            let left = if position == last { std::mem::take(&mut left) } else { VecDeque::new() };
+            summary.join(reader.finish(left).await);
+        }
+        summary
+    }
+
+    /// One node after the other: each read may take what it returns.
+    async fn one_after_the_other(self, calls: Vec<Call>) -> SettleSummary {
+        let mut readers: Vec<Reader> =
+            (0..self.options.nodes.len()).map(|position| Reader::new(self.clone(), position)).collect();
+        let mut open: VecDeque<(usize, Call, Arc<str>)> =
+            calls.into_iter().enumerate().map(|(place, call)| (place, call, Arc::from(""))).collect();
+        let mut given_up = vec![VecDeque::new(); readers.len()];
+        while !open.is_empty() && !readers.is_empty() {
+            for (reader, given_up) in readers.iter_mut().zip(&mut given_up) {
+                for (place, call, error) in std::mem::take(&mut open) {
+                    if self.over() {
+                        given_up.push_back((place, call, error));
+                        continue;
+                    }
+                    match self.drain(reader, &call).await {
+                        Drained::Once => {}
+                        Drained::Empty => {
+                            self.answered.lock().unwrap_or_else(PoisonError::into_inner).insert(place);
+                            open.push_back((place, call, Arc::from("")));
+                        }
+                        Drained::No(why) => open.push_back((place, call, why)),
+                        // It may have taken something: whoever repeats it may read less than there was.
+                        Drained::Unknown(why) => given_up.push_back((place, call, why)),
+                    }
+                }
+            }
+            // What was read to its end is done; what certainly had no effect anywhere is tried again.
+            open.retain(|(place, ..)| !self.is_answered(*place));
+            if !open.is_empty() {
+                readers[0].pause().await;
+            }
+        }
+        let mut summary = SettleSummary::default();
+        for (reader, left) in readers.into_iter().zip(given_up) {
+            summary.join(reader.finish(left).await);
+        }
+        summary
+    }
+
+    /// Reads at one node: once, or until nothing is left. Repeated only after an answer, or after an end that certainly
+    /// had no effect.
+    async fn drain(&self, reader: &mut Reader, call: &Call) -> Drained {
+        loop {
+            match reader.read(call).await {
+                Outcome::Answered(_) if self.options.mode == FinalReads::Once => return Drained::Once,
+                Outcome::Answered(true) => return Drained::Empty,
+                Outcome::Answered(false) => {}
+                Outcome::Unknown(why) => return Drained::Unknown(why),
+                // The next node gets its turn.
+                Outcome::Refused(why) | Outcome::Failed(why) => return Drained::No(why),
+            }
+            if self.over() {
+                return Drained::Unknown(Arc::from("it was not read to its end"));
+            }
+        }
     }
 }
 
-fn why(answer: Answer) -> Option<Arc<str>> {
-    match answer {
-        Answer::Ok(_) => None,
-        Answer::Fail(why) | Answer::Info(why) => Some(why),
-    }
+/// How the reads of one call at one node ended.
+enum Drained {
+    Once,
+    Empty,
+    No(Arc<str>),
+    Unknown(Arc<str>),
 }

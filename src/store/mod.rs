@@ -126,6 +126,9 @@ pub struct RunInfo {
     /// The options of the target that were in force: the recipe's defaults and what the plan gave, secrets redacted.
     #[serde(default)]
     pub options: BTreeMap<String, serde_json::Value>,
+    /// Which nodes had to answer the final reads (`each-node`, `any-node`, `leader`, `once`, `until-empty`); empty: each.
+    #[serde(default)]
+    pub final_reads: String,
     /// What evidence must know of the target.
     #[serde(default)]
     pub facts: TargetFacts,
@@ -223,6 +226,9 @@ pub struct RunVerdict {
     pub load: Vec<FaultLoad>,
     /// The harness's own health: empty where all went well.
     pub harness: Vec<String>,
+    /// Calls that failed or are unknown, by the code of their error, the commonest first.
+    #[serde(default)]
+    pub errors: Vec<ErrorRow>,
     /// Exit code.
     pub exit: i32,
     /// The version of dsfuzz that judged.
@@ -240,6 +246,25 @@ pub struct Asked {
     pub arguments: Vec<String>,
     /// Checkers that the plan asks and this question did not.
     pub not_asked: Vec<String>,
+}
+
+/// Calls that ended with one code of error.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ErrorRow {
+    /// The code: what stands before the first colon of the error.
+    pub code: String,
+    /// `fail` or `info`.
+    pub outcome: String,
+    /// Whether they were final reads.
+    pub final_read: bool,
+    /// How many.
+    pub count: u64,
+    /// Index of the first call.
+    pub first: u64,
+    /// The whole error of the first.
+    pub example: String,
+    /// The nodes, sorted.
+    pub nodes: Vec<String>,
 }
 
 /// The load around one fault.
@@ -312,6 +337,7 @@ impl RunVerdict {
             promises: Vec::new(),
             evidence: Vec::new(),
             harness: vec![failure.to_owned()],
+            errors: Vec::new(),
             exit,
             dsfuzz: env!("CARGO_PKG_VERSION").into(),
             asked: None,

@@ -239,6 +239,7 @@ mod tests {
             promises: Vec::new(),
             evidence: Vec::new(),
             harness: Vec::new(),
+            errors: Vec::new(),
             exit: 1,
             ..RunVerdict::failed("", 0)
         };

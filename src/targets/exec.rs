@@ -12,7 +12,7 @@ use super::recipe::Certainty;
 use crate::cluster::Node;
 use dsfuzz_workloads::{Answer, BoxFuture, Call, Client, Connect, ConnectError, Endpoint, Response, Terms};
 use process::{Line, Program};
-use protocol::{Init, Meaning, Reply};
+use protocol::{Init, Meaning, Refusal, Reply};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -28,6 +28,8 @@ pub const STDERR_ROOM_BYTES: u64 = 64 << 20;
 /// Begins the error of a call whose answer kept the form of the protocol and cannot be true: a fault of the client, by
 /// which a run is neither valid nor invalid.
 pub const UNBELIEVED: &str = "malformed: not believed: ";
+/// Stands in the error of a client that started and answered `init` with an error of its own, e.g. no connection.
+pub const INIT_REFUSED: &str = "answered `init` with an error";
 /// Where the protocol is explained.
 const DOC: &str = "docs/client-protocol.md";
 
@@ -72,6 +74,11 @@ impl Connect for ExecConnect {
             client.map(|client| Box::new(client) as Box<dyn Client>).map_err(ConnectError)
         })
     }
+
+    /// With a moment for the sentence about the program that did not answer.
+    fn open_deadline(&self) -> Option<Duration> {
+        Some(self.init_deadline + CLOSE)
+    }
 }
 
 impl ExecConnect {
@@ -111,8 +118,10 @@ impl ExecConnect {
             }
             Err(error) => return Err(format!("{}: {error}", self.named())),
         };
-        protocol::check_init_ok(&line, &self.functions)
-            .map_err(|why| format!("{}: {why}{}", self.named(), program.stderr_tail()))?;
+        protocol::check_init_ok(&line, &self.functions).map_err(|why| match why {
+            Refusal::Answered(why) => format!("{} {INIT_REFUSED}: {why}{}", self.named(), program.stderr_tail()),
+            Refusal::Malformed(why) => format!("{}: {why}{}", self.named(), program.stderr_tail()),
+        })?;
         Ok(ExecClient {
             program,
             meaning: Meaning {

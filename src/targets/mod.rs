@@ -288,20 +288,47 @@ impl Target {
         let client = self.client(workload)?;
         Ok(match &client.command {
             None => Arc::new(etcd::EtcdConnect),
-            Some(argv) => Arc::new(exec::ExecConnect {
-                argv: argv.0.clone(),
-                folder: self.folder.clone(),
-                env: client.env.clone(),
-                errors: client.errors.clone(),
-                init_deadline: client.init_deadline.0,
-                workload: workload.to_owned(),
-                functions: functions.to_vec(),
-                nodes: nodes.to_vec(),
-                stderr_dir: stderr_dir.to_owned(),
-                stderr_room: Arc::new(AtomicU64::new(exec::STDERR_ROOM_BYTES)),
-                line_bytes_max: exec::LINE_BYTES_MAX,
-            }),
+            Some(argv) => Arc::new(self.exec(client, argv, workload, functions, nodes, stderr_dir)),
         })
+    }
+
+    fn exec(
+        &self,
+        client: &recipe::ClientDoc,
+        argv: &recipe::Argv,
+        workload: &str,
+        functions: &[Arc<str>],
+        nodes: &[Node],
+        stderr_dir: &Path,
+    ) -> exec::ExecConnect {
+        exec::ExecConnect {
+            argv: argv.0.clone(),
+            folder: self.folder.clone(),
+            env: client.env.clone(),
+            errors: client.errors.clone(),
+            init_deadline: client.init_deadline.0,
+            workload: workload.to_owned(),
+            functions: functions.to_vec(),
+            nodes: nodes.to_vec(),
+            stderr_dir: stderr_dir.to_owned(),
+            stderr_room: Arc::new(AtomicU64::new(exec::STDERR_ROOM_BYTES)),
+            line_bytes_max: exec::LINE_BYTES_MAX,
+        }
+    }
+
+    /// Why the program of the client for this workload cannot be started, known without starting it; none where it can,
+    /// where the client is built in, and where there is no client at all ([`Target::connect`] says so).
+    pub fn missing_client(&self, workload: &str, functions: &[Arc<str>]) -> Option<String> {
+        let client = self.recipe.clients.iter().find(|client| client.workloads.iter().any(|name| name == workload))?;
+        let argv = client.command.as_ref()?;
+        self.exec(client, argv, workload, functions, &[], Path::new("")).missing()
+    }
+
+    /// Codes of errors by which a node refuses to be read: those of the protocol and those of the recipe.
+    pub fn refusals(&self) -> Vec<String> {
+        let own = self.recipe.clients.iter().flat_map(|client| &client.errors);
+        let own = own.filter(|(_, certainty)| **certainty == recipe::Certainty::Refuses).map(|(code, _)| code.clone());
+        ["not-leader", "read-only"].map(str::to_owned).into_iter().chain(own).collect()
     }
 
     /// Where a client of this process connects.

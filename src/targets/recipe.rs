@@ -68,6 +68,9 @@ pub struct Recipe {
     /// Which node speaks with authority in final reads.
     #[serde(default)]
     pub authority: Authority,
+    /// Which nodes must answer the final reads, where the plan does not say (`load.final_reads`).
+    #[serde(default)]
+    pub final_reads: FinalReads,
     /// How long it takes at most until the target serves again after it lost nodes: until a new leader is elected, a view
     /// is changed, a failure detector has spoken. A duration; it may use options, such as
     /// `"{{ options.election_ms * 2 }}ms"`. Left out: 5s. What evidence asks of a fault and the default of
@@ -342,6 +345,37 @@ pub enum Authority {
     Role(String),
 }
 
+/// Which nodes must answer the final reads, and how often they are asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum FinalReads {
+    /// Every node, each read repeated until it is answered.
+    #[default]
+    EachNode,
+    /// Every node is asked; one answer to each read is enough.
+    AnyNode,
+    /// The node that leads (`role`), repeated until it answers.
+    Leader,
+    /// One node, one answer: the read takes what it returns. Never repeated after an unknown end.
+    Once,
+    /// One node after the other, each until nothing is left: the read takes what it returns. Never repeated after an
+    /// unknown end.
+    UntilEmpty,
+}
+
+impl FinalReads {
+    /// As in plans, recipes and options of checkers.
+    pub fn name(self) -> &'static str {
+        match self {
+            FinalReads::EachNode => "each-node",
+            FinalReads::AnyNode => "any-node",
+            FinalReads::Leader => "leader",
+            FinalReads::Once => "once",
+            FinalReads::UntilEmpty => "until-empty",
+        }
+    }
+}
+
 /// A log file on every node.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -406,6 +440,9 @@ pub enum Certainty {
     Fail,
     /// Unknown.
     Info,
+    /// As `fail`, and the node refuses to be read at all: a final read is not asked of it again where another node may
+    /// answer. The codes `not-leader` and `read-only` always mean this.
+    Refuses,
     /// Of a read: the object itself (stream, table, key space) is certainly not there, so that nothing is left in it.
     /// The read is recorded as Fail with the error `absent: CODE: TEXT`, which `set` takes for an empty final read. Of
     /// other functions the code says nothing.
@@ -572,6 +609,9 @@ impl Recipe {
                 return wrong(format!("options.{name}.default"), "must be a text, a number or a boolean");
             }
         }
+        if self.final_reads == FinalReads::Leader && self.role.is_none() {
+            return wrong("final_reads".into(), "leader: the recipe has no `role`, so that no leader is known");
+        }
         for (position, client) in self.clients.iter().enumerate() {
             if client.builtin.is_some() == client.command.is_some() {
                 return wrong(format!("clients[{position}]"), "give exactly one of `builtin` and `command`");
@@ -622,6 +662,8 @@ mod tests {
             ("clients: []", "clients: []\noptions: {a: {default: [], doc: d}}", "options.a.default"),
             ("clients: []", "clients: []\nfiles: [{path: /x, content: x, mode: rw}]", "files[0].mode"),
             ("clients: []", "clients: []\nauthority: {rule: leader}", "rule"),
+            ("clients: []", "clients: []\nfinal_reads: leader", "has no `role`"),
+            ("clients: []", "clients: []\nfinal_reads: twice", "twice"),
         ];
         for (find, replace, expected) in cases {
             let message = refused(find, replace);

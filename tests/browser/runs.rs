@@ -327,6 +327,7 @@ fn stale_verdict(history: &History, ops: Vec<u64>) -> RunVerdict {
         notes: Vec::new(),
         load: Vec::new(),
         format: 1,
+        errors: Vec::new(),
         validity: Validity::Invalid,
         sentence: sentence.clone(),
         promises: vec![
@@ -391,6 +392,7 @@ fn info(plan: &str, nodes: &[String]) -> RunInfo {
         ended: "2026-11-20T10:01:12+01:00".into(),
         target: "etcd".into(),
         target_versions: nodes.iter().map(|node| (node.clone(), "3.4.23".to_string())).collect(),
+        final_reads: String::new(),
         options: BTreeMap::new(),
         facts: dsfuzz::store::TargetFacts::default(),
         timetable_slip_ms: None,
@@ -481,6 +483,7 @@ pub(crate) fn large(count: usize) -> Run {
         notes: Vec::new(),
         load: Vec::new(),
         format: 1,
+        errors: Vec::new(),
         validity: Validity::Valid,
         sentence: format!(
             "All {} operations on 5 nodes are linearizable, and every fault was proven.",
@@ -548,6 +551,7 @@ pub(crate) fn hostile() -> Run {
         notes: Vec::new(),
         load: Vec::new(),
         format: 1,
+        errors: Vec::new(),
         validity: Validity::Invalid,
         sentence: HOSTILE.into(),
         promises: vec![Verdict {

@@ -123,4 +123,9 @@ pub trait Client: Send {
 pub trait Connect: Send + Sync {
     /// Opens a client. Must not change the target's state.
     fn open(&self, endpoint: Endpoint) -> BoxFuture<'_, Result<Box<dyn Client>, ConnectError>>;
+
+    /// How long opening a client may take, where that is not the deadline of a call: a program has to start first.
+    fn open_deadline(&self) -> Option<Duration> {
+        None
+    }
 }

@@ -37,12 +37,14 @@ fn panicked(call: &Call, text: &str) -> (Response, Option<String>) {
     (Answer::info("client panicked").into(), Some(format!("the client panicked in {}: {text}", call.f)))
 }
 
-/// Opens a client within the deadline.
+/// Opens a client within the deadline of a call, or its own ([`Connect::open_deadline`]); never longer than `longest`.
 pub(in crate::run) async fn connect_once(
     connect: &dyn Connect,
     endpoint: Endpoint,
     deadline: Duration,
+    longest: Duration,
 ) -> Result<Box<dyn Client>, ConnectError> {
+    let deadline = connect.open_deadline().unwrap_or(deadline).min(longest);
     let future = catch_unwind(AssertUnwindSafe(|| connect.open(endpoint)));
     let future = future.map_err(|panic| ConnectError(format!("the client panicked: {}", text_of(&*panic))))?;
     match within(future, deadline).await {

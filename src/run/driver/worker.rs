@@ -171,7 +171,7 @@ impl Worker {
         let shared = self.shared.clone();
         let endpoint = self.endpoint().endpoint(self.process, &shared.options.client_options, self.terms());
         tokio::select! {
-            opened = connect_once(&*shared.connect, endpoint, shared.options.deadline) => match opened {
+            opened = connect_once(&*shared.connect, endpoint, shared.options.deadline, Duration::MAX) => match opened {
                 Ok(client) => {
                     self.client = Some(client);
                     Some(None)

@@ -76,28 +76,41 @@ fn milliseconds(terms: Terms) -> u64 {
     u64::try_from(terms.deadline.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// Why a program is no client.
+#[derive(Debug, PartialEq)]
+pub(super) enum Refusal {
+    /// It says so itself.
+    Answered(String),
+    /// Its answer is not in order.
+    Malformed(String),
+}
+
 /// Whether the answer to `init` is in order.
-pub(super) fn check_init_ok(line: &str, functions: &[Arc<str>]) -> Result<(), String> {
+pub(super) fn check_init_ok(line: &str, functions: &[Arc<str>]) -> Result<(), Refusal> {
     let expected = r#"expected {"type":"init_ok","version":1,"functions":[..]} (docs/client-protocol.md)"#;
+    let malformed = |why: String| Err(Refusal::Malformed(why));
     let Ok(json) = serde_json::from_str::<Json>(line) else {
-        return Err(format!("not JSON: {}; {expected}", head(line)));
+        return malformed(format!("not JSON: {}; {expected}", head(line)));
     };
     match json.get("type").and_then(Json::as_str) {
         Some("init_ok") => {}
-        Some("error" | "fail" | "info") => return Err(error_text(&json)),
-        _ => return Err(format!("it answered `init` with {}; {expected}", head(line))),
+        Some("error" | "fail" | "info") => return Err(Refusal::Answered(error_text(&json))),
+        _ => return malformed(format!("it answered `init` with {}; {expected}", head(line))),
     }
     if json.get("version").and_then(Json::as_u64) != Some(VERSION) {
-        return Err(format!("it speaks version {} of the protocol, this is {VERSION}; {expected}", json["version"]));
+        return malformed(format!(
+            "it speaks version {} of the protocol, this is {VERSION}; {expected}",
+            json["version"]
+        ));
     }
     let Some(known) = json.get("functions").and_then(Json::as_array) else {
-        return Err(format!("it names no functions; {expected}"));
+        return malformed(format!("it names no functions; {expected}"));
     };
     let missing: Vec<&str> =
         functions.iter().map(|name| &**name).filter(|name| !known.iter().any(|one| one == name)).collect();
     match missing.is_empty() {
         true => Ok(()),
-        false => Err(format!("it does not support {}, which the workload needs", missing.join(", "))),
+        false => malformed(format!("it does not support {}, which the workload needs", missing.join(", "))),
     }
 }
 
@@ -156,6 +169,7 @@ pub(super) fn reply(line: &str, id: u64, call: &Call, meaning: &Meaning) -> Repl
                 head(line)
             ));
         }
+        Some("fail" | "error") if certainty == Some(Certainty::Refuses) => Answer::fail(error_text(&json)),
         // A code that says "unknown" is believed before a type that says "certain".
         Some("fail" | "error") if certainty == Some(Certainty::Absent) => {
             Answer::fail(format!("{ABSENT}{}", error_text(&json)))
@@ -457,7 +471,9 @@ mod tests {
             ("{}", "expected"),
         ];
         for (line, expected) in cases {
-            let why = check_init_ok(line, &wanted).unwrap_err();
+            let why = match check_init_ok(line, &wanted).unwrap_err() {
+                Refusal::Answered(why) | Refusal::Malformed(why) => why,
+            };
             assert!(why.contains(expected), "{line}: {why}");
         }
     }

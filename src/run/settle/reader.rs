@@ -1,0 +1,147 @@
+//! [`Reader`]: the final reads of one node, one after the other.
+use super::super::driver::{Backoff, call_once, connect_once, discard, turned_true};
+use super::{Missed, SettleSummary, Settling};
+use dsfuzz_chance::Chance;
+use dsfuzz_checkers::Value;
+use dsfuzz_workloads::{Answer, Call, Client, Terms};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+const CLOSE_WITHIN: Duration = Duration::from_secs(1);
+/// Begins the error of a read whose object is certainly not there: as good as an empty answer.
+const ABSENT: &str = "absent: ";
+
+/// How an attempt ended.
+pub(super) enum Outcome {
+    /// Ok, or certainly absent; whether nothing was there (any more).
+    Answered(bool),
+    /// The node refuses to be read, with one of the codes for that.
+    Refused(Arc<str>),
+    /// It certainly had no effect.
+    Failed(Arc<str>),
+    /// It may have had an effect, where it has any.
+    Unknown(Arc<str>),
+}
+
+/// Reads from one node through one client at a time.
+pub(super) struct Reader {
+    shared: Settling,
+    position: usize,
+    worker: u32,
+    process: u64,
+    client: Option<Box<dyn Client>>,
+    backoff: Backoff,
+    chance: Chance,
+    summary: SettleSummary,
+}
+
+impl Reader {
+    pub(super) fn new(shared: Settling, position: usize) -> Reader {
+        Reader {
+            worker: shared.options.first_worker + position as u32,
+            process: shared.options.first_process + position as u64,
+            position,
+            client: None,
+            backoff: Backoff::default(),
+            chance: Chance::new(shared.options.seed, "settle", position as u64),
+            summary: SettleSummary::default(),
+            shared,
+        }
+    }
+
+    /// Waits before the next attempt, longer after each failure.
+    pub(super) async fn pause(&mut self) {
+        let pause = self.backoff.trouble(&mut self.chance);
+        let mut stop = self.shared.stop.clone();
+        tokio::select! {
+            () = tokio::time::sleep_until(self.shared.end.min(Instant::now() + pause)) => {}
+            () = turned_true(&mut stop) => {}
+        }
+    }
+
+    /// One attempt.
+    pub(super) async fn read(&mut self, call: &Call) -> Outcome {
+        let options = self.shared.options.clone();
+        let node = &options.nodes[self.position];
+        let left = || self.shared.end.saturating_duration_since(Instant::now());
+        let terms = Terms { deadline: options.deadline.min(left()), settle: true };
+        let opened = match self.client.take() {
+            Some(client) => Ok(client),
+            None => {
+                let endpoint = node.endpoint(self.process, &options.client_options, terms);
+                connect_once(&*self.shared.connect, endpoint, terms.deadline, left()).await
+            }
+        };
+        let recorder = self.shared.recorder.clone();
+        if recorder.invoke(self.worker, self.process, &node.name, call, true).is_none() {
+            return Outcome::Failed(Arc::from("it could not be recorded"));
+        }
+        let mut client = match opened {
+            Ok(client) => client,
+            Err(error) => {
+                let answer = Answer::fail(format!("not connected: {error}"));
+                recorder.complete(self.process, &answer.clone().into());
+                return self.outcome(answer);
+            }
+        };
+        let terms = Terms { deadline: options.deadline.min(left()), ..terms };
+        let (response, told) = call_once(&mut *client, call, terms).await;
+        recorder.complete(self.process, &response);
+        if let Some(told) = told {
+            recorder.note(&node.name, &told);
+            self.summary.harness.push(told);
+        }
+        match response.answer {
+            Answer::Ok(_) => self.client = Some(client),
+            // A read may fail because its connection broke: the next attempt gets a new one.
+            Answer::Fail(_) => discard(Some(client)),
+            Answer::Info(_) => {
+                discard(Some(client));
+                self.process += options.nodes.len() as u64;
+            }
+        }
+        self.outcome(response.answer)
+    }
+
+    fn outcome(&mut self, answer: Answer) -> Outcome {
+        match answer {
+            Answer::Ok(value) => {
+                self.backoff.answered();
+                self.summary.ok += 1;
+                Outcome::Answered(matches!(&value, Value::Nil) || value.as_list().is_some_and(<[Value]>::is_empty))
+            }
+            Answer::Fail(why) if why.starts_with(ABSENT) => {
+                self.backoff.answered();
+                self.summary.absent += 1;
+                Outcome::Answered(true)
+            }
+            Answer::Fail(why) => {
+                let node = self.shared.options.nodes[self.position].name.clone();
+                self.summary.count_failure(&why, &node);
+                let code = why.split(':').next().unwrap_or_default();
+                match self.shared.options.refusals.iter().any(|refusal| refusal == code) {
+                    true => Outcome::Refused(why),
+                    false => Outcome::Failed(why),
+                }
+            }
+            Answer::Info(why) => {
+                let node = self.shared.options.nodes[self.position].name.clone();
+                self.summary.count_failure(&why, &node);
+                Outcome::Unknown(why)
+            }
+        }
+    }
+
+    /// Closes the client; what is left was missed.
+    pub(super) async fn finish(mut self, left: VecDeque<(usize, Call, Arc<str>)>) -> SettleSummary {
+        if let Some(client) = self.client.take() {
+            let _ = tokio::time::timeout(CLOSE_WITHIN, client.close()).await;
+        }
+        let node = &self.shared.options.nodes[self.position].name;
+        let missed = left.into_iter().map(|(place, call, error)| Missed { node: node.clone(), call, error, place });
+        self.summary.missed.extend(missed);
+        self.summary
+    }
+}
