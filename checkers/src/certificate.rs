@@ -15,8 +15,22 @@ pub struct Certificate {
     pub version: u32,
     /// What is claimed.
     pub claim: Claim,
+    /// What registers began with, where that was set and plays a role; the others began with nil.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub initial: Vec<Begins>,
     /// The operations it is claimed of, by call.
     pub ops: Vec<CertifiedOp>,
+}
+
+/// What a register holds before anything is written.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Begins {
+    /// The key; of an object of several registers, the name of the register.
+    #[serde(default, skip_serializing_if = "Value::is_nil")]
+    pub key: Value,
+    /// Its value.
+    pub value: Value,
 }
 
 /// An operation as it stands in the history.
@@ -156,7 +170,42 @@ impl Certificate {
         calls.sort_unstable();
         calls.dedup();
         let ops = calls.iter().filter_map(|call| history.op(*call)).map(|op| certified(history, &op)).collect();
-        Certificate { version: CERTIFICATE_VERSION, claim, ops }
+        Certificate { version: CERTIFICATE_VERSION, claim, initial: Vec::new(), ops }
+    }
+
+    /// Whether it says what this register began with.
+    pub(crate) fn begins(&self, key: &Value) -> bool {
+        self.initial.iter().any(|begins| begins.key == *key)
+    }
+
+    /// What acknowledged operations saw in registers: key and value, by `read`, `cas` and the reads of transactions.
+    pub(crate) fn seen(&self) -> Vec<(Value, Value)> {
+        let mut seen = Vec::new();
+        for op in self.ops.iter().filter(|op| op.outcome == Outcome::Ok) {
+            match (op.f.as_str(), &op.input, &op.output) {
+                ("txn", _, Value::List(mops)) => seen.extend(mops.iter().filter_map(|mop| match mop.as_list() {
+                    Some([f, key, value]) if *f != Value::text("w") && *f != Value::text("write") => {
+                        Some((key.clone(), value.clone()))
+                    }
+                    _ => None,
+                })),
+                ("read", _, Value::Map(entries)) if op.key.is_nil() || op.input.as_list().is_some() => {
+                    seen.extend(entries.iter().map(|(name, value)| (Value::Text(name.clone()), value.clone())));
+                    let asked = op.input.as_list().unwrap_or_default();
+                    seen.extend(asked.iter().map(|key| (key.clone(), Value::Nil)));
+                }
+                ("read" | "r" | "get", _, value) => {
+                    seen.push((op.key.clone(), value.clone()));
+                    // Where replies carry versions.
+                    seen.extend(
+                        value.as_list().and_then(|pair| pair.first()).map(|value| (op.key.clone(), value.clone())),
+                    );
+                }
+                ("cas", Value::List(pair), _) => seen.extend(pair.first().map(|from| (op.key.clone(), from.clone()))),
+                _ => {}
+            }
+        }
+        seen
     }
 }
 

@@ -1,7 +1,7 @@
 //! `counter`: every read lies within what the additions around it allow.
 //!
 //! Functions: `add` with an integer, `increment` and `decrement` (or `inc` and `dec`) with an integer or nil (for 1); `read` with the value as
-//! reply. The counter begins at 0, or at the option `initial`.
+//! reply. The counter begins at 0, or at the option `initial` ([`crate::Initial`]).
 //!
 //! **Definite.** An addition that was acknowledged before a read was called is counted in it; one that was called before
 //! the read's reply, and not refused, may be. So a read is at least the first ones that are positive and all of the
@@ -22,6 +22,7 @@ pub mod fuzz;
 
 use crate::contract::{Breach, Group, Report, changed_by, objects};
 use crate::history::{History, Op, Outcome};
+use crate::initial::{Beginning, Begun, Initial, OPTION, Trace, of_key, shown};
 use crate::pace::Pace;
 use crate::registry::{CheckerDoc, WORKLOAD, with_workload};
 use crate::value::Value;
@@ -38,9 +39,10 @@ const CERTIFIED_MAX: usize = 100;
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "counter",
     doc: "Every read lies between the sums that the additions before and beside it allow.",
-    options: &[WORKLOAD, ("initial", "an integer: what counters begin at, 0")],
+    options: &[WORKLOAD, OPTION],
     build: |options| {
-        Ok(Box::new(with_workload!(Counter::new().initial(options.int("initial")?.unwrap_or(0)), options)))
+        Initial::with(options).integers()?;
+        Ok(Box::new(Beginning::with(with_workload!(Counter::new(), options), options)))
     },
 };
 
@@ -69,6 +71,9 @@ impl Counter {
         self
     }
 }
+
+const ADDS: [&str; 5] = ["add", "increment", "decrement", "inc", "dec"];
+const TAKES: [&str; 6] = ["add", "increment", "decrement", "inc", "dec", "read"];
 
 const SHAPE: &str = "additions take an integer, a read replies with one";
 
@@ -113,14 +118,17 @@ impl Checker for Counter {
         "counter"
     }
 
+    /// Counters begin as they were told to.
     fn check(&self, history: &History, budget: &Budget) -> Verdict {
-        let needs = ["add", "increment", "decrement", "inc", "dec"];
-        let takes = ["add", "increment", "decrement", "inc", "dec", "read"];
-        let mut objects = objects(history, &needs, &takes, self.workload.as_deref());
-        // Reads alone are those of a counter where there is nothing else.
-        if objects.is_empty() && history.workloads().len() == 1 {
-            objects = crate::contract::objects(history, &["read"], &takes, self.workload.as_deref());
-        }
+        self.check_from(history, budget, &Initial::default())
+    }
+}
+
+impl Begun for Counter {
+    const CERTIFIES: bool = false;
+
+    fn check_from(&self, history: &History, budget: &Budget, initial: &Initial) -> Verdict {
+        let objects = self.objects(history);
         let mut report = Report::about(history, &objects);
         let (mut acknowledged, mut judged, mut telling, mut low, mut high, mut widest) = (0, 0, 0, 0, 0, 0);
         let mut malformed = Vec::new();
@@ -129,7 +137,7 @@ impl Checker for Counter {
             if pace.over(object.ops.len()) {
                 break;
             }
-            if let Some(function) = changed_by(history, &[object.workload], &takes) {
+            if let Some(function) = changed_by(history, &[object.workload], &TAKES) {
                 report.unknown(format!("What {function} does to a counter is not known, so nothing can be said."));
                 continue;
             }
@@ -143,7 +151,8 @@ impl Checker for Counter {
             let ok = |addition: &&Addition<'_>| addition.op.outcome == Outcome::Ok;
             let first = additions.iter().filter(ok).map(|addition| addition.op.reply).min().unwrap_or(Op::OPEN);
             telling += reads.iter().filter(|(read, _)| read.call > first).count();
-            let bounds = Bounds::new(i128::from(self.initial), additions);
+            let begins = of_key(initial, object.key).and_then(|begins| begins.as_int()).unwrap_or(self.initial);
+            let bounds = Bounds::new(i128::from(begins), additions);
             let (mut below, mut above) = (Vec::new(), Vec::new());
             for (read, value) in reads {
                 let (least, most) = bounds.of(&read);
@@ -158,7 +167,14 @@ impl Checker for Counter {
             high += above.len() as u64;
             for (all, is_below) in [(&below, true), (&above, false)] {
                 if let Some(&(read, value, bound)) = all.first() {
-                    let breach = self.breach(history, &bounds, read, i128::from(value), bound, is_below);
+                    let breach = Counter { initial: begins, ..Counter::default() }.breach(
+                        history,
+                        &bounds,
+                        read,
+                        i128::from(value),
+                        bound,
+                        is_below,
+                    );
                     report.breach(breach.on(object.key).times(all.len()));
                 }
             }
@@ -185,9 +201,32 @@ impl Checker for Counter {
         report.late(&pace, history.ops().len(), "operations");
         report.verdict(self.name(), format!("All {judged} reads are within their bounds."))
     }
+
+    fn first(&self, history: &History) -> Vec<(Value, Value)> {
+        let objects = self.objects(history);
+        let of = |object: &Group<'_>| {
+            let traces = object.ops(history).filter_map(|op| match (history.name(op.function), op.outcome) {
+                ("read", Outcome::Ok) => Some(Trace::Seen((), op.output.as_int()?, op.reply)),
+                ("read", _) => None,
+                _ => Some(Trace::LeftAny((), op.call)),
+            });
+            let first = shown(traces).into_iter().map(|(_, value)| value);
+            first.map(|value| (object.key.to_value(), Value::Int(value))).collect::<Vec<_>>()
+        };
+        objects.iter().flat_map(of).filter(|(_, value)| *value != Value::Int(self.initial)).collect()
+    }
 }
 
 impl Counter {
+    /// Reads alone are those of a counter where there is nothing else.
+    fn objects<'h>(&self, history: &'h History) -> Vec<Group<'h>> {
+        let found = objects(history, &ADDS, &TAKES, self.workload.as_deref());
+        match found.is_empty() && history.workloads().len() == 1 {
+            true => objects(history, &["read"], &TAKES, self.workload.as_deref()),
+            false => found,
+        }
+    }
+
     fn breach<'h>(
         &self,
         history: &History,

@@ -123,6 +123,7 @@ pub const DIFFERENCES: &[(&str, Differ)] = &[
     ("rw-register, mini-transactions", crate::transactions::rw_register::fuzz::differ),
     ("weak levels of transactions", crate::transactions::weak::fuzz::differ),
     ("levels of transactions", crate::transactions::weak::fuzz::differ_levels),
+    ("initial values", crate::initial::fuzz::differ),
     ("causal: cc, ccv, cm", crate::weaker::fuzz::causal),
     ("pram", crate::weaker::fuzz::pipelined),
     ("sequential", crate::weaker::fuzz::sequential),

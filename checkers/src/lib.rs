@@ -21,6 +21,7 @@ mod functions;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod history;
+pub mod initial;
 pub mod kafka;
 pub mod leadership;
 pub mod lease;
@@ -57,6 +58,7 @@ pub use certificate::{Certificate, Claim, Edge, EdgeKind};
 pub use crashes::CRASHES;
 pub use evidence::{Evidence, evidence};
 pub use history::{Fault, History, Mark, Op, Outcome, Phase, RoleClaim};
+pub use initial::Initial;
 pub use linearizable::Linearizable;
 pub use model::{MODELS, Model, ModelDoc};
 pub use registry::{CHECKERS, CheckerDoc, Options, checker, checker_with, judge_one};

@@ -24,6 +24,7 @@ pub mod fuzz;
 pub mod general;
 mod keys;
 mod limits;
+mod object;
 mod register;
 mod search;
 mod shrink;
@@ -36,17 +37,15 @@ mod tests;
 
 use crate::certificate::{Certificate, Claim};
 use crate::contract::{Group, NamedBy, Naming};
-use crate::history::{History, NameId, Op, Outcome};
+use crate::history::{History, NameId};
+use crate::initial::{Initial, question};
 use crate::model::{self, CasRegister, Model, WithModel};
 use crate::registry::{CheckerDoc, Options, WORKLOAD, with_workload};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker, Finding, Validity, Verdict};
 use crate::wording;
-use decide::{Decision, Terms};
-use general::{Deed, Stuck};
 use keys::{Judged, Part, parts};
-use limits::Stop;
-use register::{RegOp, Values};
+use object::{Contradiction, Objects};
 use serde_json::json;
 use std::collections::BTreeMap;
 
@@ -74,7 +73,7 @@ struct Judge<'a>(&'a Options);
 impl WithModel for Judge<'_> {
     type Out = Result<Box<dyn Checker>, String>;
     fn with<M: Model + Clone + 'static>(self, model: M) -> Self::Out {
-        let checker = Linearizable::new(model).witness(self.0.flag("witness")?);
+        let checker = Linearizable::new(model).initial(Initial::with(self.0)).witness(self.0.flag("witness")?);
         Ok(Box::new(with_workload!(checker, self.0)))
     }
 }
@@ -88,12 +87,13 @@ pub struct Linearizable<M> {
     model: M,
     workload: Option<String>,
     witness: bool,
+    initial: Initial,
 }
 
 impl Linearizable<CasRegister> {
     /// For registers with read, write and compare-and-set.
     pub fn registers() -> Linearizable<CasRegister> {
-        Linearizable::new(CasRegister)
+        Linearizable::new(CasRegister::default())
     }
 }
 
@@ -101,7 +101,7 @@ impl<M: Model> Linearizable<M> {
     /// For any model. Without [`Linearizable::workload`] it judges every workload that uses functions of the model and
     /// does more than read. A function that the model does not know leaves its key undecided.
     pub fn new(model: M) -> Linearizable<M> {
-        Linearizable { model, workload: None, witness: false }
+        Linearizable { model, workload: None, witness: false, initial: Initial::default() }
     }
 
     /// Judges this workload only.
@@ -119,6 +119,19 @@ impl<M: Model> Linearizable<M> {
     pub(crate) fn witness(mut self, wanted: bool) -> Linearizable<M> {
         self.witness = wanted;
         self
+    }
+
+    /// What objects hold before anything is written: see [`Initial`].
+    pub fn initial(mut self, initial: Initial) -> Linearizable<M> {
+        self.initial = initial;
+        self
+    }
+
+    /// Whether an object is a lock to which the argument of `acquire` is nothing.
+    fn names_no_lock(&self) -> bool {
+        let act = |input: Value| self.model.act_by(0, "acquire", &input, None).ok();
+        let lock = self.model.functions().contains(&"acquire");
+        lock && act(Value::Nil).is_some_and(|one| act(Value::text("a")) == Some(one))
     }
 
     fn workloads(&self, history: &History) -> Vec<NameId> {
@@ -142,126 +155,6 @@ impl<M: Model> Linearizable<M> {
     }
 }
 
-/// Why a key is bad.
-enum Evidence {
-    Register(Vec<RegOp>, Decision),
-    Other(Stuck),
-}
-
-impl<M: Model> Linearizable<M> {
-    /// Judges one key: as a register if all its acts are those of one.
-    fn judge(&self, history: &History, part: &Part<'_>, terms: Terms<'_>) -> Judged<Evidence> {
-        let mut values = Values::default();
-        let mut ops: Vec<RegOp> = Vec::with_capacity(part.len());
-        for op in part.ops(history) {
-            let act = match self.act(history, &op) {
-                Ok(act) => act,
-                Err(message) => return Judged::GaveUp(message),
-            };
-            let Some(register) = self.model.register_act(&act) else { return self.judge_other(history, part, terms) };
-            let Some(act) = values.act(&register) else { continue };
-            let end = op.end();
-            // An observation without a reply says nothing.
-            if end != Op::OPEN || act.writes().is_some() {
-                ops.push(RegOp { call: op.call, end, act, weakened: false });
-            }
-        }
-        drop(values);
-        judge_register(history, part, ops, terms)
-    }
-
-    /// Whether an object is a lock to which the argument of `acquire` is nothing.
-    fn names_no_lock(&self) -> bool {
-        let act = |input: Value| self.model.act_by(0, "acquire", &input, None).ok();
-        let lock = self.model.functions().contains(&"acquire");
-        lock && act(Value::Nil).is_some_and(|one| act(Value::text("a")) == Some(one))
-    }
-
-    fn act(&self, history: &History, op: &Op<'_>) -> Result<M::Act, String> {
-        let reply = (op.outcome == Outcome::Ok).then(|| op.output.to_value());
-        let (function, input) = (history.name(op.function), op.input.to_value());
-        let act = self.model.act_by(history.client(op.process), function, &input, reply.as_ref());
-        act.map_err(|message| format!("#{} is not understood: {message}", op.call))
-    }
-
-    fn judge_other(&self, history: &History, part: &Part<'_>, terms: Terms<'_>) -> Judged<Evidence> {
-        match part.ops(history).map(|op| self.act(history, &op)).collect() {
-            Ok(acts) => self.judge_any(history, part, acts, terms),
-            Err(message) => Judged::GaveUp(message),
-        }
-    }
-
-    fn judge_any(&self, history: &History, part: &Part<'_>, acts: Vec<M::Act>, terms: Terms<'_>) -> Judged<Evidence> {
-        match general::decide(&self.model, &self.deeds(history, part, acts), terms) {
-            general::Decision::Linearizable(order) => Judged::Fine(order.filter(|_| terms.witness)),
-            general::Decision::Refuted(stuck) => Judged::Bad(stuck.until, Evidence::Other(stuck)),
-            general::Decision::GaveUp(Stop::Quota, _) => Judged::Again,
-            general::Decision::GaveUp(stop, furthest) => Judged::GaveUp(gave_up(history, part, stop, furthest)),
-        }
-    }
-
-    /// What was done, without observations that say nothing.
-    fn deeds(&self, history: &History, part: &Part<'_>, acts: Vec<M::Act>) -> Vec<Deed<M::Act>> {
-        let deeds = part.ops(history).zip(acts).map(|(op, act)| Deed { call: op.call, end: op.end(), act });
-        deeds.filter(|deed| deed.end != Op::OPEN || !self.model.observes_only(&deed.act)).collect()
-    }
-
-    fn finding(&self, history: &History, part: &Part<'_>, evidence: &Evidence, budget: &Budget) -> Finding {
-        match evidence {
-            Evidence::Register(ops, decision) => {
-                let small = shrink::shrink(ops, decision, budget);
-                let mut finding = explain::finding(history, history.name(part.workload), &part.key.to_value(), &small);
-                let weakened = small.iter().filter(|op| op.weakened).map(|op| op.call).collect();
-                let claim = Claim::NoLinearization { model: self.model.specification(), weakened };
-                finding.certificate = Some(Certificate::new(history, claim, &finding.ops));
-                finding
-            }
-            Evidence::Other(stuck) => {
-                // They were understood when they were judged.
-                let acts = part.ops(history).filter_map(|op| self.act(history, &op).ok()).collect();
-                let deeds = self.deeds(history, part, acts);
-                general::finding(&self.model, history, &part.key.to_value(), &deeds, stuck, budget)
-            }
-        }
-    }
-}
-
-fn judge_register(history: &History, part: &Part<'_>, ops: Vec<RegOp>, terms: Terms<'_>) -> Judged<Evidence> {
-    match decide::decide(&ops, terms) {
-        Decision::Linearizable(order) => Judged::Fine(order),
-        Decision::GaveUp(Stop::Quota, _) => Judged::Again,
-        Decision::GaveUp(stop, furthest) => Judged::GaveUp(gave_up(history, part, stop, furthest)),
-        Decision::Refuted(index) => Judged::Bad(index, Evidence::Register(ops, Decision::Refuted(index))),
-        Decision::Conflict(conflict) => {
-            let at = match &conflict {
-                zones::Conflict::Phantom { observer } => *observer,
-                zones::Conflict::TwoReplaced { cas } => cas[1],
-                zones::Conflict::Ring { cas } => cas.first().copied().unwrap_or(0),
-                zones::Conflict::Backwards { first, .. } => *first,
-                zones::Conflict::Overlap { outer, .. } => outer[1],
-            };
-            Judged::Bad(ops[at].call, Evidence::Register(ops, Decision::Conflict(conflict)))
-        }
-    }
-}
-
-fn gave_up(history: &History, part: &Part<'_>, stop: Stop, furthest: u64) -> String {
-    let what = match stop {
-        Stop::Time | Stop::Cancelled => "the time ran out",
-        Stop::Memory => "the memory ran out",
-        Stop::Width | Stop::Quota => "too many operations are open at once",
-    };
-    let (mut replies, mut done, mut time) = (0, 0, 0);
-    for op in part.ops(history).filter(|op| op.outcome == Outcome::Ok) {
-        replies += 1;
-        if op.reply <= furthest {
-            done += 1;
-            time = time.max(op.reply_time);
-        }
-    }
-    format!("{what} after {done} of {replies} replies, at {} of the run", wording::seconds(time))
-}
-
 /// Why the key may be several locks.
 fn several<'h>(naming: &Naming<'h>, history: &'h History, part: &Part<'h>) -> Option<String> {
     let positions = part.ops(history).map(|op| op.position).collect();
@@ -280,15 +173,18 @@ impl<M: Model> Checker for Linearizable<M> {
     fn check(&self, history: &History, budget: &Budget) -> Verdict {
         let workloads = self.workloads(history);
         let parts = parts(history, &workloads);
-        let mut bad: Vec<(u64, usize, Evidence)> = Vec::new();
+        let objects = Objects { model: &self.model, initial: &self.initial, history };
+        let mut bad: Vec<(u64, usize, Contradiction<M>)> = Vec::new();
         let mut unknown: Vec<String> = Vec::new();
         let mut orders: Vec<Option<Vec<u64>>> = Vec::new();
+        let mut left = 0;
+        let mut asked: Vec<(Value, Value)> = Vec::new();
         let name = |part: &Part<'_>| key_name(history, part);
         let naming = self.names_no_lock().then(|| Naming::new(history, NamedBy::Unsaid, false));
         let judged = keys::judge_all(&parts, budget, self.witness, name, |part, terms| {
             match naming.as_ref().and_then(|naming| several(naming, history, part)) {
                 Some(why) => Judged::GaveUp(why),
-                None => self.judge(history, part, terms),
+                None => objects.judge(part, terms),
             }
         });
         for (place, (part, judged)) in parts.iter().zip(judged).enumerate() {
@@ -297,19 +193,20 @@ impl<M: Model> Checker for Linearizable<M> {
                 Judged::Bad(index, evidence) => bad.push((index, place, evidence)),
                 Judged::GaveUp(why) => unknown.push(format!("{}: {why}", key_name(history, part))),
                 Judged::Again => unknown.push(format!("{}: not decided", key_name(history, part))),
+                Judged::Left => left += 1,
+                Judged::Asks(begins) => asked.extend(begins),
             }
         }
         bad.sort_by_key(|(index, place, _)| (*index, *place));
         let shown = bad.iter().take(FINDINGS);
         let findings: Vec<Finding> =
-            shown.map(|(_, place, evidence)| self.finding(history, &parts[*place], evidence, budget)).collect();
+            shown.map(|(_, place, evidence)| objects.finding(&parts[*place], evidence, budget)).collect();
         let ok = parts.iter().map(|part| part.ok).sum::<usize>();
         let info = parts.iter().map(Part::len).sum::<usize>() - ok;
         let (validity, summary) = match (bad.len(), unknown.first()) {
+            (0, _) if !asked.is_empty() => (Validity::Unknown, format!("{}.", question(&asked))),
             (0, None) if ok == 0 => (Validity::Unknown, self.nothing(&workloads)),
-            (0, None) if !parts.iter().any(|part| self.observed(history, part)) => {
-                (Validity::Unknown, self.unobserved(ok))
-            }
+            (0, None) if !parts.iter().any(|part| objects.observed(part)) => (Validity::Unknown, self.unobserved(ok)),
             (0, None) => (
                 Validity::Valid,
                 format!("{ok} acknowledged operations on {} are linearizable.", wording::count(parts.len(), "key")),
@@ -320,9 +217,13 @@ impl<M: Model> Checker for Linearizable<M> {
             ),
             (count, _) => {
                 let first = findings.first().map(|finding| finding.title.clone()).unwrap_or_default();
+                let more = match left {
+                    0 => String::new(),
+                    _ => format!(" ({left} not looked at further)"),
+                };
                 (
                     Validity::Invalid,
-                    format!("{} of {} not linearizable; {first}.", wording::count(count, "key"), parts.len()),
+                    format!("{} of {} not linearizable{more}; {first}.", wording::count(count, "key"), parts.len()),
                 )
             }
         };
@@ -333,6 +234,8 @@ impl<M: Model> Checker for Linearizable<M> {
             ("info_ops".to_owned(), json!(info)),
             ("bad_keys".to_owned(), json!(bad.len())),
             ("undecided_keys".to_owned(), json!(unknown.len())),
+            ("asked_keys".to_owned(), json!(asked.len())),
+            ("left_keys".to_owned(), json!(left)),
             ("undecided".to_owned(), json!(unknown.iter().take(FINDINGS).collect::<Vec<_>>())),
         ]);
         let mut certificates = Vec::new();
@@ -358,41 +261,13 @@ impl<M: Model> Linearizable<M> {
     fn certificates(&self, history: &History, parts: &[Part<'_>], orders: Vec<Option<Vec<u64>>>) -> Vec<Certificate> {
         let certify = |(part, order): (&Part<'_>, Option<Vec<u64>>)| {
             let calls: Vec<u64> = part.ops(history).map(|op| op.call).collect();
-            let claim = Claim::Linearization { model: self.model.specification(), order: order? };
-            Some(Certificate::new(history, claim, &calls))
+            let own = self.model.beginning(&part.key.to_value(), &self.initial);
+            let model = own.as_ref().unwrap_or(&self.model).specification();
+            let mut certificate = Certificate::new(history, Claim::Linearization { model, order: order? }, &calls);
+            self.initial.certify(&mut certificate);
+            Some(certificate)
         };
         parts.iter().zip(orders).filter_map(certify).collect()
-    }
-
-    /// Whether something was changed and something else was told of the state: only then could the replies have been
-    /// wrong.
-    fn observed(&self, history: &History, part: &Part<'_>) -> bool {
-        let initial = self.model.initial();
-        // The first acts of each kind, by position; an act may be both, but not the other's counterpart as well.
-        let (mut tells, mut changes) = ([None; 2], [None; 2]);
-        let note = |firsts: &mut [Option<u32>; 2], position: u32| {
-            let slot = usize::from(firsts[0].is_some());
-            firsts[slot].get_or_insert(position);
-        };
-        for op in part.ops(history) {
-            let Ok(act) = self.act(history, &op) else { continue };
-            let acknowledged = op.outcome == Outcome::Ok;
-            if acknowledged && !self.model.fits_always(&act) {
-                // What does not fit the first state tells that another one had changed it.
-                if self.model.step(&initial, &act).is_none() {
-                    return true;
-                }
-                note(&mut tells, op.position);
-            }
-            if acknowledged && !self.model.observes_only(&act) {
-                note(&mut changes, op.position);
-            }
-            let differ = |one: &u32| changes.iter().flatten().any(|other| other != one);
-            if tells.iter().flatten().any(differ) {
-                return true;
-            }
-        }
-        false
     }
 
     fn unobserved(&self, ok: usize) -> String {

@@ -75,6 +75,7 @@ pub use stack::Stack;
 pub use unordered_queue::UnorderedQueue;
 pub use versioned::{VersionedAct, VersionedRegister};
 
+use crate::initial::{self, Initial};
 use crate::linearizable::Linearizable;
 use crate::registry::Options;
 use crate::value::Value;
@@ -102,6 +103,31 @@ pub trait Model: Send + Sync {
 
     /// The state before every call.
     fn initial(&self) -> Self::State;
+
+    /// The object of this key with what was set for it; `None` where nothing was, or where such objects always begin in one
+    /// state.
+    fn beginning(&self, _key: &Value, _initial: &Initial) -> Option<Self>
+    where
+        Self: Sized,
+    {
+        None
+    }
+
+    /// What this register holds before every call; an object that is one register names it nil.
+    fn begins(&self, _register: &Value) -> Value {
+        Value::Nil
+    }
+
+    /// What the act shows of registers before it: register and value. Where nothing is ever shown, nobody asks whether an
+    /// object began otherwise.
+    fn seen(&self, _act: &Self::Act) -> Vec<(Value, Value)> {
+        Vec::new()
+    }
+
+    /// What the act may leave in registers; `None`: any value.
+    fn left(&self, _act: &Self::Act) -> Vec<(Value, Option<Value>)> {
+        Vec::new()
+    }
 
     /// Parses a call. The reply is `None` where it is unknown: such an act may be applied with whatever reply the state
     /// gives. The error says what the function expects.
@@ -174,7 +200,7 @@ pub trait Model: Send + Sync {
     }
 }
 
-/// What can be done with a register. Initially it holds [`Value::Nil`].
+/// What can be done with a register. Initially it holds [`Model::begins`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum RegisterAct {
     /// It held this value; `None`: the reply is unknown.
@@ -200,6 +226,25 @@ pub enum Container {
     Largest,
     /// In any order.
     Bag,
+}
+
+impl RegisterAct {
+    /// The value that was there before it, where it shows one.
+    fn seen(&self) -> Option<&Value> {
+        match self {
+            RegisterAct::Read(value) => value.as_ref(),
+            RegisterAct::Cas(from, _) => Some(from),
+            RegisterAct::Write(_) | RegisterAct::Differs(_) => None,
+        }
+    }
+
+    /// The value that it leaves, if it changes anything.
+    fn left(&self) -> Option<&Value> {
+        match self {
+            RegisterAct::Write(value) | RegisterAct::Cas(_, value) => Some(value),
+            RegisterAct::Read(_) | RegisterAct::Differs(_) => None,
+        }
+    }
 }
 
 /// What can be done with a container. Initially it is empty.
@@ -247,12 +292,12 @@ pub trait WithModel {
     fn with<M: Model + Clone + 'static>(self, model: M) -> Self::Out;
 }
 
-struct Build;
+struct Build<'a>(&'a Options);
 
-impl WithModel for Build {
+impl WithModel for Build<'_> {
     type Out = Box<dyn Checker>;
     fn with<M: Model + Clone + 'static>(self, model: M) -> Box<dyn Checker> {
-        Box::new(Linearizable::new(model))
+        Box::new(Linearizable::new(model).initial(Initial::with(self.0)))
     }
 }
 
@@ -265,7 +310,7 @@ macro_rules! models {
             doc: $doc,
             functions: $functions,
             options: $options,
-            build: |options| with_model($name, options, Build),
+            build: |options| with_model($name, options, Build(options)),
         }),*];
 
         /// Does something with the model of this name, made with these options. The error names the models there are.
@@ -287,16 +332,19 @@ macro_rules! models {
 
 type Made<M> = Result<M, String>;
 
+/// Options of models whose objects may begin with any value. [`Linearizable`] takes it, for each key.
+const BEGINS: &[(&str, &str)] = &[initial::OPTION];
+
 models! {
-    "register", register::READ_WRITE, &[], |_: &Options| -> Made<_> { Ok(Register) },
+    "register", register::READ_WRITE, BEGINS, |_: &Options| -> Made<_> { Ok(Register::default()) },
         "One value: read, write.";
-    "cas-register", register::READ_WRITE_CAS, &[], |_: &Options| -> Made<_> { Ok(CasRegister) },
+    "cas-register", register::READ_WRITE_CAS, BEGINS, |_: &Options| -> Made<_> { Ok(CasRegister::default()) },
         "One value: read, write, compare-and-set.";
-    "multi-register", multi_register::FUNCTIONS, &[], |_: &Options| -> Made<_> { Ok(MultiRegister) },
+    "multi-register", multi_register::FUNCTIONS, BEGINS, |_: &Options| -> Made<_> { Ok(MultiRegister::default()) },
         "Several values: reads and writes of some of them in one step.";
     "versioned-register", versioned::FUNCTIONS, &[], |_: &Options| -> Made<_> { Ok(VersionedRegister) },
         "One value with its version, [version, value], as etcd's keys have: read, write, compare-and-set.";
-    "kv", kv::FUNCTIONS, kv::OPTIONS, Kv::with_options,
+    "kv", kv::FUNCTIONS, BEGINS, |_: &Options| -> Made<_> { Ok(Kv::default()) },
         "A key of a store: get, put, append, delete, compare-and-set; initially an empty text.";
     "mutex", mutex::FUNCTIONS, &[], |_: &Options| -> Made<_> { Ok(Mutex) },
         "A lock: nobody acquires it while it is held. Arguments of acquire name no lock.";
@@ -320,7 +368,7 @@ models! {
         "A stack: last in, first out.";
     "set", set::FUNCTIONS, &[], |_: &Options| -> Made<_> { Ok(Set) },
         "A set: add, remove, contains, read.";
-    "counter", counter::FUNCTIONS, &[], |_: &Options| -> Made<_> { Ok(Counter) },
+    "counter", counter::FUNCTIONS, BEGINS, |options: &Options| Counter::sound(options).map(|()| Counter::default()),
         "A number: add, inc, dec, read.";
     "log", log::FUNCTIONS, &[], |_: &Options| -> Made<_> { Ok(Log) },
         "A list to which is only appended: each append returns its offset, which is read for ever after.";
@@ -329,7 +377,7 @@ models! {
 }
 
 /// All options of all models, each once: what `linearizable` passes on.
-pub const MODEL_OPTIONS: &[(&str, &str)] = &[kv::OPTIONS[0], semaphore::OPTIONS[0], priority_queue::OPTIONS[0]];
+pub const MODEL_OPTIONS: &[(&str, &str)] = &[initial::OPTION, semaphore::OPTIONS[0], priority_queue::OPTIONS[0]];
 
 /// Who holds or asks: the argument where one is given, otherwise the process.
 fn owner(process: u64, input: &Value) -> Value {

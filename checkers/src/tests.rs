@@ -2,6 +2,7 @@
 mod budget;
 mod documentation;
 mod foreign_surprises;
+mod initial;
 mod known;
 mod no_real_time;
 mod promises;

@@ -34,11 +34,17 @@ pub use sessions::{Promise, SessionGuarantee};
 pub use staleness::Staleness;
 
 use crate::history::{History, NameId};
+use crate::value::Value;
 use crate::verdict::{Finding, Validity, Verdict};
 use crate::wording;
 use accesses::Parsed;
 use serde_json::json;
 use std::collections::BTreeMap;
+
+/// Values that certainly were in registers before everything.
+pub(crate) fn first(history: &History) -> Vec<(Value, Value)> {
+    accesses::first(history, false)
+}
 
 /// What came out for one workload.
 enum Answer {

@@ -7,15 +7,32 @@ use crate::value::{Value, ValueRef};
 use crate::verdict::{Finding, Severity};
 use crate::wording;
 
+/// What the register began with.
+pub(crate) struct Begins {
+    pub(crate) value: Value,
+    /// Whether that was only supposed: nobody wrote it, and it does not help either.
+    pub(crate) supposed: bool,
+}
+
 /// One finding about one key. `small` is a contradiction in the order of calls.
-pub(crate) fn finding(history: &History, workload: &str, key: &Value, small: &[RegOp]) -> Finding {
+pub(crate) fn finding(history: &History, workload: &str, key: &Value, small: &[RegOp], begins: &Begins) -> Finding {
     let ops: Vec<Op<'_>> = small.iter().filter_map(|op| history.op(op.call)).collect();
     let conflict = decide::conflict(small);
-    let story = Story { history, small, ops: &ops };
-    let (kind, title, why) = match conflict {
+    let story = Story { history, small, ops: &ops, begins };
+    let (mut kind, mut title, mut why) = match conflict {
         Some(conflict) => story.tell(&conflict, workload, key),
         None => story.no_order(),
     };
+    // Who saw what nobody had written: no value to begin with makes that good.
+    let reads = |op: &&RegOp| op.definite() && op.act.needs() == Some(NIL) && !op.weakened;
+    if begins.supposed
+        && let Some(observer) = small.iter().rposition(|op| reads(&op))
+    {
+        let reasons = why;
+        (kind, title, why) = story.phantom(observer, workload, key);
+        why.push(format!("Nor can the register have begun with {}.", begins.value));
+        why.extend(reasons);
+    }
     let mut sentences: Vec<String> = Vec::new();
     for (op, original) in small.iter().zip(&ops) {
         let mut sentence = wording::operation(history, original);
@@ -51,6 +68,7 @@ struct Story<'a> {
     history: &'a History,
     small: &'a [RegOp],
     ops: &'a [Op<'a>],
+    begins: &'a Begins,
 }
 
 type Told = (&'static str, String, Vec<String>);
@@ -167,7 +185,12 @@ impl Story<'_> {
         let last = outer[1];
         let mut why = Vec::new();
         if initial && outer[0] == outer[1] {
-            why.push(format!("The register was empty at the beginning, and empty again for {}.", self.name(last)));
+            why.push(match &self.begins.value {
+                Value::Nil => {
+                    format!("The register was empty at the beginning, and empty again for {}.", self.name(last))
+                }
+                value => format!("The register held {value} at the beginning, and again for {}.", self.name(last)),
+            });
         } else {
             why.push(format!(
                 "Between the end of {} (index {}) and the beginning of {} (index {}) nothing but {} and what a \
@@ -201,7 +224,7 @@ impl Story<'_> {
             "{between}, and no other write can have brought back what {} saw: a contradiction.",
             self.name(last)
         ));
-        let old = if self.reads_nil(last) { Value::Nil } else { self.value(last) };
+        let old = if self.reads_nil(last) { self.begins.value.clone() } else { self.value(last) };
         let newer = self.value(inner[0]);
         if self.small[last].act.writes().is_none() {
             let title =

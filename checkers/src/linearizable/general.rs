@@ -123,8 +123,8 @@ fn cells<M: Model>(model: &M, deeds: &[Deed<M::Act>], terms: Terms<'_>) -> Optio
     let mut cells: Vec<(Values, Vec<RegOp>)> = Vec::new();
     for deed in deeds {
         let (cell, act) = model.cell_act(&deed.act)?;
-        let place = *places.entry(cell).or_insert_with(|| {
-            cells.push(Default::default());
+        let place = *places.entry(cell).or_insert_with_key(|cell| {
+            cells.push((Values::beginning(model.begins(cell)), Vec::new()));
             cells.len() - 1
         });
         let (values, ops) = &mut cells[place];

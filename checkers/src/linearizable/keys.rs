@@ -1,7 +1,7 @@
 //! The keys of a history, and how they are judged one by one, several at the same time.
 use super::decide::Terms;
 use crate::history::{History, NameId, Op, Outcome};
-use crate::value::ValueRef;
+use crate::value::{Value, ValueRef};
 use crate::verdict::{Budget, Progress};
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -14,12 +14,19 @@ pub(crate) struct Part<'h> {
     /// How many of them were acknowledged.
     pub(crate) ok: usize,
     positions: Vec<u32>,
+    /// Positions of those that failed: where a value may come from that should not be there.
+    failed: Vec<u32>,
 }
 
 impl Part<'_> {
     /// How many.
     pub(crate) fn len(&self) -> usize {
         self.positions.len()
+    }
+
+    /// Those that failed, in the order of their calls.
+    pub(crate) fn failed<'a>(&'a self, history: &'a History) -> impl Iterator<Item = Op<'a>> {
+        self.failed.iter().map(|&position| history.ops().at(position as usize))
     }
 
     /// In the order of their calls.
@@ -33,18 +40,34 @@ pub(crate) fn parts<'h>(history: &'h History, workloads: &[NameId]) -> Vec<Part<
     let mut places: HashMap<(NameId, ValueRef<'_>), usize> = HashMap::new();
     let mut parts: Vec<Part<'h>> = Vec::new();
     let mut last = None;
-    for op in history.ops().iter().filter(|op| op.outcome != Outcome::Fail && workloads.contains(&op.workload)) {
+    let mut failed: Vec<(NameId, ValueRef<'_>, u32)> = Vec::new();
+    for op in history.ops().iter().filter(|op| workloads.contains(&op.workload)) {
+        if op.outcome == Outcome::Fail {
+            failed.push((op.workload, op.key, op.position));
+            continue;
+        }
         let name = (op.workload, op.key);
         let place = match last {
             Some((known, place)) if known == name => place,
             _ => *places.entry(name).or_insert_with(|| {
-                parts.push(Part { workload: op.workload, key: op.key, ok: 0, positions: Vec::new() });
+                parts.push(Part {
+                    workload: op.workload,
+                    key: op.key,
+                    ok: 0,
+                    positions: Vec::new(),
+                    failed: Vec::new(),
+                });
                 parts.len() - 1
             }),
         };
         last = Some((name, place));
         parts[place].ok += usize::from(op.outcome == Outcome::Ok);
         parts[place].positions.push(op.position);
+    }
+    for (workload, key, position) in failed {
+        if let Some(&place) = places.get(&(workload, key)) {
+            parts[place].failed.push(position);
+        }
     }
     parts
 }
@@ -59,15 +82,39 @@ pub(crate) enum Judged<E> {
     GaveUp(String),
     /// Not with so few steps.
     Again,
+    /// Valid if these registers began with these values, which were read before anything was written; nobody said so.
+    Asks(Vec<(Value, Value)>),
+    /// Not decided, because another key was refuted first.
+    Left,
 }
 
-/// Steps that a key is given at first, while others are judged beside it.
-const FIRST_STEPS: u64 = 2_000_000;
+impl<E> Judged<E> {
+    /// The same answer; a contradiction is told in another way and is no answer here.
+    pub(crate) fn without_bad<F>(self) -> Judged<F> {
+        match self {
+            Judged::Fine(order) => Judged::Fine(order),
+            Judged::Bad(..) | Judged::Again => Judged::Again,
+            Judged::GaveUp(why) => Judged::GaveUp(why),
+            Judged::Asks(begins) => Judged::Asks(begins),
+            Judged::Left => Judged::Left,
+        }
+    }
+}
+
+/// Steps that a key is given in the first round, and as many for each of its operations; each further round gives
+/// [`GROWTH`] times as many.
+const FIRST_STEPS: u64 = 60_000;
+const STEPS_EACH: u64 = 20;
+const GROWTH: u64 = 8;
+/// A key that needs more is decided alone, with everything there is.
+const LAST_STEPS: u64 = 2_000_000;
 /// Fewer operations than this are not worth a thread.
 const WORTH_A_THREAD: usize = 4_000;
 
-/// Judges all keys, in their order: easy ones at the same time, then those that were not decided one after the other with
-/// everything there is. What comes out does not depend on how many work at the same time.
+/// Judges all keys, in their order: in rounds of growing budgets, in each the keys that are still open, several at the same
+/// time. Once a round has refuted a key, the keys that are open then are left as [`Judged::Left`]: one broken key settles the
+/// verdict. What is open after the last round is decided one key after the other with everything there is. What comes out
+/// does not depend on how many work at the same time.
 pub(crate) fn judge_all<'h, E: Send>(
     parts: &[Part<'h>],
     budget: &Budget,
@@ -86,34 +133,69 @@ pub(crate) fn judge_all<'h, E: Send>(
     }
     let workers = if size < WORTH_A_THREAD { 1 } else { threads.min(parts.len()) };
     let memory_bytes = budget.memory_bytes / workers as u64;
-    let easy = |part: &Part<'h>| {
-        let what = name(part);
-        judge(part, Terms { witness, memory_bytes, steps: FIRST_STEPS, what: &what, ..Terms::of(budget) })
-    };
+    let mut judged: Vec<Judged<E>> = parts.iter().map(|_| Judged::Again).collect();
+    let mut factor = 1;
+    loop {
+        let open: Vec<usize> = (0..parts.len()).filter(|&at| matches!(judged[at], Judged::Again)).collect();
+        let steps = |part: &Part<'h>| {
+            let first = FIRST_STEPS.max(STEPS_EACH * part.len() as u64);
+            first.saturating_mul(factor).min(LAST_STEPS)
+        };
+        let one = |part: &Part<'h>| {
+            let what = name(part);
+            judge(part, Terms { witness, memory_bytes, steps: steps(part), what: &what, ..Terms::of(budget) })
+        };
+        let round = in_parallel(&open, workers, budget, |at| one(&parts[at]));
+        for (&at, answer) in open.iter().zip(round) {
+            judged[at] = answer;
+        }
+        let broken = judged.iter().any(|one| matches!(one, Judged::Bad(..)));
+        let open = |one: &Judged<E>| matches!(one, Judged::Again);
+        if broken {
+            judged.iter_mut().filter(|one| open(one)).for_each(|one| *one = Judged::Left);
+        }
+        let last = parts.iter().zip(&judged).filter(|(_, one)| open(one)).all(|(part, _)| steps(part) == LAST_STEPS);
+        if last || (budget.expired)() {
+            break;
+        }
+        factor *= GROWTH;
+    }
+    let mut broken = judged.iter().any(|one| matches!(one, Judged::Bad(..)));
+    for (one, part) in judged.iter_mut().zip(parts) {
+        // Whether the memory ran out depended on the others.
+        if !matches!(one, Judged::Again | Judged::GaveUp(_)) {
+            continue;
+        }
+        *one = if broken { Judged::Left } else { all(part) };
+        broken |= matches!(one, Judged::Bad(..));
+    }
+    judged
+}
+
+/// The answers for these keys, in their order, by so many workers.
+fn in_parallel<T: Send>(keys: &[usize], workers: usize, budget: &Budget, answer: impl Fn(usize) -> T + Sync) -> Vec<T> {
     let next = AtomicUsize::new(0);
-    let judged: Mutex<Vec<Option<Judged<E>>>> = Mutex::new(parts.iter().map(|_| None).collect());
+    let answers: Mutex<Vec<Option<T>>> = Mutex::new(keys.iter().map(|_| None).collect());
     let work = || {
-        while let Some((at, part)) =
-            Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|at| Some((at, parts.get(at)?)))
+        while let Some((at, &key)) = Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|at| Some((at, keys.get(at)?)))
         {
-            let one = easy(part);
-            judged.lock().unwrap_or_else(std::sync::PoisonError::into_inner)[at] = Some(one);
+            let one = answer(key);
+            answers.lock().unwrap_or_else(std::sync::PoisonError::into_inner)[at] = Some(one);
             if at % 256 == 255 {
-                let (done, of) = (at as u64 + 1, parts.len() as u64);
+                let (done, of) = (at as u64 + 1, keys.len() as u64);
                 (budget.progress)(Progress { checker: "linearizable", what: "keys", done, of });
             }
         }
     };
     std::thread::scope(|scope| {
-        let helpers: Vec<_> = (1..workers).map(|_| scope.spawn(work)).collect();
+        let helpers: Vec<_> = (1..workers.min(keys.len())).map(|_| scope.spawn(work)).collect();
         work();
         for helper in helpers {
             // A panic of theirs is the check's own, with its words.
             helper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         }
     });
-    let judged = judged.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-    // Whether the memory ran out depended on the others.
-    let again = |one: Judged<E>, part| if matches!(one, Judged::Again | Judged::GaveUp(_)) { all(part) } else { one };
-    judged.into_iter().zip(parts).map(|(one, part)| again(one.unwrap_or(Judged::Again), part)).collect()
+    let answers = answers.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    // Every place was taken by some worker.
+    answers.into_iter().flatten().collect()
 }

@@ -92,6 +92,12 @@ impl<'a> Limits<'a> {
         Ok(())
     }
 
+    /// So many more steps were taken, without a look at the clock or the memory.
+    pub(crate) fn charge(&mut self, steps: u64) {
+        self.quota = self.quota.saturating_sub(steps);
+        self.steps += steps;
+    }
+
     /// Looks at the clock now.
     pub(crate) fn look(&mut self) -> Result<(), Stop> {
         self.look = LOOK;

@@ -78,9 +78,10 @@ impl RegOp {
     }
 }
 
-/// Numbers for the values of one register, nil first.
+/// Numbers for the values of one register, the initial one first.
 #[derive(Debug, Default)]
 pub(crate) struct Values {
+    initial: Value,
     numbers: HashMap<i64, u32, BuildHasherDefault<Spread>>,
     others: HashMap<Value, u32>,
     count: u32,
@@ -103,10 +104,15 @@ impl Hasher for Spread {
 }
 
 impl Values {
+    /// For a register that begins with this value.
+    pub(crate) fn beginning(initial: Value) -> Values {
+        Values { initial, ..Values::default() }
+    }
+
     fn id(&mut self, value: &Value) -> u32 {
         let next = self.count + 1;
         let id = match value {
-            Value::Nil => return NIL,
+            value if *value == self.initial => return NIL,
             Value::Int(number) => *self.numbers.entry(*number).or_insert(next),
             other => match self.others.get(other) {
                 Some(id) => *id,

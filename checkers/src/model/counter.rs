@@ -1,5 +1,7 @@
-//! A counter; initially 0.
+//! A counter; initially 0 if nothing else is said.
 use super::{Model, unknown_function};
+use crate::initial::Initial;
+use crate::registry::Options;
 use crate::value::Value;
 
 pub(super) const FUNCTIONS: &[&str] = &["add", "inc", "dec", "add-and-get", "read", "get"];
@@ -7,7 +9,10 @@ pub(super) const FUNCTIONS: &[&str] = &["add", "inc", "dec", "add-and-get", "rea
 /// A counter: `add` a number (it may be negative), `inc` and `dec` (by 1, or by their argument), `add-and-get` returns the
 /// new number, `read` (or `get`) the present one.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Counter;
+pub struct Counter {
+    /// The number at first.
+    pub initial: i64,
+}
 
 /// What can be done with a counter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -16,6 +21,13 @@ pub struct CounterAct {
     by: i64,
     /// The number afterwards, where the reply says it.
     seen: Option<i128>,
+}
+
+impl Counter {
+    /// Whether counters can begin so: with integers.
+    pub(super) fn sound(options: &Options) -> Result<(), String> {
+        Initial::with(options).integers()
+    }
 }
 
 fn number(function: &str, value: &Value) -> Result<i64, String> {
@@ -29,11 +41,27 @@ impl Model for Counter {
     fn name(&self) -> &'static str {
         "counter"
     }
+    fn specification(&self) -> String {
+        if self.initial == 0 { self.name().to_owned() } else { format!("{}:{}", self.name(), self.initial) }
+    }
     fn functions(&self) -> &'static [&'static str] {
         FUNCTIONS
     }
     fn initial(&self) -> i128 {
-        0
+        i128::from(self.initial)
+    }
+    fn beginning(&self, key: &Value, initial: &Initial) -> Option<Counter> {
+        initial.of(key).and_then(Value::as_int).map(|initial| Counter { initial })
+    }
+    fn begins(&self, _: &Value) -> Value {
+        Value::Int(self.initial)
+    }
+    fn seen(&self, act: &CounterAct) -> Vec<(Value, Value)> {
+        let before = act.seen.and_then(|seen| i64::try_from(seen - i128::from(act.by)).ok());
+        before.map(|before| (Value::Nil, Value::Int(before))).into_iter().collect()
+    }
+    fn left(&self, act: &CounterAct) -> Vec<(Value, Option<Value>)> {
+        if act.by == 0 { Vec::new() } else { vec![(Value::Nil, None)] }
     }
     fn act(&self, function: &str, input: &Value, reply: Option<&Value>) -> Result<CounterAct, String> {
         let seen = || reply.map(|reply| number(function, reply)).transpose().map(|seen| seen.map(i128::from));

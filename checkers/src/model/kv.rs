@@ -1,11 +1,10 @@
 //! One key of a key-value store of texts.
 use super::{Model, unknown_function};
-use crate::registry::Options;
+use crate::initial::Initial;
 use crate::value::Value;
 use std::sync::Arc;
 
 pub(super) const FUNCTIONS: &[&str] = &["get", "put", "append", "delete", "cas", "read", "write"];
-pub(super) const OPTIONS: &[(&str, &str)] = &[("initial", "kv: what a key holds at first (default: an empty text)")];
 
 /// One key of a store, as in Porcupine's kv model: `get` (or `read`), `put` (or `write`), `append` a text, `delete`, and
 /// `cas` with `[from, to]`. A key at first holds an empty text, as in Porcupine; `delete` brings that back. A `get` that
@@ -38,12 +37,7 @@ pub enum KvAct {
 }
 
 impl Kv {
-    pub(super) fn with_options(options: &Options) -> Result<Kv, String> {
-        let initial = options.0.get("initial").cloned();
-        Ok(initial.map_or_else(Kv::default, |initial| Kv { initial }))
-    }
-
-    fn seen(&self, value: &Value) -> Value {
+    fn shown(&self, value: &Value) -> Value {
         if value.is_nil() { self.initial.clone() } else { value.clone() }
     }
 }
@@ -66,7 +60,7 @@ impl Model for Kv {
     fn specification(&self) -> String {
         match &self.initial {
             Value::Text(text) if text.is_empty() => self.name().to_owned(),
-            initial => format!("{}:{initial}", self.name()),
+            initial => format!("{}:{}", self.name(), serde_json::to_string(initial).unwrap_or_default()),
         }
     }
     fn functions(&self) -> &'static [&'static str] {
@@ -75,15 +69,34 @@ impl Model for Kv {
     fn initial(&self) -> Value {
         self.initial.clone()
     }
+    fn beginning(&self, key: &Value, initial: &Initial) -> Option<Kv> {
+        initial.of(key).map(|initial| Kv { initial: initial.clone() })
+    }
+    fn begins(&self, _: &Value) -> Value {
+        self.initial.clone()
+    }
+    fn seen(&self, act: &KvAct) -> Vec<(Value, Value)> {
+        match act {
+            KvAct::Get(Some(value)) | KvAct::Cas(value, _) => vec![(Value::Nil, value.clone())],
+            _ => Vec::new(),
+        }
+    }
+    fn left(&self, act: &KvAct) -> Vec<(Value, Option<Value>)> {
+        match act {
+            KvAct::Put(value) | KvAct::Cas(_, value) => vec![(Value::Nil, Some(value.clone()))],
+            KvAct::Append(_) => vec![(Value::Nil, None)],
+            KvAct::Get(_) | KvAct::Differs(_) => Vec::new(),
+        }
+    }
     fn act(&self, function: &str, input: &Value, reply: Option<&Value>) -> Result<KvAct, String> {
         match function {
-            "get" | "read" => Ok(KvAct::Get(reply.map(|reply| self.seen(reply)))),
-            "put" | "write" => Ok(KvAct::Put(self.seen(input))),
+            "get" | "read" => Ok(KvAct::Get(reply.map(|reply| self.shown(reply)))),
+            "put" | "write" => Ok(KvAct::Put(self.shown(input))),
             "append" => Ok(KvAct::Append(text(input).into())),
             "delete" => Ok(KvAct::Put(self.initial.clone())),
             "cas" => match input.as_list() {
-                Some([from, _]) if reply == Some(&Value::Bool(false)) => Ok(KvAct::Differs(self.seen(from))),
-                Some([from, to]) => Ok(KvAct::Cas(self.seen(from), self.seen(to))),
+                Some([from, _]) if reply == Some(&Value::Bool(false)) => Ok(KvAct::Differs(self.shown(from))),
+                Some([from, to]) => Ok(KvAct::Cas(self.shown(from), self.shown(to))),
                 _ => Err(format!("cas takes [from, to], not {input}")),
             },
             _ => Err(unknown_function("kv", FUNCTIONS, function)),

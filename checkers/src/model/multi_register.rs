@@ -1,5 +1,6 @@
-//! Several registers, of which one step may read and write some; initially all are nil.
+//! Several registers, of which one step may read and write some; initially all are nil if nothing else is said.
 use super::{Model, RegisterAct, unknown_function};
+use crate::initial::Initial;
 use crate::value::Value;
 use std::collections::BTreeMap;
 
@@ -8,8 +9,11 @@ pub(super) const FUNCTIONS: &[&str] = &["txn", "read", "write"];
 /// Several registers, as in Knossos: `txn` with `[[f, key, value], ..]`, where f is `read` (`r`) or `write` (`w`), done in
 /// this order in one step; its reply is the same with what was read. `write` takes an object of keys (texts) and values;
 /// `read` takes a list of keys, and its reply is an object.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct MultiRegister;
+#[derive(Clone, Debug, Default)]
+pub struct MultiRegister {
+    /// What its registers hold at first, by their own keys.
+    pub initial: Initial,
+}
 
 /// Part of a step.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -35,7 +39,7 @@ fn micro(op: &Value, reads: bool) -> Result<Option<Micro>, String> {
 }
 
 impl Model for MultiRegister {
-    /// Registers that are not nil.
+    /// Registers that do not hold what they held at first.
     type State = BTreeMap<Value, Value>;
     type Act = Vec<Micro>;
 
@@ -47,6 +51,27 @@ impl Model for MultiRegister {
     }
     fn initial(&self) -> Self::State {
         BTreeMap::new()
+    }
+    fn beginning(&self, _: &Value, initial: &Initial) -> Option<MultiRegister> {
+        (!initial.is_unsaid()).then(|| MultiRegister { initial: initial.clone() })
+    }
+    fn begins(&self, register: &Value) -> Value {
+        self.initial.of(register).cloned().unwrap_or_default()
+    }
+    fn seen(&self, act: &Vec<Micro>) -> Vec<(Value, Value)> {
+        let own = |at: usize, key: &Value| act[..at].iter().any(|op| matches!(op, Micro::Write(own, _) if own == key));
+        let seen = |(at, op): (usize, &Micro)| match op {
+            Micro::Read(key, value) if !own(at, key) => Some((key.clone(), value.clone())),
+            _ => None,
+        };
+        act.iter().enumerate().filter_map(seen).collect()
+    }
+    fn left(&self, act: &Vec<Micro>) -> Vec<(Value, Option<Value>)> {
+        let left = |op: &Micro| match op {
+            Micro::Write(key, value) => Some((key.clone(), Some(value.clone()))),
+            Micro::Read(..) => None,
+        };
+        act.iter().filter_map(left).collect()
     }
     fn act(&self, function: &str, input: &Value, reply: Option<&Value>) -> Result<Vec<Micro>, String> {
         match (function, input, reply) {
@@ -77,9 +102,12 @@ impl Model for MultiRegister {
         let mut next = state.clone();
         for op in act {
             match op {
-                Micro::Read(key, value) if next.get(key).unwrap_or(&Value::Nil) != value => return None,
-                Micro::Read(..) => {}
-                Micro::Write(key, Value::Nil) => drop(next.remove(key)),
+                Micro::Read(key, value) => match next.get(key) {
+                    Some(held) if held != value => return None,
+                    None if self.begins(key) != *value => return None,
+                    _ => {}
+                },
+                Micro::Write(key, value) if self.begins(key) == *value => drop(next.remove(key)),
                 Micro::Write(key, value) => drop(next.insert(key.clone(), value.clone())),
             }
         }

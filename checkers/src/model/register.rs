@@ -1,20 +1,47 @@
-//! A register: one value, initially nil.
+//! A register: one value, initially nil if nothing else is said.
 use super::{Model, RegisterAct, unknown_function};
+use crate::initial::Initial;
 use crate::value::Value;
 
 pub(super) const READ_WRITE: &[&str] = &["read", "write"];
 pub(super) const READ_WRITE_CAS: &[&str] = &["read", "write", "cas"];
 
 /// A register: `read` and `write`.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Register;
+#[derive(Clone, Debug, Default)]
+pub struct Register {
+    /// What it holds at first.
+    pub initial: Value,
+}
 
 /// A register with compare-and-set: `read`, `write` and `cas` with `[from, to]`.
 ///
 /// A `cas` that is Ok took effect, unless its reply is `false`: that one saw another value than `from`. (A `cas`
 /// recorded as Fail had no effect, for whatever reason, and is left out.)
-#[derive(Clone, Copy, Debug, Default)]
-pub struct CasRegister;
+#[derive(Clone, Debug, Default)]
+pub struct CasRegister {
+    /// What it holds at first.
+    pub initial: Value,
+}
+
+/// What an act on the one register shows of it.
+fn seen(act: &RegisterAct) -> Vec<(Value, Value)> {
+    act.seen().map(|value| (Value::Nil, value.clone())).into_iter().collect()
+}
+
+/// What an act leaves in the one register.
+fn left(act: &RegisterAct) -> Vec<(Value, Option<Value>)> {
+    act.left().map(|value| (Value::Nil, Some(value.clone()))).into_iter().collect()
+}
+
+fn step(state: &Value, act: &RegisterAct) -> Option<Value> {
+    match act {
+        RegisterAct::Read(None) => Some(state.clone()),
+        RegisterAct::Read(Some(value)) => (state == value).then(|| state.clone()),
+        RegisterAct::Write(value) => Some(value.clone()),
+        RegisterAct::Cas(from, to) => (state == from).then(|| to.clone()),
+        RegisterAct::Differs(from) => (state != from).then(|| state.clone()),
+    }
+}
 
 /// Whether a write's reply says that it wrote something else: what it wrote is then a question.
 fn other_value(input: &Value, reply: &Value) -> bool {
@@ -32,7 +59,19 @@ impl Model for Register {
         READ_WRITE
     }
     fn initial(&self) -> Value {
-        Value::Nil
+        self.initial.clone()
+    }
+    fn beginning(&self, key: &Value, initial: &Initial) -> Option<Self> {
+        initial.of(key).map(|initial| Self { initial: initial.clone() })
+    }
+    fn begins(&self, _: &Value) -> Value {
+        self.initial.clone()
+    }
+    fn seen(&self, act: &RegisterAct) -> Vec<(Value, Value)> {
+        seen(act)
+    }
+    fn left(&self, act: &RegisterAct) -> Vec<(Value, Option<Value>)> {
+        left(act)
     }
     fn act(&self, function: &str, input: &Value, reply: Option<&Value>) -> Result<RegisterAct, String> {
         match function {
@@ -49,13 +88,7 @@ impl Model for Register {
         }
     }
     fn step(&self, state: &Value, act: &RegisterAct) -> Option<Value> {
-        match act {
-            RegisterAct::Read(None) => Some(state.clone()),
-            RegisterAct::Read(Some(value)) => (state == value).then(|| state.clone()),
-            RegisterAct::Write(value) => Some(value.clone()),
-            RegisterAct::Cas(from, to) => (state == from).then(|| to.clone()),
-            RegisterAct::Differs(from) => (state != from).then(|| state.clone()),
-        }
+        step(state, act)
     }
     fn observes_only(&self, act: &RegisterAct) -> bool {
         matches!(act, RegisterAct::Read(_) | RegisterAct::Differs(_))
@@ -79,11 +112,23 @@ impl Model for CasRegister {
         READ_WRITE_CAS
     }
     fn initial(&self) -> Value {
-        Value::Nil
+        self.initial.clone()
+    }
+    fn beginning(&self, key: &Value, initial: &Initial) -> Option<Self> {
+        initial.of(key).map(|initial| Self { initial: initial.clone() })
+    }
+    fn begins(&self, _: &Value) -> Value {
+        self.initial.clone()
+    }
+    fn seen(&self, act: &RegisterAct) -> Vec<(Value, Value)> {
+        seen(act)
+    }
+    fn left(&self, act: &RegisterAct) -> Vec<(Value, Option<Value>)> {
+        left(act)
     }
     fn act(&self, function: &str, input: &Value, reply: Option<&Value>) -> Result<RegisterAct, String> {
         if function != "cas" {
-            return Register
+            return Register::default()
                 .act(function, input, reply)
                 .map_err(|_| unknown_function("register", READ_WRITE_CAS, function));
         }
@@ -94,10 +139,10 @@ impl Model for CasRegister {
         }
     }
     fn step(&self, state: &Value, act: &RegisterAct) -> Option<Value> {
-        Register.step(state, act)
+        step(state, act)
     }
     fn observes_only(&self, act: &RegisterAct) -> bool {
-        Register.observes_only(act)
+        matches!(act, RegisterAct::Read(_) | RegisterAct::Differs(_))
     }
     fn register_act(&self, act: &RegisterAct) -> Option<RegisterAct> {
         Some(act.clone())

@@ -12,10 +12,12 @@
 //! its key before it, and whatever is Unknown for `rw-register`. Kinds of findings are those of `rw-register`.
 use super::lattice::{self, Consistency};
 use super::rw_register::{RwRegister, Updates};
-use super::txn::{Dialect, Transactions, transacts};
+use super::txn::{Dialect, Transactions, certainly_first, transacts};
 use crate::history::{History, NameId, Outcome};
+use crate::initial::{Beginning, Begun, Initial, OPTION};
 use crate::registry::CheckerDoc;
 use crate::registry::Options;
+use crate::value::Value;
 use crate::verdict::{Budget, Checker, Validity, Verdict};
 use std::collections::BTreeMap;
 
@@ -24,7 +26,7 @@ pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "mini-transactions",
     doc: "Transactions on registers that read a key before they write it are isolated as the model says, decided exactly.",
     options: OPTIONS,
-    build: |options| Ok(Box::new(Mini::with(options)?)),
+    build: |options| Ok(Box::new(Beginning::with(Mini::with(options)?, options))),
 };
 
 /// Models that are decided.
@@ -38,7 +40,7 @@ pub struct Mini {
 
 /// The options of the checker, for the list of all checkers.
 pub(crate) const OPTIONS: &[(&str, &str)] =
-    &[("model", "strict-serializable (by default), serializable or snapshot-isolation")];
+    &[("model", "strict-serializable (by default), serializable or snapshot-isolation"), OPTION];
 
 impl Mini {
     /// As the options say. The error names the models.
@@ -49,19 +51,19 @@ impl Mini {
         Ok(Mini { model })
     }
 
-    fn workload(&self, history: &History, workload: NameId, budget: &Budget) -> Verdict {
+    fn workload(&self, history: &History, workload: NameId, budget: &Budget, initial: &Initial) -> Verdict {
         if let Some(call) = blind(history, workload) {
             let summary = format!("#{call} writes a key that it did not read before: these are no mini-transactions.");
             return self.verdict(history.name(workload).to_owned(), summary);
         }
-        let mut certain = self.judged(history, workload, budget, Updates::Certain);
+        let mut certain = self.judged(history, workload, budget, (Updates::Certain, initial));
         if certain.validity != Validity::Valid {
             return certain;
         }
         if all_known(&certain) {
             return certain;
         }
-        let guess = self.judged(history, workload, budget, Updates::Guess);
+        let guess = self.judged(history, workload, budget, (Updates::Guess, initial));
         if guess.validity == Validity::Valid && all_known(&guess) {
             return guess;
         }
@@ -85,8 +87,14 @@ impl Mini {
         }
     }
 
-    fn judged(&self, history: &History, workload: NameId, budget: &Budget, updates: Updates) -> Verdict {
-        let verdict = RwRegister::updates(self.model, updates).workload(history, workload, budget);
+    fn judged(
+        &self,
+        history: &History,
+        workload: NameId,
+        budget: &Budget,
+        (updates, initial): (Updates, &Initial),
+    ) -> Verdict {
+        let verdict = RwRegister::updates(self.model, updates).workload(history, workload, budget, initial);
         Verdict { checker: self.name().to_owned(), ..verdict }
     }
 }
@@ -117,7 +125,14 @@ impl Checker for Mini {
         self.model.needs_realtime()
     }
 
+    /// Registers begin with nil.
     fn check(&self, history: &History, budget: &Budget) -> Verdict {
+        self.check_from(history, budget, &Initial::default())
+    }
+}
+
+impl Begun for Mini {
+    fn check_from(&self, history: &History, budget: &Budget, initial: &Initial) -> Verdict {
         let mut workloads: Vec<NameId> = Vec::new();
         for op in history.ops().iter() {
             if transacts(history.name(op.function), &op) && !workloads.contains(&op.workload) {
@@ -125,7 +140,7 @@ impl Checker for Mini {
             }
         }
         if let [workload] = workloads[..] {
-            return self.workload(history, workload, budget);
+            return self.workload(history, workload, budget, initial);
         }
         let names: Vec<&str> = workloads.iter().map(|&name| history.name(name)).collect();
         let summary = match names.len() {
@@ -133,5 +148,9 @@ impl Checker for Mini {
             _ => format!("There are several workloads of transactions: {}.", names.join(", ")),
         };
         self.verdict(String::new(), summary)
+    }
+
+    fn first(&self, history: &History) -> Vec<(Value, Value)> {
+        certainly_first(history)
     }
 }

@@ -2,7 +2,6 @@
 use super::lattice::Consistency;
 use super::txn::{MopKind, Transactions};
 use crate::history::Outcome;
-use crate::value::Word;
 
 /// Nobody wrote it, or several did.
 const NOBODY: u32 = u32::MAX;
@@ -29,7 +28,7 @@ pub(super) fn unobserved(txns: &Transactions<'_>, model: &Consistency) -> Option
     let telling = txns.all_mops().iter().filter(|mop| mop.kind() == MopKind::Read).any(|mop| {
         let [sure, maybe] = writers[mop.key as usize];
         let other = |writer: u32| writer != NOBODY && writer != mop.txn();
-        let nothing = mop.value == Word::NIL || !mop.value.is_atom() && txns.elements(mop.value).is_empty();
+        let nothing = txns.begins(mop.key, mop.value) || !mop.value.is_atom() && txns.elements(mop.value).is_empty();
         if nothing { misses_count && other(sure) } else { other(maybe) }
     });
     (!telling).then(|| {

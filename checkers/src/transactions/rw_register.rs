@@ -27,13 +27,15 @@ use super::cycles::{self, Cycles};
 use super::decided;
 use super::lattice::{self, Consistency};
 use super::observed::unobserved;
-use super::txn::{Dialect, MopKind, Transactions, transacts};
+use super::txn::{Dialect, MopKind, Transactions, certainly_first, transacts};
 use super::weak::explain as weak_explain;
 use super::weak::matched::{Flaw, Matched};
 use super::weak::view::{INITIAL, View};
 use crate::history::{History, NameId, Outcome};
+use crate::initial::{Beginning, Begun, Initial, OPTION};
 use crate::registry::CheckerDoc;
 use crate::registry::Options;
+use crate::value::Value;
 use crate::verdict::{Budget, Checker, Finding, Severity, Validity, Verdict};
 use crate::wording;
 use explain::Explain;
@@ -47,7 +49,7 @@ pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "rw-register",
     doc: "Transactions on registers with unique writes are isolated as the model says, as far as version orders are known.",
     options: OPTIONS,
-    build: |options| Ok(Box::new(RwRegister::with(options)?)),
+    build: |options| Ok(Box::new(Beginning::with(RwRegister::with(options)?, options))),
 };
 
 /// Examples of each class of cycles, and of each flaw, that are looked for.
@@ -163,7 +165,14 @@ impl Checker for RwRegister {
         self.model.needs_realtime() || self.sources.linearizable
     }
 
+    /// Registers begin with nil.
     fn check(&self, history: &History, budget: &Budget) -> Verdict {
+        self.check_from(history, budget, &Initial::default())
+    }
+}
+
+impl Begun for RwRegister {
+    fn check_from(&self, history: &History, budget: &Budget, initial: &Initial) -> Verdict {
         let mut workloads: Vec<NameId> = Vec::new();
         for op in history.ops().iter() {
             let function = history.name(op.function);
@@ -174,13 +183,17 @@ impl Checker for RwRegister {
         }
         match workloads[..] {
             [] => self.verdict(String::new(), Validity::Unknown, "No transaction on registers was called.".to_owned()),
-            [workload] => self.workload(history, workload, budget),
+            [workload] => self.workload(history, workload, budget, initial),
             _ => {
                 let names: Vec<&str> = workloads.iter().map(|&name| history.name(name)).collect();
                 let summary = format!("There are several workloads of registers: {}.", names.join(", "));
                 self.verdict(String::new(), Validity::Unknown, summary)
             }
         }
+    }
+
+    fn first(&self, history: &History) -> Vec<(Value, Value)> {
+        certainly_first(history)
     }
 }
 
@@ -198,10 +211,10 @@ impl RwRegister {
         }
     }
 
-    pub(super) fn workload(&self, history: &History, workload: NameId, budget: &Budget) -> Verdict {
+    pub(super) fn workload(&self, history: &History, workload: NameId, budget: &Budget, initial: &Initial) -> Verdict {
         let name = history.name(workload).to_owned();
         let txns = match Transactions::parse(history, workload, Dialect::Registers) {
-            Ok(txns) => txns,
+            Ok(txns) => txns.beginning(initial),
             Err(malformed) => {
                 let summary = format!("#{} cannot be judged: {}.", malformed.call, malformed.why);
                 return self.verdict(name, Validity::Unknown, summary);
@@ -359,6 +372,7 @@ pub(crate) const OPTIONS: &[(&str, &str)] = &[
     ("wfr_keys", "a transaction's writes follow its reads of the same key (by default true)"),
     ("sequential_keys", "each key alone is sequentially consistent (by default false)"),
     ("linearizable_keys", "each key alone is linearizable (by default true for strict-serializable, else false)"),
+    OPTION,
 ];
 
 #[cfg(test)]

@@ -6,7 +6,8 @@
 //! list is one whatever its function is called: Jepsen's tests name transactions by what they hold (`read`, `write`).
 //! Other calls of `append`, `write` (`w`) and `read` (`r`) with a key are transactions of one micro-operation.
 use crate::history::{History, NameId, Op, Outcome};
-use crate::value::{ListRef, ValueRef, Word};
+use crate::initial::{Initial, Trace, of_key, shown};
+use crate::value::{ListRef, Value, ValueRef, Word};
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
@@ -117,6 +118,8 @@ pub struct Transactions<'h> {
     by_key: Vec<u32>,
     /// How many calls were Ok, Fail, Info, also those left out.
     pub outcomes: [u64; 3],
+    /// What registers begin with where that is not nil, by key; `None`: a value that no micro-operation has.
+    begins: HashMap<u32, Option<Word>>,
 }
 
 impl<'h> Transactions<'h> {
@@ -131,6 +134,53 @@ impl<'h> Transactions<'h> {
             return Err(Malformed { call: 0, why: "there are more than 4294967295 micro-operations".to_owned() });
         }
         Ok(parser.finish())
+    }
+
+    /// Registers begin so.
+    pub(crate) fn beginning(mut self, initial: &Initial) -> Transactions<'h> {
+        for key in 0..self.keys.len() as u32 {
+            let Some(begins) = of_key(initial, self.key(key)).filter(|begins| !begins.is_nil()) else { continue };
+            let mops = self.key_mops(key).iter().map(|&at| self.mops[at as usize].value);
+            let word = mops.into_iter().find(|&word| self.value(word) == begins);
+            self.begins.insert(key, word);
+        }
+        self
+    }
+
+    /// Whether this is what a register begins with.
+    #[inline]
+    pub(crate) fn begins(&self, key: u32, value: Word) -> bool {
+        if self.begins.is_empty() {
+            return value == Word::NIL;
+        }
+        self.begins.get(&key).map_or(value == Word::NIL, |begins| *begins == Some(value))
+    }
+
+    /// What a register begins with.
+    pub(crate) fn first(&self, key: u32) -> Value {
+        self.begins.get(&key).copied().flatten().map_or(Value::Nil, |word| self.value(word).to_value())
+    }
+
+    /// Values that certainly were in registers before everything: see [`shown`].
+    pub(crate) fn certainly_first(&self) -> Vec<(Value, Value)> {
+        let traces = (0..self.len() as u32).flat_map(|txn| {
+            let (known, mops) = (self.txn(txn), self.mops(txn));
+            mops.iter().enumerate().filter_map(move |(at, mop)| {
+                let own = || mops[..at].iter().any(|own| own.writes() && own.key == mop.key);
+                match mop.kind() {
+                    MopKind::Read if !own() => Some(Trace::Seen(mop.key, mop.value.bits(), u64::from(known.end))),
+                    MopKind::Write => Some(Trace::Left(mop.key, mop.value.bits(), u64::from(known.call))),
+                    _ => None,
+                }
+            })
+        });
+        let mut first = Vec::new();
+        for (key, bits) in shown(traces) {
+            let mut mops = self.key_mops(key).iter().map(|&at| self.mops[at as usize].value);
+            let word = mops.find(|word| word.bits() == bits).unwrap_or(Word::NIL);
+            first.push((self.key(key).to_value(), self.value(word).to_value()));
+        }
+        first
     }
 
     /// How many.
@@ -216,6 +266,12 @@ impl<'h> Transactions<'h> {
     }
 }
 
+/// Values that certainly were in registers of transactions before everything.
+pub(crate) fn certainly_first(history: &History) -> Vec<(Value, Value)> {
+    let parse = |workload| Transactions::parse(history, workload, Dialect::Registers).ok();
+    history.workloads().into_iter().filter_map(parse).flat_map(|txns| txns.certainly_first()).collect()
+}
+
 struct Parser<'h> {
     out: Transactions<'h>,
     dialect: Dialect,
@@ -241,6 +297,7 @@ impl<'h> Parser<'h> {
             key_first: Vec::new(),
             by_key: Vec::new(),
             outcomes: [0; 3],
+            begins: HashMap::new(),
         };
         Parser { out, dialect, key_ids: HashMap::default(), names: Vec::new() }
     }

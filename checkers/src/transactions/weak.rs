@@ -46,9 +46,10 @@ pub(crate) mod view;
 
 use super::levels::levels;
 use crate::history::{History, NameId, Outcome};
+use crate::initial::{Beginning, Begun, Initial, OPTION};
 use crate::registry::CheckerDoc;
-use crate::transactions::txn::{Dialect, Mop, MopKind, Transactions, transacts};
-use crate::value::Word;
+use crate::transactions::txn::{Dialect, Mop, MopKind, Transactions, certainly_first, transacts};
+use crate::value::{Value, Word};
 use crate::verdict::{Budget, Checker, Finding, Severity, Validity, Verdict};
 use crate::wording;
 use causal::Stop;
@@ -66,16 +67,16 @@ use view::INITIAL;
 pub(crate) const CAUSAL: CheckerDoc = CheckerDoc {
     name: "causal-transactions",
     doc: "A transaction sees its causal past: some order of the commits explains what was read.",
-    options: &[],
-    build: |_| Ok(Box::new(Weak::causal())),
+    options: &[OPTION],
+    build: |options| Ok(Box::new(Beginning::with(Weak::causal(), options))),
 };
 
 /// Its entry in the list of checkers.
 pub(crate) const READ_ATOMIC: CheckerDoc = CheckerDoc {
     name: "read-atomic",
     doc: "A transaction sees its session and those it reads from as a whole: some order of the commits explains what was read.",
-    options: &[],
-    build: |_| Ok(Box::new(Weak::read_atomic())),
+    options: &[OPTION],
+    build: |options| Ok(Box::new(Beginning::with(Weak::read_atomic(), options))),
 };
 
 /// Its entry in the list of checkers.
@@ -83,8 +84,8 @@ pub(crate) const READ_COMMITTED: CheckerDoc = CheckerDoc {
     name: "read-committed",
     doc: "From a read on, a transaction sees its writer as a whole: some order of the commits explains what was read. \
           Stronger than Adya's PL-2, which list-append judges with the model of the same name.",
-    options: &[],
-    build: |_| Ok(Box::new(Weak::read_committed())),
+    options: &[OPTION],
+    build: |options| Ok(Box::new(Beginning::with(Weak::read_committed(), options))),
 };
 
 /// Judges transactions by one weak level.
@@ -137,7 +138,14 @@ impl Checker for Weak {
         false
     }
 
+    /// Registers begin with nil.
     fn check(&self, history: &History, budget: &Budget) -> Verdict {
+        self.check_from(history, budget, &Initial::default())
+    }
+}
+
+impl Begun for Weak {
+    fn check_from(&self, history: &History, budget: &Budget, initial: &Initial) -> Verdict {
         let mut verdict = Verdict {
             certificates: Vec::new(),
             checker: self.name().to_owned(),
@@ -167,13 +175,17 @@ impl Checker for Weak {
             registers.map_err(|registers| if registers.call < lists.call { lists } else { registers })
         });
         match parsed {
-            Ok(transactions) => self.judge(&transactions, budget, &mut verdict),
+            Ok(transactions) => self.judge(&transactions.beginning(initial), budget, &mut verdict),
             Err(malformed) => {
                 verdict.summary =
                     format!("#{} is no transaction of registers or lists: {}.", malformed.call, malformed.why);
             }
         }
         verdict
+    }
+
+    fn first(&self, history: &History) -> Vec<(Value, Value)> {
+        certainly_first(history)
     }
 }
 

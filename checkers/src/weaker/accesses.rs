@@ -1,6 +1,7 @@
 //! [`Run`]: the reads, writes and compare-and-sets of one workload, as small numbers. It says who wrote what everybody
 //! read, where that is certain; it never decides anything.
 use crate::history::{History, NameId, Op, Outcome};
+use crate::initial::{Initial, Trace, of_key, shown};
 use crate::value::{Value, ValueRef};
 use std::collections::HashMap;
 
@@ -192,13 +193,16 @@ pub(crate) fn workloads(history: &History) -> Vec<NameId> {
 struct Values<'h> {
     ids: HashMap<(u32, ValueRef<'h>), u32>,
     written: Vec<u32>,
+    /// What keys begin with, where it is not nil.
+    begins: HashMap<u32, Value>,
 }
 
 impl<'h> Values<'h> {
     fn number(&mut self, key: u32, value: Option<ValueRef<'h>>, times: u32) -> u32 {
         let Some(value) = value else { return NONE };
         let next = self.written.len() as u32;
-        let id = if value.is_nil() { key } else { *self.ids.entry((key, value)).or_insert(next) };
+        let first = self.begins.get(&key).map_or(value.is_nil(), |begins| value == *begins);
+        let id = if first { key } else { *self.ids.entry((key, value)).or_insert(next) };
         if id == next {
             self.written.push(0);
         }
@@ -208,12 +212,40 @@ impl<'h> Values<'h> {
 }
 
 /// Parses one workload.
-pub(crate) fn parse(history: &History, workload: NameId) -> Parsed {
-    parse_with(history, workload, false)
+pub(crate) fn parse(history: &History, workload: NameId, initial: &Initial) -> Parsed {
+    parse_with(history, workload, false, initial)
+}
+
+/// Values that certainly were in registers before everything.
+pub(crate) fn first(history: &History, versions: bool) -> Vec<(Value, Value)> {
+    let mut first = Vec::new();
+    for workload in workloads(history) {
+        let traces = history.ops().iter().filter(|op| op.workload == workload).flat_map(|op| {
+            let (seen, left) = match act(history, &op) {
+                Ok(Act::Read(value)) => {
+                    let pair = value.as_list().filter(|list| versions && list.len() == 2);
+                    (Some(pair.map_or(value, |pair| pair.at(0))), None)
+                }
+                Ok(Act::Write(value)) => (None, Some(value)),
+                Ok(Act::Cas(from, to)) => (Some(from), Some(to)),
+                Ok(Act::Differs | Act::Nothing) | Err(_) => (None, None),
+            };
+            let replaced = seen;
+            let seen = seen.filter(|_| op.outcome == Outcome::Ok).map(|value| Trace::Seen(op.key, value, op.reply));
+            // What failed is the nearest reason for what it would have written.
+            let left = left.map(|value| match replaced {
+                Some(from) if op.outcome == Outcome::Info => Trace::Replaced(op.key, from, value, op.call),
+                _ => Trace::Left(op.key, value, op.call),
+            });
+            seen.into_iter().chain(left)
+        });
+        first.extend(shown(traces).into_iter().map(|(key, value)| (key.to_value(), value.to_value())));
+    }
+    first
 }
 
 /// Parses one workload; `versions`: reads answer `[value, version]`, and writes and compare-and-sets their version.
-pub(crate) fn parse_with(history: &History, workload: NameId, versions: bool) -> Parsed {
+pub(crate) fn parse_with(history: &History, workload: NameId, versions: bool, initial: &Initial) -> Parsed {
     let mut parsed = Parsed::default();
     let mut keys: HashMap<ValueRef<'_>, u32> = HashMap::new();
     let ours = |op: &Op<'_>| op.workload == workload && op.outcome != Outcome::Fail;
@@ -222,7 +254,8 @@ pub(crate) fn parse_with(history: &History, workload: NameId, versions: bool) ->
         keys.entry(op.key).or_insert(next);
     }
     let count = keys.len() as u32;
-    let mut values = Values { ids: HashMap::new(), written: vec![0; count as usize] };
+    let begins = keys.iter().filter_map(|(key, number)| Some((*number, of_key(initial, *key)?)));
+    let mut values = Values { ids: HashMap::new(), written: vec![0; count as usize], begins: begins.collect() };
     let mut raw: Vec<Access> = Vec::new();
     for op in history.ops().iter().filter(ours) {
         parsed.acknowledged += usize::from(op.outcome == Outcome::Ok);

@@ -9,7 +9,7 @@
 //!
 //! Findings: `thin-air-read`, `cyclic-co`, `write-co-init-read`, `write-co-read`; of `ccv` `cyclic-cf`; of `cm` and `pram`
 //! `write-hb-init-read`, `cyclic-hb`. Unknown: nothing acknowledged, repeated values, foreign functions, time or memory out.
-use super::accesses::{Parsed, Run, parse, workloads};
+use super::accesses::{Parsed, Run, first, parse, workloads};
 use super::explain::{Words, finding, shrink};
 use super::memory::{Base, believe, pram_clocks, pram_path};
 use super::order::{Causal, KeyWrites};
@@ -18,6 +18,7 @@ use super::telling::written_seen;
 use super::{Answer, Needs, Part, verdict};
 use crate::certificate::{Claim, Edge};
 use crate::history::History;
+use crate::initial::{Begun, Initial};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker, Verdict};
 
@@ -154,9 +155,16 @@ impl Checker for CausalChecker {
         false
     }
 
+    /// Registers begin with nil.
     fn check(&self, history: &History, budget: &Budget) -> Verdict {
+        self.check_from(history, budget, &Initial::default())
+    }
+}
+
+impl Begun for CausalChecker {
+    fn check_from(&self, history: &History, budget: &Budget, initial: &Initial) -> Verdict {
         let part = |workload| {
-            let parsed: Parsed = parse(history, workload);
+            let parsed: Parsed = parse(history, workload, initial);
             let quick = Budget::unlimited();
             let answer = match judge(&parsed.run, self.variant, budget) {
                 Err(stop) => Answer::Unknown(stop.words().to_owned()),
@@ -179,5 +187,9 @@ impl Checker for CausalChecker {
         };
         let needs = Needs { seen: &written_seen, missing: "No written value was ever read" };
         verdict(self.name(), promise, needs, history, workloads(history).into_iter().map(part).collect())
+    }
+
+    fn first(&self, history: &History) -> Vec<(Value, Value)> {
+        first(history, false)
     }
 }

@@ -13,9 +13,10 @@
 //!
 //! Findings: `diverged-replicas`, `thin-air-read`, `lost-write`, `superseded-value`. Unknown: a node never answered, a key
 //! was not read at the end, reads came too early, a fault was never healed, no write was acknowledged, no real time.
-use super::accesses::{Act, act, workloads};
+use super::accesses::{Act, act, first, workloads};
 use crate::certificate::{Certificate, Claim};
 use crate::history::{History, NameId, Op, Outcome};
+use crate::initial::{Begun, Initial, of_key};
 use crate::value::{Value, ValueRef};
 use crate::verdict::{Budget, Checker, Finding, Severity, Validity, Verdict};
 use crate::wording;
@@ -166,7 +167,15 @@ fn found(history: &History, kind: &str, title: String, key: ValueRef<'_>, ops: &
 }
 
 impl EventualConvergence {
-    fn judge(&self, history: &History, name: ValueRef<'_>, key: &Key<'_>, healed: u64) -> Vec<Trouble> {
+    fn judge(
+        &self,
+        history: &History,
+        name: ValueRef<'_>,
+        key: &Key<'_>,
+        healed: u64,
+        initial: &Initial,
+    ) -> Vec<Trouble> {
+        let begins = of_key(initial, name).unwrap_or_default();
         let mut troubles = Vec::new();
         let finals: Vec<&Op<'_>> = key.finals.values().collect();
         let Some(first) = finals.first() else {
@@ -188,7 +197,7 @@ impl EventualConvergence {
             differing.map(|pair| self.differ(history, name, key, pair, healed)).take(PAIRS).collect();
         let sure = told.iter().position(|trouble| matches!(trouble, Trouble::Broken(_)));
         match told.is_empty() {
-            true => troubles.extend(self.last(history, name, key, first).map(|trouble| match trouble {
+            true => troubles.extend(self.last(history, name, key, first, &begins).map(|trouble| match trouble {
                 // While a node is silent or writes may be on their way, only what nobody wrote is certainly wrong.
                 Trouble::Broken(finding) if finding.kind != "thin-air-read" => {
                     let early = self.too_early(key, &finals, healed);
@@ -251,20 +260,28 @@ impl EventualConvergence {
     }
 
     /// What all nodes hold: could it be the last value?
-    fn last(&self, history: &History, name: ValueRef<'_>, key: &Key<'_>, read: &Op<'_>) -> Option<Trouble> {
+    fn last(
+        &self,
+        history: &History,
+        name: ValueRef<'_>,
+        key: &Key<'_>,
+        read: &Op<'_>,
+        begins: &Value,
+    ) -> Option<Trouble> {
         let (value, this) = (read.output, named(name));
         // What ended after the read was called need not be in it.
         let certain = |write: &&(ValueRef<'_>, Op<'_>)| write.1.outcome == Outcome::Ok && write.1.reply < read.call;
         let writers: Vec<&Op<'_>> =
             key.writes.iter().filter(|(written, _)| *written == value).map(|(_, write)| write).collect();
-        if writers.is_empty() && !value.is_nil() {
+        if writers.is_empty() && value != *begins {
             let title = format!("{this} ended with {value}, which nobody wrote (#{})", read.call);
             return Some(found(history, "thin-air-read", title, name, &[*read]));
         }
         if writers.is_empty() {
             let (written, lost) = key.writes.iter().rev().find(certain)?;
+            let how = if begins.is_nil() { "empty".to_owned() } else { format!("with {begins}, as it began,") };
             let title =
-                format!("{this} ended empty although {written} was acknowledged (#{}, #{})", lost.call, read.call);
+                format!("{this} ended {how} although {written} was acknowledged (#{}, #{})", lost.call, read.call);
             return Some(found(history, "lost-write", title, name, &[*lost, *read]));
         }
         if self.any_written || writers.iter().any(|write| write.outcome == Outcome::Info) {
@@ -290,7 +307,14 @@ impl Checker for EventualConvergence {
         "eventual-convergence"
     }
 
+    /// Registers begin with nil.
     fn check(&self, history: &History, budget: &Budget) -> Verdict {
+        self.check_from(history, budget, &Initial::default())
+    }
+}
+
+impl Begun for EventualConvergence {
+    fn check_from(&self, history: &History, budget: &Budget, initial: &Initial) -> Verdict {
         let mut findings: Vec<Finding> = Vec::new();
         let mut unclear: Vec<String> = Vec::new();
         let (mut checked, mut acknowledged, mut finals, mut tested, mut compared) = (0, 0, 0, 0, 0);
@@ -313,7 +337,7 @@ impl Checker for EventualConvergence {
                 acknowledged += key.writes.iter().filter(|(_, write)| write.outcome == Outcome::Ok).count();
                 tested += usize::from(key.tested());
                 compared += usize::from(key.compared());
-                for trouble in self.judge(history, *name, key, *healed.as_ref().unwrap_or(&u64::MAX)) {
+                for trouble in self.judge(history, *name, key, *healed.as_ref().unwrap_or(&u64::MAX), initial) {
                     match trouble {
                         Trouble::Broken(finding) => findings.push(*finding),
                         Trouble::Unclear(why) => unclear.push(why),
@@ -364,5 +388,9 @@ impl Checker for EventualConvergence {
             ("undecided".to_owned(), json!(unclear.iter().take(10).collect::<Vec<_>>())),
         ]);
         verdict
+    }
+
+    fn first(&self, history: &History) -> Vec<(Value, Value)> {
+        first(history, false)
     }
 }

@@ -1,5 +1,6 @@
 //! What the list of checkers shows of the weaker promises, and how their options are taken.
 use super::{CausalChecker, EventualConvergence, Promise, Sequential, SessionGuarantee, Staleness, Variant};
+use crate::initial::{Beginning, OPTION};
 use crate::registry::{CheckerDoc, Options};
 use crate::verdict::Checker;
 
@@ -7,6 +8,7 @@ use crate::verdict::Checker;
 const VERSIONS: &[(&str, &str)] = &[
     ("order", "session (the default) or realtime: a write that ended before another began has the older version"),
     ("versions", "true: reads answer [value, version], writes their version"),
+    OPTION,
 ];
 
 fn session(promise: Promise, options: &Options) -> Result<Box<dyn Checker>, String> {
@@ -15,7 +17,8 @@ fn session(promise: Promise, options: &Options) -> Result<Box<dyn Checker>, Stri
         "realtime" => true,
         other => return Err(format!("order takes session or realtime, not {other}")),
     };
-    Ok(Box::new(SessionGuarantee::new(promise).realtime(realtime).versions(options.flag("versions")?)))
+    let checker = SessionGuarantee::new(promise).realtime(realtime).versions(options.flag("versions")?);
+    Ok(Box::new(Beginning::with(checker, options)))
 }
 
 /// An integer that is not too small, if it is set.
@@ -30,16 +33,22 @@ fn at_least(name: &str, least: u64, options: &Options) -> Result<Option<u64>, St
 pub(crate) const SEQUENTIAL: CheckerDoc = CheckerDoc {
     name: "sequential",
     doc: "All keys together behave as if all calls had happened one at a time, each process' calls in its order.",
-    options: &[],
-    build: |_| Ok(Box::new(Sequential)),
+    options: &[OPTION],
+    build: |options| Ok(Box::new(Beginning::with(Sequential, options))),
 };
 
 pub(crate) const CAUSAL: CheckerDoc = CheckerDoc {
     name: "causal",
     doc: "Whoever sees an operation has seen everything that its process had seen or done before it.",
-    options: &[("variant", "cc (the default), ccv (and all agree on one order of writes) or cm (causal memory)")],
+    options: &[
+        ("variant", "cc (the default), ccv (and all agree on one order of writes) or cm (causal memory)"),
+        OPTION,
+    ],
     build: |options| match options.text("variant")?.unwrap_or("cc") {
-        name @ ("cc" | "ccv" | "cm") => Ok(Box::new(CausalChecker::new(Variant::named(name).unwrap_or(Variant::Weak)))),
+        name @ ("cc" | "ccv" | "cm") => {
+            let checker = CausalChecker::new(Variant::named(name).unwrap_or(Variant::Weak));
+            Ok(Box::new(Beginning::with(checker, options)))
+        }
         other => Err(format!("variant takes cc, ccv or cm, not {other}")),
     },
 };
@@ -47,8 +56,8 @@ pub(crate) const CAUSAL: CheckerDoc = CheckerDoc {
 pub(crate) const PRAM: CheckerDoc = CheckerDoc {
     name: "pram",
     doc: "Each process sees the writes of every other process in the order in which they were made.",
-    options: &[],
-    build: |_| Ok(Box::new(CausalChecker::new(Variant::Pram))),
+    options: &[OPTION],
+    build: |options| Ok(Box::new(Beginning::with(CausalChecker::new(Variant::Pram), options))),
 };
 
 pub(crate) const READ_YOUR_WRITES: CheckerDoc = CheckerDoc {
@@ -85,11 +94,12 @@ pub(crate) const EVENTUAL_CONVERGENCE: CheckerDoc = CheckerDoc {
     options: &[
         ("wait_ms", "an integer: how long after the last write and heal nodes may still differ, 10000"),
         ("any_written", "true: any written value may be the last, for stores whose clocks decide"),
+        OPTION,
     ],
     build: |options| {
         let checker = EventualConvergence::default().any_written(options.flag("any_written")?);
         let wait = at_least("wait_ms", 0, options)?;
-        Ok(Box::new(wait.map_or(checker, |wait| checker.wait_ms(wait))))
+        Ok(Box::new(Beginning::with(wait.map_or(checker, |wait| checker.wait_ms(wait)), options)))
     },
 };
 
@@ -99,9 +109,10 @@ pub(crate) const STALENESS: CheckerDoc = CheckerDoc {
     options: &[
         ("k_max", "an integer from 1: every read returns one of so many last values (exact for 1 and 2)"),
         ("delta_ms_max", "an integer: linearizable if reads had been called so much earlier"),
+        OPTION,
     ],
     build: |options| {
         let (k, delta) = (at_least("k_max", 1, options)?, at_least("delta_ms_max", 0, options)?);
-        Ok(Box::new(Staleness::new().k_max(k).delta_ms_max(delta)))
+        Ok(Box::new(Beginning::with(Staleness::new().k_max(k).delta_ms_max(delta), options)))
     },
 };

@@ -6,7 +6,7 @@
 //! order, then what every order must contain ([`super::saturate`]), whose cycle refutes, then an exact search; with repeated
 //! values the exact search alone. The problem is NP-complete: a search that runs out of time or memory is Unknown. What a
 //! refused compare-and-set saw is left out. Findings: `thin-air-read`, `nonsequential`.
-use super::accesses::{Access, NONE, Run, parse, workloads};
+use super::accesses::{Access, NONE, Run, first, parse, workloads};
 use super::explain::{Words, finding, shrink};
 use super::interleave::{Found, dive, search};
 use super::order::Path;
@@ -16,6 +16,7 @@ use super::telling::order_seen;
 use super::{Answer, Needs, Part, verdict};
 use crate::certificate::{Claim, Edge};
 use crate::history::History;
+use crate::initial::{Begun, Initial};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker, Verdict};
 
@@ -124,9 +125,16 @@ impl Checker for Sequential {
         false
     }
 
+    /// Registers begin with nil.
     fn check(&self, history: &History, budget: &Budget) -> Verdict {
+        self.check_from(history, budget, &Initial::default())
+    }
+}
+
+impl Begun for Sequential {
+    fn check_from(&self, history: &History, budget: &Budget, initial: &Initial) -> Verdict {
         let part = |workload| {
-            let mut parsed = parse(history, workload);
+            let mut parsed = parse(history, workload, initial);
             let run = &parsed.run;
             let answer = if parsed.ambiguous > 0 {
                 let values = run.writer.len();
@@ -166,5 +174,9 @@ impl Checker for Sequential {
             missing: "No written value was ever read, and no process that had written read a key that was written",
         };
         verdict(self.name(), "sequentially consistent", needs, history, parts)
+    }
+
+    fn first(&self, history: &History) -> Vec<(Value, Value)> {
+        first(history, false)
     }
 }

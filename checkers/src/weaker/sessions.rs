@@ -12,7 +12,7 @@
 //!
 //! Findings: `thin-air-read`, `stale-own-write`, `non-monotonic-read`, `non-monotonic-write`, `write-before-read`. Unknown:
 //! nothing acknowledged, repeated values, `order: realtime` on a history without it. O(n log n).
-use super::accesses::{NONE, Run, parse_with, workloads};
+use super::accesses::{NONE, Run, first, parse_with, workloads};
 use super::explain::{Words, finding, shrink};
 use super::graph::Graph;
 use super::order::{Path, Step};
@@ -21,6 +21,7 @@ use super::telling::session_seen;
 use super::{Answer, Needs, Part, verdict};
 use crate::certificate::{Claim, Edge};
 use crate::history::{History, Op};
+use crate::initial::{Begun, Initial};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker, Severity, Verdict};
 use std::collections::HashMap;
@@ -357,9 +358,16 @@ impl Checker for SessionGuarantee {
         self.realtime
     }
 
+    /// Registers begin with nil.
     fn check(&self, history: &History, budget: &Budget) -> Verdict {
+        self.check_from(history, budget, &Initial::default())
+    }
+}
+
+impl Begun for SessionGuarantee {
+    fn check_from(&self, history: &History, budget: &Budget, initial: &Initial) -> Verdict {
         let part = |workload| {
-            let parsed = parse_with(history, workload, self.versions);
+            let parsed = parse_with(history, workload, self.versions, initial);
             let answer = if self.realtime && !history.realtime {
                 Answer::Unknown("the history says nothing about real time".to_owned())
             } else if (budget.expired)() {
@@ -385,5 +393,9 @@ impl Checker for SessionGuarantee {
         };
         let needs = Needs { seen: &|parsed| session_seen(parsed, self.promise), missing };
         verdict(self.name(), promise, needs, history, workloads(history).into_iter().map(part).collect())
+    }
+
+    fn first(&self, history: &History) -> Vec<(Value, Value)> {
+        first(history, self.versions)
     }
 }

@@ -10,7 +10,7 @@
 //! many newer writes breaks it and nothing proves it. With `delta_ms_max`, the key would be linearizable if reads had been
 //! called so much earlier (Δ-atomicity): exact. Findings: `thin-air-read`, `stale-read` (evidence without a limit),
 //! `not-k-atomic`, `not-delta-atomic`. Unknown: no real time, no acknowledged read, repeated values.
-use super::accesses::{NONE, Parsed, Run, parse, workloads};
+use super::accesses::{NONE, Parsed, Run, first, parse, workloads};
 use super::delta::{Cluster, smallest};
 use super::explain::{Words, finding, shrink};
 use super::k_atomic::two_atomic;
@@ -21,6 +21,7 @@ use super::telling::key_seen;
 use super::{Answer, Needs, Part, verdict};
 use crate::certificate::{Claim, Edge};
 use crate::history::{History, Op};
+use crate::initial::{Begun, Initial};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker, Finding, Severity, Verdict};
 use serde_json::json;
@@ -243,12 +244,19 @@ impl Checker for Staleness {
         self.k_max.is_none() && self.delta_ms_max.is_none()
     }
 
+    /// Registers begin with nil.
     fn check(&self, history: &History, budget: &Budget) -> Verdict {
+        self.check_from(history, budget, &Initial::default())
+    }
+}
+
+impl Begun for Staleness {
+    fn check_from(&self, history: &History, budget: &Budget, initial: &Initial) -> Verdict {
         let mut tables = Vec::new();
         let mut deltas = Vec::new();
         let mut parts = Vec::new();
         for workload in workloads(history) {
-            let parsed = parse(history, workload);
+            let parsed = parse(history, workload, initial);
             let table = if history.realtime { measure(history, &parsed.run) } else { Table::default() };
             let answer = self.answer(history, &parsed, &table, budget);
             if history.realtime {
@@ -268,5 +276,9 @@ impl Checker for Staleness {
             json!(deltas.iter().max().filter(|ns| **ns < u64::MAX).map(|ns| *ns as f64 / 1e6)),
         );
         verdict
+    }
+
+    fn first(&self, history: &History) -> Vec<(Value, Value)> {
+        first(history, false)
     }
 }

@@ -11,8 +11,22 @@ pub struct Certificate {
     pub version: u32,
     /// What is claimed.
     pub claim: Claim,
+    /// What registers began with, where that was set and plays a role; the others began with nil.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub initial: Vec<Begins>,
     /// The operations it is claimed of, by call.
     pub ops: Vec<Op>,
+}
+
+/// What a register holds before anything is written.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Begins {
+    /// The key; of an object of several registers, the name of the register.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub key: Value,
+    /// Its value.
+    pub value: Value,
 }
 
 /// How an operation ended.

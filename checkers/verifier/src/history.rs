@@ -1,6 +1,6 @@
 //! The history that a certificate speaks of, read from `history.jsonl`: calls and replies, nothing else.
-use crate::certificate::{Certificate, Op, Outcome};
-use crate::{Refused, refuse};
+use crate::certificate::{Begins, Certificate, Op, Outcome};
+use crate::{Refused, begins, refuse};
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
@@ -125,6 +125,12 @@ impl History {
             }
         }
         Ok(())
+    }
+
+    /// The recording with nil for what these registers began with.
+    pub(crate) fn renamed(&self, initial: &[Begins]) -> History {
+        let ops = self.ops.iter().map(|(call, op)| (*call, begins::renamed(op, initial))).collect();
+        History { ops, times: self.times.clone(), closings: self.closings.clone() }
     }
 
     /// Operations that may have had an effect on the same object: the same workload and key.

@@ -15,6 +15,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod begins;
 mod certificate;
 mod cycle;
 mod history;
@@ -24,7 +25,7 @@ mod order;
 mod removal;
 mod rules;
 
-pub use certificate::{Certificate, Claim, Edge, EdgeKind, Op, Outcome};
+pub use certificate::{Begins, Certificate, Claim, Edge, EdgeKind, Op, Outcome};
 pub use history::{History, read_jsonl};
 pub use rules::{RULES, Rule};
 
@@ -50,6 +51,15 @@ pub fn verify(certificate: &Certificate, history: Option<&History>) -> Result<()
     if let Some(history) = history {
         history.holds(certificate)?;
     }
+    if !certificate.initial.is_empty() {
+        let renamed = history.map(|history| history.renamed(&certificate.initial));
+        return holds(&begins::read(certificate)?, renamed.as_ref());
+    }
+    holds(certificate, history)
+}
+
+/// Whether the claim holds of these operations, in registers that begin with nil.
+fn holds(certificate: &Certificate, history: Option<&History>) -> Result<(), Refused> {
     match &certificate.claim {
         Claim::Linearization { model, order } => order::replays(certificate, model, order, history),
         Claim::NoLinearization { model, weakened } => {

@@ -88,7 +88,7 @@ pub(crate) fn spec(model: &str) -> Result<Spec, Refused> {
         "unordered-queue" => plain(serde_json::json!([]), containers::bag, Removal::Container(containers::act)),
         "stack" => plain(serde_json::json!([]), containers::stack, Removal::Container(containers::act)),
         "priority-queue" => containers::priority(setting),
-        "counter" => plain(serde_json::json!(0), numbers::counter, Removal::Observations(numbers::adds_nothing)),
+        "counter" => numbers::counting(setting),
         "log" => plain(serde_json::json!([]), numbers::log, Removal::Observations(|op| op.f != "append")),
         _ => refuse(format!("no model is called {model}")),
     }

@@ -20,8 +20,8 @@ use tokio::task::JoinSet;
 const OPENING_MAX: usize = 4;
 /// A client that was not needed for so long is closed.
 const IDLE_MAX: Duration = Duration::from_secs(2);
-/// Calls come a little more often than asked, so that a late timer does not fall short.
-const EARLY: f64 = 0.9;
+/// Calls come more often than asked, so that late timers of a busy machine do not fall short.
+const EARLY: f64 = 0.75;
 
 /// When something began, in nanoseconds since the begin of the load; 0: it is not going on.
 #[derive(Debug, Default)]

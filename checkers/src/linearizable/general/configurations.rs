@@ -72,7 +72,9 @@ impl Configurations {
                     self.todo.push_front(configuration);
                     return Err(stop);
                 }
-                self.follow(space, configuration);
+                // What it leads to costs as much as it does.
+                let found = self.follow(space, configuration);
+                limits.charge(found);
                 if self.relaxed && self.seen.len() > RELAXED {
                     return Err(Stop::Width);
                 }
@@ -146,12 +148,13 @@ impl Configurations {
         }
     }
 
-    /// One more operation, in every way.
-    fn follow<M: Model>(&mut self, space: &mut Space<'_, M>, (state, bits, spent): Configuration) {
+    /// One more operation, in every way; tells in how many.
+    fn follow<M: Model>(&mut self, space: &mut Space<'_, M>, (state, bits, spent): Configuration) -> u64 {
         // Something that spent less may have come since.
         if !self.seen.get(&(state, bits)).is_some_and(|least| least.has(spent)) {
-            return;
+            return 0;
         }
+        let mut found = 0;
         for place in 0..self.open.len() {
             let at = self.open[place] as usize;
             let (step, slot) = (self.plan.definite[at], self.plan.slot[at]);
@@ -162,6 +165,7 @@ impl Configurations {
                 let bits = self.bits_of.flip(bits, slot);
                 let bits = self.observe(space, next, bits);
                 self.found((next, bits, spent));
+                found += 1;
             }
         }
         let bound = self.plan.end(self.passed);
@@ -175,8 +179,10 @@ impl Configurations {
                 let spent = if self.relaxed { 0 } else { self.spent_of.with(spent, kind) };
                 let bits = self.observe(space, next, bits);
                 self.found((next, bits, spent));
+                found += 1;
             }
         }
+        found
     }
 
     /// Passes the return, if anything explains it.

@@ -12,6 +12,9 @@ const STEPS: u64 = 8_000;
 /// Steps, about, that all checks together may take, and as many more for each operation there is at first.
 const EFFORT: u64 = 400_000;
 const EFFORT_EACH: u64 = 60;
+/// What an operation beyond so many adds to the cost of a check: with many clients it is the larger part.
+const LARGE: u64 = 64;
+const LARGE_EACH: u64 = 40;
 
 /// The smallest contradiction found, by call.
 pub(crate) fn shrink<M: Model>(model: &M, deeds: &[Deed<M::Act>], stuck: &Stuck, budget: &Budget) -> Vec<Deed<M::Act>> {
@@ -63,7 +66,8 @@ impl<M: Model> Shrinker<'_, M> {
     }
 
     fn refuted(&mut self, deeds: &[Deed<M::Act>]) -> Option<Stuck> {
-        self.effort += 3 * deeds.len() as u64 + 500;
+        let count = deeds.len() as u64;
+        self.effort += 3 * count + 500 + LARGE_EACH * count.saturating_sub(LARGE);
         match decide(self.model, deeds, Terms { steps: STEPS, ..Terms::of(self.budget) }) {
             Decision::Refuted(stuck) => Some(stuck),
             Decision::Linearizable(_) => None,

@@ -34,9 +34,14 @@ impl Hasher for Mix {
         self.0 ^ (self.0 >> 29)
     }
     fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.write_u64(u64::from(*byte));
+        let mut words = bytes.chunks_exact(8);
+        for word in &mut words {
+            self.write_u64(u64::from_le_bytes([
+                word[0], word[1], word[2], word[3], word[4], word[5], word[6], word[7],
+            ]));
         }
+        let rest = words.remainder().iter().fold(1, |rest: u64, byte| rest << 8 | u64::from(*byte));
+        self.write_u64(rest);
     }
     fn write_u32(&mut self, number: u32) {
         self.write_u64(u64::from(number));
@@ -58,9 +63,9 @@ const IMPOSSIBLE: u32 = u32::MAX;
 pub(crate) struct Space<'m, M: Model> {
     model: &'m M,
     states: Vec<M::State>,
-    state_ids: HashMap<M::State, u32>,
+    state_ids: Table<M::State, u32>,
     acts: Vec<M::Act>,
-    act_ids: HashMap<M::Act, u32>,
+    act_ids: Table<M::Act, u32>,
     next: Table<(u32, u32), u32>,
     state_bytes: u64,
 }
@@ -72,9 +77,9 @@ impl<'m, M: Model> Space<'m, M> {
         Space {
             model,
             states: vec![initial.clone()],
-            state_ids: HashMap::from([(initial, 0)]),
+            state_ids: [(initial, 0)].into_iter().collect(),
             acts: Vec::new(),
-            act_ids: HashMap::new(),
+            act_ids: Table::default(),
             next: Table::default(),
             state_bytes: 0,
         }

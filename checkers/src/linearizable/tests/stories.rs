@@ -122,6 +122,8 @@ fn a_write_of_unknown_outcome_may_take_effect_late_but_not_before_its_call() {
         "#;
     assert_eq!(judge(fine).validity, Validity::Valid);
     let early = r#"
+        {"type":"invoke","process":1,"f":"write","key":1,"value":2}
+        {"type":"ok","process":1}
         {"type":"invoke","process":1,"f":"read","key":1}
         {"type":"ok","process":1,"value":1}
         {"type":"invoke","process":0,"f":"write","key":1,"value":1}

@@ -46,7 +46,7 @@ impl Explain<'_, '_> {
     /// The value of a version, given by its writer's number.
     fn version(&self, key: u32, writer: u32) -> Value {
         if writer == INITIAL {
-            return Value::Nil;
+            return self.txns.first(key);
         }
         let mut mops = self.txns.mops(self.matched.txns[writer as usize]).iter();
         let last = mops.rfind(|mop| mop.key == key && mop.writes());

@@ -54,7 +54,7 @@ impl Words<'_, '_> {
     /// The value that the transaction left in the key: the written value, or the last appended element.
     fn written(&self, txn: u32, key: u32) -> Value {
         if txn == INITIAL {
-            return Value::Nil;
+            return self.transactions.first(key);
         }
         let mut mops = self.transactions.mops(self.txns[txn as usize]).iter();
         let last = mops.rfind(|mop| mop.key == key && mop.writes());

@@ -54,7 +54,7 @@ impl Matched {
             let overwritten = |later: &&u32| mops[**later as usize].txn() == mop.txn();
             let is_final = !places[at + 1..].iter().take_while(overwritten).any(|&later| mops[later as usize].writes());
             let failed = |txn: u32| transactions.txn(txn).outcome == Outcome::Fail;
-            let new = Writer { txn: mop.txn(), is_final, shared: mop.value == Word::NIL };
+            let new = Writer { txn: mop.txn(), is_final, shared: transactions.begins(key, mop.value) };
             match written.get_mut(&mop.value) {
                 None => drop(written.insert(mop.value, new)),
                 Some(known) if known.txn == new.txn => known.is_final |= is_final,
@@ -96,7 +96,7 @@ impl Matched {
             }
             match written.get(&mop.value) {
                 Some(writer) if writer.shared => self.ambiguous += 1,
-                None if mop.value == Word::NIL => sources[place as usize] = INITIAL,
+                None if transactions.begins(key, mop.value) => sources[place as usize] = INITIAL,
                 None => flawed(Flaw::Unwritten, INITIAL),
                 Some(writer) if writer.txn == reader => flawed(Flaw::Future, reader),
                 Some(writer) if transactions.txn(writer.txn).outcome == Outcome::Fail => {

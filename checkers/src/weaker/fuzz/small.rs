@@ -145,18 +145,43 @@ fn change(draw: &mut Draw, calls: &mut [Call]) {
     }
 }
 
+/// As a history of transactions of one or two steps.
+pub(crate) fn transactions(calls: &[Call]) -> History {
+    let value = |value: Option<i64>| value.map_or(Value::Nil, Value::Int);
+    recorded(calls, |call| {
+        let step = |f: &str, value: Value| Value::list([Value::text(f), Value::Int(call.key), value]);
+        let (steps, reply): (Vec<Value>, Vec<Value>) = match call.act {
+            Act::Read(seen) => (vec![step("r", Value::Nil)], vec![step("r", value(seen))]),
+            Act::Write(written) => {
+                let write = vec![step("w", Value::Int(written))];
+                (write.clone(), write)
+            }
+            Act::Cas(from, to) => {
+                let write = step("w", Value::Int(to));
+                (vec![step("r", Value::Nil), write.clone()], vec![step("r", value(from)), write])
+            }
+        };
+        ("txn", Value::list(steps), Value::list(reply))
+    })
+}
+
 /// As a history. A millisecond lies between two records.
 pub(crate) fn history(calls: &[Call]) -> History {
+    let value = |value: Option<i64>| value.map_or(Value::Nil, Value::Int);
+    recorded(calls, |call| match call.act {
+        Act::Read(seen) => ("read", Value::Nil, value(seen)),
+        Act::Write(written) => ("write", Value::Int(written), Value::Nil),
+        Act::Cas(from, to) => ("cas", Value::list([value(from), Value::Int(to)]), Value::Nil),
+    })
+}
+
+/// The records; of each call its function, argument and reply.
+fn recorded(calls: &[Call], words: impl Fn(&Call) -> (&'static str, Value, Value)) -> History {
     let mut records: Vec<(u64, Record)> = Vec::new();
     let nodes: Vec<String> = (1..=NODES).map(|node| format!("n{node}")).collect();
     let time = |index: u64| index * 1_000_000;
-    let value = |value: Option<i64>| value.map_or(Value::Nil, Value::Int);
     for call in calls {
-        let (f, input, output) = match call.act {
-            Act::Read(seen) => ("read", Value::Nil, value(seen)),
-            Act::Write(written) => ("write", Value::Int(written), Value::Nil),
-            Act::Cas(from, to) => ("cas", Value::list([value(from), Value::Int(to)]), Value::Nil),
-        };
+        let (f, input, output) = words(call);
         let process = call.session as u64;
         records.push((
             call.call,

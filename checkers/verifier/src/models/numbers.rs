@@ -1,5 +1,5 @@
 //! A counter and a log.
-use super::{States, next, unknown};
+use super::{Removal, Spec, States, next, unknown};
 use crate::certificate::Op;
 use crate::{Refused, refuse};
 use serde_json::{Value, json};
@@ -17,11 +17,21 @@ fn amount(op: &Op) -> Result<i64, Refused> {
     }
 }
 
-pub(super) fn adds_nothing(op: &Op) -> bool {
+fn adds_nothing(op: &Op) -> bool {
     amount(op) == Ok(0)
 }
 
-pub(super) fn counter(state: &Value, op: &Op, _: bool) -> States {
+/// A counter; behind the colon the number that it begins with.
+pub(super) fn counting(setting: Option<&str>) -> Result<Spec, Refused> {
+    let initial = match setting.map(str::parse::<i64>) {
+        None => 0,
+        Some(Ok(initial)) => initial,
+        Some(Err(_)) => return refuse("a counter begins with an integer"),
+    };
+    Ok(Spec { initial: json!(initial), step: Box::new(counter), removal: Removal::Observations(adds_nothing) })
+}
+
+fn counter(state: &Value, op: &Op, _: bool) -> States {
     let Some(after) = state.as_i64().unwrap_or(0).checked_add(amount(op)?) else {
         return refuse("the counter is beyond 64 bits");
     };

@@ -1,0 +1,387 @@
+//! [`Initial`]: what registers hold before anything is written. It is the option `initial` of every checker that reads
+//! registers: a value, or an object of keys and values.
+//!
+//! Where it is not set, registers begin with nil (those of `kv` with an empty text, counters with 0), and a history that
+//! contradicts only that is a question, not an accusation: a checker that finds a contradiction looks for values that were
+//! certainly there before everything ([`shown`]), judges again as if registers had begun with them, and is unknown where that
+//! contradicts nothing. A contradiction under both is a contradiction under every initial value.
+#[doc(hidden)]
+pub mod fuzz;
+
+use crate::certificate::{Begins, Certificate, Claim};
+use crate::history::History;
+use crate::registry::Options;
+use crate::value::{Value, ValueRef};
+use crate::verdict::{Budget, Checker, Finding, Severity, Validity, Verdict};
+use crate::wording;
+use std::collections::HashMap;
+
+/// The option, for checkers whose registers begin with nil.
+pub(crate) const OPTION: (&str, &str) = (
+    "initial",
+    "what a key holds before anything is written: a value, or an object of keys and values (default nil; an empty text in kv, 0 \
+     in counters)",
+);
+
+/// Findings of values that nobody wrote.
+const PHANTOMS: [&str; 2] = ["thin-air-read", "garbage-read"];
+
+/// Keys that a question names at most.
+const NAMED: usize = 5;
+
+/// What registers hold before anything is written, as far as it was said.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Initial {
+    everywhere: Option<Value>,
+    /// By the key's name as a text.
+    named: HashMap<String, Value>,
+    /// By the key itself.
+    exact: HashMap<Value, Value>,
+}
+
+impl Initial {
+    /// Every key begins with this value.
+    pub fn everywhere(value: Value) -> Initial {
+        Initial { everywhere: Some(value), ..Initial::default() }
+    }
+
+    /// The option `initial`: an object names keys and their values, everything else is the value of all keys.
+    pub fn with(options: &Options) -> Initial {
+        match options.0.get(OPTION.0) {
+            None => Initial::default(),
+            Some(Value::Map(entries)) => {
+                let named = entries.iter().map(|(name, value)| (name.to_string(), value.clone())).collect();
+                Initial { named, ..Initial::default() }
+            }
+            Some(value) => Initial::everywhere(value.clone()),
+        }
+    }
+
+    /// Whether all values are integers, as counters need; the error says which is not.
+    pub(crate) fn integers(&self) -> Result<(), String> {
+        let mut all = self.everywhere.iter().chain(self.named.values()).chain(self.exact.values());
+        match all.find(|value| value.as_int().is_none()) {
+            Some(other) => Err(format!("initial takes an integer, or an object of keys and integers, not {other}")),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether nothing was said of any key.
+    pub fn is_unsaid(&self) -> bool {
+        self.everywhere.is_none() && self.named.is_empty() && self.exact.is_empty()
+    }
+
+    /// What the key begins with, where it was said.
+    pub fn of(&self, key: &Value) -> Option<&Value> {
+        let name = match key {
+            Value::Text(text) => self.named.get(&**text),
+            _ if self.named.is_empty() => None,
+            other => self.named.get(&other.to_string()),
+        };
+        self.exact.get(key).or(name).or(self.everywhere.as_ref())
+    }
+
+    /// The same where these keys begin with these values, unless something was said of them.
+    pub(crate) fn supposing(&self, begins: &[(Value, Value)]) -> Initial {
+        let mut supposed = self.clone();
+        for (key, value) in begins {
+            if self.of(key).is_none() {
+                supposed.exact.insert(key.clone(), value.clone());
+            }
+        }
+        supposed
+    }
+
+    /// The certificate with what its keys began with, where that plays a role in it.
+    pub(crate) fn certify(&self, certificate: &mut Certificate) {
+        // The others have it in the name of their model.
+        let settles = match &certificate.claim {
+            Claim::Linearization { model, .. } | Claim::NoLinearization { model, .. } => !model.ends_with("register"),
+            _ => false,
+        };
+        if self.is_unsaid() || settles {
+            return;
+        }
+        for (key, seen) in certificate.seen() {
+            let Some(value) = self.of(&key).filter(|value| !value.is_nil()) else { continue };
+            let begins = Begins { key, value: value.clone() };
+            if (seen.is_nil() || seen == *value) && certificate.initial.iter().all(|known| known.key != begins.key) {
+                certificate.initial.push(begins);
+            }
+        }
+    }
+}
+
+/// A value that was seen in a register, and when that reply came; or one that was left there, and when that call began.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Trace<K, V> {
+    /// This value was there, as a reply of this index says.
+    Seen(K, V, u64),
+    /// This value may have been left there by a call of this index.
+    Left(K, V, u64),
+    /// A call of this index that was never acknowledged and that, if it took effect, replaced the first by the second.
+    Replaced(K, V, V, u64),
+    /// Whatever value: by a call of this index.
+    LeftAny(K, u64),
+}
+
+/// What registers certainly began with: a value seen in a reply that came before everything was called that may have left it
+/// there. Of each register all such values, those first that nobody ever wrote, and else in the order in which they were seen; more
+/// than one contradict each other.
+pub(crate) fn shown<K: Clone + Eq + std::hash::Hash, V: Clone + Eq + std::hash::Hash>(
+    traces: impl Iterator<Item = Trace<K, V>>,
+) -> Vec<(K, V)> {
+    let mut traces: Vec<Trace<K, V>> = traces.collect();
+    happened(&mut traces);
+    let mut left: HashMap<(K, V), u64> = HashMap::new();
+    let mut any: HashMap<K, u64> = HashMap::new();
+    for trace in traces.iter().cloned() {
+        match trace {
+            Trace::Left(key, value, call) | Trace::Replaced(key, _, value, call) => {
+                let first = left.entry((key, value)).or_insert(call);
+                *first = call.min(*first);
+            }
+            Trace::LeftAny(key, call) => {
+                let first = any.entry(key).or_insert(call);
+                *first = call.min(*first);
+            }
+            Trace::Seen(..) => {}
+        }
+    }
+    let mut seen: Vec<((bool, u64), K, V)> = Vec::new();
+    let mut known: HashMap<(K, V), ()> = HashMap::new();
+    for trace in traces {
+        let Trace::Seen(key, value, end) = trace else { continue };
+        let both = (key, value);
+        let first = left.get(&both).copied().unwrap_or(u64::MAX).min(any.get(&both.0).copied().unwrap_or(u64::MAX));
+        if end < first && known.insert(both.clone(), ()).is_none() {
+            // What nobody ever wrote leaves no other explanation.
+            seen.push(((first < u64::MAX, end), both.0, both.1));
+        }
+    }
+    seen.sort_by_key(|(order, ..)| *order);
+    seen.into_iter().map(|(_, key, value)| (key, value)).collect()
+}
+
+/// Of calls that were never acknowledged, those took effect that alone left what was seen: they saw what they replaced.
+fn happened<K: Clone + Eq + std::hash::Hash, V: Clone + Eq + std::hash::Hash>(traces: &mut Vec<Trace<K, V>>) {
+    if !traces.iter().any(|trace| matches!(trace, Trace::Replaced(..))) {
+        return;
+    }
+    let mut writers: HashMap<(K, V), u32> = HashMap::new();
+    let mut seen: HashMap<(K, V), u64> = HashMap::new();
+    for trace in traces.iter() {
+        match trace {
+            Trace::Left(key, value, _) | Trace::Replaced(key, _, value, _) => {
+                *writers.entry((key.clone(), value.clone())).or_default() += 1;
+            }
+            Trace::Seen(key, value, end) => {
+                let first = seen.entry((key.clone(), value.clone())).or_insert(*end);
+                *first = (*end).min(*first);
+            }
+            Trace::LeftAny(..) => {}
+        }
+    }
+    loop {
+        let mut more = Vec::new();
+        for trace in traces.iter() {
+            let Trace::Replaced(key, from, to, _) = trace else { continue };
+            let (before, after) = ((key.clone(), from.clone()), (key.clone(), to.clone()));
+            let Some(&end) = seen.get(&after).filter(|_| writers.get(&after) == Some(&1)) else { continue };
+            if seen.get(&before).is_none_or(|&known| known > end) {
+                seen.insert(before, end);
+                more.push(Trace::Seen(key.clone(), from.clone(), end));
+            }
+        }
+        if more.is_empty() {
+            return;
+        }
+        traces.extend(more);
+    }
+}
+
+/// The question that takes the place of an accusation, without its full stop.
+pub(crate) fn question(begins: &[(Value, Value)]) -> String {
+    let Some((key, value)) = begins.first() else { return String::new() };
+    let same = begins.iter().all(|(_, other)| other == value);
+    if same {
+        let of = match begins {
+            [_] if key.is_nil() => String::new(),
+            [_] => format!(" to key {key}"),
+            _ => format!(" to {}", wording::count(begins.len(), "key")),
+        };
+        return format!(
+            "{value} was read before anything was written{of}: if registers begin so, set initial={}",
+            json(value)
+        );
+    }
+    let name = |key: &Value| match key {
+        Value::Text(text) => json(&Value::Text(text.clone())),
+        other => json(&Value::text(&other.to_string())),
+    };
+    let named: Vec<String> =
+        begins.iter().take(NAMED).map(|(key, value)| format!("{}: {}", name(key), json(value))).collect();
+    let more = if begins.len() > NAMED { ", .." } else { "" };
+    format!(
+        "values were read of {} before anything was written: if registers begin so, set initial={{{}{more}}}",
+        wording::count(begins.len(), "key"),
+        named.join(", ")
+    )
+}
+
+fn json(value: &Value) -> String {
+    serde_json::to_string(value).unwrap_or_else(|_| value.to_string())
+}
+
+/// A checker that can judge as if registers had begun with certain values.
+pub(crate) trait Begun: Checker {
+    /// Whether its certificates are about registers, so that they have to say what those began with.
+    const CERTIFIES: bool = true;
+
+    /// Judges. Registers of which nothing is said begin with nil.
+    fn check_from(&self, history: &History, budget: &Budget, initial: &Initial) -> Verdict;
+
+    /// Values that certainly were in registers before everything: see [`shown`].
+    fn first(&self, history: &History) -> Vec<(Value, Value)>;
+}
+
+/// Such a checker with what the option `initial` says, which asks where nothing was said.
+pub(crate) struct Beginning<C> {
+    pub(crate) checker: C,
+    pub(crate) initial: Initial,
+}
+
+impl<C: Begun> Beginning<C> {
+    /// With what the options say.
+    pub(crate) fn with(checker: C, options: &Options) -> Beginning<C> {
+        Beginning { checker, initial: Initial::with(options) }
+    }
+
+    fn judge(&self, history: &History, budget: &Budget, initial: &Initial) -> Verdict {
+        let mut verdict = self.checker.check_from(history, budget, initial);
+        if C::CERTIFIES {
+            let told = verdict.findings.iter_mut().filter_map(|finding| finding.certificate.as_mut());
+            told.chain(&mut verdict.certificates).for_each(|certificate| initial.certify(certificate));
+        }
+        verdict
+    }
+}
+
+impl<C: Begun> Checker for Beginning<C> {
+    fn name(&self) -> &str {
+        self.checker.name()
+    }
+
+    fn needs_realtime(&self) -> bool {
+        self.checker.needs_realtime()
+    }
+
+    fn measures_only(&self) -> bool {
+        self.checker.measures_only()
+    }
+
+    fn check(&self, history: &History, budget: &Budget) -> Verdict {
+        let said = self.judge(history, budget, &self.initial);
+        if said.validity != Validity::Invalid {
+            return said;
+        }
+        let mut first = self.checker.first(history);
+        first.retain(|(key, value)| !value.is_nil() && self.initial.of(key).is_none());
+        let mut known: Vec<Value> = Vec::new();
+        first.retain(|(key, _)| {
+            !known.contains(key) && {
+                known.push(key.clone());
+                true
+            }
+        });
+        if first.is_empty() {
+            return said;
+        }
+        let mut supposed = self.judge(history, budget, &self.initial.supposing(&first));
+        let question = question(&first);
+        match supposed.validity {
+            Validity::Invalid => {
+                for finding in &mut supposed.findings {
+                    if let Some(phantom) = phantom(finding, &said, &first) {
+                        *finding = phantom;
+                        supposed.summary.clone_from(&said.summary);
+                    }
+                }
+            }
+            Validity::Valid => supposed.summary = format!("{question}."),
+            Validity::Unknown => supposed.summary = format!("{question}. Besides: {}", supposed.summary),
+        }
+        supposed.validity = supposed.validity.max(Validity::Unknown);
+        supposed
+    }
+}
+
+/// Where a finding is that nothing explains what nobody wrote, not even that the register began with it: the finding that
+/// says so.
+fn phantom(finding: &Finding, said: &Verdict, first: &[(Value, Value)]) -> Option<Finding> {
+    if PHANTOMS.contains(&finding.kind.as_str()) || finding.severity != Severity::Violation {
+        return None;
+    }
+    let about = |key: &Value| {
+        finding.key == *key || finding.certificate.as_ref().is_some_and(|certificate| certificate.begins(key))
+    };
+    let (key, value) = first.iter().find(|(key, _)| about(key))?;
+    let same = |other: &&Finding| {
+        let seen = other.certificate.as_ref().map(Certificate::seen).unwrap_or_default();
+        PHANTOMS.contains(&other.kind.as_str()) && seen.iter().any(|(of, seen)| of == key && seen == value)
+    };
+    let mut phantom = said.findings.iter().find(same)?.clone();
+    phantom.sentences.push(format!("Nor can the register have begun with {value}: {}.", finding.title));
+    Some(phantom)
+}
+
+/// Keys of a history are values of its arena: what each begins with, looked up once.
+pub(crate) fn of_key(initial: &Initial, key: ValueRef<'_>) -> Option<Value> {
+    if initial.is_unsaid() { None } else { initial.of(&key.to_value()).cloned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(text: &str) -> Value {
+        serde_json::from_str(text).expect("JSON")
+    }
+
+    #[test]
+    fn an_object_names_keys_and_anything_else_is_the_value_of_all() {
+        let with = |value: Value| Initial::with(&Options([("initial".to_owned(), value)].into()));
+        let named = with(map(r#"{"x":0,"1":5}"#));
+        assert_eq!(named.of(&"x".into()), Some(&Value::Int(0)));
+        assert_eq!((named.of(&Value::Int(1)), named.of(&"1".into())), (Some(&Value::Int(5)), Some(&Value::Int(5))));
+        assert_eq!(named.of(&"y".into()), None);
+        assert_eq!(with(Value::Int(7)).of(&"y".into()), Some(&Value::Int(7)));
+        assert!(Initial::default().is_unsaid() && !with(Value::Nil).is_unsaid());
+        assert_eq!(with(Value::Int(7)).supposing(&[("y".into(), 3.into())]).of(&"y".into()), Some(&Value::Int(7)));
+        assert_eq!(named.supposing(&[("y".into(), 3.into())]).of(&"y".into()), Some(&Value::Int(3)));
+    }
+
+    #[test]
+    fn what_nobody_can_have_left_by_then_was_there_first() {
+        use Trace::{Left, LeftAny, Replaced, Seen};
+        let traces = [Left("x", 1, 4), Seen("x", 1, 3), Seen("x", 2, 9), Seen("x", 1, 7), Left("y", 2, 0)];
+        assert_eq!(shown(traces.into_iter()), [("x", 2), ("x", 1)]);
+        let traces = [Replaced("x", 1, 2, 0), Replaced("x", 2, 3, 1), Seen("x", 3, 4), Replaced("x", 9, 8, 1)];
+        assert_eq!(shown(traces.into_iter()), [("x", 1)]);
+        let traces = [LeftAny("x", 2), Seen("x", 1, 3), Seen("y", 1, 3), Seen("y", 1, 5)];
+        assert_eq!(shown(traces.into_iter()), [("y", 1)]);
+    }
+
+    #[test]
+    fn a_question_names_the_option() {
+        let of = |pairs: &[(&str, i64)]| {
+            question(&pairs.iter().map(|(key, value)| (Value::text(key), Value::Int(*value))).collect::<Vec<_>>())
+        };
+        assert_eq!(
+            question(&[(Value::Nil, 0.into())]),
+            "0 was read before anything was written: if registers begin so, set initial=0"
+        );
+        assert!(of(&[("x", 0), ("y", 0)]).ends_with("to 2 keys: if registers begin so, set initial=0"));
+        assert!(of(&[("x", 0), ("y", 1)]).ends_with(r#"set initial={"x": 0, "y": 1}"#));
+    }
+}

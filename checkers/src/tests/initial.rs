@@ -1,0 +1,147 @@
+//! What registers hold before anything is written: a question where nobody says, never an accusation.
+use crate::contract::stories;
+use crate::value::Value;
+use crate::verdict::Validity::{self, Invalid, Unknown, Valid};
+use crate::verdict::Verdict;
+
+type Set = &'static [(&'static str, &'static str)];
+
+/// A checker, options beside `initial`, a story of registers that began with 0, and what it is where that is said.
+const BEGUN: &[(&str, Set, &str, Validity)] = &[
+    ("linearizable", &[], "1 read 0 null -> ok 0\n 2 cas 0 [0,3] -> ok\n 1 read 0 null -> ok 3", Valid),
+    (
+        "linearizable",
+        &[("model", "register")],
+        "1 read 0 null -> ok 0\n 2 write 0 0 -> ok\n 1 read 0 null -> ok 0",
+        Valid,
+    ),
+    (
+        "linearizable",
+        &[("model", "multi-register")],
+        "1 txn 0 [[\"read\",\"x\",null]] -> ok [[\"read\",\"x\",0]]\n 2 write 0 {\"x\":1} -> ok\n 1 read 0 [\"x\"] -> ok {\"x\":1}",
+        Valid,
+    ),
+    ("linearizable", &[("model", "kv")], "1 get 0 null -> ok 0\n 2 put 0 3 -> ok\n 1 get 0 null -> ok 3", Valid),
+    ("sequential", &[], "1 read 0 null -> ok 0\n 2 write 0 3 -> ok\n 1 read 0 null -> ok 3", Valid),
+    ("causal", &[], "1 read 0 null -> ok 0\n 2 write 0 3 -> ok\n 1 read 0 null -> ok 3", Valid),
+    ("pram", &[], "1 read 0 null -> ok 0\n 2 write 0 3 -> ok\n 1 read 0 null -> ok 3", Valid),
+    ("read-your-writes", &[], "2 read 0 null -> ok 0\n 1 write 0 3 -> ok\n 1 read 0 null -> ok 3", Valid),
+    (
+        "monotonic-reads",
+        &[],
+        "1 read 0 null -> ok 0\n 2 write 0 3 -> ok\n 1 read 0 null -> ok 3\n 1 read 0 null -> ok 3",
+        Valid,
+    ),
+    ("staleness", &[("k_max", "1")], "1 read 0 null -> ok 0\n 2 write 0 3 -> ok\n 1 read 0 null -> ok 3", Valid),
+    (
+        "rw-register",
+        &[("model", "serializable")],
+        "1 txn null [[\"r\",1,null],[\"r\",2,null]] -> ok [[\"r\",1,0],[\"r\",2,0]]\n \
+         2 txn null [[\"r\",1,null],[\"w\",1,7]] -> ok [[\"r\",1,0],[\"w\",1,7]]\n 1 txn null [[\"r\",1,null]] -> ok [[\"r\",1,7]]",
+        Valid,
+    ),
+    (
+        "mini-transactions",
+        &[],
+        "2 txn null [[\"r\",1,null],[\"w\",1,7]] -> ok [[\"r\",1,0],[\"w\",1,7]]\n 1 txn null [[\"r\",1,null]] -> ok [[\"r\",1,7]]",
+        Valid,
+    ),
+    (
+        "read-atomic",
+        &[],
+        "2 txn null [[\"r\",1,null],[\"w\",1,7]] -> ok [[\"r\",1,0],[\"w\",1,7]]\n 1 txn null [[\"r\",1,null]] -> ok [[\"r\",1,7]]",
+        Valid,
+    ),
+];
+
+fn judge(checker: &str, set: &[(&str, &str)], story: &str) -> Verdict {
+    let value = |text: &str| serde_json::from_str(text).unwrap_or_else(|_| Value::text(text));
+    let options: Vec<(&str, Value)> = set.iter().map(|(name, text)| (*name, value(text))).collect();
+    stories::judge(checker, &options, story)
+}
+
+fn with(set: Set, initial: &'static str) -> Vec<(&'static str, &'static str)> {
+    set.iter().copied().chain([("initial", initial)]).collect()
+}
+
+#[test]
+fn what_was_read_before_everything_is_a_question_and_with_the_option_an_answer() {
+    for (checker, set, story, said) in BEGUN {
+        let asked = judge(checker, set, story);
+        assert_eq!(asked.validity, Unknown, "{checker} {set:?}: {}", asked.summary);
+        assert!(asked.summary.contains("if registers begin so, set initial=0"), "{checker}: {}", asked.summary);
+        let told = judge(checker, &with(set, "0"), story);
+        assert_eq!(told.validity, *said, "{checker} {set:?}: {}", told.summary);
+        let otherwise = judge(checker, &with(set, "5"), story);
+        assert_eq!(otherwise.validity, Invalid, "{checker} {set:?}: {}", otherwise.summary);
+        let nil = judge(checker, &with(set, "null"), story);
+        assert_eq!(nil.validity, Invalid, "{checker}: {}", nil.summary);
+    }
+}
+
+#[test]
+fn a_contradiction_under_every_initial_value_stays_one() {
+    for (checker, story) in [
+        // Two values that nobody wrote.
+        ("linearizable", "1 read 0 null -> ok 0\n 2 read 0 null -> ok 5\n 1 write 0 3 -> ok"),
+        ("sequential", "1 read 0 null -> ok 0\n 2 read 0 null -> ok 5\n 1 write 0 3 -> ok"),
+        ("causal", "1 read 0 null -> ok 0\n 2 read 0 null -> ok 5\n 1 write 0 3 -> ok"),
+        // Nothing was there, and yet something was.
+        ("linearizable", "1 read 0 null -> ok\n 2 read 0 null -> ok 5\n 1 write 0 3 -> ok"),
+        // It had been overwritten.
+        ("linearizable", "1 write 0 3 -> ok\n 2 read 0 null -> ok 5"),
+        ("read-your-writes", "1 write 0 3 -> ok\n 1 read 0 null -> ok 5"),
+        // Another mistake beside it.
+        ("linearizable", "1 read 0 null -> ok 0\n 1 write 0 3 -> ok\n 1 write 0 4 -> ok\n 2 read 0 null -> ok 3"),
+    ] {
+        let verdict = judge(checker, &[], story);
+        assert_eq!(verdict.validity, Invalid, "{checker}: {story}: {}", verdict.summary);
+    }
+}
+
+#[test]
+fn a_phantom_that_came_too_late_is_told_as_one() {
+    let verdict = judge("linearizable", &[], "1 write 0 3 -> ok\n 2 read 0 null -> ok 5");
+    let finding = &verdict.findings[0];
+    assert_eq!(finding.kind, "phantom-read");
+    assert!(finding.title.contains("which was never written"), "{}", finding.title);
+    assert!(
+        finding.sentences.iter().any(|one| one == "Nor can the register have begun with 5."),
+        "{:?}",
+        finding.sentences
+    );
+    assert_eq!(finding.ops.len(), 2);
+}
+
+#[test]
+fn a_value_of_a_refused_write_did_not_begin() {
+    let story = "1 write 0 5 -> fail\n 2 read 0 null -> ok 5\n 1 write 0 3 -> ok";
+    assert_eq!(judge("linearizable", &[], story).validity, Invalid);
+    assert_eq!(judge("sequential", &[], story).validity, Invalid);
+}
+
+#[test]
+fn keys_may_begin_differently() {
+    let story =
+        "1 read \"x\" null -> ok 0\n 1 read \"y\" null -> ok 5\n 2 write \"x\" 1 -> ok\n 1 read \"x\" null -> ok 1";
+    let asked = judge("linearizable", &[], story);
+    assert_eq!(asked.validity, Unknown);
+    assert!(asked.summary.ends_with(r#"set initial={"x": 0, "y": 5}."#), "{}", asked.summary);
+    for checker in ["linearizable", "sequential"] {
+        assert_eq!(judge(checker, &[("initial", r#"{"x":0,"y":5}"#)], story).validity, Valid, "{checker}");
+        assert_eq!(judge(checker, &[("initial", r#"{"x":0}"#)], story).validity, Unknown, "{checker}");
+    }
+}
+
+#[test]
+fn counters_begin_where_they_are_told_to() {
+    let story = "1 read 0 null -> ok 5\n 2 add 0 1 -> ok\n 1 read 0 null -> ok 6";
+    for set in [&[][..], &[("model", "counter")]] {
+        let checker = if set.is_empty() { "counter" } else { "linearizable" };
+        let asked = judge(checker, set, story);
+        assert_eq!(asked.validity, Unknown, "{checker}: {}", asked.summary);
+        assert!(asked.summary.contains("set initial=5"), "{}", asked.summary);
+        let told: Vec<(&str, &str)> = set.iter().copied().chain([("initial", "5")]).collect();
+        assert_eq!(judge(checker, &told, story).validity, Valid, "{checker}");
+    }
+}
