@@ -12,8 +12,8 @@ import pika
 from pika import exceptions
 
 QUEUE = "dsfuzz"
-# So many messages are taken by one read. dsfuzz reads on until a read returns nothing.
-CHUNK = 2000
+# So many messages are taken by one read at the most. dsfuzz reads on until a read returns nothing.
+CHUNK = 500
 
 
 def say(**line):
@@ -31,17 +31,27 @@ def connect(init):
 
 
 def take(channel):
+    """Takes up to CHUNK messages. That there are none is what the broker says, not what a silence looks like."""
     values, last = [], None
-    while len(values) < CHUNK:
-        method, _, body = channel.basic_get(QUEUE)
+    channel.basic_qos(prefetch_count=CHUNK)
+    for method, _, body in channel.consume(QUEUE, inactivity_timeout=2):
         if method is None:
             break
         values.append(json.loads(body))
         last = method.delivery_tag
+        if len(values) == CHUNK:
+            break
     if last is not None:
         channel.basic_ack(last, multiple=True)
-        # An acknowledgement has no answer. This call has one, and comes after it.
-        channel.queue_declare(QUEUE, passive=True)
+    # What was sent here and is not acknowledged goes back to the queue.
+    channel.cancel()
+    if not values:
+        method, _, body = channel.basic_get(QUEUE)
+        if method is not None:
+            values.append(json.loads(body))
+            channel.basic_ack(method.delivery_tag)
+    # An acknowledgement has no answer. This call has one, and comes after it.
+    channel.queue_declare(QUEUE, passive=True)
     return values
 
 
