@@ -17,8 +17,10 @@ pub(super) fn from_json(json: &Json) -> Value {
             Value::Map(entries.iter().map(|(name, value)| (Arc::from(name.as_str()), from_json(value))).collect())
         }
         Json::Number(number) => match (number.as_i64(), number.as_f64()) {
+            (Some(integer), _) => Value::Int(integer),
             (None, Some(real)) if real.fract() == 0.0 && real.abs() < EXACT_MAX => Value::Int(real as i64),
-            _ => plain(json),
+            // No integer of ours: kept as it is written, for the sentence about it.
+            _ => Value::text(&number.to_string()),
         },
         _ => plain(json),
     }
