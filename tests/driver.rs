@@ -805,11 +805,15 @@ async fn joining_leaves_the_streams_of_the_plans_clients_as_they_are() {
         streams.push(by_worker);
     }
     assert!(streams[1].keys().any(|worker| *worker >= 3), "somebody joined where the only client hung");
+    let mut compared = 0;
     for worker in 0..3 {
-        let (one, other) = (&streams[0][&worker], &streams[1][&worker]);
+        // On a busy machine a client may not have had its first turn when the others were done.
+        let (Some(one), Some(other)) = (streams[0].get(&worker), streams[1].get(&worker)) else { continue };
         let both = one.len().min(other.len());
         assert_eq!(one[..both], other[..both], "worker {worker}");
+        compared += both;
     }
+    assert!(compared > 0, "the plan's clients made calls in both runs");
     let written = |streams: &BTreeMap<u32, Vec<(String, i64, Option<i64>)>>| {
         let values: Vec<i64> = streams.values().flatten().filter_map(|(_, _, value)| *value).collect();
         let different: HashSet<i64> = values.iter().copied().collect();
