@@ -30,7 +30,7 @@ check:
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps
 
 ## What the project claims, shown on real clusters; resumable. Options: make prove ARGS="--lines valid,redis --seeds 1-10"
-prove: setup-test build
+prove: setup-prove build
 	$(SUDO) env PATH="$$PATH" $(CARGO) test --release --test prove -- $(ARGS)
 
 ## Every fast checker against brute force: make fuzz-checkers COUNT=1000000 ONLY="queue;lock" WITHOUT=model SEED=1
@@ -72,10 +72,12 @@ agent:
 	mkdir -p target/release
 	cp target/$(STATIC)/release/dsfuzz-agent target/release/dsfuzz-agent-$(ARCH)
 
-.PHONY: setup-build setup-lab setup-test
+.PHONY: setup-build setup-lab setup-test setup-prove
 setup-build:
 	@.ci/setup build
 setup-lab:
 	@.ci/setup build lab
 setup-test:
 	@.ci/setup build lab test
+setup-prove:
+	@.ci/setup build lab test prove

@@ -97,7 +97,10 @@ fn another_question_never_replaces_the_runs_answer() {
         assert_eq!(stored.beside().len(), count + 1, "{question:?} is kept beside");
     }
     let text = exits(&stored.dsfuzz(&["check", "p", "--checker", "availability"]), 2);
-    assert!(text.contains("the run keeps its own answer. The plan's linearizable is not asked here"), "{text}");
+    assert!(
+        text.contains("the run keeps its own answer. The plan's linearizable, crashes are not asked here"),
+        "{text}"
+    );
     assert!(text.contains("--checker availability"), "the command that asks again: {text}");
 
     let mut answers: Vec<serde_json::Value> = Vec::new();
@@ -110,7 +113,7 @@ fn another_question_never_replaces_the_runs_answer() {
     let asked =
         answers.iter().find(|answer| answer["asked"]["arguments"] == serde_json::json!(["--checker", "availability"]));
     let asked = asked.expect("the arguments are kept");
-    assert_eq!(asked["asked"]["not_asked"], serde_json::json!(["linearizable"]));
+    assert_eq!(asked["asked"]["not_asked"], serde_json::json!(["linearizable", "crashes"]));
     assert_eq!(asked["dsfuzz"], env!("CARGO_PKG_VERSION"));
     // The row of the run shows the run's own answer.
     let rows = stored.dsfuzz(&["runs", "--json"]);

@@ -18,7 +18,11 @@ fn drawn(run: &Run) -> (tempfile::TempDir, RunDir) {
     let dir = RunDir::at(folder.path().join("etcd-register/2026-11-20T10-00-00"));
     for node in ["n1", "n2", "n3"] {
         fs::create_dir_all(dir.node(node)).expect("a node's folder");
-        fs::write(dir.node(node).join("etcd.log"), "elected leader at term 5\n").expect("a log");
+        // Four seconds apart from each other and from the stale read, but for one.
+        let log = "2026-11-20T10:00:01.000Z started\n\
+                   {\"level\":\"info\",\"ts\":\"2026-11-20T10:00:08.900Z\",\"msg\":\"elected leader at term 5\"}\n\
+                   2026-11-20T10:00:31.000Z compacted\n";
+        fs::write(dir.node(node).join("etcd.log"), log).expect("a log");
     }
     fs::write(dir.node("n1").join("evil.html"), "<script>document.title = 'owned'</script>").expect("a log");
     fs::write(dir.history(), "{}\n").expect("a history");
@@ -266,4 +270,200 @@ fn the_server_lists_runs_and_its_policies_hold() {
     browser.open(&format!("{folder}/nodes/n1/way-out"));
     assert!(browser.run("return document.body.innerText").to_string().contains("no such file"));
     task.abort();
+}
+
+/// The facts of a page as JSON: what the script draws from.
+fn meta(browser: &Browser) -> Value {
+    let text = browser.run("return document.querySelector('#meta').textContent");
+    serde_json::from_str(text.as_str().expect("text")).expect("JSON")
+}
+
+fn text_of(browser: &Browser, selector: &str) -> String {
+    browser
+        .run(&format!("return [...document.querySelectorAll('{selector}')].map((e) => e.innerText).join('\\n')"))
+        .to_string()
+}
+
+/// Pictures of the first screen at the three widths that people have.
+fn pictures(browser: &Browser, name: &str) {
+    for width in [1400, 800, 390] {
+        browser.resize(width, 900);
+        browser.run("window.scrollTo(0, 0)");
+        browser.window(&format!("first-{name}-{width}"));
+        let wide = browser.run("return document.documentElement.scrollWidth - document.documentElement.clientWidth");
+        assert!(wide.as_i64().is_some_and(|wide| wide <= 1), "{name} at {width}: the page is {wide} px too wide");
+    }
+}
+
+#[test]
+fn an_invalid_run_says_what_broke_what_was_in_force_and_what_to_do() {
+    let mut run = runs::stale_read();
+    // Ten examples of one kind, the first of which is the largest.
+    let finding = run.verdict.promises[0].findings[0].clone();
+    for key in 0..9 {
+        let mut other = finding.clone();
+        other.key = dsfuzz_checkers::Value::from(key);
+        other.ops.remove(1);
+        other.faults = if key < 3 { Vec::new() } else { vec![0] };
+        other.title = format!("Stale read of key {key}");
+        run.verdict.promises[0].findings.push(other);
+    }
+    let (_folder, dir) = drawn(&run);
+    let browser = Browser::start();
+    browser.resize(1400, 900);
+    browser.open_report(&dir.report());
+    pictures(&browser, "invalid");
+    let cards = text_of(&browser, ".card");
+    for wanted in [
+        "What broke",
+        "nonlinearizable",
+        "10 examples, on 9 keys, from 5.800 s on",
+        "What was in force",
+        "no fault in force in 3 of 10, the first before any fault began",
+        "partition isolate-leader: n3",
+        "in 7 of 10",
+        "What to do next",
+        "dsfuzz run plans/etcd-register.yaml --seed 12345678",
+        "dsfuzz explain nonlinearizable",
+    ] {
+        assert!(cards.contains(wanted), "{wanted} is missing in {cards}");
+    }
+    // One block, with the clearest of them, and the nine others folded.
+    assert_eq!(browser.run("return document.querySelectorAll('article.finding').length"), json!(1));
+    assert_eq!(browser.run("return document.querySelectorAll('details.others li').length"), json!(9));
+    assert!(text_of(&browser, "article.finding h3").contains("Stale read of key"), "the clearest is shown");
+    // The wall clock beside the run's own time, and the log lines of the nodes at that time.
+    assert!(text_of(&browser, "table.ops").contains("10:00:09.102Z"), "{}", text_of(&browser, "table.ops"));
+    let lines = text_of(&browser, "table.loglines");
+    assert!(lines.contains("elected leader at term 5") && lines.contains("10:00:08.900Z"), "{lines}");
+    assert!(!lines.contains("compacted") && !lines.contains("started"), "{lines}");
+    let link = browser.run("return document.querySelector('table.loglines a').getAttribute('href')").to_string();
+    assert!(link.contains("nodes/n1/etcd.log#:~:text="), "{link}");
+    silent(&browser);
+}
+
+#[test]
+fn the_charts_show_time_waited_and_clocks_only_where_they_are_known() {
+    let (_folder, dir) = drawn(&runs::stale_read());
+    let browser = Browser::start();
+    browser.resize(1400, 1000);
+    browser.open_report(&dir.report());
+    let meta = meta(&browser);
+    let silences: Vec<(u64, f64, f64)> = serde_json::from_value(meta["silences"].clone()).expect("silences");
+    let of = |row: u64, from: f64, to: f64| {
+        let within = silences.iter().filter(|(node, since, until)| *node == row && *since >= from && *until <= to);
+        within.map(|(_, since, until)| until - since).sum::<f64>()
+    };
+    // n3 is cut off from 6 s to 13 s and n1 is paused from 24 s to 27 s; their callers wait for all of it.
+    assert!(of(2, 4e9, 17e9) > 5e9, "n3: {silences:?}");
+    assert!(of(0, 22e9, 31e9) > 1.5e9, "n1: {silences:?}");
+    assert!(silences.iter().all(|(row, ..)| *row != 4), "n5 answered throughout: {silences:?}");
+    // The clock fault was never proven again, so nobody knows how long it held: points, and no line.
+    assert_eq!(meta["clock_steps"], json!([]));
+    assert!(meta["clocks"].as_array().is_some_and(|readings| readings.len() > 100));
+    browser.run("document.querySelector('#strip-availability').scrollIntoView()");
+    browser.window("strips-of-silence");
+    silent(&browser);
+}
+
+#[test]
+fn the_record_of_an_operation_lists_no_fault_that_came_later() {
+    let (_folder, dir) = drawn(&runs::large(60_000));
+    let browser = Browser::start();
+    browser.resize(1280, 1000);
+    browser.open_report(&dir.report());
+    let faults = meta(&browser)["faults"].clone();
+    let (x, y, width, height) = place(&browser, "#strip-latency");
+    // Points whose whole record is not in the page: most of them.
+    let grid =
+        (0..height / 5).flat_map(|row| (0..width / 9).map(move |column| (x + 110 + column * 9, y + 4 + row * 5)));
+    let mut looked_at = 0;
+    for (px, py) in grid.filter(|(px, _)| *px < x + width - 20).step_by(23) {
+        browser.mouse(&[to(px, py)]);
+        if browser.run("return document.querySelector('#readout').textContent.startsWith('#')") != json!(true) {
+            continue;
+        }
+        browser.mouse(&[to(px, py), down(), up()]);
+        browser.wait("!document.querySelector('#record').hidden");
+        let record = browser.run("return Object.fromEntries([...document.querySelectorAll('#record-fields dt')].map((dt) => [dt.textContent, dt.nextSibling.textContent]))");
+        if !record["note"].as_str().is_some_and(|note| note.contains("history.jsonl")) {
+            continue;
+        }
+        let seconds = |field: &str| record[field].as_str().and_then(|text| text.split(' ').next()?.parse::<f64>().ok());
+        let (called, replied) = (seconds("called").expect("a call"), seconds("replied"));
+        let during = |fault: &&Value| {
+            let edge = |name: &str| fault[name].as_f64().expect("a time") / 1e9;
+            edge("from") <= replied.unwrap_or(f64::MAX) && edge("to") >= called
+        };
+        let expected = faults.as_array().expect("faults").iter().filter(during).count();
+        let said = record["faults"].as_str().expect("faults are named").to_owned();
+        let listed = if said == "none was in force" { 0 } else { said.split("; ").count() };
+        assert_eq!(listed, expected.min(4), "{record}");
+        looked_at += 1;
+        if looked_at == 12 {
+            break;
+        }
+    }
+    assert!(looked_at >= 3, "only {looked_at} points without a whole record were found");
+    silent(&browser);
+}
+
+#[test]
+fn a_file_a_run_that_failed_and_a_valid_run_are_told_apart() {
+    let browser = Browser::start();
+    let mut file = runs::stale_read();
+    file.info = dsfuzz::store::RunInfo {
+        plan: "histories/of-another-tool.edn".into(),
+        again: "dsfuzz check histories/of-another-tool.edn".into(),
+        file: true,
+        ..Default::default()
+    };
+    file.history = dsfuzz_checkers::history::read_any(
+        "{:process 0, :type :invoke, :f :write, :value 1}\n{:process 0, :type :ok, :f :write, :value 1}\n\
+         {:process 1, :type :invoke, :f :read, :value nil}\n{:process 1, :type :ok, :f :read, :value 2}\n"
+            .as_bytes(),
+        &Default::default(),
+    )
+    .expect("a history")
+    .1;
+    file.verdict.promises.truncate(1);
+    file.verdict.evidence.clear();
+    file.verdict.promises[0].findings[0].ops = vec![0, 2];
+    file.verdict.promises[0].findings[0].faults.clear();
+    let (_folder, dir) = drawn(&file);
+    browser.open_report(&dir.report());
+    pictures(&browser, "file");
+    let page = text_of(&browser, "body");
+    for wrong in ["cut off", "Seed", "seed", "No faults were planned", "proven", "thresholds", "Run it again"] {
+        assert!(!page.contains(wrong), "{wrong}: {page}");
+    }
+    assert!(page.contains("Judge it again") && page.contains("The history names no faults"), "{page}");
+
+    let info = dsfuzz::store::RunInfo { started: "2026-11-20T10:00:00+01:00".into(), ..runs::stale_read().info };
+    let info =
+        dsfuzz::store::RunInfo { harness_failures: vec!["n2: no route to host".into()], phases: Vec::new(), ..info };
+    let verdict = dsfuzz::store::RunVerdict::failed("n2: no route to host", 255);
+    let failed = Run { history: dsfuzz_checkers::History::default(), info, verdict };
+    let (_folder, dir) = drawn(&failed);
+    browser.open_report(&dir.report());
+    pictures(&browser, "not-run");
+    let page = text_of(&browser, "body");
+    assert!(page.contains("the run failed before its load") && page.contains("n2: no route to host"), "{page}");
+    assert!(page.contains("dsfuzz doctor PLAN") && !page.contains("cut off"), "{page}");
+
+    let mut valid = runs::stale_read();
+    valid.verdict.validity = dsfuzz_checkers::Validity::Valid;
+    valid.verdict.sentence = "1000 calls kept every promise (linearizable) through 4 proven faults".into();
+    valid.verdict.promises.truncate(1);
+    valid.verdict.promises[0].validity = dsfuzz_checkers::Validity::Valid;
+    valid.verdict.promises[0].summary = "1000 acknowledged operations on 5 keys are linearizable.".into();
+    valid.verdict.promises[0].findings.clear();
+    valid.verdict.evidence.retain(|evidence| evidence.enough);
+    valid.verdict.harness.clear();
+    let (_folder, dir) = drawn(&valid);
+    browser.open_report(&dir.report());
+    pictures(&browser, "valid");
+    let cards = text_of(&browser, ".card");
+    assert!(cards.contains("What was kept") && cards.contains("partition: 1 of 1 proven"), "{cards}");
+    silent(&browser);
 }

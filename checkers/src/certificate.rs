@@ -178,10 +178,10 @@ impl Certificate {
         self.initial.iter().any(|begins| begins.key == *key)
     }
 
-    /// What acknowledged operations saw in registers: key and value, by `read`, `cas` and the reads of transactions.
+    /// What operations saw in registers: key and value, by `read`, `cas` (also one in doubt) and the reads of transactions.
     pub(crate) fn seen(&self) -> Vec<(Value, Value)> {
         let mut seen = Vec::new();
-        for op in self.ops.iter().filter(|op| op.outcome == Outcome::Ok) {
+        for op in self.ops.iter().filter(|op| op.outcome == Outcome::Ok || op.f == "cas") {
             match (op.f.as_str(), &op.input, &op.output) {
                 ("txn", _, Value::List(mops)) => seen.extend(mops.iter().filter_map(|mop| match mop.as_list() {
                     Some([f, key, value]) if *f != Value::text("w") && *f != Value::text("write") => {

@@ -163,17 +163,18 @@ pub(crate) fn shown<K: Clone + Eq + std::hash::Hash, V: Clone + Eq + std::hash::
     seen.into_iter().map(|(_, key, value)| (key, value)).collect()
 }
 
-/// Of calls that were never acknowledged, those took effect that alone left what was seen: they saw what they replaced.
+/// Of calls that were never acknowledged, those took effect that alone can have left by then what was seen: they saw what
+/// they replaced.
 fn happened<K: Clone + Eq + std::hash::Hash, V: Clone + Eq + std::hash::Hash>(traces: &mut Vec<Trace<K, V>>) {
     if !traces.iter().any(|trace| matches!(trace, Trace::Replaced(..))) {
         return;
     }
-    let mut writers: HashMap<(K, V), u32> = HashMap::new();
+    let mut writers: HashMap<(K, V), Vec<u64>> = HashMap::new();
     let mut seen: HashMap<(K, V), u64> = HashMap::new();
     for trace in traces.iter() {
         match trace {
-            Trace::Left(key, value, _) | Trace::Replaced(key, _, value, _) => {
-                *writers.entry((key.clone(), value.clone())).or_default() += 1;
+            Trace::Left(key, value, call) | Trace::Replaced(key, _, value, call) => {
+                writers.entry((key.clone(), value.clone())).or_default().push(*call);
             }
             Trace::Seen(key, value, end) => {
                 let first = seen.entry((key.clone(), value.clone())).or_insert(*end);
@@ -185,9 +186,13 @@ fn happened<K: Clone + Eq + std::hash::Hash, V: Clone + Eq + std::hash::Hash>(tr
     loop {
         let mut more = Vec::new();
         for trace in traces.iter() {
-            let Trace::Replaced(key, from, to, _) = trace else { continue };
+            let Trace::Replaced(key, from, to, call) = trace else { continue };
             let (before, after) = ((key.clone(), from.clone()), (key.clone(), to.clone()));
-            let Some(&end) = seen.get(&after).filter(|_| writers.get(&after) == Some(&1)) else { continue };
+            let Some(&end) = seen.get(&after) else { continue };
+            let alone = writers.get(&after).is_some_and(|calls| calls.iter().filter(|&&one| one < end).eq([call]));
+            if !alone {
+                continue;
+            }
             if seen.get(&before).is_none_or(|&known| known > end) {
                 seen.insert(before, end);
                 more.push(Trace::Seen(key.clone(), from.clone(), end));

@@ -195,6 +195,8 @@ pub enum Entry {
     Again,
     /// For the first time, ending whoever has it.
     TakeOver,
+    /// Not at all: the run that was evicted says that its clients are closed, which whoever evicted it waits for.
+    Gone,
 }
 
 /// Who has a node, or had it last.

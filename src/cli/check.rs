@@ -315,7 +315,8 @@ fn check_file(file: &Path, args: &CheckArgs, out: &mut Output) -> Result<Exit, F
     if let Some(budget) = args.budget {
         rules.budget.time = budget;
     }
-    let info = RunInfo { plan: file.display().to_string(), again: args.again(file), unseen, ..RunInfo::default() };
+    let plan = file.display().to_string();
+    let info = RunInfo { plan, again: args.again(file), unseen, file: true, ..RunInfo::default() };
     let verdict = judge::judge(&history, &rules, &info);
     let dir = match &args.report {
         Some(folder) => {

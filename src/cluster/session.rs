@@ -132,6 +132,15 @@ impl Session {
         Ok(())
     }
 
+    /// Says that this run's clients are closed, after another run has taken the node over. Blocks.
+    pub fn say_gone(&self) {
+        if let Err(error) = open(&self.node, &self.target, &self.agents, &self.options, Entry::Gone)
+            && !matches!(error, ConnectError::NodeTaken { .. })
+        {
+            tracing::warn!("{error}");
+        }
+    }
+
     /// How the node is reached.
     pub fn target(&self) -> &SshTarget {
         &self.target
@@ -291,7 +300,7 @@ fn await_hello(
         Ok(Ok((Told::Taken(claim), _))) => Err(ConnectError::NodeTaken {
             node: Arc::clone(node),
             claim: Box::new(claim),
-            again: entry == Entry::Again,
+            again: matches!(entry, Entry::Again | Entry::Gone),
         }),
         Ok(Ok((other, _))) => Err(mismatch(format!("it answers {other:?} to the greeting"))),
         Ok(Err(message)) => Err(mismatch(message)),

@@ -40,7 +40,7 @@ pub(super) const ALL: [Chart; 4] = [
     Chart {
         file: "availability.svg",
         title: "Outcomes by node",
-        caption: "The share of each node's calls that were ok, info and fail, from below.",
+        caption: "The share of each node's calls that were ok, info and fail, from below. Grey: callers waited, and it answered nothing for more than half a second.",
         draw: availability,
     },
     Chart {
@@ -294,8 +294,21 @@ fn availability(subject: &Subject<'_>) -> Option<String> {
             }
         }
     }
+    for &(row, since, until) in &digest.silences {
+        let (left, right, y) = (sheet.x(since), sheet.x(until.min(digest.end)), row as f64 * ROW + 3.0);
+        let _ = write!(
+            sheet.svg,
+            "<rect x=\"{left:.1}\" y=\"{y:.1}\" width=\"{:.1}\" height=\"{:.1}\" fill=\"{}\"/>",
+            (right - left).max(0.5),
+            ROW - 6.0,
+            SILENT
+        );
+    }
     Some(sheet.finish())
 }
+
+/// The colour of time in which a node answered nothing.
+const SILENT: &str = "#b9bfc8";
 
 fn leaders(subject: &Subject<'_>) -> Option<String> {
     let digest = &subject.digest;

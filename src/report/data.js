@@ -81,13 +81,15 @@ class Operations {
     const call = this.indices()[i];
     const whole = this.meta.details[call];
     if (whole) return whole;
+    const took = this.latencyNanos(i);
     return {
       op: call,
       node: this.nodeName(i),
       function: this.functionName(i),
       outcome: OUTCOMES[this.kind[i] & 3],
       called_ns: this.nanos(i),
-      took: lengthWords(this.latencyNanos(i)),
+      // Null, and only null, means that no reply came.
+      replied_ns: Number.isFinite(took) ? this.nanos(i) + took : null,
       settle: (this.kind[i] & 4) !== 0,
       note: "The whole record is in history.jsonl, the line whose index is " + call + ".",
     };
@@ -122,6 +124,11 @@ function lengthWords(nanos) {
 function momentWords(nanos, span) {
   const digits = span > 2e11 ? 0 : span > 2e10 ? 1 : span > 2e9 ? 2 : span > 2e8 ? 3 : 6;
   return (nanos / 1e9).toFixed(digits) + " s";
+}
+
+/** The wall-clock time of a moment of the run, UTC; empty where the record does not know it. */
+function wallWords(meta, nanos) {
+  return meta.wall_ms === null ? "" : new Date(meta.wall_ms + nanos / 1e6).toISOString().slice(11);
 }
 
 /** The nearest of 1, 2, 5 times a power of ten that is not below. */

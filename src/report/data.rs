@@ -145,6 +145,12 @@ struct Meta<'a> {
     faults: Vec<Band>,
     roles: &'a [super::digest::RoleStretch],
     clocks: &'a [super::digest::ClockReading],
+    /// From, to, the node's row, the offset in milliseconds.
+    clock_steps: Vec<(u64, u64, usize, f64)>,
+    /// The node's row, from, to.
+    silences: &'a [(usize, u64, u64)],
+    /// The wall clock at time 0, in milliseconds since 1970.
+    wall_ms: Option<f64>,
     phases: Vec<(&'static str, u64)>,
     jumps: &'a [(u32, u64)],
     marked: Vec<u64>,
@@ -172,6 +178,9 @@ pub(super) fn meta(
         faults: history.faults.iter().filter_map(|fault| Band::of(fault, digest.end)).take(5000).collect(),
         roles: &digest.roles[..digest.roles.len().min(20_000)],
         clocks: &digest.clocks[..digest.clocks.len().min(20_000)],
+        clock_steps: digest.clock_steps(history),
+        silences: &digest.silences[..digest.silences.len().min(20_000)],
+        wall_ms: words::wall_start(history).map(|wall| wall.timestamp_micros() as f64 / 1e3),
         phases: history.phases.iter().map(|(phase, mark)| (phase_name(*phase), mark.time)).collect(),
         jumps: &packed.jumps,
         marked: marked.iter().copied().filter(|call| history.op(*call).is_some()).collect(),

@@ -67,6 +67,8 @@ pub(super) struct Digest {
     pub(super) functions: Vec<(NameId, NameId)>,
     pub(super) roles: Vec<RoleStretch>,
     pub(super) clocks: Vec<ClockReading>,
+    /// Stretches in which callers waited for a node and it answered none of them: its row, from, to.
+    pub(super) silences: Vec<(usize, u64, u64)>,
     times: Vec<u64>,
     sums: Vec<Tally>,
 }
@@ -84,6 +86,7 @@ impl Digest {
             sums.push(total);
         }
         let (nodes, functions) = names(history);
+        let silences = silences(history, &order, &nodes);
         Digest {
             end: history.end_time.max(1),
             total,
@@ -91,6 +94,7 @@ impl Digest {
             functions,
             roles: role_stretches(history),
             clocks: clock_readings(history),
+            silences,
             order,
             times,
             sums,
@@ -118,6 +122,27 @@ impl Digest {
         })
     }
 
+    /// Where a clock fault is known to have held a clock: between its proofs, where all readings within it agree.
+    pub(super) fn clock_steps(&self, history: &History) -> Vec<(u64, u64, usize, f64)> {
+        let mut steps = Vec::new();
+        for fault in history.faults.iter().filter(|fault| fault.kind == "clock") {
+            let (Some((from, to)), Some((since, until))) = (fault.possible(), fault.certain()) else { continue };
+            for node in &fault.nodes {
+                let within = |reading: &&ClockReading| reading.1 == *node && (from..=to).contains(&reading.0);
+                let offsets: Vec<f64> = self.clocks.iter().filter(within).map(|reading| reading.2).collect();
+                // The last reading of a fault that heals may be back already.
+                let held = offsets.iter().copied().max_by(|one, other| one.abs().total_cmp(&other.abs()));
+                let (Some(held), Some(row)) = (held, self.node_row(node)) else { continue };
+                let agree =
+                    |offset: &f64| (offset - held).abs() <= held.abs() * 0.05 || offset.abs() < held.abs() * 0.01;
+                if held != 0.0 && offsets.iter().all(agree) {
+                    steps.push((since.time, until.time, row, held));
+                }
+            }
+        }
+        steps
+    }
+
     /// How long an operation took as far as anyone knows: open ones until the end of the record.
     pub(super) fn latency(&self, op: &Op<'_>) -> u64 {
         op.reply_time.min(self.end).saturating_sub(op.call_time)
@@ -137,6 +162,51 @@ impl Digest {
     pub(super) fn node_row(&self, name: &str) -> Option<usize> {
         self.nodes.iter().position(|node| node == name)
     }
+}
+
+/// A node that lets its callers wait for longer is silent.
+const SILENT: u64 = 500_000_000;
+
+/// Every stretch longer than [`SILENT`] in which a node had calls to answer and answered none. A timeout is no answer.
+fn silences(history: &History, order: &[u32], nodes: &[String]) -> Vec<(usize, u64, u64)> {
+    let rows: std::collections::HashMap<&str, usize> =
+        nodes.iter().enumerate().map(|(row, node)| (node.as_str(), row)).collect();
+    // Of each node, in order of time: a call (+1), an answer or an end without one (-1).
+    let mut events: Vec<Vec<(u64, bool, bool)>> = vec![Vec::new(); nodes.len()];
+    let mut names = std::collections::HashMap::new();
+    for &position in order {
+        let op = history.ops().at(position as usize);
+        let row = *names.entry(op.node).or_insert_with(|| rows.get(history.name(op.node)).copied());
+        let Some(row) = row else { continue };
+        events[row].push((op.call_time, true, false));
+        let end = op.reply_time.min(history.end_time);
+        // A read that ran into its deadline certainly had no effect, and was not answered all the same.
+        let late = op.error.is_some_and(|error| history.name(error).starts_with("timeout"));
+        events[row].push((end, false, op.outcome != Outcome::Info && !late));
+    }
+    let mut silences = Vec::new();
+    for (row, mut events) in events.into_iter().enumerate() {
+        // At one moment calls come first, so that no call ends before it began.
+        events.sort_by_key(|(time, call, _)| (*time, !*call));
+        let (mut open, mut since) = (0u64, 0u64);
+        for (time, call, answered) in events {
+            if call {
+                if open == 0 {
+                    since = time;
+                }
+                open += 1;
+                continue;
+            }
+            open = open.saturating_sub(1);
+            if (answered || open == 0) && time.saturating_sub(since) > SILENT {
+                silences.push((row, since, time));
+            }
+            if answered || open == 0 {
+                since = time;
+            }
+        }
+    }
+    silences
 }
 
 fn names(history: &History) -> (Vec<String>, Vec<(NameId, NameId)>) {

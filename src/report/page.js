@@ -135,11 +135,18 @@ function opWords(ops, i) {
 function momentText(strip, meta, x, y) {
   const nanos = strip.nanos(x);
   const parts = [momentWords(nanos, strip.engine.view[1] - strip.engine.view[0])];
+  const wall = wallWords(meta, nanos);
+  if (wall) parts.push(wall);
   const phase = meta.phases.filter((one) => one[1] <= nanos).at(-1);
   if (phase) parts.push(phase[0]);
   if (strip.tell === "role" || strip.tell === "node") {
     const node = meta.nodes[Math.floor(y / NODE_ROW)];
     const said = meta.roles.filter((one) => one.node === node && one.from <= nanos && nanos <= one.to);
+    if (strip.tell === "node" && node) {
+      const row = meta.nodes.indexOf(node);
+      const silence = meta.silences.find((one) => one[0] === row && one[1] <= nanos && nanos <= one[2]);
+      if (silence) parts.push(`${node} answered nothing for ${lengthWords(silence[2] - silence[1])}`);
+    }
     for (const one of said) {
       const term = one.term === null ? "" : ` in term ${one.term}${one.trusted ? "" : " (not read together)"}`;
       parts.push(`${node} says ${one.role}${term}, ${one.claims} times`);
@@ -178,25 +185,28 @@ function showRecord(record, meta) {
     if (value === "" || value === null) continue;
     const term = document.createElement("dt"), said = document.createElement("dd");
     term.textContent = name.replace("_ns", "").replace("_", " ");
-    said.textContent = name.endsWith("_ns") ? (value / 1e9).toFixed(6) + " s" : String(value);
+    said.textContent = name.endsWith("_ns") ? instant(meta, value) : String(value);
     if (name === "outcome") said.className = String(value);
     list.append(term, said);
   }
-  if (record.replied_ns != null) {
+  const row = (name, text) => {
     const term = document.createElement("dt"), said = document.createElement("dd");
-    term.textContent = "took";
-    said.textContent = lengthWords(record.replied_ns - record.called_ns);
+    term.textContent = name;
+    said.textContent = text;
     list.append(term, said);
-  }
+  };
+  row("took", record.replied_ns === null ? "no reply" : lengthWords(record.replied_ns - record.called_ns));
   const during = meta.faults.filter((fault) => fault.from <= (record.replied_ns ?? meta.end) && fault.to >= record.called_ns);
-  if (during.length > 0) {
-    const term = document.createElement("dt"), said = document.createElement("dd");
-    term.textContent = "faults";
-    said.textContent = during.slice(0, 4).map((fault) => fault.what).join("; ");
-    list.append(term, said);
+  if (meta.faults.length > 0) {
+    row("faults", during.length > 0 ? during.slice(0, 4).map((fault) => fault.what).join("; ") : "none was in force");
   }
   byId("record-title").textContent = "Operation #" + record.op;
   byId("record").hidden = false;
+}
+
+function instant(meta, nanos) {
+  const wall = wallWords(meta, nanos);
+  return (nanos / 1e9).toFixed(6) + " s" + (wall ? ` (${wall})` : "");
 }
 
 function fillNodes(meta, choose) {

@@ -37,7 +37,7 @@ pub(super) fn draw(subject: &Subject<'_>) -> String {
         word(subject.verdict.validity),
         escape(&subject.info.plan),
     );
-    html.push_str(&part("The verdict", || sections::banner(subject)));
+    html.push_str(&part("The verdict", || sections::banner(subject, &page)));
     html.push_str("<main>\n");
     html.push_str(&part("The counterexample", || sections::counterexamples(subject, &page)));
     html.push_str(&part("The promises", || sections::promises(subject)));
@@ -132,10 +132,12 @@ fn charts(subject: &Subject<'_>) -> String {
         (
             !digest.nodes.is_empty(),
             "availability",
-            "Outcomes by node: share of its calls that were ok, info, fail (from below)".into(),
+            "Outcomes by node: share of its calls that were ok, info, fail (from below); grey: its callers waited and it \
+             answered nothing"
+                .into(),
         ),
         (!digest.roles.is_empty(), "roles", "Who said to lead, with the term; thin: other roles".into()),
-        (!digest.clocks.is_empty(), "clocks", "Clock offset by node".into()),
+        (!digest.clocks.is_empty(), "clocks", "Clock offset by node: readings as points; a line where a fault is proven to have held the clock".into()),
     ];
     for (has, name, caption) in strips {
         if has {

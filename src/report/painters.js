@@ -252,7 +252,7 @@ function ratePainter(ops, meta, shown) {
 
 const NODE_ROW = 22;
 
-/** For each node, how its calls ended: full bars are all ok, what is missing failed or is unknown. */
+/** For each node, how its calls ended, and in grey the time in which its callers waited and it answered nothing. */
 function availabilityPainter(ops, meta, shown) {
   return (strip) => {
     const { context, colours } = strip;
@@ -277,6 +277,15 @@ function availabilityPainter(ops, meta, shown) {
         }
       }
       context.globalAlpha = 1;
+      for (const [row, since, until] of meta.silences) {
+        const [left, right] = [strip.x(since), strip.x(until)];
+        if (right < strip.left || left > strip.right) continue;
+        context.clearRect(left, row * NODE_ROW + 2, Math.max(1, right - left), NODE_ROW - 4);
+        context.fillStyle = colours.muted;
+        context.globalAlpha = 0.45;
+        context.fillRect(left, row * NODE_ROW + 3, Math.max(1, right - left), NODE_ROW - 6);
+        context.globalAlpha = 1;
+      }
     });
   };
 }
@@ -318,6 +327,7 @@ function isLeader(role) {
   return ["leader", "primary", "master"].includes(role);
 }
 
+/** Readings of clocks as points. A line stands only where a fault is known to have held the clock: between its proofs. */
 function clockPainter(meta) {
   const most = Math.max(1, ...meta.clocks.map((reading) => Math.abs(reading[2])));
   return (strip) => {
@@ -328,18 +338,19 @@ function clockPainter(meta) {
       strip.label(Math.round(offset).toLocaleString("en") + " ms", y(offset));
     }
     strip.bands(meta.faults);
-    strip.within(() => meta.nodes.forEach((node, i) => {
-      const readings = meta.clocks.filter((reading) => reading[1] === node);
-      context.strokeStyle = colours.faults[i % 6];
-      context.setLineDash(i < 6 ? [] : [4, 2]);
-      context.beginPath();
-      readings.forEach(([time, , offset], n) => context[n ? "lineTo" : "moveTo"](strip.x(time), y(offset)));
-      context.stroke();
-      // Only clocks that went wrong are named: the others lie on one line.
-      const peak = readings.reduce((far, one) => (Math.abs(one[2]) > Math.abs(far[2]) ? one : far), readings[0]);
-      context.fillStyle = colours.text;
-      if (peak && Math.abs(peak[2]) > most * 0.05) context.fillText(node, strip.x(peak[0]) + 4, y(peak[2]) + Math.sign(peak[2]) * 8);
-    }));
-    context.setLineDash([]);
+    strip.within(() => {
+      for (const [since, until, row, offset] of meta.clock_steps) {
+        context.fillStyle = colours.faults[row % 6];
+        context.fillRect(strip.x(since), y(offset) - 1, Math.max(2, strip.x(until) - strip.x(since)), 2);
+        context.fillStyle = colours.text;
+        context.fillText(meta.nodes[row], strip.x(since) + 4, y(offset) + (Math.sign(offset) || 1) * 8);
+      }
+      for (const [time, node, offset] of meta.clocks) {
+        context.fillStyle = colours.faults[Math.max(0, meta.nodes.indexOf(node)) % 6];
+        context.beginPath();
+        context.arc(strip.x(time), y(offset), 2.2, 0, 7);
+        context.fill();
+      }
+    });
   };
 }

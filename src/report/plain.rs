@@ -18,7 +18,7 @@ pub(super) fn draw(subject: &Subject<'_>) -> Vec<(String, String)> {
         word(subject.verdict.validity),
         escape(&subject.info.plan),
     );
-    html.push_str(&part("The verdict", || sections::banner(subject)));
+    html.push_str(&part("The verdict", || sections::banner(subject, &page)));
     html.push_str("<main>\n<p><a href=\"../report.html\">The report with charts to zoom in</a></p>\n");
     html.push_str(&part("The counterexample", || sections::counterexamples(subject, &page)));
     html.push_str(&part("The promises", || sections::promises(subject)));

@@ -1,8 +1,11 @@
 //! The words of a report, as HTML for both pages: the banner, the counterexamples, the promises.
 use super::cycle;
+use super::first;
+use super::groups;
 use super::ink::{self, Ink};
 use super::lanes;
-use super::subject::{Subject, part};
+use super::logs;
+use super::subject::{Source, Subject, part};
 use super::words::{self, escape};
 use dsfuzz_checkers::{Finding, Validity, Verdict};
 use std::fmt::Write;
@@ -10,6 +13,7 @@ use std::fmt::Write;
 /// Counterexamples with a picture; further ones are named.
 pub(super) const PICTURES_MAX: usize = 4;
 const FINDINGS_MAX: usize = 50;
+const GROUPS_MAX: usize = 20;
 
 /// Which of the two pages is drawn.
 pub(super) enum Page {
@@ -53,44 +57,65 @@ impl Page {
     }
 }
 
-/// The verdict in words, and where it comes from.
-pub(super) fn banner(subject: &Subject<'_>) -> anyhow::Result<String> {
+/// The verdict in words, what to look at first, and where it comes from.
+pub(super) fn banner(subject: &Subject<'_>, page: &Page) -> anyhow::Result<String> {
     let (info, verdict) = (subject.info, subject.verdict);
-    let mut facts = vec![
-        ("plan", escape(&info.plan)),
-        ("target", escape(&target(subject))),
-        ("seed", format!("<code>{}</code>", info.seed)),
-        ("nodes", subject.digest.nodes.len().to_string()),
-        ("operations", tally(subject)),
-        ("faults", subject.history.faults.len().to_string()),
-        ("started", escape(&info.started)),
-        ("dsfuzz", escape(&info.dsfuzz)),
-    ];
+    let file = subject.source == Source::File;
+    let mut facts = vec![if file { ("file", escape(&info.plan)) } else { ("plan", escape(&info.plan)) }];
+    facts.push(("target", escape(&target(subject))));
+    if !file {
+        facts.push(("seed", format!("<code>{}</code>", info.seed)));
+    }
+    let named = subject.digest.nodes.iter().filter(|node| *node != "?" && !node.is_empty()).count();
+    facts.push(("nodes", if named == 0 { String::new() } else { named.to_string() }));
+    if subject.source != Source::NoLoad {
+        facts.push(("operations", tally(subject)));
+    }
+    if !(file && subject.history.faults.is_empty()) {
+        facts.push(("faults", subject.history.faults.len().to_string()));
+    }
+    facts.push(("started", escape(info.started.get(..19).unwrap_or(&info.started))));
+    facts.push(("dsfuzz", escape(&info.dsfuzz)));
     if let Some(signal) = &info.stopped_by {
         facts.push(("stopped by", escape(signal)));
     }
     facts.push(("exit", verdict.exit.to_string()));
+    let failed = verdict.validity != Validity::Invalid && !subject.harness().is_empty();
+    let (word, class, answer) = match subject.source {
+        Source::NoLoad => ("not run", "failed", "the run failed before its load, so nothing was tested"),
+        _ if failed && !info.harness_failures.is_empty() => ("failed", "failed", "the harness or the cluster failed"),
+        _ => {
+            let answer = words::answer(verdict.validity);
+            let answer = answer.split_once(": ").map_or("", |(_, rest)| rest);
+            (words::word(verdict.validity), words::word(verdict.validity), answer)
+        }
+    };
+    let sentence = match groups::groups(subject).first() {
+        Some(group) if group.findings.len() > 1 => {
+            format!("{}: {}. For example: {}", group.kind(), group.extent(subject), verdict.sentence)
+        }
+        _ => verdict.sentence.clone(),
+    };
     let mut html = format!(
-        "<header class=\"banner {word}\"><p class=\"kicker\">dsfuzz report</p><h1><span class=\"mark\">{word}</span> \
-         {answer}</h1>\n<p class=\"sentence\">{sentence}</p>\n<dl class=\"facts\">",
-        word = words::word(verdict.validity),
-        answer = words::answer(verdict.validity).split_once(": ").map_or("", |(_, rest)| rest),
-        sentence = escape(&verdict.sentence),
+        "<header class=\"banner {class}\"><p class=\"kicker\">dsfuzz report</p><h1><span class=\"mark\">{word}</span> \
+         {answer}</h1>\n<p class=\"sentence\">{}</p>\n",
+        escape(&sentence),
     );
-    for (name, value) in facts.iter().filter(|(_, value)| !value.is_empty()) {
-        let _ = write!(html, "<div><dt>{name}</dt><dd>{value}</dd></div>");
-    }
-    html.push_str("</dl>\n");
     if let Some(asked) = &verdict.asked {
         let _ = writeln!(html, "<p class=\"notice\">{}</p>", escape(&words::other_question(asked)));
     }
-    if !subject.history.complete {
+    if subject.source == Source::CutOff {
         html.push_str(
             "<p class=\"notice\">The record was cut off: the run did not end in order. What was recorded until then is \
              judged; calls in flight count as unknown.</p>\n",
         );
     }
-    html.push_str("</header>\n");
+    html.push_str(&part("What to look at first", || Ok(first::cards(subject, page))));
+    html.push_str("<dl class=\"facts\">");
+    for (name, value) in facts.iter().filter(|(_, value)| !value.is_empty()) {
+        let _ = write!(html, "<div><dt>{name}</dt><dd>{value}</dd></div>");
+    }
+    html.push_str("</dl>\n</header>\n");
     Ok(html)
 }
 
@@ -114,24 +139,62 @@ fn target(subject: &Subject<'_>) -> String {
     format!("{} {}", subject.info.target, versions.join(", ")).trim().to_string()
 }
 
-/// What breaks a promise: pictures and sentences.
+/// What breaks a promise: pictures and sentences, one block for each kind.
 pub(super) fn counterexamples(subject: &Subject<'_>, page: &Page) -> anyhow::Result<String> {
-    let violations = subject.violations();
-    if violations.is_empty() {
-        return Ok(String::new());
-    }
-    let title = if violations.len() == 1 { "The counterexample" } else { "The counterexamples" };
+    let groups = groups::groups(subject);
+    let Some(first) = groups.first() else { return Ok(String::new()) };
+    let title = match (groups.len(), first.findings.len()) {
+        (1, 1) => "The counterexample",
+        _ => "The counterexamples",
+    };
     let mut html = format!("<section id=\"counterexample\"><h2>{title}</h2>\n");
-    for (number, (verdict, finding)) in violations.iter().take(FINDINGS_MAX).enumerate() {
-        let draw = || Ok(one(subject, page, verdict, finding, number + 1));
-        html.push_str(&part("A counterexample", draw));
+    for (number, group) in groups.iter().take(GROUPS_MAX).enumerate() {
+        let Some(clearest) = group.findings.first() else { continue };
+        html.push_str(&part("A counterexample", || Ok(one(subject, page, group.verdict, clearest, number + 1))));
+        html.push_str(&others(subject, page, group));
     }
-    if violations.len() > FINDINGS_MAX {
-        let more = violations.len() - FINDINGS_MAX;
-        let _ = writeln!(html, "<p>{more} more stand in <a href=\"{}verdict.json\">verdict.json</a>.</p>", page.up());
+    if groups.len() > GROUPS_MAX {
+        let more = groups.len() - GROUPS_MAX;
+        let _ =
+            writeln!(html, "<p>{more} more kinds stand in <a href=\"{}verdict.json\">verdict.json</a>.</p>", page.up());
     }
     html.push_str("</section>\n");
     Ok(html)
+}
+
+/// The further examples of a kind: their count, since when, with which faults, and each in a line.
+fn others(subject: &Subject<'_>, page: &Page, group: &groups::Group<'_>) -> String {
+    if group.findings.len() < 2 {
+        return String::new();
+    }
+    let mut facts = vec![group.extent(subject)];
+    facts.extend(group.faults(subject));
+    let mut html = format!(
+        "<details class=\"others\"><summary>{} of <code>{}</code>: {}</summary><ol>",
+        if group.findings.len() == 2 {
+            "1 more example".into()
+        } else {
+            format!("{} more examples", group.findings.len() - 1)
+        },
+        escape(group.kind()),
+        escape(&facts.join("; ")),
+    );
+    for finding in group.findings.iter().skip(1).take(FINDINGS_MAX) {
+        let ops: Vec<String> = finding
+            .ops
+            .iter()
+            .take(6)
+            .map(|call| format!("<a href=\"#charts\" data-op=\"{call}\">#{call}</a>"))
+            .collect();
+        let _ = write!(html, "<li>{} <small>{}</small></li>", escape(&finding.title), ops.join(" "));
+    }
+    html.push_str("</ol>");
+    if group.findings.len() - 1 > FINDINGS_MAX {
+        let more = group.findings.len() - 1 - FINDINGS_MAX;
+        let _ = write!(html, "<p>{more} more stand in <a href=\"{}verdict.json\">verdict.json</a>.</p>", page.up());
+    }
+    html.push_str("</details>\n");
+    html
 }
 
 fn one(subject: &Subject<'_>, page: &Page, verdict: &Verdict, finding: &Finding, number: usize) -> String {
@@ -181,6 +244,7 @@ fn one(subject: &Subject<'_>, page: &Page, verdict: &Verdict, finding: &Finding,
         html.push_str("</ol>\n");
     }
     html.push_str(&op_table(subject, finding));
+    html.push_str(&part("The log lines", || Ok(log_lines(subject, page, finding))));
     html.push_str("</article>\n");
     html
 }
@@ -193,19 +257,20 @@ fn op_table(subject: &Subject<'_>, finding: &Finding) -> String {
     }
     let mut html = String::from(
         "<div class=\"scroll\"><table class=\"ops\"><thead><tr><th scope=\"col\">op<th scope=\"col\">node<th \
-         scope=\"col\">process<th scope=\"col\">called<th scope=\"col\">replied<th scope=\"col\">what<th \
+         scope=\"col\">process<th scope=\"col\">called<th scope=\"col\">replied<th scope=\"col\">wall clock<th scope=\"col\">what<th \
          scope=\"col\">outcome</tr></thead><tbody>",
     );
     for op in ops {
         let error = op.error.map(|id| format!(" · {}", words::shorten(history.name(id), 160))).unwrap_or_default();
         let _ = write!(
             html,
-            "<tr data-op=\"{call}\"><th scope=\"row\">#{call}<td>{}<td>{}<td class=\"n\">{}<td class=\"n\">{}<td>{}<td \
+            "<tr data-op=\"{call}\"><th scope=\"row\">#{call}<td>{}<td>{}<td class=\"n\">{}<td class=\"n\">{}<td class=\"n\">{}<td>{}<td \
              class=\"{outcome}\">{outcome}{}</tr>",
             escape(history.name(op.node)),
             op.process,
             words::moment(op.call_time),
             words::moment(op.reply_time),
+            words::wall(history, op.call_time).unwrap_or_else(|| "–".into()),
             escape(&words::call(history, &op, 80)),
             escape(&error),
             call = op.call,
@@ -213,6 +278,56 @@ fn op_table(subject: &Subject<'_>, finding: &Finding) -> String {
         );
     }
     html.push_str("</tbody></table></div>\n");
+    html
+}
+
+/// What the logs of the finding's nodes say around its operations.
+fn log_lines(subject: &Subject<'_>, page: &Page, finding: &Finding) -> String {
+    let ops: Vec<_> = finding.ops.iter().take(lanes::OPS_MAX).filter_map(|call| subject.history.op(*call)).collect();
+    let mut nodes: Vec<&str> = ops.iter().map(|op| subject.history.name(op.node)).collect();
+    nodes.extend(finding.nodes.iter().map(String::as_str));
+    nodes.sort_unstable();
+    nodes.dedup();
+    let moments: Vec<u64> =
+        ops.iter().flat_map(|op| [op.call_time, op.reply_time.min(subject.history.end_time)]).collect();
+    if moments.is_empty() || nodes.is_empty() || !nodes.iter().any(|node| subject.dir.node(node).is_dir()) {
+        return String::new();
+    }
+    let lines = logs::around(subject, &nodes, &moments);
+    if lines.is_empty() {
+        return format!(
+            "<p class=\"caption\">The logs of {} say nothing within 2 s of it.</p>\n",
+            escape(&nodes.join(", "))
+        );
+    }
+    let mut html = format!(
+        "<details class=\"logs\" open><summary>{} of {} within 2 s of it</summary><div class=\"scroll\"><table \
+         class=\"loglines\"><tbody>",
+        if lines.len() == 1 { "1 log line".into() } else { format!("{} log lines", lines.len()) },
+        escape(&nodes.join(", "))
+    );
+    for line in &lines {
+        let file = line.file.to_string_lossy();
+        // A browser that knows text fragments goes to the line; the number is for all others.
+        let fragment: String = line.text.chars().take(80).collect();
+        let corrected = line.corrected.map_or(String::new(), |offset| {
+            format!(" <span class=\"warn\">its clock was {} off, corrected</span>", words::offset(offset))
+        });
+        let _ = write!(
+            html,
+            "<tr{}><th scope=\"row\">{}<td class=\"n\">{}<td><a href=\"{}{}#:~:text={}\">{}:{}</a><td><code>{}</code>{corrected}</tr>",
+            if line.stands_out() { " class=\"stands-out\"" } else { "" },
+            escape(&line.node),
+            words::moment_and_wall(subject.history, line.time),
+            page.base(subject),
+            words::link(&file),
+            words::fragment(&fragment),
+            escape(&file),
+            line.number,
+            escape(&words::shorten(&line.text, 240)),
+        );
+    }
+    html.push_str("</tbody></table></div></details>\n");
     html
 }
 

@@ -13,6 +13,31 @@ pub(super) struct Subject<'a> {
     pub(super) info: &'a RunInfo,
     pub(super) verdict: &'a RunVerdict,
     pub(super) digest: Digest,
+    pub(super) source: Source,
+}
+
+/// Where the history comes from, and so what may be said of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Source {
+    /// A run that ended in order.
+    Run,
+    /// A run whose record breaks off.
+    CutOff,
+    /// A run that failed before its load.
+    NoLoad,
+    /// A history on its own: no run is known.
+    File,
+}
+
+impl Source {
+    fn of(history: &History, info: &RunInfo) -> Source {
+        match (info.file, history.wall.is_empty() && history.ops().is_empty()) {
+            (true, _) => Source::File,
+            (false, true) => Source::NoLoad,
+            (false, false) if history.complete => Source::Run,
+            (false, false) => Source::CutOff,
+        }
+    }
 }
 
 impl<'a> Subject<'a> {
@@ -22,7 +47,7 @@ impl<'a> Subject<'a> {
         info: &'a RunInfo,
         verdict: &'a RunVerdict,
     ) -> Subject<'a> {
-        Subject { dir, history, info, verdict, digest: Digest::of(history) }
+        Subject { dir, history, info, verdict, digest: Digest::of(history), source: Source::of(history, info) }
     }
 
     /// What breaks a promise, in the order of the promises, each with the verdict that found it.

@@ -1,7 +1,7 @@
 //! The tables of a report, as HTML for both pages: faults, evidence, health, phases, set-up, files.
 use super::digest::Tally;
 use super::sections::Page;
-use super::subject::Subject;
+use super::subject::{Source, Subject};
 use super::words::{self, escape};
 use dsfuzz_checkers::{Fault, Mark};
 use std::fmt::Write;
@@ -15,7 +15,14 @@ pub(super) fn faults(subject: &Subject<'_>) -> anyhow::Result<String> {
     let mut html = String::from("<section id=\"faults\"><h2>Faults</h2>\n");
     let faults = &subject.history.faults;
     if faults.is_empty() {
-        html.push_str("<p>No faults were planned in this run.</p></section>\n");
+        if subject.source == Source::File {
+            return Ok(String::new());
+        }
+        let why = match subject.source {
+            Source::NoLoad => "The run ended before any fault was begun.",
+            _ => "No fault was asked for.",
+        };
+        let _ = write!(html, "<p>{why}</p></section>\n");
         return Ok(html);
     }
     html.push_str(
@@ -39,7 +46,8 @@ pub(super) fn faults(subject: &Subject<'_>) -> anyhow::Result<String> {
 }
 
 fn row(html: &mut String, subject: &Subject<'_>, fault: &Fault) {
-    let stamp = |mark: Option<Mark>| mark.map_or("–".to_string(), |mark| words::moment(mark.time));
+    let stamp =
+        |mark: Option<Mark>| mark.map_or("–".to_string(), |mark| words::moment_and_wall(subject.history, mark.time));
     let missing = |mark: Option<Mark>, word: &str| match (mark, fault.begun) {
         (None, Some(_)) => format!("<span class=\"warn\">{word}</span>"),
         _ => stamp(mark),
@@ -108,6 +116,9 @@ fn by_node(subject: &Subject<'_>, fault: &Fault) -> String {
 pub(super) fn evidence(subject: &Subject<'_>) -> anyhow::Result<String> {
     let mut html = String::from("<section id=\"evidence\"><h2>Evidence</h2>\n");
     if subject.verdict.evidence.is_empty() {
+        if subject.source == Source::File {
+            return Ok(String::new());
+        }
         html.push_str("<p>No thresholds were set for this run.</p></section>\n");
         return Ok(html);
     }
@@ -161,6 +172,9 @@ pub(super) fn errors(subject: &Subject<'_>) -> anyhow::Result<String> {
 /// Whether the harness itself did its work.
 pub(super) fn health(subject: &Subject<'_>) -> anyhow::Result<String> {
     let failures = subject.harness();
+    if subject.source == Source::File && failures.is_empty() && subject.history.notes.is_empty() {
+        return Ok(String::new());
+    }
     let mut html = String::from("<section id=\"harness\"><h2>The harness</h2>\n");
     if failures.is_empty() {
         html.push_str("<p>The harness reports no failure of its own.</p>\n");
@@ -177,7 +191,8 @@ pub(super) fn health(subject: &Subject<'_>) -> anyhow::Result<String> {
         for (time, node, text) in notes.iter().take(200) {
             let node = if node.is_empty() { String::new() } else { format!(" {}", escape(node)) };
             let text = escape(&words::shorten(text, 400));
-            let _ = write!(html, "<li><span class=\"n\">{}</span>{node}: {text}</li>", words::moment(*time));
+            let moment = words::moment_and_wall(subject.history, *time);
+            let _ = write!(html, "<li><span class=\"n\">{moment}</span>{node}: {text}</li>");
         }
         html.push_str("</ul></details>\n");
     }
@@ -218,8 +233,16 @@ pub(super) fn setup(subject: &Subject<'_>, page: &Page) -> anyhow::Result<String
         _ => "",
     };
     if !info.again.is_empty() {
-        let _ =
-            writeln!(html, "<p>Run it again:{copy}</p><pre id=\"again\" tabindex=\"0\">{}</pre>", escape(&info.again));
+        let _ = writeln!(
+            html,
+            "<p>{}:{copy}</p><pre id=\"again\" tabindex=\"0\">{}</pre>",
+            if subject.source == Source::File { "Judge it again" } else { "Run it again" },
+            escape(&info.again)
+        );
+    }
+    if subject.source == Source::File {
+        html.push_str("</section>\n");
+        return Ok(html);
     }
     let _ = writeln!(
         html,

@@ -1,5 +1,6 @@
 //! The summary for a terminal. Its last lines are always: the verdict in words, the reason in a sentence, the report's
 //! path, the command that runs it again.
+use super::groups;
 use super::junit::told;
 use super::sections::checker;
 use super::subject::Subject;
@@ -21,7 +22,8 @@ pub fn terminal(info: &RunInfo, verdict: &RunVerdict, history: &History, dir: &R
     let subject = Subject::new(dir, history, info, verdict);
     let mut out = String::new();
     promises(&mut out, &subject);
-    for (promise, finding) in subject.violations().iter().take(FINDINGS_MAX) {
+    for group in groups::groups(&subject).iter().take(FINDINGS_MAX) {
+        let (promise, Some(finding)) = (group.verdict, group.findings.first()) else { continue };
         let text: Vec<String> = told(&subject, finding).lines().map(words::plain_line).collect();
         let _ = writeln!(
             out,
@@ -30,6 +32,12 @@ pub fn terminal(info: &RunInfo, verdict: &RunVerdict, history: &History, dir: &R
             words::plain_line(&checker(promise)),
             text.join("\n")
         );
+        if group.findings.len() > 1 {
+            let mut facts = vec![group.extent(&subject)];
+            facts.extend(group.faults(&subject));
+            let _ =
+                writeln!(out, "all of {}: {}\n", words::plain_line(group.kind()), words::plain_line(&facts.join("; ")));
+        }
     }
     remarks(&mut out, &subject);
     faults(&mut out, &subject);

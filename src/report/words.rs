@@ -2,6 +2,7 @@
 //! and in scripts. Never: drawing.
 use crate::store::Asked;
 use dsfuzz_checkers::{Fault, History, Op, Outcome, Validity, Value};
+use std::fmt::Write as _;
 
 /// Text that may stand in HTML, between tags and in quoted attributes. Control characters become visible.
 pub(crate) fn escape(text: &str) -> String {
@@ -57,6 +58,25 @@ pub(crate) fn plain_lines(text: &str) -> String {
     text.lines().map(plain_line).collect::<Vec<_>>().join("\n")
 }
 
+/// The wall clock at time 0 of the record.
+pub(super) fn wall_start(history: &History) -> Option<chrono::DateTime<chrono::Utc>> {
+    chrono::DateTime::parse_from_rfc3339(&history.wall).ok().map(|wall| wall.to_utc())
+}
+
+/// The wall-clock time of a moment, UTC; nothing where the record does not know it.
+pub(super) fn wall(history: &History, nanos: u64) -> Option<String> {
+    let moment = wall_start(history)? + chrono::Duration::nanoseconds(i64::try_from(nanos).ok()?);
+    Some(moment.format("%H:%M:%S%.3fZ").to_string())
+}
+
+/// A moment of the run with its wall-clock time, as HTML.
+pub(super) fn moment_and_wall(history: &History, nanos: u64) -> String {
+    match wall(history, nanos) {
+        Some(wall) => format!("{} <small class=\"wall\">{wall}</small>", moment(nanos)),
+        None => moment(nanos),
+    }
+}
+
 /// JSON that may stand inside a `<script>` element: nothing in it can end the element or open a comment.
 pub(super) fn json_in_script(json: &str) -> String {
     let mut out = String::with_capacity(json.len() + 8);
@@ -69,6 +89,26 @@ pub(super) fn json_in_script(json: &str) -> String {
             '\u{2029}' => out.push_str("\\u2029"),
             hidden if is_hidden(hidden) && hidden != '\n' => out.push('\u{fffd}'),
             plain => out.push(plain),
+        }
+    }
+    out
+}
+
+/// A clock's offset, such as `+1m` or `-250 ms`.
+pub(super) fn offset(millis: f64) -> String {
+    let sign = if millis < 0.0 { "-" } else { "+" };
+    format!("{sign}{}", length((millis.abs() * 1e6) as u64))
+}
+
+/// Text for a link's text fragment: everything but letters and digits percent-encoded.
+pub(super) fn fragment(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() * 2);
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' => out.push(char::from(byte)),
+            other => {
+                let _ = write!(out, "%{other:02X}");
+            }
         }
     }
     out

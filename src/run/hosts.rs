@@ -81,6 +81,15 @@ impl Hosts {
         self.evicted.borrow().clone()
     }
 
+    /// Says on every node that was taken over that this run's clients are closed: the other run waits for that.
+    pub async fn gone(&self) {
+        let lost = self.cluster.sessions().iter().filter(|session| session.lost_now().is_some()).cloned();
+        let saying = lost.map(|session| tokio::task::spawn_blocking(move || session.say_gone()));
+        for said in saying.collect::<Vec<_>>() {
+            drop(said.await);
+        }
+    }
+
     /// Waits until every connection is there or another run has taken a node over, so that it is known whether one has. The
     /// nodes of which that is not known in time.
     pub async fn settled(&self, within: Duration) -> Vec<String> {

@@ -268,6 +268,7 @@ impl Run {
         if let Some(eviction) = hosts.eviction()
             && self.phases.info.judged_until.is_none()
         {
+            hosts.gone().await;
             self.phases.evicted(eviction.sentence, None);
         }
         drop(watching);
@@ -406,6 +407,10 @@ impl Run {
         }
         for sentence in &summary.harness {
             self.phases.harness_failed(sentence);
+        }
+        if hosts.eviction().is_some() {
+            // All clients are closed here; whoever took the nodes over waits to hear it.
+            hosts.gone().await;
         }
         recorder.phase(Phase::Recover);
         let healed = self.phases.run("heal", HEAL, load.heal_all()).await.is_some();

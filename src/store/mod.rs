@@ -137,6 +137,9 @@ pub struct RunInfo {
     pub timetable_slip_ms: Option<u64>,
     /// Nodes: name and address.
     pub nodes: Vec<NodeInfo>,
+    /// It is no run but a history on its own, judged from its file.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub file: bool,
     /// Phases with their duration in milliseconds and how they ended, in order.
     pub phases: Vec<PhaseInfo>,
     /// The command that runs it again, with the seed.

@@ -411,6 +411,7 @@ fn info(plan: &str, nodes: &[String]) -> RunInfo {
         judged_until: None,
         harness_failures: Vec::new(),
         exit: Some(1),
+        ..RunInfo::default()
     }
 }
 

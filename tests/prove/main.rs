@@ -2,15 +2,32 @@
 //!
 //! ```text
 //! make prove ARGS="--lines valid,serializable,redis,kill,cut,agent,interrupt --seeds 1-10 --repeat 5 --again"
+//! make prove ARGS="--lines galera,patroni,rabbitmq,sentinel --seeds 1-3"
 //! ```
 mod kept;
 mod left;
 mod runs;
+mod twins;
 
 use kept::Kept;
 use std::process::ExitCode;
 
-const USAGE: &str = "options: --lines valid,serializable,redis,kill,cut,agent,interrupt (default: all) | --seeds 1-10 | --repeat 5 | --again";
+const USAGE: &str = "options: --lines valid,serializable,redis,kill,cut,agent,interrupt,galera,patroni,rabbitmq,sentinel (default: all) | --seeds 1-10 | --repeat 5 | --again";
+
+/// Every line, in the order in which they are shown.
+const ALL: [&str; 11] = [
+    "valid",
+    "serializable",
+    "redis",
+    "kill",
+    "cut",
+    "agent",
+    "interrupt",
+    "galera",
+    "patroni",
+    "rabbitmq",
+    "sentinel",
+];
 
 /// What to show.
 struct Options {
@@ -32,6 +49,7 @@ fn main() -> ExitCode {
     for line in &options.lines {
         let cases = match line.as_str() {
             "valid" | "serializable" | "redis" => runs::cases(line, &options.seeds),
+            "galera" | "patroni" | "rabbitmq" | "sentinel" => twins::cases(line, &options.seeds),
             "kill" | "cut" | "agent" => left::cases(line, options.repeat),
             "interrupt" => runs::interrupts(options.repeat),
             other => {
@@ -48,9 +66,8 @@ fn main() -> ExitCode {
 }
 
 fn parse(mut words: impl Iterator<Item = String>) -> Result<Options, String> {
-    let all = ["valid", "serializable", "redis", "kill", "cut", "agent", "interrupt"];
     let mut options =
-        Options { lines: all.map(String::from).to_vec(), seeds: (1..=10).collect(), repeat: 5, again: false };
+        Options { lines: ALL.map(String::from).to_vec(), seeds: (1..=10).collect(), repeat: 5, again: false };
     while let Some(word) = words.next() {
         let mut value = || words.next().ok_or(format!("{word} needs a value"));
         match word.as_str() {

@@ -27,7 +27,7 @@ pub(crate) fn dsfuzz() -> Command {
 }
 
 /// Says whether a run is as claimed: its exit code, its answer, its history.
-type Judge = fn(i32, &Printed, &History) -> Shown;
+pub(crate) type Judge = fn(i32, &Printed, &History) -> Shown;
 
 /// One case for each seed.
 pub(crate) fn cases(line: &str, seeds: &[u64]) -> Vec<Case> {
@@ -40,7 +40,8 @@ pub(crate) fn cases(line: &str, seeds: &[u64]) -> Vec<Case> {
     seeds.iter().map(|seed| case(*seed)).collect()
 }
 
-fn run(plan: &str, seed: u64, judge: Judge) -> Shown {
+/// One run of the plan.
+pub(crate) fn run(plan: &str, seed: u64, judge: Judge) -> Shown {
     let output = dsfuzz()
         .args(["run", plan, "--seed", &seed.to_string(), "--json"])
         .stderr(Stdio::null())
@@ -119,12 +120,14 @@ fn two_leaders(history: &History) -> bool {
     stretches.iter().any(|one| stretches.iter().any(|other| overlap(one, other)))
 }
 
-fn violations(verdict: &RunVerdict) -> Vec<&Finding> {
+/// The findings that break a promise.
+pub(crate) fn violations(verdict: &RunVerdict) -> Vec<&Finding> {
     let all = verdict.promises.iter().flat_map(|promise| &promise.findings);
     all.filter(|finding| finding.severity == Severity::Violation).collect()
 }
 
-fn measured(verdict: &RunVerdict, name: &str) -> f64 {
+/// What was measured under this name of evidence; 0 where it was not.
+pub(crate) fn measured(verdict: &RunVerdict, name: &str) -> f64 {
     verdict.evidence.iter().find(|evidence| evidence.name == name).map_or(0.0, |evidence| evidence.measured)
 }
 

@@ -57,11 +57,12 @@ pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
     let mut draw = Draw::new(seed);
     let mut stats = Stats::default();
     for _ in 0..count {
-        let unique = draw.percent(70);
-        let shape = Shape { most_ops: 7, unique, cas: draw.percent(30), settle: draw.percent(30) };
-        let calls = small::calls(&mut draw, shape);
         let (name, set) = *draw.pick(CHECKERS);
         let transactions = ["rw-register", "read-atomic", "causal-transactions"].contains(&name);
+        // Transactions write every value once.
+        let unique = transactions || draw.percent(70);
+        let shape = Shape { most_ops: 7, unique, cas: draw.percent(30), settle: draw.percent(30) };
+        let calls = small::calls(&mut draw, shape);
         let made = if transactions { small::transactions } else { small::history };
         let (history, other) = (made(&calls), made(&renamed(&calls)));
         let told = |what: &str, verdicts: &[&Verdict]| format!("{name} {set:?}: {what}: {verdicts:#?}\n{calls:#?}");

@@ -51,6 +51,8 @@ pub(super) struct Judged<'h> {
     others: Vec<State<'h>>,
     /// Nodes that led while others answered the final reads.
     pub(super) unheard: Vec<String>,
+    /// How the final reads were made.
+    pub(super) mode: FinalReads,
     pub(super) set: Set<'h>,
 }
 
@@ -213,6 +215,7 @@ pub(super) fn judge<'h>(history: &'h History, key: ValueRef<'h>, mut set: Set<'h
         states,
         others,
         unheard,
+        mode,
         set,
     }
 }

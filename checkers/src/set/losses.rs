@@ -85,11 +85,18 @@ impl Judged<'_> {
             Outcome::Ok => format!("returned {}", wording::count(elements_of(&read).len(), "element")),
             _ => "found nothing to read there".to_owned(),
         };
-        sentences.push(format!(
-            "They are absent from the last final reads{readers}; #{}{} {returned}.",
-            read.call,
-            wording::on(history, &read)
-        ));
+        sentences.push(match self.mode.takes_away() {
+            true => format!(
+                "They are in no final read. Each of those took away what it returned; the last was #{}{}.",
+                read.call,
+                wording::on(history, &read)
+            ),
+            false => format!(
+                "They are absent from the last final reads{readers}; #{}{} {returned}.",
+                read.call,
+                wording::on(history, &read)
+            ),
+        });
         let ids: Vec<u32> = self.lost.iter().filter_map(|add| self.set.elements.find(add.input)).collect();
         let had = self.set.finals.iter().find(|read| ids.iter().any(|&id| read.members.has(id)));
         if let Some(had) = had {
@@ -146,7 +153,7 @@ impl Judged<'_> {
 
     /// What to try where reads may have an effect.
     fn taken_away(&self) -> Option<String> {
-        let several = self.set.finals.len() + self.set.open.len() > self.states.len();
+        let several = !self.mode.takes_away() && self.set.finals.len() + self.set.open.len() > self.states.len();
         let told = "If a read takes away what it returns (a queue), say so: the option final_reads: until-empty.";
         several.then(|| told.to_owned())
     }

@@ -145,3 +145,21 @@ fn counters_begin_where_they_are_told_to() {
         assert_eq!(judge(checker, &told, story).validity, Valid, "{checker}");
     }
 }
+
+#[test]
+fn a_certificate_says_what_registers_began_with_and_another_value_is_refused() {
+    let verify = |text: &str| dsfuzz_verifier::verify(&dsfuzz_verifier::Certificate::parse(text).unwrap(), None);
+    for (checker, story) in [
+        ("linearizable", "1 write 0 3 -> ok\n 2 read 0 null -> ok 0"),
+        ("pram", "1 write 0 3 -> ok\n 1 read 0 null -> ok 0"),
+    ] {
+        let verdict = judge(checker, &[("initial", "0")], story);
+        let certificate = verdict.findings[0].certificate.as_ref().expect("a certificate");
+        assert_eq!(certificate.initial.len(), 1, "{checker}");
+        let text = serde_json::to_string(certificate).expect("JSON");
+        assert_eq!(verify(&text), Ok(()), "{checker}: {text}");
+        let said = text.replace(r#""initial":[{"key":0,"value":0}]"#, r#""initial":[{"key":0,"value":5}]"#);
+        assert_ne!(said, text);
+        assert!(verify(&said).is_err(), "{checker}: {said}");
+    }
+}

@@ -327,6 +327,9 @@ fn reads_that_take_away_count_together() {
     assert!(drained.findings.is_empty(), "{:?}", drained.findings);
     let lost = until_empty(&[(1, "n1", "[]"), (2, "n2", "fail absent")]);
     assert_eq!((lost.validity, &lost.numbers["lost"]), (Validity::Invalid, &1.into()), "{}", lost.summary);
+    let told = until_empty(&[(1, "n1", "[]"), (1, "n1", "[]")]).findings[0].sentences.join(" ");
+    assert!(told.contains("in no final read. Each of those took away what it returned"), "{told}");
+    assert!(!told.contains("say so"), "it was said: {told}");
     let open = until_empty(&[(1, "n1", "info timeout"), (2, "n1", "[]")]);
     assert_eq!((open.validity, &open.numbers["missing"]), (Validity::Unknown, &1.into()), "{}", open.summary);
     assert!(open.summary.contains("1 read never ended and may have taken them away"), "{}", open.summary);

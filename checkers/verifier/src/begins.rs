@@ -123,9 +123,9 @@ pub(crate) fn renamed(op: &Op, initial: &[Begins]) -> Op {
     op
 }
 
-/// What an acknowledged operation read: key and value.
+/// What an operation read: key and value; a compare-and-set also where it is in doubt.
 fn seen(op: &Op) -> Vec<(Value, Value)> {
-    if !op.ok() {
+    if !op.ok() && op.f != "cas" {
         return Vec::new();
     }
     match op.f.as_str() {

@@ -18,6 +18,8 @@ const FOLDER: &str = "/run/dsfuzz";
 const SILENT: Duration = Duration::from_secs(12);
 /// How long an agent that ends may take to heal.
 const ENDING: Duration = Duration::from_secs(30);
+/// How long the clients of an evicted run may take to end their calls.
+const CLIENTS: Duration = Duration::from_secs(20);
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -52,6 +54,7 @@ struct Files {
     lock: PathBuf,
     held: PathBuf,
     next: PathBuf,
+    gone: PathBuf,
 }
 
 impl Files {
@@ -62,13 +65,17 @@ impl Files {
         let folder = if made.is_ok() && sys::writable(shared) { shared } else { own };
         let network = fs::metadata("/proc/self/ns/net").map_or(0, |about| about.ino());
         let file = |ending: &str| folder.join(format!("node-{network}.{ending}"));
-        Ok(Files { lock: file("lock"), held: file("json"), next: file("next") })
+        Ok(Files { lock: file("lock"), held: file("json"), next: file("next"), gone: file("gone") })
     }
 
     fn open(&self) -> Result<File, String> {
         let mut options = OpenOptions::new();
         options.create(true).append(true).mode(0o600).custom_flags(libc::O_NOFOLLOW);
         options.open(&self.lock).map_err(|error| format!("{}: {error}", self.lock.display()))
+    }
+
+    fn is_gone(&self, by: &Claimant) -> bool {
+        fs::read(&self.gone).ok().and_then(|json| serde_json::from_slice::<Claimant>(&json).ok()).as_ref() == Some(by)
     }
 
     fn held(&self) -> Option<Held> {
@@ -80,12 +87,25 @@ impl NodeClaim {
     /// Claims the node. `own`: the agent's folder.
     pub(crate) fn take(own: &Path, by: &Claimant, entry: Entry) -> Result<NodeClaim, Refusal> {
         let files = Files::find(own).map_err(Refusal::Failed)?;
+        if entry == Entry::Gone {
+            let json = serde_json::to_vec(by).map_err(|error| Refusal::Failed(error.to_string()))?;
+            write_whole(&files.gone, &json).map_err(Refusal::Failed)?;
+            return Err(Refusal::Taken(Box::new(files.held().unwrap_or_default().claim)));
+        }
         let lock = files.open().map_err(Refusal::Failed)?;
         let locked =
             || sys::try_lock(&lock).map_err(|error| Refusal::Failed(format!("{}: {error}", files.lock.display())));
+        let mut evicted = None;
         if !locked()? {
             let held = files.held().unwrap_or_default();
             let mine = held.claim.by == *by;
+            if entry == Entry::Again && !mine {
+                return Err(Refusal::Taken(Box::new(held.claim)));
+            }
+            if entry == Entry::TakeOver && !mine {
+                drop(fs::remove_file(&files.gone));
+                evicted = Some(held.claim.by.clone());
+            }
             if mine || entry == Entry::TakeOver {
                 evict(&files, &held, by);
             }
@@ -112,6 +132,10 @@ impl NodeClaim {
         drop(fs::remove_file(&files.next));
         let claim = NodeClaim { files, held: Mutex::new(held.clone()), _lock: lock };
         claim.write(&held).map_err(Refusal::Failed)?;
+        if let Some(evicted) = evicted {
+            // Its clients would write into what is deployed next. One whose control node is dead has none.
+            sys::await_true(CLIENTS, || claim.files.is_gone(&evicted));
+        }
         Ok(claim)
     }
 
@@ -196,7 +220,7 @@ mod tests {
 
     fn files(folder: &Path) -> Files {
         let file = |ending: &str| folder.join(format!("node-1.{ending}"));
-        Files { lock: file("lock"), held: file("json"), next: file("next") }
+        Files { lock: file("lock"), held: file("json"), next: file("next"), gone: file("gone") }
     }
 
     #[test]

@@ -1,0 +1,161 @@
+//! The first screen: what broke or what is missing, what was in force, and what to do next.
+use super::groups::{self, Group};
+use super::sections::{Page, checker};
+use super::subject::{Source, Subject};
+use super::words::{self, escape};
+use dsfuzz_checkers::Validity;
+use std::fmt::Write;
+
+const LINES_MAX: usize = 6;
+
+/// Three cards below the verdict.
+pub(super) fn cards(subject: &Subject<'_>, page: &Page) -> String {
+    let groups = groups::groups(subject);
+    let cards = match subject.verdict.validity {
+        Validity::Invalid => {
+            [("What broke", broke(subject, &groups)), ("What was in force", in_force(subject, &groups))]
+        }
+        Validity::Valid => [("What was kept", promises(subject)), ("What was in force", faults(subject))],
+        Validity::Unknown => [("What is missing", missing(subject)), ("What was in force", faults(subject))],
+    };
+    let mut html = String::from("<div class=\"cards\">");
+    for (title, lines) in cards {
+        card(&mut html, title, &lines);
+    }
+    card(&mut html, "What to do next", &next(subject, &groups, page));
+    html.push_str("</div>\n");
+    html
+}
+
+fn card(html: &mut String, title: &str, lines: &[String]) {
+    if lines.is_empty() {
+        return;
+    }
+    let _ = write!(html, "<section class=\"card\"><h2>{title}</h2><ul>");
+    lines.iter().take(LINES_MAX).for_each(|line| {
+        let _ = write!(html, "<li>{line}</li>");
+    });
+    if lines.len() > LINES_MAX {
+        let _ = write!(html, "<li>{} more below</li>", lines.len() - LINES_MAX);
+    }
+    html.push_str("</ul></section>");
+}
+
+fn broke(subject: &Subject<'_>, groups: &[Group<'_>]) -> Vec<String> {
+    let mut lines: Vec<String> = groups
+        .iter()
+        .map(|group| {
+            format!(
+                "<b>{}</b> ({}): {}",
+                escape(group.kind()),
+                escape(&checker(group.verdict)),
+                escape(&group.extent(subject))
+            )
+        })
+        .collect();
+    let others = subject.verdict.promises.iter().filter(|promise| promise.validity != Validity::Invalid);
+    lines.extend(others.map(promise));
+    lines
+}
+
+fn promise(promise: &dsfuzz_checkers::Verdict) -> String {
+    let word = words::word(promise.validity);
+    format!(
+        "<span class=\"mark {word}\">{word}</span> {}: {}",
+        escape(&checker(promise)),
+        escape(&words::shorten(&promise.summary, 160))
+    )
+}
+
+fn promises(subject: &Subject<'_>) -> Vec<String> {
+    subject.verdict.promises.iter().map(promise).collect()
+}
+
+fn in_force(subject: &Subject<'_>, groups: &[Group<'_>]) -> Vec<String> {
+    if subject.history.faults.is_empty() {
+        return faults(subject);
+    }
+    let lines = groups.iter().flat_map(|group| {
+        let of = if groups.len() > 1 { format!("{}: ", group.kind()) } else { String::new() };
+        group.faults(subject).into_iter().map(move |line| format!("{of}{line}"))
+    });
+    let lines: Vec<String> = lines.map(|line| escape(&line)).collect();
+    if lines.is_empty() { faults(subject) } else { lines }
+}
+
+/// The faults by kind, as far as there were some.
+fn faults(subject: &Subject<'_>) -> Vec<String> {
+    let all = &subject.history.faults;
+    if all.is_empty() {
+        return match subject.source {
+            Source::File => vec!["The history names no faults.".into()],
+            Source::NoLoad => vec!["No fault was begun.".into()],
+            Source::Run | Source::CutOff => vec!["No fault was asked for.".into()],
+        };
+    }
+    let mut kinds: Vec<&str> = all.iter().map(|fault| fault.kind.as_str()).collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    let line = |kind: &str| {
+        let of: Vec<_> = all.iter().filter(|fault| fault.kind == kind).collect();
+        let proven = of.iter().filter(|fault| fault.certain().is_some()).count();
+        format!("{}: {proven} of {} proven", escape(kind), of.len())
+    };
+    kinds.into_iter().map(line).collect()
+}
+
+/// Why nothing was decided.
+fn missing(subject: &Subject<'_>) -> Vec<String> {
+    let mut lines: Vec<String> =
+        subject.harness().into_iter().map(|failure| escape(&words::shorten(failure, 300))).collect();
+    let unknown = subject.verdict.promises.iter().filter(|promise| promise.validity == Validity::Unknown);
+    let thin = subject.verdict.evidence.iter().filter(|evidence| !evidence.enough);
+    if subject.source != Source::NoLoad {
+        lines.extend(unknown.map(promise));
+        lines.extend(subject.info.unseen.iter().map(|unseen| escape(&words::shorten(unseen, 300))));
+        lines.extend(thin.map(|one| {
+            let (measured, least) = (words::figure(one.measured), words::figure(one.at_least));
+            format!("{}: {measured} where at least {least} is asked", escape(&one.doc))
+        }));
+    }
+    lines
+}
+
+fn next(subject: &Subject<'_>, groups: &[Group<'_>], page: &Page) -> Vec<String> {
+    let mut lines = Vec::new();
+    let again = &subject.info.again;
+    if !again.is_empty() {
+        let copy = match page {
+            Page::Scripted => " <button type=\"button\" data-copies=\"again-first\">Copy</button>",
+            Page::Plain(_) => "",
+        };
+        let what = if subject.source == Source::File { "Judge it again" } else { "Run it again" };
+        lines.push(format!("{what}: <code id=\"again-first\">{}</code>{copy}", escape(again)));
+    }
+    if let Some(group) = groups.first() {
+        lines.push("<a href=\"#counterexample\">Read the counterexample</a>, with the log lines of its nodes".into());
+        lines.push(format!("<code>dsfuzz explain {}</code> says what was found", escape(group.kind())));
+    }
+    match (subject.verdict.validity, subject.source) {
+        (Validity::Unknown, Source::NoLoad) => {
+            lines.push("Mend what failed, look with <code>dsfuzz doctor PLAN</code>, and run it again".into());
+        }
+        (Validity::Unknown, _) if !subject.harness().is_empty() => {
+            lines.push("<a href=\"#harness\">Read what failed</a>: nothing is judged valid in such a run".into());
+        }
+        (Validity::Unknown, Source::Run | Source::CutOff) => {
+            lines.push(
+                "<a href=\"#evidence\">Read the evidence</a>: more time, more load or longer faults make it enough"
+                    .into(),
+            );
+        }
+        (Validity::Unknown, Source::File) => {
+            lines.push("Name what the calls are with <code>--as</code>, or record what is missing".into());
+        }
+        (Validity::Valid, Source::Run | Source::CutOff) => {
+            lines.push("Another seed draws other faults: leave <code>--seed</code> out".into());
+        }
+        _ => {}
+    }
+    lines
+}

@@ -1,0 +1,105 @@
+//! Findings of one kind as one block: the clearest example, how many there are, since when, and with which faults.
+use super::subject::Subject;
+use super::words;
+use dsfuzz_checkers::{Finding, Verdict};
+use std::collections::BTreeMap;
+
+/// The violations of one kind that one checker found.
+pub(super) struct Group<'a> {
+    pub(super) verdict: &'a Verdict,
+    /// The clearest first: the fewest operations, then the earliest.
+    pub(super) findings: Vec<&'a Finding>,
+}
+
+/// The violations by checker, workload and kind, in the order in which the verdict names them.
+pub(super) fn groups<'a>(subject: &Subject<'a>) -> Vec<Group<'a>> {
+    let mut groups: Vec<Group<'a>> = Vec::new();
+    for (verdict, finding) in subject.violations() {
+        let same = |group: &&mut Group<'a>| {
+            std::ptr::eq(group.verdict, verdict) && group.findings.iter().all(|one| one.kind == finding.kind)
+        };
+        match groups.iter_mut().find(same) {
+            Some(group) => group.findings.push(finding),
+            None => groups.push(Group { verdict, findings: vec![finding] }),
+        }
+    }
+    for group in &mut groups {
+        group.findings.sort_by_key(|finding| (finding.ops.len(), began(subject, finding)));
+    }
+    groups
+}
+
+/// When the first operation of a finding was called.
+pub(super) fn began(subject: &Subject<'_>, finding: &Finding) -> Option<u64> {
+    finding.ops.iter().filter_map(|call| subject.history.op(*call)).map(|op| op.call_time).min()
+}
+
+impl Group<'_> {
+    /// The kind of what was found.
+    pub(super) fn kind(&self) -> &str {
+        self.findings.first().map_or("", |finding| &finding.kind)
+    }
+
+    /// When the first example began.
+    pub(super) fn since(&self, subject: &Subject<'_>) -> Option<u64> {
+        self.findings.iter().filter_map(|finding| began(subject, finding)).min()
+    }
+
+    /// How far it goes, in words: examples, keys, since when.
+    pub(super) fn extent(&self, subject: &Subject<'_>) -> String {
+        let count = self.findings.len();
+        let mut keys: Vec<String> = self
+            .findings
+            .iter()
+            .filter(|finding| !finding.key.is_nil())
+            .map(|finding| words::value(&finding.key, 40))
+            .collect();
+        keys.sort();
+        keys.dedup();
+        let mut parts = vec![if count == 1 { "1 example".to_string() } else { format!("{count} examples") }];
+        match keys.len() {
+            0 => {}
+            1 => parts.push(format!("on key {}", keys[0])),
+            many => parts.push(format!("on {many} keys")),
+        }
+        if let Some(since) = self.since(subject) {
+            parts.push(format!("from {} on", words::moment(since)));
+        }
+        parts.join(", ")
+    }
+
+    /// Which faults may have been in force, each with the number of examples; and how many had none.
+    pub(super) fn faults(&self, subject: &Subject<'_>) -> Vec<String> {
+        let mut by_fault: BTreeMap<u64, usize> = BTreeMap::new();
+        let mut without = 0;
+        for finding in &self.findings {
+            if finding.faults.is_empty() {
+                without += 1;
+            }
+            finding.faults.iter().for_each(|id| *by_fault.entry(*id).or_default() += 1);
+        }
+        let count = self.findings.len();
+        let mut lines = Vec::new();
+        if without > 0 {
+            let when =
+                match subject.history.faults.iter().filter_map(|fault| fault.possible()).map(|(from, _)| from).min() {
+                    Some(first) if self.since(subject).is_some_and(|since| since < first) => {
+                        ", the first before any fault began"
+                    }
+                    _ => "",
+                };
+            lines.push(format!("no fault in force in {without} of {count}{when}"));
+        }
+        let mut by_fault: Vec<(u64, usize)> = by_fault.into_iter().collect();
+        by_fault.sort_by_key(|(id, examples)| (std::cmp::Reverse(*examples), *id));
+        for (id, examples) in by_fault.iter().take(4) {
+            let fault = subject.history.faults.iter().find(|fault| fault.id == *id);
+            let what = fault.map_or_else(|| format!("fault {id}"), words::fault);
+            lines.push(format!("{} in {examples} of {count}", words::shorten(&what, 80)));
+        }
+        if by_fault.len() > 4 {
+            lines.push(format!("{} more faults", by_fault.len() - 4));
+        }
+        lines
+    }
+}
