@@ -16,7 +16,7 @@ const OPTIONS: &str = "options:\n  mine: {entry: marked-by-the-recipe-5f1, api_k
 
 const RECIPE: &str = "schema: 1\nname: mine\ndoc: A target for this test.\n\
     options:\n  entry: {default: '', doc: d, secret: true}\n  api_key: {default: '', doc: d}\n  url: {default: '', doc: d}\n  given_password: {default: '', doc: d}\n\
-    processes: [{name: mine, start: [\"true\"], ports: {client: 1}, ready: {ask: {tcp: client}}}]\nclients: []\n";
+    processes: [{name: mine, start: [\"true\"], ports: {client: 1}, ready: {ask: {tcp: client}}}]\nclients: [{interface: x, workloads: [set], command: [\"true\"]}]\n";
 
 #[test]
 fn secrets_stand_in_nothing_that_is_left_or_printed() {

@@ -287,7 +287,8 @@ impl<C: Begun> Checker for Beginning<C> {
 
     fn check(&self, history: &History, budget: &Budget) -> Verdict {
         let said = self.judge(history, budget, &self.initial);
-        if said.validity != Validity::Invalid {
+        // Without an order between sessions nothing is seen before everything; such a format says itself what keys begin with.
+        if said.validity != Validity::Invalid || !history.realtime {
             return said;
         }
         let mut first = self.checker.first(history);
@@ -311,6 +312,11 @@ impl<C: Begun> Checker for Beginning<C> {
                         *finding = phantom;
                         supposed.summary.clone_from(&said.summary);
                     }
+                }
+                // A contradiction of another kind may be owed to the supposition alone: the first one is shown then.
+                let of_both = |finding: &Finding| said.findings.iter().any(|other| other.kind == finding.kind);
+                if !supposed.findings.iter().any(of_both) {
+                    return said;
                 }
             }
             Validity::Valid => supposed.summary = format!("{question}."),

@@ -263,6 +263,9 @@ impl<'h> Judge<'_, 'h> {
             .on(self.key)
             .times(ids.len())
             .why(format!("Elements: {}.", self.names(ids)));
+        let mut breach = breach;
+        // A certificate does not say that a failed read means that nothing is there.
+        breach.certified &= breach.ops.iter().all(|op| op.outcome != Outcome::Fail);
         Some(if kind == "lost-element" { self.nowhere(breach) } else { breach })
     }
 

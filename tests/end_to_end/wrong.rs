@@ -71,7 +71,7 @@ clients: [{interface: http, workloads: [register], builtin: etcd}]
             spoil: "",
             cluster: good.clone(),
             target: "./recipe.yaml",
-            says: &["package dsfuzz-no-such-package cannot be installed", "Unable to locate package", "add a source"],
+            says: &["package dsfuzz-no-such-package cannot be installed", "apt-get install -y", "on this machine"],
         },
         Case {
             what: "a disk that is nearly full",

@@ -211,7 +211,7 @@ fn kept(checker: &str, n: u64) -> Option<(Vec<Call>, Options)> {
         }
         "leadership" => rounds(n, |at| call(at % 3, "leader", nil(), nil(), json!({"leader": "n1", "term": at}))),
         "eventual-convergence" => registers(n, true),
-        "split-brain" | "liveness" => return None,
+        "split-brain" | "liveness" | "crashes" => return None,
         _ => registers(n, false),
     };
     Some((calls, options))

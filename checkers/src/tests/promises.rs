@@ -6,11 +6,12 @@ use crate::verdict::{Budget, Validity};
 use crate::{History, judge_one};
 
 /// Checkers whose promise is one to each session, or knows no order at all.
-const WITHOUT_REALTIME: [&str; 15] = [
+const WITHOUT_REALTIME: [&str; 16] = [
     "bank",
     "causal",
     "causal-transactions",
     "closed-predicate",
+    "crashes",
     "g2",
     "long-fork",
     "monotonic-reads",

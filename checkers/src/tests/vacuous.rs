@@ -145,6 +145,7 @@ const STORIES: &[Story] = &[
     ),
     ("eventual-convergence", &[], "settle n1: 2 read 0 null -> ok\n n1: 1 write 0 1 -> ok"),
     ("staleness", &[("k_max", "1")], "1 write 0 1 -> ok\n 2 read 1 null -> ok"),
+    ("crashes", &[], "1 write 0 1 -> ok\n 2 read 0 null -> ok 1"),
 ];
 
 #[test]
