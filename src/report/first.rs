@@ -133,7 +133,7 @@ fn next(subject: &Subject<'_>, groups: &[Group<'_>], page: &Page) -> Vec<String>
         lines.push(format!("{what}: <code id=\"again-first\">{}</code>{copy}", escape(again)));
     }
     if let Some(group) = groups.first() {
-        lines.push("<a href=\"#counterexample\">Read the counterexample</a>, with the log lines of its nodes".into());
+        lines.push("<a href=\"#counterexample\">Read the counterexample</a>".into());
         lines.push(format!("<code>dsfuzz explain {}</code> says what was found", escape(group.kind())));
     }
     match (subject.verdict.validity, subject.source) {
