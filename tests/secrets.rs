@@ -54,7 +54,7 @@ fn secrets_stand_in_nothing_that_is_left_or_printed() {
 fn the_dry_run_and_the_effective_plan_hide_secrets() {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("plan.yaml"), format!("{PLAN}{OPTIONS}")).unwrap();
-    let recipe = RECIPE.replace("[\"true\"]", "[\"mine\", \"{{ options.entry }}\", \"{{ options.url }}\"]");
+    let recipe = RECIPE.replacen("[\"true\"]", "[\"mine\", \"{{ options.entry }}\", \"{{ options.url }}\"]", 1);
     std::fs::write(folder.path().join("recipe.yaml"), recipe).unwrap();
     for arguments in [&["plan", "plan.yaml"][..], &["plan", "plan.yaml", "-v"], &["plan", "plan.yaml", "--json"]] {
         let output = Command::new(env!("CARGO_BIN_EXE_dsfuzz")).current_dir(folder.path()).args(arguments).output();
