@@ -491,7 +491,8 @@ async fn read_in_mode(
     time: Duration,
     answer: impl Fn(&str, u64) -> Answer + Send + Sync + 'static,
 ) -> (SettleSummary, History) {
-    struct ByNode(Arc<dyn Fn(&str, u64) -> Answer + Send + Sync>, Arc<Mutex<HashMap<Arc<str>, u64>>>);
+    type Answers = dyn Fn(&str, u64) -> Answer + Send + Sync;
+    struct ByNode(Arc<Answers>, Arc<Mutex<HashMap<Arc<str>, u64>>>);
     struct OfNode(Arc<str>, ByNode);
     impl Connect for ByNode {
         fn open(&self, endpoint: Endpoint) -> BoxFuture<'_, Result<Box<dyn Client>, ConnectError>> {
@@ -814,7 +815,8 @@ async fn joining_leaves_the_streams_of_the_plans_clients_as_they_are() {
         compared += both;
     }
     assert!(compared > 0, "the plan's clients made calls in both runs");
-    let written = |streams: &BTreeMap<u32, Vec<(String, i64, Option<i64>)>>| {
+    type Choice = (String, i64, Option<i64>);
+    let written = |streams: &BTreeMap<u32, Vec<Choice>>| {
         let values: Vec<i64> = streams.values().flatten().filter_map(|(_, _, value)| *value).collect();
         let different: HashSet<i64> = values.iter().copied().collect();
         (values.len(), different.len())

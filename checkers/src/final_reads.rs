@@ -148,7 +148,7 @@ pub(crate) fn last_words<'h>(history: &'h History, reads: &[Op<'h>]) -> BTreeMap
 }
 
 /// Nodes that led, by the last answer of each before this index.
-pub(crate) fn leaders_at<'h>(history: &'h History, index: u64) -> BTreeSet<&'h str> {
+pub(crate) fn leaders_at(history: &History, index: u64) -> BTreeSet<&str> {
     let claims = history.roles.iter().filter(|claim| &*claim.source != "log" && !claim.role.is_empty());
     let mut leads: BTreeMap<&str, bool> = BTreeMap::new();
     for claim in claims.take_while(|claim| claim.index < index) {

@@ -127,7 +127,7 @@ impl Verdict {
     }
 
     /// The same, as one that was not asked for.
-    pub(crate) fn as_not_asked(mut self) -> Verdict {
+    pub(crate) fn not_asked_at_all(mut self) -> Verdict {
         self.numbers.insert(NOT_ASKED.to_owned(), true.into());
         self
     }

@@ -19,9 +19,12 @@ pub fn code_of(error: &str) -> &str {
     if head.is_empty() || head.chars().count() > CODE_CHARS_MAX { OTHER } else { head }
 }
 
+/// How many, the first call, its error, the nodes.
+type Counted = (u64, u64, String, Vec<NameId>);
+
 /// Every code with how often it came, for Fail and Info apart; the commonest first.
 pub(super) fn table(history: &History) -> Vec<ErrorRow> {
-    let mut rows: BTreeMap<(String, bool, bool), (u64, u64, String, Vec<NameId>)> = BTreeMap::new();
+    let mut rows: BTreeMap<(String, bool, bool), Counted> = BTreeMap::new();
     for op in history.ops().iter().filter(|op| op.outcome != Outcome::Ok) {
         let text = op.error.map_or(NO_REPLY, |error| history.name(error));
         let key = (code_of(text).to_owned(), op.outcome == Outcome::Fail, op.settle);

@@ -167,8 +167,8 @@ fn thresholds(plan: &Plan) -> Result<(), Mistake> {
     let known: Vec<&str> = dsfuzz_nemesis::FAULTS.iter().map(|fault| fault.name).collect();
     let evidence = &plan.evidence;
     let named = evidence.proven_per_kind_min.kinds().map(|kind| ("proven_per_kind_min", kind));
-    let named = named.chain(evidence.ok_during_fault_min.kinds().map(|kind| ("ok_during_fault_min", kind)));
-    for (key, kind) in named.filter(|(_, kind)| !known.contains(kind)) {
+    let mut named = named.chain(evidence.ok_during_fault_min.kinds().map(|kind| ("ok_during_fault_min", kind)));
+    if let Some((key, kind)) = named.find(|(_, kind)| !known.contains(kind)) {
         let meant = did_you_mean(kind, known.iter().copied());
         let meant = meant.map(|meant| format!("did you mean `{meant}`? ")).unwrap_or_default();
         let help = format!("{meant}kinds of fault: {}", known.join(", "));

@@ -73,8 +73,8 @@ fn offsets(subject: &Subject<'_>, node: &str) -> Vec<(u64, u64, f64)> {
     let row = subject.digest.node_row(node);
     let steps = subject.digest.clock_steps(subject.history).into_iter().filter(|step| Some(step.2) == row);
     let possible = |since: u64| {
-        let faults = subject.history.faults.iter().filter_map(dsfuzz_checkers::Fault::possible);
-        faults.filter(|(from, to)| (*from..=*to).contains(&since)).last()
+        let mut faults = subject.history.faults.iter().filter_map(dsfuzz_checkers::Fault::possible);
+        faults.rfind(|(from, to)| (*from..=*to).contains(&since))
     };
     steps
         .map(|(since, until, _, offset)| {

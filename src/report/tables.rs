@@ -22,7 +22,7 @@ pub(super) fn faults(subject: &Subject<'_>) -> anyhow::Result<String> {
             Source::NoLoad => "The run ended before any fault was begun.",
             _ => "No fault was asked for.",
         };
-        let _ = write!(html, "<p>{why}</p></section>\n");
+        let _ = writeln!(html, "<p>{why}</p></section>");
         return Ok(html);
     }
     html.push_str(

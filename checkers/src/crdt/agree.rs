@@ -306,7 +306,7 @@ impl Checker for ReplicasAgree {
         if !self.mode.asks_each() {
             let text = format!("Not asked: final_reads is {}, so the nodes need not hold the same.", self.mode.name());
             let verdict = Verdict::new(self.name(), Validity::Unknown, text);
-            return verdict.as_not_asked();
+            return verdict.not_asked_at_all();
         }
         if let Some(function) = changed_by(history, &workloads, &["add", "read"]) {
             let text = format!("What {function} does to a set is not known, so nothing can be said.");

@@ -306,7 +306,7 @@ impl Foreign {
         if self.independent.is_none() {
             self.explained(number, function, act.pair || key != Word::NIL, input)?;
         }
-        let input = if act.to_beginning { self.to_beginning(input) } else { input };
+        let input = if act.to_beginning { self.seeking_the_beginning(input) } else { input };
         let workload = match (act.workload, self.workload) {
             (Some(own), _) => own,
             (None, Some(default)) => default,
@@ -324,7 +324,7 @@ impl Foreign {
     }
 
     /// The argument `{keys, seek-to-beginning?}` of a call that has the flag beside its value.
-    fn to_beginning(&mut self, keys: Word) -> Word {
+    fn seeking_the_beginning(&mut self, keys: Word) -> Word {
         let values = self.arena();
         let keys = values.get(keys).to_value();
         let entries = [(Arc::from("keys"), keys), (Arc::from("seek-to-beginning?"), Value::Bool(true))];

@@ -78,7 +78,7 @@ pub(super) fn leak<'h>(history: &'h History, fault: &Fault, sides: &[Side<'h>]) 
     let before = |op: &Op<'h>| op.call < to.index;
     for op in history.ops().iter().take_while(before).filter(|op| op.outcome != Outcome::Fail) {
         for written in written(history, &op) {
-            if matches!(written.3.as_bool(), Some(_)) || written.3.is_nil() {
+            if written.3.as_bool().is_some() || written.3.is_nil() {
                 continue;
             }
             let new = || Attempts { first: op, sides: Vec::new(), known: false };

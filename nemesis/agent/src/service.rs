@@ -285,7 +285,7 @@ impl Services {
         for service in services {
             let path = self.log_of(&service);
             let large =
-                |about: fs::Metadata| (about.is_file() && about.blocks() * 512 > LOG_BYTES_MAX).then(|| about.len());
+                |about: fs::Metadata| (about.is_file() && about.blocks() * 512 > LOG_BYTES_MAX).then_some(about.len());
             let Some(size) = fs::symlink_metadata(&path).ok().and_then(large) else { continue };
             let old = i64::try_from(size.saturating_sub(LOG_BYTES_KEPT)).unwrap_or(0);
             let punched = files::open_to_write(&path, 0)

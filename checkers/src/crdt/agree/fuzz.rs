@@ -61,7 +61,7 @@ fn history(draw: &mut Draw) -> Tape {
             // Catches up.
             two.clone_from(&one);
         }
-        let mut seen = if worker % 2 == 0 { one.clone() } else { two.clone() };
+        let mut seen = if worker.is_multiple_of(2) { one.clone() } else { two.clone() };
         if draw.percent(lies) && !seen.is_empty() {
             seen.remove(draw.below(seen.len() as u64) as usize);
         }

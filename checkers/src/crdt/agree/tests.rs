@@ -5,7 +5,7 @@ use crate::value::Value;
 use crate::verdict::{Budget, Severity, Validity, Verdict};
 
 fn judge_with(options: &[(&str, &str)], lines: &str) -> Verdict {
-    let options = Options(options.iter().map(|(name, value)| ((*name).to_owned(), Value::text(*value))).collect());
+    let options = Options(options.iter().map(|(name, value)| ((*name).to_owned(), Value::text(value))).collect());
     checker_with("replicas-agree", &options).expect("it is listed").check(&history(lines), &Budget::unlimited())
 }
 
