@@ -94,7 +94,7 @@ fn rates(history: &History, node: &str, from: u64, to: u64) -> Rates {
     let first = history.ops().partition_point(|op| op.call_time < from);
     let within = history.ops().skip(first).iter().take_while(|op| op.call_time < to);
     let (mut asked, mut ok) = (0_u64, 0_u64);
-    for op in within.filter(|op| !op.settle && history.name(op.node) == node) {
+    for op in within.filter(|op| !op.settle && history.name(history.bound_node(op)) == node) {
         asked += 1;
         ok += u64::from(op.outcome == Outcome::Ok);
     }

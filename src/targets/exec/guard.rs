@@ -73,7 +73,13 @@ fn guard(arguments: &[OsString]) -> std::io::Result<i32> {
     if getppid().as_raw() as u32 != parent {
         return Ok(NOT_STARTED);
     }
-    let client = match Command::new(program).args(rest).spawn() {
+    // A program inherits the mask of its parent: it must be able to catch these signals itself.
+    sigprocmask(SigmaskHow::SIG_UNBLOCK, Some(&watched), None)?;
+    let spawned = Command::new(program).args(rest).spawn();
+    sigprocmask(SigmaskHow::SIG_BLOCK, Some(&watched), None)?;
+    // It may have ended in between, when nobody listened: look once.
+    nix::sys::signal::raise(Signal::SIGCHLD)?;
+    let client = match spawned {
         Ok(child) => Pid::from_raw(child.id() as i32),
         Err(error) => {
             eprintln!("{} cannot be started: {error}", program.to_string_lossy());
