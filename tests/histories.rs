@@ -284,7 +284,6 @@ fn where_functions_fit_several_the_candidates_are_named() {
         ),
         (&[("add", "1", "1"), ("remove", "1", "1"), ("read", "nil", "[]")], "linearizable --model set, crdt"),
         (&[("acquire", "2", "2"), ("release", "2", "2")], "lock, semaphore"),
-        (&[("write", "1", "1"), ("read", "nil", "[1]")], "linearizable, causal-reverse"),
         (&[("add", "1", "1")], "counter, set"),
         // No element has a value: a set, a counter or a table.
         (&[("add", "nil", "10"), ("read", "nil", "[10 11]")], "counter, set, monotonic"),
@@ -299,6 +298,11 @@ fn where_functions_fit_several_the_candidates_are_named() {
         let told = format!("may be judged by {wanted}: say which with --as, such as --as ");
         assert!(err.contains(&told) && out.contains("may be judged by"), "{out}{err}");
     }
+    // Neither a register nor a list of all that was written: values with their versions, perhaps.
+    let place = Place::with("h.edn", &calls(&[("write", "1", "1"), ("read", "nil", "[1]")]));
+    let (code, _, err) = place.run(&["check", "h.edn"]);
+    assert!(code == 2 && err.contains("(numbers went in, lists of numbers came out)"), "{err}");
+    assert!(err.contains("--model versioned-register") && err.contains("causal-reverse"), "{err}");
     // What is set may tell it.
     let place = Place::with("h.edn", &calls(cases[0].0));
     assert_eq!(place.run(&["check", "h.edn", "--model", "fifo-queue"]).0, 0);
@@ -321,7 +325,7 @@ fn what_came_out_is_of_another_kind_than_what_went_in() {
         (&[("write", "1", "1"), ("read", "nil", "\"1\"")], "numbers went in, texts came out"),
         (
             &[("add", "1", "1"), ("read", "nil", "[\"1\"]")],
-            "(numbers went in, lists, texts came out): if they are meant for",
+            "(numbers went in, lists of texts came out): if they are meant for",
         ),
         (&[("enqueue", "1", "1"), ("dequeue", "nil", "\"1\"")], "--as queue"),
         (&[("write", "1", "1"), ("read", "nil", "{:value 1}")], "numbers went in, objects came out"),

@@ -198,7 +198,7 @@ impl Certificate {
                     seen.push((op.key.clone(), value.clone()));
                     // Where replies carry versions.
                     seen.extend(
-                        value.as_list().and_then(|pair| pair.first()).map(|value| (op.key.clone(), value.clone())),
+                        value.as_list().and_then(|pair| pair.get(1)).map(|value| (op.key.clone(), value.clone())),
                     );
                 }
                 ("cas", Value::List(pair), _) => seen.extend(pair.first().map(|from| (op.key.clone(), from.clone()))),

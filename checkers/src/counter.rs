@@ -16,18 +16,20 @@
 //! kind marked *every* was called before the read's reply. Where they are too many there is no certificate.
 //!
 //! Unknown where no addition was acknowledged, or no read that was called after one.
-mod bounds;
+pub(crate) mod beginnings;
+pub(crate) mod bounds;
 #[doc(hidden)]
 pub mod fuzz;
 
 use crate::contract::{Breach, Group, Report, changed_by, objects};
 use crate::history::{History, Op, Outcome};
-use crate::initial::{Beginning, Begun, Initial, OPTION, Trace, of_key, shown};
+use crate::initial::{Beginning, Begun, Initial, OPTION, Shown, Trace, of_key, question, shown};
 use crate::pace::Pace;
 use crate::registry::{CheckerDoc, WORKLOAD, with_workload};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker, Verdict};
 use crate::wording;
+use beginnings::{Shows, beginnings};
 use bounds::{Addition, Bounds};
 use serde_json::json;
 use std::sync::Arc;
@@ -205,19 +207,45 @@ impl Begun for Counter {
     fn first(&self, history: &History) -> Vec<(Value, Value)> {
         let objects = self.objects(history);
         let of = |object: &Group<'_>| {
-            let traces = object.ops(history).filter_map(|op| match (history.name(op.function), op.outcome) {
-                ("read", Outcome::Ok) => Some(Trace::Seen((), op.output.as_int()?, op.reply)),
-                ("read", _) => None,
-                _ => Some(Trace::LeftAny((), op.call)),
-            });
-            let first = shown(traces).into_iter().map(|(_, value)| value);
+            let first = before_all(history, object).into_iter().chain(Counter::above(history, object));
             first.map(|value| (object.key.to_value(), Value::Int(value))).collect::<Vec<_>>()
         };
         objects.iter().flat_map(of).filter(|(_, value)| *value != Value::Int(self.initial)).collect()
     }
+
+    fn question(&self, history: &History, first: &[(Value, Value)]) -> String {
+        let objects = self.objects(history);
+        let read = |(key, _): &(Value, Value)| {
+            objects.iter().any(|object| object.key == *key && !before_all(history, object).is_empty())
+        };
+        question(first, if first.iter().all(read) { Shown::Read } else { Shown::Counted })
+    }
+}
+
+/// Values that were read before anything was added.
+fn before_all(history: &History, object: &Group<'_>) -> Vec<i64> {
+    let traces = object.ops(history).filter_map(|op| match (history.name(op.function), op.outcome) {
+        ("read", Outcome::Ok) => Some(Trace::Seen((), op.output.as_int()?, op.reply)),
+        ("read", _) => None,
+        _ => Some(Trace::LeftAny((), op.call)),
+    });
+    shown(traces).into_iter().map(|(_, value)| value).collect()
 }
 
 impl Counter {
+    /// The least number above 0 with which every read agrees, where they agree with no smaller one.
+    fn above(history: &History, object: &Group<'_>) -> Option<i64> {
+        let mut malformed = Vec::new();
+        let (mut additions, reads) = collect(history, object, &mut malformed);
+        let refused =
+            object.ops(history).filter(|op| op.outcome == Outcome::Fail && history.name(op.function) != "read");
+        additions.extend(refused.filter_map(|op| Some(Addition { op, amount: amount(history, &op)? })));
+        let shows: Vec<Shows<'_>> =
+            reads.into_iter().map(|(op, value)| Shows { op, before: i128::from(value), by: 0 }).collect();
+        let (least, _) = beginnings(additions, &shows).filter(|_| malformed.is_empty())?;
+        Some(least)
+    }
+
     /// Reads alone are those of a counter where there is nothing else.
     fn objects<'h>(&self, history: &'h History) -> Vec<Group<'h>> {
         let found = objects(history, &ADDS, &TAKES, self.workload.as_deref());

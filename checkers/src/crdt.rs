@@ -17,6 +17,8 @@
 //! - registers: `unexpected-value`; `lost-write`: nothing there, or an older timestamp than an acknowledged write's;
 //! - types that only grow (`g-counter`, `g-set`): `shrunk`, a later read on the same node that shows less.
 //!
+//! Counters begin at 0 and registers with nil, or with the option `initial` ([`crate::Initial`]); sets begin empty.
+//!
 //! Unknown: nothing acknowledged, final reads on fewer than two nodes, functions or replies of another
 //! shape than the type's, or doubt as above.
 #[doc(hidden)]
@@ -33,6 +35,7 @@ pub use agree::{NOT_CONVERGED, ReplicasAgree};
 use crate::contract::{Breach, Group, Report, at, by_key, count_option, part, strangers, workloads_with};
 use crate::final_reads::Failures;
 use crate::history::{History, NameId, Op, Outcome};
+use crate::initial::{Beginning, Begun, Initial, OPTION, Shown, of_key, question};
 use crate::pace::Pace;
 use crate::registry::CheckerDoc;
 use crate::value::{Value, ValueRef};
@@ -54,10 +57,15 @@ pub(crate) const DOC: CheckerDoc = CheckerDoc {
     options: &[
         ("type", "g-counter, pn-counter, g-set, or-set or lww-register; without it, what the calls look like"),
         QUIESCE,
+        OPTION,
     ],
     build: |options| {
         let kind = options.text("type")?.map(CrdtType::named).transpose()?;
-        Ok(Box::new(Crdt { kind, quiesce_ms: count_option(options, QUIESCE.0)?.unwrap_or(0) }))
+        if matches!(kind, Some(CrdtType::GCounter | CrdtType::PnCounter)) {
+            Initial::with(options).integers()?;
+        }
+        let checker = Crdt { kind, quiesce_ms: count_option(options, QUIESCE.0)?.unwrap_or(0) };
+        Ok(Box::new(Beginning::with(checker, options)))
     },
 };
 
@@ -163,6 +171,8 @@ struct Object<'h> {
     finals: Vec<Op<'h>>,
     /// From when on a read is final: called after this index, and not before this time.
     since: (u64, u64),
+    /// What it began with, where that was said.
+    begins: Option<Value>,
 }
 
 impl<'h> Object<'h> {
@@ -208,7 +218,17 @@ impl<'h> Object<'h> {
     }
 }
 
+/// A workload with the type of its objects, where that shows.
+type Kinds = HashMap<NameId, Option<CrdtType>>;
+
 impl Crdt {
+    fn kinds(&self, history: &History) -> (Vec<NameId>, Kinds) {
+        let workloads = workloads_with(history, self.kind.map_or(CHANGES, CrdtType::updates));
+        let kind = |id: &NameId| (*id, self.kind.or_else(|| CrdtType::guess(history, *id)));
+        let kinds = workloads.iter().map(kind).collect();
+        (workloads, kinds)
+    }
+
     /// From when on a read of the settle phase is final for every object, unless its updates ended later: nanoseconds.
     fn quiet_since(&self, history: &History) -> Option<u64> {
         let begun = history.faults.iter().filter(|fault| fault.begun.is_some());
@@ -238,7 +258,14 @@ impl Crdt {
         for read in reads.iter().filter(|op| op.settle && op.call > ended && op.call_time >= since && quiet.is_some()) {
             finals.insert(replica(history, read), *read);
         }
-        Object { key: group.key, updates, reads, finals: finals.into_values().collect(), since: (ended, since) }
+        Object {
+            key: group.key,
+            updates,
+            reads,
+            finals: finals.into_values().collect(),
+            since: (ended, since),
+            begins: None,
+        }
     }
 }
 
@@ -263,11 +290,21 @@ impl Checker for Crdt {
         "crdt"
     }
 
+    /// Counters begin at 0, registers with nil.
     fn check(&self, history: &History, budget: &Budget) -> Verdict {
-        let any = &["add", "increment", "decrement", "remove", "write"];
-        let workloads = workloads_with(history, self.kind.map_or(any, CrdtType::updates));
-        let kinds: HashMap<NameId, Option<CrdtType>> =
-            workloads.iter().map(|id| (*id, self.kind.or_else(|| CrdtType::guess(history, *id)))).collect();
+        self.check_from(history, budget, &Initial::default())
+    }
+}
+
+/// Functions that change an object of some type.
+const CHANGES: &[&str] = &["add", "increment", "decrement", "remove", "write"];
+
+impl Begun for Crdt {
+    const CERTIFIES: bool = false;
+
+    fn check_from(&self, history: &History, budget: &Budget, initial: &Initial) -> Verdict {
+        let any = CHANGES;
+        let (workloads, kinds) = self.kinds(history);
         let quiet = self.quiet_since(history);
         let mut breaches = Report::new(history);
         let (mut acknowledged, mut finals, mut few, mut unclear, mut objects) = (0, 0, 0, 0, 0);
@@ -292,7 +329,8 @@ impl Checker for Crdt {
                 unclear += strange;
                 continue;
             }
-            let object = self.object(history, &group, kind, quiet);
+            let mut object = self.object(history, &group, kind, quiet);
+            object.begins = of_key(initial, group.key);
             finals += object.finals.len();
             few += usize::from(object.finals.len() < 2);
             let silent = |op: &Op<'_>| unanswered(op) && object.finals.iter().all(|read| read.node != op.node);
@@ -333,5 +371,24 @@ impl Checker for Crdt {
         let numbers = [("updates", json!(acknowledged)), ("final_reads", json!(finals))];
         breaches.late(&pace, history.ops().len(), "operations");
         breaches.answer(self.name(), &workloads, otherwise, numbers)
+    }
+
+    fn first(&self, history: &History) -> Vec<(Value, Value)> {
+        let (workloads, kinds) = self.kinds(history);
+        let of = |group: Group<'_>| -> Vec<(Value, Value)> {
+            let first = match kinds.get(&group.workload).copied().flatten() {
+                Some(CrdtType::GCounter | CrdtType::PnCounter) => counter::above(history, &group).into_iter().collect(),
+                Some(CrdtType::LwwRegister) => register::first(history, &group),
+                _ => Vec::new(),
+            };
+            first.into_iter().map(|value| (group.key.to_value(), value)).collect()
+        };
+        by_key(history, &workloads).into_iter().flat_map(of).collect()
+    }
+
+    fn question(&self, history: &History, first: &[(Value, Value)]) -> String {
+        let counters = |kind: &Option<CrdtType>| *kind != Some(CrdtType::LwwRegister);
+        let counted = self.kinds(history).1.values().any(counters);
+        question(first, if counted { Shown::Counted } else { Shown::Read })
     }
 }

@@ -1,7 +1,8 @@
 //! What judges a history that names no plan: by the functions that were called and by what
 //! went in and came out, of each workload on its own. It decides nothing where several kinds of objects have these
 //! calls, and nothing without positive signs: where what comes out is of another kind than what went in (texts for
-//! numbers), or where an element has no value, a checker would accuse what it does not recognise.
+//! numbers, values with their versions for values), or where an element has no value, a checker would accuse what it does
+//! not recognise.
 use crate::history::{History, NameId, Op, Outcome};
 use crate::model::{MODELS, versioned};
 use crate::registry::Options;
@@ -70,12 +71,13 @@ const ALIKE: fn(&Seen<'_>) -> bool = |seen| seen.alike();
 const ROWS: &[Row] = &[
     row("list-append", &["txn"], &["txn"], |seen| {
         let others = ["w", "send", "poll", "rp"].iter().any(|name| seen.part(name));
-        seen.part("append") || (seen.parts_read_lists && !others)
+        (seen.part("append") || (seen.parts_read_lists && !others)) && seen.elements_alike()
     }),
     // Reads alone are judged as those of registers, where they did not read lists.
     row("rw-register", &["txn"], &["txn"], |seen| {
         let others = ["append", "send", "poll", "rp"].iter().any(|name| seen.part(name));
-        seen.part("w") && !seen.part("rp") || seen.part("r") && !(others || seen.parts_read_lists)
+        let registers = seen.part("w") && !seen.part("rp") || seen.part("r") && !(others || seen.parts_read_lists);
+        registers && seen.alike()
     }),
     row("closed-predicate", &["txn"], &["init", "txn"], |seen| seen.part("rp")),
     row("kafka", &["send", "poll"], KAFKA, |seen| !seen.called("receive")),
@@ -89,7 +91,10 @@ const ROWS: &[Row] = &[
     model("versioned-register", &["write", "cas"], |seen| seen.versioned),
     model("multi-register", &["write"], |seen| seen.asked && seen.writes_maps),
     row("long-fork", &["read", "write"], &["read", "write"], |seen| seen.reads_parts),
-    row("causal-reverse", &["write", "insert", "append"], REVERSE, |seen| seen.reads_lists && !seen.writes_lists),
+    // Lists that are read of what is written may be values with their versions.
+    row("causal-reverse", &["write", "insert", "append"], REVERSE, |seen| {
+        seen.reads_lists && !seen.writes_lists && !seen.called("write")
+    }),
     model("kv", &["get", "put"], |seen| !seen.asked && seen.alike()),
     model("kv", &["append"], |seen| !seen.asked && seen.called("read")),
     model("log", &["append"], |seen| !seen.called("put")),
@@ -104,7 +109,7 @@ const ROWS: &[Row] = &[
     }),
     model("counter", &["inc", "dec", "add-and-get"], ANY),
     row("set", &["add"], &["add", "read"], |seen| {
-        let elements = !seen.adds_nothing && (seen.reads_lists && seen.alike() || !seen.answered);
+        let elements = !seen.adds_nothing && (seen.reads_lists && seen.elements_alike() || !seen.answered);
         elements && !seen.rows() || seen.nameless()
     }),
     row("monotonic", &["add"], &["add", "read"], |seen| seen.rows() || seen.nameless()),
@@ -187,7 +192,8 @@ pub fn fitting<'h>(history: &'h History, model: Option<&str>) -> Vec<Fit<'h>> {
         };
         let none = candidates.is_empty();
         let possible = if none { candidates_of(&seen) } else { Vec::new() };
-        let unlike = (none && !seen.alike()).then(|| seen.unlike());
+        let alike = if seen.called("add") || seen.part("append") { seen.elements_alike() } else { seen.alike() };
+        let unlike = (none && !alike).then(|| seen.unlike());
         let functions = seen.called_as.iter().copied().collect();
         let asked = seen.asked_by.filter(|_| none);
         Fit { workload: history.name(workload), functions, candidates, possible, unlike, asked }
@@ -304,9 +310,11 @@ struct Seen<'h> {
     adds_nothing: bool,
     /// Arguments of writes are `[version, value]` of which the reply alone has the version, and so are reads.
     versioned: bool,
-    /// Kinds of what was brought (written, added, ...) and of what was shown (read, taken), also within lists.
+    /// Kinds of what was brought (written, added, ...), of what was shown as it stands (read, taken), and of the elements of
+    /// lists that were read.
     brought: BTreeSet<&'static str>,
     shown: BTreeSet<&'static str>,
+    elements: BTreeSet<&'static str>,
     /// There are final reads.
     settles: bool,
     /// A call names its node.
@@ -335,7 +343,9 @@ impl<'h> Seen<'h> {
             let fork = tagged && matches!(function, "read" | "write") && single_minded(function, op.input);
             seen.functions.insert(if tagged && !fork { "txn" } else { function });
             seen.parts(if tagged && !fork { "txn" } else { function }, &op);
-            seen.kinds(function, &op);
+            if !tagged {
+                seen.kinds(function, &op);
+            }
             match function {
                 "read" | "get" => seen.read(function, &op),
                 "write" | "insert" | "append" => {
@@ -383,6 +393,8 @@ impl<'h> Seen<'h> {
             let Some(head) = part.as_list().and_then(|part| part.get(0)?.as_text()) else { continue };
             if function == "txn" {
                 self.parts.insert(head);
+                let value = part.as_list().and_then(|part| part.get(2)).filter(|_| matches!(head, "w" | "append"));
+                value.into_iter().for_each(|value| note(&mut self.brought, value));
             } else {
                 self.reads_parts |= matches!(head, "r" | "w");
             }
@@ -390,7 +402,12 @@ impl<'h> Seen<'h> {
         for part in op.output.as_list().filter(|_| function == "txn").unwrap_or_default().iter() {
             let Some(part) = part.as_list() else { continue };
             let reads = part.get(0).and_then(|head| head.as_text()) == Some("r");
-            self.parts_read_lists |= reads && part.get(2).is_some_and(|value| value.as_list().is_some());
+            let Some(value) = part.get(2).filter(|_| reads) else { continue };
+            self.parts_read_lists |= value.as_list().is_some();
+            if op.outcome == Outcome::Ok {
+                note(&mut self.shown, value);
+                note_elements(&mut self.elements, value);
+            }
         }
     }
 
@@ -403,21 +420,39 @@ impl<'h> Seen<'h> {
                 let set = op.input.as_list().and_then(|both| both.get(both.len().saturating_sub(1)));
                 set.into_iter().for_each(|value| note(&mut self.brought, value));
             }
-            "read" | "get" | "dequeue" | "pop" | "receive" | "drain" | "extract" if op.outcome == Outcome::Ok => {
+            "drain" if op.outcome == Outcome::Ok => note_elements(&mut self.shown, op.output),
+            "read" | "get" | "dequeue" | "pop" | "receive" | "extract" if op.outcome == Outcome::Ok => {
                 note(&mut self.shown, op.output);
+                note_elements(&mut self.elements, op.output);
             }
             _ => {}
         }
     }
 
-    /// Whether what came out may be what went in: some of it is of the same kind, or there is nothing to compare.
+    /// Whether what came out may be what went in.
     fn alike(&self) -> bool {
-        self.brought.is_empty() || self.shown.is_empty() || !self.brought.is_disjoint(&self.shown)
+        self.may_be(&self.shown)
+    }
+
+    /// Whether the elements of what came out may be what went in.
+    fn elements_alike(&self) -> bool {
+        self.may_be(&self.elements)
+    }
+
+    /// Whether values of these kinds may be what went in: some are of the same kind, or there is nothing to compare; and
+    /// there is no list or object among them where none went in, such as a value with its version.
+    fn may_be(&self, kinds: &BTreeSet<&str>) -> bool {
+        let composite = |kind: &&&str| matches!(**kind, "lists" | "objects");
+        let none = self.brought.is_empty() || kinds.is_empty();
+        none || !self.brought.is_disjoint(kinds)
+            && kinds.iter().filter(composite).all(|kind| self.brought.contains(kind))
     }
 
     fn unlike(&self) -> String {
         let told = |kinds: &BTreeSet<&str>| kinds.iter().copied().collect::<Vec<_>>().join(", ");
-        format!("{} went in, {} came out", told(&self.brought), told(&self.shown))
+        let of = if self.elements.is_empty() { String::new() } else { format!(" of {}", told(&self.elements)) };
+        let shown = told(&self.shown).replace("lists", &format!("lists{of}"));
+        format!("{} went in, {shown} came out", told(&self.brought))
     }
 
     /// Adds without an argument, whose values nobody shows: a set, a counter or a table.
@@ -464,7 +499,13 @@ impl<'h> Seen<'h> {
     }
 }
 
-/// The kind of a value, and of what is in a list.
+/// The kinds of what is in a list.
+fn note_elements(kinds: &mut BTreeSet<&'static str>, value: ValueRef<'_>) {
+    // Of a long list the beginning tells it.
+    value.as_list().unwrap_or_default().iter().take(64).for_each(|element| note(kinds, element));
+}
+
+/// The kind of a value.
 fn note(kinds: &mut BTreeSet<&'static str>, value: ValueRef<'_>) {
     match value.kind() {
         Kind::Nil => {}
@@ -474,11 +515,7 @@ fn note(kinds: &mut BTreeSet<&'static str>, value: ValueRef<'_>) {
         Kind::Int(_) => drop(kinds.insert("numbers")),
         Kind::Text(_) => drop(kinds.insert("texts")),
         Kind::Map(_) => drop(kinds.insert("objects")),
-        Kind::List(list) => {
-            kinds.insert("lists");
-            // Of a long list the beginning tells it.
-            list.iter().take(64).filter(|item| item.as_list().is_none()).for_each(|item| note(kinds, item));
-        }
+        Kind::List(_) => drop(kinds.insert("lists")),
     }
 }
 

@@ -14,7 +14,7 @@ use crate::registry::Options;
 use crate::value::{Value, ValueRef};
 use crate::verdict::{Budget, Checker, Finding, Severity, Validity, Verdict};
 use crate::wording;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// The option, for checkers whose registers begin with nil.
 pub(crate) const OPTION: (&str, &str) = (
@@ -59,9 +59,14 @@ impl Initial {
 
     /// Whether all values are integers, as counters need; the error says which is not.
     pub(crate) fn integers(&self) -> Result<(), String> {
+        self.each("an integer, or an object of keys and integers", |value| value.as_int().is_some())
+    }
+
+    /// Whether all values are fit for it; the error says what the option takes and which value is not.
+    pub(crate) fn each(&self, takes: &str, fits: impl Fn(&Value) -> bool) -> Result<(), String> {
         let mut all = self.everywhere.iter().chain(self.named.values()).chain(self.exact.values());
-        match all.find(|value| value.as_int().is_none()) {
-            Some(other) => Err(format!("initial takes an integer, or an object of keys and integers, not {other}")),
+        match all.find(|value| !fits(value)) {
+            Some(other) => Err(format!("initial takes {takes}, not {other}")),
             None => Ok(()),
         }
     }
@@ -96,7 +101,9 @@ impl Initial {
     pub(crate) fn certify(&self, certificate: &mut Certificate) {
         // The others have it in the name of their model.
         let settles = match &certificate.claim {
-            Claim::Linearization { model, .. } | Claim::NoLinearization { model, .. } => !model.ends_with("register"),
+            Claim::Linearization { model, .. } | Claim::NoLinearization { model, .. } => {
+                !["register", "cas-register", "multi-register"].contains(&model.as_str())
+            }
             _ => false,
         };
         if self.is_unsaid() || settles {
@@ -205,8 +212,17 @@ fn happened<K: Clone + Eq + std::hash::Hash, V: Clone + Eq + std::hash::Hash>(tr
     }
 }
 
+/// How it is known what registers began with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shown {
+    /// It was read before anything was written.
+    Read,
+    /// Every reply agrees with it, and some reply with nothing smaller.
+    Counted,
+}
+
 /// The question that takes the place of an accusation, without its full stop.
-pub(crate) fn question(begins: &[(Value, Value)]) -> String {
+pub(crate) fn question(begins: &[(Value, Value)], shown: Shown) -> String {
     let Some((key, value)) = begins.first() else { return String::new() };
     let same = begins.iter().all(|(_, other)| other == value);
     if same {
@@ -215,10 +231,17 @@ pub(crate) fn question(begins: &[(Value, Value)]) -> String {
             [_] => format!(" to key {key}"),
             _ => format!(" to {}", wording::count(begins.len(), "key")),
         };
-        return format!(
-            "{value} was read before anything was written{of}: if registers begin so, set initial={}",
-            json(value)
-        );
+        return match shown {
+            Shown::Read => format!(
+                "{value} was read before anything was written{of}: if registers begin so, set initial={}",
+                json(value)
+            ),
+            Shown::Counted => format!(
+                "every reply agrees with a beginning of {value}{}, which is not the default: if it began so, set initial={}",
+                of.replacen(" to", " of", 1),
+                json(value)
+            ),
+        };
     }
     let name = |key: &Value| match key {
         Value::Text(text) => json(&Value::Text(text.clone())),
@@ -227,11 +250,16 @@ pub(crate) fn question(begins: &[(Value, Value)]) -> String {
     let named: Vec<String> =
         begins.iter().take(NAMED).map(|(key, value)| format!("{}: {}", name(key), json(value))).collect();
     let more = if begins.len() > NAMED { ", .." } else { "" };
-    format!(
-        "values were read of {} before anything was written: if registers begin so, set initial={{{}{more}}}",
-        wording::count(begins.len(), "key"),
-        named.join(", ")
-    )
+    let (keys, named) = (wording::count(begins.len(), "key"), named.join(", "));
+    match shown {
+        Shown::Read => format!(
+            "values were read of {keys} before anything was written: if registers begin so, set initial={{{named}{more}}}"
+        ),
+        Shown::Counted => format!(
+            "every reply agrees with beginnings of {keys} that are not the default: if they began so, set \
+             initial={{{named}{more}}}"
+        ),
+    }
 }
 
 fn json(value: &Value) -> String {
@@ -248,6 +276,11 @@ pub(crate) trait Begun: Checker {
 
     /// Values that certainly were in registers before everything: see [`shown`].
     fn first(&self, history: &History) -> Vec<(Value, Value)>;
+
+    /// The question about these.
+    fn question(&self, _history: &History, first: &[(Value, Value)]) -> String {
+        question(first, Shown::Read)
+    }
 }
 
 /// Such a checker with what the option `initial` says, which asks where nothing was said.
@@ -293,18 +326,13 @@ impl<C: Begun> Checker for Beginning<C> {
         }
         let mut first = self.checker.first(history);
         first.retain(|(key, value)| !value.is_nil() && self.initial.of(key).is_none());
-        let mut known: Vec<Value> = Vec::new();
-        first.retain(|(key, _)| {
-            !known.contains(key) && {
-                known.push(key.clone());
-                true
-            }
-        });
+        let mut known: HashSet<Value> = HashSet::new();
+        first.retain(|(key, _)| known.insert(key.clone()));
         if first.is_empty() {
             return said;
         }
         let mut supposed = self.judge(history, budget, &self.initial.supposing(&first));
-        let question = question(&first);
+        let question = self.checker.question(history, &first);
         match supposed.validity {
             Validity::Invalid => {
                 for finding in &mut supposed.findings {
@@ -386,10 +414,13 @@ mod tests {
     #[test]
     fn a_question_names_the_option() {
         let of = |pairs: &[(&str, i64)]| {
-            question(&pairs.iter().map(|(key, value)| (Value::text(key), Value::Int(*value))).collect::<Vec<_>>())
+            question(
+                &pairs.iter().map(|(key, value)| (Value::text(key), Value::Int(*value))).collect::<Vec<_>>(),
+                Shown::Read,
+            )
         };
         assert_eq!(
-            question(&[(Value::Nil, 0.into())]),
+            question(&[(Value::Nil, 0.into())], Shown::Read),
             "0 was read before anything was written: if registers begin so, set initial=0"
         );
         assert!(of(&[("x", 0), ("y", 0)]).ends_with("to 2 keys: if registers begin so, set initial=0"));

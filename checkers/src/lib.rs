@@ -17,6 +17,7 @@ pub mod evidence;
 pub mod fencing;
 mod final_reads;
 pub mod fitting;
+mod forms;
 mod functions;
 #[doc(hidden)]
 pub mod fuzz;

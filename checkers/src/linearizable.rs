@@ -37,8 +37,9 @@ mod tests;
 
 use crate::certificate::{Certificate, Claim};
 use crate::contract::{Group, NamedBy, Naming};
+use crate::forms::Plain;
 use crate::history::{History, NameId};
-use crate::initial::{Initial, question};
+use crate::initial::{Initial, Shown, question};
 use crate::model::{self, CasRegister, Model, WithModel};
 use crate::registry::{CheckerDoc, Options, WORKLOAD, with_workload};
 use crate::value::Value;
@@ -173,12 +174,14 @@ impl<M: Model> Checker for Linearizable<M> {
     fn check(&self, history: &History, budget: &Budget) -> Verdict {
         let workloads = self.workloads(history);
         let parts = parts(history, &workloads);
-        let objects = Objects { model: &self.model, initial: &self.initial, history };
+        let plain = self.model.shows_as_written().then(|| Plain::of(history));
+        let objects = Objects { model: &self.model, initial: &self.initial, history, plain };
         let mut bad: Vec<(u64, usize, Contradiction<M>)> = Vec::new();
         let mut unknown: Vec<String> = Vec::new();
         let mut orders: Vec<Option<Vec<u64>>> = Vec::new();
         let mut left = 0;
         let mut asked: Vec<(Value, Value)> = Vec::new();
+        let mut how_shown = Shown::Read;
         let name = |part: &Part<'_>| key_name(history, part);
         let naming = self.names_no_lock().then(|| Naming::new(history, NamedBy::Unsaid, false));
         let judged = keys::judge_all(&parts, budget, self.witness, name, |part, terms| {
@@ -194,7 +197,10 @@ impl<M: Model> Checker for Linearizable<M> {
                 Judged::GaveUp(why) => unknown.push(format!("{}: {why}", key_name(history, part))),
                 Judged::Again => unknown.push(format!("{}: not decided", key_name(history, part))),
                 Judged::Left => left += 1,
-                Judged::Asks(begins) => asked.extend(begins),
+                Judged::Asks(begins, how) => {
+                    asked.extend(begins);
+                    how_shown = if how == Shown::Counted { how } else { how_shown };
+                }
             }
         }
         bad.sort_by_key(|(index, place, _)| (*index, *place));
@@ -204,7 +210,7 @@ impl<M: Model> Checker for Linearizable<M> {
         let ok = parts.iter().map(|part| part.ok).sum::<usize>();
         let info = parts.iter().map(Part::len).sum::<usize>() - ok;
         let (validity, summary) = match (bad.len(), unknown.first()) {
-            (0, _) if !asked.is_empty() => (Validity::Unknown, format!("{}.", question(&asked))),
+            (0, _) if !asked.is_empty() => (Validity::Unknown, format!("{}.", question(&asked, how_shown))),
             (0, None) if ok == 0 => (Validity::Unknown, self.nothing(&workloads)),
             (0, None) if !parts.iter().any(|part| objects.observed(part)) => (Validity::Unknown, self.unobserved(ok)),
             (0, None) => (

@@ -1,7 +1,7 @@
 //! `long-fork`: all reads of one group of keys agree on the order in which its keys were written.
 //!
 //! Each key is written once, by `write` (key, value) or `txn` with one `["w", key, value]`; reads are `read` or `txn`
-//! with all keys of a group as `["r", key, value]`, nil where the key was not written yet. Keys only ever go from nil
+//! with all keys of a group as `["r", key, value]`, nil (or the option `initial`) where the key was not written yet. Keys only ever go from nil
 //! to written, so any two reads of one group must be comparable by the keys that they saw written: one that saw x
 //! without y and one that saw y without x are a long fork, which parallel snapshot isolation allows and snapshot
 //! isolation does not. That holds whatever the intervals; only acknowledged reads count, and keys that were read twice
@@ -16,6 +16,7 @@ pub mod fuzz;
 use crate::certificate::{Edge, EdgeKind};
 use crate::contract::{Breach, Report, at, count_option, workloads_where};
 use crate::history::{History, Op, Outcome};
+use crate::initial::{Initial, of_key};
 use crate::pace::Pace;
 use crate::registry::CheckerDoc;
 use crate::value::{Value, ValueRef};
@@ -28,17 +29,21 @@ use std::collections::HashMap;
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "long-fork",
     doc: "All reads of a group of keys agree on the order in which its keys were written.",
-    options: &[("group_size", "how many keys a group has; without it a group is what one read asks for")],
+    options: &[
+        ("group_size", "how many keys a group has; without it a group is what one read asks for"),
+        ("initial", "what a key holds before it is written: a value, or an object of keys and values (default nil)"),
+    ],
     build: |options| {
         let group_size = count_option(options, "group_size")?.map(|keys| usize::try_from(keys).unwrap_or(usize::MAX));
-        Ok(Box::new(LongFork { group_size }))
+        Ok(Box::new(LongFork { group_size, initial: Initial::with(options) }))
     },
 };
 
 /// Judges workloads of single writes and reads of groups.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct LongFork {
     group_size: Option<usize>,
+    initial: Initial,
 }
 
 impl LongFork {
@@ -109,7 +114,7 @@ struct Survey<'h> {
     groups: Vec<(Vec<ValueRef<'h>>, Vec<Read>)>,
     /// The first write of each key that may have taken effect, and how many there are.
     writes: HashMap<ValueRef<'h>, (u32, usize)>,
-    /// A write of nil, which would take a key back.
+    /// A write of nil or of the initial value, which would take a key back.
     taken_back: bool,
     other: usize,
     odd: usize,
@@ -120,9 +125,13 @@ struct Survey<'h> {
 fn survey<'h>(
     history: &'h History,
     workload: crate::history::NameId,
-    size: Option<usize>,
+    checker: &LongFork,
     pace: &mut Pace<'_>,
 ) -> Survey<'h> {
+    let size = checker.group_size;
+    let first = |key: ValueRef<'h>, value: ValueRef<'h>| {
+        value.is_nil() || of_key(&checker.initial, key).is_some_and(|begins| value == begins)
+    };
     let mut survey = Survey::default();
     let mut places: HashMap<Vec<ValueRef<'h>>, usize> = HashMap::new();
     for op in history.ops().iter().filter(|op| op.workload == workload) {
@@ -133,7 +142,7 @@ fn survey<'h>(
         let mut list = match deed(history, &op) {
             Deed::Write(..) if op.outcome == Outcome::Fail => continue,
             Deed::Write(key, value) => {
-                survey.taken_back |= value.is_nil();
+                survey.taken_back |= first(key, value);
                 survey.writes.entry(key).or_insert((op.position, 0)).1 += 1;
                 continue;
             }
@@ -153,7 +162,7 @@ fn survey<'h>(
             continue;
         }
         let mut seen = vec![0; keys.len().div_ceil(64)].into_boxed_slice();
-        for (place, _) in list.iter().enumerate().filter(|(_, access)| !access.2.is_nil()) {
+        for (place, _) in list.iter().enumerate().filter(|(_, access)| !first(access.1, access.2)) {
             seen[place / 64] |= 1_u64 << (place % 64);
         }
         let count = seen.iter().map(|word: &u64| word.count_ones()).sum();
@@ -229,7 +238,7 @@ impl Checker for LongFork {
         let (mut early, mut late, mut between) = (0, 0, 0);
         let mut pace = Pace::new(budget);
         for workload in &workloads {
-            let mut survey = survey(history, *workload, self.group_size, &mut pace);
+            let mut survey = survey(history, *workload, self, &mut pace);
             repeated += survey.writes.values().filter(|(_, count)| *count > 1).count();
             other += survey.other + usize::from(survey.taken_back);
             odd += survey.odd;
@@ -250,7 +259,11 @@ impl Checker for LongFork {
             }
             for (keys, group) in &survey.groups {
                 for pair in group.windows(2).filter(|pair| !includes(&pair[1], &pair[0])) {
-                    breaches.violation("long-fork", || fork(history, &survey, keys, &pair[0], &pair[1]));
+                    breaches.violation("long-fork", || {
+                        let breach = fork(history, &survey, keys, &pair[0], &pair[1]);
+                        // A certificate says that nothing was there at first.
+                        Breach { certified: self.initial.is_unsaid(), ..breach }
+                    });
                 }
             }
         }

@@ -129,6 +129,23 @@ pub trait Model: Send + Sync {
         Vec::new()
     }
 
+    /// Whether a read shows a value in the form in which it was written: one that shows a list or an object where none was
+    /// written is then not understood.
+    fn shows_as_written(&self) -> bool {
+        false
+    }
+
+    /// Of an object that counts up with every change: by how much, and the number before the act where it shows that. An
+    /// object whose acts all do is asked what it began with where every reply agrees with one larger number.
+    fn counts(&self, _act: &Self::Act) -> Option<Counts> {
+        None
+    }
+
+    /// What such an object would have begun with, if its number was this at first.
+    fn counted_from(&self, number: i64, _acts: &[&Self::Act]) -> Value {
+        Value::Int(number)
+    }
+
     /// Parses a call. The reply is `None` where it is unknown: such an act may be applied with whatever reply the state
     /// gives. The error says what the function expects.
     fn act(&self, function: &str, input: &Value, reply: Option<&Value>) -> Result<Self::Act, String>;
@@ -247,6 +264,15 @@ impl RegisterAct {
     }
 }
 
+/// What an act does to a number that counts up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counts {
+    /// By how much it grows.
+    pub by: i64,
+    /// The number before it, where the reply shows it.
+    pub before: Option<i128>,
+}
+
 /// What can be done with a container. Initially it is empty.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ContainerAct {
@@ -342,8 +368,9 @@ models! {
         "One value: read, write, compare-and-set.";
     "multi-register", multi_register::FUNCTIONS, BEGINS, |_: &Options| -> Made<_> { Ok(MultiRegister::default()) },
         "Several values: reads and writes of some of them in one step.";
-    "versioned-register", versioned::FUNCTIONS, &[], |_: &Options| -> Made<_> { Ok(VersionedRegister) },
-        "One value with its version, [version, value], as etcd's keys have: read, write, compare-and-set.";
+    "versioned-register", versioned::FUNCTIONS, BEGINS,
+        |options: &Options| VersionedRegister::sound(options).map(|()| VersionedRegister::default()),
+        "One value with its version, as etcd's keys have: read replies with [version, value]; write, compare-and-set.";
     "kv", kv::FUNCTIONS, BEGINS, |_: &Options| -> Made<_> { Ok(Kv::default()) },
         "A key of a store: get, put, append, delete, compare-and-set; initially an empty text.";
     "mutex", mutex::FUNCTIONS, &[], |_: &Options| -> Made<_> { Ok(Mutex) },
@@ -369,7 +396,7 @@ models! {
     "set", set::FUNCTIONS, &[], |_: &Options| -> Made<_> { Ok(Set) },
         "A set: add, remove, contains, read.";
     "counter", counter::FUNCTIONS, BEGINS, |options: &Options| Counter::sound(options).map(|()| Counter::default()),
-        "A number: add, inc, dec, read.";
+        "A number: add, increment, decrement, read.";
     "log", log::FUNCTIONS, &[], |_: &Options| -> Made<_> { Ok(Log) },
         "A list to which is only appended: each append returns its offset, which is read for ever after.";
     "leader-election", leader_election::FUNCTIONS, &[], |_: &Options| -> Made<_> { Ok(LeaderElection) },

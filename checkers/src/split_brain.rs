@@ -15,7 +15,8 @@
 //! Unknown: both sides acknowledged calls of a function that may change the same object, and nobody knows what it does
 //! (`transfer`, `release`, any function that is not in the table); or the cut leaked (`leaking-cut`): on one side somebody
 //! saw a value that was first written on the other meanwhile, so that the proof of the cut, which covers the links that
-//! were cut, says nothing about the two sides.
+//! were cut, says nothing about the two sides. A value that was there before, by the option `initial` or by a read before
+//! anybody wrote it, is no leak.
 mod both_sides;
 pub(crate) mod leaders;
 mod leak;
@@ -25,6 +26,7 @@ mod tests;
 pub(crate) use leaders::is_leader;
 
 use crate::history::{Fault, History};
+use crate::initial::{Initial, OPTION};
 use crate::pace::Pace;
 use crate::registry::{CheckerDoc, Options};
 use crate::sides::{Side, sides};
@@ -40,12 +42,15 @@ use std::collections::BTreeMap;
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "split-brain",
     doc: "No term has two leaders, and the two sides of a proven cut never both acknowledge conflicting writes to one key.",
-    options: &[(
-        "sides",
-        "evidence: both sides of a cut may acknowledge writes (data that merges); violation: not even calls that commute \
-         (adds, increments); by default only calls that conflict break the promise",
-    )],
-    build: |options| Ok(Box::new(SplitBrain { sides: Sides::of(options)? })),
+    options: &[
+        (
+            "sides",
+            "evidence: both sides of a cut may acknowledge writes (data that merges); violation: not even calls that commute \
+             (adds, increments); by default only calls that conflict break the promise",
+        ),
+        OPTION,
+    ],
+    build: |options| Ok(Box::new(SplitBrain { sides: Sides::of(options)?, initial: Initial::with(options) })),
 };
 
 /// Findings of one kind that are shown.
@@ -78,6 +83,7 @@ impl Sides {
 #[derive(Clone, Debug, Default)]
 pub struct SplitBrain {
     sides: Sides,
+    initial: Initial,
 }
 
 /// What one cut showed.
@@ -105,7 +111,7 @@ impl SplitBrain {
     /// What the sides of this fault acknowledged.
     fn cut(&self, history: &History, fault: &Fault, sides: &[Side<'_>]) -> Cut {
         let busy: Vec<&Side<'_>> = sides.iter().filter(|side| !side.writes.is_empty()).collect();
-        let leak = if busy.is_empty() { None } else { leak::leak(history, fault, sides) };
+        let leak = if busy.is_empty() { None } else { leak::leak(history, fault, sides, &self.initial) };
         let shared = (busy.len() > 1).then(|| shared(history, &busy));
         let judged = !busy.is_empty() && leak.is_none();
         let mut cut = Cut { judged, ..Cut::default() };

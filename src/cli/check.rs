@@ -187,7 +187,8 @@ impl CheckArgs {
             None => {}
         }
         if !history.roles.is_empty() || !history.faults.is_empty() {
-            fitting.push(("split-brain".to_owned(), Options::default()));
+            let initial = set.get("initial").map(|value| ("initial".to_owned(), value.clone()));
+            fitting.push(("split-brain".to_owned(), Options(initial.into_iter().collect())));
         }
         Ok(fitting)
     }

@@ -3,9 +3,9 @@ use crate::history::{Op, Outcome};
 
 /// An addition that may have happened.
 #[derive(Clone, Copy)]
-pub(super) struct Addition<'h> {
-    pub(super) op: Op<'h>,
-    pub(super) amount: i128,
+pub(crate) struct Addition<'h> {
+    pub(crate) op: Op<'h>,
+    pub(crate) amount: i128,
 }
 
 /// Sums of the positive and of the negative amounts up to an index, exclusive of it.

@@ -1,6 +1,6 @@
 //! Counters: bounds by what was attempted and acknowledged.
 use super::{Object, same_clocks, value_of};
-use crate::contract::{Report, largest_before, object as fields};
+use crate::contract::{Group, Report, largest_before, object as fields};
 use crate::history::{History, Op, Outcome};
 use crate::value::Value;
 
@@ -15,7 +15,8 @@ fn amount(history: &History, op: &Op<'_>) -> Option<i128> {
 /// How many operations are of another shape.
 pub(super) fn judge<'h>(history: &'h History, object: &Object<'h>, grows: bool, breaches: &mut Report<'h>) -> usize {
     // Sums of what was attempted down and up to each update, by call.
-    let (mut sums, mut certain, mut unclear) = (vec![(0_i128, 0_i128)], (0, 0), 0);
+    let begins = i128::from(object.begins.as_ref().and_then(Value::as_int).unwrap_or(0));
+    let (mut sums, mut certain, mut unclear) = (vec![(begins, begins)], (0, 0), 0);
     for op in &object.updates {
         let amount = amount(history, op).filter(|amount| !grows || *amount >= 0);
         unclear += usize::from(amount.is_none());
@@ -77,6 +78,23 @@ pub(super) fn judge<'h>(history: &'h History, object: &Object<'h>, grows: bool, 
     unclear
 }
 
+/// The least number above 0 that the counter must have begun with, if what it showed was true: neither updates that were
+/// acknowledged or are in doubt nor those that were refused explain it otherwise.
+pub(super) fn above(history: &History, group: &Group<'_>) -> Option<Value> {
+    let (mut up, mut least): (Vec<(u64, i128)>, i128) = (Vec::new(), 0);
+    for op in group.ops(history).filter(|op| history.name(op.function) != "read") {
+        let last = up.last().map_or(0, |(_, sum)| *sum);
+        up.push((op.call, last + amount(history, &op)?.max(0)));
+    }
+    for op in group.ops(history).filter(|op| history.name(op.function) == "read" && op.outcome == Outcome::Ok) {
+        let Some(value) = value_of(&op).as_int() else { continue };
+        let before = up.partition_point(|(call, _)| *call < op.reply);
+        let most = before.checked_sub(1).map_or(0, |last| up[last].1);
+        least = least.max(i128::from(value) - most);
+    }
+    i64::try_from(least).ok().filter(|least| *least > 0).map(Value::Int)
+}
+
 fn bounds<'h>(
     object: &Object<'h>,
     read: Op<'h>,
@@ -97,6 +115,8 @@ fn bounds<'h>(
         let subject = fields(&[("low", number(low)), ("high", number(high))]);
         let title = format!("#{} read {value}, not between {low} and {high}", read.call);
         let breach = object.breach(title, ops, subject, format!("The updates {by} allow {low} to {high}."));
-        crate::contract::Breach { certified: !last && few, ..breach }
+        // A certificate is about a counter that began at 0.
+        let from_zero = object.begins.as_ref().is_none_or(|begins| *begins == Value::Int(0));
+        crate::contract::Breach { certified: !last && few && from_zero, ..breach }
     });
 }

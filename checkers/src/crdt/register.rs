@@ -1,13 +1,24 @@
 //! Registers whose last writer wins.
 use super::{Object, same_clocks, value_of};
-use crate::contract::{Report, part};
+use crate::contract::{Group, Report, part};
 use crate::history::{History, Op, Outcome};
-use crate::value::ValueRef;
+use crate::initial::{Trace, shown};
+use crate::value::{Value, ValueRef};
 use std::collections::HashMap;
 
 /// What a write writes, and the time that it carries.
 fn written<'h>(op: &Op<'h>) -> (ValueRef<'h>, Option<i64>) {
     (part(op.input, "value").unwrap_or(op.input), part(op.input, "timestamp").and_then(ValueRef::as_int))
+}
+
+/// Values that were there before anybody wrote them.
+pub(super) fn first(history: &History, group: &Group<'_>) -> Vec<Value> {
+    let traces = group.ops(history).filter_map(|op| match (history.name(op.function), op.outcome) {
+        ("read", Outcome::Ok) => Some(Trace::Seen((), value_of(&op), op.reply)),
+        ("read", _) => None,
+        _ => Some(Trace::Left((), written(&op).0, op.call)),
+    });
+    shown(traces).into_iter().map(|(_, value)| value.to_value()).collect()
 }
 
 /// How many operations are of another shape: none, a register holds anything.
@@ -20,7 +31,8 @@ pub(super) fn judge<'h>(history: &'h History, object: &Object<'h>, breaches: &mu
     for read in &object.reads {
         let value = value_of(read);
         let known = writers(value).first().is_some_and(|write| write.call < read.reply);
-        if !value.is_nil() && !known {
+        let first = value.is_nil() || object.begins.as_ref().is_some_and(|begins| value == *begins);
+        if !first && !known {
             breaches.violation("unexpected-value", || {
                 let title = format!("#{} read {value}, which nobody had written", read.call);
                 let reason = "No write of it that may have taken effect was called before that reply.".to_owned();
@@ -35,7 +47,8 @@ pub(super) fn judge<'h>(history: &'h History, object: &Object<'h>, breaches: &mu
         let (value, Some(write)) = (value_of(read), newest) else { continue };
         let writers = writers(value);
         let older = writers.iter().all(|other| written(other).1 < written(write).1) && !writers.is_empty();
-        if (value.is_nil() && writers.is_empty()) || (stamped && older) {
+        let first = value.is_nil() || object.begins.as_ref().is_some_and(|begins| value == *begins);
+        if (first && writers.is_empty()) || (stamped && older) {
             breaches.violation("lost-write", || {
                 let (newer, _) = written(write);
                 let title = format!("#{} found {value} at the end, although #{} wrote {newer}", read.call, write.call);

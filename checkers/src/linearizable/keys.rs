@@ -1,6 +1,7 @@
 //! The keys of a history, and how they are judged one by one, several at the same time.
 use super::decide::Terms;
 use crate::history::{History, NameId, Op, Outcome};
+use crate::initial::Shown;
 use crate::value::{Value, ValueRef};
 use crate::verdict::{Budget, Progress};
 use std::collections::HashMap;
@@ -83,7 +84,7 @@ pub(crate) enum Judged<E> {
     /// Not with so few steps.
     Again,
     /// Valid if these registers began with these values, which were read before anything was written; nobody said so.
-    Asks(Vec<(Value, Value)>),
+    Asks(Vec<(Value, Value)>, Shown),
     /// Not decided, because another key was refuted first.
     Left,
 }
@@ -95,7 +96,7 @@ impl<E> Judged<E> {
             Judged::Fine(order) => Judged::Fine(order),
             Judged::Bad(..) | Judged::Again => Judged::Again,
             Judged::GaveUp(why) => Judged::GaveUp(why),
-            Judged::Asks(begins) => Judged::Asks(begins),
+            Judged::Asks(begins, shown) => Judged::Asks(begins, shown),
             Judged::Left => Judged::Left,
         }
     }

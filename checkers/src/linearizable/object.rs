@@ -7,8 +7,11 @@ use super::limits::Stop;
 use super::register::{Act, NIL, RegOp, Values};
 use super::{explain, shrink, zones};
 use crate::certificate::{Certificate, Claim};
+use crate::counter::beginnings::{Shows, beginnings};
+use crate::counter::bounds::Addition;
+use crate::forms::Plain;
 use crate::history::{History, Op, Outcome};
-use crate::initial::{Initial, Trace, shown};
+use crate::initial::{Initial, Shown, Trace, shown};
 use crate::model::Model;
 use crate::value::Value;
 use crate::verdict::{Budget, Finding};
@@ -35,18 +38,29 @@ pub(super) struct Objects<'a, M> {
     pub(super) model: &'a M,
     pub(super) initial: &'a Initial,
     pub(super) history: &'a History,
+    /// Where reads show values in the form in which they were written: the workloads in which that is a plain one.
+    pub(super) plain: Option<Plain>,
 }
+
+/// Numbers that a counter may have begun with of which at most so many are tried.
+const TRIED: i64 = 16;
 
 impl<M: Model> Objects<'_, M> {
     /// Judges one object. A contradiction that is none if it began with the value that was certainly there first is a question.
     pub(super) fn judge(&self, part: &Part<'_>, terms: Terms<'_>) -> Judged<Contradiction<M>> {
         let own = self.own(part);
         let model = own.as_ref().unwrap_or(self.model);
+        if let Some(why) = self.other_form(part) {
+            return Judged::GaveUp(why);
+        }
         let judged = self.judge_as(model, part, terms);
         let Judged::Bad(index, evidence) = judged else { return judged.without_bad() };
         let first = self.first(model, part);
         let said = Contradiction { evidence, model: own, supposed: None, several: several(&first) };
-        if first.is_empty() || !said.several.is_empty() {
+        if first.is_empty() {
+            return self.judge_counted(part, terms).unwrap_or(Judged::Bad(index, said));
+        }
+        if !said.several.is_empty() {
             return Judged::Bad(index, said);
         }
         let supposed = self.initial.supposing(&first);
@@ -54,13 +68,60 @@ impl<M: Model> Objects<'_, M> {
             return Judged::Bad(index, said);
         };
         match self.judge_as(&other, part, terms) {
-            Judged::Fine(_) => Judged::Asks(first),
+            Judged::Fine(_) => Judged::Asks(first, Shown::Read),
             Judged::Bad(index, evidence) => {
                 let value = first.into_iter().next().map(|(_, value)| value);
                 Judged::Bad(index, Contradiction { evidence, model: Some(other), supposed: value, several: Vec::new() })
             }
             undecided => undecided.without_bad(),
         }
+    }
+
+    /// Why a reply shows a value in another form than values were written in.
+    fn other_form(&self, part: &Part<'_>) -> Option<String> {
+        let plain = self.plain.as_ref()?;
+        part.ops(self.history).find_map(|op| plain.other_form(self.history, &op, self.initial))
+    }
+
+    /// A contradiction that is none if what counts up began with a larger number is a question. `None` where it is none, or
+    /// where no number agrees with every reply.
+    fn judge_counted(&self, part: &Part<'_>, terms: Terms<'_>) -> Option<Judged<Contradiction<M>>> {
+        let (model, key) = (self.model, part.key.to_value());
+        if self.initial.of(&key).is_some() {
+            return None;
+        }
+        let (mut acts, mut additions, mut shows) = (Vec::new(), Vec::new(), Vec::new());
+        for op in part.ops(self.history) {
+            let act = self.act(model, &op).ok()?;
+            let counts = model.counts(&act)?;
+            if counts.by != 0 {
+                additions.push(Addition { op, amount: i128::from(counts.by) });
+            }
+            let before = counts.before.filter(|_| op.outcome == Outcome::Ok);
+            shows.extend(before.map(|before| Shows { op, before, by: i128::from(counts.by) }));
+            acts.push(act);
+        }
+        let acts: Vec<&M::Act> = acts.iter().collect();
+        for op in part.failed(self.history) {
+            let amount =
+                i128::from(self.act(model, &op).ok().and_then(|act| model.counts(&act)).map_or(0, |counts| counts.by));
+            additions.push(Addition { op, amount });
+        }
+        let (least, most) = beginnings(additions, &shows)?;
+        for number in (least..=most).take(TRIED as usize) {
+            let begins = vec![(key.clone(), model.counted_from(number, &acts))];
+            let other = self.model.beginning(&key, &self.initial.supposing(&begins))?;
+            match self.judge_as(&other, part, terms) {
+                Judged::Fine(_) => return Some(Judged::Asks(begins, Shown::Counted)),
+                Judged::Bad(..) => {}
+                undecided => return Some(undecided.without_bad()),
+            }
+        }
+        (most.saturating_sub(least) >= TRIED).then(|| {
+            Judged::GaveUp(format!(
+                "every reply may agree with a beginning between {least} and {most}, more than are tried: set initial"
+            ))
+        })
     }
 
     /// The model with what was set for this key.

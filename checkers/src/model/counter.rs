@@ -1,12 +1,12 @@
 //! A counter; initially 0 if nothing else is said.
-use super::{Model, unknown_function};
+use super::{Counts, Model, unknown_function};
 use crate::initial::Initial;
 use crate::registry::Options;
 use crate::value::Value;
 
-pub(super) const FUNCTIONS: &[&str] = &["add", "inc", "dec", "add-and-get", "read", "get"];
+pub(super) const FUNCTIONS: &[&str] = &["add", "increment", "decrement", "inc", "dec", "add-and-get", "read", "get"];
 
-/// A counter: `add` a number (it may be negative), `inc` and `dec` (by 1, or by their argument), `add-and-get` returns the
+/// A counter: `add` a number (it may be negative), `increment` and `decrement` (or `inc` and `dec`; by 1, or by their argument), `add-and-get` returns the
 /// new number, `read` (or `get`) the present one.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Counter {
@@ -56,6 +56,9 @@ impl Model for Counter {
     fn begins(&self, _: &Value) -> Value {
         Value::Int(self.initial)
     }
+    fn counts(&self, act: &CounterAct) -> Option<Counts> {
+        Some(Counts { by: act.by, before: act.seen.map(|seen| seen - i128::from(act.by)) })
+    }
     fn seen(&self, act: &CounterAct) -> Vec<(Value, Value)> {
         let before = act.seen.and_then(|seen| i64::try_from(seen - i128::from(act.by)).ok());
         before.map(|before| (Value::Nil, Value::Int(before))).into_iter().collect()
@@ -68,9 +71,9 @@ impl Model for Counter {
         let by = || if input.is_nil() { Ok(1) } else { number(function, input) };
         match function {
             "add" => Ok(CounterAct { by: number(function, input)?, seen: None }),
-            "inc" => Ok(CounterAct { by: by()?, seen: None }),
-            "dec" => {
-                let by = by()?.checked_neg().ok_or_else(|| format!("dec by {input} is out of range"))?;
+            "increment" | "inc" => Ok(CounterAct { by: by()?, seen: None }),
+            "decrement" | "dec" => {
+                let by = by()?.checked_neg().ok_or_else(|| format!("{function} by {input} is out of range"))?;
                 Ok(CounterAct { by, seen: None })
             }
             "add-and-get" => Ok(CounterAct { by: number(function, input)?, seen: seen()? }),

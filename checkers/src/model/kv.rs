@@ -75,6 +75,9 @@ impl Model for Kv {
     fn begins(&self, _: &Value) -> Value {
         self.initial.clone()
     }
+    fn shows_as_written(&self) -> bool {
+        true
+    }
     fn seen(&self, act: &KvAct) -> Vec<(Value, Value)> {
         match act {
             KvAct::Get(Some(value)) | KvAct::Cas(value, _) => vec![(Value::Nil, value.clone())],

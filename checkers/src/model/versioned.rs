@@ -1,16 +1,42 @@
 //! A register whose value has a version, as etcd's keys have: each write makes the next one; initially version 0 of nil.
-use super::{Model, unknown_function};
+use super::{Counts, Model, unknown_function};
 use crate::history::{History, NameId, Outcome};
+use crate::initial::Initial;
+use crate::registry::Options;
 use crate::value::{Value, ValueRef};
 use std::collections::{HashMap, HashSet};
 
 pub(super) const FUNCTIONS: &[&str] = &["read", "write", "cas"];
 
-/// A register with versions, as in Jepsen's etcd test: values are `[version, value]`. `write` takes `[null, value]` and
-/// replies with the version that it made; `cas` takes `[null, [from, to]]`; `read` replies with both. A version or a
-/// read value that is nil says nothing.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct VersionedRegister;
+/// A register with versions, as in Jepsen's etcd test: `read` replies with `[version, value]`. `write` takes the value, or
+/// `[null, value]`; `cas` takes `[from, to]`, or `[null, [from, to]]`. Both reply with nothing, with the version that they
+/// made, or with `[version, argument]`. A version or a read value that is nil says nothing, and neither does a version in
+/// an argument.
+#[derive(Clone, Debug, Default)]
+pub struct VersionedRegister {
+    /// Its version and value at first.
+    pub initial: (i64, Value),
+}
+
+impl VersionedRegister {
+    /// Whether registers can begin so: with nil, or with a version and a value.
+    pub(super) fn sound(options: &Options) -> Result<(), String> {
+        Initial::with(options)
+            .each("[version, value], or an object of keys and such pairs", |value| begins(value).is_some())
+    }
+}
+
+/// What a value of the option `initial` means.
+fn begins(value: &Value) -> Option<(i64, Value)> {
+    match value {
+        Value::Nil => Some((0, Value::Nil)),
+        Value::List(pair) => match &pair[..] {
+            [Value::Int(version), value] => Some((*version, value.clone())),
+            _ => None,
+        },
+        _ => None,
+    }
+}
 
 /// What a call does: the version is the one that it found (of a read) or made.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -23,6 +49,15 @@ pub enum VersionedAct {
     Cas(Option<i64>, Value, Value),
     /// It did not find this value.
     Differs(Value),
+}
+
+/// What the argument of a write or of a compare-and-set says beside its version.
+fn argument<'a>(function: &str, input: &'a Value) -> &'a Value {
+    match versioned(input) {
+        Some((_, pair @ Value::List(both))) if function == "cas" && both.len() == 2 => pair,
+        Some((_, value)) if function == "write" => value,
+        _ => input,
+    }
 }
 
 /// The version and the value of `[version, value]`.
@@ -44,31 +79,67 @@ impl Model for VersionedRegister {
     fn functions(&self) -> &'static [&'static str] {
         FUNCTIONS
     }
+    fn specification(&self) -> String {
+        let (version, value) = &self.initial;
+        match (version, value) {
+            (0, Value::Nil) => self.name().to_owned(),
+            _ => format!("{}:[{version},{}]", self.name(), serde_json::to_string(value).unwrap_or_default()),
+        }
+    }
     fn initial(&self) -> (i64, Value) {
-        (0, Value::Nil)
+        self.initial.clone()
+    }
+    fn beginning(&self, key: &Value, initial: &Initial) -> Option<Self> {
+        initial.of(key).and_then(begins).map(|initial| VersionedRegister { initial })
+    }
+    fn counts(&self, act: &VersionedAct) -> Option<Counts> {
+        Some(match act {
+            VersionedAct::Read(version, _) => Counts { by: 0, before: version.map(i128::from) },
+            VersionedAct::Differs(_) => Counts { by: 0, before: None },
+            VersionedAct::Write(version, _) | VersionedAct::Cas(version, ..) => {
+                Counts { by: 1, before: version.map(|version| i128::from(version) - 1) }
+            }
+        })
+    }
+    fn counted_from(&self, version: i64, acts: &[&VersionedAct]) -> Value {
+        let value = acts.iter().find_map(|act| match act {
+            VersionedAct::Read(Some(seen), value) if *seen == version && !value.is_nil() => Some(value.clone()),
+            VersionedAct::Cas(Some(made), from, _) if made.checked_sub(1) == Some(version) => Some(from.clone()),
+            _ => None,
+        });
+        Value::List([Value::Int(version), value.unwrap_or_default()].into())
     }
     fn act(&self, function: &str, input: &Value, reply: Option<&Value>) -> Result<VersionedAct, String> {
         if !FUNCTIONS.contains(&function) {
             return Err(unknown_function("versioned-register", FUNCTIONS, function));
         }
-        let shape = |value: &Value| format!("{function} is about [version, value], not {value}");
-        let answer = match reply {
-            None | Some(Value::Nil | Value::Bool(_)) => None,
-            Some(reply) => Some(versioned(reply).ok_or_else(|| shape(reply))?),
-        };
-        let version = answer.and_then(|(version, _)| version);
+        let shape = |value: &Value| format!("{function} replies with [version, value], not with {value}");
+        let pair = |reply| versioned(reply).ok_or_else(|| shape(reply));
         if function == "read" {
-            return Ok(VersionedAct::Read(version, answer.map(|(_, value)| value.clone()).unwrap_or_default()));
+            let answer = reply.filter(|reply| !reply.is_nil()).map(pair).transpose()?;
+            let (version, value) = answer.unwrap_or((None, &Value::Nil));
+            return Ok(VersionedAct::Read(version, value.clone()));
         }
-        let (_, asked) = versioned(input).ok_or_else(|| shape(input))?;
-        if answer.is_some_and(|(_, answered)| answered != asked) {
-            return Err(format!("{function} of {asked} is answered with another value"));
-        }
+        let asked = argument(function, input);
+        let version = match reply {
+            None | Some(Value::Nil | Value::Bool(_)) => None,
+            // The argument again.
+            Some(reply) if reply == input || reply == asked => None,
+            Some(Value::Int(version)) => Some(*version),
+            Some(reply) => {
+                let (version, answered) = pair(reply)?;
+                let set = asked.as_list().filter(|_| function == "cas").and_then(<[Value]>::last);
+                if answered != asked && Some(answered) != set {
+                    return Err(format!("{function} of {asked} is answered with another value"));
+                }
+                version
+            }
+        };
         match (function, asked.as_list()) {
             ("write", _) => Ok(VersionedAct::Write(version, asked.clone())),
             (_, Some([from, _])) if reply == Some(&Value::Bool(false)) => Ok(VersionedAct::Differs(from.clone())),
             (_, Some([from, to])) => Ok(VersionedAct::Cas(version, from.clone(), to.clone())),
-            _ => Err(format!("cas takes [version, [from, to]], not {input}")),
+            _ => Err(format!("cas takes [from, to] or [version, [from, to]], not {input}")),
         }
     }
     fn step(&self, (version, held): &(i64, Value), act: &VersionedAct) -> Option<(i64, Value)> {
@@ -146,7 +217,7 @@ mod tests {
     }
 
     fn judged(text: &str) -> Validity {
-        Linearizable::new(VersionedRegister).check(&history(text), &Budget::unlimited()).validity
+        Linearizable::new(VersionedRegister::default()).check(&history(text), &Budget::unlimited()).validity
     }
 
     #[test]

@@ -1,8 +1,12 @@
 //! Whether a cut leaked: on one side, while it was in force, somebody saw a value that was first written meanwhile on the
 //! other side. The proof of a cut covers the links that were cut and tried, no others: a second network, a proxy, a store
 //! outside the nodes. What was seen on the other side went some way.
+//!
+//! Never: a leak of a value that was there before the cut, because the option `initial` says so, or because somebody read it
+//! before anybody wrote it.
 use crate::functions::{Effect, effect, parts};
 use crate::history::{Fault, History, NameId, Op, Outcome};
+use crate::initial::Initial;
 use crate::sides::{Side, SideOf};
 use crate::value::{Value, ValueRef};
 use std::collections::HashMap;
@@ -70,15 +74,26 @@ struct Attempts<'h> {
     known: bool,
 }
 
+/// Whether the object began with this value: nothing, as objects do, or what was said of it.
+fn began(initial: &Initial, (_, key, part, value): &Written<'_>) -> bool {
+    let nothing = value.is_nil() || value.as_text() == Some("");
+    let said = || initial.of(&part.unwrap_or(*key).to_value()).cloned();
+    let holds = |begins: &Value| match begins {
+        Value::List(elements) => elements.iter().any(|element| *value == *element) || *value == *begins,
+        begins => *value == *begins,
+    };
+    nothing || !initial.is_unsaid() && said().is_some_and(|begins| holds(&begins))
+}
+
 /// The first observation, on one side of this cut, of what was first written on another side meanwhile.
-pub(super) fn leak<'h>(history: &'h History, fault: &Fault, sides: &[Side<'h>]) -> Option<Leak<'h>> {
+pub(super) fn leak<'h>(history: &'h History, fault: &Fault, sides: &[Side<'h>], initial: &Initial) -> Option<Leak<'h>> {
     let (from, to) = fault.certain()?;
     let side_of = SideOf::new(history, sides);
     let mut attempts: HashMap<Written<'h>, Attempts<'h>> = HashMap::new();
     let before = |op: &Op<'h>| op.call < to.index;
     for op in history.ops().iter().take_while(before).filter(|op| op.outcome != Outcome::Fail) {
         for written in written(history, &op) {
-            if written.3.as_bool().is_some() || written.3.is_nil() {
+            if written.3.as_bool().is_some() || began(initial, &written) {
                 continue;
             }
             let new = || Attempts { first: op, sides: Vec::new(), known: false };
@@ -93,14 +108,20 @@ pub(super) fn leak<'h>(history: &'h History, fault: &Fault, sides: &[Side<'h>]) 
     if attempts.is_empty() {
         return None;
     }
+    // All that was known first: a call that saw a leak may have begun before one that shows that it was none.
+    for op in history.ops().iter().take_while(before) {
+        for seen in seen(history, &op) {
+            let Some(attempts) = attempts.get_mut(&seen) else { continue };
+            attempts.known |= op.reply < attempts.first.call;
+        }
+    }
     let mut leaks: Vec<(Op<'h>, Op<'h>, ValueRef<'h>)> = Vec::new();
     for op in history.ops().iter().take_while(before) {
         let inside = op.call > from.index && op.reply < to.index;
         let side = side_of.get(op.node).filter(|_| inside);
         let mut leaked = None;
         for seen in seen(history, &op) {
-            let Some(attempts) = attempts.get_mut(&seen) else { continue };
-            attempts.known |= op.reply < attempts.first.call;
+            let Some(attempts) = attempts.get(&seen) else { continue };
             let mut tried = attempts.sides.iter().filter(|(_, call)| *call < op.reply).map(|(side, _)| *side);
             let (Some(side), Some(Some(writer)), None) = (side, tried.next(), tried.next()) else { continue };
             if writer != side && !attempts.known {

@@ -139,6 +139,16 @@ fn a_cut_whose_other_side_saw_what_was_written_was_none() {
         assert_eq!((&leak.ops[..], &leak.nodes[..]), (&[3, 7][..], &["n1".to_owned(), "n2".to_owned()][..]));
         assert!(verdict.findings.iter().all(|finding| finding.severity == Severity::Evidence));
     }
+    // What was there at first, by the option, is no leak, whoever wrote it again.
+    let seen = ("n2", "read", "1", "null", "486");
+    let lines = during("", &[writes[0], writes[1], seen]);
+    for (initial, validity) in
+        [("486", Validity::Invalid), (r#"{"1":486}"#, Validity::Invalid), ("5", Validity::Unknown)]
+    {
+        let options = Options([("initial".to_owned(), serde_json::from_str(initial).expect("JSON"))].into());
+        let verdict = (DOC.build)(&options).expect("an option").check(&history(&lines), &Budget::unlimited());
+        assert_eq!(verdict.validity, validity, "{initial}: {}", verdict.summary);
+    }
     // A txn sees a key of its own.
     let txn = [
         ("n1", "txn", "null", "[[\"append\",1,7]]", "[[\"append\",1,7]]"),
@@ -170,6 +180,17 @@ fn a_cut_whose_other_side_saw_what_was_written_was_none() {
     let known = "{\"type\":\"invoke\",\"process\":0,\"node\":\"n1\",\"f\":\"read\",\"key\":1}\n\
                  {\"type\":\"ok\",\"process\":0,\"value\":486}";
     assert_eq!(with(known, saw).validity, Validity::Invalid, "it was there before it was written");
+    // Also where the call that saw it later had begun first.
+    let proven = "\"step\":\"proven\"}";
+    let reads = "\n{\"type\":\"invoke\",\"process\":1,\"node\":\"n2\",\"f\":\"read\",\"key\":1}\n\
+                 {\"type\":\"invoke\",\"process\":2,\"node\":\"n2\",\"f\":\"read\",\"key\":1}\n\
+                 {\"type\":\"ok\",\"process\":2,\"value\":486}";
+    let wrote = "{\"type\":\"ok\",\"process\":100,\"value\":null}";
+    let lines = during("", &writes)
+        .replace(proven, &format!("{proven}{reads}"))
+        .replace(wrote, &format!("{wrote}\n{{\"type\":\"ok\",\"process\":1,\"value\":486}}"));
+    assert!(lines.contains("\"process\":1,\"value\":486") && lines.contains(reads), "{lines}");
+    assert_eq!(judge(&lines).validity, Validity::Invalid, "{lines}");
 }
 
 #[test]

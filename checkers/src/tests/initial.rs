@@ -147,6 +147,44 @@ fn counters_begin_where_they_are_told_to() {
 }
 
 #[test]
+fn replicated_counters_and_registers_begin_where_they_are_told_to() {
+    for (set, story, asked, otherwise) in [
+        (("type", "lww-register"), "1 read 0 null -> ok 7\n 2 write 0 3 -> ok", "7", "unexpected-value"),
+        (("type", "pn-counter"), "1 add 0 5 -> ok\n 2 read 0 null -> ok 105", "100", "value-out-of-bounds"),
+    ] {
+        let verdict = judge("crdt", &[set], story);
+        assert_eq!(verdict.validity, Unknown, "{story}: {}", verdict.summary);
+        assert!(verdict.summary.contains(&format!("set initial={asked}")), "{}", verdict.summary);
+        let said = judge("crdt", &[set, ("initial", asked)], story);
+        assert_eq!((said.validity, said.findings.len()), (Unknown, 0), "no final reads: {}", said.summary);
+        let other = judge("crdt", &[set, ("initial", "1")], story);
+        assert_eq!((other.validity, other.findings[0].kind.as_str()), (Invalid, otherwise), "{}", other.summary);
+    }
+    // Less than was acknowledged is a loss, whatever it began with; so is what a refused addition explains.
+    for story in
+        ["1 add 0 5 -> ok\n 2 read 0 null -> ok 3", "1 add 0 5 -> fail\n 1 add 0 1 -> ok\n 2 read 0 null -> ok 6"]
+    {
+        assert_eq!(judge("counter", &[], story).validity, Invalid, "{story}");
+        assert_eq!(judge("linearizable", &[("model", "counter")], story).validity, Invalid, "{story}");
+    }
+}
+
+#[test]
+fn a_key_that_shows_what_it_began_with_was_not_written_yet() {
+    let read = |one: u32, two: u32| {
+        format!(
+            "1 read null [[\"r\",1,null],[\"r\",2,null]] -> ok [[\"r\",1,{one}],[\"r\",2,{two}]]\n"
+        )
+    };
+    let write = |key: u32, value: u32| {
+        format!("2 txn null [[\"w\",{key},{value}]] -> ok [[\"w\",{key},{value}]]\n")
+    };
+    let story = write(1, 7) + &write(2, 8) + &read(7, 0) + &read(0, 8);
+    assert_eq!(judge("long-fork", &[("initial", "0")], &story).validity, Invalid);
+    assert_ne!(judge("long-fork", &[], &story).validity, Invalid);
+}
+
+#[test]
 fn a_certificate_says_what_registers_began_with_and_another_value_is_refused() {
     let verify = |text: &str| dsfuzz_verifier::verify(&dsfuzz_verifier::Certificate::parse(text).unwrap(), None);
     for (checker, story) in [

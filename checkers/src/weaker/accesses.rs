@@ -1,5 +1,6 @@
 //! [`Run`]: the reads, writes and compare-and-sets of one workload, as small numbers. It says who wrote what everybody
 //! read, where that is certain; it never decides anything.
+use crate::forms::Plain;
 use crate::history::{History, NameId, Op, Outcome};
 use crate::initial::{Initial, Trace, of_key, shown};
 use crate::value::{Value, ValueRef};
@@ -224,7 +225,7 @@ pub(crate) fn first(history: &History, versions: bool) -> Vec<(Value, Value)> {
             let (seen, left) = match act(history, &op) {
                 Ok(Act::Read(value)) => {
                     let pair = value.as_list().filter(|list| versions && list.len() == 2);
-                    (Some(pair.map_or(value, |pair| pair.at(0))), None)
+                    (Some(pair.map_or(value, |pair| pair.at(1))), None)
                 }
                 Ok(Act::Write(value)) => (None, Some(value)),
                 Ok(Act::Cas(from, to)) => (Some(from), Some(to)),
@@ -244,7 +245,7 @@ pub(crate) fn first(history: &History, versions: bool) -> Vec<(Value, Value)> {
     first
 }
 
-/// Parses one workload; `versions`: reads answer `[value, version]`, and writes and compare-and-sets their version.
+/// Parses one workload; `versions`: reads answer `[version, value]`, and writes and compare-and-sets their version.
 pub(crate) fn parse_with(history: &History, workload: NameId, versions: bool, initial: &Initial) -> Parsed {
     let mut parsed = Parsed::default();
     let mut keys: HashMap<ValueRef<'_>, u32> = HashMap::new();
@@ -257,16 +258,21 @@ pub(crate) fn parse_with(history: &History, workload: NameId, versions: bool, in
     let begins = keys.iter().filter_map(|(key, number)| Some((*number, of_key(initial, *key)?)));
     let mut values = Values { ids: HashMap::new(), written: vec![0; count as usize], begins: begins.collect() };
     let mut raw: Vec<Access> = Vec::new();
+    let plain = (!versions).then(|| Plain::of(history));
     for op in history.ops().iter().filter(ours) {
         parsed.acknowledged += usize::from(op.outcome == Outcome::Ok);
         let pair = op.output.as_list().filter(|list| versions && list.len() == 2).map(|list| (list.at(0), list.at(1)));
-        if let Some(version) = op.output.as_int().or(pair.and_then(|(_, version)| version.as_int()))
+        if let Some(version) = op.output.as_int().or(pair.and_then(|(version, _)| version.as_int()))
             && versions
         {
             parsed.versions.insert(op.position, version);
         }
+        if let Some(why) = plain.as_ref().and_then(|plain| plain.other_form(history, &op, initial)) {
+            parsed.strange.get_or_insert(why);
+            continue;
+        }
         let (reads, writes) = match act(history, &op) {
-            Ok(Act::Read(value)) => (Some(pair.map_or(value, |(value, _)| value)), None),
+            Ok(Act::Read(value)) => (Some(pair.map_or(value, |(_, value)| value)), None),
             Ok(Act::Write(value)) => (None, Some(value)),
             Ok(Act::Cas(from, to)) => (Some(from), Some(to)),
             Ok(Act::Nothing) => continue,

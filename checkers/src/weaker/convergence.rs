@@ -15,6 +15,7 @@
 //! was not read at the end, reads came too early, a fault was never healed, no write was acknowledged, no real time.
 use super::accesses::{Act, act, first, workloads};
 use crate::certificate::{Certificate, Claim};
+use crate::forms::Plain;
 use crate::history::{History, NameId, Op, Outcome};
 use crate::initial::{Begun, Initial, of_key};
 use crate::value::{Value, ValueRef};
@@ -107,7 +108,8 @@ enum Trouble {
     Unclear(String),
 }
 
-fn keys<'h>(history: &'h History, workload: NameId) -> Result<Vec<(ValueRef<'h>, Key<'h>)>, String> {
+fn keys<'h>(history: &'h History, workload: NameId, initial: &Initial) -> Result<Vec<(ValueRef<'h>, Key<'h>)>, String> {
+    let plain = Plain::of(history);
     let mut places: HashMap<ValueRef<'_>, usize> = HashMap::new();
     let mut keys: Vec<(ValueRef<'h>, Key<'h>)> = Vec::new();
     for op in history.ops().iter().filter(|op| op.workload == workload) {
@@ -122,6 +124,9 @@ fn keys<'h>(history: &'h History, workload: NameId) -> Result<Vec<(ValueRef<'h>,
         }
         if op.outcome == Outcome::Fail {
             continue;
+        }
+        if let Some(why) = plain.other_form(history, &op, initial) {
+            return Err(why);
         }
         match act(history, &op)? {
             Act::Write(value) | Act::Cas(_, value) => key.writes.push((value, op)),
@@ -320,7 +325,7 @@ impl Begun for EventualConvergence {
         let (mut checked, mut acknowledged, mut finals, mut tested, mut compared) = (0, 0, 0, 0, 0);
         let healed = healed(history);
         for workload in workloads(history) {
-            let keys = match keys(history, workload) {
+            let keys = match keys(history, workload, initial) {
                 Ok(keys) => keys,
                 Err(why) => {
                     unclear.push(why);
@@ -358,6 +363,7 @@ impl Begun for EventualConvergence {
                 Validity::Invalid,
                 format!("{} of {checked} did not converge as promised; {}.", wording::count(bad, "key"), first.title),
             ),
+            (None, Some(first)) if checked == 0 => (Validity::Unknown, format!("Not decided: {first}.")),
             _ if acknowledged == 0 => {
                 (Validity::Unknown, "No write was acknowledged, so nothing can be said.".to_owned())
             }

@@ -7,7 +7,7 @@ use crate::verdict::Checker;
 /// Options of the session guarantees.
 const VERSIONS: &[(&str, &str)] = &[
     ("order", "session (the default) or realtime: a write that ended before another began has the older version"),
-    ("versions", "true: reads answer [value, version], writes their version"),
+    ("versions", "true: reads answer [version, value], writes their version"),
     OPTION,
 ];
 

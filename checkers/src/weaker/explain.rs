@@ -93,7 +93,7 @@ pub(crate) struct Words {
     pub(crate) reason: fn(&str) -> &'static str,
     /// The claim that goes with it.
     pub(crate) claim: fn(&Bad, Vec<Edge>) -> Claim,
-    /// Whether reads answer `[value, version]`.
+    /// Whether reads answer `[version, value]`.
     pub(crate) versions: bool,
 }
 
@@ -119,7 +119,10 @@ pub(crate) fn finding(history: &History, run: &Run, bad: &Bad, words: &Words) ->
     finding.sentences.extend(wording::faults(history, &finding.faults));
     finding.nodes = wording::nodes_of(history, &ops);
     finding.key = if let [key] = &keys[..] { key.clone() } else { Value::Nil };
-    finding.certificate = Some(Certificate::new(history, (words.claim)(bad, cycle.clone()), &calls));
+    // A causal order that comes back to itself needs nobody beside those on it; what a read shows is told by its writer.
+    let on_it = |call: &u64| bad.kind != "cyclic-co" || cycle.iter().any(|edge| edge.from == *call || edge.to == *call);
+    let certified: Vec<u64> = calls.iter().copied().filter(on_it).collect();
+    finding.certificate = Some(Certificate::new(history, (words.claim)(bad, cycle.clone()), &certified));
     finding.ops = calls;
     finding.cycle = cycle;
     finding
@@ -149,7 +152,11 @@ fn edge(history: &History, run: &Run, versions: bool, (from, to, step): (u32, u3
         let op = op(at);
         let pair = op.input.as_list().filter(|list| list.len() == 2 && history.name(op.function) == "cas");
         let versioned = op.output.as_list().filter(|list| versions && list.len() == 2);
-        pair.or(versioned).map_or(op.output, |pair| pair.at(0)).to_value()
+        match (pair, versioned) {
+            (Some(pair), _) => pair.at(0).to_value(),
+            (None, Some(versioned)) => versioned.at(1).to_value(),
+            (None, None) => op.output.to_value(),
+        }
     };
     let key = if matches!(step, Step::Process | Step::Realtime) { Value::Nil } else { op(to).key.to_value() };
     let (kind, before, after) = match step {

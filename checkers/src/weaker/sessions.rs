@@ -1,7 +1,7 @@
 //! Session guarantees (Terry et al., "Session guarantees for weakly consistent replicated data", PDIS 1994), key by key:
 //! `read-your-writes`, `monotonic-reads`, `monotonic-writes`, `writes-follow-reads`. A session is a process.
 //!
-//! Reads `read`, `write` and `cas` with `[from, to]`; with `versions: true` a read answers `[value, version]` and a write its
+//! Reads `read`, `write` and `cas` with `[from, to]`; with `versions: true` a read answers `[version, value]` and a write its
 //! version, an integer that grows with every write of the key. **Definite** means: there is no order of the versions of a
 //! key under which every session was given what was promised. What is known of that order: a compare-and-set follows what it
 //! replaced; two writes of one process to one key follow each other as called; with `order: realtime`, a write that ended

@@ -108,7 +108,7 @@ pub(crate) fn renamed(op: &Op, initial: &[Begins]) -> Op {
         "read" | "get" | "r" if op.ok() => {
             output = match op.output.as_array().map(Vec::as_slice) {
                 // With its version.
-                Some([seen, version]) if version.is_i64() => json!([value(seen), version]),
+                Some([version, seen]) if version.is_i64() => json!([version, value(seen)]),
                 _ => value(&op.output),
             }
         }
@@ -143,7 +143,7 @@ fn seen(op: &Op) -> Vec<(Value, Value)> {
                 shown.chain(asked).collect()
             }
             (output, _) => {
-                let inner = output.as_array().and_then(|pair| pair.first());
+                let inner = output.as_array().and_then(|pair| pair.get(1));
                 std::iter::once(output).chain(inner).map(|value| (op.key.clone(), value.clone())).collect()
             }
         },

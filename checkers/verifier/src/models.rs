@@ -65,9 +65,7 @@ pub(crate) fn spec(model: &str) -> Result<Spec, Refused> {
     };
     match name {
         "register" | "cas-register" => plain(Value::Null, registers::register, Removal::Register),
-        "versioned-register" => {
-            plain(serde_json::json!([0, null]), registers::versioned, Removal::Observations(registers::shows_version))
-        }
+        "versioned-register" => registers::versioned_from(setting),
         "multi-register" => plain(
             serde_json::json!({}),
             registers::multi,

@@ -241,9 +241,9 @@ fn reply_value(json: &Json, call: &Call) -> Result<Value, Doubt> {
         return Ok(value);
     }
     if &*call.workload != "set" {
-        // `[value, version]` is what a versioned register answers.
+        // `[version, value]` is what a versioned register answers.
         let plain = match &value {
-            Value::List(parts) if matches!(&parts[..], [_, Value::Int(_)]) => &parts[0],
+            Value::List(parts) if matches!(&parts[..], [Value::Int(_), _]) => &parts[1],
             other => other,
         };
         return match plain {

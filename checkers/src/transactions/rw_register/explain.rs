@@ -5,7 +5,7 @@ use crate::certificate::{Certificate, Claim, Edge, EdgeKind};
 use crate::history::Outcome;
 use crate::transactions::cycles::{Cycle, Step};
 use crate::transactions::txn::{MopKind, Transactions};
-use crate::transactions::weak::matched::Matched;
+use crate::transactions::weak::matched::{Flaw, Matched};
 use crate::transactions::weak::view::INITIAL;
 use crate::value::Value;
 use crate::verdict::{Finding, Severity};
@@ -99,6 +99,7 @@ impl Explain<'_, '_> {
         sentences.extend(named.iter().enumerate().map(|(at, &txn)| format!("T{} = {}", at + 1, self.told(txn))));
         sentences.push("Then:".to_owned());
         let mut edges = Vec::new();
+        let mut claimed: Vec<(u32, u32)> = Vec::new();
         let mut reasons: Vec<Known> = Vec::new();
         let count = cycle.steps.len();
         for (at, step) in cycle.steps.iter().enumerate() {
@@ -119,6 +120,7 @@ impl Explain<'_, '_> {
                 }
                 kind => {
                     let (key, before, after, reason) = self.reason(step)?;
+                    claimed.extend([(key, before), (key, after)]);
                     edge.key = self.txns.key(key).to_value();
                     (edge.before, edge.after) = (self.version(key, before), self.version(key, after));
                     // That the initial version comes first needs no showing.
@@ -141,6 +143,7 @@ impl Explain<'_, '_> {
         let title = format!("{anomaly}: {} that each precede the next", wording::count(count, "transaction"));
         let touching = reasons.iter().flat_map(|known| [known.one, known.other]);
         named.extend(touching.map(|number| self.matched.txns[number as usize]));
+        named.extend(self.overwriters(&named, &claimed));
         let assumes = assumptions(&reasons);
         let certified = assumes.is_some();
         let claim = Claim::cycle_assuming(anomaly, edges.clone(), assumes.unwrap_or_default());
@@ -159,7 +162,10 @@ impl Explain<'_, '_> {
             sentences.push("Yet nothing comes before what a key is before its first write.".to_owned());
         }
         let named = cycle.iter().flat_map(|known| [known.one, known.other]);
-        let named: Vec<u32> = named.map(|number| self.matched.txns[number as usize]).collect();
+        let mut named: Vec<u32> = named.map(|number| self.matched.txns[number as usize]).collect();
+        let claimed: Vec<(u32, u32)> =
+            cycle.iter().flat_map(|known| [(known.key, known.before), (known.key, known.after)]).collect();
+        named.extend(self.overwriters(&named, &claimed));
         let versions = cycle.iter().map(|known| self.version(known.key, known.before));
         let mut subject = vec![key.to_value(), Value::list(versions)];
         let assumes = assumptions(cycle);
@@ -174,13 +180,18 @@ impl Explain<'_, '_> {
 
     /// Two transactions that read the same version of a key and both overwrote it.
     pub(crate) fn lost_update(&self, key: u32, version: u32, one: u32, other: u32, severity: Severity) -> Finding {
-        let (value, name) = (self.version(key, version), self.txns.key(key));
+        let name = self.txns.key(key);
         let named: Vec<u32> = [one, other].iter().map(|&number| self.matched.txns[number as usize]).collect();
+        // What its writer overwrote itself was read as it stood: by both, where both read the same.
+        let read = [self.seen(named[0], key, version), self.seen(named[1], key, version)];
+        let same = read[0].iter().find(|value| read[1].contains(value));
+        let value = same.cloned().unwrap_or_else(|| self.version(key, version));
         let (one, other) = (self.call(named[0]), self.call(named[1]));
         let title = format!("#{one} and #{other} both read {value} from key {name}, and both overwrote it.");
         let sentences = named.iter().map(|&txn| format!("{}.", self.told(txn))).collect();
         let claim = Claim::Rule { rule: "lost-update".to_owned(), subject: Value::list([name.to_value(), value]) };
         let mut finding = self.finding("lost-update", severity, title, sentences, named, claim);
+        finding.certificate = finding.certificate.filter(|_| same.is_some());
         finding.key = name.to_value();
         finding
     }
@@ -189,13 +200,42 @@ impl Explain<'_, '_> {
     pub(crate) fn unrepeatable(&self, key: u32, reader: u32, one: u32, other: u32, severity: Severity) -> Finding {
         let name = self.txns.key(key);
         let reader = self.matched.txns[reader as usize];
-        let (first, then) = (self.version(key, one), self.version(key, other));
+        let seen = |number: u32| self.seen(reader, key, number).into_iter().next();
+        let first = seen(one).unwrap_or_else(|| self.version(key, one));
+        let then = seen(other).unwrap_or_else(|| self.version(key, other));
         let title = format!("#{} read {first} from key {name} and then {then}, without writing it.", self.call(reader));
         let sentences = vec![format!("{}.", self.told(reader))];
         let claim = Claim::Rule { rule: "internal".to_owned(), subject: Value::list([name.to_value(), then]) };
         let mut finding = self.finding("internal", severity, title, sentences, vec![reader], claim);
         finding.key = name.to_value();
         finding
+    }
+
+    /// The values of this version that the transaction read, in order: its writer may have overwritten some itself.
+    fn seen(&self, txn: u32, key: u32, version: u32) -> Vec<Value> {
+        let value = |mop: &crate::transactions::txn::Mop| self.txns.value(mop.value).to_value();
+        let written: Vec<Value> = match version {
+            INITIAL => vec![self.txns.first(key)],
+            writer => {
+                let mops = self.txns.mops(self.matched.txns[writer as usize]);
+                mops.iter().filter(|mop| mop.key == key && mop.writes()).map(value).collect()
+            }
+        };
+        let reads = self.txns.mops(txn).iter().filter(|mop| mop.key == key && mop.kind() == MopKind::Read);
+        reads.map(value).filter(|value| written.contains(value)).collect()
+    }
+
+    /// Who wrote the versions that these transactions read only as their writer overwrote them himself: without him nobody sees
+    /// that what was read belongs to those versions.
+    fn overwriters(&self, named: &[u32], claimed: &[(u32, u32)]) -> Vec<u32> {
+        let flaws = self.matched.flaws.iter().filter(|flawed| flawed.flaw == Flaw::Intermediate);
+        let needed = flaws.filter(|flawed| {
+            let version = (flawed.key, self.number(flawed.writer));
+            named.contains(&flawed.reader)
+                && claimed.contains(&version)
+                && !self.seen(flawed.reader, flawed.key, version.1).contains(&self.version(flawed.key, version.1))
+        });
+        needed.map(|flawed| flawed.writer).collect()
     }
 
     fn finding(

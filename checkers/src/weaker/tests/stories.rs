@@ -172,12 +172,12 @@ fn versions_settle_it() {
     let history = calls(
         "0 n1 write x 1 8
          0 n1 write x 2 7
-         1 n2 read x null [1,8]
+         1 n2 read x null [8,1]
          1 n2 write x 3 5",
     );
     let versions = [("versions", Value::Bool(true))];
     broken(&judged("monotonic-writes", &versions, &history), "non-monotonic-write");
-    let history = calls("0 n1 write x 1 8\n1 n2 read x null [1,8]\n1 n2 write x 3 5");
+    let history = calls("0 n1 write x 1 8\n1 n2 read x null [8,1]\n1 n2 write x 3 5");
     broken(&judged("writes-follow-reads", &versions, &history), "write-before-read");
 }
 

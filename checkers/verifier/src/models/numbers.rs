@@ -10,8 +10,8 @@ fn amount(op: &Op) -> Result<i64, Refused> {
     let by = || if op.input.is_null() { Ok(1) } else { given() };
     match op.f.as_str() {
         "add" | "add-and-get" => given(),
-        "inc" => by(),
-        "dec" => by()?.checked_neg().ok_or_else(|| unknown(op)),
+        "increment" | "inc" => by(),
+        "decrement" | "dec" => by()?.checked_neg().ok_or_else(|| unknown(op)),
         "read" | "get" => Ok(0),
         _ => Err(unknown(op)),
     }

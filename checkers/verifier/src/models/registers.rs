@@ -19,24 +19,47 @@ pub(super) fn register(state: &Value, op: &Op, weakened: bool) -> States {
     }
 }
 
+/// A register with its version; behind the colon the pair of version and value that it begins with.
+pub(super) fn versioned_from(setting: Option<&str>) -> Result<Spec, Refused> {
+    let initial = match setting.map(serde_json::from_str::<Value>) {
+        None => serde_json::json!([0, null]),
+        Some(Ok(pair)) if pair.as_array().is_some_and(|pair| pair.len() == 2 && pair[0].is_i64()) => pair,
+        Some(_) => return refuse("a versioned register begins with a version and a value"),
+    };
+    Ok(Spec { initial, step: Box::new(versioned), removal: Removal::Observations(shows_version) })
+}
+
+/// What the argument says beside its version.
+fn argument(op: &Op) -> &Value {
+    match op.input.as_array().map(Vec::as_slice) {
+        Some([version, value]) if version.is_null() || version.is_i64() => {
+            let both = value.as_array().is_some_and(|both| both.len() == 2);
+            if op.f == "write" || both { value } else { &op.input }
+        }
+        _ => &op.input,
+    }
+}
+
 /// A register with its version; each write makes the next. What is nil in a reply says nothing.
-pub(super) fn versioned(state: &Value, op: &Op, _weakened: bool) -> States {
+fn versioned(state: &Value, op: &Op, _weakened: bool) -> States {
     let version = state.get(0).and_then(Value::as_i64).unwrap_or(0);
     let (held, known) = (&state[1], op.reply().filter(|reply| reply.is_array()));
-    let told = known.and_then(|reply| reply.get(0)?.as_i64());
-    let asked = || op.input.get(1).ok_or_else(|| unknown(op));
+    let asked = argument(op);
+    let again = op.reply().is_some_and(|reply| reply == asked || *reply == op.input);
+    let told = match op.f.as_str() {
+        "read" => known.and_then(|reply| reply.get(0)?.as_i64()),
+        _ if again => None,
+        _ => op.reply().and_then(|reply| reply.as_i64().or_else(|| reply.get(0)?.as_i64())),
+    };
     let made = told.is_none_or(|told| told == version + 1);
     match op.f.as_str() {
         "read" => {
             let value = known.and_then(|reply| reply.get(1)).filter(|value| !value.is_null());
             next(told.is_none_or(|told| told == version) && value.is_none_or(|value| value == held), || state.clone())
         }
-        "write" => {
-            let value = asked()?;
-            next(made, || serde_json::json!([version + 1, value]))
-        }
+        "write" => next(made, || serde_json::json!([version + 1, asked])),
         "cas" => {
-            let Some([from, to]) = asked()?.as_array().map(Vec::as_slice) else { return Err(unknown(op)) };
+            let Some([from, to]) = asked.as_array().map(Vec::as_slice) else { return Err(unknown(op)) };
             match op.reply() {
                 Some(Value::Bool(false)) => next(held != from, || state.clone()),
                 _ => next(made && held == from, || serde_json::json!([version + 1, to])),

@@ -176,9 +176,15 @@ fn lost_update(case: &Case<'_>) -> Option<bool> {
     };
     let ((first, list), (second, other)) = (updated(one)?, updated(two)?);
     let sole = |version: &Value| version.is_null() || writers(case, key, version).len() <= 1;
+    // It may have read others, too.
+    let overwrote = |op: &Op| {
+        let steps = mops(op);
+        let after = |at: usize| steps[at..].iter().any(|step| step.writes() && step.key == *key);
+        reads(&steps, key).any(|at| !own_before(&steps, at) && after(at) && steps[at].value == *version)
+    };
     let is_list = |value: &Value| value.is_array() || value.is_null();
     let same_list = version.is_null() && is_list(&first) && is_list(&second) && list == other;
-    let same = first == *version && second == *version && sole(version);
+    let same = overwrote(one) && overwrote(two) && sole(version);
     let alone = list.last().is_none_or(|last| !is_list(&first) || writers(case, key, last).len() <= 1);
     Some(case.one_workload() && one.ok() && two.ok() && (same_list && alone || same))
 }
