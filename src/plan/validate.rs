@@ -9,6 +9,8 @@ use std::time::Duration;
 
 /// Clients of one run at the most, and as many more that join those that hang.
 const CLIENTS_MAX: u32 = 10_000;
+/// Calls a second that can be asked for.
+const RATE_MAX: f64 = 1_000_000.0;
 /// Faults of one run, at the most.
 const FAULTS_MAX: u32 = 10_000;
 /// No two faults begin closer than this, however small `every` is.
@@ -142,6 +144,10 @@ fn load(plan: &Plan) -> Result<(), Mistake> {
         let help = if key == "joining" { "such as 40; 0 for none" } else { "such as 2n; more load is a higher `rate`" };
         return wrong(&["load", key], message, help);
     }
+    if load.rate.is_some_and(|rate| rate.0 > RATE_MAX) {
+        let message = format!("no cluster is asked more than {RATE_MAX} times a second from here");
+        return wrong(&["load", "rate"], message, "leave it out for as fast as possible");
+    }
     if load.ops_max == Some(0) {
         return wrong(&["load", "ops_max"], "no call at all would be made", "leave it out for no limit");
     }
@@ -159,17 +165,20 @@ fn load(plan: &Plan) -> Result<(), Mistake> {
 
 /// More clients than are held, on so many nodes: the key that asks for them, and a sentence.
 pub(super) fn too_many_clients(load: &LoadPlan, nodes: usize) -> Option<(&'static str, String)> {
+    let made = |each: u32| u64::from(each).saturating_mul(nodes as u64);
     let on_nodes =
-        |each: u32| if nodes == 1 { String::new() } else { format!(" for each of {nodes} nodes make {each}") };
-    let clients = load.clients.count(nodes);
-    if clients > CLIENTS_MAX {
-        let made = matches!(load.clients, Clients::PerNode(_)).then(|| on_nodes(clients)).unwrap_or_default();
-        return Some(("clients", format!("{} clients{made}; at most {CLIENTS_MAX} are held", load.clients)));
+        |count: u64| if nodes == 1 { String::new() } else { format!(" for each of {nodes} nodes make {count}") };
+    let (clients, of_nodes) = match load.clients {
+        Clients::Total(count) => (u64::from(count), String::new()),
+        Clients::PerNode(each) => (made(each), on_nodes(made(each))),
+    };
+    if clients > u64::from(CLIENTS_MAX) {
+        return Some(("clients", format!("{} clients{of_nodes}; at most {CLIENTS_MAX} are held", load.clients)));
     }
-    let joining = Clients::PerNode(load.joining).count(nodes);
-    let made = on_nodes(joining);
-    (joining > CLIENTS_MAX)
-        .then(|| ("joining", format!("{} clients that join{made}; at most {CLIENTS_MAX} are held", load.joining)))
+    let joining = made(load.joining);
+    let of_nodes = on_nodes(joining);
+    (joining > u64::from(CLIENTS_MAX))
+        .then(|| ("joining", format!("{} clients that join{of_nodes}; at most {CLIENTS_MAX} are held", load.joining)))
 }
 
 /// Thresholds by kind name kinds that there are.
@@ -326,9 +335,11 @@ mod tests {
             ("load.time=-3s", "cannot be negative"),
             ("load.clients=0", "not a number of clients"),
             ("load.clients=9000n", "9000n clients for each of 3 nodes make 27000; at most 10000 are held"),
-            ("load.clients=4000000000n", "for each of 3 nodes make 4294967295; at most 10000 are held"),
+            ("load.clients=4000000000n", "for each of 3 nodes make 12000000000; at most 10000 are held"),
             ("load.clients=10001", "10001 clients; at most 10000 are held"),
             ("load.clients=99999999999999", "not a number of clients"),
+            ("load.rate=1e300/s", "no cluster is asked more than 1000000 times a second"),
+            ("cluster.lab=70000", "1 to 200 nodes, not 70000"),
             ("load.joining=4000", "4000 clients that join for each of 3 nodes make 12000"),
             (
                 "check=[{linearizable: {model: stack}}]",
