@@ -172,13 +172,9 @@ fn replicated_counters_and_registers_begin_where_they_are_told_to() {
 #[test]
 fn a_key_that_shows_what_it_began_with_was_not_written_yet() {
     let read = |one: u32, two: u32| {
-        format!(
-            "1 read null [[\"r\",1,null],[\"r\",2,null]] -> ok [[\"r\",1,{one}],[\"r\",2,{two}]]\n"
-        )
+        format!("1 read null [[\"r\",1,null],[\"r\",2,null]] -> ok [[\"r\",1,{one}],[\"r\",2,{two}]]\n")
     };
-    let write = |key: u32, value: u32| {
-        format!("2 txn null [[\"w\",{key},{value}]] -> ok [[\"w\",{key},{value}]]\n")
-    };
+    let write = |key: u32, value: u32| format!("2 txn null [[\"w\",{key},{value}]] -> ok [[\"w\",{key},{value}]]\n");
     let story = write(1, 7) + &write(2, 8) + &read(7, 0) + &read(0, 8);
     assert_eq!(judge("long-fork", &[("initial", "0")], &story).validity, Invalid);
     assert_ne!(judge("long-fork", &[], &story).validity, Invalid);
