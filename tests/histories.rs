@@ -277,7 +277,7 @@ fn functions_tell_what_judges_them() {
 
 #[test]
 fn where_functions_fit_several_the_candidates_are_named() {
-    let cases: [(&[Call<'_>], &str); 9] = [
+    let cases: [(&[Call<'_>], &str); 8] = [
         (
             &[("send", "1", "1"), ("receive", "nil", "1")],
             "linearizable --model fifo-queue, linearizable --model unordered-queue",
