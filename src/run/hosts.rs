@@ -141,7 +141,10 @@ impl Hosts {
         let sentences = |told| match told {
             Ok(Told::Undone { by_itself, .. }) => by_itself
                 .iter()
-                .map(|heal| format!("fault {} of {}: undone by the node itself ({})", heal.fault, heal.run, heal.why))
+                .map(|heal| {
+                    let how = if heal.holds { "undone by the node itself" } else { "not undone" };
+                    format!("fault {} of {}: {how} ({})", heal.fault, heal.run, heal.why)
+                })
                 .collect(),
             _ => Vec::new(),
         };
