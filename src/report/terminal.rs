@@ -103,8 +103,8 @@ fn last_lines(out: &mut String, subject: &Subject<'_>, color: bool) {
         Validity::Unknown => "1;33",
         Validity::Invalid => "1;31",
     };
-    let answer = words::answer(validity);
-    let answer = if color { format!("\u{1b}[{code}m{answer}\u{1b}[0m") } else { answer.to_string() };
+    let answer = words::answer(subject.verdict);
+    let answer = if color { format!("\u{1b}[{code}m{answer}\u{1b}[0m") } else { answer };
     let _ = writeln!(out, "{answer}");
     let _ = writeln!(out, "{}", words::plain_line(&subject.verdict.sentence));
     if let Some(asked) = &subject.verdict.asked {

@@ -16,6 +16,8 @@ use tokio::task::JoinSet;
 
 const UNDO: Duration = Duration::from_secs(20);
 const LOOK: Duration = Duration::from_secs(20);
+/// The agents wait 20 s for clients of another run.
+const CLIENTS: Duration = Duration::from_secs(25);
 const BYE: Duration = Duration::from_secs(10);
 /// The lease of the agents ([`ConnectOptions::default`]), and a little.
 const LEASE: Duration = Duration::from_secs(4);
@@ -133,6 +135,24 @@ impl Hosts {
         } else {
             Err(anyhow!("not everything could be undone: {}", problems.join("; ")))
         }
+    }
+
+    /// Waits, on every node, until the clients of the run that had it before are gone. One sentence for each node on which that
+    /// is not known.
+    pub async fn clients_gone(&self) -> Result<Vec<String>> {
+        let mut unknown = Vec::new();
+        for (node, told) in self.everywhere(Ask::AwaitClients, CLIENTS).await {
+            match told {
+                Ok(Told::Clients(None)) => {}
+                Ok(Told::Clients(Some(by))) => unknown.push(format!(
+                    "{node}: run {} from host {} had this node and has not said that its clients are gone",
+                    by.run, by.host
+                )),
+                Ok(other) => return Err(anyhow!("{node}: an answer of another kind: {other:?}")),
+                Err(error) => return Err(anyhow!(error)),
+            }
+        }
+        Ok(unknown)
     }
 
     /// What each node undid without being asked, for example when its agent began, in words.

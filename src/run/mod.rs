@@ -90,6 +90,7 @@ pub async fn execute(job: Job, progress: Arc<Progress>, stop: watch::Receiver<St
     let target = targets::load(&job.plan.target, &job.plan_folder, &job.plan.options)?;
     let workloads = workloads(&job.plan);
     let nodes: Vec<Node> = job.nodes.iter().map(|(node, _)| node.clone()).collect();
+    secrets::keep(nodes.iter().map(|node| &*node.name));
     let connect = connect(&target, &workloads, &nodes, &job.dir)?;
     let timetable = job.timetable(&target);
     std::fs::write(job.dir.plan(), job.plan.to_yaml()?).context("the effective plan cannot be stored")?;
@@ -190,7 +191,7 @@ async fn unless<T>(mut halt: watch::Receiver<bool>, work: impl Future<Output = R
     }
 }
 
-/// True as soon as the one is, or the other has ended.
+/// True as soon as the one is, or the other has ended. Its task ends with the last receiver.
 fn either(
     mut first: watch::Receiver<bool>,
     second: impl Future<Output = ()> + Send + 'static,
@@ -200,6 +201,7 @@ fn either(
         tokio::select! {
             () = driver::turned_true(&mut first) => {}
             () = second => {}
+            () = sender.closed() => return,
         }
         sender.send_replace(true);
         // Kept open, so that those who wait see the value and not a closed channel.
@@ -212,8 +214,13 @@ fn either(
 fn halt_on(mut stop: watch::Receiver<Stop>, urgency: Urgency) -> watch::Receiver<bool> {
     let (halt, halted) = watch::channel(false);
     tokio::spawn(async move {
-        if stop.wait_for(|stop| stop.urgency >= urgency).await.is_ok() {
-            halt.send_replace(true);
+        tokio::select! {
+            asked = stop.wait_for(|stop| stop.urgency >= urgency) => {
+                if asked.is_ok() {
+                    halt.send_replace(true);
+                }
+            }
+            () = halt.closed() => return,
         }
         // Kept open, so that those who wait see the value and not a closed channel.
         halt.closed().await;
@@ -258,6 +265,11 @@ impl Run {
         if self.phases.run("heal leftovers", HEAL, hosts.heal()).await.is_none() {
             let why = self.phases.last_problem();
             self.phases.unseen(format!("what an earlier run left on the nodes may have been in force: {why}"));
+        }
+        let gone = unless(self.halt.clone(), hosts.clients_gone());
+        for sentence in self.phases.run("earlier clients", HEAL, gone).await.unwrap_or_default() {
+            // A control node that was killed says nothing, and its clients ended with it.
+            self.progress.line(&sentence);
         }
         if self.able(&hosts).await {
             match self.target.deployment(hosts.remotes(), &base) {
@@ -562,12 +574,13 @@ impl Run {
             History::default()
         };
         let rules = judge::Rules::of_plan(&self.job.plan, &self.phases.info.facts);
-        let verdict = secrets::redacted(&judge::judge(&history, &rules, &self.phases.info));
+        let verdict = judge::judge(&history, &rules, &self.phases.info);
+        let verdict = secrets::redacted(&verdict).map_err(|why| anyhow!("the verdict: {why}"))?;
         self.phases.ended("check", began, String::new());
         self.phases.info.ended = chrono::Local::now().to_rfc3339();
         self.phases.info.exit = Some(verdict.exit);
         self.phases.save();
-        self.phases.info = secrets::redacted(&self.phases.info);
+        self.phases.info = secrets::redacted(&self.phases.info).map_err(|why| anyhow!("the run's account: {why}"))?;
         if let Err(error) = report::write_all(&self.job.dir, &history, &self.phases.info, &verdict) {
             self.progress.line(&format!("the report could not be drawn whole: {error:#}"));
         }
