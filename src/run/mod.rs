@@ -261,7 +261,7 @@ impl Run {
         self.note_hosts(&hosts);
         let told = self.progress.clone();
         let watching = hosts.watch(move |text| told.line(text));
-        self.halt = either(self.halt.clone(), hosts.clone().evicted());
+        self.halt = either(self.halt.clone(), hosts.clone().lost());
         if self.phases.run("heal leftovers", HEAL, hosts.heal()).await.is_none() {
             let why = self.phases.last_problem();
             self.phases.unseen(format!("what an earlier run left on the nodes may have been in force: {why}"));
@@ -282,6 +282,9 @@ impl Run {
         {
             hosts.gone().await;
             self.phases.evicted(eviction.sentence, None);
+        }
+        if let Some(sentence) = hosts.vanished() {
+            self.phases.failed_first(sentence);
         }
         drop(watching);
         hosts.bye(!self.job.leave_running).await;
@@ -334,8 +337,13 @@ impl Run {
             self.measured(hosts, &deployment, recorder).await;
             self.last_looks(hosts, recorder).await;
         }
-        let collecting =
-            claims::collect(&deployment, &self.job.dir, recorder.as_deref(), LOG_BYTES_MAX, &self.old_logs);
+        let vanished = hosts.vanished().is_some();
+        let collecting = async {
+            if vanished {
+                return Err("no node can be reached".to_owned());
+            }
+            claims::collect(&deployment, &self.job.dir, recorder.as_deref(), LOG_BYTES_MAX, &self.old_logs).await
+        };
         if self.phases.run("collect", COLLECT, collecting).await.is_none() && recorder.is_some() {
             let why = self.phases.last_problem();
             self.phases.unseen(format!("not every log was read, so that claims of leadership may be missing: {why}"));
@@ -346,7 +354,7 @@ impl Run {
                 self.phases.harness_failed(format!("recording failed: {why}"));
             }
         }
-        if !self.job.leave_running {
+        if !self.job.leave_running && !vanished {
             self.phases.run("teardown", TEAR_DOWN, async { deployment.wipe().await }).await;
         }
     }
@@ -425,12 +433,12 @@ impl Run {
             hosts.gone().await;
         }
         recorder.phase(Phase::Recover);
-        let healed = self.phases.run("heal", HEAL, load.heal_all()).await.is_some();
-        if !healed {
+        let healed = hosts.vanished().is_none() && self.phases.run("heal", HEAL, load.heal_all()).await.is_some();
+        if hosts.vanished().is_none() && !healed {
             let why = self.phases.last_problem();
             self.phases.harness_failed(format!("faults may be left on the nodes (`dsfuzz heal` undoes them): {why}"));
         }
-        if hosts.eviction().is_some() {
+        if hosts.are_lost() {
             // Nothing that is read from here on would be this run's.
         } else if !self.asked_to(Urgency::Hurry) {
             self.recover(deployment, recorder).await;
