@@ -6,8 +6,10 @@ mod clients;
 mod clocks;
 mod deaths;
 pub mod driver;
+mod export;
 mod fan;
 pub mod hosts;
+mod job;
 pub mod journal;
 mod load;
 pub mod nemesis;
@@ -16,16 +18,19 @@ pub mod recorder;
 pub mod roles;
 pub mod settle;
 
+pub use export::read_back;
+pub use job::{Job, NODE_DIR};
+
 use crate::cli::progress::Progress;
 use crate::cli::signals::{Stop, Urgency};
-use crate::cluster::{Node, SshTarget};
+use crate::cluster::Node;
 use crate::plan::Plan;
-use crate::store::{FORMAT_VERSION, NodeInfo, RunDir, RunInfo, RunVerdict};
+use crate::store::{RunDir, RunInfo, RunVerdict};
 use crate::targets::recipe::FinalReads;
 use crate::targets::{self, Convergence, Deployment, NotReady, Target};
 use crate::{judge, report, secrets};
 use anyhow::{Context, Result, anyhow};
-use dsfuzz_checkers::history::{HistoryBuilder, ProcessEvent, ProcessStep, write_record};
+use dsfuzz_checkers::history::{ProcessEvent, ProcessStep};
 use dsfuzz_checkers::{History, Phase};
 use dsfuzz_nemesis::Timetable;
 use dsfuzz_workloads::{Connect, Workload};
@@ -33,13 +38,10 @@ use hosts::Hosts;
 use phases::Phases;
 use recorder::Recorder;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
-/// Where a node keeps the agent and the targets' data, where the plan does not say.
-pub const NODE_DIR: &str = "/var/lib/dsfuzz";
 const CLIENTS: Duration = Duration::from_secs(300);
 const CONNECT: Duration = Duration::from_secs(60);
 const HEAL: Duration = Duration::from_secs(30);
@@ -54,26 +56,6 @@ const START_ATTEMPTS: u32 = 3;
 const START_AGAIN: Duration = Duration::from_secs(1);
 /// Of each log, at most so much is brought home.
 const LOG_BYTES_MAX: u64 = 64 << 20;
-
-/// What is to be run, and where.
-pub struct Job {
-    /// The plan, with its seed drawn.
-    pub plan: Plan,
-    /// The seed.
-    pub seed: u64,
-    /// Where results go.
-    pub dir: RunDir,
-    /// The folder against which a recipe's path is resolved.
-    pub plan_folder: PathBuf,
-    /// The nodes, in the plan's order.
-    pub nodes: Vec<(Node, SshTarget)>,
-    /// Leave the target running at the end.
-    pub leave_running: bool,
-    /// End the run that has the nodes, if one has.
-    pub take_over: bool,
-    /// The command that runs it again.
-    pub again: String,
-}
 
 /// What came of a run.
 pub struct Finished {
@@ -114,49 +96,6 @@ pub async fn execute(job: Job, progress: Arc<Progress>, stop: watch::Receiver<St
             let dir = run.job.dir.path().display();
             Err(anyhow!("left at once: `dsfuzz heal` makes sure that nothing is left, `dsfuzz check {dir}` judges what there is"))
         }
-    }
-}
-
-impl Job {
-    fn timetable(&self, target: &Target) -> Timetable {
-        crate::plan::fit::timetable(&self.plan, target, self.seed, self.nodes.len())
-    }
-
-    fn info(&self, target: &Target) -> RunInfo {
-        let node = |(node, _): &(Node, SshTarget)| NodeInfo {
-            name: node.name.to_string(),
-            address: node.address.to_string(),
-            ..NodeInfo::default()
-        };
-        RunInfo {
-            format: FORMAT_VERSION,
-            dsfuzz: env!("CARGO_PKG_VERSION").into(),
-            plan: self.plan.name.clone(),
-            seed: self.seed,
-            started: chrono::Local::now().to_rfc3339(),
-            target: target.name().into(),
-            final_reads: self.final_reads(target).name().into(),
-            options: crate::plan::redacted(target.options()),
-            facts: target.facts(),
-            nodes: self.nodes.iter().map(node).collect(),
-            again: self.again.clone(),
-            ..RunInfo::default()
-        }
-    }
-
-    fn final_reads(&self, target: &Target) -> FinalReads {
-        self.plan.load.final_reads.unwrap_or(target.recipe().final_reads)
-    }
-
-    /// Names the run to the agents: the plan and the time.
-    fn name(&self) -> String {
-        let time = self.dir.path().file_name().map(|name| name.to_string_lossy().into_owned());
-        format!("{}/{}", self.plan.name, time.unwrap_or_default())
-    }
-
-    /// Where a node keeps the agent and the target's data.
-    pub fn node_dir(&self) -> String {
-        self.plan.cluster.ssh.dir.clone().unwrap_or_else(|| NODE_DIR.into())
     }
 }
 
@@ -585,54 +524,5 @@ impl Run {
         }
         self.progress.finish();
         Ok(Finished { info: self.phases.info, verdict, history })
-    }
-}
-
-/// Reads the history back from the journal and exports it. The export is replaced only by a whole one; where the journal
-/// was not kept, it is what is read.
-pub fn read_back(dir: &RunDir) -> Result<History> {
-    if !dir.journal().is_dir() {
-        let file = std::fs::File::open(dir.history())
-            .with_context(|| format!("neither {} nor {}", dir.journal().display(), dir.history().display()))?;
-        let history = dsfuzz_checkers::history::read_jsonl(std::io::BufReader::new(file));
-        return history.with_context(|| dir.history().display().to_string());
-    }
-    // What came after another run took a node over is nobody's to judge, here or in the export.
-    let until = RunInfo::load(dir).ok().and_then(|info| info.judged_until);
-    let mut history = HistoryBuilder::new();
-    let mut beside = dir.history().into_os_string();
-    beside.push(".part");
-    let file = std::fs::File::create(&beside).context("history.jsonl cannot be written")?;
-    let mut writer = std::io::BufWriter::new(file);
-    journal::for_each(&dir.journal(), |record| {
-        if until.is_some_and(|until| record.mark().time > until) {
-            return Ok(());
-        }
-        write_record(&mut writer, &record).map_err(journal::JournalError::Write)?;
-        Ok(history.push(record)?)
-    })?;
-    std::io::Write::flush(&mut writer).context("history.jsonl cannot be written")?;
-    std::fs::rename(&beside, dir.history()).context("history.jsonl cannot be written")?;
-    Ok(history.finish()?)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_run_without_its_journal_is_judged_from_its_export_which_is_kept() {
-        let folder = tempfile::tempdir().unwrap();
-        let dir = RunDir::at(folder.path());
-        let lines = "{\"type\":\"start\",\"index\":0,\"time\":0,\"version\":1,\"nodes\":[\"n1\"],\"wall\":\"w\"}\n\
-                     {\"type\":\"end\",\"index\":1,\"time\":1}\n";
-        std::fs::write(dir.history(), lines).unwrap();
-        assert!(read_back(&dir).unwrap().complete);
-        assert_eq!(std::fs::read_to_string(dir.history()).unwrap(), lines);
-        // A journal that cannot be read leaves the export as it was.
-        std::fs::create_dir(dir.journal()).unwrap();
-        std::fs::write(dir.journal().join("segment-000000"), "damaged").unwrap();
-        assert!(read_back(&dir).is_err());
-        assert_eq!(std::fs::read_to_string(dir.history()).unwrap(), lines);
     }
 }
