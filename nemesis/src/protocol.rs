@@ -201,9 +201,11 @@ pub struct Death {
     pub ran_ms: u64,
     /// It had been started again, not for the first time.
     pub again: bool,
-    /// Processes of the service that the kernel killed for want of memory while it ran: by the count of its cgroup, else by
-    /// a message of the kernel that names the process. 0 where neither says so.
+    /// Processes that the kernel killed for want of memory while it ran: of the service, by the count of its cgroup or by a
+    /// message of the kernel that names the process.
     pub oom_kills: u64,
+    /// The count is the whole machine's, and may be of anybody's processes.
+    pub oom_of_machine: bool,
     /// The last lines of its log.
     pub log: Vec<String>,
 }
@@ -399,8 +401,13 @@ pub enum Told {
     },
     /// Answer to Heard.
     Heard(Vec<HeardPing>),
-    /// Answer to Reach: positions of the targets whose handshake ended.
-    Reached(Vec<usize>),
+    /// Answer to Reach.
+    Reached {
+        /// Positions of those whose handshake ended.
+        open: Vec<usize>,
+        /// Positions of those that were refused: something answers there.
+        refused: Vec<usize>,
+    },
     /// Answer to Clocks.
     Clocks {
         /// The node's own wall clock, nanoseconds since 1970.

@@ -156,14 +156,23 @@ pub(super) fn event(node: &str, process: &str, step: ProcessStep) -> ProcessEven
 
 fn ended(said: &Said, death: &Death) -> ProcessEvent {
     // The kernel's killer sends SIGKILL; whether it was this one is known by the service's own count or the process's number.
-    let killed = death.how.starts_with("signal 9") && death.oom_kills > 0;
+    let signal_9 = death.how.starts_with("signal 9") && death.oom_kills > 0;
+    let killed = signal_9 && !death.oom_of_machine;
+    let mut detail = death.log.clone();
+    if signal_9 && death.oom_of_machine {
+        let kills = death.oom_kills;
+        detail.push(format!(
+            "(meanwhile the kernel killed {kills} processes on this machine for want of memory; whether this is one of them is \
+             not known)"
+        ));
+    }
     let core = if death.core { ", core dumped" } else { "" };
     ProcessEvent {
         between: Some(said.between(death.earliest_ns, death.latest_ns)),
         how: format!("{}{core}", death.how),
         again: death.again,
         ran_ms: Some(death.ran_ms),
-        detail: death.log.clone(),
+        detail,
         ..event(&said.node, &death.service, if killed { ProcessStep::OutOfMemory } else { ProcessStep::Ended })
     }
 }
@@ -227,6 +236,10 @@ mod tests {
         assert!(deaths.news(said(vec![death(7, "signal 6 (SIGABRT)", 0)], 0)).is_empty());
         let told = deaths.news(said(vec![death(8, "signal 9 (SIGKILL)", 0)], 0));
         assert_eq!(told[0].step, ProcessStep::Ended, "who killed it is not known");
+        let foreign = Death { oom_of_machine: true, ..death(9, "signal 9 (SIGKILL)", 3) };
+        let told = deaths.news(said(vec![foreign], 0));
+        assert_eq!(told[0].step, ProcessStep::Ended, "a count of the machine names nobody");
+        assert!(told[0].detail[0].contains("not known"), "{:?}", told[0].detail);
     }
 
     #[test]

@@ -198,13 +198,24 @@ fn is_ordinary(line: &str) -> bool {
     line.starts_with('{') || has(b"dddd-dd-dd") || has(b"dddd/dd/dd") || has(b"dd:dd:dd")
 }
 
-/// How many of a service's processes the kernel killed for want of memory since it was started: by the count of its cgroup,
-/// else one where a message of the kernel names its first process. The count of the whole machine says nothing of a service.
-pub(crate) fn oom_kills(leaf: Option<&Leaf>, before: u64, pid: u32, started_ns: u64) -> u64 {
-    match leaf.and_then(Leaf::oom_kills) {
-        Some(count) => count.saturating_sub(before),
-        None => u64::from(kernel_messages().iter().any(|message| names_killed(message, pid, started_ns))),
+/// How many processes were killed for want of memory: of this cgroup, or else of the whole machine (true), since a time that
+/// does not change.
+pub(crate) fn oom_count(leaf: Option<&Leaf>) -> (u64, bool) {
+    if let Some(count) = leaf.and_then(Leaf::oom_kills) {
+        return (count, false);
     }
+    let counters = fs::read_to_string("/proc/vmstat").unwrap_or_default();
+    let count = counters.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok());
+    (count.unwrap_or(0), true)
+}
+
+/// The same since the service was started, when it was `before`. Where only the machine counts, a message of the kernel that
+/// names the service's first process makes it the service's own.
+pub(crate) fn oom_kills(leaf: Option<&Leaf>, before: u64, pid: u32, started_ns: u64) -> (u64, bool) {
+    let (count, of_machine) = oom_count(leaf);
+    let count = count.saturating_sub(before);
+    let named = || kernel_messages().iter().any(|message| names_killed(message, pid, started_ns));
+    if of_machine && count > 0 && named() { (1, false) } else { (count, of_machine) }
 }
 
 /// The kernel's messages. None where they cannot be read, or number processes otherwise than this node does.

@@ -166,6 +166,16 @@ impl Services {
         self.kept(name).ok()?.leaf.and_then(|path| Leaf::find(&path))
     }
 
+    /// Thaws the service where it is, or may be, frozen. An error: it may be frozen still.
+    pub(crate) fn thaw(&self, name: &str) -> Result<(), String> {
+        let Some(path) = self.kept(name).ok().and_then(|kept| kept.leaf) else { return Ok(()) };
+        match Leaf::find(&path) {
+            Some(leaf) => leaf.thaw(),
+            None if self.processes(name).is_empty() => Ok(()),
+            None => Err(format!("cgroup {}: it is no longer there to be thawed", path.display())),
+        }
+    }
+
     /// The service's processes, zombies not counted.
     pub(crate) fn processes(&self, name: &str) -> Vec<u32> {
         let Ok(kept) = self.kept(name) else { return Vec::new() };
@@ -239,12 +249,13 @@ impl Services {
         let leaf = self.leaves.as_ref().and_then(|root| Leaf::make(&root.join(name)).ok());
         let entrance = leaf.as_ref().and_then(|leaf| leaf.entrance().ok());
         let leaf = leaf.filter(|_| entrance.is_some());
-        let paused = leaf.as_ref().filter(|leaf| leaf.told_to_freeze());
+        let paused = leaf.as_ref().is_some_and(Leaf::told_to_freeze);
         // Nothing is in it; what is started in a frozen leaf would never reach its exec.
-        paused.map_or(Ok(()), |leaf| leaf.freeze(false))?;
+        let leaf = leaf.filter(|leaf| !paused || leaf.freeze(false).is_ok());
+        let entrance = entrance.filter(|_| leaf.is_some());
         let traced = shift.is_some();
         sys::born(&mut command, sys::Birth { session: true, leaf: entrance, ids, traced, dies_with_parent: false });
-        let oom_before = leaf.as_ref().and_then(Leaf::oom_kills).unwrap_or(0);
+        let (oom_before, _) = deaths::oom_count(leaf.as_ref());
         let child = command.spawn().map_err(|error| format!("service {name}: {}: {error}", launch::name(argv)))?;
         let pid = child.id();
         self.deaths.begun(name, pid);
@@ -262,7 +273,7 @@ impl Services {
         (kept.asked_to_end, kept.again, kept.oom_before) = (false, again, oom_before);
         self.keep(kept.clone());
         self.watch(kept, child);
-        paused.map_or(Ok(()), |leaf| leaf.freeze(true))?;
+        leaf.filter(|_| paused).map_or(Ok(()), |leaf| leaf.freeze(true))?;
         Ok(pid)
     }
 
@@ -359,6 +370,7 @@ impl Services {
         }
         let leaf = self.leaf(name);
         let started_ns = deaths::started_ns(start);
+        let (oom_kills, oom_of_machine) = deaths::oom_kills(leaf.as_ref(), kept.oom_before, pid, started_ns);
         self.deaths.note(Death {
             service: name.to_owned(),
             pid,
@@ -369,7 +381,8 @@ impl Services {
             latest_ns,
             ran_ms: earliest_ns.saturating_sub(started_ns) / 1_000_000,
             again: kept.again,
-            oom_kills: deaths::oom_kills(leaf.as_ref(), kept.oom_before, pid, started_ns),
+            oom_kills,
+            oom_of_machine,
             log: deaths::last_lines(&self.log_of(&kept.service)),
         });
         self.place.log(&format!("service {name}: process {pid} ended by itself: {ended}"));
