@@ -18,6 +18,7 @@
 //! were cut, says nothing about the two sides. A value that was there before, by the option `initial` or by a read before
 //! anybody wrote it, is no leak.
 mod both_sides;
+pub(crate) mod fuzz;
 pub(crate) mod leaders;
 mod leak;
 #[cfg(test)]

@@ -108,11 +108,13 @@ pub(super) fn leak<'h>(history: &'h History, fault: &Fault, sides: &[Side<'h>], 
     if attempts.is_empty() {
         return None;
     }
-    // All that was known first: a call that saw a leak may have begun before one that shows that it was none.
+    // An observation that was over before the first attempt shows that the value was there, also where it began later than
+    // one that is judged below.
     for op in history.ops().iter().take_while(before) {
         for seen in seen(history, &op) {
-            let Some(attempts) = attempts.get_mut(&seen) else { continue };
-            attempts.known |= op.reply < attempts.first.call;
+            if let Some(attempts) = attempts.get_mut(&seen) {
+                attempts.known |= op.reply < attempts.first.call;
+            }
         }
     }
     let mut leaks: Vec<(Op<'h>, Op<'h>, ValueRef<'h>)> = Vec::new();

@@ -200,9 +200,10 @@ impl Explain<'_, '_> {
     pub(crate) fn unrepeatable(&self, key: u32, reader: u32, one: u32, other: u32, severity: Severity) -> Finding {
         let name = self.txns.key(key);
         let reader = self.matched.txns[reader as usize];
-        let seen = |number: u32| self.seen(reader, key, number).into_iter().next();
-        let first = seen(one).unwrap_or_else(|| self.version(key, one));
-        let then = seen(other).unwrap_or_else(|| self.version(key, other));
+        let seen = |number: u32| self.seen(reader, key, number);
+        let first = seen(one).into_iter().next().unwrap_or_else(|| self.version(key, one));
+        // The last: it comes after one of the other version.
+        let then = seen(other).into_iter().next_back().unwrap_or_else(|| self.version(key, other));
         let title = format!("#{} read {first} from key {name} and then {then}, without writing it.", self.call(reader));
         let sentences = vec![format!("{}.", self.told(reader))];
         let claim = Claim::Rule { rule: "internal".to_owned(), subject: Value::list([name.to_value(), then]) };

@@ -212,12 +212,13 @@ fn cyclic_versions(case: &Case<'_>) -> Option<bool> {
         _ => return None,
     };
     let assumed = |name: &str| assumes.contains(&name);
-    let touches = |op: &Op, version: &Value| {
+    // What its writer overwrote itself is the same version, as the operations show.
+    let touches = |ops: &[&Op], op: &Op, version: &Value| {
         let steps = mops(op);
         let touch = |at: &usize| {
             let step = &steps[*at];
-            let same = step.value == *version
-                || case.ops.iter().any(|op| wrote(op, key, version) && wrote(op, key, &step.value));
+            let same =
+                step.value == *version || ops.iter().any(|op| wrote(op, key, version) && wrote(op, key, &step.value));
             step.key == *key && same && (step.writes() || !own_before(&steps, *at))
         };
         Some(((0..steps.len()).find(touch)?, (0..steps.len()).rfind(touch)?))
@@ -226,7 +227,7 @@ fn cyclic_versions(case: &Case<'_>) -> Option<bool> {
     let before = |ops: &[&Op], one: &Value, other: &Value| {
         ops.iter().any(|first| {
             ops.iter().any(|second| {
-                let Some(((early, _), (_, late))) = touches(first, one).zip(touches(second, other)) else {
+                let Some(((early, _), (_, late))) = touches(ops, first, one).zip(touches(ops, second, other)) else {
                     return false;
                 };
                 let written = mops(second)[late].writes();
