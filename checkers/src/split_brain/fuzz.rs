@@ -410,7 +410,7 @@ fn seen_object(call: &Made) -> (&'static str, Value, Value) {
 
 /// Whether the history is invalid; the error is a difference.
 fn compare(case: &Case) -> Result<bool, String> {
-    let checker = SplitBrain { sides: case.sides };
+    let checker = SplitBrain { sides: case.sides, ..SplitBrain::default() };
     let verdict = crate::fuzz::shown(&case.history, checker.check(&case.history, &Budget::unlimited()));
     let mut leaders: BTreeMap<i64, BTreeSet<usize>> = BTreeMap::new();
     for claim in case.claims.iter().filter(|claim| claim.trusted) {
