@@ -27,7 +27,7 @@ use crate::{judge, report, secrets};
 use anyhow::{Context, Result, anyhow};
 use dsfuzz_checkers::history::{HistoryBuilder, ProcessEvent, ProcessStep, write_record};
 use dsfuzz_checkers::{History, Phase};
-use dsfuzz_nemesis::{ClusterShape, Timetable, timetable};
+use dsfuzz_nemesis::Timetable;
 use dsfuzz_workloads::{Connect, Workload};
 use hosts::Hosts;
 use phases::Phases;
@@ -106,12 +106,6 @@ pub async fn execute(job: Job, progress: Arc<Progress>, stop: watch::Receiver<St
         deaths: Arc::default(),
         job,
     };
-    for warning in &run.timetable.warnings {
-        run.progress.line(&format!("nemesis: {warning}"));
-    }
-    for warning in crate::plan::fit::warnings(&run.job.plan) {
-        run.progress.line(&format!("plan: {warning}"));
-    }
     let mut leave = run.stop.clone();
     tokio::select! {
         () = run.all() => run.finish(),
@@ -124,10 +118,7 @@ pub async fn execute(job: Job, progress: Arc<Progress>, stop: watch::Receiver<St
 
 impl Job {
     fn timetable(&self, target: &Target) -> Timetable {
-        let Some(nemesis) = &self.plan.nemesis else { return Timetable::default() };
-        let quiet_end = nemesis.quiet_end.unwrap_or(target.recipe().quiet_after_heal).0;
-        let shape = ClusterShape { nodes: self.nodes.len(), leads: target.recipe().has_leaders(), quiet_end };
-        timetable(self.seed, nemesis, shape, self.plan.load.time.0)
+        crate::plan::fit::timetable(&self.plan, target, self.seed, self.nodes.len())
     }
 
     fn info(&self, target: &Target) -> RunInfo {

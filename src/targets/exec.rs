@@ -11,6 +11,7 @@ mod values;
 use super::recipe::Certainty;
 use crate::cluster::Node;
 use dsfuzz_workloads::{Answer, BoxFuture, Call, Client, Connect, ConnectError, Endpoint, Response, Terms};
+pub(super) use process::plain_words;
 use process::{Line, Program};
 use protocol::{Init, Meaning, Refusal, Reply};
 use std::collections::BTreeMap;
