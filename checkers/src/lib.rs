@@ -39,6 +39,7 @@ pub mod set;
 pub mod set_full;
 pub mod sides;
 pub mod split_brain;
+pub mod standstill;
 pub mod total_queue;
 pub mod transactions;
 pub mod unique_ids;

@@ -36,7 +36,8 @@ pub(super) fn judge<'h>(history: &'h History, object: &Object<'h>, breaches: &mu
         let writers = writers(value);
         let older = writers.iter().all(|other| written(other).1 < written(write).1) && !writers.is_empty();
         if (value.is_nil() && writers.is_empty()) || (stamped && older) {
-            breaches.violation("lost-write", || {
+            let everywhere = object.finals.iter().all(|other| value_of(other) == value);
+            object.lacking("lost-write", everywhere, breaches, || {
                 let (newer, _) = written(write);
                 let title = format!("#{} found {value} at the end, although #{} wrote {newer}", read.call, write.call);
                 let reason = if older {
