@@ -1,10 +1,12 @@
 //! The driver and the settle phase against clients that hang, panic, refuse, lie and answer at once.
+#[path = "driver/confirm.rs"]
+mod confirm;
+
 use dsfuzz::run::driver::{Driver, DriverOptions, DriverSummary, NodeEndpoint, Stopped};
 use dsfuzz::run::journal;
 use dsfuzz::run::recorder::Recorder;
 use dsfuzz::run::settle::{SettleOptions, SettleSummary, settle};
-use dsfuzz::targets::recipe::FinalReads;
-use dsfuzz_checkers::{History, Op, Outcome, Phase, Value};
+use dsfuzz_checkers::{FinalReads, History, Op, Outcome, Phase, Value};
 use dsfuzz_workloads::memory::{Lies, Memory};
 use dsfuzz_workloads::register::RegisterOptions;
 use dsfuzz_workloads::set::SetOptions;
@@ -646,6 +648,7 @@ fn settle_options(first_process: u64) -> SettleOptions {
         refusals: vec!["not-leader".to_owned(), "read-only".to_owned()],
         time: LONG,
         deadline: LONG,
+        standstill: Duration::from_millis(200),
         first_worker: 6,
         first_process,
         client_options: BTreeMap::new(),

@@ -37,7 +37,7 @@ pub(crate) use agree::DOC as REPLICAS_AGREE;
 pub use agree::ReplicasAgree;
 
 use crate::contract::{Breach, Group, Report, at, by_key, count_option, part, strangers, workloads_with};
-use crate::final_reads::Failures;
+use crate::final_reads::{Failures, silent};
 use crate::history::{History, NameId, Op, Outcome};
 use crate::pace::Pace;
 use crate::registry::CheckerDoc;
@@ -361,8 +361,10 @@ impl Checker for Crdt {
             let object = self.object(history, &group, kind, quiet);
             finals += object.finals.len();
             few += usize::from(object.finals.len() < 2);
-            let silent = |op: &Op<'_>| unanswered(op) && object.finals.iter().all(|read| read.node != op.node);
-            group.ops(history).filter(silent).for_each(|op| failures.take(history, &op));
+            let failed: Vec<Op<'_>> = group.ops(history).filter(unanswered).collect();
+            let silent = silent(history, failed.iter(), object.finals.iter());
+            let failed = failed.iter().filter(|op| silent.contains(&history.bound_node(op)));
+            failed.for_each(|op| failures.take(history, op));
             unclear += match kind {
                 CrdtType::GCounter | CrdtType::PnCounter => {
                     counter::judge(history, &object, kind == CrdtType::GCounter, &mut breaches)

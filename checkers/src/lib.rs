@@ -58,6 +58,7 @@ pub use anomalies::{ANOMALIES, anomaly};
 pub use certificate::{Certificate, Claim, Edge, EdgeKind};
 pub use crashes::CRASHES;
 pub use evidence::{Evidence, evidence};
+pub use final_reads::{ABSENT, FinalReads};
 pub use history::{Fault, History, Mark, Op, Outcome, Phase, RoleClaim};
 pub use initial::Initial;
 pub use linearizable::Linearizable;

@@ -82,12 +82,6 @@ impl Connect for ExecConnect {
 }
 
 impl ExecConnect {
-    /// Why its program cannot be started, known without starting it.
-    pub fn missing(&self) -> Option<String> {
-        let error = process::missing(&self.argv, &self.folder, self.env.get("PATH").map(String::as_str))?;
-        Some(format!("{} cannot be started in {}: {error}", self.named(), self.folder.display()))
-    }
-
     fn named(&self) -> String {
         format!("client `{}`", super::hands::head(&self.argv.join(" ")))
     }

@@ -316,14 +316,6 @@ impl Target {
         }
     }
 
-    /// Why the program of the client for this workload cannot be started, known without starting it; none where it can,
-    /// where the client is built in, and where there is no client at all ([`Target::connect`] says so).
-    pub fn missing_client(&self, workload: &str, functions: &[Arc<str>]) -> Option<String> {
-        let client = self.recipe.clients.iter().find(|client| client.workloads.iter().any(|name| name == workload))?;
-        let argv = client.command.as_ref()?;
-        self.exec(client, argv, workload, functions, &[], Path::new("")).missing()
-    }
-
     /// Codes of errors by which a node refuses to be read: those of the protocol and those of the recipe.
     pub fn refusals(&self) -> Vec<String> {
         let own = self.recipe.clients.iter().flat_map(|client| &client.errors);

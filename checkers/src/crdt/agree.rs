@@ -24,7 +24,7 @@ mod tests;
 
 use super::{Crdt, CrdtType, Object};
 use crate::contract::{Breach, Elements, Report, at, by_key, changed_by, count_option, workloads_with};
-use crate::final_reads::{FINAL_READS, Failures, FinalReads, answered, last_words};
+use crate::final_reads::{FINAL_READS, Failures, FinalReads, answered, last_words, silent};
 use crate::history::{History, NameId, Op, Outcome};
 use crate::pace::Pace;
 use crate::registry::CheckerDoc;
@@ -419,8 +419,9 @@ impl Checker for ReplicasAgree {
             let set = Replicas::of(history, &group.ops, &object, since);
             totals.reads += set.replicas.len();
             totals.few += usize::from(set.replicas.len() < 2);
-            let silent = |op: &&Op<'_>| set.replicas.iter().all(|replica| replica.node != op.node);
-            set.failed.iter().filter(silent).for_each(|op| totals.failures.take(history, op));
+            let silent = silent(history, set.failed.iter(), set.replicas.iter().map(|replica| &replica.read));
+            let unanswered = set.failed.iter().filter(|op| silent.contains(&history.bound_node(op)));
+            unanswered.for_each(|op| totals.failures.take(history, op));
             self.judge(history, &set, &mut totals, &mut report);
         }
         report.late(&pace, history.ops().len(), "operations");

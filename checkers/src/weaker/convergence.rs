@@ -102,12 +102,12 @@ impl Key<'_> {
 impl<'h> Key<'h> {
     /// Why what these reads of two nodes showed may still change; none where the replicas are known to have converged, or
     /// stand still.
-    fn may_change(&self, history: &History, reads: &[&Op<'h>]) -> Option<String> {
+    fn may_change(&self, history: &History, reads: &[&Op<'h>], healed: u64) -> Option<String> {
         if let Some(note) = not_converged(history) {
             return Some(format!("the run says: {note}"));
         }
         let ended = self.writes.iter().filter(|(_, write)| write.outcome == Outcome::Ok);
-        let ended = ended.map(|(_, write)| write.reply_time).max().unwrap_or(0);
+        let ended = ended.map(|(_, write)| write.reply_time).max().unwrap_or(0).max(healed);
         let called = reads.iter().map(|read| read.call_time).min().unwrap_or(0);
         if converged_at(history).is_some_and(|at| (ended..=called).contains(&at)) {
             return None;
@@ -149,8 +149,11 @@ fn keys<'h>(history: &'h History, workload: NameId) -> Result<Vec<(ValueRef<'h>,
         });
         let key = &mut keys[place].1;
         let at = Place::of(history, &op);
-        if op.settle && history.name(op.function) == "read" && !key.asked.contains(&at) {
-            key.asked.push(at);
+        // Whoever answers, the client asked the node that it is bound to.
+        let bound = history.bound_node(&op);
+        let asked = if matches!(history.name(bound), "" | "?") { at } else { Place::Node(bound) };
+        if op.settle && history.name(op.function) == "read" && !key.asked.contains(&asked) {
+            key.asked.push(asked);
         }
         if op.outcome == Outcome::Fail {
             continue;
@@ -285,7 +288,7 @@ impl EventualConvergence {
             ));
         }
         if self.wait_ms.is_none()
-            && let Some(why) = key.may_change(history, &[one, two])
+            && let Some(why) = key.may_change(history, &[one, two], healed)
         {
             return Trouble::Unclear(format!("{} differs between {here} and {there}, but {why}", name.1));
         }

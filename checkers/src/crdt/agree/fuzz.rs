@@ -77,7 +77,7 @@ fn history(draw: &mut Draw) -> Tape {
         }
         match outcome {
             Outcome::Ok => tape.reply(worker, outcome, Value::list(seen)),
-            _ if draw.percent(20) => tape.fail(worker, outcome, "absent"),
+            _ if draw.percent(25) => tape.fail(worker, outcome, *draw.pick(&["absent: x", "absent: x", "absent"])),
             _ => tape.reply(worker, outcome, Value::Nil),
         }
     }
@@ -94,7 +94,7 @@ fn defined(history: &History) -> Answer {
         return Answer { validity: Validity::Unknown, kinds: BTreeSet::new(), facts };
     }
     let absent = |op: &Op<'_>| {
-        op.outcome == Outcome::Fail && op.error.is_some_and(|error| history.name(error).starts_with("absent"))
+        op.outcome == Outcome::Fail && op.error.is_some_and(|error| history.name(error).starts_with("absent: "))
     };
     let quiet = |read: &Op<'_>| adds.iter().all(|add| add.outcome == Outcome::Info || add.reply < read.call);
     let finals: Vec<&Op<'_>> = ops
