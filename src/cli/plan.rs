@@ -69,7 +69,7 @@ pub(super) fn main(args: &PlanArgs, out: &mut Output) -> Result<Exit, Failure> {
     let steps = steps(&target, &nodes, plan.cluster.ssh.dir.as_deref().unwrap_or(NODE_DIR), out.verbose)?;
     let (timetable, warnings) = timetable(&plan, &target, seed, &nodes);
     warnings.iter().for_each(|warning| out.note(warning));
-    crate::plan::fit::warnings(&plan).iter().for_each(|warning| out.note(warning));
+    crate::plan::fit::warnings(&plan, &nodes).iter().for_each(|warning| out.note(warning));
     let rules = Rules::of_plan(&plan, &target.facts());
     let dry = DryRun {
         plan: plan.to_json().map_err(Failure::harness)?,

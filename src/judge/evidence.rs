@@ -14,7 +14,7 @@ use dsfuzz_nemesis::{Span, clock};
 /// What was measured, each with what is asked at the least.
 pub(super) fn weigh(history: &History, asked: &EvidencePlan, rules: &Rules, info: &RunInfo) -> Vec<Evidence> {
     let seen = evidence(history);
-    let met = met::met(history);
+    let met = met::met(history, rules.bound(&history.nodes));
     let mut rows = vec![
         row("ok_ops", "calls that were Ok", seen.ok as f64, asked.ok_min as f64),
         row("ok_fraction", "of all calls, the fraction that was Ok", seen.ok_fraction, asked.ok_fraction_min),
@@ -81,8 +81,10 @@ fn of_kind(
     }
     let least = met.iter().map(|met| met.asked_least).fold(f64::INFINITY, f64::min);
     if least.is_finite() {
-        let doc = format!("calls begun a second during {kind} faults, on the node that was asked the least");
-        rows.push(row(&format!("asked_during_{kind}"), &doc, least, rules.asked_min));
+        let never = rules.unbound(&history.nodes);
+        let never = if never.is_empty() { String::new() } else { format!(" (no client asks {})", never.join(", ")) };
+        let doc = format!("calls begun a second during {kind} faults, on the node that was asked the least{never}");
+        rows.push(row(&format!("asked_during_{kind}"), &doc, least, rules.asked_min(history.nodes.len())));
     }
 }
 

@@ -28,8 +28,9 @@ pub fn mistakes(plan: &Plan, target: &Target) -> Vec<String> {
     mistakes
 }
 
-/// What a person should know of this plan before it runs, one sentence each.
-pub fn warnings(plan: &Plan) -> Vec<String> {
+/// What a person should know of this plan before it runs, one sentence each. `nodes`: their names; empty where they are
+/// not known yet.
+pub fn warnings(plan: &Plan, nodes: &[String]) -> Vec<String> {
     let faults = plan.nemesis.iter().flat_map(|nemesis| &nemesis.faults);
     let all = faults.filter(|fault| fault.aims_at_all()).map(|fault| {
         format!(
@@ -41,7 +42,11 @@ pub fn warnings(plan: &Plan) -> Vec<String> {
     let blind = blind.filter_map(|workload| {
         Some(format!("{}: {}; the run can only be unknown or invalid", workload.name(), workload.blind()?))
     });
-    all.chain(blind).collect()
+    let few = plan.load.clients.too_few(nodes).map(|few| {
+        let unbound = plan.load.clients.unbound(nodes).join(", ");
+        format!("{few}; the load never asks {unbound}, and evidence does not ask for it there")
+    });
+    all.chain(blind).chain(few).collect()
 }
 
 /// The names of the nodes, as far as the plan tells them.
@@ -53,5 +58,28 @@ fn nodes(plan: &Plan) -> Option<Vec<String>> {
             let host = |node: &String| node.rsplit('@').next().unwrap_or(node).to_owned();
             Some(plan.cluster.nodes.iter().map(host).collect())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fewer_clients_than_nodes_are_told_with_the_number_to_set() {
+        let nodes: Vec<String> = ["n1", "n2", "n3"].map(str::to_owned).to_vec();
+        let plan = |clients: &str| {
+            let text = format!(
+                "name: p\ncluster: {{lab: 3}}\ntarget: etcd\nworkload: register\nload: {{clients: {clients}}}\n"
+            );
+            Plan::from_yaml_str(&text).expect("a plan")
+        };
+        let told = "load.clients is 2 for 3 nodes; 3 or more, such as 1n, asks every node; the load never asks n3, and \
+                    evidence does not ask for it there";
+        assert_eq!(warnings(&plan("2"), &nodes), [told]);
+        for enough in ["3", "1n", "7"] {
+            assert!(warnings(&plan(enough), &nodes).is_empty(), "{enough}");
+        }
+        assert!(warnings(&plan("1"), &[]).is_empty(), "a lab whose nodes are not known yet");
     }
 }

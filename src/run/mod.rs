@@ -108,7 +108,8 @@ pub async fn execute(job: Job, progress: Arc<Progress>, stop: watch::Receiver<St
     for warning in &run.timetable.warnings {
         run.progress.line(&format!("nemesis: {warning}"));
     }
-    for warning in crate::plan::fit::warnings(&run.job.plan) {
+    let names: Vec<String> = run.job.nodes.iter().map(|(node, _)| node.name.to_string()).collect();
+    for warning in crate::plan::fit::warnings(&run.job.plan, &names) {
         run.progress.line(&format!("plan: {warning}"));
     }
     let mut leave = run.stop.clone();
