@@ -226,8 +226,12 @@ async fn play(executor: &Executor, kind: &str, count: usize) -> Result<Vec<HarmR
     let fault: FaultOptions = serde_json::from_value(serde_json::json!({kind: {}}))?;
     let options = NemesisOptions { faults: vec![fault], ..NemesisOptions::default() };
     let load = Duration::from_secs(20 * count as u64);
-    let drawn =
-        timetable(7, &options, ClusterShape { nodes: NODES.into(), leads: true, quiet_end: Duration::ZERO }, load);
+    let drawn = timetable(
+        7,
+        &options,
+        ClusterShape { nodes: NODES.into(), leads: true, quiet_end: Duration::ZERO, election: Duration::ZERO },
+        load,
+    );
     let mut harms = drawn.harms;
     ensure!(harms.len() >= count, "{} harms were drawn", harms.len());
     harms.truncate(count);

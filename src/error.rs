@@ -12,9 +12,9 @@ pub enum Exit {
     Invalid,
     /// Not decided: gave up, or too little evidence.
     Unknown,
-    /// Bad arguments or a bad plan; nothing was touched.
+    /// Bad arguments, a bad plan or a bad input file; nothing was touched, and nothing judged.
     Usage,
-    /// The harness or the cluster failed.
+    /// The harness or the cluster failed, or what a run left of itself is damaged.
     Harness,
     /// Stopped by this signal, after healing, with nothing found.
     Signal(i32),
@@ -79,7 +79,7 @@ impl fmt::Display for Exit {
             Exit::Valid => "valid",
             Exit::Invalid => "invalid: a promise is broken",
             Exit::Unknown => "unknown: not decided",
-            Exit::Usage => "bad arguments or plan",
+            Exit::Usage => "bad arguments, plan or input file",
             Exit::Harness => "the harness or the cluster failed",
             Exit::Signal(_) => "stopped by a signal",
             Exit::Passed(_) => "ended",

@@ -450,6 +450,10 @@ fn a_file_a_run_that_failed_and_a_valid_run_are_told_apart() {
     let page = text_of(&browser, "body");
     assert!(page.contains("the run failed before its load") && page.contains("n2: no route to host"), "{page}");
     assert!(page.contains("dsfuzz doctor PLAN") && !page.contains("cut off"), "{page}");
+    let empty = browser.run("return document.querySelectorAll('canvas, #charts, #faults, #errors, #evidence').length");
+    assert_eq!(empty.as_i64(), Some(0), "only what is there is shown");
+    let problem = browser.run("return document.querySelector('#charts-problem') !== null");
+    assert_eq!(problem.as_bool(), Some(false));
 
     let mut valid = runs::stale_read();
     valid.verdict.validity = dsfuzz_checkers::Validity::Valid;

@@ -220,11 +220,11 @@ async fn a_hanging_client_is_given_up_and_killed() {
 }
 
 #[tokio::test]
-async fn children_that_a_client_leaves_behind_are_killed_with_it() {
+async fn children_of_a_client_are_killed_with_it_also_where_they_left_its_session() {
     let bench = Bench::new();
-    for orderly in [false, true] {
+    for (stays, orderly) in [(104, false), (104, true), (109, false), (109, true)] {
         let mut client = bench.good().await;
-        assert!(matches!(client.call(&add(104), TERMS).await.answer, Answer::Info(_)));
+        assert!(matches!(client.call(&add(stays), TERMS).await.answer, Answer::Info(_)));
         let child = std::fs::read_to_string(bench.path().join("child")).unwrap();
         assert!(alive(&child));
         if orderly {
@@ -236,21 +236,47 @@ async fn children_that_a_client_leaves_behind_are_killed_with_it() {
     }
 }
 
+/// A client with the loop of the examples, which names whoever answered.
+const BEHIND_A_PROXY: &str = r#"
+from dsfuzz_client import fail, node_at, not_supported, ok, serve
+
+def carry_out(init, call):
+    if call["f"] == "read":
+        return ok([], node=node_at(init, init["address"]))
+    if call["value"] < 10:
+        return ok(node=node_at(init, "10.0.0.%d" % call["value"]))
+    return fail("refused", "no", node="n2") if call["value"] == 10 else not_supported(call)
+
+serve(lambda init: init, carry_out)
+"#;
+
 #[tokio::test]
-async fn children_that_left_the_session_of_a_client_are_killed_with_it() {
+async fn clients_with_the_loop_of_the_examples_hold_to_the_protocol_and_name_who_answered() {
     let bench = Bench::new();
-    for orderly in [false, true] {
-        let mut client = bench.good().await;
-        assert!(matches!(client.call(&add(109), TERMS).await.answer, Answer::Info(_)));
-        let child = std::fs::read_to_string(bench.path().join("child")).unwrap();
-        assert!(alive(&child));
-        if orderly {
-            client.close().await;
-        } else {
-            drop(client);
-        }
-        until("the child is gone", || !alive(&child)).await;
+    std::fs::write(bench.path().join("client.py"), BEHIND_A_PROXY).unwrap();
+    let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/client");
+    let with_loop = |argv: &[&str]| ExecConnect {
+        argv: argv.iter().map(|word| (*word).to_owned()).collect(),
+        env: BTreeMap::from([("PYTHONPATH".to_owned(), shared.display().to_string())]),
+        ..bench.connect()
+    };
+    let mut client = bench.open(&with_loop(&["python3", "client.py"]), "good").await.unwrap();
+    for (value, node) in [(1, None), (3, Some("n3")), (9, None)] {
+        let answered = client.call(&add(value), TERMS).await;
+        assert_eq!((answered.answer, answered.node.as_deref()), (Answer::Ok(Value::Nil), node), "{value}");
     }
+    let refused = client.call(&add(10), TERMS).await;
+    assert!(matches!(&refused.answer, Answer::Fail(why) if &**why == "refused: no"), "{:?}", refused.answer);
+    assert_eq!(refused.node.as_deref(), Some("n2"));
+    let unknown = client.call(&add(11), TERMS).await.answer;
+    assert!(matches!(&unknown, Answer::Fail(why) if &**why == "not-supported: add"), "{unknown:?}");
+    assert_eq!(client.call(&read(), TERMS).await.answer, Answer::Ok(Value::list([])));
+    client.close().await;
+    let smallest = shared.join("client.py").display().to_string();
+    let mut client = bench.open(&with_loop(&["python3", &smallest]), "good").await.unwrap();
+    assert_eq!(client.call(&add(5), TERMS).await.answer, Answer::Ok(Value::Nil));
+    assert_eq!(client.call(&read(), TERMS).await.answer, Answer::Ok(Value::list([Value::Int(5)])));
+    client.close().await;
 }
 
 const STAND_IN: &str = "DSFUZZ_TEST_CONTROL_NODE";

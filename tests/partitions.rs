@@ -88,8 +88,12 @@ fn one(shape: &str, nodes: usize, lasts: Duration) -> Timetable {
     let fault: FaultOptions =
         serde_json::from_value(serde_json::json!({"partition": {"shape": shape}})).expect("options");
     let options = NemesisOptions { faults: vec![fault], ..NemesisOptions::default() };
-    let mut drawn =
-        timetable(7, &options, ClusterShape { nodes, leads: true, quiet_end: Duration::ZERO }, Duration::from_secs(60));
+    let mut drawn = timetable(
+        7,
+        &options,
+        ClusterShape { nodes, leads: true, quiet_end: Duration::ZERO, election: Duration::ZERO },
+        Duration::from_secs(60),
+    );
     drawn.harms.truncate(1);
     (drawn.harms[0].at, drawn.harms[0].lasts) = (Span(Duration::ZERO), Span(lasts));
     drawn

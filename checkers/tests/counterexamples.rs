@@ -8,7 +8,7 @@ use dsfuzz_checkers::history::read_jsonl;
 use dsfuzz_checkers::{Budget, Finding, Options, Severity, Validity, checker_with, judge_one};
 use dsfuzz_verifier::{Certificate, verify};
 use serde_json::{Value as Json, json};
-use stories::{STORIES, Story};
+use stories::Story;
 
 /// Operations that a counterexample of these stories may have.
 const OPS_MAX: usize = 10;
@@ -25,12 +25,10 @@ fn each_is_explained_and_certified() {
         let (certificate, edits) = certified(story, &finding);
         println!("   certificate of {} operations accepted, {edits} edits refused\n", certificate.ops.len());
     };
-    let failed: Vec<&str> = STORIES
-        .iter()
-        .filter(|story| std::panic::catch_unwind(|| told(story)).is_err())
-        .map(|story| story.name)
-        .collect();
-    assert!(failed.is_empty(), "{} of {} stories failed: {failed:#?}", failed.len(), STORIES.len());
+    assert!(stories::stories().count() >= 40);
+    let failed = stories::stories().filter(|story| std::panic::catch_unwind(|| told(story)).is_err());
+    let failed: Vec<&str> = failed.map(|story| story.name).collect();
+    assert!(failed.is_empty(), "{} stories failed: {failed:#?}", failed.len());
 }
 
 /// The violation of this kind that the checker tells of the story.

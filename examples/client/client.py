@@ -1,27 +1,20 @@
 #!/usr/bin/env python3
 """The smallest dsfuzz client: a set in memory. See docs/client-protocol.md."""
-import json
-import sys
+from dsfuzz_client import not_supported, ok, serve
 
 
-def say(**line):
-    print(json.dumps(line), flush=True)
+def connect(init):
+    # Here a real client connects to init["address"] at init["ports"]["client"]. If it cannot, it raises OSError.
+    return []
 
 
-init = json.loads(sys.stdin.readline())
-# Here a real client connects to init["address"] at init["ports"]["client"]. If it cannot, nothing was sent:
-#   say(type="error", error={"code": "refused", "text": "why"}); sys.exit()
-say(type="init_ok", version=1, functions=["add", "read"])
-
-elements = []
-for line in sys.stdin:
-    call = json.loads(line)
-    if call["type"] == "close":
-        break
+def carry_out(elements, call):
     if call["f"] == "add":
         elements.append(call["value"])
-        say(id=call["id"], type="ok")
-    elif call["f"] == "read":
-        say(id=call["id"], type="ok", value=elements)
-    else:
-        say(id=call["id"], type="fail", error={"code": "not-supported", "text": call["f"]})
+        return ok()
+    if call["f"] == "read":
+        return ok(elements)
+    return not_supported(call)
+
+
+serve(connect, carry_out, functions=["add", "read"])

@@ -3,15 +3,29 @@
 
 Needs PyMySQL (Debian: python3-pymysql). It retries nothing and follows nobody: every node of Galera takes writes.
 """
-import json
+import pathlib
 import sys
 
 import pymysql
 from pymysql.constants import CLIENT
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "client"))
+from dsfuzz_client import error, fail, info, node_at, not_supported, ok, serve
 
-def say(**line):
-    print(json.dumps(line), flush=True)
+
+class Node:
+    """One connection. `other`: the node at its other end, where that is not the client's own (a proxy between them)."""
+
+    def __init__(self, init):
+        options = init["options"]
+        self.carry_out = register if init["workload"] == "register" else grown_set
+        self.connection = pymysql.connect(
+            host=init["address"], port=init["ports"]["client"], user="t", password="t", database="t", autocommit=True,
+            connect_timeout=int(options["timeout_ms"]) / 1000, client_flag=CLIENT.FOUND_ROWS,
+            init_command="set session wsrep_sync_wait = %d" % int(options["sync_wait"]))
+        with self.connection.cursor() as db:
+            db.execute("select substring_index(@@global.wsrep_node_address, ':', 1)")
+            self.other = node_at(init, db.fetchone()[0])
 
 
 def register(db, call):
@@ -19,61 +33,41 @@ def register(db, call):
     if call["f"] == "read":
         db.execute("select v from r where k = %s", (key,))
         row = db.fetchone()
-        return {"type": "ok", "value": row and row[0]}
+        return ok(row and row[0])
     if call["f"] == "write":
         db.execute("insert into r values (%s, %s) on duplicate key update v = values(v)", (key, value))
-        return {"type": "ok"}
+        return ok()
     if call["f"] == "cas":
         found = db.execute("update r set v = %s where k = %s and v = %s", (value[1], key, value[0]))
         if found:
-            return {"type": "ok"}
-        return {"type": "fail", "error": {"code": "precondition", "text": "no row with the old value"}}
-    return {"type": "fail", "error": {"code": "not-supported", "text": call["f"]}}
+            return ok()
+        return fail("precondition", "no row with the old value")
+    return not_supported(call)
 
 
 def grown_set(db, call):
     key = call["key"] or 0
     if call["f"] == "add":
         db.execute("insert into s values (%s, %s)", (key, call["value"]))
-        return {"type": "ok"}
+        return ok()
     if call["f"] == "read":
         db.execute("select e from s where k = %s", (key,))
-        return {"type": "ok", "value": [row[0] for row in db.fetchall()]}
-    return {"type": "fail", "error": {"code": "not-supported", "text": call["f"]}}
+        return ok([row[0] for row in db.fetchall()])
+    return not_supported(call)
 
 
-def answer(connection, carry_out, call):
-    """The answer to one call, without its id. Every statement is a transaction of its own (autocommit)."""
+def answer(node, call):
+    """The answer to one call. Every statement is a transaction of its own (autocommit)."""
     try:
-        with connection.cursor() as db:
-            return carry_out(db, call)
-    except pymysql.err.MySQLError as error:
+        with node.connection.cursor() as db:
+            reply = node.carry_out(db, call)
+    except pymysql.err.MySQLError as why:
         # dsfuzz decides by the number: the recipe lists those with which the server rolled back.
-        code = error.args[0] if error.args else "unknown"
-        return {"type": "error", "error": {"code": str(code), "text": str(error)}}
-    except OSError as error:
-        return {"type": "info", "error": {"code": "lost", "text": str(error)}}
-
-
-def main():
-    init = json.loads(sys.stdin.readline())
-    options = init["options"]
-    try:
-        connection = pymysql.connect(
-            host=init["address"], port=init["ports"]["client"], user="t", password="t", database="t", autocommit=True,
-            connect_timeout=int(options["timeout_ms"]) / 1000, client_flag=CLIENT.FOUND_ROWS,
-            init_command="set session wsrep_sync_wait = %d" % int(options["sync_wait"]))
-    except (pymysql.err.MySQLError, OSError) as error:
-        say(type="error", error={"code": "refused", "text": str(error)})
-        return
-    say(type="init_ok", version=1, functions=init["functions"])
-    carry_out = register if init["workload"] == "register" else grown_set
-    for line in sys.stdin:
-        call = json.loads(line)
-        if call["type"] == "close":
-            return
-        say(id=call["id"], **answer(connection, carry_out, call))
+        reply = error(why.args[0] if why.args else "unknown", why)
+    except OSError as why:
+        reply = info("lost", why)
+    return {**reply, **({"node": node.other} if node.other else {})}
 
 
 if __name__ == "__main__":
-    main()
+    serve(Node, answer, refused=(pymysql.err.MySQLError, OSError))

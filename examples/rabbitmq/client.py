@@ -6,18 +6,18 @@ takes away what it returns, so the recipe says `final_reads: until-empty`.
 """
 import json
 import logging
+import pathlib
 import sys
 
 import pika
 from pika import exceptions
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "client"))
+from dsfuzz_client import fail, info, not_supported, ok, serve
+
 QUEUE = "dsfuzz"
 # So many messages are taken by one read at the most. dsfuzz reads on until a read returns nothing.
 CHUNK = 500
-
-
-def say(**line):
-    print(json.dumps(line), flush=True)
 
 
 def connect(init):
@@ -60,41 +60,25 @@ def carry_out(channel, call):
         body = json.dumps(call["value"]).encode()
         properties = pika.BasicProperties(delivery_mode=pika.spec.PERSISTENT_DELIVERY_MODE)
         channel.basic_publish("", QUEUE, body, properties, mandatory=True)
-        return {"type": "ok"}
+        return ok()
     if call["f"] == "read":
-        return {"type": "ok", "value": take(channel)}
-    return {"type": "fail", "error": {"code": "not-supported", "text": call["f"]}}
+        return ok(take(channel))
+    return not_supported(call)
 
 
 def answer(channel, call):
-    """The answer to one call, without its id."""
     try:
         return carry_out(channel, call)
-    except exceptions.UnroutableError as error:
+    except exceptions.UnroutableError as why:
         # Returned before the confirm: no queue has it.
-        return {"type": "fail", "error": {"code": "unroutable", "text": repr(error)}}
-    except exceptions.NackError as error:
+        return fail("unroutable", repr(why))
+    except exceptions.NackError as why:
         # The broker could not do it, which does not say that no replica has it.
-        return {"type": "info", "error": {"code": "nack", "text": repr(error)}}
-    except (exceptions.AMQPError, OSError) as error:
-        return {"type": "info", "error": {"code": "lost", "text": repr(error)}}
-
-
-def main():
-    logging.disable(logging.CRITICAL)
-    init = json.loads(sys.stdin.readline())
-    try:
-        channel = connect(init)
-    except (exceptions.AMQPError, OSError) as error:
-        say(type="error", error={"code": "refused", "text": repr(error)})
-        return
-    say(type="init_ok", version=1, functions=["add", "read"])
-    for line in sys.stdin:
-        call = json.loads(line)
-        if call["type"] == "close":
-            return
-        say(id=call["id"], **answer(channel, call))
+        return info("nack", repr(why))
+    except (exceptions.AMQPError, OSError) as why:
+        return info("lost", repr(why))
 
 
 if __name__ == "__main__":
-    main()
+    logging.disable(logging.CRITICAL)
+    serve(connect, answer, functions=["add", "read"], refused=(exceptions.AMQPError, OSError))

@@ -5,22 +5,19 @@ Speaks JSON lines with dsfuzz (docs/client-protocol.md) and RESP with the redis-
 other: it asks no Sentinel and follows no failover. A client that did would hide what this test looks for.
 """
 import json
+import pathlib
 import socket
 import sys
 
-
-class Refused(Exception):
-    """No connection came about: nothing was sent."""
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "client"))
+from dsfuzz_client import error, info, not_supported, ok, serve
 
 
 class Redis:
     """One connection to one server, one command at a time."""
 
     def __init__(self, address, port, timeout):
-        try:
-            self.socket = socket.create_connection((address, port), timeout)
-        except OSError as error:
-            raise Refused(str(error)) from error
+        self.socket = socket.create_connection((address, port), timeout)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.file = self.socket.makefile("rb")
 
@@ -63,44 +60,29 @@ class ReplyError(Exception):
         return str(self).split(" ", 1)[0]
 
 
-def say(**line):
-    print(json.dumps(line), flush=True)
-
-
 def carry_out(redis, call):
-    """The answer to one call, without its id."""
+    """The answer to one call."""
     key = "dsfuzz:%s" % json.dumps(call["key"])
     try:
         if call["f"] == "add":
             redis.command("SADD", key, json.dumps(call["value"]))
-            return {"type": "ok"}
+            return ok()
         if call["f"] == "read":
-            return {"type": "ok", "value": [json.loads(member) for member in redis.command("SMEMBERS", key)]}
-        return {"type": "fail", "error": {"code": "not-supported", "text": call["f"]}}
-    except ReplyError as error:
+            return ok([json.loads(member) for member in redis.command("SMEMBERS", key)])
+        return not_supported(call)
+    except ReplyError as why:
         # dsfuzz decides by the code: the recipe lists those with which Redis refuses before it does anything.
-        return {"type": "error", "error": {"code": error.code, "text": str(error)}}
+        return error(why.code, why)
     except TimeoutError:
-        return {"type": "info", "error": {"code": "timeout", "text": "no answer in time"}}
-    except (OSError, ValueError) as error:
-        return {"type": "info", "error": {"code": "lost", "text": str(error)}}
+        return info("timeout", "no answer in time")
+    except (OSError, ValueError) as why:
+        return info("lost", why)
 
 
-def main():
-    init = json.loads(sys.stdin.readline())
+def connect(init):
     timeout = int(init["options"].get("timeout_ms", "3000")) / 1000
-    try:
-        redis = Redis(init["address"], init["ports"]["client"], timeout)
-    except Refused as error:
-        say(type="error", error={"code": "refused", "text": str(error)})
-        return
-    say(type="init_ok", version=1, functions=["add", "read"])
-    for line in sys.stdin:
-        call = json.loads(line)
-        if call["type"] == "close":
-            return
-        say(id=call["id"], **carry_out(redis, call))
+    return Redis(init["address"], init["ports"]["client"], timeout)
 
 
 if __name__ == "__main__":
-    main()
+    serve(connect, carry_out, functions=["add", "read"])

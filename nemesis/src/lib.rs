@@ -24,4 +24,4 @@ pub use choice::Choice;
 pub use harm::{Harm, NodeView, PlannedHarm, Showing, Unresolved, View, resolve};
 pub use options::{FAULTS, FaultDoc, FaultOptions, NemesisOptions, SymbolicHarm};
 pub use span::Span;
-pub use timetable::{ClusterShape, Timetable, timetable};
+pub use timetable::{ClusterShape, IN_FORCE_MIN, Timetable, timetable};

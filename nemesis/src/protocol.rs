@@ -6,6 +6,10 @@
 //!
 //! The agent holds a lease: every frame from the control node renews it. When it runs out, or the channel closes, the
 //! agent heals everything it did and ends. Its guardian does so if the agent itself is killed.
+mod claim;
+
+pub use claim::{CLAIMS_DIR, Claim, ClaimFile, Claimant, ENDING_MAX, Entry, SILENT_MAX, claim_file_name};
+
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
@@ -171,43 +175,6 @@ pub enum Ask {
         /// Stop all services first.
         stop_services: bool,
     },
-}
-
-/// Who has, or asks for, a node: one run (or `heal`, `doctor`) of one control node.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Claimant {
-    /// Its name: plan and time.
-    pub run: String,
-    /// The control node's host name.
-    pub host: String,
-    /// Tells one program from another, also where two runs have one name. Empty: nothing is claimed (only tests).
-    pub token: String,
-}
-
-/// How a node is asked for in [`Ask::Hello`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Entry {
-    /// For the first time: refused while another has it.
-    #[default]
-    First,
-    /// After a connection was lost: refused where another has had the node since.
-    Again,
-    /// For the first time, ending whoever has it.
-    TakeOver,
-    /// Not at all: the run that was evicted says that its clients are closed, which whoever evicted it waits for.
-    Gone,
-}
-
-/// Who has a node, or had it last.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Claim {
-    /// Who.
-    pub by: Claimant,
-    /// Since when, nanoseconds since 1970 by the node's clock.
-    pub since_ns: i64,
-    /// When the control node was last heard of, by the same clock.
-    pub renewed_ns: i64,
 }
 
 /// A process of a service that ended, and was neither stopped nor killed by the harness.

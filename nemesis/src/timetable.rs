@@ -3,7 +3,8 @@
 //! The load between the quiet start and the quiet end is cut into slots, one for each harm, `every` long on average.
 //! A harm begins at a drawn moment of its slot and is over before the slot ends, so no two are ever in force together.
 //! Kinds come from a shuffled bag: each comes before any comes again. Where the load is too short for all of them at
-//! the asked pace, slots are squeezed rather than kinds left out.
+//! the asked pace, they follow each other faster, and then the last kinds of the plan's list are left out. Never: a harm
+//! is shortened, or follows the one before without a gap.
 //!
 //! At least one harm is aimed at the leader: where the draws gave none, the first harm whose nodes the plan leaves open
 //! (`one`, `minority`, `majority`, or a partition with two sides) takes the leader among its nodes.
@@ -15,13 +16,10 @@ use dsfuzz_chance::Chance;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
+/// A fault in force for less than this is no evidence: no target has noticed it.
+pub const IN_FORCE_MIN: Duration = Duration::from_millis(500);
 /// Room for heal and proof between the end of a harm and the end of its slot.
 const GAP_MS: u64 = 1000;
-/// The same where slots are squeezed.
-const GAP_MIN_MS: u64 = 500;
-/// A squeezed harm still lasts this long.
-const LASTS_MIN_MS: u64 = 500;
-const SLOT_MIN_MS: u64 = GAP_MIN_MS + LASTS_MIN_MS;
 
 /// The harms of one run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -43,6 +41,8 @@ pub struct ClusterShape {
     pub leads: bool,
     /// No harm is in force for so long at the end of the load.
     pub quiet_end: Duration,
+    /// So long it takes the target until it serves again after a heal.
+    pub election: Duration,
 }
 
 /// One kind of fault in the plan's list.
@@ -65,7 +65,7 @@ struct Slot {
 /// Where no role of the target leads (`leads` is false), no harm is turned to a leader, and a partition that left its
 /// shape open takes none that needs one.
 pub fn timetable(seed: u64, options: &NemesisOptions, cluster: ClusterShape, load: Duration) -> Timetable {
-    let ClusterShape { nodes, leads, quiet_end } = cluster;
+    let ClusterShape { nodes, leads, quiet_end, .. } = cluster;
     let leaderless = (!leads).then(|| options.leaderless());
     let options = leaderless.as_ref().unwrap_or(options);
     let mut chance = Chance::new(seed, "nemesis", 0);
@@ -73,7 +73,12 @@ pub fn timetable(seed: u64, options: &NemesisOptions, cluster: ClusterShape, loa
     let mut kinds = kinds(options, nodes, &mut plan.warnings);
     let start_ms = millis(options.quiet_start.0);
     let window_ms = millis(plan.quiet_from.0).saturating_sub(start_ms);
-    let slots = slots(&mut chance, &kinds, millis(options.every.0), window_ms, &mut plan.warnings);
+    let mut slots = slots(&mut chance, &kinds, millis(options.every.0), window_ms);
+    if slots.iter().map(|slot| slot.slot_ms).sum::<u64>() > window_ms {
+        let short =
+            Short { load, quiet_start: options.quiet_start, quiet_end: Span(quiet_end), election: cluster.election };
+        short.fit(&mut slots, &kinds, window_ms, &mut plan.warnings);
+    }
     let mut slot_start_ms = start_ms;
     for (id, slot) in slots.into_iter().enumerate() {
         let room_ms = slot.slot_ms.saturating_sub(slot.lasts_ms + slot.gap_ms);
@@ -110,66 +115,104 @@ fn kinds(options: &NemesisOptions, nodes: usize, warnings: &mut Vec<String>) -> 
     kinds
 }
 
-/// Cuts the window into slots: at the asked pace where every kind comes, else squeezed.
-fn slots(chance: &mut Chance, kinds: &[Kind], every_ms: u64, window_ms: u64, warnings: &mut Vec<String>) -> Vec<Slot> {
+/// Cuts the window into slots at the asked pace; where not even one of each kind fits, these are longer than the window.
+fn slots(chance: &mut Chance, kinds: &[Kind], every_ms: u64, window_ms: u64) -> Vec<Slot> {
     let mut bag = Bag::of((0..kinds.len()).collect());
     let wanted = |kind: usize| {
         let lasts_ms = kinds[kind].lasts_ms;
-        Slot { kind, slot_ms: every_ms.max(lasts_ms + GAP_MS).max(SLOT_MIN_MS), lasts_ms, gap_ms: GAP_MS }
+        Slot { kind, slot_ms: every_ms.max(lasts_ms + GAP_MS), lasts_ms, gap_ms: GAP_MS }
     };
-    let mut first: Vec<Slot> = (0..kinds.len()).filter_map(|_| bag.draw(chance)).map(wanted).collect();
-    let asked_ms: u64 = first.iter().map(|slot| slot.slot_ms).sum();
-    if asked_ms > window_ms {
-        leave_out(&mut first, kinds, window_ms, warnings);
-        squeeze(&mut first, kinds, window_ms, warnings);
-        return first;
-    }
-    let mut left_ms = window_ms - asked_ms;
+    let mut slots: Vec<Slot> = (0..kinds.len()).filter_map(|_| bag.draw(chance)).map(wanted).collect();
+    let mut used_ms: u64 = slots.iter().map(|slot| slot.slot_ms).sum();
     while let Some(slot) = bag.draw(chance).map(wanted) {
-        if slot.slot_ms > left_ms {
+        used_ms += slot.slot_ms;
+        if used_ms > window_ms {
             break;
         }
-        left_ms -= slot.slot_ms;
-        first.push(slot);
+        slots.push(slot);
     }
-    first
+    slots
 }
 
-/// Drops the last kinds where not even the shortest slots fit, and says so once for all of them.
-fn leave_out(slots: &mut Vec<Slot>, kinds: &[Kind], window_ms: u64, warnings: &mut Vec<String>) {
-    let fit = usize::try_from(window_ms / SLOT_MIN_MS).unwrap_or(usize::MAX);
-    let names: Vec<&str> = slots.drain(fit.min(slots.len())..).map(|slot| kinds[slot.kind].name).collect();
-    if !names.is_empty() {
-        warnings.push(format!(
-            "{} cannot come: {} of load between quiet start and quiet end has room for {fit} faults at most; \
-             give more time or fewer faults",
-            names.join(", "),
-            Span::millis(window_ms)
+impl Slot {
+    /// The shortest slot for its fault.
+    fn least_ms(&self) -> u64 {
+        self.lasts_ms + GAP_MS
+    }
+
+    /// The shortest slot after which the target serves again, but never more than the plan's pace asks for.
+    fn enough_ms(&self, election_ms: u64) -> u64 {
+        self.slot_ms.min(self.least_ms() + election_ms)
+    }
+}
+
+/// A load that is too short for one fault of each kind at the asked pace.
+struct Short {
+    load: Duration,
+    quiet_start: Span,
+    quiet_end: Span,
+    election: Duration,
+}
+
+impl Short {
+    /// Shortens the slots, leaves the last kinds of the plan's list out where that is not enough, and says so.
+    fn fit(&self, slots: &mut Vec<Slot>, kinds: &[Kind], window_ms: u64, warnings: &mut Vec<String>) {
+        // After the last fault, the gap is part of the quiet end.
+        let room_ms = window_ms + if window_ms == 0 { 0 } else { millis(self.quiet_end.0).min(GAP_MS) };
+        let election_ms = millis(self.election);
+        let enough_ms = slots.iter().map(|slot| slot.enough_ms(election_ms)).sum::<u64>();
+        let all = slots.len();
+        let mut least_ms = 0;
+        let mut kept = vec![false; kinds.len()];
+        for (kind, kept) in kept.iter_mut().enumerate() {
+            let need_ms = slots.iter().find(|slot| slot.kind == kind).map_or(0, Slot::least_ms);
+            *kept = least_ms + need_ms <= room_ms;
+            least_ms += if *kept { need_ms } else { 0 };
+        }
+        slots.retain(|slot| kept[slot.kind]);
+        stretch(slots, room_ms, election_ms);
+        let left_out = kinds.iter().zip(&kept).filter(|(_, kept)| !**kept).map(|(kind, _)| kind.name);
+        let left_out: Vec<&str> = left_out.collect();
+        let load = Span(self.load);
+        let needed = Span(Duration::from_secs(
+            (millis(self.quiet_start.0) + enough_ms + millis(self.quiet_end.0)).div_ceil(1000),
         ));
-    }
-}
-
-/// Shortens the slots until they fit, each in proportion to what it has above the least, and the harms with them. One
-/// warning names every kind that is shortened.
-fn squeeze(slots: &mut [Slot], kinds: &[Kind], window_ms: u64, warnings: &mut Vec<String>) {
-    let floor_ms = SLOT_MIN_MS * slots.len() as u64;
-    let asked_ms: u64 = slots.iter().map(|slot| slot.slot_ms - SLOT_MIN_MS).sum();
-    let spare_ms = window_ms.saturating_sub(floor_ms).min(asked_ms);
-    let mut shortened = Vec::new();
-    for slot in slots {
-        let above = u128::from(slot.slot_ms - SLOT_MIN_MS) * u128::from(spare_ms) / u128::from(asked_ms.max(1));
-        slot.slot_ms = SLOT_MIN_MS + u64::try_from(above).unwrap_or(u64::MAX);
-        slot.gap_ms = GAP_MIN_MS;
-        let most_ms = slot.slot_ms - GAP_MIN_MS;
-        if slot.lasts_ms > most_ms {
-            let (name, most, asked) = (kinds[slot.kind].name, Span::millis(most_ms), Span::millis(slot.lasts_ms));
-            shortened.push(format!("{name} lasts {most} instead of {asked}"));
-            slot.lasts_ms = most_ms;
+        if !left_out.is_empty() {
+            let room = if slots.is_empty() { "none".to_owned() } else { slots.len().to_string() };
+            let (start, end) = (self.quiet_start, self.quiet_end);
+            warnings.push(format!(
+                "{} cannot come: a load of {load} has room for {room} of {all} faults between quiet_start ({start}) and \
+                 quiet_end ({end}), so that the run can only be unknown or invalid; a load of {needed} holds one of each \
+                 (`load.time`, `--time`), or make `for`, `quiet_start` or `quiet_end` shorter",
+                left_out.join(", ")
+            ));
+        } else if room_ms < enough_ms {
+            let election = Span(self.election);
+            warnings.push(format!(
+                "a load of {load} holds one fault of each kind, but leaves less than an election ({election}) between \
+                 them: calls may not be Ok again before the next fault, and evidence may be too thin; a load of {needed} \
+                 holds them with room (`load.time`, `--time`)"
+            ));
         }
     }
-    if !shortened.is_empty() {
-        let window = Span::millis(window_ms);
-        warnings.push(format!("{}, so that every kind comes within {window} of load", shortened.join(", ")));
+}
+
+/// Makes the slots as long as there is room for: first up to what the target needs to serve again, then up to the pace.
+fn stretch(slots: &mut [Slot], room_ms: u64, election_ms: u64) {
+    let wanted: Vec<u64> = slots.iter().map(|slot| slot.slot_ms).collect();
+    let enough: Vec<u64> = slots.iter().map(|slot| slot.enough_ms(election_ms)).collect();
+    slots.iter_mut().for_each(|slot| slot.slot_ms = slot.least_ms());
+    for goals in [enough, wanted] {
+        let spare_ms = room_ms.saturating_sub(slots.iter().map(|slot| slot.slot_ms).sum());
+        let asked_ms: u64 = slots.iter().zip(&goals).map(|(slot, goal)| goal - slot.slot_ms).sum();
+        for (slot, goal) in slots.iter_mut().zip(goals) {
+            let more =
+                u128::from(goal - slot.slot_ms) * u128::from(spare_ms.min(asked_ms)) / u128::from(asked_ms.max(1));
+            slot.slot_ms += u64::try_from(more).unwrap_or(u64::MAX);
+        }
+    }
+    for slot in slots {
+        slot.gap_ms = (slot.slot_ms - slot.lasts_ms).min(GAP_MS + election_ms);
     }
 }
 
@@ -199,7 +242,8 @@ mod tests {
     }
 
     fn timetable(seed: u64, options: &NemesisOptions, nodes: usize, load: Duration, quiet_end: Duration) -> Timetable {
-        super::timetable(seed, options, ClusterShape { nodes, leads: true, quiet_end }, load)
+        let election = seconds(2);
+        super::timetable(seed, options, ClusterShape { nodes, leads: true, quiet_end, election }, load)
     }
 
     fn seconds(seconds: u64) -> Duration {
@@ -212,10 +256,10 @@ mod tests {
             assert_eq!(harm.id, position as u64);
             assert!(harm.at.0 >= free_from, "seed {seed}: {harm:?} begins before {free_from:?}");
             assert!(harm.lasts.0 > Duration::ZERO);
-            free_from = harm.at.0 + harm.lasts.0 + Duration::from_millis(GAP_MIN_MS);
+            free_from = harm.at.0 + harm.lasts.0 + Duration::from_millis(GAP_MS);
         }
         let last = plan.harms.last().map_or(Duration::ZERO, |harm| harm.at.0 + harm.lasts.0);
-        assert!(last < plan.quiet_from.0, "seed {seed}: {last:?} is within the quiet end");
+        assert!(last <= plan.quiet_from.0, "seed {seed}: {last:?} is within the quiet end");
     }
 
     #[test]
@@ -286,30 +330,95 @@ mod tests {
         assert!(steps.iter().any(|step| *step < 8.5) && steps.iter().any(|step| *step > 11.5));
     }
 
+    /// The kinds of a timetable in the plan's order, each as long as planned.
+    fn whole_kinds(plan: &Timetable) -> Vec<&'static str> {
+        let mut kinds: Vec<&str> = plan.harms.iter().map(PlannedHarm::kind).collect();
+        kinds.sort_unstable_by_key(|kind| {
+            ["partition", "kill", "pause", "clock"].iter().position(|known| known == kind)
+        });
+        for harm in &plan.harms {
+            assert_eq!(harm.lasts.0, seconds(if harm.kind() == "pause" { 5 } else { 6 }), "{harm:?}");
+        }
+        kinds
+    }
+
     #[test]
-    fn too_short_a_load_squeezes_and_does_not_leave_out() {
+    fn too_short_a_load_has_fewer_faults_and_none_is_shortened() {
         for seed in 0..100 {
             let options = four_kinds();
-            let plan = timetable(seed, &options, 5, seconds(30), seconds(10));
-            check(&plan, &options, seed);
-            assert_eq!(plan.harms.len(), 4);
-            assert_eq!(plan.warnings.len(), 1, "one warning for all kinds: {:?}", plan.warnings);
-            assert_eq!(plan.warnings[0].matches(" instead of ").count(), 4, "{:?}", plan.warnings);
+            let plan = |load| timetable(seed, &options, 5, seconds(load), seconds(20));
+            // At the asked pace, one of each takes 40 s of the 35 s: they follow each other faster.
+            let minute = plan(60);
+            check(&minute, &options, seed);
+            assert_eq!(whole_kinds(&minute), ["partition", "kill", "pause", "clock"]);
+            assert_eq!(minute.warnings, [""; 0]);
+            // Not even an election between them.
+            let close = plan(52);
+            check(&close, &options, seed);
+            assert_eq!(whole_kinds(&close), ["partition", "kill", "pause", "clock"]);
+            assert!(close.warnings[0].contains("less than an election (2s)"), "{:?}", close.warnings);
+            assert!(close.warnings[0].contains("a load of 1m holds them"), "{:?}", close.warnings);
+            for (load, kinds, left_out) in [
+                (
+                    45,
+                    &["partition", "kill", "pause"][..],
+                    "clock cannot come: a load of 45s has room for 3 of 4 faults",
+                ),
+                (32, &["partition"], "kill, pause, clock cannot come: a load of 32s has room for 1 of 4 faults"),
+                (30, &["pause"], "partition, kill, clock cannot come: a load of 30s has room for 1 of 4 faults"),
+                (29, &[], "partition, kill, pause, clock cannot come: a load of 29s has room for none of 4 faults"),
+                (10, &[], "partition, kill, pause, clock cannot come: a load of 10s has room for none of 4 faults"),
+            ] {
+                let plan = plan(load);
+                check(&plan, &options, seed);
+                assert_eq!(whole_kinds(&plan), kinds, "{load} s");
+                assert_eq!(plan.warnings.len(), 1, "one sentence for all kinds: {:?}", plan.warnings);
+                assert!(plan.warnings[0].starts_with(left_out), "{:?}", plan.warnings);
+                assert!(plan.warnings[0].contains("a load of 1m holds one of each"), "{:?}", plan.warnings);
+            }
         }
     }
 
     #[test]
-    fn what_cannot_come_is_named() {
-        // One sentence names them all.
-        let left_out = |plan: &Timetable| {
-            let said: Vec<&String> = plan.warnings.iter().filter(|warning| warning.contains("cannot come")).collect();
-            assert_eq!(said.len(), 1, "{:?}", plan.warnings);
-            said[0].split(" cannot come").next().map_or(0, |names| names.split(", ").count())
-        };
-        let short = timetable(1, &four_kinds(), 5, seconds(17), seconds(10));
-        assert_eq!((short.harms.len(), left_out(&short)), (2, 2), "{:?}", short.warnings);
-        let none = timetable(1, &four_kinds(), 5, seconds(5), seconds(10));
-        assert_eq!((none.harms.len(), left_out(&none)), (0, 4), "{:?}", none.warnings);
+    fn the_load_that_is_named_will_do() {
+        let options = |json| options(json);
+        for (options, quiet_end, election) in [
+            (four_kinds(), 20, 2),
+            (options(json!({"every": "3s", "for": "2s", "faults": [{"kill": {}}, {"pause": {"for": "9s"}}]})), 0, 7),
+            (options(json!({"quiet_start": "0s", "faults": [{"clock": {}}, {"kill": {}}]})), 1, 30),
+        ] {
+            for seed in 0..20 {
+                let shape =
+                    ClusterShape { nodes: 3, leads: true, quiet_end: seconds(quiet_end), election: seconds(election) };
+                let plan = |load| super::timetable(seed, &options, shape, seconds(load));
+                let needed = plan(1).warnings[0].clone();
+                let words: Vec<&str> = needed.split_whitespace().collect();
+                let holds = words.iter().position(|word| *word == "holds").expect("a load that will do");
+                let needed: Span = words[holds - 1].parse().expect("a duration");
+                let enough = plan(needed.0.as_secs());
+                check(&enough, &options, seed);
+                assert_eq!(
+                    (enough.warnings.len(), enough.harms.len() >= options.faults.len()),
+                    (0, true),
+                    "{enough:?}"
+                );
+                assert_eq!(plan(needed.0.as_secs() - 2).warnings.len(), 1, "{needed} is no more than is needed");
+            }
+        }
+    }
+
+    #[test]
+    fn the_last_fault_has_calls_after_it_also_without_a_quiet_end() {
+        let options = options(json!({"faults": [{"kill": {}}]}));
+        for seed in 0..50 {
+            let plan = timetable(seed, &options, 3, seconds(12), seconds(0));
+            assert_eq!((plan.harms[0].at.0, plan.harms[0].lasts.0), (seconds(5), seconds(6)), "a second is left");
+            assert_eq!(timetable(seed, &options, 3, seconds(11), seconds(0)).harms, []);
+        }
+    }
+
+    #[test]
+    fn a_kind_that_the_cluster_cannot_have_is_named() {
         let alone = timetable(1, &four_kinds(), 1, seconds(60), seconds(10));
         assert_eq!(alone.warnings, ["partition cannot come: a partition needs at least two nodes, the cluster has 1"]);
         assert_eq!(timetable(1, &NemesisOptions::default(), 5, seconds(60), seconds(10)).harms, []);
@@ -341,7 +450,7 @@ mod tests {
 
     #[test]
     fn without_a_leader_nothing_is_aimed_at_one() {
-        let shape = ClusterShape { nodes: 5, leads: false, quiet_end: seconds(10) };
+        let shape = ClusterShape { nodes: 5, leads: false, quiet_end: seconds(10), election: seconds(2) };
         for seed in 0..50 {
             let options =
                 options(json!({"faults": [{"kill": {"nodes": "minority"}}, {"partition": {}}, {"pause": {}}]}));

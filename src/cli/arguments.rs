@@ -6,7 +6,7 @@ use crate::targets::{self, Target};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::{Path, PathBuf};
 
-const AFTER: &str = "Exit codes: 0 valid, 1 a promise is broken, 2 unknown, 254 bad arguments or plan, 255 the harness or \
+const AFTER: &str = "Exit codes: 0 valid, 1 a promise is broken, 2 unknown, 254 bad arguments, plan or input file, 255 the harness or \
                      the cluster failed, 130/143 stopped by a signal after healing.";
 
 /// Tests whether a replicated system keeps its promises when machines die, clocks lie and networks split.

@@ -12,6 +12,7 @@ use dsfuzz_checkers::fitting::{self, Candidate, Fit};
 use dsfuzz_checkers::history::{self, Format, HistoryError, ReadOptions};
 use dsfuzz_checkers::{CHECKERS, History, MODELS, Options, Validity, Value};
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 /// The option by which a checker judges one workload alone; all take it.
@@ -63,8 +64,7 @@ pub enum Subject {
 impl CheckArgs {
     /// What the arguments mean. A file within a run's folder means that file alone.
     pub fn subject(&self, out: &Output) -> Result<Subject, Failure> {
-        let file = PathBuf::from(&self.what);
-        if file.is_file() { Ok(Subject::File(file)) } else { super::runs::named(out, &self.what).map(Subject::Run) }
+        super::runs::file_or_run(out, &self.what)
     }
 
     /// The checkers that were named, each of which exists, with their options, which they take. `None`: none was named.
@@ -247,11 +247,13 @@ pub(super) fn main(args: &CheckArgs, out: &mut Output) -> Result<Exit, Failure> 
 
 /// Judges a run from its files, draws its report again and keeps the verdict.
 fn check_run(dir: &RunDir, args: &CheckArgs, out: &mut Output) -> Result<Exit, Failure> {
-    let plan = std::fs::read_to_string(dir.plan());
-    let plan = plan.map_err(|error| Failure::harness(format!("{}: {error}", dir.plan().display())))?;
+    // Its files are the harness's own: what is damaged there is no wrong argument.
+    let unreadable = |error: &dyn std::fmt::Display| Failure::harness(format!("{}: {error}", dir.plan().display()));
+    let plan = std::fs::read_to_string(dir.plan()).map_err(|error| unreadable(&error))?;
+    let plan = Plan::from_yaml_str(&plan).map_err(|error| unreadable(&error))?;
     let mut info = RunInfo::load(dir)
         .map_err(|error| Failure::harness(format!("{} cannot be read: {error}", dir.info().display())))?;
-    let mut rules = Rules::of_plan(&Plan::from_yaml_str(&plan)?, &info.facts);
+    let mut rules = Rules::of_plan(&plan, &info.facts);
     let plans_own: Vec<String> = rules.checkers.iter().map(|(name, _)| name.clone()).collect();
     change(&mut rules, args)?;
     let history = read_back(dir)?;
@@ -362,10 +364,14 @@ fn chosen(args: &CheckArgs, history: &History, out: &mut Output) -> Result<Chose
                 }
             }
             for asked in fits.iter().filter_map(|fit| fit.asked.as_ref()) {
-                out.note(format!(
-                    "{asked}: a read with an argument of its own, which no register has. Where it names the key, write \
-                     the key into the field `key` and leave the value out"
-                ));
+                let advice = match args.independent {
+                    Some(false) => {
+                        "--independent=false says that it is no key: then name what judges such reads with --as, or say \
+                         --independent if it is a key with its value"
+                    }
+                    _ => "where it names the key, write the key into the field `key` and leave the value out",
+                };
+                out.note(format!("{asked}: a read with an argument of its own, which no register has; {advice}"));
             }
             doubts.extend(fits.iter().filter_map(|fit| Some((fit.workload.to_owned(), unrecognised(fit)?))));
             if fitting.is_empty() && doubts.is_empty() {
@@ -444,14 +450,24 @@ fn change(rules: &mut Rules, args: &CheckArgs) -> Result<(), Failure> {
     Ok(())
 }
 
+/// So much of a file is looked at before it is read.
+const BEGINNING_BYTES: u64 = 4096;
+
 /// Reads a history file in its format, or in the one that its first bytes tell.
 pub(super) fn read_file(
     file: &Path,
     format: Option<Format>,
     options: &ReadOptions,
 ) -> Result<(Format, History), Failure> {
-    let failed = |error: &dyn std::fmt::Display| Failure::harness(format!("{}: {error}", file.display()));
-    let reader = std::fs::File::open(file).map_err(|error| failed(&error))?;
+    let failed = |error: std::io::Error| unread(file, &HistoryError::Io(error));
+    let mut reader = std::fs::File::open(file).map_err(failed)?;
+    let mut beginning = Vec::new();
+    reader.by_ref().take(BEGINNING_BYTES).read_to_end(&mut beginning).map_err(failed)?;
+    // An empty history is one that nobody meant.
+    if beginning.trim_ascii().is_empty() && (beginning.len() as u64) < BEGINNING_BYTES {
+        return Err(Failure::Usage(format!("{} is empty: there is no history in it", file.display())));
+    }
+    let reader = std::io::Cursor::new(beginning).chain(reader);
     let read = match format {
         Some(format) => history::read(format, reader, options).map(|history| (format, history)),
         None => history::read_any(reader, options),
@@ -459,18 +475,19 @@ pub(super) fn read_file(
     read.map_err(|error| unread(file, &error))
 }
 
-/// Why a history cannot be used. What its values are is a question to whoever typed the command, as the one for --as
-/// is.
+/// Why a history file that was named cannot be used: nothing was judged, and another file, or other arguments, are
+/// needed.
 pub(super) fn unread(file: &Path, error: &HistoryError) -> Failure {
-    match error {
-        HistoryError::Keys { line, column, seen } => Failure::Usage(format!(
-            "{}: line {line}, column {column}: {seen}. So jepsen.independent writes a key with its value, and judged \
+    let file = file.display();
+    Failure::Usage(match error {
+        HistoryError::Keys { line, column, seen } => format!(
+            "{file}: line {line}, column {column}: {seen}. So jepsen.independent writes a key with its value, and judged \
              as one value each they could break a promise that was kept. Say --independent if they are keys with their \
-             values, --independent=false if they are not",
-            file.display()
-        )),
-        other => Failure::harness(format!("{}: {other}", file.display())),
-    }
+             values; if they are not, say --independent=false and name with --as what judges such calls"
+        ),
+        HistoryError::Io(error) => format!("{file}: {error}"),
+        other => format!("{file}: {other}"),
+    })
 }
 
 /// The checkers that `--as` means: one of that name, or those of a workload.

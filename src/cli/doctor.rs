@@ -3,7 +3,7 @@ use super::place::{self, Place};
 use super::{Output, PlanArgs};
 use crate::cluster::{Node, SshTarget};
 use crate::error::{Exit, Failure};
-use crate::plan::Plan;
+use crate::plan::{Plan, fit};
 use crate::run::NODE_DIR;
 use crate::run::hosts::{self, Hosts};
 use crate::run::nemesis::{Executor, Wall, WallKind};
@@ -36,6 +36,7 @@ struct Look {
 pub(super) fn main(args: &DoctorArgs, out: &mut Output) -> Result<Exit, Failure> {
     let (plan, _overrides) = args.plan.load()?;
     let target = args.plan.target(&plan)?;
+    fit::warnings(&plan, &target).iter().for_each(|warning| out.note(warning));
     let place = Place::find(&plan.cluster, false)?;
     let runtime = place::runtime()?;
     let looks = runtime.block_on(look(&plan, &target, place.nodes.clone()));

@@ -1,6 +1,6 @@
 //! `dsfuzz export`: writes the history of a run, or one from elsewhere, for other programs.
 use super::Output;
-use super::check::read_file;
+use super::check::{Subject, read_file};
 use crate::error::{Exit, Failure};
 use crate::run::read_back;
 use clap::{Args, ValueEnum};
@@ -44,15 +44,15 @@ pub enum Written {
 }
 
 pub(super) fn main(args: &ExportArgs, out: &mut Output) -> Result<Exit, Failure> {
-    let file = PathBuf::from(&args.what);
-    let (history, recorded) = if file.is_file() {
-        let options = ReadOptions { independent: args.independent, ..ReadOptions::default() };
-        (read_file(&file, args.from, &options)?.1, None)
-    } else if args.from.is_some() {
-        return Err(Failure::Usage("--from is about history files, not about runs".into()));
-    } else {
-        let dir = super::runs::named(out, &args.what)?;
-        (read_back(&dir)?, Some(dir.history()))
+    let (history, recorded) = match super::runs::file_or_run(out, &args.what)? {
+        Subject::File(file) => {
+            let options = ReadOptions { independent: args.independent, ..ReadOptions::default() };
+            (read_file(&file, args.from, &options)?.1, None)
+        }
+        Subject::Run(_) if args.from.is_some() => {
+            return Err(Failure::Usage("--from is about history files, not about runs".into()));
+        }
+        Subject::Run(dir) => (read_back(&dir)?, Some(dir.history())),
     };
     if args.format == Written::Parquet && !cfg!(feature = "parquet") {
         return Err(Failure::Usage("this dsfuzz was built without Parquet (cargo build --features parquet)".into()));

@@ -1,5 +1,5 @@
 //! `dsfuzz lab`: a local cluster of real nodes.
-use super::Output;
+use super::{Output, place};
 use crate::cluster::{Node, SshTarget};
 use crate::error::{Exit, Failure};
 use crate::lab::{self, Lab, Owner};
@@ -34,6 +34,9 @@ pub enum LabCommand {
         /// Every lab
         #[arg(long, conflicts_with = "names")]
         all: bool,
+        /// Also labs that a run uses: that run fails. Without this, such a lab stays up (exit 255)
+        #[arg(long)]
+        take_over: bool,
     },
     /// Labs that are up, with their nodes
     List,
@@ -64,7 +67,7 @@ pub enum LabCommand {
 pub(super) fn main(args: &LabArgs, out: &mut Output) -> Result<Exit, Failure> {
     match &args.command {
         LabCommand::Up { nodes, name } => up(name, *nodes, out),
-        LabCommand::Down { names, all } => down(names, *all, out),
+        LabCommand::Down { names, all, take_over } => down(names, *all, *take_over, out),
         LabCommand::List => list(out),
         LabCommand::Exec { node, name, command } => {
             let lab = the_lab(name.as_deref())?;
@@ -74,9 +77,14 @@ pub(super) fn main(args: &LabArgs, out: &mut Output) -> Result<Exit, Failure> {
                 let status = status.map_err(|error| Failure::harness(format!("{}: {error}", program.display())))?;
                 return Ok(ended(status));
             }
+            has_node(&lab, node)?;
             Ok(ended(lab.exec(node, command)?))
         }
-        LabCommand::Ssh { node, name, arguments } => Ok(ended(the_lab(name.as_deref())?.ssh(node, arguments)?)),
+        LabCommand::Ssh { node, name, arguments } => {
+            let lab = the_lab(name.as_deref())?;
+            has_node(&lab, node)?;
+            Ok(ended(lab.ssh(node, arguments)?))
+        }
     }
 }
 
@@ -96,15 +104,18 @@ fn up(name: &str, nodes: u16, out: &mut Output) -> Result<Exit, Failure> {
     Ok(Exit::Valid)
 }
 
-fn down(names: &[String], all: bool, out: &mut Output) -> Result<Exit, Failure> {
-    // A lab that belongs to a run under way goes down with that run, or by its name.
+fn down(names: &[String], all: bool, take_over: bool, out: &mut Output) -> Result<Exit, Failure> {
+    // A lab that was made by a run goes down with that run, or by its name.
     let labs = if all {
         Lab::list()?.into_iter().filter(Lab::detached).collect()
     } else if names.is_empty() {
         vec![the_lab(None)?]
     } else {
-        names.iter().map(|name| Lab::find(name)).collect::<anyhow::Result<Vec<Lab>>>()?
+        names.iter().map(|name| place::lab(name)).collect::<Result<Vec<Lab>, Failure>>()?
     };
+    if !take_over {
+        refuse_used(&labs)?;
+    }
     let names: Vec<String> = labs.iter().map(|lab| lab.name().to_string()).collect();
     for lab in labs {
         lab.down()?;
@@ -115,6 +126,21 @@ fn down(names: &[String], all: bool, out: &mut Output) -> Result<Exit, Failure> 
         names.iter().for_each(|name| out.line(format!("lab {name} is down")));
     }
     Ok(Exit::Valid)
+}
+
+/// Refuses labs that a run uses, before any of them is touched: their end would be that run's.
+fn refuse_used(labs: &[Lab]) -> Result<(), Failure> {
+    for lab in labs {
+        let (name, by) = (lab.name(), lab.used()?);
+        // Without an owner that lives, such a lab has ended.
+        let by = by.or_else(|| (!lab.detached()).then(|| "the command that made it is under way".to_owned()));
+        if let Some(by) = by {
+            let advice =
+                "wait for the end of the run, or end the lab all the same with --take-over: that run then fails";
+            return Err(Failure::harness(format!("lab {name} is in use: {by}; {advice}")));
+        }
+    }
+    Ok(())
 }
 
 fn list(out: &mut Output) -> Result<Exit, Failure> {
@@ -146,7 +172,7 @@ fn described(lab: &Lab) -> serde_json::Value {
 /// The lab of this name, or the only one that is up.
 fn the_lab(name: Option<&str>) -> Result<Lab, Failure> {
     if let Some(name) = name {
-        return Ok(Lab::find(name)?);
+        return place::lab(name);
     }
     let mut labs: Vec<Lab> = Lab::list()?.into_iter().filter(Lab::detached).collect();
     match (labs.pop(), labs.is_empty()) {
@@ -158,6 +184,15 @@ fn the_lab(name: Option<&str>) -> Result<Lab, Failure> {
             Err(Failure::Usage(format!("several labs are up, so name the one that is meant: {}", names.join(", "))))
         }
     }
+}
+
+/// A name that no node of the lab has is a wrong argument.
+fn has_node(lab: &Lab, node: &str) -> Result<(), Failure> {
+    let nodes = lab.nodes();
+    if nodes.iter().any(|(known, _)| *known.name == *node) {
+        return Ok(());
+    }
+    Err(Failure::Usage(format!("lab {} has no node {node}; it has n1 to n{}", lab.name(), nodes.len())))
 }
 
 /// A command's own exit code is the answer; `lab exec` and `lab ssh` add nothing of theirs.

@@ -23,7 +23,7 @@ impl Place {
                 let place = Place::inside(&lab, cluster)?;
                 Ok(Place { own_lab: Some(lab), ..place })
             }
-            Some(LabPlan::Named(name)) => Place::inside(&Lab::find(name)?, cluster),
+            Some(LabPlan::Named(name)) => Place::inside(&lab(name)?, cluster),
             None => Ok(Place { nodes: resolve_nodes(&cluster.nodes, &cluster.ssh)?, own_lab: None }),
         }
     }
@@ -51,6 +51,11 @@ impl Place {
             _ => Ok(()),
         }
     }
+}
+
+/// A lab that is up, by name. A name that no such lab has is a wrong argument.
+pub(super) fn lab(name: &str) -> Result<Lab, Failure> {
+    Lab::find(name).map_err(|error| Failure::Usage(format!("{error:#}")))
 }
 
 /// The runtime of a command that talks to nodes. Made after [`Place::find`], because it brings threads.

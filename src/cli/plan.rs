@@ -3,7 +3,7 @@ use super::{Output, Paint, PlanArgs};
 use crate::cluster::Node;
 use crate::error::{Exit, Failure};
 use crate::judge::Rules;
-use crate::plan::{LabPlan, Plan, on_one_line};
+use crate::plan::{LabPlan, Plan, fit, on_one_line};
 use crate::run::NODE_DIR;
 use crate::targets::Target;
 use dsfuzz_nemesis::Span;
@@ -21,10 +21,10 @@ struct DryRun {
     plan: Value,
     /// The seed: the plan's, or one drawn now.
     seed: u64,
-    /// Nodes by name; empty for a lab that only its own list knows.
+    /// Nodes by name.
     nodes: Vec<String>,
-    /// Clients in all; none where the nodes are not known.
-    clients: Option<u32>,
+    /// Clients in all.
+    clients: u32,
     /// Deadline of one call, in milliseconds.
     deadline_ms: u64,
     /// The checkers that will be asked.
@@ -63,19 +63,17 @@ pub(super) fn main(args: &PlanArgs, out: &mut Output) -> Result<Exit, Failure> {
     let (mut plan, _overrides) = args.load()?;
     let drawn = plan.seed.is_none();
     let seed = plan.draw_seed();
-    let nodes = nodes(&plan);
-    let clients = (!nodes.is_empty()).then(|| plan.load.clients.count(nodes.len()));
     let target = args.target(&plan)?;
+    let nodes = fit::nodes(&plan).map_err(Failure::Usage)?;
     let steps = steps(&target, &nodes, plan.cluster.ssh.dir.as_deref().unwrap_or(NODE_DIR), out.verbose)?;
-    let (timetable, warnings) = timetable(&plan, &target, seed, &nodes);
-    warnings.iter().for_each(|warning| out.note(warning));
-    crate::plan::fit::warnings(&plan, &nodes).iter().for_each(|warning| out.note(warning));
+    fit::warnings(&plan, &target).iter().for_each(|warning| out.note(warning));
+    let timetable = timetable(&plan, &target, seed, &nodes);
     let rules = Rules::of_plan(&plan, &target.facts());
     let dry = DryRun {
         plan: plan.to_json().map_err(Failure::harness)?,
         seed,
+        clients: plan.load.clients.count(nodes.len()),
         nodes,
-        clients,
         deadline_ms: u64::try_from(plan.load.deadline(target.election()).as_millis()).unwrap_or(u64::MAX),
         checkers: rules.checkers.iter().map(|(name, _)| name.clone()).collect(),
         not_asked: rules.not_asked().collect(),
@@ -97,14 +95,6 @@ fn shown(command: &Command) -> String {
     format!("{}{user}", command.argv.join(" "))
 }
 
-fn nodes(plan: &Plan) -> Vec<String> {
-    match &plan.cluster.lab {
-        Some(LabPlan::Nodes(count)) => (1..=*count).map(|node| format!("n{node}")).collect(),
-        Some(LabPlan::Named(_)) => Vec::new(),
-        None => plan.cluster.nodes.clone(),
-    }
-}
-
 /// Packages, files and commands of the target's recipe, on the first node. `whole`: also the contents of files, and the
 /// commands that prepare, form, recover and wipe.
 fn steps(target: &Target, nodes: &[String], base: &str, whole: bool) -> Result<Vec<Step>, Failure> {
@@ -114,9 +104,6 @@ fn steps(target: &Target, nodes: &[String], base: &str, whole: bool) -> Result<V
         Node { name: Arc::from(name.as_str()), address: address.into() }
     };
     let nodes: Vec<Node> = nodes.iter().enumerate().map(stand_in).collect();
-    if nodes.is_empty() {
-        return Ok(Vec::new());
-    }
     let layout = target.layout(&nodes, base).map_err(|error| Failure::Usage(error.to_string()))?;
     let step = |phase: &str, what: String| Step { phase: phase.into(), what };
     let mut steps: Vec<Step> =
@@ -174,18 +161,14 @@ fn asked(plan: &Plan, target: &Target) -> Vec<String> {
 }
 
 /// What the nemesis would do, with this seed.
-fn timetable(plan: &Plan, target: &Target, seed: u64, nodes: &[String]) -> (Vec<Harm>, Vec<String>) {
-    let Some(nemesis) = &plan.nemesis else { return Default::default() };
-    let quiet_end = nemesis.quiet_end.unwrap_or(target.recipe().quiet_after_heal).0;
-    let shape = dsfuzz_nemesis::ClusterShape { nodes: nodes.len(), leads: target.recipe().has_leaders(), quiet_end };
-    let timetable = dsfuzz_nemesis::timetable(seed, nemesis, shape, plan.load.time.0);
-    let millis = |span: dsfuzz_nemesis::Span| u64::try_from(span.0.as_millis()).unwrap_or(u64::MAX);
+fn timetable(plan: &Plan, target: &Target, seed: u64, nodes: &[String]) -> Vec<Harm> {
+    let millis = |span: Span| u64::try_from(span.0.as_millis()).unwrap_or(u64::MAX);
     let harm = |planned: &dsfuzz_nemesis::PlannedHarm| Harm {
         begin_ms: millis(planned.at),
         lasts_ms: millis(planned.lasts),
         fault: planned.describe(),
     };
-    (timetable.harms.iter().map(harm).collect(), timetable.warnings)
+    fit::timetable(plan, target, seed, nodes.len()).harms.iter().map(harm).collect()
 }
 
 fn show(plan: &Plan, dry: &DryRun, drawn: bool, out: &mut Output) {
@@ -196,7 +179,7 @@ fn show(plan: &Plan, dry: &DryRun, drawn: bool, out: &mut Output) {
     rows.push((
         "nodes",
         match &plan.cluster.lab {
-            Some(LabPlan::Named(lab)) => format!("those of the lab {lab}"),
+            Some(LabPlan::Named(lab)) => format!("{} (the lab {lab})", dry.nodes.join(", ")),
             Some(LabPlan::Nodes(_)) => format!("{} (a lab, made for the run)", dry.nodes.join(", ")),
             None => dry.nodes.join(", "),
         },
@@ -205,10 +188,9 @@ fn show(plan: &Plan, dry: &DryRun, drawn: bool, out: &mut Output) {
     for workload in plan.workload.iter().chain(&plan.workloads) {
         rows.push(("workload", written(workload)));
     }
-    let clients = dry.clients.map_or_else(|| plan.load.clients.to_string(), |count| count.to_string());
     let rate = plan.load.rate.map_or_else(|| "as fast as possible".into(), |rate| rate.to_string());
     let deadline = Span::millis(dry.deadline_ms);
-    rows.push(("load", format!("{clients} clients, {rate}, for {}, {deadline} for a call", plan.load.time)));
+    rows.push(("load", format!("{} clients, {rate}, for {}, {deadline} for a call", dry.clients, plan.load.time)));
     match &plan.nemesis {
         None => rows.push(("faults", "none".into())),
         Some(nemesis) => {

@@ -3,7 +3,7 @@ use super::place::{self, Place};
 use super::progress::Progress;
 use super::{Output, PlanArgs, logs, signals};
 use crate::error::{Exit, Failure};
-use crate::plan::{LabPlan, Overrides, Plan};
+use crate::plan::{LabPlan, Overrides, fit};
 use crate::report;
 use crate::run::{Finished, Job, execute, read_back};
 use crate::secrets;
@@ -81,8 +81,8 @@ fn run(args: &RunArgs, out: &mut Output, made: &mut Option<RunDir>) -> Result<Ex
     if let Some(LabPlan::Nodes(count)) = &plan.cluster.lab {
         out.note(format!("lab of {count} {}", if *count == 1 { "node" } else { "nodes" }));
     }
+    fit::warnings(&plan, &target).iter().for_each(|warning| out.note(format!("plan: {warning}")));
     let place = Place::find(&plan.cluster, args.leaves_running())?;
-    check_names(&plan, &place)?;
     let job = Job {
         seed,
         dir: dir.clone(),
@@ -177,13 +177,6 @@ fn plan_name(file: &Path) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' };
     let name: String = stem.trim_start_matches('.').chars().take(64).map(plain).collect();
     if name.is_empty() { "plan".into() } else { name }
-}
-
-/// Faults may name nodes; only now is it known which there are.
-fn check_names(plan: &Plan, place: &Place) -> Result<(), Failure> {
-    let names: Vec<String> = place.nodes.iter().map(|(node, _)| node.name.to_string()).collect();
-    let mistakes = plan.nemesis.as_ref().map(|nemesis| nemesis.mistakes(&names)).unwrap_or_default();
-    if mistakes.is_empty() { Ok(()) } else { Err(Failure::Usage(mistakes.join("\n"))) }
 }
 
 fn again(plan: &Path, overrides: &Overrides, seed: u64, leave_running: bool) -> String {

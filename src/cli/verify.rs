@@ -1,5 +1,6 @@
 //! `dsfuzz verify`: checks the certificates of a verdict without asking the checkers that made them.
 use super::Output;
+use super::check::Subject;
 use crate::error::{Exit, Failure};
 use clap::Args;
 use dsfuzz_checkers::history::{self, Format, ReadOptions};
@@ -40,18 +41,19 @@ struct Answer {
 }
 
 pub(super) fn main(args: &VerifyArgs, out: &mut Output) -> Result<Exit, Failure> {
-    let given = PathBuf::from(&args.what);
-    let (verdict, history) = if given.is_file() {
-        (given, args.history.clone())
-    } else {
-        let dir = super::runs::named(out, &args.what)?;
-        (dir.verdict(), args.history.clone().or_else(|| Some(dir.history())))
+    // A file that was named is an argument; the files of a run are the harness's own.
+    let wrong = |own: bool, message: String| if own { Failure::harness(message) } else { Failure::Usage(message) };
+    let (verdict, history, own) = match super::runs::file_or_run(out, &args.what)? {
+        Subject::File(file) => (file, args.history.clone(), false),
+        Subject::Run(dir) => (dir.verdict(), args.history.clone().or_else(|| Some(dir.history())), true),
     };
-    let text = std::fs::read_to_string(&verdict)
-        .map_err(|error| Failure::harness(format!("{}: {error}", verdict.display())))?;
+    let text =
+        std::fs::read_to_string(&verdict).map_err(|error| wrong(own, format!("{}: {error}", verdict.display())))?;
     let document: Value = serde_json::from_str(&text)
-        .map_err(|error| Failure::harness(format!("{} is not JSON: {error}", verdict.display())))?;
-    let history = history.map(|path| recording(&path, args.independent)).transpose()?;
+        .map_err(|error| wrong(own, format!("{} is not JSON: {error}", verdict.display())))?;
+    let own = own && args.history.is_none();
+    let recorded = history.map(|path| recording(&path, args.independent)).transpose();
+    let history = recorded.map_err(|failure| wrong(own, failure.to_string()))?;
     let mut answers = Vec::new();
     collect("", &document, history.as_ref(), &mut answers);
     show(&answers, history.is_some(), out)
@@ -60,7 +62,7 @@ pub(super) fn main(args: &VerifyArgs, out: &mut Output) -> Result<Exit, Failure>
 /// Our own recordings are read by the verifier itself; those of other programs are put into our form first, by the
 /// readers that also judged them.
 fn recording(path: &Path, independent: Option<bool>) -> Result<History, Failure> {
-    let failed = |error: String| Failure::harness(format!("{}: {error}", path.display()));
+    let failed = |error: String| Failure::Usage(format!("{}: {error}", path.display()));
     let open = || File::open(path).map_err(|error| failed(error.to_string()));
     let mut beginning = Vec::new();
     open()?.take(4096).read_to_end(&mut beginning).map_err(|error| failed(error.to_string()))?;

@@ -306,15 +306,21 @@ impl std::error::Error for ConnectErrors {}
 
 /// Who has a node, since when, and what to do.
 fn taken(node: &str, claim: &Claim, again: bool) -> String {
-    let time = |ns: i64| chrono::DateTime::from_timestamp_nanos(ns).to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
-    let Claim { by, since_ns, renewed_ns } = claim;
-    let (run, host, since) = (&by.run, &by.host, time(*since_ns));
     if again {
-        return format!("{node}: evicted by run {run} from host {host}, which took the node over at {since}");
+        let Claim { by, since_ns, .. } = claim;
+        let since = time(*since_ns);
+        return format!("{node}: evicted by run {} from host {}, which took the node over at {since}", by.run, by.host);
     }
-    format!(
-        "{node} is used by run {run} from host {host} since {since} (last heard of at {}); wait for its end, or end it with \
-         --take-over",
-        time(*renewed_ns)
-    )
+    format!("{}; wait for its end, or end it with --take-over", used(node, claim))
+}
+
+/// Which run uses a node, and since when.
+pub fn used(node: &str, claim: &Claim) -> String {
+    let Claim { by, since_ns, renewed_ns } = claim;
+    let (since, renewed) = (time(*since_ns), time(*renewed_ns));
+    format!("{node} is used by run {} from host {} since {since} (last heard of at {renewed})", by.run, by.host)
+}
+
+fn time(ns: i64) -> String {
+    chrono::DateTime::from_timestamp_nanos(ns).to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
 }

@@ -16,7 +16,7 @@ mod target;
 mod transfer;
 
 pub use agent::{AgentBinaries, AgentBinary};
-pub use connect_error::{ConnectError, ConnectErrors};
+pub use connect_error::{ConnectError, ConnectErrors, used};
 pub use crew::Cluster;
 pub use session::{AgentHello, ConnectOptions, Session};
 pub use target::{Secret, SshTarget, resolve_nodes};

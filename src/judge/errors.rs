@@ -9,8 +9,9 @@ use std::collections::BTreeMap;
 const CODE_CHARS_MAX: usize = 40;
 /// An example is shortened to this.
 const EXAMPLE_CHARS_MAX: usize = 300;
-/// The code of an open call, and of an error that begins with no code.
+/// The code of an open call, of an answer without an error, and of an error that begins with no code.
 const NO_REPLY: &str = "no reply";
+const NO_ERROR: &str = "no error given";
 const OTHER: &str = "other";
 
 /// The code of an error: its text up to the first colon. Errors without one are their own code where they are short.
@@ -26,7 +27,8 @@ type Counted = (u64, u64, String, Vec<NameId>);
 pub(super) fn table(history: &History) -> Vec<ErrorRow> {
     let mut rows: BTreeMap<(String, bool, bool), Counted> = BTreeMap::new();
     for op in history.ops().iter().filter(|op| op.outcome != Outcome::Ok) {
-        let text = op.error.map_or(NO_REPLY, |error| history.name(error));
+        let unsaid = if op.reply == Op::OPEN { NO_REPLY } else { NO_ERROR };
+        let text = op.error.map_or(unsaid, |error| history.name(error));
         let key = (code_of(text).to_owned(), op.outcome == Outcome::Fail, op.settle);
         let row = rows.entry(key).or_insert_with(|| {
             let example: String = text.chars().take(EXAMPLE_CHARS_MAX).collect();
@@ -103,5 +105,14 @@ mod tests {
             [("refused", "fail", 2, 1, false), ("no reply", "info", 1, 7, true), ("timeout", "info", 1, 5, false)];
         assert_eq!(told, expected);
         assert_eq!((&rows[0].nodes[..], &*rows[0].example), (&["n2".to_owned()][..], "refused: 10.0.0.2"));
+        // An answer that names no error came all the same.
+        let unsaid =
+            lines.join("\n").replace(r#","error":"timeout""#, "").replace(r#","error":"refused: 10.0.0.2 again""#, "");
+        let history = dsfuzz_checkers::history::read_jsonl(unsaid.as_bytes()).unwrap();
+        let told: Vec<_> = table(&history).into_iter().map(|row| (row.code, row.outcome, row.first)).collect();
+        let row = |code: &str, outcome: &str, first: u64| (code.to_owned(), outcome.to_owned(), first);
+        for row in [row(NO_ERROR, "fail", 3), row(NO_ERROR, "info", 5), row(NO_REPLY, "info", 7)] {
+            assert!(told.contains(&row), "{told:?}");
+        }
     }
 }

@@ -3,21 +3,25 @@
 //! Asked is what can be had: calls that are Ok during a fault only where the fault leaves a majority and lasts longer
 //! than an election of the target; else calls that are Ok before it and after its heal. Leadership must move only where
 //! a role of the target leads.
+mod shortfall;
+
 use super::Rules;
 use super::met::{self, Met};
 use crate::plan::EvidencePlan;
 use crate::store::{Evidence, RunInfo};
 use dsfuzz_checkers::evidence::KindEvidence;
 use dsfuzz_checkers::{Fault, History, Phase, evidence};
-use dsfuzz_nemesis::{Span, clock};
+use dsfuzz_nemesis::{IN_FORCE_MIN, Span, clock};
 
 /// What was measured, each with what is asked at the least.
 pub(super) fn weigh(history: &History, asked: &EvidencePlan, rules: &Rules, info: &RunInfo) -> Vec<Evidence> {
     let seen = evidence(history);
     let met = met::met(history, rules.bound(&history.nodes));
     let mut rows = vec![
-        row("ok_ops", "calls that were Ok", seen.ok as f64, asked.ok_min as f64),
-        row("ok_fraction", "of all calls, the fraction that was Ok", seen.ok_fraction, asked.ok_fraction_min),
+        row("ok_ops", "calls that were Ok", seen.ok as f64, asked.ok_min as f64)
+            .or_missing(|| shortfall::ok_ops(history, seen.ok, asked.ok_min)),
+        row("ok_fraction", "fraction of all calls that was Ok", seen.ok_fraction, asked.ok_fraction_min)
+            .or_missing(|| shortfall::ok_fraction(history, seen.ok_fraction, asked.ok_fraction_min)),
     ];
     rows.extend(rules.rate.and_then(|rate| rate_reached(history, rate)));
     for (kind, numbers) in &seen.kinds {
@@ -26,17 +30,15 @@ pub(super) fn weigh(history: &History, asked: &EvidencePlan, rules: &Rules, info
     }
     // A kind that the load had no room for is not in the history, and proves as little as one that never landed.
     for kind in rules.kinds.iter().filter(|kind| !seen.kinds.contains_key(*kind)) {
-        let doc = format!("{kind} faults proven to be in force, of 0 planned (no room in the load)");
-        rows.push(row(&format!("proven_{kind}"), &doc, 0.0, asked.proven_per_kind_min.of(kind) as f64));
+        let doc = format!("{kind} faults that were proven to be in force, of 0 planned (no room in the load)");
+        let min = asked.proven_per_kind_min.of(kind);
+        let row = row(&format!("proven_{kind}"), &doc, 0.0, min as f64);
+        rows.push(row.or_missing(|| shortfall::never_came(kind, min)));
     }
-    rows.extend(leader_changes(history, &met, asked, info, seen.leader_changes as f64, seen.leaders.is_empty()));
+    rows.extend(leader_changes(history, &met, asked, info, seen.leader_changes, seen.leaders.is_empty()));
     if let Some(slip) = info.timetable_slip_ms {
-        rows.push(row(
-            "timetable_slip_ms",
-            "milliseconds that a fault began after its time, at the most",
-            slip as f64,
-            0.0,
-        ));
+        let doc = "milliseconds that a fault began after its time, at the most";
+        rows.push(row("timetable_slip_ms", doc, slip as f64, 0.0));
     }
     rows
 }
@@ -50,11 +52,14 @@ fn of_kind(
     met: &[&Met<'_>],
     (asked, rules, info): (&EvidencePlan, &Rules, &RunInfo),
 ) {
-    let doc =
-        format!("{kind} faults proven to be in force for half a second or longer, of {} planned", numbers.planned);
-    rows.push(row(&format!("proven_{kind}"), &doc, met.len() as f64, asked.proven_per_kind_min.of(kind) as f64));
-    let doc = format!("{kind} faults proven to be healed, of {} begun", numbers.begun);
-    rows.push(row(&format!("healed_{kind}"), &doc, numbers.healed as f64, numbers.begun as f64));
+    let min = asked.proven_per_kind_min.of(kind);
+    let (long, planned) = (Span(IN_FORCE_MIN), numbers.planned);
+    let doc = format!("{kind} faults that were proven to be in force for {long} or longer, of {planned} planned");
+    let proven = row(&format!("proven_{kind}"), &doc, met.len() as f64, min as f64);
+    rows.push(proven.or_missing(|| shortfall::proven(history, kind, met, (planned, min))));
+    let doc = format!("{kind} faults whose heal was proven, of {} begun", numbers.begun);
+    let healed = row(&format!("healed_{kind}"), &doc, numbers.healed as f64, numbers.begun as f64);
+    rows.push(healed.or_missing(|| shortfall::healed(history, kind, numbers.healed, numbers.begun)));
     if met.is_empty() {
         return;
     }
@@ -62,29 +67,35 @@ fn of_kind(
     let can_serve = |met: &&&Met<'_>| met::leaves_majority(&history.nodes, met.fault) && met.lasted > election.0;
     let serving: Vec<&&Met<'_>> = met.iter().filter(can_serve).collect();
     let min = asked.ok_during_fault_min.of(kind);
-    let sum = |met: &[&&Met<'_>]| met.iter().map(|met| met.ok_during).sum::<u64>() as f64;
+    let sum = |met: &[&&Met<'_>]| met.iter().map(|met| met.ok_during).sum::<u64>();
     if serving.is_empty() {
         let doc = format!(
-            "calls that were Ok while a {kind} fault was certainly in force: none are asked, each left no majority or \
-             was over within an election ({election})"
+            "calls that were Ok during {kind} faults (none are asked for: each left no majority, or was over within an \
+             election of {election})"
         );
-        rows.push(row(&format!("ok_during_{kind}"), &doc, sum(&met.iter().collect::<Vec<_>>()), 0.0));
+        rows.push(row(&format!("ok_during_{kind}"), &doc, sum(&met.iter().collect::<Vec<_>>()) as f64, 0.0));
         let around = met.iter().map(|met| met.ok_before.min(met.ok_after)).min().unwrap_or(0);
-        let doc = format!("calls that were Ok before each {kind} fault, and after its heal: the smaller number");
-        rows.push(row(&format!("ok_around_{kind}"), &doc, around as f64, min.min(1) as f64));
+        let min = min.min(1);
+        let doc = format!("calls that were Ok before each {kind} fault, and after its heal: the smallest number");
+        let around = row(&format!("ok_around_{kind}"), &doc, around as f64, min as f64);
+        rows.push(around.or_missing(|| shortfall::ok_around(kind, met, min, election)));
     } else {
         let doc = format!(
-            "calls that were Ok while a {kind} fault was certainly in force that left a majority for longer than an \
-             election ({election})"
+            "calls that were Ok during {kind} faults that left a majority for longer than an election ({election})"
         );
-        rows.push(row(&format!("ok_during_{kind}"), &doc, sum(&serving), min as f64));
+        let had = sum(&serving);
+        let during = row(&format!("ok_during_{kind}"), &doc, had as f64, min as f64);
+        rows.push(during.or_missing(|| shortfall::ok_during(kind, &serving, (had, min), election)));
     }
-    let least = met.iter().map(|met| met.asked_least).fold(f64::INFINITY, f64::min);
-    if least.is_finite() {
+    let least = met.iter().filter_map(|met| Some((*met, met.asked_least?)));
+    if let Some((met, (node, rate))) = least.min_by(|one, other| one.1.1.total_cmp(&other.1.1)) {
         let never = rules.unbound(&history.nodes);
-        let never = if never.is_empty() { String::new() } else { format!(" (no client asks {})", never.join(", ")) };
-        let doc = format!("calls begun a second during {kind} faults, on the node that was asked the least{never}");
-        rows.push(row(&format!("asked_during_{kind}"), &doc, least, rules.asked_min(history.nodes.len())));
+        let never = if never.is_empty() { String::new() } else { format!("; no client asks {}", never.join(", ")) };
+        let doc =
+            format!("calls begun a second during {kind} faults, on the node that was asked the least ({node}{never})");
+        let min = rules.asked_min(history.nodes.len());
+        let asked = row(&format!("asked_during_{kind}"), &doc, rate, min);
+        rows.push(asked.or_missing(|| shortfall::asked_during(met, node, rate, min)));
     }
 }
 
@@ -112,21 +123,37 @@ fn leader_changes(
     met: &[Met<'_>],
     asked: &EvidencePlan,
     info: &RunInfo,
-    seen: f64,
+    seen: u64,
     nobody: bool,
 ) -> Option<Evidence> {
     // A lie about the time need not move a leader.
     let disturbs = |fault: &Fault| fault.kind != clock::DOC.name && fault.planned.contains("leader");
     let aimed = info.facts.leads && history.faults.iter().any(disturbs);
-    let moves = |met: &Met<'_>| {
+    let moves = |met: &&Met<'_>| {
         disturbs(met.fault) && met.lasted > info.facts.election() && met::leaves_majority(&history.nodes, met.fault)
     };
-    let at_least = if info.facts.leads && met.iter().any(moves) { asked.leader_changes_min as f64 } else { 0.0 };
-    (aimed || !nobody).then(|| row("leader_changes", "changes of leader", seen, at_least))
+    let mover = met.iter().find(moves).filter(|_| info.facts.leads);
+    let min = if mover.is_some() { asked.leader_changes_min } else { 0 };
+    (aimed || !nobody).then(|| {
+        let changes = row("leader_changes", "changes of leader", seen as f64, min as f64);
+        let election = Span(info.facts.election());
+        changes.or_missing(|| mover.map(|met| shortfall::leader_changes(met, seen, min, election)).unwrap_or_default())
+    })
 }
 
 fn row(name: &str, doc: &str, measured: f64, at_least: f64) -> Evidence {
-    Evidence { name: name.into(), doc: doc.into(), measured, at_least, enough: measured >= at_least }
+    let enough = measured >= at_least;
+    Evidence { name: name.into(), doc: doc.into(), measured, at_least, enough, shortfall: String::new() }
+}
+
+impl Evidence {
+    /// With what is missing, where it is not enough.
+    fn or_missing(mut self, shortfall: impl FnOnce() -> String) -> Evidence {
+        if !self.enough {
+            self.shortfall = shortfall();
+        }
+        self
+    }
 }
 
 #[cfg(test)]

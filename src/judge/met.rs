@@ -2,11 +2,9 @@
 //! node fell. Pure.
 use crate::store::{FaultLoad, NodeLoad, Rates};
 use dsfuzz_checkers::{Fault, History, Outcome, sides::components};
-use dsfuzz_nemesis::{clock, kill, pause};
+use dsfuzz_nemesis::{IN_FORCE_MIN, clock, kill, pause};
 use std::time::Duration;
 
-/// A fault in force for less than this is no evidence: no target has noticed it.
-pub(super) const IN_FORCE_MIN: Duration = Duration::from_millis(500);
 /// Before and after a fault the load is measured for so long at the most.
 const AROUND_NS: u64 = 5_000_000_000;
 
@@ -21,13 +19,13 @@ pub(super) struct Met<'h> {
     pub(super) ok_before: u64,
     /// Calls that were made after its heal and Ok, until the next fault or the end.
     pub(super) ok_after: u64,
-    /// Calls begun a second while it was certainly in force, on the node with a client that was asked the least.
-    pub(super) asked_least: f64,
+    /// The node with a client that was asked the least while it was certainly in force, and the calls begun there a second.
+    pub(super) asked_least: Option<(&'h str, f64)>,
 }
 
 /// Every fault that was proven to be in force for [`IN_FORCE_MIN`] or longer. `bound`: the nodes to which the plan binds
 /// clients.
-pub(super) fn met<'h>(history: &'h History, bound: &[String]) -> Vec<Met<'h>> {
+pub(super) fn met<'h>(history: &'h History, bound: &'h [String]) -> Vec<Met<'h>> {
     let begins = |fault: &Fault| fault.begun.map(|mark| mark.time);
     let one = |fault| {
         let (from, to) = Fault::certain(fault)?;
@@ -40,14 +38,14 @@ pub(super) fn met<'h>(history: &'h History, bound: &[String]) -> Vec<Met<'h>> {
         let others = || history.faults.iter().filter(|other| other.id != fault.id);
         let before = others().filter_map(Fault::possible).map(|(_, to)| to).filter(|end| *end <= begun).max();
         let next = others().filter_map(begins).filter(|begin| *begin >= gone).min();
-        let asked = bound.iter().map(|node| rates(history, node, from.time, to.time).asked);
+        let asked = bound.iter().map(|node| (node.as_str(), rates(history, node, from.time, to.time).asked));
         Some(Met {
             fault,
             lasted,
             ok_during: ok_between(history, from.time, to.time),
             ok_before: ok_between(history, before.unwrap_or(0), begun),
             ok_after: ok_between(history, gone, next.unwrap_or(u64::MAX)),
-            asked_least: asked.fold(f64::INFINITY, f64::min),
+            asked_least: asked.min_by(|one, other| one.1.total_cmp(&other.1)),
         })
     };
     history.faults.iter().filter_map(one).collect()

@@ -308,14 +308,7 @@ fn sentence(
             let unknown = promises.iter().filter(|promise| promise.validity == Validity::Unknown);
             let gave_up = unknown.map(|promise| format!("{}: {}", promise.checker, promise.summary));
             let thin = evidence.iter().filter(|evidence| !evidence.enough);
-            let thin = thin.map(|evidence| {
-                format!(
-                    "{}: {} where at least {} is asked",
-                    evidence.doc,
-                    number(evidence.measured),
-                    number(evidence.at_least)
-                )
-            });
+            let thin = thin.map(Evidence::missing);
             let reasons: Vec<String> = gave_up.chain(unseen.iter().cloned()).chain(thin).collect();
             let more = reasons.len().saturating_sub(1);
             let first = reasons.into_iter().next().unwrap_or_else(|| "nothing was judged".into());
@@ -361,10 +354,6 @@ fn calls(history: &History, promises: &[&Verdict]) -> String {
     let judged = history.ops().iter().filter(|op| named.contains(history.name(op.workload))).count();
     let names = named.into_iter().collect::<Vec<_>>().join(", ");
     if judged == all { format!("{all} calls") } else { format!("{judged} calls of workload {names}") }
-}
-
-fn number(value: f64) -> String {
-    if value.fract() == 0.0 { format!("{value:.0}") } else { format!("{value:.3}") }
 }
 
 fn exit(validity: Validity, info: &RunInfo) -> Exit {

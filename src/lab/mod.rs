@@ -8,6 +8,7 @@ mod node;
 mod state;
 mod supervisor;
 pub(crate) mod sys;
+mod used;
 
 pub use state::state_dir;
 

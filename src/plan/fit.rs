@@ -1,9 +1,11 @@
 //! Whether a plan and its target fit: what neither can say alone, asked before a node is touched. Pure, but for a look
-//! at the client's program on this machine.
+//! at the client's program on this machine and at the labs that are up.
 //!
 //! `plan`, `doctor` and `run` ask the same.
-use super::{LabPlan, Plan};
+use super::{LabPlan, Plan, validate};
+use crate::lab::Lab;
 use crate::targets::Target;
+use dsfuzz_nemesis::{ClusterShape, IN_FORCE_MIN, Span, Timetable};
 
 /// What keeps this plan from being run on this target, one sentence each.
 pub fn mistakes(plan: &Plan, target: &Target) -> Vec<String> {
@@ -11,8 +13,14 @@ pub fn mistakes(plan: &Plan, target: &Target) -> Vec<String> {
     for workload in plan.workload.iter().chain(&plan.workloads) {
         mistakes.extend(target.client_mistake(workload.name()));
     }
+    let nodes = nodes(plan).unwrap_or_else(|mistake| {
+        mistakes.push(mistake);
+        Vec::new()
+    });
+    // The plan alone knows them but for a lab that is up.
+    mistakes.extend(validate::too_many_clients(&plan.load, nodes.len()).map(|(_, message)| message));
     if let Some(nemesis) = &plan.nemesis {
-        if let Some(nodes) = nodes(plan) {
+        if !nodes.is_empty() {
             mistakes.extend(nemesis.mistakes(&nodes));
         }
         if !target.recipe().has_leaders() {
@@ -28,35 +36,89 @@ pub fn mistakes(plan: &Plan, target: &Target) -> Vec<String> {
     mistakes
 }
 
-/// What a person should know of this plan before it runs, one sentence each. `nodes`: their names; empty where they are
-/// not known yet.
-pub fn warnings(plan: &Plan, nodes: &[String]) -> Vec<String> {
+/// What would break when, with this seed, on so many nodes.
+pub fn timetable(plan: &Plan, target: &Target, seed: u64, nodes: usize) -> Timetable {
+    let Some(nemesis) = &plan.nemesis else { return Timetable::default() };
+    let shape = ClusterShape {
+        nodes,
+        leads: target.recipe().has_leaders(),
+        quiet_end: nemesis.quiet_end.unwrap_or(target.recipe().quiet_after_heal).0,
+        election: target.election(),
+    };
+    dsfuzz_nemesis::timetable(seed, nemesis, shape, plan.load.time.0)
+}
+
+/// What a person should know of this plan before it runs, one sentence each: the same for every seed.
+pub fn warnings(plan: &Plan, target: &Target) -> Vec<String> {
+    let nodes = nodes(plan).unwrap_or_default();
+    let mut warnings = timetable(plan, target, 0, nodes.len()).warnings;
+    warnings.extend(short_faults(plan));
+    warnings.extend(few_calls(plan));
     let faults = plan.nemesis.iter().flat_map(|nemesis| &nemesis.faults);
-    let all = faults.filter(|fault| fault.aims_at_all()).map(|fault| {
+    warnings.extend(faults.filter(|fault| fault.aims_at_all()).map(|fault| {
         format!(
             "{}: nodes: all leaves nobody to answer: evidence asks for calls that are Ok before it and after its heal",
             fault.doc().name
         )
-    });
+    }));
     let blind = plan.workload.iter().chain(&plan.workloads);
-    let blind = blind.filter_map(|workload| {
+    warnings.extend(blind.filter_map(|workload| {
         Some(format!("{}: {}; the run can only be unknown or invalid", workload.name(), workload.blind()?))
-    });
-    let few = plan.load.clients.too_few(nodes).map(|few| {
-        let unbound = plan.load.clients.unbound(nodes).join(", ");
-        format!("{few}; the load never asks {unbound}, and evidence does not ask for it there")
-    });
-    all.chain(blind).chain(few).collect()
+    }));
+    warnings.extend(few_clients(plan, &nodes));
+    warnings
 }
 
-/// The names of the nodes, as far as the plan tells them.
-fn nodes(plan: &Plan) -> Option<Vec<String>> {
+/// Faults that are over before they are evidence.
+fn short_faults(plan: &Plan) -> impl Iterator<Item = String> {
+    // The fault is proven, and proven again, within its time.
+    let enough = Span(2 * IN_FORCE_MIN);
+    let faults = plan.nemesis.iter().flat_map(|nemesis| nemesis.faults.iter().map(move |fault| (nemesis, fault)));
+    faults.filter_map(move |(nemesis, fault)| {
+        let lasts = fault.lasts().unwrap_or(nemesis.lasts);
+        (lasts < enough).then(|| {
+            format!(
+                "{}: a fault of {lasts} proves too little: evidence counts faults that are proven to be in force for {} \
+                 or longer; `for: {enough}` or longer will do",
+                fault.doc().name,
+                Span(IN_FORCE_MIN)
+            )
+        })
+    })
+}
+
+/// Fewer clients than nodes.
+fn few_clients(plan: &Plan, nodes: &[String]) -> Option<String> {
+    let few = plan.load.clients.too_few(nodes)?;
+    let unbound = plan.load.clients.unbound(nodes).join(", ");
+    Some(format!("{few}; the load never asks {unbound}, and evidence does not ask for it there"))
+}
+
+/// A load that cannot make as many calls as evidence asks for.
+fn few_calls(plan: &Plan) -> Option<String> {
+    let by_rate = plan.load.rate.map(|rate| rate.0 * plan.load.time.0.as_secs_f64());
+    let calls = by_rate.into_iter().chain(plan.load.ops_max.map(|most| most as f64)).reduce(f64::min)?;
+    let min = plan.evidence.ok_min;
+    (calls < min as f64).then(|| {
+        format!(
+            "the load makes {calls:.0} calls at the most, and evidence asks for {min} that are Ok: the run can only be \
+             unknown or invalid; ask for more with `load.rate`, `load.time` or `load.ops_max`, or for less with \
+             `evidence.ok_min`"
+        )
+    })
+}
+
+/// The names of the nodes, in order. The error says that the plan's lab is not up.
+pub fn nodes(plan: &Plan) -> Result<Vec<String>, String> {
     match &plan.cluster.lab {
-        Some(LabPlan::Nodes(count)) => Some((1..=*count).map(|node| format!("n{node}")).collect()),
-        Some(LabPlan::Named(_)) => None,
+        Some(LabPlan::Nodes(count)) => Ok((1..=*count).map(|node| format!("n{node}")).collect()),
+        Some(LabPlan::Named(name)) => {
+            let lab = Lab::find(name).map_err(|error| format!("cluster: lab: {error:#}"))?;
+            Ok(lab.nodes().iter().map(|(node, _)| node.name.to_string()).collect())
+        }
         None => {
             let host = |node: &String| node.rsplit('@').next().unwrap_or(node).to_owned();
-            Some(plan.cluster.nodes.iter().map(host).collect())
+            Ok(plan.cluster.nodes.iter().map(host).collect())
         }
     }
 }
@@ -76,10 +138,10 @@ mod tests {
         };
         let told = "load.clients is 2 for 3 nodes; 3 or more, such as 1n, asks every node; the load never asks n3, and \
                     evidence does not ask for it there";
-        assert_eq!(warnings(&plan("2"), &nodes), [told]);
+        assert_eq!(few_clients(&plan("2"), &nodes).as_deref(), Some(told));
         for enough in ["3", "1n", "7"] {
-            assert!(warnings(&plan(enough), &nodes).is_empty(), "{enough}");
+            assert_eq!(few_clients(&plan(enough), &nodes), None, "{enough}");
         }
-        assert!(warnings(&plan("1"), &[]).is_empty(), "a lab whose nodes are not known yet");
+        assert_eq!(few_clients(&plan("1"), &[]), None, "a lab whose nodes are not known yet");
     }
 }

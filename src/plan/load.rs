@@ -67,31 +67,34 @@ pub fn read_yaml<T: serde::de::DeserializeOwned>(origin: &str, text: &str) -> Re
 
 /// The text of a regular file of a plan's size. A device, a pipe or a huge file is refused unread.
 pub fn read_regular(path: &Path) -> std::io::Result<String> {
+    let bytes = bytes_of(path)?;
+    String::from_utf8(bytes).map_err(|_| std::io::Error::new(std::io::ErrorKind::InvalidData, "it is not UTF-8 text"))
+}
+
+fn bytes_of(path: &Path) -> std::io::Result<Vec<u8>> {
     let refused = |why: String| std::io::Error::new(std::io::ErrorKind::InvalidInput, why);
-    if !std::fs::metadata(path)?.is_file() {
-        return Err(refused("it is not a regular file".into()));
+    let kind = std::fs::metadata(path)?.file_type();
+    if !kind.is_file() {
+        let is = if kind.is_dir() { "it is a folder" } else { "it is not a regular file" };
+        return Err(refused(is.into()));
     }
-    let mut text = String::new();
-    std::fs::File::open(path)?.take(yaml::BYTES_MAX as u64 + 1).read_to_string(&mut text)?;
-    if text.len() > yaml::BYTES_MAX {
+    let mut bytes = Vec::new();
+    // One byte more than is allowed, so that a huge file is never read whole.
+    std::fs::File::open(path)?.take(yaml::BYTES_MAX as u64 + 1).read_to_end(&mut bytes)?;
+    if bytes.len() > yaml::BYTES_MAX {
         return Err(refused(format!("it is larger than {} bytes", yaml::BYTES_MAX)));
     }
-    Ok(text)
+    Ok(bytes)
 }
 
 fn text_of(path: &Path, origin: &str) -> Result<String, PlanError> {
-    let unreadable = |error: std::io::Error| {
-        let error = PlanError::new(origin, format!("the plan cannot be read: {error}"));
-        error.help("`dsfuzz init etcd --output plan.yaml` writes one to begin with")
-    };
-    // One byte more than is allowed, so that a device or a huge file is never read whole.
-    let limit = yaml::BYTES_MAX as u64 + 1;
-    let mut bytes = Vec::new();
-    std::fs::File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes)).map_err(unreadable)?;
-    if bytes.len() > yaml::BYTES_MAX {
-        let message = format!("the file is larger than {} bytes, which no plan is", yaml::BYTES_MAX);
-        return Err(PlanError::new(origin, message).help("is this the right file?"));
-    }
+    let bytes = bytes_of(path).map_err(|error| {
+        let help = match error.kind() {
+            std::io::ErrorKind::InvalidInput => "a plan is a YAML file of less than 1 MiB: is this the right file?",
+            _ => "`dsfuzz init etcd --output plan.yaml` writes one to begin with",
+        };
+        PlanError::new(origin, format!("the plan cannot be read: {error}")).help(help)
+    })?;
     String::from_utf8(bytes).map_err(|error| {
         let line = error.as_bytes()[..error.utf8_error().valid_up_to()].iter().filter(|byte| **byte == b'\n').count();
         PlanError::new(origin, format!("the plan is not UTF-8 text (line {})", line + 1))

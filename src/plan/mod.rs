@@ -205,6 +205,17 @@ impl LoadPlan {
     }
 }
 
+impl ClusterPlan {
+    /// How many nodes, as far as the plan says; 1 for a lab that only its own list knows.
+    pub fn nodes_planned(&self) -> usize {
+        match &self.lab {
+            Some(LabPlan::Nodes(count)) => usize::from(*count),
+            Some(LabPlan::Named(_)) => 1,
+            None => self.nodes.len(),
+        }
+    }
+}
+
 impl Default for LoadPlan {
     fn default() -> LoadPlan {
         LoadPlan {

@@ -1,5 +1,6 @@
 //! How [`Clients`], [`Rate`] and [`LabPlan`] are written.
 use super::{Clients, LabPlan, Rate};
+use crate::lab::NODES_MAX;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::borrow::Cow;
@@ -130,7 +131,8 @@ impl<'de> Deserialize<'de> for LabPlan {
                 Ok(LabPlan::Named(name.into()))
             }
             fn visit_u64<E: de::Error>(self, nodes: u64) -> Result<LabPlan, E> {
-                Ok(LabPlan::Nodes(u16::try_from(nodes).unwrap_or(u16::MAX)))
+                let wrong = |_| E::custom(format!("a lab has 1 to {NODES_MAX} nodes, not {nodes}"));
+                u16::try_from(nodes).map(LabPlan::Nodes).map_err(wrong)
             }
         }
         deserializer.deserialize_any(Visitor)

@@ -1,14 +1,16 @@
 //! What types alone cannot say of a plan: what must go together, and what must not.
 use super::problem::did_you_mean;
 use super::typed::Mistake;
-use super::{Clients, LabPlan, Plan, names};
+use super::{Clients, LabPlan, LoadPlan, Plan, names};
 use crate::lab::NODES_MAX;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
-/// Clients of one run, and of one node, at the most.
+/// Clients of one run at the most, and as many more that join those that hang.
 const CLIENTS_MAX: u32 = 10_000;
+/// Calls a second that can be asked for.
+const RATE_MAX: f64 = 1_000_000.0;
 /// Faults of one run, at the most.
 const FAULTS_MAX: u32 = 10_000;
 /// No two faults begin closer than this, however small `every` is.
@@ -138,14 +140,13 @@ fn load(plan: &Plan) -> Result<(), Mistake> {
             return wrong(&["load", key], "this duration cannot be zero", "such as 60s");
         }
     }
-    let (Clients::Total(clients) | Clients::PerNode(clients)) = load.clients;
-    if clients > CLIENTS_MAX {
-        let message = format!("{} clients; at most {CLIENTS_MAX} are held", load.clients);
-        return wrong(&["load", "clients"], message, "such as 2n; more load is a higher `rate`");
+    if let Some((key, message)) = too_many_clients(load, plan.cluster.nodes_planned()) {
+        let help = if key == "joining" { "such as 40; 0 for none" } else { "such as 2n; more load is a higher `rate`" };
+        return wrong(&["load", key], message, help);
     }
-    if load.joining > CLIENTS_MAX {
-        let message = format!("{} clients for each node; at most {CLIENTS_MAX} are held", load.joining);
-        return wrong(&["load", "joining"], message, "such as 40; 0 for none");
+    if load.rate.is_some_and(|rate| rate.0 > RATE_MAX) {
+        let message = format!("no cluster is asked more than {RATE_MAX} times a second from here");
+        return wrong(&["load", "rate"], message, "leave it out for as fast as possible");
     }
     if load.ops_max == Some(0) {
         return wrong(&["load", "ops_max"], "no call at all would be made", "leave it out for no limit");
@@ -160,6 +161,24 @@ fn load(plan: &Plan) -> Result<(), Mistake> {
         return wrong(&["evidence", "ok_fraction_min"], "a fraction lies between 0 and 1", "such as 0.1");
     }
     Ok(())
+}
+
+/// More clients than are held, on so many nodes: the key that asks for them, and a sentence.
+pub(super) fn too_many_clients(load: &LoadPlan, nodes: usize) -> Option<(&'static str, String)> {
+    let made = |each: u32| u64::from(each).saturating_mul(nodes as u64);
+    let on_nodes =
+        |count: u64| if nodes == 1 { String::new() } else { format!(" for each of {nodes} nodes make {count}") };
+    let (clients, of_nodes) = match load.clients {
+        Clients::Total(count) => (u64::from(count), String::new()),
+        Clients::PerNode(each) => (made(each), on_nodes(made(each))),
+    };
+    if clients > u64::from(CLIENTS_MAX) {
+        return Some(("clients", format!("{} clients{of_nodes}; at most {CLIENTS_MAX} are held", load.clients)));
+    }
+    let joining = made(load.joining);
+    let of_nodes = on_nodes(joining);
+    (joining > u64::from(CLIENTS_MAX))
+        .then(|| ("joining", format!("{} clients that join{of_nodes}; at most {CLIENTS_MAX} are held", load.joining)))
 }
 
 /// Thresholds by kind name kinds that there are.
@@ -230,8 +249,41 @@ fn checks(plan: &Plan) -> Result<(), Mistake> {
             let message = format!("the checker `{name}` cannot judge what this plan runs ({})", workloads.join(", "));
             return wrong(&["check", &at], message, &format!("those that can: {}", fitting.join(", ")));
         }
+        if let Some((message, help)) = misfit(plan, &check.options()) {
+            return wrong(&["check", &at], message, &help);
+        }
     }
     Ok(())
+}
+
+/// A model that knows the functions of no workload of the plan: a sentence, and which models do.
+fn misfit(plan: &Plan, options: &dsfuzz_checkers::Options) -> Option<(String, String)> {
+    let text = |name: &str| match options.0.get(name) {
+        Some(dsfuzz_checkers::Value::Text(text)) => Some(&**text),
+        _ => None,
+    };
+    let model = dsfuzz_checkers::MODELS.iter().find(|doc| Some(doc.name) == text("model"))?;
+    let judged = |name: &str| text("workload").is_none_or(|workload| workload == name);
+    let workloads = plan.workload.iter().chain(&plan.workloads).filter(|workload| judged(workload.name()));
+    let called: Vec<(&str, Vec<std::sync::Arc<str>>)> =
+        workloads.map(|workload| (workload.name(), workload.build().functions())).collect();
+    let knows = |doc: &dsfuzz_checkers::ModelDoc| {
+        called.iter().any(|(_, functions)| functions.iter().all(|f| doc.functions.contains(&&**f)))
+    };
+    if called.is_empty() || knows(model) {
+        return None;
+    }
+    let words =
+        |(workload, functions): &(&str, Vec<std::sync::Arc<str>>)| format!("{workload}: {}", functions.join(", "));
+    let called: Vec<String> = called.iter().map(words).collect();
+    let fitting: Vec<&str> = dsfuzz_checkers::MODELS.iter().filter(|doc| knows(doc)).map(|doc| doc.name).collect();
+    let message = format!(
+        "the model `{}` ({}) knows the functions of no workload of this plan ({})",
+        model.name,
+        model.functions.join(", "),
+        called.join("; ")
+    );
+    Some((message, format!("models that do: {}", fitting.join(", "))))
 }
 
 /// Checkers that judge a run as a whole, whatever its workload.
@@ -282,6 +334,19 @@ mod tests {
             ("load.time=0", "cannot be zero"),
             ("load.time=-3s", "cannot be negative"),
             ("load.clients=0", "not a number of clients"),
+            ("load.clients=9000n", "9000n clients for each of 3 nodes make 27000; at most 10000 are held"),
+            ("load.clients=4000000000n", "for each of 3 nodes make 12000000000; at most 10000 are held"),
+            ("load.clients=10001", "10001 clients; at most 10000 are held"),
+            ("load.clients=99999999999999", "not a number of clients"),
+            ("load.rate=1e300/s", "no cluster is asked more than 1000000 times a second"),
+            ("cluster.lab=70000", "1 to 200 nodes, not 70000"),
+            ("load.joining=4000", "4000 clients that join for each of 3 nodes make 12000"),
+            (
+                "check=[{linearizable: {model: stack}}]",
+                "knows the functions of no workload of this plan (register: read, write, cas)",
+            ),
+            ("check=[{linearizable: {model: stack}}]", "models that do: cas-register, versioned-register, kv"),
+            ("check=[{linearizable: {model: register}}]", "knows the functions of no workload"),
             ("evidence.ok_fraction_min=2", "between 0 and 1"),
             ("check=[linearisable]", "did you mean `linearizable`"),
             ("check=[{split-brain: {nodes: 3}}]", "has no option nodes"),
@@ -298,5 +363,7 @@ mod tests {
         }
         assert_eq!(said("workload.register.keys=3"), "no error");
         assert_eq!(said("load.time=7"), "no error");
+        assert_eq!(said("load.clients=3333n"), "no error");
+        assert_eq!(said("check=[{linearizable: {model: cas-register}}]"), "no error");
     }
 }

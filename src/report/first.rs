@@ -113,10 +113,7 @@ fn missing(subject: &Subject<'_>) -> Vec<String> {
     if subject.source != Source::NoLoad {
         lines.extend(unknown.map(promise));
         lines.extend(subject.info.unseen.iter().map(|unseen| escape(&words::shorten(unseen, 300))));
-        lines.extend(thin.map(|one| {
-            let (measured, least) = (words::figure(one.measured), words::figure(one.at_least));
-            format!("{}: {measured} where at least {least} is asked", escape(&one.doc))
-        }));
+        lines.extend(thin.map(|one| escape(&words::shorten(&one.missing(), 700))));
     }
     lines
 }

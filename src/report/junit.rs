@@ -94,8 +94,7 @@ fn evidence(subject: &Subject<'_>) -> TestCase {
 
 /// What is too thin, in words.
 pub(super) fn thin_sentence(evidence: &crate::store::Evidence) -> String {
-    let (measured, least) = (words::plain_figure(evidence.measured), words::plain_figure(evidence.at_least));
-    format!("{}: {measured}, at least {least} wanted ({})", evidence.name, evidence.doc)
+    format!("{}: {}", evidence.name, evidence.missing())
 }
 
 fn harness(subject: &Subject<'_>) -> TestCase {

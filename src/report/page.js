@@ -3,6 +3,9 @@
 const byId = (id) => document.getElementById(id);
 
 function start() {
+  copyButtons();
+  // Of a run of which nothing was recorded there is nothing to draw.
+  if (!byId("strips")) return;
   const meta = JSON.parse(byId("meta").textContent);
   const data = byId("ops");
   const ops = new Operations(meta, data.textContent);
@@ -76,7 +79,6 @@ function start() {
     picked = -1;
     engine.redraw();
   });
-  copyButtons();
   engine.drawNow();
   root.dataset.ready = "true";
   requestAnimationFrame(() => setTimeout(() => (root.dataset.painted = Math.round(performance.now())), 0));

@@ -90,12 +90,16 @@ const TOOLS: &str = "<div class=\"tools\"><span class=\"group\">\
 /// The strips; what the run has nothing of is left out.
 fn charts(subject: &Subject<'_>) -> String {
     let digest = &subject.digest;
+    let called = !digest.order.is_empty();
+    if !called && subject.history.faults.is_empty() && digest.roles.is_empty() && digest.clocks.is_empty() {
+        return String::new();
+    }
     let mut html = String::from(
         "<section id=\"charts\"><h2>The run</h2>\n<noscript><p class=\"notice\">These charts need their script; \
          <a href=\"report/index.html\">report/index.html</a> has drawings without one.</p></noscript>\n\
          <p id=\"charts-problem\" class=\"notice\" hidden></p>\n",
     );
-    if digest.order.is_empty() {
+    if !called {
         html.push_str("<p class=\"notice\">No operation was recorded.</p>\n");
     }
     html.push_str(
@@ -120,9 +124,9 @@ fn charts(subject: &Subject<'_>) -> String {
             "faults",
             "Faults: the bar is the possible stretch, its thick foot the proven one".into(),
         ),
-        (true, "latency", format!("Latency by time of call, logarithmic; of ok calls {latency}")),
+        (called, "latency", format!("Latency by time of call, logarithmic; of ok calls {latency}")),
         (
-            true,
+            called,
             "rate",
             format!(
                 "Calls a second by outcome: {} ok (solid), {} fail (dashed), {} info (dotted)",
@@ -130,7 +134,7 @@ fn charts(subject: &Subject<'_>) -> String {
             ),
         ),
         (
-            !digest.nodes.is_empty(),
+            called && !digest.nodes.is_empty(),
             "availability",
             "Outcomes by node: share of its calls that were ok, info, fail (from below); grey: its callers waited and it \
              answered nothing"

@@ -22,9 +22,9 @@ pub(super) fn draw(subject: &Subject<'_>) -> Vec<(String, String)> {
     html.push_str("<main>\n<p><a href=\"../report.html\">The report with charts to zoom in</a></p>\n");
     html.push_str(&part("The counterexample", || sections::counterexamples(subject, &page)));
     html.push_str(&part("The promises", || sections::promises(subject)));
-    html.push_str("<section id=\"charts\"><h2>The run</h2>\n");
+    let mut figures = String::new();
     for chart in charts::ALL {
-        html.push_str(&part(chart.title, || {
+        figures.push_str(&part(chart.title, || {
             let Some(svg) = (chart.draw)(subject) else { return Ok(String::new()) };
             let Page::Plain(files) = &page else { return Ok(String::new()) };
             files.borrow_mut().push((chart.file.to_string(), svg));
@@ -39,7 +39,9 @@ pub(super) fn draw(subject: &Subject<'_>) -> Vec<(String, String)> {
             Ok(figure)
         }));
     }
-    html.push_str("</section>\n");
+    if !figures.is_empty() {
+        let _ = write!(html, "<section id=\"charts\"><h2>The run</h2>\n{figures}</section>\n");
+    }
     html.push_str(&part("The faults", || tables::faults(subject)));
     html.push_str(&part("The evidence", || tables::evidence(subject)));
     html.push_str(&part("The errors", || tables::errors(subject)));

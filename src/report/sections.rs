@@ -71,7 +71,7 @@ pub(super) fn banner(subject: &Subject<'_>, page: &Page) -> anyhow::Result<Strin
     if subject.source != Source::NoLoad {
         facts.push(("operations", tally(subject)));
     }
-    if !(file && subject.history.faults.is_empty()) {
+    if !(matches!(subject.source, Source::File | Source::NoLoad) && subject.history.faults.is_empty()) {
         facts.push(("faults", subject.history.faults.len().to_string()));
     }
     facts.push(("started", escape(info.started.get(..19).unwrap_or(&info.started))));
@@ -341,6 +341,9 @@ pub(super) fn checker(verdict: &Verdict) -> String {
 
 /// One row for each promise.
 pub(super) fn promises(subject: &Subject<'_>) -> anyhow::Result<String> {
+    if subject.verdict.promises.is_empty() && subject.source == Source::NoLoad {
+        return Ok(String::new());
+    }
     let mut html = String::from("<section id=\"promises\"><h2>Promises</h2>\n");
     if subject.verdict.promises.is_empty() {
         html.push_str("<p class=\"notice\">No promise was judged.</p>\n");

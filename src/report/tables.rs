@@ -15,14 +15,10 @@ pub(super) fn faults(subject: &Subject<'_>) -> anyhow::Result<String> {
     let mut html = String::from("<section id=\"faults\"><h2>Faults</h2>\n");
     let faults = &subject.history.faults;
     if faults.is_empty() {
-        if subject.source == Source::File {
+        if matches!(subject.source, Source::File | Source::NoLoad) {
             return Ok(String::new());
         }
-        let why = match subject.source {
-            Source::NoLoad => "The run ended before any fault was begun.",
-            _ => "No fault was asked for.",
-        };
-        let _ = writeln!(html, "<p>{why}</p></section>");
+        html.push_str("<p>No fault was asked for.</p></section>\n");
         return Ok(html);
     }
     html.push_str(
@@ -116,7 +112,7 @@ fn by_node(subject: &Subject<'_>, fault: &Fault) -> String {
 pub(super) fn evidence(subject: &Subject<'_>) -> anyhow::Result<String> {
     let mut html = String::from("<section id=\"evidence\"><h2>Evidence</h2>\n");
     if subject.verdict.evidence.is_empty() {
-        if subject.source == Source::File {
+        if matches!(subject.source, Source::File | Source::NoLoad) {
             return Ok(String::new());
         }
         html.push_str("<p>No thresholds were set for this run.</p></section>\n");
@@ -132,7 +128,7 @@ pub(super) fn evidence(subject: &Subject<'_>) -> anyhow::Result<String> {
             html,
             "<tr><th scope=\"row\"><code>{}</code><td>{}<td class=\"n\">{}<td class=\"n\">{}<td>{enough}</tr>",
             escape(&evidence.name),
-            escape(&evidence.doc),
+            described(evidence),
             words::figure(evidence.measured),
             words::figure(evidence.at_least),
         );
@@ -141,9 +137,21 @@ pub(super) fn evidence(subject: &Subject<'_>) -> anyhow::Result<String> {
     Ok(html)
 }
 
+/// What a number is; where it is not enough, also what is missing.
+fn described(evidence: &crate::store::Evidence) -> String {
+    let missing = match evidence.enough {
+        true => String::new(),
+        false => format!("<p class=\"warn\">{}</p>", escape(&evidence.missing())),
+    };
+    format!("{}{missing}", escape(&evidence.doc))
+}
+
 /// Calls that failed or are unknown, by the code of their error.
 pub(super) fn errors(subject: &Subject<'_>) -> anyhow::Result<String> {
     let mut html = String::from("<section id=\"errors\"><h2>Errors by code</h2>\n");
+    if subject.history.ops().is_empty() {
+        return Ok(String::new());
+    }
     if subject.verdict.errors.is_empty() {
         html.push_str("<p>Every call was Ok.</p></section>\n");
         return Ok(html);

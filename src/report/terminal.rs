@@ -200,4 +200,7 @@ fn evidence(out: &mut String, subject: &Subject<'_>) {
         ]
     };
     out.push_str(&table(&["evidence", "measured", "at least", "", "what it is"], evidence.iter().map(row).collect()));
+    for one in evidence.iter().filter(|one| !one.enough) {
+        let _ = writeln!(out, "too thin: {}", words::plain_line(&one.missing()));
+    }
 }

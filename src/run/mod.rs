@@ -26,7 +26,7 @@ use crate::{judge, report, secrets};
 use anyhow::{Context, Result, anyhow};
 use dsfuzz_checkers::history::{HistoryBuilder, ProcessEvent, ProcessStep, write_record};
 use dsfuzz_checkers::{FinalReads, History, Phase, standstill};
-use dsfuzz_nemesis::{ClusterShape, Timetable, timetable};
+use dsfuzz_nemesis::Timetable;
 use dsfuzz_workloads::{Connect, Workload};
 use hosts::Hosts;
 use phases::Phases;
@@ -105,13 +105,6 @@ pub async fn execute(job: Job, progress: Arc<Progress>, stop: watch::Receiver<St
         deaths: Arc::default(),
         job,
     };
-    for warning in &run.timetable.warnings {
-        run.progress.line(&format!("nemesis: {warning}"));
-    }
-    let names: Vec<String> = run.job.nodes.iter().map(|(node, _)| node.name.to_string()).collect();
-    for warning in crate::plan::fit::warnings(&run.job.plan, &names) {
-        run.progress.line(&format!("plan: {warning}"));
-    }
     let mut leave = run.stop.clone();
     tokio::select! {
         () = run.all() => run.finish(),
@@ -124,10 +117,7 @@ pub async fn execute(job: Job, progress: Arc<Progress>, stop: watch::Receiver<St
 
 impl Job {
     fn timetable(&self, target: &Target) -> Timetable {
-        let Some(nemesis) = &self.plan.nemesis else { return Timetable::default() };
-        let quiet_end = nemesis.quiet_end.unwrap_or(target.recipe().quiet_after_heal).0;
-        let shape = ClusterShape { nodes: self.nodes.len(), leads: target.recipe().has_leaders(), quiet_end };
-        timetable(self.seed, nemesis, shape, self.plan.load.time.0)
+        crate::plan::fit::timetable(&self.plan, target, self.seed, self.nodes.len())
     }
 
     fn info(&self, target: &Target) -> RunInfo {

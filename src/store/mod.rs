@@ -314,6 +314,21 @@ pub struct Evidence {
     pub at_least: f64,
     /// Whether it is enough.
     pub enough: bool,
+    /// Of a number that is not enough: what was had and what was asked for, on which node, in which fault, and what to
+    /// change in the plan.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub shortfall: String,
+}
+
+impl Evidence {
+    /// What is missing, in sentences. Verdicts of earlier versions say it in numbers only.
+    pub fn missing(&self) -> String {
+        if !self.shortfall.is_empty() {
+            return self.shortfall.clone();
+        }
+        let number = |value: f64| if value.fract() == 0.0 { format!("{value:.0}") } else { format!("{value:.3}") };
+        format!("{}: {} where at least {} is asked", self.doc, number(self.measured), number(self.at_least))
+    }
 }
 
 impl RunInfo {

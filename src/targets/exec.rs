@@ -11,6 +11,7 @@ mod values;
 use super::recipe::Certainty;
 use crate::cluster::Node;
 use dsfuzz_workloads::{Answer, BoxFuture, Call, Client, Connect, ConnectError, Endpoint, Response, Terms};
+pub(super) use process::plain_words;
 use process::{Line, Program};
 use protocol::{Init, Meaning, Refusal, Reply};
 use std::collections::BTreeMap;
@@ -82,6 +83,12 @@ impl Connect for ExecConnect {
 }
 
 impl ExecConnect {
+    /// Why its program cannot be started, known without starting it.
+    pub fn missing(&self) -> Option<String> {
+        let error = process::missing(&self.argv, &self.folder, self.env.get("PATH").map(String::as_str))?;
+        Some(format!("{} cannot be started in {}: {error}", self.named(), self.folder.display()))
+    }
+
     fn named(&self) -> String {
         format!("client `{}`", super::hands::head(&self.argv.join(" ")))
     }

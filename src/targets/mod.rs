@@ -226,40 +226,29 @@ impl Target {
         Ok(Deployment::new(self.layout(&nodes, base)?, remotes))
     }
 
-    /// What keeps the recipe's clients from carrying out a workload: none can, or the program of the one that could is not
-    /// on this machine.
+    /// What keeps the recipe's clients from carrying out a workload: none can, or the program of the one that could, or the
+    /// script that it is given, is not on this machine.
     pub fn client_mistake(&self, workload: &str) -> Option<String> {
         let client = match self.client(workload) {
             Ok(client) => client,
             Err(error) => return Some(error.to_string()),
         };
-        let argv = &client.command.as_ref()?.0;
-        let (program, arguments) = argv.split_first()?;
-        let wrong = |path: &Path| {
-            Some(format!(
-                "the client of {} for workload {workload} cannot be started: there is no program {}",
-                self.recipe.name,
-                path.display()
-            ))
+        let argv = client.command.as_ref()?;
+        let why = self.missing_client(workload, &[]).or_else(|| self.missing_script(&argv.0))?;
+        Some(format!("the client of {} for workload {workload} cannot be started: {why}", self.recipe.name))
+    }
+
+    /// The script that an interpreter is given first, where that is not there.
+    fn missing_script(&self, argv: &[String]) -> Option<String> {
+        let words: Vec<&str> = match argv {
+            [script] => exec::plain_words(script)?,
+            words => words.iter().map(String::as_str).collect(),
         };
-        // A text is a script of the shell's: only the shell knows what it needs.
-        if arguments.is_empty() && program.contains(char::is_whitespace) {
-            return None;
-        }
-        if program.contains('/') {
-            let path = self.folder.join(program);
-            return if path.is_file() { None } else { wrong(&path) };
-        }
-        let paths = std::env::var_os("PATH").unwrap_or_default();
-        let found = std::env::split_paths(&paths).any(|folder| folder.join(program).is_file());
-        // One word for the shell may be a builtin of its own.
-        if !found && !arguments.is_empty() {
-            return wrong(Path::new(program));
-        }
+        let (program, arguments) = words.split_first()?;
         let interprets = INTERPRETERS.iter().any(|known| program.trim_end_matches(char::is_numeric) == *known);
         let script = arguments.first().filter(|script| interprets && !script.starts_with('-'))?;
         let path = self.folder.join(script);
-        if path.is_file() { None } else { wrong(&path) }
+        (!path.is_file()).then(|| format!("there is no file {}", path.display()))
     }
 
     /// The client for a workload.
@@ -314,6 +303,14 @@ impl Target {
             stderr_room: Arc::new(AtomicU64::new(exec::STDERR_ROOM_BYTES)),
             line_bytes_max: exec::LINE_BYTES_MAX,
         }
+    }
+
+    /// Why the program of the client for this workload cannot be started, known without starting it; none where it can,
+    /// where the client is built in, and where there is no client at all ([`Target::connect`] says so).
+    pub fn missing_client(&self, workload: &str, functions: &[Arc<str>]) -> Option<String> {
+        let client = self.recipe.clients.iter().find(|client| client.workloads.iter().any(|name| name == workload))?;
+        let argv = client.command.as_ref()?;
+        self.exec(client, argv, workload, functions, &[], Path::new("")).missing()
     }
 
     /// Codes of errors by which a node refuses to be read: those of the protocol and those of the recipe.

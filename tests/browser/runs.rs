@@ -372,7 +372,14 @@ fn stale_verdict(history: &History, ops: Vec<u64>) -> RunVerdict {
 }
 
 fn evidence(name: &str, doc: &str, measured: f64, at_least: f64) -> Evidence {
-    Evidence { name: name.into(), doc: doc.into(), measured, at_least, enough: measured >= at_least }
+    Evidence {
+        name: name.into(),
+        doc: doc.into(),
+        measured,
+        at_least,
+        enough: measured >= at_least,
+        shortfall: String::new(),
+    }
 }
 
 fn info(plan: &str, nodes: &[String]) -> RunInfo {

@@ -24,7 +24,7 @@ fn labs_and_doctors_answer_for_their_nodes() {
     stage.run(&["lab", "list"]).exits(0).says(&[&lab.name, "n1 10.77.0.1, n2 10.77.0.2"]);
     assert_eq!(stage.run(&lab.exec("n2", &["hostname"])).exits(0).stdout, "n2\n");
     stage.run(&lab.exec("n1", &["sh", "-c", "exit 7"])).exits(7);
-    stage.run(&["lab", "exec", "--name", &lab.name, "n9", "--", "true"]).exits(255).says(&["no node n9"]);
+    stage.run(&["lab", "exec", "--name", &lab.name, "n9", "--", "true"]).exits(254).says(&["no node n9"]);
     assert_eq!(stage.run(&["lab", "ssh", "--name", &lab.name, "n1", "hostname"]).exits(0).stdout, "n1\n");
     stage.run(&["lab", "up", "1", "--name", &lab.name]).exits(255).says(&["already up"]);
 
@@ -43,8 +43,8 @@ fn labs_and_doctors_answer_for_their_nodes() {
     let healed = stage.run(&["heal", &own]).exits(0).says(&["nothing is left to heal", "dsfuzz heal --lab NAME"]);
     assert_eq!(healed.stdout, "", "{healed}");
     stage.run(&["lab", "down", &lab.name]).exits(0).says(&["is down"]);
-    stage.run(&["heal", "--lab", &lab.name]).exits(255).says(&["no lab named"]);
-    stage.run(&["lab", "down", &lab.name]).exits(255).says(&["no lab named"]);
+    stage.run(&["heal", "--lab", &lab.name]).exits(254).says(&["no lab named"]);
+    stage.run(&["lab", "down", &lab.name]).exits(254).says(&["no lab named"]);
 }
 
 #[test]

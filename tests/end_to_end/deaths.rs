@@ -51,6 +51,8 @@ fn a_node_that_a_run_uses_is_refused_to_others_and_an_eviction_is_no_answer_abou
     let refused = ["n1 is used by run long/", "from host", "wait for its end", "--take-over"];
     stage.run(&["run", &short]).exits(255).says(&refused);
     stage.run(&["heal", "--lab", &lab.name]).exits(255).says(&refused);
+    let used = format!("lab {} is in use: n1 is used by run long/", lab.name);
+    stage.run(&["lab", "down", &lab.name]).exits(255).says(&[&used, "end the lab all the same with --take-over"]);
     let before = history(&dir).ops().len();
     stage.await_history(&mut first, "the first run goes on", |history| history.ops().len() > before + 50);
 
@@ -69,4 +71,25 @@ fn a_node_that_a_run_uses_is_refused_to_others_and_an_eviction_is_no_answer_abou
     eventually("nothing is left to heal", Duration::from_secs(30), || {
         (stage.run(&["heal", "--lab", &lab.name]).stdout == "n1: nothing was left\n").then_some(())
     });
+}
+
+#[test]
+fn a_lab_that_a_run_uses_goes_down_only_by_a_take_over() {
+    let stage = Stage::new();
+    let lab = Lab::up(&stage, 1);
+    let long = stage.write("long.yaml", &plan("long", &lab.name, 60));
+    let mut run = stage.start(&["run", &long, "--seed", "1"]);
+    stage.await_history(&mut run, "calls", |history| history.ops().len() > 50);
+    stage.run(&["lab", "down", &lab.name]).exits(255).says(&["is in use: n1 is used by run long/"]);
+    stage.run(&["lab", "list"]).exits(0).says(&[&lab.name]);
+    // A run whose control node is dead gives its nodes up within its lease.
+    run.kill();
+    stage.run(&["lab", "down", &lab.name]).exits(0).says(&["is down"]);
+    let again = Lab::up(&stage, 1);
+    let long = stage.write("long.yaml", &plan("long", &again.name, 60));
+    let mut run = stage.start(&["run", &long, "--seed", "2"]);
+    stage.await_history(&mut run, "calls", |history| history.ops().len() > 50);
+    stage.run(&["lab", "down", &again.name, "--take-over"]).exits(0).says(&["is down"]);
+    stage.run(&["lab", "down", &again.name]).exits(254).says(&["no lab named"]);
+    run.kill();
 }

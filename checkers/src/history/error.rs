@@ -58,7 +58,9 @@ impl fmt::Display for HistoryError {
         match self {
             HistoryError::Io(error) => write!(f, "cannot read the history: {error}"),
             HistoryError::Malformed { line, column, message } => {
-                write!(f, "line {line}, column {column} of the history is not a record: {message}")
+                // The parser counts a field that is missing to the end of its line, column 0.
+                let column = if *column == 0 { String::new() } else { format!(", column {column}") };
+                write!(f, "line {line}{column} of the history is not a record: {message}")
             }
             HistoryError::Broken { line: 0, index, message, .. } => {
                 write!(f, "the recording is broken at record {index}: {message}")

@@ -3,6 +3,7 @@
 //! are named in the error.
 use super::gzip::{GZIP, Unzipped};
 use super::jepsen::{self, Syntax};
+use super::jsonl::near;
 use super::window::{Scan, Window};
 use super::{History, HistoryError, edn, json, plume, porcupine, read_jsonl};
 use std::fmt;
@@ -97,10 +98,10 @@ impl Format {
                 }
                 // In whatever order, and with whatever space between them, the fields stand.
                 let tight: Vec<u8> = line.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
-                let call = contains(&tight, b"\"worker\":") && contains(&tight, b"\"workload\":");
                 let wrapped = tight.starts_with(b"{\"history\":");
-                let ours =
-                    tight.starts_with(b"{") && !wrapped && (call || OURS.iter().any(|kind| contains(&tight, kind)));
+                let ours = tight.starts_with(b"{")
+                    && !wrapped
+                    && (has_own_fields(&tight) || OURS.iter().any(|kind| contains(&tight, kind)));
                 Some(if ours { Format::Jsonl } else { Format::JepsenJson })
             }
             b']' | b'}' | b')' if opened => Some(Format::JepsenEdn),
@@ -115,6 +116,20 @@ impl Format {
         }
     }
 }
+
+/// Whether a record has fields as only ours have them, also where one of them is misspelt: the reader then names it.
+fn has_own_fields(record: &[u8]) -> bool {
+    let texts = record.split(|byte| *byte == b'"').collect::<Vec<_>>();
+    // Every other part is a text; a name has a colon behind it.
+    let pairs = texts.windows(2).skip(1).step_by(2);
+    let names = pairs.filter(|pair| pair[1].starts_with(b":")).map(|pair| String::from_utf8_lossy(pair[0]));
+    let names: Vec<_> = names.collect();
+    let has = |own: &str| names.iter().any(|name| name == own || near(own, name));
+    OWN_FIELDS.iter().any(|own| own.iter().all(|own| has(own)))
+}
+
+/// Fields of a call, and of the first record, that stand together in ours alone.
+const OWN_FIELDS: [[&str; 2]; 2] = [["worker", "workload"], ["nodes", "wall"]];
 
 /// Whether the first name of a map, which is a text, belongs to EDN: JSON has a colon and a value behind it.
 fn edn_names(map: &[u8]) -> bool {

@@ -39,6 +39,8 @@ pub fn read_jsonl(reader: impl BufRead) -> Result<History, HistoryError> {
             }
             Err(_) if line.last() != Some(&b'\n') => break,
             Err(error) => {
+                // A field that is missing may be there under a misspelt name.
+                unknown.take(line, number)?;
                 let column = error.column() as u64;
                 return Err(HistoryError::Malformed { line: number, column, message: error.to_string() });
             }
@@ -177,7 +179,7 @@ impl Unknown {
 const NAMES_MAX: usize = 8;
 
 /// Whether one name becomes the other by one letter more, less or another, or by two neighbours that change places.
-fn near(known: &str, name: &str) -> bool {
+pub(super) fn near(known: &str, name: &str) -> bool {
     let (one, two) = (known.as_bytes(), name.as_bytes());
     // Of short names everything is near.
     if one.len() < 4 {
@@ -286,6 +288,13 @@ mod tests {
         for wrong in ["valeu", "vaue", "vallue", "velue", "Value"] {
             let error = read(&call.replace("\"value\"", &format!("\"{wrong}\""))).expect_err(wrong).to_string();
             assert!(error.contains("line 2") && error.contains("did you mean value?"), "{error}");
+        }
+        for wrong in ["wroker", "worklaod", "proces", "noed"] {
+            let right =
+                ["worker", "workload", "process", "node"].into_iter().find(|right| near(right, wrong)).expect(wrong);
+            let error =
+                read(&call.replace(&format!("\"{right}\""), &format!("\"{wrong}\""))).expect_err(wrong).to_string();
+            assert!(error.contains(&format!("no record has a field {wrong}; did you mean {right}?")), "{error}");
         }
         let later = read(&call.replace("\"value\"", "\"trace\":{\"id\":[1]},\"value\"")).expect("a later release's");
         assert_eq!(later.remarks, ["1 field that no record has passed over: trace (line 2)"]);

@@ -4,39 +4,24 @@
 //! The claim is per network namespace and not per folder: agents of two folders share the table of nftables and the pings.
 use crate::place::write_whole;
 use crate::{process, sys};
-use dsfuzz_nemesis::protocol::{Claim, Claimant, Entry};
-use serde::{Deserialize, Serialize};
+use dsfuzz_nemesis::protocol::{
+    CLAIMS_DIR, Claim, ClaimFile, Claimant, ENDING_MAX, Entry, SILENT_MAX, claim_file_name,
+};
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-/// Where claims are, where that can be written.
-const FOLDER: &str = "/run/dsfuzz";
-/// How long a claim whose control node is not heard of may still be there: a lease, and a little.
-const SILENT: Duration = Duration::from_secs(12);
-/// How long an agent that ends may take to heal.
-const ENDING: Duration = Duration::from_secs(30);
 /// How long the clients of an evicted run may take to end their calls.
 const CLIENTS: Duration = Duration::from_secs(20);
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// What is kept beside the lock.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-struct Held {
-    claim: Claim,
-    /// The agent that holds the lock: process id and start.
-    agent: (u32, u64),
-    /// It is healing and will end.
-    ending: bool,
-}
-
 /// The right of a run to this node. Ends with the process.
 pub(crate) struct NodeClaim {
     files: Files,
-    held: Mutex<Held>,
+    held: Mutex<ClaimFile>,
     _lock: File,
 }
 
@@ -60,11 +45,11 @@ struct Files {
 impl Files {
     /// The files for this network namespace, in `/run`, or where that cannot be written in the agent's own folder.
     fn find(own: &Path) -> Result<Files, String> {
-        let shared = Path::new(FOLDER);
+        let shared = Path::new(CLAIMS_DIR);
         let made = fs::DirBuilder::new().mode(0o700).recursive(true).create(shared);
         let folder = if made.is_ok() && sys::writable(shared) { shared } else { own };
         let network = fs::metadata("/proc/self/ns/net").map_or(0, |about| about.ino());
-        let file = |ending: &str| folder.join(format!("node-{network}.{ending}"));
+        let file = |ending: &str| folder.join(claim_file_name(network, ending));
         Ok(Files { lock: file("lock"), held: file("json"), next: file("next"), gone: file("gone") })
     }
 
@@ -78,7 +63,7 @@ impl Files {
         fs::read(&self.gone).ok().and_then(|json| serde_json::from_slice::<Claimant>(&json).ok()).as_ref() == Some(by)
     }
 
-    fn held(&self) -> Option<Held> {
+    fn held(&self) -> Option<ClaimFile> {
         serde_json::from_slice(&fs::read(&self.held).ok()?).ok()
     }
 }
@@ -124,7 +109,7 @@ impl NodeClaim {
         let now_ns = sys::realtime_ns();
         let since_ns = last.map(|last| last.claim).filter(|last| last.by == *by).map_or(now_ns, |last| last.since_ns);
         let me = std::process::id();
-        let held = Held {
+        let held = ClaimFile {
             claim: Claim { by: by.clone(), since_ns, renewed_ns: now_ns },
             agent: (me, process::stat(me).map_or(0, |stat| stat.start)),
             ending: false,
@@ -156,20 +141,20 @@ impl NodeClaim {
         (next != mine).then(|| format!("evicted by {} from host {}", next.run, next.host))
     }
 
-    fn change(&self, change: impl FnOnce(&mut Held)) {
+    fn change(&self, change: impl FnOnce(&mut ClaimFile)) {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         change(&mut held);
         drop(self.write(&held));
     }
 
-    fn write(&self, held: &Held) -> Result<(), String> {
+    fn write(&self, held: &ClaimFile) -> Result<(), String> {
         let json = serde_json::to_vec(held).map_err(|error| error.to_string())?;
         write_whole(&self.files.held, &json)
     }
 }
 
 /// Says who comes, and asks the agent that holds the lock to heal and end.
-fn evict(files: &Files, held: &Held, by: &Claimant) {
+fn evict(files: &Files, held: &ClaimFile, by: &Claimant) {
     if let Ok(json) = serde_json::to_vec(by) {
         drop(write_whole(&files.next, &json));
     }
@@ -182,7 +167,7 @@ fn evict(files: &Files, held: &Held, by: &Claimant) {
 /// Waits for the lock as long as its holder may be about to end; false where it lives on.
 fn wait_for(
     files: &Files,
-    before: &Held,
+    before: &ClaimFile,
     asked: bool,
     mut locked: impl FnMut() -> Result<bool, Refusal>,
 ) -> Result<bool, Refusal> {
@@ -195,7 +180,7 @@ fn wait_for(
         let waited = Duration::from_nanos(sys::boottime_ns().saturating_sub(begun));
         let now = files.held().unwrap_or_default();
         let lives_on = !asked && !now.ending && now.claim.renewed_ns > before.claim.renewed_ns;
-        let patience = if asked || now.ending { ENDING } else { SILENT };
+        let patience = if asked || now.ending { ENDING_MAX } else { SILENT_MAX };
         if lives_on || waited > patience {
             if !(asked && waited > patience) {
                 return Ok(false);
@@ -230,7 +215,7 @@ mod tests {
         let files = files(&folder);
         let keep = |renewed_ns, ending| {
             let claim = Claim { by: claimant("a"), since_ns: 1, renewed_ns };
-            let held = Held { claim, agent: (0, 0), ending };
+            let held = ClaimFile { claim, agent: (0, 0), ending };
             write_whole(&files.held, &serde_json::to_vec(&held).expect("JSON")).expect("written");
             held
         };

@@ -108,6 +108,58 @@ fn a_kill_of_all_asks_for_calls_before_and_after_it() {
     assert_eq!(thin(minority, facts(false, 2000), &asked), ["ok_during_kill"]);
 }
 
+/// What is missing, one text each.
+fn missing(story: Story, facts: TargetFacts, asked: &EvidencePlan) -> Vec<String> {
+    let rules = Rules { load: Some(LoadPlan::default()), ..Rules::default() };
+    let rows = weigh(&story.history(), asked, &rules, &RunInfo { facts, ..RunInfo::default() });
+    assert!(rows.iter().all(|row| row.enough == row.shortfall.is_empty()), "{rows:?}");
+    rows.into_iter().filter(|row| !row.enough).map(|row| row.shortfall).collect()
+}
+
+#[test]
+fn what_is_missing_names_the_fault_the_node_and_what_to_change() {
+    let kill = |ok| Story::of(&THREE, ok).fault("kill", "all", &THREE, &[], (10.0, 16.0));
+    let asked = EvidencePlan::default();
+    assert_eq!(
+        missing(kill(|at| at < 10.0), facts(true, 2000), &asked),
+        [
+            "No call was Ok after the heal of fault 0 (kill all on n1 n2 n3), and the plan asks for 1 before and 1 after each \
+          kill fault that leaves no majority or is over within an election (2s). Give the target more time after each \
+          fault (`nemesis.every`), and after the last one (`nemesis.quiet_end`); or ask for none: `evidence: \
+          {ok_during_fault_min: {kill: 0}}`."
+        ]
+    );
+    assert!(missing(kill(|at| at > 16.0), facts(true, 2000), &asked)[0].starts_with("No call was Ok before fault 0"));
+    let pause = |ok| {
+        let story = Story::of(&THREE, ok).fault("pause", "leader: n1", &["n1"], &[], (2.0, 5.0));
+        story.fault("pause", "leader: n2", &["n2"], &[], (10.0, 18.0))
+    };
+    assert_eq!(
+        missing(pause(|at| !(10.0..18.0).contains(&at)), facts(true, 5000), &asked),
+        [
+            "no call was Ok during pause faults, which left a majority for longer than an election (5s), and the plan asks \
+             for 10 (`evidence.ok_during_fault_min`); no call was Ok in fault 1 (pause leader: n2), which was in force for \
+             7s 998ms. Make these faults longer (`nemesis.for`) or the load stronger (`load.rate`, `load.clients`); where \
+             this target rightly serves nobody in such a fault, ask for none: `evidence: {ok_during_fault_min: {pause: \
+             0}}`.",
+            "The leader changed 0 times, and the plan asks for 1 (`evidence.leader_changes_min`), since fault 1 (pause \
+             leader: n2) was aimed at it. Make such faults longer than an election (5s; `nemesis.for`), or ask for none: \
+             `evidence: {leader_changes_min: 0}`.",
+        ]
+    );
+    let blink = Story::of(&THREE, |_| true).fault("pause", "one: n1", &["n1"], &[], (10.0, 10.4));
+    let told = missing(blink, facts(false, 100), &asked);
+    let part = "0 of 1 pause faults were proven to be in force for 500ms or longer, and the plan asks for 1 \
+                (`evidence.proven_per_kind_min`); fault 0 (pause one: n1) was certainly in force for 398ms only.";
+    assert!(told[0].starts_with(part), "{told:?}");
+    let few = EvidencePlan { ok_min: 5000, ok_fraction_min: 0.99, ..EvidencePlan::default() };
+    let told = missing(Story::of(&THREE, |at| at < 20.0), facts(false, 100), &few);
+    let worst = "; worst on n1: 199 of 299 calls were Ok. ";
+    assert!(told[0].starts_with("597 calls were Ok, and the plan asks for 5000 (`evidence.ok_min`)"), "{told:?}");
+    assert!(told.iter().all(|told| told.contains(worst)), "{told:?}");
+    assert!(told[1].starts_with("A fraction of 0.666 of all calls was Ok, and the plan asks for 0.99"), "{told:?}");
+}
+
 #[test]
 fn a_fault_shorter_than_an_election_asks_for_nothing_during_it() {
     let pause = |election_ms| {
@@ -195,6 +247,8 @@ fn a_node_that_was_not_asked_is_thin() {
     let rows = weigh(&history, &EvidencePlan::default(), &rules, &info);
     let row = rows.iter().find(|row| row.name == "asked_during_pause").expect("a row");
     assert_eq!((row.measured, row.enough), (0.0, false));
+    let part = "n3 was asked 0 calls a second in fault 0 (pause one: #1 on n1), and at least 1 a second are asked for";
+    assert!(row.shortfall.starts_with(part), "{}", row.shortfall);
 }
 
 #[test]
@@ -213,7 +267,7 @@ fn a_node_without_a_client_of_the_plan_is_told_and_not_asked_for() {
     let rows = weigh(&history, &EvidencePlan::default(), &rules, &info);
     let row = rows.iter().find(|row| row.name == "asked_during_pause").expect("a row");
     assert!(row.measured > 9.0 && row.enough, "{row:?}");
-    assert!(row.doc.ends_with(" (no client asks n3)"), "{}", row.doc);
+    assert!(row.doc.ends_with("; no client asks n3)"), "{}", row.doc);
     let verdict = judge(&history, &rules, &info);
     let told = "never asked under load: n3 (load.clients is 2 for 3 nodes; 3 or more, such as 1n, asks every node)";
     assert!(verdict.notes.iter().any(|note| note == told), "{:?}", verdict.notes);
@@ -233,6 +287,7 @@ fn a_kind_that_the_plan_names_and_the_load_had_no_room_for_is_missed() {
     let rows = weigh(&Story::of(&THREE, |_| true).history(), &EvidencePlan::default(), &rules, &RunInfo::default());
     let missed: Vec<&str> = rows.iter().filter(|row| !row.enough).map(|row| row.name.as_str()).collect();
     assert_eq!(missed, ["proven_kill", "proven_pause"]);
+    assert!(rows.iter().any(|row| row.shortfall.starts_with("No kill fault came, since the load had no room for one")));
 }
 
 #[test]

@@ -19,7 +19,7 @@ struct Stage {
 }
 
 fn shape(nodes: usize, quiet_end_s: u64) -> ClusterShape {
-    ClusterShape { nodes, leads: true, quiet_end: Duration::from_secs(quiet_end_s) }
+    ClusterShape { nodes, leads: true, quiet_end: Duration::from_secs(quiet_end_s), election: Duration::ZERO }
 }
 
 impl Stage {

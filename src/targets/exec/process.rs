@@ -73,36 +73,70 @@ fn command(argv: &[String]) -> std::io::Result<Vec<&str>> {
     }
 }
 
+/// The words of a script that is one plain command without anything that a shell would change; an `exec` in front is
+/// left out.
+pub(in crate::targets) fn plain_words(script: &str) -> Option<Vec<&str>> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | '+' | ',' | ':' | '@' | ' ');
+    let script = script.trim();
+    let script = script.strip_prefix("exec ").unwrap_or(script);
+    script.chars().all(plain).then(|| script.split_whitespace().collect())
+}
+
+/// The program that a script begins with, where that is plain to see.
+fn first_word(script: &str) -> Option<&str> {
+    let assigns =
+        |word: &&str| word.split('=').next().is_some_and(|name| name.len() < word.len() && !name.contains('/'));
+    let mut words = script.split_whitespace().skip_while(|word| *word == "exec" || assigns(word));
+    let word = words.next()?;
+    plain_words(word).filter(|words| !words.is_empty() && !word.starts_with('-')).map(|_| word)
+}
+
 /// Why the program of a client cannot be started in this folder with this environment: it is not there, or may not be
-/// executed.
+/// executed. Of a script, the shell is asked for the first word, which may be the shell's own.
 pub(super) fn missing(argv: &[String], folder: &Path, path: Option<&str>) -> Option<std::io::Error> {
-    let program = match command(argv) {
-        Ok(words) => words[0].to_owned(),
+    let words = match command(argv) {
+        Ok(words) => words,
         Err(error) => return Some(error),
     };
     let folder = folder_of(folder);
+    let not_found = |message: String| Some(std::io::Error::new(std::io::ErrorKind::NotFound, message));
     if !folder.is_dir() {
-        let message = format!("there is no folder {}", folder.display());
-        return Some(std::io::Error::new(std::io::ErrorKind::NotFound, message));
+        return not_found(format!("there is no folder {}", folder.display()));
     }
+    let path = path.map(OsString::from).or_else(|| std::env::var_os("PATH")).unwrap_or_default();
+    let program = match argv {
+        [script] => {
+            let word = first_word(script)?;
+            // Only of names without a folder: some shells do not look whether the file of a path is there.
+            let known = std::process::Command::new(words[0])
+                .args(["-c", "command -v \"$1\"", "sh", word])
+                .current_dir(folder)
+                .env("PATH", &path)
+                .stdin(std::process::Stdio::null())
+                .output();
+            if !word.contains('/') && known.is_ok_and(|known| known.status.success()) {
+                return None;
+            }
+            word
+        }
+        _ => words[0],
+    };
     let executable = |file: &Path| file.is_file() && access(file, AccessFlags::X_OK).is_ok();
     if program.contains('/') {
-        let file = folder.join(&program);
+        let file = folder.join(program);
         return match (executable(&file), file.exists()) {
             (true, _) => None,
             (false, true) => Some(std::io::Error::new(
                 std::io::ErrorKind::PermissionDenied,
                 format!("{} is not an executable file", file.display()),
             )),
-            (false, false) => {
-                Some(std::io::Error::new(std::io::ErrorKind::NotFound, format!("there is no {}", file.display())))
-            }
+            (false, false) => not_found(format!("there is no {}", file.display())),
         };
     }
-    let path = path.map(OsString::from).or_else(|| std::env::var_os("PATH")).unwrap_or_default();
-    let found = std::env::split_paths(&path).any(|place| executable(&folder.join(place).join(&program)));
-    let message = || format!("no program `{program}` is in PATH ({})", path.to_string_lossy());
-    (!found).then(|| std::io::Error::new(std::io::ErrorKind::NotFound, message()))
+    if std::env::split_paths(&path).any(|place| executable(&folder.join(place).join(program))) {
+        return None;
+    }
+    not_found(format!("no program `{program}` is in PATH ({})", path.to_string_lossy()))
 }
 
 fn folder_of(folder: &Path) -> &Path {

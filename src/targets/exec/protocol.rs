@@ -290,7 +290,7 @@ fn client_words(json: &Json) -> String {
     let part = |name: &str| json.pointer(&format!("/error/{name}")).and_then(Json::as_str).unwrap_or_default();
     let (code, text) = (part("code"), part("text"));
     match (code.is_empty(), text.is_empty()) {
-        (true, true) => "unknown: the client gave no reason".to_owned(),
+        (true, true) => "no error given".to_owned(),
         (true, false) => head(text),
         (false, true) => head(code),
         (false, false) => head(&format!("{code}: {text}")),
@@ -433,13 +433,13 @@ mod tests {
             (r#"{"id":7,"type":"ok","value":9}"#, Answer::Ok(Value::Int(9))),
             (r#"{"id":7,"type":"ok","value":[5,17]}"#, Answer::Ok(Value::list([Value::Int(5), Value::Int(17)]))),
             (r#"{"id":7,"type":"ok","value":null}"#, Answer::Ok(Value::Nil)),
-            (r#"{"id":7,"type":"fail"}"#, Answer::fail("unknown: the client gave no reason")),
+            (r#"{"id":7,"type":"fail"}"#, Answer::fail("no error given")),
             (r#"{"id":7,"type":"fail","error":{"code":"odd"}}"#, Answer::fail("odd")),
             (r#"{"id":7,"type":"fail","error":{"code":"timeout","text":"2 s"}}"#, Answer::info("timeout: 2 s")),
             (r#"{"id":7,"type":"info","error":{"code":"refused"}}"#, Answer::info("refused")),
             (r#"{"id":7,"type":"error","error":{"code":"refused"}}"#, Answer::fail("refused")),
             (r#"{"id":7,"type":"error","error":{"code":"odd"}}"#, Answer::info("odd")),
-            (r#"{"id":7,"type":"error"}"#, Answer::info("unknown: the client gave no reason")),
+            (r#"{"id":7,"type":"error"}"#, Answer::info("no error given")),
             (r#"{"id":7,"type":"error","error":{"code":"READONLY"}}"#, Answer::fail("READONLY")),
             (r#"{"id":7,"type":"error","error":{"code":"unavailable"}}"#, Answer::info("unavailable")),
             (r#"{"id":7,"type":"fail","error":{"code":"unavailable"}}"#, Answer::info("unavailable")),

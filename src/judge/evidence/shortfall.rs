@@ -1,0 +1,187 @@
+//! What is missing where evidence is too thin, in sentences: what was had and what was asked for, on which node, in which
+//! fault, and what to change in the plan. Pure.
+use super::Met;
+use dsfuzz_checkers::{Fault, History, Outcome};
+use dsfuzz_nemesis::{IN_FORCE_MIN, Span};
+use std::time::Duration;
+
+/// A detail of a fault is shortened to this.
+const DETAIL_CHARS_MAX: usize = 160;
+/// So many faults are named.
+const FAULTS_MAX: usize = 3;
+
+/// A fault by its id, with what it was and on which nodes: `fault 2 (kill minority: n3)`.
+fn named(fault: &Fault) -> String {
+    let what = if fault.what.is_empty() { &fault.planned } else { &fault.what };
+    let told = fault.nodes.is_empty() || fault.nodes.iter().any(|node| what.contains(node.as_str()));
+    let nodes = if told { String::new() } else { format!(" on {}", fault.nodes.join(" ")) };
+    format!("fault {} ({what}{nodes})", fault.id)
+}
+
+fn is_or_are(count: u64) -> &'static str {
+    if count == 1 { "was" } else { "were" }
+}
+
+fn calls(count: u64) -> String {
+    match count {
+        0 => "no call was".into(),
+        1 => "1 call was".into(),
+        count => format!("{count} calls were"),
+    }
+}
+
+fn tenths(value: f64) -> String {
+    if value.fract() == 0.0 { format!("{value:.0}") } else { format!("{value:.1}") }
+}
+
+/// The node on which the smallest part of the calls was Ok, of several: `; worst on n3: 0 of 12 calls were Ok`.
+fn worst_node(history: &History) -> String {
+    let of = |node: &String| {
+        let all = history.ops().iter().filter(|op| history.name(op.node) == node.as_str());
+        let (mut all_count, mut ok) = (0_u64, 0_u64);
+        for op in all {
+            all_count += 1;
+            ok += u64::from(op.outcome == Outcome::Ok);
+        }
+        (node.clone(), ok, all_count)
+    };
+    let nodes: Vec<(String, u64, u64)> = history.nodes.iter().map(of).collect();
+    let part = |(_, ok, all): &(String, u64, u64)| *ok as f64 / (*all).max(1) as f64;
+    match nodes.iter().min_by(|one, other| part(one).total_cmp(&part(other))) {
+        Some((node, ok, all)) if nodes.len() > 1 => format!("; worst on {node}: {ok} of {all} calls were Ok"),
+        _ => String::new(),
+    }
+}
+
+pub(super) fn ok_ops(history: &History, ok: u64, min: u64) -> String {
+    format!(
+        "{} Ok, and the plan asks for {min} (`evidence.ok_min`){}. Make the load longer or stronger (`load.time`, \
+         `load.rate`, `load.clients`), or ask for fewer.",
+        calls(ok),
+        worst_node(history)
+    )
+}
+
+pub(super) fn ok_fraction(history: &History, fraction: f64, min: f64) -> String {
+    format!(
+        "A fraction of {fraction:.3} of all calls was Ok, and the plan asks for {min} (`evidence.ok_fraction_min`){}. The \
+         table of errors says why the others were not; where that is right for this target, ask for a smaller fraction.",
+        worst_node(history)
+    )
+}
+
+/// A kind of fault that never came.
+pub(super) fn never_came(kind: &str, min: u64) -> String {
+    format!(
+        "No {kind} fault came, since the load had no room for one, and the plan asks for {min} \
+         (`evidence.proven_per_kind_min`). Make `load.time` longer, or `nemesis.for`, `quiet_start` or `quiet_end` \
+         shorter; `dsfuzz plan PLAN` names a load that will do."
+    )
+}
+
+/// Why a fault is no evidence.
+fn unproven(fault: &Fault) -> String {
+    let detail = fault.detail.last().filter(|detail| !detail.is_empty());
+    let detail: String = detail.map(|detail| format!(": {detail}")).unwrap_or_default();
+    let detail: String = detail.chars().take(DETAIL_CHARS_MAX).collect();
+    let why = match (fault.begun, fault.proven, fault.certain()) {
+        (None, ..) => format!("never began{detail}"),
+        (_, None, _) => format!("was never proven{detail}"),
+        (_, _, None) => format!("was not proven again before its heal{detail}"),
+        (_, _, Some((from, to))) => {
+            let lasted = Duration::from_nanos(to.time.saturating_sub(from.time) / 1_000_000 * 1_000_000);
+            format!("was certainly in force for {} only", Span(lasted))
+        }
+    };
+    format!("{} {why}", named(fault))
+}
+
+pub(super) fn proven(history: &History, kind: &str, met: &[&Met<'_>], (planned, min): (u64, u64)) -> String {
+    let had = met.len() as u64;
+    let others = history.faults.iter().filter(|fault| fault.kind == kind);
+    let others = others.filter(|fault| met.iter().all(|met| met.fault.id != fault.id));
+    let others: Vec<String> = others.take(FAULTS_MAX).map(unproven).collect();
+    let others = if others.is_empty() { String::new() } else { format!("; {}", others.join("; ")) };
+    format!(
+        "{had} of {planned} {kind} faults {} proven to be in force for {} or longer, and the plan asks for {min} \
+         (`evidence.proven_per_kind_min`){others}. Make faults longer (`nemesis.for`) or the load longer (`load.time`); \
+         `dsfuzz doctor PLAN` tries whether they can be proven on these nodes.",
+        is_or_are(had),
+        Span(IN_FORCE_MIN)
+    )
+}
+
+pub(super) fn healed(history: &History, kind: &str, healed: u64, begun: u64) -> String {
+    let left = history.faults.iter().filter(|fault| fault.kind == kind && fault.begun.is_some() && !fault.gone());
+    let left: Vec<String> = left
+        .take(FAULTS_MAX)
+        .map(|fault| {
+            let detail = fault.detail.last().map(|detail| format!(": {detail}")).unwrap_or_default();
+            let detail: String = detail.chars().take(DETAIL_CHARS_MAX).collect();
+            format!("{} was not{detail}", named(fault))
+        })
+        .collect();
+    let left = if left.is_empty() { String::new() } else { format!("; {}", left.join("; ")) };
+    format!(
+        "{healed} of {begun} {kind} faults {} proven to be healed{left}. Nothing in the plan mends that: `dsfuzz heal PLAN` \
+         undoes what is left.",
+        is_or_are(healed)
+    )
+}
+
+/// `met`: those that leave a majority for longer than an election.
+pub(super) fn ok_during(kind: &str, met: &[&&Met<'_>], (had, min): (u64, u64), election: Span) -> String {
+    let least = met.iter().min_by_key(|met| met.ok_during).map(|met| {
+        let lasted = Span(Duration::from_millis(u64::try_from(met.lasted.as_millis()).unwrap_or(u64::MAX)));
+        format!("; {} Ok in {}, which was in force for {lasted}", calls(met.ok_during), named(met.fault))
+    });
+    format!(
+        "{} Ok during {kind} faults, which left a majority for longer than an election ({election}), and the plan asks for \
+         {min} (`evidence.ok_during_fault_min`){}. Make these faults longer (`nemesis.for`) or the load stronger \
+         (`load.rate`, `load.clients`); where this target rightly serves nobody in such a fault, ask for none: \
+         `evidence: {{ok_during_fault_min: {{{kind}: 0}}}}`.",
+        calls(had),
+        least.unwrap_or_default()
+    )
+}
+
+/// `met`: those that leave no majority, or are over within an election.
+pub(super) fn ok_around(kind: &str, met: &[&Met<'_>], min: u64, election: Span) -> String {
+    let Some(least) = met.iter().min_by_key(|met| met.ok_before.min(met.ok_after)) else { return String::new() };
+    let (when, change) = if least.ok_before < min {
+        ("before", "more time before each fault (`nemesis.quiet_start`, `nemesis.every`)")
+    } else {
+        (
+            "after the heal of",
+            "more time after each fault (`nemesis.every`), and after the last one (`nemesis.quiet_end`)",
+        )
+    };
+    format!(
+        "No call was Ok {when} {}, and the plan asks for {min} before and {min} after each {kind} fault that leaves no \
+         majority or is over within an election ({election}). Give the target {change}; or ask for none: `evidence: \
+         {{ok_during_fault_min: {{{kind}: 0}}}}`.",
+        named(least.fault)
+    )
+}
+
+pub(super) fn asked_during(met: &Met<'_>, node: &str, asked: f64, min: f64) -> String {
+    format!(
+        "{node} was asked {} calls a second in {}, and at least {} a second are asked for on each node. Let more clients \
+         join those that hang (`load.joining`), or make the load stronger (`load.clients`, `load.rate`); with \
+         `load.joining: 0` nothing is asked for.",
+        tenths(asked),
+        named(met.fault),
+        tenths(min)
+    )
+}
+
+/// `met`: the first fault that can have moved the leader.
+pub(super) fn leader_changes(met: &Met<'_>, had: u64, min: u64, election: Span) -> String {
+    let times = if had == 1 { "once".into() } else { format!("{had} times") };
+    format!(
+        "The leader changed {times}, and the plan asks for {min} (`evidence.leader_changes_min`), since {} was aimed at it. \
+         Make such faults longer than an election ({election}; `nemesis.for`), or ask for none: `evidence: \
+         {{leader_changes_min: 0}}`.",
+        named(met.fault)
+    )
+}
