@@ -454,6 +454,20 @@ fn a_file_a_run_that_failed_and_a_valid_run_are_told_apart() {
     assert_eq!(empty.as_i64(), Some(0), "only what is there is shown");
     let problem = browser.run("return document.querySelector('#charts-problem') !== null");
     assert_eq!(problem.as_bool(), Some(false));
+    let said = "unknown key `tme` in `load`\n --> bad.yaml:5:8\n  |\n5 | load: {tme: 3s}\n  |        ^^^\n  = did you mean `time`?";
+    let info = dsfuzz::store::RunInfo {
+        plan: "bad".into(),
+        again: "dsfuzz run bad.yaml".into(),
+        started: "2026-11-20T10:00:00+01:00".into(),
+        ended: "2026-11-20T10:00:00+01:00".into(),
+        harness_failures: vec![said.into()],
+        ..Default::default()
+    };
+    let verdict = dsfuzz::store::RunVerdict::failed(said, 254);
+    let bad = Run { history: dsfuzz_checkers::History::default(), info, verdict };
+    let (_folder, dir) = drawn(&bad);
+    browser.open_report(&dir.report());
+    pictures(&browser, "bad-plan");
 
     let mut valid = runs::stale_read();
     valid.verdict.validity = dsfuzz_checkers::Validity::Valid;

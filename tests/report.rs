@@ -193,6 +193,23 @@ fn a_run_in_which_nothing_happened_is_drawn_too() {
 }
 
 #[test]
+fn the_report_of_a_bad_plan_says_what_is_wrong_once() {
+    let said = "unknown key `tme` in `load`\n --> bad.yaml:5:8\n  = did you mean `time`?";
+    let verdict = RunVerdict::failed(said, 254);
+    let info = RunInfo { plan: "bad".into(), harness_failures: vec![said.into()], ..RunInfo::default() };
+    let (_folder, dir) = drawn(&Run { history: History::default(), info, verdict });
+    for page in [read(dir.report()), read(dir.path().join("report/index.html"))] {
+        let text = page.split("<script").next().expect("a page");
+        assert!(text.contains("the plan or its arguments are wrong, so no node was touched"), "{text}");
+        assert_eq!(text.matches("did you mean `time`?").count(), 1, "{text}");
+        assert!(text.contains("class=\"sentence lines\"") && text.contains("dsfuzz plan PLAN"), "{text}");
+        for absent in ["id=\"harness\"", "What was in force", "What is missing", "Seed <code>0", "<dt>seed", "doctor"] {
+            assert!(!text.contains(absent), "{absent}: {text}");
+        }
+    }
+}
+
+#[test]
 fn a_finding_that_names_unknown_operations_is_told_without_a_picture() {
     let mut run = runs::stale_read();
     run.verdict.promises[0].findings[0].ops = vec![u64::MAX, 0];

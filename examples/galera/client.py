@@ -24,8 +24,9 @@ class Node:
             connect_timeout=int(options["timeout_ms"]) / 1000, client_flag=CLIENT.FOUND_ROWS,
             init_command="set session wsrep_sync_wait = %d" % int(options["sync_wait"]))
         with self.connection.cursor() as db:
-            db.execute("select substring_index(@@global.wsrep_node_address, ':', 1)")
-            self.other = node_at(init, db.fetchone()[0])
+            # Answered in every state of a node, and without waiting for others as a select may.
+            db.execute("show global variables like 'wsrep_node_address'")
+            self.other = node_at(init, db.fetchone()[1].split(":")[0])
 
 
 def register(db, call):

@@ -19,7 +19,10 @@ pub(super) fn cards(subject: &Subject<'_>, page: &Page) -> String {
         Validity::Unknown => [("What is missing", missing(subject)), ("What was in force", faults(subject))],
     };
     let mut html = String::from("<div class=\"cards\">");
-    for (title, lines) in cards {
+    // Of a run that was not run the sentence above says it all, unless more than one thing failed.
+    let shown =
+        |title: &str| subject.source != Source::NoLoad || (title == "What is missing" && !subject.said_at_once());
+    for (title, lines) in cards.into_iter().filter(|(title, _)| shown(title)) {
         card(&mut html, title, &lines);
     }
     card(&mut html, "What to do next", &next(subject, &groups, page));
@@ -134,6 +137,9 @@ fn next(subject: &Subject<'_>, groups: &[Group<'_>], page: &Page) -> Vec<String>
         lines.push(format!("<code>dsfuzz explain {}</code> says what was found", escape(group.kind())));
     }
     match (subject.verdict.validity, subject.source) {
+        (Validity::Unknown, Source::NoLoad) if subject.bad_plan() => {
+            lines.push("Mend the plan, look at it with <code>dsfuzz plan PLAN</code>, and run it again".into());
+        }
         (Validity::Unknown, Source::NoLoad) => {
             lines.push("Mend what failed, look with <code>dsfuzz doctor PLAN</code>, and run it again".into());
         }

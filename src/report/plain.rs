@@ -2,7 +2,7 @@
 use super::charts;
 use super::page::STYLE;
 use super::sections::{self, Page};
-use super::subject::{Subject, part};
+use super::subject::{Source, Subject, part};
 use super::tables;
 use super::words::{escape, word};
 use std::cell::RefCell;
@@ -19,7 +19,9 @@ pub(super) fn draw(subject: &Subject<'_>) -> Vec<(String, String)> {
         escape(&subject.info.plan),
     );
     html.push_str(&part("The verdict", || sections::banner(subject, &page)));
-    html.push_str("<main>\n<p><a href=\"../report.html\">The report with charts to zoom in</a></p>\n");
+    let other =
+        if subject.source == Source::NoLoad { "The report as one file" } else { "The report with charts to zoom in" };
+    let _ = writeln!(html, "<main>\n<p><a href=\"../report.html\">{other}</a></p>");
     html.push_str(&part("The counterexample", || sections::counterexamples(subject, &page)));
     html.push_str(&part("The promises", || sections::promises(subject)));
     let mut figures = String::new();

@@ -63,7 +63,8 @@ pub(super) fn banner(subject: &Subject<'_>, page: &Page) -> anyhow::Result<Strin
     let file = subject.source == Source::File;
     let mut facts = vec![if file { ("file", escape(&info.plan)) } else { ("plan", escape(&info.plan)) }];
     facts.push(("target", escape(&target(subject))));
-    if !file {
+    // A plan that could not be read drew none.
+    if !file && !(subject.bad_plan() && info.seed == 0) {
         facts.push(("seed", format!("<code>{}</code>", info.seed)));
     }
     let named = subject.digest.nodes.iter().filter(|node| *node != "?" && !node.is_empty()).count();
@@ -82,6 +83,9 @@ pub(super) fn banner(subject: &Subject<'_>, page: &Page) -> anyhow::Result<Strin
     facts.push(("exit", verdict.exit.to_string()));
     let failed = verdict.validity != Validity::Invalid && !subject.harness().is_empty();
     let (word, class, answer) = match subject.source {
+        Source::NoLoad if subject.bad_plan() => {
+            ("not run", "failed", "the plan or its arguments are wrong, so no node was touched")
+        }
         Source::NoLoad => ("not run", "failed", "the run failed before its load, so nothing was tested"),
         _ if failed && !info.harness_failures.is_empty() => ("failed", "failed", "the harness or the cluster failed"),
         _ => {
@@ -98,7 +102,8 @@ pub(super) fn banner(subject: &Subject<'_>, page: &Page) -> anyhow::Result<Strin
     };
     let mut html = format!(
         "<header class=\"banner {class}\"><p class=\"kicker\">dsfuzz report</p><h1><span class=\"mark\">{word}</span> \
-         {answer}</h1>\n<p class=\"sentence\">{}</p>\n",
+         {answer}</h1>\n<p class=\"sentence{}\">{}</p>\n",
+        if sentence.contains('\n') { " lines" } else { "" },
         escape(&sentence),
     );
     if let Some(asked) = &verdict.asked {

@@ -41,6 +41,16 @@ impl Source {
 }
 
 impl<'a> Subject<'a> {
+    /// Whether a run ended before its load because of its plan or its arguments.
+    pub(super) fn bad_plan(&self) -> bool {
+        self.source == Source::NoLoad && self.verdict.exit == 254
+    }
+
+    /// Whether all that is known of a run that failed before its load stands in its sentence.
+    pub(super) fn said_at_once(&self) -> bool {
+        self.source == Source::NoLoad && self.harness().iter().all(|failure| *failure == self.verdict.sentence)
+    }
+
     pub(super) fn new(
         dir: &'a RunDir,
         history: &'a History,

@@ -180,7 +180,8 @@ pub(super) fn errors(subject: &Subject<'_>) -> anyhow::Result<String> {
 /// Whether the harness itself did its work.
 pub(super) fn health(subject: &Subject<'_>) -> anyhow::Result<String> {
     let failures = subject.harness();
-    if subject.source == Source::File && failures.is_empty() && subject.history.notes.is_empty() {
+    let said = subject.source == Source::File && failures.is_empty() || subject.said_at_once();
+    if said && subject.history.notes.is_empty() {
         return Ok(String::new());
     }
     let mut html = String::from("<section id=\"harness\"><h2>The harness</h2>\n");
@@ -252,10 +253,11 @@ pub(super) fn setup(subject: &Subject<'_>, page: &Page) -> anyhow::Result<String
         html.push_str("</section>\n");
         return Ok(html);
     }
+    let seed =
+        if subject.bad_plan() && info.seed == 0 { String::new() } else { format!("Seed <code>{}</code>, ", info.seed) };
     let _ = writeln!(
         html,
-        "<p>Seed <code>{}</code>, dsfuzz {}, started {}, ended {}.</p>",
-        info.seed,
+        "<p>{seed}dsfuzz {}, started {}, ended {}.</p>",
         escape(&info.dsfuzz),
         escape(&info.started),
         if info.ended.is_empty() { "never: it was cut off".to_string() } else { escape(&info.ended) },

@@ -137,10 +137,11 @@ impl Browser {
         }
     }
 
-    /// Opens a report and waits for its first drawing.
+    /// Opens a report and waits for its first drawing, where it has something to draw.
     pub(crate) fn open_report(&self, path: &Path) {
         self.open_file(path);
-        self.wait("document.querySelector('#strips')?.dataset.painted");
+        let painted = "!document.querySelector('#charts') || document.querySelector('#strips')?.dataset.painted";
+        self.wait(&format!("document.readyState === 'complete' && ({painted})"));
     }
 
     /// Does pointer or key actions (the WebDriver Actions of one source).
