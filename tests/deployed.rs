@@ -273,3 +273,40 @@ async fn redis_with_sentinel_fails_over_and_a_client_in_python_is_bound_to_its_n
     let conf = std::fs::read_to_string(folder.path().join("n1/redis-sentinel/redis.conf")).unwrap();
     assert!(!conf.contains("replicaof"), "the files are as new after a wipe: {conf}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_target_that_listens_on_loopback_only_is_told_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let recipe = "\
+schema: 1
+name: local
+doc: Listens on loopback only.
+processes:
+  - name: local
+    start: [python3, -c, \"import socket, time; s = socket.create_server(('127.0.0.1', 6399), reuse_port=True); time.sleep(600)\"]
+    ports: {client: 6399}
+    ready: {ask: {tcp: client}}
+converged: {ask: {http: {port: client, path: /}}}
+clients: [{interface: http, workloads: [register], builtin: etcd}]
+";
+    std::fs::write(folder.path().join("recipe.yaml"), recipe).unwrap();
+    let target = load(".", folder.path(), &BTreeMap::new()).unwrap();
+    let (deployment, _nodes) = deploy(&target, 73, folder.path());
+    deployment.wipe().await.unwrap();
+    let nobody = "nothing on the node listens on TCP port 6399";
+    let Convergence::NotYet(reasons) = deployment.await_converged(Duration::ZERO).await else { panic!("it is down") };
+    assert!(reasons.iter().all(|reason| reason.contains(nobody)), "{reasons:?}");
+    deployment.start(LONG).await.unwrap();
+    let hint = "TCP port 6399 listens on 127.0.0.1 only: let the target listen on {{ node.address }}";
+    let end = Instant::now() + LONG;
+    loop {
+        let error = deployment.await_ready(Duration::from_millis(200)).await.unwrap_err().to_string();
+        if error.contains(hint) && error.contains("refused") {
+            break;
+        }
+        assert!(error.contains(nobody) && Instant::now() < end, "{error}");
+    }
+    let Convergence::NotYet(reasons) = deployment.await_converged(Duration::ZERO).await else { panic!("not reached") };
+    assert!(reasons.len() == 3 && reasons.iter().all(|reason| reason.contains(hint)), "{reasons:?}");
+    deployment.stop().await.unwrap();
+}

@@ -1,6 +1,7 @@
 //! The lab, brought up for real. These tests need root, and say so.
 use dsfuzz::lab::{self, Lab, Owner};
 use std::fs;
+use std::os::linux::net::SocketAddrExt;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -245,10 +246,17 @@ fn no_way_out_of_a_node_changes_its_machine() {
     let lab = Lab::up(&name("escape"), 1, Owner::ThisProcess).expect("up");
     let before = of_the_machine();
     let script = include_str!("lab/escape.py");
-    let told = output(lab.node_command("n1", &["python3", "-c", script]).expect("a command"));
+    let listening = format!("dsfuzz-escape-{}", std::process::id());
+    let address = std::os::unix::net::SocketAddr::from_abstract_name(&listening).expect("an address");
+    let _listener = std::os::unix::net::UnixListener::bind_addr(&address).expect("a socket");
+    let own = |name: &str| fs::read_link(format!("/proc/self/ns/{name}")).expect("a namespace").display().to_string();
+    let namespaces = ["cgroup", "ipc", "mnt", "net", "pid", "uts"].map(own);
+    let mut command = vec!["python3", "-c", script, &listening];
+    command.extend(namespaces.iter().map(String::as_str));
+    let told = output(lab.node_command("n1", &command).expect("a command"));
     println!("{told}");
     let tries: Vec<&str> = told.lines().collect();
-    assert!(tries.len() >= 30, "{told}");
+    assert!(tries.len() >= 45, "{told}");
     let allowed: Vec<&&str> = tries.iter().filter(|line| !line.contains(": refused")).collect();
     assert!(allowed.is_empty(), "{allowed:#?}");
     // As a login over SSH, and as what a target starts, are: by sshd, which lost the same.

@@ -395,8 +395,13 @@ pub enum Told {
     },
     /// Answer to Heard.
     Heard(Vec<HeardPing>),
-    /// Answer to Reach: positions of the targets whose handshake ended.
-    Reached(Vec<usize>),
+    /// Answer to Reach.
+    Reached {
+        /// Positions of those whose handshake ended.
+        open: Vec<usize>,
+        /// Positions of those that were refused: something answers there.
+        refused: Vec<usize>,
+    },
     /// Answer to Clocks.
     Clocks {
         /// The node's own wall clock, nanoseconds since 1970.

@@ -5,15 +5,23 @@ use crate::cluster::{Node, SshTarget};
 use crate::error::{Exit, Failure};
 use crate::plan::{Plan, fit};
 use crate::run::NODE_DIR;
-use crate::run::hosts::{self, Hosts};
+use crate::run::hosts::Hosts;
+use crate::run::needs;
 use crate::run::nemesis::{Executor, Wall, WallKind};
-use crate::targets::{MissingPackages, Target};
+use crate::targets::{Deployment, MissingPackages, Target};
 use clap::Args;
 use dsfuzz_checkers::history::Mark;
 use dsfuzz_nemesis::partition::Shape;
 use dsfuzz_nemesis::{FaultOptions, NodeView, View};
 use serde::Serialize;
+use std::io::ErrorKind;
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpStream;
+
+/// How long a handshake with a port of the target may take.
+const HANDSHAKE: Duration = Duration::from_secs(1);
 
 /// Arguments of `doctor`.
 #[derive(Clone, Debug, Args)]
@@ -70,7 +78,7 @@ async fn look(plan: &Plan, target: &Target, nodes: Vec<(Node, SshTarget)>) -> an
     let own_kernels = hosts.own_kernels();
     for (node, abilities) in hosts.abilities().await {
         let abilities = abilities.map_err(|error| anyhow::anyhow!(error))?;
-        let lacking = hosts::lacking(plan, &abilities).join("\n");
+        let lacking = needs::lacking(plan, &abilities);
         let own = own_kernels.contains(&node);
         looks.push(Look {
             node: node.to_string(),
@@ -85,17 +93,28 @@ async fn look(plan: &Plan, target: &Target, nodes: Vec<(Node, SshTarget)>) -> an
             .into(),
         });
         looks.extend(abilities.into_iter().map(|ability| Look {
-            needed: lacking.contains(&format!("needs {}:", ability.name)),
+            needed: lacking.iter().any(|lack| lack.need == ability.name),
             node: node.to_string(),
             what: ability.name,
             able: ability.able,
             detail: ability.detail,
         }));
     }
-    looks.extend(walls(plan, target, &hosts, &base).await?);
-    for MissingPackages { node, missing, by_hand } in
-        target.deployment(hosts.remotes(), &base)?.missing_packages().await?
-    {
+    let deployment = target.deployment(hosts.remotes(), &base)?;
+    let full = |look: &Look| look.what == needs::ROOM && !look.able;
+    if looks.iter().any(full) {
+        for room in deployment.rooms().await? {
+            for look in looks.iter_mut().filter(|look| full(look) && look.node == *room.node) {
+                (look.able, look.detail) = needs::after_wipe(&room);
+            }
+        }
+    }
+    looks.extend(walls(plan, &deployment, &hosts).await);
+    for remote in hosts.remotes() {
+        let node = remote.node();
+        looks.extend(ports_from_here(&node.name, node.address, &deployment.ports(&node.name)).await);
+    }
+    for MissingPackages { node, missing, by_hand } in deployment.missing_packages().await? {
         let detail = if missing.is_empty() {
             "all there".into()
         } else {
@@ -115,8 +134,7 @@ async fn look(plan: &Plan, target: &Target, nodes: Vec<(Node, SshTarget)>) -> an
 }
 
 /// Whether the agents hear each other, as the proof of a partition needs it.
-async fn walls(plan: &Plan, target: &Target, hosts: &Arc<Hosts>, base: &str) -> anyhow::Result<Vec<Look>> {
-    let deployment = target.deployment(hosts.remotes(), base)?;
+async fn walls(plan: &Plan, deployment: &Deployment, hosts: &Arc<Hosts>) -> Vec<Look> {
     let remotes = hosts.remotes();
     let nodes = remotes.iter().map(|remote| {
         let node = remote.node();
@@ -158,6 +176,7 @@ async fn walls(plan: &Plan, target: &Target, hosts: &Arc<Hosts>, base: &str) -> 
         able: false,
         needed: match wall.kind {
             WallKind::TcpOnly => one_way,
+            WallKind::Filtered => true,
             WallKind::Closed => one_way || (!shapes.is_empty() && !has_ports),
             WallKind::Unknown => !shapes.is_empty(),
         },
@@ -174,5 +193,34 @@ async fn walls(plan: &Plan, target: &Target, hosts: &Arc<Hosts>, base: &str) -> 
         detail: "every other node and this one hear each other".into(),
     };
     let well = view.names().filter(|name| !walled.iter().any(|node| node == name)).map(heard);
-    Ok(walls.into_iter().map(look).chain(well).collect())
+    walls.into_iter().map(look).chain(well).collect()
+}
+
+/// Whether this machine's packets reach the target's ports on a node: also a refusal shows that, since nothing listens yet. None
+/// where they do.
+async fn ports_from_here(node: &str, address: IpAddr, ports: &[u16]) -> Option<Look> {
+    let answers = ports.iter().map(|port| async move {
+        match tokio::time::timeout(HANDSHAKE, TcpStream::connect((address, *port))).await {
+            Ok(Ok(_)) => true,
+            Ok(Err(error)) => error.kind() == ErrorKind::ConnectionRefused,
+            Err(_) => false,
+        }
+    });
+    for answer in answers {
+        if answer.await {
+            return None;
+        }
+    }
+    let list: Vec<String> = ports.iter().map(u16::to_string).collect();
+    (!ports.is_empty()).then(|| Look {
+        node: node.to_owned(),
+        what: "target's ports".into(),
+        able: false,
+        needed: true,
+        detail: format!(
+            "nothing answers from this machine at {address}, TCP port {}, not even by a refusal: a firewall drops what \
+             clients send",
+            list.join(", ")
+        ),
+    })
 }

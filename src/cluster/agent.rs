@@ -105,7 +105,7 @@ pub(super) fn start(
     let path = format!("{folder}/dsfuzz-agent-{}", &agent.hash[..16]);
     if !sums.lines().any(|line| line.starts_with(&agent.hash) && line.ends_with(&path)) {
         deadline.begin("putting the agent on the node");
-        let put = put_script(&folder, &path, &agent.hash);
+        let put = put_script(&folder, &path, &agent.hash, agent.bytes.len());
         let done = exec(link, target, &put, &agent.bytes, deadline)?;
         if done.status != 0 {
             let (node, user) = (Arc::clone(node), target.user.clone());
@@ -118,12 +118,15 @@ pub(super) fn start(
     greeted(link, node, target, &command, &path, &arch, deadline)
 }
 
-fn put_script(folder: &str, path: &str, hash: &str) -> String {
+fn put_script(folder: &str, path: &str, hash: &str, bytes: usize) -> String {
+    let kib = bytes / 1024 + 1;
     let base = quoted(folder.rsplit_once('/').map_or("/", |(base, _)| base));
     let (folder, path, fresh) = (quoted(folder), quoted(path), quoted(&format!("{path}.new")));
-    // Users of targets pass through the base on the way to their own folders; the agent's is nobody else's.
+    // Users of targets pass through the base on the way to their own folders; the agent's is nobody else's. On a full disk the
+    // agents of other versions give way: whoever needs one sends it again.
     format!(
-        "umask 022; mkdir -p {base} || exit 1; umask 077; mkdir -p {folder} && chmod 700 {folder} && cat > {fresh}$$ && chmod 700 {fresh}$$ || {{ rm -f {fresh}$$; exit 1; }}; \
+        "umask 022; mkdir -p {base} || exit 1; umask 077; mkdir -p {folder} && chmod 700 {folder} || exit 1; \
+         set -- $(df -Pk {folder} | tail -n 1); [ \"${{4:-0}}\" -gt {kib} ] || rm -f {folder}/dsfuzz-agent-*; cat > {fresh}$$ && chmod 700 {fresh}$$ || {{ rm -f {fresh}$$; exit 1; }}; \
          seen=$(sha256sum < {fresh}$$ | cut -c1-64); \
          if [ \"$seen\" = {hash} ]; then mv -f {fresh}$$ {path}; else rm -f {fresh}$$; \
          echo 'what arrived is not what was sent' >&2; exit 1; fi"

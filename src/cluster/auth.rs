@@ -14,6 +14,9 @@ const STEP: Duration = Duration::from_secs(20);
 /// LIBSSH2_ERROR_PUBLICKEY_UNVERIFIED: the host knows the key, and its signature did not end the login.
 const UNVERIFIED: ErrorCode = ErrorCode::Session(-19);
 
+const KEYBOARD: &str = "keyboard-interactive";
+/// Questions that are told.
+const QUESTIONS_MAX: usize = 8;
 /// Ways in a row that a host may ask for (`AuthenticationMethods a,b,c`).
 const FACTORS_MAX: usize = 4;
 
@@ -24,7 +27,7 @@ pub(super) fn log_in(
     deadline: &Deadline,
 ) -> Result<(), ConnectError> {
     let Some(mut allowed) = methods(session, target, deadline)? else { return Ok(()) };
-    let mut attempt = Attempt { session, target, deadline, tried: Vec::new(), accepted: Vec::new() };
+    let mut attempt = Attempt { session, target, deadline, tried: Vec::new(), accepted: Vec::new(), asked: Vec::new() };
     // A way that was accepted in part changes what the host takes next.
     for _ in 0..FACTORS_MAX {
         let before = attempt.accepted.len();
@@ -42,7 +45,11 @@ pub(super) fn log_in(
             None => return Ok(()),
         }
     }
-    let Attempt { mut tried, accepted, .. } = attempt;
+    let Attempt { mut tried, accepted, asked, .. } = attempt;
+    if !accepted.is_empty() && allowed.split(',').any(|method| method == KEYBOARD) {
+        let (node, user) = (Arc::clone(node), target.user.clone());
+        return Err(ConnectError::SecondFactor { node, user, accepted, allowed, asked, tried });
+    }
     if !allowed.contains("publickey") && target.key.is_some() && accepted.is_empty() {
         tried.push("no key (the host takes none)".into());
     }
@@ -72,6 +79,8 @@ struct Attempt<'a> {
     tried: Vec<String>,
     /// Ways that the host accepted and that were not enough.
     accepted: Vec<String>,
+    /// The questions of keyboard-interactive.
+    asked: Vec<String>,
 }
 
 /// What became of one way.
@@ -201,27 +210,36 @@ impl Attempt<'_> {
                 Err(error) => self.tried.push(format!("password: {}", error.message())),
             }
         }
-        if takes("keyboard-interactive") && !self.accepted.contains(&"keyboard-interactive".to_owned()) {
-            match self.session.userauth_keyboard_interactive(user, &mut Prompted(secret.reveal())) {
+        if takes(KEYBOARD) && !self.accepted.contains(&KEYBOARD.to_owned()) {
+            let mut prompted = Prompted { password: secret.reveal(), asked: Vec::new() };
+            let answer = self.session.userauth_keyboard_interactive(user, &mut prompted);
+            self.asked = prompted.asked;
+            match answer {
                 Ok(()) if self.session.authenticated() => return true,
-                Ok(()) => self.tried.push("keyboard-interactive: not enough".into()),
-                Err(_) if self.in_part("keyboard-interactive", allowed) => return false,
-                Err(error) => self.tried.push(format!("keyboard-interactive: {}", error.message())),
+                Ok(()) => self.tried.push(format!("{KEYBOARD}: not enough")),
+                Err(_) if self.in_part(KEYBOARD, allowed) => return false,
+                Err(error) => self.tried.push(format!("{KEYBOARD}: {}", error.message())),
             }
         }
-        if !takes("password") && !takes("keyboard-interactive") && !allowed.contains("publickey") {
+        if !takes("password") && !takes(KEYBOARD) && !allowed.contains("publickey") {
             self.tried.push("no password (the host takes none)".into());
         }
         false
     }
 }
 
-/// Answers every question with the password.
-struct Prompted<'a>(&'a str);
+/// Answers every question with the password, and keeps the questions.
+struct Prompted<'a> {
+    password: &'a str,
+    asked: Vec<String>,
+}
 
 impl KeyboardInteractivePrompt for Prompted<'_> {
-    fn prompt<'b>(&mut self, _: &str, _: &str, prompts: &[Prompt<'b>]) -> Vec<String> {
-        prompts.iter().map(|_| self.0.to_owned()).collect()
+    fn prompt<'b>(&mut self, _: &str, instructions: &str, prompts: &[Prompt<'b>]) -> Vec<String> {
+        let words = std::iter::once(instructions).chain(prompts.iter().map(|prompt| prompt.text.as_ref()));
+        let words = words.map(str::trim).filter(|words| !words.is_empty()).map(str::to_owned);
+        self.asked.extend(words.take(QUESTIONS_MAX.saturating_sub(self.asked.len())));
+        prompts.iter().map(|_| self.password.to_owned()).collect()
     }
 }
 

@@ -118,6 +118,27 @@ pub enum ConnectError {
         /// What the host accepts.
         allowed: String,
     },
+    /// The host wants another factor after the first, which no key gives.
+    #[error(
+        "{node}: {user}'s login wants a second factor: {} was accepted, and the host also takes {allowed}{}; dsfuzz answers its \
+         questions with the password of ssh.password_env and can give no code of a device; tried: {}; give dsfuzz a login that a key \
+         alone opens (AuthenticationMethods publickey in a Match block of sshd_config)", .accepted.join(" and "),
+        questions(.asked), tried_list(.tried)
+    )]
+    SecondFactor {
+        /// The node.
+        node: Arc<str>,
+        /// The user.
+        user: String,
+        /// The ways that were accepted.
+        accepted: Vec<String>,
+        /// What the host accepts after them.
+        allowed: String,
+        /// What it asked, where it was answered at all.
+        asked: Vec<String>,
+        /// Each way that was tried, with its answer.
+        tried: Vec<String>,
+    },
     /// sudo wants a password.
     #[error(
         "{node}: {user} cannot become root: sudo asks for a password ({message}); allow it without one (NOPASSWD in sudoers), or log in as root"
@@ -264,6 +285,10 @@ fn sudo_hint(message: &str) -> &'static str {
     } else {
         ""
     }
+}
+
+fn questions(asked: &[String]) -> String {
+    if asked.is_empty() { String::new() } else { format!(" (it asks: {})", asked.join(" / ")) }
 }
 
 fn tried_list(tried: &[String]) -> String {

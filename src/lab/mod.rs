@@ -3,6 +3,7 @@
 //! A supervisor holds everything: its death ends every process, namespace and mount of the lab. Nothing is made in the
 //! host's network namespace, and no node can set the real clock, reboot, load modules or make device nodes.
 mod cgroup;
+mod filter;
 mod needs;
 mod node;
 mod state;

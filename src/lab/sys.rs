@@ -2,6 +2,7 @@
 //!
 //! Never: policy. What is done with them is decided elsewhere.
 #![expect(unsafe_code, reason = "fork, capabilities, pidfd, extended attributes and adjtimex have no safe wrapper")]
+use super::filter;
 use nix::libc;
 use nix::sched::CloneFlags;
 use nix::unistd::{ForkResult, Pid};
@@ -49,8 +50,20 @@ pub(crate) fn set_opaque(folder: &Path) -> io::Result<()> {
     if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// Forbids for ever, for this process and all it starts, the system calls that reach beyond a node ([`filter`]). Needs
+/// CAP_SYS_ADMIN, so it comes before the capabilities are dropped; without it, set-user-ID programs would no longer work.
+fn forbid_calls() -> io::Result<()> {
+    let mut steps = filter::program();
+    let len = u16::try_from(steps.len()).map_err(io::Error::other)?;
+    let program = libc::sock_fprog { len, filter: steps.as_mut_ptr() };
+    // SAFETY: the program points to `len` steps that outlive the call; the kernel copies and checks them.
+    let done = unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program) };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
 /// Gives up for ever, for this process and all it starts, what would reach beyond a node.
 pub(crate) fn drop_capabilities() -> io::Result<()> {
+    forbid_calls()?;
     #[repr(C)]
     struct Header {
         version: u32,

@@ -1,10 +1,10 @@
 //! [`Hosts`]: the nodes' agents as they can be reached now. A lost connection is made again; what the agent undid by
 //! itself meanwhile is asked of the new one by the nemesis.
+use super::needs;
 use super::nemesis::Remotes;
 use crate::cluster::{
     AgentBinaries, AgentHello, Cluster, ConnectError, ConnectOptions, Node, Remote, Session, SshTarget,
 };
-use crate::plan::Plan;
 use anyhow::{Result, anyhow};
 use dsfuzz_nemesis::protocol::{Ability, Ask, Claimant, Proof, Told};
 use std::collections::BTreeMap;
@@ -21,8 +21,6 @@ const BYE: Duration = Duration::from_secs(10);
 const LEASE: Duration = Duration::from_secs(4);
 /// Between two attempts to connect anew.
 const AGAIN: Duration = Duration::from_millis(500);
-/// With less room in the folder of a node, what is tested there would fail for want of it, and not by a fault.
-const FREE_BYTES_MIN: u64 = 128 << 20;
 
 /// The nodes' agents.
 pub struct Hosts {
@@ -141,7 +139,10 @@ impl Hosts {
         let sentences = |told| match told {
             Ok(Told::Undone { by_itself, .. }) => by_itself
                 .iter()
-                .map(|heal| format!("fault {} of {}: undone by the node itself ({})", heal.fault, heal.run, heal.why))
+                .map(|heal| {
+                    let how = if heal.holds { "undone by the node itself" } else { "not undone" };
+                    format!("fault {} of {}: {how} ({})", heal.fault, heal.run, heal.why)
+                })
                 .collect(),
             _ => Vec::new(),
         };
@@ -152,7 +153,7 @@ impl Hosts {
     pub async fn abilities(&self) -> Vec<(Arc<str>, Result<Vec<Ability>, String>)> {
         let told = self.everywhere(Ask::Abilities, LOOK).await;
         let abilities = |told| match told {
-            Ok(Told::Abilities(abilities)) => Ok(abilities.into_iter().map(with_room).collect()),
+            Ok(Told::Abilities(abilities)) => Ok(abilities.into_iter().map(needs::with_room).collect()),
             Ok(other) => Err(format!("an answer of another kind: {other:?}")),
             Err(error) => Err(error),
         };
@@ -248,51 +249,4 @@ impl Remotes for Hosts {
         let session = self.cluster.session(node)?;
         Some((session.node().address, session.hello().ping_port))
     }
-}
-
-/// The ability in which an agent tells how much room its folder has.
-const ROOM: &str = "disk-free-bytes";
-
-/// An agent only tells how much room there is; here it is told whether that is enough.
-fn with_room(ability: Ability) -> Ability {
-    match ability.detail.parse::<u64>() {
-        Ok(bytes) if ability.name == ROOM && bytes < FREE_BYTES_MIN => Ability {
-            able: false,
-            detail: format!(
-                "the disk is full: {} MiB are free where dsfuzz keeps the target's data, and {} MiB are asked for; \
-                 make room, or name another folder with ssh.dir",
-                bytes >> 20,
-                FREE_BYTES_MIN >> 20
-            ),
-            ..ability
-        },
-        _ => ability,
-    }
-}
-
-/// What the target and the planned faults need of a node and it has not: one sentence each.
-pub fn lacking(plan: &Plan, abilities: &[Ability]) -> Vec<String> {
-    let mut lacking = Vec::new();
-    if let Some(full) = abilities.iter().find(|ability| ability.name == ROOM && !ability.able) {
-        lacking.push(format!("the target needs {ROOM}: {}", full.detail));
-    }
-    let Some(nemesis) = &plan.nemesis else { return lacking };
-    for fault in &nemesis.faults {
-        let kind = fault.doc().name;
-        let needs: &[&str] = match kind {
-            "partition" => &["root", "nft", "nft-timeout"],
-            "clock" if plan.cluster.ssh.own_kernel => &["root", "step-clock"],
-            "clock" => &["root", "vdso-clock"],
-            _ => &["root"],
-        };
-        for need in needs {
-            if let Some(ability) = abilities.iter().find(|ability| ability.name == *need && !ability.able) {
-                let sentence = format!("{kind} needs {need}: {}", ability.detail);
-                if !lacking.contains(&sentence) {
-                    lacking.push(sentence);
-                }
-            }
-        }
-    }
-    lacking
 }

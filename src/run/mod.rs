@@ -10,6 +10,7 @@ mod fan;
 pub mod hosts;
 pub mod journal;
 mod load;
+pub mod needs;
 pub mod nemesis;
 mod phases;
 pub mod recorder;
@@ -249,11 +250,10 @@ impl Run {
             let why = self.phases.last_problem();
             self.phases.unseen(format!("what an earlier run left on the nodes may have been in force: {why}"));
         }
-        if self.able(&hosts).await {
-            match self.target.deployment(hosts.remotes(), &base) {
-                Ok(deployment) => self.deployed(&hosts, deployment).await,
-                Err(error) => self.phases.harness_failed(error),
-            }
+        match self.target.deployment(hosts.remotes(), &base) {
+            Ok(deployment) if self.able(&hosts, &deployment).await => self.deployed(&hosts, deployment).await,
+            Ok(_) => {}
+            Err(error) => self.phases.harness_failed(error),
         }
         if let Some(eviction) = hosts.eviction()
             && self.phases.info.judged_until.is_none()
@@ -273,25 +273,6 @@ impl Run {
             }
         }
         self.phases.save();
-    }
-
-    /// Whether the nodes can do what the plan asks for.
-    async fn able(&mut self, hosts: &Hosts) -> bool {
-        let plan = self.job.plan.clone();
-        let looking = async {
-            let mut lacking = Vec::new();
-            for (node, abilities) in hosts.abilities().await {
-                let here = hosts::lacking(&plan, &abilities?);
-                lacking.extend(here.into_iter().map(|sentence| format!("{node}: {sentence}")));
-            }
-            if lacking.is_empty() { Ok(()) } else { Err(format!("{} (`dsfuzz doctor` says more)", lacking.join("; "))) }
-        };
-        let able = self.phases.run("look", HEAL, looking).await.is_some();
-        if !able {
-            let why = self.phases.last_problem();
-            self.phases.harness_failed(why);
-        }
-        able
     }
 
     /// From the installation to the collected logs.

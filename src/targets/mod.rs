@@ -17,7 +17,7 @@ mod template;
 mod together;
 
 pub use alarms::Alarm;
-pub use deploy::{Convergence, Deployment, FetchedLog, MissingPackages, NotReady, RoleAnswer};
+pub use deploy::{Convergence, Deployment, FetchedLog, MissingPackages, NotReady, RoleAnswer, Room};
 pub use error::TargetError;
 pub use layout::Layout;
 pub use logs::LogClaim;

@@ -3,6 +3,8 @@
 //! Never: the inside of a part; each part has tests of its own.
 mod commands;
 mod deaths;
+mod full;
+mod hosts;
 mod interrupted;
 mod killed;
 mod nodes;

@@ -1,18 +1,26 @@
 """Run as root inside a lab node: tries to change the machine below it, each way so that success would change nothing.
 
+Arguments: the name of an abstract socket on which the host listens, then the host's namespaces (`ipc:[4026531839]`).
 Prints one line a try: its name, then `refused` with the error, or `ALLOWED`.
 """
 import ctypes
 import errno
+import fcntl
+import glob
 import os
+import pty
+import socket
 import struct
 import subprocess
+import sys
 
 libc = ctypes.CDLL(None, use_errno=True)
 MS_RDONLY, MS_REMOUNT, MS_BIND = 1, 32, 4096
 SYSCALLS = {"reboot": 169, "init_module": 175, "delete_module": 176, "kexec_load": 246, "iopl": 172, "swapon": 167,
             "acct": 163, "syslog": 103, "settimeofday": 164, "open_by_handle_at": 304, "bpf": 321, "fsopen": 430,
-            "quotactl": 179, "sethostname": 170, "umount2": 166, "pivot_root": 155, "setns": 308}
+            "quotactl": 179, "sethostname": 170, "umount2": 166, "pivot_root": 155, "setns": 308,
+            "add_key": 248, "request_key": 249, "keyctl": 250, "perf_event_open": 298}
+TIOCSTI = 0x5412
 
 
 def call(name, *arguments):
@@ -66,6 +74,65 @@ def tick():
         raise OSError(errno.EPERM, "Operation not permitted")
 
 
+def impossible(why):
+    raise OSError(errno.EPERM, why)
+
+
+def connect_to_the_host():
+    """The host accepts and says nothing."""
+    try:
+        socket.socket(socket.AF_UNIX).connect("\0" + sys.argv[1])
+    except ConnectionRefusedError:
+        impossible("there is no such socket")
+
+
+def share_a_namespace():
+    own = {os.readlink(f"/proc/self/ns/{name}") for name in ("cgroup", "ipc", "mnt", "net", "pid", "uts")}
+    shared = own & set(sys.argv[2:])
+    if not shared:
+        impossible("it has its own")
+
+
+def see_other_processes():
+    own = os.readlink("/proc/self/ns/pid")
+    others = [path for path in glob.glob("/proc/[0-9]*/ns/pid") if os.path.exists(path) and os.readlink(path) != own]
+    if not others:
+        impossible("all processes are its own")
+
+
+def leave_the_root():
+    """As a process that may call chroot leaves one: ends in the node's own root."""
+    script = ("import os; os.makedirs('/tmp/jail', exist_ok=True); root = os.open('/', os.O_RDONLY); os.chroot('/tmp/jail'); "
+              "os.fchdir(root); [os.chdir('..') for _ in range(32)]; os.chroot('.'); "
+              "raise SystemExit(os.path.exists('/etc/dsfuzz-lab/hostkey'))")
+    if subprocess.run([sys.executable, "-c", script]).returncode == 1:
+        impossible("the root that was reached is the node's")
+
+
+def push_a_key():
+    """Into a terminal of its own: what stands in its way stands before every terminal."""
+    leader, follower = pty.openpty()
+    child = os.fork()
+    if child == 0:
+        os.setsid()
+        fcntl.ioctl(follower, 0x540E, 0)
+        try:
+            fcntl.ioctl(follower, TIOCSTI, b"x")
+        except OSError as error:
+            os._exit(error.errno)
+        os._exit(0)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    os.close(leader), os.close(follower)
+    if code:
+        raise OSError(code, os.strerror(code))
+
+
+def watch_every_process():
+    attributes = bytearray(128)
+    struct.pack_into("IIQ", attributes, 0, 1, 128, 0)
+    call("perf_event_open", bytes(attributes), ctypes.c_int(-1), 0, ctypes.c_int(-1), 0)
+
+
 TRIES = {
     "remount the cgroup file system": lambda: mount(None, "/sys/fs/cgroup", None, MS_REMOUNT),
     "remount the cgroup mount": lambda: mount(None, "/sys/fs/cgroup", None, MS_REMOUNT | MS_BIND),
@@ -100,6 +167,19 @@ TRIES = {
     "open a file by its handle": lambda: call("open_by_handle_at", os.open("/", os.O_RDONLY), struct.pack("Ii8s", 8, 1, bytes(8)), 0),
     "list programs in the kernel": lambda: call("bpf", 11, bytes(128), 128),
     "name the machine": lambda: call("sethostname", os.uname().nodename.encode(), len(os.uname().nodename)),
+    # A key without a type: looked at only by a kernel that lets this process add keys.
+    "add a key to root's keyring": lambda: call("add_key", 0, 0, 0, 0, ctypes.c_int(-4)),
+    "ask for a key of root's": lambda: call("request_key", 0, 0, 0, 0),
+    "find root's keyring": lambda: call("keyctl", 0, ctypes.c_int(-4), 0),
+    "push a key into a terminal": push_a_key,
+    "watch every process": watch_every_process,
+    "see processes of others": see_other_processes,
+    "share a namespace": share_a_namespace,
+    "connect to a socket of the host without a path": connect_to_the_host,
+    "leave the root by chroot": leave_the_root,
+    "register a kind of program": lambda: open("/proc/sys/fs/binfmt_misc/register", "w").close(),
+    "set the helper of the kernel's events": lambda: open("/sys/kernel/uevent_helper", "w").close(),
+    "write a setting in sysfs": lambda: rewrite("/sys/kernel/mm/transparent_hugepage/khugepaged/scan_sleep_millisecs"),
     "a cgroup mount from a user namespace": lambda: shell("unshare -Urm mount -o remount,rw /sys/fs/cgroup"),
     "a sysctl from a user namespace": lambda: shell("unshare -Urm mount -o remount,bind,rw /proc/sys"),
 }

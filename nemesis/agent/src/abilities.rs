@@ -19,7 +19,10 @@ pub(crate) fn abilities(place: &Place) -> Vec<Ability> {
             "cgroup2",
             leaf::root().map(|root| root.display().to_string()).ok_or("no cgroup2 is mounted".to_owned()),
         ),
-        ability("freeze", freeze(place)),
+        ability(
+            "freeze",
+            freeze(place).map_err(|reason| format!("{reason}; pauses stop processes with SIGSTOP instead")),
+        ),
         ability("vdso-clock", clock::rehearse()),
         ability("step-clock", step_clock()),
         ability("tc", program("tc")),

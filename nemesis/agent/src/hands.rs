@@ -10,9 +10,12 @@ use dsfuzz_nemesis::protocol::{Act, Proof, SelfHeal, Told};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// How often an undo that does not hold is tried again when nobody is there to ask.
 const ATTEMPTS: usize = 3;
+/// Begins the sentence about an act of another run that was not undone and is no longer in the journal.
+const DROPPED: &str = "dropped";
 /// The lease before the control node says another.
 const LEASE_MS: u64 = 30_000;
 
@@ -28,6 +31,8 @@ pub(crate) struct Hands {
     lease_ms: u64,
     ending: bool,
     complaint: String,
+    /// When the journal was opened, boot-time clock: what is of another run was not renewed since.
+    opened_ns: u64,
     /// What expires by itself was last renewed until then, boot-time clock.
     held_until_ns: u64,
     /// Faults that expired before they were renewed: they were not in force all the time.
@@ -52,6 +57,7 @@ impl Hands {
             lease_ms: LEASE_MS,
             ending: false,
             complaint: String::new(),
+            opened_ns: sys::boottime_ns(),
             held_until_ns: 0,
             gaps: BTreeSet::new(),
         })
@@ -163,25 +169,19 @@ impl Hands {
     }
 
     fn undo_entry(&mut self, entry: &Entry) -> Proof {
-        let mut proof = if entry.boot_id != self.boot_id && acts::ends_with_boot(&entry.act) {
-            let detail = vec![format!("fault {}: ended by a reboot", entry.fault)];
-            Proof { holds: true, detail, dropped_packets: 0 }
-        } else {
-            // What is of an earlier boot and ended with it no longer counts among the others.
-            let live = self.journal.live().into_iter();
-            let others: Vec<Entry> = live
-                .filter(|other| other.seq != entry.seq)
-                .filter(|other| other.boot_id == self.boot_id || !acts::ends_with_boot(&other.act))
-                .collect();
-            self.around(&others, |around| acts::undo(entry, around))
-        };
+        let mut proof = self.try_undo(entry);
+        if self.is_leftover(entry) {
+            for _ in 1..ATTEMPTS {
+                if proof.holds {
+                    break;
+                }
+                proof = self.try_undo(entry);
+            }
+        }
         if !proof.holds && self.is_leftover(entry) {
-            let dropped = format!(
-                "dropped: fault {} of {} is over, and a later run starts its target anew",
-                entry.fault, entry.run
-            );
+            let left = self.without_undo(&entry.act);
             proof.holds = true;
-            proof.detail.push(dropped);
+            proof.detail.push(format!("{DROPPED}: fault {} of {} is over, and {left}", entry.fault, entry.run));
         }
         if proof.holds
             && let Err(reason) = self.journal.done(entry.seq)
@@ -191,10 +191,39 @@ impl Hands {
         proof
     }
 
-    /// A kill of another run than the one that has the node: its services are nobody's any more, so one that cannot be started
-    /// again harms nobody.
+    fn try_undo(&mut self, entry: &Entry) -> Proof {
+        if entry.boot_id != self.boot_id && acts::ends_with_boot(&entry.act) {
+            let detail = vec![format!("fault {}: ended by a reboot", entry.fault)];
+            return Proof { holds: true, detail, dropped_packets: 0 };
+        }
+        // What is of an earlier boot and ended with it no longer counts among the others.
+        let live = self.journal.live().into_iter();
+        let others: Vec<Entry> = live
+            .filter(|other| other.seq != entry.seq)
+            .filter(|other| other.boot_id == self.boot_id || !acts::ends_with_boot(&other.act))
+            .collect();
+        self.around(&others, |around| acts::undo(entry, around))
+    }
+
+    /// An act of another run than the one that has the node. One that cannot be undone must not stand in the way of every
+    /// later run.
     fn is_leftover(&self, entry: &Entry) -> bool {
-        matches!(entry.act, Act::Kill { .. }) && !self.run.is_empty() && self.run != entry.run
+        !self.run.is_empty() && self.run != entry.run
+    }
+
+    /// What is left of an act whose undo failed. Waits until what expires by itself, and is never renewed, has expired.
+    fn without_undo(&self, act: &Act) -> &'static str {
+        match act {
+            Act::Kill { .. } => "a later run starts its target anew",
+            Act::Pause { .. } => "its processes were told to die",
+            Act::StepClock { .. } => "the node's clock may be off: set it by a time server",
+            Act::Drop { .. } | Act::ShiftClock { .. } | Act::StrobeClock { .. } => {
+                let expired_ns = self.opened_ns.saturating_add(self.hold_ns());
+                let left = Duration::from_nanos(expired_ns.saturating_sub(sys::boottime_ns()));
+                sys::await_true(left, || false);
+                "what was in force has expired by itself"
+            }
+        }
     }
 
     /// Undoes everything because nobody is there to ask for it, and remembers that for the control node. `held_until_ns`:
@@ -212,6 +241,7 @@ impl Hands {
             let detail = proof.detail.join("; ");
             self.place.log(&format!("healed fault {} ({why}): holds {}: {detail}", entry.fault, proof.holds));
             let rebooted = entry.boot_id != self.boot_id;
+            let dropped = proof.detail.last().is_some_and(|last| last.starts_with(DROPPED));
             let earliest_ns = match (rebooted, acts::expires(&entry.act)) {
                 (true, _) => 0,
                 (false, true) => held_until_ns.unwrap_or(entry.boot_ns).max(entry.boot_ns).min(begin_ns),
@@ -220,10 +250,14 @@ impl Hands {
             let heal = SelfHeal {
                 fault: entry.fault,
                 run: entry.run.clone(),
-                why: if rebooted { "reboot" } else { why }.to_owned(),
+                why: match (dropped, rebooted) {
+                    (true, _) => format!("{why}; {detail}"),
+                    (false, true) => "reboot".to_owned(),
+                    (false, false) => why.to_owned(),
+                },
                 earliest_ns,
                 latest_ns: sys::boottime_ns(),
-                holds: proof.holds,
+                holds: proof.holds && !dropped,
             };
             if let Err(reason) = self.journal.remember(heal) {
                 self.place.log(&format!("journal: {reason}"));

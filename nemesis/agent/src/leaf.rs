@@ -87,6 +87,15 @@ impl Leaf {
         Err(format!("{}: the kernel did not {} it", self.path.display(), if on { "freeze" } else { "thaw" }))
     }
 
+    /// Thaws it where it is, or may be, frozen: what was stopped by signals alone needs no writable cgroup.
+    pub(crate) fn thaw(&self) -> Result<(), String> {
+        let events = fs::read_to_string(self.path.join("cgroup.events")).unwrap_or_default();
+        if events.lines().any(|line| line == "frozen 0") && !self.told_to_freeze() {
+            return Ok(());
+        }
+        self.freeze(false)
+    }
+
     /// Kills all of it at once; false where the kernel cannot (before 5.14).
     pub(crate) fn kill(&self) -> bool {
         fs::write(self.path.join("cgroup.kill"), "1").is_ok()

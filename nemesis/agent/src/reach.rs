@@ -1,20 +1,27 @@
 //! TCP handshakes with peers: what a network path lets through where it lets no datagrams of the agents through.
 use crate::{addresses, sys};
 use dsfuzz_nemesis::protocol::PingTarget;
+use std::io::ErrorKind;
 use std::net::TcpStream;
 use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
-/// Begins a connection to each and waits; positions of those whose handshake ended. They are closed at once.
-pub(crate) fn reach(to: &[PingTarget], wait: Duration) -> Vec<usize> {
+/// Begins a connection to each and waits; positions of those whose handshake ended, which are closed at once, and of those
+/// that were refused.
+pub(crate) fn reach(to: &[PingTarget], wait: Duration) -> (Vec<usize>, Vec<usize>) {
     let end = Instant::now() + wait;
     let begin = |target: &PingTarget| {
         let (from, to) = addresses::sockets(target.source, target.address, target.port);
-        sys::begin_connect(from, to).ok()
+        sys::begin_connect(from, to)
     };
-    let mut open: Vec<(usize, TcpStream)> =
-        to.iter().enumerate().filter_map(|(index, target)| Some((index, begin(target)?))).collect();
-    let mut reached = Vec::new();
+    let (mut reached, mut refused, mut open) = (Vec::new(), Vec::new(), Vec::new());
+    for (index, target) in to.iter().enumerate() {
+        match begin(target) {
+            Ok(stream) => open.push((index, stream)),
+            Err(error) if error.kind() == ErrorKind::ConnectionRefused => refused.push(index),
+            Err(_) => {}
+        }
+    }
     while !open.is_empty() {
         let left = end.saturating_duration_since(Instant::now());
         let descriptors: Vec<_> = open.iter().map(|(_, stream)| stream.as_raw_fd()).collect();
@@ -23,16 +30,19 @@ pub(crate) fn reach(to: &[PingTarget], wait: Duration) -> Vec<usize> {
             break;
         }
         let mut ended = ended.into_iter();
-        open.retain(|(index, stream)| {
+        open.retain(|(index, stream): &(usize, TcpStream)| {
             let over = ended.next().unwrap_or(false);
-            if over && matches!(stream.take_error(), Ok(None)) && stream.peer_addr().is_ok() {
-                reached.push(*index);
+            match stream.take_error() {
+                Ok(None) if over && stream.peer_addr().is_ok() => reached.push(*index),
+                Ok(Some(error)) if over && error.kind() == ErrorKind::ConnectionRefused => refused.push(*index),
+                _ => {}
             }
             !over
         });
     }
     reached.sort_unstable();
-    reached
+    refused.sort_unstable();
+    (reached, refused)
 }
 
 #[cfg(test)]
@@ -48,7 +58,7 @@ mod tests {
             |port, source: &str| PingTarget { source: source.parse().ok(), address: [127, 0, 0, 1].into(), port };
         let port = listener.local_addr().expect("address").port();
         let to = [target(gone.port(), ""), target(port, "127.0.0.9"), target(port, ""), target(port, "192.0.2.7")];
-        assert_eq!(reach(&to, Duration::from_secs(5)), [1, 2]);
+        assert_eq!(reach(&to, Duration::from_secs(5)), (vec![1, 2], vec![0]));
         let (_, peer) = listener.accept().expect("accepted");
         assert!(["127.0.0.9", "127.0.0.1"].contains(&peer.ip().to_string().as_str()), "{peer}");
     }

@@ -273,7 +273,10 @@ impl Agent {
             Ask::Undone => self.hands().undone(),
             Ask::Addresses => Told::Addresses(addresses::all()?),
             Ask::Ping { round, from, to, count } => Told::Pinged { unsent: self.pings.send(round, &from, &to, count)? },
-            Ask::Reach { to, wait_ms } => Told::Reached(reach::reach(&to, Duration::from_millis(wait_ms))),
+            Ask::Reach { to, wait_ms } => {
+                let (open, refused) = reach::reach(&to, Duration::from_millis(wait_ms));
+                Told::Reached { open, refused }
+            }
             Ask::Heard { round } => Told::Heard(self.pings.heard(round)),
             Ask::Clocks => self.clocks(),
             Ask::Abilities => Told::Abilities(abilities::abilities(&self.place)),

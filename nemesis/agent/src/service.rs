@@ -164,6 +164,16 @@ impl Services {
         self.kept(name).ok()?.leaf.and_then(|path| Leaf::find(&path))
     }
 
+    /// Thaws the service where it is, or may be, frozen. An error: it may be frozen still.
+    pub(crate) fn thaw(&self, name: &str) -> Result<(), String> {
+        let Some(path) = self.kept(name).ok().and_then(|kept| kept.leaf) else { return Ok(()) };
+        match Leaf::find(&path) {
+            Some(leaf) => leaf.thaw(),
+            None if self.processes(name).is_empty() => Ok(()),
+            None => Err(format!("cgroup {}: it is no longer there to be thawed", path.display())),
+        }
+    }
+
     /// The service's processes, zombies not counted.
     pub(crate) fn processes(&self, name: &str) -> Vec<u32> {
         let Ok(kept) = self.kept(name) else { return Vec::new() };
@@ -237,9 +247,10 @@ impl Services {
         let leaf = self.leaves.as_ref().and_then(|root| Leaf::make(&root.join(name)).ok());
         let entrance = leaf.as_ref().and_then(|leaf| leaf.entrance().ok());
         let leaf = leaf.filter(|_| entrance.is_some());
-        let paused = leaf.as_ref().filter(|leaf| leaf.told_to_freeze());
+        let paused = leaf.as_ref().is_some_and(Leaf::told_to_freeze);
         // Nothing is in it; what is started in a frozen leaf would never reach its exec.
-        paused.map_or(Ok(()), |leaf| leaf.freeze(false))?;
+        let leaf = leaf.filter(|leaf| !paused || leaf.freeze(false).is_ok());
+        let entrance = entrance.filter(|_| leaf.is_some());
         let traced = shift.is_some();
         sys::born(&mut command, sys::Birth { session: true, leaf: entrance, ids, traced, dies_with_parent: false });
         let (oom_before, _) = deaths::oom_kills(leaf.as_ref());
@@ -260,7 +271,7 @@ impl Services {
         (kept.asked_to_end, kept.again, kept.oom_before) = (false, again, oom_before);
         self.keep(kept.clone());
         self.watch(kept, child);
-        paused.map_or(Ok(()), |leaf| leaf.freeze(true))?;
+        leaf.filter(|_| paused).map_or(Ok(()), |leaf| leaf.freeze(true))?;
         Ok(pid)
     }
 

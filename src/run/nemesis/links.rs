@@ -74,6 +74,8 @@ pub enum WallKind {
     TcpOnly,
     /// Neither; the target's ports may answer once it runs.
     Closed,
+    /// Neither, and nothing to the target's ports either: its own nodes cannot speak with each other.
+    Filtered,
     /// The agents could not be asked.
     Unknown,
 }
@@ -139,6 +141,15 @@ impl Executor {
         walls
     }
 
+    /// Whether nothing answers on any of the target's own ports, not even by a refusal.
+    async fn filters_the_target(&self, links: &[Link]) -> bool {
+        let Ok(peers) = self.peers(links, self.limits.round).await else { return false };
+        let mut paths = peers.paths(links, Via::Tcp);
+        paths.retain(|path| self.ping_port(&path.to) != Some(path.port));
+        let handshakes = self.handshakes(&paths, self.limits.round).await;
+        !paths.is_empty() && handshakes.errors.is_empty() && handshakes.answers == 0
+    }
+
     async fn wall(&self, one: String, other: String) -> Option<Wall> {
         let both = [(one.clone(), other.clone()), (other.clone(), one.clone())];
         let port = self.ping_port(&other).unwrap_or_default();
@@ -149,7 +160,18 @@ impl Executor {
             }
         };
         let by_tcp = open.paths.iter().find(|path| path.via == Via::Tcp);
+        let filtered = !closed.is_empty() && self.filters_the_target(&both).await;
         let (kind, detail) = match by_tcp {
+            _ if filtered => {
+                let ports = self.seen(&other).map(|view| view.ports).unwrap_or_default();
+                let ports: Vec<String> = ports.iter().map(u16::to_string).collect();
+                let detail = format!(
+                    "the target's TCP ports ({}) between {one} and {other} are filtered, and UDP and TCP port {port} too: the \
+                     target's own nodes cannot speak with each other",
+                    ports.join(", ")
+                );
+                (WallKind::Filtered, detail)
+            }
             _ if !closed.is_empty() => (
                 WallKind::Closed,
                 format!(
@@ -343,6 +365,11 @@ impl Executor {
 
     /// The paths on which a TCP handshake ended.
     pub(super) async fn reach(&self, paths: &BTreeSet<Path>, deadline: Duration) -> (BTreeSet<Path>, Vec<String>) {
+        let Handshakes { reached, errors, .. } = self.handshakes(paths, deadline).await;
+        (reached, errors)
+    }
+
+    async fn handshakes(&self, paths: &BTreeSet<Path>, deadline: Duration) -> Handshakes {
         let mut from: BTreeMap<&str, Vec<&Path>> = BTreeMap::new();
         paths.iter().for_each(|path| from.entry(&path.from).or_default().push(path));
         let wait_ms = u64::try_from(HANDSHAKE.min(deadline).as_millis()).unwrap_or(0);
@@ -350,20 +377,31 @@ impl Executor {
             let to = paths.iter().map(|path| path.target()).collect();
             ((*node).to_owned(), Ask::Reach { to, wait_ms })
         };
-        let (mut reached, mut errors) = (BTreeSet::new(), Vec::new());
+        let mut all = Handshakes::default();
         let asks = from.iter().map(ask).collect();
         for (node, answer) in everywhere(&self.remotes, asks, deadline + HANDSHAKE).await {
             match answer {
-                Ok(Told::Reached(positions)) => {
+                Ok(Told::Reached { open, refused }) => {
                     let paths = &from[node.as_str()];
-                    reached.extend(positions.into_iter().filter_map(|at| Some((*paths.get(at)?).clone())));
+                    all.answers += open.len() + refused.len();
+                    all.reached.extend(open.into_iter().filter_map(|at| Some((*paths.get(at)?).clone())));
                 }
-                Ok(other) => errors.push(unexpected(&node, &other)),
-                Err(error) => errors.push(error.to_string()),
+                Ok(other) => all.errors.push(unexpected(&node, &other)),
+                Err(error) => all.errors.push(error.to_string()),
             }
         }
-        (reached, errors)
+        all
     }
+}
+
+/// What came of TCP handshakes.
+#[derive(Debug, Default)]
+struct Handshakes {
+    /// Paths on which one ended.
+    reached: BTreeSet<Path>,
+    /// How many ended or were refused.
+    answers: usize,
+    errors: Vec<String>,
 }
 
 /// Links that should carry something and do not, one sentence each. A path whose address has left its node is not asked for.

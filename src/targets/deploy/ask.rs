@@ -3,7 +3,7 @@ use super::super::hands;
 use super::super::layout::NodeLayout;
 use super::super::recipe::{Authority, Converged};
 use super::super::together::together;
-use super::{Deployment, PAUSE};
+use super::{Deployment, PAUSE, listening};
 use crate::cluster::Remote;
 use dsfuzz_checkers::history::leads_by_name;
 use dsfuzz_workloads::BoxFuture;
@@ -82,9 +82,25 @@ impl Deployment {
         loop {
             match self.converged().await {
                 Convergence::NotYet(_) if Instant::now() + PAUSE < end => sleep(PAUSE).await,
+                Convergence::NotYet(reasons) => return Convergence::NotYet(self.with_hints(reasons).await),
                 last => return last,
             }
         }
+    }
+
+    /// Adds why a node could not be asked, where nobody listens there for others.
+    async fn with_hints(&self, mut reasons: Vec<String>) -> Vec<String> {
+        for (plan, remote) in self.layout.nodes.iter().zip(&self.remotes) {
+            let start = format!("{}: ", plan.node.name);
+            if let Some(rules) = &plan.converged
+                && let Some(reason) = reasons.iter_mut().find(|reason| reason.starts_with(&start))
+                && let Some(hint) = listening::hint(remote.as_ref(), &rules.ask, &plan.ports).await
+            {
+                reason.push_str("; ");
+                reason.push_str(&hint);
+            }
+        }
+        reasons
     }
 
     /// The node that speaks with authority in final reads, by its own word; none where every node does, or where not

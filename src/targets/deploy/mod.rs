@@ -3,10 +3,13 @@
 //! Everything is asked of the nodes' agents, on all nodes at once, with deadlines. Never: faults.
 mod ask;
 mod collect;
+mod listening;
 mod packages;
+mod room;
 
 pub use ask::{Convergence, RoleAnswer};
 pub use collect::FetchedLog;
+pub use room::Room;
 
 use super::error::TargetError;
 use super::hands;
@@ -253,7 +256,8 @@ async fn configure(plan: &NodeLayout, remote: &dyn Remote) -> Result<(), TargetE
         deadline_ms: 10_000,
         ..Command::default()
     };
-    hands::run(remote, "make the target's folder", quick(&["install", "-d", "-m", "0755", dir])).await?;
+    let mark = room::mark(plan);
+    hands::run(remote, "make the target's folder", quick(&["install", "-d", "-m", "0755", dir, &mark])).await?;
     if let Some(user) = plan.processes.iter().map(|process| &process.service.user).find(|user| !user.is_empty()) {
         hands::run(remote, "give the target's folder to its user", quick(&["chown", user, dir])).await?;
     }
@@ -321,8 +325,9 @@ async fn ready(plan: &NodeLayout, remote: &dyn Remote, end: Instant) -> Result<(
                 return Err(not_ready(format!("it has ended ({ended})"), log));
             }
             if Instant::now() + PAUSE > end {
+                let hint = listening::hint(remote, &process.ready.ask, &plan.ports).await;
                 let log = log_tail(remote, &process.service.log).await;
-                return Err(not_ready(problem, log));
+                return Err(not_ready([problem].into_iter().chain(hint).collect::<Vec<_>>().join("; "), log));
             }
             sleep(PAUSE).await;
         }

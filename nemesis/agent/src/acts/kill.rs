@@ -41,16 +41,26 @@ pub(super) fn undo(services: &[String], around: &Around<'_>) -> Proof {
             note(&mut proof, true, format!("service {name}: no longer defined, nothing to start"));
             continue;
         }
+        started.push(name.as_str());
+    }
+    start_again(&started, around, &mut proof);
+    proof
+}
+
+/// Starts services again, with the clock that is in force for them, and notes what became of each.
+pub(super) fn start_again(names: &[&str], around: &Around<'_>, proof: &mut Proof) {
+    let mut started = Vec::new();
+    for name in names {
         let expiry_ns = sys::realtime_ns().saturating_add_unsigned(around.hold_ns);
         let shift = shift_of(name, around.others).map(|shift| (shift, expiry_ns));
         match around.services.start(name, true, shift) {
             Ok(_) => started.push(name),
-            Err(reason) => note(&mut proof, false, reason),
+            Err(reason) => note(proof, false, reason),
         }
     }
     // It must go on living, so this waits on purpose; it ends early where something has died, and that has been seen.
     sys::await_true(SETTLING, || started.iter().any(|name| around.services.processes(name).is_empty()));
-    let gone = |name: &&String| around.services.processes(name).is_empty();
+    let gone = |name: &&&&str| around.services.processes(name).is_empty();
     sys::await_true(SETTLING * 10, || {
         started.iter().filter(|name| gone(name)).all(|name| !around.services.ended(name).is_empty())
     });
@@ -61,9 +71,8 @@ pub(super) fn undo(services: &[String], around: &Around<'_>) -> Proof {
             true => format!("service {name}: was started again and ended by itself ({ended})"),
             false => format!("service {name}: runs as {pids:?}"),
         };
-        note(&mut proof, !pids.is_empty() || !ended.is_empty(), detail);
+        note(proof, !pids.is_empty() || !ended.is_empty(), detail);
     }
-    proof
 }
 
 /// Why there is nothing to kill: a service that does not run would be started by the undo, whoever had ended it.

@@ -1,5 +1,8 @@
 //! All processes of some services stand still: by the freezer of cgroup2, which they cannot see, else by SIGSTOP.
-use super::{Around, note, so_far};
+//!
+//! The undo never depends on the freezer: processes that cannot be thawed are killed, which a frozen process obeys, and
+//! started again.
+use super::{Around, kill, note, so_far};
 use crate::service::all_stopped;
 use crate::sys;
 use dsfuzz_nemesis::protocol::{Act, Proof};
@@ -9,18 +12,34 @@ use std::time::Duration;
 const STOPPING: Duration = Duration::from_secs(3);
 /// How long one attempt at stopping them may take.
 const ATTEMPT: Duration = Duration::from_millis(100);
+/// How long a process that may be frozen is given to obey a signal.
+const OBEYING: Duration = Duration::from_secs(1);
 
 pub(super) fn perform(services: &[String], around: &Around<'_>) -> Result<Vec<String>, String> {
     let mut detail = Vec::new();
     for name in services {
-        if let Some(leaf) = around.services.leaf(name) {
-            leaf.freeze(true)?;
-            detail.push(format!("service {name}: {} processes frozen", leaf.processes().len()));
-        } else {
+        let Some(leaf) = around.services.leaf(name) else {
             detail.push(format!("service {name}: {} processes stopped", stop(name, around)?));
+            continue;
+        };
+        match leaf.freeze(true) {
+            Ok(()) => detail.push(format!("service {name}: {} processes frozen", leaf.processes().len())),
+            Err(reason) => {
+                leaf.thaw()?;
+                let count = stop(name, around)?;
+                detail.push(format!("service {name}: {count} processes stopped, as the freezer fails ({reason})"));
+            }
         }
     }
     Ok(detail)
+}
+
+/// Whether processes obey: each stops at a SIGSTOP and is let go on. A frozen one does not.
+fn obey(pids: &[u32]) -> bool {
+    pids.iter().for_each(|pid| drop(sys::kill(*pid, libc::SIGSTOP)));
+    let obeyed = sys::await_true(OBEYING, || all_stopped(pids));
+    pids.iter().for_each(|pid| drop(sys::kill(*pid, libc::SIGCONT)));
+    obeyed
 }
 
 /// Stops processes until twice in a row none is new and all are stopped: one that runs can still make others. One that
@@ -67,10 +86,19 @@ pub(super) fn undo(services: &[String], around: &Around<'_>) -> Proof {
             note(&mut proof, true, format!("service {name}: stays paused for fault {}", other.fault));
             continue;
         }
-        if let Some(leaf) = around.services.leaf(name)
-            && let Err(reason) = leaf.freeze(false)
+        if let Err(reason) = around.services.thaw(name)
+            && !obey(&around.services.processes(name))
         {
-            note(&mut proof, false, reason);
+            let killed = around.services.kill(name);
+            note(
+                &mut proof,
+                killed.is_ok(),
+                format!("service {name}: it cannot be thawed ({reason}), so it was killed"),
+            );
+            match killed {
+                Ok(()) => kill::start_again(&[name], around, &mut proof),
+                Err(reason) => note(&mut proof, false, reason),
+            }
             continue;
         }
         // Also where it was frozen: an earlier agent may have had no cgroup2.

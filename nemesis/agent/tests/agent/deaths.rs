@@ -123,3 +123,69 @@ fn a_kill_of_an_earlier_run_that_cannot_be_undone_is_dropped() {
     assert_eq!(left, Vec::<u64>::new(), "{by_itself:?}");
     assert!(node.log().contains("dropped: fault 1 of a is over"), "{}", node.log());
 }
+
+/// A memory cgroup of the test's own, with a limit, of whichever version this machine has; gone with its last process.
+struct Limited(std::path::PathBuf);
+
+impl Limited {
+    fn new(bytes: u64) -> Limited {
+        let mounts = std::fs::read_to_string("/proc/self/mountinfo").expect("mountinfo");
+        let with = |wanted: &dyn Fn(&str) -> bool| {
+            let line = mounts.lines().find(|line| line.split_once(" - ").is_some_and(|(_, kind)| wanted(kind)))?;
+            line.split(' ').nth(4).map(std::path::PathBuf::from)
+        };
+        let first = with(&|kind| kind.starts_with("cgroup ") && kind.split([' ', ',']).any(|word| word == "memory"));
+        let (root, limits) = match first {
+            Some(root) => (root, ["memory.limit_in_bytes", "memory.memsw.limit_in_bytes"]),
+            None => (with(&|kind| kind.starts_with("cgroup2 ")).expect("a cgroup"), ["memory.max", "memory.swap.max"]),
+        };
+        let folder = root.join(format!("dsfuzz-agent-test-memory-{}", std::process::id()));
+        std::fs::create_dir(&folder).expect("a cgroup");
+        let limited = Limited(folder);
+        std::fs::write(limited.0.join(limits[0]), bytes.to_string()).expect("a limit of memory");
+        // Absent where there is no swap.
+        drop(std::fs::write(limited.0.join(limits[1]), bytes.to_string()));
+        limited
+    }
+
+    /// Moves a process in, which is named as this machine names it.
+    fn take(&self, pid: u32) {
+        std::fs::write(self.0.join("cgroup.procs"), pid.to_string()).expect("moved");
+    }
+}
+
+impl Drop for Limited {
+    fn drop(&mut self) {
+        let end = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        while std::fs::remove_dir(&self.0).is_err() && self.0.exists() && std::time::Instant::now() < end {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+    }
+}
+
+#[test]
+fn a_service_that_its_own_memory_limit_kills_is_told_as_that() {
+    let node = Node::new();
+    let limited = Limited::new(32 << 20);
+    let mut agent = node.agent("a", LEASE_MS);
+    // Never more than 256 MiB, whatever becomes of the limit.
+    let script = format!(
+        "import os,time\nopen({:?},'w').write(os.readlink('/proc/self'))\nwhile not os.path.exists({:?}): time.sleep(0.01)\n\
+         print('eating', flush=True)\nkept=[bytearray(1<<20) for _ in range(256)]\ntime.sleep(60)",
+        node.path("ready"),
+        node.path("go")
+    );
+    agent.service(&node, "db", &["/usr/bin/env", "python3", "-c", &script]);
+    node.until("it runs", || std::path::Path::new(&node.path("ready")).exists());
+    let outside = std::fs::read_dir("/proc").expect("/proc").flatten().find_map(|entry| {
+        let pid: u32 = entry.file_name().to_str()?.parse().ok()?;
+        let words = std::fs::read(entry.path().join("cmdline")).ok()?;
+        String::from_utf8_lossy(&words).contains(&node.path("ready")).then_some(pid)
+    });
+    limited.take(outside.expect("the service's process"));
+    std::fs::write(node.path("go"), "").expect("written");
+    let death = deaths(&node, &mut agent, 1).remove(0);
+    assert_eq!((death.service.as_str(), death.how.as_str()), ("db", "signal 9 (SIGKILL)"), "{death:?}");
+    assert!(death.oom_kills > 0, "{death:?}");
+    assert_eq!(death.log, ["eating"]);
+}

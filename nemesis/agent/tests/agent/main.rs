@@ -4,3 +4,4 @@ mod deaths;
 mod lease;
 mod node;
 mod requests;
+mod undo;

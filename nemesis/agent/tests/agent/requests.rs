@@ -193,7 +193,7 @@ fn a_wanted_ping_port_is_taken_and_answers_tcp_too() {
     let mut agent = node.agent_with("r", LEASE_MS, "--ping-port 17077");
     assert_eq!(agent.ping_port, 17077);
     let to = vec![target(&agent, None, "127.0.0.1"), PingTarget { port: 1, ..target(&agent, None, "127.0.0.1") }];
-    assert_eq!(agent.ask(Ask::Reach { to, wait_ms: 20_000 }), Told::Reached(vec![0]));
+    assert_eq!(agent.ask(Ask::Reach { to, wait_ms: 20_000 }), Told::Reached { open: vec![0], refused: vec![1] });
 }
 
 #[test]

@@ -180,7 +180,7 @@ impl FakeCluster {
             return Ok(Told::Pinged { unsent: Vec::new() });
         }
         if let Ask::Reach { to, .. } = &ask {
-            return Ok(Told::Reached(self.reach(name, to)));
+            return Ok(Told::Reached { open: self.reach(name, to), refused: Vec::new() });
         }
         let now_ns = self.control_ns() + BOOT_AHEAD_NS;
         let mut nodes = self.lock();

@@ -1,0 +1,166 @@
+//! What the target and the planned faults need of a node, and whether it has that; and room on its disk, which a run can make.
+use super::Run;
+use super::hosts::Hosts;
+use crate::plan::Plan;
+use crate::targets::{Deployment, Room};
+use dsfuzz_nemesis::protocol::Ability;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A full disk is measured and wiped meanwhile.
+const LOOK: Duration = Duration::from_secs(180);
+
+/// With less room in the folder of a node, what is tested there would fail for want of it, and not by a fault.
+const FREE_BYTES_MIN: u64 = 128 << 20;
+/// The ability in which an agent tells how much room its folder has.
+pub const ROOM: &str = "disk-free-bytes";
+
+/// A need that a node does not meet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lack {
+    /// The name of the ability.
+    pub need: String,
+    /// Who needs it, and why it is not there.
+    pub sentence: String,
+}
+
+impl Lack {
+    /// Whether room on the disk would be enough.
+    pub fn is_room(&self) -> bool {
+        self.need == ROOM
+    }
+}
+
+/// The needs of the target and of the planned faults that a node does not meet.
+pub fn lacking(plan: &Plan, abilities: &[Ability]) -> Vec<Lack> {
+    let mut lacking: Vec<Lack> = Vec::new();
+    let mut needs = |who: &str, need: &str| {
+        if let Some(ability) = abilities.iter().find(|ability| ability.name == need && !ability.able) {
+            let lack = Lack { need: need.to_owned(), sentence: format!("{who} needs {need}: {}", ability.detail) };
+            if !lacking.contains(&lack) {
+                lacking.push(lack);
+            }
+        }
+    };
+    needs("the target", ROOM);
+    for fault in plan.nemesis.iter().flat_map(|nemesis| &nemesis.faults) {
+        let kind = fault.doc().name;
+        let all: &[&str] = match kind {
+            "partition" => &["root", "nft", "nft-timeout"],
+            "clock" if plan.cluster.ssh.own_kernel => &["root", "step-clock"],
+            "clock" => &["root", "vdso-clock"],
+            _ => &["root"],
+        };
+        all.iter().for_each(|need| needs(kind, need));
+    }
+    lacking
+}
+
+/// An agent only tells how much room there is; here it is told whether that is enough.
+pub(super) fn with_room(ability: Ability) -> Ability {
+    match ability.detail.parse::<u64>() {
+        Ok(bytes) if ability.name == ROOM && bytes < FREE_BYTES_MIN => {
+            Ability { able: false, detail: full(bytes, ""), ..ability }
+        }
+        _ => ability,
+    }
+}
+
+/// Whether a node whose disk is full has enough room once a run has removed what earlier runs left, and the words for it.
+pub fn after_wipe(room: &Room) -> (bool, String) {
+    let Room { free_bytes, left_bytes, largest, .. } = room;
+    let (free, left) = (mib(*free_bytes), mib(*left_bytes));
+    if free_bytes.saturating_add(*left_bytes) >= FREE_BYTES_MIN {
+        return (
+            true,
+            format!("the disk is full ({free} MiB are free); a run first wipes {left} MiB that earlier runs left"),
+        );
+    }
+    let largest = match largest {
+        Some((path, bytes)) if *bytes >= 1 << 20 => format!("the largest there is {path} ({} MiB)", mib(*bytes)),
+        _ => "it is not filled by what is in that folder".to_owned(),
+    };
+    (false, full(*free_bytes, &format!("a run would wipe {left} MiB that earlier runs left; {largest}; ")))
+}
+
+fn full(free_bytes: u64, more: &str) -> String {
+    format!(
+        "the disk is full: {} MiB are free where dsfuzz keeps the target's data, and {} MiB are asked for; {more}make room, or \
+         name another folder with ssh.dir",
+        mib(free_bytes),
+        mib(FREE_BYTES_MIN)
+    )
+}
+
+/// Whole mebibytes, for people.
+fn mib(bytes: u64) -> u64 {
+    bytes >> 20
+}
+
+/// The needs that each node does not meet.
+async fn needs_of(plan: &Plan, hosts: &Hosts) -> Result<Vec<(Arc<str>, Lack)>, String> {
+    let mut all = Vec::new();
+    for (node, abilities) in hosts.abilities().await {
+        all.extend(lacking(plan, &abilities?).into_iter().map(|lack| (node.clone(), lack)));
+    }
+    Ok(all)
+}
+
+impl Run {
+    /// Whether the nodes can do what the plan asks for. Where only room on a disk lacks, what earlier runs left is wiped, and
+    /// the nodes are asked once more.
+    pub(super) async fn able(&mut self, hosts: &Hosts, deployment: &Deployment) -> bool {
+        let (plan, progress) = (self.job.plan.clone(), self.progress.clone());
+        let looking = async {
+            let mut lacking = needs_of(&plan, hosts).await?;
+            if !lacking.is_empty() && lacking.iter().all(|(_, lack)| lack.is_room()) {
+                for room in deployment.make_room().await.map_err(|error| error.to_string())? {
+                    if lacking.iter().any(|(node, _)| *node == room.node) {
+                        let (free, left) = (mib(room.free_bytes), mib(room.left_bytes));
+                        progress.line(&format!(
+                            "{}: the disk was full ({free} MiB were free); wiped {left} MiB that earlier runs left",
+                            room.node
+                        ));
+                    }
+                }
+                lacking = needs_of(&plan, hosts).await?;
+                for room in deployment.rooms().await.map_err(|error| error.to_string())? {
+                    for (_, lack) in lacking.iter_mut().filter(|(node, _)| *node == room.node) {
+                        lack.sentence = after_wipe(&room).1;
+                    }
+                }
+            }
+            let sentences: Vec<String> =
+                lacking.iter().map(|(node, lack)| format!("{node}: {}", lack.sentence)).collect();
+            match sentences.is_empty() {
+                true => Ok(()),
+                false => Err(format!("{} (`dsfuzz doctor` says more)", sentences.join("; "))),
+            }
+        };
+        let able = self.phases.run("look", LOOK, looking).await.is_some();
+        if !able {
+            let why = self.phases.last_problem();
+            self.phases.harness_failed(why);
+        }
+        able
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_that_a_wipe_makes_is_told_apart_from_a_disk_that_others_filled() {
+        let room = |free_bytes: u64, left_bytes: u64, largest: Option<(&str, u64)>| {
+            let largest = largest.map(|(path, bytes)| (path.to_owned(), bytes << 20));
+            after_wipe(&Room { free_bytes: free_bytes << 20, left_bytes: left_bytes << 20, largest, ..Room::default() })
+        };
+        let (able, words) = room(3, 1900, None);
+        assert!(able && words.contains("3 MiB are free") && words.contains("first wipes 1900 MiB"), "{words}");
+        let (able, words) = room(3, 100, Some(("/var/lib/dsfuzz/mine", 1800)));
+        assert!(!able && words.contains("the largest there is /var/lib/dsfuzz/mine (1800 MiB)"), "{words}");
+        let (able, words) = room(0, 0, None);
+        assert!(!able && words.contains("not filled by what is in that folder"), "{words}");
+    }
+}
