@@ -3,10 +3,15 @@
 //! A plan's options may hold passwords and tokens. They are needed to drive a target, and they must not stand in what a
 //! run leaves behind: run.json, the stored plan, reports, JUnit, summaries, logs, stdout, stderr. A secret is known by a
 //! recipe's `secret: true`, by the name of its key, as the userinfo of a URL, or because dsfuzz logged in with it.
+//!
+//! Words that dsfuzz itself writes (names of nodes, kinds of fault, checkers) are left alone wherever they stand, and a secret
+//! that is such a word is hidden under its key only. Never: data whose names were redacted so that it means something else, or
+//! data that is given out as it was because it could not be redacted.
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{PoisonError, RwLock};
 
@@ -20,9 +25,81 @@ static ANY: AtomicBool = AtomicBool::new(false);
 /// The longest first, so that a secret that holds another one goes whole. Each in the forms in which it may be written.
 static KNOWN: RwLock<Vec<String>> = RwLock::new(Vec::new());
 
+/// Names of this run: never redacted.
+static NAMES: RwLock<BTreeSet<String>> = RwLock::new(BTreeSet::new());
+
+/// Words of records and verdicts beside the names of checkers and kinds of findings.
+const WORDS: &[&str] = &[
+    "availability",
+    "candidate",
+    "clock",
+    "crash",
+    "etcd",
+    "evidence",
+    "fail",
+    "fault",
+    "follower",
+    "info",
+    "invalid",
+    "invoke",
+    "kill",
+    "leader",
+    "load",
+    "master",
+    "node",
+    "note",
+    "partition",
+    "pause",
+    "primary",
+    "process",
+    "replica",
+    "role",
+    "unknown",
+    "valid",
+    "violation",
+];
+
+/// Keys of records, accounts and verdicts whose texts are names or one of a few words.
+const NAMED: &[&str] = &[
+    "checker",
+    "cut",
+    "final_reads",
+    "kind",
+    "name",
+    "node",
+    "nodes",
+    "phase",
+    "plan",
+    "process",
+    "role",
+    "severity",
+    "source",
+    "step",
+    "target",
+    "type",
+    "validity",
+    "workload",
+];
+
+/// Whether dsfuzz itself writes this word.
+fn is_name(text: &str) -> bool {
+    WORDS.contains(&text)
+        || dsfuzz_checkers::CHECKERS.iter().any(|doc| doc.name == text)
+        || dsfuzz_checkers::ANOMALIES.iter().any(|(kind, _)| *kind == text)
+        || NAMES.read().unwrap_or_else(PoisonError::into_inner).contains(text)
+}
+
+/// From now on these names (of nodes, of the target, its processes and roles, of workloads) are left alone, also where a secret
+/// is such a name.
+pub fn keep<'a>(names: impl IntoIterator<Item = &'a str>) {
+    let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
+    KNOWN.write().unwrap_or_else(PoisonError::into_inner).retain(|form| !names.contains(form));
+    NAMES.write().unwrap_or_else(PoisonError::into_inner).extend(names);
+}
+
 /// From now on this value is redacted wherever it is written.
 pub fn learn(secret: &str) {
-    if secret.chars().count() < CHARS_MIN || secret == REDACTED {
+    if secret.chars().count() < CHARS_MIN || secret == REDACTED || is_name(secret) {
         return;
     }
     let mut known = KNOWN.write().unwrap_or_else(PoisonError::into_inner);
@@ -58,6 +135,8 @@ pub fn learn_named(value: &Value) {
         Value::String(text) => {
             if let Some((_, password)) = userinfo(text).and_then(|range| text[range].split_once(':')) {
                 learn(password);
+                // Up to an earlier `@` it may be the password, too.
+                password.match_indices('@').for_each(|(at, _)| learn(&password[..at]));
             }
         }
         _ => {}
@@ -107,11 +186,15 @@ pub fn redact_value(value: &mut Value) {
     }
 }
 
-/// The same data with every text in it redacted; keys keep their meaning, so nothing is hidden by its name.
-pub fn redacted<T: Serialize + DeserializeOwned + Clone>(data: &T) -> T {
-    let Ok(mut tree) = serde_json::to_value(data) else { return data.clone() };
+/// The same data with every text in it redacted but names, so that it keeps its meaning.
+///
+/// # Errors
+/// Where it cannot be read back: then nothing of it may be written.
+pub fn redacted<T: Serialize + DeserializeOwned>(data: &T) -> Result<T, String> {
+    let say = |error: serde_json::Error| format!("it cannot be written without its secrets: {error}");
+    let mut tree = serde_json::to_value(data).map_err(say)?;
     redact_texts(&mut tree);
-    serde_json::from_value(tree).unwrap_or_else(|_| data.clone())
+    serde_json::from_value(tree).map_err(say)
 }
 
 fn redact_texts(value: &mut Value) {
@@ -122,8 +205,23 @@ fn redact_texts(value: &mut Value) {
             }
         }
         Value::Array(items) => items.iter_mut().for_each(redact_texts),
-        Value::Object(map) => map.values_mut().for_each(redact_texts),
+        Value::Object(map) => {
+            for (key, value) in map {
+                if !(NAMED.contains(&key.as_str()) && is_named(value)) {
+                    redact_texts(value);
+                }
+            }
+        }
         _ => {}
+    }
+}
+
+/// Whether this is a name, or lists of names: words without a blank.
+fn is_named(value: &Value) -> bool {
+    match value {
+        Value::String(text) => !text.contains(char::is_whitespace) && !text.contains("://"),
+        Value::Array(items) => items.iter().all(is_named),
+        _ => false,
     }
 }
 
@@ -156,22 +254,39 @@ fn words(key: &str) -> Vec<String> {
     words
 }
 
-/// Where a text has a URL's userinfo with a password: `user:password` in `scheme://user:password@host`.
+/// Where a text has a URL's userinfo with a password: `user:password` in `scheme://user:password@host`. A password may hold
+/// `/` and `@`, though a URL should have them in another form: the userinfo goes up to the last `@`. What looks like a port and
+/// a path (`h:80/x@y`) is none.
 fn userinfo(text: &str) -> Option<std::ops::Range<usize>> {
     let mut from = 0;
     while let Some(at) = text[from..].find("://") {
         let start = from + at + 3;
-        let rest = &text[start..];
-        let authority = &rest[..rest.find(|c: char| c == '/' || c.is_whitespace() || c == '"').unwrap_or(rest.len())];
-        if let Some(end) = authority.rfind('@')
-            && authority[..end].split_once(':').is_some_and(|(_, password)| !password.is_empty())
-            && !authority[..end].ends_with(REDACTED)
+        let url = url(&text[start..]);
+        if let Some(end) = url.rfind('@')
+            && let Some((user, password)) = url[..end].split_once(':')
+            && !password.is_empty()
+            && !user.contains(['/', '?', '#'])
+            && !is_port_and_path(password)
+            && !password.ends_with(REDACTED)
         {
             return Some(start..start + end);
         }
         from = start;
     }
     None
+}
+
+/// The text up to the end of the URL with which it begins, its scheme left out: a blank, a quote, or a list's next URL.
+fn url(text: &str) -> &str {
+    let end = text.find(|c: char| c.is_whitespace() || matches!(c, '"' | '<' | '>')).unwrap_or(text.len());
+    let url = &text[..end];
+    let next = url.find("://").and_then(|next| url[..next].rfind([',', ';', '|']));
+    &url[..next.unwrap_or(url.len())]
+}
+
+fn is_port_and_path(text: &str) -> bool {
+    text.split_once(['/', '?'])
+        .is_some_and(|(port, _)| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 fn without_userinfo(text: &str) -> Cow<'_, str> {
@@ -252,7 +367,7 @@ mod tests {
             assert!(clean.contains(REDACTED) && !clean.contains("hunter"), "{clean}");
         }
         let data = vec![format!("with {secret}"), "without".to_owned()];
-        assert_eq!(redacted(&data), [format!("with {REDACTED}"), "without".to_owned()]);
+        assert_eq!(redacted(&data).unwrap(), [format!("with {REDACTED}"), "without".to_owned()]);
     }
 
     #[test]
@@ -261,6 +376,59 @@ mod tests {
         let clean = "postgres://u:(redacted)@h/db and http://plain@h and http://a:(redacted)@c:1, http://h:80/x@y";
         assert_eq!(redact(text), clean);
         assert_eq!(redact(clean), clean, "twice is once");
+    }
+
+    #[test]
+    fn a_password_with_slashes_and_at_signs_is_hidden_whole() {
+        for (text, clean) in [
+            ("postgres://u:pa/ss@h/db", "postgres://u:(redacted)@h/db"),
+            ("postgres://u:p@s/s@h/db", "postgres://u:(redacted)@h/db"),
+            ("a://u:x/1@h,b://v:y/2@i end", "a://u:(redacted)@h,b://v:(redacted)@i end"),
+            ("http://h:80/x@y", "http://h:80/x@y"),
+            ("http://h/x:y@z", "http://h/x:y@z"),
+        ] {
+            assert_eq!(redact(text), clean);
+        }
+        learn_named(&json!({"url": "postgres://u:learnt/with@slash@h/db"}));
+        assert_eq!(redact("login learnt/with@slash refused"), "login (redacted) refused");
+    }
+
+    #[test]
+    fn names_and_words_of_records_survive_a_secret_that_is_one_or_a_part_of_one() {
+        use dsfuzz_checkers::history::{FaultEvent, FaultStep, Record};
+        // A part of a kind and of a node's name; and whole ones.
+        ["zqki", "zqmember-", "partition", "zqmember-7"].into_iter().for_each(learn);
+        keep(["zqmember-7"]);
+        let record = Record::Fault(FaultEvent {
+            index: 0,
+            time: 0,
+            fault: 0,
+            kind: "zqkind".into(),
+            step: FaultStep::Proven,
+            what: "the password zqki of a partition of zqmember-7".into(),
+            nodes: vec!["zqmember-7".into()],
+            cut: vec![("zqmember-7".into(), "zqmember-8".into())],
+            detail: Vec::new(),
+            ended: None,
+        });
+        let Record::Fault(clean) = redacted(&record).unwrap() else { panic!("another record") };
+        assert_eq!(
+            (&*clean.kind, clean.step, clean.nodes),
+            ("zqkind", FaultStep::Proven, vec!["zqmember-7".to_owned()])
+        );
+        assert_eq!(clean.cut, [("zqmember-7".to_owned(), "zqmember-8".to_owned())]);
+        assert_eq!(clean.what, "the password (redacted) of a partition of (redacted)7");
+    }
+
+    #[test]
+    fn what_cannot_be_redacted_is_not_given_out() {
+        learn("strange-enum-text");
+        #[derive(serde::Serialize, serde::Deserialize)]
+        #[serde(rename_all = "kebab-case")]
+        enum Strange {
+            StrangeEnumText,
+        }
+        assert!(redacted(&Strange::StrangeEnumText).is_err());
     }
 
     #[test]

@@ -283,6 +283,15 @@ pub const ANOMALIES: &[(&str, &str)] = &[
         "A process that was started again after a fault ended with an exit status before long; it may wait for others.",
     ),
     (
+        "exited-in-fault",
+        "A process ended with an exit status while a fault that can make a server end itself may have been in force, or shortly after it.",
+    ),
+    ("exited-as-declared", "A process ended with an exit status that its recipe or the plan says is in order."),
+    (
+        "log-corruption",
+        "A log says that stored data is corrupt, on a node where a process was killed before: it may be a file's torn end.",
+    ),
+    (
         "did-not-come-back",
         "A process that had served before did not serve again after the last heal, in the time that the plan gives it.",
     ),

@@ -148,5 +148,7 @@ pub const DIFFERENCES: &[(&str, Differ)] = &[
     ("atomic-commit", crate::atomic_commit::fuzz::differ),
     ("saga", crate::saga::fuzz::differ),
     ("crdt", crate::crdt::fuzz::differ),
+    ("crashes", crate::crashes::fuzz::differ),
+    ("split-brain", crate::split_brain::fuzz::differ),
     ("replicas-agree", crate::crdt::agree::fuzz::differ),
 ];

@@ -288,7 +288,9 @@ pub enum ProcessStep {
     CoreFile,
     /// Lines of its log are alarms.
     LogAlarm,
-    /// The node's logs were searched for alarms.
+    /// Lines of its log say that stored data is corrupt.
+    LogCorruption,
+    /// The node's logs were searched for alarms: `how` begins with their number, `detail` says what was not searched.
     LogsRead,
     /// It was found dead after the last heal, and was started again by the harness.
     Restarted,
@@ -305,6 +307,7 @@ impl ProcessStep {
             ProcessStep::OutOfMemory => "out-of-memory",
             ProcessStep::CoreFile => "core-file",
             ProcessStep::LogAlarm => "log-alarm",
+            ProcessStep::LogCorruption => "log-corruption",
             ProcessStep::LogsRead => "logs-read",
             ProcessStep::Restarted => "restarted",
             ProcessStep::DidNotComeBack => "did-not-come-back",
@@ -338,7 +341,7 @@ pub struct ProcessEvent {
     /// For `Ended`: how long it had run, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ran_ms: Option<u64>,
-    /// How often, where one record stands for several.
+    /// How often, where one record stands for several; 0 where an earlier record has counted it.
     #[serde(default = "once", skip_serializing_if = "is_once")]
     pub times: u64,
     /// The last lines of its log, or what else shows it: one sentence or line for each.

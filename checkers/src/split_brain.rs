@@ -17,6 +17,7 @@
 //! saw a value that was first written on the other meanwhile, so that the proof of the cut, which covers the links that
 //! were cut, says nothing about the two sides.
 mod both_sides;
+pub(crate) mod fuzz;
 pub(crate) mod leaders;
 mod leak;
 #[cfg(test)]

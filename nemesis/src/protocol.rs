@@ -87,7 +87,7 @@ pub enum Ask {
     },
     /// The processes of every defined service. Answer: [`Told::Services`].
     Services,
-    /// How processes of services ended by themselves since this agent began, and what their death left. Answer:
+    /// How processes of services ended by themselves since this run has the node, and what their death left. Answer:
     /// [`Told::Deaths`].
     Deaths {
         /// Look for core files in the folders of the services too: that reads folders.
@@ -170,6 +170,9 @@ pub enum Ask {
     Clocks,
     /// What this node can do, tested harmlessly. Answer: [`Told::Abilities`].
     Abilities,
+    /// Waits until the clients of the run that had the node before are gone, if that run did not end in order. Answer:
+    /// [`Told::Clients`].
+    AwaitClients,
     /// Ends the agent in order; services go on unless `stop_services`. Answer: [`Told::Done`].
     Bye {
         /// Stop all services first.
@@ -198,9 +201,10 @@ pub struct Death {
     pub ran_ms: u64,
     /// It had been started again, not for the first time.
     pub again: bool,
-    /// Processes that the kernel killed for want of memory while it ran: of the service where its cgroup counts them.
+    /// Processes that the kernel killed for want of memory while it ran: of the service, by the count of its cgroup or by a
+    /// message of the kernel that names the process.
     pub oom_kills: u64,
-    /// The count is the whole machine's: the service's cgroup has none.
+    /// The count is the whole machine's, and may be of anybody's processes.
     pub oom_of_machine: bool,
     /// The last lines of its log.
     pub log: Vec<String>,
@@ -340,6 +344,8 @@ pub enum Told {
         /// Nanoseconds on the node's boot-time clock now.
         now_ns: u64,
     },
+    /// Answer to AwaitClients: the run that has not said, in the time that it was given, that its clients are gone.
+    Clients(Option<Claimant>),
     /// Done, nothing to say.
     Done,
     /// It could not be done. A sentence that names the thing.

@@ -129,6 +129,7 @@ impl PlanArgs {
     pub fn target(&self, plan: &Plan) -> Result<Target, Failure> {
         let target = targets::load(&plan.target, self.folder(), &plan.options)
             .map_err(|error| Failure::Usage(error.to_string()))?;
+        secrets::keep(target.names());
         target.secrets().for_each(secrets::learn_all);
         let mistakes = fit::mistakes(plan, &target);
         if mistakes.is_empty() { Ok(target) } else { Err(Failure::Usage(mistakes.join("\n"))) }

@@ -8,6 +8,7 @@ mod met;
 use crate::error::Exit;
 use crate::plan::{BudgetPlan, EvidencePlan, LoadPlan, Plan};
 use crate::store::{Evidence, FORMAT_VERSION, RunInfo, RunVerdict, TargetFacts};
+use crate::targets::recipe::Exits;
 use dsfuzz_checkers::{Budget, CRASHES, History, Options, Severity, Validity, Value, Verdict};
 use dsfuzz_nemesis::partition;
 use std::collections::BTreeSet;
@@ -65,6 +66,8 @@ impl Rules {
         if crashes_implied {
             checkers.push((CRASHES.to_owned(), Options::default()));
         }
+        let judged = checkers.iter_mut().filter(|(name, _)| name == CRASHES);
+        judged.for_each(|(_, options)| with_exits(options, &facts.exits));
         let faults = plan.nemesis.iter().flat_map(|nemesis| &nemesis.faults);
         let kinds: BTreeSet<&str> = faults.map(|fault| fault.doc().name).collect();
         let kinds: Vec<String> = kinds.into_iter().map(String::from).collect();
@@ -132,6 +135,17 @@ impl Rules {
             }
         }
         rules
+    }
+}
+
+/// Adds what the recipe says of exits, where the plan does not say it itself.
+fn with_exits(options: &mut Options, exits: &Exits) {
+    if !exits.ok.is_empty() {
+        let statuses: Vec<Value> = exits.ok.iter().map(|status| Value::Int(i64::from(*status))).collect();
+        options.0.entry("ok_exits".to_owned()).or_insert(Value::list(statuses));
+    }
+    if let Some(in_faults) = exits.in_faults {
+        options.0.entry("exits_in_faults".to_owned()).or_insert(Value::text(in_faults.name()));
     }
 }
 

@@ -84,13 +84,15 @@ pub(super) fn banner(subject: &Subject<'_>, page: &Page) -> anyhow::Result<Strin
     let failed = verdict.validity != Validity::Invalid && !subject.harness().is_empty();
     let (word, class, answer) = match subject.source {
         Source::NoLoad if subject.bad_plan() => {
-            ("not run", "failed", "the plan or its arguments are wrong, so no node was touched")
+            ("not run", "failed", "the plan or its arguments are wrong, so no node was touched".to_owned())
         }
-        Source::NoLoad => ("not run", "failed", "the run failed before its load, so nothing was tested"),
-        _ if failed && !info.harness_failures.is_empty() => ("failed", "failed", "the harness or the cluster failed"),
+        Source::NoLoad => ("not run", "failed", "the run failed before its load, so nothing was tested".to_owned()),
+        _ if failed && !info.harness_failures.is_empty() => {
+            ("failed", "failed", "the harness or the cluster failed".to_owned())
+        }
         _ => {
-            let answer = words::answer(verdict.validity);
-            let answer = answer.split_once(": ").map_or("", |(_, rest)| rest);
+            let answer = words::answer(verdict);
+            let answer = answer.split_once(": ").map_or("", |(_, rest)| rest).to_owned();
             (words::word(verdict.validity), words::word(verdict.validity), answer)
         }
     };

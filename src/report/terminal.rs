@@ -3,7 +3,7 @@
 use super::groups;
 use super::junit::told;
 use super::sections::checker;
-use super::subject::Subject;
+use super::subject::{Source, Subject};
 use super::words;
 use crate::store::{ErrorRow, RunDir, RunInfo, RunVerdict};
 use dsfuzz_checkers::{Fault, History, Validity};
@@ -21,6 +21,12 @@ const REMARKS_MAX: usize = 8;
 pub fn terminal(info: &RunInfo, verdict: &RunVerdict, history: &History, dir: &RunDir, color: bool) -> String {
     let subject = Subject::new(dir, history, info, verdict);
     let mut out = String::new();
+    // Of a run that did not begin there is one thing to say.
+    if matches!(subject.source, Source::NoLoad) {
+        harness(&mut out, &subject);
+        last_lines(&mut out, &subject, color);
+        return out;
+    }
     promises(&mut out, &subject);
     for group in groups::groups(&subject).iter().take(FINDINGS_MAX) {
         let (promise, Some(finding)) = (group.verdict, group.findings.first()) else { continue };
@@ -46,11 +52,16 @@ pub fn terminal(info: &RunInfo, verdict: &RunVerdict, history: &History, dir: &R
     for note in &subject.verdict.notes {
         let _ = writeln!(out, "note: {}", words::plain_line(note));
     }
-    for failure in subject.harness() {
-        let _ = writeln!(out, "harness: {}", words::plain_line(failure));
-    }
+    harness(&mut out, &subject);
     last_lines(&mut out, &subject, color);
     out
+}
+
+/// What failed; the one sentence has the first of it already.
+fn harness(out: &mut String, subject: &Subject<'_>) {
+    for failure in subject.harness().into_iter().filter(|failure| !subject.verdict.sentence.contains(failure)) {
+        let _ = writeln!(out, "harness: {}", words::plain_line(failure));
+    }
 }
 
 /// The commonest errors, where the answer is not valid: they often say why.
@@ -103,8 +114,11 @@ fn last_lines(out: &mut String, subject: &Subject<'_>, color: bool) {
         Validity::Unknown => "1;33",
         Validity::Invalid => "1;31",
     };
-    let answer = words::answer(validity);
-    let answer = if color { format!("\u{1b}[{code}m{answer}\u{1b}[0m") } else { answer.to_string() };
+    let answer = match subject.source {
+        Source::NoLoad => "Not run: it failed before its load".to_owned(),
+        _ => words::answer(subject.verdict),
+    };
+    let answer = if color { format!("\u{1b}[{code}m{answer}\u{1b}[0m") } else { answer };
     let _ = writeln!(out, "{answer}");
     let _ = writeln!(out, "{}", words::plain_line(&subject.verdict.sentence));
     if let Some(asked) = &subject.verdict.asked {

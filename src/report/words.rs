@@ -1,7 +1,8 @@
 //! How things are written for people: times, names, operations; and how text from a target is made harmless in HTML
 //! and in scripts. Never: drawing.
 use crate::store::Asked;
-use dsfuzz_checkers::{Fault, History, Op, Outcome, Validity, Value};
+use crate::store::RunVerdict;
+use dsfuzz_checkers::{Fault, History, Op, Outcome, Severity, Validity, Value, Verdict};
 use std::fmt::Write as _;
 
 /// Text that may stand in HTML, between tags and in quoted attributes. Control characters become visible.
@@ -199,12 +200,50 @@ pub(crate) fn word(validity: Validity) -> &'static str {
     }
 }
 
+/// What an invalid answer says was broken, by checker and kind of finding; an empty kind stands for all of them. What is not
+/// here breaks a promise to clients.
+const BROKEN: &[(&str, &str, &str)] = &[
+    ("crashes", "crashed", "the target crashed"),
+    ("crashes", "exited-in-fault", "the target ended by itself in a fault"),
+    ("crashes", "did-not-come-back", "the target did not come back"),
+    ("crashes", "log-alarm", "the target wrote an alarm into its log"),
+    ("crashes", "out-of-memory", "the target was killed for want of memory"),
+    ("crashes", "core-file", "the target left a core file"),
+    ("liveness", "", "the target did not recover"),
+];
+const PROMISE: &str = "a promise was broken";
+
 /// The answer in words.
-pub(super) fn answer(validity: Validity) -> &'static str {
-    match validity {
-        Validity::Valid => "Valid: every promise that was checked was kept",
-        Validity::Unknown => "Unknown: this run does not decide",
-        Validity::Invalid => "Invalid: a promise was broken",
+pub(super) fn answer(verdict: &RunVerdict) -> String {
+    match verdict.validity {
+        Validity::Valid => "Valid: every promise that was checked was kept".to_owned(),
+        Validity::Unknown => "Unknown: this run does not decide".to_owned(),
+        Validity::Invalid => format!("Invalid: {}", broken(&verdict.promises)),
+    }
+}
+
+/// What was broken: promises to clients first, then the first thing that happened to the target.
+fn broken(promises: &[Verdict]) -> String {
+    let invalid = promises.iter().filter(|promise| promise.validity == Validity::Invalid);
+    let words = invalid.flat_map(|promise| {
+        let of = |kind: &str| {
+            let row =
+                |(checker, of, _): &&(&str, &str, &str)| *checker == promise.checker && (of.is_empty() || *of == kind);
+            BROKEN.iter().find(row).map_or(PROMISE, |(.., words)| *words)
+        };
+        let violations = promise.findings.iter().filter(|finding| finding.severity == Severity::Violation);
+        let mut words: Vec<&str> = violations.map(|finding| of(&finding.kind)).collect();
+        if words.is_empty() {
+            words.push(of(""));
+        }
+        words
+    });
+    let words: Vec<&str> = words.collect();
+    let target = words.iter().find(|words| **words != PROMISE);
+    match (words.contains(&PROMISE), target) {
+        (true, Some(target)) => format!("{PROMISE}, and {target}"),
+        (false, Some(target)) => (*target).to_owned(),
+        (_, None) => PROMISE.to_owned(),
     }
 }
 
@@ -267,6 +306,20 @@ pub(super) fn fault(fault: &Fault) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_invalid_answer_says_what_was_broken() {
+        let promise = |checker: &str, kind: &str| {
+            let mut verdict = Verdict::new(checker, Validity::Invalid, "s".to_owned());
+            verdict.findings.push(dsfuzz_checkers::Finding::new(kind, Severity::Violation, "t".to_owned()));
+            verdict
+        };
+        let crashed = promise("crashes", "crashed");
+        assert_eq!(broken(std::slice::from_ref(&crashed)), "the target crashed");
+        assert_eq!(broken(&[promise("liveness", "not-recovered")]), "the target did not recover");
+        assert_eq!(broken(&[promise("set", "lost")]), "a promise was broken");
+        assert_eq!(broken(&[crashed, promise("set", "lost")]), "a promise was broken, and the target crashed");
+    }
 
     #[test]
     fn hostile_text_is_made_harmless() {

@@ -46,7 +46,7 @@ pub(super) async fn collect(
         let name = &node.node.name;
         match deployment.fetch_logs(name, &dir.node(name), bytes_max).await {
             Ok((logs, failed)) => {
-                let mut read = 0;
+                let (mut read, mut unsearched) = (0, failed.clone());
                 for log in &logs {
                     let key = (name.to_string(), log.path.clone());
                     let before = old.start.get(&key).copied().unwrap_or(0);
@@ -58,17 +58,26 @@ pub(super) async fn collect(
                         Ok(claims) => claims.into_iter().for_each(|claim| note(recorder, claim, deployment)),
                         Err(error) => problems.push(error.to_string()),
                     }
-                    match deployment.alarms_after(log, old.load.get(&key).copied().unwrap_or(before)) {
+                    let before = old.load.get(&key).copied().unwrap_or(before);
+                    unsearched.extend(skipped(log, before));
+                    match deployment.alarms_after(log, before) {
                         Ok(alarms) => {
                             read += 1;
                             alarms.into_iter().for_each(|alarm| warn(recorder, old, deployment, log, alarm));
                         }
-                        Err(error) => problems.push(error.to_string()),
+                        Err(error) => {
+                            unsearched.push(error.to_string());
+                            problems.push(error.to_string());
+                        }
                     }
                 }
-                if let Some(recorder) = recorder.filter(|_| failed.is_empty()) {
-                    let how = format!("{read} logs");
-                    recorder.process(ProcessEvent { how, ..event(name, "", ProcessStep::LogsRead) });
+                if let Some(recorder) = recorder {
+                    let how = format!("{read} {}", if read == 1 { "log" } else { "logs" });
+                    recorder.process(ProcessEvent {
+                        how,
+                        detail: unsearched,
+                        ..event(name, "", ProcessStep::LogsRead)
+                    });
                 }
                 problems.extend(failed);
             }
@@ -76,6 +85,15 @@ pub(super) async fn collect(
         }
     }
     if problems.is_empty() { Ok(()) } else { Err(problems.join("; ")) }
+}
+
+/// How much of a log that was written since the load began was not brought home, and so not searched: a sentence. `before`:
+/// how long it was then.
+fn skipped(log: &FetchedLog, before: u64) -> Option<String> {
+    let bytes = log.skipped_bytes.saturating_sub(before);
+    (bytes > 0).then(|| {
+        format!("the first {bytes} bytes that {} wrote into {} under load were not searched", log.node, log.path)
+    })
 }
 
 /// An alarm in a log. Its line says when, by the node's clock; a time outside the record is not believed.
@@ -87,12 +105,13 @@ fn warn(recorder: &Recorder, old: &Old, deployment: &Deployment, log: &FetchedLo
     let between = alarm.between.and_then(|(first, last)| on_record(first).zip(on_record(last)));
     let process = deployment.process_of(log).unwrap_or_default();
     let place = format!("{}:{}", log.path, alarm.line_number);
+    let step = if alarm.corruption { ProcessStep::LogCorruption } else { ProcessStep::LogAlarm };
     recorder.process(ProcessEvent {
         how: alarm.line,
         times: alarm.times,
         between,
         detail: std::iter::once(place).chain(alarm.around).collect(),
-        ..event(&log.node, process, ProcessStep::LogAlarm)
+        ..event(&log.node, process, step)
     });
 }
 
@@ -111,4 +130,23 @@ fn note(recorder: &Recorder, claim: LogClaim, deployment: &Deployment) {
         source: "log".into(),
         detail: format!("{}:{}: {}", claim.path, claim.line_number, claim.line),
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_of_a_log_was_not_searched_is_told() {
+        let log = |skipped_bytes| FetchedLog {
+            node: "n1".into(),
+            path: "/d/db.log".into(),
+            local: "db.log".into(),
+            skipped_bytes,
+        };
+        assert_eq!(skipped(&log(0), 0), None);
+        assert_eq!(skipped(&log(7), 7), None, "that was written before the load");
+        let told = "the first 5 bytes that n1 wrote into /d/db.log under load were not searched";
+        assert_eq!(skipped(&log(12), 7).as_deref(), Some(told));
+    }
 }

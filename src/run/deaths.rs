@@ -28,7 +28,7 @@ pub(super) struct Deaths {
 struct Known {
     /// Node, process id and start.
     dead: BTreeSet<(String, u32, u64)>,
-    /// Kills for want of memory, by node and service.
+    /// Kills for want of memory since its start that were told already, by node and service.
     oom_kills: BTreeMap<(String, String), u64>,
     /// Node and path.
     cores: BTreeSet<(String, String)>,
@@ -63,7 +63,8 @@ impl Deaths {
         problems
     }
 
-    /// Records that the processes are watched from here on, on every node that answers.
+    /// Records that the processes are watched from here on, on every node. One whose agent is away for now is watched too:
+    /// an agent keeps what it sees, and what it has not told when the run ends is told as unseen.
     pub(super) fn begin(&self, remotes: &dyn Remotes, recorder: &Recorder) {
         for node in remotes.names() {
             recorder.process(event(&node, "", ProcessStep::Watched));
@@ -94,15 +95,29 @@ impl Deaths {
     fn news(&self, said: Said) -> Vec<ProcessEvent> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let mut events = Vec::new();
-        for death in &said.deaths {
-            if known.dead.insert((said.node.clone(), death.pid, death.start)) {
-                events.push(ended(&said, death));
-            }
+        // A count that went back is that of a service that was started again.
+        for (service, count) in &said.oom_kills {
+            let told = known.oom_kills.entry((said.node.clone(), service.clone())).or_default();
+            *told = (*told).min(*count);
         }
-        for (service, kills) in &said.oom_kills {
-            let before = known.oom_kills.insert((said.node.clone(), service.clone()), *kills).unwrap_or(0);
-            if *kills > before {
-                let times = kills - before;
+        for death in &said.deaths {
+            if !known.dead.insert((said.node.clone(), death.pid, death.start)) {
+                continue;
+            }
+            let mut event = ended(&said, death);
+            if let Some(count) = said.oom_kills.get(&death.service).filter(|_| event.step == ProcessStep::OutOfMemory) {
+                // The same kill is in the count of the cgroup; told with the process that it ended, it is told once.
+                let told = known.oom_kills.entry((said.node.clone(), death.service.clone())).or_default();
+                event.times = u64::from(*told < *count);
+                *told = (*told + 1).min(*count);
+            }
+            events.push(event);
+        }
+        for (service, count) in &said.oom_kills {
+            let told = known.oom_kills.entry((said.node.clone(), service.clone())).or_default();
+            if *count > *told {
+                let times = *count - *told;
+                *told = *count;
                 let between = Some((said.asked.saturating_sub(as_ns(EVERY * 2)), said.answered));
                 events.push(ProcessEvent { times, between, ..event(&said.node, service, ProcessStep::OutOfMemory) });
             }
@@ -140,12 +155,16 @@ pub(super) fn event(node: &str, process: &str, step: ProcessStep) -> ProcessEven
 }
 
 fn ended(said: &Said, death: &Death) -> ProcessEvent {
-    // Only SIGKILL comes from the kernel's killer; a count of the whole machine may be of somebody else's processes.
-    let killed = death.how.starts_with("signal 9") && death.oom_kills > 0;
+    // The kernel's killer sends SIGKILL; whether it was this one is known by the service's own count or the process's number.
+    let signal_9 = death.how.starts_with("signal 9") && death.oom_kills > 0;
+    let killed = signal_9 && !death.oom_of_machine;
     let mut detail = death.log.clone();
-    if killed && death.oom_of_machine {
+    if signal_9 && death.oom_of_machine {
         let kills = death.oom_kills;
-        detail.push(format!("(meanwhile the kernel killed {kills} processes on this machine for want of memory)"));
+        detail.push(format!(
+            "(meanwhile the kernel killed {kills} processes on this machine for want of memory; whether this is one of them is \
+             not known)"
+        ));
     }
     let core = if death.core { ", core dumped" } else { "" };
     ProcessEvent {
@@ -204,7 +223,6 @@ mod tests {
             earliest_ns: 700,
             latest_ns: 750,
             oom_kills,
-            oom_of_machine: true,
             ..Death::default()
         }
     }
@@ -212,12 +230,16 @@ mod tests {
     #[test]
     fn each_death_is_recorded_once_with_the_time_as_seen_from_here() {
         let deaths = Deaths::default();
-        let told = deaths.news(said(vec![death(7, "signal 6 (SIGABRT)", 3)], 0));
+        let told = deaths.news(said(vec![death(7, "signal 6 (SIGABRT)", 0)], 0));
         assert_eq!(told.len(), 1);
         assert_eq!((told[0].step, told[0].between), (ProcessStep::Ended, Some((1_800, 1_860))));
-        assert!(deaths.news(said(vec![death(7, "signal 6 (SIGABRT)", 3)], 0)).is_empty());
-        let told = deaths.news(said(vec![death(7, "signal 6 (SIGABRT)", 3), death(8, "signal 9 (SIGKILL)", 3)], 0));
-        assert_eq!((told.len(), told[0].step), (1, ProcessStep::OutOfMemory), "a kill by the kernel while it killed");
+        assert!(deaths.news(said(vec![death(7, "signal 6 (SIGABRT)", 0)], 0)).is_empty());
+        let told = deaths.news(said(vec![death(8, "signal 9 (SIGKILL)", 0)], 0));
+        assert_eq!(told[0].step, ProcessStep::Ended, "who killed it is not known");
+        let foreign = Death { oom_of_machine: true, ..death(9, "signal 9 (SIGKILL)", 3) };
+        let told = deaths.news(said(vec![foreign], 0));
+        assert_eq!(told[0].step, ProcessStep::Ended, "a count of the machine names nobody");
+        assert!(told[0].detail[0].contains("not known"), "{:?}", told[0].detail);
     }
 
     #[test]
@@ -227,5 +249,24 @@ mod tests {
         assert_eq!((times(0), times(2), times(2), times(3)), (vec![], vec![2], vec![], vec![1]));
         // The service was started again: its count begins anew.
         assert_eq!((times(0), times(1)), (vec![], vec![1]));
+    }
+
+    #[test]
+    fn a_kill_for_want_of_memory_is_told_once() {
+        let all = |told: &[ProcessEvent]| -> Vec<(ProcessStep, u64)> {
+            told.iter().map(|event| (event.step, event.times)).collect()
+        };
+        // The process that it ended and the count of its cgroup are seen in one look, ..
+        let deaths = Deaths::default();
+        let killed = || death(7, "signal 9 (SIGKILL)", 1);
+        assert_eq!(all(&deaths.news(said(vec![killed()], 1))), [(ProcessStep::OutOfMemory, 1)]);
+        assert!(deaths.news(said(vec![killed()], 1)).is_empty());
+        // .. with a child that was killed beside it, ..
+        let told = deaths.news(said(vec![killed(), death(8, "signal 9 (SIGKILL)", 2)], 3));
+        assert_eq!(all(&told), [(ProcessStep::OutOfMemory, 1), (ProcessStep::OutOfMemory, 1)]);
+        // .. or the count first: then the end adds nothing to it.
+        let deaths = Deaths::default();
+        assert_eq!(all(&deaths.news(said(Vec::new(), 1))), [(ProcessStep::OutOfMemory, 1)]);
+        assert_eq!(all(&deaths.news(said(vec![killed()], 1))), [(ProcessStep::OutOfMemory, 0)]);
     }
 }

@@ -16,17 +16,23 @@ use tokio::task::JoinSet;
 
 const UNDO: Duration = Duration::from_secs(20);
 const LOOK: Duration = Duration::from_secs(20);
+/// The agents wait 20 s for clients of another run.
+const CLIENTS: Duration = Duration::from_secs(25);
 const BYE: Duration = Duration::from_secs(10);
 /// The lease of the agents ([`ConnectOptions::default`]), and a little.
 const LEASE: Duration = Duration::from_secs(4);
 /// Between two attempts to connect anew.
 const AGAIN: Duration = Duration::from_millis(500);
+/// A run of which no node could be reached for so long ends: what it would still do waits for deadlines only.
+const VANISHED: Duration = Duration::from_secs(30);
 
 /// The nodes' agents.
 pub struct Hosts {
     cluster: Cluster,
     run: String,
     evicted: watch::Sender<Option<Eviction>>,
+    /// Since when no node could be reached, in a sentence.
+    vanished: watch::Sender<Option<String>>,
 }
 
 /// Another run took a node over.
@@ -47,7 +53,8 @@ impl Hosts {
         let connecting =
             tokio::task::spawn_blocking(move || Cluster::connect(&nodes, &Arc::new(AgentBinaries::find()), &options));
         let cluster = connecting.await.map_err(|error| anyhow!("connecting panicked: {error}"))??;
-        Ok(Arc::new(Hosts { cluster, run, evicted: watch::Sender::new(None) }))
+        let (evicted, vanished) = (watch::Sender::new(None), watch::Sender::new(None));
+        Ok(Arc::new(Hosts { cluster, run, evicted, vanished }))
     }
 
     /// The name with which the agents were greeted.
@@ -71,12 +78,23 @@ impl Hosts {
         for session in self.cluster.sessions() {
             tasks.spawn(keep(session.clone(), told.clone(), self.evicted.clone()));
         }
+        tasks.spawn(await_vanishing(self.cluster.sessions().to_vec(), self.vanished.clone()));
         tasks
     }
 
     /// The first eviction, if there was one.
     pub fn eviction(&self) -> Option<Eviction> {
         self.evicted.borrow().clone()
+    }
+
+    /// That no node can be reached any more, if it is so.
+    pub fn vanished(&self) -> Option<String> {
+        self.vanished.borrow().clone()
+    }
+
+    /// Whether the nodes are this run's no more: nothing that is read from here on would be its own, or could be read.
+    pub fn are_lost(&self) -> bool {
+        self.eviction().is_some() || self.vanished().is_some()
     }
 
     /// Says on every node that was taken over that this run's clients are closed: the other run waits for that.
@@ -95,17 +113,21 @@ impl Hosts {
         loop {
             let lost = self.cluster.sessions().iter().filter(|session| session.lost_now().is_some());
             let lost: Vec<String> = lost.map(|session| session.node().name.to_string()).collect();
-            if lost.is_empty() || self.eviction().is_some() || Instant::now() >= end {
+            if lost.is_empty() || self.are_lost() || Instant::now() >= end {
                 return lost;
             }
             tokio::time::sleep(AGAIN / 5).await;
         }
     }
 
-    /// Waits until another run takes a node over.
-    pub async fn evicted(self: Arc<Self>) {
-        // This is the sender's own clone, so that the channel cannot close.
-        drop(self.evicted.subscribe().wait_for(Option::is_some).await);
+    /// Waits until another run takes a node over, or no node has been reachable for long.
+    pub async fn lost(self: Arc<Self>) {
+        // These are the senders' own clones, so that the channels cannot close.
+        let (mut evicted, mut vanished) = (self.evicted.subscribe(), self.vanished.subscribe());
+        tokio::select! {
+            _ = evicted.wait_for(Option::is_some) => {}
+            _ = vanished.wait_for(Option::is_some) => {}
+        }
     }
 
     /// Undoes what any run left on any node, proven. What was done on each node; an error names the nodes where
@@ -131,6 +153,24 @@ impl Hosts {
         } else {
             Err(anyhow!("not everything could be undone: {}", problems.join("; ")))
         }
+    }
+
+    /// Waits, on every node, until the clients of the run that had it before are gone. One sentence for each node on which that
+    /// is not known.
+    pub async fn clients_gone(&self) -> Result<Vec<String>> {
+        let mut unknown = Vec::new();
+        for (node, told) in self.everywhere(Ask::AwaitClients, CLIENTS).await {
+            match told {
+                Ok(Told::Clients(None)) => {}
+                Ok(Told::Clients(Some(by))) => unknown.push(format!(
+                    "{node}: run {} from host {} had this node and has not said that its clients are gone",
+                    by.run, by.host
+                )),
+                Ok(other) => return Err(anyhow!("{node}: an answer of another kind: {other:?}")),
+                Err(error) => return Err(anyhow!(error)),
+            }
+        }
+        Ok(unknown)
     }
 
     /// What each node undid without being asked, for example when its agent began, in words.
@@ -202,6 +242,28 @@ fn claimant(run: &str) -> Claimant {
     Claimant { run: run.to_owned(), host, token }
 }
 
+/// Waits until all connections have been lost together for [`VANISHED`], and says so.
+async fn await_vanishing(sessions: Vec<Arc<Session>>, vanished: watch::Sender<Option<String>>) {
+    let mut since: Option<Instant> = None;
+    loop {
+        let lost: Option<Vec<String>> = sessions
+            .iter()
+            .map(|session| session.lost_now().map(|why| format!("{}: {why}", session.node().name)))
+            .collect();
+        let Some(lost) = lost else {
+            since = None;
+            tokio::time::sleep(AGAIN).await;
+            continue;
+        };
+        if since.get_or_insert_with(Instant::now).elapsed() >= VANISHED {
+            let seconds = VANISHED.as_secs();
+            vanished.send_replace(Some(format!("no node could be reached for {seconds} s: {}", lost.join("; "))));
+            return;
+        }
+        tokio::time::sleep(AGAIN).await;
+    }
+}
+
 /// Connects anew after each loss, until another run has the node: nobody is evicted back.
 async fn keep(session: Arc<Session>, told: impl Fn(&str), evicted: watch::Sender<Option<Eviction>>) {
     let node = session.node().name.clone();
@@ -210,6 +272,7 @@ async fn keep(session: Arc<Session>, told: impl Fn(&str), evicted: watch::Sender
         // The agent may have ended its lease that much before the loss was seen here.
         let before = Instant::now().checked_sub(LEASE).unwrap_or_else(Instant::now);
         told(&format!("{node}: connection lost ({why}); connecting anew"));
+        let mut said = String::new();
         loop {
             let again = session.clone();
             match tokio::task::spawn_blocking(move || again.reconnect()).await {
@@ -226,7 +289,14 @@ async fn keep(session: Arc<Session>, told: impl Fn(&str), evicted: watch::Sender
                     });
                     return;
                 }
-                Ok(Err(error)) => tracing::warn!("{error}"),
+                Ok(Err(error)) => {
+                    // The same reason twice a second says nothing more.
+                    let reason = error.to_string();
+                    if reason != said {
+                        tracing::warn!("{reason}");
+                        said = reason;
+                    }
+                }
                 Err(error) => tracing::error!(%node, "connecting anew panicked: {error}"),
             }
             tokio::time::sleep(AGAIN).await;

@@ -6,8 +6,10 @@ mod clients;
 mod clocks;
 mod deaths;
 pub mod driver;
+mod export;
 mod fan;
 pub mod hosts;
+mod job;
 pub mod journal;
 mod load;
 pub mod needs;
@@ -17,29 +19,30 @@ pub mod recorder;
 pub mod roles;
 pub mod settle;
 
+pub use export::read_back;
+pub use job::{Job, NODE_DIR};
+
 use crate::cli::progress::Progress;
 use crate::cli::signals::{Stop, Urgency};
-use crate::cluster::{Node, SshTarget};
+use crate::cluster::Node;
 use crate::plan::Plan;
-use crate::store::{FORMAT_VERSION, NodeInfo, RunDir, RunInfo, RunVerdict};
+use crate::store::{RunDir, RunInfo, RunVerdict};
+use crate::targets::recipe::FinalReads;
 use crate::targets::{self, Convergence, Deployment, NotReady, Target};
 use crate::{judge, report, secrets};
 use anyhow::{Context, Result, anyhow};
-use dsfuzz_checkers::history::{HistoryBuilder, ProcessEvent, ProcessStep, write_record};
-use dsfuzz_checkers::{FinalReads, History, Phase, standstill};
+use dsfuzz_checkers::history::{ProcessEvent, ProcessStep};
+use dsfuzz_checkers::{History, Phase, standstill};
 use dsfuzz_nemesis::Timetable;
 use dsfuzz_workloads::{Connect, Workload};
 use hosts::Hosts;
 use phases::Phases;
 use recorder::Recorder;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
-/// Where a node keeps the agent and the targets' data, where the plan does not say.
-pub const NODE_DIR: &str = "/var/lib/dsfuzz";
 const CLIENTS: Duration = Duration::from_secs(300);
 const CONNECT: Duration = Duration::from_secs(60);
 const HEAL: Duration = Duration::from_secs(30);
@@ -54,26 +57,6 @@ const START_ATTEMPTS: u32 = 3;
 const START_AGAIN: Duration = Duration::from_secs(1);
 /// Of each log, at most so much is brought home.
 const LOG_BYTES_MAX: u64 = 64 << 20;
-
-/// What is to be run, and where.
-pub struct Job {
-    /// The plan, with its seed drawn.
-    pub plan: Plan,
-    /// The seed.
-    pub seed: u64,
-    /// Where results go.
-    pub dir: RunDir,
-    /// The folder against which a recipe's path is resolved.
-    pub plan_folder: PathBuf,
-    /// The nodes, in the plan's order.
-    pub nodes: Vec<(Node, SshTarget)>,
-    /// Leave the target running at the end.
-    pub leave_running: bool,
-    /// End the run that has the nodes, if one has.
-    pub take_over: bool,
-    /// The command that runs it again.
-    pub again: String,
-}
 
 /// What came of a run.
 pub struct Finished {
@@ -90,6 +73,7 @@ pub async fn execute(job: Job, progress: Arc<Progress>, stop: watch::Receiver<St
     let target = targets::load(&job.plan.target, &job.plan_folder, &job.plan.options)?;
     let workloads = workloads(&job.plan);
     let nodes: Vec<Node> = job.nodes.iter().map(|(node, _)| node.clone()).collect();
+    secrets::keep(nodes.iter().map(|node| &*node.name));
     let connect = connect(&target, &workloads, &nodes, &job.dir)?;
     let timetable = job.timetable(&target);
     std::fs::write(job.dir.plan(), job.plan.to_yaml()?).context("the effective plan cannot be stored")?;
@@ -116,49 +100,6 @@ pub async fn execute(job: Job, progress: Arc<Progress>, stop: watch::Receiver<St
     }
 }
 
-impl Job {
-    fn timetable(&self, target: &Target) -> Timetable {
-        crate::plan::fit::timetable(&self.plan, target, self.seed, self.nodes.len())
-    }
-
-    fn info(&self, target: &Target) -> RunInfo {
-        let node = |(node, _): &(Node, SshTarget)| NodeInfo {
-            name: node.name.to_string(),
-            address: node.address.to_string(),
-            ..NodeInfo::default()
-        };
-        RunInfo {
-            format: FORMAT_VERSION,
-            dsfuzz: env!("CARGO_PKG_VERSION").into(),
-            plan: self.plan.name.clone(),
-            seed: self.seed,
-            started: chrono::Local::now().to_rfc3339(),
-            target: target.name().into(),
-            final_reads: self.final_reads(target).name().into(),
-            options: crate::plan::redacted(target.options()),
-            facts: target.facts(),
-            nodes: self.nodes.iter().map(node).collect(),
-            again: self.again.clone(),
-            ..RunInfo::default()
-        }
-    }
-
-    fn final_reads(&self, target: &Target) -> FinalReads {
-        self.plan.load.final_reads.unwrap_or(target.recipe().final_reads)
-    }
-
-    /// Names the run to the agents: the plan and the time.
-    fn name(&self) -> String {
-        let time = self.dir.path().file_name().map(|name| name.to_string_lossy().into_owned());
-        format!("{}/{}", self.plan.name, time.unwrap_or_default())
-    }
-
-    /// Where a node keeps the agent and the target's data.
-    pub fn node_dir(&self) -> String {
-        self.plan.cluster.ssh.dir.clone().unwrap_or_else(|| NODE_DIR.into())
-    }
-}
-
 /// The workloads of a plan.
 fn workloads(plan: &Plan) -> Vec<Arc<dyn Workload>> {
     plan.workload.iter().chain(&plan.workloads).map(|options| Arc::from(options.build())).collect()
@@ -181,7 +122,7 @@ async fn unless<T>(mut halt: watch::Receiver<bool>, work: impl Future<Output = R
     }
 }
 
-/// True as soon as the one is, or the other has ended.
+/// True as soon as the one is, or the other has ended. Its task ends with the last receiver.
 fn either(
     mut first: watch::Receiver<bool>,
     second: impl Future<Output = ()> + Send + 'static,
@@ -191,6 +132,7 @@ fn either(
         tokio::select! {
             () = driver::turned_true(&mut first) => {}
             () = second => {}
+            () = sender.closed() => return,
         }
         sender.send_replace(true);
         // Kept open, so that those who wait see the value and not a closed channel.
@@ -203,8 +145,13 @@ fn either(
 fn halt_on(mut stop: watch::Receiver<Stop>, urgency: Urgency) -> watch::Receiver<bool> {
     let (halt, halted) = watch::channel(false);
     tokio::spawn(async move {
-        if stop.wait_for(|stop| stop.urgency >= urgency).await.is_ok() {
-            halt.send_replace(true);
+        tokio::select! {
+            asked = stop.wait_for(|stop| stop.urgency >= urgency) => {
+                if asked.is_ok() {
+                    halt.send_replace(true);
+                }
+            }
+            () = halt.closed() => return,
         }
         // Kept open, so that those who wait see the value and not a closed channel.
         halt.closed().await;
@@ -245,10 +192,15 @@ impl Run {
         self.note_hosts(&hosts);
         let told = self.progress.clone();
         let watching = hosts.watch(move |text| told.line(text));
-        self.halt = either(self.halt.clone(), hosts.clone().evicted());
+        self.halt = either(self.halt.clone(), hosts.clone().lost());
         if self.phases.run("heal leftovers", HEAL, hosts.heal()).await.is_none() {
             let why = self.phases.last_problem();
             self.phases.unseen(format!("what an earlier run left on the nodes may have been in force: {why}"));
+        }
+        let gone = unless(self.halt.clone(), hosts.clients_gone());
+        for sentence in self.phases.run("earlier clients", HEAL, gone).await.unwrap_or_default() {
+            // A control node that was killed says nothing, and its clients ended with it.
+            self.progress.line(&sentence);
         }
         match self.target.deployment(hosts.remotes(), &base) {
             Ok(deployment) if self.able(&hosts, &deployment).await => self.deployed(&hosts, deployment).await,
@@ -260,6 +212,9 @@ impl Run {
         {
             hosts.gone().await;
             self.phases.evicted(eviction.sentence, None);
+        }
+        if let Some(sentence) = hosts.vanished() {
+            self.phases.failed_first(sentence);
         }
         drop(watching);
         hosts.bye(!self.job.leave_running).await;
@@ -293,8 +248,13 @@ impl Run {
             self.measured(hosts, &deployment, recorder).await;
             self.last_looks(hosts, recorder).await;
         }
-        let collecting =
-            claims::collect(&deployment, &self.job.dir, recorder.as_deref(), LOG_BYTES_MAX, &self.old_logs);
+        let vanished = hosts.vanished().is_some();
+        let collecting = async {
+            if vanished {
+                return Err("no node can be reached".to_owned());
+            }
+            claims::collect(&deployment, &self.job.dir, recorder.as_deref(), LOG_BYTES_MAX, &self.old_logs).await
+        };
         if self.phases.run("collect", COLLECT, collecting).await.is_none() && recorder.is_some() {
             let why = self.phases.last_problem();
             self.phases.unseen(format!("not every log was read, so that claims of leadership may be missing: {why}"));
@@ -305,7 +265,7 @@ impl Run {
                 self.phases.harness_failed(format!("recording failed: {why}"));
             }
         }
-        if !self.job.leave_running {
+        if !self.job.leave_running && !vanished {
             self.phases.run("teardown", TEAR_DOWN, async { deployment.wipe().await }).await;
         }
     }
@@ -384,12 +344,12 @@ impl Run {
             hosts.gone().await;
         }
         recorder.phase(Phase::Recover);
-        let healed = self.phases.run("heal", HEAL, load.heal_all()).await.is_some();
-        if !healed {
+        let healed = hosts.vanished().is_none() && self.phases.run("heal", HEAL, load.heal_all()).await.is_some();
+        if hosts.vanished().is_none() && !healed {
             let why = self.phases.last_problem();
             self.phases.harness_failed(format!("faults may be left on the nodes (`dsfuzz heal` undoes them): {why}"));
         }
-        if hosts.eviction().is_some() {
+        if hosts.are_lost() {
             // Nothing that is read from here on would be this run's.
         } else if !self.asked_to(Urgency::Hurry) {
             self.recover(deployment, recorder).await;
@@ -537,65 +497,17 @@ impl Run {
             History::default()
         };
         let rules = judge::Rules::of_plan(&self.job.plan, &self.phases.info.facts);
-        let verdict = secrets::redacted(&judge::judge(&history, &rules, &self.phases.info));
+        let verdict = judge::judge(&history, &rules, &self.phases.info);
+        let verdict = secrets::redacted(&verdict).map_err(|why| anyhow!("the verdict: {why}"))?;
         self.phases.ended("check", began, String::new());
         self.phases.info.ended = chrono::Local::now().to_rfc3339();
         self.phases.info.exit = Some(verdict.exit);
         self.phases.save();
-        self.phases.info = secrets::redacted(&self.phases.info);
+        self.phases.info = secrets::redacted(&self.phases.info).map_err(|why| anyhow!("the run's account: {why}"))?;
         if let Err(error) = report::write_all(&self.job.dir, &history, &self.phases.info, &verdict) {
             self.progress.line(&format!("the report could not be drawn whole: {error:#}"));
         }
         self.progress.finish();
         Ok(Finished { info: self.phases.info, verdict, history })
-    }
-}
-
-/// Reads the history back from the journal and exports it. The export is replaced only by a whole one; where the journal
-/// was not kept, it is what is read.
-pub fn read_back(dir: &RunDir) -> Result<History> {
-    if !dir.journal().is_dir() {
-        let file = std::fs::File::open(dir.history())
-            .with_context(|| format!("neither {} nor {}", dir.journal().display(), dir.history().display()))?;
-        let history = dsfuzz_checkers::history::read_jsonl(std::io::BufReader::new(file));
-        return history.with_context(|| dir.history().display().to_string());
-    }
-    // What came after another run took a node over is nobody's to judge, here or in the export.
-    let until = RunInfo::load(dir).ok().and_then(|info| info.judged_until);
-    let mut history = HistoryBuilder::new();
-    let mut beside = dir.history().into_os_string();
-    beside.push(".part");
-    let file = std::fs::File::create(&beside).context("history.jsonl cannot be written")?;
-    let mut writer = std::io::BufWriter::new(file);
-    journal::for_each(&dir.journal(), |record| {
-        if until.is_some_and(|until| record.mark().time > until) {
-            return Ok(());
-        }
-        write_record(&mut writer, &record).map_err(journal::JournalError::Write)?;
-        Ok(history.push(record)?)
-    })?;
-    std::io::Write::flush(&mut writer).context("history.jsonl cannot be written")?;
-    std::fs::rename(&beside, dir.history()).context("history.jsonl cannot be written")?;
-    Ok(history.finish()?)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_run_without_its_journal_is_judged_from_its_export_which_is_kept() {
-        let folder = tempfile::tempdir().unwrap();
-        let dir = RunDir::at(folder.path());
-        let lines = "{\"type\":\"start\",\"index\":0,\"time\":0,\"version\":1,\"nodes\":[\"n1\"],\"wall\":\"w\"}\n\
-                     {\"type\":\"end\",\"index\":1,\"time\":1}\n";
-        std::fs::write(dir.history(), lines).unwrap();
-        assert!(read_back(&dir).unwrap().complete);
-        assert_eq!(std::fs::read_to_string(dir.history()).unwrap(), lines);
-        // A journal that cannot be read leaves the export as it was.
-        std::fs::create_dir(dir.journal()).unwrap();
-        std::fs::write(dir.journal().join("segment-000000"), "damaged").unwrap();
-        assert!(read_back(&dir).is_err());
-        assert_eq!(std::fs::read_to_string(dir.history()).unwrap(), lines);
     }
 }

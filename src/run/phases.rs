@@ -43,11 +43,15 @@ impl Phases {
 
     /// Notes a phase that has run.
     pub(super) fn ended(&mut self, name: &str, began: Instant, problem: String) {
+        let problem = self.said_once(&problem);
         if problem.is_empty() {
             tracing::info!(phase = name, took_ms = began.elapsed().as_millis() as u64, "done");
         } else {
             tracing::info!(phase = name, %problem, "failed");
-            self.progress.line(&format!("{name}: {problem}"));
+            // A run that does not begin ends with this sentence.
+            if name != CONNECT {
+                self.progress.line(&format!("{name}: {problem}"));
+            }
         }
         let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.info.phases.push(PhaseInfo { name: name.to_string(), took_ms, problem });
@@ -56,7 +60,7 @@ impl Phases {
 
     /// A failure of the harness itself: no verdict may rest on this run.
     pub(super) fn harness_failed(&mut self, sentence: impl Display) {
-        let sentence = sentence.to_string();
+        let sentence = self.said_once(&sentence.to_string());
         // The problem of a phase has been told already.
         if self.info.phases.iter().any(|phase| !phase.problem.is_empty() && sentence.contains(&phase.problem)) {
             tracing::info!("{sentence}");
@@ -76,9 +80,22 @@ impl Phases {
         self.save();
     }
 
+    /// The same, as the first thing to be said of the run.
+    pub(super) fn failed_first(&mut self, sentence: String) {
+        tracing::error!("{sentence}");
+        self.info.harness_failures.insert(0, sentence);
+        self.save();
+    }
+
+    /// The text with the name of each node once in front of what is said of it, and nothing said twice.
+    fn said_once(&self, text: &str) -> String {
+        said_once(text, self.info.nodes.iter().map(|node| node.name.as_str()))
+    }
+
     /// Something of the end was not seen, so that a pass would prove nothing.
     pub(super) fn unseen(&mut self, sentence: impl Into<String>) {
-        self.info.unseen.push(sentence.into());
+        let sentence = self.said_once(&sentence.into());
+        self.info.unseen.push(sentence);
         self.save();
     }
 
@@ -93,5 +110,39 @@ impl Phases {
         if let Err(error) = self.info.save(&self.dir) {
             tracing::error!("run.json cannot be written: {error}");
         }
+    }
+}
+
+/// The phase in which nodes are claimed.
+pub(super) const CONNECT: &str = "connect";
+
+/// `n1: n1: lost; n1: lost` is `n1: lost`.
+fn said_once<'a>(text: &str, nodes: impl Iterator<Item = &'a str>) -> String {
+    let mut text = text.to_owned();
+    for node in nodes {
+        let twice = format!("{node}: {node}: ");
+        while text.contains(&twice) {
+            text = text.replace(&twice, &format!("{node}: "));
+        }
+    }
+    let mut parts: Vec<&str> = Vec::new();
+    for part in text.split("; ") {
+        if !parts.contains(&part) {
+            parts.push(part);
+        }
+    }
+    parts.join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_is_named_once_and_nothing_is_said_twice() {
+        let nodes = || ["n1", "n2"].into_iter();
+        let text = "n1: n1: n1: connection lost: x; n1: connection lost: x; n2: n2: y";
+        assert_eq!(said_once(text, nodes()), "n1: connection lost: x; n2: y");
+        assert_eq!(said_once("a plain reason", nodes()), "a plain reason");
     }
 }

@@ -183,11 +183,16 @@ impl Recorder {
 
     fn rare(&self, record: &Record) -> Mark {
         let mut body = Vec::new();
-        let record = match record {
-            Record::Fault(_) | Record::Note { .. } | Record::Role(_) | Record::Process(_) => &secrets::redacted(record),
-            other => other,
+        let clean = match record {
+            Record::Fault(_) | Record::Note { .. } | Record::Role(_) | Record::Process(_) => {
+                secrets::redacted(record).map(Some)
+            }
+            _ => Ok(None),
         };
-        match journal::encode_json(&mut body, record) {
+        let encoded = clean.map_err(std::io::Error::other).and_then(|clean| {
+            journal::encode_json(&mut body, clean.as_ref().unwrap_or(record)).map_err(std::io::Error::other)
+        });
+        match encoded {
             Ok(()) => self.journal.append(&body, || ()).unwrap_or_else(|| self.mark()),
             Err(error) => {
                 self.journal.fail(format!("cannot write a record down: {error}"));

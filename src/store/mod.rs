@@ -4,6 +4,7 @@ mod runs;
 pub use runs::{RunRow, create, create_beside, find, list};
 
 use crate::secrets;
+use crate::targets::recipe::Exits;
 use dsfuzz_checkers::{Validity, Verdict};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -160,7 +161,7 @@ pub struct RunInfo {
 }
 
 /// What the recipe says of the target that evidence must know.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TargetFacts {
     /// Some role of the target leads.
@@ -169,11 +170,13 @@ pub struct TargetFacts {
     pub trusted_terms: bool,
     /// How long it takes at most until the target serves again after it lost nodes.
     pub election_ms: u64,
+    /// Which ends of processes by themselves are in order.
+    pub exits: Exits,
 }
 
 impl Default for TargetFacts {
     fn default() -> TargetFacts {
-        TargetFacts { leads: true, trusted_terms: true, election_ms: 5000 }
+        TargetFacts { leads: true, trusted_terms: true, election_ms: 5000, exits: Exits::default() }
     }
 }
 
@@ -334,7 +337,7 @@ impl Evidence {
 impl RunInfo {
     /// Writes `run.json`: whole or not at all.
     pub fn save(&self, dir: &RunDir) -> std::io::Result<()> {
-        write_whole(&dir.info(), &serde_json::to_vec_pretty(&secrets::redacted(self))?)
+        write_whole(&dir.info(), &serde_json::to_vec_pretty(&secrets::redacted(self).map_err(std::io::Error::other)?)?)
     }
 
     /// Reads `run.json`.

@@ -19,6 +19,8 @@ pub struct Alarm {
     pub between: Option<(DateTime<Utc>, DateTime<Utc>)>,
     /// A few lines around the first.
     pub around: Vec<String>,
+    /// The line says that stored data is corrupt, which recovery after a kill says of the torn end of a file, too.
+    pub corruption: bool,
 }
 
 /// A line is an alarm if it has all of these texts, in this order; `^` stands for its beginning.
@@ -71,14 +73,18 @@ const PATTERNS: &[&[&str]] = &[
     &["mysqld got signal "],
     &["mariadbd got signal "],
     &["InnoDB: Assertion failure"],
-    &["InnoDB: Database page corruption"],
     &["=== REDIS BUG REPORT START"],
     &["=== ASSERTION FAILED ==="],
     &["Invariant failure"],
     &["Fatal assertion"],
+    &["found data inconsistency with peers"],
+];
+
+/// Lines that say that stored data is corrupt. Of a process that was killed before they may be about what it had half written.
+const CORRUPTION: &[&[&str]] = &[
     &["Corruption: "],
     &["data corruption detected"],
-    &["found data inconsistency with peers"],
+    &["InnoDB: Database page corruption"],
     &["checksum mismatch"],
     &["crc mismatch"],
 ];
@@ -117,7 +123,14 @@ impl AlarmRules {
             return false;
         }
         let ignored = IGNORED.iter().any(|text| line.contains(text));
-        named(&self.alarms) || (!ignored && (PATTERNS.iter().any(|pattern| has(line, pattern)) || is_fatal_level(line)))
+        let by_default = || is_bug(line) || CORRUPTION.iter().any(|pattern| has(line, pattern));
+        named(&self.alarms) || (!ignored && by_default())
+    }
+
+    /// Whether an alarm says no more than that stored data is corrupt. What the recipe names is more.
+    fn is_corruption(&self, line: &str) -> bool {
+        let named = self.alarms.iter().any(|pattern| logs::matches(pattern, line).is_some());
+        !named && !is_bug(line)
     }
 
     /// The alarms in a log, those that say the same together, in the order of the first of each.
@@ -134,11 +147,17 @@ impl AlarmRules {
                 let around = &lines[at.saturating_sub(BEFORE)..lines.len().min(at + AFTER + 1)];
                 let around = around.iter().filter(|line| !line.trim().is_empty()).map(|line| cut(line)).collect();
                 let (line, line_number) = (cut(line), at as u64 + 1);
-                found.push((template, Alarm { line, line_number, times: 1, between: moment, around }));
+                let corruption = self.is_corruption(lines[at]);
+                found.push((template, Alarm { line, line_number, times: 1, between: moment, around, corruption }));
             }
         }
         found.into_iter().map(|(_, alarm)| alarm).collect()
     }
+}
+
+/// Whether only a bug writes such a line, after a kill too.
+fn is_bug(line: &str) -> bool {
+    PATTERNS.iter().any(|pattern| has(line, pattern)) || is_fatal_level(line)
 }
 
 fn cut(line: &str) -> String {
@@ -215,6 +234,14 @@ fn time_of(line: &str) -> Option<DateTime<Utc>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn corrupt_data_is_told_apart_from_panics_and_from_what_the_recipe_names() {
+        let text = "rocksdb: Corruption: block checksum mismatch\npanic: crc mismatch\nalarm CORRUPT: crc mismatch\n";
+        let rules = AlarmRules { alarms: vec!["alarm CORRUPT".into()], ..AlarmRules::default() };
+        let found: Vec<bool> = rules.find(text).iter().map(|alarm| alarm.corruption).collect();
+        assert_eq!(found, [true, false, false]);
+    }
 
     #[test]
     fn what_only_a_bug_writes_is_an_alarm() {

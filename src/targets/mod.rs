@@ -196,12 +196,21 @@ impl Target {
         self.election
     }
 
+    /// Its own name and those of its processes, roles and clients: words of records and reports.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let recipe = &self.recipe;
+        let roles = recipe.role.iter().flat_map(|probe| probe.roles.iter().map(|role| role.name.as_str()));
+        let processes = recipe.processes.iter().map(|process| process.name.as_str());
+        std::iter::once(self.name()).chain(processes).chain(roles)
+    }
+
     /// What evidence must know of it.
     pub fn facts(&self) -> TargetFacts {
         TargetFacts {
             leads: self.recipe.has_leaders(),
             trusted_terms: self.recipe.has_trusted_terms(),
             election_ms: u64::try_from(self.election.as_millis()).unwrap_or(u64::MAX),
+            exits: self.recipe.exits.clone(),
         }
     }
 

@@ -7,10 +7,10 @@ mod command;
 
 pub use client::{Certainty, ClientDoc};
 pub use command::Argv;
+pub use dsfuzz_checkers::FinalReads;
 
 use super::error::TargetError;
 use super::probe::{Condition, Pick, Probe};
-use dsfuzz_checkers::FinalReads;
 use dsfuzz_checkers::history::leads_by_name;
 use dsfuzz_nemesis::Span;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -89,11 +89,49 @@ pub struct Recipe {
     /// Logs to collect beside those of the processes, and what their lines mean.
     #[serde(default)]
     pub logs: Vec<Log>,
+    /// Which ends of processes by themselves are in order, where they are.
+    #[serde(default)]
+    pub exits: Exits,
     /// A command whose first line of output is the version.
     #[serde(default)]
     pub version: Option<Argv>,
     /// Clients by interface.
     pub clients: Vec<ClientDoc>,
+}
+
+/// Which ends of processes by themselves, with an exit status, are in order. What is left out is as `crashes` has it by default.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Exits {
+    /// Statuses that are in order at any time.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ok: Vec<u8>,
+    /// What an exit counts as while a clock, a cut, a pause or a kill of half of the nodes may provoke it, and up to 10 s after.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub in_faults: Option<ExitsInFaults>,
+}
+
+/// What an exit in a fault counts as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ExitsInFaults {
+    /// It is told.
+    Evidence,
+    /// The target never ends by itself.
+    Violation,
+    /// It is left out.
+    Off,
+}
+
+impl ExitsInFaults {
+    /// As the option `exits_in_faults` of `crashes` has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            ExitsInFaults::Evidence => "evidence",
+            ExitsInFaults::Violation => "violation",
+            ExitsInFaults::Off => "off",
+        }
+    }
 }
 
 /// A Debian package.

@@ -1,4 +1,5 @@
 //! Final reads of nodes that answer differently.
+use super::final_reads::read_in_mode;
 use super::*;
 use dsfuzz_checkers::standstill::STANDSTILL;
 use dsfuzz_checkers::{Budget, Options, Validity, Verdict, checker_with};

@@ -21,6 +21,22 @@ fn kill(healed: bool) -> [String; 2] {
     [step("begun", 1_000_000_000), step(if healed { "healed" } else { "unhealed" }, 6_000_000_000)]
 }
 
+/// A fault of n1 of this kind that may have been in force from 1 s to 4.9 s.
+fn fault(kind: &str) -> [String; 2] {
+    kill(true).map(|line| line.replace("\"kill\"", &format!("{kind:?}")).replace("6000000000", "4900000000"))
+}
+
+fn ended(how: &str) -> String {
+    ABORTED.replace("signal 6 (SIGABRT)", how)
+}
+
+fn corrupt(from: u64) -> String {
+    format!(
+        r#"{{"type":"process","index":0,"time":1,"node":"n1","process":"etcd","step":"log-corruption",
+        "how":"Corruption: block checksum mismatch","between":[{from},{from}]}}"#
+    )
+}
+
 fn history(records: &[&str]) -> History {
     let lines: Vec<String> = std::iter::once(&START)
         .chain(records)
@@ -107,10 +123,86 @@ fn where_nobody_watched_nothing_is_said() {
 }
 
 #[test]
+fn an_exit_in_a_fault_that_can_provoke_it_is_evidence_and_a_fatal_signal_is_not() {
+    for kind in ["clock", "partition", "pause"] {
+        let [begun, healed] = fault(kind);
+        for (how, expected) in [
+            ("exit 1", (Validity::Valid, "exited-in-fault")),
+            ("", (Validity::Valid, "exited-in-fault")),
+            ("exit 134", (Validity::Invalid, "crashed")),
+            ("signal 6 (SIGABRT)", (Validity::Invalid, "crashed")),
+            ("signal 11 (SIGSEGV)", (Validity::Invalid, "crashed")),
+        ] {
+            let verdict = judge(&[&begun, &healed, WATCHED, &ended(how)], &[]);
+            assert_eq!((verdict.validity, kinds(&verdict)), (expected.0, vec![expected.1]), "{kind} {how}");
+            assert!(!verdict.summary.contains("No process of the target ended"), "{}", verdict.summary);
+        }
+        let declared = judge(&[&begun, &healed, WATCHED, &ended("exit 1")], &[("exits_in_faults", "violation")]);
+        assert_eq!(declared.validity, Validity::Invalid);
+    }
+    // Without a fault, and long after it, nothing provoked it.
+    assert_eq!(judge(&[WATCHED, &ended("exit 1")], &[]).validity, Validity::Invalid);
+    let [begun, healed] = fault("pause");
+    let late = ended("exit 1").replace("[5000000000,5100000000]", "[15000000000,15100000000]");
+    assert_eq!(judge(&[&begun, &healed, WATCHED, &late], &[]).validity, Validity::Invalid);
+}
+
+#[test]
+fn a_status_that_the_recipe_declares_is_in_order_at_any_time() {
+    let options = Options([("ok_exits".to_owned(), Value::list([Value::Int(75)]))].into());
+    let checker = checker_with(CRASHES, &options).expect("made");
+    let judge = |how: &str| checker.check(&history(&[WATCHED, &ended(how)]), &Budget::unlimited());
+    assert_eq!(kinds(&judge("exit 75")), ["exited-as-declared"]);
+    assert_eq!((judge("exit 75").validity, judge("exit 7").validity), (Validity::Valid, Validity::Invalid));
+    let wrong = Options([("ok_exits".to_owned(), Value::from("x"))].into());
+    assert!(checker_with(CRASHES, &wrong).err().is_some_and(|error| error.contains("from 0 to 255")));
+}
+
+#[test]
+fn corrupt_data_in_a_log_is_a_violation_only_where_nothing_was_killed_before() {
+    let [begun, healed] = kill(true);
+    let after = judge(&[&begun, &healed, WATCHED, &corrupt(7_000_000_000)], &[]);
+    assert_eq!((after.validity, kinds(&after)), (Validity::Valid, vec!["log-corruption"]));
+    assert!(after.findings[0].sentences.iter().any(|sentence| sentence.contains("half written")), "{after:?}");
+    let before = judge(&[&begun, &healed, WATCHED, &corrupt(500_000_000)], &[]);
+    assert_eq!((before.validity, kinds(&before)), (Validity::Invalid, vec!["log-alarm"]));
+    let [begun, healed] = fault("pause");
+    assert_eq!(judge(&[&begun, &healed, WATCHED, &corrupt(7_000_000_000)], &[]).validity, Validity::Invalid);
+}
+
+#[test]
+fn no_alarm_is_said_only_where_every_node_has_a_log_that_was_read_whole() {
+    let read = |how: &str, detail: &str| {
+        format!(
+            r#"{{"type":"process","index":0,"time":1,"node":"n1","step":"logs-read","how":"{how}","detail":[{detail}]}}"#
+        )
+    };
+    let told = |how: &str, detail: &str| judge(&[WATCHED, &read(how, detail)], &[]).summary;
+    assert!(told("1 log", "").ends_with("and no alarm is in its logs."), "{}", told("1 log", ""));
+    assert!(told("0 logs", "").ends_with("and its logs were not read."), "{}", told("0 logs", ""));
+    let part = told("2 logs", "\"the first 7 bytes of a.log were not searched\"");
+    assert!(part.ends_with("no alarm is in what was read of its logs: the first 7 bytes of a.log were not searched."));
+}
+
+#[test]
+fn a_kill_of_which_nobody_knows_is_said_to_be_one_and_memory_is_told_once() {
+    let verdict = judge(&[WATCHED, &ended("signal 9 (SIGKILL)")], &[]);
+    assert_eq!(verdict.summary, "etcd on n1 was killed by SIGKILL, by whom is not known.");
+    let counted = r#"{"type":"process","index":0,"time":1,"node":"n1","process":"etcd","step":"out-of-memory"}"#;
+    let killed = ended("signal 9 (SIGKILL)").replace("\"ended\"", "\"out-of-memory\",\"times\":0");
+    let verdict = judge(&[WATCHED, counted, &killed], &[]);
+    assert_eq!((verdict.findings.len(), verdict.numbers["out_of_memory"].clone()), (1, json!(1)));
+    assert_eq!(verdict.summary, "etcd on n1 was killed for want of memory.");
+    assert!(verdict.findings[0].sentences.contains(&"panic: oh no".to_owned()), "with its last words");
+}
+
+#[test]
 fn records_of_processes_survive_their_export() {
     let [begun, healed] = kill(true);
-    let history = history(&[&begun, &healed, WATCHED, ABORTED, GONE]);
+    let thrice = EXITED_AGAIN.replace("\"again\"", "\"times\":3,\"again\"");
+    let history = history(&[&begun, &healed, WATCHED, ABORTED, &thrice, GONE]);
     let mut lines = Vec::new();
     crate::history::export::write_jsonl(&history, &mut lines).expect("written");
-    assert_eq!(read_jsonl(lines.as_slice()).expect("read").processes, history.processes);
+    let read = read_jsonl(lines.as_slice()).expect("read");
+    assert_eq!((read.processes, read.remarks), (history.processes, Vec::new()));
 }

@@ -118,6 +118,12 @@ const FIELDS: &[&str] = &[
     "source",
     "phase",
     "text",
+    "leads",
+    "between",
+    "how",
+    "again",
+    "ran_ms",
+    "times",
 ];
 
 /// Fields that no record has: those of a later release, which are passed over and named in a remark.

@@ -93,14 +93,22 @@ pub(super) fn leak<'h>(history: &'h History, fault: &Fault, sides: &[Side<'h>]) 
     if attempts.is_empty() {
         return None;
     }
+    // An observation that was over before the first attempt shows that the value was there, also where it began later than
+    // one that is judged below.
+    for op in history.ops().iter().take_while(before) {
+        for seen in seen(history, &op) {
+            if let Some(attempts) = attempts.get_mut(&seen) {
+                attempts.known |= op.reply < attempts.first.call;
+            }
+        }
+    }
     let mut leaks: Vec<(Op<'h>, Op<'h>, ValueRef<'h>)> = Vec::new();
     for op in history.ops().iter().take_while(before) {
         let inside = op.call > from.index && op.reply < to.index;
         let side = side_of.get(op.node).filter(|_| inside);
         let mut leaked = None;
         for seen in seen(history, &op) {
-            let Some(attempts) = attempts.get_mut(&seen) else { continue };
-            attempts.known |= op.reply < attempts.first.call;
+            let Some(attempts) = attempts.get(&seen) else { continue };
             let mut tried = attempts.sides.iter().filter(|(_, call)| *call < op.reply).map(|(side, _)| *side);
             let (Some(side), Some(Some(writer)), None) = (side, tried.next(), tried.next()) else { continue };
             if writer != side && !attempts.known {

@@ -13,10 +13,23 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-/// How long the clients of an evicted run may take to end their calls.
+/// How long the clients of a run that was evicted, or whose lease lapsed, may take to end their calls once it knows: it asks for
+/// its node again all the time.
 const CLIENTS: Duration = Duration::from_secs(20);
+/// A run that has not been heard of for so long has ended by itself, and its clients with it.
+const FORGOTTEN: Duration = Duration::from_secs(300);
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(50);
+
+/// The runs whose clients may still be there when this one takes the node.
+fn with_clients(held: &ClaimFile, by: &Claimant, now_ns: i64) -> Vec<Claim> {
+    let last = (!held.over && !held.claim.by.token.is_empty()).then_some(&held.claim);
+    let may_live = |claim: &&Claim| {
+        let silent_ns = now_ns.saturating_sub(claim.renewed_ns);
+        claim.by != *by && !u128::try_from(silent_ns).is_ok_and(|silent| silent > FORGOTTEN.as_nanos())
+    };
+    held.earlier.iter().chain(last).filter(may_live).cloned().collect()
+}
 
 /// The right of a run to this node. Ends with the process.
 pub(crate) struct NodeClaim {
@@ -80,7 +93,6 @@ impl NodeClaim {
         let lock = files.open().map_err(Refusal::Failed)?;
         let locked =
             || sys::try_lock(&lock).map_err(|error| Refusal::Failed(format!("{}: {error}", files.lock.display())));
-        let mut evicted = None;
         if !locked()? {
             let held = files.held().unwrap_or_default();
             let mine = held.claim.by == *by;
@@ -89,7 +101,6 @@ impl NodeClaim {
             }
             if entry == Entry::TakeOver && !mine {
                 drop(fs::remove_file(&files.gone));
-                evicted = Some(held.claim.by.clone());
             }
             if mine || entry == Entry::TakeOver {
                 evict(&files, &held, by);
@@ -107,21 +118,36 @@ impl NodeClaim {
             return Err(Refusal::Taken(Box::new(last.claim.clone())));
         }
         let now_ns = sys::realtime_ns();
+        let earlier = last.as_ref().map(|last| with_clients(last, by, now_ns)).unwrap_or_default();
         let since_ns = last.map(|last| last.claim).filter(|last| last.by == *by).map_or(now_ns, |last| last.since_ns);
         let me = std::process::id();
         let held = ClaimFile {
             claim: Claim { by: by.clone(), since_ns, renewed_ns: now_ns },
             agent: (me, process::stat(me).map_or(0, |stat| stat.start)),
             ending: false,
+            over: false,
+            earlier,
         };
         drop(fs::remove_file(&files.next));
         let claim = NodeClaim { files, held: Mutex::new(held.clone()), _lock: lock };
         claim.write(&held).map_err(Refusal::Failed)?;
-        if let Some(evicted) = evicted {
-            // Its clients would write into what is deployed next. One whose control node is dead has none.
-            sys::await_true(CLIENTS, || claim.files.is_gone(&evicted));
-        }
         Ok(claim)
+    }
+
+    /// Waits until the runs that had the node before have said that their clients are gone: they would write into what is
+    /// deployed next. Gives one that has not; its control node is dead, and its clients with it, or cannot be reached.
+    pub(crate) fn await_clients(&self) -> Option<Claimant> {
+        let earlier = self.held.lock().unwrap_or_else(PoisonError::into_inner).earlier.clone();
+        let left = || earlier.iter().find(|claim| !self.files.is_gone(&claim.by));
+        sys::await_true(CLIENTS, || left().is_none());
+        let left = left().map(|claim| claim.by.clone());
+        self.change(|held| held.earlier.clear());
+        left
+    }
+
+    /// The run ends in order: nobody has to wait for its clients.
+    pub(crate) fn over(&self) {
+        self.change(|held| held.over = true);
     }
 
     /// The control node was heard of. What cannot be written is as old as it is: the lock is what counts.
@@ -209,13 +235,36 @@ mod tests {
     }
 
     #[test]
+    fn only_a_run_that_did_not_end_in_order_may_have_clients() {
+        let held = |over, renewed_ns| {
+            let claim = Claim { by: claimant("a"), since_ns: 0, renewed_ns };
+            ClaimFile { claim, over, ..ClaimFile::default() }
+        };
+        let now_ns = 1_000_000_000_000;
+        let runs = |held: &ClaimFile, by: &str| -> Vec<String> {
+            with_clients(held, &claimant(by), now_ns).into_iter().map(|claim| claim.by.run).collect()
+        };
+        assert_eq!(runs(&held(false, now_ns - 5), "b"), ["a"]);
+        assert_eq!(runs(&held(false, now_ns + 5), "b"), ["a"], "a clock that went back");
+        assert!(runs(&held(false, now_ns - 5), "a").is_empty(), "its own");
+        assert!(runs(&held(true, now_ns - 5), "b").is_empty() && runs(&held(false, 5), "b").is_empty());
+        // A heal in between, which waits for nobody, hides no run.
+        let heal = ClaimFile {
+            over: true,
+            earlier: with_clients(&held(false, now_ns - 5), &claimant("h"), now_ns),
+            ..ClaimFile::default()
+        };
+        assert_eq!(runs(&heal, "b"), ["a"]);
+    }
+
+    #[test]
     fn a_holder_that_is_heard_of_keeps_the_node_and_one_that_ends_gives_it_up() {
         let folder = std::env::temp_dir().join(format!("dsfuzz-claim-{}", std::process::id()));
         fs::create_dir_all(&folder).expect("a folder");
         let files = files(&folder);
         let keep = |renewed_ns, ending| {
             let claim = Claim { by: claimant("a"), since_ns: 1, renewed_ns };
-            let held = ClaimFile { claim, agent: (0, 0), ending };
+            let held = ClaimFile { claim, agent: (0, 0), ending, ..ClaimFile::default() };
             write_whole(&files.held, &serde_json::to_vec(&held).expect("JSON")).expect("written");
             held
         };

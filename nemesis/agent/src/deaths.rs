@@ -3,8 +3,10 @@
 //!
 //! Never: judges. A death that a fault explains is told like any other.
 use crate::leaf::Leaf;
-use crate::{files, sys};
-use dsfuzz_nemesis::protocol::{CoreFile, Death};
+use crate::place::{Place, write_whole};
+use crate::{files, process, sys};
+use dsfuzz_nemesis::protocol::{Claimant, CoreFile, Death};
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
 use std::fs;
 use std::io::Read;
@@ -12,14 +14,19 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::ExitStatus;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
+/// Where deaths are kept, in the agent's folder.
+const FILE: &str = "deaths.json";
 /// Deaths that are kept; of a loop of crashes the last ones.
 const KEPT_MAX: usize = 256;
 /// Lines of a log that are told with a death.
 const LOG_LINES: usize = 20;
 const LOG_BYTES: usize = 256 << 10;
 const LINE_CHARS: usize = 500;
+/// The inode of the first namespace of process ids, whose numbers the kernel's messages have.
+const FIRST_PID_NAMESPACE: u64 = 0xEFFF_FFFC;
+const MESSAGES_MAX: usize = 100_000;
 /// Core files are looked for so deep, among so many files.
 const CORE_DEPTH: usize = 4;
 const CORE_ENTRIES: usize = 20_000;
@@ -33,10 +40,21 @@ pub(crate) enum Asked {
     Kill,
 }
 
+/// What is kept of deaths on disk: a death that this agent saw after its link was lost is told by the next one.
+#[derive(Default, Serialize, Deserialize)]
+struct DeathLog {
+    /// The run to whose control node they are told.
+    token: String,
+    boot_id: String,
+    deaths: VecDeque<Death>,
+}
+
 /// The deaths of this node's services, and what was asked of them.
 #[derive(Default)]
 pub(crate) struct Deaths {
-    kept: Mutex<VecDeque<Death>>,
+    kept: Mutex<DeathLog>,
+    /// Where they are kept on disk; none before a run has the node.
+    place: OnceLock<Place>,
     /// By service and its first process: what was asked of one holds however late its end is seen, also when the service has
     /// been started again meanwhile.
     asked: Mutex<BTreeMap<(String, u32), Asked>>,
@@ -62,18 +80,49 @@ impl Deaths {
         }
     }
 
-    /// Keeps a death.
+    /// From now on deaths are kept on disk for this run. Those that an earlier agent of the same run kept are told too, if
+    /// the machine has not started anew since: their times and process ids mean nothing then.
+    /// Gives whether there was such an agent.
+    pub(crate) fn open(&self, place: &Place, run: &Claimant) -> bool {
+        let boot_id = process::boot_id();
+        let mut log = fs::read(place.file(FILE)).ok().and_then(|json| serde_json::from_slice(&json).ok());
+        log = log.filter(|log: &DeathLog| log.token == run.token && log.boot_id == boot_id);
+        let resumed = log.is_some();
+        let mut log = log.unwrap_or_else(|| DeathLog { token: run.token.clone(), boot_id, ..DeathLog::default() });
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        log.deaths.append(&mut kept.deaths);
+        // Written now, so that the next agent knows whose run it was also where nobody has died yet.
+        write(place, &log);
+        *kept = log;
+        drop(self.place.set(place.clone()));
+        resumed
+    }
+
+    /// Keeps a death, once. What cannot be written to the disk is known to this agent at least.
     pub(crate) fn note(&self, death: Death) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.push_back(death);
-        if kept.len() > KEPT_MAX {
-            kept.pop_front();
+        if kept.deaths.iter().any(|known| (known.pid, known.start) == (death.pid, death.start)) {
+            return;
+        }
+        kept.deaths.push_back(death);
+        if kept.deaths.len() > KEPT_MAX {
+            kept.deaths.pop_front();
+        }
+        if let Some(place) = self.place.get() {
+            write(place, &kept);
         }
     }
 
     /// What is kept, oldest first.
     pub(crate) fn all(&self) -> Vec<Death> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).deaths.iter().cloned().collect()
+    }
+}
+
+fn write(place: &Place, log: &DeathLog) {
+    let json = serde_json::to_vec(log).map_err(|error| error.to_string());
+    if let Err(reason) = json.and_then(|json| write_whole(&place.file(FILE), &json)) {
+        place.log(&format!("deaths of services are not kept on disk: {reason}"));
     }
 }
 
@@ -151,13 +200,52 @@ fn is_ordinary(line: &str) -> bool {
 
 /// How many processes were killed for want of memory: of this cgroup, or else of the whole machine (true), since a time that
 /// does not change.
-pub(crate) fn oom_kills(leaf: Option<&Leaf>) -> (u64, bool) {
+pub(crate) fn oom_count(leaf: Option<&Leaf>) -> (u64, bool) {
     if let Some(count) = leaf.and_then(Leaf::oom_kills) {
         return (count, false);
     }
     let counters = fs::read_to_string("/proc/vmstat").unwrap_or_default();
     let count = counters.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok());
     (count.unwrap_or(0), true)
+}
+
+/// The same since the service was started, when it was `before`. Where only the machine counts, a message of the kernel that
+/// names the service's first process makes it the service's own.
+pub(crate) fn oom_kills(leaf: Option<&Leaf>, before: u64, pid: u32, started_ns: u64) -> (u64, bool) {
+    let (count, of_machine) = oom_count(leaf);
+    let count = count.saturating_sub(before);
+    let named = || kernel_messages().iter().any(|message| names_killed(message, pid, started_ns));
+    if of_machine && count > 0 && named() { (1, false) } else { (count, of_machine) }
+}
+
+/// The kernel's messages. None where they cannot be read, or number processes otherwise than this node does.
+fn kernel_messages() -> Vec<String> {
+    let first = fs::metadata("/proc/self/ns/pid").is_ok_and(|about| about.ino() == FIRST_PID_NAMESPACE);
+    let mut options = fs::OpenOptions::new();
+    options.read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOFOLLOW);
+    let Some(mut file) = first.then(|| options.open("/dev/kmsg").ok()).flatten() else { return Vec::new() };
+    let (mut messages, mut record) = (Vec::new(), vec![0; 8192]);
+    while messages.len() < MESSAGES_MAX {
+        match file.read(&mut record) {
+            Ok(0) => break,
+            Ok(bytes) => messages.push(String::from_utf8_lossy(&record[..bytes]).into_owned()),
+            // It was overwritten while it was being read; the next read goes on behind it.
+            Err(error) if error.raw_os_error() == Some(libc::EPIPE) => {}
+            Err(_) => break,
+        }
+    }
+    messages
+}
+
+/// Whether a message says that this process was killed for want of memory, after it was started: `6,339,5140900,-;Out of
+/// memory: Killed process 77 (etcd) ..`, with microseconds since boot.
+fn names_killed(message: &str, pid: u32, started_ns: u64) -> bool {
+    let Some((head, text)) = message.split_once(';') else { return false };
+    let time_us = head.split(',').nth(2).and_then(|time| time.parse::<u64>().ok()).unwrap_or(0);
+    let named = text.split_once("Killed process ").and_then(|(_, rest)| rest.split([' ', ',']).next());
+    // The kernel counts starts in hundredths of a second.
+    let after = time_us.saturating_mul(1000).saturating_add(10_000_000) >= started_ns;
+    after && text.contains("emory") && named.and_then(|number| number.parse().ok()) == Some(pid)
 }
 
 /// Core files below a folder: ELF files of the type of cores with a name that begins with `core`, or ends with it. No link is
@@ -229,6 +317,16 @@ mod tests {
         assert!(deaths.explains("db", 7, Some(exit)) && deaths.explains("db", 7, None));
         assert_eq!(manner(abort), "signal 6 (SIGABRT)");
         assert_eq!(manner(exit), "exit 3");
+    }
+
+    #[test]
+    fn a_message_of_the_kernel_names_the_process_that_it_killed() {
+        let message = "3,339,5140900,-;Out of memory: Killed process 77 (etcd) total-vm:1kB, anon-rss:1kB";
+        assert!(names_killed(message, 77, 5_000_000_000));
+        assert!(names_killed("6,1,9,c;Memory cgroup out of memory: Killed process 77, UID 0", 77, 0));
+        assert!(!names_killed(message, 7, 0), "another process");
+        assert!(!names_killed(message, 77, 6_000_000_000), "an earlier process of that number");
+        assert!(!names_killed("6,1,9,-;usb 1-1: new device", 77, 0));
     }
 
     #[test]

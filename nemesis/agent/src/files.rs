@@ -5,12 +5,16 @@
 use crate::accounts::account;
 use crate::sys;
 use dsfuzz_nemesis::protocol::{BLOB_BYTES_MAX, Told};
-use std::ffi::{CStr, CString};
+use std::collections::VecDeque;
+use std::ffi::{CStr, CString, OsString};
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Component, Path, PathBuf};
+
+/// Links that one path may lead over.
+const LINKS_MAX: usize = 16;
 
 fn absolute(path: &str) -> Result<&Path, String> {
     let path = Path::new(path);
@@ -33,21 +37,51 @@ fn look(folder: &File, name: &CStr) -> std::io::Result<Metadata> {
     sys::open_at(folder, name, libc::O_PATH | libc::O_NOFOLLOW, 0)?.metadata()
 }
 
+/// A step of a path.
+enum Step {
+    Root,
+    Up,
+    Name(OsString),
+}
+
+impl Step {
+    fn of(part: Component<'_>) -> Option<Step> {
+        match part {
+            Component::RootDir => Some(Step::Root),
+            Component::ParentDir => Some(Step::Up),
+            Component::Normal(name) => Some(Step::Name(name.to_owned())),
+            Component::CurDir | Component::Prefix(_) => None,
+        }
+    }
+}
+
 /// The folder of a path, opened step by step, and the path's last name. Folders that are missing are made where asked for.
+/// Where a link leads is walked by the same rule: the kernel follows none.
 fn folder_of(path: &Path, make: bool) -> Result<(File, CString), String> {
     let say = |error: std::io::Error| format!("{}: {error}", path.display());
     let name = text(path.file_name().ok_or_else(|| format!("{}: no file name in it", path.display()))?)?;
-    let mut folder =
-        OpenOptions::new().read(true).custom_flags(libc::O_PATH | libc::O_DIRECTORY).open("/").map_err(say)?;
-    let mut walked = PathBuf::from("/");
-    for part in path.parent().unwrap_or(path).components() {
-        let step = match part {
-            Component::RootDir | Component::CurDir => continue,
-            Component::Normal(step) => step,
-            Component::ParentDir | Component::Prefix(_) => return Err(format!("{}: `..` in it", path.display())),
+    let parent = path.parent().unwrap_or(path);
+    if parent.components().any(|part| part == Component::ParentDir) {
+        return Err(format!("{}: `..` in it", path.display()));
+    }
+    let mut steps: VecDeque<Step> = parent.components().filter_map(Step::of).collect();
+    let root = OpenOptions::new().read(true).custom_flags(libc::O_PATH | libc::O_DIRECTORY).open("/").map_err(say)?;
+    let (mut above, mut folder, mut links) = (Vec::new(), root.try_clone().map_err(say)?, 0);
+    while let Some(step) = steps.pop_front() {
+        let step = match step {
+            Step::Name(step) => step,
+            Step::Up => {
+                folder = above.pop().unwrap_or(folder);
+                continue;
+            }
+            Step::Root => {
+                above.clear();
+                folder = root.try_clone().map_err(say)?;
+                continue;
+            }
         };
-        walked.push(step);
-        let step = text(step)?;
+        let shown = step.to_string_lossy().into_owned();
+        let step = text(&step)?;
         let about = match look(&folder, &step) {
             Err(error) if make && error.kind() == std::io::ErrorKind::NotFound => {
                 sys::make_folder_at(&folder, &step, 0o755).map_err(say)?;
@@ -56,16 +90,29 @@ fn folder_of(path: &Path, make: bool) -> Result<(File, CString), String> {
             found => found,
         };
         let about = about.map_err(say)?;
-        let mut flags = libc::O_PATH | libc::O_DIRECTORY;
-        if about.is_symlink() && !trusted(&folder.metadata().map_err(say)?, &about) {
-            return Err(format!("{}: {} is a symbolic link that is not root's", path.display(), walked.display()));
+        if about.is_symlink() {
+            if !trusted(&folder.metadata().map_err(say)?, &about) {
+                return Err(format!("{}: {shown} in it is a symbolic link that is not root's", path.display()));
+            }
+            links += 1;
+            if links > LINKS_MAX {
+                return Err(format!("{}: too many symbolic links", path.display()));
+            }
+            let target = link_target(&folder, &step).map_err(say)?;
+            target.components().rev().filter_map(Step::of).for_each(|step| steps.push_front(step));
+            continue;
         }
-        if !about.is_symlink() {
-            flags |= libc::O_NOFOLLOW;
-        }
-        folder = sys::open_at(&folder, &step, flags, 0).map_err(say)?;
+        let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_NOFOLLOW;
+        let next = sys::open_at(&folder, &step, flags, 0).map_err(say)?;
+        above.push(std::mem::replace(&mut folder, next));
     }
     Ok((folder, name))
+}
+
+/// Where a link in a folder leads.
+fn link_target(folder: &File, name: &CStr) -> std::io::Result<PathBuf> {
+    let name = Path::new(std::ffi::OsStr::from_bytes(name.to_bytes()));
+    fs::read_link(Path::new(&format!("/proc/self/fd/{}", folder.as_raw_fd())).join(name))
 }
 
 /// Whether it is a file whose content is the target's own: regular, and no second name of somebody else's file.
@@ -97,20 +144,29 @@ pub(crate) fn open_regular(path: &Path) -> Result<(File, u64), String> {
 
 /// Opens a regular file to be written, made where it is not there, with these flags beside.
 pub(crate) fn open_to_write(path: &Path, flags: i32) -> Result<File, String> {
-    let (folder, name) = folder_of(path, true)?;
     let say = |error: std::io::Error| format!("{}: {error}", path.display());
-    let mut flags = flags | libc::O_WRONLY | libc::O_NONBLOCK | libc::O_NOCTTY;
-    let link = look(&folder, &name).ok().filter(Metadata::is_symlink);
-    match link {
-        Some(link) if !trusted(&folder.metadata().map_err(say)?, &link) => {
+    let flags = flags | libc::O_WRONLY | libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_NOFOLLOW;
+    let mut at = path.to_owned();
+    for _ in 0..LINKS_MAX {
+        let (folder, name) = folder_of(&at, true)?;
+        let Some(link) = look(&folder, &name).ok().filter(Metadata::is_symlink) else {
+            let file = sys::open_at(&folder, &name, flags, 0o644).map_err(say)?;
+            plain(path, &folder, &file)?;
+            return Ok(file);
+        };
+        if !trusted(&folder.metadata().map_err(say)?, &link) {
             return Err(format!("{}: it is a symbolic link that is not root's", path.display()));
         }
-        Some(_) => {}
-        None => flags |= libc::O_NOFOLLOW,
+        // Where root's link leads is walked like any path.
+        at = fs::read_link(format!("/proc/self/fd/{}", folder.as_raw_fd())).map_err(say)?;
+        for part in link_target(&folder, &name).map_err(say)?.components() {
+            match part {
+                Component::ParentDir => drop(at.pop()),
+                part => at.push(part),
+            }
+        }
     }
-    let file = sys::open_at(&folder, &name, flags, 0o644).map_err(say)?;
-    plain(path, &folder, &file)?;
-    Ok(file)
+    Err(format!("{}: too many symbolic links", path.display()))
 }
 
 /// Writes a chunk; offset 0 begins the file anew, with folders, permission bits and owner.
@@ -249,6 +305,19 @@ mod tests {
         // Root's own links in folders that are root's lead on.
         fs::set_permissions(at("real"), fs::Permissions::from_mode(0o755)).expect("closed");
         assert_eq!(read(&at("real/up/secret"), 0, 10).expect("read").1, b"secret");
+        // Where such a link leads is no more trusted than any path.
+        fs::create_dir(at("open")).expect("a folder");
+        fs::set_permissions(at("open"), fs::Permissions::from_mode(0o777)).expect("opened");
+        std::os::unix::fs::symlink(&folder, at("open/evil")).expect("a link");
+        std::os::unix::fs::symlink("../open/evil", at("real/via")).expect("a link");
+        assert!(read(&at("real/via/secret"), 0, 10).expect_err("a link").contains("not root's"));
+        std::os::unix::fs::symlink("../open/evil/secret", at("real/through")).expect("a link");
+        assert!(write(&at("real/through"), 0, 0o644, None, b"x").expect_err("a link").contains("not root's"));
+        std::os::unix::fs::symlink("../secret", at("real/own")).expect("a link");
+        write(&at("real/own"), 0, 0o644, None, b"mine").expect("root's own link");
+        assert_eq!(fs::read_to_string(at("secret")).expect("there"), "mine");
+        std::os::unix::fs::symlink("loop", at("real/loop")).expect("a link");
+        assert!(read(&at("real/loop/x"), 0, 10).expect_err("a loop").contains("too many"));
         fs::remove_dir_all(folder).expect("removed");
     }
 }

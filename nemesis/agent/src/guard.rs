@@ -129,13 +129,15 @@ pub(crate) fn heal(place: &Place, take_over: bool) -> Result<u8, String> {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned();
     let by = Claimant { run: me.clone(), host, token: me };
     let entry = if take_over { Entry::TakeOver } else { Entry::First };
-    let _claim = NodeClaim::take(place.dir(), &by, entry).map_err(|refusal| match refusal {
+    let claim = NodeClaim::take(place.dir(), &by, entry).map_err(|refusal| match refusal {
         Refusal::Failed(reason) => reason,
         Refusal::Taken(claim) => format!(
             "this node is used by run {} from host {}; wait for its end, or end it with --take-over",
             claim.by.run, claim.by.host
         ),
     })?;
+    // A heal has no clients.
+    claim.over();
     let _lock = match place.lock(Duration::ZERO)? {
         Some(lock) => lock,
         None => match place.take_over() {

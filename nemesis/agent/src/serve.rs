@@ -129,7 +129,7 @@ pub(crate) fn serve(place: &Place, ping_port: u16) -> Result<u8, String> {
         out,
         end,
     });
-    agent.services.watch_running();
+    agent.services.watch_running(&first.claim);
     agent.hire_guardian()?;
     place.log(&format!("serving {} from host {}", first.claim.run, first.claim.host));
     let hello = agent.hello(PROTOCOL_VERSION, first.lease_ms, &first.run)?;
@@ -280,6 +280,7 @@ impl Agent {
             Ask::Heard { round } => Told::Heard(self.pings.heard(round)),
             Ask::Clocks => self.clocks(),
             Ask::Abilities => Told::Abilities(abilities::abilities(&self.place)),
+            Ask::AwaitClients => Told::Clients(self.claim.await_clients()),
             Ask::Bye { stop_services } => self.bye(stop_services)?,
         };
         Ok((told, Vec::new()))
@@ -340,6 +341,7 @@ impl Agent {
     }
 
     fn bye(&self, stop_services: bool) -> Result<Told, String> {
+        self.claim.over();
         let proof = self.undone(|hands| {
             hands.close();
             hands.undo_all()

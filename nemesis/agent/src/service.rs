@@ -5,7 +5,7 @@ use crate::deaths::{self, Asked, Deaths};
 use crate::leaf::{self, Leaf};
 use crate::place::{Place, write_whole};
 use crate::{files, launch, process, sys};
-use dsfuzz_nemesis::protocol::{Death, Service, ServiceState, Told};
+use dsfuzz_nemesis::protocol::{Claimant, Death, Service, ServiceState, Told};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs;
@@ -25,6 +25,8 @@ const OTHERS: Duration = Duration::from_millis(200);
 const LOG_BYTES_MAX: u64 = 256 << 20;
 /// So much of its end stays: as much as is brought home.
 const LOG_BYTES_KEPT: u64 = 64 << 20;
+/// Stands where the manner of an end is told.
+const UNSEEN: &str = "nobody saw how";
 /// The variable by which a service's processes are recognised where there is no cgroup2.
 const MARKER: &str = "DSFUZZ_SERVICE";
 
@@ -253,7 +255,7 @@ impl Services {
         let entrance = entrance.filter(|_| leaf.is_some());
         let traced = shift.is_some();
         sys::born(&mut command, sys::Birth { session: true, leaf: entrance, ids, traced, dies_with_parent: false });
-        let (oom_before, _) = deaths::oom_kills(leaf.as_ref());
+        let (oom_before, _) = deaths::oom_count(leaf.as_ref());
         let child = command.spawn().map_err(|error| format!("service {name}: {}: {error}", launch::name(argv)))?;
         let pid = child.id();
         self.deaths.begun(name, pid);
@@ -319,12 +321,15 @@ impl Services {
         });
     }
 
-    /// Watches the first processes that earlier agents started, and tells of those that have ended since.
-    pub(crate) fn watch_running(self: &Arc<Services>) {
+    /// Keeps the deaths of services for this run, also those that an earlier agent of it saw; watches the first processes that
+    /// earlier agents started, and tells of those that have ended since. An end that an earlier agent of this run saw and had
+    /// no time to keep is told as it saw it.
+    pub(crate) fn watch_running(self: &Arc<Services>, run: &Claimant) {
+        let resumed = self.deaths.open(&self.place, run);
         let all: Vec<Kept> = self.known().values().cloned().collect();
         for kept in all {
             let Some(first) = kept.first.clone().filter(|first| first.boot_id == self.boot_id) else { continue };
-            if !kept.ended.is_empty() {
+            if !kept.ended.is_empty() && (kept.asked_to_end || !resumed) {
                 continue;
             }
             if kept.asked_to_end {
@@ -343,8 +348,9 @@ impl Services {
     fn first_ended(&self, kept: &Kept, (pid, start): (u32, u64), status: Option<ExitStatus>, alive_ns: u64) {
         let name = kept.service.name.as_str();
         let current = || self.kept(name).ok().filter(|kept| kept.first.as_ref().is_some_and(|first| first.pid == pid));
-        let how = status.map(deaths::manner).unwrap_or_default();
-        let ended = if how.is_empty() { "nobody saw how".to_owned() } else { how.clone() };
+        let before = Some(kept.ended.clone()).filter(|ended| ended != UNSEEN).unwrap_or_default();
+        let how = status.map_or(before, deaths::manner);
+        let ended = if how.is_empty() { UNSEEN.to_owned() } else { how.clone() };
         let same = |kept: &Kept| kept.first.as_ref().is_some_and(|first| first.pid == pid);
         self.change(name, same, |kept| kept.ended.clone_from(&ended));
         let handed_over = status.is_none_or(|status| status.success());
@@ -363,8 +369,8 @@ impl Services {
             return;
         }
         let leaf = self.leaf(name);
-        let (oom_kills, oom_of_machine) = deaths::oom_kills(leaf.as_ref());
         let started_ns = deaths::started_ns(start);
+        let (oom_kills, oom_of_machine) = deaths::oom_kills(leaf.as_ref(), kept.oom_before, pid, started_ns);
         self.deaths.note(Death {
             service: name.to_owned(),
             pid,
@@ -375,7 +381,7 @@ impl Services {
             latest_ns,
             ran_ms: earliest_ns.saturating_sub(started_ns) / 1_000_000,
             again: kept.again,
-            oom_kills: oom_kills.saturating_sub(kept.oom_before),
+            oom_kills,
             oom_of_machine,
             log: deaths::last_lines(&self.log_of(&kept.service)),
         });
@@ -386,8 +392,8 @@ impl Services {
     pub(crate) fn deaths(&self, cores: bool) -> Told {
         let all: Vec<Kept> = self.known().values().cloned().collect();
         let killed = |kept: &Kept| {
-            let now = self.leaf(&kept.service.name)?.oom_kills()?.saturating_sub(kept.oom_before);
-            (now > 0).then(|| (kept.service.name.clone(), now))
+            let count = self.leaf(&kept.service.name)?.oom_kills()?;
+            Some((kept.service.name.clone(), count.saturating_sub(kept.oom_before)))
         };
         let in_folder = |kept: &Kept| match kept.service.cwd.as_str() {
             "" | "/" => Vec::new(),

@@ -61,4 +61,10 @@ pub struct ClaimFile {
     pub agent: (u32, u64),
     /// The agent is healing and will end.
     pub ending: bool,
+    /// The run ended in order, or never had clients: nobody of it will touch the target again.
+    #[serde(default)]
+    pub over: bool,
+    /// Runs that had the node before and did not end in order: nobody has waited for their clients yet.
+    #[serde(default)]
+    pub earlier: Vec<Claim>,
 }

@@ -79,7 +79,7 @@ fn rules(plan: &str, facts: &TargetFacts) -> Rules {
 }
 
 fn facts(leads: bool, election_ms: u64) -> TargetFacts {
-    TargetFacts { leads, trusted_terms: leads, election_ms }
+    TargetFacts { leads, trusted_terms: leads, election_ms, ..TargetFacts::default() }
 }
 
 /// The names of the rows that are too thin.

@@ -108,9 +108,9 @@ impl Team {
             }
             let unused = |(since, worker): &(Instant, Worker)| since.elapsed() > IDLE_MAX && worker.is_open();
             let position = idle.iter().position(unused);
-            if let Some((since, worker)) = position.map(|position| idle.remove(position)) {
-                let closed = worker.closed().await;
-                idle.insert(0, (since, closed));
+            if let Some((_, worker)) = position.map(|position| idle.remove(position)) {
+                // A program that does not end must not hold up the watch.
+                calling.spawn(worker.closed());
             }
         }
         while let Some(back) = calling.join_next().await {
@@ -155,7 +155,9 @@ impl Shared {
 
     fn back(&self, back: Result<Worker, tokio::task::JoinError>, idle: &mut Vec<(Instant, Worker)>) {
         match back {
-            Ok(worker) => idle.push((Instant::now(), worker)),
+            // The last one calls next: one that is open, where there is one.
+            Ok(worker) if worker.is_open() => idle.push((Instant::now(), worker)),
+            Ok(worker) => idle.insert(0, (Instant::now(), worker)),
             Err(error) => self.joined(Err(error)),
         }
     }

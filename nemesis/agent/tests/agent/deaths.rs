@@ -71,6 +71,31 @@ fn a_service_that_an_earlier_agent_started_is_watched_too() {
 }
 
 #[test]
+fn a_death_that_the_agent_saw_while_its_link_was_lost_is_told_by_the_next_one() {
+    let node = Node::new();
+    let mut agent = node.agent("r", LEASE_MS);
+    agent.service(&node, "db", &["sh", "-c", "echo the data is broken; exec sleep 1001"]);
+    node.until("it has spoken", || std::fs::read_to_string(node.path("db.out")).is_ok_and(|text| !text.is_empty()));
+    let pid = agent.pids("db")[0];
+    node.sh(&format!("kill -ABRT {pid}"));
+    node.until("the agent has seen it", || node.log().contains("ended by itself"));
+    // Nobody has asked yet when the link is lost.
+    agent.close();
+    agent.ended(&node);
+    let mut next = node.ungreeted(&[]);
+    assert!(matches!(next.greet("r", LEASE_MS, Entry::Again), Told::Hello { .. }));
+    let told = deaths(&node, &mut next, 1).remove(0);
+    assert_eq!((told.pid, told.how.as_str()), (pid, "signal 6 (SIGABRT)"));
+    assert_eq!(told.log, ["the data is broken"]);
+    drop(next);
+    // Another run is told of its own deaths only.
+    let mut other = node.agent("other", LEASE_MS);
+    other.service(&node, "db", &["sleep", "1001"]);
+    node.sh(&format!("kill -SEGV {}", other.pids("db")[0]));
+    assert_eq!(deaths(&node, &mut other, 1)[0].how, "signal 11 (SIGSEGV)");
+}
+
+#[test]
 fn a_daemon_dies_with_its_last_process() {
     let node = Node::new();
     let mut agent = node.agent("r", LEASE_MS);

@@ -218,6 +218,25 @@ fn a_node_belongs_to_one_run_until_it_ends_or_is_taken_over() {
 }
 
 #[test]
+fn a_run_waits_for_the_clients_of_one_whose_lease_lapsed() {
+    let node = Node::new();
+    let mut old = node.agent("a", LEASE_MS);
+    old.close();
+    old.ended(&node);
+    // A heal waits for nobody, and hides nobody.
+    assert_eq!(node.heal().0, Some(0));
+    let mut new = node.agent("b", LEASE_MS);
+    let waiting = new.send(Ask::AwaitClients, &[]);
+    let told = node.ungreeted(&[]).greet("a", LEASE_MS, Entry::Gone);
+    assert!(matches!(&told, Told::Taken(claim) if claim.by.run == "b"), "{told:?}");
+    assert_eq!(new.reply(waiting).0, Told::Clients(None), "a said that its clients are gone");
+    new.done(Ask::Bye { stop_services: true });
+    new.ended(&node);
+    let mut last = node.agent("c", LEASE_MS);
+    assert_eq!(last.ask(Ask::AwaitClients), Told::Clients(None), "b ended in order");
+}
+
+#[test]
 fn a_run_that_lost_its_connection_comes_back() {
     let node = Node::new();
     let mut old = node.agent("a", LEASE_MS);

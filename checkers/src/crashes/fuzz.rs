@@ -1,0 +1,322 @@
+//! `crashes` against its rule, applied to each record by itself.
+use super::Crashes;
+use crate::fuzz::{Draw, Stats};
+use crate::history::{FaultEvent, FaultStep, History, HistoryBuilder, ProcessEvent, ProcessStep, Record};
+use crate::registry::Options;
+use crate::value::Value;
+use crate::verdict::{Budget, Checker, Severity, Validity};
+use std::collections::{BTreeMap, BTreeSet};
+
+const NODES: [&str; 3] = ["n1", "n2", "n3"];
+const KINDS: [&str; 4] = ["kill", "clock", "partition", "pause"];
+const WORDS: [&str; 3] = ["violation", "evidence", "off"];
+const SECOND: u64 = 1_000_000_000;
+
+/// A fault as the test made it.
+#[derive(Debug)]
+struct Planned {
+    kind: &'static str,
+    nodes: Vec<&'static str>,
+    begun: Option<u64>,
+    healed: Option<u64>,
+}
+
+impl Planned {
+    fn overlaps(&self, from: u64, to: u64) -> bool {
+        self.begun.is_some_and(|begun| begun <= to && from <= self.healed.unwrap_or(u64::MAX))
+    }
+}
+
+/// What was drawn.
+struct Case {
+    history: History,
+    faults: Vec<Planned>,
+    records: Vec<ProcessEvent>,
+    options: Vec<(&'static str, &'static str)>,
+    ok: Vec<i64>,
+}
+
+/// Judges so many random histories twice. The error describes the first difference.
+pub(crate) fn differ(seed: u64, count: u64) -> Result<Stats, String> {
+    let mut stats = Stats::default();
+    for number in 0..count {
+        let mut draw = Draw::new(seed.wrapping_mul(1_000_003).wrapping_add(number));
+        let case = make(&mut draw);
+        stats.histories += 1;
+        stats.invalid += u64::from(compare(&case).map_err(|difference| {
+            let Case { faults, records, options, ok, .. } = &case;
+            format!("history {number}: {difference}\noptions {options:?}, ok {ok:?}\n{faults:#?}\n{records:#?}")
+        })?);
+    }
+    Ok(stats)
+}
+
+fn make(draw: &mut Draw) -> Case {
+    let faults: Vec<Planned> = (0..draw.below(3))
+        .map(|_| {
+            let begun = draw.percent(85).then(|| (1 + draw.below(30)) * SECOND);
+            Planned {
+                kind: KINDS[draw.below(4) as usize],
+                nodes: NODES.into_iter().filter(|_| draw.percent(40)).collect(),
+                begun,
+                healed: begun.filter(|_| draw.percent(80)).map(|begun| begun + (1 + draw.below(6)) * SECOND),
+            }
+        })
+        .collect();
+    let mut records: Vec<ProcessEvent> = Vec::new();
+    for node in NODES {
+        if draw.percent(90) {
+            records.push(event(node, "", ProcessStep::Watched));
+        }
+    }
+    for _ in 0..draw.below(5) {
+        records.push(random(draw));
+    }
+    let options = ["crashed", "exits_in_faults", "log_alarm", "out_of_memory", "did_not_come_back", "core_file"];
+    let options: Vec<(&str, &str)> = options
+        .into_iter()
+        .filter_map(|name| draw.percent(15).then(|| (name, WORDS[draw.below(3) as usize])))
+        .collect();
+    let ok = if draw.percent(25) { vec![3] } else { Vec::new() };
+    Case { history: history(&faults, &records), faults, records, options, ok }
+}
+
+fn event(node: &str, process: &str, step: ProcessStep) -> ProcessEvent {
+    let (how, detail) = (String::new(), Vec::new());
+    ProcessEvent {
+        index: 0,
+        time: 0,
+        node: node.into(),
+        process: process.into(),
+        step,
+        between: None,
+        how,
+        again: false,
+        ran_ms: None,
+        times: 1,
+        detail,
+    }
+}
+
+fn random(draw: &mut Draw) -> ProcessEvent {
+    let step = *draw.pick(&[
+        ProcessStep::Ended,
+        ProcessStep::Ended,
+        ProcessStep::Ended,
+        ProcessStep::LogCorruption,
+        ProcessStep::LogCorruption,
+        ProcessStep::LogAlarm,
+        ProcessStep::OutOfMemory,
+        ProcessStep::CoreFile,
+        ProcessStep::DidNotComeBack,
+        ProcessStep::Restarted,
+        ProcessStep::LogsRead,
+    ]);
+    let words: &[&str] = match step {
+        ProcessStep::Ended => &["exit 0", "exit 3", "exit 134", "signal 6 (SIGABRT)", "signal 9 (SIGKILL)", ""],
+        ProcessStep::LogAlarm => &["panic: 1", "panic: 22", "fatal error: x"],
+        ProcessStep::LogCorruption => &["Corruption: 1", "Corruption: 77"],
+        ProcessStep::OutOfMemory => &["signal 9 (SIGKILL)", ""],
+        ProcessStep::LogsRead => &["0 logs", "1 log", "3 logs"],
+        _ => &["why"],
+    };
+    let from = draw.below(50) * SECOND;
+    let (node, process): (&str, &str) = (*draw.pick(&NODES), *draw.pick(&["db", "proxy"]));
+    ProcessEvent {
+        how: (*draw.pick(words)).to_owned(),
+        between: draw.percent(85).then(|| (from, from + draw.below(3) * SECOND)),
+        again: draw.percent(40),
+        ran_ms: draw.percent(80).then(|| draw.below(20_000)),
+        times: draw.below(3),
+        ..event(node, process, step)
+    }
+}
+
+/// The records of the faults at their times, those of the processes at the end.
+fn history(faults: &[Planned], records: &[ProcessEvent]) -> History {
+    let mut steps: Vec<(u64, u64, FaultStep)> = Vec::new();
+    for (id, fault) in faults.iter().enumerate() {
+        let id = id as u64;
+        steps.push((0, id, FaultStep::Planned));
+        steps.extend(fault.begun.map(|time| (time, id, FaultStep::Begun)));
+        steps.extend(fault.healed.map(|time| (time, id, FaultStep::Healed)));
+        if let (Some(_), None) = (fault.begun, fault.healed) {
+            steps.push((55 * SECOND, id, FaultStep::Unhealed));
+        }
+    }
+    steps.sort_by_key(|(time, ..)| *time);
+    let mut builder = HistoryBuilder::new();
+    let nodes = NODES.map(str::to_owned).to_vec();
+    let mut index = 0;
+    let mut push = |record: Record| {
+        let taken = builder.push(record);
+        assert!(taken.is_ok(), "an unsound recording: {taken:?}");
+        index += 1;
+        index
+    };
+    let mut next = push(Record::Start { index: 0, time: 0, version: 1, nodes, wall: String::new() });
+    for (time, fault, step) in steps {
+        let Planned { kind, nodes, .. } = &faults[fault as usize];
+        next = push(Record::Fault(FaultEvent {
+            index: next,
+            time,
+            fault,
+            kind: (*kind).into(),
+            step,
+            what: String::new(),
+            nodes: nodes.iter().map(|node| (*node).to_owned()).collect(),
+            cut: Vec::new(),
+            detail: Vec::new(),
+            ended: None,
+        }));
+    }
+    for record in records {
+        next = push(Record::Process(ProcessEvent { index: next, time: 60 * SECOND, ..record.clone() }));
+    }
+    builder.finish().unwrap_or_default()
+}
+
+/// The kind of a record, and what it counts as by default: the rule in the words of its documentation.
+fn rule(case: &Case, record: &ProcessEvent) -> Option<(&'static str, &'static str, Severity)> {
+    let (first, last) = record.between.unwrap_or((0, u64::MAX));
+    let violation = Severity::Violation;
+    Some(match record.step {
+        ProcessStep::Watched | ProcessStep::LogsRead | ProcessStep::Restarted => return None,
+        ProcessStep::CoreFile => ("core-file", "core_file", violation),
+        ProcessStep::OutOfMemory => ("out-of-memory", "out_of_memory", violation),
+        ProcessStep::LogAlarm => ("log-alarm", "log_alarm", violation),
+        ProcessStep::DidNotComeBack => {
+            let left = case.faults.iter().any(|fault| fault.begun.is_some() && fault.healed.is_none());
+            ("did-not-come-back", "did_not_come_back", if left { Severity::Evidence } else { violation })
+        }
+        ProcessStep::LogCorruption => {
+            let first = record.between.map_or(u64::MAX, |_| first);
+            let killed = case.faults.iter().any(|fault| {
+                fault.kind == "kill"
+                    && fault.nodes.contains(&&*record.node)
+                    && fault.begun.is_some_and(|at| at <= first)
+            });
+            let died = case.records.iter().any(|other| {
+                matches!(other.step, ProcessStep::Ended | ProcessStep::OutOfMemory)
+                    && other.node == record.node
+                    && other.between.is_none_or(|(at, _)| at <= first)
+            });
+            match killed || died {
+                true => ("log-corruption", "log_alarm", Severity::Evidence),
+                false => ("log-alarm", "log_alarm", violation),
+            }
+        }
+        ProcessStep::Ended => {
+            let exited = matches!(record.how.as_str(), "exit 0" | "exit 3");
+            let around = case.faults.iter().any(|fault| {
+                let half = fault.nodes.len() >= 2;
+                fault.overlaps(first.saturating_sub(10 * SECOND), last) && (fault.kind != "kill" || half)
+            });
+            if record.how == "exit 3" && case.ok.contains(&3) {
+                ("exited-as-declared", "crashed", Severity::Evidence)
+            } else if exited && record.again && record.ran_ms.is_some_and(|ran| ran < 10_000) {
+                ("start-failed", "crashed", Severity::Evidence)
+            } else if (exited || record.how.is_empty()) && around {
+                ("exited-in-fault", "exits_in_faults", Severity::Evidence)
+            } else {
+                ("crashed", "crashed", violation)
+            }
+        }
+    })
+}
+
+/// The same with the options; none: it is left out.
+fn expected(case: &Case, record: &ProcessEvent) -> Option<(&'static str, Severity)> {
+    let (kind, option, severity) = rule(case, record)?;
+    let told = |name: &str| case.options.iter().find(|(told, _)| *told == name).map(|(_, value)| *value);
+    let ends = record.step == ProcessStep::Ended;
+    if ends && told("crashed") == Some("off") {
+        return None;
+    }
+    let may_be_raised = option == "exits_in_faults" || severity == Severity::Violation;
+    match told(option) {
+        Some("off") => None,
+        Some("violation") if may_be_raised => Some((kind, Severity::Violation)),
+        Some("evidence") => Some((kind, Severity::Evidence)),
+        _ => Some((kind, severity)),
+    }
+}
+
+/// Whether the history is invalid; the error is a difference.
+fn compare(case: &Case) -> Result<bool, String> {
+    let mut options: BTreeMap<String, Value> =
+        case.options.iter().map(|(name, value)| ((*name).to_owned(), Value::text(value))).collect();
+    if !case.ok.is_empty() {
+        options.insert("ok_exits".to_owned(), Value::list(case.ok.iter().map(|status| Value::Int(*status))));
+    }
+    let checker = Crashes::with(&Options(options))?;
+    let verdict = crate::fuzz::shown(&case.history, checker.check(&case.history, &Budget::unlimited()));
+    let found: Vec<(&ProcessEvent, &str, Severity)> = case
+        .records
+        .iter()
+        .filter_map(|record| expected(case, record).map(|(kind, severity)| (record, kind, severity)))
+        .collect();
+    let watched: BTreeSet<&str> =
+        case.records.iter().filter(|record| record.step == ProcessStep::Watched).map(|record| &*record.node).collect();
+    let invalid = found.iter().any(|(.., severity)| *severity == Severity::Violation);
+    let validity = match (invalid, watched.len() == NODES.len()) {
+        (true, _) => Validity::Invalid,
+        (false, true) => Validity::Valid,
+        (false, false) => Validity::Unknown,
+    };
+    if verdict.validity != validity {
+        return Err(format!("{:?}, expected {validity:?}: {}", verdict.validity, verdict.summary));
+    }
+    let mut totals: BTreeMap<&str, u64> = BTreeMap::new();
+    let mut kinds: BTreeSet<(&str, Severity, &str)> = BTreeSet::new();
+    for (record, kind, severity) in &found {
+        *totals.entry(kind).or_default() += record.times;
+        kinds.insert((kind, *severity, &record.node));
+    }
+    for (kind, total) in &totals {
+        let told = verdict.numbers.get(&kind.replace('-', "_")).and_then(serde_json::Value::as_u64);
+        if told != Some(*total) {
+            return Err(format!("{kind}: {told:?}, expected {total}"));
+        }
+    }
+    let told: BTreeSet<(&str, Severity, &str)> = verdict
+        .findings
+        .iter()
+        .flat_map(|finding| finding.nodes.iter().map(|node| (finding.kind.as_str(), finding.severity, node.as_str())))
+        .collect();
+    if told != kinds {
+        return Err(format!("findings {told:?}, expected {kinds:?}"));
+    }
+    for finding in &verdict.findings {
+        let shown = found.iter().any(|(record, kind, _)| {
+            let around = |fault: &Planned| record.between.is_some_and(|(from, to)| fault.overlaps(from, to));
+            let faults = (0..).zip(&case.faults).filter(|(_, fault)| around(fault)).map(|(id, _)| id);
+            *kind == finding.kind && *record.node == *finding.nodes[0] && faults.collect::<Vec<u64>>() == finding.faults
+        });
+        if !shown {
+            return Err(format!("no record has the faults {:?} of {}", finding.faults, finding.title));
+        }
+    }
+    // The one sentence says of logs and ends no more than what the records show.
+    let read = |node: &str| {
+        let of_node = |record: &&ProcessEvent| record.step == ProcessStep::LogsRead && &*record.node == node;
+        case.records.iter().filter(of_node).any(|record| record.how != "0 logs")
+    };
+    if verdict.summary.contains("no alarm is in its logs") && !NODES.into_iter().all(read) {
+        return Err(format!("logs that nobody read: {}", verdict.summary));
+    }
+    let ended = case.records.iter().any(|record| record.step == ProcessStep::Ended);
+    if ended && verdict.summary.starts_with("No process of the target ended") {
+        return Err(format!("a process ended: {}", verdict.summary));
+    }
+    Ok(invalid)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_checker_agrees_with_its_rule_on_random_records() {
+        let stats = super::differ(1, crate::contract::scene::count()).unwrap_or_else(|error| panic!("{error}"));
+        assert!(stats.invalid * 10 > stats.histories, "{stats:?}");
+    }
+}

@@ -1,0 +1,108 @@
+//! How a process ended, and what its end says of it.
+use crate::history::{Fault, History, ProcessEvent, ProcessStep};
+use std::collections::BTreeSet;
+
+/// A process that was started again and ends with a status within so long has failed to start.
+const STARTING_MS: u64 = 10_000;
+/// A server notices what a fault did to its lease or clock when the fault ends, or a little later.
+const AFTER_FAULT_NS: u64 = 10_000_000_000;
+/// A shell that waits for a process gives the signal that ended it as a status: this plus the signal's number.
+const SHELL_SIGNAL: i64 = 128;
+/// Signals of faults in the program: SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV, SIGSYS.
+const FATAL_SIGNALS: [i64; 7] = [4, 5, 6, 7, 8, 11, 31];
+
+pub(super) const CRASHED: &str = "crashed";
+pub(super) const START_FAILED: &str = "start-failed";
+pub(super) const IN_FAULT: &str = "exited-in-fault";
+pub(super) const DECLARED: &str = "exited-as-declared";
+
+/// What an end that the harness did not ask for is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Manner {
+    /// A fatal signal, a signal of somebody else, or an exit that nothing explains.
+    Crashed,
+    /// An exit with a status, or an end that nobody saw, in a fault that can provoke it.
+    InFault,
+    /// An exit with a status that is in order for this target.
+    Declared,
+    /// An exit soon after the harness had started it again.
+    FailedStart,
+}
+
+impl Manner {
+    /// Of an end. `ok`: statuses that are in order.
+    pub(super) fn of(event: &ProcessEvent, history: &History, ok: &BTreeSet<i64>) -> Manner {
+        let status = status(event);
+        let exited = status.is_some_and(|status| !FATAL_SIGNALS.contains(&(status - SHELL_SIGNAL)));
+        if exited && status.is_some_and(|status| ok.contains(&status)) {
+            return Manner::Declared;
+        }
+        if exited && event.again && event.ran_ms.is_some_and(|ran| ran < STARTING_MS) {
+            return Manner::FailedStart;
+        }
+        if (exited || event.how.is_empty()) && provoked(event, history) { Manner::InFault } else { Manner::Crashed }
+    }
+
+    pub(super) fn kind(self) -> &'static str {
+        match self {
+            Manner::Crashed => CRASHED,
+            Manner::InFault => IN_FAULT,
+            Manner::Declared => DECLARED,
+            Manner::FailedStart => START_FAILED,
+        }
+    }
+}
+
+/// The status of an exit: `exit 3`, `exit 3, core dumped`.
+fn status(event: &ProcessEvent) -> Option<i64> {
+    let rest = event.how.strip_prefix("exit ")?;
+    rest.split(|letter: char| !letter.is_ascii_digit()).next()?.parse().ok()
+}
+
+/// Whether a fault that can make a sound server end itself may have been in force then, or shortly before.
+fn provoked(event: &ProcessEvent, history: &History) -> bool {
+    let (from, to) = event.between.unwrap_or((0, u64::MAX));
+    let around = history.faults_within(from.saturating_sub(AFTER_FAULT_NS), to);
+    around.into_iter().any(|fault| provokes(fault, history))
+}
+
+/// Of kills only those that leave no majority: the others take nothing from the processes that live.
+fn provokes(fault: &Fault, history: &History) -> bool {
+    fault.kind != "kill" || fault.nodes.len() * 2 >= history.nodes.len()
+}
+
+/// Whether a fault was not shown to be gone.
+pub(super) fn may_last(fault: &Fault) -> bool {
+    fault.begun.is_some() && !fault.gone()
+}
+
+/// Whether some process of the node may have been ended in the middle of a write before these lines: by a planned kill, or by
+/// an end of its own.
+pub(super) fn may_be_torn(event: &ProcessEvent, history: &History) -> bool {
+    let before = event.between.map_or(u64::MAX, |(first, _)| first);
+    let killed = history.faults.iter().any(|fault| {
+        let here = fault.nodes.iter().any(|node| **node == *event.node);
+        here && fault.kind == "kill" && fault.begun.is_some_and(|begun| begun.time <= before)
+    });
+    let ended = |other: &ProcessEvent| {
+        let abrupt = matches!(other.step, ProcessStep::Ended | ProcessStep::OutOfMemory);
+        abrupt && other.node == event.node && other.between.is_none_or(|(from, _)| from <= before)
+    };
+    killed || history.processes.iter().any(ended)
+}
+
+/// Why findings of a kind are no violations.
+pub(super) fn reason(kind: &str) -> Option<&'static str> {
+    match kind {
+        IN_FAULT => Some(
+            "A fault that can make a server end itself was in force, or had ended less than 10 s before: an exit with a status \
+             is told as a crash only where the recipe says `exits: {in_faults: violation}`.",
+        ),
+        DECLARED => Some("The recipe or the plan says that this exit status is in order."),
+        "log-corruption" => Some(
+            "A process on this node was killed before: recovery cuts off what was half written, and says so. Acknowledged data \
+             that is lost is found by the checkers of the workload.",
+        ),
+        _ => None,
+    }
+}

@@ -1,0 +1,74 @@
+//! [`Job`]: a plan with its seed, its nodes and its folder.
+use crate::cluster::{Node, SshTarget};
+use crate::plan::Plan;
+use crate::store::{FORMAT_VERSION, NodeInfo, RunDir, RunInfo};
+use crate::targets::Target;
+use crate::targets::recipe::FinalReads;
+use dsfuzz_nemesis::Timetable;
+use std::path::PathBuf;
+
+/// Where a node keeps the agent and the targets' data, where the plan does not say.
+pub const NODE_DIR: &str = "/var/lib/dsfuzz";
+
+/// What is to be run, and where.
+pub struct Job {
+    /// The plan, with its seed drawn.
+    pub plan: Plan,
+    /// The seed.
+    pub seed: u64,
+    /// Where results go.
+    pub dir: RunDir,
+    /// The folder against which a recipe's path is resolved.
+    pub plan_folder: PathBuf,
+    /// The nodes, in the plan's order.
+    pub nodes: Vec<(Node, SshTarget)>,
+    /// Leave the target running at the end.
+    pub leave_running: bool,
+    /// End the run that has the nodes, if one has.
+    pub take_over: bool,
+    /// The command that runs it again.
+    pub again: String,
+}
+
+impl Job {
+    pub(super) fn timetable(&self, target: &Target) -> Timetable {
+        crate::plan::fit::timetable(&self.plan, target, self.seed, self.nodes.len())
+    }
+
+    pub(super) fn info(&self, target: &Target) -> RunInfo {
+        let node = |(node, _): &(Node, SshTarget)| NodeInfo {
+            name: node.name.to_string(),
+            address: node.address.to_string(),
+            ..NodeInfo::default()
+        };
+        RunInfo {
+            format: FORMAT_VERSION,
+            dsfuzz: env!("CARGO_PKG_VERSION").into(),
+            plan: self.plan.name.clone(),
+            seed: self.seed,
+            started: chrono::Local::now().to_rfc3339(),
+            target: target.name().into(),
+            final_reads: self.final_reads(target).name().into(),
+            options: crate::plan::redacted(target.options()),
+            facts: target.facts(),
+            nodes: self.nodes.iter().map(node).collect(),
+            again: self.again.clone(),
+            ..RunInfo::default()
+        }
+    }
+
+    pub(super) fn final_reads(&self, target: &Target) -> FinalReads {
+        self.plan.load.final_reads.unwrap_or(target.recipe().final_reads)
+    }
+
+    /// Names the run to the agents: the plan and the time.
+    pub(super) fn name(&self) -> String {
+        let time = self.dir.path().file_name().map(|name| name.to_string_lossy().into_owned());
+        format!("{}/{}", self.plan.name, time.unwrap_or_default())
+    }
+
+    /// Where a node keeps the agent and the target's data.
+    pub fn node_dir(&self) -> String {
+        self.plan.cluster.ssh.dir.clone().unwrap_or_else(|| NODE_DIR.into())
+    }
+}
