@@ -159,6 +159,23 @@ pub trait Model: Send + Sync {
             || self.growing_act(act).is_some_and(|act| matches!(act, GrowingAct::Add(_)))
     }
 
+    /// Whether the act, with this reply, fits only some states, and [`Model::may_become`] knows from which others those can
+    /// come. A search then looks ahead to the next such reply.
+    fn needs_state(&self, _act: &Self::Act) -> bool {
+        false
+    }
+
+    /// Whether acts that do not restart the state ([`Model::restarts`]) can lead from it to one that this act fits. Never:
+    /// false where they can.
+    fn may_become(&self, _state: &Self::State, _act: &Self::Act) -> bool {
+        true
+    }
+
+    /// The state after the act, where that is the same whatever was before.
+    fn restarts(&self, _act: &Self::Act) -> Option<Self::State> {
+        None
+    }
+
     /// The act as one of a register, if it is one. An object whose acts all are is decided by the engines for
     /// registers.
     fn register_act(&self, _act: &Self::Act) -> Option<RegisterAct> {

@@ -12,6 +12,7 @@ mod configurations;
 mod explain;
 #[doc(hidden)]
 pub mod fuzz;
+mod outlook;
 mod search;
 mod shrink;
 mod space;
@@ -30,6 +31,7 @@ use crate::history::Op;
 use crate::model::{Container, ContainerAct, GrowingAct, Model};
 use crate::value::Value;
 use configurations::Configurations;
+use outlook::Outlook;
 use search::Search;
 use space::{Plan, Space, Step};
 use std::collections::{HashMap, HashSet};
@@ -59,6 +61,8 @@ pub(crate) enum Decision {
 pub(crate) struct Stuck {
     /// No order explains the replies up to this index.
     pub(crate) until: u64,
+    /// Some order explains those before this index.
+    pub(crate) reached: u64,
     /// Calls of operations that contradict each other by themselves, where an algorithm named them.
     pub(crate) among: Option<Vec<u64>>,
 }
@@ -77,12 +81,18 @@ pub struct Deed<A> {
 /// Steps of an engine's first turn at least; each further turn is twice as long.
 const FIRST_TURN: u64 = 10_000;
 
+/// Steps of one look for the first reply that no order explains.
+const EXACT_STEPS: u64 = 20_000;
+
 /// Operations up to which an order is looked for where an algorithm says that there is one.
 const ORDERED: usize = 20_000;
 
 /// Decides one object. Observations without a reply have been left out.
 pub(crate) fn decide<M: Model>(model: &M, deeds: &[Deed<M::Act>], terms: Terms<'_>) -> Decision {
-    let decision = without_order(model, deeds, terms);
+    let decision = match without_order(model, deeds, terms) {
+        Decision::Refuted(stuck) => Decision::Refuted(exact(model, deeds, stuck, terms)),
+        decision => decision,
+    };
     if decision == Decision::Linearizable(None) && terms.witness && deeds.len() <= ORDERED {
         let steps = terms.steps.min(20 * deeds.len() as u64 + 1000);
         if let Decision::Linearizable(order) = in_turns(model, deeds, Terms { steps, ..terms }) {
@@ -92,6 +102,34 @@ pub(crate) fn decide<M: Model>(model: &M, deeds: &[Deed<M::Act>], terms: Terms<'
     decision
 }
 
+/// The same contradiction up to the first reply that no order explains: a search that looked ahead may have known it later.
+pub(super) fn exact<M: Model>(model: &M, deeds: &[Deed<M::Act>], stuck: Stuck, terms: Terms<'_>) -> Stuck {
+    let mut ends: Vec<u64> = deeds.iter().map(|deed| deed.end).collect();
+    ends.retain(|end| (stuck.reached..=stuck.until).contains(end));
+    ends.sort_unstable();
+    let refuted = |end: u64| {
+        let beginning = shrink::until(model, deeds, end);
+        let mut space = Space::new(model);
+        let plan = Plan::new(&steps(&mut space, &beginning));
+        let outlook = Outlook::new(&plan, &mut space);
+        let mut limits = Limits::new(terms.budget, EXACT_STEPS).holding(terms.memory_bytes);
+        let answer = Search::ahead(plan, outlook).run(&mut space, &mut limits, 0);
+        matches!(answer, Ok(Answer::Refuted(_)))
+    };
+    let (mut low, mut high) = (0, ends.len().saturating_sub(1));
+    while low < high {
+        let middle = low.midpoint(high);
+        if refuted(ends[middle]) {
+            high = middle;
+        } else {
+            low = middle + 1;
+        }
+    }
+    let until = ends.get(high).copied().unwrap_or(stuck.until);
+    Stuck { until, reached: until, among: stuck.among }
+}
+
+/// Decides one object without an order; a contradiction may be told by a later reply than the first that shows it.
 fn without_order<M: Model>(model: &M, deeds: &[Deed<M::Act>], terms: Terms<'_>) -> Decision {
     if let Some(decision) = cells(model, deeds, terms) {
         return decision;
@@ -114,7 +152,8 @@ fn among<A>(deeds: &[Deed<A>], places: Vec<usize>) -> Stuck {
     let mut calls: Vec<u64> = places.iter().map(|&at| deeds[at].call).collect();
     calls.sort_unstable();
     calls.dedup();
-    Stuck { until: ends.max().unwrap_or(Op::OPEN), among: Some(calls) }
+    let until = ends.max().unwrap_or(Op::OPEN);
+    Stuck { until, reached: until, among: Some(calls) }
 }
 
 /// Register by register, if the object is several.
@@ -148,7 +187,7 @@ fn cells<M: Model>(model: &M, deeds: &[Deed<M::Act>], terms: Terms<'_>) -> Optio
                 } else {
                     small.iter().map(|op| op.call).collect()
                 };
-                return Some(Decision::Refuted(Stuck { until, among: Some(calls) }));
+                return Some(Decision::Refuted(Stuck { until, reached: until, among: Some(calls) }));
             }
         }
     }
@@ -235,6 +274,14 @@ impl Engine {
         }
     }
 
+    /// Some order explains the replies before this index, if those up to the given one were refuted.
+    fn reached(&self, refuted: u64) -> u64 {
+        match self {
+            Engine::Depth(search) => search.reached(),
+            Engine::Breadth(_) => refuted,
+        }
+    }
+
     fn bytes(&self) -> u64 {
         match self {
             Engine::Depth(search) => search.bytes(),
@@ -248,31 +295,46 @@ pub(crate) fn in_turns<M: Model>(model: &M, deeds: &[Deed<M::Act>], terms: Terms
     let quota = terms.steps;
     let mut space = Space::new(model);
     let steps = steps(&mut space, deeds);
-    let mut engines: Vec<Option<Engine>> = vec![Some(Engine::Depth(Box::new(Search::new(Plan::new(&steps)))))];
+    let plan = Plan::new(&steps);
+    let outlook = Outlook::new(&plan, &mut space);
+    let mut engines = vec![Some(Engine::Depth(Box::new(Search::ahead(plan, outlook))))];
     // In a container more and more can be put, so the relaxed form has no end there.
     let bounded = deeds.first().is_some_and(|deed| model.container_act(&deed.act).is_none());
+    let mut breadths = vec![false];
     if bounded && steps.iter().any(|step| !step.definite()) {
-        engines.push(Some(Engine::Breadth(Box::new(Configurations::new(Plan::new(&steps), true)))));
+        breadths.insert(0, true);
     }
-    engines.push(Some(Engine::Breadth(Box::new(Configurations::new(Plan::new(&steps), false)))));
     let mut turn = FIRST_TURN.max(2 * steps.len() as u64).min(quota);
     let (mut spent, mut furthest) = (0u64, 0);
     let mut stopped = Stop::Width;
     loop {
-        for at in 0..engines.len() {
+        let mut at = 0;
+        while at < engines.len() + breadths.len() {
+            // The others are made when the first, which decides nearly all, has had its turn.
+            if at == engines.len() {
+                let breadth =
+                    |relaxed| Some(Engine::Breadth(Box::new(Configurations::new(Plan::new(&steps), relaxed))));
+                engines.extend(breadths.drain(..).map(breadth));
+            }
             let others: u64 = (0..engines.len())
                 .filter(|&other| other != at)
                 .filter_map(|at| engines[at].as_ref())
                 .map(Engine::bytes)
                 .sum();
-            let Some(engine) = &mut engines[at] else { continue };
+            let Some(engine) = &mut engines[at] else {
+                at += 1;
+                continue;
+            };
             let mut limits =
                 Limits::new(terms.budget, turn).holding(terms.memory_bytes).about(terms.what, deeds.len() as u64);
             let result = engine.run(&mut space, &mut limits, others);
             furthest = limits.furthest.max(furthest);
             match result {
                 Ok(Answer::Linearizable(order)) => return Decision::Linearizable(order),
-                Ok(Answer::Refuted(until)) => return Decision::Refuted(Stuck { until, among: None }),
+                Ok(Answer::Refuted(until)) => {
+                    let reached = engine.reached(until);
+                    return Decision::Refuted(Stuck { until, reached, among: None });
+                }
                 Err(Stop::Quota) => {}
                 Err(Stop::Time) => return Decision::GaveUp(Stop::Time, furthest),
                 Err(stop) => {
@@ -283,6 +345,7 @@ pub(crate) fn in_turns<M: Model>(model: &M, deeds: &[Deed<M::Act>], terms: Terms
                     }
                 }
             }
+            at += 1;
         }
         spent = spent.saturating_add(turn);
         if engines.iter().all(Option::is_none) {

@@ -1,6 +1,7 @@
 //! Every engine against brute force on random small histories, histories with known verdicts, and told findings.
 mod budget;
 mod corpora;
+mod keys;
 mod random;
 mod stories;
 mod witnesses;

@@ -50,6 +50,15 @@ fn text(value: &Value) -> String {
     }
 }
 
+/// Whether appends can make the value of the state.
+fn begins(state: &Value, value: &Value) -> bool {
+    match (state, value) {
+        (Value::Text(state), Value::Text(value)) => value.starts_with(&**state),
+        (state, Value::Text(value)) => value.starts_with(&text(state)),
+        _ => state == value,
+    }
+}
+
 impl Model for Kv {
     type State = Value;
     type Act = KvAct;
@@ -117,6 +126,21 @@ impl Model for Kv {
     }
     fn fits_always(&self, act: &KvAct) -> bool {
         matches!(act, KvAct::Get(None) | KvAct::Put(_) | KvAct::Append(_))
+    }
+    fn needs_state(&self, act: &KvAct) -> bool {
+        matches!(act, KvAct::Get(Some(_)) | KvAct::Cas(..))
+    }
+    fn may_become(&self, state: &Value, act: &KvAct) -> bool {
+        match act {
+            KvAct::Get(Some(value)) | KvAct::Cas(value, _) => begins(state, value),
+            KvAct::Get(None) | KvAct::Put(_) | KvAct::Append(_) | KvAct::Differs(_) => true,
+        }
+    }
+    fn restarts(&self, act: &KvAct) -> Option<Value> {
+        match act {
+            KvAct::Put(value) | KvAct::Cas(_, value) => Some(value.clone()),
+            KvAct::Get(_) | KvAct::Append(_) | KvAct::Differs(_) => None,
+        }
     }
     fn state_bytes(&self, state: &Value) -> usize {
         64 + if let Value::Text(text) = state { text.len() } else { 0 }

@@ -20,6 +20,8 @@ type Configuration = (u32, u64, u32);
 pub(crate) struct Configurations {
     plan: Plan,
     relaxed: bool,
+    /// Configurations at one return from which on it gives up.
+    widest: usize,
     bits_of: Bits,
     spent_of: Spent,
     /// Definite operations called and not returned.
@@ -41,6 +43,7 @@ impl Configurations {
     pub(crate) fn new(plan: Plan, relaxed: bool) -> Configurations {
         Configurations {
             relaxed,
+            widest: if relaxed { RELAXED } else { usize::MAX },
             bits_of: Bits::new(plan.width),
             spent_of: Spent::new(),
             open: Vec::new(),
@@ -54,6 +57,12 @@ impl Configurations {
             started: false,
             plan,
         }
+    }
+
+    /// Gives up where more configurations than this are possible at one return.
+    pub(crate) fn no_wider_than(mut self, widest: usize) -> Configurations {
+        self.widest = widest;
+        self
     }
 
     /// Goes on until there is an answer or the turn is over. In the relaxed form, `Stop::Width` stands for "not refuted".
@@ -75,7 +84,7 @@ impl Configurations {
                 // What it leads to costs as much as it does.
                 let found = self.follow(space, configuration);
                 limits.charge(found);
-                if self.relaxed && self.seen.len() > RELAXED {
+                if self.seen.len() > self.widest {
                     return Err(Stop::Width);
                 }
             }

@@ -4,7 +4,7 @@ use super::super::decide::Terms;
 use super::super::limits::Limits;
 use super::configurations::Configurations;
 use super::space::{Plan, Space};
-use super::{Answer, Decision, Deed, Stuck, decide, shrink, steps};
+use super::{Answer, Decision, Deed, Stuck, exact, shrink, steps, without_order};
 use crate::certificate::{Certificate, Claim};
 use crate::containers::{self, Grown};
 use crate::history::{History, Op, Outcome};
@@ -19,6 +19,8 @@ const SHOWN: usize = 12;
 const CERTIFIED: usize = 2_000;
 /// Steps for finding out what the object can have held.
 const STEPS: u64 = 200_000;
+/// Configurations at one return up to which it is told what the object can have held.
+const WIDEST: usize = 256;
 /// States told at most.
 const STATES: usize = 4;
 
@@ -87,7 +89,7 @@ fn contradicting<M: Model>(model: &M, small: &[Deed<M::Act>], budget: &Budget) -
     let few = if small.len() <= SHOWN { &ends[..] } else { &[] };
     let refuted = |deeds: &Vec<Deed<M::Act>>| {
         let terms = Terms { steps: STEPS, ..Terms::of(budget) };
-        !deeds.is_empty() && matches!(decide(model, deeds, terms), Decision::Refuted(_))
+        !deeds.is_empty() && matches!(without_order(model, deeds, terms), Decision::Refuted(_))
     };
     let first = few.iter().map(|&end| shrink::until(model, small, end)).find(refuted);
     first.map_or_else(|| calls(small), |deeds| calls(&deeds))
@@ -168,7 +170,7 @@ fn named<M: Model>(model: &M, small: &[Deed<M::Act>]) -> Option<(&'static str, S
 struct Last {
     until: u64,
     call: u64,
-    /// States in words, each with the calls that had taken effect of those then open.
+    /// States in words, each with the calls that had taken effect of those then open; none where there are too many.
     states: Vec<(String, Vec<u64>)>,
     more: usize,
 }
@@ -177,15 +179,27 @@ impl Last {
     fn find<M: Model>(model: &M, small: &[Deed<M::Act>], budget: &Budget) -> Option<Last> {
         let mut space = Space::new(model);
         let steps = steps(&mut space, small);
-        let mut configurations = Configurations::new(Plan::new(&steps), false);
+        let mut configurations = Configurations::new(Plan::new(&steps), false).no_wider_than(WIDEST);
         let Ok(Answer::Refuted(until)) = configurations.run(&mut space, &mut Limits::new(budget, STEPS), 0) else {
-            return None;
+            return Last::alone(model, small, budget);
         };
         let call = small.iter().find(|deed| deed.end == until)?.call;
         let possible = configurations.possible();
         let more = possible.len().saturating_sub(STATES);
         let words = |(state, done): (u32, Vec<u64>)| (model.show(space.state(state)), done);
         Some(Last { until, call, states: possible.into_iter().take(STATES).map(words).collect(), more })
+    }
+
+    /// The reply that does not fit, where too much was possible before it.
+    fn alone<M: Model>(model: &M, small: &[Deed<M::Act>], budget: &Budget) -> Option<Last> {
+        let terms = Terms { steps: STEPS, ..Terms::of(budget) };
+        // An algorithm for containers names operations that contradict each other, and no reply.
+        let Decision::Refuted(stuck @ Stuck { among: None, .. }) = without_order(model, small, terms) else {
+            return None;
+        };
+        let until = exact(model, small, stuck, terms).until;
+        let call = small.iter().find(|deed| deed.end == until)?.call;
+        Some(Last { until, call, states: Vec::new(), more: 0 })
     }
 
     fn reply(&self, history: &History) -> String {
@@ -224,6 +238,10 @@ impl Last {
             states.push(format!("{} more", self.more));
         }
         let earlier = small.iter().filter(|deed| deed.end < self.until).count();
+        if self.states.is_empty() {
+            let reply = self.reply(history);
+            return format!("After every order that explains the replies before, {reply}: a contradiction.");
+        }
         let before = match earlier {
             0 => "At the beginning the state is".to_owned(),
             _ => "After every order that explains the replies before, the state is".to_owned(),

@@ -2,10 +2,11 @@
 use super::super::decide::Terms;
 use super::super::limits::{Limits, Stop};
 use super::configurations::Configurations;
+use super::outlook::Outlook;
 use super::search::Search;
 use super::shrink::shrink;
 use super::space::{Plan, Space};
-use super::{Answer, Decision, decide, in_turns, steps};
+use super::{Answer, Decision, Stuck, decide, exact, in_turns, steps};
 use crate::containers::fuzz::explained;
 use crate::fuzz::Draw;
 use crate::history::Op;
@@ -37,6 +38,19 @@ pub(crate) fn compare<M: Model>(draw: &mut Draw, model: &M, all: &[Deed<M::Act>]
         (Ok(Answer::Linearizable(_)), Ok(Answer::Linearizable(_))) => {}
         (Ok(Answer::Refuted(one)), Ok(Answer::Refuted(two))) if one == two => {}
         (_, other) => return differs("breadth", other),
+    }
+    let plan = Plan::new(&numbered);
+    let outlook = Outlook::new(&plan, &mut space);
+    let mut ahead = Search::ahead(plan, outlook);
+    match (ahead.run(&mut space, &mut limits, 0), &depth) {
+        (Ok(Answer::Linearizable(Some(order))), Ok(Answer::Linearizable(_))) => replays(model, &deeds, &order)?,
+        (Ok(Answer::Refuted(until)), Ok(Answer::Refuted(first))) if (ahead.reached()..=until).contains(first) => {
+            let stuck = exact(model, &deeds, Stuck { until, reached: ahead.reached(), among: None }, terms);
+            if stuck.until != *first {
+                return differs("the first reply that does not fit", &stuck);
+            }
+        }
+        (other, _) => return differs("depth, looking ahead,", &other),
     }
     // What may happen again and again makes longer and longer states: a short run of it is nearly as good as a long one.
     let quota = if draw.percent(10) { 300 } else { 60 };

@@ -3,9 +3,12 @@
 //! Wing and Gong (JPDC 17, 1993) with Lowe's memo (2017). Everything that returned before the first return not yet passed
 //! has been linearised, so a memo's key is that return's position, a bit for each operation open there, and the state.
 //! Operations of unknown outcome are optional and, of one kind, taken in the order of their calls. Of two ways to the
-//! same key the one that took fewer of them can do whatever the other can, so the other is not followed.
+//! same key the one that took fewer of them can do whatever the other can, so the other is not followed. Of operations that
+//! do the same, the one that returns first is taken first: it can stand wherever another of them can.
+//! With an [`Outlook`] it goes nowhere where a reply that is known cannot come true.
 use super::super::limits::{Limits, Stop};
 use super::Answer;
+use super::outlook::{Outlook, Position};
 use super::space::{Bits, Least, Plan, Space, Spent, Table};
 use crate::model::Model;
 
@@ -27,9 +30,15 @@ struct Frame {
     from: usize,
 }
 
+/// In a memo's key, for every state that nothing can tell from the others so marked.
+const LOST: u32 = u32::MAX;
+
 /// A search that can be continued.
 pub(crate) struct Search {
     plan: Plan,
+    outlook: Option<Outlook>,
+    /// The last return of which was known ahead that it cannot be explained, where a branch was given up.
+    foreseen: u64,
     bits_of: Bits,
     spent_of: Spent,
     next: Vec<u32>,
@@ -51,6 +60,11 @@ pub(crate) struct Search {
 impl Search {
     /// A search over these operations.
     pub(crate) fn new(plan: Plan) -> Search {
+        Search::ahead(plan, None)
+    }
+
+    /// The same, looking ahead.
+    pub(crate) fn ahead(plan: Plan, outlook: Option<Outlook>) -> Search {
         let count = plan.definite.len() as u32;
         Search {
             bits_of: Bits::new(plan.width),
@@ -69,6 +83,8 @@ impl Search {
             memo: Table::default(),
             memo_sets: 0,
             fresh: true,
+            foreseen: 0,
+            outlook,
             plan,
         }
     }
@@ -98,7 +114,11 @@ impl Search {
                     self.deepest = self.passed;
                     limits.reached(self.plan.end(self.passed as usize - 1));
                 }
-                let known = self.memo.entry((self.passed, self.state, self.bits)).or_default();
+                let Some(state) = self.foresee(space) else {
+                    self.undo();
+                    continue;
+                };
+                let known = self.memo.entry((self.passed, state, self.bits)).or_default();
                 if known.add(self.spent, &self.spent_of) {
                     self.memo_sets += 1;
                     self.fresh = true;
@@ -106,17 +126,39 @@ impl Search {
                     self.undo();
                 }
             } else if self.frames.is_empty() {
-                return Ok(Answer::Refuted(self.plan.end(self.deepest as usize)));
+                return Ok(Answer::Refuted(self.foreseen.max(self.reached())));
             } else {
                 self.undo();
             }
         }
     }
 
+    /// The first return that no branch went past, by index. Where it looked ahead, the returns up to the one that was refuted
+    /// are contradictory, and those before this one are not.
+    pub(crate) fn reached(&self) -> u64 {
+        self.plan.end(self.deepest as usize)
+    }
+
+    /// The state for the memo's key, or `None` where a reply that is known cannot come true any more.
+    fn foresee<M: Model>(&mut self, space: &Space<'_, M>) -> Option<u32> {
+        let Some(outlook) = &self.outlook else { return Some(self.state) };
+        let spent = |kind| self.spent_of.count(self.spent, kind);
+        let position = Position { state: self.state, passed: self.passed, taken: &self.taken, spent: &spent };
+        if let Some(end) = outlook.contradicted(&self.plan, space, &position) {
+            self.foreseen = self.foreseen.max(end);
+            return None;
+        }
+        let head = self.plan.definite.len() as u32;
+        let next = |&at: &u32| Some(self.next[at as usize]).filter(|&next| next != head);
+        let open = std::iter::successors(next(&head), next);
+        Some(if outlook.lost(&self.plan, space, &position, open) { LOST } else { self.state })
+    }
+
     /// Bytes held, about.
     pub(crate) fn bytes(&self) -> u64 {
+        let ahead = self.outlook.as_ref().map_or(0, Outlook::bytes);
         let memo = self.memo.len() as u64 * 64 + self.memo_sets * 8;
-        memo + self.frames.len() as u64 * 56 + self.spent_of.bytes() + self.bits_of.bytes()
+        ahead + memo + self.frames.len() as u64 * 56 + self.spent_of.bytes() + self.bits_of.bytes()
     }
 
     /// What to try here, the most urgent last: an observation that fits is the only thing to do.
@@ -137,9 +179,7 @@ impl Search {
             }
             at = self.next[at as usize];
         }
-        let ends = &self.plan.definite;
-        let end = |taken: &Taken| if let Taken::Definite(at) = taken { ends[*at as usize].end } else { 0 };
-        self.candidates[from..].sort_unstable_by_key(|(taken, _)| std::cmp::Reverse(end(taken)));
+        self.order_candidates(from);
         let definite = self.candidates.len();
         for kind in 0..self.plan.kinds.len() as u32 {
             let (act, calls) = &self.plan.kinds[kind as usize];
@@ -154,6 +194,28 @@ impl Search {
         // Optional ones come after all definite ones, that is, before them here.
         let optional = self.candidates.len() - definite;
         self.candidates[from..].rotate_right(optional);
+    }
+
+    /// Those that return first last, as they are tried from the end; of several that do the same only the first to return.
+    fn order_candidates(&mut self, from: usize) {
+        if self.candidates.len() < from + 2 {
+            return;
+        }
+        let definite = &self.plan.definite;
+        let act_and_end = |(taken, _): &(Taken, u32)| match taken {
+            Taken::Definite(at) => (definite[*at as usize].act, definite[*at as usize].end),
+            Taken::Optional(_) => (0, 0),
+        };
+        self.candidates[from..].sort_unstable_by_key(act_and_end);
+        let mut kept = from + 1;
+        for at in from + 1..self.candidates.len() {
+            if act_and_end(&self.candidates[at]).0 != act_and_end(&self.candidates[kept - 1]).0 {
+                self.candidates[kept] = self.candidates[at];
+                kept += 1;
+            }
+        }
+        self.candidates.truncate(kept);
+        self.candidates[from..].sort_unstable_by_key(|candidate| std::cmp::Reverse(act_and_end(candidate).1));
     }
 
     fn take(&mut self, taken: Taken, state: u32) {

@@ -1,7 +1,7 @@
 //! Makes a counterexample small. Only what the model says may be removed is removed, later replies are forgotten, and
 //! every step is checked: what is left is a contradiction by itself.
 use super::super::decide::Terms;
-use super::{Decision, Deed, Stuck, decide};
+use super::{Decision, Deed, Stuck, exact, without_order};
 use crate::history::Op;
 use crate::model::Model;
 use crate::verdict::Budget;
@@ -33,6 +33,7 @@ pub(crate) fn shrink<M: Model>(model: &M, deeds: &[Deed<M::Act>], stuck: &Stuck,
     // What is left may be stuck earlier than the whole was.
     let found = shrinker.deeds.clone();
     if let Some(stuck) = shrinker.refuted(&found).filter(|_| !items) {
+        let stuck = exact(model, &found, stuck, Terms::of(budget));
         let shorter = until(model, &shrinker.deeds, stuck.until);
         if shorter.len() < shrinker.deeds.len() && shrinker.accept(shorter) {
             shrinker.run();
@@ -68,7 +69,7 @@ impl<M: Model> Shrinker<'_, M> {
     fn refuted(&mut self, deeds: &[Deed<M::Act>]) -> Option<Stuck> {
         let count = deeds.len() as u64;
         self.effort += 3 * count + 500 + LARGE_EACH * count.saturating_sub(LARGE);
-        match decide(self.model, deeds, Terms { steps: STEPS, ..Terms::of(self.budget) }) {
+        match without_order(self.model, deeds, Terms { steps: STEPS, ..Terms::of(self.budget) }) {
             Decision::Refuted(stuck) => Some(stuck),
             Decision::Linearizable(_) => None,
             Decision::GaveUp(..) => {

@@ -101,6 +101,23 @@ impl<'m, M: Model> Space<'m, M> {
         id
     }
 
+    /// The act of a number.
+    pub(crate) fn act(&self, id: u32) -> &M::Act {
+        &self.acts[id as usize]
+    }
+
+    /// The number of a state.
+    pub(crate) fn state_id(&mut self, state: M::State) -> u32 {
+        if let Some(id) = self.state_ids.get(&state) {
+            return *id;
+        }
+        let id = self.states.len() as u32;
+        self.state_bytes += 2 * self.model.state_bytes(&state) as u64 + 32;
+        self.states.push(state.clone());
+        self.state_ids.insert(state, id);
+        id
+    }
+
     /// The state of a number.
     pub(crate) fn state(&self, id: u32) -> &M::State {
         &self.states[id as usize]
@@ -112,16 +129,7 @@ impl<'m, M: Model> Space<'m, M> {
             return (known != IMPOSSIBLE).then_some(known);
         }
         let next = self.model.step(&self.states[state as usize], &self.acts[act as usize]);
-        let next = next.map(|next| match self.state_ids.get(&next) {
-            Some(id) => *id,
-            None => {
-                let id = self.states.len() as u32;
-                self.state_bytes += 2 * self.model.state_bytes(&next) as u64 + 32;
-                self.states.push(next.clone());
-                self.state_ids.insert(next, id);
-                id
-            }
-        });
+        let next = next.map(|next| self.state_id(next));
         self.next.insert((state, act), next.unwrap_or(IMPOSSIBLE));
         next
     }

@@ -1,0 +1,250 @@
+//! What is refused with 254 before a node is touched, or before anything is judged, and what is told before.
+use super::{PLAN, Scene};
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::Command;
+
+const RECIPE: &str = "schema: 1
+name: mine
+doc: A target of a test.
+options: {sync: {default: true, doc: Whether it syncs.}}
+processes: [{name: db, start: [db], ports: {client: 1}}]
+role:
+  ask: {http: {port: client, path: /role}}
+  roles: [{name: ruler, where: [{is: {of: {json: /role}, value: ruler}}]}, {name: other}]
+clients: [{interface: text, workloads: [register], command: [./client.sh]}]
+";
+const OWN: &str = "name: p\ncluster: {lab: 3}\ntarget: ./mine.yaml\nworkload: register\nload: {time: 60s}\n";
+
+/// A plan on a recipe of its own with its client, both changed by the test.
+fn own(plan: &str, recipe: &str) -> Scene {
+    let scene = Scene::new(plan);
+    let client = scene.folder.path().join("client.sh");
+    std::fs::write(scene.folder.path().join("mine.yaml"), recipe).expect("a recipe is written");
+    std::fs::write(&client, "#!/bin/sh\n").expect("a client is written");
+    std::fs::set_permissions(client, std::fs::Permissions::from_mode(0o755)).expect("it may be executed");
+    scene
+}
+
+/// The same refusal of `plan`, `doctor` and `run`, before a node is touched.
+#[track_caller]
+fn refused_by_all(scene: &Scene, part: &str) {
+    for verb in ["plan", "doctor", "run"] {
+        let told = scene.run(&[verb, "plan.yaml"]);
+        assert_eq!(told.code, 254, "{verb}: {told:?}");
+        assert!(told.stderr.contains(part), "{verb}: {told:?}");
+    }
+}
+
+#[test]
+fn settings_that_would_silently_not_be_in_force_are_refused_by_plan_doctor_and_run_alike() {
+    for (more, part) in [
+        ("options: {mein: {sync: false}}", "options: mein: the recipe of this plan is named mine"),
+        ("options: {etcd: {serializable: true}}", "would not be in force"),
+        ("check: [total-queue]", "the checker `total-queue` cannot judge what this plan runs (register)"),
+        ("nemesis: {faults: [{kill: {nodes: follower}}]}", "follower is neither a node (n1, n2, n3) nor"),
+        (
+            "nemesis: {faults: [{kill: {nodes: leader}}]}",
+            "kill: nodes: leader: the recipe of mine names no role that leads",
+        ),
+        ("nemesis: {faults: [{partition: {shape: isolate-leader}}]}", "partition: shape: isolate-leader: the recipe"),
+        ("nemesis: {faults: [kill], every: 1ns}\nload: {time: 600h}", "faults"),
+        ("load: {clients: 4000000000}", "4000000000 clients; at most 10000 are held"),
+        ("load: {clients: 9000n}", "9000n clients for each of 3 nodes make 27000; at most 10000 are held"),
+        ("load: {joining: 20000}", "20000 clients that join for each of 3 nodes make 60000"),
+        ("check: [{linearizable: {model: stack}}]", "the model `stack` (push, pop) knows the functions of no workload"),
+        ("evidence: {ok_during_fault_min: {kil: 1}}", "no fault is of the kind `kil`"),
+        ("workload: {register: {keys: 0}}", "no key at all would be used"),
+        ("workload: {register: {keys: 4000000000}}", "at most 100000 are held"),
+        ("workload: {register: {ops_per_key: 0}}", "no key would get a call"),
+        ("workload: {register: {values: 0}}", "nothing to write"),
+        ("workload: {register: {mix: {read: 0, write: 0, cas: 0}}}", "every weight is 0"),
+        ("workload: set", "has no client for workload set"),
+    ] {
+        let mut plan: Vec<&str> = OWN.lines().collect();
+        for line in more.lines() {
+            let key = line.split(':').next().expect("a key");
+            plan.retain(|old| !old.starts_with(&format!("{key}:")));
+            plan.push(line);
+        }
+        refused_by_all(&own(&plan.join("\n"), RECIPE), part);
+    }
+    let absent = RECIPE.replace("./client.sh", "./absent.sh");
+    refused_by_all(&own(OWN, &absent), "absent.sh");
+    for (command, why) in [
+        ("[python3, absent.py]", "there is no file"),
+        ("python3 absent.py", "there is no file"),
+        ("[no-such-program, x]", "no program `no-such-program` is in PATH"),
+        ("[no-such-program]", "no program `no-such-program` is in PATH"),
+        ("no-such-program", "no program `no-such-program` is in PATH"),
+        ("'A=1 exec no-such-program --x \"$A\" | cat'", "no program `no-such-program` is in PATH"),
+        ("'./absent/client.sh 2>&1'", "there is no"),
+        ("[./mine.yaml]", "is not an executable file"),
+    ] {
+        let scene = own(OWN, &RECIPE.replace("[./client.sh]", command));
+        refused_by_all(&scene, "the client of mine for workload register cannot be started: ");
+        refused_by_all(&scene, why);
+    }
+    for command in
+        ["[./client.sh]", "./client.sh", "'cd . && ./client.sh'", "'while :; do :; done'", "'python3 -c pass'"]
+    {
+        let told = own(OWN, &RECIPE.replace("[./client.sh]", command)).run(&["plan", "plan.yaml"]);
+        assert_eq!(told.code, 0, "{command}: {told:?}");
+    }
+    refused_by_all(&own(OWN, &RECIPE.replacen("doc:", "election: soon\ndoc:", 1)), "election: not a duration");
+}
+
+#[test]
+fn a_target_that_is_no_regular_file_is_refused_unread() {
+    for target in ["/dev/zero", "./pipe"] {
+        let scene = Scene::new(&PLAN.replace("target: etcd", &format!("target: {target}")));
+        let made = Command::new("mkfifo").arg(scene.folder.path().join("pipe")).status().expect("mkfifo runs");
+        assert!(made.success());
+        refused_by_all(&scene, "it is not a regular file");
+    }
+}
+
+#[test]
+fn a_role_that_leads_can_have_any_name() {
+    let leader = "\nnemesis: {faults: [{kill: {nodes: leader}}]}\n";
+    let scene = own(&format!("{OWN}{leader}"), &RECIPE.replace("{name: ruler,", "{name: ruler, leads: true,"));
+    assert_eq!(scene.run(&["plan", "plan.yaml"]).code, 0);
+    let scene = own(&format!("{OWN}{leader}"), &RECIPE.replace("name: ruler", "name: primary"));
+    assert_eq!(scene.run(&["plan", "plan.yaml"]).code, 0);
+}
+
+#[test]
+fn a_dry_run_names_the_checkers_that_are_asked_and_what_evidence_asks() {
+    let told = own(OWN, RECIPE).run(&["plan", "plan.yaml"]);
+    assert_eq!(told.code, 0, "{told:?}");
+    assert!(told.stdout.contains("check      linearizable"), "{told:?}");
+    assert!(told.stdout.contains("split-brain: not asked (no leader, no cut)"), "{told:?}");
+    assert!(told.stdout.contains("5s for a call"), "{told:?}");
+    let plan = PLAN.replace("10s", "60s") + "nemesis: {faults: [{kill: {nodes: all}}, partition]}\n";
+    let told = Scene::new(&plan).run(&["plan", "plan.yaml"]);
+    assert_eq!(told.code, 0, "{told:?}");
+    for part in [
+        "check      linearizable, split-brain",
+        "3s for a call",
+        "kill: proven 1 times for 500ms or longer; 10 calls Ok while it leaves a majority for longer than an election (2s)",
+    ] {
+        assert!(told.stdout.contains(part), "{part}: {told:?}");
+    }
+    assert!(told.stderr.contains("kill: nodes: all leaves nobody to answer"), "{told:?}");
+}
+
+#[test]
+fn a_load_that_is_too_short_is_told_with_the_one_that_will_do_before_anything_is_touched() {
+    // No such host can be: doctor and run get no further than its name.
+    let plan = PLAN.replace("{lab: 3}", "{nodes: [nosuchhost.invalid, b.invalid]}");
+    let plan = plan + "nemesis: {faults: [{kill: {nodes: one}}, partition]}\n";
+    for verb in ["plan", "doctor", "run"] {
+        let told = Scene::new(&plan).run(&[verb, "plan.yaml", "--time", "30s"]);
+        let part = "kill, partition cannot come: a load of 30s has room for none of 2 faults";
+        assert!(told.stderr.contains(part), "{verb}: {told:?}");
+        assert!(told.stderr.contains("a load of 43s holds one of each (`load.time`, `--time`)"), "{verb}: {told:?}");
+        let enough = Scene::new(&plan).run(&[verb, "plan.yaml", "--time", "43s"]);
+        assert!(!enough.stderr.contains("cannot come"), "{verb}: {enough:?}");
+    }
+    for (change, part) in [
+        ("nemesis.for=700ms", "kill: a fault of 700ms proves too little"),
+        ("load={rate: 1/s, time: 60s}", "the load makes 60 calls at the most, and evidence asks for 100"),
+        ("load.ops_max=50", "the load makes 50 calls at the most"),
+    ] {
+        let told = Scene::new(&plan).run(&["plan", "plan.yaml", "--time", "60s", "--set", change]);
+        assert!(told.code == 0 && told.stderr.contains(part), "{change}: {told:?}");
+    }
+}
+
+#[test]
+fn a_lab_that_is_not_up_and_a_plan_that_is_no_file_are_refused_by_all() {
+    refused_by_all(&Scene::new(&PLAN.replace("{lab: 3}", "{lab: nosuch}")), "no lab named nosuch is up");
+    let scene = Scene::new(PLAN);
+    let made = Command::new("mkfifo").arg(scene.folder.path().join("pipe")).status().expect("mkfifo runs");
+    assert!(made.success());
+    std::fs::create_dir(scene.folder.path().join("folder")).expect("a folder");
+    for verb in ["plan", "doctor", "run", "heal"] {
+        for (plan, part) in
+            [("pipe", "it is not a regular file"), ("folder", "it is a folder"), ("none", "No such file")]
+        {
+            let told = scene.run(&[verb, plan]);
+            assert!(told.code == 254 && told.stderr.contains(part), "{verb} {plan}: {told:?}");
+        }
+    }
+    let told = scene.run(&["heal", "--lab", "nosuch"]);
+    assert!(told.code == 254 && told.stderr.contains("no lab named nosuch is up"), "{told:?}");
+}
+
+const START: &str = r#"{"type":"start","index":0,"time":0,"version":1,"nodes":["n1"],"wall":""}"#;
+const CALL: &str = r#"{"type":"invoke","index":1,"time":1,"worker":0,"process":0,"node":"n1","workload":"register","f":"write","value":1}"#;
+
+#[test]
+fn a_bad_input_file_is_a_wrong_argument_and_named() {
+    let scene = Scene::new(PLAN);
+    let write = |name: &str, text: &str| std::fs::write(scene.folder.path().join(name), text).expect("written");
+    write("empty.jsonl", "");
+    write("blank.jsonl", "\n  \n");
+    write("damaged.jsonl", &format!("{START}\n{CALL}\n{{\"type\":\"ok\",\"ind\n{CALL}\n"));
+    write("broken.jsonl", &format!("{START}\n{CALL}\n{CALL}\n"));
+    write("noise.bin", "\u{1}\u{2}\u{3}");
+    write("worker.jsonl", &CALL.replace("worker", "wroker"));
+    write("workload.jsonl", &(CALL.replace("workload", "worklaod") + "\n"));
+    write("version.jsonl", &format!("{}\n{CALL}\n", START.replace("version", "verison")));
+    std::fs::create_dir(scene.folder.path().join("folder")).expect("a folder");
+    for (file, part) in [
+        ("empty.jsonl", "empty.jsonl is empty: there is no history in it"),
+        ("blank.jsonl", "blank.jsonl is empty"),
+        ("damaged.jsonl", "damaged.jsonl: line 3"),
+        ("broken.jsonl", "broken.jsonl: line 3"),
+        ("noise.bin", "the format cannot be told from the first bytes"),
+        ("workload.jsonl", "no record has a field worklaod; did you mean workload?"),
+        ("version.jsonl", "no record has a field verison; did you mean version?"),
+        ("none.jsonl", "there is no file none.jsonl; no run none.jsonl"),
+        ("./none", "there is no file ./none; "),
+        ("folder", "folder is a folder without the files of a run; "),
+        ("none", "no run none"),
+    ] {
+        for verb in ["check", "export"] {
+            let told = scene.run(&[verb, file]);
+            assert!(told.code == 254 && told.stderr.contains(part), "{verb} {file}: {told:?}");
+        }
+    }
+    let told = scene.run(&["check", "none"]);
+    assert!(!told.stderr.contains("there is no file"), "a run may be meant: {told:?}");
+    // A last line that was cut off is what a killed writer leaves; a misspelt one is not.
+    let told = scene.run(&["check", "worker.jsonl"]);
+    assert!(!told.stderr.contains("jepsen-json"), "{told:?}");
+    let verdict = scene.run(&["verify", "damaged.jsonl"]);
+    assert!(verdict.code == 254 && verdict.stderr.contains("is not JSON"), "{verdict:?}");
+}
+
+#[test]
+fn the_files_of_a_run_are_the_harness_s_own() {
+    let scene = Scene::new(PLAN);
+    let run = scene.folder.path().join("results/p/1");
+    std::fs::create_dir_all(&run).expect("a folder");
+    let write = |name: &str, text: &str| std::fs::write(run.join(name), text).expect("written");
+    write("plan.yaml", PLAN);
+    write("history.jsonl", &format!("{START}\n{CALL}\n{CALL}\n"));
+    let info = dsfuzz::store::RunInfo { plan: "p".into(), ..Default::default() };
+    write("run.json", &serde_json::to_string(&info).expect("JSON"));
+    for damaged in ["history.jsonl", "run.json", "plan.yaml"] {
+        let told = scene.run(&["check", "p/1"]);
+        assert!(told.code == 255 && told.stderr.contains(damaged), "{damaged}: {told:?}");
+        // Next, the file that is read before this one.
+        write(if damaged == "history.jsonl" { "run.json" } else { "plan.yaml" }, "{");
+    }
+    let told = scene.run(&["check", "results/p/1/history.jsonl"]);
+    assert_eq!(told.code, 254, "the same file, named as a file: {told:?}");
+}
+
+#[test]
+fn a_read_with_an_argument_that_is_no_key_is_told_what_to_do() {
+    let scene = Scene::new(PLAN);
+    let text =
+        "{:type :invoke, :f :read, :value [1 nil], :process 1}\n{:type :ok, :f :read, :value [1 2], :process 1}\n";
+    std::fs::write(scene.folder.path().join("pairs.edn"), text).expect("written");
+    let told = scene.run(&["check", "pairs.edn"]);
+    assert!(told.code == 254 && told.stderr.contains("say --independent=false and name with --as"), "{told:?}");
+    let told = scene.run(&["check", "pairs.edn", "--independent=false"]);
+    assert!(told.code == 2 && told.stderr.contains("then name what judges such reads with --as"), "{told:?}");
+}
