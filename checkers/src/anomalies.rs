@@ -58,7 +58,8 @@ pub const ANOMALIES: &[(&str, &str)] = &[
     ("stale-element", "A read lacks an element that was known before the read began and is there at the end."),
     (
         "replica-lags",
-        "At the end a node lacked what others had, and held nothing that was added later: it was behind, or stopped there.",
+        "At the end a node lacked what others had, and it is not known that the replicas had converged: it may be behind, or \
+         have stopped there.",
     ),
     (
         "replicas-differ",

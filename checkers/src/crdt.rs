@@ -7,7 +7,13 @@
 //! Maelstrom's do not, final reads are told apart by process.
 //!
 //! Final reads are the last of the settle phase on each node, called `quiesce_ms` or more after every update had ended
-//! and every fault was gone: nothing but an Info update can still change what they show. Findings, by type:
+//! and every fault was gone. A replica that lacks something then may still receive it, unless
+//! - the option `quiesce_ms` is given: replicas are to be equal from then on,
+//! - the run noted that its replicas had converged (the recipe's `converged` probe),
+//! - no final read of any replica showed a change for 10 s, and the run did not note that they had not converged, or
+//! - every node answered, and no replica has what is missing.
+//!
+//! Otherwise what follows about final reads is evidence (`replica-lags`), and the answer unknown. Findings, by type:
 //! - all: `diverged` (final reads differ where no Info update can be the reason; else `replicas-differ`, evidence),
 //!   `same-clock-different-value`;
 //! - counters: `value-out-of-bounds`: no read beyond the sum of all attempts called before its reply; final ones within
@@ -20,7 +26,7 @@
 //! Counters begin at 0 and registers with nil, or with the option `initial` ([`crate::Initial`]); sets begin empty.
 //!
 //! Unknown: nothing acknowledged, final reads on fewer than two nodes, functions or replies of another
-//! shape than the type's, or doubt as above.
+//! shape than the type's, doubt as above, or replicas that may be behind.
 #[doc(hidden)]
 pub mod agree;
 mod counter;
@@ -30,14 +36,15 @@ mod register;
 mod sets;
 
 pub(crate) use agree::DOC as REPLICAS_AGREE;
-pub use agree::{NOT_CONVERGED, ReplicasAgree};
+pub use agree::ReplicasAgree;
 
 use crate::contract::{Breach, Group, Report, at, by_key, count_option, part, strangers, workloads_with};
-use crate::final_reads::Failures;
+use crate::final_reads::{Failures, silent};
 use crate::history::{History, NameId, Op, Outcome};
-use crate::initial::{Beginning, Begun, Initial, OPTION, Shown, of_key, question};
+use crate::initial::{self, Beginning, Begun, Initial, OPTION, of_key, question};
 use crate::pace::Pace;
 use crate::registry::CheckerDoc;
+use crate::standstill::{STANDSTILL_MS, Shown, converged_at, last_change, not_converged, unchanged};
 use crate::value::{Value, ValueRef};
 use crate::verdict::{Budget, Checker, Validity, Verdict};
 use crate::wording;
@@ -47,7 +54,8 @@ use std::collections::{BTreeMap, HashMap};
 /// The option that says when reads are final.
 const QUIESCE: (&str, &str) = (
     "quiesce_ms",
-    "how long after the last update and the last heal a read of the settle phase is final; 0 by default",
+    "how long after the last update and the last heal replicas are to be equal; without it they are once they are known \
+     to have converged",
 );
 
 /// Its entry in the list of checkers.
@@ -64,7 +72,7 @@ pub(crate) const DOC: CheckerDoc = CheckerDoc {
         if matches!(kind, Some(CrdtType::GCounter | CrdtType::PnCounter)) {
             Initial::with(options).integers()?;
         }
-        let checker = Crdt { kind, quiesce_ms: count_option(options, QUIESCE.0)?.unwrap_or(0) };
+        let checker = Crdt { kind, quiesce_ms: count_option(options, QUIESCE.0)? };
         Ok(Box::new(Beginning::with(checker, options)))
     },
 };
@@ -137,15 +145,24 @@ impl CrdtType {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Crdt {
     kind: Option<CrdtType>,
-    quiesce_ms: u64,
+    quiesce_ms: Option<u64>,
 }
 
 impl Crdt {
     /// Objects of this type; None: of what type the calls look like.
     pub fn new(kind: Option<CrdtType>) -> Crdt {
-        Crdt { kind, quiesce_ms: 0 }
+        Crdt { kind, quiesce_ms: None }
+    }
+
+    /// Replicas are to be equal this long after the last update and the last heal.
+    pub fn quiesce_ms(mut self, quiesce_ms: u64) -> Crdt {
+        self.quiesce_ms = Some(quiesce_ms);
+        self
     }
 }
+
+/// The kind of finding that a replica which may only be behind makes.
+const LAGS: &str = "replica-lags";
 
 /// Who answered: the node, or where it is not named, somebody for this process.
 fn replica(history: &History, op: &Op<'_>) -> String {
@@ -173,6 +190,12 @@ struct Object<'h> {
     since: (u64, u64),
     /// What it began with, where that was said.
     begins: Option<Value>,
+    /// When every update had ended and every fault was gone, in nanoseconds.
+    quiet: u64,
+    /// Whether replicas are known to show what they will go on to show: none of them is only behind.
+    converged: bool,
+    /// Whether every node answered a final read.
+    whole: bool,
 }
 
 impl<'h> Object<'h> {
@@ -198,6 +221,22 @@ impl<'h> Object<'h> {
         Breach { certified: false, ..self.breach(title, ops, subject, reason) }
     }
 
+    /// Reports a final read that lacks something: a violation where it cannot come any more, else evidence. `nowhere`:
+    /// no replica has it.
+    fn lacking(&self, kind: &'static str, nowhere: bool, report: &mut Report<'h>, breach: impl FnOnce() -> Breach<'h>) {
+        if self.converged || (nowhere && self.whole) {
+            report.violation(kind, breach);
+        } else {
+            report.evidence(LAGS, || {
+                let mut breach = breach();
+                breach
+                    .reasons
+                    .push("The replicas are not known to have converged, so it may only be behind.".to_owned());
+                breach
+            });
+        }
+    }
+
     /// Two final reads that differ.
     fn differ(&self, history: &'h History, one: Op<'h>, two: Op<'h>, doubt: bool, breaches: &mut Report<'h>) {
         let tell = || {
@@ -205,7 +244,7 @@ impl<'h> Object<'h> {
             let reason = if doubt {
                 "An update that was never acknowledged may have arrived in between."
             } else {
-                "Every update had ended before either was read, so both replicas should hold the same."
+                "Every update had ended before either was read."
             };
             let title = format!("{} and {} show different values at the end", nodes.0, nodes.1);
             self.quiet(title, vec![one, two], Value::Nil, reason.to_owned())
@@ -213,7 +252,7 @@ impl<'h> Object<'h> {
         if doubt {
             breaches.evidence("replicas-differ", tell);
         } else {
-            breaches.violation("diverged", tell);
+            self.lacking("diverged", false, breaches, tell);
         }
     }
 }
@@ -253,20 +292,40 @@ impl Crdt {
                 reads.push(op);
             }
         }
-        let since = time.saturating_add(self.quiesce_ms.saturating_mul(1_000_000));
-        let mut finals: BTreeMap<String, Op<'h>> = BTreeMap::new();
+        let since = time.saturating_add(self.quiesce_ms.unwrap_or(0).saturating_mul(1_000_000));
+        let mut shown: BTreeMap<String, Vec<(Op<'h>, Vec<ValueRef<'h>>)>> = BTreeMap::new();
         for read in reads.iter().filter(|op| op.settle && op.call > ended && op.call_time >= since && quiet.is_some()) {
-            finals.insert(replica(history, read), *read);
+            shown.entry(replica(history, read)).or_default().push((*read, held(read)));
         }
-        Object {
-            key: group.key,
-            updates,
-            reads,
-            finals: finals.into_values().collect(),
-            since: (ended, since),
-            begins: None,
-        }
+        let whole = history.nodes.iter().all(|node| shown.contains_key(node));
+        let finals: Vec<Op<'h>> = shown.values().filter_map(|reads| reads.last()).map(|(read, _)| *read).collect();
+        let shown: Vec<Shown<'h, Vec<ValueRef<'h>>>> = shown.into_values().map(Shown::new).collect();
+        let converged = self.quiesce_ms.is_some() || converged(history, time, &finals, &shown);
+        let since = (ended, since);
+        Object { key: group.key, updates, reads, finals, since, quiet: time, converged, whole, begins: None }
     }
+}
+
+/// What a read says that its replica holds: the elements of a list, each once and in order, or the value.
+fn held<'h>(read: &Op<'h>) -> Vec<ValueRef<'h>> {
+    let value = value_of(read);
+    let Some(list) = value.as_list() else { return vec![value] };
+    let mut elements: Vec<ValueRef<'h>> = list.iter().collect();
+    elements.sort_unstable();
+    elements.dedup();
+    elements
+}
+
+/// Whether replicas with these final reads had converged: the run noted it after this time and before each of the reads,
+/// or they stand still.
+fn converged<'h>(history: &History, quiet: u64, finals: &[Op<'h>], shown: &[Shown<'h, Vec<ValueRef<'h>>>]) -> bool {
+    let first = finals.iter().map(|read| read.call_time).min().unwrap_or(0);
+    if converged_at(history).is_some_and(|at| (quiet..=first).contains(&at)) {
+        return true;
+    }
+    let change = last_change(shown.iter());
+    let still = |one: &Shown<'h, Vec<ValueRef<'h>>>| unchanged(one, change) >= STANDSTILL_MS * 1_000_000;
+    !shown.is_empty() && not_converged(history).is_none() && shown.iter().all(still)
 }
 
 /// Reads with equal clocks have been told of the same updates.
@@ -333,8 +392,10 @@ impl Begun for Crdt {
             object.begins = of_key(initial, group.key);
             finals += object.finals.len();
             few += usize::from(object.finals.len() < 2);
-            let silent = |op: &Op<'_>| unanswered(op) && object.finals.iter().all(|read| read.node != op.node);
-            group.ops(history).filter(silent).for_each(|op| failures.take(history, &op));
+            let failed: Vec<Op<'_>> = group.ops(history).filter(unanswered).collect();
+            let silent = silent(history, failed.iter(), object.finals.iter());
+            let failed = failed.iter().filter(|op| silent.contains(&history.bound_node(op)));
+            failed.for_each(|op| failures.take(history, op));
             unclear += match kind {
                 CrdtType::GCounter | CrdtType::PnCounter => {
                     counter::judge(history, &object, kind == CrdtType::GCounter, &mut breaches)
@@ -345,7 +406,7 @@ impl Begun for Crdt {
                 CrdtType::LwwRegister => register::judge(history, &object, &mut breaches),
             };
         }
-        let doubt = breaches.count("replicas-differ");
+        let (doubt, behind) = (breaches.count("replicas-differ"), breaches.count(LAGS));
         let unknown = |text: String| (Validity::Unknown, text);
         let otherwise = if acknowledged == 0 {
             unknown("No update was acknowledged.".to_owned())
@@ -356,6 +417,12 @@ impl Begun for Crdt {
                 "{} without final reads on two nodes, after {acknowledged} acknowledged updates.{}",
                 wording::count(few, "object"),
                 failures.told()
+            ))
+        } else if behind > 0 {
+            unknown(format!(
+                "{} of a final read from what was acknowledged or from another replica's, but the replicas are not known \
+                 to have converged (the option quiesce_ms says from when on they must be equal).",
+                wording::count(behind, "difference")
             ))
         } else if doubt > 0 {
             unknown(format!(
@@ -389,6 +456,6 @@ impl Begun for Crdt {
     fn question(&self, history: &History, first: &[(Value, Value)]) -> String {
         let counters = |kind: &Option<CrdtType>| *kind != Some(CrdtType::LwwRegister);
         let counted = self.kinds(history).1.values().any(counters);
-        question(first, if counted { Shown::Counted } else { Shown::Read })
+        question(first, if counted { initial::Shown::Counted } else { initial::Shown::Read })
     }
 }

@@ -4,6 +4,7 @@ use crate::history::{History, NameId, Op, Outcome};
 use crate::registry::Options;
 use crate::split_brain::is_leader;
 use crate::wording;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The option of checkers that judge by final reads.
@@ -17,35 +18,57 @@ pub(crate) const FINAL_READS: (&str, &str) = (
 pub(crate) const AT_LEAST_ONCE: (&str, &str) =
     ("at_least_once", "true: an element may be there twice; duplicated-element is evidence then");
 
-/// How final reads are made.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum FinalReads {
-    /// Each node answers for itself, and all should hold the same.
+/// Begins the error of a final read whose object (stream, table, key space) is certainly not there: `absent: CODE: TEXT`,
+/// where the recipe declares of this code that it means so. No client's own words may begin like this.
+pub const ABSENT: &str = "absent: ";
+
+/// Which nodes must answer the final reads, and how often they are asked; and so how the answers are judged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FinalReads {
+    /// Each node answers for itself, each read repeated until it is answered; all should hold the same.
     #[default]
     EachNode,
-    /// Any node answers for all.
+    /// Every node is asked; one answer to each read speaks for all.
     AnyNode,
     /// The node that leads answers for all.
     Leader,
-    /// One read, which is never repeated: it may have an effect.
+    /// One node, one answer: the read takes what it returns and is never repeated after an unknown end.
     Once,
-    /// Reads take away what they return, until nothing is left: all of them together are what was there.
+    /// One node after the other, each until nothing is left: reads take what they return, and all of them together are
+    /// what was there.
     UntilEmpty,
 }
 
 impl FinalReads {
     /// All of them.
-    pub(crate) const ALL: [FinalReads; 5] =
+    pub const ALL: [FinalReads; 5] =
         [FinalReads::EachNode, FinalReads::AnyNode, FinalReads::Leader, FinalReads::Once, FinalReads::UntilEmpty];
 
-    /// Its name in plans.
-    pub(crate) fn name(self) -> &'static str {
+    /// Its name in plans, recipes and options of checkers.
+    pub fn name(self) -> &'static str {
         match self {
             FinalReads::EachNode => "each-node",
             FinalReads::AnyNode => "any-node",
             FinalReads::Leader => "leader",
             FinalReads::Once => "once",
             FinalReads::UntilEmpty => "until-empty",
+        }
+    }
+
+    /// What it means, in a sentence for schemas.
+    pub fn doc(self) -> &'static str {
+        match self {
+            FinalReads::EachNode => "Every node, each read repeated until it is answered.",
+            FinalReads::AnyNode => "Every node is asked; one answer to each read is enough.",
+            FinalReads::Leader => "The node that leads (`role`), repeated until it answers.",
+            FinalReads::Once => {
+                "One node, one answer: the read takes what it returns. Never repeated after an unknown end."
+            }
+            FinalReads::UntilEmpty => {
+                "One node after the other, each until nothing is left: the read takes what it returns. Never repeated \
+                 after an unknown end."
+            }
         }
     }
 
@@ -68,6 +91,17 @@ impl FinalReads {
     }
 }
 
+/// Nodes that were asked for a final read (a client is bound to the node that it asks), and that answered none and of
+/// which no read was answered, by whichever node: each once.
+pub(crate) fn silent<'h>(
+    history: &History,
+    failed: impl Iterator<Item = &'h Op<'h>>,
+    answered: impl Iterator<Item = &'h Op<'h>>,
+) -> BTreeSet<NameId> {
+    let answered: BTreeSet<NameId> = answered.flat_map(|op| [history.bound_node(op), op.node]).collect();
+    failed.map(|op| history.bound_node(op)).filter(|node| !answered.contains(node)).collect()
+}
+
 /// The code with which an error begins.
 fn code<'h>(history: &'h History, op: &Op<'h>) -> &'h str {
     let text = op.error.map_or("", |error| history.name(error));
@@ -77,7 +111,8 @@ fn code<'h>(history: &'h History, op: &Op<'h>) -> &'h str {
 
 /// Whether the read failed because what it asked for is certainly not there: it is a read of nothing.
 pub(crate) fn is_absent(history: &History, op: &Op<'_>) -> bool {
-    op.outcome == Outcome::Fail && op.settle && code(history, op) == "absent"
+    let error = op.error.map_or("", |error| history.name(error));
+    op.outcome == Outcome::Fail && op.settle && error.starts_with(ABSENT)
 }
 
 /// Whether a read says what is there: it returned a list, or found that what it asked for is not there.
@@ -100,8 +135,9 @@ impl<'h> Failures<'h> {
     pub(crate) fn take(&mut self, history: &'h History, op: &Op<'h>) {
         let code = code(history, op);
         *self.by_code.entry(code).or_default() += 1;
-        if wording::placed(history, op) {
-            self.nodes.insert(history.name(op.node));
+        let node = history.name(history.bound_node(op));
+        if !matches!(node, "" | "?") {
+            self.nodes.insert(node);
         }
     }
 

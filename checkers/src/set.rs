@@ -169,8 +169,10 @@ impl<'h> Answer<'_, 'h> {
     fn failures(&self) -> Failures<'h> {
         let mut failures = Failures::default();
         for set in self.all.iter().map(|one| &one.judged.set) {
-            let silent = set.silent();
-            let counts = |op: &&Op<'_>| set.finals.is_empty() || (self.mode.asks_each() && silent.contains(&op.node));
+            let silent = set.silent(self.history);
+            let counts = |op: &&Op<'_>| {
+                set.finals.is_empty() || (self.mode.asks_each() && silent.contains(&self.history.bound_node(op)))
+            };
             set.failed.iter().filter(counts).for_each(|op| failures.take(self.history, op));
         }
         failures
@@ -286,7 +288,8 @@ impl<'h> Answer<'_, 'h> {
     fn but(&self) -> String {
         let mut silent: Vec<&str> = Vec::new();
         if self.mode.asks_each() {
-            silent.extend(self.all.iter().flat_map(|one| one.judged.set.silent()).map(|node| self.history.name(node)));
+            let all = self.all.iter().flat_map(|one| one.judged.set.silent(self.history));
+            silent.extend(all.map(|node| self.history.name(node)));
         }
         silent.sort_unstable();
         silent.dedup();

@@ -25,7 +25,7 @@ mod tests;
 mod timeline;
 
 use crate::contract::{Breach, Elements, Group, Report, changed_by, objects, quantiles_ms};
-use crate::final_reads::{AT_LEAST_ONCE, FINAL_READS, Failures, FinalReads, answered, leaders_at};
+use crate::final_reads::{AT_LEAST_ONCE, FINAL_READS, Failures, FinalReads, answered, leaders_at, silent};
 use crate::history::{History, NameId, Op, Outcome};
 use crate::pace::Pace;
 use crate::registry::{CheckerDoc, WORKLOAD, with_workload};
@@ -142,12 +142,8 @@ fn collect<'h>(history: &'h History, object: &Group<'h>) -> Set<'h> {
 
 impl<'h> Set<'h> {
     /// Nodes that were asked for a final read and never answered one.
-    fn silent(&self) -> Vec<NameId> {
-        let answered = |node: &NameId| self.reads.iter().any(|read| read.settle && read.node == *node);
-        let mut silent: Vec<NameId> = self.failed.iter().map(|op| op.node).filter(|node| !answered(node)).collect();
-        silent.sort_unstable();
-        silent.dedup();
-        silent
+    fn silent(&self, history: &History) -> BTreeSet<NameId> {
+        silent(history, self.failed.iter(), self.reads.iter().filter(|read| read.settle))
     }
 
     /// When an element was first known: the reply that showed it.
@@ -355,7 +351,7 @@ impl SetFull {
         let counts = |read: &Op<'h>| leaders.is_empty() || leaders.contains(history.name(read.node));
         let Some(timeline) = Timeline::of(history, &set.reads, &mut set.elements, counts, pace) else { return };
         let mut fates = fates(&set, &timeline);
-        let silent = set.silent();
+        let silent = set.silent(history);
         let lost = std::mem::take(&mut fates.lost);
         let perhaps = (self.mode.asks_each() && !silent.is_empty())
             || (self.mode.takes_away() && set.failed.iter().any(|op| op.outcome == Outcome::Info));
@@ -391,7 +387,7 @@ impl SetFull {
         totals.stable_latencies.append(&mut fates.stable_latencies);
         totals.lost_latencies.append(&mut fates.lost_latencies);
         totals.malformed.extend(set.malformed);
-        let unanswered = |op: &&Op<'h>| timeline.words.is_empty() || silent.contains(&op.node);
+        let unanswered = |op: &&Op<'h>| timeline.words.is_empty() || silent.contains(&history.bound_node(op));
         set.failed.iter().filter(unanswered).for_each(|op| totals.failures.take(history, op));
         totals.silent.extend(silent);
     }

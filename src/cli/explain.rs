@@ -34,7 +34,8 @@ const WORDS: &[(&str, &str)] = &[
     (
         "set",
         "Each element is added once; at the end everything is read on every node, or as the option final_reads says. \
-         Lost: acknowledged and not there. Where nodes hold different things at the end, replicas-agree judges them. \
+         Lost: acknowledged and not there. Where nodes hold different things at the end, replicas-agree judges them: a node that lacks something is \
+         accused only where it is known to have converged, or stands still. \
          Unexpected: there and never added. Recovered: in doubt, and there. Duplicated: there more than once.",
     ),
     ("unexpected", "A value was read that no client ever wrote."),

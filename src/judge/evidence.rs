@@ -16,7 +16,7 @@ use dsfuzz_nemesis::{IN_FORCE_MIN, Span, clock};
 /// What was measured, each with what is asked at the least.
 pub(super) fn weigh(history: &History, asked: &EvidencePlan, rules: &Rules, info: &RunInfo) -> Vec<Evidence> {
     let seen = evidence(history);
-    let met = met::met(history);
+    let met = met::met(history, rules.bound(&history.nodes));
     let mut rows = vec![
         row("ok_ops", "calls that were Ok", seen.ok as f64, asked.ok_min as f64)
             .or_missing(|| shortfall::ok_ops(history, seen.ok, asked.ok_min)),
@@ -89,9 +89,13 @@ fn of_kind(
     }
     let least = met.iter().filter_map(|met| Some((*met, met.asked_least?)));
     if let Some((met, (node, rate))) = least.min_by(|one, other| one.1.1.total_cmp(&other.1.1)) {
-        let doc = format!("calls begun a second during {kind} faults, on the node that was asked the least ({node})");
-        let asked = row(&format!("asked_during_{kind}"), &doc, rate, rules.asked_min);
-        rows.push(asked.or_missing(|| shortfall::asked_during(met, node, rate, rules.asked_min)));
+        let never = rules.unbound(&history.nodes);
+        let never = if never.is_empty() { String::new() } else { format!("; no client asks {}", never.join(", ")) };
+        let doc =
+            format!("calls begun a second during {kind} faults, on the node that was asked the least ({node}{never})");
+        let min = rules.asked_min(history.nodes.len());
+        let asked = row(&format!("asked_during_{kind}"), &doc, rate, min);
+        rows.push(asked.or_missing(|| shortfall::asked_during(met, node, rate, min)));
     }
 }
 

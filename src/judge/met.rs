@@ -19,12 +19,13 @@ pub(super) struct Met<'h> {
     pub(super) ok_before: u64,
     /// Calls that were made after its heal and Ok, until the next fault or the end.
     pub(super) ok_after: u64,
-    /// The node that was asked the least while it was certainly in force, and the calls begun there a second.
+    /// The node with a client that was asked the least while it was certainly in force, and the calls begun there a second.
     pub(super) asked_least: Option<(&'h str, f64)>,
 }
 
-/// Every fault that was proven to be in force for [`IN_FORCE_MIN`] or longer.
-pub(super) fn met(history: &History) -> Vec<Met<'_>> {
+/// Every fault that was proven to be in force for [`IN_FORCE_MIN`] or longer. `bound`: the nodes to which the plan binds
+/// clients.
+pub(super) fn met<'h>(history: &'h History, bound: &'h [String]) -> Vec<Met<'h>> {
     let begins = |fault: &Fault| fault.begun.map(|mark| mark.time);
     let one = |fault| {
         let (from, to) = Fault::certain(fault)?;
@@ -37,7 +38,7 @@ pub(super) fn met(history: &History) -> Vec<Met<'_>> {
         let others = || history.faults.iter().filter(|other| other.id != fault.id);
         let before = others().filter_map(Fault::possible).map(|(_, to)| to).filter(|end| *end <= begun).max();
         let next = others().filter_map(begins).filter(|begin| *begin >= gone).min();
-        let asked = history.nodes.iter().map(|node| (node.as_str(), rates(history, node, from.time, to.time).asked));
+        let asked = bound.iter().map(|node| (node.as_str(), rates(history, node, from.time, to.time).asked));
         Some(Met {
             fault,
             lasted,

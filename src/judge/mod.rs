@@ -6,7 +6,7 @@ mod evidence;
 mod met;
 
 use crate::error::Exit;
-use crate::plan::{BudgetPlan, EvidencePlan, Plan};
+use crate::plan::{BudgetPlan, EvidencePlan, LoadPlan, Plan};
 use crate::store::{Evidence, FORMAT_VERSION, RunInfo, RunVerdict, TargetFacts};
 use crate::targets::recipe::Exits;
 use dsfuzz_checkers::{Budget, CRASHES, History, Options, Severity, Validity, Value, Verdict};
@@ -37,8 +37,8 @@ pub struct Rules {
     pub crashes_implied: bool,
     /// Calls a second that the plan asks for.
     pub rate: Option<f64>,
-    /// Calls a second that each node must at least have been asked during faults.
-    pub asked_min: f64,
+    /// The load that the plan asks for. None: a history from elsewhere.
+    pub load: Option<LoadPlan>,
     /// Checkers that may find nothing to judge: they are asked by default, for what they find along the way.
     pub if_seen: Vec<String>,
     /// Checkers that are not asked, with the reason.
@@ -89,12 +89,27 @@ impl Rules {
             evidence: Some(plan.evidence.clone()),
             kinds,
             rate: plan.load.rate.map(|rate| rate.0),
-            asked_min: ASKED_FRACTION * plan.load.asked_per_node(plan.cluster.nodes_planned()),
+            load: Some(plan.load.clone()),
             if_seen,
             not_asked,
             blind: blind.collect(),
             crashes_implied,
         }
+    }
+
+    /// Calls a second that each of so many nodes must at least have been asked during faults.
+    fn asked_min(&self, nodes: usize) -> f64 {
+        self.load.as_ref().map_or(0.0, |load| ASKED_FRACTION * load.asked_per_node(nodes))
+    }
+
+    /// The nodes to which the plan binds clients: all of them, or the first ones where there are fewer clients.
+    fn bound<'n>(&self, nodes: &'n [String]) -> &'n [String] {
+        &nodes[..nodes.len() - self.unbound(nodes).len()]
+    }
+
+    /// The nodes that no client of the load asks.
+    fn unbound<'n>(&self, nodes: &'n [String]) -> &'n [String] {
+        self.load.as_ref().map_or(&[], |load| load.clients.unbound(nodes))
     }
 
     /// What is not asked, one sentence each: `split-brain: not asked (no leader, no cut)`.
@@ -182,6 +197,10 @@ pub fn judge(history: &History, rules: &Rules, info: &RunInfo) -> RunVerdict {
         format!("{}: nothing to judge (no leader's term can be trusted, no cut): not counted{found}", promise.checker)
     }));
     notes.extend(rules.rate.and_then(|rate| rate_missed(history, rate)));
+    let unbound = rules.unbound(&history.nodes);
+    if let Some(warning) = rules.load.as_ref().and_then(|load| load.clients.too_few(&history.nodes)) {
+        notes.push(format!("never asked under load: {} ({warning})", unbound.join(", ")));
+    }
     let (exit, load) = (exit(validity, info), met::loads(history));
     RunVerdict {
         format: FORMAT_VERSION,

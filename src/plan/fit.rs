@@ -65,6 +65,7 @@ pub fn warnings(plan: &Plan, target: &Target) -> Vec<String> {
     warnings.extend(blind.filter_map(|workload| {
         Some(format!("{}: {}; the run can only be unknown or invalid", workload.name(), workload.blind()?))
     }));
+    warnings.extend(few_clients(plan, &nodes));
     warnings
 }
 
@@ -84,6 +85,13 @@ fn short_faults(plan: &Plan) -> impl Iterator<Item = String> {
             )
         })
     })
+}
+
+/// Fewer clients than nodes.
+fn few_clients(plan: &Plan, nodes: &[String]) -> Option<String> {
+    let few = plan.load.clients.too_few(nodes)?;
+    let unbound = plan.load.clients.unbound(nodes).join(", ");
+    Some(format!("{few}; the load never asks {unbound}, and evidence does not ask for it there"))
 }
 
 /// A load that cannot make as many calls as evidence asks for.
@@ -112,5 +120,28 @@ pub fn nodes(plan: &Plan) -> Result<Vec<String>, String> {
             let host = |node: &String| node.rsplit('@').next().unwrap_or(node).to_owned();
             Ok(plan.cluster.nodes.iter().map(host).collect())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fewer_clients_than_nodes_are_told_with_the_number_to_set() {
+        let nodes: Vec<String> = ["n1", "n2", "n3"].map(str::to_owned).to_vec();
+        let plan = |clients: &str| {
+            let text = format!(
+                "name: p\ncluster: {{lab: 3}}\ntarget: etcd\nworkload: register\nload: {{clients: {clients}}}\n"
+            );
+            Plan::from_yaml_str(&text).expect("a plan")
+        };
+        let told = "load.clients is 2 for 3 nodes; 3 or more, such as 1n, asks every node; the load never asks n3, and \
+                    evidence does not ask for it there";
+        assert_eq!(few_clients(&plan("2"), &nodes).as_deref(), Some(told));
+        for enough in ["3", "1n", "7"] {
+            assert_eq!(few_clients(&plan(enough), &nodes), None, "{enough}");
+        }
+        assert_eq!(few_clients(&plan("1"), &[]), None, "a lab whose nodes are not known yet");
     }
 }

@@ -18,7 +18,7 @@ pub use load::{read_regular, read_yaml};
 pub use overrides::Overrides;
 pub use problem::{Place, PlanError, did_you_mean};
 
-use crate::targets::recipe::FinalReads;
+use dsfuzz_checkers::FinalReads;
 use dsfuzz_nemesis::{NemesisOptions, Span};
 use dsfuzz_workloads::WorkloadOptions;
 use schemars::JsonSchema;
@@ -75,6 +75,15 @@ pub enum CheckPlan {
     Named(String),
     /// One key, the checker's name, with its options.
     With(BTreeMap<String, BTreeMap<String, serde_json::Value>>),
+}
+
+impl Plan {
+    /// How long final reads must show no change before replicas that differ stand still: as its checkers say.
+    pub fn standstill(&self) -> Duration {
+        let (option, _) = dsfuzz_checkers::standstill::STANDSTILL;
+        let asked = self.check.iter().filter_map(|check| u64::try_from(check.options().int(option).ok()??).ok());
+        Duration::from_millis(asked.max().unwrap_or(dsfuzz_checkers::standstill::STANDSTILL_MS))
+    }
 }
 
 impl CheckPlan {
@@ -170,6 +179,7 @@ pub struct LoadPlan {
     pub final_deadline: Span,
     /// Which nodes must answer the final reads: `each-node`, `any-node`, `leader`, `once`, `until-empty`. Left out: as the
     /// recipe says.
+    #[schemars(with = "Option<crate::targets::recipe::FinalReadsSchema>")]
     pub final_reads: Option<FinalReads>,
     /// Deadline for every node to serve again after the last heal.
     pub recovery: Span,

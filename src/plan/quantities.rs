@@ -15,6 +15,21 @@ impl Clients {
             Clients::PerNode(each) => each.saturating_mul(u32::try_from(nodes).unwrap_or(u32::MAX)),
         }
     }
+
+    /// The nodes of these that get no client: client i is bound to node i, and begins anew after the last one.
+    pub fn unbound(self, nodes: &[String]) -> &[String] {
+        let bound = usize::try_from(self.count(nodes.len())).unwrap_or(usize::MAX).min(nodes.len());
+        &nodes[bound..]
+    }
+
+    /// That there are fewer clients than nodes, and the number to set.
+    pub fn too_few(self, nodes: &[String]) -> Option<String> {
+        let (clients, count) = (self.count(nodes.len()), nodes.len());
+        let few = !self.unbound(nodes).is_empty();
+        few.then(|| {
+            format!("load.clients is {clients} for {count} nodes; {count} or more, such as 1n, asks every node")
+        })
+    }
 }
 
 impl FromStr for Clients {

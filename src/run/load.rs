@@ -9,7 +9,8 @@ use super::{Run, clients, clocks, either};
 use crate::cli::progress::{Progress, Snapshot};
 use crate::cluster::{Node, SshTarget};
 use crate::targets::Deployment;
-use crate::targets::recipe::{Authority, FinalReads};
+use crate::targets::recipe::Authority;
+use dsfuzz_checkers::FinalReads;
 use dsfuzz_checkers::history::FaultStep;
 use dsfuzz_nemesis::{NodeView, Timetable, View};
 use dsfuzz_workloads::{Connect, Terms, Workload};
@@ -40,6 +41,7 @@ pub(super) struct Load {
     options: DriverOptions,
     final_reads: FinalReads,
     final_deadline: Duration,
+    standstill: Duration,
     authority: bool,
     refusals: Vec<String>,
     active: Arc<Active>,
@@ -73,6 +75,7 @@ impl Load {
             options: driver_options(run),
             final_reads: run.final_reads(),
             final_deadline: run.job.plan.load.final_deadline.0,
+            standstill: run.job.plan.standstill(),
             authority: run.target.recipe().authority != Authority::Any,
             refusals: run.target.refusals(),
             active,
@@ -139,6 +142,7 @@ impl Load {
             refusals: self.refusals.clone(),
             time,
             deadline: self.final_deadline,
+            standstill: self.standstill,
             first_worker: self.options.workers(),
             first_process: summary.next_process,
             client_options: self.options.client_options.clone(),

@@ -32,7 +32,7 @@ use crate::targets::{self, Convergence, Deployment, NotReady, Target};
 use crate::{judge, report, secrets};
 use anyhow::{Context, Result, anyhow};
 use dsfuzz_checkers::history::{ProcessEvent, ProcessStep};
-use dsfuzz_checkers::{History, Phase};
+use dsfuzz_checkers::{History, Phase, standstill};
 use dsfuzz_nemesis::Timetable;
 use dsfuzz_workloads::{Connect, Workload};
 use hosts::Hosts;
@@ -409,15 +409,19 @@ impl Run {
         let converging = unless(self.hurry(), async {
             match deployment.await_converged(deadline).await {
                 Convergence::NotYet(why) => Err(anyhow!(why.join("; "))),
-                Convergence::Converged | Convergence::NotAsked => Ok(()),
+                Convergence::Converged => Ok(true),
+                Convergence::NotAsked => Ok(false),
             }
         });
-        if self.phases.run("converge", deadline + Duration::from_secs(10), converging).await.is_none() {
-            let why = self.phases.last_problem();
-            let problem = format!("{}: {why}", dsfuzz_checkers::crdt::NOT_CONVERGED);
-            // What checks the replicas has only the history.
-            recorder.note("", &problem);
-            self.phases.unseen(problem);
+        // Checkers see the history only: it says what the probe said.
+        match self.phases.run("converge", deadline + Duration::from_secs(10), converging).await {
+            Some(true) => drop(recorder.note("", standstill::CONVERGED)),
+            Some(false) => {}
+            None => {
+                let problem = format!("{}: {}", standstill::NOT_CONVERGED, self.phases.last_problem());
+                recorder.note("", &problem);
+                self.phases.unseen(problem);
+            }
         }
     }
 

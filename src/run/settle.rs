@@ -1,7 +1,10 @@
 //! The settle phase: the final reads of every workload, by the mode that the plan or the recipe chooses.
 //!
-//! Through fresh clients and processes. A read without an effect is repeated until it is Ok or time is up. Never: taking
+//! Through fresh clients and processes. A read without an effect is repeated until it is Ok or time is up. Where each node
+//! answers for itself and two answer differently, both are read again until they agree, or nothing has changed for long
+//! enough that they stand still ([`confirm`]). Never: taking
 //! a read that failed for an answer, or repeating a read with an effect whose outcome is unknown.
+mod confirm;
 mod reader;
 mod summary;
 
@@ -9,8 +12,7 @@ pub use summary::{Missed, SettleSummary};
 
 use super::driver::NodeEndpoint;
 use super::recorder::Recorder;
-use crate::targets::recipe::FinalReads;
-use dsfuzz_checkers::Phase;
+use dsfuzz_checkers::{FinalReads, Phase};
 use dsfuzz_workloads::{Call, Connect, Workload};
 use reader::{Outcome, Reader};
 use std::collections::{BTreeMap, HashSet, VecDeque};
@@ -42,6 +44,8 @@ pub struct SettleOptions {
     pub time: Duration,
     /// Deadline of one call, and of one attempt to connect where the client has none of its own.
     pub deadline: Duration,
+    /// How long nodes that answer differently are read again without a change: the checkers' `standstill_ms`.
+    pub standstill: Duration,
     /// The first worker number to use: the number of the load's clients. Each node gets a worker.
     pub first_worker: u32,
     /// The first process to use: [`super::driver::DriverSummary::next_process`].
@@ -75,6 +79,9 @@ pub async fn settle(
     }
 }
 
+/// Calls by their place that a node never answered, with the last error.
+type Left = VecDeque<(usize, Call, Arc<str>)>;
+
 /// What all readers share.
 #[derive(Clone)]
 struct Settling {
@@ -107,22 +114,22 @@ impl Settling {
             nodes.spawn(self.clone().node(position, calls.clone()));
         }
         let mut summary = SettleSummary::default();
-        while let Some(joined) = nodes.join_next().await {
-            match joined {
-                Ok(node) => summary.join(node),
-                Err(error) => summary.harness.push(format!("a reader of the settle phase panicked: {error}")),
-            }
+        let mut readers = confirm::joined(nodes, &mut summary).await;
+        if self.options.mode == FinalReads::EachNode {
+            readers = self.confirm(readers, &calls, &mut summary).await;
+        }
+        for (reader, left) in readers {
+            summary.join(reader.finish(left).await);
         }
         let any = self.options.mode == FinalReads::AnyNode;
         summary.missed.retain(|missed| !(any && self.is_answered(missed.place)));
         summary
     }
 
-    /// The reads of one node.
-    async fn node(self, position: usize, calls: Vec<Call>) -> SettleSummary {
+    /// The reads of one node, and those that were never answered.
+    async fn node(self, position: usize, calls: Vec<Call>) -> (Reader, Left) {
         let mut reader = Reader::new(self.clone(), position);
-        let mut left: VecDeque<(usize, Call, Arc<str>)> =
-            calls.into_iter().enumerate().map(|(place, call)| (place, call, Arc::from(""))).collect();
+        let mut left: Left = calls.into_iter().enumerate().map(|(place, call)| (place, call, Arc::from(""))).collect();
         let any = self.options.mode == FinalReads::AnyNode;
         let mut refused = Vec::new();
         while let Some((place, call, error)) = left.pop_front() {
@@ -136,7 +143,8 @@ impl Settling {
                 break;
             }
             let error = match reader.read(&call).await {
-                Outcome::Answered(_) => {
+                Outcome::Answered(answer) => {
+                    reader.answers.insert(place, answer.digest);
                     self.answered.lock().unwrap_or_else(PoisonError::into_inner).insert(place);
                     continue;
                 }
@@ -155,7 +163,7 @@ impl Settling {
             // Missing only where no other node answered either.
             left.extend(refused);
         }
-        reader.finish(left).await
+        (reader, left)
     }
 
     /// Whoever leads, wherever that moves.
@@ -237,8 +245,8 @@ impl Settling {
         loop {
             match reader.read(call).await {
                 Outcome::Answered(_) if self.options.mode == FinalReads::Once => return Drained::Once,
-                Outcome::Answered(true) => return Drained::Empty,
-                Outcome::Answered(false) => {}
+                Outcome::Answered(answer) if answer.empty => return Drained::Empty,
+                Outcome::Answered(_) => {}
                 Outcome::Unknown(why) => return Drained::Unknown(why),
                 // The next node gets its turn.
                 Outcome::Refused(why) | Outcome::Failed(why) => return Drained::No(why),

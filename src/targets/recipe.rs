@@ -2,16 +2,21 @@
 //!
 //! What is written here is parsed once and checked; texts with `{{ }}` are filled in for each node by [`super::layout`].
 //! Never: acting on anything.
+mod client;
+mod command;
+
+pub use client::{Certainty, ClientDoc};
+pub use command::Argv;
+pub use dsfuzz_checkers::FinalReads;
+
 use super::error::TargetError;
 use super::probe::{Condition, Pick, Probe};
 use dsfuzz_checkers::history::leads_by_name;
 use dsfuzz_nemesis::Span;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::{self, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 
 /// The version of recipes that this release reads.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -70,6 +75,7 @@ pub struct Recipe {
     pub authority: Authority,
     /// Which nodes must answer the final reads, where the plan does not say (`load.final_reads`).
     #[serde(default)]
+    #[schemars(with = "FinalReadsSchema")]
     pub final_reads: FinalReads,
     /// How long it takes at most until the target serves again after it lost nodes: until a new leader is elected, a view
     /// is changed, a failure detector has spoken. A duration; it may use options, such as
@@ -383,37 +389,6 @@ pub enum Authority {
     Role(String),
 }
 
-/// Which nodes must answer the final reads, and how often they are asked.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum FinalReads {
-    /// Every node, each read repeated until it is answered.
-    #[default]
-    EachNode,
-    /// Every node is asked; one answer to each read is enough.
-    AnyNode,
-    /// The node that leads (`role`), repeated until it answers.
-    Leader,
-    /// One node, one answer: the read takes what it returns. Never repeated after an unknown end.
-    Once,
-    /// One node after the other, each until nothing is left: the read takes what it returns. Never repeated after an
-    /// unknown end.
-    UntilEmpty,
-}
-
-impl FinalReads {
-    /// As in plans, recipes and options of checkers.
-    pub fn name(self) -> &'static str {
-        match self {
-            FinalReads::EachNode => "each-node",
-            FinalReads::AnyNode => "any-node",
-            FinalReads::Leader => "leader",
-            FinalReads::Once => "once",
-            FinalReads::UntilEmpty => "until-empty",
-        }
-    }
-}
-
 /// A log file on every node.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -445,114 +420,21 @@ pub struct LogPattern {
     pub at: Option<Pick>,
 }
 
-/// A client for one interface of the target.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ClientDoc {
-    /// The interface, e.g. `http`, `resp`.
-    pub interface: String,
-    /// Workloads it can carry out.
-    pub workloads: Vec<String>,
-    /// A client built into dsfuzz: `etcd`. Exactly one of `builtin` and `command`.
-    #[serde(default)]
-    pub builtin: Option<String>,
-    /// A program on the control node, started in the recipe's folder, that speaks the client protocol.
-    #[serde(default)]
-    pub command: Option<Argv>,
-    /// Extra environment of the program.
-    #[serde(default)]
-    pub env: BTreeMap<String, String>,
-    /// What the client's own error codes mean; adds to and overrides the protocol's table.
-    #[serde(default)]
-    pub errors: BTreeMap<String, Certainty>,
-    /// Deadline for the program to start and answer `init`.
-    #[serde(default = "default_init_deadline")]
-    pub init_deadline: Span,
-}
+/// The schema of [`FinalReads`], which the crate of checkers defines.
+pub struct FinalReadsSchema;
 
-/// What an error says about the effect of a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Certainty {
-    /// Certainly no effect, now or later.
-    Fail,
-    /// Unknown.
-    Info,
-    /// As `fail`, and the node refuses to be read at all: a final read is not asked of it again where another node may
-    /// answer. The codes `not-leader` and `read-only` always mean this.
-    Refuses,
-    /// Of a read: the object itself (stream, table, key space) is certainly not there, so that nothing is left in it.
-    /// The read is recorded as Fail with the error `absent: CODE: TEXT`, which `set` takes for an empty final read. Of
-    /// other functions the code says nothing.
-    Absent,
-}
-
-/// A command: a list of program and arguments, or a text for `/bin/sh`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-#[serde(transparent)]
-pub struct Argv(pub Vec<String>);
-
-impl JsonSchema for Argv {
+impl JsonSchema for FinalReadsSchema {
     fn schema_name() -> Cow<'static, str> {
-        "Command".into()
+        "FinalReads".into()
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let mode = |mode: FinalReads| json_schema!({"const": mode.name(), "description": mode.doc(), "type": "string"});
+        let modes = FinalReads::ALL.map(mode);
         json_schema!({
-            "description": "A list of program and arguments, or a text for /bin/sh.",
-            "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": ["string", "integer", "boolean"]}}],
+            "description": "Which nodes must answer the final reads, and how often they are asked.",
+            "oneOf": modes,
         })
-    }
-}
-
-impl<'de> Deserialize<'de> for Argv {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Argv, D::Error> {
-        struct ArgvVisitor;
-        impl<'de> Visitor<'de> for ArgvVisitor {
-            type Value = Argv;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a list of program and arguments, or a text for /bin/sh")
-            }
-            fn visit_str<E: de::Error>(self, script: &str) -> Result<Argv, E> {
-                Ok(Argv(vec![script.to_owned()]))
-            }
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Argv, A::Error> {
-                let mut words = Vec::new();
-                while let Some(word) = seq.next_element::<Word>()? {
-                    words.push(word.0);
-                }
-                Ok(Argv(words))
-            }
-        }
-        deserializer.deserialize_any(ArgvVisitor)
-    }
-}
-
-/// An argument; YAML reads `2379` and `true` as a number and a boolean where a command line means text.
-struct Word(String);
-
-impl<'de> Deserialize<'de> for Word {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Word, D::Error> {
-        struct WordVisitor;
-        impl Visitor<'_> for WordVisitor {
-            type Value = Word;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an argument (in quotes where it contains {{ }})")
-            }
-            fn visit_str<E>(self, text: &str) -> Result<Word, E> {
-                Ok(Word(text.to_owned()))
-            }
-            fn visit_bool<E>(self, flag: bool) -> Result<Word, E> {
-                Ok(Word(flag.to_string()))
-            }
-            fn visit_i64<E>(self, number: i64) -> Result<Word, E> {
-                Ok(Word(number.to_string()))
-            }
-            fn visit_u64<E>(self, number: u64) -> Result<Word, E> {
-                Ok(Word(number.to_string()))
-            }
-        }
-        deserializer.deserialize_any(WordVisitor)
     }
 }
 
@@ -566,10 +448,6 @@ fn default_mode() -> String {
 
 fn default_step_deadline() -> Span {
     Span::seconds(60)
-}
-
-fn default_init_deadline() -> Span {
-    Span::seconds(10)
 }
 
 impl Recipe {
@@ -651,11 +529,8 @@ impl Recipe {
             return wrong("final_reads".into(), "leader: the recipe has no `role`, so that no leader is known");
         }
         for (position, client) in self.clients.iter().enumerate() {
-            if client.builtin.is_some() == client.command.is_some() {
-                return wrong(format!("clients[{position}]"), "give exactly one of `builtin` and `command`");
-            }
-            if client.builtin.as_deref().is_some_and(|name| name != super::etcd::NAME) {
-                return wrong(format!("clients[{position}].builtin"), "unknown; built in is: etcd");
+            if let Some((key, message)) = client.mistake() {
+                return wrong(format!("clients[{position}]{key}"), message);
             }
         }
         Ok(())
@@ -702,6 +577,11 @@ mod tests {
             ("clients: []", "clients: []\nauthority: {rule: leader}", "rule"),
             ("clients: []", "clients: []\nfinal_reads: leader", "has no `role`"),
             ("clients: []", "clients: []\nfinal_reads: twice", "twice"),
+            (
+                "clients: []",
+                "clients: [{interface: x, workloads: [], command: c, errors: {absent: fail}}]",
+                "clients[0].errors.absent: this word is reserved",
+            ),
         ];
         for (find, replace, expected) in cases {
             let message = refused(find, replace);

@@ -55,7 +55,7 @@ async fn final_reads_are_repeated_and_what_is_missed_is_named() {
 }
 
 /// Final reads of one set, in a mode, through clients whose answer follows from their node and the number of its calls.
-async fn read_in_mode(
+pub(super) async fn read_in_mode(
     mode: FinalReads,
     leader: Option<&str>,
     time: Duration,
@@ -192,6 +192,7 @@ fn settle_options(first_process: u64) -> SettleOptions {
         refusals: vec!["not-leader".to_owned(), "read-only".to_owned()],
         time: LONG,
         deadline: LONG,
+        standstill: Duration::from_millis(200),
         first_worker: 6,
         first_process,
         client_options: BTreeMap::new(),

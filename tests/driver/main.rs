@@ -1,4 +1,5 @@
 //! The driver and the settle phase against clients that hang, panic, refuse, lie and answer at once.
+mod confirm;
 mod final_reads;
 mod joining;
 
@@ -6,8 +7,7 @@ use dsfuzz::run::driver::{Driver, DriverOptions, DriverSummary, NodeEndpoint, St
 use dsfuzz::run::journal;
 use dsfuzz::run::recorder::Recorder;
 use dsfuzz::run::settle::{SettleOptions, SettleSummary, settle};
-use dsfuzz::targets::recipe::FinalReads;
-use dsfuzz_checkers::{History, Op, Outcome, Phase, Value};
+use dsfuzz_checkers::{FinalReads, History, Op, Outcome, Phase, Value};
 use dsfuzz_workloads::memory::{Lies, Memory};
 use dsfuzz_workloads::register::RegisterOptions;
 use dsfuzz_workloads::set::SetOptions;

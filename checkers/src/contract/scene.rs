@@ -91,6 +91,10 @@ impl Scene {
         self.error = Some(error.into());
     }
 
+    pub(crate) fn note(&mut self, text: &str) {
+        self.push(|index, time| Record::Note { index, time, node: String::new(), text: text.to_owned() });
+    }
+
     pub(crate) fn phase(&mut self, phase: Phase) {
         self.push(|index, time| Record::Phase { index, time, phase });
     }
@@ -182,7 +186,7 @@ pub(crate) fn weave_into(
     }
 }
 
-/// The history that these operations alone make, in the order in which they were. Times are kept.
+/// The history that these operations alone make, with the run's notes, in the order in which they were. Times are kept.
 fn alone(history: &History, calls: &[u64]) -> History {
     let ops: Vec<Op<'_>> = calls.iter().filter_map(|call| history.op(*call)).collect();
     let mut moments: Vec<(u64, usize, bool)> = Vec::new();
@@ -194,8 +198,14 @@ fn alone(history: &History, calls: &[u64]) -> History {
     }
     moments.sort_unstable();
     let mut scene = Scene::new();
+    let mut notes = history.notes.iter().peekable();
     for (_, at, is_call) in moments {
         let op = &ops[at];
+        let time = if is_call { op.call_time } else { op.reply_time };
+        while let Some((at, _, text)) = notes.next_if(|(noted, ..)| *noted <= time) {
+            scene.time = *at;
+            scene.note(text);
+        }
         let node = match history.name(op.node) {
             "?" => NOWHERE,
             name => name.trim_start_matches('n').parse().unwrap_or(0),

@@ -473,7 +473,9 @@ fn sagas_end_whole_or_undone_in_reverse() {
 fn replicas_agree_after_quiescence() {
     let finals =
         |one: &str, two: &str| format!("settle n1: 8 read 0 null -> ok {one}\n settle n2: 9 read 0 null -> ok {two}");
-    let counter = |adds: &str, one: &str, two: &str| judge("crdt", &[], &format!("{adds}\n {}", finals(one, two)));
+    let promised = [("quiesce_ms", Value::Int(0))];
+    let counter =
+        |adds: &str, one: &str, two: &str| judge("crdt", &promised, &format!("{adds}\n {}", finals(one, two)));
     valid(&counter("1 add 0 2 -> ok", "2", "2"));
     assert_eq!(kinds(&counter("1 add 0 2 -> ok\n 2 add 0 1 -> info", "2", "4")), ["value-out-of-bounds"]);
     unknown(&counter("1 add 0 2 -> ok\n 2 add 0 1 -> info", "2", "3"), "never acknowledged");

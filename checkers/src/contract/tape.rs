@@ -70,6 +70,11 @@ impl Tape {
         self.reply(worker, outcome, Value::Nil);
     }
 
+    /// The run notes something.
+    pub(crate) fn note(&mut self, text: &str) {
+        self.scene.note(text);
+    }
+
     /// The history.
     pub(crate) fn finish(self) -> History {
         self.scene.finish()

@@ -4,12 +4,17 @@
 //! is what it holds. Final are reads of the settle phase that were called `quiesce_ms` or more after every add had ended
 //! and every fault was gone; one that failed with the code `absent` is a read of nothing.
 //!
-//! Violations: `diverged`, the final reads of two nodes differ where no add in doubt can be the reason; `lost-element`, an
-//! acknowledged element is absent on a node while another has it. What no node has at the end is `set`'s to find.
+//! Violations: `lost-element`, a node lacks an acknowledged element that another node has, and is certainly not only
+//! behind; `diverged`, once for each such set. A node is certainly not only behind in two cases:
+//! - The run noted that its replicas had converged (the recipe's `converged` probe), after every add and every fault and
+//!   before the node's last final read, and no later final read of the node gained an acknowledged element.
+//! - No final read of any node showed a change for `standstill_ms` before the node's last final read, the node holds an
+//!   element that was only added after the first element that it lacks, and the run did not note that its replicas had
+//!   not converged.
 //!
-//! Unknown: an add that was never acknowledged may be the reason (`replicas-differ`). Or a node may only be behind
-//! (`replica-lags`): it holds everything that was added before some moment and nothing that was called later, or the run
-//! noted that its replicas had not converged, or a later final read of the node shows more than an earlier one.
+//! Unknown: a node that lacks an acknowledged element in any other case may be behind (`replica-lags`), also where it
+//! holds later elements: with several writers, gossip or shards elements arrive in any order. A node that lacks only
+//! elements of adds in doubt makes `replicas-differ`. What no node has at the end is `set`'s to find.
 //!
 //! It asks nothing where final reads are not made on each node: the option `final_reads`.
 #[doc(hidden)]
@@ -19,10 +24,11 @@ mod tests;
 
 use super::{Crdt, CrdtType, Object};
 use crate::contract::{Breach, Elements, Report, at, by_key, changed_by, count_option, workloads_with};
-use crate::final_reads::{FINAL_READS, Failures, FinalReads, answered, last_words};
+use crate::final_reads::{FINAL_READS, Failures, FinalReads, answered, last_words, silent};
 use crate::history::{History, NameId, Op, Outcome};
 use crate::pace::Pace;
 use crate::registry::CheckerDoc;
+use crate::standstill::{STANDSTILL, STANDSTILL_MS, Shown, converged_at, last_change, not_converged, unchanged};
 use crate::value::{Value, ValueRef};
 use crate::verdict::{Budget, Checker, Severity, Validity, Verdict};
 use crate::wording;
@@ -33,18 +39,33 @@ use std::collections::{BTreeMap, HashSet};
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "replicas-agree",
     doc: "At the end all nodes show the same set, with everything that was acknowledged.",
-    options: &[FINAL_READS, super::QUIESCE],
+    options: &[FINAL_READS, QUIESCE, STANDSTILL],
     build: |options| {
-        let quiesce_ms = count_option(options, super::QUIESCE.0)?.unwrap_or(0);
-        Ok(Box::new(ReplicasAgree { mode: FinalReads::of(options)?, crdt: Crdt { kind: None, quiesce_ms } }))
+        let quiesce_ms = count_option(options, QUIESCE.0)?;
+        let standstill_ms = count_option(options, STANDSTILL.0)?.unwrap_or(STANDSTILL_MS);
+        let crdt = Crdt { quiesce_ms, ..Crdt::default() };
+        Ok(Box::new(ReplicasAgree { mode: FinalReads::of(options)?, standstill_ms, crdt }))
     },
 };
 
+/// The option that says when reads are final.
+const QUIESCE: (&str, &str) = (
+    "quiesce_ms",
+    "how long after the last update and the last heal a read of the settle phase is final; 0 by default",
+);
+
 /// Judges whether replicas of sets agree at the end.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct ReplicasAgree {
     mode: FinalReads,
+    standstill_ms: u64,
     crdt: Crdt,
+}
+
+impl Default for ReplicasAgree {
+    fn default() -> ReplicasAgree {
+        ReplicasAgree { mode: FinalReads::default(), standstill_ms: STANDSTILL_MS, crdt: Crdt::default() }
+    }
 }
 
 /// What one node holds.
@@ -52,8 +73,19 @@ struct Replica<'h> {
     node: NameId,
     read: Op<'h>,
     elements: HashSet<u32>,
-    /// Whether an earlier final read of it showed less.
-    growing: bool,
+    /// Whether its last reads show an acknowledged element that an earlier final read of it lacked.
+    caught_up: bool,
+    /// Its final reads.
+    shown: Shown<'h, HashSet<u32>>,
+}
+
+/// Why a replica that lacks something is certainly not only behind.
+enum Certain<'h> {
+    /// The run noted at this time that its replicas had converged.
+    Converged(u64),
+    /// No final read showed a change for so long, in nanoseconds, and the replica has an element that was only added
+    /// after the first that it lacks.
+    Standstill(u64, Op<'h>),
 }
 
 /// What a replica lacks that another has.
@@ -72,6 +104,8 @@ struct Replicas<'h> {
     adds: Vec<Vec<Op<'h>>>,
     replicas: Vec<Replica<'h>>,
     failed: Vec<Op<'h>>,
+    /// When every add had ended and every fault was gone, in nanoseconds.
+    quiet: u64,
 }
 
 impl<'h> Replicas<'h> {
@@ -82,6 +116,7 @@ impl<'h> Replicas<'h> {
             adds: Vec::new(),
             replicas: Vec::new(),
             failed: Vec::new(),
+            quiet: object.quiet,
         };
         for add in &object.updates {
             let id = set.number(add.input);
@@ -98,10 +133,11 @@ impl<'h> Replicas<'h> {
             let Some(node) = node else { continue };
             let Some(last) = places.iter().map(|&place| finals[place]).max_by_key(|op| op.call) else { continue };
             let elements = places.iter().flat_map(|&place| set.shown(&finals[place])).collect::<HashSet<u32>>();
-            let earlier = finals.iter().filter(|read| read.node == node && read.reply < last.call);
-            let earlier: Vec<HashSet<u32>> = earlier.map(|read| set.shown(read)).collect();
-            let growing = earlier.iter().any(|earlier| elements.difference(earlier).next().is_some());
-            set.replicas.push(Replica { node, read: last, elements, growing });
+            let own = finals.iter().filter(|read| read.node == node);
+            let own: Vec<(Op<'h>, HashSet<u32>)> = own.map(|read| (*read, set.shown(read))).collect();
+            let mut earlier = own.iter().filter(|(read, _)| read.reply < last.call);
+            let caught_up = earlier.any(|(_, before)| elements.difference(before).any(|id| set.acknowledged(*id)));
+            set.replicas.push(Replica { node, read: last, elements, caught_up, shown: Shown::new(own) });
         }
         set.replicas.sort_by_key(|replica| history.name(replica.node));
         set
@@ -117,6 +153,10 @@ impl<'h> Replicas<'h> {
 
     fn shown(&mut self, read: &Op<'h>) -> HashSet<u32> {
         read.output.as_list().unwrap_or_default().iter().map(|value| self.number(value)).collect()
+    }
+
+    fn acknowledged(&self, id: u32) -> bool {
+        self.adds[id as usize].iter().any(|add| add.outcome == Outcome::Ok)
     }
 
     /// What this replica lacks of what others have.
@@ -140,11 +180,15 @@ impl<'h> Replicas<'h> {
         found
     }
 
-    /// Whether the replica holds something that was only added after the first element that it lacks was acknowledged: no
-    /// replica that is behind does that.
+    /// Something that the replica holds and that was only added after the first element that it lacks was acknowledged.
     fn has_later(&self, replica: &Replica<'h>, first: &Op<'h>) -> Option<Op<'h>> {
         let adds = |id: &u32| self.adds[*id as usize].iter().min_by_key(|add| add.call).copied();
         replica.elements.iter().filter_map(adds).filter(|add| add.call > first.reply).min_by_key(|add| add.call)
+    }
+
+    /// How long no replica showed a change before the last read of this one, in nanoseconds.
+    fn unchanged(&self, replica: &Replica<'h>) -> u64 {
+        unchanged(&replica.shown, last_change(self.replicas.iter().map(|replica| &replica.shown)))
     }
 
     fn values(&self, ids: impl Iterator<Item = u32>) -> Vec<Value> {
@@ -156,14 +200,6 @@ impl<'h> Replicas<'h> {
 fn last_heal(history: &History) -> Option<u64> {
     history.faults.iter().filter_map(|fault| fault.possible()).map(|(_, end)| end).max().filter(|end| *end < u64::MAX)
 }
-
-/// What the run noted about replicas that had not converged before the final reads.
-fn not_converged(history: &History) -> Option<&str> {
-    history.notes.iter().map(|(_, _, text)| text.as_str()).find(|text| text.starts_with(NOT_CONVERGED))
-}
-
-/// How a run's note begins that says that replicas had not converged when the final reads began.
-pub const NOT_CONVERGED: &str = "the replicas did not converge";
 
 /// What is told of one replica of one set.
 struct Told<'a, 'h> {
@@ -208,32 +244,63 @@ impl<'h> Told<'_, 'h> {
         Breach { certified: false, ..Breach::new(kind, title, subject, ops) }.on(self.set.key)
     }
 
-    /// That it diverged: what it lacks, and what it has that is later.
-    fn lost(&self, later: &Op<'h>, report: &mut Report<'h>) {
+    /// Reports what it lacks, and why it is not only behind.
+    fn lost(&self, certain: &Certain<'h>, report: &mut Report<'h>) {
         let Some(&(id, first)) = self.lacking.acknowledged.first() else { return };
         let count = wording::count(self.lacking.acknowledged.len(), "acknowledged element");
         let title = format!("{} lacks {count} that another node has, first #{}", self.node(), first.call);
         let mut breach = self.breach("lost-element", title, id, Some(first)).times(self.lacking.acknowledged.len());
         breach.why.extend(self.extent());
-        breach.ops.push(*later);
-        breach.reasons.push(format!(
-            "It is not merely behind: it has {}, which was only added (#{}) after that.",
-            later.input, later.call
-        ));
+        breach.reasons.push(match certain {
+            Certain::Converged(at) => format!(
+                "It is not merely behind: the run saw at {}, before this read, that the replicas had converged.",
+                wording::seconds(*at)
+            ),
+            Certain::Standstill(unchanged, later) => {
+                breach.ops.push(*later);
+                format!(
+                    "It is not merely behind: it has {}, which was only added (#{}) after that, and no final read of any \
+                     node showed a change for {}.",
+                    later.input,
+                    later.call,
+                    wording::seconds(*unchanged)
+                )
+            }
+        });
         report.breach(breach);
     }
 
-    fn lags(&self, report: &mut Report<'h>) {
+    fn lags(&self, standstill_ms: u64, report: &mut Report<'h>) {
         let Some(&(id, first)) = self.lacking.acknowledged.first() else { return };
         let count = self.lacking.acknowledged.len();
         let title = format!(
-            "{} is behind by {count} acknowledged elements, since {}",
+            "{} is behind by {}, since {}",
             self.node(),
+            wording::count(count, "acknowledged element"),
             wording::seconds(first.reply_time)
         );
         let mut breach = self.breach("replica-lags", title, id, Some(first)).times(count);
         breach.why.extend(self.extent());
-        breach.reasons.push("It holds nothing that was added later, so it may be behind and not have diverged.".into());
+        let unchanged = self.set.unchanged(self.replica);
+        let reason = if not_converged(self.history).is_some() {
+            "The run noted that its replicas had not converged, so it may be behind and not have diverged.".to_owned()
+        } else if self.replica.caught_up {
+            "A later final read of it showed more than an earlier one, so it may be behind and not have diverged."
+                .to_owned()
+        } else if unchanged >= standstill_ms.saturating_mul(1_000_000) {
+            format!(
+                "It holds nothing that was added later, so it may be behind and not have diverged, although no final read \
+                 showed a change for {}.",
+                wording::seconds(unchanged)
+            )
+        } else {
+            format!(
+                "The run does not know that its replicas had converged, and final reads showed no change for {} only (asked: \
+                 {standstill_ms} ms), so it may be behind and not have diverged.",
+                wording::seconds(unchanged)
+            )
+        };
+        breach.reasons.push(reason);
         report.breach(Breach { severity: Severity::Evidence, ..breach });
     }
 }
@@ -254,9 +321,28 @@ struct Totals<'h> {
 }
 
 impl ReplicasAgree {
+    /// Why a replica is certainly not only behind, although it lacks this element first; none where it may be.
+    fn certain<'h>(
+        &self,
+        history: &History,
+        set: &Replicas<'h>,
+        replica: &Replica<'h>,
+        first: &Op<'h>,
+    ) -> Option<Certain<'h>> {
+        if replica.caught_up || not_converged(history).is_some() {
+            return None;
+        }
+        let converged = converged_at(history).filter(|at| (set.quiet..=replica.read.call_time).contains(at));
+        if let Some(at) = converged {
+            return Some(Certain::Converged(at));
+        }
+        let unchanged = set.unchanged(replica);
+        let still = unchanged > 0 && unchanged >= self.standstill_ms.saturating_mul(1_000_000);
+        set.has_later(replica, first).filter(|_| still).map(|later| Certain::Standstill(unchanged, later))
+    }
+
     fn judge<'h>(&self, history: &'h History, set: &Replicas<'h>, totals: &mut Totals<'h>, report: &mut Report<'h>) {
         let all: Vec<Lacking<'h>> = set.replicas.iter().map(|replica| set.lacking(replica)).collect();
-        let noted = not_converged(history).is_some();
         let mut diverged: Option<(usize, Op<'h>)> = None;
         for (place, (replica, lacking)) in set.replicas.iter().zip(&all).enumerate() {
             let told = Told { history, set, replica, lacking };
@@ -269,13 +355,13 @@ impl ReplicasAgree {
                 }
                 continue;
             };
-            match set.has_later(replica, first).filter(|_| !noted && !replica.growing) {
-                Some(later) => {
-                    told.lost(&later, report);
+            match self.certain(history, set, replica, first) {
+                Some(certain) => {
+                    told.lost(&certain, report);
                     diverged = diverged.or(Some((place, *first)));
                 }
                 None => {
-                    told.lags(report);
+                    told.lags(self.standstill_ms, report);
                     *totals.behind.entry(told.node()).or_default() += lacking.acknowledged.len();
                 }
             }
@@ -333,8 +419,9 @@ impl Checker for ReplicasAgree {
             let set = Replicas::of(history, &group.ops, &object, since);
             totals.reads += set.replicas.len();
             totals.few += usize::from(set.replicas.len() < 2);
-            let silent = |op: &&Op<'_>| set.replicas.iter().all(|replica| replica.node != op.node);
-            set.failed.iter().filter(silent).for_each(|op| totals.failures.take(history, op));
+            let silent = silent(history, set.failed.iter(), set.replicas.iter().map(|replica| &replica.read));
+            let unanswered = set.failed.iter().filter(|op| silent.contains(&history.bound_node(op)));
+            unanswered.for_each(|op| totals.failures.take(history, op));
             self.judge(history, &set, &mut totals, &mut report);
         }
         report.late(&pace, history.ops().len(), "operations");

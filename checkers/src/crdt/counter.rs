@@ -40,17 +40,12 @@ pub(super) fn judge<'h>(history: &'h History, object: &Object<'h>, grows: bool, 
         };
         values.push((*read, value));
         let (low, high) = sums[object.updates.partition_point(|op| op.call < read.reply)];
-        if object.finals.iter().any(|last| last.position == read.position) {
-            bounds(
-                object,
-                *read,
-                value,
-                (low.max(settled.0), high.min(settled.1)),
-                "acknowledged or attempted",
-                breaches,
-            );
+        let within = (low..=high).contains(&i128::from(value));
+        if within && object.finals.iter().any(|last| last.position == read.position) {
+            let settled = (low.max(settled.0), high.min(settled.1));
+            last_bounds(object, *read, value, settled, breaches);
         } else {
-            bounds(object, *read, value, (low, high), "attempted before its reply", breaches);
+            bounds(object, *read, value, (low, high), breaches);
         }
     }
     let shown = |read: &Op<'h>| value_of(read).as_int();
@@ -95,28 +90,53 @@ pub(super) fn above(history: &History, group: &Group<'_>) -> Option<Value> {
     i64::try_from(least).ok().filter(|least| *least > 0).map(Value::Int)
 }
 
-fn bounds<'h>(
+/// A read beyond all that was attempted before its reply.
+fn bounds<'h>(object: &Object<'h>, read: Op<'h>, value: i64, (low, high): (i128, i128), breaches: &mut Report<'h>) {
+    if (low..=high).contains(&i128::from(value)) {
+        return;
+    }
+    breaches.violation("value-out-of-bounds", || {
+        let few = object.updates.len() <= UPDATES_SHOWN;
+        let mut ops = vec![read];
+        ops.extend(object.updates.iter().copied().filter(|op| few && op.call < read.reply));
+        let breach = out_of_bounds(object, read, value, (low, high), "attempted before its reply", ops);
+        // A certificate is about a counter that began at 0.
+        let from_zero = object.begins.as_ref().is_none_or(|begins| *begins == Value::Int(0));
+        crate::contract::Breach { certified: few && from_zero, ..breach }
+    });
+}
+
+/// A final read that lacks what was acknowledged.
+fn last_bounds<'h>(
     object: &Object<'h>,
     read: Op<'h>,
     value: i64,
     (low, high): (i128, i128),
-    by: &str,
     breaches: &mut Report<'h>,
 ) {
     if (low..=high).contains(&i128::from(value)) {
         return;
     }
-    breaches.violation("value-out-of-bounds", || {
-        let last = object.finals.iter().any(|last| last.position == read.position);
+    let same = |other: &Op<'h>| value_of(other).as_int() == Some(value);
+    object.lacking("value-out-of-bounds", object.finals.iter().all(same), breaches, || {
         let few = object.updates.len() <= UPDATES_SHOWN;
         let mut ops = vec![read];
         ops.extend(object.updates.iter().copied().filter(|op| few && op.call < read.reply));
-        let number = |sum: i128| i64::try_from(sum).map_or_else(|_| Value::text(&sum.to_string()), Value::Int);
-        let subject = fields(&[("low", number(low)), ("high", number(high))]);
-        let title = format!("#{} read {value}, not between {low} and {high}", read.call);
-        let breach = object.breach(title, ops, subject, format!("The updates {by} allow {low} to {high}."));
-        // A certificate is about a counter that began at 0.
-        let from_zero = object.begins.as_ref().is_none_or(|begins| *begins == Value::Int(0));
-        crate::contract::Breach { certified: !last && few && from_zero, ..breach }
+        let breach = out_of_bounds(object, read, value, (low, high), "acknowledged or attempted", ops);
+        crate::contract::Breach { certified: false, ..breach }
     });
+}
+
+fn out_of_bounds<'h>(
+    object: &Object<'h>,
+    read: Op<'h>,
+    value: i64,
+    (low, high): (i128, i128),
+    by: &str,
+    ops: Vec<Op<'h>>,
+) -> crate::contract::Breach<'h> {
+    let number = |sum: i128| i64::try_from(sum).map_or_else(|_| Value::text(&sum.to_string()), Value::Int);
+    let subject = fields(&[("low", number(low)), ("high", number(high))]);
+    let title = format!("#{} read {value}, not between {low} and {high}", read.call);
+    object.breach(title, ops, subject, format!("The updates {by} allow {low} to {high}."))
 }

@@ -3,6 +3,7 @@ use super::{Crdt, CrdtType};
 use crate::contract::scene::{Scene, Step, compare, weave_into};
 use crate::fuzz::{Draw, Stats};
 use crate::history::{History, Op, Outcome, Phase};
+use crate::standstill::{CONVERGED, NOT_CONVERGED};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker};
 use std::collections::BTreeSet;
@@ -13,12 +14,15 @@ const TYPES: [CrdtType; 5] =
 /// Judges so many random histories twice. The error describes the first difference.
 pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
     let mut stats = Stats::default();
-    for (share, kind) in TYPES.into_iter().enumerate() {
-        let checker = Crdt::new(Some(kind));
-        let seed = seed.wrapping_mul(5).wrapping_add(share as u64);
-        let count = count / 5 + u64::from((share as u64) < count % 5);
+    // Half of them with a time from which on replicas are to be equal, half without.
+    let cases = TYPES.into_iter().flat_map(|kind| [(kind, true), (kind, false)]);
+    for (share, (kind, promised)) in cases.enumerate() {
+        let checker = if promised { Crdt::new(Some(kind)).quiesce_ms(0) } else { Crdt::new(Some(kind)) };
+        let seed = seed.wrapping_mul(10).wrapping_add(share as u64);
+        let count = count / 10 + u64::from((share as u64) < count % 10);
         let check = |history: &History| crate::fuzz::shown(history, checker.check(history, &Budget::unlimited()));
-        let one = compare(seed, count, |draw| make(draw, kind), check, |history| define(history, kind))?;
+        let define = |history: &History| define(history, kind, promised);
+        let one = compare(seed, count, |draw| make(draw, kind), check, define)?;
         stats.histories += one.histories;
         stats.invalid += one.invalid;
     }
@@ -104,6 +108,9 @@ fn make(draw: &mut Draw, kind: CrdtType) -> History {
         Some(if clocks && draw.percent(70) { pair() } else { value })
     };
     weave_into(&mut scene, draw, scripts, 8, &mut effect);
+    if let Some(note) = *draw.pick(&[Some(CONVERGED), Some(CONVERGED), Some(NOT_CONVERGED), None]) {
+        scene.note(note);
+    }
     scene.phase(Phase::Settle);
     weave_into(&mut scene, draw, finals, 0, &mut effect);
     scene.finish()
@@ -126,7 +133,7 @@ fn has(value: &Value, element: &Value) -> bool {
 }
 
 /// Directly from the definition: every pair of reads, every element, every subset of what may have taken effect.
-fn define(history: &History, kind: CrdtType) -> BTreeSet<&'static str> {
+fn define(history: &History, kind: CrdtType, promised: bool) -> BTreeSet<&'static str> {
     let mut kinds = BTreeSet::new();
     let ops: Vec<Op<'_>> = history.ops().iter().collect();
     let (reads, updates): (Vec<Op<'_>>, Vec<Op<'_>>) =
@@ -138,6 +145,13 @@ fn define(history: &History, kind: CrdtType) -> BTreeSet<&'static str> {
     for (op, value) in reads.iter().filter(|(op, _)| op.settle && ended(op)) {
         finals.retain(|(other, _)| other.node != op.node);
         finals.push((*op, value.clone()));
+    }
+    let noted = |wanted: &str| history.notes.iter().find(|(_, _, text)| text == wanted).map(|(time, ..)| *time);
+    let ends = updates.iter().filter(|op| op.outcome != Outcome::Info).map(|op| op.reply_time).max().unwrap_or(0);
+    let before = |at: u64| finals.iter().all(|(read, _)| at <= read.call_time);
+    let converged = noted(CONVERGED).is_some_and(|at| ends <= at && before(at)) && noted(NOT_CONVERGED).is_none();
+    if !promised && !converged {
+        finals.clear();
     }
     let tried: Vec<&Op<'_>> = updates.iter().filter(|op| op.outcome != Outcome::Fail).collect();
     let clock = |op: &Op<'_>| match op.output.to_value() {

@@ -49,7 +49,8 @@ pub(super) fn judge<'h>(history: &'h History, object: &Object<'h>, breaches: &mu
         let older = writers.iter().all(|other| written(other).1 < written(write).1) && !writers.is_empty();
         let first = value.is_nil() || object.begins.as_ref().is_some_and(|begins| value == *begins);
         if (first && writers.is_empty()) || (stamped && older) {
-            breaches.violation("lost-write", || {
+            let everywhere = object.finals.iter().all(|other| value_of(other) == value);
+            object.lacking("lost-write", everywhere, breaches, || {
                 let (newer, _) = written(write);
                 let title = format!("#{} found {value} at the end, although #{} wrote {newer}", read.call, write.call);
                 let reason = if older {

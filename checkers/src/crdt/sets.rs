@@ -1,5 +1,5 @@
 //! Sets: what must be there, what cannot be, and what may be either.
-use super::{Object, same_clocks, value_of};
+use super::{Object, held, same_clocks, value_of};
 use crate::contract::Report;
 use crate::history::{History, Op, Outcome};
 use crate::pace::Pace;
@@ -131,7 +131,7 @@ pub(super) fn judge<'h>(
     for (id, element) in elements.values.iter().enumerate() {
         fates(object, *element, elements.known[id].fate(), |read| read.has(id as u32), &finals, breaches);
     }
-    same_clocks(object, |one, two| sorted(one) == sorted(two), breaches);
+    same_clocks(object, |one, two| held(one) == held(two), breaches);
     convergence(history, object, &elements, &finals, breaches);
     if grows {
         let mut nodes: BTreeMap<&str, Vec<&Shown<'h>>> = BTreeMap::new();
@@ -143,13 +143,6 @@ pub(super) fn judge<'h>(
         }
     }
     unclear
-}
-
-fn sorted<'h>(read: &Op<'h>) -> Vec<ValueRef<'h>> {
-    let mut elements: Vec<ValueRef<'h>> = value_of(read).as_list().unwrap_or_default().iter().collect();
-    elements.sort_unstable();
-    elements.dedup();
-    elements
 }
 
 fn fates<'h>(
@@ -164,7 +157,8 @@ fn fates<'h>(
     match fate {
         Fate::Present(ops) => {
             let Some(read) = read(false) else { return };
-            breaches.violation("lost-element", || {
+            let nowhere = !finals.iter().any(|shown| has(shown));
+            object.lacking("lost-element", nowhere, breaches, || {
                 let title = format!("{element} was added, is removed by nobody, and #{} lacks it", read.call);
                 let reason =
                     format!("An add of {element} was acknowledged, and every attempt to remove it had ended before.");
@@ -173,7 +167,8 @@ fn fates<'h>(
         }
         Fate::Absent(ops) => {
             let Some(read) = read(true) else { return };
-            breaches.violation("resurrected-element", || {
+            let everywhere = finals.iter().all(|shown| has(shown));
+            object.lacking("resurrected-element", everywhere, breaches, || {
                 let title = format!("{element} was removed, is added by nobody since, and #{} shows it", read.call);
                 let reason =
                     format!("Each add of {element} was acknowledged on a node that acknowledged a remove of it later.");

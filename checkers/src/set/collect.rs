@@ -1,9 +1,9 @@
 //! The calls of each set: its adds, its final reads, those that failed, and other reads.
 use crate::contract::Elements;
-use crate::final_reads::answered;
+use crate::final_reads::{answered, silent};
 use crate::history::{History, NameId, Op, Outcome};
 use crate::value::ValueRef;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Elements by their numbers, a bit each.
 #[derive(Clone, Default)]
@@ -80,13 +80,9 @@ impl<'h> Set<'h> {
         }
     }
 
-    /// Nodes on which a final read was tried and none succeeded.
-    pub(super) fn silent(&self) -> Vec<NameId> {
-        let mut silent: Vec<NameId> = self.failed.iter().map(|op| op.node).collect();
-        silent.sort_unstable();
-        silent.dedup();
-        silent.retain(|node| self.finals.iter().all(|read| read.op.node != *node));
-        silent
+    /// Nodes that were asked for a final read and never answered one.
+    pub(super) fn silent(&self, history: &History) -> BTreeSet<NameId> {
+        silent(history, self.failed.iter(), self.finals.iter().map(|read| &read.op))
     }
 }
 

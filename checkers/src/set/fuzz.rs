@@ -68,7 +68,7 @@ fn history(draw: &mut Draw, mode: FinalReads) -> Tape {
         match outcome {
             Outcome::Ok if draw.percent(3) => tape.reply(worker, outcome, Value::Nil),
             Outcome::Ok => tape.reply(worker, outcome, Value::list(seen)),
-            _ if draw.percent(20) => tape.fail(worker, outcome, "absent: nothing there"),
+            _ if draw.percent(25) => tape.fail(worker, outcome, *draw.pick(&["absent: x", "absent: x", "absent"])),
             _ => tape.reply(worker, outcome, Value::Nil),
         }
     }
@@ -90,7 +90,7 @@ fn defined(history: &History, mode: FinalReads) -> Answer {
     let list = |op: &Op<'_>| op.output.as_list().map(|list| list.iter().map(|item| item.to_value()).collect());
     let nothing_there = |op: &Op<'_>| {
         let error = op.error.map_or("", |error| history.name(error));
-        op.outcome == Outcome::Fail && error.starts_with("absent")
+        op.outcome == Outcome::Fail && error.starts_with("absent: ")
     };
     let read = |op: &Op<'_>| -> Option<Vec<Value>> {
         match op.outcome {

@@ -95,7 +95,7 @@ fn states<'h>(history: &'h History, set: &Set<'h>, mode: FinalReads) -> States<'
 
 /// Why an element that no answer has may still be there; empty where it cannot.
 fn why_missing(history: &History, set: &Set<'_>, mode: FinalReads) -> String {
-    let silent = set.silent();
+    let silent = set.silent(history);
     if mode.asks_each() && !silent.is_empty() {
         let mut names: Vec<&str> = silent.iter().map(|node| history.name(*node)).collect();
         names.sort_unstable();

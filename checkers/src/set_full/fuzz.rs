@@ -66,7 +66,9 @@ fn history(draw: &mut Draw) -> Tape {
         }
         match outcome {
             Outcome::Ok if !draw.percent(2) => tape.reply(worker, outcome, Value::list(seen)),
-            Outcome::Fail | Outcome::Info if draw.percent(15) => tape.fail(worker, outcome, "absent"),
+            Outcome::Fail | Outcome::Info if draw.percent(15) => {
+                tape.fail(worker, outcome, *draw.pick(&["absent: x", "absent"]))
+            }
             _ => tape.reply(worker, outcome, Value::Nil),
         }
     }
@@ -90,7 +92,7 @@ fn defined(history: &History, linearizable: bool) -> Answer {
     let ok = |op: &&Op<'_>| op.outcome == Outcome::Ok;
     let nothing_there = |op: &Op<'_>| {
         let error = op.error.map_or("", |error| history.name(error));
-        op.settle && op.outcome == Outcome::Fail && error.starts_with("absent")
+        op.settle && op.outcome == Outcome::Fail && error.starts_with("absent: ")
     };
     let malformed = asked.iter().filter(ok).any(|op| op.output.as_list().is_none());
     let says = |op: &&Op<'_>| if ok(op) { op.output.as_list().is_some() } else { nothing_there(op) };

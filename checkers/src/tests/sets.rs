@@ -295,12 +295,38 @@ fn what_is_certainly_absent_is_lost_and_no_other_failure_is() {
     let gone = judge(&ends(&[(1, "n1", "fail absent: js10059 stream not found"), (2, "n2", "fail absent: gone")]));
     assert_eq!((gone.validity, &gone.numbers["lost"]), (Validity::Invalid, &1.into()), "{}", gone.summary);
     assert!(gone.findings[0].sentences.join(" ").contains("found nothing to read there"), "{:?}", gone.findings);
-    for reply in ["fail js10059: stream not found", "info absent: perhaps"] {
+    for reply in ["fail js10059: stream not found", "info absent: perhaps", "fail absent", "fail undeclared absent: x"]
+    {
         let verdict = judge(&ends(&[(1, "n1", reply), (2, "n2", reply)]));
         assert_eq!(verdict.validity, Validity::Unknown, "{reply}: {}", verdict.summary);
         assert!(verdict.summary.contains("2 final reads failed: 2 x"), "{}", verdict.summary);
         assert!(verdict.summary.contains("1 acknowledged add"), "{}", verdict.summary);
     }
+}
+
+#[test]
+fn a_node_that_was_asked_is_not_silent_whoever_answered() {
+    // The client of n2 was answered by n1 in the end, after n1 had refused it, in n1's name.
+    let reads = |second: &str| {
+        format!(
+            r#"{}
+            {{"type":"invoke","process":1,"node":"n1","f":"read","settle":true}}
+            {{"type":"ok","process":1,"value":[]}}
+            {{"type":"invoke","process":2,"node":"n2","f":"read","settle":true}}
+            {{"type":"fail","process":2,"node":"n1","error":"not-leader"}}
+            {second}"#,
+            ends(&[])
+        )
+    };
+    let silent = judge(&reads(""));
+    assert_eq!((silent.validity, &silent.numbers["missing"]), (Validity::Unknown, &1.into()), "{}", silent.summary);
+    assert!(silent.summary.contains("n2 never answered one and may have them"), "{}", silent.summary);
+    assert!(silent.summary.ends_with("1 final read failed: 1 x not-leader on n2."), "{}", silent.summary);
+    let answered = judge(&reads(
+        r#"{"type":"invoke","process":2,"node":"n2","f":"read","settle":true}
+           {"type":"ok","process":2,"node":"n1","value":[]}"#,
+    ));
+    assert_eq!((answered.validity, &answered.numbers["lost"]), (Validity::Invalid, &1.into()), "{}", answered.summary);
 }
 
 #[test]
@@ -325,7 +351,7 @@ fn reads_that_take_away_count_together() {
     let drained = until_empty(&[(1, "n1", "[1]"), (1, "n1", "[]"), (2, "n2", "[]")]);
     assert_eq!(drained.validity, Validity::Valid, "{}", drained.summary);
     assert!(drained.findings.is_empty(), "{:?}", drained.findings);
-    let lost = until_empty(&[(1, "n1", "[]"), (2, "n2", "fail absent")]);
+    let lost = until_empty(&[(1, "n1", "[]"), (2, "n2", "fail absent: gone")]);
     assert_eq!((lost.validity, &lost.numbers["lost"]), (Validity::Invalid, &1.into()), "{}", lost.summary);
     let told = until_empty(&[(1, "n1", "[]"), (1, "n1", "[]")]).findings[0].sentences.join(" ");
     assert!(told.contains("in no final read. Each of those took away what it returned"), "{told}");

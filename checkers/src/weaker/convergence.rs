@@ -4,7 +4,9 @@
 //! Reads `write` and `cas` with `[from, to]`, and the `read`s of the settle phase: the last one of each node counts.
 //! Nodes **certainly** differ only where their reads were called at least `wait_ms` (10 000 by default) after the last
 //! write of the key had ended, after the last heal, and after a value that was never acknowledged was first seen: before
-//! that, they may still be on their way. The common value is certainly not the last one where nobody wrote it, where it is nil
+//! that, they may still be on their way. Without the option `wait_ms` no time is promised, and one more thing must hold:
+//! the run noted that its replicas had converged (the recipe's `converged` probe), or no final read of the key showed a
+//! change for 10 s on any node (and the run did not note that they had not converged). The common value is certainly not the last one where nobody wrote it, where it is nil
 //! although a write was acknowledged, or where every write of it had ended before another acknowledged write began; stores
 //! in which the last writer may lose (by skewed clocks) set `any_written`.
 //!
@@ -12,12 +14,13 @@
 //! whether all nodes were asked. Nor is it with one node.
 //!
 //! Findings: `diverged-replicas`, `thin-air-read`, `lost-write`, `superseded-value`. Unknown: a node never answered, a key
-//! was not read at the end, reads came too early, a fault was never healed, no write was acknowledged, no real time.
+//! was not read at the end, reads came too early, nodes differ that are not known to have converged, a fault was never healed, no write was acknowledged, no real time.
 use super::accesses::{Act, act, first, workloads};
 use crate::certificate::{Certificate, Claim};
 use crate::forms::Plain;
 use crate::history::{History, NameId, Op, Outcome};
 use crate::initial::{Begun, Initial, of_key};
+use crate::standstill::{STANDSTILL_MS, Shown, converged_at, last_change, not_converged, unchanged};
 use crate::value::{Value, ValueRef};
 use crate::verdict::{Budget, Checker, Finding, Severity, Validity, Verdict};
 use crate::wording;
@@ -25,22 +28,20 @@ use serde_json::json;
 use std::collections::{BTreeMap, HashMap};
 
 /// Judges whether replicas converged.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct EventualConvergence {
-    wait_ms: u64,
+    /// None: the default, which is no promise.
+    wait_ms: Option<u64>,
     any_written: bool,
 }
 
-impl Default for EventualConvergence {
-    fn default() -> EventualConvergence {
-        EventualConvergence { wait_ms: 10_000, any_written: false }
-    }
-}
+/// Milliseconds for which replicas may still differ, where no option says so.
+const WAIT_MS: u64 = 10_000;
 
 impl EventualConvergence {
     /// So long after the last write and the last heal replicas must agree.
     pub fn wait_ms(mut self, wait: u64) -> EventualConvergence {
-        self.wait_ms = wait;
+        self.wait_ms = Some(wait);
         self
     }
 
@@ -99,6 +100,37 @@ impl Key<'_> {
     }
 }
 
+impl<'h> Key<'h> {
+    /// Why what these reads of two nodes showed may still change; none where the replicas are known to have converged, or
+    /// stand still.
+    fn may_change(&self, history: &History, reads: &[&Op<'h>], healed: u64) -> Option<String> {
+        if let Some(note) = not_converged(history) {
+            return Some(format!("the run says: {note}"));
+        }
+        let ended = self.writes.iter().filter(|(_, write)| write.outcome == Outcome::Ok);
+        let ended = ended.map(|(_, write)| write.reply_time).max().unwrap_or(0).max(healed);
+        let called = reads.iter().map(|read| read.call_time).min().unwrap_or(0);
+        if converged_at(history).is_some_and(|at| (ended..=called).contains(&at)) {
+            return None;
+        }
+        let shown = |at: &Place| {
+            let own = self.reads.iter().filter(|read| read.settle && Place::of(history, read) == *at);
+            Shown::new(own.map(|read| (*read, read.output)).collect())
+        };
+        let places: BTreeMap<Place, Shown<'h, ValueRef<'h>>> = self.finals.keys().map(|at| (*at, shown(at))).collect();
+        let change = last_change(places.values());
+        let still = reads.iter().filter_map(|read| places.get(&Place::of(history, read)));
+        let still = still.map(|place| unchanged(place, change)).min().unwrap_or(0);
+        (still < STANDSTILL_MS * 1_000_000).then(|| {
+            format!(
+                "the run does not know that its replicas had converged, and final reads showed no change for {} only (asked: \
+                 {STANDSTILL_MS} ms; the option wait_ms says from when on nodes must not differ)",
+                wording::seconds(still)
+            )
+        })
+    }
+}
+
 /// Pairs of nodes that are compared for one key.
 const PAIRS: usize = 64;
 
@@ -119,8 +151,11 @@ fn keys<'h>(history: &'h History, workload: NameId, initial: &Initial) -> Result
         });
         let key = &mut keys[place].1;
         let at = Place::of(history, &op);
-        if op.settle && history.name(op.function) == "read" && !key.asked.contains(&at) {
-            key.asked.push(at);
+        // Whoever answers, the client asked the node that it is bound to.
+        let bound = history.bound_node(&op);
+        let asked = if matches!(history.name(bound), "" | "?") { at } else { Place::Node(bound) };
+        if op.settle && history.name(op.function) == "read" && !key.asked.contains(&asked) {
+            key.asked.push(asked);
         }
         if op.outcome == Outcome::Fail {
             continue;
@@ -237,7 +272,7 @@ impl EventualConvergence {
             }
         }
         let waited = called.saturating_sub(quiet) / 1_000_000;
-        (unseen || called < quiet || waited < self.wait_ms).then_some(waited)
+        (unseen || called < quiet || waited < self.wait_ms.unwrap_or(WAIT_MS)).then_some(waited)
     }
 
     fn differ(
@@ -251,11 +286,16 @@ impl EventualConvergence {
         let (here, there) = (Place::of(history, one).name(history), Place::of(history, two).name(history));
         let name = (name, named(name));
         if let Some(waited) = self.too_early(key, &[one, two], healed) {
-            let wait = self.wait_ms;
+            let wait = self.wait_ms.unwrap_or(WAIT_MS);
             return Trouble::Unclear(format!(
                 "{} differs between {here} and {there}, but only {waited} ms after the last change (wait: {wait} ms)",
                 name.1
             ));
+        }
+        if self.wait_ms.is_none()
+            && let Some(why) = key.may_change(history, &[one, two], healed)
+        {
+            return Trouble::Unclear(format!("{} differs between {here} and {there}, but {why}", name.1));
         }
         let title = format!(
             "{here} and {there} differ on {} for good: {} and {} (#{}, #{})",

@@ -92,7 +92,10 @@ pub(crate) const EVENTUAL_CONVERGENCE: CheckerDoc = CheckerDoc {
     name: "eventual-convergence",
     doc: "After the last write and the last heal all nodes come to one value, and it could be the last one.",
     options: &[
-        ("wait_ms", "an integer: how long after the last write and heal nodes may still differ, 10000"),
+        (
+            "wait_ms",
+            "an integer: how long after the last write and heal nodes may still differ; without it 10000, and they must be known to have converged",
+        ),
         ("any_written", "true: any written value may be the last, for stores whose clocks decide"),
         OPTION,
     ],

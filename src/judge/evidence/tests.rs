@@ -1,7 +1,7 @@
 //! The shapes of runs that kept every promise, and of such that prove nothing.
 use super::*;
 use crate::judge::{Rules, judge};
-use crate::plan::{PerKind, Plan};
+use crate::plan::{Clients, LoadPlan, PerKind, Plan};
 use crate::store::TargetFacts;
 use dsfuzz_checkers::history::read_jsonl;
 use serde_json::json;
@@ -86,7 +86,7 @@ fn facts(leads: bool, election_ms: u64) -> TargetFacts {
 fn thin(story: Story, facts: TargetFacts, asked: &EvidencePlan) -> Vec<String> {
     let history = story.history();
     let kinds: std::collections::BTreeSet<String> = history.faults.iter().map(|fault| fault.kind.clone()).collect();
-    let rules = Rules { kinds: kinds.into_iter().collect(), asked_min: 1.0, ..Rules::default() };
+    let rules = Rules { kinds: kinds.into_iter().collect(), load: Some(LoadPlan::default()), ..Rules::default() };
     let info = RunInfo { facts, ..RunInfo::default() };
     let rows = weigh(&history, asked, &rules, &info);
     rows.into_iter().filter(|row| !row.enough).map(|row| row.name).collect()
@@ -110,7 +110,7 @@ fn a_kill_of_all_asks_for_calls_before_and_after_it() {
 
 /// What is missing, one text each.
 fn missing(story: Story, facts: TargetFacts, asked: &EvidencePlan) -> Vec<String> {
-    let rules = Rules { asked_min: 1.0, ..Rules::default() };
+    let rules = Rules { load: Some(LoadPlan::default()), ..Rules::default() };
     let rows = weigh(&story.history(), asked, &rules, &RunInfo { facts, ..RunInfo::default() });
     assert!(rows.iter().all(|row| row.enough == row.shortfall.is_empty()), "{rows:?}");
     rows.into_iter().filter(|row| !row.enough).map(|row| row.shortfall).collect()
@@ -242,13 +242,43 @@ fn a_node_that_was_not_asked_is_thin() {
     let mut history = story.history();
     // A third node of the plan that got no call.
     history.nodes.push("n3".into());
-    let rules = Rules { asked_min: 1.0, ..Rules::default() };
+    let rules = Rules { load: Some(LoadPlan::default()), ..Rules::default() };
     let info = RunInfo { facts: facts(false, 2000), ..RunInfo::default() };
     let rows = weigh(&history, &EvidencePlan::default(), &rules, &info);
     let row = rows.iter().find(|row| row.name == "asked_during_pause").expect("a row");
     assert_eq!((row.measured, row.enough), (0.0, false));
     let part = "n3 was asked 0 calls a second in fault 0 (pause one: #1 on n1), and at least 1 a second are asked for";
     assert!(row.shortfall.starts_with(part), "{}", row.shortfall);
+}
+
+#[test]
+fn a_node_without_a_client_of_the_plan_is_told_and_not_asked_for() {
+    let story = Story::of(&["n1", "n2"], |_| true).fault("pause", "one: #1", &["n1"], &[], (10.0, 18.0));
+    let mut history = story.history();
+    history.nodes.push("n3".into());
+    let load = LoadPlan { clients: Clients::Total(2), ..LoadPlan::default() };
+    let rules = Rules {
+        checkers: vec![("linearizable".into(), dsfuzz_checkers::Options::default())],
+        evidence: Some(EvidencePlan { leader_changes_min: 0, ..EvidencePlan::default() }),
+        load: Some(load),
+        ..Rules::default()
+    };
+    let info = RunInfo { facts: facts(false, 2000), ..RunInfo::default() };
+    let rows = weigh(&history, &EvidencePlan::default(), &rules, &info);
+    let row = rows.iter().find(|row| row.name == "asked_during_pause").expect("a row");
+    assert!(row.measured > 9.0 && row.enough, "{row:?}");
+    assert!(row.doc.ends_with("; no client asks n3)"), "{}", row.doc);
+    let verdict = judge(&history, &rules, &info);
+    let told = "never asked under load: n3 (load.clients is 2 for 3 nodes; 3 or more, such as 1n, asks every node)";
+    assert!(verdict.notes.iter().any(|note| note == told), "{:?}", verdict.notes);
+}
+
+#[test]
+fn the_share_of_the_rate_is_that_of_the_nodes_that_the_run_had() {
+    // A lab with a name: the plan does not say how many nodes it has.
+    let text = "name: p\ncluster: {lab: mine}\ntarget: etcd\nworkload: register\nload: {rate: 12/s}\n";
+    let rules = Rules::of_plan(&Plan::from_yaml_str(text).expect("a plan"), &facts(false, 2000));
+    assert!((rules.asked_min(3) - 0.4).abs() < 1e-9, "{}", rules.asked_min(3));
 }
 
 #[test]

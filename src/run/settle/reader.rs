@@ -1,28 +1,52 @@
 //! [`Reader`]: the final reads of one node, one after the other.
 use super::super::driver::{Backoff, call_once, connect_once, discard, turned_true};
-use super::{Missed, SettleSummary, Settling};
+use super::{Left, Missed, SettleSummary, Settling};
 use dsfuzz_chance::Chance;
-use dsfuzz_checkers::Value;
+use dsfuzz_checkers::{ABSENT, Value};
 use dsfuzz_workloads::{Answer, Call, Client, Terms};
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);
-/// Begins the error of a read whose object is certainly not there: as good as an empty answer.
-const ABSENT: &str = "absent: ";
 
 /// How an attempt ended.
 pub(super) enum Outcome {
-    /// Ok, or certainly absent; whether nothing was there (any more).
-    Answered(bool),
+    /// Ok, or certainly absent.
+    Answered(Answered),
     /// The node refuses to be read, with one of the codes for that.
     Refused(Arc<str>),
     /// It certainly had no effect.
     Failed(Arc<str>),
     /// It may have had an effect, where it has any.
     Unknown(Arc<str>),
+}
+
+/// What an answered read said.
+pub(super) struct Answered {
+    /// Nothing was there (any more).
+    pub(super) empty: bool,
+    /// The same for the same answer; of lists, whatever their order.
+    pub(super) digest: u64,
+}
+
+impl Answered {
+    fn of(value: &Value) -> Answered {
+        let hash = |value: &Value| {
+            let mut hasher = DefaultHasher::new();
+            value.hash(&mut hasher);
+            hasher.finish()
+        };
+        match value {
+            Value::List(elements) => Answered {
+                empty: elements.is_empty(),
+                digest: elements.iter().map(hash).fold(elements.len() as u64, u64::wrapping_add),
+            },
+            other => Answered { empty: matches!(other, Value::Nil), digest: hash(other) },
+        }
+    }
 }
 
 /// Reads from one node through one client at a time.
@@ -35,6 +59,8 @@ pub(super) struct Reader {
     backoff: Backoff,
     chance: Chance,
     summary: SettleSummary,
+    /// The digest of the last answer to each call, by the call's place.
+    pub(super) answers: BTreeMap<usize, u64>,
 }
 
 impl Reader {
@@ -47,8 +73,17 @@ impl Reader {
             backoff: Backoff::default(),
             chance: Chance::new(shared.options.seed, "settle", position as u64),
             summary: SettleSummary::default(),
+            answers: BTreeMap::new(),
             shared,
         }
+    }
+
+    pub(super) fn position(&self) -> usize {
+        self.position
+    }
+
+    pub(super) fn over(&self) -> bool {
+        self.shared.over()
     }
 
     /// Waits before the next attempt, longer after each failure.
@@ -110,12 +145,12 @@ impl Reader {
             Answer::Ok(value) => {
                 self.backoff.answered();
                 self.summary.ok += 1;
-                Outcome::Answered(matches!(&value, Value::Nil) || value.as_list().is_some_and(<[Value]>::is_empty))
+                Outcome::Answered(Answered::of(&value))
             }
             Answer::Fail(why) if why.starts_with(ABSENT) => {
                 self.backoff.answered();
                 self.summary.absent += 1;
-                Outcome::Answered(true)
+                Outcome::Answered(Answered::of(&Value::list([])))
             }
             Answer::Fail(why) => {
                 let node = self.shared.options.nodes[self.position].name.clone();
@@ -135,7 +170,7 @@ impl Reader {
     }
 
     /// Closes the client; what is left was missed.
-    pub(super) async fn finish(mut self, left: VecDeque<(usize, Call, Arc<str>)>) -> SettleSummary {
+    pub(super) async fn finish(mut self, left: Left) -> SettleSummary {
         if let Some(client) = self.client.take() {
             let _ = tokio::time::timeout(CLOSE_WITHIN, client.close()).await;
         }

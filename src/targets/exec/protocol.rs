@@ -3,7 +3,7 @@ use super::super::hands::head;
 use super::super::recipe::Certainty;
 use super::values;
 use crate::cluster::Node;
-use dsfuzz_checkers::Value;
+use dsfuzz_checkers::{ABSENT, Value};
 use dsfuzz_workloads::{Answer, Call, Endpoint, Response, Terms};
 use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
@@ -31,9 +31,6 @@ const CODES: &[(&str, Certainty)] = &[
     ("warning", Certainty::Info),       // acknowledged, but with a warning
     ("unknown", Certainty::Info),       // anything else
 ];
-
-/// Begins the error of a read that found certainly nothing: the object itself is not there ([`Certainty::Absent`]).
-const ABSENT: &str = "absent: ";
 
 /// What a program is told first.
 pub(super) struct Init<'a> {
@@ -172,7 +169,7 @@ pub(super) fn reply(line: &str, id: u64, call: &Call, meaning: &Meaning) -> Repl
         Some("fail" | "error") if certainty == Some(Certainty::Refuses) => Answer::fail(error_text(&json)),
         // A code that says "unknown" is believed before a type that says "certain".
         Some("fail" | "error") if certainty == Some(Certainty::Absent) => {
-            Answer::fail(format!("{ABSENT}{}", error_text(&json)))
+            Answer::fail(format!("{ABSENT}{}", client_words(&json)))
         }
         Some("fail") if certainty == Some(Certainty::Info) => Answer::info(error_text(&json)),
         Some("fail") => Answer::fail(error_text(&json)),
@@ -281,8 +278,15 @@ fn certainty(code: &str, call: &Call, errors: &BTreeMap<String, Certainty>) -> O
     given.or_else(table)
 }
 
-/// `code: text`.
+/// `code: text`. What a client says in its own words never begins as [`ABSENT`]: only a recipe declares that an object is
+/// certainly not there.
 fn error_text(json: &Json) -> String {
+    let words = client_words(json);
+    let code = words.split(':').next().unwrap_or_default().trim();
+    if code == ABSENT.trim_end_matches([':', ' ']) { format!("undeclared {}", words.trim_start()) } else { words }
+}
+
+fn client_words(json: &Json) -> String {
     let part = |name: &str| json.pointer(&format!("/error/{name}")).and_then(Json::as_str).unwrap_or_default();
     let (code, text) = (part("code"), part("text"));
     match (code.is_empty(), text.is_empty()) {
@@ -381,6 +385,27 @@ mod tests {
         assert_eq!(reply(line, 7, &call("set", "add"), &meaning), Reply::Response(expected));
         let line = r#"{"id":7,"type":"fail","error":{"code":"aborted"},"value":"2"}"#;
         assert!(matches!(reply(line, 7, &call("register", "read"), &meaning), Reply::Unbelieved(_)));
+    }
+
+    #[test]
+    fn a_clients_own_word_absent_is_no_declaration() {
+        let undeclared = meaning(BTreeMap::new());
+        for (error, told) in [
+            (r#"{"code":"absent","text":"no stream"}"#, "undeclared absent: no stream"),
+            (r#"{"code":"absent"}"#, "undeclared absent"),
+            (r#"{"text":"absent: no stream"}"#, "undeclared absent: no stream"),
+            (r#"{"code":" absent : x","text":"y"}"#, "undeclared absent : x: y"),
+        ] {
+            let line = format!(r#"{{"id":7,"type":"fail","error":{error}}}"#);
+            let told = answer(Answer::fail(told));
+            assert_eq!(reply(&line, 7, &call("set", "read"), &undeclared), told, "{error}");
+        }
+        let declared = meaning(BTreeMap::from([("absent".to_owned(), Certainty::Absent)]));
+        let line = r#"{"id":7,"type":"fail","error":{"code":"absent","text":"no stream"}}"#;
+        let told = answer(Answer::fail("absent: absent: no stream"));
+        assert_eq!(reply(line, 7, &call("set", "read"), &declared), told);
+        let other = answer(Answer::fail("undeclared absent: no stream"));
+        assert_eq!(reply(line, 7, &call("set", "add"), &declared), other, "an add finds nothing");
     }
 
     #[test]

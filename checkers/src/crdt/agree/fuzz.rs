@@ -3,16 +3,21 @@ use super::ReplicasAgree;
 use crate::contract::tape::{self, Answer, Tape};
 use crate::fuzz::{Draw, Stats};
 use crate::history::{History, NameId, Op, Outcome};
+use crate::standstill::{CONVERGED, NOT_CONVERGED};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker, Validity};
 use std::collections::BTreeSet;
 
 const FACTS: [&str; 2] = ["lost_element", "final_reads"];
 
+/// Milliseconds without a change after which replicas stand still. Records are a millisecond apart.
+const STANDSTILL_MS: u64 = 6;
+
 /// Judges so many random histories twice.
 pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
+    let checker = ReplicasAgree { standstill_ms: STANDSTILL_MS, ..ReplicasAgree::default() };
     let fast = |history: &History| {
-        let verdict = crate::fuzz::shown(history, ReplicasAgree::default().check(history, &Budget::unlimited()));
+        let verdict = crate::fuzz::shown(history, checker.check(history, &Budget::unlimited()));
         Answer::read(&verdict, &FACTS)
     };
     tape::differ(seed, count, history, fast, defined)
@@ -26,7 +31,12 @@ fn history(draw: &mut Draw) -> Tape {
     let (mut one, mut two): (Vec<Value>, Vec<Value>) = (Vec::new(), Vec::new());
     let (steps, mut next, mut adds) = (16 + draw.below(20), 0, 0);
     let settle_from = steps.saturating_sub(8 + draw.below(8));
+    let (noted_at, note) =
+        ((settle_from + draw.below(8)).saturating_sub(2), *draw.pick(&[CONVERGED, CONVERGED, NOT_CONVERGED, ""]));
     for step in 0..steps {
+        if step == noted_at && !note.is_empty() {
+            tape.note(note);
+        }
         let worker = draw.below(tape.workers());
         let settle = step >= settle_from;
         let Some((f, input)) = tape.open(worker) else {
@@ -67,7 +77,7 @@ fn history(draw: &mut Draw) -> Tape {
         }
         match outcome {
             Outcome::Ok => tape.reply(worker, outcome, Value::list(seen)),
-            _ if draw.percent(20) => tape.fail(worker, outcome, "absent"),
+            _ if draw.percent(25) => tape.fail(worker, outcome, *draw.pick(&["absent: x", "absent: x", "absent"])),
             _ => tape.reply(worker, outcome, Value::Nil),
         }
     }
@@ -84,7 +94,7 @@ fn defined(history: &History) -> Answer {
         return Answer { validity: Validity::Unknown, kinds: BTreeSet::new(), facts };
     }
     let absent = |op: &Op<'_>| {
-        op.outcome == Outcome::Fail && op.error.is_some_and(|error| history.name(error).starts_with("absent"))
+        op.outcome == Outcome::Fail && op.error.is_some_and(|error| history.name(error).starts_with("absent: "))
     };
     let quiet = |read: &Op<'_>| adds.iter().all(|add| add.outcome == Outcome::Info || add.reply < read.call);
     let finals: Vec<&Op<'_>> = ops
@@ -100,6 +110,15 @@ fn defined(history: &History) -> Answer {
     let followed = |one: &Op<'_>| of(one.node).any(|two| one.reply < two.call);
     let holds =
         |node: NameId| -> BTreeSet<Value> { of(node).filter(|op| !followed(op)).flat_map(|op| list(op)).collect() };
+    let noted = |wanted: &str| history.notes.iter().find(|(_, _, text)| text == wanted).map(|(time, ..)| *time);
+    // When each node was first seen to show what its last read showed.
+    let since = |node: NameId| {
+        let last = of(node).max_by_key(|op| op.call).map(|op| list(op));
+        let other = of(node).filter(|op| Some(list(op)) != last).map(|op| op.call).max();
+        let same = of(node).filter(|op| other.is_none_or(|other| op.call > other));
+        same.min_by_key(|op| op.call).map_or(0, |op| op.reply_time)
+    };
+    let changed = nodes.iter().map(|node| since(*node)).max().unwrap_or(0);
     let mut kinds = BTreeSet::new();
     let (mut lost, mut doubt) = (0, nodes.len() < 2);
     for &node in &nodes {
@@ -118,10 +137,14 @@ fn defined(history: &History) -> Answer {
         let later = own
             .iter()
             .any(|element| of_element(element).iter().map(|add| add.call).min().is_some_and(|call| call > *first));
-        let last = of(node).map(|op| op.call).max().unwrap_or(0);
-        let grew =
-            of(node).filter(|op| op.reply < last).any(|op| own.iter().any(|element| !list(op).contains(element)));
-        if later && !grew {
+        let Some(last) = of(node).max_by_key(|op| op.call) else { continue };
+        let gained = |op: &&&&Op<'_>| own.iter().any(|one| !list(op).contains(one) && acknowledged(one).is_some());
+        let grew = of(node).filter(|op| op.reply < last.call).filter(|op| gained(&op)).count() > 0;
+        let ended = adds.iter().filter(|add| add.outcome != Outcome::Info).map(|add| add.reply_time).max();
+        let converged =
+            noted(CONVERGED).is_some_and(|at| ended.is_none_or(|ended| ended <= at) && at <= last.call_time);
+        let still = last.call_time >= changed + STANDSTILL_MS * 1_000_000;
+        if (converged || (still && later)) && !grew && noted(NOT_CONVERGED).is_none() {
             kinds.extend(["diverged".to_owned(), "lost-element".to_owned()]);
             lost += known.len() as u64;
         } else {

@@ -49,16 +49,90 @@ fn nodes_that_hold_the_same_agree() {
     assert_eq!(gone.validity, Validity::Valid, "what no node has is for set to find: {}", gone.summary);
 }
 
+const CONVERGED: &str = "\n{\"type\":\"note\",\"text\":\"the replicas converged\"}\n";
+const NOT_CONVERGED: &str = "\n{\"type\":\"note\",\"text\":\"the replicas did not converge: /node differs\"}\n";
+
 #[test]
-fn a_node_that_lacks_what_came_before_what_it_has_diverged() {
-    let verdict = judge(&[("n1", "[1,2,3,4,5]"), ("n2", "[1,3,4,5]"), ("n3", "[1,2,3,4,5]")]);
+fn a_node_that_lacks_something_after_the_replicas_converged_diverged() {
+    let reads = [("n1", "[1,2,3,4,5]"), ("n2", "[1,3,4,5]"), ("n3", "[1,2,3,4,5]")];
+    let verdict = judge_with(&[], &story(CONVERGED, &reads));
     assert_eq!(verdict.validity, Validity::Invalid, "{}", verdict.summary);
     assert_eq!(kinds(&verdict), [("diverged", Severity::Violation), ("lost-element", Severity::Violation)]);
     let lost = &verdict.findings[1];
     assert_eq!(lost.title, "n2 lacks 1 acknowledged element that another node has, first #3");
     let text = lost.sentences.join(" ");
     assert!(text.contains("n2 lacks 1 of 5 acknowledged elements: 2."), "{text}");
+    assert!(text.contains("the run saw at 0.011 s, before this read, that the replicas had converged"), "{text}");
+    // Converged, a node that holds nothing later has lost it too.
+    let early = story(CONVERGED, &[reads[0], ("n2", "[1,2]")]);
+    assert_eq!(judge_with(&[], &early).validity, Validity::Invalid);
+    // A note of before the last add, or of after the read, or one that another note denies, says nothing.
+    let before = early.replace(CONVERGED, "").replace(
+        "\n{\"type\":\"invoke\",\"process\":0,\"workload\":\"set\",\"f\":\"add\",\"value\":5}",
+        &format!("{CONVERGED}{{\"type\":\"invoke\",\"process\":0,\"workload\":\"set\",\"f\":\"add\",\"value\":5}}"),
+    );
+    for lines in [before, early.replace(CONVERGED, "") + CONVERGED, early + NOT_CONVERGED] {
+        assert!(lines.contains("the replicas converged"));
+        assert_eq!(judge_with(&[], &lines).validity, Validity::Unknown, "{lines}");
+    }
+    // What it gained after the note denies it.
+    let gained = story(CONVERGED, &[("n2", "[1,3]"), reads[0], reads[1]]);
+    assert_eq!(judge_with(&[], &gained).validity, Validity::Unknown);
+}
+
+/// The same reads, each so many seconds after the start of the history.
+fn story_at(reads: &[(u64, &str, &str)]) -> String {
+    let mut lines = story("", &[]);
+    for (at, (seconds, node, reply)) in reads.iter().enumerate() {
+        let (process, time) = (10 + at, seconds * 1_000_000_000);
+        lines += &format!(
+            "\n{{\"type\":\"invoke\",\"time\":{time},\"process\":{process},\"node\":\"{node}\",\"workload\":\"set\",\"f\":\"read\",\"settle\":true}}\n\
+             {{\"type\":\"ok\",\"time\":{time},\"process\":{process},\"value\":{reply}}}\n"
+        );
+    }
+    lines
+}
+
+#[test]
+fn a_node_that_holds_later_elements_may_be_behind_all_the_same() {
+    // With two writers, gossip or shards, elements arrive in any order.
+    let verdict = judge(&[("n1", "[1,2,3,4,5]"), ("n2", "[1,3,4,5]"), ("n3", "[1,2,3,4,5]")]);
+    assert_eq!(verdict.validity, Validity::Unknown, "{}", verdict.summary);
+    assert_eq!(kinds(&verdict), [("replica-lags", Severity::Evidence)]);
+    assert_eq!(verdict.findings[0].title, "n2 is behind by 1 acknowledged element, since 0.004 s");
+    let text = verdict.findings[0].sentences.join(" ");
+    assert!(text.contains("The run does not know that its replicas had converged"), "{text}");
+}
+
+#[test]
+fn a_node_that_lacks_something_while_all_stand_still_diverged() {
+    let (all, hole) = ("[1,2,3,4,5]", "[1,3,4,5]");
+    let judge = |reads: &[(u64, &str, &str)]| judge_with(&[], &story_at(reads));
+    let verdict = judge(&[(1, "n1", all), (1, "n2", hole), (6, "n1", all), (6, "n2", hole), (11, "n2", "[5,4,3,1]")]);
+    assert_eq!(verdict.validity, Validity::Invalid, "{}", verdict.summary);
+    assert_eq!(kinds(&verdict), [("diverged", Severity::Violation), ("lost-element", Severity::Violation)]);
+    let text = verdict.findings[1].sentences.join(" ");
     assert!(text.contains("it has 3, which was only added (#5) after that"), "{text}");
+    assert!(text.contains("no final read of any node showed a change for 10.000 s"), "{text}");
+    // Too short; another node still changed; another node was first seen late; a node that stands still at an earlier
+    // moment may be stuck there.
+    for reads in [
+        &[(1, "n1", all), (1, "n2", hole), (10, "n2", hole)][..],
+        &[(1, "n1", "[1]"), (1, "n2", hole), (6, "n1", all), (11, "n2", hole)],
+        &[(1, "n2", hole), (6, "n1", all), (11, "n2", hole)],
+        &[(1, "n1", all), (1, "n2", "[1,2]"), (20, "n2", "[1,2]")],
+    ] {
+        let verdict = judge(reads);
+        assert_eq!(verdict.validity, Validity::Unknown, "{reads:?}: {}", verdict.summary);
+        assert_eq!(kinds(&verdict), [("replica-lags", Severity::Evidence)]);
+    }
+    let longer = [(1, "n1", all), (1, "n2", hole), (21, "n2", hole)];
+    assert_eq!(judge(&longer).validity, Validity::Invalid);
+    let options = Options([("standstill_ms".to_owned(), Value::Int(30_000))].into());
+    let checker = checker_with("replicas-agree", &options).expect("an option");
+    assert_eq!(checker.check(&history(&story_at(&longer)), &Budget::unlimited()).validity, Validity::Unknown);
+    // The run knows better.
+    assert_eq!(judge_with(&[], &(story_at(&longer) + NOT_CONVERGED)).validity, Validity::Unknown);
 }
 
 #[test]
@@ -75,14 +149,11 @@ fn a_node_that_only_stops_early_may_be_behind() {
         text.contains("was acknowledged at 0.006 s; n2 was read at 2.003 s, 1.991 s after the last heal"),
         "{text}"
     );
-    // The run knows that it had not converged; or it was seen to catch up.
-    let noted = "\n{\"type\":\"note\",\"text\":\"the replicas did not converge: /node differs\"}\n";
+    // The run knows that it had not converged.
     let reads = [("n1", "[1,2,3,4,5]"), ("n2", "[1,3,4,5]")];
-    let verdict = judge_with(&[], &story(noted, &reads));
+    let verdict = judge_with(&[], &story(NOT_CONVERGED, &reads));
     assert_eq!(verdict.validity, Validity::Unknown, "{}", verdict.summary);
     assert!(verdict.summary.contains("The run says: the replicas did not converge"), "{}", verdict.summary);
-    assert_eq!(judge(&[("n2", "[1,3]"), reads[0], reads[1]]).validity, Validity::Unknown);
-    assert_eq!(judge(&[("n2", "[1,3,4,5]"), reads[0], reads[1]]).validity, Validity::Invalid, "it stands still");
 }
 
 #[test]
@@ -121,4 +192,25 @@ fn a_crdt_counts_what_was_acknowledged_before_it_looks_for_final_reads() {
                     2 final reads failed: 2 x js10059 on n1, n2.";
         assert_eq!((verdict.validity, verdict.summary.as_str()), (Validity::Unknown, told));
     }
+}
+
+#[test]
+fn a_crdt_that_may_be_behind_is_not_accused() {
+    let judge = |options: &[(&str, Value)], lines: &str| {
+        let options = Options(options.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect());
+        checker_with("crdt", &options).expect("listed").check(&history(lines), &Budget::unlimited())
+    };
+    let reads = [("n1", "[1,2,3,4,5]"), ("n2", "[1,3,4,5]")];
+    let verdict = judge(&[], &story("", &reads));
+    assert_eq!(verdict.validity, Validity::Unknown, "{}", verdict.summary);
+    assert!(kinds(&verdict).iter().all(|kind| *kind == ("replica-lags", Severity::Evidence)), "{:?}", kinds(&verdict));
+    assert_eq!(judge(&[], &story(CONVERGED, &reads)).validity, Validity::Invalid);
+    assert_eq!(judge(&[], &story(NOT_CONVERGED, &reads)).validity, Validity::Unknown);
+    assert_eq!(judge(&[("quiesce_ms", Value::Int(0))], &story("", &reads)).validity, Validity::Invalid);
+    let still = [(1, "n1", reads[0].1), (1, "n2", reads[1].1), (11, "n1", reads[0].1), (11, "n2", reads[1].1)];
+    assert_eq!(judge(&[], &story_at(&still)).validity, Validity::Invalid);
+    // What no node has is lost, whoever may be behind; a node that was not asked may have it.
+    let nowhere = story("", &[reads[1], ("n1", "[1,3,4,5]"), ("n3", "[1,3,4,5]")]);
+    assert_eq!(kinds(&judge(&[], &nowhere)), [("lost-element", Severity::Violation)]);
+    assert_eq!(judge(&[], &story("", &[reads[1], ("n1", "[1,3,4,5]")])).validity, Validity::Unknown);
 }

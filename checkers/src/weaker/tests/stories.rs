@@ -185,9 +185,26 @@ fn versions_settle_it() {
 fn replicas_that_differ_long_after_have_diverged() {
     let finals = "1 n1 read x null 1 settle +20\n2 n2 read x null 2 settle\n3 n3 read x null 2 settle";
     let history = calls(&format!("0 n1 write x 1 null\n0 n1 write x 2 null\n{finals}"));
-    assert_eq!(broken(&judged("eventual-convergence", &[], &history), "diverged-replicas").ops.len(), 2);
+    let promised = [("wait_ms", Value::Int(10_000))];
+    assert_eq!(broken(&judged("eventual-convergence", &promised, &history), "diverged-replicas").ops.len(), 2);
     let wait = [("wait_ms", Value::Int(60_000))];
     assert_eq!(judged("eventual-convergence", &wait, &history).validity, Validity::Unknown);
+    // Without a promised time a node may only be behind, unless it is known to have converged, or all stand still.
+    let verdict = judged("eventual-convergence", &[], &history);
+    assert_eq!(verdict.validity, Validity::Unknown, "{}", verdict.summary);
+    assert!(verdict.summary.contains("does not know that its replicas had converged"), "{}", verdict.summary);
+    let mut noted = history.clone();
+    let last_write = noted.ops().iter().filter(|op| !op.settle).map(|op| op.reply_time).max().expect("a write");
+    noted.notes.push((last_write, String::new(), "the replicas converged".into()));
+    broken(&judged("eventual-convergence", &[], &noted), "diverged-replicas");
+    noted.notes.push((last_write, String::new(), "the replicas did not converge: n1 differs".into()));
+    assert_eq!(judged("eventual-convergence", &[], &noted).validity, Validity::Unknown);
+    let again = "1 n1 read x null 1 settle +10\n2 n2 read x null 2 settle\n3 n3 read x null 2 settle";
+    let writes = "0 n1 write x 1 null\n0 n1 write x 2 null";
+    broken(&judged("eventual-convergence", &[], &calls(&format!("{writes}\n{finals}\n{again}"))), "diverged-replicas");
+    let moved = "1 n1 read x null 1 settle +10\n2 n2 read x null 2 settle\n3 n3 read x null 1 settle";
+    let moved = judged("eventual-convergence", &[], &calls(&format!("{writes}\n{finals}\n{moved}")));
+    assert_eq!(moved.validity, Validity::Unknown, "n3 still changed: {}", moved.summary);
     // What was never acknowledged may have arrived between the two reads.
     let history = calls(&format!("0 n1 write x 1 null\n0 n1 write x 2 null info\n{finals}"));
     assert_eq!(judged("eventual-convergence", &[], &history).validity, Validity::Unknown);
@@ -227,7 +244,8 @@ fn without_names_of_nodes_processes_are_compared_and_nothing_is_valid() {
             )
         };
         let (reads, late) = ([read(1, first, 30_000_000_000), read(2, second, 30_000_000_001)].join("\n"), 1);
-        judged("eventual-convergence", &[], &history(&[write(late), write(late + 1), reads].join("\n")))
+        let wait = [("wait_ms", Value::Int(10_000))];
+        judged("eventual-convergence", &wait, &history(&[write(late), write(late + 1), reads].join("\n")))
     };
     for (first, second) in [(1, 2), (2, 1)] {
         let verdict = told(first, second);

@@ -1,0 +1,94 @@
+//! Reads again what nodes answered differently: a node that is behind catches up, one that has diverged stands still.
+//!
+//! Never: a read that no node has answered, or in a mode in which nodes need not hold the same.
+use super::reader::{Outcome, Reader};
+use super::{Left, SettleSummary, Settling};
+use crate::run::driver::turned_true;
+use dsfuzz_workloads::Call;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+/// So often are nodes read within one standstill.
+const READS_PER_STANDSTILL: u32 = 4;
+
+impl Settling {
+    /// Until all agree, no answer has changed for a standstill, or the time is up.
+    pub(super) async fn confirm(
+        &self,
+        mut readers: Vec<(Reader, Left)>,
+        calls: &[Call],
+        summary: &mut SettleSummary,
+    ) -> Vec<(Reader, Left)> {
+        let calls: Arc<[Call]> = calls.into();
+        let (standstill, mut stop) = (self.options.standstill, self.stop.clone());
+        let mut changed = Instant::now();
+        loop {
+            let places = differing(&readers);
+            if places.is_empty() || self.over() {
+                return readers;
+            }
+            let next = Instant::now() + standstill / READS_PER_STANDSTILL;
+            tokio::select! {
+                () = tokio::time::sleep_until(self.end.min(next)) => {}
+                () = turned_true(&mut stop) => {}
+            }
+            if self.over() {
+                return readers;
+            }
+            let last = changed.elapsed() >= standstill;
+            let before: Vec<_> = readers.iter().map(|(reader, _)| reader.answers.clone()).collect();
+            let mut nodes = JoinSet::new();
+            for (reader, left) in readers {
+                nodes.spawn(again(reader, left, calls.clone(), places.clone()));
+            }
+            let count = before.len();
+            readers = joined(nodes, summary).await;
+            let same = readers.iter().zip(&before).all(|((reader, _), before)| reader.answers == *before);
+            if !same || readers.len() < count {
+                changed = Instant::now();
+            } else if last {
+                return readers;
+            }
+        }
+    }
+}
+
+/// Readers by the positions of their nodes; one that panicked is told.
+pub(super) async fn joined(mut nodes: JoinSet<(Reader, Left)>, summary: &mut SettleSummary) -> Vec<(Reader, Left)> {
+    let mut readers = Vec::new();
+    while let Some(joined) = nodes.join_next().await {
+        match joined {
+            Ok(reader) => readers.push(reader),
+            Err(error) => summary.harness.push(format!("a reader of the settle phase panicked: {error}")),
+        }
+    }
+    readers.sort_by_key(|(reader, _)| reader.position());
+    readers
+}
+
+/// Places of calls that two nodes answered differently.
+fn differing(readers: &[(Reader, Left)]) -> Vec<usize> {
+    let places: BTreeSet<usize> = readers.iter().flat_map(|(reader, _)| reader.answers.keys().copied()).collect();
+    let differs = |place: &usize| {
+        let mut answers = readers.iter().filter_map(|(reader, _)| reader.answers.get(place));
+        let first = answers.next();
+        answers.any(|answer| Some(answer) != first)
+    };
+    places.into_iter().filter(differs).collect()
+}
+
+/// One more read of each of these calls that this node has answered before.
+async fn again(mut reader: Reader, left: Left, calls: Arc<[Call]>, places: Vec<usize>) -> (Reader, Left) {
+    for place in places {
+        if !reader.answers.contains_key(&place) || reader.over() {
+            continue;
+        }
+        // A read that failed says nothing about what the node holds.
+        if let Outcome::Answered(answer) = reader.read(&calls[place]).await {
+            reader.answers.insert(place, answer.digest);
+        }
+    }
+    (reader, left)
+}
