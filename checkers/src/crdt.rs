@@ -394,8 +394,7 @@ impl Begun for Crdt {
             object.begins = of_key(initial, group.key);
             finals += object.finals.len();
             few += usize::from(object.finals.len() < 2);
-            let asked: Vec<Op<'_>> =
-                group.ops(history).filter(|op| op.settle && Some(op.function) == read).collect();
+            let asked: Vec<Op<'_>> = group.ops(history).filter(|op| op.settle && Some(op.function) == read).collect();
             let silent = unheard(history, asked.iter(), object.finals.iter().map(|op| op.node));
             let failed = asked.iter().filter(|op| op.outcome != Outcome::Ok);
             let failed = failed.filter(|op| silent.contains(history.name(history.bound_node(op))));

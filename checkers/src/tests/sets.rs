@@ -118,7 +118,8 @@ fn a_failed_final_read_says_nothing() {
     let failed = "{\"type\":\"fail\",\"process\":2,\"error\":\"refused\"}";
     let verdict = judge(&finals(&read(0, "[1,2,5]"), failed));
     assert_eq!(verdict.validity, Validity::Unknown, "n2 may hold anything: {}", verdict.summary);
-    let told = "No final read succeeded on n2, so what it holds is not known; the final reads of the other nodes have all 3";
+    let told =
+        "No final read succeeded on n2, so what it holds is not known; the final reads of the other nodes have all 3";
     assert!(verdict.summary.starts_with(told), "{}", verdict.summary);
     let any = judge_with("final_reads", "any-node", &finals(&read(0, "[1,2,5]"), failed));
     assert_eq!(any.validity, Validity::Valid, "{}", any.summary);

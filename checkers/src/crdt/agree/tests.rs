@@ -191,10 +191,8 @@ fn a_node_that_gave_no_final_read_of_its_own_was_not_compared() {
     let failed = story("", &[("n1", all), ("n2", all), ("n3", "timeout")]);
     // n1 answered in its place, whatever n3 holds.
     let three = story("", &[("n1", all), ("n2", all), ("n3", all)]);
-    let by_another = three.replace(
-        "{\"type\":\"ok\",\"process\":12,",
-        "{\"type\":\"ok\",\"process\":12,\"node\":\"n1\",",
-    );
+    let by_another =
+        three.replace("{\"type\":\"ok\",\"process\":12,", "{\"type\":\"ok\",\"process\":12,\"node\":\"n1\",");
     assert_ne!(by_another, three);
     let crdt = |lines: &str| {
         let options = Options([("quiesce_ms".to_owned(), Value::Int(0))].into());
