@@ -93,7 +93,9 @@ const ROWS: &[Row] = &[
     row("long-fork", &["read", "write"], &["read", "write"], |seen| seen.reads_parts),
     // Lists that are read of what is written may be values with their versions.
     row("causal-reverse", &["write", "insert", "append"], REVERSE, |seen| {
-        seen.reads_lists && !seen.writes_lists && !seen.called("write")
+        // What was written may be read with its version, as lists of two.
+        let lists = seen.reads_other_lists && seen.elements_alike() || !seen.called("write");
+        seen.reads_lists && !seen.writes_lists && lists
     }),
     model("kv", &["get", "put"], |seen| !seen.asked && seen.alike()),
     model("kv", &["append"], |seen| !seen.asked && seen.called("read")),
@@ -297,6 +299,8 @@ struct Seen<'h> {
     answered: bool,
     reads_numbers: bool,
     reads_lists: bool,
+    /// A read's list has one element, or more than two.
+    reads_other_lists: bool,
     /// A read's list holds something other than pairs, or nothing that was read is a list with something in it.
     reads_plain: bool,
     reads_pairs: bool,
@@ -472,6 +476,7 @@ impl<'h> Seen<'h> {
         self.reads_numbers |= op.output.as_int().is_some();
         let Some(list) = op.output.as_list() else { return };
         self.reads_lists = true;
+        self.reads_other_lists |= !matches!(list.len(), 0 | 2);
         for item in list.iter() {
             let row = || item.as_map().is_some_and(|row| row.get("val").is_some() && row.get("sts").is_some());
             let pair = item.as_list().is_some_and(|item| item.len() == 2) || row();

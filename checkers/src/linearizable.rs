@@ -37,7 +37,7 @@ mod tests;
 
 use crate::certificate::{Certificate, Claim};
 use crate::contract::{Group, NamedBy, Naming};
-use crate::forms::Plain;
+use crate::forms::{Plain, Turned};
 use crate::history::{History, NameId};
 use crate::initial::{Initial, Shown, question};
 use crate::model::{self, CasRegister, Model, WithModel};
@@ -175,7 +175,8 @@ impl<M: Model> Checker for Linearizable<M> {
         let workloads = self.workloads(history);
         let parts = parts(history, &workloads);
         let plain = self.model.shows_as_written().then(|| Plain::of(history));
-        let objects = Objects { model: &self.model, initial: &self.initial, history, plain };
+        let turned = (self.model.name() == "versioned-register").then(|| Turned::of(history, &self.initial));
+        let objects = Objects { model: &self.model, initial: &self.initial, history, plain, turned };
         let mut bad: Vec<(u64, usize, Contradiction<M>)> = Vec::new();
         let mut unknown: Vec<String> = Vec::new();
         let mut orders: Vec<Option<Vec<u64>>> = Vec::new();

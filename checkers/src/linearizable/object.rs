@@ -9,7 +9,7 @@ use super::{explain, shrink, zones};
 use crate::certificate::{Certificate, Claim};
 use crate::counter::beginnings::{Shows, beginnings};
 use crate::counter::bounds::Addition;
-use crate::forms::Plain;
+use crate::forms::{Plain, Turned};
 use crate::history::{History, Op, Outcome};
 use crate::initial::{Initial, Shown, Trace, shown};
 use crate::model::Model;
@@ -40,6 +40,8 @@ pub(super) struct Objects<'a, M> {
     pub(super) history: &'a History,
     /// Where reads show values in the form in which they were written: the workloads in which that is a plain one.
     pub(super) plain: Option<Plain>,
+    /// Where reads show values with versions: the workloads in which these seem to be turned round.
+    pub(super) turned: Option<Turned>,
 }
 
 /// Numbers that a counter may have begun with of which at most so many are tried.
@@ -79,6 +81,10 @@ impl<M: Model> Objects<'_, M> {
 
     /// Why a reply shows a value in another form than values were written in.
     fn other_form(&self, part: &Part<'_>) -> Option<String> {
+        let workload = part.ops(self.history).next()?.workload;
+        if let Some(why) = self.turned.as_ref().and_then(|turned| turned.why(workload)) {
+            return Some(why.to_owned());
+        }
         let plain = self.plain.as_ref()?;
         part.ops(self.history).find_map(|op| plain.other_form(self.history, &op, self.initial))
     }

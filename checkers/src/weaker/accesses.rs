@@ -1,6 +1,6 @@
 //! [`Run`]: the reads, writes and compare-and-sets of one workload, as small numbers. It says who wrote what everybody
 //! read, where that is certain; it never decides anything.
-use crate::forms::Plain;
+use crate::forms::{Plain, Turned};
 use crate::history::{History, NameId, Op, Outcome};
 use crate::initial::{Initial, Trace, of_key, shown};
 use crate::value::{Value, ValueRef};
@@ -259,6 +259,8 @@ pub(crate) fn parse_with(history: &History, workload: NameId, versions: bool, in
     let mut values = Values { ids: HashMap::new(), written: vec![0; count as usize], begins: begins.collect() };
     let mut raw: Vec<Access> = Vec::new();
     let plain = (!versions).then(|| Plain::of(history));
+    let turned = versions.then(|| Turned::of(history, initial));
+    let turned = turned.as_ref().and_then(|turned| turned.why(workload));
     for op in history.ops().iter().filter(ours) {
         parsed.acknowledged += usize::from(op.outcome == Outcome::Ok);
         let pair = op.output.as_list().filter(|list| versions && list.len() == 2).map(|list| (list.at(0), list.at(1)));
@@ -266,6 +268,10 @@ pub(crate) fn parse_with(history: &History, workload: NameId, versions: bool, in
             && versions
         {
             parsed.versions.insert(op.position, version);
+        }
+        if let Some(why) = turned.filter(|_| pair.is_some()) {
+            parsed.strange.get_or_insert(why.to_owned());
+            continue;
         }
         if let Some(why) = plain.as_ref().and_then(|plain| plain.other_form(history, &op, initial)) {
             parsed.strange.get_or_insert(why);
