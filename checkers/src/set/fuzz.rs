@@ -192,7 +192,8 @@ fn defined(history: &History, mode: FinalReads) -> Answer {
         || finals.is_empty()
         || facts[1].1 > 0
         || acknowledged.iter().filter(unread).count() > 0
-        || (judged_by_nodes && differ);
+        || (judged_by_nodes && differ)
+        || (mode == FinalReads::EachNode && silent);
     let answer = Answer::of(kinds, doubt, facts.to_vec());
     // No add at all: no set.
     if adds.is_empty() {
