@@ -335,7 +335,9 @@ fn sentence(
         Validity::Valid => {
             let checkers: Vec<&str> = promises.iter().map(|promise| promise.checker.as_str()).collect();
             let kept = format!("{} kept every promise ({})", calls(history, promises), checkers.join(", "));
-            let found = evidence_found(promises);
+            let unbound = rules.unbound(&history.nodes).join(", ");
+            let never = if unbound.is_empty() { unbound } else { format!("; never asked under load: {unbound}") };
+            let found = never + &evidence_found(promises);
             let proven = history.faults.iter().filter(|fault| fault.proven.is_some()).count();
             match (proven, history.faults.is_empty() && rules.kinds.is_empty()) {
                 (0, true) if rules.evidence.is_some() => format!("{kept}; no fault was asked for{found}"),

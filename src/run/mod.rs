@@ -260,16 +260,19 @@ impl Run {
             self.last_looks(hosts, recorder).await;
         }
         let vanished = hosts.vanished().is_some();
+        let mut unsearched = Vec::new();
         let collecting = async {
             if vanished {
                 return Err("no node can be reached".to_owned());
             }
-            claims::collect(&deployment, &self.job.dir, recorder.as_deref(), LOG_BYTES_MAX, &self.old_logs).await
+            let (dir, recorder) = (&self.job.dir, recorder.as_deref());
+            claims::collect(&deployment, dir, recorder, LOG_BYTES_MAX, &self.old_logs, &mut unsearched).await
         };
         if self.phases.run("collect", COLLECT, collecting).await.is_none() && recorder.is_some() {
             let why = self.phases.last_problem();
             self.phases.unseen(format!("not every log was read, so that claims of leadership may be missing: {why}"));
         }
+        unsearched.into_iter().for_each(|sentence| self.phases.unseen(sentence));
         if let Some(recorder) = recorder {
             recorder.end();
             if let Some(why) = recorder.failure() {
