@@ -77,7 +77,9 @@ fn history(draw: &mut Draw) -> Tape {
         }
         match outcome {
             Outcome::Ok => tape.reply(worker, outcome, Value::list(seen)),
-            _ if draw.percent(25) => tape.fail(worker, outcome, *draw.pick(&["absent: x", "absent: x", "absent"])),
+            _ if draw.percent(25) => {
+                tape.fail(worker, outcome, draw.pick::<&str>(&["absent: x", "absent: x", "absent"]))
+            }
             _ => tape.reply(worker, outcome, Value::Nil),
         }
     }
