@@ -201,6 +201,10 @@ pub fn judge(history: &History, rules: &Rules, info: &RunInfo) -> RunVerdict {
     if let Some(warning) = rules.load.as_ref().and_then(|load| load.clients.too_few(&history.nodes)) {
         notes.push(format!("never asked under load: {} ({warning})", unbound.join(", ")));
     }
+    // A finding may rest on what was not seen, such as calls of another run.
+    if validity == Validity::Invalid && !info.file {
+        notes.extend(info.unseen.iter().map(|unseen| format!("not seen: {unseen}")));
+    }
     let (exit, load) = (exit(validity, info), met::loads(history));
     RunVerdict {
         format: FORMAT_VERSION,
