@@ -75,11 +75,12 @@ fn make(draw: &mut Draw) -> Case {
     for _ in 0..draw.below(5) {
         records.push(random(draw));
     }
-    let options = ["crashed", "exits_in_faults", "log_alarm", "out_of_memory", "did_not_come_back", "core_file"];
-    let options: Vec<(&str, &str)> = options
-        .into_iter()
-        .filter_map(|name| draw.percent(15).then(|| (name, WORDS[draw.below(3) as usize])))
-        .collect();
+    let mut options: Vec<(&str, &str)> = Vec::new();
+    for name in ["crashed", "exits_in_faults", "log_alarm", "out_of_memory", "did_not_come_back", "core_file"] {
+        if draw.percent(15) {
+            options.push((name, *draw.pick(&WORDS)));
+        }
+    }
     let ok = if draw.percent(25) { vec![3] } else { Vec::new() };
     Case { history: history(&faults, &records), faults, records, options, ok }
 }
