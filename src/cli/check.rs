@@ -88,9 +88,7 @@ impl CheckArgs {
             let Some((name, value)) = text.split_once('=') else {
                 return Err(Failure::Usage(format!("--set takes OPTION=VALUE, not {text}")));
             };
-            // Numbers, true and lists as JSON has them; everything else is a text.
-            let value = serde_json::from_str(value).unwrap_or_else(|_| Value::text(value));
-            options.insert(name.to_owned(), value);
+            options.insert(name.to_owned(), option_value(name, value)?);
         }
         Ok(options)
     }
@@ -228,6 +226,39 @@ impl CheckArgs {
         let meant = meant.unwrap_or_default();
         Err(Failure::Usage(format!("no checker {name}{meant} (there are: {})", known.join(", "))))
     }
+}
+
+/// The value of an option: numbers, true, null, lists and objects as JSON has them, or as a plan has them in one line;
+/// everything else is a text. What looks like a value and is none is an error: as a text it would change the verdict.
+fn option_value(name: &str, text: &str) -> Result<Value, Failure> {
+    if let Ok(value) = serde_json::from_str(text) {
+        return Ok(value);
+    }
+    let wrong = |why: &str| Err(Failure::Usage(format!("--set {name}={text}: {why}")));
+    if text.is_empty() {
+        return wrong("a value is missing; an empty text is \"\"");
+    }
+    if text == "nil" {
+        return wrong("write null for no value, or \"nil\" for the text");
+    }
+    if text.starts_with(['{', '[', '"']) {
+        let value: Result<serde_json::Value, _> = serde_yaml::from_str(text);
+        return match value {
+            Ok(value) if !value.is_string() || text.starts_with('"') => {
+                serde_json::from_value(value).or_else(|error| wrong(&error.to_string()))
+            }
+            Ok(_) => wrong("neither JSON nor YAML"),
+            Err(error) => wrong(&format!("neither JSON nor YAML: {error}")),
+        };
+    }
+    // A number that JSON does not write so: 00, +1, 1_000, 0x10.
+    if text.starts_with(['+', '-']) || text.starts_with(|first: char| first.is_ascii_digit()) {
+        let digits = text.trim_start_matches(['+', '-']);
+        if !digits.is_empty() && digits.chars().all(|letter| letter.is_ascii_digit() || letter == '_') {
+            return wrong("numbers are written like 10; a text of digits is \"00\"");
+        }
+    }
+    Ok(Value::text(text))
 }
 
 pub(super) fn main(args: &CheckArgs, out: &mut Output) -> Result<Exit, Failure> {
