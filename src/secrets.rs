@@ -62,6 +62,7 @@ const WORDS: &[&str] = &[
 /// Keys of records, accounts and verdicts whose texts are names or one of a few words.
 const NAMED: &[&str] = &[
     "checker",
+    "claim",
     "cut",
     "final_reads",
     "kind",
@@ -86,6 +87,7 @@ fn is_name(text: &str) -> bool {
     WORDS.contains(&text)
         || dsfuzz_checkers::CHECKERS.iter().any(|doc| doc.name == text)
         || dsfuzz_checkers::ANOMALIES.iter().any(|(kind, _)| *kind == text)
+        || dsfuzz_checkers::MODELS.iter().any(|doc| doc.name == text)
         || NAMES.read().unwrap_or_else(PoisonError::into_inner).contains(text)
 }
 
@@ -418,6 +420,16 @@ mod tests {
         );
         assert_eq!(clean.cut, [("zqmember-7".to_owned(), "zqmember-8".to_owned())]);
         assert_eq!(clean.what, "the password (redacted) of a partition of (redacted)7");
+    }
+
+    #[test]
+    fn a_certificate_survives_a_secret_that_is_its_claim_or_its_model() {
+        use dsfuzz_checkers::certificate::{Certificate, Claim};
+        ["no-linearization", "ineariz", "cas-register"].into_iter().for_each(learn);
+        let claim = Claim::NoLinearization { model: "cas-register".into(), weakened: Vec::new() };
+        let history = dsfuzz_checkers::History::default();
+        let certificate = Certificate::new(&history, claim, &[]);
+        assert_eq!(redacted(&certificate).expect("redacted"), certificate);
     }
 
     #[test]

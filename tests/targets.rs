@@ -195,7 +195,7 @@ async fn a_whole_life() {
         "stop watch 9",
         "run rm -rf -- /var/lib/dsfuzz/two /tmp/two/x",
         "run forget n2",
-        "run install -d -m 0755 /var/lib/dsfuzz/two",
+        "run install -d -m 0755 /var/lib/dsfuzz/two /var/lib/dsfuzz/services/two.target",
         "write /var/lib/dsfuzz/two/two.conf 600 14 bytes",
         "define data two --data",
         "define watch exec two --watch",
@@ -236,6 +236,33 @@ async fn a_whole_life() {
         (services[0].restart.join(" "), services[0].log.as_str()),
         ("two --data --rejoin".into(), "/var/lib/dsfuzz/two/data.log")
     );
+}
+
+#[tokio::test]
+async fn room_is_made_on_the_full_node_only_and_each_path_that_goes_is_named() {
+    let looks = Arc::new(Mutex::new(0));
+    let stage = Stage::new(&recipe(TWO), &["10.0.0.1", "10.0.0.2"], move |_, words| {
+        if words.starts_with("/bin/sh -c device=") {
+            let mut looks = looks.lock().unwrap();
+            *looks += 1;
+            // Somebody starts the target b before it would be removed.
+            let idle = ["a", "b", "two", "agent"].into_iter().filter(|name| *looks == 1 || *name != "b");
+            return (0, idle.map(|name| format!("/var/lib/dsfuzz/{name}\n")).collect(), String::new());
+        }
+        let paths = "/var/lib/dsfuzz/two\n/var/lib/dsfuzz/a\n/var/lib/dsfuzz/b\n";
+        (0, if words.contains("df -Pk") { format!("1\n2\n\n{paths}") } else { String::new() }, String::new())
+    });
+    let rooms = stage.deployment.make_room(&[Arc::from("n1")]).await.unwrap();
+    let all = stage.transcript.lock().unwrap().clone();
+    assert!(all.iter().all(|line| line.starts_with("n1 ")), "{all:#?}");
+    let removed: Vec<&String> = all.iter().filter(|line| line.contains(" run rm ")).collect();
+    let expected = [
+        "n1 run rm -rf -- /var/lib/dsfuzz/two /tmp/two/x",
+        "n1 run rm -rf --one-file-system -- /var/lib/dsfuzz/services/a.target /var/lib/dsfuzz/a",
+    ];
+    assert_eq!(removed, expected);
+    assert_eq!(rooms.len(), 1);
+    assert_eq!(rooms[0].left, ["/var/lib/dsfuzz/two", "/var/lib/dsfuzz/a"]);
 }
 
 #[tokio::test]

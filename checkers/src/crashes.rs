@@ -10,10 +10,11 @@
 //! or left out, by an option of its name. As evidence: `exited-in-fault`; `exited-as-declared`, with a status that the recipe
 //! says is in order; `start-failed`, a process that the harness had started again after a fault and that ended with an exit
 //! status before long: where others are away, some systems do so and wait to be started once more; `log-corruption`, lines
-//! about corrupt data on a node where a process was killed before: recovery cuts torn ends of files off and says so.
+//! about corrupt data on a node that may have been recovering from a kill: recovery cuts torn ends of files off and says so.
 //! Unknown: nobody watched the processes.
 pub(crate) mod fuzz;
 mod manner;
+mod torn;
 
 use crate::history::{History, ProcessEvent, ProcessStep};
 use crate::registry::{CheckerDoc, Options};
@@ -35,7 +36,7 @@ pub(crate) const DOC: CheckerDoc = CheckerDoc {
         ("crashed", "violation (the default), evidence or off: a process ended, and nobody had ended it"),
         (
             "exits_in_faults",
-            "evidence (the default), violation or off: a process ended with an exit status in a fault that can provoke it; \
+            "evidence (the default), violation or off, but never more than `crashed`: a process ended with an exit status in a fault that can provoke it; \
              the recipe's `exits: {in_faults: ..}` says so for a target",
         ),
         (
@@ -104,7 +105,7 @@ impl Crashes {
                 let manner = Manner::of(event, history, &self.ok_exits);
                 let counts = match manner {
                     Manner::Crashed => self.crashed,
-                    Manner::InFault => self.crashed.and(self.exits_in_faults),
+                    Manner::InFault => self.crashed.zip(self.exits_in_faults).map(|(crash, exit)| crash.min(exit)),
                     Manner::Declared | Manner::FailedStart => self.crashed.map(|_| Severity::Evidence),
                 };
                 (manner.kind(), counts)
@@ -112,7 +113,7 @@ impl Crashes {
             ProcessStep::OutOfMemory => ("out-of-memory", self.out_of_memory),
             ProcessStep::CoreFile => ("core-file", self.core_file),
             ProcessStep::LogAlarm => ("log-alarm", self.log_alarm),
-            ProcessStep::LogCorruption if manner::may_be_torn(event, history) => {
+            ProcessStep::LogCorruption if torn::may_be_torn(event, history) => {
                 ("log-corruption", self.log_alarm.map(|_| Severity::Evidence))
             }
             ProcessStep::LogCorruption => ("log-alarm", self.log_alarm),

@@ -39,7 +39,7 @@ pub(crate) use agree::DOC as REPLICAS_AGREE;
 pub use agree::ReplicasAgree;
 
 use crate::contract::{Breach, Group, Report, at, by_key, count_option, part, strangers, workloads_with};
-use crate::final_reads::{Failures, silent};
+use crate::final_reads::{Failures, none_of_its_own, unheard};
 use crate::history::{History, NameId, Op, Outcome};
 use crate::initial::{self, Beginning, Begun, Initial, OPTION, of_key, question};
 use crate::pace::Pace;
@@ -49,7 +49,7 @@ use crate::value::{Value, ValueRef};
 use crate::verdict::{Budget, Checker, Validity, Verdict};
 use crate::wording;
 use serde_json::json;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// The option that says when reads are final.
 const QUIESCE: (&str, &str) = (
@@ -368,6 +368,8 @@ impl Begun for Crdt {
         let mut breaches = Report::new(history);
         let (mut acknowledged, mut finals, mut few, mut unclear, mut objects) = (0, 0, 0, 0, 0);
         let mut failures = Failures::default();
+        let mut not_compared: BTreeSet<&str> = BTreeSet::new();
+        let read = history.find_name("read");
         let mut pace = Pace::new(budget);
         for group in by_key(history, &workloads) {
             if pace.over(group.ops.len()) {
@@ -392,10 +394,12 @@ impl Begun for Crdt {
             object.begins = of_key(initial, group.key);
             finals += object.finals.len();
             few += usize::from(object.finals.len() < 2);
-            let failed: Vec<Op<'_>> = group.ops(history).filter(unanswered).collect();
-            let silent = silent(history, failed.iter(), object.finals.iter());
-            let failed = failed.iter().filter(|op| silent.contains(&history.bound_node(op)));
+            let asked: Vec<Op<'_>> = group.ops(history).filter(|op| op.settle && Some(op.function) == read).collect();
+            let silent = unheard(history, asked.iter(), object.finals.iter().map(|op| op.node));
+            let failed = asked.iter().filter(|op| op.outcome != Outcome::Ok);
+            let failed = failed.filter(|op| silent.contains(history.name(history.bound_node(op))));
             failed.for_each(|op| failures.take(history, op));
+            not_compared.extend(silent);
             unclear += match kind {
                 CrdtType::GCounter | CrdtType::PnCounter => {
                     counter::judge(history, &object, kind == CrdtType::GCounter, &mut breaches)
@@ -428,6 +432,12 @@ impl Begun for Crdt {
             unknown(format!(
                 "{}, perhaps by an update that was never acknowledged.",
                 wording::count(doubt, "difference")
+            ))
+        } else if !not_compared.is_empty() {
+            unknown(format!(
+                "{}, so the comparison is not whole; the other nodes agree.{}",
+                none_of_its_own(&not_compared),
+                failures.told()
             ))
         } else {
             let (objects, finals) = (wording::count(objects, "object"), wording::count(finals, "final read"));

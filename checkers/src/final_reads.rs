@@ -102,6 +102,25 @@ pub(crate) fn silent<'h>(
     failed.map(|op| history.bound_node(op)).filter(|node| !answered.contains(node)).collect()
 }
 
+/// Nodes that were asked for a final read by the clients bound to them, and that answered none themselves: their reads
+/// failed, or another node answered in their place. Nothing shows what they hold. Each once, in order of name.
+pub(crate) fn unheard<'h, 'o>(
+    history: &'h History,
+    asked: impl Iterator<Item = &'o Op<'o>>,
+    answered: impl Iterator<Item = NameId>,
+) -> BTreeSet<&'h str> {
+    let answered: BTreeSet<NameId> = answered.collect();
+    let nodes = asked.map(|op| history.bound_node(op)).filter(|node| !answered.contains(node));
+    nodes.map(|node| history.name(node)).filter(|node| !matches!(*node, "" | "?")).collect()
+}
+
+/// A clause: `n3 was asked for a final read and gave none of its own`.
+pub(crate) fn none_of_its_own(unheard: &BTreeSet<&str>) -> String {
+    let nodes = unheard.iter().copied().collect::<Vec<_>>().join(", ");
+    let (was, its) = if unheard.len() == 1 { ("was", "its") } else { ("were", "their") };
+    format!("{nodes} {was} asked for a final read and gave none of {its} own")
+}
+
 /// The code with which an error begins.
 fn code<'h>(history: &'h History, op: &Op<'h>) -> &'h str {
     let text = op.error.map_or("", |error| history.name(error));

@@ -8,7 +8,9 @@
 //! is what the node holds. An acknowledged element is *lost* when no node holds it at the end although a final read began
 //! after its acknowledgement, or when a node lacks it at the end that had it in an earlier final read. Nodes that hold
 //! different things at the end are evidence (`replicas-differ`), and nothing is valid then: `replicas-agree` judges them.
-//! Where a node was asked and never answered, what the others lack may be there, and is missing, not lost.
+//! Where a node was asked and its client got no answer from anybody, what the others lack may be there, and is missing, not
+//! lost; nothing is valid then either, since that node may hold something else. An answer that another node gave in its
+//! place counts: adds are asked for in the whole system, and `replicas-agree` compares nodes.
 //!
 //! The option `final_reads` says how the final reads were made. `each-node`: as above. `any-node`, `once`: one answer
 //! speaks for all, nodes that never answered are not asked for. `leader`: only the final reads of the node that led count.
@@ -34,7 +36,7 @@ use crate::wording;
 use collect::sets;
 use judge::{Judged, Lacking, judge};
 use serde_json::json;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Its entry in the list of checkers.
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
@@ -193,7 +195,7 @@ impl<'h> Answer<'_, 'h> {
         }
         match self.doubt(acknowledged) {
             Some(doubt) => (Validity::Unknown, format!("{doubt}{failures}")),
-            None => (Validity::Valid, format!("{}{}{failures}", self.sound(acknowledged), self.but())),
+            None => (Validity::Valid, format!("{}{failures}", self.sound(acknowledged))),
         }
     }
 
@@ -241,7 +243,16 @@ impl<'h> Answer<'_, 'h> {
                  nodes have them."
             ));
         }
-        self.differ(acknowledged)
+        self.differ(acknowledged).or_else(|| {
+            let silent = self.silent();
+            (!silent.is_empty()).then(|| {
+                format!(
+                    "No final read succeeded on {}, so what it holds is not known; the final reads of the other nodes \
+                     have all {acknowledged} acknowledged adds.",
+                    silent.into_iter().collect::<Vec<_>>().join(", ")
+                )
+            })
+        })
     }
 
     /// That nodes hold different things at the end.
@@ -285,18 +296,19 @@ impl<'h> Answer<'_, 'h> {
     }
 
     /// Nodes that were asked and never answered.
+    fn silent(&self) -> BTreeSet<&'h str> {
+        let all = self.all.iter().filter(|_| self.mode.asks_each());
+        all.flat_map(|one| one.judged.set.silent(self.history)).map(|node| self.history.name(node)).collect()
+    }
+
+    /// The same as a sentence.
     fn but(&self) -> String {
-        let mut silent: Vec<&str> = Vec::new();
-        if self.mode.asks_each() {
-            let all = self.all.iter().flat_map(|one| one.judged.set.silent(self.history));
-            silent.extend(all.map(|node| self.history.name(node)));
+        let silent = self.silent();
+        if silent.is_empty() {
+            return String::new();
         }
-        silent.sort_unstable();
-        silent.dedup();
-        match silent[..] {
-            [] => String::new(),
-            _ => format!(" No final read succeeded on {}; the verdict is from the other nodes.", silent.join(", ")),
-        }
+        let silent = silent.into_iter().collect::<Vec<_>>().join(", ");
+        format!(" No final read succeeded on {silent}; the verdict is from the other nodes.")
     }
 }
 

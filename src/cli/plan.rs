@@ -143,6 +143,10 @@ fn asked(plan: &Plan, target: &Target) -> Vec<String> {
     let evidence = &plan.evidence;
     let mut lines =
         vec![format!("{} calls that are Ok, and {} of all calls", evidence.ok_min, evidence.ok_fraction_min)];
+    lines.push(match evidence.nodes_asked_min {
+        None => "every node asked by a client of the load".to_owned(),
+        Some(min) => format!("{min} nodes asked by a client of the load"),
+    });
     let faults = plan.nemesis.iter().flat_map(|nemesis| &nemesis.faults);
     let kinds: BTreeSet<&str> = faults.map(|fault| fault.doc().name).collect();
     let election = Span(target.election());

@@ -123,10 +123,12 @@ fn put_script(folder: &str, path: &str, hash: &str, bytes: usize) -> String {
     let base = quoted(folder.rsplit_once('/').map_or("/", |(base, _)| base));
     let (folder, path, fresh) = (quoted(folder), quoted(path), quoted(&format!("{path}.new")));
     // Users of targets pass through the base on the way to their own folders; the agent's is nobody else's. On a full disk the
-    // agents of other versions give way: whoever needs one sends it again.
+    // agents of other versions give way, but neither one that runs nor one that its shell still receives.
     format!(
         "umask 022; mkdir -p {base} || exit 1; umask 077; mkdir -p {folder} && chmod 700 {folder} || exit 1; \
-         set -- $(df -Pk {folder} | tail -n 1); [ \"${{4:-0}}\" -gt {kib} ] || rm -f {folder}/dsfuzz-agent-*; cat > {fresh}$$ && chmod 700 {fresh}$$ || {{ rm -f {fresh}$$; exit 1; }}; \
+         set -- $(df -Pk {folder} | tail -n 1); [ \"${{4:-0}}\" -gt {kib} ] || {{ running=$(ls -l /proc/[0-9]*/exe 2>/dev/null); \
+         for old in {folder}/dsfuzz-agent-*; do case \"$running\" in *\"/${{old##*/}}\"*) continue;; esac; \
+         case \"$old\" in *.new*) [ -d \"/proc/${{old##*.new}}\" ] && continue;; esac; rm -f \"$old\"; done; }}; cat > {fresh}$$ && chmod 700 {fresh}$$ || {{ rm -f {fresh}$$; exit 1; }}; \
          seen=$(sha256sum < {fresh}$$ | cut -c1-64); \
          if [ \"$seen\" = {hash} ]; then mv -f {fresh}$$ {path}; else rm -f {fresh}$$; \
          echo 'what arrived is not what was sent' >&2; exit 1; fi"
@@ -335,6 +337,31 @@ mod tests {
         assert_eq!(agents.for_arch("riscv64").expect("other").bytes, b"there");
         let looked = agents.for_arch("s390x").expect_err("none");
         assert!(looked.iter().all(|path| path.ends_with("dsfuzz-agent-s390x")), "{looked:?}");
+    }
+
+    #[test]
+    fn on_a_full_disk_an_agent_that_runs_or_arrives_is_spared() {
+        use std::process::{Command, Stdio};
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = |name: &str| folder.path().join(format!("agent/dsfuzz-agent-{name}"));
+        std::fs::create_dir(folder.path().join("agent")).expect("made");
+        let arriving = format!("bb.new{}", std::process::id());
+        // No process has this number.
+        for name in ["aa", &arriving, "cc.new4194305", "dd"] {
+            std::fs::write(file(name), "old").expect("written");
+        }
+        std::fs::copy("/bin/sleep", file("aa")).expect("copied");
+        let mut running = Command::new(file("aa")).arg("60").spawn().expect("a process");
+        let hash: String = Sha256::digest(b"new").iter().map(|byte| format!("{byte:02x}")).collect();
+        let (agents, path) = (folder.path().join("agent"), file("ee"));
+        // No disk has that much room.
+        let script = put_script(&agents.to_string_lossy(), &path.to_string_lossy(), &hash, usize::MAX >> 2);
+        let mut shell = Command::new("sh").arg("-c").arg(script).stdin(Stdio::piped()).spawn().expect("sh");
+        shell.stdin.take().expect("piped").write_all(b"new").expect("sent");
+        let put = shell.wait().expect("ended");
+        running.kill().and_then(|()| running.wait()).expect("ended");
+        let left: Vec<bool> = ["aa", &arriving, "cc.new4194305", "dd", "ee"].map(|name| file(name).exists()).to_vec();
+        assert_eq!((put.success(), left), (true, vec![true, true, false, false, true]));
     }
 
     #[test]

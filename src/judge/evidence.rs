@@ -23,6 +23,7 @@ pub(super) fn weigh(history: &History, asked: &EvidencePlan, rules: &Rules, info
         row("ok_fraction", "fraction of all calls that was Ok", seen.ok_fraction, asked.ok_fraction_min)
             .or_missing(|| shortfall::ok_fraction(history, seen.ok_fraction, asked.ok_fraction_min)),
     ];
+    rows.extend(nodes_asked(history, asked, rules));
     rows.extend(rules.rate.and_then(|rate| rate_reached(history, rate)));
     for (kind, numbers) in &seen.kinds {
         let met: Vec<&Met<'_>> = met.iter().filter(|met| met.fault.kind == *kind).collect();
@@ -97,6 +98,16 @@ fn of_kind(
         let asked = row(&format!("asked_during_{kind}"), &doc, rate, min);
         rows.push(asked.or_missing(|| shortfall::asked_during(met, node, rate, min)));
     }
+}
+
+/// Nodes that the clients of the load are bound to, where these are not all.
+fn nodes_asked(history: &History, asked: &EvidencePlan, rules: &Rules) -> Option<Evidence> {
+    let (all, bound) = (history.nodes.len(), rules.bound(&history.nodes).len() as u64);
+    let warning = rules.load.as_ref()?.clients.too_few(&history.nodes)?;
+    let min = asked.nodes_asked(all);
+    let doc = format!("nodes that a client of the load asks, of {all}");
+    let nodes = row("nodes_asked", &doc, bound as f64, min as f64);
+    Some(nodes.or_missing(|| shortfall::nodes_asked(rules.unbound(&history.nodes), &warning, bound)))
 }
 
 /// The calls a second that were begun, where the plan asks for a rate.

@@ -201,6 +201,10 @@ pub fn judge(history: &History, rules: &Rules, info: &RunInfo) -> RunVerdict {
     if let Some(warning) = rules.load.as_ref().and_then(|load| load.clients.too_few(&history.nodes)) {
         notes.push(format!("never asked under load: {} ({warning})", unbound.join(", ")));
     }
+    // A finding may rest on what was not seen, such as calls of another run.
+    if validity == Validity::Invalid && !info.file {
+        notes.extend(info.unseen.iter().map(|unseen| format!("not seen: {unseen}")));
+    }
     let (exit, load) = (exit(validity, info), met::loads(history));
     RunVerdict {
         format: FORMAT_VERSION,
@@ -331,7 +335,9 @@ fn sentence(
         Validity::Valid => {
             let checkers: Vec<&str> = promises.iter().map(|promise| promise.checker.as_str()).collect();
             let kept = format!("{} kept every promise ({})", calls(history, promises), checkers.join(", "));
-            let found = evidence_found(promises);
+            let unbound = rules.unbound(&history.nodes).join(", ");
+            let never = if unbound.is_empty() { unbound } else { format!("; never asked under load: {unbound}") };
+            let found = never + &evidence_found(promises);
             let proven = history.faults.iter().filter(|fault| fault.proven.is_some()).count();
             match (proven, history.faults.is_empty() && rules.kinds.is_empty()) {
                 (0, true) if rules.evidence.is_some() => format!("{kept}; no fault was asked for{found}"),

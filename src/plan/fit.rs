@@ -91,7 +91,17 @@ fn short_faults(plan: &Plan) -> impl Iterator<Item = String> {
 fn few_clients(plan: &Plan, nodes: &[String]) -> Option<String> {
     let few = plan.load.clients.too_few(nodes)?;
     let unbound = plan.load.clients.unbound(nodes).join(", ");
-    Some(format!("{few}; the load never asks {unbound}, and evidence does not ask for it there"))
+    let bound = nodes.len() - plan.load.clients.unbound(nodes).len();
+    let meant = bound as u64 >= plan.evidence.nodes_asked(nodes.len());
+    let told = if meant {
+        "as `evidence.nodes_asked_min` allows".to_owned()
+    } else {
+        format!(
+            "so the run can only be unknown or invalid, unless the plan says that this is meant: `evidence: \
+             {{nodes_asked_min: {bound}}}`"
+        )
+    };
+    Some(format!("{few}; the load never asks {unbound}, {told}"))
 }
 
 /// A load that cannot make as many calls as evidence asks for.
@@ -136,9 +146,15 @@ mod tests {
             );
             Plan::from_yaml_str(&text).expect("a plan")
         };
-        let told = "load.clients is 2 for 3 nodes; 3 or more, such as 1n, asks every node; the load never asks n3, and \
-                    evidence does not ask for it there";
-        assert_eq!(few_clients(&plan("2"), &nodes).as_deref(), Some(told));
+        let few = "load.clients is 2 for 3 nodes; 3 or more, such as 1n, asks every node; the load never asks n3";
+        let told = format!(
+            "{few}, so the run can only be unknown or invalid, unless the plan says that this is meant: `evidence: \
+             {{nodes_asked_min: 2}}`"
+        );
+        assert_eq!(few_clients(&plan("2"), &nodes), Some(told));
+        let mut meant = plan("2");
+        meant.evidence.nodes_asked_min = Some(2);
+        assert_eq!(few_clients(&meant, &nodes), Some(format!("{few}, as `evidence.nodes_asked_min` allows")));
         for enough in ["3", "1n", "7"] {
             assert_eq!(few_clients(&plan(enough), &nodes), None, "{enough}");
         }

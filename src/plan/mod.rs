@@ -277,6 +277,16 @@ pub struct EvidencePlan {
     pub ok_during_fault_min: PerKind<10>,
     /// Changes of leader seen, where a fault that can move the leader is aimed at it.
     pub leader_changes_min: u64,
+    /// Nodes that the clients of the load are bound to. Left out: every node.
+    pub nodes_asked_min: Option<u64>,
+}
+
+impl EvidencePlan {
+    /// How many of so many nodes the clients of the load must ask.
+    pub fn nodes_asked(&self, nodes: usize) -> u64 {
+        let all = nodes as u64;
+        self.nodes_asked_min.map_or(all, |min| min.min(all))
+    }
 }
 
 /// A threshold: one for every kind of fault, or by kind. `DEFAULT` is that of kinds which are not named.
@@ -314,6 +324,7 @@ impl Default for EvidencePlan {
             proven_per_kind_min: PerKind::All(1),
             ok_during_fault_min: PerKind::All(10),
             leader_changes_min: 1,
+            nodes_asked_min: None,
         }
     }
 }

@@ -34,19 +34,21 @@ pub(super) struct Old {
 }
 
 /// Fetches every node's logs into the run's folder. An error names what could not be fetched, after everything else was.
+/// `unsearched` gets a sentence for each part of a log that was written under load and not searched for alarms.
 pub(super) async fn collect(
     deployment: &Deployment,
     dir: &RunDir,
     recorder: Option<&Recorder>,
     bytes_max: u64,
     old: &Old,
+    unsearched: &mut Vec<String>,
 ) -> Result<(), String> {
     let mut problems = Vec::new();
     for node in &deployment.layout().nodes {
         let name = &node.node.name;
         match deployment.fetch_logs(name, &dir.node(name), bytes_max).await {
             Ok((logs, failed)) => {
-                let (mut read, mut unsearched) = (0, failed.clone());
+                let (mut read, mut left_out) = (0, failed.clone());
                 for log in &logs {
                     let key = (name.to_string(), log.path.clone());
                     let before = old.start.get(&key).copied().unwrap_or(0);
@@ -59,25 +61,24 @@ pub(super) async fn collect(
                         Err(error) => problems.push(error.to_string()),
                     }
                     let before = old.load.get(&key).copied().unwrap_or(before);
-                    unsearched.extend(skipped(log, before));
+                    if let Some(sentence) = skipped(log, before) {
+                        left_out.push(sentence.clone());
+                        unsearched.push(sentence);
+                    }
                     match deployment.alarms_after(log, before) {
                         Ok(alarms) => {
                             read += 1;
                             alarms.into_iter().for_each(|alarm| warn(recorder, old, deployment, log, alarm));
                         }
                         Err(error) => {
-                            unsearched.push(error.to_string());
+                            left_out.push(error.to_string());
                             problems.push(error.to_string());
                         }
                     }
                 }
                 if let Some(recorder) = recorder {
                     let how = format!("{read} {}", if read == 1 { "log" } else { "logs" });
-                    recorder.process(ProcessEvent {
-                        how,
-                        detail: unsearched,
-                        ..event(name, "", ProcessStep::LogsRead)
-                    });
+                    recorder.process(ProcessEvent { how, detail: left_out, ..event(name, "", ProcessStep::LogsRead) });
                 }
                 problems.extend(failed);
             }

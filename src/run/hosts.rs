@@ -9,6 +9,7 @@ use anyhow::{Result, anyhow};
 use dsfuzz_nemesis::protocol::{Ability, Ask, Claimant, Proof, Told};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::os::unix::fs::MetadataExt as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
@@ -156,12 +157,14 @@ impl Hosts {
     }
 
     /// Waits, on every node, until the clients of the run that had it before are gone. One sentence for each node on which that
-    /// is not known.
+    /// is not known; it is known of a control node's process that ran on this machine and has ended.
     pub async fn clients_gone(&self) -> Result<Vec<String>> {
         let mut unknown = Vec::new();
         for (node, told) in self.everywhere(Ask::AwaitClients, CLIENTS).await {
             match told {
                 Ok(Told::Clients(None)) => {}
+                // Its clients ended with it.
+                Ok(Told::Clients(Some(by))) if has_ended(&by.token) => {}
                 Ok(Told::Clients(Some(by))) => unknown.push(format!(
                     "{node}: run {} from host {} had this node and has not said that its clients are gone",
                     by.run, by.host
@@ -238,8 +241,34 @@ impl Hosts {
 fn claimant(run: &str) -> Claimant {
     let host = nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    let token = format!("{host}-{}-{}", std::process::id(), now.as_nanos());
+    let pid = std::process::id();
+    let process = format!("{}/{pid}/{}", kernel(), started(pid).unwrap_or_default());
+    let token = format!("{process}/{}", now.as_nanos());
     Claimant { run: run.to_owned(), host, token }
+}
+
+/// This kernel since it booted, and this namespace of processes.
+fn kernel() -> String {
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let pids = std::fs::metadata("/proc/self/ns/pid").map_or(0, |about| about.ino());
+    format!("{}/{pids}", boot.trim())
+}
+
+/// When a process of this machine began, in ticks since boot; none where there is no such process.
+fn started(pid: u32) -> Option<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name, in parentheses, may hold blanks.
+    stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()
+}
+
+/// Whether the token is that of a process of this machine that has ended. Never true of a process that cannot be seen from here.
+fn has_ended(token: &str) -> bool {
+    let Some(process) = token.strip_prefix(&format!("{}/", kernel())) else { return false };
+    let mut parts = process.split('/').map(str::parse::<u64>);
+    match (parts.next(), parts.next()) {
+        (Some(Ok(pid)), Some(Ok(start))) => u32::try_from(pid).is_ok_and(|pid| started(pid) != Some(start)),
+        _ => false,
+    }
 }
 
 /// Waits until all connections have been lost together for [`VANISHED`], and says so.
@@ -318,5 +347,27 @@ impl Remotes for Hosts {
     fn ping_address(&self, node: &str) -> Option<(IpAddr, u16)> {
         let session = self.cluster.session(node)?;
         Some((session.node().address, session.hello().ping_port))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_process_of_this_machine_is_known_to_have_ended() {
+        let own = claimant("a").token;
+        assert!(!has_ended(&own), "it runs: {own}");
+        let mut other = std::process::Command::new("sleep").arg("60").spawn().expect("a process");
+        let pid = other.id();
+        let token = format!("{}/{pid}/{}/1", kernel(), started(pid).expect("it runs"));
+        assert!(!has_ended(&token));
+        assert!(has_ended(&format!("{}/{pid}/1/1", kernel())), "another process has its number now");
+        other.kill().and_then(|()| other.wait()).expect("ended");
+        assert!(has_ended(&token));
+        let elsewhere = token.replace(&kernel(), "another-boot/1");
+        for unknown in [elsewhere.as_str(), "host-7-9", ""] {
+            assert!(!has_ended(unknown), "{unknown}");
+        }
     }
 }

@@ -198,14 +198,22 @@ impl Run {
             self.phases.unseen(format!("what an earlier run left on the nodes may have been in force: {why}"));
         }
         let gone = unless(self.halt.clone(), hosts.clients_gone());
-        for sentence in self.phases.run("earlier clients", HEAL, gone).await.unwrap_or_default() {
-            // A control node that was killed says nothing, and its clients ended with it.
-            self.progress.line(&sentence);
-        }
-        match self.target.deployment(hosts.remotes(), &base) {
-            Ok(deployment) if self.able(&hosts, &deployment).await => self.deployed(&hosts, deployment).await,
-            Ok(_) => {}
-            Err(error) => self.phases.harness_failed(error),
+        match (self.phases.run("earlier clients", HEAL, gone).await, self.target.deployment(hosts.remotes(), &base)) {
+            (None, _) if self.asked_to(Urgency::Stop) => {}
+            (None, _) => {
+                let why = self.phases.last_problem();
+                self.phases.harness_failed(why);
+            }
+            (_, Err(error)) => self.phases.harness_failed(error),
+            (Some(unknown), Ok(deployment)) => {
+                for sentence in unknown {
+                    self.progress.line(&sentence);
+                    self.phases.unseen(format!("calls of another run may be among those recorded: {sentence}"));
+                }
+                if self.able(&hosts, &deployment).await {
+                    self.deployed(&hosts, deployment).await;
+                }
+            }
         }
         if let Some(eviction) = hosts.eviction()
             && self.phases.info.judged_until.is_none()
@@ -245,20 +253,26 @@ impl Run {
             }
         }
         if let Some(recorder) = &recorder {
+            for sentence in &self.phases.info.unseen {
+                recorder.note("", sentence);
+            }
             self.measured(hosts, &deployment, recorder).await;
             self.last_looks(hosts, recorder).await;
         }
         let vanished = hosts.vanished().is_some();
+        let mut unsearched = Vec::new();
         let collecting = async {
             if vanished {
                 return Err("no node can be reached".to_owned());
             }
-            claims::collect(&deployment, &self.job.dir, recorder.as_deref(), LOG_BYTES_MAX, &self.old_logs).await
+            let (dir, recorder) = (&self.job.dir, recorder.as_deref());
+            claims::collect(&deployment, dir, recorder, LOG_BYTES_MAX, &self.old_logs, &mut unsearched).await
         };
         if self.phases.run("collect", COLLECT, collecting).await.is_none() && recorder.is_some() {
             let why = self.phases.last_problem();
             self.phases.unseen(format!("not every log was read, so that claims of leadership may be missing: {why}"));
         }
+        unsearched.into_iter().for_each(|sentence| self.phases.unseen(sentence));
         if let Some(recorder) = recorder {
             recorder.end();
             if let Some(why) = recorder.failure() {
@@ -498,12 +512,20 @@ impl Run {
         };
         let rules = judge::Rules::of_plan(&self.job.plan, &self.phases.info.facts);
         let verdict = judge::judge(&history, &rules, &self.phases.info);
-        let verdict = secrets::redacted(&verdict).map_err(|why| anyhow!("the verdict: {why}"))?;
+        let verdict = secrets::redacted(&verdict).unwrap_or_else(|why| {
+            self.phases.harness_failed(format!("the verdict: {why}"));
+            verdict.bare(&why)
+        });
         self.phases.ended("check", began, String::new());
         self.phases.info.ended = chrono::Local::now().to_rfc3339();
         self.phases.info.exit = Some(verdict.exit);
         self.phases.save();
-        self.phases.info = secrets::redacted(&self.phases.info).map_err(|why| anyhow!("the run's account: {why}"))?;
+        // A broken promise is told even where the account of the run cannot be.
+        self.phases.info = secrets::redacted(&self.phases.info).unwrap_or_else(|why| {
+            tracing::error!("the run's account: {why}");
+            let harness_failures = vec![format!("the run's account: {why}")];
+            RunInfo { exit: Some(verdict.exit), harness_failures, ..RunInfo::default() }
+        });
         if let Err(error) = report::write_all(&self.job.dir, &history, &self.phases.info, &verdict) {
             self.progress.line(&format!("the report could not be drawn whole: {error:#}"));
         }

@@ -73,7 +73,10 @@ pub fn after_wipe(room: &Room) -> (bool, String) {
     if free_bytes.saturating_add(*left_bytes) >= FREE_BYTES_MIN {
         return (
             true,
-            format!("the disk is full ({free} MiB are free); a run first wipes {left} MiB that earlier runs left"),
+            format!(
+                "the disk is full ({free} MiB are free); a run first wipes {left} MiB that earlier runs left{}",
+                paths(room)
+            ),
         );
     }
     let largest = match largest {
@@ -90,6 +93,11 @@ fn full(free_bytes: u64, more: &str) -> String {
         mib(free_bytes),
         mib(FREE_BYTES_MIN)
     )
+}
+
+/// The paths that go, each by name.
+fn paths(room: &Room) -> String {
+    if room.left.is_empty() { String::new() } else { format!(" ({})", room.left.join(", ")) }
 }
 
 /// Whole mebibytes, for people.
@@ -114,14 +122,14 @@ impl Run {
         let looking = async {
             let mut lacking = needs_of(&plan, hosts).await?;
             if !lacking.is_empty() && lacking.iter().all(|(_, lack)| lack.is_room()) {
-                for room in deployment.make_room().await.map_err(|error| error.to_string())? {
-                    if lacking.iter().any(|(node, _)| *node == room.node) {
-                        let (free, left) = (mib(room.free_bytes), mib(room.left_bytes));
-                        progress.line(&format!(
-                            "{}: the disk was full ({free} MiB were free); wiped {left} MiB that earlier runs left",
-                            room.node
-                        ));
-                    }
+                let full: Vec<Arc<str>> = lacking.iter().map(|(node, _)| node.clone()).collect();
+                for room in deployment.make_room(&full).await.map_err(|error| error.to_string())? {
+                    let (free, left) = (mib(room.free_bytes), mib(room.left_bytes));
+                    progress.line(&format!(
+                        "{}: the disk was full ({free} MiB were free); wiped {left} MiB that earlier runs left{}",
+                        room.node,
+                        paths(&room)
+                    ));
                 }
                 lacking = needs_of(&plan, hosts).await?;
                 for room in deployment.rooms().await.map_err(|error| error.to_string())? {
@@ -156,6 +164,12 @@ mod tests {
             let largest = largest.map(|(path, bytes)| (path.to_owned(), bytes << 20));
             after_wipe(&Room { free_bytes: free_bytes << 20, left_bytes: left_bytes << 20, largest, ..Room::default() })
         };
+        let left = vec!["/var/lib/dsfuzz/two".to_owned(), "/var/lib/dsfuzz/redis".to_owned()];
+        let (_, words) = after_wipe(&Room { left_bytes: 1900 << 20, left, ..Room::default() });
+        assert!(
+            words.contains("1900 MiB that earlier runs left (/var/lib/dsfuzz/two, /var/lib/dsfuzz/redis)"),
+            "{words}"
+        );
         let (able, words) = room(3, 1900, None);
         assert!(able && words.contains("3 MiB are free") && words.contains("first wipes 1900 MiB"), "{words}");
         let (able, words) = room(3, 100, Some(("/var/lib/dsfuzz/mine", 1800)));

@@ -3,6 +3,7 @@ mod runs;
 
 pub use runs::{RunRow, create, create_beside, find, list};
 
+use crate::error::Exit;
 use crate::secrets;
 use crate::targets::recipe::Exits;
 use dsfuzz_checkers::{Validity, Verdict};
@@ -245,6 +246,29 @@ pub struct RunVerdict {
     pub asked: Option<Asked>,
 }
 
+impl RunVerdict {
+    /// What may be written of a verdict that could not be redacted: a broken promise stays one, anything else is a failure of
+    /// the harness. No text of the verdict itself.
+    pub fn bare(&self, why: &str) -> RunVerdict {
+        let invalid = self.validity == Validity::Invalid;
+        let about = if invalid { "a promise is broken; " } else { "" };
+        RunVerdict {
+            format: self.format,
+            validity: if invalid { Validity::Invalid } else { Validity::Unknown },
+            sentence: format!("{about}the verdict is not told whole: {why}"),
+            promises: Vec::new(),
+            evidence: Vec::new(),
+            notes: Vec::new(),
+            load: Vec::new(),
+            harness: vec![format!("the verdict: {why}")],
+            errors: Vec::new(),
+            exit: if invalid { self.exit } else { i32::from(Exit::Harness.code()) },
+            dsfuzz: self.dsfuzz.clone(),
+            asked: None,
+        }
+    }
+}
+
 /// A question that is not the plan's own: other checkers, options or another budget.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Asked {
@@ -377,4 +401,25 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     beside.push(".part");
     std::fs::write(&beside, bytes)?;
     std::fs::rename(&beside, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_verdict_that_cannot_be_redacted_keeps_a_broken_promise_and_nothing_else() {
+        let history = dsfuzz_checkers::History::default();
+        let rules = crate::judge::Rules::default();
+        let whole = crate::judge::judge(&history, &rules, &RunInfo::default());
+        let told = |validity, exit| {
+            let verdict = RunVerdict { validity, exit, sentence: "of hunter2".into(), ..whole.clone() };
+            let bare = verdict.bare("no reason");
+            assert!(!serde_json::to_string(&bare).expect("JSON").contains("hunter2"));
+            (bare.validity, bare.exit, bare.promises.len())
+        };
+        assert_eq!(told(Validity::Invalid, 1), (Validity::Invalid, 1, 0));
+        assert_eq!(told(Validity::Valid, 0), (Validity::Unknown, 255, 0));
+        assert_eq!(told(Validity::Unknown, 2), (Validity::Unknown, 255, 0));
+    }
 }

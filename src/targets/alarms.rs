@@ -23,6 +23,14 @@ pub struct Alarm {
     pub corruption: bool,
 }
 
+impl Alarm {
+    /// Whether a line of the same kind is told together with this one: no long pause is known to be between them.
+    fn joins(&self, time: Option<DateTime<Utc>>) -> bool {
+        let pause = self.between.zip(time).map(|((_, last), time)| (time - last).abs());
+        pause.map_or(self.between.is_none() && time.is_none(), |pause| pause.num_seconds() < PAUSE_SECONDS)
+    }
+}
+
 /// A line is an alarm if it has all of these texts, in this order; `^` stands for its beginning.
 const PATTERNS: &[&[&str]] = &[
     // Go: the runtime, its race detector, zap's and logrus' highest levels, glog's are in `is_glog_fatal`.
@@ -55,11 +63,12 @@ const PATTERNS: &[&[&str]] = &[
     &[": runtime error: "],
     &["==", "== Invalid read of size "],
     &["==", "== Invalid write of size "],
-    // The Java machine, Python.
+    // The Java machine, Python, Erlang (a node that only fails to start is in `IGNORED`).
     &["# A fatal error has been detected by the Java Runtime Environment"],
     &["java.lang.AssertionError"],
     &["java.lang.OutOfMemoryError"],
     &["^Fatal Python error: "],
+    &["Kernel pid terminated"],
     // Databases' own words.
     &["PANIC:  "],
     &["TRAP: ", "failed Assert"],
@@ -90,7 +99,7 @@ const CORRUPTION: &[&[&str]] = &[
 ];
 
 /// A line with one of these is none, whatever else it has: what was found broken is being passed over as it must be after a
-/// kill, or nothing was found.
+/// kill, nothing was found, or an Erlang node did not start because the others were away.
 const IGNORED: &[&str] = &[
     "Ignoring error Corruption: ",
     "truncated record body",
@@ -98,10 +107,15 @@ const IGNORED: &[&str] = &[
     "without corruption",
     "corruption check",
     "corruption checking",
+    "application_start_failure",
 ];
 
-/// Lines of one kind are told apart up to here.
+/// Kinds of alarms that are told.
 const KINDS_MAX: usize = 20;
+/// Records of lines about corrupt data, which hide no other alarm.
+const CORRUPTION_MAX: usize = 1_000;
+/// Lines about corrupt data with a longer pause between them have records of their own: only some may be of a recovery.
+const PAUSE_SECONDS: i64 = 10;
 const LINE_CHARS: usize = 500;
 const BEFORE: usize = 2;
 const AFTER: usize = 6;
@@ -140,14 +154,21 @@ impl AlarmRules {
         for (at, line) in lines.iter().enumerate().filter(|(_, line)| self.is_alarm(line)) {
             let (template, time) = (template(line), time_of(line));
             let moment = time.map(|time| (time, time));
-            if let Some((_, alarm)) = found.iter_mut().find(|(known, _)| *known == template) {
+            let corruption = self.is_corruption(line);
+            let count = found.iter().filter(|(_, alarm)| alarm.corruption == corruption).count();
+            let full = count >= if corruption { CORRUPTION_MAX } else { KINDS_MAX };
+            // The last of its kind. Where no more are told, it stands for the rest too.
+            let same = found
+                .iter_mut()
+                .rev()
+                .find(|(known, alarm)| *known == template && (full || !corruption || alarm.joins(time)));
+            if let Some((_, alarm)) = same {
                 alarm.times += 1;
                 alarm.between = alarm.between.zip(time).map(|((first, last), time)| (first.min(time), last.max(time)));
-            } else if found.len() < KINDS_MAX {
+            } else if !full {
                 let around = &lines[at.saturating_sub(BEFORE)..lines.len().min(at + AFTER + 1)];
                 let around = around.iter().filter(|line| !line.trim().is_empty()).map(|line| cut(line)).collect();
                 let (line, line_number) = (cut(line), at as u64 + 1);
-                let corruption = self.is_corruption(lines[at]);
                 found.push((template, Alarm { line, line_number, times: 1, between: moment, around, corruption }));
             }
         }
@@ -244,6 +265,19 @@ mod tests {
     }
 
     #[test]
+    fn corrupt_data_at_two_times_has_two_records_and_hides_no_panic() {
+        let line = |second: u32| format!("2026-11-29T16:00:{second:02}Z page 7: checksum mismatch\n");
+        let log = [line(1), line(9), line(20), "page 7: checksum mismatch\n".to_owned()].concat();
+        let times =
+            |log: &str| -> Vec<u64> { AlarmRules::default().find(log).iter().map(|alarm| alarm.times).collect() };
+        assert_eq!(times(&log), [2, 1, 1]);
+        // Not even by their number.
+        let many: String = ('a'..='z').map(|letter| format!("{letter}: crc mismatch\n")).collect();
+        let found = AlarmRules::default().find(&format!("{many}panic: gone\n"));
+        assert_eq!(found.last().map(|alarm| (&*alarm.line, alarm.corruption)), Some(("panic: gone", false)));
+    }
+
+    #[test]
     fn what_only_a_bug_writes_is_an_alarm() {
         let rules = AlarmRules::default();
         for line in [
@@ -269,6 +303,8 @@ mod tests {
             "[2026-11-29 16:00:00] [FATAL] raft: log is not continuous",
             "rocksdb: Corruption: block checksum mismatch: expected 1, got 2",
             "java.lang.OutOfMemoryError: Java heap space",
+            "Kernel pid terminated (application_controller) ({application_terminated,rabbit,shutdown})",
+            r#"{"Kernel pid terminated",application_controller,"{application_terminated,ra,shutdown}"}"#,
         ] {
             assert!(rules.is_alarm(line), "{line}");
         }
@@ -296,6 +332,8 @@ mod tests {
             "2026/11/29 16:00:00 don't panic: this is a drill",
             "[Warning] WSREP: gcs: Ignoring error Corruption: dropping partial write set",
             "I20261129 recovered from panic in handler, see counter panics_total",
+            "Traceback (most recent call last):",
+            r#"Kernel pid terminated (application_controller) ("{application_start_failure,rabbit,{timeout_waiting_for_tables}}")"#,
         ] {
             assert!(!rules.is_alarm(line), "{line}");
         }

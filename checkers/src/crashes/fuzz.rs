@@ -1,4 +1,5 @@
-//! `crashes` against its rule, applied to each record by itself.
+//! `crashes` against its rule, applied to each record by itself. What lines about corrupt data may tell of is played through
+//! in time.
 use super::Crashes;
 use crate::fuzz::{Draw, Stats};
 use crate::history::{FaultEvent, FaultStep, History, HistoryBuilder, ProcessEvent, ProcessStep, Record};
@@ -11,6 +12,8 @@ const NODES: [&str; 3] = ["n1", "n2", "n3"];
 const KINDS: [&str; 4] = ["kill", "clock", "partition", "pause"];
 const WORDS: [&str; 3] = ["violation", "evidence", "off"];
 const SECOND: u64 = 1_000_000_000;
+/// The last record.
+const END: u64 = 120 * SECOND;
 
 /// A fault as the test made it.
 #[derive(Debug)]
@@ -72,11 +75,12 @@ fn make(draw: &mut Draw) -> Case {
     for _ in 0..draw.below(5) {
         records.push(random(draw));
     }
-    let options = ["crashed", "exits_in_faults", "log_alarm", "out_of_memory", "did_not_come_back", "core_file"];
-    let options: Vec<(&str, &str)> = options
-        .into_iter()
-        .filter_map(|name| draw.percent(15).then(|| (name, WORDS[draw.below(3) as usize])))
-        .collect();
+    let mut options: Vec<(&str, &str)> = Vec::new();
+    for name in ["crashed", "exits_in_faults", "log_alarm", "out_of_memory", "did_not_come_back", "core_file"] {
+        if draw.percent(15) {
+            options.push((name, *draw.pick(&WORDS)));
+        }
+    }
     let ok = if draw.percent(25) { vec![3] } else { Vec::new() };
     Case { history: history(&faults, &records), faults, records, options, ok }
 }
@@ -120,7 +124,7 @@ fn random(draw: &mut Draw) -> ProcessEvent {
         ProcessStep::LogsRead => &["0 logs", "1 log", "3 logs"],
         _ => &["why"],
     };
-    let from = draw.below(50) * SECOND;
+    let from = draw.below(if step == ProcessStep::LogCorruption { 100 } else { 50 }) * SECOND;
     let (node, process): (&str, &str) = (*draw.pick(&NODES), *draw.pick(&["db", "proxy"]));
     ProcessEvent {
         how: (*draw.pick(words)).to_owned(),
@@ -128,52 +132,113 @@ fn random(draw: &mut Draw) -> ProcessEvent {
         again: draw.percent(40),
         ran_ms: draw.percent(80).then(|| draw.below(20_000)),
         times: draw.below(3),
+        // A start is recorded when it was made, all else at the end.
+        time: if step == ProcessStep::Restarted { from } else { END },
         ..event(node, process, step)
     }
 }
 
-/// The records of the faults at their times, those of the processes at the end.
+/// All records at their times.
 fn history(faults: &[Planned], records: &[ProcessEvent]) -> History {
-    let mut steps: Vec<(u64, u64, FaultStep)> = Vec::new();
-    for (id, fault) in faults.iter().enumerate() {
-        let id = id as u64;
-        steps.push((0, id, FaultStep::Planned));
-        steps.extend(fault.begun.map(|time| (time, id, FaultStep::Begun)));
-        steps.extend(fault.healed.map(|time| (time, id, FaultStep::Healed)));
-        if let (Some(_), None) = (fault.begun, fault.healed) {
-            steps.push((55 * SECOND, id, FaultStep::Unhealed));
+    let mut events: Vec<(u64, Record)> = Vec::new();
+    for (fault, planned) in (0..).zip(faults) {
+        let mut steps = vec![(0, FaultStep::Planned)];
+        steps.extend(planned.begun.map(|time| (time, FaultStep::Begun)));
+        steps.extend(planned.healed.map(|time| (time, FaultStep::Healed)));
+        if let (Some(_), None) = (planned.begun, planned.healed) {
+            steps.push((55 * SECOND, FaultStep::Unhealed));
         }
+        events.extend(steps.into_iter().map(|(time, step)| {
+            let event = FaultEvent {
+                index: 0,
+                time,
+                fault,
+                kind: planned.kind.into(),
+                step,
+                what: String::new(),
+                nodes: planned.nodes.iter().map(|node| (*node).to_owned()).collect(),
+                cut: Vec::new(),
+                detail: Vec::new(),
+                ended: None,
+            };
+            (time, Record::Fault(event))
+        }));
     }
-    steps.sort_by_key(|(time, ..)| *time);
+    events.extend(records.iter().map(|record| (record.time, Record::Process(record.clone()))));
+    events.sort_by_key(|(time, _)| *time);
     let mut builder = HistoryBuilder::new();
-    let nodes = NODES.map(str::to_owned).to_vec();
-    let mut index = 0;
     let mut push = |record: Record| {
         let taken = builder.push(record);
         assert!(taken.is_ok(), "an unsound recording: {taken:?}");
-        index += 1;
-        index
     };
-    let mut next = push(Record::Start { index: 0, time: 0, version: 1, nodes, wall: String::new() });
-    for (time, fault, step) in steps {
-        let Planned { kind, nodes, .. } = &faults[fault as usize];
-        next = push(Record::Fault(FaultEvent {
-            index: next,
-            time,
-            fault,
-            kind: (*kind).into(),
-            step,
-            what: String::new(),
-            nodes: nodes.iter().map(|node| (*node).to_owned()).collect(),
-            cut: Vec::new(),
-            detail: Vec::new(),
-            ended: None,
-        }));
-    }
-    for record in records {
-        next = push(Record::Process(ProcessEvent { index: next, time: 60 * SECOND, ..record.clone() }));
+    let nodes = NODES.map(str::to_owned).to_vec();
+    push(Record::Start { index: 0, time: 0, version: 1, nodes, wall: String::new() });
+    for (at, (_, mut record)) in (1..).zip(events) {
+        match &mut record {
+            Record::Fault(event) => event.index = at,
+            Record::Process(event) => event.index = at,
+            _ => {}
+        }
+        push(record);
     }
     builder.finish().unwrap_or_default()
+}
+
+/// Moments, half a second apart.
+fn moments(from: u64, to: u64) -> impl Iterator<Item = u64> {
+    (from..=to.min(END)).step_by(SECOND as usize / 2)
+}
+
+/// Whether a node may hold a file with a torn end at a moment, where one of its processes ended abruptly at `end`: until a
+/// process that was started since has had half a minute to recover. `starts`: when the harness started processes of the node.
+fn torn_at(moment: u64, end: u64, starts: &[u64]) -> bool {
+    let mut running_since: Option<u64> = None;
+    // Something that is not the harness starts it at once, or nobody does.
+    if !starts.iter().any(|start| *start >= end) {
+        running_since = Some(end);
+    }
+    let mut torn = false;
+    for now in moments(end, moment) {
+        if running_since.is_none() && starts.contains(&now) {
+            running_since = Some(now);
+        }
+        torn = running_since.is_none_or(|since| now - since <= 30 * SECOND);
+    }
+    torn
+}
+
+/// Whether lines about corrupt data may tell of a torn end: at each moment at which they say that they were written, or at some
+/// moment at which the node's clock was not to be trusted. A line that may have been written before an end which nobody asked
+/// for may tell why the process ended: it does not count as one of the recovery after it.
+fn may_tell_of_torn_end(case: &Case, record: &ProcessEvent) -> bool {
+    let here = |fault: &&Planned| fault.begun.is_some() && fault.nodes.contains(&&*record.node);
+    let of_kind = |kind: &str| -> Vec<(u64, Option<u64>)> {
+        let faults = case.faults.iter().filter(here).filter(|fault| fault.kind == kind);
+        faults.filter_map(|fault| Some((fault.begun?, fault.healed))).collect()
+    };
+    let (kills, jumps) = (of_kind("kill"), of_kind("clock"));
+    let of_node =
+        |step: ProcessStep| case.records.iter().filter(move |other| other.node == record.node && other.step == step);
+    let restarts: Vec<u64> = of_node(ProcessStep::Restarted).map(|restarted| restarted.time).collect();
+    let Some((first, last)) = record.between else { return !kills.is_empty() || !restarts.is_empty() };
+    let starts: Vec<u64> =
+        restarts.into_iter().chain(kills.iter().map(|(_, healed)| healed.unwrap_or(u64::MAX))).collect();
+    let misdated: Vec<u64> = jumps.iter().flat_map(|(from, to)| moments(*from, to.unwrap_or(END))).collect();
+    let earliest = misdated.iter().copied().min().unwrap_or(first).min(first);
+    let ended = of_node(ProcessStep::Ended).chain(of_node(ProcessStep::OutOfMemory));
+    let ends: Vec<u64> = ended
+        .filter_map(|ended| ended.between)
+        .map(|(_, latest)| latest)
+        .filter(|latest| *latest <= earliest)
+        .collect();
+    let torn = |moment: u64| {
+        let killed = |(begun, healed): &(u64, Option<u64>)| {
+            // From the begin of a kill nobody knows whether the process was ended yet or started yet, until the heal is shown.
+            moment >= *begun && healed.is_none_or(|healed| moment <= healed || torn_at(moment, healed, &[healed]))
+        };
+        kills.iter().any(killed) || ends.iter().any(|end| torn_at(moment, *end, &starts))
+    };
+    moments(first, last).all(torn) || misdated.into_iter().any(torn)
 }
 
 /// The kind of a record, and what it counts as by default: the rule in the words of its documentation.
@@ -189,23 +254,10 @@ fn rule(case: &Case, record: &ProcessEvent) -> Option<(&'static str, &'static st
             let left = case.faults.iter().any(|fault| fault.begun.is_some() && fault.healed.is_none());
             ("did-not-come-back", "did_not_come_back", if left { Severity::Evidence } else { violation })
         }
-        ProcessStep::LogCorruption => {
-            let first = record.between.map_or(u64::MAX, |_| first);
-            let killed = case.faults.iter().any(|fault| {
-                fault.kind == "kill"
-                    && fault.nodes.contains(&&*record.node)
-                    && fault.begun.is_some_and(|at| at <= first)
-            });
-            let died = case.records.iter().any(|other| {
-                matches!(other.step, ProcessStep::Ended | ProcessStep::OutOfMemory)
-                    && other.node == record.node
-                    && other.between.is_none_or(|(at, _)| at <= first)
-            });
-            match killed || died {
-                true => ("log-corruption", "log_alarm", Severity::Evidence),
-                false => ("log-alarm", "log_alarm", violation),
-            }
-        }
+        ProcessStep::LogCorruption => match may_tell_of_torn_end(case, record) {
+            true => ("log-corruption", "log_alarm", Severity::Evidence),
+            false => ("log-alarm", "log_alarm", violation),
+        },
         ProcessStep::Ended => {
             let exited = matches!(record.how.as_str(), "exit 0" | "exit 3");
             let around = case.faults.iter().any(|fault| {
@@ -236,6 +288,7 @@ fn expected(case: &Case, record: &ProcessEvent) -> Option<(&'static str, Severit
     let may_be_raised = option == "exits_in_faults" || severity == Severity::Violation;
     match told(option) {
         Some("off") => None,
+        Some("violation") if ends && told("crashed") == Some("evidence") => Some((kind, Severity::Evidence)),
         Some("violation") if may_be_raised => Some((kind, Severity::Violation)),
         Some("evidence") => Some((kind, Severity::Evidence)),
         _ => Some((kind, severity)),

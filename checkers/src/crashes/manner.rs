@@ -1,5 +1,5 @@
 //! How a process ended, and what its end says of it.
-use crate::history::{Fault, History, ProcessEvent, ProcessStep};
+use crate::history::{Fault, History, ProcessEvent};
 use std::collections::BTreeSet;
 
 /// A process that was started again and ends with a status within so long has failed to start.
@@ -10,6 +10,12 @@ const AFTER_FAULT_NS: u64 = 10_000_000_000;
 const SHELL_SIGNAL: i64 = 128;
 /// Signals of faults in the program: SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV, SIGSYS.
 const FATAL_SIGNALS: [i64; 7] = [4, 5, 6, 7, 8, 11, 31];
+/// The status of a Rust program whose main thread panicked.
+const PANICKED: i64 = 101;
+/// What runtimes say when nothing caught an exception: Java, .NET, Mono.
+const RUNTIMES: [&str; 3] = ["Exception in thread \"main\" ", "Unhandled exception. ", "Unhandled Exception: "];
+/// How the lines begin that such a runtime writes below it.
+const FRAMES: [&str; 5] = ["at ", "...", "Caused by: ", "--->", "--- End of "];
 
 pub(super) const CRASHED: &str = "crashed";
 pub(super) const START_FAILED: &str = "start-failed";
@@ -19,7 +25,7 @@ pub(super) const DECLARED: &str = "exited-as-declared";
 /// What an end that the harness did not ask for is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Manner {
-    /// A fatal signal, a signal of somebody else, or an exit that nothing explains.
+    /// A fatal signal, a signal of somebody else, a panic, an exception that nothing caught, or an exit that nothing explains.
     Crashed,
     /// An exit with a status, or an end that nobody saw, in a fault that can provoke it.
     InFault,
@@ -37,10 +43,17 @@ impl Manner {
         if exited && status.is_some_and(|status| ok.contains(&status)) {
             return Manner::Declared;
         }
+        if status == Some(PANICKED) {
+            return Manner::Crashed;
+        }
         if exited && event.again && event.ran_ms.is_some_and(|ran| ran < STARTING_MS) {
             return Manner::FailedStart;
         }
-        if (exited || event.how.is_empty()) && provoked(event, history) { Manner::InFault } else { Manner::Crashed }
+        let unexplained = !exited && !event.how.is_empty();
+        match unexplained || died_of_exception(&event.detail) || !provoked(event, history) {
+            true => Manner::Crashed,
+            false => Manner::InFault,
+        }
     }
 
     pub(super) fn kind(self) -> &'static str {
@@ -76,19 +89,27 @@ pub(super) fn may_last(fault: &Fault) -> bool {
     fault.begun.is_some() && !fault.gone()
 }
 
-/// Whether some process of the node may have been ended in the middle of a write before these lines: by a planned kill, or by
-/// an end of its own.
-pub(super) fn may_be_torn(event: &ProcessEvent, history: &History) -> bool {
-    let before = event.between.map_or(u64::MAX, |(first, _)| first);
-    let killed = history.faults.iter().any(|fault| {
-        let here = fault.nodes.iter().any(|node| **node == *event.node);
-        here && fault.kind == "kill" && fault.begun.is_some_and(|begun| begun.time <= before)
-    });
-    let ended = |other: &ProcessEvent| {
-        let abrupt = matches!(other.step, ProcessStep::Ended | ProcessStep::OutOfMemory);
-        abrupt && other.node == event.node && other.between.is_none_or(|(from, _)| from <= before)
+/// Whether a process said with its last lines that nothing in it caught an exception.
+fn died_of_exception(lines: &[String]) -> bool {
+    let lines: Vec<&str> = lines.iter().map(|line| line.trim()).filter(|line| !line.is_empty()).collect();
+    lines.iter().rposition(|line| RUNTIMES.iter().any(|words| line.starts_with(words))).is_some_and(|at| {
+        // What a runtime says of its end is followed by frames of the stack only.
+        lines[at + 1..].iter().all(|line| FRAMES.iter().any(|words| line.starts_with(words)))
+    }) || ends_with_traceback(&lines)
+}
+
+/// Whether the last line is a Python exception, right below a frame of its traceback: a program that caught it goes on to log.
+fn ends_with_traceback(lines: &[&str]) -> bool {
+    let frame = |line: &&str| line.starts_with("File \"") && line.contains(", line ");
+    let Some(at) = lines.iter().rposition(frame) else { return false };
+    // The frame's line of code, marks below it, and the exception.
+    let rest = &lines[at + 1..];
+    let exception = |line: &&&str| {
+        let name = line.split([':', ' ']).next().unwrap_or("");
+        let word = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '.' | '_');
+        !name.is_empty() && name.chars().all(word) && (line.len() == name.len() || line[name.len()..].starts_with(':'))
     };
-    killed || history.processes.iter().any(ended)
+    rest.len() <= 3 && rest.last().filter(exception).is_some()
 }
 
 /// Why findings of a kind are no violations.
@@ -100,8 +121,8 @@ pub(super) fn reason(kind: &str) -> Option<&'static str> {
         ),
         DECLARED => Some("The recipe or the plan says that this exit status is in order."),
         "log-corruption" => Some(
-            "A process on this node was killed before: recovery cuts off what was half written, and says so. Acknowledged data \
-             that is lost is found by the checkers of the workload.",
+            "A process on this node was killed before, and may have been recovering then: recovery cuts off what was half written, \
+             and says so. Acknowledged data that is lost is found by the checkers of the workload.",
         ),
         _ => None,
     }

@@ -171,6 +171,74 @@ fn corrupt_data_in_a_log_is_a_violation_only_where_nothing_was_killed_before() {
 }
 
 #[test]
+fn corruption_that_ends_its_own_process_is_no_torn_end() {
+    // The line is 0.2 s before the exit, of which only an interval is known.
+    let [begun, healed] = fault("partition");
+    let exit = ended("exit 1").replace("[5000000000,5100000000]", "[4000000000,4900000000]");
+    let verdict = judge(&[&begun, &healed, WATCHED, &exit, &corrupt(4_700_000_000)], &[]);
+    assert_eq!((verdict.validity, kinds(&verdict)), (Validity::Invalid, vec!["log-alarm", "exited-in-fault"]));
+    // Certainly after the end.
+    let verdict = judge(&[&begun, &healed, WATCHED, &exit, &corrupt(4_900_000_000)], &[]);
+    assert_eq!((verdict.validity, kinds(&verdict)), (Validity::Valid, vec!["exited-in-fault", "log-corruption"]));
+    // Without a time it may be what ended the process, unless the harness started a process again.
+    let undated = corrupt(0).replace(",\"between\":[0,0]", "").replace("\"between\":[0,0]", "\"times\":1");
+    assert_eq!(judge(&[&begun, &healed, WATCHED, &exit, &undated], &[]).validity, Validity::Invalid);
+    let restarted = GONE.replace("did-not-come-back", "restarted");
+    assert_eq!(judge(&[&begun, &healed, WATCHED, &exit, &restarted, &undated], &[]).validity, Validity::Valid);
+    let [begun, healed] = kill(true);
+    assert_eq!(judge(&[&begun, &healed, WATCHED, &undated], &[]).validity, Validity::Valid);
+}
+
+#[test]
+fn a_kill_excuses_corrupt_data_only_until_its_recovery_is_over() {
+    let [begun, healed] = kill(true);
+    let at = |line: &str| judge(&[&begun, &healed, WATCHED, line], &[]).validity;
+    let later = |last: u64| corrupt(7_000_000_000).replace("7000000000]", &format!("{last}]"));
+    assert_eq!((at(&corrupt(36_000_000_000)), at(&corrupt(36_000_000_001))), (Validity::Valid, Validity::Invalid));
+    assert_eq!((at(&later(36_000_000_000)), at(&later(50_000_000_000))), (Validity::Valid, Validity::Invalid));
+    // A kill that was never shown to be healed may still be recovered from.
+    let [begun, unhealed] = kill(false);
+    assert_eq!(judge(&[&begun, &unhealed, WATCHED, &corrupt(50_000_000_000)], &[]).validity, Validity::Valid);
+    // The clock of the node jumped in the recovery: what the line says of its time proves nothing.
+    let jump = |line: &str| line.replace("\"fault\":0", "\"fault\":1").replace("\"kill\"", "\"clock\"");
+    let [begun, healed] = kill(true);
+    let [jumped, back] = kill(true).map(|line| jump(&line));
+    let verdict = judge(&[&begun, &jumped, &healed, &back, WATCHED, &corrupt(50_000_000_000)], &[]);
+    assert_eq!((verdict.validity, kinds(&verdict)), (Validity::Valid, vec!["log-corruption"]));
+}
+
+#[test]
+fn of_two_options_for_an_exit_in_a_fault_the_weaker_counts() {
+    let [begun, healed] = fault("pause");
+    let exit = ended("exit 1");
+    let judge = |crashed, in_faults| {
+        let options = [("crashed", crashed), ("exits_in_faults", in_faults)];
+        let verdict = judge(&[&begun, &healed, WATCHED, &exit], &options);
+        (verdict.validity, verdict.findings.len())
+    };
+    assert_eq!(judge("evidence", "violation"), (Validity::Valid, 1));
+    assert_eq!(judge("violation", "evidence"), (Validity::Valid, 1));
+    assert_eq!(judge("violation", "violation"), (Validity::Invalid, 1));
+    assert_eq!((judge("off", "violation"), judge("violation", "off")), ((Validity::Valid, 0), (Validity::Valid, 0)));
+}
+
+#[test]
+fn a_panic_or_an_exception_that_nothing_caught_is_a_crash_in_a_fault_too() {
+    let [begun, healed] = fault("pause");
+    let kind = |how: &str, lines: &[&str]| {
+        let exit = ended(how).replace("[\"panic: oh no\"]", &json!(lines).to_string());
+        kinds(&judge(&[&begun, &healed, WATCHED, &exit], &[]))[0].to_owned()
+    };
+    assert_eq!((kind("exit 101", &[]), kind("exit 1", &[])), ("crashed".to_owned(), "exited-in-fault".to_owned()));
+    let traceback = ["Traceback (most recent call last):", "  File \"db.py\", line 7, in main", "    x[9]"];
+    let died = [&traceback[..], &["IndexError: list index out of range"]].concat();
+    let caught = [&died[..], &["2026-11-29 16:00:00 lost the lease, ending"]].concat();
+    assert_eq!((kind("exit 1", &died), kind("exit 1", &caught)), ("crashed".to_owned(), "exited-in-fault".to_owned()));
+    assert_eq!(kind("exit 1", &["Exception in thread \"main\" java.lang.X: y", "\tat a.B.c(B.java:7)"]), "crashed");
+    assert_eq!(kind("exit 1", &["Unhandled exception. System.X: y", "   at A.B()", "ending"]), "exited-in-fault");
+}
+
+#[test]
 fn no_alarm_is_said_only_where_every_node_has_a_log_that_was_read_whole() {
     let read = |how: &str, detail: &str| {
         format!(

@@ -14,7 +14,9 @@
 //!
 //! Unknown: a node that lacks an acknowledged element in any other case may be behind (`replica-lags`), also where it
 //! holds later elements: with several writers, gossip or shards elements arrive in any order. A node that lacks only
-//! elements of adds in doubt makes `replicas-differ`. What no node has at the end is `set`'s to find.
+//! elements of adds in doubt makes `replicas-differ`. A node that was asked and gave no final read of its own (its
+//! reads failed, or another node answered in its place) was not compared, and is named. What no node has at the end is
+//! `set`'s to find.
 //!
 //! It asks nothing where final reads are not made on each node: the option `final_reads`.
 #[doc(hidden)]
@@ -24,7 +26,7 @@ mod tests;
 
 use super::{Crdt, CrdtType, Object};
 use crate::contract::{Breach, Elements, Report, at, by_key, changed_by, count_option, workloads_with};
-use crate::final_reads::{FINAL_READS, Failures, FinalReads, answered, last_words, silent};
+use crate::final_reads::{FINAL_READS, Failures, FinalReads, answered, last_words, none_of_its_own, unheard};
 use crate::history::{History, NameId, Op, Outcome};
 use crate::pace::Pace;
 use crate::registry::CheckerDoc;
@@ -33,7 +35,7 @@ use crate::value::{Value, ValueRef};
 use crate::verdict::{Budget, Checker, Severity, Validity, Verdict};
 use crate::wording;
 use serde_json::json;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// Its entry in the list of checkers.
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
@@ -104,6 +106,8 @@ struct Replicas<'h> {
     adds: Vec<Vec<Op<'h>>>,
     replicas: Vec<Replica<'h>>,
     failed: Vec<Op<'h>>,
+    /// Nodes that were asked and that gave no final read of their own.
+    unheard: BTreeSet<&'h str>,
     /// When every add had ended and every fault was gone, in nanoseconds.
     quiet: u64,
 }
@@ -116,6 +120,7 @@ impl<'h> Replicas<'h> {
             adds: Vec::new(),
             replicas: Vec::new(),
             failed: Vec::new(),
+            unheard: BTreeSet::new(),
             quiet: object.quiet,
         };
         for add in &object.updates {
@@ -126,6 +131,7 @@ impl<'h> Replicas<'h> {
         let settled =
             ops.iter().map(|&position| at(history, position)).filter(|op| op.settle && Some(op.function) == read);
         let (finals, failed): (Vec<Op<'h>>, Vec<Op<'h>>) = settled.partition(|op| answered(history, op));
+        let asked: Vec<Op<'h>> = finals.iter().chain(&failed).copied().collect();
         set.failed = failed;
         let quiet = |op: &Op<'h>| op.call > since.0 && op.call_time >= since.1 && wording::placed(history, op);
         let finals: Vec<Op<'h>> = finals.into_iter().filter(quiet).collect();
@@ -140,6 +146,7 @@ impl<'h> Replicas<'h> {
             set.replicas.push(Replica { node, read: last, elements, caught_up, shown: Shown::new(own) });
         }
         set.replicas.sort_by_key(|replica| history.name(replica.node));
+        set.unheard = unheard(history, asked.iter(), set.replicas.iter().map(|replica| replica.node));
         set
     }
 
@@ -317,6 +324,8 @@ struct Totals<'h> {
     doubtful: usize,
     /// Nodes that may only be behind, with how far.
     behind: BTreeMap<&'h str, usize>,
+    /// Nodes of which some set was not compared.
+    unheard: BTreeSet<&'h str>,
     failures: Failures<'h>,
 }
 
@@ -419,9 +428,9 @@ impl Checker for ReplicasAgree {
             let set = Replicas::of(history, &group.ops, &object, since);
             totals.reads += set.replicas.len();
             totals.few += usize::from(set.replicas.len() < 2);
-            let silent = silent(history, set.failed.iter(), set.replicas.iter().map(|replica| &replica.read));
-            let unanswered = set.failed.iter().filter(|op| silent.contains(&history.bound_node(op)));
-            unanswered.for_each(|op| totals.failures.take(history, op));
+            let unanswered = |op: &&Op<'_>| set.unheard.contains(history.name(history.bound_node(op)));
+            set.failed.iter().filter(unanswered).for_each(|op| totals.failures.take(history, op));
+            totals.unheard.extend(&set.unheard);
             self.judge(history, &set, &mut totals, &mut report);
         }
         report.late(&pace, history.ops().len(), "operations");
@@ -461,6 +470,12 @@ impl Totals<'_> {
         if self.doubtful > 0 {
             let count = wording::count(self.doubtful, "difference");
             return unknown(format!("{count}, perhaps by an add that was never acknowledged.{failures}"));
+        }
+        if !self.unheard.is_empty() {
+            return unknown(format!(
+                "{}, so the comparison is not whole; the other nodes agree.{failures}",
+                none_of_its_own(&self.unheard)
+            ));
         }
         let reads = wording::count(self.reads, "final read");
         (

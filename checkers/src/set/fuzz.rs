@@ -68,7 +68,9 @@ fn history(draw: &mut Draw, mode: FinalReads) -> Tape {
         match outcome {
             Outcome::Ok if draw.percent(3) => tape.reply(worker, outcome, Value::Nil),
             Outcome::Ok => tape.reply(worker, outcome, Value::list(seen)),
-            _ if draw.percent(25) => tape.fail(worker, outcome, *draw.pick(&["absent: x", "absent: x", "absent"])),
+            _ if draw.percent(25) => {
+                tape.fail(worker, outcome, draw.pick::<&str>(&["absent: x", "absent: x", "absent"]))
+            }
             _ => tape.reply(worker, outcome, Value::Nil),
         }
     }
@@ -190,7 +192,8 @@ fn defined(history: &History, mode: FinalReads) -> Answer {
         || finals.is_empty()
         || facts[1].1 > 0
         || acknowledged.iter().filter(unread).count() > 0
-        || (judged_by_nodes && differ);
+        || (judged_by_nodes && differ)
+        || (mode == FinalReads::EachNode && silent);
     let answer = Answer::of(kinds, doubt, facts.to_vec());
     // No add at all: no set.
     if adds.is_empty() {

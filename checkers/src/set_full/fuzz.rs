@@ -67,7 +67,7 @@ fn history(draw: &mut Draw) -> Tape {
         match outcome {
             Outcome::Ok if !draw.percent(2) => tape.reply(worker, outcome, Value::list(seen)),
             Outcome::Fail | Outcome::Info if draw.percent(15) => {
-                tape.fail(worker, outcome, *draw.pick(&["absent: x", "absent"]))
+                tape.fail(worker, outcome, draw.pick::<&str>(&["absent: x", "absent"]))
             }
             _ => tape.reply(worker, outcome, Value::Nil),
         }

@@ -3,7 +3,8 @@
 //! outside the nodes. What was seen on the other side went some way.
 //!
 //! Never: a leak of a value that was there before the cut, because the option `initial` says so, or because somebody read it
-//! before anybody wrote it.
+//! before anybody wrote it. Nor of a number that was only added: the sum that somebody read may be equal to it. What was added
+//! shows as an element of a list.
 use crate::functions::{Effect, effect, parts};
 use crate::history::{Fault, History, NameId, Op, Outcome};
 use crate::initial::Initial;
@@ -39,15 +40,15 @@ fn written<'h>(history: &History, op: &Op<'h>) -> Vec<Written<'h>> {
     }
 }
 
-/// Values that the answer shows: what a read returned, alone or as elements, and what a compare-and-set found.
-fn seen<'h>(history: &History, op: &Op<'h>) -> Vec<Written<'h>> {
+/// Values that the answer shows: what a read returned, alone or as elements (true), and what a compare-and-set found.
+fn seen<'h>(history: &History, op: &Op<'h>) -> Vec<(Written<'h>, bool)> {
     if op.outcome != Outcome::Ok {
         return Vec::new();
     }
-    let all = |part: Option<ValueRef<'h>>, value: ValueRef<'h>| -> Vec<Written<'h>> {
+    let all = |part: Option<ValueRef<'h>>, value: ValueRef<'h>| -> Vec<(Written<'h>, bool)> {
         match value.as_list() {
-            Some(list) => list.iter().map(|value| (op.workload, op.key, part, value)).collect(),
-            None => vec![(op.workload, op.key, part, value)],
+            Some(list) => list.iter().map(|value| ((op.workload, op.key, part, value), true)).collect(),
+            None => vec![((op.workload, op.key, part, value), false)],
         }
     };
     match effect(history, op) {
@@ -70,6 +71,8 @@ struct Attempts<'h> {
     first: Op<'h>,
     /// The first call of each side; None: of a node on no side.
     sides: Vec<(Option<usize>, u64)>,
+    /// Some attempt was a write, no addition.
+    plain: bool,
     /// Somebody had seen it before it was first written: it was there.
     known: bool,
 }
@@ -96,8 +99,9 @@ pub(super) fn leak<'h>(history: &'h History, fault: &Fault, sides: &[Side<'h>], 
             if written.3.as_bool().is_some() || began(initial, &written) {
                 continue;
             }
-            let new = || Attempts { first: op, sides: Vec::new(), known: false };
+            let new = || Attempts { first: op, sides: Vec::new(), plain: false, known: false };
             let known = attempts.entry(written).or_insert_with(new);
+            known.plain |= effect(history, &op) != Effect::Commutes;
             let side = side_of.get(op.node);
             if known.sides.iter().all(|(other, _)| *other != side) {
                 known.sides.push((side, op.call));
@@ -111,7 +115,7 @@ pub(super) fn leak<'h>(history: &'h History, fault: &Fault, sides: &[Side<'h>], 
     // An observation that was over before the first attempt shows that the value was there, also where it began later than
     // one that is judged below.
     for op in history.ops().iter().take_while(before) {
-        for seen in seen(history, &op) {
+        for (seen, _) in seen(history, &op) {
             if let Some(attempts) = attempts.get_mut(&seen) {
                 attempts.known |= op.reply < attempts.first.call;
             }
@@ -122,8 +126,8 @@ pub(super) fn leak<'h>(history: &'h History, fault: &Fault, sides: &[Side<'h>], 
         let inside = op.call > from.index && op.reply < to.index;
         let side = side_of.get(op.node).filter(|_| inside);
         let mut leaked = None;
-        for seen in seen(history, &op) {
-            let Some(attempts) = attempts.get(&seen) else { continue };
+        for (seen, element) in seen(history, &op) {
+            let Some(attempts) = attempts.get(&seen).filter(|attempts| attempts.plain || element) else { continue };
             let mut tried = attempts.sides.iter().filter(|(_, call)| *call < op.reply).map(|(side, _)| *side);
             let (Some(side), Some(Some(writer)), None) = (side, tried.next(), tried.next()) else { continue };
             if writer != side && !attempts.known {

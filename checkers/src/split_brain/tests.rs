@@ -194,6 +194,20 @@ fn a_cut_whose_other_side_saw_what_was_written_was_none() {
 }
 
 #[test]
+fn a_sum_that_is_equal_to_a_number_added_on_the_other_side_is_no_leak() {
+    let adds = [("n1", "add", "1", "3", "null"), ("n2", "add", "1", "1", "null"), ("n2", "add", "1", "2", "null")];
+    let with = |reply: &'static str| {
+        let read = ("n2", "read", "1", "null", reply);
+        judge_with(Some("violation"), &during("", &[adds[0], adds[1], adds[2], read]))
+    };
+    let sum = with("3");
+    assert_eq!(sum.validity, Validity::Invalid, "{}", sum.summary);
+    assert!(sum.findings.iter().all(|finding| finding.kind != "leaking-cut"), "{:?}", sum.findings);
+    let element = with("[1,2,3]");
+    assert_eq!(element.validity, Validity::Unknown, "an element of a set is no sum: {}", element.summary);
+}
+
+#[test]
 fn a_leak_alone_is_shown_and_its_cut_is_not_judged() {
     let verdict = judge(&during("", &[("n1", "write", "1", "486", "null"), ("n2", "read", "1", "null", "486")]));
     assert_eq!(verdict.validity, Validity::Valid, "{}", verdict.summary);

@@ -175,6 +175,15 @@ pub(super) fn asked_during(met: &Met<'_>, node: &str, asked: f64, min: f64) -> S
     )
 }
 
+/// `warning`: how many clients there are, and how many ask every node.
+pub(super) fn nodes_asked(unbound: &[String], warning: &str, bound: u64) -> String {
+    format!(
+        "No client of the load asked {} ({warning}), and the plan does not say that this is meant: `evidence: \
+         {{nodes_asked_min: {bound}}}`.",
+        unbound.join(", ")
+    )
+}
+
 /// `met`: the first fault that can have moved the leader.
 pub(super) fn leader_changes(met: &Met<'_>, had: u64, min: u64, election: Span) -> String {
     let times = if had == 1 { "once".into() } else { format!("{had} times") };

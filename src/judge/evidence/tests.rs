@@ -3,6 +3,7 @@ use super::*;
 use crate::judge::{Rules, judge};
 use crate::plan::{Clients, LoadPlan, PerKind, Plan};
 use crate::store::TargetFacts;
+use dsfuzz_checkers::Validity;
 use dsfuzz_checkers::history::read_jsonl;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -252,14 +253,14 @@ fn a_node_that_was_not_asked_is_thin() {
 }
 
 #[test]
-fn a_node_without_a_client_of_the_plan_is_told_and_not_asked_for() {
+fn a_node_without_a_client_of_the_plan_makes_a_run_unknown_unless_the_plan_means_it() {
     let story = Story::of(&["n1", "n2"], |_| true).fault("pause", "one: #1", &["n1"], &[], (10.0, 18.0));
     let mut history = story.history();
     history.nodes.push("n3".into());
     let load = LoadPlan { clients: Clients::Total(2), ..LoadPlan::default() };
     let rules = Rules {
         checkers: vec![("linearizable".into(), dsfuzz_checkers::Options::default())],
-        evidence: Some(EvidencePlan { leader_changes_min: 0, ..EvidencePlan::default() }),
+        evidence: Some(EvidencePlan { leader_changes_min: 0, nodes_asked_min: Some(2), ..EvidencePlan::default() }),
         load: Some(load),
         ..Rules::default()
     };
@@ -271,6 +272,13 @@ fn a_node_without_a_client_of_the_plan_is_told_and_not_asked_for() {
     let verdict = judge(&history, &rules, &info);
     let told = "never asked under load: n3 (load.clients is 2 for 3 nodes; 3 or more, such as 1n, asks every node)";
     assert!(verdict.notes.iter().any(|note| note == told), "{:?}", verdict.notes);
+    assert_eq!(verdict.validity, Validity::Valid, "the plan means it: {}", verdict.sentence);
+    assert!(verdict.sentence.ends_with("; never asked under load: n3"), "{}", verdict.sentence);
+    let all = EvidencePlan { leader_changes_min: 0, ..EvidencePlan::default() };
+    let verdict = judge(&history, &Rules { evidence: Some(all), ..rules }, &info);
+    let told = "No client of the load asked n3 (load.clients is 2 for 3 nodes; 3 or more, such as 1n, asks every node), and \
+                the plan does not say that this is meant: `evidence: {nodes_asked_min: 2}`.";
+    assert_eq!((verdict.validity, verdict.sentence.as_str()), (Validity::Unknown, told));
 }
 
 #[test]

@@ -1,16 +1,14 @@
 //! What fills a node's disk, and the part of it that earlier runs left and a run may remove.
 //!
-//! Never: removes anything but what a wipe of this target removes, and the folders of other targets of dsfuzz that do not run.
+//! Never: removes anything but what a wipe of this target removes, and the marked folders of other targets that no process uses.
 use super::super::error::TargetError;
 use super::super::hands;
 use super::super::layout::NodeLayout;
 use super::super::together::together;
 use super::{Deployment, wipe};
 use crate::cluster::Remote;
-use dsfuzz_nemesis::protocol::{Command, Service};
+use dsfuzz_nemesis::protocol::Command;
 use dsfuzz_workloads::BoxFuture;
-use serde::Deserialize;
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Summing up a full disk takes its time.
@@ -26,14 +24,10 @@ pub struct Room {
     pub free_bytes: u64,
     /// Bytes that earlier runs left there, which [`Deployment::make_room`] frees.
     pub left_bytes: u64,
+    /// The files and folders that [`Deployment::make_room`] removes.
+    pub left: Vec<String>,
     /// The file or folder below the node's folder that takes the most, and its bytes.
     pub largest: Option<(String, u64)>,
-}
-
-/// What the agent keeps of a service.
-#[derive(Deserialize)]
-struct Kept {
-    service: Service,
 }
 
 impl Deployment {
@@ -46,25 +40,28 @@ impl Deployment {
         together(acts.collect()).await.into_iter().collect()
     }
 
-    /// Removes what earlier runs left: kills the target's processes, removes its data, and the folders of other targets none of
-    /// whose processes runs. What was there before, by node.
-    pub async fn make_room(&self) -> Result<Vec<Room>, TargetError> {
-        let before = self.rooms().await?;
-        self.each(|plan, remote| {
-            Box::pin(async move {
-                wipe(plan, remote).await?;
-                let others = folders_of_others(plan, remote).await?;
-                if others.is_empty() {
-                    return Ok(());
-                }
-                let argv = ["rm", "-rf", "--one-file-system", "--"].map(str::to_owned).into_iter().chain(others);
-                let command = Command { argv: argv.collect(), deadline_ms: REMOVE_MS, ..Command::default() };
-                hands::run(remote, "remove what other targets left", command).await.map(drop)
-            })
-        })
-        .await?;
-        Ok(before)
+    /// Makes room on these nodes: kills the target's processes, removes its data, and the folders of other targets that no
+    /// process uses. The room that was there before, with the paths that are gone now.
+    pub async fn make_room(&self, nodes: &[Arc<str>]) -> Result<Vec<Room>, TargetError> {
+        let meant = |position: usize| nodes.contains(&self.layout.nodes[position].node.name);
+        self.each_of(meant, |plan, remote| Box::pin(make_room(plan, remote))).await
     }
+}
+
+async fn make_room(plan: &NodeLayout, remote: &dyn Remote) -> Result<Room, TargetError> {
+    let mut room = room(plan, remote).await?;
+    wipe(plan, remote).await?;
+    // A target may have been started meanwhile.
+    let idle = folders_of_others(plan, remote).await?;
+    room.left.retain(|path| plan.wipe_paths.contains(path) || idle.contains(path));
+    let others = idle.into_iter().filter(|folder| room.left.contains(folder));
+    let gone: Vec<String> = others.flat_map(|folder| [mark_of(&folder), folder]).collect();
+    if !gone.is_empty() {
+        let argv = ["rm", "-rf", "--one-file-system", "--"].map(str::to_owned).into_iter().chain(gone);
+        let command = Command { argv: argv.collect(), deadline_ms: REMOVE_MS, ..Command::default() };
+        hands::run(remote, "remove what other targets left", command).await?;
+    }
+    Ok(room)
 }
 
 /// The node's folder: that of its targets and of the agent.
@@ -74,53 +71,64 @@ fn base(plan: &NodeLayout) -> &str {
 
 /// Marks the target's folder as one of dsfuzz: a folder that outlives a wipe.
 pub(super) fn mark(plan: &NodeLayout) -> String {
-    let (base, name) = plan.dir.rsplit_once('/').unwrap_or(("", &plan.dir));
+    mark_of(&plan.dir)
+}
+
+fn mark_of(folder: &str) -> String {
+    let (base, name) = folder.rsplit_once('/').unwrap_or(("", folder));
     format!("{base}/services/{name}.target")
 }
 
-/// Folders of other targets that the agent has run and that do not run now.
+/// Prints the marked folders below `$1`, on its file system, in which no process has its working folder, its program or an open
+/// file, and which no command line names. A process that root cannot look at, other than init, may use any of them, so that none
+/// is printed.
+const IDLE: &str = r#"device=$(stat -c %d -- "$1"); real=$(cd "$1" && pwd -P) || exit 0; used=
+for process in /proc/[0-9]*; do
+  words=$(tr '\0' ' ' 2>/dev/null < "$process/cmdline")
+  [ -n "$words" ] || continue
+  links=$(ls -l "$process/cwd" "$process/exe" "$process/fd/" 2>/dev/null)
+  case "$links" in
+    *"/cwd -> "*) ;;
+    *) [ "$process" != /proc/1 ] && [ "$(id -u)" = 0 ] && [ -n "$(tr '\0' ' ' 2>/dev/null < "$process/cmdline")" ] && exit 0 ;;
+  esac
+  used="$used $words
+$links
+"
+done
+for mark in "$1"/services/*.target; do
+  name=$(basename "$mark" .target)
+  [ -d "$mark" ] && [ -d "$1/$name" ] && [ ! -L "$1/$name" ] || continue
+  [ "$(stat -c %d -- "$1/$name")" = "$device" ] || continue
+  case "$used" in *"$1/$name"[!A-Za-z0-9._-]* | *"$real/$name"[!A-Za-z0-9._-]*) continue ;; esac
+  printf '%s\n' "$1/$name"
+done"#;
+
+/// Folders of other targets that no process uses now.
 async fn folders_of_others(plan: &NodeLayout, remote: &dyn Remote) -> Result<Vec<String>, TargetError> {
     let base = base(plan);
-    let runs: BTreeSet<String> = hands::services(remote)
-        .await?
-        .into_iter()
-        .filter(|state| !state.pids.is_empty())
-        .map(|state| state.name)
-        .collect();
-    let script = r#"for mark in "$1"/services/*.target; do [ -d "$mark" ] && basename "$mark" .target; done; true"#;
-    let argv = ["/bin/sh", "-c", script, "room", base].map(str::to_owned).to_vec();
+    let argv = ["/bin/sh", "-c", IDLE, "room", base].map(str::to_owned).to_vec();
     let command = Command { argv, deadline_ms: MEASURE_MS, ..Command::default() };
-    let marked = hands::run(remote, "look for what other targets left", command).await?;
-    let folders = marked.lines().map(|name| format!("{base}/{name}")).filter(|folder| *folder != plan.dir);
-    let mut idle: BTreeMap<String, bool> = folders.map(|folder| (folder, true)).collect();
-    for (path, _) in hands::list(remote, &format!("{base}/services/*.json")).await? {
-        let bytes = hands::read(remote, &path, 0).await?;
-        let Ok(Kept { service }) = serde_json::from_slice(&bytes) else { continue };
-        if let Some(folder) = target_folder(base, &service.log).filter(|folder| *folder != plan.dir) {
-            *idle.entry(folder).or_insert(true) &= !runs.contains(&service.name);
-        }
-    }
-    Ok(idle.into_iter().filter(|(_, idle)| *idle).map(|(folder, _)| folder).collect())
-}
-
-/// The target's folder to which a log belongs; none for what is not in one.
-fn target_folder(base: &str, log: &str) -> Option<String> {
-    let (name, _) = log.strip_prefix(base)?.strip_prefix('/')?.split_once('/')?;
-    let own = ["agent", "services", "", ".", ".."];
-    (!own.contains(&name)).then(|| format!("{base}/{name}"))
+    let idle = hands::run(remote, "look for what other targets left", command).await?;
+    // A target may be called as a folder of the agent is.
+    let own = [format!("{base}/agent"), format!("{base}/services"), plan.dir.clone()];
+    Ok(idle.lines().map(str::to_owned).filter(|folder| !own.contains(folder)).collect())
 }
 
 async fn room(plan: &NodeLayout, remote: &dyn Remote) -> Result<Room, TargetError> {
     let others = folders_of_others(plan, remote).await?;
     // Only what is on the same file system frees room there.
-    let script = r#"base=$1; shift; device=$(stat -c %d -- "$base"); left=0
+    let script = r#"base=$1; shift; device=$(stat -c %d -- "$base"); left=0; paths=
 df -Pk -- "$base" | tail -n 1 | { read -r _ _ _ free _; echo "$free"; }
 for path; do
+  [ -e "$path" ] || [ -L "$path" ] || continue
+  paths="$paths$path
+"
   [ "$(stat -c %d -- "$path" 2>/dev/null)" = "$device" ] || continue
   taken=$(du -skx -- "$path" 2>/dev/null | cut -f1); left=$((left + ${taken:-0}))
 done
 echo $left
-du -akx -d 1 -- "$base" 2>/dev/null | sort -rn | sed -n 2p"#;
+du -akx -d 1 -- "$base" 2>/dev/null | sort -rn | sed -n 2p | grep . || echo
+printf '%s' "$paths""#;
     let mut argv: Vec<String> = ["/bin/sh", "-c", script, "room", base(plan)].map(str::to_owned).to_vec();
     argv.extend(plan.wipe_paths.iter().cloned().chain(others));
     let command = Command { argv, deadline_ms: MEASURE_MS, ..Command::default() };
@@ -134,30 +142,72 @@ fn parsed(node: Arc<str>, told: &str) -> Room {
     let mut next = || lines.next().unwrap_or_default();
     let (free_bytes, left_bytes) = (bytes(next()), bytes(next()));
     let largest = next().split_once('\t').map(|(kib, path)| (path.to_owned(), bytes(kib)));
-    Room { node, free_bytes, left_bytes, largest }
+    Room { node, free_bytes, left_bytes, largest, left: lines.map(str::to_owned).collect() }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::process::CommandExt as _;
+
+    fn end(running: &mut std::process::Child) {
+        running.kill().and_then(|()| running.wait()).expect("ended");
+    }
+
+    fn idle(base: &std::path::Path) -> Vec<String> {
+        let told = std::process::Command::new("/bin/sh").args(["-c", IDLE, "room"]).arg(base).output().expect("sh");
+        let said = String::from_utf8_lossy(&told.stderr);
+        assert!(told.status.success(), "{said}");
+        let mut folders: Vec<String> =
+            String::from_utf8(told.stdout).expect("UTF-8").lines().map(str::to_owned).collect();
+        folders.sort();
+        folders
+    }
 
     #[test]
-    fn a_log_belongs_to_the_folder_of_its_target() {
-        let folder = |log| target_folder("/var/lib/dsfuzz", log);
-        assert_eq!(folder("/var/lib/dsfuzz/redis/a/b.log").as_deref(), Some("/var/lib/dsfuzz/redis"));
-        assert_eq!(folder("/var/lib/dsfuzz/redis/b.log").as_deref(), Some("/var/lib/dsfuzz/redis"));
-        for other in ["", "/var/log/x.log", "/var/lib/dsfuzz/x.log", "/var/lib/dsfuzz/services/x.log"] {
-            assert_eq!(folder(other), None, "{other}");
+    fn only_marked_folders_that_no_process_uses_may_be_removed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let base = folder.path();
+        for made in
+            ["services/idle.target", "services/gone.target", "services/idle-2.target", "idle", "idle-2", "pgsql/log"]
+        {
+            std::fs::create_dir_all(base.join(made)).expect("made");
         }
-        assert_eq!(folder("/var/lib/dsfuzz/agent/x.log"), None);
-        assert_eq!(folder("/var/lib/dsfuzz/../x.log"), None);
-        assert_eq!(folder("/var/lib/dsfuzz-2/redis/x.log"), None);
+        let path = |name: &str| base.join(name).to_str().expect("UTF-8").to_owned();
+        assert_eq!(idle(base), [path("idle"), path("idle-2")], "a folder without a mark may be anybody's");
+
+        // By its working folder, by a file that it has open (its log), and by its command line.
+        let log = std::fs::File::create(base.join("idle/x.log")).expect("a log");
+        let mut by_folder = std::process::Command::new("sleep");
+        by_folder.arg("60").current_dir(base.join("idle"));
+        let mut by_log = std::process::Command::new("sleep");
+        by_log.arg("60").current_dir("/").stdout(log);
+        let mut by_words = std::process::Command::new("sleep");
+        by_words.arg0(format!("{}/server", path("idle"))).arg("60").current_dir("/");
+        for mut command in [by_folder, by_log, by_words] {
+            let mut running = command.spawn().expect("a process");
+            let seen = idle(base);
+            end(&mut running);
+            assert_eq!(seen, [path("idle-2")], "{command:?}");
+        }
+        assert_eq!(idle(base), [path("idle"), path("idle-2")]);
+        // The agent's own base by another name.
+        let link = tempfile::tempdir().expect("a folder");
+        let other = link.path().join("base");
+        std::os::unix::fs::symlink(base, &other).expect("a link");
+        let mut running =
+            std::process::Command::new("sleep").arg("60").current_dir(base.join("idle")).spawn().expect("a process");
+        let seen = idle(&other);
+        end(&mut running);
+        assert_eq!(seen, [other.join("idle-2").to_str().expect("UTF-8")]);
     }
 
     #[test]
     fn what_the_node_tells_is_read() {
-        let room = parsed("n1".into(), "100\n20480\n40960\t/var/lib/dsfuzz/fill\n");
+        let told = "100\n20480\n40960\t/var/lib/dsfuzz/fill\n/var/lib/dsfuzz/two\n/tmp/two\n";
+        let room = parsed("n1".into(), told);
         assert_eq!((room.free_bytes, room.left_bytes), (102_400, 20 << 20));
+        assert_eq!(room.left, ["/var/lib/dsfuzz/two", "/tmp/two"]);
         assert_eq!(room.largest, Some(("/var/lib/dsfuzz/fill".to_owned(), 40 << 20)));
         assert_eq!(parsed("n1".into(), "").largest, None);
     }

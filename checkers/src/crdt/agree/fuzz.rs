@@ -77,7 +77,9 @@ fn history(draw: &mut Draw) -> Tape {
         }
         match outcome {
             Outcome::Ok => tape.reply(worker, outcome, Value::list(seen)),
-            _ if draw.percent(25) => tape.fail(worker, outcome, *draw.pick(&["absent: x", "absent: x", "absent"])),
+            _ if draw.percent(25) => {
+                tape.fail(worker, outcome, draw.pick::<&str>(&["absent: x", "absent: x", "absent"]))
+            }
             _ => tape.reply(worker, outcome, Value::Nil),
         }
     }
@@ -106,6 +108,8 @@ fn defined(history: &History) -> Answer {
         op.output.as_list().unwrap_or_default().iter().map(|item| item.to_value()).collect()
     };
     let nodes: BTreeSet<NameId> = finals.iter().map(|op| op.node).collect();
+    let asked = ops.iter().filter(|op| history.name(op.function) == "read" && op.settle);
+    let silent = asked.map(|op| op.node).filter(|node| !nodes.contains(node)).count() > 0;
     let of = |node: NameId| finals.iter().filter(move |op| op.node == node);
     let followed = |one: &Op<'_>| of(one.node).any(|two| one.reply < two.call);
     let holds =
@@ -120,7 +124,7 @@ fn defined(history: &History) -> Answer {
     };
     let changed = nodes.iter().map(|node| since(*node)).max().unwrap_or(0);
     let mut kinds = BTreeSet::new();
-    let (mut lost, mut doubt) = (0, nodes.len() < 2);
+    let (mut lost, mut doubt) = (0, nodes.len() < 2 || silent);
     for &node in &nodes {
         let own = holds(node);
         let others: BTreeSet<Value> = nodes.iter().flat_map(|other| holds(*other)).collect();

@@ -184,6 +184,32 @@ fn what_was_not_asked_is_not_valid() {
 }
 
 #[test]
+fn a_node_that_gave_no_final_read_of_its_own_was_not_compared() {
+    let all = "[1,2,3,4,5]";
+    let told = "n3 was asked for a final read and gave none of its own, so the comparison is not whole; the other nodes agree.";
+    // Its reads failed.
+    let failed = story("", &[("n1", all), ("n2", all), ("n3", "timeout")]);
+    // n1 answered in its place, whatever n3 holds.
+    let three = story("", &[("n1", all), ("n2", all), ("n3", all)]);
+    let by_another =
+        three.replace("{\"type\":\"ok\",\"process\":12,", "{\"type\":\"ok\",\"process\":12,\"node\":\"n1\",");
+    assert_ne!(by_another, three);
+    let crdt = |lines: &str| {
+        let options = Options([("quiesce_ms".to_owned(), Value::Int(0))].into());
+        checker_with("crdt", &options).expect("listed").check(&history(lines), &Budget::unlimited())
+    };
+    for lines in [&failed, &by_another] {
+        for verdict in [judge_with(&[], lines), crdt(lines)] {
+            assert_eq!(verdict.validity, Validity::Unknown, "{lines}: {}", verdict.summary);
+            assert!(verdict.summary.starts_with(told), "{}", verdict.summary);
+        }
+    }
+    for verdict in [judge_with(&[], &three), crdt(&three)] {
+        assert_eq!(verdict.validity, Validity::Valid, "{}", verdict.summary);
+    }
+}
+
+#[test]
 fn a_crdt_counts_what_was_acknowledged_before_it_looks_for_final_reads() {
     let lines = story("", &[("n1", "js10059: stream not found"), ("n2", "js10059")]);
     for options in [Options::default(), Options([("type".to_owned(), Value::text("g-set"))].into())] {

@@ -164,7 +164,9 @@ impl Limited {
             Some(root) => (root, ["memory.limit_in_bytes", "memory.memsw.limit_in_bytes"]),
             None => (with(&|kind| kind.starts_with("cgroup2 ")).expect("a cgroup"), ["memory.max", "memory.swap.max"]),
         };
-        let folder = root.join(format!("dsfuzz-agent-test-memory-{}", std::process::id()));
+        static MADE: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
+        let number = MADE.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let folder = root.join(format!("dsfuzz-agent-test-memory-{}-{number}", std::process::id()));
         std::fs::create_dir(&folder).expect("a cgroup");
         let limited = Limited(folder);
         std::fs::write(limited.0.join(limits[0]), bytes.to_string()).expect("a limit of memory");
@@ -182,10 +184,33 @@ impl Limited {
 impl Drop for Limited {
     fn drop(&mut self) {
         let end = std::time::Instant::now() + std::time::Duration::from_secs(10);
-        while std::fs::remove_dir(&self.0).is_err() && self.0.exists() && std::time::Instant::now() < end {
+        while std::fs::remove_dir(&self.0).is_err() && self.0.exists() {
+            let members = std::fs::read_to_string(self.0.join("cgroup.procs")).unwrap_or_default();
+            // 0 is a process of another namespace.
+            let members: Vec<&str> = members.lines().filter(|pid| *pid != "0").collect();
+            if std::time::Instant::now() > end {
+                let left = format!("{} is left behind, with the processes {members:?}", self.0.display());
+                assert!(std::thread::panicking(), "{left}");
+                eprintln!("{left}");
+                return;
+            }
+            if !members.is_empty() {
+                drop(std::process::Command::new("kill").arg("-9").args(&members).output());
+            }
             std::thread::sleep(std::time::Duration::from_millis(10));
         }
     }
+}
+
+#[test]
+fn a_memory_cgroup_goes_with_its_members() {
+    let limited = Limited::new(32 << 20);
+    let folder = limited.0.clone();
+    let mut member = std::process::Command::new("sleep").arg("60").spawn().expect("a process");
+    limited.take(member.id());
+    drop(limited);
+    let ended = member.wait().expect("ended");
+    assert!(!ended.success() && !folder.exists(), "{ended}");
 }
 
 #[test]
