@@ -231,18 +231,35 @@ pub(crate) fn question(begins: &[(Value, Value)], shown: Shown) -> String {
             [_] => format!(" to key {key}"),
             _ => format!(" to {}", wording::count(begins.len(), "key")),
         };
+        let one = format!("initial={}", json(value));
+        let set = match begins {
+            [_] if key.is_nil() => one,
+            _ if begins.len() <= NAMED => format!("initial={} (or {one} where all keys do)", object(begins)),
+            _ => format!("{one} where all keys do, or else initial={}", object(begins)),
+        };
         return match shown {
-            Shown::Read => format!(
-                "{value} was read before anything was written{of}: if registers begin so, set initial={}",
-                json(value)
-            ),
+            Shown::Read => {
+                format!("{value} was read before anything was written{of}: if registers begin so, set {set}")
+            }
             Shown::Counted => format!(
-                "every reply agrees with a beginning of {value}{}, which is not the default: if it began so, set initial={}",
+                "every reply agrees with a beginning of {value}{}, which is not the default: if it began so, set {set}",
                 of.replacen(" to", " of", 1),
-                json(value)
             ),
         };
     }
+    let (keys, set) = (wording::count(begins.len(), "key"), object(begins));
+    match shown {
+        Shown::Read => {
+            format!("values were read of {keys} before anything was written: if registers begin so, set initial={set}")
+        }
+        Shown::Counted => format!(
+            "every reply agrees with beginnings of {keys} that are not the default: if they began so, set initial={set}"
+        ),
+    }
+}
+
+/// Keys and what they begin with, as the option takes them; of many keys the first.
+fn object(begins: &[(Value, Value)]) -> String {
     let name = |key: &Value| match key {
         Value::Text(text) => json(&Value::Text(text.clone())),
         other => json(&Value::text(&other.to_string())),
@@ -250,16 +267,7 @@ pub(crate) fn question(begins: &[(Value, Value)], shown: Shown) -> String {
     let named: Vec<String> =
         begins.iter().take(NAMED).map(|(key, value)| format!("{}: {}", name(key), json(value))).collect();
     let more = if begins.len() > NAMED { ", .." } else { "" };
-    let (keys, named) = (wording::count(begins.len(), "key"), named.join(", "));
-    match shown {
-        Shown::Read => format!(
-            "values were read of {keys} before anything was written: if registers begin so, set initial={{{named}{more}}}"
-        ),
-        Shown::Counted => format!(
-            "every reply agrees with beginnings of {keys} that are not the default: if they began so, set \
-             initial={{{named}{more}}}"
-        ),
-    }
+    format!("{{{}{more}}}", named.join(", "))
 }
 
 fn json(value: &Value) -> String {
@@ -423,7 +431,12 @@ mod tests {
             question(&[(Value::Nil, 0.into())], Shown::Read),
             "0 was read before anything was written: if registers begin so, set initial=0"
         );
-        assert!(of(&[("x", 0), ("y", 0)]).ends_with("to 2 keys: if registers begin so, set initial=0"));
+        assert!(of(&[("x", 0), ("y", 0)]).ends_with(
+            r#"to 2 keys: if registers begin so, set initial={"x": 0, "y": 0} (or initial=0 where all keys do)"#
+        ));
+        let many: Vec<(String, i64)> = (0..6).map(|key| (format!("k{key}"), 0)).collect();
+        let many: Vec<(&str, i64)> = many.iter().map(|(key, value)| (&**key, *value)).collect();
+        assert!(of(&many).contains("set initial=0 where all keys do, or else initial={\"k0\": 0"));
         assert!(of(&[("x", 0), ("y", 1)]).ends_with(r#"set initial={"x": 0, "y": 1}"#));
     }
 }

@@ -88,9 +88,7 @@ impl CheckArgs {
             let Some((name, value)) = text.split_once('=') else {
                 return Err(Failure::Usage(format!("--set takes OPTION=VALUE, not {text}")));
             };
-            // Numbers, true and lists as JSON has them; everything else is a text.
-            let value = serde_json::from_str(value).unwrap_or_else(|_| Value::text(value));
-            options.insert(name.to_owned(), value);
+            options.insert(name.to_owned(), option_value(name, value)?);
         }
         Ok(options)
     }
@@ -230,6 +228,39 @@ impl CheckArgs {
     }
 }
 
+/// The value of an option: numbers, true, null, lists and objects as JSON has them, or as a plan has them in one line;
+/// everything else is a text. What looks like a value and is none is an error: as a text it would change the verdict.
+fn option_value(name: &str, text: &str) -> Result<Value, Failure> {
+    if let Ok(value) = serde_json::from_str(text) {
+        return Ok(value);
+    }
+    let wrong = |why: &str| Err(Failure::Usage(format!("--set {name}={text}: {why}")));
+    if text.is_empty() {
+        return wrong("a value is missing; an empty text is \"\"");
+    }
+    if text == "nil" {
+        return wrong("write null for no value, or \"nil\" for the text");
+    }
+    if text.starts_with(['{', '[', '"']) {
+        let value: Result<serde_json::Value, _> = serde_yaml::from_str(text);
+        return match value {
+            Ok(value) if !value.is_string() || text.starts_with('"') => {
+                serde_json::from_value(value).or_else(|error| wrong(&error.to_string()))
+            }
+            Ok(_) => wrong("neither JSON nor YAML"),
+            Err(error) => wrong(&format!("neither JSON nor YAML: {error}")),
+        };
+    }
+    // A number that JSON does not write so: 00, +1, 1_000, 0x10.
+    if text.starts_with(['+', '-']) || text.starts_with(|first: char| first.is_ascii_digit()) {
+        let digits = text.trim_start_matches(['+', '-']);
+        if !digits.is_empty() && digits.chars().all(|letter| letter.is_ascii_digit() || letter == '_') {
+            return wrong("numbers are written like 10; a text of digits is \"00\"");
+        }
+    }
+    Ok(Value::text(text))
+}
+
 pub(super) fn main(args: &CheckArgs, out: &mut Output) -> Result<Exit, Failure> {
     // A misspelt name is told before any file is opened.
     args.checkers()?;
@@ -297,7 +328,7 @@ fn own_answer(dir: &RunDir, verdict: &RunVerdict, out: &mut Output) -> Result<Ru
 fn check_file(file: &Path, args: &CheckArgs, out: &mut Output) -> Result<Exit, Failure> {
     let workload = args.kind.clone().filter(|name| CHECKERS.iter().all(|doc| doc.name != *name));
     let options = ReadOptions { workload, independent: args.independent, strict: false };
-    let (format, history) = read_file(file, args.format, &options)?;
+    let (format, history) = read_file(file, args.format, &options, args.kind.is_some() || !args.named()?.is_empty())?;
     if format != Format::Jsonl {
         out.note(format!("{} is read as {format}", file.display()));
     }
@@ -454,18 +485,19 @@ fn change(rules: &mut Rules, args: &CheckArgs) -> Result<(), Failure> {
 /// So much of a file is looked at before it is read.
 const BEGINNING_BYTES: u64 = 4096;
 
-/// Reads a history file in its format, or in the one that its first bytes tell.
+/// Reads a history file in its format, or in the one that its first bytes tell. An empty file is refused, unless `asked`
+/// says that somebody asks a certain question of it: that one is answered by "nothing to judge".
 pub(super) fn read_file(
     file: &Path,
     format: Option<Format>,
     options: &ReadOptions,
+    asked: bool,
 ) -> Result<(Format, History), Failure> {
     let failed = |error: std::io::Error| unread(file, &HistoryError::Io(error));
     let mut reader = std::fs::File::open(file).map_err(failed)?;
     let mut beginning = Vec::new();
     reader.by_ref().take(BEGINNING_BYTES).read_to_end(&mut beginning).map_err(failed)?;
-    // An empty history is one that nobody meant.
-    if beginning.trim_ascii().is_empty() && (beginning.len() as u64) < BEGINNING_BYTES {
+    if !asked && beginning.trim_ascii().is_empty() && (beginning.len() as u64) < BEGINNING_BYTES {
         return Err(Failure::Usage(format!("{} is empty: there is no history in it", file.display())));
     }
     let reader = std::io::Cursor::new(beginning).chain(reader);

@@ -213,8 +213,36 @@ fn a_bad_input_file_is_a_wrong_argument_and_named() {
     // A last line that was cut off is what a killed writer leaves; a misspelt one is not.
     let told = scene.run(&["check", "worker.jsonl"]);
     assert!(!told.stderr.contains("jepsen-json"), "{told:?}");
+    for empty in ["empty.jsonl", "blank.jsonl"] {
+        let told = scene.run(&["check", empty, "--as", "register"]);
+        assert_eq!(told.code, 2, "a certain question has nothing to judge: {told:?}");
+    }
     let verdict = scene.run(&["verify", "damaged.jsonl"]);
     assert!(verdict.code == 254 && verdict.stderr.contains("is not JSON"), "{verdict:?}");
+}
+
+#[test]
+fn a_value_of_an_option_that_is_none_is_refused() {
+    let scene = Scene::new(PLAN);
+    let reply = r#"{"type":"ok","index":2,"time":2,"process":0}"#;
+    std::fs::write(scene.folder.path().join("h.jsonl"), format!("{START}\n{CALL}\n{reply}\n")).expect("written");
+    let check = |value: &str| scene.run(&["check", "h.jsonl", "--as", "linearizable", "--set", value]);
+    for (value, part) in [
+        ("initial=", "a value is missing"),
+        ("initial=nil", "write null"),
+        ("initial={x:", "neither JSON nor YAML"),
+        ("initial=[1", "neither JSON nor YAML"),
+        ("initial=00", "numbers are written like 10"),
+    ] {
+        let told = check(value);
+        assert!(told.code == 254 && told.stderr.contains(part), "{value}: {told:?}");
+    }
+    // As a plan has it.
+    for value in
+        ["initial={x: 0}", "initial={\"x\": 0}", "initial=null", "initial=some text", "initial=-3", "initial=\"00\""]
+    {
+        assert_ne!(check(value).code, 254, "{value}");
+    }
 }
 
 #[test]

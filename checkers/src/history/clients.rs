@@ -5,7 +5,7 @@ use super::foreign::Who;
 use std::collections::HashMap;
 
 /// Names that are no clients': Jepsen's for its nemesis, and ours for what an exported history has beside the faults.
-pub(super) const BESIDE: [&str; 3] = ["nemesis", "roles", "phases"];
+pub(super) const BESIDE: [&str; 4] = ["nemesis", "roles", "phases", "target"];
 
 /// How many names a note tells.
 const TOLD_MAX: usize = 20;

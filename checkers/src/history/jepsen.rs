@@ -6,7 +6,7 @@
 //! `index` that goes back is an error. Every other field is passed over by its brackets and quotes alone, so that nothing
 //! in it refuses the file. Records (`#jepsen.history.Op{...}`) are maps. A record of another type (`log`, `sleep`) is
 //! passed over and counted in a remark. A map with a field `history` holds the records there.
-//! What the process `:nemesis` does becomes notes (that of `:roles` and `:phases`, which our export writes, too);
+//! What the process `:nemesis` does becomes notes (that of `:roles`, `:phases` and `:target`, which our export writes, too);
 //! processes with other names are clients, numbered as they come.
 //!
 //! Of `ok` the value is the reply; functions that answer nothing (write, cas, add, ...) repeat their argument there,

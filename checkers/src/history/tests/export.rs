@@ -201,3 +201,17 @@ fn the_answer_to_a_write_of_nil_does_not_become_its_argument() {
         }
     }
 }
+
+#[test]
+fn what_processes_of_the_target_did_is_no_client_in_jepsens_form() {
+    let before = history(
+        r#"{"type":"process","node":"n1","step":"watched"}
+{"type":"invoke","process":7,"f":"write","value":1}
+{"type":"ok","process":7}
+{"type":"process","node":"n1","process":"etcd","step":"ended","how":"signal ABRT"}
+"#,
+    );
+    let (text, after) = edn(&before, Keys::Field);
+    assert!(text.contains(":process :target"), "{text}");
+    assert_eq!(after.ops().iter().count(), 1, "{text}");
+}

@@ -9,6 +9,9 @@ use std::collections::HashSet;
 
 /// Steps that one check of a candidate may take.
 const STEPS: u64 = 8_000;
+/// The same where the search looks ahead, and as many more for each operation: it knows soon or not at all.
+const STEPS_AHEAD: u64 = 500;
+const STEPS_AHEAD_EACH: u64 = 10;
 /// Steps, about, that all checks together may take, and as many more for each operation there is at first.
 const EFFORT: u64 = 400_000;
 const EFFORT_EACH: u64 = 60;
@@ -69,7 +72,9 @@ impl<M: Model> Shrinker<'_, M> {
     fn refuted(&mut self, deeds: &[Deed<M::Act>]) -> Option<Stuck> {
         let count = deeds.len() as u64;
         self.effort += 3 * count + 500 + LARGE_EACH * count.saturating_sub(LARGE);
-        match without_order(self.model, deeds, Terms { steps: STEPS, ..Terms::of(self.budget) }) {
+        let ahead = deeds.iter().any(|deed| self.model.needs_state(&deed.act));
+        let steps = if ahead { STEPS.min(STEPS_AHEAD + STEPS_AHEAD_EACH * count) } else { STEPS };
+        match without_order(self.model, deeds, Terms { steps, ..Terms::of(self.budget) }) {
             Decision::Refuted(stuck) => Some(stuck),
             Decision::Linearizable(_) => None,
             Decision::GaveUp(..) => {
