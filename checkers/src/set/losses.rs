@@ -69,7 +69,9 @@ impl Judged<'_> {
         sentences.extend(by_node.iter().map(|(node, elements)| {
             format!("{node} had acknowledged {} of them: {}.", elements.len(), wording::elements(elements, 20))
         }));
-        sentences.extend(by_moment.iter().map(|(moment, count)| spoken(history, *moment, *count)));
+        if !history.faults.is_empty() {
+            sentences.extend(by_moment.iter().map(|(moment, count)| spoken(history, *moment, *count)));
+        }
         let from = self.lost.iter().map(|add| add.reply_time).min().unwrap_or(0);
         let to = self.lost.iter().map(|add| add.reply_time).max().unwrap_or(0);
         sentences.push(format!(
@@ -165,11 +167,12 @@ impl Judged<'_> {
     }
 }
 
+/// Faults that may have been in force: one that had ended by then is told in words, and was not.
 fn faults_of<'m>(moments: impl Iterator<Item = &'m Moment>) -> Vec<u64> {
     let mut ids: Vec<u64> = moments
         .filter_map(|moment| match moment {
-            Moment::During(id) | Moment::After(id) => Some(*id),
-            Moment::Before => None,
+            Moment::During(id) => Some(*id),
+            Moment::After(_) | Moment::Before => None,
         })
         .collect();
     ids.sort_unstable();

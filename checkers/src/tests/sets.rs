@@ -70,6 +70,10 @@ fn lost_acknowledged_elements_are_told_with_node_and_fault() {
     assert!(text.contains("n1 had acknowledged 2 of them: 2, 5."), "{text}");
     assert!(text.contains("1 of them were added after fault 3 (partition: n1 | n2) had healed."), "{text}");
     assert!(text.contains("a window of 0.007 s"), "{text}");
+    // A fault that had healed by then was not in force.
+    let later = judge(&finals(&read(0, "[1,2]"), &read(2, "[1,2]")));
+    assert_eq!(later.findings[0].faults, [0u64; 0], "{:?}", later.findings[0].sentences);
+    assert!(later.findings[0].sentences.iter().any(|line| line.contains("after fault 3")));
 }
 
 #[test]
