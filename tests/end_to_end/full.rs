@@ -26,11 +26,10 @@ fn a_disk_that_an_earlier_run_filled_is_wiped_and_one_that_others_filled_is_said
     let etcd = dsfuzz::targets::builtin_yaml("etcd").expect("built in");
     stage.write("older.yaml", &etcd.replacen("name: etcd", "name: older", 1));
     let older = write("older-plan.yaml", "./older.yaml");
-    stage.run(&["run", &plan, "--seed", "1"]).exits(0);
-    stage.run(&["run", &older, "--seed", "1"]).exits(0);
 
-    // Left by the target of this plan, then by the target of another.
-    for (folder, seed) in [("etcd", "2"), ("older", "3")] {
+    // Left by the target of this plan, then by the target of another. What is wiped loses its mark, so that each runs first.
+    for (folder, of, seed) in [("etcd", &plan, "2"), ("older", &older, "3")] {
+        stage.run(&["run", of, "--seed", "1"]).exits(0);
         let path = format!("/var/lib/dsfuzz/{folder}/data/chatty.log");
         fill(&lab, &path);
         stage.run(&["heal", "--lab", &lab.name]).exits(0).says(&["nothing was left"]);

@@ -238,9 +238,9 @@ fn reply_value(json: &Json, call: &Call) -> Result<Value, Doubt> {
         return Ok(value);
     }
     if &*call.workload != "set" {
-        // `[version, value]` is what a versioned register answers.
+        // `[version, value]` is what a versioned register answers; a client need not know the version.
         let plain = match &value {
-            Value::List(parts) if matches!(&parts[..], [Value::Int(_), _]) => &parts[1],
+            Value::List(parts) if matches!(&parts[..], [Value::Int(_) | Value::Nil, _]) => &parts[1],
             other => other,
         };
         return match plain {
@@ -348,6 +348,7 @@ mod tests {
             ("register", "-2e0", int(-2)),
             ("register", "null", Value::Nil),
             ("register", "[2,7]", Value::list([int(2), int(7)])),
+            ("register", "[0,null]", Value::list([int(0), Value::Nil])),
             ("register", "[null,0]", Value::list([Value::Nil, int(0)])),
             ("set", "[]", Value::list([])),
             ("set", "[1,2.0]", Value::list([int(1), int(2)])),
@@ -362,7 +363,8 @@ mod tests {
             ("register", "18446744073709551615", "written"),
             ("register", "true", "true, a boolean"),
             ("register", r#"{"v":2}"#, "an object"),
-            ("register", r#"["2",7]"#, "a text"),
+            ("register", r#"[7,"2"]"#, "a text"),
+            ("register", r#"["7",2]"#, "a list"),
             ("register", "[1,2,3]", "a list"),
             ("set", r#"["1","2"]"#, "a read of a set returned the element \"1\", a text, and only integers were added"),
             ("set", "[1,null]", "null"),
