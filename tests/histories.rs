@@ -302,7 +302,7 @@ fn where_functions_fit_several_the_candidates_are_named() {
         assert!(err.contains(&told) && out.contains("may be judged by"), "{out}{err}");
     }
     // Neither a register nor a list of all that was written: values with their versions, perhaps.
-    let place = Place::with("h.edn", &calls(&[("write", "1", "1"), ("read", "nil", "[1]")]));
+    let place = Place::with("h.edn", &calls(&[("write", "1", "1"), ("read", "nil", "[1 1]")]));
     let (code, _, err) = place.run(&["check", "h.edn"]);
     assert!(code == 2 && err.contains("(numbers went in, lists of numbers came out)"), "{err}");
     assert!(err.contains("--model versioned-register") && err.contains("causal-reverse"), "{err}");

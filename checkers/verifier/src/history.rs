@@ -27,8 +27,9 @@ struct Line {
     time: u64,
     #[serde(default)]
     phase: String,
+    /// A client's number; in records of what the target did, a name.
     #[serde(default)]
-    process: u64,
+    process: Value,
     #[serde(default)]
     workload: String,
     #[serde(default)]
@@ -64,15 +65,21 @@ pub fn read_jsonl(reader: impl BufRead) -> Result<History, Refused> {
                 continue;
             }
         };
+        let process = match (line.kind.as_str(), line.process.as_u64()) {
+            ("invoke" | "ok" | "fail" | "info", None) if !line.process.is_null() => {
+                return refuse(format!("line {}: {} is no client's number", number + 1, line.process));
+            }
+            (_, number) => number.unwrap_or_default(),
+        };
         let outcome = match line.kind.as_str() {
             "invoke" => {
-                open.insert(line.process, line.index);
+                open.insert(process, line.index);
                 history.times.insert(line.index, (line.time, u64::MAX));
                 let op = Op {
                     call: line.index,
                     end: None,
                     outcome: Outcome::Info,
-                    process: line.process,
+                    process,
                     workload: line.workload,
                     f: line.f,
                     key: plain(line.key),
@@ -92,10 +99,10 @@ pub fn read_jsonl(reader: impl BufRead) -> Result<History, Refused> {
             }
             _ => continue,
         };
-        if let Some(times) = open.get(&line.process).and_then(|call| history.times.get_mut(call)) {
+        if let Some(times) = open.get(&process).and_then(|call| history.times.get_mut(call)) {
             times.1 = line.time;
         }
-        let called = open.remove(&line.process).and_then(|call| history.ops.get_mut(&call));
+        let called = open.remove(&process).and_then(|call| history.ops.get_mut(&call));
         let Some(op) = called else { return refuse(format!("line {} completes a call never made", number + 1)) };
         op.outcome = outcome;
         op.end = (outcome != Outcome::Info).then_some(line.index);
