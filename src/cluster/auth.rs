@@ -48,7 +48,14 @@ pub(super) fn log_in(
     let Attempt { mut tried, accepted, asked, .. } = attempt;
     if !accepted.is_empty() && allowed.split(',').any(|method| method == KEYBOARD) {
         let (node, user) = (Arc::clone(node), target.user.clone());
-        return Err(ConnectError::SecondFactor { node, user, accepted, allowed, asked, tried });
+        return Err(ConnectError::SecondFactor {
+            node,
+            user,
+            accepted: accepted.into(),
+            allowed,
+            asked: asked.into(),
+            tried,
+        });
     }
     if !allowed.contains("publickey") && target.key.is_some() && accepted.is_empty() {
         tried.push("no key (the host takes none)".into());

@@ -131,11 +131,11 @@ pub enum ConnectError {
         /// The user.
         user: String,
         /// The ways that were accepted.
-        accepted: Vec<String>,
+        accepted: Box<[String]>,
         /// What the host accepts after them.
         allowed: String,
         /// What it asked, where it was answered at all.
-        asked: Vec<String>,
+        asked: Box<[String]>,
         /// Each way that was tried, with its answer.
         tried: Vec<String>,
     },

@@ -64,7 +64,7 @@ pub(super) fn banner(subject: &Subject<'_>, page: &Page) -> anyhow::Result<Strin
     let mut facts = vec![if file { ("file", escape(&info.plan)) } else { ("plan", escape(&info.plan)) }];
     facts.push(("target", escape(&target(subject))));
     // A plan that could not be read drew none.
-    if !file && !(subject.bad_plan() && info.seed == 0) {
+    if !(file || subject.bad_plan() && info.seed == 0) {
         facts.push(("seed", format!("<code>{}</code>", info.seed)));
     }
     let named = subject.digest.nodes.iter().filter(|node| *node != "?" && !node.is_empty()).count();

@@ -77,7 +77,7 @@ async fn nodes_that_differ_for_good_are_read_until_they_stand_still() {
     assert!(settled.missed.is_empty(), "{:?}", settled.missed);
     let of_n2 = || history.ops().iter().filter(|op| history.name(op.node) == "n2");
     let changed = of_n2().nth(2).expect("a third read").reply_time;
-    let last = of_n2().last().expect("a last read").call_time;
+    let last = of_n2().next_back().expect("a last read").call_time;
     assert!(last - changed >= STANDSTILL_MS * 1_000_000, "{} ns", last - changed);
     let verdict = judge(&history);
     assert_eq!(verdict.validity, Validity::Unknown, "n2 was seen to catch up: {}", verdict.summary);

@@ -41,8 +41,8 @@ fn abilities(agent: &mut Channel) -> Vec<Ability> {
 fn processes_that_cannot_be_thawed_are_killed_and_started_again() {
     let read_only = |node: &Node| read_only_freezer(node, 1);
     let unmounted = |node: &Node| format!("umount -l {}", node.path("cg"));
-    let ways: [(&dyn Fn(&Node) -> String, &str); 2] =
-        [(&read_only, "Read-only file system"), (&unmounted, "no longer there")];
+    type Way<'a> = (&'a dyn Fn(&Node) -> String, &'a str);
+    let ways: [Way<'_>; 2] = [(&read_only, "Read-only file system"), (&unmounted, "no longer there")];
     for (gone, said) in ways {
         let node = Node::new();
         let mut agent = node.agent("r", LEASE_MS);
