@@ -1,4 +1,7 @@
 //! How long reading and judging take, by size: a table from 1e3 to 1e6 operations. Figures, not tests.
+mod draw;
+
+use draw::Draw;
 use dsfuzz_checkers::history::{Completion, HISTORY_VERSION, HistoryBuilder, Invoke, Record, read_jsonl, write_record};
 use dsfuzz_checkers::{Budget, CHECKERS, History, Validity, Value, judge_one};
 use std::time::{Duration, Instant};
@@ -8,18 +11,6 @@ const AIM_SIZE: usize = 100_000;
 const AIM: Duration = Duration::from_secs(1);
 /// Clients that call at the same time.
 const CLIENTS: usize = 10;
-
-/// The next number of a fixed stream (xorshift64*, Vigna 2016).
-struct Draw(u64);
-
-impl Draw {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) % limit
-    }
-}
 
 /// What a generated history is like.
 #[derive(Clone, Copy)]

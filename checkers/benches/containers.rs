@@ -1,4 +1,7 @@
 //! How long judging containers takes, by size: a table from 1e3 to 1e6 operations. Figures, not tests.
+mod draw;
+
+use draw::Draw;
 use dsfuzz_checkers::history::{Completion, HistoryBuilder, Invoke, Record};
 use dsfuzz_checkers::registry::checker_with;
 use dsfuzz_checkers::{Budget, History, Options, Value, judge_one};
@@ -7,18 +10,6 @@ use std::time::{Duration, Instant};
 
 /// Clients that call at the same time.
 const CLIENTS: u64 = 10;
-
-/// The next number of a fixed stream (xorshift64*, Vigna 2016).
-struct Draw(u64);
-
-impl Draw {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) % limit
-    }
-}
 
 /// What a container does.
 #[derive(Clone, Copy, PartialEq)]

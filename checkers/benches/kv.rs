@@ -4,6 +4,9 @@
 //! `DSFUZZ_PORCUPINE` names a checkout of Porcupine (github.com/anishathalye/porcupine); Go builds it here. Where either is
 //! missing, each row says so. Histories are made here, by seed; files of Porcupine's own tests and those of
 //! `DSFUZZ_CORPORA` are rows too. `-- --file FILE` judges one file, `-- --write FOLDER` keeps the histories.
+mod draw;
+
+use draw::Draw;
 use dsfuzz_checkers::history::{Format, ReadOptions, read};
 use dsfuzz_checkers::{Budget, Options, Value, checker_with, judge_one};
 use std::fmt::Write;
@@ -72,18 +75,6 @@ fn shapes() -> Vec<(String, Shape)> {
     row(50, 20_000, 5, Bug::None, 6);
     row(50, 20_000, 5, Bug::Stale, 7);
     rows
-}
-
-/// The next number of a fixed stream (xorshift64*, Vigna 2016).
-struct Draw(u64);
-
-impl Draw {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) % limit
-    }
 }
 
 /// What a key holds.

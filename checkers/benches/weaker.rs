@@ -1,22 +1,13 @@
 //! How long the weaker promises take to judge, by size: a table from 1e3 to 1e6 operations. Figures, not tests.
+mod draw;
+
+use draw::Draw;
 use dsfuzz_checkers::history::{Completion, HISTORY_VERSION, HistoryBuilder, Invoke, Record};
 use dsfuzz_checkers::{Budget, History, Options, Validity, Value, checker_with, judge_one};
 use std::time::{Duration, Instant};
 
 /// Clients that call at the same time.
 const CLIENTS: usize = 10;
-
-/// The next number of a fixed stream (xorshift64*, Vigna 2016).
-struct Draw(u64);
-
-impl Draw {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) % limit
-    }
-}
 
 #[derive(Clone, Copy)]
 struct Shape {
