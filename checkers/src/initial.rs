@@ -212,6 +212,95 @@ fn happened<K: Clone + Eq + std::hash::Hash, V: Clone + Eq + std::hash::Hash>(tr
     }
 }
 
+/// Combinations of beginnings that are tried at most.
+const COMBINATIONS: usize = 16;
+
+/// Registers that began with one of several values, as far as replies show: one of these values was replaced by a call that
+/// was never acknowledged, and only such calls can have left what was seen. Registers of [`shown`] are none of them.
+pub(crate) fn undecided<K: Clone + Eq + std::hash::Hash, V: Clone + Eq + std::hash::Hash>(
+    traces: impl Iterator<Item = Trace<K, V>>,
+) -> Vec<(K, Vec<V>)> {
+    let mut traces: Vec<Trace<K, V>> = traces.collect();
+    if !traces.iter().any(|trace| matches!(trace, Trace::Replaced(..))) {
+        return Vec::new();
+    }
+    let decided: HashSet<K> = shown(traces.iter().cloned()).into_iter().map(|(key, _)| key).collect();
+    happened(&mut traces);
+    // When the first call began that may have left it and says nothing of what was there before.
+    let mut plain: HashMap<(K, V), u64> = HashMap::new();
+    let mut any: HashMap<K, u64> = HashMap::new();
+    let mut replaced: HashMap<K, Vec<V>> = HashMap::new();
+    for trace in &traces {
+        match trace {
+            Trace::Left(key, value, call) => {
+                let first = plain.entry((key.clone(), value.clone())).or_insert(*call);
+                *first = (*call).min(*first);
+            }
+            Trace::LeftAny(key, call) => {
+                let first = any.entry(key.clone()).or_insert(*call);
+                *first = (*call).min(*first);
+            }
+            Trace::Replaced(key, before, ..) => {
+                let values = replaced.entry(key.clone()).or_default();
+                if !values.contains(before) && values.len() <= COMBINATIONS {
+                    values.push(before.clone());
+                }
+            }
+            Trace::Seen(..) => {}
+        }
+    }
+    let mut undecided = Vec::new();
+    for trace in traces {
+        let Trace::Seen(key, value, end) = trace else { continue };
+        let plainly = any.get(&key).is_some_and(|call| *call < end);
+        let both = (key, value);
+        if plainly || decided.contains(&both.0) || plain.get(&both).is_some_and(|call| *call < end) {
+            continue;
+        }
+        // Taken out: every register once.
+        undecided.extend(replaced.remove(&both.0).map(|values| (both.0, values)));
+    }
+    undecided
+}
+
+/// Ways in which registers may have begun: what is certain, and beside it a value or nothing for each undecided register.
+pub(crate) struct Ways {
+    pub(crate) ways: Vec<Vec<(Value, Value)>>,
+    /// Whether there are more than are tried.
+    pub(crate) more: bool,
+}
+
+/// All ways, the one with what is certain alone first.
+pub(crate) fn ways(certain: &[(Value, Value)], undecided: &[(Value, Vec<Value>)]) -> Ways {
+    let mut ways = vec![certain.to_vec()];
+    let mut more = false;
+    for (register, values) in undecided {
+        for at in 0..ways.len() {
+            for value in values {
+                if ways.len() == COMBINATIONS {
+                    more = true;
+                    break;
+                }
+                let mut way = ways[at].clone();
+                way.push((register.clone(), value.clone()));
+                ways.push(way);
+            }
+        }
+    }
+    Ways { ways, more }
+}
+
+/// Why nothing is said where there are too many ways.
+pub(crate) fn too_many(undecided: &[(Value, Vec<Value>)]) -> String {
+    let keys: Vec<String> = undecided.iter().take(NAMED).map(|(key, _)| key.to_string()).collect();
+    let more = if undecided.len() > NAMED { ", .." } else { "" };
+    format!(
+        "what {} began with ({}{more}) may be any of several values, more than are tried: set initial",
+        wording::count(undecided.len(), "key"),
+        keys.join(", ")
+    )
+}
+
 /// How it is known what registers began with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shown {
@@ -285,6 +374,11 @@ pub(crate) trait Begun: Checker {
     /// Values that certainly were in registers before everything: see [`shown`].
     fn first(&self, history: &History) -> Vec<(Value, Value)>;
 
+    /// Registers that began with one of several values: see [`undecided`].
+    fn undecided(&self, _history: &History) -> Vec<(Value, Vec<Value>)> {
+        Vec::new()
+    }
+
     /// The question about these.
     fn question(&self, _history: &History, first: &[(Value, Value)]) -> String {
         question(first, Shown::Read)
@@ -336,31 +430,46 @@ impl<C: Begun> Checker for Beginning<C> {
         first.retain(|(key, value)| !value.is_nil() && self.initial.of(key).is_none());
         let mut known: HashSet<Value> = HashSet::new();
         first.retain(|(key, _)| known.insert(key.clone()));
-        if first.is_empty() {
-            return said;
-        }
-        let mut supposed = self.judge(history, budget, &self.initial.supposing(&first));
-        let question = self.checker.question(history, &first);
-        match supposed.validity {
-            Validity::Invalid => {
-                for finding in &mut supposed.findings {
-                    if let Some(phantom) = phantom(finding, &said, &first) {
-                        *finding = phantom;
-                        supposed.summary.clone_from(&said.summary);
-                    }
-                }
-                // A contradiction of another kind may be owed to the supposition alone: the first one is shown then.
-                let of_both = |finding: &Finding| said.findings.iter().any(|other| other.kind == finding.kind);
-                if !supposed.findings.iter().any(of_both) {
-                    return said;
-                }
+        let mut undecided = self.checker.undecided(history);
+        undecided.retain(|(key, _)| self.initial.of(key).is_none());
+        let ways = ways(&first, &undecided);
+        let mut certain = None;
+        // Where nothing is certain, the first way is what was judged already.
+        for (at, way) in ways.ways.iter().enumerate().skip(usize::from(first.is_empty())) {
+            let supposed = self.judge(history, budget, &self.initial.supposing(way));
+            if supposed.validity != Validity::Invalid {
+                return asks(supposed, &self.checker.question(history, way));
             }
-            Validity::Valid => supposed.summary = format!("{question}."),
-            Validity::Unknown => supposed.summary = format!("{question}. Besides: {}", supposed.summary),
+            if at == 0 {
+                certain = Some(supposed);
+            }
         }
-        supposed.validity = supposed.validity.max(Validity::Unknown);
-        supposed
+        if ways.more {
+            let rest = history.without_keys(&undecided.iter().map(|(key, _)| key.clone()).collect());
+            let rest = self.judge(&rest, budget, &self.initial.supposing(&first));
+            return if rest.validity == Validity::Invalid { rest } else { asks(rest, &too_many(&undecided)) };
+        }
+        let Some(mut supposed) = certain else { return said };
+        for finding in &mut supposed.findings {
+            if let Some(phantom) = phantom(finding, &said, &first) {
+                *finding = phantom;
+                supposed.summary.clone_from(&said.summary);
+            }
+        }
+        // A contradiction of another kind may be owed to the supposition alone: the first one is shown then.
+        let of_both = |finding: &Finding| said.findings.iter().any(|other| other.kind == finding.kind);
+        if supposed.findings.iter().any(of_both) { supposed } else { said }
     }
+}
+
+/// A verdict that holds only if registers began as supposed.
+fn asks(mut supposed: Verdict, question: &str) -> Verdict {
+    supposed.summary = match supposed.validity {
+        Validity::Unknown => format!("{question}. Besides: {}", supposed.summary),
+        _ => format!("{question}."),
+    };
+    supposed.validity = Validity::Unknown;
+    supposed
 }
 
 /// Where a finding is that nothing explains what nobody wrote, not even that the register began with it: the finding that
@@ -417,6 +526,26 @@ mod tests {
         assert_eq!(shown(traces.into_iter()), [("x", 1)]);
         let traces = [LeftAny("x", 2), Seen("x", 1, 3), Seen("y", 1, 3), Seen("y", 1, 5)];
         assert_eq!(shown(traces.into_iter()), [("y", 1)]);
+    }
+
+    #[test]
+    fn a_register_that_began_with_one_of_several_values_is_undecided() {
+        use Trace::{Left, Replaced, Seen};
+        let two = [Replaced("x", 4, 2, 0), Replaced("x", 7, 2, 1), Seen("x", 2, 4)];
+        assert_eq!(undecided(two.clone().into_iter()), [("x", vec![4, 7])]);
+        assert_eq!(shown(two.clone().into_iter()), []);
+        // What a plain write explains, or what is certain, is not.
+        assert_eq!(undecided(two.clone().into_iter().chain([Left("x", 2, 3)])), []);
+        assert_eq!(undecided(two.into_iter().chain([Left("x", 2, 5), Seen("x", 9, 3)])), []);
+    }
+
+    #[test]
+    fn ways_to_begin_are_bounded() {
+        let values: Vec<Value> = (0..3).map(Value::Int).collect();
+        let of = |keys: i64| ways(&[], &(0..keys).map(|key| (Value::Int(key), values.clone())).collect::<Vec<_>>());
+        assert_eq!((of(2).ways.len(), of(2).more), (16, false));
+        assert_eq!((of(3).ways.len(), of(3).more), (16, true));
+        assert_eq!(of(1).ways[0], []);
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! [`Ops`]: the operations of a history in columns, 67 bytes each beside large values, and [`Op`], one of them seen as
 //! a whole.
 use super::{History, NameId, Outcome};
-use crate::value::{Arena, ValueRef, Word};
-use std::collections::HashMap;
+use crate::value::{Arena, Value, ValueRef, Word};
+use std::collections::{HashMap, HashSet};
 
 /// One call with its reply, as seen in its history.
 #[derive(Clone, Copy, Debug)]
@@ -169,26 +169,24 @@ impl Columns {
         self.workload.iter_mut().filter(|workload| **workload == old).for_each(|workload| *workload = new);
     }
 
-    /// Leaves out the calls of other workloads. Values and processes stay.
-    fn only(&mut self, workload: u16) {
+    /// Leaves out all other calls. Values and processes stay.
+    fn keep(&mut self, kept: &[usize]) {
         fn retain<T: Copy>(column: &mut Vec<T>, kept: &[usize]) {
             *column = kept.iter().map(|at| column[*at]).collect();
         }
-        let of = |at: &usize| self.workload[*at] == workload;
-        let kept: Vec<usize> = (0..self.len()).filter(of).collect();
         for column in [&mut self.call, &mut self.reply, &mut self.worker, &mut self.session, &mut self.error] {
-            retain(column, &kept);
+            retain(column, kept);
         }
         for column in [&mut self.call_time, &mut self.reply_time] {
-            retain(column, &kept);
+            retain(column, kept);
         }
         for column in [&mut self.node, &mut self.workload, &mut self.function] {
-            retain(column, &kept);
+            retain(column, kept);
         }
         for column in [&mut self.key, &mut self.input, &mut self.output] {
-            retain(column, &kept);
+            retain(column, kept);
         }
-        retain(&mut self.flags, &kept);
+        retain(&mut self.flags, kept);
     }
 
     fn bytes(&self) -> usize {
@@ -304,10 +302,21 @@ impl History {
         // Names beyond 16 bits are no workload's.
         let name = self.find_name(workload).and_then(|id| u16::try_from(id.0).ok());
         match name {
-            Some(name) => alone.columns.only(name),
+            Some(name) => {
+                let of = |at: &usize| self.columns.workload[*at] == name;
+                alone.columns.keep(&(0..self.columns.len()).filter(of).collect::<Vec<_>>());
+            }
             None => alone.columns = Columns::default(),
         }
         alone
+    }
+
+    /// The same history without the calls to these keys, in the same way.
+    pub(crate) fn without_keys(&self, keys: &HashSet<Value>) -> History {
+        let mut rest = self.clone();
+        let other = self.ops().iter().enumerate().filter(|(_, op)| !keys.contains(&op.key.to_value()));
+        rest.columns.keep(&other.map(|(at, _)| at).collect::<Vec<_>>());
+        rest
     }
 
     /// The workloads, in the order in which they first made a call.

@@ -11,7 +11,7 @@ use crate::counter::beginnings::{Shows, beginnings};
 use crate::counter::bounds::Addition;
 use crate::forms::{Plain, Turned};
 use crate::history::{History, Op, Outcome};
-use crate::initial::{Initial, Shown, Trace, shown};
+use crate::initial::{self, Initial, Shown, Trace, shown};
 use crate::model::Model;
 use crate::value::Value;
 use crate::verdict::{Budget, Finding};
@@ -57,26 +57,29 @@ impl<M: Model> Objects<'_, M> {
         }
         let judged = self.judge_as(model, part, terms);
         let Judged::Bad(index, evidence) = judged else { return judged.without_bad() };
-        let first = self.first(model, part);
+        let (first, undecided) = self.first(model, part);
         let said = Contradiction { evidence, model: own, supposed: None, several: several(&first) };
-        if first.is_empty() {
+        if first.is_empty() && undecided.is_empty() {
             return self.judge_counted(part, terms).unwrap_or(Judged::Bad(index, said));
         }
         if !said.several.is_empty() {
             return Judged::Bad(index, said);
         }
-        let supposed = self.initial.supposing(&first);
-        let Some(other) = self.model.beginning(&part.key.to_value(), &supposed) else {
-            return Judged::Bad(index, said);
-        };
-        match self.judge_as(&other, part, terms) {
-            Judged::Fine(_) => Judged::Asks(first, Shown::Read),
-            Judged::Bad(index, evidence) => {
-                let value = first.into_iter().next().map(|(_, value)| value);
-                Judged::Bad(index, Contradiction { evidence, model: Some(other), supposed: value, several: Vec::new() })
+        let ways = initial::ways(&first, &undecided);
+        let mut bad = (index, said);
+        for (at, way) in ways.ways.into_iter().enumerate().skip(usize::from(first.is_empty())) {
+            let Some(other) = self.model.beginning(&part.key.to_value(), &self.initial.supposing(&way)) else { break };
+            match self.judge_as(&other, part, terms) {
+                Judged::Fine(_) => return Judged::Asks(way, Shown::Read),
+                Judged::Bad(index, evidence) if at == 0 => {
+                    let supposed = way.into_iter().next().map(|(_, value)| value);
+                    bad = (index, Contradiction { evidence, model: Some(other), supposed, several: Vec::new() });
+                }
+                Judged::Bad(..) => {}
+                unknown => return unknown.without_bad(),
             }
-            undecided => undecided.without_bad(),
         }
+        if ways.more { Judged::GaveUp(initial::too_many(&undecided)) } else { Judged::Bad(bad.0, bad.1) }
     }
 
     /// Why a reply shows a value in another form than values were written in.
@@ -135,9 +138,9 @@ impl<M: Model> Objects<'_, M> {
         self.model.beginning(&part.key.to_value(), self.initial)
     }
 
-    /// Registers of which nothing was said, and values that were certainly in them before everything, other than those that
-    /// the model begins with.
-    fn first(&self, model: &M, part: &Part<'_>) -> Vec<(Value, Value)> {
+    /// Registers of which nothing was said: values that were certainly in them before everything, other than those that
+    /// the model begins with; and those that began with one of several values.
+    fn first(&self, model: &M, part: &Part<'_>) -> (Vec<(Value, Value)>, Vec<(Value, Vec<Value>)>) {
         let key = part.key.to_value();
         let name = |register: Value| if register.is_nil() { key.clone() } else { register };
         let mut traces: Vec<Trace<Value, Value>> = Vec::new();
@@ -156,11 +159,14 @@ impl<M: Model> Objects<'_, M> {
                 }
             }));
         }
+        let open = initial::undecided(traces.iter().cloned());
         let first = shown(traces.into_iter());
         let otherwise = |register: &Value| first.iter().any(|(of, value)| of == register && *value != model.begins(of));
         let kept = first.iter().filter(|(register, _)| otherwise(register));
         let named = kept.map(|(register, value)| (name(register.clone()), value.clone()));
-        named.filter(|(register, _)| self.initial.of(register).is_none()).collect()
+        let first = named.filter(|(register, _)| self.initial.of(register).is_none()).collect();
+        let named = open.into_iter().map(|(register, values)| (name(register), values));
+        (first, named.filter(|(register, _)| self.initial.of(register).is_none()).collect())
     }
 
     /// Judges one object as a register if all its acts are those of one.

@@ -2,7 +2,7 @@
 //! read, where that is certain; it never decides anything.
 use crate::forms::{Plain, Turned};
 use crate::history::{History, NameId, Op, Outcome};
-use crate::initial::{Initial, Trace, of_key, shown};
+use crate::initial::{self, Initial, Trace, of_key, shown};
 use crate::value::{Value, ValueRef};
 use std::collections::HashMap;
 
@@ -219,30 +219,42 @@ pub(crate) fn parse(history: &History, workload: NameId, initial: &Initial) -> P
 
 /// Values that certainly were in registers before everything.
 pub(crate) fn first(history: &History, versions: bool) -> Vec<(Value, Value)> {
-    let mut first = Vec::new();
-    for workload in workloads(history) {
-        let traces = history.ops().iter().filter(|op| op.workload == workload).flat_map(|op| {
-            let (seen, left) = match act(history, &op) {
-                Ok(Act::Read(value)) => {
-                    let pair = value.as_list().filter(|list| versions && list.len() == 2);
-                    (Some(pair.map_or(value, |pair| pair.at(1))), None)
-                }
-                Ok(Act::Write(value)) => (None, Some(value)),
-                Ok(Act::Cas(from, to)) => (Some(from), Some(to)),
-                Ok(Act::Differs | Act::Nothing) | Err(_) => (None, None),
-            };
-            let replaced = seen;
-            let seen = seen.filter(|_| op.outcome == Outcome::Ok).map(|value| Trace::Seen(op.key, value, op.reply));
-            // What failed is the nearest reason for what it would have written.
-            let left = left.map(|value| match replaced {
-                Some(from) if op.outcome == Outcome::Info => Trace::Replaced(op.key, from, value, op.call),
-                _ => Trace::Left(op.key, value, op.call),
-            });
-            seen.into_iter().chain(left)
+    let of = |workload| shown(traces(history, workload, versions));
+    let all = workloads(history).into_iter().flat_map(of);
+    all.map(|(key, value)| (key.to_value(), value.to_value())).collect()
+}
+
+/// Registers that began with one of several values.
+pub(crate) fn undecided(history: &History, versions: bool) -> Vec<(Value, Vec<Value>)> {
+    let of = |workload| initial::undecided(traces(history, workload, versions));
+    let all = workloads(history).into_iter().flat_map(of);
+    all.map(|(key, values)| (key.to_value(), values.into_iter().map(ValueRef::to_value).collect())).collect()
+}
+
+fn traces(
+    history: &History,
+    workload: NameId,
+    versions: bool,
+) -> impl Iterator<Item = Trace<ValueRef<'_>, ValueRef<'_>>> {
+    history.ops().iter().filter(move |op| op.workload == workload).flat_map(move |op| {
+        let (seen, left) = match act(history, &op) {
+            Ok(Act::Read(value)) => {
+                let pair = value.as_list().filter(|list| versions && list.len() == 2);
+                (Some(pair.map_or(value, |pair| pair.at(1))), None)
+            }
+            Ok(Act::Write(value)) => (None, Some(value)),
+            Ok(Act::Cas(from, to)) => (Some(from), Some(to)),
+            Ok(Act::Differs | Act::Nothing) | Err(_) => (None, None),
+        };
+        let replaced = seen;
+        let seen = seen.filter(|_| op.outcome == Outcome::Ok).map(|value| Trace::Seen(op.key, value, op.reply));
+        // What failed is the nearest reason for what it would have written.
+        let left = left.map(|value| match replaced {
+            Some(from) if op.outcome == Outcome::Info => Trace::Replaced(op.key, from, value, op.call),
+            _ => Trace::Left(op.key, value, op.call),
         });
-        first.extend(shown(traces).into_iter().map(|(key, value)| (key.to_value(), value.to_value())));
-    }
-    first
+        seen.into_iter().chain(left)
+    })
 }
 
 /// Parses one workload; `versions`: reads answer `[version, value]`, and writes and compare-and-sets their version.

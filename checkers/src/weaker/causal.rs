@@ -9,7 +9,7 @@
 //!
 //! Findings: `thin-air-read`, `cyclic-co`, `write-co-init-read`, `write-co-read`; of `ccv` `cyclic-cf`; of `cm` and `pram`
 //! `write-hb-init-read`, `cyclic-hb`. Unknown: nothing acknowledged, repeated values, foreign functions, time or memory out.
-use super::accesses::{Parsed, Run, first, parse, workloads};
+use super::accesses::{Parsed, Run, first, parse, undecided, workloads};
 use super::explain::{Words, finding, shrink};
 use super::memory::{Base, believe, pram_clocks, pram_path};
 use super::order::{Causal, KeyWrites};
@@ -191,5 +191,9 @@ impl Begun for CausalChecker {
 
     fn first(&self, history: &History) -> Vec<(Value, Value)> {
         first(history, false)
+    }
+
+    fn undecided(&self, history: &History) -> Vec<(Value, Vec<Value>)> {
+        undecided(history, false)
     }
 }

@@ -15,7 +15,7 @@
 //!
 //! Findings: `diverged-replicas`, `thin-air-read`, `lost-write`, `superseded-value`. Unknown: a node never answered, a key
 //! was not read at the end, reads came too early, nodes differ that are not known to have converged, a fault was never healed, no write was acknowledged, no real time.
-use super::accesses::{Act, act, first, workloads};
+use super::accesses::{Act, act, first, undecided, workloads};
 use crate::certificate::{Certificate, Claim};
 use crate::forms::Plain;
 use crate::history::{History, NameId, Op, Outcome};
@@ -438,5 +438,9 @@ impl Begun for EventualConvergence {
 
     fn first(&self, history: &History) -> Vec<(Value, Value)> {
         first(history, false)
+    }
+
+    fn undecided(&self, history: &History) -> Vec<(Value, Vec<Value>)> {
+        undecided(history, false)
     }
 }
