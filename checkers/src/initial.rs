@@ -331,7 +331,8 @@ pub(crate) fn question(begins: &[(Value, Value)], shown: Shown) -> String {
                 format!("{value} was read before anything was written{of}: if registers begin so, set {set}")
             }
             Shown::Counted => format!(
-                "every reply agrees with a beginning of {value}{}, which is not the default: if it began so, set {set}",
+                "every reply agrees with a beginning of {value}{}, which is not the default: if it began so, set {set}; with \
+                 the default the promise is broken",
                 of.replacen(" to", " of", 1),
             ),
         };
@@ -377,6 +378,17 @@ pub(crate) trait Begun: Checker {
     /// Registers that began with one of several values: see [`undecided`].
     fn undecided(&self, _history: &History) -> Vec<(Value, Vec<Value>)> {
         Vec::new()
+    }
+
+    /// Whether this first finding under what was read before anything was written is the nearer reason, where the default
+    /// contradicts the history as well.
+    fn prefers(&self, _finding: &Finding) -> bool {
+        false
+    }
+
+    /// What registers begin with where nothing is said.
+    fn default_value(&self) -> Value {
+        Value::Nil
     }
 
     /// The question about these.
@@ -457,6 +469,19 @@ impl<C: Begun> Checker for Beginning<C> {
             }
         }
         // A contradiction of another kind may be owed to the supposition alone: the first one is shown then.
+        if let Some(first) = supposed.findings.first_mut().filter(|finding| self.checker.prefers(finding)) {
+            let other =
+                said.findings.iter().find(|other| other.severity == Severity::Violation && other.ops != first.ops);
+            let other = other.map(|other| {
+                format!(
+                    "Or it began with {}, and another read is wrong: {}.",
+                    self.checker.default_value(),
+                    other.title
+                )
+            });
+            first.sentences.extend(other);
+            return supposed;
+        }
         let of_both = |finding: &Finding| said.findings.iter().any(|other| other.kind == finding.kind);
         if supposed.findings.iter().any(of_both) { supposed } else { said }
     }
