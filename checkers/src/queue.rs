@@ -19,6 +19,7 @@ use crate::pace::Pace;
 use crate::registry::{CheckerDoc, WORKLOAD, with_workload};
 use crate::value::ValueRef;
 use crate::verdict::{Budget, Checker, Verdict};
+use crate::wording;
 
 /// Its entry in the list of checkers.
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
@@ -157,9 +158,12 @@ impl<'h> Messages<'h> {
         } else {
             format!("Every enqueue of {element} that was called before it was dequeued was refused.")
         };
+        let before = |enqueue: &Op<'_>| enqueue.call < op.reply;
+        let in_vain: Vec<Op<'_>> = refused.into_iter().filter(before).collect();
+        let nobody = wording::done_by_nobody(&in_vain, "enqueued");
+        let title = format!("#{} dequeued {element}, {nobody}", op.call);
         let mut ops = vec![op];
-        ops.extend(refused.into_iter().filter(|enqueue| enqueue.call < op.reply));
-        let title = format!("#{} dequeued {element}, which nobody had enqueued", op.call);
+        ops.extend(in_vain);
         Breach::new("unexpected-message", title, element.to_value(), ops).why(why)
     }
 
