@@ -232,6 +232,11 @@ pub trait Model: Send + Sync {
     fn show(&self, state: &Self::State) -> String {
         format!("{state:?}")
     }
+
+    /// What an act did, or tried to do where nobody acknowledged it, in words; `None` where function, argument and reply say it.
+    fn describe(&self, _act: &Self::Act, _acknowledged: bool) -> Option<String> {
+        None
+    }
 }
 
 /// What can be done with a register. Initially it holds [`Model::begins`].

@@ -223,15 +223,36 @@ impl Serialize for Value {
     }
 }
 
-/// Whether two different values look the same to people: `1` and `"1"`, `1.5` and `"1.50"`.
-pub(crate) fn reads_like(one: &Value, other: &Value) -> bool {
+/// The first double of which the next whole number is none: from here on JSON readers that know doubles alone lose digits.
+const DOUBLE_MAX: u128 = 1 << 53;
+
+/// How a client may have made the one value of the other, where they look the same to people (`1` and `"1"`, `1.5` and `"1.50"`)
+/// or are the same double.
+pub(crate) fn likeness(written: &Value, seen: &Value) -> Option<String> {
     let shown = |value: &Value| match value {
         Value::Text(text) => text.to_string(),
         other => other.to_string(),
     };
-    let (first, second) = (shown(one), shown(other));
-    let number = |text: &str| text.parse::<f64>().ok();
-    one != other && (first == second || number(&first).is_some_and(|first| Some(first) == number(&second)))
+    let (first, second) = (shown(written), shown(seen));
+    let number = |text: &str| text.parse::<f64>().ok().filter(|number| number.is_finite());
+    let same_number = number(&first).is_some_and(|first| Some(first) == number(&second));
+    if written == seen || (first != second && !same_number) {
+        return None;
+    }
+    let of_type =
+        |one: &str, other: &str| format!("one is a {one} and the other a {other}: did the client change the type?");
+    let (one, other) = (kind_of(written), kind_of(seen));
+    let whole = |text: &str| text.parse::<i128>().ok().map(i128::unsigned_abs);
+    let why = match (whole(&first), whole(&second)) {
+        // Digits differ: that the doubles are the same is no sign unless one of them is a number.
+        (Some(one), Some(other)) if first != second && one.max(other) >= DOUBLE_MAX => {
+            let numbers = [written, seen].iter().any(|value| matches!(value, Value::Int(_)));
+            numbers.then(|| "both are the same double, which loses digits from 2^53 on: does the client read numbers as doubles?")?.to_owned()
+        }
+        _ if one != other => of_type(one, other),
+        _ => format!("each is a {one} that is written in another form: did the client change it?"),
+    };
+    Some(format!("It reads like {written}, which was written, but {why}"))
 }
 
 /// What kind of value this is, as people call it.
@@ -343,9 +364,31 @@ mod tests {
 
     #[test]
     fn values_that_read_alike() {
-        let like = |one: &str, other: Value| reads_like(&Value::text(one), &other);
-        assert!(like("1", Value::Int(1)) && like("1.0", Value::Int(1)) && like("1.50", Value::text("1.5")));
-        assert!(!like("1", Value::text("1")) && !like("2", Value::Int(1)) && !like("", Value::Nil));
+        let like = |one: &str, other: Value| likeness(&Value::text(one), &other);
+        for (one, other) in [("1", Value::Int(1)), ("1.0", Value::Int(1))] {
+            let hint = like(one, other).expect("a likeness");
+            assert!(hint.contains("one is a text and the other a number"), "{hint}");
+        }
+        assert!(like("1.50", Value::text("1.5")).is_some_and(|hint| hint.contains("in another form")));
+        for (one, other) in
+            [("1", Value::text("1")), ("2", Value::Int(1)), ("", Value::Nil), ("inf", Value::text("nan"))]
+        {
+            assert_eq!(like(one, other), None, "{one}");
+        }
+    }
+
+    #[test]
+    fn doubles_are_named_only_where_they_lose_digits() {
+        let doubles = |one: i64, other: i64| likeness(&Value::Int(one), &Value::Int(other));
+        let beyond = 1 << 53;
+        let hint = doubles(beyond + 1, beyond).expect("the same double");
+        assert!(hint.contains("2^53") && !hint.contains("one is a"), "{hint}");
+        assert_eq!((doubles(beyond, beyond - 1), doubles(5, 6)), (None, None));
+        // Texts of digits are no numbers: nobody reads them as doubles.
+        let text = |number: i64| Value::text(&number.to_string());
+        assert_eq!(likeness(&text(beyond + 1), &text(beyond)), None);
+        let changed = likeness(&Value::Int(beyond), &text(beyond)).expect("another type");
+        assert!(!changed.contains("2^53"), "{changed}");
     }
 
     #[test]

@@ -28,6 +28,11 @@ fn deed(history: &History, op: &Op<'_>) -> String {
 
 /// One sentence: who did what where and when.
 pub(crate) fn operation(history: &History, op: &Op<'_>) -> String {
+    operation_as(history, op, &deed(history, op))
+}
+
+/// The same, where what was done has words of its own.
+pub(crate) fn operation_as(history: &History, op: &Op<'_>, deed: &str) -> String {
     let process = op.process;
     let when = match op.outcome {
         Outcome::Ok => format!("called at {}, answered at {}", seconds(op.call_time), seconds(op.reply_time)),
@@ -40,7 +45,7 @@ pub(crate) fn operation(history: &History, op: &Op<'_>) -> String {
             )
         }
     };
-    format!("#{}: process {process}{} {}; {when}.", op.call, on(history, op), deed(history, op))
+    format!("#{}: process {process}{} {deed}; {when}.", op.call, on(history, op))
 }
 
 /// Calls with this argument that were refused before this reply of the same object: what they asked for was certainly not done.

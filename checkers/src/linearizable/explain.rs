@@ -3,8 +3,8 @@ use super::decide;
 use super::register::{Act, NIL, RegOp};
 use super::zones::Conflict;
 use crate::history::{History, Op, Outcome};
+use crate::value::likeness;
 use crate::value::{Value, ValueRef};
-use crate::value::{kind_of, reads_like};
 use crate::verdict::{Finding, Severity};
 use crate::wording;
 
@@ -159,18 +159,11 @@ impl Story<'_> {
         let title = format!("{}{} {deed} {seen}, {written}", self.name(observer), self.on(observer));
         let mut reasons = vec![why];
         // It may be the client's mistake, or the recorder's.
-        let like = |other: &Op<'_>| {
-            input(history, other).is_some_and(|one| reads_like(&one.to_value(), &seen)) && about(other)
+        let like = |other: Op<'_>| {
+            let written = input(history, &other).filter(|_| about(&other))?;
+            likeness(&written.to_value(), &seen)
         };
-        let written = history.ops().iter().find(like).and_then(|other| input(history, &other));
-        if let Some(written) = written {
-            reasons.push(format!(
-                "It reads like {written}, which was written, but one is a {} and the other a {}: did the client change the \
-                 type?",
-                kind_of(&written.to_value()),
-                kind_of(&seen)
-            ));
-        }
+        reasons.extend(history.ops().iter().find_map(like));
         ("phantom-read", title, reasons)
     }
 

@@ -163,6 +163,21 @@ impl Model for VersionedRegister {
     fn fits_always(&self, act: &VersionedAct) -> bool {
         matches!(act, VersionedAct::Read(None, Value::Nil) | VersionedAct::Write(None, _))
     }
+    fn describe(&self, act: &VersionedAct, acknowledged: bool) -> Option<String> {
+        let made = |version: &Option<i64>| {
+            version.map(|version| format!(", which made version {version}")).unwrap_or_default()
+        };
+        Some(match (act, acknowledged) {
+            (VersionedAct::Read(..), false) => "tried to read".to_owned(),
+            (VersionedAct::Read(Some(version), value), true) => format!("read value {value} with version {version}"),
+            (VersionedAct::Read(None, value), true) => format!("read value {value} without its version"),
+            (VersionedAct::Write(_, value), false) => format!("tried to write value {value}"),
+            (VersionedAct::Write(version, value), true) => format!("wrote value {value}{}", made(version)),
+            (VersionedAct::Cas(_, from, to), false) => format!("tried to replace value {from} by {to}"),
+            (VersionedAct::Cas(version, from, to), true) => format!("replaced value {from} by {to}{}", made(version)),
+            (VersionedAct::Differs(from), _) => format!("saw another value than {from}"),
+        })
+    }
     fn show(&self, (version, value): &(i64, Value)) -> String {
         format!("version {version}: {value}")
     }
@@ -218,6 +233,17 @@ mod tests {
 
     fn judged(text: &str) -> Validity {
         Linearizable::new(VersionedRegister::default()).check(&history(text), &Budget::unlimited()).validity
+    }
+
+    #[test]
+    fn findings_tell_versions_and_values_in_words() {
+        let text = ETCD.replace("[0 [2 4]]", "[0 [3 4]]");
+        let verdict = Linearizable::new(VersionedRegister::default()).check(&history(&text), &Budget::unlimited());
+        let told = verdict.findings[0].sentences.join(" ");
+        for words in ["replaced value 3 by 4, which made version 2", "read value 4 with version 3"] {
+            assert!(told.contains(words), "{told}");
+        }
+        assert!(!told.contains("replaced nil"), "{told}");
     }
 
     #[test]

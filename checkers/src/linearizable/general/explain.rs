@@ -45,7 +45,12 @@ pub(crate) fn finding<M: Model>(
         .or_else(|| named(model, history, &small))
         .or_else(|| last.as_ref().map(|last| ("nonlinearizable", last.title(history))))
         .unwrap_or_else(|| ("nonlinearizable", "no order of the operations explains all replies".to_owned()));
-    let mut sentences: Vec<String> = ops.iter().map(|op| cut(&wording::operation(history, op), 400)).collect();
+    let told = |op: &Op<'_>| {
+        let deed = small.iter().find(|deed| deed.call == op.call);
+        let words = deed.and_then(|deed| model.describe(&deed.act, op.outcome != Outcome::Info));
+        words.map_or_else(|| wording::operation(history, op), |words| wording::operation_as(history, op, &words))
+    };
+    let mut sentences: Vec<String> = ops.iter().map(|op| cut(&told(op), 400)).collect();
     if grown.is_none() && shown.len() < small.len() {
         let rest = small.len() - shown.len();
         sentences.push(format!(
