@@ -2,7 +2,7 @@
 //! fault, and what to change in the plan. Pure.
 use super::Met;
 use dsfuzz_checkers::{Fault, History, Outcome};
-use dsfuzz_nemesis::{IN_FORCE_MIN, Span};
+use dsfuzz_nemesis::{IN_FORCE_MIN, Span, kill};
 use std::time::Duration;
 
 /// A detail of a fault is shortened to this.
@@ -96,16 +96,49 @@ fn unproven(fault: &Fault) -> String {
     format!("{} {why}", named(fault))
 }
 
+/// What helps against the causes of which these faults are no evidence, each once.
+fn advice(kind: &str, others: &[&Fault]) -> String {
+    let doctor = "`dsfuzz doctor PLAN` tries whether they can be proven on these nodes.";
+    let longer = "Make faults longer (`nemesis.for`) or the load longer (`load.time`).";
+    if others.is_empty() {
+        return format!("{longer} {doctor}");
+    }
+    let had_ended =
+        |fault: &&&Fault| fault.begun.is_none() && fault.detail.iter().any(|detail| detail.contains("does not run"));
+    let short = |fault: &&&Fault| fault.certain().is_some();
+    let ran_again = |fault: &&&Fault| kind == kill::DOC.name && fault.begun.is_some() && fault.certain().is_none();
+    let mut advice = Vec::new();
+    if others.iter().any(|fault| had_ended(&fault)) {
+        advice.push(
+            "A process that had ended before cannot be killed: its log says why it ended, and faults that come later \
+             (`nemesis.every`) leave it time to serve again.",
+        );
+    }
+    if others.iter().any(|fault| ran_again(&fault)) {
+        advice.push(
+            "Where something starts the process again at once (a wrapper or supervisor in the recipe's `run`, a unit with \
+             `Restart=`), no longer fault helps: let the recipe run the server itself, so that the kill ends it for good.",
+        );
+    }
+    if others.iter().any(|fault| short(&fault)) {
+        advice.push(longer);
+    }
+    if others.iter().any(|fault| !had_ended(&fault) && !ran_again(&fault) && !short(&fault)) {
+        advice.push(doctor);
+    }
+    advice.join(" ")
+}
+
 pub(super) fn proven(history: &History, kind: &str, met: &[&Met<'_>], (planned, min): (u64, u64)) -> String {
     let had = met.len() as u64;
     let others = history.faults.iter().filter(|fault| fault.kind == kind);
-    let others = others.filter(|fault| met.iter().all(|met| met.fault.id != fault.id));
-    let others: Vec<String> = others.take(FAULTS_MAX).map(unproven).collect();
+    let others: Vec<&Fault> = others.filter(|fault| met.iter().all(|met| met.fault.id != fault.id)).collect();
+    let advice = advice(kind, &others);
+    let others: Vec<String> = others.into_iter().take(FAULTS_MAX).map(unproven).collect();
     let others = if others.is_empty() { String::new() } else { format!("; {}", others.join("; ")) };
     format!(
         "{had} of {planned} {kind} faults {} proven to be in force for {} or longer, and the plan asks for {min} \
-         (`evidence.proven_per_kind_min`){others}. Make faults longer (`nemesis.for`) or the load longer (`load.time`); \
-         `dsfuzz doctor PLAN` tries whether they can be proven on these nodes.",
+         (`evidence.proven_per_kind_min`){others}. {advice}",
         is_or_are(had),
         Span(IN_FORCE_MIN)
     )

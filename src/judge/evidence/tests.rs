@@ -361,3 +361,24 @@ fn the_load_of_each_node_around_a_fault_is_kept() {
         assert!((9.5..10.5).contains(&node.during.asked) && node.during.ok < 0.5, "{node:?}");
     }
 }
+
+#[test]
+fn advice_fits_the_cause_for_which_a_kill_was_not_proven() {
+    let kill = |change: fn(&mut Vec<serde_json::Value>)| {
+        let mut story = Story::of(&THREE, |_| true).fault("kill", "one: n1", &["n1"], &[], (10.0, 16.0));
+        change(&mut story.faults);
+        missing(story, facts(false, 2000), &EvidencePlan::default()).join(" ")
+    };
+    let dead = kill(|faults| {
+        faults.retain(|event| event["step"] == "planned");
+        faults[0]["detail"] = json!(["service db: it does not run, so there is nothing to kill"]);
+    });
+    assert!(dead.contains("had ended before cannot be killed") && !dead.contains("Make faults longer"), "{dead}");
+    let again = kill(|faults| {
+        faults.retain(|event| {
+            ["planned", "begun", "heal-begun", "healed"].contains(&event["step"].as_str().unwrap_or(""))
+        });
+        faults[1]["detail"] = json!(["service db: processes [12]"]);
+    });
+    assert!(again.contains("starts the process again at once") && !again.contains("Make faults longer"), "{again}");
+}
