@@ -43,3 +43,28 @@ fn formats_and_the_compiler_are_named() {
     }
     assert!(README.contains(&format!("Rust {} or newer", env!("CARGO_PKG_RUST_VERSION"))));
 }
+
+#[test]
+fn the_documented_history_is_one() {
+    let text = include_str!("../../../docs/checkers.md");
+    let (_, rest) = text.split_once("\n## Writing a history yourself\n").expect("the section");
+    let (section, _) = rest.split_once("\n## ").expect("a section after it");
+    let (_, example) = section.split_once("```jsonl\n").expect("an example");
+    let (example, _) = example.split_once("```").expect("its end");
+    assert_eq!(Format::detect(example.as_bytes()), Some(Format::Jsonl));
+    let history = crate::history::read_jsonl(example.as_bytes()).expect("readable");
+    assert_eq!((history.ops().len(), history.remarks.len(), history.complete), (3, 0, true));
+    let verdict = crate::checker("linearizable").expect("a checker").check(&history, &crate::Budget::unlimited());
+    assert_eq!(verdict.validity, crate::Validity::Valid, "{}", verdict.summary);
+    // Every field of the example is explained.
+    for line in example.lines() {
+        let fields: serde_json::Map<String, serde_json::Value> = serde_json::from_str(line).expect("an object");
+        for field in fields.keys().filter(|field| *field != "type") {
+            assert!(section.contains(&format!("`{field}`")), "{field}");
+        }
+    }
+    // A call that nothing ends is unknown, too.
+    let open: String = example.lines().take(4).map(|line| format!("{line}\n")).collect();
+    let history = crate::history::read_jsonl(open.as_bytes()).expect("readable");
+    assert_eq!(history.ops().iter().filter(|op| op.outcome == crate::history::Outcome::Info).count(), 1);
+}

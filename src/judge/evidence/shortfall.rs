@@ -103,10 +103,13 @@ fn advice(kind: &str, others: &[&Fault]) -> String {
     if others.is_empty() {
         return format!("{longer} {doctor}");
     }
-    let had_ended =
-        |fault: &&&Fault| fault.begun.is_none() && fault.detail.iter().any(|detail| detail.contains("does not run"));
     let short = |fault: &&&Fault| fault.certain().is_some();
-    let ran_again = |fault: &&&Fault| kind == kill::DOC.name && fault.begun.is_some() && fault.certain().is_none();
+    // In the agent's words: of a service without a process, and of one that has processes after the kill.
+    let unproven_kill = |fault: &Fault| kind == kill::DOC.name && fault.certain().is_none();
+    let says = |fault: &Fault, part: &str| fault.detail.iter().any(|detail| detail.contains(part));
+    let had_ended = |fault: &&&Fault| unproven_kill(fault) && says(fault, "does not run");
+    let running = |detail: &String| detail.contains(": processes [") && !detail.contains(": processes []");
+    let ran_again = |fault: &&&Fault| unproven_kill(fault) && fault.detail.iter().any(running);
     let mut advice = Vec::new();
     if others.iter().any(|fault| had_ended(&fault)) {
         advice.push(

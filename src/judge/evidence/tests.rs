@@ -369,16 +369,14 @@ fn advice_fits_the_cause_for_which_a_kill_was_not_proven() {
         change(&mut story.faults);
         missing(story, facts(false, 2000), &EvidencePlan::default()).join(" ")
     };
-    let dead = kill(|faults| {
-        faults.retain(|event| event["step"] == "planned");
-        faults[0]["detail"] = json!(["service db: it does not run, so there is nothing to kill"]);
-    });
+    fn of(faults: &mut Vec<serde_json::Value>, detail: &str) {
+        faults.retain(|event| !["proven", "reproven"].contains(&event["step"].as_str().unwrap_or_default()));
+        faults[1]["detail"] = json!([detail]);
+    }
+    let dead = kill(|faults| of(faults, "service db: it does not run, so there is nothing to kill"));
     assert!(dead.contains("had ended before cannot be killed") && !dead.contains("Make faults longer"), "{dead}");
-    let again = kill(|faults| {
-        faults.retain(|event| {
-            ["planned", "begun", "heal-begun", "healed"].contains(&event["step"].as_str().unwrap_or(""))
-        });
-        faults[1]["detail"] = json!(["service db: processes [12]"]);
-    });
+    let again = kill(|faults| of(faults, "service db: processes [12]"));
     assert!(again.contains("starts the process again at once") && !again.contains("Make faults longer"), "{again}");
+    let lost = kill(|faults| of(faults, "n1: connection lost"));
+    assert!(lost.contains("dsfuzz doctor PLAN") && !lost.contains("starts the process again"), "{lost}");
 }
