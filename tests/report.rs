@@ -193,6 +193,34 @@ fn a_run_in_which_nothing_happened_is_drawn_too() {
 }
 
 #[test]
+fn a_load_without_room_for_its_faults_is_told_with_the_one_that_will_do() {
+    use dsfuzz::store::PlannedFaults;
+    let mut run = runs::stale_read();
+    run.history.faults.clear();
+    let why = "kill, pause cannot come: a load of 20s has room for none of 2 faults; a load of 45s holds one of each (`--time`)";
+    let planned = |fitted, warnings: &[&str]| PlannedFaults {
+        kinds: vec!["kill".into(), "pause".into()],
+        fitted,
+        warnings: warnings.iter().map(|line| (*line).to_owned()).collect(),
+    };
+    for (planned, wanted) in [
+        (
+            Some(planned(0, &[why])),
+            vec!["Faults were planned (kill, pause), and none fitted into the load.", "a load of 45s"],
+        ),
+        (Some(planned(3, &[])), vec!["3 faults were planned (kill, pause), and none began"]),
+        (Some(PlannedFaults::default()), vec!["No fault was asked for."]),
+    ] {
+        run.info.planned = planned;
+        let (_folder, dir) = drawn(&run);
+        for page in [read(dir.report()), read(dir.plain_report().join("index.html"))] {
+            assert!(wanted.iter().all(|part| page.contains(part)), "{wanted:?}");
+            assert!(wanted[0].contains("asked for") || !page.contains("No fault was asked for"), "{wanted:?}");
+        }
+    }
+}
+
+#[test]
 fn the_report_of_a_bad_plan_says_what_is_wrong_once() {
     let said = "unknown key `tme` in `load`\n --> bad.yaml:5:8\n  = did you mean `time`?";
     let verdict = RunVerdict::failed(said, 254);

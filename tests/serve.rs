@@ -124,7 +124,7 @@ fn runs_are_listed_newest_first_whatever_state_they_are_in() {
     let place = |text: &str| list.find(text).unwrap_or_else(|| panic!("{text} is missing in {list}"));
     assert!(place("2026-11-20 09:30:00") < place("2026-11-20 09:00:00"), "zones are minded");
     assert!(place("2026-11-20 09:00:00") < place("2026-11-19 09:30:00"));
-    for wanted in ["running, or cut off", "run.json cannot be read", "65 s", "&lt;b&gt;", "/runs/%3Cb%3E/c/run.json"] {
+    for wanted in ["running, or killed", "run.json cannot be read", "65 s", "&lt;b&gt;", "/runs/%3Cb%3E/c/run.json"] {
         place(wanted);
     }
 }

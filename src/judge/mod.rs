@@ -9,7 +9,7 @@ use crate::error::Exit;
 use crate::plan::{BudgetPlan, EvidencePlan, LoadPlan, Plan};
 use crate::store::{Evidence, FORMAT_VERSION, RunInfo, RunVerdict, TargetFacts};
 use crate::targets::recipe::Exits;
-use dsfuzz_checkers::{Budget, CRASHES, History, Options, Severity, Validity, Value, Verdict};
+use dsfuzz_checkers::{Budget, CRASHES, History, Options, Phase, Severity, Validity, Value, Verdict};
 use dsfuzz_nemesis::partition;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -272,10 +272,27 @@ fn undecided(checker: &str, summary: String) -> Verdict {
 /// What of the end was not seen. A record of ours says where it ends; without that it was cut off, whoever reads it.
 fn unseen(history: &History, info: &RunInfo) -> Vec<String> {
     let mut unseen = info.unseen.clone();
-    if !history.complete && !history.wall.is_empty() {
-        unseen.push("the run was cut off before its end: no final reads, and recovery was not seen".into());
-    }
+    unseen.extend(cut_off(history, info));
     unseen
+}
+
+/// That the recording of a run has no end: when and in which phase it breaks off, and what is missing for that.
+fn cut_off(history: &History, info: &RunInfo) -> Option<String> {
+    if history.complete || history.wall.is_empty() {
+        return None;
+    }
+    let (place, missing) = match history.phases.iter().max_by_key(|(_, mark)| mark.index).map(|(phase, _)| *phase) {
+        None => ("before the load", "no load, no recovery and no final reads were seen"),
+        Some(Phase::Load) => ("in the load", "recovery was not seen, and no final reads were made"),
+        Some(Phase::Drain) => ("after the load", "recovery was not seen, and no final reads were made"),
+        Some(Phase::Recover) => ("in the recovery", "recovery was not seen to its end, and no final reads were made"),
+        Some(_) => ("in the final reads", "final reads may be missing"),
+    };
+    let seconds = history.end_time as f64 / 1e9;
+    // A run that another one ended, or that could not record, says so itself.
+    let known = info.judged_until.is_some() || !info.harness_failures.is_empty();
+    let why = if known { "" } else { " (the run was killed or lost)" };
+    Some(format!("the recording was cut off after {seconds:.3} s, {place}{why}: {missing}"))
 }
 
 /// That nothing was promised, where all checkers only measure: numbers alone are no pass.
@@ -327,7 +344,9 @@ fn sentence(
             let gave_up = unknown.map(|promise| format!("{}: {}", promise.checker, promise.summary));
             let thin = evidence.iter().filter(|evidence| !evidence.enough);
             let thin = thin.map(Evidence::missing);
-            let reasons: Vec<String> = gave_up.chain(unseen.iter().cloned()).chain(thin).collect();
+            let cut_off = cut_off(history, info);
+            let others = unseen.iter().filter(|unseen| Some(*unseen) != cut_off.as_ref()).cloned();
+            let reasons: Vec<String> = cut_off.clone().into_iter().chain(gave_up).chain(others).chain(thin).collect();
             let more = reasons.len().saturating_sub(1);
             let first = reasons.into_iter().next().unwrap_or_else(|| "nothing was judged".into());
             if more == 0 { first } else { format!("{first} (and {more} more)") }

@@ -42,7 +42,7 @@ pub fn step_summary(dir: &RunDir, history: &History, info: &RunInfo, verdict: &R
     let mut out = format!(
         "## {}: {}\n\n{}\n\n",
         markdown(&info.plan),
-        markdown(&words::answer(verdict)),
+        markdown(&words::answer(verdict, subject.source)),
         markdown(&verdict.sentence)
     );
     let total = &subject.digest.total;

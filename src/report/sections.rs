@@ -91,7 +91,7 @@ pub(super) fn banner(subject: &Subject<'_>, page: &Page) -> anyhow::Result<Strin
             ("failed", "failed", "the harness or the cluster failed".to_owned())
         }
         _ => {
-            let answer = words::answer(verdict);
+            let answer = words::answer(verdict, subject.source);
             let answer = answer.split_once(": ").map_or("", |(_, rest)| rest).to_owned();
             (words::word(verdict.validity), words::word(verdict.validity), answer)
         }

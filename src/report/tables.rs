@@ -18,9 +18,15 @@ pub(super) fn faults(subject: &Subject<'_>) -> anyhow::Result<String> {
         if matches!(subject.source, Source::File | Source::NoLoad) {
             return Ok(String::new());
         }
-        html.push_str("<p>No fault was asked for.</p></section>\n");
+        subject.no_fault().iter().for_each(|line| {
+            let _ = write!(html, "<p>{}</p>", escape(line));
+        });
+        html.push_str("</section>\n");
         return Ok(html);
     }
+    subject.kinds_left_out().iter().for_each(|line| {
+        let _ = writeln!(html, "<p class=\"notice\">{}</p>", escape(line));
+    });
     html.push_str(
         "<div class=\"scroll\"><table class=\"faults\"><thead><tr><th scope=\"col\">fault<th scope=\"col\">planned<th \
          scope=\"col\">resolved<th scope=\"col\">begun<th scope=\"col\">proven<th scope=\"col\">proven again<th \

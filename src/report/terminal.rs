@@ -116,7 +116,7 @@ fn last_lines(out: &mut String, subject: &Subject<'_>, color: bool) {
     };
     let answer = match subject.source {
         Source::NoLoad => "Not run: it failed before its load".to_owned(),
-        _ => words::answer(subject.verdict),
+        _ => words::answer(subject.verdict, subject.source),
     };
     let answer = if color { format!("\u{1b}[{code}m{answer}\u{1b}[0m") } else { answer };
     let _ = writeln!(out, "{answer}");

@@ -1,5 +1,6 @@
 //! How things are written for people: times, names, operations; and how text from a target is made harmless in HTML
 //! and in scripts. Never: drawing.
+use super::subject::Source;
 use crate::store::Asked;
 use crate::store::RunVerdict;
 use dsfuzz_checkers::{Fault, History, Op, Outcome, Severity, Validity, Value, Verdict};
@@ -213,12 +214,18 @@ const BROKEN: &[(&str, &str, &str)] = &[
 ];
 const PROMISE: &str = "a promise was broken";
 
-/// The answer in words.
-pub(super) fn answer(verdict: &RunVerdict) -> String {
-    match verdict.validity {
-        Validity::Valid => "Valid: every promise that was checked was kept".to_owned(),
-        Validity::Unknown => "Unknown: this run does not decide".to_owned(),
-        Validity::Invalid => format!("Invalid: {}", broken(&verdict.promises)),
+/// The answer in words, with what is known of its recording.
+pub(super) fn answer(verdict: &RunVerdict, source: Source) -> String {
+    match (verdict.validity, source) {
+        (Validity::Valid, _) => "Valid: every promise that was checked was kept".to_owned(),
+        (Validity::Unknown, Source::CutOff) => {
+            "Unknown: the recording was cut off, so this run does not decide".to_owned()
+        }
+        (Validity::Unknown, _) => "Unknown: this run does not decide".to_owned(),
+        (Validity::Invalid, Source::CutOff) => {
+            format!("Invalid: {}; the recording was cut off later", broken(&verdict.promises))
+        }
+        (Validity::Invalid, _) => format!("Invalid: {}", broken(&verdict.promises)),
     }
 }
 
