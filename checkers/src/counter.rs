@@ -9,7 +9,8 @@
 //! positive (Jepsen's `counter`, with decrements). **Not definite**: whether a sum between the bounds can be reached,
 //! and whether later reads agree with earlier ones; neither is judged.
 //!
-//! Findings: `read-below-bound`, with the acknowledged positive additions that exceed the read and *every* negative one
+//! Findings: the title says whether acknowledged additions are lost or the read was stale, as far as later reads tell. Where a read
+//! before every addition shows a beginning that is not the default, what is lost with that beginning is told first. `read-below-bound`, with the acknowledged positive additions that exceed the read and *every* negative one
 //! that may have happened by its reply; `read-above-bound`, with *every* positive addition that may have happened by its
 //! reply and those acknowledged negative ones that are needed. The certificate is about these operations: a verifier
 //! computes the bound from them alone, and the claim about the rest of the history is that no further addition of the
@@ -27,11 +28,12 @@ use crate::initial::{Beginning, Begun, Initial, OPTION, Shown, Trace, of_key, qu
 use crate::pace::Pace;
 use crate::registry::{CheckerDoc, WORKLOAD, with_workload};
 use crate::value::Value;
-use crate::verdict::{Budget, Checker, Verdict};
+use crate::verdict::{Budget, Checker, Finding, Verdict};
 use crate::wording;
 use beginnings::{Shows, beginnings};
 use bounds::{Addition, Bounds};
 use serde_json::json;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// A certificate of more operations than this helps nobody: there is none.
@@ -87,6 +89,66 @@ fn amount(history: &History, op: &Op<'_>) -> Option<i128> {
         "add" => number,
         "decrement" | "dec" => one().map(|amount| -amount),
         _ => one(),
+    }
+}
+
+/// What the reads of a counter after one out of bounds say.
+#[derive(Clone, Copy)]
+enum Later {
+    /// All are out of bounds on the same side.
+    Wrong,
+    /// This one lies within its bounds.
+    Right(u64),
+    /// There is none, or it is out of bounds on the other side.
+    Unclear,
+}
+
+/// What the reads say that were called after the reply of the first of these wrong ones.
+fn later(reads: &[(Op<'_>, i64)], wrong: &[(Op<'_>, i64, i128)], otherwise_wrong: &[(Op<'_>, i64, i128)]) -> Later {
+    let Some((first, ..)) = wrong.first() else { return Later::Unclear };
+    let same: HashSet<u64> = wrong.iter().map(|(read, ..)| read.call).collect();
+    let other: HashSet<u64> = otherwise_wrong.iter().map(|(read, ..)| read.call).collect();
+    let after = || reads.iter().map(|(op, _)| op.call).filter(|&call| call > first.reply);
+    let right = after().find(|call| !same.contains(call) && !other.contains(call));
+    let all = after().count() > 0 && after().all(|call| same.contains(&call));
+    right.map_or(if all { Later::Wrong } else { Later::Unclear }, Later::Right)
+}
+
+/// A read out of bounds.
+struct Told<'h> {
+    read: Op<'h>,
+    value: i128,
+    bound: i128,
+    later: Later,
+}
+
+impl Told<'_> {
+    /// The title with what is wrong: acknowledged additions that it lacks, or a sum that nobody added.
+    fn named(&self, title: String, nothing_acknowledged: bool, below: bool) -> String {
+        if nothing_acknowledged {
+            let more = if below { "took away" } else { "added" };
+            return format!("{title}: nobody {more} as much");
+        }
+        let additions = if below { "additions" } else { "decrements" };
+        let lacks = (self.bound - self.value).abs();
+        match self.later {
+            Later::Wrong => format!("{title}: acknowledged {additions} of {lacks} are lost"),
+            Later::Right(_) => {
+                format!("{title}: it lacks acknowledged {additions} of {lacks}, and a later read is within its bounds")
+            }
+            Later::Unclear => format!("{title}: acknowledged {additions} of {lacks} are lost, or the read is stale"),
+        }
+    }
+
+    /// Whether it was stale, as far as later reads tell.
+    fn stale_or_lost(&self) -> Option<String> {
+        match self.later {
+            Later::Wrong => Some("Every read that was called after its reply is out of bounds, too.".to_owned()),
+            Later::Right(call) => Some(format!(
+                "#{call}, called after its reply, is within its bounds: the read was stale, or other additions make up for a loss."
+            )),
+            Later::Unclear => None,
+        }
     }
 }
 
@@ -156,7 +218,7 @@ impl Begun for Counter {
             let begins = of_key(initial, object.key).and_then(|begins| begins.as_int()).unwrap_or(self.initial);
             let bounds = Bounds::new(i128::from(begins), additions);
             let (mut below, mut above) = (Vec::new(), Vec::new());
-            for (read, value) in reads {
+            for &(read, value) in &reads {
                 let (least, most) = bounds.of(&read);
                 widest = widest.max(most - least);
                 if i128::from(value) < least {
@@ -167,16 +229,11 @@ impl Begun for Counter {
             }
             low += below.len() as u64;
             high += above.len() as u64;
-            for (all, is_below) in [(&below, true), (&above, false)] {
+            for (all, other, is_below) in [(&below, &above, true), (&above, &below, false)] {
                 if let Some(&(read, value, bound)) = all.first() {
-                    let breach = Counter { initial: begins, ..Counter::default() }.breach(
-                        history,
-                        &bounds,
-                        read,
-                        i128::from(value),
-                        bound,
-                        is_below,
-                    );
+                    let counter = Counter { initial: begins, ..Counter::default() };
+                    let told = Told { read, value: i128::from(value), bound, later: later(&reads, all, other) };
+                    let breach = counter.breach(history, &bounds, &told, is_below);
                     report.breach(breach.on(object.key).times(all.len()));
                 }
             }
@@ -220,6 +277,15 @@ impl Begun for Counter {
         };
         question(first, if first.iter().all(read) { Shown::Read } else { Shown::Counted })
     }
+
+    fn default_value(&self) -> Value {
+        Value::Int(self.initial)
+    }
+
+    /// Acknowledged additions that are lost with the beginning that was read; with 0 that read alone is wrong.
+    fn prefers(&self, finding: &Finding) -> bool {
+        finding.ops.len() > 1
+    }
 }
 
 /// Values that were read before anything was added.
@@ -255,18 +321,13 @@ impl Counter {
         }
     }
 
-    fn breach<'h>(
-        &self,
-        history: &History,
-        bounds: &Bounds<'h>,
-        read: Op<'h>,
-        value: i128,
-        bound: i128,
-        below: bool,
-    ) -> Breach<'h> {
+    fn breach<'h>(&self, history: &History, bounds: &Bounds<'h>, told: &Told<'h>, below: bool) -> Breach<'h> {
+        let Told { read, value, bound, .. } = *told;
         let (certain, possible) = bounds.reasons(&read, value, below);
         let (kind, word) = if below { ("read-below-bound", "at least") } else { ("read-above-bound", "at most") };
-        let title = format!("#{} read {value}, but it had to be {word} {bound}", read.call);
+        let began = if self.initial == 0 { String::new() } else { format!(", as it began with {}", self.initial) };
+        let title = format!("#{} read {value}, but it had to be {word} {bound}{began}", read.call);
+        let title = told.named(title, certain.is_empty(), below);
         let (sign, other) = if below { ("positive", "negative") } else { ("negative", "positive") };
         let why = format!(
             "{} {sign} additions acknowledged before it was called, and all {} {other} ones that may have happened by its \
@@ -286,6 +347,7 @@ impl Counter {
         let whole = ops.len() <= CERTIFIED_MAX;
         ops.truncate(CERTIFIED_MAX);
         let mut breach = Breach::new(kind, title, subject, ops).why(why);
+        breach.reasons.extend(told.stale_or_lost().filter(|_| !certain.is_empty()));
         breach.certified = whole;
         breach
     }
@@ -330,13 +392,44 @@ mod tests {
         let verdict = judge(&format!("{ADDED}{}", read(3)));
         let finding = &verdict.findings[0];
         assert_eq!((verdict.validity, finding.kind.as_str()), (Validity::Invalid, "read-below-bound"));
-        assert_eq!(finding.title, "#7 read 3, but it had to be at least 4");
+        let lost = "acknowledged additions of 1 are lost, or the read is stale";
+        assert_eq!(finding.title, format!("#7 read 3, but it had to be at least 4: {lost}"));
         assert_eq!(finding.ops, [0, 2, 7]);
         let verdict = judge(&format!("{ADDED}{}", read(9)));
         assert_eq!(
             (verdict.findings[0].kind.as_str(), &verdict.findings[0].ops[..]),
             ("read-above-bound", &[0, 6, 7][..])
         );
+    }
+
+    #[test]
+    fn a_lost_addition_is_told_from_a_stale_read_by_later_reads() {
+        let title = |lines: String| judge(&lines).findings[0].title.clone();
+        let lost = title(format!("{ADDED}{}{}", read(3), read(3)));
+        assert_eq!(lost, "#7 read 3, but it had to be at least 4: acknowledged additions of 1 are lost");
+        let stale = title(format!("{ADDED}{}{}", read(3), read(5)));
+        let lacks = "it lacks acknowledged additions of 1, and a later read is within its bounds";
+        assert_eq!(stale, format!("#7 read 3, but it had to be at least 4: {lacks}"));
+        let more = title(format!("{ADDED}{}", read(9)));
+        assert_eq!(more, "#7 read 9, but it had to be at most 8: nobody added as much");
+    }
+
+    #[test]
+    fn a_lost_addition_is_no_read_of_a_wrong_beginning() {
+        let add = "{\"type\":\"invoke\",\"process\":0,\"f\":\"add\",\"value\":1}\n{\"type\":\"ok\",\"process\":0}\n";
+        let checker = (DOC.build)(&Default::default()).unwrap();
+        let lines = format!("{}{add}{}", read(1), read(1));
+        let verdict = checker.check(&history(&lines), &Budget::unlimited());
+        let finding = &verdict.findings[0];
+        assert_eq!((verdict.validity, finding.kind.as_str()), (Validity::Invalid, "read-below-bound"));
+        assert!(
+            finding.title.starts_with("#4 read 1, but it had to be at least 2, as it began with 1: "),
+            "{}",
+            finding.title
+        );
+        assert!(finding.title.contains("acknowledged additions of 1 are lost"), "{}", finding.title);
+        let or = "Or it began with 0, and another read is wrong: #0 read 1, but it had to be at most 0: nobody added as much.";
+        assert!(finding.sentences.iter().any(|sentence| sentence == or), "{:?}", finding.sentences);
     }
 
     #[test]

@@ -126,10 +126,19 @@ pub(crate) enum Trace<K, V> {
     Seen(K, V, u64),
     /// This value may have been left there by a call of this index.
     Left(K, V, u64),
-    /// A call of this index that was never acknowledged and that, if it took effect, replaced the first by the second.
-    Replaced(K, V, V, u64),
+    /// A call of this index that, if it took effect, replaced the first by the second; the flag says whether it was
+    /// acknowledged.
+    Replaced(K, V, V, u64, bool),
     /// Whatever value: by a call of this index.
     LeftAny(K, u64),
+}
+
+impl<K, V> Trace<K, V> {
+    fn key(&self) -> &K {
+        match self {
+            Trace::Seen(key, ..) | Trace::Left(key, ..) | Trace::Replaced(key, ..) | Trace::LeftAny(key, _) => key,
+        }
+    }
 }
 
 /// What registers certainly began with: a value seen in a reply that came before everything was called that may have left it
@@ -144,7 +153,9 @@ pub(crate) fn shown<K: Clone + Eq + std::hash::Hash, V: Clone + Eq + std::hash::
     let mut any: HashMap<K, u64> = HashMap::new();
     for trace in traces.iter().cloned() {
         match trace {
-            Trace::Left(key, value, call) | Trace::Replaced(key, _, value, call) => {
+            // A value that replaces itself was there before.
+            Trace::Replaced(_, from, to, ..) if from == to => {}
+            Trace::Left(key, value, call) | Trace::Replaced(key, _, value, call, _) => {
                 let first = left.entry((key, value)).or_insert(call);
                 *first = call.min(*first);
             }
@@ -180,7 +191,8 @@ fn happened<K: Clone + Eq + std::hash::Hash, V: Clone + Eq + std::hash::Hash>(tr
     let mut seen: HashMap<(K, V), u64> = HashMap::new();
     for trace in traces.iter() {
         match trace {
-            Trace::Left(key, value, call) | Trace::Replaced(key, _, value, call) => {
+            Trace::Replaced(_, from, to, ..) if from == to => {}
+            Trace::Left(key, value, call) | Trace::Replaced(key, _, value, call, _) => {
                 writers.entry((key.clone(), value.clone())).or_default().push(*call);
             }
             Trace::Seen(key, value, end) => {
@@ -193,7 +205,7 @@ fn happened<K: Clone + Eq + std::hash::Hash, V: Clone + Eq + std::hash::Hash>(tr
     loop {
         let mut more = Vec::new();
         for trace in traces.iter() {
-            let Trace::Replaced(key, from, to, call) = trace else { continue };
+            let Trace::Replaced(key, from, to, call, false) = trace else { continue };
             let (before, after) = ((key.clone(), from.clone()), (key.clone(), to.clone()));
             let Some(&end) = seen.get(&after) else { continue };
             let alone = writers.get(&after).is_some_and(|calls| calls.iter().filter(|&&one| one < end).eq([call]));
@@ -212,55 +224,84 @@ fn happened<K: Clone + Eq + std::hash::Hash, V: Clone + Eq + std::hash::Hash>(tr
     }
 }
 
-/// Combinations of beginnings that are tried at most.
+/// Ways in which the registers of one object may have begun that are tried at most.
 const COMBINATIONS: usize = 16;
 
-/// Registers that began with one of several values, as far as replies show: one of these values was replaced by a call that
-/// was never acknowledged, and only such calls can have left what was seen. Registers of [`shown`] are none of them.
+/// How often a history is judged at most for the sake of registers that began with one of several values.
+const JUDGED: usize = 64;
+
+/// Registers that perhaps began with one of several values: something was seen in them that nothing explains which was called
+/// by then, unless it was put there by a call that replaced one of these values. Registers of [`shown`] are none of them.
+/// `default` says whether registers begin with a value.
 pub(crate) fn undecided<K: Clone + Eq + std::hash::Hash, V: Clone + Eq + std::hash::Hash>(
-    traces: impl Iterator<Item = Trace<K, V>>,
+    traces: &[Trace<K, V>],
+    default: impl Fn(&K, &V) -> bool,
 ) -> Vec<(K, Vec<V>)> {
-    let mut traces: Vec<Trace<K, V>> = traces.collect();
-    if !traces.iter().any(|trace| matches!(trace, Trace::Replaced(..))) {
-        return Vec::new();
-    }
-    let decided: HashSet<K> = shown(traces.iter().cloned()).into_iter().map(|(key, _)| key).collect();
-    happened(&mut traces);
-    // When the first call began that may have left it and says nothing of what was there before.
-    let mut plain: HashMap<(K, V), u64> = HashMap::new();
-    let mut any: HashMap<K, u64> = HashMap::new();
-    let mut replaced: HashMap<K, Vec<V>> = HashMap::new();
-    for trace in &traces {
-        match trace {
-            Trace::Left(key, value, call) => {
-                let first = plain.entry((key.clone(), value.clone())).or_insert(*call);
-                *first = (*call).min(*first);
-            }
-            Trace::LeftAny(key, call) => {
-                let first = any.entry(key.clone()).or_insert(*call);
-                *first = (*call).min(*first);
-            }
-            Trace::Replaced(key, before, ..) => {
-                let values = replaced.entry(key.clone()).or_default();
-                if !values.contains(before) && values.len() <= COMBINATIONS {
-                    values.push(before.clone());
-                }
-            }
-            Trace::Seen(..) => {}
+    let mut replaced: HashMap<&K, Vec<&V>> = HashMap::new();
+    for trace in traces {
+        let Trace::Replaced(key, from, to, ..) = trace else { continue };
+        let values = replaced.entry(key).or_default();
+        if from != to && !default(key, from) && values.len() <= COMBINATIONS && !values.contains(&from) {
+            values.push(from);
         }
     }
+    replaced.retain(|_, values| !values.is_empty());
+    if replaced.is_empty() {
+        return Vec::new();
+    }
+    let known = shown(traces.iter().cloned());
+    replaced.retain(|key, _| known.iter().all(|(decided, _)| decided != *key));
+    let explained = explained(traces.iter().filter(|trace| replaced.contains_key(trace.key())), &default);
     let mut undecided = Vec::new();
     for trace in traces {
         let Trace::Seen(key, value, end) = trace else { continue };
-        let plainly = any.get(&key).is_some_and(|call| *call < end);
-        let both = (key, value);
-        if plainly || decided.contains(&both.0) || plain.get(&both).is_some_and(|call| *call < end) {
+        if default(key, value) || explained.get(&(key, Some(value))).is_some_and(|call| call < end) {
+            continue;
+        }
+        if explained.get(&(key, None)).is_some_and(|call| call < end) {
             continue;
         }
         // Taken out: every register once.
-        undecided.extend(replaced.remove(&both.0).map(|values| (both.0, values)));
+        let values = replaced.remove(key).map(|values| values.into_iter().cloned().collect());
+        undecided.extend(values.map(|values| (key.clone(), values)));
     }
     undecided
+}
+
+/// From when on a value may be in a register, or any value, by acknowledged calls and plain ones that may have taken effect,
+/// where registers begin with their default.
+fn explained<'t, K: Eq + std::hash::Hash, V: Eq + std::hash::Hash>(
+    traces: impl Iterator<Item = &'t Trace<K, V>>,
+    default: impl Fn(&K, &V) -> bool,
+) -> HashMap<(&'t K, Option<&'t V>), u64> {
+    let mut explained: HashMap<(&K, Option<&V>), u64> = HashMap::new();
+    let mut swaps: Vec<(&K, &V, &V, u64)> = Vec::new();
+    for trace in traces {
+        let (place, call) = match trace {
+            Trace::Left(key, value, call) => ((key, Some(value)), *call),
+            Trace::LeftAny(key, call) => ((key, None), *call),
+            Trace::Replaced(key, from, to, call, true) => {
+                swaps.push((key, from, to, *call));
+                continue;
+            }
+            Trace::Replaced(..) | Trace::Seen(..) => continue,
+        };
+        let first = explained.entry(place).or_insert(call);
+        *first = call.min(*first);
+    }
+    loop {
+        let mut more = false;
+        for (key, from, to, call) in &swaps {
+            let before = if default(key, from) { Some(0) } else { explained.get(&(*key, Some(*from))).copied() };
+            let Some(since) = before.map(|before| before.max(*call)) else { continue };
+            let first = explained.entry((key, Some(to))).or_insert(u64::MAX);
+            more |= since < *first;
+            *first = since.min(*first);
+        }
+        if !more {
+            return explained;
+        }
+    }
 }
 
 /// Ways in which registers may have begun: what is certain, and beside it a value or nothing for each undecided register.
@@ -331,7 +372,8 @@ pub(crate) fn question(begins: &[(Value, Value)], shown: Shown) -> String {
                 format!("{value} was read before anything was written{of}: if registers begin so, set {set}")
             }
             Shown::Counted => format!(
-                "every reply agrees with a beginning of {value}{}, which is not the default: if it began so, set {set}",
+                "every reply agrees with a beginning of {value}{}, which is not the default: if it began so, set {set}; with \
+                 the default the promise is broken",
                 of.replacen(" to", " of", 1),
             ),
         };
@@ -377,6 +419,17 @@ pub(crate) trait Begun: Checker {
     /// Registers that began with one of several values: see [`undecided`].
     fn undecided(&self, _history: &History) -> Vec<(Value, Vec<Value>)> {
         Vec::new()
+    }
+
+    /// Whether this first finding under what was read before anything was written is the nearer reason, where the default
+    /// contradicts the history as well.
+    fn prefers(&self, _finding: &Finding) -> bool {
+        false
+    }
+
+    /// What registers begin with where nothing is said.
+    fn default_value(&self) -> Value {
+        Value::Nil
     }
 
     /// The question about these.
@@ -432,24 +485,20 @@ impl<C: Begun> Checker for Beginning<C> {
         first.retain(|(key, _)| known.insert(key.clone()));
         let mut undecided = self.checker.undecided(history);
         undecided.retain(|(key, _)| self.initial.of(key).is_none());
-        let ways = ways(&first, &undecided);
-        let mut certain = None;
-        // Where nothing is certain, the first way is what was judged already.
-        for (at, way) in ways.ways.iter().enumerate().skip(usize::from(first.is_empty())) {
-            let supposed = self.judge(history, budget, &self.initial.supposing(way));
-            if supposed.validity != Validity::Invalid {
-                return asks(supposed, &self.checker.question(history, way));
-            }
-            if at == 0 {
-                certain = Some(supposed);
-            }
+        let mut search = Search { checker: self, history, budget, undecided: &undecided, left: JUDGED };
+        let mut supposed = match (first.is_empty(), undecided.is_empty()) {
+            (true, true) => return said,
+            (true, false) => said.clone(),
+            _ => self.judge(history, budget, &self.initial.supposing(&first)),
+        };
+        match search.beginning(&supposed, &first, &mut Vec::new()) {
+            Found::Way(verdict, way) => return asks(verdict, &self.checker.question(history, &way)),
+            Found::TooMany => return asks(supposed, &too_many(&undecided)),
+            Found::Conflict(_) => {}
         }
-        if ways.more {
-            let rest = history.without_keys(&undecided.iter().map(|(key, _)| key.clone()).collect());
-            let rest = self.judge(&rest, budget, &self.initial.supposing(&first));
-            return if rest.validity == Validity::Invalid { rest } else { asks(rest, &too_many(&undecided)) };
+        if first.is_empty() {
+            return said;
         }
-        let Some(mut supposed) = certain else { return said };
         for finding in &mut supposed.findings {
             if let Some(phantom) = phantom(finding, &said, &first) {
                 *finding = phantom;
@@ -457,8 +506,102 @@ impl<C: Begun> Checker for Beginning<C> {
             }
         }
         // A contradiction of another kind may be owed to the supposition alone: the first one is shown then.
+        if let Some(first) = supposed.findings.first_mut().filter(|finding| self.checker.prefers(finding)) {
+            let other =
+                said.findings.iter().find(|other| other.severity == Severity::Violation && other.ops != first.ops);
+            let other = other.map(|other| {
+                format!(
+                    "Or it began with {}, and another read is wrong: {}.",
+                    self.checker.default_value(),
+                    other.title
+                )
+            });
+            first.sentences.extend(other);
+            return supposed;
+        }
         let of_both = |finding: &Finding| said.findings.iter().any(|other| other.kind == finding.kind);
         if supposed.findings.iter().any(of_both) { supposed } else { said }
+    }
+}
+
+/// A search for a way in which registers may have begun that contradicts nothing.
+struct Search<'a, C> {
+    checker: &'a Beginning<C>,
+    history: &'a History,
+    budget: &'a Budget,
+    undecided: &'a [(Value, Vec<Value>)],
+    /// How often may still be judged.
+    left: usize,
+}
+
+/// What such a search comes to.
+enum Found {
+    /// The verdict is not invalid where registers began so.
+    Way(Verdict, Vec<(Value, Value)>),
+    /// It is invalid whatever registers began with; it depends on what these undecided ones were supposed to begin with.
+    Conflict(HashSet<Value>),
+    TooMany,
+}
+
+impl<C: Begun> Search<'_, C> {
+    /// Searches the ways to begin that extend this one, under which the verdict is this one. A branch ends where a violation
+    /// depends on no register that may still begin otherwise. A register on which no contradiction of its branch depends is
+    /// not tried with other values (conflict-directed backjumping: Prosser, Hybrid algorithms for the constraint satisfaction
+    /// problem, section 3.3).
+    fn beginning(&mut self, verdict: &Verdict, way: &[(Value, Value)], settled: &mut Vec<Value>) -> Found {
+        if verdict.validity != Validity::Invalid {
+            return Found::Way(verdict.clone(), way.to_vec());
+        }
+        let mut conflict = self.conflict(verdict, settled);
+        let all = self.undecided;
+        let Some((key, values)) = all.iter().find(|(key, _)| conflict.contains(key) && !settled.contains(key)) else {
+            return Found::Conflict(conflict);
+        };
+        settled.push(key.clone());
+        // First as it is: the register began with nothing else.
+        let mut found = self.beginning(verdict, way, settled);
+        for value in values {
+            match found {
+                Found::Conflict(of) if of.contains(key) => conflict.extend(of),
+                _ => break,
+            }
+            let Some(left) = self.left.checked_sub(1) else { return Found::TooMany };
+            self.left = left;
+            let mut longer = way.to_vec();
+            longer.push((key.clone(), value.clone()));
+            let other = self.checker.judge(self.history, self.budget, &self.checker.initial.supposing(&longer));
+            found = self.beginning(&other, &longer, settled);
+        }
+        settled.pop();
+        match found {
+            Found::Conflict(of) if of.contains(key) => {
+                conflict.extend(of);
+                conflict.remove(key);
+                Found::Conflict(conflict)
+            }
+            found => found,
+        }
+    }
+
+    /// The undecided registers on which a violation of the verdict may depend: the violation with the fewest that are not
+    /// settled, and then with the fewest.
+    fn conflict(&self, verdict: &Verdict, settled: &[Value]) -> HashSet<Value> {
+        let violations = verdict.findings.iter().filter(|finding| finding.severity == Severity::Violation);
+        let depends = |finding: &Finding| -> HashSet<Value> {
+            let named = self.keys(finding);
+            let may = |key: &&Value| named.as_ref().is_none_or(|named| named.contains(*key));
+            self.undecided.iter().map(|(key, _)| key).filter(may).cloned().collect()
+        };
+        let open = |keys: &HashSet<Value>| keys.iter().filter(|key| !settled.contains(key)).count();
+        let least = violations.map(depends).min_by_key(|keys| (open(keys), keys.len()));
+        least.unwrap_or_else(|| self.undecided.iter().map(|(key, _)| key.clone()).collect())
+    }
+
+    /// The keys that a finding is about, as far as it says so.
+    fn keys(&self, finding: &Finding) -> Option<HashSet<Value>> {
+        let certificate = finding.certificate.as_ref()?;
+        let ops = finding.ops.iter().filter_map(|call| self.history.op(*call)).map(|op| op.key.to_value());
+        Some(certificate.ops.iter().map(|op| op.key.clone()).chain(ops).chain([finding.key.clone()]).collect())
     }
 }
 
@@ -522,7 +665,12 @@ mod tests {
         use Trace::{Left, LeftAny, Replaced, Seen};
         let traces = [Left("x", 1, 4), Seen("x", 1, 3), Seen("x", 2, 9), Seen("x", 1, 7), Left("y", 2, 0)];
         assert_eq!(shown(traces.into_iter()), [("x", 2), ("x", 1)]);
-        let traces = [Replaced("x", 1, 2, 0), Replaced("x", 2, 3, 1), Seen("x", 3, 4), Replaced("x", 9, 8, 1)];
+        let traces = [
+            Replaced("x", 1, 2, 0, false),
+            Replaced("x", 2, 3, 1, false),
+            Seen("x", 3, 4),
+            Replaced("x", 9, 8, 1, false),
+        ];
         assert_eq!(shown(traces.into_iter()), [("x", 1)]);
         let traces = [LeftAny("x", 2), Seen("x", 1, 3), Seen("y", 1, 3), Seen("y", 1, 5)];
         assert_eq!(shown(traces.into_iter()), [("y", 1)]);
@@ -531,12 +679,21 @@ mod tests {
     #[test]
     fn a_register_that_began_with_one_of_several_values_is_undecided() {
         use Trace::{Left, Replaced, Seen};
-        let two = [Replaced("x", 4, 2, 0), Replaced("x", 7, 2, 1), Seen("x", 2, 4)];
-        assert_eq!(undecided(two.clone().into_iter()), [("x", vec![4, 7])]);
-        assert_eq!(shown(two.clone().into_iter()), []);
+        let of = |traces: &[Trace<&'static str, u32>]| undecided(traces, |_, value| *value == 0);
+        let two = [Replaced("x", 4, 2, 0, false), Replaced("x", 7, 2, 1, false), Seen("x", 2, 4)];
+        assert_eq!(of(&two), [("x", vec![4, 7])]);
+        assert_eq!(shown(two.iter().cloned()), []);
         // What a plain write explains, or what is certain, is not.
-        assert_eq!(undecided(two.clone().into_iter().chain([Left("x", 2, 3)])), []);
-        assert_eq!(undecided(two.into_iter().chain([Left("x", 2, 5), Seen("x", 9, 3)])), []);
+        let [one, other, seen] = two;
+        assert_eq!(of(&[one.clone(), other.clone(), seen.clone(), Left("x", 2, 3)]), []);
+        assert_eq!(of(&[one.clone(), other.clone(), seen.clone(), Left("x", 2, 5), Seen("x", 9, 3)]), []);
+        // A value that replaces itself explains nothing; two that replace each other began with either.
+        assert_eq!(of(&[one, other, Replaced("x", 2, 2, 2, true), seen]), [("x", vec![4, 7])]);
+        let swapped = [Replaced("x", 4, 5, 0, true), Seen("x", 4, 3), Replaced("x", 5, 4, 1, true), Seen("x", 5, 4)];
+        assert_eq!(of(&swapped), [("x", vec![4, 5])]);
+        let explained = [Replaced("x", 0, 5, 0, true), Seen("x", 5, 3), Replaced("x", 9, 5, 1, false)];
+        assert_eq!(of(&explained), []);
+        assert_eq!(shown([Replaced("x", 2, 2, 1, true), Seen("x", 2, 3)].into_iter()), [("x", 2)]);
     }
 
     #[test]

@@ -8,30 +8,39 @@
 //! **Not definite**, and not judged: whether anything is lost (see `total-queue`). Dequeues without an answer may have
 //! taken anything and count for nothing.
 //!
+//! Whatever comes out twice breaks this promise. With the option `at_least_once`, for queues that deliver again after a crash,
+//! it is evidence. `total-queue` promises delivery alone: there it is evidence unless `exactly-once` is set.
+//!
 //! Findings: `unexpected-message` (no enqueue of it that may have happened was called by then) and `duplicated-message`
 //! (fewer were), with those enqueues and the dequeues. Unknown where nothing was dequeued.
 #[doc(hidden)]
 pub mod fuzz;
 
 use crate::contract::{Breach, Elements, Group, Report, changed_by, objects};
+use crate::final_reads::AT_LEAST_ONCE;
 use crate::history::{History, Op, Outcome};
 use crate::pace::Pace;
 use crate::registry::{CheckerDoc, WORKLOAD, with_workload};
 use crate::value::ValueRef;
 use crate::verdict::{Budget, Checker, Verdict};
+use crate::wording;
 
 /// Its entry in the list of checkers.
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "queue",
     doc: "Whatever is dequeued was enqueued before, and no more often than it was enqueued.",
-    options: &[WORKLOAD],
-    build: |options| Ok(Box::new(with_workload!(Queue::new(), options))),
+    options: &[WORKLOAD, ("at_least_once", "true: a message may come out twice; duplicated-message is evidence then")],
+    build: |options| {
+        let queue = Queue::new().at_least_once(options.flag(AT_LEAST_ONCE.0)?);
+        Ok(Box::new(with_workload!(queue, options)))
+    },
 };
 
 /// Judges workloads that enqueue and dequeue.
 #[derive(Clone, Debug, Default)]
 pub struct Queue {
     workload: Option<String>,
+    at_least_once: bool,
 }
 
 impl Queue {
@@ -43,6 +52,12 @@ impl Queue {
     /// Judges this workload only.
     pub fn workload(mut self, name: &str) -> Queue {
         self.workload = Some(name.to_owned());
+        self
+    }
+
+    /// A message may come out twice.
+    pub fn at_least_once(mut self, at_least_once: bool) -> Queue {
+        self.at_least_once = at_least_once;
         self
     }
 }
@@ -157,9 +172,12 @@ impl<'h> Messages<'h> {
         } else {
             format!("Every enqueue of {element} that was called before it was dequeued was refused.")
         };
+        let before = |enqueue: &Op<'_>| enqueue.call < op.reply;
+        let in_vain: Vec<Op<'_>> = refused.into_iter().filter(before).collect();
+        let nobody = wording::done_by_nobody(&in_vain, "enqueued");
+        let title = format!("#{} dequeued {element}, {nobody}", op.call);
         let mut ops = vec![op];
-        ops.extend(refused.into_iter().filter(|enqueue| enqueue.call < op.reply));
-        let title = format!("#{} dequeued {element}, which nobody had enqueued", op.call);
+        ops.extend(in_vain);
         Breach::new("unexpected-message", title, element.to_value(), ops).why(why)
     }
 
@@ -210,7 +228,15 @@ impl Checker for Queue {
                 report.breach(messages.unexpected(id, op).on(object.key).times(never.len()));
             }
             if let Some(&(id, op, _)) = twice.first() {
-                report.breach(messages.duplicated(id, op.reply).on(object.key).times(twice.len()));
+                let breach = messages.duplicated(id, op.reply).on(object.key).times(twice.len());
+                report.breach(match self.at_least_once {
+                    true => breach.why("A queue that delivers at least once may do so: evidence.".to_owned()).evidence(),
+                    false => breach.why(
+                        "A queue delivers a message once. Where this one promises at least once, at_least_once=true makes \
+                         it evidence."
+                            .to_owned(),
+                    ),
+                });
             }
         }
         if dequeued == 0 {
@@ -231,15 +257,19 @@ mod tests {
     use super::*;
     use crate::contract::tape::agrees;
     use crate::testing::history;
-    use crate::verdict::Validity;
+    use crate::verdict::{Severity, Validity};
 
     fn judge(calls: &[(&str, &str, &str)]) -> Verdict {
+        judge_with(Queue::new(), calls)
+    }
+
+    fn judge_with(queue: Queue, calls: &[(&str, &str, &str)]) -> Verdict {
         let line = |(f, value, reply): &(&str, &str, &str)| {
             format!(
                 "{{\"type\":\"invoke\",\"process\":0,\"f\":\"{f}\",\"value\":{value}}}\n{{\"type\":\"ok\",\"process\":0,\"value\":{reply}}}\n"
             )
         };
-        Queue::new().check(&history(&calls.iter().map(line).collect::<String>()), &Budget::unlimited())
+        queue.check(&history(&calls.iter().map(line).collect::<String>()), &Budget::unlimited())
     }
 
     #[test]
@@ -254,6 +284,17 @@ mod tests {
         let verdict = judge(&[("enqueue", "1", "null"), ("dequeue", "null", "1"), ("dequeue", "null", "1")]);
         assert_eq!((verdict.validity, &verdict.findings[0].ops[..]), (Validity::Invalid, &[0, 2, 4][..]));
         assert_eq!(verdict.findings[0].title, "1 was dequeued 2 times by #4, but enqueued at most once");
+    }
+
+    #[test]
+    fn twice_is_evidence_where_at_least_once_is_promised() {
+        let calls = [("enqueue", "1", "null"), ("dequeue", "null", "1"), ("dequeue", "null", "1")];
+        let strict = judge(&calls);
+        assert!(strict.findings[0].sentences[0].contains("at_least_once=true"), "{:?}", strict.findings);
+        let verdict = judge_with(Queue::new().at_least_once(true), &calls);
+        assert_eq!((verdict.validity, verdict.findings[0].severity), (Validity::Valid, Severity::Evidence));
+        let never = [("enqueue", "1", "null"), ("dequeue", "null", "2")];
+        assert_eq!(judge_with(Queue::new().at_least_once(true), &never).validity, Validity::Invalid);
     }
 
     #[test]

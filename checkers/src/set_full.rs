@@ -290,7 +290,11 @@ impl<'h> Judge<'_, 'h> {
         ops.extend(self.set.tried(first as usize));
         ops.extend(self.set.refused.iter().filter(|(id, _)| *id == first).map(|(_, op)| *op).take(2));
         let count = wording::count(ids.len(), "element");
-        let title = format!("{count} read that no add can have put there by then, e.g. {element} in #{}", read.call);
+        let in_vain = self.set.refused.iter().find(|(id, op)| *id == first && op.call < read.reply);
+        let in_vain = in_vain.filter(|_| self.set.tried(first as usize).is_none());
+        let refused = in_vain.map(|(_, op)| format!(", whose add #{} was refused", op.call)).unwrap_or_default();
+        let title =
+            format!("{count} read that no add can have put there by then, e.g. {element} in #{}{refused}", read.call);
         let why = if ops.len() == 1 {
             format!("No add of {element} was ever called.")
         } else {

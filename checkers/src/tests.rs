@@ -7,6 +7,7 @@ mod known;
 mod no_real_time;
 mod promises;
 mod recordings;
+mod refused;
 mod run_checks;
 mod sets;
 mod small_cases;

@@ -11,7 +11,7 @@
 //! dequeues in doubt may have taken all that is missing, a loss is unknown.
 //!
 //! Findings: `lost-message`, `unexpected-message`, and `duplicated-message`, which is evidence unless the option
-//! `exactly-once` is set (queues that deliver again after a crash promise at least once). Elements of unacknowledged
+//! `exactly-once` is set (queues that deliver again after a crash promise at least once; `queue` promises that nothing comes out twice). Elements of unacknowledged
 //! enqueues that came out are counted as recovered. After Jepsen's `total-queue`, which takes dequeues in doubt for none.
 #[doc(hidden)]
 pub mod fuzz;
@@ -60,6 +60,10 @@ impl TotalQueue {
         self
     }
 }
+
+/// Why a duplicate breaks no promise.
+const TWICE: &str = "total-queue promises that everything comes out, not that nothing comes out twice: evidence. With \
+                     exactly-once=true it is a violation, as it is in queue.";
 
 /// How often one element was enqueued and came out.
 #[derive(Clone, Copy, Default)]
@@ -148,7 +152,10 @@ impl TotalQueue {
         }
         if let Some((id, _)) = first(&duplicated) {
             let breach = messages.duplicated(id, u64::MAX).on(object.key).times(duplicated.len());
-            report.breach(if self.exactly_once { breach } else { breach.evidence() });
+            report.breach(match self.exactly_once {
+                true => breach.why("The option exactly-once is set, so nothing may come out twice.".to_owned()),
+                false => breach.why(TWICE.to_owned()).evidence(),
+            });
         }
     }
 }
@@ -299,6 +306,7 @@ mod tests {
         let calls = [ONE, ("dequeue", "null", "ok", "1"), drain("[1]")];
         let verdict = judge(&calls);
         assert_eq!((verdict.validity, verdict.findings[0].severity), (Validity::Valid, Severity::Evidence));
+        assert!(verdict.findings[0].sentences[0].contains("exactly-once=true"), "{:?}", verdict.findings);
         let strict = TotalQueue::new().exactly_once(true).check(&history(&lines(&calls)), &Budget::unlimited());
         assert_eq!(strict.validity, Validity::Invalid);
     }

@@ -43,6 +43,27 @@ pub(crate) fn operation(history: &History, op: &Op<'_>) -> String {
     format!("#{}: process {process}{} {}; {when}.", op.call, on(history, op), deed(history, op))
 }
 
+/// Calls with this argument that were refused before this reply of the same object: what they asked for was certainly not done.
+pub(crate) fn refused<'h>(history: &'h History, reply: &Op<'_>, input: &Value) -> Vec<Op<'h>> {
+    let like = |op: &Op<'_>| {
+        let same = op.workload == reply.workload && op.key == reply.key;
+        same && op.outcome == Outcome::Fail && op.call < reply.reply && op.input == *input
+    };
+    history.ops().iter().filter(like).collect()
+}
+
+/// Why something should not be there: `which nobody had added`, or who had, in vain.
+pub(crate) fn done_by_nobody(refused: &[Op<'_>], done: &str) -> String {
+    match refused {
+        [] => format!("which nobody had {done}"),
+        [one] => format!("which only #{} had {done}, and that was refused", one.call),
+        [first, rest @ ..] => {
+            let others = count(rest.len(), "other call");
+            format!("which only #{} and {others} had {done}, and all were refused", first.call)
+        }
+    }
+}
+
 /// Whether the history says where the call went: those of other programs may not.
 pub(crate) fn placed(history: &History, op: &Op<'_>) -> bool {
     !matches!(history.name(op.node), "" | "?")

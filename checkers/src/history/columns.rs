@@ -1,8 +1,8 @@
 //! [`Ops`]: the operations of a history in columns, 67 bytes each beside large values, and [`Op`], one of them seen as
 //! a whole.
 use super::{History, NameId, Outcome};
-use crate::value::{Arena, Value, ValueRef, Word};
-use std::collections::{HashMap, HashSet};
+use crate::value::{Arena, ValueRef, Word};
+use std::collections::HashMap;
 
 /// One call with its reply, as seen in its history.
 #[derive(Clone, Copy, Debug)]
@@ -309,14 +309,6 @@ impl History {
             None => alone.columns = Columns::default(),
         }
         alone
-    }
-
-    /// The same history without the calls to these keys, in the same way.
-    pub(crate) fn without_keys(&self, keys: &HashSet<Value>) -> History {
-        let mut rest = self.clone();
-        let other = self.ops().iter().enumerate().filter(|(_, op)| !keys.contains(&op.key.to_value()));
-        rest.columns.keep(&other.map(|(at, _)| at).collect::<Vec<_>>());
-        rest
     }
 
     /// The workloads, in the order in which they first made a call.

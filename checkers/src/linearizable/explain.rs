@@ -152,7 +152,11 @@ impl Story<'_> {
             ),
             None => format!("No operation ever wrote {seen}, yet {name} {deed} it, a contradiction."),
         };
-        let title = format!("{}{} {deed} {seen}, which was never written", self.name(observer), self.on(observer));
+        let written = match &writers[..] {
+            [] => "which was never written".to_owned(),
+            refused => wording::done_by_nobody(refused, "written"),
+        };
+        let title = format!("{}{} {deed} {seen}, {written}", self.name(observer), self.on(observer));
         let mut reasons = vec![why];
         // It may be the client's mistake, or the recorder's.
         let like = |other: &Op<'_>| {

@@ -149,17 +149,19 @@ impl<M: Model> Objects<'_, M> {
             if op.outcome == Outcome::Ok {
                 traces.extend(model.seen(&act).into_iter().map(|(of, value)| Trace::Seen(of, value, op.reply)));
             }
-            let seen = if op.outcome == Outcome::Info { model.seen(&act) } else { Vec::new() };
+            let seen = if op.outcome == Outcome::Fail { Vec::new() } else { model.seen(&act) };
             traces.extend(model.left(&act).into_iter().map(|(of, value)| {
                 let before = seen.iter().find(|(register, _)| *register == of).map(|(_, before)| before.clone());
                 match (before, value) {
-                    (Some(before), Some(value)) => Trace::Replaced(of, before, value, op.call),
+                    (Some(before), Some(value)) => {
+                        Trace::Replaced(of, before, value, op.call, op.outcome == Outcome::Ok)
+                    }
                     (None, Some(value)) => Trace::Left(of, value, op.call),
                     (_, None) => Trace::LeftAny(of, op.call),
                 }
             }));
         }
-        let open = initial::undecided(traces.iter().cloned());
+        let open = initial::undecided(&traces, |of, value| *value == model.begins(of));
         let first = shown(traces.into_iter());
         let otherwise = |register: &Value| first.iter().any(|(of, value)| of == register && *value != model.begins(of));
         let kept = first.iter().filter(|(register, _)| otherwise(register));

@@ -94,7 +94,11 @@ pub(super) fn breaches<'h>(
         let mut ops = vec![read];
         ops.extend(adds.tried.get(id as usize).copied().flatten().map(|add| add.op(history)));
         ops.extend(adds.refused.iter().filter(|(other, _)| *other == id).map(|(_, op)| *op).take(2));
-        let title = format!("{value} is in #{}, but no add can have put it there by then", read.call);
+        let in_vain = adds.refused.iter().find(|(other, op)| *other == id && op.call < read.reply);
+        let title = match in_vain.filter(|_| adds.tried.get(id as usize).copied().flatten().is_none()) {
+            Some((_, add)) => format!("{value} is in #{}, although its add #{} was refused", read.call, add.call),
+            None => format!("{value} is in #{}, but no add can have put it there by then", read.call),
+        };
         let why = if ops.len() == 1 {
             format!("No add of {value} was ever called.")
         } else {

@@ -55,7 +55,17 @@ impl Judged<'_> {
 
     pub(super) fn unexpected_finding(&self, history: &History) -> Option<Finding> {
         let kind = ("unexpected-element", Severity::Violation);
-        self.strange(history, kind, "present although never added", &self.unexpected)
+        let refused: HashSet<u32> = self.set.adds.iter().map(|add| add.id).collect();
+        let was_refused = |(element, _): &&(ValueRef<'_>, Op<'_>)| {
+            self.set.elements.find(*element).is_some_and(|id| refused.contains(&id))
+        };
+        let count = self.unexpected.iter().filter(was_refused).count();
+        let what = match count {
+            0 => "present although never added".to_owned(),
+            count if count == self.unexpected.len() => "present although refused when added".to_owned(),
+            count => format!("present although never added or, {count} of them, refused when added"),
+        };
+        self.strange(history, kind, &what, &self.unexpected)
     }
 
     pub(super) fn duplicated_finding(&self, history: &History, severity: Severity) -> Option<Finding> {

@@ -100,6 +100,45 @@ fn a_contradiction_under_every_initial_value_stays_one() {
 }
 
 #[test]
+fn what_began_with_one_of_several_values_is_never_accused() {
+    let ambiguous = "3 cas 1 [4,2] -> info\n 4 cas 1 [77,2] -> info\n 2 read 1 null -> ok 2\n";
+    for checker in ["linearizable", "sequential", "causal", "pram"] {
+        for more in ["", " 1 read 0 null -> ok 77", " 1 read 0 null -> ok 77\n 1 write 0 3 -> ok"] {
+            let verdict = judge(checker, &[], &format!("{ambiguous}{more}"));
+            assert_eq!(verdict.validity, Unknown, "{checker} {more}: {}", verdict.summary);
+            // What reads of a value that was written twice saw is not decided by these.
+            let undecided = ["causal", "pram"].contains(&checker) && !verdict.summary.contains("set initial");
+            assert!(undecided == verdict.summary.starts_with("Not decided"), "{checker}: {}", verdict.summary);
+        }
+    }
+    for checker in ["linearizable", "sequential"] {
+        // Neither value explains the second read.
+        let verdict = judge(checker, &[], &format!("{ambiguous} 2 read 1 null -> ok 9"));
+        assert_eq!(verdict.validity, Invalid, "{checker}: {}", verdict.summary);
+        // A value that replaces itself was there before.
+        let verdict = judge(checker, &[], "1 cas 1 [2,2] -> ok\n 2 read 1 null -> ok 2");
+        assert_eq!(verdict.validity, Unknown, "{checker}: {}", verdict.summary);
+    }
+}
+
+#[test]
+fn too_many_ways_to_begin_are_unknown_and_hide_no_other_key() {
+    let key = |key: u32| {
+        let cas = |from: u32| format!("{} cas {key} [{from},2] -> info\n", 100 * key + from);
+        (10..14).map(cas).collect::<String>() + &format!("2 read {key} null -> ok 2\n")
+    };
+    let all: String = (1..5).map(key).collect();
+    let verdict = judge("sequential", &[], &format!("1 read 1 null -> ok 3\n1 read 2 null -> ok 3\n{all}"));
+    assert_ne!(verdict.validity, Valid);
+    let stale = "1 write 0 3 -> ok\n 1 write 0 4 -> ok\n 1 read 0 null -> ok 3";
+    for checker in ["linearizable", "sequential", "causal", "pram"] {
+        assert_eq!(judge(checker, &[], &all).validity, Unknown, "{checker}");
+        let verdict = judge(checker, &[], &format!("{all}{stale}"));
+        assert_eq!(verdict.validity, Invalid, "{checker}: {}", verdict.summary);
+    }
+}
+
+#[test]
 fn a_phantom_that_came_too_late_is_told_as_one() {
     let verdict = judge("linearizable", &[], "1 write 0 3 -> ok\n 2 read 0 null -> ok 5");
     let finding = &verdict.findings[0];

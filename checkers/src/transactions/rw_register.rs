@@ -21,6 +21,7 @@ mod edges;
 mod explain;
 #[doc(hidden)]
 pub mod fuzz;
+mod pruned;
 mod versions;
 
 use super::cycles::{self, Cycles};

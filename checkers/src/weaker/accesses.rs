@@ -226,7 +226,10 @@ pub(crate) fn first(history: &History, versions: bool) -> Vec<(Value, Value)> {
 
 /// Registers that began with one of several values.
 pub(crate) fn undecided(history: &History, versions: bool) -> Vec<(Value, Vec<Value>)> {
-    let of = |workload| initial::undecided(traces(history, workload, versions));
+    let of = |workload| {
+        let traces: Vec<_> = traces(history, workload, versions).collect();
+        initial::undecided(&traces, |_, value| value.is_nil())
+    };
     let all = workloads(history).into_iter().flat_map(of);
     all.map(|(key, values)| (key.to_value(), values.into_iter().map(ValueRef::to_value).collect())).collect()
 }
@@ -249,9 +252,9 @@ fn traces(
         let replaced = seen;
         let seen = seen.filter(|_| op.outcome == Outcome::Ok).map(|value| Trace::Seen(op.key, value, op.reply));
         // What failed is the nearest reason for what it would have written.
-        let left = left.map(|value| match replaced {
-            Some(from) if op.outcome == Outcome::Info => Trace::Replaced(op.key, from, value, op.call),
-            _ => Trace::Left(op.key, value, op.call),
+        let left = left.map(|value| match replaced.filter(|_| op.outcome != Outcome::Fail) {
+            Some(from) => Trace::Replaced(op.key, from, value, op.call, op.outcome == Outcome::Ok),
+            None => Trace::Left(op.key, value, op.call),
         });
         seen.into_iter().chain(left)
     })

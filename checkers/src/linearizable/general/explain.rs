@@ -34,7 +34,7 @@ pub(crate) fn finding<M: Model>(
     budget: &Budget,
 ) -> Finding {
     let small = shrink::shrink(model, deeds, stuck, budget);
-    let grown = grown(model, &small);
+    let grown = grown(model, history, &small);
     let last = if grown.is_some() { None } else { Last::find(model, &small, budget) };
     let around = shown(&small, last.as_ref().map_or(stuck.until, |last| last.until));
     let shown = grown.as_ref().map_or(around, |grown| grown.calls.clone());
@@ -42,7 +42,7 @@ pub(crate) fn finding<M: Model>(
     let (kind, title) = grown
         .as_ref()
         .map(|grown| (grown.kind, grown.title.clone()))
-        .or_else(|| named(model, &small))
+        .or_else(|| named(model, history, &small))
         .or_else(|| last.as_ref().map(|last| ("nonlinearizable", last.title(history))))
         .unwrap_or_else(|| ("nonlinearizable", "no order of the operations explains all replies".to_owned()));
     let mut sentences: Vec<String> = ops.iter().map(|op| cut(&wording::operation(history, op), 400)).collect();
@@ -110,7 +110,7 @@ fn shown<A>(small: &[Deed<A>], until: u64) -> Vec<u64> {
 }
 
 /// The name of an anomaly of a container, and a title.
-fn named<M: Model>(model: &M, small: &[Deed<M::Act>]) -> Option<(&'static str, String)> {
+fn named<M: Model>(model: &M, history: &History, small: &[Deed<M::Act>]) -> Option<(&'static str, String)> {
     let mut container = None;
     let mut puts: Vec<(Value, u64)> = Vec::new();
     let mut takes: Vec<(Value, u64)> = Vec::new();
@@ -139,7 +139,8 @@ fn named<M: Model>(model: &M, small: &[Deed<M::Act>]) -> Option<(&'static str, S
     }
     let (last, last_call) = takes.iter().max_by_key(|(_, call)| *call)?;
     if puts.is_empty() {
-        return Some(("phantom-value", format!("#{last_call} returned {last}, which was never put in before")));
+        let never = in_vain(history, *last_call, last, "put in");
+        return Some(("phantom-value", format!("#{last_call} returned {last}, {never}")));
     }
     for (at, (value, call)) in takes.iter().enumerate() {
         if takes[..at].iter().any(|(other, _)| other == value)
@@ -263,7 +264,13 @@ struct GrownStory {
     calls: Vec<u64>,
 }
 
-fn grown<M: Model>(model: &M, small: &[Deed<M::Act>]) -> Option<GrownStory> {
+/// Why a value should not have come out: whoever put it in was refused, or nobody did.
+fn in_vain(history: &History, call: u64, value: &Value, done: &str) -> String {
+    let refused = history.op(call).map(|reply| wording::refused(history, &reply, value)).unwrap_or_default();
+    if refused.is_empty() { format!("which was never {done} before") } else { wording::done_by_nobody(&refused, done) }
+}
+
+fn grown<M: Model>(model: &M, history: &History, small: &[Deed<M::Act>]) -> Option<GrownStory> {
     let conflict = containers::growing(&super::grow_ops(model, small)?).err()?;
     let mut calls: Vec<u64> = conflict.places.iter().map(|&at| small[at].call).collect();
     let names: Vec<String> = calls.iter().map(|call| format!("#{call}")).collect();
@@ -272,8 +279,8 @@ fn grown<M: Model>(model: &M, small: &[Deed<M::Act>]) -> Option<GrownStory> {
     let (kind, title, why) = match conflict.kind {
         Grown::Phantom => (
             "phantom-read",
-            format!("{first} returned {element}, which was never added"),
-            format!("No operation ever added {element}: a contradiction."),
+            format!("{first} returned {element}, {}", in_vain(history, calls[0], &conflict.element, "added")),
+            format!("No operation that may have taken effect added {element}: a contradiction."),
         ),
         Grown::Twice => (
             "duplicate-element",

@@ -39,12 +39,12 @@ impl Explain<'_, '_> {
         u64::from(self.txns.txn(txn).call)
     }
 
-    fn number(&self, txn: u32) -> u32 {
+    pub(super) fn number(&self, txn: u32) -> u32 {
         self.matched.txns.partition_point(|&one| one < txn) as u32
     }
 
     /// The value of a version, given by its writer's number.
-    fn version(&self, key: u32, writer: u32) -> Value {
+    pub(super) fn version(&self, key: u32, writer: u32) -> Value {
         if writer == INITIAL {
             return self.txns.first(key);
         }
@@ -157,18 +157,21 @@ impl Explain<'_, '_> {
     pub(crate) fn cyclic(&self, cycle: &[Known], severity: Severity) -> Finding {
         let key = self.txns.key(cycle[0].key);
         let title = format!("Versions of key {key} come before themselves.");
-        let mut sentences: Vec<String> = cycle.iter().map(|known| format!("{}.", self.order(known))).collect();
-        if cycle[0].after == INITIAL {
-            sentences.push("Yet nothing comes before what a key is before its first write.".to_owned());
-        }
         let named = cycle.iter().flat_map(|known| [known.one, known.other]);
         let mut named: Vec<u32> = named.map(|number| self.matched.txns[number as usize]).collect();
         let claimed: Vec<(u32, u32)> =
             cycle.iter().flat_map(|known| [(known.key, known.before), (known.key, known.after)]).collect();
         named.extend(self.overwriters(&named, &claimed));
+        let assumes = assumptions(cycle);
+        let pruned = assumes.as_ref().and_then(|assumes| self.pruned(cycle, named.clone(), assumes));
+        let reasons = pruned.as_ref().map_or(cycle, |pruned| &pruned.reasons);
+        let mut sentences: Vec<String> = reasons.iter().map(|known| format!("{}.", self.order(known))).collect();
+        if cycle[0].after == INITIAL {
+            sentences.push("Yet nothing comes before what a key is before its first write.".to_owned());
+        }
+        let named = pruned.map_or(named, |pruned| pruned.txns);
         let versions = cycle.iter().map(|known| self.version(known.key, known.before));
         let mut subject = vec![key.to_value(), Value::list(versions)];
-        let assumes = assumptions(cycle);
         let assumed = assumes.iter().flatten().map(|name| Value::text(name));
         subject.extend(Some(Value::list(assumed)).filter(|list| list.as_list().is_some_and(|list| !list.is_empty())));
         let claim = Claim::Rule { rule: "cyclic-versions".to_owned(), subject: Value::list(subject) };

@@ -94,6 +94,23 @@ fn versions_are_ordered_only_where_they_are_certain() {
 }
 
 #[test]
+fn a_cycle_of_versions_names_no_transaction_that_it_does_not_need() {
+    // That 2 comes before 6 is shown by the reader of 6 as well, which is needed anyway.
+    let lines = serial(&[
+        r#"[["r",1,6],["w",0,1]]"#,
+        r#"[["r",1,9],["w",1,2]]"#,
+        r#"[["w",1,4],["r",1,4],["w",1,6]]"#,
+        r#"[["r",1,6],["w",1,7],["w",1,9]]"#,
+    ]);
+    let verdict = judged("rw-register", &[], &lines);
+    let finding =
+        verdict.findings.iter().find(|finding| finding.kind == "cyclic-versions").expect("a cycle of versions");
+    let certificate = finding.certificate.as_ref().expect("a certificate");
+    assert_eq!((finding.ops.len(), certificate.ops.len()), (2, 2), "{finding:?}");
+    assert!(finding.sentences.iter().all(|sentence| !sentence.contains("#4")), "{:?}", finding.sentences);
+}
+
+#[test]
 fn what_is_no_mini_transaction_is_not_judged_as_one() {
     // Nothing may be made of the assumption that every write follows a read.
     let skew = serial(&[SKEW[0], SKEW[1], r#"[["w","z",1]]"#]);
