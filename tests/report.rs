@@ -238,6 +238,42 @@ fn the_report_of_a_bad_plan_says_what_is_wrong_once() {
 }
 
 #[test]
+fn nothing_is_said_twice_in_the_findings_and_the_headline_tells_of_the_first() {
+    let mut run = runs::stale_read();
+    let promise = &mut run.verdict.promises[0];
+    let first = promise.findings[0].clone();
+    let again = first.sentences[3].clone();
+    promise.findings[0].sentences.push(again.clone());
+    // A clearer example of the same kind, and another kind with a picture of its own.
+    let mut clearer = first.clone();
+    clearer.ops.remove(1);
+    clearer.title = "Stale read of key 8".into();
+    let mut other = first.clone();
+    other.kind = "lost-update".into();
+    promise.findings.push(clearer);
+    promise.findings.push(other);
+    let mut remark = run.verdict.promises[1].findings[0].clone();
+    remark.title = "n5 and n1 both said to lead".into();
+    run.verdict.promises[1].findings.push(remark);
+    run.verdict.sentence = first.title.clone();
+    let (_folder, dir) = drawn(&run);
+    let page = read(dir.report());
+    let section = |id: &str| {
+        let from = page.find(&format!("<section id=\"{id}\"")).expect("a section");
+        page[from..].split("</section>").next().expect("its end").to_owned()
+    };
+    let findings = section("counterexample");
+    assert_eq!(findings.matches("<h3>Stale read of key 8").count(), 1);
+    assert_eq!(findings.matches("One lane for each process").count(), 1);
+    assert_eq!(findings.matches(again.as_str()).count(), 2, "once in each block: {findings}");
+    assert_eq!(section("promises").matches("Their terms differ (4, 5)").count(), 1);
+    let headline = page.split("<p class=\"sentence\">").nth(1).and_then(|rest| rest.split("</p>").next());
+    assert!(headline.is_some_and(|line| line.ends_with("For example: Stale read of key 8")), "{headline:?}");
+    let terminal = report::terminal(&run.info, &run.verdict, &run.history, &dir, false);
+    assert_eq!(terminal.lines().rev().nth(2), Some("Stale read of key 8"), "{terminal}");
+}
+
+#[test]
 fn a_finding_that_names_unknown_operations_is_told_without_a_picture() {
     let mut run = runs::stale_read();
     run.verdict.promises[0].findings[0].ops = vec![u64::MAX, 0];

@@ -1,6 +1,7 @@
 //! Judges a run from its history: checkers in parallel under a budget, evidence against thresholds, one sentence.
 //!
 //! Never: asks a node anything, or reads anything but what it is given.
+pub mod clearest;
 pub mod errors;
 mod evidence;
 mod met;
@@ -163,7 +164,8 @@ pub fn judge(history: &History, rules: &Rules, info: &RunInfo) -> RunVerdict {
         rules.checkers.retain(|(name, _)| name != CRASHES);
     }
     let rules = &rules;
-    let promises = run_checkers(history, rules);
+    let mut promises = run_checkers(history, rules);
+    clearest::sort(history, &mut promises);
     let weighed = rules.evidence.as_ref().map(|asked| evidence::weigh(history, asked, rules, info));
     let evidence = weighed.unwrap_or_default();
     let mut harness = info.harness_failures.clone();
@@ -323,7 +325,11 @@ fn sentence(
 ) -> String {
     if let Some(failure) = info.harness_failures.first().filter(|_| validity != Validity::Invalid) {
         let more = info.harness_failures.len() - 1;
-        let more = if more == 0 { String::new() } else { format!(" (and {more} more)") };
+        let more = match more {
+            0 => String::new(),
+            1 => " (and 1 more failure)".to_owned(),
+            more => format!(" (and {more} more failures)"),
+        };
         return format!("the harness or the cluster failed: {failure}{more}");
     }
     match validity {
@@ -349,7 +355,11 @@ fn sentence(
             let reasons: Vec<String> = cut_off.clone().into_iter().chain(gave_up).chain(others).chain(thin).collect();
             let more = reasons.len().saturating_sub(1);
             let first = reasons.into_iter().next().unwrap_or_else(|| "nothing was judged".into());
-            if more == 0 { first } else { format!("{first} (and {more} more)") }
+            match more {
+                0 => first,
+                1 => format!("{first} (and 1 more reason)"),
+                more => format!("{first} (and {more} more reasons)"),
+            }
         }
         Validity::Valid => {
             let checkers: Vec<&str> = promises.iter().map(|promise| promise.checker.as_str()).collect();
@@ -430,6 +440,23 @@ mod tests {
         let cut_off = judge(&history(""), &rules(), &RunInfo::default());
         assert_eq!((cut_off.validity, cut_off.exit), (Validity::Unknown, 2), "{}", cut_off.sentence);
         assert!(cut_off.sentence.contains("cut off"), "{}", cut_off.sentence);
+    }
+
+    #[test]
+    fn the_sentence_tells_of_the_clearest_example_as_the_page_does() {
+        let mut promise = Verdict::new("linearizable", Validity::Invalid, "s".to_owned());
+        for (title, ops) in [("the largest", vec![1, 3, 5]), ("late", vec![3]), ("early", vec![1])] {
+            let mut finding = dsfuzz_checkers::Finding::new("nonlinearizable", Severity::Violation, title.to_owned());
+            finding.ops = ops;
+            promise.findings.push(finding);
+        }
+        let (history, mut promises) = (history(END), vec![promise]);
+        clearest::sort(&history, &mut promises);
+        let titles: Vec<&str> = promises[0].findings.iter().map(|finding| finding.title.as_str()).collect();
+        assert_eq!(titles, ["early", "late", "the largest"]);
+        let promises: Vec<&Verdict> = promises.iter().collect();
+        let told = sentence(Validity::Invalid, &history, &promises, (&[], &[]), (&rules(), &RunInfo::default()));
+        assert_eq!(told, "early");
     }
 
     #[test]

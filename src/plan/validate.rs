@@ -315,7 +315,9 @@ mod tests {
         let file = folder.path().join("p.yaml");
         std::fs::write(&file, text).unwrap();
         let mut overrides = Overrides::none();
-        overrides.set(set).unwrap();
+        if let Err(error) = overrides.set(set) {
+            return error.to_string();
+        }
         Plan::load(&file, &overrides).map_or_else(|error| error.to_string(), |_| "no error".into())
     }
 

@@ -39,7 +39,12 @@ fn card(html: &mut String, title: &str, lines: &[String]) {
         let _ = write!(html, "<li>{line}</li>");
     });
     if lines.len() > LINES_MAX {
-        let _ = write!(html, "<li>{} more below</li>", lines.len() - LINES_MAX);
+        let _ = write!(
+            html,
+            "<li>{} more {} below</li>",
+            lines.len() - LINES_MAX,
+            if lines.len() - LINES_MAX == 1 { "line is" } else { "lines are" }
+        );
     }
     html.push_str("</ul></section>");
 }

@@ -60,6 +60,15 @@ impl<'a> Subject<'a> {
         Subject { dir, history, info, verdict, digest: Digest::of(history), source: Source::of(history, info) }
     }
 
+    /// The verdict's sentence. Where it tells of a counterexample, it is the one that is shown first, also of verdicts of
+    /// earlier versions.
+    pub(super) fn sentence(&self) -> &'a str {
+        let stored = self.verdict.sentence.as_str();
+        let tells = self.violations().iter().any(|(_, finding)| finding.title == stored);
+        let groups = if tells { super::groups::groups(self) } else { Vec::new() };
+        groups.first().and_then(|group| group.findings.first()).map_or(stored, |finding| &finding.title)
+    }
+
     /// What is to be said where no fault is recorded: that none was asked for, or why none came.
     pub(super) fn no_fault(&self) -> Vec<String> {
         match self.source {
@@ -130,7 +139,7 @@ impl<'a> Subject<'a> {
 /// Draws one part; an error or a panic becomes a notice that can be seen.
 pub(super) fn part(name: &str, draw: impl FnOnce() -> anyhow::Result<String>) -> String {
     let problem = match catch_unwind(AssertUnwindSafe(draw)) {
-        Ok(Ok(html)) => return html,
+        Ok(Ok(html)) => return words::label_cells(&html),
         Ok(Err(error)) => format!("{error:#}"),
         Err(panic) => {
             let text = panic.downcast_ref::<&str>().map(|text| (*text).to_string());

@@ -38,7 +38,7 @@ pub(super) fn faults(subject: &Subject<'_>) -> anyhow::Result<String> {
     }
     html.push_str("</tbody></table></div>\n");
     if faults.len() > FAULTS_MAX {
-        let _ = writeln!(html, "<p>{} more are in the history.</p>", faults.len() - FAULTS_MAX);
+        let _ = writeln!(html, "<p>{} more faults are in the history.</p>", faults.len() - FAULTS_MAX);
     }
     html.push_str(
         "<p class=\"caption\">Proven: shown to be in force on every target, and again just before the heal. Before and \
@@ -314,7 +314,7 @@ pub(super) fn files(subject: &Subject<'_>, page: &Page) -> anyhow::Result<String
         }
         html.push_str("</ul>\n");
         if logs.len() > FILES_MAX {
-            let _ = writeln!(html, "<p>{} more lie in <code>nodes/</code>.</p>", logs.len() - FILES_MAX);
+            let _ = writeln!(html, "<p>{} more files lie in <code>nodes/</code>.</p>", logs.len() - FILES_MAX);
         }
     }
     html.push_str("</section>\n");

@@ -1,5 +1,5 @@
 //! The list of runs as a page without scripts.
-use crate::report::{escape, link, word};
+use crate::report::{escape, label_cells, link, word};
 use crate::store::{RunDir, RunInfo, RunState, RunVerdict};
 use chrono::DateTime;
 use std::fmt::Write;
@@ -47,7 +47,7 @@ pub(super) fn page(root: &Path) -> String {
         }
     }
     html.push_str("</main>\n</body>\n</html>\n");
-    html
+    label_cells(&html)
 }
 
 /// Every folder two levels down that holds a `run.json`. Links such as `latest` are passed over.
