@@ -194,6 +194,33 @@ fn dark_narrow_and_printed() {
 }
 
 #[test]
+fn on_a_phone_every_table_is_read_without_scrolling_to_the_side() {
+    let mut run = runs::stale_read();
+    let summary = "the value of a_very_long_name_without_any_place_to_break_it_anywhere_in_the_middle_of_it ".repeat(4);
+    run.verdict.promises[0].summary = summary;
+    let (_folder, dir) = drawn(&run);
+    let browser = Browser::start();
+    browser.resize(390, 844);
+    let cut = "return [...document.querySelectorAll('th, td, table')].filter((cell) => cell.getClientRects().length && \
+               (cell.getBoundingClientRect().right > window.innerWidth || cell.scrollWidth > cell.clientWidth + 1))\
+               .map((cell) => cell.outerHTML.slice(0, 200))";
+    for (name, plain) in [("report", false), ("plain", true)] {
+        if plain {
+            browser.open_file(&dir.plain_report().join("index.html"));
+        } else {
+            browser.open_report(&dir.report());
+        }
+        browser.screenshot(&format!("phone-{name}"));
+        assert_eq!(browser.run(cut), json!([]), "{name}: cells are cut");
+        let wide = browser.run("return document.documentElement.scrollWidth").as_u64().expect("a width");
+        assert!(wide <= 390, "{name}: the page is {wide} px wide");
+        let labels = browser.run("return document.querySelectorAll('#faults td[data-label=\"proven again\"]').length");
+        assert!(labels.as_u64().is_some_and(|labels| labels >= 4), "{name}: {labels}");
+    }
+    silent(&browser);
+}
+
+#[test]
 fn a_million_operations_stay_usable() {
     let (_folder, dir) = drawn(&runs::large(1_000_000));
     let browser = Browser::start();

@@ -1,6 +1,8 @@
 //! The built program: exit codes, messages, output that machines read, and the plan's documentation.
 #[path = "cli/refused.rs"]
 mod refused;
+#[path = "cli/stored.rs"]
+mod stored;
 
 use serde_json::Value;
 use std::path::Path;

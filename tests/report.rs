@@ -193,6 +193,34 @@ fn a_run_in_which_nothing_happened_is_drawn_too() {
 }
 
 #[test]
+fn a_load_without_room_for_its_faults_is_told_with_the_one_that_will_do() {
+    use dsfuzz::store::PlannedFaults;
+    let mut run = runs::stale_read();
+    run.history.faults.clear();
+    let why = "kill, pause cannot come: a load of 20s has room for none of 2 faults; a load of 45s holds one of each (`--time`)";
+    let planned = |fitted, warnings: &[&str]| PlannedFaults {
+        kinds: vec!["kill".into(), "pause".into()],
+        fitted,
+        warnings: warnings.iter().map(|line| (*line).to_owned()).collect(),
+    };
+    for (planned, wanted) in [
+        (
+            Some(planned(0, &[why])),
+            vec!["Faults were planned (kill, pause), and none fitted into the load.", "a load of 45s"],
+        ),
+        (Some(planned(3, &[])), vec!["3 faults were planned (kill, pause), and none began"]),
+        (Some(PlannedFaults::default()), vec!["No fault was asked for."]),
+    ] {
+        run.info.planned = planned;
+        let (_folder, dir) = drawn(&run);
+        for page in [read(dir.report()), read(dir.plain_report().join("index.html"))] {
+            assert!(wanted.iter().all(|part| page.contains(part)), "{wanted:?}");
+            assert!(wanted[0].contains("asked for") || !page.contains("No fault was asked for"), "{wanted:?}");
+        }
+    }
+}
+
+#[test]
 fn the_report_of_a_bad_plan_says_what_is_wrong_once() {
     let said = "unknown key `tme` in `load`\n --> bad.yaml:5:8\n  = did you mean `time`?";
     let verdict = RunVerdict::failed(said, 254);
@@ -207,6 +235,42 @@ fn the_report_of_a_bad_plan_says_what_is_wrong_once() {
             assert!(!text.contains(absent), "{absent}: {text}");
         }
     }
+}
+
+#[test]
+fn nothing_is_said_twice_in_the_findings_and_the_headline_tells_of_the_first() {
+    let mut run = runs::stale_read();
+    let promise = &mut run.verdict.promises[0];
+    let first = promise.findings[0].clone();
+    let again = first.sentences[3].clone();
+    promise.findings[0].sentences.push(again.clone());
+    // A clearer example of the same kind, and another kind with a picture of its own.
+    let mut clearer = first.clone();
+    clearer.ops.remove(1);
+    clearer.title = "Stale read of key 8".into();
+    let mut other = first.clone();
+    other.kind = "lost-update".into();
+    promise.findings.push(clearer);
+    promise.findings.push(other);
+    let mut remark = run.verdict.promises[1].findings[0].clone();
+    remark.title = "n5 and n1 both said to lead".into();
+    run.verdict.promises[1].findings.push(remark);
+    run.verdict.sentence = first.title.clone();
+    let (_folder, dir) = drawn(&run);
+    let page = read(dir.report());
+    let section = |id: &str| {
+        let from = page.find(&format!("<section id=\"{id}\"")).expect("a section");
+        page[from..].split("</section>").next().expect("its end").to_owned()
+    };
+    let findings = section("counterexample");
+    assert_eq!(findings.matches("<h3>Stale read of key 8").count(), 1);
+    assert_eq!(findings.matches("One lane for each process").count(), 1);
+    assert_eq!(findings.matches(again.as_str()).count(), 2, "once in each block: {findings}");
+    assert_eq!(section("promises").matches("Their terms differ (4, 5)").count(), 1);
+    let headline = page.split("<p class=\"sentence\">").nth(1).and_then(|rest| rest.split("</p>").next());
+    assert!(headline.is_some_and(|line| line.ends_with("For example: Stale read of key 8")), "{headline:?}");
+    let terminal = report::terminal(&run.info, &run.verdict, &run.history, &dir, false);
+    assert_eq!(terminal.lines().rev().nth(2), Some("Stale read of key 8"), "{terminal}");
 }
 
 #[test]

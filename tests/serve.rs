@@ -115,16 +115,20 @@ fn runs_are_listed_newest_first_whatever_state_they_are_in() {
             ("etcd/b", info("2026-11-20T09:30:00Z", "")),
             ("<b>/c", info("2026-11-19T09:30:00Z", "2026-11-19T09:31:05Z")),
             ("etcd/d", b"{torn".to_vec()),
+            ("etcd/e", info("2026-11-18T09:30:00Z", "2026-11-18T09:30:01Z")),
         ] {
             fs::create_dir_all(root.join(name)).expect("a folder");
             fs::write(root.join(name).join("run.json"), content).expect("run.json");
         }
+        let refused = dsfuzz::store::RunVerdict::failed("unknown key", 254);
+        fs::write(root.join("etcd/e/verdict.json"), serde_json::to_vec(&refused).expect("JSON")).expect("a verdict");
     });
     let list = served.get("/");
     let place = |text: &str| list.find(text).unwrap_or_else(|| panic!("{text} is missing in {list}"));
     assert!(place("2026-11-20 09:30:00") < place("2026-11-20 09:00:00"), "zones are minded");
     assert!(place("2026-11-20 09:00:00") < place("2026-11-19 09:30:00"));
-    for wanted in ["running, or cut off", "run.json cannot be read", "65 s", "&lt;b&gt;", "/runs/%3Cb%3E/c/run.json"] {
+    place("<span class=\"mark\">refused</span>");
+    for wanted in ["running, or killed", "run.json cannot be read", "65 s", "&lt;b&gt;", "/runs/%3Cb%3E/c/run.json"] {
         place(wanted);
     }
 }

@@ -230,6 +230,9 @@ const COMBINATIONS: usize = 16;
 /// How often a history is judged at most for the sake of registers that began with one of several values.
 const JUDGED: usize = 64;
 
+/// Registers and the values that each may have begun with.
+pub(crate) type Undecided = Vec<(Value, Vec<Value>)>;
+
 /// Registers that perhaps began with one of several values: something was seen in them that nothing explains which was called
 /// by then, unless it was put there by a call that replaced one of these values. Registers of [`shown`] are none of them.
 /// `default` says whether registers begin with a value.
@@ -417,7 +420,7 @@ pub(crate) trait Begun: Checker {
     fn first(&self, history: &History) -> Vec<(Value, Value)>;
 
     /// Registers that began with one of several values: see [`undecided`].
-    fn undecided(&self, _history: &History) -> Vec<(Value, Vec<Value>)> {
+    fn undecided(&self, _history: &History) -> Undecided {
         Vec::new()
     }
 

@@ -8,6 +8,18 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Span(pub Duration);
 
+/// The longest duration that can be written, a thousand years: a point in time plus any of them can be told.
+const SPAN_MAX: Duration = Duration::from_secs(1000 * 365 * 24 * 3600);
+
+/// The duration, unless it is longer than any that can be meant.
+fn bounded(span: Duration, written: impl fmt::Display) -> Result<Span, String> {
+    if span > SPAN_MAX {
+        Err(format!("no duration is longer than a thousand years: {written}"))
+    } else {
+        Ok(Span(span))
+    }
+}
+
 impl Span {
     /// So many seconds.
     pub const fn seconds(seconds: u64) -> Span {
@@ -35,11 +47,11 @@ impl FromStr for Span {
             return Err(format!("a duration cannot be negative: {text}"));
         }
         if let Ok(seconds) = text.parse::<f64>() {
-            return Duration::try_from_secs_f64(seconds).map(Span).map_err(|error| format!("{text}: {error}"));
+            let span = Duration::try_from_secs_f64(seconds).map_err(|error| format!("{text}: {error}"))?;
+            return bounded(span, text);
         }
-        humantime::parse_duration(text)
-            .map(Span)
-            .map_err(|_| format!("not a duration: {text} (write 500ms, 10s, 5m, 1h30m)"))
+        let span = humantime::parse_duration(text);
+        bounded(span.map_err(|_| format!("not a duration: {text} (write 500ms, 10s, 5m, 1h30m)"))?, text)
     }
 }
 
@@ -61,15 +73,15 @@ impl<'de> Deserialize<'de> for Span {
                 text.parse().map_err(E::custom)
             }
             fn visit_u64<E: serde::de::Error>(self, seconds: u64) -> Result<Span, E> {
-                Ok(Span::seconds(seconds))
+                bounded(Duration::from_secs(seconds), seconds).map_err(E::custom)
             }
             fn visit_i64<E: serde::de::Error>(self, seconds: i64) -> Result<Span, E> {
                 Err(E::custom(format!("a duration cannot be negative: {seconds}")))
             }
             fn visit_f64<E: serde::de::Error>(self, seconds: f64) -> Result<Span, E> {
-                Duration::try_from_secs_f64(seconds)
-                    .map(Span)
-                    .map_err(|_| E::custom(format!("a duration cannot be negative or endless: {seconds}")))
+                let span = Duration::try_from_secs_f64(seconds)
+                    .map_err(|_| E::custom(format!("a duration cannot be negative or endless: {seconds}")))?;
+                bounded(span, seconds).map_err(E::custom)
             }
         }
         deserializer.deserialize_any(Visitor)

@@ -63,7 +63,7 @@ pub enum Subject {
 
 impl CheckArgs {
     /// What the arguments mean. A file within a run's folder means that file alone.
-    pub fn subject(&self, out: &Output) -> Result<Subject, Failure> {
+    pub fn subject(&self, out: &mut Output) -> Result<Subject, Failure> {
         super::runs::file_or_run(out, &self.what)
     }
 
@@ -279,6 +279,9 @@ pub(super) fn main(args: &CheckArgs, out: &mut Output) -> Result<Exit, Failure> 
 
 /// Judges a run from its files, draws its report again and keeps the verdict.
 fn check_run(dir: &RunDir, args: &CheckArgs, out: &mut Output) -> Result<Exit, Failure> {
+    if let Some(failure) = super::runs::nothing_recorded(dir) {
+        return Err(failure);
+    }
     // Its files are the harness's own: what is damaged there is no wrong argument.
     let unreadable = |error: &dyn std::fmt::Display| Failure::harness(format!("{}: {error}", dir.plan().display()));
     let plan = std::fs::read_to_string(dir.plan()).map_err(|error| unreadable(&error))?;

@@ -52,7 +52,10 @@ pub(super) fn main(args: &ExportArgs, out: &mut Output) -> Result<Exit, Failure>
         Subject::Run(_) if args.from.is_some() => {
             return Err(Failure::Usage("--from is about history files, not about runs".into()));
         }
-        Subject::Run(dir) => (read_back(&dir)?, Some(dir.history())),
+        Subject::Run(dir) => match super::runs::nothing_recorded(&dir) {
+            Some(failure) => return Err(failure),
+            None => (read_back(&dir)?, Some(dir.history())),
+        },
     };
     if args.format == Written::Parquet && !cfg!(feature = "parquet") {
         return Err(Failure::Usage("this dsfuzz was built without Parquet (cargo build --features parquet)".into()));

@@ -4,6 +4,7 @@ use crate::error::{Exit, Failure};
 use crate::run::read_back;
 use crate::store::{RunInfo, RunVerdict};
 use clap::Args;
+use dsfuzz_checkers::History;
 
 /// Arguments of `report`.
 #[derive(Clone, Debug, Args)]
@@ -22,7 +23,8 @@ pub(super) fn main(args: &ReportArgs, out: &mut Output) -> Result<Exit, Failure>
     };
     let info = RunInfo::load(&dir).map_err(unread(dir.info()))?;
     let verdict = RunVerdict::load(&dir).map_err(unread(dir.verdict()))?;
-    let history = read_back(&dir)?;
+    // Of a command that ran nothing the report says why.
+    let history = if super::runs::nothing_recorded(&dir).is_some() { History::default() } else { read_back(&dir)? };
     crate::report::write_all(&dir, &history, &info, &verdict)?;
     if out.json {
         out.document(&serde_json::json!({"report": dir.report()}))?;

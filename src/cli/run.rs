@@ -72,6 +72,7 @@ fn run(args: &RunArgs, out: &mut Output, made: &mut Option<RunDir>) -> Result<Ex
     let seed = plan.draw_seed();
     let dir = new_folder(args, &plan.name, out)?;
     *made = Some(dir.clone());
+    let _claim = dir.claim().map_err(|error| Failure::harness(format!("{}: {error}", dir.path().display())))?;
     logs::to_file(&dir.log()).map_err(|error| Failure::harness(format!("{}: {error}", dir.log().display())))?;
     let target = args.plan.target(&plan)?;
     let again = again(&args.plan.file, &overrides, seed, args.leaves_running());

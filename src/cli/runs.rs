@@ -2,7 +2,7 @@
 use super::Output;
 use super::check::Subject;
 use crate::error::{Exit, Failure};
-use crate::store::{self, RunDir, RunRow};
+use crate::store::{self, RunDir, RunInfo, RunRow, RunState, RunVerdict};
 use clap::Args;
 use dsfuzz_checkers::Validity;
 use std::path::{Path, PathBuf};
@@ -32,19 +32,65 @@ pub(super) fn main(args: &RunsArgs, out: &mut Output) -> Result<Exit, Failure> {
     Ok(Exit::Valid)
 }
 
-/// The run that was named on the command line.
-pub(super) fn named(out: &Output, spec: &str) -> Result<RunDir, Failure> {
-    store::find(&out.results, spec).map_err(|error| Failure::Usage(format!("{error:#}")))
+/// The run that was named on the command line. It has ended: nothing of a run that goes on is read or written.
+pub(super) fn named(out: &mut Output, spec: &str) -> Result<RunDir, Failure> {
+    let dir = store::find(&out.results, spec).map_err(|error| Failure::Usage(format!("{error:#}")))?;
+    ended(out, spec, dir)
+}
+
+/// The run, unless it still goes on. Says which newer command `latest` passes over.
+fn ended(out: &mut Output, spec: &str, dir: RunDir) -> Result<RunDir, Failure> {
+    if let Some(process) = dir.under_way() {
+        return Err(Failure::harness(format!(
+            "the run in {} still goes on ({process}): nothing of it was read or changed; wait for its end, or end it with \
+             SIGINT",
+            dir.path().display()
+        )));
+    }
+    if let Some(newer) = store::passed_over(&out.results, spec, &dir)? {
+        let what = match newer.state {
+            RunState::Refused => "was refused and ran nothing",
+            RunState::UnderWay => "has not recorded anything yet",
+            _ => "ended before its load",
+        };
+        let first = newer.sentence.lines().next().unwrap_or_default();
+        out.note(format!(
+            "this is about {}, the last run with a history; the command after it ({}/{}) {what}: {first}",
+            dir.path().display(),
+            newer.plan,
+            newer.time
+        ));
+    }
+    Ok(dir)
+}
+
+/// That there is nothing to judge in a run that was refused, or ended before its load.
+pub(super) fn nothing_recorded(dir: &RunDir) -> Option<Failure> {
+    let (info, verdict) = (RunInfo::load(dir).ok(), RunVerdict::load(dir).ok());
+    let why = verdict.as_ref().map(|verdict| verdict.sentence.clone());
+    let why = why.or_else(|| info.as_ref()?.harness_failures.first().cloned()).unwrap_or_default();
+    let path = dir.path().display();
+    match RunState::of(dir, info.as_ref(), verdict.as_ref()) {
+        RunState::Refused => Some(Failure::Usage(format!(
+            "nothing to judge in {path}: the command was refused and ran nothing: {why}\nmend the plan or the arguments, \
+             look at them with `dsfuzz plan PLAN`, and run it again"
+        ))),
+        RunState::NotRun => Some(Failure::harness(format!(
+            "nothing to judge in {path}: the run ended before its load: {why}; mend what failed, look with `dsfuzz doctor \
+             PLAN`, and run it again"
+        ))),
+        _ => None,
+    }
 }
 
 /// The history file or the run that was named on the command line.
-pub(super) fn file_or_run(out: &Output, what: &str) -> Result<Subject, Failure> {
+pub(super) fn file_or_run(out: &mut Output, what: &str) -> Result<Subject, Failure> {
     let file = PathBuf::from(what);
     if file.exists() && !file.is_dir() {
         return Ok(Subject::File(file));
     }
     let run = store::find(&out.results, what);
-    run.map(Subject::Run).map_err(|error| {
+    let run = run.map_err(|error| {
         // A path, or a name as only files have it.
         let as_file = what.contains('/')
             || Path::new(what).extension().is_some_and(|end| FILES.iter().any(|known| end == *known));
@@ -54,19 +100,23 @@ pub(super) fn file_or_run(out: &Output, what: &str) -> Result<Subject, Failure> 
             (false, false) => String::new(),
         };
         Failure::Usage(format!("{no_file}{error:#}"))
-    })
+    })?;
+    ended(out, what, run).map(Subject::Run)
 }
 
 /// How names of history files end.
 const FILES: [&str; 7] = ["jsonl", "json", "edn", "log", "txt", "gz", "parquet"];
 
 fn cells(row: &RunRow) -> Vec<String> {
-    let verdict = match (row.validity, row.exit) {
-        (Some(Validity::Valid), _) => "valid",
-        (Some(Validity::Unknown), _) => "unknown",
-        (Some(Validity::Invalid), _) => "INVALID",
-        (None, Some(_)) => "failed",
-        (None, None) => "-",
+    let verdict = match (row.state, row.validity, row.exit) {
+        (RunState::Refused, ..) => "refused",
+        (RunState::NotRun, ..) => "not run",
+        (RunState::UnderWay, ..) => "-",
+        (_, Some(Validity::Valid), _) => "valid",
+        (_, Some(Validity::Unknown), _) => "unknown",
+        (_, Some(Validity::Invalid), _) => "INVALID",
+        (_, None, Some(_)) => "failed",
+        (_, None, None) => "-",
     };
     let run = format!("{}/{}", row.plan, row.time);
     vec![run, verdict.into(), row.target.clone(), row.nodes.to_string(), row.seed.to_string(), row.sentence.clone()]

@@ -34,7 +34,7 @@ pub(super) fn weigh(history: &History, asked: &EvidencePlan, rules: &Rules, info
         let doc = format!("{kind} faults that were proven to be in force, of 0 planned (no room in the load)");
         let min = asked.proven_per_kind_min.of(kind);
         let row = row(&format!("proven_{kind}"), &doc, 0.0, min as f64);
-        rows.push(row.or_missing(|| shortfall::never_came(kind, min)));
+        rows.push(row.or_missing(|| shortfall::never_came(kind, min, info)));
     }
     rows.extend(leader_changes(history, &met, asked, info, seen.leader_changes, seen.leaders.is_empty()));
     if let Some(slip) = info.timetable_slip_ms {

@@ -1,6 +1,7 @@
 //! Judges a run from its history: checkers in parallel under a budget, evidence against thresholds, one sentence.
 //!
 //! Never: asks a node anything, or reads anything but what it is given.
+pub mod clearest;
 pub mod errors;
 mod evidence;
 mod met;
@@ -9,7 +10,7 @@ use crate::error::Exit;
 use crate::plan::{BudgetPlan, EvidencePlan, LoadPlan, Plan};
 use crate::store::{Evidence, FORMAT_VERSION, RunInfo, RunVerdict, TargetFacts};
 use crate::targets::recipe::Exits;
-use dsfuzz_checkers::{Budget, CRASHES, History, Options, Severity, Validity, Value, Verdict};
+use dsfuzz_checkers::{Budget, CRASHES, History, Options, Phase, Severity, Validity, Value, Verdict};
 use dsfuzz_nemesis::partition;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -163,7 +164,8 @@ pub fn judge(history: &History, rules: &Rules, info: &RunInfo) -> RunVerdict {
         rules.checkers.retain(|(name, _)| name != CRASHES);
     }
     let rules = &rules;
-    let promises = run_checkers(history, rules);
+    let mut promises = run_checkers(history, rules);
+    clearest::sort(history, &mut promises);
     let weighed = rules.evidence.as_ref().map(|asked| evidence::weigh(history, asked, rules, info));
     let evidence = weighed.unwrap_or_default();
     let mut harness = info.harness_failures.clone();
@@ -272,10 +274,27 @@ fn undecided(checker: &str, summary: String) -> Verdict {
 /// What of the end was not seen. A record of ours says where it ends; without that it was cut off, whoever reads it.
 fn unseen(history: &History, info: &RunInfo) -> Vec<String> {
     let mut unseen = info.unseen.clone();
-    if !history.complete && !history.wall.is_empty() {
-        unseen.push("the run was cut off before its end: no final reads, and recovery was not seen".into());
-    }
+    unseen.extend(cut_off(history, info));
     unseen
+}
+
+/// That the recording of a run has no end: when and in which phase it breaks off, and what is missing for that.
+fn cut_off(history: &History, info: &RunInfo) -> Option<String> {
+    if history.complete || history.wall.is_empty() {
+        return None;
+    }
+    let (place, missing) = match history.phases.iter().max_by_key(|(_, mark)| mark.index).map(|(phase, _)| *phase) {
+        None => ("before the load", "no load, no recovery and no final reads were seen"),
+        Some(Phase::Load) => ("in the load", "recovery was not seen, and no final reads were made"),
+        Some(Phase::Drain) => ("after the load", "recovery was not seen, and no final reads were made"),
+        Some(Phase::Recover) => ("in the recovery", "recovery was not seen to its end, and no final reads were made"),
+        Some(_) => ("in the final reads", "final reads may be missing"),
+    };
+    let seconds = history.end_time as f64 / 1e9;
+    // A run that another one ended, or that could not record, says so itself.
+    let known = info.judged_until.is_some() || !info.harness_failures.is_empty();
+    let why = if known { "" } else { " (the run was killed or lost)" };
+    Some(format!("the recording was cut off after {seconds:.3} s, {place}{why}: {missing}"))
 }
 
 /// That nothing was promised, where all checkers only measure: numbers alone are no pass.
@@ -306,7 +325,11 @@ fn sentence(
 ) -> String {
     if let Some(failure) = info.harness_failures.first().filter(|_| validity != Validity::Invalid) {
         let more = info.harness_failures.len() - 1;
-        let more = if more == 0 { String::new() } else { format!(" (and {more} more)") };
+        let more = match more {
+            0 => String::new(),
+            1 => " (and 1 more failure)".to_owned(),
+            more => format!(" (and {more} more failures)"),
+        };
         return format!("the harness or the cluster failed: {failure}{more}");
     }
     match validity {
@@ -327,10 +350,16 @@ fn sentence(
             let gave_up = unknown.map(|promise| format!("{}: {}", promise.checker, promise.summary));
             let thin = evidence.iter().filter(|evidence| !evidence.enough);
             let thin = thin.map(Evidence::missing);
-            let reasons: Vec<String> = gave_up.chain(unseen.iter().cloned()).chain(thin).collect();
+            let cut_off = cut_off(history, info);
+            let others = unseen.iter().filter(|unseen| Some(*unseen) != cut_off.as_ref()).cloned();
+            let reasons: Vec<String> = cut_off.clone().into_iter().chain(gave_up).chain(others).chain(thin).collect();
             let more = reasons.len().saturating_sub(1);
             let first = reasons.into_iter().next().unwrap_or_else(|| "nothing was judged".into());
-            if more == 0 { first } else { format!("{first} (and {more} more)") }
+            match more {
+                0 => first,
+                1 => format!("{first} (and 1 more reason)"),
+                more => format!("{first} (and {more} more reasons)"),
+            }
         }
         Validity::Valid => {
             let checkers: Vec<&str> = promises.iter().map(|promise| promise.checker.as_str()).collect();
@@ -411,6 +440,23 @@ mod tests {
         let cut_off = judge(&history(""), &rules(), &RunInfo::default());
         assert_eq!((cut_off.validity, cut_off.exit), (Validity::Unknown, 2), "{}", cut_off.sentence);
         assert!(cut_off.sentence.contains("cut off"), "{}", cut_off.sentence);
+    }
+
+    #[test]
+    fn the_sentence_tells_of_the_clearest_example_as_the_page_does() {
+        let mut promise = Verdict::new("linearizable", Validity::Invalid, "s".to_owned());
+        for (title, ops) in [("the largest", vec![1, 3, 5]), ("late", vec![3]), ("early", vec![1])] {
+            let mut finding = dsfuzz_checkers::Finding::new("nonlinearizable", Severity::Violation, title.to_owned());
+            finding.ops = ops;
+            promise.findings.push(finding);
+        }
+        let (history, mut promises) = (history(END), vec![promise]);
+        clearest::sort(&history, &mut promises);
+        let titles: Vec<&str> = promises[0].findings.iter().map(|finding| finding.title.as_str()).collect();
+        assert_eq!(titles, ["early", "late", "the largest"]);
+        let promises: Vec<&Verdict> = promises.iter().collect();
+        let told = sentence(Validity::Invalid, &history, &promises, (&[], &[]), (&rules(), &RunInfo::default()));
+        assert_eq!(told, "early");
     }
 
     #[test]

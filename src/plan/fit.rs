@@ -66,7 +66,32 @@ pub fn warnings(plan: &Plan, target: &Target) -> Vec<String> {
         Some(format!("{}: {}; the run can only be unknown or invalid", workload.name(), workload.blind()?))
     }));
     warnings.extend(few_clients(plan, &nodes));
+    warnings.extend(no_safety(plan));
     warnings
+}
+
+/// Checkers that judge whether the target lives, or only measure: none says whether what calls return is right.
+const NOT_SAFETY: [&str; 3] = ["availability", "liveness", dsfuzz_checkers::CRASHES];
+
+/// A check section that asks nothing about safety.
+fn no_safety(plan: &Plan) -> Option<String> {
+    let names: Vec<&str> = plan.check.iter().map(super::CheckPlan::name).collect();
+    if names.is_empty() || names.iter().any(|name| !NOT_SAFETY.contains(name)) {
+        return None;
+    }
+    let measures = |name: &&str| dsfuzz_checkers::checker(name).is_some_and(|checker| checker.measures_only());
+    let only = if names.iter().all(measures) { ", and the run can only be unknown or invalid" } else { "" };
+    let workloads = plan.workload.iter().chain(&plan.workloads).flat_map(|workload| workload.build().checkers());
+    let mut fitting: Vec<&str> = workloads.filter(|name| !NOT_SAFETY.contains(name)).collect();
+    fitting.sort_unstable();
+    fitting.dedup();
+    Some(format!(
+        "check: nothing judges safety: {} {} not ask whether calls return what is promised{only}; add {}, or leave `check` \
+         out",
+        names.join(", "),
+        if names.len() == 1 { "does" } else { "do" },
+        fitting.join(", ")
+    ))
 }
 
 /// Faults that are over before they are evidence.
@@ -136,6 +161,22 @@ pub fn nodes(plan: &Plan) -> Result<Vec<String>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_check_that_asks_nothing_about_safety_is_told() {
+        let told = |check: &str| {
+            let text = format!("name: p\ncluster: {{lab: 3}}\ntarget: etcd\nworkload: register\ncheck: {check}\n");
+            no_safety(&Plan::from_yaml_str(&text).expect("a plan"))
+        };
+        let alone = told("[availability]").expect("a warning");
+        assert!(alone.starts_with("check: nothing judges safety: availability does not ask whether"), "{alone}");
+        assert!(alone.contains("only be unknown or invalid; add linearizable"), "{alone}");
+        let both = told("[availability, liveness]").expect("a warning");
+        assert!(both.contains("availability, liveness do not ask") && !both.contains("unknown"), "{both}");
+        for safe in ["[]", "[availability, linearizable]", "[split-brain]"] {
+            assert_eq!(told(safe), None, "{safe}");
+        }
+    }
 
     #[test]
     fn fewer_clients_than_nodes_are_told_with_the_number_to_set() {

@@ -94,7 +94,10 @@ impl de::Error for Mistake {
         let expected = expected.to_string();
         let quote = expected == "a string" && matches!(found, Unexpected::Bool(_) | Unexpected::Unsigned(_));
         let help = quote.then(|| "write it in quotes".to_owned());
-        let message = format!("{} is expected, not {}", expected_in_words(&expected), found_in_words(&found));
+        let beyond =
+            matches!(found, Unexpected::Float(number) if number.fract() == 0.0 && number.abs() >= u64::MAX as f64);
+        let words = if beyond && expected == "u64" { WHOLE_NUMBER.to_owned() } else { expected_in_words(&expected) };
+        let message = format!("{words} is expected, not {}", found_in_words(&found));
         Mistake::here(What::Other { message, help })
     }
 
@@ -102,6 +105,9 @@ impl de::Error for Mistake {
         <Mistake as de::Error>::invalid_type(found, expected)
     }
 }
+
+/// The whole numbers that a plan can hold.
+pub(super) const WHOLE_NUMBER: &str = "a whole number from 0 to 18446744073709551615";
 
 fn expected_in_words(expected: &str) -> String {
     match expected {

@@ -11,6 +11,8 @@ use std::time::Duration;
 const CLIENTS_MAX: u32 = 10_000;
 /// Calls a second that can be asked for.
 const RATE_MAX: f64 = 1_000_000.0;
+/// How long one run may load the target, and how long each wait of it may take.
+const TIME_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
 /// Faults of one run, at the most.
 const FAULTS_MAX: u32 = 10_000;
 /// No two faults begin closer than this, however small `every` is.
@@ -138,6 +140,10 @@ fn load(plan: &Plan) -> Result<(), Mistake> {
     for (key, span) in spans {
         if span.is_some_and(|span| span.0.is_zero()) {
             return wrong(&["load", key], "this duration cannot be zero", "such as 60s");
+        }
+        if let Some(span) = span.filter(|span| span.0 > TIME_MAX) {
+            let message = format!("{span} is longer than one run can take: at most 30days (720h)");
+            return wrong(&["load", key], message, "such as 60s; for more, start several runs, each with its own seed");
         }
     }
     if let Some((key, message)) = too_many_clients(load, plan.cluster.nodes_planned()) {
@@ -309,7 +315,9 @@ mod tests {
         let file = folder.path().join("p.yaml");
         std::fs::write(&file, text).unwrap();
         let mut overrides = Overrides::none();
-        overrides.set(set).unwrap();
+        if let Err(error) = overrides.set(set) {
+            return error.to_string();
+        }
         Plan::load(&file, &overrides).map_or_else(|error| error.to_string(), |_| "no error".into())
     }
 
@@ -333,6 +341,16 @@ mod tests {
             ("workloads=[set]", "here are both"),
             ("load.time=0", "cannot be zero"),
             ("load.time=-3s", "cannot be negative"),
+            ("load.time=1000000h", "`load.time`: 114years 28days 4h is longer than one run can take: at most 30days"),
+            ("load.recovery=800h", "is longer than one run can take"),
+            ("load.time=1e19", "no duration is longer than a thousand years"),
+            ("budget.time=99999999999h", "no duration is longer than a thousand years"),
+            (
+                "seed=18446744073709551616",
+                "a whole number from 0 to 18446744073709551615 is expected, not 18446744073709551616",
+            ),
+            ("seed=999999999999999999999999999999999999999999", "from 0 to 18446744073709551615 is expected"),
+            ("load={ops_max: 99999999999999999999}", "`ops_max`: a whole number from 0 to 18446744073709551615"),
             ("load.clients=0", "not a number of clients"),
             ("load.clients=9000n", "9000n clients for each of 3 nodes make 27000; at most 10000 are held"),
             ("load.clients=4000000000n", "for each of 3 nodes make 12000000000; at most 10000 are held"),
@@ -363,6 +381,8 @@ mod tests {
         }
         assert_eq!(said("workload.register.keys=3"), "no error");
         assert_eq!(said("load.time=7"), "no error");
+        assert_eq!(said("load.time=720h"), "no error");
+        assert_eq!(said("seed=18446744073709551615"), "no error");
         assert_eq!(said("load.clients=3333n"), "no error");
         assert_eq!(said("check=[{linearizable: {model: cas-register}}]"), "no error");
     }

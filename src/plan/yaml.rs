@@ -2,7 +2,7 @@
 //!
 //! Size, depth and the number of values are bounded, aliases written out included. Never: types, defaults, files.
 use super::problem::{Place, PlanError};
-use super::typed::Step;
+use super::typed::{Step, WHOLE_NUMBER, show};
 use serde::de::{DeserializeSeed, Deserializer, EnumAccess, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 use std::cell::{Cell, RefCell};
@@ -24,7 +24,7 @@ pub(super) fn parse(origin: &str, text: &str) -> Result<Value, PlanError> {
     if let Some(line) = too_deep(text) {
         return Err(PlanError { place: Place::new(text, line, 1), ..deep(origin) });
     }
-    let bounds = Bounds { left: Cell::new(VALUES_MAX), said: RefCell::new(None) };
+    let bounds = Bounds { left: Cell::new(VALUES_MAX), said: RefCell::new(None), path: RefCell::default() };
     let grown = Grow { bounds: &bounds, depth: 0 }.deserialize(serde_yaml::Deserializer::from_str(text));
     grown.map_err(|error| {
         let place = error.location().and_then(|at| Place::new(text, at.line(), at.column()));
@@ -102,12 +102,21 @@ enum Trouble {
 struct Bounds {
     left: Cell<usize>,
     said: RefCell<Option<Trouble>>,
+    /// The keys that lead to the value being read.
+    path: RefCell<Vec<Step>>,
 }
 
 impl Bounds {
     fn refuse<E: Error>(&self, trouble: Trouble) -> E {
         self.said.borrow_mut().get_or_insert(trouble);
         E::custom("refused")
+    }
+
+    /// A whole number that no field holds: as a float it would silently be another one.
+    fn beyond<E: Error>(&self, number: impl fmt::Display) -> E {
+        let path = show(&self.path.borrow());
+        let key = if path.is_empty() { path } else { format!("`{path}`: ") };
+        self.other(format!("{key}{WHOLE_NUMBER} is expected, not {number}"))
     }
 
     fn other<E: Error>(&self, message: impl Into<String>) -> E {
@@ -170,6 +179,14 @@ impl<'de> Visitor<'de> for Grow<'_> {
         Ok(number.into())
     }
 
+    fn visit_u128<E: Error>(self, number: u128) -> Result<Value, E> {
+        Err(self.bounds.beyond(number))
+    }
+
+    fn visit_i128<E: Error>(self, number: i128) -> Result<Value, E> {
+        Err(self.bounds.beyond(number))
+    }
+
     fn visit_f64<E: Error>(self, number: f64) -> Result<Value, E> {
         Number::from_f64(number)
             .map(Value::Number)
@@ -183,9 +200,14 @@ impl<'de> Visitor<'de> for Grow<'_> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
         let deeper = self.deeper()?;
         let mut list = Vec::new();
+        let step = |index: usize| self.bounds.path.borrow_mut().push(Step::Index(index));
+        step(0);
         while let Some(item) = items.next_element_seed(deeper)? {
             list.push(item);
+            self.bounds.path.borrow_mut().pop();
+            step(list.len());
         }
+        self.bounds.path.borrow_mut().pop();
         Ok(Value::Array(list))
     }
 
@@ -193,7 +215,9 @@ impl<'de> Visitor<'de> for Grow<'_> {
         let deeper = self.deeper()?;
         let mut map = Map::new();
         while let Some(key) = entries.next_key_seed(Key { bounds: self.bounds, known: &map })? {
+            self.bounds.path.borrow_mut().push(Step::Key(key.clone()));
             let value = entries.next_value_seed(deeper)?;
+            self.bounds.path.borrow_mut().pop();
             map.insert(key, value);
         }
         Ok(Value::Object(map))

@@ -39,7 +39,12 @@ fn card(html: &mut String, title: &str, lines: &[String]) {
         let _ = write!(html, "<li>{line}</li>");
     });
     if lines.len() > LINES_MAX {
-        let _ = write!(html, "<li>{} more below</li>", lines.len() - LINES_MAX);
+        let _ = write!(
+            html,
+            "<li>{} more {} below</li>",
+            lines.len() - LINES_MAX,
+            if lines.len() - LINES_MAX == 1 { "line is" } else { "lines are" }
+        );
     }
     html.push_str("</ul></section>");
 }
@@ -90,11 +95,7 @@ fn in_force(subject: &Subject<'_>, groups: &[Group<'_>]) -> Vec<String> {
 fn faults(subject: &Subject<'_>) -> Vec<String> {
     let all = &subject.history.faults;
     if all.is_empty() {
-        return match subject.source {
-            Source::File => vec!["The history names no faults.".into()],
-            Source::NoLoad => vec!["No fault was begun.".into()],
-            Source::Run | Source::CutOff => vec!["No fault was asked for.".into()],
-        };
+        return subject.no_fault().iter().map(|line| escape(line)).collect();
     }
     let mut kinds: Vec<&str> = all.iter().map(|fault| fault.kind.as_str()).collect();
     kinds.sort_unstable();
@@ -104,7 +105,8 @@ fn faults(subject: &Subject<'_>) -> Vec<String> {
         let proven = of.iter().filter(|fault| fault.certain().is_some()).count();
         format!("{}: {proven} of {} proven", escape(kind), of.len())
     };
-    kinds.into_iter().map(line).collect()
+    let left_out = subject.kinds_left_out().iter().map(|line| escape(line));
+    kinds.into_iter().map(line).chain(left_out).collect()
 }
 
 /// Why nothing was decided.

@@ -42,8 +42,8 @@ pub fn step_summary(dir: &RunDir, history: &History, info: &RunInfo, verdict: &R
     let mut out = format!(
         "## {}: {}\n\n{}\n\n",
         markdown(&info.plan),
-        markdown(&words::answer(verdict)),
-        markdown(&verdict.sentence)
+        markdown(&words::answer(verdict, subject.source)),
+        markdown(subject.sentence())
     );
     let total = &subject.digest.total;
     let _ = writeln!(
@@ -65,7 +65,8 @@ pub fn step_summary(dir: &RunDir, history: &History, info: &RunInfo, verdict: &R
         }
         out.push('\n');
     }
-    for (_, finding) in subject.violations().iter().take(3) {
+    let groups = super::groups::groups(&subject);
+    for finding in groups.iter().filter_map(|group| group.findings.first()).take(3) {
         let _ = writeln!(out, "### {}\n\n{}\n", markdown(&finding.title), fenced(&told(&subject, finding)));
     }
     let thin: Vec<_> = verdict.evidence.iter().filter(|one| !one.enough).take(30).collect();

@@ -1,6 +1,7 @@
 //! Findings of one kind as one block: the clearest example, how many there are, since when, and with which faults.
 use super::subject::Subject;
 use super::words;
+use crate::judge::clearest::{began, clearness};
 use dsfuzz_checkers::{Finding, Verdict};
 use std::collections::BTreeMap;
 
@@ -24,14 +25,9 @@ pub(super) fn groups<'a>(subject: &Subject<'a>) -> Vec<Group<'a>> {
         }
     }
     for group in &mut groups {
-        group.findings.sort_by_key(|finding| (finding.ops.len(), began(subject, finding)));
+        group.findings.sort_by_key(|finding| clearness(subject.history, finding));
     }
     groups
-}
-
-/// When the first operation of a finding was called.
-pub(super) fn began(subject: &Subject<'_>, finding: &Finding) -> Option<u64> {
-    finding.ops.iter().filter_map(|call| subject.history.op(*call)).map(|op| op.call_time).min()
 }
 
 impl Group<'_> {
@@ -42,7 +38,7 @@ impl Group<'_> {
 
     /// When the first example began.
     pub(super) fn since(&self, subject: &Subject<'_>) -> Option<u64> {
-        self.findings.iter().filter_map(|finding| began(subject, finding)).min()
+        self.findings.iter().filter_map(|finding| began(subject.history, finding)).min()
     }
 
     /// How far it goes, in words: examples, keys, since when.

@@ -64,7 +64,7 @@ pub(super) fn told(subject: &Subject<'_>, finding: &Finding) -> String {
             lines.push(format!("  during {}", words::fault(fault)));
         }
     }
-    lines.extend(finding.sentences.iter().take(60).map(|sentence| format!("  {sentence}")));
+    lines.extend(words::each_once(&finding.sentences).into_iter().take(60).map(|sentence| format!("  {sentence}")));
     lines.join("\n")
 }
 

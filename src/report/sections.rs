@@ -91,16 +91,16 @@ pub(super) fn banner(subject: &Subject<'_>, page: &Page) -> anyhow::Result<Strin
             ("failed", "failed", "the harness or the cluster failed".to_owned())
         }
         _ => {
-            let answer = words::answer(verdict);
+            let answer = words::answer(verdict, subject.source);
             let answer = answer.split_once(": ").map_or("", |(_, rest)| rest).to_owned();
             (words::word(verdict.validity), words::word(verdict.validity), answer)
         }
     };
     let sentence = match groups::groups(subject).first() {
         Some(group) if group.findings.len() > 1 => {
-            format!("{}: {}. For example: {}", group.kind(), group.extent(subject), verdict.sentence)
+            format!("{}: {}. For example: {}", group.kind(), group.extent(subject), subject.sentence())
         }
-        _ => verdict.sentence.clone(),
+        _ => subject.sentence().to_owned(),
     };
     let mut html = format!(
         "<header class=\"banner {class}\"><p class=\"kicker\">dsfuzz report</p><h1><span class=\"mark\">{word}</span> \
@@ -155,9 +155,13 @@ pub(super) fn counterexamples(subject: &Subject<'_>, page: &Page) -> anyhow::Res
         _ => "The counterexamples",
     };
     let mut html = format!("<section id=\"counterexample\"><h2>{title}</h2>\n");
+    let mut captions = Captions::default();
     for (number, group) in groups.iter().take(GROUPS_MAX).enumerate() {
         let Some(clearest) = group.findings.first() else { continue };
-        html.push_str(&part("A counterexample", || Ok(one(subject, page, group.verdict, clearest, number + 1))));
+        let captions = &mut captions;
+        html.push_str(&part("A counterexample", || {
+            Ok(one(subject, page, (group.verdict, clearest), number + 1, captions))
+        }));
         html.push_str(&others(subject, page, group));
     }
     if groups.len() > GROUPS_MAX {
@@ -198,13 +202,30 @@ fn others(subject: &Subject<'_>, page: &Page, group: &groups::Group<'_>) -> Stri
     html.push_str("</ol>");
     if group.findings.len() - 1 > FINDINGS_MAX {
         let more = group.findings.len() - 1 - FINDINGS_MAX;
-        let _ = write!(html, "<p>{more} more stand in <a href=\"{}verdict.json\">verdict.json</a>.</p>", page.up());
+        let _ = write!(
+            html,
+            "<p>{more} more examples stand in <a href=\"{}verdict.json\">verdict.json</a>.</p>",
+            page.up()
+        );
     }
     html.push_str("</details>\n");
     html
 }
 
-fn one(subject: &Subject<'_>, page: &Page, verdict: &Verdict, finding: &Finding, number: usize) -> String {
+/// Captions that explain a sort of picture: each stands below the first one of its sort.
+#[derive(Default)]
+struct Captions {
+    cycle: bool,
+    lanes: bool,
+}
+
+fn one(
+    subject: &Subject<'_>,
+    page: &Page,
+    (verdict, finding): (&Verdict, &Finding),
+    number: usize,
+    said: &mut Captions,
+) -> String {
     let mut html = format!(
         "<article class=\"finding\"><h3>{}</h3>\n<p class=\"tags\"><code>{}</code> <span>found by {}</span>",
         escape(&finding.title),
@@ -226,26 +247,34 @@ fn one(subject: &Subject<'_>, page: &Page, verdict: &Verdict, finding: &Finding,
     let pictured = number <= PICTURES_MAX;
     if let Some(picture) = pictured.then(|| cycle::draw(subject.history, finding, page.ink(), number)).flatten() {
         html.push_str(&page.picture(&format!("cycle-{number}.svg"), picture.svg, &picture.description));
-        html.push_str(
-            "\n<p class=\"caption\">Each arrow says why the upper comes before the lower; the one along the side leads back: \
-             no order exists.</p>\n",
-        );
+        if !std::mem::replace(&mut said.cycle, true) {
+            html.push_str(
+                "\n<p class=\"caption\">Each arrow says why the upper comes before the lower; the one along the side leads \
+                 back: no order exists.</p>\n",
+            );
+        }
     }
     if let Some(picture) = pictured.then(|| lanes::draw(subject.history, finding, page.ink(), number)).flatten() {
         html.push_str(&page.picture(&format!("counterexample-{number}.svg"), picture.svg, &picture.description));
-        html.push_str(
-            "\n<p class=\"caption\">One lane for each process. Left to right is the exact order; lengths are stretched, the \
-             times above are real. A dashed bar without an end is an operation whose outcome nobody knows: it may take \
-             effect at any later moment.",
-        );
-        if finding.ops.len() > lanes::OPS_MAX {
-            let _ = write!(html, " The first {} of {} operations are drawn.", lanes::OPS_MAX, finding.ops.len());
+        if !std::mem::replace(&mut said.lanes, true) {
+            html.push_str(
+                "\n<p class=\"caption\">One lane for each process. Left to right is the exact order; lengths are stretched, \
+                 the times above are real. A dashed bar without an end is an operation whose outcome nobody knows: it may \
+                 take effect at any later moment.</p>\n",
+            );
         }
-        html.push_str("</p>\n");
+        if finding.ops.len() > lanes::OPS_MAX {
+            let _ = writeln!(
+                html,
+                "<p class=\"caption\">The first {} of {} operations are drawn.</p>",
+                lanes::OPS_MAX,
+                finding.ops.len()
+            );
+        }
     }
     if !finding.sentences.is_empty() {
         html.push_str("<ol class=\"reason\">");
-        for sentence in finding.sentences.iter().take(60) {
+        for sentence in words::each_once(&finding.sentences).into_iter().take(60) {
             let _ = write!(html, "<li>{}</li>", escape(&words::shorten(sentence, 1000)));
         }
         html.push_str("</ol>\n");
@@ -396,8 +425,13 @@ fn remarks(subject: &Subject<'_>) -> String {
         "<details><summary>{} more found, which break no promise</summary><ul>",
         words::count(remarks.len() as u64)
     );
+    // A reason that several share stands at the first of them.
+    let mut reasons = std::collections::BTreeSet::new();
     for (verdict, finding) in remarks.iter().take(FINDINGS_MAX) {
-        let reason = words::shorten(&finding.sentences.join(" "), 600);
+        let mut reason = words::shorten(&words::each_once(&finding.sentences).join(" "), 600);
+        if !reasons.insert(reason.clone()) {
+            reason.clear();
+        }
         let _ = write!(
             html,
             "<li><b>{}</b> <small>({}, {})</small> {}</li>",

@@ -60,6 +60,46 @@ impl<'a> Subject<'a> {
         Subject { dir, history, info, verdict, digest: Digest::of(history), source: Source::of(history, info) }
     }
 
+    /// The verdict's sentence. Where it tells of a counterexample, it is the one that is shown first, also of verdicts of
+    /// earlier versions.
+    pub(super) fn sentence(&self) -> &'a str {
+        let stored = self.verdict.sentence.as_str();
+        let tells = self.violations().iter().any(|(_, finding)| finding.title == stored);
+        let groups = if tells { super::groups::groups(self) } else { Vec::new() };
+        groups.first().and_then(|group| group.findings.first()).map_or(stored, |finding| &finding.title)
+    }
+
+    /// What is to be said where no fault is recorded: that none was asked for, or why none came.
+    pub(super) fn no_fault(&self) -> Vec<String> {
+        match self.source {
+            Source::File => return vec!["The history names no faults.".into()],
+            Source::NoLoad => return vec!["No fault was begun.".into()],
+            Source::Run | Source::CutOff => {}
+        }
+        let Some(planned) = &self.info.planned else {
+            // A run of an earlier version: its evidence names the kinds that its plan asks for.
+            let asked = |one: &&crate::store::Evidence| one.name.starts_with("proven_") && !one.enough;
+            let asked: Vec<String> = self.verdict.evidence.iter().filter(asked).map(|one| one.missing()).collect();
+            return if asked.is_empty() { vec!["No fault was asked for.".into()] } else { asked };
+        };
+        let kinds = planned.kinds.join(", ");
+        if planned.kinds.is_empty() {
+            return vec!["No fault was asked for.".into()];
+        }
+        let mut lines = vec![match planned.fitted {
+            0 => format!("Faults were planned ({kinds}), and none fitted into the load."),
+            1 => format!("1 fault was planned ({kinds}), and it never began: the load ended before."),
+            fitted => format!("{fitted} faults were planned ({kinds}), and none began: the load ended before."),
+        }];
+        lines.extend(self.kinds_left_out().iter().cloned());
+        lines
+    }
+
+    /// Which kinds of fault the load had no room for, and which load will do.
+    pub(super) fn kinds_left_out(&self) -> &[String] {
+        self.info.planned.as_ref().map_or(&[], |planned| &planned.warnings)
+    }
+
     /// What breaks a promise, in the order of the promises, each with the verdict that found it.
     pub(super) fn violations(&self) -> Vec<(&'a Verdict, &'a Finding)> {
         self.findings(Severity::Violation)
@@ -99,7 +139,7 @@ impl<'a> Subject<'a> {
 /// Draws one part; an error or a panic becomes a notice that can be seen.
 pub(super) fn part(name: &str, draw: impl FnOnce() -> anyhow::Result<String>) -> String {
     let problem = match catch_unwind(AssertUnwindSafe(draw)) {
-        Ok(Ok(html)) => return html,
+        Ok(Ok(html)) => return words::label_cells(&html),
         Ok(Err(error)) => format!("{error:#}"),
         Err(panic) => {
             let text = panic.downcast_ref::<&str>().map(|text| (*text).to_string());

@@ -18,9 +18,15 @@ pub(super) fn faults(subject: &Subject<'_>) -> anyhow::Result<String> {
         if matches!(subject.source, Source::File | Source::NoLoad) {
             return Ok(String::new());
         }
-        html.push_str("<p>No fault was asked for.</p></section>\n");
+        subject.no_fault().iter().for_each(|line| {
+            let _ = write!(html, "<p>{}</p>", escape(line));
+        });
+        html.push_str("</section>\n");
         return Ok(html);
     }
+    subject.kinds_left_out().iter().for_each(|line| {
+        let _ = writeln!(html, "<p class=\"notice\">{}</p>", escape(line));
+    });
     html.push_str(
         "<div class=\"scroll\"><table class=\"faults\"><thead><tr><th scope=\"col\">fault<th scope=\"col\">planned<th \
          scope=\"col\">resolved<th scope=\"col\">begun<th scope=\"col\">proven<th scope=\"col\">proven again<th \
@@ -32,7 +38,7 @@ pub(super) fn faults(subject: &Subject<'_>) -> anyhow::Result<String> {
     }
     html.push_str("</tbody></table></div>\n");
     if faults.len() > FAULTS_MAX {
-        let _ = writeln!(html, "<p>{} more are in the history.</p>", faults.len() - FAULTS_MAX);
+        let _ = writeln!(html, "<p>{} more faults are in the history.</p>", faults.len() - FAULTS_MAX);
     }
     html.push_str(
         "<p class=\"caption\">Proven: shown to be in force on every target, and again just before the heal. Before and \
@@ -308,7 +314,7 @@ pub(super) fn files(subject: &Subject<'_>, page: &Page) -> anyhow::Result<String
         }
         html.push_str("</ul>\n");
         if logs.len() > FILES_MAX {
-            let _ = writeln!(html, "<p>{} more lie in <code>nodes/</code>.</p>", logs.len() - FILES_MAX);
+            let _ = writeln!(html, "<p>{} more files lie in <code>nodes/</code>.</p>", logs.len() - FILES_MAX);
         }
     }
     html.push_str("</section>\n");

@@ -94,7 +94,11 @@ fn remarks(out: &mut String, subject: &Subject<'_>) {
     };
     let all: Vec<_> = subject.verdict.promises.iter().flat_map(kinds).collect();
     for (promise, first, count) in all.iter().take(REMARKS_MAX) {
-        let more = if *count > 1 { format!(" (and {} more)", count - 1) } else { String::new() };
+        let more = match count {
+            1 => String::new(),
+            2 => " (and 1 more of this kind)".to_owned(),
+            count => format!(" (and {} more of this kind)", count - 1),
+        };
         let title = words::plain_line(&words::shorten(&first.title, 200));
         let kind = words::plain_line(&first.kind);
         let _ = writeln!(out, "evidence: {kind} ({}): {title}{more}", words::plain_line(&checker(promise)));
@@ -116,11 +120,11 @@ fn last_lines(out: &mut String, subject: &Subject<'_>, color: bool) {
     };
     let answer = match subject.source {
         Source::NoLoad => "Not run: it failed before its load".to_owned(),
-        _ => words::answer(subject.verdict),
+        _ => words::answer(subject.verdict, subject.source),
     };
     let answer = if color { format!("\u{1b}[{code}m{answer}\u{1b}[0m") } else { answer };
     let _ = writeln!(out, "{answer}");
-    let _ = writeln!(out, "{}", words::plain_line(&subject.verdict.sentence));
+    let _ = writeln!(out, "{}", words::plain_line(subject.sentence()));
     if let Some(asked) = &subject.verdict.asked {
         let _ = writeln!(out, "{}", words::plain_line(&words::other_question(asked)));
     }

@@ -1,5 +1,6 @@
 //! How things are written for people: times, names, operations; and how text from a target is made harmless in HTML
 //! and in scripts. Never: drawing.
+use super::subject::Source;
 use crate::store::Asked;
 use crate::store::RunVerdict;
 use dsfuzz_checkers::{Fault, History, Op, Outcome, Severity, Validity, Value, Verdict};
@@ -115,6 +116,59 @@ pub(super) fn fragment(text: &str) -> String {
     out
 }
 
+/// Tables whose cells name their column, so that a narrow page can put the cells of a row below each other. Text of a target
+/// holds no tags: it is escaped.
+pub(crate) fn label_cells(html: &str) -> String {
+    let mut out = String::with_capacity(html.len() + html.len() / 8);
+    let (mut columns, mut column, mut in_head) = (Vec::new(), 0, false);
+    let mut rest = html;
+    while let Some(at) = rest.find('<') {
+        let (before, tag) = rest.split_at(at);
+        out.push_str(before);
+        let is = |name: &str| {
+            let after = tag.get(1..).and_then(|tag| tag.strip_prefix(name));
+            after.is_some_and(|after| after.starts_with([' ', '>']))
+        };
+        let mut taken = 1;
+        if is("table") {
+            columns.clear();
+        } else if is("thead") {
+            in_head = true;
+        } else if is("/thead") {
+            in_head = false;
+        } else if is("tr") {
+            column = 0;
+        } else if is("th") && in_head {
+            let text = tag.split_once('>').map_or("", |(_, text)| text);
+            columns.push(text.split('<').next().unwrap_or_default());
+        } else if is("th") || is("td") {
+            taken = 3;
+            out.push_str(&tag[..3]);
+            if let Some(name) = columns.get(column).filter(|_| !tag[3..].starts_with(" data-label")) {
+                let _ = write!(out, " data-label=\"{name}\"");
+            }
+            column += 1;
+        }
+        if taken == 1 {
+            out.push('<');
+        }
+        rest = &tag[taken..];
+    }
+    out.push_str(rest);
+    out
+}
+
+/// Sentences without those that stand there already, word by word.
+pub(super) fn each_once(sentences: &[String]) -> Vec<&str> {
+    let mut once: Vec<&str> = Vec::new();
+    for sentence in sentences.iter().take(1000) {
+        if !once.contains(&sentence.as_str()) {
+            once.push(sentence);
+        }
+    }
+    once
+}
+
 /// A relative link: each part of a path percent-encoded.
 pub(crate) fn link(parts: &str) -> String {
     let mut out = String::with_capacity(parts.len());
@@ -213,12 +267,18 @@ const BROKEN: &[(&str, &str, &str)] = &[
 ];
 const PROMISE: &str = "a promise was broken";
 
-/// The answer in words.
-pub(super) fn answer(verdict: &RunVerdict) -> String {
-    match verdict.validity {
-        Validity::Valid => "Valid: every promise that was checked was kept".to_owned(),
-        Validity::Unknown => "Unknown: this run does not decide".to_owned(),
-        Validity::Invalid => format!("Invalid: {}", broken(&verdict.promises)),
+/// The answer in words, with what is known of its recording.
+pub(super) fn answer(verdict: &RunVerdict, source: Source) -> String {
+    match (verdict.validity, source) {
+        (Validity::Valid, _) => "Valid: every promise that was checked was kept".to_owned(),
+        (Validity::Unknown, Source::CutOff) => {
+            "Unknown: the recording was cut off, so this run does not decide".to_owned()
+        }
+        (Validity::Unknown, _) => "Unknown: this run does not decide".to_owned(),
+        (Validity::Invalid, Source::CutOff) => {
+            format!("Invalid: {}; the recording was cut off later", broken(&verdict.promises))
+        }
+        (Validity::Invalid, _) => format!("Invalid: {}", broken(&verdict.promises)),
     }
 }
 
@@ -319,6 +379,16 @@ mod tests {
         assert_eq!(broken(&[promise("liveness", "not-recovered")]), "the target did not recover");
         assert_eq!(broken(&[promise("set", "lost")]), "a promise was broken");
         assert_eq!(broken(&[crashed, promise("set", "lost")]), "a promise was broken, and the target crashed");
+    }
+
+    #[test]
+    fn each_cell_of_a_table_names_its_column_once() {
+        let table = "<p>x<table><thead><tr><th scope=\"col\">one<th scope=\"col\">two</tr></thead><tbody><tr><th \
+                     scope=\"row\">a<td class=\"n\">b</tr></tbody></table><table class=\"t\"><tr><td>c</table>";
+        let labelled = label_cells(table);
+        let row = "<th data-label=\"one\" scope=\"row\">a<td data-label=\"two\" class=\"n\">b</tr>";
+        assert!(labelled.contains(row) && labelled.ends_with("<tr><td>c</table>"), "{labelled}");
+        assert_eq!(label_cells(&labelled), labelled);
     }
 
     #[test]

@@ -52,7 +52,8 @@ pub(super) async fn try_each(connect: Arc<dyn Connect>, options: &DriverOptions)
     match fatal.or(errors.first().filter(|_| errors.len() == options.nodes.len())) {
         None => Ok(()),
         Some(first) if errors.len() == 1 => Err(first.clone()),
-        Some(first) => Err(format!("{first} (and on {} more)", errors.len() - 1)),
+        Some(first) if errors.len() == 2 => Err(format!("{first} (and on 1 more node)")),
+        Some(first) => Err(format!("{first} (and on {} more nodes)", errors.len() - 1)),
     }
 }
 

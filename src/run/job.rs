@@ -1,7 +1,7 @@
 //! [`Job`]: a plan with its seed, its nodes and its folder.
 use crate::cluster::{Node, SshTarget};
 use crate::plan::Plan;
-use crate::store::{FORMAT_VERSION, NodeInfo, RunDir, RunInfo};
+use crate::store::{FORMAT_VERSION, NodeInfo, PlannedFaults, RunDir, RunInfo};
 use crate::targets::Target;
 use crate::targets::recipe::FinalReads;
 use dsfuzz_nemesis::Timetable;
@@ -35,7 +35,16 @@ impl Job {
         crate::plan::fit::timetable(&self.plan, target, self.seed, self.nodes.len())
     }
 
-    pub(super) fn info(&self, target: &Target) -> RunInfo {
+    pub(super) fn info(&self, target: &Target, timetable: &Timetable) -> RunInfo {
+        let faults = self.plan.nemesis.iter().flat_map(|nemesis| &nemesis.faults);
+        let mut kinds: Vec<String> = Vec::new();
+        faults.map(|fault| fault.doc().name.to_owned()).for_each(|kind| {
+            if !kinds.contains(&kind) {
+                kinds.push(kind);
+            }
+        });
+        let fitted = timetable.harms.len() as u64;
+        let planned = Some(PlannedFaults { kinds, fitted, warnings: timetable.warnings.clone() });
         let node = |(node, _): &(Node, SshTarget)| NodeInfo {
             name: node.name.to_string(),
             address: node.address.to_string(),
@@ -51,6 +60,7 @@ impl Job {
             final_reads: self.final_reads(target).name().into(),
             options: crate::plan::redacted(target.options()),
             facts: target.facts(),
+            planned,
             nodes: self.nodes.iter().map(node).collect(),
             again: self.again.clone(),
             ..RunInfo::default()

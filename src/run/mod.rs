@@ -26,7 +26,7 @@ use crate::cli::progress::Progress;
 use crate::cli::signals::{Stop, Urgency};
 use crate::cluster::Node;
 use crate::plan::Plan;
-use crate::store::{RunDir, RunInfo, RunVerdict};
+use crate::store::{self, RunDir, RunInfo, RunVerdict};
 use crate::targets::recipe::FinalReads;
 use crate::targets::{self, Convergence, Deployment, NotReady, Target};
 use crate::{judge, report, secrets};
@@ -78,7 +78,7 @@ pub async fn execute(job: Job, progress: Arc<Progress>, stop: watch::Receiver<St
     let timetable = job.timetable(&target);
     std::fs::write(job.dir.plan(), job.plan.to_yaml()?).context("the effective plan cannot be stored")?;
     let mut run = Run {
-        phases: Phases::new(job.info(&target), job.dir.clone(), progress.clone()),
+        phases: Phases::new(job.info(&target, &timetable), job.dir.clone(), progress.clone()),
         halt: halt_on(stop.clone(), Urgency::Stop),
         stop,
         progress,
@@ -248,7 +248,12 @@ impl Run {
             self.old_logs.wall = Some(now);
             let wall = now.to_rfc3339_opts(chrono::SecondsFormat::Nanos, true);
             match Recorder::create(&self.job.dir.journal(), &names, wall) {
-                Ok(created) => recorder = Some(created),
+                Ok(created) => {
+                    if let Err(error) = store::become_latest(&self.job.dir) {
+                        self.progress.line(&format!("{error:#}"));
+                    }
+                    recorder = Some(created);
+                }
                 Err(error) => self.phases.harness_failed(format!("the journal cannot be made: {error}")),
             }
         }

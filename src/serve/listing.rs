@@ -1,6 +1,6 @@
 //! The list of runs as a page without scripts.
-use crate::report::{escape, link, word};
-use crate::store::{RunDir, RunInfo, RunVerdict};
+use crate::report::{escape, label_cells, link, word};
+use crate::store::{RunDir, RunInfo, RunState, RunVerdict};
 use chrono::DateTime;
 use std::fmt::Write;
 use std::path::Path;
@@ -14,6 +14,9 @@ struct Row {
     info: Option<RunInfo>,
     verdict: Option<RunVerdict>,
     has_report: bool,
+    state: RunState,
+    /// Of a run without an answer.
+    sentence: String,
 }
 
 /// The page.
@@ -44,7 +47,7 @@ pub(super) fn page(root: &Path) -> String {
         }
     }
     html.push_str("</main>\n</body>\n</html>\n");
-    html
+    label_cells(&html)
 }
 
 /// Every folder two levels down that holds a `run.json`. Links such as `latest` are passed over.
@@ -57,6 +60,8 @@ fn rows(root: &Path) -> Vec<Row> {
             let Some(bytes) = read(dir.info()) else { continue };
             let info: Option<RunInfo> = serde_json::from_slice(&bytes).ok();
             let verdict = read(dir.verdict()).and_then(|bytes| serde_json::from_slice(&bytes).ok());
+            let state = RunState::of(&dir, info.as_ref(), verdict.as_ref());
+            let sentence = info.as_ref().map(|info| state.sentence(&dir, info)).unwrap_or_default();
             let started = info.as_ref().map(|info| moment(&info.started)).filter(|started| !started.is_empty());
             rows.push(Row {
                 started: started.unwrap_or_else(|| time.clone()),
@@ -65,6 +70,8 @@ fn rows(root: &Path) -> Vec<Row> {
                 info,
                 verdict,
                 has_report: dir.report().is_file(),
+                state,
+                sentence,
             });
         }
     }
@@ -91,15 +98,17 @@ fn write_row(html: &mut String, row: &Row) {
         format!("{} <small><a href=\"{folder}/run.json\">run.json</a></small>", escape(&row.plan))
     };
     let (mark, sentence) = match (&row.verdict, &row.info) {
-        (Some(verdict), _) => {
+        (Some(verdict), _) if row.state.not_run() => {
+            let word = if row.state == RunState::Refused { "refused" } else { "not run" };
+            (format!("<span class=\"mark\">{word}</span>"), escape(&verdict.sentence))
+        }
+        (Some(verdict), _) if row.state != RunState::UnderWay => {
             let word = word(verdict.validity);
             (format!("<span class=\"mark {word}\">{word}</span>"), escape(&verdict.sentence))
         }
-        (None, None) => ("none".to_string(), "run.json cannot be read".to_string()),
-        (None, Some(info)) if info.ended.is_empty() => {
-            ("none".to_string(), "running, or cut off; <code>dsfuzz check</code> judges what is there".to_string())
-        }
-        (None, Some(_)) => ("none".to_string(), "not judged yet".to_string()),
+        (_, None) => ("none".to_string(), "run.json cannot be read".to_string()),
+        (_, Some(info)) if info.ended.is_empty() => ("none".to_string(), escape(&row.sentence)),
+        (_, Some(_)) => ("none".to_string(), "not judged yet".to_string()),
     };
     let info = row.info.clone().unwrap_or_default();
     let _ = writeln!(

@@ -1,7 +1,11 @@
 //! Names and files of a run. Judging and drawing read nothing else.
+mod claim;
 mod runs;
+mod state;
 
-pub use runs::{RunRow, create, create_beside, find, list};
+pub use claim::{Claim, RunProcess};
+pub use runs::{RunRow, become_latest, create, create_beside, find, list, passed_over};
+pub use state::RunState;
 
 use crate::error::Exit;
 use crate::secrets;
@@ -134,6 +138,9 @@ pub struct RunInfo {
     /// What evidence must know of the target.
     #[serde(default)]
     pub facts: TargetFacts,
+    /// The faults that the plan asks for; none in runs of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub planned: Option<PlannedFaults>,
     /// How much later than the timetable says a fault began, at the most; none where none began.
     #[serde(default)]
     pub timetable_slip_ms: Option<u64>,
@@ -159,6 +166,17 @@ pub struct RunInfo {
     pub harness_failures: Vec<String>,
     /// Exit code; none while it runs.
     pub exit: Option<i32>,
+}
+
+/// The faults that a plan asks for, and how they fitted into its load.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedFaults {
+    /// Their kinds, in the plan's order.
+    pub kinds: Vec<String>,
+    /// How many the timetable holds.
+    pub fitted: u64,
+    /// Which kinds the load has no room for, and which load will do, one sentence each.
+    pub warnings: Vec<String>,
 }
 
 /// What the recipe says of the target that evidence must know.

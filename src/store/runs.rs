@@ -1,5 +1,5 @@
 //! The folders of runs: made, found again, listed. Never: reads a history.
-use super::{RunDir, RunInfo, RunVerdict};
+use super::{RunDir, RunInfo, RunState, RunVerdict};
 use crate::plan::did_you_mean;
 use anyhow::{Context as _, bail};
 use chrono::{DateTime, Utc};
@@ -10,9 +10,11 @@ use std::path::{Path, PathBuf};
 
 /// Runs that start in one second, at the most.
 const SAME_SECOND_MAX: u32 = 1000;
+/// The link to the newest run that has a history.
+const LATEST: &str = "latest";
 
-/// Makes the folder of a new run, `<root>/<plan>/<time>/`, and points `latest` at it, in the plan's folder and in the
-/// root. Runs that start in one second get folders of their own.
+/// Makes the folder of a new run, `<root>/<plan>/<time>/`. `latest` in the plan's folder and in the root points at it only
+/// where it points at no run with a history: see [`become_latest`]. Runs that start in one second get folders of their own.
 pub fn create(root: &Path, plan: &str, time: DateTime<Utc>) -> anyhow::Result<RunDir> {
     let folder = root.join(plan);
     std::fs::create_dir_all(&folder).with_context(|| format!("the folder {} cannot be made", folder.display()))?;
@@ -22,8 +24,12 @@ pub fn create(root: &Path, plan: &str, time: DateTime<Utc>) -> anyhow::Result<Ru
         let path = folder.join(&name);
         match std::fs::create_dir(&path) {
             Ok(()) => {
-                point(&folder, Path::new(&name))?;
-                point(root, &Path::new(plan).join(&name))?;
+                for (folder, to) in [(&*folder, PathBuf::from(&name)), (root, Path::new(plan).join(&name))] {
+                    is_free(&folder.join(LATEST))?;
+                    if !RunDir::at(folder.join(LATEST)).has_history() {
+                        point(folder, &to)?;
+                    }
+                }
                 return Ok(RunDir::at(path));
             }
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
@@ -33,6 +39,16 @@ pub fn create(root: &Path, plan: &str, time: DateTime<Utc>) -> anyhow::Result<Ru
         }
     }
     bail!("{} holds {SAME_SECOND_MAX} runs of this second already", folder.display())
+}
+
+/// Points `latest` at a run that has a history from now on. A command that was refused, or ended before its load, never
+/// takes the place of such a run.
+pub fn become_latest(run: &RunDir) -> anyhow::Result<()> {
+    let mut ancestors = run.path().ancestors().skip(1);
+    let (Some(folder), Some(root)) = (ancestors.next(), ancestors.next()) else { return Ok(()) };
+    let to = |folder: &Path| run.path().strip_prefix(folder).map(Path::to_owned);
+    point(folder, &to(folder)?)?;
+    point(root, &to(root)?)
 }
 
 /// Makes a folder for the answer to another question than the run's own: `checks/<time>-<label>/`.
@@ -56,12 +72,17 @@ pub fn create_beside(run: &RunDir, label: &str, time: DateTime<Utc>) -> anyhow::
     bail!("{} has {SAME_SECOND_MAX} checks of this second already", run.path().display())
 }
 
-/// `folder/latest` -> `to`, in one step: a reader sees the old link or the new one.
-fn point(folder: &Path, to: &Path) -> anyhow::Result<()> {
-    let link = folder.join("latest");
+fn is_free(link: &Path) -> anyhow::Result<()> {
     if link.symlink_metadata().is_ok_and(|found| !found.is_symlink()) {
         bail!("{} is in the way: it should be a link that dsfuzz makes", link.display());
     }
+    Ok(())
+}
+
+/// `folder/latest` -> `to`, in one step: a reader sees the old link or the new one.
+fn point(folder: &Path, to: &Path) -> anyhow::Result<()> {
+    let link = folder.join(LATEST);
+    is_free(&link)?;
     let tag: String = to.to_string_lossy().replace('/', "-");
     let fresh = folder.join(format!(".latest-{}-{tag}", std::process::id()));
     let made = std::os::unix::fs::symlink(to, &fresh).and_then(|()| std::fs::rename(&fresh, &link));
@@ -71,14 +92,14 @@ fn point(folder: &Path, to: &Path) -> anyhow::Result<()> {
 /// The run that `spec` means: a path to its folder, `latest` (or nothing), `plan`, `plan/latest` or `plan/time`.
 pub fn find(root: &Path, spec: &str) -> anyhow::Result<RunDir> {
     let spec = spec.trim_end_matches('/');
-    let spec = if spec.is_empty() { "latest" } else { spec };
-    for path in [PathBuf::from(spec), root.join(spec), root.join(spec).join("latest")] {
+    let spec = if spec.is_empty() { LATEST } else { spec };
+    for path in [PathBuf::from(spec), root.join(spec), root.join(spec).join(LATEST)] {
         if is_run(&path) {
             // The link may move on while the run is being read.
             return Ok(RunDir::at(path.canonicalize().unwrap_or(path)));
         }
     }
-    if root.join(spec).join("latest").is_symlink() || root.join(spec).is_symlink() {
+    if root.join(spec).join(LATEST).is_symlink() || root.join(spec).is_symlink() {
         bail!("the run that {} pointed at is gone; `dsfuzz runs` shows the others", root.join(spec).display());
     }
     let rows = list(root)?;
@@ -91,6 +112,22 @@ pub fn find(root: &Path, spec: &str) -> anyhow::Result<RunDir> {
         Some(meant) => bail!("no run {spec} in {}; did you mean {meant}?", root.display()),
         None => bail!("no run {spec} in {}; the newest is {} (`dsfuzz runs` shows all)", root.display(), names[0]),
     }
+}
+
+/// The newest command whose run is not the one that `spec` means, because it has no history: it was refused, ended before
+/// its load, or has not come to it yet. None where `spec` names a run by its time or folder.
+pub fn passed_over(root: &Path, spec: &str, found: &RunDir) -> anyhow::Result<Option<RunRow>> {
+    let plan = match spec.trim_end_matches('/').trim_end_matches(LATEST).trim_end_matches('/') {
+        "" => None,
+        plan if root.join(plan).join(LATEST).is_symlink() => Some(plan),
+        _ => return Ok(None),
+    };
+    let mut newer = Vec::new();
+    for folder in folders(root)?.into_iter().filter(|folder| plan.is_none_or(|plan| folder.ends_with(plan))) {
+        newer.extend(folders(&folder)?.into_iter().filter(|run| order_of(run) > order_of(found.path()) && is_run(run)));
+    }
+    newer.sort_by_key(|run| std::cmp::Reverse(order_of(run)));
+    Ok(newer.iter().find(|run| !RunDir::at(run).has_history()).map(|run| row(run)))
 }
 
 fn is_run(path: &Path) -> bool {
@@ -115,6 +152,8 @@ pub struct RunRow {
     pub nodes: usize,
     /// The seed.
     pub seed: u64,
+    /// How far it came.
+    pub state: RunState,
     /// The answer, once there is one.
     pub validity: Option<Validity>,
     /// The answer or the state in words.
@@ -133,14 +172,19 @@ pub fn list(root: &Path) -> anyhow::Result<Vec<RunRow>> {
             }
         }
     }
-    rows.sort_by_key(|row| std::cmp::Reverse(order(row)));
+    rows.sort_by_key(|row| std::cmp::Reverse(order_of(&row.path)));
     Ok(rows)
 }
 
 /// Newest last: the stamp, then the number among the runs of that second.
-fn order(row: &RunRow) -> (String, u32, String) {
-    let (stamp, count) = row.time.split_once('-').unwrap_or((&row.time, "1"));
-    (stamp.to_owned(), count.parse().unwrap_or(0), row.plan.clone())
+fn order_of(run: &Path) -> (String, u32, String) {
+    let (plan, time) = (name(run.parent()), name(Some(run)));
+    let (stamp, count) = time.split_once('-').unwrap_or((&time, "1"));
+    (stamp.to_owned(), count.parse().unwrap_or(0), plan)
+}
+
+fn name(path: Option<&Path>) -> String {
+    path.and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
 /// Folders, not links to them.
@@ -156,19 +200,13 @@ fn folders(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
 
 fn row(path: &Path) -> RunRow {
     let run = RunDir::at(path);
-    let name = |path: Option<&Path>| {
-        path.and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
-    };
     let info: Result<RunInfo, String> = json(&run.info());
     let verdict: Option<RunVerdict> = json(&run.verdict()).ok();
-    let state = match (&verdict, &info) {
-        (Some(verdict), _) => verdict.sentence.clone(),
-        (None, Err(error)) => format!("run.json: {error}"),
-        (None, Ok(info)) if info.exit.is_none() => {
-            let phase = info.phases.last().map(|phase| format!(" after {}", phase.name)).unwrap_or_default();
-            format!("running, or killed{phase}")
-        }
-        (None, Ok(info)) => info.harness_failures.first().cloned().unwrap_or_else(|| "no verdict".into()),
+    let state = RunState::of(&run, info.as_ref().ok(), verdict.as_ref());
+    let sentence = match (&info, &verdict) {
+        (_, Some(verdict)) if state == RunState::Ended || state.not_run() => verdict.sentence.clone(),
+        (Err(error), _) => format!("run.json: {error}"),
+        (Ok(info), _) => state.sentence(&run, info),
     };
     let info = info.unwrap_or_default();
     RunRow {
@@ -180,7 +218,8 @@ fn row(path: &Path) -> RunRow {
         nodes: info.nodes.len(),
         seed: info.seed,
         validity: verdict.as_ref().map(|verdict| verdict.validity),
-        sentence: state,
+        state,
+        sentence,
         exit: info.exit,
     }
 }
@@ -202,7 +241,46 @@ mod tests {
         let run = create(root, plan, time(seconds)).unwrap();
         let info = RunInfo { plan: plan.into(), seed: 7, ..RunInfo::default() };
         std::fs::write(run.info(), serde_json::to_vec(&info).unwrap()).unwrap();
+        std::fs::create_dir(run.journal()).unwrap();
+        become_latest(&run).unwrap();
         run
+    }
+
+    /// A command that was refused, as `dsfuzz run` keeps it.
+    fn refused(root: &Path, plan: &str, seconds: i64) -> RunDir {
+        let run = create(root, plan, time(seconds)).unwrap();
+        let info = RunInfo { plan: plan.into(), exit: Some(254), ..RunInfo::default() };
+        std::fs::write(run.info(), serde_json::to_vec(&info).unwrap()).unwrap();
+        let verdict = RunVerdict::failed("no such key", 254);
+        std::fs::write(run.verdict(), serde_json::to_vec(&verdict).unwrap()).unwrap();
+        run
+    }
+
+    #[test]
+    fn a_refused_command_takes_the_place_of_no_run() {
+        let root = tempfile::tempdir().unwrap();
+        let found = |spec: &str| find(root.path(), spec).unwrap();
+        let same =
+            |one: &RunDir, other: &RunDir| one.path().canonicalize().unwrap() == other.path().canonicalize().unwrap();
+        // Without any run the refused command is what there is.
+        let first = refused(root.path(), "p", 1);
+        assert!(same(&found("latest"), &first) && same(&found("p"), &first));
+        assert_eq!(passed_over(root.path(), "latest", &found("latest")).unwrap(), None);
+        let run = begun(root.path(), "p", 2);
+        refused(root.path(), "p", 3);
+        let other = refused(root.path(), "q", 4);
+        assert!(same(&found("latest"), &run) && same(&found("p/latest"), &run) && same(&found("q"), &other));
+        let over = |spec: &str| passed_over(root.path(), spec, &found(spec)).unwrap().map(|row| (row.plan, row.state));
+        assert_eq!(over("latest"), Some(("q".into(), RunState::Refused)));
+        assert_eq!(over("p"), Some(("p".into(), RunState::Refused)));
+        assert_eq!(over("q"), None);
+        assert_eq!(over("p/19700101T000002Z"), None, "a run by its time");
+        let newer = begun(root.path(), "p", 5);
+        assert!(same(&found(""), &newer) && same(&found("p"), &newer));
+        assert_eq!(over(""), None);
+        let states: Vec<RunState> = list(root.path()).unwrap().iter().map(|row| row.state).collect();
+        use RunState::{Refused, Unknown};
+        assert_eq!(states, [Unknown, Refused, Refused, Unknown, Refused]);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::counter::beginnings::{Shows, beginnings};
 use crate::counter::bounds::Addition;
 use crate::forms::{Plain, Turned};
 use crate::history::{History, Op, Outcome};
-use crate::initial::{self, Initial, Shown, Trace, shown};
+use crate::initial::{self, Initial, Shown, Trace, Undecided, shown};
 use crate::model::Model;
 use crate::value::Value;
 use crate::verdict::{Budget, Finding};
@@ -140,7 +140,7 @@ impl<M: Model> Objects<'_, M> {
 
     /// Registers of which nothing was said: values that were certainly in them before everything, other than those that
     /// the model begins with; and those that began with one of several values.
-    fn first(&self, model: &M, part: &Part<'_>) -> (Vec<(Value, Value)>, Vec<(Value, Vec<Value>)>) {
+    fn first(&self, model: &M, part: &Part<'_>) -> (Vec<(Value, Value)>, Undecided) {
         let key = part.key.to_value();
         let name = |register: Value| if register.is_nil() { key.clone() } else { register };
         let mut traces: Vec<Trace<Value, Value>> = Vec::new();

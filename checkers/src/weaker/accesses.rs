@@ -2,7 +2,7 @@
 //! read, where that is certain; it never decides anything.
 use crate::forms::{Plain, Turned};
 use crate::history::{History, NameId, Op, Outcome};
-use crate::initial::{self, Initial, Trace, of_key, shown};
+use crate::initial::{self, Initial, Trace, Undecided, of_key, shown};
 use crate::value::{Value, ValueRef};
 use std::collections::HashMap;
 
@@ -225,7 +225,7 @@ pub(crate) fn first(history: &History, versions: bool) -> Vec<(Value, Value)> {
 }
 
 /// Registers that began with one of several values.
-pub(crate) fn undecided(history: &History, versions: bool) -> Vec<(Value, Vec<Value>)> {
+pub(crate) fn undecided(history: &History, versions: bool) -> Undecided {
     let of = |workload| {
         let traces: Vec<_> = traces(history, workload, versions).collect();
         initial::undecided(&traces, |_, value| value.is_nil())

@@ -18,7 +18,7 @@ use super::telling::written_seen;
 use super::{Answer, Needs, Part, verdict};
 use crate::certificate::{Claim, Edge};
 use crate::history::History;
-use crate::initial::{Begun, Initial};
+use crate::initial::{Begun, Initial, Undecided};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker, Verdict};
 
@@ -193,7 +193,7 @@ impl Begun for CausalChecker {
         first(history, false)
     }
 
-    fn undecided(&self, history: &History) -> Vec<(Value, Vec<Value>)> {
+    fn undecided(&self, history: &History) -> Undecided {
         undecided(history, false)
     }
 }

@@ -19,7 +19,7 @@ use super::accesses::{Act, act, first, undecided, workloads};
 use crate::certificate::{Certificate, Claim};
 use crate::forms::Plain;
 use crate::history::{History, NameId, Op, Outcome};
-use crate::initial::{Begun, Initial, of_key};
+use crate::initial::{Begun, Initial, Undecided, of_key};
 use crate::standstill::{STANDSTILL_MS, Shown, converged_at, last_change, not_converged, unchanged};
 use crate::value::{Value, ValueRef};
 use crate::verdict::{Budget, Checker, Finding, Severity, Validity, Verdict};
@@ -442,7 +442,7 @@ impl Begun for EventualConvergence {
         first(history, false)
     }
 
-    fn undecided(&self, history: &History) -> Vec<(Value, Vec<Value>)> {
+    fn undecided(&self, history: &History) -> Undecided {
         undecided(history, false)
     }
 }

@@ -16,7 +16,7 @@ use super::telling::order_seen;
 use super::{Answer, Needs, Part, verdict};
 use crate::certificate::{Claim, Edge};
 use crate::history::History;
-use crate::initial::{Begun, Initial};
+use crate::initial::{Begun, Initial, Undecided};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker, Verdict};
 
@@ -180,7 +180,7 @@ impl Begun for Sequential {
         first(history, false)
     }
 
-    fn undecided(&self, history: &History) -> Vec<(Value, Vec<Value>)> {
+    fn undecided(&self, history: &History) -> Undecided {
         undecided(history, false)
     }
 }

@@ -21,7 +21,7 @@ use super::telling::session_seen;
 use super::{Answer, Needs, Part, verdict};
 use crate::certificate::{Claim, Edge};
 use crate::history::{History, Op};
-use crate::initial::{Begun, Initial};
+use crate::initial::{Begun, Initial, Undecided};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker, Severity, Verdict};
 use std::collections::HashMap;
@@ -399,7 +399,7 @@ impl Begun for SessionGuarantee {
         first(history, self.versions)
     }
 
-    fn undecided(&self, history: &History) -> Vec<(Value, Vec<Value>)> {
+    fn undecided(&self, history: &History) -> Undecided {
         undecided(history, self.versions)
     }
 }

@@ -21,7 +21,7 @@ use super::telling::key_seen;
 use super::{Answer, Needs, Part, verdict};
 use crate::certificate::{Claim, Edge};
 use crate::history::{History, Op};
-use crate::initial::{Begun, Initial};
+use crate::initial::{Begun, Initial, Undecided};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker, Finding, Severity, Verdict};
 use serde_json::json;
@@ -282,7 +282,7 @@ impl Begun for Staleness {
         first(history, false)
     }
 
-    fn undecided(&self, history: &History) -> Vec<(Value, Vec<Value>)> {
+    fn undecided(&self, history: &History) -> Undecided {
         undecided(history, false)
     }
 }

@@ -1,6 +1,7 @@
 //! What is missing where evidence is too thin, in sentences: what was had and what was asked for, on which node, in which
 //! fault, and what to change in the plan. Pure.
 use super::Met;
+use crate::store::RunInfo;
 use dsfuzz_checkers::{Fault, History, Outcome};
 use dsfuzz_nemesis::{IN_FORCE_MIN, Span, kill};
 use std::time::Duration;
@@ -71,7 +72,19 @@ pub(super) fn ok_fraction(history: &History, fraction: f64, min: f64) -> String 
 }
 
 /// A kind of fault that never came.
-pub(super) fn never_came(kind: &str, min: u64) -> String {
+pub(super) fn never_came(kind: &str, min: u64, info: &RunInfo) -> String {
+    let planned = info.planned.as_ref();
+    let why =
+        planned.and_then(|planned| planned.warnings.first().filter(|_| planned.kinds.iter().any(|one| one == kind)));
+    if let Some(why) = why {
+        return format!("No {kind} fault came, and the plan asks for {min} (`evidence.proven_per_kind_min`): {why}.");
+    }
+    if planned.is_some_and(|planned| planned.fitted > 0) {
+        return format!(
+            "No {kind} fault came, since the load ended before its time, and the plan asks for {min} \
+             (`evidence.proven_per_kind_min`)."
+        );
+    }
     format!(
         "No {kind} fault came, since the load had no room for one, and the plan asks for {min} \
          (`evidence.proven_per_kind_min`). Make `load.time` longer, or `nemesis.for`, `quiet_start` or `quiet_end` \
