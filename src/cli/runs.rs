@@ -119,5 +119,8 @@ fn cells(row: &RunRow) -> Vec<String> {
         (_, None, None) => "-",
     };
     let run = format!("{}/{}", row.plan, row.time);
-    vec![run, verdict.into(), row.target.clone(), row.nodes.to_string(), row.seed.to_string(), row.sentence.clone()]
+    // A command that was refused may have had neither.
+    let known = |number: u64| if row.state.not_run() && number == 0 { "-".to_owned() } else { number.to_string() };
+    let (nodes, seed) = (known(row.nodes as u64), known(row.seed));
+    vec![run, verdict.into(), row.target.clone(), nodes, seed, row.sentence.clone()]
 }

@@ -111,14 +111,16 @@ fn write_row(html: &mut String, row: &Row) {
         (_, Some(_)) => ("none".to_string(), "not judged yet".to_string()),
     };
     let info = row.info.clone().unwrap_or_default();
+    // A command that was refused may have had none.
+    let none = row.state.not_run() && info.seed == 0;
+    let seed = if none { "–".to_string() } else { format!("<code>{}</code>", info.seed) };
     let _ = writeln!(
         html,
         "<tr><td class=\"n\">{}<th scope=\"row\">{name}<td>{mark}<td>{sentence}<td class=\"n\">{}<td>{}<td \
-         class=\"n\"><code>{}</code></tr>",
+         class=\"n\">{seed}</tr>",
         escape(&row.started),
         took(&info),
         escape(&info.target),
-        info.seed
     );
 }
 

@@ -52,6 +52,10 @@ fn a_refused_command_is_told_apart_and_takes_the_place_of_no_run() {
     assert!(told.stdout.contains(&run.report().canonicalize().expect("a report").display().to_string()), "{told:?}");
     let rows = scene.run(&["runs"]).stdout;
     assert_eq!(rows.lines().filter(|line| line.contains(" refused ")).count(), 2, "{rows}");
+    assert!(
+        rows.lines().all(|line| !line.contains(" refused ") || line.matches(" - ").count() >= 1),
+        "no seed: {rows}"
+    );
     let states = scene.run(&["runs", "--json"]).json();
     let states: Vec<&str> = states.as_array().expect("a list").iter().filter_map(|row| row["state"].as_str()).collect();
     assert_eq!(states.iter().filter(|state| **state == "refused").count(), 2, "{states:?}");
