@@ -4,7 +4,9 @@
 
 pub mod cli;
 pub mod cluster;
+pub mod document;
 pub mod error;
+pub mod folders;
 pub mod judge;
 pub mod lab;
 pub mod plan;

@@ -1,9 +1,10 @@
 //! `dsfuzz check`: judges a stored run, or a history from a file.
 use super::Output;
 use super::run::{quoted, show};
+use crate::document::did_you_mean;
 use crate::error::{Exit, Failure};
 use crate::judge::{self, Rules};
-use crate::plan::{Plan, did_you_mean, names};
+use crate::plan::{Plan, names};
 use crate::report;
 use crate::run::{Finished, read_back};
 use crate::store::{self, Asked, RunDir, RunInfo, RunVerdict};

@@ -1,7 +1,7 @@
 //! `dsfuzz explain`: a checker, a model, a kind of finding, a fault, a workload or a word of the report in plain words.
 use super::Output;
+use crate::document::did_you_mean;
 use crate::error::{Exit, Failure};
-use crate::plan::did_you_mean;
 use crate::plan::names::{self, Entry};
 use clap::Args;
 use dsfuzz_checkers::transactions::lattice::{self, Consistency};

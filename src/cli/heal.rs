@@ -1,8 +1,9 @@
 //! `dsfuzz heal`: undoes every fault left on nodes.
 use super::Output;
 use super::place::{self, Place};
+use crate::cluster::SshOptions;
 use crate::error::{Exit, Failure};
-use crate::plan::{ClusterPlan, LabPlan, Overrides, Plan, SshPlan};
+use crate::plan::{ClusterPlan, LabPlan, Overrides, Plan};
 use crate::run::hosts::Hosts;
 use clap::Args;
 use std::path::PathBuf;
@@ -43,12 +44,12 @@ impl HealArgs {
         if let Some(plan) = &self.plan {
             return Ok(Plan::load(plan, &Overrides::none())?.cluster);
         }
-        let ssh = SshPlan {
+        let ssh = SshOptions {
             user: self.user.clone(),
             key: self.key.clone(),
             port: self.port,
             known_hosts: self.known_hosts.clone(),
-            ..SshPlan::default()
+            ..SshOptions::default()
         };
         Ok(ClusterPlan { lab: self.lab.clone().map(LabPlan::Named), nodes: self.nodes.clone(), ssh })
     }

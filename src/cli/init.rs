@@ -1,7 +1,8 @@
 //! `dsfuzz init`: a commented plan to begin with.
 use super::Output;
+use crate::document::did_you_mean;
 use crate::error::{Exit, Failure};
-use crate::plan::{did_you_mean, names};
+use crate::plan::names;
 use anyhow::Context as _;
 use clap::Args;
 use std::fs::OpenOptions;

@@ -1,10 +1,11 @@
 //! `dsfuzz run`: deploy, load, break, heal, collect, judge, report.
 use super::place::{self, Place};
-use super::progress::Progress;
+use super::progress::TerminalProgress;
 use super::{Output, PlanArgs, logs, signals};
 use crate::error::{Exit, Failure};
 use crate::plan::{LabPlan, Overrides, fit};
 use crate::report;
+use crate::run::progress::Progress;
 use crate::run::{Finished, Job, execute, read_back};
 use crate::secrets;
 use crate::store::{self, FORMAT_VERSION, RunDir, RunInfo, RunVerdict};
@@ -95,7 +96,7 @@ fn run(args: &RunArgs, out: &mut Output, made: &mut Option<RunDir>) -> Result<Ex
         plan,
     };
     let runtime = place::runtime()?;
-    let progress = Arc::new(Progress::on_stderr());
+    let progress = Arc::new(TerminalProgress::on_stderr());
     let telling = progress.clone();
     let finished = runtime.block_on(async {
         let stop = signals::listen(move |stop| telling.line(stop.sentence()));

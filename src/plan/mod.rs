@@ -6,25 +6,20 @@ pub mod fit;
 mod load;
 pub mod names;
 mod overrides;
-mod problem;
 mod quantities;
 pub mod reference;
-mod typed;
 mod validate;
-mod yaml;
 
 pub use effective::{on_one_line, redacted};
-pub use load::{read_regular, read_yaml};
 pub use overrides::Overrides;
-pub use problem::{Place, PlanError, did_you_mean};
 
+use crate::cluster::SshOptions;
 use dsfuzz_checkers::FinalReads;
 use dsfuzz_nemesis::{NemesisOptions, Span};
 use dsfuzz_workloads::WorkloadOptions;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::time::Duration;
 
 /// A whole plan.
@@ -115,7 +110,7 @@ pub struct ClusterPlan {
     /// Hosts, as one would write them after `ssh`.
     pub nodes: Vec<String>,
     /// How to reach them.
-    pub ssh: SshPlan,
+    pub ssh: SshOptions,
 }
 
 /// `lab: 5` or `lab: name`.
@@ -126,36 +121,6 @@ pub enum LabPlan {
     Nodes(u16),
     /// A lab that is already up (`dsfuzz lab up 5 --name NAME`).
     Named(String),
-}
-
-/// How to reach the nodes. What is left out comes from `~/.ssh/config`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct SshPlan {
-    /// User.
-    pub user: Option<String>,
-    /// Private key file.
-    pub key: Option<PathBuf>,
-    /// Environment variable that holds the key's passphrase.
-    pub passphrase_env: Option<String>,
-    /// Environment variable that holds the password. A password itself never stands in a plan.
-    pub password_env: Option<String>,
-    /// Port.
-    pub port: Option<u16>,
-    /// Host to jump through (`user@host:port`); never a node of the cluster.
-    pub jump: Option<String>,
-    /// known_hosts file. Left out: the project's own (`~/.local/state/dsfuzz/known_hosts`).
-    pub known_hosts: Option<PathBuf>,
-    /// Refuse hosts that are not in it (default: accept new ones, never changed ones).
-    pub strict: bool,
-    /// Become root with `sudo -n`. Left out: when the user is not root.
-    pub sudo: Option<bool>,
-    /// The nodes have kernels of their own (VMs, metal), so that their real clocks may be stepped.
-    pub own_kernel: bool,
-    /// UDP and TCP port between the nodes on which a partition is proven. Left out: 17077.
-    pub ping_port: Option<u16>,
-    /// Where the agent's state and the targets' data live on a node. Left out: `/var/lib/dsfuzz`.
-    pub dir: Option<String>,
 }
 
 /// How hard and how long.

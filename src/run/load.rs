@@ -2,11 +2,11 @@
 use super::driver::{Driver, DriverOptions, DriverSummary, NodeEndpoint};
 use super::hosts::Hosts;
 use super::nemesis::{Executor, Limits, Log, Now, Views};
+use super::progress::{Progress, Snapshot};
 use super::recorder::Recorder;
 use super::roles::Prober;
 use super::settle::SettleOptions;
 use super::{Run, clients, clocks, either};
-use crate::cli::progress::{Progress, Snapshot};
 use crate::cluster::{Node, SshTarget};
 use crate::targets::Deployment;
 use crate::targets::recipe::Authority;
@@ -86,7 +86,7 @@ impl Load {
     /// With how much later than the timetable says a fault began, at the most.
     pub(super) async fn run(
         &self,
-        progress: &Arc<Progress>,
+        progress: &Arc<dyn Progress>,
         halt: watch::Receiver<bool>,
     ) -> (DriverSummary, Option<u64>, Watch) {
         let watching = self.watch();
@@ -159,7 +159,7 @@ impl Load {
         Watch { stop, task, clocks }
     }
 
-    fn tick(&self, progress: Arc<Progress>) -> tokio::task::JoinHandle<()> {
+    fn tick(&self, progress: Arc<dyn Progress>) -> tokio::task::JoinHandle<()> {
         let (recorder, active) = (self.recorder.clone(), self.active.clone());
         tokio::spawn(async move {
             loop {
@@ -289,7 +289,7 @@ fn views(run: &Run, deployment: &Deployment, leader: watch::Receiver<Option<Stri
     })
 }
 
-fn log(recorder: Arc<Recorder>, active: Arc<Active>, progress: Arc<Progress>) -> Log {
+fn log(recorder: Arc<Recorder>, active: Arc<Active>, progress: Arc<dyn Progress>) -> Log {
     Arc::new(move |event| {
         active.note(event.fault, event.step, &event.what);
         if !matches!(event.step, FaultStep::Planned | FaultStep::Resolved) {

@@ -15,15 +15,15 @@ mod load;
 pub mod needs;
 pub mod nemesis;
 mod phases;
+pub mod progress;
 pub mod recorder;
 pub mod roles;
 pub mod settle;
+pub mod stop;
 
 pub use export::read_back;
 pub use job::{Job, NODE_DIR};
 
-use crate::cli::progress::Progress;
-use crate::cli::signals::{Stop, Urgency};
 use crate::cluster::Node;
 use crate::plan::Plan;
 use crate::store::{self, RunDir, RunInfo, RunVerdict};
@@ -37,10 +37,12 @@ use dsfuzz_nemesis::Timetable;
 use dsfuzz_workloads::{Connect, Workload};
 use hosts::Hosts;
 use phases::Phases;
+use progress::Progress;
 use recorder::Recorder;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use stop::{Stop, Urgency};
 use tokio::sync::watch;
 
 const CLIENTS: Duration = Duration::from_secs(300);
@@ -69,7 +71,7 @@ pub struct Finished {
 }
 
 /// Runs a job. An error is a failure before there was anything to judge; everything later is part of the answer.
-pub async fn execute(job: Job, progress: Arc<Progress>, stop: watch::Receiver<Stop>) -> Result<Finished> {
+pub async fn execute(job: Job, progress: Arc<dyn Progress>, stop: watch::Receiver<Stop>) -> Result<Finished> {
     let target = targets::load(&job.plan.target, &job.plan_folder, &job.plan.options)?;
     let workloads = workloads(&job.plan);
     let nodes: Vec<Node> = job.nodes.iter().map(|(node, _)| node.clone()).collect();
@@ -170,7 +172,7 @@ struct Run {
     /// What the logs held before this run.
     old_logs: claims::Old,
     deaths: Arc<deaths::Deaths>,
-    progress: Arc<Progress>,
+    progress: Arc<dyn Progress>,
     stop: watch::Receiver<Stop>,
     halt: watch::Receiver<bool>,
 }

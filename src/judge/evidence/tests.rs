@@ -2,7 +2,7 @@
 use super::*;
 use crate::judge::{Rules, judge};
 use crate::plan::{Clients, LoadPlan, PerKind, Plan};
-use crate::store::TargetFacts;
+use crate::targets::TargetFacts;
 use dsfuzz_checkers::Validity;
 use dsfuzz_checkers::history::read_jsonl;
 use serde_json::json;
