@@ -15,7 +15,7 @@ mod load;
 pub mod needs;
 pub mod nemesis;
 mod phases;
-mod prepared;
+pub(crate) mod prepared;
 pub mod recorder;
 pub mod roles;
 pub mod settle;

@@ -17,7 +17,7 @@ pub(super) struct Prepared {
 
 /// How the clients of the plan became ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Readiness {
+pub(crate) struct Readiness {
     /// The plan's clients.
     pub(super) clients: usize,
     /// Those that were open in time.
@@ -27,6 +27,17 @@ pub(super) struct Readiness {
 }
 
 impl Readiness {
+    /// The clients that were ready, all of them, and the milliseconds that the load waited: of a note that [`Readiness::told`] made.
+    pub(crate) fn read(note: &str) -> Option<(usize, usize, u64)> {
+        let number = |text: &str| text.parse::<u64>().ok();
+        let (head, tail) = note.split_once(" ms").filter(|_| note.contains(" clients were ready"))?;
+        let (clients, took) = head.rsplit_once("after ")?;
+        let known = tail.is_empty() || tail.starts_with("; the others");
+        let mut counts = clients.split_whitespace().filter_map(number).map(|count| count as usize);
+        let (first, second) = (counts.next()?, counts.next());
+        known.then_some((first, second.unwrap_or(first), number(took)?))
+    }
+
     /// One sentence for the record, where it took long enough to matter, or where a client is missing.
     pub(super) fn told(&self) -> Option<String> {
         let Readiness { clients, ready, took } = *self;
@@ -150,6 +161,14 @@ mod tests {
         assert_eq!(opened(), 4, "it was open already");
         assert!(prepared.open(endpoint).await.is_ok());
         assert_eq!(opened(), 5, "the second is a new one");
+    }
+
+    #[test]
+    fn what_was_told_is_read_back() {
+        let of = |clients, ready| Readiness { clients, ready, took: Duration::from_secs(7) }.told().unwrap_or_default();
+        assert_eq!(Readiness::read(&of(3, 3)), Some((3, 3, 7000)));
+        assert_eq!(Readiness::read(&of(30, 4)), Some((4, 30, 7000)));
+        assert_eq!(Readiness::read("clock offset -12.5 ms"), None);
     }
 
     #[test]
