@@ -7,6 +7,10 @@
 //! contradicts nothing. A contradiction under both is a contradiction under every initial value.
 #[doc(hidden)]
 pub mod fuzz;
+mod search;
+mod traces;
+
+pub(crate) use traces::{Trace, Undecided, shown, undecided};
 
 use crate::certificate::{Begins, Certificate, Claim};
 use crate::history::History;
@@ -14,6 +18,7 @@ use crate::registry::Options;
 use crate::value::{Value, ValueRef};
 use crate::verdict::{Budget, Checker, Finding, Severity, Validity, Verdict};
 use crate::wording;
+use search::{Found, Search};
 use std::collections::{HashMap, HashSet};
 
 /// The option, for checkers whose registers begin with nil.
@@ -119,193 +124,8 @@ impl Initial {
     }
 }
 
-/// A value that was seen in a register, and when that reply came; or one that was left there, and when that call began.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Trace<K, V> {
-    /// This value was there, as a reply of this index says.
-    Seen(K, V, u64),
-    /// This value may have been left there by a call of this index.
-    Left(K, V, u64),
-    /// A call of this index that, if it took effect, replaced the first by the second; the flag says whether it was
-    /// acknowledged.
-    Replaced(K, V, V, u64, bool),
-    /// Whatever value: by a call of this index.
-    LeftAny(K, u64),
-}
-
-impl<K, V> Trace<K, V> {
-    fn key(&self) -> &K {
-        match self {
-            Trace::Seen(key, ..) | Trace::Left(key, ..) | Trace::Replaced(key, ..) | Trace::LeftAny(key, _) => key,
-        }
-    }
-}
-
-/// What registers certainly began with: a value seen in a reply that came before everything was called that may have left it
-/// there. Of each register all such values, those first that nobody ever wrote, and else in the order in which they were seen; more
-/// than one contradict each other.
-pub(crate) fn shown<K: Clone + Eq + std::hash::Hash, V: Clone + Eq + std::hash::Hash>(
-    traces: impl Iterator<Item = Trace<K, V>>,
-) -> Vec<(K, V)> {
-    let mut traces: Vec<Trace<K, V>> = traces.collect();
-    happened(&mut traces);
-    let mut left: HashMap<(K, V), u64> = HashMap::new();
-    let mut any: HashMap<K, u64> = HashMap::new();
-    for trace in traces.iter().cloned() {
-        match trace {
-            // A value that replaces itself was there before.
-            Trace::Replaced(_, from, to, ..) if from == to => {}
-            Trace::Left(key, value, call) | Trace::Replaced(key, _, value, call, _) => {
-                let first = left.entry((key, value)).or_insert(call);
-                *first = call.min(*first);
-            }
-            Trace::LeftAny(key, call) => {
-                let first = any.entry(key).or_insert(call);
-                *first = call.min(*first);
-            }
-            Trace::Seen(..) => {}
-        }
-    }
-    let mut seen: Vec<((bool, u64), K, V)> = Vec::new();
-    let mut known: HashMap<(K, V), ()> = HashMap::new();
-    for trace in traces {
-        let Trace::Seen(key, value, end) = trace else { continue };
-        let both = (key, value);
-        let first = left.get(&both).copied().unwrap_or(u64::MAX).min(any.get(&both.0).copied().unwrap_or(u64::MAX));
-        if end < first && known.insert(both.clone(), ()).is_none() {
-            // What nobody ever wrote leaves no other explanation.
-            seen.push(((first < u64::MAX, end), both.0, both.1));
-        }
-    }
-    seen.sort_by_key(|(order, ..)| *order);
-    seen.into_iter().map(|(_, key, value)| (key, value)).collect()
-}
-
-/// Of calls that were never acknowledged, those took effect that alone can have left by then what was seen: they saw what
-/// they replaced.
-fn happened<K: Clone + Eq + std::hash::Hash, V: Clone + Eq + std::hash::Hash>(traces: &mut Vec<Trace<K, V>>) {
-    if !traces.iter().any(|trace| matches!(trace, Trace::Replaced(..))) {
-        return;
-    }
-    let mut writers: HashMap<(K, V), Vec<u64>> = HashMap::new();
-    let mut seen: HashMap<(K, V), u64> = HashMap::new();
-    for trace in traces.iter() {
-        match trace {
-            Trace::Replaced(_, from, to, ..) if from == to => {}
-            Trace::Left(key, value, call) | Trace::Replaced(key, _, value, call, _) => {
-                writers.entry((key.clone(), value.clone())).or_default().push(*call);
-            }
-            Trace::Seen(key, value, end) => {
-                let first = seen.entry((key.clone(), value.clone())).or_insert(*end);
-                *first = (*end).min(*first);
-            }
-            Trace::LeftAny(..) => {}
-        }
-    }
-    loop {
-        let mut more = Vec::new();
-        for trace in traces.iter() {
-            let Trace::Replaced(key, from, to, call, false) = trace else { continue };
-            let (before, after) = ((key.clone(), from.clone()), (key.clone(), to.clone()));
-            let Some(&end) = seen.get(&after) else { continue };
-            let alone = writers.get(&after).is_some_and(|calls| calls.iter().filter(|&&one| one < end).eq([call]));
-            if !alone {
-                continue;
-            }
-            if seen.get(&before).is_none_or(|&known| known > end) {
-                seen.insert(before, end);
-                more.push(Trace::Seen(key.clone(), from.clone(), end));
-            }
-        }
-        if more.is_empty() {
-            return;
-        }
-        traces.extend(more);
-    }
-}
-
 /// Ways in which the registers of one object may have begun that are tried at most.
 const COMBINATIONS: usize = 16;
-
-/// How often a history is judged at most for the sake of registers that began with one of several values.
-const JUDGED: usize = 64;
-
-/// Registers and the values that each may have begun with.
-pub(crate) type Undecided = Vec<(Value, Vec<Value>)>;
-
-/// Registers that perhaps began with one of several values: something was seen in them that nothing explains which was called
-/// by then, unless it was put there by a call that replaced one of these values. Registers of [`shown`] are none of them.
-/// `default` says whether registers begin with a value.
-pub(crate) fn undecided<K: Clone + Eq + std::hash::Hash, V: Clone + Eq + std::hash::Hash>(
-    traces: &[Trace<K, V>],
-    default: impl Fn(&K, &V) -> bool,
-) -> Vec<(K, Vec<V>)> {
-    let mut replaced: HashMap<&K, Vec<&V>> = HashMap::new();
-    for trace in traces {
-        let Trace::Replaced(key, from, to, ..) = trace else { continue };
-        let values = replaced.entry(key).or_default();
-        if from != to && !default(key, from) && values.len() <= COMBINATIONS && !values.contains(&from) {
-            values.push(from);
-        }
-    }
-    replaced.retain(|_, values| !values.is_empty());
-    if replaced.is_empty() {
-        return Vec::new();
-    }
-    let known = shown(traces.iter().cloned());
-    replaced.retain(|key, _| known.iter().all(|(decided, _)| decided != *key));
-    let explained = explained(traces.iter().filter(|trace| replaced.contains_key(trace.key())), &default);
-    let mut undecided = Vec::new();
-    for trace in traces {
-        let Trace::Seen(key, value, end) = trace else { continue };
-        if default(key, value) || explained.get(&(key, Some(value))).is_some_and(|call| call < end) {
-            continue;
-        }
-        if explained.get(&(key, None)).is_some_and(|call| call < end) {
-            continue;
-        }
-        // Taken out: every register once.
-        let values = replaced.remove(key).map(|values| values.into_iter().cloned().collect());
-        undecided.extend(values.map(|values| (key.clone(), values)));
-    }
-    undecided
-}
-
-/// From when on a value may be in a register, or any value, by acknowledged calls and plain ones that may have taken effect,
-/// where registers begin with their default.
-fn explained<'t, K: Eq + std::hash::Hash, V: Eq + std::hash::Hash>(
-    traces: impl Iterator<Item = &'t Trace<K, V>>,
-    default: impl Fn(&K, &V) -> bool,
-) -> HashMap<(&'t K, Option<&'t V>), u64> {
-    let mut explained: HashMap<(&K, Option<&V>), u64> = HashMap::new();
-    let mut swaps: Vec<(&K, &V, &V, u64)> = Vec::new();
-    for trace in traces {
-        let (place, call) = match trace {
-            Trace::Left(key, value, call) => ((key, Some(value)), *call),
-            Trace::LeftAny(key, call) => ((key, None), *call),
-            Trace::Replaced(key, from, to, call, true) => {
-                swaps.push((key, from, to, *call));
-                continue;
-            }
-            Trace::Replaced(..) | Trace::Seen(..) => continue,
-        };
-        let first = explained.entry(place).or_insert(call);
-        *first = call.min(*first);
-    }
-    loop {
-        let mut more = false;
-        for (key, from, to, call) in &swaps {
-            let before = if default(key, from) { Some(0) } else { explained.get(&(*key, Some(*from))).copied() };
-            let Some(since) = before.map(|before| before.max(*call)) else { continue };
-            let first = explained.entry((key, Some(to))).or_insert(u64::MAX);
-            more |= since < *first;
-            *first = since.min(*first);
-        }
-        if !more {
-            return explained;
-        }
-    }
-}
 
 /// Ways in which registers may have begun: what is certain, and beside it a value or nothing for each undecided register.
 pub(crate) struct Ways {
@@ -488,7 +308,7 @@ impl<C: Begun> Checker for Beginning<C> {
         first.retain(|(key, _)| known.insert(key.clone()));
         let mut undecided = self.checker.undecided(history);
         undecided.retain(|(key, _)| self.initial.of(key).is_none());
-        let mut search = Search { checker: self, history, budget, undecided: &undecided, left: JUDGED };
+        let mut search = Search::new(self, history, budget, &undecided);
         let mut supposed = match (first.is_empty(), undecided.is_empty()) {
             (true, true) => return said,
             (true, false) => said.clone(),
@@ -524,87 +344,6 @@ impl<C: Begun> Checker for Beginning<C> {
         }
         let of_both = |finding: &Finding| said.findings.iter().any(|other| other.kind == finding.kind);
         if supposed.findings.iter().any(of_both) { supposed } else { said }
-    }
-}
-
-/// A search for a way in which registers may have begun that contradicts nothing.
-struct Search<'a, C> {
-    checker: &'a Beginning<C>,
-    history: &'a History,
-    budget: &'a Budget,
-    undecided: &'a [(Value, Vec<Value>)],
-    /// How often may still be judged.
-    left: usize,
-}
-
-/// What such a search comes to.
-enum Found {
-    /// The verdict is not invalid where registers began so.
-    Way(Verdict, Vec<(Value, Value)>),
-    /// It is invalid whatever registers began with; it depends on what these undecided ones were supposed to begin with.
-    Conflict(HashSet<Value>),
-    TooMany,
-}
-
-impl<C: Begun> Search<'_, C> {
-    /// Searches the ways to begin that extend this one, under which the verdict is this one. A branch ends where a violation
-    /// depends on no register that may still begin otherwise. A register on which no contradiction of its branch depends is
-    /// not tried with other values (conflict-directed backjumping: Prosser, Hybrid algorithms for the constraint satisfaction
-    /// problem, section 3.3).
-    fn beginning(&mut self, verdict: &Verdict, way: &[(Value, Value)], settled: &mut Vec<Value>) -> Found {
-        if verdict.validity != Validity::Invalid {
-            return Found::Way(verdict.clone(), way.to_vec());
-        }
-        let mut conflict = self.conflict(verdict, settled);
-        let all = self.undecided;
-        let Some((key, values)) = all.iter().find(|(key, _)| conflict.contains(key) && !settled.contains(key)) else {
-            return Found::Conflict(conflict);
-        };
-        settled.push(key.clone());
-        // First as it is: the register began with nothing else.
-        let mut found = self.beginning(verdict, way, settled);
-        for value in values {
-            match found {
-                Found::Conflict(of) if of.contains(key) => conflict.extend(of),
-                _ => break,
-            }
-            let Some(left) = self.left.checked_sub(1) else { return Found::TooMany };
-            self.left = left;
-            let mut longer = way.to_vec();
-            longer.push((key.clone(), value.clone()));
-            let other = self.checker.judge(self.history, self.budget, &self.checker.initial.supposing(&longer));
-            found = self.beginning(&other, &longer, settled);
-        }
-        settled.pop();
-        match found {
-            Found::Conflict(of) if of.contains(key) => {
-                conflict.extend(of);
-                conflict.remove(key);
-                Found::Conflict(conflict)
-            }
-            found => found,
-        }
-    }
-
-    /// The undecided registers on which a violation of the verdict may depend: the violation with the fewest that are not
-    /// settled, and then with the fewest.
-    fn conflict(&self, verdict: &Verdict, settled: &[Value]) -> HashSet<Value> {
-        let violations = verdict.findings.iter().filter(|finding| finding.severity == Severity::Violation);
-        let depends = |finding: &Finding| -> HashSet<Value> {
-            let named = self.keys(finding);
-            let may = |key: &&Value| named.as_ref().is_none_or(|named| named.contains(*key));
-            self.undecided.iter().map(|(key, _)| key).filter(may).cloned().collect()
-        };
-        let open = |keys: &HashSet<Value>| keys.iter().filter(|key| !settled.contains(key)).count();
-        let least = violations.map(depends).min_by_key(|keys| (open(keys), keys.len()));
-        least.unwrap_or_else(|| self.undecided.iter().map(|(key, _)| key.clone()).collect())
-    }
-
-    /// The keys that a finding is about, as far as it says so.
-    fn keys(&self, finding: &Finding) -> Option<HashSet<Value>> {
-        let certificate = finding.certificate.as_ref()?;
-        let ops = finding.ops.iter().filter_map(|call| self.history.op(*call)).map(|op| op.key.to_value());
-        Some(certificate.ops.iter().map(|op| op.key.clone()).chain(ops).chain([finding.key.clone()]).collect())
     }
 }
 
@@ -661,42 +400,6 @@ mod tests {
         assert!(Initial::default().is_unsaid() && !with(Value::Nil).is_unsaid());
         assert_eq!(with(Value::Int(7)).supposing(&[("y".into(), 3.into())]).of(&"y".into()), Some(&Value::Int(7)));
         assert_eq!(named.supposing(&[("y".into(), 3.into())]).of(&"y".into()), Some(&Value::Int(3)));
-    }
-
-    #[test]
-    fn what_nobody_can_have_left_by_then_was_there_first() {
-        use Trace::{Left, LeftAny, Replaced, Seen};
-        let traces = [Left("x", 1, 4), Seen("x", 1, 3), Seen("x", 2, 9), Seen("x", 1, 7), Left("y", 2, 0)];
-        assert_eq!(shown(traces.into_iter()), [("x", 2), ("x", 1)]);
-        let traces = [
-            Replaced("x", 1, 2, 0, false),
-            Replaced("x", 2, 3, 1, false),
-            Seen("x", 3, 4),
-            Replaced("x", 9, 8, 1, false),
-        ];
-        assert_eq!(shown(traces.into_iter()), [("x", 1)]);
-        let traces = [LeftAny("x", 2), Seen("x", 1, 3), Seen("y", 1, 3), Seen("y", 1, 5)];
-        assert_eq!(shown(traces.into_iter()), [("y", 1)]);
-    }
-
-    #[test]
-    fn a_register_that_began_with_one_of_several_values_is_undecided() {
-        use Trace::{Left, Replaced, Seen};
-        let of = |traces: &[Trace<&'static str, u32>]| undecided(traces, |_, value| *value == 0);
-        let two = [Replaced("x", 4, 2, 0, false), Replaced("x", 7, 2, 1, false), Seen("x", 2, 4)];
-        assert_eq!(of(&two), [("x", vec![4, 7])]);
-        assert_eq!(shown(two.iter().cloned()), []);
-        // What a plain write explains, or what is certain, is not.
-        let [one, other, seen] = two;
-        assert_eq!(of(&[one.clone(), other.clone(), seen.clone(), Left("x", 2, 3)]), []);
-        assert_eq!(of(&[one.clone(), other.clone(), seen.clone(), Left("x", 2, 5), Seen("x", 9, 3)]), []);
-        // A value that replaces itself explains nothing; two that replace each other began with either.
-        assert_eq!(of(&[one, other, Replaced("x", 2, 2, 2, true), seen]), [("x", vec![4, 7])]);
-        let swapped = [Replaced("x", 4, 5, 0, true), Seen("x", 4, 3), Replaced("x", 5, 4, 1, true), Seen("x", 5, 4)];
-        assert_eq!(of(&swapped), [("x", vec![4, 5])]);
-        let explained = [Replaced("x", 0, 5, 0, true), Seen("x", 5, 3), Replaced("x", 9, 5, 1, false)];
-        assert_eq!(of(&explained), []);
-        assert_eq!(shown([Replaced("x", 2, 2, 1, true), Seen("x", 2, 3)].into_iter()), [("x", 2)]);
     }
 
     #[test]

@@ -246,8 +246,11 @@ pub(crate) fn likeness(written: &Value, seen: &Value) -> Option<String> {
     let why = match (whole(&first), whole(&second)) {
         // Digits differ: that the doubles are the same is no sign unless one of them is a number.
         (Some(one), Some(other)) if first != second && one.max(other) >= DOUBLE_MAX => {
-            let numbers = [written, seen].iter().any(|value| matches!(value, Value::Int(_)));
-            numbers.then(|| "both are the same double, which loses digits from 2^53 on: does the client read numbers as doubles?")?.to_owned()
+            if ![written, seen].iter().any(|value| matches!(value, Value::Int(_))) {
+                return None;
+            }
+            "both are the same double, which loses digits from 2^53 on: does the client read numbers as doubles?"
+                .to_owned()
         }
         _ if one != other => of_type(one, other),
         _ => format!("each is a {one} that is written in another form: did the client change it?"),

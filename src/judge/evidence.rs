@@ -8,6 +8,7 @@ mod shortfall;
 use super::Rules;
 use super::met::{self, Met};
 use crate::plan::EvidencePlan;
+use crate::run::prepared::Readiness;
 use crate::store::{Evidence, RunInfo};
 use dsfuzz_checkers::evidence::KindEvidence;
 use dsfuzz_checkers::{Fault, History, Phase, evidence};
@@ -40,6 +41,10 @@ pub(super) fn weigh(history: &History, asked: &EvidencePlan, rules: &Rules, info
     if let Some(slip) = info.timetable_slip_ms {
         let doc = "milliseconds that a fault began after its time, at the most";
         rows.push(row("timetable_slip_ms", doc, slip as f64, 0.0));
+    }
+    if let Some((ready, clients, took_ms)) = history.notes.iter().find_map(|(_, _, text)| Readiness::read(text)) {
+        let doc = format!("milliseconds that the load waited for its clients; {ready} of {clients} were ready then");
+        rows.push(row("clients_ready_ms", &doc, took_ms as f64, 0.0));
     }
     rows
 }

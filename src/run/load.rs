@@ -2,6 +2,7 @@
 use super::driver::{Driver, DriverOptions, DriverSummary, NodeEndpoint};
 use super::hosts::Hosts;
 use super::nemesis::{Executor, Limits, Log, Now, Views};
+use super::prepared::{Prepared, READY_WITHIN};
 use super::progress::{Progress, Snapshot};
 use super::recorder::Recorder;
 use super::roles::Prober;
@@ -90,6 +91,19 @@ impl Load {
         halt: watch::Receiver<bool>,
     ) -> (DriverSummary, Option<u64>, Watch) {
         let watching = self.watch();
+        let opening = Prepared::open(self.connect.clone(), &self.options, READY_WITHIN);
+        let mut stopped = halt.clone();
+        // The load's time, and that of the faults, begins when its clients can call.
+        let connect: Arc<dyn Connect> = tokio::select! {
+            (prepared, readiness) = opening => {
+                if let Some(told) = readiness.told() {
+                    self.recorder.note("", &told);
+                    progress.line(&told);
+                }
+                prepared
+            }
+            () = super::driver::turned_true(&mut stopped) => self.connect.clone(),
+        };
         let start = Instant::now();
         let (over, load_over) = watch::channel(false);
         let breaking = {
@@ -101,7 +115,7 @@ impl Load {
         let ticking = self.tick(progress.clone());
         let driver = Driver {
             recorder: self.recorder.clone(),
-            connect: self.connect.clone(),
+            connect,
             workloads: self.workloads.clone(),
             options: self.options.clone(),
         };

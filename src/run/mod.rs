@@ -15,6 +15,7 @@ mod load;
 pub mod needs;
 pub mod nemesis;
 mod phases;
+pub(crate) mod prepared;
 pub mod progress;
 pub mod recorder;
 pub mod roles;

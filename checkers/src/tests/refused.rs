@@ -11,6 +11,9 @@ fn call(process: u32, function: &str, argument: &str, end: &str) -> String {
     )
 }
 
+/// A checker, its options, a history.
+type Case = (&'static str, &'static [(&'static str, &'static str)], String);
+
 fn violation(checker: &str, options: &[(&str, &str)], lines: &str) -> Finding {
     let options = options.iter().map(|(name, value)| ((*name).to_owned(), Value::text(value))).collect();
     let judge = checker_with(checker, &Options(options)).expect("options that it takes");
@@ -34,7 +37,7 @@ fn findings_name_the_call_that_was_refused() {
         lines
     };
     let settled = |lines: String| lines.replace("\"f\":\"read\"", "\"settle\":true,\"f\":\"read\"");
-    let cases: &[(&str, &[(&str, &str)], String)] = &[
+    let cases: [Case; 9] = [
         ("set", &[], settled(history("add", "read", "null", "[1,2]"))),
         ("set-full", &[], history("add", "read", "null", "[1,2]")),
         ("crdt", &[("type", "g-set")], history("add", "read", "null", "[1,2]")),
@@ -46,7 +49,7 @@ fn findings_name_the_call_that_was_refused() {
         ("linearizable", &[("model", "fifo-queue")], history("enqueue", "dequeue", "null", "2")),
     ];
     for (checker, options, lines) in cases {
-        let title = violation(checker, options, lines).title;
+        let title = violation(checker, options, &lines).title;
         assert!(title.contains("refused"), "{checker} {options:?}: {title}");
         assert!(!title.contains("never") && !title.contains("nobody"), "{checker} {options:?}: {title}");
     }

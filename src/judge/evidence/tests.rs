@@ -380,3 +380,16 @@ fn advice_fits_the_cause_for_which_a_kill_was_not_proven() {
     let lost = kill(|faults| of(faults, "n1: connection lost"));
     assert!(lost.contains("dsfuzz doctor PLAN") && !lost.contains("starts the process again"), "{lost}");
 }
+
+#[test]
+fn a_load_that_waited_for_its_clients_says_so() {
+    let row = |note: Option<&str>| {
+        let mut history = Story::of(&THREE, |_| true).history();
+        history.notes.extend(note.map(|text| (1, String::new(), text.to_owned())));
+        let rules = Rules { load: Some(LoadPlan::default()), ..Rules::default() };
+        let rows = weigh(&history, &EvidencePlan::default(), &rules, &RunInfo::default());
+        rows.into_iter().find(|row| row.name == "clients_ready_ms").map(|row| (row.measured, row.enough))
+    };
+    assert_eq!(row(Some("the load began when all 3 clients were ready, after 7000 ms")), Some((7000.0, true)));
+    assert_eq!(row(None), None);
+}
