@@ -17,10 +17,10 @@
 #[doc(hidden)]
 pub mod fuzz;
 
+use crate::checker::CheckerDoc;
 use crate::contract::{Breach, Report, at, object, workloads_with};
 use crate::history::{History, NameId, Op, Outcome};
 use crate::pace::Pace;
-use crate::registry::CheckerDoc;
 use crate::value::{Kind, Value, ValueRef};
 use crate::verdict::{Budget, Checker, Validity, Verdict};
 use crate::wording;

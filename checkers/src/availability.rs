@@ -2,9 +2,9 @@
 //!
 //! It measures and does not judge: valid, unless nothing was ever acknowledged; a run that asks for nothing else is
 //! Unknown. Times come from the control node's clock.
+use crate::checker::CheckerDoc;
 use crate::history::{Fault, History, Op, Outcome, Phase};
 use crate::pace::Pace;
-use crate::registry::CheckerDoc;
 use crate::sides::wrote;
 use crate::verdict::{Budget, Checker, Finding, Severity, Validity, Verdict};
 use crate::wording;

@@ -14,10 +14,10 @@
 #[doc(hidden)]
 pub mod fuzz;
 
+use crate::checker::CheckerDoc;
 use crate::contract::{Breach, Group, Report, at, by_key, object, strangers, workloads_where, workloads_with};
 use crate::history::{History, NameId, Op, Outcome};
 use crate::pace::Pace;
-use crate::registry::CheckerDoc;
 use crate::value::{Kind, Value, ValueRef};
 use crate::verdict::{Budget, Checker, Validity, Verdict};
 use crate::wording;

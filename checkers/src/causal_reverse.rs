@@ -13,10 +13,10 @@
 pub mod fuzz;
 
 use crate::certificate::{Edge, EdgeKind};
+use crate::checker::CheckerDoc;
 use crate::contract::{Breach, Group, Report, at, by_key, realtime, strangers, workloads_with};
 use crate::history::{History, Op, Outcome};
 use crate::pace::Pace;
-use crate::registry::CheckerDoc;
 use crate::value::{Value, ValueRef};
 use crate::verdict::{Budget, Checker, Validity, Verdict};
 use crate::wording;

@@ -13,9 +13,9 @@ pub(crate) use names::{NAMED_BY, Named, NamedBy, Naming, refusal};
 pub(crate) use report::{Breach, Report};
 
 use crate::certificate::{Edge, EdgeKind};
+use crate::checker::Options;
 use crate::functions;
 use crate::history::{History, NameId, Op, Outcome};
-use crate::registry::Options;
 use crate::value::{Value, ValueRef};
 use serde_json::json;
 use std::collections::HashMap;

@@ -22,11 +22,11 @@ pub(crate) mod bounds;
 #[doc(hidden)]
 pub mod fuzz;
 
+use crate::checker::{CheckerDoc, WORKLOAD, with_workload};
 use crate::contract::{Breach, Group, Report, changed_by, objects};
 use crate::history::{History, Op, Outcome};
 use crate::initial::{Beginning, Begun, Initial, OPTION, Shown, Trace, of_key, question, shown};
 use crate::pace::Pace;
-use crate::registry::{CheckerDoc, WORKLOAD, with_workload};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker, Finding, Verdict};
 use crate::wording;

@@ -16,8 +16,8 @@ pub(crate) mod fuzz;
 mod manner;
 mod torn;
 
+use crate::checker::{CheckerDoc, Options};
 use crate::history::{History, ProcessEvent, ProcessStep};
-use crate::registry::{CheckerDoc, Options};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker, Finding, Severity, Validity, Verdict};
 use crate::wording;

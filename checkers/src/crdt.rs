@@ -38,12 +38,12 @@ mod sets;
 pub(crate) use agree::DOC as REPLICAS_AGREE;
 pub use agree::ReplicasAgree;
 
+use crate::checker::CheckerDoc;
 use crate::contract::{Breach, Group, Report, at, by_key, count_option, part, strangers, workloads_with};
 use crate::final_reads::{Failures, none_of_its_own, unheard};
 use crate::history::{History, NameId, Op, Outcome};
 use crate::initial::{self, Beginning, Begun, Initial, OPTION, of_key, question};
 use crate::pace::Pace;
-use crate::registry::CheckerDoc;
 use crate::standstill::{STANDSTILL_MS, Shown, converged_at, last_change, not_converged, unchanged};
 use crate::value::{Value, ValueRef};
 use crate::verdict::{Budget, Checker, Validity, Verdict};

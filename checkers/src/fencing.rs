@@ -16,13 +16,13 @@
 #[doc(hidden)]
 pub mod fuzz;
 
+use crate::checker::CheckerDoc;
 use crate::contract::{
     Breach, Group, NAMED_BY, Named, NamedBy, Naming, Report, at, by_key, largest_before, part, took, workloads_where,
     workloads_with,
 };
 use crate::history::{History, Op};
 use crate::pace::Pace;
-use crate::registry::CheckerDoc;
 use crate::value::{Value, ValueRef};
 use crate::verdict::{Budget, Checker, Validity, Verdict};
 use crate::wording;

@@ -1,7 +1,7 @@
 //! [`FinalReads`]: how the final reads of a run were made, and so how they are judged; which of them is the last word of
 //! a node, and what those say that failed.
+use crate::checker::Options;
 use crate::history::{History, NameId, Op, Outcome};
-use crate::registry::Options;
 use crate::split_brain::is_leader;
 use crate::wording;
 use serde::{Deserialize, Serialize};

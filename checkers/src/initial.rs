@@ -13,8 +13,8 @@ mod traces;
 pub(crate) use traces::{Trace, Undecided, shown, undecided};
 
 use crate::certificate::{Begins, Certificate, Claim};
+use crate::checker::Options;
 use crate::history::History;
-use crate::registry::Options;
 use crate::value::{Value, ValueRef};
 use crate::verdict::{Budget, Checker, Finding, Severity, Validity, Verdict};
 use crate::wording;

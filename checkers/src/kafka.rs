@@ -42,10 +42,10 @@ mod order;
 #[cfg(test)]
 mod tests;
 
+use crate::checker::{CheckerDoc, WORKLOAD, with_workload};
 use crate::contract::{Breach, Report, by_key, workloads_where};
 use crate::history::{History, NameId, Op, Outcome};
 use crate::pace::Pace;
-use crate::registry::{CheckerDoc, WORKLOAD, with_workload};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker, Severity, Verdict};
 use crate::wording;

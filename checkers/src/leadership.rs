@@ -10,10 +10,10 @@
 //!
 //! Finding: `two-leaders-in-one-term`. Unknown: neither a trustworthy claim nor a reply that names leader and term.
 //! Leases by which leaders hold their office are judged by `lease`.
+use crate::checker::CheckerDoc;
 use crate::contract::{Breach, Report, at, by_key, part, workloads_with};
 use crate::history::{History, Outcome};
 use crate::pace::Pace;
-use crate::registry::CheckerDoc;
 use crate::split_brain::leaders;
 use crate::value::ValueRef;
 use crate::verdict::{Budget, Checker, Validity, Verdict};

@@ -15,13 +15,13 @@
 #[doc(hidden)]
 pub mod fuzz;
 
+use crate::checker::CheckerDoc;
 use crate::contract::{
     Breach, NAMED_BY, Named, NamedBy, Naming, Report, at, by_key, closings, count_option, object, part, refusal,
     retirements, took, workloads_with,
 };
 use crate::history::{History, Op, Outcome};
 use crate::pace::Pace;
-use crate::registry::CheckerDoc;
 use crate::value::Value;
 use crate::verdict::{Budget, Checker, Validity, Verdict};
 use crate::wording;

@@ -36,12 +36,12 @@ mod zones;
 mod tests;
 
 use crate::certificate::{Certificate, Claim};
+use crate::checker::{CheckerDoc, Options, WORKLOAD, with_workload};
 use crate::contract::{Group, NamedBy, Naming};
 use crate::forms::{Plain, Turned};
 use crate::history::{History, NameId};
 use crate::initial::{Initial, Shown, question};
 use crate::model::{self, CasRegister, Model, WithModel};
-use crate::registry::{CheckerDoc, Options, WORKLOAD, with_workload};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker, Finding, Validity, Verdict};
 use crate::wording;

@@ -10,10 +10,10 @@
 //!
 //! Findings: `not-recovered`, and as evidence `not-healed` (a fault of which nobody showed that it is gone). Unknown: no
 //! heal could be judged; the numbers say how many were, and why not.
+use crate::checker::CheckerDoc;
 use crate::contract::{Breach, Report, count_option};
 use crate::history::{Fault, History, NameId, Outcome, Phase};
 use crate::pace::Pace;
-use crate::registry::CheckerDoc;
 use crate::verdict::{Budget, Checker, Validity, Verdict};
 use crate::wording;
 use serde_json::json;

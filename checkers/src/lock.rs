@@ -18,6 +18,7 @@
 #[doc(hidden)]
 pub mod fuzz;
 
+use crate::checker::CheckerDoc;
 pub use crate::contract::names::NamedBy;
 use crate::contract::{
     Breach, NAMED_BY, Named, Naming, Report, at, by_key, closings, count_option, object, refusal, retirements, took,
@@ -25,7 +26,6 @@ use crate::contract::{
 };
 use crate::history::{History, Op, Outcome};
 use crate::pace::Pace;
-use crate::registry::CheckerDoc;
 use crate::value::{Kind, Value};
 use crate::verdict::{Budget, Checker, Validity, Verdict};
 use crate::wording;

@@ -14,11 +14,11 @@
 pub mod fuzz;
 
 use crate::certificate::{Edge, EdgeKind};
+use crate::checker::CheckerDoc;
 use crate::contract::{Breach, Report, at, count_option, workloads_where};
 use crate::history::{History, Op, Outcome};
 use crate::initial::{Initial, of_key};
 use crate::pace::Pace;
-use crate::registry::CheckerDoc;
 use crate::value::{Value, ValueRef};
 use crate::verdict::{Budget, Checker, Validity, Verdict};
 use crate::wording;

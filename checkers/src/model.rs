@@ -75,11 +75,9 @@ pub use stack::Stack;
 pub use unordered_queue::UnorderedQueue;
 pub use versioned::{VersionedAct, VersionedRegister};
 
+use crate::checker::Options;
 use crate::initial::{self, Initial};
-use crate::linearizable::Linearizable;
-use crate::registry::Options;
 use crate::value::Value;
-use crate::verdict::Checker;
 use std::fmt::Debug;
 use std::hash::Hash;
 
@@ -328,8 +326,6 @@ pub struct ModelDoc {
     pub functions: &'static [&'static str],
     /// What can be set: name and meaning.
     pub options: &'static [(&'static str, &'static str)],
-    /// Makes a checker for it. The error says what an option takes.
-    pub build: fn(&Options) -> Result<Box<dyn Checker>, String>,
 }
 
 /// Something that is done with a model of whatever type.
@@ -338,15 +334,6 @@ pub trait WithModel {
     type Out;
     /// Does it.
     fn with<M: Model + Clone + 'static>(self, model: M) -> Self::Out;
-}
-
-struct Build<'a>(&'a Options);
-
-impl WithModel for Build<'_> {
-    type Out = Box<dyn Checker>;
-    fn with<M: Model + Clone + 'static>(self, model: M) -> Box<dyn Checker> {
-        Box::new(Linearizable::new(model).initial(Initial::with(self.0)))
-    }
 }
 
 /// One list of types: [`MODELS`] and [`with_model`] follow from it.
@@ -358,7 +345,6 @@ macro_rules! models {
             doc: $doc,
             functions: $functions,
             options: $options,
-            build: |options| with_model($name, options, Build(options)),
         }),*];
 
         /// Does something with the model of this name, made with these options. The error names the models there are.
@@ -380,7 +366,7 @@ macro_rules! models {
 
 type Made<M> = Result<M, String>;
 
-/// Options of models whose objects may begin with any value. [`Linearizable`] takes it, for each key.
+/// Options of models whose objects may begin with any value. [`crate::Linearizable`] takes it, for each key.
 const BEGINS: &[(&str, &str)] = &[initial::OPTION];
 
 models! {

@@ -23,10 +23,10 @@ mod rows;
 #[cfg(test)]
 mod tests;
 
+use crate::checker::{CheckerDoc, WORKLOAD, with_workload};
 use crate::contract::{Breach, Elements, Group, Report, changed_by, objects, part};
 use crate::history::{History, Op, Outcome};
 use crate::pace::Pace;
-use crate::registry::{CheckerDoc, WORKLOAD, with_workload};
 use crate::value::{Value, ValueRef};
 use crate::verdict::{Budget, Checker, Verdict};
 use rows::{Row, Stamp, rows};

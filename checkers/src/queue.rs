@@ -16,11 +16,11 @@
 #[doc(hidden)]
 pub mod fuzz;
 
+use crate::checker::{CheckerDoc, WORKLOAD, with_workload};
 use crate::contract::{Breach, Elements, Group, Report, changed_by, objects};
 use crate::final_reads::AT_LEAST_ONCE;
 use crate::history::{History, Op, Outcome};
 use crate::pace::Pace;
-use crate::registry::{CheckerDoc, WORKLOAD, with_workload};
 use crate::value::ValueRef;
 use crate::verdict::{Budget, Checker, Verdict};
 use crate::wording;

@@ -15,10 +15,10 @@
 #[doc(hidden)]
 pub mod fuzz;
 
+use crate::checker::CheckerDoc;
 use crate::contract::{Breach, Group, Report, at, by_key, object, workloads_with};
 use crate::history::{History, Op, Outcome};
 use crate::pace::Pace;
-use crate::registry::CheckerDoc;
 use crate::value::{Value, ValueRef};
 use crate::verdict::{Budget, Checker, Validity, Verdict};
 use crate::wording;

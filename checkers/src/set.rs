@@ -26,11 +26,11 @@ pub mod fuzz;
 mod judge;
 mod losses;
 
+use crate::checker::CheckerDoc;
 use crate::contract::changed_by;
 use crate::final_reads::{AT_LEAST_ONCE, FINAL_READS, Failures, FinalReads, leaders_at};
 use crate::history::{History, NameId, Op};
 use crate::pace::Pace;
-use crate::registry::CheckerDoc;
 use crate::verdict::{Budget, Checker, Finding, Severity, Validity, Verdict};
 use crate::wording;
 use collect::sets;

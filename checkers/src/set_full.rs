@@ -24,11 +24,11 @@ pub mod fuzz;
 mod tests;
 mod timeline;
 
+use crate::checker::{CheckerDoc, WORKLOAD, with_workload};
 use crate::contract::{Breach, Elements, Group, Report, changed_by, objects, quantiles_ms};
 use crate::final_reads::{AT_LEAST_ONCE, FINAL_READS, Failures, FinalReads, answered, leaders_at, silent};
 use crate::history::{History, NameId, Op, Outcome};
 use crate::pace::Pace;
-use crate::registry::{CheckerDoc, WORKLOAD, with_workload};
 use crate::verdict::{Budget, Checker, Verdict};
 use crate::wording;
 use std::collections::BTreeSet;

@@ -26,10 +26,10 @@ mod tests;
 
 pub(crate) use leaders::is_leader;
 
+use crate::checker::{CheckerDoc, Options};
 use crate::history::{Fault, History};
 use crate::initial::{Initial, OPTION};
 use crate::pace::Pace;
-use crate::registry::{CheckerDoc, Options};
 use crate::sides::{Side, sides};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker, Finding, Severity, Validity, Verdict};

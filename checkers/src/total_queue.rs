@@ -16,11 +16,11 @@
 #[doc(hidden)]
 pub mod fuzz;
 
+use crate::checker::{CheckerDoc, WORKLOAD, with_workload};
 use crate::contract::{Breach, Group, Report, changed_by, objects};
 use crate::history::{History, Op, Outcome};
 use crate::pace::Pace;
 use crate::queue::{Messages, SHAPE};
-use crate::registry::{CheckerDoc, WORKLOAD, with_workload};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker, Verdict};
 use crate::wording;

@@ -7,10 +7,10 @@
 #[doc(hidden)]
 pub mod fuzz;
 
+use crate::checker::{CheckerDoc, WORKLOAD, with_workload};
 use crate::contract::{Breach, Elements, Report, objects};
 use crate::history::{History, Op, Outcome};
 use crate::pace::Pace;
-use crate::registry::{CheckerDoc, WORKLOAD, with_workload};
 use crate::value::ValueRef;
 use crate::verdict::{Budget, Checker, Verdict};
 use serde_json::json;

@@ -27,9 +27,9 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
+use crate::checker::{CheckerDoc, WORKLOAD, with_workload};
 use crate::contract::{Breach, Report, objects};
 use crate::history::{History, NameId, Op};
-use crate::registry::{CheckerDoc, WORKLOAD, with_workload};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker, Severity, Verdict};
 use std::collections::{BTreeMap, HashSet};

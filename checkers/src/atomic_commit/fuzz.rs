@@ -1,8 +1,8 @@
 //! `atomic-commit` against its definition.
 use super::AtomicCommit;
 use crate::contract::scene::{NOWHERE, Step, compare, weave};
-use crate::fuzz::{Draw, Stats};
 use crate::history::{History, Outcome};
+use crate::random::{Draw, Stats};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker};
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,7 +14,7 @@ pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
         seed,
         count,
         make,
-        |history| crate::fuzz::shown(history, checker.check(history, &Budget::unlimited())),
+        |history| crate::random::shown(history, checker.check(history, &Budget::unlimited())),
         define,
     )
 }

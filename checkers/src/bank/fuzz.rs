@@ -1,8 +1,8 @@
 //! `bank` against its definition.
 use super::Bank;
 use crate::contract::scene::{Step, compare, weave};
-use crate::fuzz::{Draw, Stats};
 use crate::history::{History, Outcome};
+use crate::random::{Draw, Stats};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker};
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,7 +13,7 @@ pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
     for (share, bank) in [Bank::new(), Bank::new().total(20), Bank::new().negative_balances(true)].iter().enumerate() {
         let seed = seed.wrapping_mul(3).wrapping_add(share as u64);
         let count = count / 3 + u64::from((share as u64) < count % 3);
-        let check = |history: &History| crate::fuzz::shown(history, bank.check(history, &Budget::unlimited()));
+        let check = |history: &History| crate::random::shown(history, bank.check(history, &Budget::unlimited()));
         let one = compare(seed, count, make, check, |history| define(history, bank))?;
         stats.histories += one.histories;
         stats.invalid += one.invalid;

@@ -1,15 +1,15 @@
 //! `causal-reverse` against its definition.
 use super::CausalReverse;
 use crate::contract::scene::{Step, compare, weave};
-use crate::fuzz::{Draw, Stats};
 use crate::history::{History, Op, Outcome};
+use crate::random::{Draw, Stats};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker};
 use std::collections::BTreeSet;
 
 /// Judges so many random histories twice. The error describes the first difference.
 pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
-    let check = |history: &History| crate::fuzz::shown(history, CausalReverse.check(history, &Budget::unlimited()));
+    let check = |history: &History| crate::random::shown(history, CausalReverse.check(history, &Budget::unlimited()));
     compare(seed, count, make, check, define)
 }
 

@@ -1,8 +1,8 @@
 //! The algorithms for containers against every order of small random histories.
 use super::{GrowOp, ItemOp, Judged, decide, growing};
-use crate::fuzz::{Draw, Stats};
 use crate::history::Op;
 use crate::model::{Container, ContainerAct, FifoQueue, Model, PriorityQueue, Stack, UnorderedQueue};
+use crate::random::{Draw, Stats};
 use crate::value::Value;
 
 /// What can be compared.

@@ -11,8 +11,8 @@
 //! Numbers that may be a semaphore's permits or something else (names where arguments are names, owners where they are
 //! the callers' numbers) are not judged.
 use super::{Group, at, took};
+use crate::checker::Options;
 use crate::history::{History, NameId, Op, Outcome};
-use crate::registry::Options;
 use crate::value::{Kind, Value};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;

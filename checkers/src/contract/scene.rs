@@ -1,7 +1,7 @@
 //! Small random histories for the differential tests of this crate's contracts: clients with scripts against a system
 //! that is given as a closure. No checker uses it.
-use crate::fuzz::{Draw, Stats};
 use crate::history::{Completion, History, HistoryBuilder, Invoke, Op, Outcome, Phase, Record};
+use crate::random::{Draw, Stats};
 use crate::value::Value;
 use crate::verdict::{Severity, Verdict};
 use std::collections::BTreeSet;

@@ -1,6 +1,7 @@
 //! Stories: a few lines of a history, and what each checker of a contract must say of them.
 use crate::certificate::Claim;
-use crate::registry::{Options, checker_with};
+use crate::checker::Options;
+use crate::registry::checker_with;
 use crate::testing::history;
 use crate::value::Value;
 use crate::verdict::{Budget, Severity, Validity, Verdict};

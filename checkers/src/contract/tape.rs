@@ -1,8 +1,8 @@
 //! Small random histories for the differential tests of checkers that give numbers, and the loop that compares. No checker
 //! uses it.
 use super::scene::{Scene, Step, text};
-use crate::fuzz::{Draw, Stats};
 use crate::history::{History, Outcome};
+use crate::random::{Draw, Stats};
 use crate::value::Value;
 use crate::verdict::{Severity, Validity, Verdict};
 use std::collections::BTreeSet;

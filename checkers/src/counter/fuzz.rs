@@ -1,8 +1,8 @@
 //! Random counters, judged by the checker and by adding up for each read.
 use super::Counter;
 use crate::contract::tape::{self, Answer, Tape};
-use crate::fuzz::{Draw, Stats};
 use crate::history::{History, Op, Outcome};
+use crate::random::{Draw, Stats};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker};
 use std::collections::BTreeSet;
@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 /// Judges random histories twice; the operations of each certificate alone have to be judged alike.
 pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
     let fast = |history: &History| {
-        let verdict = crate::fuzz::shown(history, Counter::new().initial(1).check(history, &Budget::unlimited()));
+        let verdict = crate::random::shown(history, Counter::new().initial(1).check(history, &Budget::unlimited()));
         let mut answer = Answer::read(&verdict, &["below", "above"]);
         for finding in &verdict.findings {
             let ops: Vec<Op<'_>> = finding.ops.iter().filter_map(|call| history.op(*call)).collect();

@@ -1,9 +1,9 @@
 //! `crashes` against its rule, applied to each record by itself. What lines about corrupt data may tell of is played through
 //! in time.
 use super::Crashes;
-use crate::fuzz::{Draw, Stats};
+use crate::checker::Options;
 use crate::history::{FaultEvent, FaultStep, History, HistoryBuilder, ProcessEvent, ProcessStep, Record};
-use crate::registry::Options;
+use crate::random::{Draw, Stats};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker, Severity, Validity};
 use std::collections::{BTreeMap, BTreeSet};
@@ -303,7 +303,7 @@ fn compare(case: &Case) -> Result<bool, String> {
         options.insert("ok_exits".to_owned(), Value::list(case.ok.iter().map(|status| Value::Int(*status))));
     }
     let checker = Crashes::with(&Options(options))?;
-    let verdict = crate::fuzz::shown(&case.history, checker.check(&case.history, &Budget::unlimited()));
+    let verdict = crate::random::shown(&case.history, checker.check(&case.history, &Budget::unlimited()));
     let found: Vec<(&ProcessEvent, &str, Severity)> = case
         .records
         .iter()

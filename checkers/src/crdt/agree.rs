@@ -25,11 +25,11 @@ pub mod fuzz;
 mod tests;
 
 use super::{Crdt, CrdtType, Object};
+use crate::checker::CheckerDoc;
 use crate::contract::{Breach, Elements, Report, at, by_key, changed_by, count_option, workloads_with};
 use crate::final_reads::{FINAL_READS, Failures, FinalReads, answered, last_words, none_of_its_own, unheard};
 use crate::history::{History, NameId, Op, Outcome};
 use crate::pace::Pace;
-use crate::registry::CheckerDoc;
 use crate::standstill::{STANDSTILL, STANDSTILL_MS, Shown, converged_at, last_change, not_converged, unchanged};
 use crate::value::{Value, ValueRef};
 use crate::verdict::{Budget, Checker, Severity, Validity, Verdict};

@@ -1,8 +1,8 @@
 //! `crdt` against its definition.
 use super::{Crdt, CrdtType};
 use crate::contract::scene::{Scene, Step, compare, weave_into};
-use crate::fuzz::{Draw, Stats};
 use crate::history::{History, Op, Outcome, Phase};
+use crate::random::{Draw, Stats};
 use crate::standstill::{CONVERGED, NOT_CONVERGED};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker};
@@ -20,7 +20,7 @@ pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
         let checker = if promised { Crdt::new(Some(kind)).quiesce_ms(0) } else { Crdt::new(Some(kind)) };
         let seed = seed.wrapping_mul(10).wrapping_add(share as u64);
         let count = count / 10 + u64::from((share as u64) < count % 10);
-        let check = |history: &History| crate::fuzz::shown(history, checker.check(history, &Budget::unlimited()));
+        let check = |history: &History| crate::random::shown(history, checker.check(history, &Budget::unlimited()));
         let define = |history: &History| define(history, kind, promised);
         let one = compare(seed, count, |draw| make(draw, kind), check, define)?;
         stats.histories += one.histories;

@@ -1,8 +1,8 @@
 //! `fencing` against its definition.
 use super::Fencing;
 use crate::contract::scene::{Step, compare, weave};
-use crate::fuzz::{Draw, Stats};
 use crate::history::{History, Op, Outcome};
+use crate::random::{Draw, Stats};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker};
 use std::collections::BTreeSet;
@@ -13,7 +13,7 @@ pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
         seed,
         count,
         make,
-        |history| crate::fuzz::shown(history, Fencing::default().check(history, &Budget::unlimited())),
+        |history| crate::random::shown(history, Fencing::default().check(history, &Budget::unlimited())),
         define,
     )
 }

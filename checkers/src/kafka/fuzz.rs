@@ -3,8 +3,8 @@ mod oracle;
 
 use super::{Isolation, KINDS, Kafka};
 use crate::contract::tape::{self, Answer, Tape};
-use crate::fuzz::{Draw, Stats};
 use crate::history::{History, Outcome};
+use crate::random::{Draw, Stats};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker};
 use std::collections::BTreeMap;
@@ -28,7 +28,7 @@ pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
 
 fn fast(isolation: Option<Isolation>, history: &History) -> Answer {
     let checker = Kafka { isolation, ..Kafka::new() };
-    let verdict = crate::fuzz::shown(history, checker.check(history, &Budget::unlimited()));
+    let verdict = crate::random::shown(history, checker.check(history, &Budget::unlimited()));
     let mut answer = Answer::read(&verdict, &["unseen", "missing"]);
     for kind in KINDS {
         let count = verdict.numbers.get(&kind.replace('-', "_")).and_then(serde_json::Value::as_u64);

@@ -2,8 +2,8 @@
 use super::Lease;
 use crate::contract::NamedBy;
 use crate::contract::scene::{Step, compare, weave};
-use crate::fuzz::{Draw, Stats};
 use crate::history::{History, Op, Outcome};
+use crate::random::{Draw, Stats};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker};
 use std::cell::Cell;
@@ -35,7 +35,7 @@ pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
                 owned.set(named_by == NamedBy::Unsaid && owners(&history));
                 history
             },
-            |history| crate::fuzz::shown(history, lease.check(history, &Budget::unlimited())),
+            |history| crate::random::shown(history, lease.check(history, &Budget::unlimited())),
             |history| define(history, named_by, owned.get()),
         )?;
         stats.histories += one.histories;

@@ -7,8 +7,8 @@ use super::register::{Act, NIL, RegOp};
 use super::shrink::shrink;
 use super::timeline::Timeline;
 use super::{witness, zones};
-use crate::fuzz::{Draw, Stats};
 use crate::history::Op;
+use crate::random::{Draw, Stats};
 use crate::verdict::Budget;
 
 /// What a history is like.

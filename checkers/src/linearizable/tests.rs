@@ -6,8 +6,8 @@ mod random;
 mod stories;
 mod witnesses;
 
-use crate::fuzz::Draw;
 use crate::history::{Completion, History, HistoryBuilder, Invoke, Record};
+use crate::random::Draw;
 use crate::value::Value;
 use std::collections::HashMap;
 

@@ -2,8 +2,8 @@
 use super::Lock;
 use crate::contract::NamedBy;
 use crate::contract::scene::{Scene, Step, compare, weave_into};
-use crate::fuzz::{Draw, Stats};
 use crate::history::{History, Op, Outcome, Phase};
+use crate::random::{Draw, Stats};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker};
 use std::cell::Cell;
@@ -28,7 +28,7 @@ pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
         let lock = permits.map_or(Lock::mutex(), |permits| Lock::semaphore(Some(permits))).named_by(named_by);
         let seed = seed.wrapping_mul(kinds).wrapping_add(share);
         let count = count / kinds + u64::from(share < count % kinds);
-        let check = |history: &History| crate::fuzz::shown(history, lock.check(history, &Budget::unlimited()));
+        let check = |history: &History| crate::random::shown(history, lock.check(history, &Budget::unlimited()));
         // What the arguments are is known from the whole history, not from the operations of a finding alone.
         let owned = Cell::new(false);
         let make = |draw: &mut Draw| {

@@ -1,15 +1,15 @@
 //! `long-fork` against its definition.
 use super::LongFork;
 use crate::contract::scene::{Step, compare, weave};
-use crate::fuzz::{Draw, Stats};
 use crate::history::{History, Outcome};
+use crate::random::{Draw, Stats};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Judges so many random histories twice. The error describes the first difference.
 pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
-    let check = |history: &History| crate::fuzz::shown(history, LongFork::new().check(history, &Budget::unlimited()));
+    let check = |history: &History| crate::random::shown(history, LongFork::new().check(history, &Budget::unlimited()));
     compare(seed, count, make, check, define)
 }
 

@@ -1,7 +1,7 @@
 //! A counter; initially 0 if nothing else is said.
 use super::{Counts, Model, unknown_function};
+use crate::checker::Options;
 use crate::initial::Initial;
-use crate::registry::Options;
 use crate::value::Value;
 
 pub(super) const FUNCTIONS: &[&str] = &["add", "increment", "decrement", "inc", "dec", "add-and-get", "read", "get"];

@@ -1,11 +1,11 @@
 //! Every model's engines against every order of small random histories.
 use super::{MODELS, Model, WithModel, with_model};
+use crate::checker::Options;
 use crate::containers::fuzz::intervals;
-use crate::fuzz::{Draw, Stats};
 use crate::history::Op;
 use crate::linearizable::general::Deed;
 use crate::linearizable::general::fuzz::compare;
-use crate::registry::Options;
+use crate::random::{Draw, Stats};
 use crate::value::Value;
 
 /// Judges so many small random histories of one model by every engine and by every order. An error describes the first

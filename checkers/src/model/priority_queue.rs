@@ -1,6 +1,6 @@
 //! A priority queue: the smallest value comes out first; initially empty.
 use super::{Container, ContainerAct, Model, items};
-use crate::registry::Options;
+use crate::checker::Options;
 use crate::value::Value;
 
 pub(super) const FUNCTIONS: &[&str] = &["insert", "enqueue", "extract", "dequeue"];

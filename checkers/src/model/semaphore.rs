@@ -1,6 +1,6 @@
 //! A semaphore: a number of permits; initially all are free.
 use super::{Model, unknown_function};
-use crate::registry::Options;
+use crate::checker::Options;
 use crate::value::Value;
 
 pub(super) const FUNCTIONS: &[&str] = &["acquire", "release"];

@@ -1,8 +1,8 @@
 //! A register whose value has a version, as etcd's keys have: each write makes the next one; initially version 0 of nil.
 use super::{Counts, Model, unknown_function};
+use crate::checker::Options;
 use crate::history::{History, NameId, Outcome};
 use crate::initial::Initial;
-use crate::registry::Options;
 use crate::value::{Value, ValueRef};
 use std::collections::{HashMap, HashSet};
 

@@ -1,8 +1,8 @@
 //! Random tables with timestamps, judged by the checker and row by row.
 use super::Monotonic;
 use crate::contract::tape::{self, Answer, Tape};
-use crate::fuzz::{Draw, Stats};
 use crate::history::{History, Op, Outcome};
+use crate::random::{Draw, Stats};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker};
 use std::collections::BTreeSet;
@@ -13,7 +13,7 @@ const FACTS: [&str; 5] = ["out_of_order", "out_of_order_process", "lost", "dupli
 pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
     let fast = |per_process: bool, history: &History| {
         let checker = Monotonic::new().per_process(per_process);
-        let verdict = crate::fuzz::shown(history, checker.check(history, &Budget::unlimited()));
+        let verdict = crate::random::shown(history, checker.check(history, &Budget::unlimited()));
         Answer::read(&verdict, &FACTS)
     };
     tape::differ_both(seed, count, history, fast, |per_process, history| defined(history, per_process))

@@ -1,8 +1,8 @@
 //! `saga` against its definition.
 use super::Saga;
 use crate::contract::scene::{Step, compare, weave};
-use crate::fuzz::{Draw, Stats};
 use crate::history::{History, Op, Outcome};
+use crate::random::{Draw, Stats};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker};
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,7 +10,13 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Judges so many random histories twice. The error describes the first difference.
 pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
     let saga = Saga::new().must_end();
-    compare(seed, count, make, |history| crate::fuzz::shown(history, saga.check(history, &Budget::unlimited())), define)
+    compare(
+        seed,
+        count,
+        make,
+        |history| crate::random::shown(history, saga.check(history, &Budget::unlimited())),
+        define,
+    )
 }
 
 fn entry(word: &str, step: i64) -> Value {

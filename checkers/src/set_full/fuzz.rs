@@ -1,8 +1,8 @@
 //! Random small sets, judged by the checker and by the definitions, read by read and element by element.
 use super::SetFull;
 use crate::contract::tape::{self, Answer, Tape};
-use crate::fuzz::{Draw, Stats};
 use crate::history::{History, NameId, Op, Outcome};
+use crate::random::{Draw, Stats};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker};
 use std::collections::BTreeSet;
@@ -13,7 +13,7 @@ const FACTS: [&str; 8] = ["stable", "stale", "lost", "missing", "unsettled", "ne
 pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
     let fast = |linearizable: bool, history: &History| {
         let checker = SetFull::new().linearizable(linearizable);
-        let verdict = crate::fuzz::shown(history, checker.check(history, &Budget::unlimited()));
+        let verdict = crate::random::shown(history, checker.check(history, &Budget::unlimited()));
         Answer::read(&verdict, &FACTS)
     };
     tape::differ_both(seed, count, history, fast, |linearizable, history| defined(history, linearizable))

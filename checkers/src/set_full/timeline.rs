@@ -70,6 +70,18 @@ pub(super) struct Timeline {
     pub(super) duplicated: Vec<(u32, u32)>,
 }
 
+/// What one read leaves to the next.
+#[derive(Default)]
+struct Seam<'h> {
+    /// The words of the read before.
+    before: &'h [Word],
+    /// Whether an element was twice in it.
+    doubled: bool,
+    /// Elements of the read before, and of this one, behind what both have in common. Kept for their memory.
+    left: Vec<u32>,
+    met: Vec<u32>,
+}
+
 impl Timeline {
     /// Of these reads, in the order of their calls; none where the time was up. Elements met for the first time are numbered.
     /// `counts`: whether a last read of this node is a last word.
@@ -80,104 +92,103 @@ impl Timeline {
         counts: impl Fn(&Op<'h>) -> bool,
         pace: &mut Pace<'_>,
     ) -> Option<Timeline> {
-        let nothing = Track {
-            state: State::Absent,
-            since: NONE,
-            first: NONE,
-            last: NONE,
-            absent: NONE,
-            in_tail: false,
-            in_words: false,
-            words: 0,
-            duplicated: false,
-        };
         let tail = tail(history, reads);
         let first = first_last(reads);
         let mut words: Vec<u32> = tail.clone();
         words.retain(|&at| reads[at as usize].call >= first && counts(&reads[at as usize]));
         words.sort_unstable_by_key(|&at| Reverse(at));
         let mut timeline = Timeline {
-            tracks: vec![nothing; elements.len()],
+            tracks: vec![Track::UNSEEN; elements.len()],
             reads: reads.len() as u32,
             first,
             tail,
             words,
             duplicated: Vec::new(),
         };
-        let mut before: &[Word] = &[];
-        let mut clean = true;
-        let (mut left, mut met): (Vec<u32>, Vec<u32>) = (Vec::new(), Vec::new());
-        for (at, read) in reads.iter().enumerate() {
-            let list = read.output.as_list().unwrap_or_default();
-            let words = list.words();
+        let mut seam = Seam::default();
+        for at in 0..reads.len() {
             // A read costs as much as it saw.
-            if pace.over(1 + words.len() / PER_STEP) {
+            if pace.over(1 + reads[at].output.as_list().unwrap_or_default().words().len() / PER_STEP) {
                 return None;
             }
-            // An element twice in the read before would be on both sides of the seam.
-            let common = if clean { before.iter().zip(words).take_while(|(one, two)| one == two).count() } else { 0 };
-            clean = true;
-            left.clear();
-            let previous = at.checked_sub(1).and_then(|at| reads[at].output.as_list()).unwrap_or_default();
-            for value in previous.iter().skip(common) {
-                if let Some(id) = elements.find(value) {
-                    timeline.tracks[id as usize].state = State::Pending;
-                    left.push(id);
-                }
-            }
-            met.clear();
-            for value in list.iter().skip(common) {
-                let id = elements.number(value);
-                if id as usize == timeline.tracks.len() {
-                    timeline.tracks.push(nothing);
-                }
-                let track = &mut timeline.tracks[id as usize];
-                match track.state {
-                    State::Absent => {
-                        track.since = at as u32;
-                        track.absent = (at as u32).checked_sub(1).unwrap_or(NONE);
-                    }
-                    State::Pending => {}
-                    State::Present | State::Met => {
-                        clean = false;
-                        if !track.duplicated {
-                            track.duplicated = true;
-                            timeline.duplicated.push((id, at as u32));
-                        }
-                        continue;
-                    }
-                }
-                track.state = State::Met;
-                met.push(id);
-            }
-            for &id in &left {
-                let track = &mut timeline.tracks[id as usize];
-                if track.state == State::Pending {
-                    track.state = State::Absent;
-                    track.stretch(reads, at as u32 - 1);
-                }
-            }
-            for &id in &met {
-                timeline.tracks[id as usize].state = State::Present;
-            }
-            before = words;
+            timeline.read(reads, at, elements, &mut seam);
         }
         if let Some(last) = timeline.reads.checked_sub(1) {
             for track in timeline.tracks.iter_mut().filter(|track| track.state == State::Present) {
                 track.stretch(reads, last);
             }
         }
-        for &at in &timeline.tail {
+        timeline.mark_ends(reads, elements);
+        Some(timeline)
+    }
+
+    /// Takes in the read at this place, as far as it differs from the one before.
+    fn read<'h>(&mut self, reads: &[Op<'h>], at: usize, elements: &mut Elements<'h>, seam: &mut Seam<'h>) {
+        let list = reads[at].output.as_list().unwrap_or_default();
+        let words = list.words();
+        // An element twice in the read before would be on both sides of the seam.
+        let common =
+            if seam.doubled { 0 } else { seam.before.iter().zip(words).take_while(|(one, two)| one == two).count() };
+        seam.doubled = false;
+        seam.left.clear();
+        let previous = at.checked_sub(1).and_then(|at| reads[at].output.as_list()).unwrap_or_default();
+        for value in previous.iter().skip(common) {
+            if let Some(id) = elements.find(value) {
+                self.tracks[id as usize].state = State::Pending;
+                seam.left.push(id);
+            }
+        }
+        seam.met.clear();
+        for value in list.iter().skip(common) {
+            let id = elements.number(value);
+            if id as usize == self.tracks.len() {
+                self.tracks.push(Track::UNSEEN);
+            }
+            let track = &mut self.tracks[id as usize];
+            match track.state {
+                State::Absent => {
+                    track.since = at as u32;
+                    track.absent = (at as u32).checked_sub(1).unwrap_or(NONE);
+                }
+                State::Pending => {}
+                State::Present | State::Met => {
+                    seam.doubled = true;
+                    if !track.duplicated {
+                        track.duplicated = true;
+                        self.duplicated.push((id, at as u32));
+                    }
+                    continue;
+                }
+            }
+            track.state = State::Met;
+            seam.met.push(id);
+        }
+        for &id in &seam.left {
+            let track = &mut self.tracks[id as usize];
+            if track.state == State::Pending {
+                track.state = State::Absent;
+                track.stretch(reads, at as u32 - 1);
+            }
+        }
+        for &id in &seam.met {
+            self.tracks[id as usize].state = State::Present;
+        }
+        seam.before = words;
+    }
+
+    /// Marks what the tail and the last words have.
+    fn mark_ends<'h>(&mut self, reads: &[Op<'h>], elements: &Elements<'h>) {
+        for &at in &self.tail {
             for value in reads[at as usize].output.as_list().unwrap_or_default().iter() {
                 if let Some(id) = elements.find(value) {
-                    timeline.tracks[id as usize].in_tail = true;
+                    self.tracks[id as usize].in_tail = true;
                 }
             }
         }
-        for (rank, &at) in (0..).zip(&timeline.words) {
+        for (rank, &at) in (0..).zip(&self.words) {
             for value in reads[at as usize].output.as_list().unwrap_or_default().iter() {
                 if let Some(id) = elements.find(value) {
-                    let track = &mut timeline.tracks[id as usize];
+                    let track = &mut self.tracks[id as usize];
                     track.in_words = true;
                     if track.words == rank {
                         track.words = rank + 1;
@@ -185,7 +196,6 @@ impl Timeline {
                 }
             }
         }
-        Some(timeline)
     }
 
     /// What was seen of an element; none where no read has it.
@@ -204,6 +214,18 @@ impl Timeline {
 }
 
 impl Track {
+    const UNSEEN: Track = Track {
+        state: State::Absent,
+        since: NONE,
+        first: NONE,
+        last: NONE,
+        absent: NONE,
+        in_tail: false,
+        in_words: false,
+        words: 0,
+        duplicated: false,
+    };
+
     /// A stretch of reads that have it ended with this one.
     fn stretch(&mut self, reads: &[Op<'_>], to: u32) {
         self.last = to;

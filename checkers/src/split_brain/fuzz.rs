@@ -1,7 +1,7 @@
 //! `split-brain` against its definition, pair by pair.
 use super::{Sides, SplitBrain};
-use crate::fuzz::{Draw, Stats};
 use crate::history::{Completion, FaultEvent, FaultStep, History, HistoryBuilder, Invoke, Outcome, Record, RoleRecord};
+use crate::random::{Draw, Stats};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker, Severity, Validity, Verdict};
 use std::collections::{BTreeMap, BTreeSet};
@@ -414,7 +414,7 @@ fn seen_object(call: &Made) -> (&'static str, Value, Value) {
 /// Whether the history is invalid; the error is a difference.
 fn compare(case: &Case) -> Result<bool, String> {
     let checker = SplitBrain { sides: case.sides, ..SplitBrain::default() };
-    let verdict = crate::fuzz::shown(&case.history, checker.check(&case.history, &Budget::unlimited()));
+    let verdict = crate::random::shown(&case.history, checker.check(&case.history, &Budget::unlimited()));
     let mut leaders: BTreeMap<i64, BTreeSet<usize>> = BTreeMap::new();
     for claim in case.claims.iter().filter(|claim| claim.trusted) {
         leaders.entry(claim.term.unwrap_or(-1)).or_default().insert(claim.node);

@@ -1,6 +1,6 @@
 //! Cuts: what both sides may acknowledge, and cuts that are none.
 use super::DOC;
-use crate::registry::Options;
+use crate::checker::Options;
 use crate::testing::history;
 use crate::value::Value;
 use crate::verdict::{Budget, Severity, Validity, Verdict};

@@ -1,5 +1,6 @@
 //! The set checker.
-use crate::registry::{Options, checker_with};
+use crate::checker::Options;
+use crate::registry::checker_with;
 use crate::set::SetChecker;
 use crate::testing::history;
 use crate::value::Value;

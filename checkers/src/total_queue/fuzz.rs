@@ -1,9 +1,9 @@
 //! Random queues, judged by the checker and by pairing every acknowledged enqueue with what came out.
 use super::TotalQueue;
 use crate::contract::tape::{self, Answer};
-use crate::fuzz::Stats;
 use crate::history::{History, Op, Outcome};
 use crate::queue::fuzz::{history, taken};
+use crate::random::Stats;
 use crate::value::Value;
 use crate::verdict::{Budget, Checker};
 use std::collections::BTreeSet;
@@ -12,8 +12,10 @@ use std::collections::BTreeSet;
 pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
     let fast = |once: bool| {
         move |history: &History| {
-            let verdict =
-                crate::fuzz::shown(history, TotalQueue::new().exactly_once(once).check(history, &Budget::unlimited()));
+            let verdict = crate::random::shown(
+                history,
+                TotalQueue::new().exactly_once(once).check(history, &Budget::unlimited()),
+            );
             Answer::read(&verdict, &["lost", "unexpected", "duplicated"])
         }
     };

@@ -15,9 +15,9 @@ mod closed;
 pub use closed::ClosedPredicate;
 
 use crate::certificate::{Certificate, Claim, Edge, EdgeKind};
+use crate::checker::CheckerDoc;
 use crate::history::{History, NameId, Op, Outcome};
 use crate::pace::Pace;
-use crate::registry::CheckerDoc;
 use crate::value::{Value, ValueRef};
 use crate::verdict::{Budget, Checker, Finding, Severity, Validity, Verdict};
 use crate::wording;

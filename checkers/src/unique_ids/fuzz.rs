@@ -1,8 +1,8 @@
 //! Random ids, compared by the checker and each with each.
 use super::UniqueIds;
 use crate::contract::tape::{self, Answer, Tape};
-use crate::fuzz::{Draw, Stats};
 use crate::history::{History, Op, Outcome};
+use crate::random::{Draw, Stats};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker};
 use std::collections::BTreeSet;
@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
     let fast = |history: &History| {
         Answer::read(
-            &crate::fuzz::shown(history, UniqueIds::new().check(history, &Budget::unlimited())),
+            &crate::random::shown(history, UniqueIds::new().check(history, &Budget::unlimited())),
             &["received", "duplicated"],
         )
     };

@@ -1,8 +1,8 @@
 //! Random stores with watches, judged by the checker and by each guarantee, word by word.
 use super::{KINDS, Watch};
 use crate::contract::tape::{self, Answer, Tape};
-use crate::fuzz::{Draw, Stats};
 use crate::history::{History, Op, Outcome};
+use crate::random::{Draw, Stats};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker};
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,7 +11,7 @@ use std::sync::Arc;
 /// Judges random histories twice.
 pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
     let fast = |history: &History| {
-        let verdict = crate::fuzz::shown(history, Watch::new().check(history, &Budget::unlimited()));
+        let verdict = crate::random::shown(history, Watch::new().check(history, &Budget::unlimited()));
         let number = |name: &str| verdict.numbers.get(name).and_then(serde_json::Value::as_u64).unwrap_or(0);
         let mut answer = Answer::read(&verdict, &["covered"]);
         answer.facts.extend(KINDS.map(|kind| (kind, number(&kind.replace('-', "_")))));
@@ -224,21 +224,29 @@ fn seen<'h>(op: &Op<'h>) -> Option<Seen<'h>> {
     Some(seen)
 }
 
-fn defined(history: &History) -> Answer {
+/// What a history asked for and was told.
+#[derive(Default)]
+struct Asked<'h> {
+    watches: Vec<Seen<'h>>,
+    /// Puts with the index of their call.
+    puts: Vec<(String, Value, u64)>,
+    /// Changes that are acknowledged.
+    acknowledged: Vec<Change>,
+    /// Whether an answer was not understood.
+    odd: bool,
+}
+
+fn asked(history: &History) -> Asked<'_> {
+    let mut asked = Asked::default();
     let watching = history.ops().iter().any(|op| history.name(op.function) == "watch");
-    let all: Vec<Op<'_>> = history.ops().iter().filter(|_| watching).collect();
-    let f = |op: &Op<'_>| history.name(op.function).to_owned();
-    let (mut watches, mut odd) = (Vec::new(), false);
-    // Puts with the index of their call, and changes that are acknowledged.
-    let mut puts: Vec<(String, Value, u64)> = Vec::new();
-    let mut acknowledged: Vec<(Change, u64)> = Vec::new();
-    for op in &all {
-        let parts: Vec<(String, Option<Value>)> = match f(op).as_str() {
+    for op in history.ops().iter().filter(|_| watching) {
+        let function = history.name(op.function);
+        let parts: Vec<(String, Option<Value>)> = match function {
             "watch" => {
                 if op.outcome == Outcome::Ok {
-                    match seen(op) {
-                        Some(seen) => watches.push(seen),
-                        None => odd = true,
+                    match seen(&op) {
+                        Some(seen) => asked.watches.push(seen),
+                        None => asked.odd = true,
                     }
                 }
                 continue;
@@ -248,90 +256,119 @@ fn defined(history: &History) -> Answer {
             _ => op.input.to_value().as_list().unwrap_or_default().iter().filter_map(part).collect(),
         };
         let revision = Some(op.output).filter(|_| op.outcome == Outcome::Ok);
-        odd |= revision.is_some_and(|revision| revision.as_int().is_none() && (!revision.is_nil() || f(op) == "put"));
+        asked.odd |=
+            revision.is_some_and(|revision| revision.as_int().is_none() && (!revision.is_nil() || function == "put"));
         for (key, value) in parts {
             if op.outcome != Outcome::Fail {
-                puts.extend(value.clone().map(|value| (key.clone(), value, op.call)));
+                asked.puts.extend(value.clone().map(|value| (key.clone(), value, op.call)));
             }
             let Some(revision) = revision.and_then(|revision| revision.as_int()) else { continue };
-            if value.is_some() || f(op) == "delete" {
-                acknowledged.push(((revision, key, value), op.call));
+            if value.is_some() || function == "delete" {
+                asked.acknowledged.push((revision, key, value));
             }
         }
     }
-    let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
-    let mut note = |kind: &'static str| *counts.entry(kind).or_default() += 1;
-    let events = watches.iter().flat_map(|watch| watch.events.iter().map(|event| &event.change));
-    let everything: Vec<&Change> = acknowledged.iter().map(|(change, _)| change).chain(events).collect();
+    asked
+}
+
+/// How often each rule is broken.
+type Counts = BTreeMap<&'static str, u64>;
+
+fn note(counts: &mut Counts, kind: &'static str) {
+    *counts.entry(kind).or_default() += 1;
+}
+
+/// What is wrong with the events that a watch was told.
+fn told(asked: &Asked<'_>, watch: &Seen<'_>, counts: &mut Counts) {
+    let start = start(watch);
+    let same = |one: &Delivered, two: &Delivered| (one.change.0, &one.change.1) == (two.change.0, &two.change.1);
+    let mut split: BTreeMap<i64, BTreeSet<usize>> = BTreeMap::new();
+    for (at, event) in watch.events.iter().enumerate() {
+        let (revision, key, value) = &event.change;
+        if !matches(&watch.input, key) {
+            note(counts, "watch-filter");
+            continue;
+        }
+        if watch.events[..at].iter().any(|other| same(other, event)) {
+            note(counts, "watch-duplicate");
+            continue;
+        }
+        split.entry(*revision).or_default().insert(event.response);
+        if start.is_some_and(|start| *revision < start) {
+            note(counts, "watch-before-start");
+        }
+        let ours = |other: &&Delivered| matches(&watch.input, &other.change.1);
+        if watch.events[..at].iter().filter(ours).any(|other| other.change.0 > *revision) {
+            note(counts, "watch-unordered");
+        }
+        if event.bookmark.is_some_and(|bookmark| *revision <= bookmark) {
+            note(counts, "watch-not-bookmarkable");
+        }
+        let possible =
+            |put: &(String, Value, u64)| (&put.0, Some(&put.1)) == (key, value.as_ref()) && put.2 < watch.op.reply;
+        if value.is_some() && !asked.odd && !asked.puts.iter().any(possible) {
+            note(counts, "watch-unexpected-event");
+        }
+    }
+    for _ in split.values().filter(|responses| responses.len() > 1) {
+        note(counts, "watch-not-atomic");
+    }
+}
+
+fn start(watch: &Seen<'_>) -> Option<i64> {
+    field(&watch.input, "revision").and_then(|start| start.as_int()).filter(|start| *start > 0)
+}
+
+/// What a watch was not told of these changes, and how many acknowledged ones it covers.
+fn missed(asked: &Asked<'_>, watch: &Seen<'_>, places: &BTreeSet<(i64, &String)>, counts: &mut Counts) -> u64 {
+    let revisions = || watch.events.iter().map(|event| event.change.0);
+    let (first, last) = (revisions().min(), revisions().max());
+    let mut covered = 0;
+    for (revision, key) in places {
+        let from = start(watch).or(first);
+        let inside = from.is_some_and(|from| from <= *revision) && last.max(watch.bookmark) >= Some(*revision);
+        if !inside || !matches(&watch.input, key) {
+            continue;
+        }
+        let is = |change: &Change| (change.0, &change.1) == (*revision, *key);
+        covered += u64::from(asked.acknowledged.iter().any(is));
+        if watch.events.iter().any(|event| is(&event.change)) {
+            continue;
+        }
+        let kind = if revisions().any(|other| other == *revision) {
+            "watch-not-atomic"
+        } else if last.is_none_or(|last| last < *revision) {
+            "watch-not-bookmarkable"
+        } else if first.is_some_and(|first| first < *revision) {
+            "watch-not-reliable"
+        } else {
+            "watch-not-resumable"
+        };
+        note(counts, kind);
+    }
+    covered
+}
+
+fn defined(history: &History) -> Answer {
+    let asked = asked(history);
+    let mut counts = Counts::new();
+    let events = asked.watches.iter().flat_map(|watch| watch.events.iter().map(|event| &event.change));
+    let everything: Vec<&Change> = asked.acknowledged.iter().chain(events).collect();
     let places: BTreeSet<(i64, &String)> = everything.iter().map(|change| (change.0, &change.1)).collect();
     for place in &places {
         let told: BTreeSet<&Option<Value>> =
             everything.iter().filter(|change| (change.0, &change.1) == *place).map(|change| &change.2).collect();
         if told.len() > 1 {
-            note("watch-wrong-event");
+            note(&mut counts, "watch-wrong-event");
         }
     }
     let mut covered = 0;
-    for watch in &watches {
-        let start = field(&watch.input, "revision").and_then(|start| start.as_int()).filter(|start| *start > 0);
-        let same = |one: &Delivered, two: &Delivered| (one.change.0, &one.change.1) == (two.change.0, &two.change.1);
-        let mut split: BTreeMap<i64, BTreeSet<usize>> = BTreeMap::new();
-        for (at, event) in watch.events.iter().enumerate() {
-            let (revision, key, value) = &event.change;
-            if !matches(&watch.input, key) {
-                note("watch-filter");
-                continue;
-            }
-            if watch.events[..at].iter().any(|other| same(other, event)) {
-                note("watch-duplicate");
-                continue;
-            }
-            split.entry(*revision).or_default().insert(event.response);
-            if start.is_some_and(|start| *revision < start) {
-                note("watch-before-start");
-            }
-            let ours = |other: &&Delivered| matches(&watch.input, &other.change.1);
-            if watch.events[..at].iter().filter(ours).any(|other| other.change.0 > *revision) {
-                note("watch-unordered");
-            }
-            if event.bookmark.is_some_and(|bookmark| *revision <= bookmark) {
-                note("watch-not-bookmarkable");
-            }
-            let possible =
-                |put: &(String, Value, u64)| (&put.0, Some(&put.1)) == (key, value.as_ref()) && put.2 < watch.op.reply;
-            if value.is_some() && !odd && !puts.iter().any(possible) {
-                note("watch-unexpected-event");
-            }
-        }
-        for _ in split.values().filter(|responses| responses.len() > 1) {
-            note("watch-not-atomic");
-        }
-        let revisions = || watch.events.iter().map(|event| event.change.0);
-        let (first, last) = (revisions().min(), revisions().max());
-        for (revision, key) in &places {
-            let from = start.or(first);
-            let inside = from.is_some_and(|from| from <= *revision) && last.max(watch.bookmark) >= Some(*revision);
-            if !inside || !matches(&watch.input, key) {
-                continue;
-            }
-            let is = |change: &&Change| (change.0, &change.1) == (*revision, *key);
-            covered += u64::from(acknowledged.iter().map(|(change, _)| change).any(|change| is(&change)));
-            if watch.events.iter().any(|event| is(&&event.change)) {
-                continue;
-            }
-            note(if revisions().any(|other| other == *revision) {
-                "watch-not-atomic"
-            } else if last.is_none_or(|last| last < *revision) {
-                "watch-not-bookmarkable"
-            } else if first.is_some_and(|first| first < *revision) {
-                "watch-not-reliable"
-            } else {
-                "watch-not-resumable"
-            });
-        }
+    for watch in &asked.watches {
+        told(&asked, watch, &mut counts);
+        covered += missed(&asked, watch, &places, &mut counts);
     }
     let kinds = counts.keys().map(|kind| (*kind).to_owned()).collect();
     let mut facts = vec![("covered", covered)];
     facts.extend(KINDS.map(|kind| (kind, counts.get(kind).copied().unwrap_or(0))));
-    Answer::of(kinds, covered == 0 || odd, facts)
+    Answer::of(kinds, covered == 0 || asked.odd, facts)
 }

@@ -123,7 +123,7 @@ impl Clocks {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fuzz::Draw;
+    use crate::random::Draw;
 
     #[test]
     fn clocks_are_vectors() {

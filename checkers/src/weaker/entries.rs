@@ -1,7 +1,7 @@
 //! What the list of checkers shows of the weaker promises, and how their options are taken.
 use super::{CausalChecker, EventualConvergence, Promise, Sequential, SessionGuarantee, Staleness, Variant};
+use crate::checker::{CheckerDoc, Options};
 use crate::initial::{Beginning, OPTION};
-use crate::registry::{CheckerDoc, Options};
 use crate::verdict::Checker;
 
 /// Options of the session guarantees.

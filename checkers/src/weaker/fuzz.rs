@@ -8,8 +8,8 @@ use super::convergence::EventualConvergence;
 use super::sequential::Sequential;
 use super::sessions::{Promise, SessionGuarantee};
 use super::staleness::Staleness;
-use crate::fuzz::{Draw, Stats};
 use crate::history::History;
+use crate::random::{Draw, Stats};
 use crate::verdict::{Budget, Checker, Severity, Validity, Verdict};
 use oracle::{Guarantee, Step, cc, ccv, cm, pram, some_choice};
 use small::{Call, Shape};
@@ -30,7 +30,7 @@ fn compare(
     history: &History,
     holds: &dyn Fn(&[Step]) -> bool,
 ) -> Result<bool, String> {
-    let verdict = crate::fuzz::shown(history, checker.check(history, &Budget::unlimited()));
+    let verdict = crate::random::shown(history, checker.check(history, &Budget::unlimited()));
     let truth = some_choice(calls, holds);
     // Something was seen that could have contradicted, whether or not writes in doubt happened.
     let enough = telling::enough(checker.name(), calls, false);
@@ -115,7 +115,7 @@ pub fn sessions(seed: u64, count: u64) -> Result<Stats, String> {
             let doubtful = some_choice(&calls, &holds)
                 && !some_choice(&calls, &|steps| oracle::versioned(steps, realtime, &strict));
             invalid |= if doubtful {
-                let verdict = crate::fuzz::shown(&history, checker.check(&history, &Budget::unlimited()));
+                let verdict = crate::random::shown(&history, checker.check(&history, &Budget::unlimited()));
                 if verdict.validity != Validity::Unknown {
                     return Err(told(&calls, &verdict, true));
                 }
@@ -167,7 +167,7 @@ pub fn convergence(seed: u64, count: u64) -> Result<Stats, String> {
         let shape = Shape { most_ops: 6, unique, cas: draw.percent(30), settle: true };
         let calls = small::calls(&mut draw, shape);
         let verdict =
-            crate::fuzz::shown(&small::history(&calls), checker.check(&small::history(&calls), &Budget::unlimited()));
+            crate::random::shown(&small::history(&calls), checker.check(&small::history(&calls), &Budget::unlimited()));
         let truth = oracle::converged(&calls);
         let agree = match verdict.validity {
             Validity::Valid => truth == Some(true),

@@ -1,8 +1,8 @@
 //! `replicas-agree` against its definition: random sets on nodes that may miss an add, be behind, or lose something.
 use super::ReplicasAgree;
 use crate::contract::tape::{self, Answer, Tape};
-use crate::fuzz::{Draw, Stats};
 use crate::history::{History, NameId, Op, Outcome};
+use crate::random::{Draw, Stats};
 use crate::standstill::{CONVERGED, NOT_CONVERGED};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker, Validity};
@@ -17,7 +17,7 @@ const STANDSTILL_MS: u64 = 6;
 pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
     let checker = ReplicasAgree { standstill_ms: STANDSTILL_MS, ..ReplicasAgree::default() };
     let fast = |history: &History| {
-        let verdict = crate::fuzz::shown(history, checker.check(history, &Budget::unlimited()));
+        let verdict = crate::random::shown(history, checker.check(history, &Budget::unlimited()));
         Answer::read(&verdict, &FACTS)
     };
     tape::differ(seed, count, history, fast, defined)

@@ -1,5 +1,6 @@
 //! Stories of replicas.
-use crate::registry::{Options, checker_with};
+use crate::checker::Options;
+use crate::registry::checker_with;
 use crate::testing::history;
 use crate::value::Value;
 use crate::verdict::{Budget, Severity, Validity, Verdict};

@@ -8,9 +8,9 @@ use super::shrink::shrink;
 use super::space::{Plan, Space};
 use super::{Answer, Decision, Stuck, decide, exact, in_turns, steps};
 use crate::containers::fuzz::explained;
-use crate::fuzz::Draw;
 use crate::history::Op;
 use crate::model::Model;
+use crate::random::Draw;
 use crate::verdict::Budget;
 use std::collections::HashSet;
 

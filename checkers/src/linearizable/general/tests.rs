@@ -1,6 +1,7 @@
 //! Small histories of every kind of object through the checker, and Porcupine's key-value logs.
+use crate::checker::Options;
 use crate::history::{Completion, History, HistoryBuilder, Invoke, Record};
-use crate::registry::{Options, checker_with};
+use crate::registry::checker_with;
 use crate::testing::history;
 use crate::value::Value;
 use crate::verdict::{Budget, Finding, Validity, Verdict};

@@ -1,9 +1,10 @@
 //! Certificates of registers: an order that a stranger can replay, a counterexample that nobody can order.
 use super::register_history;
 use crate::certificate::{Certificate, Claim};
+use crate::checker::Options;
 use crate::history::Outcome;
 use crate::linearizable::Linearizable;
-use crate::registry::{Options, checker_with};
+use crate::registry::checker_with;
 use crate::value::Value;
 use crate::verdict::{Budget, Checker, Validity};
 use std::collections::HashMap;

@@ -1,6 +1,6 @@
 //! Random small histories: replicas that hand writes on late, out of order or not at all, and then, mostly, one changed reply.
-use crate::fuzz::Draw;
 use crate::history::{Completion, HISTORY_VERSION, History, HistoryBuilder, Invoke, Outcome, Phase, Record};
+use crate::random::Draw;
 use crate::value::Value;
 
 /// One call.

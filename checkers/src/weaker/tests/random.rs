@@ -1,6 +1,6 @@
 //! Bounded differential tests; `DSFUZZ_FUZZ` sets how many histories instead.
 use super::super::fuzz;
-use crate::fuzz::Stats;
+use crate::random::Stats;
 
 fn count(least: u64) -> u64 {
     std::env::var("DSFUZZ_FUZZ").ok().and_then(|text| text.parse().ok()).unwrap_or(least)

@@ -1,6 +1,7 @@
 //! Recorded histories with known verdicts.
+use crate::checker::Options;
 use crate::history::History;
-use crate::registry::{Options, checker_with};
+use crate::registry::checker_with;
 use crate::testing::history;
 use crate::value::Value;
 use crate::verdict::{Budget, Finding, Validity, Verdict};
