@@ -39,6 +39,14 @@ impl Options {
         }
     }
 
+    /// An option that counts something, if it is set: an integer that is not negative.
+    pub fn count(&self, name: &str) -> Result<Option<u64>, String> {
+        let number = self.int(name)?;
+        number
+            .map(|number| u64::try_from(number).map_err(|_| format!("{name} takes 0 or more, not {number}")))
+            .transpose()
+    }
+
     /// A flag; false where it is not set.
     pub fn flag(&self, name: &str) -> Result<bool, String> {
         match self.0.get(name) {

@@ -5,10 +5,10 @@
 //! not recognise.
 use crate::checker::Options;
 use crate::history::{History, NameId, Op, Outcome};
-use crate::model::{MODELS, versioned};
+use crate::models::{MODELS, versioned};
 use crate::transactions::txn::is_mops;
 use crate::value::{Kind, Value, ValueRef};
-use crate::wording;
+use crate::verdict::wording;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 

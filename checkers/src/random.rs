@@ -1,5 +1,7 @@
 //! What the differential tests share: a source of chance whose stream never changes, and what one of them counted.
 //! No checker uses it.
+pub(crate) mod scene;
+pub(crate) mod tape;
 
 use crate::history::History;
 use crate::verdict::Verdict;

@@ -1,18 +1,18 @@
 //! The one list of checkers, and how one is run so that its failure is an answer.
 use crate::checker::{CheckerDoc, Options, WORKLOAD};
 use crate::history::History;
+use crate::locks::{fencing, lease, lock};
+use crate::objects::{counter, crdt, kafka, monotonic, queue, set, set_full, total_queue, unique_ids, watch};
+use crate::run_level::{availability, crashes, leadership, liveness, split_brain};
+use crate::transactions::{atomic_commit, bank, causal_reverse, long_fork, saga};
 use crate::verdict::{Budget, Checker, Validity, Verdict};
-use crate::{
-    atomic_commit, availability, bank, causal_reverse, counter, crashes, crdt, fencing, kafka, leadership, lease,
-    linearizable, liveness, lock, long_fork, monotonic, queue, saga, set, set_full, split_brain, total_queue,
-    transactions, unique_ids, watch, weaker,
-};
+use crate::{linearizability, registers, transactions};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// All checkers. A new one is its file and its entry here.
 pub const CHECKERS: &[CheckerDoc] = &[
-    linearizable::DOC,
+    linearizability::DOC,
     set::DOC,
     crdt::REPLICAS_AGREE,
     transactions::list_append::DOC,
@@ -46,15 +46,15 @@ pub const CHECKERS: &[CheckerDoc] = &[
     leadership::DOC,
     liveness::DOC,
     crashes::DOC,
-    weaker::entries::SEQUENTIAL,
-    weaker::entries::CAUSAL,
-    weaker::entries::PRAM,
-    weaker::entries::READ_YOUR_WRITES,
-    weaker::entries::MONOTONIC_READS,
-    weaker::entries::MONOTONIC_WRITES,
-    weaker::entries::WRITES_FOLLOW_READS,
-    weaker::entries::EVENTUAL_CONVERGENCE,
-    weaker::entries::STALENESS,
+    registers::entries::SEQUENTIAL,
+    registers::entries::CAUSAL,
+    registers::entries::PRAM,
+    registers::entries::READ_YOUR_WRITES,
+    registers::entries::MONOTONIC_READS,
+    registers::entries::MONOTONIC_WRITES,
+    registers::entries::WRITES_FOLLOW_READS,
+    registers::entries::EVENTUAL_CONVERGENCE,
+    registers::entries::STALENESS,
 ];
 
 /// The checker of this name, with its defaults.

@@ -10,7 +10,7 @@ use super::met::{self, Met};
 use crate::plan::EvidencePlan;
 use crate::run::prepared::Readiness;
 use crate::store::{Evidence, RunInfo};
-use dsfuzz_checkers::evidence::KindEvidence;
+use dsfuzz_checkers::run_level::evidence::KindEvidence;
 use dsfuzz_checkers::{Fault, History, Phase, evidence};
 use dsfuzz_nemesis::{IN_FORCE_MIN, Span, clock};
 

@@ -3,10 +3,10 @@
 use crate::checker::Options;
 use crate::history::History;
 use crate::random::{Draw, Stats};
+use crate::registers::fuzz::small::{self, Act, Call, Shape};
 use crate::registry::checker_with;
 use crate::value::Value;
 use crate::verdict::{Budget, Validity, Verdict};
-use crate::weaker::fuzz::small::{self, Act, Call, Shape};
 
 /// What nil is called in the other reading.
 const BEGINS: i64 = 77;
@@ -95,7 +95,7 @@ pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
         }
         // Nobody says that they begin with 77: never invalid because of that alone.
         // Two values of one key that were there first contradict each other, even where a promise looks at one of them only.
-        let first = crate::weaker::first(&small::history(&renamed(&calls)));
+        let first = crate::registers::first(&small::history(&renamed(&calls)));
         let twice = first.iter().enumerate().any(|(at, (key, _))| first[..at].iter().any(|(other, _)| other == key));
         if asks.validity == Validity::Invalid && named.validity == Validity::Valid && !twice {
             return Err(told("an accusation for what registers began with", &[&asks, &named]));
