@@ -80,7 +80,8 @@ fn files_that_the_map_and_the_recipes_name_exist() {
         let text = prose(&text(&root().join(page)));
         let words = text.split('`').skip(1).step_by(2);
         let tops = ["src/", "checkers/", "workloads/", "nemesis/", "tests/", "docs/", "examples/"];
-        for path in words.filter(|word| tops.iter().any(|top| word.starts_with(top)) && !word.contains([' ', '<', '*'])) {
+        for path in words.filter(|word| tops.iter().any(|top| word.starts_with(top)) && !word.contains([' ', '<', '*']))
+        {
             named += 1;
             if !root().join(path).exists() {
                 wrong.push(format!("{page}: {path}"));
