@@ -22,6 +22,9 @@ fn are(names: &[String]) -> String {
     format!("{} {}", names.join(", "), if names.len() == 1 { "is" } else { "are" })
 }
 
+/// Of a fault that was in force when a recording broke off: the agents heal by themselves, and nothing of it was recorded.
+pub(super) const UNRECORDED: &str = "after the recording was cut off";
+
 /// The wall clock at time 0 of the record.
 pub(super) fn wall_start(history: &History) -> Option<chrono::DateTime<chrono::Utc>> {
     chrono::DateTime::parse_from_rfc3339(&history.wall).ok().map(|wall| wall.to_utc())
