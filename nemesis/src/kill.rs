@@ -2,9 +2,9 @@
 use crate::aim::{Aim, PlannedAim};
 use crate::bag::Bag;
 use crate::choice::Choice;
-use crate::harm::{Harm, Unresolved, View};
-use crate::options::{Draws, Fault, FaultDoc, Symbolic, SymbolicHarm};
-use crate::protocol::Act;
+use crate::fault::{ResolvedFault, Unresolved, View};
+use crate::options::{Draws, Fault, FaultDoc, Symbolic, SymbolicFault};
+use crate::protocol::Injection;
 use crate::span::Span;
 use dsfuzz_chance::Chance;
 use serde::{Deserialize, Serialize};
@@ -60,20 +60,20 @@ struct KillDraws {
 }
 
 impl Draws for KillDraws {
-    fn draw(&mut self, chance: &mut Chance) -> SymbolicHarm {
+    fn draw(&mut self, chance: &mut Chance) -> SymbolicFault {
         let aim = self.aims.draw(chance).unwrap_or(Aim::Minority);
-        SymbolicHarm::Kill(KillHarm { nodes: aim.draw(chance, self.nodes) })
+        SymbolicFault::Kill(KillFault { nodes: aim.draw(chance, self.nodes) })
     }
 }
 
 /// One kill with its draws made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct KillHarm {
+pub struct KillFault {
     /// Which nodes.
     pub nodes: PlannedAim,
 }
 
-impl Symbolic for KillHarm {
+impl Symbolic for KillFault {
     fn describe(&self) -> String {
         format!("kill {}", self.nodes.words())
     }
@@ -86,7 +86,7 @@ impl Symbolic for KillHarm {
         self.nodes.turn_to_leader()
     }
 
-    fn resolve(&self, view: &View) -> Result<Harm, Unresolved> {
-        self.nodes.resolve(view, DOC.name, "", |node| Act::Kill { services: node.services.clone() })
+    fn resolve(&self, view: &View) -> Result<ResolvedFault, Unresolved> {
+        self.nodes.resolve(view, DOC.name, "", |node| Injection::Kill { services: node.services.clone() })
     }
 }

@@ -1,5 +1,5 @@
 //! [`NemesisOptions`]: the `nemesis:` part of a plan, and [`FaultOptions`], the one list of faults.
-use crate::harm::{Harm, Unresolved, View};
+use crate::fault::{ResolvedFault, Unresolved, View};
 use crate::span::Span;
 use dsfuzz_chance::Chance;
 use serde::{Deserialize, Serialize};
@@ -79,7 +79,7 @@ pub struct FaultDoc {
     pub doc: &'static str,
 }
 
-/// A fault's options: what a plan says, and where its harms are drawn from.
+/// A kind of fault's options in a plan, and the source that its faults are drawn from.
 pub(crate) trait Fault {
     /// How long, where the plan says so for this fault.
     fn lasts(&self) -> Option<Span>;
@@ -91,17 +91,17 @@ pub(crate) trait Fault {
     }
     /// What in the options names the leader, as it stands in a plan.
     fn leader_words(&self) -> Vec<String>;
-    /// Where its harms on so many nodes are drawn from, or why it cannot come there.
+    /// The source of its faults on that many nodes, or why it cannot come there.
     fn draws(&self, nodes: usize) -> Result<Box<dyn Draws>, String>;
 }
 
-/// A source of harms; it remembers what came, so that everything comes.
+/// A source of faults; it remembers what came, so that everything comes.
 pub(crate) trait Draws {
-    /// The next harm.
-    fn draw(&mut self, chance: &mut Chance) -> SymbolicHarm;
+    /// The next fault.
+    fn draw(&mut self, chance: &mut Chance) -> SymbolicFault;
 }
 
-/// A harm in symbols.
+/// A fault in symbols.
 pub(crate) trait Symbolic {
     /// In symbols, the fault's name first.
     fn describe(&self) -> String;
@@ -110,11 +110,11 @@ pub(crate) trait Symbolic {
     /// Aims it at the leader where the plan left the choice of nodes open. Says whether it did.
     fn turn_to_leader(&mut self) -> bool;
     /// Binds it to nodes.
-    fn resolve(&self, view: &View) -> Result<Harm, Unresolved>;
+    fn resolve(&self, view: &View) -> Result<ResolvedFault, Unresolved>;
 }
 
 macro_rules! faults {
-    ($($(#[$meta:meta])* $variant:ident = $module:ident($options:ident, $harm:ident),)*) => {
+    ($($(#[$meta:meta])* $variant:ident = $module:ident($options:ident, $symbolic:ident),)*) => {
         /// A fault as a plan writes it: its name with its options, e.g. `kill: {nodes: minority}`.
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
         #[serde(rename_all = "kebab-case")]
@@ -122,11 +122,11 @@ macro_rules! faults {
             $($(#[$meta])* $variant(crate::$module::$options),)*
         }
 
-        /// A harm with every draw made, and only the leader left to be bound.
+        /// A fault with every draw made, and only the leader left to be bound.
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
         #[serde(rename_all = "kebab-case")]
-        pub enum SymbolicHarm {
-            $($(#[$meta])* $variant(crate::$module::$harm),)*
+        pub enum SymbolicFault {
+            $($(#[$meta])* $variant(crate::$module::$symbolic),)*
         }
 
         /// Every fault, for listings.
@@ -162,28 +162,28 @@ macro_rules! faults {
             }
         }
 
-        impl SymbolicHarm {
+        impl SymbolicFault {
             /// Its fault's name and sentence.
             pub fn doc(&self) -> FaultDoc {
-                match self { $(SymbolicHarm::$variant(_) => crate::$module::DOC,)* }
+                match self { $(SymbolicFault::$variant(_) => crate::$module::DOC,)* }
             }
 
             /// In symbols, the fault's name first.
             pub fn describe(&self) -> String {
-                match self { $(SymbolicHarm::$variant(harm) => harm.describe(),)* }
+                match self { $(SymbolicFault::$variant(fault) => fault.describe(),)* }
             }
 
             /// Whether it waits for the leader of the moment, and so disturbs it.
             pub fn aims_at_leader(&self) -> bool {
-                match self { $(SymbolicHarm::$variant(harm) => harm.aims_at_leader(),)* }
+                match self { $(SymbolicFault::$variant(fault) => fault.aims_at_leader(),)* }
             }
 
             pub(crate) fn turn_to_leader(&mut self) -> bool {
-                match self { $(SymbolicHarm::$variant(harm) => harm.turn_to_leader(),)* }
+                match self { $(SymbolicFault::$variant(fault) => fault.turn_to_leader(),)* }
             }
 
-            pub(crate) fn resolve(&self, view: &View) -> Result<Harm, Unresolved> {
-                match self { $(SymbolicHarm::$variant(harm) => harm.resolve(view),)* }
+            pub(crate) fn resolve(&self, view: &View) -> Result<ResolvedFault, Unresolved> {
+                match self { $(SymbolicFault::$variant(fault) => fault.resolve(view),)* }
             }
         }
     };
@@ -192,13 +192,13 @@ macro_rules! faults {
 // The one list of faults: a new one is its file and its line here.
 faults! {
     /// Cuts links between nodes; never those to the control node.
-    Partition = partition(PartitionOptions, PartitionHarm),
+    Partition = partition(PartitionOptions, PartitionFault),
     /// Kills the target's processes with SIGKILL; they are started again at the end.
-    Kill = kill(KillOptions, KillHarm),
+    Kill = kill(KillOptions, KillFault),
     /// Stops the target's processes without their notice; they go on at the end.
-    Pause = pause(PauseOptions, PauseHarm),
-    /// Makes the wall clock lie: one jump, or to and fro.
-    Clock = clock(ClockOptions, ClockHarm),
+    Pause = pause(PauseOptions, PauseFault),
+    /// Skews the wall clock: one jump, or to and fro.
+    Clock = clock(ClockOptions, ClockFault),
 }
 
 #[cfg(test)]
@@ -212,9 +212,9 @@ mod tests {
             let fault: FaultOptions =
                 serde_json::from_value(json!({doc.name: {}})).expect("every option has a default");
             assert_eq!(fault.doc(), *doc);
-            let harm = fault.draws(5).expect("five nodes").draw(&mut Chance::new(1, "names", 0));
-            assert_eq!(harm.doc(), *doc);
-            assert!(harm.describe().starts_with(doc.name), "{}", harm.describe());
+            let drawn = fault.draws(5).expect("five nodes").draw(&mut Chance::new(1, "names", 0));
+            assert_eq!(drawn.doc(), *doc);
+            assert!(drawn.describe().starts_with(doc.name), "{}", drawn.describe());
         }
     }
 

@@ -9,10 +9,10 @@ pub use shape::Shape;
 use crate::aim::minority_max;
 use crate::bag::Bag;
 use crate::choice::Choice;
-use crate::harm::{Harm, Link, Showing, Unresolved, View, noted};
-use crate::options::{Draws, Fault, FaultDoc, Symbolic, SymbolicHarm};
+use crate::fault::{Link, ResolvedFault, Unresolved, Verification, View, noted};
+use crate::options::{Draws, Fault, FaultDoc, Symbolic, SymbolicFault};
 use crate::order::{Order, words};
-use crate::protocol::Act;
+use crate::protocol::Injection;
 use crate::span::Span;
 use dsfuzz_chance::Chance;
 use serde::{Deserialize, Serialize};
@@ -84,7 +84,7 @@ struct PartitionDraws {
 }
 
 impl Draws for PartitionDraws {
-    fn draw(&mut self, chance: &mut Chance) -> SymbolicHarm {
+    fn draw(&mut self, chance: &mut Chance) -> SymbolicFault {
         let shape = self.shapes.draw(chance).unwrap_or(Shape::Majority);
         let order = Order::draw(chance, self.nodes, shape.waits_for_leader());
         let most = minority_max(self.nodes);
@@ -96,13 +96,13 @@ impl Draws for PartitionDraws {
             Shape::Ring => self.nodes,
         };
         let deaf = shape == Shape::OneWay && chance.below(2) == 0;
-        SymbolicHarm::Partition(PartitionHarm { shape, size, deaf, order })
+        SymbolicFault::Partition(PartitionFault { shape, size, deaf, order })
     }
 }
 
 /// One partition with its draws made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PartitionHarm {
+pub struct PartitionFault {
     /// The shape.
     pub shape: Shape,
     /// How many nodes are on the side that it is aimed at.
@@ -113,14 +113,14 @@ pub struct PartitionHarm {
     pub order: Order,
 }
 
-impl PartitionHarm {
+impl PartitionFault {
     /// The directed links that are cut, where the nodes stand in this order. Sorted.
     pub fn cut(&self, order: &[usize]) -> Vec<(usize, usize)> {
         self.shape.cut(order, self.size, self.deaf)
     }
 }
 
-impl Symbolic for PartitionHarm {
+impl Symbolic for PartitionFault {
     fn describe(&self) -> String {
         let side = self.order.words(self.size);
         let sides = match self.shape {
@@ -144,7 +144,7 @@ impl Symbolic for PartitionHarm {
         open
     }
 
-    fn resolve(&self, view: &View) -> Result<Harm, Unresolved> {
+    fn resolve(&self, view: &View) -> Result<ResolvedFault, Unresolved> {
         no_shared_address(view)?;
         let bound = self.order.bind(view)?;
         let cut = self.cut(&bound.positions);
@@ -155,18 +155,18 @@ impl Symbolic for PartitionHarm {
         let named = |links: &[(usize, usize)]| -> Vec<Link> {
             links.iter().map(|(from, to)| (view.name(*from), view.name(*to))).collect()
         };
-        Ok(Harm {
+        Ok(ResolvedFault {
             what: noted(self.resolved_words(view, &bound.positions), bound.note),
             kind: DOC.name,
             nodes: aimed.iter().map(|position| view.name(*position)).collect(),
-            acts: drops(view, &cut),
-            showing: Showing::Links { silent: named(&cut), alive: named(&alive) },
+            injections: drops(view, &cut),
+            verification: Verification::Links { silent: named(&cut), alive: named(&alive) },
             cut: named(&cut),
         })
     }
 }
 
-impl PartitionHarm {
+impl PartitionFault {
     fn resolved_words(&self, view: &View, order: &[usize]) -> String {
         let (side, rest) = order.split_at(self.size.min(order.len()));
         let (side, rest) = (view.join(side), view.join(rest));
@@ -189,14 +189,14 @@ fn links(nodes: usize) -> impl Iterator<Item = (usize, usize)> {
     (0..nodes).flat_map(move |from| (0..nodes).filter(move |to| *to != from).map(move |to| (from, to)))
 }
 
-/// One act for each node that must not hear somebody.
-fn drops(view: &View, cut: &[(usize, usize)]) -> Vec<(String, Act)> {
+/// One injection for each node that must not hear another.
+fn drops(view: &View, cut: &[(usize, usize)]) -> Vec<(String, Injection)> {
     let receivers = 0..view.nodes.len();
     receivers
         .filter_map(|to| {
             let senders: Vec<usize> = cut.iter().filter(|link| link.1 == to).map(|(from, _)| *from).collect();
             let from = dropped(view, to, &senders);
-            (!from.is_empty()).then(|| (view.name(to), Act::Drop { from }))
+            (!from.is_empty()).then(|| (view.name(to), Injection::Drop { from }))
         })
         .collect()
 }

@@ -2,9 +2,9 @@
 use crate::aim::{Aim, PlannedAim};
 use crate::bag::Bag;
 use crate::choice::Choice;
-use crate::harm::{Harm, Unresolved, View};
-use crate::options::{Draws, Fault, FaultDoc, Symbolic, SymbolicHarm};
-use crate::protocol::Act;
+use crate::fault::{ResolvedFault, Unresolved, View};
+use crate::options::{Draws, Fault, FaultDoc, Symbolic, SymbolicFault};
+use crate::protocol::Injection;
 use crate::span::Span;
 use dsfuzz_chance::Chance;
 use serde::{Deserialize, Serialize};
@@ -60,20 +60,20 @@ struct PauseDraws {
 }
 
 impl Draws for PauseDraws {
-    fn draw(&mut self, chance: &mut Chance) -> SymbolicHarm {
+    fn draw(&mut self, chance: &mut Chance) -> SymbolicFault {
         let aim = self.aims.draw(chance).unwrap_or(Aim::One);
-        SymbolicHarm::Pause(PauseHarm { nodes: aim.draw(chance, self.nodes) })
+        SymbolicFault::Pause(PauseFault { nodes: aim.draw(chance, self.nodes) })
     }
 }
 
 /// One pause with its draws made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PauseHarm {
+pub struct PauseFault {
     /// Which nodes.
     pub nodes: PlannedAim,
 }
 
-impl Symbolic for PauseHarm {
+impl Symbolic for PauseFault {
     fn describe(&self) -> String {
         format!("pause {}", self.nodes.words())
     }
@@ -86,7 +86,7 @@ impl Symbolic for PauseHarm {
         self.nodes.turn_to_leader()
     }
 
-    fn resolve(&self, view: &View) -> Result<Harm, Unresolved> {
-        self.nodes.resolve(view, DOC.name, "", |node| Act::Pause { services: node.services.clone() })
+    fn resolve(&self, view: &View) -> Result<ResolvedFault, Unresolved> {
+        self.nodes.resolve(view, DOC.name, "", |node| Injection::Pause { services: node.services.clone() })
     }
 }

@@ -43,7 +43,7 @@ impl Job {
                 kinds.push(kind);
             }
         });
-        let fitted = timetable.harms.len() as u64;
+        let fitted = timetable.faults.len() as u64;
         let planned = Some(PlannedFaults { kinds, fitted, warnings: timetable.warnings.clone() });
         let node = |(node, _): &(Node, SshTarget)| NodeInfo {
             name: node.name.to_string(),
