@@ -3,24 +3,24 @@
 //! Everything else speaks to a node through [`Remote`], never through a shell.
 mod agent;
 mod auth;
+mod connect;
 mod connect_error;
-mod crew;
-mod dial;
-mod engine;
+mod connection;
 mod host_key;
 mod known_hosts;
 mod offers;
 mod options;
-mod pump;
+mod relay;
 mod session;
+mod sessions;
 mod target;
 mod transfer;
 
 pub use agent::{AgentBinaries, AgentBinary};
 pub use connect_error::{ConnectError, ConnectErrors, used};
-pub use crew::Cluster;
 pub use options::SshOptions;
 pub use session::{AgentHello, ConnectOptions, Session};
+pub use sessions::Cluster;
 pub use target::{Secret, SshTarget, resolve_nodes};
 pub use transfer::{Ran, download, run, run_command, upload};
 

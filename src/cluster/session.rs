@@ -1,8 +1,8 @@
 //! [`Session`]: the handle of one node's agent. Cheap to ask from any task; the work is done on the connection's thread.
 use super::agent::{self, AgentBinaries};
+use super::connect::{self, Deadline};
 use super::connect_error::ConnectError;
-use super::dial::{self, Deadline};
-use super::engine::{Engine, Job};
+use super::connection::{Connection, Job};
 use super::target::SshTarget;
 use super::{Node, Remote, RemoteError};
 use dsfuzz_nemesis::protocol::{Claimant, Entry, PROTOCOL_VERSION, Request, Response};
@@ -259,7 +259,7 @@ fn open(
             (Arc::clone(&node.name), target.clone(), Arc::clone(agents), options.clone());
         let (deadline, wake) = (Arc::clone(&deadline), Arc::clone(&wake));
         move || {
-            let begun = dial::dial(&target, options.patience, &deadline).and_then(|link| {
+            let begun = connect::connect(&target, options.patience, &deadline).and_then(|link| {
                 let started = agent::start(&link, &node, &target, &agents, &deadline)?;
                 Ok((link, started))
             });
@@ -268,10 +268,10 @@ fn open(
                 Err(error) => return drop(ready.send(Err(error))),
             };
             deadline.begin("greeting the agent");
-            let engine = Engine::new(link, started, queue, wake, options.lease, deadline.left());
-            // Nobody waits when the deadline has passed; the closed queue then ends the engine.
+            let connection = Connection::new(link, started, queue, wake, options.lease, deadline.left());
+            // Nobody waits when the deadline has passed; the closed queue then ends the connection.
             let _ = ready.send(Ok(()));
-            let why = engine.run();
+            let why = connection.run();
             lost.send_replace(Some(why.into()));
         }
     };
@@ -294,7 +294,7 @@ fn await_hello(
     entry: Entry,
 ) -> Result<AgentHello, ConnectError> {
     let mismatch = |message| ConnectError::AgentMismatch { node: Arc::clone(node), message };
-    // The engine gives up by itself at the deadline, which drops the sender.
+    // The connection gives up by itself at the deadline, which drops the sender.
     match greeted.recv() {
         Ok(Ok((Response::Hello { version, boot_id, kernel, arch, ping_port, pids }, _))) => {
             if version != PROTOCOL_VERSION {

@@ -4,7 +4,7 @@
 //! The agents keep what they saw, so that a look that fails loses nothing. Never: judges.
 use super::nemesis::Remotes;
 use super::recorder::Recorder;
-use crate::targets::together;
+use crate::targets::join_all;
 use dsfuzz_checkers::history::{ProcessEvent, ProcessStep};
 use dsfuzz_nemesis::protocol::{CoreFile, Death, Request, Response};
 use dsfuzz_workloads::BoxFuture;
@@ -197,7 +197,7 @@ async fn ask(remotes: &dyn Remotes, cores: bool, now: impl Fn() -> u64 + Sync) -
         asking
     });
     let (mut said, mut problems) = (Vec::new(), Vec::new());
-    for answer in together(asks.collect()).await {
+    for answer in join_all(asks.collect()).await {
         match answer {
             Ok(answer) => said.push(answer),
             Err(problem) => problems.push(problem),

@@ -26,7 +26,7 @@ impl Stage {
     fn of(nodes: usize, leader: Option<&'static str>) -> Stage {
         let cluster = FakeCluster::of(nodes);
         let told = Arc::new(Mutex::new(Vec::new()));
-        let log: Log = {
+        let log: EventSink = {
             let (told, cluster) = (told.clone(), cluster.clone());
             Arc::new(move |mut event: FaultEvent| {
                 let mut told = told.lock().expect("a journal");

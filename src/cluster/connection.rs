@@ -2,7 +2,7 @@
 //!
 //! Small requests overtake bulk ones, so that a heal waits for at most one frame; nothing here ever blocks on a read.
 use super::agent::Started;
-use super::dial::Link;
+use super::connect::Link;
 use super::session::Answer;
 use dsfuzz_nemesis::protocol::{Request, RequestFrame, ResponseFrame, frame_lengths, write_frame};
 use nix::sys::eventfd::EventFd;
@@ -30,7 +30,7 @@ pub(super) enum Job {
 }
 
 /// One connection.
-pub(super) struct Engine {
+pub(super) struct Connection {
     link: Link,
     channel: Channel,
     jobs: Receiver<Job>,
@@ -48,7 +48,7 @@ pub(super) struct Engine {
     beat: Instant,
 }
 
-impl Engine {
+impl Connection {
     /// `patience`: how long the agent may take for its first answer.
     pub(super) fn new(
         link: Link,
@@ -57,9 +57,9 @@ impl Engine {
         wake: Arc<EventFd>,
         lease: Duration,
         patience: Duration,
-    ) -> Engine {
+    ) -> Connection {
         link.session.set_blocking(false);
-        Engine {
+        Connection {
             link,
             channel: started.channel,
             jobs,
