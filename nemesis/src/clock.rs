@@ -5,17 +5,29 @@
 use crate::aim::{Aim, PlannedAim};
 use crate::bag::Bag;
 use crate::choice::Choice;
+use crate::facts::{ColourFamily, FaultFacts, Leaves, NodeNeeds, VerifiedBy};
 use crate::fault::{NodeView, ResolvedFault, Unresolved, View};
-use crate::options::{Draws, Fault, FaultDoc, Symbolic, SymbolicFault};
-use crate::protocol::Injection;
+use crate::options::{AgentPaths, Draws, Fault, Symbolic, SymbolicFault};
+use crate::protocol::{Injection, ability};
 use crate::span::Span;
 use dsfuzz_chance::Chance;
 use serde::{Deserialize, Serialize};
 
-/// For listings.
-pub const DOC: FaultDoc = FaultDoc {
+/// What holds for every clock fault.
+pub const FACTS: FaultFacts = FaultFacts {
     name: "clock",
     doc: "Skews the wall clock on some nodes: one jump forth or back, or to and fro (strobe).",
+    needs: NodeNeeds {
+        shared_kernel: &[ability::ROOT, ability::VDSO_CLOCK],
+        own_kernel: &[ability::ROOT, ability::STEP_CLOCK],
+    },
+    verified_by: VerifiedBy::State,
+    leaves: Leaves::AllNodes,
+    // A wrong clock need not move the leadership.
+    may_move_leader: false,
+    ends_processes: false,
+    samples_clocks: true,
+    colour: ColourFamily::Clocks,
 };
 
 /// Options of the clock fault. With neither `jump` nor `strobe`: a jump of one minute.
@@ -66,8 +78,19 @@ impl Fault for ClockOptions {
         crate::aim::named(self.nodes.items())
     }
 
+    fn silences_all(&self) -> bool {
+        // Nodes answer whatever their clocks say.
+        false
+    }
+
     fn leader_words(&self) -> Vec<String> {
         crate::aim::leader_words(self.nodes.items())
+    }
+
+    fn leaderless(&mut self) {}
+
+    fn agent_paths(&self) -> AgentPaths {
+        AgentPaths::NotNeeded
     }
 
     fn draws(&self, nodes: usize) -> Result<Box<dyn Draws>, String> {
@@ -193,7 +216,7 @@ impl Symbolic for ClockFault {
 
     fn resolve(&self, view: &View) -> Result<ResolvedFault, Unresolved> {
         let injection = |node: &NodeView| self.injection(node, &view.control_boot_id);
-        self.nodes.resolve(view, DOC.name, &format!("{} ", self.skew.words()), injection)
+        self.nodes.resolve(view, FACTS.name, &format!("{} ", self.skew.words()), injection)
     }
 }
 

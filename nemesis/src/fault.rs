@@ -1,5 +1,6 @@
 //! [`PlannedFault`]: one fault in symbols, with its time; [`ResolvedFault`]: the same for the nodes as they are, as injections
 //! of agents and their [`Verification`].
+use crate::facts::FaultFacts;
 use crate::options::SymbolicFault;
 use crate::protocol::Injection;
 use crate::span::Span;
@@ -20,9 +21,14 @@ pub struct PlannedFault {
 }
 
 impl PlannedFault {
+    /// What holds for its kind.
+    pub fn facts(&self) -> &'static FaultFacts {
+        self.fault.facts()
+    }
+
     /// The fault's name in plans: `partition`, `kill`, ...
     pub fn kind(&self) -> &'static str {
-        self.fault.doc().name
+        self.facts().name
     }
 
     /// In symbols: `partition isolate-leader: leader | the rest`. `#4` is the fourth node of the plan.

@@ -9,19 +9,27 @@ pub use shape::Shape;
 use crate::aim::minority_max;
 use crate::bag::Bag;
 use crate::choice::Choice;
+use crate::facts::{ColourFamily, FaultFacts, Leaves, NodeNeeds, VerifiedBy};
 use crate::fault::{Link, ResolvedFault, Unresolved, Verification, View, noted};
-use crate::options::{Draws, Fault, FaultDoc, Symbolic, SymbolicFault};
+use crate::options::{AgentPaths, Draws, Fault, Symbolic, SymbolicFault};
 use crate::order::{Order, words};
-use crate::protocol::Injection;
+use crate::protocol::{Injection, ability};
 use crate::span::Span;
 use dsfuzz_chance::Chance;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
-/// For listings.
-pub const DOC: FaultDoc = FaultDoc {
+/// What holds for every partition.
+pub const FACTS: FaultFacts = FaultFacts {
     name: "partition",
     doc: "Cuts links between nodes: halves, majority, one-way, bridge, ring, isolate-one, isolate-leader, leader-minority.",
+    needs: NodeNeeds::everywhere(&[ability::ROOT, ability::NFT, ability::NFT_TIMEOUT]),
+    verified_by: VerifiedBy::Links,
+    leaves: Leaves::ConnectedNodes,
+    may_move_leader: true,
+    ends_processes: false,
+    samples_clocks: false,
+    colour: ColourFamily::Links,
 };
 
 /// Options of the partition fault.
@@ -42,16 +50,6 @@ impl Default for PartitionOptions {
     }
 }
 
-impl PartitionOptions {
-    /// Without the shapes that need a leader, where others are left.
-    pub(crate) fn leaderless(&mut self) {
-        let shapes = self.shape.items().iter().filter(|shape| !shape.waits_for_leader()).copied().collect();
-        if let Some(shapes) = Choice::several(shapes) {
-            self.shape = shapes;
-        }
-    }
-}
-
 impl Fault for PartitionOptions {
     fn lasts(&self) -> Option<Span> {
         self.lasts
@@ -59,6 +57,25 @@ impl Fault for PartitionOptions {
 
     fn named_nodes(&self) -> Vec<String> {
         Vec::new()
+    }
+
+    fn silences_all(&self) -> bool {
+        // On every side of a cut clients are still answered.
+        false
+    }
+
+    fn leaderless(&mut self) {
+        let shapes = self.shape.items().iter().filter(|shape| !shape.waits_for_leader()).copied().collect();
+        if let Some(shapes) = Choice::several(shapes) {
+            self.shape = shapes;
+        }
+    }
+
+    fn agent_paths(&self) -> AgentPaths {
+        match self.shape.items().contains(&Shape::OneWay) {
+            true => AgentPaths::OneWay,
+            false => AgentPaths::BothWays,
+        }
     }
 
     fn leader_words(&self) -> Vec<String> {
@@ -157,7 +174,7 @@ impl Symbolic for PartitionFault {
         };
         Ok(ResolvedFault {
             what: noted(self.resolved_words(view, &bound.positions), bound.note),
-            kind: DOC.name,
+            kind: FACTS.name,
             nodes: aimed.iter().map(|position| view.name(*position)).collect(),
             injections: drops(view, &cut),
             verification: Verification::Links { silent: named(&cut), alive: named(&alive) },

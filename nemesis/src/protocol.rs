@@ -6,9 +6,11 @@
 //!
 //! The agent holds a lease: every frame from the control node renews it. When it runs out, or the channel closes, the
 //! agent heals everything it did and ends. Its guardian does so if the agent itself is killed.
+pub mod ability;
 mod claim;
 mod injection;
 
+pub use ability::Ability;
 pub use claim::{CLAIMS_DIR, Claim, ClaimFile, Claimant, ENDING_MAX, Entry, SILENT_MAX, claim_file_name};
 pub use injection::{Injection, InjectionFacts, Leftover};
 
@@ -371,7 +373,7 @@ pub enum Response {
         /// Services: how far the wall clock they see is from the node's, nanoseconds.
         shifts_ns: BTreeMap<String, i64>,
     },
-    /// Answer to Abilities: name, whether, and why not or what was seen.
+    /// Answer to Abilities.
     Abilities(Vec<Ability>),
 }
 
@@ -440,17 +442,6 @@ pub struct SelfHeal {
     pub latest_ns: u64,
     /// Whether it could be shown to be gone.
     pub holds: bool,
-}
-
-/// One ability of a node.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Ability {
-    /// `root`, `nft`, `nft-timeout`, `cgroup2`, `freeze`, `vdso-clock`, `step-clock`, `disk-free-bytes`, ...
-    pub name: String,
-    /// Whether.
-    pub able: bool,
-    /// Why not, or what was seen.
-    pub detail: String,
 }
 
 /// Writes one frame.

@@ -103,7 +103,7 @@ fn millis(duration: Duration) -> u64 {
 fn kinds(options: &NemesisOptions, nodes: usize, warnings: &mut Vec<String>) -> Vec<Kind> {
     let mut kinds = Vec::new();
     for fault in &options.faults {
-        let name = fault.doc().name;
+        let name = fault.facts().name;
         match fault.draws(nodes) {
             Ok(draws) => {
                 let lasts_ms = millis(fault.lasts().unwrap_or(options.lasts).0).max(1);
@@ -217,7 +217,7 @@ fn stretch(slots: &mut [Slot], room_ms: u64, election_ms: u64) {
 }
 
 fn aim_one_at_leader(faults: &mut [PlannedFault]) {
-    let moves_leader = |fault: &PlannedFault| fault.aims_at_leader() && fault.kind() != crate::clock::DOC.name;
+    let moves_leader = |fault: &PlannedFault| fault.aims_at_leader() && fault.facts().may_move_leader;
     if !faults.iter().any(moves_leader) {
         // `any` stops at the first fault that can be turned.
         faults.iter_mut().any(|fault| fault.fault.turn_to_leader());

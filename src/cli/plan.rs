@@ -148,7 +148,7 @@ fn asked(plan: &Plan, target: &Target) -> Vec<String> {
         Some(min) => format!("{min} nodes asked by a client of the load"),
     });
     let faults = plan.nemesis.iter().flat_map(|nemesis| &nemesis.faults);
-    let kinds: BTreeSet<&str> = faults.map(|fault| fault.doc().name).collect();
+    let kinds: BTreeSet<&str> = faults.map(|fault| fault.facts().name).collect();
     let election = Span(target.election());
     for kind in kinds {
         let (proven, ok) = (evidence.proven_per_kind_min.of(kind), evidence.ok_during_fault_min.of(kind));

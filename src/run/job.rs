@@ -38,7 +38,7 @@ impl Job {
     pub(super) fn info(&self, target: &Target, timetable: &Timetable) -> RunInfo {
         let faults = self.plan.nemesis.iter().flat_map(|nemesis| &nemesis.faults);
         let mut kinds: Vec<String> = Vec::new();
-        faults.map(|fault| fault.doc().name.to_owned()).for_each(|kind| {
+        faults.map(|fault| fault.facts().name.to_owned()).for_each(|kind| {
             if !kinds.contains(&kind) {
                 kinds.push(kind);
             }

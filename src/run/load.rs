@@ -168,7 +168,7 @@ impl Load {
         let nodes = self.options.nodes.iter().map(|node| node.name.to_string()).collect();
         let (leader, prober) = (self.leader.clone(), self.prober.clone());
         let task = prober.map(|prober| tokio::spawn(prober.run(nodes, leader, stopped)));
-        let clocks = self.timetable.faults.iter().any(|fault| fault.kind() == "clock");
+        let clocks = self.timetable.faults.iter().any(|fault| fault.facts().samples_clocks);
         let clocks = clocks.then(|| tokio::spawn(clocks::watch(self.hosts.clone(), self.recorder.clone())));
         Watch { stop, task, clocks }
     }

@@ -19,6 +19,7 @@ pub use remotes::{FixedRemotes, Remotes};
 
 use crate::cluster::RemoteError;
 use dsfuzz_checkers::history::{FaultEvent, FaultStep, Mark};
+use dsfuzz_nemesis::facts::VerifiedBy;
 use dsfuzz_nemesis::fault::Link;
 use dsfuzz_nemesis::protocol::Request;
 use dsfuzz_nemesis::{NodeView, PlannedFault, ResolvedFault, Timetable, View, resolve};
@@ -195,7 +196,7 @@ impl Executor {
         let mut view =
             view.map_err(|_| format!("no view of the cluster within {} ms", self.limits.view.as_millis()))?;
         self.remember(&view);
-        if planned.kind() == "partition" {
+        if planned.facts().verified_by == VerifiedBy::Links {
             self.learn_addresses(&mut view).await;
         }
         resolve(planned, &view).map_err(|why| why.to_string())

@@ -3,7 +3,7 @@ use crate::cgroup::{self, Cgroup};
 use crate::state_dir::StateDir;
 use crate::sys::{self, Settable};
 use crate::{clock, launch, nft};
-use dsfuzz_nemesis::protocol::Ability;
+use dsfuzz_nemesis::protocol::ability::{self, Ability};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -12,28 +12,28 @@ pub(crate) fn abilities(state_dir: &StateDir) -> Vec<Ability> {
     let uid = sys::effective_uid();
     let root = if uid == 0 { Ok("user id 0".to_owned()) } else { Err(format!("user id {uid}")) };
     vec![
-        ability("root", root),
-        ability("nft", scratch_table(state_dir, "")),
-        ability("nft-timeout", scratch_table(state_dir, "timed")),
-        ability(
-            "cgroup2",
+        able(ability::ROOT, root),
+        able(ability::NFT, scratch_table(state_dir, "")),
+        able(ability::NFT_TIMEOUT, scratch_table(state_dir, "timed")),
+        able(
+            ability::CGROUP2,
             cgroup::root().map(|root| root.display().to_string()).ok_or("no cgroup2 is mounted".to_owned()),
         ),
-        ability(
-            "freeze",
+        able(
+            ability::FREEZE,
             freeze(state_dir).map_err(|reason| format!("{reason}; pauses stop processes with SIGSTOP instead")),
         ),
-        ability("vdso-clock", clock::rehearse()),
-        ability("step-clock", step_clock()),
-        ability("tc", program("tc")),
-        ability(
-            "disk-free-bytes",
+        able(ability::VDSO_CLOCK, clock::rehearse()),
+        able(ability::STEP_CLOCK, step_clock()),
+        able(ability::TC, program("tc")),
+        able(
+            ability::DISK_FREE_BYTES,
             sys::free_bytes(state_dir.dir()).map(|bytes| bytes.to_string()).map_err(|error| error.to_string()),
         ),
     ]
 }
 
-fn ability(name: &str, outcome: Result<String, String>) -> Ability {
+fn able(name: &str, outcome: Result<String, String>) -> Ability {
     let able = outcome.is_ok();
     let detail = outcome.unwrap_or_else(|reason| reason);
     Ability { name: name.to_owned(), able, detail }
