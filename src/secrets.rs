@@ -28,11 +28,10 @@ static KNOWN: RwLock<Vec<String>> = RwLock::new(Vec::new());
 /// Names of this run: never redacted.
 static NAMES: RwLock<BTreeSet<String>> = RwLock::new(BTreeSet::new());
 
-/// Words of records and verdicts beside the names of checkers and kinds of findings.
+/// Words of records and verdicts beside the names of checkers, models, faults and kinds of findings.
 const WORDS: &[&str] = &[
     "availability",
     "candidate",
-    "clock",
     "crash",
     "etcd",
     "evidence",
@@ -42,14 +41,11 @@ const WORDS: &[&str] = &[
     "info",
     "invalid",
     "invoke",
-    "kill",
     "leader",
     "load",
     "master",
     "node",
     "note",
-    "partition",
-    "pause",
     "primary",
     "process",
     "replica",
@@ -88,6 +84,7 @@ fn is_name(text: &str) -> bool {
         || dsfuzz_checkers::CHECKERS.iter().any(|doc| doc.name == text)
         || dsfuzz_checkers::ANOMALIES.iter().any(|(kind, _)| *kind == text)
         || dsfuzz_checkers::MODELS.iter().any(|doc| doc.name == text)
+        || dsfuzz_nemesis::facts(text).is_some()
         || NAMES.read().unwrap_or_else(PoisonError::into_inner).contains(text)
 }
 
@@ -316,7 +313,7 @@ fn forms(secret: &str) -> Vec<String> {
         secret.to_owned(),
         json[1..json.len() - 1].to_owned(),
         secret.replace('\'', r"'\''"),
-        crate::report::escape(secret),
+        crate::harmless::escape(secret),
         percent,
     ];
     // A secret of several lines, such as a key, may be written line by line.
@@ -363,7 +360,7 @@ mod tests {
         let secret = "hunter'2 <\"&> end-7Q";
         learn(secret);
         let json = serde_json::to_string(&json!({"cause": format!("login {secret} refused")})).unwrap();
-        let html = format!("<p>{}</p>", crate::report::escape(secret));
+        let html = format!("<p>{}</p>", crate::harmless::escape(secret));
         for text in [format!("x {secret} y"), json, html, secret.replace('\'', r"'\''")] {
             let clean = redact(&text);
             assert!(clean.contains(REDACTED) && !clean.contains("hunter"), "{clean}");

@@ -7,24 +7,24 @@ mod clocks;
 mod deaths;
 pub mod driver;
 mod export;
-mod fan;
 pub mod hosts;
 mod job;
 pub mod journal;
 mod load;
+mod multi_client;
 pub mod needs;
 pub mod nemesis;
 mod phases;
 pub(crate) mod prepared;
+pub mod progress;
 pub mod recorder;
 pub mod roles;
 pub mod settle;
+pub mod stop;
 
 pub use export::read_back;
 pub use job::{Job, NODE_DIR};
 
-use crate::cli::progress::Progress;
-use crate::cli::signals::{Stop, Urgency};
 use crate::cluster::Node;
 use crate::plan::Plan;
 use crate::store::{self, RunDir, RunInfo, RunVerdict};
@@ -38,10 +38,12 @@ use dsfuzz_nemesis::Timetable;
 use dsfuzz_workloads::{Connect, Workload};
 use hosts::Hosts;
 use phases::Phases;
+use progress::Progress;
 use recorder::Recorder;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use stop::{Stop, Urgency};
 use tokio::sync::watch;
 
 const CLIENTS: Duration = Duration::from_secs(300);
@@ -70,7 +72,7 @@ pub struct Finished {
 }
 
 /// Runs a job. An error is a failure before there was anything to judge; everything later is part of the answer.
-pub async fn execute(job: Job, progress: Arc<Progress>, stop: watch::Receiver<Stop>) -> Result<Finished> {
+pub async fn execute(job: Job, progress: Arc<dyn Progress>, stop: watch::Receiver<Stop>) -> Result<Finished> {
     let target = targets::load(&job.plan.target, &job.plan_folder, &job.plan.options)?;
     let workloads = workloads(&job.plan);
     let nodes: Vec<Node> = job.nodes.iter().map(|(node, _)| node.clone()).collect();
@@ -112,7 +114,7 @@ fn connect(target: &Target, workloads: &[Arc<dyn Workload>], nodes: &[Node], dir
         let name = workload.name();
         by_workload.insert(name.clone(), target.connect(&name, &workload.functions(), nodes, &stderr)?);
     }
-    Ok(fan::Fan::of(by_workload))
+    Ok(multi_client::MultiConnect::of(by_workload))
 }
 
 /// The work, unless somebody asks to stop before it is done: then it is broken off.
@@ -171,7 +173,7 @@ struct Run {
     /// What the logs held before this run.
     old_logs: claims::Old,
     deaths: Arc<deaths::Deaths>,
-    progress: Arc<Progress>,
+    progress: Arc<dyn Progress>,
     stop: watch::Receiver<Stop>,
     halt: watch::Receiver<bool>,
 }

@@ -2,7 +2,8 @@
 use super::*;
 use crate::judge::{Rules, judge};
 use crate::plan::{Clients, LoadPlan, PerKind, Plan};
-use crate::store::{PlannedFaults, TargetFacts};
+use crate::store::PlannedFaults;
+use crate::targets::TargetFacts;
 use dsfuzz_checkers::Validity;
 use dsfuzz_checkers::history::read_jsonl;
 use serde_json::json;

@@ -1,5 +1,5 @@
 //! Carries bytes between one end of a socket pair and a channel through a jump host, on a thread of its own.
-use super::dial::Link;
+use super::connect::Link;
 use ssh2::Channel;
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::OwnedFd;

@@ -1,5 +1,5 @@
-//! The wall clock of some services is shifted, or flips between true and shifted. The last act in force decides.
-use super::{Around, note, services_of, shift, so_far};
+//! The wall clock of some services is shifted, or flips between true and shifted. The last injection in force decides.
+use super::{Context, note, services_of, shift, so_far};
 use crate::clock::{Keeper, Shift, Target};
 use crate::journal::Entry;
 use crate::service::Services;
@@ -10,7 +10,11 @@ use std::time::Duration;
 
 /// The shift in force for a service.
 pub(crate) fn shift_of(name: &str, entries: &[Entry]) -> Option<Shift> {
-    entries.iter().rev().filter(|entry| services_of(&entry.act).iter().any(|service| service == name)).find_map(shift)
+    entries
+        .iter()
+        .rev()
+        .filter(|entry| services_of(&entry.injection).iter().any(|service| service == name))
+        .find_map(shift)
 }
 
 /// Brings every process of every service to the shift in force: `fresh` renews all, else only new ones are patched.
@@ -22,7 +26,7 @@ pub(crate) fn refresh(
     fresh: bool,
 ) -> Vec<String> {
     let clocks = entries.iter().filter(|entry| shift(entry).is_some());
-    let names: BTreeSet<&String> = clocks.flat_map(|entry| services_of(&entry.act)).collect();
+    let names: BTreeSet<&String> = clocks.flat_map(|entry| services_of(&entry.injection)).collect();
     let mut failed = Vec::new();
     for name in names {
         if let Some(shift) = shift_of(name, entries) {
@@ -33,16 +37,16 @@ pub(crate) fn refresh(
     failed
 }
 
-pub(super) fn perform(entry: &Entry, around: &mut Around<'_>) -> Result<Vec<String>, String> {
-    let wanted = shift(entry).ok_or("no clock act")?;
+pub(super) fn perform(entry: &Entry, context: &mut Context<'_>) -> Result<Vec<String>, String> {
+    let wanted = shift(entry).ok_or("no clock injection")?;
     wanted.sane()?;
-    if matches!(entry.act, dsfuzz_nemesis::protocol::Act::StrobeClock { period_ms: 0, .. }) {
+    if matches!(entry.injection, dsfuzz_nemesis::protocol::Injection::StrobeClock { period_ms: 0, .. }) {
         return Err("a strobe needs a period of at least 1 ms".to_owned());
     }
     let mut detail = Vec::new();
-    for name in services_of(&entry.act) {
-        let pids = around.services.processes(name);
-        let failed = around.keeper.keep(&pids, wanted, around.hold_ns, true);
+    for name in services_of(&entry.injection) {
+        let pids = context.services.processes(name);
+        let failed = context.keeper.keep(&pids, wanted, context.hold_ns, true);
         if !failed.is_empty() {
             return Err(format!("service {name}: {}", failed.join("; ")));
         }
@@ -54,34 +58,34 @@ pub(super) fn perform(entry: &Entry, around: &mut Around<'_>) -> Result<Vec<Stri
 /// How long a process that has just called exec may be without its shift.
 const CATCHING: Duration = Duration::from_millis(200);
 
-pub(super) fn prove(entry: &Entry, around: &mut Around<'_>) -> Proof {
-    let mut proof = look(entry, around);
+pub(super) fn prove(entry: &Entry, context: &mut Context<'_>) -> Proof {
+    let mut proof = look(entry, context);
     sys::await_true(CATCHING, || {
         if !proof.holds {
             // The keeper waits for its turn while this looks, so its work is done here.
-            let mut all = around.others.to_vec();
+            let mut all = context.others.to_vec();
             all.push(entry.clone());
             all.sort_by_key(|entry| entry.seq);
-            refresh(&all, around.services, around.keeper, around.hold_ns, false);
-            proof = look(entry, around);
+            refresh(&all, context.services, context.keeper, context.hold_ns, false);
+            proof = look(entry, context);
         }
         proof.holds
     });
     proof
 }
 
-fn look(entry: &Entry, around: &Around<'_>) -> Proof {
+fn look(entry: &Entry, context: &Context<'_>) -> Proof {
     let mut proof = so_far();
-    for name in services_of(&entry.act) {
-        // A later act may have the last word; then that is what must be seen.
+    for name in services_of(&entry.injection) {
+        // A later injection may have the last word; then that is what must be seen.
         let all: Vec<Entry> = {
-            let mut all = around.others.to_vec();
+            let mut all = context.others.to_vec();
             all.push(entry.clone());
             all.sort_by_key(|entry| entry.seq);
             all
         };
         let wanted = shift_of(name, &all);
-        let pids = around.services.processes(name);
+        let pids = context.services.processes(name);
         note(&mut proof, !pids.is_empty(), format!("service {name}: processes {pids:?}"));
         for pid in pids {
             let seen = Target::open(pid).map(|target| target.shift(sys::realtime_ns()));
@@ -102,12 +106,12 @@ fn look(entry: &Entry, around: &Around<'_>) -> Proof {
     proof
 }
 
-pub(super) fn undo(services: &[String], around: &mut Around<'_>) -> Proof {
+pub(super) fn undo(services: &[String], context: &mut Context<'_>) -> Proof {
     let mut proof = so_far();
     for name in services {
-        let pids = around.services.processes(name);
-        if let Some(shift) = shift_of(name, around.others) {
-            let failed = around.keeper.keep(&pids, shift, around.hold_ns, true);
+        let pids = context.services.processes(name);
+        if let Some(shift) = shift_of(name, context.others) {
+            let failed = context.keeper.keep(&pids, shift, context.hold_ns, true);
             note(
                 &mut proof,
                 failed.is_empty(),

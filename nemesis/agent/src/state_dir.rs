@@ -1,5 +1,5 @@
-//! [`Place`]: the agent's folder on the node, its lock, and who holds it. Of all programs that share a folder, only the one
-//! that holds the lock acts.
+//! [`StateDir`]: the agent's folder on the node, its lock, and who holds it. Of all programs that share a folder, only the one
+//! that holds the lock may inject or undo.
 use crate::{process, sys};
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
@@ -14,19 +14,19 @@ const HEALING: Duration = Duration::from_secs(20);
 
 /// The agent's folder.
 #[derive(Clone, Debug)]
-pub(crate) struct Place {
+pub(crate) struct StateDir {
     dir: PathBuf,
 }
 
-/// The right to act. Ends with the process, however that ends.
+/// The right to inject and to undo. Ends with the process, however that ends.
 pub(crate) struct Lock {
     _file: File,
 }
 
-impl Place {
+impl StateDir {
     /// Makes the folder where needed and checks that it can be written. Users of targets pass through it on the way to
     /// their own folders; what the agent keeps of services is for nobody else.
-    pub(crate) fn open(dir: PathBuf) -> Result<Place, String> {
+    pub(crate) fn open(dir: PathBuf) -> Result<StateDir, String> {
         let say = |error| format!("folder {}: {error}; name one that can be written with --dir", dir.display());
         let services = dir.join("services");
         fs::DirBuilder::new().recursive(true).mode(0o755).create(&dir).map_err(say)?;
@@ -37,7 +37,7 @@ impl Place {
             fs::set_permissions(&dir, fs::Permissions::from_mode(mode | 0o011)).map_err(say)?;
         }
         OpenOptions::new().create(true).append(true).mode(0o600).open(dir.join("agent.log")).map_err(say)?;
-        Ok(Place { dir })
+        Ok(StateDir { dir })
     }
 
     /// The folder.

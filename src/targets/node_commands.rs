@@ -1,8 +1,8 @@
-//! What a target's life is made of on one node, asked of its agent: run, write, start, stop. Errors name the node, the
+//! Commands to the agent of one node that a deployment is made of: run, write, start, stop. Errors name the node, the
 //! command and the tail of its output.
 use super::error::TargetError;
 use crate::cluster::{Remote, RemoteError};
-use dsfuzz_nemesis::protocol::{Ask, BLOB_BYTES_MAX, Command, Service, ServiceState, Told};
+use dsfuzz_nemesis::protocol::{BLOB_BYTES_MAX, Command, Request, Response, Service, ServiceState};
 use std::time::Duration;
 
 /// What the agent is given beyond the deadline of the thing itself.
@@ -14,10 +14,10 @@ const QUICK: Duration = Duration::from_secs(10);
 async fn ask(
     remote: &dyn Remote,
     what: &str,
-    ask: Ask,
+    ask: Request,
     blob: Vec<u8>,
     deadline: Duration,
-) -> Result<(Told, Vec<u8>), TargetError> {
+) -> Result<(Response, Vec<u8>), TargetError> {
     remote.ask(ask, blob, deadline).await.map_err(|source| failed(what, source))
 }
 
@@ -25,7 +25,7 @@ fn failed(what: &str, source: RemoteError) -> TargetError {
     TargetError::Remote { what: what.to_owned(), source }
 }
 
-fn odd(remote: &dyn Remote, what: &str, told: &Told) -> TargetError {
+fn unexpected(remote: &dyn Remote, what: &str, told: &Response) -> TargetError {
     let told = head(&format!("{told:?}"));
     TargetError::Protocol { node: remote.node().name.clone(), what: what.to_owned(), told }
 }
@@ -34,8 +34,8 @@ fn odd(remote: &dyn Remote, what: &str, told: &Told) -> TargetError {
 pub(super) async fn run(remote: &dyn Remote, what: &str, command: Command) -> Result<String, TargetError> {
     let deadline = Duration::from_millis(command.deadline_ms);
     let words = command.argv.join(" ");
-    let (told, _) = ask(remote, what, Ask::Run(command), Vec::new(), deadline + AGENT_SLACK).await?;
-    let Told::Ran { status, stdout, stderr, late } = told else { return Err(odd(remote, what, &told)) };
+    let (told, _) = ask(remote, what, Request::Run(command), Vec::new(), deadline + AGENT_SLACK).await?;
+    let Response::Ran { status, stdout, stderr, late } = told else { return Err(unexpected(remote, what, &told)) };
     if status == Some(0) && !late {
         return Ok(stdout);
     }
@@ -56,10 +56,15 @@ pub(super) async fn run(remote: &dyn Remote, what: &str, command: Command) -> Re
 }
 
 /// Asks for something that is simply done.
-pub(super) async fn done(remote: &dyn Remote, what: &str, asked: Ask, deadline: Duration) -> Result<(), TargetError> {
+pub(super) async fn done(
+    remote: &dyn Remote,
+    what: &str,
+    asked: Request,
+    deadline: Duration,
+) -> Result<(), TargetError> {
     match ask(remote, what, asked, Vec::new(), deadline).await? {
-        (Told::Done, _) => Ok(()),
-        (told, _) => Err(odd(remote, what, &told)),
+        (Response::Done, _) => Ok(()),
+        (told, _) => Err(unexpected(remote, what, &told)),
     }
 }
 
@@ -75,10 +80,10 @@ pub(super) async fn write(
     let chunks: Vec<&[u8]> = if content.is_empty() { vec![&[]] } else { content.chunks(BLOB_BYTES_MAX).collect() };
     let mut offset = 0;
     for chunk in chunks {
-        let asked = Ask::Write { path: path.to_owned(), offset, mode, owner: owner.map(str::to_owned) };
+        let asked = Request::Write { path: path.to_owned(), offset, mode, owner: owner.map(str::to_owned) };
         match ask(remote, &what, asked, chunk.to_vec(), QUICK).await? {
-            (Told::Done, _) => offset += chunk.len() as u64,
-            (told, _) => return Err(odd(remote, &what, &told)),
+            (Response::Done, _) => offset += chunk.len() as u64,
+            (told, _) => return Err(unexpected(remote, &what, &told)),
         }
     }
     Ok(())
@@ -86,39 +91,39 @@ pub(super) async fn write(
 
 /// Defines a service.
 pub(super) async fn define(remote: &dyn Remote, service: &Service) -> Result<(), TargetError> {
-    done(remote, &format!("define {}", service.name), Ask::Define(service.clone()), QUICK).await
+    done(remote, &format!("define {}", service.name), Request::Define(service.clone()), QUICK).await
 }
 
 /// Starts a service.
 pub(super) async fn start(remote: &dyn Remote, service: &str, again: bool) -> Result<(), TargetError> {
     let what = format!("start {service}");
-    match ask(remote, &what, Ask::Start { service: service.to_owned(), again }, Vec::new(), QUICK).await? {
-        (Told::Started { .. } | Told::Done, _) => Ok(()),
-        (told, _) => Err(odd(remote, &what, &told)),
+    match ask(remote, &what, Request::Start { service: service.to_owned(), again }, Vec::new(), QUICK).await? {
+        (Response::Started { .. } | Response::Done, _) => Ok(()),
+        (told, _) => Err(unexpected(remote, &what, &told)),
     }
 }
 
 /// Stops a service.
 pub(super) async fn stop(remote: &dyn Remote, service: &str, signal: i32, grace: Duration) -> Result<(), TargetError> {
     let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
-    let asked = Ask::Stop { service: service.to_owned(), signal, grace_ms };
+    let asked = Request::Stop { service: service.to_owned(), signal, grace_ms };
     done(remote, &format!("stop {service}"), asked, grace + QUICK).await
 }
 
 /// The services and their processes.
 pub(super) async fn services(remote: &dyn Remote) -> Result<Vec<ServiceState>, TargetError> {
-    match ask(remote, "list services", Ask::Services, Vec::new(), QUICK).await? {
-        (Told::Services(states), _) => Ok(states),
-        (told, _) => Err(odd(remote, "list services", &told)),
+    match ask(remote, "list services", Request::Services, Vec::new(), QUICK).await? {
+        (Response::Services(states), _) => Ok(states),
+        (told, _) => Err(unexpected(remote, "list services", &told)),
     }
 }
 
 /// Files that match a pattern, with their sizes.
 pub(super) async fn list(remote: &dyn Remote, pattern: &str) -> Result<Vec<(String, u64)>, TargetError> {
     let what = format!("list {pattern}");
-    match ask(remote, &what, Ask::List { pattern: pattern.to_owned() }, Vec::new(), QUICK).await? {
-        (Told::Files(files), _) => Ok(files),
-        (told, _) => Err(odd(remote, &what, &told)),
+    match ask(remote, &what, Request::List { pattern: pattern.to_owned() }, Vec::new(), QUICK).await? {
+        (Response::Files(files), _) => Ok(files),
+        (told, _) => Err(unexpected(remote, &what, &told)),
     }
 }
 
@@ -126,9 +131,9 @@ pub(super) async fn list(remote: &dyn Remote, pattern: &str) -> Result<Vec<(Stri
 pub(super) async fn read(remote: &dyn Remote, path: &str, offset: u64) -> Result<Vec<u8>, TargetError> {
     let what = format!("read {path}");
     let bytes = u32::try_from(BLOB_BYTES_MAX).unwrap_or(u32::MAX);
-    match ask(remote, &what, Ask::Read { path: path.to_owned(), offset, bytes }, Vec::new(), QUICK).await? {
-        (Told::Chunk { .. }, blob) => Ok(blob),
-        (told, _) => Err(odd(remote, &what, &told)),
+    match ask(remote, &what, Request::Read { path: path.to_owned(), offset, bytes }, Vec::new(), QUICK).await? {
+        (Response::Chunk { .. }, blob) => Ok(blob),
+        (told, _) => Err(unexpected(remote, &what, &told)),
     }
 }
 

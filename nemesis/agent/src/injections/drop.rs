@@ -2,17 +2,17 @@
 //! The sets' elements expire in the kernel and are renewed with the lease.
 //!
 //! The hook is `prerouting`, which also sees what goes on to a container of this node.
-use super::{Around, note, so_far};
+use super::{Context, note, so_far};
 use crate::journal::Entry;
 use crate::nft::{self, TABLE};
-use dsfuzz_nemesis::protocol::{Act, Proof};
+use dsfuzz_nemesis::protocol::{Injection, Proof};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::net::IpAddr;
 
-pub(super) fn perform(entry: &Entry, from: &[IpAddr], around: &Around<'_>) -> Result<Vec<String>, String> {
-    if let Some(control) = around.control
+pub(super) fn perform(entry: &Entry, from: &[IpAddr], context: &Context<'_>) -> Result<Vec<String>, String> {
+    if let Some(control) = context.control
         && from.iter().any(|address| address.to_canonical() == control.to_canonical())
     {
         return Err(format!("packets from {control} are not dropped: the control node speaks from there"));
@@ -21,11 +21,12 @@ pub(super) fn perform(entry: &Entry, from: &[IpAddr], around: &Around<'_>) -> Re
         return Ok(vec!["no address to drop packets from".to_owned()]);
     }
     let fault = entry.fault;
-    let shared = around.others.iter().any(|other| other.fault == fault && matches!(other.act, Act::Drop { .. }));
+    let shared =
+        context.others.iter().any(|other| other.fault == fault && matches!(other.injection, Injection::Drop { .. }));
     let mut script = String::new();
     if !shared {
         script.push_str(&made(fault));
-        // Of an act that could not be undone there may be something left. Emptying what is empty costs the kernel nothing,
+        // Of an injection that could not be undone there may be something left. Emptying what is empty costs the kernel nothing,
         // while a deleted element makes every later transaction wait for a grace period.
         for what in
             [format!("chain {TABLE} f{fault}"), format!("set {TABLE} f{fault}v4"), format!("set {TABLE} f{fault}v6")]
@@ -44,7 +45,7 @@ pub(super) fn perform(entry: &Entry, from: &[IpAddr], around: &Around<'_>) -> Re
             );
         }
     }
-    add(&mut script, fault, from, around.hold_ns, if shared { Elements::MayBeThere } else { Elements::New });
+    add(&mut script, fault, from, context.hold_ns, if shared { Elements::MayBeThere } else { Elements::New });
     nft::script(&script)?;
     let list: Vec<String> = from.iter().map(ToString::to_string).collect();
     Ok(vec![format!("packets from {} are dropped by chain f{fault} of table {TABLE}", list.join(", "))])
@@ -102,7 +103,7 @@ fn add(script: &mut String, fault: u64, from: &[IpAddr], hold_ns: u64, elements:
 pub(crate) fn renew(entries: &[Entry], hold_ns: u64) -> Result<(), String> {
     let mut script = String::new();
     for entry in entries {
-        if let Act::Drop { from } = &entry.act {
+        if let Injection::Drop { from } = &entry.injection {
             add(&mut script, entry.fault, from, hold_ns, Elements::MayBeThere);
         }
     }
@@ -139,11 +140,12 @@ pub(super) fn prove(entry: &Entry, from: &[IpAddr]) -> Proof {
     proof
 }
 
-pub(super) fn undo(entry: &Entry, around: &Around<'_>) -> Proof {
+pub(super) fn undo(entry: &Entry, context: &Context<'_>) -> Proof {
     let fault = entry.fault;
     let mut proof = so_far();
     proof.dropped_packets = nft::list(TABLE).ok().flatten().map_or(0, |items| Seen::of(&items, fault).packets);
-    let drops: Vec<&Entry> = around.others.iter().filter(|other| matches!(other.act, Act::Drop { .. })).collect();
+    let drops: Vec<&Entry> =
+        context.others.iter().filter(|other| matches!(other.injection, Injection::Drop { .. })).collect();
     let mut script = String::new();
     if drops.is_empty() {
         // Nothing of ours is needed any more. Adding first makes the deletion safe to repeat.
@@ -160,11 +162,11 @@ pub(super) fn undo(entry: &Entry, around: &Around<'_>) -> Proof {
         ] {
             line(&mut script, format_args!("delete {what}"));
         }
-        // Another act of the same fault goes on.
+        // Another injection of the same fault goes on.
         let same: Vec<&&Entry> = drops.iter().filter(|other| other.fault == fault).collect();
         if !same.is_empty() {
             script.clear();
-            if let Act::Drop { from } = &entry.act {
+            if let Injection::Drop { from } = &entry.injection {
                 let kept: BTreeSet<IpAddr> = same.iter().flat_map(|other| addresses(other)).collect();
                 let gone: Vec<IpAddr> = from
                     .iter()
@@ -194,8 +196,8 @@ pub(super) fn undo(entry: &Entry, around: &Around<'_>) -> Proof {
 }
 
 fn addresses(entry: &Entry) -> Vec<IpAddr> {
-    match &entry.act {
-        Act::Drop { from } => from.iter().map(|address| address.to_canonical()).collect(),
+    match &entry.injection {
+        Injection::Drop { from } => from.iter().map(|address| address.to_canonical()).collect(),
         _ => Vec::new(),
     }
 }

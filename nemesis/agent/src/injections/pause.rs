@@ -2,10 +2,10 @@
 //!
 //! The undo never depends on the freezer: processes that cannot be thawed are killed, which a frozen process obeys, and
 //! started again.
-use super::{Around, kill, note, so_far};
+use super::{Context, kill, note, so_far};
 use crate::service::all_stopped;
 use crate::sys;
-use dsfuzz_nemesis::protocol::{Act, Proof};
+use dsfuzz_nemesis::protocol::{Injection, Proof};
 use std::time::Duration;
 
 /// How long processes may take to stop or to go on.
@@ -15,18 +15,18 @@ const ATTEMPT: Duration = Duration::from_millis(100);
 /// How long a process that may be frozen is given to obey a signal.
 const OBEYING: Duration = Duration::from_secs(1);
 
-pub(super) fn perform(services: &[String], around: &Around<'_>) -> Result<Vec<String>, String> {
+pub(super) fn perform(services: &[String], context: &Context<'_>) -> Result<Vec<String>, String> {
     let mut detail = Vec::new();
     for name in services {
-        let Some(leaf) = around.services.leaf(name) else {
-            detail.push(format!("service {name}: {} processes stopped", stop(name, around)?));
+        let Some(cgroup) = context.services.cgroup(name) else {
+            detail.push(format!("service {name}: {} processes stopped", stop(name, context)?));
             continue;
         };
-        match leaf.freeze(true) {
-            Ok(()) => detail.push(format!("service {name}: {} processes frozen", leaf.processes().len())),
+        match cgroup.freeze(true) {
+            Ok(()) => detail.push(format!("service {name}: {} processes frozen", cgroup.processes().len())),
             Err(reason) => {
-                leaf.thaw()?;
-                let count = stop(name, around)?;
+                cgroup.thaw()?;
+                let count = stop(name, context)?;
                 detail.push(format!("service {name}: {count} processes stopped, as the freezer fails ({reason})"));
             }
         }
@@ -44,11 +44,11 @@ fn obey(pids: &[u32]) -> bool {
 
 /// Stops processes until twice in a row none is new and all are stopped: one that runs can still make others. One that
 /// waits for its vfork cannot stop before the child it has just made goes on: then all go on for a moment.
-fn stop(name: &str, around: &Around<'_>) -> Result<usize, String> {
+fn stop(name: &str, context: &Context<'_>) -> Result<usize, String> {
     let mut before = Vec::new();
     let stopped = sys::await_true(STOPPING, || {
         let still = sys::await_true(ATTEMPT, || {
-            let pids = around.services.processes(name);
+            let pids = context.services.processes(name);
             pids.iter().for_each(|pid| drop(sys::kill(*pid, libc::SIGSTOP)));
             let still = all_stopped(&pids) && pids == before;
             before = pids;
@@ -62,12 +62,13 @@ fn stop(name: &str, around: &Around<'_>) -> Result<usize, String> {
     if stopped { Ok(before.len()) } else { Err(format!("service {name}: processes {before:?} do not stop")) }
 }
 
-pub(super) fn prove(services: &[String], around: &Around<'_>) -> Proof {
+pub(super) fn prove(services: &[String], context: &Context<'_>) -> Proof {
     let mut proof = so_far();
     for name in services {
-        let pids = around.services.processes(name);
-        let still = !pids.is_empty() && around.services.paused(name);
-        let how = if around.services.leaf(name).is_some_and(|leaf| leaf.frozen()) { "frozen" } else { "stopped" };
+        let pids = context.services.processes(name);
+        let still = !pids.is_empty() && context.services.paused(name);
+        let how =
+            if context.services.cgroup(name).is_some_and(|cgroup| cgroup.frozen()) { "frozen" } else { "stopped" };
         note(
             &mut proof,
             still,
@@ -77,39 +78,41 @@ pub(super) fn prove(services: &[String], around: &Around<'_>) -> Proof {
     proof
 }
 
-pub(super) fn undo(services: &[String], around: &Around<'_>) -> Proof {
+pub(super) fn undo(services: &[String], context: &Context<'_>) -> Proof {
     let mut proof = so_far();
     for name in services {
-        let held =
-            around.others.iter().find(|other| matches!(&other.act, Act::Pause { services } if services.contains(name)));
+        let held = context
+            .others
+            .iter()
+            .find(|other| matches!(&other.injection, Injection::Pause { services } if services.contains(name)));
         if let Some(other) = held {
             note(&mut proof, true, format!("service {name}: stays paused for fault {}", other.fault));
             continue;
         }
-        if let Err(reason) = around.services.thaw(name)
-            && !obey(&around.services.processes(name))
+        if let Err(reason) = context.services.thaw(name)
+            && !obey(&context.services.processes(name))
         {
-            let killed = around.services.kill(name);
+            let killed = context.services.kill(name);
             note(
                 &mut proof,
                 killed.is_ok(),
                 format!("service {name}: it cannot be thawed ({reason}), so it was killed"),
             );
             match killed {
-                Ok(()) => kill::start_again(&[name], around, &mut proof),
+                Ok(()) => kill::start_again(&[name], context, &mut proof),
                 Err(reason) => note(&mut proof, false, reason),
             }
             continue;
         }
         // Also where it was frozen: an earlier agent may have had no cgroup2.
         let runs = sys::await_true(STOPPING, || {
-            let pids = around.services.processes(name);
+            let pids = context.services.processes(name);
             let stopped: Vec<u32> =
                 pids.into_iter().filter(|pid| all_stopped(&[*pid]) && crate::process::stat(*pid).is_some()).collect();
             stopped.iter().for_each(|pid| drop(sys::kill(*pid, libc::SIGCONT)));
             stopped.is_empty()
         });
-        let pids = around.services.processes(name);
+        let pids = context.services.processes(name);
         note(
             &mut proof,
             runs,

@@ -4,7 +4,7 @@
 use super::connect_error::ConnectError;
 use super::host_key::HostKeys;
 use super::target::SshTarget;
-use super::{auth, offers, pump};
+use super::{auth, offers, relay};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use ssh2::{BlockDirections, ErrorCode, MethodType, Session};
 use std::io;
@@ -120,7 +120,7 @@ impl From<ConnectError> for Failure {
 }
 
 /// Connects with back-off for as long as `patience` and the deadline allow.
-pub(super) fn dial(target: &SshTarget, patience: Duration, deadline: &Deadline) -> Result<Link, ConnectError> {
+pub(super) fn connect(target: &SshTarget, patience: Duration, deadline: &Deadline) -> Result<Link, ConnectError> {
     let started = Instant::now();
     let (mut attempts, mut back_off) = (0, BACK_OFF_FIRST);
     loop {
@@ -223,13 +223,13 @@ fn through(jump: &SshTarget, target: &SshTarget, patience: Duration, deadline: &
     let label = format!("{} through {}", deadline.node, jump.host);
     let via = Deadline::new(label.into(), deadline.left());
     deadline.begin("connecting to the jump host");
-    let link = dial(jump, patience, &via)?;
+    let link = connect(jump, patience, &via)?;
     deadline.begin("connecting through the jump host");
     deadline.limit(&link.session, TCP_TIMEOUT);
     let opened = link.session.channel_direct_tcpip(&target.host, target.port, None);
     let channel =
         opened.map_err(|error| Failure::Silent(format!("the jump host {} cannot reach it: {error}", jump.host)))?;
-    pump::start(link, channel).map_err(|error| Failure::Silent(error.to_string()))
+    relay::start(link, channel).map_err(|error| Failure::Silent(error.to_string()))
 }
 
 fn prefer_modern(session: &Session, known: &HostKeys) -> Result<(), ssh2::Error> {

@@ -1,12 +1,12 @@
-//! [`Hands`]: acts, proofs and undos in their order: journal, then deed; undo, then proof, then journal. The agent, its
-//! guardian and `heal` all work through it, one at a time: whoever holds the folder's lock.
-use crate::acts::{self, Around};
+//! [`Injector`]: injections, proofs and undos in their order: journal, then injection; undo, then proof, then journal. The
+//! agent, its guardian and `heal` all work through it, one at a time: the one that holds the lock of the folder.
 use crate::clock::Keeper;
+use crate::injections::{self, Context};
 use crate::journal::{Entry, Journal};
-use crate::place::Place;
 use crate::service::Services;
+use crate::state_dir::StateDir;
 use crate::{process, sys};
-use dsfuzz_nemesis::protocol::{Act, Proof, SelfHeal, Told};
+use dsfuzz_nemesis::protocol::{Injection, Leftover, Proof, Response, SelfHeal};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -14,14 +14,14 @@ use std::time::Duration;
 
 /// How often an undo that does not hold is tried again when nobody is there to ask.
 const ATTEMPTS: usize = 3;
-/// Begins the sentence about an act of another run that was not undone and is no longer in the journal.
+/// Begins the sentence about an injection of another run that was not undone and is no longer in the journal.
 const DROPPED: &str = "dropped";
 /// The lease before the control node says another.
 const LEASE_MS: u64 = 30_000;
 
-/// What acts, and the journal of it.
-pub(crate) struct Hands {
-    place: Place,
+/// Injects, proves and undoes faults on this node, and keeps the journal of that.
+pub(crate) struct Injector {
+    state_dir: StateDir,
     journal: Journal,
     services: Arc<Services>,
     keeper: Keeper,
@@ -39,15 +39,15 @@ pub(crate) struct Hands {
     gaps: BTreeSet<u64>,
 }
 
-impl Hands {
+impl Injector {
     /// Opens the journal. The caller holds the folder's lock.
-    pub(crate) fn open(place: &Place, services: Arc<Services>) -> Result<Hands, String> {
-        let journal = Journal::open(&place.file("journal"))?;
+    pub(crate) fn open(state_dir: &StateDir, services: Arc<Services>) -> Result<Injector, String> {
+        let journal = Journal::open(&state_dir.file("journal"))?;
         if journal.torn() > 0 {
-            place.log(&format!("journal: {} torn entries, whose acts never began, left out", journal.torn()));
+            state_dir.log(&format!("journal: {} torn entries, whose injections never began, left out", journal.torn()));
         }
-        Ok(Hands {
-            place: place.clone(),
+        Ok(Injector {
+            state_dir: state_dir.clone(),
             journal,
             services,
             keeper: Keeper::default(),
@@ -69,7 +69,7 @@ impl Hands {
         self.lease_ms = lease_ms;
     }
 
-    /// From now on no act is begun.
+    /// From now on no injection is begun.
     pub(crate) fn close(&mut self) {
         self.ending = true;
     }
@@ -79,20 +79,20 @@ impl Hands {
         (self.lease_ms.saturating_mul(3) / 2 + 500).saturating_mul(1_000_000)
     }
 
-    /// Breaks something.
-    pub(crate) fn act(&mut self, fault: u64, act: Act) -> Result<Vec<String>, String> {
+    /// Injects one fault on this node. The undo is journalled first.
+    pub(crate) fn inject(&mut self, fault: u64, injection: Injection) -> Result<Vec<String>, String> {
         if self.ending {
             return Err("the agent is ending".to_owned());
         }
-        if let Act::StepClock { control_boot_id, own_kernel, .. } = &act {
+        if let Injection::StepClock { control_boot_id, own_kernel, .. } = &injection {
             // Asked before the journal is written: an entry there means that the clock may have been stepped.
             let settable = sys::clock_settable();
-            if let Some(reason) = acts::step_refusal(*own_kernel, control_boot_id, &self.boot_id, &settable) {
+            if let Some(reason) = injections::step_refusal(*own_kernel, control_boot_id, &self.boot_id, &settable) {
                 return Err(format!("the real clock is not stepped: {reason}"));
             }
         }
         let others = self.journal.live();
-        if let Some(reason) = self.around(&others, |around| acts::refusal(&act, around)) {
+        if let Some(reason) = self.with_context(&others, |context| injections::refusal(&injection, context)) {
             return Err(reason);
         }
         let entry = self.journal.begin(Entry {
@@ -102,11 +102,11 @@ impl Hands {
             boot_id: self.boot_id.clone(),
             boot_ns: sys::boottime_ns(),
             real_ns: sys::realtime_ns(),
-            act,
+            injection,
         })?;
-        let outcome = self.around(&others, |around| acts::perform(&entry, around));
+        let outcome = self.with_context(&others, |context| injections::perform(&entry, context));
         if let Err(reason) = outcome {
-            let proof = self.around(&others, |around| acts::undo(&entry, around));
+            let proof = self.with_context(&others, |context| injections::undo(&entry, context));
             if proof.holds {
                 self.journal.done(entry.seq)?;
                 return Err(reason);
@@ -116,10 +116,10 @@ impl Hands {
         outcome
     }
 
-    fn around<T>(&mut self, others: &[Entry], step: impl FnOnce(&mut Around<'_>) -> T) -> T {
+    fn with_context<T>(&mut self, others: &[Entry], step: impl FnOnce(&mut Context<'_>) -> T) -> T {
         let hold_ns = self.hold_ns();
         let (services, keeper) = (&self.services, &mut self.keeper);
-        step(&mut Around { services, others, keeper, hold_ns, control: self.control })
+        step(&mut Context { services, others, keeper, hold_ns, control: self.control })
     }
 
     /// Is a fault in force?
@@ -132,19 +132,19 @@ impl Hands {
                 .map_or("nothing of it is in the journal".to_owned(), |heal| format!("it healed itself: {}", heal.why));
             return Proof { holds: false, detail: vec![format!("fault {fault}: {why}")], dropped_packets: 0 };
         }
-        let mut whole = acts::so_far();
+        let mut whole = injections::so_far();
         for entry in mine {
             let others: Vec<Entry> = live.iter().filter(|other| other.seq != entry.seq).cloned().collect();
-            merge(&mut whole, self.around(&others, |around| acts::prove(entry, around)));
+            merge(&mut whole, self.with_context(&others, |context| injections::prove(entry, context)));
         }
         if self.gaps.contains(&fault) {
             let gap = "it expired for a while before it was renewed, because the agent was held up";
-            acts::note(&mut whole, false, format!("fault {fault}: {gap}"));
+            injections::note(&mut whole, false, format!("fault {fault}: {gap}"));
         }
         whole
     }
 
-    /// Undoes a fault, the last act first.
+    /// Undoes a fault, the last injection first.
     pub(crate) fn undo(&mut self, fault: u64) -> Proof {
         let mine = self.journal.live().into_iter().filter(|entry| entry.fault == fault).collect();
         let mut proof = self.undo_entries(mine);
@@ -161,7 +161,7 @@ impl Hands {
     }
 
     fn undo_entries(&mut self, entries: Vec<Entry>) -> Proof {
-        let mut whole = acts::so_far();
+        let mut whole = injections::so_far();
         for entry in entries.into_iter().rev() {
             merge(&mut whole, self.undo_entry(&entry));
         }
@@ -179,20 +179,20 @@ impl Hands {
             }
         }
         if !proof.holds && self.is_leftover(entry) {
-            let left = self.without_undo(&entry.act);
+            let left = self.without_undo(&entry.injection);
             proof.holds = true;
             proof.detail.push(format!("{DROPPED}: fault {} of {} is over, and {left}", entry.fault, entry.run));
         }
         if proof.holds
             && let Err(reason) = self.journal.done(entry.seq)
         {
-            acts::note(&mut proof, false, reason);
+            injections::note(&mut proof, false, reason);
         }
         proof
     }
 
     fn try_undo(&mut self, entry: &Entry) -> Proof {
-        if entry.boot_id != self.boot_id && acts::ends_with_boot(&entry.act) {
+        if entry.boot_id != self.boot_id && entry.injection.facts().ends_with_boot {
             let detail = vec![format!("fault {}: ended by a reboot", entry.fault)];
             return Proof { holds: true, detail, dropped_packets: 0 };
         }
@@ -200,24 +200,22 @@ impl Hands {
         let live = self.journal.live().into_iter();
         let others: Vec<Entry> = live
             .filter(|other| other.seq != entry.seq)
-            .filter(|other| other.boot_id == self.boot_id || !acts::ends_with_boot(&other.act))
+            .filter(|other| other.boot_id == self.boot_id || !other.injection.facts().ends_with_boot)
             .collect();
-        self.around(&others, |around| acts::undo(entry, around))
+        self.with_context(&others, |context| injections::undo(entry, context))
     }
 
-    /// An act of another run than the one that has the node. One that cannot be undone must not stand in the way of every
+    /// An injection of another run than the one that has the node. One that cannot be undone must not stand in the way of every
     /// later run.
     fn is_leftover(&self, entry: &Entry) -> bool {
         !self.run.is_empty() && self.run != entry.run
     }
 
-    /// What is left of an act whose undo failed. Waits until what expires by itself, and is never renewed, has expired.
-    fn without_undo(&self, act: &Act) -> &'static str {
-        match act {
-            Act::Kill { .. } => "a later run starts its target anew",
-            Act::Pause { .. } => "its processes were told to die",
-            Act::StepClock { .. } => "the node's clock may be off: set it by a time server",
-            Act::Drop { .. } | Act::ShiftClock { .. } | Act::StrobeClock { .. } => {
+    /// What is left of an injection whose undo failed. Waits until what expires by itself, and is never renewed, has expired.
+    fn without_undo(&self, injection: &Injection) -> &'static str {
+        match injection.facts().leftover {
+            Leftover::Other(what) => what,
+            Leftover::NothingAfterExpiry => {
                 let expired_ns = self.opened_ns.saturating_add(self.hold_ns());
                 let left = Duration::from_nanos(expired_ns.saturating_sub(sys::boottime_ns()));
                 sys::await_true(left, || false);
@@ -239,10 +237,10 @@ impl Hands {
                 proof = self.undo_entry(&entry);
             }
             let detail = proof.detail.join("; ");
-            self.place.log(&format!("healed fault {} ({why}): holds {}: {detail}", entry.fault, proof.holds));
+            self.state_dir.log(&format!("healed fault {} ({why}): holds {}: {detail}", entry.fault, proof.holds));
             let rebooted = entry.boot_id != self.boot_id;
             let dropped = proof.detail.last().is_some_and(|last| last.starts_with(DROPPED));
-            let earliest_ns = match (rebooted, acts::expires(&entry.act)) {
+            let earliest_ns = match (rebooted, entry.injection.facts().expires) {
                 (true, _) => 0,
                 (false, true) => held_until_ns.unwrap_or(entry.boot_ns).max(entry.boot_ns).min(begin_ns),
                 (false, false) => begin_ns,
@@ -260,23 +258,23 @@ impl Hands {
                 holds: proof.holds && !dropped,
             };
             if let Err(reason) = self.journal.remember(heal) {
-                self.place.log(&format!("journal: {reason}"));
+                self.state_dir.log(&format!("journal: {reason}"));
             }
         }
         self.journal.live().is_empty()
     }
 
     /// What was undone without being asked, and what is left. Heals of other runs are told once and then forgotten.
-    pub(crate) fn undone(&mut self) -> Told {
+    pub(crate) fn undone(&mut self) -> Response {
         let by_itself = self.journal.healed();
         let run = self.run.clone();
         if let Err(reason) = self.journal.forget(|heal| heal.run != run) {
-            self.place.log(&reason);
+            self.state_dir.log(&reason);
         }
         let mut left: Vec<u64> = self.journal.live().iter().map(|entry| entry.fault).collect();
         left.sort_unstable();
         left.dedup();
-        Told::Undone { by_itself, left, now_ns: sys::boottime_ns() }
+        Response::Undone { by_itself, left, now_ns: sys::boottime_ns() }
     }
 
     /// Renews what expires; true when all of it was.
@@ -284,8 +282,8 @@ impl Hands {
         let live = self.journal.live();
         let hold_ns = self.hold_ns();
         let begin_ns = sys::boottime_ns();
-        let mut failed = acts::refresh_clocks(&live, &self.services, &mut self.keeper, hold_ns, true);
-        failed.extend(acts::renew_drops(&live, hold_ns).err());
+        let mut failed = injections::refresh_clocks(&live, &self.services, &mut self.keeper, hold_ns, true);
+        failed.extend(injections::renew_drops(&live, hold_ns).err());
         self.complain(&failed);
         self.gaps.extend(expired_meanwhile(&live, self.held_until_ns, hold_ns, sys::boottime_ns()));
         if failed.is_empty() {
@@ -298,7 +296,7 @@ impl Hands {
     pub(crate) fn watch_clocks(&mut self) {
         let live = self.journal.live();
         let hold_ns = self.hold_ns();
-        let failed = acts::refresh_clocks(&live, &self.services, &mut self.keeper, hold_ns, false);
+        let failed = injections::refresh_clocks(&live, &self.services, &mut self.keeper, hold_ns, false);
         self.complain(&failed);
     }
 
@@ -306,35 +304,35 @@ impl Hands {
     fn complain(&mut self, failed: &[String]) {
         let complaint = failed.join("; ");
         if !complaint.is_empty() && complaint != self.complaint {
-            self.place.log(&format!("not renewed: {complaint}"));
+            self.state_dir.log(&format!("not renewed: {complaint}"));
         }
         self.complaint = complaint;
     }
 
     /// Whether any clock is shifted.
     pub(crate) fn shifts_clocks(&self) -> bool {
-        self.journal.live().iter().any(|entry| acts::shift(entry).is_some())
+        self.journal.live().iter().any(|entry| injections::shift(entry).is_some())
     }
 
     /// Starts a service, with the clock that is in force for it.
     pub(crate) fn start(&mut self, service: &str, again: bool) -> Result<u32, String> {
         let expiry_ns = sys::realtime_ns().saturating_add_unsigned(self.hold_ns());
-        let shift = acts::shift_of(service, &self.journal.live()).map(|shift| (shift, expiry_ns));
+        let shift = injections::shift_of(service, &self.journal.live()).map(|shift| (shift, expiry_ns));
         self.services.start(service, again, shift)
     }
 }
 
-/// Faults whose acts had expired before a renewal that was done at `now_ns`.
+/// Faults whose injections had expired before a renewal that was done at `now_ns`.
 fn expired_meanwhile(live: &[Entry], held_until_ns: u64, hold_ns: u64, now_ns: u64) -> BTreeSet<u64> {
     let until = |entry: &Entry| held_until_ns.max(entry.boot_ns.saturating_add(hold_ns));
-    let expired = live.iter().filter(|entry| acts::expires(&entry.act) && until(entry) < now_ns);
+    let expired = live.iter().filter(|entry| entry.injection.facts().expires && until(entry) < now_ns);
     expired.map(|entry| entry.fault).collect()
 }
 
 fn merge(whole: &mut Proof, part: Proof) {
     whole.holds &= part.holds;
     whole.detail.extend(part.detail);
-    // Acts of one fault share one counter.
+    // Injections of one fault share one counter.
     whole.dropped_packets = whole.dropped_packets.max(part.dropped_packets);
 }
 
@@ -349,19 +347,19 @@ mod tests {
 
     #[test]
     fn a_renewal_that_comes_too_late_leaves_a_gap() {
-        let entry = |fault, boot_ns, act| Entry {
+        let entry = |fault, boot_ns, injection| Entry {
             seq: fault,
             run: String::new(),
             fault,
             boot_id: String::new(),
             boot_ns,
             real_ns: 0,
-            act,
+            injection,
         };
         let live = [
-            entry(1, 100, Act::Drop { from: Vec::new() }),
-            entry(2, 900, Act::Drop { from: Vec::new() }),
-            entry(3, 100, Act::Kill { services: Vec::new() }),
+            entry(1, 100, Injection::Drop { from: Vec::new() }),
+            entry(2, 900, Injection::Drop { from: Vec::new() }),
+            entry(3, 100, Injection::Kill { services: Vec::new() }),
         ];
         // Acted at 100 and 900, held for 500.
         assert!(expired_meanwhile(&live, 0, 500, 550).is_empty());

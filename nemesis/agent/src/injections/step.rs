@@ -77,7 +77,7 @@ pub(super) fn undo(entry: &Entry, control_boot_id: &str, own_kernel: bool) -> Pr
         return proof;
     }
     let off = || sys::realtime_ns().saturating_sub(true_ns(entry));
-    // An act that was refused or never done has left the clock alone, and so does its undo.
+    // An injection that was refused or never done has left the clock alone, and so does its undo.
     if off().abs() > CLOSE_NS
         && let Err(error) = sys::set_realtime_ns(true_ns(entry))
     {

@@ -1,4 +1,4 @@
-//! [`Leaf`]: a cgroup of version 2 that holds one service and nothing else. The agent itself is never in one.
+//! [`Cgroup`]: a cgroup of version 2 that holds one service and nothing else. The agent itself is never in one.
 use crate::sys;
 use std::fs::{self, File, OpenOptions};
 use std::path::{Path, PathBuf};
@@ -9,11 +9,11 @@ const FREEZING: Duration = Duration::from_secs(3);
 
 /// One service's cgroup.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Leaf {
+pub(crate) struct Cgroup {
     path: PathBuf,
 }
 
-/// Where leaves are made: below `dsfuzz` in the part of the hierarchy that this node sees.
+/// Where cgroups are made: below `dsfuzz` in the part of the hierarchy that this node sees.
 pub(crate) fn root() -> Option<PathBuf> {
     let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
     mount_point(&mounts).map(|point| point.join("dsfuzz"))
@@ -32,16 +32,16 @@ fn mount_point(mounts: &str) -> Option<PathBuf> {
         .next_back()
 }
 
-impl Leaf {
+impl Cgroup {
     /// Makes the cgroup where it is not there yet.
-    pub(crate) fn make(path: &Path) -> Result<Leaf, String> {
+    pub(crate) fn make(path: &Path) -> Result<Cgroup, String> {
         fs::create_dir_all(path).map_err(|error| format!("cgroup {}: {error}", path.display()))?;
-        Leaf::find(path).ok_or_else(|| format!("{} is no cgroup of version 2", path.display()))
+        Cgroup::find(path).ok_or_else(|| format!("{} is no cgroup of version 2", path.display()))
     }
 
     /// The cgroup, if it is there.
-    pub(crate) fn find(path: &Path) -> Option<Leaf> {
-        path.join("cgroup.procs").exists().then(|| Leaf { path: path.to_owned() })
+    pub(crate) fn find(path: &Path) -> Option<Cgroup> {
+        path.join("cgroup.procs").exists().then(|| Cgroup { path: path.to_owned() })
     }
 
     /// For a child that moves itself in.

@@ -1,20 +1,20 @@
-//! [`HarmReport`]: what became of one planned harm, for the evidence and the report.
+//! [`FaultOutcome`]: what became of one planned fault, for benches and for how late faults began.
 use dsfuzz_checkers::history::Mark;
-use dsfuzz_nemesis::PlannedHarm;
+use dsfuzz_nemesis::PlannedFault;
 use serde::Serialize;
 
-/// What became of one planned harm.
+/// What became of one planned fault.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct HarmReport {
+pub struct FaultOutcome {
     /// As planned.
-    pub planned: PlannedHarm,
+    pub planned: PlannedFault,
     /// Its fault's name.
     pub kind: String,
     /// With the nodes' names; empty where it was not resolved.
     pub what: String,
     /// The nodes it was aimed at.
     pub nodes: Vec<String>,
-    /// When the acts were asked for; none where it never began.
+    /// When the injections were asked for; none where it never began.
     pub begun: Option<Mark>,
     /// How much later than the timetable says.
     pub slip_ms: Option<u64>,
@@ -34,9 +34,9 @@ pub struct HarmReport {
     pub problems: Vec<String>,
 }
 
-impl HarmReport {
-    pub(super) fn of(planned: &PlannedHarm) -> HarmReport {
-        HarmReport {
+impl FaultOutcome {
+    pub(super) fn of(planned: &PlannedFault) -> FaultOutcome {
+        FaultOutcome {
             planned: planned.clone(),
             kind: planned.kind().to_owned(),
             what: String::new(),

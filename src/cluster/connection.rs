@@ -2,9 +2,9 @@
 //!
 //! Small requests overtake bulk ones, so that a heal waits for at most one frame; nothing here ever blocks on a read.
 use super::agent::Started;
-use super::dial::Link;
+use super::connect::Link;
 use super::session::Answer;
-use dsfuzz_nemesis::protocol::{Ask, Request, Response, frame_lengths, write_frame};
+use dsfuzz_nemesis::protocol::{Request, RequestFrame, ResponseFrame, frame_lengths, write_frame};
 use nix::sys::eventfd::EventFd;
 use ssh2::Channel;
 use std::collections::{HashMap, VecDeque};
@@ -21,8 +21,8 @@ const HEARTBEAT_ID: u64 = u64::MAX;
 
 /// What the handle of a session wants from the loop.
 pub(super) enum Job {
-    /// Ask the agent; the answer goes to the closure.
-    Ask { id: u64, ask: Box<Ask>, blob: Vec<u8>, answer: Answer },
+    /// Request the agent; the answer goes to the closure.
+    Request { id: u64, ask: Box<Request>, blob: Vec<u8>, answer: Answer },
     /// Nobody waits for this answer any more.
     Forget(u64),
     /// End the connection.
@@ -30,7 +30,7 @@ pub(super) enum Job {
 }
 
 /// One connection.
-pub(super) struct Engine {
+pub(super) struct Connection {
     link: Link,
     channel: Channel,
     jobs: Receiver<Job>,
@@ -48,7 +48,7 @@ pub(super) struct Engine {
     beat: Instant,
 }
 
-impl Engine {
+impl Connection {
     /// `patience`: how long the agent may take for its first answer.
     pub(super) fn new(
         link: Link,
@@ -57,9 +57,9 @@ impl Engine {
         wake: Arc<EventFd>,
         lease: Duration,
         patience: Duration,
-    ) -> Engine {
+    ) -> Connection {
         link.session.set_blocking(false);
-        Engine {
+        Connection {
             link,
             channel: started.channel,
             jobs,
@@ -113,7 +113,7 @@ impl Engine {
             }
             if now >= self.beat {
                 self.beat = now + self.lease / 4;
-                self.queue(HEARTBEAT_ID, Ask::Heartbeat, &[])?;
+                self.queue(HEARTBEAT_ID, Request::Heartbeat, &[])?;
                 continue;
             }
             if !more {
@@ -127,7 +127,7 @@ impl Engine {
     fn take_jobs(&mut self) -> Result<bool, String> {
         loop {
             match self.jobs.try_recv() {
-                Ok(Job::Ask { id, ask, blob, answer }) => {
+                Ok(Job::Request { id, ask, blob, answer }) => {
                     self.waiting.insert(id, answer);
                     self.queue(id, *ask, &blob)?;
                 }
@@ -138,10 +138,10 @@ impl Engine {
         }
     }
 
-    fn queue(&mut self, id: u64, ask: Ask, blob: &[u8]) -> Result<(), String> {
-        let bulk = matches!(ask, Ask::Write { .. });
+    fn queue(&mut self, id: u64, ask: Request, blob: &[u8]) -> Result<(), String> {
+        let bulk = matches!(ask, Request::Write { .. });
         let mut frame = Vec::new();
-        match write_frame(&mut frame, &Request { id, body: ask }, blob) {
+        match write_frame(&mut frame, &RequestFrame { id, body: ask }, blob) {
             Ok(()) if bulk => self.bulk.push_back(frame),
             Ok(()) => self.urgent.push_back(frame),
             Err(error) => {
@@ -213,7 +213,7 @@ impl Engine {
             let Some(body) = self.input.get(from + 8..from + 8 + json + blob) else {
                 break;
             };
-            let response: Response = serde_json::from_slice(&body[..json]).map_err(|error| nonsense(&error))?;
+            let response: ResponseFrame = serde_json::from_slice(&body[..json]).map_err(|error| nonsense(&error))?;
             if let Some(answer) = self.waiting.remove(&response.id) {
                 answer.give(response.body, body[json..].to_vec());
             }

@@ -1,7 +1,7 @@
-//! Every act on a real agent in namespaces: done, proven, undone, proven gone.
+//! Every injection on a real agent in namespaces: done, proven, undone, proven gone.
 
 use crate::node::{Channel, Node};
-use dsfuzz_nemesis::protocol::{Act, Ask, Told};
+use dsfuzz_nemesis::protocol::{Injection, Request, Response};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -55,8 +55,8 @@ fn a_drop_cuts_its_addresses_only_and_heals() {
         node.sh(&format!("python3 - {address} {me} <<'E'\n{script}\nE"))
     };
     assert_eq!(ping("127.0.0.2", "127.0.0.1"), "heard");
-    agent.act(1, Act::Drop { from });
-    agent.act(2, Act::Drop { from: vec![[127, 0, 0, 9].into()] });
+    agent.inject(1, Injection::Drop { from });
+    agent.inject(2, Injection::Drop { from: vec![[127, 0, 0, 9].into()] });
     agent.proven(1);
     assert_eq!(ping("127.0.0.2", "127.0.0.1"), "silence");
     assert_eq!(ping("fd00::2", "fd00::1"), "silence");
@@ -70,19 +70,19 @@ fn a_drop_cuts_its_addresses_only_and_heals() {
     assert!(!node.has_table());
     assert!(node.sh("nft list tables").contains("theirs"));
     // Safe to repeat, and an unknown fault is gone.
-    assert!(agent.proof(Ask::Undo { fault: 2 }).holds);
-    assert!(agent.proof(Ask::Undo { fault: 99 }).holds);
-    assert!(!agent.proof(Ask::Prove { fault: 99 }).holds);
+    assert!(agent.proof(Request::Undo { fault: 2 }).holds);
+    assert!(agent.proof(Request::Undo { fault: 99 }).holds);
+    assert!(!agent.proof(Request::Prove { fault: 99 }).holds);
 }
 
 #[test]
 fn a_drop_that_somebody_removed_is_not_proven() {
     let node = Node::new();
     let mut agent = node.agent("r", LEASE_MS);
-    agent.act(1, Act::Drop { from: vec![[127, 0, 0, 2].into()] });
+    agent.inject(1, Injection::Drop { from: vec![[127, 0, 0, 2].into()] });
     agent.proven(1);
     node.sh("nft delete table inet dsfuzz");
-    assert!(!agent.proof(Ask::Prove { fault: 1 }).holds);
+    assert!(!agent.proof(Request::Prove { fault: 1 }).holds);
     agent.healed(1);
 }
 
@@ -91,10 +91,10 @@ fn drops_are_renewed_beyond_their_timeout() {
     let node = Node::new();
     // Elements hold for 1.25 s with this lease.
     let mut agent = node.agent("r", 500);
-    agent.act(1, Act::Drop { from: vec![[127, 0, 0, 2].into(), "fd00::7".parse().expect("address")] });
+    agent.inject(1, Injection::Drop { from: vec![[127, 0, 0, 2].into(), "fd00::7".parse().expect("address")] });
     let begin = std::time::Instant::now();
     while begin.elapsed() < Duration::from_secs(3) {
-        agent.done(Ask::Heartbeat);
+        agent.done(Request::Heartbeat);
         agent.proven(1);
     }
     agent.healed(1);
@@ -105,7 +105,8 @@ fn the_control_nodes_address_is_never_dropped() {
     let node = Node::new();
     let mut agent = node.ungreeted(&[("SSH_CONNECTION", "127.0.0.7 1 127.0.0.1 22")]);
     agent.hello("r", LEASE_MS);
-    let reason = agent.fails(Ask::Act { fault: 1, act: Act::Drop { from: vec![[127, 0, 0, 7].into()] } });
+    let reason =
+        agent.fails(Request::Inject { fault: 1, injection: Injection::Drop { from: vec![[127, 0, 0, 7].into()] } });
     assert!(reason.contains("127.0.0.7"), "{reason}");
     assert!(!node.has_table());
     assert_eq!(agent.undone().1, Vec::<u64>::new());
@@ -122,16 +123,16 @@ fn a_kill_leaves_nothing_and_its_undo_restarts() {
             log: node.path("db.out"),
             ..Default::default()
         };
-        agent.done(Ask::Define(service));
+        agent.done(Request::Define(service));
         agent.start("db", false);
         node.until("all run", || agent.pids("db").len() == 3);
-        agent.act(1, Act::Kill { services: names("db") });
+        agent.inject(1, Injection::Kill { services: names("db") });
         agent.proven(1);
         assert_eq!(node.sh("ps -eo args | grep '^sleep 100' || true"), "");
         agent.healed(1);
         assert_eq!(node.sh("ps -eo args | grep -c '^sleep 2002'"), "1");
-        let told = agent.ask(Ask::Act { fault: 2, act: Act::Kill { services: names("nobody") } });
-        assert!(matches!(told, Told::Failed(reason) if reason.contains("nobody")));
+        let told = agent.ask(Request::Inject { fault: 2, injection: Injection::Kill { services: names("nobody") } });
+        assert!(matches!(told, Response::Failed(reason) if reason.contains("nobody")));
     }
 }
 
@@ -145,12 +146,12 @@ fn a_pause_stops_everything_and_its_undo_lets_it_go_on() {
         let written = |file: &str| std::fs::metadata(node.path(file)).map_or(0, |about| about.len());
         let size = || written("db.out");
         node.until("it writes", || size() > 0);
-        agent.act(1, Act::Pause { services: names("db") });
+        agent.inject(1, Injection::Pause { services: names("db") });
         agent.proven(1);
         let before = size();
         // Other work goes on, and after it nothing has been written.
         let paused = |agent: &mut Channel| {
-            let Told::Services(states) = agent.ask(Ask::Services) else { panic!("services were asked for") };
+            let Response::Services(states) = agent.ask(Request::Services) else { panic!("services were asked for") };
             states.into_iter().filter(|state| state.paused).map(|state| state.name).collect::<Vec<_>>()
         };
         assert_eq!(paused(&mut agent), ["db"]);
@@ -169,13 +170,13 @@ fn overlapping_faults_of_one_service_heal_in_any_order() {
     let node = Node::new();
     let mut agent = node.agent("r", LEASE_MS);
     agent.service(&node, "db", &["sleep", "1001"]);
-    agent.act(1, Act::Pause { services: names("db") });
-    agent.act(2, Act::Kill { services: names("db") });
-    agent.act(3, Act::Kill { services: names("db") });
-    let proof = agent.proof(Ask::Undo { fault: 2 });
+    agent.inject(1, Injection::Pause { services: names("db") });
+    agent.inject(2, Injection::Kill { services: names("db") });
+    agent.inject(3, Injection::Kill { services: names("db") });
+    let proof = agent.proof(Request::Undo { fault: 2 });
     assert!(proof.holds && agent.pids("db").is_empty(), "{proof:?}");
     // Started again, it is paused at once: that fault is still in force.
-    assert!(agent.proof(Ask::Undo { fault: 3 }).holds);
+    assert!(agent.proof(Request::Undo { fault: 3 }).holds);
     agent.proven(1);
     agent.healed(1);
     assert_eq!(agent.pids("db").len(), 1);
@@ -188,15 +189,15 @@ fn a_shifted_clock_is_seen_by_the_process_and_inherited() {
         watch(&mut agent, &node, "db");
         watch(&mut agent, &node, "other");
         assert!(is_about(shown_off_s(&node, "db"), 0));
-        agent.act(1, Act::ShiftClock { services: names("db"), offset_ns: 3600 * 1_000_000_000 });
+        agent.inject(1, Injection::ShiftClock { services: names("db"), offset_ns: 3600 * 1_000_000_000 });
         agent.proven(1);
         assert!(is_about(shown_off_s(&node, "db"), 3600));
         assert!(is_about(shown_off_s(&node, "other"), 0));
-        let told = agent.ask(Ask::Clocks);
-        let Told::Clocks { shifts_ns, .. } = told else { panic!("{told:?}") };
+        let told = agent.ask(Request::Clocks);
+        let Response::Clocks { shifts_ns, .. } = told else { panic!("{told:?}") };
         assert_eq!((shifts_ns["db"], shifts_ns["other"]), (3600 * 1_000_000_000, 0));
         // A restart keeps it, from the first line on.
-        agent.done(Ask::Stop { service: "db".to_owned(), signal: 15, grace_ms: 5000 });
+        agent.done(Request::Stop { service: "db".to_owned(), signal: 15, grace_ms: 5000 });
         drop(std::fs::remove_file(node.path("db.out")));
         agent.start("db", true);
         node.until("it prints", || std::fs::read_to_string(node.path("db.out")).is_ok_and(|text| text.contains('\n')));
@@ -207,7 +208,7 @@ fn a_shifted_clock_is_seen_by_the_process_and_inherited() {
         agent.healed(1);
         assert!(is_about(shown_off_s(&node, "db"), 0));
         // Backwards, and again on a process that was patched before.
-        agent.act(2, Act::ShiftClock { services: names("db"), offset_ns: -86_400 * 1_000_000_000 });
+        agent.inject(2, Injection::ShiftClock { services: names("db"), offset_ns: -86_400 * 1_000_000_000 });
         agent.proven(2);
         assert!(is_about(shown_off_s(&node, "db"), -86_400));
         agent.healed(2);
@@ -220,8 +221,8 @@ fn a_script_and_what_it_executes_later_see_the_shifted_clock() {
     let node = Node::new();
     let mut agent = node.agent("r", LEASE_MS);
     agent.service(&node, "db", &["exec sleep 1001"]);
-    agent.act(1, Act::ShiftClock { services: names("db"), offset_ns: 7200 * 1_000_000_000 });
-    agent.done(Ask::Stop { service: "db".to_owned(), signal: 15, grace_ms: 5000 });
+    agent.inject(1, Injection::ShiftClock { services: names("db"), offset_ns: 7200 * 1_000_000_000 });
+    agent.done(Request::Stop { service: "db".to_owned(), signal: 15, grace_ms: 5000 });
     agent.service(&node, "db", &[&format!("exec python3 -c '{WATCH}'")]);
     assert!(is_about(shown_off_s(&node, "db"), 7200));
     agent.healed(1);
@@ -232,7 +233,7 @@ fn a_strobe_shows_both_clocks() {
     let node = Node::new();
     let mut agent = node.agent("r", LEASE_MS);
     watch(&mut agent, &node, "db");
-    agent.act(1, Act::StrobeClock { services: names("db"), offset_ns: 600 * 1_000_000_000, period_ms: 50 });
+    agent.inject(1, Injection::StrobeClock { services: names("db"), offset_ns: 600 * 1_000_000_000, period_ms: 50 });
     agent.proven(1);
     let (mut shifted, mut right) = (false, false);
     node.until("both are seen", || {
@@ -242,8 +243,10 @@ fn a_strobe_shows_both_clocks() {
         shifted && right
     });
     agent.healed(1);
-    let reason =
-        agent.fails(Ask::Act { fault: 2, act: Act::StrobeClock { services: names("db"), offset_ns: 1, period_ms: 0 } });
+    let reason = agent.fails(Request::Inject {
+        fault: 2,
+        injection: Injection::StrobeClock { services: names("db"), offset_ns: 1, period_ms: 0 },
+    });
     assert!(reason.contains("period"), "{reason}");
 }
 
@@ -254,8 +257,8 @@ fn the_real_clock_is_not_stepped_where_it_is_shared() {
     let boot_id = agent.hello("r", LEASE_MS);
     // Never with `own_kernel`: this kernel is the host's.
     for control_boot_id in [boot_id, "another".to_owned()] {
-        let act = Act::StepClock { offset_ns: 1, control_boot_id, own_kernel: false };
-        let reason = agent.fails(Ask::Act { fault: 1, act });
+        let injection = Injection::StepClock { offset_ns: 1, control_boot_id, own_kernel: false };
+        let reason = agent.fails(Request::Inject { fault: 1, injection });
         assert!(reason.contains("not stepped"), "{reason}");
     }
     assert_eq!(agent.undone().1, Vec::<u64>::new());

@@ -1,72 +1,74 @@
 //! All processes of some services are killed. Undone by starting them again, with the command that is for that. A process that
 //! starts and then ends by itself is a death of the target, told as that: nothing of the fault is left.
-use super::{Around, note, shift_of, so_far};
+use super::{Context, note, shift_of, so_far};
 use crate::sys;
-use dsfuzz_nemesis::protocol::{Act, Proof};
+use dsfuzz_nemesis::protocol::{Injection, Proof};
 use std::time::Duration;
 
 /// How long a process must live to count as started: one that cannot run at all is gone by then.
 const SETTLING: Duration = Duration::from_millis(50);
 
-pub(super) fn perform(services: &[String], around: &Around<'_>) -> Result<Vec<String>, String> {
+pub(super) fn perform(services: &[String], context: &Context<'_>) -> Result<Vec<String>, String> {
     let mut detail = Vec::new();
     for name in services {
-        let pids = around.services.processes(name);
-        around.services.kill(name)?;
+        let pids = context.services.processes(name);
+        context.services.kill(name)?;
         detail.push(format!("service {name}: killed {pids:?}"));
     }
     Ok(detail)
 }
 
-pub(super) fn prove(services: &[String], around: &Around<'_>) -> Proof {
+pub(super) fn prove(services: &[String], context: &Context<'_>) -> Proof {
     let mut proof = so_far();
     for name in services {
-        let pids = around.services.processes(name);
+        let pids = context.services.processes(name);
         note(&mut proof, pids.is_empty(), format!("service {name}: processes {pids:?}"));
     }
     proof
 }
 
-pub(super) fn undo(services: &[String], around: &Around<'_>) -> Proof {
+pub(super) fn undo(services: &[String], context: &Context<'_>) -> Proof {
     let mut proof = so_far();
     let mut started = Vec::new();
     for name in services {
-        let held =
-            around.others.iter().find(|other| matches!(&other.act, Act::Kill { services } if services.contains(name)));
+        let held = context
+            .others
+            .iter()
+            .find(|other| matches!(&other.injection, Injection::Kill { services } if services.contains(name)));
         if let Some(other) = held {
             note(&mut proof, true, format!("service {name}: stays dead for fault {}", other.fault));
             continue;
         }
-        if !around.services.defined(name) {
+        if !context.services.defined(name) {
             note(&mut proof, true, format!("service {name}: no longer defined, nothing to start"));
             continue;
         }
         started.push(name.as_str());
     }
-    start_again(&started, around, &mut proof);
+    start_again(&started, context, &mut proof);
     proof
 }
 
 /// Starts services again, with the clock that is in force for them, and notes what became of each.
-pub(super) fn start_again(names: &[&str], around: &Around<'_>, proof: &mut Proof) {
+pub(super) fn start_again(names: &[&str], context: &Context<'_>, proof: &mut Proof) {
     let mut started = Vec::new();
     for name in names {
-        let expiry_ns = sys::realtime_ns().saturating_add_unsigned(around.hold_ns);
-        let shift = shift_of(name, around.others).map(|shift| (shift, expiry_ns));
-        match around.services.start(name, true, shift) {
+        let expiry_ns = sys::realtime_ns().saturating_add_unsigned(context.hold_ns);
+        let shift = shift_of(name, context.others).map(|shift| (shift, expiry_ns));
+        match context.services.start(name, true, shift) {
             Ok(_) => started.push(name),
             Err(reason) => note(proof, false, reason),
         }
     }
     // It must go on living, so this waits on purpose; it ends early where something has died, and that has been seen.
-    sys::await_true(SETTLING, || started.iter().any(|name| around.services.processes(name).is_empty()));
-    let gone = |name: &&&&str| around.services.processes(name).is_empty();
+    sys::await_true(SETTLING, || started.iter().any(|name| context.services.processes(name).is_empty()));
+    let gone = |name: &&&&str| context.services.processes(name).is_empty();
     sys::await_true(SETTLING * 10, || {
-        started.iter().filter(|name| gone(name)).all(|name| !around.services.ended(name).is_empty())
+        started.iter().filter(|name| gone(name)).all(|name| !context.services.ended(name).is_empty())
     });
     for name in started {
-        let pids = around.services.processes(name);
-        let ended = around.services.ended(name);
+        let pids = context.services.processes(name);
+        let ended = context.services.ended(name);
         let detail = match pids.is_empty() {
             true => format!("service {name}: was started again and ended by itself ({ended})"),
             false => format!("service {name}: runs as {pids:?}"),
@@ -76,10 +78,13 @@ pub(super) fn start_again(names: &[&str], around: &Around<'_>, proof: &mut Proof
 }
 
 /// Why there is nothing to kill: a service that does not run would be started by the undo, whoever had ended it.
-pub(super) fn refusal(services: &[String], around: &Around<'_>) -> Option<String> {
+pub(super) fn refusal(services: &[String], context: &Context<'_>) -> Option<String> {
     let killed = |name: &String| {
-        around.others.iter().any(|other| matches!(&other.act, Act::Kill { services } if services.contains(name)))
+        context
+            .others
+            .iter()
+            .any(|other| matches!(&other.injection, Injection::Kill { services } if services.contains(name)))
     };
-    let idle = services.iter().find(|name| around.services.processes(name).is_empty() && !killed(name));
+    let idle = services.iter().find(|name| context.services.processes(name).is_empty() && !killed(name));
     idle.map(|name| format!("service {name}: it does not run, so there is nothing to kill"))
 }

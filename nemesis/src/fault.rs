@@ -1,13 +1,15 @@
-//! [`PlannedHarm`]: one harm in symbols; [`Harm`]: the same for the nodes as they are, as acts of agents and their proof.
-use crate::options::SymbolicHarm;
-use crate::protocol::Act;
+//! [`PlannedFault`]: one fault in symbols, with its time; [`ResolvedFault`]: the same for the nodes as they are, as injections
+//! of agents and their [`Verification`].
+use crate::facts::FaultFacts;
+use crate::options::SymbolicFault;
+use crate::protocol::Injection;
 use crate::span::Span;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
 /// One entry of a timetable: everything about it but who leads is fixed by the seed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct PlannedHarm {
+pub struct PlannedFault {
     /// Counted from 0 in the timetable's order.
     pub id: u64,
     /// When it begins, from the begin of the load.
@@ -15,27 +17,32 @@ pub struct PlannedHarm {
     /// How long it is in force.
     pub lasts: Span,
     /// What.
-    pub harm: SymbolicHarm,
+    pub fault: SymbolicFault,
 }
 
-impl PlannedHarm {
+impl PlannedFault {
+    /// What holds for its kind.
+    pub fn facts(&self) -> &'static FaultFacts {
+        self.fault.facts()
+    }
+
     /// The fault's name in plans: `partition`, `kill`, ...
     pub fn kind(&self) -> &'static str {
-        self.harm.doc().name
+        self.facts().name
     }
 
     /// In symbols: `partition isolate-leader: leader | the rest`. `#4` is the fourth node of the plan.
     pub fn describe(&self) -> String {
-        self.harm.describe()
+        self.fault.describe()
     }
 
     /// Whether it waits for the leader of the moment.
     pub fn aims_at_leader(&self) -> bool {
-        self.harm.aims_at_leader()
+        self.fault.aims_at_leader()
     }
 }
 
-/// A node as a harm sees it.
+/// A node as a fault sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeView {
     /// Its name.
@@ -65,7 +72,7 @@ impl NodeView {
     }
 }
 
-/// The cluster as it is at the moment in which a harm is resolved.
+/// The cluster as it is at the moment in which a fault is resolved.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct View {
     /// The nodes, in the plan's order.
@@ -92,7 +99,7 @@ impl View {
     }
 }
 
-/// Why a planned harm fits no node. A sentence.
+/// Why a planned fault fits no node. A sentence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unresolved(pub String);
 
@@ -107,9 +114,9 @@ impl std::error::Error for Unresolved {}
 /// A directed link: packets from the first node to the second.
 pub type Link = (String, String);
 
-/// A harm for the nodes as they are.
+/// A fault that is bound to the nodes as they are.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Harm {
+pub struct ResolvedFault {
     /// In words, with the nodes' names: `partition isolate-leader: n3 | n1 n2 n4 n5`.
     pub what: String,
     /// The fault's name in plans.
@@ -118,15 +125,15 @@ pub struct Harm {
     pub nodes: Vec<String>,
     /// Directed links it cuts.
     pub cut: Vec<Link>,
-    /// What each node's agent is to do. Undoing the fault's id there is the heal.
-    pub acts: Vec<(String, Act)>,
-    /// What will show that it is in force.
-    pub showing: Showing,
+    /// What each node's agent does. Undoing the fault's id there is the heal.
+    pub injections: Vec<(String, Injection)>,
+    /// How it is verified.
+    pub verification: Verification,
 }
 
-/// What shows that a harm is in force.
+/// How it is verified that a fault is in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Showing {
+pub enum Verification {
     /// Datagrams between the agents: these links are silent while those are alive, and the receivers' rules counted.
     Links {
         /// Cut.
@@ -138,9 +145,9 @@ pub enum Showing {
     State,
 }
 
-/// Binds a planned harm to the nodes as they are.
-pub fn resolve(planned: &PlannedHarm, view: &View) -> Result<Harm, Unresolved> {
-    planned.harm.resolve(view)
+/// Binds a planned fault to the nodes as they are.
+pub fn resolve(planned: &PlannedFault, view: &View) -> Result<ResolvedFault, Unresolved> {
+    planned.fault.resolve(view)
 }
 
 /// The note of a binding, as the end of a sentence.
