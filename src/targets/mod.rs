@@ -61,7 +61,7 @@ pub fn builtin() -> Vec<(&'static str, &'static str)> {
     BUILT_IN.iter().map(|target| (target.name, target.doc)).collect()
 }
 
-/// The recipe of a built-in target, as YAML: what a recipe of one's own may start from.
+/// The recipe of a built-in target, as YAML: which a new recipe may start from.
 pub fn builtin_yaml(name: &str) -> Option<&'static str> {
     BUILT_IN.iter().find(|target| target.name == name).map(|target| target.yaml)
 }
