@@ -17,9 +17,12 @@ const CHECKERS: &[(&str, &str)] = &[
 
 fn judge(checker: &str, lines: &str) -> Verdict {
     let mut options = Options::default();
-    if !matches!(checker, "read-committed" | "read-atomic" | "causal-transactions") {
-        options.0.insert("model".to_owned(), Value::text("read-committed"));
-    }
+    let model = match checker {
+        "list-append" | "rw-register" => Some("read-committed"),
+        "mini-transactions" => Some("serializable"),
+        _ => None,
+    };
+    options.0.extend(model.map(|model| ("model".to_owned(), Value::text(model))));
     checker_with(checker, &options).expect("in the list").check(&history(lines), &Budget::unlimited())
 }
 
