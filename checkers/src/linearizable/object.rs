@@ -57,7 +57,7 @@ impl<M: Model> Objects<'_, M> {
         }
         let judged = self.judge_as(model, part, terms);
         let Judged::Bad(index, evidence) = judged else { return judged.without_bad() };
-        let (first, undecided) = self.first(model, part);
+        let (first, undecided, shown) = self.first(model, part);
         let said = Contradiction { evidence, model: own, supposed: None, several: several(&first) };
         if first.is_empty() && undecided.is_empty() {
             return self.judge_counted(part, terms).unwrap_or(Judged::Bad(index, said));
@@ -71,7 +71,7 @@ impl<M: Model> Objects<'_, M> {
             let Some(other) = self.model.beginning(&part.key.to_value(), &self.initial.supposing(&way)) else { break };
             match self.judge_as(&other, part, terms) {
                 Judged::Fine(_) => {
-                    let how = if at == 0 { Shown::Read } else { Shown::Supposed };
+                    let how = if at == 0 { shown } else { Shown::Supposed };
                     return Judged::Asks(way, how);
                 }
                 Judged::Bad(index, evidence) if at == 0 => {
@@ -142,8 +142,8 @@ impl<M: Model> Objects<'_, M> {
     }
 
     /// Registers of which nothing was said: values that were certainly in them before everything, other than those that
-    /// the model begins with; and those that began with one of several values.
-    fn first(&self, model: &M, part: &Part<'_>) -> (Vec<(Value, Value)>, Undecided) {
+    /// the model begins with; those that began with one of several values; and how the former are known.
+    fn first(&self, model: &M, part: &Part<'_>) -> (Vec<(Value, Value)>, Undecided, Shown) {
         let key = part.key.to_value();
         let name = |register: Value| if register.is_nil() { key.clone() } else { register };
         let mut traces: Vec<Trace<Value, Value>> = Vec::new();
@@ -165,13 +165,14 @@ impl<M: Model> Objects<'_, M> {
             }));
         }
         let open = initial::undecided(&traces, |of, value| *value == model.begins(of));
-        let first = shown(traces.into_iter());
+        let first = shown(traces.iter().cloned());
+        let how = Shown::of(&traces, &first);
         let otherwise = |register: &Value| first.iter().any(|(of, value)| of == register && *value != model.begins(of));
         let kept = first.iter().filter(|(register, _)| otherwise(register));
         let named = kept.map(|(register, value)| (name(register.clone()), value.clone()));
         let first = named.filter(|(register, _)| self.initial.of(register).is_none()).collect();
         let named = open.into_iter().map(|(register, values)| (name(register), values));
-        (first, named.filter(|(register, _)| self.initial.of(register).is_none()).collect())
+        (first, named.filter(|(register, _)| self.initial.of(register).is_none()).collect(), how)
     }
 
     /// Judges one object as a register if all its acts are those of one.

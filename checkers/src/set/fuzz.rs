@@ -121,7 +121,11 @@ fn defined(history: &History, mode: FinalReads) -> Answer {
     };
     let last_end = ends.iter().map(|read| read.op.call).max();
     let asked: BTreeSet<NameId> = ops.iter().filter(|op| named("read", op) && op.settle).map(|op| op.node).collect();
-    let silent = asked.iter().any(|node| finals.iter().all(|read| read.node != *node));
+    let answered = |node: &NameId| finals.iter().any(|read| read.node == *node);
+    let acknowledges = |add: &&&Op<'_>| add.outcome == Outcome::Ok && !asked.contains(&add.node);
+    let unasked = adds.iter().filter(acknowledges).any(|add| !answered(&add.node));
+    let someone = !finals.is_empty() || !asked.is_empty();
+    let silent = asked.iter().any(|node| !answered(node)) || (someone && unasked);
     let open = ops.iter().any(|op| named("read", op) && op.outcome == Outcome::Info);
     let unfinished = finals.iter().any(|read| !followed(read) && !read.elements.is_empty());
     let perhaps = match mode {
@@ -138,19 +142,15 @@ fn defined(history: &History, mode: FinalReads) -> Answer {
     for add in &adds {
         let element = add.input.to_value();
         let at_end = at_the_end(&element);
-        if !at_end && add.outcome == Outcome::Ok && last_end.is_some_and(|last| last > add.reply) {
-            if perhaps {
-                facts[1].1 += 1;
-            } else {
-                facts[0].1 += 1;
-                kinds.insert("lost-write".to_owned());
-            }
-        }
         let gone = |node: &NameId| {
             let had = |read: &&&Read<'_>| read.node == *node && has(read, &element);
             of(*node).all(|read| !has(read, &element)) && finals.iter().any(|read| had(&read))
         };
-        if at_end && add.outcome == Outcome::Ok && !mode.takes_away() && nodes.iter().any(gone) {
+        let dropped = !mode.takes_away() && nodes.iter().any(gone);
+        let nowhere = !at_end && last_end.is_some_and(|last| last > add.reply);
+        if add.outcome == Outcome::Ok && nowhere && perhaps && !dropped {
+            facts[1].1 += 1;
+        } else if add.outcome == Outcome::Ok && (nowhere || (at_end && dropped)) {
             facts[0].1 += 1;
             kinds.insert("lost-write".to_owned());
         }

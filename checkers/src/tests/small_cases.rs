@@ -28,6 +28,6 @@ fn a_set_whose_later_final_read_lacks_what_an_earlier_one_had() {
         );
         let verdict = judged(&lines);
         assert_eq!((verdict.checker.as_str(), verdict.validity), ("set", Validity::Invalid), "{}", verdict.summary);
-        assert!(verdict.summary.contains("1 are lost"), "{}", verdict.summary);
+        assert!(verdict.summary.contains("1 of 1 acknowledged add is lost"), "{}", verdict.summary);
     }
 }
