@@ -160,7 +160,9 @@ fn final_reads_are_judged_as_they_were_made() {
 #[test]
 fn nodes_that_were_never_asked_may_hold_what_others_lack() {
     // n3 acknowledged 3 and is asked for no final read.
-    let added = format!("{ADDED}{}", add("3").replace("\"node\":\"n1\"", "\"node\":\"n3\""));
+    let third = r#"{"type":"invoke","process":5,"node":"n3","f":"add","value":3}
+        {"type":"ok","process":5}"#;
+    let added = format!("{ADDED}{third}\n");
     let missing = judge(&format!("{added}{}", ends(&[("n1", "[1,2]"), ("n2", "[1,2]")])), false);
     assert_eq!((missing.validity, &missing.numbers["missing"]), (Validity::Unknown, &1.into()), "{}", missing.summary);
     assert!(missing.summary.contains("n3 was not asked for one"), "{}", missing.summary);
