@@ -132,9 +132,7 @@ impl Told<'_> {
             let (was, but) = match &self.in_vain[..] {
                 [] => return format!("{title}: nobody {more} as much"),
                 [one] => ("was", format!("#{}", one.call)),
-                [one, rest @ ..] => {
-                    ("were", format!("#{} and {}", one.call, wording::count(rest.len(), "other call")))
-                }
+                [one, rest @ ..] => ("were", format!("#{} and {}", one.call, wording::count(rest.len(), "other call"))),
             };
             return format!("{title}: nobody {more} as much without {but}, which {was} refused");
         }

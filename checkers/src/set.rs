@@ -234,7 +234,9 @@ impl<'h> Answer<'_, 'h> {
             why.dedup();
             let why = why.join("; ");
             let advice = if self.mode.asks_each() { self.unread().advice() } else { "" };
-            return Some(format!("{missing} of {acknowledged} acknowledged adds are in no final read, but {why}.{advice}"));
+            return Some(format!(
+                "{missing} of {acknowledged} acknowledged adds are in no final read, but {why}.{advice}"
+            ));
         }
         let late = self.sum(|set| set.unread);
         if late > 0 {

@@ -28,7 +28,9 @@ mod tests;
 mod timeline;
 
 use crate::contract::{Breach, Elements, Group, Report, changed_by, objects, quantiles_ms};
-use crate::final_reads::{AT_LEAST_ONCE, FINAL_READS, Failures, FinalReads, Unread, answered, leaders_at, silent, unasked};
+use crate::final_reads::{
+    AT_LEAST_ONCE, FINAL_READS, Failures, FinalReads, Unread, answered, leaders_at, silent, unasked,
+};
 use crate::history::{History, NameId, Op, Outcome};
 use crate::pace::Pace;
 use crate::registry::{CheckerDoc, WORKLOAD, with_workload};
@@ -389,8 +391,8 @@ impl SetFull {
         let silent = set.silent(history);
         let unread = if self.mode.asks_each() { set.unread(history) } else { Unread::default() };
         let lost = std::mem::take(&mut fates.lost);
-        let perhaps = !unread.is_empty()
-            || (self.mode.takes_away() && set.failed.iter().any(|op| op.outcome == Outcome::Info));
+        let perhaps =
+            !unread.is_empty() || (self.mode.takes_away() && set.failed.iter().any(|op| op.outcome == Outcome::Info));
         let dropped = match perhaps && !self.mode.takes_away() {
             true => set.dropped(history, &timeline, &lost),
             false => BTreeSet::new(),
@@ -402,7 +404,8 @@ impl SetFull {
         breaches.push(judge.duplicated().map(|breach| if self.at_least_once { breach.evidence() } else { breach }));
         let stale = judge.lacking("stale-element", "absent although known, and back later", &fates.stale);
         let unsettled = judge.lacking("stale-element", "absent although known, in the last read", &fates.unsettled);
-        let missing_told = judge.lacking("missing-element", "in no last read, while nobody knows what a node holds", &missing);
+        let missing_told =
+            judge.lacking("missing-element", "in no last read, while nobody knows what a node holds", &missing);
         if self.linearizable {
             let missed = judge.lacking("stale-element", "absent although known", &missing);
             breaches.extend([stale, unsettled, missed]);

@@ -50,13 +50,7 @@ impl Judged<'_> {
             ops.extend(failed.iter().map(|add| add.call));
             ops.sort_unstable();
         }
-        Some(Finding {
-            sentences,
-            ops,
-            key: self.key.to_value(),
-            nodes: wording::nodes_of(history, &reads),
-            ..finding
-        })
+        Some(Finding { sentences, ops, key: self.key.to_value(), nodes: wording::nodes_of(history, &reads), ..finding })
     }
 
     pub(super) fn unexpected_finding(&self, history: &History) -> Option<Finding> {

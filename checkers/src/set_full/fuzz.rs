@@ -141,7 +141,8 @@ fn defined(history: &History, linearizable: bool) -> Answer {
         let asked_after = last.is_some_and(|last| last.call > known);
         let lacking = words.iter().any(|read| read.call > known && !has(read, element));
         let gone = |word: &Op<'_>| {
-            let had = |read: &Op<'_>| read.settle && read.node == word.node && read.reply < word.call && has(read, element);
+            let had =
+                |read: &Op<'_>| read.settle && read.node == word.node && read.reply < word.call && has(read, element);
             reads.iter().any(had) && !has(word, element)
         };
         let dropped = words.iter().any(|word| gone(word));

@@ -72,7 +72,10 @@ fn refused_calls_that_explain_too_much_are_named() {
     assert!(counter.title.ends_with("nobody added as much without #1, which was refused"), "{}", counter.title);
     assert_eq!(counter.ops, [1, 3, 5]);
     let all = counter.sentences.join(" ");
-    assert!(all.starts_with("With the one positive addition that may have happened by its reply there is no way to 2"), "{all}");
+    assert!(
+        all.starts_with("With the one positive addition that may have happened by its reply there is no way to 2"),
+        "{all}"
+    );
     let model = violation("linearizable", &[("model", "counter")], &counted);
     assert!(model.title.ends_with("no order explains unless #1, which was refused, took effect"), "{}", model.title);
     let twice = call(0, "enqueue", "1", REFUSED)

@@ -434,7 +434,10 @@ fn nodes_that_were_never_asked_may_hold_what_others_lack() {
     let each: String = (1..=3).map(|node| read_on(node, true, "[1,3]")).collect();
     assert_eq!(judge(&three_nodes(&each)).validity, Validity::Invalid);
     // Nobody knows which nodes were asked.
-    assert_eq!(judge(&one.replace("\"node\":\"n1\",\"f\":\"read\"", "\"node\":\"?\",\"f\":\"read\"")).validity, Validity::Invalid);
+    assert_eq!(
+        judge(&one.replace("\"node\":\"n1\",\"f\":\"read\"", "\"node\":\"?\",\"f\":\"read\"")).validity,
+        Validity::Invalid
+    );
 }
 
 #[test]
@@ -466,6 +469,7 @@ fn one_moment_is_no_window_and_one_node_lacks() {
     let each: String = (1..=3).map(|node| read_on(node, true, "[1,3]")).collect();
     let text = judge(&three_nodes(&each)).findings[0].sentences.join("\n");
     assert!(text.contains("It was acknowledged at 0.004 s.") && !text.contains("window"), "{text}");
-    let differ = judge(&three_nodes(&(read_on(1, true, "[1,2,3]") + &read_on(2, true, "[1,2,3]") + &read_on(3, true, "[1,3]"))));
+    let differ =
+        judge(&three_nodes(&(read_on(1, true, "[1,2,3]") + &read_on(2, true, "[1,2,3]") + &read_on(3, true, "[1,3]"))));
     assert_eq!(differ.findings[0].title, "the final reads differ: n3 lacks what another node returned");
 }

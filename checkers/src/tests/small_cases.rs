@@ -47,7 +47,11 @@ fn a_compare_and_set_that_returned_false_is_said_to_have() {
         {"type":"ok","process":1,"value":false}"#;
     let verdict = named("linearizable", "cas-register", lines);
     assert_eq!(verdict.validity, Validity::Invalid, "{}", verdict.summary);
-    assert!(verdict.findings[0].title.ends_with("#2 on n1 returned false, which no order explains"), "{}", verdict.summary);
+    assert!(
+        verdict.findings[0].title.ends_with("#2 on n1 returned false, which no order explains"),
+        "{}",
+        verdict.summary
+    );
 }
 
 #[test]
