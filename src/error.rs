@@ -1,5 +1,5 @@
 //! How a command ends: [`Exit`] with its code, [`Failure`] with its message. Never: exits; only `main` does.
-use crate::plan::PlanError;
+use crate::document::DocumentError;
 use dsfuzz_checkers::Validity;
 use std::fmt;
 
@@ -96,7 +96,7 @@ pub enum Failure {
     Usage(String),
     /// The plan is wrong.
     #[error(transparent)]
-    Plan(#[from] PlanError),
+    Plan(#[from] DocumentError),
     /// The harness or the cluster failed; with its causes.
     #[error("{0:#}")]
     Harness(#[from] anyhow::Error),

@@ -4,7 +4,10 @@
 
 pub mod cli;
 pub mod cluster;
+pub mod document;
 pub mod error;
+pub mod folders;
+mod harmless;
 pub mod judge;
 pub mod lab;
 pub mod plan;

@@ -210,7 +210,7 @@ fn only_a_process_of_one_thread_may_enter_a_lab() {
 #[test]
 fn a_strangers_folder_is_never_swept() {
     use_program();
-    let folder = lab::state_dir().join("labs").join(name("stranger"));
+    let folder = dsfuzz::folders::state_dir().join("labs").join(name("stranger"));
     fs::create_dir_all(&folder).expect("made");
     fs::write(folder.join("precious"), "data").expect("written");
     Lab::sweep().expect("swept");

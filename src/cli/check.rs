@@ -1,9 +1,10 @@
 //! `dsfuzz check`: judges a stored run, or a history from a file.
 use super::Output;
 use super::run::{quoted, show};
+use crate::document::did_you_mean;
 use crate::error::{Exit, Failure};
 use crate::judge::{self, Rules};
-use crate::plan::{Plan, did_you_mean, names};
+use crate::plan::{Plan, names};
 use crate::report;
 use crate::run::{Finished, read_back};
 use crate::store::{self, Asked, RunDir, RunInfo, RunVerdict};
@@ -24,27 +25,27 @@ pub struct CheckArgs {
     /// A run (`latest`, PLAN, PLAN/TIME or its folder), or a history file
     #[arg(value_name = "RUN|FILE", default_value = "latest")]
     pub what: String,
-    /// These checkers instead of the plan's
+    /// Judge by these checkers instead of the plan's
     #[arg(long = "checker", value_name = "NAME", value_delimiter = ',')]
     pub checkers: Vec<String>,
-    /// What the calls are: the name of a checker or of a workload; by default their functions tell
+    /// Judge the history as this checker or workload [default: inferred from the functions of its calls]
     #[arg(long = "as", value_name = "NAME", conflicts_with = "checkers")]
     pub kind: Option<String>,
-    /// The model to judge by, such as serializable; short for --set model=M
+    /// Judge by this model, such as serializable; short for --set model=M
     #[arg(long, value_name = "M")]
     pub model: Option<String>,
-    /// An option of the checkers (see `dsfuzz list checkers`); may be given more than once
+    /// Set an option of the checkers (see `dsfuzz list checkers`); repeatable
     #[arg(long = "set", value_name = "OPTION=VALUE")]
     pub options: Vec<String>,
-    /// How the history file is written: jsonl, jepsen-edn, jepsen-json, porcupine-etcd, porcupine-kv, plume; by default
-    /// its first bytes tell
+    /// Format of the history file: jsonl, jepsen-edn, jepsen-json, porcupine-etcd, porcupine-kv, plume [default:
+    /// detected from its first bytes]
     #[arg(long, value_name = "FORMAT", value_parser = |text: &str| text.parse::<Format>())]
     pub format: Option<Format>,
-    /// The values of the history file are [key value], as jepsen.independent makes them; with =false they are not,
-    /// although they look so (`dsfuzz explain independent`)
+    /// Values of the history file are [key value], as jepsen.independent makes them; =false: they are plain values
+    /// although they look like pairs (`dsfuzz explain independent`)
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub independent: Option<bool>,
-    /// Of a history file: write verdict.json, report.html and report/ into this folder
+    /// For a history file: write verdict.json, report.html and report/ into this folder
     #[arg(long, value_name = "DIR")]
     pub report: Option<PathBuf>,
     /// Time for all checkers together, such as 5m

@@ -59,7 +59,7 @@ pub(super) fn main(args: &DoctorArgs, out: &mut Output) -> Result<Exit, Failure>
             let able = match (look.able, look.needed) {
                 (true, _) => "yes",
                 (false, true) => "NO",
-                (false, false) => "no, not needed",
+                (false, false) => "not available (not needed by this plan)",
             };
             vec![look.node.clone(), look.what.clone(), able.into(), look.detail.clone()]
         };

@@ -1,8 +1,9 @@
 //! `dsfuzz heal`: undoes every fault left on nodes.
 use super::Output;
 use super::place::{self, Place};
+use crate::cluster::SshOptions;
 use crate::error::{Exit, Failure};
-use crate::plan::{ClusterPlan, LabPlan, Overrides, Plan, SshPlan};
+use crate::plan::{ClusterPlan, LabPlan, Overrides, Plan};
 use crate::run::hosts::Hosts;
 use clap::Args;
 use std::path::PathBuf;
@@ -14,7 +15,7 @@ pub struct HealArgs {
     /// The plan whose nodes are healed
     #[arg(value_name = "PLAN", group = "which")]
     pub plan: Option<PathBuf>,
-    /// Hosts: n1,n2,n3
+    /// Hosts, such as n1,n2,n3
     #[arg(long, value_name = "NODES", value_delimiter = ',', group = "which")]
     pub nodes: Vec<String>,
     /// A lab that is up
@@ -32,7 +33,7 @@ pub struct HealArgs {
     /// known_hosts file, with --nodes
     #[arg(long, requires = "nodes", value_name = "FILE")]
     pub known_hosts: Option<PathBuf>,
-    /// End the run that uses the nodes, if one does; without this, its nodes are left alone
+    /// End the run that uses the nodes, if there is one; without this flag, its nodes are left alone
     #[arg(long)]
     pub take_over: bool,
 }
@@ -43,12 +44,12 @@ impl HealArgs {
         if let Some(plan) = &self.plan {
             return Ok(Plan::load(plan, &Overrides::none())?.cluster);
         }
-        let ssh = SshPlan {
+        let ssh = SshOptions {
             user: self.user.clone(),
             key: self.key.clone(),
             port: self.port,
             known_hosts: self.known_hosts.clone(),
-            ..SshPlan::default()
+            ..SshOptions::default()
         };
         Ok(ClusterPlan { lab: self.lab.clone().map(LabPlan::Named), nodes: self.nodes.clone(), ssh })
     }

@@ -1,7 +1,8 @@
-//! [`Progress`]: what a run is doing, on stderr. With a terminal one live status area; without, one line every 10 s.
+//! [`TerminalProgress`]: what a run is doing, on stderr. With a terminal one live status area; without, one line every 10 s.
 //!
 //! Never: stdout, decisions.
-use crate::report::{plain_line, plain_lines};
+use crate::harmless::{plain_line, plain_lines};
+use crate::run::progress::{Progress, Snapshot};
 use crate::secrets;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{IsTerminal as _, Write as _};
@@ -10,21 +11,6 @@ use std::time::{Duration, Instant};
 
 /// Without a terminal, how often a line is written.
 const LINE_EVERY: Duration = Duration::from_secs(10);
-
-/// Numbers of this moment.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Snapshot {
-    /// Calls a second, lately.
-    pub ops_per_s: f64,
-    /// Calls that were Ok, so far.
-    pub ok: u64,
-    /// Calls that certainly had no effect.
-    pub fail: u64,
-    /// Calls in doubt.
-    pub info: u64,
-    /// Faults in force, in words (`partition majority n1,n2`).
-    pub faults: Vec<String>,
-}
 
 /// The live area, while there is one: whatever else is written to stderr has to go above it.
 static LIVE: Mutex<Option<ProgressBar>> = Mutex::new(None);
@@ -55,7 +41,7 @@ pub(super) fn aside_marked(mark: &str, text: &str) {
 
 /// Shows what a run is doing. Shared by reference; every method may be called from any thread.
 #[derive(Debug)]
-pub struct Progress {
+pub struct TerminalProgress {
     bar: Option<ProgressBar>,
     state: Mutex<State>,
 }
@@ -68,9 +54,9 @@ struct State {
     last_line: Instant,
 }
 
-impl Progress {
+impl TerminalProgress {
     /// On stderr: live if it is a terminal that can.
-    pub fn on_stderr() -> Progress {
+    pub fn on_stderr() -> TerminalProgress {
         let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
         let bar = (std::io::stderr().is_terminal() && !dumb).then(|| {
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(8));
@@ -82,26 +68,27 @@ impl Progress {
             bar
         });
         live().clone_from(&bar);
-        Progress::with(bar)
+        TerminalProgress::with(bar)
     }
 
     /// Shows nothing live; lines go to stderr (tests, `--json` scripts).
-    pub fn in_lines() -> Progress {
-        Progress::with(None)
+    pub fn in_lines() -> TerminalProgress {
+        TerminalProgress::with(None)
     }
 
-    fn with(bar: Option<ProgressBar>) -> Progress {
+    fn with(bar: Option<ProgressBar>) -> TerminalProgress {
         let now = Instant::now();
         let state = State { phase: String::new(), since: now, deadline: None, last_line: now };
-        Progress { bar, state: Mutex::new(state) }
+        TerminalProgress { bar, state: Mutex::new(state) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
-    /// A phase begins, and ends at the latest after `deadline`.
-    pub fn phase(&self, name: &str, deadline: Option<Duration>) {
+impl Progress for TerminalProgress {
+    fn phase(&self, name: &str, deadline: Option<Duration>) {
         let now = Instant::now();
         let text = status(name, Duration::ZERO, deadline, None);
         *self.state() = State { phase: name.into(), since: now, deadline, last_line: now };
@@ -111,8 +98,7 @@ impl Progress {
         }
     }
 
-    /// Numbers of this moment; call it as often as you like.
-    pub fn tick(&self, snapshot: &Snapshot) {
+    fn tick(&self, snapshot: &Snapshot) {
         let now = Instant::now();
         let text = {
             let mut state = self.state();
@@ -128,13 +114,11 @@ impl Progress {
         }
     }
 
-    /// Something worth a line of its own, such as a fault or a wait that became long.
-    pub fn line(&self, text: &str) {
+    fn line(&self, text: &str) {
         aside(text);
     }
 
-    /// The run is over: the live area goes away. Dropping does the same.
-    pub fn finish(&self) {
+    fn finish(&self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
             *live() = None;
@@ -142,7 +126,7 @@ impl Progress {
     }
 }
 
-impl Drop for Progress {
+impl Drop for TerminalProgress {
     fn drop(&mut self) {
         self.finish();
     }
@@ -183,7 +167,7 @@ mod tests {
 
     #[test]
     fn without_a_terminal_ticks_are_rare() {
-        let progress = Progress::in_lines();
+        let progress = TerminalProgress::in_lines();
         progress.phase("load", None);
         let before = progress.state().last_line;
         for _ in 0..1000 {

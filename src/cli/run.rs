@@ -1,13 +1,14 @@
 //! `dsfuzz run`: deploy, load, break, heal, collect, judge, report.
 use super::place::{self, Place};
-use super::progress::Progress;
+use super::progress::TerminalProgress;
 use super::{Output, PlanArgs, logs, signals};
 use crate::error::{Exit, Failure};
 use crate::plan::{LabPlan, Overrides, fit};
 use crate::report;
+use crate::run::progress::Progress;
 use crate::run::{Finished, Job, execute, read_back};
 use crate::secrets;
-use crate::store::{self, FORMAT_VERSION, RunDir, RunInfo, RunVerdict};
+use crate::store::{self, Claim, FORMAT_VERSION, RunDir, RunInfo, RunVerdict};
 use clap::Args;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -16,16 +17,16 @@ use std::sync::Arc;
 /// Arguments of `run`.
 #[derive(Clone, Debug, Args)]
 pub struct RunArgs {
-    /// The plan and what is changed in it.
+    /// The plan and its overrides.
     #[command(flatten)]
     pub plan: PlanArgs,
     /// Leave the target running at the end (faults are healed all the same) [env: DSFUZZ_LEAVE_RUNNING]
     #[arg(long, alias = "leave-db-running")]
     pub leave_running: bool,
-    /// End the run that uses the nodes, if one does; without this, a node that is in use ends this run (exit 255)
+    /// End the run that uses the nodes, if there is one; without this flag, a node in use ends this run (exit 255)
     #[arg(long)]
     pub take_over: bool,
-    /// Nobody else on this machine may open the folder of the run (mode 0700) [env: DSFUZZ_PRIVATE]
+    /// Close the folder of the run to other users of this machine (mode 0700) [env: DSFUZZ_PRIVATE]
     #[arg(long)]
     pub private: bool,
 }
@@ -58,21 +59,37 @@ fn new_folder(args: &RunArgs, plan: &str, out: &Output) -> Result<RunDir, Failur
 }
 
 pub(super) fn main(args: &RunArgs, out: &mut Output) -> Result<Exit, Failure> {
-    let mut dir = None;
-    let done = run(args, out, &mut dir);
+    let mut made = Made::default();
+    let done = run(args, out, &mut made);
     if let Err(failure) = &done {
-        keep_failure(args, failure, dir, out);
+        keep_failure(args, failure, made.dir.clone(), out);
     }
+    // Until here nobody else reads or changes the folder.
+    drop(made);
     done
 }
 
-/// The run. `made` is its folder from the moment it exists, for what has to be written when the run fails.
-fn run(args: &RunArgs, out: &mut Output, made: &mut Option<RunDir>) -> Result<Exit, Failure> {
+/// What exists of a run.
+#[derive(Default)]
+struct Made {
+    dir: Option<RunDir>,
+    claim: Option<Claim>,
+}
+
+/// The run. `made` has its folder from the moment it exists, for what has to be written when the run fails.
+fn run(args: &RunArgs, out: &mut Output, made: &mut Made) -> Result<Exit, Failure> {
     let (mut plan, overrides) = args.plan.load()?;
     let seed = plan.draw_seed();
     let dir = new_folder(args, &plan.name, out)?;
-    *made = Some(dir.clone());
-    let _claim = dir.claim().map_err(|error| Failure::harness(format!("{}: {error}", dir.path().display())))?;
+    made.dir = Some(dir.clone());
+    made.claim = dir.claim().map_err(|error| Failure::harness(format!("{}: {error}", dir.path().display())))?;
+    if made.claim.is_none() {
+        out.note(format!(
+            "{} lies on a file system without record locks: other commands cannot see that this run goes on; do not judge it \
+             before its end",
+            dir.path().display()
+        ));
+    }
     logs::to_file(&dir.log()).map_err(|error| Failure::harness(format!("{}: {error}", dir.log().display())))?;
     let target = args.plan.target(&plan)?;
     let again = again(&args.plan.file, &overrides, seed, args.leaves_running());
@@ -95,7 +112,7 @@ fn run(args: &RunArgs, out: &mut Output, made: &mut Option<RunDir>) -> Result<Ex
         plan,
     };
     let runtime = place::runtime()?;
-    let progress = Arc::new(Progress::on_stderr());
+    let progress = Arc::new(TerminalProgress::on_stderr());
     let telling = progress.clone();
     let finished = runtime.block_on(async {
         let stop = signals::listen(move |stop| telling.line(stop.sentence()));

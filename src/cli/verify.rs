@@ -17,10 +17,10 @@ pub struct VerifyArgs {
     /// A run (`latest`, PLAN, PLAN/TIME or its folder), or a file with a verdict or a certificate
     #[arg(value_name = "RUN|FILE", default_value = "latest")]
     pub what: String,
-    /// The recording that the certificates speak of; of a run: its own
+    /// The history that the certificates are about [default: that of the run]
     #[arg(long, value_name = "FILE")]
     pub history: Option<PathBuf>,
-    /// The values of the recording are [key value], as for `check`
+    /// Values of the history are [key value], as for `check`
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub independent: Option<bool>,
 }
@@ -45,7 +45,12 @@ pub(super) fn main(args: &VerifyArgs, out: &mut Output) -> Result<Exit, Failure>
     let wrong = |own: bool, message: String| if own { Failure::harness(message) } else { Failure::Usage(message) };
     let (verdict, history, own) = match super::runs::file_or_run(out, &args.what)? {
         Subject::File(file) => (file, args.history.clone(), false),
-        Subject::Run(dir) => (dir.verdict(), args.history.clone().or_else(|| Some(dir.history())), true),
+        Subject::Run(dir) => {
+            if let Some(nothing) = super::runs::nothing_recorded(&dir) {
+                return Err(nothing);
+            }
+            (dir.verdict(), args.history.clone().or_else(|| Some(dir.history())), true)
+        }
     };
     let text =
         std::fs::read_to_string(&verdict).map_err(|error| wrong(own, format!("{}: {error}", verdict.display())))?;

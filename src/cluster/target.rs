@@ -3,8 +3,8 @@
 //! The configuration is read by `ssh -G`, OpenSSH's own answer with Match, tokens and includes; without an ssh program
 //! only the plan counts.
 use super::Node;
+use super::SshOptions;
 use super::connect_error::port_hint;
-use crate::plan::SshPlan;
 use anyhow::{Context, Result, bail};
 use dsfuzz_nemesis::protocol::PING_PORT;
 use std::fmt;
@@ -107,7 +107,7 @@ impl SshTarget {
     }
 
     /// A host as one would write it after `ssh`. The plan goes before the user's configuration.
-    pub fn resolve(host: &str, plan: &SshPlan) -> Result<SshTarget> {
+    pub fn resolve(host: &str, plan: &SshOptions) -> Result<SshTarget> {
         resolve(host, plan, None, 0)
     }
 
@@ -122,7 +122,7 @@ impl SshTarget {
 }
 
 /// Nodes as a plan lists them, with their addresses.
-pub fn resolve_nodes(hosts: &[String], plan: &SshPlan) -> Result<Vec<(Node, SshTarget)>> {
+pub fn resolve_nodes(hosts: &[String], plan: &SshOptions) -> Result<Vec<(Node, SshTarget)>> {
     let mut nodes: Vec<(Node, SshTarget)> = Vec::new();
     for host in hosts {
         let target = SshTarget::resolve(host, plan)?;
@@ -164,11 +164,11 @@ fn address_of(host: &str, port: u16) -> Result<IpAddr> {
     all.iter().find(|ip| ip.is_ipv4()).or(all.first()).copied().context("no address")
 }
 
-fn resolve(host: &str, plan: &SshPlan, config: Option<&Path>, depth: usize) -> Result<SshTarget> {
+fn resolve(host: &str, plan: &SshOptions, config: Option<&Path>, depth: usize) -> Result<SshTarget> {
     if depth > JUMPS_MAX {
         bail!("{host}: more than {JUMPS_MAX} jump hosts in a row; does one jump through itself?");
     }
-    let known_hosts = plan.known_hosts.clone().unwrap_or_else(|| crate::lab::state_dir().join("known_hosts"));
+    let known_hosts = plan.known_hosts.clone().unwrap_or_else(|| crate::folders::state_dir().join("known_hosts"));
     let mut target = SshTarget::new("", "", known_hosts);
     let said = match ssh_says(host, plan, config)? {
         Some(said) => said,
@@ -214,13 +214,13 @@ fn resolve(host: &str, plan: &SshPlan, config: Option<&Path>, depth: usize) -> R
 }
 
 /// `a,b`: first to `a`, through it to `b`. Keys are the plan's; user and port are not.
-fn jump_target(jumps: &str, plan: &SshPlan, config: Option<&Path>, depth: usize) -> Result<SshTarget> {
+fn jump_target(jumps: &str, plan: &SshOptions, config: Option<&Path>, depth: usize) -> Result<SshTarget> {
     let (before, last) = match jumps.rsplit_once(',') {
         Some((before, last)) => (Some(before.to_owned()), last),
         None => (None, jumps),
     };
     let last = if last.starts_with("ssh://") { last.to_owned() } else { format!("ssh://{last}") };
-    let plan = SshPlan { user: None, port: None, sudo: Some(false), jump: before, ..plan.clone() };
+    let plan = SshOptions { user: None, port: None, sudo: Some(false), jump: before, ..plan.clone() };
     resolve(&last, &plan, config, depth + 1)
 }
 
@@ -242,7 +242,7 @@ fn from_home(path: &str) -> PathBuf {
 }
 
 /// What `ssh -G` prints; none where there is no ssh program.
-fn ssh_says(host: &str, plan: &SshPlan, config: Option<&Path>) -> Result<Option<Vec<(String, String)>>> {
+fn ssh_says(host: &str, plan: &SshOptions, config: Option<&Path>) -> Result<Option<Vec<(String, String)>>> {
     if host.starts_with('-') || host.is_empty() {
         bail!("not a host: {host:?}");
     }
@@ -304,13 +304,13 @@ mod tests {
             "Host db1\n HostName 10.1.2.3\n User admin\n Port 2201\n IdentityFile /keys/db\n ProxyJump ops@gate:2222\n\
              Host gate\n HostName 10.9.9.9\n",
         );
-        let target = resolve("db1", &SshPlan::default(), Some(file.path()), 0).expect("resolved");
+        let target = resolve("db1", &SshOptions::default(), Some(file.path()), 0).expect("resolved");
         assert_eq!((target.host.as_str(), target.port, target.user.as_str()), ("10.1.2.3", 2201, "admin"));
         assert!(target.sudo && target.identities.contains(&PathBuf::from("/keys/db")), "{target:?}");
         let jump = target.jump.expect("a jump host");
         assert_eq!((jump.host.as_str(), jump.port, jump.user.as_str()), ("10.9.9.9", 2222, "ops"));
         let plan =
-            SshPlan { user: Some("root".into()), port: Some(22), jump: Some("a,b".into()), ..SshPlan::default() };
+            SshOptions { user: Some("root".into()), port: Some(22), jump: Some("a,b".into()), ..SshOptions::default() };
         let target = resolve("db1", &plan, Some(file.path()), 0).expect("resolved");
         assert_eq!((target.port, target.user.as_str(), target.sudo), (22, "root", false));
         let last = target.jump.expect("b");
@@ -320,11 +320,11 @@ mod tests {
     #[test]
     fn what_cannot_be_done_is_said() {
         let file = config("Host x\n ProxyCommand nc %h %p\nHost loop\n ProxyJump loop\n");
-        let error = |host: &str| resolve(host, &SshPlan::default(), Some(file.path()), 0).unwrap_err().to_string();
+        let error = |host: &str| resolve(host, &SshOptions::default(), Some(file.path()), 0).unwrap_err().to_string();
         assert!(error("x").contains("ProxyCommand"));
         assert!(error("loop").contains("jump"));
         assert!(error("-oProxyCommand=x").contains("not a host"));
-        let plan = SshPlan { password_env: Some("DSFUZZ_NO_SUCH_VARIABLE".into()), ..SshPlan::default() };
+        let plan = SshOptions { password_env: Some("DSFUZZ_NO_SUCH_VARIABLE".into()), ..SshOptions::default() };
         let message = resolve("h", &plan, Some(file.path()), 0).unwrap_err().to_string();
         assert!(message.contains("DSFUZZ_NO_SUCH_VARIABLE"), "{message}");
     }

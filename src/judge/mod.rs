@@ -8,7 +8,8 @@ mod met;
 
 use crate::error::Exit;
 use crate::plan::{BudgetPlan, EvidencePlan, LoadPlan, Plan};
-use crate::store::{Evidence, FORMAT_VERSION, RunInfo, RunVerdict, TargetFacts};
+use crate::store::{Evidence, FORMAT_VERSION, RunInfo, RunVerdict};
+use crate::targets::TargetFacts;
 use crate::targets::recipe::Exits;
 use dsfuzz_checkers::{Budget, CRASHES, History, Options, Phase, Severity, Validity, Value, Verdict};
 use dsfuzz_nemesis::partition;

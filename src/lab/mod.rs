@@ -11,8 +11,6 @@ mod supervisor;
 pub(crate) mod sys;
 mod used;
 
-pub use state::state_dir;
-
 use crate::cluster::{Node, SshTarget};
 use anyhow::{Context, Result, bail};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};

@@ -1,24 +1,9 @@
-//! Where dsfuzz keeps what outlives a command, and what is recorded of each lab there.
+//! What is recorded of each lab in the state folder.
+use crate::folders::state_dir;
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-
-/// The state folder: `$DSFUZZ_STATE`, else `$XDG_STATE_HOME/dsfuzz`, else `/var/lib/dsfuzz` for root and
-/// `~/.local/state/dsfuzz` for others.
-pub fn state_dir() -> PathBuf {
-    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    if let Some(path) = set("DSFUZZ_STATE") {
-        return path;
-    }
-    if let Some(path) = set("XDG_STATE_HOME") {
-        return path.join("dsfuzz");
-    }
-    match set("HOME") {
-        Some(home) if !nix::unistd::geteuid().is_root() => home.join(".local/state/dsfuzz"),
-        _ => PathBuf::from("/var/lib/dsfuzz"),
-    }
-}
 
 /// The folder of all labs.
 pub(super) fn labs_dir() -> PathBuf {

@@ -1,7 +1,8 @@
 //! A plan written out with every default, as YAML that every reader understands; secrets are redacted.
 //!
 //! Never: tags, aliases, bare `no`, `on` or `1e3` where a text is meant.
-use super::{Plan, yaml};
+use super::Plan;
+use crate::document;
 use crate::secrets;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -102,7 +103,7 @@ fn inline(value: &Value) -> String {
 fn text(value: &str) -> String {
     let first = value.chars().next().is_some_and(|c| c.is_ascii_alphanumeric() || matches!(c, '/' | '_' | '~'));
     let rest = value.chars().all(|c| c.is_ascii_alphanumeric() || "/_.-+@~ ".contains(c)) && value.trim() == value;
-    if first && rest && !misread(value) && yaml::reads_back(value) {
+    if first && rest && !misread(value) && document::reads_back(value) {
         value.into()
     } else {
         Value::from(value).to_string()

@@ -1,9 +1,7 @@
 //! [`Overrides`]: what flags and the environment change in a plan, before it becomes types.
 //!
 //! Later ones win. Never: reads the environment or the command line itself.
-use super::problem::PlanError;
-use super::typed::{Step, show};
-use super::yaml;
+use crate::document::{self, DocumentError, Step, show};
 use serde_json::{Map, Value};
 
 /// Changes of a plan, in the order in which they apply.
@@ -30,15 +28,15 @@ impl Overrides {
     }
 
     /// `a.b=c`: the key `a.b` takes the YAML value `c`. List items are named by their position from 0.
-    pub fn set(&mut self, assignment: &str) -> Result<(), PlanError> {
+    pub fn set(&mut self, assignment: &str) -> Result<(), DocumentError> {
         let origin = format!("--set {assignment}");
         let Some((path, text)) = assignment.split_once('=') else {
-            return Err(PlanError::new(origin, "--set wants KEY=VALUE").help("such as --set load.time=30s"));
+            return Err(DocumentError::new(origin, "--set wants KEY=VALUE").help("such as --set load.time=30s"));
         };
         if path.split('.').any(|key| key.trim().is_empty()) {
-            return Err(PlanError::new(origin, "--set wants a key before `=`").help("such as --set load.time=30s"));
+            return Err(DocumentError::new(origin, "--set wants a key before `=`").help("such as --set load.time=30s"));
         }
-        let value = yaml::parse(&origin, text)?;
+        let value = document::parse(&origin, text)?;
         let path = path.split('.').map(|key| key.trim().to_owned()).collect();
         let flags = vec!["--set".into(), assignment.into()];
         self.edits.push(Edit { path, value: Some(value), origin, flags });
@@ -46,12 +44,12 @@ impl Overrides {
     }
 
     /// The key `path` takes the YAML value `text`, as `flag` said; `source` names it in errors (the flag or a variable).
-    pub fn flag(&mut self, flag: &str, source: &str, path: &str, text: &str) -> Result<(), PlanError> {
+    pub fn flag(&mut self, flag: &str, source: &str, path: &str, text: &str) -> Result<(), DocumentError> {
         let origin = format!("{source} {text}");
         let value = if path == "load.time" || path == "load.rate" || path == "load.clients" {
             Value::String(text.into())
         } else {
-            yaml::parse(&origin, text)?
+            document::parse(&origin, text)?
         };
         let flags = vec![format!("{flag}={text}")];
         let path = path.split('.').map(Into::into).collect();
@@ -80,9 +78,10 @@ impl Overrides {
         self.edits.iter().flat_map(|edit| edit.flags.iter().cloned()).collect()
     }
 
-    pub(super) fn apply(&self, tree: &mut Value) -> Result<(), PlanError> {
+    pub(super) fn apply(&self, tree: &mut Value) -> Result<(), DocumentError> {
         for edit in &self.edits {
-            place(tree, &edit.path, edit.value.as_ref()).map_err(|message| PlanError::new(&edit.origin, message))?;
+            place(tree, &edit.path, edit.value.as_ref())
+                .map_err(|message| DocumentError::new(&edit.origin, message))?;
         }
         Ok(())
     }

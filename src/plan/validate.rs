@@ -1,7 +1,6 @@
 //! What types alone cannot say of a plan: what must go together, and what must not.
-use super::problem::did_you_mean;
-use super::typed::Mistake;
 use super::{Clients, LabPlan, LoadPlan, Plan, names};
+use crate::document::{Mistake, did_you_mean};
 use crate::lab::NODES_MAX;
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -16,15 +16,15 @@ pub mod needs;
 pub mod nemesis;
 mod phases;
 pub(crate) mod prepared;
+pub mod progress;
 pub mod recorder;
 pub mod roles;
 pub mod settle;
+pub mod stop;
 
 pub use export::read_back;
 pub use job::{Job, NODE_DIR};
 
-use crate::cli::progress::Progress;
-use crate::cli::signals::{Stop, Urgency};
 use crate::cluster::Node;
 use crate::plan::Plan;
 use crate::store::{self, RunDir, RunInfo, RunVerdict};
@@ -38,10 +38,12 @@ use dsfuzz_nemesis::Timetable;
 use dsfuzz_workloads::{Connect, Workload};
 use hosts::Hosts;
 use phases::Phases;
+use progress::Progress;
 use recorder::Recorder;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use stop::{Stop, Urgency};
 use tokio::sync::watch;
 
 const CLIENTS: Duration = Duration::from_secs(300);
@@ -70,7 +72,7 @@ pub struct Finished {
 }
 
 /// Runs a job. An error is a failure before there was anything to judge; everything later is part of the answer.
-pub async fn execute(job: Job, progress: Arc<Progress>, stop: watch::Receiver<Stop>) -> Result<Finished> {
+pub async fn execute(job: Job, progress: Arc<dyn Progress>, stop: watch::Receiver<Stop>) -> Result<Finished> {
     let target = targets::load(&job.plan.target, &job.plan_folder, &job.plan.options)?;
     let workloads = workloads(&job.plan);
     let nodes: Vec<Node> = job.nodes.iter().map(|(node, _)| node.clone()).collect();
@@ -171,7 +173,7 @@ struct Run {
     /// What the logs held before this run.
     old_logs: claims::Old,
     deaths: Arc<deaths::Deaths>,
-    progress: Arc<Progress>,
+    progress: Arc<dyn Progress>,
     stop: watch::Receiver<Stop>,
     halt: watch::Receiver<bool>,
 }
@@ -249,12 +251,7 @@ impl Run {
             self.old_logs.wall = Some(now);
             let wall = now.to_rfc3339_opts(chrono::SecondsFormat::Nanos, true);
             match Recorder::create(&self.job.dir.journal(), &names, wall) {
-                Ok(created) => {
-                    if let Err(error) = store::become_latest(&self.job.dir) {
-                        self.progress.line(&format!("{error:#}"));
-                    }
-                    recorder = Some(created);
-                }
+                Ok(created) => recorder = Some(created),
                 Err(error) => self.phases.harness_failed(format!("the journal cannot be made: {error}")),
             }
         }
@@ -342,9 +339,23 @@ impl Run {
             watching.abort();
             return;
         }
-        let began = Instant::now();
-        self.progress.phase("load", Some(self.job.plan.load.time.0));
-        let (summary, slip_ms, probing) = load.run(&self.progress, self.halt.clone()).await;
+        self.progress.phase("clients", Some(prepared::READY_WITHIN));
+        let (dir, progress, time) = (self.job.dir.clone(), self.progress.clone(), self.job.plan.load.time.0);
+        let begins = move || {
+            if let Err(error) = store::become_latest(&dir) {
+                progress.line(&format!("{error:#}"));
+            }
+            progress.phase("load", Some(time));
+        };
+        let Some(ran) = load.run(&self.progress, self.halt.clone(), begins).await else {
+            self.phases.unseen("the run was stopped before its load began, while its clients opened");
+            if hosts.eviction().is_some() {
+                hosts.gone().await;
+            }
+            watching.abort();
+            return;
+        };
+        let load::Ran { began, summary, slip_ms, probing } = ran;
         self.phases.info.timetable_slip_ms = slip_ms;
         let problem = match &summary.stopped {
             driver::Stopped::Recorder(why) => why.clone(),

@@ -1,7 +1,7 @@
 //! [`Phases`]: what the phases of a run were, how long they took and what went wrong; `run.json` is written after each.
 //!
 //! A phase that fails does not keep the next from running; whoever calls decides.
-use crate::cli::progress::Progress;
+use super::progress::Progress;
 use crate::store::{PhaseInfo, RunDir, RunInfo};
 use std::fmt::Display;
 use std::sync::Arc;
@@ -12,11 +12,11 @@ pub(super) struct Phases {
     /// What `run.json` says.
     pub(super) info: RunInfo,
     dir: RunDir,
-    progress: Arc<Progress>,
+    progress: Arc<dyn Progress>,
 }
 
 impl Phases {
-    pub(super) fn new(info: RunInfo, dir: RunDir, progress: Arc<Progress>) -> Phases {
+    pub(super) fn new(info: RunInfo, dir: RunDir, progress: Arc<dyn Progress>) -> Phases {
         let phases = Phases { info, dir, progress };
         phases.save();
         phases

@@ -1,20 +1,21 @@
 //! Names and files of a run. Judging and drawing read nothing else.
 mod claim;
+mod readiness;
 mod runs;
 mod state;
 
 pub use claim::{Claim, RunProcess};
+pub(crate) use readiness::Readiness;
 pub use runs::{RunRow, become_latest, create, create_beside, find, list, passed_over};
 pub use state::RunState;
 
 use crate::error::Exit;
 use crate::secrets;
-use crate::targets::recipe::Exits;
+use crate::targets::TargetFacts;
 use dsfuzz_checkers::{Validity, Verdict};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 /// Version of `run.json` and `verdict.json`.
 pub const FORMAT_VERSION: u32 = 1;
@@ -177,33 +178,6 @@ pub struct PlannedFaults {
     pub fitted: u64,
     /// Which kinds the load has no room for, and which load will do, one sentence each.
     pub warnings: Vec<String>,
-}
-
-/// What the recipe says of the target that evidence must know.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct TargetFacts {
-    /// Some role of the target leads.
-    pub leads: bool,
-    /// Claims of leadership can be trusted to name their term.
-    pub trusted_terms: bool,
-    /// How long it takes at most until the target serves again after it lost nodes.
-    pub election_ms: u64,
-    /// Which ends of processes by themselves are in order.
-    pub exits: Exits,
-}
-
-impl Default for TargetFacts {
-    fn default() -> TargetFacts {
-        TargetFacts { leads: true, trusted_terms: true, election_ms: 5000, exits: Exits::default() }
-    }
-}
-
-impl TargetFacts {
-    /// How long it takes at most until the target serves again after it lost nodes.
-    pub fn election(&self) -> Duration {
-        Duration::from_millis(self.election_ms)
-    }
 }
 
 /// A node in `run.json`.

@@ -1,6 +1,6 @@
 //! The folders of runs: made, found again, listed. Never: reads a history.
 use super::{RunDir, RunInfo, RunState, RunVerdict};
-use crate::plan::did_you_mean;
+use crate::document::did_you_mean;
 use anyhow::{Context as _, bail};
 use chrono::{DateTime, Utc};
 use dsfuzz_checkers::Validity;

@@ -7,6 +7,7 @@ pub mod deploy;
 pub mod error;
 pub mod etcd;
 pub mod exec;
+mod facts;
 mod hands;
 mod http;
 pub mod layout;
@@ -19,13 +20,13 @@ mod together;
 pub use alarms::Alarm;
 pub use deploy::{Convergence, Deployment, FetchedLog, MissingPackages, NotReady, RoleAnswer, Room};
 pub use error::TargetError;
+pub use facts::TargetFacts;
 pub use layout::Layout;
 pub use logs::LogClaim;
 pub use recipe::Recipe;
 pub(crate) use together::together;
 
 use crate::cluster::{Node, Remote};
-use crate::store::TargetFacts;
 use dsfuzz_nemesis::Span;
 use dsfuzz_workloads::{Connect, Endpoint, Terms};
 use std::collections::BTreeMap;
@@ -99,7 +100,7 @@ fn read_recipe(path: &str, base_dir: &Path) -> Result<(String, String, PathBuf),
         file = file.join("recipe.yaml");
     }
     let origin = file.display().to_string();
-    match crate::plan::read_regular(&file) {
+    match crate::document::read_regular(&file) {
         Ok(text) => Ok((text, origin, file.parent().map_or_else(PathBuf::new, Path::to_owned))),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(TargetError::Unknown {
             name: path.to_owned(),
@@ -117,7 +118,7 @@ fn foreign_options(
 ) -> Result<(), TargetError> {
     let Some((name, given)) = options.iter().find(|(name, _)| **name != recipe.name) else { return Ok(()) };
     let fits = given.keys().any(|option| recipe.options.contains_key(option));
-    let meant = fits || crate::plan::did_you_mean(name, [recipe.name.as_str()]).is_some();
+    let meant = fits || crate::document::did_you_mean(name, [recipe.name.as_str()]).is_some();
     Err(TargetError::ForeignOptions { name: name.clone(), target: recipe.name.clone(), meant })
 }
 

@@ -473,7 +473,7 @@ impl Recipe {
     /// Reads a recipe; `origin` is its path, for messages.
     pub fn parse(text: &str, origin: &str) -> Result<Recipe, TargetError> {
         let recipe: Recipe =
-            crate::plan::read_yaml(origin, text).map_err(|error| TargetError::Yaml(error.to_string()))?;
+            crate::document::read_yaml(origin, text).map_err(|error| TargetError::Yaml(error.to_string()))?;
         recipe.validate().map_err(|(place, message)| TargetError::Recipe {
             origin: origin.to_owned(),
             place: format!("{place}: "),

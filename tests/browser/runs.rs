@@ -401,7 +401,7 @@ fn info(plan: &str, nodes: &[String]) -> RunInfo {
         target_versions: nodes.iter().map(|node| (node.clone(), "3.4.23".to_string())).collect(),
         final_reads: String::new(),
         options: BTreeMap::new(),
-        facts: dsfuzz::store::TargetFacts::default(),
+        facts: dsfuzz::targets::TargetFacts::default(),
         timetable_slip_ms: None,
         nodes: nodes.iter().enumerate().map(node).collect(),
         phases: vec![

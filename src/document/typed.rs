@@ -9,13 +9,13 @@ use std::sync::LazyLock;
 
 /// One step into a tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Step {
+pub(crate) enum Step {
     Key(String),
     Index(usize),
 }
 
 /// A path as people write it: `nemesis.faults[1].partition`.
-pub(super) fn show(path: &[Step]) -> String {
+pub(crate) fn show(path: &[Step]) -> String {
     let mut text = String::new();
     for step in path {
         match step {
@@ -29,7 +29,7 @@ pub(super) fn show(path: &[Step]) -> String {
 
 /// What is wrong at one place of a tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum What {
+pub(crate) enum What {
     /// A key that is not one of the known.
     UnknownKey { key: String, known: Vec<&'static str> },
     /// A variant's name that is not one of the known.
@@ -42,13 +42,13 @@ pub(super) enum What {
 
 /// A mistake and its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Mistake {
-    pub(super) path: Vec<Step>,
-    pub(super) what: What,
+pub(crate) struct Mistake {
+    pub(crate) path: Vec<Step>,
+    pub(crate) what: What,
 }
 
 impl Mistake {
-    pub(super) fn at(path: &[&str], message: impl Into<String>, help: Option<&str>) -> Mistake {
+    pub(crate) fn at(path: &[&str], message: impl Into<String>, help: Option<&str>) -> Mistake {
         Mistake {
             path: path.iter().map(|key| key.parse().map_or_else(|_| Step::Key((*key).into()), Step::Index)).collect(),
             what: What::Other { message: message.into(), help: help.map(Into::into) },
@@ -107,7 +107,7 @@ impl de::Error for Mistake {
 }
 
 /// The whole numbers that a plan can hold.
-pub(super) const WHOLE_NUMBER: &str = "a whole number from 0 to 18446744073709551615";
+pub(crate) const WHOLE_NUMBER: &str = "a whole number from 0 to 18446744073709551615";
 
 fn expected_in_words(expected: &str) -> String {
     match expected {
@@ -140,7 +140,7 @@ fn found_in_words(found: &Unexpected<'_>) -> String {
 }
 
 /// The type in the tree.
-pub(super) fn read<T: de::DeserializeOwned>(tree: &Value) -> Result<T, Mistake> {
+pub(crate) fn read<T: de::DeserializeOwned>(tree: &Value) -> Result<T, Mistake> {
     T::deserialize(Tree(tree))
 }
 

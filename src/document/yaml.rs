@@ -1,7 +1,7 @@
 //! YAML text to a tree of values, and places in it. The only module that knows the YAML library.
 //!
 //! Size, depth and the number of values are bounded, aliases written out included. Never: types, defaults, files.
-use super::problem::{Place, PlanError};
+use super::problem::{DocumentError, Place};
 use super::typed::{Step, WHOLE_NUMBER, show};
 use serde::de::{DeserializeSeed, Deserializer, EnumAccess, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
@@ -9,53 +9,55 @@ use std::cell::{Cell, RefCell};
 use std::fmt;
 
 /// A plan is written by hand; what is larger is not a plan.
-pub(super) const BYTES_MAX: usize = 1 << 20;
+pub(crate) const BYTES_MAX: usize = 1 << 20;
 /// Values in one plan, with its aliases written out.
 const VALUES_MAX: usize = 20_000;
 /// Maps and lists within each other.
 const DEPTH_MAX: usize = 40;
 
 /// The tree in `text`, which came from `origin` (a file or a flag).
-pub(super) fn parse(origin: &str, text: &str) -> Result<Value, PlanError> {
+pub(crate) fn parse(origin: &str, text: &str) -> Result<Value, DocumentError> {
     if text.len() > BYTES_MAX {
         let message = format!("the file has {} bytes; at most {BYTES_MAX} are read", text.len());
-        return Err(PlanError::new(origin, message).help("plans are small; is this the right file?"));
+        return Err(DocumentError::new(origin, message).help("plans are small; is this the right file?"));
     }
     if let Some(line) = too_deep(text) {
-        return Err(PlanError { place: Place::new(text, line, 1), ..deep(origin) });
+        return Err(DocumentError { place: Place::new(text, line, 1), ..deep(origin) });
     }
     let bounds = Bounds { left: Cell::new(VALUES_MAX), said: RefCell::new(None), path: RefCell::default() };
     let grown = Grow { bounds: &bounds, depth: 0 }.deserialize(serde_yaml::Deserializer::from_str(text));
     grown.map_err(|error| {
         let place = error.location().and_then(|at| Place::new(text, at.line(), at.column()));
         let said = bounds.said.borrow_mut().take();
-        PlanError { place, ..explain(origin, said, &error.to_string()) }
+        DocumentError { place, ..explain(origin, said, &error.to_string()) }
     })
 }
 
-fn deep(origin: &str) -> PlanError {
-    PlanError::new(origin, format!("the file nests deeper than {DEPTH_MAX} maps and lists"))
+fn deep(origin: &str) -> DocumentError {
+    DocumentError::new(origin, format!("the file nests deeper than {DEPTH_MAX} maps and lists"))
         .help("a plan needs less than ten; is this the right file?")
 }
 
-fn bomb(origin: &str) -> PlanError {
-    PlanError::new(origin, format!("the file holds more than {VALUES_MAX} values once its aliases are written out"))
+fn bomb(origin: &str) -> DocumentError {
+    DocumentError::new(origin, format!("the file holds more than {VALUES_MAX} values once its aliases are written out"))
         .help("an alias (`*name`) repeats all that its anchor (`&name`) holds; write the file without them")
 }
 
-fn explain(origin: &str, said: Option<Trouble>, library: &str) -> PlanError {
+fn explain(origin: &str, said: Option<Trouble>, library: &str) -> DocumentError {
     match said {
         Some(Trouble::Bomb) => bomb(origin),
         Some(Trouble::Deep) => deep(origin),
-        Some(Trouble::Other(message)) => PlanError::new(origin, message),
+        Some(Trouble::Other(message)) => DocumentError::new(origin, message),
         None if library.contains("repetition limit") => bomb(origin),
         None if library.contains("recursion limit") => deep(origin),
         None if library.contains("more than one document") => {
-            PlanError::new(origin, "the file holds more than one YAML document (`---`); a plan is one")
+            DocumentError::new(origin, "the file holds more than one YAML document (`---`); a plan is one")
         }
-        None if library.contains("cannot start any token") => PlanError::new(origin, format!("not YAML: {library}"))
-            .help("YAML is indented with spaces, never tabs; a text that begins with @, ` or % stands in quotes"),
-        None => PlanError::new(origin, format!("not YAML: {library}")),
+        None if library.contains("cannot start any token") => {
+            DocumentError::new(origin, format!("not YAML: {library}"))
+                .help("YAML is indented with spaces, never tabs; a text that begins with @, ` or % stands in quotes")
+        }
+        None => DocumentError::new(origin, format!("not YAML: {library}")),
     }
 }
 
@@ -83,7 +85,7 @@ fn too_deep(text: &str) -> Option<usize> {
 }
 
 /// Line and column of the value at `path`, or of `key` in it; where that is not in the text, of what holds it.
-pub(super) fn locate(text: &str, path: &[Step], key: Option<&str>) -> Option<Place> {
+pub(crate) fn locate(text: &str, path: &[Step], key: Option<&str>) -> Option<Place> {
     let probe = |path: &[Step], key: Option<&str>| {
         let found = Probe { path, key }.deserialize(serde_yaml::Deserializer::from_str(text)).err()?;
         found.to_string().contains(FOUND).then_some(())?;
@@ -384,7 +386,7 @@ impl Visitor<'_> for ProbeKey<'_> {
 }
 
 /// Whether a YAML reader, of version 1.1 or 1.2, takes this bare text for the same text.
-pub(super) fn reads_back(text: &str) -> bool {
+pub(crate) fn reads_back(text: &str) -> bool {
     let value = serde_yaml::Deserializer::from_str(text).deserialize_any(Bare);
     value.is_ok_and(|read| read == text)
 }

@@ -1,7 +1,7 @@
-//! [`PlanError`]: what is wrong with a plan, where, and what to do. Never: a bare parser's message without a place.
+//! [`DocumentError`]: what is wrong with a YAML document, where, and what to do. Never: a bare parser's message without a place.
 use std::fmt;
 
-/// Where in a plan something is wrong.
+/// A place in a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
     /// Line, from 1.
@@ -16,7 +16,7 @@ pub struct Place {
 
 impl Place {
     /// The place in `text`, underlining the word that begins there.
-    pub(super) fn new(text: &str, line: usize, column: usize) -> Option<Place> {
+    pub(crate) fn new(text: &str, line: usize, column: usize) -> Option<Place> {
         let line_text = text.lines().nth(line.checked_sub(1)?)?;
         let rest: Vec<char> = line_text.chars().skip(column.saturating_sub(1)).collect();
         let width = match rest.first() {
@@ -39,9 +39,9 @@ impl Place {
     }
 }
 
-/// What is wrong with a plan.
+/// What is wrong with a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PlanError {
+pub struct DocumentError {
     /// One sentence without a full stop.
     pub message: String,
     /// The file, the flag or the environment variable that says so.
@@ -52,18 +52,18 @@ pub struct PlanError {
     pub help: Vec<String>,
 }
 
-impl PlanError {
-    pub(super) fn new(origin: impl Into<String>, message: impl Into<String>) -> PlanError {
-        PlanError { message: message.into(), origin: origin.into(), place: None, help: Vec::new() }
+impl DocumentError {
+    pub(crate) fn new(origin: impl Into<String>, message: impl Into<String>) -> DocumentError {
+        DocumentError { message: message.into(), origin: origin.into(), place: None, help: Vec::new() }
     }
 
-    pub(super) fn help(mut self, help: impl Into<String>) -> PlanError {
+    pub(crate) fn help(mut self, help: impl Into<String>) -> DocumentError {
         self.help.push(help.into());
         self
     }
 }
 
-impl fmt::Display for PlanError {
+impl fmt::Display for DocumentError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.message)?;
         let margin = self.place.as_ref().map_or(0, |place| place.line.to_string().len());
@@ -83,7 +83,7 @@ impl fmt::Display for PlanError {
     }
 }
 
-impl std::error::Error for PlanError {}
+impl std::error::Error for DocumentError {}
 
 /// The name among `known` that `written` most likely meant.
 pub fn did_you_mean<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
@@ -114,7 +114,7 @@ mod tests {
     fn the_caret_stands_under_the_word_and_is_as_long() {
         let place = Place::new("a: 1\nload: {tiem: 60s}\n", 2, 8).unwrap();
         assert_eq!((place.column, place.width), (8, 4));
-        let error = PlanError { place: Some(place), ..PlanError::new("p.yaml", "wrong") };
+        let error = DocumentError { place: Some(place), ..DocumentError::new("p.yaml", "wrong") };
         assert_eq!(error.to_string(), "wrong\n --> p.yaml:2:8\n  |\n2 | load: {tiem: 60s}\n  |        ^^^^");
     }
 }

@@ -1,0 +1,90 @@
+//! YAML documents (plans, recipes) to types. Every error shows the line and says what to do.
+//!
+//! Never: what a document means.
+mod problem;
+mod typed;
+mod yaml;
+
+pub use problem::{DocumentError, Place, did_you_mean};
+pub(crate) use typed::{Mistake, Step, read, show};
+pub(crate) use yaml::{parse, reads_back};
+
+use std::io::Read as _;
+use std::path::Path;
+use typed::What;
+
+/// Any type in a YAML text (a recipe, say), with the same bounds and the same errors as a plan. `origin` names the file.
+pub fn read_yaml<T: serde::de::DeserializeOwned>(origin: &str, text: &str) -> Result<T, DocumentError> {
+    let tree = yaml::parse(origin, text)?;
+    typed::read(&tree).map_err(|mistake| explain(origin, text, |_| None, mistake))
+}
+
+/// The text of a regular file of a plan's size. A device, a pipe or a huge file is refused unread.
+pub fn read_regular(path: &Path) -> std::io::Result<String> {
+    let bytes = bytes_of(path)?;
+    String::from_utf8(bytes).map_err(|_| std::io::Error::new(std::io::ErrorKind::InvalidData, "it is not UTF-8 text"))
+}
+
+pub(crate) fn bytes_of(path: &Path) -> std::io::Result<Vec<u8>> {
+    let refused = |why: String| std::io::Error::new(std::io::ErrorKind::InvalidInput, why);
+    let kind = std::fs::metadata(path)?.file_type();
+    if !kind.is_file() {
+        let is = if kind.is_dir() { "it is a folder" } else { "it is not a regular file" };
+        return Err(refused(is.into()));
+    }
+    let mut bytes = Vec::new();
+    // One byte more than is allowed, so that a huge file is never read whole.
+    std::fs::File::open(path)?.take(yaml::BYTES_MAX as u64 + 1).read_to_end(&mut bytes)?;
+    if bytes.len() > yaml::BYTES_MAX {
+        return Err(refused(format!("it is larger than {} bytes", yaml::BYTES_MAX)));
+    }
+    Ok(bytes)
+}
+
+/// The mistake with its place: a line of the file, or the flag that set the value at that path.
+pub(crate) fn explain(
+    origin: &str,
+    text: &str,
+    flag: impl Fn(&[Step]) -> Option<String>,
+    mistake: Mistake,
+) -> DocumentError {
+    let Mistake { path, what } = mistake;
+    let within = if path.is_empty() { "this file".into() } else { format!("`{}`", show(&path)) };
+    let (key, message, help) = match what {
+        What::UnknownKey { key, known } => {
+            let help = known_names(&key, &known, "keys");
+            (Some(key.clone()), format!("unknown key `{key}` in {within}"), help)
+        }
+        What::UnknownName { name, known } => {
+            let help = known_names(&name, &known, "names");
+            (Some(name.clone()), format!("unknown name `{name}` in {within}"), help)
+        }
+        What::Missing { key } => (None, format!("`{key}` is missing in {within}"), Vec::new()),
+        What::Other { message, help } if path.is_empty() => (None, message, help.into_iter().collect()),
+        What::Other { message, help } => (None, format!("{within}: {message}"), help.into_iter().collect()),
+    };
+    let mut whole = path.clone();
+    whole.extend(key.clone().map(Step::Key));
+    if let Some(flag) = flag(&whole).or_else(|| flag(&path)) {
+        return DocumentError { message, origin: flag, place: None, help };
+    }
+    DocumentError { message, origin: origin.into(), place: yaml::locate(text, &path, key.as_deref()), help }
+}
+
+fn known_names(written: &str, known: &[&'static str], noun: &str) -> Vec<String> {
+    let mut help = Vec::new();
+    if matches!(written, "password" | "passphrase") {
+        help.push(
+            "a secret never stands in a plan: name an environment variable that holds it, with `password_env`".into(),
+        );
+    }
+    if let Some(meant) = did_you_mean(written, known.iter().copied()) {
+        help.push(format!("did you mean `{meant}`?"));
+    }
+    if known.is_empty() {
+        help.push(format!("there are no {noun} here"));
+    } else {
+        help.push(format!("known {noun}: {}", known.join(", ")));
+    }
+    help
+}

@@ -1,0 +1,51 @@
+//! [`Stop`]: how urgently a run is asked to end.
+
+/// How urgently a run is asked to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Urgency {
+    /// Nobody asked.
+    #[default]
+    None,
+    /// First signal: no new calls, heal, settle, collect, judge.
+    Stop,
+    /// Second: heal, collect and judge, without final reads and without waiting for recovery.
+    Hurry,
+    /// Third: leave at once; the agents heal by themselves when their channel closes.
+    Leave,
+}
+
+/// What was asked so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Stop {
+    /// How urgently.
+    pub urgency: Urgency,
+    /// The number of the first signal, for the exit code; 0 before one came.
+    pub signal: i32,
+}
+
+impl Stop {
+    /// One signal more.
+    pub fn next(self, signal: i32) -> Stop {
+        let urgency = match self.urgency {
+            Urgency::None => Urgency::Stop,
+            Urgency::Stop => Urgency::Hurry,
+            Urgency::Hurry | Urgency::Leave => Urgency::Leave,
+        };
+        Stop { urgency, signal: if self.signal == 0 { signal } else { self.signal } }
+    }
+
+    /// Whether to stop at all.
+    pub fn asked(self) -> bool {
+        self.urgency > Urgency::None
+    }
+
+    /// What the run does about it, for people.
+    pub fn sentence(self) -> &'static str {
+        match self.urgency {
+            Urgency::None => "running",
+            Urgency::Stop => "stopping: healing, then judging what there is (again: without final reads)",
+            Urgency::Hurry => "hurrying: healing and judging without final reads (again: leave at once)",
+            Urgency::Leave => "leaving: the agents on the nodes heal by themselves; `dsfuzz heal` makes sure",
+        }
+    }
+}
