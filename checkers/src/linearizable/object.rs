@@ -166,10 +166,10 @@ impl<M: Model> Objects<'_, M> {
         }
         let open = initial::undecided(&traces, |of, value| *value == model.begins(of));
         let first = shown(traces.iter().cloned());
-        let how = Shown::of(&traces, &first);
         let otherwise = |register: &Value| first.iter().any(|(of, value)| of == register && *value != model.begins(of));
-        let kept = first.iter().filter(|(register, _)| otherwise(register));
-        let named = kept.map(|(register, value)| (name(register.clone()), value.clone()));
+        let kept: Vec<(Value, Value)> = first.iter().filter(|(register, _)| otherwise(register)).cloned().collect();
+        let how = Shown::of(&traces, &kept);
+        let named = kept.into_iter().map(|(register, value)| (name(register), value));
         let first = named.filter(|(register, _)| self.initial.of(register).is_none()).collect();
         let named = open.into_iter().map(|(register, values)| (name(register), values));
         (first, named.filter(|(register, _)| self.initial.of(register).is_none()).collect(), how)
