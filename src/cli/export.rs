@@ -98,7 +98,7 @@ fn write(history: &History, args: &ExportArgs, writer: &mut (impl Write + Send))
             write_edn(history, if args.independent == Some(true) { Keys::Pair } else { Keys::Field }, writer)
         }
         #[cfg(feature = "parquet")]
-        Written::Parquet => dsfuzz_checkers::history::parquet::write_parquet(history, writer),
+        Written::Parquet => dsfuzz_checkers::history::export::parquet::write_parquet(history, writer),
         #[cfg(not(feature = "parquet"))]
         Written::Parquet => Err(io::Error::other("built without Parquet")),
     }

@@ -1,10 +1,13 @@
 //! Histories written down again: as our own JSON lines, and as Jepsen's operation maps in EDN, which Jepsen, Knossos
 //! and elle-cli read. `history::parquet` (feature `parquet`) is for tables.
-use super::foreign::FILLED;
+#[cfg(feature = "parquet")]
+pub mod parquet;
+
 use super::{
     Completion, Fault, FaultEvent, FaultStep, HISTORY_VERSION, History, Invoke, Mark, Op, Outcome, ProcessEvent,
     Record, write_record,
 };
+use crate::history::import::foreign::FILLED;
 use crate::value::{Kind, ValueRef};
 use std::io::{self, Write};
 use std::sync::Arc;
