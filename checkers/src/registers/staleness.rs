@@ -202,7 +202,8 @@ impl Staleness {
             return Answer::Unknown("the time ran out".to_owned());
         }
         if table.reads.is_empty() {
-            return Answer::Unknown("no read was acknowledged".to_owned());
+            let unread = || "no read was acknowledged whose value could be used".to_owned();
+            return Answer::Unknown(parsed.strange.clone().unwrap_or_else(unread));
         }
         let (findings, undecided) = match self.broken(history, run, table, budget) {
             Err(stop) => return Answer::Unknown(stop.words().to_owned()),

@@ -73,3 +73,17 @@ fn what_a_model_does_not_know_is_named_by_what_was_called() {
     let nothing = named("linearizable", "set", &reads.replace("[2]", "[]"));
     assert_eq!(nothing.validity, Validity::Unknown, "{}", nothing.summary);
 }
+
+#[test]
+fn reads_that_cannot_be_used_are_not_said_to_be_missing() {
+    let lines = r#"
+        {"type":"invoke","process":0,"f":"write","key":"x","value":50}
+        {"type":"ok","process":0,"value":1}
+        {"type":"invoke","process":1,"f":"read","key":"x"}
+        {"type":"ok","process":1,"value":[1,50]}"#;
+    let checker = crate::checker_with("staleness", &Options::default()).expect("it is listed");
+    let verdict = crate::judge_one(checker.as_ref(), &crate::testing::history(lines), &Budget::unlimited());
+    assert_eq!(verdict.validity, Validity::Unknown, "{}", verdict.summary);
+    assert!(!verdict.summary.contains("no read was acknowledged."), "{}", verdict.summary);
+    assert!(verdict.summary.contains("#2"), "the read is named: {}", verdict.summary);
+}
