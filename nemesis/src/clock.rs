@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 /// What holds for every clock fault.
 pub const FACTS: FaultFacts = FaultFacts {
     name: "clock",
-    doc: "Skews the wall clock on some nodes: one jump forth or back, or to and fro (strobe).",
+    doc: "Shifts the wall clock on some nodes: one jump forward or back, or back and forth (strobe).",
     needs: NodeNeeds {
         shared_kernel: &[ability::ROOT, ability::VDSO_CLOCK],
         own_kernel: &[ability::ROOT, ability::STEP_CLOCK],
@@ -34,13 +34,13 @@ pub const FACTS: FaultFacts = FaultFacts {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ClockOptions {
-    /// How far it jumps, or several sizes to draw from; forth or back is drawn.
+    /// Size of the jump, or several sizes to draw from; the direction is drawn.
     pub jump: Option<Choice<Span>>,
-    /// To and fro.
+    /// Flip back and forth instead of one jump.
     pub strobe: Option<Strobe>,
     /// Which nodes, or several choices to draw from.
     pub nodes: Choice<Aim>,
-    /// How long. Left out: what the nemesis says.
+    /// Duration. Left out: `nemesis.for`.
     #[serde(rename = "for")]
     pub lasts: Option<Span>,
 }
@@ -51,11 +51,11 @@ impl Default for ClockOptions {
     }
 }
 
-/// To and fro between the true time and another.
+/// The clock flips between the true time and a shifted one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Strobe {
-    /// How far; forth or back is drawn.
+    /// Size of the shift; the direction is drawn.
     pub by: Span,
     /// How often it flips.
     pub period: Span,

@@ -27,7 +27,7 @@ pub const FACTS: FaultFacts = FaultFacts {
 pub struct KillOptions {
     /// Which nodes, or several choices to draw from.
     pub nodes: Choice<Aim>,
-    /// How long. Left out: what the nemesis says.
+    /// Duration. Left out: `nemesis.for`.
     #[serde(rename = "for")]
     pub lasts: Option<Span>,
 }

@@ -11,14 +11,14 @@ use serde::{Deserialize, Serialize};
 pub struct NemesisOptions {
     /// Mean time from the begin of one fault to the begin of the next.
     pub every: Span,
-    /// How long a fault lasts, where the fault itself does not say.
+    /// Duration of a fault that has no `for`.
     #[serde(rename = "for")]
     pub lasts: Span,
-    /// No fault before this much load.
+    /// Time of the load before the first fault.
     pub quiet_start: Span,
-    /// No fault in force during this much load at the end. Left out: what the target needs after a heal.
+    /// Time at the end of the load without a fault. Left out: the recipe's `quiet_after_heal`.
     pub quiet_end: Option<Span>,
-    /// Which faults.
+    /// The faults to draw from.
     pub faults: Vec<FaultOptions>,
 }
 
@@ -205,9 +205,9 @@ faults! {
     Partition = partition(PartitionOptions, PartitionFault),
     /// Kills the target's processes with SIGKILL; they are started again at the end.
     Kill = kill(KillOptions, KillFault),
-    /// Stops the target's processes without their notice; they go on at the end.
+    /// Freezes the target's processes; they resume at the end.
     Pause = pause(PauseOptions, PauseFault),
-    /// Skews the wall clock: one jump, or to and fro.
+    /// Shifts the wall clock: one jump, or back and forth.
     Clock = clock(ClockOptions, ClockFault),
 }
 

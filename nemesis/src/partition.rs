@@ -38,7 +38,7 @@ pub const FACTS: FaultFacts = FaultFacts {
 pub struct PartitionOptions {
     /// The shape, or several to draw from.
     pub shape: Choice<Shape>,
-    /// How long. Left out: what the nemesis says.
+    /// Duration. Left out: `nemesis.for`.
     #[serde(rename = "for")]
     pub lasts: Option<Span>,
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 /// What holds for every pause.
 pub const FACTS: FaultFacts = FaultFacts {
     name: "pause",
-    doc: "Stops the target's processes on some nodes without their notice and lets them go on at the end.",
+    doc: "Freezes the target's processes on some nodes and resumes them at the end.",
     needs: NodeNeeds::everywhere(&[ability::ROOT]),
     verified_by: VerifiedBy::State,
     leaves: Leaves::OtherNodes,
@@ -27,7 +27,7 @@ pub const FACTS: FaultFacts = FaultFacts {
 pub struct PauseOptions {
     /// Which nodes, or several choices to draw from.
     pub nodes: Choice<Aim>,
-    /// How long. Left out: what the nemesis says.
+    /// Duration. Left out: `nemesis.for`.
     #[serde(rename = "for")]
     pub lasts: Option<Span>,
 }

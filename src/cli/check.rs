@@ -396,7 +396,7 @@ fn chosen(args: &CheckArgs, history: &History, out: &mut Output) -> Result<Chose
                 let of = text(WORKLOAD).filter(|_| several).map(|workload| format!(" of workload {workload}"));
                 if model.is_some() || of.is_some() {
                     let (of, model) = (of.unwrap_or_default(), model.unwrap_or_default());
-                    out.note(format!("the functions{of} mean {name}{model}"));
+                    out.note(format!("inferred from the functions{of}: {name}{model}"));
                 }
             }
             for asked in fits.iter().filter_map(|fit| fit.asked.as_ref()) {
@@ -412,7 +412,7 @@ fn chosen(args: &CheckArgs, history: &History, out: &mut Output) -> Result<Chose
             doubts.extend(fits.iter().filter_map(|fit| Some((fit.workload.to_owned(), unrecognised(fit)?))));
             if fitting.is_empty() && doubts.is_empty() {
                 out.note(
-                    "the functions of these calls do not tell what judges them: name it with --as (`dsfuzz list \
+                    "no checker can be inferred from the functions of these calls: name one with --as (`dsfuzz list \
                      checkers`)",
                 );
             }
@@ -441,7 +441,7 @@ fn modelled(mut named: Vec<(String, Options)>, fits: &[Fit<'_>], out: &mut Outpu
     let [candidate @ Candidate { checker: "linearizable", model: Some(model) }] = candidates[..] else { return named };
     for (name, options) in &mut named {
         if name == candidate.checker && !options.0.contains_key("model") {
-            out.note(format!("the functions mean {name} --model {model}"));
+            out.note(format!("inferred from the functions: {name} --model {model}"));
             options.0.insert("model".to_owned(), Value::text(model));
         }
     }
@@ -467,8 +467,8 @@ fn unrecognised(fit: &Fit<'_>) -> Option<String> {
 fn unjudged_note(workloads: &[&str]) -> String {
     let (noun, verb) = if workloads.len() == 1 { ("workload", "is") } else { ("workloads", "are") };
     format!(
-        "{noun} {} {verb} not judged: without --as each is judged by what its functions mean, with --set workload=NAME \
-         one alone",
+        "{noun} {} {verb} not judged: without --as the checker of each workload is inferred from its functions; --set \
+         workload=NAME judges one alone",
         workloads.join(", ")
     )
 }

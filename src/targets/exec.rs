@@ -1,4 +1,4 @@
-//! The client of one's own: a program in any language that speaks JSON lines (docs/client-protocol.md).
+//! The client for users' programs: a program in any language that speaks JSON lines (docs/client-protocol.md).
 //!
 //! One program for each logical client, under a guard. It is never asked twice at once, never restarted here: after
 //! Info the driver drops the client, the program is killed with everything that it started, and opening the next one

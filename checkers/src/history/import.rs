@@ -266,7 +266,7 @@ fn told<R: Read>(mut window: Window<R>, options: &ReadOptions) -> Result<(Format
         return Err(malformed(what));
     }
     let Some(format) = Format::detect(beginning) else {
-        return Err(malformed("the format cannot be told from the first bytes; name it"));
+        return Err(malformed("the format cannot be detected from the first bytes; name it"));
     };
     plainly(format, window, options).map(|history| (format, history))
 }
