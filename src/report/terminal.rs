@@ -71,7 +71,12 @@ fn errors(out: &mut String, subject: &Subject<'_>) {
         return;
     }
     let row = |row: &ErrorRow| {
-        let calls = if row.final_read { "final reads" } else { "calls" };
+        let calls = match (row.final_read, row.count) {
+            (true, 1) => "final read",
+            (true, _) => "final reads",
+            (false, 1) => "call",
+            (false, _) => "calls",
+        };
         vec![
             row.code.clone(),
             format!("{} {calls} {}", row.count, row.outcome),
