@@ -22,6 +22,15 @@ fn deed(history: &History, op: &Op<'_>) -> String {
         ("cas", Some((from, to))) if unknown => format!("tried to replace {from} by {to}"),
         ("cas", Some((from, _))) if op.output == Value::Bool(false) => format!("saw another value than {from}"),
         ("cas", Some((from, to))) => format!("replaced {from} by {to}"),
+        // A step of a counter, by one where nothing is said.
+        (function @ ("inc" | "increment" | "dec" | "decrement"), _) if op.completion_value.is_nil() => {
+            let amount = if op.input.is_nil() { "1".to_owned() } else { op.input.to_string() };
+            let tried = if unknown { "tried to " } else { "" };
+            let ed = if unknown { "" } else { "ed" };
+            let step = if function.starts_with("inc") { "increment" } else { "decrement" };
+            format!("{tried}{step}{ed} by {amount}")
+        }
+        (function, _) if op.input.is_nil() => format!("{function} -> {}", op.completion_value),
         (function, _) => format!("{function} {} -> {}", op.input, op.completion_value),
     }
 }
