@@ -123,6 +123,21 @@ fn dropped<'h>(history: &'h History, set: &Set<'h>, states: &[State<'h>], add: O
     })
 }
 
+/// Elements of final reads that nobody tried to add, each with the first read that has it.
+fn unexpected<'h>(set: &mut Set<'h>, tried: &Members) -> Vec<(ValueRef<'h>, Op<'h>)> {
+    let mut unexpected = Vec::new();
+    let mut told = Members::default();
+    for read in &set.finals {
+        for element in elements_of(&read.op) {
+            let id = set.elements.number(element);
+            if !tried.has(id) && told.insert(id) {
+                unexpected.push((element, read.op));
+            }
+        }
+    }
+    unexpected
+}
+
 pub(super) fn judge<'h>(history: &'h History, key: ValueRef<'h>, mut set: Set<'h>, mode: FinalReads) -> Judged<'h> {
     let States { states, others, unheard } = states(history, &set, mode);
     let mut anywhere = Members::default();
@@ -198,16 +213,7 @@ pub(super) fn judge<'h>(history: &'h History, key: ValueRef<'h>, mut set: Set<'h
     }
     let known = |add: &&Add| seen.get(add.id as usize).is_some_and(|&index| index != u64::MAX && asked_after(index));
     let vanished = doubtful.iter().filter(known).map(|add| add.op(history)).collect();
-    let mut unexpected = Vec::new();
-    let mut told = Members::default();
-    for read in &set.finals {
-        for element in elements_of(&read.op) {
-            let id = set.elements.number(element);
-            if !tried.has(id) && told.insert(id) {
-                unexpected.push((element, read.op));
-            }
-        }
-    }
+    let unexpected = unexpected(&mut set, &tried);
     Judged {
         key,
         acknowledged,
