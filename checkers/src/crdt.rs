@@ -38,7 +38,7 @@ mod sets;
 pub(crate) use agree::DOC as REPLICAS_AGREE;
 pub use agree::ReplicasAgree;
 
-use crate::contract::{Breach, Group, Report, at, by_key, count_option, part, strangers, workloads_with};
+use crate::contract::{Breach, Group, Report, at, by_key, count_option, part, unknown_functions, workloads_with};
 use crate::final_reads::{Failures, none_of_its_own, unheard};
 use crate::history::{History, NameId, Op, Outcome};
 use crate::initial::{self, Beginning, Begun, Initial, OPTION, of_key, question};
@@ -384,10 +384,11 @@ impl Begun for Crdt {
                 group.ops(history).filter(unanswered).for_each(|op| failures.take(history, &op));
                 continue;
             };
-            let strange = strangers(history, &group.ops, kind.updates()).iter().filter(|name| **name != "read").count();
+            let unknown =
+                unknown_functions(history, &group.ops, kind.updates()).iter().filter(|name| **name != "read").count();
             objects += 1;
-            if strange > 0 {
-                unclear += strange;
+            if unknown > 0 {
+                unclear += unknown;
                 continue;
             }
             let mut object = self.object(history, &group, kind, quiet);

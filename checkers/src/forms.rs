@@ -1,6 +1,7 @@
 //! Forms of values: plain ones (numbers, texts, flags), and composite ones (lists, objects). A read that shows composite values
 //! of a register to which only plain ones were written shows them in another form, such as with their versions. What it shows
 //! was then never written as it stands, and that accuses nobody.
+use crate::functions::{Argument, FunctionKind, function_of};
 use crate::history::{History, NameId, Op, Outcome};
 use crate::initial::Initial;
 use crate::value::{Kind, Value, ValueRef};
@@ -20,9 +21,12 @@ impl Plain {
     pub(crate) fn of(history: &History) -> Plain {
         let mut plain: HashMap<NameId, bool> = HashMap::new();
         for op in history.ops().iter() {
-            let written = match history.name(op.function) {
-                "write" | "put" | "append" => !composite(op.input),
-                "cas" => op.input.as_list().is_some_and(|pair| pair.iter().all(|value| !composite(value))),
+            let function = function_of(history, &op);
+            let written = match (function.kind, function.argument) {
+                (FunctionKind::Write, Argument::Value | Argument::Suffix) => !composite(op.input),
+                (_, Argument::Swap) => {
+                    op.input.as_list().is_some_and(|pair| pair.iter().all(|value| !composite(value)))
+                }
                 _ => continue,
             };
             *plain.entry(op.workload).or_insert(true) &= written;
@@ -33,7 +37,8 @@ impl Plain {
     /// Why the reply of this operation shows a value in another form than values were written in, where it does.
     pub(crate) fn other_form(&self, history: &History, op: &Op<'_>, initial: &Initial) -> Option<String> {
         let function = history.name(op.function);
-        let reads = matches!(function, "read" | "get") && op.outcome == Outcome::Ok && composite(op.output);
+        let reads =
+            function_of(history, op).kind == FunctionKind::Read && op.outcome == Outcome::Ok && composite(op.output);
         if !reads || !self.0.get(&op.workload).is_some_and(|plain| *plain) {
             return None;
         }
@@ -77,9 +82,10 @@ impl Turned {
         for op in history.ops().iter() {
             // Arguments may have versions: `[version, value]`, `[version, [from, to]]`.
             let value = second(op.input).unwrap_or(op.input);
-            match history.name(op.function) {
-                "write" => drop(written.insert((op.workload, value))),
-                "cas" => drop(written.insert((op.workload, second(value).unwrap_or(value)))),
+            let function = function_of(history, &op);
+            match (function.kind, function.argument) {
+                (FunctionKind::Write, Argument::Value) => drop(written.insert((op.workload, value))),
+                (_, Argument::Swap) => drop(written.insert((op.workload, second(value).unwrap_or(value)))),
                 _ => {}
             }
         }
@@ -87,7 +93,8 @@ impl Turned {
         let begins = |op: &Op<'_>| {
             !initial.is_unsaid() && initial.of(&op.key.to_value()).is_some_and(|begins| op.output == *begins)
         };
-        let reads = history.ops().iter().filter(|op| op.outcome == Outcome::Ok && history.name(op.function) == "read");
+        let read = |op: &Op<'_>| op.outcome == Outcome::Ok && function_of(history, op).kind == FunctionKind::Read;
+        let reads = history.ops().iter().filter(read);
         for op in reads.filter(|op| !begins(op)) {
             let Some(pair) = op.output.as_list().filter(|list| list.len() == 2) else { continue };
             // A part that is nil says nothing.

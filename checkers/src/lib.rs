@@ -18,7 +18,7 @@ pub mod fencing;
 mod final_reads;
 pub mod fitting;
 mod forms;
-mod functions;
+pub mod functions;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod history;
@@ -33,6 +33,7 @@ pub mod long_fork;
 pub mod model;
 pub mod monotonic;
 mod pace;
+mod possible_writes;
 pub mod queue;
 pub mod registry;
 pub mod saga;

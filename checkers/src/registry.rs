@@ -1,5 +1,6 @@
 //! The one list of checkers, and how one is run so that its failure is an answer.
 use crate::history::History;
+use crate::possible_writes::PossibleWrites;
 use crate::value::Value;
 use crate::verdict::{Budget, Checker, Validity, Verdict};
 use crate::{
@@ -141,7 +142,7 @@ pub fn checker_with(name: &str, options: &Options) -> Result<Box<dyn Checker>, S
         let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
         return Err(format!("{name} has no option {unknown} (it has: {known})"));
     }
-    (doc.build)(options)
+    Ok(Box::new(PossibleWrites::guard(name, options, (doc.build)(options)?)))
 }
 
 /// A checker that judges the calls of one workload as if there were no others.
