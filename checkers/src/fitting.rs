@@ -253,7 +253,7 @@ const UNNAMED: &str = "calls";
 
 /// Functions one of which a workload calls that this checker judges with these options; none where it judges the run as a
 /// whole.
-pub(crate) fn marks(checker: &str, options: &Options) -> Vec<&'static str> {
+fn marks(checker: &str, options: &Options) -> Vec<&'static str> {
     let model = options.text("model").ok().flatten().filter(|_| checker == "linearizable");
     if let Some(model) = model.and_then(|name| MODELS.iter().find(|model| model.name == name)) {
         // Others have reads, too.
@@ -264,6 +264,13 @@ pub(crate) fn marks(checker: &str, options: &Options) -> Vec<&'static str> {
     }
     let rows = ROWS.iter().filter(|row| row.candidate.checker == checker && row.candidate.model.is_none());
     rows.flat_map(|row| row.marks).copied().collect()
+}
+
+/// Functions of the workloads that this checker judges with these options; none where it judges the run as a whole.
+pub(crate) fn functions_of(checker: &str, options: &Options) -> Vec<&'static str> {
+    let rows = ROWS.iter().filter(|row| row.candidate.checker == checker && row.candidate.model.is_none());
+    let known = rows.flat_map(|row| row.knows).copied();
+    known.chain(marks(checker, options)).collect()
 }
 
 /// Every function that some checker knows, as often as one does.

@@ -1,5 +1,5 @@
 //! [`PossibleWrites`]: no promise about a workload is valid that an unknown function may have broken.
-use crate::fitting::marks;
+use crate::fitting;
 use crate::functions::{self, FunctionKind};
 use crate::history::{History, NameId, Op, Outcome};
 use crate::registry::Options;
@@ -10,31 +10,29 @@ use std::collections::HashMap;
 /// the table of functions does not know.
 pub(crate) struct PossibleWrites {
     checker: Box<dyn Checker>,
-    /// Functions by which it finds its workloads; none where it judges the run as a whole.
-    marks: Vec<&'static str>,
-    /// The workload that it judges; all with such functions where it is not said.
-    workload: Option<String>,
+    /// Functions of the workloads that it judges, reads apart; none where it judges the run as a whole.
+    functions: Vec<&'static str>,
 }
 
 impl PossibleWrites {
     /// The checker of this name that was made with these options.
     pub(crate) fn guard(name: &str, options: &Options, checker: Box<dyn Checker>) -> PossibleWrites {
-        let workload = options.text("workload").ok().flatten().map(str::to_owned);
-        PossibleWrites { checker, marks: marks(name, options), workload }
+        let mut functions = fitting::functions_of(name, options);
+        functions.retain(|name| functions::function(name).kind != FunctionKind::Read);
+        PossibleWrites { checker, functions }
     }
 
-    /// The first call that may have changed anything in a workload that is judged.
-    fn possible_write<'h>(&self, history: &'h History) -> Option<Op<'h>> {
-        let marks: Vec<NameId> = self.marks.iter().filter_map(|name| history.find_name(name)).collect();
-        // By function: whether it marks a workload, and whether the table knows it.
+    /// The first call that may have changed anything in a workload that this verdict is about.
+    fn possible_write<'h>(&self, history: &'h History, verdict: &Verdict) -> Option<Op<'h>> {
+        let judges: Vec<NameId> = self.functions.iter().filter_map(|name| history.find_name(name)).collect();
+        // By function: whether the checker judges it, and whether the table knows it.
         let mut functions: HashMap<NameId, (bool, bool)> = HashMap::new();
         let (mut judged, mut writes): (Vec<NameId>, Vec<Op<'h>>) = (Vec::new(), Vec::new());
         for op in history.ops().iter() {
             let known = || functions::function(history.name(op.function)).kind != FunctionKind::Unknown;
-            let (mark, known) =
-                *functions.entry(op.function).or_insert_with(|| (marks.contains(&op.function), known()));
-            let named = self.workload.as_ref().is_some_and(|name| history.name(op.workload) == name);
-            if (named || mark && self.workload.is_none()) && !judged.contains(&op.workload) {
+            let (judges, known) =
+                *functions.entry(op.function).or_insert_with(|| (judges.contains(&op.function), known()));
+            if judges && !judged.contains(&op.workload) {
                 judged.push(op.workload);
             }
             let write = !known && op.outcome != Outcome::Fail && functions::kind(history, &op) == FunctionKind::Unknown;
@@ -42,7 +40,12 @@ impl PossibleWrites {
                 writes.push(op);
             }
         }
-        writes.into_iter().find(|op| judged.contains(&op.workload))
+        let named = verdict.workload.as_str();
+        let about = |op: &Op<'_>| match history.name(op.workload) {
+            _ if named.is_empty() => judged.contains(&op.workload),
+            name => name == named || named.split(", ").any(|one| one == name),
+        };
+        writes.into_iter().find(about)
     }
 }
 
@@ -62,8 +65,8 @@ impl Checker for PossibleWrites {
     fn check(&self, history: &History, budget: &Budget) -> Verdict {
         let mut verdict = self.checker.check(history, budget);
         if verdict.validity == Validity::Valid
-            && !self.marks.is_empty()
-            && let Some(op) = self.possible_write(history)
+            && !self.functions.is_empty()
+            && let Some(op) = self.possible_write(history, &verdict)
         {
             verdict.validity = Validity::Unknown;
             verdict.certificates.clear();
