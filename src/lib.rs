@@ -7,6 +7,7 @@ pub mod cluster;
 pub mod document;
 pub mod error;
 pub mod folders;
+mod harmless;
 pub mod judge;
 pub mod lab;
 pub mod plan;

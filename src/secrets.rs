@@ -316,7 +316,7 @@ fn forms(secret: &str) -> Vec<String> {
         secret.to_owned(),
         json[1..json.len() - 1].to_owned(),
         secret.replace('\'', r"'\''"),
-        crate::report::escape(secret),
+        crate::harmless::escape(secret),
         percent,
     ];
     // A secret of several lines, such as a key, may be written line by line.
@@ -363,7 +363,7 @@ mod tests {
         let secret = "hunter'2 <\"&> end-7Q";
         learn(secret);
         let json = serde_json::to_string(&json!({"cause": format!("login {secret} refused")})).unwrap();
-        let html = format!("<p>{}</p>", crate::report::escape(secret));
+        let html = format!("<p>{}</p>", crate::harmless::escape(secret));
         for text in [format!("x {secret} y"), json, html, secret.replace('\'', r"'\''")] {
             let clean = redact(&text);
             assert!(clean.contains(REDACTED) && !clean.contains("hunter"), "{clean}");

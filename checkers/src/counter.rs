@@ -132,7 +132,9 @@ impl Told<'_> {
         let additions = if below { "additions" } else { "decrements" };
         let lacks = (self.bound - self.value).abs();
         match self.later {
-            Later::Wrong => format!("{title}: acknowledged {additions} of {lacks} are lost"),
+            Later::Wrong => {
+                format!("{title}: acknowledged {additions} of {lacks} are missing in it and in every later read")
+            }
             Later::Right(_) => {
                 format!("{title}: it lacks acknowledged {additions} of {lacks}, and a later read is within its bounds")
             }
@@ -406,7 +408,10 @@ mod tests {
     fn a_lost_addition_is_told_from_a_stale_read_by_later_reads() {
         let title = |lines: String| judge(&lines).findings[0].title.clone();
         let lost = title(format!("{ADDED}{}{}", read(3), read(3)));
-        assert_eq!(lost, "#7 read 3, but it had to be at least 4: acknowledged additions of 1 are lost");
+        assert_eq!(
+            lost,
+            "#7 read 3, but it had to be at least 4: acknowledged additions of 1 are missing in it and in every later read"
+        );
         let stale = title(format!("{ADDED}{}{}", read(3), read(5)));
         let lacks = "it lacks acknowledged additions of 1, and a later read is within its bounds";
         assert_eq!(stale, format!("#7 read 3, but it had to be at least 4: {lacks}"));
@@ -427,7 +432,7 @@ mod tests {
             "{}",
             finding.title
         );
-        assert!(finding.title.contains("acknowledged additions of 1 are lost"), "{}", finding.title);
+        assert!(finding.title.contains("acknowledged additions of 1 are "), "{}", finding.title);
         let or = "Or it began with 0, and another read is wrong: #0 read 1, but it had to be at most 0: nobody added as much.";
         assert!(finding.sentences.iter().any(|sentence| sentence == or), "{:?}", finding.sentences);
     }

@@ -165,6 +165,16 @@ pub(crate) fn too_many(undecided: &[(Value, Vec<Value>)]) -> String {
     )
 }
 
+/// Why nothing is said where the time was up.
+fn out_of_time(undecided: &[(Value, Vec<Value>)]) -> String {
+    let keys: Vec<String> = undecided.iter().take(NAMED).map(|(key, _)| key.to_string()).collect();
+    let which = if keys.is_empty() { String::new() } else { format!(" ({})", keys.join(", ")) };
+    format!(
+        "this contradicts registers that began with nothing; the time was up before it was judged with what they may have begun \
+         with{which}: set initial, or allow more time"
+    )
+}
+
 /// How it is known what registers began with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shown {
@@ -172,6 +182,8 @@ pub(crate) enum Shown {
     Read,
     /// Every reply agrees with it, and some reply with nothing smaller.
     Counted,
+    /// A call that was perhaps in force replaced it, and nothing else explains what was read.
+    Supposed,
 }
 
 /// The question that takes the place of an accusation, without its full stop.
@@ -199,6 +211,10 @@ pub(crate) fn question(begins: &[(Value, Value)], shown: Shown) -> String {
                  the default the promise is broken",
                 of.replacen(" to", " of", 1),
             ),
+            Shown::Supposed => format!(
+                "the replies agree if {value} was there before anything was written{of}, and not with the default: if registers \
+                 begin so, set {set}"
+            ),
         };
     }
     let (keys, set) = (wording::count(begins.len(), "key"), object(begins));
@@ -208,6 +224,10 @@ pub(crate) fn question(begins: &[(Value, Value)], shown: Shown) -> String {
         }
         Shown::Counted => format!(
             "every reply agrees with beginnings of {keys} that are not the default: if they began so, set initial={set}"
+        ),
+        Shown::Supposed => format!(
+            "the replies agree if values of {keys} were there before anything was written, and not with the default: if \
+             registers begin so, set initial={set}"
         ),
     }
 }
@@ -315,8 +335,10 @@ impl<C: Begun> Checker for Beginning<C> {
             _ => self.judge(history, budget, &self.initial.supposing(&first)),
         };
         match search.beginning(&supposed, &first, &mut Vec::new()) {
-            Found::Way(verdict, way) => return asks(verdict, &self.checker.question(history, &way)),
+            Found::Way(verdict, way) if way == first => return asks(verdict, &self.checker.question(history, &first)),
+            Found::Way(verdict, way) => return asks(verdict, &question(&way, Shown::Supposed)),
             Found::TooMany => return asks(supposed, &too_many(&undecided)),
+            Found::OutOfTime => return asks(supposed, &out_of_time(&undecided)),
             Found::Conflict(_) => {}
         }
         if first.is_empty() {
@@ -328,10 +350,13 @@ impl<C: Begun> Checker for Beginning<C> {
                 supposed.summary.clone_from(&said.summary);
             }
         }
+        let begun: Vec<Value> = first.iter().map(|(key, _)| key.clone()).collect();
         // A contradiction of another kind may be owed to the supposition alone: the first one is shown then.
         if let Some(first) = supposed.findings.first_mut().filter(|finding| self.checker.prefers(finding)) {
-            let other =
-                said.findings.iter().find(|other| other.severity == Severity::Violation && other.ops != first.ops);
+            let other = said.findings.iter().find(|other| {
+                let same = other.key == first.key && begun.contains(&first.key);
+                same && other.severity == Severity::Violation && other.ops != first.ops
+            });
             let other = other.map(|other| {
                 format!(
                     "Or it began with {}, and another read is wrong: {}.",

@@ -200,7 +200,7 @@ impl<M: Model> Checker for Linearizable<M> {
                 Judged::Left => left += 1,
                 Judged::Asks(begins, how) => {
                     asked.extend(begins);
-                    how_shown = if how == Shown::Counted { how } else { how_shown };
+                    how_shown = if how == Shown::Read { how_shown } else { how };
                 }
             }
         }

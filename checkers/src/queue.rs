@@ -136,9 +136,9 @@ impl<'h> Messages<'h> {
         (enqueues.collect(), dequeues.collect())
     }
 
-    /// Some refused enqueues of an element.
+    /// Refused enqueues of an element.
     pub(crate) fn refusals(&self, id: u32) -> impl Iterator<Item = Op<'h>> {
-        self.refused.iter().filter(move |(other, _)| *other == id).map(|(_, op)| *op).take(2)
+        self.refused.iter().filter(move |(other, _)| *other == id).map(|(_, op)| *op)
     }
 
     /// Dequeues that took an element once too often, in the order of their replies: with the enqueues called by then.
@@ -166,18 +166,16 @@ impl<'h> Messages<'h> {
     /// The breach of an element that was dequeued without an enqueue.
     pub(crate) fn unexpected(&self, id: u32, op: Op<'h>) -> Breach<'h> {
         let element: ValueRef<'_> = self.elements.value(id);
-        let refused: Vec<Op<'_>> = self.refusals(id).collect();
-        let why = if refused.is_empty() {
+        let in_vain: Vec<Op<'_>> = self.refusals(id).filter(|enqueue| enqueue.call < op.reply).collect();
+        let why = if in_vain.is_empty() {
             format!("No enqueue of {element} was called before it was dequeued.")
         } else {
             format!("Every enqueue of {element} that was called before it was dequeued was refused.")
         };
-        let before = |enqueue: &Op<'_>| enqueue.call < op.reply;
-        let in_vain: Vec<Op<'_>> = refused.into_iter().filter(before).collect();
         let nobody = wording::done_by_nobody(&in_vain, "enqueued");
         let title = format!("#{} dequeued {element}, {nobody}", op.call);
         let mut ops = vec![op];
-        ops.extend(in_vain);
+        ops.extend(in_vain.into_iter().take(2));
         Breach::new("unexpected-message", title, element.to_value(), ops).why(why)
     }
 

@@ -243,9 +243,11 @@ pub(crate) fn likeness(written: &Value, seen: &Value) -> Option<String> {
         |one: &str, other: &str| format!("one is a {one} and the other a {other}: did the client change the type?");
     let (one, other) = (kind_of(written), kind_of(seen));
     let whole = |text: &str| text.parse::<i128>().ok().map(i128::unsigned_abs);
+    let large = |text: &str| whole(text).is_none_or(|number| number >= DOUBLE_MAX);
+    let differ = decimal(&first).zip(decimal(&second)).is_some_and(|(first, second)| first != second);
     let why = match (whole(&first), whole(&second)) {
         // Digits differ: that the doubles are the same is no sign unless one of them is a number.
-        (Some(one), Some(other)) if first != second && one.max(other) >= DOUBLE_MAX => {
+        _ if differ && (large(&first) || large(&second)) => {
             if ![written, seen].iter().any(|value| matches!(value, Value::Int(_))) {
                 return None;
             }
@@ -256,6 +258,15 @@ pub(crate) fn likeness(written: &Value, seen: &Value) -> Option<String> {
         _ => format!("each is a {one} that is written in another form: did the client change it?"),
     };
     Some(format!("It reads like {written}, which was written, but {why}"))
+}
+
+/// The digits of a decimal number before and after its point, without zeros that mean nothing, behind its sign.
+fn decimal(text: &str) -> Option<(bool, &str, &str)> {
+    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
+    let (whole, part) = digits.split_once('.').unwrap_or((digits, ""));
+    let plain = [whole, part].iter().all(|part| part.bytes().all(|byte| byte.is_ascii_digit()));
+    (plain && !digits.is_empty())
+        .then(|| (text.starts_with('-'), whole.trim_start_matches('0'), part.trim_end_matches('0')))
 }
 
 /// What kind of value this is, as people call it.

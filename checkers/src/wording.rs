@@ -31,10 +31,16 @@ pub(crate) fn operation_as(history: &History, op: &Op<'_>, deed: &str) -> String
     format!("#{}: process {process}{} {deed}; {when}.", op.call, on(history, op))
 }
 
-/// Calls with this argument that were refused before this reply of the same object: what they asked for was certainly not done.
-pub(crate) fn refused<'h>(history: &'h History, reply: &Op<'_>, input: &Value) -> Vec<Op<'h>> {
+/// Calls of these functions with this argument that were refused before this reply of the same object: what they asked for
+/// was certainly not done.
+pub(crate) fn refused<'h>(
+    history: &'h History,
+    reply: &Op<'_>,
+    input: &Value,
+    functions: impl Fn(&str) -> bool,
+) -> Vec<Op<'h>> {
     let like = |op: &Op<'_>| {
-        let same = op.workload == reply.workload && op.key == reply.key;
+        let same = op.workload == reply.workload && op.key == reply.key && functions(history.name(op.function));
         same && op.outcome == Outcome::Fail && op.call < reply.reply && op.input == *input
     };
     history.ops().iter().filter(like).collect()

@@ -1,7 +1,7 @@
 //! Where the program's own log goes: stderr, and the file of the run once there is one.
 //!
 //! Never: stdout, which is the result.
-use crate::report::plain_lines;
+use crate::harmless::plain_lines;
 use crate::secrets;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};

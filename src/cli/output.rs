@@ -3,7 +3,7 @@
 //! Never: a control character that came from a file or a node reaches the terminal.
 use super::arguments::{Color, Global};
 use crate::error::Failure;
-use crate::report::{plain_line, plain_lines};
+use crate::harmless::{plain_line, plain_lines};
 use crate::secrets;
 use serde::Serialize;
 use std::io::{IsTerminal as _, Write as _};

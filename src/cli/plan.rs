@@ -208,14 +208,18 @@ fn show(plan: &Plan, dry: &DryRun, drawn: bool, out: &mut Output) {
     let titles = std::iter::once("evidence").chain(std::iter::repeat(""));
     rows.extend(titles.zip(dry.evidence.iter().cloned()));
     for (name, text) in rows {
-        let line = format!("{} {}", title(out, name), crate::report::plain_line(&text));
+        let line = format!("{} {}", title(out, name), crate::harmless::plain_line(&text));
         out.line(line);
     }
     for (index, step) in dry.steps.iter().enumerate() {
         let name = title(out, if index == 0 { "on nodes" } else { "" });
         let mut lines = step.what.lines();
-        out.line(format!("{name} {:<10} {}", step.phase, crate::report::plain_line(lines.next().unwrap_or_default())));
-        lines.for_each(|line| out.line(format!("{:22}| {}", "", crate::report::plain_line(line))));
+        out.line(format!(
+            "{name} {:<10} {}",
+            step.phase,
+            crate::harmless::plain_line(lines.next().unwrap_or_default())
+        ));
+        lines.for_each(|line| out.line(format!("{:22}| {}", "", crate::harmless::plain_line(line))));
     }
     for (index, harm) in dry.timetable.iter().enumerate() {
         let name = title(out, if index == 0 { "timetable" } else { "" });

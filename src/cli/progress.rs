@@ -1,7 +1,7 @@
 //! [`TerminalProgress`]: what a run is doing, on stderr. With a terminal one live status area; without, one line every 10 s.
 //!
 //! Never: stdout, decisions.
-use crate::report::{plain_line, plain_lines};
+use crate::harmless::{plain_line, plain_lines};
 use crate::run::progress::{Progress, Snapshot};
 use crate::secrets;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};

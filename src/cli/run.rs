@@ -8,7 +8,7 @@ use crate::report;
 use crate::run::progress::Progress;
 use crate::run::{Finished, Job, execute, read_back};
 use crate::secrets;
-use crate::store::{self, FORMAT_VERSION, RunDir, RunInfo, RunVerdict};
+use crate::store::{self, Claim, FORMAT_VERSION, RunDir, RunInfo, RunVerdict};
 use clap::Args;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -59,21 +59,37 @@ fn new_folder(args: &RunArgs, plan: &str, out: &Output) -> Result<RunDir, Failur
 }
 
 pub(super) fn main(args: &RunArgs, out: &mut Output) -> Result<Exit, Failure> {
-    let mut dir = None;
-    let done = run(args, out, &mut dir);
+    let mut made = Made::default();
+    let done = run(args, out, &mut made);
     if let Err(failure) = &done {
-        keep_failure(args, failure, dir, out);
+        keep_failure(args, failure, made.dir.clone(), out);
     }
+    // Until here nobody else reads or changes the folder.
+    drop(made);
     done
 }
 
-/// The run. `made` is its folder from the moment it exists, for what has to be written when the run fails.
-fn run(args: &RunArgs, out: &mut Output, made: &mut Option<RunDir>) -> Result<Exit, Failure> {
+/// What exists of a run.
+#[derive(Default)]
+struct Made {
+    dir: Option<RunDir>,
+    claim: Option<Claim>,
+}
+
+/// The run. `made` has its folder from the moment it exists, for what has to be written when the run fails.
+fn run(args: &RunArgs, out: &mut Output, made: &mut Made) -> Result<Exit, Failure> {
     let (mut plan, overrides) = args.plan.load()?;
     let seed = plan.draw_seed();
     let dir = new_folder(args, &plan.name, out)?;
-    *made = Some(dir.clone());
-    let _claim = dir.claim().map_err(|error| Failure::harness(format!("{}: {error}", dir.path().display())))?;
+    made.dir = Some(dir.clone());
+    made.claim = dir.claim().map_err(|error| Failure::harness(format!("{}: {error}", dir.path().display())))?;
+    if made.claim.is_none() {
+        out.note(format!(
+            "{} lies on a file system without record locks: other commands cannot see that this run goes on; do not judge it \
+             before its end",
+            dir.path().display()
+        ));
+    }
     logs::to_file(&dir.log()).map_err(|error| Failure::harness(format!("{}: {error}", dir.log().display())))?;
     let target = args.plan.target(&plan)?;
     let again = again(&args.plan.file, &overrides, seed, args.leaves_running());

@@ -47,7 +47,8 @@ fn ended(out: &mut Output, spec: &str, dir: RunDir) -> Result<RunDir, Failure> {
             dir.path().display()
         )));
     }
-    if let Some(newer) = store::passed_over(&out.results, spec, &dir)? {
+    let newer = if dir.has_history() { store::passed_over(&out.results, spec, &dir)? } else { None };
+    if let Some(newer) = newer {
         let what = match newer.state {
             RunState::Refused => "was refused and ran nothing",
             RunState::UnderWay => "has not recorded anything yet",

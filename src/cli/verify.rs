@@ -45,7 +45,12 @@ pub(super) fn main(args: &VerifyArgs, out: &mut Output) -> Result<Exit, Failure>
     let wrong = |own: bool, message: String| if own { Failure::harness(message) } else { Failure::Usage(message) };
     let (verdict, history, own) = match super::runs::file_or_run(out, &args.what)? {
         Subject::File(file) => (file, args.history.clone(), false),
-        Subject::Run(dir) => (dir.verdict(), args.history.clone().or_else(|| Some(dir.history())), true),
+        Subject::Run(dir) => {
+            if let Some(nothing) = super::runs::nothing_recorded(&dir) {
+                return Err(nothing);
+            }
+            (dir.verdict(), args.history.clone().or_else(|| Some(dir.history())), true)
+        }
     };
     let text =
         std::fs::read_to_string(&verdict).map_err(|error| wrong(own, format!("{}: {error}", verdict.display())))?;

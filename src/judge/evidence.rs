@@ -8,8 +8,7 @@ mod shortfall;
 use super::Rules;
 use super::met::{self, Met};
 use crate::plan::EvidencePlan;
-use crate::run::prepared::Readiness;
-use crate::store::{Evidence, RunInfo};
+use crate::store::{Evidence, Readiness, RunInfo};
 use dsfuzz_checkers::evidence::KindEvidence;
 use dsfuzz_checkers::{Fault, History, Phase, evidence};
 use dsfuzz_nemesis::{IN_FORCE_MIN, Span, clock};
@@ -32,7 +31,12 @@ pub(super) fn weigh(history: &History, asked: &EvidencePlan, rules: &Rules, info
     }
     // A kind that the load had no room for is not in the history, and proves as little as one that never landed.
     for kind in rules.kinds.iter().filter(|kind| !seen.kinds.contains_key(*kind)) {
-        let doc = format!("{kind} faults that were proven to be in force, of 0 planned (no room in the load)");
+        let room = match info.planned.as_ref().map_or(0, |planned| planned.fitted) {
+            0 => "no room in the load".to_owned(),
+            1 => "the load had room for 1 fault".to_owned(),
+            fitted => format!("the load had room for {fitted} faults"),
+        };
+        let doc = format!("{kind} faults that were proven to be in force, of 0 planned ({room})");
         let min = asked.proven_per_kind_min.of(kind);
         let row = row(&format!("proven_{kind}"), &doc, 0.0, min as f64);
         rows.push(row.or_missing(|| shortfall::never_came(kind, min, info)));

@@ -148,7 +148,13 @@ fn next(subject: &Subject<'_>, groups: &[Group<'_>], page: &Page) -> Vec<String>
         (Validity::Unknown, _) if !subject.harness().is_empty() => {
             lines.push("<a href=\"#harness\">Read what failed</a>: nothing is judged valid in such a run".into());
         }
-        (Validity::Unknown, Source::Run | Source::CutOff) => {
+        (Validity::Unknown, Source::CutOff) => {
+            lines.push(
+                "Run it again: the recording was cut off; <a href=\"#evidence\">the evidence</a> says what it holds"
+                    .into(),
+            );
+        }
+        (Validity::Unknown, Source::Run) => {
             lines.push(
                 "<a href=\"#evidence\">Read the evidence</a>: more time, more load or longer faults make it enough"
                     .into(),

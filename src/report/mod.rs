@@ -37,7 +37,7 @@ pub const VERDICT_SCHEMA: &str = include_str!("../../docs/verdict.schema.json");
 /// The style sheet that every page of dsfuzz shares.
 pub(crate) const STYLE: &str = page::STYLE;
 
-pub(crate) use words::{escape, label_cells, link, plain_line, plain_lines, word};
+pub(crate) use words::{label_cells, link, word};
 
 /// Writes everything that is drawn of a run: `verdict.json`, `junit.xml`, `report.html` and `report/`.
 ///

@@ -58,6 +58,7 @@ fn row(html: &mut String, subject: &Subject<'_>, fault: &Fault) {
         (Some((from, to)), _) => {
             format!("<span class=\"warn\">by itself, {} – {}</span>", words::moment(from), words::moment(to))
         }
+        (None, None) if subject.source == Source::CutOff => words::UNRECORDED.to_string(),
         (None, None) if fault.unhealed => "<span class=\"bad\">not healed</span>".to_string(),
         (None, healed) => missing(healed, "never"),
     };

@@ -179,7 +179,8 @@ fn faults(out: &mut String, subject: &Subject<'_>) {
 
 fn fault_row(subject: &Subject<'_>, fault: &Fault) -> Vec<String> {
     let (from, to) = fault.possible().map_or(("never begun".to_string(), String::new()), |(from, to)| {
-        (words::moment(from), if to == u64::MAX { "not healed".to_string() } else { words::moment(to) })
+        let open = if subject.source == Source::CutOff { words::UNRECORDED } else { "not healed" };
+        (words::moment(from), if to == u64::MAX { open.to_string() } else { words::moment(to) })
     });
     let to = if fault.self_healed.is_some() { format!("{to} by itself") } else { to };
     let proven = match (fault.proven, fault.reproven) {

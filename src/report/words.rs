@@ -6,40 +6,7 @@ use crate::store::RunVerdict;
 use dsfuzz_checkers::{Fault, History, Op, Outcome, Severity, Validity, Value, Verdict};
 use std::fmt::Write as _;
 
-/// Text that may stand in HTML, between tags and in quoted attributes. Control characters become visible.
-pub(crate) fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 8);
-    for character in text.chars() {
-        match character {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            '\n' | '\t' => out.push(character),
-            hidden if is_hidden(hidden) => out.push('\u{fffd}'),
-            plain => out.push(plain),
-        }
-    }
-    out
-}
-
-/// Control characters, and the marks that turn the direction of text: a target could make one name look like another.
-pub(crate) fn is_hidden(character: char) -> bool {
-    character.is_control()
-        || matches!(character, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
-}
-
-/// One line of text without control characters, for terminals: no escape sequence of a target reaches one.
-pub(crate) fn plain_line(text: &str) -> String {
-    text.chars()
-        .map(|character| match character {
-            '\n' | '\r' | '\t' => ' ',
-            hidden if is_hidden(hidden) => '\u{fffd}',
-            plain => plain,
-        })
-        .collect()
-}
+pub(crate) use crate::harmless::{escape, is_hidden, plain_line};
 
 /// That an answer is not the run's own, with the question and the plan's checkers that it leaves out.
 pub(super) fn other_question(asked: &Asked) -> String {
@@ -55,10 +22,8 @@ fn are(names: &[String]) -> String {
     format!("{} {}", names.join(", "), if names.len() == 1 { "is" } else { "are" })
 }
 
-/// Lines without control characters but their ends, for terminals and logs.
-pub(crate) fn plain_lines(text: &str) -> String {
-    text.lines().map(plain_line).collect::<Vec<_>>().join("\n")
-}
+/// Of a fault that was in force when a recording broke off: the agents heal by themselves, and nothing of it was recorded.
+pub(super) const UNRECORDED: &str = "after the recording was cut off";
 
 /// The wall clock at time 0 of the record.
 pub(super) fn wall_start(history: &History) -> Option<chrono::DateTime<chrono::Utc>> {
@@ -393,11 +358,9 @@ mod tests {
 
     #[test]
     fn hostile_text_is_made_harmless() {
-        assert_eq!(escape("<b a='\"'>&\u{0}\u{202e}"), "&lt;b a=&#39;&quot;&#39;&gt;&amp;\u{fffd}\u{fffd}");
         let json = json_in_script("\"</script><!--\u{2028}&\"");
         assert!(!json.contains('<') && !json.contains('\u{2028}'), "{json}");
         assert_eq!(serde_json::from_str::<String>(&json).expect("still JSON"), "</script><!--\u{2028}&");
-        assert_eq!(plain_line("a\u{1b}[31m\nb"), "a\u{fffd}[31m b");
         assert_eq!(link("nodes/n 1/a#b?.log"), "nodes/n%201/a%23b%3F.log");
     }
 

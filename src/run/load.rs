@@ -2,13 +2,14 @@
 use super::driver::{Driver, DriverOptions, DriverSummary, NodeEndpoint};
 use super::hosts::Hosts;
 use super::nemesis::{Executor, Limits, Log, Now, Views};
-use super::prepared::{Prepared, READY_WITHIN};
+use super::prepared::{self, READY_WITHIN};
 use super::progress::{Progress, Snapshot};
 use super::recorder::Recorder;
 use super::roles::Prober;
 use super::settle::SettleOptions;
 use super::{Run, clients, clocks, either};
 use crate::cluster::{Node, SshTarget};
+use crate::store::Readiness;
 use crate::targets::Deployment;
 use crate::targets::recipe::Authority;
 use dsfuzz_checkers::FinalReads;
@@ -48,6 +49,17 @@ pub(super) struct Load {
     active: Arc<Active>,
 }
 
+/// A load that began, and ended.
+pub(super) struct Ran {
+    /// When the load itself began: its clients were ready.
+    pub(super) began: std::time::Instant,
+    pub(super) summary: DriverSummary,
+    /// How much later than the timetable says a fault began, at the most.
+    pub(super) slip_ms: Option<u64>,
+    /// The role prober, which goes on.
+    pub(super) probing: Watch,
+}
+
 /// Faults in force now, in words, for the progress line.
 #[derive(Default)]
 struct Active(Mutex<BTreeMap<u64, String>>);
@@ -84,26 +96,39 @@ impl Load {
     }
 
     /// Runs the load to its end; the role prober goes on until it is stopped.
-    /// With how much later than the timetable says a fault began, at the most.
+    /// `begins` is called when its clients are ready. None: it was halted before, and nothing was called or broken.
     pub(super) async fn run(
         &self,
         progress: &Arc<dyn Progress>,
         halt: watch::Receiver<bool>,
-    ) -> (DriverSummary, Option<u64>, Watch) {
-        let watching = self.watch();
-        let opening = Prepared::open(self.connect.clone(), &self.options, READY_WITHIN);
-        let mut stopped = halt.clone();
-        // The load's time, and that of the faults, begins when its clients can call.
-        let connect: Arc<dyn Connect> = tokio::select! {
-            (prepared, readiness) = opening => {
-                if let Some(told) = readiness.told() {
-                    self.recorder.note("", &told);
-                    progress.line(&told);
-                }
-                prepared
+        begins: impl FnOnce() + Send,
+    ) -> Option<Ran> {
+        let probing = self.watch();
+        let load = |connect, readiness: Readiness| {
+            if let Some(told) = readiness.told() {
+                self.recorder.note("", &told);
+                progress.line(&told);
             }
-            () = super::driver::turned_true(&mut stopped) => self.connect.clone(),
+            begins();
+            self.through(connect, progress, halt.clone())
         };
+        let (connect, options) = (self.connect.clone(), &self.options);
+        match prepared::through_ready(connect, options, READY_WITHIN, halt.clone(), load).await {
+            Some((began, summary, slip_ms)) => Some(Ran { began, summary, slip_ms, probing }),
+            None => {
+                probing.stop().await;
+                None
+            }
+        }
+    }
+
+    /// The load's time, and that of the faults, begins here.
+    async fn through(
+        &self,
+        connect: Arc<dyn Connect>,
+        progress: &Arc<dyn Progress>,
+        halt: watch::Receiver<bool>,
+    ) -> (std::time::Instant, DriverSummary, Option<u64>) {
         let start = Instant::now();
         let (over, load_over) = watch::channel(false);
         let breaking = {
@@ -129,7 +154,7 @@ impl Load {
             }
         };
         ticking.abort();
-        (summary, slip_ms, watching)
+        (start.into_std(), summary, slip_ms)
     }
 
     /// Undoes everything on every node, proven; an error names the nodes where it could not be shown.

@@ -251,12 +251,7 @@ impl Run {
             self.old_logs.wall = Some(now);
             let wall = now.to_rfc3339_opts(chrono::SecondsFormat::Nanos, true);
             match Recorder::create(&self.job.dir.journal(), &names, wall) {
-                Ok(created) => {
-                    if let Err(error) = store::become_latest(&self.job.dir) {
-                        self.progress.line(&format!("{error:#}"));
-                    }
-                    recorder = Some(created);
-                }
+                Ok(created) => recorder = Some(created),
                 Err(error) => self.phases.harness_failed(format!("the journal cannot be made: {error}")),
             }
         }
@@ -344,9 +339,23 @@ impl Run {
             watching.abort();
             return;
         }
-        let began = Instant::now();
-        self.progress.phase("load", Some(self.job.plan.load.time.0));
-        let (summary, slip_ms, probing) = load.run(&self.progress, self.halt.clone()).await;
+        self.progress.phase("clients", Some(prepared::READY_WITHIN));
+        let (dir, progress, time) = (self.job.dir.clone(), self.progress.clone(), self.job.plan.load.time.0);
+        let begins = move || {
+            if let Err(error) = store::become_latest(&dir) {
+                progress.line(&format!("{error:#}"));
+            }
+            progress.phase("load", Some(time));
+        };
+        let Some(ran) = load.run(&self.progress, self.halt.clone(), begins).await else {
+            self.phases.unseen("the run was stopped before its load began, while its clients opened");
+            if hosts.eviction().is_some() {
+                hosts.gone().await;
+            }
+            watching.abort();
+            return;
+        };
+        let load::Ran { began, summary, slip_ms, probing } = ran;
         self.phases.info.timetable_slip_ms = slip_ms;
         let problem = match &summary.stopped {
             driver::Stopped::Recorder(why) => why.clone(),

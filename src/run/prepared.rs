@@ -1,63 +1,58 @@
 //! [`Prepared`]: the clients of a load, opened before its time begins, so that clients which start slowly take nothing of it.
-use super::driver::{DriverOptions, connect_once};
+use super::driver::{DriverOptions, connect_once, turned_true};
+use crate::store::Readiness;
 use dsfuzz_workloads::{BoxFuture, Client, Connect, ConnectError, Endpoint, Terms};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 /// The load waits for clients no longer than this.
 pub(super) const READY_WITHIN: Duration = Duration::from_secs(60);
+/// A client that waited longer for its first call is closed, and another one opened: a server may have given it up.
+const WAITED_MAX: Duration = Duration::from_secs(10);
+const CLOSE_WITHIN: Duration = Duration::from_secs(1);
+
+/// Opens the clients of the plan, then runs `load` through them, and closes those that it did not take. None: it was halted
+/// before, and no client is left open.
+pub(super) async fn through_ready<W: Future>(
+    connect: Arc<dyn Connect>,
+    options: &DriverOptions,
+    longest: Duration,
+    mut halt: watch::Receiver<bool>,
+    load: impl FnOnce(Arc<dyn Connect>, Readiness) -> W,
+) -> Option<W::Output> {
+    let (prepared, readiness) = Prepared::open(connect, options, longest, &mut halt).await;
+    if *halt.borrow() {
+        prepared.close().await;
+        return None;
+    }
+    let done = load(prepared.clone(), readiness).await;
+    prepared.close().await;
+    Some(done)
+}
+
+async fn close(client: Box<dyn Client>) {
+    let _ = tokio::time::timeout(CLOSE_WITHIN, client.close()).await;
+}
 
 /// Hands out a client that is open already, once, to the process that it was opened for; opens every other.
 pub(super) struct Prepared {
     connect: Arc<dyn Connect>,
-    ready: Mutex<HashMap<u64, Box<dyn Client>>>,
-}
-
-/// How the clients of the plan became ready.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Readiness {
-    /// The plan's clients.
-    pub(super) clients: usize,
-    /// Those that were open in time.
-    pub(super) ready: usize,
-    /// How long the load waited for them.
-    pub(super) took: Duration,
-}
-
-impl Readiness {
-    /// The clients that were ready, all of them, and the milliseconds that the load waited: of a note that [`Readiness::told`] made.
-    pub(crate) fn read(note: &str) -> Option<(usize, usize, u64)> {
-        let number = |text: &str| text.parse::<u64>().ok();
-        let (head, tail) = note.split_once(" ms").filter(|_| note.contains(" clients were ready"))?;
-        let (clients, took) = head.rsplit_once("after ")?;
-        let known = tail.is_empty() || tail.starts_with("; the others");
-        let mut counts = clients.split_whitespace().filter_map(number).map(|count| count as usize);
-        let (first, second) = (counts.next()?, counts.next());
-        known.then_some((first, second.unwrap_or(first), number(took)?))
-    }
-
-    /// One sentence for the record, where it took long enough to matter, or where a client is missing.
-    pub(super) fn told(&self) -> Option<String> {
-        let Readiness { clients, ready, took } = *self;
-        let took_ms = took.as_millis();
-        if ready < clients {
-            return Some(format!(
-                "{ready} of {clients} clients were ready when the load began, after {took_ms} ms; the others open during it"
-            ));
-        }
-        (took >= Duration::from_secs(1))
-            .then(|| format!("the load began when all {clients} clients were ready, after {took_ms} ms"))
-    }
+    /// With the time from which each waits.
+    ready: Mutex<HashMap<u64, (Instant, Box<dyn Client>)>>,
 }
 
 impl Prepared {
-    /// Opens all clients of the plan at once, each within its own deadline, and waits for them, `longest` at the most.
-    pub(super) async fn open(
+    /// Opens all clients of the plan at once, each within its own deadline, and waits for them, `longest` at the most, or until it
+    /// is halted.
+    async fn open(
         connect: Arc<dyn Connect>,
         options: &DriverOptions,
         longest: Duration,
+        halt: &mut watch::Receiver<bool>,
     ) -> (Arc<Prepared>, Readiness) {
         let began = Instant::now();
         let mut opening = JoinSet::new();
@@ -68,10 +63,23 @@ impl Prepared {
             let process = u64::from(index);
             // As the driver binds them.
             let endpoint = options.nodes[index as usize % nodes].endpoint(process, &options.client_options, terms);
-            opening.spawn(async move { (process, connect_once(&*connect, endpoint, terms.deadline, longest).await) });
+            opening.spawn(async move {
+                let opened = connect_once(&*connect, endpoint, terms.deadline, longest).await;
+                (process, opened.map(|client| (Instant::now(), client)))
+            });
         }
         let mut ready = HashMap::new();
-        while let Some(opened) = opening.join_next().await {
+        let mut halted = false;
+        loop {
+            let opened = tokio::select! {
+                opened = opening.join_next() => opened,
+                () = turned_true(halt), if !halted => {
+                    halted = true;
+                    opening.abort_all();
+                    continue;
+                }
+            };
+            let Some(opened) = opened else { break };
             // Why one cannot be opened is told by the call that needs it.
             if let Ok((process, Ok(client))) = opened {
                 ready.insert(process, client);
@@ -80,13 +88,24 @@ impl Prepared {
         let readiness = Readiness { clients: clients as usize, ready: ready.len(), took: began.elapsed() };
         (Arc::new(Prepared { connect, ready: Mutex::new(ready) }), readiness)
     }
+
+    /// Closes the clients that nobody took.
+    async fn close(&self) {
+        let left = std::mem::take(&mut *self.ready.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut closing: JoinSet<()> = left.into_values().map(|(_, client)| close(client)).collect();
+        while closing.join_next().await.is_some() {}
+    }
 }
 
 impl Connect for Prepared {
     fn open(&self, endpoint: Endpoint) -> BoxFuture<'_, Result<Box<dyn Client>, ConnectError>> {
         let ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner).remove(&endpoint.process);
         match ready {
-            Some(client) => Box::pin(async move { Ok(client) }),
+            Some((since, client)) if since.elapsed() <= WAITED_MAX => Box::pin(async move { Ok(client) }),
+            Some((_, client)) => Box::pin(async move {
+                tokio::spawn(close(client));
+                self.connect.open(endpoint).await
+            }),
             None => self.connect.open(endpoint),
         }
     }
@@ -102,8 +121,10 @@ mod tests {
     use crate::run::driver::NodeEndpoint;
     use dsfuzz_workloads::{Answer, Call, Response};
     use std::collections::BTreeMap;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
-    struct Idle;
+    /// Counts how many were closed.
+    struct Idle(Arc<AtomicUsize>);
 
     impl Client for Idle {
         fn call<'a>(&'a mut self, _: &'a Call, _: Terms) -> BoxFuture<'a, Response> {
@@ -111,13 +132,17 @@ mod tests {
         }
 
         fn close(self: Box<Self>) -> BoxFuture<'static, ()> {
-            Box::pin(async {})
+            Box::pin(async move {
+                self.0.fetch_add(1, Ordering::SeqCst);
+            })
         }
     }
 
-    /// Opens clients, but never those of node n2; and says whom it opened.
+    /// Opens clients in 5 s, but never those of node n2; and says whom it opened.
     #[derive(Default)]
-    struct Opens(Mutex<Vec<(u64, String)>>);
+    struct Opens(Mutex<Vec<(u64, String)>>, Arc<AtomicUsize>);
+
+    const OPENING: Duration = Duration::from_secs(5);
 
     impl Connect for Opens {
         fn open(&self, endpoint: Endpoint) -> BoxFuture<'_, Result<Box<dyn Client>, ConnectError>> {
@@ -126,8 +151,13 @@ mod tests {
                 if &*endpoint.node == "n2" {
                     std::future::pending::<()>().await;
                 }
-                Ok(Box::new(Idle) as Box<dyn Client>)
+                tokio::time::sleep(OPENING).await;
+                Ok(Box::new(Idle(self.1.clone())) as Box<dyn Client>)
             })
+        }
+
+        fn open_deadline(&self) -> Option<Duration> {
+            Some(2 * OPENING)
         }
     }
 
@@ -148,34 +178,69 @@ mod tests {
         }
     }
 
-    #[tokio::test]
+    fn first_of(options: &DriverOptions, process: u64) -> Endpoint {
+        options.nodes[0].endpoint(process, &options.client_options, Terms::load(options.deadline))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_load_begins_when_its_clients_are_open_and_those_that_it_does_not_take_are_closed() {
+        let (opens, options) = (Arc::new(Opens::default()), options(&["n1"], 3));
+        let (_halt, halted) = watch::channel(false);
+        let before = Instant::now();
+        let load = |connect: Arc<dyn Connect>, readiness: Readiness| {
+            let (began, endpoint) = (Instant::now(), first_of(&options, 1));
+            async move {
+                assert!(connect.open(endpoint).await.is_ok());
+                (began, readiness)
+            }
+        };
+        let done = through_ready(opens.clone(), &options, READY_WITHIN, halted, load).await;
+        let (began, readiness) = done.expect("a load");
+        assert!(began - before >= OPENING && readiness.ready == 3, "the opening is no part of the load");
+        assert_eq!(opens.0.lock().expect("no panic").len(), 3, "the load was given clients that are open");
+        assert_eq!(opens.1.load(Ordering::SeqCst), 2, "nobody took two of them");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_open_when_the_run_is_halted_is_closed_and_no_load_begins() {
+        let (opens, options) = (Arc::new(Opens::default()), options(&["n1", "n2"], 4));
+        let (halt, halted) = watch::channel(false);
+        let halting = async {
+            tokio::time::sleep(OPENING + Duration::from_secs(1)).await;
+            halt.send_replace(true);
+        };
+        let load = |_: Arc<dyn Connect>, _: Readiness| std::future::ready(());
+        let (done, ()) = tokio::join!(through_ready(opens.clone(), &options, READY_WITHIN, halted, load), halting);
+        assert_eq!(done, None, "no load began");
+        assert_eq!(opens.1.load(Ordering::SeqCst), 2, "those of n1 were open");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_waited_long_for_its_first_call_is_opened_again() {
+        let (opens, options) = (Arc::new(Opens::default()), options(&["n1"], 2));
+        let (_halt, mut halted) = watch::channel(false);
+        let (prepared, _) = Prepared::open(opens.clone(), &options, READY_WITHIN, &mut halted).await;
+        assert!(prepared.open(first_of(&options, 0)).await.is_ok());
+        assert_eq!(opens.0.lock().expect("no panic").len(), 2);
+        tokio::time::sleep(WAITED_MAX + Duration::from_secs(1)).await;
+        assert!(prepared.open(first_of(&options, 1)).await.is_ok());
+        assert_eq!(opens.0.lock().expect("no panic").len(), 3, "a new one");
+        assert_eq!(opens.1.load(Ordering::SeqCst), 1, "the old one was closed");
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_client_is_open_before_the_load_and_handed_out_once() {
         let (opens, options) = (Arc::new(Opens::default()), options(&["n1", "n2"], 4));
-        let (prepared, readiness) = Prepared::open(opens.clone(), &options, READY_WITHIN).await;
+        let (_halt, mut halted) = watch::channel(false);
+        let (prepared, readiness) = Prepared::open(opens.clone(), &options, READY_WITHIN, &mut halted).await;
         assert_eq!((readiness.clients, readiness.ready), (4, 2), "those of n2 never open");
         assert!(readiness.told().is_some_and(|told| told.starts_with("2 of 4 clients were ready")));
         let opened = || opens.0.lock().expect("no panic").len();
         assert_eq!(opened(), 4);
-        let endpoint = options.nodes[0].endpoint(2, &options.client_options, Terms::load(options.deadline));
+        let endpoint = first_of(&options, 2);
         assert!(prepared.open(endpoint.clone()).await.is_ok());
         assert_eq!(opened(), 4, "it was open already");
         assert!(prepared.open(endpoint).await.is_ok());
         assert_eq!(opened(), 5, "the second is a new one");
-    }
-
-    #[test]
-    fn what_was_told_is_read_back() {
-        let of = |clients, ready| Readiness { clients, ready, took: Duration::from_secs(7) }.told().unwrap_or_default();
-        assert_eq!(Readiness::read(&of(3, 3)), Some((3, 3, 7000)));
-        assert_eq!(Readiness::read(&of(30, 4)), Some((4, 30, 7000)));
-        assert_eq!(Readiness::read("clock offset -12.5 ms"), None);
-    }
-
-    #[test]
-    fn what_takes_no_time_is_not_told() {
-        let readiness = Readiness { clients: 3, ready: 3, took: Duration::from_millis(20) };
-        assert_eq!(readiness.told(), None);
-        let slow = Readiness { took: Duration::from_secs(7), ..readiness };
-        assert_eq!(slow.told().as_deref(), Some("the load began when all 3 clients were ready, after 7000 ms"));
     }
 }

@@ -1,5 +1,6 @@
 //! The list of runs as a page without scripts.
-use crate::report::{escape, label_cells, link, word};
+use crate::harmless::escape;
+use crate::report::{label_cells, link, word};
 use crate::store::{RunDir, RunInfo, RunState, RunVerdict};
 use chrono::DateTime;
 use std::fmt::Write;

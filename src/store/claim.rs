@@ -2,13 +2,14 @@
 //!
 //! A record lock (fcntl) ends with its process, however that ends, and is not inherited by the processes of a lab.
 use super::RunDir;
+use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write as _};
-use std::path::PathBuf;
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::path::{Path, PathBuf};
 
 /// The process of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,19 +51,33 @@ fn lock(kind: i32) -> libc::flock {
     }
 }
 
+/// Whether the file system has no record locks, which is no matter of this run.
+fn unsupported(error: Errno) -> bool {
+    // EOPNOTSUPP is the same number as ENOTSUP.
+    matches!(error, Errno::ENOLCK | Errno::EINVAL | Errno::EOPNOTSUPP | Errno::ENOSYS)
+}
+
 impl RunDir {
     fn lock(&self) -> PathBuf {
         self.path().join("run.lock")
     }
 
-    /// Claims the folder for the run of this process.
-    pub fn claim(&self) -> io::Result<Claim> {
+    /// Claims the folder for the run of this process. None: the file system has no record locks, so that nobody can be told
+    /// that the run goes on.
+    pub fn claim(&self) -> io::Result<Option<Claim>> {
         let path = self.lock();
         let mut file = OpenOptions::new().create(true).truncate(false).write(true).open(&path)?;
-        fcntl(&file, FcntlArg::F_SETLK(&lock(libc::F_WRLCK)))?;
+        match fcntl(&file, FcntlArg::F_SETLK(&lock(libc::F_WRLCK))) {
+            Err(error) if unsupported(error) => {
+                // A file that stays would say that the run was killed.
+                let _ = std::fs::remove_file(&path);
+                return Ok(None);
+            }
+            locked => locked?,
+        };
         let host = nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         file.write_all(&serde_json::to_vec(&RunProcess { pid: std::process::id(), host })?)?;
-        Ok(Claim { path, _file: file })
+        Ok(Some(Claim { path, _file: file }))
     }
 
     /// The process whose run goes on in this folder. None: it has ended, or this process is the one.
@@ -81,8 +96,86 @@ impl RunDir {
         self.lock().exists() && self.under_way().is_none()
     }
 
-    /// Whether something was recorded.
+    /// Whether a load was recorded, or a call. What cannot be read counts: whoever reads it says what is wrong.
     pub fn has_history(&self) -> bool {
-        self.journal().is_dir() || self.history().is_file()
+        if self.journal().is_dir() {
+            return journal_has_load(&self.journal().join("segment-000000")).unwrap_or(true);
+        }
+        self.history().is_file() && export_has_load(&self.history()).unwrap_or(true)
+    }
+}
+
+/// Whether the first segment of a journal holds the begin of a load, which comes before every call.
+fn journal_has_load(segment: &Path) -> io::Result<bool> {
+    let mut file = File::open(segment)?;
+    let (mut window, mut chunk, mut first) = (Vec::new(), vec![0; 1 << 16], true);
+    loop {
+        let read = file.read(&mut chunk)?;
+        if first && !chunk[..read].starts_with(SEGMENT_BEGIN) {
+            return Ok(true);
+        }
+        // The rest of a segment that nobody wrote to is zeros.
+        if chunk[..read].iter().all(|byte| *byte == 0) {
+            return Ok(false);
+        }
+        first = false;
+        window.extend_from_slice(&chunk[..read]);
+        if window.windows(LOAD_BEGINS.len()).any(|bytes| bytes == LOAD_BEGINS) {
+            return Ok(true);
+        }
+        // It may lie across two chunks.
+        window.drain(..window.len().saturating_sub(LOAD_BEGINS.len()));
+    }
+}
+
+fn export_has_load(export: &Path) -> io::Result<bool> {
+    for line in BufReader::new(File::open(export)?).lines() {
+        let line = line?;
+        if line.contains("\"invoke\"") || (line.contains("\"phase\"") && line.contains("\"load\"")) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// How a segment of a journal begins.
+const SEGMENT_BEGIN: &[u8] = b"dsfzjrnl";
+/// In the record of the phase, as the journal writes it.
+const LOAD_BEGINS: &[u8] = b"\"phase\":\"load\"";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::recorder::Recorder;
+    use dsfuzz_checkers::Phase;
+
+    #[test]
+    fn a_file_system_without_record_locks_is_told_from_a_lock_that_is_held() {
+        for error in [Errno::ENOLCK, Errno::EINVAL, Errno::EOPNOTSUPP, Errno::ENOTSUP, Errno::ENOSYS] {
+            assert!(unsupported(error), "{error}");
+        }
+        for error in [Errno::EAGAIN, Errno::EACCES, Errno::EIO] {
+            assert!(!unsupported(error), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_record_without_a_load_is_no_history() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let dir = RunDir::at(folder.path());
+        assert!(!dir.has_history());
+        let recorder = Recorder::create(&dir.journal(), &["n1".into()], "w".into()).expect("a journal");
+        recorder.note("", "clients open");
+        assert!(!dir.has_history(), "its clients never opened");
+        recorder.phase(Phase::Load);
+        assert!(dir.has_history());
+        recorder.end();
+        assert!(dir.has_history());
+        let exported = tempfile::tempdir().expect("a folder");
+        let dir = RunDir::at(exported.path());
+        std::fs::write(dir.history(), "{\"type\":\"start\"}\n{\"type\":\"note\"}\n").expect("an export");
+        assert!(!dir.has_history());
+        std::fs::write(dir.history(), "{\"type\": \"invoke\"}\n").expect("an export");
+        assert!(dir.has_history());
     }
 }

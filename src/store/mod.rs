@@ -1,9 +1,11 @@
 //! Names and files of a run. Judging and drawing read nothing else.
 mod claim;
+mod readiness;
 mod runs;
 mod state;
 
 pub use claim::{Claim, RunProcess};
+pub(crate) use readiness::Readiness;
 pub use runs::{RunRow, become_latest, create, create_beside, find, list, passed_over};
 pub use state::RunState;
 

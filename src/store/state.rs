@@ -53,6 +53,8 @@ impl RunState {
                 let process = dir.under_way().map(|process| format!(" ({process})")).unwrap_or_default();
                 format!("still running{process}{phase}")
             }
+            RunState::Killed if !dir.has_history() => format!("killed{phase}: nothing was recorded"),
+            RunState::Unknown if !dir.has_history() => format!("running, or killed{phase}: nothing was recorded"),
             RunState::Killed => format!("killed{phase}; `dsfuzz check` judges what was recorded"),
             RunState::Unknown => format!("running, or killed{phase}; `dsfuzz check` judges what was recorded"),
             _ => info.harness_failures.first().cloned().unwrap_or_else(|| "no verdict".into()),

@@ -1,6 +1,6 @@
 //! Runs in the store: refused commands beside them, and runs that still go on.
 use super::{PLAN, Scene};
-use dsfuzz::store::{self, RunDir, RunInfo};
+use dsfuzz::store::{self, PhaseInfo, RunDir, RunInfo};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -52,10 +52,13 @@ fn a_refused_command_is_told_apart_and_takes_the_place_of_no_run() {
     assert!(told.stdout.contains(&run.report().canonicalize().expect("a report").display().to_string()), "{told:?}");
     let rows = scene.run(&["runs"]).stdout;
     assert_eq!(rows.lines().filter(|line| line.contains(" refused ")).count(), 2, "{rows}");
-    assert!(
-        rows.lines().all(|line| !line.contains(" refused ") || line.matches(" - ").count() >= 1),
-        "no seed: {rows}"
-    );
+    // As the table's head has them: a column begins where its title does.
+    let head = rows.lines().find(|line| line.contains("verdict")).expect("a head");
+    let from = head.find("seed").expect("a column");
+    for line in rows.lines().filter(|line| line.contains(" refused ")) {
+        let seed: String = line.chars().skip(from).take_while(|c| !c.is_whitespace()).collect();
+        assert_eq!(seed, "-", "no seed: {rows}");
+    }
     let states = scene.run(&["runs", "--json"]).json();
     let states: Vec<&str> = states.as_array().expect("a list").iter().filter_map(|row| row["state"].as_str()).collect();
     assert_eq!(states.iter().filter(|state| **state == "refused").count(), 2, "{states:?}");
@@ -80,6 +83,18 @@ fn nothing_of_a_run_that_goes_on_is_read_or_changed() {
     assert_eq!(before, after);
     drop(claim);
     assert_eq!(scene.run(&["check", "latest"]).code, 2);
+}
+
+#[test]
+fn a_newer_run_that_was_killed_before_its_load_is_told_without_a_record() {
+    let scene = Scene::new(PLAN);
+    stored(&scene);
+    let killed = store::create(&scene.folder.path().join("results"), "p", chrono::Utc::now()).expect("a run's folder");
+    let phases = vec![PhaseInfo { name: "install".into(), took_ms: 1, problem: String::new() }];
+    RunInfo { plan: "p".into(), phases, ..RunInfo::default() }.save(&killed).expect("run.json is written");
+    std::fs::write(killed.path().join("run.lock"), "{}").expect("a lock");
+    let told = scene.run(&["check"]);
+    assert!(told.stderr.contains("ended before its load: killed after install: nothing was recorded"), "{told:?}");
 }
 
 #[test]

@@ -119,7 +119,7 @@ pub(super) fn judge<'h>(
             if elements.known[id as usize].adds.first().is_none_or(|add| add.call > read.reply) {
                 let element = elements.values[id as usize];
                 breaches.violation("unexpected-element", || {
-                    let refused = wording::refused(history, read, &element.to_value());
+                    let refused = wording::refused(history, read, &element.to_value(), |name| name == "add");
                     let nobody = wording::done_by_nobody(&refused, "added");
                     let title = format!("#{} shows {element}, {nobody}", read.call);
                     let reason = "No add that may have taken effect was called before that reply.".to_owned();

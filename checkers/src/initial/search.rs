@@ -25,6 +25,8 @@ pub(super) enum Found {
     /// It is invalid whatever registers began with; it depends on what these undecided ones were supposed to begin with.
     Conflict(HashSet<Value>),
     TooMany,
+    /// The time was up before every way was tried.
+    OutOfTime,
 }
 
 impl<'a, C: Begun> Search<'a, C> {
@@ -43,7 +45,9 @@ impl<'a, C: Begun> Search<'a, C> {
     /// problem, section 3.3).
     pub(super) fn beginning(&mut self, verdict: &Verdict, way: &[(Value, Value)], settled: &mut Vec<Value>) -> Found {
         if verdict.validity != Validity::Invalid {
-            return Found::Way(verdict.clone(), way.to_vec());
+            // Found out in time: it is no contradiction.
+            let decided = verdict.validity == Validity::Valid || !(self.budget.expired)();
+            return if decided { Found::Way(verdict.clone(), way.to_vec()) } else { Found::OutOfTime };
         }
         let mut conflict = self.conflict(verdict, settled);
         let all = self.undecided;

@@ -3,6 +3,7 @@
 use super::COMBINATIONS;
 use crate::value::Value;
 use std::collections::HashMap;
+use std::hash::Hash;
 
 /// A value that was seen in a register, and when that reply came; or one that was left there, and when that call began.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,7 +30,7 @@ impl<K, V> Trace<K, V> {
 /// What registers certainly began with: a value seen in a reply that came before everything was called that may have left it
 /// there. Of each register all such values, those first that nobody ever wrote, and else in the order in which they were seen; more
 /// than one contradict each other.
-pub(crate) fn shown<K: Clone + Eq + std::hash::Hash, V: Clone + Eq + std::hash::Hash>(
+pub(crate) fn shown<K: Clone + Eq + Hash, V: Clone + Eq + Hash>(
     traces: impl Iterator<Item = Trace<K, V>>,
 ) -> Vec<(K, V)> {
     let mut traces: Vec<Trace<K, V>> = traces.collect();
@@ -68,7 +69,7 @@ pub(crate) fn shown<K: Clone + Eq + std::hash::Hash, V: Clone + Eq + std::hash::
 
 /// Of calls that were never acknowledged, those took effect that alone can have left by then what was seen: they saw what
 /// they replaced.
-fn happened<K: Clone + Eq + std::hash::Hash, V: Clone + Eq + std::hash::Hash>(traces: &mut Vec<Trace<K, V>>) {
+fn happened<K: Clone + Eq + Hash, V: Clone + Eq + Hash>(traces: &mut Vec<Trace<K, V>>) {
     if !traces.iter().any(|trace| matches!(trace, Trace::Replaced(..))) {
         return;
     }
@@ -112,47 +113,54 @@ fn happened<K: Clone + Eq + std::hash::Hash, V: Clone + Eq + std::hash::Hash>(tr
 /// Registers and the values that each may have begun with.
 pub(crate) type Undecided = Vec<(Value, Vec<Value>)>;
 
-/// Registers that perhaps began with one of several values: something was seen in them that nothing explains which was called
-/// by then, unless it was put there by a call that replaced one of these values. Registers of [`shown`] are none of them.
-/// `default` says whether registers begin with a value.
-pub(crate) fn undecided<K: Clone + Eq + std::hash::Hash, V: Clone + Eq + std::hash::Hash>(
+/// Registers that perhaps began with one of several values: something was seen in them that no writer explains which was called
+/// by then, unless the register began with a value that one of these calls replaced. Only such values are named that nothing
+/// explains either. Registers of [`shown`] are none of them. `default` says whether registers begin with a value.
+pub(crate) fn undecided<K: Clone + Eq + Hash, V: Clone + Eq + Hash>(
     traces: &[Trace<K, V>],
     default: impl Fn(&K, &V) -> bool,
 ) -> Vec<(K, Vec<V>)> {
-    let mut replaced: HashMap<&K, Vec<&V>> = HashMap::new();
+    let mut replaced: HashMap<&K, Vec<(&V, u64)>> = HashMap::new();
     for trace in traces {
-        let Trace::Replaced(key, from, to, ..) = trace else { continue };
-        let values = replaced.entry(key).or_default();
-        if from != to && !default(key, from) && values.len() <= COMBINATIONS && !values.contains(&from) {
-            values.push(from);
+        let Trace::Replaced(key, from, to, call, _) = trace else { continue };
+        if from != to && !default(key, from) {
+            replaced.entry(key).or_default().push((from, *call));
         }
     }
-    replaced.retain(|_, values| !values.is_empty());
     if replaced.is_empty() {
         return Vec::new();
     }
     let known = shown(traces.iter().cloned());
     replaced.retain(|key, _| known.iter().all(|(decided, _)| decided != *key));
     let explained = explained(traces.iter().filter(|trace| replaced.contains_key(trace.key())), &default);
-    let mut undecided = Vec::new();
+    let by = |key: &K, value: &V, end: u64| {
+        let since = |value: Option<&V>| explained.get(&(key, value)).is_some_and(|call| *call < end);
+        default(key, value) || since(Some(value)) || since(None)
+    };
+    let mut undecided: Vec<(K, Vec<V>)> = Vec::new();
     for trace in traces {
         let Trace::Seen(key, value, end) = trace else { continue };
-        if default(key, value) || explained.get(&(key, Some(value))).is_some_and(|call| call < end) {
-            continue;
+        let Some(replaced) = replaced.get(key).filter(|_| !by(key, value, *end)) else { continue };
+        let at = undecided.iter().position(|(other, _)| other == key).unwrap_or_else(|| {
+            undecided.push((key.clone(), Vec::new()));
+            undecided.len() - 1
+        });
+        let values = &mut undecided[at].1;
+        for (from, call) in replaced {
+            // One more than are tried says that there are too many.
+            if *call < *end && !by(key, from, *end) && !values.contains(from) && values.len() <= COMBINATIONS {
+                values.push((*from).clone());
+            }
         }
-        if explained.get(&(key, None)).is_some_and(|call| call < end) {
-            continue;
-        }
-        // Taken out: every register once.
-        let values = replaced.remove(key).map(|values| values.into_iter().cloned().collect());
-        undecided.extend(values.map(|values| (key.clone(), values)));
     }
+    undecided.retain(|(_, values)| !values.is_empty());
     undecided
 }
 
-/// From when on a value may be in a register, or any value, by acknowledged calls and plain ones that may have taken effect,
-/// where registers begin with their default.
-fn explained<'t, K: Eq + std::hash::Hash, V: Eq + std::hash::Hash>(
+/// From when on a value may be in a register, or any value, if every call took effect that may have: where a call replaced a
+/// value, that one has to be explained itself. A refused write explains, too: it is the nearest reason for what it would have
+/// written.
+fn explained<'t, K: Eq + Hash, V: Eq + Hash>(
     traces: impl Iterator<Item = &'t Trace<K, V>>,
     default: impl Fn(&K, &V) -> bool,
 ) -> HashMap<(&'t K, Option<&'t V>), u64> {
@@ -162,11 +170,11 @@ fn explained<'t, K: Eq + std::hash::Hash, V: Eq + std::hash::Hash>(
         let (place, call) = match trace {
             Trace::Left(key, value, call) => ((key, Some(value)), *call),
             Trace::LeftAny(key, call) => ((key, None), *call),
-            Trace::Replaced(key, from, to, call, true) => {
+            Trace::Replaced(key, from, to, call, _) => {
                 swaps.push((key, from, to, *call));
                 continue;
             }
-            Trace::Replaced(..) | Trace::Seen(..) => continue,
+            Trace::Seen(..) => continue,
         };
         let first = explained.entry(place).or_insert(call);
         *first = call.min(*first);
@@ -223,6 +231,9 @@ mod tests {
         assert_eq!(of(&swapped), [("x", vec![4, 5])]);
         let explained = [Replaced("x", 0, 5, 0, true), Seen("x", 5, 3), Replaced("x", 9, 5, 1, false)];
         assert_eq!(of(&explained), []);
+        // What an unacknowledged call left is explained where its first value is; the others of the register are not asked.
+        let read = [Left("x", 1, 0), Replaced("x", 1, 2, 1, false), Seen("x", 2, 3), Replaced("x", 7, 8, 4, true)];
+        assert_eq!(of(&read), []);
         assert_eq!(shown([Replaced("x", 2, 2, 1, true), Seen("x", 2, 3)].into_iter()), [("x", 2)]);
     }
 }

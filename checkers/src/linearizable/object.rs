@@ -70,7 +70,10 @@ impl<M: Model> Objects<'_, M> {
         for (at, way) in ways.ways.into_iter().enumerate().skip(usize::from(first.is_empty())) {
             let Some(other) = self.model.beginning(&part.key.to_value(), &self.initial.supposing(&way)) else { break };
             match self.judge_as(&other, part, terms) {
-                Judged::Fine(_) => return Judged::Asks(way, Shown::Read),
+                Judged::Fine(_) => {
+                    let how = if at == 0 { Shown::Read } else { Shown::Supposed };
+                    return Judged::Asks(way, how);
+                }
                 Judged::Bad(index, evidence) if at == 0 => {
                     let supposed = way.into_iter().next().map(|(_, value)| value);
                     bad = (index, Contradiction { evidence, model: Some(other), supposed, several: Vec::new() });

@@ -74,8 +74,12 @@ pub(super) fn ok_fraction(history: &History, fraction: f64, min: f64) -> String 
 /// A kind of fault that never came.
 pub(super) fn never_came(kind: &str, min: u64, info: &RunInfo) -> String {
     let planned = info.planned.as_ref();
-    let why =
-        planned.and_then(|planned| planned.warnings.first().filter(|_| planned.kinds.iter().any(|one| one == kind)));
+    // A warning of another sort is no cause.
+    let names = |warning: &&String| {
+        let kinds = warning.split_once(" cannot come").map(|(kinds, _)| kinds);
+        kinds.is_some_and(|kinds| kinds.split(", ").any(|one| one == kind))
+    };
+    let why = planned.and_then(|planned| planned.warnings.iter().find(names));
     if let Some(why) = why {
         return format!("No {kind} fault came, and the plan asks for {min} (`evidence.proven_per_kind_min`): {why}.");
     }

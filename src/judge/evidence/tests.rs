@@ -2,6 +2,7 @@
 use super::*;
 use crate::judge::{Rules, judge};
 use crate::plan::{Clients, LoadPlan, PerKind, Plan};
+use crate::store::PlannedFaults;
 use crate::targets::TargetFacts;
 use dsfuzz_checkers::Validity;
 use dsfuzz_checkers::history::read_jsonl;
@@ -392,4 +393,29 @@ fn a_load_that_waited_for_its_clients_says_so() {
     };
     assert_eq!(row(Some("the load began when all 3 clients were ready, after 7000 ms")), Some((7000.0, true)));
     assert_eq!(row(None), None);
+}
+
+#[test]
+fn a_fault_that_never_came_is_explained_by_the_warning_that_names_it() {
+    let rules = Rules { kinds: vec!["kill".into(), "pause".into(), "clock".into()], ..Rules::default() };
+    let told = |fitted, warnings: &[&str]| {
+        let warnings = warnings.iter().map(|warning| (*warning).to_owned()).collect();
+        let planned = Some(PlannedFaults { kinds: rules.kinds.clone(), fitted, warnings });
+        let info = RunInfo { planned, ..RunInfo::default() };
+        let rows = weigh(&Story::of(&THREE, |_| true).history(), &EvidencePlan::default(), &rules, &info);
+        let of =
+            |name: &str| rows.iter().find(|row| row.name == name).map(|row| (row.doc.clone(), row.shortfall.clone()));
+        (of("proven_kill").expect("a row"), of("proven_pause").expect("a row"))
+    };
+    let close = "a load of 30s holds one fault of each kind, but leaves less than an election (2s) between them";
+    let clock = "clock cannot come: it needs a clock";
+    let short = "pause, clock cannot come: a load of 30s has room for 1 of 3 faults";
+    let (kill, pause) = told(1, &[close, clock, short]);
+    assert!(kill.1.contains("since the load ended before its time") && !kill.1.contains("cannot come"), "{kill:?}");
+    assert!(pause.1.ends_with(&format!("{short}.")), "{pause:?}");
+    assert!(kill.0.ends_with("of 0 planned (the load had room for 1 fault)"), "{kill:?}");
+    let (kill, _) = told(2, &[close]);
+    assert!(kill.0.ends_with("(the load had room for 2 faults)") && !kill.1.contains("election"), "{kill:?}");
+    let (kill, _) = told(0, &[]);
+    assert!(kill.0.ends_with("(no room in the load)"), "{kill:?}");
 }

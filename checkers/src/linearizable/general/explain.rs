@@ -271,7 +271,8 @@ struct GrownStory {
 
 /// Why a value should not have come out: whoever put it in was refused, or nobody did.
 fn in_vain(history: &History, call: u64, value: &Value, done: &str) -> String {
-    let refused = history.op(call).map(|reply| wording::refused(history, &reply, value)).unwrap_or_default();
+    let puts = |name: &str| ["add", "enqueue", "push", "insert", "append"].contains(&name);
+    let refused = history.op(call).map(|reply| wording::refused(history, &reply, value, puts)).unwrap_or_default();
     if refused.is_empty() { format!("which was never {done} before") } else { wording::done_by_nobody(&refused, done) }
 }
 

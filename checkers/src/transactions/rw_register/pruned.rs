@@ -4,6 +4,9 @@ use super::versions::{Known, Source};
 use crate::transactions::txn::{Mop, MopKind};
 use crate::value::Value;
 
+/// Transactions that are pruned at most: the time grows with the fifth power.
+const PRUNED: usize = 12;
+
 /// The transactions that are left, and one reason for the order of each two versions of the cycle.
 pub(super) struct Pruned {
     pub(super) txns: Vec<u32>,
@@ -12,10 +15,13 @@ pub(super) struct Pruned {
 
 impl Explain<'_, '_> {
     /// Leaves out each of these transactions, the last first, without which the others still show the cycle. `None` where they do
-    /// not show it themselves.
+    /// not show it themselves, or are too many to try.
     pub(super) fn pruned(&self, cycle: &[Known], mut txns: Vec<u32>, assumes: &[String]) -> Option<Pruned> {
         txns.sort_unstable();
         txns.dedup();
+        if txns.len() > PRUNED || cycle.len() > PRUNED {
+            return None;
+        }
         let mut reasons = self.reasons(cycle, &txns, assumes)?;
         for at in (0..txns.len()).rev() {
             let mut rest = txns.clone();
