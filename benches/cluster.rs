@@ -6,9 +6,9 @@ mod table;
 use anyhow::{Context, Result, bail, ensure};
 use dsfuzz::lab::{self, Lab, Owner};
 use dsfuzz::run::hosts::Hosts;
-use dsfuzz::run::nemesis::{Executor, HarmReport};
+use dsfuzz::run::nemesis::{Executor, FaultOutcome};
 use dsfuzz::run::recorder::Recorder;
-use dsfuzz_nemesis::protocol::{Ask, Service};
+use dsfuzz_nemesis::protocol::{Request, Service};
 use dsfuzz_nemesis::{ClusterShape, FaultOptions, NemesisOptions, NodeView, Span, Timetable, View, timetable};
 use std::net::TcpStream;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ const EXECS: usize = 20;
 const PARTITIONS: usize = 24;
 const OTHER_HARMS: usize = 10;
 const PARTITION_AIM: Duration = Duration::from_millis(100);
-/// How long each harm is in force.
+/// How long each fault is in force.
 const IN_FORCE: Duration = Duration::from_millis(20);
 const DEADLINE: Duration = Duration::from_secs(10);
 const SERVICE: &str = "bench";
@@ -138,7 +138,7 @@ async fn with_agents(lab: &Lab, hosts: &Arc<Hosts>, table: &mut Table) -> Result
     let names: Vec<String> = lab.nodes().iter().map(|(node, _)| node.name.to_string()).collect();
     let recorder = Recorder::create(&folder.path().join("journal"), &names, String::new())?;
     let executor = executor(lab, hosts, &recorder);
-    let outcome = harms(hosts, &executor, table).await;
+    let outcome = faults(hosts, &executor, table).await;
     let left: Vec<String> =
         executor.heal_all().await.into_iter().filter(|heal| !heal.healed).map(|heal| heal.node).collect();
     recorder.end();
@@ -151,7 +151,7 @@ async fn round_trips(hosts: &Hosts, table: &mut Table) -> Result<()> {
     let mut times = Vec::with_capacity(ROUND_TRIPS);
     for _ in 0..ROUND_TRIPS {
         let begun = Instant::now();
-        remote.ask(Ask::Heartbeat, Vec::new(), DEADLINE).await?;
+        remote.ask(Request::Heartbeat, Vec::new(), DEADLINE).await?;
         times.push(begun.elapsed());
     }
     times.sort();
@@ -185,7 +185,7 @@ fn executor(lab: &Lab, hosts: &Arc<Hosts>, recorder: &Arc<Recorder>) -> Executor
     )
 }
 
-async fn harms(hosts: &Hosts, executor: &Executor, table: &mut Table) -> Result<()> {
+async fn faults(hosts: &Hosts, executor: &Executor, table: &mut Table) -> Result<()> {
     let reports = play(executor, "partition", PARTITIONS).await?;
     let cold = reports.first().and_then(|report| report.prove_ms).context("no partition")?;
     let (proven, healed) = (sorted(&reports, |report| report.prove_ms), sorted(&reports, |report| report.heal_ms));
@@ -215,14 +215,14 @@ async fn serve(hosts: &Hosts) -> Result<()> {
     let service =
         Service { name: SERVICE.to_owned(), argv, log: "/var/lib/dsfuzz/bench.log".to_owned(), ..Service::default() };
     for remote in hosts.remotes() {
-        remote.ask(Ask::Define(service.clone()), Vec::new(), DEADLINE).await?;
-        remote.ask(Ask::Start { service: SERVICE.to_owned(), again: false }, Vec::new(), DEADLINE).await?;
+        remote.ask(Request::Define(service.clone()), Vec::new(), DEADLINE).await?;
+        remote.ask(Request::Start { service: SERVICE.to_owned(), again: false }, Vec::new(), DEADLINE).await?;
     }
     Ok(())
 }
 
-/// So many harms of a kind, as a plan would draw them but one right after the other. All must be proven and healed.
-async fn play(executor: &Executor, kind: &str, count: usize) -> Result<Vec<HarmReport>> {
+/// So many faults of a kind, as a plan would draw them but one right after the other. All must be proven and healed.
+async fn play(executor: &Executor, kind: &str, count: usize) -> Result<Vec<FaultOutcome>> {
     let fault: FaultOptions = serde_json::from_value(serde_json::json!({kind: {}}))?;
     let options = NemesisOptions { faults: vec![fault], ..NemesisOptions::default() };
     let load = Duration::from_secs(20 * count as u64);
@@ -232,13 +232,13 @@ async fn play(executor: &Executor, kind: &str, count: usize) -> Result<Vec<HarmR
         ClusterShape { nodes: NODES.into(), leads: true, quiet_end: Duration::ZERO, election: Duration::ZERO },
         load,
     );
-    let mut harms = drawn.harms;
-    ensure!(harms.len() >= count, "{} harms were drawn", harms.len());
-    harms.truncate(count);
-    for harm in &mut harms {
-        (harm.at, harm.lasts) = (Span(Duration::ZERO), Span(IN_FORCE));
+    let mut faults = drawn.faults;
+    ensure!(faults.len() >= count, "{} faults were drawn", faults.len());
+    faults.truncate(count);
+    for fault in &mut faults {
+        (fault.at, fault.lasts) = (Span(Duration::ZERO), Span(IN_FORCE));
     }
-    let table = Timetable { harms, ..drawn };
+    let table = Timetable { faults, ..drawn };
     let (_going, stop) = watch::channel(false);
     let reports = executor.run(&table, tokio::time::Instant::now(), stop).await;
     match reports.iter().find(|report| !(report.proven && report.reproven && report.healed)) {
@@ -247,7 +247,7 @@ async fn play(executor: &Executor, kind: &str, count: usize) -> Result<Vec<HarmR
     }
 }
 
-fn sorted(reports: &[HarmReport], of: impl Fn(&HarmReport) -> Option<u64>) -> Vec<Duration> {
+fn sorted(reports: &[FaultOutcome], of: impl Fn(&FaultOutcome) -> Option<u64>) -> Vec<Duration> {
     let mut times: Vec<Duration> = reports.iter().filter_map(of).map(Duration::from_millis).collect();
     times.sort();
     times

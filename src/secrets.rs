@@ -28,11 +28,10 @@ static KNOWN: RwLock<Vec<String>> = RwLock::new(Vec::new());
 /// Names of this run: never redacted.
 static NAMES: RwLock<BTreeSet<String>> = RwLock::new(BTreeSet::new());
 
-/// Words of records and verdicts beside the names of checkers and kinds of findings.
+/// Words of records and verdicts beside the names of checkers, models, faults and kinds of findings.
 const WORDS: &[&str] = &[
     "availability",
     "candidate",
-    "clock",
     "crash",
     "etcd",
     "evidence",
@@ -42,14 +41,11 @@ const WORDS: &[&str] = &[
     "info",
     "invalid",
     "invoke",
-    "kill",
     "leader",
     "load",
     "master",
     "node",
     "note",
-    "partition",
-    "pause",
     "primary",
     "process",
     "replica",
@@ -88,6 +84,7 @@ fn is_name(text: &str) -> bool {
         || dsfuzz_checkers::CHECKERS.iter().any(|doc| doc.name == text)
         || dsfuzz_checkers::ANOMALIES.iter().any(|(kind, _)| *kind == text)
         || dsfuzz_checkers::MODELS.iter().any(|doc| doc.name == text)
+        || dsfuzz_nemesis::facts(text).is_some()
         || NAMES.read().unwrap_or_else(PoisonError::into_inner).contains(text)
 }
 
@@ -424,7 +421,7 @@ mod tests {
 
     #[test]
     fn a_certificate_survives_a_secret_that_is_its_claim_or_its_model() {
-        use dsfuzz_checkers::certificate::{Certificate, Claim};
+        use dsfuzz_checkers::verdict::certificate::{Certificate, Claim};
         ["no-linearization", "ineariz", "cas-register"].into_iter().for_each(learn);
         let claim = Claim::NoLinearization { model: "cas-register".into(), weakened: Vec::new() };
         let history = dsfuzz_checkers::History::default();

@@ -5,7 +5,7 @@
 use dsfuzz::cluster::{Node, Remote, RemoteError};
 use dsfuzz::targets::{Convergence, Deployment, Target, load};
 use dsfuzz_checkers::Value;
-use dsfuzz_nemesis::protocol::{Ask, Service, ServiceState, Told};
+use dsfuzz_nemesis::protocol::{Request, Response, Service, ServiceState};
 use dsfuzz_workloads::{Answer, BoxFuture, Call, Terms};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
@@ -55,7 +55,12 @@ impl Remote for Here {
         &self.node
     }
 
-    fn ask(&self, ask: Ask, blob: Vec<u8>, _deadline: Duration) -> BoxFuture<'_, Result<(Told, Vec<u8>), RemoteError>> {
+    fn ask(
+        &self,
+        ask: Request,
+        blob: Vec<u8>,
+        _deadline: Duration,
+    ) -> BoxFuture<'_, Result<(Response, Vec<u8>), RemoteError>> {
         Box::pin(async move { Ok(self.answer(ask, &blob)) })
     }
 }
@@ -82,44 +87,44 @@ impl Here {
         command
     }
 
-    fn answer(&self, ask: Ask, blob: &[u8]) -> (Told, Vec<u8>) {
+    fn answer(&self, ask: Request, blob: &[u8]) -> (Response, Vec<u8>) {
         let mut services = self.services.lock().unwrap();
         let told = match ask {
-            Ask::Run(command) => {
+            Request::Run(command) => {
                 let output = self.command(&command.argv).output().unwrap();
                 let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-                Told::Ran {
+                Response::Ran {
                     status: output.status.code(),
                     stdout: text(&output.stdout),
                     stderr: text(&output.stderr),
                     late: false,
                 }
             }
-            Ask::Write { path, mode, .. } => {
+            Request::Write { path, mode, .. } => {
                 let path = self.own(&path);
                 let text = String::from_utf8(blob.to_vec()).unwrap();
                 std::fs::write(&path, self.own(&text)).unwrap();
                 std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
-                Told::Done
+                Response::Done
             }
-            Ask::Define(service) => {
+            Request::Define(service) => {
                 let child = services.remove(&service.name).and_then(|(_, child)| child);
                 services.insert(service.name.clone(), (service, child));
-                Told::Done
+                Response::Done
             }
-            Ask::Start { service, .. } => {
+            Request::Start { service, .. } => {
                 let (service, child) = services.get_mut(&service).unwrap();
                 let log = std::fs::OpenOptions::new().create(true).append(true).open(self.own(&service.log)).unwrap();
                 let mut command = self.command(&service.argv);
                 command.process_group(0).stdout(log.try_clone().unwrap()).stderr(log);
                 *child = Some(command.spawn().unwrap());
-                Told::Started { pid: 1 }
+                Response::Started { pid: 1 }
             }
-            Ask::Stop { service, .. } => {
+            Request::Stop { service, .. } => {
                 end(&mut services.get_mut(&service).unwrap().1);
-                Told::Done
+                Response::Done
             }
-            Ask::Services => Told::Services(
+            Request::Services => Response::Services(
                 services
                     .values_mut()
                     .map(|(service, child)| {
@@ -131,15 +136,15 @@ impl Here {
                     })
                     .collect(),
             ),
-            Ask::List { pattern } => {
+            Request::List { pattern } => {
                 let size = std::fs::metadata(self.own(&pattern)).map(|data| data.len());
-                Told::Files(size.map(|size| (pattern, size)).into_iter().collect())
+                Response::Files(size.map(|size| (pattern, size)).into_iter().collect())
             }
-            Ask::Read { path, offset, bytes } => {
+            Request::Read { path, offset, bytes } => {
                 let whole = std::fs::read(self.own(&path)).unwrap();
                 let from = usize::try_from(offset).unwrap().min(whole.len());
                 let to = (from + bytes as usize).min(whole.len());
-                return (Told::Chunk { size: whole.len() as u64 }, whole[from..to].to_vec());
+                return (Response::Chunk { size: whole.len() as u64 }, whole[from..to].to_vec());
             }
             other => panic!("not expected: {other:?}"),
         };

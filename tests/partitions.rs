@@ -1,7 +1,7 @@
 //! Partitions on real nodes with several addresses: a lab, real agents, the packet filter. These tests need root.
 use dsfuzz::lab::{self, Lab, Owner};
 use dsfuzz::run::hosts::Hosts;
-use dsfuzz::run::nemesis::{Executor, HarmReport};
+use dsfuzz::run::nemesis::{Executor, FaultOutcome};
 use dsfuzz_checkers::history::{FaultEvent, FaultStep, Mark};
 use dsfuzz_nemesis::{ClusterShape, FaultOptions, NemesisOptions, NodeView, Span, Timetable, View, timetable};
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -94,13 +94,13 @@ fn one(shape: &str, nodes: usize, lasts: Duration) -> Timetable {
         ClusterShape { nodes, leads: true, quiet_end: Duration::ZERO, election: Duration::ZERO },
         Duration::from_secs(60),
     );
-    drawn.harms.truncate(1);
-    (drawn.harms[0].at, drawn.harms[0].lasts) = (Span(Duration::ZERO), Span(lasts));
+    drawn.faults.truncate(1);
+    (drawn.faults[0].at, drawn.faults[0].lasts) = (Span(Duration::ZERO), Span(lasts));
     drawn
 }
 
 /// Plays one partition on the lab; `during` runs once it is proven or cannot be.
-fn play(lab: &Lab, shape: &str, during: impl FnOnce() + Send) -> (HarmReport, Vec<FaultEvent>) {
+fn play(lab: &Lab, shape: &str, during: impl FnOnce() + Send) -> (FaultOutcome, Vec<FaultEvent>) {
     std::thread::scope(|scope| {
         let inside = scope.spawn(|| {
             lab.enter_thread().expect("entered");
@@ -122,7 +122,7 @@ fn play(lab: &Lab, shape: &str, during: impl FnOnce() + Send) -> (HarmReport, Ve
                 };
                 let (mut reports, ()) = tokio::join!(running, meanwhile);
                 for remote in hosts.remotes() {
-                    let undone = remote.ask(dsfuzz_nemesis::protocol::Ask::UndoAll, Vec::new(), 10 * SECOND).await;
+                    let undone = remote.ask(dsfuzz_nemesis::protocol::Request::UndoAll, Vec::new(), 10 * SECOND).await;
                     undone.expect("nothing is left");
                 }
                 hosts.bye(false).await;

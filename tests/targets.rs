@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 use dsfuzz::cluster::{Node, Remote, RemoteError};
 use dsfuzz::targets::{Convergence, Deployment, Target, TargetError, load};
-use dsfuzz_nemesis::protocol::{Ask, ServiceState, Told};
+use dsfuzz_nemesis::protocol::{Request, Response, ServiceState};
 use dsfuzz_workloads::BoxFuture;
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -28,7 +28,12 @@ impl Remote for FakeRemote {
         &self.node
     }
 
-    fn ask(&self, ask: Ask, blob: Vec<u8>, _deadline: Duration) -> BoxFuture<'_, Result<(Told, Vec<u8>), RemoteError>> {
+    fn ask(
+        &self,
+        ask: Request,
+        blob: Vec<u8>,
+        _deadline: Duration,
+    ) -> BoxFuture<'_, Result<(Response, Vec<u8>), RemoteError>> {
         let told = self.answer(ask, blob);
         Box::pin(async move { Ok(told) })
     }
@@ -39,41 +44,41 @@ impl FakeRemote {
         self.transcript.lock().unwrap().push(format!("{} {line}", self.node.name));
     }
 
-    fn answer(&self, ask: Ask, blob: Vec<u8>) -> (Told, Vec<u8>) {
+    fn answer(&self, ask: Request, blob: Vec<u8>) -> (Response, Vec<u8>) {
         let told = match ask {
-            Ask::Run(command) => {
+            Request::Run(command) => {
                 let words = command.argv.join(" ");
                 self.note(format!("run {words}"));
                 let (status, stdout, stderr) = (self.shell)(&self.node.name, &words);
-                Told::Ran { status: Some(status), stdout, stderr, late: false }
+                Response::Ran { status: Some(status), stdout, stderr, late: false }
             }
-            Ask::Write { path, mode, .. } => {
+            Request::Write { path, mode, .. } => {
                 self.note(format!("write {path} {mode:o} {} bytes", blob.len()));
                 self.files.lock().unwrap().entry(path).or_default().extend(blob);
-                Told::Done
+                Response::Done
             }
-            Ask::Define(service) => {
+            Request::Define(service) => {
                 self.note(format!("define {} {}", service.name, service.argv.join(" ")));
-                Told::Done
+                Response::Done
             }
-            Ask::Start { service, again } => {
+            Request::Start { service, again } => {
                 self.note(format!("start {service}{}", if again { " again" } else { "" }));
-                Told::Started { pid: 1 }
+                Response::Started { pid: 1 }
             }
-            Ask::Stop { service, signal, .. } => {
+            Request::Stop { service, signal, .. } => {
                 self.note(format!("stop {service} {signal}"));
-                Told::Done
+                Response::Done
             }
-            Ask::Services => Told::Services(self.services.lock().unwrap().clone()),
-            Ask::List { pattern } => {
+            Request::Services => Response::Services(self.services.lock().unwrap().clone()),
+            Request::List { pattern } => {
                 let files = self.files.lock().unwrap();
-                Told::Files(files.get(&pattern).map(|text| (pattern, text.len() as u64)).into_iter().collect())
+                Response::Files(files.get(&pattern).map(|text| (pattern, text.len() as u64)).into_iter().collect())
             }
-            Ask::Read { path, offset, .. } => {
+            Request::Read { path, offset, .. } => {
                 let files = self.files.lock().unwrap();
                 let whole = files.get(&path).cloned().unwrap_or_default();
                 let rest = whole.get(usize::try_from(offset).unwrap()..).unwrap_or_default().to_vec();
-                return (Told::Chunk { size: whole.len() as u64 }, rest);
+                return (Response::Chunk { size: whole.len() as u64 }, rest);
             }
             other => panic!("not expected: {other:?}"),
         };

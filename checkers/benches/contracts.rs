@@ -3,8 +3,8 @@
 mod draw;
 
 use draw::Draw;
+use dsfuzz_checkers::Options;
 use dsfuzz_checkers::history::{Completion, HISTORY_VERSION, HistoryBuilder, Invoke, Phase, Record};
-use dsfuzz_checkers::registry::Options;
 use dsfuzz_checkers::{Budget, History, Value, checker_with, judge_one};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

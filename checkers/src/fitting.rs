@@ -3,13 +3,13 @@
 //! calls, and nothing without positive signs: where what comes out is of another kind than what went in (texts for
 //! numbers, values with their versions for values), or where an element has no value, a checker would accuse what it does
 //! not recognise.
+use crate::checker::Options;
 use crate::functions::{self, Argument, FunctionKind, Reply};
 use crate::history::{History, NameId, Op, Outcome};
-use crate::model::{MODELS, versioned};
-use crate::registry::Options;
+use crate::models::{MODELS, versioned};
 use crate::transactions::txn::is_mops;
 use crate::value::{Kind, Value, ValueRef};
-use crate::wording;
+use crate::verdict::wording;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 

@@ -5,32 +5,20 @@
 //!
 //! [`Record`] is one line of `history.jsonl` (and one frame of the journal); [`History`] is the validated whole.
 mod builder;
-mod clients;
 mod columns;
-pub mod edn;
 mod error;
 pub mod export;
-mod foreign;
 #[doc(hidden)]
 pub mod fuzz;
-mod gzip;
 mod import;
-mod jepsen;
-mod json;
-mod jsonl;
-mod pairs;
-#[cfg(feature = "parquet")]
-pub mod parquet;
-mod plume;
-mod porcupine;
 mod recording;
-mod window;
+pub mod standstill;
 
 pub use builder::HistoryBuilder;
 pub use columns::{Op, Ops};
 pub use error::HistoryError;
-pub use import::{Format, ReadOptions, read, read_any};
-pub use jsonl::{read_jsonl, write_record};
+pub use import::jsonl::{read_jsonl, write_record};
+pub use import::{Format, ReadOptions, edn, read, read_any};
 pub use recording::Recording;
 
 #[cfg(test)]

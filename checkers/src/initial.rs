@@ -5,6 +5,8 @@
 //! contradicts only that is a question, not an accusation: a checker that finds a contradiction looks for values that were
 //! certainly there before everything ([`shown`]), judges again as if registers had begun with them, and is unknown where that
 //! contradicts nothing. A contradiction under both is a contradiction under every initial value.
+pub(crate) mod bounds;
+pub(crate) mod counters;
 #[doc(hidden)]
 pub mod fuzz;
 mod search;
@@ -12,12 +14,12 @@ mod traces;
 
 pub(crate) use traces::{Trace, Undecided, shown, undecided};
 
-use crate::certificate::{Begins, Certificate, Claim};
+use crate::checker::Options;
 use crate::history::History;
-use crate::registry::Options;
 use crate::value::{Value, ValueRef};
+use crate::verdict::certificate::{Begins, Certificate, Claim};
+use crate::verdict::wording;
 use crate::verdict::{Budget, Checker, Finding, Severity, Validity, Verdict};
-use crate::wording;
 use search::{Found, Search};
 use std::collections::{HashMap, HashSet};
 

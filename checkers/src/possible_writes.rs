@@ -1,8 +1,8 @@
 //! [`PossibleWrites`]: no promise about a workload is valid that an unknown function may have broken.
+use crate::checker::Options;
 use crate::fitting;
 use crate::functions::{self, FunctionKind};
 use crate::history::{History, NameId, Op, Outcome};
-use crate::registry::Options;
 use crate::verdict::{Budget, Checker, Validity, Verdict};
 use std::collections::HashMap;
 

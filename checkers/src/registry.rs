@@ -1,80 +1,19 @@
 //! The one list of checkers, and how one is run so that its failure is an answer.
+use crate::checker::{CheckerDoc, Options, WORKLOAD};
 use crate::history::History;
+use crate::locks::{fencing, lease, lock};
+use crate::objects::{counter, crdt, kafka, monotonic, queue, set, set_full, total_queue, unique_ids, watch};
 use crate::possible_writes::PossibleWrites;
-use crate::value::Value;
+use crate::run_level::{availability, crashes, leadership, liveness, split_brain};
+use crate::transactions::{atomic_commit, bank, causal_reverse, long_fork, saga};
 use crate::verdict::{Budget, Checker, Validity, Verdict};
-use crate::{
-    atomic_commit, availability, bank, causal_reverse, counter, crashes, crdt, fencing, kafka, leadership, lease,
-    linearizable, liveness, lock, long_fork, monotonic, queue, saga, set, set_full, split_brain, total_queue,
-    transactions, unique_ids, watch, weaker,
-};
+use crate::{linearizability, registers, transactions};
 use std::any::Any;
-use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-
-/// A checker in the list.
-#[derive(Clone, Copy, Debug)]
-pub struct CheckerDoc {
-    /// Its name in plans.
-    pub name: &'static str,
-    /// What it promises, in a sentence.
-    pub doc: &'static str,
-    /// What can be set: name and meaning. Beside these every checker takes `workload`.
-    pub options: &'static [(&'static str, &'static str)],
-    /// Makes one. The error says what an option takes.
-    pub build: fn(&Options) -> Result<Box<dyn Checker>, String>,
-}
-
-/// What a user sets of a checker, by name. Everything has a default.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Options(pub BTreeMap<String, Value>);
-
-impl Options {
-    /// A text, if it is set.
-    pub fn text(&self, name: &str) -> Result<Option<&str>, String> {
-        match self.0.get(name) {
-            None => Ok(None),
-            Some(Value::Text(text)) => Ok(Some(text)),
-            Some(other) => Err(format!("{name} takes a text, not {other}")),
-        }
-    }
-
-    /// An integer, if it is set.
-    pub fn int(&self, name: &str) -> Result<Option<i64>, String> {
-        match self.0.get(name) {
-            None => Ok(None),
-            Some(Value::Int(number)) => Ok(Some(*number)),
-            Some(other) => Err(format!("{name} takes an integer, not {other}")),
-        }
-    }
-
-    /// A flag; false where it is not set.
-    pub fn flag(&self, name: &str) -> Result<bool, String> {
-        match self.0.get(name) {
-            None => Ok(false),
-            Some(Value::Bool(flag)) => Ok(*flag),
-            Some(other) => Err(format!("{name} takes true or false, not {other}")),
-        }
-    }
-}
-
-/// The option of checkers that look for one workload themselves. [`checker_with`] takes it for all others, too.
-pub(crate) const WORKLOAD: (&str, &str) = ("workload", "a text: the one workload that is judged, all by default");
-
-/// The checker, for the workload that the options name.
-macro_rules! with_workload {
-    ($checker:expr, $options:expr) => {
-        match $options.text("workload")? {
-            Some(name) => $checker.workload(name),
-            None => $checker,
-        }
-    };
-}
-pub(crate) use with_workload;
 
 /// All checkers. A new one is its file and its entry here.
 pub const CHECKERS: &[CheckerDoc] = &[
-    linearizable::DOC,
+    linearizability::DOC,
     set::DOC,
     crdt::REPLICAS_AGREE,
     transactions::list_append::DOC,
@@ -108,15 +47,15 @@ pub const CHECKERS: &[CheckerDoc] = &[
     leadership::DOC,
     liveness::DOC,
     crashes::DOC,
-    weaker::entries::SEQUENTIAL,
-    weaker::entries::CAUSAL,
-    weaker::entries::PRAM,
-    weaker::entries::READ_YOUR_WRITES,
-    weaker::entries::MONOTONIC_READS,
-    weaker::entries::MONOTONIC_WRITES,
-    weaker::entries::WRITES_FOLLOW_READS,
-    weaker::entries::EVENTUAL_CONVERGENCE,
-    weaker::entries::STALENESS,
+    registers::entries::SEQUENTIAL,
+    registers::entries::CAUSAL,
+    registers::entries::PRAM,
+    registers::entries::READ_YOUR_WRITES,
+    registers::entries::MONOTONIC_READS,
+    registers::entries::MONOTONIC_WRITES,
+    registers::entries::WRITES_FOLLOW_READS,
+    registers::entries::EVENTUAL_CONVERGENCE,
+    registers::entries::STALENESS,
 ];
 
 /// The checker of this name, with its defaults.

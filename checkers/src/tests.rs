@@ -11,4 +11,5 @@ mod refused;
 mod run_checks;
 mod sets;
 mod small_cases;
+pub(crate) mod stories;
 mod vacuous;

@@ -2,6 +2,9 @@
 //!
 //! Adya's anomalies (MIT 1999) are found as Elle finds them (Kingsbury and Alvaro, VLDB 2020), with one difference:
 //! whether an anomaly exists is never left to a time limit for a component; only how short its example is may be.
+pub mod atomic_commit;
+pub mod bank;
+pub mod causal_reverse;
 pub mod cycles;
 #[doc(hidden)]
 pub mod decided;
@@ -11,12 +14,14 @@ pub mod graph;
 pub mod lattice;
 mod levels;
 pub mod list_append;
+pub mod long_fork;
 pub mod mini;
 mod observed;
 #[doc(hidden)]
 pub mod oracle;
 pub mod predicate;
 pub mod rw_register;
+pub mod saga;
 #[doc(hidden)]
 pub mod simulate;
 pub mod txn;

@@ -1,7 +1,15 @@
 //! What a checker answers: a [`Verdict`] of three ordered kinds, with [`Finding`]s that name their operations.
-use crate::certificate::{Certificate, Edge};
+pub mod anomalies;
+pub mod certificate;
+pub(crate) mod pace;
+pub(crate) mod report;
+pub(crate) mod wording;
+
+pub(crate) use report::{Breach, Report};
+
 use crate::history::History;
 use crate::value::Value;
+use crate::verdict::certificate::{Certificate, Edge};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;

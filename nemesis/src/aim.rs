@@ -1,7 +1,7 @@
 //! [`Aim`]: which nodes a fault is aimed at, as a plan writes it; [`PlannedAim`]: the same with its draws made.
-use crate::harm::{Harm, NodeView, Showing, Unresolved, View, noted};
+use crate::fault::{NodeView, ResolvedFault, Unresolved, Verification, View, noted};
 use crate::order::{Bound, Order};
-use crate::protocol::Act;
+use crate::protocol::Injection;
 use dsfuzz_chance::Chance;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -177,14 +177,14 @@ impl PlannedAim {
         Ok(bound)
     }
 
-    /// A harm whose agents each do one thing to their own node's services and each look at it themselves.
+    /// A fault of one injection on each node's services, which each agent verifies on its own node.
     pub(crate) fn resolve(
         &self,
         view: &View,
         kind: &'static str,
         how: &str,
-        act: impl Fn(&NodeView) -> Act,
-    ) -> Result<Harm, Unresolved> {
+        injection: impl Fn(&NodeView) -> Injection,
+    ) -> Result<ResolvedFault, Unresolved> {
         let bound = self.bind(view)?;
         let nodes: Vec<&NodeView> = bound.positions.iter().map(|position| &view.nodes[*position]).collect();
         if let Some(bare) = nodes.iter().find(|node| node.services.is_empty()) {
@@ -195,13 +195,13 @@ impl PlannedAim {
             Aim::Node(_) => format!("{kind} {how}{names}"),
             aim => format!("{kind} {how}{aim}: {names}"),
         };
-        Ok(Harm {
+        Ok(ResolvedFault {
             what: noted(what, bound.note),
             kind,
             nodes: nodes.iter().map(|node| node.name.clone()).collect(),
             cut: Vec::new(),
-            acts: nodes.iter().map(|node| (node.name.clone(), act(node))).collect(),
-            showing: Showing::State,
+            injections: nodes.iter().map(|node| (node.name.clone(), injection(node))).collect(),
+            verification: Verification::State,
         })
     }
 }

@@ -1,34 +1,46 @@
-//! Clock: makes the wall clock lie on some nodes, by one jump or to and fro (strobe).
+//! Clock: skews the wall clock on some nodes, by one jump or to and fro (strobe).
 //!
 //! On a node that owns its kernel a jump steps the real clock; elsewhere, and for every strobe, only the target's
-//! processes see it (their vDSO). Which of the two is decided when the harm is resolved.
+//! processes see it (their vDSO). Which of the two is decided when the fault is resolved.
 use crate::aim::{Aim, PlannedAim};
 use crate::bag::Bag;
 use crate::choice::Choice;
-use crate::harm::{Harm, NodeView, Unresolved, View};
-use crate::options::{Draws, Fault, FaultDoc, Symbolic, SymbolicHarm};
-use crate::protocol::Act;
+use crate::facts::{ColourFamily, FaultFacts, Leaves, NodeNeeds, VerifiedBy};
+use crate::fault::{NodeView, ResolvedFault, Unresolved, View};
+use crate::options::{AgentPaths, Draws, Fault, Symbolic, SymbolicFault};
+use crate::protocol::{Injection, ability};
 use crate::span::Span;
 use dsfuzz_chance::Chance;
 use serde::{Deserialize, Serialize};
 
-/// For listings.
-pub const DOC: FaultDoc = FaultDoc {
+/// What holds for every clock fault.
+pub const FACTS: FaultFacts = FaultFacts {
     name: "clock",
-    doc: "Makes the wall clock lie on some nodes: one jump forth or back, or to and fro (strobe).",
+    doc: "Shifts the wall clock on some nodes: one jump forward or back, or back and forth (strobe).",
+    needs: NodeNeeds {
+        shared_kernel: &[ability::ROOT, ability::VDSO_CLOCK],
+        own_kernel: &[ability::ROOT, ability::STEP_CLOCK],
+    },
+    verified_by: VerifiedBy::State,
+    leaves: Leaves::AllNodes,
+    // A wrong clock need not move the leadership.
+    may_move_leader: false,
+    ends_processes: false,
+    samples_clocks: true,
+    colour: ColourFamily::Clocks,
 };
 
 /// Options of the clock fault. With neither `jump` nor `strobe`: a jump of one minute.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ClockOptions {
-    /// How far it jumps, or several sizes to draw from; forth or back is drawn.
+    /// Size of the jump, or several sizes to draw from; the direction is drawn.
     pub jump: Option<Choice<Span>>,
-    /// To and fro.
+    /// Flip back and forth instead of one jump.
     pub strobe: Option<Strobe>,
     /// Which nodes, or several choices to draw from.
     pub nodes: Choice<Aim>,
-    /// How long. Left out: what the nemesis says.
+    /// Duration. Left out: `nemesis.for`.
     #[serde(rename = "for")]
     pub lasts: Option<Span>,
 }
@@ -39,11 +51,11 @@ impl Default for ClockOptions {
     }
 }
 
-/// To and fro between the true time and another.
+/// The clock flips between the true time and a shifted one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Strobe {
-    /// How far; forth or back is drawn.
+    /// Size of the shift; the direction is drawn.
     pub by: Span,
     /// How often it flips.
     pub period: Span,
@@ -66,27 +78,38 @@ impl Fault for ClockOptions {
         crate::aim::named(self.nodes.items())
     }
 
+    fn silences_all(&self) -> bool {
+        // Nodes answer whatever their clocks say.
+        false
+    }
+
     fn leader_words(&self) -> Vec<String> {
         crate::aim::leader_words(self.nodes.items())
     }
 
+    fn leaderless(&mut self) {}
+
+    fn agent_paths(&self) -> AgentPaths {
+        AgentPaths::NotNeeded
+    }
+
     fn draws(&self, nodes: usize) -> Result<Box<dyn Draws>, String> {
         let jumps = self.jump.as_ref().map(|jump| jump.items().to_vec()).unwrap_or_default();
-        let mut lies: Vec<Lie> = jumps.iter().map(|by| Lie::Jump { by_ms: millis(*by) }).collect();
+        let mut skews: Vec<ClockSkew> = jumps.iter().map(|by| ClockSkew::Jump { by_ms: millis(*by) }).collect();
         if let Some(strobe) = &self.strobe {
             let period_ms = u64::try_from(strobe.period.0.as_millis()).unwrap_or(u64::MAX);
             if period_ms == 0 {
                 return Err("strobe: a period below 1ms".to_owned());
             }
-            lies.push(Lie::Strobe { by_ms: millis(strobe.by), period_ms });
+            skews.push(ClockSkew::Strobe { by_ms: millis(strobe.by), period_ms });
         }
-        if lies.is_empty() {
-            lies.push(Lie::Jump { by_ms: millis(JUMP_DEFAULT) });
+        if skews.is_empty() {
+            skews.push(ClockSkew::Jump { by_ms: millis(JUMP_DEFAULT) });
         }
-        if lies.iter().any(|lie| lie.by_ms() == 0) {
-            return Err("a lie of less than 1ms would change nothing".to_owned());
+        if skews.iter().any(|skew| skew.by_ms() == 0) {
+            return Err("a clock skew of less than 1ms would change nothing".to_owned());
         }
-        Ok(Box::new(ClockDraws { lies: Bag::of(lies), aims: Bag::of(self.nodes.items().to_vec()), nodes }))
+        Ok(Box::new(ClockDraws { skews: Bag::of(skews), aims: Bag::of(self.nodes.items().to_vec()), nodes }))
     }
 }
 
@@ -97,26 +120,26 @@ fn millis(span: Span) -> i64 {
 }
 
 struct ClockDraws {
-    lies: Bag<Lie>,
+    skews: Bag<ClockSkew>,
     aims: Bag<Aim>,
     nodes: usize,
 }
 
 impl Draws for ClockDraws {
-    fn draw(&mut self, chance: &mut Chance) -> SymbolicHarm {
-        let lie = self.lies.draw(chance).unwrap_or(Lie::Jump { by_ms: millis(JUMP_DEFAULT) });
+    fn draw(&mut self, chance: &mut Chance) -> SymbolicFault {
+        let skew = self.skews.draw(chance).unwrap_or(ClockSkew::Jump { by_ms: millis(JUMP_DEFAULT) });
         let back = chance.below(2) == 0;
         let aim = self.aims.draw(chance).unwrap_or(Aim::Minority);
-        let lie = if back { lie.backwards() } else { lie };
-        SymbolicHarm::Clock(ClockHarm { lie, nodes: aim.draw(chance, self.nodes) })
+        let skew = if back { skew.backwards() } else { skew };
+        SymbolicFault::Clock(ClockFault { skew, nodes: aim.draw(chance, self.nodes) })
     }
 }
 
-/// How a clock lies.
+/// How far a clock is from the true time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Lie {
-    /// It is wrong by this much.
+pub enum ClockSkew {
+    /// It is wrong by this much all the time.
     Jump {
         /// Milliseconds, negative for the past.
         by_ms: i64,
@@ -130,17 +153,17 @@ pub enum Lie {
     },
 }
 
-impl Lie {
+impl ClockSkew {
     fn by_ms(self) -> i64 {
         match self {
-            Lie::Jump { by_ms } | Lie::Strobe { by_ms, .. } => by_ms,
+            ClockSkew::Jump { by_ms } | ClockSkew::Strobe { by_ms, .. } => by_ms,
         }
     }
 
-    fn backwards(self) -> Lie {
+    fn backwards(self) -> ClockSkew {
         match self {
-            Lie::Jump { by_ms } => Lie::Jump { by_ms: -by_ms },
-            Lie::Strobe { by_ms, period_ms } => Lie::Strobe { by_ms: -by_ms, period_ms },
+            ClockSkew::Jump { by_ms } => ClockSkew::Jump { by_ms: -by_ms },
+            ClockSkew::Strobe { by_ms, period_ms } => ClockSkew::Strobe { by_ms: -by_ms, period_ms },
         }
     }
 
@@ -148,38 +171,38 @@ impl Lie {
         let sign = if self.by_ms() < 0 { '-' } else { '+' };
         let by = Span::millis(self.by_ms().unsigned_abs());
         match self {
-            Lie::Jump { .. } => format!("jump {sign}{by}"),
-            Lie::Strobe { period_ms, .. } => format!("strobe {sign}{by} every {}", Span::millis(period_ms)),
+            ClockSkew::Jump { .. } => format!("jump {sign}{by}"),
+            ClockSkew::Strobe { period_ms, .. } => format!("strobe {sign}{by} every {}", Span::millis(period_ms)),
         }
     }
 }
 
-/// One lie with its draws made.
+/// One clock fault with its draws made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ClockHarm {
-    /// How it lies.
-    pub lie: Lie,
+pub struct ClockFault {
+    /// How far the clocks are off.
+    pub skew: ClockSkew,
     /// Where.
     pub nodes: PlannedAim,
 }
 
-impl ClockHarm {
-    fn act(&self, node: &NodeView, control_boot_id: &str) -> Act {
+impl ClockFault {
+    fn injection(&self, node: &NodeView, control_boot_id: &str) -> Injection {
         let services = node.services.clone();
-        let offset_ns = self.lie.by_ms() * 1_000_000;
-        match self.lie {
-            Lie::Jump { .. } if node.own_kernel => {
-                Act::StepClock { offset_ns, control_boot_id: control_boot_id.to_owned(), own_kernel: true }
+        let offset_ns = self.skew.by_ms() * 1_000_000;
+        match self.skew {
+            ClockSkew::Jump { .. } if node.own_kernel => {
+                Injection::StepClock { offset_ns, control_boot_id: control_boot_id.to_owned(), own_kernel: true }
             }
-            Lie::Jump { .. } => Act::ShiftClock { services, offset_ns },
-            Lie::Strobe { period_ms, .. } => Act::StrobeClock { services, offset_ns, period_ms },
+            ClockSkew::Jump { .. } => Injection::ShiftClock { services, offset_ns },
+            ClockSkew::Strobe { period_ms, .. } => Injection::StrobeClock { services, offset_ns, period_ms },
         }
     }
 }
 
-impl Symbolic for ClockHarm {
+impl Symbolic for ClockFault {
     fn describe(&self) -> String {
-        format!("clock {} {}", self.lie.words(), self.nodes.words())
+        format!("clock {} {}", self.skew.words(), self.nodes.words())
     }
 
     fn aims_at_leader(&self) -> bool {
@@ -191,9 +214,9 @@ impl Symbolic for ClockHarm {
         false
     }
 
-    fn resolve(&self, view: &View) -> Result<Harm, Unresolved> {
-        let act = |node: &NodeView| self.act(node, &view.control_boot_id);
-        self.nodes.resolve(view, DOC.name, &format!("{} ", self.lie.words()), act)
+    fn resolve(&self, view: &View) -> Result<ResolvedFault, Unresolved> {
+        let injection = |node: &NodeView| self.injection(node, &view.control_boot_id);
+        self.nodes.resolve(view, FACTS.name, &format!("{} ", self.skew.words()), injection)
     }
 }
 
@@ -213,7 +236,7 @@ mod tests {
         View { nodes: (1..=3).map(node).collect(), leader: Some("n2".into()), control_boot_id: "boot".into() }
     }
 
-    fn drawn(options: &ClockOptions, seed: u64) -> SymbolicHarm {
+    fn drawn(options: &ClockOptions, seed: u64) -> SymbolicFault {
         options.draws(3).expect("draws").draw(&mut Chance::new(seed, "clock", 0))
     }
 
@@ -223,10 +246,10 @@ mod tests {
         let options = ClockOptions { jump, nodes: Choice::one(Aim::Leader), ..ClockOptions::default() };
         let mut offsets = std::collections::BTreeSet::new();
         for seed in 0..60 {
-            let harm = drawn(&options, seed).resolve(&view(false)).expect("resolved");
-            assert_eq!(harm.nodes, ["n2"]);
-            match &harm.acts[..] {
-                [(node, Act::ShiftClock { services, offset_ns })] if node == "n2" && services.len() == 2 => {
+            let fault = drawn(&options, seed).resolve(&view(false)).expect("resolved");
+            assert_eq!(fault.nodes, ["n2"]);
+            match &fault.injections[..] {
+                [(node, Injection::ShiftClock { services, offset_ns })] if node == "n2" && services.len() == 2 => {
                     offsets.insert(offset_ns / 1_000_000_000);
                 }
                 other => panic!("{other:?}"),
@@ -237,13 +260,18 @@ mod tests {
 
     #[test]
     fn only_a_node_that_owns_its_kernel_has_its_real_clock_stepped() {
-        let harm = drawn(&ClockOptions::default(), 1).resolve(&view(true)).expect("resolved");
-        assert!(harm.acts.iter().all(|(_, act)| matches!(act,
-            Act::StepClock { control_boot_id, own_kernel: true, .. } if control_boot_id == "boot")));
+        let fault = drawn(&ClockOptions::default(), 1).resolve(&view(true)).expect("resolved");
+        assert!(fault.injections.iter().all(|(_, injection)| matches!(injection,
+            Injection::StepClock { control_boot_id, own_kernel: true, .. } if control_boot_id == "boot")));
         let strobe = ClockOptions { strobe: Some(Strobe::default()), ..ClockOptions::default() };
-        let harm = drawn(&strobe, 1).resolve(&view(true)).expect("resolved");
-        assert!(harm.acts.iter().all(|(_, act)| matches!(act, Act::StrobeClock { period_ms: 50, .. })));
-        assert!(harm.what.starts_with("clock strobe ") && harm.what.contains(" every 50ms "), "{}", harm.what);
+        let fault = drawn(&strobe, 1).resolve(&view(true)).expect("resolved");
+        assert!(
+            fault
+                .injections
+                .iter()
+                .all(|(_, injection)| matches!(injection, Injection::StrobeClock { period_ms: 50, .. }))
+        );
+        assert!(fault.what.starts_with("clock strobe ") && fault.what.contains(" every 50ms "), "{}", fault.what);
     }
 
     #[test]

@@ -1,18 +1,24 @@
 //! Kill: SIGKILL for the target's processes on some nodes; the heal starts them again.
 use crate::aim::{Aim, PlannedAim};
-use crate::bag::Bag;
 use crate::choice::Choice;
-use crate::harm::{Harm, Unresolved, View};
-use crate::options::{Draws, Fault, FaultDoc, Symbolic, SymbolicHarm};
-use crate::protocol::Act;
+use crate::facts::{ColourFamily, FaultFacts, Leaves, NodeNeeds, VerifiedBy};
+use crate::options::SymbolicFault;
+use crate::protocol::{Injection, ability};
+use crate::services::{ServiceFault, ServiceOptions};
 use crate::span::Span;
-use dsfuzz_chance::Chance;
 use serde::{Deserialize, Serialize};
 
-/// For listings.
-pub const DOC: FaultDoc = FaultDoc {
+/// What holds for every kill.
+pub const FACTS: FaultFacts = FaultFacts {
     name: "kill",
     doc: "Kills the target's processes on some nodes with SIGKILL and starts them again at the end.",
+    needs: NodeNeeds::everywhere(&[ability::ROOT]),
+    verified_by: VerifiedBy::State,
+    leaves: Leaves::OtherNodes,
+    may_move_leader: true,
+    ends_processes: true,
+    samples_clocks: false,
+    colour: ColourFamily::Processes,
 };
 
 /// Options of the kill fault.
@@ -21,72 +27,52 @@ pub const DOC: FaultDoc = FaultDoc {
 pub struct KillOptions {
     /// Which nodes, or several choices to draw from.
     pub nodes: Choice<Aim>,
-    /// How long. Left out: what the nemesis says.
+    /// Duration. Left out: `nemesis.for`.
     #[serde(rename = "for")]
     pub lasts: Option<Span>,
 }
 
 impl Default for KillOptions {
     fn default() -> KillOptions {
-        KillOptions { nodes: Choice::one(Aim::Minority), lasts: None }
+        KillOptions { nodes: Choice::one(Self::AIM), lasts: None }
     }
 }
 
-impl Fault for KillOptions {
+impl ServiceOptions for KillOptions {
+    const AIM: Aim = Aim::Minority;
+
+    fn nodes(&self) -> &Choice<Aim> {
+        &self.nodes
+    }
+
     fn lasts(&self) -> Option<Span> {
         self.lasts
     }
 
-    fn named_nodes(&self) -> Vec<String> {
-        crate::aim::named(self.nodes.items())
-    }
-
-    fn aims_at_all(&self) -> bool {
-        self.nodes.items().contains(&Aim::All)
-    }
-
-    fn leader_words(&self) -> Vec<String> {
-        crate::aim::leader_words(self.nodes.items())
-    }
-
-    fn draws(&self, nodes: usize) -> Result<Box<dyn Draws>, String> {
-        Ok(Box::new(KillDraws { aims: Bag::of(self.nodes.items().to_vec()), nodes }))
-    }
-}
-
-struct KillDraws {
-    aims: Bag<Aim>,
-    nodes: usize,
-}
-
-impl Draws for KillDraws {
-    fn draw(&mut self, chance: &mut Chance) -> SymbolicHarm {
-        let aim = self.aims.draw(chance).unwrap_or(Aim::Minority);
-        SymbolicHarm::Kill(KillHarm { nodes: aim.draw(chance, self.nodes) })
+    fn fault(nodes: PlannedAim) -> SymbolicFault {
+        SymbolicFault::Kill(KillFault { nodes })
     }
 }
 
 /// One kill with its draws made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct KillHarm {
+pub struct KillFault {
     /// Which nodes.
     pub nodes: PlannedAim,
 }
 
-impl Symbolic for KillHarm {
-    fn describe(&self) -> String {
-        format!("kill {}", self.nodes.words())
+impl ServiceFault for KillFault {
+    const FACTS: FaultFacts = FACTS;
+
+    fn nodes(&self) -> &PlannedAim {
+        &self.nodes
     }
 
-    fn aims_at_leader(&self) -> bool {
-        self.nodes.at_leader()
+    fn nodes_mut(&mut self) -> &mut PlannedAim {
+        &mut self.nodes
     }
 
-    fn turn_to_leader(&mut self) -> bool {
-        self.nodes.turn_to_leader()
-    }
-
-    fn resolve(&self, view: &View) -> Result<Harm, Unresolved> {
-        self.nodes.resolve(view, DOC.name, "", |node| Act::Kill { services: node.services.clone() })
+    fn injection(services: Vec<String>) -> Injection {
+        Injection::Kill { services }
     }
 }

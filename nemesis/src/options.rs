@@ -1,5 +1,6 @@
 //! [`NemesisOptions`]: the `nemesis:` part of a plan, and [`FaultOptions`], the one list of faults.
-use crate::harm::{Harm, Unresolved, View};
+use crate::facts::FaultFacts;
+use crate::fault::{ResolvedFault, Unresolved, View};
 use crate::span::Span;
 use dsfuzz_chance::Chance;
 use serde::{Deserialize, Serialize};
@@ -10,14 +11,14 @@ use serde::{Deserialize, Serialize};
 pub struct NemesisOptions {
     /// Mean time from the begin of one fault to the begin of the next.
     pub every: Span,
-    /// How long a fault lasts, where the fault itself does not say.
+    /// Duration of a fault that has no `for`.
     #[serde(rename = "for")]
     pub lasts: Span,
-    /// No fault before this much load.
+    /// Time of the load before the first fault.
     pub quiet_start: Span,
-    /// No fault in force during this much load at the end. Left out: what the target needs after a heal.
+    /// Time at the end of the load without a fault. Left out: the recipe's `quiet_after_heal`.
     pub quiet_end: Option<Span>,
-    /// Which faults.
+    /// The faults to draw from.
     pub faults: Vec<FaultOptions>,
 }
 
@@ -41,7 +42,7 @@ impl NemesisOptions {
             .filter(|(_, name)| !nodes.contains(name))
             .map(|(fault, name)| {
                 let sentence = crate::aim::unknown_node(&name, nodes.iter().map(String::as_str));
-                format!("{}: {sentence}", fault.doc().name)
+                format!("{}: {sentence}", fault.facts().name)
             })
             .collect()
     }
@@ -52,7 +53,7 @@ impl NemesisOptions {
     /// shape open names nothing.
     pub fn aimed_at_leader(&self) -> Vec<String> {
         let words = |fault: &FaultOptions| {
-            let name = fault.doc().name;
+            let name = fault.facts().name;
             fault.leader_words().into_iter().map(move |words| format!("{name}: {words}"))
         };
         self.faults.iter().flat_map(words).collect()
@@ -61,47 +62,47 @@ impl NemesisOptions {
     /// The same for a target of which no role leads: what was left open takes no leader.
     pub fn leaderless(&self) -> NemesisOptions {
         let mut options = self.clone();
-        for fault in &mut options.faults {
-            if let FaultOptions::Partition(partition) = fault {
-                partition.leaderless();
-            }
-        }
+        options.faults.iter_mut().for_each(FaultOptions::leaderless);
         options
     }
 }
 
-/// What `dsfuzz list` shows of a fault.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FaultDoc {
-    /// Its name in plans.
-    pub name: &'static str,
-    /// One sentence.
-    pub doc: &'static str,
+/// How the agents of two nodes must hear each other, so that a fault can be verified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum AgentPaths {
+    /// Not at all: each agent looks at its own node.
+    NotNeeded,
+    /// By anything that needs both directions, such as TCP handshakes.
+    BothWays,
+    /// In each direction by itself, as only datagrams show it.
+    OneWay,
 }
 
-/// A fault's options: what a plan says, and where its harms are drawn from.
+/// A kind of fault's options in a plan, and the source that its faults are drawn from.
 pub(crate) trait Fault {
     /// How long, where the plan says so for this fault.
     fn lasts(&self) -> Option<Span>;
     /// Names of nodes in the options.
     fn named_nodes(&self) -> Vec<String>;
     /// Whether it may silence every node at once.
-    fn aims_at_all(&self) -> bool {
-        false
-    }
+    fn silences_all(&self) -> bool;
     /// What in the options names the leader, as it stands in a plan.
     fn leader_words(&self) -> Vec<String>;
-    /// Where its harms on so many nodes are drawn from, or why it cannot come there.
+    /// Takes out what the plan left open and needs a leader, where something else is left.
+    fn leaderless(&mut self);
+    /// How agents must hear each other to verify it.
+    fn agent_paths(&self) -> AgentPaths;
+    /// The source of its faults on that many nodes, or why it cannot come there.
     fn draws(&self, nodes: usize) -> Result<Box<dyn Draws>, String>;
 }
 
-/// A source of harms; it remembers what came, so that everything comes.
+/// A source of faults; it remembers what came, so that everything comes.
 pub(crate) trait Draws {
-    /// The next harm.
-    fn draw(&mut self, chance: &mut Chance) -> SymbolicHarm;
+    /// The next fault.
+    fn draw(&mut self, chance: &mut Chance) -> SymbolicFault;
 }
 
-/// A harm in symbols.
+/// A fault in symbols.
 pub(crate) trait Symbolic {
     /// In symbols, the fault's name first.
     fn describe(&self) -> String;
@@ -110,11 +111,11 @@ pub(crate) trait Symbolic {
     /// Aims it at the leader where the plan left the choice of nodes open. Says whether it did.
     fn turn_to_leader(&mut self) -> bool;
     /// Binds it to nodes.
-    fn resolve(&self, view: &View) -> Result<Harm, Unresolved>;
+    fn resolve(&self, view: &View) -> Result<ResolvedFault, Unresolved>;
 }
 
 macro_rules! faults {
-    ($($(#[$meta:meta])* $variant:ident = $module:ident($options:ident, $harm:ident),)*) => {
+    ($($(#[$meta:meta])* $variant:ident = $module:ident($options:ident, $symbolic:ident),)*) => {
         /// A fault as a plan writes it: its name with its options, e.g. `kill: {nodes: minority}`.
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
         #[serde(rename_all = "kebab-case")]
@@ -122,20 +123,20 @@ macro_rules! faults {
             $($(#[$meta])* $variant(crate::$module::$options),)*
         }
 
-        /// A harm with every draw made, and only the leader left to be bound.
+        /// A fault with every draw made, and only the leader left to be bound.
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
         #[serde(rename_all = "kebab-case")]
-        pub enum SymbolicHarm {
-            $($(#[$meta])* $variant(crate::$module::$harm),)*
+        pub enum SymbolicFault {
+            $($(#[$meta])* $variant(crate::$module::$symbolic),)*
         }
 
-        /// Every fault, for listings.
-        pub const FAULTS: &[FaultDoc] = &[$(crate::$module::DOC,)*];
+        /// Every kind of fault.
+        pub const FAULTS: &[FaultFacts] = &[$(crate::$module::FACTS,)*];
 
         impl FaultOptions {
-            /// Its name and its sentence.
-            pub fn doc(&self) -> FaultDoc {
-                match self { $(FaultOptions::$variant(_) => crate::$module::DOC,)* }
+            /// What holds for its kind.
+            pub fn facts(&self) -> &'static FaultFacts {
+                match self { $(FaultOptions::$variant(_) => &crate::$module::FACTS,)* }
             }
 
             /// How long, where the plan says so for this fault.
@@ -148,9 +149,18 @@ macro_rules! faults {
                 match self { $(FaultOptions::$variant(options) => options.named_nodes(),)* }
             }
 
-            /// Whether it may take every node.
-            pub fn aims_at_all(&self) -> bool {
-                match self { $(FaultOptions::$variant(options) => options.aims_at_all(),)* }
+            /// Whether it may silence every node at once.
+            pub fn silences_all(&self) -> bool {
+                match self { $(FaultOptions::$variant(options) => options.silences_all(),)* }
+            }
+
+            /// How agents must hear each other to verify it.
+            pub fn agent_paths(&self) -> AgentPaths {
+                match self { $(FaultOptions::$variant(options) => options.agent_paths(),)* }
+            }
+
+            fn leaderless(&mut self) {
+                match self { $(FaultOptions::$variant(options) => options.leaderless(),)* }
             }
 
             fn leader_words(&self) -> Vec<String> {
@@ -162,28 +172,28 @@ macro_rules! faults {
             }
         }
 
-        impl SymbolicHarm {
-            /// Its fault's name and sentence.
-            pub fn doc(&self) -> FaultDoc {
-                match self { $(SymbolicHarm::$variant(_) => crate::$module::DOC,)* }
+        impl SymbolicFault {
+            /// What holds for its kind.
+            pub fn facts(&self) -> &'static FaultFacts {
+                match self { $(SymbolicFault::$variant(_) => &crate::$module::FACTS,)* }
             }
 
             /// In symbols, the fault's name first.
             pub fn describe(&self) -> String {
-                match self { $(SymbolicHarm::$variant(harm) => harm.describe(),)* }
+                match self { $(SymbolicFault::$variant(fault) => fault.describe(),)* }
             }
 
             /// Whether it waits for the leader of the moment, and so disturbs it.
             pub fn aims_at_leader(&self) -> bool {
-                match self { $(SymbolicHarm::$variant(harm) => harm.aims_at_leader(),)* }
+                match self { $(SymbolicFault::$variant(fault) => fault.aims_at_leader(),)* }
             }
 
             pub(crate) fn turn_to_leader(&mut self) -> bool {
-                match self { $(SymbolicHarm::$variant(harm) => harm.turn_to_leader(),)* }
+                match self { $(SymbolicFault::$variant(fault) => fault.turn_to_leader(),)* }
             }
 
-            pub(crate) fn resolve(&self, view: &View) -> Result<Harm, Unresolved> {
-                match self { $(SymbolicHarm::$variant(harm) => harm.resolve(view),)* }
+            pub(crate) fn resolve(&self, view: &View) -> Result<ResolvedFault, Unresolved> {
+                match self { $(SymbolicFault::$variant(fault) => fault.resolve(view),)* }
             }
         }
     };
@@ -192,18 +202,20 @@ macro_rules! faults {
 // The one list of faults: a new one is its file and its line here.
 faults! {
     /// Cuts links between nodes; never those to the control node.
-    Partition = partition(PartitionOptions, PartitionHarm),
+    Partition = partition(PartitionOptions, PartitionFault),
     /// Kills the target's processes with SIGKILL; they are started again at the end.
-    Kill = kill(KillOptions, KillHarm),
-    /// Stops the target's processes without their notice; they go on at the end.
-    Pause = pause(PauseOptions, PauseHarm),
-    /// Makes the wall clock lie: one jump, or to and fro.
-    Clock = clock(ClockOptions, ClockHarm),
+    Kill = kill(KillOptions, KillFault),
+    /// Freezes the target's processes; they resume at the end.
+    Pause = pause(PauseOptions, PauseFault),
+    /// Shifts the wall clock: one jump, or back and forth.
+    Clock = clock(ClockOptions, ClockFault),
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::facts::{Leaves, VerifiedBy};
+    use crate::fault::{NodeView, Verification};
     use serde_json::json;
 
     #[test]
@@ -211,10 +223,36 @@ mod tests {
         for doc in FAULTS {
             let fault: FaultOptions =
                 serde_json::from_value(json!({doc.name: {}})).expect("every option has a default");
-            assert_eq!(fault.doc(), *doc);
-            let harm = fault.draws(5).expect("five nodes").draw(&mut Chance::new(1, "names", 0));
-            assert_eq!(harm.doc(), *doc);
-            assert!(harm.describe().starts_with(doc.name), "{}", harm.describe());
+            assert_eq!(fault.facts(), doc);
+            let drawn = fault.draws(5).expect("five nodes").draw(&mut Chance::new(1, "names", 0));
+            assert_eq!(drawn.facts(), doc);
+            assert!(drawn.describe().starts_with(doc.name), "{}", drawn.describe());
+        }
+    }
+
+    #[test]
+    fn faults_are_verified_and_cut_as_their_facts_say() {
+        let node = |number: u8| NodeView {
+            name: format!("n{number}"),
+            address: [10, 0, 0, number].into(),
+            others: Vec::new(),
+            ports: Vec::new(),
+            services: vec!["db".to_owned()],
+            own_kernel: false,
+        };
+        let view = View { nodes: (1..=5).map(node).collect(), leader: Some("n2".to_owned()), ..View::default() };
+        for facts in FAULTS {
+            let options: FaultOptions = serde_json::from_value(json!({facts.name: {}})).expect("defaults");
+            let mut draws = options.draws(5).expect("five nodes");
+            for seed in 0..20 {
+                let fault = draws.draw(&mut Chance::new(seed, "facts", 0)).resolve(&view).expect("resolved");
+                let links = matches!(fault.verification, Verification::Links { .. });
+                assert_eq!((fault.kind, links), (facts.name, facts.verified_by == VerifiedBy::Links));
+                assert_eq!(!fault.cut.is_empty(), facts.leaves == Leaves::ConnectedNodes, "{fault:?}");
+                let skews = fault.injections.iter().any(|(_, injection)| injection.facts().changes_clock);
+                assert_eq!(skews, facts.samples_clocks, "{fault:?}");
+            }
+            assert_eq!(options.agent_paths() != AgentPaths::NotNeeded, facts.verified_by == VerifiedBy::Links);
         }
     }
 

@@ -1,11 +1,11 @@
 //! [`Order`]: which nodes, drawn when the plan is made, by position; only "the leader" is bound later.
-use crate::harm::{Unresolved, View};
+use crate::fault::{Unresolved, View};
 use dsfuzz_chance::Chance;
 use serde::{Deserialize, Serialize};
 
-/// A random order of the nodes' positions, of which a harm takes as many from the front as it needs.
+/// A random order of the nodes' positions, of which a fault takes as many from the front as it needs.
 ///
-/// Where it is bound to the leader, the leader of the moment moves to the front when the harm is resolved, and the
+/// Where it is bound to the leader, the leader of the moment moves to the front when the fault is resolved, and the
 /// others keep their order. So a seed fixes everything but who leads.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Order {

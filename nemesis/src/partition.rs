@@ -9,19 +9,27 @@ pub use shape::Shape;
 use crate::aim::minority_max;
 use crate::bag::Bag;
 use crate::choice::Choice;
-use crate::harm::{Harm, Link, Showing, Unresolved, View, noted};
-use crate::options::{Draws, Fault, FaultDoc, Symbolic, SymbolicHarm};
+use crate::facts::{ColourFamily, FaultFacts, Leaves, NodeNeeds, VerifiedBy};
+use crate::fault::{Link, ResolvedFault, Unresolved, Verification, View, noted};
+use crate::options::{AgentPaths, Draws, Fault, Symbolic, SymbolicFault};
 use crate::order::{Order, words};
-use crate::protocol::Act;
+use crate::protocol::{Injection, ability};
 use crate::span::Span;
 use dsfuzz_chance::Chance;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
-/// For listings.
-pub const DOC: FaultDoc = FaultDoc {
+/// What holds for every partition.
+pub const FACTS: FaultFacts = FaultFacts {
     name: "partition",
     doc: "Cuts links between nodes: halves, majority, one-way, bridge, ring, isolate-one, isolate-leader, leader-minority.",
+    needs: NodeNeeds::everywhere(&[ability::ROOT, ability::NFT, ability::NFT_TIMEOUT]),
+    verified_by: VerifiedBy::Links,
+    leaves: Leaves::ConnectedNodes,
+    may_move_leader: true,
+    ends_processes: false,
+    samples_clocks: false,
+    colour: ColourFamily::Links,
 };
 
 /// Options of the partition fault.
@@ -30,7 +38,7 @@ pub const DOC: FaultDoc = FaultDoc {
 pub struct PartitionOptions {
     /// The shape, or several to draw from.
     pub shape: Choice<Shape>,
-    /// How long. Left out: what the nemesis says.
+    /// Duration. Left out: `nemesis.for`.
     #[serde(rename = "for")]
     pub lasts: Option<Span>,
 }
@@ -42,16 +50,6 @@ impl Default for PartitionOptions {
     }
 }
 
-impl PartitionOptions {
-    /// Without the shapes that need a leader, where others are left.
-    pub(crate) fn leaderless(&mut self) {
-        let shapes = self.shape.items().iter().filter(|shape| !shape.waits_for_leader()).copied().collect();
-        if let Some(shapes) = Choice::several(shapes) {
-            self.shape = shapes;
-        }
-    }
-}
-
 impl Fault for PartitionOptions {
     fn lasts(&self) -> Option<Span> {
         self.lasts
@@ -59,6 +57,25 @@ impl Fault for PartitionOptions {
 
     fn named_nodes(&self) -> Vec<String> {
         Vec::new()
+    }
+
+    fn silences_all(&self) -> bool {
+        // On every side of a cut clients are still answered.
+        false
+    }
+
+    fn leaderless(&mut self) {
+        let shapes = self.shape.items().iter().filter(|shape| !shape.waits_for_leader()).copied().collect();
+        if let Some(shapes) = Choice::several(shapes) {
+            self.shape = shapes;
+        }
+    }
+
+    fn agent_paths(&self) -> AgentPaths {
+        match self.shape.items().contains(&Shape::OneWay) {
+            true => AgentPaths::OneWay,
+            false => AgentPaths::BothWays,
+        }
     }
 
     fn leader_words(&self) -> Vec<String> {
@@ -84,7 +101,7 @@ struct PartitionDraws {
 }
 
 impl Draws for PartitionDraws {
-    fn draw(&mut self, chance: &mut Chance) -> SymbolicHarm {
+    fn draw(&mut self, chance: &mut Chance) -> SymbolicFault {
         let shape = self.shapes.draw(chance).unwrap_or(Shape::Majority);
         let order = Order::draw(chance, self.nodes, shape.waits_for_leader());
         let most = minority_max(self.nodes);
@@ -96,13 +113,13 @@ impl Draws for PartitionDraws {
             Shape::Ring => self.nodes,
         };
         let deaf = shape == Shape::OneWay && chance.below(2) == 0;
-        SymbolicHarm::Partition(PartitionHarm { shape, size, deaf, order })
+        SymbolicFault::Partition(PartitionFault { shape, size, deaf, order })
     }
 }
 
 /// One partition with its draws made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PartitionHarm {
+pub struct PartitionFault {
     /// The shape.
     pub shape: Shape,
     /// How many nodes are on the side that it is aimed at.
@@ -113,14 +130,14 @@ pub struct PartitionHarm {
     pub order: Order,
 }
 
-impl PartitionHarm {
+impl PartitionFault {
     /// The directed links that are cut, where the nodes stand in this order. Sorted.
     pub fn cut(&self, order: &[usize]) -> Vec<(usize, usize)> {
         self.shape.cut(order, self.size, self.deaf)
     }
 }
 
-impl Symbolic for PartitionHarm {
+impl Symbolic for PartitionFault {
     fn describe(&self) -> String {
         let side = self.order.words(self.size);
         let sides = match self.shape {
@@ -144,7 +161,7 @@ impl Symbolic for PartitionHarm {
         open
     }
 
-    fn resolve(&self, view: &View) -> Result<Harm, Unresolved> {
+    fn resolve(&self, view: &View) -> Result<ResolvedFault, Unresolved> {
         no_shared_address(view)?;
         let bound = self.order.bind(view)?;
         let cut = self.cut(&bound.positions);
@@ -155,18 +172,18 @@ impl Symbolic for PartitionHarm {
         let named = |links: &[(usize, usize)]| -> Vec<Link> {
             links.iter().map(|(from, to)| (view.name(*from), view.name(*to))).collect()
         };
-        Ok(Harm {
+        Ok(ResolvedFault {
             what: noted(self.resolved_words(view, &bound.positions), bound.note),
-            kind: DOC.name,
+            kind: FACTS.name,
             nodes: aimed.iter().map(|position| view.name(*position)).collect(),
-            acts: drops(view, &cut),
-            showing: Showing::Links { silent: named(&cut), alive: named(&alive) },
+            injections: drops(view, &cut),
+            verification: Verification::Links { silent: named(&cut), alive: named(&alive) },
             cut: named(&cut),
         })
     }
 }
 
-impl PartitionHarm {
+impl PartitionFault {
     fn resolved_words(&self, view: &View, order: &[usize]) -> String {
         let (side, rest) = order.split_at(self.size.min(order.len()));
         let (side, rest) = (view.join(side), view.join(rest));
@@ -189,14 +206,14 @@ fn links(nodes: usize) -> impl Iterator<Item = (usize, usize)> {
     (0..nodes).flat_map(move |from| (0..nodes).filter(move |to| *to != from).map(move |to| (from, to)))
 }
 
-/// One act for each node that must not hear somebody.
-fn drops(view: &View, cut: &[(usize, usize)]) -> Vec<(String, Act)> {
+/// One injection for each node that must not hear another.
+fn drops(view: &View, cut: &[(usize, usize)]) -> Vec<(String, Injection)> {
     let receivers = 0..view.nodes.len();
     receivers
         .filter_map(|to| {
             let senders: Vec<usize> = cut.iter().filter(|link| link.1 == to).map(|(from, _)| *from).collect();
             let from = dropped(view, to, &senders);
-            (!from.is_empty()).then(|| (view.name(to), Act::Drop { from }))
+            (!from.is_empty()).then(|| (view.name(to), Injection::Drop { from }))
         })
         .collect()
 }

@@ -1,18 +1,24 @@
 //! Pause: stops the target's processes on some nodes without their notice; the heal lets them go on.
 use crate::aim::{Aim, PlannedAim};
-use crate::bag::Bag;
 use crate::choice::Choice;
-use crate::harm::{Harm, Unresolved, View};
-use crate::options::{Draws, Fault, FaultDoc, Symbolic, SymbolicHarm};
-use crate::protocol::Act;
+use crate::facts::{ColourFamily, FaultFacts, Leaves, NodeNeeds, VerifiedBy};
+use crate::options::SymbolicFault;
+use crate::protocol::{Injection, ability};
+use crate::services::{ServiceFault, ServiceOptions};
 use crate::span::Span;
-use dsfuzz_chance::Chance;
 use serde::{Deserialize, Serialize};
 
-/// For listings.
-pub const DOC: FaultDoc = FaultDoc {
+/// What holds for every pause.
+pub const FACTS: FaultFacts = FaultFacts {
     name: "pause",
-    doc: "Stops the target's processes on some nodes without their notice and lets them go on at the end.",
+    doc: "Freezes the target's processes on some nodes and resumes them at the end.",
+    needs: NodeNeeds::everywhere(&[ability::ROOT]),
+    verified_by: VerifiedBy::State,
+    leaves: Leaves::OtherNodes,
+    may_move_leader: true,
+    ends_processes: false,
+    samples_clocks: false,
+    colour: ColourFamily::Stalls,
 };
 
 /// Options of the pause fault.
@@ -21,72 +27,52 @@ pub const DOC: FaultDoc = FaultDoc {
 pub struct PauseOptions {
     /// Which nodes, or several choices to draw from.
     pub nodes: Choice<Aim>,
-    /// How long. Left out: what the nemesis says.
+    /// Duration. Left out: `nemesis.for`.
     #[serde(rename = "for")]
     pub lasts: Option<Span>,
 }
 
 impl Default for PauseOptions {
     fn default() -> PauseOptions {
-        PauseOptions { nodes: Choice::one(Aim::One), lasts: None }
+        PauseOptions { nodes: Choice::one(Self::AIM), lasts: None }
     }
 }
 
-impl Fault for PauseOptions {
+impl ServiceOptions for PauseOptions {
+    const AIM: Aim = Aim::One;
+
+    fn nodes(&self) -> &Choice<Aim> {
+        &self.nodes
+    }
+
     fn lasts(&self) -> Option<Span> {
         self.lasts
     }
 
-    fn named_nodes(&self) -> Vec<String> {
-        crate::aim::named(self.nodes.items())
-    }
-
-    fn aims_at_all(&self) -> bool {
-        self.nodes.items().contains(&Aim::All)
-    }
-
-    fn leader_words(&self) -> Vec<String> {
-        crate::aim::leader_words(self.nodes.items())
-    }
-
-    fn draws(&self, nodes: usize) -> Result<Box<dyn Draws>, String> {
-        Ok(Box::new(PauseDraws { aims: Bag::of(self.nodes.items().to_vec()), nodes }))
-    }
-}
-
-struct PauseDraws {
-    aims: Bag<Aim>,
-    nodes: usize,
-}
-
-impl Draws for PauseDraws {
-    fn draw(&mut self, chance: &mut Chance) -> SymbolicHarm {
-        let aim = self.aims.draw(chance).unwrap_or(Aim::One);
-        SymbolicHarm::Pause(PauseHarm { nodes: aim.draw(chance, self.nodes) })
+    fn fault(nodes: PlannedAim) -> SymbolicFault {
+        SymbolicFault::Pause(PauseFault { nodes })
     }
 }
 
 /// One pause with its draws made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PauseHarm {
+pub struct PauseFault {
     /// Which nodes.
     pub nodes: PlannedAim,
 }
 
-impl Symbolic for PauseHarm {
-    fn describe(&self) -> String {
-        format!("pause {}", self.nodes.words())
+impl ServiceFault for PauseFault {
+    const FACTS: FaultFacts = FACTS;
+
+    fn nodes(&self) -> &PlannedAim {
+        &self.nodes
     }
 
-    fn aims_at_leader(&self) -> bool {
-        self.nodes.at_leader()
+    fn nodes_mut(&mut self) -> &mut PlannedAim {
+        &mut self.nodes
     }
 
-    fn turn_to_leader(&mut self) -> bool {
-        self.nodes.turn_to_leader()
-    }
-
-    fn resolve(&self, view: &View) -> Result<Harm, Unresolved> {
-        self.nodes.resolve(view, DOC.name, "", |node| Act::Pause { services: node.services.clone() })
+    fn injection(services: Vec<String>) -> Injection {
+        Injection::Pause { services }
     }
 }

@@ -6,9 +6,13 @@
 //!
 //! The agent holds a lease: every frame from the control node renews it. When it runs out, or the channel closes, the
 //! agent heals everything it did and ends. Its guardian does so if the agent itself is killed.
+pub mod ability;
 mod claim;
+mod injection;
 
+pub use ability::Ability;
 pub use claim::{CLAIMS_DIR, Claim, ClaimFile, Claimant, ENDING_MAX, Entry, SILENT_MAX, claim_file_name};
+pub use injection::{Injection, InjectionFacts, Leftover};
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -28,27 +32,27 @@ pub const BLOB_BYTES_MAX: usize = 256 << 10;
 
 /// From the control node.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Request {
+pub struct RequestFrame {
     /// Chosen by the control node; comes back in the reply.
     pub id: u64,
     /// What to do.
-    pub body: Ask,
+    pub body: Request,
 }
 
 /// From the agent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Response {
+pub struct ResponseFrame {
     /// The request's id.
     pub id: u64,
     /// What came of it.
-    pub body: Told,
+    pub body: Response,
 }
 
 /// What the control node asks for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Ask {
-    /// First request. Answer: [`Told::Hello`].
+pub enum Request {
+    /// First request. Answer: [`Response::Hello`].
     Hello {
         /// [`PROTOCOL_VERSION`].
         version: u32,
@@ -56,27 +60,27 @@ pub enum Ask {
         lease_ms: u64,
         /// Names the run in the undo journal.
         run: String,
-        /// Who asks for the node. Answer [`Told::Taken`] where it is another's.
+        /// Who asks for the node. Answer [`Response::Taken`] where it is another's.
         #[serde(default)]
         claim: Claimant,
         /// How the node is asked for.
         #[serde(default)]
         entry: Entry,
     },
-    /// Renews the lease. Answer: [`Told::Done`].
+    /// Renews the lease. Answer: [`Response::Done`].
     Heartbeat,
-    /// Runs a command to its end. Answer: [`Told::Ran`]. The whole process group is killed at the deadline.
+    /// Runs a command to its end. Answer: [`Response::Ran`]. The whole process group is killed at the deadline.
     Run(Command),
-    /// Defines a service (replacing one of the same name) without starting it. Answer: [`Told::Done`].
+    /// Defines a service (replacing one of the same name) without starting it. Answer: [`Response::Done`].
     Define(Service),
-    /// Starts a defined service in its own session and cgroup leaf; it outlives the agent. Answer: [`Told::Started`].
+    /// Starts a defined service in its own session and cgroup; it outlives the agent. Answer: [`Response::Started`].
     Start {
         /// Its name.
         service: String,
         /// Use [`Service::restart`] where it has one.
         again: bool,
     },
-    /// Signals a service's processes, waits, then kills what is left. Answer: [`Told::Done`].
+    /// Signals a service's processes, waits, then kills what is left. Answer: [`Response::Done`].
     Stop {
         /// Its name.
         service: String,
@@ -85,16 +89,16 @@ pub enum Ask {
         /// How long to wait before SIGKILL.
         grace_ms: u64,
     },
-    /// The processes of every defined service. Answer: [`Told::Services`].
+    /// The processes of every defined service. Answer: [`Response::Services`].
     Services,
     /// How processes of services ended by themselves since this run has the node, and what their death left. Answer:
-    /// [`Told::Deaths`].
+    /// [`Response::Deaths`].
     Deaths {
         /// Look for core files in the folders of the services too: that reads folders.
         cores: bool,
     },
     /// Writes a chunk (the blob) of a file at an offset; offset 0 creates or truncates, folders are made.
-    /// Answer: [`Told::Done`].
+    /// Answer: [`Response::Done`].
     Write {
         /// Absolute path.
         path: String,
@@ -105,7 +109,7 @@ pub enum Ask {
         /// Owner's name, or none to leave it.
         owner: Option<String>,
     },
-    /// Reads a chunk of a file. Answer: [`Told::Chunk`] with the bytes as blob.
+    /// Reads a chunk of a file. Answer: [`Response::Chunk`] with the bytes as blob.
     Read {
         /// Absolute path.
         path: String,
@@ -114,36 +118,38 @@ pub enum Ask {
         /// At most so many bytes.
         bytes: u32,
     },
-    /// Files that match a path with `*` in its last part. Answer: [`Told::Files`].
+    /// Files that match a path with `*` in its last part. Answer: [`Response::Files`].
     List {
         /// Absolute path, `*` allowed in the last part.
         pattern: String,
     },
-    /// Breaks something. The undo is journalled first. Answer: [`Told::Acted`].
-    Act {
-        /// The fault's id; several acts may share it.
+    /// Injects a fault. The undo is journalled first. Answer: [`Response::Injected`].
+    #[serde(rename = "act")]
+    Inject {
+        /// The fault's id; several injections may share it.
         fault: u64,
         /// What.
-        act: Act,
+        #[serde(rename = "act")]
+        injection: Injection,
     },
-    /// Is the fault in force here? Answer: [`Told::Proof`].
+    /// Is the fault in force here? Answer: [`Response::Proof`].
     Prove {
         /// The fault's id.
         fault: u64,
     },
-    /// Undoes the fault here and proves it. Safe to repeat; an unknown id is proven gone. Answer: [`Told::Proof`].
+    /// Undoes the fault here and proves it. Safe to repeat; an unknown id is proven gone. Answer: [`Response::Proof`].
     Undo {
         /// The fault's id.
         fault: u64,
     },
-    /// Undoes everything in the journal, of this run and of others. Answer: [`Told::Proof`].
+    /// Undoes everything in the journal, of this run and of others. Answer: [`Response::Proof`].
     UndoAll,
     /// What the agent (or its guardian, or an earlier agent) undid by itself, and what is left in the journal.
-    /// Answer: [`Told::Undone`].
+    /// Answer: [`Response::Undone`].
     Undone,
-    /// The addresses of this node's interfaces. Answer: [`Told::Addresses`].
+    /// The addresses of this node's interfaces. Answer: [`Response::Addresses`].
     Addresses,
-    /// Sends datagrams to the agents of peers. Answer: [`Told::Pinged`] once they are sent.
+    /// Sends datagrams to the agents of peers. Answer: [`Response::Pinged`] once they are sent.
     Ping {
         /// Tells one round from another.
         round: u64,
@@ -154,26 +160,26 @@ pub enum Ask {
         /// How many to each.
         count: u32,
     },
-    /// How many datagrams of a round arrived here, by sender and addresses. Answer: [`Told::Heard`].
+    /// How many datagrams of a round arrived here, by sender and addresses. Answer: [`Response::Heard`].
     Heard {
         /// Which round.
         round: u64,
     },
-    /// Opens TCP connections and closes them at once. Answer: [`Told::Reached`] when all are open or the time is up.
+    /// Opens TCP connections and closes them at once. Answer: [`Response::Reached`] when all are open or the time is up.
     Reach {
         /// Where to, and from which own address.
         to: Vec<PingTarget>,
         /// How long to wait for the handshakes.
         wait_ms: u64,
     },
-    /// The clock as a service sees it, and the node's own. Answer: [`Told::Clocks`].
+    /// The clock as a service sees it, and the node's own. Answer: [`Response::Clocks`].
     Clocks,
-    /// What this node can do, tested harmlessly. Answer: [`Told::Abilities`].
+    /// What this node can do, tested harmlessly. Answer: [`Response::Abilities`].
     Abilities,
     /// Waits until the clients of the run that had the node before are gone, if that run did not end in order. Answer:
-    /// [`Told::Clients`].
+    /// [`Response::Clients`].
     AwaitClients,
-    /// Ends the agent in order; services go on unless `stop_services`. Answer: [`Told::Done`].
+    /// Ends the agent in order; services go on unless `stop_services`. Answer: [`Response::Done`].
     Bye {
         /// Stop all services first.
         stop_services: bool,
@@ -264,58 +270,10 @@ pub struct Service {
     pub log: String,
 }
 
-/// A primitive harm.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Act {
-    /// Packets from these addresses are dropped on arrival (nftables, table `inet dsfuzz`, set elements with a timeout that
-    /// the agent renews). Never the address of the control node.
-    Drop {
-        /// Senders.
-        from: Vec<IpAddr>,
-    },
-    /// Kills all processes of the services with SIGKILL. Undo: starts them again.
-    Kill {
-        /// Names of services.
-        services: Vec<String>,
-    },
-    /// Stops all processes of the services (cgroup v2 freeze, else SIGSTOP).
-    Pause {
-        /// Names of services.
-        services: Vec<String>,
-    },
-    /// Shifts the wall clock as the services see it (their vDSO), also of those started while it is in force.
-    ShiftClock {
-        /// Names of services.
-        services: Vec<String>,
-        /// By so much.
-        offset_ns: i64,
-    },
-    /// Flips the services' wall clock between true and shifted.
-    StrobeClock {
-        /// Names of services.
-        services: Vec<String>,
-        /// By so much.
-        offset_ns: i64,
-        /// So often.
-        period_ms: u64,
-    },
-    /// Steps the node's real clock. Refused unless the node owns its kernel (`own_kernel`), its boot id is not
-    /// `control_boot_id`, and a harmless probe says that the clock may be set.
-    StepClock {
-        /// By so much.
-        offset_ns: i64,
-        /// Boot id of the control node.
-        control_boot_id: String,
-        /// The plan says that this node owns its kernel, and the control node saw no other node with its boot id.
-        own_kernel: bool,
-    },
-}
-
 /// What the agent answers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Told {
+pub enum Response {
     /// Answer to Hello.
     Hello {
         /// [`PROTOCOL_VERSION`].
@@ -375,8 +333,8 @@ pub enum Told {
     },
     /// Answer to List: path and size.
     Files(Vec<(String, u64)>),
-    /// Answer to Act.
-    Acted {
+    /// Answer to Inject.
+    Injected {
         /// What was done, one sentence for each step.
         detail: Vec<String>,
     },
@@ -415,7 +373,7 @@ pub enum Told {
         /// Services: how far the wall clock they see is from the node's, nanoseconds.
         shifts_ns: BTreeMap<String, i64>,
     },
-    /// Answer to Abilities: name, whether, and why not or what was seen.
+    /// Answer to Abilities.
     Abilities(Vec<Ability>),
 }
 
@@ -486,17 +444,6 @@ pub struct SelfHeal {
     pub holds: bool,
 }
 
-/// One ability of a node.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Ability {
-    /// `root`, `nft`, `nft-timeout`, `cgroup2`, `freeze`, `vdso-clock`, `step-clock`, `disk-free-bytes`, ...
-    pub name: String,
-    /// Whether.
-    pub able: bool,
-    /// Why not, or what was seen.
-    pub detail: String,
-}
-
 /// Writes one frame.
 pub fn write_frame(writer: &mut impl Write, body: &impl Serialize, blob: &[u8]) -> io::Result<()> {
     let json = serde_json::to_vec(body)?;
@@ -554,20 +501,22 @@ mod tests {
     #[test]
     fn frames_survive_the_wire() {
         let mut wire = Vec::new();
-        let request =
-            Request { id: 7, body: Ask::Act { fault: 3, act: Act::Drop { from: vec![[10, 0, 0, 1].into()] } } };
+        let request = RequestFrame {
+            id: 7,
+            body: Request::Inject { fault: 3, injection: Injection::Drop { from: vec![[10, 0, 0, 1].into()] } },
+        };
         write_frame(&mut wire, &request, b"blob").expect("written");
         let mut reader = wire.as_slice();
-        let (back, blob): (Request, _) = read_frame(&mut reader).expect("read").expect("a frame");
+        let (back, blob): (RequestFrame, _) = read_frame(&mut reader).expect("read").expect("a frame");
         assert_eq!((back, blob.as_slice()), (request, b"blob".as_slice()));
-        assert!(read_frame::<Request>(&mut reader).expect("read").is_none());
+        assert!(read_frame::<RequestFrame>(&mut reader).expect("read").is_none());
     }
 
     #[test]
     fn oversized_and_torn_frames_are_errors() {
         let mut huge: &[u8] = &[0xff; 8];
-        assert!(read_frame::<Request>(&mut huge).is_err());
+        assert!(read_frame::<RequestFrame>(&mut huge).is_err());
         let mut torn: &[u8] = &[0, 0, 0];
-        assert!(read_frame::<Request>(&mut torn).is_err());
+        assert!(read_frame::<RequestFrame>(&mut torn).is_err());
     }
 }

@@ -1,15 +1,15 @@
-//! [`timetable`]: which harm when, from a seed alone. Pure.
+//! [`timetable`]: which fault when, from a seed alone. Pure.
 //!
-//! The load between the quiet start and the quiet end is cut into slots, one for each harm, `every` long on average.
-//! A harm begins at a drawn moment of its slot and is over before the slot ends, so no two are ever in force together.
+//! The load between the quiet start and the quiet end is cut into slots, one for each fault, `every` long on average.
+//! A fault begins at a drawn moment of its slot and is over before the slot ends, so no two are ever in force together.
 //! Kinds come from a shuffled bag: each comes before any comes again. Where the load is too short for all of them at
-//! the asked pace, they follow each other faster, and then the last kinds of the plan's list are left out. Never: a harm
+//! the asked pace, they follow each other faster, and then the last kinds of the plan's list are left out. Never: a fault
 //! is shortened, or follows the one before without a gap.
 //!
-//! At least one harm is aimed at the leader: where the draws gave none, the first harm whose nodes the plan leaves open
+//! At least one fault is aimed at the leader: where the draws gave none, the first fault whose nodes the plan leaves open
 //! (`one`, `minority`, `majority`, or a partition with two sides) takes the leader among its nodes.
 use crate::bag::Bag;
-use crate::harm::PlannedHarm;
+use crate::fault::PlannedFault;
 use crate::options::{Draws, NemesisOptions};
 use crate::span::Span;
 use dsfuzz_chance::Chance;
@@ -18,15 +18,15 @@ use std::time::Duration;
 
 /// A fault in force for less than this is no evidence: no target has noticed it.
 pub const IN_FORCE_MIN: Duration = Duration::from_millis(500);
-/// Room for heal and proof between the end of a harm and the end of its slot.
+/// Room for heal and proof between the end of a fault and the end of its slot.
 const GAP_MS: u64 = 1000;
 
-/// The harms of one run.
+/// The faults of one run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Timetable {
     /// In the order in which they begin.
-    pub harms: Vec<PlannedHarm>,
-    /// No harm is in force from here on.
+    pub faults: Vec<PlannedFault>,
+    /// No fault is in force from here on.
     pub quiet_from: Span,
     /// What could not be planned as it was asked for: one sentence each.
     pub warnings: Vec<String>,
@@ -39,7 +39,7 @@ pub struct ClusterShape {
     pub nodes: usize,
     /// Whether a role of the target leads.
     pub leads: bool,
-    /// No harm is in force for so long at the end of the load.
+    /// No fault is in force for so long at the end of the load.
     pub quiet_end: Duration,
     /// So long it takes the target until it serves again after a heal.
     pub election: Duration,
@@ -52,7 +52,7 @@ struct Kind {
     draws: Box<dyn Draws>,
 }
 
-/// A slot of the load for a harm of a kind (its position in the list).
+/// A slot of the load for a fault of a kind (its position in the list).
 struct Slot {
     kind: usize,
     slot_ms: u64,
@@ -60,9 +60,9 @@ struct Slot {
     gap_ms: u64,
 }
 
-/// The harms of a run of so much load on so many nodes. The same arguments give the same timetable, for ever.
+/// The faults of a run of so much load on so many nodes. The same arguments give the same timetable, for ever.
 ///
-/// Where no role of the target leads (`leads` is false), no harm is turned to a leader, and a partition that left its
+/// Where no role of the target leads (`leads` is false), no fault is turned to a leader, and a partition that left its
 /// shape open takes none that needs one.
 pub fn timetable(seed: u64, options: &NemesisOptions, cluster: ClusterShape, load: Duration) -> Timetable {
     let ClusterShape { nodes, leads, quiet_end, .. } = cluster;
@@ -82,16 +82,16 @@ pub fn timetable(seed: u64, options: &NemesisOptions, cluster: ClusterShape, loa
     let mut slot_start_ms = start_ms;
     for (id, slot) in slots.into_iter().enumerate() {
         let room_ms = slot.slot_ms.saturating_sub(slot.lasts_ms + slot.gap_ms);
-        plan.harms.push(PlannedHarm {
+        plan.faults.push(PlannedFault {
             id: id as u64,
             at: Span::millis(slot_start_ms + chance.between(0, room_ms)),
             lasts: Span::millis(slot.lasts_ms),
-            harm: kinds[slot.kind].draws.draw(&mut chance),
+            fault: kinds[slot.kind].draws.draw(&mut chance),
         });
         slot_start_ms += slot.slot_ms;
     }
     if leads {
-        aim_one_at_leader(&mut plan.harms);
+        aim_one_at_leader(&mut plan.faults);
     }
     plan
 }
@@ -103,7 +103,7 @@ fn millis(duration: Duration) -> u64 {
 fn kinds(options: &NemesisOptions, nodes: usize, warnings: &mut Vec<String>) -> Vec<Kind> {
     let mut kinds = Vec::new();
     for fault in &options.faults {
-        let name = fault.doc().name;
+        let name = fault.facts().name;
         match fault.draws(nodes) {
             Ok(draws) => {
                 let lasts_ms = millis(fault.lasts().unwrap_or(options.lasts).0).max(1);
@@ -216,11 +216,11 @@ fn stretch(slots: &mut [Slot], room_ms: u64, election_ms: u64) {
     }
 }
 
-fn aim_one_at_leader(harms: &mut [PlannedHarm]) {
-    let moves_leader = |harm: &PlannedHarm| harm.aims_at_leader() && harm.kind() != crate::clock::DOC.name;
-    if !harms.iter().any(moves_leader) {
-        // `any` stops at the first harm that can be turned.
-        harms.iter_mut().any(|harm| harm.harm.turn_to_leader());
+fn aim_one_at_leader(faults: &mut [PlannedFault]) {
+    let moves_leader = |fault: &PlannedFault| fault.aims_at_leader() && fault.facts().may_move_leader;
+    if !faults.iter().any(moves_leader) {
+        // `any` stops at the first fault that can be turned.
+        faults.iter_mut().any(|fault| fault.fault.turn_to_leader());
     }
 }
 
@@ -252,13 +252,13 @@ mod tests {
 
     fn check(plan: &Timetable, options: &NemesisOptions, seed: u64) {
         let mut free_from = options.quiet_start.0;
-        for (position, harm) in plan.harms.iter().enumerate() {
-            assert_eq!(harm.id, position as u64);
-            assert!(harm.at.0 >= free_from, "seed {seed}: {harm:?} begins before {free_from:?}");
-            assert!(harm.lasts.0 > Duration::ZERO);
-            free_from = harm.at.0 + harm.lasts.0 + Duration::from_millis(GAP_MS);
+        for (position, fault) in plan.faults.iter().enumerate() {
+            assert_eq!(fault.id, position as u64);
+            assert!(fault.at.0 >= free_from, "seed {seed}: {fault:?} begins before {free_from:?}");
+            assert!(fault.lasts.0 > Duration::ZERO);
+            free_from = fault.at.0 + fault.lasts.0 + Duration::from_millis(GAP_MS);
         }
-        let last = plan.harms.last().map_or(Duration::ZERO, |harm| harm.at.0 + harm.lasts.0);
+        let last = plan.faults.last().map_or(Duration::ZERO, |fault| fault.at.0 + fault.lasts.0);
         assert!(last <= plan.quiet_from.0, "seed {seed}: {last:?} is within the quiet end");
     }
 
@@ -267,7 +267,7 @@ mod tests {
         let plan = |seed| timetable(seed, &four_kinds(), 5, seconds(60), seconds(15));
         for seed in 0..50 {
             assert_eq!(plan(seed), plan(seed));
-            assert_ne!(plan(seed).harms, plan(seed + 1).harms, "seed {seed}");
+            assert_ne!(plan(seed).faults, plan(seed + 1).faults, "seed {seed}");
         }
         let json = serde_json::to_string(&plan(7)).expect("written");
         assert_eq!(serde_json::from_str::<Timetable>(&json).expect("read"), plan(7));
@@ -277,7 +277,7 @@ mod tests {
     fn a_seed_means_the_same_in_every_version() {
         let plan = timetable(7, &four_kinds(), 5, seconds(60), seconds(15));
         let words: Vec<String> =
-            plan.harms.iter().map(|harm| format!("{} {} {}", harm.at, harm.lasts, harm.describe())).collect();
+            plan.faults.iter().map(|fault| format!("{} {} {}", fault.at, fault.lasts, fault.describe())).collect();
         assert_eq!(words, PINNED);
     }
 
@@ -295,9 +295,9 @@ mod tests {
                 let options = four_kinds();
                 let plan = timetable(seed, &options, nodes, seconds(300), seconds(20));
                 check(&plan, &options, seed);
-                assert_eq!((plan.harms.len(), plan.warnings.len()), (27, 0));
-                for round in plan.harms.chunks_exact(4) {
-                    let mut kinds: Vec<&str> = round.iter().map(PlannedHarm::kind).collect();
+                assert_eq!((plan.faults.len(), plan.warnings.len()), (27, 0));
+                for round in plan.faults.chunks_exact(4) {
+                    let mut kinds: Vec<&str> = round.iter().map(PlannedFault::kind).collect();
                     kinds.sort_unstable();
                     assert_eq!(kinds, ["clock", "kill", "partition", "pause"], "seed {seed}");
                 }
@@ -311,10 +311,10 @@ mod tests {
         for seed in 0..50 {
             let plan = timetable(seed, &options, 5, seconds(175), seconds(10));
             let mut shapes: BTreeMap<String, u32> = BTreeMap::new();
-            for harm in &plan.harms {
-                *shapes.entry(harm.describe().split(':').next().unwrap_or_default().to_owned()).or_default() += 1;
+            for fault in &plan.faults {
+                *shapes.entry(fault.describe().split(':').next().unwrap_or_default().to_owned()).or_default() += 1;
             }
-            assert_eq!(plan.harms.len(), 16);
+            assert_eq!(plan.faults.len(), 16);
             assert!(shapes.len() == 8 && shapes.values().all(|count| *count == 2), "seed {seed}: {shapes:?}");
         }
     }
@@ -323,7 +323,7 @@ mod tests {
     fn begins_are_every_so_often_on_average_and_drawn() {
         let options = four_kinds();
         let plan = timetable(3, &options, 5, seconds(10_025), seconds(20));
-        let begins: Vec<f64> = plan.harms.iter().map(|harm| harm.at.0.as_secs_f64()).collect();
+        let begins: Vec<f64> = plan.faults.iter().map(|fault| fault.at.0.as_secs_f64()).collect();
         let steps: Vec<f64> = begins.windows(2).map(|pair| pair[1] - pair[0]).collect();
         let mean = steps.iter().sum::<f64>() / steps.len() as f64;
         assert!((mean - 10.0).abs() < 0.05, "{mean}");
@@ -332,12 +332,12 @@ mod tests {
 
     /// The kinds of a timetable in the plan's order, each as long as planned.
     fn whole_kinds(plan: &Timetable) -> Vec<&'static str> {
-        let mut kinds: Vec<&str> = plan.harms.iter().map(PlannedHarm::kind).collect();
+        let mut kinds: Vec<&str> = plan.faults.iter().map(PlannedFault::kind).collect();
         kinds.sort_unstable_by_key(|kind| {
             ["partition", "kill", "pause", "clock"].iter().position(|known| known == kind)
         });
-        for harm in &plan.harms {
-            assert_eq!(harm.lasts.0, seconds(if harm.kind() == "pause" { 5 } else { 6 }), "{harm:?}");
+        for fault in &plan.faults {
+            assert_eq!(fault.lasts.0, seconds(if fault.kind() == "pause" { 5 } else { 6 }), "{fault:?}");
         }
         kinds
     }
@@ -398,7 +398,7 @@ mod tests {
                 let enough = plan(needed.0.as_secs());
                 check(&enough, &options, seed);
                 assert_eq!(
-                    (enough.warnings.len(), enough.harms.len() >= options.faults.len()),
+                    (enough.warnings.len(), enough.faults.len() >= options.faults.len()),
                     (0, true),
                     "{enough:?}"
                 );
@@ -412,8 +412,8 @@ mod tests {
         let options = options(json!({"faults": [{"kill": {}}]}));
         for seed in 0..50 {
             let plan = timetable(seed, &options, 3, seconds(12), seconds(0));
-            assert_eq!((plan.harms[0].at.0, plan.harms[0].lasts.0), (seconds(5), seconds(6)), "a second is left");
-            assert_eq!(timetable(seed, &options, 3, seconds(11), seconds(0)).harms, []);
+            assert_eq!((plan.faults[0].at.0, plan.faults[0].lasts.0), (seconds(5), seconds(6)), "a second is left");
+            assert_eq!(timetable(seed, &options, 3, seconds(11), seconds(0)).faults, []);
         }
     }
 
@@ -421,7 +421,7 @@ mod tests {
     fn a_kind_that_the_cluster_cannot_have_is_named() {
         let alone = timetable(1, &four_kinds(), 1, seconds(60), seconds(10));
         assert_eq!(alone.warnings, ["partition cannot come: a partition needs at least two nodes, the cluster has 1"]);
-        assert_eq!(timetable(1, &NemesisOptions::default(), 5, seconds(60), seconds(10)).harms, []);
+        assert_eq!(timetable(1, &NemesisOptions::default(), 5, seconds(60), seconds(10)).faults, []);
     }
 
     #[test]
@@ -430,7 +430,9 @@ mod tests {
         for seed in 0..50 {
             let plan = timetable(seed, &options, 3, seconds(100), seconds(10));
             check(&plan, &options, seed);
-            assert!(plan.harms.iter().all(|harm| harm.lasts.0.as_secs() == if harm.kind() == "kill" { 12 } else { 1 }));
+            assert!(
+                plan.faults.iter().all(|fault| fault.lasts.0.as_secs() == if fault.kind() == "kill" { 12 } else { 1 })
+            );
         }
     }
 
@@ -438,7 +440,7 @@ mod tests {
     fn somebody_aims_at_the_leader_where_the_plan_lets_it() {
         let aimed = |faults: serde_json::Value, seed| {
             let plan = timetable(seed, &options(json!({"faults": faults})), 5, seconds(90), seconds(10));
-            plan.harms.iter().filter(|harm| harm.aims_at_leader()).count()
+            plan.faults.iter().filter(|fault| fault.aims_at_leader()).count()
         };
         for seed in 0..50 {
             assert_eq!(aimed(json!([{"kill": {"nodes": "minority"}}]), seed), 1);
@@ -455,7 +457,7 @@ mod tests {
             let options =
                 options(json!({"faults": [{"kill": {"nodes": "minority"}}, {"partition": {}}, {"pause": {}}]}));
             let plan = super::timetable(seed, &options, shape, seconds(300));
-            assert!(plan.harms.iter().all(|harm| !harm.aims_at_leader()), "seed {seed}: {:?}", plan.harms);
+            assert!(plan.faults.iter().all(|fault| !fault.aims_at_leader()), "seed {seed}: {:?}", plan.faults);
         }
         let named = options(json!({"faults": [
             {"kill": {"nodes": ["one", "leader"]}}, {"partition": {}}, {"partition": {"shape": "isolate-leader"}}

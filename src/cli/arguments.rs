@@ -9,12 +9,12 @@ use std::path::{Path, PathBuf};
 const AFTER: &str = "Exit codes: 0 valid, 1 a promise is broken, 2 unknown, 254 bad arguments, plan or input file, 255 the harness or \
                      the cluster failed, 130/143 stopped by a signal after healing.";
 
-/// Tests whether a replicated system keeps its promises when machines die, clocks lie and networks split.
+/// Tests whether a replicated system keeps its promises when machines die, clocks jump and networks split.
 #[derive(Debug, Parser)]
 #[command(name = "dsfuzz", version, after_help = AFTER, propagate_version = true, infer_long_args = false)]
 #[command(disable_help_subcommand = true)]
 pub struct Cli {
-    /// What holds for every command.
+    /// Options of every command.
     #[command(flatten)]
     pub global: Global,
     /// The command.
@@ -22,7 +22,7 @@ pub struct Cli {
     pub command: Command,
 }
 
-/// What holds for every command.
+/// Options of every command.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Global options")]
 pub struct Global {
@@ -36,13 +36,13 @@ pub struct Global {
         hide_possible_values = true
     )]
     pub color: Color,
-    /// The result as one JSON document on stdout
+    /// Print the result as one JSON document on stdout
     #[arg(long, global = true)]
     pub json: bool,
-    /// More of what dsfuzz itself does, on stderr (-vv: everything; DSFUZZ_LOG: a filter)
+    /// Log what dsfuzz does on stderr (-vv: everything; DSFUZZ_LOG: a filter)
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
-    /// Where runs are kept
+    /// Folder of stored runs
     #[arg(long, global = true, env = "DSFUZZ_RESULTS", default_value = "results", value_name = "DIR")]
     pub results: PathBuf,
 }
@@ -61,39 +61,39 @@ pub enum Color {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Deploy, load, break, heal, collect, judge, report
+    /// Deploy a cluster, run the load, inject faults, heal, collect, judge, report
     #[command(visible_alias = "test")]
     Run(super::run::RunArgs),
-    /// Judge a stored run, or a history
+    /// Judge a stored run, or a history recorded by another tool
     #[command(visible_alias = "analyze")]
     Check(super::check::CheckArgs),
     /// Dry run: nodes, packages, commands, the fault timetable of this seed; touches nothing
     Plan(PlanArgs),
-    /// Draw the report of a run again
+    /// Draw the report of a stored run again
     Report(super::report::ReportArgs),
-    /// Browse the results in a web page
+    /// Browse stored runs in a web page
     Serve(super::serve::ServeArgs),
-    /// Table of stored runs
+    /// List stored runs
     Runs(super::runs::RunsArgs),
-    /// Targets, workloads, faults, checkers
+    /// List targets, workloads, faults and checkers
     List(super::list::ListArgs),
-    /// Can these nodes be tested?
+    /// Check whether the nodes of a plan can be tested
     Doctor(super::doctor::DoctorArgs),
     /// Undo every fault left on nodes
     Heal(super::heal::HealArgs),
-    /// A local cluster of real nodes
+    /// Make and use a local cluster of real nodes
     Lab(super::lab::LabArgs),
     /// Write a commented plan
     Init(super::init::InitArgs),
-    /// Completions for a shell, on stdout
+    /// Print completions for a shell
     Completions(super::completions::CompletionsArgs),
-    /// The JSON schema of a plan
+    /// Print the JSON schema of a plan
     Schema(super::schema::SchemaArgs),
-    /// A checker, an anomaly, a fault, a workload or a word of the report in plain words
+    /// Explain a checker, model, kind of finding, fault, workload, target or term
     Explain(super::explain::ExplainArgs),
-    /// Write a history as JSON lines, as Jepsen's EDN or as a Parquet file
+    /// Write a history as JSON lines, Jepsen's EDN or Parquet
     Export(super::export::ExportArgs),
-    /// Check the certificates of a verdict without asking the checkers that made them
+    /// Check the certificates of a verdict without the checkers that made them
     Verify(super::verify::VerifyArgs),
 }
 
@@ -138,24 +138,24 @@ impl PlanArgs {
 
 /// Flags that change a plan. A flag beats the environment, which beats the file.
 #[derive(Clone, Debug, Default, Args)]
-#[command(next_help_heading = "Changes of the plan")]
+#[command(next_help_heading = "Overrides of the plan")]
 pub struct OverrideArgs {
-    /// Seed of every draw [env: DSFUZZ_SEED]
+    /// Seed of every random draw [env: DSFUZZ_SEED]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub seed: Option<String>,
-    /// How long to load, such as 60s [env: DSFUZZ_TIME]
+    /// Duration of the load, such as 60s [env: DSFUZZ_TIME]
     #[arg(long, alias = "time-limit", value_name = "DURATION", allow_hyphen_values = true)]
     pub time: Option<String>,
-    /// Nodes: n1,n2,n3, or a number for a lab of so many [env: DSFUZZ_NODES]
+    /// Nodes, such as n1,n2,n3; or a number, for a lab of that size [env: DSFUZZ_NODES]
     #[arg(long, value_name = "NODES")]
     pub nodes: Option<String>,
-    /// Calls a second, such as 400/s [env: DSFUZZ_RATE]
+    /// Calls a second of all clients together, such as 400/s [env: DSFUZZ_RATE]
     #[arg(long, value_name = "RATE", allow_hyphen_values = true)]
     pub rate: Option<String>,
     /// Clients, such as 10, or 2n for two for each node [env: DSFUZZ_CLIENTS]
     #[arg(long, alias = "concurrency", value_name = "CLIENTS")]
     pub clients: Option<String>,
-    /// Any key of the plan: --set workload.register.keys=4 (repeatable, last of all to apply)
+    /// Any key of the plan: --set workload.register.keys=4 (repeatable; applied after all others)
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
 }

@@ -25,27 +25,27 @@ pub struct CheckArgs {
     /// A run (`latest`, PLAN, PLAN/TIME or its folder), or a history file
     #[arg(value_name = "RUN|FILE", default_value = "latest")]
     pub what: String,
-    /// These checkers instead of the plan's
+    /// Judge by these checkers instead of the plan's
     #[arg(long = "checker", value_name = "NAME", value_delimiter = ',')]
     pub checkers: Vec<String>,
-    /// What the calls are: the name of a checker or of a workload; by default their functions tell
+    /// Judge the history as this checker or workload [default: inferred from the functions of its calls]
     #[arg(long = "as", value_name = "NAME", conflicts_with = "checkers")]
     pub kind: Option<String>,
-    /// The model to judge by, such as serializable; short for --set model=M
+    /// Judge by this model, such as serializable; short for --set model=M
     #[arg(long, value_name = "M")]
     pub model: Option<String>,
-    /// An option of the checkers (see `dsfuzz list checkers`); may be given more than once
+    /// Set an option of the checkers (see `dsfuzz list checkers`); repeatable
     #[arg(long = "set", value_name = "OPTION=VALUE")]
     pub options: Vec<String>,
-    /// How the history file is written: jsonl, jepsen-edn, jepsen-json, porcupine-etcd, porcupine-kv, plume; by default
-    /// its first bytes tell
+    /// Format of the history file: jsonl, jepsen-edn, jepsen-json, porcupine-etcd, porcupine-kv, plume [default:
+    /// detected from its first bytes]
     #[arg(long, value_name = "FORMAT", value_parser = |text: &str| text.parse::<Format>())]
     pub format: Option<Format>,
-    /// The values of the history file are [key value], as jepsen.independent makes them; with =false they are not,
-    /// although they look so (`dsfuzz explain independent`)
+    /// Values of the history file are [key value], as jepsen.independent makes them; =false: they are plain values
+    /// although they look like pairs (`dsfuzz explain independent`)
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub independent: Option<bool>,
-    /// Of a history file: write verdict.json, report.html and report/ into this folder
+    /// For a history file: write verdict.json, report.html and report/ into this folder
     #[arg(long, value_name = "DIR")]
     pub report: Option<PathBuf>,
     /// Time for all checkers together, such as 5m
@@ -396,7 +396,7 @@ fn chosen(args: &CheckArgs, history: &History, out: &mut Output) -> Result<Chose
                 let of = text(WORKLOAD).filter(|_| several).map(|workload| format!(" of workload {workload}"));
                 if model.is_some() || of.is_some() {
                     let (of, model) = (of.unwrap_or_default(), model.unwrap_or_default());
-                    out.note(format!("the functions{of} mean {name}{model}"));
+                    out.note(format!("inferred from the functions{of}: {name}{model}"));
                 }
             }
             for asked in fits.iter().filter_map(|fit| fit.asked.as_ref()) {
@@ -412,7 +412,7 @@ fn chosen(args: &CheckArgs, history: &History, out: &mut Output) -> Result<Chose
             doubts.extend(fits.iter().filter_map(|fit| Some((fit.workload.to_owned(), unrecognised(fit)?))));
             if fitting.is_empty() && doubts.is_empty() {
                 out.note(
-                    "the functions of these calls do not tell what judges them: name it with --as (`dsfuzz list \
+                    "no checker can be inferred from the functions of these calls: name one with --as (`dsfuzz list \
                      checkers`)",
                 );
             }
@@ -441,7 +441,7 @@ fn modelled(mut named: Vec<(String, Options)>, fits: &[Fit<'_>], out: &mut Outpu
     let [candidate @ Candidate { checker: "linearizable", model: Some(model) }] = candidates[..] else { return named };
     for (name, options) in &mut named {
         if name == candidate.checker && !options.0.contains_key("model") {
-            out.note(format!("the functions mean {name} --model {model}"));
+            out.note(format!("inferred from the functions: {name} --model {model}"));
             options.0.insert("model".to_owned(), Value::text(model));
         }
     }
@@ -467,8 +467,8 @@ fn unrecognised(fit: &Fit<'_>) -> Option<String> {
 fn unjudged_note(workloads: &[&str]) -> String {
     let (noun, verb) = if workloads.len() == 1 { ("workload", "is") } else { ("workloads", "are") };
     format!(
-        "{noun} {} {verb} not judged: without --as each is judged by what its functions mean, with --set workload=NAME \
-         one alone",
+        "{noun} {} {verb} not judged: without --as the checker of each workload is inferred from its functions; --set \
+         workload=NAME judges one alone",
         workloads.join(", ")
     )
 }

@@ -11,8 +11,7 @@ use crate::run::nemesis::{Executor, Wall, WallKind};
 use crate::targets::{Deployment, MissingPackages, Target};
 use clap::Args;
 use dsfuzz_checkers::history::Mark;
-use dsfuzz_nemesis::partition::Shape;
-use dsfuzz_nemesis::{FaultOptions, NodeView, View};
+use dsfuzz_nemesis::{AgentPaths, FaultOptions, NodeView, View};
 use serde::Serialize;
 use std::io::ErrorKind;
 use std::net::IpAddr;
@@ -59,7 +58,7 @@ pub(super) fn main(args: &DoctorArgs, out: &mut Output) -> Result<Exit, Failure>
             let able = match (look.able, look.needed) {
                 (true, _) => "yes",
                 (false, true) => "NO",
-                (false, false) => "no, not needed",
+                (false, false) => "not available (not needed by this plan)",
             };
             vec![look.node.clone(), look.what.clone(), able.into(), look.detail.clone()]
         };
@@ -160,15 +159,9 @@ async fn walls(plan: &Plan, deployment: &Deployment, hosts: &Arc<Hosts>) -> Vec<
         Arc::new(|| 0),
     );
     let faults = plan.nemesis.iter().flat_map(|nemesis| &nemesis.faults);
-    let shapes: Vec<Shape> = faults
-        .filter_map(|fault| match fault {
-            FaultOptions::Partition(options) => Some(options.shape.items().to_vec()),
-            _ => None,
-        })
-        .flatten()
-        .collect();
+    let paths = faults.map(FaultOptions::agent_paths).max().unwrap_or(AgentPaths::NotNeeded);
     // Over TCP every cut can be proven but a one-way one; whether the target's own ports answer is known only once it runs.
-    let one_way = shapes.contains(&Shape::OneWay);
+    let (one_way, cuts) = (paths == AgentPaths::OneWay, paths != AgentPaths::NotNeeded);
     let has_ports = view.nodes.iter().all(|node| !node.ports.is_empty());
     let look = |wall: Wall| Look {
         node: wall.between.0,
@@ -177,8 +170,8 @@ async fn walls(plan: &Plan, deployment: &Deployment, hosts: &Arc<Hosts>) -> Vec<
         needed: match wall.kind {
             WallKind::TcpOnly => one_way,
             WallKind::Filtered => true,
-            WallKind::Closed => one_way || (!shapes.is_empty() && !has_ports),
-            WallKind::Unknown => !shapes.is_empty(),
+            WallKind::Closed => one_way || (cuts && !has_ports),
+            WallKind::Unknown => cuts,
         },
         detail: wall.detail,
     };

@@ -12,18 +12,21 @@ use std::collections::BTreeMap;
 /// Arguments of `explain`.
 #[derive(Clone, Debug, Args)]
 pub struct ExplainArgs {
-    /// The name; left out: every name
+    /// The name to explain [default: list all names]
     pub name: Option<String>,
 }
 
-/// Words of verdicts and histories, and what is worth knowing beyond the lists of checkers, models, kinds of findings,
-/// faults, workloads and targets, which document themselves.
+/// The glossary of the project. Its terms are explained here unless `WORDS` says more.
+const MAP: &str = include_str!("../../docs/architecture.md");
+
+/// Words of verdicts and histories, in addition to the glossary and to checkers, models, kinds of findings, faults, workloads
+/// and targets, which document themselves.
 const WORDS: &[(&str, &str)] = &[
     (
         "linearizable",
-        "Every call seems to take effect at one instant between its begin and its end, and every reply is what the object \
-         (the option model; by default a register) gives at that instant. Judged for each key on its own (Herlihy and \
-         Wing, 1990). A call in doubt may take effect at any time after its begin, or never.",
+        "Every operation seems to take effect at one instant between its call and its reply, and every reply is what the object \
+         (the option model; by default a register) gives at that instant. Each key is judged alone (Herlihy and Wing, 1990). \
+         An operation in doubt may take effect at any time after its call, or never.",
     ),
     (
         "split-brain",
@@ -33,57 +36,57 @@ const WORDS: &[(&str, &str)] = &[
     ),
     (
         "set",
-        "Each element is added once; at the end everything is read on every node, or as the option final_reads says. \
-         Lost: acknowledged and not there. Where nodes hold different things at the end, replicas-agree judges them: a node that lacks something is \
-         accused only where it is known to have converged, or stands still. \
-         Unexpected: there and never added. Recovered: in doubt, and there. Duplicated: there more than once.",
+        "Each element is added once. At the end every node is read, or those that the option final_reads names. Lost: an \
+         acknowledged element that no final read shows. Unexpected: an element that nobody added. Recovered: an element \
+         whose add was in doubt, and that is there. Duplicated: an element that is there more than once. If nodes hold \
+         different elements at the end, replicas-agree judges them: it accuses a node that lacks one only if the node is \
+         known to have converged, or stands still.",
     ),
     ("unexpected", "A value was read that no client ever wrote."),
-    ("recovered", "A call in doubt turned out to have taken effect. Not an error; it says how much doubt there was."),
+    ("recovered", "A call in doubt turned out to have taken effect. This is not an error."),
     ("duplicated", "An element that was added once is there more than once."),
     (
         "availability",
-        "How long calls stayed without success during each fault, and how long after its healing every node served \
-         again. Numbers, not a promise; `liveness` is the promise.",
+        "How long no call succeeded during each fault, and how long after its heal every node served again. These are \
+         numbers, not a promise; `liveness` is the promise.",
     ),
     (
         "evidence",
-        "What a run must show before it may be called valid: calls succeeded, each kind of fault was proven to be in \
-         force, calls succeeded during faults, leadership moved. Thresholds stand in the plan under `evidence`.",
+        "Of a run: counts that must reach their thresholds before the run can be valid. Calls succeeded, each kind of fault \
+         was proven to be in force, calls succeeded during faults, leadership moved. The thresholds are in the plan under \
+         `evidence`. Of a finding: it is shown, and does not break the promise.",
     ),
     ("valid", "Every promise was kept, and enough was seen to say so (exit 0)."),
     (
         "unknown",
-        "Not decided (exit 2): a checker ran out of its budget, or the evidence was thin. Never a pass. The sentence says \
-         what ran out or was missing: a longer `load.time`, a larger `budget`, or a look at why calls failed.",
+        "This run proves nothing either way (exit 2): a checker ran out of its budget, or there was too little evidence. It \
+         is never a pass. The sentence says what ran out or was missing. A longer `load.time` or a larger `budget` may \
+         help, or a look at why calls failed. See docs/unknown.md.",
     ),
     ("invalid", "A promise is certainly broken (exit 1). The findings name the calls that show it."),
     ("ok", "The call succeeded, with this reply."),
-    ("fail", "The call certainly had no effect, now or later: it was refused before it could."),
+    ("fail", "The call certainly had no effect and never will."),
     (
         "info",
-        "In doubt: the call may have taken effect, may do so later, or never. A time-out and a lost connection are in \
-         doubt. The client that made it is replaced.",
+        "In doubt: the call may have taken effect, may do so later, or never. Timeouts and lost connections end so. The \
+         client that made the call is replaced.",
     ),
-    ("nemesis", "What breaks things: draws faults over time from the seed and undoes each."),
-    (
-        "proven",
-        "The fault was seen to work (a cut link carried nothing, a stopped process stood still), not only asked for.",
-    ),
+    ("nemesis", "The part that draws faults over time from the seed, injects them and heals them."),
+    ("proven", "The fault was verified to be in force: a cut link carried nothing, a stopped process stood still."),
     (
         "read-committed",
-        "Two levels have this name. The checker is the stronger one, that of the literature on testing (AWDIT): over who read \
-         from whom, with the order within each session. The model of list-append and rw-register is the weaker one, \
-         Adya's PL-2: over the known order of versions, and neither sessions nor real time count. A history may be \
-         valid by the model and invalid by the checker.",
+        "Two levels have this name. The checker is the stronger one, that of the literature on testing (AWDIT): it uses which \
+         transaction read from which, and the order within each session. The model of list-append and rw-register is the \
+         weaker one, Adya's PL-2: it uses the known order of versions, and neither sessions nor real time count. A history \
+         may be valid for the model and invalid for the checker.",
     ),
     (
         "independent",
-        "Jepsen's jepsen.independent puts the key into the value: [key value]. `--independent` says that a file has \
-         its keys so, `--independent=false` that its values only look so; without either, a file that looks so is refused. \
-         See docs/from-jepsen.md and docs/checkers.md.",
+        "Jepsen's jepsen.independent puts the key into the value: [key value]. `--independent` says that the values of a file \
+         have this form; `--independent=false` says that they are plain values. Without either, a file whose values look \
+         like pairs is refused. See docs/from-jepsen.md and docs/checkers.md.",
     ),
-    ("lease", "The agent on a node heals everything by itself when the control node has been silent for this long."),
+    ("lease", "The time (3 s) after which an agent heals its node if it has not heard from the control node."),
 ];
 
 #[derive(Serialize)]
@@ -121,13 +124,13 @@ pub(super) fn main(args: &ExplainArgs, out: &mut Output) -> Result<Exit, Failure
 
 /// A name as it is looked up: `G2-item`, `g2_item` and `g2-item` are one.
 fn plain(name: &str) -> String {
-    name.to_lowercase().replace('_', "-")
+    name.to_lowercase().replace(['_', ' '], "-")
 }
 
-/// What is told of one name: what it is the name of, and the text.
+/// One meaning of a name: the kind of thing that it names, and the text.
 type Meaning = (&'static str, String);
 
-/// One meaning as it is; several, each with what it is the name of: a set is a workload, a checker and a model.
+/// One meaning alone; several, each with its kind: a set is a workload, a checker and a model.
 fn text(meanings: &[Meaning]) -> String {
     match meanings {
         [(_, text)] => text.clone(),
@@ -163,11 +166,29 @@ fn meanings() -> BTreeMap<String, Vec<Meaning>> {
     for (word, text) in WORDS {
         add(word, "word", (*text).to_owned());
     }
+    for (term, text) in glossary() {
+        if !WORDS.iter().any(|(word, _)| *word == term) {
+            add(&term, "word", text);
+        }
+    }
     for meanings in all.values_mut() {
         // Two names of one model may differ in case alone.
         meanings.dedup();
     }
     all
+}
+
+/// The rows of the glossary: each term with its meaning. A row may have several terms.
+fn glossary() -> Vec<(String, String)> {
+    let (_, glossary) = MAP.split_once("\n## Glossary\n").unwrap_or_default();
+    let rows = glossary.split("\n## ").next().unwrap_or_default().lines();
+    let cells = rows.filter_map(|row| row.strip_prefix("| ")?.split_once(" | ")).filter(|(term, _)| *term != "term");
+    let terms = cells.flat_map(|(terms, rest)| {
+        let text = rest.split(" | ").next().unwrap_or_default().replace('*', "");
+        let names = terms.split([',', '(', ')']).map(str::trim).filter(|name| !name.is_empty());
+        names.map(|name| (name.replace(' ', "-"), text.clone())).collect::<Vec<_>>()
+    });
+    terms.collect()
 }
 
 fn entry_text(entry: &Entry) -> String {
@@ -213,6 +234,16 @@ mod tests {
             let known = all.get(&plain(name)).is_some_and(|meanings| meanings.iter().any(|(of, _)| *of == what));
             assert!(known, "{what} {name}");
         }
+    }
+
+    #[test]
+    fn every_term_of_the_glossary_is_known() {
+        let all = meanings();
+        assert!(glossary().len() > 40, "{}", glossary().len());
+        for term in ["promise", "settle", "final-reads", "undo-journal", "verdict", "node-claim"] {
+            assert!(all.contains_key(term), "{term}");
+        }
+        assert!(text(&all["settle"]).contains("after recovery"), "{}", text(&all["settle"]));
     }
 
     #[test]

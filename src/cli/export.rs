@@ -17,17 +17,17 @@ pub struct ExportArgs {
     /// A run (`latest`, PLAN, PLAN/TIME or its folder), or a history file
     #[arg(value_name = "RUN|FILE", default_value = "latest")]
     pub what: String,
-    /// What is written
+    /// Format to write
     #[arg(long, value_enum, default_value = "jsonl")]
     pub format: Written,
-    /// Where to; stdout when it is left out
+    /// File to write [default: stdout]
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
-    /// How the history file is written, where its first bytes do not tell
+    /// Format of the history file [default: detected from its first bytes]
     #[arg(long, value_name = "FORMAT", value_parser = |text: &str| text.parse::<Format>())]
     pub from: Option<Format>,
-    /// In Jepsen's files, read or written, values are [key value], as jepsen.independent makes them; with =false they
-    /// are not, although they look so
+    /// In Jepsen's files, read or written, values are [key value], as jepsen.independent makes them; =false: they are
+    /// plain values although they look like pairs
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub independent: Option<bool>,
 }
@@ -35,7 +35,7 @@ pub struct ExportArgs {
 /// What can be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Written {
-    /// Our own JSON lines.
+    /// dsfuzz' own JSON lines.
     Jsonl,
     /// Jepsen's operation maps.
     Edn,
@@ -98,7 +98,7 @@ fn write(history: &History, args: &ExportArgs, writer: &mut (impl Write + Send))
             write_edn(history, if args.independent == Some(true) { Keys::Pair } else { Keys::Field }, writer)
         }
         #[cfg(feature = "parquet")]
-        Written::Parquet => dsfuzz_checkers::history::parquet::write_parquet(history, writer),
+        Written::Parquet => dsfuzz_checkers::history::export::parquet::write_parquet(history, writer),
         #[cfg(not(feature = "parquet"))]
         Written::Parquet => Err(io::Error::other("built without Parquet")),
     }

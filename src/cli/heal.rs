@@ -15,7 +15,7 @@ pub struct HealArgs {
     /// The plan whose nodes are healed
     #[arg(value_name = "PLAN", group = "which")]
     pub plan: Option<PathBuf>,
-    /// Hosts: n1,n2,n3
+    /// Hosts, such as n1,n2,n3
     #[arg(long, value_name = "NODES", value_delimiter = ',', group = "which")]
     pub nodes: Vec<String>,
     /// A lab that is up
@@ -33,7 +33,7 @@ pub struct HealArgs {
     /// known_hosts file, with --nodes
     #[arg(long, requires = "nodes", value_name = "FILE")]
     pub known_hosts: Option<PathBuf>,
-    /// End the run that uses the nodes, if one does; without this, its nodes are left alone
+    /// End the run that uses the nodes, if there is one; without this flag, its nodes are left alone
     #[arg(long)]
     pub take_over: bool,
 }

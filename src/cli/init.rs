@@ -14,12 +14,12 @@ const TEMPLATE: &str = include_str!("init.yaml");
 /// Arguments of `init`.
 #[derive(Clone, Debug, Args)]
 pub struct InitArgs {
-    /// A built-in target, or the path to a recipe of your own
+    /// A built-in target, or the path to your recipe
     pub target: String,
-    /// Write it there instead of to stdout
+    /// Write the plan to this file instead of stdout
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
-    /// Replace a file that is there
+    /// Replace an existing file
     #[arg(long, requires = "output")]
     pub force: bool,
 }

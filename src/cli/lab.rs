@@ -20,42 +20,42 @@ pub struct LabArgs {
 pub enum LabCommand {
     /// Make a lab that stays up until `lab down`
     Up {
-        /// How many nodes
+        /// Number of nodes
         #[arg(default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=i64::from(lab::NODES_MAX)))]
         nodes: u16,
-        /// Its name
+        /// Name of the lab
         #[arg(long, default_value = lab::DEFAULT_NAME)]
         name: String,
     },
     /// Take labs down
     Down {
-        /// Their names; left out: the only one that is up
+        /// Names of the labs [default: the only one that is up]
         names: Vec<String>,
-        /// Every lab
+        /// Take every lab down
         #[arg(long, conflicts_with = "names")]
         all: bool,
-        /// Also labs that a run uses: that run fails. Without this, such a lab stays up (exit 255)
+        /// Take down labs that a run uses, too: that run fails. Without this flag such a lab stays up (exit 255)
         #[arg(long)]
         take_over: bool,
     },
-    /// Labs that are up, with their nodes
+    /// List labs that are up, with their nodes
     List,
     /// Run a command on a node
     Exec {
-        /// The node, such as n1; `control`: this machine, inside the lab's network
+        /// The node, such as n1; `control` is this machine inside the lab's network
         node: String,
-        /// The lab; left out: the only one that is up
+        /// Name of the lab [default: the only one that is up]
         #[arg(long)]
         name: Option<String>,
         /// The command with its arguments
         #[arg(trailing_var_arg = true, required = true, allow_hyphen_values = true)]
         command: Vec<OsString>,
     },
-    /// A shell on a node, by ssh
+    /// Open a shell on a node with ssh
     Ssh {
         /// The node, such as n1
         node: String,
-        /// The lab; left out: the only one that is up
+        /// Name of the lab [default: the only one that is up]
         #[arg(long)]
         name: Option<String>,
         /// Arguments for ssh, or a command

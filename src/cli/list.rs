@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 /// Arguments of `list`.
 #[derive(Clone, Debug, Args)]
 pub struct ListArgs {
-    /// Only these
+    /// List only this kind
     #[arg(value_enum)]
     pub kind: Option<Kind>,
 }

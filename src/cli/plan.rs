@@ -36,7 +36,7 @@ struct DryRun {
     /// What would be done on the nodes.
     steps: Vec<Step>,
     /// The fault timetable of this seed.
-    timetable: Vec<Harm>,
+    timetable: Vec<DryFault>,
 }
 
 /// One thing that would be done on nodes.
@@ -50,7 +50,7 @@ struct Step {
 
 /// One planned fault.
 #[derive(Debug, Serialize)]
-struct Harm {
+struct DryFault {
     /// Begin, in milliseconds of the load phase.
     begin_ms: u64,
     /// How long, in milliseconds.
@@ -148,7 +148,7 @@ fn asked(plan: &Plan, target: &Target) -> Vec<String> {
         Some(min) => format!("{min} nodes asked by a client of the load"),
     });
     let faults = plan.nemesis.iter().flat_map(|nemesis| &nemesis.faults);
-    let kinds: BTreeSet<&str> = faults.map(|fault| fault.doc().name).collect();
+    let kinds: BTreeSet<&str> = faults.map(|fault| fault.facts().name).collect();
     let election = Span(target.election());
     for kind in kinds {
         let (proven, ok) = (evidence.proven_per_kind_min.of(kind), evidence.ok_during_fault_min.of(kind));
@@ -165,14 +165,14 @@ fn asked(plan: &Plan, target: &Target) -> Vec<String> {
 }
 
 /// What the nemesis would do, with this seed.
-fn timetable(plan: &Plan, target: &Target, seed: u64, nodes: &[String]) -> Vec<Harm> {
+fn timetable(plan: &Plan, target: &Target, seed: u64, nodes: &[String]) -> Vec<DryFault> {
     let millis = |span: Span| u64::try_from(span.0.as_millis()).unwrap_or(u64::MAX);
-    let harm = |planned: &dsfuzz_nemesis::PlannedHarm| Harm {
+    let fault = |planned: &dsfuzz_nemesis::PlannedFault| DryFault {
         begin_ms: millis(planned.at),
         lasts_ms: millis(planned.lasts),
         fault: planned.describe(),
     };
-    fit::timetable(plan, target, seed, nodes.len()).harms.iter().map(harm).collect()
+    fit::timetable(plan, target, seed, nodes.len()).faults.iter().map(fault).collect()
 }
 
 fn show(plan: &Plan, dry: &DryRun, drawn: bool, out: &mut Output) {
@@ -221,11 +221,11 @@ fn show(plan: &Plan, dry: &DryRun, drawn: bool, out: &mut Output) {
         ));
         lines.for_each(|line| out.line(format!("{:22}| {}", "", crate::harmless::plain_line(line))));
     }
-    for (index, harm) in dry.timetable.iter().enumerate() {
+    for (index, fault) in dry.timetable.iter().enumerate() {
         let name = title(out, if index == 0 { "timetable" } else { "" });
-        let begin = harm.begin_ms as f64 / 1000.0;
-        let lasts = harm.lasts_ms as f64 / 1000.0;
-        out.line(format!("{name} {begin:>7.1} s for {lasts:>5.1} s  {}", harm.fault));
+        let begin = fault.begin_ms as f64 / 1000.0;
+        let lasts = fault.lasts_ms as f64 / 1000.0;
+        out.line(format!("{name} {begin:>7.1} s for {lasts:>5.1} s  {}", fault.fault));
     }
 }
 

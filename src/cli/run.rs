@@ -17,16 +17,16 @@ use std::sync::Arc;
 /// Arguments of `run`.
 #[derive(Clone, Debug, Args)]
 pub struct RunArgs {
-    /// The plan and what is changed in it.
+    /// The plan and its overrides.
     #[command(flatten)]
     pub plan: PlanArgs,
     /// Leave the target running at the end (faults are healed all the same) [env: DSFUZZ_LEAVE_RUNNING]
     #[arg(long, alias = "leave-db-running")]
     pub leave_running: bool,
-    /// End the run that uses the nodes, if one does; without this, a node that is in use ends this run (exit 255)
+    /// End the run that uses the nodes, if there is one; without this flag, a node in use ends this run (exit 255)
     #[arg(long)]
     pub take_over: bool,
-    /// Nobody else on this machine may open the folder of the run (mode 0700) [env: DSFUZZ_PRIVATE]
+    /// Close the folder of the run to other users of this machine (mode 0700) [env: DSFUZZ_PRIVATE]
     #[arg(long)]
     pub private: bool,
 }

@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 /// Arguments of `runs`.
 #[derive(Clone, Debug, Args)]
 pub struct RunsArgs {
-    /// Only runs of this plan
+    /// List only runs of this plan
     pub plan: Option<String>,
-    /// At most so many
+    /// Maximum number of runs to list
     #[arg(short = 'n', long, value_name = "COUNT")]
     pub limit: Option<usize>,
 }

@@ -7,7 +7,7 @@ use clap::Args;
 /// Arguments of `schema`.
 #[derive(Clone, Debug, Args)]
 pub struct SchemaArgs {
-    /// The tables of `docs/plan.md` instead
+    /// Print the tables of `docs/plan.md` instead
     #[arg(long)]
     pub markdown: bool,
 }

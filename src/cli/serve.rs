@@ -7,10 +7,10 @@ use std::net::IpAddr;
 /// Arguments of `serve`.
 #[derive(Clone, Debug, Args)]
 pub struct ServeArgs {
-    /// Port; 0 takes a free one
+    /// Port to listen on; 0 takes a free one
     #[arg(long, default_value_t = 8080)]
     pub port: u16,
-    /// Address to listen on; anything but a loopback address shows the results to the network
+    /// Address to listen on; any other than a loopback address shows the results to the network
     #[arg(long, default_value = "127.0.0.1", value_name = "IP")]
     pub address: IpAddr,
 }

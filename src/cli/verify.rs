@@ -17,10 +17,10 @@ pub struct VerifyArgs {
     /// A run (`latest`, PLAN, PLAN/TIME or its folder), or a file with a verdict or a certificate
     #[arg(value_name = "RUN|FILE", default_value = "latest")]
     pub what: String,
-    /// The recording that the certificates speak of; of a run: its own
+    /// The history that the certificates are about [default: that of the run]
     #[arg(long, value_name = "FILE")]
     pub history: Option<PathBuf>,
-    /// The values of the recording are [key value], as for `check`
+    /// Values of the history are [key value], as for `check`
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub independent: Option<bool>,
 }

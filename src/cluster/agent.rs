@@ -1,6 +1,6 @@
 //! The agent's program: finding the right one for a node, putting it there, starting it.
+use super::connect::{Deadline, Link};
 use super::connect_error::ConnectError;
-use super::dial::{Deadline, Link};
 use super::target::SshTarget;
 use dsfuzz_nemesis::protocol::GREETING;
 use sha2::{Digest, Sha256};

@@ -1,7 +1,7 @@
 //! Logging in: the plan's key, the ssh agent, the keys of the user's configuration, the password, in this order. After a
 //! way that the host accepts in part (two factors), it is asked again what it takes.
+use super::connect::Deadline;
 use super::connect_error::ConnectError;
-use super::dial::Deadline;
 use super::target::{Secret, SshTarget};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;

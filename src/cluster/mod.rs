@@ -3,28 +3,28 @@
 //! Everything else speaks to a node through [`Remote`], never through a shell.
 mod agent;
 mod auth;
+mod connect;
 mod connect_error;
-mod crew;
-mod dial;
-mod engine;
+mod connection;
 mod host_key;
 mod known_hosts;
 mod offers;
 mod options;
-mod pump;
+mod relay;
 mod session;
+mod sessions;
 mod target;
 mod transfer;
 
 pub use agent::{AgentBinaries, AgentBinary};
 pub use connect_error::{ConnectError, ConnectErrors, used};
-pub use crew::Cluster;
 pub use options::SshOptions;
 pub use session::{AgentHello, ConnectOptions, Session};
+pub use sessions::Cluster;
 pub use target::{Secret, SshTarget, resolve_nodes};
 pub use transfer::{Ran, download, run, run_command, upload};
 
-use dsfuzz_nemesis::protocol::{Ask, Told};
+use dsfuzz_nemesis::protocol::{Request, Response};
 use dsfuzz_workloads::BoxFuture;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -70,11 +70,16 @@ pub enum RemoteError {
     },
 }
 
-/// A node's agent. [`Told::Failed`] arrives as [`RemoteError::Refused`].
+/// A node's agent. [`Response::Failed`] arrives as [`RemoteError::Refused`].
 pub trait Remote: Send + Sync {
     /// The node.
     fn node(&self) -> &Node;
 
     /// Asks the agent, with a blob and a deadline; the answer may carry a blob.
-    fn ask(&self, ask: Ask, blob: Vec<u8>, deadline: Duration) -> BoxFuture<'_, Result<(Told, Vec<u8>), RemoteError>>;
+    fn ask(
+        &self,
+        ask: Request,
+        blob: Vec<u8>,
+        deadline: Duration,
+    ) -> BoxFuture<'_, Result<(Response, Vec<u8>), RemoteError>>;
 }

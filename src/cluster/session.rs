@@ -1,11 +1,11 @@
 //! [`Session`]: the handle of one node's agent. Cheap to ask from any task; the work is done on the connection's thread.
 use super::agent::{self, AgentBinaries};
+use super::connect::{self, Deadline};
 use super::connect_error::ConnectError;
-use super::dial::{self, Deadline};
-use super::engine::{Engine, Job};
+use super::connection::{Connection, Job};
 use super::target::SshTarget;
 use super::{Node, Remote, RemoteError};
-use dsfuzz_nemesis::protocol::{Ask, Claimant, Entry, PROTOCOL_VERSION, Told};
+use dsfuzz_nemesis::protocol::{Claimant, Entry, PROTOCOL_VERSION, Request, Response};
 use dsfuzz_workloads::BoxFuture;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -60,15 +60,15 @@ pub struct AgentHello {
 }
 
 /// An answer: what the agent told with its blob, or the sentence with which it refused.
-type Answered = Result<(Told, Vec<u8>), String>;
+type Answered = Result<(Response, Vec<u8>), String>;
 
 /// Where one answer goes. Dropped without one, whoever waits learns that the connection is gone.
 pub(super) struct Answer(Box<dyn FnOnce(Answered) + Send>);
 
 impl Answer {
-    pub(super) fn give(self, told: Told, blob: Vec<u8>) {
+    pub(super) fn give(self, told: Response, blob: Vec<u8>) {
         (self.0)(match told {
-            Told::Failed(message) => Err(message),
+            Response::Failed(message) => Err(message),
             told => Ok((told, blob)),
         });
     }
@@ -124,7 +124,7 @@ impl Session {
     }
 
     /// Connects anew after a loss; who holds this session goes on with it. Blocks. What the old agent had done it has
-    /// healed by itself or will; ask the new one for [`Ask::Undone`]. [`ConnectError::NodeTaken`] where another run has had the
+    /// healed by itself or will; ask the new one for [`Request::Undone`]. [`ConnectError::NodeTaken`] where another run has had the
     /// node since.
     pub fn reconnect(&self) -> Result<(), ConnectError> {
         let fresh = Arc::new(open(&self.node, &self.target, &self.agents, &self.options, Entry::Again)?);
@@ -165,7 +165,7 @@ impl Session {
 
     /// Ends the agent in order. Services go on unless they are to stop.
     pub async fn bye(&self, stop_services: bool, deadline: Duration) -> Result<(), RemoteError> {
-        self.ask(Ask::Bye { stop_services }, Vec::new(), deadline).await.map(drop)
+        self.ask(Request::Bye { stop_services }, Vec::new(), deadline).await.map(drop)
     }
 
     fn line(&self) -> Arc<Line> {
@@ -183,7 +183,12 @@ impl Remote for Session {
         &self.node
     }
 
-    fn ask(&self, ask: Ask, blob: Vec<u8>, deadline: Duration) -> BoxFuture<'_, Result<(Told, Vec<u8>), RemoteError>> {
+    fn ask(
+        &self,
+        ask: Request,
+        blob: Vec<u8>,
+        deadline: Duration,
+    ) -> BoxFuture<'_, Result<(Response, Vec<u8>), RemoteError>> {
         let line = self.line();
         Box::pin(async move {
             let what = word(&ask);
@@ -191,7 +196,7 @@ impl Remote for Session {
             let (tell, answered) = oneshot::channel();
             // Whoever asked may have given up by then.
             let answer = Answer(Box::new(move |answer| drop(tell.send(answer))));
-            if line.jobs.send(Job::Ask { id, ask: Box::new(ask), blob, answer }).is_err() {
+            if line.jobs.send(Job::Request { id, ask: Box::new(ask), blob, answer }).is_err() {
                 return Err(self.lost_error(&line));
             }
             let _ = line.wake.write(1);
@@ -210,13 +215,13 @@ impl Remote for Session {
 }
 
 /// A request in a word: `run etcd`, `undo`.
-fn word(ask: &Ask) -> String {
+fn word(ask: &Request) -> String {
     match ask {
-        Ask::Run(command) => format!("run {}", command.argv.first().map(String::as_str).unwrap_or_default()),
-        Ask::Start { service, .. } => format!("start {service}"),
-        Ask::Stop { service, .. } => format!("stop {service}"),
-        Ask::Write { path, .. } => format!("write {path}"),
-        Ask::Read { path, .. } => format!("read {path}"),
+        Request::Run(command) => format!("run {}", command.argv.first().map(String::as_str).unwrap_or_default()),
+        Request::Start { service, .. } => format!("start {service}"),
+        Request::Stop { service, .. } => format!("stop {service}"),
+        Request::Write { path, .. } => format!("write {path}"),
+        Request::Read { path, .. } => format!("read {path}"),
         other => match serde_json::to_value(other) {
             Ok(serde_json::Value::String(name)) => name,
             Ok(serde_json::Value::Object(fields)) => fields.keys().next().cloned().unwrap_or_default(),
@@ -239,7 +244,7 @@ fn open(
     let (lost, lost_seen) = watch::channel(None);
     let (ready, outcome) = mpsc::channel();
     let (tell, greeted) = mpsc::channel();
-    let hello = Ask::Hello {
+    let hello = Request::Hello {
         version: PROTOCOL_VERSION,
         lease_ms: u64::try_from(options.lease.as_millis()).unwrap_or(u64::MAX),
         run: options.run.clone(),
@@ -248,13 +253,13 @@ fn open(
     };
     // Queued before the thread begins, so it is the first frame.
     let answer = Answer(Box::new(move |answer| drop(tell.send(answer))));
-    let _ = jobs.send(Job::Ask { id: 0, ask: Box::new(hello), blob: Vec::new(), answer });
+    let _ = jobs.send(Job::Request { id: 0, ask: Box::new(hello), blob: Vec::new(), answer });
     let thread = {
         let (node, target, agents, options) =
             (Arc::clone(&node.name), target.clone(), Arc::clone(agents), options.clone());
         let (deadline, wake) = (Arc::clone(&deadline), Arc::clone(&wake));
         move || {
-            let begun = dial::dial(&target, options.patience, &deadline).and_then(|link| {
+            let begun = connect::connect(&target, options.patience, &deadline).and_then(|link| {
                 let started = agent::start(&link, &node, &target, &agents, &deadline)?;
                 Ok((link, started))
             });
@@ -263,10 +268,10 @@ fn open(
                 Err(error) => return drop(ready.send(Err(error))),
             };
             deadline.begin("greeting the agent");
-            let engine = Engine::new(link, started, queue, wake, options.lease, deadline.left());
-            // Nobody waits when the deadline has passed; the closed queue then ends the engine.
+            let connection = Connection::new(link, started, queue, wake, options.lease, deadline.left());
+            // Nobody waits when the deadline has passed; the closed queue then ends the connection.
             let _ = ready.send(Ok(()));
-            let why = engine.run();
+            let why = connection.run();
             lost.send_replace(Some(why.into()));
         }
     };
@@ -289,15 +294,15 @@ fn await_hello(
     entry: Entry,
 ) -> Result<AgentHello, ConnectError> {
     let mismatch = |message| ConnectError::AgentMismatch { node: Arc::clone(node), message };
-    // The engine gives up by itself at the deadline, which drops the sender.
+    // The connection gives up by itself at the deadline, which drops the sender.
     match greeted.recv() {
-        Ok(Ok((Told::Hello { version, boot_id, kernel, arch, ping_port, pids }, _))) => {
+        Ok(Ok((Response::Hello { version, boot_id, kernel, arch, ping_port, pids }, _))) => {
             if version != PROTOCOL_VERSION {
                 return Err(mismatch(format!("it speaks version {version} of the protocol, not {PROTOCOL_VERSION}")));
             }
             Ok(AgentHello { boot_id, kernel, arch, ping_port, pids })
         }
-        Ok(Ok((Told::Taken(claim), _))) => Err(ConnectError::NodeTaken {
+        Ok(Ok((Response::Taken(claim), _))) => Err(ConnectError::NodeTaken {
             node: Arc::clone(node),
             claim: Box::new(claim),
             again: matches!(entry, Entry::Again | Entry::Gone),

@@ -1,6 +1,6 @@
 //! Files to and from a node, and commands on it, over any [`Remote`].
 use super::{Remote, RemoteError};
-use dsfuzz_nemesis::protocol::{Ask, BLOB_BYTES_MAX, Command, Told};
+use dsfuzz_nemesis::protocol::{BLOB_BYTES_MAX, Command, Request, Response};
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
@@ -36,7 +36,7 @@ pub async fn upload(remote: &dyn Remote, path: &str, bytes: &[u8], mode: u32) ->
     let mut offset = 0;
     loop {
         let end = bytes.len().min(offset + BLOB_BYTES_MAX);
-        let ask = Ask::Write { path: path.into(), offset: offset as u64, mode, owner: None };
+        let ask = Request::Write { path: path.into(), offset: offset as u64, mode, owner: None };
         remote.ask(ask, bytes[offset..end].to_vec(), CHUNK_DEADLINE).await?;
         offset = end;
         if offset == bytes.len() {
@@ -55,9 +55,9 @@ pub async fn download(remote: &dyn Remote, path: &str, to: &Path) -> Result<u64,
     let (mut offset, mut end) = (0u64, None);
     loop {
         let left = end.map_or(BLOB_BYTES_MAX as u64, |end: u64| end.saturating_sub(offset).min(BLOB_BYTES_MAX as u64));
-        let ask = Ask::Read { path: path.into(), offset, bytes: u32::try_from(left).unwrap_or(u32::MAX) };
+        let ask = Request::Read { path: path.into(), offset, bytes: u32::try_from(left).unwrap_or(u32::MAX) };
         let (told, blob) = remote.ask(ask, Vec::new(), CHUNK_DEADLINE).await?;
-        let Told::Chunk { size } = told else {
+        let Response::Chunk { size } = told else {
             return Err(unexpected(remote, "read", &told));
         };
         file.write_all(&blob).map_err(here)?;
@@ -80,9 +80,9 @@ pub async fn run<S: AsRef<str>>(remote: &dyn Remote, argv: &[S], deadline: Durat
 /// Runs a command to its end.
 pub async fn run_command(remote: &dyn Remote, command: Command) -> Result<Ran, RemoteError> {
     let deadline = Duration::from_millis(command.deadline_ms).saturating_add(ANSWER_MARGIN);
-    let (told, _) = remote.ask(Ask::Run(command), Vec::new(), deadline).await?;
+    let (told, _) = remote.ask(Request::Run(command), Vec::new(), deadline).await?;
     match told {
-        Told::Ran { status, stdout, stderr, late } => Ok(Ran { status, stdout, stderr, late }),
+        Response::Ran { status, stdout, stderr, late } => Ok(Ran { status, stdout, stderr, late }),
         other => Err(unexpected(remote, "run", &other)),
     }
 }
@@ -91,6 +91,6 @@ fn refused(remote: &dyn Remote, message: String) -> RemoteError {
     RemoteError::Refused { node: Arc::clone(&remote.node().name), message }
 }
 
-fn unexpected(remote: &dyn Remote, what: &str, told: &Told) -> RemoteError {
+fn unexpected(remote: &dyn Remote, what: &str, told: &Response) -> RemoteError {
     refused(remote, format!("an unexpected answer to {what}: {told:?}"))
 }

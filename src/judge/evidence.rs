@@ -9,9 +9,9 @@ use super::Rules;
 use super::met::{self, Met};
 use crate::plan::EvidencePlan;
 use crate::store::{Evidence, Readiness, RunInfo};
-use dsfuzz_checkers::evidence::KindEvidence;
+use dsfuzz_checkers::run_level::evidence::KindEvidence;
 use dsfuzz_checkers::{Fault, History, Phase, evidence};
-use dsfuzz_nemesis::{IN_FORCE_MIN, Span, clock};
+use dsfuzz_nemesis::{IN_FORCE_MIN, Span, facts};
 
 /// What was measured, each with what is asked at the least.
 pub(super) fn weigh(history: &History, asked: &EvidencePlan, rules: &Rules, info: &RunInfo) -> Vec<Evidence> {
@@ -146,8 +146,8 @@ fn leader_changes(
     seen: u64,
     nobody: bool,
 ) -> Option<Evidence> {
-    // A lie about the time need not move a leader.
-    let disturbs = |fault: &Fault| fault.kind != clock::DOC.name && fault.planned.contains("leader");
+    let may_move = |fault: &Fault| facts(&fault.kind).is_none_or(|facts| facts.may_move_leader);
+    let disturbs = |fault: &Fault| may_move(fault) && fault.planned.contains("leader");
     let aimed = info.facts.leads && history.faults.iter().any(disturbs);
     let moves = |met: &&Met<'_>| {
         disturbs(met.fault) && met.lasted > info.facts.election() && met::leaves_majority(&history.nodes, met.fault)

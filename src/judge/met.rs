@@ -1,8 +1,9 @@
 //! What each fault met: how long it was certainly in force, what it left of the cluster, and how far the load of each
 //! node fell. Pure.
 use crate::store::{FaultLoad, NodeLoad, Rates};
-use dsfuzz_checkers::{Fault, History, Outcome, sides::components};
-use dsfuzz_nemesis::{IN_FORCE_MIN, clock, kill, pause};
+use dsfuzz_checkers::{Fault, History, Outcome, run_level::sides::components};
+use dsfuzz_nemesis::facts::Leaves;
+use dsfuzz_nemesis::{IN_FORCE_MIN, facts};
 use std::time::Duration;
 
 /// Before and after a fault the load is measured for so long at the most.
@@ -59,14 +60,13 @@ fn ok_between(history: &History, from: u64, to: u64) -> u64 {
 }
 
 /// Whether a fault leaves more than half of the nodes, running and all in reach of each other over links that work both
-/// ways. A shifted clock leaves all.
+/// ways.
 pub(super) fn leaves_majority(nodes: &[String], fault: &Fault) -> bool {
-    let left = if fault.kind == clock::DOC.name {
-        nodes.len()
-    } else if fault.kind == kill::DOC.name || fault.kind == pause::DOC.name {
-        nodes.iter().filter(|node| !fault.nodes.contains(node)).count()
-    } else {
-        components(nodes, &fault.cut).iter().map(Vec::len).max().unwrap_or(0)
+    // Of a kind that this release does not know, the cut is what the history says.
+    let left = match facts(&fault.kind).map_or(Leaves::ConnectedNodes, |facts| facts.leaves) {
+        Leaves::AllNodes => nodes.len(),
+        Leaves::OtherNodes => nodes.iter().filter(|node| !fault.nodes.contains(node)).count(),
+        Leaves::ConnectedNodes => components(nodes, &fault.cut).iter().map(Vec::len).max().unwrap_or(0),
     };
     2 * left > nodes.len()
 }

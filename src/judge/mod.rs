@@ -12,7 +12,8 @@ use crate::store::{Evidence, FORMAT_VERSION, RunInfo, RunVerdict};
 use crate::targets::TargetFacts;
 use crate::targets::recipe::Exits;
 use dsfuzz_checkers::{Budget, CRASHES, History, Options, Phase, Severity, Validity, Value, Verdict};
-use dsfuzz_nemesis::partition;
+use dsfuzz_nemesis::FaultOptions;
+use dsfuzz_nemesis::facts::Leaves;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
@@ -70,10 +71,10 @@ impl Rules {
         }
         let judged = checkers.iter_mut().filter(|(name, _)| name == CRASHES);
         judged.for_each(|(_, options)| with_exits(options, &facts.exits));
-        let faults = plan.nemesis.iter().flat_map(|nemesis| &nemesis.faults);
-        let kinds: BTreeSet<&str> = faults.map(|fault| fault.doc().name).collect();
+        let faults = || plan.nemesis.iter().flat_map(|nemesis| &nemesis.faults).map(FaultOptions::facts);
+        let kinds: BTreeSet<&str> = faults().map(|facts| facts.name).collect();
         let kinds: Vec<String> = kinds.into_iter().map(String::from).collect();
-        let cuts = kinds.iter().any(|kind| kind == partition::DOC.name);
+        let cuts = faults().any(|facts| facts.leaves == Leaves::ConnectedNodes);
         let (mut if_seen, mut not_asked) = (Vec::new(), Vec::new());
         if plan.check.is_empty() && !cuts {
             if !facts.leads {

@@ -55,10 +55,10 @@ pub fn warnings(plan: &Plan, target: &Target) -> Vec<String> {
     warnings.extend(short_faults(plan));
     warnings.extend(few_calls(plan));
     let faults = plan.nemesis.iter().flat_map(|nemesis| &nemesis.faults);
-    warnings.extend(faults.filter(|fault| fault.aims_at_all()).map(|fault| {
+    warnings.extend(faults.filter(|fault| fault.silences_all()).map(|fault| {
         format!(
             "{}: nodes: all leaves nobody to answer: evidence asks for calls that are Ok before it and after its heal",
-            fault.doc().name
+            fault.facts().name
         )
     }));
     let blind = plan.workload.iter().chain(&plan.workloads);
@@ -105,7 +105,7 @@ fn short_faults(plan: &Plan) -> impl Iterator<Item = String> {
             format!(
                 "{}: a fault of {lasts} proves too little: evidence counts faults that are proven to be in force for {} \
                  or longer; `for: {enough}` or longer will do",
-                fault.doc().name,
+                fault.facts().name,
                 Span(IN_FORCE_MIN)
             )
         })

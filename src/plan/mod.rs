@@ -42,19 +42,19 @@ pub struct Plan {
     /// Several workloads in one run.
     #[serde(default)]
     pub workloads: Vec<WorkloadOptions>,
-    /// How hard and how long.
+    /// Rate, duration and deadlines of the load.
     #[serde(default)]
     pub load: LoadPlan,
-    /// What breaks. Left out: nothing.
+    /// Which faults come, and when. Left out: no faults.
     #[serde(default)]
     pub nemesis: Option<NemesisOptions>,
     /// Checkers by name, or with options as a one-key map: `bank: {total: 100}`. Left out: what the workloads name.
     #[serde(default)]
     pub check: Vec<CheckPlan>,
-    /// What a checker may use.
+    /// Time and memory for checkers.
     #[serde(default)]
     pub budget: BudgetPlan,
-    /// Below these, a run is unknown and not valid.
+    /// Thresholds: below one of them a run is unknown.
     #[serde(default)]
     pub evidence: EvidencePlan,
     /// The seed. Left out: drawn, printed and stored.
@@ -75,9 +75,9 @@ pub enum CheckPlan {
 impl Plan {
     /// How long final reads must show no change before replicas that differ stand still: as its checkers say.
     pub fn standstill(&self) -> Duration {
-        let (option, _) = dsfuzz_checkers::standstill::STANDSTILL;
+        let (option, _) = dsfuzz_checkers::history::standstill::STANDSTILL;
         let asked = self.check.iter().filter_map(|check| u64::try_from(check.options().int(option).ok()??).ok());
-        Duration::from_millis(asked.max().unwrap_or(dsfuzz_checkers::standstill::STANDSTILL_MS))
+        Duration::from_millis(asked.max().unwrap_or(dsfuzz_checkers::history::standstill::STANDSTILL_MS))
     }
 }
 
@@ -107,9 +107,9 @@ impl CheckPlan {
 pub struct ClusterPlan {
     /// A lab on this machine: how many nodes, for this run alone; or the name of a lab that is up.
     pub lab: Option<LabPlan>,
-    /// Hosts, as one would write them after `ssh`.
+    /// Hosts, as in the argument of `ssh`.
     pub nodes: Vec<String>,
-    /// How to reach them.
+    /// How to connect to the nodes.
     pub ssh: SshOptions,
 }
 
@@ -117,13 +117,13 @@ pub struct ClusterPlan {
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum LabPlan {
-    /// A lab of so many nodes, made for this run and taken down after it.
+    /// A lab of this size, made for this run and taken down after it.
     Nodes(u16),
     /// A lab that is already up (`dsfuzz lab up 5 --name NAME`).
     Named(String),
 }
 
-/// How hard and how long.
+/// Rate, duration and deadlines of the load.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LoadPlan {
@@ -131,12 +131,12 @@ pub struct LoadPlan {
     pub clients: Clients,
     /// Calls a second, all clients together. Left out: as fast as possible.
     pub rate: Option<Rate>,
-    /// How long.
+    /// Duration of the load.
     pub time: Span,
     /// Deadline of one call. Left out: the target's `election` and a second, from 1s to 5s.
     pub deadline: Option<Span>,
-    /// Clients that join those of a node that hang, so that the node is asked ten times a second in every fault: at the
-    /// most so many for each node. 0: none.
+    /// Maximum number of clients that join on each node whose clients hang, so that ten calls a second begin there during
+    /// every fault. 0: none.
     pub joining: u32,
     /// Deadline of the settle phase.
     pub settle: Span,
@@ -211,13 +211,13 @@ pub enum Clients {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rate(pub f64);
 
-/// What a checker may use.
+/// Time and memory for checkers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct BudgetPlan {
     /// Time for all checkers together.
     pub time: Span,
-    /// Memory for each, in mebibytes.
+    /// Memory for each checker, in mebibytes.
     pub memory_mib: u64,
 }
 
@@ -233,14 +233,14 @@ impl Default for BudgetPlan {
 pub struct EvidencePlan {
     /// Calls that were Ok.
     pub ok_min: u64,
-    /// Of all calls, the fraction that was Ok.
+    /// Fraction of all calls that was Ok.
     pub ok_fraction_min: f64,
     /// Each planned kind of fault was proven this often, in force for half a second or longer; by kind: `{kill: 2}`.
     pub proven_per_kind_min: PerKind<1>,
-    /// Calls that were Ok while each kind of fault was in force, of faults that leave a majority and last longer than an
-    /// election of the target; by kind: `{partition: 0}`.
+    /// Calls that were Ok during each kind of fault, if the faults leave a majority and last longer than an election of the
+    /// target; by kind: `{partition: 0}`.
     pub ok_during_fault_min: PerKind<10>,
-    /// Changes of leader seen, where a fault that can move the leader is aimed at it.
+    /// Observed changes of leader, if a fault that can move the leader is aimed at it.
     pub leader_changes_min: u64,
     /// Nodes that the clients of the load are bound to. Left out: every node.
     pub nodes_asked_min: Option<u64>,

@@ -40,13 +40,13 @@ pub(super) const ALL: [Chart; 4] = [
     Chart {
         file: "availability.svg",
         title: "Outcomes by node",
-        caption: "The share of each node's calls that were ok, info and fail, from below. Grey: callers waited, and it answered nothing for more than half a second.",
+        caption: "The share of each node's calls that were ok, info and fail, from below. Grey: callers waited, and the node answered nothing for more than half a second.",
         draw: availability,
     },
     Chart {
         file: "leaders.svg",
-        title: "Who said to lead",
-        caption: "Filled with its term: a leader; thin: other roles.",
+        title: "Who claimed leadership",
+        caption: "Filled, with its term: a leader. Thin line: other roles.",
         draw: leaders,
     },
 ];
@@ -315,7 +315,7 @@ fn leaders(subject: &Subject<'_>) -> Option<String> {
     if digest.roles.is_empty() {
         return None;
     }
-    let mut sheet = Sheet::new(subject, "Who said to lead", digest.nodes.len() as f64 * ROW);
+    let mut sheet = Sheet::new(subject, "Who claimed leadership", digest.nodes.len() as f64 * ROW);
     for (row, node) in digest.nodes.iter().enumerate() {
         sheet.label(node, row as f64 * ROW + ROW / 2.0);
         sheet.line((row + 1) as f64 * ROW);

@@ -2,6 +2,7 @@
 //! when, clock offsets. Never: HTML.
 use dsfuzz_checkers::history::NameId;
 use dsfuzz_checkers::{Fault, History, Op, Outcome};
+use dsfuzz_nemesis::facts;
 use serde::Serialize;
 
 /// Calls by how they ended.
@@ -125,7 +126,8 @@ impl Digest {
     /// Where a clock fault is known to have held a clock: between its proofs, where all readings within it agree.
     pub(super) fn clock_steps(&self, history: &History) -> Vec<(u64, u64, usize, f64)> {
         let mut steps = Vec::new();
-        for fault in history.faults.iter().filter(|fault| fault.kind == "clock") {
+        for fault in history.faults.iter().filter(|fault| facts(&fault.kind).is_some_and(|facts| facts.samples_clocks))
+        {
             let (Some((from, to)), Some((since, until))) = (fault.possible(), fault.certain()) else { continue };
             for node in &fault.nodes {
                 let within = |reading: &&ClockReading| reading.1 == *node && (from..=to).contains(&reading.0);

@@ -1,6 +1,8 @@
 //! The colours of the drawings. Blue, vermilion and amber (after Okabe and Ito) stay apart for colour-blind people, and
 //! no drawing relies on colour alone.
 use dsfuzz_checkers::Outcome;
+use dsfuzz_nemesis::facts;
+use dsfuzz_nemesis::facts::ColourFamily::{Clocks, Devices, Links, Processes, Stalls, Unknown};
 
 /// Colours as SVG writes them.
 pub(super) struct Ink {
@@ -64,14 +66,15 @@ impl Ink {
     }
 }
 
-/// Which of the six colours a kind of fault has.
+/// Which of the six colours a kind of fault has. Histories from elsewhere may have kinds that this release does not know.
 pub(super) fn fault_colour(kind: &str) -> usize {
-    match kind {
-        "partition" => 0,
-        "kill" => 1,
-        "pause" => 2,
-        "clock" => 3,
-        _ if kind.starts_with("disk") || kind.starts_with("net") => 4,
-        _ => 5,
+    let by_name = if kind.starts_with("disk") || kind.starts_with("net") { Devices } else { Unknown };
+    match facts(kind).map_or(by_name, |facts| facts.colour) {
+        Links => 0,
+        Processes => 1,
+        Stalls => 2,
+        Clocks => 3,
+        Devices => 4,
+        Unknown => 5,
     }
 }

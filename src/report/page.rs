@@ -122,7 +122,7 @@ fn charts(subject: &Subject<'_>) -> String {
         (
             !subject.history.faults.is_empty(),
             "faults",
-            "Faults: the bar is the possible stretch, its thick foot the proven one".into(),
+            "Faults: pale bar, may have been active; thick edge, proven active".into(),
         ),
         (called, "latency", format!("Latency by time of call, logarithmic; of ok calls {latency}")),
         (
@@ -136,12 +136,12 @@ fn charts(subject: &Subject<'_>) -> String {
         (
             called && !digest.nodes.is_empty(),
             "availability",
-            "Outcomes by node: share of its calls that were ok, info, fail (from below); grey: its callers waited and it \
+            "Outcomes by node: share of its calls that were ok, info, fail (from below); grey: callers waited, and the node \
              answered nothing"
                 .into(),
         ),
-        (!digest.roles.is_empty(), "roles", "Who said to lead, with the term; thin: other roles".into()),
-        (!digest.clocks.is_empty(), "clocks", "Clock offset by node: readings as points; a line where a fault is proven to have held the clock".into()),
+        (!digest.roles.is_empty(), "roles", "Who claimed leadership, with its term; thin line: other roles".into()),
+        (!digest.clocks.is_empty(), "clocks", "Clock offset by node: readings as points; a line while a fault is proven to hold the clock".into()),
     ];
     for (has, name, caption) in strips {
         if has {

@@ -249,8 +249,8 @@ fn one(
         html.push_str(&page.picture(&format!("cycle-{number}.svg"), picture.svg, &picture.description));
         if !std::mem::replace(&mut said.cycle, true) {
             html.push_str(
-                "\n<p class=\"caption\">Each arrow says why the upper comes before the lower; the one along the side leads \
-                 back: no order exists.</p>\n",
+                "\n<p class=\"caption\">Each arrow gives the reason why one operation must come before the next. They form \
+                 a cycle, so no order can exist.</p>\n",
             );
         }
     }
@@ -259,7 +259,7 @@ fn one(
         if !std::mem::replace(&mut said.lanes, true) {
             html.push_str(
                 "\n<p class=\"caption\">One lane for each process. Left to right is the exact order; lengths are stretched, \
-                 the times above are real. A dashed bar without an end is an operation whose outcome nobody knows: it may \
+                 the times above are real. A dashed bar without an end is an operation whose outcome is unknown: it may \
                  take effect at any later moment.</p>\n",
             );
         }

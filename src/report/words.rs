@@ -237,9 +237,9 @@ pub(super) fn answer(verdict: &RunVerdict, source: Source) -> String {
     match (verdict.validity, source) {
         (Validity::Valid, _) => "Valid: every promise that was checked was kept".to_owned(),
         (Validity::Unknown, Source::CutOff) => {
-            "Unknown: the recording was cut off, so this run does not decide".to_owned()
+            "Unknown: the recording was cut off, so this run proves nothing either way".to_owned()
         }
-        (Validity::Unknown, _) => "Unknown: this run does not decide".to_owned(),
+        (Validity::Unknown, _) => "Unknown: this run proves nothing either way".to_owned(),
         (Validity::Invalid, Source::CutOff) => {
             format!("Invalid: {}; the recording was cut off later", broken(&verdict.promises))
         }

@@ -2,7 +2,7 @@
 //! draw how far each node's clock was off.
 use super::nemesis::Remotes;
 use super::recorder::Recorder;
-use dsfuzz_nemesis::protocol::{Ask, Told};
+use dsfuzz_nemesis::protocol::{Request, Response};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,8 @@ pub(super) async fn watch(remotes: Arc<dyn Remotes>, recorder: Arc<Recorder>) {
         for node in remotes.names() {
             let Some(remote) = remotes.get(&node) else { continue };
             // A node that does not answer now has nothing to note.
-            let Ok((Told::Clocks { shifts_ns, .. }, _)) = remote.ask(Ask::Clocks, Vec::new(), DEADLINE).await else {
+            let Ok((Response::Clocks { shifts_ns, .. }, _)) = remote.ask(Request::Clocks, Vec::new(), DEADLINE).await
+            else {
                 continue;
             };
             let furthest = shifts_ns.values().copied().max_by_key(|shift| shift.unsigned_abs()).unwrap_or(0);

@@ -4,9 +4,9 @@
 //! The agents keep what they saw, so that a look that fails loses nothing. Never: judges.
 use super::nemesis::Remotes;
 use super::recorder::Recorder;
-use crate::targets::together;
+use crate::targets::join_all;
 use dsfuzz_checkers::history::{ProcessEvent, ProcessStep};
-use dsfuzz_nemesis::protocol::{Ask, CoreFile, Death, Told};
+use dsfuzz_nemesis::protocol::{CoreFile, Death, Request, Response};
 use dsfuzz_workloads::BoxFuture;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -186,8 +186,8 @@ async fn ask(remotes: &dyn Remotes, cores: bool, now: impl Fn() -> u64 + Sync) -
         let asking: BoxFuture<'_, Result<Said, String>> = Box::pin(async move {
             let remote = remote.ok_or_else(|| format!("{node}: no session with its agent"))?;
             let asked = now();
-            match remote.ask(Ask::Deaths { cores }, Vec::new(), deadline).await {
-                Ok((Told::Deaths { deaths, oom_kills, cores, now_ns }, _)) => {
+            match remote.ask(Request::Deaths { cores }, Vec::new(), deadline).await {
+                Ok((Response::Deaths { deaths, oom_kills, cores, now_ns }, _)) => {
                     Ok(Said { node, deaths, oom_kills, cores, now_ns, asked, answered: now() })
                 }
                 Ok((other, _)) => Err(format!("{node}: an answer of another kind: {other:?}")),
@@ -197,7 +197,7 @@ async fn ask(remotes: &dyn Remotes, cores: bool, now: impl Fn() -> u64 + Sync) -
         asking
     });
     let (mut said, mut problems) = (Vec::new(), Vec::new());
-    for answer in together(asks.collect()).await {
+    for answer in join_all(asks.collect()).await {
         match answer {
             Ok(answer) => said.push(answer),
             Err(problem) => problems.push(problem),

@@ -6,7 +6,7 @@ use crate::cluster::{
     AgentBinaries, AgentHello, Cluster, ConnectError, ConnectOptions, Node, Remote, Session, SshTarget,
 };
 use anyhow::{Result, anyhow};
-use dsfuzz_nemesis::protocol::{Ability, Ask, Claimant, Proof, Told};
+use dsfuzz_nemesis::protocol::{Ability, Claimant, Proof, Request, Response};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::os::unix::fs::MetadataExt as _;
@@ -134,17 +134,17 @@ impl Hosts {
     /// Undoes what any run left on any node, proven. What was done on each node; an error names the nodes where
     /// something could not be undone.
     pub async fn heal(&self) -> Result<Vec<(Arc<str>, Proof)>> {
-        let told = self.everywhere(Ask::UndoAll, UNDO).await;
+        let told = self.everywhere(Request::UndoAll, UNDO).await;
         let mut already = self.undone_already().await;
         let mut proofs = Vec::new();
         let mut problems = Vec::new();
         for (node, told) in told {
             match told {
-                Ok(Told::Proof(mut proof)) if proof.holds => {
+                Ok(Response::Proof(mut proof)) if proof.holds => {
                     proof.detail.splice(0..0, already.remove(&node).unwrap_or_default());
                     proofs.push((node, proof));
                 }
-                Ok(Told::Proof(proof)) => problems.push(format!("{node}: {}", proof.detail.join("; "))),
+                Ok(Response::Proof(proof)) => problems.push(format!("{node}: {}", proof.detail.join("; "))),
                 Ok(other) => problems.push(format!("{node}: an answer of another kind: {other:?}")),
                 Err(error) => problems.push(error),
             }
@@ -160,12 +160,12 @@ impl Hosts {
     /// is not known; it is known of a control node's process that ran on this machine and has ended.
     pub async fn clients_gone(&self) -> Result<Vec<String>> {
         let mut unknown = Vec::new();
-        for (node, told) in self.everywhere(Ask::AwaitClients, CLIENTS).await {
+        for (node, told) in self.everywhere(Request::AwaitClients, CLIENTS).await {
             match told {
-                Ok(Told::Clients(None)) => {}
+                Ok(Response::Clients(None)) => {}
                 // Its clients ended with it.
-                Ok(Told::Clients(Some(by))) if has_ended(&by.token) => {}
-                Ok(Told::Clients(Some(by))) => unknown.push(format!(
+                Ok(Response::Clients(Some(by))) if has_ended(&by.token) => {}
+                Ok(Response::Clients(Some(by))) => unknown.push(format!(
                     "{node}: run {} from host {} had this node and has not said that its clients are gone",
                     by.run, by.host
                 )),
@@ -178,9 +178,9 @@ impl Hosts {
 
     /// What each node undid without being asked, for example when its agent began, in words.
     async fn undone_already(&self) -> BTreeMap<Arc<str>, Vec<String>> {
-        let told = self.everywhere(Ask::Undone, LOOK).await;
+        let told = self.everywhere(Request::Undone, LOOK).await;
         let sentences = |told| match told {
-            Ok(Told::Undone { by_itself, .. }) => by_itself
+            Ok(Response::Undone { by_itself, .. }) => by_itself
                 .iter()
                 .map(|heal| {
                     let how = if heal.holds { "undone by the node itself" } else { "not undone" };
@@ -194,9 +194,9 @@ impl Hosts {
 
     /// What each node can do, tested harmlessly.
     pub async fn abilities(&self) -> Vec<(Arc<str>, Result<Vec<Ability>, String>)> {
-        let told = self.everywhere(Ask::Abilities, LOOK).await;
+        let told = self.everywhere(Request::Abilities, LOOK).await;
         let abilities = |told| match told {
-            Ok(Told::Abilities(abilities)) => Ok(abilities.into_iter().map(needs::with_room).collect()),
+            Ok(Response::Abilities(abilities)) => Ok(abilities.into_iter().map(needs::with_room).collect()),
             Ok(other) => Err(format!("an answer of another kind: {other:?}")),
             Err(error) => Err(error),
         };
@@ -210,14 +210,14 @@ impl Hosts {
 
     /// Ends the agents in order.
     pub async fn bye(&self, stop_services: bool) {
-        for (node, told) in self.everywhere(Ask::Bye { stop_services }, BYE).await {
+        for (node, told) in self.everywhere(Request::Bye { stop_services }, BYE).await {
             if let Err(error) = told {
                 tracing::warn!(%node, "the agent did not say good-bye: {error}");
             }
         }
     }
 
-    async fn everywhere(&self, ask: Ask, deadline: Duration) -> Vec<(Arc<str>, Result<Told, String>)> {
+    async fn everywhere(&self, ask: Request, deadline: Duration) -> Vec<(Arc<str>, Result<Response, String>)> {
         let asking = self.cluster.sessions().iter().map(|session| {
             let (session, ask) = (session.clone(), ask.clone());
             let node = session.node().name.clone();

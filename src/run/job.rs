@@ -38,12 +38,12 @@ impl Job {
     pub(super) fn info(&self, target: &Target, timetable: &Timetable) -> RunInfo {
         let faults = self.plan.nemesis.iter().flat_map(|nemesis| &nemesis.faults);
         let mut kinds: Vec<String> = Vec::new();
-        faults.map(|fault| fault.doc().name.to_owned()).for_each(|kind| {
+        faults.map(|fault| fault.facts().name.to_owned()).for_each(|kind| {
             if !kinds.contains(&kind) {
                 kinds.push(kind);
             }
         });
-        let fitted = timetable.harms.len() as u64;
+        let fitted = timetable.faults.len() as u64;
         let planned = Some(PlannedFaults { kinds, fitted, warnings: timetable.warnings.clone() });
         let node = |(node, _): &(Node, SshTarget)| NodeInfo {
             name: node.name.to_string(),

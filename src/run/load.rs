@@ -1,7 +1,7 @@
 //! [`Load`]: the clients, the nemesis and the role prober, side by side, all into one recorder.
 use super::driver::{Driver, DriverOptions, DriverSummary, NodeEndpoint};
 use super::hosts::Hosts;
-use super::nemesis::{Executor, Limits, Log, Now, Views};
+use super::nemesis::{EventSink, Executor, Limits, Now, Views};
 use super::prepared::{self, READY_WITHIN};
 use super::progress::{Progress, Snapshot};
 use super::recorder::Recorder;
@@ -193,7 +193,7 @@ impl Load {
         let nodes = self.options.nodes.iter().map(|node| node.name.to_string()).collect();
         let (leader, prober) = (self.leader.clone(), self.prober.clone());
         let task = prober.map(|prober| tokio::spawn(prober.run(nodes, leader, stopped)));
-        let clocks = self.timetable.harms.iter().any(|harm| harm.kind() == "clock");
+        let clocks = self.timetable.faults.iter().any(|fault| fault.facts().samples_clocks);
         let clocks = clocks.then(|| tokio::spawn(clocks::watch(self.hosts.clone(), self.recorder.clone())));
         Watch { stop, task, clocks }
     }
@@ -312,7 +312,7 @@ fn views(run: &Run, deployment: &Deployment, leader: watch::Receiver<Option<Stri
     Arc::new(move |for_leader| {
         let (nodes, control_boot_id, mut leader) = (nodes.clone(), control_boot_id.clone(), leader.clone());
         Box::pin(async move {
-            // Right after a heal an election may be under way; a harm aimed at the leader is worth waiting for it. What
+            // Right after a heal an election may be under way; a fault aimed at the leader is worth waiting for it. What
             // is aimed at nobody in particular never waits.
             let wait = if for_leader { ELECTION } else { Duration::ZERO };
             let known = leader.borrow().clone();
@@ -328,7 +328,7 @@ fn views(run: &Run, deployment: &Deployment, leader: watch::Receiver<Option<Stri
     })
 }
 
-fn log(recorder: Arc<Recorder>, active: Arc<Active>, progress: Arc<dyn Progress>) -> Log {
+fn log(recorder: Arc<Recorder>, active: Arc<Active>, progress: Arc<dyn Progress>) -> EventSink {
     Arc::new(move |event| {
         active.note(event.fault, event.step, &event.what);
         if !matches!(event.step, FaultStep::Planned | FaultStep::Resolved) {

@@ -7,11 +7,11 @@ mod clocks;
 mod deaths;
 pub mod driver;
 mod export;
-mod fan;
 pub mod hosts;
 mod job;
 pub mod journal;
 mod load;
+mod multi_client;
 pub mod needs;
 pub mod nemesis;
 mod phases;
@@ -32,8 +32,9 @@ use crate::targets::recipe::FinalReads;
 use crate::targets::{self, Convergence, Deployment, NotReady, Target};
 use crate::{judge, report, secrets};
 use anyhow::{Context, Result, anyhow};
+use dsfuzz_checkers::history::standstill;
 use dsfuzz_checkers::history::{ProcessEvent, ProcessStep};
-use dsfuzz_checkers::{History, Phase, standstill};
+use dsfuzz_checkers::{History, Phase};
 use dsfuzz_nemesis::Timetable;
 use dsfuzz_workloads::{Connect, Workload};
 use hosts::Hosts;
@@ -114,7 +115,7 @@ fn connect(target: &Target, workloads: &[Arc<dyn Workload>], nodes: &[Node], dir
         let name = workload.name();
         by_workload.insert(name.clone(), target.connect(&name, &workload.functions(), nodes, &stderr)?);
     }
-    Ok(fan::Fan::of(by_workload))
+    Ok(multi_client::MultiConnect::of(by_workload))
 }
 
 /// The work, unless somebody asks to stop before it is done: then it is broken off.

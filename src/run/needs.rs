@@ -3,7 +3,7 @@ use super::Run;
 use super::hosts::Hosts;
 use crate::plan::Plan;
 use crate::targets::{Deployment, Room};
-use dsfuzz_nemesis::protocol::Ability;
+use dsfuzz_nemesis::protocol::ability::{self, Ability};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ const LOOK: Duration = Duration::from_secs(180);
 /// With less room in the folder of a node, what is tested there would fail for want of it, and not by a fault.
 const FREE_BYTES_MIN: u64 = 128 << 20;
 /// The ability in which an agent tells how much room its folder has.
-pub const ROOM: &str = "disk-free-bytes";
+pub const ROOM: &str = ability::DISK_FREE_BYTES;
 
 /// A need that a node does not meet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,14 +44,8 @@ pub fn lacking(plan: &Plan, abilities: &[Ability]) -> Vec<Lack> {
     };
     needs("the target", ROOM);
     for fault in plan.nemesis.iter().flat_map(|nemesis| &nemesis.faults) {
-        let kind = fault.doc().name;
-        let all: &[&str] = match kind {
-            "partition" => &["root", "nft", "nft-timeout"],
-            "clock" if plan.cluster.ssh.own_kernel => &["root", "step-clock"],
-            "clock" => &["root", "vdso-clock"],
-            _ => &["root"],
-        };
-        all.iter().for_each(|need| needs(kind, need));
+        let facts = fault.facts();
+        facts.needs.on(plan.cluster.ssh.own_kernel).iter().for_each(|need| needs(facts.name, need));
     }
     lacking
 }

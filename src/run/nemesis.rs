@@ -1,40 +1,41 @@
-//! The nemesis at work: carries out a timetable on real agents and tells what happened as events of the history.
+//! The nemesis at work: carries out a timetable on real agents and records what happened as events of the history.
 //!
-//! One harm at a time: resolve, look before, act, prove, wait, prove again, heal, prove the heal. Every step has a
-//! deadline, so that nothing keeps a heal waiting. Never: a draw, a judgement, a retry of an act (only of a heal).
+//! One fault at a time: resolve, look before, inject, prove, wait, prove again, heal, prove the heal. Every step has a
+//! deadline, so that nothing keeps a heal waiting. Never: a draw, a judgement, a retry of an injection (only of a heal).
+mod fault_log;
 mod heal;
 mod links;
+mod outcome;
 mod paths;
 mod proof;
 mod remotes;
-mod report;
-mod story;
 #[cfg(test)]
 mod tests;
 
 pub use heal::NodeHeal;
 pub use links::{Wall, WallKind};
+pub use outcome::FaultOutcome;
 pub use remotes::{FixedRemotes, Remotes};
-pub use report::HarmReport;
 
 use crate::cluster::RemoteError;
 use dsfuzz_checkers::history::{FaultEvent, FaultStep, Mark};
-use dsfuzz_nemesis::harm::Link;
-use dsfuzz_nemesis::protocol::Ask;
-use dsfuzz_nemesis::{Harm, NodeView, PlannedHarm, Timetable, View, resolve};
+use dsfuzz_nemesis::facts::VerifiedBy;
+use dsfuzz_nemesis::fault::Link;
+use dsfuzz_nemesis::protocol::Request;
+use dsfuzz_nemesis::{NodeView, PlannedFault, ResolvedFault, Timetable, View, resolve};
 use dsfuzz_workloads::BoxFuture;
+use fault_log::{FaultLog, FaultLogs};
 use links::Open;
 use proof::Since;
 use remotes::everywhere;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use story::{Stories, Story};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 /// Writes an event into the journal; fills in its index and time and says which.
-pub type Log = Arc<dyn Fn(FaultEvent) -> Mark + Send + Sync>;
+pub type EventSink = Arc<dyn Fn(FaultEvent) -> Mark + Send + Sync>;
 /// The cluster as it is now. True: a fault is aimed at the leader, which is worth waiting for an election; false: with
 /// the leader that is known, at once.
 pub type Views = Arc<dyn Fn(bool) -> BoxFuture<'static, View> + Send + Sync>;
@@ -46,13 +47,13 @@ pub type Now = Arc<dyn Fn() -> u64 + Send + Sync>;
 pub struct Limits {
     /// The view of the cluster.
     pub view: Duration,
-    /// An act on a node.
-    pub act: Duration,
+    /// An injection on a node.
+    pub inject: Duration,
     /// A look at a node: a proof, a list of services.
     pub look: Duration,
     /// One round of datagrams.
     pub round: Duration,
-    /// From the acts to the proof.
+    /// From the injections to the proof.
     pub prove: Duration,
     /// One undo on a node.
     pub undo: Duration,
@@ -66,7 +67,7 @@ impl Default for Limits {
     fn default() -> Limits {
         Limits {
             view: Duration::from_secs(1),
-            act: Duration::from_secs(5),
+            inject: Duration::from_secs(5),
             look: Duration::from_secs(1),
             round: Duration::from_millis(500),
             prove: Duration::from_secs(2),
@@ -87,7 +88,7 @@ pub struct Executor {
     view: Views,
     now: Now,
     limits: Limits,
-    stories: Stories,
+    logs: FaultLogs,
     rounds: AtomicU64,
     /// The nodes as the plan and the recipe know them.
     nodes: Mutex<Vec<NodeView>>,
@@ -95,14 +96,14 @@ pub struct Executor {
 
 impl Executor {
     /// An executor for the run of this name (the name its agents were greeted with).
-    pub fn new(remotes: Arc<dyn Remotes>, run: impl Into<String>, log: Log, view: Views, now: Now) -> Executor {
+    pub fn new(remotes: Arc<dyn Remotes>, run: impl Into<String>, sink: EventSink, view: Views, now: Now) -> Executor {
         Executor {
             remotes,
             run: run.into(),
             view,
             now,
             limits: Limits::default(),
-            stories: Stories::new(log),
+            logs: FaultLogs::new(sink),
             rounds: AtomicU64::new(0),
             nodes: Mutex::default(),
         }
@@ -116,81 +117,86 @@ impl Executor {
 
     /// Carries out a timetable whose load begins at `start`, until it is done or `stop` turns true. Whatever is in
     /// force then is healed at once. Afterwards [`Executor::heal_all`] makes sure that nothing is left.
-    pub async fn run(&self, timetable: &Timetable, start: Instant, mut stop: watch::Receiver<bool>) -> Vec<HarmReport> {
-        for planned in &timetable.harms {
-            self.stories.planned(planned);
+    pub async fn run(
+        &self,
+        timetable: &Timetable,
+        start: Instant,
+        mut stop: watch::Receiver<bool>,
+    ) -> Vec<FaultOutcome> {
+        for planned in &timetable.faults {
+            self.logs.planned(planned);
         }
         let quiet_from = start + timetable.quiet_from.0;
-        let mut reports = Vec::new();
-        let mut late_acts = Vec::new();
-        for planned in &timetable.harms {
-            let mut report = HarmReport::of(planned);
+        let mut outcomes = Vec::new();
+        let mut late_injections = Vec::new();
+        for planned in &timetable.faults {
+            let mut outcome = FaultOutcome::of(planned);
             if wait(start + planned.at.0, &mut stop).await == Wake::Stopped {
-                report.problems.push("stopped before it began".to_owned());
+                outcome.problems.push("stopped before it began".to_owned());
             } else if Instant::now() >= quiet_from {
                 let why = "no time was left: what came before it took too long".to_owned();
-                self.stories.of(planned).tell(FaultStep::Unproven, vec![why.clone()]);
-                report.problems.push(why);
+                self.logs.of(planned).record(FaultStep::Unproven, vec![why.clone()]);
+                outcome.problems.push(why);
             } else {
-                self.undo_late(&mut late_acts).await;
+                self.undo_late(&mut late_injections).await;
                 let due = start + planned.at.0;
-                late_acts = self.one(planned, (due, quiet_from), &mut stop, &mut report).await;
+                late_injections = self.one(planned, (due, quiet_from), &mut stop, &mut outcome).await;
             }
-            reports.push(report);
+            outcomes.push(outcome);
         }
-        self.undo_late(&mut late_acts).await;
-        reports
+        self.undo_late(&mut late_injections).await;
+        outcomes
     }
 
-    /// One harm from beginning to end, with when it was due and from when on it is quiet. Returns where acts had no
+    /// One fault from beginning to end, with when it was due and from when on it is quiet. Returns where injections had no
     /// answer in time: they may still happen.
     async fn one(
         &self,
-        planned: &PlannedHarm,
+        planned: &PlannedFault,
         (due, quiet_from): (Instant, Instant),
         stop: &mut watch::Receiver<bool>,
-        report: &mut HarmReport,
+        outcome: &mut FaultOutcome,
     ) -> Vec<(u64, String)> {
         let decided = Instant::now();
-        let story = self.stories.of(planned);
-        let harm = match self.resolve(planned).await {
-            Ok(harm) => harm,
+        let log = self.logs.of(planned);
+        let fault = match self.resolve(planned).await {
+            Ok(fault) => fault,
             Err(why) => {
-                story.tell(FaultStep::Unproven, vec![format!("not resolved: {why}")]);
-                report.problems.push(format!("not resolved: {why}"));
+                log.record(FaultStep::Unproven, vec![format!("not resolved: {why}")]);
+                outcome.problems.push(format!("not resolved: {why}"));
                 return Vec::new();
             }
         };
-        let story = story.resolved(&harm);
-        report.what.clone_from(&harm.what);
-        report.nodes.clone_from(&harm.nodes);
-        story.tell(FaultStep::Resolved, Vec::new());
+        let log = log.resolved(&fault);
+        outcome.what.clone_from(&fault.what);
+        outcome.nodes.clone_from(&fault.nodes);
+        log.record(FaultStep::Resolved, Vec::new());
 
-        let (open, before) = self.look_before(&harm).await;
+        let (open, before) = self.look_before(&fault).await;
         let begun = Instant::now();
         let slip = begun.saturating_duration_since(due);
-        report.slip_ms = Some(millis(slip));
-        report.begun = Some(story.begin((slip >= SLIP_TOLD).then_some(slip)));
-        let (failed, late) = self.act(planned.id, &harm).await;
-        let acted = failed.is_empty();
-        self.prove(&story, (&harm, &open), [before, failed].concat(), decided, stop, report).await;
-        if acted {
+        outcome.slip_ms = Some(millis(slip));
+        outcome.begun = Some(log.begin((slip >= SLIP_TOLD).then_some(slip)));
+        let (failed, late) = self.inject(planned.id, &fault).await;
+        let injected = failed.is_empty();
+        self.prove(&log, (&fault, &open), [before, failed].concat(), decided, stop, outcome).await;
+        if injected {
             wait((begun + planned.lasts.0).min(quiet_from), stop).await;
         }
-        if report.proven {
-            self.prove_again(&story, (&harm, &open), report).await;
+        if outcome.proven {
+            self.prove_again(&log, (&fault, &open), outcome).await;
         }
-        self.report_self_heals(harm.acts.iter().map(|(node, _)| node.clone()).collect(), report).await;
-        self.heal(&story, (&harm, &open), report).await;
+        self.note_self_heals(fault.injections.iter().map(|(node, _)| node.clone()).collect(), outcome).await;
+        self.heal(&log, (&fault, &open), outcome).await;
         late.into_iter().map(|node| (planned.id, node)).collect()
     }
 
-    async fn resolve(&self, planned: &PlannedHarm) -> Result<Harm, String> {
+    async fn resolve(&self, planned: &PlannedFault) -> Result<ResolvedFault, String> {
         let view = tokio::time::timeout(self.limits.view, (self.view)(planned.aims_at_leader())).await;
         let mut view =
             view.map_err(|_| format!("no view of the cluster within {} ms", self.limits.view.as_millis()))?;
         self.remember(&view);
-        if planned.kind() == "partition" {
+        if planned.facts().verified_by == VerifiedBy::Links {
             self.learn_addresses(&mut view).await;
         }
         resolve(planned, &view).map_err(|why| why.to_string())
@@ -221,13 +227,16 @@ impl Executor {
         nodes.iter().find(|view| view.name == node).cloned()
     }
 
-    /// Acts on all nodes at once. Returns what went wrong, and the nodes whose answer did not come.
-    async fn act(&self, fault: u64, harm: &Harm) -> (Vec<String>, Vec<String>) {
-        let asks = harm.acts.iter().map(|(node, act)| (node.clone(), Ask::Act { fault, act: act.clone() }));
+    /// Injects on all nodes at once. Returns what went wrong, and the nodes whose answer did not come.
+    async fn inject(&self, id: u64, fault: &ResolvedFault) -> (Vec<String>, Vec<String>) {
+        let asks = fault
+            .injections
+            .iter()
+            .map(|(node, injection)| (node.clone(), Request::Inject { fault: id, injection: injection.clone() }));
         let (mut failed, mut late) = (Vec::new(), Vec::new());
-        for (node, answer) in everywhere(&self.remotes, asks.collect(), self.limits.act).await {
+        for (node, answer) in everywhere(&self.remotes, asks.collect(), self.limits.inject).await {
             if let Err(error) = answer {
-                failed.push(format!("the act failed: {error}"));
+                failed.push(format!("the injection failed: {error}"));
                 if !matches!(error, RemoteError::Refused { .. }) {
                     late.push(node);
                 }
@@ -236,50 +245,55 @@ impl Executor {
         (failed, late)
     }
 
-    /// Tells whether it is in force, now that the acts were asked for and with these problems so far.
+    /// Records whether it is in force, after the injections were requested and with these problems so far.
     async fn prove(
         &self,
-        story: &Story<'_>,
-        (harm, open): (&Harm, &Open),
+        log: &FaultLog<'_>,
+        (fault, open): (&ResolvedFault, &Open),
         problems: Vec<String>,
         decided: Instant,
         stop: &mut watch::Receiver<bool>,
-        report: &mut HarmReport,
+        outcome: &mut FaultOutcome,
     ) {
-        let shown = if problems.is_empty() {
+        let verified = if problems.is_empty() {
             tokio::select! {
                 biased;
                 () = stopped(stop) => Err(vec!["stopped before it was proven".to_owned()]),
-                shown = self.show(story.fault(), (harm, open), Since::Act, self.limits.prove) => shown,
+                verified = self.verify(log.id(), (fault, open), Since::Injection, self.limits.prove) => verified,
             }
         } else {
             Err(problems)
         };
-        match shown {
+        match verified {
             Ok(detail) => {
                 let took_ms = millis(decided.elapsed());
-                (report.proven, report.prove_ms) = (true, Some(took_ms));
-                story.tell(
+                (outcome.proven, outcome.prove_ms) = (true, Some(took_ms));
+                log.record(
                     FaultStep::Proven,
                     [detail, vec![format!("proven {took_ms} ms after the decision")]].concat(),
                 );
             }
             Err(problems) => {
-                report.problems.extend(problems.iter().cloned());
-                story.tell(FaultStep::Unproven, problems);
+                outcome.problems.extend(problems.iter().cloned());
+                log.record(FaultStep::Unproven, problems);
             }
         }
     }
 
-    async fn prove_again(&self, story: &Story<'_>, (harm, open): (&Harm, &Open), report: &mut HarmReport) {
-        match self.show(story.fault(), (harm, open), Since::Round, self.limits.prove).await {
+    async fn prove_again(
+        &self,
+        log: &FaultLog<'_>,
+        (fault, open): (&ResolvedFault, &Open),
+        outcome: &mut FaultOutcome,
+    ) {
+        match self.verify(log.id(), (fault, open), Since::Round, self.limits.prove).await {
             Ok(detail) => {
-                report.reproven = true;
-                story.tell(FaultStep::Reproven, detail);
+                outcome.reproven = true;
+                log.record(FaultStep::Reproven, detail);
             }
             Err(problems) => {
-                report.problems.extend(problems.iter().cloned());
-                story.tell(FaultStep::Lapsed, problems);
+                outcome.problems.extend(problems.iter().cloned());
+                log.record(FaultStep::Lapsed, problems);
             }
         }
     }

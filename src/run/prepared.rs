@@ -38,11 +38,13 @@ async fn close(client: Box<dyn Client>) {
     let _ = tokio::time::timeout(CLOSE_WITHIN, client.close()).await;
 }
 
+/// A client, and since when it waits for its first call.
+type Waiting = (Instant, Box<dyn Client>);
+
 /// Hands out a client that is open already, once, to the process that it was opened for; opens every other.
 pub(super) struct Prepared {
     connect: Arc<dyn Connect>,
-    /// With the time from which each waits.
-    ready: Mutex<HashMap<u64, (Instant, Box<dyn Client>)>>,
+    ready: Mutex<HashMap<u64, Waiting>>,
 }
 
 impl Prepared {

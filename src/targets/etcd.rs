@@ -185,7 +185,7 @@ impl EtcdClient {
 /// A reply of etcd as JSON. Every reply to a request that was carried out has a header with a revision: without it
 /// even `{}` would read as a refused compare-and-set.
 fn parsed(reply: &Reply) -> Result<Json, Sent> {
-    let text = || super::hands::head(&String::from_utf8_lossy(&reply.body));
+    let text = || super::node_commands::head(&String::from_utf8_lossy(&reply.body));
     let Ok(json) = serde_json::from_slice::<Json>(&reply.body) else {
         return Err(Sent::Perhaps(format!("malformed: status {}, not JSON: {}", reply.status, text())));
     };
@@ -203,9 +203,9 @@ fn parsed(reply: &Reply) -> Result<Json, Sent> {
 fn elements(reply: &Json) -> Result<Vec<Value>, String> {
     let kvs = match reply.get("kvs") {
         None => return Ok(Vec::new()),
-        Some(kvs) => kvs
-            .as_array()
-            .ok_or_else(|| format!("malformed: kvs is not a list in {}", super::hands::head(&reply.to_string())))?,
+        Some(kvs) => kvs.as_array().ok_or_else(|| {
+            format!("malformed: kvs is not a list in {}", super::node_commands::head(&reply.to_string()))
+        })?,
     };
     let one = |kv: &Json| {
         let bytes = BASE64.decode(kv.get("value")?.as_str()?).ok()?;
@@ -213,7 +213,9 @@ fn elements(reply: &Json) -> Result<Vec<Value>, String> {
     };
     kvs.iter()
         .map(|kv| {
-            one(kv).ok_or_else(|| format!("malformed: not a value of ours: {}", super::hands::head(&kv.to_string())))
+            one(kv).ok_or_else(|| {
+                format!("malformed: not a value of ours: {}", super::node_commands::head(&kv.to_string()))
+            })
         })
         .collect()
 }

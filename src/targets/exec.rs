@@ -1,4 +1,4 @@
-//! The client of one's own: a program in any language that speaks JSON lines (docs/client-protocol.md).
+//! The client for users' programs: a program in any language that speaks JSON lines (docs/client-protocol.md).
 //!
 //! One program for each logical client, under a guard. It is never asked twice at once, never restarted here: after
 //! Info the driver drops the client, the program is killed with everything that it started, and opening the next one
@@ -90,7 +90,7 @@ impl ExecConnect {
     }
 
     fn named(&self) -> String {
-        format!("client `{}`", super::hands::head(&self.argv.join(" ")))
+        format!("client `{}`", super::node_commands::head(&self.argv.join(" ")))
     }
 
     async fn start(&self, endpoint: &Endpoint) -> Result<ExecClient, String> {
@@ -171,7 +171,7 @@ impl Client for ExecClient {
                     Reply::Late => {}
                     Reply::Unbelieved(why) => return Answer::info(format!("{UNBELIEVED}{why} ({DOC})")).into(),
                     Reply::Malformed(why) => {
-                        let sent = super::hands::head(&invoke);
+                        let sent = super::node_commands::head(&invoke);
                         return Answer::info(format!("malformed: {why}; it was sent {sent} ({DOC})")).into();
                     }
                 }

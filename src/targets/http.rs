@@ -34,13 +34,13 @@ pub(super) struct Reply {
 #[derive(Debug)]
 pub(super) struct Connection {
     sender: SendRequest<Full<Bytes>>,
-    pump: AbortHandle,
+    driver: AbortHandle,
     authority: String,
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.pump.abort();
+        self.driver.abort();
     }
 }
 
@@ -51,11 +51,11 @@ impl Connection {
         let stream = TcpStream::connect(authority).await.map_err(|error| lost(&error))?;
         stream.set_nodelay(true).map_err(|error| lost(&error))?;
         let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(|error| lost(&error))?;
-        let pump = tokio::spawn(async move {
+        let driver = tokio::spawn(async move {
             // An error of the connection reaches the caller through its request.
             let _ = connection.await;
         });
-        Ok(Connection { sender, pump: pump.abort_handle(), authority: authority.to_owned() })
+        Ok(Connection { sender, driver: driver.abort_handle(), authority: authority.to_owned() })
     }
 
     /// Whether the other side has closed it.

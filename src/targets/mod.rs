@@ -8,23 +8,23 @@ pub mod error;
 pub mod etcd;
 pub mod exec;
 mod facts;
-mod hands;
 mod http;
+mod join_all;
 pub mod layout;
 pub mod logs;
+mod node_commands;
 pub mod probe;
 pub mod recipe;
 mod template;
-mod together;
 
 pub use alarms::Alarm;
 pub use deploy::{Convergence, Deployment, FetchedLog, MissingPackages, NotReady, RoleAnswer, Room};
 pub use error::TargetError;
 pub use facts::TargetFacts;
+pub(crate) use join_all::join_all;
 pub use layout::Layout;
 pub use logs::LogClaim;
 pub use recipe::Recipe;
-pub(crate) use together::together;
 
 use crate::cluster::{Node, Remote};
 use dsfuzz_nemesis::Span;
@@ -60,7 +60,7 @@ pub fn builtin() -> Vec<(&'static str, &'static str)> {
     BUILT_IN.iter().map(|target| (target.name, target.doc)).collect()
 }
 
-/// The recipe of a built-in target, as YAML: what a recipe of one's own may start from.
+/// The recipe of a built-in target, as YAML: which a new recipe may start from.
 pub fn builtin_yaml(name: &str) -> Option<&'static str> {
     BUILT_IN.iter().find(|target| target.name == name).map(|target| target.yaml)
 }

@@ -1,8 +1,8 @@
 //! [`Probe`]: a question to a node and what its answer must look like. HTTP and TCP go from the control node, commands
 //! run on the node. Never more than one connection, never a retry: who asks holds the deadline and asks again.
 use super::error::TargetError;
-use super::hands;
 use super::http::Connection;
+use super::node_commands;
 use super::recipe::Argv;
 use super::template::{Scope, url_host};
 use crate::cluster::Remote;
@@ -195,12 +195,13 @@ impl Question {
                 Question::Command(argv) => {
                     let deadline_ms = u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX);
                     let command = Command { argv: argv.0.clone(), deadline_ms, ..Command::default() };
-                    hands::run(remote, "probe", command).await.map_err(|error| error.to_string())
+                    node_commands::run(remote, "probe", command).await.map_err(|error| error.to_string())
                 }
             }
         };
         // A command has its deadline on the node; beyond that the agent itself must answer.
-        let whole = if matches!(self, Question::Command(_)) { deadline + hands::AGENT_SLACK * 2 } else { deadline };
+        let whole =
+            if matches!(self, Question::Command(_)) { deadline + node_commands::AGENT_SLACK * 2 } else { deadline };
         tokio::time::timeout(whole, asking)
             .await
             .unwrap_or_else(|_| Err(format!("no answer within {} ms", deadline.as_millis())))
@@ -215,7 +216,7 @@ async fn ask_http(http: &HttpQuestion, authority: &str) -> Result<String, String
     let text = String::from_utf8_lossy(&reply.body).into_owned();
     match reply.status.is_success() {
         true => Ok(text),
-        false => Err(named(&format!("status {}: {}", reply.status, hands::head(&text)))),
+        false => Err(named(&format!("status {}: {}", reply.status, node_commands::head(&text)))),
     }
 }
 
@@ -230,7 +231,9 @@ impl Probe {
         let answer = self.ask.ask(remote, ports, self.deadline.0).await?;
         match self.conditions.iter().find(|condition| !condition.holds(&answer)) {
             None => Ok(answer),
-            Some(condition) => Err(format!("not yet so that {condition}; it answered {}", hands::head(&answer))),
+            Some(condition) => {
+                Err(format!("not yet so that {condition}; it answered {}", node_commands::head(&answer)))
+            }
         }
     }
 }

@@ -195,7 +195,7 @@ fn a_bad_input_file_is_a_wrong_argument_and_named() {
         ("blank.jsonl", "blank.jsonl is empty"),
         ("damaged.jsonl", "damaged.jsonl: line 3"),
         ("broken.jsonl", "broken.jsonl: line 3"),
-        ("noise.bin", "the format cannot be told from the first bytes"),
+        ("noise.bin", "the format cannot be detected from the first bytes"),
         ("workload.jsonl", "no record has a field worklaod; did you mean workload?"),
         ("version.jsonl", "no record has a field verison; did you mean version?"),
         ("none.jsonl", "there is no file none.jsonl; no run none.jsonl"),

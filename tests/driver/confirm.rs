@@ -1,7 +1,7 @@
 //! Final reads of nodes that answer differently.
 use super::final_reads::read_in_mode;
 use super::*;
-use dsfuzz_checkers::standstill::STANDSTILL;
+use dsfuzz_checkers::history::standstill::STANDSTILL;
 use dsfuzz_checkers::{Budget, Options, Validity, Verdict, checker_with};
 
 const STANDSTILL_MS: u64 = 200;

@@ -6,7 +6,7 @@ use dsfuzz::cluster::{
     download, run, upload,
 };
 use dsfuzz::lab::{self, Lab, Owner};
-use dsfuzz_nemesis::protocol::{self, Ask};
+use dsfuzz_nemesis::protocol::{self, Request};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, OnceLock};
@@ -109,14 +109,14 @@ fn a_key_opens_and_requests_are_answered_out_of_order() {
             let (i, text) = many.await;
             assert_eq!(text, format!("{i}\n"));
         }
-        match session.ask(Ask::Clocks, Vec::new(), 10 * SECOND).await {
+        match session.ask(Request::Clocks, Vec::new(), 10 * SECOND).await {
             Err(RemoteError::Refused { node, message }) => {
                 assert_eq!((&*node, message.contains("clocks")), ("n1", true))
             }
             other => panic!("{other:?}"),
         }
         let long = protocol::Command { argv: vec!["sleep 30".into()], ..protocol::Command::default() };
-        match session.ask(Ask::Run(long), Vec::new(), Duration::from_millis(50)).await {
+        match session.ask(Request::Run(long), Vec::new(), Duration::from_millis(50)).await {
             Err(RemoteError::Late { what, .. }) => assert!(what.starts_with("run"), "{what}"),
             other => panic!("{other:?}"),
         }

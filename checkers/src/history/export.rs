@@ -1,5 +1,8 @@
 //! Histories written down again: as our own JSON lines, and as Jepsen's operation maps in EDN, which Jepsen, Knossos
 //! and elle-cli read. `history::parquet` (feature `parquet`) is for tables.
+#[cfg(feature = "parquet")]
+pub mod parquet;
+
 use super::{
     Completion, Fault, FaultEvent, FaultStep, HISTORY_VERSION, History, Invoke, Mark, Op, Outcome, ProcessEvent,
     Record, write_record,

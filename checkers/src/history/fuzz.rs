@@ -3,7 +3,7 @@
 //! damaged lie in `seeds/`; the targets of `checkers/fuzz` begin with them, too.
 use super::export::{Keys, write_edn, write_jsonl};
 use super::{Format, History, ReadOptions, read, read_any};
-use crate::fuzz::Draw;
+use crate::random::Draw;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// How many texts were tried and how many of them were histories: where none is, nothing was tested behind the scanner.

@@ -1,14 +1,26 @@
 //! [`read`]: histories of every format that is known, and [`Format::detect`], which tells them apart. A text that is
 //! compressed with gzip is read as well; other files that a run of Jepsen leaves, or that are compressed in another way,
 //! are named in the error.
-use super::gzip::{GZIP, Unzipped};
-use super::jepsen::{self, Syntax};
-use super::jsonl::near;
-use super::window::{Scan, Window};
-use super::{History, HistoryError, edn, json, plume, porcupine, read_jsonl};
+mod clients;
+pub mod edn;
+pub(super) mod foreign;
+mod gzip;
+mod jepsen;
+mod json;
+pub(crate) mod jsonl;
+mod pairs;
+mod plume;
+mod porcupine;
+mod window;
+
+use super::{History, HistoryError, read_jsonl};
+use gzip::{GZIP, Unzipped};
+use jepsen::Syntax;
+use jsonl::near;
 use std::fmt;
 use std::io::{BufReader, Read};
 use std::str::FromStr;
+use window::{Scan, Window};
 
 /// How a history is written down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -254,7 +266,7 @@ fn told<R: Read>(mut window: Window<R>, options: &ReadOptions) -> Result<(Format
         return Err(malformed(what));
     }
     let Some(format) = Format::detect(beginning) else {
-        return Err(malformed("the format cannot be told from the first bytes; name it"));
+        return Err(malformed("the format cannot be detected from the first bytes; name it"));
     };
     plainly(format, window, options).map(|history| (format, history))
 }

@@ -1,11 +1,12 @@
 //! Initial values on random small histories. The same history with other names for values is judged in the same way: nil read
 //! as 77 where registers begin with 77. And what is invalid without the option is invalid whatever registers begin with.
-use crate::fuzz::{Draw, Stats};
+use crate::checker::Options;
 use crate::history::History;
-use crate::registry::{Options, checker_with};
+use crate::random::{Draw, Stats};
+use crate::registers::fuzz::small::{self, Act, Call, Shape};
+use crate::registry::checker_with;
 use crate::value::Value;
 use crate::verdict::{Budget, Validity, Verdict};
-use crate::weaker::fuzz::small::{self, Act, Call, Shape};
 
 /// What nil is called in the other reading.
 const BEGINS: i64 = 77;
@@ -38,7 +39,7 @@ fn judged(history: &History, name: &str, set: Set, initial: Option<Value>) -> Re
     let mut options = Options(set.iter().map(|(name, text)| ((*name).to_owned(), value(text))).collect());
     options.0.extend(initial.map(|initial| ("initial".to_owned(), initial)));
     let verdict = checker_with(name, &options)?.check(history, &Budget::unlimited());
-    Ok(crate::fuzz::shown(history, verdict))
+    Ok(crate::random::shown(history, verdict))
 }
 
 /// With nil under another name.
@@ -94,7 +95,7 @@ pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
         }
         // Nobody says that they begin with 77: never invalid because of that alone.
         // Two values of one key that were there first contradict each other, even where a promise looks at one of them only.
-        let first = crate::weaker::first(&small::history(&renamed(&calls)));
+        let first = crate::registers::first(&small::history(&renamed(&calls)));
         let twice = first.iter().enumerate().any(|(at, (key, _))| first[..at].iter().any(|(other, _)| other == key));
         if asks.validity == Validity::Invalid && named.validity == Validity::Valid && !twice {
             return Err(told("an accusation for what registers began with", &[&asks, &named]));

@@ -1,5 +1,6 @@
 //! A budget that is used up: no checker passes a history that it did not look at to the end, and none panics.
-use crate::registry::{CHECKERS, Options, checker_with};
+use crate::checker::Options;
+use crate::registry::{CHECKERS, checker_with};
 use crate::testing::history;
 use crate::value::Value;
 use crate::verdict::{Budget, Validity};
@@ -106,11 +107,29 @@ fn held(n: u64, granted: impl Fn(u64) -> Json) -> Vec<Call> {
 /// A history of so many rounds that keeps what this checker promises, and the options with which it is judged; none for the checkers that
 /// judge faults and roles.
 fn kept(checker: &str, n: u64) -> Option<(Vec<Call>, Options)> {
-    let nil = || Json::Null;
-    let all = || json!((0..n).collect::<Vec<u64>>());
     let mut options = Options::default();
-    let mut set = |name: &str, value: Value| drop(options.0.insert(name.to_owned(), value));
-    let calls = match checker {
+    if checker == "semaphore" {
+        options.0.insert("permits".to_owned(), Value::Int(1));
+    }
+    if ["split-brain", "liveness", "crashes"].contains(&checker) {
+        return None;
+    }
+    let families = [transactions, elements, granted, messages, protocols];
+    let calls = families.iter().find_map(|family| family(checker, n));
+    Some((calls.unwrap_or_else(|| registers(n, checker == "eventual-convergence")), options))
+}
+
+fn nil() -> Json {
+    Json::Null
+}
+
+fn numbers(n: u64) -> Json {
+    json!((0..n).collect::<Vec<u64>>())
+}
+
+/// For checkers of transactions and of several keys at once.
+fn transactions(checker: &str, n: u64) -> Option<Vec<Call>> {
+    Some(match checker {
         "list-append" => lists(n),
         "rw-register" | "mini-transactions" | "read-committed" | "read-atomic" | "causal-transactions" => updates(n),
         "g2" => {
@@ -129,27 +148,6 @@ fn kept(checker: &str, n: u64) -> Option<(Vec<Call>, Options)> {
                 call(at % 3, "txn", nil(), asked, told)
             }));
             calls
-        }
-        "set" | "set-full" | "crdt" | "replicas-agree" => {
-            finally(rounds(n, |at| call(at % 3, "add", nil(), json!(at), nil())), "read", &all())
-        }
-        "queue" => {
-            let pair = |at| [call(0, "enqueue", nil(), json!(at), nil()), call(1, "dequeue", nil(), nil(), json!(at))];
-            (0..n).flat_map(pair).collect()
-        }
-        "total-queue" => {
-            let mut calls = rounds(n, |at| call(at % 3, "enqueue", nil(), json!(at), nil()));
-            calls.push(call(0, "drain", nil(), nil(), all()));
-            calls
-        }
-        "counter" => {
-            let pair = |at: u64| [call(0, "add", nil(), json!(1), nil()), call(1, "read", nil(), nil(), json!(at + 1))];
-            (0..n).flat_map(pair).collect()
-        }
-        "unique-ids" => rounds(n, |at| call(at % 3, "generate", nil(), nil(), json!(at))),
-        "monotonic" => {
-            let rows: Vec<[u64; 2]> = (0..n).map(|at| [at, at + 1]).collect();
-            finally(rounds(n, |at| call(at % 3, "add", nil(), json!(at), nil())), "read", &json!(rows))
         }
         "bank" => {
             let pair = |at: u64| {
@@ -171,14 +169,54 @@ fn kept(checker: &str, n: u64) -> Option<(Vec<Call>, Options)> {
             };
             (0..n).flat_map(group).collect()
         }
-        "causal-reverse" => finally(rounds(n, |at| call(at % 3, "write", nil(), json!(at), nil())), "read", &all()),
-        "lock" => held(n, |_| Json::Null),
-        "semaphore" => {
-            set("permits", Value::Int(1));
-            held(n, |_| Json::Null)
+        _ => return None,
+    })
+}
+
+/// For checkers of what is put somewhere and found there.
+fn elements(checker: &str, n: u64) -> Option<Vec<Call>> {
+    Some(match checker {
+        "set" | "set-full" | "crdt" | "replicas-agree" => {
+            finally(rounds(n, |at| call(at % 3, "add", nil(), json!(at), nil())), "read", &numbers(n))
         }
+        "queue" => {
+            let pair = |at| [call(0, "enqueue", nil(), json!(at), nil()), call(1, "dequeue", nil(), nil(), json!(at))];
+            (0..n).flat_map(pair).collect()
+        }
+        "total-queue" => {
+            let mut calls = rounds(n, |at| call(at % 3, "enqueue", nil(), json!(at), nil()));
+            calls.push(call(0, "drain", nil(), nil(), numbers(n)));
+            calls
+        }
+        "counter" => {
+            let pair = |at: u64| [call(0, "add", nil(), json!(1), nil()), call(1, "read", nil(), nil(), json!(at + 1))];
+            (0..n).flat_map(pair).collect()
+        }
+        "unique-ids" => rounds(n, |at| call(at % 3, "generate", nil(), nil(), json!(at))),
+        "monotonic" => {
+            let rows: Vec<[u64; 2]> = (0..n).map(|at| [at, at + 1]).collect();
+            finally(rounds(n, |at| call(at % 3, "add", nil(), json!(at), nil())), "read", &json!(rows))
+        }
+        "causal-reverse" => {
+            finally(rounds(n, |at| call(at % 3, "write", nil(), json!(at), nil())), "read", &numbers(n))
+        }
+        _ => return None,
+    })
+}
+
+/// For checkers of locks.
+fn granted(checker: &str, n: u64) -> Option<Vec<Call>> {
+    Some(match checker {
+        "lock" | "semaphore" => held(n, |_| Json::Null),
         "lease" => held(n, |_| json!({"ttl_ms": 2})),
         "fencing" => held(n, |at| json!(at)),
+        _ => return None,
+    })
+}
+
+/// For checkers of logs and watches.
+fn messages(checker: &str, n: u64) -> Option<Vec<Call>> {
+    Some(match checker {
         "kafka" => {
             let pair = |at: u64| {
                 let send = call(0, "send", nil(), json!([["send", "k", at]]), json!([["send", "k", [at, at]]]));
@@ -193,6 +231,13 @@ fn kept(checker: &str, n: u64) -> Option<(Vec<Call>, Options)> {
             calls.push(call(1, "watch", nil(), json!({"key": "k", "revision": 2}), json!(events)));
             calls
         }
+        _ => return None,
+    })
+}
+
+/// For checkers of protocols between nodes.
+fn protocols(checker: &str, n: u64) -> Option<Vec<Call>> {
+    Some(match checker {
         "atomic-commit" => {
             let pair = |at: u64| {
                 let status = |process| call(process, "status", json!(at), nil(), json!("committed"));
@@ -210,11 +255,8 @@ fn kept(checker: &str, n: u64) -> Option<(Vec<Call>, Options)> {
             starts.into_iter().chain(logs).collect()
         }
         "leadership" => rounds(n, |at| call(at % 3, "leader", nil(), nil(), json!({"leader": "n1", "term": at}))),
-        "eventual-convergence" => registers(n, true),
-        "split-brain" | "liveness" | "crashes" => return None,
-        _ => registers(n, false),
-    };
-    Some((calls, options))
+        _ => return None,
+    })
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! Histories of other recorders that were judged wrongly once.
+use crate::checker::Options;
 use crate::history::{Format, History, HistoryError, ReadOptions, read};
-use crate::linearizable::Linearizable;
-use crate::registry::{Options, checker_with};
+use crate::linearizability::Linearizable;
+use crate::registry::checker_with;
 use crate::value::Value;
 use crate::verdict::{Budget, Checker, Validity, Verdict};
 

@@ -1,5 +1,5 @@
 //! What registers hold before anything is written: a question where nobody says, never an accusation.
-use crate::contract::stories;
+use crate::tests::stories;
 use crate::value::Value;
 use crate::verdict::Validity::{self, Invalid, Unknown, Valid};
 use crate::verdict::Verdict;

@@ -1,6 +1,7 @@
 //! Histories of single workloads with known verdicts, where they are present.
+use crate::checker::Options;
 use crate::history::{History, ReadOptions, read_any};
-use crate::registry::{Options, checker_with};
+use crate::registry::checker_with;
 use crate::testing::corpora;
 use crate::value::Value;
 use crate::verdict::{Budget, Validity, Verdict};

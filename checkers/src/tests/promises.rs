@@ -1,5 +1,6 @@
 //! What holds of every checker in the list: none judges what it cannot know.
-use crate::registry::{CHECKERS, Options, checker_with};
+use crate::checker::Options;
+use crate::registry::{CHECKERS, checker_with};
 use crate::testing::history;
 use crate::value::Value;
 use crate::verdict::{Budget, Validity};

@@ -1,6 +1,6 @@
 //! Checkers that judge the run as a whole: split brain, availability, evidence; and the list of checkers.
-use crate::availability::Availability;
-use crate::split_brain::SplitBrain;
+use crate::run_level::availability::Availability;
+use crate::run_level::split_brain::SplitBrain;
 use crate::testing::history;
 use crate::verdict::{Budget, Checker, Severity, Validity, Verdict};
 use crate::{CHECKERS, History, checker, evidence, judge_one};
@@ -286,7 +286,7 @@ fn nodes_that_are_not_known_are_in_no_words_and_no_numbers() {
         let text = text.replace("\"key\"", "\"settle\":true,\"key\"");
         let options = crate::history::ReadOptions::default();
         let history = crate::history::read(crate::history::Format::JepsenJson, text.as_bytes(), &options);
-        let must = crate::atomic_commit::AtomicCommit::new().must_decide();
+        let must = crate::transactions::atomic_commit::AtomicCommit::new().must_decide();
         must.check(&history.expect("it is read"), &Budget::unlimited()).validity
     };
     let asked = [(1, "status", "null", "\"prepared\""), (2, "status", "null", "\"committed\"")];

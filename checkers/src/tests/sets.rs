@@ -1,6 +1,7 @@
 //! The set checker.
-use crate::registry::{Options, checker_with};
-use crate::set::SetChecker;
+use crate::checker::Options;
+use crate::objects::set::SetChecker;
+use crate::registry::checker_with;
 use crate::testing::history;
 use crate::value::Value;
 use crate::verdict::{Budget, Checker, Severity, Validity, Verdict};

@@ -1,6 +1,6 @@
 //! Calls happened, and nothing was observed that could have contradicted the promise: no checker calls that valid.
-use crate::contract::stories::judge;
 use crate::registry::CHECKERS;
+use crate::tests::stories::judge;
 use crate::value::Value;
 use crate::verdict::Validity;
 

@@ -7,8 +7,8 @@ mod search;
 mod single;
 
 use super::graph::{Graph, Level, NONE};
-use crate::certificate::EdgeKind;
 use crate::verdict::Budget;
+use crate::verdict::certificate::EdgeKind;
 use components::{Components, Kinds, NoAdjacent, View};
 use single::Single;
 use std::collections::BTreeMap;

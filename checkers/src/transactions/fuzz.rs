@@ -6,10 +6,10 @@ use super::list_append::{ListAppend, analyse, graph_of};
 use super::oracle::{self, Order};
 use super::simulate::{Isolation, Shape, simulate};
 use super::txn::{Dialect, Transactions};
-use crate::certificate::EdgeKind;
-use crate::fuzz::{Draw, Stats};
 use crate::history::{Completion, History, HistoryBuilder, Invoke, Outcome, Record};
+use crate::random::{Draw, Stats};
 use crate::value::Value;
+use crate::verdict::certificate::EdgeKind;
 use crate::verdict::{Budget, Checker, Validity};
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -54,7 +54,7 @@ pub fn differ_simulated(seed: u64, count: u64) -> Result<Stats, String> {
         let seed = draw.below(1 << 40);
         let history = simulate(seed, shape);
         stats.histories += 1;
-        let strict = crate::fuzz::shown(&history, ListAppend::default().check(&history, &Budget::unlimited()));
+        let strict = crate::random::shown(&history, ListAppend::default().check(&history, &Budget::unlimited()));
         stats.invalid += u64::from(strict.validity == Validity::Invalid);
         let told = || format!("seed {seed}, {shape:?}");
         if let Some(finding) = strict.findings.iter().find(|finding| finding.sentences.is_empty()) {
@@ -64,7 +64,7 @@ pub fn differ_simulated(seed: u64, count: u64) -> Result<Stats, String> {
             return Err(format!("invalid without a finding: {}: {}", strict.summary, told()));
         }
         let Some(model) = model else { continue };
-        let verdict = crate::fuzz::shown(&history, ListAppend::new(model)?.check(&history, &Budget::unlimited()));
+        let verdict = crate::random::shown(&history, ListAppend::new(model)?.check(&history, &Budget::unlimited()));
         if verdict.validity == Validity::Invalid {
             return Err(format!("{}: {}", told(), verdict.summary));
         }
@@ -243,7 +243,7 @@ fn judged_alike(history: &History) -> Result<bool, String> {
 
 /// Every finding has its reason, and its cycle is one.
 fn explained(history: &History, anomalies: &[&str]) -> Result<(), String> {
-    let verdict = crate::fuzz::shown(history, ListAppend::default().check(history, &Budget::unlimited()));
+    let verdict = crate::random::shown(history, ListAppend::default().check(history, &Budget::unlimited()));
     let kinds: BTreeSet<&str> = verdict.findings.iter().map(|finding| finding.kind.as_str()).collect();
     if verdict.findings.len() < 10 && anomalies.iter().any(|anomaly| !kinds.contains(anomaly)) {
         return Err(format!("shown are only {kinds:?}"));

@@ -3,7 +3,7 @@
 //! first one that was called after it had ended. Since transactions are numbered by call, everything from there on
 //! follows it in real time, so that real time costs O(n) whatever the number of clients.
 use super::txn::{Transactions, Txn};
-use crate::certificate::EdgeKind;
+use crate::verdict::certificate::EdgeKind;
 
 /// Which orders count beside the dependencies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

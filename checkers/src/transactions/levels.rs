@@ -22,8 +22,8 @@ use super::weak::judge::{Level, judge};
 use super::weak::matched::Matched;
 use super::weak::order::{Successors, short_cycle};
 use super::weak::view::{Chain, INITIAL, Versions, View};
-use crate::certificate::EdgeKind;
 use crate::verdict::Budget;
+use crate::verdict::certificate::EdgeKind;
 
 /// Whether each level holds; None where the budget ended before it was decided. Weaker ones hold wherever a stronger one
 /// does.

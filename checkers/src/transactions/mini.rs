@@ -13,10 +13,10 @@
 use super::lattice::{self, Consistency};
 use super::rw_register::{RwRegister, Updates};
 use super::txn::{Dialect, Transactions, certainly_first, transacts};
+use crate::checker::CheckerDoc;
+use crate::checker::Options;
 use crate::history::{History, NameId, Outcome};
 use crate::initial::{Beginning, Begun, Initial, OPTION};
-use crate::registry::CheckerDoc;
-use crate::registry::Options;
 use crate::value::Value;
 use crate::verdict::{Budget, Checker, Validity, Verdict};
 use std::collections::BTreeMap;

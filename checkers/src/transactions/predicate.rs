@@ -14,13 +14,13 @@ mod closed;
 
 pub use closed::ClosedPredicate;
 
-use crate::certificate::{Certificate, Claim, Edge, EdgeKind};
+use crate::checker::CheckerDoc;
 use crate::history::{History, NameId, Op, Outcome};
-use crate::pace::Pace;
-use crate::registry::CheckerDoc;
 use crate::value::{Value, ValueRef};
+use crate::verdict::certificate::{Certificate, Claim, Edge, EdgeKind};
+use crate::verdict::pace::Pace;
+use crate::verdict::wording;
 use crate::verdict::{Budget, Checker, Finding, Severity, Validity, Verdict};
-use crate::wording;
 use serde_json::json;
 use std::collections::BTreeMap;
 

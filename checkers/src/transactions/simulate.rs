@@ -1,7 +1,7 @@
 //! A simulated database of a known isolation level under concurrent clients: histories of any length, whose anomalies are
 //! known beforehand. For tests, fuzzing and benches; no checker uses it.
-use crate::fuzz::Draw;
 use crate::history::{Completion, HISTORY_VERSION, History, HistoryBuilder, Invoke, Record};
+use crate::random::Draw;
 use crate::value::Value;
 use std::sync::Arc;
 

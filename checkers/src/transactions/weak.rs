@@ -45,13 +45,13 @@ mod tests;
 pub(crate) mod view;
 
 use super::levels::levels;
+use crate::checker::CheckerDoc;
 use crate::history::{History, NameId, Outcome};
 use crate::initial::{Beginning, Begun, Initial, OPTION};
-use crate::registry::CheckerDoc;
 use crate::transactions::txn::{Dialect, Mop, MopKind, Transactions, certainly_first, transacts};
 use crate::value::{Value, Word};
+use crate::verdict::wording;
 use crate::verdict::{Budget, Checker, Finding, Severity, Validity, Verdict};
-use crate::wording;
 use causal::Stop;
 use explain::Words;
 pub(crate) use judge::Level;

@@ -1,47 +1,47 @@
 //! What this node can do, found out by doing it harmlessly rather than by asking for versions.
-use crate::leaf::{self, Leaf};
-use crate::place::Place;
+use crate::cgroup::{self, Cgroup};
+use crate::state_dir::StateDir;
 use crate::sys::{self, Settable};
 use crate::{clock, launch, nft};
-use dsfuzz_nemesis::protocol::Ability;
+use dsfuzz_nemesis::protocol::ability::{self, Ability};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// Tests everything.
-pub(crate) fn abilities(place: &Place) -> Vec<Ability> {
+pub(crate) fn abilities(state_dir: &StateDir) -> Vec<Ability> {
     let uid = sys::effective_uid();
     let root = if uid == 0 { Ok("user id 0".to_owned()) } else { Err(format!("user id {uid}")) };
     vec![
-        ability("root", root),
-        ability("nft", scratch_table(place, "")),
-        ability("nft-timeout", scratch_table(place, "timed")),
-        ability(
-            "cgroup2",
-            leaf::root().map(|root| root.display().to_string()).ok_or("no cgroup2 is mounted".to_owned()),
+        able(ability::ROOT, root),
+        able(ability::NFT, scratch_table(state_dir, "")),
+        able(ability::NFT_TIMEOUT, scratch_table(state_dir, "timed")),
+        able(
+            ability::CGROUP2,
+            cgroup::root().map(|root| root.display().to_string()).ok_or("no cgroup2 is mounted".to_owned()),
         ),
-        ability(
-            "freeze",
-            freeze(place).map_err(|reason| format!("{reason}; pauses stop processes with SIGSTOP instead")),
+        able(
+            ability::FREEZE,
+            freeze(state_dir).map_err(|reason| format!("{reason}; pauses stop processes with SIGSTOP instead")),
         ),
-        ability("vdso-clock", clock::rehearse()),
-        ability("step-clock", step_clock()),
-        ability("tc", program("tc")),
-        ability(
-            "disk-free-bytes",
-            sys::free_bytes(place.dir()).map(|bytes| bytes.to_string()).map_err(|error| error.to_string()),
+        able(ability::VDSO_CLOCK, clock::rehearse()),
+        able(ability::STEP_CLOCK, step_clock()),
+        able(ability::TC, program("tc")),
+        able(
+            ability::DISK_FREE_BYTES,
+            sys::free_bytes(state_dir.dir()).map(|bytes| bytes.to_string()).map_err(|error| error.to_string()),
         ),
     ]
 }
 
-fn ability(name: &str, outcome: Result<String, String>) -> Ability {
+fn able(name: &str, outcome: Result<String, String>) -> Ability {
     let able = outcome.is_ok();
     let detail = outcome.unwrap_or_else(|reason| reason);
     Ability { name: name.to_owned(), able, detail }
 }
 
 /// Makes a table that hooks nothing, with a set whose elements expire where asked, and removes it.
-fn scratch_table(place: &Place, kind: &str) -> Result<String, String> {
-    let table = format!("inet dsfuzz_probe_{}", place.tag());
+fn scratch_table(state_dir: &StateDir, kind: &str) -> Result<String, String> {
+    let table = format!("inet dsfuzz_probe_{}", state_dir.tag());
     let set = if kind.is_empty() {
         String::new()
     } else {
@@ -61,21 +61,21 @@ fn scratch_table(place: &Place, kind: &str) -> Result<String, String> {
     made.and(removed).map(|()| "a scratch table was made and removed".to_owned())
 }
 
-/// Freezes and thaws a child of its own in a scratch leaf.
-fn freeze(place: &Place) -> Result<String, String> {
-    let root = leaf::root().ok_or("no cgroup2 is mounted")?;
-    let leaf = Leaf::make(&root.join(place.tag()).join("+probe"))?;
-    let outcome = freeze_in(&leaf);
-    leaf.remove();
+/// Freezes and thaws a child of its own in a scratch cgroup.
+fn freeze(state_dir: &StateDir) -> Result<String, String> {
+    let root = cgroup::root().ok_or("no cgroup2 is mounted")?;
+    let cgroup = Cgroup::make(&root.join(state_dir.tag()).join("+probe"))?;
+    let outcome = freeze_in(&cgroup);
+    cgroup.remove();
     outcome
 }
 
-fn freeze_in(leaf: &Leaf) -> Result<String, String> {
+fn freeze_in(cgroup: &Cgroup) -> Result<String, String> {
     let mut command = Command::new("/proc/self/exe");
     command.arg("witness").stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
-    sys::born(&mut command, sys::Birth { leaf: Some(leaf.entrance()?), ..sys::Birth::default() });
+    sys::set_up(&mut command, sys::ChildSetup { cgroup: Some(cgroup.entrance()?), ..sys::ChildSetup::default() });
     let mut child = command.spawn().map_err(|error| format!("a child to test with: {error}"))?;
-    let outcome = leaf.freeze(true).and_then(|()| leaf.freeze(false));
+    let outcome = cgroup.freeze(true).and_then(|()| cgroup.freeze(false));
     drop(child.kill());
     drop(child.wait());
     outcome.map(|()| "a child was frozen and thawed".to_owned())

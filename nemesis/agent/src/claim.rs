@@ -2,7 +2,7 @@
 //! longer than its lease; who has the node, since when and until when it was heard of stands in a file beside the lock.
 //!
 //! The claim is per network namespace and not per folder: agents of two folders share the table of nftables and the pings.
-use crate::place::write_whole;
+use crate::state_dir::write_whole;
 use crate::{process, sys};
 use dsfuzz_nemesis::protocol::{
     CLAIMS_DIR, Claim, ClaimFile, Claimant, ENDING_MAX, Entry, SILENT_MAX, claim_file_name,

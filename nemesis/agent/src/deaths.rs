@@ -2,8 +2,8 @@
 //! the last lines of the log, kills for want of memory, core files.
 //!
 //! Never: judges. A death that a fault explains is told like any other.
-use crate::leaf::Leaf;
-use crate::place::{Place, write_whole};
+use crate::cgroup::Cgroup;
+use crate::state_dir::{StateDir, write_whole};
 use crate::{files, process, sys};
 use dsfuzz_nemesis::protocol::{Claimant, CoreFile, Death};
 use serde::{Deserialize, Serialize};
@@ -54,7 +54,7 @@ struct DeathLog {
 pub(crate) struct Deaths {
     kept: Mutex<DeathLog>,
     /// Where they are kept on disk; none before a run has the node.
-    place: OnceLock<Place>,
+    state_dir: OnceLock<StateDir>,
     /// By service and its first process: what was asked of one holds however late its end is seen, also when the service has
     /// been started again meanwhile.
     asked: Mutex<BTreeMap<(String, u32), Asked>>,
@@ -83,18 +83,18 @@ impl Deaths {
     /// From now on deaths are kept on disk for this run. Those that an earlier agent of the same run kept are told too, if
     /// the machine has not started anew since: their times and process ids mean nothing then.
     /// Gives whether there was such an agent.
-    pub(crate) fn open(&self, place: &Place, run: &Claimant) -> bool {
+    pub(crate) fn open(&self, state_dir: &StateDir, run: &Claimant) -> bool {
         let boot_id = process::boot_id();
-        let mut log = fs::read(place.file(FILE)).ok().and_then(|json| serde_json::from_slice(&json).ok());
+        let mut log = fs::read(state_dir.file(FILE)).ok().and_then(|json| serde_json::from_slice(&json).ok());
         log = log.filter(|log: &DeathLog| log.token == run.token && log.boot_id == boot_id);
         let resumed = log.is_some();
         let mut log = log.unwrap_or_else(|| DeathLog { token: run.token.clone(), boot_id, ..DeathLog::default() });
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         log.deaths.append(&mut kept.deaths);
         // Written now, so that the next agent knows whose run it was also where nobody has died yet.
-        write(place, &log);
+        write(state_dir, &log);
         *kept = log;
-        drop(self.place.set(place.clone()));
+        drop(self.state_dir.set(state_dir.clone()));
         resumed
     }
 
@@ -108,8 +108,8 @@ impl Deaths {
         if kept.deaths.len() > KEPT_MAX {
             kept.deaths.pop_front();
         }
-        if let Some(place) = self.place.get() {
-            write(place, &kept);
+        if let Some(state_dir) = self.state_dir.get() {
+            write(state_dir, &kept);
         }
     }
 
@@ -119,10 +119,10 @@ impl Deaths {
     }
 }
 
-fn write(place: &Place, log: &DeathLog) {
+fn write(state_dir: &StateDir, log: &DeathLog) {
     let json = serde_json::to_vec(log).map_err(|error| error.to_string());
-    if let Err(reason) = json.and_then(|json| write_whole(&place.file(FILE), &json)) {
-        place.log(&format!("deaths of services are not kept on disk: {reason}"));
+    if let Err(reason) = json.and_then(|json| write_whole(&state_dir.file(FILE), &json)) {
+        state_dir.log(&format!("deaths of services are not kept on disk: {reason}"));
     }
 }
 
@@ -200,8 +200,8 @@ fn is_ordinary(line: &str) -> bool {
 
 /// How many processes were killed for want of memory: of this cgroup, or else of the whole machine (true), since a time that
 /// does not change.
-pub(crate) fn oom_count(leaf: Option<&Leaf>) -> (u64, bool) {
-    if let Some(count) = leaf.and_then(Leaf::oom_kills) {
+pub(crate) fn oom_count(cgroup: Option<&Cgroup>) -> (u64, bool) {
+    if let Some(count) = cgroup.and_then(Cgroup::oom_kills) {
         return (count, false);
     }
     let counters = fs::read_to_string("/proc/vmstat").unwrap_or_default();
@@ -211,8 +211,8 @@ pub(crate) fn oom_count(leaf: Option<&Leaf>) -> (u64, bool) {
 
 /// The same since the service was started, when it was `before`. Where only the machine counts, a message of the kernel that
 /// names the service's first process makes it the service's own.
-pub(crate) fn oom_kills(leaf: Option<&Leaf>, before: u64, pid: u32, started_ns: u64) -> (u64, bool) {
-    let (count, of_machine) = oom_count(leaf);
+pub(crate) fn oom_kills(cgroup: Option<&Cgroup>, before: u64, pid: u32, started_ns: u64) -> (u64, bool) {
+    let (count, of_machine) = oom_count(cgroup);
     let count = count.saturating_sub(before);
     let named = || kernel_messages().iter().any(|message| names_killed(message, pid, started_ns));
     if of_machine && count > 0 && named() { (1, false) } else { (count, of_machine) }

@@ -4,7 +4,7 @@
 //! Never: follows a symbolic link that another user than root made or could replace, reads or writes anything but a regular file.
 use crate::accounts::account;
 use crate::sys;
-use dsfuzz_nemesis::protocol::{BLOB_BYTES_MAX, Told};
+use dsfuzz_nemesis::protocol::{BLOB_BYTES_MAX, Response};
 use std::collections::VecDeque;
 use std::ffi::{CStr, CString, OsString};
 use std::fs::{self, File, Metadata, OpenOptions};
@@ -208,7 +208,7 @@ pub(crate) fn read_chunk(file: &File, offset: u64, chunk: &mut [u8]) -> std::io:
 }
 
 /// Regular files that match a path with `*` in its last part, sorted. No folder: no files.
-pub(crate) fn list(pattern: &str) -> Result<Told, String> {
+pub(crate) fn list(pattern: &str) -> Result<Response, String> {
     let path = absolute(pattern)?;
     let (Some(folder), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str())) else {
         return Err(format!("pattern {pattern}: no file name in it"));
@@ -217,7 +217,7 @@ pub(crate) fn list(pattern: &str) -> Result<Told, String> {
         return Err(format!("pattern {pattern}: * in its last part only"));
     }
     if !folder.is_dir() {
-        return Ok(Told::Files(Vec::new()));
+        return Ok(Response::Files(Vec::new()));
     }
     let (opened, _) = folder_of(path, false)?;
     let mut found = Vec::new();
@@ -232,7 +232,7 @@ pub(crate) fn list(pattern: &str) -> Result<Told, String> {
         }
     }
     found.sort();
-    Ok(Told::Files(found))
+    Ok(Response::Files(found))
 }
 
 /// Whether a name fits a pattern in which `*` stands for anything.
@@ -292,7 +292,7 @@ mod tests {
         std::os::unix::fs::symlink(at("secret"), at("real/x.log")).expect("a link");
         std::process::Command::new("mkfifo").arg(at("real/pipe.log")).status().expect("mkfifo");
         let listed = list(&at("real/*.log")).expect("listed");
-        assert_eq!(listed, Told::Files(vec![(at("real/a.log"), 1)]), "neither the link nor the pipe");
+        assert_eq!(listed, Response::Files(vec![(at("real/a.log"), 1)]), "neither the link nor the pipe");
         assert!(read(&at("real/x.log"), 0, 10).expect_err("a link").contains("symbolic link"));
         assert!(read(&at("real/pipe.log"), 0, 10).expect_err("a pipe").contains("no regular file"));
         assert!(read("/dev/zero", 0, 10).expect_err("a device").contains("no regular file"));

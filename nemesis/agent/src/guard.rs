@@ -1,9 +1,9 @@
 //! The guardian: a second process that heals when the agent dies without having said that all is clean. It holds the other
 //! end of a socket to the agent and does nothing while that lives. Also the `heal` command, which does the same on demand.
 use crate::claim::{NodeClaim, Refusal};
-use crate::hands::Hands;
-use crate::place::Place;
+use crate::injector::Injector;
 use crate::service::Services;
+use crate::state_dir::StateDir;
 use crate::{process, sys};
 use dsfuzz_nemesis::protocol::{Claimant, Entry};
 use std::fs::File;
@@ -52,11 +52,11 @@ impl Sign {
 }
 
 /// The agent's end.
-pub(crate) struct Wire {
+pub(crate) struct GuardianPipe {
     socket: UnixStream,
 }
 
-impl Wire {
+impl GuardianPipe {
     /// Tells the guardian. A guardian that is dead or stuck must not hold the agent up.
     pub(crate) fn tell(&mut self, sign: Sign) {
         drop(self.socket.write(&sign.bytes()));
@@ -64,21 +64,21 @@ impl Wire {
 }
 
 /// Starts a guardian for this process.
-pub(crate) fn hire(place: &Place) -> Result<(Child, Wire), String> {
+pub(crate) fn spawn(state_dir: &StateDir) -> Result<(Child, GuardianPipe), String> {
     let say = |error: std::io::Error| format!("guardian: {error}");
     let (mine, theirs) = UnixStream::pair().map_err(say)?;
     mine.set_nonblocking(true).map_err(say)?;
     let me = std::process::id();
     let start = process::stat(me).map_or(0, |stat| stat.start);
     let mut command = Command::new("/proc/self/exe");
-    command.arg("guard").arg("--dir").arg(place.dir()).arg("--agent").arg(format!("{me}:{start}"));
+    command.arg("guard").arg("--dir").arg(state_dir.dir()).arg("--agent").arg(format!("{me}:{start}"));
     command.stdin(Stdio::from(OwnedFd::from(theirs))).stdout(Stdio::null()).stderr(Stdio::null()).current_dir("/");
-    sys::born(&mut command, sys::Birth { session: true, ..sys::Birth::default() });
-    Ok((command.spawn().map_err(say)?, Wire { socket: mine }))
+    sys::set_up(&mut command, sys::ChildSetup { session: true, ..sys::ChildSetup::default() });
+    Ok((command.spawn().map_err(say)?, GuardianPipe { socket: mine }))
 }
 
 /// The guardian itself: its input is the socket. `agent` is the agent's process id and start.
-pub(crate) fn guard(place: &Place, agent: &str) -> Result<u8, String> {
+pub(crate) fn guard(state_dir: &StateDir, agent: &str) -> Result<u8, String> {
     let (pid, start) = agent
         .split_once(':')
         .and_then(|(pid, start)| Some((pid.parse::<u32>().ok()?, start.parse::<u64>().ok()?)))
@@ -94,7 +94,7 @@ pub(crate) fn guard(place: &Place, agent: &str) -> Result<u8, String> {
         sys::wait_readable(&[input.as_raw_fd()], patience);
         if sys::boottime_ns() - before >= u64::try_from(patience.as_nanos()).unwrap_or(u64::MAX) {
             // Nothing to read for so long: the agent is stopped or stuck and cannot hold its own lease.
-            place.log(&format!("guardian: agent {pid} is silent; killing it"));
+            state_dir.log(&format!("guardian: agent {pid} is silent; killing it"));
             why = "agent hung";
             if process::lives(pid, start) {
                 drop(sys::kill(pid, libc::SIGKILL));
@@ -111,25 +111,25 @@ pub(crate) fn guard(place: &Place, agent: &str) -> Result<u8, String> {
         }
     }
     sys::await_true(LOCK, || !process::lives(pid, start));
-    let Some(lock) = place.lock(LOCK)? else {
+    let Some(lock) = state_dir.lock(LOCK)? else {
         // A newer agent holds it, and has healed before it greeted.
-        place.log("guardian: somebody else holds the lock and heals");
+        state_dir.log("guardian: somebody else holds the lock and heals");
         return Ok(0);
     };
-    let mut hands = Hands::open(place, Arc::new(Services::open(place)))?;
-    let clean = hands.heal(why, Some(last.held_until_ns));
+    let mut injector = Injector::open(state_dir, Arc::new(Services::open(state_dir)))?;
+    let clean = injector.heal(why, Some(last.held_until_ns));
     drop(lock);
     Ok(u8::from(!clean))
 }
 
 /// The `heal` command: undoes what is left, prints what was undone. While a run has the node it is refused, or ends that
 /// run where it is told to.
-pub(crate) fn heal(place: &Place, take_over: bool) -> Result<u8, String> {
+pub(crate) fn heal(state_dir: &StateDir, take_over: bool) -> Result<u8, String> {
     let me = format!("heal/{}", std::process::id());
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned();
     let by = Claimant { run: me.clone(), host, token: me };
     let entry = if take_over { Entry::TakeOver } else { Entry::First };
-    let claim = NodeClaim::take(place.dir(), &by, entry).map_err(|refusal| match refusal {
+    let claim = NodeClaim::take(state_dir.dir(), &by, entry).map_err(|refusal| match refusal {
         Refusal::Failed(reason) => reason,
         Refusal::Taken(claim) => format!(
             "this node is used by run {} from host {}; wait for its end, or end it with --take-over",
@@ -138,19 +138,19 @@ pub(crate) fn heal(place: &Place, take_over: bool) -> Result<u8, String> {
     })?;
     // A heal has no clients.
     claim.over();
-    let _lock = match place.lock(Duration::ZERO)? {
+    let _lock = match state_dir.lock(Duration::ZERO)? {
         Some(lock) => lock,
-        None => match place.take_over() {
+        None => match state_dir.take_over() {
             Ok(lock) => lock,
-            Err(_) => place.lock(HEALER)?.ok_or_else(|| format!("{} stays locked", place.dir().display()))?,
+            Err(_) => state_dir.lock(HEALER)?.ok_or_else(|| format!("{} stays locked", state_dir.dir().display()))?,
         },
     };
-    let services = Arc::new(Services::open(place));
-    let mut hands = Hands::open(place, Arc::clone(&services))?;
-    hands.greet(&by.run, 30_000);
-    let clean = hands.heal("heal was asked for", None);
+    let services = Arc::new(Services::open(state_dir));
+    let mut injector = Injector::open(state_dir, Arc::clone(&services))?;
+    injector.greet(&by.run, 30_000);
+    let clean = injector.heal("heal was asked for", None);
     services.sweep();
-    let told = serde_json::to_string(&hands.undone()).map_err(|error| error.to_string())?;
+    let told = serde_json::to_string(&injector.undone()).map_err(|error| error.to_string())?;
     println!("{told}");
     Ok(u8::from(!clean))
 }

@@ -1,6 +1,6 @@
 //! [`Journal`]: what has to be undone, and what was undone without being asked. A preallocated file of fixed slots, so that
-//! a full disk cannot stop an entry; an entry is on disk before its act begins. A torn slot is an act that never began.
-use dsfuzz_nemesis::protocol::{Act, SelfHeal};
+//! a full disk cannot stop an entry; an entry is on disk before its injection begins. A torn slot is an injection that never began.
+use dsfuzz_nemesis::protocol::{Injection, SelfHeal};
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -12,10 +12,10 @@ const HEAD_BYTES: usize = 16;
 const SLOT_BYTES: usize = 16 << 10;
 const SLOTS: usize = 64;
 
-/// One act that is, or may be, in force.
+/// One injection that is, or may be, in force.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Entry {
-    /// Order of the acts.
+    /// Order of the injections.
     pub(crate) seq: u64,
     /// Which run did it.
     pub(crate) run: String,
@@ -28,7 +28,8 @@ pub(crate) struct Entry {
     /// Wall clock at the same moment: what a stepped clock is brought back to, and the phase of a strobe.
     pub(crate) real_ns: i64,
     /// What was done.
-    pub(crate) act: Act,
+    #[serde(rename = "act")]
+    pub(crate) injection: Injection,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -111,7 +112,7 @@ impl Journal {
         Ok(entry)
     }
 
-    /// The act is proven undone.
+    /// The injection is proven undone.
     pub(crate) fn done(&mut self, seq: u64) -> Result<(), String> {
         self.clear(|record| matches!(record, Record::Live(entry) if entry.seq == seq))
     }
@@ -130,7 +131,7 @@ impl Journal {
     fn put(&mut self, record: Record) -> Result<(), String> {
         let mut slot = self.slots.iter().position(Option::is_none);
         if slot.is_none() {
-            // What is told once too late is less bad than an act that cannot be undone.
+            // What is told once too late is less bad than an injection that cannot be undone.
             let oldest = self.healed().into_iter().next();
             if let Some(oldest) = oldest {
                 self.forget(|heal| *heal == oldest)?;
@@ -138,12 +139,12 @@ impl Journal {
             }
         }
         let Some(slot) = slot else {
-            return Err(format!("undo journal {}: {SLOTS} acts are in force already", self.path.display()));
+            return Err(format!("undo journal {}: {SLOTS} injections are in force already", self.path.display()));
         };
         let json = serde_json::to_vec(&record).map_err(|error| format!("undo journal: {error}"))?;
         if json.len() > SLOT_BYTES - HEAD_BYTES {
             return Err(format!(
-                "an act of {} bytes does not fit into the undo journal ({} bytes each): split it",
+                "an injection of {} bytes does not fit into the undo journal ({} bytes each): split it",
                 json.len(),
                 SLOT_BYTES - HEAD_BYTES
             ));
@@ -202,8 +203,8 @@ mod tests {
     use super::*;
 
     fn entry(fault: u64) -> Entry {
-        let act = Act::Kill { services: vec!["db".to_owned()] };
-        Entry { seq: 0, run: "r".to_owned(), fault, boot_id: "b".to_owned(), boot_ns: 1, real_ns: 2, act }
+        let injection = Injection::Kill { services: vec!["db".to_owned()] };
+        Entry { seq: 0, run: "r".to_owned(), fault, boot_id: "b".to_owned(), boot_ns: 1, real_ns: 2, injection }
     }
 
     fn heal(fault: u64, latest_ns: u64) -> SelfHeal {

@@ -1,31 +1,31 @@
-//! The hands on a node: runs commands, keeps services, and breaks things with a few primitives, each with its proof and
-//! its undo. The undo is on disk before the act; a lease and a guardian heal when nobody is there to ask for it.
+//! The agent on a node: runs commands, keeps services, and injects faults by a few primitives, each with its proof and its
+//! undo. The undo is on disk before the injection; a lease and a guardian heal when the control node is gone.
 //!
 //! Never: decides what to break, talks to the network by itself (but for pings), or touches what it did not make.
 mod abilities;
 mod accounts;
-mod acts;
 mod addresses;
+mod cgroup;
 mod claim;
 mod clock;
 mod deaths;
 mod files;
 mod guard;
-mod hands;
+mod injections;
+mod injector;
 mod journal;
 mod launch;
-mod leaf;
 mod nft;
 mod ping;
-mod place;
 mod process;
 mod reach;
 mod run;
 mod serve;
 mod service;
+mod state_dir;
 mod sys;
 
-use place::Place;
+use state_dir::StateDir;
 use std::path::{Path, PathBuf};
 
 const USAGE: &str =
@@ -75,9 +75,9 @@ pub fn main(args: &[String]) -> u8 {
     })
 }
 
-fn folder(dir: &str) -> Result<Place, String> {
+fn folder(dir: &str) -> Result<StateDir, String> {
     if !Path::new(dir).is_absolute() {
         return Err(format!("--dir {dir}: name it from the root"));
     }
-    Place::open(PathBuf::from(dir))
+    StateDir::open(PathBuf::from(dir))
 }

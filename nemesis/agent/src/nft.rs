@@ -11,8 +11,8 @@ const DEADLINE: Duration = Duration::from_secs(5);
 fn nft(arguments: &[&str], script: &str) -> Result<Vec<u8>, String> {
     let mut command = Command::new("nft");
     command.env("PATH", launch::PATH).env("LANG", "C").args(arguments);
-    // An agent that was killed must not leave a child that acts after the guardian has healed.
-    sys::born(&mut command, sys::Birth { dies_with_parent: true, ..sys::Birth::default() });
+    // An agent that was killed must not leave a child that changes rules after the guardian has healed.
+    sys::set_up(&mut command, sys::ChildSetup { dies_with_parent: true, ..sys::ChildSetup::default() });
     let finished = run::finish(command, script.as_bytes(), DEADLINE).map_err(|error| {
         format!("nft: {error}; partitions need nftables on this node (Debian: apt install nftables)")
     })?;

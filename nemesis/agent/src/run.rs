@@ -1,7 +1,7 @@
 //! Runs a command to its end or its deadline. Output beyond the first mebibyte of each pipe is read and dropped, so that the
 //! command never waits for us.
 use crate::{launch, sys};
-use dsfuzz_nemesis::protocol::{self, Told};
+use dsfuzz_nemesis::protocol::{self, Response};
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::os::fd::AsRawFd;
@@ -27,15 +27,15 @@ pub(crate) struct Finished {
 }
 
 /// Runs what the control node asks for.
-pub(crate) fn run(asked: &protocol::Command) -> Told {
+pub(crate) fn run(asked: &protocol::Command) -> Response {
     let (mut command, ids) = match launch::command(&asked.argv, &asked.env, &asked.cwd, &asked.user) {
         Ok(ready) => ready,
-        Err(reason) => return Told::Failed(reason),
+        Err(reason) => return Response::Failed(reason),
     };
-    sys::born(&mut command, sys::Birth { ids, ..sys::Birth::default() });
+    sys::set_up(&mut command, sys::ChildSetup { ids, ..sys::ChildSetup::default() });
     match finish(command, &[], Duration::from_millis(asked.deadline_ms)) {
-        Err(error) => Told::Failed(format!("{}: {error}", launch::name(&asked.argv))),
-        Ok(finished) => Told::Ran {
+        Err(error) => Response::Failed(format!("{}: {error}", launch::name(&asked.argv))),
+        Ok(finished) => Response::Ran {
             status: finished.status.and_then(|status| status.code()).filter(|_| !finished.late),
             stdout: text(&finished.stdout),
             stderr: text(&finished.stderr),

@@ -2,13 +2,15 @@
 //! behind a long command; one thread writes. The main thread waits for the end, heals, and is the only one that exits.
 use crate::claim::{NodeClaim, Refusal};
 use crate::clock::Target;
-use crate::guard::{self, Sign, Wire};
-use crate::hands::Hands;
+use crate::guard::{self, GuardianPipe, Sign};
+use crate::injector::Injector;
 use crate::ping::Pings;
-use crate::place::Place;
 use crate::service::Services;
+use crate::state_dir::StateDir;
 use crate::{abilities, addresses, files, process, reach, run, sys};
-use dsfuzz_nemesis::protocol::{self, Ask, Claimant, Entry, GREETING, PROTOCOL_VERSION, Request, Response, Told};
+use dsfuzz_nemesis::protocol::{
+    self, Claimant, Entry, GREETING, PROTOCOL_VERSION, Request, RequestFrame, Response, ResponseFrame,
+};
 use std::io::{Read, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::SeqCst};
@@ -22,25 +24,25 @@ const LEASE_MS: u64 = 30_000;
 const TICK: Duration = Duration::from_millis(20);
 /// In so many ticks the claim on the node is renewed once.
 const CLAIM_TICKS: u64 = 25;
-/// How long acts that have begun may hold up the heal at the end; then the guardian does it.
+/// How long injections that have begun may hold up the heal at the end; then the guardian does it.
 const LAST_ACT: Duration = Duration::from_secs(8);
 /// Requests at one time.
 const REQUESTS_MAX: usize = 256;
 
 /// Something for the writer.
 enum Outgoing {
-    Frame(Box<Response>, Vec<u8>),
+    Frame(Box<ResponseFrame>, Vec<u8>),
     Flush(SyncSender<()>),
 }
 
 /// What the threads share.
 struct Agent {
-    place: Place,
+    state_dir: StateDir,
     claim: NodeClaim,
     services: Arc<Services>,
-    hands: Mutex<Hands>,
+    injector: Mutex<Injector>,
     pings: Pings,
-    wire: Mutex<Option<Wire>>,
+    guardian_pipe: Mutex<Option<GuardianPipe>>,
     guardian: AtomicU32,
     lease_ms: AtomicU64,
     heard_ns: AtomicU64,
@@ -68,57 +70,59 @@ fn greeting() -> Result<Option<Greeting>, String> {
     stdout.write_all(GREETING).and_then(|()| stdout.flush()).map_err(say)?;
     let mut input = std::io::stdin().lock();
     loop {
-        let Some((Request { id, body }, _)) = protocol::read_frame::<Request>(&mut input).map_err(say)? else {
+        let Some((RequestFrame { id, body }, _)) = protocol::read_frame::<RequestFrame>(&mut input).map_err(say)?
+        else {
             return Ok(None);
         };
         let told = match body {
-            Ask::Hello { version, lease_ms, run, claim, entry } => match Agent::refused_greeting(version, lease_ms) {
+            Request::Hello { version, lease_ms, run, claim, entry } => match Agent::refused_greeting(version, lease_ms)
+            {
                 None => return Ok(Some(Greeting { id, lease_ms, run, claim, entry })),
-                Some(reason) => Told::Failed(reason),
+                Some(reason) => Response::Failed(reason),
             },
-            Ask::Heartbeat => Told::Done,
-            _ => Told::Failed("the agent was not greeted".to_owned()),
+            Request::Heartbeat => Response::Done,
+            _ => Response::Failed("the agent was not greeted".to_owned()),
         };
-        protocol::write_frame(&mut stdout, &Response { id, body: told }, &[]).map_err(say)?;
+        protocol::write_frame(&mut stdout, &ResponseFrame { id, body: told }, &[]).map_err(say)?;
     }
 }
 
 /// Runs the agent until its channel closes, its lease runs out, a signal comes or it is told to end. Nothing on the node is
 /// touched before the greeting has shown whose run it is, and that run has the node.
 /// `ping_port`: where it hears pings, 0 for any port; another one where that is taken.
-pub(crate) fn serve(place: &Place, ping_port: u16) -> Result<u8, String> {
+pub(crate) fn serve(state_dir: &StateDir, ping_port: u16) -> Result<u8, String> {
     sys::new_session();
     let (greeted, first) = channel();
     std::thread::spawn(move || drop(greeted.send(greeting())));
     let first = first.recv_timeout(Duration::from_millis(LEASE_MS)).map_err(|_| "nobody greeted".to_owned())??;
     let Some(first) = first else { return Ok(0) };
     sys::block_ending_signals();
-    let refused = |told: Told| {
-        let response = Response { id: first.id, body: told };
+    let refused = |told: Response| {
+        let response = ResponseFrame { id: first.id, body: told };
         drop(protocol::write_frame(&mut std::io::stdout(), &response, &[]));
         Ok(0)
     };
-    let claim = match NodeClaim::take(place.dir(), &first.claim, first.entry) {
+    let claim = match NodeClaim::take(state_dir.dir(), &first.claim, first.entry) {
         Ok(claim) => claim,
-        Err(Refusal::Taken(claim)) => return refused(Told::Taken(*claim)),
-        Err(Refusal::Failed(reason)) => return refused(Told::Failed(reason)),
+        Err(Refusal::Taken(claim)) => return refused(Response::Taken(*claim)),
+        Err(Refusal::Failed(reason)) => return refused(Response::Failed(reason)),
     };
-    let _lock = place.take_over()?;
-    place.sign();
-    let services = Arc::new(Services::open(place));
-    let mut hands = Hands::open(place, Arc::clone(&services))?;
-    hands.greet(&first.run, first.lease_ms);
+    let _lock = state_dir.take_over()?;
+    state_dir.sign();
+    let services = Arc::new(Services::open(state_dir));
+    let mut injector = Injector::open(state_dir, Arc::clone(&services))?;
+    injector.greet(&first.run, first.lease_ms);
     // What an earlier agent left, and its guardian could not or had not yet healed.
-    hands.heal("agent died", None);
+    injector.heal("agent died", None);
     let (out, outgoing) = channel();
     let (end, ended) = channel();
     let agent = Arc::new(Agent {
-        place: place.clone(),
+        state_dir: state_dir.clone(),
         claim,
         services,
-        hands: Mutex::new(hands),
+        injector: Mutex::new(injector),
         pings: Pings::open(ping_port)?,
-        wire: Mutex::new(None),
+        guardian_pipe: Mutex::new(None),
         guardian: AtomicU32::new(0),
         lease_ms: AtomicU64::new(LEASE_MS),
         heard_ns: AtomicU64::new(sys::boottime_ns()),
@@ -130,8 +134,8 @@ pub(crate) fn serve(place: &Place, ping_port: u16) -> Result<u8, String> {
         end,
     });
     agent.services.watch_running(&first.claim);
-    agent.hire_guardian()?;
-    place.log(&format!("serving {} from host {}", first.claim.run, first.claim.host));
+    agent.spawn_guardian()?;
+    state_dir.log(&format!("serving {} from host {}", first.claim.run, first.claim.host));
     let hello = agent.hello(PROTOCOL_VERSION, first.lease_ms, &first.run)?;
     agent.reply(first.id, hello, Vec::new());
     std::thread::spawn(move || write_all(&outgoing));
@@ -152,8 +156,8 @@ fn write_all(outgoing: &Receiver<Outgoing>) {
                 if let Err(error) = protocol::write_frame(&mut stdout, &response, &blob)
                     && error.kind() == std::io::ErrorKind::InvalidData
                 {
-                    let body = Told::Failed(format!("the answer does not fit into a frame: {error}"));
-                    drop(protocol::write_frame(&mut stdout, &Response { id: response.id, body }, &[]));
+                    let body = Response::Failed(format!("the answer does not fit into a frame: {error}"));
+                    drop(protocol::write_frame(&mut stdout, &ResponseFrame { id: response.id, body }, &[]));
                 }
             }
         }
@@ -186,23 +190,23 @@ impl Drop for Busy {
 }
 
 impl Agent {
-    fn hands(&self) -> MutexGuard<'_, Hands> {
-        self.hands.lock().unwrap_or_else(PoisonError::into_inner)
+    fn injector(&self) -> MutexGuard<'_, Injector> {
+        self.injector.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn finish(&self, why: &str) {
         drop(self.end.send(why.to_owned()));
     }
 
-    fn reply(&self, id: u64, body: Told, blob: Vec<u8>) {
-        drop(self.out.send(Outgoing::Frame(Box::new(Response { id, body }), blob)));
+    fn reply(&self, id: u64, body: Response, blob: Vec<u8>) {
+        drop(self.out.send(Outgoing::Frame(Box::new(ResponseFrame { id, body }), blob)));
     }
 
     /// Reads requests until the channel closes.
     fn read_all(self: &Arc<Agent>) {
         let mut input = Renewing { input: std::io::stdin().lock(), agent: self };
         let why = loop {
-            match protocol::read_frame::<Request>(&mut input) {
+            match protocol::read_frame::<RequestFrame>(&mut input) {
                 Ok(Some((request, blob))) => self.take(request, blob),
                 Ok(None) => break "channel closed".to_owned(),
                 Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => break "channel closed".to_owned(),
@@ -213,32 +217,32 @@ impl Agent {
     }
 
     /// Answers what is quick, and starts a thread for what may not be.
-    fn take(self: &Arc<Agent>, request: Request, blob: Vec<u8>) {
+    fn take(self: &Arc<Agent>, request: RequestFrame, blob: Vec<u8>) {
         let id = request.id;
-        if matches!(request.body, Ask::Heartbeat) {
-            return self.reply(id, Told::Done, Vec::new());
+        if matches!(request.body, Request::Heartbeat) {
+            return self.reply(id, Response::Done, Vec::new());
         }
         if self.busy.fetch_add(1, SeqCst) >= REQUESTS_MAX {
             self.busy.fetch_sub(1, SeqCst);
-            return self.reply(id, Told::Failed(format!("{REQUESTS_MAX} requests are being answered")), Vec::new());
+            return self.reply(id, Response::Failed(format!("{REQUESTS_MAX} requests are being answered")), Vec::new());
         }
         let busy = Busy(Arc::clone(self));
         // Order matters to Hello alone: what follows it counts on its lease and run.
-        if matches!(request.body, Ask::Hello { .. }) {
+        if matches!(request.body, Request::Hello { .. }) {
             busy.0.answer_to(request, &blob);
         } else {
             std::thread::spawn(move || busy.0.answer_to(request, &blob));
         }
     }
 
-    fn answer_to(self: &Arc<Agent>, request: Request, blob: &[u8]) {
+    fn answer_to(self: &Arc<Agent>, request: RequestFrame, blob: &[u8]) {
         let id = request.id;
-        let bye = matches!(request.body, Ask::Bye { .. });
+        let bye = matches!(request.body, Request::Bye { .. });
         let answered = catch_unwind(AssertUnwindSafe(|| self.answer(request.body, blob)));
         let (body, blob) = match answered {
             Ok(Ok(answer)) => answer,
-            Ok(Err(reason)) => (Told::Failed(reason), Vec::new()),
-            Err(_) => (Told::Failed("the agent has a bug: it panicked over this request".to_owned()), Vec::new()),
+            Ok(Err(reason)) => (Response::Failed(reason), Vec::new()),
+            Err(_) => (Response::Failed("the agent has a bug: it panicked over this request".to_owned()), Vec::new()),
         };
         self.reply(id, body, blob);
         if bye {
@@ -246,42 +250,44 @@ impl Agent {
         }
     }
 
-    fn answer(self: &Arc<Agent>, ask: Ask, blob: &[u8]) -> Result<(Told, Vec<u8>), String> {
+    fn answer(self: &Arc<Agent>, ask: Request, blob: &[u8]) -> Result<(Response, Vec<u8>), String> {
         let told = match ask {
-            Ask::Hello { version, lease_ms, run, .. } => self.hello(version, lease_ms, &run)?,
-            Ask::Heartbeat => Told::Done,
-            Ask::Run(command) => run::run(&command),
-            Ask::Define(service) => self.services.define(service).map(|()| Told::Done)?,
-            Ask::Start { service, again } => Told::Started { pid: self.hands().start(&service, again)? },
-            Ask::Stop { service, signal, grace_ms } => {
-                self.services.stop(&service, signal, Duration::from_millis(grace_ms)).map(|()| Told::Done)?
+            Request::Hello { version, lease_ms, run, .. } => self.hello(version, lease_ms, &run)?,
+            Request::Heartbeat => Response::Done,
+            Request::Run(command) => run::run(&command),
+            Request::Define(service) => self.services.define(service).map(|()| Response::Done)?,
+            Request::Start { service, again } => Response::Started { pid: self.injector().start(&service, again)? },
+            Request::Stop { service, signal, grace_ms } => {
+                self.services.stop(&service, signal, Duration::from_millis(grace_ms)).map(|()| Response::Done)?
             }
-            Ask::Services => Told::Services(self.services.states()),
-            Ask::Deaths { cores } => self.services.deaths(cores),
-            Ask::Write { path, offset, mode, owner } => {
-                files::write(&path, offset, mode, owner.as_deref(), blob).map(|()| Told::Done)?
+            Request::Services => Response::Services(self.services.states()),
+            Request::Deaths { cores } => self.services.deaths(cores),
+            Request::Write { path, offset, mode, owner } => {
+                files::write(&path, offset, mode, owner.as_deref(), blob).map(|()| Response::Done)?
             }
-            Ask::Read { path, offset, bytes } => {
+            Request::Read { path, offset, bytes } => {
                 let (size, chunk) = files::read(&path, offset, bytes)?;
-                return Ok((Told::Chunk { size }, chunk));
+                return Ok((Response::Chunk { size }, chunk));
             }
-            Ask::List { pattern } => files::list(&pattern)?,
-            Ask::Act { fault, act } => self.act(fault, act)?,
-            Ask::Prove { fault } => Told::Proof(self.hands().prove(fault)),
-            Ask::Undo { fault } => Told::Proof(self.undone(|hands| hands.undo(fault))),
-            Ask::UndoAll => Told::Proof(self.undone(Hands::undo_all)),
-            Ask::Undone => self.hands().undone(),
-            Ask::Addresses => Told::Addresses(addresses::all()?),
-            Ask::Ping { round, from, to, count } => Told::Pinged { unsent: self.pings.send(round, &from, &to, count)? },
-            Ask::Reach { to, wait_ms } => {
+            Request::List { pattern } => files::list(&pattern)?,
+            Request::Inject { fault, injection } => self.inject(fault, injection)?,
+            Request::Prove { fault } => Response::Proof(self.injector().prove(fault)),
+            Request::Undo { fault } => Response::Proof(self.undone(|injector| injector.undo(fault))),
+            Request::UndoAll => Response::Proof(self.undone(Injector::undo_all)),
+            Request::Undone => self.injector().undone(),
+            Request::Addresses => Response::Addresses(addresses::all()?),
+            Request::Ping { round, from, to, count } => {
+                Response::Pinged { unsent: self.pings.send(round, &from, &to, count)? }
+            }
+            Request::Reach { to, wait_ms } => {
                 let (open, refused) = reach::reach(&to, Duration::from_millis(wait_ms));
-                Told::Reached { open, refused }
+                Response::Reached { open, refused }
             }
-            Ask::Heard { round } => Told::Heard(self.pings.heard(round)),
-            Ask::Clocks => self.clocks(),
-            Ask::Abilities => Told::Abilities(abilities::abilities(&self.place)),
-            Ask::AwaitClients => Told::Clients(self.claim.await_clients()),
-            Ask::Bye { stop_services } => self.bye(stop_services)?,
+            Request::Heard { round } => Response::Heard(self.pings.heard(round)),
+            Request::Clocks => self.clocks(),
+            Request::Abilities => Response::Abilities(abilities::abilities(&self.state_dir)),
+            Request::AwaitClients => Response::Clients(self.claim.await_clients()),
+            Request::Bye { stop_services } => self.bye(stop_services)?,
         };
         Ok((told, Vec::new()))
     }
@@ -295,16 +301,16 @@ impl Agent {
         (lease_ms < 100).then(|| format!("a lease of {lease_ms} ms is too short; at least 100"))
     }
 
-    fn hello(&self, version: u32, lease_ms: u64, run: &str) -> Result<Told, String> {
+    fn hello(&self, version: u32, lease_ms: u64, run: &str) -> Result<Response, String> {
         if let Some(reason) = Agent::refused_greeting(version, lease_ms) {
             return Err(reason);
         }
         self.lease_ms.store(lease_ms, SeqCst);
         self.tell_guardian(false);
         self.pings.greet(run);
-        self.hands().greet(run, lease_ms);
+        self.injector().greet(run, lease_ms);
         let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-        Ok(Told::Hello {
+        Ok(Response::Hello {
             version: PROTOCOL_VERSION,
             boot_id: process::boot_id(),
             kernel: kernel.trim().to_owned(),
@@ -314,22 +320,22 @@ impl Agent {
         })
     }
 
-    fn act(&self, fault: u64, act: protocol::Act) -> Result<Told, String> {
-        let mut hands = self.hands();
-        let detail = hands.act(fault, act)?;
-        self.shifts.store(hands.shifts_clocks(), SeqCst);
+    fn inject(&self, fault: u64, injection: protocol::Injection) -> Result<Response, String> {
+        let mut injector = self.injector();
+        let detail = injector.inject(fault, injection)?;
+        self.shifts.store(injector.shifts_clocks(), SeqCst);
         self.held_until_ns.fetch_max(sys::boottime_ns(), SeqCst);
-        Ok(Told::Acted { detail })
+        Ok(Response::Injected { detail })
     }
 
-    fn undone(&self, undo: impl FnOnce(&mut Hands) -> protocol::Proof) -> protocol::Proof {
-        let mut hands = self.hands();
-        let proof = undo(&mut hands);
-        self.shifts.store(hands.shifts_clocks(), SeqCst);
+    fn undone(&self, undo: impl FnOnce(&mut Injector) -> protocol::Proof) -> protocol::Proof {
+        let mut injector = self.injector();
+        let proof = undo(&mut injector);
+        self.shifts.store(injector.shifts_clocks(), SeqCst);
         proof
     }
 
-    fn clocks(&self) -> Told {
+    fn clocks(&self) -> Response {
         let node_ns = sys::realtime_ns();
         let shift_of = |name: &String| {
             let pid = *self.services.processes(name).first()?;
@@ -337,14 +343,14 @@ impl Agent {
         };
         let names = self.services.names();
         let shifts_ns = names.into_iter().map(|name| (shift_of(&name).unwrap_or(0), name));
-        Told::Clocks { node_ns, shifts_ns: shifts_ns.map(|(shift, name)| (name, shift)).collect() }
+        Response::Clocks { node_ns, shifts_ns: shifts_ns.map(|(shift, name)| (name, shift)).collect() }
     }
 
-    fn bye(&self, stop_services: bool) -> Result<Told, String> {
+    fn bye(&self, stop_services: bool) -> Result<Response, String> {
         self.claim.over();
-        let proof = self.undone(|hands| {
-            hands.close();
-            hands.undo_all()
+        let proof = self.undone(|injector| {
+            injector.close();
+            injector.undo_all()
         });
         if stop_services {
             let names = self.services.names();
@@ -357,7 +363,7 @@ impl Agent {
             }
         }
         self.services.sweep();
-        if proof.holds { Ok(Told::Done) } else { Err(format!("not all is undone: {}", proof.detail.join("; "))) }
+        if proof.holds { Ok(Response::Done) } else { Err(format!("not all is undone: {}", proof.detail.join("; "))) }
     }
 
     /// Watches the lease and tells the guardian that the agent lives.
@@ -392,8 +398,8 @@ impl Agent {
 
     fn tell_guardian(&self, clean: bool) {
         let sign = Sign { lease_ms: self.lease_ms.load(SeqCst), held_until_ns: self.held_until_ns.load(SeqCst), clean };
-        if let Some(wire) = self.wire.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
-            wire.tell(sign);
+        if let Some(pipe) = self.guardian_pipe.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+            pipe.tell(sign);
         }
     }
 
@@ -404,13 +410,13 @@ impl Agent {
             std::thread::sleep(TICK);
             let now_ns = sys::boottime_ns();
             if now_ns.saturating_sub(renewed_ns) > self.lease_ms.load(SeqCst).saturating_mul(1_000_000) / 3 {
-                let mut hands = self.hands();
-                if hands.renew() {
-                    self.held_until_ns.fetch_max(now_ns + hands.hold_ns(), SeqCst);
+                let mut injector = self.injector();
+                if injector.renew() {
+                    self.held_until_ns.fetch_max(now_ns + injector.hold_ns(), SeqCst);
                 }
                 renewed_ns = now_ns;
             } else if self.shifts.load(SeqCst) {
-                self.hands().watch_clocks();
+                self.injector().watch_clocks();
             }
         }
     }
@@ -421,20 +427,20 @@ impl Agent {
     }
 
     /// Starts a guardian, and a thread that replaces it when it dies.
-    fn hire_guardian(self: &Arc<Agent>) -> Result<(), String> {
-        let (mut child, wire) = guard::hire(&self.place)?;
+    fn spawn_guardian(self: &Arc<Agent>) -> Result<(), String> {
+        let (mut child, pipe) = guard::spawn(&self.state_dir)?;
         self.guardian.store(child.id(), SeqCst);
-        *self.wire.lock().unwrap_or_else(PoisonError::into_inner) = Some(wire);
+        *self.guardian_pipe.lock().unwrap_or_else(PoisonError::into_inner) = Some(pipe);
         self.tell_guardian(false);
         let agent = Arc::clone(self);
         std::thread::spawn(move || {
             drop(child.wait());
             let mut pause = Duration::from_millis(10);
             while !agent.ending.load(SeqCst) {
-                agent.place.log("the guardian has died; starting another");
-                match agent.hire_guardian() {
+                agent.state_dir.log("the guardian has died; starting another");
+                match agent.spawn_guardian() {
                     Ok(()) => return,
-                    Err(reason) => agent.place.log(&reason),
+                    Err(reason) => agent.state_dir.log(&reason),
                 }
                 std::thread::sleep(pause);
                 pause = (pause * 2).min(Duration::from_secs(1));
@@ -446,7 +452,7 @@ impl Agent {
     /// Waits for the end, heals, and gives the exit code.
     fn last_words(&self, ended: &Receiver<String>) -> u8 {
         let why = ended.recv().unwrap_or_else(|_| "a bug".to_owned());
-        self.place.log(&format!("ending: {why}"));
+        self.state_dir.log(&format!("ending: {why}"));
         self.claim.end();
         // Answers that are ready go out, if anybody still reads.
         let (done, flushed) = sync_channel(1);
@@ -455,30 +461,30 @@ impl Agent {
             let _ = flushed.recv_timeout(Duration::from_secs(1));
         }
         run::end_all();
-        let mut hands = None;
+        let mut injector = None;
         sys::await_true(LAST_ACT, || {
-            hands = match self.hands.try_lock() {
+            injector = match self.injector.try_lock() {
                 Ok(free) => Some(free),
                 Err(std::sync::TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
                 Err(std::sync::TryLockError::WouldBlock) => None,
             };
-            hands.is_some()
+            injector.is_some()
         });
-        let Some(mut hands) = hands else {
-            self.place.log("an act does not end; the guardian heals");
+        let Some(mut injector) = injector else {
+            self.state_dir.log("an injection does not end; the guardian heals");
             return 1;
         };
-        hands.close();
+        injector.close();
         // What expires by itself was last renewed for so long; the heal below comes first or it has expired before.
-        let clean = hands.heal(&why, Some(self.held_until_ns.load(SeqCst)));
+        let clean = injector.heal(&why, Some(self.held_until_ns.load(SeqCst)));
         self.ending.store(true, SeqCst);
         if clean {
             self.tell_guardian(true);
         }
         self.services.sweep();
-        self.place.log(if clean { "ended clean" } else { "ended; something is left in the journal" });
-        // Held on purpose: no act may begin any more.
-        std::mem::forget(hands);
+        self.state_dir.log(if clean { "ended clean" } else { "ended; something is left in the journal" });
+        // Held on purpose: no injection may begin any more.
+        std::mem::forget(injector);
         u8::from(!clean)
     }
 }

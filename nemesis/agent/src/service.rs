@@ -1,11 +1,11 @@
-//! [`Services`]: processes that outlive the agent. Each has its own session and, where there is cgroup2, its own leaf; what
+//! [`Services`]: processes that outlive the agent. Each has its own session and, where there is cgroup2, its own cgroup; what
 //! is known of it is kept in the agent's folder, so that the next agent finds it again.
+use crate::cgroup::{self, Cgroup};
 use crate::clock::{self, Shift};
 use crate::deaths::{self, Asked, Deaths};
-use crate::leaf::{self, Leaf};
-use crate::place::{Place, write_whole};
+use crate::state_dir::{StateDir, write_whole};
 use crate::{files, launch, process, sys};
-use dsfuzz_nemesis::protocol::{Claimant, Death, Service, ServiceState, Told};
+use dsfuzz_nemesis::protocol::{Claimant, Death, Response, Service, ServiceState};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs;
@@ -43,7 +43,8 @@ struct First {
 struct Kept {
     service: Service,
     first: Option<First>,
-    leaf: Option<PathBuf>,
+    #[serde(rename = "leaf")]
+    cgroup: Option<PathBuf>,
     #[serde(default)]
     ended: String,
     /// It was stopped or killed by the harness since it was started.
@@ -59,33 +60,33 @@ struct Kept {
 
 /// All services of this node.
 pub(crate) struct Services {
-    place: Place,
+    state_dir: StateDir,
     boot_id: String,
-    leaves: Option<PathBuf>,
+    cgroups: Option<PathBuf>,
     known: Mutex<BTreeMap<String, Kept>>,
     deaths: Deaths,
 }
 
 impl Services {
     /// Reads what earlier agents kept.
-    pub(crate) fn open(place: &Place) -> Services {
+    pub(crate) fn open(state_dir: &StateDir) -> Services {
         let mut known = BTreeMap::new();
-        for entry in fs::read_dir(place.file("services")).into_iter().flatten().flatten() {
+        for entry in fs::read_dir(state_dir.file("services")).into_iter().flatten().flatten() {
             let path = entry.path();
             if path.extension().is_some_and(|extension| extension == "json")
                 && let Ok(text) = fs::read(&path)
             {
                 match serde_json::from_slice::<Kept>(&text) {
                     Ok(kept) => drop(known.insert(kept.service.name.clone(), kept)),
-                    Err(error) => place.log(&format!("{}: {error}", path.display())),
+                    Err(error) => state_dir.log(&format!("{}: {error}", path.display())),
                 }
             }
         }
-        let leaves = leaf::root().map(|root| root.join(place.tag()));
+        let cgroups = cgroup::root().map(|root| root.join(state_dir.tag()));
         Services {
-            place: place.clone(),
+            state_dir: state_dir.clone(),
             boot_id: process::boot_id(),
-            leaves,
+            cgroups,
             known: Mutex::new(known),
             deaths: Deaths::default(),
         }
@@ -118,10 +119,10 @@ impl Services {
     }
 
     fn write(&self, kept: &Kept) {
-        let path = self.place.file("services").join(format!("{}.json", kept.service.name));
+        let path = self.state_dir.file("services").join(format!("{}.json", kept.service.name));
         let json = serde_json::to_vec_pretty(&kept).map_err(|error| error.to_string());
         if let Err(reason) = json.and_then(|json| write_whole(&path, &json)) {
-            self.place.log(&format!("service {}: not kept on disk: {reason}", kept.service.name));
+            self.state_dir.log(&format!("service {}: not kept on disk: {reason}", kept.service.name));
         }
     }
 
@@ -140,7 +141,7 @@ impl Services {
             None => Kept {
                 service,
                 first: None,
-                leaf: None,
+                cgroup: None,
                 ended: String::new(),
                 asked_to_end: false,
                 again: false,
@@ -161,16 +162,16 @@ impl Services {
         self.known().keys().cloned().collect()
     }
 
-    /// The service's leaf, where it has one.
-    pub(crate) fn leaf(&self, name: &str) -> Option<Leaf> {
-        self.kept(name).ok()?.leaf.and_then(|path| Leaf::find(&path))
+    /// The service's cgroup, where it has one.
+    pub(crate) fn cgroup(&self, name: &str) -> Option<Cgroup> {
+        self.kept(name).ok()?.cgroup.and_then(|path| Cgroup::find(&path))
     }
 
     /// Thaws the service where it is, or may be, frozen. An error: it may be frozen still.
     pub(crate) fn thaw(&self, name: &str) -> Result<(), String> {
-        let Some(path) = self.kept(name).ok().and_then(|kept| kept.leaf) else { return Ok(()) };
-        match Leaf::find(&path) {
-            Some(leaf) => leaf.thaw(),
+        let Some(path) = self.kept(name).ok().and_then(|kept| kept.cgroup) else { return Ok(()) };
+        match Cgroup::find(&path) {
+            Some(cgroup) => cgroup.thaw(),
             None if self.processes(name).is_empty() => Ok(()),
             None => Err(format!("cgroup {}: it is no longer there to be thawed", path.display())),
         }
@@ -179,8 +180,8 @@ impl Services {
     /// The service's processes, zombies not counted.
     pub(crate) fn processes(&self, name: &str) -> Vec<u32> {
         let Ok(kept) = self.kept(name) else { return Vec::new() };
-        if let Some(leaf) = kept.leaf.and_then(|path| Leaf::find(&path)) {
-            return leaf.processes();
+        if let Some(cgroup) = kept.cgroup.and_then(|path| Cgroup::find(&path)) {
+            return cgroup.processes();
         }
         let marker = self.marker(name);
         let first = kept.first.filter(|first| first.boot_id == self.boot_id);
@@ -199,7 +200,7 @@ impl Services {
     }
 
     fn marker(&self, name: &str) -> String {
-        format!("{MARKER}={}/{name}", self.place.tag())
+        format!("{MARKER}={}/{name}", self.state_dir.tag())
     }
 
     /// How its first process ended; empty while it runs.
@@ -210,7 +211,7 @@ impl Services {
     /// Whether all of the service is stopped or frozen.
     pub(crate) fn paused(&self, name: &str) -> bool {
         let pids = self.processes(name);
-        !pids.is_empty() && (self.leaf(name).is_some_and(|leaf| leaf.frozen()) || all_stopped(&pids))
+        !pids.is_empty() && (self.cgroup(name).is_some_and(|cgroup| cgroup.frozen()) || all_stopped(&pids))
     }
 
     /// The state of every service.
@@ -239,47 +240,51 @@ impl Services {
         let service = kept.service.clone();
         let argv = if again && !service.restart.is_empty() { &service.restart } else { &service.argv };
         let mut env = service.env.clone();
-        env.insert(MARKER.to_owned(), format!("{}/{name}", self.place.tag()));
+        env.insert(MARKER.to_owned(), format!("{}/{name}", self.state_dir.tag()));
         let (mut command, ids) = launch::command(argv, &env, &service.cwd, &service.user)
             .map_err(|reason| format!("service {name}: {reason}"))?;
         let log = self.open_log(&service)?;
         let copy = log.try_clone().map_err(|error| format!("{}: {error}", service.log))?;
         command.stdout(log).stderr(copy);
-        // A leaf that cannot be made is no reason not to start: the session and the marker serve instead.
-        let leaf = self.leaves.as_ref().and_then(|root| Leaf::make(&root.join(name)).ok());
-        let entrance = leaf.as_ref().and_then(|leaf| leaf.entrance().ok());
-        let leaf = leaf.filter(|_| entrance.is_some());
-        let paused = leaf.as_ref().is_some_and(Leaf::told_to_freeze);
-        // Nothing is in it; what is started in a frozen leaf would never reach its exec.
-        let leaf = leaf.filter(|leaf| !paused || leaf.freeze(false).is_ok());
-        let entrance = entrance.filter(|_| leaf.is_some());
+        // A cgroup that cannot be made is no reason not to start: the session and the marker serve instead.
+        let cgroup = self.cgroups.as_ref().and_then(|root| Cgroup::make(&root.join(name)).ok());
+        let entrance = cgroup.as_ref().and_then(|cgroup| cgroup.entrance().ok());
+        let cgroup = cgroup.filter(|_| entrance.is_some());
+        let paused = cgroup.as_ref().is_some_and(Cgroup::told_to_freeze);
+        // Nothing is in it; what is started in a frozen cgroup would never reach its exec.
+        let cgroup = cgroup.filter(|cgroup| !paused || cgroup.freeze(false).is_ok());
+        let entrance = entrance.filter(|_| cgroup.is_some());
         let traced = shift.is_some();
-        sys::born(&mut command, sys::Birth { session: true, leaf: entrance, ids, traced, dies_with_parent: false });
-        let (oom_before, _) = deaths::oom_count(leaf.as_ref());
+        sys::set_up(
+            &mut command,
+            sys::ChildSetup { session: true, cgroup: entrance, ids, traced, dies_with_parent: false },
+        );
+        let (oom_before, _) = deaths::oom_count(cgroup.as_ref());
         let child = command.spawn().map_err(|error| format!("service {name}: {}: {error}", launch::name(argv)))?;
         let pid = child.id();
         self.deaths.begun(name, pid);
         if let Some((shift, expiry_ns)) = shift
             && let Err(reason) = clock::follow_start(pid, shift, expiry_ns)
         {
-            self.place.log(&format!("service {name}: clock not shifted from the start: {reason}"));
+            self.state_dir.log(&format!("service {name}: clock not shifted from the start: {reason}"));
         }
         let start = process::stat(pid).map_or(0, |stat| stat.start);
         // It moves itself in before its exec, which spawn waits for; one that is not there could not.
-        let inside = leaf.as_ref().is_some_and(|leaf| leaf.processes().contains(&pid) || !process::lives(pid, start));
-        kept.leaf = self.leaves.as_ref().filter(|_| inside).map(|root| root.join(name));
+        let inside =
+            cgroup.as_ref().is_some_and(|cgroup| cgroup.processes().contains(&pid) || !process::lives(pid, start));
+        kept.cgroup = self.cgroups.as_ref().filter(|_| inside).map(|root| root.join(name));
         kept.first = Some(First { pid, start, boot_id: self.boot_id.clone() });
         kept.ended.clear();
         (kept.asked_to_end, kept.again, kept.oom_before) = (false, again, oom_before);
         self.keep(kept.clone());
         self.watch(kept, child);
-        leaf.filter(|_| paused).map_or(Ok(()), |leaf| leaf.freeze(true))?;
+        cgroup.filter(|_| paused).map_or(Ok(()), |cgroup| cgroup.freeze(true))?;
         Ok(pid)
     }
 
     fn log_of(&self, service: &Service) -> PathBuf {
         if service.log.is_empty() {
-            self.place.file("services").join(format!("{}.log", service.name))
+            self.state_dir.file("services").join(format!("{}.log", service.name))
         } else {
             PathBuf::from(&service.log)
         }
@@ -304,7 +309,7 @@ impl Services {
             let punched = files::open_to_write(&path, 0)
                 .and_then(|file| sys::punch_hole(&file, old).map_err(|error| format!("{}: {error}", path.display())));
             if let Err(reason) = punched {
-                self.place.log(&format!("log of {} stays large: {reason}", service.name));
+                self.state_dir.log(&format!("log of {} stays large: {reason}", service.name));
             }
         }
     }
@@ -325,7 +330,7 @@ impl Services {
     /// earlier agents started, and tells of those that have ended since. An end that an earlier agent of this run saw and had
     /// no time to keep is told as it saw it.
     pub(crate) fn watch_running(self: &Arc<Services>, run: &Claimant) {
-        let resumed = self.deaths.open(&self.place, run);
+        let resumed = self.deaths.open(&self.state_dir, run);
         let all: Vec<Kept> = self.known().values().cloned().collect();
         for kept in all {
             let Some(first) = kept.first.clone().filter(|first| first.boot_id == self.boot_id) else { continue };
@@ -368,9 +373,9 @@ impl Services {
         if self.deaths.explains(name, pid, status.filter(|_| !others)) {
             return;
         }
-        let leaf = self.leaf(name);
+        let cgroup = self.cgroup(name);
         let started_ns = deaths::started_ns(start);
-        let (oom_kills, oom_of_machine) = deaths::oom_kills(leaf.as_ref(), kept.oom_before, pid, started_ns);
+        let (oom_kills, oom_of_machine) = deaths::oom_kills(cgroup.as_ref(), kept.oom_before, pid, started_ns);
         self.deaths.note(Death {
             service: name.to_owned(),
             pid,
@@ -385,21 +390,21 @@ impl Services {
             oom_of_machine,
             log: deaths::last_lines(&self.log_of(&kept.service)),
         });
-        self.place.log(&format!("service {name}: process {pid} ended by itself: {ended}"));
+        self.state_dir.log(&format!("service {name}: process {pid} ended by itself: {ended}"));
     }
 
     /// How services ended by themselves, and what is left of that.
-    pub(crate) fn deaths(&self, cores: bool) -> Told {
+    pub(crate) fn deaths(&self, cores: bool) -> Response {
         let all: Vec<Kept> = self.known().values().cloned().collect();
         let killed = |kept: &Kept| {
-            let count = self.leaf(&kept.service.name)?.oom_kills()?;
+            let count = self.cgroup(&kept.service.name)?.oom_kills()?;
             Some((kept.service.name.clone(), count.saturating_sub(kept.oom_before)))
         };
         let in_folder = |kept: &Kept| match kept.service.cwd.as_str() {
             "" | "/" => Vec::new(),
             folder => deaths::core_files(&kept.service.name, Path::new(folder)),
         };
-        Told::Deaths {
+        Response::Deaths {
             deaths: self.deaths.all(),
             oom_kills: all.iter().filter_map(killed).collect(),
             cores: if cores { all.iter().flat_map(in_folder).collect() } else { Vec::new() },
@@ -436,10 +441,10 @@ impl Services {
     }
 
     fn kill_all(&self, name: &str) -> Result<(), String> {
-        let leaf = self.leaf(name);
+        let cgroup = self.cgroup(name);
         let gone = sys::await_true(VANISHING, || {
             let pids = self.processes(name);
-            if !pids.is_empty() && !leaf.as_ref().is_some_and(Leaf::kill) {
+            if !pids.is_empty() && !cgroup.as_ref().is_some_and(Cgroup::kill) {
                 pids.iter().for_each(|pid| drop(sys::kill(*pid, libc::SIGKILL)));
             }
             pids.is_empty() || self.processes(name).is_empty()
@@ -450,13 +455,13 @@ impl Services {
         Err(format!("service {name}: processes {:?} do not die (in an uninterruptible call?)", self.processes(name)))
     }
 
-    /// Removes the leaves of services that have no process.
+    /// Removes the cgroups of services that have no process.
     pub(crate) fn sweep(&self) {
         for name in self.names() {
-            if let Some(leaf) = self.leaf(&name)
-                && leaf.processes().is_empty()
+            if let Some(cgroup) = self.cgroup(&name)
+                && cgroup.processes().is_empty()
             {
-                leaf.remove();
+                cgroup.remove();
             }
         }
     }

@@ -26,7 +26,7 @@ fn clock_ns(clock: libc::clockid_t) -> i64 {
     time.tv_sec.saturating_mul(1_000_000_000).saturating_add(time.tv_nsec)
 }
 
-/// Sets the node's wall clock. Only `acts::step` may call this, after its refusals.
+/// Sets the node's wall clock. Only `injections::step` may call this, after its refusals.
 pub(crate) fn set_realtime_ns(ns: i64) -> io::Result<()> {
     let time = libc::timespec { tv_sec: ns.div_euclid(1_000_000_000), tv_nsec: ns.rem_euclid(1_000_000_000) };
     // SAFETY: `time` is a valid timespec for the length of the call.
@@ -257,11 +257,11 @@ pub(crate) struct Ids {
 
 /// What a child does between fork and exec.
 #[derive(Default)]
-pub(crate) struct Birth {
+pub(crate) struct ChildSetup {
     /// A session of its own.
     pub(crate) session: bool,
     /// Its cgroup's `cgroup.procs`, open for writing.
-    pub(crate) leaf: Option<File>,
+    pub(crate) cgroup: Option<File>,
     /// The user it becomes.
     pub(crate) ids: Option<Ids>,
     /// Is killed when the thread that started it ends.
@@ -271,26 +271,26 @@ pub(crate) struct Birth {
 }
 
 /// Has the child do so.
-pub(crate) fn born(command: &mut Command, birth: Birth) {
+pub(crate) fn set_up(command: &mut Command, setup: ChildSetup) {
     let steps = move || {
         // SAFETY: only async-signal-safe calls, on memory that was prepared before the fork.
         unsafe {
-            if birth.session {
+            if setup.session {
                 check(libc::setsid())?;
             }
-            if let Some(leaf) = &birth.leaf {
+            if let Some(cgroup) = &setup.cgroup {
                 // One that cannot be entered is no reason not to start: whoever started the child looks where it is.
-                libc::write(leaf.as_raw_fd(), b"0".as_ptr().cast(), 1);
+                libc::write(cgroup.as_raw_fd(), b"0".as_ptr().cast(), 1);
             }
-            if let Some(ids) = &birth.ids {
+            if let Some(ids) = &setup.ids {
                 check(libc::setgroups(ids.groups.len(), ids.groups.as_ptr()))?;
                 check(libc::setgid(ids.gid))?;
                 check(libc::setuid(ids.uid))?;
             }
-            if birth.dies_with_parent {
+            if setup.dies_with_parent {
                 check(libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL))?;
             }
-            if birth.traced {
+            if setup.traced {
                 let nothing: usize = 0;
                 check(libc::ptrace(libc::PTRACE_TRACEME, 0, nothing, nothing) as i32)?;
             }

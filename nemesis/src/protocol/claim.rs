@@ -26,7 +26,7 @@ pub struct Claimant {
     pub token: String,
 }
 
-/// How a node is asked for in [`Ask::Hello`].
+/// How a node is asked for in [`Request::Hello`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Entry {

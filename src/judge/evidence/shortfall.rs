@@ -3,7 +3,7 @@
 use super::Met;
 use crate::store::RunInfo;
 use dsfuzz_checkers::{Fault, History, Outcome};
-use dsfuzz_nemesis::{IN_FORCE_MIN, Span, kill};
+use dsfuzz_nemesis::{IN_FORCE_MIN, Span, facts};
 use std::time::Duration;
 
 /// A detail of a fault is shortened to this.
@@ -122,7 +122,8 @@ fn advice(kind: &str, others: &[&Fault]) -> String {
     }
     let short = |fault: &&&Fault| fault.certain().is_some();
     // In the agent's words: of a service without a process, and of one that has processes after the kill.
-    let unproven_kill = |fault: &Fault| kind == kill::DOC.name && fault.certain().is_none();
+    let kills = facts(kind).is_some_and(|facts| facts.ends_processes);
+    let unproven_kill = |fault: &Fault| kills && fault.certain().is_none();
     let says = |fault: &Fault, part: &str| fault.detail.iter().any(|detail| detail.contains(part));
     let had_ended = |fault: &&&Fault| unproven_kill(fault) && says(fault, "does not run");
     let running = |detail: &String| detail.contains(": processes [") && !detail.contains(": processes []");

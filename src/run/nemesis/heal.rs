@@ -1,12 +1,12 @@
 //! Healing: undo everywhere, again and again until it is shown or the deadline is over; and what nodes undid themselves.
+use super::fault_log::FaultLog;
 use super::links::Open;
 use super::remotes::{everywhere, unexpected};
-use super::story::Story;
-use super::{Executor, HarmReport, millis};
+use super::{Executor, FaultOutcome, millis};
 use dsfuzz_checkers::history::FaultStep;
-use dsfuzz_nemesis::harm::Link;
-use dsfuzz_nemesis::protocol::{Ask, SelfHeal, Told};
-use dsfuzz_nemesis::{Harm, Showing};
+use dsfuzz_nemesis::fault::Link;
+use dsfuzz_nemesis::protocol::{Request, Response, SelfHeal};
+use dsfuzz_nemesis::{ResolvedFault, Verification};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -27,80 +27,86 @@ pub struct NodeHeal {
 }
 
 impl Executor {
-    /// Undoes everything in every agent's journal, with proof, and tells the heal of faults that were still open. At
+    /// Undoes everything in every agent's journal, with proof, and records the heal of faults that were still open. At
     /// the end of a run, and on a signal.
     pub async fn heal_all(&self) -> Vec<NodeHeal> {
         let names = self.remotes.names();
-        let outcomes = self.undo_until_shown(&names, || Ask::UndoAll).await;
-        let heals: Vec<NodeHeal> = names.iter().map(|node| node_heal(node, &outcomes)).collect();
+        let undos = self.undo_until_gone(&names, || Request::UndoAll).await;
+        let heals: Vec<NodeHeal> = names.iter().map(|node| node_heal(node, &undos)).collect();
         let mut nobody = None;
-        self.tell_self_heals(names, &mut nobody).await;
+        self.record_self_heals(names, &mut nobody).await;
         let healed: Vec<String> = heals.iter().filter(|heal| heal.healed).map(|heal| heal.node.clone()).collect();
-        self.stories.all_healed_on(&healed);
+        self.logs.all_healed_on(&healed);
         heals
     }
 
-    /// Heals one harm on every node that was asked to act, whether its act had succeeded or not.
-    pub(super) async fn heal(&self, story: &Story<'_>, (harm, open): (&Harm, &Open), report: &mut HarmReport) {
+    /// Heals one fault on every node whose agent was asked to inject, whether the injection had succeeded or not.
+    pub(super) async fn heal(
+        &self,
+        log: &FaultLog<'_>,
+        (fault, open): (&ResolvedFault, &Open),
+        outcome: &mut FaultOutcome,
+    ) {
         let begun = Instant::now();
-        story.tell(FaultStep::HealBegun, Vec::new());
-        let nodes: Vec<String> = harm.acts.iter().map(|(node, _)| node.clone()).collect();
-        let fault = story.fault();
-        let outcomes = self.undo_until_shown(&nodes, || Ask::Undo { fault }).await;
+        log.record(FaultStep::HealBegun, Vec::new());
+        let nodes: Vec<String> = fault.injections.iter().map(|(node, _)| node.clone()).collect();
+        let id = log.id();
+        let undos = self.undo_until_gone(&nodes, || Request::Undo { fault: id }).await;
         let mut problems: Vec<String> =
-            outcomes.values().filter_map(|outcome| outcome.as_ref().err()).flatten().cloned().collect();
-        if let (true, Showing::Links { silent, alive }) = (problems.is_empty(), &harm.showing) {
+            undos.values().filter_map(|undo| undo.as_ref().err()).flatten().cloned().collect();
+        if let (true, Verification::Links { silent, alive }) = (problems.is_empty(), &fault.verification) {
             problems = self.unheard_after_heal(silent, alive, open).await;
         }
         // A session that was lost and came back: its old agent may have healed before it was asked.
-        self.report_self_heals(nodes, report).await;
+        self.note_self_heals(nodes, outcome).await;
         if problems.is_empty() {
             let took_ms = millis(begun.elapsed());
-            (report.healed, report.heal_ms) = (true, Some(took_ms));
-            let seen = outcomes.iter().filter_map(|(node, outcome)| Some(shown(node, outcome.as_ref().ok()?)));
-            let links = matches!(harm.showing, Showing::Links { .. }).then(|| "every link is heard again".to_owned());
+            (outcome.healed, outcome.heal_ms) = (true, Some(took_ms));
+            let seen = undos.iter().filter_map(|(node, undo)| Some(gone(node, undo.as_ref().ok()?)));
+            let links = matches!(fault.verification, Verification::Links { .. })
+                .then(|| "every link is heard again".to_owned());
             let took = format!("healed and proven in {took_ms} ms");
-            story.tell(FaultStep::Healed, seen.chain(links).chain([took]).collect());
+            log.record(FaultStep::Healed, seen.chain(links).chain([took]).collect());
         } else {
-            report.problems.extend(problems.iter().cloned());
-            story.tell(FaultStep::Unhealed, problems);
+            outcome.problems.extend(problems.iter().cloned());
+            log.record(FaultStep::Unhealed, problems);
         }
     }
 
-    /// Undoes once more where an act had no answer in time: it may have happened after the undo.
+    /// Undoes once more where an injection had no answer in time: it may have happened after the undo.
     pub(super) async fn undo_late(&self, late: &mut Vec<(u64, String)>) {
-        let asks = late.drain(..).map(|(fault, node)| (node, Ask::Undo { fault })).collect();
+        let asks = late.drain(..).map(|(id, node)| (node, Request::Undo { fault: id })).collect();
         everywhere(&self.remotes, asks, self.limits.look).await;
     }
 
     /// Asks until every node showed that it is gone, with back-off. By node: what it saw, or why not.
-    async fn undo_until_shown(
+    async fn undo_until_gone(
         &self,
         nodes: &[String],
-        ask: impl Fn() -> Ask,
+        ask: impl Fn() -> Request,
     ) -> BTreeMap<String, Result<Vec<String>, Vec<String>>> {
         let end = Instant::now() + self.limits.heal;
-        let mut outcomes = BTreeMap::new();
+        let mut undos = BTreeMap::new();
         let mut left = nodes.to_vec();
         let mut pause = RETRY_FIRST;
         loop {
             let asks = left.iter().map(|node| (node.clone(), ask())).collect();
             let deadline = self.limits.undo.min(end.saturating_duration_since(Instant::now())).max(RETRY_FIRST);
             for (node, answer) in everywhere(&self.remotes, asks, deadline).await {
-                let outcome = match answer {
-                    Ok(Told::Proof(proof)) if proof.holds => Ok(proof.detail),
-                    Ok(Told::Proof(proof)) => Err(vec![format!("{node}: not gone: {}", proof.detail.join("; "))]),
+                let undo = match answer {
+                    Ok(Response::Proof(proof)) if proof.holds => Ok(proof.detail),
+                    Ok(Response::Proof(proof)) => Err(vec![format!("{node}: not gone: {}", proof.detail.join("; "))]),
                     Ok(other) => Err(vec![unexpected(&node, &other)]),
                     Err(error) => {
                         let hope = format!("{node}: if its agent does not hear from here, its lease heals it");
                         Err(vec![error.to_string(), hope])
                     }
                 };
-                outcomes.insert(node, outcome);
+                undos.insert(node, undo);
             }
-            left.retain(|node| outcomes.get(node).is_none_or(Result::is_err));
+            left.retain(|node| undos.get(node).is_none_or(Result::is_err));
             if left.is_empty() || Instant::now() + pause >= end {
-                return outcomes;
+                return undos;
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(RETRY_LONGEST);
@@ -119,25 +125,25 @@ impl Executor {
         }
     }
 
-    /// Tells what these nodes undid without being asked, into the journal and this report.
-    pub(super) async fn report_self_heals(&self, nodes: Vec<String>, report: &mut HarmReport) {
-        self.tell_self_heals(nodes, &mut Some(report)).await;
+    /// Records what these nodes undid without being asked, in the journal and in this outcome.
+    pub(super) async fn note_self_heals(&self, nodes: Vec<String>, outcome: &mut FaultOutcome) {
+        self.record_self_heals(nodes, &mut Some(outcome)).await;
     }
 
-    async fn tell_self_heals(&self, nodes: Vec<String>, report: &mut Option<&mut HarmReport>) {
-        let asks = nodes.into_iter().map(|node| (node, Ask::Undone)).collect();
+    async fn record_self_heals(&self, nodes: Vec<String>, outcome: &mut Option<&mut FaultOutcome>) {
+        let asks = nodes.into_iter().map(|node| (node, Request::Undone)).collect();
         let sent = (self.now)();
         for (node, answer) in everywhere(&self.remotes, asks, self.limits.look).await {
-            let Ok(Told::Undone { by_itself, now_ns, .. }) = answer else { continue };
+            let Ok(Response::Undone { by_itself, now_ns, .. }) = answer else { continue };
             let received = (self.now)();
             for heal in by_itself.iter().filter(|heal| heal.run == self.run) {
                 let ended = on_control_clock(heal, now_ns, sent, received);
                 let proof =
                     if heal.holds { "and showed that it is gone" } else { "but could not show that it is gone" };
                 let detail = format!("{node} undid it by itself ({}) {proof}", heal.why);
-                let new = self.stories.self_healed(&node, heal.fault, heal.earliest_ns, ended, detail);
-                if let (true, Some(report)) = (new, report.as_deref_mut()) {
-                    report.self_healed.push((node.clone(), ended.0, ended.1));
+                let new = self.logs.self_healed(&node, heal.fault, heal.earliest_ns, ended, detail);
+                if let (true, Some(outcome)) = (new, outcome.as_deref_mut()) {
+                    outcome.self_healed.push((node.clone(), ended.0, ended.1));
                 }
             }
         }
@@ -152,8 +158,8 @@ fn on_control_clock(heal: &SelfHeal, node_now_ns: u64, sent: u64, received: u64)
     (earliest, latest)
 }
 
-fn node_heal(node: &str, outcomes: &BTreeMap<String, Result<Vec<String>, Vec<String>>>) -> NodeHeal {
-    let (healed, detail) = match outcomes.get(node) {
+fn node_heal(node: &str, undos: &BTreeMap<String, Result<Vec<String>, Vec<String>>>) -> NodeHeal {
+    let (healed, detail) = match undos.get(node) {
         Some(Ok(seen)) => (true, seen.clone()),
         Some(Err(why)) => (false, why.clone()),
         None => (false, vec![format!("{node}: was not asked")]),
@@ -161,6 +167,7 @@ fn node_heal(node: &str, outcomes: &BTreeMap<String, Result<Vec<String>, Vec<Str
     NodeHeal { node: node.to_owned(), healed, detail }
 }
 
-fn shown(node: &str, seen: &[String]) -> String {
+/// A node's proof that nothing is left, as a sentence.
+fn gone(node: &str, seen: &[String]) -> String {
     if seen.is_empty() { format!("{node}: gone") } else { format!("{node}: {}", seen.join("; ")) }
 }

@@ -6,8 +6,8 @@ use super::Executor;
 use super::paths::{Path, Peers, Via};
 use super::remotes::{everywhere, unexpected};
 use dsfuzz_nemesis::View;
-use dsfuzz_nemesis::harm::Link;
-use dsfuzz_nemesis::protocol::{Ask, Told};
+use dsfuzz_nemesis::fault::Link;
+use dsfuzz_nemesis::protocol::{Request, Response};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -270,15 +270,15 @@ impl Executor {
     /// Every node of these links with its addresses as they are now.
     pub(super) async fn peers(&self, links: &[Link], deadline: Duration) -> Result<Peers, Vec<String>> {
         let nodes: BTreeSet<&str> = links.iter().flat_map(|(from, to)| [from.as_str(), to.as_str()]).collect();
-        let asks = nodes.iter().map(|node| ((*node).to_owned(), Ask::Addresses)).collect();
+        let asks = nodes.iter().map(|node| ((*node).to_owned(), Request::Addresses)).collect();
         let (mut peers, mut errors) = (Peers::default(), Vec::new());
         for (node, answer) in everywhere(&self.remotes, asks, deadline).await {
             match (answer, self.remotes.ping_address(&node)) {
-                (Ok(Told::Addresses(own)), Some((address, port))) => {
+                (Ok(Response::Addresses(own)), Some((address, port))) => {
                     let seen = self.seen(&node);
                     peers.add(node, (address, port), seen.as_ref(), own);
                 }
-                (Ok(Told::Addresses(_)), None) => {
+                (Ok(Response::Addresses(_)), None) => {
                     errors.push(format!("{node}: not known where its agent hears datagrams"));
                 }
                 (Ok(other), _) => errors.push(unexpected(&node, &other)),
@@ -323,12 +323,12 @@ impl Executor {
         paths.iter().for_each(|path| from.entry(&path.from).or_default().push(path));
         let ask = |(node, paths): (&&str, &Vec<&Path>)| {
             let to = paths.iter().map(|path| path.target()).collect();
-            ((*node).to_owned(), Ask::Ping { round, from: (*node).to_owned(), to, count: COUNT })
+            ((*node).to_owned(), Request::Ping { round, from: (*node).to_owned(), to, count: COUNT })
         };
         let mut outcome = Round::default();
         for (node, answer) in everywhere(&self.remotes, from.iter().map(ask).collect(), deadline).await {
             match answer {
-                Ok(Told::Pinged { unsent }) => {
+                Ok(Response::Pinged { unsent }) => {
                     let paths = &from[node.as_str()];
                     let unsent = unsent.into_iter().filter_map(|(at, why)| Some(((*paths.get(at)?).clone(), why)));
                     outcome.unsent.extend(unsent);
@@ -343,11 +343,11 @@ impl Executor {
     /// The paths that were heard so far.
     async fn heard(&self, round: u64, paths: &BTreeSet<Path>, deadline: Duration) -> (BTreeSet<Path>, Vec<String>) {
         let receivers: BTreeSet<&str> = paths.iter().map(|path| path.to.as_str()).collect();
-        let asks = receivers.iter().map(|node| ((*node).to_owned(), Ask::Heard { round })).collect();
+        let asks = receivers.iter().map(|node| ((*node).to_owned(), Request::Heard { round })).collect();
         let (mut heard, mut errors) = (BTreeSet::new(), Vec::new());
         for (node, answer) in everywhere(&self.remotes, asks, deadline).await {
             match answer {
-                Ok(Told::Heard(pings)) => {
+                Ok(Response::Heard(pings)) => {
                     let of = |path: &&Path| {
                         let like = |ping: &dsfuzz_nemesis::protocol::HeardPing| {
                             (&ping.from, ping.source, ping.address) == (&path.from, path.source, path.address)
@@ -375,13 +375,13 @@ impl Executor {
         let wait_ms = u64::try_from(HANDSHAKE.min(deadline).as_millis()).unwrap_or(0);
         let ask = |(node, paths): (&&str, &Vec<&Path>)| {
             let to = paths.iter().map(|path| path.target()).collect();
-            ((*node).to_owned(), Ask::Reach { to, wait_ms })
+            ((*node).to_owned(), Request::Reach { to, wait_ms })
         };
         let mut all = Handshakes::default();
         let asks = from.iter().map(ask).collect();
         for (node, answer) in everywhere(&self.remotes, asks, deadline + HANDSHAKE).await {
             match answer {
-                Ok(Told::Reached { open, refused }) => {
+                Ok(Response::Reached { open, refused }) => {
                     let paths = &from[node.as_str()];
                     all.answers += open.len() + refused.len();
                     all.reached.extend(open.into_iter().filter_map(|at| Some((*paths.get(at)?).clone())));

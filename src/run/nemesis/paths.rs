@@ -1,7 +1,7 @@
 //! [`Path`]: a directed pair of addresses between two nodes; [`Peers`]: the nodes with all their addresses, and so every
 //! path between them.
 use dsfuzz_nemesis::NodeView;
-use dsfuzz_nemesis::harm::Link;
+use dsfuzz_nemesis::fault::Link;
 use dsfuzz_nemesis::protocol::PingTarget;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

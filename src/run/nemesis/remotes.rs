@@ -1,6 +1,6 @@
 //! [`Remotes`]: the agents as they can be reached now; `everywhere`: the same moment's questions to several of them.
 use crate::cluster::{Remote, RemoteError};
-use dsfuzz_nemesis::protocol::{Ask, Told};
+use dsfuzz_nemesis::protocol::{Request, Response};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,12 +47,12 @@ impl Remotes for FixedRemotes {
 }
 
 /// An answer to one request, with the node it came from.
-pub(super) type Answer = (String, Result<Told, RemoteError>);
+pub(super) type Answer = (String, Result<Response, RemoteError>);
 
 /// Asks several nodes at once; the answers come in the order of the questions, all within the deadline.
 pub(super) async fn everywhere(
     remotes: &Arc<dyn Remotes>,
-    asks: Vec<(String, Ask)>,
+    asks: Vec<(String, Request)>,
     deadline: Duration,
 ) -> Vec<Answer> {
     let lost = |node: &str, message: &str| RemoteError::Lost { node: node.into(), message: message.to_owned() };
@@ -74,18 +74,20 @@ pub(super) async fn everywhere(
 }
 
 /// One question. The deadline is held here too: a session that forgets its own must not hold up a heal.
-async fn one(remote: Arc<dyn Remote>, ask: Ask, deadline: Duration) -> Result<Told, RemoteError> {
+async fn one(remote: Arc<dyn Remote>, ask: Request, deadline: Duration) -> Result<Response, RemoteError> {
     let text = format!("{ask:?}");
     let what = text.split([' ', '(', '{']).next().unwrap_or_default().to_owned();
     let grace = Duration::from_millis(100);
     match tokio::time::timeout(deadline + grace, remote.ask(ask, Vec::new(), deadline)).await {
-        Ok(Ok((Told::Failed(message), _))) => Err(RemoteError::Refused { node: remote.node().name.clone(), message }),
+        Ok(Ok((Response::Failed(message), _))) => {
+            Err(RemoteError::Refused { node: remote.node().name.clone(), message })
+        }
         Ok(answer) => answer.map(|(told, _)| told),
         Err(_) => Err(RemoteError::Late { node: remote.node().name.clone(), what, deadline }),
     }
 }
 
 /// What is said of an answer that does not fit its question.
-pub(super) fn unexpected(node: &str, told: &Told) -> String {
+pub(super) fn unexpected(node: &str, told: &Response) -> String {
     format!("{node}: its agent gave an answer that does not fit the question: {told:?}")
 }

@@ -1,4 +1,4 @@
-//! The life of a harm on a cluster in memory, told as the events that the journal gets. The clock is the test's own.
+//! The life of a fault on a cluster in memory, told as the events that the journal gets. The clock is the test's own.
 mod fake;
 
 use super::*;
@@ -26,7 +26,7 @@ impl Stage {
     fn of(nodes: usize, leader: Option<&'static str>) -> Stage {
         let cluster = FakeCluster::of(nodes);
         let told = Arc::new(Mutex::new(Vec::new()));
-        let log: Log = {
+        let log: EventSink = {
             let (told, cluster) = (told.clone(), cluster.clone());
             Arc::new(move |mut event: FaultEvent| {
                 let mut told = told.lock().expect("a journal");
@@ -57,15 +57,15 @@ impl Stage {
     }
 
     /// Runs the faults on a minute of load.
-    async fn play(&self, faults: serde_json::Value) -> Vec<HarmReport> {
+    async fn play(&self, faults: serde_json::Value) -> Vec<FaultOutcome> {
         let timetable = self.timetable(faults);
         self.executor.run(&timetable, Instant::now(), self.stop.subscribe()).await
     }
 
     /// The same, with something happening in the middle of the first fault.
-    async fn play_with(&self, faults: serde_json::Value, middle: impl FnOnce(&Stage)) -> Vec<HarmReport> {
+    async fn play_with(&self, faults: serde_json::Value, middle: impl FnOnce(&Stage)) -> Vec<FaultOutcome> {
         let timetable = self.timetable(faults);
-        let first = &timetable.harms[0];
+        let first = &timetable.faults[0];
         let until = Instant::now() + first.at.0 + first.lasts.0 / 2;
         let run = self.executor.run(&timetable, Instant::now(), self.stop.subscribe());
         let meanwhile = async {
@@ -105,7 +105,7 @@ fn isolate_leader() -> serde_json::Value {
 #[tokio::test(start_paused = true)]
 async fn a_partition_is_proven_twice_and_its_heal_too() {
     let stage = Stage::of(5, Some("n3"));
-    let reports = stage.play(isolate_leader()).await;
+    let outcomes = stage.play(isolate_leader()).await;
     assert_eq!(stage.steps(), [Planned, Resolved, Begun, Proven, Reproven, HealBegun, Healed]);
     let told = stage.told();
     assert_eq!(told[0].what, "partition isolate-leader: leader | the rest");
@@ -116,10 +116,10 @@ async fn a_partition_is_proven_twice_and_its_heal_too() {
     assert!(proof.contains("8 links silent while 12 others were heard"), "{proof}");
     assert!(proof.contains("n3: its rule dropped 12 packets"), "{proof}");
     assert!(stage.detail(Healed).contains("every link is heard again"));
-    let report = &reports[0];
-    assert!(report.proven && report.reproven && report.healed && report.problems.is_empty(), "{report:?}");
-    assert!(report.prove_ms.is_some() && report.heal_ms.is_some());
-    assert_eq!(report.begun.map(|mark| mark.index), Some(2));
+    let outcome = &outcomes[0];
+    assert!(outcome.proven && outcome.reproven && outcome.healed && outcome.problems.is_empty(), "{outcome:?}");
+    assert!(outcome.prove_ms.is_some() && outcome.heal_ms.is_some());
+    assert_eq!(outcome.begun.map(|mark| mark.index), Some(2));
     let (begun, heal) = (told[2].time, told[5].time);
     assert!((5_900..6_200).contains(&((heal - begun) / 1_000_000)), "in force for {} ns", heal - begun);
     assert_eq!(stage.cluster.broken(), Vec::<String>::new());
@@ -135,10 +135,10 @@ async fn every_kind_and_shape_lives_and_leaves_nothing() {
         ]});
         let options: NemesisOptions = serde_json::from_value(options).expect("options");
         let table = timetable(1, &options, shape(nodes, 10), Duration::from_secs(250));
-        assert_eq!(table.harms.len(), 29);
-        let reports = stage.executor.run(&table, Instant::now(), stage.stop.subscribe()).await;
-        for report in reports {
-            assert!(report.proven && report.reproven && report.healed, "{report:?}");
+        assert_eq!(table.faults.len(), 29);
+        let outcomes = stage.executor.run(&table, Instant::now(), stage.stop.subscribe()).await;
+        for outcome in outcomes {
+            assert!(outcome.proven && outcome.reproven && outcome.healed, "{outcome:?}");
         }
         assert_eq!(stage.cluster.broken(), Vec::<String>::new());
     }
@@ -157,23 +157,23 @@ async fn all_plans_are_told_before_anything_happens() {
 async fn a_rule_that_does_nothing_is_not_a_fault() {
     let stage = Stage::of(5, Some("n3"));
     for name in stage.cluster.names() {
-        stage.cluster.change(&name, |node| node.wrong.deaf_to_acts = true);
+        stage.cluster.change(&name, |node| node.wrong.deaf_to_injections = true);
     }
-    let reports = stage.play(isolate_leader()).await;
+    let outcomes = stage.play(isolate_leader()).await;
     assert_eq!(stage.steps(), [Planned, Resolved, Begun, Unproven, HealBegun, Healed]);
     assert!(stage.detail(Unproven).contains("n3 hears n1, though the link is cut"), "{}", stage.detail(Unproven));
-    assert!(!reports[0].proven && reports[0].healed);
+    assert!(!outcomes[0].proven && outcomes[0].healed);
 }
 
 #[tokio::test(start_paused = true)]
 async fn silence_from_the_start_proves_nothing() {
     let stage = Stage::of(3, Some("n3"));
     stage.cluster.change("n3", |node| node.wrong.unreachable = true);
-    let reports = stage.play(isolate_leader()).await;
+    let outcomes = stage.play(isolate_leader()).await;
     assert_eq!(stage.steps(), [Planned, Resolved, Begun, Unproven, HealBegun, Unhealed]);
     assert!(stage.detail(Unproven).contains("before: n3: connection lost"), "{}", stage.detail(Unproven));
     assert!(stage.detail(Unhealed).contains("n3: if its agent does not hear from here, its lease heals it"));
-    assert!(!reports[0].healed);
+    assert!(!outcomes[0].healed);
     stage.cluster.change("n3", |node| node.wrong.unreachable = false);
     assert!(stage.executor.heal_all().await.iter().all(|heal| heal.healed));
     assert_eq!(stage.steps().last(), Some(&Healed), "the heal of an open fault is told when it comes");
@@ -182,10 +182,10 @@ async fn silence_from_the_start_proves_nothing() {
 #[tokio::test(start_paused = true)]
 async fn what_ended_too_early_has_lapsed() {
     let stage = Stage::of(5, Some("n3"));
-    let reports = stage.play_with(isolate_leader(), |stage| stage.cluster.forget("n3")).await;
+    let outcomes = stage.play_with(isolate_leader(), |stage| stage.cluster.forget("n3")).await;
     assert_eq!(stage.steps(), [Planned, Resolved, Begun, Proven, Lapsed, HealBegun, Healed]);
     assert!(stage.detail(Lapsed).contains("n3 hears n1, though the link is cut"), "{}", stage.detail(Lapsed));
-    assert!(reports[0].proven && !reports[0].reproven);
+    assert!(outcomes[0].proven && !outcomes[0].reproven);
 }
 
 #[tokio::test(start_paused = true)]
@@ -208,22 +208,22 @@ async fn silence_counts_only_where_the_rule_counted_and_the_others_were_heard() 
 #[tokio::test(start_paused = true)]
 async fn half_an_act_is_undone_everywhere_and_at_once() {
     let stage = Stage::of(5, Some("n3"));
-    stage.cluster.change("n4", |node| node.wrong.refuses_acts = true);
-    let reports = stage.play(isolate_leader()).await;
+    stage.cluster.change("n4", |node| node.wrong.refuses_injections = true);
+    let outcomes = stage.play(isolate_leader()).await;
     assert_eq!(stage.steps(), [Planned, Resolved, Begun, Unproven, HealBegun, Healed]);
-    assert!(stage.detail(Unproven).contains("the act failed: n4: nft is missing"));
+    assert!(stage.detail(Unproven).contains("the injection failed: n4: nft is missing"));
     let told = stage.told();
     assert!(told[4].time - told[2].time < 1_000_000_000, "a half-made partition is not kept");
     for name in stage.cluster.names() {
         stage.cluster.change(&name, |node| assert_eq!(node.undone, [0], "{name}"));
     }
-    assert!(reports[0].healed && stage.cluster.broken().is_empty());
+    assert!(outcomes[0].healed && stage.cluster.broken().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_act_without_an_answer_is_undone_once_more() {
     let stage = Stage::of(3, Some("n3"));
-    stage.cluster.change("n2", |node| node.wrong.mute_on_acts = true);
+    stage.cluster.change("n2", |node| node.wrong.mute_on_injections = true);
     stage.play(isolate_leader()).await;
     assert_eq!(stage.steps(), [Planned, Resolved, Begun, Unproven, HealBegun, Healed]);
     stage.cluster.change("n2", |node| assert_eq!(node.undone, [0, 0]));
@@ -235,7 +235,7 @@ async fn a_node_that_heals_by_itself_gives_an_interval() {
     let at = Arc::new(Mutex::new(0));
     let healed_at = at.clone();
     let spread = Duration::from_millis(200);
-    let reports = stage
+    let outcomes = stage
         .play_with(isolate_leader(), move |stage| {
             *healed_at.lock().expect("a number") = stage.cluster.control_ns();
             stage.cluster.heal_itself("n3", 0, spread);
@@ -250,19 +250,19 @@ async fn a_node_that_heals_by_itself_gives_an_interval() {
     assert!(earliest <= at - 200_000_000 && at <= latest, "{earliest}..{latest} does not hold {at}");
     assert!(latest - earliest < 210_000_000, "{earliest}..{latest} is too wide");
     assert!(event.detail[0].contains("lease ran out"));
-    assert_eq!(reports[0].self_healed, [("n3".to_owned(), earliest, latest)]);
+    assert_eq!(outcomes[0].self_healed, [("n3".to_owned(), earliest, latest)]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn to_stop_is_to_heal_at_once() {
     for faults in [isolate_leader(), json!([{"kill": {}}]), json!([{"pause": {}}]), json!([{"clock": {}}])] {
         let stage = Stage::of(5, Some("n3"));
-        let reports = stage.play_with(faults, |stage| assert!(!stage.stop.send_replace(true))).await;
+        let outcomes = stage.play_with(faults, |stage| assert!(!stage.stop.send_replace(true))).await;
         assert_eq!(stage.steps(), [Planned, Resolved, Begun, Proven, Reproven, HealBegun, Healed]);
         let told = stage.told();
         let in_force_ms = (told[5].time - told[2].time) / 1_000_000;
         assert!((2_900..3_200).contains(&in_force_ms), "stopped in the middle of 6 s, in force for {in_force_ms} ms");
-        assert!(reports[0].healed && stage.cluster.broken().is_empty());
+        assert!(outcomes[0].healed && stage.cluster.broken().is_empty());
     }
 }
 
@@ -270,48 +270,48 @@ async fn to_stop_is_to_heal_at_once() {
 async fn what_comes_after_a_stop_never_begins() {
     let stage = Stage::of(3, Some("n1"));
     stage.stop.send_replace(true);
-    let reports = stage.play(json!([{"kill": {}}, {"pause": {}}])).await;
+    let outcomes = stage.play(json!([{"kill": {}}, {"pause": {}}])).await;
     assert_eq!(stage.steps(), [Planned, Planned]);
-    assert!(reports.iter().all(|report| report.begun.is_none() && report.problems == ["stopped before it began"]));
+    assert!(outcomes.iter().all(|outcome| outcome.begun.is_none() && outcome.problems == ["stopped before it began"]));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_heal_is_tried_until_it_holds() {
     let stage = Stage::of(5, Some("n3"));
     stage.cluster.change("n3", |node| node.wrong.undos_lost = 4);
-    let reports = stage.play(isolate_leader()).await;
+    let outcomes = stage.play(isolate_leader()).await;
     assert_eq!(stage.steps(), [Planned, Resolved, Begun, Proven, Reproven, HealBegun, Healed]);
-    assert!(reports[0].healed && stage.cluster.broken().is_empty());
+    assert!(outcomes[0].healed && stage.cluster.broken().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_node_out_of_reach_does_not_keep_the_others_from_their_heal() {
     let stage = Stage::of(5, Some("n3"));
-    let reports =
+    let outcomes =
         stage.play_with(isolate_leader(), |stage| stage.cluster.change("n1", |node| node.wrong.unreachable = true));
-    let reports = reports.await;
+    let outcomes = outcomes.await;
     assert_eq!(stage.steps(), [Planned, Resolved, Begun, Proven, Lapsed, HealBegun, Unhealed]);
     assert_eq!(stage.cluster.broken(), ["n1"]);
-    assert!(!reports[0].healed);
+    assert!(!outcomes[0].healed);
 }
 
 #[tokio::test(start_paused = true)]
 async fn without_a_known_leader_another_stands_in_and_the_words_say_so() {
     let stage = Stage::of(5, None);
-    let reports = stage.play(isolate_leader()).await;
-    assert!(reports[0].proven);
-    assert_eq!(reports[0].nodes.len(), 1);
+    let outcomes = stage.play(isolate_leader()).await;
+    assert!(outcomes[0].proven);
+    assert_eq!(outcomes[0].nodes.len(), 1);
     let what = &stage.told()[1].what;
-    assert!(what.contains(&format!("no leader known: {}, drawn in the plan", reports[0].nodes[0])), "{what}");
+    assert!(what.contains(&format!("no leader known: {}, drawn in the plan", outcomes[0].nodes[0])), "{what}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_name_that_no_node_has_is_told_and_nothing_begins() {
     let stage = Stage::of(3, None);
-    let reports = stage.play(json!([{"kill": {"nodes": "n9"}}])).await;
+    let outcomes = stage.play(json!([{"kill": {"nodes": "n9"}}])).await;
     assert_eq!(stage.steps(), [Planned, Unproven]);
     assert!(stage.detail(Unproven).contains("n9 is neither a node (n1, n2, n3)"), "{}", stage.detail(Unproven));
-    assert!(reports[0].begun.is_none() && reports[0].problems.len() == 1);
+    assert!(outcomes[0].begun.is_none() && outcomes[0].problems.len() == 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -329,7 +329,7 @@ async fn killing_the_dead_is_no_proof() {
 async fn everything_can_be_healed_at_any_time() {
     let stage = Stage::of(3, Some("n1"));
     let timetable = stage.timetable(json!([{"pause": {"nodes": "all"}}]));
-    let middle = timetable.harms[0].at.0 + Duration::from_secs(1);
+    let middle = timetable.faults[0].at.0 + Duration::from_secs(1);
     let run = stage.executor.run(&timetable, Instant::now(), stage.stop.subscribe());
     assert!(tokio::time::timeout(middle, run).await.is_err(), "the run is broken off in the middle of the fault");
     assert_eq!(stage.cluster.broken(), ["n1", "n2", "n3"]);
@@ -347,7 +347,7 @@ async fn everything_can_be_healed_at_any_time() {
 async fn a_fault_aimed_at_no_leader_does_not_wait_for_one_and_a_late_one_says_so() {
     let stage = Stage::of(3, None);
     let slips =
-        |reports: &[HarmReport]| reports.iter().map(|report| report.slip_ms.expect("begun")).collect::<Vec<_>>();
+        |outcomes: &[FaultOutcome]| outcomes.iter().map(|outcome| outcome.slip_ms.expect("begun")).collect::<Vec<_>>();
     // The planner turns nothing to the leader where the plan names nodes.
     let on_time = stage.play(json!([{"kill": {"nodes": "n2"}}])).await;
     assert!(slips(&on_time).iter().all(|slip| *slip < 100), "{:?}", slips(&on_time));
@@ -378,23 +378,23 @@ fn two_networks() -> Stage {
 #[tokio::test(start_paused = true)]
 async fn a_cut_is_made_and_proven_on_every_pair_of_addresses() {
     let stage = two_networks();
-    let reports = stage.play(isolate_leader()).await;
+    let outcomes = stage.play(isolate_leader()).await;
     assert_eq!(stage.steps(), [Planned, Resolved, Begun, Proven, Reproven, HealBegun, Healed]);
     // Two addresses on each side; the bridge that every node has is no way.
     assert!(stage.detail(Proven).contains("cut proven on 32 of 32 address pairs"), "{}", stage.detail(Proven));
-    assert!(reports[0].reproven && reports[0].healed && stage.cluster.broken().is_empty());
+    assert!(outcomes[0].reproven && outcomes[0].healed && stage.cluster.broken().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_cut_that_leaves_a_way_over_a_second_network_is_partial_and_not_proven() {
     let stage = two_networks();
     stage.cluster.change("n1", |node| node.undropped = vec![second(3)]);
-    let reports = stage.play(isolate_leader()).await;
+    let outcomes = stage.play(isolate_leader()).await;
     assert_eq!(stage.steps(), [Planned, Resolved, Begun, Unproven, HealBegun, Healed]);
     let detail = stage.detail(Unproven);
     assert!(detail.contains("partial: cut on 30 of 32 address pairs"), "{detail}");
     assert!(detail.contains("n1 hears n3, though the link is cut (from 10.78.0.3 to 10.0.0.1)"), "{detail}");
-    assert!(!reports[0].proven && reports[0].healed);
+    assert!(!outcomes[0].proven && outcomes[0].healed);
 }
 
 #[tokio::test(start_paused = true)]
@@ -417,11 +417,11 @@ async fn where_datagrams_are_filtered_handshakes_with_the_target_prove_a_cut() {
     for name in stage.cluster.names() {
         stage.cluster.change(&name, |node| node.filtered = true);
     }
-    let reports = stage.play(isolate_leader()).await;
+    let outcomes = stage.play(isolate_leader()).await;
     assert_eq!(stage.steps(), [Planned, Resolved, Begun, Proven, Reproven, HealBegun, Healed]);
     let detail = stage.detail(Proven);
     assert!(detail.contains("cut proven on 8 of 8 address pairs, 8 of them by TCP handshakes"), "{detail}");
-    assert!(reports[0].healed);
+    assert!(outcomes[0].healed);
     // A handshake needs both directions, so it cannot show that one of them still works.
     let stage = Stage::of(5, Some("n3"));
     for name in stage.cluster.names() {

@@ -1,8 +1,8 @@
 //! What a node says of itself: its role, and whether the replicas have converged.
-use super::super::hands;
+use super::super::join_all::join_all;
 use super::super::layout::NodeLayout;
+use super::super::node_commands;
 use super::super::recipe::{Authority, Converged};
-use super::super::together::together;
 use super::{Deployment, PAUSE, listening};
 use crate::cluster::Remote;
 use dsfuzz_checkers::history::leads_by_name;
@@ -70,7 +70,7 @@ impl Deployment {
             let question: BoxFuture<'_, _> = Box::pin(convergence_answer(plan, remote.as_ref()));
             question
         });
-        let answers = together(questions.collect()).await;
+        let answers = join_all(questions.collect()).await;
         let nodes: Vec<&str> = self.layout.nodes.iter().map(|plan| &*plan.node.name).collect();
         let reasons = why_not_converged(&nodes, &answers, &self.layout.nodes);
         if reasons.is_empty() { Convergence::Converged } else { Convergence::NotYet(reasons) }
@@ -112,7 +112,7 @@ impl Deployment {
                 Box::pin(async move { (plan.node.name.clone(), role(plan, remote.as_ref(), deadline).await) });
             question
         });
-        let mut claims = together(questions.collect()).await.into_iter().filter(|(_, answer)| answer.role == *wanted);
+        let mut claims = join_all(questions.collect()).await.into_iter().filter(|(_, answer)| answer.role == *wanted);
         match (claims.next(), claims.next()) {
             (Some((node, _)), None) => Some(node),
             _ => None,
@@ -136,7 +136,7 @@ async fn role(plan: &NodeLayout, remote: &dyn Remote, deadline: Duration) -> Rol
         leads: rule.is_some_and(|rule| rule.leads()),
         term: probe.term.as_ref().and_then(|part| part.of(&answer)?.parse().ok()),
         term_with_role: probe.term_with_role,
-        detail: hands::head(&answer),
+        detail: node_commands::head(&answer),
     }
 }
 
@@ -172,8 +172,9 @@ fn why_not_converged(nodes: &[&str], answers: &[Result<String, String>], plans: 
         let by_node = || nodes.iter().zip(rules.iter().copied().zip(&told));
         let fitting: Vec<&str> = by_node().filter(|(_, asked)| fits(asked)).map(|(node, _)| *node).collect();
         if fitting.len() != 1 {
-            let asked = by_node()
-                .map(|(node, (rules, text))| format!("{node}: {}, its answer: {}", own(rules), hands::head(text)));
+            let asked = by_node().map(|(node, (rules, text))| {
+                format!("{node}: {}, its answer: {}", own(rules), node_commands::head(text))
+            });
             reasons.push(format!(
                 "exactly one node must fit its rule; there are {} ({}). {}",
                 fitting.len(),

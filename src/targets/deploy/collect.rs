@@ -1,8 +1,8 @@
 //! Bringing logs home, and reading the claims and alarms in them.
 use super::super::alarms::{Alarm, AlarmRules};
 use super::super::error::TargetError;
-use super::super::hands;
 use super::super::logs::{LogClaim, claims};
+use super::super::node_commands;
 use super::super::recipe::{Log, LogPattern};
 use super::Deployment;
 use crate::cluster::Remote;
@@ -34,7 +34,7 @@ impl Deployment {
         let Some((plan, remote)) = self.at(node) else { return Ok(Vec::new()) };
         let mut files = Vec::new();
         for log in &plan.logs {
-            files.extend(hands::list(remote.as_ref(), &log.path).await?);
+            files.extend(node_commands::list(remote.as_ref(), &log.path).await?);
         }
         files.sort();
         files.dedup();
@@ -156,7 +156,7 @@ async fn fetch(remote: &dyn Remote, path: &str, (from, to): (u64, u64), local: &
     let mut file = tokio::fs::File::create(local).await.map_err(|source| here(local, source))?;
     let mut offset = from;
     while offset < to {
-        let mut chunk = hands::read(remote, path, offset).await?;
+        let mut chunk = node_commands::read(remote, path, offset).await?;
         // A log that grows faster than it is read has no end.
         chunk.truncate(usize::try_from(to - offset).unwrap_or(usize::MAX));
         if chunk.is_empty() {

@@ -1,5 +1,5 @@
 //! Who listens on a port of a node, as a hint for a target that does not answer from outside.
-use super::super::hands;
+use super::super::node_commands;
 use super::super::probe::Question;
 use crate::cluster::Remote;
 use dsfuzz_nemesis::protocol::Command;
@@ -15,7 +15,7 @@ pub(super) async fn hint(remote: &dyn Remote, question: &Question, ports: &BTree
     let port = *ports.get(question.port_role()?)?;
     let argv = vec!["cat /proc/net/tcp; cat /proc/net/tcp6 2>/dev/null || true".to_owned()];
     let command = Command { argv, deadline_ms: 5_000, ..Command::default() };
-    let sockets = hands::run(remote, "look who listens", command).await.ok()?;
+    let sockets = node_commands::run(remote, "look who listens", command).await.ok()?;
     said(&listeners(&sockets, port), remote.node().address, port)
 }
 

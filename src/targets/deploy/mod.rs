@@ -12,10 +12,10 @@ pub use collect::FetchedLog;
 pub use room::Room;
 
 use super::error::TargetError;
-use super::hands;
+use super::join_all::join_all;
 use super::layout::{Layout, NodeLayout, PlannedProcess};
+use super::node_commands;
 use super::recipe::StartOrder;
-use super::together::together;
 use crate::cluster::Remote;
 use dsfuzz_nemesis::protocol::{Command, Service, ServiceState};
 use dsfuzz_workloads::BoxFuture;
@@ -106,7 +106,7 @@ impl Deployment {
     {
         let pairs = self.layout.nodes.iter().zip(&self.remotes).enumerate().filter(|(position, _)| meant(*position));
         let acts = pairs.map(|(_, (plan, remote))| act(plan, remote.as_ref())).collect();
-        together(acts).await.into_iter().collect()
+        join_all(acts).await.into_iter().collect()
     }
 
     /// Installs the packages that are missing, then runs the recipe's `install` steps.
@@ -119,7 +119,7 @@ impl Deployment {
             });
             act
         });
-        together(acts.collect()).await.into_iter().collect()
+        join_all(acts.collect()).await.into_iter().collect()
     }
 
     /// Packages that are missing, by node, and what a person must do about them where a run cannot install them.
@@ -135,7 +135,7 @@ impl Deployment {
             });
             act
         });
-        together(acts.collect()).await.into_iter().collect()
+        join_all(acts.collect()).await.into_iter().collect()
     }
 
     /// Writes the files and defines the services.
@@ -189,7 +189,7 @@ impl Deployment {
             act
         });
         let mut found = Vec::new();
-        for outcome in together(acts.collect()).await {
+        for outcome in join_all(acts.collect()).await {
             match outcome {
                 Ok(()) => {}
                 Err(TargetError::NotReady { node, process, waited, waiting_for, log }) => {
@@ -219,7 +219,7 @@ impl Deployment {
     /// Starts again what has died. Where everything has died on every node, the recipe's `recovery` steps come first.
     /// What was started: node and process.
     pub async fn restart_dead(&self) -> Result<Vec<(Arc<str>, String)>, TargetError> {
-        let states = self.each(|_, remote| Box::pin(hands::services(remote))).await?;
+        let states = self.each(|_, remote| Box::pin(node_commands::services(remote))).await?;
         let dead: Vec<Vec<&PlannedProcess>> =
             self.layout.nodes.iter().zip(&states).map(|(plan, states)| dead_of(plan, states)).collect();
         let all_dead = self.layout.nodes.iter().zip(&dead).all(|(plan, dead)| plan.processes.len() == dead.len());
@@ -229,7 +229,7 @@ impl Deployment {
         let mut started = Vec::new();
         for (remote, dead) in self.remotes.iter().zip(&dead) {
             for process in dead {
-                hands::start(remote.as_ref(), &process.service.name, true).await?;
+                node_commands::start(remote.as_ref(), &process.service.name, true).await?;
                 started.push((remote.node().name.clone(), process.service.name.clone()));
             }
         }
@@ -244,7 +244,7 @@ impl Deployment {
 
 async fn steps(remote: &dyn Remote, what: &str, commands: &[Command]) -> Result<(), TargetError> {
     for command in commands {
-        hands::run(remote, what, command.clone()).await?;
+        node_commands::run(remote, what, command.clone()).await?;
     }
     Ok(())
 }
@@ -257,15 +257,15 @@ async fn configure(plan: &NodeLayout, remote: &dyn Remote) -> Result<(), TargetE
         ..Command::default()
     };
     let mark = room::mark(plan);
-    hands::run(remote, "make the target's folder", quick(&["install", "-d", "-m", "0755", dir, &mark])).await?;
+    node_commands::run(remote, "make the target's folder", quick(&["install", "-d", "-m", "0755", dir, &mark])).await?;
     if let Some(user) = plan.processes.iter().map(|process| &process.service.user).find(|user| !user.is_empty()) {
-        hands::run(remote, "give the target's folder to its user", quick(&["chown", user, dir])).await?;
+        node_commands::run(remote, "give the target's folder to its user", quick(&["chown", user, dir])).await?;
     }
     for file in &plan.files {
-        hands::write(remote, &file.path, file.content.as_bytes(), file.mode, file.owner.as_deref()).await?;
+        node_commands::write(remote, &file.path, file.content.as_bytes(), file.mode, file.owner.as_deref()).await?;
     }
     for process in &plan.processes {
-        hands::define(remote, &process.service).await?;
+        node_commands::define(remote, &process.service).await?;
     }
     Ok(())
 }
@@ -274,13 +274,13 @@ async fn wipe(plan: &NodeLayout, remote: &dyn Remote) -> Result<(), TargetError>
     for process in &plan.processes {
         // Defined first, so that an agent which has never heard of it finds what an earlier one started. On a disk that the
         // target has filled the agent only remembers it; it is defined once more when there is room.
-        hands::define(remote, &process.service).await?;
-        hands::stop(remote, &process.service.name, 9, Duration::ZERO).await?;
+        node_commands::define(remote, &process.service).await?;
+        node_commands::stop(remote, &process.service.name, 9, Duration::ZERO).await?;
     }
     let mut argv = vec!["rm".to_owned(), "-rf".to_owned(), "--".to_owned()];
     argv.extend(plan.wipe_paths.iter().cloned());
     if !plan.wipe_paths.is_empty() {
-        hands::run(remote, "wipe", Command { argv, deadline_ms: 60_000, ..Command::default() }).await?;
+        node_commands::run(remote, "wipe", Command { argv, deadline_ms: 60_000, ..Command::default() }).await?;
     }
     steps(remote, "wipe", &plan.wipe_commands).await
 }
@@ -288,7 +288,7 @@ async fn wipe(plan: &NodeLayout, remote: &dyn Remote) -> Result<(), TargetError>
 async fn start(plan: &NodeLayout, remote: &dyn Remote) -> Result<(), TargetError> {
     steps(remote, "prepare", &plan.prepare).await?;
     for process in &plan.processes {
-        hands::start(remote, &process.service.name, false).await?;
+        node_commands::start(remote, &process.service.name, false).await?;
     }
     Ok(())
 }
@@ -297,7 +297,7 @@ async fn start(plan: &NodeLayout, remote: &dyn Remote) -> Result<(), TargetError
 async fn form(remote: &dyn Remote, command: &Command) -> Result<(), TargetError> {
     let end = Instant::now() + Duration::from_millis(command.deadline_ms);
     loop {
-        match hands::run(remote, "form", command.clone()).await {
+        match node_commands::run(remote, "form", command.clone()).await {
             Ok(_) => return Ok(()),
             Err(error @ TargetError::Command { .. }) if Instant::now() + PAUSE > end => return Err(error),
             Err(TargetError::Command { .. }) => sleep(PAUSE).await,
@@ -319,7 +319,7 @@ async fn ready(plan: &NodeLayout, remote: &dyn Remote, end: Instant) -> Result<(
         loop {
             let answer = process.ready.ask(remote, &plan.ports).await;
             let Err(problem) = answer else { break };
-            let states = hands::services(remote).await?;
+            let states = node_commands::services(remote).await?;
             if let Some(ended) = ended(&states, &process.service.name) {
                 let log = log_tail(remote, &process.service.log).await;
                 return Err(not_ready(format!("it has ended ({ended})"), log));
@@ -347,16 +347,16 @@ const LOG_LINES: &str = "20";
 /// The end of a log for a message, or where to look for it.
 async fn log_tail(remote: &dyn Remote, path: &str) -> String {
     let argv = ["tail", "-n", LOG_LINES, "--", path].map(str::to_owned).to_vec();
-    match hands::run(remote, "read the log", Command { argv, deadline_ms: 5_000, ..Command::default() }).await {
+    match node_commands::run(remote, "read the log", Command { argv, deadline_ms: 5_000, ..Command::default() }).await {
         Ok(text) if text.trim().is_empty() => format!("\n  its log {path} is empty"),
-        Ok(text) => format!("\n  the end of {path}:\n{}", hands::tail(&text, 20)),
+        Ok(text) => format!("\n  the end of {path}:\n{}", node_commands::tail(&text, 20)),
         Err(error) => format!("\n  its log could not be read: {error}"),
     }
 }
 
 async fn stop(plan: &NodeLayout, remote: &dyn Remote) -> Result<(), TargetError> {
     for process in plan.processes.iter().rev() {
-        hands::stop(remote, &process.service.name, process.stop_signal, process.stop_grace).await?;
+        node_commands::stop(remote, &process.service.name, process.stop_signal, process.stop_grace).await?;
     }
     Ok(())
 }
@@ -368,7 +368,7 @@ fn dead_of<'a>(plan: &'a NodeLayout, states: &[ServiceState]) -> Vec<&'a Planned
 
 async fn version(plan: &NodeLayout, remote: &dyn Remote) -> Result<(Arc<str>, String), TargetError> {
     let text = match &plan.version {
-        Some(command) => hands::run(remote, "version", command.clone()).await?,
+        Some(command) => node_commands::run(remote, "version", command.clone()).await?,
         None => String::new(),
     };
     Ok((plan.node.name.clone(), text.lines().next().unwrap_or_default().trim().to_owned()))

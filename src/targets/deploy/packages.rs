@@ -1,7 +1,7 @@
 //! Debian packages on a node. A package is never installed where its commands are there already, and never starts a
 //! daemon: `policy-rc.d` says no for as long as apt runs, and goes again if it was not there before.
 use super::super::error::TargetError;
-use super::super::hands;
+use super::super::node_commands;
 use super::super::recipe::Package;
 use crate::cluster::Remote;
 use dsfuzz_nemesis::protocol::Command;
@@ -35,14 +35,14 @@ pub(super) async fn missing(remote: &dyn Remote, packages: &[Package]) -> Result
         })
         .collect();
     let script = format!("PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin\n{}", checks.join("\n"));
-    let printed = hands::run(remote, "look for packages", shell(script, Duration::from_secs(20))).await?;
+    let printed = node_commands::run(remote, "look for packages", shell(script, Duration::from_secs(20))).await?;
     Ok(printed.lines().map(str::to_owned).collect())
 }
 
 /// Whether the node belongs to a lab: then it runs this machine's programs and reaches no source of packages.
 pub(super) async fn in_a_lab(remote: &dyn Remote) -> Result<bool, TargetError> {
     let look = shell("test -d /etc/dsfuzz-lab && echo lab || true".to_owned(), Duration::from_secs(20));
-    Ok(hands::run(remote, "look whether it is a lab", look).await?.trim() == "lab")
+    Ok(node_commands::run(remote, "look whether it is a lab", look).await?.trim() == "lab")
 }
 
 /// What brings these packages to the nodes of a lab.
@@ -68,7 +68,7 @@ pub(super) async fn install(remote: &dyn Remote, packages: &[Package]) -> Result
     if outcome.as_ref().is_err_and(|error| not_found(&error.to_string())) {
         let update = "export DEBIAN_FRONTEND=noninteractive\nexec apt-get update -q -o DPkg::Lock::Timeout=120";
         // A failed update is no reason to stop: the install that follows says what is missing.
-        let _ = hands::run(remote, "apt-get update", shell(update.to_owned(), UPDATE)).await;
+        let _ = node_commands::run(remote, "apt-get update", shell(update.to_owned(), UPDATE)).await;
         outcome = apt_install(remote, &wanted).await;
     }
     let node = remote.node().name.clone();
@@ -106,10 +106,10 @@ async fn apt_install(remote: &dyn Remote, packages: &[String]) -> Result<(), Tar
          exec apt-get install -y -q --no-install-recommends -o DPkg::Lock::Timeout=120 {}",
         names.join(" ")
     );
-    let outcome = hands::run(remote, "apt-get install", shell(script, INSTALL)).await;
+    let outcome = node_commands::run(remote, "apt-get install", shell(script, INSTALL)).await;
     // A command of its own, so that it also goes when apt was killed at its deadline.
     let tidy = format!("policy=/usr/sbin/policy-rc.d\nif grep -qs '{MARK}' $policy; then rm -f $policy; fi");
-    let tidied = hands::run(remote, "remove policy-rc.d", shell(tidy, Duration::from_secs(10))).await;
+    let tidied = node_commands::run(remote, "remove policy-rc.d", shell(tidy, Duration::from_secs(10))).await;
     outcome.and(tidied).map(drop)
 }
 

@@ -2,9 +2,9 @@
 //!
 //! Never: removes anything but what a wipe of this target removes, and the marked folders of other targets that no process uses.
 use super::super::error::TargetError;
-use super::super::hands;
+use super::super::join_all::join_all;
 use super::super::layout::NodeLayout;
-use super::super::together::together;
+use super::super::node_commands;
 use super::{Deployment, wipe};
 use crate::cluster::Remote;
 use dsfuzz_nemesis::protocol::Command;
@@ -37,7 +37,7 @@ impl Deployment {
             let act: BoxFuture<'_, _> = Box::pin(room(plan, remote.as_ref()));
             act
         });
-        together(acts.collect()).await.into_iter().collect()
+        join_all(acts.collect()).await.into_iter().collect()
     }
 
     /// Makes room on these nodes: kills the target's processes, removes its data, and the folders of other targets that no
@@ -59,7 +59,7 @@ async fn make_room(plan: &NodeLayout, remote: &dyn Remote) -> Result<Room, Targe
     if !gone.is_empty() {
         let argv = ["rm", "-rf", "--one-file-system", "--"].map(str::to_owned).into_iter().chain(gone);
         let command = Command { argv: argv.collect(), deadline_ms: REMOVE_MS, ..Command::default() };
-        hands::run(remote, "remove what other targets left", command).await?;
+        node_commands::run(remote, "remove what other targets left", command).await?;
     }
     Ok(room)
 }
@@ -108,7 +108,7 @@ async fn folders_of_others(plan: &NodeLayout, remote: &dyn Remote) -> Result<Vec
     let base = base(plan);
     let argv = ["/bin/sh", "-c", IDLE, "room", base].map(str::to_owned).to_vec();
     let command = Command { argv, deadline_ms: MEASURE_MS, ..Command::default() };
-    let idle = hands::run(remote, "look for what other targets left", command).await?;
+    let idle = node_commands::run(remote, "look for what other targets left", command).await?;
     // A target may be called as a folder of the agent is.
     let own = [format!("{base}/agent"), format!("{base}/services"), plan.dir.clone()];
     Ok(idle.lines().map(str::to_owned).filter(|folder| !own.contains(folder)).collect())
@@ -132,7 +132,7 @@ printf '%s' "$paths""#;
     let mut argv: Vec<String> = ["/bin/sh", "-c", script, "room", base(plan)].map(str::to_owned).to_vec();
     argv.extend(plan.wipe_paths.iter().cloned().chain(others));
     let command = Command { argv, deadline_ms: MEASURE_MS, ..Command::default() };
-    let told = hands::run(remote, "look what fills the disk", command).await?;
+    let told = node_commands::run(remote, "look what fills the disk", command).await?;
     Ok(parsed(remote.node().name.clone(), &told))
 }
 

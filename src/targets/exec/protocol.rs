@@ -1,5 +1,5 @@
 //! The lines of the client protocol (docs/client-protocol.md): what is sent, and what an answer means. Pure.
-use super::super::hands::head;
+use super::super::node_commands::head;
 use super::super::recipe::Certainty;
 use super::values;
 use crate::cluster::Node;

@@ -43,5 +43,5 @@ pub(super) fn mistyped(value: &Value, verb: &str) -> String {
         Value::List(_) => "a list",
         Value::Map(_) => "an object",
     };
-    format!("{}, {kind}, and only integers were {verb}", super::super::hands::head(&value.to_string()))
+    format!("{}, {kind}, and only integers were {verb}", super::super::node_commands::head(&value.to_string()))
 }

@@ -1,7 +1,7 @@
 //! Processes that are no numbers: clients with names, the nemesis, and what cannot be told.
 use super::foreign::{error, history, told};
 use crate::history::{Format, ReadOptions, read};
-use crate::linearizable::Linearizable;
+use crate::linearizability::Linearizable;
 use crate::registry::checker;
 use crate::verdict::{Budget, Checker, Validity};
 

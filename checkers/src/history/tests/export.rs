@@ -1,7 +1,7 @@
 //! What is written is read as the same history.
-use crate::fuzz::Draw;
 use crate::history::export::{Keys, write_edn, write_jsonl};
 use crate::history::{Format, History, Outcome, ReadOptions, read};
+use crate::random::Draw;
 use crate::testing::history;
 use crate::value::Value;
 

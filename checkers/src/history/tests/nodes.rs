@@ -2,7 +2,7 @@
 use crate::Value;
 use crate::history::export::{Keys, write_edn, write_jsonl};
 use crate::history::{Format, History, ReadOptions, read};
-use crate::split_brain::SplitBrain;
+use crate::run_level::split_brain::SplitBrain;
 use crate::testing::history;
 use crate::verdict::{Budget, Checker, Validity};
 

@@ -1,6 +1,6 @@
 //! Strongly connected components of graphs that are not stored but asked for their successors. Never recursive.
 use super::super::graph::{Graph, Level, NONE};
-use crate::certificate::EdgeKind;
+use crate::verdict::certificate::EdgeKind;
 
 /// A graph that is asked for one successor after the other.
 pub(super) trait Successors {

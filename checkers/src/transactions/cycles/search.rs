@@ -3,8 +3,8 @@
 use super::super::graph::{Graph, Level};
 use super::super::txn::Mix;
 use super::{Class, Cycle, Step};
-use crate::certificate::EdgeKind;
 use crate::verdict::Budget;
+use crate::verdict::certificate::EdgeKind;
 use std::collections::{HashMap, VecDeque};
 use std::hash::BuildHasherDefault;
 

@@ -3,8 +3,8 @@
 //! it can be part of such a cycle. They are tried 64 at a time, each over the stretch of the order that it spans.
 use super::super::graph::{Graph, Level, NONE};
 use super::components::{Components, Kinds, Successors, View};
-use crate::certificate::EdgeKind;
 use crate::verdict::Budget;
+use crate::verdict::certificate::EdgeKind;
 
 /// So many steps of the search at most, about ten seconds.
 const STEPS_MAX: u64 = 4_000_000_000;

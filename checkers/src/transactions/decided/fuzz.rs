@@ -1,8 +1,8 @@
 //! Every model that `list-append` and `rw-register` accept against its definition, on random small histories.
 use super::{By, by, of_lists, of_registers};
-use crate::fuzz::{Draw, Stats};
+use crate::checker::Options;
 use crate::history::Outcome;
-use crate::registry::Options;
+use crate::random::{Draw, Stats};
 use crate::transactions::lattice;
 use crate::transactions::list_append::ListAppend;
 use crate::transactions::oracle::{self, Order};

@@ -3,9 +3,9 @@ use super::super::cycles::Step;
 use super::super::graph::{Builder, Graph, NONE};
 use super::super::txn::{Mop, MopKind, Transactions};
 use super::versions::Versions;
-use crate::certificate::EdgeKind;
 use crate::history::Outcome;
 use crate::value::Word;
+use crate::verdict::certificate::EdgeKind;
 
 /// An order in which appends that nobody read might have taken effect, by transaction: one of several that are tried.
 pub(super) type Guess<'g> = &'g dyn Fn(u32) -> u32;

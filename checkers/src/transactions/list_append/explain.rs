@@ -4,11 +4,11 @@ use super::super::graph::NONE;
 use super::super::txn::{MopKind, Transactions};
 use super::edges::{Reason, reason, reason_at};
 use super::versions::{Flaw, Flawed, Versions};
-use crate::certificate::{Certificate, Claim, Edge, EdgeKind};
 use crate::history::Outcome;
 use crate::value::{Value, Word};
+use crate::verdict::certificate::{Certificate, Claim, Edge, EdgeKind};
+use crate::verdict::wording;
 use crate::verdict::{Finding, Severity};
-use crate::wording;
 
 /// So many elements of a list are shown.
 const ELEMENTS_SHOWN: usize = 8;

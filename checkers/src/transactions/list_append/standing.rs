@@ -9,7 +9,7 @@ use super::super::weak::judge;
 use super::super::weak::matched::Matched;
 use super::Analysis;
 use super::explain::Explain;
-use crate::certificate::EdgeKind;
+use crate::verdict::certificate::EdgeKind;
 use crate::verdict::{Budget, Finding, Severity};
 use std::cell::OnceCell;
 

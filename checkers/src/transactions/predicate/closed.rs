@@ -17,12 +17,12 @@
 //! `init` had set (the state from before it), G1b, internal (its own write is not what it read),
 //! future-read (it read what it wrote only later). Unknown: a value that nobody
 //! wrote where no `init` says what was there at first, no predicate read, no write beside `init`, a call is no such transaction.
-use crate::certificate::{Edge, EdgeKind};
 use crate::history::{History, Op, Outcome};
 use crate::transactions::weak::order::{Successors, short_cycle};
 use crate::value::{Value, ValueRef};
+use crate::verdict::certificate::{Edge, EdgeKind};
+use crate::verdict::wording;
 use crate::verdict::{Budget, Checker, Finding, Severity, Validity, Verdict};
-use crate::wording;
 use serde_json::json;
 use std::collections::BTreeMap;
 

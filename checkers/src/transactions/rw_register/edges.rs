@@ -1,11 +1,11 @@
 //! The dependency graph of transactions on registers: reads-from is certain, the other edges follow from what is known of
 //! the orders of versions.
 use super::versions::Orders;
-use crate::certificate::EdgeKind;
 use crate::transactions::graph::{Builder, Graph};
 use crate::transactions::txn::Transactions;
 use crate::transactions::weak::matched::Matched;
 use crate::transactions::weak::view::INITIAL;
+use crate::verdict::certificate::EdgeKind;
 
 /// So many pairs of readers and following writers are edges of their own; more go through a vertex between.
 const PAIRS_MAX: usize = 256;

@@ -1,15 +1,15 @@
 //! Findings of registers in words: why each transaction precedes the next, and why one version precedes another.
 use super::edges::following;
 use super::versions::{Known, Orders, Source};
-use crate::certificate::{Certificate, Claim, Edge, EdgeKind};
 use crate::history::Outcome;
 use crate::transactions::cycles::{Cycle, Step};
 use crate::transactions::txn::{MopKind, Transactions};
 use crate::transactions::weak::matched::{Flaw, Matched};
 use crate::transactions::weak::view::INITIAL;
 use crate::value::Value;
+use crate::verdict::certificate::{Certificate, Claim, Edge, EdgeKind};
+use crate::verdict::wording;
 use crate::verdict::{Finding, Severity};
-use crate::wording;
 
 /// Writes findings about these transactions.
 pub(crate) struct Explain<'a, 'h> {

@@ -1,6 +1,6 @@
 //! Registers and mini-transactions against their definitions, on random small histories.
-use crate::fuzz::{Draw, Stats};
-use crate::registry::Options;
+use crate::checker::Options;
+use crate::random::{Draw, Stats};
 use crate::transactions::mini::Mini;
 use crate::transactions::rw_register::RwRegister;
 use crate::transactions::weak::brute::{Definition, holds};
@@ -44,12 +44,12 @@ pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
             let strict = definition == Definition::Strict;
             // Only strict serializability promises each key's linearizability.
             let with: &[(&str, Value)] = if strict { &more } else { &[] };
-            let plain = crate::fuzz::shown(
+            let plain = crate::random::shown(
                 &history,
                 RwRegister::with(&options(std::slice::from_ref(&entry)))?.check(&history, &Budget::unlimited()),
             );
             let inferring = [std::slice::from_ref(&entry), with].concat();
-            let inferring = crate::fuzz::shown(
+            let inferring = crate::random::shown(
                 &history,
                 RwRegister::with(&options(&inferring))?.check(&history, &Budget::unlimited()),
             );
@@ -65,8 +65,10 @@ pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
                 ));
             }
             if read_first {
-                let verdict =
-                    crate::fuzz::shown(&history, Mini::with(&options(&[entry]))?.check(&history, &Budget::unlimited()));
+                let verdict = crate::random::shown(
+                    &history,
+                    Mini::with(&options(&[entry]))?.check(&history, &Budget::unlimited()),
+                );
                 let agrees = match verdict.validity {
                     Validity::Valid => expected,
                     Validity::Invalid => !expected,

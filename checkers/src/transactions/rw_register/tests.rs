@@ -1,6 +1,7 @@
 //! What the register checkers say.
 use super::fuzz::differ;
-use crate::registry::{Options, checker_with};
+use crate::checker::Options;
+use crate::registry::checker_with;
 use crate::testing::history;
 use crate::value::Value;
 use crate::verdict::{Budget, Validity, Verdict};

@@ -3,11 +3,11 @@ use super::causal::Causes;
 use super::judge::{Level, Link, Why};
 use super::matched::{Flaw, Flawed};
 use super::view::{INITIAL, View};
-use crate::certificate::{Certificate, Claim, Edge, EdgeKind};
 use crate::transactions::txn::{MopKind, Transactions};
 use crate::value::{Value, Word};
+use crate::verdict::certificate::{Certificate, Claim, Edge, EdgeKind};
+use crate::verdict::wording;
 use crate::verdict::{Finding, Severity};
-use crate::wording;
 use std::cell::OnceCell;
 use std::collections::HashMap;
 

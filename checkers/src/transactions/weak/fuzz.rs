@@ -5,8 +5,8 @@ use super::judge::{Level, judge_with};
 use super::matched::Matched;
 use super::serial::serial;
 use super::small::{Shape, Small};
-use crate::fuzz::{Draw, Stats};
 use crate::history::History;
+use crate::random::{Draw, Stats};
 use crate::transactions::levels::of_lists;
 use crate::transactions::txn::{Dialect, Transactions};
 use crate::verdict::{Budget, Checker, Validity};
@@ -34,7 +34,7 @@ pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
         let mut invalid = false;
         for (definition, checker) in LEVELS {
             let expected = holds(&small, definition);
-            let verdict = crate::fuzz::shown(&history, checker().check(&history, &Budget::unlimited()));
+            let verdict = crate::random::shown(&history, checker().check(&history, &Budget::unlimited()));
             invalid |= !expected;
             let agrees = match verdict.validity {
                 Validity::Valid => expected,

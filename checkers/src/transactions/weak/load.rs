@@ -1,6 +1,6 @@
 //! [`load`]: long histories of transactions by a simulated store, for measurements and long tests. No checker uses it.
-use crate::fuzz::Draw;
 use crate::history::{Completion, History, HistoryBuilder, Invoke, Record};
+use crate::random::Draw;
 use crate::value::Value;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -36,6 +36,89 @@ struct Open {
 /// Writes per key before the key is given up.
 const WRITES_PER_KEY: u32 = 32;
 
+/// The keys that are in use: a key that was written often is replaced by a new one.
+struct Keys {
+    active: Vec<u64>,
+    next: u64,
+    written: HashMap<u64, u32>,
+    /// The last value that was written.
+    value: i64,
+}
+
+impl Keys {
+    /// Counts a write of this key; its value.
+    fn write(&mut self, key: u64) -> i64 {
+        self.value += 1;
+        let count = self.written.entry(key).or_default();
+        *count += 1;
+        if *count >= WRITES_PER_KEY
+            && let Some(slot) = self.active.iter().position(|&one| one == key)
+        {
+            self.active[slot] = self.next;
+            self.next += 1;
+        }
+        self.value
+    }
+
+    /// What a transaction does: whether it writes, the key, and the value.
+    fn acts(&mut self, kind: Kind, draw: &mut Draw) -> Vec<(bool, u64, i64)> {
+        let mut acts = Vec::new();
+        let mut used = HashSet::new();
+        let length = if kind == Kind::Mini { 1 + draw.below(2) } else { 1 + draw.below(4) };
+        for _ in 0..length {
+            let slot = (draw.below(1024) + 1).ilog2().min(9) as usize;
+            let key = self.active[9 - slot];
+            let writes = draw.percent(50);
+            if kind == Kind::Mini {
+                if !used.insert(key) {
+                    continue;
+                }
+                acts.push((false, key, 0));
+            }
+            if writes {
+                acts.push((true, key, self.write(key)));
+            } else if kind != Kind::Mini {
+                acts.push((false, key, 0));
+            }
+        }
+        acts
+    }
+}
+
+/// The versions of each key with the number of the commit that made them.
+#[derive(Default)]
+struct Store {
+    versions: HashMap<u64, Vec<(usize, i64)>>,
+    commits: usize,
+}
+
+impl Store {
+    /// Runs a transaction to its end; whether it committed.
+    fn run(&mut self, open: &mut Open, isolation: Isolation) -> bool {
+        let snapshot = if isolation == Isolation::Serial { self.commits } else { open.call };
+        let mut own: Vec<(u64, i64)> = Vec::new();
+        for &(writes, key, value) in &open.acts {
+            if writes {
+                own.push((key, value));
+                continue;
+            }
+            let versions = self.versions.get(&key).map_or(&[][..], |versions| &versions[..]);
+            let mut read: Vec<i64> = versions.iter().take_while(|one| one.0 <= snapshot).map(|one| one.1).collect();
+            read.extend(own.iter().filter(|one| one.0 == key).map(|one| one.1));
+            open.reads.push(read);
+        }
+        let moved = |&(key, _): &(u64, i64)| {
+            self.versions.get(&key).and_then(|versions| versions.last()).is_some_and(|last| last.0 > snapshot)
+        };
+        if isolation == Isolation::Snapshot && own.iter().any(moved) {
+            return false;
+        }
+        self.commits += 1;
+        own.iter().for_each(|&(key, value)| self.versions.entry(key).or_default().push((self.commits, value)));
+        true
+    }
+}
+
 /// So many transactions of ten clients on ten keys at a time. Aborted ones are Fail, so many of a hundred Info.
 pub fn load(kind: Kind, isolation: Isolation, info_percent: u64, count: usize, seed: u64) -> History {
     let mut draw = Draw::new(seed);
@@ -44,104 +127,44 @@ pub fn load(kind: Kind, isolation: Isolation, info_percent: u64, count: usize, s
     let mut index = 0;
     let mut push = |record: Record| drop(builder.push(record));
     push(Record::Start { index, time: 0, version: 1, nodes: Vec::new(), wall: String::new() });
-    let mut active: Vec<u64> = (0..10).collect();
-    let mut written: HashMap<u64, u32> = HashMap::new();
-    let (mut next_key, mut value, mut done, mut next_process) = (10, 0, 0, 10);
-    let mut state: HashMap<u64, Vec<(usize, i64)>> = HashMap::new();
-    let mut commits = 0usize;
+    let mut keys = Keys { active: (0..10).collect(), next: 10, written: HashMap::new(), value: 0 };
+    let (mut store, mut done, mut next_process) = (Store::default(), 0, 10);
     let mut clients: Vec<(u64, Option<Open>)> = (0..10).map(|process| (process, None)).collect();
     while done < count || clients.iter().any(|client| client.1.is_some()) {
         let at = draw.below(10) as usize;
         let (process, open) = (clients[at].0, clients[at].1.take());
+        if open.is_none() && done >= count {
+            continue;
+        }
         index += 1;
-        match open {
-            None if done >= count => index -= 1,
-            None => {
-                done += 1;
-                let mut acts = Vec::new();
-                let mut used = HashSet::new();
-                let length = if kind == Kind::Mini { 1 + draw.below(2) } else { 1 + draw.below(4) };
-                for _ in 0..length {
-                    let slot = (draw.below(1024) + 1).ilog2().min(9) as usize;
-                    let key = active[9 - slot];
-                    let writes = draw.percent(50);
-                    if kind == Kind::Mini {
-                        if !used.insert(key) {
-                            continue;
-                        }
-                        acts.push((false, key, 0));
-                    }
-                    if writes {
-                        value += 1;
-                        acts.push((true, key, value));
-                        let count = written.entry(key).or_default();
-                        *count += 1;
-                        if *count >= WRITES_PER_KEY
-                            && let Some(slot) = active.iter().position(|&one| one == key)
-                        {
-                            active[slot] = next_key;
-                            next_key += 1;
-                        }
-                    } else if kind != Kind::Mini {
-                        acts.push((false, key, 0));
-                    }
-                }
-                let open = Open { call: commits, acts, reads: Vec::new() };
-                push(Record::Invoke(Invoke {
-                    index,
-                    time: index,
-                    worker: at as u32,
-                    process,
-                    node: name.clone(),
-                    workload: name.clone(),
-                    f: name.clone(),
-                    key: Value::Nil,
-                    value: shown(kind, &open, false),
-                    settle: false,
-                }));
-                clients[at].1 = Some(open);
-            }
-            Some(mut open) => {
-                let snapshot = if isolation == Isolation::Serial { commits } else { open.call };
-                let mut own: Vec<(u64, i64)> = Vec::new();
-                for &(writes, key, value) in &open.acts {
-                    if writes {
-                        own.push((key, value));
-                        continue;
-                    }
-                    let versions = state.get(&key).map_or(&[][..], |versions| &versions[..]);
-                    let mut read: Vec<i64> =
-                        versions.iter().take_while(|one| one.0 <= snapshot).map(|one| one.1).collect();
-                    read.extend(own.iter().filter(|one| one.0 == key).map(|one| one.1));
-                    open.reads.push(read);
-                }
-                let moved = |&(key, _): &(u64, i64)| {
-                    state.get(&key).and_then(|versions| versions.last()).is_some_and(|last| last.0 > snapshot)
-                };
-                let aborts = isolation == Isolation::Snapshot && own.iter().any(moved);
-                let info = draw.percent(info_percent);
-                if !aborts {
-                    commits += 1;
-                    own.iter().for_each(|&(key, value)| state.entry(key).or_default().push((commits, value)));
-                }
-                let (time, error) = (index, None);
-                if info {
-                    clients[at].0 = next_process;
-                    next_process += 1;
-                    push(Record::Info(Completion { index, time, process, value: Value::Nil, error, node: None }));
-                } else if aborts {
-                    push(Record::Fail(Completion { index, time, process, value: Value::Nil, error, node: None }));
-                } else {
-                    push(Record::Ok(Completion {
-                        index,
-                        time,
-                        process,
-                        value: shown(kind, &open, true),
-                        error,
-                        node: None,
-                    }));
-                }
-            }
+        let Some(mut open) = open else {
+            done += 1;
+            let open = Open { call: store.commits, acts: keys.acts(kind, &mut draw), reads: Vec::new() };
+            push(Record::Invoke(Invoke {
+                index,
+                time: index,
+                worker: at as u32,
+                process,
+                node: name.clone(),
+                workload: name.clone(),
+                f: name.clone(),
+                key: Value::Nil,
+                value: shown(kind, &open, false),
+                settle: false,
+            }));
+            clients[at].1 = Some(open);
+            continue;
+        };
+        let committed = store.run(&mut open, isolation);
+        let completion = |value: Value| Completion { index, time: index, process, value, error: None, node: None };
+        if draw.percent(info_percent) {
+            clients[at].0 = next_process;
+            next_process += 1;
+            push(Record::Info(completion(Value::Nil)));
+        } else if committed {
+            push(Record::Ok(completion(shown(kind, &open, true))));
+        } else {
+            push(Record::Fail(completion(Value::Nil)));
         }
     }
     builder.finish().unwrap_or_default()

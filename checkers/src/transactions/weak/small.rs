@@ -1,7 +1,7 @@
 //! [`Small`]: random histories of a few transactions for the differential tests, made by stores of many kinds: serial,
 //! with stale or private snapshots, or returning anything.
-use crate::fuzz::Draw;
 use crate::history::{Completion, History, HistoryBuilder, Invoke, Outcome, Record};
+use crate::random::Draw;
 use crate::value::Value;
 use std::fmt::Write as _;
 use std::sync::Arc;

@@ -2,7 +2,7 @@
 //! what cannot be undone or kept makes no node unusable.
 
 use crate::node::{Channel, Node};
-use dsfuzz_nemesis::protocol::{Act, Ask, Death, Entry, Told};
+use dsfuzz_nemesis::protocol::{Death, Entry, Injection, Request, Response};
 
 const LEASE_MS: u64 = 20_000;
 
@@ -10,8 +10,8 @@ const LEASE_MS: u64 = 20_000;
 fn deaths(node: &Node, agent: &mut Channel, count: usize) -> Vec<Death> {
     let mut found = Vec::new();
     node.until("it has died", || {
-        let told = agent.ask(Ask::Deaths { cores: false });
-        let Told::Deaths { deaths, now_ns, .. } = told else { panic!("{told:?}") };
+        let told = agent.ask(Request::Deaths { cores: false });
+        let Response::Deaths { deaths, now_ns, .. } = told else { panic!("{told:?}") };
         assert!(deaths.iter().all(|death| death.earliest_ns <= death.latest_ns && death.latest_ns <= now_ns));
         found = deaths;
         found.len() >= count
@@ -32,7 +32,7 @@ fn a_death_of_its_own_is_told_with_its_manner_and_last_words() {
         assert_eq!((told.service.as_str(), told.pid, told.how.as_str()), ("db", pid, "signal 6 (SIGABRT)"));
         assert_eq!((told.log, told.again), (vec!["the data is broken".to_owned()], false));
         // Started again, it ends with a status of its own.
-        agent.ask(Ask::Start { service: "db".to_owned(), again: true });
+        agent.ask(Request::Start { service: "db".to_owned(), again: true });
         node.sh(&format!("kill -SEGV {}", agent.pids("db")[0]));
         let all = deaths(&node, &mut agent, 2);
         assert_eq!((all[1].how.as_str(), all[1].again), ("signal 11 (SIGSEGV)", true));
@@ -46,9 +46,9 @@ fn ends_that_were_asked_for_are_no_deaths() {
     for name in ["db", "cache", "last"] {
         agent.service(&node, name, &["sleep", "1001"]);
     }
-    agent.act(1, Act::Kill { services: vec!["db".to_owned()] });
+    agent.inject(1, Injection::Kill { services: vec!["db".to_owned()] });
     agent.healed(1);
-    agent.done(Ask::Stop { service: "cache".to_owned(), signal: 15, grace_ms: 5000 });
+    agent.done(Request::Stop { service: "cache".to_owned(), signal: 15, grace_ms: 5000 });
     // One that ends by itself after them shows that they would have been told by now.
     node.sh(&format!("kill -TERM {}", agent.pids("last")[0]));
     let told = deaths(&node, &mut agent, 1);
@@ -64,7 +64,7 @@ fn a_service_that_an_earlier_agent_started_is_watched_too() {
     agent.close();
     agent.ended(&node);
     let mut next = node.ungreeted(&[]);
-    assert!(matches!(next.greet("r", LEASE_MS, Entry::Again), Told::Hello { .. }));
+    assert!(matches!(next.greet("r", LEASE_MS, Entry::Again), Response::Hello { .. }));
     node.sh(&format!("kill -ABRT {pid}"));
     let told = deaths(&node, &mut next, 1).remove(0);
     assert_eq!((told.pid, told.how.as_str()), (pid, ""), "nobody was there to see how");
@@ -83,7 +83,7 @@ fn a_death_that_the_agent_saw_while_its_link_was_lost_is_told_by_the_next_one() 
     agent.close();
     agent.ended(&node);
     let mut next = node.ungreeted(&[]);
-    assert!(matches!(next.greet("r", LEASE_MS, Entry::Again), Told::Hello { .. }));
+    assert!(matches!(next.greet("r", LEASE_MS, Entry::Again), Response::Hello { .. }));
     let told = deaths(&node, &mut next, 1).remove(0);
     assert_eq!((told.pid, told.how.as_str()), (pid, "signal 6 (SIGABRT)"));
     assert_eq!(told.log, ["the data is broken"]);
@@ -111,7 +111,8 @@ fn what_does_not_run_is_not_killed_and_so_never_has_to_be_undone() {
     let mut agent = node.agent("a", LEASE_MS);
     agent.service(&node, "db", &["sh", "-c", "exit 0"]);
     node.until("it has ended", || agent.pids("db").is_empty());
-    let refused = agent.fails(Ask::Act { fault: 1, act: Act::Kill { services: vec!["db".to_owned()] } });
+    let refused =
+        agent.fails(Request::Inject { fault: 1, injection: Injection::Kill { services: vec!["db".to_owned()] } });
     assert!(refused.contains("does not run"), "{refused}");
     assert!(agent.undone().1.is_empty(), "nothing is in the journal");
 }
@@ -123,8 +124,8 @@ fn a_target_that_ends_after_its_restart_leaves_nothing_of_the_kill() {
     let once = format!("test -e {0} && exit 3; touch {0}; exec sleep 1001", node.path("been"));
     agent.service(&node, "once", &["sh", "-c", &once]);
     node.until("it runs", || std::path::Path::new(&node.path("been")).exists());
-    agent.act(1, Act::Kill { services: vec!["once".to_owned()] });
-    let proof = agent.proof(Ask::Undo { fault: 1 });
+    agent.inject(1, Injection::Kill { services: vec!["once".to_owned()] });
+    let proof = agent.proof(Request::Undo { fault: 1 });
     assert!(proof.holds && proof.detail[0].contains("ended by itself (exit 3)"), "{proof:?}");
     assert!(agent.undone().1.is_empty());
     let told = deaths(&node, &mut agent, 1).remove(0);
@@ -137,9 +138,9 @@ fn a_kill_of_an_earlier_run_that_cannot_be_undone_is_dropped() {
     let mut agent = node.agent("a", LEASE_MS);
     std::fs::create_dir(node.path("home")).expect("a folder");
     agent.service_in(&node, "db", &["sleep", "1001"], &node.path("home"));
-    agent.act(1, Act::Kill { services: vec!["db".to_owned()] });
+    agent.inject(1, Injection::Kill { services: vec!["db".to_owned()] });
     std::fs::remove_dir(node.path("home")).expect("removed");
-    let proof = agent.proof(Ask::Undo { fault: 1 });
+    let proof = agent.proof(Request::Undo { fault: 1 });
     assert!(!proof.holds, "of the run's own fault it is said: {proof:?}");
     agent.close();
     agent.ended(&node);

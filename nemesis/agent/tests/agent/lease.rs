@@ -2,7 +2,7 @@
 //! asked is told with its interval.
 
 use crate::node::{AGENT, Channel, Node};
-use dsfuzz_nemesis::protocol::{Act, Ask, Command, Entry, Told};
+use dsfuzz_nemesis::protocol::{Command, Entry, Injection, Request, Response};
 use std::io::{Seek, SeekFrom, Write};
 use std::time::{Duration, Instant};
 
@@ -15,10 +15,10 @@ fn break_everything(node: &Node, agent: &mut Channel) {
     agent.service(node, "slow", &["sleep", "1002"]);
     agent.service(node, "late", &["/usr/bin/env", "python3", "-c", WATCH]);
     node.until("it prints", || std::fs::metadata(node.path("late.out")).is_ok_and(|about| about.len() > 0));
-    agent.act(1, Act::Drop { from: vec![[127, 0, 0, 2].into()] });
-    agent.act(2, Act::Kill { services: vec!["db".to_owned()] });
-    agent.act(3, Act::Pause { services: vec!["slow".to_owned()] });
-    agent.act(4, Act::ShiftClock { services: vec!["late".to_owned()], offset_ns: 3600 * 1_000_000_000 });
+    agent.inject(1, Injection::Drop { from: vec![[127, 0, 0, 2].into()] });
+    agent.inject(2, Injection::Kill { services: vec!["db".to_owned()] });
+    agent.inject(3, Injection::Pause { services: vec!["slow".to_owned()] });
+    agent.inject(4, Injection::ShiftClock { services: vec!["late".to_owned()], offset_ns: 3600 * 1_000_000_000 });
     (1..=4).for_each(|fault| drop(agent.proven(fault)));
     assert!(node.has_table() && !is_not_paused(node));
     node.until("the shifted clock is shown", || shown_off_s(node) > 3000);
@@ -63,8 +63,8 @@ fn all_told(node: &Node, agent: &mut Channel, run: &str, why: &str, not_before_n
 }
 
 fn now_ns(agent: &mut Channel) -> u64 {
-    let told = agent.ask(Ask::Undone);
-    let Told::Undone { now_ns, .. } = told else { panic!("{told:?}") };
+    let told = agent.ask(Request::Undone);
+    let Response::Undone { now_ns, .. } = told else { panic!("{told:?}") };
     now_ns
 }
 
@@ -128,7 +128,7 @@ fn with_agent_and_guardian_dead_the_kernel_ends_what_it_can_and_heal_the_rest() 
     agent.hello("a", 1500);
     let begin = Instant::now();
     while begin.elapsed() < Duration::from_secs(2) {
-        agent.done(Ask::Heartbeat);
+        agent.done(Request::Heartbeat);
     }
     node.sh(&format!("kill -9 {} {}", agent.pids.1, agent.pids.0));
     agent.ended(&node);
@@ -138,7 +138,7 @@ fn with_agent_and_guardian_dead_the_kernel_ends_what_it_can_and_heal_the_rest() 
     });
     node.until("the clock is true", || shown_off_s(&node).abs() < 100);
     let (code, told) = node.heal();
-    let Told::Undone { by_itself, left, .. } = told else { panic!("{told:?}") };
+    let Response::Undone { by_itself, left, .. } = told else { panic!("{told:?}") };
     assert_eq!((code, left.len(), by_itself.len()), (Some(0), 0, 4), "{by_itself:?}");
     node.until("clean", || is_clean(&node));
     assert_eq!(node.heal().0, Some(0));
@@ -149,7 +149,7 @@ fn a_killed_guardian_is_replaced_and_the_new_one_heals() {
     let node = Node::new();
     let mut agent = node.agent("a", LEASE_MS);
     let first = agent.pids.1;
-    agent.act(1, Act::Drop { from: vec![[127, 0, 0, 2].into()] });
+    agent.inject(1, Injection::Drop { from: vec![[127, 0, 0, 2].into()] });
     node.sh(&format!("kill -9 {first}"));
     node.until("another guardian", || {
         agent.hello("a", LEASE_MS);
@@ -165,7 +165,7 @@ fn a_killed_guardian_is_replaced_and_the_new_one_heals() {
 fn a_stopped_agent_is_killed_by_its_guardian_which_heals() {
     let node = Node::new();
     let mut agent = node.agent("a", 500);
-    agent.act(1, Act::Drop { from: vec![[127, 0, 0, 2].into()] });
+    agent.inject(1, Injection::Drop { from: vec![[127, 0, 0, 2].into()] });
     node.sh(&format!("kill -STOP {}", agent.pids.0));
     agent.ended(&node);
     node.until("healed", || node.log().contains("healed fault 1 (agent hung)"));
@@ -176,18 +176,18 @@ fn a_stopped_agent_is_killed_by_its_guardian_which_heals() {
 fn a_node_belongs_to_one_run_until_it_ends_or_is_taken_over() {
     let node = Node::new();
     let mut old = node.agent("a", LEASE_MS);
-    old.act(1, Act::Drop { from: vec![[127, 0, 0, 2].into()] });
+    old.inject(1, Injection::Drop { from: vec![[127, 0, 0, 2].into()] });
     // Its control node is heard of, so another run is refused, also one with a folder of its own, and so is `heal`.
     let stop = std::sync::atomic::AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
             while !stop.load(std::sync::atomic::Ordering::SeqCst) {
-                old.done(Ask::Heartbeat);
+                old.done(Request::Heartbeat);
                 std::thread::sleep(Duration::from_millis(100));
             }
         });
-        let refused = |told: Told| {
-            let Told::Taken(claim) = told else { panic!("{told:?}") };
+        let refused = |told: Response| {
+            let Response::Taken(claim) = told else { panic!("{told:?}") };
             assert_eq!((claim.by.run.as_str(), claim.by.host.as_str()), ("a", "control"));
             assert!(claim.since_ns > 0 && claim.renewed_ns >= claim.since_ns, "{claim:?}");
         };
@@ -201,7 +201,7 @@ fn a_node_belongs_to_one_run_until_it_ends_or_is_taken_over() {
     });
     assert!(node.has_table(), "nothing was touched");
     let mut new = node.ungreeted(&[]);
-    assert!(matches!(new.greet("b", LEASE_MS, Entry::TakeOver), Told::Hello { .. }));
+    assert!(matches!(new.greet("b", LEASE_MS, Entry::TakeOver), Response::Hello { .. }));
     old.ended(&node);
     assert!(!node.has_table());
     let (by_itself, left) = new.undone();
@@ -209,11 +209,11 @@ fn a_node_belongs_to_one_run_until_it_ends_or_is_taken_over() {
     assert!(by_itself[0].why.contains("evicted by b from host control"), "{by_itself:?}");
     // The evicted run comes back and does not evict in its turn, not even when the other has ended.
     let told = node.ungreeted(&[]).greet("a", LEASE_MS, Entry::Again);
-    assert!(matches!(&told, Told::Taken(claim) if claim.by.run == "b"), "{told:?}");
-    new.done(Ask::Bye { stop_services: true });
+    assert!(matches!(&told, Response::Taken(claim) if claim.by.run == "b"), "{told:?}");
+    new.done(Request::Bye { stop_services: true });
     new.ended(&node);
     let told = node.ungreeted(&[]).greet("a", LEASE_MS, Entry::Again);
-    assert!(matches!(&told, Told::Taken(claim) if claim.by.run == "b"), "{told:?}");
+    assert!(matches!(&told, Response::Taken(claim) if claim.by.run == "b"), "{told:?}");
     drop(node.agent("c", LEASE_MS));
 }
 
@@ -226,23 +226,23 @@ fn a_run_waits_for_the_clients_of_one_whose_lease_lapsed() {
     // A heal waits for nobody, and hides nobody.
     assert_eq!(node.heal().0, Some(0));
     let mut new = node.agent("b", LEASE_MS);
-    let waiting = new.send(Ask::AwaitClients, &[]);
+    let waiting = new.send(Request::AwaitClients, &[]);
     let told = node.ungreeted(&[]).greet("a", LEASE_MS, Entry::Gone);
-    assert!(matches!(&told, Told::Taken(claim) if claim.by.run == "b"), "{told:?}");
-    assert_eq!(new.reply(waiting).0, Told::Clients(None), "a said that its clients are gone");
-    new.done(Ask::Bye { stop_services: true });
+    assert!(matches!(&told, Response::Taken(claim) if claim.by.run == "b"), "{told:?}");
+    assert_eq!(new.reply(waiting).0, Response::Clients(None), "a said that its clients are gone");
+    new.done(Request::Bye { stop_services: true });
     new.ended(&node);
     let mut last = node.agent("c", LEASE_MS);
-    assert_eq!(last.ask(Ask::AwaitClients), Told::Clients(None), "b ended in order");
+    assert_eq!(last.ask(Request::AwaitClients), Response::Clients(None), "b ended in order");
 }
 
 #[test]
 fn a_run_that_lost_its_connection_comes_back() {
     let node = Node::new();
     let mut old = node.agent("a", LEASE_MS);
-    old.act(1, Act::Drop { from: vec![[127, 0, 0, 2].into()] });
+    old.inject(1, Injection::Drop { from: vec![[127, 0, 0, 2].into()] });
     let mut new = node.ungreeted(&[]);
-    assert!(matches!(new.greet("a", LEASE_MS, Entry::Again), Told::Hello { .. }), "the old agent is its own");
+    assert!(matches!(new.greet("a", LEASE_MS, Entry::Again), Response::Hello { .. }), "the old agent is its own");
     old.ended(&node);
     assert_eq!(new.undone().0.len(), 1);
 }
@@ -251,8 +251,8 @@ fn a_run_that_lost_its_connection_comes_back() {
 fn a_torn_journal_entry_is_left_out_and_the_rest_is_healed() {
     let node = Node::new();
     let mut agent = node.agent("a", LEASE_MS);
-    agent.act(1, Act::Drop { from: vec![[127, 0, 0, 2].into()] });
-    agent.act(2, Act::Drop { from: vec![[127, 0, 0, 3].into()] });
+    agent.inject(1, Injection::Drop { from: vec![[127, 0, 0, 2].into()] });
+    agent.inject(2, Injection::Drop { from: vec![[127, 0, 0, 3].into()] });
     node.sh(&format!("kill -STOP {0}; kill -9 {1}; kill -9 {0}", agent.pids.0, agent.pids.1));
     agent.ended(&node);
     let mut journal = std::fs::OpenOptions::new().write(true).open(node.path("journal")).expect("the journal");
@@ -260,7 +260,7 @@ fn a_torn_journal_entry_is_left_out_and_the_rest_is_healed() {
     journal.seek(SeekFrom::Start((16 << 10) + 40)).expect("sought");
     journal.write_all(&[0; 4096]).expect("torn");
     let (code, told) = node.heal();
-    let Told::Undone { by_itself, .. } = told else { panic!("{told:?}") };
+    let Response::Undone { by_itself, .. } = told else { panic!("{told:?}") };
     assert_eq!((code, by_itself.iter().map(|heal| heal.fault).collect::<Vec<_>>()), (Some(0), vec![1]));
     assert!(node.log().contains("1 torn"));
     assert!(!node.has_table());
@@ -271,8 +271,8 @@ fn faults_of_an_earlier_boot_count_as_ended_by_it() {
     let node = Node::new();
     let mut agent = node.agent("a", LEASE_MS);
     agent.service(&node, "db", &["sleep", "1001"]);
-    agent.act(1, Act::Drop { from: vec![[127, 0, 0, 2].into()] });
-    agent.act(2, Act::Kill { services: vec!["db".to_owned()] });
+    agent.inject(1, Injection::Drop { from: vec![[127, 0, 0, 2].into()] });
+    agent.inject(2, Injection::Kill { services: vec!["db".to_owned()] });
     let boot_id = agent.hello("a", LEASE_MS);
     node.sh(&format!("kill -STOP {0}; kill -9 {1}; kill -9 {0}", agent.pids.0, agent.pids.1));
     agent.ended(&node);
@@ -308,12 +308,12 @@ fn rebooted(mut bytes: Vec<u8>, boot_id: &str) -> Vec<u8> {
 fn a_long_command_holds_up_neither_heartbeats_nor_heals() {
     let node = Node::new();
     let mut agent = node.agent("a", LEASE_MS);
-    agent.act(1, Act::Drop { from: vec![[127, 0, 0, 2].into()] });
+    agent.inject(1, Injection::Drop { from: vec![[127, 0, 0, 2].into()] });
     let long = Command { argv: vec!["sleep 600".to_owned()], deadline_ms: 600_000, ..Command::default() };
-    agent.send(Ask::Run(long), &[]);
-    agent.done(Ask::Heartbeat);
+    agent.send(Request::Run(long), &[]);
+    agent.done(Request::Heartbeat);
     agent.healed(1);
-    agent.act(2, Act::Drop { from: vec![[127, 0, 0, 2].into()] });
+    agent.inject(2, Injection::Drop { from: vec![[127, 0, 0, 2].into()] });
     agent.close();
     agent.ended(&node);
     assert!(!node.has_table());
@@ -327,10 +327,11 @@ fn an_agent_killed_in_the_middle_of_an_act_leaves_nothing() {
         let mut agent = node.agent("a", LEASE_MS);
         let guardian = agent.pids.1;
         agent.service(&node, "late", &["/usr/bin/env", "python3", "-c", WATCH]);
-        agent.send(Ask::Act { fault: 1, act: Act::Drop { from: vec![[127, 0, 0, 2].into()] } }, &[]);
-        agent.send(Ask::Act { fault: 2, act: Act::Pause { services: vec!["late".to_owned()] } }, &[]);
-        let clock = Act::ShiftClock { services: vec!["late".to_owned()], offset_ns: 3600 * 1_000_000_000 };
-        agent.send(Ask::Act { fault: 3, act: clock }, &[]);
+        agent.send(Request::Inject { fault: 1, injection: Injection::Drop { from: vec![[127, 0, 0, 2].into()] } }, &[]);
+        agent
+            .send(Request::Inject { fault: 2, injection: Injection::Pause { services: vec!["late".to_owned()] } }, &[]);
+        let clock = Injection::ShiftClock { services: vec!["late".to_owned()], offset_ns: 3600 * 1_000_000_000 };
+        agent.send(Request::Inject { fault: 3, injection: clock }, &[]);
         // A moment that differs from round to round: any one is right.
         node.sh(&format!("sleep 0.0{round}; kill -9 {}", agent.pids.0));
         agent.ended(&node);
@@ -341,7 +342,7 @@ fn an_agent_killed_in_the_middle_of_an_act_leaves_nothing() {
         assert!(!node.has_table(), "round {round}: {}", node.log());
         node.until("clean", || is_not_paused(&node) && shown_off_s(&node).abs() < 100);
         let (code, told) = node.heal();
-        let Told::Undone { left, .. } = told else { panic!("{told:?}") };
+        let Response::Undone { left, .. } = told else { panic!("{told:?}") };
         assert_eq!((code, left.len()), (Some(0), 0));
     }
 }

@@ -1,8 +1,8 @@
 //! [`Node`]: namespaces of the test's own (net, pid, mount, cgroup) without the right to set the clock, and [`Channel`]: an
 //! agent in them, spoken to over pipes as the control node does over SSH. Everything ends with the test process.
 use dsfuzz_nemesis::protocol::{
-    Ask, Claimant, Entry, GREETING, PROTOCOL_VERSION, Proof, Request, Response, SelfHeal, Service, Told, read_frame,
-    write_frame,
+    Claimant, Entry, GREETING, PROTOCOL_VERSION, Proof, Request, RequestFrame, Response, ResponseFrame, SelfHeal,
+    Service, read_frame, write_frame,
 };
 use std::collections::BTreeMap;
 use std::fs;
@@ -177,7 +177,7 @@ impl Node {
     }
 
     /// `dsfuzz-agent heal`: exit code and what it prints.
-    pub(crate) fn heal(&self) -> (Option<i32>, Told) {
+    pub(crate) fn heal(&self) -> (Option<i32>, Response) {
         let output = self.command(AGENT, &["heal", "--dir", &self.path("")]).output().expect("heal");
         let told = serde_json::from_slice(&output.stdout).expect("JSON");
         (output.status.code(), told)
@@ -205,8 +205,8 @@ impl Drop for Node {
     }
 }
 
-fn pump(mut output: BufReader<impl Read>, sender: &Sender<(Response, Vec<u8>)>) {
-    while let Ok(Some(frame)) = read_frame::<Response>(&mut output) {
+fn pump(mut output: BufReader<impl Read>, sender: &Sender<(ResponseFrame, Vec<u8>)>) {
+    while let Ok(Some(frame)) = read_frame::<ResponseFrame>(&mut output) {
         if sender.send(frame).is_err() {
             return;
         }
@@ -216,8 +216,8 @@ fn pump(mut output: BufReader<impl Read>, sender: &Sender<(Response, Vec<u8>)>) 
 pub(crate) struct Channel {
     pub(crate) child: Child,
     input: Option<ChildStdin>,
-    replies: Receiver<(Response, Vec<u8>)>,
-    early: BTreeMap<u64, (Told, Vec<u8>)>,
+    replies: Receiver<(ResponseFrame, Vec<u8>)>,
+    early: BTreeMap<u64, (Response, Vec<u8>)>,
     next: u64,
     /// Agent and guardian, as the node numbers its processes.
     pub(crate) pids: (u32, u32),
@@ -227,25 +227,25 @@ pub(crate) struct Channel {
 impl Channel {
     pub(crate) fn hello(&mut self, run: &str, lease_ms: u64) -> String {
         let told = self.greet(run, lease_ms, Entry::First);
-        let Told::Hello { boot_id, pids, ping_port, .. } = told else { panic!("{told:?}") };
+        let Response::Hello { boot_id, pids, ping_port, .. } = told else { panic!("{told:?}") };
         (self.pids, self.ping_port) = (pids, ping_port);
         boot_id
     }
 
     /// Greets for a run, and gives the answer whatever it is.
-    pub(crate) fn greet(&mut self, run: &str, lease_ms: u64, entry: Entry) -> Told {
+    pub(crate) fn greet(&mut self, run: &str, lease_ms: u64, entry: Entry) -> Response {
         let claim = Claimant { run: run.to_owned(), host: "control".to_owned(), token: run.to_owned() };
-        self.ask(Ask::Hello { version: PROTOCOL_VERSION, lease_ms, run: run.to_owned(), claim, entry })
+        self.ask(Request::Hello { version: PROTOCOL_VERSION, lease_ms, run: run.to_owned(), claim, entry })
     }
 
-    pub(crate) fn send(&mut self, body: Ask, blob: &[u8]) -> u64 {
+    pub(crate) fn send(&mut self, body: Request, blob: &[u8]) -> u64 {
         self.next += 1;
         let input = self.input.as_mut().expect("open");
-        write_frame(input, &Request { id: self.next, body }, blob).expect("sent");
+        write_frame(input, &RequestFrame { id: self.next, body }, blob).expect("sent");
         self.next
     }
 
-    pub(crate) fn reply(&mut self, id: u64) -> (Told, Vec<u8>) {
+    pub(crate) fn reply(&mut self, id: u64) -> (Response, Vec<u8>) {
         loop {
             if let Some(found) = self.early.remove(&id) {
                 return found;
@@ -255,52 +255,52 @@ impl Channel {
         }
     }
 
-    pub(crate) fn ask(&mut self, body: Ask) -> Told {
+    pub(crate) fn ask(&mut self, body: Request) -> Response {
         let id = self.send(body, &[]);
         self.reply(id).0
     }
 
-    pub(crate) fn done(&mut self, body: Ask) {
+    pub(crate) fn done(&mut self, body: Request) {
         let told = self.ask(body);
-        assert_eq!(told, Told::Done);
+        assert_eq!(told, Response::Done);
     }
 
-    pub(crate) fn fails(&mut self, body: Ask) -> String {
+    pub(crate) fn fails(&mut self, body: Request) -> String {
         let told = self.ask(body);
-        let Told::Failed(reason) = told else { panic!("it was to fail: {told:?}") };
+        let Response::Failed(reason) = told else { panic!("it was to fail: {told:?}") };
         reason
     }
 
-    pub(crate) fn act(&mut self, fault: u64, act: dsfuzz_nemesis::protocol::Act) {
-        let told = self.ask(Ask::Act { fault, act });
-        assert!(matches!(told, Told::Acted { .. }), "{told:?}");
+    pub(crate) fn inject(&mut self, fault: u64, injection: dsfuzz_nemesis::protocol::Injection) {
+        let told = self.ask(Request::Inject { fault, injection });
+        assert!(matches!(told, Response::Injected { .. }), "{told:?}");
     }
 
-    pub(crate) fn proof(&mut self, body: Ask) -> Proof {
+    pub(crate) fn proof(&mut self, body: Request) -> Proof {
         let told = self.ask(body);
-        let Told::Proof(proof) = told else { panic!("{told:?}") };
+        let Response::Proof(proof) = told else { panic!("{told:?}") };
         proof
     }
 
     /// In force.
     pub(crate) fn proven(&mut self, fault: u64) -> Proof {
-        let proof = self.proof(Ask::Prove { fault });
+        let proof = self.proof(Request::Prove { fault });
         assert!(proof.holds, "{proof:?}");
         proof
     }
 
     /// Undone and gone.
     pub(crate) fn healed(&mut self, fault: u64) -> Proof {
-        let proof = self.proof(Ask::Undo { fault });
+        let proof = self.proof(Request::Undo { fault });
         assert!(proof.holds, "{proof:?}");
-        let after = self.proof(Ask::Prove { fault });
+        let after = self.proof(Request::Prove { fault });
         assert!(!after.holds, "{after:?}");
         proof
     }
 
     pub(crate) fn undone(&mut self) -> (Vec<SelfHeal>, Vec<u64>) {
-        let told = self.ask(Ask::Undone);
-        let Told::Undone { by_itself, left, .. } = told else { panic!("{told:?}") };
+        let told = self.ask(Request::Undone);
+        let Response::Undone { by_itself, left, .. } = told else { panic!("{told:?}") };
         (by_itself, left)
     }
 
@@ -312,19 +312,25 @@ impl Channel {
     pub(crate) fn service_in(&mut self, node: &Node, name: &str, argv: &[&str], cwd: &str) -> u32 {
         let argv = argv.iter().map(ToString::to_string).collect();
         let log = node.path(&format!("{name}.out"));
-        self.done(Ask::Define(Service { name: name.to_owned(), argv, log, cwd: cwd.to_owned(), ..Service::default() }));
+        self.done(Request::Define(Service {
+            name: name.to_owned(),
+            argv,
+            log,
+            cwd: cwd.to_owned(),
+            ..Service::default()
+        }));
         self.start(name, false)
     }
 
     pub(crate) fn start(&mut self, name: &str, again: bool) -> u32 {
-        let told = self.ask(Ask::Start { service: name.to_owned(), again });
-        let Told::Started { pid } = told else { panic!("{told:?}") };
+        let told = self.ask(Request::Start { service: name.to_owned(), again });
+        let Response::Started { pid } = told else { panic!("{told:?}") };
         pid
     }
 
     pub(crate) fn pids(&mut self, name: &str) -> Vec<u32> {
-        let told = self.ask(Ask::Services);
-        let Told::Services(states) = told else { panic!("{told:?}") };
+        let told = self.ask(Request::Services);
+        let Response::Services(states) = told else { panic!("{told:?}") };
         states.into_iter().find(|state| state.name == name).expect("the service").pids
     }
 

@@ -1,7 +1,7 @@
 //! Everything that breaks nothing, on a real agent in namespaces: commands, services, files, pings, abilities, the end.
 
 use crate::node::{Channel, Node};
-use dsfuzz_nemesis::protocol::{Ask, Claimant, Command, Entry, PingTarget, Service, Told};
+use dsfuzz_nemesis::protocol::{Claimant, Command, Entry, PingTarget, Request, Response, Service};
 use std::collections::BTreeMap;
 use std::time::Instant;
 
@@ -15,46 +15,46 @@ fn script(text: &str, deadline_ms: u64) -> Command {
 fn commands_have_output_status_environment_folder_and_user() {
     let node = Node::new();
     let mut agent = node.agent("r", LEASE_MS);
-    let told = agent.ask(Ask::Run(Command {
+    let told = agent.ask(Request::Run(Command {
         env: BTreeMap::from([("GREETING".to_owned(), "hello".to_owned())]),
         cwd: "/usr".to_owned(),
         user: "nobody".to_owned(),
         ..script("echo $GREETING $PWD $(id -un) $USER; echo oops >&2; exit 7", 20_000)
     }));
-    let Told::Ran { status, stdout, stderr, late } = told else { panic!("{told:?}") };
+    let Response::Ran { status, stdout, stderr, late } = told else { panic!("{told:?}") };
     assert_eq!(
         (status, stdout.as_str(), stderr.as_str(), late),
         (Some(7), "hello /usr nobody nobody\n", "oops\n", false)
     );
-    let told = agent.ask(Ask::Run(Command {
+    let told = agent.ask(Request::Run(Command {
         argv: vec!["printf".to_owned(), "%s".to_owned(), "a b".to_owned()],
         deadline_ms: 20_000,
         ..Command::default()
     }));
-    assert!(matches!(told, Told::Ran { stdout, .. } if stdout == "a b"));
+    assert!(matches!(told, Response::Ran { stdout, .. } if stdout == "a b"));
     assert!(
         agent
-            .fails(Ask::Run(Command { user: "no-such-user".to_owned(), ..script("true", 1000) }))
+            .fails(Request::Run(Command { user: "no-such-user".to_owned(), ..script("true", 1000) }))
             .contains("no-such-user")
     );
     let missing = Command { argv: vec!["/no/such/program".to_owned(), "x".to_owned()], ..script("", 1000) };
-    assert!(agent.fails(Ask::Run(missing)).contains("/no/such/program"));
+    assert!(agent.fails(Request::Run(missing)).contains("/no/such/program"));
 }
 
 #[test]
 fn a_deadline_kills_the_whole_group_and_much_output_is_cut() {
     let node = Node::new();
     let mut agent = node.agent("r", LEASE_MS);
-    let told = agent.ask(Ask::Run(script("echo begun; sleep 700 & sleep 701", 300)));
-    let Told::Ran { status, stdout, late, .. } = told else { panic!("{told:?}") };
+    let told = agent.ask(Request::Run(script("echo begun; sleep 700 & sleep 701", 300)));
+    let Response::Ran { status, stdout, late, .. } = told else { panic!("{told:?}") };
     assert_eq!((status, stdout.as_str(), late), (None, "begun\n", true));
     node.until("the group is dead", || node.sh("ps -eo args | grep '^sleep 70' || true").is_empty());
-    let told = agent.ask(Ask::Run(script("head -c 3000000 /dev/zero | tr '\\0' x; echo >&2 done", 20_000)));
-    let Told::Ran { status, stdout, stderr, .. } = told else { panic!("{told:?}") };
+    let told = agent.ask(Request::Run(script("head -c 3000000 /dev/zero | tr '\\0' x; echo >&2 done", 20_000)));
+    let Response::Ran { status, stdout, stderr, .. } = told else { panic!("{told:?}") };
     assert_eq!((status, stdout.len(), stderr.as_str()), (Some(0), 1 << 20, "done\n"));
     // What a command leaves in the background holds nobody up.
-    let told = agent.ask(Ask::Run(script("sleep 702 & echo left", 20_000)));
-    assert!(matches!(told, Told::Ran { status: Some(0), stdout, .. } if stdout == "left\n"));
+    let told = agent.ask(Request::Run(script("sleep 702 & echo left", 20_000)));
+    assert!(matches!(told, Response::Ran { status: Some(0), stdout, .. } if stdout == "left\n"));
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn services_outlive_the_agent_and_are_found_again() {
         let mut next = node.agent("r", LEASE_MS);
         assert_eq!(next.pids("db"), pids);
         assert_eq!(std::fs::read_to_string(node.path("db.out")).expect("log"), "up\n");
-        next.done(Ask::Stop { service: "db".to_owned(), signal: 15, grace_ms: 5000 });
+        next.done(Request::Stop { service: "db".to_owned(), signal: 15, grace_ms: 5000 });
         assert!(next.pids("db").is_empty());
     }
 }
@@ -83,17 +83,17 @@ fn a_service_that_ignores_its_signal_is_killed_and_its_end_is_known() {
     node.until("it has set its trap", || {
         std::fs::read_to_string(node.path("stubborn.out")).is_ok_and(|text| text == "up\n")
     });
-    agent.done(Ask::Stop { service: "stubborn".to_owned(), signal: 15, grace_ms: 200 });
+    agent.done(Request::Stop { service: "stubborn".to_owned(), signal: 15, grace_ms: 200 });
     agent.service(&node, "short", &["exit 3"]);
     let mut ended = |name: &str| {
-        let Told::Services(states) = agent.ask(Ask::Services) else { panic!("no services") };
+        let Response::Services(states) = agent.ask(Request::Services) else { panic!("no services") };
         states.into_iter().find(|state| state.name == name).expect("known").ended
     };
     node.until("killed", || ended("stubborn") == "signal 9 (SIGKILL)");
     node.until("exited", || ended("short") == "exit 3");
-    assert!(agent.fails(Ask::Start { service: "nobody".to_owned(), again: false }).contains("nobody"));
+    assert!(agent.fails(Request::Start { service: "nobody".to_owned(), again: false }).contains("nobody"));
     let bad = Service { name: "../x".to_owned(), argv: vec!["true".to_owned()], ..Service::default() };
-    assert!(agent.fails(Ask::Define(bad)).contains("name"));
+    assert!(agent.fails(Request::Define(bad)).contains("name"));
 }
 
 #[test]
@@ -105,22 +105,22 @@ fn files_go_both_ways_in_chunks() {
     for (index, chunk) in bytes.chunks(256 << 10).enumerate() {
         let offset = (index * (256 << 10)) as u64;
         let owner = Some("nobody".to_owned());
-        let id = agent.send(Ask::Write { path: path.clone(), offset, mode: 0o640, owner }, chunk);
-        assert_eq!(agent.reply(id).0, Told::Done);
+        let id = agent.send(Request::Write { path: path.clone(), offset, mode: 0o640, owner }, chunk);
+        assert_eq!(agent.reply(id).0, Response::Done);
     }
     let mut back = Vec::new();
     while back.len() < bytes.len() {
-        let id = agent.send(Ask::Read { path: path.clone(), offset: back.len() as u64, bytes: 1 << 20 }, &[]);
+        let id = agent.send(Request::Read { path: path.clone(), offset: back.len() as u64, bytes: 1 << 20 }, &[]);
         let (told, chunk) = agent.reply(id);
-        assert_eq!(told, Told::Chunk { size: 600_000 });
+        assert_eq!(told, Response::Chunk { size: 600_000 });
         assert!(!chunk.is_empty());
         back.extend(chunk);
     }
     assert_eq!(back, bytes);
     assert_eq!(node.sh(&format!("stat -c '%U %a' {path}")), "nobody 640");
-    let told = agent.ask(Ask::List { pattern: node.path("deep/er/*.bin") });
-    assert_eq!(told, Told::Files(vec![(path, 600_000)]));
-    assert!(agent.fails(Ask::Read { path: "/no/such".to_owned(), offset: 0, bytes: 1 }).contains("/no/such"));
+    let told = agent.ask(Request::List { pattern: node.path("deep/er/*.bin") });
+    assert_eq!(told, Response::Files(vec![(path, 600_000)]));
+    assert!(agent.fails(Request::Read { path: "/no/such".to_owned(), offset: 0, bytes: 1 }).contains("/no/such"));
 }
 
 fn target(agent: &Channel, source: Option<&str>, address: &str) -> PingTarget {
@@ -133,7 +133,7 @@ fn target(agent: &Channel, source: Option<&str>, address: &str) -> PingTarget {
 
 /// What was heard in a round: the address it was sent to, and how often.
 fn heard(agent: &mut Channel, round: u64) -> Vec<(String, u32)> {
-    let Told::Heard(heard) = agent.ask(Ask::Heard { round }) else { panic!("not heard") };
+    let Response::Heard(heard) = agent.ask(Request::Heard { round }) else { panic!("not heard") };
     assert!(heard.iter().all(|ping| ping.from == "n1"), "{heard:?}");
     heard.into_iter().map(|ping| (ping.address.to_string(), ping.count)).collect()
 }
@@ -148,8 +148,8 @@ fn pings_are_counted_by_round_and_pair_of_addresses() {
         target(&agent, Some("127.0.0.2"), "127.0.0.2"),
         target(&agent, Some("192.0.2.9"), "127.0.0.1"),
     ];
-    let send = |round, count| Ask::Ping { round, from: "n1".to_owned(), to: to.clone(), count };
-    let Told::Pinged { unsent } = agent.ask(send(5, 3)) else { panic!("not sent") };
+    let send = |round, count| Request::Ping { round, from: "n1".to_owned(), to: to.clone(), count };
+    let Response::Pinged { unsent } = agent.ask(send(5, 3)) else { panic!("not sent") };
     assert!(matches!(&unsent[..], [(3, why)] if why.contains("assign")), "{unsent:?}");
     let all = |count| ["127.0.0.1", "127.0.0.2", "::1"].map(|address| (address.to_owned(), count)).to_vec();
     let sorted = |mut heard: Vec<(String, u32)>| {
@@ -159,7 +159,7 @@ fn pings_are_counted_by_round_and_pair_of_addresses() {
     node.until("all arrive", || sorted(heard(&mut agent, 5)) == all(3));
     assert!(heard(&mut agent, 6).is_empty());
     // A drop of one sender's address silences the datagrams from there, and no others.
-    agent.act(1, dsfuzz_nemesis::protocol::Act::Drop { from: vec![[127, 0, 0, 2].into()] });
+    agent.inject(1, dsfuzz_nemesis::protocol::Injection::Drop { from: vec![[127, 0, 0, 2].into()] });
     agent.ask(send(7, 2));
     node.until("the open paths are heard", || heard(&mut agent, 7).len() == 2);
     assert!(heard(&mut agent, 7).iter().all(|(address, _)| address != "127.0.0.2"));
@@ -174,12 +174,12 @@ fn every_address_is_told_and_a_drop_of_ipv6_leaves_neighbours_alone() {
          ip addr add 10.9.0.1/24 dev wire0 && ip -6 addr add fd09::1/64 dev wire0 nodad");
     assert_eq!(made, "");
     let mut agent = node.agent("r", LEASE_MS);
-    let Told::Addresses(addresses) = agent.ask(Ask::Addresses) else { panic!("no addresses") };
+    let Response::Addresses(addresses) = agent.ask(Request::Addresses) else { panic!("no addresses") };
     let (local, texts): (Vec<String>, Vec<String>) =
         addresses.iter().map(ToString::to_string).partition(|address| address.starts_with("fe80"));
     assert_eq!(texts, ["10.9.0.1", "fd09::1"]);
     assert!(local.len() <= 1, "only of the interface that has another address: {local:?}");
-    agent.act(1, dsfuzz_nemesis::protocol::Act::Drop { from: vec!["fd09::2".parse().expect("address")] });
+    agent.inject(1, dsfuzz_nemesis::protocol::Injection::Drop { from: vec!["fd09::2".parse().expect("address")] });
     assert!(agent.proven(1).holds);
     let rules = node.sh("nft list chain inet dsfuzz f1");
     assert!(rules.contains("hook prerouting") && rules.contains("nd-neighbor-solicit"), "{rules}");
@@ -193,14 +193,17 @@ fn a_wanted_ping_port_is_taken_and_answers_tcp_too() {
     let mut agent = node.agent_with("r", LEASE_MS, "--ping-port 17077");
     assert_eq!(agent.ping_port, 17077);
     let to = vec![target(&agent, None, "127.0.0.1"), PingTarget { port: 1, ..target(&agent, None, "127.0.0.1") }];
-    assert_eq!(agent.ask(Ask::Reach { to, wait_ms: 20_000 }), Told::Reached { open: vec![0], refused: vec![1] });
+    assert_eq!(
+        agent.ask(Request::Reach { to, wait_ms: 20_000 }),
+        Response::Reached { open: vec![0], refused: vec![1] }
+    );
 }
 
 #[test]
 fn abilities_are_found_by_doing() {
     let node = Node::new();
     let mut agent = node.agent("r", LEASE_MS);
-    let Told::Abilities(list) = agent.ask(Ask::Abilities) else { panic!("no abilities") };
+    let Response::Abilities(list) = agent.ask(Request::Abilities) else { panic!("no abilities") };
     let able = |name: &str| list.iter().find(|ability| ability.name == name).expect("tested").clone();
     for name in ["root", "nft", "nft-timeout", "cgroup2", "freeze", "disk-free-bytes"] {
         assert!(able(name).able, "{:?}", able(name));
@@ -216,8 +219,8 @@ fn an_orderly_end_stops_services_where_asked_and_leaves_nothing() {
     let node = Node::new();
     let mut agent = node.agent("r", LEASE_MS);
     agent.service(&node, "db", &["sleep", "1001"]);
-    agent.act(1, dsfuzz_nemesis::protocol::Act::Drop { from: vec![[127, 0, 0, 2].into()] });
-    agent.done(Ask::Bye { stop_services: true });
+    agent.inject(1, dsfuzz_nemesis::protocol::Injection::Drop { from: vec![[127, 0, 0, 2].into()] });
+    agent.done(Request::Bye { stop_services: true });
     agent.ended(&node);
     assert!(!node.has_table());
     assert_eq!(node.sh("ps -eo args | grep '^sleep 1001' || true"), "");
@@ -231,7 +234,7 @@ fn an_orderly_end_stops_services_where_asked_and_leaves_nothing() {
 fn another_protocol_is_refused_and_round_trips_are_told() {
     let node = Node::new();
     let mut agent = node.ungreeted(&[]);
-    let hello = Ask::Hello {
+    let hello = Request::Hello {
         version: 99,
         lease_ms: LEASE_MS,
         run: "r".to_owned(),
@@ -240,7 +243,7 @@ fn another_protocol_is_refused_and_round_trips_are_told() {
     };
     assert!(agent.fails(hello).contains("protocol 99"));
     agent.hello("r", LEASE_MS);
-    let median = |agent: &mut Channel, ask: &dyn Fn() -> Ask| {
+    let median = |agent: &mut Channel, ask: &dyn Fn() -> Request| {
         let mut times: Vec<_> = (0..50)
             .map(|_| {
                 let begin = Instant::now();
@@ -251,7 +254,7 @@ fn another_protocol_is_refused_and_round_trips_are_told() {
         times.sort();
         times[25]
     };
-    println!("heartbeat: {:?}", median(&mut agent, &|| Ask::Heartbeat));
-    println!("heard: {:?}", median(&mut agent, &|| Ask::Heard { round: 1 }));
-    println!("drop, idle: {:?}", median(&mut agent, &|| Ask::Undo { fault: 1 }));
+    println!("heartbeat: {:?}", median(&mut agent, &|| Request::Heartbeat));
+    println!("heard: {:?}", median(&mut agent, &|| Request::Heard { round: 1 }));
+    println!("drop, idle: {:?}", median(&mut agent, &|| Request::Undo { fault: 1 }));
 }

@@ -1,15 +1,15 @@
 //! Undos whose means are gone: the freezer, the cgroup, nft. None of them may leave a node that later runs cannot use.
 
 use crate::node::{Channel, Node};
-use dsfuzz_nemesis::protocol::{Ability, Act, Ask, Told};
+use dsfuzz_nemesis::protocol::{Ability, Injection, Request, Response};
 
 const LEASE_MS: u64 = 20_000;
 const SECOND_MS: u64 = 1_000;
 /// Writes a line now and then for ever.
 const WRITER: &str = "while :; do sleep 0.01; date +%s%N; done";
 
-fn pause() -> Act {
-    Act::Pause { services: vec!["db".to_owned()] }
+fn pause() -> Injection {
+    Injection::Pause { services: vec!["db".to_owned()] }
 }
 
 fn writes_again(node: &Node) {
@@ -33,7 +33,7 @@ fn read_only_freezer(node: &Node, content: u8) -> String {
 }
 
 fn abilities(agent: &mut Channel) -> Vec<Ability> {
-    let Told::Abilities(abilities) = agent.ask(Ask::Abilities) else { panic!("abilities were asked for") };
+    let Response::Abilities(abilities) = agent.ask(Request::Abilities) else { panic!("abilities were asked for") };
     abilities
 }
 
@@ -47,21 +47,21 @@ fn processes_that_cannot_be_thawed_are_killed_and_started_again() {
         let node = Node::new();
         let mut agent = node.agent("r", LEASE_MS);
         let first = agent.service(&node, "db", &[WRITER]);
-        agent.act(1, pause());
+        agent.inject(1, pause());
         agent.proven(1);
         assert_eq!(node.sh(&gone(&node)), "");
-        let proof = agent.proof(Ask::Undo { fault: 1 });
+        let proof = agent.proof(Request::Undo { fault: 1 });
         let told = proof.detail.join("; ");
         assert!(proof.holds && told.contains("cannot be thawed") && told.contains(said), "{told}");
         writes_again(&node);
         assert!(!agent.pids("db").contains(&first), "the frozen process was let go on: {told}");
         assert!(agent.undone().1.is_empty());
-        let Told::Deaths { deaths, .. } = agent.ask(Ask::Deaths { cores: false }) else { panic!("deaths") };
+        let Response::Deaths { deaths, .. } = agent.ask(Request::Deaths { cores: false }) else { panic!("deaths") };
         assert!(deaths.is_empty(), "the harness killed it: {deaths:?}");
         // The next pause does without the freezer.
-        agent.act(2, pause());
+        agent.inject(2, pause());
         agent.proven(2);
-        let proof = agent.proof(Ask::Undo { fault: 2 });
+        let proof = agent.proof(Request::Undo { fault: 2 });
         assert!(proof.holds, "{proof:?}");
         writes_again(&node);
     }
@@ -73,9 +73,9 @@ fn a_pause_does_without_a_freezer_that_fails() {
     let mut agent = node.agent("r", LEASE_MS);
     let first = agent.service(&node, "db", &[WRITER]);
     assert_eq!(node.sh(&read_only_freezer(&node, 0)), "");
-    agent.act(1, pause());
+    agent.inject(1, pause());
     agent.proven(1);
-    let proof = agent.proof(Ask::Undo { fault: 1 });
+    let proof = agent.proof(Request::Undo { fault: 1 });
     assert!(proof.holds, "{proof:?}");
     writes_again(&node);
     assert!(agent.pids("db").contains(&first), "nothing had to be killed: {proof:?}");
@@ -93,11 +93,11 @@ fn a_cgroup_that_cannot_be_written_is_said_and_faults_work_all_the_same() {
     assert!(!freeze.able, "{freeze:?}");
     assert!(freeze.detail.contains("Read-only file system") && freeze.detail.contains("SIGSTOP"), "{freeze:?}");
     agent.service(&node, "db", &[WRITER]);
-    agent.act(1, pause());
+    agent.inject(1, pause());
     agent.proven(1);
     agent.healed(1);
     writes_again(&node);
-    agent.act(2, Act::Kill { services: vec!["db".to_owned()] });
+    agent.inject(2, Injection::Kill { services: vec!["db".to_owned()] });
     agent.proven(2);
     agent.healed(2);
     writes_again(&node);
@@ -106,9 +106,9 @@ fn a_cgroup_that_cannot_be_written_is_said_and_faults_work_all_the_same() {
 #[test]
 fn a_cut_of_an_earlier_run_that_cannot_be_undone_expires_and_is_dropped() {
     let node = Node::new();
-    let drop = || Act::Drop { from: vec![[127, 0, 0, 2].into()] };
+    let drop = || Injection::Drop { from: vec![[127, 0, 0, 2].into()] };
     let mut agent = node.agent("a", SECOND_MS);
-    agent.act(1, drop());
+    agent.inject(1, drop());
     agent.proven(1);
     let nft = node.sh("readlink -f $(command -v nft)");
     assert_eq!(node.sh(&format!("mount --bind /bin/false {nft}")), "");
@@ -124,7 +124,7 @@ fn a_cut_of_an_earlier_run_that_cannot_be_undone_expires_and_is_dropped() {
     assert_eq!(node.sh(&format!("umount {nft}")), "");
     assert!(!node.sh("nft list table inet dsfuzz").contains("elements"));
     let mut last = node.agent("c", SECOND_MS);
-    last.act(1, drop());
+    last.inject(1, drop());
     last.proven(1);
     last.healed(1);
     assert!(!node.has_table());

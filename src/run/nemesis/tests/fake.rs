@@ -1,6 +1,6 @@
 //! A cluster in memory: agents whose datagrams pass a matrix of rules, with switches for what can go wrong.
 use crate::cluster::{Node, Remote, RemoteError};
-use dsfuzz_nemesis::protocol::{Act, Ask, HeardPing, PingTarget, Proof, SelfHeal, ServiceState, Told};
+use dsfuzz_nemesis::protocol::{HeardPing, Injection, PingTarget, Proof, Request, Response, SelfHeal, ServiceState};
 use dsfuzz_nemesis::{NodeView, View};
 use dsfuzz_workloads::BoxFuture;
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,12 +11,12 @@ use std::time::Duration;
 /// What goes wrong on a node.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Wrong {
-    /// Acts are answered with success and do nothing.
-    pub(super) deaf_to_acts: bool,
-    /// Acts are refused.
-    pub(super) refuses_acts: bool,
-    /// Acts are never answered, and happen.
-    pub(super) mute_on_acts: bool,
+    /// Injections are answered with success and do nothing.
+    pub(super) deaf_to_injections: bool,
+    /// Injections are refused.
+    pub(super) refuses_injections: bool,
+    /// Injections are never answered, and happen.
+    pub(super) mute_on_injections: bool,
     /// So many undos are lost with the connection.
     pub(super) undos_lost: u32,
     /// No datagram reaches it, whatever its rules say.
@@ -28,7 +28,7 @@ pub(super) struct Wrong {
 #[derive(Default)]
 pub(super) struct FakeNode {
     pub(super) wrong: Wrong,
-    acts: BTreeMap<u64, Act>,
+    injections: BTreeMap<u64, Injection>,
     dropped: u64,
     heard: BTreeMap<u64, Vec<HeardPing>>,
     /// Addresses beside the first.
@@ -109,12 +109,12 @@ impl FakeCluster {
     /// Nodes on which something is still in force.
     pub(super) fn broken(&self) -> Vec<String> {
         let nodes = self.lock();
-        nodes.iter().filter(|(_, node)| !node.acts.is_empty()).map(|(name, _)| name.clone()).collect()
+        nodes.iter().filter(|(_, node)| !node.injections.is_empty()).map(|(name, _)| name.clone()).collect()
     }
 
     /// Everything on a node vanishes without anybody's notice.
     pub(super) fn forget(&self, name: &str) {
-        self.change(name, |node| node.acts.clear());
+        self.change(name, |node| node.injections.clear());
     }
 
     /// A node undoes a fault by itself, as its agent would tell it afterwards: within the last `spread`.
@@ -122,7 +122,7 @@ impl FakeCluster {
         let now_ns = self.control_ns() + BOOT_AHEAD_NS;
         let spread_ns = u64::try_from(spread.as_nanos()).expect("short");
         self.change(name, |node| {
-            node.acts.remove(&fault);
+            node.injections.remove(&fault);
             node.by_itself.push(SelfHeal {
                 fault,
                 run: "run".to_owned(),
@@ -174,47 +174,49 @@ impl FakeCluster {
         to.iter().enumerate().filter(|(_, target)| through(target)).map(|(at, _)| at).collect()
     }
 
-    fn answer(&self, name: &str, ask: Ask) -> Result<Told, RemoteError> {
-        if let Ask::Ping { round, from, to, count } = &ask {
+    fn answer(&self, name: &str, ask: Request) -> Result<Response, RemoteError> {
+        if let Request::Ping { round, from, to, count } = &ask {
             self.ping(*round, from, to, *count);
-            return Ok(Told::Pinged { unsent: Vec::new() });
+            return Ok(Response::Pinged { unsent: Vec::new() });
         }
-        if let Ask::Reach { to, .. } = &ask {
-            return Ok(Told::Reached { open: self.reach(name, to), refused: Vec::new() });
+        if let Request::Reach { to, .. } = &ask {
+            return Ok(Response::Reached { open: self.reach(name, to), refused: Vec::new() });
         }
         let now_ns = self.control_ns() + BOOT_AHEAD_NS;
         let mut nodes = self.lock();
         let node = nodes.get_mut(name).expect("a node");
-        if matches!(ask, Ask::Undo { .. } | Ask::UndoAll) && node.wrong.undos_lost > 0 {
+        if matches!(ask, Request::Undo { .. } | Request::UndoAll) && node.wrong.undos_lost > 0 {
             node.wrong.undos_lost -= 1;
             return Err(lost(name));
         }
         Ok(match ask {
-            Ask::Act { .. } if node.wrong.refuses_acts => {
+            Request::Inject { .. } if node.wrong.refuses_injections => {
                 let message = "nft is missing".to_owned();
                 return Err(RemoteError::Refused { node: name.into(), message });
             }
-            Ask::Act { fault, act } => {
-                if !node.wrong.deaf_to_acts {
-                    node.acts.insert(fault, act);
+            Request::Inject { fault, injection } => {
+                if !node.wrong.deaf_to_injections {
+                    node.injections.insert(fault, injection);
                 }
-                Told::Acted { detail: Vec::new() }
+                Response::Injected { detail: Vec::new() }
             }
-            Ask::Prove { fault } => node.proof(node.acts.contains_key(&fault) || node.wrong.deaf_to_acts),
-            Ask::Undo { fault } => {
-                node.acts.remove(&fault);
+            Request::Prove { fault } => {
+                node.proof(node.injections.contains_key(&fault) || node.wrong.deaf_to_injections)
+            }
+            Request::Undo { fault } => {
+                node.injections.remove(&fault);
                 node.undone.push(fault);
                 node.proof(true)
             }
-            Ask::UndoAll => {
-                node.acts.clear();
+            Request::UndoAll => {
+                node.injections.clear();
                 node.proof(true)
             }
-            Ask::Addresses => Told::Addresses([vec![address(name)], node.more.clone()].concat()),
-            Ask::Undone => Told::Undone { by_itself: node.by_itself.clone(), left: Vec::new(), now_ns },
-            Ask::Heard { round } => Told::Heard(node.heard.get(&round).cloned().unwrap_or_default()),
-            Ask::Services => Told::Services(vec![node.service()]),
-            Ask::Clocks => Told::Clocks { node_ns: 0, shifts_ns: BTreeMap::from([("db".to_owned(), 0)]) },
+            Request::Addresses => Response::Addresses([vec![address(name)], node.more.clone()].concat()),
+            Request::Undone => Response::Undone { by_itself: node.by_itself.clone(), left: Vec::new(), now_ns },
+            Request::Heard { round } => Response::Heard(node.heard.get(&round).cloned().unwrap_or_default()),
+            Request::Services => Response::Services(vec![node.service()]),
+            Request::Clocks => Response::Clocks { node_ns: 0, shifts_ns: BTreeMap::from([("db".to_owned(), 0)]) },
             other => panic!("the executor has no business to ask {other:?}"),
         })
     }
@@ -223,25 +225,25 @@ impl FakeCluster {
 impl FakeNode {
     fn drops(&self, sender: IpAddr) -> bool {
         let dropped: BTreeSet<&IpAddr> = self
-            .acts
+            .injections
             .values()
-            .filter_map(|act| if let Act::Drop { from } = act { Some(from) } else { None })
+            .filter_map(|injection| if let Injection::Drop { from } = injection { Some(from) } else { None })
             .flatten()
             .collect();
         dropped.contains(&sender) && !self.undropped.contains(&sender)
     }
 
-    fn proof(&self, holds: bool) -> Told {
-        Told::Proof(Proof { holds, detail: vec!["looked".to_owned()], dropped_packets: self.dropped })
+    fn proof(&self, holds: bool) -> Response {
+        Response::Proof(Proof { holds, detail: vec!["looked".to_owned()], dropped_packets: self.dropped })
     }
 
     fn service(&self) -> ServiceState {
-        let has = |wanted: fn(&Act) -> bool| self.acts.values().any(wanted);
-        let dead = self.stopped_before || has(|act| matches!(act, Act::Kill { .. }));
+        let has = |wanted: fn(&Injection) -> bool| self.injections.values().any(wanted);
+        let dead = self.stopped_before || has(|injection| matches!(injection, Injection::Kill { .. }));
         ServiceState {
             name: "db".to_owned(),
             pids: if dead { Vec::new() } else { vec![7] },
-            paused: has(|act| matches!(act, Act::Pause { .. })),
+            paused: has(|injection| matches!(injection, Injection::Pause { .. })),
             ended: String::new(),
         }
     }
@@ -261,7 +263,12 @@ impl Remote for FakeRemote {
         &self.node
     }
 
-    fn ask(&self, ask: Ask, _: Vec<u8>, deadline: Duration) -> BoxFuture<'_, Result<(Told, Vec<u8>), RemoteError>> {
+    fn ask(
+        &self,
+        ask: Request,
+        _: Vec<u8>,
+        deadline: Duration,
+    ) -> BoxFuture<'_, Result<(Response, Vec<u8>), RemoteError>> {
         Box::pin(async move {
             // A trip to the node and back, on the paused clock of the test.
             tokio::time::sleep(Duration::from_micros(500)).await;
@@ -270,11 +277,11 @@ impl Remote for FakeRemote {
             if wrong.unreachable {
                 return Err(lost(&self.node.name));
             }
-            let mute = wrong.mute_on_acts && matches!(ask, Ask::Act { .. });
+            let mute = wrong.mute_on_injections && matches!(ask, Request::Inject { .. });
             let answer = self.cluster.answer(&self.node.name, ask);
             if mute {
                 tokio::time::sleep(deadline).await;
-                return Err(RemoteError::Late { node: self.node.name.clone(), what: "Act".to_owned(), deadline });
+                return Err(RemoteError::Late { node: self.node.name.clone(), what: "Injection".to_owned(), deadline });
             }
             tokio::time::sleep(Duration::from_micros(500)).await;
             answer.map(|told| (told, Vec::new()))

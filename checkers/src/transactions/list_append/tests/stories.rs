@@ -1,7 +1,8 @@
 //! Small histories as data: what happened, and what must come out.
 use super::judge;
+use crate::checker::Options;
 use crate::history::History;
-use crate::registry::{Options, checker_with};
+use crate::registry::checker_with;
 use crate::testing;
 use crate::value::Value;
 use crate::verdict::{Budget, Checker, Severity, Validity};
@@ -38,143 +39,146 @@ fn kinds(history: &History) -> (Vec<String>, String) {
     (kinds, verdict.summary)
 }
 
+/// Histories with the kinds of violations in them.
+const NAMED: &[(&[&str], &str)] = &[
+    (
+        &["G0"],
+        "0 call a 1 1; a 2 1
+         1 call a 1 2; a 2 2
+         0 ok a 1 1; a 2 1
+         1 ok a 1 2; a 2 2
+         2 call r 1; r 2
+         2 ok r 1 [1,2]; r 2 [2,1]",
+    ),
+    (
+        &["G1c"],
+        "0 call a 1 1; r 2
+         1 call a 2 1; r 1
+         0 ok a 1 1; r 2 [1]
+         1 ok a 2 1; r 1 [1]",
+    ),
+    (
+        &["G-single-item"],
+        "0 call a 1 1; a 2 1
+         1 call r 1; r 2
+         0 ok a 1 1; a 2 1
+         1 ok r 1 [1]; r 2 []",
+    ),
+    (
+        &["G2-item"],
+        "0 call r 1; a 2 1
+         1 call r 2; a 1 1
+         0 ok r 1 []; a 2 1
+         1 ok r 2 []; a 1 1",
+    ),
+    // Two readers see two writes in different orders: long fork.
+    (
+        &["G-nonadjacent-item"],
+        "0 call a 1 1
+         1 call a 2 1
+         2 call r 1; r 2
+         3 call r 1; r 2
+         2 ok r 1 [1]; r 2 []
+         3 ok r 1 []; r 2 [1]
+         0 ok a 1 1
+         1 ok a 2 1",
+    ),
+    // Acknowledged, and not there for one who asks later.
+    (
+        &["G-single-item-realtime"],
+        "0 call a 1 1
+         0 ok a 1 1
+         1 call r 1
+         1 ok r 1 []",
+    ),
+    (
+        &["G-single-item-process"],
+        "0 call a 1 1
+         0 ok a 1 1
+         0 call r 1
+         0 ok r 1 []",
+    ),
+    (
+        &["G0-realtime"],
+        "0 call a 1 1
+         0 ok a 1 1
+         1 call a 1 2
+         1 ok a 1 2
+         2 call r 1
+         2 ok r 1 [2,1]",
+    ),
+    (
+        &["G1a"],
+        "0 call a 1 1
+         0 fail
+         1 call r 1
+         1 ok r 1 [1]",
+    ),
+    (
+        &["G-single-item", "G1b"],
+        "0 call a 1 1; a 1 2
+         1 call r 1
+         1 ok r 1 [1]
+         0 ok a 1 1; a 1 2",
+    ),
+    (
+        &["G1a", "dirty-update"],
+        "0 call a 1 1
+         0 fail
+         1 call a 1 2
+         1 ok a 1 2
+         1 call r 1
+         1 ok r 1 [1,2]",
+    ),
+    (
+        &["duplicate-elements"],
+        "0 call a 1 1
+         0 ok a 1 1
+         0 call r 1
+         0 ok r 1 [1,1]",
+    ),
+    (
+        &["incompatible-order"],
+        "0 call a 1 1
+         1 call a 1 2
+         2 call r 1
+         3 call r 1
+         2 ok r 1 [1]
+         3 ok r 1 [2]
+         0 info
+         1 info",
+    ),
+    (
+        &["garbage-read"],
+        "0 call a 1 1; r 2
+         0 ok a 1 1; r 2 [7]",
+    ),
+    (
+        &["future-read"],
+        "0 call r 1; a 1 1
+         0 ok r 1 [1]; a 1 1",
+    ),
+    (
+        &["internal"],
+        "0 call a 1 1; r 1
+         0 ok a 1 1; r 1 []",
+    ),
+    (
+        &["G-single-item", "lost-update"],
+        "0 call r 1; a 1 1
+         1 call r 1; a 1 2
+         0 ok r 1 []; a 1 1
+         1 ok r 1 []; a 1 2
+         2 call r 1
+         2 ok r 1 [1,2]",
+    ),
+];
+
 #[test]
 fn each_anomaly_is_named() {
-    for (expected, lines) in [
-        (
-            &["G0"][..],
-            "0 call a 1 1; a 2 1
-             1 call a 1 2; a 2 2
-             0 ok a 1 1; a 2 1
-             1 ok a 1 2; a 2 2
-             2 call r 1; r 2
-             2 ok r 1 [1,2]; r 2 [2,1]",
-        ),
-        (
-            &["G1c"],
-            "0 call a 1 1; r 2
-             1 call a 2 1; r 1
-             0 ok a 1 1; r 2 [1]
-             1 ok a 2 1; r 1 [1]",
-        ),
-        (
-            &["G-single-item"],
-            "0 call a 1 1; a 2 1
-             1 call r 1; r 2
-             0 ok a 1 1; a 2 1
-             1 ok r 1 [1]; r 2 []",
-        ),
-        (
-            &["G2-item"],
-            "0 call r 1; a 2 1
-             1 call r 2; a 1 1
-             0 ok r 1 []; a 2 1
-             1 ok r 2 []; a 1 1",
-        ),
-        // Two readers see two writes in different orders: long fork.
-        (
-            &["G-nonadjacent-item"],
-            "0 call a 1 1
-             1 call a 2 1
-             2 call r 1; r 2
-             3 call r 1; r 2
-             2 ok r 1 [1]; r 2 []
-             3 ok r 1 []; r 2 [1]
-             0 ok a 1 1
-             1 ok a 2 1",
-        ),
-        // Acknowledged, and not there for one who asks later.
-        (
-            &["G-single-item-realtime"],
-            "0 call a 1 1
-             0 ok a 1 1
-             1 call r 1
-             1 ok r 1 []",
-        ),
-        (
-            &["G-single-item-process"],
-            "0 call a 1 1
-             0 ok a 1 1
-             0 call r 1
-             0 ok r 1 []",
-        ),
-        (
-            &["G0-realtime"],
-            "0 call a 1 1
-             0 ok a 1 1
-             1 call a 1 2
-             1 ok a 1 2
-             2 call r 1
-             2 ok r 1 [2,1]",
-        ),
-        (
-            &["G1a"],
-            "0 call a 1 1
-             0 fail
-             1 call r 1
-             1 ok r 1 [1]",
-        ),
-        (
-            &["G-single-item", "G1b"],
-            "0 call a 1 1; a 1 2
-             1 call r 1
-             1 ok r 1 [1]
-             0 ok a 1 1; a 1 2",
-        ),
-        (
-            &["G1a", "dirty-update"],
-            "0 call a 1 1
-             0 fail
-             1 call a 1 2
-             1 ok a 1 2
-             1 call r 1
-             1 ok r 1 [1,2]",
-        ),
-        (
-            &["duplicate-elements"],
-            "0 call a 1 1
-             0 ok a 1 1
-             0 call r 1
-             0 ok r 1 [1,1]",
-        ),
-        (
-            &["incompatible-order"],
-            "0 call a 1 1
-             1 call a 1 2
-             2 call r 1
-             3 call r 1
-             2 ok r 1 [1]
-             3 ok r 1 [2]
-             0 info
-             1 info",
-        ),
-        (
-            &["garbage-read"],
-            "0 call a 1 1; r 2
-             0 ok a 1 1; r 2 [7]",
-        ),
-        (
-            &["future-read"],
-            "0 call r 1; a 1 1
-             0 ok r 1 [1]; a 1 1",
-        ),
-        (
-            &["internal"],
-            "0 call a 1 1; r 1
-             0 ok a 1 1; r 1 []",
-        ),
-        (
-            &["G-single-item", "lost-update"],
-            "0 call r 1; a 1 1
-             1 call r 1; a 1 2
-             0 ok r 1 []; a 1 1
-             1 ok r 1 []; a 1 2
-             2 call r 1
-             2 ok r 1 [1,2]",
-        ),
-    ] {
+    for (expected, lines) in NAMED {
         let (kinds, summary) = kinds(&story(lines));
-        assert_eq!(kinds, expected, "{summary}\n{lines}");
+        assert_eq!(kinds, *expected, "{summary}\n{lines}");
     }
 }
 

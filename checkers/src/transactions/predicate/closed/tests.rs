@@ -1,6 +1,6 @@
 //! What `closed-predicate` says, and whether every serial order agrees.
 use super::ClosedPredicate;
-use crate::fuzz::Draw;
+use crate::random::Draw;
 use crate::testing::history;
 use crate::verdict::{Budget, Checker, Validity, Verdict};
 use serde_json::{Value as Json, json};

@@ -1,0 +1,263 @@
+//! EDN (the data notation of Clojure, github.com/edn-format/edn) scanned straight into values: what Jepsen, Knossos and
+//! Elle write. Whatever lies within each other is kept on a stack of our own, never on the program's.
+//!
+//! What has no [`Value`] of its own becomes one: keywords, symbols and characters are texts (`:a/b` is `"a/b"`),
+//! ratios, big numbers and fractions too (`1/3`, `NaN`, `Infinity`), but a fraction that is whole is the integer (`1.0`
+//! is `1`); sets and sequences are lists in the order in which
+//! they were written; a name of a map that is no text becomes the text that shows it. A tag is dropped and its value
+//! kept (`#inst "2026"` is `"2026"`, a record is a map); metadata (`^x`) and discarded forms (`#_ x`) are passed over.
+//! Atoms that EDN does not know (`0x4f2a1`, `#'user/foo`) are texts.
+mod skip;
+mod tokens;
+
+pub(super) use skip::skip;
+pub(super) use tokens::{in_symbol, keyword};
+
+use super::window::{DEPTH_MAX, Scan, Stop, Window};
+use crate::history::HistoryError;
+use crate::value::{Arena, Kind, Value, Word};
+use std::io::Read;
+
+/// Forms of a text, one after the other.
+#[derive(Debug)]
+pub struct Forms<R> {
+    window: Window<R>,
+    arena: Arena,
+    shelf: Shelf,
+}
+
+impl<R: Read> Forms<R> {
+    /// The forms of this text. It is read as they are asked for.
+    pub fn new(reader: R) -> Forms<R> {
+        Forms { window: Window::new(reader), arena: Arena::default(), shelf: Shelf::default() }
+    }
+}
+
+impl<R: Read> Iterator for Forms<R> {
+    type Item = Result<Value, HistoryError>;
+
+    /// The next form. After an error there is nothing sensible to go on with.
+    fn next(&mut self) -> Option<Result<Value, HistoryError>> {
+        self.arena = Arena::default();
+        let (arena, shelf) = (&mut self.arena, &mut self.shelf);
+        let word = self.window.scan(|scan| form(scan, arena, shelf)).transpose()?;
+        Some(word.map(|word| self.arena.get(word).to_value()))
+    }
+}
+
+/// Room for the forms that are being read, used again and again.
+#[derive(Debug, Default)]
+pub(super) struct Shelf {
+    words: Vec<Word>,
+    frames: Vec<Frame>,
+    text: String,
+}
+
+/// What is open. The number is the first word on the shelf that belongs to it.
+#[derive(Clone, Copy, Debug)]
+enum Frame {
+    /// `(`, `[` or `#{`, with its closing bracket.
+    List(usize, u8),
+    Map(usize),
+    /// `#_` or `^`: the next form is passed over.
+    Over,
+    /// `#name`: the next form is the value.
+    Tag,
+}
+
+/// Passes what says nothing: white space, commas, comments.
+pub(super) fn space(scan: &mut Scan<'_>) -> Result<(), Stop> {
+    loop {
+        match scan.peek()? {
+            Some(b' ' | b',' | b'\n' | b'\r' | b'\t' | 0x0c | 0x0b) => scan.at += 1,
+            Some(b';') => {
+                scan.run(|byte| byte != b'\n')?;
+            }
+            _ => return Ok(()),
+        }
+    }
+}
+
+/// The next form, `None` at the end of the text.
+pub(super) fn form(scan: &mut Scan<'_>, arena: &mut Arena, shelf: &mut Shelf) -> Result<Option<Word>, Stop> {
+    shelf.words.clear();
+    shelf.frames.clear();
+    loop {
+        space(scan)?;
+        let Some(first) = scan.peek()? else {
+            return if shelf.frames.is_empty() { Ok(None) } else { scan.expected("the rest of a form") };
+        };
+        let mut word = match first {
+            b'[' | b'(' => {
+                scan.at += 1;
+                let closing = if first == b'[' { b']' } else { b')' };
+                open(scan, shelf, Frame::List(shelf.words.len(), closing))?;
+                continue;
+            }
+            b'{' => {
+                scan.at += 1;
+                open(scan, shelf, Frame::Map(shelf.words.len()))?;
+                continue;
+            }
+            b'^' => {
+                scan.at += 1;
+                open(scan, shelf, Frame::Over)?;
+                continue;
+            }
+            // Marks of Clojure's reader: the form behind them.
+            b'`' | b'~' | b'@' => {
+                scan.at += 1;
+                open(scan, shelf, Frame::Tag)?;
+                continue;
+            }
+            b']' | b')' | b'}' => close(scan, arena, shelf, first)?,
+            b'#' => match dispatch(scan, arena, shelf)? {
+                Some(word) => word,
+                None => continue,
+            },
+            _ => tokens::atom(scan, arena, &mut shelf.text)?,
+        };
+        loop {
+            match shelf.frames.last().copied() {
+                None => return Ok(Some(word)),
+                Some(Frame::Over) => {
+                    shelf.frames.pop();
+                    break;
+                }
+                Some(Frame::Tag) => {
+                    shelf.frames.pop();
+                }
+                Some(Frame::List(..)) => {
+                    shelf.words.push(word);
+                    break;
+                }
+                Some(Frame::Map(from)) => {
+                    if (shelf.words.len() - from).is_multiple_of(2) {
+                        word = name(word, arena);
+                    }
+                    shelf.words.push(word);
+                    break;
+                }
+            }
+        }
+    }
+}
+
+/// Passes discarded forms and metadata in front of the next form; false at the end of the text.
+pub(super) fn approach(scan: &mut Scan<'_>, arena: &mut Arena, shelf: &mut Shelf) -> Result<bool, Stop> {
+    loop {
+        space(scan)?;
+        match scan.peek()? {
+            None => return Ok(false),
+            Some(b'^') => scan.at += 1,
+            Some(b'#') => {
+                if scan.bytes.len() < scan.at + 2 && !scan.last {
+                    return Err(Stop::Cut);
+                }
+                if !scan.eat(b"#_") {
+                    return Ok(true);
+                }
+            }
+            Some(_) => return Ok(true),
+        }
+        if form(scan, arena, shelf)?.is_none() {
+            return scan.expected("a form");
+        }
+    }
+}
+
+/// The tag that stands here, if one does: `jepsen.history.Op` of `#jepsen.history.Op{...}`.
+pub(super) fn tag<'a>(scan: &mut Scan<'a>) -> Result<Option<&'a str>, Stop> {
+    let from = scan.at;
+    if scan.peek()? != Some(b'#') {
+        return Ok(None);
+    }
+    scan.at += 1;
+    match scan.peek()? {
+        Some(byte) if byte.is_ascii_alphabetic() || byte == b':' => {
+            let at = scan.at;
+            let name = scan.run(tokens::in_symbol)?;
+            super::json::utf8(name, at).map(Some)
+        }
+        _ => {
+            scan.at = from;
+            Ok(None)
+        }
+    }
+}
+
+/// What stands behind `#`: a value, or something that has to be read first.
+fn dispatch(scan: &mut Scan<'_>, arena: &mut Arena, shelf: &mut Shelf) -> Result<Option<Word>, Stop> {
+    if scan.bytes.len() < scan.at + 2 && !scan.last {
+        return Err(Stop::Cut);
+    }
+    if scan.eat(b"#{") {
+        open(scan, shelf, Frame::List(shelf.words.len(), b'}'))?;
+    } else if scan.eat(b"#_") || scan.eat(b"#^") {
+        open(scan, shelf, Frame::Over)?;
+    } else if scan.eat(b"##") {
+        return tokens::symbolic(scan, arena).map(Some);
+    } else if scan.bytes[scan.at..].starts_with(b"#\"") {
+        scan.at += 1;
+        return tokens::pattern(scan, arena).map(Some);
+    } else if scan.eat(b"#'") {
+        // The name of a var: a symbol.
+    } else if scan.eat(b"#(") {
+        open(scan, shelf, Frame::List(shelf.words.len(), b')'))?;
+    } else if tag(scan)?.is_some() {
+        open(scan, shelf, Frame::Tag)?;
+    } else {
+        return scan.expected("a tag, a set or a discarded form");
+    }
+    Ok(None)
+}
+
+fn open(scan: &Scan<'_>, shelf: &mut Shelf, frame: Frame) -> Result<(), Stop> {
+    if shelf.frames.len() == DEPTH_MAX {
+        return Err(Stop::Wrong(scan.at, format!("forms lie within each other more than {DEPTH_MAX} deep")));
+    }
+    shelf.frames.push(frame);
+    Ok(())
+}
+
+/// What this closing bracket closes.
+fn close(scan: &mut Scan<'_>, arena: &mut Arena, shelf: &mut Shelf, bracket: u8) -> Result<Word, Stop> {
+    let word = match shelf.frames.last() {
+        Some(Frame::List(from, closing)) if *closing == bracket => {
+            if bracket == b'}' {
+                // The order in which a set is written says nothing.
+                shelf.words[*from..].sort_by(|one, two| arena.get(*one).cmp(&arena.get(*two)));
+            }
+            let word = arena.put_list(&shelf.words[*from..]);
+            shelf.words.truncate(*from);
+            word
+        }
+        Some(Frame::Map(from)) if bracket == b'}' => {
+            if !(shelf.words.len() - from).is_multiple_of(2) {
+                return scan.expected("a value for the last name of the map");
+            }
+            let word = arena.put_map(&shelf.words[*from..]);
+            shelf.words.truncate(*from);
+            word
+        }
+        Some(Frame::List(_, closing)) => return scan.expected(&format!("a form or {}", char::from(*closing))),
+        Some(Frame::Map(_)) => return scan.expected("a form or }"),
+        Some(Frame::Over | Frame::Tag) | None => return scan.expected("a form"),
+    };
+    scan.at += 1;
+    shelf.frames.pop();
+    Ok(word)
+}
+
+/// The name of a map's entry as a text.
+fn name(word: Word, arena: &mut Arena) -> Word {
+    let shown = match arena.get(word).kind() {
+        Kind::Text(_) => return word,
+        Kind::Int(number) => number.to_string(),
+        _ => arena.get(word).to_string(),
+    };
+    arena.put_text(&shown)
+}
+
+#[cfg(test)]
+mod tests;

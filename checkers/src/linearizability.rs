@@ -1,0 +1,298 @@
+//! `linearizable`: each key behaves as if its calls had happened one at a time, each at some instant between its call
+//! and its reply.
+//!
+//! Order is by index alone. Operations that failed had no effect and are left out; operations without a known outcome
+//! may have happened at any time after their call, or never. Keys are judged one by one, because linearizability is
+//! local (Herlihy and Wing 1990).
+//!
+//! Registers: `read` (reply: the value, nil while nothing was written), `write` (input: the value), `cas` (input
+//! `[from, to]`; the reply `false` says that it saw another value). Other models say themselves what they read.
+//!
+//! Findings: `stale-read`, `future-read`, `phantom-read`, `lost-update`, and `nonlinearizable` where no single reason
+//! can be told; each over as few operations as could be found, with a claim that a machine can check.
+//! Unknown: nothing was acknowledged, of no key were both a change and a reply that tells of it, a call is not
+//! understood, arguments of `acquire` that mean nothing to the model differ and may name several locks of one key, or
+//! time or memory ran out before the answer.
+mod beam;
+mod configuration;
+#[doc(hidden)]
+pub mod containers;
+mod decide;
+mod explain;
+mod forward;
+#[doc(hidden)]
+pub mod fuzz;
+#[doc(hidden)]
+pub mod general;
+mod keys;
+mod limits;
+mod object;
+mod register;
+mod search;
+mod shrink;
+mod timeline;
+mod witness;
+mod zones;
+
+#[cfg(test)]
+mod tests;
+
+use crate::calls::{Group, NamedBy, Naming};
+use crate::checker::{CheckerDoc, Options, WORKLOAD, with_workload};
+use crate::forms::{Plain, Turned};
+use crate::history::{History, NameId};
+use crate::initial::{Initial, Shown, question};
+use crate::models::{self, CasRegister, Model, WithModel};
+use crate::value::Value;
+use crate::verdict::certificate::{Certificate, Claim};
+use crate::verdict::wording;
+use crate::verdict::{Budget, Checker, Finding, Validity, Verdict};
+use keys::{Judged, Part, parts};
+use object::{Contradiction, Objects};
+use serde_json::json;
+use std::collections::BTreeMap;
+
+/// Its entry in the list of checkers.
+pub(crate) const DOC: CheckerDoc = CheckerDoc {
+    name: "linearizable",
+    doc: "Every key behaves as if its calls had happened one at a time, each between its call and its reply.",
+    options: OPTIONS,
+    build: |options| models::with_model(options.text("model")?.unwrap_or("cas-register"), options, Judge(options))?,
+};
+
+/// Options; those of the models among them.
+const OPTIONS: &[(&str, &str)] = &[
+    ("model", "what a key is, one of the list of models (default cas-register)"),
+    WORKLOAD,
+    ("witness", "true: a valid verdict carries an order of the operations of each key"),
+    models::MODEL_OPTIONS[0],
+    models::MODEL_OPTIONS[1],
+    models::MODEL_OPTIONS[2],
+];
+
+/// Linearizability of whatever model.
+struct Judge<'a>(&'a Options);
+
+impl WithModel for Judge<'_> {
+    type Out = Result<Box<dyn Checker>, String>;
+    fn with<M: Model + Clone + 'static>(self, model: M) -> Self::Out {
+        let checker = Linearizable::new(model).initial(Initial::with(self.0)).witness(self.0.flag("witness")?);
+        Ok(Box::new(with_workload!(checker, self.0)))
+    }
+}
+
+/// Findings shown; the number of bad keys is told in full.
+const FINDINGS: usize = 10;
+
+/// Judges linearizability of one model.
+#[derive(Clone, Debug)]
+pub struct Linearizable<M> {
+    model: M,
+    workload: Option<String>,
+    witness: bool,
+    initial: Initial,
+}
+
+impl Linearizable<CasRegister> {
+    /// For registers with read, write and compare-and-set.
+    pub fn registers() -> Linearizable<CasRegister> {
+        Linearizable::new(CasRegister::default())
+    }
+}
+
+impl<M: Model> Linearizable<M> {
+    /// For any model. Without [`Linearizable::workload`] it judges every workload that uses functions of the model and
+    /// does more than read. A function that the model does not know leaves its key undecided.
+    pub fn new(model: M) -> Linearizable<M> {
+        Linearizable { model, workload: None, witness: false, initial: Initial::default() }
+    }
+
+    /// Judges this workload only.
+    pub fn workload(mut self, name: &str) -> Linearizable<M> {
+        self.workload = Some(name.to_owned());
+        self
+    }
+
+    /// A valid verdict carries an order of the operations of each key, for a separate program to replay.
+    pub fn with_witness(self) -> Linearizable<M> {
+        self.witness(true)
+    }
+
+    /// The same, or not.
+    pub(crate) fn witness(mut self, wanted: bool) -> Linearizable<M> {
+        self.witness = wanted;
+        self
+    }
+
+    /// What objects hold before anything is written: see [`Initial`].
+    pub fn initial(mut self, initial: Initial) -> Linearizable<M> {
+        self.initial = initial;
+        self
+    }
+
+    /// Whether an object is a lock to which the argument of `acquire` is nothing.
+    fn names_no_lock(&self) -> bool {
+        let act = |input: Value| self.model.act_by(0, "acquire", &input, None).ok();
+        let lock = self.model.functions().contains(&"acquire");
+        lock && act(Value::Nil).is_some_and(|one| act(Value::text("a")) == Some(one))
+    }
+
+    fn workloads(&self, history: &History) -> Vec<NameId> {
+        let mut functions: BTreeMap<NameId, Vec<NameId>> = BTreeMap::new();
+        for op in history.ops().iter() {
+            let seen = functions.entry(op.workload).or_default();
+            if !seen.contains(&op.function) {
+                seen.push(op.function);
+            }
+        }
+        let known = self.model.functions();
+        let judged = |id: &NameId, seen: &[NameId]| match &self.workload {
+            Some(name) => history.name(*id) == name,
+            None => {
+                let changes = |name: &str| known.contains(&name) && name != "read";
+                (known.contains(&"write") && history.name(*id) == "register")
+                    || seen.iter().any(|function| changes(history.name(*function)))
+            }
+        };
+        functions.into_iter().filter(|(id, seen)| judged(id, seen)).map(|(id, _)| id).collect()
+    }
+}
+
+/// Why the key may be several locks.
+fn several<'h>(naming: &Naming<'h>, history: &'h History, part: &Part<'h>) -> Option<String> {
+    let positions = part.ops(history).map(|op| op.position).collect();
+    naming.several(&Group { workload: part.workload, key: part.key, ops: positions })
+}
+
+fn key_name(history: &History, part: &Part<'_>) -> String {
+    if part.key.is_nil() { format!("workload {}", history.name(part.workload)) } else { format!("key {}", part.key) }
+}
+
+impl<M: Model> Checker for Linearizable<M> {
+    fn name(&self) -> &str {
+        "linearizable"
+    }
+
+    fn check(&self, history: &History, budget: &Budget) -> Verdict {
+        let workloads = self.workloads(history);
+        let parts = parts(history, &workloads);
+        let plain = self.model.shows_as_written().then(|| Plain::of(history));
+        let turned = (self.model.name() == "versioned-register").then(|| Turned::of(history, &self.initial));
+        let objects = Objects { model: &self.model, initial: &self.initial, history, plain, turned };
+        let mut bad: Vec<(u64, usize, Contradiction<M>)> = Vec::new();
+        let mut unknown: Vec<String> = Vec::new();
+        let mut orders: Vec<Option<Vec<u64>>> = Vec::new();
+        let mut left = 0;
+        let mut asked: Vec<(Value, Value)> = Vec::new();
+        let mut how_shown = Shown::Read;
+        let name = |part: &Part<'_>| key_name(history, part);
+        let naming = self.names_no_lock().then(|| Naming::new(history, NamedBy::Unsaid, false));
+        let judged = keys::judge_all(&parts, budget, self.witness, name, |part, terms| {
+            match naming.as_ref().and_then(|naming| several(naming, history, part)) {
+                Some(why) => Judged::GaveUp(why),
+                None => objects.judge(part, terms),
+            }
+        });
+        for (place, (part, judged)) in parts.iter().zip(judged).enumerate() {
+            match judged {
+                Judged::Fine(order) => orders.push(order),
+                Judged::Bad(index, evidence) => bad.push((index, place, evidence)),
+                Judged::GaveUp(why) => unknown.push(format!("{}: {why}", key_name(history, part))),
+                Judged::Again => unknown.push(format!("{}: not decided", key_name(history, part))),
+                Judged::Left => left += 1,
+                Judged::Asks(begins, how) => {
+                    asked.extend(begins);
+                    how_shown = if how == Shown::Read { how_shown } else { how };
+                }
+            }
+        }
+        bad.sort_by_key(|(index, place, _)| (*index, *place));
+        let shown = bad.iter().take(FINDINGS);
+        let findings: Vec<Finding> =
+            shown.map(|(_, place, evidence)| objects.finding(&parts[*place], evidence, budget)).collect();
+        let ok = parts.iter().map(|part| part.ok).sum::<usize>();
+        let info = parts.iter().map(Part::len).sum::<usize>() - ok;
+        let (validity, summary) = match (bad.len(), unknown.first()) {
+            (0, _) if !asked.is_empty() => (Validity::Unknown, format!("{}.", question(&asked, how_shown))),
+            (0, None) if ok == 0 => (Validity::Unknown, self.nothing(&workloads)),
+            (0, None) if !parts.iter().any(|part| objects.observed(part)) => (Validity::Unknown, self.unobserved(ok)),
+            (0, None) => (
+                Validity::Valid,
+                format!("{ok} acknowledged operations on {} are linearizable.", wording::count(parts.len(), "key")),
+            ),
+            (0, Some(first)) => (
+                Validity::Unknown,
+                format!("{} of {} not decided; {first}.", wording::count(unknown.len(), "key"), parts.len()),
+            ),
+            (count, _) => {
+                let first = findings.first().map(|finding| finding.title.clone()).unwrap_or_default();
+                let more = match left {
+                    0 => String::new(),
+                    _ => format!(" ({left} not looked at further)"),
+                };
+                (
+                    Validity::Invalid,
+                    format!("{} of {} not linearizable{more}; {first}.", wording::count(count, "key"), parts.len()),
+                )
+            }
+        };
+        let mut numbers = BTreeMap::from([
+            ("checked_keys".to_owned(), json!(parts.len())),
+            ("checked_ops".to_owned(), json!(ok + info)),
+            ("ok_ops".to_owned(), json!(ok)),
+            ("info_ops".to_owned(), json!(info)),
+            ("bad_keys".to_owned(), json!(bad.len())),
+            ("undecided_keys".to_owned(), json!(unknown.len())),
+            ("asked_keys".to_owned(), json!(asked.len())),
+            ("left_keys".to_owned(), json!(left)),
+            ("undecided".to_owned(), json!(unknown.iter().take(FINDINGS).collect::<Vec<_>>())),
+        ]);
+        let mut certificates = Vec::new();
+        if self.witness && validity == Validity::Valid {
+            certificates = self.certificates(history, &parts, orders);
+            numbers.insert("keys_without_certificate".to_owned(), json!(parts.len() - certificates.len()));
+        }
+        let names: Vec<&str> = workloads.iter().map(|id| history.name(*id)).collect();
+        Verdict {
+            checker: self.name().to_owned(),
+            workload: if let [one] = names[..] { one.to_owned() } else { String::new() },
+            validity,
+            summary,
+            findings,
+            numbers,
+            certificates,
+        }
+    }
+}
+
+impl<M: Model> Linearizable<M> {
+    /// For each key of a valid history, its order.
+    fn certificates(&self, history: &History, parts: &[Part<'_>], orders: Vec<Option<Vec<u64>>>) -> Vec<Certificate> {
+        let certify = |(part, order): (&Part<'_>, Option<Vec<u64>>)| {
+            let calls: Vec<u64> = part.ops(history).map(|op| op.call).collect();
+            let own = self.model.beginning(&part.key.to_value(), &self.initial);
+            let model = own.as_ref().unwrap_or(&self.model).specification();
+            let mut certificate = Certificate::new(history, Claim::Linearization { model, order: order? }, &calls);
+            self.initial.certify(&mut certificate);
+            Some(certificate)
+        };
+        parts.iter().zip(orders).filter_map(certify).collect()
+    }
+
+    fn unobserved(&self, ok: usize) -> String {
+        let known = self.model.functions();
+        let advice = if known.contains(&"write") && known.contains(&"read") { " Read what is written." } else { "" };
+        format!(
+            "Nothing in {} could contradict: of no key were both a change and something that tells of it.{advice}",
+            wording::count(ok, "acknowledged operation")
+        )
+    }
+
+    fn nothing(&self, workloads: &[NameId]) -> String {
+        match (workloads, &self.workload) {
+            ([], Some(name)) => format!("the history has no operation of workload {name}"),
+            ([], None) => format!("the history has no operations that a {} knows", self.model.name()),
+            _ => "no operation was acknowledged, so nothing can be said".to_owned(),
+        }
+    }
+}

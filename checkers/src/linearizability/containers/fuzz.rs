@@ -1,0 +1,198 @@
+//! The algorithms for containers against every order of small random histories.
+use super::{GrowOp, ItemOp, Judged, decide, growing};
+use crate::history::Op;
+use crate::models::{Container, ContainerAct, FifoQueue, Model, PriorityQueue, Stack, UnorderedQueue};
+use crate::random::{Draw, Stats};
+use crate::value::Value;
+
+/// What can be compared.
+pub const NAMES: &[&str] = &["queue", "stack", "smallest", "largest", "bag", "growing-set"];
+
+/// Judges so many small random histories of one container twice. An error describes the first difference.
+pub fn differ(name: &str, seed: u64, count: u64) -> Result<Stats, String> {
+    counted(name, seed, count).map(|(stats, _)| stats)
+}
+
+/// As [`differ`], and how many of them only a search can tell.
+fn counted(name: &str, seed: u64, count: u64) -> Result<(Stats, u64), String> {
+    let mut draw = Draw::new(seed);
+    let mut stats = Stats::default();
+    let mut untold = 0;
+    for _ in 0..count {
+        let (judged, truth, story) = match name {
+            "growing-set" => grown(&mut draw),
+            "queue" => items(&mut draw, Container::Queue, &FifoQueue),
+            "bag" => items(&mut draw, Container::Bag, &UnorderedQueue),
+            "stack" => items(&mut draw, Container::Stack, &Stack),
+            "smallest" => items(&mut draw, Container::Smallest, &PriorityQueue { largest_first: false }),
+            "largest" => items(&mut draw, Container::Largest, &PriorityQueue { largest_first: true }),
+            _ => return Err(format!("no container {name} (there are: {})", NAMES.join(", "))),
+        };
+        stats.histories += 1;
+        stats.invalid += u64::from(!truth);
+        match judged {
+            None => untold += 1,
+            Some(judged) if judged != truth => {
+                return Err(format!("{name}: judged {judged}, by every order {truth}: {story}"));
+            }
+            Some(_) => {}
+        }
+    }
+    Ok((stats, untold))
+}
+
+/// Random intervals, each with the instant at which its operation takes effect; in the order of calls.
+pub(crate) fn intervals(draw: &mut Draw, count: usize) -> Vec<(u64, u64, u64)> {
+    let mut places: Vec<u64> = (0..2 * count as u64).collect();
+    let reach = 2 + draw.below(2 * count as u64) as usize;
+    for at in 0..places.len() {
+        let other = at + draw.below((places.len() - at).min(reach) as u64) as usize;
+        places.swap(at, other);
+    }
+    let span = |at: usize| (places[2 * at].min(places[2 * at + 1]), places[2 * at].max(places[2 * at + 1]));
+    let mut spans: Vec<(u64, u64, u64)> = (0..count)
+        .map(span)
+        .map(|(call, end)| (call, end, call * 10 + 1 + draw.below((end - call) * 10 - 1)))
+        .collect();
+    spans.sort_unstable();
+    spans
+}
+
+/// Whether some order of the operations is possible, by trying every one: the model's acts with their intervals.
+pub(crate) fn explained<M: Model>(model: &M, ops: &[(u64, u64, M::Act)]) -> bool {
+    fn from<M: Model>(model: &M, ops: &[(u64, u64, M::Act)], taken: u32, state: &M::State) -> bool {
+        let open: Vec<usize> = (0..ops.len()).filter(|at| taken & (1 << at) == 0).collect();
+        if open.iter().all(|&at| ops[at].1 == Op::OPEN) {
+            return true;
+        }
+        let bound = open.iter().map(|&at| ops[at].1).min().unwrap_or(Op::OPEN);
+        open.iter()
+            .filter(|&&at| ops[at].0 < bound)
+            .any(|&at| model.step(state, &ops[at].2).is_some_and(|state| from(model, ops, taken | (1 << at), &state)))
+    }
+    from(model, ops, 0, &model.initial())
+}
+
+/// A container that works, and then, mostly, a reply or two that are changed.
+fn container_ops<M: Model<Act = ContainerAct>>(draw: &mut Draw, model: &M) -> Vec<ItemOp> {
+    let count = 1 + draw.below(7) as usize;
+    let spans = intervals(draw, count);
+    let (puts, unknown) = (30 + draw.below(40), [0, 0, 15, 40][draw.below(4) as usize]);
+    let mut fresh: Vec<i64> = (1..=count as i64).collect();
+    for at in 0..fresh.len() {
+        let other = at + draw.below((fresh.len() - at) as u64) as usize;
+        fresh.swap(at, other);
+    }
+    let mut order: Vec<usize> = (0..count).collect();
+    order.sort_unstable_by_key(|&at| spans[at].2);
+    let mut ops: Vec<Option<ItemOp>> = vec![None; count];
+    let mut state = model.initial();
+    for at in order {
+        let info = draw.percent(unknown);
+        let act = if draw.percent(puts) {
+            ContainerAct::Put(Value::Int(fresh.pop().unwrap_or(0)))
+        } else {
+            let replies = (1..=count as i64).map(|value| ContainerAct::Take(Value::Int(value)));
+            let fitting: Vec<ContainerAct> =
+                replies.chain([ContainerAct::TakeNothing]).filter(|act| model.step(&state, act).is_some()).collect();
+            if info || fitting.is_empty() { ContainerAct::TakeUnknown } else { draw.pick(&fitting).clone() }
+        };
+        let info = info || act == ContainerAct::TakeUnknown;
+        if !info || draw.percent(60) {
+            state = model.step(&state, &act).unwrap_or(state);
+        }
+        let (call, end, _) = spans[at];
+        ops[at] = Some(ItemOp { call, end: if info { Op::OPEN } else { end }, act });
+    }
+    let mut ops: Vec<ItemOp> = ops.into_iter().flatten().collect();
+    for _ in 0..draw.below(3) {
+        let at = draw.below(count as u64) as usize;
+        if matches!(ops[at].act, ContainerAct::Take(_) | ContainerAct::TakeNothing) {
+            ops[at].act = match draw.below(count as u64 + 1) as i64 {
+                0 => ContainerAct::TakeNothing,
+                value => ContainerAct::Take(Value::Int(value)),
+            };
+        }
+    }
+    ops
+}
+
+fn items<M: Model<Act = ContainerAct>>(
+    draw: &mut Draw,
+    container: Container,
+    model: &M,
+) -> (Option<bool>, bool, String) {
+    let ops = container_ops(draw, model);
+    let judged = match decide(container, &ops) {
+        Judged::Linearizable => Some(true),
+        Judged::CannotTell => None,
+        Judged::Conflict(places) => {
+            // What is said to contradict itself has to.
+            let some: Vec<_> = places.iter().map(|&at| (ops[at].call, ops[at].end, ops[at].act.clone())).collect();
+            if explained(model, &some) {
+                return (Some(false), true, format!("{ops:?}, where {places:?} alone are explained"));
+            }
+            Some(false)
+        }
+    };
+    let acts: Vec<(u64, u64, ContainerAct)> = ops.iter().map(|op| (op.call, op.end, op.act.clone())).collect();
+    (judged, explained(model, &acts), format!("{ops:?} {:?}", decide(container, &ops)))
+}
+
+fn grown(draw: &mut Draw) -> (Option<bool>, bool, String) {
+    let count = 1 + draw.below(7) as usize;
+    let spans = intervals(draw, count);
+    let (adds, unknown, values) = (30 + draw.below(40), [0, 30][draw.below(2) as usize], 2 + draw.below(4));
+    let mut order: Vec<usize> = (0..count).collect();
+    order.sort_unstable_by_key(|&at| spans[at].2);
+    let mut ops: Vec<GrowOp> = vec![GrowOp::Read(Vec::new(), 0, 0); count];
+    let mut state: Vec<Value> = Vec::new();
+    for at in order {
+        let (call, end, _) = spans[at];
+        ops[at] = if draw.percent(adds) {
+            let value = Value::Int(draw.below(values) as i64);
+            let info = draw.percent(unknown);
+            if !info || draw.percent(50) {
+                state.push(value.clone());
+                state.sort();
+                state.dedup();
+            }
+            GrowOp::Add(value, call, if info { Op::OPEN } else { end })
+        } else {
+            GrowOp::Read(state.clone(), call, end)
+        };
+    }
+    for _ in 0..draw.below(3) {
+        let at = draw.below(count as u64) as usize;
+        if let GrowOp::Read(seen, ..) = &mut ops[at] {
+            let value = Value::Int(draw.below(values) as i64);
+            match seen.binary_search(&value) {
+                Ok(place) => drop(seen.remove(place)),
+                Err(place) => seen.insert(place, value),
+            }
+        }
+    }
+    let act = |op: &GrowOp| match op {
+        GrowOp::Add(value, call, end) => (*call, *end, crate::models::SetAct::Add(value.clone(), None)),
+        GrowOp::Read(values, call, end) => (*call, *end, crate::models::SetAct::Read(Some(values.clone()))),
+    };
+    let acts: Vec<_> = ops.iter().map(act).collect();
+    let truth = explained(&crate::models::Set, &acts);
+    (Some(growing(&ops).is_ok()), truth, format!("{ops:?}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_container_agrees_with_every_order() {
+        let count = std::env::var("DSFUZZ_FUZZ").ok().and_then(|count| count.parse().ok()).unwrap_or(8_000);
+        for name in NAMES {
+            let (stats, untold) = counted(name, 7, count).unwrap_or_else(|difference| panic!("{difference}"));
+            println!("{name}: {} histories, {} invalid, {untold} for a search", stats.histories, stats.invalid);
+            assert!(stats.invalid * 10 > count && stats.invalid * 10 < 9 * count, "{name}: {stats:?}");
+            assert!(untold * 8 < count, "{name}: {untold} of {count} are not decided");
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! Every engine for registers against brute force, on small random histories: also the counterexamples, which must be
+//! contradictions themselves, and the orders, which must be orders.
+use super::beam::{self, Answer, Effort};
+use super::decide::{Decision, Terms, by_engines, decide, raced, search};
+use super::limits::Limits;
+use super::register::{Act, NIL, RegOp};
+use super::shrink::shrink;
+use super::timeline::Timeline;
+use super::{witness, zones};
+use crate::history::Op;
+use crate::random::{Draw, Stats};
+use crate::verdict::Budget;
+
+/// What a history is like.
+#[derive(Clone, Copy, Debug)]
+pub struct Kind {
+    /// Its name.
+    pub name: &'static str,
+    /// Whether every written value is new.
+    pub unique: bool,
+    /// How many of a hundred operations are indeterminate.
+    pub info_percent: u64,
+    /// Whether refused compare-and-sets count as observations.
+    pub differs: bool,
+}
+
+/// All kinds.
+pub const KINDS: [Kind; 6] = [
+    Kind { name: "unique", unique: true, info_percent: 0, differs: false },
+    Kind { name: "unique, info", unique: true, info_percent: 30, differs: false },
+    Kind { name: "repeated", unique: false, info_percent: 0, differs: false },
+    Kind { name: "repeated, info", unique: false, info_percent: 30, differs: false },
+    Kind { name: "repeated, much info", unique: false, info_percent: 70, differs: false },
+    Kind { name: "differs", unique: false, info_percent: 20, differs: true },
+];
+
+/// Judges random histories of all kinds, by turns, twice. The error describes the first difference.
+pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
+    let mut stats = Stats::default();
+    for (at, kind) in KINDS.iter().enumerate() {
+        let share = count / KINDS.len() as u64 + u64::from((at as u64) < count % KINDS.len() as u64);
+        let part = differ_in(*kind, seed.wrapping_mul(31).wrapping_add(at as u64), share)?;
+        stats.histories += part.histories;
+        stats.invalid += part.invalid;
+    }
+    Ok(stats)
+}
+
+/// Judges random histories of one kind.
+pub fn differ_in(kind: Kind, seed: u64, count: u64) -> Result<Stats, String> {
+    let mut draw = Draw::new(seed);
+    let budget = Budget::unlimited();
+    let mut stats = Stats::default();
+    for number in 0..count {
+        let ops = small_history(&mut draw, kind);
+        let truth = explained(&ops);
+        stats.histories += 1;
+        stats.invalid += u64::from(!truth);
+        let tell = |what: String| format!("{} history {number} of seed {seed}: {what} {ops:#?}", kind.name);
+        compare(&ops, truth, &budget, &mut draw).map_err(tell)?;
+    }
+    Ok(stats)
+}
+
+fn compare(ops: &[RegOp], truth: bool, budget: &Budget, draw: &mut Draw) -> Result<(), String> {
+    let terms = Terms { witness: true, ..Terms::of(budget) };
+    let mut decisions = vec![("engines", by_engines(ops, terms).0), ("all", decide(ops, terms))];
+    if draw.below(64) == 0 {
+        let race = raced(ops, Terms { race: true, ..terms }).ok_or("race: no answer")?;
+        decisions.push(("race", race));
+    }
+    decisions.push(("beam", by_beam(ops, budget, draw)?));
+    decisions.push(("search", by_search(ops, budget)?));
+    if zones::applies(ops) {
+        match zones::decide(ops, true, &mut Limits::new(budget, u64::MAX)) {
+            Ok(Ok(order)) => decisions.push(("zones", Decision::Linearizable(order))),
+            Ok(Err(conflict)) => decisions.push(("zones", Decision::Conflict(conflict))),
+            Err(stop) => return Err(format!("zones stopped: {stop:?}")),
+        }
+    }
+    let time = Timeline::new(ops);
+    let from = draw.below(time.events.len() as u64) as usize;
+    let last = time.events.len().saturating_sub(1);
+    if truth && !time.events.is_empty() && beam::refutes(&time, from, last, &mut Limits::new(budget, u64::MAX)) {
+        return Err(format!("the stretch from event {from} on was refuted"));
+    }
+    for (engine, decision) in decisions {
+        let said = matches!(decision, Decision::Linearizable(_));
+        if said != truth || matches!(decision, Decision::GaveUp(..)) {
+            return Err(format!("{engine} says {decision:?}, brute force {truth}"));
+        }
+        match &decision {
+            Decision::Linearizable(order) => {
+                let order = order.as_ref().ok_or_else(|| format!("{engine} gives no order"))?;
+                replay(ops, order).map_err(|why| format!("{engine}: order {order:?}: {why}"))?;
+            }
+            _ => sound(ops, &decision, budget).map_err(|why| format!("{engine} {decision:?}: {why}"))?,
+        }
+    }
+    Ok(())
+}
+
+/// The beam as narrow as it can be, so that it fails and goes back even here.
+fn by_beam(ops: &[RegOp], budget: &Budget, draw: &mut Draw) -> Result<Decision, String> {
+    let time = Timeline::new(ops);
+    let below = |draw: &mut Draw, limit: u64| 1 + draw.below(limit) as usize;
+    let effort = Effort { width: below(draw, 2), back: below(draw, 4), spacing: below(draw, 3) };
+    let mut beam = beam::beam(&time, true, effort);
+    match beam.run(&mut Limits::new(budget, u64::MAX)) {
+        Ok(Answer::Linearizable) => {
+            Ok(Decision::Linearizable(beam.steps().and_then(|steps| witness::order(&time, &steps))))
+        }
+        Ok(Answer::Refuted(index)) => Ok(Decision::Refuted(index)),
+        Err(stop) => Err(format!("the beam stopped: {stop:?}")),
+    }
+}
+
+fn by_search(ops: &[RegOp], budget: &Budget) -> Result<Decision, String> {
+    let mut search = search(ops);
+    match search.run(&mut Limits::new(budget, u64::MAX)) {
+        Ok(Answer::Linearizable) => Ok(Decision::Linearizable(Some(search.order()))),
+        Ok(Answer::Refuted(index)) => Ok(Decision::Refuted(index)),
+        Err(stop) => Err(format!("the search stopped: {stop:?}")),
+    }
+}
+
+/// Whether the order has every operation that certainly happened, contradicts no interval and gives every reply.
+fn replay(ops: &[RegOp], order: &[u64]) -> Result<(), String> {
+    let mut state = NIL;
+    let mut left: Vec<&RegOp> = ops.iter().collect();
+    for call in order {
+        let at = left.iter().position(|op| op.call == *call).ok_or_else(|| format!("#{call} twice or unknown"))?;
+        let op = left.remove(at);
+        if left.iter().any(|other| other.end < op.call) {
+            return Err(format!("#{call} began after another had ended that comes later"));
+        }
+        state = op.act.step(state).ok_or_else(|| format!("#{call} does not fit"))?;
+    }
+    match left.iter().find(|op| op.definite()) {
+        Some(op) => Err(format!("#{} is missing", op.call)),
+        None => Ok(()),
+    }
+}
+
+/// Whether some order explains the operations: by trying every one.
+fn explained(ops: &[RegOp]) -> bool {
+    fn from(ops: &[RegOp], taken: u32, state: u32) -> bool {
+        let left = |at: &usize| taken & (1 << at) == 0;
+        let bound = (0..ops.len()).filter(left).map(|at| ops[at].end).min().unwrap_or(Op::OPEN);
+        (0..ops.len()).filter(left).all(|at| !ops[at].definite())
+            || (0..ops.len())
+                .filter(left)
+                .filter(|&at| ops[at].call < bound)
+                .any(|at| ops[at].act.step(state).is_some_and(|state| from(ops, taken | (1 << at), state)))
+    }
+    from(ops, 0, NIL)
+}
+
+/// A counterexample consists of operations of the history, weakened at most, and no order explains it either.
+fn sound(ops: &[RegOp], decision: &Decision, budget: &Budget) -> Result<(), String> {
+    let small = shrink(ops, decision, budget);
+    let same = |op: &RegOp| {
+        let of = |original: &&RegOp| {
+            let open = op.end == Op::OPEN && matches!(decision, Decision::Refuted(index) if original.end > *index);
+            original.call == op.call && (original.end == op.end || open)
+        };
+        let weakened = |original: &RegOp| op.weakened && original.weaken().act == op.act;
+        ops.iter().find(of).is_some_and(|original| original.act == op.act || weakened(original))
+    };
+    match () {
+        () if small.is_empty() => Err("no counterexample".to_owned()),
+        () if !small.iter().all(same) => Err(format!("foreign operations in {small:?}")),
+        () if !small.is_sorted_by_key(|op| op.call) => Err(format!("out of order: {small:?}")),
+        () if explained(&small) => Err(format!("an order explains the counterexample {small:?}")),
+        () => Ok(()),
+    }
+}
+
+/// Places of calls and replies of so many operations, near each other or anywhere.
+fn spans(draw: &mut Draw, count: usize) -> Vec<(u64, u64)> {
+    let mut places: Vec<u64> = (0..2 * count as u64).collect();
+    let near = draw.below(2) == 0;
+    for at in 0..places.len() {
+        let reach = if near { (places.len() - at).min(4) } else { places.len() - at };
+        places.swap(at, at + draw.below(reach as u64) as usize);
+    }
+    let mut spans: Vec<(u64, u64)> =
+        places.chunks(2).map(|pair| (pair[0].min(pair[1]), pair[0].max(pair[1]))).collect();
+    spans.sort_unstable();
+    spans
+}
+
+/// A register that works, and then, mostly, one reply that is changed.
+fn small_history(draw: &mut Draw, kind: Kind) -> Vec<RegOp> {
+    let count = 1 + draw.below(8) as usize;
+    let mut fresh = 0;
+    let mut value = |draw: &mut Draw| match kind.unique {
+        true => {
+            fresh += 1;
+            fresh
+        }
+        false => draw.below(3) as u32,
+    };
+    let mut effects: Vec<(u64, usize)> = Vec::new();
+    let mut ops: Vec<RegOp> = Vec::new();
+    for (at, (call, end)) in spans(draw, count).into_iter().enumerate() {
+        let act = match draw.below(5) {
+            0 | 1 => Act::Read(NIL),
+            2 | 3 => Act::Write(value(draw)),
+            _ => Act::Cas(draw.below(4) as u32, value(draw)),
+        };
+        let info = draw.percent(kind.info_percent);
+        effects.push((call * 10 + draw.below((end - call) * 10), at));
+        ops.push(RegOp { call, end: if info { Op::OPEN } else { end }, act, weakened: false });
+    }
+    effects.sort_unstable();
+    let mut state = NIL;
+    for (_, at) in effects {
+        match ops[at].act {
+            Act::Read(_) => ops[at].act = Act::Read(state),
+            Act::Cas(from, to) if from != state => {
+                // It might have been aimed well, too.
+                ops[at].act = match draw.below(3) {
+                    0 if kind.differs => Act::Differs(from),
+                    _ => Act::Cas(state, to),
+                };
+                if let Act::Cas(_, to) = ops[at].act {
+                    state = to;
+                }
+            }
+            act if ops[at].definite() || draw.below(2) == 0 => state = act.step(state).unwrap_or(state),
+            _ => {}
+        }
+    }
+    if draw.below(3) > 0 {
+        let at = draw.below(count as u64) as usize;
+        let other = draw.below(4) as u32;
+        ops[at].act = match ops[at].act {
+            Act::Read(_) => Act::Read(other),
+            Act::Cas(_, to) => Act::Cas(other, to),
+            Act::Differs(_) => Act::Differs(other),
+            act => act,
+        };
+    }
+    ops.retain(|op| op.definite() || op.act.writes().is_some());
+    ops
+}

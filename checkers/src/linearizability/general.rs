@@ -1,0 +1,359 @@
+//! Any model: which engine decides an object that is not a register.
+//!
+//! Sets fall apart into registers, containers of unique values and sets that only grow have algorithms of their own; everything
+//! else is searched for an order, depth first and breadth first in turns, and whoever has an answer first is believed.
+//! An operation of unknown outcome may be taken or left out; it is never forced, not even where it is impossible at the end.
+//!
+//! Findings of containers: `phantom-value` (taken, never put before), `duplicate-value`, `future-value`, `lost-value`,
+//! `fifo-violation`, `lifo-violation`, `priority-violation`, `false-empty`; of sets that only grow: `phantom-read`,
+//! `duplicate-element`, `incompatible-reads`, `future-read`, `stale-read`; of everything else `nonlinearizable`, with the
+//! states that were possible before the reply that does not fit.
+mod configurations;
+mod explain;
+#[doc(hidden)]
+pub mod fuzz;
+mod outlook;
+mod search;
+mod shrink;
+mod space;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use explain::finding;
+
+use super::decide::{self as registers, Terms};
+use super::limits::{Limits, Stop};
+use super::register::{RegOp, Values};
+use super::shrink as register_shrink;
+use crate::history::Op;
+use crate::linearizability::containers::{self, GrowOp, ItemOp, Judged};
+use crate::models::{Container, ContainerAct, GrowingAct, Model};
+use crate::value::Value;
+use configurations::Configurations;
+use outlook::Outlook;
+use search::Search;
+use space::{Plan, Space, Step};
+use std::collections::{HashMap, HashSet};
+
+/// What an engine says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// Some order explains all replies; the calls in that order, where it is known.
+    Linearizable(Option<Vec<u64>>),
+    /// None explains the replies up to this index.
+    Refuted(u64),
+}
+
+/// What is known of one object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Decision {
+    /// Some order explains all replies; the calls in that order, where it is known.
+    Linearizable(Option<Vec<u64>>),
+    /// None does.
+    Refuted(Stuck),
+    /// Nobody could say: what ran out, and the last return that could be explained.
+    GaveUp(Stop, u64),
+}
+
+/// Where the contradiction is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Stuck {
+    /// No order explains the replies up to this index.
+    pub(crate) until: u64,
+    /// Some order explains those before this index.
+    pub(crate) reached: u64,
+    /// Calls of operations that contradict each other by themselves, where an algorithm named them.
+    pub(crate) among: Option<Vec<u64>>,
+}
+
+/// One operation with its act.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deed<A> {
+    /// Index of the call.
+    pub(crate) call: u64,
+    /// Index of the reply; [`Op::OPEN`] for an operation that may take effect at any later time, or never.
+    pub(crate) end: u64,
+    /// What it did.
+    pub(crate) act: A,
+}
+
+/// Steps of an engine's first turn at least; each further turn is twice as long.
+const FIRST_TURN: u64 = 10_000;
+
+/// Steps of one look for the first reply that no order explains.
+const EXACT_STEPS: u64 = 20_000;
+
+/// Operations up to which an order is looked for where an algorithm says that there is one.
+const ORDERED: usize = 20_000;
+
+/// Decides one object. Observations without a reply have been left out.
+pub(crate) fn decide<M: Model>(model: &M, deeds: &[Deed<M::Act>], terms: Terms<'_>) -> Decision {
+    let decision = match without_order(model, deeds, terms) {
+        Decision::Refuted(stuck) => Decision::Refuted(exact(model, deeds, stuck, terms)),
+        decision => decision,
+    };
+    if decision == Decision::Linearizable(None) && terms.witness && deeds.len() <= ORDERED {
+        let steps = terms.steps.min(20 * deeds.len() as u64 + 1000);
+        if let Decision::Linearizable(order) = in_turns(model, deeds, Terms { steps, ..terms }) {
+            return Decision::Linearizable(order);
+        }
+    }
+    decision
+}
+
+/// The same contradiction up to the first reply that no order explains: a search that looked ahead may have known it later.
+pub(super) fn exact<M: Model>(model: &M, deeds: &[Deed<M::Act>], stuck: Stuck, terms: Terms<'_>) -> Stuck {
+    let mut ends: Vec<u64> = deeds.iter().map(|deed| deed.end).collect();
+    ends.retain(|end| (stuck.reached..=stuck.until).contains(end));
+    ends.sort_unstable();
+    let refuted = |end: u64| {
+        let beginning = shrink::until(model, deeds, end);
+        let mut space = Space::new(model);
+        let plan = Plan::new(&steps(&mut space, &beginning));
+        let outlook = Outlook::new(&plan, &mut space);
+        let mut limits = Limits::new(terms.budget, EXACT_STEPS).holding(terms.memory_bytes);
+        let answer = Search::ahead(plan, outlook).run(&mut space, &mut limits, 0);
+        matches!(answer, Ok(Answer::Refuted(_)))
+    };
+    let (mut low, mut high) = (0, ends.len().saturating_sub(1));
+    while low < high {
+        let middle = low.midpoint(high);
+        if refuted(ends[middle]) {
+            high = middle;
+        } else {
+            low = middle + 1;
+        }
+    }
+    let until = ends.get(high).copied().unwrap_or(stuck.until);
+    Stuck { until, reached: until, among: stuck.among }
+}
+
+/// Decides one object without an order; a contradiction may be told by a later reply than the first that shows it.
+fn without_order<M: Model>(model: &M, deeds: &[Deed<M::Act>], terms: Terms<'_>) -> Decision {
+    if let Some(decision) = cells(model, deeds, terms) {
+        return decision;
+    }
+    if let Some(decision) = growing(model, deeds) {
+        return decision;
+    }
+    if let Some((container, items)) = items(model, deeds) {
+        return match containers::decide(container, &items) {
+            Judged::Linearizable => Decision::Linearizable(None),
+            Judged::Conflict(places) => Decision::Refuted(among(deeds, places)),
+            Judged::CannotTell => in_turns(model, &useful(model, deeds), terms),
+        };
+    }
+    in_turns(model, deeds, terms)
+}
+
+fn among<A>(deeds: &[Deed<A>], places: Vec<usize>) -> Stuck {
+    let ends = places.iter().map(|&at| deeds[at].end).filter(|&end| end != Op::OPEN);
+    let mut calls: Vec<u64> = places.iter().map(|&at| deeds[at].call).collect();
+    calls.sort_unstable();
+    calls.dedup();
+    let until = ends.max().unwrap_or(Op::OPEN);
+    Stuck { until, reached: until, among: Some(calls) }
+}
+
+/// Register by register, if the object is several.
+fn cells<M: Model>(model: &M, deeds: &[Deed<M::Act>], terms: Terms<'_>) -> Option<Decision> {
+    let mut places: HashMap<Value, usize> = HashMap::new();
+    let mut cells: Vec<(Values, Vec<RegOp>)> = Vec::new();
+    for deed in deeds {
+        let (cell, act) = model.cell_act(&deed.act)?;
+        let place = *places.entry(cell).or_insert_with_key(|cell| {
+            cells.push((Values::beginning(model.begins(cell)), Vec::new()));
+            cells.len() - 1
+        });
+        let (values, ops) = &mut cells[place];
+        let Some(act) = values.act(&act) else { continue };
+        if deed.end != Op::OPEN || act.writes().is_some() {
+            ops.push(RegOp { call: deed.call, end: deed.end, act, weakened: false });
+        }
+    }
+    let mut gave_up = None;
+    for (_, ops) in &cells {
+        match registers::decide(ops, Terms { witness: false, ..terms }) {
+            registers::Decision::Linearizable(_) => {}
+            registers::Decision::GaveUp(stop, furthest) => gave_up = gave_up.or(Some(Decision::GaveUp(stop, furthest))),
+            decision => {
+                let small = register_shrink::shrink(ops, &decision, terms.budget);
+                let until = small.iter().map(|op| op.end).filter(|&end| end != Op::OPEN).max().unwrap_or(Op::OPEN);
+                // A compare-and-set that counts as a write only depends on what was left out.
+                let whole = small.iter().any(|op| op.weakened);
+                let calls = if whole {
+                    ops.iter().map(|op| op.call).collect()
+                } else {
+                    small.iter().map(|op| op.call).collect()
+                };
+                return Some(Decision::Refuted(Stuck { until, reached: until, among: Some(calls) }));
+            }
+        }
+    }
+    Some(gave_up.unwrap_or(Decision::Linearizable(None)))
+}
+
+fn growing<M: Model>(model: &M, deeds: &[Deed<M::Act>]) -> Option<Decision> {
+    let ops = grow_ops(model, deeds)?;
+    let Err(conflict) = containers::growing(&ops) else { return Some(Decision::Linearizable(None)) };
+    // Reads say something together with the adds of what they returned.
+    let mut seen: HashSet<&Value> = HashSet::new();
+    for &place in &conflict.places {
+        if let GrowOp::Read(values, ..) = &ops[place] {
+            seen.extend(values);
+        }
+    }
+    let belongs = |op: &GrowOp| matches!(op, GrowOp::Add(value, ..) if seen.contains(value));
+    let adds = (0..ops.len()).filter(|&at| belongs(&ops[at]));
+    Some(Decision::Refuted(among(deeds, adds.chain(conflict.places.iter().copied()).collect())))
+}
+
+/// The operations of a growing set, if the object is one.
+fn grow_ops<M: Model>(model: &M, deeds: &[Deed<M::Act>]) -> Option<Vec<GrowOp>> {
+    let op = |deed: &Deed<M::Act>| {
+        Some(match model.growing_act(&deed.act)? {
+            GrowingAct::Add(value) => GrowOp::Add(value, deed.call, deed.end),
+            GrowingAct::Read(values) => GrowOp::Read(values, deed.call, deed.end),
+        })
+    };
+    deeds.iter().map(op).collect()
+}
+
+/// The operations of a container, if the object is one.
+fn items<M: Model>(model: &M, deeds: &[Deed<M::Act>]) -> Option<(Container, Vec<ItemOp>)> {
+    let (container, _) = model.container_act(&deeds.first()?.act)?;
+    let item = |deed: &Deed<M::Act>| {
+        let (_, act) = model.container_act(&deed.act)?;
+        // A beginning of a history may end before a reply that is known: the algorithms know no such reply.
+        if deed.end == Op::OPEN && matches!(act, ContainerAct::Take(_) | ContainerAct::TakeNothing) {
+            return None;
+        }
+        Some(ItemOp { call: deed.call, end: deed.end, act })
+    };
+    Some((container, deeds.iter().map(item).collect::<Option<_>>()?))
+}
+
+/// Without operations of unknown outcome that nobody needs: those that could be removed in groups of their own.
+fn useful<M: Model>(model: &M, deeds: &[Deed<M::Act>]) -> Vec<Deed<M::Act>> {
+    let acts: Vec<&M::Act> = deeds.iter().map(|deed| &deed.act).collect();
+    let mut kept = vec![true; deeds.len()];
+    for group in model.removable(&acts) {
+        if group.iter().all(|&at| deeds[at].end == Op::OPEN) {
+            group.iter().for_each(|&at| kept[at] = false);
+        }
+    }
+    deeds.iter().zip(kept).filter(|(_, kept)| *kept).map(|(deed, _)| deed.clone()).collect()
+}
+
+/// The operations with their acts as numbers.
+fn steps<M: Model>(space: &mut Space<'_, M>, deeds: &[Deed<M::Act>]) -> Vec<Step> {
+    let step = |deed: &Deed<M::Act>| {
+        let observes = space.model().observes_only(&deed.act);
+        Step { call: deed.call, end: deed.end, act: space.act_id(deed.act.clone()), observes }
+    };
+    deeds.iter().map(step).collect()
+}
+
+/// One engine that takes turns with the others.
+enum Engine {
+    Depth(Box<Search>),
+    Breadth(Box<Configurations>),
+}
+
+impl Engine {
+    fn run<M: Model>(
+        &mut self,
+        space: &mut Space<'_, M>,
+        limits: &mut Limits<'_>,
+        others: u64,
+    ) -> Result<Answer, Stop> {
+        match self {
+            Engine::Depth(search) => search.run(space, limits, others),
+            Engine::Breadth(configurations) => configurations.run(space, limits, others),
+        }
+    }
+
+    /// Some order explains the replies before this index, if those up to the given one were refuted.
+    fn reached(&self, refuted: u64) -> u64 {
+        match self {
+            Engine::Depth(search) => search.reached(),
+            Engine::Breadth(_) => refuted,
+        }
+    }
+
+    fn bytes(&self) -> u64 {
+        match self {
+            Engine::Depth(search) => search.bytes(),
+            Engine::Breadth(configurations) => configurations.bytes(),
+        }
+    }
+}
+
+/// By search, with at most about this many steps.
+pub(crate) fn in_turns<M: Model>(model: &M, deeds: &[Deed<M::Act>], terms: Terms<'_>) -> Decision {
+    let quota = terms.steps;
+    let mut space = Space::new(model);
+    let steps = steps(&mut space, deeds);
+    let plan = Plan::new(&steps);
+    let outlook = Outlook::new(&plan, &mut space);
+    let mut engines = vec![Some(Engine::Depth(Box::new(Search::ahead(plan, outlook))))];
+    // In a container more and more can be put, so the relaxed form has no end there.
+    let bounded = deeds.first().is_some_and(|deed| model.container_act(&deed.act).is_none());
+    let mut breadths = vec![false];
+    if bounded && steps.iter().any(|step| !step.definite()) {
+        breadths.insert(0, true);
+    }
+    let mut turn = FIRST_TURN.max(2 * steps.len() as u64).min(quota);
+    let (mut spent, mut furthest) = (0u64, 0);
+    let mut stopped = Stop::Width;
+    loop {
+        let mut at = 0;
+        while at < engines.len() + breadths.len() {
+            // The others are made when the first, which decides nearly all, has had its turn.
+            if at == engines.len() {
+                let breadth =
+                    |relaxed| Some(Engine::Breadth(Box::new(Configurations::new(Plan::new(&steps), relaxed))));
+                engines.extend(breadths.drain(..).map(breadth));
+            }
+            let others: u64 = (0..engines.len())
+                .filter(|&other| other != at)
+                .filter_map(|at| engines[at].as_ref())
+                .map(Engine::bytes)
+                .sum();
+            let Some(engine) = &mut engines[at] else {
+                at += 1;
+                continue;
+            };
+            let mut limits =
+                Limits::new(terms.budget, turn).holding(terms.memory_bytes).about(terms.what, deeds.len() as u64);
+            let result = engine.run(&mut space, &mut limits, others);
+            furthest = limits.furthest.max(furthest);
+            match result {
+                Ok(Answer::Linearizable(order)) => return Decision::Linearizable(order),
+                Ok(Answer::Refuted(until)) => {
+                    let reached = engine.reached(until);
+                    return Decision::Refuted(Stuck { until, reached, among: None });
+                }
+                Err(Stop::Quota) => {}
+                Err(Stop::Time) => return Decision::GaveUp(Stop::Time, furthest),
+                Err(stop) => {
+                    // What it held is free for the others.
+                    engines[at] = None;
+                    if stop == Stop::Memory {
+                        stopped = stop;
+                    }
+                }
+            }
+            at += 1;
+        }
+        spent = spent.saturating_add(turn);
+        if engines.iter().all(Option::is_none) {
+            return Decision::GaveUp(stopped, furthest);
+        }
+        if spent >= quota {
+            return Decision::GaveUp(Stop::Quota, furthest);
+        }
+        turn = turn.saturating_mul(2);
+    }
+}

@@ -1,0 +1,341 @@
+//! From a small contradiction to a finding that a person can check: who did what when, what the object can have held before
+//! the reply that does not fit, and why no order helps.
+use super::super::decide::Terms;
+use super::super::limits::Limits;
+use super::configurations::Configurations;
+use super::space::{Plan, Space};
+use super::{Answer, Decision, Deed, Stuck, exact, shrink, steps, without_order};
+use crate::history::{History, Op, Outcome};
+use crate::linearizability::containers::{self, Grown};
+use crate::models::{Container, ContainerAct, Model};
+use crate::value::Value;
+use crate::verdict::certificate::{Certificate, Claim};
+use crate::verdict::wording;
+use crate::verdict::{Budget, Finding, Severity};
+
+/// Operations that a finding shows at most; of a larger contradiction, those around the reply that does not fit.
+const SHOWN: usize = 12;
+/// Operations that a certificate carries at most.
+const CERTIFIED: usize = 2_000;
+/// Steps for finding out what the object can have held.
+const STEPS: u64 = 200_000;
+/// Configurations at one return up to which it is told what the object can have held.
+const WIDEST: usize = 256;
+/// States told at most.
+const STATES: usize = 4;
+
+/// One finding about one object.
+pub(crate) fn finding<M: Model>(
+    model: &M,
+    history: &History,
+    key: &Value,
+    deeds: &[Deed<M::Act>],
+    stuck: &Stuck,
+    budget: &Budget,
+) -> Finding {
+    let small = shrink::shrink(model, deeds, stuck, budget);
+    let grown = grown(model, history, &small);
+    let last = if grown.is_some() { None } else { Last::find(model, &small, budget) };
+    let around = shown(&small, last.as_ref().map_or(stuck.until, |last| last.until));
+    let shown = grown.as_ref().map_or(around, |grown| grown.calls.clone());
+    let ops: Vec<Op<'_>> = shown.iter().filter_map(|call| history.op(*call)).collect();
+    let (kind, title) = grown
+        .as_ref()
+        .map(|grown| (grown.kind, grown.title.clone()))
+        .or_else(|| named(model, history, &small))
+        .or_else(|| last.as_ref().map(|last| ("nonlinearizable", last.title(history))))
+        .unwrap_or_else(|| ("nonlinearizable", "no order of the operations explains all replies".to_owned()));
+    let told = |op: &Op<'_>| {
+        let deed = small.iter().find(|deed| deed.call == op.call);
+        let words = deed.and_then(|deed| model.describe(&deed.act, op.outcome != Outcome::Info));
+        words.map_or_else(|| wording::operation(history, op), |words| wording::operation_as(history, op, &words))
+    };
+    let mut sentences: Vec<String> = ops.iter().map(|op| cut(&told(op), 400)).collect();
+    if grown.is_none() && shown.len() < small.len() {
+        let rest = small.len() - shown.len();
+        sentences.push(format!(
+            "{} before these matter too: they lead to the states that were possible.",
+            wording::count(rest, "operation")
+        ));
+    }
+    sentences.extend(last.iter().map(|last| last.why(history, &small)));
+    if grown.is_none() && last.is_none() {
+        sentences.push("Every order that respects the intervals was tried; none explains all replies.".to_owned());
+    }
+    sentences.extend(grown.map(|grown| grown.why));
+    let faults = wording::faults_around(history, &ops);
+    sentences.extend(wording::faults(history, &faults));
+    let subject = if key.is_nil() { String::new() } else { format!("key {key}: ") };
+    let mut finding = Finding::new(kind, Severity::Violation, format!("{subject}{title}"));
+    finding.sentences = sentences;
+    finding.ops = shown;
+    finding.key = key.clone();
+    finding.nodes = wording::nodes_of(history, &ops);
+    finding.faults = faults;
+    if small.len() <= CERTIFIED {
+        let claim = Claim::NoLinearization { model: model.specification(), weakened: Vec::new() };
+        // What may have taken any value is left out because every value shown was taken, perhaps later.
+        let unknown =
+            |deed: &Deed<M::Act>| matches!(model.container_act(&deed.act), Some((_, ContainerAct::TakeUnknown)));
+        let calls = match deeds.iter().any(unknown) {
+            true => small.iter().map(|deed| deed.call).collect(),
+            false => contradicting(model, &small, budget),
+        };
+        finding.certificate = Some(Certificate::new(history, claim, &calls));
+    }
+    finding
+}
+
+/// Calls up to the first reply that contradicts those before: what a certificate needs.
+fn contradicting<M: Model>(model: &M, small: &[Deed<M::Act>], budget: &Budget) -> Vec<u64> {
+    let calls = |deeds: &[Deed<M::Act>]| deeds.iter().map(|deed| deed.call).collect();
+    let mut ends: Vec<u64> = small.iter().map(|deed| deed.end).filter(|&end| end != Op::OPEN).collect();
+    ends.sort_unstable();
+    let few = if small.len() <= SHOWN { &ends[..] } else { &[] };
+    let refuted = |deeds: &Vec<Deed<M::Act>>| {
+        let terms = Terms { steps: STEPS, ..Terms::of(budget) };
+        !deeds.is_empty() && matches!(without_order(model, deeds, terms), Decision::Refuted(_))
+    };
+    let first = few.iter().map(|&end| shrink::until(model, small, end)).find(refuted);
+    first.map_or_else(|| calls(small), |deeds| calls(&deeds))
+}
+
+/// Calls to show: all, or those that were open around the reply that does not fit.
+fn shown<A>(small: &[Deed<A>], until: u64) -> Vec<u64> {
+    if small.len() <= SHOWN {
+        return small.iter().map(|deed| deed.call).collect();
+    }
+    let open = small.iter().filter(|deed| deed.call < until && deed.end >= until && deed.end != Op::OPEN);
+    let mut calls: Vec<u64> = open.map(|deed| deed.call).collect();
+    let before = small.iter().rev().map(|deed| deed.call).filter(|&call| call < until);
+    let more: Vec<u64> = before.filter(|call| !calls.contains(call)).take(SHOWN.saturating_sub(calls.len())).collect();
+    calls.extend(more);
+    calls.sort_unstable();
+    calls
+}
+
+/// The name of an anomaly of a container, and a title.
+fn named<M: Model>(model: &M, history: &History, small: &[Deed<M::Act>]) -> Option<(&'static str, String)> {
+    let mut container = None;
+    let mut puts: Vec<(Value, u64)> = Vec::new();
+    let mut takes: Vec<(Value, u64)> = Vec::new();
+    let (mut nothing, mut takers) = (None, false);
+    for deed in small {
+        let (kind, act) = model.container_act(&deed.act)?;
+        container = Some(kind);
+        match act {
+            ContainerAct::Put(value) => puts.push((value, deed.call)),
+            ContainerAct::Take(value) => takes.push((value, deed.call)),
+            ContainerAct::TakeNothing => nothing = Some(deed.call),
+            ContainerAct::TakeUnknown => takers = true,
+        }
+    }
+    if let Some(call) = nothing {
+        let inside = match &puts[..] {
+            [(value, _)] => value.to_string(),
+            _ => "something".to_owned(),
+        };
+        return Some(("false-empty", format!("#{call} found nothing although {inside} was inside all the time")));
+    }
+    // Where values repeat, or somebody unknown may have taken one, no single reason can be told.
+    let repeats = puts.iter().enumerate().any(|(at, (value, _))| puts[..at].iter().any(|(other, _)| other == value));
+    if repeats || takers {
+        return None;
+    }
+    let (last, last_call) = takes.iter().max_by_key(|(_, call)| *call)?;
+    if puts.is_empty() {
+        let never = in_vain(history, *last_call, last, "put in");
+        return Some(("phantom-value", format!("#{last_call} returned {last}, {never}")));
+    }
+    for (at, (value, call)) in takes.iter().enumerate() {
+        if takes[..at].iter().any(|(other, _)| other == value)
+            && puts.iter().filter(|(put, _)| put == value).count() < 2
+        {
+            return Some(("duplicate-value", format!("#{call} returned {value} a second time")));
+        }
+    }
+    if puts.len() == 1 && takes.len() == 1 {
+        return Some(("future-value", format!("#{last_call} returned {last} before it was put in")));
+    }
+    let left = puts.iter().find(|(value, _)| !takes.iter().any(|(taken, _)| taken == value));
+    Some(match (left, container?) {
+        (Some((value, call)), Container::Queue) => {
+            ("lost-value", format!("{value}, put in by #{call}, never came out although later values did"))
+        }
+        (_, Container::Queue) => {
+            ("fifo-violation", "values came out in another order than they were put in".to_owned())
+        }
+        (_, Container::Stack) => ("lifo-violation", "values came out in an order that no stack gives".to_owned()),
+        (_, Container::Smallest) => ("priority-violation", "a value came out before a smaller one".to_owned()),
+        (_, Container::Largest) => ("priority-violation", "a value came out before a larger one".to_owned()),
+        (_, Container::Bag) => ("nonlinearizable", "no order explains what came out".to_owned()),
+    })
+}
+
+/// The reply that does not fit, and what was possible before it.
+struct Last {
+    until: u64,
+    call: u64,
+    /// States in words, each with the calls that had taken effect of those then open; none where there are too many.
+    states: Vec<(String, Vec<u64>)>,
+    more: usize,
+}
+
+impl Last {
+    fn find<M: Model>(model: &M, small: &[Deed<M::Act>], budget: &Budget) -> Option<Last> {
+        let mut space = Space::new(model);
+        let steps = steps(&mut space, small);
+        let mut configurations = Configurations::new(Plan::new(&steps), false).no_wider_than(WIDEST);
+        let Ok(Answer::Refuted(until)) = configurations.run(&mut space, &mut Limits::new(budget, STEPS), 0) else {
+            return Last::alone(model, small, budget);
+        };
+        let call = small.iter().find(|deed| deed.end == until)?.call;
+        let possible = configurations.possible();
+        let more = possible.len().saturating_sub(STATES);
+        let words = |(state, done): (u32, Vec<u64>)| (model.show(space.state(state)), done);
+        Some(Last { until, call, states: possible.into_iter().take(STATES).map(words).collect(), more })
+    }
+
+    /// The reply that does not fit, where too much was possible before it.
+    fn alone<M: Model>(model: &M, small: &[Deed<M::Act>], budget: &Budget) -> Option<Last> {
+        let terms = Terms { steps: STEPS, ..Terms::of(budget) };
+        // An algorithm for containers names operations that contradict each other, and no reply.
+        let Decision::Refuted(stuck @ Stuck { among: None, .. }) = without_order(model, small, terms) else {
+            return None;
+        };
+        let until = exact(model, small, stuck, terms).until;
+        let call = small.iter().find(|deed| deed.end == until)?.call;
+        Some(Last { until, call, states: Vec::new(), more: 0 })
+    }
+
+    fn reply(&self, history: &History) -> String {
+        let reply = history.op(self.call).map(|op| op.output).filter(|output| !output.is_nil());
+        reply.map_or(format!("#{} cannot have succeeded", self.call), |reply| {
+            format!("#{} cannot have returned {}", self.call, short(&reply.to_value()))
+        })
+    }
+
+    fn title(&self, history: &History) -> String {
+        let op = history.op(self.call);
+        let node = op.map(|op| wording::on(history, &op)).unwrap_or_default();
+        let function = op.map(|op| history.name(op.function)).unwrap_or_default();
+        match op.filter(|op| !op.output.is_nil()) {
+            Some(op) => {
+                let reply = short(&op.output.to_value());
+                format!("{function} #{}{node} returned {reply}, which no order explains", self.call)
+            }
+            None => format!("{function} #{}{node} succeeded, which no order explains", self.call),
+        }
+    }
+
+    /// What was possible, and that nothing of it leads on.
+    fn why<A>(&self, history: &History, small: &[Deed<A>]) -> String {
+        let open = |deed: &&Deed<A>| deed.call < self.until && deed.end > self.until && deed.call != self.call;
+        let meanwhile: Vec<String> = small.iter().filter(open).map(|deed| format!("#{}", deed.call)).collect();
+        let pending = |deed: &Deed<A>| history.op(deed.call).is_some_and(|op| op.outcome == Outcome::Info);
+        let unknown = small.iter().filter(open).any(pending);
+        let state = |(words, done): &(String, Vec<u64>)| {
+            let done: Vec<String> = done.iter().map(|call| format!("#{call}")).collect();
+            let after = if done.is_empty() { String::new() } else { format!(" (with {} done)", done.join(", ")) };
+            format!("{}{after}", cut(words, 120))
+        };
+        let mut states: Vec<String> = self.states.iter().map(state).collect();
+        if self.more > 0 {
+            states.push(format!("{} more", self.more));
+        }
+        let earlier = small.iter().filter(|deed| deed.end < self.until).count();
+        if self.states.is_empty() {
+            let reply = self.reply(history);
+            return format!("After every order that explains the replies before, {reply}: a contradiction.");
+        }
+        let before = match earlier {
+            0 => "At the beginning the state is".to_owned(),
+            _ => "After every order that explains the replies before, the state is".to_owned(),
+        };
+        let also = match (meanwhile.is_empty(), unknown) {
+            (true, _) => String::new(),
+            (false, false) => format!(", whenever {} took effect", meanwhile.join(", ")),
+            (false, true) => format!(", whenever {} took effect, if at all", meanwhile.join(", ")),
+        };
+        format!("{before} {}; from there {}{also}: a contradiction.", states.join(" or "), self.reply(history))
+    }
+}
+
+/// What is wrong with the reads of a growing set.
+struct GrownStory {
+    kind: &'static str,
+    title: String,
+    why: String,
+    calls: Vec<u64>,
+}
+
+/// Why a value should not have come out: whoever put it in was refused, or nobody did.
+fn in_vain(history: &History, call: u64, value: &Value, done: &str) -> String {
+    let puts = |name: &str| ["add", "enqueue", "push", "insert", "append"].contains(&name);
+    let refused = history.op(call).map(|reply| wording::refused(history, &reply, value, puts)).unwrap_or_default();
+    if refused.is_empty() { format!("which was never {done} before") } else { wording::done_by_nobody(&refused, done) }
+}
+
+fn grown<M: Model>(model: &M, history: &History, small: &[Deed<M::Act>]) -> Option<GrownStory> {
+    let conflict = containers::growing(&super::grow_ops(model, small)?).err()?;
+    let mut calls: Vec<u64> = conflict.places.iter().map(|&at| small[at].call).collect();
+    let names: Vec<String> = calls.iter().map(|call| format!("#{call}")).collect();
+    let (first, last) = (names.first()?, names.last()?);
+    let element = short(&conflict.element);
+    let (kind, title, why) = match conflict.kind {
+        Grown::Phantom => (
+            "phantom-read",
+            format!("{first} returned {element}, {}", in_vain(history, calls[0], &conflict.element, "added")),
+            format!("No operation that may have taken effect added {element}: a contradiction."),
+        ),
+        Grown::Twice => (
+            "duplicate-element",
+            format!("{first} returned {element} twice"),
+            "A set holds every element once: a contradiction.".to_owned(),
+        ),
+        Grown::Disagree => (
+            "incompatible-reads",
+            format!("{last} lacks {element}, which {first} returned, and the other way round"),
+            "Nothing is ever removed, so of two reads one returned all that the other did: a contradiction.".to_owned(),
+        ),
+        Grown::Future => (
+            "future-read",
+            format!("a read returned {element} before it was added by {last}"),
+            format!("{last} began after that read had ended: a contradiction."),
+        ),
+        Grown::Stale => (
+            "stale-read",
+            format!("{first} lacks {element}, although it was there before"),
+            match &names[..] {
+                [read, _, known] | [read, known] => {
+                    let between = if names.len() == 3 { &names[1] } else { read };
+                    let after = if names.len() == 3 {
+                        format!(", and {read} comes after {between}, because it shows what {between} did")
+                    } else {
+                        String::new()
+                    };
+                    format!("{known} had ended before {between} began{after}; so {element} was there: a contradiction.")
+                }
+                _ => "No order explains it: a contradiction.".to_owned(),
+            },
+        ),
+    };
+    calls.sort_unstable();
+    calls.dedup();
+    Some(GrownStory { kind, title, why, calls })
+}
+
+fn short(value: &Value) -> String {
+    cut(&value.to_string(), 120)
+}
+
+/// The text, its middle left out where it is long.
+fn cut(text: &str, limit: usize) -> String {
+    let count = text.chars().count();
+    if count <= limit {
+        return text.to_owned();
+    }
+    let head: String = text.chars().take(limit / 2).collect();
+    let tail: String = text.chars().skip(count - limit / 3).collect();
+    format!("{head} ... {tail}")
+}

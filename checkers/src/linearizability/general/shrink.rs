@@ -1,0 +1,128 @@
+//! Makes a counterexample small. Only what the model says may be removed is removed, later replies are forgotten, and
+//! every step is checked: what is left is a contradiction by itself.
+use super::super::decide::Terms;
+use super::{Decision, Deed, Stuck, exact, without_order};
+use crate::history::Op;
+use crate::models::Model;
+use crate::verdict::Budget;
+use std::collections::HashSet;
+
+/// Steps that one check of a candidate may take.
+const STEPS: u64 = 8_000;
+/// The same where the search looks ahead, and as many more for each operation: it knows soon or not at all.
+const STEPS_AHEAD: u64 = 500;
+const STEPS_AHEAD_EACH: u64 = 10;
+/// Steps, about, that all checks together may take, and as many more for each operation there is at first.
+const EFFORT: u64 = 400_000;
+const EFFORT_EACH: u64 = 60;
+/// What an operation beyond so many adds to the cost of a check: with many clients it is the larger part.
+const LARGE: u64 = 64;
+const LARGE_EACH: u64 = 40;
+
+/// The smallest contradiction found, by call.
+pub(crate) fn shrink<M: Model>(model: &M, deeds: &[Deed<M::Act>], stuck: &Stuck, budget: &Budget) -> Vec<Deed<M::Act>> {
+    let mut shrinker =
+        Shrinker { model, deeds: Vec::new(), budget, effort: 0, most: EFFORT + EFFORT_EACH * deeds.len() as u64 };
+    // Values of a container go as a whole, so their takes have to be certain.
+    let items = deeds.first().is_some_and(|deed| model.container_act(&deed.act).is_some());
+    let named: Option<HashSet<u64>> = stuck.among.as_ref().map(|calls| calls.iter().copied().collect());
+    let named = named.map(|calls| deeds.iter().filter(|deed| calls.contains(&deed.call)).cloned().collect());
+    let found = named.is_some_and(|candidate: Vec<Deed<M::Act>>| shrinker.accept(candidate));
+    if !found {
+        // Known already, even if to show it again takes more steps than there are.
+        shrinker.deeds = if items { deeds.to_vec() } else { until(model, deeds, stuck.until) };
+    }
+    shrinker.run();
+    // What is left may be stuck earlier than the whole was.
+    let found = shrinker.deeds.clone();
+    if let Some(stuck) = shrinker.refuted(&found).filter(|_| !items) {
+        let stuck = exact(model, &found, stuck, Terms::of(budget));
+        let shorter = until(model, &shrinker.deeds, stuck.until);
+        if shorter.len() < shrinker.deeds.len() && shrinker.accept(shorter) {
+            shrinker.run();
+        }
+    }
+    shrinker.deeds
+}
+
+/// The history up to this return: later calls never happened, what is open then may have happened or not, but if it did,
+/// then with the reply that it got.
+pub(super) fn until<M: Model>(model: &M, deeds: &[Deed<M::Act>], index: u64) -> Vec<Deed<M::Act>> {
+    let cut = |deed: &Deed<M::Act>| match deed.end > index {
+        true if model.observes_only(&deed.act) => None,
+        true => Some(Deed { end: Op::OPEN, ..deed.clone() }),
+        false => Some(deed.clone()),
+    };
+    deeds.iter().filter(|deed| deed.call < index).filter_map(cut).collect()
+}
+
+struct Shrinker<'a, M: Model> {
+    model: &'a M,
+    deeds: Vec<Deed<M::Act>>,
+    budget: &'a Budget,
+    effort: u64,
+    most: u64,
+}
+
+impl<M: Model> Shrinker<'_, M> {
+    fn tired(&self) -> bool {
+        self.effort > self.most || (self.budget.expired)()
+    }
+
+    fn refuted(&mut self, deeds: &[Deed<M::Act>]) -> Option<Stuck> {
+        let count = deeds.len() as u64;
+        self.effort += 3 * count + 500 + LARGE_EACH * count.saturating_sub(LARGE);
+        let ahead = deeds.iter().any(|deed| self.model.needs_state(&deed.act));
+        let steps = if ahead { STEPS.min(STEPS_AHEAD + STEPS_AHEAD_EACH * count) } else { STEPS };
+        match without_order(self.model, deeds, Terms { steps, ..Terms::of(self.budget) }) {
+            Decision::Refuted(stuck) => Some(stuck),
+            Decision::Linearizable(_) => None,
+            Decision::GaveUp(..) => {
+                self.effort += STEPS;
+                None
+            }
+        }
+    }
+
+    /// Takes the candidate when it is certainly a contradiction too.
+    fn accept(&mut self, candidate: Vec<Deed<M::Act>>) -> bool {
+        let refuted = !candidate.is_empty() && self.refuted(&candidate).is_some();
+        if refuted {
+            self.deeds = candidate;
+        }
+        refuted
+    }
+
+    /// Removes groups: halves of them, quarters, one by one, until nothing more can go.
+    fn run(&mut self) {
+        loop {
+            let before = self.deeds.len();
+            let mut piece = self.groups().len();
+            while piece > 0 && !self.tired() {
+                let mut at = 0;
+                // Groups are asked for again whenever something went: what may go depends on what is there.
+                let mut groups = self.groups();
+                while at < groups.len() && !self.tired() {
+                    let part: HashSet<usize> =
+                        groups[at..groups.len().min(at + piece)].iter().flatten().copied().collect();
+                    let rest = self.deeds.iter().enumerate().filter(|(place, _)| !part.contains(place));
+                    let candidate = rest.map(|(_, deed)| deed.clone()).collect();
+                    if self.accept(candidate) {
+                        groups = self.groups();
+                    } else {
+                        at += piece;
+                    }
+                }
+                piece /= 2;
+            }
+            if self.deeds.len() == before || self.tired() {
+                return;
+            }
+        }
+    }
+
+    fn groups(&self) -> Vec<Vec<usize>> {
+        let acts: Vec<&M::Act> = self.deeds.iter().map(|deed| &deed.act).collect();
+        self.model.removable(&acts)
+    }
+}

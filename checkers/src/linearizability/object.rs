@@ -1,0 +1,358 @@
+//! One object of a history: judged by the engine for its kind, and, where it contradicts its model, whether it may only have
+//! begun with another value than its model does.
+use super::decide::{self, Decision, Terms};
+use super::general::{self, Deed, Stuck};
+use super::keys::{Judged, Part};
+use super::limits::Stop;
+use super::register::{Act, NIL, RegOp, Values};
+use super::{explain, shrink, zones};
+use crate::forms::{Plain, Turned};
+use crate::history::{History, Op, Outcome};
+use crate::initial::bounds::Addition;
+use crate::initial::counters::{Shows, beginnings};
+use crate::initial::{self, Initial, Shown, Trace, Undecided, shown};
+use crate::models::Model;
+use crate::value::Value;
+use crate::verdict::certificate::{Certificate, Claim};
+use crate::verdict::wording;
+use crate::verdict::{Budget, Finding};
+
+/// Why an object is bad, and with which model.
+pub(super) struct Contradiction<M> {
+    evidence: Evidence,
+    /// What was set or supposed for the key; none: the model as it is.
+    model: Option<M>,
+    /// The value that the register would have to have begun with, which does not help either.
+    supposed: Option<Value>,
+    /// Values that were there before everything, of which an object begins with one.
+    several: Vec<Value>,
+}
+
+enum Evidence {
+    Register(Vec<RegOp>, Decision),
+    Other(Stuck),
+}
+
+/// The objects of one history.
+pub(super) struct Objects<'a, M> {
+    pub(super) model: &'a M,
+    pub(super) initial: &'a Initial,
+    pub(super) history: &'a History,
+    /// Where reads show values in the form in which they were written: the workloads in which that is a plain one.
+    pub(super) plain: Option<Plain>,
+    /// Where reads show values with versions: the workloads in which these seem to be turned round.
+    pub(super) turned: Option<Turned>,
+}
+
+/// Numbers that a counter may have begun with of which at most so many are tried.
+const TRIED: i64 = 16;
+
+impl<M: Model> Objects<'_, M> {
+    /// Judges one object. A contradiction that is none if it began with the value that was certainly there first is a question.
+    pub(super) fn judge(&self, part: &Part<'_>, terms: Terms<'_>) -> Judged<Contradiction<M>> {
+        let own = self.own(part);
+        let model = own.as_ref().unwrap_or(self.model);
+        if let Some(why) = self.other_form(part) {
+            return Judged::GaveUp(why);
+        }
+        let judged = self.judge_as(model, part, terms);
+        let Judged::Bad(index, evidence) = judged else { return judged.without_bad() };
+        let (first, undecided) = self.first(model, part);
+        let said = Contradiction { evidence, model: own, supposed: None, several: several(&first) };
+        if first.is_empty() && undecided.is_empty() {
+            return self.judge_counted(part, terms).unwrap_or(Judged::Bad(index, said));
+        }
+        if !said.several.is_empty() {
+            return Judged::Bad(index, said);
+        }
+        let ways = initial::ways(&first, &undecided);
+        let mut bad = (index, said);
+        for (at, way) in ways.ways.into_iter().enumerate().skip(usize::from(first.is_empty())) {
+            let Some(other) = self.model.beginning(&part.key.to_value(), &self.initial.supposing(&way)) else { break };
+            match self.judge_as(&other, part, terms) {
+                Judged::Fine(_) => {
+                    let how = if at == 0 { Shown::Read } else { Shown::Supposed };
+                    return Judged::Asks(way, how);
+                }
+                Judged::Bad(index, evidence) if at == 0 => {
+                    let supposed = way.into_iter().next().map(|(_, value)| value);
+                    bad = (index, Contradiction { evidence, model: Some(other), supposed, several: Vec::new() });
+                }
+                Judged::Bad(..) => {}
+                unknown => return unknown.without_bad(),
+            }
+        }
+        if ways.more { Judged::GaveUp(initial::too_many(&undecided)) } else { Judged::Bad(bad.0, bad.1) }
+    }
+
+    /// Why a reply shows a value in another form than values were written in.
+    fn other_form(&self, part: &Part<'_>) -> Option<String> {
+        let workload = part.ops(self.history).next()?.workload;
+        if let Some(why) = self.turned.as_ref().and_then(|turned| turned.why(workload)) {
+            return Some(why.to_owned());
+        }
+        let plain = self.plain.as_ref()?;
+        part.ops(self.history).find_map(|op| plain.other_form(self.history, &op, self.initial))
+    }
+
+    /// A contradiction that is none if what counts up began with a larger number is a question. `None` where it is none, or
+    /// where no number agrees with every reply.
+    fn judge_counted(&self, part: &Part<'_>, terms: Terms<'_>) -> Option<Judged<Contradiction<M>>> {
+        let (model, key) = (self.model, part.key.to_value());
+        if self.initial.of(&key).is_some() {
+            return None;
+        }
+        let (mut acts, mut additions, mut shows) = (Vec::new(), Vec::new(), Vec::new());
+        for op in part.ops(self.history) {
+            let act = self.act(model, &op).ok()?;
+            let counts = model.counts(&act)?;
+            if counts.by != 0 {
+                additions.push(Addition { op, amount: i128::from(counts.by) });
+            }
+            let before = counts.before.filter(|_| op.outcome == Outcome::Ok);
+            shows.extend(before.map(|before| Shows { op, before, by: i128::from(counts.by) }));
+            acts.push(act);
+        }
+        let acts: Vec<&M::Act> = acts.iter().collect();
+        for op in part.failed(self.history) {
+            let amount =
+                i128::from(self.act(model, &op).ok().and_then(|act| model.counts(&act)).map_or(0, |counts| counts.by));
+            additions.push(Addition { op, amount });
+        }
+        let (least, most) = beginnings(additions, &shows)?;
+        for number in (least..=most).take(TRIED as usize) {
+            let begins = vec![(key.clone(), model.counted_from(number, &acts))];
+            let other = self.model.beginning(&key, &self.initial.supposing(&begins))?;
+            match self.judge_as(&other, part, terms) {
+                Judged::Fine(_) => return Some(Judged::Asks(begins, Shown::Counted)),
+                Judged::Bad(..) => {}
+                undecided => return Some(undecided.without_bad()),
+            }
+        }
+        (most.saturating_sub(least) >= TRIED).then(|| {
+            Judged::GaveUp(format!(
+                "every reply may agree with a beginning between {least} and {most}, more than are tried: set initial"
+            ))
+        })
+    }
+
+    /// The model with what was set for this key.
+    fn own(&self, part: &Part<'_>) -> Option<M> {
+        self.model.beginning(&part.key.to_value(), self.initial)
+    }
+
+    /// Registers of which nothing was said: values that were certainly in them before everything, other than those that
+    /// the model begins with; and those that began with one of several values.
+    fn first(&self, model: &M, part: &Part<'_>) -> (Vec<(Value, Value)>, Undecided) {
+        let key = part.key.to_value();
+        let name = |register: Value| if register.is_nil() { key.clone() } else { register };
+        let mut traces: Vec<Trace<Value, Value>> = Vec::new();
+        for op in part.ops(self.history).chain(part.failed(self.history)) {
+            let Ok(act) = self.act(model, &op) else { continue };
+            if op.outcome == Outcome::Ok {
+                traces.extend(model.seen(&act).into_iter().map(|(of, value)| Trace::Seen(of, value, op.reply)));
+            }
+            let seen = if op.outcome == Outcome::Fail { Vec::new() } else { model.seen(&act) };
+            traces.extend(model.left(&act).into_iter().map(|(of, value)| {
+                let before = seen.iter().find(|(register, _)| *register == of).map(|(_, before)| before.clone());
+                match (before, value) {
+                    (Some(before), Some(value)) => {
+                        Trace::Replaced(of, before, value, op.call, op.outcome == Outcome::Ok)
+                    }
+                    (None, Some(value)) => Trace::Left(of, value, op.call),
+                    (_, None) => Trace::LeftAny(of, op.call),
+                }
+            }));
+        }
+        let open = initial::undecided(&traces, |of, value| *value == model.begins(of));
+        let first = shown(traces.into_iter());
+        let otherwise = |register: &Value| first.iter().any(|(of, value)| of == register && *value != model.begins(of));
+        let kept = first.iter().filter(|(register, _)| otherwise(register));
+        let named = kept.map(|(register, value)| (name(register.clone()), value.clone()));
+        let first = named.filter(|(register, _)| self.initial.of(register).is_none()).collect();
+        let named = open.into_iter().map(|(register, values)| (name(register), values));
+        (first, named.filter(|(register, _)| self.initial.of(register).is_none()).collect())
+    }
+
+    /// Judges one object as a register if all its acts are those of one.
+    fn judge_as(&self, model: &M, part: &Part<'_>, terms: Terms<'_>) -> Judged<Evidence> {
+        let mut values = Values::beginning(model.begins(&Value::Nil));
+        let mut ops: Vec<RegOp> = Vec::with_capacity(part.len());
+        for op in part.ops(self.history) {
+            let act = match self.act(model, &op) {
+                Ok(act) => act,
+                Err(message) => return Judged::GaveUp(message),
+            };
+            let Some(register) = model.register_act(&act) else { return self.judge_other(model, part, terms) };
+            let Some(act) = values.act(&register) else { continue };
+            let end = op.end();
+            // An observation without a reply says nothing.
+            if end != Op::OPEN || act.writes().is_some() {
+                ops.push(RegOp { call: op.call, end, act, weakened: false });
+            }
+        }
+        drop(values);
+        self.judge_register(part, ops, terms)
+    }
+
+    fn act(&self, model: &M, op: &Op<'_>) -> Result<M::Act, String> {
+        let reply = (op.outcome == Outcome::Ok).then(|| op.output.to_value());
+        let (function, input) = (self.history.name(op.function), op.input.to_value());
+        let act = model.act_by(self.history.client(op.process), function, &input, reply.as_ref());
+        act.map_err(|message| format!("#{} is not understood: {message}", op.call))
+    }
+
+    fn judge_other(&self, model: &M, part: &Part<'_>, terms: Terms<'_>) -> Judged<Evidence> {
+        let acts: Result<Vec<M::Act>, String> = part.ops(self.history).map(|op| self.act(model, &op)).collect();
+        let acts = match acts {
+            Ok(acts) => acts,
+            Err(message) => return Judged::GaveUp(message),
+        };
+        match general::decide(model, &self.deeds(model, part, acts), terms) {
+            general::Decision::Linearizable(order) => Judged::Fine(order.filter(|_| terms.witness)),
+            general::Decision::Refuted(stuck) => Judged::Bad(stuck.until, Evidence::Other(stuck)),
+            general::Decision::GaveUp(Stop::Quota, _) => Judged::Again,
+            general::Decision::GaveUp(stop, furthest) => Judged::GaveUp(self.gave_up(part, stop, furthest)),
+        }
+    }
+
+    /// What was done, without observations that say nothing.
+    fn deeds(&self, model: &M, part: &Part<'_>, acts: Vec<M::Act>) -> Vec<Deed<M::Act>> {
+        let deeds = part.ops(self.history).zip(acts).map(|(op, act)| Deed { call: op.call, end: op.end(), act });
+        deeds.filter(|deed| deed.end != Op::OPEN || !model.observes_only(&deed.act)).collect()
+    }
+
+    fn judge_register(&self, part: &Part<'_>, ops: Vec<RegOp>, terms: Terms<'_>) -> Judged<Evidence> {
+        match decide::decide(&ops, terms) {
+            Decision::Linearizable(order) => Judged::Fine(order),
+            Decision::GaveUp(Stop::Quota, _) => Judged::Again,
+            Decision::GaveUp(stop, furthest) => Judged::GaveUp(self.gave_up(part, stop, furthest)),
+            Decision::Refuted(index) => Judged::Bad(index, Evidence::Register(ops, Decision::Refuted(index))),
+            Decision::Conflict(conflict) => {
+                let at = match &conflict {
+                    zones::Conflict::Phantom { observer } => *observer,
+                    zones::Conflict::TwoReplaced { cas } => cas[1],
+                    zones::Conflict::Ring { cas } => cas.first().copied().unwrap_or(0),
+                    zones::Conflict::Backwards { first, .. } => *first,
+                    zones::Conflict::Overlap { outer, .. } => outer[1],
+                };
+                Judged::Bad(ops[at].call, Evidence::Register(ops, Decision::Conflict(conflict)))
+            }
+        }
+    }
+
+    fn gave_up(&self, part: &Part<'_>, stop: Stop, furthest: u64) -> String {
+        let what = match stop {
+            Stop::Time | Stop::Cancelled => "the time ran out",
+            Stop::Memory => "the memory ran out",
+            Stop::Width | Stop::Quota => "too many operations are open at once",
+        };
+        let (mut replies, mut done, mut time) = (0, 0, 0);
+        for op in part.ops(self.history).filter(|op| op.outcome == Outcome::Ok) {
+            replies += 1;
+            if op.reply <= furthest {
+                done += 1;
+                time = time.max(op.reply_time);
+            }
+        }
+        format!("{what} after {done} of {replies} replies, at {} of the run", wording::seconds(time))
+    }
+
+    /// How a contradiction is told.
+    pub(super) fn finding(&self, part: &Part<'_>, bad: &Contradiction<M>, budget: &Budget) -> Finding {
+        let (history, key) = (self.history, part.key.to_value());
+        let model = bad.model.as_ref().unwrap_or(self.model);
+        let mut finding = match &bad.evidence {
+            Evidence::Register(ops, decision) => {
+                let mut small = shrink::shrink(ops, decision, budget);
+                if bad.supposed.is_some() {
+                    with_first(&mut small, ops);
+                }
+                let name = history.name(part.workload);
+                let begins = explain::Begins { value: model.begins(&Value::Nil), supposed: bad.supposed.is_some() };
+                let mut finding = explain::finding(history, name, &key, &small, &begins);
+                let weakened = small.iter().filter(|op| op.weakened).map(|op| op.call).collect();
+                let claim = Claim::NoLinearization { model: self.model.specification(), weakened };
+                finding.certificate = Some(Certificate::new(history, claim, &finding.ops));
+                finding
+            }
+            Evidence::Other(stuck) => {
+                // They were understood when they were judged.
+                let acts = part.ops(history).filter_map(|op| self.act(model, &op).ok()).collect();
+                let deeds = self.deeds(model, part, acts);
+                let mut finding = general::finding(model, history, &key, &deeds, stuck, budget);
+                finding.sentences.extend(bad.supposed.as_ref().map(|value| {
+                    format!("That holds also if it began with {value}, which was read before anything was written.")
+                }));
+                finding
+            }
+        };
+        if let [one, others @ ..] = &bad.several[..]
+            && !others.is_empty()
+        {
+            let others: Vec<String> = others.iter().map(Value::to_string).collect();
+            finding.sentences.push(format!(
+                "No value to begin with explains it: {one} and {} were all read before anybody can have written them.",
+                others.join(", ")
+            ));
+        }
+        // A counterexample holds as well where a register began with nil, unless nil was read.
+        if let Some(certificate) = &mut finding.certificate {
+            self.initial.certify(certificate);
+        }
+        finding
+    }
+
+    /// Whether something was changed and something else was told of the state: only then could the replies have been
+    /// wrong.
+    pub(super) fn observed(&self, part: &Part<'_>) -> bool {
+        let own = self.own(part);
+        let model = own.as_ref().unwrap_or(self.model);
+        let initial = model.initial();
+        // The first acts of each kind, by position; an act may be both, but not the other's counterpart as well.
+        let (mut tells, mut changes) = ([None; 2], [None; 2]);
+        let note = |firsts: &mut [Option<u32>; 2], position: u32| {
+            let slot = usize::from(firsts[0].is_some());
+            firsts[slot].get_or_insert(position);
+        };
+        for op in part.ops(self.history) {
+            let Ok(act) = self.act(model, &op) else { continue };
+            let acknowledged = op.outcome == Outcome::Ok;
+            if acknowledged && !model.fits_always(&act) {
+                // What does not fit the first state tells that another one had changed it.
+                if model.step(&initial, &act).is_none() {
+                    return true;
+                }
+                note(&mut tells, op.position);
+            }
+            if acknowledged && !model.observes_only(&act) {
+                note(&mut changes, op.position);
+            }
+            let differ = |one: &u32| changes.iter().flatten().any(|other| other != one);
+            if tells.iter().flatten().any(differ) {
+                return true;
+            }
+        }
+        false
+    }
+}
+
+/// A refused compare-and-set contradicts a value that the register was supposed to begin with only together with who read it.
+fn with_first(small: &mut Vec<RegOp>, ops: &[RegOp]) {
+    let reads = |op: &&RegOp| op.definite() && op.act.needs() == Some(NIL);
+    if small.iter().any(|op| matches!(op.act, Act::Differs(_)))
+        && !small.iter().any(|op| reads(&op) && !op.weakened)
+        && let Some(reader) = ops.iter().find(reads)
+    {
+        small.retain(|op| op.call != reader.call);
+        small.push(*reader);
+        small.sort_by_key(|op| op.call);
+    }
+}
+
+/// Of a register that showed several values before everything, those.
+fn several(first: &[(Value, Value)]) -> Vec<Value> {
+    let twice = |register: &Value| first.iter().filter(|(of, _)| of == register).count() > 1;
+    let Some((register, _)) = first.iter().find(|(register, _)| twice(register)) else { return Vec::new() };
+    first.iter().filter(|(of, _)| of == register).map(|(_, value)| value.clone()).collect()
+}

@@ -1,0 +1,285 @@
+//! `lease`: no two processes hold one lease at the same moment, under a stated bound of clock error.
+//!
+//! `acquire`, `renew` and `release`, by key; the holder is the process. An acknowledged acquire or renew is a grant:
+//! the server counted its time from no earlier than the call, so the process certainly holds the lease from the reply
+//! until `ttl_ms` less `clock_error_ms` after the **call**, by the control node's clock, or until it calls release, or
+//! until the call that retired it, or until clients may be closed because the load is over. The time to live is the
+//! entry `ttl_ms` of the reply or of the argument, or else the option. A reply of false grants, or releases, nothing,
+//! like a Fail. Where the arguments of acquire differ within a key in more than that, the option `named_by` says
+//! whether they name leases; without it only grants with the same argument are compared, and nothing is valid. Grants
+//! without a certain answer may have happened, and conflict with nothing. Grants are swept in the order of their
+//! replies with the two that last longest, of two processes.
+//!
+//! Finding: `overlapping-leases`. Unknown: no time to live known, no grant that was still good when its answer came,
+//! only one process ever asked, or arguments of acquire that differ and may name leases.
+#[doc(hidden)]
+pub mod fuzz;
+
+use crate::calls::{
+    NAMED_BY, Named, NamedBy, Naming, at, by_key, closings, object, part, refusal, retirements, took, workloads_with,
+};
+use crate::checker::CheckerDoc;
+use crate::history::{History, Op, Outcome};
+use crate::value::Value;
+use crate::verdict::pace::Pace;
+use crate::verdict::wording;
+use crate::verdict::{Breach, Report};
+use crate::verdict::{Budget, Checker, Validity, Verdict};
+use serde_json::json;
+use std::collections::HashMap;
+
+/// Its entry in the list of checkers.
+pub(crate) const DOC: CheckerDoc = CheckerDoc {
+    name: "lease",
+    doc: "No two processes certainly hold one lease at the same moment, under a stated bound of clock error.",
+    options: &[
+        ("ttl_ms", "how long a grant lasts, where neither call nor reply says so"),
+        ("clock_error_ms", "by how much a server's clock may run ahead within one grant; 0 by default"),
+        NAMED_BY,
+    ],
+    build: |options| {
+        let lease = Lease::new(options.count("ttl_ms")?);
+        let lease = lease.clock_error_ms(options.count("clock_error_ms")?.unwrap_or(0));
+        Ok(Box::new(lease.named_by(NamedBy::of(options)?)))
+    },
+};
+
+/// Judges leases.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Lease {
+    ttl_ms: Option<u64>,
+    clock_error_ms: u64,
+    named_by: NamedBy,
+}
+
+impl Lease {
+    /// Grants last so long; None: each says itself.
+    pub fn new(ttl_ms: Option<u64>) -> Lease {
+        Lease { ttl_ms, ..Lease::default() }
+    }
+
+    /// A server's clock may run ahead of the control node's by so much within one time to live.
+    pub fn clock_error_ms(mut self, clock_error_ms: u64) -> Lease {
+        self.clock_error_ms = clock_error_ms;
+        self
+    }
+
+    /// What names a lease.
+    pub fn named_by(mut self, named_by: NamedBy) -> Lease {
+        self.named_by = named_by;
+        self
+    }
+
+    fn ttl_ms(&self, op: &Op<'_>) -> Option<u64> {
+        let said = [op.output, op.input].into_iter().find_map(|value| part(value, "ttl_ms")?.as_int());
+        said.and_then(|ttl| u64::try_from(ttl).ok()).or(self.ttl_ms)
+    }
+
+    /// Acknowledged grants of one lease in the order of their replies, and how many do not say how long they last; none
+    /// where the time was up.
+    fn grants(
+        &self,
+        history: &History,
+        lease: &Named<'_>,
+        ends: &Ends,
+        pace: &mut Pace<'_>,
+    ) -> Option<(Vec<Grant>, usize)> {
+        let mut grants: Vec<Grant> = Vec::new();
+        let mut current: HashMap<u32, Vec<usize>> = HashMap::new();
+        let mut endless = 0;
+        for &position in &lease.group.ops {
+            if pace.over(1) {
+                return None;
+            }
+            let op = at(history, position);
+            match history.name(op.function) {
+                "acquire" | "renew" if took(&op) => {
+                    let Some(ttl_ms) = self.ttl_ms(&op) else {
+                        endless += 1;
+                        continue;
+                    };
+                    let lasts = ttl_ms.saturating_sub(self.clock_error_ms).saturating_mul(1_000_000);
+                    let expires = op.call_time.saturating_add(lasts);
+                    let (until, ended_by) = ends.of(history, &op);
+                    current.entry(op.session).or_default().push(grants.len());
+                    grants.push(Grant {
+                        op: position,
+                        session: op.session,
+                        from: (op.reply, op.reply_time),
+                        until,
+                        expires,
+                        ended_by,
+                        ttl_ms,
+                    });
+                }
+                "release" if took(&op) || op.outcome == Outcome::Info => {
+                    for place in current.remove(&op.session).unwrap_or_default() {
+                        (grants[place].until, grants[place].ended_by) = (op.call, Some(position));
+                    }
+                }
+                _ => {}
+            }
+        }
+        grants.retain(|grant| grant.from.1 < grant.expires);
+        grants.sort_unstable_by_key(|grant| grant.from);
+        Some((grants, endless))
+    }
+
+    fn sweep<'h>(
+        &self,
+        history: &'h History,
+        lease: &Named<'h>,
+        grants: &[Grant],
+        pace: &mut Pace<'_>,
+        breaches: &mut Report<'h>,
+    ) {
+        // Of all grants before, the one that lasts longest, and the longest of another process: by the place of the
+        // first grant that comes after them.
+        let mut longest: [Option<(usize, usize)>; 2] = [None, None];
+        for (place, grant) in grants.iter().enumerate() {
+            if pace.over(1) {
+                break;
+            }
+            let others = longest.iter().flatten().filter(|(_, other)| grants[*other].session != grant.session);
+            if let Some((_, other)) = others.copied().max().filter(|(end, _)| *end > place) {
+                breaches.violation("overlapping-leases", || self.breach(history, lease, grants[other], *grant));
+            }
+            let end = grants.partition_point(|later| later.from.0 < grant.until && later.from.1 < grant.expires);
+            let new = (end, place);
+            let same =
+                |slot: &Option<(usize, usize)>| slot.is_some_and(|(_, one)| grants[one].session == grant.session);
+            match longest.iter().position(same) {
+                Some(slot) => longest[slot] = longest[slot].max(Some(new)),
+                None => {
+                    let slot = usize::from(longest[0].is_some_and(|one| longest[1].is_none_or(|two| two.0 < one.0)));
+                    if longest[slot].is_none_or(|(old, _)| old < end) {
+                        longest[slot] = Some(new);
+                    }
+                }
+            }
+        }
+    }
+
+    fn breach<'h>(&self, history: &'h History, lease: &Named<'h>, one: Grant, two: Grant) -> Breach<'h> {
+        let (first, second) = (at(history, one.op), at(history, two.op));
+        let say = |grant: &Grant, op: &Op<'_>| {
+            format!(
+                "Process {} certainly held it from the reply to #{} at {} until {}: {} ms from its call at {}, \
+                 less {} ms of clock error.",
+                op.process,
+                op.call,
+                wording::seconds(grant.from.1),
+                wording::seconds(grant.expires),
+                grant.ttl_ms,
+                wording::seconds(op.call_time),
+                self.clock_error_ms
+            )
+        };
+        let times = |grant: &Grant, op: &Op<'_>| {
+            let number = |number: u64| Value::Int(i64::try_from(number).unwrap_or(i64::MAX));
+            object(&[
+                ("call", number(op.call)),
+                ("call_time_ns", number(op.call_time)),
+                ("reply_time_ns", number(op.reply_time)),
+                ("ttl_ms", number(grant.ttl_ms)),
+            ])
+        };
+        let ends = [one.ended_by, two.ended_by].into_iter().flatten().map(|position| at(history, position));
+        let mut reasons = vec![say(&one, &first), say(&two, &second)];
+        let refused = |op: &Op<'h>| lease.refused(history, op, second.reply);
+        let mut aside: Vec<Op<'h>> = [&first, &second].into_iter().filter_map(refused).collect();
+        reasons.extend(aside.iter().map(refusal));
+        for renewal in [&first, &second] {
+            if let Some(meant) = lease.meant(history, renewal) {
+                reasons
+                    .push(format!("#{} renewed what #{} was about: nothing else was held.", renewal.call, meant.call));
+                aside.push(meant);
+            }
+        }
+        reasons.extend(
+            ends.clone().map(|end| format!("Process {} gave it up no earlier than #{}.", end.process, end.call)),
+        );
+        reasons.push(format!("When #{} was answered, both held it.", second.call));
+        let key = if second.key.is_nil() { String::new() } else { format!(" {}", second.key) };
+        Breach {
+            title: format!("processes {} and {} held lease{key} at the same time", first.process, second.process),
+            ops: [first, second].into_iter().chain(ends).collect(),
+            key: second.key.to_value(),
+            subject: object(&[
+                ("clock_error_ms", Value::Int(i64::try_from(self.clock_error_ms).unwrap_or(i64::MAX))),
+                ("grants", Value::list([times(&one, &first), times(&two, &second)])),
+            ]),
+            aside,
+            reasons,
+            certified: lease.certified,
+            ..Breach::default()
+        }
+    }
+}
+
+/// A process certainly holds the lease from `from` until `until` (an index) and `expires` (a time), whichever comes
+/// first.
+#[derive(Clone, Copy, Debug)]
+struct Grant {
+    op: u32,
+    session: u32,
+    from: (u64, u64),
+    until: u64,
+    expires: u64,
+    ended_by: Option<u32>,
+    ttl_ms: u64,
+}
+
+/// What may end a grant that is never released.
+struct Ends {
+    retired: Vec<u64>,
+    closings: Vec<u64>,
+}
+
+impl Ends {
+    fn of(&self, history: &History, op: &Op<'_>) -> (u64, Option<u32>) {
+        let retired = self.retired[op.session as usize];
+        let closed = self.closings.iter().copied().find(|&index| index > op.reply).unwrap_or(Op::OPEN);
+        (retired.min(closed), history.op(retired).filter(|_| retired < closed).map(|op| op.position))
+    }
+}
+
+impl Checker for Lease {
+    fn name(&self) -> &str {
+        "lease"
+    }
+
+    fn check(&self, history: &History, budget: &Budget) -> Verdict {
+        let workloads = workloads_with(history, &["acquire"]);
+        let mut breaches = Report::new(history);
+        let ends = Ends { retired: retirements(history), closings: closings(history) };
+        let (mut good, mut endless, mut contended) = (0, 0, 0);
+        let mut pace = Pace::new(budget);
+        let mut doubt = None;
+        let naming = Naming::new(history, self.named_by, false);
+        'keys: for group in by_key(history, &workloads) {
+            let names = naming.apart(group);
+            doubt = doubt.or(names.doubt);
+            for lease in &names.locks {
+                let Some((grants, unclear)) = self.grants(history, lease, &ends, &mut pace) else { break 'keys };
+                contended += usize::from(!grants.is_empty() && lease.group.contended(history, "acquire"));
+                good += grants.len();
+                endless += unclear;
+                self.sweep(history, lease, &grants, &mut pace, &mut breaches);
+            }
+        }
+        doubt.into_iter().for_each(|doubt| breaches.unknown(doubt));
+        let unknown = |text: &str| (Validity::Unknown, text.to_owned());
+        let otherwise = if endless > 0 {
+            unknown("How long a grant lasts is not known: set the option ttl_ms.")
+        } else if good == 0 {
+            unknown("No grant was still good when its answer came.")
+        } else if contended == 0 {
+            unknown("Only one process ever asked for a lease that was granted, so nothing was contended.")
+        } else {
+            (Validity::Valid, format!("{} never certainly held by two at once.", wording::count(good, "grant")))
+        };
+        breaches.late(&pace, history.ops().len(), "operations");
+        breaches.answer(self.name(), &workloads, otherwise, [("grants", json!(good))])
+    }
+}

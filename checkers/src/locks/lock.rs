@@ -1,0 +1,394 @@
+//! `lock` and `semaphore`: never more holders than permits at one moment.
+//!
+//! `acquire` and `release`, by key; the holder is the process. A reply of false, like a Fail, means that it did not
+//! get, or give, it: nothing happened. Of a semaphore both may name a number of permits (input, default 1). A hold is
+//! definite from the reply of an acknowledged acquire until the same process calls a release that was not refused:
+//! nothing before or after is certain. A process that was retired by an Info, or a client that may have been closed
+//! because the load was over, may have lost its session, so a hold that was never released ends there. Where the
+//! arguments of acquire differ within a key, the option `named_by` says whether they name locks; without it only two
+//! holds with the same argument are compared, and nothing is valid. An acquire without a certain answer may hold for
+//! ever, or never, and conflicts with nothing. For complete intervals this is exact: put every acquire at its reply and
+//! every release at its call, and the holds are as short as they can be all at once. One sweep over the holds in order
+//! of their beginning.
+//!
+//! Findings: `double-hold` (lock), `too-many-holders` (semaphore), `release-by-non-holder` (lock: an acknowledged
+//! release by a process that released as often as it acquired; option `idempotent_release` allows it), and as evidence
+//! `acquired-while-held` (the holder itself acquired again: a lock may be reentrant). Unknown: nothing acquired, or
+//! only one process ever asked, arguments of acquire that differ and may name locks.
+#[doc(hidden)]
+pub mod fuzz;
+
+pub use crate::calls::names::NamedBy;
+use crate::calls::{NAMED_BY, Named, Naming, at, by_key, closings, object, refusal, retirements, took, workloads_with};
+use crate::checker::CheckerDoc;
+use crate::history::{History, Op, Outcome};
+use crate::value::{Kind, Value};
+use crate::verdict::pace::Pace;
+use crate::verdict::wording;
+use crate::verdict::{Breach, Report};
+use crate::verdict::{Budget, Checker, Validity, Verdict};
+use serde_json::json;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, VecDeque};
+
+/// The lock's entry in the list of checkers.
+pub(crate) const LOCK: CheckerDoc = CheckerDoc {
+    name: "lock",
+    doc: "Never two processes certainly hold one lock at the same moment, and only its holder releases it.",
+    options: &[("idempotent_release", "true: releasing what one does not hold may be acknowledged"), NAMED_BY],
+    build: |options| {
+        let lock = Lock::mutex().idempotent_release(options.flag("idempotent_release")?);
+        Ok(Box::new(lock.named_by(NamedBy::of(options)?)))
+    },
+};
+
+/// The semaphore's entry in the list of checkers.
+pub(crate) const SEMAPHORE: CheckerDoc = CheckerDoc {
+    name: "semaphore",
+    doc: "Never more permits are certainly held at one moment than there are.",
+    options: &[("permits", "how many there are; without it nothing can be said"), NAMED_BY],
+    build: |options| {
+        let semaphore = Lock::semaphore(options.count("permits")?);
+        Ok(Box::new(semaphore.named_by(NamedBy::of(options)?)))
+    },
+};
+
+/// Judges locks and semaphores.
+#[derive(Clone, Copy, Debug)]
+pub struct Lock {
+    permits: Option<u64>,
+    exclusive: bool,
+    idempotent_release: bool,
+    named_by: NamedBy,
+}
+
+impl Lock {
+    /// One holder at a time.
+    pub fn mutex() -> Lock {
+        Lock { permits: Some(1), exclusive: true, idempotent_release: false, named_by: NamedBy::Unsaid }
+    }
+
+    /// At most so many permits given at a time; None: not known, and nothing can be said.
+    pub fn semaphore(permits: Option<u64>) -> Lock {
+        Lock { permits, exclusive: false, idempotent_release: true, named_by: NamedBy::Unsaid }
+    }
+
+    /// A release by a process that holds nothing may be acknowledged.
+    pub fn idempotent_release(mut self, allowed: bool) -> Lock {
+        self.idempotent_release = allowed;
+        self
+    }
+
+    /// What names a lock.
+    pub fn named_by(mut self, named_by: NamedBy) -> Lock {
+        self.named_by = named_by;
+        self
+    }
+}
+
+/// A process certainly holds so many permits between two indices.
+#[derive(Clone, Copy, Debug)]
+struct Hold {
+    from: u64,
+    /// The first index at which it may be over.
+    to: u64,
+    permits: u64,
+    acquire: u32,
+    /// The operation that may end it.
+    ended_by: Option<u32>,
+}
+
+/// Acknowledged holds of one process that it has not tried to release.
+#[derive(Default)]
+struct Holder {
+    open: VecDeque<Hold>,
+    /// Acquires that may have taken effect, less acknowledged releases.
+    balance: i64,
+}
+
+/// How many permits the argument asks for, or gives back; a name stands for one of its own. None: it is neither.
+fn permits(op: &Op<'_>) -> Option<u64> {
+    match op.input.kind() {
+        Kind::Int(count) => u64::try_from(count).ok(),
+        Kind::Nil | Kind::Text(_) => Some(1),
+        _ => None,
+    }
+}
+
+/// What is known of one lock.
+struct Known {
+    holds: Vec<Hold>,
+    /// Acquisitions of a number of permits that is not understood.
+    odd: Vec<u64>,
+}
+
+impl Lock {
+    /// The certain holds in the order of their beginning; none where the time was up.
+    fn holds<'h>(
+        &self,
+        history: &'h History,
+        lock: &Named<'h>,
+        end: &End,
+        pace: &mut Pace<'_>,
+        breaches: &mut Report<'h>,
+    ) -> Option<Known> {
+        let mut done: Vec<Hold> = Vec::new();
+        let mut odd: Vec<u64> = Vec::new();
+        let mut holders: HashMap<u32, Holder> = HashMap::new();
+        for &position in &lock.group.ops {
+            if pace.over(1) {
+                return None;
+            }
+            let op = at(history, position);
+            let holder = holders.entry(op.session).or_default();
+            match history.name(op.function) {
+                "acquire" if took(&op) => {
+                    holder.balance += 1;
+                    if let Some(held) = holder.open.front().filter(|_| self.exclusive) {
+                        let first = at(history, held.acquire);
+                        breaches.evidence("acquired-while-held", || again(first, op));
+                        continue;
+                    }
+                    let permits = if self.exclusive { Some(1) } else { permits(&op) };
+                    let Some(permits) = permits else {
+                        odd.push(op.call);
+                        continue;
+                    };
+                    let hold = Hold { from: op.reply, to: Op::OPEN, permits, acquire: position, ended_by: None };
+                    holder.open.push_back(hold);
+                }
+                "release" if took(&op) || op.outcome == Outcome::Info => {
+                    let loose = lock.loose(position);
+                    let all = self.exclusive || loose;
+                    let mut given = Some(&op).filter(|_| !all).and_then(permits).unwrap_or(u64::MAX);
+                    while let Some(hold) = holder.open.front_mut().filter(|_| given > 0) {
+                        let part = hold.permits.min(given);
+                        done.push(Hold { permits: part, to: op.call, ended_by: Some(position), ..*hold });
+                        (hold.permits, given) = (hold.permits - part, given - part);
+                        if hold.permits == 0 {
+                            holder.open.pop_front();
+                        }
+                    }
+                    if took(&op) && !loose {
+                        // Who called again after an info may hold what it acquired before.
+                        let anew = history.client(op.process) != op.process;
+                        if self.exclusive && !self.idempotent_release && holder.balance <= 0 && !anew {
+                            breaches.violation("release-by-non-holder", || foreign_release(history, lock, op));
+                        }
+                        holder.balance = (holder.balance - 1).max(0);
+                    }
+                }
+                _ => {}
+            }
+        }
+        let mut open: Vec<Hold> = holders.into_values().flat_map(|holder| holder.open).collect();
+        for hold in &mut open {
+            (hold.to, hold.ended_by) = end.of(history, hold);
+        }
+        done.extend(open);
+        done.sort_unstable_by_key(|hold| (hold.from, hold.acquire, hold.to));
+        Some(Known { holds: done, odd })
+    }
+
+    /// Whether several processes asked, and for more than there is.
+    fn contended(&self, history: &History, lock: &Named<'_>) -> bool {
+        let acquires = lock.group.ops(history).filter(|op| history.name(op.function) == "acquire");
+        let asked = acquires.fold(0_u64, |sum, op| sum.saturating_add(permits(&op).unwrap_or(1)));
+        let enough = self.exclusive || self.permits.is_none_or(|permits| asked > permits);
+        enough && lock.group.contended(history, "acquire")
+    }
+
+    /// Counts what is certainly held at the beginning of every hold.
+    fn sweep<'h>(
+        &self,
+        history: &'h History,
+        lock: &Named<'h>,
+        holds: &[Hold],
+        pace: &mut Pace<'_>,
+        breaches: &mut Report<'h>,
+    ) -> u64 {
+        let limit = self.permits.unwrap_or(u64::MAX);
+        let (mut active, mut held, mut most) = (BinaryHeap::new(), 0, 0);
+        for (place, hold) in holds.iter().enumerate() {
+            if pace.over(1) {
+                break;
+            }
+            while let Some(&Reverse((to, other))) = active.peek() {
+                let over: &Hold = &holds[other];
+                if to > hold.from {
+                    break;
+                }
+                held -= over.permits;
+                active.pop();
+            }
+            if hold.to <= hold.from {
+                continue;
+            }
+            active.push(Reverse((hold.to, place)));
+            held += hold.permits;
+            most = most.max(held);
+            if held > limit {
+                let kind = if self.exclusive { "double-hold" } else { "too-many-holders" };
+                breaches.violation(kind, || {
+                    let mut others: Vec<Hold> = active.iter().map(|Reverse((_, other))| holds[*other]).collect();
+                    others.sort_by_key(|other| (Reverse(other.permits), other.from));
+                    self.too_many(history, lock, limit, *hold, &others)
+                });
+            }
+        }
+        most
+    }
+
+    fn too_many<'h>(
+        &self,
+        history: &'h History,
+        lock: &Named<'h>,
+        limit: u64,
+        hold: Hold,
+        others: &[Hold],
+    ) -> Breach<'h> {
+        let mut chosen = vec![hold];
+        for other in others.iter().filter(|other| other.acquire != hold.acquire || other.to != hold.to) {
+            if chosen.iter().map(|hold| hold.permits).sum::<u64>() > limit {
+                break;
+            }
+            chosen.push(*other);
+        }
+        let acquire = |hold: &Hold| at(history, hold.acquire);
+        let say = |hold: &Hold| {
+            let op = acquire(hold);
+            let until = match hold.ended_by.map(|position| at(history, position)) {
+                Some(end) => format!("until its #{} was called", end.call),
+                None => "and was never released".to_owned(),
+            };
+            let count = if self.exclusive { String::new() } else { format!(" ({})", hold.permits) };
+            format!("Process {} certainly held it{count} from the reply to #{} on, {until}.", op.process, op.call)
+        };
+        let newest = acquire(&hold);
+        let refused = |hold: &Hold| lock.refused(history, &acquire(hold), newest.reply);
+        let aside: Vec<Op<'h>> = chosen.iter().filter_map(refused).collect();
+        let told = |hold: &Hold| [Some(say(hold)), refused(hold).as_ref().map(refusal)];
+        let mut reasons: Vec<String> = chosen.iter().flat_map(told).flatten().collect();
+        let key = if newest.key.is_nil() { String::new() } else { format!(" of {}", newest.key) };
+        let together: u64 = chosen.iter().map(|hold| hold.permits).sum();
+        reasons.push(format!("When #{} was answered, {together} were held{key}; at most {limit} may be.", newest.call));
+        let mut names: Vec<String> = chosen.iter().map(|hold| format!("process {}", acquire(hold).process)).collect();
+        names.sort();
+        names.dedup();
+        let what = if self.exclusive { "the lock".to_owned() } else { format!("more than {limit} permits") };
+        Breach {
+            title: format!("{} held {what}{key} at the same time", names.join(" and ")),
+            ops: chosen
+                .iter()
+                .flat_map(|hold| [Some(hold.acquire), hold.ended_by])
+                .flatten()
+                .map(|one| at(history, one))
+                .collect(),
+            key: newest.key.to_value(),
+            subject: object(&[("permits", Value::Int(limit as i64))]),
+            aside,
+            reasons,
+            certified: lock.certified,
+            ..Breach::default()
+        }
+    }
+}
+
+fn again<'h>(first: Op<'h>, op: Op<'h>) -> Breach<'h> {
+    Breach {
+        title: format!("process {} acquired again (#{}) what it held since #{}", op.process, op.call, first.call),
+        ops: vec![first, op],
+        key: op.key.to_value(),
+        reasons: vec!["A reentrant lock allows this.".to_owned()],
+        ..Breach::default()
+    }
+}
+
+/// An acknowledged release of what the process did not hold, with its own last acquire and release.
+fn foreign_release<'h>(history: &'h History, lock: &Named<'h>, op: Op<'h>) -> Breach<'h> {
+    let mine = |other: &Op<'_>| {
+        other.session == op.session && other.call < op.call && (took(other) || other.outcome == Outcome::Info)
+    };
+    let own: Vec<Op<'h>> = lock.group.ops.iter().map(|&position| at(history, position)).filter(mine).collect();
+    let acquires = own.iter().filter(|op| history.name(op.function) == "acquire").count();
+    let reason = format!(
+        "Process {} had acquired it {} and each time released it before #{}, so it held nothing then.",
+        op.process,
+        wording::count(acquires, "time"),
+        op.call
+    );
+    Breach {
+        title: format!("process {} released (#{}) what it did not hold, and was told that it had", op.process, op.call),
+        ops: own.into_iter().chain([op]).collect(),
+        key: op.key.to_value(),
+        reasons: vec![reason],
+        certified: lock.whole,
+        ..Breach::default()
+    }
+}
+
+/// What ends a hold that was never released.
+struct End {
+    retired: Vec<u64>,
+    closings: Vec<u64>,
+}
+
+impl End {
+    fn new(history: &History) -> End {
+        End { retired: retirements(history), closings: closings(history) }
+    }
+
+    fn of(&self, history: &History, hold: &Hold) -> (u64, Option<u32>) {
+        let retired = self.retired[at(history, hold.acquire).session as usize];
+        let closed = self.closings.iter().copied().find(|&index| index > hold.from).unwrap_or(Op::OPEN);
+        let by = history.op(retired).filter(|_| retired < closed).map(|op| op.position);
+        (retired.min(closed), by)
+    }
+}
+
+impl Checker for Lock {
+    fn name(&self) -> &str {
+        if self.exclusive { "lock" } else { "semaphore" }
+    }
+
+    fn check(&self, history: &History, budget: &Budget) -> Verdict {
+        let workloads = workloads_with(history, &["acquire", "release"]);
+        let mut breaches = Report::new(history);
+        let end = End::new(history);
+        let (mut held, mut contended, mut most) = (0, 0, 0);
+        let mut pace = Pace::new(budget);
+        let (mut doubt, mut odd) = (None, Vec::new());
+        let naming = Naming::new(history, self.named_by, !self.exclusive);
+        'keys: for group in by_key(history, &workloads) {
+            let names = naming.apart(group);
+            doubt = doubt.or(names.doubt);
+            for lock in &names.locks {
+                let Some(known) = self.holds(history, lock, &end, &mut pace, &mut breaches) else { break 'keys };
+                held += known.holds.len();
+                contended += usize::from(!known.holds.is_empty() && self.contended(history, lock));
+                odd.extend(known.odd);
+                most = most.max(self.sweep(history, lock, &known.holds, &mut pace, &mut breaches));
+            }
+        }
+        doubt.into_iter().for_each(|doubt| breaches.unknown(doubt));
+        breaches.malformed("acquire takes a number of permits", &odd);
+        let unknown = |text: String| (Validity::Unknown, text);
+        let otherwise = match self.permits {
+            None => unknown("How many permits there are is not known: set the option permits.".to_owned()),
+            Some(_) if held == 0 => unknown("Nothing was ever acquired.".to_owned()),
+            Some(_) if contended == 0 && self.exclusive => {
+                unknown("Only one process ever asked for a lock that was held, so nothing was contended.".to_owned())
+            }
+            Some(permits) if contended == 0 => unknown(format!(
+                "Of no semaphore did several processes ask for more than {permits} in all, so nothing was contended."
+            )),
+            Some(permits) => {
+                let text =
+                    format!("In {} never more than {permits} certainly held at once.", wording::count(held, "hold"));
+                (Validity::Valid, text)
+            }
+        };
+        breaches.late(&pace, history.ops().len(), "operations");
+        breaches.answer(self.name(), &workloads, otherwise, [("holds", json!(held)), ("held_at_once_max", json!(most))])
+    }
+}

@@ -1,0 +1,433 @@
+//! [`Model`]: a sequential specification. It says what one object does when its calls come one after the other, and
+//! nothing about time, processes or faults. A call of data ([`Value`]) is parsed once into the model's own type.
+//!
+//! A model of one's own is one type; [`crate::Linearizable::new`] judges it:
+//!
+//! ```
+//! use dsfuzz_checkers::{Model, Value};
+//!
+//! /// A light switch: `flip`, and `read`, which returns whether it is on.
+//! struct Switch;
+//!
+//! impl Model for Switch {
+//!     type State = bool;
+//!     type Act = Option<Option<bool>>; // None: a flip; Some: a read, with its reply if there is one.
+//!     fn name(&self) -> &'static str { "switch" }
+//!     fn functions(&self) -> &'static [&'static str] { &["flip", "read"] }
+//!     fn initial(&self) -> bool { false }
+//!     fn act(&self, function: &str, _: &Value, reply: Option<&Value>) -> Result<Self::Act, String> {
+//!         match function {
+//!             "flip" => Ok(None),
+//!             _ => Ok(Some(reply.map(|reply| *reply == Value::Bool(true)))),
+//!         }
+//!     }
+//!     fn step(&self, on: &bool, act: &Self::Act) -> Option<bool> {
+//!         match act {
+//!             None => Some(!on),
+//!             Some(seen) => seen.is_none_or(|seen| seen == *on).then_some(*on),
+//!         }
+//!     }
+//!     fn observes_only(&self, act: &Self::Act) -> bool { act.is_some() }
+//! }
+//!
+//! let checker = dsfuzz_checkers::Linearizable::new(Switch);
+//! # let _ = checker;
+//! ```
+mod chain;
+mod counter;
+mod fenced_lock;
+mod fifo_queue;
+#[doc(hidden)]
+pub mod fuzz;
+mod items;
+mod kv;
+mod leader_election;
+mod lease;
+mod log;
+mod multi_register;
+mod mutex;
+mod owner_mutex;
+mod priority_queue;
+mod reentrant_mutex;
+mod register;
+mod semaphore;
+mod set;
+mod stack;
+mod unordered_queue;
+pub(crate) mod versioned;
+
+pub use counter::Counter;
+pub use fenced_lock::FencedLock;
+pub use fifo_queue::FifoQueue;
+pub use kv::Kv;
+pub use leader_election::LeaderElection;
+pub use lease::Lease;
+pub use log::Log;
+pub use multi_register::MultiRegister;
+pub use mutex::Mutex;
+pub use owner_mutex::OwnerMutex;
+pub use priority_queue::PriorityQueue;
+pub use reentrant_mutex::ReentrantMutex;
+pub use register::{CasRegister, Register};
+pub use semaphore::Semaphore;
+pub use set::{Set, SetAct};
+pub use stack::Stack;
+pub use unordered_queue::UnorderedQueue;
+pub use versioned::{VersionedAct, VersionedRegister};
+
+use crate::checker::Options;
+use crate::initial::{self, Initial};
+use crate::value::Value;
+use std::fmt::Debug;
+use std::hash::Hash;
+
+/// A sequential specification.
+pub trait Model: Send + Sync {
+    /// What the object holds. Compared by value.
+    type State: Clone + Eq + Hash + Debug;
+    /// A call with what is known of its reply. Equal acts do the same.
+    type Act: Clone + Eq + Hash + Debug;
+
+    /// Its name in plans, e.g. `cas-register`.
+    fn name(&self) -> &'static str;
+
+    /// Its name in certificates: with what is set otherwise than by default behind a colon.
+    fn specification(&self) -> String {
+        self.name().to_owned()
+    }
+
+    /// The functions that it knows.
+    fn functions(&self) -> &'static [&'static str];
+
+    /// The state before every call.
+    fn initial(&self) -> Self::State;
+
+    /// The object of this key with what was set for it; `None` where nothing was, or where such objects always begin in one
+    /// state.
+    fn beginning(&self, _key: &Value, _initial: &Initial) -> Option<Self>
+    where
+        Self: Sized,
+    {
+        None
+    }
+
+    /// What this register holds before every call; an object that is one register names it nil.
+    fn begins(&self, _register: &Value) -> Value {
+        Value::Nil
+    }
+
+    /// What the act shows of registers before it: register and value. Where nothing is ever shown, nobody asks whether an
+    /// object began otherwise.
+    fn seen(&self, _act: &Self::Act) -> Vec<(Value, Value)> {
+        Vec::new()
+    }
+
+    /// What the act may leave in registers; `None`: any value.
+    fn left(&self, _act: &Self::Act) -> Vec<(Value, Option<Value>)> {
+        Vec::new()
+    }
+
+    /// Whether a read shows a value in the form in which it was written: one that shows a list or an object where none was
+    /// written is then not understood.
+    fn shows_as_written(&self) -> bool {
+        false
+    }
+
+    /// Of an object that counts up with every change: by how much, and the number before the act where it shows that. An
+    /// object whose acts all do is asked what it began with where every reply agrees with one larger number.
+    fn counts(&self, _act: &Self::Act) -> Option<Counts> {
+        None
+    }
+
+    /// What such an object would have begun with, if its number was this at first.
+    fn counted_from(&self, number: i64, _acts: &[&Self::Act]) -> Value {
+        Value::Int(number)
+    }
+
+    /// Parses a call. The reply is `None` where it is unknown: such an act may be applied with whatever reply the state
+    /// gives. The error says what the function expects.
+    fn act(&self, function: &str, input: &Value, reply: Option<&Value>) -> Result<Self::Act, String>;
+
+    /// The same, for models in which it matters who calls.
+    fn act_by(&self, _process: u64, function: &str, input: &Value, reply: Option<&Value>) -> Result<Self::Act, String> {
+        self.act(function, input, reply)
+    }
+
+    /// The state after the act, or `None` when it cannot have happened, with this reply, in this state.
+    fn step(&self, state: &Self::State, act: &Self::Act) -> Option<Self::State>;
+
+    /// Whether the act leaves every state as it is. Observations are linearised as soon as they fit, and an observation
+    /// without a reply says nothing at all.
+    fn observes_only(&self, _act: &Self::Act) -> bool {
+        false
+    }
+
+    /// Whether the act, with this reply, fits every state: it tells nothing of what was there before. Objects all of
+    /// whose acknowledged acts do are not judged valid: nothing was observed.
+    fn fits_always(&self, act: &Self::Act) -> bool {
+        let register = |act: RegisterAct| matches!(act, RegisterAct::Write(_) | RegisterAct::Read(None));
+        let cell = self.register_act(act).or_else(|| self.cell_act(act).map(|(_, act)| act));
+        cell.is_some_and(register)
+            || self
+                .container_act(act)
+                .is_some_and(|(_, act)| matches!(act, ContainerAct::Put(_) | ContainerAct::TakeUnknown))
+            || self.growing_act(act).is_some_and(|act| matches!(act, GrowingAct::Add(_)))
+    }
+
+    /// Whether the act, with this reply, fits only some states, and [`Model::may_become`] knows from which others those can
+    /// come. A search then looks ahead to the next such reply.
+    fn needs_state(&self, _act: &Self::Act) -> bool {
+        false
+    }
+
+    /// Whether acts that do not restart the state ([`Model::restarts`]) can lead from it to one that this act fits. Never:
+    /// false where they can.
+    fn may_become(&self, _state: &Self::State, _act: &Self::Act) -> bool {
+        true
+    }
+
+    /// The state after the act, where that is the same whatever was before.
+    fn restarts(&self, _act: &Self::Act) -> Option<Self::State> {
+        None
+    }
+
+    /// The act as one of a register, if it is one. An object whose acts all are is decided by the engines for
+    /// registers.
+    fn register_act(&self, _act: &Self::Act) -> Option<RegisterAct> {
+        None
+    }
+
+    /// The act as one of one register among several that have nothing to do with each other, if it is one: which, and
+    /// what it does there. An object whose acts all are is decided register by register.
+    fn cell_act(&self, _act: &Self::Act) -> Option<(Value, RegisterAct)> {
+        None
+    }
+
+    /// The act as one of a container. An object whose acts all are, and whose values are put once each, is decided by
+    /// the algorithms for that container.
+    fn container_act(&self, _act: &Self::Act) -> Option<(Container, ContainerAct)> {
+        None
+    }
+
+    /// The act as one of a set that only grows, if it is one. An object whose acts all are is decided without a search.
+    fn growing_act(&self, _act: &Self::Act) -> Option<GrowingAct> {
+        None
+    }
+
+    /// Groups of these acts, by place, each of which may be removed from any history that consists of them: if the
+    /// whole is linearizable, so is the rest. Counterexamples are made small with it. By default every observation is a
+    /// group.
+    fn removable(&self, acts: &[&Self::Act]) -> Vec<Vec<usize>> {
+        (0..acts.len()).filter(|&at| self.observes_only(acts[at])).map(|at| vec![at]).collect()
+    }
+
+    /// How many bytes the state holds, about: what a search counts against its budget.
+    fn state_bytes(&self, _state: &Self::State) -> usize {
+        96
+    }
+
+    /// The state in words, for explanations.
+    fn show(&self, state: &Self::State) -> String {
+        format!("{state:?}")
+    }
+
+    /// What an act did, or tried to do where nobody acknowledged it, in words; `None` where function, argument and reply say it.
+    fn describe(&self, _act: &Self::Act, _acknowledged: bool) -> Option<String> {
+        None
+    }
+}
+
+/// What can be done with a register. Initially it holds [`Model::begins`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum RegisterAct {
+    /// It held this value; `None`: the reply is unknown.
+    Read(Option<Value>),
+    /// It holds this value from now on.
+    Write(Value),
+    /// It held the first value and holds the second from now on.
+    Cas(Value, Value),
+    /// It held something other than this value: a compare-and-set that was answered with a mismatch.
+    Differs(Value),
+}
+
+/// In which order a container gives back what was put into it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Container {
+    /// First in, first out.
+    Queue,
+    /// Last in, first out.
+    Stack,
+    /// The smallest first, by the order of [`Value`].
+    Smallest,
+    /// The largest first.
+    Largest,
+    /// In any order.
+    Bag,
+}
+
+impl RegisterAct {
+    /// The value that was there before it, where it shows one.
+    fn seen(&self) -> Option<&Value> {
+        match self {
+            RegisterAct::Read(value) => value.as_ref(),
+            RegisterAct::Cas(from, _) => Some(from),
+            RegisterAct::Write(_) | RegisterAct::Differs(_) => None,
+        }
+    }
+
+    /// The value that it leaves, if it changes anything.
+    fn left(&self) -> Option<&Value> {
+        match self {
+            RegisterAct::Write(value) | RegisterAct::Cas(_, value) => Some(value),
+            RegisterAct::Read(_) | RegisterAct::Differs(_) => None,
+        }
+    }
+}
+
+/// What an act does to a number that counts up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counts {
+    /// By how much it grows.
+    pub by: i64,
+    /// The number before it, where the reply shows it.
+    pub before: Option<i128>,
+}
+
+/// What can be done with a container. Initially it is empty.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum ContainerAct {
+    /// This value is in it from now on.
+    Put(Value),
+    /// This value was next, and is taken out.
+    Take(Value),
+    /// It was empty.
+    TakeNothing,
+    /// It was empty, or what was next is taken out: the reply is unknown.
+    TakeUnknown,
+}
+
+/// What can be done with a set that only grows. Initially it is empty.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum GrowingAct {
+    /// This value is in it from now on.
+    Add(Value),
+    /// Exactly these values were in it, in ascending order.
+    Read(Vec<Value>),
+}
+
+/// A model in the list.
+#[derive(Clone, Copy, Debug)]
+pub struct ModelDoc {
+    /// Its name in plans.
+    pub name: &'static str,
+    /// What it is, in a sentence.
+    pub doc: &'static str,
+    /// The functions that it knows.
+    pub functions: &'static [&'static str],
+    /// What can be set: name and meaning.
+    pub options: &'static [(&'static str, &'static str)],
+}
+
+/// Something that is done with a model of whatever type.
+pub trait WithModel {
+    /// What comes out.
+    type Out;
+    /// Does it.
+    fn with<M: Model + Clone + 'static>(self, model: M) -> Self::Out;
+}
+
+/// One list of types: [`MODELS`] and [`with_model`] follow from it.
+macro_rules! models {
+    ($($name:literal, $functions:expr, $options:expr, $make:expr, $doc:literal;)*) => {
+        /// All models. A new one is its file and its entry here.
+        pub const MODELS: &[ModelDoc] = &[$(ModelDoc {
+            name: $name,
+            doc: $doc,
+            functions: $functions,
+            options: $options,
+        }),*];
+
+        /// Does something with the model of this name, made with these options. The error names the models there are.
+        pub fn with_model<W: WithModel>(name: &str, options: &Options, with: W) -> Result<W::Out, String> {
+            match name {
+                $($name => {
+                    known_options($name, $options, options)?;
+                    let model = ($make)(options)?;
+                    Ok(with.with(model))
+                })*
+                _ => {
+                    let names: Vec<&str> = MODELS.iter().map(|doc| doc.name).collect();
+                    Err(format!("no model {name} (there are: {})", names.join(", ")))
+                }
+            }
+        }
+    };
+}
+
+type Made<M> = Result<M, String>;
+
+/// Options of models whose objects may begin with any value. [`crate::Linearizable`] takes it, for each key.
+const BEGINS: &[(&str, &str)] = &[initial::OPTION];
+
+models! {
+    "register", register::READ_WRITE, BEGINS, |_: &Options| -> Made<_> { Ok(Register::default()) },
+        "One value: read, write.";
+    "cas-register", register::READ_WRITE_CAS, BEGINS, |_: &Options| -> Made<_> { Ok(CasRegister::default()) },
+        "One value: read, write, compare-and-set.";
+    "multi-register", multi_register::FUNCTIONS, BEGINS, |_: &Options| -> Made<_> { Ok(MultiRegister::default()) },
+        "Several values: reads and writes of some of them in one step.";
+    "versioned-register", versioned::FUNCTIONS, BEGINS,
+        |options: &Options| VersionedRegister::sound(options).map(|()| VersionedRegister::default()),
+        "One value with its version, as etcd's keys have: read replies with [version, value]; write, compare-and-set.";
+    "kv", kv::FUNCTIONS, BEGINS, |_: &Options| -> Made<_> { Ok(Kv::default()) },
+        "A key of a store: get, put, append, delete, compare-and-set; initially an empty text.";
+    "mutex", mutex::FUNCTIONS, &[], |_: &Options| -> Made<_> { Ok(Mutex) },
+        "A lock: nobody acquires it while it is held. Arguments of acquire name no lock.";
+    "owner-mutex", owner_mutex::FUNCTIONS, &[], |_: &Options| -> Made<_> { Ok(OwnerMutex) },
+        "A lock that only its holder can release.";
+    "reentrant-mutex", reentrant_mutex::FUNCTIONS, &[], |_: &Options| -> Made<_> { Ok(ReentrantMutex) },
+        "A lock that its holder can acquire again, and has to release as often.";
+    "semaphore", semaphore::FUNCTIONS, semaphore::OPTIONS, Semaphore::with_options,
+        "A number of permits: no more are out than there are.";
+    "fenced-lock", fenced_lock::FUNCTIONS, &[], |_: &Options| -> Made<_> { Ok(FencedLock) },
+        "A lock whose every acquisition returns a larger token than all before.";
+    "lease", lease::FUNCTIONS, &[], |_: &Options| -> Made<_> { Ok(Lease) },
+        "A lock that may expire at any time: grants have growing numbers, and only the latest can be renewed.";
+    "fifo-queue", fifo_queue::FUNCTIONS, &[], |_: &Options| -> Made<_> { Ok(FifoQueue) },
+        "A queue: first in, first out.";
+    "unordered-queue", unordered_queue::FUNCTIONS, &[], |_: &Options| -> Made<_> { Ok(UnorderedQueue) },
+        "A queue in no order: nothing comes out that is not in it.";
+    "priority-queue", priority_queue::FUNCTIONS, priority_queue::OPTIONS, PriorityQueue::with_options,
+        "A queue: the smallest value comes out first.";
+    "stack", stack::FUNCTIONS, &[], |_: &Options| -> Made<_> { Ok(Stack) },
+        "A stack: last in, first out.";
+    "set", set::FUNCTIONS, &[], |_: &Options| -> Made<_> { Ok(Set) },
+        "A set: add, remove, contains, read.";
+    "counter", counter::FUNCTIONS, BEGINS, |options: &Options| Counter::sound(options).map(|()| Counter::default()),
+        "A number: add, increment, decrement, read.";
+    "log", log::FUNCTIONS, &[], |_: &Options| -> Made<_> { Ok(Log) },
+        "A list to which is only appended: each append returns its offset, which is read for ever after.";
+    "leader-election", leader_election::FUNCTIONS, &[], |_: &Options| -> Made<_> { Ok(LeaderElection) },
+        "A leader for each term: terms grow, and each has one leader.";
+}
+
+/// All options of all models, each once: what `linearizable` passes on.
+pub const MODEL_OPTIONS: &[(&str, &str)] = &[initial::OPTION, semaphore::OPTIONS[0], priority_queue::OPTIONS[0]];
+
+/// Who holds or asks: the argument where one is given, otherwise the process.
+fn owner(process: u64, input: &Value) -> Value {
+    if input.is_nil() { Value::Int(process as i64) } else { input.clone() }
+}
+
+/// An option of another model is an error: it would be set in vain.
+fn known_options(model: &str, known: &[(&str, &str)], options: &Options) -> Result<(), String> {
+    let foreign = |(name, _): &&(&str, &str)| options.0.contains_key(*name) && !known.iter().any(|own| own.0 == *name);
+    match MODEL_OPTIONS.iter().find(foreign) {
+        Some((name, _)) => Err(format!("model {model} has no option {name}")),
+        None => Ok(()),
+    }
+}
+
+fn unknown_function(model: &str, functions: &[&str], function: &str) -> String {
+    format!("a {model} knows {}, not {function:?}", functions.join(", "))
+}

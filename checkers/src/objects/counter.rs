@@ -1,0 +1,451 @@
+//! `counter`: every read lies within what the additions around it allow.
+//!
+//! Functions: `add` with an integer, `increment` and `decrement` (or `inc` and `dec`) with an integer or nil (for 1); `read` with the value as
+//! reply. The counter begins at 0, or at the option `initial` ([`crate::Initial`]).
+//!
+//! **Definite.** An addition that was acknowledged before a read was called is counted in it; one that was called before
+//! the read's reply, and not refused, may be. So a read is at least the first ones that are positive and all of the
+//! second ones that are negative, and at most the first ones that are negative and all of the second ones that are
+//! positive (Jepsen's `counter`, with decrements). **Not definite**: whether a sum between the bounds can be reached,
+//! and whether later reads agree with earlier ones; neither is judged.
+//!
+//! Findings: the title says whether acknowledged additions are lost or the read was stale, as far as later reads tell. Where a read
+//! before every addition shows a beginning that is not the default, what is lost with that beginning is told first. `read-below-bound`, with the acknowledged positive additions that exceed the read and *every* negative one
+//! that may have happened by its reply; `read-above-bound`, with *every* positive addition that may have happened by its
+//! reply and those acknowledged negative ones that are needed. The certificate is about these operations: a verifier
+//! computes the bound from them alone, and the claim about the rest of the history is that no further addition of the
+//! kind marked *every* was called before the read's reply. Where they are too many there is no certificate.
+//!
+//! Unknown where no addition was acknowledged, or no read that was called after one.
+#[doc(hidden)]
+pub mod fuzz;
+
+use crate::calls::{Group, changed_by, objects};
+use crate::checker::{CheckerDoc, WORKLOAD, with_workload};
+use crate::history::{History, Op, Outcome};
+use crate::initial::bounds::{Addition, Bounds};
+use crate::initial::counters::{Shows, beginnings};
+use crate::initial::{Beginning, Begun, Initial, OPTION, Shown, Trace, of_key, question, shown};
+use crate::value::Value;
+use crate::verdict::pace::Pace;
+use crate::verdict::wording;
+use crate::verdict::{Breach, Report};
+use crate::verdict::{Budget, Checker, Finding, Verdict};
+use serde_json::json;
+use std::collections::HashSet;
+use std::sync::Arc;
+
+/// A certificate of more operations than this helps nobody: there is none.
+const CERTIFIED_MAX: usize = 100;
+
+/// Its entry in the list of checkers.
+pub(crate) const DOC: CheckerDoc = CheckerDoc {
+    name: "counter",
+    doc: "Every read lies between the sums that the additions before and beside it allow.",
+    options: &[WORKLOAD, OPTION],
+    build: |options| {
+        Initial::with(options).integers()?;
+        Ok(Box::new(Beginning::with(with_workload!(Counter::new(), options), options)))
+    },
+};
+
+/// Judges workloads that count.
+#[derive(Clone, Debug, Default)]
+pub struct Counter {
+    workload: Option<String>,
+    initial: i64,
+}
+
+impl Counter {
+    /// Judges every workload that has `add`, `increment` (`inc`) or `decrement` (`dec`).
+    pub fn new() -> Counter {
+        Counter::default()
+    }
+
+    /// Judges this workload only.
+    pub fn workload(mut self, name: &str) -> Counter {
+        self.workload = Some(name.to_owned());
+        self
+    }
+
+    /// Counters begin at this value.
+    pub fn initial(mut self, initial: i64) -> Counter {
+        self.initial = initial;
+        self
+    }
+}
+
+const ADDS: [&str; 5] = ["add", "increment", "decrement", "inc", "dec"];
+const TAKES: [&str; 6] = ["add", "increment", "decrement", "inc", "dec", "read"];
+
+const SHAPE: &str = "additions take an integer, a read replies with one";
+
+/// What an addition adds, if it can be understood.
+fn amount(history: &History, op: &Op<'_>) -> Option<i128> {
+    let number = op.input.as_int().map(i128::from);
+    let one = || number.or(op.input.is_nil().then_some(1));
+    match history.name(op.function) {
+        "add" => number,
+        "decrement" | "dec" => one().map(|amount| -amount),
+        _ => one(),
+    }
+}
+
+/// What the reads of a counter after one out of bounds say.
+#[derive(Clone, Copy)]
+enum Later {
+    /// All are out of bounds on the same side.
+    Wrong,
+    /// This one lies within its bounds.
+    Right(u64),
+    /// There is none, or it is out of bounds on the other side.
+    Unclear,
+}
+
+/// What the reads say that were called after the reply of the first of these wrong ones.
+fn later(reads: &[(Op<'_>, i64)], wrong: &[(Op<'_>, i64, i128)], otherwise_wrong: &[(Op<'_>, i64, i128)]) -> Later {
+    let Some((first, ..)) = wrong.first() else { return Later::Unclear };
+    let same: HashSet<u64> = wrong.iter().map(|(read, ..)| read.call).collect();
+    let other: HashSet<u64> = otherwise_wrong.iter().map(|(read, ..)| read.call).collect();
+    let after = || reads.iter().map(|(op, _)| op.call).filter(|&call| call > first.reply);
+    let right = after().find(|call| !same.contains(call) && !other.contains(call));
+    let all = after().count() > 0 && after().all(|call| same.contains(&call));
+    right.map_or(if all { Later::Wrong } else { Later::Unclear }, Later::Right)
+}
+
+/// A read out of bounds.
+struct Told<'h> {
+    read: Op<'h>,
+    value: i128,
+    bound: i128,
+    later: Later,
+}
+
+impl Told<'_> {
+    /// The title with what is wrong: acknowledged additions that it lacks, or a sum that nobody added.
+    fn named(&self, title: String, nothing_acknowledged: bool, below: bool) -> String {
+        if nothing_acknowledged {
+            let more = if below { "took away" } else { "added" };
+            return format!("{title}: nobody {more} as much");
+        }
+        let additions = if below { "additions" } else { "decrements" };
+        let lacks = (self.bound - self.value).abs();
+        match self.later {
+            Later::Wrong => {
+                format!("{title}: acknowledged {additions} of {lacks} are missing in it and in every later read")
+            }
+            Later::Right(_) => {
+                format!("{title}: it lacks acknowledged {additions} of {lacks}, and a later read is within its bounds")
+            }
+            Later::Unclear => format!("{title}: acknowledged {additions} of {lacks} are lost, or the read is stale"),
+        }
+    }
+
+    /// Whether it was stale, as far as later reads tell.
+    fn stale_or_lost(&self) -> Option<String> {
+        match self.later {
+            Later::Wrong => Some("Every read that was called after its reply is out of bounds, too.".to_owned()),
+            Later::Right(call) => Some(format!(
+                "#{call}, called after its reply, is within its bounds: the read was stale, or other additions make up for a loss."
+            )),
+            Later::Unclear => None,
+        }
+    }
+}
+
+/// Additions that may have happened and acknowledged reads, with their values.
+fn collect<'h>(
+    history: &'h History,
+    object: &Group<'h>,
+    malformed: &mut Vec<u64>,
+) -> (Vec<Addition<'h>>, Vec<(Op<'h>, i64)>) {
+    let (mut additions, mut reads) = (Vec::new(), Vec::new());
+    for op in object.ops(history) {
+        if history.name(op.function) == "read" {
+            match (op.outcome, op.output.as_int()) {
+                (Outcome::Ok, Some(value)) => reads.push((op, value)),
+                (Outcome::Ok, None) => malformed.push(op.call),
+                _ => {}
+            }
+            continue;
+        }
+        match amount(history, &op) {
+            _ if op.outcome == Outcome::Fail => {}
+            Some(amount) => additions.push(Addition { op, amount }),
+            None => malformed.push(op.call),
+        }
+    }
+    (additions, reads)
+}
+
+impl Checker for Counter {
+    fn name(&self) -> &str {
+        "counter"
+    }
+
+    /// Counters begin as they were told to.
+    fn check(&self, history: &History, budget: &Budget) -> Verdict {
+        self.check_from(history, budget, &Initial::default())
+    }
+}
+
+impl Begun for Counter {
+    const CERTIFIES: bool = false;
+
+    fn check_from(&self, history: &History, budget: &Budget, initial: &Initial) -> Verdict {
+        let objects = self.objects(history);
+        let mut report = Report::about(history, objects.iter().map(|object| object.workload));
+        let (mut acknowledged, mut judged, mut telling, mut low, mut high, mut widest) = (0, 0, 0, 0, 0, 0);
+        let mut malformed = Vec::new();
+        let mut pace = Pace::new(budget);
+        for object in &objects {
+            if pace.over(object.ops.len()) {
+                break;
+            }
+            if let Some(function) = changed_by(history, &[object.workload], &TAKES) {
+                report.unknown(format!("What {function} does to a counter is not known, so nothing can be said."));
+                continue;
+            }
+            let odd = malformed.len();
+            let (additions, reads) = collect(history, object, &mut malformed);
+            if malformed.len() > odd {
+                continue; // An addition of unknown size allows every read.
+            }
+            acknowledged += additions.iter().filter(|addition| addition.op.outcome == Outcome::Ok).count() as u64;
+            judged += reads.len() as u64;
+            let ok = |addition: &&Addition<'_>| addition.op.outcome == Outcome::Ok;
+            let first = additions.iter().filter(ok).map(|addition| addition.op.reply).min().unwrap_or(Op::OPEN);
+            telling += reads.iter().filter(|(read, _)| read.call > first).count();
+            let begins = of_key(initial, object.key).and_then(|begins| begins.as_int()).unwrap_or(self.initial);
+            let bounds = Bounds::new(i128::from(begins), additions);
+            let (mut below, mut above) = (Vec::new(), Vec::new());
+            for &(read, value) in &reads {
+                let (least, most) = bounds.of(&read);
+                widest = widest.max(most - least);
+                if i128::from(value) < least {
+                    below.push((read, value, least));
+                } else if i128::from(value) > most {
+                    above.push((read, value, most));
+                }
+            }
+            low += below.len() as u64;
+            high += above.len() as u64;
+            for (all, other, is_below) in [(&below, &above, true), (&above, &below, false)] {
+                if let Some(&(read, value, bound)) = all.first() {
+                    let counter = Counter { initial: begins, ..Counter::default() };
+                    let told = Told { read, value: i128::from(value), bound, later: later(&reads, all, other) };
+                    let breach = counter.breach(history, &bounds, &told, is_below);
+                    report.breach(breach.on(object.key).times(all.len()));
+                }
+            }
+        }
+        if acknowledged == 0 {
+            report.unknown("No addition was acknowledged, so nothing can be said.".to_owned());
+        }
+        if judged == 0 {
+            report.unknown("No read was acknowledged, so nothing can be said.".to_owned());
+        }
+        if acknowledged > 0 && judged > 0 && telling == 0 {
+            let reads = wording::count(judged as usize, "read");
+            report.unknown(format!(
+                "None of {reads} was called after an addition was acknowledged: read again at the end."
+            ));
+        }
+        malformed.sort_unstable();
+        report.malformed(SHAPE, &malformed);
+        report.number("acknowledged", acknowledged);
+        report.number("reads", judged);
+        report.number("below", low);
+        report.number("above", high);
+        report.figure("widest_bounds", json!(widest.to_string()));
+        report.late(&pace, history.ops().len(), "operations");
+        report.verdict(self.name(), format!("All {judged} reads are within their bounds."))
+    }
+
+    fn first(&self, history: &History) -> Vec<(Value, Value)> {
+        let objects = self.objects(history);
+        let of = |object: &Group<'_>| {
+            let first = before_all(history, object).into_iter().chain(Counter::above(history, object));
+            first.map(|value| (object.key.to_value(), Value::Int(value))).collect::<Vec<_>>()
+        };
+        objects.iter().flat_map(of).filter(|(_, value)| *value != Value::Int(self.initial)).collect()
+    }
+
+    fn question(&self, history: &History, first: &[(Value, Value)]) -> String {
+        let objects = self.objects(history);
+        let read = |(key, _): &(Value, Value)| {
+            objects.iter().any(|object| object.key == *key && !before_all(history, object).is_empty())
+        };
+        question(first, if first.iter().all(read) { Shown::Read } else { Shown::Counted })
+    }
+
+    fn default_value(&self) -> Value {
+        Value::Int(self.initial)
+    }
+
+    /// Acknowledged additions that are lost with the beginning that was read; with 0 that read alone is wrong.
+    fn prefers(&self, finding: &Finding) -> bool {
+        finding.ops.len() > 1
+    }
+}
+
+/// Values that were read before anything was added.
+fn before_all(history: &History, object: &Group<'_>) -> Vec<i64> {
+    let traces = object.ops(history).filter_map(|op| match (history.name(op.function), op.outcome) {
+        ("read", Outcome::Ok) => Some(Trace::Seen((), op.output.as_int()?, op.reply)),
+        ("read", _) => None,
+        _ => Some(Trace::LeftAny((), op.call)),
+    });
+    shown(traces).into_iter().map(|(_, value)| value).collect()
+}
+
+impl Counter {
+    /// The least number above 0 with which every read agrees, where they agree with no smaller one.
+    fn above(history: &History, object: &Group<'_>) -> Option<i64> {
+        let mut malformed = Vec::new();
+        let (mut additions, reads) = collect(history, object, &mut malformed);
+        let refused =
+            object.ops(history).filter(|op| op.outcome == Outcome::Fail && history.name(op.function) != "read");
+        additions.extend(refused.filter_map(|op| Some(Addition { op, amount: amount(history, &op)? })));
+        let shows: Vec<Shows<'_>> =
+            reads.into_iter().map(|(op, value)| Shows { op, before: i128::from(value), by: 0 }).collect();
+        let (least, _) = beginnings(additions, &shows).filter(|_| malformed.is_empty())?;
+        Some(least)
+    }
+
+    /// Reads alone are those of a counter where there is nothing else.
+    fn objects<'h>(&self, history: &'h History) -> Vec<Group<'h>> {
+        let found = objects(history, &ADDS, &TAKES, self.workload.as_deref());
+        match found.is_empty() && history.workloads().len() == 1 {
+            true => objects(history, &["read"], &TAKES, self.workload.as_deref()),
+            false => found,
+        }
+    }
+
+    fn breach<'h>(&self, history: &History, bounds: &Bounds<'h>, told: &Told<'h>, below: bool) -> Breach<'h> {
+        let Told { read, value, bound, .. } = *told;
+        let (certain, possible) = bounds.reasons(&read, value, below);
+        let (kind, word) = if below { ("read-below-bound", "at least") } else { ("read-above-bound", "at most") };
+        let began = if self.initial == 0 { String::new() } else { format!(", as it began with {}", self.initial) };
+        let title = format!("#{} read {value}, but it had to be {word} {bound}{began}", read.call);
+        let title = told.named(title, certain.is_empty(), below);
+        let (sign, other) = if below { ("positive", "negative") } else { ("negative", "positive") };
+        let why = format!(
+            "{} {sign} additions acknowledged before it was called, and all {} {other} ones that may have happened by its \
+             reply, already leave it no way to {value}; the counter began at {}.",
+            certain.len(),
+            possible.len(),
+            self.initial
+        );
+        let mut ops: Vec<Op<'_>> = vec![read];
+        ops.extend(certain.iter().chain(&possible));
+        let number = |number: i128| i64::try_from(number).map_or_else(|_| Value::text(&number.to_string()), Value::Int);
+        // The bound that the operations shown lead to by themselves.
+        let amounts = certain.iter().chain(&possible).filter_map(|op| amount(history, op));
+        let shown = i128::from(self.initial) + amounts.sum::<i128>();
+        let fields = [("initial", Value::Int(self.initial)), ("bound", number(shown))];
+        let subject = Value::Map(fields.map(|(name, value)| (Arc::from(name), value)).into());
+        let whole = ops.len() <= CERTIFIED_MAX;
+        ops.truncate(CERTIFIED_MAX);
+        let mut breach = Breach::new(kind, title, subject, ops).why(why);
+        breach.reasons.extend(told.stale_or_lost().filter(|_| !certain.is_empty()));
+        breach.certified = whole;
+        breach
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::tape::agrees;
+    use crate::testing::history;
+    use crate::verdict::Validity;
+
+    fn judge(lines: &str) -> Verdict {
+        Counter::new().check(&history(lines), &Budget::unlimited())
+    }
+
+    fn read(value: i64) -> String {
+        format!(
+            "{{\"type\":\"invoke\",\"process\":9,\"f\":\"read\"}}\n{{\"type\":\"ok\",\"process\":9,\"value\":{value}}}\n"
+        )
+    }
+
+    const ADDED: &str = r#"
+        {"type":"invoke","process":0,"f":"add","value":5}
+        {"type":"ok","process":0}
+        {"type":"invoke","process":0,"f":"decrement"}
+        {"type":"info","process":0}
+        {"type":"invoke","process":1,"f":"increment","value":2}
+        {"type":"fail","process":1}
+        {"type":"invoke","process":1,"f":"add","value":3}
+        "#;
+
+    #[test]
+    fn all_that_doubt_allows_is_valid() {
+        for value in 4..=8 {
+            assert_eq!(judge(&format!("{ADDED}{}", read(value))).validity, Validity::Valid, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_read_out_of_bounds_is_told_with_its_reasons() {
+        let verdict = judge(&format!("{ADDED}{}", read(3)));
+        let finding = &verdict.findings[0];
+        assert_eq!((verdict.validity, finding.kind.as_str()), (Validity::Invalid, "read-below-bound"));
+        let lost = "acknowledged additions of 1 are lost, or the read is stale";
+        assert_eq!(finding.title, format!("#7 read 3, but it had to be at least 4: {lost}"));
+        assert_eq!(finding.ops, [0, 2, 7]);
+        let verdict = judge(&format!("{ADDED}{}", read(9)));
+        assert_eq!(
+            (verdict.findings[0].kind.as_str(), &verdict.findings[0].ops[..]),
+            ("read-above-bound", &[0, 6, 7][..])
+        );
+    }
+
+    #[test]
+    fn a_lost_addition_is_told_from_a_stale_read_by_later_reads() {
+        let title = |lines: String| judge(&lines).findings[0].title.clone();
+        let lost = title(format!("{ADDED}{}{}", read(3), read(3)));
+        assert_eq!(
+            lost,
+            "#7 read 3, but it had to be at least 4: acknowledged additions of 1 are missing in it and in every later read"
+        );
+        let stale = title(format!("{ADDED}{}{}", read(3), read(5)));
+        let lacks = "it lacks acknowledged additions of 1, and a later read is within its bounds";
+        assert_eq!(stale, format!("#7 read 3, but it had to be at least 4: {lacks}"));
+        let more = title(format!("{ADDED}{}", read(9)));
+        assert_eq!(more, "#7 read 9, but it had to be at most 8: nobody added as much");
+    }
+
+    #[test]
+    fn a_lost_addition_is_no_read_of_a_wrong_beginning() {
+        let add = "{\"type\":\"invoke\",\"process\":0,\"f\":\"add\",\"value\":1}\n{\"type\":\"ok\",\"process\":0}\n";
+        let checker = (DOC.build)(&Default::default()).unwrap();
+        let lines = format!("{}{add}{}", read(1), read(1));
+        let verdict = checker.check(&history(&lines), &Budget::unlimited());
+        let finding = &verdict.findings[0];
+        assert_eq!((verdict.validity, finding.kind.as_str()), (Validity::Invalid, "read-below-bound"));
+        assert!(
+            finding.title.starts_with("#4 read 1, but it had to be at least 2, as it began with 1: "),
+            "{}",
+            finding.title
+        );
+        assert!(finding.title.contains("acknowledged additions of 1 are "), "{}", finding.title);
+        let or = "Or it began with 0, and another read is wrong: #0 read 1, but it had to be at most 0: nobody added as much.";
+        assert!(finding.sentences.iter().any(|sentence| sentence == or), "{:?}", finding.sentences);
+    }
+
+    #[test]
+    fn without_reads_or_additions_nothing_is_known() {
+        assert_eq!(judge(ADDED).validity, Validity::Unknown);
+        assert_eq!(judge(&read(0)).validity, Validity::Unknown);
+        let text = ADDED.replace("\"value\":5", "\"value\":[5]");
+        assert_eq!(judge(&format!("{text}{}", read(0))).validity, Validity::Unknown);
+    }
+
+    #[test]
+    fn agrees_with_the_definition() {
+        agrees(fuzz::differ);
+    }
+}

@@ -1,0 +1,168 @@
+//! `replicas-agree` against its definition: random sets on nodes that may miss an add, be behind, or lose something.
+use super::ReplicasAgree;
+use crate::history::standstill::{CONVERGED, NOT_CONVERGED};
+use crate::history::{History, NameId, Op, Outcome};
+use crate::random::tape::{self, Answer, Tape};
+use crate::random::{Draw, Stats};
+use crate::value::Value;
+use crate::verdict::{Budget, Checker, Validity};
+use std::collections::BTreeSet;
+
+const FACTS: [&str; 2] = ["lost_element", "final_reads"];
+
+/// Milliseconds without a change after which replicas stand still. Records are a millisecond apart.
+const STANDSTILL_MS: u64 = 6;
+
+/// Judges so many random histories twice.
+pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
+    let checker = ReplicasAgree { standstill_ms: STANDSTILL_MS, ..ReplicasAgree::default() };
+    let fast = |history: &History| {
+        let verdict = crate::random::shown(history, checker.check(history, &Budget::unlimited()));
+        Answer::read(&verdict, &FACTS)
+    };
+    tape::differ(seed, count, history, fast, defined)
+}
+
+/// Two nodes of which the second gets adds later, or not at all.
+fn history(draw: &mut Draw) -> Tape {
+    let mut tape = Tape::new(2 + draw.below(2));
+    let lies = *draw.pick(&[0, 15, 35]);
+    let stops = if draw.percent(40) { draw.below(8) } else { u64::MAX };
+    let (mut one, mut two): (Vec<Value>, Vec<Value>) = (Vec::new(), Vec::new());
+    let (steps, mut next, mut adds) = (16 + draw.below(20), 0, 0);
+    let settle_from = steps.saturating_sub(8 + draw.below(8));
+    let (noted_at, note) =
+        ((settle_from + draw.below(8)).saturating_sub(2), *draw.pick(&[CONVERGED, CONVERGED, NOT_CONVERGED, ""]));
+    for step in 0..steps {
+        if step == noted_at && !note.is_empty() {
+            tape.note(note);
+        }
+        let worker = draw.below(tape.workers());
+        let settle = step >= settle_from;
+        let Some((f, input)) = tape.open(worker) else {
+            if settle || draw.percent(10) {
+                tape.call(worker, "read", Value::Nil, Value::Nil, settle);
+            } else {
+                next += 1;
+                let element = if draw.percent(15) { 1 + draw.below(next) } else { next };
+                tape.call(worker, "add", Value::Nil, Value::Int(element as i64), false);
+            }
+            continue;
+        };
+        let outcome = match draw.below(16) {
+            0 => Outcome::Fail,
+            1 => Outcome::Info,
+            _ => Outcome::Ok,
+        };
+        if f == "add" {
+            adds += 1;
+            if if outcome == Outcome::Info { draw.percent(50) } else { outcome == Outcome::Ok } {
+                if !draw.percent(lies) {
+                    one.push(input.clone());
+                }
+                if adds < stops && !draw.percent(lies) {
+                    two.push(input);
+                }
+            }
+            tape.reply(worker, outcome, Value::Nil);
+            continue;
+        }
+        if draw.percent(lies) {
+            // Catches up.
+            two.clone_from(&one);
+        }
+        let mut seen = if worker.is_multiple_of(2) { one.clone() } else { two.clone() };
+        if draw.percent(lies) && !seen.is_empty() {
+            seen.remove(draw.below(seen.len() as u64) as usize);
+        }
+        match outcome {
+            Outcome::Ok => tape.reply(worker, outcome, Value::list(seen)),
+            _ if draw.percent(25) => {
+                tape.fail(worker, outcome, draw.pick::<&str>(&["absent: x", "absent: x", "absent"]))
+            }
+            _ => tape.reply(worker, outcome, Value::Nil),
+        }
+    }
+    tape
+}
+
+/// The definition, pair by pair.
+fn defined(history: &History) -> Answer {
+    let ops: Vec<Op<'_>> = history.ops().iter().collect();
+    let adds: Vec<&Op<'_>> = ops.iter().filter(|op| history.name(op.function) == "add").collect();
+    let tried: Vec<&&Op<'_>> = adds.iter().filter(|add| add.outcome != Outcome::Fail).collect();
+    if adds.is_empty() {
+        let facts = FACTS.map(|name| (name, 0)).to_vec();
+        return Answer { validity: Validity::Unknown, kinds: BTreeSet::new(), facts };
+    }
+    let absent = |op: &Op<'_>| {
+        op.outcome == Outcome::Fail && op.error.is_some_and(|error| history.name(error).starts_with("absent: "))
+    };
+    let quiet = |read: &Op<'_>| adds.iter().all(|add| add.outcome == Outcome::Info || add.reply < read.call);
+    let finals: Vec<&Op<'_>> = ops
+        .iter()
+        .filter(|op| history.name(op.function) == "read" && op.settle && quiet(op))
+        .filter(|op| op.outcome == Outcome::Ok || absent(op))
+        .collect();
+    let list = |op: &Op<'_>| -> BTreeSet<Value> {
+        op.output.as_list().unwrap_or_default().iter().map(|item| item.to_value()).collect()
+    };
+    let nodes: BTreeSet<NameId> = finals.iter().map(|op| op.node).collect();
+    let asked = ops.iter().filter(|op| history.name(op.function) == "read" && op.settle);
+    let silent = asked.map(|op| op.node).filter(|node| !nodes.contains(node)).count() > 0;
+    let of = |node: NameId| finals.iter().filter(move |op| op.node == node);
+    let followed = |one: &Op<'_>| of(one.node).any(|two| one.reply < two.call);
+    let holds =
+        |node: NameId| -> BTreeSet<Value> { of(node).filter(|op| !followed(op)).flat_map(|op| list(op)).collect() };
+    let noted = |wanted: &str| history.notes.iter().find(|(_, _, text)| text == wanted).map(|(time, ..)| *time);
+    // When each node was first seen to show what its last read showed.
+    let since = |node: NameId| {
+        let last = of(node).max_by_key(|op| op.call).map(|op| list(op));
+        let other = of(node).filter(|op| Some(list(op)) != last).map(|op| op.call).max();
+        let same = of(node).filter(|op| other.is_none_or(|other| op.call > other));
+        same.min_by_key(|op| op.call).map_or(0, |op| op.reply_time)
+    };
+    let changed = nodes.iter().map(|node| since(*node)).max().unwrap_or(0);
+    let mut kinds = BTreeSet::new();
+    let (mut lost, mut doubt) = (0, nodes.len() < 2 || silent);
+    for &node in &nodes {
+        let own = holds(node);
+        let others: BTreeSet<Value> = nodes.iter().flat_map(|other| holds(*other)).collect();
+        let of_element = |element: &Value| tried.iter().filter(|add| add.input == *element).collect::<Vec<_>>();
+        let acknowledged = |element: &Value| {
+            of_element(element).iter().filter(|add| add.outcome == Outcome::Ok).map(|add| add.reply).min()
+        };
+        let lacking: Vec<&Value> = others.iter().filter(|element| !own.contains(*element)).collect();
+        let known: Vec<u64> = lacking.iter().filter_map(|element| acknowledged(element)).collect();
+        let Some(first) = known.iter().min() else {
+            doubt |= lacking.iter().any(|element| !of_element(element).is_empty());
+            continue;
+        };
+        let later = own
+            .iter()
+            .any(|element| of_element(element).iter().map(|add| add.call).min().is_some_and(|call| call > *first));
+        let Some(last) = of(node).max_by_key(|op| op.call) else { continue };
+        let gained = |op: &&&&Op<'_>| own.iter().any(|one| !list(op).contains(one) && acknowledged(one).is_some());
+        let grew = of(node).filter(|op| op.reply < last.call).filter(|op| gained(&op)).count() > 0;
+        let ended = adds.iter().filter(|add| add.outcome != Outcome::Info).map(|add| add.reply_time).max();
+        let converged =
+            noted(CONVERGED).is_some_and(|at| ended.is_none_or(|ended| ended <= at) && at <= last.call_time);
+        let still = last.call_time >= changed + STANDSTILL_MS * 1_000_000;
+        if (converged || (still && later)) && !grew && noted(NOT_CONVERGED).is_none() {
+            kinds.extend(["diverged".to_owned(), "lost-element".to_owned()]);
+            lost += known.len() as u64;
+        } else {
+            doubt = true;
+        }
+    }
+    doubt |= adds.iter().all(|add| add.outcome != Outcome::Ok);
+    Answer::of(kinds, doubt, vec![(FACTS[0], lost), (FACTS[1], nodes.len() as u64)])
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn agrees_with_the_definition() {
+        crate::random::tape::agrees(super::differ);
+    }
+}

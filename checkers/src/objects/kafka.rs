@@ -1,0 +1,430 @@
+//! `kafka`: logs of messages behave like logs, for those who send and for those who poll.
+//!
+//! Functions: `send`, `poll` and `txn`, each with a list of micro-operations: `["send", k, v]`, answered
+//! `["send", k, [offset, v]]` (offset nil: unknown), and `["poll"]`, answered `["poll", {k: [[offset, v], ..]}]` (or a list
+//! of `[k, [[offset, v], ..]]`). Keys that read alike as text are one log. `assign`, `subscribe`, `seek`, `rebalance` and
+//! `crash` change where their process polls. Values are sent once to each log; consumers begin at the log's first offset.
+//!
+//! **Definite**, from acknowledged operations and refused sends:
+//! - `inconsistent-offsets`: two values at one offset. `duplicate`: a value at more offsets than there were sends of it.
+//! - `G1a`: a polled value of which every send was refused. `unexpected-message`: one that nobody had sent by then.
+//! - `lost-write`: an acknowledged value, never polled, whose offset is at most the highest polled one of its log.
+//! - `int-poll-skip`, `int-nonmonotonic-poll`: a poll (or a later one of the same operation) passes an offset that holds
+//!   an acknowledged or elsewhere polled message, or does not go up. `poll-skip`, `nonmonotonic-poll`: the same between
+//!   successive operations of one process.
+//! - `G1c`: transactions that polled each other's messages in a circle, where each message was sent by one of them only.
+//! - `int-nonmonotonic-send`, `nonmonotonic-send`: offsets of one process' successive sends to one log do not go up. An
+//!   offset that no reply tells is the only one at which polls show the message.
+//! - `precommitted-read`: a transaction polled what only it had sent. A violation with `isolation: read-committed`.
+//!
+//! **Of calls that were not acknowledged** ([`Op::completion_value`](crate::history::Op::completion_value)). Polls show
+//! what the log holds, but for messages that the call itself sent and refused ones. Offsets that an info call reports of
+//! its sends count once an acknowledged poll shows a message that only this call sent: it has committed as a whole. The
+//! next acknowledged poll should begin where aborted ones did; if it skips messages that is evidence and unknown, since
+//! rewinding is the client's work.
+//!
+//! **Not definite.** A process expects nothing after `seek`, `rebalance`, `crash`, a poll without a reply, or in logs that
+//! an `assign` or `subscribe` does not name or seeks to the beginning. After `subscribe` its partitions may be taken away at
+//! any time: what it misses between two polls is evidence. Where such a process' poll was never answered, or any process
+//! seeks, so is every `lost-write`. A call that is not understood makes evidence of what it may explain: findings about
+//! logs that it may have sent to, or polled. Acknowledged messages above the highest polled offset are `unseen`: a number,
+//! no violation. Cycles through the order of offsets (ww, rw) are not judged: logs do not isolate the sends of a transaction
+//! from those of another. Unknown where nothing was acknowledged or nothing polled.
+//!
+//! After Jepsen's `kafka` workload. The certificate of `lost-write` holds the send and a poll beyond it, those of skips
+//! the polls and an operation that has the message between: that no other poll has it is a claim about the history. What rests
+//! on calls that were not acknowledged, or on offsets that only polls tell, has no certificate.
+mod cycles;
+#[doc(hidden)]
+pub mod fuzz;
+mod log;
+mod order;
+#[cfg(test)]
+mod tests;
+
+use crate::calls::{by_key, workloads_where};
+use crate::checker::{CheckerDoc, WORKLOAD, with_workload};
+use crate::history::{History, NameId, Op, Outcome};
+use crate::value::Value;
+use crate::verdict::pace::Pace;
+use crate::verdict::wording;
+use crate::verdict::{Breach, Report};
+use crate::verdict::{Budget, Checker, Severity, Verdict};
+use log::{Logs, Message, Sighting};
+
+/// Its entry in the list of checkers.
+pub(crate) const DOC: CheckerDoc = CheckerDoc {
+    name: "kafka",
+    doc: "Logs of messages behave like logs: one value at an offset, nothing lost, polls in order without gaps.",
+    options: &[
+        WORKLOAD,
+        (
+            "isolation",
+            "read-committed: a poll of what its own transaction sent is a violation, too; read-uncommitted: polls may show \
+             what was not committed; not given: such a poll is evidence, and the answer unknown",
+        ),
+    ],
+    build: |options| {
+        let isolation = options.text("isolation")?.map(Isolation::named).transpose()?;
+        Ok(Box::new(Kafka { isolation, ..with_workload!(Kafka::new(), options) }))
+    },
+};
+
+/// What polls may show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Isolation {
+    ReadCommitted,
+    ReadUncommitted,
+}
+
+impl Isolation {
+    fn named(name: &str) -> Result<Isolation, String> {
+        match name {
+            "read-committed" => Ok(Isolation::ReadCommitted),
+            "read-uncommitted" => Ok(Isolation::ReadUncommitted),
+            _ => Err(format!("isolation takes read-committed or read-uncommitted, not {name}")),
+        }
+    }
+}
+
+/// Judges workloads that send and poll.
+#[derive(Clone, Debug, Default)]
+pub struct Kafka {
+    workload: Option<String>,
+    isolation: Option<Isolation>,
+}
+
+impl Kafka {
+    /// Judges every workload that sends, polls, assigns or subscribes.
+    pub fn new() -> Kafka {
+        Kafka::default()
+    }
+
+    /// Judges this workload only.
+    pub fn workload(mut self, name: &str) -> Kafka {
+        self.workload = Some(name.to_owned());
+        self
+    }
+}
+
+/// What is found in a log, and how sure that is.
+struct Found {
+    kind: &'static str,
+    severity: Severity,
+    log: u32,
+    /// Whether the operations alone show it.
+    certified: bool,
+}
+
+impl Found {
+    fn new(kind: &'static str, severity: Severity, log: u32) -> Found {
+        Found { kind, severity, log, certified: true }
+    }
+}
+
+/// The logs with the report about them.
+struct Judge<'a, 'h> {
+    history: &'h History,
+    logs: &'a Logs<'h>,
+    report: &'a mut Report<'h>,
+    isolation: Option<Isolation>,
+    /// Polls that left out what only polls of calls that were not acknowledged had shown.
+    gone_on: Vec<u64>,
+}
+
+impl<'h> Judge<'_, 'h> {
+    fn op(&self, position: u32) -> Op<'h> {
+        self.history.ops().at(position as usize)
+    }
+
+    fn uncommitted(&self) -> bool {
+        self.isolation == Some(Isolation::ReadUncommitted)
+    }
+
+    /// Something about a log. The subject is the log and what is wrong in it. No operation that was not acknowledged
+    /// certifies what it polled, or where it sent.
+    fn found(&mut self, found: Found, subject: Value, title: String, ops: &[u32]) {
+        let ops: Vec<Op<'_>> = ops.iter().map(|&at| self.op(at)).collect();
+        let key = self.logs.key(found.log);
+        let make = || {
+            let subject = Value::list([Value::text(key), subject]);
+            let mut breach = Breach::new(found.kind, title, subject, ops);
+            breach.key = Value::text(key);
+            breach.certified = found.certified;
+            breach
+        };
+        self.report.breach_of(found.kind, found.severity, make);
+    }
+
+    fn said(&mut self, kind: &'static str, severity: Severity, log: u32, subject: Value, title: String, ops: &[u32]) {
+        let certified = ops.iter().all(|&at| happened(&self.op(at)));
+        self.found(Found { certified, ..Found::new(kind, severity, log) }, subject, title, ops);
+    }
+
+    /// Offsets with several values, and values at several offsets.
+    fn positions(&mut self) {
+        let mut sightings = self.logs.sightings.clone();
+        sightings.sort_unstable_by_key(|seen| (seen.log, seen.offset, !seen.acknowledged, seen.op, seen.value));
+        for group in sightings.chunk_by(|one, two| (one.log, one.offset) == (two.log, two.offset)) {
+            let first = group[0];
+            if let Some(other) = group.iter().find(|seen| seen.value != first.value) {
+                let offset = first.offset;
+                let (one, two) = (self.logs.value(first.value), self.logs.value(other.value));
+                let title = format!("offset {offset} of log {} holds {one} and {two}", self.logs.key(first.log));
+                let (kind, violation) = ("inconsistent-offsets", Severity::Violation);
+                self.said(kind, violation, first.log, offset.into(), title, &[first.op, other.op]);
+            }
+        }
+        sightings.sort_unstable_by_key(|seen| (seen.value, seen.offset, !seen.acknowledged, seen.op));
+        for group in sightings.chunk_by(|one, two| one.value == two.value) {
+            let mut offsets: Vec<Sighting> = group.to_vec();
+            offsets.dedup_by_key(|seen| seen.offset);
+            let message = &self.logs.messages[group[0].value as usize];
+            if offsets.len() > (message.tried as usize).max(1) {
+                let value = self.logs.value(group[0].value);
+                let shown: Vec<String> = offsets.iter().take(6).map(|seen| seen.offset.to_string()).collect();
+                let title = format!("{value} is in log {} at offsets {}", self.logs.key(message.log), shown.join(", "));
+                let enough = (message.tried as usize).max(1) + 1;
+                // Alone, without the other sends, operations do not show how often it was sent.
+                let certified = message.tried < 2 && offsets.iter().take(enough).all(|seen| seen.acknowledged);
+                let shown: Vec<u32> = offsets.iter().take(enough).map(|seen| seen.op).collect();
+                let told: Vec<Sighting> =
+                    group.iter().filter(|seen| seen.acknowledged || !certified).copied().collect();
+                let ops = needed(&told, shown, message.send, enough);
+                let sure = !self.logs.doubts.sent(message.log);
+                let found = Found { certified, ..Found::new("duplicate", severity(sure), message.log) };
+                self.found(found, value.to_value(), title, &ops);
+            }
+        }
+    }
+
+    /// Messages that should not have been polled, or should have been.
+    fn messages(&mut self) {
+        let logs = self.logs;
+        let highest = logs.highest();
+        let (mut unseen, mut missing) = (0, 0);
+        for message in &logs.messages {
+            let log = message.log;
+            if let Some(poll) = message.polled.or(message.shown) {
+                self.polled(message, poll);
+                continue;
+            }
+            let (value, key) = (message.content, logs.key(log));
+            let Some((offset, send)) = message.acknowledged else {
+                continue;
+            };
+            let passed = offset.filter(|offset| highest[log as usize].is_some_and(|highest| *offset <= highest));
+            let Some(offset) = passed else {
+                unseen += 1;
+                continue;
+            };
+            let sent = self.op(send);
+            let how = if happened(&sent) { "acknowledged" } else { "committed" };
+            let title = format!(
+                "{value}, {how} by #{} at offset {offset} of log {key}, was never polled, though later ones were",
+                sent.call
+            );
+            let beyond = logs.beyond(log, offset);
+            let ops: Vec<u32> = [send].into_iter().chain(beyond).collect();
+            if logs.passed == 0 {
+                self.said("lost-write", severity(!logs.doubts.polled(log)), log, value.to_value(), title, &ops);
+            } else {
+                missing += 1;
+                self.said("lost-write", Severity::Evidence, log, value.to_value(), title, &ops);
+            }
+        }
+        self.report.number("unseen", unseen);
+        self.report.number("missing", missing);
+        if missing > 0 {
+            let reasons = wording::count(logs.passed as usize, "seek or unanswered poll in a group");
+            self.report.unknown(format!(
+                "{missing} acknowledged messages were never polled, but {reasons} may have passed them."
+            ));
+        }
+    }
+
+    /// A message that this call polled first: somebody sent it before, and not in vain.
+    fn polled(&mut self, message: &Message<'h>, poll: u32) {
+        let (log, value, key, read) = (message.log, message.content, self.logs.key(message.log), self.op(poll));
+        // Only what was acknowledged promised to show what was committed.
+        let sure = happened(&read) && !self.logs.doubts.sent(log);
+        if let (0, Some(send)) = (message.tried, message.refused) {
+            if self.uncommitted() {
+                return;
+            }
+            let sent = self.op(send).call;
+            let title = format!("#{} polled {value} from log {key}, the send of which, #{sent}, failed", read.call);
+            let found = Found::new("G1a", severity(sure), log);
+            self.found(found, value.to_value(), title, &[send, poll]);
+        } else if message.send.is_none_or(|send| self.op(send).call > read.reply) {
+            let title = format!("#{} polled {value} from log {key}, which nobody had sent by then", read.call);
+            let ops: Vec<u32> = message.send.into_iter().chain([poll]).collect();
+            let found = Found::new("unexpected-message", severity(sure), log);
+            self.found(found, value.to_value(), title, &ops);
+        }
+    }
+
+    /// Transactions that polled what they had sent themselves.
+    fn precommitted(&mut self) {
+        if self.uncommitted() {
+            return;
+        }
+        let demanded = self.isolation == Some(Isolation::ReadCommitted);
+        let mut first = None;
+        for &(message, op) in &self.logs.precommitted {
+            let message = &self.logs.messages[message as usize];
+            let (log, value, call) = (message.log, message.content, self.op(op).call);
+            let sure = demanded && !self.logs.doubts.sent(log);
+            let title =
+                format!("#{call} polled {value} from log {}, which it had only just sent itself", self.logs.key(log));
+            self.said("precommitted-read", severity(sure), log, value.to_value(), title, &[op]);
+            first = first.or(Some(call)).filter(|_| !demanded);
+        }
+        if let Some(first) = first {
+            let count = wording::count(self.logs.precommitted.len(), "message");
+            self.report.unknown(format!(
+                "Transactions polled {count} of their own before they committed (first #{first}): isolation=read-committed \
+                 forbids that, isolation=read-uncommitted allows it."
+            ));
+        }
+    }
+
+    /// Why a history without violations is not valid either.
+    fn doubts(&mut self) {
+        let (logs, report) = (self.logs, &mut *self.report);
+        let (sends, polls) = logs.calls;
+        if sends + polls == 0 {
+            report.unknown("No call sends or polls, so nothing can be said.".to_owned());
+        } else if logs.acknowledged == 0 {
+            let sends = wording::count(sends as usize, "send");
+            report.unknown(format!("None of {sends} was acknowledged, so nothing can be said."));
+        }
+        if sends + polls > 0 && logs.polled == 0 {
+            let polls = wording::count(polls as usize, "poll");
+            report.unknown(format!("No acknowledged poll of {polls} showed a message, so nothing can be said."));
+        }
+        if let [first, ..] = self.gone_on[..] {
+            let count = wording::count(self.gone_on.len(), "poll");
+            report.unknown(format!(
+                "{count} skipped messages that its process had polled only in aborted calls (first #{first}): after an abort \
+                 the client has to rewind."
+            ));
+        }
+        report.malformed("see the shapes of send, poll and txn", &logs.malformed);
+    }
+}
+
+/// Of these operations, which show a message at `enough` offsets together with its first send, those without which they
+/// would not.
+fn needed(group: &[Sighting], mut ops: Vec<u32>, send: Option<u32>, enough: usize) -> Vec<u32> {
+    ops.extend(send);
+    ops.sort_unstable();
+    ops.dedup();
+    for op in ops.clone() {
+        let rest: Vec<u32> = ops.iter().copied().filter(|other| *other != op).collect();
+        let mut offsets: Vec<i64> =
+            group.iter().filter(|seen| rest.contains(&seen.op)).map(|seen| seen.offset).collect();
+        offsets.dedup();
+        if Some(op) != send && offsets.len() >= enough {
+            ops = rest;
+        }
+    }
+    ops
+}
+
+/// A violation, if it is sure.
+fn severity(sure: bool) -> Severity {
+    if sure { Severity::Violation } else { Severity::Evidence }
+}
+
+/// Workloads with a call of the kind: sends and polls may all be parts of `txn`.
+fn workloads(history: &History, only: Option<&str>) -> Vec<NameId> {
+    let ours = |op: &Op<'_>| match history.name(op.function) {
+        "poll" | "send" | "subscribe" | "assign" => true,
+        "txn" => log::sends_or_polls(op.input),
+        _ => false,
+    };
+    let mut found = workloads_where(history, ours);
+    found.retain(|id| only.is_none_or(|name| history.name(*id) == name));
+    found
+}
+
+impl Checker for Kafka {
+    fn name(&self) -> &str {
+        "kafka"
+    }
+
+    fn check(&self, history: &History, budget: &Budget) -> Verdict {
+        let workloads = workloads(history, self.workload.as_deref());
+        let mut objects = by_key(history, &workloads);
+        let functions: Vec<NameId> = log::FUNCTIONS.iter().filter_map(|name| history.find_name(name)).collect();
+        for object in &mut objects {
+            object.ops.retain(|&at| functions.contains(&history.ops().at(at as usize).function));
+        }
+        let mut report = Report::about(history, objects.iter().map(|object| object.workload));
+        let mut logs = Logs::default();
+        // Keys are in the micro-operations, and a process' order goes through all of them.
+        let mut positions: Vec<u32> = objects.iter().flat_map(|object| &object.ops).copied().collect();
+        positions.sort_unstable();
+        logs.take(history, &positions);
+        logs.finish(self.isolation != Some(Isolation::ReadUncommitted));
+        let (isolation, gone_on) = (self.isolation, Vec::new());
+        let mut judge = Judge { history, logs: &logs, report: &mut report, isolation, gone_on };
+        let mut pace = Pace::each(budget);
+        for pass in PASSES {
+            if pace.over(1) {
+                break;
+            }
+            pass(&mut judge);
+        }
+        judge.doubts();
+        report.late(&pace, PASSES.len(), "passes over the history");
+        let (acknowledged, polled) = (logs.acknowledged, logs.polled);
+        report.number("logs", logs.len() as u64);
+        report.number("acknowledged", acknowledged);
+        report.number("polled", polled);
+        for kind in KINDS {
+            let name = kind.replace('-', "_");
+            let count = report.broken(kind);
+            report.number(&name, count);
+        }
+        let sound = format!(
+            "{} of {} and {polled} polled ones agree.",
+            wording::count(acknowledged as usize, "acknowledged message"),
+            wording::count(logs.len(), "log")
+        );
+        report.verdict(self.name(), sound)
+    }
+}
+
+/// What is judged, one after the other.
+const PASSES: [fn(&mut Judge<'_, '_>); 6] = [
+    |judge| judge.positions(),
+    |judge| judge.messages(),
+    |judge| judge.precommitted(),
+    order::polls,
+    order::sends,
+    cycles::circles,
+];
+
+/// The kinds of violations.
+const KINDS: [&str; 13] = [
+    "inconsistent-offsets",
+    "duplicate",
+    "G1a",
+    "unexpected-message",
+    "precommitted-read",
+    "lost-write",
+    "int-poll-skip",
+    "poll-skip",
+    "int-nonmonotonic-poll",
+    "nonmonotonic-poll",
+    "int-nonmonotonic-send",
+    "nonmonotonic-send",
+    "G1c",
+];
+
+/// Whether an operation certainly happened.
+fn happened(op: &Op<'_>) -> bool {
+    op.outcome == Outcome::Ok
+}

@@ -1,0 +1,411 @@
+//! `monotonic`: what was inserted later has a later timestamp.
+//!
+//! Functions: `add` with a value that nobody else adds, or with nil where the transaction itself takes the largest value
+//! plus one and replies with it, or with its row; `read` with the list of rows as reply, in any order. A row is
+//! `[value, timestamp]`, or `{"val": value, "sts": timestamp}` as Jepsen's CockroachDB suite writes it. Timestamps are
+//! the database's own: integers, or decimals as text (`"1700000000.0000000001"`).
+//!
+//! **Definite.** An add that was answered before another was called has no later timestamp than that one: `out-of-order`,
+//! `out-of-order-process` where one process made both. Where the transactions chose their values, a larger value has no
+//! earlier timestamp than a smaller one either. Adds without an answer count once they are read: they happened after
+//! their call. With the option `per-process` only each process' own order is promised, the rest is evidence. *Lost*:
+//! acknowledged before the last reads began (those of the settle phase, else the last one), and in none of them.
+//! **Not definite**, and not judged: equal timestamps, and the order of adds that overlap where the clients chose the
+//! values.
+//!
+//! Findings: `out-of-order`, `out-of-order-process`, `lost-row`, `duplicate-row` (one value twice in one read),
+//! `unexpected-row` (no add of it that may have happened was called by then). Unknown where nothing was acknowledged or
+//! read, and where a transaction that chose its value was never answered (its row is then taken for expected).
+//! After the `monotonic` test of Jepsen's CockroachDB suite.
+#[doc(hidden)]
+pub mod fuzz;
+mod rows;
+#[cfg(test)]
+mod tests;
+
+use crate::calls::{Elements, Group, changed_by, objects, part};
+use crate::checker::{CheckerDoc, WORKLOAD, with_workload};
+use crate::history::{History, Op, Outcome};
+use crate::value::{Value, ValueRef};
+use crate::verdict::pace::Pace;
+use crate::verdict::{Breach, Report};
+use crate::verdict::{Budget, Checker, Verdict};
+use rows::{Row, Stamp, rows};
+use std::collections::{HashMap, HashSet};
+
+/// So many rows of a read take as long as one operation.
+const PER_STEP: usize = 16;
+
+/// Its entry in the list of checkers.
+pub(crate) const DOC: CheckerDoc = CheckerDoc {
+    name: "monotonic",
+    doc: "What was inserted later has a later timestamp, and every acknowledged row is there at the end.",
+    options: &[WORKLOAD, ("per-process", "true: only each process' own order is promised")],
+    build: |options| Ok(Box::new(with_workload!(Monotonic::new().per_process(options.flag("per-process")?), options))),
+};
+
+/// Judges workloads that insert ever larger values.
+#[derive(Clone, Debug, Default)]
+pub struct Monotonic {
+    workload: Option<String>,
+    per_process: bool,
+}
+
+impl Monotonic {
+    /// Judges every workload that has `add`.
+    pub fn new() -> Monotonic {
+        Monotonic::default()
+    }
+
+    /// Judges this workload only.
+    pub fn workload(mut self, name: &str) -> Monotonic {
+        self.workload = Some(name.to_owned());
+        self
+    }
+
+    /// Only each process' own order is promised.
+    pub fn per_process(mut self, per_process: bool) -> Monotonic {
+        self.per_process = per_process;
+        self
+    }
+}
+
+/// An add that may have happened.
+#[derive(Clone, Copy)]
+struct Made {
+    /// Its place among the operations.
+    position: u32,
+    session: u32,
+    call: u64,
+    /// Its reply where it was acknowledged; none else.
+    acknowledged: Option<u64>,
+    /// Whether the transaction chose the value.
+    chosen: bool,
+}
+
+impl Made {
+    fn op<'h>(self, history: &'h History) -> Op<'h> {
+        history.ops().at(self.position as usize)
+    }
+}
+
+/// The adds of one object.
+struct Adds<'h> {
+    elements: Elements<'h>,
+    /// For each value its add that may have happened.
+    tried: Vec<Option<Made>>,
+    /// Values of several adds: nothing is said about their rows.
+    ambiguous: HashSet<u32>,
+    refused: Vec<(u32, Op<'h>)>,
+    /// Adds in doubt whose value nobody knows.
+    nameless: u64,
+    /// The first call of such an add.
+    nameless_from: u64,
+    malformed: Vec<u64>,
+}
+
+/// The adds and the successful reads of an object.
+fn collect<'h>(history: &'h History, object: &Group<'h>) -> (Adds<'h>, Vec<Op<'h>>) {
+    let mut adds = Adds {
+        elements: Elements::default(),
+        tried: Vec::new(),
+        ambiguous: HashSet::new(),
+        refused: Vec::new(),
+        nameless: 0,
+        nameless_from: u64::MAX,
+        malformed: Vec::new(),
+    };
+    let mut reads = Vec::new();
+    for op in object.ops(history) {
+        if history.name(op.function) == "read" {
+            match op.output.as_list() {
+                Some(_) if op.outcome == Outcome::Ok => reads.push(op),
+                None if op.outcome == Outcome::Ok => adds.malformed.push(op.call),
+                _ => {}
+            }
+            continue;
+        }
+        let chosen = op.input.is_nil();
+        // A transaction that chose its value answers with it, or with its row.
+        let value = if chosen { part(op.output, "val").unwrap_or(op.output) } else { op.input };
+        if value.is_nil() {
+            match op.outcome {
+                Outcome::Ok => adds.malformed.push(op.call),
+                Outcome::Info => {
+                    adds.nameless += 1;
+                    adds.nameless_from = adds.nameless_from.min(op.call);
+                }
+                Outcome::Fail => {}
+            }
+            continue;
+        }
+        let id = adds.elements.number(value);
+        if id as usize == adds.tried.len() {
+            adds.tried.push(None);
+        }
+        match &mut adds.tried[id as usize] {
+            _ if op.outcome == Outcome::Fail => adds.refused.push((id, op)),
+            Some(_) => {
+                adds.malformed.push(op.call);
+                adds.ambiguous.insert(id);
+            }
+            none => {
+                let acknowledged = Some(op.reply).filter(|_| op.outcome == Outcome::Ok);
+                let (position, session, call) = (op.position, op.session, op.call);
+                *none = Some(Made { position, session, call, acknowledged, chosen });
+            }
+        }
+    }
+    (adds, reads)
+}
+
+/// Two rows of one read in the wrong order: the later timestamp's add was over before the earlier one's was called, or
+/// has the smaller value.
+struct Inversion<'h> {
+    read: Op<'h>,
+    earlier: Row<'h>,
+    later: Row<'h>,
+}
+
+/// Inversions of one sort: a single misplaced row makes one with every other row, so only the first is kept.
+#[derive(Default)]
+struct Inversions<'h> {
+    first: Option<Inversion<'h>>,
+    count: u64,
+}
+
+/// Row pairs that are in the wrong order: for every row at most one of each sort, with the row before it (by timestamp)
+/// that shows it most clearly.
+fn inversions<'h>(
+    adds: &Adds<'h>,
+    read: Op<'h>,
+    rows: &mut [Row<'h>],
+    latest_of: &mut HashMap<u32, Row<'h>>,
+    found: &mut Found<'h>,
+) {
+    rows.sort_by(|one, two| one.stamp.cmp(&two.stamp));
+    latest_of.clear();
+    let mut latest: Option<Row<'_>> = None;
+    let mut largest: Option<Row<'_>> = None;
+    // Rows of one timestamp are compared with those before them only.
+    for group in rows.chunk_by(|one, two| one.stamp == two.stamp) {
+        for &later in group {
+            let Some(made) = later.add else { continue };
+            let over = |earlier: &&Row<'_>| {
+                made.acknowledged.is_some_and(|reply| earlier.add.is_some_and(|earlier| reply < earlier.call))
+            };
+            let smaller = || {
+                let larger = |earlier: &&Row<'_>| adds.elements.value(earlier.id) > adds.elements.value(later.id);
+                largest.as_ref().filter(|_| made.chosen).filter(larger)
+            };
+            let any = latest.as_ref().filter(over);
+            // Where none at all shows it, none of its own process does.
+            let mine = any.and_then(|_| latest_of.get(&made.session)).filter(over);
+            if let Some(&earlier) = mine.or(any).or_else(smaller) {
+                let all = if mine.is_some() { &mut found.local } else { &mut found.global };
+                all.count += 1;
+                all.first.get_or_insert(Inversion { read, earlier, later });
+            }
+        }
+        for &row in group {
+            let Some(made) = row.add else { continue };
+            let call = |row: &Row<'_>| row.add.map(|made| made.call);
+            if latest.as_ref().and_then(call).is_none_or(|call| call < made.call) {
+                latest = Some(row);
+            }
+            if latest_of.get(&made.session).and_then(call).is_none_or(|call| call < made.call) {
+                latest_of.insert(made.session, row);
+            }
+            let value = adds.elements.value(row.id);
+            if made.chosen && largest.is_none_or(|largest| adds.elements.value(largest.id) < value) {
+                largest = Some(row);
+            }
+        }
+    }
+}
+
+/// What is found in one object.
+#[derive(Default)]
+struct Found<'h> {
+    /// Of two adds by one process.
+    local: Inversions<'h>,
+    /// The others.
+    global: Inversions<'h>,
+    unexpected: Vec<(u32, Op<'h>)>,
+    duplicated: Vec<(u32, Op<'h>)>,
+    lost: Vec<Op<'h>>,
+    late: u64,
+}
+
+/// None where the time was up.
+fn judge<'h>(history: &'h History, adds: &mut Adds<'h>, reads: &[Op<'h>], pace: &mut Pace<'_>) -> Option<Found<'h>> {
+    let mut found = Found::default();
+    let (mut told_unexpected, mut told_twice): (Vec<bool>, Vec<bool>) = (Vec::new(), Vec::new());
+    let settled = reads.iter().any(|read| read.settle);
+    let last =
+        |read: &Op<'_>| if settled { read.settle } else { reads.last().is_some_and(|last| last.call == read.call) };
+    let (mut first_last, mut in_last): (u64, Vec<bool>) = (u64::MAX, Vec::new());
+    let mut odd_last = false;
+    let mut latest_of = HashMap::new();
+    for read in reads {
+        // A read costs as much as it saw.
+        if pace.over(1 + read.output.as_list().map_or(0, |list| list.len()) / PER_STEP) {
+            return None;
+        }
+        let (mut these, odd) = rows(adds, read);
+        if odd {
+            adds.malformed.push(read.call);
+        }
+        let grown = adds.elements.len();
+        told_unexpected.resize(grown, false);
+        told_twice.resize(grown, false);
+        in_last.resize(grown, false);
+        if last(read) {
+            first_last = first_last.min(read.call);
+            odd_last |= odd;
+        }
+        let mut ids: Vec<u32> = these.iter().map(|row| row.id).collect();
+        ids.sort_unstable();
+        for pair in ids.windows(2).filter(|pair| pair[0] == pair[1]) {
+            if !std::mem::replace(&mut told_twice[pair[0] as usize], true) {
+                found.duplicated.push((pair[0], *read));
+            }
+        }
+        for row in &these {
+            let at = row.id as usize;
+            in_last[at] |= last(read);
+            let tried = row.add.is_some_and(|add| add.call < read.reply);
+            let nameless = row.add.is_none() && adds.nameless_from < read.reply;
+            let ambiguous = adds.ambiguous.contains(&row.id);
+            if !tried && !nameless && !ambiguous && !std::mem::replace(&mut told_unexpected[at], true) {
+                found.unexpected.push((row.id, *read));
+            }
+        }
+        inversions(adds, *read, &mut these, &mut latest_of, &mut found);
+    }
+    for (at, add) in adds.tried.iter().enumerate() {
+        let Some((add, reply)) = add.and_then(|add| Some((add, add.acknowledged?))) else { continue };
+        if in_last.get(at).is_some_and(|there| *there) || adds.ambiguous.contains(&(at as u32)) {
+            continue;
+        }
+        if reply < first_last && first_last != u64::MAX && !odd_last {
+            found.lost.push(add.op(history));
+        } else {
+            found.late += 1;
+        }
+    }
+    Some(found)
+}
+
+fn disorder<'h>(
+    history: &'h History,
+    key: ValueRef<'h>,
+    inversions: &Inversions<'h>,
+    kind: &'static str,
+) -> Option<Breach<'h>> {
+    let first = inversions.first.as_ref()?;
+    let (early, late) = (first.earlier.add?.op(history), first.later.add?.op(history));
+    let (low, high) = (&first.earlier.stamp, &first.later.stamp);
+    let title = format!(
+        "#{} got timestamp {low} and #{} the later {high}, though #{} came first",
+        early.call, late.call, late.call
+    );
+    let why = if late.reply < early.call {
+        format!("#{} was answered before #{} was called, so its timestamp must not be later.", late.call, early.call)
+    } else {
+        format!(
+            "#{} took the largest value plus one, so #{} with its smaller value must come first.",
+            early.call, late.call
+        )
+    };
+    let breach = Breach::new(kind, title, Value::Nil, vec![early, late, first.read]);
+    Some(breach.on(key).times(inversions.count as usize).why(why))
+}
+
+impl Checker for Monotonic {
+    fn name(&self) -> &str {
+        "monotonic"
+    }
+
+    fn check(&self, history: &History, budget: &Budget) -> Verdict {
+        let objects = objects(history, &["add"], &["add", "read"], self.workload.as_deref());
+        let mut report = Report::about(history, objects.iter().map(|object| object.workload));
+        let (mut acknowledged, mut judged, mut late, mut nameless, mut recovered) = (0, 0, 0, 0, 0_u64);
+        let (mut lost, mut duplicated, mut unexpected, mut global, mut local) = (0, 0, 0, 0, 0);
+        let mut malformed = Vec::new();
+        let mut pace = Pace::new(budget);
+        for object in &objects {
+            if pace.over(object.ops.len()) {
+                break;
+            }
+            if let Some(function) = changed_by(history, &[object.workload], &["add", "read"]) {
+                report.unknown(format!("What {function} does to a table is not known, so nothing can be said."));
+                continue;
+            }
+            let (mut adds, reads) = collect(history, object);
+            let Some(found) = judge(history, &mut adds, &reads, &mut pace) else { break };
+            let ok = |add: &&Made| add.acknowledged.is_some();
+            acknowledged += adds.tried.iter().flatten().filter(ok).count() as u64;
+            judged += reads.len() as u64;
+            late += found.late;
+            nameless += adds.nameless;
+            recovered += adds.tried.iter().flatten().filter(|add| !ok(add)).count() as u64;
+            malformed.append(&mut adds.malformed);
+            local += found.local.count;
+            global += found.global.count;
+            lost += found.lost.len() as u64;
+            duplicated += found.duplicated.len() as u64;
+            unexpected += found.unexpected.len() as u64;
+            if let Some(breach) = disorder(history, object.key, &found.local, "out-of-order-process") {
+                report.breach(breach);
+            }
+            if let Some(breach) = disorder(history, object.key, &found.global, "out-of-order") {
+                report.breach(if self.per_process { breach.evidence() } else { breach });
+            }
+            for breach in rows::breaches(history, &adds, &reads, &found) {
+                report.breach(breach.on(object.key));
+            }
+        }
+        if acknowledged == 0 {
+            report.unknown("No add was acknowledged, so nothing can be said.".to_owned());
+        }
+        if judged == 0 {
+            report.unknown("No read was acknowledged, so nothing can be said.".to_owned());
+        } else if late > 0 {
+            report.unknown(format!("No last read began after {late} adds were acknowledged."));
+        }
+        if nameless > 0 {
+            report
+                .unknown(format!("{nameless} adds that chose their value were never answered: any row may be theirs."));
+        }
+        malformed.sort_unstable();
+        report.malformed(
+            "adds have a value of their own, a read replies with rows [value, timestamp] or {val, sts}",
+            &malformed,
+        );
+        let numbers = [
+            ("acknowledged", acknowledged),
+            ("in_doubt", recovered + nameless),
+            ("reads", judged),
+            ("out_of_order", global),
+            ("out_of_order_process", local),
+            ("lost", lost),
+            ("duplicated", duplicated),
+            ("unexpected", unexpected),
+        ];
+        numbers.into_iter().for_each(|(name, number)| report.number(name, number));
+        report.late(&pace, history.ops().len(), "operations");
+        report.verdict(self.name(), format!("The rows of all {judged} reads are in order."))
+    }
+}
+
+/// A timestamp as people see it.
+impl std::fmt::Display for Stamp<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.fraction.is_empty() {
+            write!(f, "{}", self.whole)
+        } else {
+            write!(f, "{}.{}", self.whole, self.fraction)
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! Random queues, judged by the checker and dequeue by dequeue. Also makes those for `total-queue`.
+use super::Queue;
+use crate::history::{History, Op, Outcome};
+use crate::random::tape::{self, Answer, Tape};
+use crate::random::{Draw, Stats};
+use crate::value::Value;
+use crate::verdict::{Budget, Checker};
+use std::collections::BTreeSet;
+
+/// Judges random histories twice.
+pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
+    let fast = |history: &History| {
+        Answer::read(
+            &crate::random::shown(history, Queue::new().check(history, &Budget::unlimited())),
+            &["unexpected", "duplicated"],
+        )
+    };
+    tape::differ(seed, count, history, fast, defined)
+}
+
+/// A queue whose calls take effect at their replies, and some lies.
+pub(crate) fn history(draw: &mut Draw) -> Tape {
+    let mut tape = Tape::new(1 + draw.below(3));
+    let lies = *draw.pick(&[0, 0, 3, 10]);
+    let doubts = *draw.pick(&[0, 5, 25]);
+    let unique = draw.percent(60);
+    let mut store: Vec<Value> = Vec::new();
+    let (steps, mut next) = (4 + draw.below(26), 0);
+    for step in 0..steps {
+        let worker = draw.below(tape.workers());
+        let Some((f, input)) = tape.open(worker) else {
+            let f = if step + 8 > steps { "drain" } else { *draw.pick(&["enqueue", "enqueue", "dequeue"]) };
+            next += 1;
+            let element = if unique { next } else { draw.below(3) as i64 };
+            tape.call(worker, f, Value::Nil, if f == "enqueue" { Value::Int(element) } else { Value::Nil }, false);
+            continue;
+        };
+        let outcome = match draw.below(100) {
+            draw if draw < doubts => Outcome::Info,
+            draw if draw < doubts + 5 => Outcome::Fail,
+            _ => Outcome::Ok,
+        };
+        let happens = if outcome == Outcome::Info { draw.percent(50) } else { outcome == Outcome::Ok };
+        let happens = happens != draw.percent(lies);
+        let mut reply = Value::Nil;
+        match f {
+            "enqueue" if happens => store.push(input),
+            "dequeue" if !store.is_empty() => {
+                let at = draw.below(store.len() as u64) as usize;
+                reply = store[at].clone();
+                if happens {
+                    store.remove(at);
+                }
+            }
+            "drain" => {
+                let left = std::mem::take(&mut store);
+                reply = Value::list(left.into_iter().filter(|_| !draw.percent(lies)));
+            }
+            _ => {}
+        }
+        if f == "dequeue" && draw.percent(lies) {
+            reply = Value::Int(draw.below(8) as i64);
+        }
+        if f == "drain" && draw.percent(1) {
+            reply = Value::Nil;
+        }
+        tape.reply(worker, outcome, if outcome == Outcome::Ok { reply } else { Value::Nil });
+    }
+    tape
+}
+
+/// Every element that came out, with the operation: a drain gives several.
+pub(crate) fn taken<'h>(history: &'h History) -> Vec<(Value, Op<'h>)> {
+    let mut taken = Vec::new();
+    for op in history.ops().iter().filter(|op| op.outcome == Outcome::Ok) {
+        match history.name(op.function) {
+            "dequeue" if !op.output.is_nil() => taken.push((op.output.to_value(), op)),
+            "drain" => taken.extend(op.output.as_list().unwrap_or_default().iter().map(|item| (item.to_value(), op))),
+            _ => {}
+        }
+    }
+    taken
+}
+
+fn defined(history: &History) -> Answer {
+    let taken = taken(history);
+    let enqueue = |op: &Op<'_>| history.name(op.function) == "enqueue" && op.outcome != Outcome::Fail;
+    let enqueues: Vec<Op<'_>> = history.ops().iter().filter(enqueue).collect();
+    let (mut kinds, mut unexpected, mut duplicated) = (BTreeSet::new(), 0, 0);
+    for (at, (element, op)) in taken.iter().enumerate() {
+        // In one drain, the elements count in the order of the list.
+        let earlier = |(other_at, (other, before)): (usize, &(Value, Op<'_>))| {
+            other == element && (before.reply, other_at) <= (op.reply, at)
+        };
+        let rank = taken.iter().enumerate().filter(|taken| earlier(*taken)).count();
+        let called = enqueues.iter().filter(|enqueue| enqueue.input == *element && enqueue.call < op.reply).count();
+        if rank > called && called == 0 {
+            unexpected += 1;
+            kinds.insert("unexpected-message".to_owned());
+        } else if rank > called {
+            duplicated += 1;
+            kinds.insert("duplicated-message".to_owned());
+        }
+    }
+    let odd = |op: &Op<'_>| {
+        op.outcome == Outcome::Ok && history.name(op.function) == "drain" && op.output.as_list().is_none()
+    };
+    let doubt = taken.is_empty() || history.ops().iter().any(|op| odd(&op));
+    Answer::of(kinds, doubt, vec![("unexpected", unexpected), ("duplicated", duplicated)])
+}

@@ -1,0 +1,336 @@
+//! `set`: what was added and acknowledged is there at the end, and nothing else is.
+//!
+//! Adds are `add` with the element as input; final reads are `read` with the settle flag and a list as reply, one or
+//! more for each node. A final read that failed with the code `absent` is a read of nothing: what it asked for is
+//! certainly not there. Any other that failed says nothing, never absence.
+//!
+//! Reads of one node (or of clients of which no node is known) that follow each other in real time are ordered: the last
+//! is what the node holds. An acknowledged element is *lost* when no node holds it at the end although a final read began
+//! after its acknowledgement, or when a node lacks it at the end that had it in an earlier final read. Nodes that hold
+//! different things at the end are evidence (`replicas-differ`), and nothing is valid then: `replicas-agree` judges them.
+//! Where a node was asked and its client got no answer from anybody, what the others lack may be there, and is missing, not
+//! lost; nothing is valid then either, since that node may hold something else. An answer that another node gave in its
+//! place counts: adds are asked for in the whole system, and `replicas-agree` compares nodes.
+//!
+//! The option `final_reads` says how the final reads were made. `each-node`: as above. `any-node`, `once`: one answer
+//! speaks for all, nodes that never answered are not asked for. `leader`: only the final reads of the node that led count.
+//! `until-empty`: reads take away what they return, so that all reads together are what was there; what none of them
+//! returned is lost once the last read of each node that answered found nothing, and missing where a read never ended.
+//!
+//! A history of another tool that knows neither phases nor final reads ends with one all the same: the last
+//! acknowledged read of each set, as in Jepsen's `set`.
+mod collect;
+mod findings;
+#[doc(hidden)]
+pub mod fuzz;
+mod judge;
+mod losses;
+
+use crate::calls::changed_by;
+use crate::checker::CheckerDoc;
+use crate::history::{History, NameId, Op};
+use crate::objects::final_reads::{AT_LEAST_ONCE, FINAL_READS, Failures, FinalReads, leaders_at};
+use crate::verdict::pace::Pace;
+use crate::verdict::wording;
+use crate::verdict::{Budget, Checker, Finding, Severity, Validity, Verdict};
+use collect::sets;
+use judge::{Judged, Lacking, judge};
+use serde_json::json;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Its entry in the list of checkers.
+pub(crate) const DOC: CheckerDoc = CheckerDoc {
+    name: "set",
+    doc: "Every acknowledged element is in some final read, nothing else is in any, nothing is there twice.",
+    options: &[FINAL_READS, AT_LEAST_ONCE],
+    build: |options| {
+        let (mode, at_least_once) = (FinalReads::of(options)?, options.flag(AT_LEAST_ONCE.0)?);
+        Ok(Box::new(SetChecker { mode, at_least_once, ..SetChecker::new() }))
+    },
+};
+
+/// Judges workloads that add elements.
+#[derive(Clone, Debug, Default)]
+pub struct SetChecker {
+    workload: Option<String>,
+    mode: FinalReads,
+    at_least_once: bool,
+}
+
+impl SetChecker {
+    /// Judges every workload that has `add`.
+    pub fn new() -> SetChecker {
+        SetChecker::default()
+    }
+
+    /// Judges this workload only.
+    pub fn workload(mut self, name: &str) -> SetChecker {
+        self.workload = Some(name.to_owned());
+        self
+    }
+
+    /// Where something makes every answer unknown from the start: why.
+    fn unclear(&self, history: &History, workloads: &[NameId]) -> Option<String> {
+        if let Some(function) = changed_by(history, workloads, &["add", "read"]) {
+            return Some(format!("What {function} does to a set is not known, so nothing can be said."));
+        }
+        let add = history.find_name("add");
+        let ops = history.ops();
+        let mut nameless =
+            ops.iter().filter(|op| Some(op.function) == add && workloads.contains(&op.workload) && op.input.is_nil());
+        let first = nameless.next()?;
+        let count = wording::count(1 + nameless.count(), "add");
+        Some(format!("{count} without an element, first #{}: that is no add to a set.", first.call))
+    }
+}
+
+impl Judged<'_> {
+    /// Acknowledged adds that a node's last final read lacks although others have them, where that node was the last to
+    /// claim to lead: what the leader lacks, the others may be about to lose.
+    fn leader_lacks<'h>(&self, history: &'h History, lacking: &[Lacking<'_>]) -> Option<(&'h str, usize)> {
+        let end = self.states.iter().map(|state| state.last.reply).max()?;
+        let leaders = leaders_at(history, end);
+        let mut leaders = leaders.into_iter();
+        let (Some(leader), None) = (leaders.next(), leaders.next()) else { return None };
+        let of = |lacking: &&Lacking<'_>| self.place(history, lacking.state) == leader && lacking.acknowledged > 0;
+        lacking.iter().find(of).map(|lacking| (leader, lacking.acknowledged))
+    }
+}
+
+/// One set with the nodes that lack what others have.
+struct Whole<'h> {
+    judged: Judged<'h>,
+    lacking: Vec<Lacking<'h>>,
+}
+
+impl Checker for SetChecker {
+    fn name(&self) -> &str {
+        "set"
+    }
+
+    fn check(&self, history: &History, budget: &Budget) -> Verdict {
+        let add = history.find_name("add");
+        let mut workloads: Vec<NameId> =
+            history.ops().iter().filter(|op| Some(op.function) == add).map(|op| op.workload).collect();
+        workloads.sort_unstable();
+        workloads.dedup();
+        workloads.retain(|id| self.workload.as_ref().is_none_or(|name| history.name(*id) == name));
+        if let Some(text) = self.unclear(history, &workloads) {
+            return Verdict::new(self.name(), Validity::Unknown, text);
+        }
+        let mut pace = Pace::new(budget);
+        let mut all: Vec<Whole<'_>> = Vec::new();
+        for ((_, key), set) in sets(history, &workloads) {
+            if pace.over(set.adds.len() + set.finals.len() + set.reads.len()) {
+                break;
+            }
+            let judged = judge(history, key, set, self.mode);
+            let lacking = judged.lacking(history);
+            all.push(Whole { judged, lacking });
+        }
+        let twice = if self.at_least_once { Severity::Evidence } else { Severity::Violation };
+        let sets = || all.iter().map(|one| &one.judged);
+        let mut findings: Vec<Finding> = Vec::new();
+        findings.extend(sets().filter_map(|set| set.lost_finding(history)));
+        findings.extend(sets().filter_map(|set| set.dropped_finding(history)));
+        findings.extend(sets().filter_map(|set| set.unexpected_finding(history)));
+        findings.extend(sets().filter_map(|set| set.duplicated_finding(history, twice)));
+        findings.extend(sets().filter_map(|set| set.missing_finding(history)));
+        findings.extend(sets().filter_map(|set| set.vanished_finding(history)));
+        findings.extend(sets().filter_map(|set| set.redelivered_finding(history)));
+        findings.extend(all.iter().filter_map(|one| one.judged.differing(history, &one.lacking)));
+        findings.sort_by_key(|finding| finding.severity != Severity::Violation);
+        let violations = findings.iter().filter(|finding| finding.severity == Severity::Violation).count();
+        let (mut validity, mut summary) = Answer { history, all: &all, mode: self.mode }.of(violations);
+        if let Some(late) = pace.reason(history.ops().len(), "operations").filter(|_| violations == 0) {
+            (validity, summary) = (Validity::Unknown, late);
+        }
+        let name = if let [one] = workloads[..] { history.name(one).to_owned() } else { String::new() };
+        Verdict {
+            workload: name,
+            findings,
+            numbers: numbers(history, &all),
+            ..Verdict::new(self.name(), validity, summary)
+        }
+    }
+}
+
+/// What the answer is made of.
+struct Answer<'a, 'h> {
+    history: &'h History,
+    all: &'a [Whole<'h>],
+    mode: FinalReads,
+}
+
+impl<'h> Answer<'_, 'h> {
+    fn sum(&self, count: fn(&Judged<'_>) -> usize) -> usize {
+        self.all.iter().map(|one| count(&one.judged)).sum()
+    }
+
+    /// Final reads that failed on nodes that never answered, and on all where only one answer is needed and none came.
+    fn failures(&self) -> Failures<'h> {
+        let mut failures = Failures::default();
+        for set in self.all.iter().map(|one| &one.judged.set) {
+            let silent = set.silent(self.history);
+            let counts = |op: &&Op<'_>| {
+                set.finals.is_empty() || (self.mode.asks_each() && silent.contains(&self.history.bound_node(op)))
+            };
+            set.failed.iter().filter(counts).for_each(|op| failures.take(self.history, op));
+        }
+        failures
+    }
+
+    fn of(&self, violations: usize) -> (Validity, String) {
+        let acknowledged = self.sum(|set| set.acknowledged);
+        let failures = self.failures().told();
+        if violations > 0 {
+            let lost = self.sum(|set| set.lost.len() + set.dropped.len());
+            let (unexpected, duplicated) = (self.sum(|set| set.unexpected.len()), self.sum(|set| set.duplicated.len()));
+            let text = format!(
+                "Of {acknowledged} acknowledged adds {lost} are lost; {unexpected} unexpected and {duplicated} \
+                 duplicated elements.{}{failures}",
+                self.but()
+            );
+            return (Validity::Invalid, text);
+        }
+        match self.doubt(acknowledged) {
+            Some(doubt) => (Validity::Unknown, format!("{doubt}{failures}")),
+            None => (Validity::Valid, format!("{}{failures}", self.sound(acknowledged))),
+        }
+    }
+
+    /// Why what was found is not enough for a valid answer.
+    fn doubt(&self, acknowledged: usize) -> Option<String> {
+        if acknowledged == 0 {
+            return Some("No add was acknowledged, so nothing can be said.".to_owned());
+        }
+        let unread = |one: &&Whole<'_>| !one.judged.set.adds.is_empty() && one.judged.set.finals.is_empty();
+        let unread = self.all.iter().filter(unread).count();
+        if unread > 0 {
+            return Some(format!(
+                "No final read succeeded for {} of {}, so what became of {acknowledged} acknowledged adds is not known.",
+                wording::count(unread, "set"),
+                self.all.len()
+            ));
+        }
+        if let Some(unheard) = self.all.iter().map(|one| &one.judged.unheard).find(|nodes| !nodes.is_empty()) {
+            return Some(format!("No final read of {}, which led, succeeded.", unheard.join(", ")));
+        }
+        let missing = self.sum(|set| set.missing.len());
+        if missing > 0 {
+            let mut why: Vec<&str> = self
+                .all
+                .iter()
+                .filter(|one| !one.judged.missing.is_empty())
+                .map(|one| &*one.judged.why_missing)
+                .collect();
+            why.sort_unstable();
+            why.dedup();
+            let why = why.join("; ");
+            return Some(format!("{missing} of {acknowledged} acknowledged adds are in no final read, but {why}."));
+        }
+        let late = self.sum(|set| set.unread);
+        if late > 0 {
+            return Some(format!("No final read began after {late} of {acknowledged} adds were acknowledged."));
+        }
+        if self.mode == FinalReads::Leader {
+            return None;
+        }
+        let leader = self.all.iter().find_map(|one| one.judged.leader_lacks(self.history, &one.lacking));
+        if let Some((leader, count)) = leader {
+            return Some(format!(
+                "{leader}, which led, lacks {count} of {acknowledged} acknowledged adds in its final read; only other \
+                 nodes have them."
+            ));
+        }
+        self.differ(acknowledged).or_else(|| {
+            let silent = self.silent();
+            (!silent.is_empty()).then(|| {
+                format!(
+                    "No final read succeeded on {}, so what it holds is not known; the final reads of the other nodes \
+                     have all {acknowledged} acknowledged adds.",
+                    silent.into_iter().collect::<Vec<_>>().join(", ")
+                )
+            })
+        })
+    }
+
+    /// That nodes hold different things at the end.
+    fn differ(&self, acknowledged: usize) -> Option<String> {
+        let mut nodes: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
+        for one in self.all {
+            for lacking in &one.lacking {
+                let counts = nodes.entry(one.judged.place(self.history, lacking.state)).or_default();
+                *counts = (counts.0 + lacking.acknowledged, counts.1 + lacking.elements.len());
+            }
+        }
+        let lacks = |(node, (acknowledged, all)): (&&str, &(usize, usize))| match acknowledged {
+            0 => format!("{node} lacks {} that were never acknowledged", wording::count(*all, "element")),
+            _ => format!("{node} lacks {acknowledged}"),
+        };
+        let lacks: Vec<String> = nodes.iter().map(lacks).collect();
+        (!lacks.is_empty()).then(|| {
+            format!(
+                "The final reads differ: of what others have of {acknowledged} acknowledged adds {}. replicas-agree says \
+                 more.",
+                lacks.join(", ")
+            )
+        })
+    }
+
+    fn sound(&self, acknowledged: usize) -> String {
+        let reads: Vec<Op<'_>> =
+            self.all.iter().flat_map(|one| one.judged.states.iter().map(|state| state.last)).collect();
+        let on = wording::on_all(self.history, &reads);
+        match self.mode {
+            FinalReads::UntilEmpty => format!("All {acknowledged} acknowledged adds came out of the reads."),
+            FinalReads::Leader if !on.is_empty() => {
+                format!("All {acknowledged} acknowledged adds are in the final reads{on}, asked as the leader.")
+            }
+            _ if on.is_empty() => {
+                let count = wording::count(self.sum(|set| set.set.finals.len()), "final read");
+                format!("All {acknowledged} acknowledged adds are in the last of {count}.")
+            }
+            _ => format!("All {acknowledged} acknowledged adds are in the final reads{on}."),
+        }
+    }
+
+    /// Nodes that were asked and never answered.
+    fn silent(&self) -> BTreeSet<&'h str> {
+        let all = self.all.iter().filter(|_| self.mode.asks_each());
+        all.flat_map(|one| one.judged.set.silent(self.history)).map(|node| self.history.name(node)).collect()
+    }
+
+    /// The same as a sentence.
+    fn but(&self) -> String {
+        let silent = self.silent();
+        if silent.is_empty() {
+            return String::new();
+        }
+        let silent = silent.into_iter().collect::<Vec<_>>().join(", ");
+        format!(" No final read succeeded on {silent}; the verdict is from the other nodes.")
+    }
+}
+
+fn numbers(history: &History, all: &[Whole<'_>]) -> BTreeMap<String, serde_json::Value> {
+    let sum = |count: fn(&Judged<'_>) -> usize| json!(all.iter().map(|one| count(&one.judged)).sum::<usize>());
+    let lost = all.iter().flat_map(|one| {
+        let dropped = one.judged.dropped.iter().map(|dropped| dropped.add);
+        one.judged.lost.iter().copied().chain(dropped)
+    });
+    let (by_node, by_fault) = losses::tallies(history, lost);
+    BTreeMap::from([
+        ("acknowledged".to_owned(), sum(|set| set.acknowledged)),
+        ("lost".to_owned(), sum(|set| set.lost.len() + set.dropped.len())),
+        ("missing".to_owned(), sum(|set| set.missing.len())),
+        ("unexpected".to_owned(), sum(|set| set.unexpected.len())),
+        ("recovered".to_owned(), sum(|set| set.recovered)),
+        ("duplicated".to_owned(), sum(|set| set.duplicated.len())),
+        ("redelivered".to_owned(), sum(|set| set.redelivered.len())),
+        ("vanished".to_owned(), sum(|set| set.vanished.len())),
+        ("final_reads".to_owned(), sum(|set| set.set.finals.len())),
+        ("failed_final_reads".to_owned(), sum(|set| set.set.failed.len())),
+        ("lost_by_node".to_owned(), json!(by_node)),
+        ("lost_by_fault".to_owned(), json!(by_fault)),
+    ])
+}

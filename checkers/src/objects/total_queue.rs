@@ -1,0 +1,326 @@
+//! `total-queue`: everything that was acknowledged comes out, and nothing else does.
+//!
+//! Functions as in `queue`: `enqueue`, `dequeue` (nil: it was empty), and `drain`, whose reply lists all that it took
+//! until it found the queue empty. Order is not judged; elements are counted, over the whole history.
+//!
+//! **Definite.** *Lost*: enqueues that were acknowledged before the last answered drain was called, of elements that came
+//! out fewer times than that, as far as they are more than the dequeues without an answer, each of which may have taken
+//! one. *Unexpected*: elements that came out although no enqueue of them may have happened. *Duplicated*: elements that
+//! came out more often than that.
+//! **Not definite.** Without an answered drain, with a drain in doubt (it may have taken any number), or where the
+//! dequeues in doubt may have taken all that is missing, a loss is unknown.
+//!
+//! Findings: `lost-message`, `unexpected-message`, and `duplicated-message`, which is evidence unless the option
+//! `exactly-once` is set (queues that deliver again after a crash promise at least once; `queue` promises that nothing comes out twice). Elements of unacknowledged
+//! enqueues that came out are counted as recovered. After Jepsen's `total-queue`, which takes dequeues in doubt for none.
+#[doc(hidden)]
+pub mod fuzz;
+
+use crate::calls::{Group, changed_by, objects};
+use crate::checker::{CheckerDoc, WORKLOAD, with_workload};
+use crate::history::{History, Op, Outcome};
+use crate::objects::queue::{Messages, SHAPE};
+use crate::value::Value;
+use crate::verdict::pace::Pace;
+use crate::verdict::wording;
+use crate::verdict::{Breach, Report};
+use crate::verdict::{Budget, Checker, Verdict};
+
+/// Its entry in the list of checkers.
+pub(crate) const DOC: CheckerDoc = CheckerDoc {
+    name: "total-queue",
+    doc: "Everything that was enqueued and acknowledged comes out by the last drain, and nothing else does.",
+    options: &[WORKLOAD, ("exactly-once", "true: nothing may come out twice")],
+    build: |options| {
+        Ok(Box::new(with_workload!(TotalQueue::new().exactly_once(options.flag("exactly-once")?), options)))
+    },
+};
+
+/// Judges workloads that enqueue, dequeue and drain.
+#[derive(Clone, Debug, Default)]
+pub struct TotalQueue {
+    workload: Option<String>,
+    exactly_once: bool,
+}
+
+impl TotalQueue {
+    /// Judges every workload that has `enqueue`.
+    pub fn new() -> TotalQueue {
+        TotalQueue::default()
+    }
+
+    /// Judges this workload only.
+    pub fn workload(mut self, name: &str) -> TotalQueue {
+        self.workload = Some(name.to_owned());
+        self
+    }
+
+    /// Nothing may come out twice.
+    pub fn exactly_once(mut self, exactly_once: bool) -> TotalQueue {
+        self.exactly_once = exactly_once;
+        self
+    }
+}
+
+/// Why a duplicate breaks no promise.
+const TWICE: &str = "total-queue promises that everything comes out, not that nothing comes out twice: evidence. With \
+                     exactly-once=true it is a violation, as it is in queue.";
+
+/// How often one element was enqueued and came out.
+#[derive(Clone, Copy, Default)]
+struct Count {
+    /// Enqueues that may have happened.
+    tried: u32,
+    /// Enqueues that were acknowledged before the last answered drain was called.
+    due: u32,
+    acknowledged: u32,
+    taken: u32,
+}
+
+fn counts(messages: &Messages<'_>) -> Vec<Count> {
+    let drained = messages.drains.iter().map(|drain| drain.call).max().unwrap_or(0);
+    let mut counts = vec![Count::default(); messages.elements.len()];
+    for (id, op) in &messages.enqueues {
+        let count = &mut counts[*id as usize];
+        count.tried += 1;
+        if op.outcome == Outcome::Ok {
+            count.acknowledged += 1;
+            count.due += u32::from(op.reply < drained);
+        }
+    }
+    for (id, _) in &messages.dequeues {
+        counts[*id as usize].taken += 1;
+    }
+    counts
+}
+
+/// Sums over all queues.
+#[derive(Default)]
+struct Totals {
+    attempts: u64,
+    acknowledged: u64,
+    dequeued: u64,
+    lost: u64,
+    missing: u64,
+    unexpected: u64,
+    duplicated: u64,
+    recovered: u64,
+    late: u64,
+    undrained: u64,
+    doubtful: u64,
+    malformed: Vec<u64>,
+}
+
+impl TotalQueue {
+    fn judge<'h>(&self, history: &'h History, object: &Group<'h>, totals: &mut Totals, report: &mut Report<'h>) {
+        let mut messages = Messages::of(history, object);
+        totals.malformed.append(&mut messages.malformed);
+        let counts = counts(&messages);
+        let drained = !messages.drains.is_empty();
+        let of = |what: fn(&Count) -> u32| counts.iter().map(|count| u64::from(what(count))).sum::<u64>();
+        totals.attempts += of(|count| count.tried) + messages.refused.len() as u64;
+        totals.acknowledged += of(|count| count.acknowledged);
+        totals.dequeued += of(|count| count.taken);
+        totals.recovered += of(|count| count.taken.min(count.tried).saturating_sub(count.acknowledged));
+        let ids = |what: fn(&Count) -> bool| -> Vec<u32> {
+            (0..counts.len() as u32).filter(|&id| what(&counts[id as usize])).collect()
+        };
+        let unexpected = ids(|count| count.tried == 0 && count.taken > 0);
+        let duplicated = ids(|count| count.tried > 0 && count.taken > count.tried);
+        let absent = ids(|count| count.due > count.taken);
+        let missing = of(|count| count.due.saturating_sub(count.taken));
+        totals.unexpected += unexpected.len() as u64;
+        totals.duplicated += duplicated.len() as u64;
+        totals.late += of(|count| count.acknowledged.saturating_sub(count.taken)) - missing;
+        let doubtful = messages.doubtful_dequeues + messages.doubtful_drains;
+        if !drained && messages.enqueues.iter().any(|(_, op)| op.outcome == Outcome::Ok) {
+            totals.undrained += 1;
+        }
+        let surely = messages.doubtful_drains == 0 && missing > messages.doubtful_dequeues;
+        if surely {
+            totals.lost += missing - messages.doubtful_dequeues;
+            report.breach(lost(history, &messages, &absent, missing).on(object.key));
+        } else {
+            totals.missing += missing;
+            totals.doubtful += doubtful;
+        }
+        let first = |ids: &[u32]| {
+            let mut dequeues = messages.dequeues.iter();
+            dequeues.find(|(id, _)| ids.binary_search(id).is_ok()).copied()
+        };
+        if let Some((id, op)) = first(&unexpected) {
+            report.breach(messages.unexpected(id, op).on(object.key).times(unexpected.len()));
+        }
+        if let Some((id, _)) = first(&duplicated) {
+            let breach = messages.duplicated(id, u64::MAX).on(object.key).times(duplicated.len());
+            report.breach(match self.exactly_once {
+                true => breach.why("The option exactly-once is set, so nothing may come out twice.".to_owned()),
+                false => breach.why(TWICE.to_owned()).evidence(),
+            });
+        }
+    }
+}
+
+/// Acknowledged elements that never came out.
+fn lost<'h>(history: &History, messages: &Messages<'h>, absent: &[u32], missing: u64) -> Breach<'h> {
+    let due = |(id, op): &&(u32, Op<'_>)| absent.binary_search(id).is_ok() && op.outcome == Outcome::Ok;
+    let lost: Vec<(u32, Op<'_>)> = messages.enqueues.iter().filter(due).copied().collect();
+    let elements: Vec<Value> = absent.iter().take(1_000).map(|id| messages.elements.value(*id).to_value()).collect();
+    let certain = missing - messages.doubtful_dequeues;
+    let mut ops: Vec<Op<'_>> = Vec::new();
+    let mut title = format!("{} lost", wording::count(certain as usize, "acknowledged element"));
+    let mut subject = Value::Nil;
+    if let Some(&(id, first)) = lost.first() {
+        let (enqueues, dequeues) = messages.story(id, u64::MAX);
+        let element = messages.elements.value(id);
+        title.push_str(&format!(", e.g. {element}, acknowledged as #{}", first.call));
+        subject = element.to_value();
+        ops.extend(enqueues);
+        ops.extend(dequeues);
+    }
+    ops.extend(&messages.drains);
+    let drains = wording::count(messages.drains.len(), "drain");
+    let nodes = wording::on_all(history, &messages.drains);
+    let mut breach = Breach::new("lost-message", title, subject, ops).times(certain as usize);
+    // With dequeues in doubt, some of the elements are lost, but of no single one can it be shown.
+    breach.certified = messages.doubtful_dequeues == 0;
+    breach = breach.why(format!("Never dequeued: {}.", wording::elements(&elements, 20)));
+    breach = breach.why(format!("{drains}{nodes} found the queue empty after they were acknowledged."));
+    match messages.doubtful_dequeues {
+        0 => breach,
+        doubtful => breach.why(format!(
+            "{doubtful} dequeues were never answered and may each have taken one; {certain} of {missing} are lost in any case."
+        )),
+    }
+}
+
+impl Checker for TotalQueue {
+    fn name(&self) -> &str {
+        "total-queue"
+    }
+
+    fn check(&self, history: &History, budget: &Budget) -> Verdict {
+        let takes = ["enqueue", "dequeue", "drain"];
+        let objects = objects(history, &["enqueue", "dequeue", "drain"], &takes, self.workload.as_deref());
+        let mut report = Report::about(history, objects.iter().map(|object| object.workload));
+        let mut totals = Totals::default();
+        let mut pace = Pace::new(budget);
+        for object in &objects {
+            if pace.over(object.ops.len()) {
+                break;
+            }
+            if let Some(function) = changed_by(history, &[object.workload], &takes) {
+                report.unknown(format!("What {function} does to a queue is not known, so nothing can be said."));
+                continue;
+            }
+            self.judge(history, object, &mut totals, &mut report);
+        }
+        let Totals { acknowledged, dequeued, missing, late, undrained, doubtful, .. } = totals;
+        if acknowledged == 0 {
+            report.unknown("No enqueue was acknowledged, so nothing can be said.".to_owned());
+        }
+        if undrained > 0 {
+            let queues = wording::count(undrained as usize, "queue");
+            report.unknown(format!("No drain of {queues} was answered, so nobody knows what was left."));
+        } else if late > 0 {
+            report.unknown(format!("No drain began after {late} enqueues that never came out were acknowledged."));
+        }
+        if missing > 0 {
+            report.unknown(format!(
+                "{missing} acknowledged elements never came out, but {doubtful} dequeues or drains in doubt may have taken them."
+            ));
+        }
+        report.malformed(SHAPE, &totals.malformed);
+        let numbers = [
+            ("attempts", totals.attempts),
+            ("acknowledged", acknowledged),
+            ("dequeued", dequeued),
+            ("lost", totals.lost),
+            ("missing", missing),
+            ("unexpected", totals.unexpected),
+            ("duplicated", totals.duplicated),
+            ("recovered", totals.recovered),
+        ];
+        numbers.into_iter().for_each(|(name, number)| report.number(name, number));
+        report.late(&pace, history.ops().len(), "operations");
+        report.verdict(self.name(), format!("All {acknowledged} acknowledged elements came out."))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::tape::agrees;
+    use crate::testing::history;
+    use crate::verdict::{Severity, Validity};
+
+    fn lines(calls: &[(&str, &str, &str, &str)]) -> String {
+        let line = |(at, (f, value, outcome, reply)): (usize, &(&str, &str, &str, &str))| {
+            format!(
+                "{{\"type\":\"invoke\",\"process\":{at},\"f\":\"{f}\",\"value\":{value}}}\n{{\"type\":\"{outcome}\",\"process\":{at},\"value\":{reply}}}\n"
+            )
+        };
+        calls.iter().enumerate().map(line).collect()
+    }
+
+    fn judge(calls: &[(&str, &str, &str, &str)]) -> Verdict {
+        TotalQueue::new().check(&history(&lines(calls)), &Budget::unlimited())
+    }
+
+    const ONE: (&str, &str, &str, &str) = ("enqueue", "1", "ok", "null");
+    const TWO: (&str, &str, &str, &str) = ("enqueue", "2", "ok", "null");
+    const DOUBT: (&str, &str, &str, &str) = ("dequeue", "null", "info", "null");
+
+    fn drain(list: &'static str) -> (&'static str, &'static str, &'static str, &'static str) {
+        ("drain", "null", "ok", list)
+    }
+
+    #[test]
+    fn everything_out_is_valid() {
+        let three = ("enqueue", "3", "info", "null");
+        let verdict = judge(&[ONE, TWO, three, ("dequeue", "null", "ok", "2"), drain("[3,1]")]);
+        assert_eq!(verdict.validity, Validity::Valid, "{}", verdict.summary);
+        assert_eq!(verdict.numbers["recovered"], 1);
+    }
+
+    #[test]
+    fn lost_needs_a_drain_and_no_dequeue_that_may_have_taken_it() {
+        let verdict = judge(&[ONE, TWO, drain("[2]")]);
+        assert_eq!((verdict.validity, &verdict.findings[0].ops[..]), (Validity::Invalid, &[0, 4][..]));
+        assert!(verdict.findings[0].certificate.is_some());
+        assert_eq!(judge(&[ONE, TWO, ("dequeue", "null", "ok", "2")]).validity, Validity::Unknown);
+        assert_eq!(judge(&[ONE, TWO, DOUBT, drain("[2]")]).validity, Validity::Unknown);
+        assert_eq!(judge(&[ONE, drain("[1]"), TWO]).validity, Validity::Unknown);
+        let verdict = judge(&[ONE, TWO, DOUBT, drain("[]")]);
+        assert_eq!((verdict.validity, &verdict.numbers["lost"]), (Validity::Invalid, &1.into()));
+        assert!(verdict.findings[0].certificate.is_none());
+    }
+
+    #[test]
+    fn a_drain_in_doubt_may_have_taken_everything() {
+        let doubt = ("drain", "null", "info", "null");
+        assert_eq!(judge(&[ONE, TWO, doubt, drain("[]")]).validity, Validity::Unknown);
+    }
+
+    #[test]
+    fn twice_is_evidence_unless_once_was_promised() {
+        let calls = [ONE, ("dequeue", "null", "ok", "1"), drain("[1]")];
+        let verdict = judge(&calls);
+        assert_eq!((verdict.validity, verdict.findings[0].severity), (Validity::Valid, Severity::Evidence));
+        assert!(verdict.findings[0].sentences[0].contains("exactly-once=true"), "{:?}", verdict.findings);
+        let strict = TotalQueue::new().exactly_once(true).check(&history(&lines(&calls)), &Budget::unlimited());
+        assert_eq!(strict.validity, Validity::Invalid);
+    }
+
+    #[test]
+    fn refused_elements_must_not_come_out() {
+        let verdict = judge(&[ONE, ("enqueue", "2", "fail", "null"), drain("[1,2]")]);
+        assert_eq!((verdict.validity, verdict.findings[0].kind.as_str()), (Validity::Invalid, "unexpected-message"));
+        assert_eq!(verdict.findings[0].ops, [2, 4]);
+    }
+
+    #[test]
+    fn agrees_with_the_definition() {
+        agrees(fuzz::differ);
+    }
+}

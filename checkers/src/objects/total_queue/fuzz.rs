@@ -1,0 +1,65 @@
+//! Random queues, judged by the checker and by pairing every acknowledged enqueue with what came out.
+use super::TotalQueue;
+use crate::history::{History, Op, Outcome};
+use crate::objects::queue::fuzz::{history, taken};
+use crate::random::Stats;
+use crate::random::tape::{self, Answer};
+use crate::value::Value;
+use crate::verdict::{Budget, Checker};
+use std::collections::BTreeSet;
+
+/// Judges random histories twice, half of them with the option `exactly-once`.
+pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
+    let fast = |once: bool| {
+        move |history: &History| {
+            let verdict = crate::random::shown(
+                history,
+                TotalQueue::new().exactly_once(once).check(history, &Budget::unlimited()),
+            );
+            Answer::read(&verdict, &["lost", "unexpected", "duplicated"])
+        }
+    };
+    let half = count / 2;
+    let one = tape::differ(seed, count - half, history, fast(false), |history| defined(history, false))?;
+    let from = seed.wrapping_add(count - half);
+    let two = tape::differ(from, half, history, fast(true), |history| defined(history, true))?;
+    Ok(Stats { histories: one.histories + two.histories, invalid: one.invalid + two.invalid })
+}
+
+fn defined(history: &History, once: bool) -> Answer {
+    let ops = |name: &'static str| {
+        let all = history.ops().iter();
+        all.filter(move |op| history.name(op.function) == name).collect::<Vec<Op<'_>>>()
+    };
+    let ok = |op: &&Op<'_>| op.outcome == Outcome::Ok;
+    let enqueues = ops("enqueue");
+    let taken: Vec<Value> = taken(history).into_iter().map(|(element, _)| element).collect();
+    let mut elements: BTreeSet<Value> = taken.iter().cloned().collect();
+    elements.extend(enqueues.iter().map(|op| op.input.to_value()));
+    let drain_list = ops("drain");
+    let drains: Vec<&Op<'_>> = drain_list.iter().filter(ok).filter(|op| op.output.as_list().is_some()).collect();
+    let (mut missing, mut unexpected, mut duplicated, mut late) = (0, 0, 0, 0);
+    for element in &elements {
+        let ours: Vec<&Op<'_>> = enqueues.iter().filter(|op| op.input == *element).collect();
+        let tried = ours.iter().filter(|op| op.outcome != Outcome::Fail).count();
+        let acknowledged: Vec<&&Op<'_>> = ours.iter().filter(|op| op.outcome == Outcome::Ok).collect();
+        let due = acknowledged.iter().filter(|op| drains.iter().any(|drain| op.reply < drain.call)).count();
+        let out = taken.iter().filter(|other| *other == element).count();
+        missing += due.saturating_sub(out) as u64;
+        late += (acknowledged.len().saturating_sub(out) - due.saturating_sub(out)) as u64;
+        unexpected += u64::from(tried == 0 && out > 0);
+        duplicated += u64::from(tried > 0 && out > tried);
+    }
+    let in_doubt = |ops: &[Op<'_>]| ops.iter().filter(|op| op.outcome == Outcome::Info).count() as u64;
+    let malformed = drain_list.iter().filter(ok).count() > drains.len();
+    let (doubtful, unbounded) = (in_doubt(&ops("dequeue")), in_doubt(&drain_list) > 0 || malformed);
+    let lost = if unbounded { 0 } else { missing.saturating_sub(doubtful) };
+    let mut kinds = BTreeSet::new();
+    let mut broken = |kind: &str, count: u64| kinds.extend(Some(kind.to_owned()).filter(|_| count > 0));
+    broken("lost-message", lost);
+    broken("unexpected-message", unexpected);
+    broken("duplicated-message", if once { duplicated } else { 0 });
+    let acknowledged = enqueues.iter().any(|op| op.outcome == Outcome::Ok);
+    let doubt = !acknowledged || drains.is_empty() || malformed || missing > 0 || late > 0;
+    Answer::of(kinds, doubt, vec![("lost", lost), ("unexpected", unexpected), ("duplicated", duplicated)])
+}

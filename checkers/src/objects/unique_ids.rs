@@ -1,0 +1,155 @@
+//! `unique-ids`: no two acknowledged calls were given the same id.
+//!
+//! Function: `generate`, with the id (any value but nil) as reply. Only acknowledged calls count: an id that nobody
+//! received may be given out again. Ids are compared within one key of one workload.
+//!
+//! Finding: `duplicate-id`, with the first two calls that received it. Unknown where fewer than two ids were received.
+#[doc(hidden)]
+pub mod fuzz;
+
+use crate::calls::{Elements, objects};
+use crate::checker::{CheckerDoc, WORKLOAD, with_workload};
+use crate::history::{History, Op, Outcome};
+use crate::value::ValueRef;
+use crate::verdict::pace::Pace;
+use crate::verdict::{Breach, Report};
+use crate::verdict::{Budget, Checker, Verdict};
+use serde_json::json;
+
+/// Its entry in the list of checkers.
+pub(crate) const DOC: CheckerDoc = CheckerDoc {
+    name: "unique-ids",
+    doc: "No two acknowledged calls were given the same id.",
+    options: &[WORKLOAD],
+    build: |options| Ok(Box::new(with_workload!(UniqueIds::new(), options))),
+};
+
+/// Judges workloads that generate ids.
+#[derive(Clone, Debug, Default)]
+pub struct UniqueIds {
+    workload: Option<String>,
+}
+
+impl UniqueIds {
+    /// Judges every workload that has `generate`.
+    pub fn new() -> UniqueIds {
+        UniqueIds::default()
+    }
+
+    /// Judges this workload only.
+    pub fn workload(mut self, name: &str) -> UniqueIds {
+        self.workload = Some(name.to_owned());
+        self
+    }
+}
+
+impl Checker for UniqueIds {
+    fn name(&self) -> &str {
+        "unique-ids"
+    }
+
+    /// Two equal ids are equal in any order.
+    fn needs_realtime(&self) -> bool {
+        false
+    }
+
+    fn check(&self, history: &History, budget: &Budget) -> Verdict {
+        let objects = objects(history, &["generate"], &["generate"], self.workload.as_deref());
+        let mut report = Report::about(history, objects.iter().map(|object| object.workload));
+        let (mut attempts, mut received, mut duplicated, mut pairs) = (0, 0, 0, 0);
+        let mut range: Option<(ValueRef<'_>, ValueRef<'_>)> = None;
+        let mut malformed = Vec::new();
+        let mut pace = Pace::new(budget);
+        for object in &objects {
+            if pace.over(0) {
+                break;
+            }
+            let mut ids = Elements::default();
+            // For each id the call that received it first, and how many did.
+            let mut first: Vec<(Op<'_>, u32)> = Vec::new();
+            let mut here = 0;
+            for op in object.ops(history).take_while(|_| !pace.over(1)) {
+                attempts += 1;
+                if op.outcome != Outcome::Ok {
+                    continue;
+                }
+                if op.output.is_nil() {
+                    malformed.push(op.call);
+                    continue;
+                }
+                here += 1;
+                let (low, high) = range.unwrap_or((op.output, op.output));
+                range = Some((low.min(op.output), high.max(op.output)));
+                let at = ids.number(op.output) as usize;
+                if at == first.len() {
+                    first.push((op, 1));
+                    continue;
+                }
+                first[at].1 += 1;
+                if first[at].1 > 2 {
+                    continue;
+                }
+                duplicated += 1;
+                let (id, before) = (op.output, first[at].0);
+                let title = format!("id {id} was given to #{} and to #{}", before.call, op.call);
+                report.breach(Breach::new("duplicate-id", title, id.to_value(), vec![before, op]).on(object.key));
+            }
+            received += here;
+            pairs += u64::from(here > 1);
+        }
+        if pairs == 0 {
+            report.unknown("Fewer than two ids were received, so nothing can be said.".to_owned());
+        }
+        report.malformed("generate replies with an id", &malformed);
+        report.number("attempts", attempts);
+        report.number("received", received);
+        report.number("duplicated", duplicated);
+        if let Some((low, high)) = range {
+            report.figure("range", json!([low, high]));
+        }
+        report.late(&pace, history.ops().len(), "operations");
+        report.verdict(self.name(), format!("All {received} ids that were received differ."))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::tape::agrees;
+    use crate::testing::history;
+    use crate::verdict::Validity;
+
+    fn judge(ids: &[&str]) -> Verdict {
+        let call = |id: &&str| {
+            format!(
+                "{{\"type\":\"invoke\",\"process\":0,\"f\":\"generate\"}}\n{{\"type\":\"ok\",\"process\":0,\"value\":{id}}}\n"
+            )
+        };
+        UniqueIds::new().check(&history(&ids.iter().map(call).collect::<String>()), &Budget::unlimited())
+    }
+
+    #[test]
+    fn different_ids_are_valid() {
+        let verdict = judge(&["1", "\"1\"", "[1]", "-1"]);
+        assert_eq!((verdict.validity, &verdict.numbers["received"]), (Validity::Valid, &4.into()));
+    }
+
+    #[test]
+    fn the_same_id_twice_is_told_with_both_calls() {
+        let verdict = judge(&["1", "[1]", "[1]", "[1]"]);
+        assert_eq!((verdict.validity, &verdict.numbers["duplicated"]), (Validity::Invalid, &1.into()));
+        assert_eq!((verdict.findings.len(), &verdict.findings[0].ops[..]), (1, &[2, 4][..]));
+        assert!(verdict.findings[0].certificate.is_some());
+    }
+
+    #[test]
+    fn one_id_or_no_id_says_nothing() {
+        assert_eq!(judge(&["1"]).validity, Validity::Unknown);
+        assert_eq!(judge(&["1", "2", "null"]).validity, Validity::Unknown);
+    }
+
+    #[test]
+    fn agrees_with_the_definition() {
+        agrees(fuzz::differ);
+    }
+}

@@ -1,0 +1,59 @@
+//! Random ids, compared by the checker and each with each.
+use super::UniqueIds;
+use crate::history::{History, Op, Outcome};
+use crate::random::tape::{self, Answer, Tape};
+use crate::random::{Draw, Stats};
+use crate::value::Value;
+use crate::verdict::{Budget, Checker};
+use std::collections::BTreeSet;
+
+/// Judges random histories twice.
+pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
+    let fast = |history: &History| {
+        Answer::read(
+            &crate::random::shown(history, UniqueIds::new().check(history, &Budget::unlimited())),
+            &["received", "duplicated"],
+        )
+    };
+    tape::differ(seed, count, history, fast, defined)
+}
+
+fn history(draw: &mut Draw) -> Tape {
+    let mut tape = Tape::new(1 + draw.below(3));
+    let ids = *draw.pick(&[3, 12, 60, 500]);
+    for _ in 0..draw.below(24) {
+        let worker = draw.below(tape.workers());
+        if tape.open(worker).is_none() {
+            tape.call(worker, "generate", Value::Int(draw.below(2) as i64), Value::Nil, false);
+            continue;
+        }
+        let outcome = *draw.pick(&[Outcome::Ok, Outcome::Ok, Outcome::Ok, Outcome::Fail, Outcome::Info]);
+        let number = draw.below(ids) as i64;
+        let id = match number % 5 {
+            0 => Value::text(&number.to_string()),
+            1 => Value::list([Value::Int(number)]),
+            2 => Value::Int(-number),
+            _ => Value::Int(number),
+        };
+        tape.reply(worker, outcome, if draw.percent(1) { Value::Nil } else { id });
+    }
+    tape
+}
+
+fn defined(history: &History) -> Answer {
+    let ok = history.ops().iter().filter(|op| op.outcome == Outcome::Ok);
+    let (received, nil): (Vec<Op<'_>>, Vec<Op<'_>>) = ok.partition(|op| !op.output.is_nil());
+    let same = |one: &Op<'_>, two: &Op<'_>| one.key == two.key && one.output.to_value() == two.output.to_value();
+    let mut kinds = BTreeSet::new();
+    let mut duplicated = 0;
+    for (at, op) in received.iter().enumerate() {
+        let before = received[..at].iter().filter(|other| same(other, op)).count();
+        if before == 1 {
+            duplicated += 1;
+            kinds.insert("duplicate-id".to_owned());
+        }
+    }
+    let pair = |op: &Op<'_>| received.iter().any(|other| other.call != op.call && other.key == op.key);
+    let doubt = !received.iter().any(pair) || !nil.is_empty();
+    Answer::of(kinds, doubt, vec![("received", received.len() as u64), ("duplicated", duplicated)])
+}

@@ -1,0 +1,199 @@
+//! `causal`: what a process saw or did before an operation, everybody who sees that operation has seen too. `pram`: each
+//! process sees the writes of every other process in the order in which they were made.
+//!
+//! Reads `read`, `write` and `cas` with `[from, to]` of a workload on registers, all keys together; a session is a
+//! process. Variants (Bouajjani et al., POPL 2017): `cc` (weak causal consistency), `ccv` (causal convergence: and all agree
+//! on one order of concurrent writes), `cm` (causal memory: and each process believes in one order of all it saw). Exact
+//! where every written value is unique for its key; reads of other values are left out, and valid becomes Unknown. What a
+//! refused compare-and-set saw is not known and is left out. Order in real time plays no role.
+//!
+//! Findings: `thin-air-read`, `cyclic-co`, `write-co-init-read`, `write-co-read`; of `ccv` `cyclic-cf`; of `cm` and `pram`
+//! `write-hb-init-read`, `cyclic-hb`. Unknown: nothing acknowledged, repeated values, foreign functions, time or memory out.
+use super::accesses::{Parsed, Run, first, parse, undecided, workloads};
+use super::explain::{Words, finding, shrink};
+use super::memory::{Base, believe, pram_clocks, pram_path};
+use super::order::{Causal, KeyWrites};
+use super::patterns::{Bad, Converges, Stop, convergence, thin_air, weak};
+use super::telling::written_seen;
+use super::{Answer, Needs, Part, verdict};
+use crate::history::History;
+use crate::initial::{Begun, Initial, Undecided};
+use crate::value::Value;
+use crate::verdict::certificate::{Claim, Edge};
+use crate::verdict::{Budget, Checker, Verdict};
+
+/// What is promised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Variant {
+    /// Weak causal consistency.
+    Weak,
+    /// Causal convergence.
+    Convergence,
+    /// Causal memory.
+    Memory,
+    /// PRAM (pipelined RAM).
+    Pram,
+}
+
+impl Variant {
+    /// By its name in plans: `cc`, `ccv`, `cm`, `pram`.
+    pub fn named(name: &str) -> Option<Variant> {
+        let known = [("cc", Variant::Weak), ("ccv", Variant::Convergence), ("cm", Variant::Memory)];
+        known.into_iter().chain([("pram", Variant::Pram)]).find(|(one, _)| *one == name).map(|(_, variant)| variant)
+    }
+}
+
+/// Judges causal consistency in one of its variants, or PRAM.
+#[derive(Clone, Copy, Debug)]
+pub struct CausalChecker {
+    variant: Variant,
+}
+
+impl CausalChecker {
+    /// For this variant.
+    pub fn new(variant: Variant) -> CausalChecker {
+        CausalChecker { variant }
+    }
+}
+
+/// Findings shown of one kind.
+const FINDINGS: usize = 10;
+
+/// What breaks the promise in this run; empty if it is kept.
+pub(crate) fn judge(run: &Run, variant: Variant, budget: &Budget) -> Result<Vec<Bad>, Stop> {
+    if let Some(bad) = thin_air(run) {
+        return Ok(vec![bad]);
+    }
+    let writes = KeyWrites::new(run);
+    if variant == Variant::Pram {
+        return pram(run, &writes, budget);
+    }
+    let causal = match Causal::new(run, budget)? {
+        Ok(causal) => causal,
+        Err(cycle) => return Ok(vec![Bad::new("cyclic-co", cycle, [])]),
+    };
+    let found = weak(run, &writes, &causal, budget)?;
+    if !found.is_empty() || variant == Variant::Weak {
+        return Ok(found);
+    }
+    let ranks = match convergence(run, &writes, &causal, budget)? {
+        Converges::Cyclic(bad) if variant == Variant::Convergence => return Ok(vec![bad]),
+        Converges::Ranks(_) if variant == Variant::Convergence => return Ok(Vec::new()),
+        Converges::Cyclic(_) => None,
+        Converges::Ranks(ranks) => Some(ranks),
+    };
+    let path = |first: u32, second: u32| causal.path(run, first, second);
+    let (clocks, clock) = (&causal.clocks, &causal.clock);
+    let base = Base { run, writes: &writes, clocks, clock, transitive: true, ranks: ranks.as_deref(), path: &path };
+    let mut scratch = vec![0; run.sessions.len()];
+    let mut found = Vec::new();
+    for session in 0..run.sessions.len() as u32 {
+        found.extend(believe(&base, session, &mut scratch, budget)?);
+        if found.len() == FINDINGS {
+            break;
+        }
+    }
+    Ok(found)
+}
+
+fn pram(run: &Run, writes: &KeyWrites, budget: &Budget) -> Result<Vec<Bad>, Stop> {
+    let (clocks, clock) = match pram_clocks(run, budget)? {
+        Ok(made) => made,
+        Err(bad) => return Ok(vec![bad]),
+    };
+    let mut scratch = vec![0; run.sessions.len()];
+    let mut found = Vec::new();
+    for session in 0..run.sessions.len() as u32 {
+        let path = |first: u32, second: u32| pram_path(run, session, first, second);
+        let base = Base { run, writes, clocks: &clocks, clock: &clock, transitive: false, ranks: None, path: &path };
+        found.extend(believe(&base, session, &mut scratch, budget)?);
+        if found.len() == FINDINGS {
+            break;
+        }
+    }
+    Ok(found)
+}
+
+fn reason(kind: &str) -> &'static str {
+    match kind {
+        "thin-air-read" => "a read returned a value that nobody wrote",
+        "cyclic-co" => "operations cause each other in a circle",
+        "write-co-init-read" => "a read returned the initial value although a write of the key is causally before it",
+        "write-co-read" => {
+            "a read returned a value that was overwritten, and the overwriting write is causally before it"
+        }
+        "cyclic-cf" => "no order of the writes explains what all processes saw",
+        "write-hb-init-read" => "a process read the initial value although it must have seen a write of the key",
+        _ => "no order of the writes explains what one process saw",
+    }
+}
+
+fn claim(bad: &Bad, edges: Vec<Edge>) -> Claim {
+    let sure = matches!(bad.kind, "cyclic-co" | "write-co-init-read");
+    match sure {
+        true => Claim::cycle(bad.kind, edges),
+        false => Claim::Rule { rule: bad.kind.to_owned(), subject: believer(bad, "cm") },
+    }
+}
+
+fn pram_claim(bad: &Bad, _: Vec<Edge>) -> Claim {
+    Claim::Rule { rule: bad.kind.to_owned(), subject: believer(bad, "pram") }
+}
+
+/// What a process believes is another thing in each variant.
+fn believer(bad: &Bad, variant: &str) -> Value {
+    if matches!(bad.kind, "write-hb-init-read" | "cyclic-hb") { Value::text(variant) } else { Value::Nil }
+}
+
+impl Checker for CausalChecker {
+    fn name(&self) -> &str {
+        if self.variant == Variant::Pram { "pram" } else { "causal" }
+    }
+
+    /// Causality is made of sessions and of who read from whom.
+    fn needs_realtime(&self) -> bool {
+        false
+    }
+
+    /// Registers begin with nil.
+    fn check(&self, history: &History, budget: &Budget) -> Verdict {
+        self.check_from(history, budget, &Initial::default())
+    }
+}
+
+impl Begun for CausalChecker {
+    fn check_from(&self, history: &History, budget: &Budget, initial: &Initial) -> Verdict {
+        let part = |workload| {
+            let parsed: Parsed = parse(history, workload, initial);
+            let quick = Budget::unlimited();
+            let answer = match judge(&parsed.run, self.variant, budget) {
+                Err(stop) => Answer::Unknown(stop.words().to_owned()),
+                Ok(found) if found.is_empty() => Answer::Kept,
+                Ok(found) => {
+                    let find = |run: &Run| judge(run, self.variant, &quick).ok()?.into_iter().next();
+                    let small = found.iter().filter_map(|bad| shrink(&parsed.run, &bad.support, &find));
+                    let claim = if self.variant == Variant::Pram { pram_claim } else { claim };
+                    let words = Words { reason, claim, versions: false };
+                    Answer::Broken(small.map(|(run, bad)| finding(history, &run, &bad, &words)).collect())
+                }
+            };
+            Part { workload, parsed, answer }
+        };
+        let promise = match self.variant {
+            Variant::Weak => "causally consistent (cc)",
+            Variant::Convergence => "causally convergent (ccv)",
+            Variant::Memory => "causal memory (cm)",
+            Variant::Pram => "PRAM",
+        };
+        let needs = Needs { seen: &written_seen, missing: "No written value was ever read" };
+        verdict(self.name(), promise, needs, history, workloads(history).into_iter().map(part).collect())
+    }
+
+    fn first(&self, history: &History) -> Vec<(Value, Value)> {
+        first(history, false)
+    }
+
+    fn undecided(&self, history: &History) -> Undecided {
+        undecided(history, false)
+    }
+}

@@ -1,0 +1,448 @@
+//! `eventual-convergence`: once writes have stopped and everything is healed, all nodes come to the same value, and it is one
+//! that could be the last.
+//!
+//! Reads `write` and `cas` with `[from, to]`, and the `read`s of the settle phase: the last one of each node counts.
+//! Nodes **certainly** differ only where their reads were called at least `wait_ms` (10 000 by default) after the last
+//! write of the key had ended, after the last heal, and after a value that was never acknowledged was first seen: before
+//! that, they may still be on their way. Without the option `wait_ms` no time is promised, and one more thing must hold:
+//! the run noted that its replicas had converged (the recipe's `converged` probe), or no final read of the key showed a
+//! change for 10 s on any node (and the run did not note that they had not converged). The common value is certainly not the last one where nobody wrote it, where it is nil
+//! although a write was acknowledged, or where every write of it had ended before another acknowledged write began; stores
+//! in which the last writer may lose (by skewed clocks) set `any_written`.
+//!
+//! Where the history does not name nodes, processes are compared in their place, and nothing is valid: nobody knows
+//! whether all nodes were asked. Nor is it with one node.
+//!
+//! Findings: `diverged-replicas`, `thin-air-read`, `lost-write`, `superseded-value`. Unknown: a node never answered, a key
+//! was not read at the end, reads came too early, nodes differ that are not known to have converged, a fault was never healed, no write was acknowledged, no real time.
+use super::accesses::{Act, act, first, undecided, workloads};
+use crate::forms::Plain;
+use crate::history::standstill::{STANDSTILL_MS, Shown, converged_at, last_change, not_converged, unchanged};
+use crate::history::{History, NameId, Op, Outcome};
+use crate::initial::{Begun, Initial, Undecided, of_key};
+use crate::value::{Value, ValueRef};
+use crate::verdict::certificate::{Certificate, Claim};
+use crate::verdict::wording;
+use crate::verdict::{Budget, Checker, Finding, Severity, Validity, Verdict};
+use serde_json::json;
+use std::collections::{BTreeMap, HashMap};
+
+/// Judges whether replicas converged.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct EventualConvergence {
+    /// None: the default, which is no promise.
+    wait_ms: Option<u64>,
+    any_written: bool,
+}
+
+/// Milliseconds for which replicas may still differ, where no option says so.
+const WAIT_MS: u64 = 10_000;
+
+impl EventualConvergence {
+    /// So long after the last write and the last heal replicas must agree.
+    pub fn wait_ms(mut self, wait: u64) -> EventualConvergence {
+        self.wait_ms = Some(wait);
+        self
+    }
+
+    /// Whether any written value may be the last one.
+    pub fn any_written(mut self, any: bool) -> EventualConvergence {
+        self.any_written = any;
+        self
+    }
+}
+
+/// Who was asked at the end: a node, or, where the history does not name it, a process, wherever that was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Place {
+    Node(NameId),
+    Process(u64),
+}
+
+impl Place {
+    fn of(history: &History, op: &Op<'_>) -> Place {
+        if wording::placed(history, op) { Place::Node(op.node) } else { Place::Process(op.process) }
+    }
+
+    fn name(self, history: &History) -> String {
+        match self {
+            Place::Node(node) => history.name(node).to_owned(),
+            Place::Process(process) => format!("process {process}"),
+        }
+    }
+}
+
+/// A key as a sentence names it.
+fn named(key: ValueRef<'_>) -> String {
+    if key.is_nil() { "the object".to_owned() } else { format!("key {key}") }
+}
+
+/// One key: its writes, all its answered reads, and the last final one of each place.
+#[derive(Default)]
+struct Key<'h> {
+    writes: Vec<(ValueRef<'h>, Op<'h>)>,
+    reads: Vec<Op<'h>>,
+    finals: BTreeMap<Place, Op<'h>>,
+    asked: Vec<Place>,
+}
+
+impl Key<'_> {
+    /// Whether a final read could have missed a write.
+    fn tested(&self) -> bool {
+        let first =
+            self.writes.iter().filter(|(_, write)| write.outcome == Outcome::Ok).map(|(_, write)| write.reply).min();
+        first.is_some_and(|reply| self.finals.values().any(|read| read.call > reply))
+    }
+
+    /// Whether two nodes that are known were read at the end: of one alone nobody can say that all came to its value.
+    fn compared(&self) -> bool {
+        self.finals.keys().filter(|at| matches!(at, Place::Node(_))).count() > 1
+    }
+}
+
+impl<'h> Key<'h> {
+    /// Why what these reads of two nodes showed may still change; none where the replicas are known to have converged, or
+    /// stand still.
+    fn may_change(&self, history: &History, reads: &[&Op<'h>], healed: u64) -> Option<String> {
+        if let Some(note) = not_converged(history) {
+            return Some(format!("the run says: {note}"));
+        }
+        let ended = self.writes.iter().filter(|(_, write)| write.outcome == Outcome::Ok);
+        let ended = ended.map(|(_, write)| write.reply_time).max().unwrap_or(0).max(healed);
+        let called = reads.iter().map(|read| read.call_time).min().unwrap_or(0);
+        if converged_at(history).is_some_and(|at| (ended..=called).contains(&at)) {
+            return None;
+        }
+        let shown = |at: &Place| {
+            let own = self.reads.iter().filter(|read| read.settle && Place::of(history, read) == *at);
+            Shown::new(own.map(|read| (*read, read.output)).collect())
+        };
+        let places: BTreeMap<Place, Shown<'h, ValueRef<'h>>> = self.finals.keys().map(|at| (*at, shown(at))).collect();
+        let change = last_change(places.values());
+        let still = reads.iter().filter_map(|read| places.get(&Place::of(history, read)));
+        let still = still.map(|place| unchanged(place, change)).min().unwrap_or(0);
+        (still < STANDSTILL_MS * 1_000_000).then(|| {
+            format!(
+                "the run does not know that its replicas had converged, and final reads showed no change for {} only (asked: \
+                 {STANDSTILL_MS} ms; the option wait_ms says from when on nodes must not differ)",
+                wording::seconds(still)
+            )
+        })
+    }
+}
+
+/// Pairs of nodes that are compared for one key.
+const PAIRS: usize = 64;
+
+/// What is wrong with a key, or unclear.
+enum Trouble {
+    Broken(Box<Finding>),
+    Unclear(String),
+}
+
+fn keys<'h>(history: &'h History, workload: NameId, initial: &Initial) -> Result<Vec<(ValueRef<'h>, Key<'h>)>, String> {
+    let plain = Plain::of(history);
+    let mut places: HashMap<ValueRef<'_>, usize> = HashMap::new();
+    let mut keys: Vec<(ValueRef<'h>, Key<'h>)> = Vec::new();
+    for op in history.ops().iter().filter(|op| op.workload == workload) {
+        let place = *places.entry(op.key).or_insert_with(|| {
+            keys.push((op.key, Key::default()));
+            keys.len() - 1
+        });
+        let key = &mut keys[place].1;
+        let at = Place::of(history, &op);
+        // Whoever answers, the client asked the node that it is bound to.
+        let bound = history.bound_node(&op);
+        let asked = if matches!(history.name(bound), "" | "?") { at } else { Place::Node(bound) };
+        if op.settle && history.name(op.function) == "read" && !key.asked.contains(&asked) {
+            key.asked.push(asked);
+        }
+        if op.outcome == Outcome::Fail {
+            continue;
+        }
+        if let Some(why) = plain.other_form(history, &op, initial) {
+            return Err(why);
+        }
+        match act(history, &op)? {
+            Act::Write(value) | Act::Cas(_, value) => key.writes.push((value, op)),
+            Act::Read(_) => {
+                key.reads.push(op);
+                if op.settle {
+                    key.finals.insert(at, op);
+                }
+            }
+            Act::Differs | Act::Nothing => {}
+        }
+    }
+    Ok(keys)
+}
+
+/// The last heal, nanoseconds; the error names a fault that was never shown to be gone.
+fn healed(history: &History) -> Result<u64, String> {
+    let mut last = 0;
+    for fault in history.faults.iter().filter(|fault| fault.begun.is_some()) {
+        if !fault.gone() {
+            return Err(format!("{} was never shown to be healed", wording::fault(fault)));
+        }
+        last = last.max(fault.possible().map_or(0, |(_, to)| to));
+    }
+    Ok(last)
+}
+
+fn found(history: &History, kind: &str, title: String, key: ValueRef<'_>, ops: &[Op<'_>]) -> Trouble {
+    let mut ops = ops.to_vec();
+    ops.sort_by_key(|op| op.call);
+    ops.dedup_by_key(|op| op.call);
+    let calls: Vec<u64> = ops.iter().map(|op| op.call).collect();
+    let mut finding = Finding::new(kind, Severity::Violation, title);
+    finding.sentences.extend(ops.iter().map(|op| wording::operation(history, op)));
+    finding.key = key.to_value();
+    finding.nodes = wording::nodes_of(history, &ops);
+    finding.faults = wording::faults_around(history, &ops);
+    let claim = Claim::Rule { rule: kind.to_owned(), subject: Value::Nil };
+    // The others rest on times and faults, which operations do not carry.
+    finding.certificate = (kind == "thin-air-read").then(|| Certificate::new(history, claim, &calls));
+    finding.ops = calls;
+    Trouble::Broken(Box::new(finding))
+}
+
+impl EventualConvergence {
+    fn judge(
+        &self,
+        history: &History,
+        name: ValueRef<'_>,
+        key: &Key<'_>,
+        healed: u64,
+        initial: &Initial,
+    ) -> Vec<Trouble> {
+        let begins = of_key(initial, name).unwrap_or_default();
+        let mut troubles = Vec::new();
+        let finals: Vec<&Op<'_>> = key.finals.values().collect();
+        let Some(first) = finals.first() else {
+            return vec![Trouble::Unclear(format!("{} was not read at the end", named(name)))];
+        };
+        let answered: Vec<String> = key.finals.keys().map(|at| at.name(history)).collect();
+        let asked = key.asked.iter().map(|at| at.name(history));
+        let mut silent: Vec<String> = history.nodes.iter().cloned().chain(asked).collect();
+        silent.sort_unstable();
+        silent.dedup();
+        silent.retain(|node| !answered.contains(node));
+        if !silent.is_empty() {
+            let nodes = silent.join(", ");
+            troubles.push(Trouble::Unclear(format!("no final read of {} was answered by {nodes}", named(name))));
+        }
+        let pairs = finals.iter().enumerate().flat_map(|(at, two)| finals[..at].iter().map(move |one| (*one, *two)));
+        let differing = pairs.filter(|(one, two)| one.output != two.output);
+        let mut told: Vec<Trouble> =
+            differing.map(|pair| self.differ(history, name, key, pair, healed)).take(PAIRS).collect();
+        let sure = told.iter().position(|trouble| matches!(trouble, Trouble::Broken(_)));
+        match told.is_empty() {
+            true => troubles.extend(self.last(history, name, key, first, &begins).map(|trouble| match trouble {
+                // While a node is silent or writes may be on their way, only what nobody wrote is certainly wrong.
+                Trouble::Broken(finding) if finding.kind != "thin-air-read" => {
+                    let early = self.too_early(key, &finals, healed);
+                    match early.filter(|_| silent.is_empty()) {
+                        None if silent.is_empty() => Trouble::Broken(finding),
+                        Some(waited) => {
+                            Trouble::Unclear(format!("{}, but only {waited} ms after the last change", finding.title))
+                        }
+                        None => Trouble::Unclear(format!("{}, but not all nodes answered", finding.title)),
+                    }
+                }
+                trouble => trouble,
+            })),
+            false => troubles.push(told.swap_remove(sure.unwrap_or(0))),
+        }
+        troubles
+    }
+
+    /// Milliseconds from the last change that can matter to the first of these reads, if they are too few.
+    fn too_early(&self, key: &Key<'_>, reads: &[&Op<'_>], healed: u64) -> Option<u64> {
+        let called = reads.iter().map(|read| read.call_time).min().unwrap_or(0);
+        let mut quiet = healed;
+        let mut unseen = false;
+        for (value, write) in &key.writes {
+            quiet = quiet.max(write.call_time);
+            if write.outcome == Outcome::Ok {
+                quiet = quiet.max(write.reply_time);
+            } else if reads.iter().any(|read| read.output == *value) {
+                let seen = key.reads.iter().filter(|read| read.output == *value).map(|read| read.reply_time).min();
+                unseen |= seen.is_none();
+                quiet = quiet.max(seen.unwrap_or(0));
+            }
+        }
+        let waited = called.saturating_sub(quiet) / 1_000_000;
+        (unseen || called < quiet || waited < self.wait_ms.unwrap_or(WAIT_MS)).then_some(waited)
+    }
+
+    fn differ(
+        &self,
+        history: &History,
+        name: ValueRef<'_>,
+        key: &Key<'_>,
+        (one, two): (&Op<'_>, &Op<'_>),
+        healed: u64,
+    ) -> Trouble {
+        let (here, there) = (Place::of(history, one).name(history), Place::of(history, two).name(history));
+        let name = (name, named(name));
+        if let Some(waited) = self.too_early(key, &[one, two], healed) {
+            let wait = self.wait_ms.unwrap_or(WAIT_MS);
+            return Trouble::Unclear(format!(
+                "{} differs between {here} and {there}, but only {waited} ms after the last change (wait: {wait} ms)",
+                name.1
+            ));
+        }
+        if self.wait_ms.is_none()
+            && let Some(why) = key.may_change(history, &[one, two], healed)
+        {
+            return Trouble::Unclear(format!("{} differs between {here} and {there}, but {why}", name.1));
+        }
+        let title = format!(
+            "{here} and {there} differ on {} for good: {} and {} (#{}, #{})",
+            name.1, one.output, two.output, one.call, two.call
+        );
+        found(history, "diverged-replicas", title, name.0, &[*one, *two])
+    }
+
+    /// What all nodes hold: could it be the last value?
+    fn last(
+        &self,
+        history: &History,
+        name: ValueRef<'_>,
+        key: &Key<'_>,
+        read: &Op<'_>,
+        begins: &Value,
+    ) -> Option<Trouble> {
+        let (value, this) = (read.output, named(name));
+        // What ended after the read was called need not be in it.
+        let certain = |write: &&(ValueRef<'_>, Op<'_>)| write.1.outcome == Outcome::Ok && write.1.reply < read.call;
+        let writers: Vec<&Op<'_>> =
+            key.writes.iter().filter(|(written, _)| *written == value).map(|(_, write)| write).collect();
+        if writers.is_empty() && value != *begins {
+            let refused = wording::refused(history, read, &value.to_value(), |name| name != "read");
+            let nobody = wording::done_by_nobody(&refused, "written");
+            let title = format!("{this} ended with {value}, {nobody} (#{})", read.call);
+            return Some(found(history, "thin-air-read", title, name, &[*read]));
+        }
+        if writers.is_empty() {
+            let (written, lost) = key.writes.iter().rev().find(certain)?;
+            let how = if begins.is_nil() { "empty".to_owned() } else { format!("with {begins}, as it began,") };
+            let title =
+                format!("{this} ended {how} although {written} was acknowledged (#{}, #{})", lost.call, read.call);
+            return Some(found(history, "lost-write", title, name, &[*lost, *read]));
+        }
+        if self.any_written || writers.iter().any(|write| write.outcome == Outcome::Info) {
+            return None;
+        }
+        let latest = key.writes.iter().filter(certain).filter(|(written, _)| *written != value);
+        let latest = latest.max_by_key(|(_, write)| write.call)?;
+        if writers.iter().any(|write| write.reply >= latest.1.call) {
+            return None;
+        }
+        let mut ops: Vec<Op<'_>> = writers.iter().map(|write| **write).collect();
+        ops.extend([latest.1, *read]);
+        let title = format!(
+            "{this} ended with {value} although {} was written after that and acknowledged (#{})",
+            latest.0, latest.1.call
+        );
+        Some(found(history, "superseded-value", title, name, &ops))
+    }
+}
+
+impl Checker for EventualConvergence {
+    fn name(&self) -> &str {
+        "eventual-convergence"
+    }
+
+    /// Registers begin with nil.
+    fn check(&self, history: &History, budget: &Budget) -> Verdict {
+        self.check_from(history, budget, &Initial::default())
+    }
+}
+
+impl Begun for EventualConvergence {
+    fn check_from(&self, history: &History, budget: &Budget, initial: &Initial) -> Verdict {
+        let mut findings: Vec<Finding> = Vec::new();
+        let mut unclear: Vec<String> = Vec::new();
+        let (mut checked, mut acknowledged, mut finals, mut tested, mut compared) = (0, 0, 0, 0, 0);
+        let healed = healed(history);
+        for workload in workloads(history) {
+            let keys = match keys(history, workload, initial) {
+                Ok(keys) => keys,
+                Err(why) => {
+                    unclear.push(why);
+                    continue;
+                }
+            };
+            for (name, key) in &keys {
+                if (budget.expired)() {
+                    unclear.push(format!("the time ran out after {}", wording::count(checked, "key")));
+                    break;
+                }
+                checked += 1;
+                finals += key.finals.len();
+                acknowledged += key.writes.iter().filter(|(_, write)| write.outcome == Outcome::Ok).count();
+                tested += usize::from(key.tested());
+                compared += usize::from(key.compared());
+                for trouble in self.judge(history, *name, key, *healed.as_ref().unwrap_or(&u64::MAX), initial) {
+                    match trouble {
+                        Trouble::Broken(finding) => findings.push(*finding),
+                        Trouble::Unclear(why) => unclear.push(why),
+                    }
+                }
+            }
+        }
+        unclear.extend(healed.err());
+        if !history.realtime {
+            findings.clear();
+            unclear.insert(0, "the history says nothing about real time".to_owned());
+        }
+        findings.sort_by_key(|finding| finding.ops.last().copied());
+        let bad = findings.len();
+        findings.truncate(10);
+        let (validity, summary) = match (findings.first(), unclear.first()) {
+            (Some(first), _) => (
+                Validity::Invalid,
+                format!("{} of {checked} did not converge as promised; {}.", wording::count(bad, "key"), first.title),
+            ),
+            (None, Some(first)) if checked == 0 => (Validity::Unknown, format!("Not decided: {first}.")),
+            _ if acknowledged == 0 => {
+                (Validity::Unknown, "No write was acknowledged, so nothing can be said.".to_owned())
+            }
+            (None, Some(first)) => (Validity::Unknown, format!("Not decided: {first}.")),
+            (None, None) if tested == 0 => (
+                Validity::Unknown,
+                "No key was read at the end after a write of it had been acknowledged, so nothing can be said."
+                    .to_owned(),
+            ),
+            (None, None) if compared == 0 => (
+                Validity::Unknown,
+                "At the end no key was read on two nodes that the history names, so nobody knows whether all came to \
+                 one value."
+                    .to_owned(),
+            ),
+            (None, None) => (
+                Validity::Valid,
+                format!("{} ended with one value that could be the last.", wording::count(checked, "key")),
+            ),
+        };
+        let mut verdict = Verdict::new(self.name(), validity, summary);
+        verdict.findings = findings;
+        verdict.numbers = BTreeMap::from([
+            ("checked_keys".to_owned(), json!(checked)),
+            ("bad_keys".to_owned(), json!(bad)),
+            ("final_reads".to_owned(), json!(finals)),
+            ("ok_writes".to_owned(), json!(acknowledged)),
+            ("undecided".to_owned(), json!(unclear.iter().take(10).collect::<Vec<_>>())),
+        ]);
+        verdict
+    }
+
+    fn first(&self, history: &History) -> Vec<(Value, Value)> {
+        first(history, false)
+    }
+
+    fn undecided(&self, history: &History) -> Undecided {
+        undecided(history, false)
+    }
+}

@@ -1,0 +1,184 @@
+//! Differential tests: every checker here against the definitions, tried out on small random histories.
+pub(crate) mod oracle;
+pub(crate) mod small;
+mod telling;
+
+use super::causal::{CausalChecker, Variant};
+use super::convergence::EventualConvergence;
+use super::sequential::Sequential;
+use super::sessions::{Promise, SessionGuarantee};
+use super::staleness::Staleness;
+use crate::history::History;
+use crate::random::{Draw, Stats};
+use crate::verdict::{Budget, Checker, Severity, Validity, Verdict};
+use oracle::{Guarantee, Step, cc, ccv, cm, pram, some_choice};
+use small::{Call, Shape};
+
+/// Whether what happened is as promised.
+type Definition<'a> = &'a dyn Fn(&[Step]) -> bool;
+
+fn told(calls: &[Call], verdict: &Verdict, truth: bool) -> String {
+    let lines: Vec<String> = calls.iter().map(|call| format!("{call:?}")).collect();
+    format!("{}: the definition says {truth}; {verdict:#?}\n{}", verdict.checker, lines.join("\n"))
+}
+
+/// Compares one verdict with the truth, and the operations of each finding with the truth about them alone.
+fn compare(
+    calls: &[Call],
+    unique: bool,
+    checker: &dyn Checker,
+    history: &History,
+    holds: &dyn Fn(&[Step]) -> bool,
+) -> Result<bool, String> {
+    let verdict = crate::random::shown(history, checker.check(history, &Budget::unlimited()));
+    let truth = some_choice(calls, holds);
+    // Something was seen that could have contradicted, whether or not writes in doubt happened.
+    let enough = telling::enough(checker.name(), calls, false);
+    let perhaps = telling::enough(checker.name(), calls, true);
+    let agree = match verdict.validity {
+        Validity::Invalid => !truth,
+        Validity::Valid => truth && perhaps,
+        Validity::Unknown => truth && !enough || (!unique && checker.name() != "sequential"),
+    };
+    if !agree {
+        return Err(told(calls, &verdict, truth));
+    }
+    for finding in verdict.findings.iter().filter(|finding| finding.severity == Severity::Violation) {
+        let alone: Vec<Call> = calls.iter().filter(|call| finding.ops.contains(&call.call)).cloned().collect();
+        if alone.is_empty() || alone.len() != finding.ops.len() || some_choice(&alone, holds) {
+            return Err(format!("the finding says nothing by itself: {}", told(calls, &verdict, truth)));
+        }
+    }
+    Ok(verdict.validity == Validity::Invalid)
+}
+
+fn run(seed: u64, count: u64, checkers: &[(&dyn Checker, Definition)], most_ops: u64) -> Result<Stats, String> {
+    let mut draw = Draw::new(seed);
+    let mut stats = Stats::default();
+    for _ in 0..count {
+        let unique = draw.percent(85);
+        let most_ops = most_ops + draw.below(3);
+        let shape = Shape { most_ops, unique, cas: draw.percent(30), settle: false };
+        let calls = small::calls(&mut draw, shape);
+        let history = small::history(&calls);
+        let mut invalid = false;
+        for (checker, holds) in checkers {
+            invalid |= compare(&calls, unique, *checker, &history, holds)?;
+        }
+        stats.histories += 1;
+        stats.invalid += u64::from(invalid);
+    }
+    Ok(stats)
+}
+
+/// The variants of causal consistency.
+pub fn causal(seed: u64, count: u64) -> Result<Stats, String> {
+    let made = [Variant::Weak, Variant::Convergence, Variant::Memory].map(CausalChecker::new);
+    run(seed, count, &[(&made[0], &cc), (&made[1], &ccv), (&made[2], &cm)], 7)
+}
+
+/// PRAM.
+pub fn pipelined(seed: u64, count: u64) -> Result<Stats, String> {
+    run(seed, count, &[(&CausalChecker::new(Variant::Pram), &pram)], 7)
+}
+
+/// Sequential consistency, also with repeated values.
+pub fn sequential(seed: u64, count: u64) -> Result<Stats, String> {
+    run(seed, count, &[(&Sequential, &oracle::sequential)], 7)
+}
+
+/// Session guarantees, by what sessions say of the order of versions and by real time.
+pub fn sessions(seed: u64, count: u64) -> Result<Stats, String> {
+    let promises: [(Promise, &[Guarantee]); 4] = [
+        (Promise::ReadYourWrites, &[oracle::own_writes]),
+        (Promise::MonotonicReads, &[oracle::forward_reads]),
+        (Promise::MonotonicWrites, &[]),
+        (Promise::WritesFollowReads, &[oracle::following_writes]),
+    ];
+    let mut draw = Draw::new(seed);
+    let mut stats = Stats::default();
+    for _ in 0..count {
+        let unique = draw.percent(85);
+        let shape = Shape { most_ops: 7, unique, cas: draw.percent(30), settle: false };
+        let calls = small::calls(&mut draw, shape);
+        let history = small::history(&calls);
+        let mut invalid = false;
+        for (promise, guarantees) in promises {
+            let realtime = draw.percent(40);
+            let checker = SessionGuarantee::new(promise).realtime(realtime);
+            let holds = |steps: &[Step]| oracle::versioned(steps, realtime, guarantees);
+            // Where readers must not go back for it to hold, nobody can say.
+            let mut strict = guarantees.to_vec();
+            if matches!(promise, Promise::MonotonicWrites | Promise::WritesFollowReads) {
+                strict.push(oracle::forward_reads);
+            }
+            let doubtful = some_choice(&calls, &holds)
+                && !some_choice(&calls, &|steps| oracle::versioned(steps, realtime, &strict));
+            invalid |= if doubtful {
+                let verdict = crate::random::shown(&history, checker.check(&history, &Budget::unlimited()));
+                if verdict.validity != Validity::Unknown {
+                    return Err(told(&calls, &verdict, true));
+                }
+                false
+            } else {
+                compare(&calls, unique, &checker, &history, &holds)?
+            };
+        }
+        stats.histories += 1;
+        stats.invalid += u64::from(invalid);
+    }
+    Ok(stats)
+}
+
+/// k-atomicity for 1 and 2, and Δ-atomicity, keys one by one.
+pub fn staleness(seed: u64, count: u64) -> Result<Stats, String> {
+    let mut draw = Draw::new(seed);
+    let mut stats = Stats::default();
+    for _ in 0..count {
+        let unique = draw.percent(90);
+        let shape = Shape { most_ops: 8, unique, cas: false, settle: false };
+        let calls = small::calls(&mut draw, shape);
+        let history = small::history(&calls);
+        if !calls.iter().any(|call| matches!(call.act, small::Act::Read(_))) {
+            continue;
+        }
+        let mut invalid = false;
+        for k in 1..=2 {
+            let checker = Staleness::new().k_max(Some(k));
+            invalid |= compare(&calls, unique, &checker, &history, &|steps| oracle::k_atomic(steps, k as usize, 0))?;
+        }
+        // Records are a millisecond apart.
+        let delta = draw.below(12);
+        let checker = Staleness::new().delta_ms_max(Some(delta));
+        invalid |= compare(&calls, unique, &checker, &history, &|steps| oracle::k_atomic(steps, 1, delta))?;
+        stats.histories += 1;
+        stats.invalid += u64::from(invalid);
+    }
+    Ok(stats)
+}
+
+/// Convergence: whether some order of the writes ends with what all nodes hold.
+pub fn convergence(seed: u64, count: u64) -> Result<Stats, String> {
+    let mut draw = Draw::new(seed);
+    let mut stats = Stats::default();
+    let checker = EventualConvergence::default().wait_ms(0);
+    for _ in 0..count {
+        let unique = draw.percent(70);
+        let shape = Shape { most_ops: 6, unique, cas: draw.percent(30), settle: true };
+        let calls = small::calls(&mut draw, shape);
+        let verdict =
+            crate::random::shown(&small::history(&calls), checker.check(&small::history(&calls), &Budget::unlimited()));
+        let truth = oracle::converged(&calls);
+        let agree = match verdict.validity {
+            Validity::Valid => truth == Some(true),
+            Validity::Invalid => truth == Some(false),
+            Validity::Unknown => truth.is_none(),
+        };
+        if !agree {
+            return Err(told(&calls, &verdict, truth == Some(true)));
+        }
+        stats.histories += 1;
+        stats.invalid += u64::from(truth == Some(false));
+    }
+    Ok(stats)
+}

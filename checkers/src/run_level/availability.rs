@@ -1,0 +1,208 @@
+//! `availability`: how much worked before, during and after each fault, and how long recovery took.
+//!
+//! It measures and does not judge: valid, unless nothing was ever acknowledged; a run that asks for nothing else is
+//! Unknown. Times come from the control node's clock.
+use crate::checker::CheckerDoc;
+use crate::history::{Fault, History, Op, Outcome, Phase};
+use crate::run_level::sides::wrote;
+use crate::verdict::pace::Pace;
+use crate::verdict::wording;
+use crate::verdict::{Budget, Checker, Finding, Severity, Validity, Verdict};
+use serde::Serialize;
+use serde_json::json;
+use std::collections::BTreeMap;
+
+/// Its entry in the list of checkers.
+pub(crate) const DOC: CheckerDoc = CheckerDoc {
+    name: "availability",
+    doc: "Measures what worked before, during and after each fault, and how long each node took to recover.",
+    options: &[],
+    build: |_| Ok(Box::new(Availability)),
+};
+
+/// Measures availability and recovery.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Availability;
+
+/// What one fault did to the service.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+struct Effect {
+    fault: u64,
+    kind: String,
+    what: String,
+    /// Acknowledged operations a second in a stretch of the same length before it (no fault then), if there was one.
+    before_per_second: Option<f64>,
+    /// While it may have been in force.
+    during_per_second: Option<f64>,
+    /// After it, until the next one, at most as long as it lasted.
+    after_per_second: Option<f64>,
+    /// From its heal to the first acknowledged write called on each node after it; `None`: none came before the end.
+    recovery_ms: BTreeMap<String, Option<u64>>,
+}
+
+const SECOND: u64 = 1_000_000_000;
+
+/// Acknowledged operations by reply time.
+struct Replies {
+    times: Vec<u64>,
+}
+
+impl Replies {
+    fn rate(&self, from: u64, to: u64) -> Option<f64> {
+        let count = self.times.partition_point(|&time| time < to) - self.times.partition_point(|&time| time < from);
+        // Less than a tenth of a second says nothing about a rate.
+        (to >= from + SECOND / 10).then(|| (count as f64 * 10.0 / ((to - from) as f64 / SECOND as f64)).round() / 10.0)
+    }
+}
+
+/// When clients ran: the load phase, or the whole record where it has no phases.
+fn load(history: &History) -> (u64, u64) {
+    let begin = history.phases.iter().find(|(phase, _)| *phase == Phase::Load).map_or(0, |(_, mark)| mark.time);
+    let end = history.phases.iter().find(|(phase, mark)| *phase != Phase::Load && mark.time >= begin);
+    (begin, end.map_or(history.end_time, |(_, mark)| mark.time))
+}
+
+fn healed_at(fault: &Fault) -> Option<u64> {
+    fault.healed.map(|mark| mark.time).or(fault.self_healed.map(|(_, latest)| latest))
+}
+
+fn effect(history: &History, fault: &Fault, replies: &Replies, load: (u64, u64)) -> Option<Effect> {
+    let (from, to) = fault.possible()?;
+    let to = to.min(load.1).max(from);
+    let others = || history.faults.iter().filter(|other| other.id != fault.id).filter_map(Fault::possible);
+    let quiet_since = others().filter(|(begin, _)| *begin < from).map(|(_, end)| end).max().unwrap_or(0).max(load.0);
+    let quiet_until = others().map(|(begin, _)| begin).filter(|begin| *begin >= to).min().unwrap_or(load.1).min(load.1);
+    let length = (to - from).max(SECOND);
+    let mut recovery_ms = BTreeMap::new();
+    if let Some(healed) = healed_at(fault) {
+        let first = history.ops().partition_point(|op| op.call_time < healed);
+        for node in &history.nodes {
+            let recovered = |op: &Op<'_>| !op.settle && history.name(op.node) == node && wrote(history, op);
+            let reply = history.ops().skip(first).iter().filter(recovered).map(|op| op.reply_time).min();
+            recovery_ms.insert(node.clone(), reply.map(|time| (time - healed) / 1_000_000));
+        }
+    }
+    Some(Effect {
+        fault: fault.id,
+        kind: fault.kind.clone(),
+        what: fault.what.clone(),
+        before_per_second: replies.rate(quiet_since.max(from.saturating_sub(length)).min(from), from),
+        during_per_second: replies.rate(from, to),
+        after_per_second: replies.rate(to, quiet_until.min(to.saturating_add(length)).max(to)),
+        recovery_ms,
+    })
+}
+
+/// The longest stretch of the load without an acknowledged operation.
+fn longest_gap(replies: &Replies, load: (u64, u64)) -> (u64, u64) {
+    let inside = replies.times.iter().copied().filter(|time| (load.0..=load.1).contains(time));
+    let mut longest = (load.0, load.0);
+    let mut last = load.0;
+    for time in inside.chain([load.1]) {
+        if time - last > longest.1 - longest.0 {
+            longest = (last, time);
+        }
+        last = time;
+    }
+    longest
+}
+
+fn gap_finding(history: &History, (from, to): (u64, u64)) -> Option<Finding> {
+    if to - from < SECOND {
+        return None;
+    }
+    let faults: Vec<u64> = history.faults_within(from, to).iter().map(|fault| fault.id).collect();
+    let mut sentences =
+        vec![format!("No operation was acknowledged between {} and {}.", wording::seconds(from), wording::seconds(to))];
+    sentences.extend(wording::faults(history, &faults));
+    let finding = Finding::new(
+        "longest-gap",
+        Severity::Evidence,
+        format!("nothing was acknowledged for {}", wording::seconds(to - from)),
+    );
+    Some(Finding { sentences, faults, ..finding })
+}
+
+/// Nodes that acknowledged no write after the last heal.
+fn stuck_finding(history: &History, effects: &[Effect]) -> Option<Finding> {
+    let healed = |effect: &&Effect| !effect.recovery_ms.is_empty();
+    let time = |effect: &&Effect| {
+        history.faults.iter().find(|fault| fault.id == effect.fault).and_then(healed_at).unwrap_or(0)
+    };
+    let last = effects.iter().filter(healed).max_by_key(time)?;
+    let silent = last.recovery_ms.iter().filter(|(_, recovery)| recovery.is_none());
+    let nodes: Vec<String> = silent.map(|(node, _)| node.clone()).collect();
+    if nodes.is_empty() {
+        return None;
+    }
+    let finding = Finding::new(
+        "not-recovered",
+        Severity::Evidence,
+        format!("no write was acknowledged by {} after the last heal", nodes.join(", ")),
+    );
+    Some(Finding {
+        sentences: vec![format!(
+            "Fault {} was the last to heal, at {}; no write called on {} after that was acknowledged before the load ended.",
+            last.fault,
+            wording::seconds(time(&last)),
+            nodes.join(", ")
+        )],
+        nodes,
+        faults: vec![last.fault],
+        ..finding
+    })
+}
+
+impl Checker for Availability {
+    fn name(&self) -> &str {
+        "availability"
+    }
+
+    fn measures_only(&self) -> bool {
+        true
+    }
+
+    fn check(&self, history: &History, budget: &Budget) -> Verdict {
+        let load = load(history);
+        let ok = history.ops().iter().filter(|op| op.outcome == Outcome::Ok && !op.settle);
+        let mut times: Vec<u64> = ok.map(|op| op.reply_time).collect();
+        times.sort_unstable();
+        let replies = Replies { times };
+        let mut pace = Pace::each(budget);
+        let effects = history.faults.iter().take_while(|_| !pace.over(1));
+        let effects: Vec<Effect> = effects.filter_map(|fault| effect(history, fault, &replies, load)).collect();
+        let late = pace
+            .over(0)
+            .then(|| format!("The time was up after {} of {} faults.", effects.len(), history.faults.len()));
+        let gap = longest_gap(&replies, load);
+        let gap_ms = (gap.1 - gap.0) / 1_000_000;
+        let recovery = effects.iter().flat_map(|effect| effect.recovery_ms.values().flatten()).copied().max();
+        let seen = replies.times.len();
+        let (validity, summary) = if seen == 0 {
+            (Validity::Unknown, "No operation was acknowledged during the load.".to_owned())
+        } else if let Some(reason) = late {
+            (Validity::Unknown, reason)
+        } else {
+            let recovered = recovery.map(|ms| format!(", slowest recovery {ms} ms")).unwrap_or_default();
+            let faults = wording::count(effects.len(), "fault");
+            (Validity::Valid, format!("{seen} operations acknowledged; longest gap {gap_ms} ms{recovered}, {faults}."))
+        };
+        let findings = if seen == 0 {
+            Vec::new()
+        } else {
+            gap_finding(history, gap).into_iter().chain(stuck_finding(history, &effects)).collect()
+        };
+        Verdict {
+            findings,
+            numbers: BTreeMap::from([
+                ("ok_ops".to_owned(), json!(seen)),
+                ("ok_per_second".to_owned(), json!(replies.rate(load.0, load.1))),
+                ("longest_gap_ms".to_owned(), json!(gap_ms)),
+                ("longest_gap_at_ms".to_owned(), json!(gap.0 / 1_000_000)),
+                ("recovery_ms_max".to_owned(), json!(recovery)),
+                ("faults".to_owned(), json!(effects)),
+            ]),
+            ..Verdict::new(self.name(), validity, summary)
+        }
+    }
+}

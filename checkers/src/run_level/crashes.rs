@@ -1,0 +1,350 @@
+//! `crashes`: the target's own death. A process that ends though nobody ended it, one that does not come back after a fault,
+//! alarms in its log, kills for want of memory and core files are bugs by themselves, whatever the clients saw.
+//!
+//! An end is explained when the harness asked for it: a planned kill, a stop. Such ends are not in the history. For the others
+//! [`manner`] has the rule: a fatal signal is a violation whatever is in force. An exit with a status while a fault that can
+//! provoke one by design may have been in force (a clock that jumps, a cut, a pause, a kill of half of the nodes: a server may
+//! end rather than serve without its lease), or shortly after it, is evidence, unless the target's recipe says otherwise.
+//!
+//! Findings: `crashed`, `did-not-come-back`, `log-alarm`, `out-of-memory`, `core-file`; each is a violation, a piece of evidence
+//! or left out, by an option of its name. As evidence: `exited-in-fault`; `exited-as-declared`, with a status that the recipe
+//! says is in order; `start-failed`, a process that the harness had started again after a fault and that ended with an exit
+//! status before long: where others are away, some systems do so and wait to be started once more; `log-corruption`, lines
+//! about corrupt data on a node that may have been recovering from a kill: recovery cuts torn ends of files off and says so.
+//! Unknown: nobody watched the processes.
+pub(crate) mod fuzz;
+mod manner;
+mod torn;
+
+use crate::checker::{CheckerDoc, Options};
+use crate::history::{History, ProcessEvent, ProcessStep};
+use crate::value::Value;
+use crate::verdict::wording;
+use crate::verdict::{Budget, Checker, Finding, Severity, Validity, Verdict};
+use manner::Manner;
+use serde_json::json;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Its name in plans; every run is judged by it, also where a plan names its checkers.
+pub const CRASHES: &str = "crashes";
+
+/// Its entry in the list of checkers.
+pub(crate) const DOC: CheckerDoc = CheckerDoc {
+    name: CRASHES,
+    doc: "No process of the target ends by itself, fails to come back, writes an alarm into its log, runs out of memory or leaves a core file.",
+    options: &[
+        ("crashed", "violation (the default), evidence or off: a process ended, and nobody had ended it"),
+        (
+            "exits_in_faults",
+            "evidence (the default), violation or off, but never more than `crashed`: a process ended with an exit status in a fault that can provoke it; \
+             the recipe's `exits: {in_faults: ..}` says so for a target",
+        ),
+        (
+            "ok_exits",
+            "exit statuses with which a process may end by itself at any time, evidence only; the recipe's `exits: {ok: ..}`",
+        ),
+        (
+            "did_not_come_back",
+            "violation (the default), evidence or off: a process did not serve again after the last heal",
+        ),
+        ("log_alarm", "violation (the default), evidence or off: panics, failed assertions, corruption, races in logs"),
+        ("out_of_memory", "violation (the default), evidence or off: the kernel killed a process for want of memory"),
+        ("core_file", "violation (the default), evidence or off: a process left a core file"),
+    ],
+    build: |options| Ok(Box::new(Crashes::with(options)?)),
+};
+
+/// So many findings of one kind are told; the rest is counted.
+const FINDINGS_MAX: usize = 10;
+/// How a kind of finding counts; none: it is left out.
+type Counts = Option<Severity>;
+
+/// Judges how the target's processes fared.
+#[derive(Clone, Debug)]
+pub(crate) struct Crashes {
+    crashed: Counts,
+    exits_in_faults: Counts,
+    ok_exits: BTreeSet<i64>,
+    did_not_come_back: Counts,
+    log_alarm: Counts,
+    out_of_memory: Counts,
+    core_file: Counts,
+}
+
+impl Crashes {
+    fn with(options: &Options) -> Result<Crashes, String> {
+        let counts_by_default = |name: &str, default: Severity| match options.0.get(name) {
+            None => Ok(Some(default)),
+            Some(Value::Bool(true)) => Ok(Some(Severity::Violation)),
+            Some(Value::Bool(false)) => Ok(None),
+            Some(Value::Text(text)) => match &**text {
+                "violation" => Ok(Some(Severity::Violation)),
+                "evidence" => Ok(Some(Severity::Evidence)),
+                "off" => Ok(None),
+                other => Err(format!("{name} takes violation, evidence or off, not {other}")),
+            },
+            Some(other) => Err(format!("{name} takes violation, evidence or off, not {other}")),
+        };
+        let counts = |name: &str| counts_by_default(name, Severity::Violation);
+        Ok(Crashes {
+            crashed: counts("crashed")?,
+            exits_in_faults: counts_by_default("exits_in_faults", Severity::Evidence)?,
+            ok_exits: statuses(options)?,
+            did_not_come_back: counts("did_not_come_back")?,
+            log_alarm: counts("log_alarm")?,
+            out_of_memory: counts("out_of_memory")?,
+            core_file: counts("core_file")?,
+        })
+    }
+
+    /// What a record is a finding of, and how it counts.
+    fn kind(&self, event: &ProcessEvent, history: &History) -> Option<(&'static str, Severity)> {
+        let (kind, counts) = match event.step {
+            ProcessStep::Watched | ProcessStep::LogsRead | ProcessStep::Restarted => return None,
+            ProcessStep::Ended => {
+                let manner = Manner::of(event, history, &self.ok_exits);
+                let counts = match manner {
+                    Manner::Crashed => self.crashed,
+                    Manner::InFault => self.crashed.zip(self.exits_in_faults).map(|(crash, exit)| crash.min(exit)),
+                    Manner::Declared | Manner::FailedStart => self.crashed.map(|_| Severity::Evidence),
+                };
+                (manner.kind(), counts)
+            }
+            ProcessStep::OutOfMemory => ("out-of-memory", self.out_of_memory),
+            ProcessStep::CoreFile => ("core-file", self.core_file),
+            ProcessStep::LogAlarm => ("log-alarm", self.log_alarm),
+            ProcessStep::LogCorruption if torn::may_be_torn(event, history) => {
+                ("log-corruption", self.log_alarm.map(|_| Severity::Evidence))
+            }
+            ProcessStep::LogCorruption => ("log-alarm", self.log_alarm),
+            // What may still be in force may be what keeps it away.
+            ProcessStep::DidNotComeBack if history.faults.iter().any(manner::may_last) => {
+                ("did-not-come-back", self.did_not_come_back.map(|_| Severity::Evidence))
+            }
+            ProcessStep::DidNotComeBack => ("did-not-come-back", self.did_not_come_back),
+        };
+        counts.map(|severity| (kind, severity))
+    }
+}
+
+/// The exit statuses that are in order.
+fn statuses(options: &Options) -> Result<BTreeSet<i64>, String> {
+    let Some(value) = options.0.get("ok_exits") else { return Ok(BTreeSet::new()) };
+    let listed = value.as_list().map_or_else(|| vec![value.clone()], <[Value]>::to_vec);
+    let status = |value: &Value| match value.as_int() {
+        Some(status @ 0..=255) => Ok(status),
+        _ => Err(format!("ok_exits takes exit statuses from 0 to 255, not {value}")),
+    };
+    listed.iter().map(status).collect()
+}
+
+/// What tells records of one kind apart: of a loop of crashes only the first is told.
+fn signature(event: &ProcessEvent) -> (&str, &str, String) {
+    let mut template = String::new();
+    for letter in event.how.chars() {
+        match letter.is_ascii_digit() {
+            true if template.ends_with('#') => {}
+            true => template.push('#'),
+            false => template.push(letter),
+        }
+    }
+    let how = match event.step {
+        ProcessStep::Ended => event.how.clone(),
+        // The count and the end of a process that was in it are of one kill.
+        ProcessStep::OutOfMemory => String::new(),
+        _ => template,
+    };
+    (&event.node, &event.process, how)
+}
+
+fn title(kind: &str, event: &ProcessEvent, times: u64) -> String {
+    let who = match (&*event.process, &*event.node) {
+        ("", node) => format!("a process on {node}"),
+        (process, node) => format!("{process} on {node}"),
+    };
+    let how = if event.how.is_empty() { "nobody saw how" } else { &event.how };
+    let first = match (event.step, kind) {
+        (ProcessStep::Ended, manner::START_FAILED) => format!("{who} was started again and ended ({how})"),
+        (ProcessStep::Ended, manner::IN_FAULT) => format!("{who} ended by itself in a fault ({how})"),
+        (ProcessStep::Ended, manner::DECLARED) => format!("{who} ended by itself, as its recipe allows ({how})"),
+        (ProcessStep::Ended, _) if how.starts_with("signal 9 ") => {
+            format!("{who} was killed by SIGKILL, by whom is not known")
+        }
+        (ProcessStep::Ended, _) => format!("{who} ended by itself ({how})"),
+        (ProcessStep::OutOfMemory, _) => format!("{who} was killed for want of memory"),
+        (ProcessStep::CoreFile, _) => format!("{who} left a core file: {how}"),
+        (ProcessStep::DidNotComeBack, _) => format!("{who} did not come back: {how}"),
+        (ProcessStep::LogCorruption, _) => format!("{who} wrote that data is corrupt: {how}"),
+        _ => format!("{who} wrote an alarm: {how}"),
+    };
+    if times > 1 { format!("{first}, {times} times") } else { first }
+}
+
+/// When it happened and what was in force then; the faults that may have been.
+fn circumstances(event: &ProcessEvent, history: &History) -> (Vec<String>, Vec<u64>) {
+    let mut sentences = Vec::new();
+    if let Some(ran) = event.ran_ms {
+        sentences.push(format!("It had run for {}.", wording::seconds(ran.saturating_mul(1_000_000))));
+    }
+    let Some((from, to)) = event.between else {
+        sentences.push("When in the run that was is not known.".to_owned());
+        return (sentences, Vec::new());
+    };
+    sentences.push(match wording::seconds(from) == wording::seconds(to) {
+        true => format!("It happened at {}.", wording::seconds(from)),
+        false => format!("It happened between {} and {}.", wording::seconds(from), wording::seconds(to)),
+    });
+    let faults = history.faults_within(from, to);
+    if faults.is_empty() {
+        sentences.push("No fault was in force.".to_owned());
+    }
+    sentences.extend(faults.iter().map(|fault| format!("In force, or possibly so: {}.", wording::fault(fault))));
+    (sentences, faults.iter().map(|fault| fault.id).collect())
+}
+
+impl Checker for Crashes {
+    fn name(&self) -> &str {
+        CRASHES
+    }
+
+    fn needs_realtime(&self) -> bool {
+        false
+    }
+
+    /// That nobody died says nothing of what was promised to clients.
+    fn measures_only(&self) -> bool {
+        true
+    }
+
+    fn check(&self, history: &History, _budget: &Budget) -> Verdict {
+        let groups = self.groups(history);
+        let mut findings: Vec<Finding> = Vec::new();
+        for group in &groups {
+            if findings.iter().filter(|finding| finding.kind == group.kind).count() < FINDINGS_MAX {
+                findings.push(group.finding(history));
+            }
+        }
+        findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+        let violations: Vec<&Group<'_>> = groups.iter().filter(|group| group.severity == Severity::Violation).collect();
+        let watched = nodes_of(history, ProcessStep::Watched);
+        let unwatched: Vec<&str> =
+            history.nodes.iter().map(String::as_str).filter(|node| !watched.contains(node)).collect();
+        let (validity, summary) = match violations.as_slice() {
+            [] if watched.is_empty() => (Validity::Unknown, "Nobody watched the target's processes.".to_owned()),
+            [] if !unwatched.is_empty() => {
+                (Validity::Unknown, format!("Nobody watched the target's processes on {}.", unwatched.join(", ")))
+            }
+            [] => (Validity::Valid, self.nothing_broken(history, &groups, watched.len())),
+            [first, more @ ..] => {
+                let more = if more.is_empty() { String::new() } else { format!(" (and {} more)", more.len()) };
+                (Validity::Invalid, format!("{}{more}.", title(first.kind, first.event, first.times)))
+            }
+        };
+        let mut verdict = Verdict::new(self.name(), validity, summary);
+        let mut totals: BTreeMap<&str, u64> = BTreeMap::new();
+        groups.iter().for_each(|group| *totals.entry(group.kind).or_default() += group.times);
+        verdict.numbers = totals.iter().map(|(kind, times)| (kind.replace('-', "_"), json!(times))).collect();
+        let restarted = history.processes.iter().filter(|event| event.step == ProcessStep::Restarted).count();
+        verdict.numbers.insert("watched_nodes".to_owned(), json!(watched.len()));
+        verdict.numbers.insert("restarted".to_owned(), json!(restarted));
+        verdict.findings = findings;
+        verdict
+    }
+}
+
+/// The nodes that have a record of this step.
+fn nodes_of(history: &History, step: ProcessStep) -> BTreeSet<&str> {
+    history.processes.iter().filter(|event| event.step == step).map(|event| &*event.node).collect()
+}
+
+/// Records of one kind that say the same.
+struct Group<'h> {
+    kind: &'static str,
+    severity: Severity,
+    /// The first of them, or the first with the last lines of a log.
+    event: &'h ProcessEvent,
+    times: u64,
+}
+
+impl Group<'_> {
+    fn finding(&self, history: &History) -> Finding {
+        let mut finding = Finding::new(self.kind, self.severity, title(self.kind, self.event, self.times));
+        (finding.sentences, finding.faults) = circumstances(self.event, history);
+        finding.sentences.extend(manner::reason(self.kind).map(str::to_owned));
+        if !self.event.detail.is_empty() {
+            finding.sentences.push("It said last:".to_owned());
+            finding.sentences.extend(self.event.detail.iter().cloned());
+        }
+        finding.nodes = vec![self.event.node.to_string()];
+        finding
+    }
+}
+
+impl Crashes {
+    /// The records that are findings, those that say the same together, in the order of the first of each.
+    fn groups<'h>(&self, history: &'h History) -> Vec<Group<'h>> {
+        let mut groups: Vec<Group<'h>> = Vec::new();
+        for event in &history.processes {
+            let Some((kind, severity)) = self.kind(event, history) else { continue };
+            let same = |group: &&mut Group<'h>| {
+                (group.kind, group.severity, signature(group.event)) == (kind, severity, signature(event))
+            };
+            match groups.iter_mut().find(same) {
+                Some(group) => {
+                    group.times += event.times;
+                    if group.event.detail.is_empty() && !event.detail.is_empty() {
+                        group.event = event;
+                    }
+                }
+                None => groups.push(Group { kind, severity, event, times: event.times }),
+            }
+        }
+        groups
+    }
+
+    /// What a valid answer rests on.
+    fn nothing_broken(&self, history: &History, groups: &[Group<'_>], nodes: usize) -> String {
+        let nodes = wording::count(nodes, "node");
+        let ended = history.processes.iter().any(|event| event.step == ProcessStep::Ended);
+        let ends = match (self.crashed, ended) {
+            (None, _) => format!("Ends of processes were not judged on {nodes}"),
+            (Some(_), false) => format!("No process of the target ended by itself on {nodes}"),
+            (Some(_), true) => format!("No end of a process on {nodes} counts as a crash"),
+        };
+        let alarms = groups.iter().filter(|group| matches!(group.kind, "log-alarm" | "log-corruption")).count();
+        let logs = match self.log_alarm {
+            None => "its logs were not judged".to_owned(),
+            Some(_) => logs_searched(history, alarms),
+        };
+        let beside = match groups.len() {
+            0 => String::new(),
+            count => format!(" ({} beside)", wording::count(count, "piece of evidence")),
+        };
+        format!("{ends}, and {logs}{beside}.")
+    }
+}
+
+/// What was looked for in the logs, and where nobody looked.
+fn logs_searched(history: &History, alarms: usize) -> String {
+    let mut read: BTreeMap<&str, u64> = BTreeMap::new();
+    let mut left_out: Vec<String> = Vec::new();
+    for event in history.processes.iter().filter(|event| event.step == ProcessStep::LogsRead) {
+        // `3 logs`
+        let count = event.how.split(' ').next().and_then(|count| count.parse().ok()).unwrap_or(0);
+        *read.entry(&event.node).or_default() += count;
+        left_out.extend(event.detail.iter().cloned());
+    }
+    if read.values().all(|count| *count == 0) {
+        return "its logs were not read".to_owned();
+    }
+    let unread = history.nodes.iter().filter(|node| read.get(node.as_str()).is_none_or(|count| *count == 0));
+    left_out.extend(unread.map(|node| format!("no log of {node} was read")));
+    let found = if alarms == 0 { "no alarm is" } else { "only alarms that are evidence are" };
+    match left_out.as_slice() {
+        [] => format!("{found} in its logs"),
+        _ => format!("{found} in what was read of its logs: {}", left_out.join("; ")),
+    }
+}
+
+#[cfg(test)]
+mod tests;

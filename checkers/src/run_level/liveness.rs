@@ -1,0 +1,206 @@
+//! `liveness`: after each heal every node answers again within a stated time.
+//!
+//! A promise with a threshold, unlike `availability`, which only measures. A heal is judged for a node when its window,
+//! from the heal on for `recover_ms`, is quiet: no other fault may have been in force in it, and it ends before the load does.
+//! The node must have acknowledged something before (a node that never serves, say a follower, recovers nothing), and
+//! clients must have called it in the first half of the window for something that it mostly did before the fault (a lock
+//! that is busy is refused rightly). It recovered when a call that was made after the heal was
+//! acknowledged before the window's end. Where requests move to another node after a failover, the option `scope:
+//! any-node` asks only that some node answers. Times are the control node's.
+//!
+//! Findings: `not-recovered`, and as evidence `not-healed` (a fault of which nobody showed that it is gone). Unknown: no
+//! heal could be judged; the numbers say how many were, and why not.
+use crate::checker::CheckerDoc;
+use crate::history::{Fault, History, NameId, Outcome, Phase};
+use crate::verdict::pace::Pace;
+use crate::verdict::wording;
+use crate::verdict::{Breach, Report};
+use crate::verdict::{Budget, Checker, Validity, Verdict};
+use serde_json::json;
+use std::collections::BTreeMap;
+
+/// Its entry in the list of checkers.
+pub(crate) const DOC: CheckerDoc = CheckerDoc {
+    name: "liveness",
+    doc: "After each heal every node answers again within a stated time.",
+    options: &[
+        ("recover_ms", "how long after a heal a node may take to acknowledge a new call; 30000 by default"),
+        ("scope", "each-node (the default), or any-node: it is enough that some node answers"),
+    ],
+    build: |options| {
+        let any_node = match options.text("scope")? {
+            None | Some("each-node") => false,
+            Some("any-node") => true,
+            Some(other) => return Err(format!("scope takes each-node or any-node, not {other}")),
+        };
+        Ok(Box::new(Liveness { recover_ms: options.count("recover_ms")?.unwrap_or(RECOVER_MS), any_node }))
+    },
+};
+
+/// Longer than the failovers of common systems, heals included.
+const RECOVER_MS: u64 = 30_000;
+
+/// Judges recovery.
+#[derive(Clone, Copy, Debug)]
+pub struct Liveness {
+    recover_ms: u64,
+    any_node: bool,
+}
+
+impl Liveness {
+    /// Each node recovers within so long.
+    pub fn within_ms(recover_ms: u64) -> Liveness {
+        Liveness { recover_ms, any_node: false }
+    }
+
+    /// It is enough that some node answers.
+    pub fn any_node(mut self) -> Liveness {
+        self.any_node = true;
+        self
+    }
+}
+
+/// When it was gone, nanoseconds: by proof, or by the nodes' own heals.
+fn gone_at(fault: &Fault) -> Option<u64> {
+    fault.possible().map(|(_, end)| end).filter(|end| *end < u64::MAX)
+}
+
+/// Calls of each function on each node: acknowledged, and all.
+type Record = BTreeMap<(NameId, NameId), (u64, u64)>;
+
+/// How a node fared in a window.
+struct Fared {
+    /// In the first half it was called for something that it used to do.
+    called: bool,
+    /// When it first acknowledged a call made in the window, and that came within it.
+    answered: Option<u64>,
+}
+
+fn fared(history: &History, nodes: &[NameId], record: &Record, (from, to): (u64, u64)) -> Fared {
+    let half = from + (to - from) / 2;
+    let mut fared = Fared { called: false, answered: None };
+    let first = history.ops().partition_point(|op| op.call_time < from);
+    let within = history.ops().skip(first).iter().take_while(|op| op.call_time <= to && !op.settle);
+    for op in within.filter(|op| nodes.contains(&op.node)) {
+        // A lock that is busy or a value that does not match is refused rightly: that says nothing of the node's health.
+        let used_to = record.get(&(op.node, op.function)).is_some_and(|(ok, all)| ok * 2 > *all);
+        fared.called |= op.call_time <= half && used_to;
+        if op.outcome == Outcome::Ok && op.reply_time <= to {
+            fared.answered = Some(fared.answered.map_or(op.reply_time, |time| time.min(op.reply_time)));
+        }
+    }
+    fared
+}
+
+/// When the load ended: at the first other phase after it, or with the record.
+fn load_end(history: &History) -> u64 {
+    let begun = history.phases.iter().position(|(phase, _)| *phase == Phase::Load).unwrap_or(0);
+    let other = history.phases[begun.min(history.phases.len())..].iter().find(|(phase, _)| *phase != Phase::Load);
+    other.map_or(history.end_time, |(_, mark)| mark.time)
+}
+
+impl Liveness {
+    fn breach<'h>(&self, history: &'h History, fault: &Fault, healed: u64, nodes: &[NameId]) -> Breach<'h> {
+        let names: Vec<String> = nodes.iter().map(|node| history.name(*node).to_owned()).collect();
+        let all = names.join(", ");
+        Breach {
+            title: format!(
+                "{all} acknowledged nothing within {} ms after fault {} was healed",
+                self.recover_ms, fault.id
+            ),
+            reasons: vec![
+                format!("{} was gone at {}.", wording::fault(fault), wording::seconds(healed)),
+                format!(
+                    "{all} had answered before it, was called after the heal, and acknowledged none of those calls until {}.",
+                    wording::seconds(healed + self.recover_ms * 1_000_000)
+                ),
+                "No other fault may have been in force meanwhile.".to_owned(),
+            ],
+            nodes: names,
+            ..Breach::default()
+        }
+    }
+}
+
+impl Checker for Liveness {
+    fn name(&self) -> &str {
+        "liveness"
+    }
+
+    fn check(&self, history: &History, budget: &Budget) -> Verdict {
+        let end = load_end(history);
+        let mut before = history.ops().iter().filter(|op| !op.settle).peekable();
+        let mut record = Record::new();
+        let mut faults: Vec<&Fault> = history.faults.iter().filter(|fault| fault.begun.is_some()).collect();
+        faults.sort_by_key(|fault| fault.begun);
+        let mut breaches = Report::new(history);
+        let (mut judged, mut disturbed, mut uncalled, mut slowest) = (0_usize, 0_usize, 0_usize, 0);
+        let mut pace = Pace::each(budget);
+        let all = faults.len();
+        for fault in faults {
+            if pace.over(1) {
+                break;
+            }
+            let Some(begun) = fault.begun else { continue };
+            while let Some(op) = before.next_if(|op| op.call < begun.index) {
+                let (ok, all) = record.entry((op.node, op.function)).or_default();
+                (*ok, *all) = (*ok + u64::from(op.outcome == Outcome::Ok), *all + 1);
+            }
+            let Some(healed) = gone_at(fault) else {
+                breaches.evidence("not-healed", || Breach {
+                    title: format!("nobody showed that {} is gone", wording::fault(fault)),
+                    nodes: fault.nodes.clone(),
+                    ..Breach::default()
+                });
+                continue;
+            };
+            let until = healed.saturating_add(self.recover_ms.saturating_mul(1_000_000));
+            if until > end || history.faults_within(healed, until).iter().any(|other| other.id != fault.id) {
+                disturbed += 1;
+                continue;
+            }
+            let mut serving: Vec<NameId> =
+                record.iter().filter(|(_, (ok, _))| *ok > 0).map(|((node, _), _)| *node).collect();
+            serving.dedup();
+            serving.sort_by_key(|node| history.name(*node));
+            let groups: Vec<&[NameId]> = if self.any_node { vec![&serving[..]] } else { serving.chunks(1).collect() };
+            for nodes in groups {
+                let fared = fared(history, nodes, &record, (healed, until));
+                match fared.answered {
+                    Some(time) => {
+                        judged += 1;
+                        slowest = slowest.max((time - healed) / 1_000_000);
+                    }
+                    None if !fared.called => uncalled += 1,
+                    None => {
+                        judged += 1;
+                        breaches.violation("not-recovered", || self.breach(history, fault, healed, nodes));
+                    }
+                }
+            }
+        }
+        let otherwise = if judged == 0 {
+            let text = format!(
+                "No recovery could be judged: {} whose {} ms overlap another fault or the end of the load, {} uncalled.",
+                wording::count(disturbed, "heal"),
+                self.recover_ms,
+                wording::count(uncalled, "node")
+            );
+            (Validity::Unknown, text)
+        } else {
+            let text = format!(
+                "Nodes recovered within {1} ms after each heal ({0} judged), the slowest in {slowest} ms.",
+                judged, self.recover_ms
+            );
+            (Validity::Valid, text)
+        };
+        let numbers = [
+            ("judged", json!(judged)),
+            ("disturbed", json!(disturbed)),
+            ("uncalled", json!(uncalled)),
+            ("recovery_ms_max", json!(slowest)),
+        ];
+        breaches.late(&pace, all, "faults");
+        breaches.answer(self.name(), &[], otherwise, numbers)
+    }
+}

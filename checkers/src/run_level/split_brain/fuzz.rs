@@ -1,0 +1,521 @@
+//! `split-brain` against its definition, pair by pair.
+use super::{Sides, SplitBrain};
+use crate::history::{Completion, FaultEvent, FaultStep, History, HistoryBuilder, Invoke, Outcome, Record, RoleRecord};
+use crate::random::{Draw, Stats};
+use crate::value::Value;
+use crate::verdict::{Budget, Checker, Severity, Validity, Verdict};
+use std::collections::{BTreeMap, BTreeSet};
+
+const NODES: [&str; 4] = ["n1", "n2", "n3", "n4"];
+
+/// A call as the test made it. Indices are those of its records; a reply at `u64::MAX` never came.
+#[derive(Clone, Debug)]
+struct Made {
+    node: usize,
+    f: &'static str,
+    workload: &'static str,
+    key: Value,
+    input: Value,
+    output: Value,
+    outcome: Outcome,
+    call: u64,
+    reply: u64,
+}
+
+/// A cut, with the indices between which it was certainly in force.
+#[derive(Clone, Debug)]
+struct Cut {
+    cut: BTreeSet<(usize, usize)>,
+    certain: Option<(u64, u64)>,
+}
+
+/// A claim of leadership.
+#[derive(Clone, Debug)]
+struct Claim {
+    node: usize,
+    term: Option<i64>,
+    trusted: bool,
+}
+
+/// What was drawn.
+struct Case {
+    history: History,
+    calls: Vec<Made>,
+    cuts: Vec<Cut>,
+    claims: Vec<Claim>,
+    sides: Sides,
+}
+
+/// Judges so many random histories twice. The error describes the first difference.
+pub(crate) fn differ(seed: u64, count: u64) -> Result<Stats, String> {
+    let mut stats = Stats::default();
+    for number in 0..count {
+        let mut draw = Draw::new(seed.wrapping_mul(1_000_003).wrapping_add(number));
+        let case = make(&mut draw);
+        stats.histories += 1;
+        stats.invalid += u64::from(compare(&case).map_err(|difference| {
+            let Case { calls, cuts, claims, sides, .. } = &case;
+            let calls: Vec<String> = calls.iter().map(|call| format!("{call:?}")).collect();
+            format!("history {number}: {difference}\nsides {sides:?}\n{cuts:?}\n{claims:?}\n{}", calls.join("\n"))
+        })?);
+    }
+    Ok(stats)
+}
+
+/// Writes the records of one case, one after the other.
+struct Tape {
+    builder: HistoryBuilder,
+    index: u64,
+}
+
+impl Tape {
+    fn push(&mut self, record: impl FnOnce(u64, u64) -> Record) -> u64 {
+        let index = self.index;
+        let taken = self.builder.push(record(index, index * 1_000_000));
+        assert!(taken.is_ok(), "an unsound recording: {taken:?}");
+        self.index += 1;
+        index
+    }
+
+    fn fault(&mut self, fault: u64, step: FaultStep, cut: &BTreeSet<(usize, usize)>) -> u64 {
+        let name = |node: usize| NODES[node].to_owned();
+        let cut: Vec<(String, String)> = cut.iter().map(|&(from, to)| (name(from), name(to))).collect();
+        self.push(|index, time| {
+            let (what, nodes, detail) = (String::new(), Vec::new(), Vec::new());
+            let kind = "partition".into();
+            Record::Fault(FaultEvent { index, time, fault, kind, step, what, nodes, cut, detail, ended: None })
+        })
+    }
+}
+
+fn random_cut(draw: &mut Draw) -> BTreeSet<(usize, usize)> {
+    let side: Vec<u64> = NODES.iter().map(|_| draw.below(2)).collect();
+    let mut cut = BTreeSet::new();
+    for from in 0..NODES.len() {
+        for to in 0..NODES.len() {
+            // Now and then a link survives, or only one direction of it is cut.
+            if side[from] != side[to] && draw.percent(96) {
+                cut.insert((from, to));
+            }
+        }
+    }
+    cut
+}
+
+/// A call without its reply; written values are small, so that they meet again.
+fn random_call(draw: &mut Draw, node: usize) -> Made {
+    let f = *draw.pick(&["write", "write", "add", "read", "read", "acquire", "release", "txn", "cas", "swap"]);
+    let value = Value::Int(1 + draw.below(6) as i64);
+    let part = |name: &str, key: u64, value: Value| Value::list([Value::text(name), Value::Int(key as i64), value]);
+    let (input, output) = match f {
+        "read" if draw.percent(20) => (Value::Nil, Value::list([value, Value::Int(1 + draw.below(6) as i64)])),
+        "read" => (Value::Nil, value),
+        "acquire" | "release" => (Value::Nil, if draw.percent(85) { Value::Bool(true) } else { Value::Bool(false) }),
+        "cas" => {
+            let from = Value::Int(1 + draw.below(6) as i64);
+            (Value::list([from, value]), if draw.percent(70) { Value::Bool(true) } else { Value::Bool(false) })
+        }
+        "txn" => {
+            let key = draw.below(2);
+            match draw.percent(60) {
+                true => (Value::list([part("w", key, value.clone())]), Value::list([part("w", key, value)])),
+                false => (Value::list([part("r", key, Value::Nil)]), Value::list([part("r", key, value)])),
+            }
+        }
+        "swap" => (value, Value::Int(1 + draw.below(6) as i64)),
+        _ => (value, Value::Nil),
+    };
+    let outcome = match draw.below(10) {
+        0 => Outcome::Fail,
+        1 | 2 => Outcome::Info,
+        _ => Outcome::Ok,
+    };
+    let key = match f {
+        "txn" => Value::Nil,
+        // Of an unknown function the key may stand in the argument.
+        "swap" if draw.percent(15) => Value::Nil,
+        _ => Value::Int(draw.below(4) as i64),
+    };
+    let workload = if draw.percent(85) { "w" } else { "v" };
+    Made { node, f, workload, key, input, output, outcome, call: 0, reply: u64::MAX }
+}
+
+fn make(draw: &mut Draw) -> Case {
+    let mut tape = Tape { builder: HistoryBuilder::new(), index: 0 };
+    let nodes = NODES.map(str::to_owned).to_vec();
+    tape.push(|index, time| Record::Start { index, time, version: 1, nodes, wall: String::new() });
+    let mut calls: Vec<Made> = Vec::new();
+    let mut open: Vec<(usize, u64)> = Vec::new();
+    let mut claims: Vec<Claim> = Vec::new();
+    let mut cuts: Vec<Cut> = Vec::new();
+    let mut process = 0;
+    // Functions of one history are few, so that some are clean.
+    let few: Vec<&str> = ["write", "add", "read", "acquire", "release", "txn", "cas", "swap"]
+        .into_iter()
+        .filter(|_| draw.percent(50))
+        .collect();
+    for round in 0..1 + draw.below(2) {
+        let cut = random_cut(draw);
+        let lengths = [draw.below(6), 8 + draw.below(24), draw.below(4)];
+        let mut proven = None;
+        for (stretch, length) in lengths.into_iter().enumerate() {
+            match stretch {
+                1 => {
+                    tape.fault(round, FaultStep::Resolved, &cut);
+                    tape.fault(round, FaultStep::Begun, &cut);
+                    proven = draw.percent(95).then(|| tape.fault(round, FaultStep::Proven, &cut));
+                }
+                2 => {
+                    let end = match draw.percent(95) {
+                        true => Some(tape.fault(round, FaultStep::Reproven, &cut)),
+                        false => {
+                            tape.fault(round, FaultStep::Lapsed, &cut);
+                            None
+                        }
+                    };
+                    tape.fault(round, FaultStep::Healed, &cut);
+                    cuts.push(Cut { cut: cut.clone(), certain: proven.zip(end) });
+                }
+                _ => {}
+            }
+            for _ in 0..length {
+                step(draw, &mut tape, &mut calls, &mut open, &mut claims, &mut process, &few);
+            }
+        }
+    }
+    let sides = *draw.pick(&[Sides::Conflicting, Sides::Conflicting, Sides::Evidence, Sides::Violation]);
+    Case { history: tape.builder.finish().unwrap_or_default(), calls, cuts, claims, sides }
+}
+
+/// A call begins or comes back, or a node says that it leads.
+fn step(
+    draw: &mut Draw,
+    tape: &mut Tape,
+    calls: &mut Vec<Made>,
+    open: &mut Vec<(usize, u64)>,
+    claims: &mut Vec<Claim>,
+    process: &mut u64,
+    few: &[&str],
+) {
+    if draw.percent(6) {
+        let node = draw.below(NODES.len() as u64) as usize;
+        let (term, trusted) = (draw.percent(80).then(|| draw.below(6) as i64), draw.percent(50));
+        tape.push(|index, time| {
+            Record::Role(RoleRecord {
+                index,
+                time,
+                sent_index: index,
+                sent_time: time,
+                node: NODES[node].into(),
+                role: "leader".into(),
+                leads: None,
+                term,
+                term_with_role: trusted,
+                source: "probe".into(),
+                detail: String::new(),
+            })
+        });
+        claims.push(Claim { node, term, trusted });
+        return;
+    }
+    if !open.is_empty() && draw.percent(50) {
+        let (at, process) = open.swap_remove(draw.below(open.len() as u64) as usize);
+        let Made { outcome, output, .. } = calls[at].clone();
+        let value = if outcome == Outcome::Ok { output } else { Value::Nil };
+        calls[at].reply = tape.push(|index, time| {
+            let completion = Completion { index, time, process, value, error: None, node: None };
+            match outcome {
+                Outcome::Ok => Record::Ok(completion),
+                Outcome::Fail => Record::Fail(completion),
+                Outcome::Info => Record::Info(completion),
+            }
+        });
+        return;
+    }
+    let node = draw.below(NODES.len() as u64) as usize;
+    let mut call = random_call(draw, node);
+    if !few.is_empty() && !few.contains(&call.f) {
+        return;
+    }
+    *process += 1;
+    call.call = tape.push(|index, time| {
+        Record::Invoke(Invoke {
+            index,
+            time,
+            worker: *process as u32,
+            process: *process,
+            node: NODES[node].into(),
+            workload: call.workload.into(),
+            f: call.f.into(),
+            key: call.key.clone(),
+            value: call.input.clone(),
+            settle: false,
+        })
+    });
+    open.push((calls.len(), *process));
+    calls.push(call);
+}
+
+/// The side of each node under a cut: the closure of the links of which a direction survives.
+fn sides(cut: &BTreeSet<(usize, usize)>) -> Vec<usize> {
+    let mut side: Vec<usize> = (0..NODES.len()).collect();
+    for _ in NODES {
+        for one in 0..NODES.len() {
+            for other in 0..NODES.len() {
+                if !(cut.contains(&(one, other)) && cut.contains(&(other, one))) {
+                    let least = side[one].min(side[other]);
+                    (side[one], side[other]) = (least, least);
+                }
+            }
+        }
+    }
+    side
+}
+
+impl Made {
+    fn answered(&self) -> bool {
+        self.outcome == Outcome::Ok && self.reply != u64::MAX
+    }
+
+    /// A list of one micro-operation: its name and key.
+    fn part(&self) -> Option<(Value, Value)> {
+        let Value::List(parts) = &self.input else { return None };
+        let Some(Value::List(part)) = parts.first() else { return None };
+        Some((part[0].clone(), part[1].clone()))
+    }
+
+    fn changes(&self) -> bool {
+        match self.f {
+            "read" => false,
+            "txn" => self.part().is_some_and(|(name, _)| name == Value::text("w")),
+            _ => true,
+        }
+    }
+
+    /// What it certainly writes: workload, key, key within a transaction.
+    fn object(&self) -> (&'static str, Value, Value) {
+        let within = self.part().filter(|_| self.f == "txn").map(|(_, key)| key);
+        (self.workload, self.key.clone(), within.unwrap_or_default())
+    }
+
+    fn writes(&self) -> bool {
+        matches!(self.f, "write" | "cas") || (self.f == "txn" && self.changes())
+    }
+
+    /// What it tries to write, if that can be told.
+    fn written(&self) -> Option<Value> {
+        let list = |value: &Value, at: usize| match value {
+            Value::List(items) => Some(items[at].clone()),
+            _ => None,
+        };
+        match self.f {
+            "write" | "add" => Some(self.input.clone()),
+            "cas" => list(&self.input, 1),
+            "txn" if self.changes() => list(&self.input, 0).and_then(|part| list(&part, 2)),
+            _ => None,
+        }
+    }
+
+    /// What its answer shows of its object.
+    fn seen(&self) -> Vec<Value> {
+        let all = |value: &Value| match value {
+            Value::List(items) => items.to_vec(),
+            other => vec![other.clone()],
+        };
+        match (self.f, &self.input, &self.output) {
+            _ if !self.answered() => Vec::new(),
+            ("read" | "swap" | "release", _, output) => all(output),
+            ("cas", Value::List(pair), output) if *output != Value::Bool(false) => vec![pair[0].clone()],
+            ("txn", _, Value::List(parts)) if !self.changes() => match parts.first() {
+                Some(Value::List(part)) => vec![part[2].clone()],
+                _ => Vec::new(),
+            },
+            _ => Vec::new(),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Worst {
+    Nothing,
+    Commuting,
+    Possible,
+    Conflict,
+}
+
+/// What two calls acknowledged on two sides are to each other.
+fn pair(case: &Case, one: &Made, other: &Made) -> Worst {
+    let (writes, adds) = (one.writes() || other.writes(), |call: &Made| call.writes() || call.f == "add");
+    if adds(one) && adds(other) && one.object() == other.object() {
+        return if writes { Worst::Conflict } else { Worst::Commuting };
+    }
+    if one.f == "acquire" && other.f == "acquire" && one.object() == other.object() {
+        let (first, second) = (one.reply.min(other.reply), one.reply.max(other.reply));
+        let given_back = case.calls.iter().any(|call| {
+            let failed = call.outcome == Outcome::Fail && call.reply != u64::MAX;
+            call.f == "release" && call.object() == one.object() && !failed && first < call.call && call.call < second
+        });
+        return if given_back { Worst::Possible } else { Worst::Conflict };
+    }
+    let may = |call: &Made| matches!(call.f, "swap" | "release");
+    let touches = one.key == Value::Nil || other.key == Value::Nil || one.key == other.key;
+    if (may(one) || may(other)) && one.workload == other.workload && touches { Worst::Possible } else { Worst::Nothing }
+}
+
+/// What a cut shows.
+struct Shown {
+    busy: usize,
+    worst: Worst,
+    leaked: bool,
+}
+
+fn shown(case: &Case, cut: &Cut) -> Option<Shown> {
+    let (from, to) = cut.certain.filter(|_| !cut.cut.is_empty())?;
+    let side = sides(&cut.cut);
+    if side.iter().all(|of| *of == side[0]) {
+        return None;
+    }
+    let inside = |call: &&Made| from < call.call && call.reply < to;
+    let took = |call: &&Made| call.answered() && call.output != Value::Bool(false) && call.changes();
+    let calls: Vec<&Made> = case.calls.iter().filter(inside).filter(took).collect();
+    let busy: BTreeSet<usize> = calls.iter().map(|call| side[call.node]).collect();
+    let pairs = calls.iter().flat_map(|one| calls.iter().map(move |other| (*one, *other)));
+    let apart = pairs.filter(|(one, other)| side[one.node] != side[other.node]);
+    let worst = apart.map(|(one, other)| pair(case, one, other)).max().unwrap_or(Worst::Nothing);
+    let leaked = case.calls.iter().filter(inside).any(|seer| {
+        seer.seen().iter().any(|value| {
+            let attempts: Vec<&Made> = case
+                .calls
+                .iter()
+                .filter(|call| call.written().as_ref() == Some(value) && seen_object(seer) == call.object())
+                .filter(|call| call.call < to && !(call.outcome == Outcome::Fail && call.reply != u64::MAX))
+                .collect();
+            let Some(first) = attempts.iter().map(|call| call.call).min() else { return false };
+            let known = case.calls.iter().any(|call| {
+                call.reply < first && seen_object(call) == seen_object(seer) && call.seen().contains(value)
+            });
+            let writers: BTreeSet<usize> =
+                attempts.iter().filter(|call| call.call < seer.reply).map(|call| side[call.node]).collect();
+            // A sum may be equal to a number that was added.
+            let element = matches!(seer.output, Value::List(_)) && seer.f != "txn" && seer.f != "cas";
+            let shows = element || attempts.iter().any(|call| call.f != "add");
+            let elsewhere = writers.len() == 1 && !writers.contains(&side[seer.node]);
+            first > from && !known && elsewhere && shows
+        })
+    });
+    Some(Shown { busy: busy.len(), worst, leaked: leaked && !busy.is_empty() })
+}
+
+/// The object of which an answer shows the values.
+fn seen_object(call: &Made) -> (&'static str, Value, Value) {
+    call.object()
+}
+
+/// Whether the history is invalid; the error is a difference.
+fn compare(case: &Case) -> Result<bool, String> {
+    let checker = SplitBrain { sides: case.sides, ..SplitBrain::default() };
+    let verdict = crate::random::shown(&case.history, checker.check(&case.history, &Budget::unlimited()));
+    let mut leaders: BTreeMap<i64, BTreeSet<usize>> = BTreeMap::new();
+    for claim in case.claims.iter().filter(|claim| claim.trusted) {
+        leaders.entry(claim.term.unwrap_or(-1)).or_default().insert(claim.node);
+    }
+    leaders.remove(&-1);
+    let doubled = leaders.values().filter(|nodes| nodes.len() > 1).count();
+    let (mut doubt, mut judged) = (false, leaders.len());
+    let mut expected: BTreeSet<(&str, bool, u64)> = BTreeSet::new();
+    for (fault, cut) in (0..).zip(&case.cuts) {
+        let Some(shown) = shown(case, cut) else { continue };
+        let violation = match shown.worst {
+            Worst::Conflict => case.sides != Sides::Evidence,
+            Worst::Commuting => case.sides == Sides::Violation,
+            Worst::Possible | Worst::Nothing => false,
+        };
+        if shown.busy > 1 {
+            let kind = match shown.worst {
+                Worst::Nothing => "both-sides-acknowledged-different-keys",
+                _ => "both-sides-acknowledged",
+            };
+            expected.insert((kind, violation && !shown.leaked, fault));
+            let unclear = match shown.worst {
+                Worst::Possible => case.sides != Sides::Evidence,
+                Worst::Commuting => case.sides == Sides::Conflicting,
+                Worst::Conflict | Worst::Nothing => false,
+            };
+            doubt |= if shown.leaked { violation } else { unclear };
+        }
+        if shown.leaked {
+            expected.insert(("leaking-cut", false, fault));
+        }
+        judged += usize::from(shown.busy > 0 && !shown.leaked);
+    }
+    let invalid = doubled > 0 || expected.iter().any(|(_, violation, _)| *violation);
+    let validity = match (invalid, doubt, judged) {
+        (true, ..) => Validity::Invalid,
+        (false, true, _) | (false, false, 0) => Validity::Unknown,
+        (false, false, _) => Validity::Valid,
+    };
+    if verdict.validity != validity {
+        return Err(format!("{:?}, expected {validity:?}: {}", verdict.validity, verdict.summary));
+    }
+    let of_cuts = verdict.findings.iter().filter(|finding| {
+        matches!(
+            finding.kind.as_str(),
+            "both-sides-acknowledged" | "both-sides-acknowledged-different-keys" | "leaking-cut"
+        )
+    });
+    let told: BTreeSet<(&str, bool, u64)> = of_cuts
+        .map(|finding| (finding.kind.as_str(), finding.severity == Severity::Violation, finding.faults[0]))
+        .collect();
+    if told != expected {
+        return Err(format!("findings {told:?}, expected {expected:?}"));
+    }
+    let found = verdict.findings.iter().filter(|finding| finding.kind == "two-leaders-in-one-term").count();
+    if found != doubled.min(super::SHOWN) {
+        return Err(format!("{found} terms with two leaders, expected {doubled}"));
+    }
+    certified(case, &verdict)?;
+    Ok(invalid)
+}
+
+/// Each violation of a cut shows two calls that are one.
+fn certified(case: &Case, verdict: &Verdict) -> Result<(), String> {
+    let accused = verdict
+        .findings
+        .iter()
+        .filter(|finding| finding.severity == Severity::Violation && finding.kind == "both-sides-acknowledged");
+    for finding in accused {
+        let cut = &case.cuts[finding.faults[0] as usize];
+        let side = sides(&cut.cut);
+        let calls: Vec<&Made> = case.calls.iter().filter(|call| finding.ops.contains(&call.call)).collect();
+        let least = if case.sides == Sides::Violation { Worst::Commuting } else { Worst::Conflict };
+        let shows = calls.iter().any(|one| {
+            calls.iter().any(|other| {
+                let worst = pair(case, one, other);
+                side[one.node] != side[other.node] && (worst == Worst::Conflict || worst == least)
+            })
+        });
+        if !shows {
+            return Err(format!("the operations {:?} show nothing: {}", finding.ops, finding.title));
+        }
+    }
+    Ok(())
+}
+
+/// The operations of the history are those that were made.
+#[cfg(test)]
+fn same(case: &Case) -> bool {
+    let recorded: Vec<u64> = case.history.ops().iter().map(|op| op.call).collect();
+    recorded == case.calls.iter().map(|call| call.call).collect::<Vec<u64>>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_checker_agrees_with_its_definition_on_random_histories() {
+        let stats = differ(1, crate::random::scene::count()).unwrap_or_else(|error| panic!("{error}"));
+        assert!(stats.invalid * 20 > stats.histories, "{stats:?}");
+        assert!((0..50).all(|seed| same(&make(&mut Draw::new(seed)))), "the records are those that were drawn");
+    }
+}

@@ -1,0 +1,328 @@
+//! `atomic-commit`: all participants of a transaction decide the same, what the client was told is what they decided,
+//! and no decision is ever taken back.
+//!
+//! The key is the transaction. `commit` asks for it: acknowledged with nil, true, `commit` or `committed` it is
+//! committed, with false, `abort` or `aborted` it is aborted; refused (Fail), that call committed nothing. `status`
+//! asks one participant, named by the argument or else the node, with one of the four words as reply; anything else,
+//! `prepared` or nil, is undecided. Where there is neither, the client stands for the participant that it asked. A
+//! `status` without a key replies with an object, transaction -> word, for all that the participant knows. Decisions
+//! are final, so two different ones contradict each other whenever they were seen; an Info says nothing.
+//!
+//! Findings: `mixed-decision` (two participants), `decision-flipped` (one participant), `acknowledged-commit-aborted`,
+//! `acknowledged-abort-committed` (also two different answers to clients: `conflicting-answers`),
+//! `refused-commit-committed` (every commit call was refused). What a participant's last status of the settle phase
+//! leaves undecided is blocked: `undecided`, evidence and Unknown, or with the option `must_decide` a violation, unless
+//! clients alone are known and one was told a decision later: it may have asked the same participant. Unknown: of no
+//! transaction were the decisions of two participants seen.
+#[doc(hidden)]
+pub mod fuzz;
+
+use crate::calls::{at, object, workloads_with};
+use crate::checker::CheckerDoc;
+use crate::history::{History, NameId, Op, Outcome};
+use crate::value::{Kind, Value, ValueRef};
+use crate::verdict::pace::Pace;
+use crate::verdict::wording;
+use crate::verdict::{Breach, Report};
+use crate::verdict::{Budget, Checker, Validity, Verdict};
+use serde_json::json;
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+/// Its entry in the list of checkers.
+pub(crate) const DOC: CheckerDoc = CheckerDoc {
+    name: "atomic-commit",
+    doc: "All participants of a transaction decide the same, for ever, and as the client was told.",
+    options: &[("must_decide", "true: a transaction that is undecided at the end breaks the promise")],
+    build: |options| Ok(Box::new(AtomicCommit { must_decide: options.flag("must_decide")? })),
+};
+
+/// Judges transactions over several participants.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AtomicCommit {
+    must_decide: bool,
+}
+
+impl AtomicCommit {
+    /// What is undecided at the end is evidence.
+    pub fn new() -> AtomicCommit {
+        AtomicCommit::default()
+    }
+
+    /// What is undecided at the end is a violation.
+    pub fn must_decide(mut self) -> AtomicCommit {
+        self.must_decide = true;
+        self
+    }
+}
+
+/// A decision, if it is one: true to commit.
+fn decision(word: ValueRef<'_>) -> Option<bool> {
+    match word.kind() {
+        Kind::Bool(committed) => Some(committed),
+        Kind::Text("commit" | "committed") => Some(true),
+        Kind::Text("abort" | "aborted") => Some(false),
+        _ => None,
+    }
+}
+
+/// What is known of one transaction. Operations by position; of a pair the abort comes first.
+#[derive(Default)]
+struct Transaction {
+    /// Answers of participants: who, and the first status that said abort or commit.
+    participants: Vec<Participant>,
+    /// The first acknowledged answer to a client that said abort or commit.
+    told: [Option<u32>; 2],
+    /// Commit calls that were refused, the first few, and whether there are others.
+    refused: Vec<u32>,
+    other_calls: bool,
+    /// The last status with a decision of which only the client is known.
+    nameless: Option<u32>,
+}
+
+struct Participant {
+    name: String,
+    /// Only the client is known, and stands for it.
+    nameless: bool,
+    said: [Option<u32>; 2],
+    /// The last status of the settle phase, if it was undecided.
+    undecided: Option<u32>,
+}
+
+type Transactions = Vec<(Value, Transaction)>;
+
+fn survey<'h>(history: &'h History, workloads: &[NameId]) -> Transactions {
+    let mut transactions: Transactions = Vec::new();
+    let mut places: HashMap<(NameId, Cow<'h, str>), usize> = HashMap::new();
+    let mut place_of = |workload: NameId, name: Cow<'h, str>, id: Value, all: &mut Transactions| {
+        *places.entry((workload, name)).or_insert_with(|| {
+            all.push((id, Transaction::default()));
+            all.len() - 1
+        })
+    };
+    for op in history.ops().iter().filter(|op| workloads.contains(&op.workload)) {
+        match (history.name(op.function), op.outcome) {
+            ("commit", outcome) => {
+                let place = place_of(op.workload, name_of(op.key), op.key.to_value(), &mut transactions);
+                let transaction = &mut transactions[place].1;
+                if outcome == Outcome::Fail {
+                    transaction.refused.push(op.position);
+                    continue;
+                }
+                transaction.other_calls = true;
+                let committed = if op.output.is_nil() { Some(true) } else { decision(op.output) };
+                if let Some(committed) = committed.filter(|_| outcome == Outcome::Ok) {
+                    transaction.told[usize::from(committed)].get_or_insert(op.position);
+                }
+            }
+            ("status", Outcome::Ok) => {
+                let nameless = op.input.is_nil() && !wording::placed(history, &op);
+                let participant = match op.input.is_nil() {
+                    true if nameless => {
+                        Cow::Owned(format!("the participant of process {}", history.client(op.process)))
+                    }
+                    true => Cow::Borrowed(history.name(op.node)),
+                    false => name_of(op.input),
+                };
+                let mut say = |name: Cow<'h, str>, id: Value, word: ValueRef<'h>| {
+                    let place = place_of(op.workload, name, id, &mut transactions);
+                    // False could as well mean "not yet".
+                    let decided = decision(word).filter(|_| word.as_text().is_some());
+                    transactions[place].1.say((&participant, nameless), decided, op);
+                };
+                match op.output.as_map().filter(|_| op.key.is_nil()) {
+                    Some(map) => map.iter().for_each(|(id, word)| say(Cow::Borrowed(id), Value::text(id), word)),
+                    None => say(name_of(op.key), op.key.to_value(), op.output),
+                }
+            }
+            _ => {}
+        }
+    }
+    transactions
+}
+
+/// Texts as they are, others as they are shown: an object's names are texts always.
+fn name_of(value: ValueRef<'_>) -> Cow<'_, str> {
+    value.as_text().map_or_else(|| Cow::Owned(value.to_string()), Cow::Borrowed)
+}
+
+impl Transaction {
+    fn say(&mut self, (name, nameless): (&str, bool), decided: Option<bool>, op: Op<'_>) {
+        if nameless && decided.is_some() {
+            self.nameless = Some(op.position);
+        }
+        let known = self.participants.iter().position(|one| one.name == name);
+        let place = known.unwrap_or_else(|| {
+            self.participants.push(Participant {
+                name: name.to_owned(),
+                nameless,
+                said: [None, None],
+                undecided: None,
+            });
+            self.participants.len() - 1
+        });
+        let participant = &mut self.participants[place];
+        match decided {
+            Some(committed) => {
+                participant.said[usize::from(committed)].get_or_insert(op.position);
+            }
+            None if op.settle => {}
+            None => return,
+        }
+        if op.settle {
+            participant.undecided = decided.is_none().then_some(op.position);
+        }
+    }
+
+    fn first(&self, committed: bool) -> Option<(u32, &Participant)> {
+        let all = self.participants.iter().filter_map(|one| Some((one.said[usize::from(committed)]?, one)));
+        all.min_by_key(|(position, _)| *position)
+    }
+
+    /// A participant that aborted and another that committed.
+    fn mixed(&self) -> Option<(&Participant, &Participant)> {
+        let (_, aborted) = self.first(false)?;
+        let (_, committed) = self.first(true)?;
+        let other = |one: &Participant, place: usize| {
+            self.participants.iter().position(|other| other.said[place].is_some() && other.name != one.name)
+        };
+        if aborted.name != committed.name {
+            return Some((aborted, committed));
+        }
+        let by_other = other(aborted, 1).map(|place| (aborted, &self.participants[place]));
+        by_other.or_else(|| Some((&self.participants[other(committed, 0)?], committed)))
+    }
+}
+
+fn judge<'h>(history: &'h History, id: &Value, one: &Transaction, breaches: &mut Report<'h>) {
+    let breach = |calls: &[u32], title: String, reason: &str| Breach {
+        title,
+        ops: calls.iter().map(|&position| at(history, position)).collect(),
+        key: id.clone(),
+        subject: id.clone(),
+        reasons: vec![reason.to_owned()],
+        ..Breach::default()
+    };
+    if let Some((aborted, committed)) = one.mixed()
+        && let (Some(abort), Some(commit)) = (aborted.said[0], committed.said[1])
+    {
+        breaches.violation("mixed-decision", || {
+            let title = format!("{} committed transaction {id}, {} aborted it", committed.name, aborted.name);
+            breach(
+                &[abort, commit],
+                title,
+                "A transaction is committed everywhere or nowhere, and a decision is final.",
+            )
+        });
+    }
+    for participant in &one.participants {
+        if let [Some(abort), Some(commit)] = participant.said {
+            breaches.violation("decision-flipped", || {
+                let title = format!("{} both committed and aborted transaction {id}", participant.name);
+                breach(&[abort, commit], title, "A decision is final: one participant cannot have had both.")
+            });
+        }
+    }
+    let (aborted, committed) = (one.first(false), one.first(true));
+    if let (Some(told), Some((abort, participant))) = (one.told[1], aborted) {
+        breaches.violation("acknowledged-commit-aborted", || {
+            let title =
+                format!("the client was told that transaction {id} is committed; {} aborted it", participant.name);
+            breach(&[told, abort], title, "What was acknowledged as committed is committed by every participant.")
+        });
+    }
+    if let (Some(told), Some((commit, participant))) = (one.told[0], committed) {
+        breaches.violation("acknowledged-abort-committed", || {
+            let title =
+                format!("the client was told that transaction {id} is aborted; {} committed it", participant.name);
+            breach(&[told, commit], title, "What was acknowledged as aborted is committed by no participant.")
+        });
+    }
+    if let [Some(abort), Some(commit)] = one.told {
+        breaches.violation("conflicting-answers", || {
+            let title = format!("clients were told that transaction {id} is committed, and that it is aborted");
+            breach(&[abort, commit], title, "A decision is final, so both answers cannot be true.")
+        });
+    }
+    if let (Some((commit, participant)), false, false) = (committed, one.other_calls, one.refused.is_empty()) {
+        breaches.violation("refused-commit-committed", || {
+            let title = format!("{} committed transaction {id}, which was refused", participant.name);
+            let calls: Vec<u32> = one.refused.iter().copied().chain([commit]).collect();
+            breach(&calls, title, "Every call to commit it certainly had no effect.")
+        });
+    }
+}
+
+impl AtomicCommit {
+    fn undecided<'h>(&self, history: &'h History, all: &Transactions, breaches: &mut Report<'h>) {
+        for (id, one) in all {
+            let certain = |position: u32, who: &Participant| !who.nameless || one.nameless < Some(position);
+            let left = one.participants.iter().filter_map(|who| Some((who.undecided?, who)));
+            let Some((position, participant)) = left.max_by_key(|(position, who)| certain(*position, who)) else {
+                continue;
+            };
+            let must = self.must_decide && certain(position, participant);
+            let participant = &participant.name;
+            let tell = || Breach {
+                title: format!("{participant} had not decided transaction {id} at the end"),
+                ops: vec![at(history, position)],
+                key: id.clone(),
+                subject: object(&[("transaction", id.clone()), ("must_decide", Value::Bool(must))]),
+                reasons: vec!["It was asked after everything was healed, so the transaction is blocked.".to_owned()],
+                certified: false,
+                ..Breach::default()
+            };
+            if must {
+                breaches.violation("undecided", tell);
+            } else {
+                breaches.evidence("undecided", tell);
+            }
+        }
+    }
+}
+
+impl Checker for AtomicCommit {
+    fn name(&self) -> &str {
+        "atomic-commit"
+    }
+
+    fn check(&self, history: &History, budget: &Budget) -> Verdict {
+        let workloads = workloads_with(history, &["commit", "status"]);
+        let transactions = survey(history, &workloads);
+        let mut breaches = Report::new(history);
+        let mut pace = Pace::new(budget);
+        for (id, transaction) in &transactions {
+            if pace.over(1) {
+                break;
+            }
+            judge(history, id, transaction, &mut breaches);
+        }
+        self.undecided(history, &transactions, &mut breaches);
+        let decided = |(_, one): &&(Value, Transaction)| one.participants.iter().any(|one| one.said != [None, None]);
+        let seen = transactions.iter().filter(decided).count();
+        let several = |(_, one): &&(Value, Transaction)| {
+            one.participants.iter().filter(|one| one.said != [None, None]).count() > 1
+        };
+        let compared = transactions.iter().filter(several).count();
+        let blocked = breaches.count("undecided");
+        let unasked = |(_, one): &&(Value, Transaction)| one.told[1].is_some() && one.participants.is_empty();
+        let unasked = transactions.iter().filter(unasked).count();
+        let otherwise = if seen == 0 {
+            (Validity::Unknown, "No participant named a decision.".to_owned())
+        } else if blocked > 0 {
+            (Validity::Unknown, format!("{} undecided at the end.", wording::count(blocked, "transaction")))
+        } else if unasked > 0 {
+            let text = format!("No participant was asked about {}.", wording::count(unasked, "committed transaction"));
+            (Validity::Unknown, text)
+        } else if compared == 0 {
+            let text = "Of no transaction did two participants name a decision, so there was nothing to agree on: ask \
+                        every participant for its status.";
+            (Validity::Unknown, text.to_owned())
+        } else {
+            (Validity::Valid, format!("{} decided alike by all that answered.", wording::count(seen, "transaction")))
+        };
+        let numbers = [("transactions", json!(transactions.len())), ("decided", json!(seen))];
+        breaches.late(&pace, history.ops().len(), "operations");
+        breaches.answer(self.name(), &workloads, otherwise, numbers)
+    }
+}

@@ -1,0 +1,72 @@
+//! `causal-reverse` against its definition.
+use super::CausalReverse;
+use crate::history::{History, Op, Outcome};
+use crate::random::scene::{Step, compare, weave};
+use crate::random::{Draw, Stats};
+use crate::value::Value;
+use crate::verdict::{Budget, Checker};
+use std::collections::BTreeSet;
+
+/// Judges so many random histories twice. The error describes the first difference.
+pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
+    let check = |history: &History| crate::random::shown(history, CausalReverse.check(history, &Budget::unlimited()));
+    compare(seed, count, make, check, define)
+}
+
+/// Two keys of elements, some written twice; some reads lack what they should have.
+fn make(draw: &mut Draw) -> History {
+    let broken = if draw.percent(60) { draw.below(60) } else { 0 };
+    let repeat = draw.percent(30);
+    let mut scripts: Vec<Vec<Step>> = vec![Vec::new(); 3];
+    for fresh in 0..4 + draw.below(8) {
+        let key = Value::Int(i64::from(draw.percent(20)));
+        let element = if repeat { draw.below(4) as i64 } else { fresh as i64 };
+        let read = draw.percent(40);
+        let step = if read { Step::new("read", key, Value::Nil) } else { Step::new("write", key, element.into()) };
+        let client = draw.below(3) as usize;
+        scripts[client].push(step);
+    }
+    let mut store: Vec<(Value, Value)> = Vec::new();
+    weave(draw, scripts, 15, &mut |draw, _, step| {
+        if step.f == "write" {
+            if draw.percent(10) {
+                return None;
+            }
+            store.push((step.key.clone(), step.input.clone()));
+            return Some(Value::Nil);
+        }
+        let seen = store.iter().filter(|(key, _)| *key == step.key).map(|(_, element)| element.clone());
+        Some(Value::list(seen.filter(|_| draw.below(100) >= broken).collect::<Vec<_>>()))
+    })
+}
+
+/// Directly from the definition: every read with every pair of writes.
+fn define(history: &History) -> BTreeSet<&'static str> {
+    let ops: Vec<Op<'_>> = history.ops().iter().collect();
+    let of = |f: &str, key: &Op<'_>| {
+        let mine = |op: &&Op<'_>| history.name(op.function) == f && op.key == key.key && op.outcome != Outcome::Fail;
+        ops.iter().filter(mine).copied().collect::<Vec<_>>()
+    };
+    for read in ops.iter().filter(|op| history.name(op.function) == "read" && op.outcome == Outcome::Ok) {
+        let seen: Vec<Value> = read.output.to_value().as_list().unwrap_or(&[]).to_vec();
+        let writes = of("write", read);
+        for earlier in writes.iter().filter(|op| op.outcome == Outcome::Ok && !seen.contains(&op.input.to_value())) {
+            for later in writes.iter().filter(|op| seen.contains(&op.input.to_value())) {
+                let first = writes.iter().filter(|op| op.input == later.input).all(|op| op.call >= later.call);
+                if first && earlier.reply < later.call {
+                    return BTreeSet::from(["causal-reverse"]);
+                }
+            }
+        }
+    }
+    BTreeSet::new()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn random_logs() {
+        let stats = super::differ(1, crate::random::scene::count()).unwrap_or_else(|error| panic!("{error}"));
+        assert!(stats.invalid * 20 > stats.histories && stats.invalid * 2 < stats.histories, "{stats:?}");
+    }
+}

@@ -1,0 +1,91 @@
+//! `long-fork` against its definition.
+use super::LongFork;
+use crate::history::{History, Outcome};
+use crate::random::scene::{Step, compare, weave};
+use crate::random::{Draw, Stats};
+use crate::value::Value;
+use crate::verdict::{Budget, Checker};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Judges so many random histories twice. The error describes the first difference.
+pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
+    let check = |history: &History| crate::random::shown(history, LongFork::new().check(history, &Budget::unlimited()));
+    compare(seed, count, make, check, define)
+}
+
+fn access(f: &str, key: u64, value: Value) -> Value {
+    Value::list([Value::text(f), Value::Int(key as i64), value])
+}
+
+/// Two groups of three keys; some reads see what they like.
+fn make(draw: &mut Draw) -> History {
+    let broken = if draw.percent(60) { draw.below(60) } else { 0 };
+    let rewrite = draw.percent(20);
+    let mut next: Vec<u64> = (0..6).collect();
+    let mut scripts: Vec<Vec<Step>> = vec![Vec::new(); 3];
+    for _ in 0..2 + draw.below(7) {
+        let step = if draw.percent(40) && !next.is_empty() {
+            let at = draw.below(next.len() as u64) as usize;
+            let key = if rewrite { next[at] } else { next.swap_remove(at) };
+            let value = Value::Int(if rewrite { 1 + draw.below(2) as i64 } else { 1 });
+            Step::new("txn", Value::Nil, Value::list([access("w", key, value)]))
+        } else {
+            let base = 3 * draw.below(2);
+            let turn = draw.below(3);
+            let keys = (0..3).map(|place| base + (place + turn) % 3);
+            let keys: Vec<Value> = keys.map(|key| access("r", key, Value::Nil)).collect();
+            Step::new(if draw.percent(50) { "read" } else { "txn" }, Value::Nil, Value::list(keys))
+        };
+        let client = draw.below(3) as usize;
+        scripts[client].push(step);
+    }
+    let mut store: BTreeMap<i64, i64> = BTreeMap::new();
+    weave(draw, scripts, 10, &mut |draw, _, step| {
+        let list = step.input.as_list()?;
+        let parts = |item: &Value| {
+            let parts = item.as_list().unwrap_or(&[]).to_vec();
+            (parts[0] == Value::text("w"), parts[1].as_int().unwrap_or(0), parts[2].as_int().unwrap_or(0))
+        };
+        let (write, key, value) = parts(&list[0]);
+        if write {
+            store.insert(key, value);
+            return Some(step.input.clone());
+        }
+        let mut read = |item: &Value| {
+            let (_, key, _) = parts(item);
+            let mut seen = store.get(&key).map_or(Value::Nil, |value| (*value).into());
+            if draw.below(100) < broken {
+                seen = if seen.is_nil() { Value::Int(1) } else { Value::Nil };
+            }
+            access("r", key as u64, seen)
+        };
+        Some(Value::list(list.iter().map(&mut read).collect::<Vec<_>>()))
+    })
+}
+
+/// Directly from the definition: every pair of reads.
+fn define(history: &History) -> BTreeSet<&'static str> {
+    let mut reads: Vec<BTreeMap<String, bool>> = Vec::new();
+    for op in history.ops().iter().filter(|op| op.outcome == Outcome::Ok) {
+        let Value::List(list) = op.output.to_value() else { continue };
+        let parts: Vec<Vec<Value>> = list.iter().filter_map(|item| item.as_list().map(<[Value]>::to_vec)).collect();
+        if parts.iter().all(|parts| parts[0] == Value::text("r")) {
+            reads.push(parts.iter().map(|parts| (parts[1].to_string(), !parts[2].is_nil())).collect());
+        }
+    }
+    let less = |one: &BTreeMap<String, bool>, two: &BTreeMap<String, bool>| {
+        one.iter().all(|(key, seen)| !*seen || two.get(key) == Some(&true))
+    };
+    let forked =
+        reads.iter().any(|one| reads.iter().any(|two| one.keys().eq(two.keys()) && !less(one, two) && !less(two, one)));
+    if forked { BTreeSet::from(["long-fork"]) } else { BTreeSet::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn random_forks() {
+        let stats = super::differ(1, crate::random::scene::count()).unwrap_or_else(|error| panic!("{error}"));
+        assert!(stats.invalid * 20 > stats.histories && stats.invalid * 2 < stats.histories, "{stats:?}");
+    }
+}

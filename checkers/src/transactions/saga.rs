@@ -1,0 +1,326 @@
+//! `saga`: every saga that was started ends with all of its steps done, or with all that were done compensated in
+//! reverse order, and nothing happens after its end.
+//!
+//! The key is the saga. `start` starts it, with the list of its steps as argument, in order (nil: not known); its reply is
+//! nil, or `completed` or `compensated` where the caller waited for the end. `log` replies with what happened so far, a list
+//! of `["step", s]`, `["compensate", s]`, and at the end `completed` or `compensated` (as a text or as a list of it). Every
+//! acknowledged log is judged by itself; a step that is logged again while it is done counts once. Logs of one saga are all
+//! prefixes of one log. Where `start` was only ever refused, nothing may have happened.
+//!
+//! Findings: `compensated-without-step`, `compensated-out-of-order`, `compensated-after-success`,
+//! `step-after-compensation`, `event-after-end`, `completed-after-compensation`, `completed-with-steps-missing`,
+//! `incomplete-compensation`, `conflicting-logs`, `acknowledged-otherwise`, `refused-saga-ran`. A log of the settle phase
+//! without an end: `unfinished`, evidence and Unknown, or with the option `must_end` a violation. Unknown: no log was
+//! read, an event that is none of these, or a started saga whose log was not read in the settle phase.
+#[doc(hidden)]
+pub mod fuzz;
+
+use crate::calls::{Group, at, by_key, object, workloads_with};
+use crate::checker::CheckerDoc;
+use crate::history::{History, Op, Outcome};
+use crate::value::{Value, ValueRef};
+use crate::verdict::pace::Pace;
+use crate::verdict::wording;
+use crate::verdict::{Breach, Report};
+use crate::verdict::{Budget, Checker, Validity, Verdict};
+use serde_json::json;
+
+/// Its entry in the list of checkers.
+pub(crate) const DOC: CheckerDoc = CheckerDoc {
+    name: "saga",
+    doc: "Every saga ends with all of its steps done, or with all that were done compensated in reverse order.",
+    options: &[("must_end", "true: a saga that has not ended at the end of the run breaks the promise")],
+    build: |options| Ok(Box::new(Saga { must_end: options.flag("must_end")? })),
+};
+
+/// Judges sagas by their logs.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Saga {
+    must_end: bool,
+}
+
+impl Saga {
+    /// A saga without an end is evidence.
+    pub fn new() -> Saga {
+        Saga::default()
+    }
+
+    /// A saga without an end is a violation.
+    pub fn must_end(mut self) -> Saga {
+        self.must_end = true;
+        self
+    }
+}
+
+/// One entry of a log.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Event<'h> {
+    Step(ValueRef<'h>),
+    Compensate(ValueRef<'h>),
+    Completed,
+    Compensated,
+}
+
+fn event(entry: ValueRef<'_>) -> Option<Event<'_>> {
+    let parts = entry.as_list().unwrap_or_default();
+    let word = entry.as_text().or_else(|| parts.get(0)?.as_text());
+    match (word?, parts.get(1)) {
+        ("step", Some(step)) => Some(Event::Step(step)),
+        ("compensate", Some(step)) => Some(Event::Compensate(step)),
+        ("completed", None) => Some(Event::Completed),
+        ("compensated", None) => Some(Event::Compensated),
+        _ => None,
+    }
+}
+
+/// How far a saga is.
+#[derive(Default)]
+struct Course<'h> {
+    /// Steps that are done and not compensated, in order.
+    done: Vec<ValueRef<'h>>,
+    compensating: bool,
+    /// True: completed.
+    ended: Option<bool>,
+}
+
+impl<'h> Course<'h> {
+    /// Takes the next event: the rule that it breaks, and why.
+    fn take(&mut self, event: Event<'h>, steps: Option<&[ValueRef<'h>]>) -> Option<(&'static str, String)> {
+        let ended = self.ended;
+        match event {
+            Event::Compensate(step) if ended == Some(true) => {
+                return Some((
+                    "compensated-after-success",
+                    format!("{step} was compensated after the saga had completed"),
+                ));
+            }
+            _ if ended.is_some() => return Some(("event-after-end", "something happened after the end".to_owned())),
+            Event::Step(step) if self.compensating => {
+                return Some(("step-after-compensation", format!("{step} was done after compensation had begun")));
+            }
+            Event::Step(step) if self.done.contains(&step) => {}
+            Event::Step(step) => self.done.push(step),
+            Event::Compensate(step) => {
+                self.compensating = true;
+                let Some(place) = self.done.iter().position(|done| *done == step) else {
+                    return Some(("compensated-without-step", format!("{step} was compensated but was not done")));
+                };
+                self.done.remove(place);
+                if let Some(later) = self.done.get(place) {
+                    let text = format!("{step} was compensated while {later}, done after it, was not");
+                    return Some(("compensated-out-of-order", text));
+                }
+            }
+            Event::Completed => {
+                self.ended = Some(true);
+                if self.compensating {
+                    return Some((
+                        "completed-after-compensation",
+                        "it completed after compensation had begun".to_owned(),
+                    ));
+                }
+                let missing = steps.unwrap_or_default().iter().find(|step| !self.done.contains(step));
+                return missing.map(|step| ("completed-with-steps-missing", format!("it completed without {step}")));
+            }
+            Event::Compensated => {
+                self.ended = Some(false);
+                let left = self.done.last();
+                let text = |step: &ValueRef<'_>| format!("it ended as compensated while {step} is still done");
+                return left.map(|step| ("incomplete-compensation", text(step)));
+            }
+        }
+        None
+    }
+}
+
+/// What is known of one saga.
+#[derive(Default)]
+struct Known<'h> {
+    starts: Vec<Op<'h>>,
+    logs: Vec<Op<'h>>,
+}
+
+impl<'h> Known<'h> {
+    fn of(history: &'h History, group: &Group<'h>) -> Known<'h> {
+        let mut known = Known::default();
+        for op in group.ops.iter().map(|&position| at(history, position)) {
+            match history.name(op.function) {
+                "start" => known.starts.push(op),
+                "log" if op.outcome == Outcome::Ok => known.logs.push(op),
+                _ => {}
+            }
+        }
+        known
+    }
+
+    /// The call that named the steps, if all that may have started it name the same.
+    fn plan(&self) -> Option<Op<'h>> {
+        let mut started = self.starts.iter().filter(|op| op.outcome != Outcome::Fail);
+        let first = *started.next()?;
+        first.input.as_list()?;
+        started.all(|op| op.input == first.input).then_some(first)
+    }
+}
+
+fn breach<'h>(title: String, ops: Vec<Op<'h>>, reasons: Vec<String>) -> Breach<'h> {
+    let key = ops.last().map(|op| op.key.to_value()).unwrap_or_default();
+    Breach { title, ops, subject: key.clone(), key, reasons, ..Breach::default() }
+}
+
+/// What was counted.
+#[derive(Default)]
+struct Seen {
+    sagas: usize,
+    logs: usize,
+    /// Logs that tell more than how the saga ended.
+    telling: usize,
+    unclear: usize,
+    unread: usize,
+}
+
+impl Saga {
+    fn judge<'h>(&self, history: &'h History, group: &Group<'h>, seen: &mut Seen, breaches: &mut Report<'h>) {
+        let known = Known::of(history, group);
+        if known.starts.is_empty() && known.logs.is_empty() {
+            return;
+        }
+        seen.sagas += 1;
+        seen.logs += known.logs.len();
+        let plan = known.plan();
+        let steps: Option<Vec<ValueRef<'h>>> = plan.and_then(|op| Some(op.input.as_list()?.iter().collect()));
+        let mut last_settled: Option<(Op<'h>, bool)> = None;
+        let mut ends: [Option<Op<'h>>; 2] = [None, None];
+        for &log in &known.logs {
+            let mut course = Course::default();
+            seen.telling += usize::from(log.output.as_list().is_some_and(|events| events.len() > 1));
+            for entry in log.output.as_list().unwrap_or_default().iter() {
+                let Some(event) = event(entry) else {
+                    seen.unclear += 1;
+                    break;
+                };
+                if let Some((kind, why)) = course.take(event, steps.as_deref()) {
+                    breaches.violation(kind, || {
+                        let planned = plan.filter(|_| kind == "completed-with-steps-missing");
+                        let title = format!("in saga {}, {why}", log.key);
+                        let ops = planned.into_iter().chain([log]).collect();
+                        breach(title, ops, vec![format!("The log of #{} says so, by its order.", log.call)])
+                    });
+                }
+            }
+            if let Some(completed) = course.ended {
+                ends[usize::from(completed)].get_or_insert(log);
+            }
+            if log.settle {
+                last_settled = Some((log, course.ended.is_some()));
+            }
+        }
+        self.end(last_settled, breaches);
+        let started = known.starts.iter().any(|op| op.outcome == Outcome::Ok);
+        seen.unread += usize::from(started && last_settled.is_none());
+        answers(&known, ends, breaches);
+        prefixes(&known, breaches);
+    }
+
+    fn end<'h>(&self, last: Option<(Op<'h>, bool)>, breaches: &mut Report<'h>) {
+        let Some((log, false)) = last else { return };
+        let tell = || Breach {
+            subject: object(&[("saga", log.key.to_value()), ("must_end", Value::Bool(self.must_end))]),
+            certified: false,
+            ..breach(
+                format!("saga {} had not ended when #{} read its log", log.key, log.call),
+                vec![log],
+                vec!["It was read after everything was healed: neither all done nor all compensated.".to_owned()],
+            )
+        };
+        if self.must_end {
+            breaches.violation("unfinished", tell);
+        } else {
+            breaches.evidence("unfinished", tell);
+        }
+    }
+}
+
+/// What callers were told against what logs say.
+fn answers<'h>(known: &Known<'h>, ends: [Option<Op<'h>>; 2], breaches: &mut Report<'h>) {
+    for (told, word) in [(0, "compensated"), (1, "completed")] {
+        let says = |op: &&Op<'h>| op.outcome == Outcome::Ok && op.output.as_text() == Some(word);
+        if let (Some(&start), Some(log)) = (known.starts.iter().find(says), ends[1 - told]) {
+            breaches.violation("acknowledged-otherwise", || {
+                let title =
+                    format!("#{} was told that saga {} is {word}; its log says otherwise", start.call, start.key);
+                breach(title, vec![start, log], vec![format!("The log that #{} read ended the other way.", log.call)])
+            });
+        }
+    }
+    let refused = !known.starts.is_empty() && known.starts.iter().all(|op| op.outcome == Outcome::Fail);
+    let ran = known.logs.iter().find(|op| op.output.as_list().is_some_and(|list| !list.is_empty()));
+    if let (true, Some(&log)) = (refused, ran) {
+        breaches.violation("refused-saga-ran", || {
+            let title = format!("saga {} ran although starting it was refused", log.key);
+            let ops = known.starts.iter().copied().chain([log]).collect();
+            breach(title, ops, vec!["Every call to start it certainly had no effect.".to_owned()])
+        });
+    }
+}
+
+/// Each log against the longest: if all are prefixes of that, any two agree.
+fn prefixes<'h>(known: &Known<'h>, breaches: &mut Report<'h>) {
+    let entries = |op: &Op<'h>| op.output.as_list().unwrap_or_default();
+    let Some(&longest) = known.logs.iter().rev().max_by_key(|op| entries(op).len()) else { return };
+    let agrees = |op: &&Op<'h>| {
+        entries(op).iter().zip(entries(&longest).iter()).all(|(one, two)| match (event(one), event(two)) {
+            (None, None) => one == two,
+            (one, two) => one == two,
+        })
+    };
+    if let Some(&other) = known.logs.iter().find(|op| !agrees(op)) {
+        breaches.violation("conflicting-logs", || {
+            let title =
+                format!("#{} and #{} read logs of saga {} that contradict", other.call, longest.call, other.key);
+            breach(
+                title,
+                vec![other, longest],
+                vec!["A log only grows: one of two is the beginning of the other.".to_owned()],
+            )
+        });
+    }
+}
+
+impl Checker for Saga {
+    fn name(&self) -> &str {
+        "saga"
+    }
+
+    fn check(&self, history: &History, budget: &Budget) -> Verdict {
+        let workloads = workloads_with(history, &["start"]);
+        let mut breaches = Report::new(history);
+        let mut seen = Seen::default();
+        let mut pace = Pace::new(budget);
+        for group in by_key(history, &workloads) {
+            if pace.over(group.ops.len()) {
+                break;
+            }
+            self.judge(history, &group, &mut seen, &mut breaches);
+        }
+        let Seen { sagas, logs, telling, unclear, unread } = seen;
+        let unfinished = breaches.count("unfinished");
+        let otherwise = if logs == 0 {
+            (Validity::Unknown, "No log of a saga was read.".to_owned())
+        } else if unclear > 0 {
+            (Validity::Unknown, format!("{} with events that are not known.", wording::count(unclear, "log")))
+        } else if unfinished > 0 {
+            (Validity::Unknown, format!("{} had not ended.", wording::count(unfinished, "saga")))
+        } else if unread > 0 {
+            let text = format!("The log of {} was not read at the end.", wording::count(unread, "started saga"));
+            (Validity::Unknown, text)
+        } else if telling == 0 {
+            let text = "No log tells of a step: only how sagas ended was seen.";
+            (Validity::Unknown, text.to_owned())
+        } else {
+            let count = wording::count(sagas, "saga");
+            (Validity::Valid, format!("{count} completed or compensated in order, by {}.", wording::count(logs, "log")))
+        };
+        breaches.late(&pace, history.ops().len(), "operations");
+        breaches.answer(self.name(), &workloads, otherwise, [("sagas", json!(sagas)), ("logs", json!(logs))])
+    }
+}

@@ -1,0 +1,138 @@
+//! [`Cgroup`]: a cgroup of version 2 that holds one service and nothing else. The agent itself is never in one.
+use crate::sys;
+use std::fs::{self, File, OpenOptions};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How long the kernel may take to freeze or thaw.
+const FREEZING: Duration = Duration::from_secs(3);
+
+/// One service's cgroup.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Cgroup {
+    path: PathBuf,
+}
+
+/// Where cgroups are made: below `dsfuzz` in the part of the hierarchy that this node sees.
+pub(crate) fn root() -> Option<PathBuf> {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
+    mount_point(&mounts).map(|point| point.join("dsfuzz"))
+}
+
+/// The newest mount of cgroup2 that does not reach above this cgroup namespace.
+fn mount_point(mounts: &str) -> Option<PathBuf> {
+    mounts
+        .lines()
+        .filter_map(|line| {
+            let (left, right) = line.split_once(" - ")?;
+            let fields: Vec<&str> = left.split(' ').collect();
+            let (inside, point) = (*fields.get(3)?, *fields.get(4)?);
+            (right.starts_with("cgroup2 ") && !inside.starts_with("/..")).then(|| PathBuf::from(point))
+        })
+        .next_back()
+}
+
+impl Cgroup {
+    /// Makes the cgroup where it is not there yet.
+    pub(crate) fn make(path: &Path) -> Result<Cgroup, String> {
+        fs::create_dir_all(path).map_err(|error| format!("cgroup {}: {error}", path.display()))?;
+        Cgroup::find(path).ok_or_else(|| format!("{} is no cgroup of version 2", path.display()))
+    }
+
+    /// The cgroup, if it is there.
+    pub(crate) fn find(path: &Path) -> Option<Cgroup> {
+        path.join("cgroup.procs").exists().then(|| Cgroup { path: path.to_owned() })
+    }
+
+    /// For a child that moves itself in.
+    pub(crate) fn entrance(&self) -> Result<File, String> {
+        let path = self.path.join("cgroup.procs");
+        OpenOptions::new().write(true).open(&path).map_err(|error| format!("{}: {error}", path.display()))
+    }
+
+    /// Its processes, those of cgroups below included.
+    pub(crate) fn processes(&self) -> Vec<u32> {
+        let mut found = Vec::new();
+        each_folder(&self.path, &mut |folder| {
+            let text = fs::read_to_string(folder.join("cgroup.procs")).unwrap_or_default();
+            found.extend(text.lines().filter_map(|line| line.parse::<u32>().ok()));
+        });
+        found
+    }
+
+    /// How many of its processes the kernel killed for want of memory; none where it does not count them.
+    pub(crate) fn oom_kills(&self) -> Option<u64> {
+        let events = fs::read_to_string(self.path.join("memory.events")).ok()?;
+        events.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())
+    }
+
+    /// Whether the kernel says that all of it is frozen.
+    pub(crate) fn frozen(&self) -> bool {
+        fs::read_to_string(self.path.join("cgroup.events"))
+            .is_ok_and(|events| events.lines().any(|line| line == "frozen 1"))
+    }
+
+    /// Whether it was told to freeze.
+    pub(crate) fn told_to_freeze(&self) -> bool {
+        fs::read_to_string(self.path.join("cgroup.freeze")).is_ok_and(|text| text.trim() == "1")
+    }
+
+    /// Freezes or thaws and waits until the kernel says so.
+    pub(crate) fn freeze(&self, on: bool) -> Result<(), String> {
+        let path = self.path.join("cgroup.freeze");
+        fs::write(&path, if on { "1" } else { "0" }).map_err(|error| format!("{}: {error}", path.display()))?;
+        if sys::await_true(FREEZING, || self.frozen() == on) {
+            return Ok(());
+        }
+        Err(format!("{}: the kernel did not {} it", self.path.display(), if on { "freeze" } else { "thaw" }))
+    }
+
+    /// Thaws it where it is, or may be, frozen: what was stopped by signals alone needs no writable cgroup.
+    pub(crate) fn thaw(&self) -> Result<(), String> {
+        let events = fs::read_to_string(self.path.join("cgroup.events")).unwrap_or_default();
+        if events.lines().any(|line| line == "frozen 0") && !self.told_to_freeze() {
+            return Ok(());
+        }
+        self.freeze(false)
+    }
+
+    /// Kills all of it at once; false where the kernel cannot (before 5.14).
+    pub(crate) fn kill(&self) -> bool {
+        fs::write(self.path.join("cgroup.kill"), "1").is_ok()
+    }
+
+    /// Removes it, empty cgroups below and folders above that were made for it. One that is in use stays.
+    pub(crate) fn remove(&self) {
+        let mut folders = Vec::new();
+        each_folder(&self.path, &mut |folder| folders.push(folder.to_owned()));
+        folders.iter().rev().for_each(|folder| drop(fs::remove_dir(folder)));
+        let above = self.path.ancestors().skip(1).take(2);
+        above.for_each(|folder| drop(fs::remove_dir(folder)));
+    }
+}
+
+/// A folder, then those below.
+fn each_folder(folder: &Path, visit: &mut impl FnMut(&Path)) {
+    visit(folder);
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            each_folder(&entry.path(), visit);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_right_mount_is_found() {
+        let hybrid = "32 31 0:29 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n41 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n";
+        assert_eq!(mount_point(hybrid), Some(PathBuf::from("/sys/fs/cgroup/unified")));
+        let inner =
+            "41 31 0:38 /../.. /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n50 31 0:38 / /cg rw - cgroup2 none rw\n";
+        assert_eq!(mount_point(inner), Some(PathBuf::from("/cg")));
+        assert_eq!(mount_point("41 31 0:38 /.. /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n"), None);
+    }
+}

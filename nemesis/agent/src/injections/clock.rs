@@ -1,0 +1,135 @@
+//! The wall clock of some services is shifted, or flips between true and shifted. The last injection in force decides.
+use super::{Context, note, services_of, shift, so_far};
+use crate::clock::{Keeper, Shift, Target};
+use crate::journal::Entry;
+use crate::service::Services;
+use crate::{process, sys};
+use dsfuzz_nemesis::protocol::Proof;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// The shift in force for a service.
+pub(crate) fn shift_of(name: &str, entries: &[Entry]) -> Option<Shift> {
+    entries
+        .iter()
+        .rev()
+        .filter(|entry| services_of(&entry.injection).iter().any(|service| service == name))
+        .find_map(shift)
+}
+
+/// Brings every process of every service to the shift in force: `fresh` renews all, else only new ones are patched.
+pub(crate) fn refresh(
+    entries: &[Entry],
+    services: &Services,
+    keeper: &mut Keeper,
+    hold_ns: u64,
+    fresh: bool,
+) -> Vec<String> {
+    let clocks = entries.iter().filter(|entry| shift(entry).is_some());
+    let names: BTreeSet<&String> = clocks.flat_map(|entry| services_of(&entry.injection)).collect();
+    let mut failed = Vec::new();
+    for name in names {
+        if let Some(shift) = shift_of(name, entries) {
+            failed.extend(keeper.keep(&services.processes(name), shift, hold_ns, fresh));
+        }
+    }
+    keeper.sweep();
+    failed
+}
+
+pub(super) fn perform(entry: &Entry, context: &mut Context<'_>) -> Result<Vec<String>, String> {
+    let wanted = shift(entry).ok_or("no clock injection")?;
+    wanted.sane()?;
+    if matches!(entry.injection, dsfuzz_nemesis::protocol::Injection::StrobeClock { period_ms: 0, .. }) {
+        return Err("a strobe needs a period of at least 1 ms".to_owned());
+    }
+    let mut detail = Vec::new();
+    for name in services_of(&entry.injection) {
+        let pids = context.services.processes(name);
+        let failed = context.keeper.keep(&pids, wanted, context.hold_ns, true);
+        if !failed.is_empty() {
+            return Err(format!("service {name}: {}", failed.join("; ")));
+        }
+        detail.push(format!("service {name}: the clock of processes {pids:?} is off by {} ns", wanted.offset_ns));
+    }
+    Ok(detail)
+}
+
+/// How long a process that has just called exec may be without its shift.
+const CATCHING: Duration = Duration::from_millis(200);
+
+pub(super) fn prove(entry: &Entry, context: &mut Context<'_>) -> Proof {
+    let mut proof = look(entry, context);
+    sys::await_true(CATCHING, || {
+        if !proof.holds {
+            // The keeper waits for its turn while this looks, so its work is done here.
+            let mut all = context.others.to_vec();
+            all.push(entry.clone());
+            all.sort_by_key(|entry| entry.seq);
+            refresh(&all, context.services, context.keeper, context.hold_ns, false);
+            proof = look(entry, context);
+        }
+        proof.holds
+    });
+    proof
+}
+
+fn look(entry: &Entry, context: &Context<'_>) -> Proof {
+    let mut proof = so_far();
+    for name in services_of(&entry.injection) {
+        // A later injection may have the last word; then that is what must be seen.
+        let all: Vec<Entry> = {
+            let mut all = context.others.to_vec();
+            all.push(entry.clone());
+            all.sort_by_key(|entry| entry.seq);
+            all
+        };
+        let wanted = shift_of(name, &all);
+        let pids = context.services.processes(name);
+        note(&mut proof, !pids.is_empty(), format!("service {name}: processes {pids:?}"));
+        for pid in pids {
+            let seen = Target::open(pid).map(|target| target.shift(sys::realtime_ns()));
+            match seen {
+                Ok(seen) => {
+                    let shown = seen.map_or(0, |shift| shift.offset_ns);
+                    note(
+                        &mut proof,
+                        seen == wanted && seen.is_some(),
+                        format!("process {pid}: its vDSO adds {shown} ns"),
+                    );
+                }
+                Err(_) if process::stat(pid).is_none_or(|stat| !stat.lives()) => {}
+                Err(reason) => note(&mut proof, false, format!("process {pid}: {reason}")),
+            }
+        }
+    }
+    proof
+}
+
+pub(super) fn undo(services: &[String], context: &mut Context<'_>) -> Proof {
+    let mut proof = so_far();
+    for name in services {
+        let pids = context.services.processes(name);
+        if let Some(shift) = shift_of(name, context.others) {
+            let failed = context.keeper.keep(&pids, shift, context.hold_ns, true);
+            note(
+                &mut proof,
+                failed.is_empty(),
+                format!("service {name}: another fault shifts it by {} ns", shift.offset_ns),
+            );
+            continue;
+        }
+        for pid in pids {
+            let gone = Target::open(pid).and_then(|mut target| {
+                target.remove()?;
+                if target.removed() { Ok(()) } else { Err("its vDSO is still patched".to_owned()) }
+            });
+            match gone {
+                Ok(()) => note(&mut proof, true, format!("process {pid}: its vDSO is as the kernel made it")),
+                Err(_) if process::stat(pid).is_none_or(|stat| !stat.lives()) => {}
+                Err(reason) => note(&mut proof, false, format!("process {pid}: {reason}")),
+            }
+        }
+    }
+    proof
+}

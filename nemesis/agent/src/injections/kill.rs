@@ -1,0 +1,90 @@
+//! All processes of some services are killed. Undone by starting them again, with the command that is for that. A process that
+//! starts and then ends by itself is a death of the target, told as that: nothing of the fault is left.
+use super::{Context, note, shift_of, so_far};
+use crate::sys;
+use dsfuzz_nemesis::protocol::{Injection, Proof};
+use std::time::Duration;
+
+/// How long a process must live to count as started: one that cannot run at all is gone by then.
+const SETTLING: Duration = Duration::from_millis(50);
+
+pub(super) fn perform(services: &[String], context: &Context<'_>) -> Result<Vec<String>, String> {
+    let mut detail = Vec::new();
+    for name in services {
+        let pids = context.services.processes(name);
+        context.services.kill(name)?;
+        detail.push(format!("service {name}: killed {pids:?}"));
+    }
+    Ok(detail)
+}
+
+pub(super) fn prove(services: &[String], context: &Context<'_>) -> Proof {
+    let mut proof = so_far();
+    for name in services {
+        let pids = context.services.processes(name);
+        note(&mut proof, pids.is_empty(), format!("service {name}: processes {pids:?}"));
+    }
+    proof
+}
+
+pub(super) fn undo(services: &[String], context: &Context<'_>) -> Proof {
+    let mut proof = so_far();
+    let mut started = Vec::new();
+    for name in services {
+        let held = context
+            .others
+            .iter()
+            .find(|other| matches!(&other.injection, Injection::Kill { services } if services.contains(name)));
+        if let Some(other) = held {
+            note(&mut proof, true, format!("service {name}: stays dead for fault {}", other.fault));
+            continue;
+        }
+        if !context.services.defined(name) {
+            note(&mut proof, true, format!("service {name}: no longer defined, nothing to start"));
+            continue;
+        }
+        started.push(name.as_str());
+    }
+    start_again(&started, context, &mut proof);
+    proof
+}
+
+/// Starts services again, with the clock that is in force for them, and notes what became of each.
+pub(super) fn start_again(names: &[&str], context: &Context<'_>, proof: &mut Proof) {
+    let mut started = Vec::new();
+    for name in names {
+        let expiry_ns = sys::realtime_ns().saturating_add_unsigned(context.hold_ns);
+        let shift = shift_of(name, context.others).map(|shift| (shift, expiry_ns));
+        match context.services.start(name, true, shift) {
+            Ok(_) => started.push(name),
+            Err(reason) => note(proof, false, reason),
+        }
+    }
+    // It must go on living, so this waits on purpose; it ends early where something has died, and that has been seen.
+    sys::await_true(SETTLING, || started.iter().any(|name| context.services.processes(name).is_empty()));
+    let gone = |name: &&&&str| context.services.processes(name).is_empty();
+    sys::await_true(SETTLING * 10, || {
+        started.iter().filter(|name| gone(name)).all(|name| !context.services.ended(name).is_empty())
+    });
+    for name in started {
+        let pids = context.services.processes(name);
+        let ended = context.services.ended(name);
+        let detail = match pids.is_empty() {
+            true => format!("service {name}: was started again and ended by itself ({ended})"),
+            false => format!("service {name}: runs as {pids:?}"),
+        };
+        note(proof, !pids.is_empty() || !ended.is_empty(), detail);
+    }
+}
+
+/// Why there is nothing to kill: a service that does not run would be started by the undo, whoever had ended it.
+pub(super) fn refusal(services: &[String], context: &Context<'_>) -> Option<String> {
+    let killed = |name: &String| {
+        context
+            .others
+            .iter()
+            .any(|other| matches!(&other.injection, Injection::Kill { services } if services.contains(name)))
+    };
+    let idle = services.iter().find(|name| context.services.processes(name).is_empty() && !killed(name));
+    idle.map(|name| format!("service {name}: it does not run, so there is nothing to kill"))
+}

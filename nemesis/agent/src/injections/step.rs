@@ -1,0 +1,107 @@
+//! The node's real clock is stepped. Refused wherever that could move anybody else's clock. Undone by the boot-time clock,
+//! which no step moves: it needs no time server.
+use super::{note, so_far};
+use crate::journal::Entry;
+use crate::process;
+use crate::sys::{self, Settable};
+use dsfuzz_nemesis::protocol::Proof;
+
+/// What counts as put right.
+const CLOSE_NS: i64 = 50_000_000;
+
+/// Why the clock must not be stepped here; none when it may.
+pub(crate) fn refusal(own_kernel: bool, control_boot_id: &str, boot_id: &str, settable: &Settable) -> Option<String> {
+    if !own_kernel {
+        return Some(
+            "the plan does not say that this node owns its kernel: shift the services' clocks instead".to_owned(),
+        );
+    }
+    if control_boot_id.is_empty() || boot_id.is_empty() {
+        return Some("a boot id is not known, so nobody can tell whose clock this is".to_owned());
+    }
+    if control_boot_id == boot_id {
+        return Some(format!(
+            "this node runs on the control node's kernel (boot id {boot_id}): its clock is everybody's"
+        ));
+    }
+    match settable {
+        Settable::Yes => None,
+        Settable::Protected => Some("the kernel does not let this node set its clock".to_owned()),
+        Settable::Unknown(answer) => Some(format!("whether the clock may be set is not clear: {answer}")),
+    }
+}
+
+/// Where the wall clock would be had nobody stepped it.
+fn true_ns(entry: &Entry) -> i64 {
+    let passed = sys::boottime_ns().saturating_sub(entry.boot_ns);
+    entry.real_ns.saturating_add_unsigned(passed)
+}
+
+pub(super) fn perform(
+    entry: &Entry,
+    offset_ns: i64,
+    control_boot_id: &str,
+    own_kernel: bool,
+) -> Result<Vec<String>, String> {
+    let settable = if own_kernel { sys::clock_settable() } else { Settable::Protected };
+    if let Some(reason) = refusal(own_kernel, control_boot_id, &process::boot_id(), &settable) {
+        return Err(format!("the real clock is not stepped: {reason}"));
+    }
+    sys::set_realtime_ns(true_ns(entry).saturating_add(offset_ns))
+        .map_err(|error| format!("the real clock could not be stepped: {error}"))?;
+    Ok(vec![format!("the node's clock was stepped by {offset_ns} ns")])
+}
+
+pub(super) fn prove(entry: &Entry, offset_ns: i64) -> Proof {
+    let mut proof = so_far();
+    let off = sys::realtime_ns().saturating_sub(true_ns(entry));
+    let close = off.saturating_sub(offset_ns).abs() <= CLOSE_NS;
+    note(&mut proof, close, format!("the node's clock is off by {off} ns; {offset_ns} were asked for"));
+    proof
+}
+
+pub(super) fn undo(entry: &Entry, control_boot_id: &str, own_kernel: bool) -> Proof {
+    let mut proof = so_far();
+    // What would have been refused was not done, so there is nothing to undo, and nothing may be set.
+    let settable = if own_kernel { sys::clock_settable() } else { Settable::Protected };
+    if let Some(reason) = refusal(own_kernel, control_boot_id, &entry.boot_id, &settable) {
+        note(&mut proof, true, format!("the real clock was not stepped: {reason}"));
+        return proof;
+    }
+    if entry.boot_id != process::boot_id() {
+        note(
+            &mut proof,
+            false,
+            "the node has rebooted since its clock was stepped: set it by a time server".to_owned(),
+        );
+        return proof;
+    }
+    let off = || sys::realtime_ns().saturating_sub(true_ns(entry));
+    // An injection that was refused or never done has left the clock alone, and so does its undo.
+    if off().abs() > CLOSE_NS
+        && let Err(error) = sys::set_realtime_ns(true_ns(entry))
+    {
+        note(&mut proof, false, format!("the node's clock could not be put right: {error}"));
+        return proof;
+    }
+    let left = off();
+    note(&mut proof, left.abs() <= CLOSE_NS, format!("the node's clock is off by {left} ns"));
+    proof
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_is_refused_unless_all_is_known_and_right() {
+        let may = |own, control: &str, boot: &str, settable| refusal(own, control, boot, &settable).is_none();
+        assert!(may(true, "a", "b", Settable::Yes));
+        assert!(!may(false, "a", "b", Settable::Yes));
+        assert!(!may(true, "a", "a", Settable::Yes));
+        assert!(!may(true, "", "b", Settable::Yes));
+        assert!(!may(true, "a", "", Settable::Yes));
+        assert!(!may(true, "a", "b", Settable::Protected));
+        assert!(!may(true, "a", "b", Settable::Unknown("x".to_owned())));
+    }
+}

@@ -1,0 +1,378 @@
+//! [`Injector`]: injections, proofs and undos in their order: journal, then injection; undo, then proof, then journal. The
+//! agent, its guardian and `heal` all work through it, one at a time: the one that holds the lock of the folder.
+use crate::clock::Keeper;
+use crate::injections::{self, Context};
+use crate::journal::{Entry, Journal};
+use crate::service::Services;
+use crate::state_dir::StateDir;
+use crate::{process, sys};
+use dsfuzz_nemesis::protocol::{Injection, Leftover, Proof, Response, SelfHeal};
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How often an undo that does not hold is tried again when nobody is there to ask.
+const ATTEMPTS: usize = 3;
+/// Begins the sentence about an injection of another run that was not undone and is no longer in the journal.
+const DROPPED: &str = "dropped";
+/// The lease before the control node says another.
+const LEASE_MS: u64 = 30_000;
+
+/// Injects, proves and undoes faults on this node, and keeps the journal of that.
+pub(crate) struct Injector {
+    state_dir: StateDir,
+    journal: Journal,
+    services: Arc<Services>,
+    keeper: Keeper,
+    boot_id: String,
+    control: Option<IpAddr>,
+    run: String,
+    lease_ms: u64,
+    ending: bool,
+    complaint: String,
+    /// When the journal was opened, boot-time clock: what is of another run was not renewed since.
+    opened_ns: u64,
+    /// What expires by itself was last renewed until then, boot-time clock.
+    held_until_ns: u64,
+    /// Faults that expired before they were renewed: they were not in force all the time.
+    gaps: BTreeSet<u64>,
+}
+
+impl Injector {
+    /// Opens the journal. The caller holds the folder's lock.
+    pub(crate) fn open(state_dir: &StateDir, services: Arc<Services>) -> Result<Injector, String> {
+        let journal = Journal::open(&state_dir.file("journal"))?;
+        if journal.torn() > 0 {
+            state_dir.log(&format!("journal: {} torn entries, whose injections never began, left out", journal.torn()));
+        }
+        Ok(Injector {
+            state_dir: state_dir.clone(),
+            journal,
+            services,
+            keeper: Keeper::default(),
+            boot_id: process::boot_id(),
+            control: control_address(std::env::var("SSH_CONNECTION").ok().as_deref()),
+            run: String::new(),
+            lease_ms: LEASE_MS,
+            ending: false,
+            complaint: String::new(),
+            opened_ns: sys::boottime_ns(),
+            held_until_ns: 0,
+            gaps: BTreeSet::new(),
+        })
+    }
+
+    /// The control node has said which run and which lease.
+    pub(crate) fn greet(&mut self, run: &str, lease_ms: u64) {
+        self.run = run.to_owned();
+        self.lease_ms = lease_ms;
+    }
+
+    /// From now on no injection is begun.
+    pub(crate) fn close(&mut self) {
+        self.ending = true;
+    }
+
+    /// How long what expires in the kernel holds: longer than the lease, so that the agent itself is the first to heal.
+    pub(crate) fn hold_ns(&self) -> u64 {
+        (self.lease_ms.saturating_mul(3) / 2 + 500).saturating_mul(1_000_000)
+    }
+
+    /// Injects one fault on this node. The undo is journalled first.
+    pub(crate) fn inject(&mut self, fault: u64, injection: Injection) -> Result<Vec<String>, String> {
+        if self.ending {
+            return Err("the agent is ending".to_owned());
+        }
+        if let Injection::StepClock { control_boot_id, own_kernel, .. } = &injection {
+            // Asked before the journal is written: an entry there means that the clock may have been stepped.
+            let settable = sys::clock_settable();
+            if let Some(reason) = injections::step_refusal(*own_kernel, control_boot_id, &self.boot_id, &settable) {
+                return Err(format!("the real clock is not stepped: {reason}"));
+            }
+        }
+        let others = self.journal.live();
+        if let Some(reason) = self.with_context(&others, |context| injections::refusal(&injection, context)) {
+            return Err(reason);
+        }
+        let entry = self.journal.begin(Entry {
+            seq: 0,
+            run: self.run.clone(),
+            fault,
+            boot_id: self.boot_id.clone(),
+            boot_ns: sys::boottime_ns(),
+            real_ns: sys::realtime_ns(),
+            injection,
+        })?;
+        let outcome = self.with_context(&others, |context| injections::perform(&entry, context));
+        if let Err(reason) = outcome {
+            let proof = self.with_context(&others, |context| injections::undo(&entry, context));
+            if proof.holds {
+                self.journal.done(entry.seq)?;
+                return Err(reason);
+            }
+            return Err(format!("{reason}; and what was half done is not proven undone: {}", proof.detail.join("; ")));
+        }
+        outcome
+    }
+
+    fn with_context<T>(&mut self, others: &[Entry], step: impl FnOnce(&mut Context<'_>) -> T) -> T {
+        let hold_ns = self.hold_ns();
+        let (services, keeper) = (&self.services, &mut self.keeper);
+        step(&mut Context { services, others, keeper, hold_ns, control: self.control })
+    }
+
+    /// Is a fault in force?
+    pub(crate) fn prove(&mut self, fault: u64) -> Proof {
+        let live = self.journal.live();
+        let mine: Vec<&Entry> = live.iter().filter(|entry| entry.fault == fault).collect();
+        if mine.is_empty() {
+            let healed = self.journal.healed().into_iter().find(|heal| heal.fault == fault);
+            let why = healed
+                .map_or("nothing of it is in the journal".to_owned(), |heal| format!("it healed itself: {}", heal.why));
+            return Proof { holds: false, detail: vec![format!("fault {fault}: {why}")], dropped_packets: 0 };
+        }
+        let mut whole = injections::so_far();
+        for entry in mine {
+            let others: Vec<Entry> = live.iter().filter(|other| other.seq != entry.seq).cloned().collect();
+            merge(&mut whole, self.with_context(&others, |context| injections::prove(entry, context)));
+        }
+        if self.gaps.contains(&fault) {
+            let gap = "it expired for a while before it was renewed, because the agent was held up";
+            injections::note(&mut whole, false, format!("fault {fault}: {gap}"));
+        }
+        whole
+    }
+
+    /// Undoes a fault, the last injection first.
+    pub(crate) fn undo(&mut self, fault: u64) -> Proof {
+        let mine = self.journal.live().into_iter().filter(|entry| entry.fault == fault).collect();
+        let mut proof = self.undo_entries(mine);
+        if proof.detail.is_empty() {
+            proof.detail.push(format!("fault {fault}: nothing of it is in the journal"));
+        }
+        proof
+    }
+
+    /// Undoes all that is in the journal.
+    pub(crate) fn undo_all(&mut self) -> Proof {
+        let all = self.journal.live();
+        self.undo_entries(all)
+    }
+
+    fn undo_entries(&mut self, entries: Vec<Entry>) -> Proof {
+        let mut whole = injections::so_far();
+        for entry in entries.into_iter().rev() {
+            merge(&mut whole, self.undo_entry(&entry));
+        }
+        whole
+    }
+
+    fn undo_entry(&mut self, entry: &Entry) -> Proof {
+        let mut proof = self.try_undo(entry);
+        if self.is_leftover(entry) {
+            for _ in 1..ATTEMPTS {
+                if proof.holds {
+                    break;
+                }
+                proof = self.try_undo(entry);
+            }
+        }
+        if !proof.holds && self.is_leftover(entry) {
+            let left = self.without_undo(&entry.injection);
+            proof.holds = true;
+            proof.detail.push(format!("{DROPPED}: fault {} of {} is over, and {left}", entry.fault, entry.run));
+        }
+        if proof.holds
+            && let Err(reason) = self.journal.done(entry.seq)
+        {
+            injections::note(&mut proof, false, reason);
+        }
+        proof
+    }
+
+    fn try_undo(&mut self, entry: &Entry) -> Proof {
+        if entry.boot_id != self.boot_id && entry.injection.facts().ends_with_boot {
+            let detail = vec![format!("fault {}: ended by a reboot", entry.fault)];
+            return Proof { holds: true, detail, dropped_packets: 0 };
+        }
+        // What is of an earlier boot and ended with it no longer counts among the others.
+        let live = self.journal.live().into_iter();
+        let others: Vec<Entry> = live
+            .filter(|other| other.seq != entry.seq)
+            .filter(|other| other.boot_id == self.boot_id || !other.injection.facts().ends_with_boot)
+            .collect();
+        self.with_context(&others, |context| injections::undo(entry, context))
+    }
+
+    /// An injection of another run than the one that has the node. One that cannot be undone must not stand in the way of every
+    /// later run.
+    fn is_leftover(&self, entry: &Entry) -> bool {
+        !self.run.is_empty() && self.run != entry.run
+    }
+
+    /// What is left of an injection whose undo failed. Waits until what expires by itself, and is never renewed, has expired.
+    fn without_undo(&self, injection: &Injection) -> &'static str {
+        match injection.facts().leftover {
+            Leftover::Other(what) => what,
+            Leftover::NothingAfterExpiry => {
+                let expired_ns = self.opened_ns.saturating_add(self.hold_ns());
+                let left = Duration::from_nanos(expired_ns.saturating_sub(sys::boottime_ns()));
+                sys::await_true(left, || false);
+                "what was in force has expired by itself"
+            }
+        }
+    }
+
+    /// Undoes everything because nobody is there to ask for it, and remembers that for the control node. `held_until_ns`:
+    /// what expires by itself was certainly renewed until then. False when something is left.
+    pub(crate) fn heal(&mut self, why: &str, held_until_ns: Option<u64>) -> bool {
+        for entry in self.journal.live().into_iter().rev() {
+            let begin_ns = sys::boottime_ns();
+            let mut proof = self.undo_entry(&entry);
+            for _ in 1..ATTEMPTS {
+                if proof.holds {
+                    break;
+                }
+                proof = self.undo_entry(&entry);
+            }
+            let detail = proof.detail.join("; ");
+            self.state_dir.log(&format!("healed fault {} ({why}): holds {}: {detail}", entry.fault, proof.holds));
+            let rebooted = entry.boot_id != self.boot_id;
+            let dropped = proof.detail.last().is_some_and(|last| last.starts_with(DROPPED));
+            let earliest_ns = match (rebooted, entry.injection.facts().expires) {
+                (true, _) => 0,
+                (false, true) => held_until_ns.unwrap_or(entry.boot_ns).max(entry.boot_ns).min(begin_ns),
+                (false, false) => begin_ns,
+            };
+            let heal = SelfHeal {
+                fault: entry.fault,
+                run: entry.run.clone(),
+                why: match (dropped, rebooted) {
+                    (true, _) => format!("{why}; {detail}"),
+                    (false, true) => "reboot".to_owned(),
+                    (false, false) => why.to_owned(),
+                },
+                earliest_ns,
+                latest_ns: sys::boottime_ns(),
+                holds: proof.holds && !dropped,
+            };
+            if let Err(reason) = self.journal.remember(heal) {
+                self.state_dir.log(&format!("journal: {reason}"));
+            }
+        }
+        self.journal.live().is_empty()
+    }
+
+    /// What was undone without being asked, and what is left. Heals of other runs are told once and then forgotten.
+    pub(crate) fn undone(&mut self) -> Response {
+        let by_itself = self.journal.healed();
+        let run = self.run.clone();
+        if let Err(reason) = self.journal.forget(|heal| heal.run != run) {
+            self.state_dir.log(&reason);
+        }
+        let mut left: Vec<u64> = self.journal.live().iter().map(|entry| entry.fault).collect();
+        left.sort_unstable();
+        left.dedup();
+        Response::Undone { by_itself, left, now_ns: sys::boottime_ns() }
+    }
+
+    /// Renews what expires; true when all of it was.
+    pub(crate) fn renew(&mut self) -> bool {
+        let live = self.journal.live();
+        let hold_ns = self.hold_ns();
+        let begin_ns = sys::boottime_ns();
+        let mut failed = injections::refresh_clocks(&live, &self.services, &mut self.keeper, hold_ns, true);
+        failed.extend(injections::renew_drops(&live, hold_ns).err());
+        self.complain(&failed);
+        self.gaps.extend(expired_meanwhile(&live, self.held_until_ns, hold_ns, sys::boottime_ns()));
+        if failed.is_empty() {
+            self.held_until_ns = begin_ns + hold_ns;
+        }
+        failed.is_empty()
+    }
+
+    /// Shifts the clocks of processes that are new.
+    pub(crate) fn watch_clocks(&mut self) {
+        let live = self.journal.live();
+        let hold_ns = self.hold_ns();
+        let failed = injections::refresh_clocks(&live, &self.services, &mut self.keeper, hold_ns, false);
+        self.complain(&failed);
+    }
+
+    /// Logs what could not be renewed, once for as long as it stays the same.
+    fn complain(&mut self, failed: &[String]) {
+        let complaint = failed.join("; ");
+        if !complaint.is_empty() && complaint != self.complaint {
+            self.state_dir.log(&format!("not renewed: {complaint}"));
+        }
+        self.complaint = complaint;
+    }
+
+    /// Whether any clock is shifted.
+    pub(crate) fn shifts_clocks(&self) -> bool {
+        self.journal.live().iter().any(|entry| injections::shift(entry).is_some())
+    }
+
+    /// Starts a service, with the clock that is in force for it.
+    pub(crate) fn start(&mut self, service: &str, again: bool) -> Result<u32, String> {
+        let expiry_ns = sys::realtime_ns().saturating_add_unsigned(self.hold_ns());
+        let shift = injections::shift_of(service, &self.journal.live()).map(|shift| (shift, expiry_ns));
+        self.services.start(service, again, shift)
+    }
+}
+
+/// Faults whose injections had expired before a renewal that was done at `now_ns`.
+fn expired_meanwhile(live: &[Entry], held_until_ns: u64, hold_ns: u64, now_ns: u64) -> BTreeSet<u64> {
+    let until = |entry: &Entry| held_until_ns.max(entry.boot_ns.saturating_add(hold_ns));
+    let expired = live.iter().filter(|entry| entry.injection.facts().expires && until(entry) < now_ns);
+    expired.map(|entry| entry.fault).collect()
+}
+
+fn merge(whole: &mut Proof, part: Proof) {
+    whole.holds &= part.holds;
+    whole.detail.extend(part.detail);
+    // Injections of one fault share one counter.
+    whole.dropped_packets = whole.dropped_packets.max(part.dropped_packets);
+}
+
+/// The control node's address as sshd tells it: the first word.
+fn control_address(connection: Option<&str>) -> Option<IpAddr> {
+    connection?.split(' ').next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_renewal_that_comes_too_late_leaves_a_gap() {
+        let entry = |fault, boot_ns, injection| Entry {
+            seq: fault,
+            run: String::new(),
+            fault,
+            boot_id: String::new(),
+            boot_ns,
+            real_ns: 0,
+            injection,
+        };
+        let live = [
+            entry(1, 100, Injection::Drop { from: Vec::new() }),
+            entry(2, 900, Injection::Drop { from: Vec::new() }),
+            entry(3, 100, Injection::Kill { services: Vec::new() }),
+        ];
+        // Acted at 100 and 900, held for 500.
+        assert!(expired_meanwhile(&live, 0, 500, 550).is_empty());
+        assert_eq!(expired_meanwhile(&live, 0, 500, 1000), [1].into());
+        assert!(expired_meanwhile(&live, 1100, 500, 1000).is_empty(), "renewed in between");
+        assert_eq!(expired_meanwhile(&live, 1100, 500, 1500), [1, 2].into());
+    }
+
+    #[test]
+    fn sshd_tells_the_control_nodes_address() {
+        assert_eq!(control_address(Some("10.77.0.254 50000 10.77.0.1 22")), Some([10, 77, 0, 254].into()));
+        assert_eq!(control_address(Some("fd00::9 5 fd00::1 22")), "fd00::9".parse().ok());
+        assert_eq!(control_address(Some("")), None);
+        assert_eq!(control_address(None), None);
+    }
+}

@@ -1,0 +1,152 @@
+//! [`StateDir`]: the agent's folder on the node, its lock, and who holds it. Of all programs that share a folder, only the one
+//! that holds the lock may inject or undo.
+use crate::{process, sys};
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How long an old agent has to heal and end before it is killed.
+const ENDING: Duration = Duration::from_secs(12);
+/// How long to wait for the lock then: its guardian may be healing.
+const HEALING: Duration = Duration::from_secs(20);
+
+/// The agent's folder.
+#[derive(Clone, Debug)]
+pub(crate) struct StateDir {
+    dir: PathBuf,
+}
+
+/// The right to inject and to undo. Ends with the process, however that ends.
+pub(crate) struct Lock {
+    _file: File,
+}
+
+impl StateDir {
+    /// Makes the folder where needed and checks that it can be written. Users of targets pass through it on the way to
+    /// their own folders; what the agent keeps of services is for nobody else.
+    pub(crate) fn open(dir: PathBuf) -> Result<StateDir, String> {
+        let say = |error| format!("folder {}: {error}; name one that can be written with --dir", dir.display());
+        let services = dir.join("services");
+        fs::DirBuilder::new().recursive(true).mode(0o755).create(&dir).map_err(say)?;
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&services).map_err(say)?;
+        fs::set_permissions(&services, fs::Permissions::from_mode(0o700)).map_err(say)?;
+        let mode = fs::metadata(&dir).map_err(say)?.permissions().mode();
+        if mode & 0o011 != 0o011 {
+            fs::set_permissions(&dir, fs::Permissions::from_mode(mode | 0o011)).map_err(say)?;
+        }
+        OpenOptions::new().create(true).append(true).mode(0o600).open(dir.join("agent.log")).map_err(say)?;
+        Ok(StateDir { dir })
+    }
+
+    /// The folder.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// A file in it.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
+
+    /// Adds a line to `agent.log`. What cannot be logged is lost: logging must never stop a heal.
+    pub(crate) fn log(&self, line: &str) {
+        let stamp = sys::realtime_ns() / 1_000_000;
+        let text = format!("{}.{:03} [{}] {line}\n", stamp / 1000, stamp % 1000, std::process::id());
+        if let Ok(mut file) = OpenOptions::new().create(true).append(true).open(self.file("agent.log")) {
+            drop(file.write_all(text.as_bytes()));
+        }
+    }
+
+    /// A short name for this folder, to tell apart what agents of several folders on one kernel have made.
+    pub(crate) fn tag(&self) -> String {
+        // FNV-1a, 32 bits.
+        let hash = self
+            .dir
+            .as_os_str()
+            .as_encoded_bytes()
+            .iter()
+            .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193));
+        format!("{hash:08x}")
+    }
+
+    /// Takes the lock, waiting so long.
+    pub(crate) fn lock(&self, wait: Duration) -> Result<Option<Lock>, String> {
+        let path = self.file("lock");
+        let say = |error| format!("{}: {error}", path.display());
+        let file = OpenOptions::new().create(true).append(true).open(&path).map_err(say)?;
+        let mut failed = None;
+        let taken = sys::await_true(wait, || match sys::try_lock(&file) {
+            Ok(taken) => taken,
+            Err(error) => {
+                failed = Some(say(error));
+                true
+            }
+        });
+        match failed {
+            Some(reason) => Err(reason),
+            None => Ok(taken.then_some(Lock { _file: file })),
+        }
+    }
+
+    /// Takes the lock from an older agent: asks it to heal and end, waits, and kills it when it does not.
+    pub(crate) fn take_over(&self) -> Result<Lock, String> {
+        if let Some(lock) = self.lock(Duration::ZERO)? {
+            return Ok(lock);
+        }
+        for (signal, patience) in [(libc::SIGTERM, ENDING), (libc::SIGKILL, HEALING)] {
+            if let Some((pid, start)) = self.holder()
+                && process::lives(pid, start)
+            {
+                self.log(&format!("agent {pid} holds {}: signal {signal}", self.dir.display()));
+                drop(sys::kill(pid, signal));
+            }
+            if let Some(lock) = self.lock(patience)? {
+                return Ok(lock);
+            }
+        }
+        Err(format!("another agent or a heal holds {} and does not end", self.dir.display()))
+    }
+
+    /// Says who holds the lock. A full disk keeps nobody from healing: who has the node stands in its claim, too.
+    pub(crate) fn sign(&self) {
+        let me = std::process::id();
+        let start = process::stat(me).map_or(0, |stat| stat.start);
+        if let Err(reason) = write_whole(&self.file("agent.pid"), format!("{me} {start}\n").as_bytes()) {
+            self.log(&reason);
+        }
+    }
+
+    /// Who signed last: process id and start.
+    pub(crate) fn holder(&self) -> Option<(u32, u64)> {
+        let text = fs::read_to_string(self.file("agent.pid")).ok()?;
+        let (pid, start) = text.trim().split_once(' ')?;
+        Some((pid.parse().ok()?, start.parse().ok()?))
+    }
+}
+
+/// Replaces a file so that a reader, also after a crash, sees the old or the new content and nothing between.
+pub(crate) fn write_whole(path: &Path, content: &[u8]) -> Result<(), String> {
+    let say = |error| format!("{}: {error}", path.display());
+    let mut fresh = path.as_os_str().to_owned();
+    fresh.push(".fresh");
+    let fresh = PathBuf::from(fresh);
+    // What is kept of services holds their environment: nobody else reads it.
+    let mut options = OpenOptions::new();
+    options.create(true).write(true).truncate(true).mode(0o600).custom_flags(libc::O_NOFOLLOW);
+    let written = options.open(&fresh).and_then(|mut file| {
+        file.set_permissions(fs::Permissions::from_mode(0o600))?;
+        file.write_all(content)?;
+        file.sync_data()
+    });
+    if let Err(error) = written {
+        drop(fs::remove_file(&fresh));
+        return Err(say(error));
+    }
+    fs::rename(&fresh, path).map_err(say)?;
+    if let Some(folder) = path.parent() {
+        File::open(folder).and_then(|folder| folder.sync_all()).map_err(say)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,35 @@
+//! [`Ability`]: one thing that a node can do or cannot, and the names of all that an agent tests.
+use serde::{Deserialize, Serialize};
+
+/// One ability of a node.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Ability {
+    /// One of the names of this module.
+    pub name: String,
+    /// Whether the node can.
+    pub able: bool,
+    /// Why not, or what was seen.
+    pub detail: String,
+}
+
+/// The agent runs as root.
+pub const ROOT: &str = "root";
+/// `nft` makes, lists and deletes a table.
+pub const NFT: &str = "nft";
+/// Elements of sets in `nft` expire.
+pub const NFT_TIMEOUT: &str = "nft-timeout";
+/// Services can have a cgroup of version 2.
+pub const CGROUP2: &str = "cgroup2";
+/// Such a cgroup can be frozen.
+pub const FREEZE: &str = "freeze";
+/// The vDSO of a process can be patched.
+pub const VDSO_CLOCK: &str = "vdso-clock";
+/// The kernel lets the clock be set.
+pub const STEP_CLOCK: &str = "step-clock";
+/// The program `tc` is there.
+pub const TC: &str = "tc";
+/// Bytes that are free in the agent's folder, as the detail.
+pub const DISK_FREE_BYTES: &str = "disk-free-bytes";
+
+/// All of them, in the order in which an agent tells them.
+pub const ALL: [&str; 9] = [ROOT, NFT, NFT_TIMEOUT, CGROUP2, FREEZE, VDSO_CLOCK, STEP_CLOCK, TC, DISK_FREE_BYTES];

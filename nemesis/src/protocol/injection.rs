@@ -1,0 +1,157 @@
+//! [`Injection`]: what an agent does to its own node for a fault, and the facts about it that agent and control node ask.
+use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
+
+/// What an agent does to its own node for a fault. A new one is its variant, its facts here, and its file in the agent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Injection {
+    /// Packets from these addresses are dropped on arrival (nftables, table `inet dsfuzz`, set elements with a timeout that
+    /// the agent renews). Never the address of the control node.
+    Drop {
+        /// Senders.
+        from: Vec<IpAddr>,
+    },
+    /// Kills all processes of the services with SIGKILL. Undo: starts them again.
+    Kill {
+        /// Names of services.
+        services: Vec<String>,
+    },
+    /// Stops all processes of the services (cgroup v2 freeze, else SIGSTOP).
+    Pause {
+        /// Names of services.
+        services: Vec<String>,
+    },
+    /// Shifts the wall clock as the services see it (their vDSO), also of those started while it is in force.
+    ShiftClock {
+        /// Names of services.
+        services: Vec<String>,
+        /// By how much, negative for the past.
+        offset_ns: i64,
+    },
+    /// Flips the services' wall clock between true and shifted.
+    StrobeClock {
+        /// Names of services.
+        services: Vec<String>,
+        /// By how much, negative for the past.
+        offset_ns: i64,
+        /// How often it flips.
+        period_ms: u64,
+    },
+    /// Steps the node's real clock. Refused unless the node owns its kernel (`own_kernel`), its boot id is not
+    /// `control_boot_id`, and a harmless probe says that the clock may be set.
+    StepClock {
+        /// By how much, negative for the past.
+        offset_ns: i64,
+        /// Boot id of the control node.
+        control_boot_id: String,
+        /// The plan says that this node owns its kernel, and the control node saw no other node with its boot id.
+        own_kernel: bool,
+    },
+}
+
+/// What holds for every injection of a kind. There are no defaults: each kind states all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InjectionFacts {
+    /// A reboot of the node ends it.
+    pub ends_with_boot: bool,
+    /// It ends by itself when the agent does not renew it.
+    pub expires: bool,
+    /// It changes the wall clock that services see, so that their clocks must be right before it.
+    pub changes_clock: bool,
+    /// What is left of it where its undo failed and its run is over.
+    pub leftover: Leftover,
+}
+
+/// What is left of an injection whose undo failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leftover {
+    /// Nothing, once it has expired without renewal.
+    NothingAfterExpiry,
+    /// Something, as this clause says.
+    Other(&'static str),
+}
+
+impl Injection {
+    /// The services that it names; none where it changes the node itself.
+    pub fn services(&self) -> Option<&[String]> {
+        match self {
+            Injection::Kill { services }
+            | Injection::Pause { services }
+            | Injection::ShiftClock { services, .. }
+            | Injection::StrobeClock { services, .. } => Some(services),
+            Injection::Drop { .. } | Injection::StepClock { .. } => None,
+        }
+    }
+
+    /// What holds for its kind.
+    pub fn facts(&self) -> InjectionFacts {
+        match self {
+            Injection::Drop { .. } => InjectionFacts {
+                ends_with_boot: true,
+                expires: true,
+                changes_clock: false,
+                leftover: Leftover::NothingAfterExpiry,
+            },
+            Injection::Kill { .. } => InjectionFacts {
+                ends_with_boot: false,
+                expires: false,
+                changes_clock: false,
+                leftover: Leftover::Other("a later run starts its target anew"),
+            },
+            Injection::Pause { .. } => InjectionFacts {
+                ends_with_boot: true,
+                expires: false,
+                changes_clock: false,
+                leftover: Leftover::Other("its processes were told to die"),
+            },
+            Injection::ShiftClock { .. } | Injection::StrobeClock { .. } => InjectionFacts {
+                ends_with_boot: true,
+                expires: true,
+                changes_clock: true,
+                leftover: Leftover::NothingAfterExpiry,
+            },
+            Injection::StepClock { .. } => InjectionFacts {
+                ends_with_boot: false,
+                expires: false,
+                changes_clock: true,
+                leftover: Leftover::Other("the node's clock may be off: set it by a time server"),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn each() -> Vec<Injection> {
+        let services = || vec!["db".to_owned()];
+        vec![
+            Injection::Drop { from: vec![[10, 0, 0, 1].into()] },
+            Injection::Kill { services: services() },
+            Injection::Pause { services: services() },
+            Injection::ShiftClock { services: services(), offset_ns: 1 },
+            Injection::StrobeClock { services: services(), offset_ns: 1, period_ms: 1 },
+            Injection::StepClock { offset_ns: 1, control_boot_id: "b".to_owned(), own_kernel: true },
+        ]
+    }
+
+    #[test]
+    fn only_what_expires_is_gone_without_an_undo() {
+        for injection in each() {
+            let facts = injection.facts();
+            assert_eq!(facts.leftover == Leftover::NothingAfterExpiry, facts.expires, "{injection:?}");
+            assert!(!facts.expires || facts.ends_with_boot, "{injection:?}: who would renew it after a reboot?");
+        }
+    }
+
+    #[test]
+    fn undo_journals_of_earlier_agents_stay_readable() {
+        let names = ["drop", "kill", "pause", "shift-clock", "strobe-clock", "step-clock"];
+        for (injection, name) in each().iter().zip(names) {
+            let written = serde_json::to_value(injection).expect("written");
+            assert!(written.get(name).is_some(), "{written}");
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! [`FaultLog`]: the events of one fault in the history; [`FaultLogs`] keeps them, so that later events about a fault (a late
+//! heal, a node that healed by itself) name the same nodes and links.
+use super::EventSink;
+use dsfuzz_checkers::history::{FaultEvent, FaultStep, Mark};
+use dsfuzz_nemesis::{PlannedFault, ResolvedFault};
+use std::collections::{BTreeMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// The logs of all faults of a run.
+pub(super) struct FaultLogs {
+    sink: EventSink,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    begun: BTreeMap<u64, Begun>,
+    self_heals: HashSet<(String, u64, u64)>,
+}
+
+/// A fault that began.
+#[derive(Clone, Debug)]
+struct Begun {
+    event: FaultEvent,
+    /// The nodes whose agents injected something.
+    injected: Vec<String>,
+    healed: bool,
+}
+
+impl FaultLogs {
+    pub(super) fn new(sink: EventSink) -> FaultLogs {
+        FaultLogs { sink, state: Mutex::default() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Records the plan.
+    pub(super) fn planned(&self, planned: &PlannedFault) {
+        let detail = vec![format!("at {} for {}", planned.at, planned.lasts)];
+        let event = FaultEvent { what: planned.describe(), step: FaultStep::Planned, detail, ..event_of(planned) };
+        (self.sink)(event);
+    }
+
+    /// The log of a planned fault.
+    pub(super) fn of(&self, planned: &PlannedFault) -> FaultLog<'_> {
+        FaultLog {
+            logs: self,
+            event: FaultEvent { what: planned.describe(), ..event_of(planned) },
+            injected: Vec::new(),
+        }
+    }
+
+    /// Records that a node undid a fault by itself, once for each node and fault. Says whether it was new and of this run.
+    pub(super) fn self_healed(&self, node: &str, fault: u64, key: u64, ended: (u64, u64), detail: String) -> bool {
+        let mut state = self.state();
+        let Some(begun) = state.begun.get(&fault) else { return false };
+        let event = FaultEvent {
+            step: FaultStep::SelfHealed,
+            nodes: vec![node.to_owned()],
+            detail: vec![detail],
+            ended: Some(ended),
+            ..begun.event.clone()
+        };
+        let new = state.self_heals.insert((node.to_owned(), fault, key));
+        drop(state);
+        if new {
+            (self.sink)(event);
+        }
+        new
+    }
+
+    /// Records the heal of every fault that was still open and whose nodes are all among these.
+    pub(super) fn all_healed_on(&self, nodes: &[String]) {
+        let mut state = self.state();
+        let mut events = Vec::new();
+        for begun in state.begun.values_mut().filter(|begun| !begun.healed) {
+            if begun.injected.iter().all(|node| nodes.contains(node)) {
+                begun.healed = true;
+                let detail = vec!["undone with everything else; each agent showed that it is gone".to_owned()];
+                events.push(FaultEvent { step: FaultStep::Healed, detail, ..begun.event.clone() });
+            }
+        }
+        drop(state);
+        for event in events {
+            (self.sink)(event);
+        }
+    }
+}
+
+/// The events of one fault.
+pub(super) struct FaultLog<'a> {
+    logs: &'a FaultLogs,
+    event: FaultEvent,
+    injected: Vec<String>,
+}
+
+impl FaultLog<'_> {
+    /// The fault's id.
+    pub(super) fn id(&self) -> u64 {
+        self.event.fault
+    }
+
+    /// The log with the nodes' names.
+    pub(super) fn resolved(mut self, fault: &ResolvedFault) -> Self {
+        self.event.what.clone_from(&fault.what);
+        self.event.nodes.clone_from(&fault.nodes);
+        self.event.cut.clone_from(&fault.cut);
+        self.injected = fault.injections.iter().map(|(node, _)| node.clone()).collect();
+        self
+    }
+
+    /// Records that the injections are about to be requested, and a slip behind the timetable.
+    pub(super) fn begin(&self, slip: Option<Duration>) -> Mark {
+        let begun = Begun { event: self.event.clone(), injected: self.injected.clone(), healed: false };
+        self.logs.state().begun.insert(self.event.fault, begun);
+        let late = slip.map(|slip| format!("begun {} ms later than the timetable says", slip.as_millis()));
+        self.record(FaultStep::Begun, late.into_iter().collect())
+    }
+
+    /// Records a step.
+    pub(super) fn record(&self, step: FaultStep, detail: Vec<String>) -> Mark {
+        if step == FaultStep::Healed
+            && let Some(begun) = self.logs.state().begun.get_mut(&self.event.fault)
+        {
+            begun.healed = true;
+        }
+        (self.logs.sink)(FaultEvent { step, detail, ..self.event.clone() })
+    }
+}
+
+/// An event of a planned fault, without words and nodes.
+fn event_of(planned: &PlannedFault) -> FaultEvent {
+    FaultEvent {
+        index: 0,
+        time: 0,
+        fault: planned.id,
+        kind: planned.kind().into(),
+        step: FaultStep::Planned,
+        what: String::new(),
+        nodes: Vec::new(),
+        cut: Vec::new(),
+        detail: Vec::new(),
+        ended: None,
+    }
+}
