@@ -17,6 +17,7 @@ mod beam;
 mod configuration;
 #[doc(hidden)]
 pub mod containers;
+mod counted;
 mod decide;
 mod explain;
 mod forward;
@@ -39,7 +40,7 @@ mod tests;
 
 use crate::calls::{Group, NamedBy, Naming};
 use crate::checker::{CheckerDoc, Options, WORKLOAD, with_workload};
-use crate::forms::{Plain, Turned};
+use crate::forms::{Forms, Turned};
 use crate::history::{History, NameId};
 use crate::initial::{Initial, Shown, question};
 use crate::models::{self, CasRegister, Model, WithModel};
@@ -50,7 +51,7 @@ use crate::verdict::{Budget, Checker, Finding, Validity, Verdict};
 use keys::{Judged, Part, parts};
 use object::{Contradiction, Objects};
 use serde_json::json;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Its entry in the list of checkers.
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
@@ -176,9 +177,8 @@ impl<M: Model> Checker for Linearizable<M> {
     fn check(&self, history: &History, budget: &Budget) -> Verdict {
         let workloads = self.workloads(history);
         let parts = parts(history, &workloads);
-        let plain = self.model.shows_as_written().then(|| Plain::of(history));
-        let turned = (self.model.name() == "versioned-register").then(|| Turned::of(history, &self.initial));
-        let objects = Objects { model: &self.model, initial: &self.initial, history, plain, turned };
+        let forms = self.model.shows_as_written().then(|| Forms::of(history));
+        let objects = Objects { model: &self.model, initial: &self.initial, history, forms, turned: false };
         let mut bad: Vec<(u64, usize, Contradiction<M>)> = Vec::new();
         let mut unknown: Vec<String> = Vec::new();
         let mut orders: Vec<Option<Vec<u64>>> = Vec::new();
@@ -193,6 +193,7 @@ impl<M: Model> Checker for Linearizable<M> {
                 None => objects.judge(part, terms),
             }
         });
+        let judged = self.as_turned(history, &parts, judged, budget);
         for (place, (part, judged)) in parts.iter().zip(judged).enumerate() {
             match judged {
                 Judged::Fine(order) => orders.push(order),
@@ -266,6 +267,51 @@ impl<M: Model> Checker for Linearizable<M> {
 }
 
 impl<M: Model> Linearizable<M> {
+    /// The answers; those of a workload that is no register with versions, and is one if what its reads answer is turned round,
+    /// say so.
+    fn as_turned<'h>(
+        &self,
+        history: &'h History,
+        parts: &[Part<'h>],
+        mut judged: Vec<Judged<Contradiction<M>>>,
+        budget: &Budget,
+    ) -> Vec<Judged<Contradiction<M>>> {
+        let fails = |judged: &Judged<Contradiction<M>>| matches!(judged, Judged::Bad(..) | Judged::GaveUp(_));
+        if self.model.name() != "versioned-register" || !judged.iter().any(fails) {
+            return judged;
+        }
+        let turned = Turned::of(history, &self.initial);
+        if turned.is_empty() {
+            return judged;
+        }
+        let objects = Objects { model: &self.model, initial: &self.initial, history, forms: None, turned: true };
+        let name = |part: &Part<'_>| key_name(history, part);
+        let others = keys::judge_all(parts, budget, false, name, |part, terms| match turned.why(part.workload) {
+            Some(_) => objects.judge(part, terms),
+            None => Judged::Fine(None),
+        });
+        // What it would have begun with is no guess where several replies agree on it.
+        let shown = |part: &Part<'_>| {
+            let reads = part.ops(history).filter(|op| history.name(op.function) == "read" && !op.output.is_nil());
+            reads.map(|op| op.output).collect::<HashSet<_>>().len()
+        };
+        let explained = |at: usize| match others[at] {
+            Judged::Fine(_) => true,
+            Judged::Asks(..) => shown(&parts[at]) > 1,
+            _ => false,
+        };
+        let mut explains: HashMap<NameId, bool> = HashMap::new();
+        for (at, part) in parts.iter().enumerate() {
+            *explains.entry(part.workload).or_insert(true) &= explained(at);
+        }
+        for (part, judged) in parts.iter().zip(&mut judged).filter(|(_, judged)| fails(judged)) {
+            if let Some(why) = turned.why(part.workload).filter(|_| explains[&part.workload]) {
+                *judged = Judged::GaveUp(why.to_owned());
+            }
+        }
+        judged
+    }
+
     /// For each key of a valid history, its order.
     fn certificates(&self, history: &History, parts: &[Part<'_>], orders: Vec<Option<Vec<u64>>>) -> Vec<Certificate> {
         let certify = |(part, order): (&Part<'_>, Option<Vec<u64>>)| {

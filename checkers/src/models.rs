@@ -139,9 +139,20 @@ pub trait Model: Send + Sync {
         None
     }
 
-    /// What such an object would have begun with, if its number was this at first.
-    fn counted_from(&self, number: i64, _acts: &[&Self::Act]) -> Value {
-        Value::Int(number)
+    /// What such an object may have begun with, if its number was this at first; the acts are those that may have come before
+    /// every change.
+    fn counted_from(&self, number: i64, _acts: &[&Self::Act]) -> Vec<Value> {
+        vec![Value::Int(number)]
+    }
+
+    /// Whether its number is all that such an object holds.
+    fn counts_alone(&self) -> bool {
+        true
+    }
+
+    /// The value that the act found, where a write of it that was refused explains that.
+    fn found<'a>(&self, _act: &'a Self::Act) -> Option<&'a Value> {
+        None
     }
 
     /// Parses a call. The reply is `None` where it is unknown: such an act may be applied with whatever reply the state

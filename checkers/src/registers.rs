@@ -108,7 +108,11 @@ fn verdict(checker: &str, promise: &str, needs: Needs<'_>, history: &History, pa
                 undecided.extend(part.parsed.strange.map(|why| format!("workload {name}: {why}")));
                 evidence.extend(found);
             }
-            Answer::Unknown(why) => undecided.push(format!("workload {name}: {why}")),
+            // What is not understood is the nearer reason.
+            Answer::Unknown(why) => {
+                let why = part.parsed.strange.unwrap_or(why);
+                undecided.push(format!("workload {name}: {why}"));
+            }
             Answer::Kept => undecided.extend(part.parsed.strange.map(|why| format!("workload {name}: {why}"))),
         }
     }

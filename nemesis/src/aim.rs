@@ -33,12 +33,12 @@ const WORDS: &[(&str, Aim)] = &[
     ("leader", Aim::Leader),
 ];
 
-/// The largest minority of so many nodes, but at least one node: of two, one.
+/// The largest minority of this many nodes, but at least one node: of two, one.
 pub fn minority_max(nodes: usize) -> usize {
     (nodes.saturating_sub(1) / 2).max(1)
 }
 
-/// The smallest majority of so many nodes.
+/// The smallest majority of this many nodes.
 pub fn majority_min(nodes: usize) -> usize {
     (nodes / 2 + 1).min(nodes)
 }

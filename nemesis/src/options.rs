@@ -49,7 +49,7 @@ impl NemesisOptions {
 }
 
 impl NemesisOptions {
-    /// What the plan aims at the leader in so many words, such as `kill: nodes: leader`. A partition that leaves its
+    /// What the plan aims at the leader by name, such as `kill: nodes: leader`. A partition that leaves its
     /// shape open names nothing.
     pub fn aimed_at_leader(&self) -> Vec<String> {
         let words = |fault: &FaultOptions| {

@@ -25,7 +25,7 @@ pub struct Bound {
 }
 
 impl Order {
-    /// Draws an order of so many nodes.
+    /// Draws an order of this many nodes.
     pub fn draw(chance: &mut Chance, nodes: usize, leader_first: bool) -> Order {
         let mut positions: Vec<usize> = (0..nodes).collect();
         chance.shuffle(&mut positions);

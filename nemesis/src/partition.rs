@@ -79,7 +79,7 @@ impl Fault for PartitionOptions {
     }
 
     fn leader_words(&self) -> Vec<String> {
-        // All shapes are the default: whoever left the shape open did not ask for a leader.
+        // All shapes are the default: a plan that leaves the shape open does not ask for a leader.
         if self.shape.items() == Shape::ALL {
             return Vec::new();
         }
@@ -124,7 +124,7 @@ pub struct PartitionFault {
     pub shape: Shape,
     /// How many nodes are on the side that it is aimed at.
     pub size: usize,
-    /// Of a one-way cut: the side hears nothing. Otherwise nobody hears the side.
+    /// In a one-way cut, the side hears no other node; where false, no other node hears the side.
     pub deaf: bool,
     /// Which nodes: the side first. Of a bridge, the bridge first; of a ring, as they sit.
     pub order: Order,
@@ -201,7 +201,7 @@ impl PartitionFault {
     }
 }
 
-/// Every directed link between so many nodes.
+/// Every directed link between this many nodes.
 fn links(nodes: usize) -> impl Iterator<Item = (usize, usize)> {
     (0..nodes).flat_map(move |from| (0..nodes).filter(move |to| *to != from).map(move |to| (from, to)))
 }

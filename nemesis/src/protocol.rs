@@ -115,7 +115,7 @@ pub enum Request {
         path: String,
         /// Where.
         offset: u64,
-        /// At most so many bytes.
+        /// At most this many bytes.
         bytes: u32,
     },
     /// Files that match a path with `*` in its last part. Answer: [`Response::Files`].
@@ -195,7 +195,7 @@ pub struct Death {
     pub pid: u32,
     /// When that process started, in clock ticks since boot: with the id, names it for ever.
     pub start: u64,
-    /// `exit 3`, `signal 6 (SIGABRT)`; empty where nobody saw how.
+    /// `exit 3`, `signal 6 (SIGABRT)`; empty where it was not seen.
     pub how: String,
     /// It wrote a core file, says the kernel.
     pub core: bool,
@@ -293,7 +293,7 @@ pub enum Response {
     Taken(Claim),
     /// Answer to Deaths.
     Deaths {
-        /// Processes that ended, oldest first; at most so many as an agent keeps.
+        /// Processes that ended, oldest first; at most as many as an agent keeps.
         deaths: Vec<Death>,
         /// Processes killed for want of memory since each service was started, where its cgroup counts them.
         oom_kills: BTreeMap<String, u64>,

@@ -1,4 +1,4 @@
-//! [`timetable`]: which fault when, from a seed alone. Pure.
+//! [`timetable`]: draws which fault comes when, from a seed alone. Pure.
 //!
 //! The load between the quiet start and the quiet end is cut into slots, one for each fault, `every` long on average.
 //! A fault begins at a drawn moment of its slot and is over before the slot ends, so no two are ever in force together.
@@ -39,9 +39,9 @@ pub struct ClusterShape {
     pub nodes: usize,
     /// Whether a role of the target leads.
     pub leads: bool,
-    /// No fault is in force for so long at the end of the load.
+    /// How long no fault is in force at the end of the load.
     pub quiet_end: Duration,
-    /// So long it takes the target until it serves again after a heal.
+    /// How long the target takes until it serves again after a heal.
     pub election: Duration,
 }
 
@@ -60,7 +60,7 @@ struct Slot {
     gap_ms: u64,
 }
 
-/// The faults of a run of so much load on so many nodes. The same arguments give the same timetable, for ever.
+/// The faults of a run with this load on this many nodes. The same arguments always give the same timetable.
 ///
 /// Where no role of the target leads (`leads` is false), no fault is turned to a leader, and a partition that left its
 /// shape open takes none that needs one.

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 /// So much is read before requests get their turn again.
 const READ_BYTES_TURN: usize = 1 << 20;
 const STDERR_BYTES_MAX: usize = 64 << 10;
-/// Heartbeats carry this id; their answers are for nobody.
+/// Heartbeats carry this id; their answers are dropped.
 const HEARTBEAT_ID: u64 = u64::MAX;
 
 /// What the handle of a session wants from the loop.

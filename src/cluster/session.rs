@@ -21,9 +21,9 @@ pub struct ConnectOptions {
     pub run: String,
     /// Who asks for the node: one run has it at a time.
     pub claim: Claimant,
-    /// End whoever has the node.
+    /// End the run that has the node.
     pub take_over: bool,
-    /// The lease: after so much silence the agent heals, and this side gives the connection up.
+    /// The lease: after this much silence the agent heals, and this side gives the connection up.
     pub lease: Duration,
     /// How long to go on trying a host that does not answer.
     pub patience: Duration,
@@ -59,10 +59,10 @@ pub struct AgentHello {
     pub pids: (u32, u32),
 }
 
-/// An answer: what the agent told with its blob, or the sentence with which it refused.
+/// An answer: the agent's response with its blob, or the sentence with which it refused.
 type Answered = Result<(Response, Vec<u8>), String>;
 
-/// Where one answer goes. Dropped without one, whoever waits learns that the connection is gone.
+/// Where one answer goes. Dropped without one, the waiting caller learns that the connection is gone.
 pub(super) struct Answer(Box<dyn FnOnce(Answered) + Send>);
 
 impl Answer {

@@ -247,7 +247,7 @@ impl Lab {
     }
 
     /// Moves this process into the lab's control network for good: every socket from now on, also of child processes,
-    /// is born there. To be called before threads exist.
+    /// starts there. To be called before threads exist.
     pub fn enter(&self) -> Result<()> {
         let threads = sys::threads().context("reading /proc/self/task")?;
         if threads != 1 {
@@ -270,10 +270,10 @@ impl Lab {
         Ok(File::open(&path).with_context(|| format!("opening {path}"))?.into())
     }
 
-    /// A command that will run on this host, born in the lab's control network.
+    /// A command that runs on this host and starts in the lab's control network.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Result<Command> {
         let mut command = Command::new(program);
-        sys::born_in_network(&mut command, self.control_network()?);
+        sys::start_in_network(&mut command, self.control_network()?);
         Ok(command)
     }
 

@@ -142,8 +142,8 @@ pub(crate) fn pidfd_signal(pidfd: &OwnedFd, signal: i32) -> io::Result<()> {
     if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Lets a command be born in another network namespace.
-pub(crate) fn born_in_network(command: &mut Command, network: OwnedFd) {
+/// Lets a command start in another network namespace.
+pub(crate) fn start_in_network(command: &mut Command, network: OwnedFd) {
     // SAFETY: setns is one system call; it neither allocates nor takes locks, and the descriptor lives in the closure.
     unsafe {
         command.pre_exec(move || Ok(nix::sched::setns(&network, CloneFlags::CLONE_NEWNET)?));

@@ -36,7 +36,7 @@ pub fn mistakes(plan: &Plan, target: &Target) -> Vec<String> {
     mistakes
 }
 
-/// What would break when, with this seed, on so many nodes.
+/// Which fault would come when, with this seed, on this many nodes.
 pub fn timetable(plan: &Plan, target: &Target, seed: u64, nodes: usize) -> Timetable {
     let Some(nemesis) = &plan.nemesis else { return Timetable::default() };
     let shape = ClusterShape {

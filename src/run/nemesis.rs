@@ -78,8 +78,8 @@ impl Default for Limits {
     }
 }
 
-/// A fault that begins so much later than the timetable says is told.
-const SLIP_TOLD: Duration = Duration::from_millis(100);
+/// A fault that begins this much later than the timetable says has a note of that.
+const SLIP_NOTED: Duration = Duration::from_millis(100);
 
 /// Carries out timetables.
 pub struct Executor {
@@ -176,7 +176,7 @@ impl Executor {
         let begun = Instant::now();
         let slip = begun.saturating_duration_since(due);
         outcome.slip_ms = Some(millis(slip));
-        outcome.begun = Some(log.begin((slip >= SLIP_TOLD).then_some(slip)));
+        outcome.begun = Some(log.begin((slip >= SLIP_NOTED).then_some(slip)));
         let (failed, late) = self.inject(planned.id, &fault).await;
         let injected = failed.is_empty();
         self.prove(&log, (&fault, &open), [before, failed].concat(), decided, stop, outcome).await;
@@ -202,8 +202,8 @@ impl Executor {
         resolve(planned, &view).map_err(|why| why.to_string())
     }
 
-    /// Completes the view by the addresses that the nodes have now. Where a node does not say them, the look before the
-    /// fault tells why.
+    /// Completes the view by the addresses that the nodes have now. Where a node does not answer, the look before the
+    /// fault says why.
     async fn learn_addresses(&self, view: &mut View) {
         let names: Vec<&str> = view.names().collect();
         let links: Vec<Link> = names
@@ -314,7 +314,7 @@ async fn wait(until: Instant, stop: &mut watch::Receiver<bool>) -> Wake {
     }
 }
 
-/// Ends when somebody asked to stop; never, when nobody is left who could.
+/// Ends when a stop is requested; never where its sender is gone.
 async fn stopped(stop: &mut watch::Receiver<bool>) {
     if stop.wait_for(|stop| *stop).await.is_err() {
         std::future::pending::<()>().await;

@@ -3,6 +3,7 @@
 //!
 //! Never: faults, verdicts. Everything on a node is asked of its agent.
 pub mod alarms;
+mod clients;
 pub mod deploy;
 pub mod error;
 pub mod etcd;
@@ -285,9 +286,15 @@ impl Target {
         stderr_dir: &Path,
     ) -> Result<Arc<dyn Connect>, TargetError> {
         let client = self.client(workload)?;
-        Ok(match &client.command {
-            None => Arc::new(etcd::EtcdConnect),
-            Some(argv) => Arc::new(self.exec(client, argv, workload, functions, nodes, stderr_dir)),
+        if let Some(argv) = &client.command {
+            return Ok(Arc::new(self.exec(client, argv, workload, functions, nodes, stderr_dir)));
+        }
+        // Reading the recipe has refused a client that has neither a command nor a name that is known.
+        let built_in = clients::find(client.builtin.as_deref().unwrap_or_default());
+        built_in.map(|client| (client.connect)()).map_err(|message| TargetError::Recipe {
+            origin: self.origin.clone(),
+            place: "clients: builtin: ".to_owned(),
+            message,
         })
     }
 

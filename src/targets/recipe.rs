@@ -530,7 +530,7 @@ impl Recipe {
         }
         for (position, client) in self.clients.iter().enumerate() {
             if let Some((key, message)) = client.mistake() {
-                return wrong(format!("clients[{position}]{key}"), message);
+                return wrong(format!("clients[{position}]{key}"), &message);
             }
         }
         Ok(())
@@ -572,6 +572,11 @@ mod tests {
             ("name: p,", "name: p q,", "processes[0]"),
             (", ports: {client: 1}", "", "nothing would tell when it serves"),
             ("clients: []", "clients: [{interface: x, workloads: []}]", "exactly one of `builtin` and `command`"),
+            (
+                "clients: []",
+                "clients: [{interface: x, workloads: [], builtin: etc}]",
+                "clients[0].builtin: unknown; built in is: etcd",
+            ),
             ("clients: []", "clients: []\noptions: {a: {default: [], doc: d}}", "options.a.default"),
             ("clients: []", "clients: []\nfiles: [{path: /x, content: x, mode: rw}]", "files[0].mode"),
             ("clients: []", "clients: []\nauthority: {rule: leader}", "rule"),

@@ -25,14 +25,73 @@ pub(crate) fn beginnings<'h>(mut additions: Vec<Addition<'h>>, shows: &[Shows<'h
     Some((least, i64::try_from(most).unwrap_or(i64::MAX)))
 }
 
-fn allowed<'h>(additions: Vec<Addition<'h>>, shows: &[Shows<'h>]) -> Option<(i128, i128)> {
+/// The least and the greatest number with which every reply agrees, whatever they are. The additions are in the order of their
+/// calls.
+pub(crate) fn allowed<'h>(additions: Vec<Addition<'h>>, shows: &[Shows<'h>]) -> Option<(i128, i128)> {
     let bounds = Bounds::new(0, additions);
     let mut allowed = (i128::MIN, i128::MAX);
     for show in shows {
-        let (least, most) = bounds.of(&show.op);
-        // Its own change comes after what it shows.
-        let (least, most) = (least - show.by.min(0), most - show.by.max(0));
+        let (least, most) = before(&bounds, show);
         allowed = (allowed.0.max(show.before - most), allowed.1.min(show.before - least));
     }
     (!shows.is_empty() && allowed.0 <= allowed.1).then_some(allowed)
+}
+
+/// The least and the most that additions make before what the operation shows: its own change comes after it.
+fn before(bounds: &Bounds<'_>, show: &Shows<'_>) -> (i128, i128) {
+    let (least, most) = bounds.of(&show.op);
+    (least - show.by.min(0), most - show.by.max(0))
+}
+
+/// Two operations that contradict each other whatever the number was at first.
+pub(crate) struct Apart<'h> {
+    /// The one of which the other shows too many changes, or too few.
+    pub(crate) from: Shows<'h>,
+    pub(crate) to: Shows<'h>,
+    /// So many changes can have come between them at most, or (false) came between them at least.
+    pub(crate) most: bool,
+    pub(crate) changes: i128,
+    /// Those changes.
+    pub(crate) between: Vec<Op<'h>>,
+}
+
+/// The first two operations, by their replies, that contradict each other whatever a counter began with, all of whose
+/// additions are 1.
+pub(crate) fn apart<'h>(mut additions: Vec<Addition<'h>>, mut shows: Vec<Shows<'h>>) -> Option<Apart<'h>> {
+    additions.sort_by_key(|addition| addition.op.call);
+    shows.sort_by_key(|show| show.op.reply);
+    let bounds = Bounds::new(0, additions.clone());
+    // Whoever asks for the largest number to begin with, and for the smallest.
+    let (mut large, mut small): (Option<(i128, Shows<'h>)>, Option<(i128, Shows<'h>)>) = (None, None);
+    for show in shows {
+        let (least, most) = before(&bounds, &show);
+        let (at_least, at_most) = (show.before - most, show.before - least);
+        if large.is_none_or(|(number, _)| at_least > number) {
+            large = Some((at_least, show));
+        }
+        if small.is_none_or(|(number, _)| at_most < number) {
+            small = Some((at_most, show));
+        }
+        if let (Some((at_least, high)), Some((at_most, low))) = (large, small)
+            && at_least > at_most
+        {
+            return Some(between(&bounds, &additions, low, high));
+        }
+    }
+    None
+}
+
+/// The second shows more than the first although too few changes came between, or no fewer although some came after it.
+fn between<'h>(bounds: &Bounds<'h>, additions: &[Addition<'h>], low: Shows<'h>, high: Shows<'h>) -> Apart<'h> {
+    let changes = before(bounds, &high).1 - before(bounds, &low).0;
+    let certain = |op: &Op<'h>| op.outcome == Outcome::Ok && op.reply < low.op.call;
+    let possible = |op: &Op<'h>| op.call < high.op.reply && op.call != high.op.call;
+    let all = additions.iter().map(|addition| addition.op);
+    if changes >= 0 {
+        let between = all.filter(|op| possible(op) && !certain(op)).collect();
+        Apart { from: low, to: high, most: true, changes, between }
+    } else {
+        let between = all.filter(|op| certain(op) && !possible(op)).collect();
+        Apart { from: high, to: low, most: false, changes: -changes, between }
+    }
 }

@@ -6,31 +6,39 @@ use super::keys::{Judged, Part};
 use super::limits::Stop;
 use super::register::{Act, NIL, RegOp, Values};
 use super::{explain, shrink, zones};
-use crate::forms::{Plain, Turned};
+use crate::forms::Forms;
 use crate::history::{History, Op, Outcome};
-use crate::initial::bounds::Addition;
-use crate::initial::counters::{Shows, beginnings};
 use crate::initial::{self, Initial, Shown, Trace, Undecided, shown};
 use crate::models::Model;
 use crate::value::Value;
 use crate::verdict::certificate::{Certificate, Claim};
 use crate::verdict::wording;
-use crate::verdict::{Budget, Finding};
+use crate::verdict::{Budget, Finding, Severity};
 
 /// Why an object is bad, and with which model.
 pub(super) struct Contradiction<M> {
-    evidence: Evidence,
+    pub(super) evidence: Evidence,
     /// What was set or supposed for the key; none: the model as it is.
     model: Option<M>,
     /// The value that the register would have to have begun with, which does not help either.
     supposed: Option<Value>,
     /// Values that were there before everything, of which an object begins with one.
     several: Vec<Value>,
+    /// What is known beside it.
+    pub(super) note: Option<String>,
 }
 
-enum Evidence {
+impl<M> Contradiction<M> {
+    pub(super) fn new(evidence: Evidence, model: Option<M>, several: Vec<Value>) -> Contradiction<M> {
+        Contradiction { evidence, model, supposed: None, several, note: None }
+    }
+}
+
+pub(super) enum Evidence {
     Register(Vec<RegOp>, Decision),
     Other(Stuck),
+    /// Two replies of an object that counts.
+    Apart,
 }
 
 /// The objects of one history.
@@ -38,14 +46,11 @@ pub(super) struct Objects<'a, M> {
     pub(super) model: &'a M,
     pub(super) initial: &'a Initial,
     pub(super) history: &'a History,
-    /// Where reads show values in the form in which they were written: the workloads in which that is a plain one.
-    pub(super) plain: Option<Plain>,
-    /// Where reads show values with versions: the workloads in which these seem to be turned round.
-    pub(super) turned: Option<Turned>,
+    /// Where reads show values in the form in which they were written: which form that is.
+    pub(super) forms: Option<Forms<'a>>,
+    /// What reads answer is turned round: `[value, version]`.
+    pub(super) turned: bool,
 }
-
-/// Numbers that a counter may have begun with of which at most so many are tried.
-const TRIED: i64 = 16;
 
 impl<M: Model> Objects<'_, M> {
     /// Judges one object. A contradiction that is none if it began with the value that was certainly there first is a question.
@@ -58,9 +63,9 @@ impl<M: Model> Objects<'_, M> {
         let judged = self.judge_as(model, part, terms);
         let Judged::Bad(index, evidence) = judged else { return judged.without_bad() };
         let (first, undecided) = self.first(model, part);
-        let said = Contradiction { evidence, model: own, supposed: None, several: several(&first) };
+        let said = Contradiction::new(evidence, own, several(&first));
         if first.is_empty() && undecided.is_empty() {
-            return self.judge_counted(part, terms).unwrap_or(Judged::Bad(index, said));
+            return self.judge_counted(part, (index, said), terms);
         }
         if !said.several.is_empty() {
             return Judged::Bad(index, said);
@@ -76,7 +81,7 @@ impl<M: Model> Objects<'_, M> {
                 }
                 Judged::Bad(index, evidence) if at == 0 => {
                     let supposed = way.into_iter().next().map(|(_, value)| value);
-                    bad = (index, Contradiction { evidence, model: Some(other), supposed, several: Vec::new() });
+                    bad = (index, Contradiction { supposed, ..Contradiction::new(evidence, Some(other), Vec::new()) });
                 }
                 Judged::Bad(..) => {}
                 unknown => return unknown.without_bad(),
@@ -87,53 +92,8 @@ impl<M: Model> Objects<'_, M> {
 
     /// Why a reply shows a value in another form than values were written in.
     fn other_form(&self, part: &Part<'_>) -> Option<String> {
-        let workload = part.ops(self.history).next()?.workload;
-        if let Some(why) = self.turned.as_ref().and_then(|turned| turned.why(workload)) {
-            return Some(why.to_owned());
-        }
-        let plain = self.plain.as_ref()?;
-        part.ops(self.history).find_map(|op| plain.other_form(self.history, &op, self.initial))
-    }
-
-    /// A contradiction that is none if what counts up began with a larger number is a question. `None` where it is none, or
-    /// where no number agrees with every reply.
-    fn judge_counted(&self, part: &Part<'_>, terms: Terms<'_>) -> Option<Judged<Contradiction<M>>> {
-        let (model, key) = (self.model, part.key.to_value());
-        if self.initial.of(&key).is_some() {
-            return None;
-        }
-        let (mut acts, mut additions, mut shows) = (Vec::new(), Vec::new(), Vec::new());
-        for op in part.ops(self.history) {
-            let act = self.act(model, &op).ok()?;
-            let counts = model.counts(&act)?;
-            if counts.by != 0 {
-                additions.push(Addition { op, amount: i128::from(counts.by) });
-            }
-            let before = counts.before.filter(|_| op.outcome == Outcome::Ok);
-            shows.extend(before.map(|before| Shows { op, before, by: i128::from(counts.by) }));
-            acts.push(act);
-        }
-        let acts: Vec<&M::Act> = acts.iter().collect();
-        for op in part.failed(self.history) {
-            let amount =
-                i128::from(self.act(model, &op).ok().and_then(|act| model.counts(&act)).map_or(0, |counts| counts.by));
-            additions.push(Addition { op, amount });
-        }
-        let (least, most) = beginnings(additions, &shows)?;
-        for number in (least..=most).take(TRIED as usize) {
-            let begins = vec![(key.clone(), model.counted_from(number, &acts))];
-            let other = self.model.beginning(&key, &self.initial.supposing(&begins))?;
-            match self.judge_as(&other, part, terms) {
-                Judged::Fine(_) => return Some(Judged::Asks(begins, Shown::Counted)),
-                Judged::Bad(..) => {}
-                undecided => return Some(undecided.without_bad()),
-            }
-        }
-        (most.saturating_sub(least) >= TRIED).then(|| {
-            Judged::GaveUp(format!(
-                "every reply may agree with a beginning between {least} and {most}, more than are tried: set initial"
-            ))
-        })
+        let forms = self.forms.as_ref()?;
+        part.ops(self.history).find_map(|op| forms.other_form(self.history, &op, self.initial))
     }
 
     /// The model with what was set for this key.
@@ -175,7 +135,7 @@ impl<M: Model> Objects<'_, M> {
     }
 
     /// Judges one object as a register if all its acts are those of one.
-    fn judge_as(&self, model: &M, part: &Part<'_>, terms: Terms<'_>) -> Judged<Evidence> {
+    pub(super) fn judge_as(&self, model: &M, part: &Part<'_>, terms: Terms<'_>) -> Judged<Evidence> {
         let mut values = Values::beginning(model.begins(&Value::Nil));
         let mut ops: Vec<RegOp> = Vec::with_capacity(part.len());
         for op in part.ops(self.history) {
@@ -195,9 +155,14 @@ impl<M: Model> Objects<'_, M> {
         self.judge_register(part, ops, terms)
     }
 
-    fn act(&self, model: &M, op: &Op<'_>) -> Result<M::Act, String> {
-        let reply = (op.outcome == Outcome::Ok).then(|| op.output.to_value());
+    pub(super) fn act(&self, model: &M, op: &Op<'_>) -> Result<M::Act, String> {
+        let mut reply = (op.outcome == Outcome::Ok).then(|| op.output.to_value());
         let (function, input) = (self.history.name(op.function), op.input.to_value());
+        if let (true, "read", Some(Value::List(pair))) = (self.turned, function, &reply)
+            && let [value, version] = &pair[..]
+        {
+            reply = Some(Value::List([version.clone(), value.clone()].into()));
+        }
         let act = model.act_by(self.history.client(op.process), function, &input, reply.as_ref());
         act.map_err(|message| format!("#{} is not understood: {message}", op.call))
     }
@@ -217,7 +182,7 @@ impl<M: Model> Objects<'_, M> {
     }
 
     /// What was done, without observations that say nothing.
-    fn deeds(&self, model: &M, part: &Part<'_>, acts: Vec<M::Act>) -> Vec<Deed<M::Act>> {
+    pub(super) fn deeds(&self, model: &M, part: &Part<'_>, acts: Vec<M::Act>) -> Vec<Deed<M::Act>> {
         let deeds = part.ops(self.history).zip(acts).map(|(op, act)| Deed { call: op.call, end: op.end(), act });
         deeds.filter(|deed| deed.end != Op::OPEN || !model.observes_only(&deed.act)).collect()
     }
@@ -276,6 +241,10 @@ impl<M: Model> Objects<'_, M> {
                 finding.certificate = Some(Certificate::new(history, claim, &finding.ops));
                 finding
             }
+            Evidence::Apart => self.apart(part).map_or_else(
+                || Finding::new("nonlinearizable", Severity::Violation, String::new()),
+                |apart| self.told(part, &apart),
+            ),
             Evidence::Other(stuck) => {
                 // They were understood when they were judged.
                 let acts = part.ops(history).filter_map(|op| self.act(model, &op).ok()).collect();
@@ -284,6 +253,7 @@ impl<M: Model> Objects<'_, M> {
                 finding.sentences.extend(bad.supposed.as_ref().map(|value| {
                     format!("That holds also if it began with {value}, which was read before anything was written.")
                 }));
+                finding.sentences.extend(bad.note.clone());
                 finding
             }
         };

@@ -1,6 +1,7 @@
 //! A register whose value has a version, as etcd's keys have: each write makes the next one; initially version 0 of nil.
 use super::{Counts, Model, unknown_function};
 use crate::checker::Options;
+use crate::forms::without_version;
 use crate::history::{History, NameId, Outcome};
 use crate::initial::Initial;
 use crate::value::{Value, ValueRef};
@@ -10,7 +11,7 @@ pub(super) const FUNCTIONS: &[&str] = &["read", "write", "cas"];
 
 /// A register with versions, as in Jepsen's etcd test: `read` replies with `[version, value]`. `write` takes the value, or
 /// `[null, value]`; `cas` takes `[from, to]`, or `[null, [from, to]]`. Both reply with nothing, with the version that they
-/// made, or with `[version, argument]`. A version or a read value that is nil says nothing, and neither does a version in
+/// made, or with `[version, value]` and `[version, [from, to]]`, or the argument as it stands in that place. A version or a read value that is nil says nothing, and neither does a version in
 /// an argument.
 #[derive(Clone, Debug, Default)]
 pub struct VersionedRegister {
@@ -101,13 +102,29 @@ impl Model for VersionedRegister {
             }
         })
     }
-    fn counted_from(&self, version: i64, acts: &[&VersionedAct]) -> Value {
-        let value = acts.iter().find_map(|act| match act {
-            VersionedAct::Read(Some(seen), value) if *seen == version && !value.is_nil() => Some(value.clone()),
-            VersionedAct::Cas(Some(made), from, _) if made.checked_sub(1) == Some(version) => Some(from.clone()),
+    fn counted_from(&self, version: i64, acts: &[&VersionedAct]) -> Vec<Value> {
+        let seen = acts.iter().find_map(|act| match act {
+            VersionedAct::Read(Some(seen), value) if *seen == version && !value.is_nil() => Some(value),
+            VersionedAct::Cas(Some(made), from, _) if made.checked_sub(1) == Some(version) => Some(from),
             _ => None,
         });
-        Value::List([Value::Int(version), value.unwrap_or_default()].into())
+        let mut values: Vec<Value> = vec![seen.cloned().unwrap_or_default()];
+        for act in acts.iter().filter(|_| seen.is_none()) {
+            let (VersionedAct::Read(None, value) | VersionedAct::Cas(None, value, _)) = act else { continue };
+            if !values.contains(value) {
+                values.push(value.clone());
+            }
+        }
+        values.into_iter().map(|value| Value::List([Value::Int(version), value].into())).collect()
+    }
+    fn counts_alone(&self) -> bool {
+        false
+    }
+    fn found<'a>(&self, act: &'a VersionedAct) -> Option<&'a Value> {
+        match act {
+            VersionedAct::Read(_, value) | VersionedAct::Cas(_, value, _) if !value.is_nil() => Some(value),
+            _ => None,
+        }
     }
     fn act(&self, function: &str, input: &Value, reply: Option<&Value>) -> Result<VersionedAct, String> {
         if !FUNCTIONS.contains(&function) {
@@ -129,7 +146,7 @@ impl Model for VersionedRegister {
             Some(reply) => {
                 let (version, answered) = pair(reply)?;
                 let set = asked.as_list().filter(|_| function == "cas").and_then(<[Value]>::last);
-                if answered != asked && Some(answered) != set {
+                if answered != asked && answered != input && Some(answered) != set {
                     return Err(format!("{function} of {asked} is answered with another value"));
                 }
                 version
@@ -183,33 +200,53 @@ impl Model for VersionedRegister {
     }
 }
 
-/// The workloads whose every write and read is about `[version, value]`, where some reply has a version that its call
-/// had not: so no plain value looks.
+/// The workloads of registers with versions: the argument of every write is `[null, value]`, that of every compare-and-set
+/// `[null, [from, to]]`, and some reply has the version that its call had not. No plain value looks so.
 pub(crate) fn recognised(history: &History) -> HashSet<NameId> {
     fn parts(value: ValueRef<'_>) -> Option<(ValueRef<'_>, ValueRef<'_>)> {
         let both = value.as_list().filter(|list| list.len() == 2)?;
         (both.at(0).is_nil() || both.at(0).as_int().is_some()).then(|| (both.at(0), both.at(1)))
     }
-    let mut found: HashMap<NameId, (bool, bool)> = HashMap::new();
+    /// Of one workload: whether everything fits, whether something was written, and whether some reply shows a version.
+    #[derive(Default)]
+    struct Signs {
+        strange: bool,
+        written: bool,
+        shown: bool,
+    }
+    let mut found: HashMap<NameId, Signs> = HashMap::new();
     for op in history.ops().iter() {
-        let (fits, shown) = found.entry(op.workload).or_insert((true, false));
+        let signs = found.entry(op.workload).or_default();
         let answer = Some(op.output).filter(|reply| op.outcome == Outcome::Ok && !reply.is_nil());
-        match history.name(op.function) {
+        let function = history.name(op.function);
+        match function {
             "write" | "cas" => {
-                let asked = parts(op.input).filter(|(version, _)| version.is_nil());
-                *fits &= asked.is_some();
-                let (Some((_, asked)), Some(answer)) = (asked, answer) else { continue };
+                let Some(asked) = without_version(function, op.input) else {
+                    signs.strange = true;
+                    continue;
+                };
+                signs.written = true;
+                let Some(answer) = answer.filter(|answer| *answer != asked) else { continue };
+                let set = asked.as_list().filter(|_| function == "cas").map(|pair| pair.at(1));
                 match parts(answer) {
-                    Some((version, value)) if value == asked => *shown |= !version.is_nil(),
-                    Some(_) => *fits = false,
-                    None => *fits &= answer.as_bool().is_some(),
+                    Some((version, value)) if value == asked || value == op.input || Some(value) == set => {
+                        signs.shown |= !version.is_nil();
+                    }
+                    None if answer.as_int().is_some() => signs.shown = true,
+                    None if answer.as_bool().is_some() => {}
+                    _ => signs.strange = true,
                 }
             }
-            "read" => *fits &= answer.is_none_or(|answer| parts(answer).is_some()),
-            _ => *fits = false,
+            "read" => match answer.map(parts) {
+                Some(Some((version, _))) => signs.shown |= !version.is_nil(),
+                Some(None) => signs.strange = true,
+                None => {}
+            },
+            _ => signs.strange = true,
         }
     }
-    found.into_iter().filter(|(_, (fits, shown))| *fits && *shown).map(|(workload, _)| workload).collect()
+    let versioned = found.into_iter().filter(|(_, signs)| !signs.strange && signs.written && signs.shown);
+    versioned.map(|(workload, _)| workload).collect()
 }
 
 #[cfg(test)]
@@ -261,7 +298,14 @@ mod tests {
         for (from, to) in [("[0 [1 3]]", "[0 [1 5]]"), ("[nil 3]", "[7 3]"), ("[0 [2 4]]", "[0 4]")] {
             assert_eq!(recognised(&history(&ETCD.replace(from, to))).len(), 0, "{to}");
         }
-        let plain = ETCD.replace("[1 3]", "[nil 3]").replace("[2 [3 4]]", "[nil [3 4]]");
-        assert_eq!(recognised(&history(&plain)).len(), 0);
+        // Whatever writes answer.
+        for (from, to) in
+            [("[0 [1 3]]", "[0 1]"), ("[0 [1 3]]", "nil"), ("[2 [3 4]]", "[2 4]"), ("[1 3]", "[1 [nil 3]]")]
+        {
+            assert_eq!(recognised(&history(&ETCD.replace(from, to))).len(), 1, "{to}");
+        }
+        let reads_only = ETCD.replace("[1 3]", "[nil 3]").replace("[2 [3 4]]", "[nil [3 4]]");
+        assert_eq!(recognised(&history(&reads_only)).len(), 1);
+        assert_eq!(recognised(&history(&reads_only.replace("[2 4]", "[nil 4]"))).len(), 0);
     }
 }

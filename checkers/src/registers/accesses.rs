@@ -1,6 +1,6 @@
 //! [`Run`]: the reads, writes and compare-and-sets of one workload, as small numbers. It says who wrote what everybody
 //! read, where that is certain; it never decides anything.
-use crate::forms::{Plain, Turned};
+use crate::forms::{Forms, Turned, without_version};
 use crate::history::{History, NameId, Op, Outcome};
 use crate::initial::{self, Initial, Trace, Undecided, of_key, shown};
 use crate::value::{Value, ValueRef};
@@ -162,11 +162,21 @@ pub(crate) enum Act<'h> {
 
 /// What the operation did; the error says what the function takes.
 pub(crate) fn act<'h>(history: &History, op: &Op<'h>) -> Result<Act<'h>, String> {
+    act_on(history, op, op.input)
+}
+
+/// The same where values have versions: arguments may be pairs without one.
+fn act_with<'h>(history: &History, op: &Op<'h>, versions: bool) -> Result<Act<'h>, String> {
+    let input = without_version(history.name(op.function), op.input).filter(|_| versions);
+    act_on(history, op, input.unwrap_or(op.input))
+}
+
+fn act_on<'h>(history: &History, op: &Op<'h>, input: ValueRef<'h>) -> Result<Act<'h>, String> {
     match history.name(op.function) {
         "read" if op.outcome == Outcome::Ok => Ok(Act::Read(op.output)),
         "read" => Ok(Act::Nothing),
-        "write" => Ok(Act::Write(op.input)),
-        "cas" => match op.input.as_list().filter(|list| list.len() == 2) {
+        "write" => Ok(Act::Write(input)),
+        "cas" => match input.as_list().filter(|list| list.len() == 2) {
             Some(_) if op.outcome == Outcome::Ok && op.output == Value::Bool(false) => Ok(Act::Differs),
             Some(pair) => Ok(Act::Cas(pair.at(0), pair.at(1))),
             None => Err(format!("#{}: cas takes [from, to], not {}", op.call, op.input)),
@@ -240,7 +250,7 @@ fn traces(
     versions: bool,
 ) -> impl Iterator<Item = Trace<ValueRef<'_>, ValueRef<'_>>> {
     history.ops().iter().filter(move |op| op.workload == workload).flat_map(move |op| {
-        let (seen, left) = match act(history, &op) {
+        let (seen, left) = match act_with(history, &op, versions) {
             Ok(Act::Read(value)) => {
                 let pair = value.as_list().filter(|list| versions && list.len() == 2);
                 (Some(pair.map_or(value, |pair| pair.at(1))), None)
@@ -273,7 +283,7 @@ pub(crate) fn parse_with(history: &History, workload: NameId, versions: bool, in
     let begins = keys.iter().filter_map(|(key, number)| Some((*number, of_key(initial, *key)?)));
     let mut values = Values { ids: HashMap::new(), written: vec![0; count as usize], begins: begins.collect() };
     let mut raw: Vec<Access> = Vec::new();
-    let plain = (!versions).then(|| Plain::of(history));
+    let forms = (!versions).then(|| Forms::of(history));
     let turned = versions.then(|| Turned::of(history, initial));
     let turned = turned.as_ref().and_then(|turned| turned.why(workload));
     for op in history.ops().iter().filter(ours) {
@@ -288,11 +298,11 @@ pub(crate) fn parse_with(history: &History, workload: NameId, versions: bool, in
             parsed.strange.get_or_insert(why.to_owned());
             continue;
         }
-        if let Some(why) = plain.as_ref().and_then(|plain| plain.other_form(history, &op, initial)) {
+        if let Some(why) = forms.as_ref().and_then(|forms| forms.other_form(history, &op, initial)) {
             parsed.strange.get_or_insert(why);
             continue;
         }
-        let (reads, writes) = match act(history, &op) {
+        let (reads, writes) = match act_with(history, &op, versions) {
             Ok(Act::Read(value)) => (Some(pair.map_or(value, |(_, value)| value)), None),
             Ok(Act::Write(value)) => (None, Some(value)),
             Ok(Act::Cas(from, to)) => (Some(from), Some(to)),

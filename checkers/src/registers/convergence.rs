@@ -16,7 +16,7 @@
 //! Findings: `diverged-replicas`, `thin-air-read`, `lost-write`, `superseded-value`. Unknown: a node never answered, a key
 //! was not read at the end, reads came too early, nodes differ that are not known to have converged, a fault was never healed, no write was acknowledged, no real time.
 use super::accesses::{Act, act, first, undecided, workloads};
-use crate::forms::Plain;
+use crate::forms::Forms;
 use crate::history::standstill::{STANDSTILL_MS, Shown, converged_at, last_change, not_converged, unchanged};
 use crate::history::{History, NameId, Op, Outcome};
 use crate::initial::{Begun, Initial, Undecided, of_key};
@@ -141,7 +141,7 @@ enum Trouble {
 }
 
 fn keys<'h>(history: &'h History, workload: NameId, initial: &Initial) -> Result<Vec<(ValueRef<'h>, Key<'h>)>, String> {
-    let plain = Plain::of(history);
+    let forms = Forms::of(history);
     let mut places: HashMap<ValueRef<'_>, usize> = HashMap::new();
     let mut keys: Vec<(ValueRef<'h>, Key<'h>)> = Vec::new();
     for op in history.ops().iter().filter(|op| op.workload == workload) {
@@ -160,7 +160,7 @@ fn keys<'h>(history: &'h History, workload: NameId, initial: &Initial) -> Result
         if op.outcome == Outcome::Fail {
             continue;
         }
-        if let Some(why) = plain.other_form(history, &op, initial) {
+        if let Some(why) = forms.other_form(history, &op, initial) {
             return Err(why);
         }
         match act(history, &op)? {

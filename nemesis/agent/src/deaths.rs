@@ -1,7 +1,7 @@
 //! How services end: which ends the harness asked for, and which are deaths of their own, with what is left of them: how, when,
 //! the last lines of the log, kills for want of memory, core files.
 //!
-//! Never: judges. A death that a fault explains is told like any other.
+//! Never: judges. A death that a fault explains is reported like any other.
 use crate::cgroup::Cgroup;
 use crate::state_dir::{StateDir, write_whole};
 use crate::{files, process, sys};
@@ -20,14 +20,14 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 const FILE: &str = "deaths.json";
 /// Deaths that are kept; of a loop of crashes the last ones.
 const KEPT_MAX: usize = 256;
-/// Lines of a log that are told with a death.
+/// Lines of a log that are reported with a death.
 const LOG_LINES: usize = 20;
 const LOG_BYTES: usize = 256 << 10;
 const LINE_CHARS: usize = 500;
 /// The inode of the first namespace of process ids, whose numbers the kernel's messages have.
 const FIRST_PID_NAMESPACE: u64 = 0xEFFF_FFFC;
 const MESSAGES_MAX: usize = 100_000;
-/// Core files are looked for so deep, among so many files.
+/// How deep, and among how many files, core files are looked for.
 const CORE_DEPTH: usize = 4;
 const CORE_ENTRIES: usize = 20_000;
 
@@ -40,10 +40,10 @@ pub(crate) enum Asked {
     Kill,
 }
 
-/// What is kept of deaths on disk: a death that this agent saw after its link was lost is told by the next one.
+/// What is kept of deaths on disk: a death that this agent saw after its link was lost is reported by the next one.
 #[derive(Default, Serialize, Deserialize)]
 struct DeathLog {
-    /// The run to whose control node they are told.
+    /// The run to whose control node they are reported.
     token: String,
     boot_id: String,
     deaths: VecDeque<Death>,

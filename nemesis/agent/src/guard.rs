@@ -18,10 +18,10 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long to wait for the lock once the agent is dead.
 const LOCK: Duration = Duration::from_secs(10);
-/// How long `heal` and a guardian wait for whoever is healing already.
+/// How long `heal` and a guardian wait for a heal that is under way.
 const HEALER: Duration = Duration::from_secs(30);
 
-/// What the agent tells its guardian now and then: 24 bytes.
+/// A message of the agent to its guardian: 24 bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Sign {
     /// The lease now.
@@ -113,7 +113,7 @@ pub(crate) fn guard(state_dir: &StateDir, agent: &str) -> Result<u8, String> {
     sys::await_true(LOCK, || !process::lives(pid, start));
     let Some(lock) = state_dir.lock(LOCK)? else {
         // A newer agent holds it, and has healed before it greeted.
-        state_dir.log("guardian: somebody else holds the lock and heals");
+        state_dir.log("guardian: another process holds the lock and heals");
         return Ok(0);
     };
     let mut injector = Injector::open(state_dir, Arc::new(Services::open(state_dir)))?;

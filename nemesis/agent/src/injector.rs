@@ -12,7 +12,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How often an undo that does not hold is tried again when nobody is there to ask.
+/// How often an undo that does not hold is tried again when the control node is gone.
 const ATTEMPTS: usize = 3;
 /// Begins the sentence about an injection of another run that was not undone and is no longer in the journal.
 const DROPPED: &str = "dropped";
@@ -224,7 +224,7 @@ impl Injector {
         }
     }
 
-    /// Undoes everything because nobody is there to ask for it, and remembers that for the control node. `held_until_ns`:
+    /// Undoes everything because the control node is gone, and remembers that for it. `held_until_ns`:
     /// what expires by itself was certainly renewed until then. False when something is left.
     pub(crate) fn heal(&mut self, why: &str, held_until_ns: Option<u64>) -> bool {
         for entry in self.journal.live().into_iter().rev() {
@@ -264,7 +264,7 @@ impl Injector {
         self.journal.live().is_empty()
     }
 
-    /// What was undone without being asked, and what is left. Heals of other runs are told once and then forgotten.
+    /// What was undone without being asked, and what is left. Heals of other runs are answered once and then forgotten.
     pub(crate) fn undone(&mut self) -> Response {
         let by_itself = self.journal.healed();
         let run = self.run.clone();
@@ -336,7 +336,7 @@ fn merge(whole: &mut Proof, part: Proof) {
     whole.dropped_packets = whole.dropped_packets.max(part.dropped_packets);
 }
 
-/// The control node's address as sshd tells it: the first word.
+/// The control node's address, from the first word of sshd's variable.
 fn control_address(connection: Option<&str>) -> Option<IpAddr> {
     connection?.split(' ').next()?.parse().ok()
 }

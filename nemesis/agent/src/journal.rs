@@ -117,7 +117,7 @@ impl Journal {
         self.clear(|record| matches!(record, Record::Live(entry) if entry.seq == seq))
     }
 
-    /// Remembers a heal that nobody asked for; a later one of the same fault takes its place.
+    /// Remembers a heal without a request; a later one of the same fault takes its place.
     pub(crate) fn remember(&mut self, heal: SelfHeal) -> Result<(), String> {
         self.forget(|known| known.run == heal.run && known.fault == heal.fault)?;
         self.put(Record::Healed(heal))
@@ -131,7 +131,7 @@ impl Journal {
     fn put(&mut self, record: Record) -> Result<(), String> {
         let mut slot = self.slots.iter().position(Option::is_none);
         if slot.is_none() {
-            // What is told once too late is less bad than an injection that cannot be undone.
+            // A heal that is reported late is less bad than an injection that cannot be undone.
             let oldest = self.healed().into_iter().next();
             if let Some(oldest) = oldest {
                 self.forget(|heal| *heal == oldest)?;

@@ -48,7 +48,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// Asks every running group to end: the agent ends and nobody would hold their deadlines.
+/// Asks every running group to end: the agent ends and nothing would hold their deadlines.
 pub(crate) fn end_all() {
     let running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
     running.iter().for_each(|leader| drop(sys::kill_group(*leader, libc::SIGTERM)));

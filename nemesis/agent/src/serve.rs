@@ -63,7 +63,7 @@ struct Greeting {
     entry: Entry,
 }
 
-/// Reads until somebody greets properly; none where the channel closes before.
+/// Reads until a proper greeting comes; none where the channel closes before.
 fn greeting() -> Result<Option<Greeting>, String> {
     let say = |error: std::io::Error| format!("the greeting: {error}");
     let mut stdout = std::io::stdout();

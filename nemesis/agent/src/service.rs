@@ -25,7 +25,7 @@ const OTHERS: Duration = Duration::from_millis(200);
 const LOG_BYTES_MAX: u64 = 256 << 20;
 /// So much of its end stays: as much as is brought home.
 const LOG_BYTES_KEPT: u64 = 64 << 20;
-/// Stands where the manner of an end is told.
+/// Stands in place of how a process ended.
 const UNSEEN: &str = "nobody saw how";
 /// The variable by which a service's processes are recognised where there is no cgroup2.
 const MARKER: &str = "DSFUZZ_SERVICE";
@@ -433,7 +433,7 @@ impl Services {
         self.kill_all(name)
     }
 
-    /// Kills all of a service with SIGKILL, those too that are born meanwhile; returns when none is left.
+    /// Kills all of a service with SIGKILL, also those that start meanwhile; returns when none is left.
     pub(crate) fn kill(&self, name: &str) -> Result<(), String> {
         self.kept(name)?;
         self.ask_to_end(name, Asked::Kill);

@@ -35,7 +35,7 @@ pub enum Entry {
     First,
     /// After a connection was lost: refused where another has had the node since.
     Again,
-    /// For the first time, ending whoever has it.
+    /// For the first time, ending the run that has it.
     TakeOver,
     /// Not at all: the run that was evicted says that its clients are closed, which whoever evicted it waits for.
     Gone,
@@ -61,7 +61,7 @@ pub struct ClaimFile {
     pub agent: (u32, u64),
     /// The agent is healing and will end.
     pub ending: bool,
-    /// The run ended in order, or never had clients: nobody of it will touch the target again.
+    /// The run ended in order, or never had clients: none of them will touch the target again.
     #[serde(default)]
     pub over: bool,
     /// Runs that had the node before and did not end in order: nobody has waited for their clients yet.

@@ -24,7 +24,7 @@ pub(super) enum Since {
 }
 
 impl Executor {
-    /// What is wrong already before the fault, so that its effect could not be told from it.
+    /// What is wrong already before the fault, so that its effect could not be distinguished.
     /// Of a cut also the paths that are open before it: only their silence proves anything.
     pub(super) async fn look_before(&self, fault: &ResolvedFault) -> (Open, Vec<String>) {
         match &fault.verification {

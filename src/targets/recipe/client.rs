@@ -1,5 +1,6 @@
 //! Clients of a target: which workloads each carries out, and what its error codes mean.
 use super::Argv;
+use crate::targets::clients;
 use dsfuzz_checkers::ABSENT;
 use dsfuzz_nemesis::Span;
 use schemars::JsonSchema;
@@ -54,16 +55,16 @@ fn default_init_deadline() -> Span {
 
 impl ClientDoc {
     /// What the types cannot say: the key and what is wrong with it.
-    pub(super) fn mistake(&self) -> Option<(&'static str, &'static str)> {
+    pub(super) fn mistake(&self) -> Option<(&'static str, String)> {
         if self.builtin.is_some() == self.command.is_some() {
-            return Some(("", "give exactly one of `builtin` and `command`"));
+            return Some(("", "give exactly one of `builtin` and `command`".to_owned()));
         }
-        if self.builtin.as_deref().is_some_and(|name| name != super::super::etcd::NAME) {
-            return Some((".builtin", "unknown; built in is: etcd"));
+        if let Some(Err(unknown)) = self.builtin.as_deref().map(clients::find) {
+            return Some((".builtin", unknown));
         }
         let reserved = self.errors.iter().find(|(code, _)| ABSENT.starts_with(&format!("{}:", code.trim())));
         reserved
             .filter(|(_, certainty)| **certainty != Certainty::Absent)
-            .map(|_| (".errors.absent", "this word is reserved: as a code it can only mean `absent`"))
+            .map(|_| (".errors.absent", "this word is reserved: as a code it can only mean `absent`".to_owned()))
     }
 }

@@ -5,6 +5,7 @@ use super::super::limits::Limits;
 use super::configurations::Configurations;
 use super::space::{Plan, Space};
 use super::{Answer, Decision, Deed, Stuck, exact, shrink, steps, without_order};
+use crate::forms::without_version;
 use crate::history::{History, Op, Outcome};
 use crate::linearizability::containers::{self, Grown};
 use crate::models::{Container, ContainerAct, Model};
@@ -59,6 +60,7 @@ pub(crate) fn finding<M: Model>(
         ));
     }
     sentences.extend(last.iter().map(|last| last.why(history, &small)));
+    sentences.extend(last.as_ref().and_then(|last| refused(model, history, &small, last)));
     if grown.is_none() && last.is_none() {
         sentences.push("Every order that respects the intervals was tried; none explains all replies.".to_owned());
     }
@@ -267,6 +269,27 @@ struct GrownStory {
     title: String,
     why: String,
     calls: Vec<u64>,
+}
+
+/// Who would have written the value that does not fit, where only calls did that were refused.
+fn refused<M: Model>(model: &M, history: &History, small: &[Deed<M::Act>], last: &Last) -> Option<String> {
+    let found = model.found(&small.iter().find(|deed| deed.call == last.call)?.act)?;
+    let reply = history.op(last.call)?;
+    let sets = |op: &Op<'_>| {
+        let function = history.name(op.function);
+        let asked = without_version(function, op.input).unwrap_or(op.input);
+        match function {
+            "write" => asked == *found,
+            "cas" => asked.as_list().is_some_and(|pair| pair.len() == 2 && pair.at(1) == *found),
+            _ => false,
+        }
+    };
+    let same = |op: &Op<'_>| op.workload == reply.workload && op.key == reply.key && op.call < reply.reply && sets(op);
+    let writers: Vec<Op<'_>> = history.ops().iter().filter(same).collect();
+    if writers.is_empty() || writers.iter().any(|op| op.outcome != Outcome::Fail) {
+        return None;
+    }
+    Some(format!("#{} found {found}, {}.", last.call, wording::done_by_nobody(&writers, "written")))
 }
 
 /// Why a value should not have come out: whoever put it in was refused, or nobody did.

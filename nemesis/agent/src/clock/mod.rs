@@ -17,9 +17,9 @@ const OFFSET_NS_MAX: u64 = 20 * 365 * 86_400 * 1_000_000_000;
 /// How a clock lies.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Shift {
-    /// By so much.
+    /// By how much, negative for the past.
     pub(crate) offset_ns: i64,
-    /// 0: always. Else shifted and true in turn, each for so long.
+    /// 0: always. Else shifted and true in turn, each for this long.
     pub(crate) period_ns: u64,
     /// Wall clock at which the first turn began.
     pub(crate) base_ns: i64,

@@ -78,7 +78,7 @@ impl Target {
         (number(block + 24)? > real_ns).then_some(shift)
     }
 
-    /// Changes how the clock lies, until the true wall clock shows `expiry_ns`. Stops nobody.
+    /// Changes the skew of the clock, until the true wall clock shows `expiry_ns`. Stops no process.
     pub(crate) fn set(&self, shift: Shift, expiry_ns: i64) -> Result<(), String> {
         let data = self.at + self.image.data;
         let index = self.read(data).map(u64::from_le_bytes)?;
@@ -89,7 +89,7 @@ impl Target {
         self.write(data, &next.to_le_bytes())
     }
 
-    /// Makes calls go through the image, which tells the truth until [`Target::set`].
+    /// Makes calls go through the image, which gives the true time until [`Target::set`].
     pub(crate) fn install(&mut self) -> Result<(), String> {
         if self.still_there() && self.installed() {
             return Ok(());

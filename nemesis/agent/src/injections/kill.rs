@@ -1,5 +1,5 @@
 //! All processes of some services are killed. Undone by starting them again, with the command that is for that. A process that
-//! starts and then ends by itself is a death of the target, told as that: nothing of the fault is left.
+//! starts and then ends by itself is a death of the target and reported as one: nothing of the fault is left.
 use super::{Context, note, shift_of, so_far};
 use crate::sys;
 use dsfuzz_nemesis::protocol::{Injection, Proof};
@@ -77,7 +77,7 @@ pub(super) fn start_again(names: &[&str], context: &Context<'_>, proof: &mut Pro
     }
 }
 
-/// Why there is nothing to kill: a service that does not run would be started by the undo, whoever had ended it.
+/// Why there is nothing to kill: a service that does not run would be started by the undo, whatever had ended it.
 pub(super) fn refusal(services: &[String], context: &Context<'_>) -> Option<String> {
     let killed = |name: &String| {
         context

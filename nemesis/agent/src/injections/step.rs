@@ -31,7 +31,7 @@ pub(crate) fn refusal(own_kernel: bool, control_boot_id: &str, boot_id: &str, se
     }
 }
 
-/// Where the wall clock would be had nobody stepped it.
+/// Where the wall clock would be without a step.
 fn true_ns(entry: &Entry) -> i64 {
     let passed = sys::boottime_ns().saturating_sub(entry.boot_ns);
     entry.real_ns.saturating_add_unsigned(passed)

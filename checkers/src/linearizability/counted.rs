@@ -1,0 +1,222 @@
+//! Objects that count up with every change, such as registers with versions: with what number they may have begun, and replies
+//! that contradict each other whatever that was.
+use super::decide::Terms;
+use super::general::{self, Deed};
+use super::keys::{Judged, Part};
+use super::object::{Contradiction, Evidence, Objects};
+use crate::history::{Op, Outcome};
+use crate::initial::Shown;
+use crate::initial::bounds::Addition;
+use crate::initial::counters::{Apart, Shows, allowed, apart, beginnings};
+use crate::models::Model;
+use crate::verdict::certificate::{Certificate, Claim};
+use crate::verdict::wording;
+use crate::verdict::{Finding, Severity};
+
+/// Numbers that an object may have begun with of which at most so many are tried.
+const TRIED: i64 = 16;
+/// Values with such numbers that are tried at most.
+const WAYS: usize = 64;
+/// Changes that a finding names at most.
+const NAMED: usize = 8;
+/// Operations that a certificate carries at most.
+const CERTIFIED: usize = 2_000;
+
+/// What the acts of one object change and show.
+struct Counted<'a, A> {
+    acts: Vec<(Op<'a>, A)>,
+    additions: Vec<Addition<'a>>,
+    shows: Vec<Shows<'a>>,
+}
+
+impl<M: Model> Objects<'_, M> {
+    /// Of an object that begins as its model does; `None` where it does not count.
+    fn counted<'a>(&'a self, part: &'a Part<'_>) -> Option<Counted<'a, M::Act>> {
+        if self.initial.of(&part.key.to_value()).is_some() {
+            return None;
+        }
+        let mut counted = Counted { acts: Vec::new(), additions: Vec::new(), shows: Vec::new() };
+        for op in part.ops(self.history) {
+            let act = self.act(self.model, &op).ok()?;
+            let counts = self.model.counts(&act)?;
+            let by = i128::from(counts.by);
+            if by != 0 {
+                counted.additions.push(Addition { op, amount: by });
+            }
+            let before = counts.before.filter(|_| op.outcome == Outcome::Ok);
+            counted.shows.extend(before.map(|before| Shows { op, before, by }));
+            counted.acts.push((op, act));
+        }
+        Some(counted)
+    }
+
+    /// What a contradiction comes to: a question where there is none if what counts up began with a larger number.
+    pub(super) fn judge_counted(
+        &self,
+        part: &Part<'_>,
+        said: (u64, Contradiction<M>),
+        terms: Terms<'_>,
+    ) -> Judged<Contradiction<M>> {
+        let (mut index, mut said) = said;
+        let (model, key) = (self.model, part.key.to_value());
+        let Some(counted) = self.counted(part) else { return Judged::Bad(index, said) };
+        // A nearer reason is that calls took effect that were refused.
+        if !model.counts_alone() && self.refused_explain(part, &counted, terms) {
+            let refused = part.failed(self.history).filter(|op| self.changes(op));
+            let calls: Vec<String> = refused.take(NAMED).map(|op| format!("#{}", op.call)).collect();
+            said.note = Some(format!(
+                "Every reply is explained if calls that were refused took effect all the same ({}).",
+                calls.join(", ")
+            ));
+            return Judged::Bad(index, said);
+        }
+        let Some((least, most)) = self.numbers(part, &counted) else {
+            if !model.counts_alone() && self.apart(part).is_some() {
+                said.evidence = Evidence::Apart;
+            }
+            return Judged::Bad(index, said);
+        };
+        // What it began with was there until the first change.
+        let changed = counted.additions.iter().map(|addition| addition.op.end()).min().unwrap_or(Op::OPEN);
+        let early: Vec<&M::Act> = counted.acts.iter().filter(|(op, _)| op.call < changed).map(|(_, act)| act).collect();
+        let numbers = (least..=most).take(TRIED as usize);
+        let mut ways = numbers.flat_map(|number| model.counted_from(number, &early));
+        for begins in ways.by_ref().take(WAYS) {
+            let way = vec![(key.clone(), begins.clone())];
+            let Some(other) = model.beginning(&key, &self.initial.supposing(&way)) else {
+                return Judged::Bad(index, said);
+            };
+            match self.judge_as(&other, part, terms) {
+                Judged::Fine(_) => return Judged::Asks(way, Shown::Counted),
+                Judged::Bad(later, evidence) => {
+                    // The reply that no beginning explains tells more.
+                    if later > index {
+                        index = later;
+                        said = Contradiction::new(evidence, Some(other), Vec::new());
+                        said.note = Some(format!(
+                            "It began with {begins}, if with anything: nothing else agrees with so many replies."
+                        ));
+                    }
+                }
+                undecided => return undecided.without_bad(),
+            }
+        }
+        let more = ways.next().is_some();
+        if most.saturating_sub(least) >= TRIED || more {
+            return Judged::GaveUp(format!(
+                "every reply may agree with a beginning between {least} and {most}, more than are tried: set initial"
+            ));
+        }
+        Judged::Bad(index, said)
+    }
+
+    /// The numbers above 0 with which it may have begun.
+    fn numbers(&self, part: &Part<'_>, counted: &Counted<'_, M::Act>) -> Option<(i64, i64)> {
+        let mut additions = counted.additions.clone();
+        if self.model.counts_alone() {
+            for op in part.failed(self.history) {
+                let counts = self.act(self.model, &op).ok().and_then(|act| self.model.counts(&act));
+                additions.push(Addition { op, amount: i128::from(counts.map_or(0, |counts| counts.by)) });
+            }
+            return beginnings(additions, &counted.shows);
+        }
+        // Where no number is shown, it may be any.
+        if counted.shows.is_empty() {
+            return Some((1, 1));
+        }
+        let (least, most) = allowed(additions, &counted.shows)?;
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        let least = i64::try_from(least.max(1)).ok()?;
+        (least <= most).then_some((least, most))
+    }
+
+    /// Whether calls that were refused explain every reply if they took effect all the same.
+    fn refused_explain(&self, part: &Part<'_>, counted: &Counted<'_, M::Act>, terms: Terms<'_>) -> bool {
+        let refused = part.failed(self.history).filter_map(|op| {
+            let act = self.act(self.model, &op).ok().filter(|act| !self.model.observes_only(act))?;
+            Some(Deed { call: op.call, end: Op::OPEN, act })
+        });
+        let refused: Vec<Deed<M::Act>> = refused.collect();
+        if refused.is_empty() {
+            return false;
+        }
+        let mut deeds = self.deeds(self.model, part, counted.acts.iter().map(|(_, act)| act.clone()).collect());
+        deeds.extend(refused);
+        deeds.sort_by_key(|deed| deed.call);
+        let terms = Terms { witness: false, ..terms };
+        matches!(general::decide(self.model, &deeds, terms), general::Decision::Linearizable(_))
+    }
+
+    fn changes(&self, op: &Op<'_>) -> bool {
+        let counts = self.act(self.model, op).ok().and_then(|act| self.model.counts(&act));
+        counts.is_some_and(|counts| counts.by != 0)
+    }
+
+    /// Two replies that contradict each other whatever number it began with.
+    pub(super) fn apart<'a>(&'a self, part: &'a Part<'_>) -> Option<Apart<'a>> {
+        let counted = self.counted(part)?;
+        apart(counted.additions, counted.shows)
+    }
+
+    /// How those are told.
+    pub(super) fn told(&self, part: &Part<'_>, apart: &Apart<'_>) -> Finding {
+        let (history, key) = (self.history, part.key.to_value());
+        let (from, to) = (&apart.from, &apart.to);
+        let mut calls = vec![from.op.call, to.op.call];
+        let named = apart.between.len() as i128 == apart.changes && apart.between.len() <= NAMED;
+        let between: &[Op<'_>] = if named { &apart.between } else { &[] };
+        calls.extend(between.iter().map(|op| op.call));
+        calls.sort_unstable();
+        calls.dedup();
+        let ops: Vec<Op<'_>> = calls.iter().filter_map(|call| history.op(*call)).collect();
+        let told = |op: &Op<'_>| {
+            let words =
+                self.act(self.model, op).ok().and_then(|act| self.model.describe(&act, op.outcome != Outcome::Info));
+            words.map_or_else(|| wording::operation(history, op), |words| wording::operation_as(history, op, &words))
+        };
+        let last = if from.op.call > to.op.call { &from.op } else { &to.op };
+        let subject = if key.is_nil() { String::new() } else { format!("key {key}: ") };
+        let title = format!(
+            "{subject}{} #{}{} returned {}, which no order explains",
+            history.name(last.function),
+            last.call,
+            wording::on(history, last),
+            last.output
+        );
+        let which: Vec<String> = between.iter().map(|op| format!("#{}", op.call)).collect();
+        let which = if which.is_empty() { String::new() } else { format!(" ({})", which.join(", ")) };
+        let bound = if apart.most { "at most" } else { "at least" };
+        let can = if apart.most { "can have come" } else { "came" };
+        let mut finding = Finding::new("nonlinearizable", Severity::Violation, title);
+        finding.sentences = ops.iter().map(told).collect();
+        finding.sentences.push(format!(
+            "#{} found version {} and #{} version {}: {} apart, and {bound} {}{which} {can} between them, a contradiction \
+             whatever it began with.",
+            from.op.call,
+            from.before,
+            to.op.call,
+            to.before,
+            changes(to.before - from.before),
+            changes(apart.changes),
+        ));
+        finding.faults = wording::faults_around(history, &ops);
+        finding.sentences.extend(wording::faults(history, &finding.faults));
+        finding.nodes = wording::nodes_of(history, &ops);
+        finding.key = key;
+        // Every change before them counts.
+        let end = from.op.reply.max(to.op.reply);
+        let all = part.ops(history).filter(|op| op.call < end && self.changes(op));
+        let certified: Vec<u64> = all.map(|op| op.call).chain(calls.iter().copied()).collect();
+        if certified.len() <= CERTIFIED {
+            let claim = Claim::NoLinearization { model: self.model.specification(), weakened: Vec::new() };
+            finding.certificate = Some(Certificate::new(history, claim, &certified));
+        }
+        finding.ops = calls;
+        finding
+    }
+}
+
+/// So many changes, in words.
+fn changes(count: i128) -> String {
+    if count == 1 { "1 change".to_owned() } else { format!("{count} changes") }
+}
