@@ -95,7 +95,7 @@ pub(crate) fn took(op: &Op<'_>) -> bool {
 }
 
 /// Functions of these operations that are none of those known, each once, of calls that may have taken effect.
-pub(crate) fn strangers<'h>(history: &'h History, ops: &[u32], known: &[&str]) -> Vec<&'h str> {
+pub(crate) fn unknown_functions<'h>(history: &'h History, ops: &[u32], known: &[&str]) -> Vec<&'h str> {
     let mut found: Vec<NameId> = Vec::new();
     for op in ops.iter().map(|&position| at(history, position)) {
         let strange = op.outcome != Outcome::Fail && !found.contains(&op.function);

@@ -4,6 +4,7 @@
 //! numbers, values with their versions for values), or where an element has no value, a checker would accuse what it does
 //! not recognise.
 use crate::checker::Options;
+use crate::functions::{self, Argument, FunctionKind, Reply};
 use crate::history::{History, NameId, Op, Outcome};
 use crate::models::{MODELS, versioned};
 use crate::transactions::txn::is_mops;
@@ -250,28 +251,44 @@ pub(crate) fn name_of(history: &History, workload: NameId) -> &'static str {
 
 const UNNAMED: &str = "calls";
 
+/// Functions one of which a workload calls that this checker judges with these options; none where it judges the run as a
+/// whole.
+fn marks(checker: &str, options: &Options) -> Vec<&'static str> {
+    let model = options.text("model").ok().flatten().filter(|_| checker == "linearizable");
+    if let Some(model) = model.and_then(|name| MODELS.iter().find(|model| model.name == name)) {
+        // Others have reads, too.
+        return model.functions.iter().copied().filter(|function| *function != "read").collect();
+    }
+    if let Some((_, functions)) = BY_NAME.iter().find(|(name, _)| *name == checker) {
+        return functions.to_vec();
+    }
+    let rows = ROWS.iter().filter(|row| row.candidate.checker == checker && row.candidate.model.is_none());
+    rows.flat_map(|row| row.marks).copied().collect()
+}
+
+/// Functions of the workloads that this checker judges with these options; none where it judges the run as a whole.
+pub(crate) fn functions_of(checker: &str, options: &Options) -> Vec<&'static str> {
+    let rows = ROWS.iter().filter(|row| row.candidate.checker == checker && row.candidate.model.is_none());
+    let known = rows.flat_map(|row| row.knows).copied();
+    known.chain(marks(checker, options)).collect()
+}
+
+/// Every function that some checker knows, as often as one does.
+#[cfg(test)]
+pub(crate) fn known_functions() -> Vec<&'static str> {
+    let of_rows = ROWS.iter().flat_map(|row| row.marks.iter().chain(row.knows));
+    let by_name = BY_NAME.iter().flat_map(|(_, functions)| *functions);
+    of_rows.chain(by_name).chain(MODELS.iter().flat_map(|model| model.functions)).copied().collect()
+}
+
 /// The workloads of the history that none of these checkers judges, by name.
 pub fn unjudged<'h>(history: &'h History, checkers: &[(String, Options)]) -> Vec<&'h str> {
     let judges = |(checker, options): &(String, Options), workload: &str, seen: &Seen<'_>| {
-        let text = |name: &str| options.text(name).ok().flatten();
-        if text("workload").is_some_and(|named| named != workload) {
+        if options.text("workload").ok().flatten().is_some_and(|named| named != workload) {
             return false;
         }
-        let model = text("model").and_then(|name| MODELS.iter().find(|model| model.name == name));
-        let any = |functions: &[&str]| functions.iter().any(|function| seen.called(function));
-        match model.filter(|_| checker == "linearizable") {
-            // Others have reads, too.
-            Some(model) => model.functions.iter().any(|function| *function != "read" && seen.called(function)),
-            None => {
-                let rows = ROWS.iter().filter(|row| row.candidate.checker == checker && row.candidate.model.is_none());
-                let mut marks = rows.map(|row| row.marks);
-                let by_name = BY_NAME.iter().find(|(name, _)| name == checker);
-                match by_name {
-                    Some((_, functions)) => any(functions),
-                    None => marks.clone().next().is_none() || marks.any(any),
-                }
-            }
-        }
+        let marks = marks(checker, options);
+        marks.is_empty() || marks.iter().any(|function| seen.called(function))
     };
     let seen = Seen::of(history).into_iter().map(|(workload, seen)| (history.name(workload), seen));
     let unjudged = seen.filter(|(workload, seen)| !checkers.iter().any(|checker| judges(checker, workload, seen)));
@@ -351,7 +368,7 @@ impl<'h> Seen<'h> {
                 seen.kinds(function, &op);
             }
             match function {
-                "read" | "get" => seen.read(function, &op),
+                _ if reads(function) => seen.read(function, &op),
                 "write" | "insert" | "append" => {
                     seen.writes_lists |= op.input.as_list().is_some();
                     seen.writes_maps |= op.input.as_map().is_some();
@@ -417,15 +434,19 @@ impl<'h> Seen<'h> {
 
     /// What kinds of values go in and come out.
     fn kinds(&mut self, function: &str, op: &Op<'h>) {
-        match function {
-            "write" | "put" | "add" | "enqueue" | "push" | "send" | "insert" => note(&mut self.brought, op.input),
-            "cas" => {
+        let function = functions::function(function);
+        match function.argument {
+            Argument::Value | Argument::Element => note(&mut self.brought, op.input),
+            Argument::Swap => {
                 // What it sets.
                 let set = op.input.as_list().and_then(|both| both.get(both.len().saturating_sub(1)));
                 set.into_iter().for_each(|value| note(&mut self.brought, value));
             }
-            "drain" if op.outcome == Outcome::Ok => note_elements(&mut self.shown, op.output),
-            "read" | "get" | "dequeue" | "pop" | "receive" | "extract" if op.outcome == Outcome::Ok => {
+            _ => {}
+        }
+        match function.reply {
+            Reply::Elements if op.outcome == Outcome::Ok => note_elements(&mut self.shown, op.output),
+            Reply::Value if op.outcome == Outcome::Ok => {
                 note(&mut self.shown, op.output);
                 note_elements(&mut self.elements, op.output);
             }
@@ -502,6 +523,12 @@ impl<'h> Seen<'h> {
     fn rows(&self) -> bool {
         self.reads_pairs && !self.reads_plain && !self.adds_lists
     }
+}
+
+/// Whether a function of this name answers with the value of an object, and changes nothing.
+fn reads(name: &str) -> bool {
+    let function = functions::function(name);
+    function.kind == FunctionKind::Read && function.reply == Reply::Value
 }
 
 /// The kinds of what is in a list.

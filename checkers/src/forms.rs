@@ -2,6 +2,7 @@
 //! objects). A read that shows composite values of a register to which only plain ones were written shows them in another form,
 //! such as with their versions, and so does one that shows anything but pairs without a version where such were written. What it
 //! shows was then never written as it stands, and that accuses nobody.
+use crate::functions::{Argument, FunctionKind, function_of};
 use crate::history::{History, NameId, Op, Outcome};
 use crate::initial::Initial;
 use crate::value::{Kind, Value, ValueRef};
@@ -42,7 +43,9 @@ impl<'h> Forms<'h> {
         let mut forms = Forms { workloads: HashMap::new(), pairs: HashSet::new() };
         for op in history.ops().iter() {
             let function = history.name(op.function);
-            if !matches!(function, "write" | "put" | "append" | "cas") {
+            let meaning = function_of(history, &op);
+            let writes = matches!(meaning.argument, Argument::Value | Argument::Suffix | Argument::Swap);
+            if !writes || meaning.kind != FunctionKind::Write {
                 continue;
             }
             let written = forms.workloads.entry(op.workload).or_default();
@@ -66,7 +69,7 @@ impl<'h> Forms<'h> {
     pub(crate) fn other_form(&self, history: &History, op: &Op<'_>, initial: &Initial) -> Option<String> {
         let function = history.name(op.function);
         let written = self.workloads.get(&op.workload).filter(|written| !written.others)?;
-        if !matches!(function, "read" | "get") || op.outcome != Outcome::Ok || op.output.is_nil() {
+        if function_of(history, op).kind != FunctionKind::Read || op.outcome != Outcome::Ok || op.output.is_nil() {
             return None;
         }
         let other = match (composite(op.output), written.pairs) {
@@ -130,9 +133,10 @@ impl Turned {
         for op in history.ops().iter() {
             // Arguments may have versions: `[version, value]`, `[version, [from, to]]`.
             let value = second(op.input).unwrap_or(op.input);
-            match history.name(op.function) {
-                "write" => drop(written.insert((op.workload, value))),
-                "cas" => drop(written.insert((op.workload, second(value).unwrap_or(value)))),
+            let function = function_of(history, &op);
+            match (function.kind, function.argument) {
+                (FunctionKind::Write, Argument::Value) => drop(written.insert((op.workload, value))),
+                (_, Argument::Swap) => drop(written.insert((op.workload, second(value).unwrap_or(value)))),
                 _ => continue,
             }
             *writes.entry((op.workload, op.key)).or_default() += 1;
@@ -141,7 +145,8 @@ impl Turned {
         let begins = |op: &Op<'_>| {
             !initial.is_unsaid() && initial.of(&op.key.to_value()).is_some_and(|begins| op.output == *begins)
         };
-        let reads = history.ops().iter().filter(|op| op.outcome == Outcome::Ok && history.name(op.function) == "read");
+        let read = |op: &Op<'_>| op.outcome == Outcome::Ok && function_of(history, op).kind == FunctionKind::Read;
+        let reads = history.ops().iter().filter(read);
         for op in reads.filter(|op| !begins(op)) {
             let Some(pair) = op.output.as_list().filter(|list| list.len() == 2) else { continue };
             let (first, second) = (pair.at(0), pair.at(1));

@@ -1,148 +1,244 @@
-//! [`Effect`]: what a function does to the object of its call, by its name; for checkers that judge calls of any workload.
+//! [`FUNCTIONS`]: what each function means, by its name: what a call does to its object ([`FunctionKind`]), what its argument is
+//! ([`Argument`]), what its reply is ([`Reply`]), and its verb. Workloads, the client protocol, importers, exporters, checkers and
+//! the sentences of findings ask this table.
 //!
-//! **A function that nobody knows is a possible write.** Never: passing a call over because its name is not in the table.
+//! **A function that the table does not know is a possible write** ([`FunctionKind::Unknown`]), and a promise about its object is
+//! unknown. Never: passing a call over because its name is not in the table.
 //! A list of micro-operations (`[["w", 1, 5], ["r", 2, nil]]`) is a transaction, whatever its function is called.
-use crate::history::{History, Op};
-use crate::value::{Kind, ValueRef};
+mod table;
+#[cfg(test)]
+mod tests;
 
-/// What a function does.
+use crate::history::{History, Op, Outcome};
+use crate::value::{Kind, Value, ValueRef};
+use table::PARTS;
+
+pub use table::FUNCTIONS;
+
+/// What a call of a function does to the object that it is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Effect {
+pub enum FunctionKind {
     /// It changes nothing and answers with what the object holds.
-    Reads,
+    Read,
     /// It changes nothing and answers with something else: a number of elements, a status.
-    Asks,
+    Query,
     /// It changes nothing but what its own client is shown next. Of a queue, the same name may take elements away.
-    Follows,
+    Follow,
     /// It changes the object, and the order of two of them matters.
-    Writes,
+    Write,
     /// It changes the object, and the order of two of them does not matter: neither contradicts the other.
-    Commutes,
-    /// It takes something that others then cannot have.
-    Takes,
-    /// A list of micro-operations, each with an effect and a key of its own.
-    Transacts,
-    /// It may change something: the table does not say what, or does not know the function.
-    May,
+    CommutativeWrite,
+    /// It changes the object and answers with what it took, found or made: `dequeue`, `generate`.
+    ReadWrite,
+    /// It may change the object; whether two of them contradict each other depends on the object.
+    Change,
+    /// It takes a lock that others then cannot have.
+    Acquire,
+    /// It gives a lock back.
+    Release,
+    /// It holds on to a lock that would expire.
+    Renew,
+    /// A list of micro-operations, each with a kind and a key of its own.
+    Transaction,
+    /// The table does not know the function: it may change anything.
+    Unknown,
 }
 
-/// The table. Functions that are not here may change anything.
-const FUNCTIONS: &[(&str, Effect)] = &[
-    ("read", Effect::Reads),
-    ("get", Effect::Reads),
-    ("contains", Effect::Asks),
-    ("count", Effect::Asks),
-    ("length", Effect::Asks),
-    ("size", Effect::Asks),
-    ("leader", Effect::Asks),
-    ("holder", Effect::Asks),
-    ("status", Effect::Asks),
-    ("watch", Effect::Follows),
-    ("poll", Effect::Follows),
-    ("assign", Effect::Follows),
-    ("subscribe", Effect::Follows),
-    ("seek", Effect::Follows),
-    ("write", Effect::Writes),
-    ("cas", Effect::Writes),
-    ("put", Effect::Writes),
-    ("delete", Effect::Writes),
-    ("append", Effect::Writes),
-    ("enqueue", Effect::Writes),
-    ("add", Effect::Commutes),
-    ("inc", Effect::Commutes),
-    ("dec", Effect::Commutes),
-    ("increment", Effect::Commutes),
-    ("decrement", Effect::Commutes),
-    ("acquire", Effect::Takes),
-    ("txn", Effect::Transacts),
-];
+impl FunctionKind {
+    /// Whether a call changes nothing: neither the object nor what its client is shown next.
+    pub fn is_read_only(self) -> bool {
+        matches!(self, FunctionKind::Read | FunctionKind::Query)
+    }
 
-/// First words of micro-operations, with what they do to their key.
-const PARTS: &[(&str, Effect)] = &[
-    ("r", Effect::Reads),
-    ("w", Effect::Writes),
-    ("append", Effect::Writes),
-    ("send", Effect::Writes),
-    ("poll", Effect::Follows),
-];
+    /// Whether a call changes the object, and tells nothing of it.
+    pub fn is_write(self) -> bool {
+        matches!(self, FunctionKind::Write | FunctionKind::CommutativeWrite)
+    }
+}
 
-fn lookup(table: &[(&str, Effect)], name: &str) -> Effect {
-    table.iter().find(|(known, _)| *known == name).map_or(Effect::May, |(_, effect)| *effect)
+/// What the argument of a function is, and where the keys stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Argument {
+    /// What is asked for; nil asks for everything. The key stands beside it.
+    Selector,
+    /// A value that the object then holds. A client may choose it during the call, and then only the reply tells it.
+    Value,
+    /// The end of a value that the object then holds. A client may choose it during the call.
+    Suffix,
+    /// An element that joins others. A reply to a call without an argument is news, and no argument.
+    Element,
+    /// An element or key that the call is about.
+    Subject,
+    /// Several objects and what is done with them: the keys stand in the argument.
+    Objects,
+    /// The value that is expected and the one that replaces it: `[from, to]`.
+    Swap,
+    /// Nothing has to be said: an owner, an amount.
+    Optional,
+    /// A list of micro-operations: the keys stand in them.
+    MicroOperations,
+    /// Anything.
+    Other,
+}
+
+impl Argument {
+    /// Whether a client may choose the argument during the call, so that only the reply tells it.
+    pub(crate) fn chosen_late(self) -> bool {
+        matches!(self, Argument::Value | Argument::Suffix)
+    }
+}
+
+/// What the reply of a function is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// Nothing but that it was done. A reply that repeats the argument, as Jepsen's completions do, says no more.
+    Acknowledgement,
+    /// The value that the object held: as it was written, or a list of what was added.
+    Value,
+    /// A list of values that were in the object.
+    Elements,
+    /// Anything else: a token, an offset, a number, micro-operations.
+    Other,
+}
+
+/// A function of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Function {
+    /// Its name in histories and in the client protocol.
+    pub name: &'static str,
+    /// What a call does to its object.
+    pub kind: FunctionKind,
+    /// What its argument is.
+    pub argument: Argument,
+    /// What its reply is.
+    pub reply: Reply,
+    /// The verb of findings, `add` and `added`; findings quote a call of a function without one.
+    verb: Option<(&'static str, &'static str)>,
+}
+
+/// Stands for every function that the table does not know.
+static UNKNOWN: Function =
+    Function { name: "?", kind: FunctionKind::Unknown, argument: Argument::Other, reply: Reply::Other, verb: None };
+
+/// What the function of this name means; [`FunctionKind::Unknown`] where the table does not know it.
+pub fn function(name: &str) -> &'static Function {
+    FUNCTIONS.binary_search_by(|known| known.name.cmp(name)).map_or(&UNKNOWN, |at| &FUNCTIONS[at])
+}
+
+/// What the call's function means.
+pub(crate) fn function_of(history: &History, op: &Op<'_>) -> &'static Function {
+    function(history.name(op.function))
+}
+
+/// The kind of a micro-operation by its first word.
+fn part_kind(name: &str) -> FunctionKind {
+    let name = name.strip_prefix(':').unwrap_or(name);
+    PARTS.iter().find(|(known, _)| *known == name).map_or(FunctionKind::Unknown, |(_, kind)| *kind)
 }
 
 /// Whether this is a list of micro-operations.
 fn is_transaction(input: ValueRef<'_>) -> bool {
     let part = |part: ValueRef<'_>| {
         let head = part.as_list().and_then(|part| part.get(0)).and_then(|head| head.as_text());
-        head.is_some_and(|head| lookup(PARTS, head) != Effect::May)
+        head.is_some_and(|head| part_kind(head) != FunctionKind::Unknown)
     };
     input.as_list().is_some_and(|list| !list.is_empty() && list.iter().all(part))
 }
 
-/// What the function of this name does, if its argument is a plain one.
-fn of_name(function: &str) -> Effect {
-    lookup(FUNCTIONS, function)
-}
-
 /// Whether a function of this name changes nothing, whatever the object. `read` is left to each checker: of some objects
 /// it takes away what it returns.
-pub(crate) fn is_read_only(function: &str) -> bool {
-    matches!(of_name(function), Effect::Reads | Effect::Asks) && function != "read"
+pub(crate) fn is_read_only(name: &str) -> bool {
+    function(name).kind.is_read_only() && name != "read"
 }
 
 /// What the call does if it takes effect.
-pub(crate) fn effect(history: &History, op: &Op<'_>) -> Effect {
-    match of_name(history.name(op.function)) {
-        Effect::Transacts => Effect::Transacts,
-        _ if is_transaction(op.input) => Effect::Transacts,
+pub(crate) fn kind(history: &History, op: &Op<'_>) -> FunctionKind {
+    match function_of(history, op).kind {
+        FunctionKind::Transaction => FunctionKind::Transaction,
+        _ if is_transaction(op.input) => FunctionKind::Transaction,
         // The keys are in the argument, and some of them may be another's.
-        Effect::Writes if matches!(op.input.kind(), Kind::Map(_)) => Effect::May,
-        effect => effect,
+        FunctionKind::Write if matches!(op.input.kind(), Kind::Map(_)) => FunctionKind::Change,
+        kind => kind,
     }
+}
+
+/// The key that stands beside the argument; None where the keys stand in it, or nowhere.
+pub(crate) fn key<'h>(history: &History, op: &Op<'h>) -> Option<ValueRef<'h>> {
+    let beside = function_of(history, op).argument != Argument::Objects;
+    Some(op.key).filter(|key| beside && !key.is_nil())
 }
 
 /// A micro-operation: what it does, its key, its value.
 pub(crate) struct Part<'h> {
-    pub(crate) effect: Effect,
-    pub(crate) key: ValueRef<'h>,
+    pub(crate) kind: FunctionKind,
+    /// None of one that names no key, as `["poll"]`.
+    pub(crate) key: Option<ValueRef<'h>>,
     pub(crate) value: Option<ValueRef<'h>>,
 }
 
-/// The micro-operations of a list of them; None where one cannot be told.
+/// The micro-operations of a list of them; None where one is not known, or changes a key that it does not name.
 pub(crate) fn parts<'h>(list: ValueRef<'h>) -> Option<Vec<Part<'h>>> {
     let part = |part: ValueRef<'h>| {
         let part = part.as_list()?;
-        let effect = lookup(PARTS, part.get(0)?.as_text()?);
-        let part = Part { effect, key: part.get(1)?, value: part.get(2) };
-        (part.effect != Effect::May).then_some(part)
+        let kind = part_kind(part.get(0)?.as_text()?);
+        let part = Part { kind, key: part.get(1), value: part.get(2) };
+        let told = part.key.is_some() || !part.may_change();
+        (part.kind != FunctionKind::Unknown && told).then_some(part)
     };
     list.as_list()?.iter().map(part).collect()
 }
 
-/// Whether the call may have changed something, if it took effect.
-pub(crate) fn may_change(history: &History, op: &Op<'_>) -> bool {
-    match effect(history, op) {
-        Effect::Reads | Effect::Asks | Effect::Follows => false,
-        Effect::Transacts => {
-            let reads = |part: &Part<'_>| matches!(part.effect, Effect::Reads | Effect::Follows);
-            !parts(op.input).is_some_and(|parts| parts.iter().all(reads))
-        }
-        Effect::Writes | Effect::Commutes | Effect::Takes | Effect::May => true,
+impl Part<'_> {
+    /// Whether it may change its key.
+    fn may_change(&self) -> bool {
+        !(self.kind.is_read_only() || self.kind == FunctionKind::Follow)
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Whether the call may have changed something, if it took effect.
+pub(crate) fn may_change(history: &History, op: &Op<'_>) -> bool {
+    match kind(history, op) {
+        FunctionKind::Read | FunctionKind::Query | FunctionKind::Follow => false,
+        FunctionKind::Transaction => parts(op.input).is_none_or(|parts| parts.iter().any(Part::may_change)),
+        _ => true,
+    }
+}
 
-    #[test]
-    fn each_function_stands_in_the_table_once_and_others_may_do_anything() {
-        for table in [FUNCTIONS, PARTS] {
-            for (at, (name, _)) in table.iter().enumerate() {
-                assert!(table[..at].iter().all(|(other, _)| other != name), "{name}");
-            }
+/// What the call did, with its reply: `wrote 5`, `tried to add 3`, `acquire null -> true`.
+pub(crate) fn describe(history: &History, op: &Op<'_>) -> String {
+    let name = history.name(op.function);
+    let function = function(name);
+    let in_doubt = op.outcome == Outcome::Info;
+    let swap = op.input.as_list().filter(|list| list.len() == 2).map(|list| (list.at(0), list.at(1)));
+    match (function.verb, function.argument, swap) {
+        (Some((verb, _)), Argument::Selector, _) if in_doubt => format!("tried to {verb}"),
+        (Some((_, past)), Argument::Selector, _) => format!("{past} {}", op.output),
+        (Some((verb, _)), Argument::Swap, Some((from, to))) if in_doubt => format!("tried to {verb} {from} by {to}"),
+        (Some(_), Argument::Swap, Some((from, _))) if op.output == Value::Bool(false) => {
+            format!("saw another value than {from}")
         }
-        assert_eq!(of_name("swap"), Effect::May);
-        assert!(is_read_only("count") && !is_read_only("poll") && !is_read_only("swap"));
+        (Some((_, past)), Argument::Swap, Some((from, to))) => format!("{past} {from} by {to}"),
+        (Some((verb, _)), Argument::Value | Argument::Element, _) if in_doubt => {
+            format!("tried to {verb} {}", op.input)
+        }
+        (Some((_, past)), Argument::Value | Argument::Element, _) => format!("{past} {}", op.input),
+        _ => match step(name).filter(|_| op.completion_value.is_nil()) {
+            // A step of a counter, by one where nothing is said.
+            Some(step) => {
+                let amount = if op.input.is_nil() { "1".to_owned() } else { op.input.to_string() };
+                if in_doubt { format!("tried to {step} by {amount}") } else { format!("{step}ed by {amount}") }
+            }
+            None if op.input.is_nil() => format!("{name} -> {}", op.completion_value),
+            None => format!("{name} {} -> {}", op.input, op.completion_value),
+        },
+    }
+}
+
+/// What a function of this name does to a counter.
+fn step(name: &str) -> Option<&'static str> {
+    match name {
+        "inc" | "increment" => Some("increment"),
+        "dec" | "decrement" => Some("decrement"),
+        _ => None,
     }
 }

@@ -5,7 +5,7 @@ mod calls;
 mod checker;
 pub mod fitting;
 mod forms;
-mod functions;
+pub mod functions;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod history;
@@ -14,6 +14,7 @@ pub mod linearizability;
 pub mod locks;
 pub mod models;
 pub mod objects;
+mod possible_writes;
 mod random;
 pub mod registers;
 pub mod registry;

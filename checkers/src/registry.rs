@@ -3,6 +3,7 @@ use crate::checker::{CheckerDoc, Options, WORKLOAD};
 use crate::history::History;
 use crate::locks::{fencing, lease, lock};
 use crate::objects::{counter, crdt, kafka, monotonic, queue, set, set_full, total_queue, unique_ids, watch};
+use crate::possible_writes::PossibleWrites;
 use crate::run_level::{availability, crashes, leadership, liveness, split_brain};
 use crate::transactions::{atomic_commit, bank, causal_reverse, long_fork, saga};
 use crate::verdict::{Budget, Checker, Validity, Verdict};
@@ -80,7 +81,7 @@ pub fn checker_with(name: &str, options: &Options) -> Result<Box<dyn Checker>, S
         let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
         return Err(format!("{name} has no option {unknown} (it has: {known})"));
     }
-    (doc.build)(options)
+    Ok(Box::new(PossibleWrites::guard(name, options, (doc.build)(options)?)))
 }
 
 /// A checker that judges the calls of one workload as if there were no others.

@@ -74,3 +74,22 @@ impl WorkloadOptions {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workload::Part;
+    use dsfuzz_checkers::functions::{FunctionKind, function};
+
+    #[test]
+    fn the_table_of_functions_knows_what_every_workload_calls() {
+        for workload in [WorkloadOptions::Register(Default::default()), WorkloadOptions::Set(Default::default())] {
+            let workload = workload.build();
+            assert!(WORKLOADS.iter().any(|doc| *doc.name == *workload.name()));
+            for name in workload.functions() {
+                assert_ne!(function(&name).kind, FunctionKind::Unknown, "{name}");
+                assert_eq!(Part::of(&name) == Part::Reads, &*name == "read", "{name}");
+            }
+        }
+    }
+}

@@ -1,5 +1,6 @@
 //! [`Workload`]: which calls, when, and which checkers judge them; [`Generator`]: the calls of one worker.
 use crate::client::{Answer, Call};
+use dsfuzz_checkers::functions;
 use std::sync::Arc;
 
 /// What a generator says when asked.
@@ -32,7 +33,7 @@ pub trait Generator: Send {
 /// A part of a workload's calls, for clients that join others: writes that hang must not stop the reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// Calls of the function `read`.
+    /// Calls of functions that change nothing: `read`.
     Reads,
     /// All others.
     Others,
@@ -44,7 +45,7 @@ impl Part {
 
     /// The part to which calls of this function belong.
     pub fn of(function: &str) -> Part {
-        if function == "read" { Part::Reads } else { Part::Others }
+        if functions::function(function).kind.is_read_only() { Part::Reads } else { Part::Others }
     }
 }
 

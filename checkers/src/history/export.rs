@@ -7,7 +7,7 @@ use super::{
     Completion, Fault, FaultEvent, FaultStep, HISTORY_VERSION, History, Invoke, Mark, Op, Outcome, ProcessEvent,
     Record, write_record,
 };
-use crate::history::import::foreign::FILLED;
+use crate::functions::{Argument, FunctionKind, function_of};
 use crate::value::{Kind, ValueRef};
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -256,17 +256,21 @@ fn call(line: &mut String, history: &History, op: Op<'_>, keys: Keys) {
 }
 
 fn reply(line: &mut String, history: &History, op: Op<'_>, keys: Keys) {
+    let function = function_of(history, &op);
     let mismatch =
-        op.outcome == Outcome::Ok && history.name(op.function) == "cas" && op.output.as_bool() == Some(false);
+        op.outcome == Outcome::Ok && function.argument == Argument::Swap && op.output.as_bool() == Some(false);
     line.push_str(match op.outcome {
         Outcome::Ok if !mismatch => ":type :ok",
         Outcome::Ok | Outcome::Fail => ":type :fail",
         Outcome::Info => ":type :info",
     });
     // What such a function answers without an argument would be read as its argument.
-    let filled = op.input.is_nil() && FILLED.contains(&history.name(op.function));
-    // Jepsen takes the value of such a completion for the argument: a count or a version is none.
-    let changes = matches!(history.name(op.function), "write" | "cas" | "add") && !op.input.is_nil();
+    let filled = op.input.is_nil() && function.argument.chosen_late();
+    // Jepsen takes the value of such a completion for the argument: a count or a version is none. A queue that answers false
+    // took nothing.
+    let brings = matches!(function.argument, Argument::Value | Argument::Element | Argument::Swap);
+    let refused = function.kind == FunctionKind::Write && op.output.as_bool() == Some(false);
+    let changes = function.kind.is_write() && brings && !refused && !op.input.is_nil();
     let filled = filled || (changes && op.completion_value.as_list().is_none());
     let answered = !mismatch && !filled && !op.completion_value.is_nil();
     common(line, history, op, if answered { op.completion_value } else { op.input }, keys);

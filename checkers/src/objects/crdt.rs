@@ -38,7 +38,7 @@ mod sets;
 pub(crate) use agree::DOC as REPLICAS_AGREE;
 pub use agree::ReplicasAgree;
 
-use crate::calls::{Group, at, by_key, part, strangers, workloads_with};
+use crate::calls::{Group, at, by_key, part, unknown_functions, workloads_with};
 use crate::checker::CheckerDoc;
 use crate::history::standstill::{STANDSTILL_MS, Shown, converged_at, last_change, not_converged, unchanged};
 use crate::history::{History, NameId, Op, Outcome};
@@ -385,10 +385,11 @@ impl Begun for Crdt {
                 group.ops(history).filter(unanswered).for_each(|op| failures.take(history, &op));
                 continue;
             };
-            let strange = strangers(history, &group.ops, kind.updates()).iter().filter(|name| **name != "read").count();
+            let unknown =
+                unknown_functions(history, &group.ops, kind.updates()).iter().filter(|name| **name != "read").count();
             objects += 1;
-            if strange > 0 {
-                unclear += strange;
+            if unknown > 0 {
+                unclear += unknown;
                 continue;
             }
             let mut object = self.object(history, &group, kind, quiet);

@@ -1,5 +1,6 @@
 //! Small random histories for the differential tests of this crate's contracts: clients with scripts against a system
 //! that is given as a closure. No checker uses it.
+use crate::functions::function_of;
 use crate::history::{Completion, History, HistoryBuilder, Invoke, Op, Outcome, Phase, Record};
 use crate::random::{Draw, Stats};
 use crate::value::Value;
@@ -212,7 +213,7 @@ fn alone(history: &History, calls: &[u64]) -> History {
         };
         if is_call {
             scene.time = op.call_time;
-            let f = FUNCTIONS.iter().find(|name| **name == history.name(op.function)).copied().unwrap_or("?");
+            let f = function_of(history, op).name;
             let (key, input) = (op.key.to_value(), op.input.to_value());
             scene.call(op.process, &Step { node, f, key, input, settle: op.settle });
         } else {
@@ -225,12 +226,6 @@ fn alone(history: &History, calls: &[u64]) -> History {
 
 /// The node of a step of which no node is known.
 pub(crate) const NOWHERE: u64 = u64::MAX;
-
-/// Functions that scripts call.
-const FUNCTIONS: &[&str] = &[
-    "acquire", "add", "commit", "log", "read", "release", "remove", "renew", "start", "status", "transfer", "txn",
-    "write",
-];
 
 /// Kinds of the violations in a verdict.
 fn violated(verdict: &Verdict) -> BTreeSet<&str> {

@@ -7,13 +7,14 @@
 //! are. Calls conflict when both write one key (of a transaction: one key within it), or when both acquire one lock that
 //! nothing can have given back in between.
 //!
-//! Evidence only: different keys on different sides, because a sharded system may do that rightly; calls that commute
-//! (adds to a set, increments), because neither contradicts the other; overlapping leaders of different terms. With the
-//! option `sides: evidence` both sides may acknowledge anything (data that merges); with `sides: violation` calls that
-//! commute count as conflicts, too.
+//! Evidence only: different keys on different sides, because a sharded system may do that rightly; overlapping leaders of
+//! different terms. With the option `sides: evidence` both sides may acknowledge anything (data that merges); with
+//! `sides: violation` calls that commute count as conflicts, too.
 //!
-//! Unknown: both sides acknowledged calls of a function that may change the same object, and nobody knows what it does
-//! (`transfer`, `release`, any function that is not in the table); or the cut leaked (`leaking-cut`): on one side somebody
+//! Unknown: both sides acknowledged calls that commute (adds to a set, increments), which contradict nothing and which a
+//! system without split brain does not acknowledge either; both sides acknowledged calls of a function that may change the
+//! same object, and the table of functions does not say that they conflict (`transfer`, `release`, any function that is not
+//! in the table); or the cut leaked (`leaking-cut`): on one side somebody
 //! saw a value that was first written on the other meanwhile, so that the proof of the cut, which covers the links that
 //! were cut, says nothing about the two sides. A value that was there before, by the option `initial` or by a read before
 //! anybody wrote it, is no leak.
@@ -45,7 +46,7 @@ pub(crate) const DOC: CheckerDoc = CheckerDoc {
         (
             "sides",
             "evidence: both sides of a cut may acknowledge writes (data that merges); violation: not even calls that commute \
-             (adds, increments); by default only calls that conflict break the promise",
+             (adds, increments); by default only calls that conflict break the promise, and those that commute leave the answer unknown",
         ),
         OPTION,
     ],
@@ -55,7 +56,7 @@ pub(crate) const DOC: CheckerDoc = CheckerDoc {
 /// What acknowledgements on both sides of a cut are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Sides {
-    /// A violation where the calls conflict, evidence where they commute.
+    /// A violation where the calls conflict; where they commute the answer is unknown.
     #[default]
     Conflicting,
     /// Evidence, whatever they are.
@@ -117,6 +118,14 @@ impl SplitBrain {
             cut.findings.extend(finding(history, fault, &busy, shared, kind, severity));
             cut.doubt = match (&leak, shared) {
                 (Some(leak), _) if violation => Some(format!("{}.", leaked(history, fault, leak))),
+                (None, Shared::Commuting(_, ops)) if self.sides == Sides::Conflicting => {
+                    let function = ops.first().map_or("", |op| history.name(op.function));
+                    Some(format!(
+                        "Both sides of fault {} acknowledged {function}: such calls commute, so neither side contradicts the \
+                         other. The option sides says whether that is allowed: evidence (data that merges) or violation.",
+                        fault.id
+                    ))
+                }
                 (None, Shared::Possible(function, _)) if self.sides != Sides::Evidence => Some(format!(
                     "Both sides of fault {} acknowledged {function}, and whether that changed the same thing on both is \
                      not known.",

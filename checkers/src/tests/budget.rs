@@ -291,6 +291,32 @@ fn nobody_passes_what_there_was_no_time_for() {
 const SURE: [&str; 4] = ["list-append", "rw-register", "mini-transactions", "sequential"];
 
 #[test]
+fn no_promise_is_valid_that_an_unknown_function_may_have_broken() {
+    let mut strict: Vec<&str> = Vec::new();
+    for doc in CHECKERS {
+        let Some((mut calls, options)) = kept(doc.name, ROUNDS) else { continue };
+        let checker = checker_with(doc.name, &options).expect("in the list");
+        for (outcome, expected) in [("ok", Validity::Unknown), ("info", Validity::Unknown), ("fail", Validity::Valid)] {
+            calls.insert(9, Call { outcome, ..call(7, "frobnicate", calls[8].key.clone(), Json::Null, Json::Null) });
+            let verdict = judge_one(checker.as_ref(), &played(&calls), &Budget::unlimited());
+            calls.remove(9);
+            let expected = if doc.name == "availability" { Validity::Valid } else { expected };
+            if outcome == "fail" && verdict.validity == Validity::Unknown {
+                strict.push(doc.name);
+                continue;
+            }
+            assert_eq!(verdict.validity, expected, "{}, {outcome}: {}", doc.name, verdict.summary);
+            // Some checkers count such calls and do not name them.
+            let doubt = ["frobnicate", "1 operation"].iter().any(|words| verdict.summary.contains(words));
+            assert!(doubt || expected == Validity::Valid, "{}: {}", doc.name, verdict.summary);
+        }
+    }
+    let transactions =
+        ["list-append", "rw-register", "mini-transactions", "read-committed", "read-atomic", "causal-transactions"];
+    assert_eq!(strict, transactions, "these want to know every function, also of calls that were refused");
+}
+
+#[test]
 fn nothing_is_valid_that_was_never_called() {
     let strange =
         rounds(ROUNDS, |at| call(at % 3, "frobnicate", json!(at), json!({"a": [at]}), json!([at, {"b": null}])));

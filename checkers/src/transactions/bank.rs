@@ -14,7 +14,7 @@
 #[doc(hidden)]
 pub mod fuzz;
 
-use crate::calls::{Group, at, by_key, object, strangers, workloads_where, workloads_with};
+use crate::calls::{Group, at, by_key, object, unknown_functions, workloads_where, workloads_with};
 use crate::checker::CheckerDoc;
 use crate::history::{History, NameId, Op, Outcome};
 use crate::value::{Kind, Value, ValueRef};
@@ -400,11 +400,11 @@ impl Checker for Bank {
         let mut breaches = Report::new(history);
         let transfers: Vec<Transfers<'_>> = workloads.iter().map(|id| Transfers::of(history, *id)).collect();
         let mut counts = Counts::default();
-        let mut strange = None;
+        let mut unknown_function = None;
         let mut pace = Pace::new(budget);
         for group in by_key(history, &workloads) {
-            if let [stranger, ..] = strangers(history, &group.ops, &["read", "txn", "transfer"])[..] {
-                strange = Some(stranger);
+            if let [function, ..] = unknown_functions(history, &group.ops, &["read", "txn", "transfer"])[..] {
+                unknown_function = Some(function);
                 continue;
             }
             let at = workloads.iter().position(|id| *id == group.workload).unwrap_or(0);
@@ -414,7 +414,7 @@ impl Checker for Bank {
         let called: usize = transfers.iter().map(|one| one.called).sum();
         let moved: usize = transfers.iter().map(|one| one.perhaps_moved).sum();
         let unknown = |text: String| (Validity::Unknown, text);
-        let otherwise = if let Some(function) = strange {
+        let otherwise = if let Some(function) = unknown_function {
             unknown(format!("What {function} does to balances is not known here."))
         } else if unclear > 0 {
             unknown(format!("{} no table of balances.", wording::count(unclear, "time a reply is")))

@@ -12,7 +12,7 @@
 #[doc(hidden)]
 pub mod fuzz;
 
-use crate::calls::{Group, at, by_key, strangers, workloads_with};
+use crate::calls::{Group, at, by_key, unknown_functions, workloads_with};
 use crate::checker::CheckerDoc;
 use crate::history::{History, Op, Outcome};
 use crate::value::{Value, ValueRef};
@@ -150,11 +150,11 @@ impl Checker for CausalReverse {
     fn check(&self, history: &History, budget: &Budget) -> Verdict {
         let workloads = workloads_with(history, WRITES);
         let mut breaches = Report::new(history);
-        let (mut reads, mut telling, mut unclear, mut strange) = (0, 0, 0, None);
+        let (mut reads, mut telling, mut unclear, mut unknown_function) = (0, 0, 0, None);
         let mut pace = Pace::new(budget);
         for group in by_key(history, &workloads) {
-            if let [stranger, ..] = strangers(history, &group.ops, KNOWN)[..] {
-                strange = Some(stranger);
+            if let [function, ..] = unknown_functions(history, &group.ops, KNOWN)[..] {
+                unknown_function = Some(function);
                 continue;
             }
             let mut log = log(history, &group);
@@ -182,7 +182,7 @@ impl Checker for CausalReverse {
                 }
             }
         }
-        let otherwise = if let Some(function) = strange {
+        let otherwise = if let Some(function) = unknown_function {
             (Validity::Unknown, format!("What {function} does is not known here; it may remove elements."))
         } else if unclear > 0 {
             (Validity::Unknown, format!("{} no lists of elements.", wording::count(unclear, "reply that is")))

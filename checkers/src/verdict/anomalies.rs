@@ -307,6 +307,7 @@ pub const ANOMALIES: &[(&str, &str)] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::functions::FUNCTIONS;
     use crate::history::Format;
     use crate::transactions::lattice;
     use crate::{CHECKERS, MODELS};
@@ -319,7 +320,6 @@ mod tests {
         "G-SIb",
         "G-cursor",
         "G-monotonic",
-        "add-and-get",
         "any-node",
         "each-node",
         "g-counter",
@@ -385,6 +385,7 @@ mod tests {
         known.extend(ANOMALIES.iter().map(|(kind, _)| *kind));
         known.extend(CHECKERS.iter().flat_map(|doc| doc.options.iter().map(|(name, _)| *name).chain([doc.name])));
         known.extend(MODELS.iter().map(|doc| doc.name));
+        known.extend(FUNCTIONS.iter().map(|function| function.name));
         known.extend(lattice::MODELS.iter().flat_map(|model| model.aliases.iter().copied().chain([model.name])));
         known.extend(Format::ALL.iter().map(|format| format.name()));
         for (word, file) in literals_of_the_crate() {

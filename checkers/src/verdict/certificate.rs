@@ -1,5 +1,6 @@
 //! [`Certificate`]: a finding, or a valid answer, in a form that a machine can check without trusting the checker. It
 //! carries the operations themselves, so that it stands alone, and the one claim that is to be believed about them.
+use crate::functions::{Argument, FunctionKind, function};
 use crate::history::{History, Op, Outcome};
 use crate::value::Value;
 use serde::{Deserialize, Serialize};
@@ -189,27 +190,32 @@ impl Certificate {
     /// What operations saw in registers: key and value, by `read`, `cas` (also one in doubt) and the reads of transactions.
     pub(crate) fn seen(&self) -> Vec<(Value, Value)> {
         let mut seen = Vec::new();
-        for op in self.ops.iter().filter(|op| op.outcome == Outcome::Ok || op.f == "cas") {
-            match (op.f.as_str(), &op.input, &op.output) {
-                ("txn", _, Value::List(mops)) => seen.extend(mops.iter().filter_map(|mop| match mop.as_list() {
-                    Some([f, key, value]) if *f != Value::text("w") && *f != Value::text("write") => {
-                        Some((key.clone(), value.clone()))
-                    }
-                    _ => None,
-                })),
-                ("read", _, Value::Map(entries)) if op.key.is_nil() || op.input.as_list().is_some() => {
+        for op in self.ops.iter().filter(|op| op.outcome == Outcome::Ok || function(&op.f).argument == Argument::Swap) {
+            let function = function(&op.f);
+            match (function.kind, &op.input, &op.output) {
+                (FunctionKind::Transaction, _, Value::List(mops)) => {
+                    seen.extend(mops.iter().filter_map(|mop| match mop.as_list() {
+                        Some([f, key, value]) if *f != Value::text("w") && *f != Value::text("write") => {
+                            Some((key.clone(), value.clone()))
+                        }
+                        _ => None,
+                    }))
+                }
+                (FunctionKind::Read, _, Value::Map(entries)) if op.key.is_nil() || op.input.as_list().is_some() => {
                     seen.extend(entries.iter().map(|(name, value)| (Value::Text(name.clone()), value.clone())));
                     let asked = op.input.as_list().unwrap_or_default();
                     seen.extend(asked.iter().map(|key| (key.clone(), Value::Nil)));
                 }
-                ("read" | "r" | "get", _, value) => {
+                (FunctionKind::Read, _, value) => {
                     seen.push((op.key.clone(), value.clone()));
                     // Where replies carry versions.
                     seen.extend(
                         value.as_list().and_then(|pair| pair.get(1)).map(|value| (op.key.clone(), value.clone())),
                     );
                 }
-                ("cas", Value::List(pair), _) => seen.extend(pair.first().map(|from| (op.key.clone(), from.clone()))),
+                (_, Value::List(pair), _) if function.argument == Argument::Swap => {
+                    seen.extend(pair.first().map(|from| (op.key.clone(), from.clone())));
+                }
                 _ => {}
             }
         }

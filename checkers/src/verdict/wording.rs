@@ -1,4 +1,5 @@
 //! How findings speak of operations, times and elements. One way for all checkers.
+use crate::functions::describe;
 use crate::history::{Fault, History, Op, Outcome};
 use crate::value::Value;
 
@@ -8,36 +9,9 @@ pub(crate) fn seconds(nanoseconds: u64) -> String {
     format!("{}.{:03} s", ms / 1000, ms % 1000)
 }
 
-/// What the operation did, e.g. `wrote 5`, with its reply.
-fn deed(history: &History, op: &Op<'_>) -> String {
-    let unknown = op.outcome == Outcome::Info;
-    let pair = op.input.as_list().filter(|list| list.len() == 2).map(|list| (list.at(0), list.at(1)));
-    match (history.name(op.function), pair) {
-        ("read", _) if unknown => "tried to read".to_owned(),
-        ("read", _) => format!("read {}", op.output),
-        ("write", _) if unknown => format!("tried to write {}", op.input),
-        ("write", _) => format!("wrote {}", op.input),
-        ("add", _) if unknown => format!("tried to add {}", op.input),
-        ("add", _) => format!("added {}", op.input),
-        ("cas", Some((from, to))) if unknown => format!("tried to replace {from} by {to}"),
-        ("cas", Some((from, _))) if op.output == Value::Bool(false) => format!("saw another value than {from}"),
-        ("cas", Some((from, to))) => format!("replaced {from} by {to}"),
-        // A step of a counter, by one where nothing is said.
-        (function @ ("inc" | "increment" | "dec" | "decrement"), _) if op.completion_value.is_nil() => {
-            let amount = if op.input.is_nil() { "1".to_owned() } else { op.input.to_string() };
-            let tried = if unknown { "tried to " } else { "" };
-            let ed = if unknown { "" } else { "ed" };
-            let step = if function.starts_with("inc") { "increment" } else { "decrement" };
-            format!("{tried}{step}{ed} by {amount}")
-        }
-        (function, _) if op.input.is_nil() => format!("{function} -> {}", op.completion_value),
-        (function, _) => format!("{function} {} -> {}", op.input, op.completion_value),
-    }
-}
-
 /// One sentence: who did what where and when.
 pub(crate) fn operation(history: &History, op: &Op<'_>) -> String {
-    operation_as(history, op, &deed(history, op))
+    operation_as(history, op, &describe(history, op))
 }
 
 /// The same, where what was done has words of its own.

@@ -3,6 +3,7 @@ use super::super::node_commands::head;
 use super::super::recipe::Certainty;
 use super::values;
 use crate::cluster::Node;
+use dsfuzz_checkers::functions::{Argument, FunctionKind, function};
 use dsfuzz_checkers::{ABSENT, Value};
 use dsfuzz_workloads::{Answer, Call, Endpoint, Response, Terms};
 use serde_json::{Value as Json, json};
@@ -214,16 +215,17 @@ fn answering_node(json: &Json, meaning: &Meaning) -> Result<Option<Arc<str>>, St
 
 /// The value of a positive answer.
 fn ok(json: &Json, call: &Call) -> Result<Value, Doubt> {
+    let function = function(&call.f);
     let refused = json.get("value") == Some(&Json::Bool(false));
-    if &*call.f == "cas" && refused {
+    if function.argument == Argument::Swap && refused {
         let expected = "where a compare-and-set found another value, expected \"fail\" with the code \"precondition\"";
         return Err(Doubt::Malformed(expected.to_owned()));
     }
-    if is_write(&call.f) && refused {
+    if function.kind.is_write() && refused {
         return Err(Doubt::Malformed("expected \"fail\" where nothing was changed".to_owned()));
     }
     match json.get("value") {
-        None if &*call.f == "read" => {
+        None if function.kind == FunctionKind::Read => {
             Err(Doubt::Malformed("expected \"value\" for a read (null where there is none)".to_owned()))
         }
         None => Ok(Value::Nil),
@@ -234,7 +236,7 @@ fn ok(json: &Json, call: &Call) -> Result<Value, Doubt> {
 /// A value with what the function can reply. dsfuzz made every value that was ever written, so it knows their type.
 fn reply_value(json: &Json, call: &Call) -> Result<Value, Doubt> {
     let value = values::from_json(json);
-    if &*call.f != "read" {
+    if !reads(call) {
         return Ok(value);
     }
     if &*call.workload != "set" {
@@ -267,14 +269,15 @@ enum Doubt {
     Unbelieved(String),
 }
 
-fn is_write(f: &str) -> bool {
-    matches!(f, "write" | "cas" | "add")
+/// Whether the call asks for what the object holds.
+fn reads(call: &Call) -> bool {
+    function(&call.f).kind == FunctionKind::Read
 }
 
 fn certainty(code: &str, call: &Call, errors: &BTreeMap<String, Certainty>) -> Option<Certainty> {
     let table = || CODES.iter().find(|(name, _)| *name == code).map(|(_, certainty)| *certainty);
     // Only a read can find nothing; of a change the same code says no more than the table.
-    let given = errors.get(code).copied().filter(|given| *given != Certainty::Absent || &*call.f == "read");
+    let given = errors.get(code).copied().filter(|given| *given != Certainty::Absent || reads(call));
     given.or_else(table)
 }
 

@@ -8,8 +8,9 @@
 //! it.
 use super::clients::Clients;
 use super::json::clipped;
-use super::pairs::{self, Pairs, Role, Sign};
+use super::pairs::{self, Confidence, Pairs};
 use crate::fitting;
+use crate::functions::{Argument, Function, Reply, function};
 use crate::history::builder::{RecentNames, broken, too_many_names};
 use crate::history::columns::{NO_INDEX, NewCall};
 use crate::history::{History, HistoryError, NameId, Outcome, ReadOptions};
@@ -20,34 +21,6 @@ use std::sync::Arc;
 
 /// The node of calls that name none.
 pub(super) const NO_NODE: &str = "?";
-
-/// Functions that answer nothing. Jepsen's completions repeat the argument: that is no reply.
-pub(super) const SILENT: &[&str] = &[
-    "write",
-    "cas",
-    "add",
-    "append",
-    "put",
-    "enqueue",
-    "push",
-    "insert",
-    "remove",
-    "delete",
-    "inc",
-    "dec",
-    "increment",
-    "decrement",
-    "acquire",
-    "release",
-    "lock",
-    "unlock",
-    "transfer",
-    "send",
-];
-
-/// Of these the client may choose the argument while the call runs, and the reply alone tells it. Others answer what is
-/// news (the token of a lock, a timestamp), so that an argument left out stays so.
-pub(crate) const FILLED: &[&str] = &["write", "append", "put", "enqueue", "push"];
 
 /// A process as the file names it.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -101,16 +74,6 @@ enum State {
     Retired,
 }
 
-/// What [`Foreign`] has to know about a function.
-#[derive(Clone, Copy, Debug)]
-struct Kind {
-    /// It is one of [`SILENT`].
-    silent: bool,
-    /// It is one of [`FILLED`].
-    filled: bool,
-    role: Role,
-}
-
 /// A history that is being put together.
 #[derive(Debug)]
 pub(super) struct Foreign {
@@ -131,8 +94,8 @@ pub(super) struct Foreign {
     /// Types of records that are no calls, with how many there were.
     others: Vec<(String, u64)>,
     lone: Lone,
-    /// By function.
-    kinds: Vec<Option<Kind>>,
+    /// What functions mean, by their numbers.
+    functions: Vec<Option<&'static Function>>,
     mark: usize,
 }
 
@@ -171,7 +134,7 @@ impl Foreign {
             reused: 0,
             others: Vec::new(),
             lone: Lone::default(),
-            kinds: Vec::new(),
+            functions: Vec::new(),
             mark: 0,
         }
     }
@@ -283,7 +246,8 @@ impl Foreign {
         }
         process.state = State::Open(columns.len(), act.pair);
         let swaps = act.function.is_some_and(|function| {
-            kind(&mut self.kinds, function, |id| self.history.names[id.0 as usize].as_ref()).role == Role::Swaps
+            let name = |id: NameId| self.history.names[id.0 as usize].as_ref();
+            meaning(&mut self.functions, function, name).argument == Argument::Swap
         });
         let (worker, session) = (process.worker, process.session);
         let (key, input) = if act.pair || self.independent == Some(true) {
@@ -337,16 +301,18 @@ impl Foreign {
             self.pairs.keyed();
             return Ok(());
         }
-        let role = kind(&mut self.kinds, function, |id| self.history.name(id)).role;
+        let argument = meaning(&mut self.functions, function, |id| self.history.name(id)).argument;
         let value = self.history.columns.values.get(input);
-        match self.pairs.call(role, value) {
-            Sign::Nothing => Ok(()),
-            Sign::Likely => {
+        match self.pairs.call(argument, value) {
+            Confidence::Nothing => Ok(()),
+            Confidence::Likely => {
                 let seen = self.asked(number, function, value);
                 self.pairs.keep(seen);
                 Ok(())
             }
-            Sign::Certain => Err(HistoryError::Keys { line: 0, column: 0, seen: self.asked(number, function, value) }),
+            Confidence::Certain => {
+                Err(HistoryError::Keys { line: 0, column: 0, seen: self.asked(number, function, value) })
+            }
         }
     }
 
@@ -392,10 +358,11 @@ impl Foreign {
         }
         let mut output = act.value;
         let carries = act.pair || tagged || self.independent == Some(true);
-        let Kind { silent, filled, role } =
-            kind(&mut self.kinds, function, |id| self.history.names[id.0 as usize].as_ref());
+        let &Function { argument, reply, .. } =
+            meaning(&mut self.functions, function, |id| self.history.names[id.0 as usize].as_ref());
+        let filled = argument.chosen_late();
         if act.pair || (carries && key != Word::NIL) {
-            output = match pair(&mut columns.values, output, role == Role::Swaps) {
+            output = match pair(&mut columns.values, output, argument == Argument::Swap) {
                 Some((own, output)) if columns.values.get(own) == columns.values.get(key) => output,
                 Some(_) => {
                     let who = self.clients.name(number);
@@ -407,7 +374,7 @@ impl Foreign {
         if self.independent.is_none() && !carries && key == Word::NIL && outcome == Outcome::Ok {
             let values = &self.history.columns.values;
             let (asked, answered) = (values.get(input), values.get(output));
-            if pairs::echoes(role, asked, answered) {
+            if pairs::echoes(argument, asked, answered) {
                 let asked = self.asked(number, function, asked);
                 let seen = format!("{asked} and was answered {}", clipped(&answered.to_string()));
                 return Err(HistoryError::Keys { line: 0, column: 0, seen });
@@ -436,7 +403,7 @@ impl Foreign {
             output = input;
         }
         // A transaction answers with its reads, whatever its function is called.
-        if same && silent && !is_mops(columns.values.get(input)) {
+        if same && reply == Reply::Acknowledgement && !is_mops(columns.values.get(input)) {
             output = Word::NIL;
         }
         columns.complete(position, index, time, outcome, output, act.error);
@@ -531,14 +498,15 @@ fn pair(values: &mut Arena, value: Word, swaps: bool) -> Option<(Word, Word)> {
     }
 }
 
-/// What is known about the function.
-fn kind<'a>(known: &mut Vec<Option<Kind>>, function: u16, name: impl FnOnce(NameId) -> &'a str) -> Kind {
-    let at = usize::from(function);
+/// What the function of this number means.
+fn meaning<'a>(
+    known: &mut Vec<Option<&'static Function>>,
+    number: u16,
+    name: impl FnOnce(NameId) -> &'a str,
+) -> &'static Function {
+    let at = usize::from(number);
     if known.len() <= at {
         known.resize(at + 1, None);
     }
-    *known[at].get_or_insert_with(|| {
-        let name = name(NameId(u32::from(function)));
-        Kind { silent: SILENT.contains(&name), filled: FILLED.contains(&name), role: Role::of(name) }
-    })
+    known[at].get_or_insert_with(|| function(name(NameId(u32::from(number)))))
 }

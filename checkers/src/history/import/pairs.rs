@@ -9,42 +9,13 @@
 //!
 //! Never from writes alone, which keep every promise in either meaning; nor from `[from to]` of a compare-and-set,
 //! from micro-operations, or from calls that have a key of their own. It counts nothing but the first such call.
-use super::foreign::SILENT;
+use crate::functions::Argument;
 use crate::history::HistoryError;
 use crate::value::{ListRef, ValueRef};
 
-/// What a function does with its argument.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Role {
-    /// It asks: its argument, if it has one, says for what.
-    Asks,
-    /// Its argument is what it brings.
-    Brings,
-    /// It does something that needs no argument.
-    Acts,
-    /// A compare-and-set.
-    Swaps,
-    /// A transaction.
-    Transacts,
-}
-
-impl Role {
-    pub(super) fn of(function: &str) -> Role {
-        match function {
-            "txn" => Role::Transacts,
-            "cas" => Role::Swaps,
-            "acquire" | "release" | "renew" | "lock" | "unlock" | "inc" | "dec" | "increment" | "decrement" => {
-                Role::Acts
-            }
-            name if SILENT.contains(&name) => Role::Brings,
-            _ => Role::Asks,
-        }
-    }
-}
-
 /// What a call says about the whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Sign {
+pub(super) enum Confidence {
     /// Nothing new.
     Nothing,
     /// Keys, if all other calls have them too. Told once.
@@ -69,25 +40,25 @@ impl Pairs {
     }
 
     /// A call with this argument.
-    pub(super) fn call(&mut self, role: Role, input: ValueRef<'_>) -> Sign {
+    pub(super) fn call(&mut self, argument: Argument, input: ValueRef<'_>) -> Confidence {
         let Some((_, value)) = pair(input).filter(|(key, _)| !key.is_nil() && key.as_list().is_none()) else {
             self.other = true;
-            return Sign::Nothing;
+            return Confidence::Nothing;
         };
-        let likely = match role {
-            Role::Transacts => {
+        let likely = match argument {
+            Argument::MicroOperations => {
                 let mops = value.as_list().filter(|mops| !mops.is_empty());
                 return match mops.is_some_and(|mops| mops.iter().all(|mop| mop.as_list().is_some())) {
-                    true => Sign::Certain,
-                    false => Sign::Nothing,
+                    true => Confidence::Certain,
+                    false => Confidence::Nothing,
                 };
             }
-            Role::Asks => value.is_nil(),
-            Role::Acts => true,
-            Role::Swaps => value.as_list().is_some_and(|list| list.len() == 2),
-            Role::Brings => false,
+            Argument::Selector | Argument::Other => value.is_nil(),
+            Argument::Optional => true,
+            Argument::Swap => value.as_list().is_some_and(|list| list.len() == 2),
+            Argument::Value | Argument::Suffix | Argument::Element | Argument::Subject | Argument::Objects => false,
         };
-        if likely && self.first.is_none() && !self.other { Sign::Likely } else { Sign::Nothing }
+        if likely && self.first.is_none() && !self.other { Confidence::Likely } else { Confidence::Nothing }
     }
 
     /// Keeps a likely sign: what it was, its place not known yet.
@@ -113,13 +84,14 @@ impl Pairs {
 }
 
 /// Whether this answer repeats the key that its call carried.
-pub(super) fn echoes(role: Role, input: ValueRef<'_>, output: ValueRef<'_>) -> bool {
+pub(super) fn echoes(argument: Argument, input: ValueRef<'_>, output: ValueRef<'_>) -> bool {
     let (Some((asked, nothing)), Some((key, value))) = (pair(input), pair(output)) else { return false };
+    let selects = matches!(argument, Argument::Selector | Argument::Other);
     // A value with its version asks for both with nils.
     let blank = nothing.as_list().is_some_and(|list| !list.is_empty() && list.iter().all(|item| item.is_nil()));
-    let asks = nothing.is_nil() || blank && role == Role::Asks && nothing != value;
-    // What only brings may be repeated as it is.
-    !asked.is_nil() && asks && asked == key && (role == Role::Asks || !value.is_nil())
+    let asks = nothing.is_nil() || blank && selects && nothing != value;
+    // A value, element or owner may be repeated as it is.
+    !asked.is_nil() && asks && asked == key && (selects || !value.is_nil())
 }
 
 fn pair(value: ValueRef<'_>) -> Option<(ValueRef<'_>, ValueRef<'_>)> {

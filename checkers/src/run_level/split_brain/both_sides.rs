@@ -3,9 +3,9 @@
 //!
 //! An object is a key of a workload, and of transactions a key within it. Two sides that both write one object conflict;
 //! two that both take one lock conflict where nothing can have given it back in between. Calls that commute (adds to a
-//! set, increments) conflict with nothing of their kind. A function that the table does not know may change anything of
-//! its key, and of its workload where it has none.
-use crate::functions::{Effect, effect, parts};
+//! set, increments) conflict with nothing of their kind. Calls of other functions, and of those that the table does not
+//! know, may change anything of their key, and of their workload where no key stands beside the argument.
+use crate::functions::{self, FunctionKind, kind, parts};
 use crate::history::{History, NameId, Op, Outcome};
 use crate::run_level::sides::Side;
 use crate::value::{Kind, ValueRef};
@@ -31,7 +31,7 @@ pub(super) enum Shared<'h> {
 struct Calls<'h> {
     writes: Vec<Op<'h>>,
     commuting: Vec<Op<'h>>,
-    takes: Vec<Op<'h>>,
+    acquisitions: Vec<Op<'h>>,
 }
 
 /// What all sides did.
@@ -54,14 +54,14 @@ impl<'h> Changes<'h> {
 
     fn take(&mut self, history: &'h History, side: usize, op: Op<'h>) {
         let object = (op.workload, op.key, None);
-        match effect(history, &op) {
-            Effect::Writes => self.calls(object, side).writes.push(op),
-            Effect::Commutes => self.calls(object, side).commuting.push(op),
-            Effect::Takes => self.calls(object, side).takes.push(op),
-            Effect::Transacts => match parts(op.input) {
+        match kind(history, &op) {
+            FunctionKind::Write => self.calls(object, side).writes.push(op),
+            FunctionKind::CommutativeWrite => self.calls(object, side).commuting.push(op),
+            FunctionKind::Acquire => self.calls(object, side).acquisitions.push(op),
+            FunctionKind::Transaction => match parts(op.input) {
                 Some(parts) => {
-                    for part in parts.into_iter().filter(|part| part.effect == Effect::Writes) {
-                        let calls = self.calls((op.workload, op.key, Some(part.key)), side);
+                    for part in parts.into_iter().filter(|part| part.kind == FunctionKind::Write) {
+                        let calls = self.calls((op.workload, op.key, part.key), side);
                         if calls.writes.last().is_none_or(|last| last.call != op.call) {
                             calls.writes.push(op);
                         }
@@ -69,7 +69,7 @@ impl<'h> Changes<'h> {
                 }
                 None => self.may(side, op),
             },
-            Effect::Reads | Effect::Asks | Effect::Follows | Effect::May => self.may(side, op),
+            _ => self.may(side, op),
         }
     }
 
@@ -103,26 +103,28 @@ impl<'h> Changes<'h> {
             let known = known.flat_map(|(_, sides)| sides.iter());
             let mut others: BTreeMap<usize, Vec<Op<'h>>> = by_side.clone();
             for (side, calls) in known {
-                let all = calls.writes.iter().chain(&calls.commuting).chain(&calls.takes);
+                let all = calls.writes.iter().chain(&calls.commuting).chain(&calls.acquisitions);
                 others.entry(*side).or_default().extend(all);
             }
             by_side.iter().find_map(|(side, ops)| {
-                let keys: HashSet<ValueRef<'h>> = ops.iter().map(|op| op.key).collect();
-                let everything = keys.iter().any(|key| key.is_nil());
+                let key = |op: &Op<'h>| functions::key(history, op);
+                let keys: HashSet<Option<ValueRef<'h>>> = ops.iter().map(key).collect();
+                let everything = keys.contains(&None);
                 let other = others.iter().filter(|(other, _)| *other != side).flat_map(|(_, ops)| ops);
-                let touches = |op: &&Op<'h>| everything || op.key.is_nil() || keys.contains(&op.key);
+                let touches = |op: &&Op<'h>| everything || key(op).is_none_or(|key| keys.contains(&Some(key)));
                 let other = *other.copied().collect::<Vec<Op<'h>>>().iter().find(touches)?;
-                let own = ops.iter().find(|op| everything || other.key.is_nil() || op.key == other.key)?;
+                let own = ops.iter().find(|op| everything || key(&other).is_none_or(|of| key(op) == Some(of)))?;
                 Some(vec![*own, other])
             })
         });
-        let takes = || {
+        let locks = || {
             self.objects.values().find_map(|sides| {
-                let takes: Vec<Op<'h>> = sides.values().filter_map(|calls| calls.takes.first().copied()).collect();
-                (takes.len() > 1).then_some(takes)
+                let first = |calls: &Calls<'h>| calls.acquisitions.first().copied();
+                let acquisitions: Vec<Op<'h>> = sides.values().filter_map(first).collect();
+                (acquisitions.len() > 1).then_some(acquisitions)
             })
         };
-        let ops = unclear.or_else(takes)?;
+        let ops = unclear.or_else(locks)?;
         let function = ops.first().map(|op| history.name(op.function))?;
         Some(Shared::Possible(function, ops))
     }
@@ -153,17 +155,17 @@ fn held_twice<'h>(
     sides: &BTreeMap<usize, Calls<'h>>,
 ) -> Option<Vec<Op<'h>>> {
     let acquired: Vec<(usize, Op<'h>)> =
-        sides.iter().flat_map(|(side, calls)| calls.takes.iter().map(|op| (*side, *op))).collect();
+        sides.iter().flat_map(|(side, calls)| calls.acquisitions.iter().map(|op| (*side, *op))).collect();
     if acquired.iter().all(|(side, _)| *side == acquired[0].0) {
         return None;
     }
     let (mut name, mut releases) = (None, Vec::new());
     for op in history.ops().iter().filter(|op| op.workload == object.0) {
-        match history.name(op.function) {
-            "renew" => return None,
-            "acquire" if matches!(op.input.kind(), Kind::Int(_) | Kind::Map(_)) => return None,
-            "acquire" if op.key == object.1 && *name.get_or_insert(op.input) != op.input => return None,
-            "release" if op.outcome != Outcome::Fail && op.key == object.1 => releases.push(op.call),
+        match kind(history, &op) {
+            FunctionKind::Renew => return None,
+            FunctionKind::Acquire if matches!(op.input.kind(), Kind::Int(_) | Kind::Map(_)) => return None,
+            FunctionKind::Acquire if op.key == object.1 && *name.get_or_insert(op.input) != op.input => return None,
+            FunctionKind::Release if op.outcome != Outcome::Fail && op.key == object.1 => releases.push(op.call),
             _ => {}
         }
     }

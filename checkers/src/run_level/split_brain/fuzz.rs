@@ -436,7 +436,11 @@ fn compare(case: &Case) -> Result<bool, String> {
                 _ => "both-sides-acknowledged",
             };
             expected.insert((kind, violation && !shown.leaked, fault));
-            let unclear = shown.worst == Worst::Possible && case.sides != Sides::Evidence;
+            let unclear = match shown.worst {
+                Worst::Possible => case.sides != Sides::Evidence,
+                Worst::Commuting => case.sides == Sides::Conflicting,
+                Worst::Conflict | Worst::Nothing => false,
+            };
             doubt |= if shown.leaked { violation } else { unclear };
         }
         if shown.leaked {

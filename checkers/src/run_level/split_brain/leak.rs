@@ -5,7 +5,7 @@
 //! Never: a leak of a value that was there before the cut, because the option `initial` says so, or because somebody read it
 //! before anybody wrote it. Nor of a number that was only added: the sum that somebody read may be equal to it. What was added
 //! shows as an element of a list.
-use crate::functions::{Effect, effect, parts};
+use crate::functions::{Argument, FunctionKind, function_of, kind, parts};
 use crate::history::{Fault, History, NameId, Op, Outcome};
 use crate::initial::Initial;
 use crate::run_level::sides::{Side, SideOf};
@@ -24,17 +24,23 @@ pub(super) struct Leak<'h> {
     pub(super) count: usize,
 }
 
+/// Whether the argument is a value with the one that replaces it.
+fn swaps(history: &History, op: &Op<'_>) -> bool {
+    function_of(history, op).argument == Argument::Swap
+}
+
 /// What the call tries to write.
 fn written<'h>(history: &History, op: &Op<'h>) -> Vec<Written<'h>> {
     let object = |value: ValueRef<'h>| vec![(op.workload, op.key, None, value)];
-    match effect(history, op) {
-        Effect::Writes if history.name(op.function) == "cas" => {
+    match kind(history, op) {
+        FunctionKind::Write if swaps(history, op) => {
             op.input.as_list().and_then(|pair| pair.get(1)).map(object).unwrap_or_default()
         }
-        Effect::Writes | Effect::Commutes => object(op.input),
-        Effect::Transacts => {
-            let written = parts(op.input).unwrap_or_default().into_iter().filter(|part| part.effect == Effect::Writes);
-            written.filter_map(|part| Some((op.workload, op.key, Some(part.key), part.value?))).collect()
+        FunctionKind::Write | FunctionKind::CommutativeWrite => object(op.input),
+        FunctionKind::Transaction => {
+            let parts = parts(op.input).unwrap_or_default().into_iter();
+            let written = parts.filter(|part| part.kind == FunctionKind::Write);
+            written.filter_map(|part| Some((op.workload, op.key, part.key, part.value?))).collect()
         }
         _ => Vec::new(),
     }
@@ -51,18 +57,27 @@ fn seen<'h>(history: &History, op: &Op<'h>) -> Vec<(Written<'h>, bool)> {
             None => vec![((op.workload, op.key, part, value), false)],
         }
     };
-    match effect(history, op) {
-        Effect::Reads => all(None, op.output),
-        Effect::Writes if history.name(op.function) == "cas" && op.output != Value::Bool(false) => {
+    match kind(history, op) {
+        FunctionKind::Read => all(None, op.output),
+        FunctionKind::Write if swaps(history, op) && op.output != Value::Bool(false) => {
             op.input.as_list().and_then(|pair| pair.get(0)).map(|from| all(None, from)).unwrap_or_default()
         }
-        Effect::Transacts => {
-            let read = parts(op.output).unwrap_or_default().into_iter().filter(|part| part.effect == Effect::Reads);
-            read.flat_map(|part| part.value.map(|value| all(Some(part.key), value)).unwrap_or_default()).collect()
+        FunctionKind::Transaction => {
+            let parts = parts(op.output).unwrap_or_default().into_iter();
+            let read = parts.filter(|part| part.kind == FunctionKind::Read);
+            read.flat_map(|part| part.value.map(|value| all(part.key, value)).unwrap_or_default()).collect()
         }
-        // A function that nobody knows may answer with what it found.
-        Effect::May => all(None, op.output),
-        _ => Vec::new(),
+        FunctionKind::Write
+        | FunctionKind::CommutativeWrite
+        | FunctionKind::Acquire
+        | FunctionKind::Query
+        | FunctionKind::Follow => Vec::new(),
+        // The reply of any other function may be what it found.
+        FunctionKind::ReadWrite
+        | FunctionKind::Change
+        | FunctionKind::Release
+        | FunctionKind::Renew
+        | FunctionKind::Unknown => all(None, op.output),
     }
 }
 
@@ -101,7 +116,7 @@ pub(super) fn leak<'h>(history: &'h History, fault: &Fault, sides: &[Side<'h>], 
             }
             let new = || Attempts { first: op, sides: Vec::new(), plain: false, known: false };
             let known = attempts.entry(written).or_insert_with(new);
-            known.plain |= effect(history, &op) != Effect::Commutes;
+            known.plain |= kind(history, &op) != FunctionKind::CommutativeWrite;
             let side = side_of.get(op.node);
             if known.sides.iter().all(|(other, _)| *other != side) {
                 known.sides.push((side, op.call));

@@ -102,15 +102,17 @@ fn one_lock_is_held_on_one_side_only() {
 }
 
 #[test]
-fn calls_that_commute_are_evidence_unless_it_is_said_otherwise() {
+fn calls_that_commute_leave_it_in_doubt_unless_it_is_said_otherwise() {
     for f in ["add", "increment"] {
         let lines = both(f, "null", "1", "2");
         let verdict = judge(&lines);
-        assert_eq!(verdict.validity, Validity::Valid, "{f}: {}", verdict.summary);
+        assert_eq!(verdict.validity, Validity::Unknown, "{f}: {}", verdict.summary);
+        assert!(verdict.summary.contains("The option sides says"), "{}", verdict.summary);
         assert_eq!(
             (verdict.findings[0].kind.as_str(), verdict.findings[0].severity),
             ("both-sides-acknowledged", Severity::Evidence)
         );
+        assert_eq!(judge_with(Some("evidence"), &lines).validity, Validity::Valid);
         assert_eq!(judge_with(Some("violation"), &lines).validity, Validity::Invalid);
     }
     let mixed = during("", &[("n1", "write", "1", "3", "null"), ("n2", "increment", "1", "4", "null")]);

@@ -1,0 +1,81 @@
+//! [`PossibleWrites`]: no promise about a workload is valid that an unknown function may have broken.
+use crate::checker::Options;
+use crate::fitting;
+use crate::functions::{self, FunctionKind};
+use crate::history::{History, NameId, Op, Outcome};
+use crate::verdict::{Budget, Checker, Validity, Verdict};
+use std::collections::HashMap;
+
+/// A checker of workloads. Its answer is unknown instead of valid where a call that may have taken effect has a function that
+/// the table of functions does not know.
+pub(crate) struct PossibleWrites {
+    checker: Box<dyn Checker>,
+    /// Functions of the workloads that it judges, reads apart; none where it judges the run as a whole.
+    functions: Vec<&'static str>,
+}
+
+impl PossibleWrites {
+    /// The checker of this name that was made with these options.
+    pub(crate) fn guard(name: &str, options: &Options, checker: Box<dyn Checker>) -> PossibleWrites {
+        let mut functions = fitting::functions_of(name, options);
+        functions.retain(|name| functions::function(name).kind != FunctionKind::Read);
+        PossibleWrites { checker, functions }
+    }
+
+    /// The first call that may have changed anything in a workload that this verdict is about.
+    fn possible_write<'h>(&self, history: &'h History, verdict: &Verdict) -> Option<Op<'h>> {
+        let judges: Vec<NameId> = self.functions.iter().filter_map(|name| history.find_name(name)).collect();
+        // By function: whether the checker judges it, and whether the table knows it.
+        let mut functions: HashMap<NameId, (bool, bool)> = HashMap::new();
+        let (mut judged, mut writes): (Vec<NameId>, Vec<Op<'h>>) = (Vec::new(), Vec::new());
+        for op in history.ops().iter() {
+            let known = || functions::function(history.name(op.function)).kind != FunctionKind::Unknown;
+            let (judges, known) =
+                *functions.entry(op.function).or_insert_with(|| (judges.contains(&op.function), known()));
+            if judges && !judged.contains(&op.workload) {
+                judged.push(op.workload);
+            }
+            let write = !known && op.outcome != Outcome::Fail && functions::kind(history, &op) == FunctionKind::Unknown;
+            if write && writes.iter().all(|other| other.workload != op.workload) {
+                writes.push(op);
+            }
+        }
+        let named = verdict.workload.as_str();
+        let about = |op: &Op<'_>| match history.name(op.workload) {
+            _ if named.is_empty() => judged.contains(&op.workload),
+            name => name == named || named.split(", ").any(|one| one == name),
+        };
+        writes.into_iter().find(about)
+    }
+}
+
+impl Checker for PossibleWrites {
+    fn name(&self) -> &str {
+        self.checker.name()
+    }
+
+    fn needs_realtime(&self) -> bool {
+        self.checker.needs_realtime()
+    }
+
+    fn measures_only(&self) -> bool {
+        self.checker.measures_only()
+    }
+
+    fn check(&self, history: &History, budget: &Budget) -> Verdict {
+        let mut verdict = self.checker.check(history, budget);
+        if verdict.validity == Validity::Valid
+            && !self.functions.is_empty()
+            && let Some(op) = self.possible_write(history, &verdict)
+        {
+            verdict.validity = Validity::Unknown;
+            verdict.certificates.clear();
+            verdict.summary = format!(
+                "#{} called {}, a function that is not known: it may have changed what the object holds.",
+                op.call,
+                history.name(op.function)
+            );
+        }
+        verdict
+    }
+}
