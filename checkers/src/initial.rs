@@ -184,8 +184,18 @@ pub(crate) enum Shown {
     Read,
     /// Every reply agrees with it, and some reply with nothing smaller.
     Counted,
-    /// A call that was perhaps in force replaced it, and nothing else explains what was read.
+    /// A call that was never acknowledged replaced it, and nothing else explains what was read.
     Supposed,
+}
+
+impl Shown {
+    /// How the values of [`shown`] are known: read, unless no reply shows one of them.
+    pub(crate) fn of<K: PartialEq, V: PartialEq>(traces: &[Trace<K, V>], first: &[(K, V)]) -> Shown {
+        let read = |(key, value): &(K, V)| {
+            traces.iter().any(|trace| matches!(trace, Trace::Seen(of, seen, _) if of == key && seen == value))
+        };
+        if first.iter().all(read) { Shown::Read } else { Shown::Supposed }
+    }
 }
 
 /// The question that takes the place of an accusation, without its full stop.

@@ -155,7 +155,12 @@ impl<M: Model> Linearizable<M> {
                     || seen.iter().any(|function| changes(history.name(*function)))
             }
         };
-        functions.into_iter().filter(|(id, seen)| judged(id, seen)).map(|(id, _)| id).collect()
+        let found: Vec<NameId> = functions.iter().filter(|(id, seen)| judged(id, seen)).map(|(id, _)| *id).collect();
+        // Reads alone are those of the model where there is nothing else.
+        match functions.iter().next().filter(|_| found.is_empty() && functions.len() == 1 && self.workload.is_none()) {
+            Some((&id, seen)) if seen.iter().all(|function| known.contains(&history.name(*function))) => vec![id],
+            _ => found,
+        }
     }
 }
 
@@ -215,7 +220,7 @@ impl<M: Model> Checker for Linearizable<M> {
         let info = parts.iter().map(Part::len).sum::<usize>() - ok;
         let (validity, summary) = match (bad.len(), unknown.first()) {
             (0, _) if !asked.is_empty() => (Validity::Unknown, format!("{}.", question(&asked, how_shown))),
-            (0, None) if ok == 0 => (Validity::Unknown, self.nothing(&workloads)),
+            (0, None) if ok == 0 => (Validity::Unknown, self.nothing(history, &workloads)),
             (0, None) if !parts.iter().any(|part| objects.observed(part)) => (Validity::Unknown, self.unobserved(ok)),
             (0, None) => (
                 Validity::Valid,
@@ -334,10 +339,25 @@ impl<M: Model> Linearizable<M> {
         )
     }
 
-    fn nothing(&self, workloads: &[NameId]) -> String {
+    fn nothing(&self, history: &History, workloads: &[NameId]) -> String {
         match (workloads, &self.workload) {
             ([], Some(name)) => format!("the history has no operation of workload {name}"),
-            ([], None) => format!("the history has no operations that a {} knows", self.model.name()),
+            ([], None) => {
+                let mut functions: Vec<&str> = Vec::new();
+                for name in history.ops().iter().map(|op| history.name(op.function)) {
+                    if !functions.contains(&name) {
+                        functions.push(name);
+                    }
+                }
+                match functions[..] {
+                    [] => "the history has no operations".to_owned(),
+                    _ => format!(
+                        "no workload here changes a {}: the functions called are {}",
+                        self.model.name(),
+                        functions.join(", ")
+                    ),
+                }
+            }
             _ => "no operation was acknowledged, so nothing can be said".to_owned(),
         }
     }

@@ -27,7 +27,7 @@ pub(super) fn main(args: &RunsArgs, out: &mut Output) -> Result<Exit, Failure> {
         out.note(format!("no runs in {}; `dsfuzz run PLAN` makes one", out.results.display()));
     } else {
         let rows: Vec<Vec<String>> = rows.iter().map(cells).collect();
-        out.table(&["run", "verdict", "target", "nodes", "seed", "in words"], &rows);
+        out.table(&["run", "verdict", "target", "nodes", "seed", "reason"], &rows);
     }
     Ok(Exit::Valid)
 }

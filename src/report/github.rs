@@ -58,7 +58,7 @@ pub fn step_summary(dir: &RunDir, history: &History, info: &RunInfo, verdict: &R
         history.faults.len()
     );
     if !verdict.promises.is_empty() {
-        out.push_str("| promise | answer | what came out |\n|---|---|---|\n");
+        out.push_str("| promise | verdict | result |\n|---|---|---|\n");
         for promise in verdict.promises.iter().take(50) {
             let cells = [&checker(promise), words::word(promise.validity), &words::shorten(&promise.summary, 300)];
             let _ = writeln!(out, "| {} |", cells.map(markdown).join(" | "));

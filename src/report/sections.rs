@@ -385,8 +385,8 @@ pub(super) fn promises(subject: &Subject<'_>) -> anyhow::Result<String> {
         html.push_str("<p class=\"notice\">No promise was judged.</p>\n");
     } else {
         html.push_str(
-            "<div class=\"scroll\"><table><thead><tr><th scope=\"col\">promise<th scope=\"col\">answer<th \
-             scope=\"col\">what came out<th scope=\"col\">numbers</tr></thead><tbody>",
+            "<div class=\"scroll\"><table><thead><tr><th scope=\"col\">promise<th scope=\"col\">verdict<th \
+             scope=\"col\">result<th scope=\"col\">numbers</tr></thead><tbody>",
         );
         for verdict in &subject.verdict.promises {
             let numbers = verdict.numbers.iter().take(12);

@@ -126,7 +126,7 @@ pub(super) fn evidence(subject: &Subject<'_>) -> anyhow::Result<String> {
         return Ok(html);
     }
     html.push_str(
-        "<div class=\"scroll\"><table><thead><tr><th scope=\"col\">number<th scope=\"col\">what it is<th \
+        "<div class=\"scroll\"><table><thead><tr><th scope=\"col\">count<th scope=\"col\">meaning<th \
          scope=\"col\">measured<th scope=\"col\">at least<th scope=\"col\">enough</tr></thead><tbody>",
     );
     for evidence in &subject.verdict.evidence {

@@ -71,7 +71,12 @@ fn errors(out: &mut String, subject: &Subject<'_>) {
         return;
     }
     let row = |row: &ErrorRow| {
-        let calls = if row.final_read { "final reads" } else { "calls" };
+        let calls = match (row.final_read, row.count) {
+            (true, 1) => "final read",
+            (true, _) => "final reads",
+            (false, 1) => "call",
+            (false, _) => "calls",
+        };
         vec![
             row.code.clone(),
             format!("{} {calls} {}", row.count, row.outcome),
@@ -159,7 +164,7 @@ fn promises(out: &mut String, subject: &Subject<'_>) {
     let row = |verdict: &dsfuzz_checkers::Verdict| {
         vec![checker(verdict), words::word(verdict.validity).to_string(), words::shorten(&verdict.summary, 300)]
     };
-    out.push_str(&table(&["promise", "answer", "what came out"], promises.iter().map(row).collect()));
+    out.push_str(&table(&["promise", "verdict", "result"], promises.iter().map(row).collect()));
 }
 
 fn faults(out: &mut String, subject: &Subject<'_>) {
@@ -169,7 +174,7 @@ fn faults(out: &mut String, subject: &Subject<'_>) {
     }
     let shown = faults.iter().take(FAULTS_MAX).map(|fault| fault_row(subject, fault)).collect();
     out.push_str(&table(
-        &["fault", "from", "to", "proven", "ok/s before, during, after", "asked/ok least", "what"],
+        &["fault", "from", "to", "proven", "ok/s before, during, after", "asked/ok least", "fault in words"],
         shown,
     ));
     if faults.len() > FAULTS_MAX {
@@ -218,7 +223,7 @@ fn evidence(out: &mut String, subject: &Subject<'_>) {
             one.doc.clone(),
         ]
     };
-    out.push_str(&table(&["evidence", "measured", "at least", "", "what it is"], evidence.iter().map(row).collect()));
+    out.push_str(&table(&["evidence", "measured", "at least", "", "meaning"], evidence.iter().map(row).collect()));
     for one in evidence.iter().filter(|one| !one.enough) {
         let _ = writeln!(out, "too thin: {}", words::plain_line(&one.missing()));
     }

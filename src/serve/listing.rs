@@ -36,7 +36,7 @@ pub(super) fn page(root: &Path) -> String {
     } else {
         html.push_str(
             "<div class=\"scroll\"><table class=\"runs\"><thead><tr><th scope=\"col\">started<th scope=\"col\">plan<th \
-             scope=\"col\">verdict<th scope=\"col\">in a sentence<th scope=\"col\">took<th scope=\"col\">target<th \
+             scope=\"col\">verdict<th scope=\"col\">reason<th scope=\"col\">took<th scope=\"col\">target<th \
              scope=\"col\">seed</tr></thead><tbody>\n",
         );
         for row in rows.iter().take(RUNS_MAX) {

@@ -261,7 +261,12 @@ impl Story<'_> {
         );
         let title = match last {
             Some(at) if observes => {
-                format!("{name}{} returned {}, which no order explains", self.on(at), self.value(at))
+                let reply = match self.small[at].act {
+                    Act::Read(_) => self.value(at),
+                    // It observes by what it refuses to replace.
+                    _ => self.ops[at].output.to_value(),
+                };
+                format!("{name}{} returned {reply}, which no order explains", self.on(at))
             }
             _ => format!("no order of {} explains all replies", wording::count(self.small.len(), "operation")),
         };

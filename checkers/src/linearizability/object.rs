@@ -62,7 +62,7 @@ impl<M: Model> Objects<'_, M> {
         }
         let judged = self.judge_as(model, part, terms);
         let Judged::Bad(index, evidence) = judged else { return judged.without_bad() };
-        let (first, undecided) = self.first(model, part);
+        let (first, undecided, shown) = self.first(model, part);
         let said = Contradiction::new(evidence, own, several(&first));
         if first.is_empty() && undecided.is_empty() {
             return self.judge_counted(part, (index, said), terms);
@@ -76,7 +76,7 @@ impl<M: Model> Objects<'_, M> {
             let Some(other) = self.model.beginning(&part.key.to_value(), &self.initial.supposing(&way)) else { break };
             match self.judge_as(&other, part, terms) {
                 Judged::Fine(_) => {
-                    let how = if at == 0 { Shown::Read } else { Shown::Supposed };
+                    let how = if at == 0 { shown } else { Shown::Supposed };
                     return Judged::Asks(way, how);
                 }
                 Judged::Bad(index, evidence) if at == 0 => {
@@ -102,8 +102,8 @@ impl<M: Model> Objects<'_, M> {
     }
 
     /// Registers of which nothing was said: values that were certainly in them before everything, other than those that
-    /// the model begins with; and those that began with one of several values.
-    fn first(&self, model: &M, part: &Part<'_>) -> (Vec<(Value, Value)>, Undecided) {
+    /// the model begins with; those that began with one of several values; and how the former are known.
+    fn first(&self, model: &M, part: &Part<'_>) -> (Vec<(Value, Value)>, Undecided, Shown) {
         let key = part.key.to_value();
         let name = |register: Value| if register.is_nil() { key.clone() } else { register };
         let mut traces: Vec<Trace<Value, Value>> = Vec::new();
@@ -125,13 +125,14 @@ impl<M: Model> Objects<'_, M> {
             }));
         }
         let open = initial::undecided(&traces, |of, value| *value == model.begins(of));
-        let first = shown(traces.into_iter());
+        let first = shown(traces.iter().cloned());
         let otherwise = |register: &Value| first.iter().any(|(of, value)| of == register && *value != model.begins(of));
-        let kept = first.iter().filter(|(register, _)| otherwise(register));
-        let named = kept.map(|(register, value)| (name(register.clone()), value.clone()));
+        let kept: Vec<(Value, Value)> = first.iter().filter(|(register, _)| otherwise(register)).cloned().collect();
+        let how = Shown::of(&traces, &kept);
+        let named = kept.into_iter().map(|(register, value)| (name(register), value));
         let first = named.filter(|(register, _)| self.initial.of(register).is_none()).collect();
         let named = open.into_iter().map(|(register, values)| (name(register), values));
-        (first, named.filter(|(register, _)| self.initial.of(register).is_none()).collect())
+        (first, named.filter(|(register, _)| self.initial.of(register).is_none()).collect(), how)
     }
 
     /// Judges one object as a register if all its acts are those of one.

@@ -119,6 +119,8 @@ struct Told<'h> {
     value: i128,
     bound: i128,
     later: Later,
+    /// Refused additions that would explain it if they had taken effect all the same.
+    in_vain: Vec<Op<'h>>,
 }
 
 impl Told<'_> {
@@ -126,7 +128,12 @@ impl Told<'_> {
     fn named(&self, title: String, nothing_acknowledged: bool, below: bool) -> String {
         if nothing_acknowledged {
             let more = if below { "took away" } else { "added" };
-            return format!("{title}: nobody {more} as much");
+            let (was, but) = match &self.in_vain[..] {
+                [] => return format!("{title}: nobody {more} as much"),
+                [one] => ("was", format!("#{}", one.call)),
+                [one, rest @ ..] => ("were", format!("#{} and {}", one.call, wording::count(rest.len(), "other call"))),
+            };
+            return format!("{title}: nobody {more} as much without {but}, which {was} refused");
         }
         let additions = if below { "additions" } else { "decrements" };
         let lacks = (self.bound - self.value).abs();
@@ -139,6 +146,17 @@ impl Told<'_> {
             }
             Later::Unclear => format!("{title}: acknowledged {additions} of {lacks} are lost, or the read is stale"),
         }
+    }
+
+    /// That refused additions may have taken effect.
+    fn perhaps_in_vain(&self) -> Option<String> {
+        let calls: Vec<String> = self.in_vain.iter().take(4).map(|op| format!("#{}", op.call)).collect();
+        let (was, it) = if self.in_vain.len() == 1 { ("was", "it") } else { ("were", "they") };
+        let more = if self.in_vain.len() > calls.len() { ", .." } else { "" };
+        let calls = calls.join(", ");
+        (!calls.is_empty()).then(|| {
+            format!("{calls}{more} {was} refused: the read agrees with the additions if {it} took effect all the same.")
+        })
     }
 
     /// Whether it was stale, as far as later reads tell.
@@ -178,6 +196,23 @@ fn collect<'h>(
     (additions, reads)
 }
 
+/// Refused additions called before the reply of this read that together would have added what it has too much, or too little:
+/// one of them where one is enough.
+fn in_vain<'h>(history: &'h History, object: &Group<'h>, read: &Op<'h>, lacking: i128) -> Vec<Op<'h>> {
+    let refused = object.ops(history).filter(|op| op.outcome == Outcome::Fail && op.call < read.reply);
+    let additions = refused.filter(|op| history.name(op.function) != "read");
+    let amounts = additions.filter_map(|op| Some((op, amount(history, &op)?)));
+    let toward: Vec<(Op<'h>, i128)> = amounts.filter(|(_, amount)| amount.signum() == lacking.signum()).collect();
+    let enough = |sum: i128| sum.abs() >= lacking.abs();
+    if let Some((op, _)) = toward.iter().find(|(_, amount)| enough(*amount)) {
+        return vec![*op];
+    }
+    match enough(toward.iter().map(|(_, amount)| amount).sum()) {
+        true => toward.into_iter().map(|(op, _)| op).collect(),
+        false => Vec::new(),
+    }
+}
+
 impl Checker for Counter {
     fn name(&self) -> &str {
         "counter"
@@ -203,7 +238,7 @@ impl Begun for Counter {
                 break;
             }
             if let Some(function) = changed_by(history, &[object.workload], &TAKES) {
-                report.unknown(format!("What {function} does to a counter is not known, so nothing can be said."));
+                report.aside(format!("What {function} does to a counter is not known, so nothing can be said."));
                 continue;
             }
             let odd = malformed.len();
@@ -233,17 +268,19 @@ impl Begun for Counter {
             for (all, other, is_below) in [(&below, &above, true), (&above, &below, false)] {
                 if let Some(&(read, value, bound)) = all.first() {
                     let counter = Counter { initial: begins, ..Counter::default() };
-                    let told = Told { read, value: i128::from(value), bound, later: later(&reads, all, other) };
+                    let (value, later) = (i128::from(value), later(&reads, all, other));
+                    let in_vain = in_vain(history, object, &read, value - bound);
+                    let told = Told { read, value, bound, later, in_vain };
                     let breach = counter.breach(history, &bounds, &told, is_below);
                     report.breach(breach.on(object.key).times(all.len()));
                 }
             }
         }
         if acknowledged == 0 {
-            report.unknown("No addition was acknowledged, so nothing can be said.".to_owned());
+            report.unseen("No addition was acknowledged, so nothing can be said.");
         }
         if judged == 0 {
-            report.unknown("No read was acknowledged, so nothing can be said.".to_owned());
+            report.unseen("No read was acknowledged, so nothing can be said.");
         }
         if acknowledged > 0 && judged > 0 && telling == 0 {
             let reads = wording::count(judged as usize, "read");
@@ -323,20 +360,29 @@ impl Counter {
     }
 
     fn breach<'h>(&self, history: &History, bounds: &Bounds<'h>, told: &Told<'h>, below: bool) -> Breach<'h> {
-        let Told { read, value, bound, .. } = *told;
+        let &Told { read, value, bound, .. } = told;
         let (certain, possible) = bounds.reasons(&read, value, below);
         let (kind, word) = if below { ("read-below-bound", "at least") } else { ("read-above-bound", "at most") };
         let began = if self.initial == 0 { String::new() } else { format!(", as it began with {}", self.initial) };
         let title = format!("#{} read {value}, but it had to be {word} {bound}{began}", read.call);
         let title = told.named(title, certain.is_empty(), below);
         let (sign, other) = if below { ("positive", "negative") } else { ("negative", "positive") };
-        let why = format!(
-            "{} {sign} additions acknowledged before it was called, and all {} {other} ones that may have happened by its \
-             reply, already leave it no way to {value}; the counter began at {}.",
-            certain.len(),
-            possible.len(),
-            self.initial
-        );
+        let all = match possible.len() {
+            1 => "the one".to_owned(),
+            many => format!("all {many}"),
+        };
+        let plural = if possible.len() == 1 { "" } else { "s" };
+        let certainly = (!certain.is_empty()).then(|| {
+            format!("{} acknowledged before it was called", wording::count(certain.len(), &format!("{sign} addition")))
+        });
+        let perhaps = (!possible.is_empty())
+            .then(|| format!("{all} {other} addition{plural} that may have happened by its reply"));
+        let with: Vec<String> = certainly.into_iter().chain(perhaps).collect();
+        let began = format!("the counter began at {}", self.initial);
+        let why = match with.is_empty() {
+            true => format!("Nothing that may have happened by its reply leads to {value}; {began}."),
+            false => format!("With {} there is no way to {value}; {began}.", with.join(" and ")),
+        };
         let mut ops: Vec<Op<'_>> = vec![read];
         ops.extend(certain.iter().chain(&possible));
         let number = |number: i128| i64::try_from(number).map_or_else(|_| Value::text(&number.to_string()), Value::Int);
@@ -349,6 +395,8 @@ impl Counter {
         ops.truncate(CERTIFIED_MAX);
         let mut breach = Breach::new(kind, title, subject, ops).why(why);
         breach.reasons.extend(told.stale_or_lost().filter(|_| !certain.is_empty()));
+        breach.reasons.extend(told.perhaps_in_vain());
+        breach.aside.extend(told.in_vain.iter().take(4));
         breach.certified = whole;
         breach
     }
@@ -399,8 +447,16 @@ mod tests {
         let verdict = judge(&format!("{ADDED}{}", read(9)));
         assert_eq!(
             (verdict.findings[0].kind.as_str(), &verdict.findings[0].ops[..]),
-            ("read-above-bound", &[0, 6, 7][..])
+            ("read-above-bound", &[0, 4, 6, 7][..])
         );
+    }
+
+    #[test]
+    fn what_was_set_aside_is_not_said_to_be_missing() {
+        let odd = "{\"type\":\"invoke\",\"process\":9,\"f\":\"read\"}\n{\"type\":\"ok\",\"process\":9}\n";
+        let verdict = judge(&format!("{}{ADDED}{odd}", read(5)));
+        assert_eq!(verdict.validity, Validity::Unknown);
+        assert!(verdict.summary.starts_with("1 call could not be understood"), "{}", verdict.summary);
     }
 
     #[test]
@@ -415,7 +471,7 @@ mod tests {
         let lacks = "it lacks acknowledged additions of 1, and a later read is within its bounds";
         assert_eq!(stale, format!("#7 read 3, but it had to be at least 4: {lacks}"));
         let more = title(format!("{ADDED}{}", read(9)));
-        assert_eq!(more, "#7 read 9, but it had to be at most 8: nobody added as much");
+        assert_eq!(more, "#7 read 9, but it had to be at most 8: nobody added as much without #4, which was refused");
     }
 
     #[test]

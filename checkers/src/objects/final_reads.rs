@@ -101,6 +101,78 @@ pub(crate) fn silent<'h>(
     failed.map(|op| history.bound_node(op)).filter(|node| !answered.contains(node)).collect()
 }
 
+/// Those of these nodes, to which adds were made that were acknowledged, that were never asked for a final read: their clients
+/// made none, and they answered none. None where no final read was made, or where one went to a node that is not known.
+pub(crate) fn unasked<'h>(
+    history: &History,
+    added: impl Iterator<Item = NameId>,
+    finals: impl Iterator<Item = &'h Op<'h>>,
+) -> BTreeSet<NameId> {
+    let known = |node: &NameId| !matches!(history.name(*node), "" | "?");
+    let asked: BTreeSet<NameId> = finals.flat_map(|op| [history.bound_node(op), op.node]).collect();
+    if asked.is_empty() || !asked.iter().all(known) {
+        return BTreeSet::new();
+    }
+    added.filter(known).filter(|node| !asked.contains(node)).collect()
+}
+
+/// Nodes of which no final read says what they hold.
+#[derive(Default)]
+pub(crate) struct Unread<'h> {
+    /// They were asked.
+    pub(crate) silent: BTreeSet<&'h str>,
+    /// They acknowledged adds and were never asked.
+    pub(crate) unasked: BTreeSet<&'h str>,
+}
+
+impl<'h> Unread<'h> {
+    /// Their names.
+    pub(crate) fn of(history: &'h History, silent: &BTreeSet<NameId>, unasked: &BTreeSet<NameId>) -> Unread<'h> {
+        let names = |nodes: &BTreeSet<NameId>| nodes.iter().map(|node| history.name(*node)).collect();
+        Unread { silent: names(silent), unasked: names(unasked) }
+    }
+
+    /// With those of another object.
+    pub(crate) fn join(&mut self, other: Unread<'h>) {
+        self.silent.extend(other.silent);
+        self.unasked.extend(other.unasked);
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.silent.is_empty() && self.unasked.is_empty()
+    }
+
+    /// A clause about final reads: `n2 never answered one and n3 was not asked for one`.
+    pub(crate) fn clause(&self) -> String {
+        let list = |nodes: &BTreeSet<&str>| nodes.iter().copied().collect::<Vec<_>>().join(", ");
+        let silent = (!self.silent.is_empty()).then(|| format!("{} never answered one", list(&self.silent)));
+        let was = if self.unasked.len() == 1 { "was" } else { "were" };
+        let unasked = (!self.unasked.is_empty()).then(|| format!("{} {was} not asked for one", list(&self.unasked)));
+        silent.into_iter().chain(unasked).collect::<Vec<_>>().join(" and ")
+    }
+
+    /// A clause: `No final read succeeded on n2, and none was made on n3, which acknowledged adds`.
+    pub(crate) fn none(&self) -> String {
+        let list = |nodes: &BTreeSet<&str>| nodes.iter().copied().collect::<Vec<_>>().join(", ");
+        let (silent, unasked) = (list(&self.silent), list(&self.unasked));
+        match (self.silent.is_empty(), self.unasked.is_empty()) {
+            (_, true) => format!("No final read succeeded on {silent}"),
+            (true, false) => format!("No final read was made on {unasked}, which acknowledged adds"),
+            (false, false) => {
+                format!("No final read succeeded on {silent}, and none was made on {unasked}, which acknowledged adds")
+            }
+        }
+    }
+
+    /// What to do where one node's answer is enough: ` If ..`, or nothing where all were asked.
+    pub(crate) fn advice(&self) -> &'static str {
+        match self.unasked.is_empty() {
+            true => "",
+            false => " If one node's answer speaks for all, say so: the option final_reads: any-node.",
+        }
+    }
+}
+
 /// Nodes that were asked for a final read by the clients bound to them, and that answered none themselves: their reads
 /// failed, or another node answered in their place. Nothing shows what they hold. Each once, in order of name.
 pub(crate) fn unheard<'h, 'o>(

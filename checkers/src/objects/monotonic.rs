@@ -339,7 +339,7 @@ impl Checker for Monotonic {
                 break;
             }
             if let Some(function) = changed_by(history, &[object.workload], &["add", "read"]) {
-                report.unknown(format!("What {function} does to a table is not known, so nothing can be said."));
+                report.aside(format!("What {function} does to a table is not known, so nothing can be said."));
                 continue;
             }
             let (mut adds, reads) = collect(history, object);
@@ -367,10 +367,10 @@ impl Checker for Monotonic {
             }
         }
         if acknowledged == 0 {
-            report.unknown("No add was acknowledged, so nothing can be said.".to_owned());
+            report.unseen("No add was acknowledged, so nothing can be said.");
         }
         if judged == 0 {
-            report.unknown("No read was acknowledged, so nothing can be said.".to_owned());
+            report.unseen("No read was acknowledged, so nothing can be said.");
         } else if late > 0 {
             report.unknown(format!("No last read began after {late} adds were acknowledged."));
         }

@@ -184,14 +184,26 @@ impl<'h> Messages<'h> {
     pub(crate) fn duplicated(&self, id: u32, index: u64) -> Breach<'h> {
         let element = self.elements.value(id);
         let (mut ops, dequeues) = self.story(id, index);
-        let last = dequeues.last().map_or(0, |op| op.call);
+        let last = dequeues.last().copied();
+        let refused: Vec<Op<'h>> =
+            self.refusals(id).filter(|enqueue| last.is_none_or(|last| enqueue.call < last.reply)).collect();
+        let in_vain = match &refused[..] {
+            [] => String::new(),
+            [one] => format!(": its enqueue #{} was refused", one.call),
+            [one, rest @ ..] => {
+                format!(": its enqueue #{} and {} were refused", one.call, wording::count(rest.len(), "other"))
+            }
+        };
         let title = format!(
-            "{element} was dequeued {} times by #{last}, but enqueued at most {}",
+            "{element} was dequeued {} times, the last time by #{}, but enqueued at most {}{in_vain}",
             dequeues.len(),
+            last.map_or(0, |op| op.call),
             if ops.len() == 1 { "once".to_owned() } else { format!("{} times", ops.len()) }
         );
         ops.extend(dequeues);
-        Breach::new("duplicated-message", title, element.to_value(), ops)
+        let mut breach = Breach::new("duplicated-message", title, element.to_value(), ops);
+        breach.aside.extend(refused.into_iter().take(2));
+        breach
     }
 }
 
@@ -212,7 +224,7 @@ impl Checker for Queue {
                 break;
             }
             if let Some(function) = changed_by(history, &[object.workload], &takes) {
-                report.unknown(format!("What {function} does to a queue is not known, so nothing can be said."));
+                report.aside(format!("What {function} does to a queue is not known, so nothing can be said."));
                 continue;
             }
             let mut messages = Messages::of(history, object);
@@ -239,7 +251,7 @@ impl Checker for Queue {
             }
         }
         if dequeued == 0 {
-            report.unknown("Nothing was dequeued, so nothing can be said.".to_owned());
+            report.unseen("Nothing was dequeued, so nothing can be said.");
         }
         report.malformed(SHAPE, &malformed);
         report.number("enqueued", enqueued);
@@ -282,7 +294,7 @@ mod tests {
         assert_eq!(verdict.validity, Validity::Valid, "{}", verdict.summary);
         let verdict = judge(&[("enqueue", "1", "null"), ("dequeue", "null", "1"), ("dequeue", "null", "1")]);
         assert_eq!((verdict.validity, &verdict.findings[0].ops[..]), (Validity::Invalid, &[0, 2, 4][..]));
-        assert_eq!(verdict.findings[0].title, "1 was dequeued 2 times by #4, but enqueued at most once");
+        assert_eq!(verdict.findings[0].title, "1 was dequeued 2 times, the last time by #4, but enqueued at most once");
     }
 
     #[test]

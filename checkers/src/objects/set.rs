@@ -8,9 +8,10 @@
 //! is what the node holds. An acknowledged element is *lost* when no node holds it at the end although a final read began
 //! after its acknowledgement, or when a node lacks it at the end that had it in an earlier final read. Nodes that hold
 //! different things at the end are evidence (`replicas-differ`), and nothing is valid then: `replicas-agree` judges them.
-//! Where a node was asked and its client got no answer from anybody, what the others lack may be there, and is missing, not
-//! lost; nothing is valid then either, since that node may hold something else. An answer that another node gave in its
-//! place counts: adds are asked for in the whole system, and `replicas-agree` compares nodes.
+//! Where a node was asked and its client got no answer from anybody, or where a node acknowledged adds and was never asked,
+//! what the others lack may be there, and is missing, not lost; nothing is valid then either, since that node may hold
+//! something else. An answer that another node gave in its place counts: adds are asked for in the whole system, and
+//! `replicas-agree` compares nodes. What a node lacks at the end that it had in an earlier final read is lost even so.
 //!
 //! The option `final_reads` says how the final reads were made. `each-node`: as above. `any-node`, `once`: one answer
 //! speaks for all, nodes that never answered are not asked for. `leader`: only the final reads of the node that led count.
@@ -29,14 +30,14 @@ mod losses;
 use crate::calls::changed_by;
 use crate::checker::CheckerDoc;
 use crate::history::{History, NameId, Op};
-use crate::objects::final_reads::{AT_LEAST_ONCE, FINAL_READS, Failures, FinalReads, leaders_at};
+use crate::objects::final_reads::{AT_LEAST_ONCE, FINAL_READS, Failures, FinalReads, Unread, leaders_at};
 use crate::verdict::pace::Pace;
 use crate::verdict::wording;
 use crate::verdict::{Budget, Checker, Finding, Severity, Validity, Verdict};
 use collect::sets;
 use judge::{Judged, Lacking, judge};
 use serde_json::json;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// Its entry in the list of checkers.
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
@@ -186,12 +187,17 @@ impl<'h> Answer<'_, 'h> {
         if violations > 0 {
             let lost = self.sum(|set| set.lost.len() + set.dropped.len());
             let (unexpected, duplicated) = (self.sum(|set| set.unexpected.len()), self.sum(|set| set.duplicated.len()));
-            let text = format!(
-                "Of {acknowledged} acknowledged adds {lost} are lost; {unexpected} unexpected and {duplicated} \
-                 duplicated elements.{}{failures}",
-                self.but()
-            );
-            return (Validity::Invalid, text);
+            let mut found = Vec::new();
+            if lost > 0 {
+                let is = if lost == 1 { "is" } else { "are" };
+                found.push(format!("{lost} of {} {is} lost", wording::count(acknowledged, "acknowledged add")));
+            }
+            for (count, what) in [(unexpected, "unexpected element"), (duplicated, "duplicated element")] {
+                if count > 0 {
+                    found.push(wording::count(count, what));
+                }
+            }
+            return (Validity::Invalid, format!("{}.{}{failures}", found.join("; "), self.but()));
         }
         match self.doubt(acknowledged) {
             Some(doubt) => (Validity::Unknown, format!("{doubt}{failures}")),
@@ -227,7 +233,10 @@ impl<'h> Answer<'_, 'h> {
             why.sort_unstable();
             why.dedup();
             let why = why.join("; ");
-            return Some(format!("{missing} of {acknowledged} acknowledged adds are in no final read, but {why}."));
+            let advice = if self.mode.asks_each() { self.unread().advice() } else { "" };
+            return Some(format!(
+                "{missing} of {acknowledged} acknowledged adds are in no final read, but {why}.{advice}"
+            ));
         }
         let late = self.sum(|set| set.unread);
         if late > 0 {
@@ -244,12 +253,14 @@ impl<'h> Answer<'_, 'h> {
             ));
         }
         self.differ(acknowledged).or_else(|| {
-            let silent = self.silent();
-            (!silent.is_empty()).then(|| {
+            let unread = self.unread();
+            (!unread.is_empty()).then(|| {
+                let it_holds = if unread.silent.len() + unread.unasked.len() == 1 { "it holds" } else { "they hold" };
                 format!(
-                    "No final read succeeded on {}, so what it holds is not known; the final reads of the other nodes \
-                     have all {acknowledged} acknowledged adds.",
-                    silent.into_iter().collect::<Vec<_>>().join(", ")
+                    "{}, so what {it_holds} is not known; the final reads of the other nodes have all {acknowledged} \
+                     acknowledged adds.{}",
+                    unread.none(),
+                    unread.advice()
                 )
             })
         })
@@ -295,20 +306,21 @@ impl<'h> Answer<'_, 'h> {
         }
     }
 
-    /// Nodes that were asked and never answered.
-    fn silent(&self) -> BTreeSet<&'h str> {
+    /// Nodes of which nothing says what they hold.
+    fn unread(&self) -> Unread<'h> {
+        let mut unread = Unread::default();
         let all = self.all.iter().filter(|_| self.mode.asks_each());
-        all.flat_map(|one| one.judged.set.silent(self.history)).map(|node| self.history.name(node)).collect()
+        all.for_each(|one| unread.join(one.judged.set.unread(self.history)));
+        unread
     }
 
     /// The same as a sentence.
     fn but(&self) -> String {
-        let silent = self.silent();
-        if silent.is_empty() {
+        let unread = self.unread();
+        if unread.is_empty() {
             return String::new();
         }
-        let silent = silent.into_iter().collect::<Vec<_>>().join(", ");
-        format!(" No final read succeeded on {silent}; the verdict is from the other nodes.")
+        format!(" {}; the verdict is from the other nodes.", unread.none())
     }
 }
 

@@ -10,8 +10,11 @@
 //! - *lost* when a last read began after it was known and neither that, nor any read that overlaps the last ones, has it.
 //!
 //! **Not definite.** Lacking in a last read but not in one that overlaps it, or in one of another node: unsettled. Known
-//! only after the last read began: never read. Lost, but a node that was asked for a final read never answered: missing.
-//! All three make a history without violations unknown, as do no acknowledged add and no read.
+//! only after the last read began: never read. Lost, but a node that was asked for a final read never answered, or a node
+//! that acknowledged adds was not asked while reads of other nodes are marked as final: missing, unless a node shows in a
+//! later final read that it no longer has it. All three make a history without violations unknown, as do no acknowledged add,
+//! no read, and such a node. Where no read is marked, the last one speaks for all nodes, as in Jepsen's `set-full`: an
+//! element that was known and that it lacks is lost.
 //!
 //! Findings: `lost-element`, `duplicated-element` (twice in one read), `unexpected-element` (read without an add that may
 //! have happened, or before it was called), and `stale-element`, which is evidence unless the option `linearizable` is
@@ -27,12 +30,14 @@ mod timeline;
 use crate::calls::{Elements, Group, changed_by, objects, quantiles_ms};
 use crate::checker::{CheckerDoc, WORKLOAD, with_workload};
 use crate::history::{History, NameId, Op, Outcome};
-use crate::objects::final_reads::{AT_LEAST_ONCE, FINAL_READS, Failures, FinalReads, answered, leaders_at, silent};
+use crate::objects::final_reads::{
+    AT_LEAST_ONCE, FINAL_READS, Failures, FinalReads, Unread, answered, leaders_at, silent, unasked,
+};
 use crate::verdict::pace::Pace;
 use crate::verdict::wording;
 use crate::verdict::{Breach, Report};
 use crate::verdict::{Budget, Checker, Verdict};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use timeline::{Sighting, Timeline};
 
 /// Its entry in the list of checkers.
@@ -95,6 +100,8 @@ struct Set<'h> {
     failed: Vec<Op<'h>>,
     malformed: Vec<u64>,
     attempts: u64,
+    /// Nodes to which adds were made that were acknowledged.
+    added: BTreeSet<NameId>,
 }
 
 fn collect<'h>(history: &'h History, object: &Group<'h>) -> Set<'h> {
@@ -108,6 +115,7 @@ fn collect<'h>(history: &'h History, object: &Group<'h>) -> Set<'h> {
         failed: Vec::new(),
         malformed: Vec::new(),
         attempts: 0,
+        added: BTreeSet::new(),
     };
     for op in object.ops(history) {
         if Some(op.function) != add {
@@ -134,6 +142,9 @@ fn collect<'h>(history: &'h History, object: &Group<'h>) -> Set<'h> {
         }
         set.tried[at].get_or_insert(op);
         let first = set.acknowledged[at].is_none_or(|known| op.reply < known.reply);
+        if op.outcome == Outcome::Ok {
+            set.added.insert(history.bound_node(&op));
+        }
         if op.outcome == Outcome::Ok && first {
             set.acknowledged[at] = Some(op);
         }
@@ -145,6 +156,28 @@ impl<'h> Set<'h> {
     /// Nodes that were asked for a final read and never answered one.
     fn silent(&self, history: &History) -> BTreeSet<NameId> {
         silent(history, self.failed.iter(), self.reads.iter().filter(|read| read.settle))
+    }
+
+    /// Nodes of which no final read says what they hold. Where no read is marked as final, the last read speaks for all.
+    fn unread<'a>(&self, history: &'a History) -> Unread<'a> {
+        let finals = self.reads.iter().filter(|read| read.settle).chain(&self.failed);
+        Unread::of(history, &self.silent(history), &unasked(history, self.added.iter().copied(), finals))
+    }
+
+    /// Those of these elements that a node had in one final read and lacks in a later one.
+    fn dropped(&self, history: &History, timeline: &Timeline, ids: &[u32]) -> BTreeSet<u32> {
+        let mut wanted: Vec<u32> = ids.to_vec();
+        wanted.sort_unstable();
+        let node = |read: &Op<'h>| wording::placed(history, read).then_some(read.node);
+        let mut words: BTreeMap<Option<NameId>, u64> = BTreeMap::new();
+        for word in timeline.words.iter().map(|&at| self.reads[at as usize]) {
+            let call = words.entry(node(&word)).or_default();
+            *call = word.call.max(*call);
+        }
+        let followed = |read: &&Op<'h>| words.get(&node(read)).is_some_and(|&call| read.reply < call);
+        let earlier = self.reads.iter().filter(|read| read.settle).filter(followed);
+        let shown = earlier.flat_map(|read| read.output.as_list().unwrap_or_default().iter());
+        shown.filter_map(|value| self.elements.find(value)).filter(|id| wanted.binary_search(id).is_ok()).collect()
     }
 
     /// When an element was first known: the reply that showed it.
@@ -335,7 +368,7 @@ struct Totals<'h> {
     stable_latencies: Vec<u64>,
     lost_latencies: Vec<u64>,
     malformed: Vec<u64>,
-    silent: Vec<NameId>,
+    unread: Unread<'h>,
     failures: Failures<'h>,
 }
 
@@ -357,17 +390,23 @@ impl SetFull {
         let Some(timeline) = Timeline::of(history, &set.reads, &mut set.elements, counts, pace) else { return };
         let mut fates = fates(&set, &timeline);
         let silent = set.silent(history);
+        let unread = if self.mode.asks_each() { set.unread(history) } else { Unread::default() };
         let lost = std::mem::take(&mut fates.lost);
-        let perhaps = (self.mode.asks_each() && !silent.is_empty())
-            || (self.mode.takes_away() && set.failed.iter().any(|op| op.outcome == Outcome::Info));
-        let (lost, missing) = if perhaps { (Vec::new(), lost) } else { (lost, Vec::new()) };
+        let perhaps =
+            !unread.is_empty() || (self.mode.takes_away() && set.failed.iter().any(|op| op.outcome == Outcome::Info));
+        let dropped = match perhaps && !self.mode.takes_away() {
+            true => set.dropped(history, &timeline, &lost),
+            false => BTreeSet::new(),
+        };
+        let (lost, missing): (Vec<u32>, Vec<u32>) = lost.into_iter().partition(|id| !perhaps || dropped.contains(id));
         let judge = Judge { history, key: object.key, set: &set, timeline: &timeline, whole: leaders.is_empty() };
         let mut breaches = vec![judge.lacking("lost-element", "lost", &lost)];
         breaches.push(judge.unexpected(&fates.unexpected));
         breaches.push(judge.duplicated().map(|breach| if self.at_least_once { breach.evidence() } else { breach }));
         let stale = judge.lacking("stale-element", "absent although known, and back later", &fates.stale);
         let unsettled = judge.lacking("stale-element", "absent although known, in the last read", &fates.unsettled);
-        let missing_told = judge.lacking("missing-element", "in no last read, while a node never answered", &missing);
+        let missing_told =
+            judge.lacking("missing-element", "in no last read, while nobody knows what a node holds", &missing);
         if self.linearizable {
             let missed = judge.lacking("stale-element", "absent although known", &missing);
             breaches.extend([stale, unsettled, missed]);
@@ -394,15 +433,15 @@ impl SetFull {
         totals.malformed.extend(set.malformed);
         let unanswered = |op: &&Op<'h>| timeline.words.is_empty() || silent.contains(&history.bound_node(op));
         set.failed.iter().filter(unanswered).for_each(|op| totals.failures.take(history, op));
-        totals.silent.extend(silent);
+        totals.unread.join(unread);
     }
 }
 
 impl Totals<'_> {
-    fn doubts(&mut self, history: &History, report: &mut Report<'_>) {
+    fn doubts(&mut self, report: &mut Report<'_>) {
         let acknowledged = self.acknowledged;
         if acknowledged == 0 {
-            report.unknown("No add was acknowledged, so nothing can be said.".to_owned());
+            report.unseen("No add was acknowledged, so nothing can be said.");
         }
         if self.unread_sets > 0 {
             let sets = wording::count(self.unread_sets as usize, "set");
@@ -411,16 +450,15 @@ impl Totals<'_> {
             report.unknown(format!("No read began after {} of the elements were known.", self.never_read));
         }
         if self.missing > 0 {
-            self.silent.sort_unstable();
-            self.silent.dedup();
-            let silent: Vec<&str> = self.silent.iter().map(|node| history.name(*node)).collect();
-            let (missing, silent) = (self.missing, silent.join(", "));
-            let why = if silent.is_empty() {
-                "a read that may take them away never ended".to_owned()
-            } else {
-                format!("{silent} never answered one")
+            let why = match self.unread.is_empty() {
+                true => "a read that may take them away never ended".to_owned(),
+                false => self.unread.clause(),
             };
-            report.unknown(format!("{missing} elements are in no last read, but {why}."));
+            let is = if self.missing == 1 { "is" } else { "are" };
+            let missing = wording::count(self.missing as usize, "element");
+            report.unknown(format!("{missing} {is} in no last read, but {why}.{}", self.unread.advice()));
+        } else if !self.unread.is_empty() && self.unread_sets == 0 {
+            report.unknown(format!("{}.{}", self.unread.none(), self.unread.advice()));
         }
         if self.unsettled > 0 {
             let unsettled = self.unsettled;
@@ -468,16 +506,16 @@ impl Checker for SetFull {
                 break;
             }
             if let Some(function) = changed_by(history, &[object.workload], &["add", "read"]) {
-                report.unknown(format!("What {function} does to a set is not known, so nothing can be said."));
+                report.aside(format!("What {function} does to a set is not known, so nothing can be said."));
                 continue;
             }
             if self.mode == FinalReads::UntilEmpty {
-                report.unknown("Reads that take away what they return are judged by set.".to_owned());
+                report.aside("Reads that take away what they return are judged by set.".to_owned());
                 continue;
             }
             self.judge(history, object, &mut totals, &mut pace, &mut report);
         }
-        totals.doubts(history, &mut report);
+        totals.doubts(&mut report);
         let sound = format!(
             "All {} elements that were known are in the last reads; {} of them were absent from an earlier one.",
             totals.stable, totals.stale

@@ -210,14 +210,14 @@ impl Checker for TotalQueue {
                 break;
             }
             if let Some(function) = changed_by(history, &[object.workload], &takes) {
-                report.unknown(format!("What {function} does to a queue is not known, so nothing can be said."));
+                report.aside(format!("What {function} does to a queue is not known, so nothing can be said."));
                 continue;
             }
             self.judge(history, object, &mut totals, &mut report);
         }
         let Totals { acknowledged, dequeued, missing, late, undrained, doubtful, .. } = totals;
         if acknowledged == 0 {
-            report.unknown("No enqueue was acknowledged, so nothing can be said.".to_owned());
+            report.unseen("No enqueue was acknowledged, so nothing can be said.");
         }
         if undrained > 0 {
             let queues = wording::count(undrained as usize, "queue");

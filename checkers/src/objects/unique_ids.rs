@@ -98,7 +98,7 @@ impl Checker for UniqueIds {
             pairs += u64::from(here > 1);
         }
         if pairs == 0 {
-            report.unknown("Fewer than two ids were received, so nothing can be said.".to_owned());
+            report.unseen("Fewer than two ids were received, so nothing can be said.");
         }
         report.malformed("generate replies with an id", &malformed);
         report.number("attempts", attempts);

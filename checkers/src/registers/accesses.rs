@@ -2,7 +2,7 @@
 //! read, where that is certain; it never decides anything.
 use crate::forms::{Forms, Turned, without_version};
 use crate::history::{History, NameId, Op, Outcome};
-use crate::initial::{self, Initial, Trace, Undecided, of_key, shown};
+use crate::initial::{self, Initial, Shown, Trace, Undecided, of_key, shown};
 use crate::value::{Value, ValueRef};
 use std::collections::HashMap;
 
@@ -232,6 +232,15 @@ pub(crate) fn first(history: &History, versions: bool) -> Vec<(Value, Value)> {
     let of = |workload| shown(traces(history, workload, versions));
     let all = workloads(history).into_iter().flat_map(of);
     all.map(|(key, value)| (key.to_value(), value.to_value())).collect()
+}
+
+/// The question about these.
+pub(crate) fn question(history: &History, versions: bool, first: &[(Value, Value)]) -> String {
+    let traces: Vec<_> = workloads(history).into_iter().flat_map(|one| traces(history, one, versions)).collect();
+    let read = |(key, value): &(Value, Value)| {
+        traces.iter().any(|trace| matches!(trace, Trace::Seen(of, seen, _) if *of == *key && *seen == *value))
+    };
+    initial::question(first, if first.iter().all(read) { Shown::Read } else { Shown::Supposed })
 }
 
 /// Registers that began with one of several values.

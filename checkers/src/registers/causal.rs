@@ -9,7 +9,7 @@
 //!
 //! Findings: `thin-air-read`, `cyclic-co`, `write-co-init-read`, `write-co-read`; of `ccv` `cyclic-cf`; of `cm` and `pram`
 //! `write-hb-init-read`, `cyclic-hb`. Unknown: nothing acknowledged, repeated values, foreign functions, time or memory out.
-use super::accesses::{Parsed, Run, first, parse, undecided, workloads};
+use super::accesses::{Parsed, Run, first, parse, question, undecided, workloads};
 use super::explain::{Words, finding, shrink};
 use super::memory::{Base, believe, pram_clocks, pram_path};
 use super::order::{Causal, KeyWrites};
@@ -191,6 +191,10 @@ impl Begun for CausalChecker {
 
     fn first(&self, history: &History) -> Vec<(Value, Value)> {
         first(history, false)
+    }
+
+    fn question(&self, history: &History, begins: &[(Value, Value)]) -> String {
+        question(history, false, begins)
     }
 
     fn undecided(&self, history: &History) -> Undecided {

@@ -15,7 +15,7 @@
 //!
 //! Findings: `diverged-replicas`, `thin-air-read`, `lost-write`, `superseded-value`. Unknown: a node never answered, a key
 //! was not read at the end, reads came too early, nodes differ that are not known to have converged, a fault was never healed, no write was acknowledged, no real time.
-use super::accesses::{Act, act, first, undecided, workloads};
+use super::accesses::{Act, act, first, question, undecided, workloads};
 use crate::forms::Forms;
 use crate::history::standstill::{STANDSTILL_MS, Shown, converged_at, last_change, not_converged, unchanged};
 use crate::history::{History, NameId, Op, Outcome};
@@ -440,6 +440,10 @@ impl Begun for EventualConvergence {
 
     fn first(&self, history: &History) -> Vec<(Value, Value)> {
         first(history, false)
+    }
+
+    fn question(&self, history: &History, begins: &[(Value, Value)]) -> String {
+        question(history, false, begins)
     }
 
     fn undecided(&self, history: &History) -> Undecided {

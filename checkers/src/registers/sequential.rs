@@ -6,7 +6,7 @@
 //! order, then what every order must contain ([`super::saturate`]), whose cycle refutes, then an exact search; with repeated
 //! values the exact search alone. The problem is NP-complete: a search that runs out of time or memory is Unknown. What a
 //! refused compare-and-set saw is left out. Findings: `thin-air-read`, `nonsequential`.
-use super::accesses::{Access, NONE, Run, first, parse, undecided, workloads};
+use super::accesses::{Access, NONE, Run, first, parse, question, undecided, workloads};
 use super::explain::{Words, finding, shrink};
 use super::interleave::{Found, dive, search};
 use super::order::Path;
@@ -178,6 +178,10 @@ impl Begun for Sequential {
 
     fn first(&self, history: &History) -> Vec<(Value, Value)> {
         first(history, false)
+    }
+
+    fn question(&self, history: &History, begins: &[(Value, Value)]) -> String {
+        question(history, false, begins)
     }
 
     fn undecided(&self, history: &History) -> Undecided {

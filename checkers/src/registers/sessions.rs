@@ -12,7 +12,7 @@
 //!
 //! Findings: `thin-air-read`, `stale-own-write`, `non-monotonic-read`, `non-monotonic-write`, `write-before-read`. Unknown:
 //! nothing acknowledged, repeated values, `order: realtime` on a history without it. O(n log n).
-use super::accesses::{NONE, Run, first, parse_with, undecided, workloads};
+use super::accesses::{NONE, Run, first, parse_with, question, undecided, workloads};
 use super::explain::{Words, finding, shrink};
 use super::graph::Graph;
 use super::order::{Path, Step};
@@ -397,6 +397,10 @@ impl Begun for SessionGuarantee {
 
     fn first(&self, history: &History) -> Vec<(Value, Value)> {
         first(history, self.versions)
+    }
+
+    fn question(&self, history: &History, begins: &[(Value, Value)]) -> String {
+        question(history, self.versions, begins)
     }
 
     fn undecided(&self, history: &History) -> Undecided {

@@ -10,7 +10,7 @@
 //! many newer writes breaks it and nothing proves it. With `delta_ms_max`, the key would be linearizable if reads had been
 //! called so much earlier (Δ-atomicity): exact. Findings: `thin-air-read`, `stale-read` (evidence without a limit),
 //! `not-k-atomic`, `not-delta-atomic`. Unknown: no real time, no acknowledged read, repeated values.
-use super::accesses::{NONE, Parsed, Run, first, parse, undecided, workloads};
+use super::accesses::{NONE, Parsed, Run, first, parse, question, undecided, workloads};
 use super::delta::{Cluster, smallest};
 use super::explain::{Words, finding, shrink};
 use super::k_atomic::two_atomic;
@@ -202,7 +202,8 @@ impl Staleness {
             return Answer::Unknown("the time ran out".to_owned());
         }
         if table.reads.is_empty() {
-            return Answer::Unknown("no read was acknowledged".to_owned());
+            let unread = || "no read was acknowledged whose value could be used".to_owned();
+            return Answer::Unknown(parsed.strange.clone().unwrap_or_else(unread));
         }
         let (findings, undecided) = match self.broken(history, run, table, budget) {
             Err(stop) => return Answer::Unknown(stop.words().to_owned()),
@@ -280,6 +281,10 @@ impl Begun for Staleness {
 
     fn first(&self, history: &History) -> Vec<(Value, Value)> {
         first(history, false)
+    }
+
+    fn question(&self, history: &History, begins: &[(Value, Value)]) -> String {
+        question(history, false, begins)
     }
 
     fn undecided(&self, history: &History) -> Undecided {

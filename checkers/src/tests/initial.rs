@@ -266,3 +266,17 @@ fn a_certificate_says_what_registers_began_with_and_another_value_is_refused() {
         assert!(verify(&said).is_err(), "{checker}: {said}");
     }
 }
+
+#[test]
+fn what_nobody_read_is_not_said_to_be_read() {
+    // Nothing but the first of these calls explains the read, and it saw what it replaced.
+    let chain = "2 cas 0 [0,1] -> info\n 3 read 0 null -> ok 1\n 1 write 0 2 -> ok\n 3 read 0 null -> ok 2";
+    for checker in ["linearizable", "sequential", "causal", "pram"] {
+        let verdict = judge(checker, &[], chain);
+        assert_eq!(verdict.validity, Unknown, "{checker}: {}", verdict.summary);
+        assert!(!verdict.summary.contains("was read before"), "{checker}: {}", verdict.summary);
+        assert!(verdict.summary.contains("the replies agree if 0 was there before"), "{checker}: {}", verdict.summary);
+    }
+    let read = judge("linearizable", &[], "1 read 0 null -> ok 0\n 2 cas 0 [0,1] -> info\n 3 read 0 null -> ok 1");
+    assert!(read.summary.starts_with("0 was read before anything was written"), "{}", read.summary);
+}

@@ -64,3 +64,27 @@ fn a_set_counts_those_refused_among_what_was_never_added() {
     let title = violation("set", &[], &lines).title;
     assert!(title.starts_with("2 elements present although never added or, 1 of them, refused when added"), "{title}");
 }
+
+#[test]
+fn refused_calls_that_explain_too_much_are_named() {
+    let replied = |value: &str| format!(r#"{{"type":"ok","value":{value}}}"#);
+    let counted = call(0, "add", "1", REFUSED) + &call(0, "add", "1", OK) + &call(1, "read", "null", &replied("2"));
+    let counter = violation("counter", &[], &counted);
+    assert!(counter.title.ends_with("nobody added as much without #1, which was refused"), "{}", counter.title);
+    assert_eq!(counter.ops, [1, 3, 5]);
+    let all = counter.sentences.join(" ");
+    assert!(
+        all.starts_with("With the one positive addition that may have happened by its reply there is no way to 2"),
+        "{all}"
+    );
+    let model = violation("linearizable", &[("model", "counter")], &counted);
+    assert!(model.title.ends_with("no order explains unless #1, which was refused, took effect"), "{}", model.title);
+    let twice = call(0, "enqueue", "1", REFUSED)
+        + &call(0, "enqueue", "1", OK)
+        + &call(1, "dequeue", "null", &replied("1"))
+        + &call(2, "dequeue", "null", &replied("1"));
+    let queue = violation("queue", &[], &twice);
+    let title = "1 was dequeued 2 times, the last time by #7, but enqueued at most once: its enqueue #1 was refused";
+    assert_eq!(queue.title, title);
+    assert_eq!(queue.ops, [1, 3, 5, 7]);
+}

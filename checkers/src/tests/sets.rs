@@ -397,3 +397,80 @@ fn an_add_without_an_element_is_no_add_to_a_set() {
     assert_eq!(verdict.validity, Validity::Unknown, "{}", verdict.summary);
     assert!(verdict.summary.starts_with("1 add without an element"), "{}", verdict.summary);
 }
+
+/// Adds of 1, 2 and 3, acknowledged by n1, n2 and n3; then these calls.
+fn three_nodes(then: &str) -> String {
+    let add = |number: u32| {
+        format!(
+            "{{\"type\":\"invoke\",\"process\":{number},\"node\":\"n{number}\",\"f\":\"add\",\"value\":{number}}}\n\
+             {{\"type\":\"ok\",\"process\":{number}}}\n"
+        )
+    };
+    let adds: String = (1..=3).map(add).collect();
+    format!("{{\"type\":\"start\",\"nodes\":[\"n1\",\"n2\",\"n3\"]}}\n{adds}{then}")
+}
+
+fn read_on(node: u32, settle: bool, elements: &str) -> String {
+    format!(
+        "{{\"type\":\"invoke\",\"process\":1{node},\"node\":\"n{node}\",\"f\":\"read\",\"settle\":{settle}}}\n\
+         {{\"type\":\"ok\",\"process\":1{node},\"value\":{elements}}}\n"
+    )
+}
+
+#[test]
+fn nodes_that_were_never_asked_may_hold_what_others_lack() {
+    let one = three_nodes(&read_on(1, true, "[1,3]"));
+    let verdict = judge(&one);
+    assert_eq!((verdict.validity, &verdict.numbers["missing"]), (Validity::Unknown, &1.into()), "{}", verdict.summary);
+    assert!(verdict.summary.contains("n2, n3 were not asked for one and may have them"), "{}", verdict.summary);
+    let all = judge(&three_nodes(&read_on(1, true, "[1,2,3]")));
+    assert_eq!(all.validity, Validity::Unknown, "{}", all.summary);
+    assert!(all.summary.starts_with("No final read was made on n2, n3, which acknowledged adds"), "{}", all.summary);
+    assert!(all.summary.contains("final_reads: any-node"), "{}", all.summary);
+    // One answer speaks for all.
+    assert_eq!(judge_with("final_reads", "any-node", &one).validity, Validity::Invalid);
+    let there = three_nodes(&read_on(1, true, "[1,2,3]"));
+    assert_eq!(judge_with("final_reads", "any-node", &there).validity, Validity::Valid);
+    // Every node was asked.
+    let each: String = (1..=3).map(|node| read_on(node, true, "[1,3]")).collect();
+    assert_eq!(judge(&three_nodes(&each)).validity, Validity::Invalid);
+    // Nobody knows which nodes were asked.
+    assert_eq!(
+        judge(&one.replace("\"node\":\"n1\",\"f\":\"read\"", "\"node\":\"?\",\"f\":\"read\"")).validity,
+        Validity::Invalid
+    );
+}
+
+#[test]
+fn what_a_node_had_at_the_end_and_lacks_later_is_lost_whatever_others_hold() {
+    let verdict = judge(&three_nodes(&(read_on(1, true, "[1,2,3]") + &read_on(1, true, "[1,3]"))));
+    assert_eq!((verdict.validity, &verdict.numbers["lost"]), (Validity::Invalid, &1.into()), "{}", verdict.summary);
+    assert!(verdict.findings[0].title.contains("lost on n1 between two final reads"), "{:?}", verdict.findings);
+}
+
+#[test]
+fn a_whole_history_that_marks_no_final_read_ends_with_its_last_read() {
+    let refused = "{\"type\":\"invoke\",\"process\":7,\"node\":\"n1\",\"f\":\"add\",\"value\":7}\n\
+                   {\"type\":\"fail\",\"process\":7,\"error\":\"refused\"}\n";
+    let whole = three_nodes(&format!("{refused}{}{{\"type\":\"end\"}}", read_on(1, false, "[1,2,3,7]")));
+    let verdict = judge(&whole);
+    assert_eq!(verdict.validity, Validity::Invalid, "{}", verdict.summary);
+    let finding = &verdict.findings[0];
+    assert_eq!(finding.title, "1 element present although refused when added: 7, first seen by #9 on n1");
+    assert_eq!(finding.ops, [7, 9], "the refused add is shown");
+    assert!(verdict.summary.starts_with("1 unexpected element."), "{}", verdict.summary);
+    // A record of a run that broke off may lack its final reads.
+    let cut = judge(&whole.replace("{\"type\":\"end\"}", ""));
+    assert_eq!(cut.validity, Validity::Unknown, "{}", cut.summary);
+    assert!(cut.summary.starts_with("No final read succeeded"), "{}", cut.summary);
+}
+
+#[test]
+fn one_moment_is_no_window_and_one_node_lacks() {
+    let each: String = (1..=3).map(|node| read_on(node, true, "[1,3]")).collect();
+    let text = judge(&three_nodes(&each)).findings[0].sentences.join("\n");
+    assert!(text.contains("It was acknowledged at 0.004 s.") && !text.contains("window"), "{text}");
+    let differ =
+        judge(&three_nodes(&(read_on(1, true, "[1,2,3]") + &read_on(2, true, "[1,2,3]") + &read_on(3, true, "[1,3]"))));
+    assert_eq!(differ.findings[0].title, "the final reads differ: n3 lacks what another node returned");
+}

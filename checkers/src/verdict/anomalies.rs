@@ -52,7 +52,7 @@ pub const ANOMALIES: &[(&str, &str)] = &[
     ("duplicated-element", "An element that can only be there once is in one read twice."),
     (
         "missing-element",
-        "An acknowledged element is in no final read that came, but a node that was asked never answered: it may be there.",
+        "An acknowledged element is in no final read that came, but a node never answered one, or was not asked: it may be there.",
     ),
     ("vanished-element", "An element that was never acknowledged was seen during the run and is gone at the end."),
     ("stale-element", "A read lacks an element that was known before the read began and is there at the end."),

@@ -181,6 +181,10 @@ pub(crate) struct Report<'h> {
     findings: Vec<Finding>,
     tallies: BTreeMap<(Severity, &'static str), Tally>,
     unknown: Vec<String>,
+    /// Places among these reasons of such as hold only if everything was looked at.
+    unseen: Vec<usize>,
+    /// Whether something was set aside.
+    aside: bool,
     numbers: BTreeMap<String, serde_json::Value>,
     /// The history has no call that this checker looks at.
     nothing: bool,
@@ -195,6 +199,8 @@ impl<'h> Report<'h> {
             findings: Vec::new(),
             tallies: BTreeMap::new(),
             unknown: Vec::new(),
+            unseen: Vec::new(),
+            aside: false,
             numbers: BTreeMap::new(),
             nothing: false,
         }
@@ -252,12 +258,24 @@ impl<'h> Report<'h> {
         self.unknown.push(reason);
     }
 
+    /// The same: something was not seen. Not told where something was set aside, which may have shown it.
+    pub(crate) fn unseen(&mut self, reason: &str) {
+        self.unseen.push(self.unknown.len());
+        self.unknown(reason.to_owned());
+    }
+
+    /// A reason why an object was not judged at all.
+    pub(crate) fn aside(&mut self, reason: String) {
+        self.aside = true;
+        self.unknown(reason);
+    }
+
     /// Calls whose values have another shape than the workload's: they say nothing, and so nothing is valid.
     pub(crate) fn malformed(&mut self, shape: &str, calls: &[u64]) {
         self.number("malformed", calls.len() as u64);
         if let Some(first) = calls.first() {
             let count = wording::count(calls.len(), "call");
-            self.unknown(format!("{count} could not be understood, first #{first}: {shape}."));
+            self.aside(format!("{count} could not be understood, first #{first}: {shape}."));
         }
     }
 
@@ -266,6 +284,7 @@ impl<'h> Report<'h> {
         if let Some(reason) = pace.reason(all, what) {
             // Whatever else is missing may only not have been come to.
             self.unknown = vec![reason];
+            self.unseen.clear();
         }
     }
 
@@ -296,6 +315,11 @@ impl<'h> Report<'h> {
             let functions = functions.join(", ");
             self.unknown =
                 vec![format!("No workload here is one that {checker} judges: the functions called are {functions}.")];
+        }
+        if self.aside {
+            let unseen = std::mem::take(&mut self.unseen);
+            let mut place = 0..;
+            self.unknown.retain(|_| place.next().is_none_or(|place| !unseen.contains(&place)));
         }
         let (validity, summary) = if !counts.is_empty() {
             let first = self.findings.first().map(|finding| finding.title.as_str()).unwrap_or_default();

@@ -37,6 +37,7 @@ pub(crate) fn finding<M: Model>(
     let small = shrink::shrink(model, deeds, stuck, budget);
     let grown = grown(model, history, &small);
     let last = if grown.is_some() { None } else { Last::find(model, &small, budget) };
+    let vain = last.as_ref().and_then(|last| in_vain_all_the_same(model, history, &small, last.call, budget));
     let around = shown(&small, last.as_ref().map_or(stuck.until, |last| last.until));
     let shown = grown.as_ref().map_or(around, |grown| grown.calls.clone());
     let ops: Vec<Op<'_>> = shown.iter().filter_map(|call| history.op(*call)).collect();
@@ -44,14 +45,18 @@ pub(crate) fn finding<M: Model>(
         .as_ref()
         .map(|grown| (grown.kind, grown.title.clone()))
         .or_else(|| named(model, history, &small))
-        .or_else(|| last.as_ref().map(|last| ("nonlinearizable", last.title(history))))
+        .or_else(|| {
+            let last = last.as_ref()?;
+            let unless = vain.map(|op| format!(" unless #{}, which was refused, took effect", op.call));
+            Some(("nonlinearizable", format!("{}{}", last.title(history), unless.unwrap_or_default())))
+        })
         .unwrap_or_else(|| ("nonlinearizable", "no order of the operations explains all replies".to_owned()));
     let told = |op: &Op<'_>| {
         let deed = small.iter().find(|deed| deed.call == op.call);
         let words = deed.and_then(|deed| model.describe(&deed.act, op.outcome != Outcome::Info));
         words.map_or_else(|| wording::operation(history, op), |words| wording::operation_as(history, op, &words))
     };
-    let mut sentences: Vec<String> = ops.iter().map(|op| cut(&told(op), 400)).collect();
+    let mut sentences: Vec<String> = ops.iter().chain(&vain).map(|op| cut(&told(op), 400)).collect();
     if grown.is_none() && shown.len() < small.len() {
         let rest = small.len() - shown.len();
         sentences.push(format!(
@@ -86,6 +91,34 @@ pub(crate) fn finding<M: Model>(
         finding.certificate = Some(Certificate::new(history, claim, &calls));
     }
     finding
+}
+
+/// A refused call, of those before the reply that does not fit, with which an order explains all replies if it took effect all
+/// the same.
+fn in_vain_all_the_same<'h, M: Model>(
+    model: &M,
+    history: &'h History,
+    small: &[Deed<M::Act>],
+    call: u64,
+    budget: &Budget,
+) -> Option<Op<'h>> {
+    if small.len() > SHOWN {
+        return None;
+    }
+    let reply = history.op(call)?;
+    let like = |op: &Op<'_>| {
+        let same = op.workload == reply.workload && op.key == reply.key;
+        same && op.outcome == Outcome::Fail && op.call < reply.reply
+    };
+    let terms = Terms { steps: STEPS, ..Terms::of(budget) };
+    history.ops().iter().filter(like).take(SHOWN).find(|op| {
+        let (client, function) = (history.client(op.process), history.name(op.function));
+        let Ok(act) = model.act_by(client, function, &op.input.to_value(), None) else { return false };
+        let mut deeds: Vec<Deed<M::Act>> = small.to_vec();
+        deeds.push(Deed { call: op.call, end: Op::OPEN, act });
+        deeds.sort_by_key(|deed| deed.call);
+        matches!(without_order(model, &deeds, terms), Decision::Linearizable(_))
+    })
 }
 
 /// Calls up to the first reply that contradicts those before: what a certificate needs.

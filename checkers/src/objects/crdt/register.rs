@@ -1,6 +1,7 @@
 //! Registers whose last writer wins.
 use super::{Object, same_clocks, value_of};
 use crate::calls::{Group, part};
+use crate::forms::{composite, without_version};
 use crate::history::{History, Op, Outcome};
 use crate::initial::{Trace, shown};
 use crate::value::{Value, ValueRef};
@@ -22,18 +23,30 @@ pub(super) fn first(history: &History, group: &Group<'_>) -> Vec<Value> {
     shown(traces).into_iter().map(|(_, value)| value.to_value()).collect()
 }
 
-/// How many operations are of another shape: none, a register holds anything.
+/// How many operations are of another shape: reads of what nobody wrote, in a form in which nobody wrote, such as values with
+/// their versions.
 pub(super) fn judge<'h>(history: &'h History, object: &Object<'h>, breaches: &mut Report<'h>) -> usize {
     let mut writes: HashMap<ValueRef<'h>, Vec<Op<'h>>> = HashMap::new();
     for op in &object.updates {
         writes.entry(written(op).0).or_default().push(*op);
     }
     let writers = |value: ValueRef<'h>| writes.get(&value).map_or(&[][..], Vec::as_slice);
-    for read in &object.reads {
+    let unknown = |read: &Op<'h>| {
         let value = value_of(read);
         let known = writers(value).first().is_some_and(|write| write.call < read.reply);
-        let first = value.is_nil() || object.begins.as_ref().is_some_and(|begins| value == *begins);
-        if !first && !known {
+        !known && !value.is_nil() && object.begins.as_ref().is_none_or(|begins| value != *begins)
+    };
+    let pairs = writes.keys().all(|value| without_version("write", *value).is_some());
+    let plain = writes.keys().all(|value| !composite(*value));
+    let other = |value| if pairs { without_version("write", value).is_none() } else { plain && composite(value) };
+    let strange =
+        object.reads.iter().filter(|read| !writes.is_empty() && unknown(read) && other(value_of(read))).count();
+    if strange > 0 {
+        return strange;
+    }
+    for read in &object.reads {
+        let value = value_of(read);
+        if unknown(read) {
             breaches.violation("unexpected-value", || {
                 let title = format!("#{} read {value}, which nobody had written", read.call);
                 let reason = "No write of it that may have taken effect was called before that reply.".to_owned();

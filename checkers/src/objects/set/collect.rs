@@ -1,7 +1,7 @@
 //! The calls of each set: its adds, its final reads, those that failed, and other reads.
 use crate::calls::Elements;
 use crate::history::{History, NameId, Op, Outcome};
-use crate::objects::final_reads::{answered, silent};
+use crate::objects::final_reads::{Unread, answered, silent, unasked};
 use crate::value::ValueRef;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -80,6 +80,14 @@ impl<'h> Set<'h> {
         }
     }
 
+    /// Nodes of which no final read says what they hold.
+    pub(super) fn unread<'a>(&self, history: &'a History) -> Unread<'a> {
+        let finals = self.finals.iter().map(|read| &read.op);
+        let adds = self.adds.iter().map(|add| add.op(history)).filter(|op| op.outcome == Outcome::Ok);
+        let added = adds.map(|op| history.bound_node(&op));
+        Unread::of(history, &self.silent(history), &unasked(history, added, finals.chain(&self.failed)))
+    }
+
     /// Nodes that were asked for a final read and never answered one.
     pub(super) fn silent(&self, history: &History) -> BTreeSet<NameId> {
         silent(history, self.failed.iter(), self.finals.iter().map(|read| &read.op))
@@ -117,9 +125,10 @@ pub(super) fn sets<'h>(history: &'h History, workloads: &[NameId]) -> BTreeMap<(
 }
 
 /// Whether nothing in the history tells a final read from another: none is marked, there are no phases, and it is no
-/// recording of ours, which may have been cut off before them.
+/// recording of ours that was cut off before them.
 fn knows_no_end(history: &History) -> bool {
-    history.wall.is_empty() && history.phases.is_empty() && !history.ops().iter().any(|op| op.settle)
+    let whole = history.wall.is_empty() || history.complete;
+    whole && history.phases.is_empty() && !history.ops().iter().any(|op| op.settle)
 }
 
 /// The elements that a read returned; none where it found nothing to read.

@@ -39,18 +39,18 @@ impl Judged<'_> {
                 sentences.push("No add of these was ever called.".to_owned());
             }
         }
+        let named = wording::elements(&elements, 4);
         let finding = Finding::new(
             kind,
             severity,
-            format!("{count} {what}, first seen by #{}{}", first.call, wording::on(history, first)),
+            format!("{count} {what}: {named}, first seen by #{}{}", first.call, wording::on(history, first)),
         );
-        Some(Finding {
-            sentences,
-            ops: reads.iter().map(|op| op.call).collect(),
-            key: self.key.to_value(),
-            nodes: wording::nodes_of(history, &reads),
-            ..finding
-        })
+        let mut ops: Vec<u64> = reads.iter().map(|op| op.call).collect();
+        if kind == "unexpected-element" {
+            ops.extend(failed.iter().map(|add| add.call));
+            ops.sort_unstable();
+        }
+        Some(Finding { sentences, ops, key: self.key.to_value(), nodes: wording::nodes_of(history, &reads), ..finding })
     }
 
     pub(super) fn unexpected_finding(&self, history: &History) -> Option<Finding> {
@@ -101,10 +101,11 @@ impl Judged<'_> {
             format!("{} lacks {count} that another node returned, {acknowledged}: {elements}.", place(lacking))
         };
         let ops: Vec<u64> = self.states.iter().map(|state| state.last.call).take(6).collect();
+        let lack = if nodes.len() == 1 { "lacks" } else { "lack" };
         let finding = Finding::new(
             "replicas-differ",
             Severity::Evidence,
-            format!("the final reads differ: {} lack what another node returned", nodes.join(", ")),
+            format!("the final reads differ: {} {lack} what another node returned", nodes.join(", ")),
         );
         Some(Finding { sentences: lacking.iter().map(say).collect(), ops, key: self.key.to_value(), nodes, ..finding })
     }

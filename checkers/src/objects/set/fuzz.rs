@@ -114,7 +114,7 @@ struct Ends<'r, 'h> {
     finals: &'r [Read<'h>],
     others: &'r [Read<'h>],
     ends: Vec<&'r Read<'h>>,
-    /// Whether a node was asked for a final read and gave none.
+    /// Whether a node was asked for a final read and gave none, or acknowledged adds and was not asked.
     silent: bool,
     /// Whether an element that is missing may be in a read that nobody saw.
     perhaps: bool,
@@ -143,7 +143,11 @@ impl<'r, 'h> Ends<'r, 'h> {
         let ends = finals.iter().filter(|read| mode == FinalReads::UntilEmpty || !followed(read)).collect();
         let asked = || ops.iter().filter(|op| history.name(op.function) == "read");
         let nodes: BTreeSet<NameId> = asked().filter(|op| op.settle).map(|op| op.node).collect();
-        let silent = nodes.iter().any(|node| finals.iter().all(|read| read.node != *node));
+        let answered = |node: &NameId| finals.iter().any(|read| read.node == *node);
+        let adds = ops.iter().filter(|op| history.name(op.function) == "add" && op.outcome == Outcome::Ok);
+        let unasked = adds.map(|add| add.node).any(|node| !nodes.contains(&node) && !answered(&node));
+        let someone = !finals.is_empty() || !nodes.is_empty();
+        let silent = nodes.iter().any(|node| !answered(node)) || (someone && unasked);
         let open = asked().any(|op| op.outcome == Outcome::Info);
         let unfinished = finals.iter().any(|read| !followed(read) && !read.elements.is_empty());
         let perhaps = match mode {
@@ -176,20 +180,16 @@ impl<'r, 'h> Ends<'r, 'h> {
     fn added(&self, add: &Op<'_>, shown: &mut Shown) {
         let element = add.input.to_value();
         let (at_end, last_end) = (self.have(&element), self.last());
-        if !at_end && add.outcome == Outcome::Ok && last_end.is_some_and(|last| last > add.reply) {
-            if self.perhaps {
-                shown.facts[1].1 += 1;
-            } else {
-                shown.facts[0].1 += 1;
-                shown.kinds.insert("lost-write".to_owned());
-            }
-        }
         let nodes: BTreeSet<NameId> = self.ends.iter().map(|read| read.node).collect();
         let gone = |node: &NameId| {
             let had = |read: &Read<'_>| read.node == *node && has(read, &element);
             self.of(*node).all(|read| !has(read, &element)) && self.finals.iter().any(had)
         };
-        if at_end && add.outcome == Outcome::Ok && !self.mode.takes_away() && nodes.iter().any(gone) {
+        let dropped = !self.mode.takes_away() && nodes.iter().any(gone);
+        let nowhere = !at_end && last_end.is_some_and(|last| last > add.reply);
+        if add.outcome == Outcome::Ok && nowhere && self.perhaps && !dropped {
+            shown.facts[1].1 += 1;
+        } else if add.outcome == Outcome::Ok && (nowhere || (at_end && dropped)) {
             shown.facts[0].1 += 1;
             shown.kinds.insert("lost-write".to_owned());
         }

@@ -94,12 +94,12 @@ fn states<'h>(history: &'h History, set: &Set<'h>, mode: FinalReads) -> States<'
 }
 
 /// Why an element that no answer has may still be there; empty where it cannot.
-fn why_missing(history: &History, set: &Set<'_>, mode: FinalReads) -> String {
-    let silent = set.silent(history);
-    if mode.asks_each() && !silent.is_empty() {
-        let mut names: Vec<&str> = silent.iter().map(|node| history.name(*node)).collect();
-        names.sort_unstable();
-        return format!("{} never answered one and may have them", names.join(", "));
+fn why_missing<'h>(history: &'h History, set: &Set<'h>, mode: FinalReads) -> String {
+    if mode.asks_each() {
+        let unread = set.unread(history);
+        if !unread.is_empty() {
+            return format!("{} and may have them", unread.clause());
+        }
     }
     if mode.takes_away() && !set.open.is_empty() {
         let count = wording::count(set.open.len(), "read");
@@ -162,7 +162,16 @@ pub(super) fn judge<'h>(history: &'h History, key: ValueRef<'h>, mut set: Set<'h
         tried.insert(add.id);
     }
     let why_missing = if lost.is_empty() { String::new() } else { why_missing(history, &set, mode) };
-    let (lost, missing) = if why_missing.is_empty() { (lost, Vec::new()) } else { (Vec::new(), lost) };
+    let (lost, mut missing) = if why_missing.is_empty() { (lost, Vec::new()) } else { (Vec::new(), lost) };
+    if !mode.takes_away() {
+        // What a node has shown at the end and lacks later is gone there, whatever others hold.
+        missing.retain(|&add| {
+            let gone = set.elements.find(add.input).and_then(|id| dropped(history, &set, &states, add, id));
+            let stays = gone.is_none();
+            dropped_ones.extend(gone);
+            stays
+        });
+    }
     let mut seen: Vec<u64> = Vec::new();
     let (mut duplicated, mut redelivered) = (Vec::new(), Vec::new());
     let (mut twice, mut again) = (Members::default(), Members::default());

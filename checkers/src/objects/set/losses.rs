@@ -74,12 +74,17 @@ impl Judged<'_> {
         }
         let from = self.lost.iter().map(|add| add.reply_time).min().unwrap_or(0);
         let to = self.lost.iter().map(|add| add.reply_time).max().unwrap_or(0);
-        sentences.push(format!(
-            "They were acknowledged between {} and {}, a window of {}.",
-            wording::seconds(from),
-            wording::seconds(to),
-            wording::seconds(to - from)
-        ));
+        let (it_was, it_is) = if self.lost.len() == 1 { ("It was", "It is") } else { ("They were", "They are") };
+        sentences.push(if from == to {
+            format!("{it_was} acknowledged at {}.", wording::seconds(from))
+        } else {
+            format!(
+                "{it_was} acknowledged between {} and {}, a window of {}.",
+                wording::seconds(from),
+                wording::seconds(to),
+                wording::seconds(to - from)
+            )
+        });
         let words = || self.states.iter().map(|state| state.last);
         let read = words().max_by_key(|read| (read.call > last.reply, read.call))?;
         let readers = wording::on_all(history, &words().collect::<Vec<_>>());
@@ -89,12 +94,12 @@ impl Judged<'_> {
         };
         sentences.push(match self.mode.takes_away() {
             true => format!(
-                "They are in no final read. Each of those took away what it returned; the last was #{}{}.",
+                "{it_is} in no final read. Each of those took away what it returned; the last was #{}{}.",
                 read.call,
                 wording::on(history, &read)
             ),
             false => format!(
-                "They are absent from the last final reads{readers}; #{}{} {returned}.",
+                "{it_is} absent from the last final reads{readers}; #{}{} {returned}.",
                 read.call,
                 wording::on(history, &read)
             ),

@@ -98,7 +98,10 @@ fn defined(history: &History, linearizable: bool) -> Answer {
     let says = |op: &&Op<'_>| if ok(op) { op.output.as_list().is_some() } else { nothing_there(op) };
     let reads: Vec<Op<'_>> = asked.iter().filter(says).copied().collect();
     let settled = |node: NameId| reads.iter().any(|read| read.settle && read.node == node);
-    let silent = asked.iter().any(|op| op.settle && !settled(op.node));
+    let final_asked = |node: NameId| asked.iter().any(|op| op.settle && op.node == node);
+    let marked = asked.iter().any(|op| op.settle);
+    let unasked = adds.iter().filter(ok).any(|add| !final_asked(add.node));
+    let silent = asked.iter().any(|op| op.settle && !settled(op.node)) || (marked && unasked);
     let last = reads.iter().max_by_key(|read| read.call);
     let first_last = reads.iter().filter(|read| read.settle).map(|read| read.call).min().or(last.map(|read| read.call));
     let late: Vec<&Op<'_>> = reads.iter().filter(|read| first_last.is_some_and(|first| read.reply > first)).collect();
@@ -137,6 +140,12 @@ fn defined(history: &History, linearizable: bool) -> Answer {
         let violation = |kind| Some(kind).filter(|_| linearizable);
         let asked_after = last.is_some_and(|last| last.call > known);
         let lacking = words.iter().any(|read| read.call > known && !has(read, element));
+        let gone = |word: &Op<'_>| {
+            let had =
+                |read: &Op<'_>| read.settle && read.node == word.node && read.reply < word.call && has(read, element);
+            reads.iter().any(had) && !has(word, element)
+        };
+        let dropped = words.iter().any(|word| gone(word));
         let somewhere = words.iter().any(|read| has(read, element));
         if somewhere && !lacking {
             note(0, None);
@@ -147,7 +156,7 @@ fn defined(history: &History, linearizable: bool) -> Answer {
             note(5, None);
         } else if tail.iter().any(|read| has(read, element)) {
             note(4, violation("stale-element"));
-        } else if silent {
+        } else if silent && !dropped {
             note(3, violation("stale-element"));
         } else {
             note(2, Some("lost-element"));
@@ -155,6 +164,6 @@ fn defined(history: &History, linearizable: bool) -> Answer {
     }
     let count = |at: usize| facts[at].1;
     let acknowledged = adds.iter().any(|add| add.outcome == Outcome::Ok);
-    let doubt = !acknowledged || reads.is_empty() || malformed || count(3) + count(4) + count(5) > 0;
+    let doubt = !acknowledged || silent || reads.is_empty() || malformed || count(3) + count(4) + count(5) > 0;
     Answer::of(kinds, doubt, facts.to_vec())
 }

@@ -158,6 +158,27 @@ fn final_reads_are_judged_as_they_were_made() {
 }
 
 #[test]
+fn nodes_that_were_never_asked_may_hold_what_others_lack() {
+    // n3 acknowledged 3 and is asked for no final read.
+    let third = r#"{"type":"invoke","process":5,"node":"n3","f":"add","value":3}
+        {"type":"ok","process":5}"#;
+    let added = format!("{ADDED}{third}\n");
+    let missing = judge(&format!("{added}{}", ends(&[("n1", "[1,2]"), ("n2", "[1,2]")])), false);
+    assert_eq!((missing.validity, &missing.numbers["missing"]), (Validity::Unknown, &1.into()), "{}", missing.summary);
+    assert!(missing.summary.contains("n3 was not asked for one"), "{}", missing.summary);
+    let there = judge(&format!("{added}{}", ends(&[("n1", "[1,2,3]"), ("n2", "[1,2,3]")])), false);
+    assert_eq!(there.validity, Validity::Unknown, "{}", there.summary);
+    assert!(there.summary.starts_with("No final read was made on n3"), "{}", there.summary);
+    // What n1 has shown at the end it has to show later.
+    let dropped = judge(&format!("{added}{}", ends(&[("n1", "[1,2,3]"), ("n1", "[1,2]"), ("n2", "[1,2]")])), false);
+    assert_eq!((dropped.validity, &dropped.numbers["lost"]), (Validity::Invalid, &1.into()), "{}", dropped.summary);
+    // Where no read is marked the last one speaks for all, as in Jepsen's set-full.
+    let unmarked = ends(&[("n1", "[1,2]")]).replace(",\"settle\":true", "");
+    let last = judge(&format!("{added}{unmarked}"), false);
+    assert_eq!((last.validity, &last.numbers["lost"]), (Validity::Invalid, &1.into()), "{}", last.summary);
+}
+
+#[test]
 fn agrees_with_the_definitions() {
     agrees(fuzz::differ);
 }
