@@ -15,7 +15,7 @@ mod traces;
 pub(crate) use traces::{Trace, Undecided, shown, undecided};
 
 use crate::checker::Options;
-use crate::history::History;
+use crate::history::{History, NameId};
 use crate::value::{Value, ValueRef};
 use crate::verdict::certificate::{Begins, Certificate, Claim};
 use crate::verdict::wording;
@@ -268,6 +268,11 @@ pub(crate) trait Begun: Checker {
     /// Judges. Registers of which nothing is said begin with nil.
     fn check_from(&self, history: &History, budget: &Budget, initial: &Initial) -> Verdict;
 
+    /// Workloads that are judged each by itself, whatever the registers of the others began with; none: all are judged together.
+    fn workloads(&self, _history: &History) -> Vec<NameId> {
+        Vec::new()
+    }
+
     /// Values that certainly were in registers before everything: see [`shown`].
     fn first(&self, history: &History) -> Vec<(Value, Value)>;
 
@@ -329,6 +334,12 @@ impl<C: Begun> Checker for Beginning<C> {
     }
 
     fn check(&self, history: &History, budget: &Budget) -> Verdict {
+        let workloads = self.checker.workloads(history);
+        if workloads.len() > 1 {
+            let alone = |&name: &NameId| self.check(&history.only(history.name(name)), budget);
+            let judged = workloads.iter().map(alone).collect();
+            return Verdict::of_workloads(judged).unwrap_or_else(|| self.judge(history, budget, &self.initial));
+        }
         let said = self.judge(history, budget, &self.initial);
         // Without an order between sessions nothing is seen before everything; such a format says itself what keys begin with.
         if said.validity != Validity::Invalid || !history.realtime {

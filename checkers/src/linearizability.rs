@@ -47,7 +47,7 @@ use crate::models::{self, CasRegister, Model, WithModel};
 use crate::value::Value;
 use crate::verdict::certificate::{Certificate, Claim};
 use crate::verdict::wording;
-use crate::verdict::{Budget, Checker, Finding, Validity, Verdict};
+use crate::verdict::{Budget, Checker, FINDINGS_MAX, Finding, Validity, Verdict};
 use keys::{Judged, Part, parts};
 use object::{Contradiction, Objects};
 use serde_json::json;
@@ -81,9 +81,6 @@ impl WithModel for Judge<'_> {
         Ok(Box::new(with_workload!(checker, self.0)))
     }
 }
-
-/// Findings shown; the number of bad keys is told in full.
-const FINDINGS: usize = 10;
 
 /// Judges linearizability of one model.
 #[derive(Clone, Debug)]
@@ -213,7 +210,7 @@ impl<M: Model> Checker for Linearizable<M> {
             }
         }
         bad.sort_by_key(|(index, place, _)| (*index, *place));
-        let shown = bad.iter().take(FINDINGS);
+        let shown = bad.iter().take(FINDINGS_MAX);
         let findings: Vec<Finding> =
             shown.map(|(_, place, evidence)| objects.finding(&parts[*place], evidence, budget)).collect();
         let ok = parts.iter().map(|part| part.ok).sum::<usize>();
@@ -251,7 +248,7 @@ impl<M: Model> Checker for Linearizable<M> {
             ("undecided_keys".to_owned(), json!(unknown.len())),
             ("asked_keys".to_owned(), json!(asked.len())),
             ("left_keys".to_owned(), json!(left)),
-            ("undecided".to_owned(), json!(unknown.iter().take(FINDINGS).collect::<Vec<_>>())),
+            ("undecided".to_owned(), json!(unknown.iter().take(FINDINGS_MAX).collect::<Vec<_>>())),
         ]);
         let mut certificates = Vec::new();
         if self.witness && validity == Validity::Valid {

@@ -13,3 +13,4 @@ mod sets;
 mod small_cases;
 pub(crate) mod stories;
 mod vacuous;
+mod workloads;

@@ -27,11 +27,51 @@ pub mod simulate;
 pub mod txn;
 pub mod weak;
 
-use crate::verdict::Finding;
+use crate::history::{History, NameId, Op};
+use crate::value::ValueRef;
+use crate::verdict::{FINDINGS_MAX, Finding};
 use std::collections::BTreeMap;
+use txn::{Dialect, is_mops, transacts};
 
-/// At most so many findings are shown.
-const FINDINGS_MAX: usize = 10;
+/// Workloads with transactions of this dialect, or with such single operations, in the order of their first calls. One whose
+/// first write is of the other dialect is none.
+fn workloads(history: &History, dialect: Dialect, single: &[&str]) -> Vec<NameId> {
+    let other: &[&str] = match dialect {
+        Dialect::Lists => &["w", ":w", "write"],
+        Dialect::Registers => &["append", ":append"],
+    };
+    let single: Vec<NameId> = single.iter().filter_map(|name| history.find_name(name)).collect();
+    let about = |op: &Op<'_>| single.contains(&op.function) || transacts(history.name(op.function), op);
+    let mut found: Vec<NameId> = Vec::new();
+    // With each workload seen: whether it is known which kind it is.
+    let mut known: Vec<(NameId, bool)> = Vec::new();
+    for op in history.ops().iter().filter(about) {
+        let at = known.iter().position(|(workload, _)| *workload == op.workload).unwrap_or_else(|| {
+            known.push((op.workload, false));
+            found.push(op.workload);
+            known.len() - 1
+        });
+        if known[at].1 {
+            continue;
+        }
+        if single.contains(&op.function) && !is_mops(op.input) {
+            known[at].1 = true;
+            continue;
+        }
+        let writes = first_write(op.input);
+        known[at].1 = writes.is_some();
+        if writes.is_some_and(|name| other.contains(&name)) {
+            found.retain(|workload| *workload != op.workload);
+        }
+    }
+    found
+}
+
+/// The name of the first operation that is no read.
+fn first_write(mops: ValueRef<'_>) -> Option<&str> {
+    let names = mops.as_list()?.iter().filter_map(|mop| mop.as_list()?.get(0)?.as_text());
+    names.into_iter().find(|name| !matches!(*name, "r" | ":r" | "read"))
+}
 
 /// The anomalies that contradict a model, by name, each once: those it forbids, and what more was found against it.
 fn broken<'f>(forbidden: Vec<&'f str>, more: &'f [Finding]) -> Vec<&'f str> {

@@ -128,6 +128,39 @@ impl Verdict {
         }
     }
 
+    /// The same, about this workload.
+    pub(crate) fn on(mut self, workload: &str) -> Verdict {
+        workload.clone_into(&mut self.workload);
+        self
+    }
+
+    /// The answers for several workloads of one kind in one: the worst counts, and each is named. `None` where there is none.
+    pub(crate) fn of_workloads(mut judged: Vec<Verdict>) -> Option<Verdict> {
+        if judged.len() < 2 {
+            return judged.pop();
+        }
+        let mut whole = Verdict::new(&judged[0].checker, Validity::Valid, String::new());
+        let names: Vec<&str> = judged.iter().map(|one| one.workload.as_str()).collect();
+        whole.workload = names.join(", ");
+        let summaries: Vec<String> = judged.iter().map(|one| format!("{}: {}", one.workload, one.summary)).collect();
+        whole.summary = summaries.join(" ");
+        for one in judged {
+            whole.validity = whole.validity.max(one.validity);
+            whole.findings.extend(one.findings);
+            whole.certificates.extend(one.certificates);
+            let named = |(name, number)| (format!("{}_{name}", one.workload), number);
+            whole.numbers.extend(one.numbers.into_iter().map(named));
+        }
+        whole.findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+        let mut shown: BTreeMap<String, usize> = BTreeMap::new();
+        whole.findings.retain(|finding| {
+            let count = shown.entry(finding.kind.clone()).or_default();
+            *count += 1;
+            *count <= FINDINGS_MAX
+        });
+        Some(whole)
+    }
+
     /// Whether the promise was not asked for, as what it is about does not apply to the run: unknown by itself, and no reason
     /// why a run is not valid. The summary says why.
     pub fn not_asked(&self) -> bool {
@@ -173,6 +206,9 @@ impl Verdict {
         self
     }
 }
+
+/// Findings of one kind that a verdict shows; the rest is counted.
+pub(crate) const FINDINGS_MAX: usize = 10;
 
 /// What a check may use. Handed in, because checkers own no clock.
 #[derive(Clone)]

@@ -20,7 +20,7 @@ use crate::history::History;
 use crate::initial::{Begun, Initial, Undecided};
 use crate::value::Value;
 use crate::verdict::certificate::{Claim, Edge};
-use crate::verdict::{Budget, Checker, Verdict};
+use crate::verdict::{Budget, Checker, FINDINGS_MAX, Verdict};
 
 /// What is promised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,9 +56,6 @@ impl CausalChecker {
     }
 }
 
-/// Findings shown of one kind.
-const FINDINGS: usize = 10;
-
 /// What breaks the promise in this run; empty if it is kept.
 pub(crate) fn judge(run: &Run, variant: Variant, budget: &Budget) -> Result<Vec<Bad>, Stop> {
     if let Some(bad) = thin_air(run) {
@@ -89,7 +86,7 @@ pub(crate) fn judge(run: &Run, variant: Variant, budget: &Budget) -> Result<Vec<
     let mut found = Vec::new();
     for session in 0..run.sessions.len() as u32 {
         found.extend(believe(&base, session, &mut scratch, budget)?);
-        if found.len() == FINDINGS {
+        if found.len() == FINDINGS_MAX {
             break;
         }
     }
@@ -107,7 +104,7 @@ fn pram(run: &Run, writes: &KeyWrites, budget: &Budget) -> Result<Vec<Bad>, Stop
         let path = |first: u32, second: u32| pram_path(run, session, first, second);
         let base = Base { run, writes, clocks: &clocks, clock: &clock, transitive: false, ranks: None, path: &path };
         found.extend(believe(&base, session, &mut scratch, budget)?);
-        if found.len() == FINDINGS {
+        if found.len() == FINDINGS_MAX {
             break;
         }
     }

@@ -23,7 +23,7 @@ use crate::initial::{Begun, Initial, Undecided, of_key};
 use crate::value::{Value, ValueRef};
 use crate::verdict::certificate::{Certificate, Claim};
 use crate::verdict::wording;
-use crate::verdict::{Budget, Checker, Finding, Severity, Validity, Verdict};
+use crate::verdict::{Budget, Checker, FINDINGS_MAX, Finding, Severity, Validity, Verdict};
 use serde_json::json;
 use std::collections::{BTreeMap, HashMap};
 
@@ -399,7 +399,7 @@ impl Begun for EventualConvergence {
         }
         findings.sort_by_key(|finding| finding.ops.last().copied());
         let bad = findings.len();
-        findings.truncate(10);
+        findings.truncate(FINDINGS_MAX);
         let (validity, summary) = match (findings.first(), unclear.first()) {
             (Some(first), _) => (
                 Validity::Invalid,

@@ -20,7 +20,7 @@ use crate::checker::{CheckerDoc, Options};
 use crate::history::{History, ProcessEvent, ProcessStep};
 use crate::value::Value;
 use crate::verdict::wording;
-use crate::verdict::{Budget, Checker, Finding, Severity, Validity, Verdict};
+use crate::verdict::{Budget, Checker, FINDINGS_MAX, Finding, Severity, Validity, Verdict};
 use manner::Manner;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -54,8 +54,6 @@ pub(crate) const DOC: CheckerDoc = CheckerDoc {
     build: |options| Ok(Box::new(Crashes::with(options)?)),
 };
 
-/// So many findings of one kind are told; the rest is counted.
-const FINDINGS_MAX: usize = 10;
 /// How a kind of finding counts; none: it is left out.
 type Counts = Option<Severity>;
 

@@ -53,9 +53,6 @@ pub(crate) const DOC: CheckerDoc = CheckerDoc {
     build: |options| Ok(Box::new(SplitBrain { sides: Sides::of(options)?, initial: Initial::with(options) })),
 };
 
-/// Findings of one kind that are shown.
-pub(crate) const SHOWN: usize = 10;
-
 /// What acknowledgements on both sides of a cut are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Sides {

@@ -27,11 +27,10 @@ use super::decided;
 use super::graph::{Graph, Level};
 use super::lattice::{self, Consistency};
 use super::observed::unobserved;
-use super::txn::{Dialect, MopKind, Transactions, is_mops, transacts};
+use super::txn::{Dialect, MopKind, Transactions};
 use crate::checker::CheckerDoc;
 use crate::checker::Options;
-use crate::history::{History, NameId, Op, Outcome};
-use crate::value::ValueRef;
+use crate::history::{History, NameId, Outcome};
 use crate::verdict::wording;
 use crate::verdict::{Budget, Checker, Finding, Severity, Validity, Verdict};
 use edges::{Built, Guess};
@@ -161,87 +160,21 @@ impl Checker for ListAppend {
     }
 
     fn check(&self, history: &History, budget: &Budget) -> Verdict {
-        let mut judged: Vec<Verdict> =
-            workloads(history).into_iter().map(|workload| self.workload(history, workload, budget)).collect();
-        match judged.len() {
-            0 => self.verdict(String::new(), Validity::Unknown, "No transaction on lists was called.".to_owned()),
-            1 => judged.remove(0),
-            _ => merged(judged),
-        }
+        let workloads = super::workloads(history, Dialect::Lists, &["append"]).into_iter();
+        let judged = workloads.map(|workload| self.workload(history, workload, budget)).collect();
+        let none = || Verdict::new(self.name(), Validity::Unknown, "No transaction on lists was called.".to_owned());
+        Verdict::of_workloads(judged).unwrap_or_else(none)
     }
-}
-
-/// Workloads that call transactions on lists: those that do not write a register before they append anything.
-fn workloads(history: &History) -> Vec<NameId> {
-    let append = history.find_name("append");
-    let about = |op: &Op<'_>| Some(op.function) == append || transacts(history.name(op.function), op);
-    let mut found: Vec<NameId> = Vec::new();
-    // With each workload seen: whether it is known which kind it is.
-    let mut known: Vec<(NameId, bool)> = Vec::new();
-    for op in history.ops().iter().filter(about) {
-        let at = known.iter().position(|(workload, _)| *workload == op.workload).unwrap_or_else(|| {
-            known.push((op.workload, false));
-            found.push(op.workload);
-            known.len() - 1
-        });
-        if known[at].1 {
-            continue;
-        }
-        let single = Some(op.function) == append && !is_mops(op.input);
-        let writes = if single { Some("append") } else { first_write(op.input) };
-        known[at].1 = writes.is_some();
-        if writes.is_some_and(|name| matches!(name, "w" | ":w" | "write")) {
-            found.retain(|workload| *workload != op.workload);
-        }
-    }
-    found
-}
-
-/// The name of the first operation that is no read.
-fn first_write(mops: ValueRef<'_>) -> Option<&str> {
-    let names = mops.as_list()?.iter().filter_map(|mop| mop.as_list()?.get(0)?.as_text());
-    names.into_iter().find(|name| !matches!(*name, "r" | ":r" | "read"))
-}
-
-/// Several workloads in one verdict: the worst wins.
-fn merged(judged: Vec<Verdict>) -> Verdict {
-    let mut whole =
-        Verdict { findings: Vec::new(), numbers: BTreeMap::new(), summary: String::new(), ..judged[0].clone() };
-    let names: Vec<String> = judged.iter().map(|one| one.workload.clone()).collect();
-    let summaries: Vec<String> = judged.iter().map(|one| format!("{}: {}", one.workload, one.summary)).collect();
-    for one in judged {
-        whole.validity = whole.validity.max(one.validity);
-        whole.findings.extend(one.findings);
-        whole
-            .numbers
-            .extend(one.numbers.into_iter().map(|(name, number)| (format!("{}_{name}", one.workload), number)));
-    }
-    whole.findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
-    whole.findings.truncate(super::FINDINGS_MAX);
-    Verdict { workload: names.join(", "), summary: summaries.join(" "), ..whole }
 }
 
 impl ListAppend {
-    fn verdict(&self, workload: String, validity: Validity, summary: String) -> Verdict {
-        let (findings, numbers) = (Vec::new(), BTreeMap::new());
-        Verdict {
-            checker: self.name().to_owned(),
-            workload,
-            validity,
-            summary,
-            findings,
-            numbers,
-            certificates: Vec::new(),
-        }
-    }
-
     fn workload(&self, history: &History, workload: NameId, budget: &Budget) -> Verdict {
-        let name = history.name(workload).to_owned();
+        let name = history.name(workload);
         let txns = match Transactions::parse(history, workload, Dialect::Lists) {
             Ok(txns) => txns,
             Err(malformed) => {
                 let summary = format!("#{} cannot be judged: {}.", malformed.call, malformed.why);
-                return self.verdict(name, Validity::Unknown, summary);
+                return Verdict::new(self.name(), Validity::Unknown, summary).on(name);
             }
         };
         let analysis = analyse(&txns, budget, EXAMPLES);
@@ -281,7 +214,7 @@ impl ListAppend {
                 standing.words()
             ),
         };
-        let mut verdict = self.verdict(name, validity, summary);
+        let mut verdict = Verdict::new(self.name(), validity, summary).on(name);
         verdict.findings = super::together(more, self.findings(&txns, &analysis));
         verdict.numbers = numbers(&txns, &analysis);
         verdict

@@ -12,7 +12,7 @@
 //! its key before it, and whatever is Unknown for `rw-register`. Kinds of findings are those of `rw-register`.
 use super::lattice::{self, Consistency};
 use super::rw_register::{RwRegister, Updates};
-use super::txn::{Dialect, Transactions, certainly_first, transacts};
+use super::txn::{Dialect, Transactions, certainly_first};
 use crate::checker::CheckerDoc;
 use crate::checker::Options;
 use crate::history::{History, NameId, Outcome};
@@ -133,21 +133,16 @@ impl Checker for Mini {
 
 impl Begun for Mini {
     fn check_from(&self, history: &History, budget: &Budget, initial: &Initial) -> Verdict {
-        let mut workloads: Vec<NameId> = Vec::new();
-        for op in history.ops().iter() {
-            if transacts(history.name(op.function), &op) && !workloads.contains(&op.workload) {
-                workloads.push(op.workload);
-            }
-        }
-        if let [workload] = workloads[..] {
-            return self.workload(history, workload, budget, initial);
-        }
-        let names: Vec<&str> = workloads.iter().map(|&name| history.name(name)).collect();
-        let summary = match names.len() {
-            0 => "No transaction was called.".to_owned(),
-            _ => format!("There are several workloads of transactions: {}.", names.join(", ")),
-        };
-        self.verdict(String::new(), summary)
+        let judged = self.workloads(history).into_iter();
+        let judged = judged.map(|workload| self.workload(history, workload, budget, initial)).collect();
+        let none = "No transaction was called.".to_owned();
+        Verdict::of_workloads(judged).unwrap_or_else(|| Verdict::new(self.name(), Validity::Unknown, none))
+    }
+
+    /// Those of lists only where there are no others: then the answer says what is not understood.
+    fn workloads(&self, history: &History) -> Vec<NameId> {
+        let registers = super::workloads(history, Dialect::Registers, &[]);
+        if registers.is_empty() { super::workloads(history, Dialect::Lists, &[]) } else { registers }
     }
 
     fn first(&self, history: &History) -> Vec<(Value, Value)> {

@@ -20,7 +20,7 @@ use crate::value::{Value, ValueRef};
 use crate::verdict::certificate::{Certificate, Claim, Edge, EdgeKind};
 use crate::verdict::pace::Pace;
 use crate::verdict::wording;
-use crate::verdict::{Budget, Checker, Finding, Severity, Validity, Verdict};
+use crate::verdict::{Budget, Checker, FINDINGS_MAX, Finding, Severity, Validity, Verdict};
 use serde_json::json;
 use std::collections::BTreeMap;
 
@@ -43,9 +43,6 @@ pub(crate) const CLOSED: CheckerDoc = CheckerDoc {
 /// Judges workloads of inserts under a predicate.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct G2;
-
-/// So many keys are shown.
-const SHOWN: usize = 8;
 
 /// The inserts under one key.
 #[derive(Default)]
@@ -103,7 +100,7 @@ impl Checker for G2 {
         verdict.workload = workloads.iter().map(|&name| history.name(name)).collect::<Vec<_>>().join(", ");
         let broken: Vec<_> = keys.iter().filter(|(_, inserts)| inserts.ok.len() > 1).collect();
         verdict.findings =
-            broken.iter().take(SHOWN).map(|((_, key), inserts)| finding(history, *key, inserts)).collect();
+            broken.iter().take(FINDINGS_MAX).map(|((_, key), inserts)| finding(history, *key, inserts)).collect();
         let acknowledged = keys.values().filter(|inserts| !inserts.ok.is_empty()).count();
         let contested = keys.values().filter(|inserts| inserts.tried > 1).count();
         (verdict.validity, verdict.summary) = if !broken.is_empty() {

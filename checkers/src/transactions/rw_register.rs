@@ -28,7 +28,7 @@ use super::cycles::{self, Cycles};
 use super::decided;
 use super::lattice::{self, Consistency};
 use super::observed::unobserved;
-use super::txn::{Dialect, MopKind, Transactions, certainly_first, transacts};
+use super::txn::{Dialect, MopKind, Transactions, certainly_first};
 use super::weak::explain as weak_explain;
 use super::weak::matched::{Flaw, Matched};
 use super::weak::view::{INITIAL, View};
@@ -174,23 +174,17 @@ impl Checker for RwRegister {
 
 impl Begun for RwRegister {
     fn check_from(&self, history: &History, budget: &Budget, initial: &Initial) -> Verdict {
-        let mut workloads: Vec<NameId> = Vec::new();
-        for op in history.ops().iter() {
-            let function = history.name(op.function);
-            let about = matches!(function, "write" | "w") || transacts(function, &op);
-            if about && !workloads.contains(&op.workload) {
-                workloads.push(op.workload);
-            }
-        }
-        match workloads[..] {
-            [] => self.verdict(String::new(), Validity::Unknown, "No transaction on registers was called.".to_owned()),
-            [workload] => self.workload(history, workload, budget, initial),
-            _ => {
-                let names: Vec<&str> = workloads.iter().map(|&name| history.name(name)).collect();
-                let summary = format!("There are several workloads of registers: {}.", names.join(", "));
-                self.verdict(String::new(), Validity::Unknown, summary)
-            }
-        }
+        let judged = self.workloads(history).into_iter();
+        let judged = judged.map(|workload| self.workload(history, workload, budget, initial)).collect();
+        let none = "No transaction on registers was called.".to_owned();
+        Verdict::of_workloads(judged).unwrap_or_else(|| Verdict::new(self.name(), Validity::Unknown, none))
+    }
+
+    /// Those of lists only where there are no others: then the answer says what is not understood.
+    fn workloads(&self, history: &History) -> Vec<NameId> {
+        let single = ["write", "w"];
+        let registers = super::workloads(history, Dialect::Registers, &single);
+        if registers.is_empty() { super::workloads(history, Dialect::Lists, &single) } else { registers }
     }
 
     fn first(&self, history: &History) -> Vec<(Value, Value)> {
@@ -199,26 +193,13 @@ impl Begun for RwRegister {
 }
 
 impl RwRegister {
-    fn verdict(&self, workload: String, validity: Validity, summary: String) -> Verdict {
-        let (findings, numbers) = (Vec::new(), BTreeMap::new());
-        Verdict {
-            checker: self.name().to_owned(),
-            workload,
-            validity,
-            summary,
-            findings,
-            numbers,
-            certificates: Vec::new(),
-        }
-    }
-
     pub(super) fn workload(&self, history: &History, workload: NameId, budget: &Budget, initial: &Initial) -> Verdict {
-        let name = history.name(workload).to_owned();
+        let name = history.name(workload);
         let txns = match Transactions::parse(history, workload, Dialect::Registers) {
             Ok(txns) => txns.beginning(initial),
             Err(malformed) => {
                 let summary = format!("#{} cannot be judged: {}.", malformed.call, malformed.why);
-                return self.verdict(name, Validity::Unknown, summary);
+                return Verdict::new(self.name(), Validity::Unknown, summary).on(name);
             }
         };
         let analysis = analyse(&txns, self.sources, budget);
@@ -270,7 +251,7 @@ impl RwRegister {
                 )
             }
         };
-        let mut verdict = self.verdict(name, validity, summary);
+        let mut verdict = Verdict::new(self.name(), validity, summary).on(name);
         verdict.findings = super::together(more, self.findings(&txns, &analysis));
         verdict.numbers = numbers(&txns, &analysis);
         verdict

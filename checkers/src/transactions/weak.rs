@@ -51,7 +51,7 @@ use crate::initial::{Beginning, Begun, Initial, OPTION};
 use crate::transactions::txn::{Dialect, Mop, MopKind, Transactions, certainly_first, transacts};
 use crate::value::{Value, Word};
 use crate::verdict::wording;
-use crate::verdict::{Budget, Checker, Finding, Severity, Validity, Verdict};
+use crate::verdict::{Budget, Checker, FINDINGS_MAX, Finding, Severity, Validity, Verdict};
 use causal::Stop;
 use explain::Words;
 pub(crate) use judge::Level;
@@ -121,9 +121,6 @@ impl Weak {
 /// Of no more transactions are all levels decided, to say which is the strongest; of more, only those up to the one asked.
 const DECIDED_MAX: usize = 50_000;
 
-/// So many findings of one kind are shown.
-const SHOWN: usize = 8;
-
 impl Checker for Weak {
     fn name(&self) -> &str {
         match self.level {
@@ -146,15 +143,16 @@ impl Checker for Weak {
 
 impl Begun for Weak {
     fn check_from(&self, history: &History, budget: &Budget, initial: &Initial) -> Verdict {
-        let mut verdict = Verdict {
-            certificates: Vec::new(),
-            checker: self.name().to_owned(),
-            workload: self.workload.clone().unwrap_or_default(),
-            validity: Validity::Unknown,
-            summary: "There are no transactions.".to_owned(),
-            findings: Vec::new(),
-            numbers: BTreeMap::new(),
+        let judged = self.workloads(history).into_iter();
+        let judged = judged.map(|workload| self.of_workload(history, workload, budget, initial)).collect();
+        let none = || {
+            let none = Verdict::new(self.name(), Validity::Unknown, "There are no transactions.".to_owned());
+            none.on(self.workload.as_deref().unwrap_or_default())
         };
+        Verdict::of_workloads(judged).unwrap_or_else(none)
+    }
+
+    fn workloads(&self, history: &History) -> Vec<NameId> {
         let mut workloads: Vec<NameId> = Vec::new();
         for op in history.ops().iter() {
             if transacts(history.name(op.function), &op) && !workloads.contains(&op.workload) {
@@ -162,13 +160,17 @@ impl Begun for Weak {
             }
         }
         workloads.retain(|&one| self.workload.as_deref().is_none_or(|name| history.name(one) == name));
-        let Some((&workload, others)) = workloads.split_first() else { return verdict };
-        if !others.is_empty() {
-            let names: Vec<&str> = workloads.iter().map(|&name| history.name(name)).collect();
-            verdict.summary = format!("There are several workloads of transactions: {}.", names.join(", "));
-            return verdict;
-        }
-        history.name(workload).clone_into(&mut verdict.workload);
+        workloads
+    }
+
+    fn first(&self, history: &History) -> Vec<(Value, Value)> {
+        certainly_first(history)
+    }
+}
+
+impl Weak {
+    fn of_workload(&self, history: &History, workload: NameId, budget: &Budget, initial: &Initial) -> Verdict {
+        let mut verdict = Verdict::new(self.name(), Validity::Unknown, String::new()).on(history.name(workload));
         // Whichever it is shows at its first write or read of something.
         let parsed = Transactions::parse(history, workload, Dialect::Lists).or_else(|lists| {
             let registers = Transactions::parse(history, workload, Dialect::Registers);
@@ -184,12 +186,6 @@ impl Begun for Weak {
         verdict
     }
 
-    fn first(&self, history: &History) -> Vec<(Value, Value)> {
-        certainly_first(history)
-    }
-}
-
-impl Weak {
     fn judge(&self, transactions: &Transactions<'_>, budget: &Budget, verdict: &mut Verdict) {
         let register = |mop: &Mop| match mop.kind() {
             MopKind::Write => true,
@@ -209,7 +205,7 @@ impl Weak {
         for flawed in &matched.flaws {
             let count = shown.entry(flawed.flaw).or_default();
             *count += 1;
-            if *count <= SHOWN {
+            if *count <= FINDINGS_MAX {
                 verdict.findings.push(explain::flaw(transactions, flawed));
             }
         }

@@ -4,13 +4,11 @@ use crate::value::{Value, ValueRef};
 use crate::verdict::certificate::{Certificate, Claim, Edge};
 use crate::verdict::pace::Pace;
 use crate::verdict::wording;
-use crate::verdict::{Finding, Severity, Validity, Verdict};
+use crate::verdict::{FINDINGS_MAX, Finding, Severity, Validity, Verdict};
 use serde_json::json;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-/// So many findings of one kind are told; the rest is counted.
-const FINDINGS_MAX: usize = 10;
 /// So many operations of a finding are told in sentences.
 const TOLD_MAX: usize = 8;
 

@@ -470,7 +470,7 @@ fn compare(case: &Case) -> Result<bool, String> {
         return Err(format!("findings {told:?}, expected {expected:?}"));
     }
     let found = verdict.findings.iter().filter(|finding| finding.kind == "two-leaders-in-one-term").count();
-    if found != doubled.min(super::SHOWN) {
+    if found != doubled.min(crate::verdict::FINDINGS_MAX) {
         return Err(format!("{found} terms with two leaders, expected {doubled}"));
     }
     certified(case, &verdict)?;

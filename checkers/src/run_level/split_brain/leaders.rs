@@ -3,9 +3,9 @@
 //! A claim holds at some instant between its probe and its reply, no more. Two successive claims of one node with nothing
 //! else between them show that it took itself for the leader from the first reply to the second probe, unless it lost
 //! and regained the role unseen; so an overlap of such stretches is evidence, never a violation.
-use super::SHOWN;
 use crate::history::{Fault, History, Op, RoleClaim};
 use crate::run_level::sides::wrote;
+use crate::verdict::FINDINGS_MAX;
 use crate::verdict::wording;
 use crate::verdict::{Finding, Severity};
 use std::cmp::Reverse;
@@ -56,7 +56,7 @@ pub(crate) fn two_in_one_term(history: &History) -> Vec<Finding> {
         );
         Finding { sentences, nodes: names, faults, ..finding }
     };
-    doubled.take(SHOWN).map(finding).collect()
+    doubled.take(FINDINGS_MAX).map(finding).collect()
 }
 
 /// A stretch of time in which a node took itself for the leader.
@@ -130,7 +130,7 @@ pub(super) fn shown(history: &History, overlaps: &[Overlap<'_>]) -> Vec<Finding>
     let mut ranked: Vec<(Reverse<usize>, &Overlap<'_>)> =
         overlaps.iter().map(|overlap| (Reverse(overlap.busy(history)), overlap)).collect();
     ranked.sort_by_key(|(busy, _)| *busy);
-    ranked.into_iter().take(SHOWN).map(|(_, overlap)| overlap.finding(history)).collect()
+    ranked.into_iter().take(FINDINGS_MAX).map(|(_, overlap)| overlap.finding(history)).collect()
 }
 
 /// One sentence about all overlaps, with a space in front; empty where there are none.

@@ -22,16 +22,13 @@ use crate::transactions::weak::order::{Successors, short_cycle};
 use crate::value::{Value, ValueRef};
 use crate::verdict::certificate::{Edge, EdgeKind};
 use crate::verdict::wording;
-use crate::verdict::{Budget, Checker, Finding, Severity, Validity, Verdict};
+use crate::verdict::{Budget, Checker, FINDINGS_MAX, Finding, Severity, Validity, Verdict};
 use serde_json::json;
 use std::collections::BTreeMap;
 
 /// Judges transactions with predicate reads.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ClosedPredicate;
-
-/// So many findings are shown.
-const SHOWN: usize = 8;
 
 #[derive(Clone, Debug, PartialEq)]
 enum Predicate {
@@ -383,8 +380,9 @@ impl Checker for ClosedPredicate {
             return verdict;
         }
         let cycles = analysis.cycles();
-        verdict.findings = analysis.wrong.iter().take(SHOWN).map(|wrong| analysis.wrong_read(history, wrong)).collect();
-        verdict.findings.extend(cycles.iter().take(SHOWN).map(|cycle| analysis.cycle(history, cycle)));
+        verdict.findings =
+            analysis.wrong.iter().take(FINDINGS_MAX).map(|wrong| analysis.wrong_read(history, wrong)).collect();
+        verdict.findings.extend(cycles.iter().take(FINDINGS_MAX).map(|cycle| analysis.cycle(history, cycle)));
         let crowded = analysis.keys.values().filter(|key| key.crowded).count();
         (verdict.validity, verdict.summary) = if !verdict.findings.is_empty() {
             let (reads, cycles) = (analysis.wrong.len(), cycles.len());
