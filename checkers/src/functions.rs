@@ -222,23 +222,13 @@ pub(crate) fn describe(history: &History, op: &Op<'_>) -> String {
             format!("tried to {verb} {}", op.input)
         }
         (Some((_, past)), Argument::Value | Argument::Element, _) => format!("{past} {}", op.input),
-        _ => match step(name).filter(|_| op.completion_value.is_nil()) {
-            // A step of a counter, by one where nothing is said.
-            Some(step) => {
-                let amount = if op.input.is_nil() { "1".to_owned() } else { op.input.to_string() };
-                if in_doubt { format!("tried to {step} by {amount}") } else { format!("{step}ed by {amount}") }
-            }
-            None if op.input.is_nil() => format!("{name} -> {}", op.completion_value),
-            None => format!("{name} {} -> {}", op.input, op.completion_value),
-        },
-    }
-}
-
-/// What a function of this name does to a counter.
-fn step(name: &str) -> Option<&'static str> {
-    match name {
-        "inc" | "increment" => Some("increment"),
-        "dec" | "decrement" => Some("decrement"),
-        _ => None,
+        // A step of a counter, by one where nothing is said.
+        (Some((verb, past)), Argument::Optional, _) if op.completion_value.is_nil() => {
+            let amount = if op.input.is_nil() { "1".to_owned() } else { op.input.to_string() };
+            let step = if in_doubt { format!("tried to {verb}") } else { past.to_owned() };
+            format!("{step} by {amount}")
+        }
+        _ if op.input.is_nil() => format!("{name} -> {}", op.completion_value),
+        _ => format!("{name} {} -> {}", op.input, op.completion_value),
     }
 }
