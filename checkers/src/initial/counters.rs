@@ -62,7 +62,8 @@ pub(crate) fn apart<'h>(mut additions: Vec<Addition<'h>>, mut shows: Vec<Shows<'
     shows.sort_by_key(|show| show.op.reply);
     let bounds = Bounds::new(0, additions.clone());
     // Whoever asks for the largest number to begin with, and for the smallest.
-    let (mut large, mut small): (Option<(i128, Shows<'h>)>, Option<(i128, Shows<'h>)>) = (None, None);
+    let mut large: Option<(i128, Shows<'h>)> = None;
+    let mut small: Option<(i128, Shows<'h>)> = None;
     for show in shows {
         let (least, most) = before(&bounds, &show);
         let (at_least, at_most) = (show.before - most, show.before - least);
