@@ -2,7 +2,7 @@
 //! several values.
 use super::COMBINATIONS;
 use crate::value::Value;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 
 /// A value that was seen in a register, and when that reply came; or one that was left there, and when that call began.
@@ -27,6 +27,12 @@ impl<K, V> Trace<K, V> {
     }
 }
 
+/// Keeps the least index of each.
+fn keep_least<T: Eq + Hash>(least: &mut HashMap<T, u64>, of: T, index: u64) {
+    let first = least.entry(of).or_insert(index);
+    *first = index.min(*first);
+}
+
 /// What registers certainly began with: a value seen in a reply that came before everything was called that may have left it
 /// there. Of each register all such values, those first that nobody ever wrote, and else in the order in which they were seen; more
 /// than one contradict each other.
@@ -42,23 +48,21 @@ pub(crate) fn shown<K: Clone + Eq + Hash, V: Clone + Eq + Hash>(
             // A value that replaces itself was there before.
             Trace::Replaced(_, from, to, ..) if from == to => {}
             Trace::Left(key, value, call) | Trace::Replaced(key, _, value, call, _) => {
-                let first = left.entry((key, value)).or_insert(call);
-                *first = call.min(*first);
+                keep_least(&mut left, (key, value), call);
             }
             Trace::LeftAny(key, call) => {
-                let first = any.entry(key).or_insert(call);
-                *first = call.min(*first);
+                keep_least(&mut any, key, call);
             }
             Trace::Seen(..) => {}
         }
     }
     let mut seen: Vec<((bool, u64), K, V)> = Vec::new();
-    let mut known: HashMap<(K, V), ()> = HashMap::new();
+    let mut known: HashSet<(K, V)> = HashSet::new();
     for trace in traces {
         let Trace::Seen(key, value, end) = trace else { continue };
         let both = (key, value);
         let first = left.get(&both).copied().unwrap_or(u64::MAX).min(any.get(&both.0).copied().unwrap_or(u64::MAX));
-        if end < first && known.insert(both.clone(), ()).is_none() {
+        if end < first && known.insert(both.clone()) {
             // What nobody ever wrote leaves no other explanation.
             seen.push(((first < u64::MAX, end), both.0, both.1));
         }
@@ -82,8 +86,7 @@ fn happened<K: Clone + Eq + Hash, V: Clone + Eq + Hash>(traces: &mut Vec<Trace<K
                 writers.entry((key.clone(), value.clone())).or_default().push(*call);
             }
             Trace::Seen(key, value, end) => {
-                let first = seen.entry((key.clone(), value.clone())).or_insert(*end);
-                *first = (*end).min(*first);
+                keep_least(&mut seen, (key.clone(), value.clone()), *end);
             }
             Trace::LeftAny(..) => {}
         }
@@ -176,8 +179,7 @@ fn explained<'t, K: Eq + Hash, V: Eq + Hash>(
             }
             Trace::Seen(..) => continue,
         };
-        let first = explained.entry(place).or_insert(call);
-        *first = call.min(*first);
+        keep_least(&mut explained, place, call);
     }
     loop {
         let mut more = false;
