@@ -1,9 +1,9 @@
 //! How long reading and judging take, by size: a table from 1e3 to 1e6 operations. Figures, not tests.
-mod draw;
+mod rng;
 
-use draw::Draw;
 use dsfuzz_checkers::history::{Completion, HISTORY_VERSION, HistoryBuilder, Invoke, Record, read_jsonl, write_record};
 use dsfuzz_checkers::{Budget, CHECKERS, History, Validity, Value, judge_one};
+use rng::Rng;
 use std::time::{Duration, Instant};
 
 /// So many operations are judged within so long.
@@ -31,7 +31,7 @@ struct Client {
 
 /// A correct register store under `CLIENTS` clients: each call takes effect at its reply.
 fn records(count: usize, shape: Shape) -> Vec<Record> {
-    let mut draw = Draw(7);
+    let mut rng = Rng(7);
     let mut records = vec![Record::Start {
         index: 0,
         time: 0,
@@ -44,26 +44,26 @@ fn records(count: usize, shape: Shape) -> Vec<Record> {
     let names: Vec<std::sync::Arc<str>> = ["n1", "n2", "n3"].map(Into::into).to_vec();
     let (mut fresh, mut next_process, mut calls, mut broken) = (0, CLIENTS as u64, 0, false);
     while calls < count || clients.iter().any(|client| client.call.is_some()) {
-        let at = draw.below(CLIENTS as u64) as usize;
+        let at = rng.below(CLIENTS as u64) as usize;
         let index = records.len() as u64;
         let (time, process) = (index * 100_000, clients[at].process);
-        let mut value = |draw: &mut Draw| match shape.values {
+        let mut value = |rng: &mut Rng| match shape.values {
             0 => {
                 fresh += 1;
                 Value::Int(fresh)
             }
-            limit => Value::Int(draw.below(limit) as i64),
+            limit => Value::Int(rng.below(limit) as i64),
         };
         let Some((key, f, input)) = clients[at].call.take() else {
             if calls == count {
                 continue;
             }
             calls += 1;
-            let key = draw.below(shape.keys);
-            let (f, input) = match draw.below(10) {
+            let key = rng.below(shape.keys);
+            let (f, input) = match rng.below(10) {
                 0..5 => ("read", Value::Nil),
-                5..8 => ("write", value(&mut draw)),
-                _ => ("cas", Value::list([store[key as usize].clone(), value(&mut draw)])),
+                5..8 => ("write", value(&mut rng)),
+                _ => ("cas", Value::list([store[key as usize].clone(), value(&mut rng)])),
             };
             clients[at].call = Some((key, f, input.clone()));
             records.push(Record::Invoke(Invoke {
@@ -82,7 +82,7 @@ fn records(count: usize, shape: Shape) -> Vec<Record> {
         };
         let held = &mut store[key as usize];
         let reply = |value: Value| Completion { index, time, process, value, error: None, node: None };
-        if f != "read" && draw.below(100) < shape.info_percent {
+        if f != "read" && rng.below(100) < shape.info_percent {
             records.push(Record::Info(reply(Value::Nil)));
             clients[at].process = next_process;
             next_process += 1;

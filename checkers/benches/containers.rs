@@ -1,10 +1,10 @@
 //! How long judging containers takes, by size: a table from 1e3 to 1e6 operations. Figures, not tests.
-mod draw;
+mod rng;
 
-use draw::Draw;
 use dsfuzz_checkers::history::{Completion, HistoryBuilder, Invoke, Record};
 use dsfuzz_checkers::registry::checker_with;
 use dsfuzz_checkers::{Budget, History, Options, Value, judge_one};
+use rng::Rng;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -47,7 +47,7 @@ impl Store {
 /// A container under `CLIENTS` clients: each call takes effect at its reply; 1 % of the puts are never answered. `broken`:
 /// near the end two replies are exchanged.
 fn history(kind: Kind, count: usize, broken: bool) -> History {
-    let mut draw = Draw(11);
+    let mut rng = Rng(11);
     let mut builder = HistoryBuilder::new();
     let mut store = Store::default();
     let mut open: Vec<Option<(&'static str, i64)>> = vec![None; CLIENTS as usize];
@@ -61,17 +61,17 @@ fn history(kind: Kind, count: usize, broken: bool) -> History {
         Kind::Set => ("add", "contains"),
     };
     while calls < count || open.iter().any(Option::is_some) {
-        let at = draw.below(CLIENTS) as usize;
+        let at = rng.below(CLIENTS) as usize;
         let (time, process) = (index * 1000, processes[at]);
         let record = match open[at].take() {
             None if calls == count => continue,
             None => {
                 calls += 1;
-                let (f, value) = if draw.below(2) == 0 {
+                let (f, value) = if rng.below(2) == 0 {
                     fresh += 1;
                     (put, if kind == Kind::Priority { (fresh * 7_919) % 1_000_003 } else { fresh })
                 } else if kind == Kind::Set {
-                    (take, 1 + draw.below(fresh.max(1) as u64) as i64)
+                    (take, 1 + rng.below(fresh.max(1) as u64) as i64)
                 } else {
                     (take, 0)
                 };
@@ -93,7 +93,7 @@ fn history(kind: Kind, count: usize, broken: bool) -> History {
             Some((f, value)) => {
                 let reply = |value: Value| Completion { index, time, process, value, error: None, node: None };
                 if f == put {
-                    if draw.below(100) == 0 {
+                    if rng.below(100) == 0 {
                         processes[at] = next_process;
                         next_process += 1;
                         Record::Info(reply(Value::Nil))

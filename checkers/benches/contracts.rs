@@ -1,11 +1,11 @@
 //! How long the checkers of workload contracts take, by size: a table from 1e3 to 1e6 operations, all valid by
 //! construction. Figures, not tests.
-mod draw;
+mod rng;
 
-use draw::Draw;
 use dsfuzz_checkers::Options;
 use dsfuzz_checkers::history::{Completion, HISTORY_VERSION, HistoryBuilder, Invoke, Phase, Record};
 use dsfuzz_checkers::{Budget, History, Value, checker_with, judge_one};
+use rng::Rng;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
@@ -18,7 +18,7 @@ type Call = (&'static str, Value, Value);
 
 /// A system under load: what a client calls next, and what it is answered when the call takes effect, None: refused.
 trait System {
-    fn next(&mut self, draw: &mut Draw, client: usize, number: usize) -> Call;
+    fn next(&mut self, rng: &mut Rng, client: usize, number: usize) -> Call;
     fn reply(&mut self, client: usize, call: &Call) -> Option<Value>;
     /// The final reads, one for each of two nodes.
     fn last(&self) -> Vec<Call> {
@@ -38,12 +38,12 @@ fn triple(f: &str, key: u64, value: Value) -> Value {
 struct Bank(Vec<i64>);
 
 impl System for Bank {
-    fn next(&mut self, draw: &mut Draw, _: usize, number: usize) -> Call {
+    fn next(&mut self, rng: &mut Rng, _: usize, number: usize) -> Call {
         if number.is_multiple_of(2) {
             return ("read", Value::Nil, Value::Nil);
         }
-        let end = |draw: &mut Draw| Value::Int(draw.below(10) as i64);
-        let (from, to) = (end(draw), end(draw));
+        let end = |rng: &mut Rng| Value::Int(rng.below(10) as i64);
+        let (from, to) = (end(rng), end(rng));
         ("transfer", Value::Nil, object(&[("from", from), ("to", to), ("amount", 1.into())]))
     }
     fn reply(&mut self, _: usize, (f, _, input): &Call) -> Option<Value> {
@@ -67,12 +67,12 @@ impl System for Bank {
 struct Forks(Vec<bool>);
 
 impl System for Forks {
-    fn next(&mut self, draw: &mut Draw, _: usize, number: usize) -> Call {
+    fn next(&mut self, rng: &mut Rng, _: usize, number: usize) -> Call {
         if number.is_multiple_of(3) {
             self.0.push(false);
             return ("txn", Value::Nil, Value::list([triple("w", number as u64 / 3, 1.into())]));
         }
-        let group = (self.0.len() as u64 / 3).saturating_sub(draw.below(4));
+        let group = (self.0.len() as u64 / 3).saturating_sub(rng.below(4));
         ("read", Value::Nil, Value::list((0..3).map(|place| triple("r", 3 * group + place, Value::Nil))))
     }
     fn reply(&mut self, _: usize, (f, _, input): &Call) -> Option<Value> {
@@ -91,7 +91,7 @@ impl System for Forks {
 struct Logs(BTreeMap<i64, Vec<Value>>);
 
 impl System for Logs {
-    fn next(&mut self, _: &mut Draw, _: usize, number: usize) -> Call {
+    fn next(&mut self, _: &mut Rng, _: usize, number: usize) -> Call {
         let key = Value::Int(number as i64 / 100);
         if number.is_multiple_of(2) { ("write", key, Value::Int(number as i64)) } else { ("read", key, Value::Nil) }
     }
@@ -122,11 +122,11 @@ impl Locks {
 }
 
 impl System for Locks {
-    fn next(&mut self, draw: &mut Draw, client: usize, _: usize) -> Call {
+    fn next(&mut self, rng: &mut Rng, client: usize, _: usize) -> Call {
         let (step, key, token) = &mut self.mine[client];
         match *step {
             0 => {
-                *key = draw.below(self.keys as u64) as usize;
+                *key = rng.below(self.keys as u64) as usize;
                 ("acquire", Value::Int(*key as i64), Value::Nil)
             }
             1 => ("write", Value::text("guarded"), object(&[("token", (*token).into())])),
@@ -164,7 +164,7 @@ impl System for Locks {
 struct Commits;
 
 impl System for Commits {
-    fn next(&mut self, _: &mut Draw, _: usize, number: usize) -> Call {
+    fn next(&mut self, _: &mut Rng, _: usize, number: usize) -> Call {
         let key = Value::Int(number as i64 / 4);
         match number % 4 {
             0 => ("commit", key, Value::Nil),
@@ -180,7 +180,7 @@ impl System for Commits {
 struct Sagas;
 
 impl System for Sagas {
-    fn next(&mut self, _: &mut Draw, _: usize, number: usize) -> Call {
+    fn next(&mut self, _: &mut Rng, _: usize, number: usize) -> Call {
         let key = Value::Int(number as i64 / 2);
         let steps = Value::list((0..3).map(Value::Int));
         if number.is_multiple_of(2) { ("start", key, steps) } else { ("log", key, Value::Nil) }
@@ -202,7 +202,7 @@ struct Replicas {
 }
 
 impl System for Replicas {
-    fn next(&mut self, _: &mut Draw, _: usize, number: usize) -> Call {
+    fn next(&mut self, _: &mut Rng, _: usize, number: usize) -> Call {
         let (key, add) = if self.sets.is_some() { (number as i64 / 100, number as i64) } else { (0, 1) };
         if number.is_multiple_of(2) { ("add", key.into(), add.into()) } else { ("read", key.into(), Value::Nil) }
     }
@@ -234,7 +234,7 @@ impl System for Replicas {
 struct Terms;
 
 impl System for Terms {
-    fn next(&mut self, _: &mut Draw, _: usize, number: usize) -> Call {
+    fn next(&mut self, _: &mut Rng, _: usize, number: usize) -> Call {
         ("leader", Value::Nil, Value::Int(number as i64 / 50))
     }
     fn reply(&mut self, _: usize, (_, _, input): &Call) -> Option<Value> {
@@ -245,7 +245,7 @@ impl System for Terms {
 /// Clients that call at random; each call takes effect at its reply.
 fn built(count: usize, system: &mut dyn System) -> History {
     let mut builder = HistoryBuilder::new();
-    let mut draw = Draw(7);
+    let mut rng = Rng(7);
     let mut index = 0;
     let mut push = |record: &dyn Fn(u64, u64) -> Record| {
         builder.push(record(index, index * 100_000)).expect("a sound recording");
@@ -289,11 +289,11 @@ fn built(count: usize, system: &mut dyn System) -> History {
     let mut open: Vec<Option<Call>> = vec![None; CLIENTS];
     let mut called = 0;
     while called < count || open.iter().any(Option::is_some) {
-        let client = draw.below(CLIENTS as u64) as usize;
+        let client = rng.below(CLIENTS as u64) as usize;
         match open[client].take() {
             Some(one) => push(&reply(client, system.reply(client, &one))),
             None if called < count => {
-                let one = system.next(&mut draw, client, called);
+                let one = system.next(&mut rng, client, called);
                 called += 1;
                 push(&call(client, &one, one.0 == "log"));
                 open[client] = Some(one);

@@ -4,11 +4,11 @@
 //! `DSFUZZ_PORCUPINE` names a checkout of Porcupine (github.com/anishathalye/porcupine); Go builds it here. Where either is
 //! missing, each row says so. Histories are made here, by seed; files of Porcupine's own tests and those of
 //! `DSFUZZ_CORPORA` are rows too. `-- --file FILE` judges one file, `-- --write FOLDER` keeps the histories.
-mod draw;
+mod rng;
 
-use draw::Draw;
 use dsfuzz_checkers::history::{Format, ReadOptions, read};
 use dsfuzz_checkers::{Budget, Options, Value, checker_with, judge_one};
+use rng::Rng;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -98,19 +98,19 @@ struct Call {
 
 /// A history in Porcupine's text format: each call takes effect at some moment between its call and its reply.
 fn generate(shape: Shape) -> String {
-    let mut draw = Draw(shape.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
+    let mut rng = Rng(shape.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
     let mut text = String::new();
     let mut keys = vec![Key::default(); shape.keys];
     let mut open: Vec<Option<Call>> = (0..shape.clients).map(|_| None).collect();
     let mut made = vec![0usize; shape.clients];
     let (mut calls, mut gets, mut broken) = (0, 0, false);
     while calls < shape.calls || open.iter().any(Option::is_some) {
-        let at = draw.below(shape.clients as u64) as usize;
+        let at = rng.below(shape.clients as u64) as usize;
         let due = !broken && calls > shape.calls * 2 / 3;
         let Some(call) = &mut open[at] else {
             if calls < shape.calls {
-                let key = draw.below(shape.keys as u64) as usize;
-                let function = match draw.below(100) {
+                let key = rng.below(shape.keys as u64) as usize;
+                let function = match rng.below(100) {
                     0..50 => "get",
                     kind if kind < 50 + shape.puts => "put",
                     _ => "append",

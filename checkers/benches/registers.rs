@@ -96,9 +96,9 @@ fn name(shape: &Shape) -> String {
 }
 
 /// The next number of a fixed stream (xorshift64*, Vigna 2016).
-struct Draw(u64);
+struct Rng(u64);
 
-impl Draw {
+impl Rng {
     fn next(&mut self) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
@@ -160,7 +160,7 @@ impl Key {
 
 struct Generator {
     shape: Shape,
-    draw: Draw,
+    rng: Rng,
     builder: HistoryBuilder,
     index: u64,
     queue: BinaryHeap<Reverse<(u64, u64, Step)>>,
@@ -187,7 +187,7 @@ impl Generator {
 
     fn value(&mut self) -> i64 {
         if self.shape.values > 0 {
-            return self.draw.below(self.shape.values) as i64;
+            return self.rng.below(self.shape.values) as i64;
         }
         self.fresh += 1;
         self.fresh
@@ -197,7 +197,7 @@ impl Generator {
         if self.started == self.shape.ops {
             return;
         }
-        let place = self.draw.below(self.live.len() as u64) as usize;
+        let place = self.rng.below(self.live.len() as u64) as usize;
         let key = self.live[place];
         let held = self.keys.entry(key).or_default();
         held.used += 1;
@@ -205,16 +205,16 @@ impl Generator {
         if self.shape.ops_per_key > 0 && used >= self.shape.ops_per_key {
             self.live[place] = self.live.iter().max().map_or(0, |last| last + 1);
         }
-        let (f, input) = match self.draw.below(3) {
+        let (f, input) = match self.rng.below(3) {
             0 => ("read", (0, 0)),
             1 => ("write", (0, self.value())),
-            _ if self.shape.values > 0 => ("cas", (self.draw.below(self.shape.values) as i64, self.value())),
+            _ if self.shape.values > 0 => ("cas", (self.rng.below(self.shape.values) as i64, self.value())),
             _ => ("cas", (now.unwrap_or(0), self.value())),
         };
         let number = self.started;
         self.started += 1;
-        let latency = self.draw.latency();
-        let info = f != "read" && self.draw.below(100) < self.shape.info_percent;
+        let latency = self.rng.latency();
+        let info = f != "read" && self.rng.below(100) < self.shape.info_percent;
         let worker = process % self.shape.clients;
         let call = Call { process, key, f, input, info, saw: None, refused: false, number, began };
         let at = self.free.pop().unwrap_or(self.calls.len());
@@ -240,13 +240,13 @@ impl Generator {
             settle: false,
         }));
         if !info {
-            let part = self.draw.part();
+            let part = self.rng.part();
             self.push(time + (latency as f64 * part) as u64, Step::Effect(at));
             self.push(time + latency, Step::End(at));
         } else {
             self.push(time + latency, Step::End(at));
-            if self.draw.below(2) == 0 {
-                let late = (self.draw.part() * 5e6) as u64;
+            if self.rng.below(2) == 0 {
+                let late = (self.rng.part() * 5e6) as u64;
                 self.push(time + late, Step::Effect(at));
             }
         }
@@ -297,7 +297,7 @@ impl Generator {
             self.free.push(at);
         }
         self.record(record);
-        let pause = self.draw.latency() / 10;
+        let pause = self.rng.latency() / 10;
         self.push(time + pause, Step::Start(process));
     }
 }
@@ -305,7 +305,7 @@ impl Generator {
 fn generate(shape: Shape) -> History {
     let mut generator = Generator {
         shape,
-        draw: Draw(shape.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1),
+        rng: Rng(shape.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1),
         builder: HistoryBuilder::new(),
         index: 0,
         queue: BinaryHeap::new(),
@@ -326,7 +326,7 @@ fn generate(shape: Shape) -> History {
         wall: String::new(),
     });
     for worker in 0..shape.clients {
-        let begin = generator.draw.below(1_000_000);
+        let begin = generator.rng.below(1_000_000);
         generator.push(begin, Step::Start(worker));
     }
     while let Some(Reverse((time, _, step))) = generator.queue.pop() {

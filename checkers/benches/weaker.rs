@@ -1,9 +1,9 @@
 //! How long the weaker promises take to judge, by size: a table from 1e3 to 1e6 operations. Figures, not tests.
-mod draw;
+mod rng;
 
-use draw::Draw;
 use dsfuzz_checkers::history::{Completion, HISTORY_VERSION, HistoryBuilder, Invoke, Record};
 use dsfuzz_checkers::{Budget, History, Options, Validity, Value, checker_with, judge_one};
+use rng::Rng;
 use std::time::{Duration, Instant};
 
 /// Clients that call at the same time.
@@ -21,7 +21,7 @@ struct Shape {
 
 /// Three nodes with ten clients. Every written value is unique.
 fn history(count: usize, shape: Shape) -> History {
-    let mut draw = Draw(7);
+    let mut rng = Rng(7);
     let mut builder = HistoryBuilder::new();
     let nodes: Vec<String> = ["n1", "n2", "n3"].map(String::from).to_vec();
     let start = Record::Start { index: 0, time: 0, version: HISTORY_VERSION, nodes, wall: String::new() };
@@ -37,7 +37,7 @@ fn history(count: usize, shape: Shape) -> History {
             let (node, key, value) = late.pop_front().expect("not empty");
             stores[node][key] = stores[node][key].max(value);
         }
-        let at = draw.below(CLIENTS as u64) as usize;
+        let at = rng.below(CLIENTS as u64) as usize;
         let node = if shape.replicas { at % 3 } else { 0 };
         let (time, process) = (index * 100_000, processes[at]);
         let Some((key, written)) = open[at].take() else {
@@ -45,8 +45,8 @@ fn history(count: usize, shape: Shape) -> History {
                 continue;
             }
             calls += 1;
-            let key = draw.below(shape.keys) as usize;
-            let written = (draw.below(2) == 0).then(|| {
+            let key = rng.below(shape.keys) as usize;
+            let written = (rng.below(2) == 0).then(|| {
                 fresh += 1;
                 fresh
             });
@@ -78,7 +78,7 @@ fn history(count: usize, shape: Shape) -> History {
             None => Some(stores[node][key]).filter(|value| *value > 0).map_or(Value::Nil, Value::Int),
         };
         let done = Completion { index, time, process, value, error: None, node: None };
-        let lost = written.is_some() && draw.below(1000) < shape.info;
+        let lost = written.is_some() && rng.below(1000) < shape.info;
         if lost {
             processes[at] = next;
             next += 1;

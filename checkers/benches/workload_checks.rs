@@ -1,6 +1,6 @@
 //! How long the checks of single workloads take, by size: a table from 1e3 to 1e6 operations, sound and with one lie
 //! in their second half. Figures, not tests.
-use dsfuzz_checkers::fuzz::Draw;
+use dsfuzz_checkers::fuzz::Rng;
 use dsfuzz_checkers::history::{Completion, HISTORY_VERSION, HistoryBuilder, Invoke, Record};
 use dsfuzz_checkers::{Budget, History, Validity, Value, checker, judge_one};
 use std::collections::BTreeMap;
@@ -27,15 +27,15 @@ impl Call {
 /// A correct store, but for one lie where it is asked for one. Calls take effect when they are answered.
 trait Store {
     /// The next call of a client, `done` of `of` being made.
-    fn call(&mut self, draw: &mut Draw, client: usize, done: usize, of: usize) -> Call;
+    fn call(&mut self, rng: &mut Rng, client: usize, done: usize, of: usize) -> Call;
     /// Its answer.
-    fn answer(&mut self, draw: &mut Draw, client: usize, call: &Call, lie: bool) -> Value;
+    fn answer(&mut self, rng: &mut Rng, client: usize, call: &Call, lie: bool) -> Value;
     /// Whether an answer of this call can be a lie.
     fn can_lie(&self, f: &str) -> bool;
 }
 
 fn history(size: usize, store: &mut dyn Store, lie: bool) -> History {
-    let mut draw = Draw::new(7);
+    let mut rng = Rng::new(7);
     let mut builder = HistoryBuilder::new();
     let nodes = ["n1", "n2", "n3"].map(String::from).to_vec();
     let names: Vec<Arc<str>> = nodes.iter().map(|name| Arc::from(name.as_str())).collect();
@@ -45,7 +45,7 @@ fn history(size: usize, store: &mut dyn Store, lie: bool) -> History {
     let mut processes: Vec<u64> = (0..CLIENTS as u64).collect();
     let (mut index, mut done, mut lied, mut retired) = (1, 0, !lie, CLIENTS as u64);
     while done < size || open.iter().any(Option::is_some) {
-        let at = draw.below(CLIENTS as u64) as usize;
+        let at = rng.below(CLIENTS as u64) as usize;
         let (time, process) = (index * 100_000, processes[at]);
         let Some(call) = open[at].take() else {
             // The last calls are made when all others have been answered.
@@ -53,7 +53,7 @@ fn history(size: usize, store: &mut dyn Store, lie: bool) -> History {
             if done == size || last {
                 continue;
             }
-            let call = store.call(&mut draw, at, done, size);
+            let call = store.call(&mut rng, at, done, size);
             done += 1;
             push(Record::Invoke(Invoke {
                 index,
@@ -73,8 +73,8 @@ fn history(size: usize, store: &mut dyn Store, lie: bool) -> History {
         };
         let now = !lied && done * 2 > size && store.can_lie(call.f);
         lied |= now;
-        let value = store.answer(&mut draw, at, &call, now);
-        let doubt = matches!(call.f, "add" | "enqueue" | "put" | "send" | "generate") && draw.percent(1);
+        let value = store.answer(&mut rng, at, &call, now);
+        let doubt = matches!(call.f, "add" | "enqueue" | "put" | "send" | "generate") && rng.percent(1);
         let completion = Completion { index, time, process, value, error: None, node: None };
         if doubt {
             processes[at] = retired;
@@ -96,7 +96,7 @@ struct Adds {
 }
 
 impl Store for Adds {
-    fn call(&mut self, _: &mut Draw, _: usize, done: usize, of: usize) -> Call {
+    fn call(&mut self, _: &mut Rng, _: usize, done: usize, of: usize) -> Call {
         let last = done + 3 >= of;
         if last || (of >= 20 && done % (of / 20) == of / 40) {
             return Call { settle: last, ..Call::new("read", Value::Nil) };
@@ -104,7 +104,7 @@ impl Store for Adds {
         self.next += 1;
         Call::new("add", Value::Int(self.next))
     }
-    fn answer(&mut self, _: &mut Draw, _: usize, call: &Call, lie: bool) -> Value {
+    fn answer(&mut self, _: &mut Rng, _: usize, call: &Call, lie: bool) -> Value {
         if call.f == "read" {
             return Value::list(self.elements.iter().cloned());
         }
@@ -124,13 +124,13 @@ struct Counts {
 }
 
 impl Store for Counts {
-    fn call(&mut self, draw: &mut Draw, _: usize, _: usize, _: usize) -> Call {
-        match draw.below(3) {
+    fn call(&mut self, rng: &mut Rng, _: usize, _: usize, _: usize) -> Call {
+        match rng.below(3) {
             0 => Call::new("read", Value::Nil),
-            _ => Call::new("add", Value::Int(draw.below(9) as i64 - 3)),
+            _ => Call::new("add", Value::Int(rng.below(9) as i64 - 3)),
         }
     }
-    fn answer(&mut self, _: &mut Draw, _: usize, call: &Call, lie: bool) -> Value {
+    fn answer(&mut self, _: &mut Rng, _: usize, call: &Call, lie: bool) -> Value {
         self.value += call.input.as_int().unwrap_or(0);
         let value = if lie { i64::MAX } else { self.value };
         if call.f == "read" { Value::Int(value) } else { Value::Nil }
@@ -146,10 +146,10 @@ struct Ids {
 }
 
 impl Store for Ids {
-    fn call(&mut self, _: &mut Draw, _: usize, _: usize, _: usize) -> Call {
+    fn call(&mut self, _: &mut Rng, _: usize, _: usize, _: usize) -> Call {
         Call::new("generate", Value::Nil)
     }
-    fn answer(&mut self, _: &mut Draw, _: usize, _: &Call, lie: bool) -> Value {
+    fn answer(&mut self, _: &mut Rng, _: usize, _: &Call, lie: bool) -> Value {
         self.next += i64::from(!lie);
         Value::Int(self.next)
     }
@@ -165,14 +165,14 @@ struct Messages {
 }
 
 impl Store for Messages {
-    fn call(&mut self, draw: &mut Draw, _: usize, done: usize, of: usize) -> Call {
+    fn call(&mut self, rng: &mut Rng, _: usize, done: usize, of: usize) -> Call {
         if done + 3 >= of {
             return Call::new("drain", Value::Nil);
         }
         self.next += 1;
-        if draw.percent(50) { Call::new("dequeue", Value::Nil) } else { Call::new("enqueue", Value::Int(self.next)) }
+        if rng.percent(50) { Call::new("dequeue", Value::Nil) } else { Call::new("enqueue", Value::Int(self.next)) }
     }
-    fn answer(&mut self, _: &mut Draw, _: usize, call: &Call, lie: bool) -> Value {
+    fn answer(&mut self, _: &mut Rng, _: usize, call: &Call, lie: bool) -> Value {
         match call.f {
             "drain" => Value::list(std::mem::take(&mut self.queue)),
             "enqueue" => {
@@ -196,10 +196,10 @@ struct Table {
 }
 
 impl Store for Table {
-    fn call(&mut self, draw: &mut Draw, client: usize, done: usize, of: usize) -> Call {
-        self.adds.call(draw, client, done, of)
+    fn call(&mut self, rng: &mut Rng, client: usize, done: usize, of: usize) -> Call {
+        self.adds.call(rng, client, done, of)
     }
-    fn answer(&mut self, _: &mut Draw, _: usize, call: &Call, lie: bool) -> Value {
+    fn answer(&mut self, _: &mut Rng, _: usize, call: &Call, lie: bool) -> Value {
         if call.f == "read" {
             return Value::list(self.adds.elements.iter().cloned());
         }
@@ -222,15 +222,15 @@ struct Partitions {
 }
 
 impl Store for Partitions {
-    fn call(&mut self, draw: &mut Draw, _: usize, _: usize, _: usize) -> Call {
-        if draw.percent(50) {
+    fn call(&mut self, rng: &mut Rng, _: usize, _: usize, _: usize) -> Call {
+        if rng.percent(50) {
             return Call::new("poll", Value::list([Value::list([Value::text("poll")])]));
         }
         self.next += 1;
-        let log = Value::Int(draw.below(100) as i64);
+        let log = Value::Int(rng.below(100) as i64);
         Call::new("send", Value::list([Value::list([Value::text("send"), log, Value::Int(self.next)])]))
     }
-    fn answer(&mut self, draw: &mut Draw, client: usize, call: &Call, lie: bool) -> Value {
+    fn answer(&mut self, rng: &mut Rng, client: usize, call: &Call, lie: bool) -> Value {
         let asked = call.input.as_list().and_then(|list| list[0].as_list()).unwrap_or_default();
         if let [name, key, value] = asked {
             let log = self.logs.entry(key.as_int().unwrap_or(0)).or_default();
@@ -239,7 +239,7 @@ impl Store for Partitions {
             let answer = Value::list([name.clone(), key.clone(), Value::list([offset, value.clone()])]);
             return Value::list([answer]);
         }
-        let key = draw.below(100) as i64;
+        let key = rng.below(100) as i64;
         let place = self.places.entry((client, key)).or_default();
         let log = self.logs.entry(key).or_default();
         let to = log.len().min(*place + 20);
@@ -264,9 +264,9 @@ struct Revisions {
 }
 
 impl Store for Revisions {
-    fn call(&mut self, draw: &mut Draw, _: usize, done: usize, of: usize) -> Call {
-        let key = draw.below(100) as i64;
-        if done + 3 < of && draw.percent(80) {
+    fn call(&mut self, rng: &mut Rng, _: usize, done: usize, of: usize) -> Call {
+        let key = rng.below(100) as i64;
+        if done + 3 < of && rng.percent(80) {
             self.next += 1;
             return Call { key: Value::Int(key), ..Call::new("put", Value::Int(self.next)) };
         }
@@ -274,7 +274,7 @@ impl Store for Revisions {
         let input: [(Arc<str>, Value); 2] = [("key".into(), Value::Int(key)), ("revision".into(), Value::Int(from))];
         Call::new("watch", Value::Map(input.into()))
     }
-    fn answer(&mut self, _: &mut Draw, _: usize, call: &Call, lie: bool) -> Value {
+    fn answer(&mut self, _: &mut Rng, _: usize, call: &Call, lie: bool) -> Value {
         if call.f == "put" {
             self.revision += 1;
             let event: [(Arc<str>, Value); 4] = [

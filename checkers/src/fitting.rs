@@ -9,7 +9,7 @@ use crate::history::{History, NameId, Op, Outcome};
 use crate::models::{MODELS, versioned};
 use crate::transactions::txn::is_mops;
 use crate::value::{Kind, Value, ValueRef};
-use crate::verdict::wording;
+use crate::verdict::messages;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -358,7 +358,7 @@ impl<'h> Seen<'h> {
             let function = history.name(op.function);
             seen.called_as.insert(function);
             seen.settles |= op.settle;
-            seen.placed |= wording::placed(history, &op);
+            seen.placed |= messages::placed(history, &op);
             let tagged = function != "txn" && is_mops(op.input);
             // Reads and writes of long forks are told apart from transactions in general.
             let fork = tagged && matches!(function, "read" | "write") && single_minded(function, op.input);

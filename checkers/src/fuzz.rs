@@ -1,5 +1,5 @@
 //! The one list of differential tests. No checker uses it.
-pub use crate::random::{Differ, Draw, Stats, Watch, watch};
+pub use crate::random::{Differ, Rng, Stats, Watch, watch};
 
 /// Every fast checker with its comparison.
 pub const DIFFERENCES: &[(&str, Differ)] = &[

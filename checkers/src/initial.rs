@@ -18,7 +18,7 @@ use crate::checker::Options;
 use crate::history::{History, NameId};
 use crate::value::{Value, ValueRef};
 use crate::verdict::certificate::{Begins, Certificate, Claim};
-use crate::verdict::wording;
+use crate::verdict::messages;
 use crate::verdict::{Budget, Checker, Finding, Severity, Validity, Verdict};
 use search::{Found, Search};
 use std::collections::{HashMap, HashSet};
@@ -162,7 +162,7 @@ pub(crate) fn too_many(undecided: &[(Value, Vec<Value>)]) -> String {
     let more = if undecided.len() > NAMED { ", .." } else { "" };
     format!(
         "what {} began with ({}{more}) may be any of several values, more than are tried: set initial",
-        wording::count(undecided.len(), "key"),
+        messages::count(undecided.len(), "key"),
         keys.join(", ")
     )
 }
@@ -206,7 +206,7 @@ pub(crate) fn question(begins: &[(Value, Value)], shown: Shown) -> String {
         let of = match begins {
             [_] if key.is_nil() => String::new(),
             [_] => format!(" to key {key}"),
-            _ => format!(" to {}", wording::count(begins.len(), "key")),
+            _ => format!(" to {}", messages::count(begins.len(), "key")),
         };
         let one = format!("initial={}", json(value));
         let set = match begins {
@@ -229,7 +229,7 @@ pub(crate) fn question(begins: &[(Value, Value)], shown: Shown) -> String {
             ),
         };
     }
-    let (keys, set) = (wording::count(begins.len(), "key"), object(begins));
+    let (keys, set) = (messages::count(begins.len(), "key"), object(begins));
     match shown {
         Shown::Read => {
             format!("values were read of {keys} before anything was written: if registers begin so, set initial={set}")

@@ -46,7 +46,7 @@ use crate::initial::{Initial, Shown, question};
 use crate::models::{self, CasRegister, Model, WithModel};
 use crate::value::Value;
 use crate::verdict::certificate::{Certificate, Claim};
-use crate::verdict::wording;
+use crate::verdict::messages;
 use crate::verdict::{Budget, Checker, FINDINGS_MAX, Finding, Validity, Verdict};
 use keys::{Judged, Part, parts};
 use object::{Contradiction, Objects};
@@ -221,11 +221,11 @@ impl<M: Model> Checker for Linearizable<M> {
             (0, None) if !parts.iter().any(|part| objects.observed(part)) => (Validity::Unknown, self.unobserved(ok)),
             (0, None) => (
                 Validity::Valid,
-                format!("{ok} acknowledged operations on {} are linearizable.", wording::count(parts.len(), "key")),
+                format!("{ok} acknowledged operations on {} are linearizable.", messages::count(parts.len(), "key")),
             ),
             (0, Some(first)) => (
                 Validity::Unknown,
-                format!("{} of {} not decided; {first}.", wording::count(unknown.len(), "key"), parts.len()),
+                format!("{} of {} not decided; {first}.", messages::count(unknown.len(), "key"), parts.len()),
             ),
             (count, _) => {
                 let first = findings.first().map(|finding| finding.title.clone()).unwrap_or_default();
@@ -235,7 +235,7 @@ impl<M: Model> Checker for Linearizable<M> {
                 };
                 (
                     Validity::Invalid,
-                    format!("{} of {} not linearizable{more}; {first}.", wording::count(count, "key"), parts.len()),
+                    format!("{} of {} not linearizable{more}; {first}.", messages::count(count, "key"), parts.len()),
                 )
             }
         };
@@ -332,7 +332,7 @@ impl<M: Model> Linearizable<M> {
         let advice = if known.contains(&"write") && known.contains(&"read") { " Read what is written." } else { "" };
         format!(
             "Nothing in {} could contradict: of no key were both a change and something that tells of it.{advice}",
-            wording::count(ok, "acknowledged operation")
+            messages::count(ok, "acknowledged operation")
         )
     }
 

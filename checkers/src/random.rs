@@ -1,7 +1,7 @@
 //! What the differential tests share: a source of chance whose stream never changes, and what one of them counted.
 //! No checker uses it.
-pub(crate) mod scene;
-pub(crate) mod tape;
+pub(crate) mod random_history;
+pub(crate) mod scripted;
 
 use crate::history::History;
 use crate::verdict::Verdict;
@@ -18,15 +18,15 @@ pub struct Stats {
 
 /// A small source of chance (xorshift64*, Vigna 2016), the same on every machine.
 #[derive(Clone, Debug)]
-pub struct Draw(u64);
+pub struct Rng(u64);
 
-impl Draw {
+impl Rng {
     /// One for each seed. Neighbouring seeds have unrelated streams.
-    pub fn new(seed: u64) -> Draw {
+    pub fn new(seed: u64) -> Rng {
         let mut mixed = seed.wrapping_add(0x9E37_79B9_7F4A_7C15);
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        Draw((mixed ^ (mixed >> 31)) | 1)
+        Rng((mixed ^ (mixed >> 31)) | 1)
     }
 
     /// A number below the limit, which is at least 1.

@@ -35,7 +35,7 @@ pub use staleness::Staleness;
 
 use crate::history::{History, NameId};
 use crate::value::Value;
-use crate::verdict::wording;
+use crate::verdict::messages;
 use crate::verdict::{Finding, Validity, Verdict};
 use accesses::Parsed;
 use serde_json::json;
@@ -117,7 +117,7 @@ fn verdict(checker: &str, promise: &str, needs: Needs<'_>, history: &History, pa
         }
     }
     if ambiguous > 0 {
-        let reads = wording::count(ambiguous, "read");
+        let reads = messages::count(ambiguous, "read");
         undecided.push(format!("{reads} returned a value that was written more than once and could not be used"));
     }
     let (validity, summary) = if let Some(first) = findings.first() {
@@ -134,9 +134,9 @@ fn verdict(checker: &str, promise: &str, needs: Needs<'_>, history: &History, pa
     } else {
         let mut left_out = String::new();
         if refused > 0 {
-            left_out = format!("; {} left out", wording::count(refused, "refused compare-and-set"));
+            left_out = format!("; {} left out", messages::count(refused, "refused compare-and-set"));
         }
-        let (keys, sessions) = (wording::count(keys, "key"), wording::count(sessions, "process"));
+        let (keys, sessions) = (messages::count(keys, "key"), messages::count(sessions, "process"));
         let sessions = sessions.replace("processs", "processes");
         (Validity::Valid, format!("{checked} operations on {keys} by {sessions} are {promise}{left_out}."))
     };

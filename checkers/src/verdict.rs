@@ -1,11 +1,11 @@
 //! What a checker answers: a [`Verdict`] of three ordered kinds, with [`Finding`]s that name their operations.
 pub mod anomalies;
+pub(crate) mod budget_poll;
 pub mod certificate;
-pub(crate) mod pace;
+pub(crate) mod messages;
 pub(crate) mod report;
-pub(crate) mod wording;
 
-pub(crate) use report::{Breach, Report};
+pub(crate) use report::{Report, Violation};
 
 use crate::history::History;
 use crate::value::Value;

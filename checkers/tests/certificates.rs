@@ -3,7 +3,7 @@
 //!
 //! `DSFUZZ_HISTORIES` says how many of each kind; what is found without a certificate is counted:
 //! `cargo test -p dsfuzz-checkers --test certificates -- --nocapture`.
-use dsfuzz_checkers::fuzz::{DIFFERENCES, Draw, watch};
+use dsfuzz_checkers::fuzz::{DIFFERENCES, Rng, watch};
 use dsfuzz_checkers::history::export::write_jsonl;
 use dsfuzz_checkers::history::{History, read_jsonl};
 use dsfuzz_checkers::{Budget, Options, Severity, Value, Verdict, checker_with, judge_one};
@@ -215,9 +215,9 @@ fn every_certificate_of_every_model_is_accepted() {
         }
         let checker =
             checker_with("linearizable", &Options(options)).unwrap_or_else(|error| panic!("{model}: {error}"));
-        let mut draw = Draw::new(seed());
+        let mut rng = Rng::new(seed());
         for _ in 0..histories(60) {
-            let text = random(&mut draw, &alphabet);
+            let text = random(&mut rng, &alphabet);
             let history = read_jsonl(text.as_bytes()).unwrap_or_else(|error| panic!("{model}: {error}\n{text}"));
             let mut verdict = judge_one(&*checker, &history, &Budget::unlimited());
             verdict.checker = format!("{model} {variant}");
@@ -229,20 +229,20 @@ fn every_certificate_of_every_model_is_accepted() {
 }
 
 /// Calls of up to four processes with random replies.
-fn random(draw: &mut Draw, alphabet: &[(String, Vec<Json>, Vec<Json>)]) -> String {
+fn random(rng: &mut Rng, alphabet: &[(String, Vec<Json>, Vec<Json>)]) -> String {
     let mut lines: Vec<Json> = Vec::new();
-    let count = 2 + draw.below(8);
-    let unknown = [0, 0, 15, 30][draw.below(4) as usize];
-    let mut open: Vec<Option<(u64, Json)>> = vec![None; 1 + draw.below(4) as usize];
+    let count = 2 + rng.below(8);
+    let unknown = [0, 0, 15, 30][rng.below(4) as usize];
+    let mut open: Vec<Option<(u64, Json)>> = vec![None; 1 + rng.below(4) as usize];
     let mut names: Vec<u64> = (0..open.len() as u64).collect();
     let (mut called, mut put) = (0, 0);
     while called < count || open.iter().any(Option::is_some) {
-        let at = draw.below(open.len() as u64) as usize;
+        let at = rng.below(open.len() as u64) as usize;
         let common = |kind: &str, process: u64, lines: &Vec<Json>| json!({"type": kind, "index": lines.len(), "time": 1_000_000 * lines.len(), "process": process, "worker": at});
         match open[at].take() {
             None if called < count => {
-                let (f, inputs, replies) = draw.pick(alphabet);
-                let mut input = draw.pick(inputs).clone();
+                let (f, inputs, replies) = rng.pick(alphabet);
+                let mut input = rng.pick(inputs).clone();
                 if input == json!("new") {
                     put += 1;
                     input = json!(put);
@@ -254,10 +254,10 @@ fn random(draw: &mut Draw, alphabet: &[(String, Vec<Json>, Vec<Json>)]) -> Strin
                 line["f"] = json!(f);
                 line["value"] = input;
                 lines.push(line);
-                open[at] = Some((names[at], draw.pick(replies).clone()));
+                open[at] = Some((names[at], rng.pick(replies).clone()));
             }
             None => {}
-            Some((process, _)) if draw.percent(unknown) => {
+            Some((process, _)) if rng.percent(unknown) => {
                 let line = common("info", process, &lines);
                 lines.push(line);
                 names[at] += 100;

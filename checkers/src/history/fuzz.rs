@@ -3,7 +3,7 @@
 //! damaged lie in `seeds/`; the targets of `checkers/fuzz` begin with them, too.
 use super::export::{Keys, write_edn, write_jsonl};
 use super::{Format, History, ReadOptions, read, read_any};
-use crate::random::Draw;
+use crate::random::Rng;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// How many texts were tried and how many of them were histories: where none is, nothing was tested behind the scanner.
@@ -102,11 +102,11 @@ fn seeds(format: Format) -> &'static [&'static str] {
 /// Reads so many damaged texts of the format. The error shows the first that is not answered as it should be.
 pub fn mutate_read(format: Format, seed: u64, count: u64) -> Result<Stats, String> {
     let mut stats = Stats::default();
-    let mut draw = Draw::new(seed);
+    let mut rng = Rng::new(seed);
     for _ in 0..count {
-        let mut text = draw.pick(seeds(format)).as_bytes().to_vec();
-        for _ in 0..draw.below(4) {
-            damage(&mut text, &mut draw);
+        let mut text = rng.pick(seeds(format)).as_bytes().to_vec();
+        for _ in 0..rng.below(4) {
+            damage(&mut text, &mut rng);
         }
         stats.inputs += 1;
         stats.bytes += text.len() as u64;
@@ -176,43 +176,43 @@ fn again(history: &History) -> Result<(), String> {
     Ok(())
 }
 
-fn damage(text: &mut Vec<u8>, draw: &mut Draw) {
+fn damage(text: &mut Vec<u8>, rng: &mut Rng) {
     let length = text.len() as u64;
-    let place = |draw: &mut Draw| draw.below(length + 1) as usize;
-    match draw.below(9) {
+    let place = |rng: &mut Rng| rng.below(length + 1) as usize;
+    match rng.below(9) {
         0 if length > 0 => {
-            let at = draw.below(length) as usize;
-            text[at] ^= 1 << draw.below(8);
+            let at = rng.below(length) as usize;
+            text[at] ^= 1 << rng.below(8);
         }
         1 if length > 0 => {
-            let at = draw.below(length) as usize;
-            text[at] = draw.below(256) as u8;
+            let at = rng.below(length) as usize;
+            text[at] = rng.below(256) as u8;
         }
-        2 => text.truncate(place(draw)),
+        2 => text.truncate(place(rng)),
         3 => {
-            let (at, token) = (place(draw), draw.pick(TOKENS).as_bytes().to_vec());
+            let (at, token) = (place(rng), rng.pick(TOKENS).as_bytes().to_vec());
             text.splice(at..at, token);
         }
         4 => {
             // Rarely very deep or very long.
-            let times = if draw.percent(2) { draw.below(20_000) } else { draw.below(200) } as usize;
-            let (at, token) = (place(draw), draw.pick(TOKENS).as_bytes().repeat(times));
+            let times = if rng.percent(2) { rng.below(20_000) } else { rng.below(200) } as usize;
+            let (at, token) = (place(rng), rng.pick(TOKENS).as_bytes().repeat(times));
             text.splice(at..at, token);
         }
         5 => {
             // A stretch once more, somewhere else.
-            let (one, two, at) = (place(draw), place(draw), place(draw));
+            let (one, two, at) = (place(rng), place(rng), place(rng));
             let stretch = text[one.min(two)..one.max(two)].to_vec();
             text.splice(at..at, stretch);
         }
         6 => {
-            let (one, two) = (place(draw), place(draw));
+            let (one, two) = (place(rng), place(rng));
             text.drain(one.min(two)..one.max(two));
         }
-        7 => line_damage(text, draw),
+        7 => line_damage(text, rng),
         _ => {
             // One token for another.
-            let (from, to) = (*draw.pick(TOKENS), *draw.pick(TOKENS));
+            let (from, to) = (*rng.pick(TOKENS), *rng.pick(TOKENS));
             let found = text.windows(from.len()).position(|window| window == from.as_bytes());
             if let Some(at) = found {
                 text.splice(at..at + from.len(), to.bytes());
@@ -222,14 +222,14 @@ fn damage(text: &mut Vec<u8>, draw: &mut Draw) {
 }
 
 /// A line twice, gone, or in another place.
-fn line_damage(text: &mut Vec<u8>, draw: &mut Draw) {
+fn line_damage(text: &mut Vec<u8>, rng: &mut Rng) {
     let mut lines: Vec<Vec<u8>> = text.split_inclusive(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect();
     if lines.is_empty() {
         return;
     }
     let count = lines.len() as u64;
-    let (one, two) = (draw.below(count) as usize, draw.below(count) as usize);
-    match draw.below(3) {
+    let (one, two) = (rng.below(count) as usize, rng.below(count) as usize);
+    match rng.below(3) {
         0 => lines.insert(one, lines[two].clone()),
         1 => drop(lines.remove(one)),
         _ => lines.swap(one, two),

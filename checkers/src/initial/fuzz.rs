@@ -2,7 +2,7 @@
 //! as 77 where registers begin with 77. And what is invalid without the option is invalid whatever registers begin with.
 use crate::checker::Options;
 use crate::history::History;
-use crate::random::{Draw, Stats};
+use crate::random::{Rng, Stats};
 use crate::registers::fuzz::small::{self, Act, Call, Shape};
 use crate::registry::checker_with;
 use crate::value::Value;
@@ -55,15 +55,15 @@ fn renamed(calls: &[Call]) -> Vec<Call> {
 
 /// Judges so many small random histories in both readings. The error describes the first difference.
 pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
-    let mut draw = Draw::new(seed);
+    let mut rng = Rng::new(seed);
     let mut stats = Stats::default();
     for _ in 0..count {
-        let (name, set) = *draw.pick(CHECKERS);
+        let (name, set) = *rng.pick(CHECKERS);
         let transactions = ["rw-register", "read-atomic", "causal-transactions"].contains(&name);
         // Transactions write every value once.
-        let unique = transactions || draw.percent(70);
-        let shape = Shape { most_ops: 7, unique, cas: draw.percent(30), settle: draw.percent(30) };
-        let calls = small::calls(&mut draw, shape);
+        let unique = transactions || rng.percent(70);
+        let shape = Shape { most_ops: 7, unique, cas: rng.percent(30), settle: rng.percent(30) };
+        let calls = small::calls(&mut rng, shape);
         let made = if transactions { small::transactions } else { small::history };
         let (history, other) = (made(&calls), made(&renamed(&calls)));
         let told = |what: &str, verdicts: &[&Verdict]| format!("{name} {set:?}: {what}: {verdicts:#?}\n{calls:#?}");

@@ -1,7 +1,7 @@
 //! Objects that count up with every change, such as registers with versions: with what number they may have begun, and replies
 //! that contradict each other whatever that was.
 use super::decide::Terms;
-use super::general::{self, Deed};
+use super::general::{self, Operation};
 use super::keys::{Judged, Part};
 use super::object::{Contradiction, Evidence, Objects};
 use crate::history::{Op, Outcome};
@@ -10,7 +10,7 @@ use crate::initial::bounds::Addition;
 use crate::initial::counters::{Apart, Shows, allowed, apart, beginnings};
 use crate::models::Model;
 use crate::verdict::certificate::{Certificate, Claim};
-use crate::verdict::wording;
+use crate::verdict::messages;
 use crate::verdict::{Finding, Severity};
 
 /// Numbers that an object may have begun with of which at most so many are tried.
@@ -134,17 +134,18 @@ impl<M: Model> Objects<'_, M> {
     fn refused_explain(&self, part: &Part<'_>, counted: &Counted<'_, M::Act>, terms: Terms<'_>) -> bool {
         let refused = part.failed(self.history).filter_map(|op| {
             let act = self.act(self.model, &op).ok().filter(|act| !self.model.observes_only(act))?;
-            Some(Deed { call: op.call, end: Op::OPEN, act })
+            Some(Operation { call: op.call, end: Op::OPEN, act })
         });
-        let refused: Vec<Deed<M::Act>> = refused.collect();
+        let refused: Vec<Operation<M::Act>> = refused.collect();
         if refused.is_empty() {
             return false;
         }
-        let mut deeds = self.deeds(self.model, part, counted.acts.iter().map(|(_, act)| act.clone()).collect());
-        deeds.extend(refused);
-        deeds.sort_by_key(|deed| deed.call);
+        let mut operations =
+            self.operations(self.model, part, counted.acts.iter().map(|(_, act)| act.clone()).collect());
+        operations.extend(refused);
+        operations.sort_by_key(|operation| operation.call);
         let terms = Terms { witness: false, ..terms };
-        matches!(general::decide(self.model, &deeds, terms), general::Decision::Linearizable(_))
+        matches!(general::decide(self.model, &operations, terms), general::Decision::Linearizable(_))
     }
 
     fn changes(&self, op: &Op<'_>) -> bool {
@@ -172,7 +173,7 @@ impl<M: Model> Objects<'_, M> {
         let told = |op: &Op<'_>| {
             let words =
                 self.act(self.model, op).ok().and_then(|act| self.model.describe(&act, op.outcome != Outcome::Info));
-            words.map_or_else(|| wording::operation(history, op), |words| wording::operation_as(history, op, &words))
+            words.map_or_else(|| messages::operation(history, op), |words| messages::operation_as(history, op, &words))
         };
         let last = if from.op.call > to.op.call { &from.op } else { &to.op };
         let subject = if key.is_nil() { String::new() } else { format!("key {key}: ") };
@@ -180,7 +181,7 @@ impl<M: Model> Objects<'_, M> {
             "{subject}{} #{}{} returned {}, which no order explains",
             history.name(last.function),
             last.call,
-            wording::on(history, last),
+            messages::on(history, last),
             last.output
         );
         let which: Vec<String> = between.iter().map(|op| format!("#{}", op.call)).collect();
@@ -199,9 +200,9 @@ impl<M: Model> Objects<'_, M> {
             changes(to.before - from.before),
             changes(apart.changes),
         ));
-        finding.faults = wording::faults_around(history, &ops);
-        finding.sentences.extend(wording::faults(history, &finding.faults));
-        finding.nodes = wording::nodes_of(history, &ops);
+        finding.faults = messages::faults_around(history, &ops);
+        finding.sentences.extend(messages::faults(history, &finding.faults));
+        finding.nodes = messages::nodes_of(history, &ops);
         finding.key = key;
         // Every change before them counts.
         let end = from.op.reply.max(to.op.reply);

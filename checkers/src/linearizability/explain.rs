@@ -5,7 +5,7 @@ use super::zones::Conflict;
 use crate::history::{History, Op, Outcome};
 use crate::value::likeness;
 use crate::value::{Value, ValueRef};
-use crate::verdict::wording;
+use crate::verdict::messages;
 use crate::verdict::{Finding, Severity};
 
 /// What the register began with.
@@ -36,15 +36,15 @@ pub(crate) fn finding(history: &History, workload: &str, key: &Value, small: &[R
     }
     let mut sentences: Vec<String> = Vec::new();
     for (op, original) in small.iter().zip(&ops) {
-        let mut sentence = wording::operation(history, original);
+        let mut sentence = messages::operation(history, original);
         if op.weakened {
             sentence.push_str(" (Here it counts as a write only: the value that it replaced does not matter.)");
         }
         sentences.push(sentence);
     }
     sentences.extend(why);
-    let faults = wording::faults_around(history, &ops);
-    sentences.extend(wording::faults(history, &faults));
+    let faults = messages::faults_around(history, &ops);
+    sentences.extend(messages::faults(history, &faults));
     let subject = if key.is_nil() { String::new() } else { format!("key {key}: ") };
     Finding {
         cycle: Vec::new(),
@@ -55,7 +55,7 @@ pub(crate) fn finding(history: &History, workload: &str, key: &Value, small: &[R
         sentences,
         ops: small.iter().map(|op| op.call).collect(),
         key: key.clone(),
-        nodes: wording::nodes_of(history, &ops),
+        nodes: messages::nodes_of(history, &ops),
         faults,
     }
 }
@@ -91,7 +91,7 @@ impl Story<'_> {
 
     /// Where it was called, as ` on n1`.
     fn on(&self, at: usize) -> String {
-        wording::on(self.history, &self.ops[at])
+        messages::on(self.history, &self.ops[at])
     }
 
     fn tell(&self, conflict: &Conflict, workload: &str, key: &Value) -> Told {
@@ -131,32 +131,32 @@ impl Story<'_> {
         }
         let about = |other: &Op<'_>| other.key == *key && history.name(other.workload) == workload;
         let writes = |other: &Op<'_>| input(history, other).is_some_and(|written| written == seen) && about(other);
-        let deed = if replaced { "replaced" } else { "returned" };
+        let operation = if replaced { "replaced" } else { "returned" };
         let name = self.name(observer);
         let writers: Vec<Op<'_>> = history.ops().iter().filter(writes).collect();
         if let Some(later) = writers.iter().find(|writer| writer.outcome != Outcome::Fail) {
-            let title = format!("{name}{} {deed} {seen} before it was written", self.on(observer));
+            let title = format!("{name}{} {operation} {seen} before it was written", self.on(observer));
             let why = format!(
                 "{seen} was first written by an operation that began (index {}) after {name} had ended (index {}): {} A \
                  contradiction.",
                 later.call,
                 self.small[observer].end,
-                wording::operation(history, later)
+                messages::operation(history, later)
             );
             return ("future-read", title, vec![why]);
         }
         let why = match writers.first() {
             Some(failed) => format!(
-                "The only operation that would have written {seen} certainly failed: {} Still {name} {deed} it, a contradiction.",
-                wording::operation(history, failed),
+                "The only operation that would have written {seen} certainly failed: {} Still {name} {operation} it, a contradiction.",
+                messages::operation(history, failed),
             ),
-            None => format!("No operation ever wrote {seen}, yet {name} {deed} it, a contradiction."),
+            None => format!("No operation ever wrote {seen}, yet {name} {operation} it, a contradiction."),
         };
         let written = match &writers[..] {
             [] => "which was never written".to_owned(),
-            refused => wording::done_by_nobody(refused, "written"),
+            refused => messages::done_by_nobody(refused, "written"),
         };
-        let title = format!("{}{} {deed} {seen}, {written}", self.name(observer), self.on(observer));
+        let title = format!("{}{} {operation} {seen}, {written}", self.name(observer), self.on(observer));
         let mut reasons = vec![why];
         // It may be the client's mistake, or the recorder's.
         let like = |other: Op<'_>| {
@@ -268,7 +268,7 @@ impl Story<'_> {
                 };
                 format!("{name}{} returned {reply}, which no order explains", self.on(at))
             }
-            _ => format!("no order of {} explains all replies", wording::count(self.small.len(), "operation")),
+            _ => format!("no order of {} explains all replies", messages::count(self.small.len(), "operation")),
         };
         ("nonlinearizable", title, vec![why])
     }

@@ -8,7 +8,7 @@ use super::shrink::shrink;
 use super::timeline::Timeline;
 use super::{witness, zones};
 use crate::history::Op;
-use crate::random::{Draw, Stats};
+use crate::random::{Rng, Stats};
 use crate::verdict::Budget;
 
 /// What a history is like.
@@ -48,28 +48,28 @@ pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
 
 /// Judges random histories of one kind.
 pub fn differ_in(kind: Kind, seed: u64, count: u64) -> Result<Stats, String> {
-    let mut draw = Draw::new(seed);
+    let mut rng = Rng::new(seed);
     let budget = Budget::unlimited();
     let mut stats = Stats::default();
     for number in 0..count {
-        let ops = small_history(&mut draw, kind);
+        let ops = small_history(&mut rng, kind);
         let truth = explained(&ops);
         stats.histories += 1;
         stats.invalid += u64::from(!truth);
         let tell = |what: String| format!("{} history {number} of seed {seed}: {what} {ops:#?}", kind.name);
-        compare(&ops, truth, &budget, &mut draw).map_err(tell)?;
+        compare(&ops, truth, &budget, &mut rng).map_err(tell)?;
     }
     Ok(stats)
 }
 
-fn compare(ops: &[RegOp], truth: bool, budget: &Budget, draw: &mut Draw) -> Result<(), String> {
+fn compare(ops: &[RegOp], truth: bool, budget: &Budget, rng: &mut Rng) -> Result<(), String> {
     let terms = Terms { witness: true, ..Terms::of(budget) };
     let mut decisions = vec![("engines", by_engines(ops, terms).0), ("all", decide(ops, terms))];
-    if draw.below(64) == 0 {
+    if rng.below(64) == 0 {
         let race = raced(ops, Terms { race: true, ..terms }).ok_or("race: no answer")?;
         decisions.push(("race", race));
     }
-    decisions.push(("beam", by_beam(ops, budget, draw)?));
+    decisions.push(("beam", by_beam(ops, budget, rng)?));
     decisions.push(("search", by_search(ops, budget)?));
     if zones::applies(ops) {
         match zones::decide(ops, true, &mut Limits::new(budget, u64::MAX)) {
@@ -79,7 +79,7 @@ fn compare(ops: &[RegOp], truth: bool, budget: &Budget, draw: &mut Draw) -> Resu
         }
     }
     let time = Timeline::new(ops);
-    let from = draw.below(time.events.len() as u64) as usize;
+    let from = rng.below(time.events.len() as u64) as usize;
     let last = time.events.len().saturating_sub(1);
     if truth && !time.events.is_empty() && beam::refutes(&time, from, last, &mut Limits::new(budget, u64::MAX)) {
         return Err(format!("the stretch from event {from} on was refuted"));
@@ -101,10 +101,10 @@ fn compare(ops: &[RegOp], truth: bool, budget: &Budget, draw: &mut Draw) -> Resu
 }
 
 /// The beam as narrow as it can be, so that it fails and goes back even here.
-fn by_beam(ops: &[RegOp], budget: &Budget, draw: &mut Draw) -> Result<Decision, String> {
+fn by_beam(ops: &[RegOp], budget: &Budget, rng: &mut Rng) -> Result<Decision, String> {
     let time = Timeline::new(ops);
-    let below = |draw: &mut Draw, limit: u64| 1 + draw.below(limit) as usize;
-    let effort = Effort { width: below(draw, 2), back: below(draw, 4), spacing: below(draw, 3) };
+    let below = |rng: &mut Rng, limit: u64| 1 + rng.below(limit) as usize;
+    let effort = Effort { width: below(rng, 2), back: below(rng, 4), spacing: below(rng, 3) };
     let mut beam = beam::beam(&time, true, effort);
     match beam.run(&mut Limits::new(budget, u64::MAX)) {
         Ok(Answer::Linearizable) => {
@@ -177,12 +177,12 @@ fn sound(ops: &[RegOp], decision: &Decision, budget: &Budget) -> Result<(), Stri
 }
 
 /// Places of calls and replies of so many operations, near each other or anywhere.
-fn spans(draw: &mut Draw, count: usize) -> Vec<(u64, u64)> {
+fn spans(rng: &mut Rng, count: usize) -> Vec<(u64, u64)> {
     let mut places: Vec<u64> = (0..2 * count as u64).collect();
-    let near = draw.below(2) == 0;
+    let near = rng.below(2) == 0;
     for at in 0..places.len() {
         let reach = if near { (places.len() - at).min(4) } else { places.len() - at };
-        places.swap(at, at + draw.below(reach as u64) as usize);
+        places.swap(at, at + rng.below(reach as u64) as usize);
     }
     let mut spans: Vec<(u64, u64)> =
         places.chunks(2).map(|pair| (pair[0].min(pair[1]), pair[0].max(pair[1]))).collect();
@@ -191,26 +191,26 @@ fn spans(draw: &mut Draw, count: usize) -> Vec<(u64, u64)> {
 }
 
 /// A register that works, and then, mostly, one reply that is changed.
-fn small_history(draw: &mut Draw, kind: Kind) -> Vec<RegOp> {
-    let count = 1 + draw.below(8) as usize;
+fn small_history(rng: &mut Rng, kind: Kind) -> Vec<RegOp> {
+    let count = 1 + rng.below(8) as usize;
     let mut fresh = 0;
-    let mut value = |draw: &mut Draw| match kind.unique {
+    let mut value = |rng: &mut Rng| match kind.unique {
         true => {
             fresh += 1;
             fresh
         }
-        false => draw.below(3) as u32,
+        false => rng.below(3) as u32,
     };
     let mut effects: Vec<(u64, usize)> = Vec::new();
     let mut ops: Vec<RegOp> = Vec::new();
-    for (at, (call, end)) in spans(draw, count).into_iter().enumerate() {
-        let act = match draw.below(5) {
+    for (at, (call, end)) in spans(rng, count).into_iter().enumerate() {
+        let act = match rng.below(5) {
             0 | 1 => Act::Read(NIL),
-            2 | 3 => Act::Write(value(draw)),
-            _ => Act::Cas(draw.below(4) as u32, value(draw)),
+            2 | 3 => Act::Write(value(rng)),
+            _ => Act::Cas(rng.below(4) as u32, value(rng)),
         };
-        let info = draw.percent(kind.info_percent);
-        effects.push((call * 10 + draw.below((end - call) * 10), at));
+        let info = rng.percent(kind.info_percent);
+        effects.push((call * 10 + rng.below((end - call) * 10), at));
         ops.push(RegOp { call, end: if info { Op::OPEN } else { end }, act, weakened: false });
     }
     effects.sort_unstable();
@@ -220,7 +220,7 @@ fn small_history(draw: &mut Draw, kind: Kind) -> Vec<RegOp> {
             Act::Read(_) => ops[at].act = Act::Read(state),
             Act::Cas(from, to) if from != state => {
                 // It might have been aimed well, too.
-                ops[at].act = match draw.below(3) {
+                ops[at].act = match rng.below(3) {
                     0 if kind.differs => Act::Differs(from),
                     _ => Act::Cas(state, to),
                 };
@@ -228,13 +228,13 @@ fn small_history(draw: &mut Draw, kind: Kind) -> Vec<RegOp> {
                     state = to;
                 }
             }
-            act if ops[at].definite() || draw.below(2) == 0 => state = act.step(state).unwrap_or(state),
+            act if ops[at].definite() || rng.below(2) == 0 => state = act.step(state).unwrap_or(state),
             _ => {}
         }
     }
-    if draw.below(3) > 0 {
-        let at = draw.below(count as u64) as usize;
-        let other = draw.below(4) as u32;
+    if rng.below(3) > 0 {
+        let at = rng.below(count as u64) as usize;
+        let other = rng.below(4) as u32;
         ops[at].act = match ops[at].act {
             Act::Read(_) => Act::Read(other),
             Act::Cas(_, to) => Act::Cas(other, to),

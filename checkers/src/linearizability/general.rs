@@ -69,7 +69,7 @@ pub(crate) struct Stuck {
 
 /// One operation with its act.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Deed<A> {
+pub struct Operation<A> {
     /// Index of the call.
     pub(crate) call: u64,
     /// Index of the reply; [`Op::OPEN`] for an operation that may take effect at any later time, or never.
@@ -88,14 +88,14 @@ const EXACT_STEPS: u64 = 20_000;
 const ORDERED: usize = 20_000;
 
 /// Decides one object. Observations without a reply have been left out.
-pub(crate) fn decide<M: Model>(model: &M, deeds: &[Deed<M::Act>], terms: Terms<'_>) -> Decision {
-    let decision = match without_order(model, deeds, terms) {
-        Decision::Refuted(stuck) => Decision::Refuted(exact(model, deeds, stuck, terms)),
+pub(crate) fn decide<M: Model>(model: &M, operations: &[Operation<M::Act>], terms: Terms<'_>) -> Decision {
+    let decision = match without_order(model, operations, terms) {
+        Decision::Refuted(stuck) => Decision::Refuted(exact(model, operations, stuck, terms)),
         decision => decision,
     };
-    if decision == Decision::Linearizable(None) && terms.witness && deeds.len() <= ORDERED {
-        let steps = terms.steps.min(20 * deeds.len() as u64 + 1000);
-        if let Decision::Linearizable(order) = in_turns(model, deeds, Terms { steps, ..terms }) {
+    if decision == Decision::Linearizable(None) && terms.witness && operations.len() <= ORDERED {
+        let steps = terms.steps.min(20 * operations.len() as u64 + 1000);
+        if let Decision::Linearizable(order) = in_turns(model, operations, Terms { steps, ..terms }) {
             return Decision::Linearizable(order);
         }
     }
@@ -103,12 +103,12 @@ pub(crate) fn decide<M: Model>(model: &M, deeds: &[Deed<M::Act>], terms: Terms<'
 }
 
 /// The same contradiction up to the first reply that no order explains: a search that looked ahead may have known it later.
-pub(super) fn exact<M: Model>(model: &M, deeds: &[Deed<M::Act>], stuck: Stuck, terms: Terms<'_>) -> Stuck {
-    let mut ends: Vec<u64> = deeds.iter().map(|deed| deed.end).collect();
+pub(super) fn exact<M: Model>(model: &M, operations: &[Operation<M::Act>], stuck: Stuck, terms: Terms<'_>) -> Stuck {
+    let mut ends: Vec<u64> = operations.iter().map(|operation| operation.end).collect();
     ends.retain(|end| (stuck.reached..=stuck.until).contains(end));
     ends.sort_unstable();
     let refuted = |end: u64| {
-        let beginning = shrink::until(model, deeds, end);
+        let beginning = shrink::until(model, operations, end);
         let mut space = Space::new(model);
         let plan = Plan::new(&steps(&mut space, &beginning));
         let outlook = Outlook::new(&plan, &mut space);
@@ -130,26 +130,26 @@ pub(super) fn exact<M: Model>(model: &M, deeds: &[Deed<M::Act>], stuck: Stuck, t
 }
 
 /// Decides one object without an order; a contradiction may be told by a later reply than the first that shows it.
-fn without_order<M: Model>(model: &M, deeds: &[Deed<M::Act>], terms: Terms<'_>) -> Decision {
-    if let Some(decision) = cells(model, deeds, terms) {
+fn without_order<M: Model>(model: &M, operations: &[Operation<M::Act>], terms: Terms<'_>) -> Decision {
+    if let Some(decision) = cells(model, operations, terms) {
         return decision;
     }
-    if let Some(decision) = growing(model, deeds) {
+    if let Some(decision) = growing(model, operations) {
         return decision;
     }
-    if let Some((container, items)) = items(model, deeds) {
+    if let Some((container, items)) = items(model, operations) {
         return match containers::decide(container, &items) {
             Judged::Linearizable => Decision::Linearizable(None),
-            Judged::Conflict(places) => Decision::Refuted(among(deeds, places)),
-            Judged::CannotTell => in_turns(model, &useful(model, deeds), terms),
+            Judged::Conflict(places) => Decision::Refuted(among(operations, places)),
+            Judged::CannotTell => in_turns(model, &useful(model, operations), terms),
         };
     }
-    in_turns(model, deeds, terms)
+    in_turns(model, operations, terms)
 }
 
-fn among<A>(deeds: &[Deed<A>], places: Vec<usize>) -> Stuck {
-    let ends = places.iter().map(|&at| deeds[at].end).filter(|&end| end != Op::OPEN);
-    let mut calls: Vec<u64> = places.iter().map(|&at| deeds[at].call).collect();
+fn among<A>(operations: &[Operation<A>], places: Vec<usize>) -> Stuck {
+    let ends = places.iter().map(|&at| operations[at].end).filter(|&end| end != Op::OPEN);
+    let mut calls: Vec<u64> = places.iter().map(|&at| operations[at].call).collect();
     calls.sort_unstable();
     calls.dedup();
     let until = ends.max().unwrap_or(Op::OPEN);
@@ -157,19 +157,19 @@ fn among<A>(deeds: &[Deed<A>], places: Vec<usize>) -> Stuck {
 }
 
 /// Register by register, if the object is several.
-fn cells<M: Model>(model: &M, deeds: &[Deed<M::Act>], terms: Terms<'_>) -> Option<Decision> {
+fn cells<M: Model>(model: &M, operations: &[Operation<M::Act>], terms: Terms<'_>) -> Option<Decision> {
     let mut places: HashMap<Value, usize> = HashMap::new();
     let mut cells: Vec<(Values, Vec<RegOp>)> = Vec::new();
-    for deed in deeds {
-        let (cell, act) = model.cell_act(&deed.act)?;
+    for operation in operations {
+        let (cell, act) = model.cell_act(&operation.act)?;
         let place = *places.entry(cell).or_insert_with_key(|cell| {
             cells.push((Values::beginning(model.begins(cell)), Vec::new()));
             cells.len() - 1
         });
         let (values, ops) = &mut cells[place];
         let Some(act) = values.act(&act) else { continue };
-        if deed.end != Op::OPEN || act.writes().is_some() {
-            ops.push(RegOp { call: deed.call, end: deed.end, act, weakened: false });
+        if operation.end != Op::OPEN || act.writes().is_some() {
+            ops.push(RegOp { call: operation.call, end: operation.end, act, weakened: false });
         }
     }
     let mut gave_up = None;
@@ -194,8 +194,8 @@ fn cells<M: Model>(model: &M, deeds: &[Deed<M::Act>], terms: Terms<'_>) -> Optio
     Some(gave_up.unwrap_or(Decision::Linearizable(None)))
 }
 
-fn growing<M: Model>(model: &M, deeds: &[Deed<M::Act>]) -> Option<Decision> {
-    let ops = grow_ops(model, deeds)?;
+fn growing<M: Model>(model: &M, operations: &[Operation<M::Act>]) -> Option<Decision> {
+    let ops = grow_ops(model, operations)?;
     let Err(conflict) = containers::growing(&ops) else { return Some(Decision::Linearizable(None)) };
     // Reads say something together with the adds of what they returned.
     let mut seen: HashSet<&Value> = HashSet::new();
@@ -206,53 +206,53 @@ fn growing<M: Model>(model: &M, deeds: &[Deed<M::Act>]) -> Option<Decision> {
     }
     let belongs = |op: &GrowOp| matches!(op, GrowOp::Add(value, ..) if seen.contains(value));
     let adds = (0..ops.len()).filter(|&at| belongs(&ops[at]));
-    Some(Decision::Refuted(among(deeds, adds.chain(conflict.places.iter().copied()).collect())))
+    Some(Decision::Refuted(among(operations, adds.chain(conflict.places.iter().copied()).collect())))
 }
 
 /// The operations of a growing set, if the object is one.
-fn grow_ops<M: Model>(model: &M, deeds: &[Deed<M::Act>]) -> Option<Vec<GrowOp>> {
-    let op = |deed: &Deed<M::Act>| {
-        Some(match model.growing_act(&deed.act)? {
-            GrowingAct::Add(value) => GrowOp::Add(value, deed.call, deed.end),
-            GrowingAct::Read(values) => GrowOp::Read(values, deed.call, deed.end),
+fn grow_ops<M: Model>(model: &M, operations: &[Operation<M::Act>]) -> Option<Vec<GrowOp>> {
+    let op = |operation: &Operation<M::Act>| {
+        Some(match model.growing_act(&operation.act)? {
+            GrowingAct::Add(value) => GrowOp::Add(value, operation.call, operation.end),
+            GrowingAct::Read(values) => GrowOp::Read(values, operation.call, operation.end),
         })
     };
-    deeds.iter().map(op).collect()
+    operations.iter().map(op).collect()
 }
 
 /// The operations of a container, if the object is one.
-fn items<M: Model>(model: &M, deeds: &[Deed<M::Act>]) -> Option<(Container, Vec<ItemOp>)> {
-    let (container, _) = model.container_act(&deeds.first()?.act)?;
-    let item = |deed: &Deed<M::Act>| {
-        let (_, act) = model.container_act(&deed.act)?;
+fn items<M: Model>(model: &M, operations: &[Operation<M::Act>]) -> Option<(Container, Vec<ItemOp>)> {
+    let (container, _) = model.container_act(&operations.first()?.act)?;
+    let item = |operation: &Operation<M::Act>| {
+        let (_, act) = model.container_act(&operation.act)?;
         // A beginning of a history may end before a reply that is known: the algorithms know no such reply.
-        if deed.end == Op::OPEN && matches!(act, ContainerAct::Take(_) | ContainerAct::TakeNothing) {
+        if operation.end == Op::OPEN && matches!(act, ContainerAct::Take(_) | ContainerAct::TakeNothing) {
             return None;
         }
-        Some(ItemOp { call: deed.call, end: deed.end, act })
+        Some(ItemOp { call: operation.call, end: operation.end, act })
     };
-    Some((container, deeds.iter().map(item).collect::<Option<_>>()?))
+    Some((container, operations.iter().map(item).collect::<Option<_>>()?))
 }
 
 /// Without operations of unknown outcome that nobody needs: those that could be removed in groups of their own.
-fn useful<M: Model>(model: &M, deeds: &[Deed<M::Act>]) -> Vec<Deed<M::Act>> {
-    let acts: Vec<&M::Act> = deeds.iter().map(|deed| &deed.act).collect();
-    let mut kept = vec![true; deeds.len()];
+fn useful<M: Model>(model: &M, operations: &[Operation<M::Act>]) -> Vec<Operation<M::Act>> {
+    let acts: Vec<&M::Act> = operations.iter().map(|operation| &operation.act).collect();
+    let mut kept = vec![true; operations.len()];
     for group in model.removable(&acts) {
-        if group.iter().all(|&at| deeds[at].end == Op::OPEN) {
+        if group.iter().all(|&at| operations[at].end == Op::OPEN) {
             group.iter().for_each(|&at| kept[at] = false);
         }
     }
-    deeds.iter().zip(kept).filter(|(_, kept)| *kept).map(|(deed, _)| deed.clone()).collect()
+    operations.iter().zip(kept).filter(|(_, kept)| *kept).map(|(operation, _)| operation.clone()).collect()
 }
 
 /// The operations with their acts as numbers.
-fn steps<M: Model>(space: &mut Space<'_, M>, deeds: &[Deed<M::Act>]) -> Vec<Step> {
-    let step = |deed: &Deed<M::Act>| {
-        let observes = space.model().observes_only(&deed.act);
-        Step { call: deed.call, end: deed.end, act: space.act_id(deed.act.clone()), observes }
+fn steps<M: Model>(space: &mut Space<'_, M>, operations: &[Operation<M::Act>]) -> Vec<Step> {
+    let step = |operation: &Operation<M::Act>| {
+        let observes = space.model().observes_only(&operation.act);
+        Step { call: operation.call, end: operation.end, act: space.act_id(operation.act.clone()), observes }
     };
-    deeds.iter().map(step).collect()
+    operations.iter().map(step).collect()
 }
 
 /// One engine that takes turns with the others.
@@ -291,15 +291,15 @@ impl Engine {
 }
 
 /// By search, with at most about this many steps.
-pub(crate) fn in_turns<M: Model>(model: &M, deeds: &[Deed<M::Act>], terms: Terms<'_>) -> Decision {
+pub(crate) fn in_turns<M: Model>(model: &M, operations: &[Operation<M::Act>], terms: Terms<'_>) -> Decision {
     let quota = terms.steps;
     let mut space = Space::new(model);
-    let steps = steps(&mut space, deeds);
+    let steps = steps(&mut space, operations);
     let plan = Plan::new(&steps);
     let outlook = Outlook::new(&plan, &mut space);
     let mut engines = vec![Some(Engine::Depth(Box::new(Search::ahead(plan, outlook))))];
     // In a container more and more can be put, so the relaxed form has no end there.
-    let bounded = deeds.first().is_some_and(|deed| model.container_act(&deed.act).is_none());
+    let bounded = operations.first().is_some_and(|operation| model.container_act(&operation.act).is_none());
     let mut breadths = vec![false];
     if bounded && steps.iter().any(|step| !step.definite()) {
         breadths.insert(0, true);
@@ -326,7 +326,7 @@ pub(crate) fn in_turns<M: Model>(model: &M, deeds: &[Deed<M::Act>], terms: Terms
                 continue;
             };
             let mut limits =
-                Limits::new(terms.budget, turn).holding(terms.memory_bytes).about(terms.what, deeds.len() as u64);
+                Limits::new(terms.budget, turn).holding(terms.memory_bytes).about(terms.what, operations.len() as u64);
             let result = engine.run(&mut space, &mut limits, others);
             furthest = limits.furthest.max(furthest);
             match result {

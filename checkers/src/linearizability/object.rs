@@ -1,7 +1,7 @@
 //! One object of a history: judged by the engine for its kind, and, where it contradicts its model, whether it may only have
 //! begun with another value than its model does.
 use super::decide::{self, Decision, Terms};
-use super::general::{self, Deed, Stuck};
+use super::general::{self, Operation, Stuck};
 use super::keys::{Judged, Part};
 use super::limits::Stop;
 use super::register::{Act, NIL, RegOp, Values};
@@ -12,7 +12,7 @@ use crate::initial::{self, Initial, Shown, Trace, Undecided, shown};
 use crate::models::Model;
 use crate::value::Value;
 use crate::verdict::certificate::{Certificate, Claim};
-use crate::verdict::wording;
+use crate::verdict::messages;
 use crate::verdict::{Budget, Finding, Severity};
 
 /// Why an object is bad, and with which model.
@@ -174,7 +174,7 @@ impl<M: Model> Objects<'_, M> {
             Ok(acts) => acts,
             Err(message) => return Judged::GaveUp(message),
         };
-        match general::decide(model, &self.deeds(model, part, acts), terms) {
+        match general::decide(model, &self.operations(model, part, acts), terms) {
             general::Decision::Linearizable(order) => Judged::Fine(order.filter(|_| terms.witness)),
             general::Decision::Refuted(stuck) => Judged::Bad(stuck.until, Evidence::Other(stuck)),
             general::Decision::GaveUp(Stop::Quota, _) => Judged::Again,
@@ -183,9 +183,10 @@ impl<M: Model> Objects<'_, M> {
     }
 
     /// What was done, without observations that say nothing.
-    pub(super) fn deeds(&self, model: &M, part: &Part<'_>, acts: Vec<M::Act>) -> Vec<Deed<M::Act>> {
-        let deeds = part.ops(self.history).zip(acts).map(|(op, act)| Deed { call: op.call, end: op.end(), act });
-        deeds.filter(|deed| deed.end != Op::OPEN || !model.observes_only(&deed.act)).collect()
+    pub(super) fn operations(&self, model: &M, part: &Part<'_>, acts: Vec<M::Act>) -> Vec<Operation<M::Act>> {
+        let operations =
+            part.ops(self.history).zip(acts).map(|(op, act)| Operation { call: op.call, end: op.end(), act });
+        operations.filter(|operation| operation.end != Op::OPEN || !model.observes_only(&operation.act)).collect()
     }
 
     fn judge_register(&self, part: &Part<'_>, ops: Vec<RegOp>, terms: Terms<'_>) -> Judged<Evidence> {
@@ -221,7 +222,7 @@ impl<M: Model> Objects<'_, M> {
                 time = time.max(op.reply_time);
             }
         }
-        format!("{what} after {done} of {replies} replies, at {} of the run", wording::seconds(time))
+        format!("{what} after {done} of {replies} replies, at {} of the run", messages::seconds(time))
     }
 
     /// How a contradiction is told.
@@ -249,8 +250,8 @@ impl<M: Model> Objects<'_, M> {
             Evidence::Other(stuck) => {
                 // They were understood when they were judged.
                 let acts = part.ops(history).filter_map(|op| self.act(model, &op).ok()).collect();
-                let deeds = self.deeds(model, part, acts);
-                let mut finding = general::finding(model, history, &key, &deeds, stuck, budget);
+                let operations = self.operations(model, part, acts);
+                let mut finding = general::finding(model, history, &key, &operations, stuck, budget);
                 finding.sentences.extend(bad.supposed.as_ref().map(|value| {
                     format!("That holds also if it began with {value}, which was read before anything was written.")
                 }));

@@ -7,7 +7,7 @@ mod stories;
 mod witnesses;
 
 use crate::history::{Completion, History, HistoryBuilder, Invoke, Record};
-use crate::random::Draw;
+use crate::random::Rng;
 use crate::value::Value;
 use std::collections::HashMap;
 
@@ -26,14 +26,14 @@ fn history_of(seed: u64, ops: u64, clients: u64, keys: u64, values: u64, broken:
         input: (i64, i64),
         done: Option<(bool, Value)>,
     }
-    let mut draw = Draw::new(seed);
+    let mut rng = Rng::new(seed);
     let mut builder = HistoryBuilder::new();
     let mut open: Vec<Option<Call>> = (0..clients).map(|_| None).collect();
     let mut process: Vec<u64> = (0..clients).collect();
     let mut store: HashMap<u64, Vec<Value>> = HashMap::new();
     let (mut index, mut calls, mut fresh) = (0, 0, 0);
     while calls < ops || open.iter().any(Option::is_some) {
-        let at = draw.below(clients) as usize;
+        let at = rng.below(clients) as usize;
         let mut record = None;
         let time = calls * 1_000_000;
         match &mut open[at] {
@@ -41,11 +41,11 @@ fn history_of(seed: u64, ops: u64, clients: u64, keys: u64, values: u64, broken:
             None => {
                 calls += 1;
                 fresh += 1;
-                let key = draw.below(keys);
-                let mut value = || if values == 0 { fresh } else { draw.below(values) as i64 };
+                let key = rng.below(keys);
+                let mut value = || if values == 0 { fresh } else { rng.below(values) as i64 };
                 let to = value();
-                let from = if values > 0 { draw.below(values) as i64 } else { fresh - 1 };
-                let f = *draw.pick(&["read", "write", "cas"]);
+                let from = if values > 0 { rng.below(values) as i64 } else { fresh - 1 };
+                let f = *rng.pick(&["read", "write", "cas"]);
                 let input = match f {
                     "read" => Value::Nil,
                     "write" => Value::Int(to),
@@ -68,7 +68,7 @@ fn history_of(seed: u64, ops: u64, clients: u64, keys: u64, values: u64, broken:
             Some(call) if call.done.is_none() => {
                 let held = store.entry(call.key).or_insert_with(|| vec![Value::Nil]);
                 let now = held.last().cloned().unwrap_or_default();
-                let stale = broken && calls * 10 > ops * 9 && draw.below(4) == 0;
+                let stale = broken && calls * 10 > ops * 9 && rng.below(4) == 0;
                 let seen = if stale { held[held.len() / 2].clone() } else { now.clone() };
                 let fits = call.f == "write" || call.f == "cas" && now == Value::Int(call.input.0);
                 if fits {
@@ -79,7 +79,7 @@ fn history_of(seed: u64, ops: u64, clients: u64, keys: u64, values: u64, broken:
             Some(call) => {
                 let (refused, value) = call.done.clone().unwrap_or_default();
                 let reply = |value| Completion { index, time, process: process[at], value, error: None, node: None };
-                if call.f != "read" && draw.percent(2) {
+                if call.f != "read" && rng.percent(2) {
                     record = Some(Record::Info(reply(Value::Nil)));
                     process[at] += clients;
                 } else if refused {

@@ -22,10 +22,10 @@ use crate::calls::{
 use crate::checker::CheckerDoc;
 use crate::history::{History, Op};
 use crate::value::{Value, ValueRef};
-use crate::verdict::pace::Pace;
-use crate::verdict::wording;
-use crate::verdict::{Breach, Report};
+use crate::verdict::budget_poll::BudgetPoll;
+use crate::verdict::messages;
 use crate::verdict::{Budget, Checker, Validity, Verdict};
+use crate::verdict::{Report, Violation};
 use serde_json::json;
 use std::collections::HashMap;
 
@@ -58,13 +58,19 @@ struct Seen {
     nameless: usize,
 }
 
-fn grants<'h>(history: &'h History, lock: &Named<'h>, pace: &mut Pace<'_>, seen: &mut Seen, breaches: &mut Report<'h>) {
+fn grants<'h>(
+    history: &'h History,
+    lock: &Named<'h>,
+    poll: &mut BudgetPoll<'_>,
+    seen: &mut Seen,
+    report: &mut Report<'h>,
+) {
     let group = &lock.group;
     let mut grants: Vec<(u32, i64)> = Vec::new();
     // Of each process the token that it got and did not try to release.
     let mut held: HashMap<u32, i64> = HashMap::new();
     for &position in &group.ops {
-        if pace.over(1) {
+        if poll.over(1) {
             break;
         }
         let op = at(history, position);
@@ -85,7 +91,7 @@ fn grants<'h>(history: &'h History, lock: &Named<'h>, pace: &mut Pace<'_>, seen:
     for (&(position, token), before) in grants.iter().zip(largest_before(history, &grants)) {
         if let Some((larger, other)) = before.filter(|(larger, _)| *larger >= token) {
             let (earlier, op) = (at(history, other), at(history, position));
-            breaches.violation("token-not-increasing", || Breach {
+            report.violation("token-not-increasing", || Violation {
                 title: format!(
                     "#{} was granted token {token} after #{} had been granted {larger}",
                     op.call, earlier.call
@@ -103,7 +109,7 @@ fn grants<'h>(history: &'h History, lock: &Named<'h>, pace: &mut Pace<'_>, seen:
         let first = *by_token.entry(token).or_insert(position);
         if first != position {
             let (earlier, op) = (at(history, first), at(history, position));
-            breaches.violation("token-granted-twice", || Breach {
+            report.violation("token-granted-twice", || Violation {
                 title: format!("#{} and #{} were both granted token {token}", earlier.call, op.call),
                 reasons: vec!["A token stands for one grant only, so two of them cannot be told apart.".to_owned()],
                 ..grant_pair(history, group, earlier, op, token)
@@ -112,14 +118,25 @@ fn grants<'h>(history: &'h History, lock: &Named<'h>, pace: &mut Pace<'_>, seen:
     }
 }
 
-fn pair<'h>(earlier: Op<'h>, later: Op<'h>, token: i64) -> Breach<'h> {
-    Breach { ops: vec![earlier, later], key: later.key.to_value(), subject: Value::Int(token), ..Breach::default() }
+fn pair<'h>(earlier: Op<'h>, later: Op<'h>, token: i64) -> Violation<'h> {
+    Violation {
+        ops: vec![earlier, later],
+        key: later.key.to_value(),
+        subject: Value::Int(token),
+        ..Violation::default()
+    }
 }
 
 /// Two grants. Of one process with one token, also what it did just before the later one: without that it would only
 /// have been told its token again.
-fn grant_pair<'h>(history: &'h History, group: &Group<'h>, earlier: Op<'h>, later: Op<'h>, token: i64) -> Breach<'h> {
-    let mut breach = pair(earlier, later, token);
+fn grant_pair<'h>(
+    history: &'h History,
+    group: &Group<'h>,
+    earlier: Op<'h>,
+    later: Op<'h>,
+    token: i64,
+) -> Violation<'h> {
+    let mut violation = pair(earlier, later, token);
     if earlier.session == later.session {
         let own = group.ops.iter().rev().map(|&position| at(history, position));
         let before = own.filter(|op| op.session == later.session && op.call < later.call);
@@ -127,21 +144,21 @@ fn grant_pair<'h>(history: &'h History, group: &Group<'h>, earlier: Op<'h>, late
             "acquire" | "release" => took(op),
             _ => false,
         });
-        breach.ops.extend(telling.next());
+        violation.ops.extend(telling.next());
     }
-    breach
+    violation
 }
 
 fn writes<'h>(
     history: &'h History,
     group: &Group<'h>,
-    pace: &mut Pace<'_>,
+    poll: &mut BudgetPoll<'_>,
     seen: &mut Seen,
-    breaches: &mut Report<'h>,
+    report: &mut Report<'h>,
 ) {
     let mut accepted: Vec<(u32, i64)> = Vec::new();
     for &position in &group.ops {
-        if pace.over(1) {
+        if poll.over(1) {
             break;
         }
         let op = at(history, position);
@@ -150,7 +167,7 @@ fn writes<'h>(
                 Some(token) => accepted.push((position, token)),
                 None => seen.nameless += 1,
             },
-            ("log", true) => log(history, op, seen, breaches),
+            ("log", true) => log(history, op, seen, report),
             _ => {}
         }
     }
@@ -158,7 +175,7 @@ fn writes<'h>(
     for (&(position, token), before) in accepted.iter().zip(largest_before(history, &accepted)) {
         if let Some((larger, other)) = before.filter(|(larger, _)| *larger > token) {
             let (earlier, op) = (at(history, other), at(history, position));
-            breaches.violation("stale-token-accepted", || Breach {
+            report.violation("stale-token-accepted", || Violation {
                 title: format!("#{} was accepted with token {token} after #{} with {larger}", op.call, earlier.call),
                 reasons: vec![
                     format!("#{} with token {larger} was acknowledged before #{} was called.", earlier.call, op.call),
@@ -171,7 +188,7 @@ fn writes<'h>(
 }
 
 /// The first entry of a log that comes after a larger one.
-fn log<'h>(history: &'h History, op: Op<'h>, seen: &mut Seen, breaches: &mut Report<'h>) {
+fn log<'h>(history: &'h History, op: Op<'h>, seen: &mut Seen, report: &mut Report<'h>) {
     let mut largest: Option<i64> = None;
     for entry in op.output.as_list().unwrap_or_default().iter() {
         let Some(token) = token(entry) else {
@@ -180,17 +197,17 @@ fn log<'h>(history: &'h History, op: Op<'h>, seen: &mut Seen, breaches: &mut Rep
         };
         seen.logged += 1;
         if let Some(larger) = largest.filter(|larger| *larger > token) {
-            breaches.violation("stale-token-in-log", || Breach {
+            report.violation("stale-token-in-log", || Violation {
                 title: format!(
                     "the log that #{} read{} has token {token} after {larger}",
                     op.call,
-                    wording::on(history, &op)
+                    messages::on(history, &op)
                 ),
                 ops: vec![op],
                 key: op.key.to_value(),
                 subject: Value::Int(token),
                 reasons: vec![format!("What accepted token {larger} must refuse {token} from then on.")],
-                ..Breach::default()
+                ..Violation::default()
             });
             return;
         }
@@ -214,29 +231,29 @@ impl Checker for Fencing {
         };
         let others = workloads_where(history, guarded);
         workloads.extend(others.iter().filter(|other| !workloads.contains(other)).collect::<Vec<_>>());
-        let mut breaches = Report::new(history);
+        let mut report = Report::new(history);
         let mut seen = Seen::default();
         let mut doubt = None;
-        let mut pace = Pace::new(budget);
+        let mut poll = BudgetPoll::new(budget);
         let mut telling = false;
         let naming = Naming::new(history, self.named_by, false);
         for group in by_key(history, &workloads) {
             let before = (seen.accepted, seen.logged);
-            writes(history, &group, &mut pace, &mut seen, &mut breaches);
+            writes(history, &group, &mut poll, &mut seen, &mut report);
             let names = naming.apart(group);
             doubt = doubt.or(names.doubt);
             telling |= seen.accepted > before.0 + 1 || seen.logged > before.1 + 1;
             for lock in &names.locks {
                 let before = seen.grants;
-                grants(history, lock, &mut pace, &mut seen, &mut breaches);
+                grants(history, lock, &mut poll, &mut seen, &mut report);
                 telling |= seen.grants > before + 1;
             }
         }
-        doubt.into_iter().for_each(|doubt| breaches.unknown(doubt));
+        doubt.into_iter().for_each(|doubt| report.unknown(doubt));
         let Seen { grants, accepted, logged, nameless } = seen;
         let otherwise = if nameless > 0 {
             let name = if nameless == 1 { "names" } else { "name" };
-            let operations = wording::count(nameless, "operation");
+            let operations = messages::count(nameless, "operation");
             let text = format!("{operations} {name} no token, so their order cannot be judged.");
             (Validity::Unknown, text)
         } else if !telling {
@@ -246,14 +263,14 @@ impl Checker for Fencing {
         } else {
             let text = format!(
                 "Tokens only grew over {}, {} and {logged} {} of logs.",
-                wording::count(grants, "grant"),
-                wording::count(accepted, "accepted write"),
+                messages::count(grants, "grant"),
+                messages::count(accepted, "accepted write"),
                 if logged == 1 { "entry" } else { "entries" }
             );
             (Validity::Valid, text)
         };
         let numbers = [("grants", json!(grants)), ("accepted_writes", json!(accepted)), ("logged", json!(logged))];
-        breaches.late(&pace, history.ops().len(), "operations");
-        breaches.answer(self.name(), &workloads, otherwise, numbers)
+        report.late(&poll, history.ops().len(), "operations");
+        report.answer(self.name(), &workloads, otherwise, numbers)
     }
 }

@@ -21,10 +21,10 @@ use crate::calls::{
 use crate::checker::CheckerDoc;
 use crate::history::{History, Op, Outcome};
 use crate::value::Value;
-use crate::verdict::pace::Pace;
-use crate::verdict::wording;
-use crate::verdict::{Breach, Report};
+use crate::verdict::budget_poll::BudgetPoll;
+use crate::verdict::messages;
 use crate::verdict::{Budget, Checker, Validity, Verdict};
+use crate::verdict::{Report, Violation};
 use serde_json::json;
 use std::collections::HashMap;
 
@@ -82,13 +82,13 @@ impl Lease {
         history: &History,
         lease: &Named<'_>,
         ends: &Ends,
-        pace: &mut Pace<'_>,
+        poll: &mut BudgetPoll<'_>,
     ) -> Option<(Vec<Grant>, usize)> {
         let mut grants: Vec<Grant> = Vec::new();
         let mut current: HashMap<u32, Vec<usize>> = HashMap::new();
         let mut endless = 0;
         for &position in &lease.group.ops {
-            if pace.over(1) {
+            if poll.over(1) {
                 return None;
             }
             let op = at(history, position);
@@ -130,19 +130,19 @@ impl Lease {
         history: &'h History,
         lease: &Named<'h>,
         grants: &[Grant],
-        pace: &mut Pace<'_>,
-        breaches: &mut Report<'h>,
+        poll: &mut BudgetPoll<'_>,
+        report: &mut Report<'h>,
     ) {
         // Of all grants before, the one that lasts longest, and the longest of another process: by the place of the
         // first grant that comes after them.
         let mut longest: [Option<(usize, usize)>; 2] = [None, None];
         for (place, grant) in grants.iter().enumerate() {
-            if pace.over(1) {
+            if poll.over(1) {
                 break;
             }
             let others = longest.iter().flatten().filter(|(_, other)| grants[*other].session != grant.session);
             if let Some((_, other)) = others.copied().max().filter(|(end, _)| *end > place) {
-                breaches.violation("overlapping-leases", || self.breach(history, lease, grants[other], *grant));
+                report.violation("overlapping-leases", || self.violation(history, lease, grants[other], *grant));
             }
             let end = grants.partition_point(|later| later.from.0 < grant.until && later.from.1 < grant.expires);
             let new = (end, place);
@@ -160,7 +160,7 @@ impl Lease {
         }
     }
 
-    fn breach<'h>(&self, history: &'h History, lease: &Named<'h>, one: Grant, two: Grant) -> Breach<'h> {
+    fn violation<'h>(&self, history: &'h History, lease: &Named<'h>, one: Grant, two: Grant) -> Violation<'h> {
         let (first, second) = (at(history, one.op), at(history, two.op));
         let say = |grant: &Grant, op: &Op<'_>| {
             format!(
@@ -168,10 +168,10 @@ impl Lease {
                  less {} ms of clock error.",
                 op.process,
                 op.call,
-                wording::seconds(grant.from.1),
-                wording::seconds(grant.expires),
+                messages::seconds(grant.from.1),
+                messages::seconds(grant.expires),
                 grant.ttl_ms,
-                wording::seconds(op.call_time),
+                messages::seconds(op.call_time),
                 self.clock_error_ms
             )
         };
@@ -201,7 +201,7 @@ impl Lease {
         );
         reasons.push(format!("When #{} was answered, both held it.", second.call));
         let key = if second.key.is_nil() { String::new() } else { format!(" {}", second.key) };
-        Breach {
+        Violation {
             title: format!("processes {} and {} held lease{key} at the same time", first.process, second.process),
             ops: [first, second].into_iter().chain(ends).collect(),
             key: second.key.to_value(),
@@ -212,7 +212,7 @@ impl Lease {
             aside,
             reasons,
             certified: lease.certified,
-            ..Breach::default()
+            ..Violation::default()
         }
     }
 }
@@ -251,24 +251,24 @@ impl Checker for Lease {
 
     fn check(&self, history: &History, budget: &Budget) -> Verdict {
         let workloads = workloads_with(history, &["acquire"]);
-        let mut breaches = Report::new(history);
+        let mut report = Report::new(history);
         let ends = Ends { retired: retirements(history), closings: closings(history) };
         let (mut good, mut endless, mut contended) = (0, 0, 0);
-        let mut pace = Pace::new(budget);
+        let mut poll = BudgetPoll::new(budget);
         let mut doubt = None;
         let naming = Naming::new(history, self.named_by, false);
         'keys: for group in by_key(history, &workloads) {
             let names = naming.apart(group);
             doubt = doubt.or(names.doubt);
             for lease in &names.locks {
-                let Some((grants, unclear)) = self.grants(history, lease, &ends, &mut pace) else { break 'keys };
+                let Some((grants, unclear)) = self.grants(history, lease, &ends, &mut poll) else { break 'keys };
                 contended += usize::from(!grants.is_empty() && lease.group.contended(history, "acquire"));
                 good += grants.len();
                 endless += unclear;
-                self.sweep(history, lease, &grants, &mut pace, &mut breaches);
+                self.sweep(history, lease, &grants, &mut poll, &mut report);
             }
         }
-        doubt.into_iter().for_each(|doubt| breaches.unknown(doubt));
+        doubt.into_iter().for_each(|doubt| report.unknown(doubt));
         let unknown = |text: &str| (Validity::Unknown, text.to_owned());
         let otherwise = if endless > 0 {
             unknown("How long a grant lasts is not known: set the option ttl_ms.")
@@ -277,9 +277,9 @@ impl Checker for Lease {
         } else if contended == 0 {
             unknown("Only one process ever asked for a lease that was granted, so nothing was contended.")
         } else {
-            (Validity::Valid, format!("{} never certainly held by two at once.", wording::count(good, "grant")))
+            (Validity::Valid, format!("{} never certainly held by two at once.", messages::count(good, "grant")))
         };
-        breaches.late(&pace, history.ops().len(), "operations");
-        breaches.answer(self.name(), &workloads, otherwise, [("grants", json!(good))])
+        report.late(&poll, history.ops().len(), "operations");
+        report.answer(self.name(), &workloads, otherwise, [("grants", json!(good))])
     }
 }

@@ -23,10 +23,10 @@ use crate::calls::{NAMED_BY, Named, Naming, at, by_key, closings, object, refusa
 use crate::checker::CheckerDoc;
 use crate::history::{History, Op, Outcome};
 use crate::value::{Kind, Value};
-use crate::verdict::pace::Pace;
-use crate::verdict::wording;
-use crate::verdict::{Breach, Report};
+use crate::verdict::budget_poll::BudgetPoll;
+use crate::verdict::messages;
 use crate::verdict::{Budget, Checker, Validity, Verdict};
+use crate::verdict::{Report, Violation};
 use serde_json::json;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
@@ -129,14 +129,14 @@ impl Lock {
         history: &'h History,
         lock: &Named<'h>,
         end: &End,
-        pace: &mut Pace<'_>,
-        breaches: &mut Report<'h>,
+        poll: &mut BudgetPoll<'_>,
+        report: &mut Report<'h>,
     ) -> Option<Known> {
         let mut done: Vec<Hold> = Vec::new();
         let mut odd: Vec<u64> = Vec::new();
         let mut holders: HashMap<u32, Holder> = HashMap::new();
         for &position in &lock.group.ops {
-            if pace.over(1) {
+            if poll.over(1) {
                 return None;
             }
             let op = at(history, position);
@@ -146,7 +146,7 @@ impl Lock {
                     holder.balance += 1;
                     if let Some(held) = holder.open.front().filter(|_| self.exclusive) {
                         let first = at(history, held.acquire);
-                        breaches.evidence("acquired-while-held", || again(first, op));
+                        report.evidence("acquired-while-held", || again(first, op));
                         continue;
                     }
                     let permits = if self.exclusive { Some(1) } else { permits(&op) };
@@ -173,7 +173,7 @@ impl Lock {
                         // Who called again after an info may hold what it acquired before.
                         let anew = history.client(op.process) != op.process;
                         if self.exclusive && !self.idempotent_release && holder.balance <= 0 && !anew {
-                            breaches.violation("release-by-non-holder", || foreign_release(history, lock, op));
+                            report.violation("release-by-non-holder", || foreign_release(history, lock, op));
                         }
                         holder.balance = (holder.balance - 1).max(0);
                     }
@@ -204,13 +204,13 @@ impl Lock {
         history: &'h History,
         lock: &Named<'h>,
         holds: &[Hold],
-        pace: &mut Pace<'_>,
-        breaches: &mut Report<'h>,
+        poll: &mut BudgetPoll<'_>,
+        report: &mut Report<'h>,
     ) -> u64 {
         let limit = self.permits.unwrap_or(u64::MAX);
         let (mut active, mut held, mut most) = (BinaryHeap::new(), 0, 0);
         for (place, hold) in holds.iter().enumerate() {
-            if pace.over(1) {
+            if poll.over(1) {
                 break;
             }
             while let Some(&Reverse((to, other))) = active.peek() {
@@ -229,7 +229,7 @@ impl Lock {
             most = most.max(held);
             if held > limit {
                 let kind = if self.exclusive { "double-hold" } else { "too-many-holders" };
-                breaches.violation(kind, || {
+                report.violation(kind, || {
                     let mut others: Vec<Hold> = active.iter().map(|Reverse((_, other))| holds[*other]).collect();
                     others.sort_by_key(|other| (Reverse(other.permits), other.from));
                     self.too_many(history, lock, limit, *hold, &others)
@@ -246,7 +246,7 @@ impl Lock {
         limit: u64,
         hold: Hold,
         others: &[Hold],
-    ) -> Breach<'h> {
+    ) -> Violation<'h> {
         let mut chosen = vec![hold];
         for other in others.iter().filter(|other| other.acquire != hold.acquire || other.to != hold.to) {
             if chosen.iter().map(|hold| hold.permits).sum::<u64>() > limit {
@@ -276,7 +276,7 @@ impl Lock {
         names.sort();
         names.dedup();
         let what = if self.exclusive { "the lock".to_owned() } else { format!("more than {limit} permits") };
-        Breach {
+        Violation {
             title: format!("{} held {what}{key} at the same time", names.join(" and ")),
             ops: chosen
                 .iter()
@@ -289,23 +289,23 @@ impl Lock {
             aside,
             reasons,
             certified: lock.certified,
-            ..Breach::default()
+            ..Violation::default()
         }
     }
 }
 
-fn again<'h>(first: Op<'h>, op: Op<'h>) -> Breach<'h> {
-    Breach {
+fn again<'h>(first: Op<'h>, op: Op<'h>) -> Violation<'h> {
+    Violation {
         title: format!("process {} acquired again (#{}) what it held since #{}", op.process, op.call, first.call),
         ops: vec![first, op],
         key: op.key.to_value(),
         reasons: vec!["A reentrant lock allows this.".to_owned()],
-        ..Breach::default()
+        ..Violation::default()
     }
 }
 
 /// An acknowledged release of what the process did not hold, with its own last acquire and release.
-fn foreign_release<'h>(history: &'h History, lock: &Named<'h>, op: Op<'h>) -> Breach<'h> {
+fn foreign_release<'h>(history: &'h History, lock: &Named<'h>, op: Op<'h>) -> Violation<'h> {
     let mine = |other: &Op<'_>| {
         other.session == op.session && other.call < op.call && (took(other) || other.outcome == Outcome::Info)
     };
@@ -314,16 +314,16 @@ fn foreign_release<'h>(history: &'h History, lock: &Named<'h>, op: Op<'h>) -> Br
     let reason = format!(
         "Process {} had acquired it {} and each time released it before #{}, so it held nothing then.",
         op.process,
-        wording::count(acquires, "time"),
+        messages::count(acquires, "time"),
         op.call
     );
-    Breach {
+    Violation {
         title: format!("process {} released (#{}) what it did not hold, and was told that it had", op.process, op.call),
         ops: own.into_iter().chain([op]).collect(),
         key: op.key.to_value(),
         reasons: vec![reason],
         certified: lock.whole,
-        ..Breach::default()
+        ..Violation::default()
     }
 }
 
@@ -353,25 +353,25 @@ impl Checker for Lock {
 
     fn check(&self, history: &History, budget: &Budget) -> Verdict {
         let workloads = workloads_with(history, &["acquire", "release"]);
-        let mut breaches = Report::new(history);
+        let mut report = Report::new(history);
         let end = End::new(history);
         let (mut held, mut contended, mut most) = (0, 0, 0);
-        let mut pace = Pace::new(budget);
+        let mut poll = BudgetPoll::new(budget);
         let (mut doubt, mut odd) = (None, Vec::new());
         let naming = Naming::new(history, self.named_by, !self.exclusive);
         'keys: for group in by_key(history, &workloads) {
             let names = naming.apart(group);
             doubt = doubt.or(names.doubt);
             for lock in &names.locks {
-                let Some(known) = self.holds(history, lock, &end, &mut pace, &mut breaches) else { break 'keys };
+                let Some(known) = self.holds(history, lock, &end, &mut poll, &mut report) else { break 'keys };
                 held += known.holds.len();
                 contended += usize::from(!known.holds.is_empty() && self.contended(history, lock));
                 odd.extend(known.odd);
-                most = most.max(self.sweep(history, lock, &known.holds, &mut pace, &mut breaches));
+                most = most.max(self.sweep(history, lock, &known.holds, &mut poll, &mut report));
             }
         }
-        doubt.into_iter().for_each(|doubt| breaches.unknown(doubt));
-        breaches.malformed("acquire takes a number of permits", &odd);
+        doubt.into_iter().for_each(|doubt| report.unknown(doubt));
+        report.malformed("acquire takes a number of permits", &odd);
         let unknown = |text: String| (Validity::Unknown, text);
         let otherwise = match self.permits {
             None => unknown("How many permits there are is not known: set the option permits.".to_owned()),
@@ -384,11 +384,11 @@ impl Checker for Lock {
             )),
             Some(permits) => {
                 let text =
-                    format!("In {} never more than {permits} certainly held at once.", wording::count(held, "hold"));
+                    format!("In {} never more than {permits} certainly held at once.", messages::count(held, "hold"));
                 (Validity::Valid, text)
             }
         };
-        breaches.late(&pace, history.ops().len(), "operations");
-        breaches.answer(self.name(), &workloads, otherwise, [("holds", json!(held)), ("held_at_once_max", json!(most))])
+        report.late(&poll, history.ops().len(), "operations");
+        report.answer(self.name(), &workloads, otherwise, [("holds", json!(held)), ("held_at_once_max", json!(most))])
     }
 }

@@ -3,9 +3,9 @@ use super::{MODELS, Model, WithModel, with_model};
 use crate::checker::Options;
 use crate::history::Op;
 use crate::linearizability::containers::fuzz::intervals;
-use crate::linearizability::general::Deed;
+use crate::linearizability::general::Operation;
 use crate::linearizability::general::fuzz::compare;
-use crate::random::{Draw, Stats};
+use crate::random::{Rng, Stats};
 use crate::value::Value;
 
 /// Judges so many small random histories of one model by every engine and by every order. An error describes the first
@@ -100,12 +100,12 @@ impl WithModel for Differ {
     type Out = Result<Stats, String>;
 
     fn with<M: Model + Clone + 'static>(self, model: M) -> Self::Out {
-        let mut draw = Draw::new(self.seed);
+        let mut rng = Rng::new(self.seed);
         let mut stats = Stats::default();
         for _ in 0..self.count {
-            let deeds = history(&mut draw, &model, &self.calls)?;
-            let truth = compare(&mut draw, &model, &deeds)
-                .map_err(|difference| format!("{}: {difference}: {deeds:?}", model.name()))?;
+            let operations = history(&mut rng, &model, &self.calls)?;
+            let truth = compare(&mut rng, &model, &operations)
+                .map_err(|difference| format!("{}: {difference}: {operations:?}", model.name()))?;
             stats.histories += 1;
             stats.invalid += u64::from(!truth);
         }
@@ -114,21 +114,21 @@ impl WithModel for Differ {
 }
 
 /// An object that works, and then, mostly, a reply or two that are changed.
-fn history<M: Model>(draw: &mut Draw, model: &M, calls: &[Call]) -> Result<Vec<Deed<M::Act>>, String> {
-    let count = 1 + draw.below(7) as usize;
-    let spans = intervals(draw, count);
-    let unknown = [0, 0, 15, 40][draw.below(4) as usize];
+fn history<M: Model>(rng: &mut Rng, model: &M, calls: &[Call]) -> Result<Vec<Operation<M::Act>>, String> {
+    let count = 1 + rng.below(7) as usize;
+    let spans = intervals(rng, count);
+    let unknown = [0, 0, 15, 40][rng.below(4) as usize];
     let mut order: Vec<usize> = (0..count).collect();
     order.sort_unstable_by_key(|&at| spans[at].2);
     let mut made: Vec<Option<Made<'_>>> = vec![None; count];
     let act = |(process, call, reply): &Made<'_>| model.act_by(*process, &call.function, &call.input, reply.as_ref());
     let mut state = model.initial();
     for at in order {
-        let info = draw.percent(unknown);
-        let mut one = (draw.below(2), draw.pick(calls), None);
+        let info = rng.percent(unknown);
+        let mut one = (rng.below(2), rng.pick(calls), None);
         // Mostly something that is possible.
         for _ in 0..4 {
-            let from = draw.below(one.1.replies.len() as u64) as usize;
+            let from = rng.below(one.1.replies.len() as u64) as usize;
             let replies = one.1.replies.iter().cycle().skip(from).take(one.1.replies.len());
             let fits = |reply: &&Value| {
                 act(&(one.0, one.1, Some((*reply).clone()))).is_ok_and(|act| model.step(&state, &act).is_some())
@@ -138,30 +138,30 @@ fn history<M: Model>(draw: &mut Draw, model: &M, calls: &[Call]) -> Result<Vec<D
                     one.2 = Some(reply.clone());
                     break;
                 }
-                None => one = (draw.below(2), draw.pick(calls), None),
+                None => one = (rng.below(2), rng.pick(calls), None),
             }
         }
         if info {
             one.2 = None;
         } else if one.2.is_none() {
-            one.2 = Some(draw.pick(&one.1.replies).clone());
+            one.2 = Some(rng.pick(&one.1.replies).clone());
         }
-        if !info || draw.percent(50) {
+        if !info || rng.percent(50) {
             state = model.step(&state, &act(&one)?).unwrap_or(state);
         }
         made[at] = Some(one);
     }
     let mut made: Vec<Made<'_>> = made.into_iter().flatten().collect();
-    for _ in 0..draw.below(5) {
-        let one = &mut made[draw.below(count as u64) as usize];
+    for _ in 0..rng.below(5) {
+        let one = &mut made[rng.below(count as u64) as usize];
         if one.2.is_some() {
-            one.2 = Some(draw.pick(&one.1.replies).clone());
+            one.2 = Some(rng.pick(&one.1.replies).clone());
         }
     }
-    let deed = |(one, span): (&Made<'_>, &(u64, u64, u64))| {
-        Ok(Deed { call: span.0, end: if one.2.is_some() { span.1 } else { Op::OPEN }, act: act(one)? })
+    let operation = |(one, span): (&Made<'_>, &(u64, u64, u64))| {
+        Ok(Operation { call: span.0, end: if one.2.is_some() { span.1 } else { Op::OPEN }, act: act(one)? })
     };
-    made.iter().zip(&spans).map(deed).collect()
+    made.iter().zip(&spans).map(operation).collect()
 }
 
 #[cfg(test)]

@@ -27,10 +27,10 @@ use crate::initial::bounds::{Addition, Bounds};
 use crate::initial::counters::{Shows, beginnings};
 use crate::initial::{Beginning, Begun, Initial, OPTION, Shown, Trace, of_key, question, shown};
 use crate::value::Value;
-use crate::verdict::pace::Pace;
-use crate::verdict::wording;
-use crate::verdict::{Breach, Report};
+use crate::verdict::budget_poll::BudgetPoll;
+use crate::verdict::messages;
 use crate::verdict::{Budget, Checker, Finding, Verdict};
+use crate::verdict::{Report, Violation};
 use serde_json::json;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -131,7 +131,9 @@ impl Told<'_> {
             let (was, but) = match &self.in_vain[..] {
                 [] => return format!("{title}: nobody {more} as much"),
                 [one] => ("was", format!("#{}", one.call)),
-                [one, rest @ ..] => ("were", format!("#{} and {}", one.call, wording::count(rest.len(), "other call"))),
+                [one, rest @ ..] => {
+                    ("were", format!("#{} and {}", one.call, messages::count(rest.len(), "other call")))
+                }
             };
             return format!("{title}: nobody {more} as much without {but}, which {was} refused");
         }
@@ -232,9 +234,9 @@ impl Begun for Counter {
         let mut report = Report::about(history, objects.iter().map(|object| object.workload));
         let (mut acknowledged, mut judged, mut telling, mut low, mut high, mut widest) = (0, 0, 0, 0, 0, 0);
         let mut malformed = Vec::new();
-        let mut pace = Pace::new(budget);
+        let mut poll = BudgetPoll::new(budget);
         for object in &objects {
-            if pace.over(object.ops.len()) {
+            if poll.over(object.ops.len()) {
                 break;
             }
             if let Some(function) = changed_by(history, &[object.workload], &TAKES) {
@@ -271,8 +273,8 @@ impl Begun for Counter {
                     let (value, later) = (i128::from(value), later(&reads, all, other));
                     let in_vain = in_vain(history, object, &read, value - bound);
                     let told = Told { read, value, bound, later, in_vain };
-                    let breach = counter.breach(history, &bounds, &told, is_below);
-                    report.breach(breach.on(object.key).times(all.len()));
+                    let violation = counter.violation(history, &bounds, &told, is_below);
+                    report.record(violation.on(object.key).times(all.len()));
                 }
             }
         }
@@ -283,7 +285,7 @@ impl Begun for Counter {
             report.unseen("No read was acknowledged, so nothing can be said.");
         }
         if acknowledged > 0 && judged > 0 && telling == 0 {
-            let reads = wording::count(judged as usize, "read");
+            let reads = messages::count(judged as usize, "read");
             report.unknown(format!(
                 "None of {reads} was called after an addition was acknowledged: read again at the end."
             ));
@@ -295,7 +297,7 @@ impl Begun for Counter {
         report.number("below", low);
         report.number("above", high);
         report.figure("widest_bounds", json!(widest.to_string()));
-        report.late(&pace, history.ops().len(), "operations");
+        report.late(&poll, history.ops().len(), "operations");
         report.verdict(self.name(), format!("All {judged} reads are within their bounds."))
     }
 
@@ -359,7 +361,7 @@ impl Counter {
         }
     }
 
-    fn breach<'h>(&self, history: &History, bounds: &Bounds<'h>, told: &Told<'h>, below: bool) -> Breach<'h> {
+    fn violation<'h>(&self, history: &History, bounds: &Bounds<'h>, told: &Told<'h>, below: bool) -> Violation<'h> {
         let &Told { read, value, bound, .. } = told;
         let (certain, possible) = bounds.reasons(&read, value, below);
         let (kind, word) = if below { ("read-below-bound", "at least") } else { ("read-above-bound", "at most") };
@@ -373,7 +375,7 @@ impl Counter {
         };
         let plural = if possible.len() == 1 { "" } else { "s" };
         let certainly = (!certain.is_empty()).then(|| {
-            format!("{} acknowledged before it was called", wording::count(certain.len(), &format!("{sign} addition")))
+            format!("{} acknowledged before it was called", messages::count(certain.len(), &format!("{sign} addition")))
         });
         let perhaps = (!possible.is_empty())
             .then(|| format!("{all} {other} addition{plural} that may have happened by its reply"));
@@ -393,19 +395,19 @@ impl Counter {
         let subject = Value::Map(fields.map(|(name, value)| (Arc::from(name), value)).into());
         let whole = ops.len() <= CERTIFIED_MAX;
         ops.truncate(CERTIFIED_MAX);
-        let mut breach = Breach::new(kind, title, subject, ops).why(why);
-        breach.reasons.extend(told.stale_or_lost().filter(|_| !certain.is_empty()));
-        breach.reasons.extend(told.perhaps_in_vain());
-        breach.aside.extend(told.in_vain.iter().take(4));
-        breach.certified = whole;
-        breach
+        let mut violation = Violation::new(kind, title, subject, ops).why(why);
+        violation.reasons.extend(told.stale_or_lost().filter(|_| !certain.is_empty()));
+        violation.reasons.extend(told.perhaps_in_vain());
+        violation.aside.extend(told.in_vain.iter().take(4));
+        violation.certified = whole;
+        violation
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::random::tape::agrees;
+    use crate::random::random_history::agrees;
     use crate::testing::history;
     use crate::verdict::Validity;
 

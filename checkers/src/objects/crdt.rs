@@ -45,10 +45,10 @@ use crate::history::{History, NameId, Op, Outcome};
 use crate::initial::{self, Beginning, Begun, Initial, OPTION, of_key, question};
 use crate::objects::final_reads::{Failures, none_of_its_own, unheard};
 use crate::value::{Value, ValueRef};
-use crate::verdict::pace::Pace;
-use crate::verdict::wording;
-use crate::verdict::{Breach, Report};
+use crate::verdict::budget_poll::BudgetPoll;
+use crate::verdict::messages;
 use crate::verdict::{Budget, Checker, Validity, Verdict};
+use crate::verdict::{Report, Violation};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -167,7 +167,7 @@ const LAGS: &str = "replica-lags";
 
 /// Who answered: the node, or where it is not named, somebody for this process.
 fn replica(history: &History, op: &Op<'_>) -> String {
-    match wording::placed(history, op) {
+    match messages::placed(history, op) {
         true => history.name(op.node).to_owned(),
         false => format!("process {}", history.client(op.process)),
     }
@@ -207,39 +207,45 @@ impl<'h> Object<'h> {
     /// Acknowledged reads by node, in order of name, where the node is known: a node is a replica.
     fn by_node(&self, history: &'h History) -> Vec<Vec<Op<'h>>> {
         let mut nodes: BTreeMap<&str, Vec<Op<'h>>> = BTreeMap::new();
-        for read in self.reads.iter().filter(|read| wording::placed(history, read)) {
+        for read in self.reads.iter().filter(|read| messages::placed(history, read)) {
             nodes.entry(history.name(read.node)).or_default().push(*read);
         }
         nodes.into_values().collect()
     }
 
-    fn breach(&self, title: String, ops: Vec<Op<'h>>, subject: Value, reason: String) -> Breach<'h> {
-        Breach { title, ops, key: self.key.to_value(), subject, reasons: vec![reason], ..Breach::default() }
+    fn violation(&self, title: String, ops: Vec<Op<'h>>, subject: Value, reason: String) -> Violation<'h> {
+        Violation { title, ops, key: self.key.to_value(), subject, reasons: vec![reason], ..Violation::default() }
     }
 
     /// The same of what is about final reads or replicas: of times, faults and nodes, that is.
-    fn quiet(&self, title: String, ops: Vec<Op<'h>>, subject: Value, reason: String) -> Breach<'h> {
-        Breach { certified: false, ..self.breach(title, ops, subject, reason) }
+    fn quiet(&self, title: String, ops: Vec<Op<'h>>, subject: Value, reason: String) -> Violation<'h> {
+        Violation { certified: false, ..self.violation(title, ops, subject, reason) }
     }
 
     /// Reports a final read that lacks something: a violation where it cannot come any more, else evidence. `nowhere`:
     /// no replica has it.
-    fn lacking(&self, kind: &'static str, nowhere: bool, report: &mut Report<'h>, breach: impl FnOnce() -> Breach<'h>) {
+    fn lacking(
+        &self,
+        kind: &'static str,
+        nowhere: bool,
+        report: &mut Report<'h>,
+        violation: impl FnOnce() -> Violation<'h>,
+    ) {
         if self.converged || (nowhere && self.whole) {
-            report.violation(kind, breach);
+            report.violation(kind, violation);
         } else {
             report.evidence(LAGS, || {
-                let mut breach = breach();
-                breach
+                let mut violation = violation();
+                violation
                     .reasons
                     .push("The replicas are not known to have converged, so it may only be behind.".to_owned());
-                breach
+                violation
             });
         }
     }
 
     /// Two final reads that differ.
-    fn differ(&self, history: &'h History, one: Op<'h>, two: Op<'h>, doubt: bool, breaches: &mut Report<'h>) {
+    fn differ(&self, history: &'h History, one: Op<'h>, two: Op<'h>, doubt: bool, report: &mut Report<'h>) {
         let tell = || {
             let nodes = (replica(history, &one), replica(history, &two));
             let reason = if doubt {
@@ -251,9 +257,9 @@ impl<'h> Object<'h> {
             self.quiet(title, vec![one, two], Value::Nil, reason.to_owned())
         };
         if doubt {
-            breaches.evidence("replicas-differ", tell);
+            report.evidence("replicas-differ", tell);
         } else {
-            self.lacking("diverged", false, breaches, tell);
+            self.lacking("diverged", false, report, tell);
         }
     }
 }
@@ -330,16 +336,16 @@ fn converged<'h>(history: &History, quiet: u64, finals: &[Op<'h>], shown: &[Show
 }
 
 /// Reads with equal clocks have been told of the same updates.
-fn same_clocks<'h>(object: &Object<'h>, same: impl Fn(&Op<'h>, &Op<'h>) -> bool, breaches: &mut Report<'h>) {
+fn same_clocks<'h>(object: &Object<'h>, same: impl Fn(&Op<'h>, &Op<'h>) -> bool, report: &mut Report<'h>) {
     let mut clocks: HashMap<ValueRef<'h>, Op<'h>> = HashMap::new();
     for read in &object.reads {
         let Some(clock) = part(read.output, "clock") else { continue };
         let first = *clocks.entry(clock).or_insert(*read);
         if !same(&first, read) {
-            breaches.violation("same-clock-different-value", || {
+            report.violation("same-clock-different-value", || {
                 let title = format!("#{} and #{} show different values under one clock", first.call, read.call);
                 let reason = format!("Both had received the same updates ({clock}), whatever their order.");
-                object.breach(title, vec![first, *read], clock.to_value(), reason)
+                object.violation(title, vec![first, *read], clock.to_value(), reason)
             });
         }
     }
@@ -366,14 +372,14 @@ impl Begun for Crdt {
         let any = CHANGES;
         let (workloads, kinds) = self.kinds(history);
         let quiet = self.quiet_since(history);
-        let mut breaches = Report::new(history);
+        let mut report = Report::new(history);
         let (mut acknowledged, mut finals, mut few, mut unclear, mut objects) = (0, 0, 0, 0, 0);
         let mut failures = Failures::default();
         let mut not_compared: BTreeSet<&str> = BTreeSet::new();
         let read = history.find_name("read");
-        let mut pace = Pace::new(budget);
+        let mut poll = BudgetPoll::new(budget);
         for group in by_key(history, &workloads) {
-            if pace.over(group.ops.len()) {
+            if poll.over(group.ops.len()) {
                 break;
             }
             let took = |op: &Op<'_>| op.outcome == Outcome::Ok && any.contains(&history.name(op.function));
@@ -404,36 +410,36 @@ impl Begun for Crdt {
             not_compared.extend(silent);
             unclear += match kind {
                 CrdtType::GCounter | CrdtType::PnCounter => {
-                    counter::judge(history, &object, kind == CrdtType::GCounter, &mut breaches)
+                    counter::judge(history, &object, kind == CrdtType::GCounter, &mut report)
                 }
                 CrdtType::GSet | CrdtType::OrSet => {
-                    sets::judge(history, &object, kind == CrdtType::GSet, &mut pace, &mut breaches)
+                    sets::judge(history, &object, kind == CrdtType::GSet, &mut poll, &mut report)
                 }
-                CrdtType::LwwRegister => register::judge(history, &object, &mut breaches),
+                CrdtType::LwwRegister => register::judge(history, &object, &mut report),
             };
         }
-        let (doubt, behind) = (breaches.count("replicas-differ"), breaches.count(LAGS));
+        let (doubt, behind) = (report.count("replicas-differ"), report.count(LAGS));
         let unknown = |text: String| (Validity::Unknown, text);
         let otherwise = if acknowledged == 0 {
             unknown("No update was acknowledged.".to_owned())
         } else if unclear > 0 {
-            unknown(format!("{} of another shape than the type's.", wording::count(unclear, "operation")))
+            unknown(format!("{} of another shape than the type's.", messages::count(unclear, "operation")))
         } else if few > 0 {
             unknown(format!(
                 "{} without final reads on two nodes, after {acknowledged} acknowledged updates.{}",
-                wording::count(few, "object"),
+                messages::count(few, "object"),
                 failures.told()
             ))
         } else if behind > 0 {
             unknown(format!(
                 "{} of a final read from what was acknowledged or from another replica's, but the replicas are not known \
                  to have converged (the option quiesce_ms says from when on they must be equal).",
-                wording::count(behind, "difference")
+                messages::count(behind, "difference")
             ))
         } else if doubt > 0 {
             unknown(format!(
                 "{}, perhaps by an update that was never acknowledged.",
-                wording::count(doubt, "difference")
+                messages::count(doubt, "difference")
             ))
         } else if !not_compared.is_empty() {
             unknown(format!(
@@ -442,14 +448,14 @@ impl Begun for Crdt {
                 failures.told()
             ))
         } else {
-            let (objects, finals) = (wording::count(objects, "object"), wording::count(finals, "final read"));
-            let (nodes, placed) = ("on all nodes", history.ops().iter().any(|op| wording::placed(history, &op)));
+            let (objects, finals) = (messages::count(objects, "object"), messages::count(finals, "final read"));
+            let (nodes, placed) = ("on all nodes", history.ops().iter().any(|op| messages::placed(history, &op)));
             let nodes = if placed { nodes } else { "for all processes (nodes are not named)" };
             (Validity::Valid, format!("{objects} equal {nodes} in {finals}, after {acknowledged} updates."))
         };
         let numbers = [("updates", json!(acknowledged)), ("final_reads", json!(finals))];
-        breaches.late(&pace, history.ops().len(), "operations");
-        breaches.answer(self.name(), &workloads, otherwise, numbers)
+        report.late(&poll, history.ops().len(), "operations");
+        report.answer(self.name(), &workloads, otherwise, numbers)
     }
 
     fn first(&self, history: &History) -> Vec<(Value, Value)> {

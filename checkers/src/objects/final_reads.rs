@@ -2,7 +2,7 @@
 //! a node, and what those say that failed.
 use crate::checker::Options;
 use crate::history::{History, NameId, Op, Outcome};
-use crate::verdict::wording;
+use crate::verdict::messages;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -252,7 +252,7 @@ impl<'h> Failures<'h> {
         }
         let nodes: Vec<&str> = self.nodes.iter().copied().collect();
         let on = if nodes.is_empty() { String::new() } else { format!(" on {}", nodes.join(", ")) };
-        format!(" {} failed: {}{on}.", wording::count(count, "final read"), codes.join(", "))
+        format!(" {} failed: {}{on}.", messages::count(count, "final read"), codes.join(", "))
     }
 }
 
@@ -263,7 +263,7 @@ impl<'h> Failures<'h> {
 pub(crate) fn last_words<'h>(history: &'h History, reads: &[Op<'h>]) -> BTreeMap<Option<NameId>, Vec<usize>> {
     let mut last: BTreeMap<Option<NameId>, Vec<usize>> = BTreeMap::new();
     for (place, read) in reads.iter().enumerate() {
-        let node = wording::placed(history, read).then_some(read.node);
+        let node = messages::placed(history, read).then_some(read.node);
         last.entry(node).or_default().push(place);
     }
     for places in last.values_mut() {

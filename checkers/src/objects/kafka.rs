@@ -46,10 +46,10 @@ use crate::calls::{by_key, workloads_where};
 use crate::checker::{CheckerDoc, WORKLOAD, with_workload};
 use crate::history::{History, NameId, Op, Outcome};
 use crate::value::Value;
-use crate::verdict::pace::Pace;
-use crate::verdict::wording;
-use crate::verdict::{Breach, Report};
+use crate::verdict::budget_poll::BudgetPoll;
+use crate::verdict::messages;
 use crate::verdict::{Budget, Checker, Severity, Verdict};
+use crate::verdict::{Report, Violation};
 use log::{Logs, Message, Sighting};
 
 /// Its entry in the list of checkers.
@@ -148,12 +148,12 @@ impl<'h> Judge<'_, 'h> {
         let key = self.logs.key(found.log);
         let make = || {
             let subject = Value::list([Value::text(key), subject]);
-            let mut breach = Breach::new(found.kind, title, subject, ops);
-            breach.key = Value::text(key);
-            breach.certified = found.certified;
-            breach
+            let mut violation = Violation::new(found.kind, title, subject, ops);
+            violation.key = Value::text(key);
+            violation.certified = found.certified;
+            violation
         };
-        self.report.breach_of(found.kind, found.severity, make);
+        self.report.violation_of(found.kind, found.severity, make);
     }
 
     fn said(&mut self, kind: &'static str, severity: Severity, log: u32, subject: Value, title: String, ops: &[u32]) {
@@ -236,7 +236,7 @@ impl<'h> Judge<'_, 'h> {
         self.report.number("unseen", unseen);
         self.report.number("missing", missing);
         if missing > 0 {
-            let reasons = wording::count(logs.passed as usize, "seek or unanswered poll in a group");
+            let reasons = messages::count(logs.passed as usize, "seek or unanswered poll in a group");
             self.report.unknown(format!(
                 "{missing} acknowledged messages were never polled, but {reasons} may have passed them."
             ));
@@ -281,7 +281,7 @@ impl<'h> Judge<'_, 'h> {
             first = first.or(Some(call)).filter(|_| !demanded);
         }
         if let Some(first) = first {
-            let count = wording::count(self.logs.precommitted.len(), "message");
+            let count = messages::count(self.logs.precommitted.len(), "message");
             self.report.unknown(format!(
                 "Transactions polled {count} of their own before they committed (first #{first}): isolation=read-committed \
                  forbids that, isolation=read-uncommitted allows it."
@@ -296,15 +296,15 @@ impl<'h> Judge<'_, 'h> {
         if sends + polls == 0 {
             report.unknown("No call sends or polls, so nothing can be said.".to_owned());
         } else if logs.acknowledged == 0 {
-            let sends = wording::count(sends as usize, "send");
+            let sends = messages::count(sends as usize, "send");
             report.unknown(format!("None of {sends} was acknowledged, so nothing can be said."));
         }
         if sends + polls > 0 && logs.polled == 0 {
-            let polls = wording::count(polls as usize, "poll");
+            let polls = messages::count(polls as usize, "poll");
             report.unknown(format!("No acknowledged poll of {polls} showed a message, so nothing can be said."));
         }
         if let [first, ..] = self.gone_on[..] {
-            let count = wording::count(self.gone_on.len(), "poll");
+            let count = messages::count(self.gone_on.len(), "poll");
             report.unknown(format!(
                 "{count} skipped messages that its process had polled only in aborted calls (first #{first}): after an abort \
                  the client has to rewind."
@@ -370,15 +370,15 @@ impl Checker for Kafka {
         logs.finish(self.isolation != Some(Isolation::ReadUncommitted));
         let (isolation, gone_on) = (self.isolation, Vec::new());
         let mut judge = Judge { history, logs: &logs, report: &mut report, isolation, gone_on };
-        let mut pace = Pace::each(budget);
+        let mut poll = BudgetPoll::each(budget);
         for pass in PASSES {
-            if pace.over(1) {
+            if poll.over(1) {
                 break;
             }
             pass(&mut judge);
         }
         judge.doubts();
-        report.late(&pace, PASSES.len(), "passes over the history");
+        report.late(&poll, PASSES.len(), "passes over the history");
         let (acknowledged, polled) = (logs.acknowledged, logs.polled);
         report.number("logs", logs.len() as u64);
         report.number("acknowledged", acknowledged);
@@ -390,8 +390,8 @@ impl Checker for Kafka {
         }
         let sound = format!(
             "{} of {} and {polled} polled ones agree.",
-            wording::count(acknowledged as usize, "acknowledged message"),
-            wording::count(logs.len(), "log")
+            messages::count(acknowledged as usize, "acknowledged message"),
+            messages::count(logs.len(), "log")
         );
         report.verdict(self.name(), sound)
     }

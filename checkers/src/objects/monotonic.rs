@@ -27,9 +27,9 @@ use crate::calls::{Elements, Group, changed_by, objects, part};
 use crate::checker::{CheckerDoc, WORKLOAD, with_workload};
 use crate::history::{History, Op, Outcome};
 use crate::value::{Value, ValueRef};
-use crate::verdict::pace::Pace;
-use crate::verdict::{Breach, Report};
+use crate::verdict::budget_poll::BudgetPoll;
 use crate::verdict::{Budget, Checker, Verdict};
+use crate::verdict::{Report, Violation};
 use rows::{Row, Stamp, rows};
 use std::collections::{HashMap, HashSet};
 
@@ -238,7 +238,12 @@ struct Found<'h> {
 }
 
 /// None where the time was up.
-fn judge<'h>(history: &'h History, adds: &mut Adds<'h>, reads: &[Op<'h>], pace: &mut Pace<'_>) -> Option<Found<'h>> {
+fn judge<'h>(
+    history: &'h History,
+    adds: &mut Adds<'h>,
+    reads: &[Op<'h>],
+    poll: &mut BudgetPoll<'_>,
+) -> Option<Found<'h>> {
     let mut found = Found::default();
     let (mut told_unexpected, mut told_twice): (Vec<bool>, Vec<bool>) = (Vec::new(), Vec::new());
     let settled = reads.iter().any(|read| read.settle);
@@ -249,7 +254,7 @@ fn judge<'h>(history: &'h History, adds: &mut Adds<'h>, reads: &[Op<'h>], pace: 
     let mut latest_of = HashMap::new();
     for read in reads {
         // A read costs as much as it saw.
-        if pace.over(1 + read.output.as_list().map_or(0, |list| list.len()) / PER_STEP) {
+        if poll.over(1 + read.output.as_list().map_or(0, |list| list.len()) / PER_STEP) {
             return None;
         }
         let (mut these, odd) = rows(adds, read);
@@ -302,7 +307,7 @@ fn disorder<'h>(
     key: ValueRef<'h>,
     inversions: &Inversions<'h>,
     kind: &'static str,
-) -> Option<Breach<'h>> {
+) -> Option<Violation<'h>> {
     let first = inversions.first.as_ref()?;
     let (early, late) = (first.earlier.add?.op(history), first.later.add?.op(history));
     let (low, high) = (&first.earlier.stamp, &first.later.stamp);
@@ -318,8 +323,8 @@ fn disorder<'h>(
             early.call, late.call
         )
     };
-    let breach = Breach::new(kind, title, Value::Nil, vec![early, late, first.read]);
-    Some(breach.on(key).times(inversions.count as usize).why(why))
+    let violation = Violation::new(kind, title, Value::Nil, vec![early, late, first.read]);
+    Some(violation.on(key).times(inversions.count as usize).why(why))
 }
 
 impl Checker for Monotonic {
@@ -333,9 +338,9 @@ impl Checker for Monotonic {
         let (mut acknowledged, mut judged, mut late, mut nameless, mut recovered) = (0, 0, 0, 0, 0_u64);
         let (mut lost, mut duplicated, mut unexpected, mut global, mut local) = (0, 0, 0, 0, 0);
         let mut malformed = Vec::new();
-        let mut pace = Pace::new(budget);
+        let mut poll = BudgetPoll::new(budget);
         for object in &objects {
-            if pace.over(object.ops.len()) {
+            if poll.over(object.ops.len()) {
                 break;
             }
             if let Some(function) = changed_by(history, &[object.workload], &["add", "read"]) {
@@ -343,7 +348,7 @@ impl Checker for Monotonic {
                 continue;
             }
             let (mut adds, reads) = collect(history, object);
-            let Some(found) = judge(history, &mut adds, &reads, &mut pace) else { break };
+            let Some(found) = judge(history, &mut adds, &reads, &mut poll) else { break };
             let ok = |add: &&Made| add.acknowledged.is_some();
             acknowledged += adds.tried.iter().flatten().filter(ok).count() as u64;
             judged += reads.len() as u64;
@@ -356,14 +361,14 @@ impl Checker for Monotonic {
             lost += found.lost.len() as u64;
             duplicated += found.duplicated.len() as u64;
             unexpected += found.unexpected.len() as u64;
-            if let Some(breach) = disorder(history, object.key, &found.local, "out-of-order-process") {
-                report.breach(breach);
+            if let Some(violation) = disorder(history, object.key, &found.local, "out-of-order-process") {
+                report.record(violation);
             }
-            if let Some(breach) = disorder(history, object.key, &found.global, "out-of-order") {
-                report.breach(if self.per_process { breach.evidence() } else { breach });
+            if let Some(violation) = disorder(history, object.key, &found.global, "out-of-order") {
+                report.record(if self.per_process { violation.evidence() } else { violation });
             }
-            for breach in rows::breaches(history, &adds, &reads, &found) {
-                report.breach(breach.on(object.key));
+            for violation in rows::violations(history, &adds, &reads, &found) {
+                report.record(violation.on(object.key));
             }
         }
         if acknowledged == 0 {
@@ -394,7 +399,7 @@ impl Checker for Monotonic {
             ("unexpected", unexpected),
         ];
         numbers.into_iter().for_each(|(name, number)| report.number(name, number));
-        report.late(&pace, history.ops().len(), "operations");
+        report.late(&poll, history.ops().len(), "operations");
         report.verdict(self.name(), format!("The rows of all {judged} reads are in order."))
     }
 }

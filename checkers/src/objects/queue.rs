@@ -21,10 +21,10 @@ use crate::checker::{CheckerDoc, WORKLOAD, with_workload};
 use crate::history::{History, Op, Outcome};
 use crate::objects::final_reads::AT_LEAST_ONCE;
 use crate::value::ValueRef;
-use crate::verdict::pace::Pace;
-use crate::verdict::wording;
-use crate::verdict::{Breach, Report};
+use crate::verdict::budget_poll::BudgetPoll;
+use crate::verdict::messages;
 use crate::verdict::{Budget, Checker, Verdict};
+use crate::verdict::{Report, Violation};
 
 /// Its entry in the list of checkers.
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
@@ -164,8 +164,8 @@ impl<'h> Messages<'h> {
         surplus
     }
 
-    /// The breach of an element that was dequeued without an enqueue.
-    pub(crate) fn unexpected(&self, id: u32, op: Op<'h>) -> Breach<'h> {
+    /// The violation of an element that was dequeued without an enqueue.
+    pub(crate) fn unexpected(&self, id: u32, op: Op<'h>) -> Violation<'h> {
         let element: ValueRef<'_> = self.elements.value(id);
         let in_vain: Vec<Op<'_>> = self.refusals(id).filter(|enqueue| enqueue.call < op.reply).collect();
         let why = if in_vain.is_empty() {
@@ -173,15 +173,15 @@ impl<'h> Messages<'h> {
         } else {
             format!("Every enqueue of {element} that was called before it was dequeued was refused.")
         };
-        let nobody = wording::done_by_nobody(&in_vain, "enqueued");
+        let nobody = messages::done_by_nobody(&in_vain, "enqueued");
         let title = format!("#{} dequeued {element}, {nobody}", op.call);
         let mut ops = vec![op];
         ops.extend(in_vain.into_iter().take(2));
-        Breach::new("unexpected-message", title, element.to_value(), ops).why(why)
+        Violation::new("unexpected-message", title, element.to_value(), ops).why(why)
     }
 
-    /// The breach of an element that was dequeued more often than it was enqueued.
-    pub(crate) fn duplicated(&self, id: u32, index: u64) -> Breach<'h> {
+    /// The violation of an element that was dequeued more often than it was enqueued.
+    pub(crate) fn duplicated(&self, id: u32, index: u64) -> Violation<'h> {
         let element = self.elements.value(id);
         let (mut ops, dequeues) = self.story(id, index);
         let last = dequeues.last().copied();
@@ -191,7 +191,7 @@ impl<'h> Messages<'h> {
             [] => String::new(),
             [one] => format!(": its enqueue #{} was refused", one.call),
             [one, rest @ ..] => {
-                format!(": its enqueue #{} and {} were refused", one.call, wording::count(rest.len(), "other"))
+                format!(": its enqueue #{} and {} were refused", one.call, messages::count(rest.len(), "other"))
             }
         };
         let title = format!(
@@ -201,9 +201,9 @@ impl<'h> Messages<'h> {
             if ops.len() == 1 { "once".to_owned() } else { format!("{} times", ops.len()) }
         );
         ops.extend(dequeues);
-        let mut breach = Breach::new("duplicated-message", title, element.to_value(), ops);
-        breach.aside.extend(refused.into_iter().take(2));
-        breach
+        let mut violation = Violation::new("duplicated-message", title, element.to_value(), ops);
+        violation.aside.extend(refused.into_iter().take(2));
+        violation
     }
 }
 
@@ -218,9 +218,9 @@ impl Checker for Queue {
         let mut report = Report::about(history, objects.iter().map(|object| object.workload));
         let (mut enqueued, mut dequeued, mut unexpected, mut duplicated) = (0, 0, 0, 0);
         let mut malformed = Vec::new();
-        let mut pace = Pace::new(budget);
+        let mut poll = BudgetPoll::new(budget);
         for object in &objects {
-            if pace.over(object.ops.len()) {
+            if poll.over(object.ops.len()) {
                 break;
             }
             if let Some(function) = changed_by(history, &[object.workload], &takes) {
@@ -236,13 +236,13 @@ impl Checker for Queue {
             unexpected += never.len() as u64;
             duplicated += twice.len() as u64;
             if let Some(&(id, op, _)) = never.first() {
-                report.breach(messages.unexpected(id, op).on(object.key).times(never.len()));
+                report.record(messages.unexpected(id, op).on(object.key).times(never.len()));
             }
             if let Some(&(id, op, _)) = twice.first() {
-                let breach = messages.duplicated(id, op.reply).on(object.key).times(twice.len());
-                report.breach(match self.at_least_once {
-                    true => breach.why("A queue that delivers at least once may do so: evidence.".to_owned()).evidence(),
-                    false => breach.why(
+                let violation = messages.duplicated(id, op.reply).on(object.key).times(twice.len());
+                report.record(match self.at_least_once {
+                    true => violation.why("A queue that delivers at least once may do so: evidence.".to_owned()).evidence(),
+                    false => violation.why(
                         "A queue delivers a message once. Where this one promises at least once, at_least_once=true makes \
                          it evidence."
                             .to_owned(),
@@ -258,7 +258,7 @@ impl Checker for Queue {
         report.number("dequeued", dequeued);
         report.number("unexpected", unexpected);
         report.number("duplicated", duplicated);
-        report.late(&pace, history.ops().len(), "operations");
+        report.late(&poll, history.ops().len(), "operations");
         report.verdict(self.name(), format!("All {dequeued} dequeued elements had been enqueued."))
     }
 }
@@ -266,7 +266,7 @@ impl Checker for Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::random::tape::agrees;
+    use crate::random::random_history::agrees;
     use crate::testing::history;
     use crate::verdict::{Severity, Validity};
 

@@ -31,8 +31,8 @@ use crate::calls::changed_by;
 use crate::checker::CheckerDoc;
 use crate::history::{History, NameId, Op};
 use crate::objects::final_reads::{AT_LEAST_ONCE, FINAL_READS, Failures, FinalReads, Unread, leaders_at};
-use crate::verdict::pace::Pace;
-use crate::verdict::wording;
+use crate::verdict::budget_poll::BudgetPoll;
+use crate::verdict::messages;
 use crate::verdict::{Budget, Checker, Finding, Severity, Validity, Verdict};
 use collect::sets;
 use judge::{Judged, Lacking, judge};
@@ -80,7 +80,7 @@ impl SetChecker {
         let mut nameless =
             ops.iter().filter(|op| Some(op.function) == add && workloads.contains(&op.workload) && op.input.is_nil());
         let first = nameless.next()?;
-        let count = wording::count(1 + nameless.count(), "add");
+        let count = messages::count(1 + nameless.count(), "add");
         Some(format!("{count} without an element, first #{}: that is no add to a set.", first.call))
     }
 }
@@ -119,10 +119,10 @@ impl Checker for SetChecker {
         if let Some(text) = self.unclear(history, &workloads) {
             return Verdict::new(self.name(), Validity::Unknown, text);
         }
-        let mut pace = Pace::new(budget);
+        let mut poll = BudgetPoll::new(budget);
         let mut all: Vec<Whole<'_>> = Vec::new();
         for ((_, key), set) in sets(history, &workloads) {
-            if pace.over(set.adds.len() + set.finals.len() + set.reads.len()) {
+            if poll.over(set.adds.len() + set.finals.len() + set.reads.len()) {
                 break;
             }
             let judged = judge(history, key, set, self.mode);
@@ -143,7 +143,7 @@ impl Checker for SetChecker {
         findings.sort_by_key(|finding| finding.severity != Severity::Violation);
         let violations = findings.iter().filter(|finding| finding.severity == Severity::Violation).count();
         let (mut validity, mut summary) = Answer { history, all: &all, mode: self.mode }.of(violations);
-        if let Some(late) = pace.reason(history.ops().len(), "operations").filter(|_| violations == 0) {
+        if let Some(late) = poll.reason(history.ops().len(), "operations").filter(|_| violations == 0) {
             (validity, summary) = (Validity::Unknown, late);
         }
         let name = if let [one] = workloads[..] { history.name(one).to_owned() } else { String::new() };
@@ -190,11 +190,11 @@ impl<'h> Answer<'_, 'h> {
             let mut found = Vec::new();
             if lost > 0 {
                 let is = if lost == 1 { "is" } else { "are" };
-                found.push(format!("{lost} of {} {is} lost", wording::count(acknowledged, "acknowledged add")));
+                found.push(format!("{lost} of {} {is} lost", messages::count(acknowledged, "acknowledged add")));
             }
             for (count, what) in [(unexpected, "unexpected element"), (duplicated, "duplicated element")] {
                 if count > 0 {
-                    found.push(wording::count(count, what));
+                    found.push(messages::count(count, what));
                 }
             }
             return (Validity::Invalid, format!("{}.{}{failures}", found.join("; "), self.but()));
@@ -215,7 +215,7 @@ impl<'h> Answer<'_, 'h> {
         if unread > 0 {
             return Some(format!(
                 "No final read succeeded for {} of {}, so what became of {acknowledged} acknowledged adds is not known.",
-                wording::count(unread, "set"),
+                messages::count(unread, "set"),
                 self.all.len()
             ));
         }
@@ -276,7 +276,7 @@ impl<'h> Answer<'_, 'h> {
             }
         }
         let lacks = |(node, (acknowledged, all)): (&&str, &(usize, usize))| match acknowledged {
-            0 => format!("{node} lacks {} that were never acknowledged", wording::count(*all, "element")),
+            0 => format!("{node} lacks {} that were never acknowledged", messages::count(*all, "element")),
             _ => format!("{node} lacks {acknowledged}"),
         };
         let lacks: Vec<String> = nodes.iter().map(lacks).collect();
@@ -292,14 +292,14 @@ impl<'h> Answer<'_, 'h> {
     fn sound(&self, acknowledged: usize) -> String {
         let reads: Vec<Op<'_>> =
             self.all.iter().flat_map(|one| one.judged.states.iter().map(|state| state.last)).collect();
-        let on = wording::on_all(self.history, &reads);
+        let on = messages::on_all(self.history, &reads);
         match self.mode {
             FinalReads::UntilEmpty => format!("All {acknowledged} acknowledged adds came out of the reads."),
             FinalReads::Leader if !on.is_empty() => {
                 format!("All {acknowledged} acknowledged adds are in the final reads{on}, asked as the leader.")
             }
             _ if on.is_empty() => {
-                let count = wording::count(self.sum(|set| set.set.finals.len()), "final read");
+                let count = messages::count(self.sum(|set| set.set.finals.len()), "final read");
                 format!("All {acknowledged} acknowledged adds are in the last of {count}.")
             }
             _ => format!("All {acknowledged} acknowledged adds are in the final reads{on}."),

@@ -33,10 +33,10 @@ use crate::history::{History, NameId, Op, Outcome};
 use crate::objects::final_reads::{
     AT_LEAST_ONCE, FINAL_READS, Failures, FinalReads, Unread, answered, leaders_at, silent, unasked,
 };
-use crate::verdict::pace::Pace;
-use crate::verdict::wording;
-use crate::verdict::{Breach, Report};
+use crate::verdict::budget_poll::BudgetPoll;
+use crate::verdict::messages;
 use crate::verdict::{Budget, Checker, Verdict};
+use crate::verdict::{Report, Violation};
 use std::collections::{BTreeMap, BTreeSet};
 use timeline::{Sighting, Timeline};
 
@@ -168,7 +168,7 @@ impl<'h> Set<'h> {
     fn dropped(&self, history: &History, timeline: &Timeline, ids: &[u32]) -> BTreeSet<u32> {
         let mut wanted: Vec<u32> = ids.to_vec();
         wanted.sort_unstable();
-        let node = |read: &Op<'h>| wording::placed(history, read).then_some(read.node);
+        let node = |read: &Op<'h>| messages::placed(history, read).then_some(read.node);
         let mut words: BTreeMap<Option<NameId>, u64> = BTreeMap::new();
         for word in timeline.words.iter().map(|&at| self.reads[at as usize]) {
             let call = words.entry(node(&word)).or_default();
@@ -263,12 +263,12 @@ impl<'h> Judge<'_, 'h> {
         // Thousands of them help nobody: the first are named.
         let values: Vec<_> = ids.iter().take(1_000).map(|&id| self.set.elements.value(id).to_value()).collect();
         let more = ids.len().saturating_sub(values.len());
-        let text = wording::elements(&values, 20);
+        let text = messages::elements(&values, 20);
         if more > 0 { format!("{text}, and {more} more") } else { text }
     }
 
     /// Elements that a read lacks although they were known before it began.
-    fn lacking(&self, kind: &'static str, what: &str, ids: &[u32]) -> Option<Breach<'h>> {
+    fn lacking(&self, kind: &'static str, what: &str, ids: &[u32]) -> Option<Violation<'h>> {
         let &first = ids.first()?;
         let seen = self.timeline.seen(first);
         let known = self.set.known(first as usize, seen)?;
@@ -285,45 +285,45 @@ impl<'h> Judge<'_, 'h> {
         ops.extend(later);
         let title = format!(
             "{} {what}, e.g. {element}, known since #{} and not in #{}",
-            wording::count(ids.len(), "element"),
+            messages::count(ids.len(), "element"),
             known.call,
             read.call
         );
-        let breach = Breach::new(kind, title, element.to_value(), ops)
+        let violation = Violation::new(kind, title, element.to_value(), ops)
             .on(self.key)
             .times(ids.len())
             .why(format!("Elements: {}.", self.names(ids)));
-        let mut breach = breach;
+        let mut violation = violation;
         // A certificate does not say that a failed read means that nothing is there.
-        breach.certified &= breach.ops.iter().all(|op| op.outcome != Outcome::Fail);
-        Some(if kind == "lost-element" { self.nowhere(breach) } else { breach })
+        violation.certified &= violation.ops.iter().all(|op| op.outcome != Outcome::Fail);
+        Some(if kind == "lost-element" { self.nowhere(violation) } else { violation })
     }
 
     /// The reads that a loss rests on.
-    fn nowhere(&self, mut breach: Breach<'h>) -> Breach<'h> {
+    fn nowhere(&self, mut violation: Violation<'h>) -> Violation<'h> {
         let tail: Vec<Op<'h>> = self.timeline.tail.iter().map(|&at| self.set.reads[at as usize]).collect();
-        let readers = wording::on_all(self.history, &tail);
-        let count = wording::count(tail.len(), "last read");
-        breach.ops.extend(tail.iter().take(4));
+        let readers = messages::on_all(self.history, &tail);
+        let count = messages::count(tail.len(), "last read");
+        violation.ops.extend(tail.iter().take(4));
         // A certificate knows no nodes, no failed reads that say something, and not which answers count.
         let plain = |read: &Op<'h>| {
             let late = read.reply > self.timeline.first
-                && read.output.as_list().unwrap_or_default().iter().any(|one| one == breach.subject);
+                && read.output.as_list().unwrap_or_default().iter().any(|one| one == violation.subject);
             read.outcome == Outcome::Ok && !late
         };
-        breach.certified = tail.len() <= 4 && self.whole && self.set.reads.iter().all(plain);
+        violation.certified = tail.len() <= 4 && self.whole && self.set.reads.iter().all(plain);
 
-        breach.why(format!("None of the {count}{readers} has one of them, nor any later read."))
+        violation.why(format!("None of the {count}{readers} has one of them, nor any later read."))
     }
 
-    fn unexpected(&self, ids: &[u32]) -> Option<Breach<'h>> {
+    fn unexpected(&self, ids: &[u32]) -> Option<Violation<'h>> {
         let &first = ids.first()?;
         let read = self.set.reads[self.timeline.seen(first)?.first as usize];
         let element = self.set.elements.value(first);
         let mut ops = vec![read];
         ops.extend(self.set.tried(first as usize));
         ops.extend(self.set.refused.iter().filter(|(id, _)| *id == first).map(|(_, op)| *op).take(2));
-        let count = wording::count(ids.len(), "element");
+        let count = messages::count(ids.len(), "element");
         let in_vain = self.set.refused.iter().find(|(id, op)| *id == first && op.call < read.reply);
         let in_vain = in_vain.filter(|_| self.set.tried(first as usize).is_none());
         let refused = in_vain.map(|(_, op)| format!(", whose add #{} was refused", op.call)).unwrap_or_default();
@@ -334,19 +334,20 @@ impl<'h> Judge<'_, 'h> {
         } else {
             format!("No add of {element} that may have happened was called before #{} ended.", read.call)
         };
-        let breach = Breach::new("unexpected-element", title, element.to_value(), ops).on(self.key).times(ids.len());
-        Some(breach.why(format!("Elements: {}.", self.names(ids))).why(why))
+        let violation =
+            Violation::new("unexpected-element", title, element.to_value(), ops).on(self.key).times(ids.len());
+        Some(violation.why(format!("Elements: {}.", self.names(ids))).why(why))
     }
 
-    fn duplicated(&self) -> Option<Breach<'h>> {
+    fn duplicated(&self) -> Option<Violation<'h>> {
         let &(first, at) = self.timeline.duplicated.first()?;
         let read = self.set.reads[at as usize];
         let ids: Vec<u32> = self.timeline.duplicated.iter().map(|(id, _)| *id).collect();
         let element = self.set.elements.value(first);
-        let count = wording::count(ids.len(), "element");
+        let count = messages::count(ids.len(), "element");
         let title = format!("{count} twice in one read, e.g. {element} in #{}", read.call);
-        let breach = Breach::new("duplicated-element", title, element.to_value(), vec![read]);
-        Some(breach.on(self.key).times(ids.len()).why(format!("Elements: {}.", self.names(&ids))))
+        let violation = Violation::new("duplicated-element", title, element.to_value(), vec![read]);
+        Some(violation.on(self.key).times(ids.len()).why(format!("Elements: {}.", self.names(&ids))))
     }
 }
 
@@ -378,7 +379,7 @@ impl SetFull {
         history: &'h History,
         object: &Group<'h>,
         totals: &mut Totals<'h>,
-        pace: &mut Pace<'_>,
+        poll: &mut BudgetPoll<'_>,
         report: &mut Report<'h>,
     ) {
         let mut set = collect(history, object);
@@ -387,7 +388,7 @@ impl SetFull {
             _ => BTreeSet::new(),
         };
         let counts = |read: &Op<'h>| leaders.is_empty() || leaders.contains(history.name(read.node));
-        let Some(timeline) = Timeline::of(history, &set.reads, &mut set.elements, counts, pace) else { return };
+        let Some(timeline) = Timeline::of(history, &set.reads, &mut set.elements, counts, poll) else { return };
         let mut fates = fates(&set, &timeline);
         let silent = set.silent(history);
         let unread = if self.mode.asks_each() { set.unread(history) } else { Unread::default() };
@@ -400,21 +401,23 @@ impl SetFull {
         };
         let (lost, missing): (Vec<u32>, Vec<u32>) = lost.into_iter().partition(|id| !perhaps || dropped.contains(id));
         let judge = Judge { history, key: object.key, set: &set, timeline: &timeline, whole: leaders.is_empty() };
-        let mut breaches = vec![judge.lacking("lost-element", "lost", &lost)];
-        breaches.push(judge.unexpected(&fates.unexpected));
-        breaches.push(judge.duplicated().map(|breach| if self.at_least_once { breach.evidence() } else { breach }));
+        let mut violations = vec![judge.lacking("lost-element", "lost", &lost)];
+        violations.push(judge.unexpected(&fates.unexpected));
+        violations.push(
+            judge.duplicated().map(|violation| if self.at_least_once { violation.evidence() } else { violation }),
+        );
         let stale = judge.lacking("stale-element", "absent although known, and back later", &fates.stale);
         let unsettled = judge.lacking("stale-element", "absent although known, in the last read", &fates.unsettled);
         let missing_told =
             judge.lacking("missing-element", "in no last read, while nobody knows what a node holds", &missing);
         if self.linearizable {
             let missed = judge.lacking("stale-element", "absent although known", &missing);
-            breaches.extend([stale, unsettled, missed]);
+            violations.extend([stale, unsettled, missed]);
         } else {
-            breaches.extend([stale, unsettled, missing_told].map(|breach| breach.map(Breach::evidence)));
+            violations.extend([stale, unsettled, missing_told].map(|violation| violation.map(Violation::evidence)));
         }
-        for breach in breaches.into_iter().flatten() {
-            report.breach(breach);
+        for violation in violations.into_iter().flatten() {
+            report.record(violation);
         }
         totals.attempts += set.attempts;
         totals.acknowledged += set.acknowledged.iter().flatten().count() as u64;
@@ -444,7 +447,7 @@ impl Totals<'_> {
             report.unseen("No add was acknowledged, so nothing can be said.");
         }
         if self.unread_sets > 0 {
-            let sets = wording::count(self.unread_sets as usize, "set");
+            let sets = messages::count(self.unread_sets as usize, "set");
             report.unknown(format!("No last read succeeded for {sets}, with {acknowledged} acknowledged adds in all."));
         } else if self.never_read > 0 {
             report.unknown(format!("No read began after {} of the elements were known.", self.never_read));
@@ -455,7 +458,7 @@ impl Totals<'_> {
                 false => self.unread.clause(),
             };
             let is = if self.missing == 1 { "is" } else { "are" };
-            let missing = wording::count(self.missing as usize, "element");
+            let missing = messages::count(self.missing as usize, "element");
             report.unknown(format!("{missing} {is} in no last read, but {why}.{}", self.unread.advice()));
         } else if !self.unread.is_empty() && self.unread_sets == 0 {
             report.unknown(format!("{}.{}", self.unread.none(), self.unread.advice()));
@@ -500,9 +503,9 @@ impl Checker for SetFull {
         let objects = objects(history, &["add"], &["add", "read"], self.workload.as_deref());
         let mut report = Report::about(history, objects.iter().map(|object| object.workload));
         let mut totals = Totals::default();
-        let mut pace = Pace::new(budget);
+        let mut poll = BudgetPoll::new(budget);
         for object in &objects {
-            if pace.over(object.ops.len()) {
+            if poll.over(object.ops.len()) {
                 break;
             }
             if let Some(function) = changed_by(history, &[object.workload], &["add", "read"]) {
@@ -513,7 +516,7 @@ impl Checker for SetFull {
                 report.aside("Reads that take away what they return are judged by set.".to_owned());
                 continue;
             }
-            self.judge(history, object, &mut totals, &mut pace, &mut report);
+            self.judge(history, object, &mut totals, &mut poll, &mut report);
         }
         totals.doubts(&mut report);
         let sound = format!(
@@ -521,7 +524,7 @@ impl Checker for SetFull {
             totals.stable, totals.stale
         );
         totals.numbers(&mut report);
-        report.late(&pace, history.ops().len(), "operations");
+        report.late(&poll, history.ops().len(), "operations");
         report.verdict(self.name(), sound)
     }
 }

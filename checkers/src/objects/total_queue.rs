@@ -21,10 +21,10 @@ use crate::checker::{CheckerDoc, WORKLOAD, with_workload};
 use crate::history::{History, Op, Outcome};
 use crate::objects::queue::{Messages, SHAPE};
 use crate::value::Value;
-use crate::verdict::pace::Pace;
-use crate::verdict::wording;
-use crate::verdict::{Breach, Report};
+use crate::verdict::budget_poll::BudgetPoll;
+use crate::verdict::messages;
 use crate::verdict::{Budget, Checker, Verdict};
+use crate::verdict::{Report, Violation};
 
 /// Its entry in the list of checkers.
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
@@ -139,7 +139,7 @@ impl TotalQueue {
         let surely = messages.doubtful_drains == 0 && missing > messages.doubtful_dequeues;
         if surely {
             totals.lost += missing - messages.doubtful_dequeues;
-            report.breach(lost(history, &messages, &absent, missing).on(object.key));
+            report.record(lost(history, &messages, &absent, missing).on(object.key));
         } else {
             totals.missing += missing;
             totals.doubtful += doubtful;
@@ -149,26 +149,26 @@ impl TotalQueue {
             dequeues.find(|(id, _)| ids.binary_search(id).is_ok()).copied()
         };
         if let Some((id, op)) = first(&unexpected) {
-            report.breach(messages.unexpected(id, op).on(object.key).times(unexpected.len()));
+            report.record(messages.unexpected(id, op).on(object.key).times(unexpected.len()));
         }
         if let Some((id, _)) = first(&duplicated) {
-            let breach = messages.duplicated(id, u64::MAX).on(object.key).times(duplicated.len());
-            report.breach(match self.exactly_once {
-                true => breach.why("The option exactly-once is set, so nothing may come out twice.".to_owned()),
-                false => breach.why(TWICE.to_owned()).evidence(),
+            let violation = messages.duplicated(id, u64::MAX).on(object.key).times(duplicated.len());
+            report.record(match self.exactly_once {
+                true => violation.why("The option exactly-once is set, so nothing may come out twice.".to_owned()),
+                false => violation.why(TWICE.to_owned()).evidence(),
             });
         }
     }
 }
 
 /// Acknowledged elements that never came out.
-fn lost<'h>(history: &History, messages: &Messages<'h>, absent: &[u32], missing: u64) -> Breach<'h> {
+fn lost<'h>(history: &History, messages: &Messages<'h>, absent: &[u32], missing: u64) -> Violation<'h> {
     let due = |(id, op): &&(u32, Op<'_>)| absent.binary_search(id).is_ok() && op.outcome == Outcome::Ok;
     let lost: Vec<(u32, Op<'_>)> = messages.enqueues.iter().filter(due).copied().collect();
     let elements: Vec<Value> = absent.iter().take(1_000).map(|id| messages.elements.value(*id).to_value()).collect();
     let certain = missing - messages.doubtful_dequeues;
     let mut ops: Vec<Op<'_>> = Vec::new();
-    let mut title = format!("{} lost", wording::count(certain as usize, "acknowledged element"));
+    let mut title = format!("{} lost", messages::count(certain as usize, "acknowledged element"));
     let mut subject = Value::Nil;
     if let Some(&(id, first)) = lost.first() {
         let (enqueues, dequeues) = messages.story(id, u64::MAX);
@@ -179,16 +179,16 @@ fn lost<'h>(history: &History, messages: &Messages<'h>, absent: &[u32], missing:
         ops.extend(dequeues);
     }
     ops.extend(&messages.drains);
-    let drains = wording::count(messages.drains.len(), "drain");
-    let nodes = wording::on_all(history, &messages.drains);
-    let mut breach = Breach::new("lost-message", title, subject, ops).times(certain as usize);
+    let drains = messages::count(messages.drains.len(), "drain");
+    let nodes = messages::on_all(history, &messages.drains);
+    let mut violation = Violation::new("lost-message", title, subject, ops).times(certain as usize);
     // With dequeues in doubt, some of the elements are lost, but of no single one can it be shown.
-    breach.certified = messages.doubtful_dequeues == 0;
-    breach = breach.why(format!("Never dequeued: {}.", wording::elements(&elements, 20)));
-    breach = breach.why(format!("{drains}{nodes} found the queue empty after they were acknowledged."));
+    violation.certified = messages.doubtful_dequeues == 0;
+    violation = violation.why(format!("Never dequeued: {}.", messages::elements(&elements, 20)));
+    violation = violation.why(format!("{drains}{nodes} found the queue empty after they were acknowledged."));
     match messages.doubtful_dequeues {
-        0 => breach,
-        doubtful => breach.why(format!(
+        0 => violation,
+        doubtful => violation.why(format!(
             "{doubtful} dequeues were never answered and may each have taken one; {certain} of {missing} are lost in any case."
         )),
     }
@@ -204,9 +204,9 @@ impl Checker for TotalQueue {
         let objects = objects(history, &["enqueue", "dequeue", "drain"], &takes, self.workload.as_deref());
         let mut report = Report::about(history, objects.iter().map(|object| object.workload));
         let mut totals = Totals::default();
-        let mut pace = Pace::new(budget);
+        let mut poll = BudgetPoll::new(budget);
         for object in &objects {
-            if pace.over(object.ops.len()) {
+            if poll.over(object.ops.len()) {
                 break;
             }
             if let Some(function) = changed_by(history, &[object.workload], &takes) {
@@ -220,7 +220,7 @@ impl Checker for TotalQueue {
             report.unseen("No enqueue was acknowledged, so nothing can be said.");
         }
         if undrained > 0 {
-            let queues = wording::count(undrained as usize, "queue");
+            let queues = messages::count(undrained as usize, "queue");
             report.unknown(format!("No drain of {queues} was answered, so nobody knows what was left."));
         } else if late > 0 {
             report.unknown(format!("No drain began after {late} enqueues that never came out were acknowledged."));
@@ -242,7 +242,7 @@ impl Checker for TotalQueue {
             ("recovered", totals.recovered),
         ];
         numbers.into_iter().for_each(|(name, number)| report.number(name, number));
-        report.late(&pace, history.ops().len(), "operations");
+        report.late(&poll, history.ops().len(), "operations");
         report.verdict(self.name(), format!("All {acknowledged} acknowledged elements came out."))
     }
 }
@@ -250,7 +250,7 @@ impl Checker for TotalQueue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::random::tape::agrees;
+    use crate::random::random_history::agrees;
     use crate::testing::history;
     use crate::verdict::{Severity, Validity};
 

@@ -11,9 +11,9 @@ use crate::calls::{Elements, objects};
 use crate::checker::{CheckerDoc, WORKLOAD, with_workload};
 use crate::history::{History, Op, Outcome};
 use crate::value::ValueRef;
-use crate::verdict::pace::Pace;
-use crate::verdict::{Breach, Report};
+use crate::verdict::budget_poll::BudgetPoll;
 use crate::verdict::{Budget, Checker, Verdict};
+use crate::verdict::{Report, Violation};
 use serde_json::json;
 
 /// Its entry in the list of checkers.
@@ -59,16 +59,16 @@ impl Checker for UniqueIds {
         let (mut attempts, mut received, mut duplicated, mut pairs) = (0, 0, 0, 0);
         let mut range: Option<(ValueRef<'_>, ValueRef<'_>)> = None;
         let mut malformed = Vec::new();
-        let mut pace = Pace::new(budget);
+        let mut poll = BudgetPoll::new(budget);
         for object in &objects {
-            if pace.over(0) {
+            if poll.over(0) {
                 break;
             }
             let mut ids = Elements::default();
             // For each id the call that received it first, and how many did.
             let mut first: Vec<(Op<'_>, u32)> = Vec::new();
             let mut here = 0;
-            for op in object.ops(history).take_while(|_| !pace.over(1)) {
+            for op in object.ops(history).take_while(|_| !poll.over(1)) {
                 attempts += 1;
                 if op.outcome != Outcome::Ok {
                     continue;
@@ -92,7 +92,7 @@ impl Checker for UniqueIds {
                 duplicated += 1;
                 let (id, before) = (op.output, first[at].0);
                 let title = format!("id {id} was given to #{} and to #{}", before.call, op.call);
-                report.breach(Breach::new("duplicate-id", title, id.to_value(), vec![before, op]).on(object.key));
+                report.record(Violation::new("duplicate-id", title, id.to_value(), vec![before, op]).on(object.key));
             }
             received += here;
             pairs += u64::from(here > 1);
@@ -107,7 +107,7 @@ impl Checker for UniqueIds {
         if let Some((low, high)) = range {
             report.figure("range", json!([low, high]));
         }
-        report.late(&pace, history.ops().len(), "operations");
+        report.late(&poll, history.ops().len(), "operations");
         report.verdict(self.name(), format!("All {received} ids that were received differ."))
     }
 }
@@ -115,7 +115,7 @@ impl Checker for UniqueIds {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::random::tape::agrees;
+    use crate::random::random_history::agrees;
     use crate::testing::history;
     use crate::verdict::Validity;
 

@@ -31,8 +31,8 @@ use crate::calls::objects;
 use crate::checker::{CheckerDoc, WORKLOAD, with_workload};
 use crate::history::{History, NameId, Op};
 use crate::value::Value;
-use crate::verdict::{Breach, Report};
 use crate::verdict::{Budget, Checker, Severity, Verdict};
+use crate::verdict::{Report, Violation};
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use stream::{Change, Event, Filter, Store, Watched};
@@ -99,11 +99,11 @@ impl<'h> Judge<'_, 'h> {
         let make = || {
             let entries: [(Arc<str>, Value); 2] =
                 [("revision".into(), revision.into()), ("key".into(), Value::text(key))];
-            let mut breach = Breach::new(kind, title(key), Value::Map(entries.into()), ops);
-            breach.key = Value::text(key);
-            breach
+            let mut violation = Violation::new(kind, title(key), Value::Map(entries.into()), ops);
+            violation.key = Value::text(key);
+            violation
         };
-        self.report.breach_of(kind, Severity::Violation, make);
+        self.report.violation_of(kind, Severity::Violation, make);
     }
 
     /// What a watch delivered, event by event.

@@ -123,19 +123,19 @@ impl Clocks {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::random::Draw;
+    use crate::random::Rng;
 
     #[test]
     fn clocks_are_vectors() {
         for sessions in [1, 16, 17, 300, 5000] {
-            let mut draw = Draw::new(sessions);
+            let mut rng = Rng::new(sessions);
             let mut clocks = Clocks::new(sessions as usize);
             let mut known: Vec<(Clock, Vec<u32>)> = vec![(0, vec![0; sessions as usize])];
             for _ in 0..300 {
-                let (one, two) = (draw.pick(&known).clone(), draw.pick(&known).clone());
-                let (session, place) = (draw.below(sessions) as u32, draw.below(9) as u32);
+                let (one, two) = (rng.pick(&known).clone(), rng.pick(&known).clone());
+                let (session, place) = (rng.below(sessions) as u32, rng.below(9) as u32);
                 let mut next = one.1.clone();
-                let clock = if draw.percent(50) {
+                let clock = if rng.percent(50) {
                     next.iter_mut().zip(&two.1).for_each(|(here, there)| *here = (*here).max(*there));
                     clocks.join(one.0, two.0)
                 } else {

@@ -22,7 +22,7 @@ use crate::history::{History, NameId, Op, Outcome};
 use crate::initial::{Begun, Initial, Undecided, of_key};
 use crate::value::{Value, ValueRef};
 use crate::verdict::certificate::{Certificate, Claim};
-use crate::verdict::wording;
+use crate::verdict::messages;
 use crate::verdict::{Budget, Checker, FINDINGS_MAX, Finding, Severity, Validity, Verdict};
 use serde_json::json;
 use std::collections::{BTreeMap, HashMap};
@@ -61,7 +61,7 @@ enum Place {
 
 impl Place {
     fn of(history: &History, op: &Op<'_>) -> Place {
-        if wording::placed(history, op) { Place::Node(op.node) } else { Place::Process(op.process) }
+        if messages::placed(history, op) { Place::Node(op.node) } else { Place::Process(op.process) }
     }
 
     fn name(self, history: &History) -> String {
@@ -125,7 +125,7 @@ impl<'h> Key<'h> {
             format!(
                 "the run does not know that its replicas had converged, and final reads showed no change for {} only (asked: \
                  {STANDSTILL_MS} ms; the option wait_ms says from when on nodes must not differ)",
-                wording::seconds(still)
+                messages::seconds(still)
             )
         })
     }
@@ -182,7 +182,7 @@ fn healed(history: &History) -> Result<u64, String> {
     let mut last = 0;
     for fault in history.faults.iter().filter(|fault| fault.begun.is_some()) {
         if !fault.gone() {
-            return Err(format!("{} was never shown to be healed", wording::fault(fault)));
+            return Err(format!("{} was never shown to be healed", messages::fault(fault)));
         }
         last = last.max(fault.possible().map_or(0, |(_, to)| to));
     }
@@ -195,10 +195,10 @@ fn found(history: &History, kind: &str, title: String, key: ValueRef<'_>, ops: &
     ops.dedup_by_key(|op| op.call);
     let calls: Vec<u64> = ops.iter().map(|op| op.call).collect();
     let mut finding = Finding::new(kind, Severity::Violation, title);
-    finding.sentences.extend(ops.iter().map(|op| wording::operation(history, op)));
+    finding.sentences.extend(ops.iter().map(|op| messages::operation(history, op)));
     finding.key = key.to_value();
-    finding.nodes = wording::nodes_of(history, &ops);
-    finding.faults = wording::faults_around(history, &ops);
+    finding.nodes = messages::nodes_of(history, &ops);
+    finding.faults = messages::faults_around(history, &ops);
     let claim = Claim::Rule { rule: kind.to_owned(), subject: Value::Nil };
     // The others rest on times and faults, which operations do not carry.
     finding.certificate = (kind == "thin-air-read").then(|| Certificate::new(history, claim, &calls));
@@ -319,8 +319,8 @@ impl EventualConvergence {
         let writers: Vec<&Op<'_>> =
             key.writes.iter().filter(|(written, _)| *written == value).map(|(_, write)| write).collect();
         if writers.is_empty() && value != *begins {
-            let refused = wording::refused(history, read, &value.to_value(), |name| name != "read");
-            let nobody = wording::done_by_nobody(&refused, "written");
+            let refused = messages::refused(history, read, &value.to_value(), |name| name != "read");
+            let nobody = messages::done_by_nobody(&refused, "written");
             let title = format!("{this} ended with {value}, {nobody} (#{})", read.call);
             return Some(found(history, "thin-air-read", title, name, &[*read]));
         }
@@ -376,7 +376,7 @@ impl Begun for EventualConvergence {
             };
             for (name, key) in &keys {
                 if (budget.expired)() {
-                    unclear.push(format!("the time ran out after {}", wording::count(checked, "key")));
+                    unclear.push(format!("the time ran out after {}", messages::count(checked, "key")));
                     break;
                 }
                 checked += 1;
@@ -403,7 +403,7 @@ impl Begun for EventualConvergence {
         let (validity, summary) = match (findings.first(), unclear.first()) {
             (Some(first), _) => (
                 Validity::Invalid,
-                format!("{} of {checked} did not converge as promised; {}.", wording::count(bad, "key"), first.title),
+                format!("{} of {checked} did not converge as promised; {}.", messages::count(bad, "key"), first.title),
             ),
             (None, Some(first)) if checked == 0 => (Validity::Unknown, format!("Not decided: {first}.")),
             _ if acknowledged == 0 => {
@@ -423,7 +423,7 @@ impl Begun for EventualConvergence {
             ),
             (None, None) => (
                 Validity::Valid,
-                format!("{} ended with one value that could be the last.", wording::count(checked, "key")),
+                format!("{} ended with one value that could be the last.", messages::count(checked, "key")),
             ),
         };
         let mut verdict = Verdict::new(self.name(), validity, summary);

@@ -5,7 +5,7 @@ use super::patterns::Bad;
 use crate::history::{History, Op};
 use crate::value::Value;
 use crate::verdict::certificate::{Certificate, Claim, Edge, EdgeKind};
-use crate::verdict::wording;
+use crate::verdict::messages;
 use crate::verdict::{Finding, Severity};
 
 /// How many smaller counterexamples are tried.
@@ -109,15 +109,15 @@ pub(crate) fn finding(history: &History, run: &Run, bad: &Bad, words: &Words) ->
     let names: Vec<String> = calls.iter().take(6).map(|call| format!("#{call}")).collect();
     let title = format!("{} ({})", (words.reason)(bad.kind), names.join(", "));
     let mut finding = Finding::new(bad.kind, Severity::Violation, title);
-    finding.sentences.extend(ops.iter().map(|op| wording::operation(history, op)));
+    finding.sentences.extend(ops.iter().map(|op| messages::operation(history, op)));
     finding.sentences.extend(cycle.iter().map(say));
     if bad.kind == "thin-air-read" {
         let reader = run.phantom().map(|reader| history.ops().at(run.at(reader).op as usize));
         finding.sentences.extend(reader.map(|op| nobody(history, &op)));
     }
-    finding.faults = wording::faults_around(history, &ops);
-    finding.sentences.extend(wording::faults(history, &finding.faults));
-    finding.nodes = wording::nodes_of(history, &ops);
+    finding.faults = messages::faults_around(history, &ops);
+    finding.sentences.extend(messages::faults(history, &finding.faults));
+    finding.nodes = messages::nodes_of(history, &ops);
     finding.key = if let [key] = &keys[..] { key.clone() } else { Value::Nil };
     // A causal order that comes back to itself needs nobody beside those on it; what a read shows is told by its writer.
     let on_it = |call: &u64| bad.kind != "cyclic-co" || cycle.iter().any(|edge| edge.from == *call || edge.to == *call);

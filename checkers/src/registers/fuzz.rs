@@ -9,7 +9,7 @@ use super::sequential::Sequential;
 use super::sessions::{Promise, SessionGuarantee};
 use super::staleness::Staleness;
 use crate::history::History;
-use crate::random::{Draw, Stats};
+use crate::random::{Rng, Stats};
 use crate::verdict::{Budget, Checker, Severity, Validity, Verdict};
 use oracle::{Guarantee, Step, cc, ccv, cm, pram, some_choice};
 use small::{Call, Shape};
@@ -53,13 +53,13 @@ fn compare(
 }
 
 fn run(seed: u64, count: u64, checkers: &[(&dyn Checker, Definition)], most_ops: u64) -> Result<Stats, String> {
-    let mut draw = Draw::new(seed);
+    let mut rng = Rng::new(seed);
     let mut stats = Stats::default();
     for _ in 0..count {
-        let unique = draw.percent(85);
-        let most_ops = most_ops + draw.below(3);
-        let shape = Shape { most_ops, unique, cas: draw.percent(30), settle: false };
-        let calls = small::calls(&mut draw, shape);
+        let unique = rng.percent(85);
+        let most_ops = most_ops + rng.below(3);
+        let shape = Shape { most_ops, unique, cas: rng.percent(30), settle: false };
+        let calls = small::calls(&mut rng, shape);
         let history = small::history(&calls);
         let mut invalid = false;
         for (checker, holds) in checkers {
@@ -95,16 +95,16 @@ pub fn sessions(seed: u64, count: u64) -> Result<Stats, String> {
         (Promise::MonotonicWrites, &[]),
         (Promise::WritesFollowReads, &[oracle::following_writes]),
     ];
-    let mut draw = Draw::new(seed);
+    let mut rng = Rng::new(seed);
     let mut stats = Stats::default();
     for _ in 0..count {
-        let unique = draw.percent(85);
-        let shape = Shape { most_ops: 7, unique, cas: draw.percent(30), settle: false };
-        let calls = small::calls(&mut draw, shape);
+        let unique = rng.percent(85);
+        let shape = Shape { most_ops: 7, unique, cas: rng.percent(30), settle: false };
+        let calls = small::calls(&mut rng, shape);
         let history = small::history(&calls);
         let mut invalid = false;
         for (promise, guarantees) in promises {
-            let realtime = draw.percent(40);
+            let realtime = rng.percent(40);
             let checker = SessionGuarantee::new(promise).realtime(realtime);
             let holds = |steps: &[Step]| oracle::versioned(steps, realtime, guarantees);
             // Where readers must not go back for it to hold, nobody can say.
@@ -132,12 +132,12 @@ pub fn sessions(seed: u64, count: u64) -> Result<Stats, String> {
 
 /// k-atomicity for 1 and 2, and Δ-atomicity, keys one by one.
 pub fn staleness(seed: u64, count: u64) -> Result<Stats, String> {
-    let mut draw = Draw::new(seed);
+    let mut rng = Rng::new(seed);
     let mut stats = Stats::default();
     for _ in 0..count {
-        let unique = draw.percent(90);
+        let unique = rng.percent(90);
         let shape = Shape { most_ops: 8, unique, cas: false, settle: false };
-        let calls = small::calls(&mut draw, shape);
+        let calls = small::calls(&mut rng, shape);
         let history = small::history(&calls);
         if !calls.iter().any(|call| matches!(call.act, small::Act::Read(_))) {
             continue;
@@ -148,7 +148,7 @@ pub fn staleness(seed: u64, count: u64) -> Result<Stats, String> {
             invalid |= compare(&calls, unique, &checker, &history, &|steps| oracle::k_atomic(steps, k as usize, 0))?;
         }
         // Records are a millisecond apart.
-        let delta = draw.below(12);
+        let delta = rng.below(12);
         let checker = Staleness::new().delta_ms_max(Some(delta));
         invalid |= compare(&calls, unique, &checker, &history, &|steps| oracle::k_atomic(steps, 1, delta))?;
         stats.histories += 1;
@@ -159,13 +159,13 @@ pub fn staleness(seed: u64, count: u64) -> Result<Stats, String> {
 
 /// Convergence: whether some order of the writes ends with what all nodes hold.
 pub fn convergence(seed: u64, count: u64) -> Result<Stats, String> {
-    let mut draw = Draw::new(seed);
+    let mut rng = Rng::new(seed);
     let mut stats = Stats::default();
     let checker = EventualConvergence::default().wait_ms(0);
     for _ in 0..count {
-        let unique = draw.percent(70);
-        let shape = Shape { most_ops: 6, unique, cas: draw.percent(30), settle: true };
-        let calls = small::calls(&mut draw, shape);
+        let unique = rng.percent(70);
+        let shape = Shape { most_ops: 6, unique, cas: rng.percent(30), settle: true };
+        let calls = small::calls(&mut rng, shape);
         let verdict =
             crate::random::shown(&small::history(&calls), checker.check(&small::history(&calls), &Budget::unlimited()));
         let truth = oracle::converged(&calls);

@@ -1,7 +1,7 @@
 //! How far each read was behind, and tables of it. Measures only.
 use super::accesses::{NONE, Run};
 use crate::history::{Fault, History, Op};
-use crate::verdict::wording;
+use crate::verdict::messages;
 use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
 
@@ -175,7 +175,7 @@ impl Table {
     pub(crate) fn numbers(history: &History, reads: &[&Behind]) -> BTreeMap<String, Json> {
         let op = |read: &Behind| history.ops().at(read.op as usize);
         let mut nodes: BTreeMap<&str, Vec<&Behind>> = BTreeMap::new();
-        for read in reads.iter().filter(|read| wording::placed(history, &op(read))) {
+        for read in reads.iter().filter(|read| messages::placed(history, &op(read))) {
             nodes.entry(history.name(op(read).node)).or_default().push(read);
         }
         let faults = history.faults.iter().filter_map(|fault: &Fault| Some((fault, fault.possible()?)));
@@ -185,7 +185,7 @@ impl Table {
                 reads.iter().filter(|read| (from..=to).contains(&op(read).call_time)).copied().collect();
             let mut told = row(&during);
             told["fault"] = json!(fault.id);
-            told["what"] = json!(wording::fault(fault));
+            told["what"] = json!(messages::fault(fault));
             by_fault.push(told);
         }
         let nodes: BTreeMap<&str, Json> = nodes.into_iter().map(|(node, reads)| (node, row(&reads))).collect();

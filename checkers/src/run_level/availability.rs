@@ -5,8 +5,8 @@
 use crate::checker::CheckerDoc;
 use crate::history::{Fault, History, Op, Outcome, Phase};
 use crate::run_level::sides::wrote;
-use crate::verdict::pace::Pace;
-use crate::verdict::wording;
+use crate::verdict::budget_poll::BudgetPoll;
+use crate::verdict::messages;
 use crate::verdict::{Budget, Checker, Finding, Severity, Validity, Verdict};
 use serde::Serialize;
 use serde_json::json;
@@ -112,13 +112,16 @@ fn gap_finding(history: &History, (from, to): (u64, u64)) -> Option<Finding> {
         return None;
     }
     let faults: Vec<u64> = history.faults_within(from, to).iter().map(|fault| fault.id).collect();
-    let mut sentences =
-        vec![format!("No operation was acknowledged between {} and {}.", wording::seconds(from), wording::seconds(to))];
-    sentences.extend(wording::faults(history, &faults));
+    let mut sentences = vec![format!(
+        "No operation was acknowledged between {} and {}.",
+        messages::seconds(from),
+        messages::seconds(to)
+    )];
+    sentences.extend(messages::faults(history, &faults));
     let finding = Finding::new(
         "longest-gap",
         Severity::Evidence,
-        format!("nothing was acknowledged for {}", wording::seconds(to - from)),
+        format!("nothing was acknowledged for {}", messages::seconds(to - from)),
     );
     Some(Finding { sentences, faults, ..finding })
 }
@@ -144,7 +147,7 @@ fn stuck_finding(history: &History, effects: &[Effect]) -> Option<Finding> {
         sentences: vec![format!(
             "Fault {} was the last to heal, at {}; no write called on {} after that was acknowledged before the load ended.",
             last.fault,
-            wording::seconds(time(&last)),
+            messages::seconds(time(&last)),
             nodes.join(", ")
         )],
         nodes,
@@ -168,10 +171,10 @@ impl Checker for Availability {
         let mut times: Vec<u64> = ok.map(|op| op.reply_time).collect();
         times.sort_unstable();
         let replies = Replies { times };
-        let mut pace = Pace::each(budget);
-        let effects = history.faults.iter().take_while(|_| !pace.over(1));
+        let mut poll = BudgetPoll::each(budget);
+        let effects = history.faults.iter().take_while(|_| !poll.over(1));
         let effects: Vec<Effect> = effects.filter_map(|fault| effect(history, fault, &replies, load)).collect();
-        let late = pace
+        let late = poll
             .over(0)
             .then(|| format!("The time was up after {} of {} faults.", effects.len(), history.faults.len()));
         let gap = longest_gap(&replies, load);
@@ -184,7 +187,7 @@ impl Checker for Availability {
             (Validity::Unknown, reason)
         } else {
             let recovered = recovery.map(|ms| format!(", slowest recovery {ms} ms")).unwrap_or_default();
-            let faults = wording::count(effects.len(), "fault");
+            let faults = messages::count(effects.len(), "fault");
             (Validity::Valid, format!("{seen} operations acknowledged; longest gap {gap_ms} ms{recovered}, {faults}."))
         };
         let findings = if seen == 0 {

@@ -19,7 +19,7 @@ mod torn;
 use crate::checker::{CheckerDoc, Options};
 use crate::history::{History, ProcessEvent, ProcessStep};
 use crate::value::Value;
-use crate::verdict::wording;
+use crate::verdict::messages;
 use crate::verdict::{Budget, Checker, FINDINGS_MAX, Finding, Severity, Validity, Verdict};
 use manner::Manner;
 use serde_json::json;
@@ -182,21 +182,21 @@ fn title(kind: &str, event: &ProcessEvent, times: u64) -> String {
 fn circumstances(event: &ProcessEvent, history: &History) -> (Vec<String>, Vec<u64>) {
     let mut sentences = Vec::new();
     if let Some(ran) = event.ran_ms {
-        sentences.push(format!("It had run for {}.", wording::seconds(ran.saturating_mul(1_000_000))));
+        sentences.push(format!("It had run for {}.", messages::seconds(ran.saturating_mul(1_000_000))));
     }
     let Some((from, to)) = event.between else {
         sentences.push("When in the run that was is not known.".to_owned());
         return (sentences, Vec::new());
     };
-    sentences.push(match wording::seconds(from) == wording::seconds(to) {
-        true => format!("It happened at {}.", wording::seconds(from)),
-        false => format!("It happened between {} and {}.", wording::seconds(from), wording::seconds(to)),
+    sentences.push(match messages::seconds(from) == messages::seconds(to) {
+        true => format!("It happened at {}.", messages::seconds(from)),
+        false => format!("It happened between {} and {}.", messages::seconds(from), messages::seconds(to)),
     });
     let faults = history.faults_within(from, to);
     if faults.is_empty() {
         sentences.push("No fault was in force.".to_owned());
     }
-    sentences.extend(faults.iter().map(|fault| format!("In force, or possibly so: {}.", wording::fault(fault))));
+    sentences.extend(faults.iter().map(|fault| format!("In force, or possibly so: {}.", messages::fault(fault))));
     (sentences, faults.iter().map(|fault| fault.id).collect())
 }
 
@@ -302,7 +302,7 @@ impl Crashes {
 
     /// What a valid answer rests on.
     fn nothing_broken(&self, history: &History, groups: &[Group<'_>], nodes: usize) -> String {
-        let nodes = wording::count(nodes, "node");
+        let nodes = messages::count(nodes, "node");
         let ended = history.processes.iter().any(|event| event.step == ProcessStep::Ended);
         let ends = match (self.crashed, ended) {
             (None, _) => format!("Ends of processes were not judged on {nodes}"),
@@ -316,7 +316,7 @@ impl Crashes {
         };
         let beside = match groups.len() {
             0 => String::new(),
-            count => format!(" ({} beside)", wording::count(count, "piece of evidence")),
+            count => format!(" ({} beside)", messages::count(count, "piece of evidence")),
         };
         format!("{ends}, and {logs}{beside}.")
     }

@@ -15,10 +15,10 @@ use crate::checker::CheckerDoc;
 use crate::history::{History, Outcome};
 use crate::run_level::split_brain::leaders;
 use crate::value::ValueRef;
-use crate::verdict::pace::Pace;
-use crate::verdict::wording;
-use crate::verdict::{Breach, Report};
+use crate::verdict::budget_poll::BudgetPoll;
+use crate::verdict::messages;
 use crate::verdict::{Budget, Checker, Validity, Verdict};
+use crate::verdict::{Report, Violation};
 use serde_json::json;
 use std::collections::HashMap;
 
@@ -38,12 +38,12 @@ pub struct Leadership;
 fn replies<'h>(
     history: &'h History,
     workloads: &[crate::history::NameId],
-    pace: &mut Pace<'_>,
-    breaches: &mut Report<'h>,
+    poll: &mut BudgetPoll<'_>,
+    report: &mut Report<'h>,
 ) -> usize {
     let mut seen = 0;
     for group in by_key(history, workloads) {
-        if pace.over(group.ops.len()) {
+        if poll.over(group.ops.len()) {
             break;
         }
         let mut leaders: HashMap<i64, (ValueRef<'h>, u32)> = HashMap::new();
@@ -59,9 +59,9 @@ fn replies<'h>(
             seen += 1;
             let (known, first) = *leaders.entry(term).or_insert((leader, position));
             if known != leader {
-                breaches.violation("two-leaders-in-one-term", || {
+                report.violation("two-leaders-in-one-term", || {
                     let first = at(history, first);
-                    Breach {
+                    Violation {
                         title: format!(
                             "#{} names {known} and #{} names {leader} as leader of term {term}",
                             first.call, op.call
@@ -70,7 +70,7 @@ fn replies<'h>(
                         key: op.key.to_value(),
                         subject: term.into(),
                         reasons: vec!["A term has at most one leader, at whatever time.".to_owned()],
-                        ..Breach::default()
+                        ..Violation::default()
                     }
                 });
             }
@@ -86,10 +86,10 @@ impl Checker for Leadership {
 
     fn check(&self, history: &History, budget: &Budget) -> Verdict {
         let workloads = workloads_with(history, &["leader", "elect"]);
-        let mut breaches = Report::new(history);
-        let mut pace = Pace::new(budget);
-        let replies = replies(history, &workloads, &mut pace, &mut breaches);
-        breaches.late(&pace, history.ops().len(), "operations");
+        let mut report = Report::new(history);
+        let mut poll = BudgetPoll::new(budget);
+        let replies = replies(history, &workloads, &mut poll, &mut report);
+        report.late(&poll, history.ops().len(), "operations");
         let claims = leaders::trusted(history).count();
         let otherwise = if claims + replies == 0 {
             (Validity::Unknown, "Nobody named a leader together with its term.".to_owned())
@@ -97,11 +97,11 @@ impl Checker for Leadership {
             let text = "Only once was a leader named together with its term: there is nothing to compare.";
             (Validity::Unknown, text.to_owned())
         } else {
-            let (claims, replies) = (wording::count(claims, "trustworthy claim"), replies);
+            let (claims, replies) = (messages::count(claims, "trustworthy claim"), replies);
             (Validity::Valid, format!("No term has two leaders in {claims} and {replies} replies to clients."))
         };
         let numbers = [("trusted_leader_claims", json!(claims)), ("replies", json!(replies))];
-        let mut verdict = breaches.answer(self.name(), &workloads, otherwise, numbers);
+        let mut verdict = report.answer(self.name(), &workloads, otherwise, numbers);
         let claimed = leaders::two_in_one_term(history);
         if let Some(first) = claimed.first() {
             if verdict.validity != Validity::Invalid {

@@ -12,10 +12,10 @@
 //! heal could be judged; the numbers say how many were, and why not.
 use crate::checker::CheckerDoc;
 use crate::history::{Fault, History, NameId, Outcome, Phase};
-use crate::verdict::pace::Pace;
-use crate::verdict::wording;
-use crate::verdict::{Breach, Report};
+use crate::verdict::budget_poll::BudgetPoll;
+use crate::verdict::messages;
 use crate::verdict::{Budget, Checker, Validity, Verdict};
+use crate::verdict::{Report, Violation};
 use serde_json::json;
 use std::collections::BTreeMap;
 
@@ -100,24 +100,24 @@ fn load_end(history: &History) -> u64 {
 }
 
 impl Liveness {
-    fn breach<'h>(&self, history: &'h History, fault: &Fault, healed: u64, nodes: &[NameId]) -> Breach<'h> {
+    fn violation<'h>(&self, history: &'h History, fault: &Fault, healed: u64, nodes: &[NameId]) -> Violation<'h> {
         let names: Vec<String> = nodes.iter().map(|node| history.name(*node).to_owned()).collect();
         let all = names.join(", ");
-        Breach {
+        Violation {
             title: format!(
                 "{all} acknowledged nothing within {} ms after fault {} was healed",
                 self.recover_ms, fault.id
             ),
             reasons: vec![
-                format!("{} was gone at {}.", wording::fault(fault), wording::seconds(healed)),
+                format!("{} was gone at {}.", messages::fault(fault), messages::seconds(healed)),
                 format!(
                     "{all} had answered before it, was called after the heal, and acknowledged none of those calls until {}.",
-                    wording::seconds(healed + self.recover_ms * 1_000_000)
+                    messages::seconds(healed + self.recover_ms * 1_000_000)
                 ),
                 "No other fault may have been in force meanwhile.".to_owned(),
             ],
             nodes: names,
-            ..Breach::default()
+            ..Violation::default()
         }
     }
 }
@@ -133,12 +133,12 @@ impl Checker for Liveness {
         let mut record = Record::new();
         let mut faults: Vec<&Fault> = history.faults.iter().filter(|fault| fault.begun.is_some()).collect();
         faults.sort_by_key(|fault| fault.begun);
-        let mut breaches = Report::new(history);
+        let mut report = Report::new(history);
         let (mut judged, mut disturbed, mut uncalled, mut slowest) = (0_usize, 0_usize, 0_usize, 0);
-        let mut pace = Pace::each(budget);
+        let mut poll = BudgetPoll::each(budget);
         let all = faults.len();
         for fault in faults {
-            if pace.over(1) {
+            if poll.over(1) {
                 break;
             }
             let Some(begun) = fault.begun else { continue };
@@ -147,10 +147,10 @@ impl Checker for Liveness {
                 (*ok, *all) = (*ok + u64::from(op.outcome == Outcome::Ok), *all + 1);
             }
             let Some(healed) = gone_at(fault) else {
-                breaches.evidence("not-healed", || Breach {
-                    title: format!("nobody showed that {} is gone", wording::fault(fault)),
+                report.evidence("not-healed", || Violation {
+                    title: format!("nobody showed that {} is gone", messages::fault(fault)),
                     nodes: fault.nodes.clone(),
-                    ..Breach::default()
+                    ..Violation::default()
                 });
                 continue;
             };
@@ -174,7 +174,7 @@ impl Checker for Liveness {
                     None if !fared.called => uncalled += 1,
                     None => {
                         judged += 1;
-                        breaches.violation("not-recovered", || self.breach(history, fault, healed, nodes));
+                        report.violation("not-recovered", || self.violation(history, fault, healed, nodes));
                     }
                 }
             }
@@ -182,9 +182,9 @@ impl Checker for Liveness {
         let otherwise = if judged == 0 {
             let text = format!(
                 "No recovery could be judged: {} whose {} ms overlap another fault or the end of the load, {} uncalled.",
-                wording::count(disturbed, "heal"),
+                messages::count(disturbed, "heal"),
                 self.recover_ms,
-                wording::count(uncalled, "node")
+                messages::count(uncalled, "node")
             );
             (Validity::Unknown, text)
         } else {
@@ -200,7 +200,7 @@ impl Checker for Liveness {
             ("uncalled", json!(uncalled)),
             ("recovery_ms_max", json!(slowest)),
         ];
-        breaches.late(&pace, all, "faults");
-        breaches.answer(self.name(), &[], otherwise, numbers)
+        report.late(&poll, all, "faults");
+        report.answer(self.name(), &[], otherwise, numbers)
     }
 }

@@ -30,8 +30,8 @@ use crate::history::{Fault, History};
 use crate::initial::{Initial, OPTION};
 use crate::run_level::sides::{Side, sides};
 use crate::value::Value;
-use crate::verdict::pace::Pace;
-use crate::verdict::wording;
+use crate::verdict::budget_poll::BudgetPoll;
+use crate::verdict::messages;
 use crate::verdict::{Budget, Checker, Finding, Severity, Validity, Verdict};
 use both_sides::{Shared, shared};
 use leak::Leak;
@@ -158,7 +158,7 @@ fn finding(
     kind: &str,
     severity: Severity,
 ) -> Option<Finding> {
-    let count = |side: &&Side<'_>| format!("{} ({})", side.name(), wording::count(side.writes.len(), "write"));
+    let count = |side: &&Side<'_>| format!("{} ({})", side.name(), messages::count(side.writes.len(), "write"));
     let counts: Vec<String> = busy.iter().map(count).collect();
     let (key, mut ops) = match shared {
         Shared::Conflict(key, ops) | Shared::Commuting(key, ops) => (key.to_value(), ops.clone()),
@@ -169,9 +169,9 @@ fn finding(
     let mut sentences = vec![format!(
         "{} was in force from {} (proven) to {} (proven again): no ping passed between its sides over the links that were \
          cut.",
-        wording::fault(fault),
-        wording::seconds(from.time),
-        wording::seconds(to.time)
+        messages::fault(fault),
+        messages::seconds(from.time),
+        messages::seconds(to.time)
     )];
     // What the proof says that it covers.
     let mut covers: Vec<&String> = fault.detail.iter().filter(|text| text.starts_with("cut proven on")).collect();
@@ -181,7 +181,7 @@ fn finding(
         "Calls that change something, called and acknowledged wholly within that time: {}.",
         counts.join("; ")
     ));
-    sentences.extend(ops.iter().map(|op| wording::operation(history, op)));
+    sentences.extend(ops.iter().map(|op| messages::operation(history, op)));
     let of = if key.is_nil() { String::new() } else { format!(" of key {key}") };
     sentences.push(match shared {
         Shared::Conflict(..) => format!(
@@ -204,7 +204,7 @@ fn finding(
     );
     Some(Finding {
         sentences,
-        nodes: wording::nodes_of(history, &ops),
+        nodes: messages::nodes_of(history, &ops),
         ops: ops.iter().map(|op| op.call).collect(),
         key,
         faults: vec![fault.id],
@@ -218,18 +218,18 @@ fn leaked(history: &History, fault: &Fault, leak: &Leak<'_>) -> String {
         "Fault {} did not keep its sides apart: #{}{} saw {}, which was first written by #{}{} while it was in force",
         fault.id,
         leak.seen.call,
-        wording::on(history, &leak.seen),
+        messages::on(history, &leak.seen),
         leak.value,
         leak.write.call,
-        wording::on(history, &leak.write)
+        messages::on(history, &leak.write)
     )
 }
 
 fn leak_finding(history: &History, fault: &Fault, leak: &Leak<'_>) -> Finding {
     let ops = [leak.write, leak.seen];
-    let mut sentences: Vec<String> = ops.iter().map(|op| wording::operation(history, op)).collect();
+    let mut sentences: Vec<String> = ops.iter().map(|op| messages::operation(history, op)).collect();
     if leak.count > 1 {
-        sentences.push(format!("{} saw such values.", wording::count(leak.count, "operation")));
+        sentences.push(format!("{} saw such values.", messages::count(leak.count, "operation")));
     }
     sentences.push(
         "The proof covers the links that were cut and tried; what was seen went another way: a second network or address \
@@ -243,7 +243,7 @@ fn leak_finding(history: &History, fault: &Fault, leak: &Leak<'_>) -> Finding {
         sentences,
         ops: calls.to_vec(),
         key: leak.seen.key.to_value(),
-        nodes: wording::nodes_of(history, &ops),
+        nodes: messages::nodes_of(history, &ops),
         faults: vec![fault.id],
         ..finding
     }
@@ -259,9 +259,9 @@ impl Checker for SplitBrain {
         let mut by_fault: BTreeMap<String, BTreeMap<String, usize>> = BTreeMap::new();
         let mut judged_cuts = 0;
         let mut doubts: Vec<String> = Vec::new();
-        let mut pace = Pace::each(budget);
+        let mut poll = BudgetPoll::each(budget);
         for fault in &history.faults {
-            if pace.over(1) {
+            if poll.over(1) {
                 break;
             }
             let sides = sides(history, fault);
@@ -285,10 +285,10 @@ impl Checker for SplitBrain {
         let cuts = history.faults.iter().filter(cut).count();
         let seen = format!(
             "{} with a trustworthy term (of {claims}), {} certainly cut with writes meanwhile (of {cuts})",
-            wording::count(trusted, "leader claim"),
-            wording::count(judged_cuts, "fault")
+            messages::count(trusted, "leader claim"),
+            messages::count(judged_cuts, "fault")
         );
-        let late = pace.reason(history.faults.len(), "faults");
+        let late = poll.reason(history.faults.len(), "faults");
         let (validity, summary) = match (violations, late, trusted + judged_cuts) {
             (0, Some(late), _) => (Validity::Unknown, late),
             (0, None, _) if !doubts.is_empty() => (Validity::Unknown, doubts.join(" ")),

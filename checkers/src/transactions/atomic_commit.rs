@@ -21,10 +21,10 @@ use crate::calls::{at, object, workloads_with};
 use crate::checker::CheckerDoc;
 use crate::history::{History, NameId, Op, Outcome};
 use crate::value::{Kind, Value, ValueRef};
-use crate::verdict::pace::Pace;
-use crate::verdict::wording;
-use crate::verdict::{Breach, Report};
+use crate::verdict::budget_poll::BudgetPoll;
+use crate::verdict::messages;
 use crate::verdict::{Budget, Checker, Validity, Verdict};
+use crate::verdict::{Report, Violation};
 use serde_json::json;
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -116,7 +116,7 @@ fn survey<'h>(history: &'h History, workloads: &[NameId]) -> Transactions {
                 }
             }
             ("status", Outcome::Ok) => {
-                let nameless = op.input.is_nil() && !wording::placed(history, &op);
+                let nameless = op.input.is_nil() && !messages::placed(history, &op);
                 let participant = match op.input.is_nil() {
                     true if nameless => {
                         Cow::Owned(format!("the participant of process {}", history.client(op.process)))
@@ -194,21 +194,21 @@ impl Transaction {
     }
 }
 
-fn judge<'h>(history: &'h History, id: &Value, one: &Transaction, breaches: &mut Report<'h>) {
-    let breach = |calls: &[u32], title: String, reason: &str| Breach {
+fn judge<'h>(history: &'h History, id: &Value, one: &Transaction, report: &mut Report<'h>) {
+    let violation = |calls: &[u32], title: String, reason: &str| Violation {
         title,
         ops: calls.iter().map(|&position| at(history, position)).collect(),
         key: id.clone(),
         subject: id.clone(),
         reasons: vec![reason.to_owned()],
-        ..Breach::default()
+        ..Violation::default()
     };
     if let Some((aborted, committed)) = one.mixed()
         && let (Some(abort), Some(commit)) = (aborted.said[0], committed.said[1])
     {
-        breaches.violation("mixed-decision", || {
+        report.violation("mixed-decision", || {
             let title = format!("{} committed transaction {id}, {} aborted it", committed.name, aborted.name);
-            breach(
+            violation(
                 &[abort, commit],
                 title,
                 "A transaction is committed everywhere or nowhere, and a decision is final.",
@@ -217,44 +217,44 @@ fn judge<'h>(history: &'h History, id: &Value, one: &Transaction, breaches: &mut
     }
     for participant in &one.participants {
         if let [Some(abort), Some(commit)] = participant.said {
-            breaches.violation("decision-flipped", || {
+            report.violation("decision-flipped", || {
                 let title = format!("{} both committed and aborted transaction {id}", participant.name);
-                breach(&[abort, commit], title, "A decision is final: one participant cannot have had both.")
+                violation(&[abort, commit], title, "A decision is final: one participant cannot have had both.")
             });
         }
     }
     let (aborted, committed) = (one.first(false), one.first(true));
     if let (Some(told), Some((abort, participant))) = (one.told[1], aborted) {
-        breaches.violation("acknowledged-commit-aborted", || {
+        report.violation("acknowledged-commit-aborted", || {
             let title =
                 format!("the client was told that transaction {id} is committed; {} aborted it", participant.name);
-            breach(&[told, abort], title, "What was acknowledged as committed is committed by every participant.")
+            violation(&[told, abort], title, "What was acknowledged as committed is committed by every participant.")
         });
     }
     if let (Some(told), Some((commit, participant))) = (one.told[0], committed) {
-        breaches.violation("acknowledged-abort-committed", || {
+        report.violation("acknowledged-abort-committed", || {
             let title =
                 format!("the client was told that transaction {id} is aborted; {} committed it", participant.name);
-            breach(&[told, commit], title, "What was acknowledged as aborted is committed by no participant.")
+            violation(&[told, commit], title, "What was acknowledged as aborted is committed by no participant.")
         });
     }
     if let [Some(abort), Some(commit)] = one.told {
-        breaches.violation("conflicting-answers", || {
+        report.violation("conflicting-answers", || {
             let title = format!("clients were told that transaction {id} is committed, and that it is aborted");
-            breach(&[abort, commit], title, "A decision is final, so both answers cannot be true.")
+            violation(&[abort, commit], title, "A decision is final, so both answers cannot be true.")
         });
     }
     if let (Some((commit, participant)), false, false) = (committed, one.other_calls, one.refused.is_empty()) {
-        breaches.violation("refused-commit-committed", || {
+        report.violation("refused-commit-committed", || {
             let title = format!("{} committed transaction {id}, which was refused", participant.name);
             let calls: Vec<u32> = one.refused.iter().copied().chain([commit]).collect();
-            breach(&calls, title, "Every call to commit it certainly had no effect.")
+            violation(&calls, title, "Every call to commit it certainly had no effect.")
         });
     }
 }
 
 impl AtomicCommit {
-    fn undecided<'h>(&self, history: &'h History, all: &Transactions, breaches: &mut Report<'h>) {
+    fn undecided<'h>(&self, history: &'h History, all: &Transactions, report: &mut Report<'h>) {
         for (id, one) in all {
             let certain = |position: u32, who: &Participant| !who.nameless || one.nameless < Some(position);
             let left = one.participants.iter().filter_map(|who| Some((who.undecided?, who)));
@@ -263,19 +263,19 @@ impl AtomicCommit {
             };
             let must = self.must_decide && certain(position, participant);
             let participant = &participant.name;
-            let tell = || Breach {
+            let tell = || Violation {
                 title: format!("{participant} had not decided transaction {id} at the end"),
                 ops: vec![at(history, position)],
                 key: id.clone(),
                 subject: object(&[("transaction", id.clone()), ("must_decide", Value::Bool(must))]),
                 reasons: vec!["It was asked after everything was healed, so the transaction is blocked.".to_owned()],
                 certified: false,
-                ..Breach::default()
+                ..Violation::default()
             };
             if must {
-                breaches.violation("undecided", tell);
+                report.violation("undecided", tell);
             } else {
-                breaches.evidence("undecided", tell);
+                report.evidence("undecided", tell);
             }
         }
     }
@@ -289,40 +289,40 @@ impl Checker for AtomicCommit {
     fn check(&self, history: &History, budget: &Budget) -> Verdict {
         let workloads = workloads_with(history, &["commit", "status"]);
         let transactions = survey(history, &workloads);
-        let mut breaches = Report::new(history);
-        let mut pace = Pace::new(budget);
+        let mut report = Report::new(history);
+        let mut poll = BudgetPoll::new(budget);
         for (id, transaction) in &transactions {
-            if pace.over(1) {
+            if poll.over(1) {
                 break;
             }
-            judge(history, id, transaction, &mut breaches);
+            judge(history, id, transaction, &mut report);
         }
-        self.undecided(history, &transactions, &mut breaches);
+        self.undecided(history, &transactions, &mut report);
         let decided = |(_, one): &&(Value, Transaction)| one.participants.iter().any(|one| one.said != [None, None]);
         let seen = transactions.iter().filter(decided).count();
         let several = |(_, one): &&(Value, Transaction)| {
             one.participants.iter().filter(|one| one.said != [None, None]).count() > 1
         };
         let compared = transactions.iter().filter(several).count();
-        let blocked = breaches.count("undecided");
+        let blocked = report.count("undecided");
         let unasked = |(_, one): &&(Value, Transaction)| one.told[1].is_some() && one.participants.is_empty();
         let unasked = transactions.iter().filter(unasked).count();
         let otherwise = if seen == 0 {
             (Validity::Unknown, "No participant named a decision.".to_owned())
         } else if blocked > 0 {
-            (Validity::Unknown, format!("{} undecided at the end.", wording::count(blocked, "transaction")))
+            (Validity::Unknown, format!("{} undecided at the end.", messages::count(blocked, "transaction")))
         } else if unasked > 0 {
-            let text = format!("No participant was asked about {}.", wording::count(unasked, "committed transaction"));
+            let text = format!("No participant was asked about {}.", messages::count(unasked, "committed transaction"));
             (Validity::Unknown, text)
         } else if compared == 0 {
             let text = "Of no transaction did two participants name a decision, so there was nothing to agree on: ask \
                         every participant for its status.";
             (Validity::Unknown, text.to_owned())
         } else {
-            (Validity::Valid, format!("{} decided alike by all that answered.", wording::count(seen, "transaction")))
+            (Validity::Valid, format!("{} decided alike by all that answered.", messages::count(seen, "transaction")))
         };
         let numbers = [("transactions", json!(transactions.len())), ("decided", json!(seen))];
-        breaches.late(&pace, history.ops().len(), "operations");
-        breaches.answer(self.name(), &workloads, otherwise, numbers)
+        report.late(&poll, history.ops().len(), "operations");
+        report.answer(self.name(), &workloads, otherwise, numbers)
     }
 }

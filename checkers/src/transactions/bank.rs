@@ -18,10 +18,10 @@ use crate::calls::{Group, at, by_key, object, unknown_functions, workloads_where
 use crate::checker::CheckerDoc;
 use crate::history::{History, NameId, Op, Outcome};
 use crate::value::{Kind, Value, ValueRef};
-use crate::verdict::pace::Pace;
-use crate::verdict::wording;
-use crate::verdict::{Breach, Report};
+use crate::verdict::budget_poll::BudgetPoll;
+use crate::verdict::messages;
 use crate::verdict::{Budget, Checker, Validity, Verdict};
+use crate::verdict::{Report, Violation};
 use serde_json::json;
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -248,7 +248,7 @@ fn in_flight(history: &History, read: &Op<'_>) -> String {
     let mut told: Vec<String> = near
         .split_off(more)
         .iter()
-        .map(|op| format!("#{} ({} {}{})", op.call, history.name(op.function), op.input, wording::on(history, op)))
+        .map(|op| format!("#{} ({} {}{})", op.call, history.name(op.function), op.input, messages::on(history, op)))
         .collect();
     if more > 0 {
         told.push(format!("{more} more"));
@@ -265,38 +265,38 @@ impl Bank {
         read: Op<'h>,
         balances: &[(Cow<'h, str>, ValueRef<'h>)],
         whole: bool,
-        breaches: &mut Report<'h>,
+        report: &mut Report<'h>,
     ) {
         for (name, balance) in balances {
             let subject = || object(&[("account", Value::text(name)), ("balance", balance.to_value())]);
             if balance.is_nil() {
-                breaches.violation("nil-balance", || Breach {
+                report.violation("nil-balance", || Violation {
                     title: format!("#{} found no balance in account {name}", read.call),
                     ops: vec![read],
                     key: Value::text(name),
                     subject: subject(),
                     reasons: vec!["Every account has a balance, if only 0.".to_owned(), in_flight(history, &read)],
-                    ..Breach::default()
+                    ..Violation::default()
                 });
             }
             if !self.negative_balances && balance.as_int().is_some_and(|balance| balance < 0) {
-                breaches.violation("negative-value", || Breach {
+                report.violation("negative-value", || Violation {
                     title: format!("#{} found {balance} in account {name}", read.call),
                     ops: vec![read],
                     key: Value::text(name),
                     subject: subject(),
                     reasons: vec!["No account may fall below 0.".to_owned(), in_flight(history, &read)],
-                    ..Breach::default()
+                    ..Violation::default()
                 });
             }
             if whole && !bank.expected.contains(name) {
-                breaches.violation("unexpected-key", || Breach {
+                report.violation("unexpected-key", || Violation {
                     title: format!("#{} found account {name}, which nobody opened", read.call),
                     ops: bank.first_table.into_iter().chain([read]).collect(),
                     key: Value::text(name),
                     subject: subject(),
                     reasons: vec![format!("The first read lacks account {name}, and no transfer names it.")],
-                    ..Breach::default()
+                    ..Violation::default()
                 });
             }
         }
@@ -308,7 +308,7 @@ impl Bank {
         read: Op<'h>,
         found: i128,
         first: Option<(Op<'h>, i128)>,
-    ) -> Breach<'h> {
+    ) -> Violation<'h> {
         let against = match (self.total, first) {
             (Some(total), _) => format!("All accounts together hold {total} at every moment; this read found {found}."),
             (None, Some((first, sum))) => format!(
@@ -319,15 +319,15 @@ impl Bank {
             (None, None) => String::new(),
         };
         let expected = self.total.map(i128::from).or(first.map(|(_, sum)| sum)).unwrap_or_default();
-        Breach {
-            title: format!("#{}{} found {found} in all, not {expected}", read.call, wording::on(history, &read)),
+        Violation {
+            title: format!("#{}{} found {found} in all, not {expected}", read.call, messages::on(history, &read)),
             ops: first.filter(|_| self.total.is_none()).map(|(op, _)| op).into_iter().chain([read]).collect(),
             subject: self.total.map_or(Value::Nil, |total| {
                 let off = i64::try_from(found - i128::from(total)).unwrap_or(i64::MAX);
                 object(&[("total", Value::Int(total)), ("off", Value::Int(off))])
             }),
             reasons: vec![against, in_flight(history, &read)],
-            ..Breach::default()
+            ..Violation::default()
         }
     }
 }
@@ -340,13 +340,13 @@ impl Bank {
         group: &Group<'h>,
         transfers: &Transfers<'h>,
         counts: &mut Counts,
-        pace: &mut Pace<'_>,
-        breaches: &mut Report<'h>,
+        poll: &mut BudgetPoll<'_>,
+        report: &mut Report<'h>,
     ) {
         let bank = survey(history, group, transfers);
         let mut first: Option<(Op<'h>, i128)> = None;
         for read in group.ops.iter().map(|&position| at(history, position)) {
-            if pace.over(1) {
+            if poll.over(1) {
                 break;
             }
             let (balances, complete, whole) = match seen(history, &read, transfers.places) {
@@ -363,7 +363,7 @@ impl Bank {
                 }
             };
             counts.reads += 1;
-            self.judge_balances(history, &bank, read, &balances, whole, breaches);
+            self.judge_balances(history, &bank, read, &balances, whole, report);
             let Some(found) = sum(&balances) else {
                 counts.unclear += usize::from(balances.iter().any(|(_, one)| one.as_int().is_none() && !one.is_nil()));
                 continue;
@@ -377,7 +377,7 @@ impl Bank {
             counts.banks += usize::from(first.is_none());
             let expected = self.total.map(i128::from).or(first.map(|(_, sum)| sum));
             if expected.is_some_and(|expected| expected != found) {
-                breaches.violation("wrong-total", || self.wrong_total(history, read, found, first));
+                report.violation("wrong-total", || self.wrong_total(history, read, found, first));
             }
             first = first.or(Some((read, found)));
             counts.sum = found;
@@ -397,18 +397,18 @@ impl Checker for Bank {
 
     fn check(&self, history: &History, budget: &Budget) -> Verdict {
         let workloads = workloads(history);
-        let mut breaches = Report::new(history);
+        let mut report = Report::new(history);
         let transfers: Vec<Transfers<'_>> = workloads.iter().map(|id| Transfers::of(history, *id)).collect();
         let mut counts = Counts::default();
         let mut unknown_function = None;
-        let mut pace = Pace::new(budget);
+        let mut poll = BudgetPoll::new(budget);
         for group in by_key(history, &workloads) {
             if let [function, ..] = unknown_functions(history, &group.ops, &["read", "txn", "transfer"])[..] {
                 unknown_function = Some(function);
                 continue;
             }
             let at = workloads.iter().position(|id| *id == group.workload).unwrap_or(0);
-            self.judge(history, &group, &transfers[at], &mut counts, &mut pace, &mut breaches);
+            self.judge(history, &group, &transfers[at], &mut counts, &mut poll, &mut report);
         }
         let Counts { reads, totals, banks, telling, unclear, sum } = counts;
         let called: usize = transfers.iter().map(|one| one.called).sum();
@@ -417,22 +417,22 @@ impl Checker for Bank {
         let otherwise = if let Some(function) = unknown_function {
             unknown(format!("What {function} does to balances is not known here."))
         } else if unclear > 0 {
-            unknown(format!("{} no table of balances.", wording::count(unclear, "time a reply is")))
+            unknown(format!("{} no table of balances.", messages::count(unclear, "time a reply is")))
         } else if reads == 0 {
             unknown("No read of balances was acknowledged.".to_owned())
         } else if totals == 0 || totals == banks && self.total.is_none() {
-            unknown(format!("{} of all accounts: nothing to compare its sum with.", wording::count(totals, "read")))
+            unknown(format!("{} of all accounts: nothing to compare its sum with.", messages::count(totals, "read")))
         } else if called > 0 && moved == 0 {
-            unknown(format!("All of {} were refused.", wording::count(called, "transfer")))
+            unknown(format!("All of {} were refused.", messages::count(called, "transfer")))
         } else if telling == 0 && (called > 0 || self.total.is_none()) {
-            let totals = wording::count(totals, "read");
+            let totals = messages::count(totals, "read");
             unknown(format!("None of {totals} of all accounts came after money was moved: nothing was tested."))
         } else {
             let of = if banks == 1 { format!(" found {sum}") } else { " found their bank's total".to_owned() };
-            (Validity::Valid, format!("All {} of all accounts{of}.", wording::count(totals, "read")))
+            (Validity::Valid, format!("All {} of all accounts{of}.", messages::count(totals, "read")))
         };
         let numbers = [("reads", json!(reads)), ("totals", json!(totals)), ("transfers", json!(called))];
-        breaches.late(&pace, history.ops().len(), "operations");
-        breaches.answer(self.name(), &workloads, otherwise, numbers)
+        report.late(&poll, history.ops().len(), "operations");
+        report.answer(self.name(), &workloads, otherwise, numbers)
     }
 }

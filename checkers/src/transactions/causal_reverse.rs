@@ -16,11 +16,11 @@ use crate::calls::{Group, at, by_key, unknown_functions, workloads_with};
 use crate::checker::CheckerDoc;
 use crate::history::{History, Op, Outcome};
 use crate::value::{Value, ValueRef};
+use crate::verdict::budget_poll::BudgetPoll;
 use crate::verdict::certificate::{Edge, EdgeKind};
-use crate::verdict::pace::Pace;
-use crate::verdict::wording;
-use crate::verdict::{Breach, Report};
+use crate::verdict::messages;
 use crate::verdict::{Budget, Checker, Validity, Verdict};
+use crate::verdict::{Report, Violation};
 use serde_json::json;
 use std::collections::HashMap;
 
@@ -116,7 +116,7 @@ fn missing(log: &Log<'_>, due: usize, number: usize) -> Option<u32> {
     due.filter(|one| one.in_read != number).find_map(|one| one.acknowledged)
 }
 
-fn breach<'h>(history: &'h History, read: Op<'h>, earlier: u32, later: u32) -> Breach<'h> {
+fn violation<'h>(history: &'h History, read: Op<'h>, earlier: u32, later: u32) -> Violation<'h> {
     let (earlier, later) = (at(history, earlier), at(history, later));
     let (one, two) = (earlier.input.to_value(), later.input.to_value());
     let depends = |from: &Op<'_>, to: &Op<'_>, kind, value: &Value| {
@@ -128,7 +128,7 @@ fn breach<'h>(history: &'h History, read: Op<'h>, earlier: u32, later: u32) -> B
         depends(&later, &read, EdgeKind::Wr, &two),
         depends(&read, &earlier, EdgeKind::Rw, &one),
     ];
-    Breach {
+    Violation {
         title: format!("#{} saw {two} without {one}, which was there before {two} was written", read.call),
         ops: vec![earlier, later, read],
         key: read.key.to_value(),
@@ -138,7 +138,7 @@ fn breach<'h>(history: &'h History, read: Op<'h>, earlier: u32, later: u32) -> B
         ],
         subject: Value::list([one, two]),
         cycle,
-        ..Breach::default()
+        ..Violation::default()
     }
 }
 
@@ -149,9 +149,9 @@ impl Checker for CausalReverse {
 
     fn check(&self, history: &History, budget: &Budget) -> Verdict {
         let workloads = workloads_with(history, WRITES);
-        let mut breaches = Report::new(history);
+        let mut report = Report::new(history);
         let (mut reads, mut telling, mut unclear, mut unknown_function) = (0, 0, 0, None);
-        let mut pace = Pace::new(budget);
+        let mut poll = BudgetPoll::new(budget);
         for group in by_key(history, &workloads) {
             if let [function, ..] = unknown_functions(history, &group.ops, KNOWN)[..] {
                 unknown_function = Some(function);
@@ -161,7 +161,7 @@ impl Checker for CausalReverse {
             for (number, &position) in group.ops.iter().enumerate() {
                 let read = at(history, position);
                 // A read costs as much as it saw.
-                if pace.over(1 + read.output.as_list().map_or(0, |list| list.len()) / PER_STEP) {
+                if poll.over(1 + read.output.as_list().map_or(0, |list| list.len()) / PER_STEP) {
                     break;
                 }
                 if read.outcome != Outcome::Ok || history.name(read.function) != "read" {
@@ -175,9 +175,9 @@ impl Checker for CausalReverse {
                 let (due, found) = judge(history, &mut log, &read, number + 1);
                 telling += usize::from(due > 0);
                 if let Some(later) = found {
-                    breaches.violation("causal-reverse", || {
+                    report.violation("causal-reverse", || {
                         let earlier = missing(&log, due, number + 1).unwrap_or(later);
-                        breach(history, read, earlier, later)
+                        violation(history, read, earlier, later)
                     });
                 }
             }
@@ -185,21 +185,18 @@ impl Checker for CausalReverse {
         let otherwise = if let Some(function) = unknown_function {
             (Validity::Unknown, format!("What {function} does is not known here; it may remove elements."))
         } else if unclear > 0 {
-            (Validity::Unknown, format!("{} no lists of elements.", wording::count(unclear, "reply that is")))
+            (Validity::Unknown, format!("{} no lists of elements.", messages::count(unclear, "reply that is")))
         } else if telling == 0 {
-            let text =
-                format!("None of {} saw a write before which another was acknowledged.", wording::count(reads, "read"));
+            let text = format!(
+                "None of {} saw a write before which another was acknowledged.",
+                messages::count(reads, "read")
+            );
             (Validity::Unknown, text)
         } else {
-            let text = format!("All {} that saw later writes saw the earlier ones.", wording::count(telling, "read"));
+            let text = format!("All {} that saw later writes saw the earlier ones.", messages::count(telling, "read"));
             (Validity::Valid, text)
         };
-        breaches.late(&pace, history.ops().len(), "operations");
-        breaches.answer(
-            self.name(),
-            &workloads,
-            otherwise,
-            [("reads", json!(reads)), ("telling_reads", json!(telling))],
-        )
+        report.late(&poll, history.ops().len(), "operations");
+        report.answer(self.name(), &workloads, otherwise, [("reads", json!(reads)), ("telling_reads", json!(telling))])
     }
 }

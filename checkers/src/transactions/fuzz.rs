@@ -7,7 +7,7 @@ use super::oracle::{self, Order};
 use super::simulate::{Isolation, Shape, simulate};
 use super::txn::{Dialect, Transactions};
 use crate::history::{Completion, History, HistoryBuilder, Invoke, Outcome, Record};
-use crate::random::{Draw, Stats};
+use crate::random::{Rng, Stats};
 use crate::value::Value;
 use crate::verdict::certificate::EdgeKind;
 use crate::verdict::{Budget, Checker, Validity};
@@ -17,10 +17,10 @@ use std::fmt::Write;
 /// Judges random histories of at most six transactions by every order of their transactions, and their cycles by
 /// following every path. The error describes the first difference.
 pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
-    let mut draw = Draw::new(seed);
+    let mut rng = Rng::new(seed);
     let mut stats = Stats::default();
     for _ in 0..count {
-        let history = small(&mut draw);
+        let history = small(&mut rng);
         stats.histories += 1;
         stats.invalid += u64::from(judged_alike(&history)?);
     }
@@ -29,7 +29,7 @@ pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
 
 /// Judges simulated databases of known levels: no anomaly that the level forbids. The error describes the first.
 pub fn differ_simulated(seed: u64, count: u64) -> Result<Stats, String> {
-    let mut draw = Draw::new(seed);
+    let mut rng = Rng::new(seed);
     let mut stats = Stats::default();
     let levels = [
         (Isolation::None, None),
@@ -40,18 +40,18 @@ pub fn differ_simulated(seed: u64, count: u64) -> Result<Stats, String> {
         (Isolation::Strict, Some("strict-serializable")),
     ];
     for _ in 0..count {
-        let (isolation, model) = *draw.pick(&levels);
+        let (isolation, model) = *rng.pick(&levels);
         let shape = Shape {
-            clients: 2 + draw.below(10),
-            keys: 1 + draw.below(8),
-            writes_per_key: 2 + draw.below(40),
-            mops: 1 + draw.below(5),
-            fail_percent: draw.below(10),
-            info_percent: draw.below(20),
-            final_read: draw.below(2) == 0,
-            ..Shape::new(isolation, 20 + draw.below(400))
+            clients: 2 + rng.below(10),
+            keys: 1 + rng.below(8),
+            writes_per_key: 2 + rng.below(40),
+            mops: 1 + rng.below(5),
+            fail_percent: rng.below(10),
+            info_percent: rng.below(20),
+            final_read: rng.below(2) == 0,
+            ..Shape::new(isolation, 20 + rng.below(400))
         };
-        let seed = draw.below(1 << 40);
+        let seed = rng.below(1 << 40);
         let history = simulate(seed, shape);
         stats.histories += 1;
         let strict = crate::random::shown(&history, ListAppend::default().check(&history, &Budget::unlimited()));
@@ -74,13 +74,13 @@ pub fn differ_simulated(seed: u64, count: u64) -> Result<Stats, String> {
 
 /// A random history of at most six transactions on at most two keys: an execution with snapshots at random moments, and
 /// mostly a read or two replaced.
-fn small(draw: &mut Draw) -> History {
-    let count = 2 + draw.below(5) as usize;
-    let keys = 1 + draw.below(2);
+fn small(rng: &mut Rng) -> History {
+    let count = 2 + rng.below(5) as usize;
+    let keys = 1 + rng.below(2);
     let mut places: Vec<u64> = (0..2 * count as u64).collect();
-    let reach = if draw.percent(50) { 4 } else { places.len() };
+    let reach = if rng.percent(50) { 4 } else { places.len() };
     for at in 0..places.len() {
-        let other = at + draw.below((places.len() - at).min(reach) as u64) as usize;
+        let other = at + rng.below((places.len() - at).min(reach) as u64) as usize;
         places.swap(at, other);
     }
     let mut spans: Vec<(u64, u64)> = (0..count).map(|at| (places[2 * at], places[2 * at + 1])).collect();
@@ -89,10 +89,10 @@ fn small(draw: &mut Draw) -> History {
     let mut fresh = [0; 2];
     let mut txns: Vec<Vec<(u64, Option<i64>)>> = Vec::new();
     for _ in 0..count {
-        let mops = 1 + draw.below(3);
+        let mops = 1 + rng.below(3);
         let mut mop = |_| {
-            let key = draw.below(keys);
-            let element = draw.percent(50).then(|| {
+            let key = rng.below(keys);
+            let element = rng.percent(50).then(|| {
                 fresh[key as usize] += 1;
                 fresh[key as usize]
             });
@@ -101,27 +101,27 @@ fn small(draw: &mut Draw) -> History {
         txns.push((0..mops).map(&mut mop).collect());
     }
     let outcomes: Vec<Outcome> = (0..count)
-        .map(|_| match draw.below(20) {
+        .map(|_| match rng.below(20) {
             0 => Outcome::Fail,
             1..4 => Outcome::Info,
             _ => Outcome::Ok,
         })
         .collect();
     let mut order: Vec<usize> = (0..count).collect();
-    if draw.percent(70) {
-        let points: Vec<u64> = spans.iter().map(|span| 8 * span.0 + draw.below(8 * (span.1 - span.0) + 1)).collect();
+    if rng.percent(70) {
+        let points: Vec<u64> = spans.iter().map(|span| 8 * span.0 + rng.below(8 * (span.1 - span.0) + 1)).collect();
         order.sort_by_key(|&at| points[at]);
     } else {
         for at in 0..count {
-            order.swap(at, at + draw.below((count - at) as u64) as usize);
+            order.swap(at, at + rng.below((count - at) as u64) as usize);
         }
     }
-    let stale = draw.below(3) * 20;
+    let stale = rng.below(3) * 20;
     let mut states: Vec<[Vec<i64>; 2]> = vec![Default::default()];
     let mut reads: Vec<Vec<Vec<i64>>> = vec![Vec::new(); count];
     for &at in &order {
         let last = states.len() - 1;
-        let seen = if draw.percent(stale) { draw.below(states.len() as u64) as usize } else { last };
+        let seen = if rng.percent(stale) { rng.below(states.len() as u64) as usize } else { last };
         let (mut view, mut state) = (states[seen].clone(), states[last].clone());
         for (key, element) in &txns[at] {
             match element {
@@ -133,28 +133,28 @@ fn small(draw: &mut Draw) -> History {
                 None => reads[at].push(view[*key as usize].clone()),
             }
         }
-        let applied = outcomes[at] == Outcome::Ok || (outcomes[at] == Outcome::Info && draw.percent(50));
+        let applied = outcomes[at] == Outcome::Ok || (outcomes[at] == Outcome::Info && rng.percent(50));
         if applied {
             states.push(state);
         }
     }
     let finals = states[states.len() - 1].clone();
-    for _ in 0..draw.below(3) {
-        let at = draw.below(count as u64) as usize;
-        let mop = draw.below(txns[at].len() as u64) as usize;
+    for _ in 0..rng.below(3) {
+        let at = rng.below(count as u64) as usize;
+        let mop = rng.below(txns[at].len() as u64) as usize;
         let whole = &finals[txns[at][mop].0 as usize];
-        reads[at][mop] = whole[..draw.below(whole.len() as u64 + 1) as usize].to_vec();
-        match draw.below(12) {
+        reads[at][mop] = whole[..rng.below(whole.len() as u64 + 1) as usize].to_vec();
+        match rng.below(12) {
             0 => reads[at][mop].reverse(),
-            1 => reads[at][mop].push(1 + draw.below(6) as i64),
+            1 => reads[at][mop].push(1 + rng.below(6) as i64),
             _ => {}
         }
     }
-    record(draw, &spans, &txns, &reads, &outcomes)
+    record(rng, &spans, &txns, &reads, &outcomes)
 }
 
 fn record(
-    draw: &mut Draw,
+    rng: &mut Rng,
     spans: &[(u64, u64)],
     txns: &[Vec<(u64, Option<i64>)>],
     reads: &[Vec<Vec<i64>>],
@@ -175,7 +175,7 @@ fn record(
             }))
         };
         let pushed = if spans[at].0 == index {
-            let free = processes.iter().position(|&free| free < index).filter(|_| draw.percent(60));
+            let free = processes.iter().position(|&free| free < index).filter(|_| rng.percent(60));
             let process = free.unwrap_or(processes.len());
             processes.resize(processes.len().max(process + 1), 0);
             processes[process] = if outcomes[at] == Outcome::Info { u64::MAX } else { spans[at].1 };

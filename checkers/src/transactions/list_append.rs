@@ -31,7 +31,7 @@ use super::txn::{Dialect, MopKind, Transactions};
 use crate::checker::CheckerDoc;
 use crate::checker::Options;
 use crate::history::{History, NameId, Outcome};
-use crate::verdict::wording;
+use crate::verdict::messages;
 use crate::verdict::{Budget, Checker, Finding, Severity, Validity, Verdict};
 use edges::{Built, Guess};
 use explain::Explain;
@@ -200,7 +200,7 @@ impl ListAppend {
             (true, None) => Validity::Valid,
         };
         let model = self.model.name;
-        let seen = wording::count(txns.outcomes[Outcome::Ok as usize] as usize, "acknowledged transaction");
+        let seen = messages::count(txns.outcomes[Outcome::Ok as usize] as usize, "acknowledged transaction");
         let summary = match (validity, doubt) {
             (Validity::Invalid, _) => {
                 let found = super::broken(forbidden, &more);
@@ -251,7 +251,7 @@ impl ListAppend {
             return Some(format!("The time was up before it was decided whether there is {}.", open.join(", ")));
         }
         analysis.doubtful(txns, budget, self.model).then(|| {
-            let (model, keys) = (self.model.name, wording::count(analysis.open_keys as usize, "key"));
+            let (model, keys) = (self.model.name, messages::count(analysis.open_keys as usize, "key"));
             format!(
                 "Nothing contradicts {model}, but that depends on the order of appends to {keys} that nobody read: \
                  read all keys at the end."

@@ -18,11 +18,11 @@ use crate::checker::CheckerDoc;
 use crate::history::{History, Op, Outcome};
 use crate::initial::{Initial, of_key};
 use crate::value::{Value, ValueRef};
+use crate::verdict::budget_poll::BudgetPoll;
 use crate::verdict::certificate::{Edge, EdgeKind};
-use crate::verdict::pace::Pace;
-use crate::verdict::wording;
-use crate::verdict::{Breach, Report};
+use crate::verdict::messages;
 use crate::verdict::{Budget, Checker, Validity, Verdict};
+use crate::verdict::{Report, Violation};
 use serde_json::json;
 use std::collections::HashMap;
 
@@ -127,7 +127,7 @@ fn survey<'h>(
     history: &'h History,
     workload: crate::history::NameId,
     checker: &LongFork,
-    pace: &mut Pace<'_>,
+    poll: &mut BudgetPoll<'_>,
 ) -> Survey<'h> {
     let size = checker.group_size;
     let first = |key: ValueRef<'h>, value: ValueRef<'h>| {
@@ -136,7 +136,7 @@ fn survey<'h>(
     let mut survey = Survey::default();
     let mut places: HashMap<Vec<ValueRef<'h>>, usize> = HashMap::new();
     for op in history.ops().iter().filter(|op| op.workload == workload) {
-        if pace.over(1) {
+        if poll.over(1) {
             survey.cut = true;
             break;
         }
@@ -177,9 +177,9 @@ fn survey<'h>(
 }
 
 /// Two reads that cannot be ordered. With the writes of both keys it is a cycle.
-fn fork<'h>(history: &'h History, survey: &Survey<'h>, keys: &[ValueRef<'h>], one: &Read, two: &Read) -> Breach<'h> {
+fn fork<'h>(history: &'h History, survey: &Survey<'h>, keys: &[ValueRef<'h>], one: &Read, two: &Read) -> Violation<'h> {
     let (first, second) = (at(history, one.position), at(history, two.position));
-    let (Some(x), Some(y)) = (seen_only_by(one, two), seen_only_by(two, one)) else { return Breach::default() };
+    let (Some(x), Some(y)) = (seen_only_by(one, two), seen_only_by(two, one)) else { return Violation::default() };
     let (x, y) = (keys[x], keys[y]);
     let write = |key: ValueRef<'h>, read: Op<'h>| {
         let (position, count) = *survey.writes.get(&key)?;
@@ -209,7 +209,7 @@ fn fork<'h>(history: &'h History, survey: &Survey<'h>, keys: &[ValueRef<'h>], on
     } else {
         reasons.push("The writes themselves are not in this history, or a key was written more than once.".to_owned());
     }
-    Breach {
+    Violation {
         title: format!("#{} and #{} saw {x} and {y} written in opposite orders", first.call, second.call),
         ops,
         subject: Value::list([x.to_value(), y.to_value()]),
@@ -217,7 +217,7 @@ fn fork<'h>(history: &'h History, survey: &Survey<'h>, keys: &[ValueRef<'h>], on
         // A fork is two reads that each miss what the other saw.
         anomaly: (!cycle.is_empty()).then_some("G-nonadjacent-item"),
         cycle,
-        ..Breach::default()
+        ..Violation::default()
     }
 }
 
@@ -234,12 +234,12 @@ impl Checker for LongFork {
     fn check(&self, history: &History, budget: &Budget) -> Verdict {
         let workloads =
             workloads_where(history, |op| op.outcome == Outcome::Ok && matches!(deed(history, op), Deed::Read(_)));
-        let mut breaches = Report::new(history);
+        let mut report = Report::new(history);
         let (mut reads, mut compared, mut repeated, mut other, mut odd) = (0, 0, 0, 0, 0);
         let (mut early, mut late, mut between) = (0, 0, 0);
-        let mut pace = Pace::new(budget);
+        let mut poll = BudgetPoll::new(budget);
         for workload in &workloads {
-            let mut survey = survey(history, *workload, self, &mut pace);
+            let mut survey = survey(history, *workload, self, &mut poll);
             repeated += survey.writes.values().filter(|(_, count)| *count > 1).count();
             other += survey.other + usize::from(survey.taken_back);
             odd += survey.odd;
@@ -260,36 +260,36 @@ impl Checker for LongFork {
             }
             for (keys, group) in &survey.groups {
                 for pair in group.windows(2).filter(|pair| !includes(&pair[1], &pair[0])) {
-                    breaches.violation("long-fork", || {
-                        let breach = fork(history, &survey, keys, &pair[0], &pair[1]);
+                    report.violation("long-fork", || {
+                        let violation = fork(history, &survey, keys, &pair[0], &pair[1]);
                         // A certificate says that nothing was there at first.
-                        Breach { certified: self.initial.is_unsaid(), ..breach }
+                        Violation { certified: self.initial.is_unsaid(), ..violation }
                     });
                 }
             }
         }
         let otherwise = if other > 0 {
-            let text = format!("{} neither write one key nor read a group.", wording::count(other, "operation"));
+            let text = format!("{} neither write one key nor read a group.", messages::count(other, "operation"));
             (Validity::Unknown, text)
         } else if compared == 0 {
-            (Validity::Unknown, format!("No two of {} asked for the same keys.", wording::count(reads, "read")))
+            (Validity::Unknown, format!("No two of {} asked for the same keys.", messages::count(reads, "read")))
         } else if repeated > 0 {
-            let text = format!("{} written more than once, which hides forks.", wording::count(repeated, "key"));
+            let text = format!("{} written more than once, which hides forks.", messages::count(repeated, "key"));
             (Validity::Unknown, text)
         } else if odd > 0 {
-            (Validity::Unknown, format!("{} not ask for one group.", wording::count(odd, "read did")))
+            (Validity::Unknown, format!("{} not ask for one group.", messages::count(odd, "read did")))
         } else if between == 0 {
             let text = format!(
                 "None of {} saw some keys of its group written and others not, so the order of the writes was never \
                  seen: read more often, while the keys of a group are written.",
-                wording::count(reads, "read")
+                messages::count(reads, "read")
             );
             (Validity::Unknown, text)
         } else {
-            (Validity::Valid, format!("All {} are in one order for each group.", wording::count(reads, "read")))
+            (Validity::Valid, format!("All {} are in one order for each group.", messages::count(reads, "read")))
         };
         let numbers = [("reads", json!(reads)), ("early_reads", json!(early)), ("late_reads", json!(late))];
-        breaches.late(&pace, history.ops().len(), "operations");
-        breaches.answer(self.name(), &workloads, otherwise, numbers)
+        report.late(&poll, history.ops().len(), "operations");
+        report.answer(self.name(), &workloads, otherwise, numbers)
     }
 }

@@ -17,9 +17,9 @@ pub use closed::ClosedPredicate;
 use crate::checker::CheckerDoc;
 use crate::history::{History, NameId, Op, Outcome};
 use crate::value::{Value, ValueRef};
+use crate::verdict::budget_poll::BudgetPoll;
 use crate::verdict::certificate::{Certificate, Claim, Edge, EdgeKind};
-use crate::verdict::pace::Pace;
-use crate::verdict::wording;
+use crate::verdict::messages;
 use crate::verdict::{Budget, Checker, FINDINGS_MAX, Finding, Severity, Validity, Verdict};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -78,9 +78,9 @@ impl Checker for G2 {
         let mut verdict = Verdict::new(self.name(), Validity::Unknown, "Nothing was inserted under a key.".to_owned());
         let mut keys: BTreeMap<(NameId, ValueRef<'_>), Inserts<'_>> = BTreeMap::new();
         let mut workloads: Vec<NameId> = Vec::new();
-        let mut pace = Pace::new(budget);
+        let mut poll = BudgetPoll::new(budget);
         for op in history.ops().iter().filter(|op| history.name(op.function) == "insert") {
-            if pace.over(1) {
+            if poll.over(1) {
                 break;
             }
             let Some((key, id)) = insert(&op) else {
@@ -104,14 +104,14 @@ impl Checker for G2 {
         let acknowledged = keys.values().filter(|inserts| !inserts.ok.is_empty()).count();
         let contested = keys.values().filter(|inserts| inserts.tried > 1).count();
         (verdict.validity, verdict.summary) = if !broken.is_empty() {
-            let keys = wording::count(broken.len(), "key");
+            let keys = messages::count(broken.len(), "key");
             (Validity::Invalid, format!("Not serializable: several inserts succeeded under {keys}."))
         } else if acknowledged == 0 {
             (Validity::Unknown, "No insert was acknowledged.".to_owned())
         } else {
-            (Validity::Valid, format!("No two inserts succeeded under any of {}.", wording::count(keys.len(), "key")))
+            (Validity::Valid, format!("No two inserts succeeded under any of {}.", messages::count(keys.len(), "key")))
         };
-        if let Some(late) = pace.reason(history.ops().len(), "operations").filter(|_| broken.is_empty()) {
+        if let Some(late) = poll.reason(history.ops().len(), "operations").filter(|_| broken.is_empty()) {
             (verdict.validity, verdict.summary) = (Validity::Unknown, late);
         }
         if verdict.validity == Validity::Valid
@@ -138,7 +138,7 @@ fn finding(history: &History, key: ValueRef<'_>, inserts: &Inserts<'_>) -> Findi
         format!("#{} and #{} both inserted under key {key}, and neither saw the other's row.", one.call, other.call);
     let mut finding = Finding::new("G2", Severity::Violation, title);
     let ops = [one, other];
-    let mut sentences: Vec<String> = ops.iter().map(|op| wording::operation(history, op)).collect();
+    let mut sentences: Vec<String> = ops.iter().map(|op| messages::operation(history, op)).collect();
     for (reader, writer, id) in [(one, other, second), (other, one, first)] {
         sentences.push(format!(
             "#{} comes before #{}: it read no row of key {key}, and so not {id}, which #{} inserted.",
@@ -164,9 +164,9 @@ fn finding(history: &History, key: ValueRef<'_>, inserts: &Inserts<'_>) -> Findi
     finding.ops = vec![one.call, other.call];
     finding.certificate = Some(Certificate::new(history, claim, &finding.ops));
     finding.key = key.to_value();
-    finding.nodes = wording::nodes_of(history, &ops);
-    finding.faults = wording::faults_around(history, &ops);
-    sentences.extend(wording::faults(history, &finding.faults));
+    finding.nodes = messages::nodes_of(history, &ops);
+    finding.faults = messages::faults_around(history, &ops);
+    sentences.extend(messages::faults(history, &finding.faults));
     finding.sentences = sentences;
     finding
 }

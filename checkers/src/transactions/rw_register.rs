@@ -37,7 +37,7 @@ use crate::checker::Options;
 use crate::history::{History, NameId, Outcome};
 use crate::initial::{Beginning, Begun, Initial, OPTION};
 use crate::value::Value;
-use crate::verdict::wording;
+use crate::verdict::messages;
 use crate::verdict::{Budget, Checker, Finding, Severity, Validity, Verdict};
 use explain::Explain;
 use serde_json::json;
@@ -216,11 +216,11 @@ impl RwRegister {
         let kept = forbidden.is_empty() && more.is_empty();
         let doubt = doubt.or_else(|| if kept { unobserved(&txns, self.model) } else { None });
         let ruling = lattice::words(&lattice::rule(anomalies.iter().copied()));
-        let seen = wording::count(txns.outcomes[Outcome::Ok as usize] as usize, "acknowledged transaction");
+        let seen = messages::count(txns.outcomes[Outcome::Ok as usize] as usize, "acknowledged transaction");
         let known = format!(
             "the order of all versions was known of {} of {}",
             analysis.orders.total_keys,
-            wording::count(analysis.orders.written_keys as usize, "key")
+            messages::count(analysis.orders.written_keys as usize, "key")
         );
         let model = self.model.name;
         // Cycles through versions of which no order is known cannot be seen.
@@ -269,7 +269,7 @@ impl RwRegister {
             return Some("No transaction wrote anything.".to_owned());
         }
         if analysis.matched.ambiguous > 0 {
-            let reads = wording::count(analysis.matched.ambiguous as usize, "read");
+            let reads = messages::count(analysis.matched.ambiguous as usize, "read");
             return Some(format!("{reads} cannot be told from whom: values must be written once for each key."));
         }
         let names = analysis.cycles.undecided.iter().map(|(class, level)| class.anomaly(*level));

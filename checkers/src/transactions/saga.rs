@@ -19,10 +19,10 @@ use crate::calls::{Group, at, by_key, object, workloads_with};
 use crate::checker::CheckerDoc;
 use crate::history::{History, Op, Outcome};
 use crate::value::{Value, ValueRef};
-use crate::verdict::pace::Pace;
-use crate::verdict::wording;
-use crate::verdict::{Breach, Report};
+use crate::verdict::budget_poll::BudgetPoll;
+use crate::verdict::messages;
 use crate::verdict::{Budget, Checker, Validity, Verdict};
+use crate::verdict::{Report, Violation};
 use serde_json::json;
 
 /// Its entry in the list of checkers.
@@ -162,9 +162,9 @@ impl<'h> Known<'h> {
     }
 }
 
-fn breach<'h>(title: String, ops: Vec<Op<'h>>, reasons: Vec<String>) -> Breach<'h> {
+fn violation<'h>(title: String, ops: Vec<Op<'h>>, reasons: Vec<String>) -> Violation<'h> {
     let key = ops.last().map(|op| op.key.to_value()).unwrap_or_default();
-    Breach { title, ops, subject: key.clone(), key, reasons, ..Breach::default() }
+    Violation { title, ops, subject: key.clone(), key, reasons, ..Violation::default() }
 }
 
 /// What was counted.
@@ -179,7 +179,7 @@ struct Seen {
 }
 
 impl Saga {
-    fn judge<'h>(&self, history: &'h History, group: &Group<'h>, seen: &mut Seen, breaches: &mut Report<'h>) {
+    fn judge<'h>(&self, history: &'h History, group: &Group<'h>, seen: &mut Seen, report: &mut Report<'h>) {
         let known = Known::of(history, group);
         if known.starts.is_empty() && known.logs.is_empty() {
             return;
@@ -199,11 +199,11 @@ impl Saga {
                     break;
                 };
                 if let Some((kind, why)) = course.take(event, steps.as_deref()) {
-                    breaches.violation(kind, || {
+                    report.violation(kind, || {
                         let planned = plan.filter(|_| kind == "completed-with-steps-missing");
                         let title = format!("in saga {}, {why}", log.key);
                         let ops = planned.into_iter().chain([log]).collect();
-                        breach(title, ops, vec![format!("The log of #{} says so, by its order.", log.call)])
+                        violation(title, ops, vec![format!("The log of #{} says so, by its order.", log.call)])
                     });
                 }
             }
@@ -214,57 +214,61 @@ impl Saga {
                 last_settled = Some((log, course.ended.is_some()));
             }
         }
-        self.end(last_settled, breaches);
+        self.end(last_settled, report);
         let started = known.starts.iter().any(|op| op.outcome == Outcome::Ok);
         seen.unread += usize::from(started && last_settled.is_none());
-        answers(&known, ends, breaches);
-        prefixes(&known, breaches);
+        answers(&known, ends, report);
+        prefixes(&known, report);
     }
 
-    fn end<'h>(&self, last: Option<(Op<'h>, bool)>, breaches: &mut Report<'h>) {
+    fn end<'h>(&self, last: Option<(Op<'h>, bool)>, report: &mut Report<'h>) {
         let Some((log, false)) = last else { return };
-        let tell = || Breach {
+        let tell = || Violation {
             subject: object(&[("saga", log.key.to_value()), ("must_end", Value::Bool(self.must_end))]),
             certified: false,
-            ..breach(
+            ..violation(
                 format!("saga {} had not ended when #{} read its log", log.key, log.call),
                 vec![log],
                 vec!["It was read after everything was healed: neither all done nor all compensated.".to_owned()],
             )
         };
         if self.must_end {
-            breaches.violation("unfinished", tell);
+            report.violation("unfinished", tell);
         } else {
-            breaches.evidence("unfinished", tell);
+            report.evidence("unfinished", tell);
         }
     }
 }
 
 /// What callers were told against what logs say.
-fn answers<'h>(known: &Known<'h>, ends: [Option<Op<'h>>; 2], breaches: &mut Report<'h>) {
+fn answers<'h>(known: &Known<'h>, ends: [Option<Op<'h>>; 2], report: &mut Report<'h>) {
     for (told, word) in [(0, "compensated"), (1, "completed")] {
         let says = |op: &&Op<'h>| op.outcome == Outcome::Ok && op.output.as_text() == Some(word);
         if let (Some(&start), Some(log)) = (known.starts.iter().find(says), ends[1 - told]) {
-            breaches.violation("acknowledged-otherwise", || {
+            report.violation("acknowledged-otherwise", || {
                 let title =
                     format!("#{} was told that saga {} is {word}; its log says otherwise", start.call, start.key);
-                breach(title, vec![start, log], vec![format!("The log that #{} read ended the other way.", log.call)])
+                violation(
+                    title,
+                    vec![start, log],
+                    vec![format!("The log that #{} read ended the other way.", log.call)],
+                )
             });
         }
     }
     let refused = !known.starts.is_empty() && known.starts.iter().all(|op| op.outcome == Outcome::Fail);
     let ran = known.logs.iter().find(|op| op.output.as_list().is_some_and(|list| !list.is_empty()));
     if let (true, Some(&log)) = (refused, ran) {
-        breaches.violation("refused-saga-ran", || {
+        report.violation("refused-saga-ran", || {
             let title = format!("saga {} ran although starting it was refused", log.key);
             let ops = known.starts.iter().copied().chain([log]).collect();
-            breach(title, ops, vec!["Every call to start it certainly had no effect.".to_owned()])
+            violation(title, ops, vec!["Every call to start it certainly had no effect.".to_owned()])
         });
     }
 }
 
 /// Each log against the longest: if all are prefixes of that, any two agree.
-fn prefixes<'h>(known: &Known<'h>, breaches: &mut Report<'h>) {
+fn prefixes<'h>(known: &Known<'h>, report: &mut Report<'h>) {
     let entries = |op: &Op<'h>| op.output.as_list().unwrap_or_default();
     let Some(&longest) = known.logs.iter().rev().max_by_key(|op| entries(op).len()) else { return };
     let agrees = |op: &&Op<'h>| {
@@ -274,10 +278,10 @@ fn prefixes<'h>(known: &Known<'h>, breaches: &mut Report<'h>) {
         })
     };
     if let Some(&other) = known.logs.iter().find(|op| !agrees(op)) {
-        breaches.violation("conflicting-logs", || {
+        report.violation("conflicting-logs", || {
             let title =
                 format!("#{} and #{} read logs of saga {} that contradict", other.call, longest.call, other.key);
-            breach(
+            violation(
                 title,
                 vec![other, longest],
                 vec!["A log only grows: one of two is the beginning of the other.".to_owned()],
@@ -293,34 +297,37 @@ impl Checker for Saga {
 
     fn check(&self, history: &History, budget: &Budget) -> Verdict {
         let workloads = workloads_with(history, &["start"]);
-        let mut breaches = Report::new(history);
+        let mut report = Report::new(history);
         let mut seen = Seen::default();
-        let mut pace = Pace::new(budget);
+        let mut poll = BudgetPoll::new(budget);
         for group in by_key(history, &workloads) {
-            if pace.over(group.ops.len()) {
+            if poll.over(group.ops.len()) {
                 break;
             }
-            self.judge(history, &group, &mut seen, &mut breaches);
+            self.judge(history, &group, &mut seen, &mut report);
         }
         let Seen { sagas, logs, telling, unclear, unread } = seen;
-        let unfinished = breaches.count("unfinished");
+        let unfinished = report.count("unfinished");
         let otherwise = if logs == 0 {
             (Validity::Unknown, "No log of a saga was read.".to_owned())
         } else if unclear > 0 {
-            (Validity::Unknown, format!("{} with events that are not known.", wording::count(unclear, "log")))
+            (Validity::Unknown, format!("{} with events that are not known.", messages::count(unclear, "log")))
         } else if unfinished > 0 {
-            (Validity::Unknown, format!("{} had not ended.", wording::count(unfinished, "saga")))
+            (Validity::Unknown, format!("{} had not ended.", messages::count(unfinished, "saga")))
         } else if unread > 0 {
-            let text = format!("The log of {} was not read at the end.", wording::count(unread, "started saga"));
+            let text = format!("The log of {} was not read at the end.", messages::count(unread, "started saga"));
             (Validity::Unknown, text)
         } else if telling == 0 {
             let text = "No log tells of a step: only how sagas ended was seen.";
             (Validity::Unknown, text.to_owned())
         } else {
-            let count = wording::count(sagas, "saga");
-            (Validity::Valid, format!("{count} completed or compensated in order, by {}.", wording::count(logs, "log")))
+            let count = messages::count(sagas, "saga");
+            (
+                Validity::Valid,
+                format!("{count} completed or compensated in order, by {}.", messages::count(logs, "log")),
+            )
         };
-        breaches.late(&pace, history.ops().len(), "operations");
-        breaches.answer(self.name(), &workloads, otherwise, [("sagas", json!(sagas)), ("logs", json!(logs))])
+        report.late(&poll, history.ops().len(), "operations");
+        report.answer(self.name(), &workloads, otherwise, [("sagas", json!(sagas)), ("logs", json!(logs))])
     }
 }

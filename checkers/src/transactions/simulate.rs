@@ -1,7 +1,7 @@
 //! A simulated database of a known isolation level under concurrent clients: histories of any length, whose anomalies are
 //! known beforehand. For tests, fuzzing and benches; no checker uses it.
 use crate::history::{Completion, HISTORY_VERSION, History, HistoryBuilder, Invoke, Record};
-use crate::random::Draw;
+use crate::random::Rng;
 use crate::value::Value;
 use std::sync::Arc;
 
@@ -104,7 +104,7 @@ struct Late {
 
 struct Simulation {
     shape: Shape,
-    draw: Draw,
+    rng: Rng,
     builder: HistoryBuilder,
     index: u64,
     /// By key: what was written, and when.
@@ -125,7 +125,7 @@ pub fn simulate(seed: u64, shape: Shape) -> History {
     let names = ["append", "w", "r", "txn", "lists"].map(Arc::from);
     let mut simulation = Simulation {
         shape,
-        draw: Draw::new(seed),
+        rng: Rng::new(seed),
         builder: HistoryBuilder::new(),
         index: 0,
         logs: vec![Vec::new(); shape.keys as usize],
@@ -151,7 +151,7 @@ impl Simulation {
             if called == self.shape.txns && idle {
                 break;
             }
-            let at = self.draw.below(self.shape.clients) as usize;
+            let at = self.rng.below(self.shape.clients) as usize;
             if matches!(clients[at].state, State::Idle) {
                 if called < self.shape.txns {
                     called += 1;
@@ -160,8 +160,8 @@ impl Simulation {
                 continue;
             }
             self.step(&mut clients[at]);
-            if !self.late.is_empty() && self.draw.below(8) == 0 {
-                let at = self.draw.below(self.late.len() as u64) as usize;
+            if !self.late.is_empty() && self.rng.below(8) == 0 {
+                let at = self.rng.below(self.late.len() as u64) as usize;
                 let late = self.late.swap_remove(at);
                 self.commit(&late.mops, late.snapshot);
             }
@@ -183,12 +183,12 @@ impl Simulation {
     }
 
     fn call(&mut self, worker: usize, client: &mut Client) {
-        let count = 1 + self.draw.below(self.shape.mops);
+        let count = 1 + self.rng.below(self.shape.mops);
         client.mops.clear();
         for _ in 0..count {
-            let slot = self.draw.below(self.shape.keys) as usize;
+            let slot = self.rng.below(self.shape.keys) as usize;
             let (key, writes) = self.active[slot];
-            let write = (self.draw.below(2) == 0).then_some(writes as i64 + 1);
+            let write = (self.rng.below(2) == 0).then_some(writes as i64 + 1);
             if write.is_some() {
                 self.active[slot].1 += 1;
                 if self.active[slot].1 == self.shape.writes_per_key {
@@ -264,7 +264,7 @@ impl Simulation {
     fn snapshot(&mut self, mops: &[Mop]) -> u64 {
         let reads_only = mops.iter().all(|mop| mop.write.is_none());
         match self.shape.isolation {
-            Isolation::Serializable if reads_only => self.clock - self.draw.below(self.clock.min(20) + 1),
+            Isolation::Serializable if reads_only => self.clock - self.rng.below(self.clock.min(20) + 1),
             _ => self.clock,
         }
     }
@@ -297,11 +297,11 @@ impl Simulation {
     }
 
     fn end(&mut self, client: &Client, snapshot: u64) -> Reply {
-        if self.draw.percent(self.shape.fail_percent) {
+        if self.rng.percent(self.shape.fail_percent) {
             return Reply::Fail;
         }
-        if self.draw.percent(self.shape.info_percent) {
-            if self.draw.below(2) == 0 {
+        if self.rng.percent(self.shape.info_percent) {
+            if self.rng.below(2) == 0 {
                 self.late.push(Late { mops: client.mops.clone(), snapshot });
             }
             return Reply::Info;

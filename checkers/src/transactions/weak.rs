@@ -50,7 +50,7 @@ use crate::history::{History, NameId, Outcome};
 use crate::initial::{Beginning, Begun, Initial, OPTION};
 use crate::transactions::txn::{Dialect, Mop, MopKind, Transactions, certainly_first, transacts};
 use crate::value::{Value, Word};
-use crate::verdict::wording;
+use crate::verdict::messages;
 use crate::verdict::{Budget, Checker, FINDINGS_MAX, Finding, Severity, Validity, Verdict};
 use causal::Stop;
 use explain::Words;
@@ -218,7 +218,7 @@ impl Weak {
                 verdict.summary = stop_words(stop).to_owned();
                 if flaws > 0 {
                     verdict.validity = Validity::Invalid;
-                    verdict.summary = format!("{} that no order explains.", wording::count(flaws, "read"));
+                    verdict.summary = format!("{} that no order explains.", messages::count(flaws, "read"));
                 }
                 return;
             }
@@ -277,10 +277,10 @@ impl Weak {
             Level::Parallel => Some(Level::Causal.name()),
         };
         (verdict.validity, verdict.summary) = if flaws + cycles > 0 {
-            let (flaws, cycles) = (wording::count(flaws, "flawed read"), wording::count(cycles, "contradiction"));
+            let (flaws, cycles) = (messages::count(flaws, "flawed read"), messages::count(cycles, "contradiction"));
             (Validity::Invalid, format!("Not {name}: {flaws}, {cycles}."))
         } else if ambiguous > 0 {
-            let count = wording::count(ambiguous as usize, "read");
+            let count = messages::count(ambiguous as usize, "read");
             (
                 Validity::Unknown,
                 format!("{count} cannot be told from whom: values of a key were written more than once."),
@@ -292,7 +292,7 @@ impl Weak {
                 "No transaction read what another had written, so nothing could contradict: read what others write.";
             (Validity::Unknown, text.to_owned())
         } else {
-            let reads = wording::count(reads, "read");
+            let reads = messages::count(reads, "read");
             (Validity::Valid, format!("Some commit order explains {reads} at {name}."))
         };
         if let Some(strongest) = strongest.filter(|_| verdict.validity != Validity::Unknown) {

@@ -1,9 +1,9 @@
 //! How broken rules become findings, and findings a verdict. Knows no rule itself and judges nothing.
 use crate::history::{History, NameId, Op, Outcome};
 use crate::value::{Value, ValueRef};
+use crate::verdict::budget_poll::BudgetPoll;
 use crate::verdict::certificate::{Certificate, Claim, Edge};
-use crate::verdict::pace::Pace;
-use crate::verdict::wording;
+use crate::verdict::messages;
 use crate::verdict::{FINDINGS_MAX, Finding, Severity, Validity, Verdict};
 use serde_json::json;
 use std::cmp::Reverse;
@@ -14,7 +14,7 @@ const TOLD_MAX: usize = 8;
 
 /// A rule that some operations break, or a piece of evidence of the same shape.
 #[derive(Debug)]
-pub(crate) struct Breach<'h> {
+pub(crate) struct Violation<'h> {
     /// The finding's kind, and the certificate's rule.
     pub(crate) kind: &'static str,
     pub(crate) severity: Severity,
@@ -45,9 +45,9 @@ pub(crate) struct Breach<'h> {
 }
 
 /// A violation, once, with a certificate; everything else is still empty.
-impl Default for Breach<'_> {
+impl Default for Violation<'_> {
     fn default() -> Self {
-        Breach {
+        Violation {
             kind: "",
             severity: Severity::Violation,
             title: String::new(),
@@ -66,32 +66,32 @@ impl Default for Breach<'_> {
     }
 }
 
-impl<'h> Breach<'h> {
+impl<'h> Violation<'h> {
     /// A violation, once, with a certificate.
-    pub(crate) fn new(kind: &'static str, title: String, subject: Value, ops: Vec<Op<'h>>) -> Breach<'h> {
-        Breach { kind, title, subject, ops, ..Breach::default() }
+    pub(crate) fn new(kind: &'static str, title: String, subject: Value, ops: Vec<Op<'h>>) -> Violation<'h> {
+        Violation { kind, title, subject, ops, ..Violation::default() }
     }
 
     /// The same with a sentence of why.
-    pub(crate) fn why(mut self, sentence: String) -> Breach<'h> {
+    pub(crate) fn why(mut self, sentence: String) -> Violation<'h> {
         self.why.push(sentence);
         self
     }
 
     /// The same about the object of this key.
-    pub(crate) fn on(mut self, key: ValueRef<'_>) -> Breach<'h> {
+    pub(crate) fn on(mut self, key: ValueRef<'_>) -> Violation<'h> {
         self.key = key.to_value();
         self
     }
 
     /// The same, found so often there.
-    pub(crate) fn times(mut self, count: usize) -> Breach<'h> {
+    pub(crate) fn times(mut self, count: usize) -> Violation<'h> {
         self.count = count as u64;
         self
     }
 
     /// The same as evidence, which decides nothing.
-    pub(crate) fn evidence(mut self) -> Breach<'h> {
+    pub(crate) fn evidence(mut self) -> Violation<'h> {
         self.severity = Severity::Evidence;
         self
     }
@@ -113,10 +113,10 @@ impl<'h> Breach<'h> {
         finding.sentences.extend(self.reasons);
         finding.nodes = self.nodes;
         if !calls.is_empty() {
-            finding.nodes = wording::nodes_of(history, &self.ops);
-            finding.faults = wording::faults_around(history, &self.ops);
+            finding.nodes = messages::nodes_of(history, &self.ops);
+            finding.faults = messages::faults_around(history, &self.ops);
         }
-        finding.sentences.extend(wording::faults(history, &finding.faults));
+        finding.sentences.extend(messages::faults(history, &finding.faults));
         finding.key = self.key;
         if self.certified && self.severity == Severity::Violation && !calls.is_empty() {
             let claim = match self.anomaly {
@@ -134,28 +134,28 @@ impl<'h> Breach<'h> {
 /// One sentence about an operation; of a long reply only how long it is.
 fn told(history: &History, op: &Op<'_>) -> String {
     if !long(op.input) && !long(op.completion_value) {
-        return wording::operation(history, op);
+        return messages::operation(history, op);
     }
     let size = |value: ValueRef<'_>| match (value.as_list(), value.as_map()) {
-        (Some(list), _) => wording::count(list.len(), "element"),
-        (_, Some(map)) => wording::count(map.len(), "entry").replace("entrys", "entries"),
+        (Some(list), _) => messages::count(list.len(), "element"),
+        (_, Some(map)) => messages::count(map.len(), "entry").replace("entrys", "entries"),
         _ => "a long text".to_owned(),
     };
     let shown = |value: ValueRef<'_>| if long(value) { size(value) } else { value.to_string() };
     let when = match op.outcome {
         Outcome::Info => "never acknowledged".to_owned(),
-        Outcome::Ok => format!("answered at {}", wording::seconds(op.reply_time)),
-        Outcome::Fail => format!("refused at {}", wording::seconds(op.reply_time)),
+        Outcome::Ok => format!("answered at {}", messages::seconds(op.reply_time)),
+        Outcome::Fail => format!("refused at {}", messages::seconds(op.reply_time)),
     };
     format!(
         "#{}: process {}{} called {} {} -> {}; called at {}, {when}.",
         op.call,
         op.process,
-        wording::on(history, op),
+        messages::on(history, op),
         history.name(op.function),
         shown(op.input),
         shown(op.completion_value),
-        wording::seconds(op.call_time)
+        messages::seconds(op.call_time)
     )
 }
 
@@ -213,31 +213,36 @@ impl<'h> Report<'h> {
     }
 
     /// Takes a broken rule in.
-    pub(crate) fn breach(&mut self, breach: Breach<'_>) {
-        let tally = self.tallies.entry((breach.severity, breach.kind)).or_default();
-        tally.count += breach.count;
+    pub(crate) fn record(&mut self, violation: Violation<'_>) {
+        let tally = self.tallies.entry((violation.severity, violation.kind)).or_default();
+        tally.count += violation.count;
         if tally.told < FINDINGS_MAX {
             tally.told += 1;
-            self.findings.push(breach.finding(self.history));
+            self.findings.push(violation.finding(self.history));
         }
     }
 
     /// Takes a rule in that is broken often: made only where it is told.
-    pub(crate) fn breach_of(&mut self, kind: &'static str, severity: Severity, make: impl FnOnce() -> Breach<'h>) {
+    pub(crate) fn violation_of(
+        &mut self,
+        kind: &'static str,
+        severity: Severity,
+        make: impl FnOnce() -> Violation<'h>,
+    ) {
         match self.tallies.get_mut(&(severity, kind)) {
             Some(tally) if tally.told >= FINDINGS_MAX => tally.count += 1,
-            _ => self.breach(Breach { kind, severity, ..make() }),
+            _ => self.record(Violation { kind, severity, ..make() }),
         }
     }
 
     /// A rule is certainly broken. Only the first of a kind are told.
-    pub(crate) fn violation(&mut self, kind: &'static str, make: impl FnOnce() -> Breach<'h>) {
-        self.breach_of(kind, Severity::Violation, make);
+    pub(crate) fn violation(&mut self, kind: &'static str, make: impl FnOnce() -> Violation<'h>) {
+        self.violation_of(kind, Severity::Violation, make);
     }
 
     /// Something worth showing that breaks no rule.
-    pub(crate) fn evidence(&mut self, kind: &'static str, make: impl FnOnce() -> Breach<'h>) {
-        self.breach_of(kind, Severity::Evidence, make);
+    pub(crate) fn evidence(&mut self, kind: &'static str, make: impl FnOnce() -> Violation<'h>) {
+        self.violation_of(kind, Severity::Evidence, make);
     }
 
     /// How often rules of this kind are broken.
@@ -272,14 +277,14 @@ impl<'h> Report<'h> {
     pub(crate) fn malformed(&mut self, shape: &str, calls: &[u64]) {
         self.number("malformed", calls.len() as u64);
         if let Some(first) = calls.first() {
-            let count = wording::count(calls.len(), "call");
+            let count = messages::count(calls.len(), "call");
             self.aside(format!("{count} could not be understood, first #{first}: {shape}."));
         }
     }
 
     /// That the time was up after a part of all these operations (or whatever is counted), if it was.
-    pub(crate) fn late(&mut self, pace: &Pace<'_>, all: usize, what: &str) {
-        if let Some(reason) = pace.reason(all, what) {
+    pub(crate) fn late(&mut self, poll: &BudgetPoll<'_>, all: usize, what: &str) {
+        if let Some(reason) = poll.reason(all, what) {
             // Whatever else is missing may only not have been come to.
             self.unknown = vec![reason];
             self.unseen.clear();

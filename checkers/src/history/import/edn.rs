@@ -23,13 +23,13 @@ use std::io::Read;
 pub struct Forms<R> {
     window: Window<R>,
     arena: Arena,
-    shelf: Shelf,
+    scratch: Scratch,
 }
 
 impl<R: Read> Forms<R> {
     /// The forms of this text. It is read as they are asked for.
     pub fn new(reader: R) -> Forms<R> {
-        Forms { window: Window::new(reader), arena: Arena::default(), shelf: Shelf::default() }
+        Forms { window: Window::new(reader), arena: Arena::default(), scratch: Scratch::default() }
     }
 }
 
@@ -39,21 +39,21 @@ impl<R: Read> Iterator for Forms<R> {
     /// The next form. After an error there is nothing sensible to go on with.
     fn next(&mut self) -> Option<Result<Value, HistoryError>> {
         self.arena = Arena::default();
-        let (arena, shelf) = (&mut self.arena, &mut self.shelf);
-        let word = self.window.scan(|scan| form(scan, arena, shelf)).transpose()?;
+        let (arena, scratch) = (&mut self.arena, &mut self.scratch);
+        let word = self.window.scan(|scan| form(scan, arena, scratch)).transpose()?;
         Some(word.map(|word| self.arena.get(word).to_value()))
     }
 }
 
 /// Room for the forms that are being read, used again and again.
 #[derive(Debug, Default)]
-pub(super) struct Shelf {
+pub(super) struct Scratch {
     words: Vec<Word>,
     frames: Vec<Frame>,
     text: String,
 }
 
-/// What is open. The number is the first word on the shelf that belongs to it.
+/// What is open. The number is the first word on the scratch that belongs to it.
 #[derive(Clone, Copy, Debug)]
 enum Frame {
     /// `(`, `[` or `#{`, with its closing bracket.
@@ -79,63 +79,63 @@ pub(super) fn space(scan: &mut Scan<'_>) -> Result<(), Stop> {
 }
 
 /// The next form, `None` at the end of the text.
-pub(super) fn form(scan: &mut Scan<'_>, arena: &mut Arena, shelf: &mut Shelf) -> Result<Option<Word>, Stop> {
-    shelf.words.clear();
-    shelf.frames.clear();
+pub(super) fn form(scan: &mut Scan<'_>, arena: &mut Arena, scratch: &mut Scratch) -> Result<Option<Word>, Stop> {
+    scratch.words.clear();
+    scratch.frames.clear();
     loop {
         space(scan)?;
         let Some(first) = scan.peek()? else {
-            return if shelf.frames.is_empty() { Ok(None) } else { scan.expected("the rest of a form") };
+            return if scratch.frames.is_empty() { Ok(None) } else { scan.expected("the rest of a form") };
         };
         let mut word = match first {
             b'[' | b'(' => {
                 scan.at += 1;
                 let closing = if first == b'[' { b']' } else { b')' };
-                open(scan, shelf, Frame::List(shelf.words.len(), closing))?;
+                open(scan, scratch, Frame::List(scratch.words.len(), closing))?;
                 continue;
             }
             b'{' => {
                 scan.at += 1;
-                open(scan, shelf, Frame::Map(shelf.words.len()))?;
+                open(scan, scratch, Frame::Map(scratch.words.len()))?;
                 continue;
             }
             b'^' => {
                 scan.at += 1;
-                open(scan, shelf, Frame::Over)?;
+                open(scan, scratch, Frame::Over)?;
                 continue;
             }
             // Marks of Clojure's reader: the form behind them.
             b'`' | b'~' | b'@' => {
                 scan.at += 1;
-                open(scan, shelf, Frame::Tag)?;
+                open(scan, scratch, Frame::Tag)?;
                 continue;
             }
-            b']' | b')' | b'}' => close(scan, arena, shelf, first)?,
-            b'#' => match dispatch(scan, arena, shelf)? {
+            b']' | b')' | b'}' => close(scan, arena, scratch, first)?,
+            b'#' => match dispatch(scan, arena, scratch)? {
                 Some(word) => word,
                 None => continue,
             },
-            _ => tokens::atom(scan, arena, &mut shelf.text)?,
+            _ => tokens::atom(scan, arena, &mut scratch.text)?,
         };
         loop {
-            match shelf.frames.last().copied() {
+            match scratch.frames.last().copied() {
                 None => return Ok(Some(word)),
                 Some(Frame::Over) => {
-                    shelf.frames.pop();
+                    scratch.frames.pop();
                     break;
                 }
                 Some(Frame::Tag) => {
-                    shelf.frames.pop();
+                    scratch.frames.pop();
                 }
                 Some(Frame::List(..)) => {
-                    shelf.words.push(word);
+                    scratch.words.push(word);
                     break;
                 }
                 Some(Frame::Map(from)) => {
-                    if (shelf.words.len() - from).is_multiple_of(2) {
+                    if (scratch.words.len() - from).is_multiple_of(2) {
                         word = name(word, arena);
                     }
-                    shelf.words.push(word);
+                    scratch.words.push(word);
                     break;
                 }
             }
@@ -144,7 +144,7 @@ pub(super) fn form(scan: &mut Scan<'_>, arena: &mut Arena, shelf: &mut Shelf) ->
 }
 
 /// Passes discarded forms and metadata in front of the next form; false at the end of the text.
-pub(super) fn approach(scan: &mut Scan<'_>, arena: &mut Arena, shelf: &mut Shelf) -> Result<bool, Stop> {
+pub(super) fn approach(scan: &mut Scan<'_>, arena: &mut Arena, scratch: &mut Scratch) -> Result<bool, Stop> {
     loop {
         space(scan)?;
         match scan.peek()? {
@@ -160,7 +160,7 @@ pub(super) fn approach(scan: &mut Scan<'_>, arena: &mut Arena, shelf: &mut Shelf
             }
             Some(_) => return Ok(true),
         }
-        if form(scan, arena, shelf)?.is_none() {
+        if form(scan, arena, scratch)?.is_none() {
             return scan.expected("a form");
         }
     }
@@ -187,14 +187,14 @@ pub(super) fn tag<'a>(scan: &mut Scan<'a>) -> Result<Option<&'a str>, Stop> {
 }
 
 /// What stands behind `#`: a value, or something that has to be read first.
-fn dispatch(scan: &mut Scan<'_>, arena: &mut Arena, shelf: &mut Shelf) -> Result<Option<Word>, Stop> {
+fn dispatch(scan: &mut Scan<'_>, arena: &mut Arena, scratch: &mut Scratch) -> Result<Option<Word>, Stop> {
     if scan.bytes.len() < scan.at + 2 && !scan.last {
         return Err(Stop::Cut);
     }
     if scan.eat(b"#{") {
-        open(scan, shelf, Frame::List(shelf.words.len(), b'}'))?;
+        open(scan, scratch, Frame::List(scratch.words.len(), b'}'))?;
     } else if scan.eat(b"#_") || scan.eat(b"#^") {
-        open(scan, shelf, Frame::Over)?;
+        open(scan, scratch, Frame::Over)?;
     } else if scan.eat(b"##") {
         return tokens::symbolic(scan, arena).map(Some);
     } else if scan.bytes[scan.at..].starts_with(b"#\"") {
@@ -203,41 +203,41 @@ fn dispatch(scan: &mut Scan<'_>, arena: &mut Arena, shelf: &mut Shelf) -> Result
     } else if scan.eat(b"#'") {
         // The name of a var: a symbol.
     } else if scan.eat(b"#(") {
-        open(scan, shelf, Frame::List(shelf.words.len(), b')'))?;
+        open(scan, scratch, Frame::List(scratch.words.len(), b')'))?;
     } else if tag(scan)?.is_some() {
-        open(scan, shelf, Frame::Tag)?;
+        open(scan, scratch, Frame::Tag)?;
     } else {
         return scan.expected("a tag, a set or a discarded form");
     }
     Ok(None)
 }
 
-fn open(scan: &Scan<'_>, shelf: &mut Shelf, frame: Frame) -> Result<(), Stop> {
-    if shelf.frames.len() == DEPTH_MAX {
+fn open(scan: &Scan<'_>, scratch: &mut Scratch, frame: Frame) -> Result<(), Stop> {
+    if scratch.frames.len() == DEPTH_MAX {
         return Err(Stop::Wrong(scan.at, format!("forms lie within each other more than {DEPTH_MAX} deep")));
     }
-    shelf.frames.push(frame);
+    scratch.frames.push(frame);
     Ok(())
 }
 
 /// What this closing bracket closes.
-fn close(scan: &mut Scan<'_>, arena: &mut Arena, shelf: &mut Shelf, bracket: u8) -> Result<Word, Stop> {
-    let word = match shelf.frames.last() {
+fn close(scan: &mut Scan<'_>, arena: &mut Arena, scratch: &mut Scratch, bracket: u8) -> Result<Word, Stop> {
+    let word = match scratch.frames.last() {
         Some(Frame::List(from, closing)) if *closing == bracket => {
             if bracket == b'}' {
                 // The order in which a set is written says nothing.
-                shelf.words[*from..].sort_by(|one, two| arena.get(*one).cmp(&arena.get(*two)));
+                scratch.words[*from..].sort_by(|one, two| arena.get(*one).cmp(&arena.get(*two)));
             }
-            let word = arena.put_list(&shelf.words[*from..]);
-            shelf.words.truncate(*from);
+            let word = arena.put_list(&scratch.words[*from..]);
+            scratch.words.truncate(*from);
             word
         }
         Some(Frame::Map(from)) if bracket == b'}' => {
-            if !(shelf.words.len() - from).is_multiple_of(2) {
+            if !(scratch.words.len() - from).is_multiple_of(2) {
                 return scan.expected("a value for the last name of the map");
             }
-            let word = arena.put_map(&shelf.words[*from..]);
-            shelf.words.truncate(*from);
+            let word = arena.put_map(&scratch.words[*from..]);
+            scratch.words.truncate(*from);
             word
         }
         Some(Frame::List(_, closing)) => return scan.expected(&format!("a form or {}", char::from(*closing))),
@@ -245,7 +245,7 @@ fn close(scan: &mut Scan<'_>, arena: &mut Arena, shelf: &mut Shelf, bracket: u8)
         Some(Frame::Over | Frame::Tag) | None => return scan.expected("a form"),
     };
     scan.at += 1;
-    shelf.frames.pop();
+    scratch.frames.pop();
     Ok(word)
 }
 

@@ -36,8 +36,8 @@ pub(super) fn read(reader: impl Read, syntax: Syntax, options: &ReadOptions) -> 
     let mut records = Records {
         syntax,
         foreign: Foreign::new(options, 0),
-        json: json::Shelf::default(),
-        edn: edn::Shelf::default(),
+        json: json::Scratch::default(),
+        edn: edn::Scratch::default(),
         scrap: Arena::default(),
         scraps: 0,
         word: String::new(),
@@ -112,8 +112,8 @@ enum Typed {
 struct Records {
     syntax: Syntax,
     foreign: Foreign,
-    json: json::Shelf,
-    edn: edn::Shelf,
+    json: json::Scratch,
+    edn: edn::Scratch,
     /// For values that are not kept.
     scrap: Arena,
     scraps: u32,

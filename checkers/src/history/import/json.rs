@@ -6,7 +6,7 @@ pub(super) use crate::value::whole;
 
 /// Room for the lists and maps that are being read, used again and again.
 #[derive(Debug, Default)]
-pub(super) struct Shelf {
+pub(super) struct Scratch {
     pub(super) words: Vec<Word>,
     frames: Vec<Frame>,
     pub(super) text: String,
@@ -14,7 +14,7 @@ pub(super) struct Shelf {
     pub(super) odd: bool,
 }
 
-/// A list or a map whose first word on the shelf this is.
+/// A list or a map whose first word on the scratch this is.
 #[derive(Clone, Copy, Debug)]
 enum Frame {
     List(usize),
@@ -30,24 +30,24 @@ pub(super) fn space(scan: &mut Scan<'_>) -> Result<(), Stop> {
 }
 
 /// The next value.
-pub(super) fn value(scan: &mut Scan<'_>, arena: &mut Arena, shelf: &mut Shelf) -> Result<Word, Stop> {
-    shelf.words.clear();
-    shelf.frames.clear();
-    shelf.odd = false;
+pub(super) fn value(scan: &mut Scan<'_>, arena: &mut Arena, scratch: &mut Scratch) -> Result<Word, Stop> {
+    scratch.words.clear();
+    scratch.frames.clear();
+    scratch.odd = false;
     loop {
         space(scan)?;
         let mut word = match scan.peek()? {
             Some(b'"') => {
-                let text = string(scan, &mut shelf.text)?;
+                let text = string(scan, &mut scratch.text)?;
                 arena.put_text(text)
             }
             Some(b'-') if scan.bytes.get(scan.at + 1) == Some(&b'I') => literal(scan, arena)?,
-            Some(b'-' | b'0'..=b'9') => number(scan, arena, &mut shelf.odd)?,
+            Some(b'-' | b'0'..=b'9') => number(scan, arena, &mut scratch.odd)?,
             Some(b'[') => {
                 scan.at += 1;
                 space(scan)?;
                 if scan.peek()? != Some(b']') {
-                    deeper(scan, shelf, Frame::List(shelf.words.len()))?;
+                    deeper(scan, scratch, Frame::List(scratch.words.len()))?;
                     continue;
                 }
                 scan.at += 1;
@@ -57,8 +57,8 @@ pub(super) fn value(scan: &mut Scan<'_>, arena: &mut Arena, shelf: &mut Shelf) -
                 scan.at += 1;
                 space(scan)?;
                 if scan.peek()? != Some(b'}') {
-                    deeper(scan, shelf, Frame::Map(shelf.words.len()))?;
-                    name(scan, arena, shelf)?;
+                    deeper(scan, scratch, Frame::Map(scratch.words.len()))?;
+                    name(scan, arena, scratch)?;
                     continue;
                 }
                 scan.at += 1;
@@ -67,8 +67,8 @@ pub(super) fn value(scan: &mut Scan<'_>, arena: &mut Arena, shelf: &mut Shelf) -
             _ => literal(scan, arena)?,
         };
         loop {
-            let Some(frame) = shelf.frames.last().copied() else { return Ok(word) };
-            shelf.words.push(word);
+            let Some(frame) = scratch.frames.last().copied() else { return Ok(word) };
+            scratch.words.push(word);
             space(scan)?;
             match (frame, scan.peek()?) {
                 (Frame::List(_), Some(b',')) => {
@@ -77,42 +77,42 @@ pub(super) fn value(scan: &mut Scan<'_>, arena: &mut Arena, shelf: &mut Shelf) -
                 }
                 (Frame::Map(_), Some(b',')) => {
                     scan.at += 1;
-                    name(scan, arena, shelf)?;
+                    name(scan, arena, scratch)?;
                     break;
                 }
                 (Frame::List(from), Some(b']')) => {
-                    word = arena.put_list(&shelf.words[from..]);
-                    shelf.words.truncate(from);
+                    word = arena.put_list(&scratch.words[from..]);
+                    scratch.words.truncate(from);
                 }
                 (Frame::Map(from), Some(b'}')) => {
-                    word = arena.put_map(&shelf.words[from..]);
-                    shelf.words.truncate(from);
+                    word = arena.put_map(&scratch.words[from..]);
+                    scratch.words.truncate(from);
                 }
                 (Frame::List(_), _) => return scan.expected("a comma or ]"),
                 (Frame::Map(_), _) => return scan.expected("a comma or }"),
             }
             scan.at += 1;
-            shelf.frames.pop();
+            scratch.frames.pop();
         }
     }
 }
 
-fn deeper(scan: &Scan<'_>, shelf: &mut Shelf, frame: Frame) -> Result<(), Stop> {
-    if shelf.frames.len() == DEPTH_MAX {
+fn deeper(scan: &Scan<'_>, scratch: &mut Scratch, frame: Frame) -> Result<(), Stop> {
+    if scratch.frames.len() == DEPTH_MAX {
         return Err(Stop::Wrong(scan.at, format!("values lie within each other more than {DEPTH_MAX} deep")));
     }
-    shelf.frames.push(frame);
+    scratch.frames.push(frame);
     Ok(())
 }
 
-/// A name of an object with its colon, put on the shelf.
-fn name(scan: &mut Scan<'_>, arena: &mut Arena, shelf: &mut Shelf) -> Result<(), Stop> {
+/// A name of an object with its colon, put on the scratch.
+fn name(scan: &mut Scan<'_>, arena: &mut Arena, scratch: &mut Scratch) -> Result<(), Stop> {
     space(scan)?;
     if scan.peek()? != Some(b'"') {
         return scan.expected("a name in quotes");
     }
-    let text = string(scan, &mut shelf.text)?;
-    shelf.words.push(arena.put_text(text));
+    let text = string(scan, &mut scratch.text)?;
+    scratch.words.push(arena.put_text(text));
     colon(scan)
 }
 
@@ -408,8 +408,8 @@ mod tests {
     use crate::value::Value;
 
     fn read(text: &str) -> Result<Value, Stop> {
-        let (mut arena, mut shelf) = (Arena::default(), Shelf::default());
-        let word = value(&mut Scan::of(text.as_bytes()), &mut arena, &mut shelf)?;
+        let (mut arena, mut scratch) = (Arena::default(), Scratch::default());
+        let word = value(&mut Scan::of(text.as_bytes()), &mut arena, &mut scratch)?;
         Ok(arena.get(word).to_value())
     }
 

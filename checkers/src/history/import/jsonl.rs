@@ -2,7 +2,7 @@
 //!
 //! Calls and replies as [`write_record`] writes them go straight from the text into the history's columns; every other
 //! line takes the longer way through [`Record`], with the same result.
-use super::json::{self, Shelf};
+use super::json::{self, Scratch};
 use super::window::{Scan, Stop, Window};
 use crate::history::builder::{Call, Reply};
 use crate::history::{Completion, History, HistoryBuilder, HistoryError, Invoke, Outcome, Record};
@@ -15,7 +15,7 @@ use std::io::{self, BufRead, Write};
 pub fn read_jsonl(reader: impl BufRead) -> Result<History, HistoryError> {
     let mut lines = Window::new(reader);
     let mut history = HistoryBuilder::new();
-    let mut shelf = Shelf::default();
+    let mut scratch = Scratch::default();
     let mut unknown = Unknown::default();
     let mut number = 0;
     while let Some(line) = lines.line()? {
@@ -24,7 +24,7 @@ pub fn read_jsonl(reader: impl BufRead) -> Result<History, HistoryError> {
             continue;
         }
         let mark = history.arena().mark();
-        if let Some(taken) = quickly(line, &mut history, &mut shelf) {
+        if let Some(taken) = quickly(line, &mut history, &mut scratch) {
             taken.map_err(|error| error.at((number, 1)))?;
             continue;
         }
@@ -202,23 +202,23 @@ pub(super) fn near(known: &str, name: &str) -> bool {
 }
 
 /// Takes a call or reply written as [`write_record`] writes it; `None` where the line is anything else.
-fn quickly(line: &[u8], history: &mut HistoryBuilder, shelf: &mut Shelf) -> Option<Result<(), HistoryError>> {
+fn quickly(line: &[u8], history: &mut HistoryBuilder, scratch: &mut Scratch) -> Option<Result<(), HistoryError>> {
     let scan = &mut Scan::of(line);
     if !scan.eat(b"{\"type\":\"") {
         return None;
     }
     if scan.eat(b"invoke\"") {
-        let call = call(scan, history, shelf)?;
+        let call = call(scan, history, scratch)?;
         return Some(history.call(&call));
     }
     let outcomes: [(&[u8], Outcome); 3] =
         [(b"ok\"", Outcome::Ok), (b"fail\"", Outcome::Fail), (b"info\"", Outcome::Info)];
     let (_, outcome) = outcomes.into_iter().find(|(name, _)| scan.eat(name))?;
-    let reply = reply(scan, history, shelf)?;
+    let reply = reply(scan, history, scratch)?;
     Some(history.reply(&reply, outcome))
 }
 
-fn call<'a>(scan: &mut Scan<'a>, history: &mut HistoryBuilder, shelf: &mut Shelf) -> Option<Call<'a>> {
+fn call<'a>(scan: &mut Scan<'a>, history: &mut HistoryBuilder, scratch: &mut Scratch) -> Option<Call<'a>> {
     let index = number(scan, b",\"index\":")?;
     let time = number(scan, b",\"time\":")?;
     let worker = u32::try_from(number(scan, b",\"worker\":")?).ok()?;
@@ -226,18 +226,18 @@ fn call<'a>(scan: &mut Scan<'a>, history: &mut HistoryBuilder, shelf: &mut Shelf
     let node = plain(scan, b",\"node\":\"")?;
     let workload = plain(scan, b",\"workload\":\"")?;
     let f = plain(scan, b",\"f\":\"")?;
-    let key = value(scan, b",\"key\":", history, shelf)?;
-    let input = value(scan, b",\"value\":", history, shelf)?;
+    let key = value(scan, b",\"key\":", history, scratch)?;
+    let input = value(scan, b",\"value\":", history, scratch)?;
     let settle = scan.eat(b",\"settle\":true");
     ends(scan)?;
     Some(Call { index, time, worker, process, node, workload, f, key, input, settle })
 }
 
-fn reply<'a>(scan: &mut Scan<'a>, history: &mut HistoryBuilder, shelf: &mut Shelf) -> Option<Reply<'a>> {
+fn reply<'a>(scan: &mut Scan<'a>, history: &mut HistoryBuilder, scratch: &mut Scratch) -> Option<Reply<'a>> {
     let index = number(scan, b",\"index\":")?;
     let time = number(scan, b",\"time\":")?;
     let process = number(scan, b",\"process\":")?;
-    let output = value(scan, b",\"value\":", history, shelf)?;
+    let output = value(scan, b",\"value\":", history, scratch)?;
     let error = if scan.eat(b",\"error\":\"") { Some(text(scan)?) } else { None };
     let node = if scan.eat(b",\"node\":\"") { Some(text(scan)?) } else { None };
     ends(scan)?;
@@ -262,13 +262,13 @@ fn text<'a>(scan: &mut Scan<'a>) -> Option<&'a str> {
 }
 
 /// The value of this name, nil where it is absent.
-fn value(scan: &mut Scan<'_>, name: &[u8], history: &mut HistoryBuilder, shelf: &mut Shelf) -> Option<Word> {
+fn value(scan: &mut Scan<'_>, name: &[u8], history: &mut HistoryBuilder, scratch: &mut Scratch) -> Option<Word> {
     if !scan.eat(name) {
         return Some(Word::NIL);
     }
-    match json::value(scan, history.arena(), shelf) {
+    match json::value(scan, history.arena(), scratch) {
         // The longer way reads fractions and large numbers in its own manner.
-        Ok(word) if !shelf.odd => Some(word),
+        Ok(word) if !scratch.odd => Some(word),
         Ok(_) | Err(Stop::Cut | Stop::Wrong(..) | Stop::Broken(..)) => None,
     }
 }

@@ -14,7 +14,7 @@ pub(super) fn read_log(reader: impl Read, options: &ReadOptions) -> Result<Histo
     let mut lines = Window::new(reader);
     // There is one register, unless somebody says otherwise.
     let mut foreign = Foreign::new(&options.plainly(), 0);
-    let mut shelf = edn::Shelf::default();
+    let mut scratch = edn::Scratch::default();
     for line in 1.. {
         let Some(text) = lines.line()? else { break };
         let mut scan = Scan::of(text);
@@ -25,7 +25,7 @@ pub(super) fn read_log(reader: impl Read, options: &ReadOptions) -> Result<Histo
             Stop::Broken(_, error) => error,
         };
         foreign.forget();
-        let act = act(&mut scan, process, &mut foreign, &mut shelf).map_err(wrong)?;
+        let act = act(&mut scan, process, &mut foreign, &mut scratch).map_err(wrong)?;
         foreign.take(act).map_err(|error| error.at((line, 1)))?;
     }
     foreign.finish()
@@ -44,7 +44,7 @@ fn process(scan: &mut Scan<'_>) -> Option<u64> {
     std::str::from_utf8(number).ok()?.parse().ok()
 }
 
-fn act(scan: &mut Scan<'_>, process: u64, foreign: &mut Foreign, shelf: &mut edn::Shelf) -> Result<Act, Stop> {
+fn act(scan: &mut Scan<'_>, process: u64, foreign: &mut Foreign, scratch: &mut edn::Scratch) -> Result<Act, Stop> {
     let kind_at = after_space(scan)?;
     let kind = keyword(scan)?;
     let f_at = after_space(scan)?;
@@ -60,7 +60,7 @@ fn act(scan: &mut Scan<'_>, process: u64, foreign: &mut Foreign, shelf: &mut edn
         return Err(Stop::Wrong(f_at, "expected :read, :write or :cas".to_owned()));
     }
     let value_at = after_space(scan)?;
-    let Some(mut value) = edn::form(scan, foreign.arena(), shelf)? else {
+    let Some(mut value) = edn::form(scan, foreign.arena(), scratch)? else {
         return Err(Stop::Wrong(value_at, "expected a value".to_owned()));
     };
     if foreign.arena().get(value).as_text() == Some("timed-out") {

@@ -1,7 +1,7 @@
 //! What is written is read as the same history.
 use crate::history::export::{Keys, write_edn, write_jsonl};
 use crate::history::{Format, History, Outcome, ReadOptions, read};
-use crate::random::Draw;
+use crate::random::Rng;
 use crate::testing::history;
 use crate::value::Value;
 
@@ -50,7 +50,7 @@ fn edn(history: &History, keys: Keys) -> (String, History) {
 
 /// A random history with keys, transactions, odd texts and every outcome.
 fn random(seed: u64) -> History {
-    let mut draw = Draw::new(seed);
+    let mut rng = Rng::new(seed);
     let mut lines = String::new();
     let mut free: Vec<u64> = (0..4).collect();
     let mut open: Vec<(u64, usize)> = Vec::new();
@@ -63,25 +63,25 @@ fn random(seed: u64) -> History {
         (r#""f":"transfer","value":{"from":1,"to":2,"a b":"x"}"#, "null"),
         (r#""f":"read","value":null,"settle":true"#, "-9223372036854775808"),
     ];
-    for _ in 0..draw.below(30) {
-        if draw.percent(50) && !free.is_empty() {
-            let process = free.swap_remove(draw.below(free.len() as u64) as usize);
-            let call = draw.below(calls.len() as u64) as usize;
-            let key = *draw.pick(&["1", "\"k\"", "[1,\"x\"]"]);
-            let node = draw.below(3);
+    for _ in 0..rng.below(30) {
+        if rng.percent(50) && !free.is_empty() {
+            let process = free.swap_remove(rng.below(free.len() as u64) as usize);
+            let call = rng.below(calls.len() as u64) as usize;
+            let key = *rng.pick(&["1", "\"k\"", "[1,\"x\"]"]);
+            let node = rng.below(3);
             lines.push_str(&format!(
                 "{{\"type\":\"invoke\",\"process\":{process},\"node\":\"n{node}\",\"workload\":\"w{call}\",{}}}\n",
                 calls[call].0.replace("KEY", key)
             ));
             open.push((process, call));
         } else if !open.is_empty() {
-            let (process, call) = open.swap_remove(draw.below(open.len() as u64) as usize);
+            let (process, call) = open.swap_remove(rng.below(open.len() as u64) as usize);
             // Also a call that failed or is unknown may tell something.
-            let told = match draw.percent(50) && calls[call].1 != "null" {
+            let told = match rng.percent(50) && calls[call].1 != "null" {
                 true => format!(",\"value\":{}", calls[call].1),
                 false => String::new(),
             };
-            let reply = match draw.below(4) {
+            let reply = match rng.below(4) {
                 0 => {
                     free.push(process);
                     format!("\"fail\",\"error\":\"no such\\nthing\"{told}")

@@ -2,7 +2,7 @@
 use super::{GrowOp, ItemOp, Judged, decide, growing};
 use crate::history::Op;
 use crate::models::{Container, ContainerAct, FifoQueue, Model, PriorityQueue, Stack, UnorderedQueue};
-use crate::random::{Draw, Stats};
+use crate::random::{Rng, Stats};
 use crate::value::Value;
 
 /// What can be compared.
@@ -15,17 +15,17 @@ pub fn differ(name: &str, seed: u64, count: u64) -> Result<Stats, String> {
 
 /// As [`differ`], and how many of them only a search can tell.
 fn counted(name: &str, seed: u64, count: u64) -> Result<(Stats, u64), String> {
-    let mut draw = Draw::new(seed);
+    let mut rng = Rng::new(seed);
     let mut stats = Stats::default();
     let mut untold = 0;
     for _ in 0..count {
         let (judged, truth, story) = match name {
-            "growing-set" => grown(&mut draw),
-            "queue" => items(&mut draw, Container::Queue, &FifoQueue),
-            "bag" => items(&mut draw, Container::Bag, &UnorderedQueue),
-            "stack" => items(&mut draw, Container::Stack, &Stack),
-            "smallest" => items(&mut draw, Container::Smallest, &PriorityQueue { largest_first: false }),
-            "largest" => items(&mut draw, Container::Largest, &PriorityQueue { largest_first: true }),
+            "growing-set" => grown(&mut rng),
+            "queue" => items(&mut rng, Container::Queue, &FifoQueue),
+            "bag" => items(&mut rng, Container::Bag, &UnorderedQueue),
+            "stack" => items(&mut rng, Container::Stack, &Stack),
+            "smallest" => items(&mut rng, Container::Smallest, &PriorityQueue { largest_first: false }),
+            "largest" => items(&mut rng, Container::Largest, &PriorityQueue { largest_first: true }),
             _ => return Err(format!("no container {name} (there are: {})", NAMES.join(", "))),
         };
         stats.histories += 1;
@@ -42,18 +42,16 @@ fn counted(name: &str, seed: u64, count: u64) -> Result<(Stats, u64), String> {
 }
 
 /// Random intervals, each with the instant at which its operation takes effect; in the order of calls.
-pub(crate) fn intervals(draw: &mut Draw, count: usize) -> Vec<(u64, u64, u64)> {
+pub(crate) fn intervals(rng: &mut Rng, count: usize) -> Vec<(u64, u64, u64)> {
     let mut places: Vec<u64> = (0..2 * count as u64).collect();
-    let reach = 2 + draw.below(2 * count as u64) as usize;
+    let reach = 2 + rng.below(2 * count as u64) as usize;
     for at in 0..places.len() {
-        let other = at + draw.below((places.len() - at).min(reach) as u64) as usize;
+        let other = at + rng.below((places.len() - at).min(reach) as u64) as usize;
         places.swap(at, other);
     }
     let span = |at: usize| (places[2 * at].min(places[2 * at + 1]), places[2 * at].max(places[2 * at + 1]));
-    let mut spans: Vec<(u64, u64, u64)> = (0..count)
-        .map(span)
-        .map(|(call, end)| (call, end, call * 10 + 1 + draw.below((end - call) * 10 - 1)))
-        .collect();
+    let mut spans: Vec<(u64, u64, u64)> =
+        (0..count).map(span).map(|(call, end)| (call, end, call * 10 + 1 + rng.below((end - call) * 10 - 1))).collect();
     spans.sort_unstable();
     spans
 }
@@ -74,13 +72,13 @@ pub(crate) fn explained<M: Model>(model: &M, ops: &[(u64, u64, M::Act)]) -> bool
 }
 
 /// A container that works, and then, mostly, a reply or two that are changed.
-fn container_ops<M: Model<Act = ContainerAct>>(draw: &mut Draw, model: &M) -> Vec<ItemOp> {
-    let count = 1 + draw.below(7) as usize;
-    let spans = intervals(draw, count);
-    let (puts, unknown) = (30 + draw.below(40), [0, 0, 15, 40][draw.below(4) as usize]);
+fn container_ops<M: Model<Act = ContainerAct>>(rng: &mut Rng, model: &M) -> Vec<ItemOp> {
+    let count = 1 + rng.below(7) as usize;
+    let spans = intervals(rng, count);
+    let (puts, unknown) = (30 + rng.below(40), [0, 0, 15, 40][rng.below(4) as usize]);
     let mut fresh: Vec<i64> = (1..=count as i64).collect();
     for at in 0..fresh.len() {
-        let other = at + draw.below((fresh.len() - at) as u64) as usize;
+        let other = at + rng.below((fresh.len() - at) as u64) as usize;
         fresh.swap(at, other);
     }
     let mut order: Vec<usize> = (0..count).collect();
@@ -88,27 +86,27 @@ fn container_ops<M: Model<Act = ContainerAct>>(draw: &mut Draw, model: &M) -> Ve
     let mut ops: Vec<Option<ItemOp>> = vec![None; count];
     let mut state = model.initial();
     for at in order {
-        let info = draw.percent(unknown);
-        let act = if draw.percent(puts) {
+        let info = rng.percent(unknown);
+        let act = if rng.percent(puts) {
             ContainerAct::Put(Value::Int(fresh.pop().unwrap_or(0)))
         } else {
             let replies = (1..=count as i64).map(|value| ContainerAct::Take(Value::Int(value)));
             let fitting: Vec<ContainerAct> =
                 replies.chain([ContainerAct::TakeNothing]).filter(|act| model.step(&state, act).is_some()).collect();
-            if info || fitting.is_empty() { ContainerAct::TakeUnknown } else { draw.pick(&fitting).clone() }
+            if info || fitting.is_empty() { ContainerAct::TakeUnknown } else { rng.pick(&fitting).clone() }
         };
         let info = info || act == ContainerAct::TakeUnknown;
-        if !info || draw.percent(60) {
+        if !info || rng.percent(60) {
             state = model.step(&state, &act).unwrap_or(state);
         }
         let (call, end, _) = spans[at];
         ops[at] = Some(ItemOp { call, end: if info { Op::OPEN } else { end }, act });
     }
     let mut ops: Vec<ItemOp> = ops.into_iter().flatten().collect();
-    for _ in 0..draw.below(3) {
-        let at = draw.below(count as u64) as usize;
+    for _ in 0..rng.below(3) {
+        let at = rng.below(count as u64) as usize;
         if matches!(ops[at].act, ContainerAct::Take(_) | ContainerAct::TakeNothing) {
-            ops[at].act = match draw.below(count as u64 + 1) as i64 {
+            ops[at].act = match rng.below(count as u64 + 1) as i64 {
                 0 => ContainerAct::TakeNothing,
                 value => ContainerAct::Take(Value::Int(value)),
             };
@@ -117,12 +115,8 @@ fn container_ops<M: Model<Act = ContainerAct>>(draw: &mut Draw, model: &M) -> Ve
     ops
 }
 
-fn items<M: Model<Act = ContainerAct>>(
-    draw: &mut Draw,
-    container: Container,
-    model: &M,
-) -> (Option<bool>, bool, String) {
-    let ops = container_ops(draw, model);
+fn items<M: Model<Act = ContainerAct>>(rng: &mut Rng, container: Container, model: &M) -> (Option<bool>, bool, String) {
+    let ops = container_ops(rng, model);
     let judged = match decide(container, &ops) {
         Judged::Linearizable => Some(true),
         Judged::CannotTell => None,
@@ -139,20 +133,20 @@ fn items<M: Model<Act = ContainerAct>>(
     (judged, explained(model, &acts), format!("{ops:?} {:?}", decide(container, &ops)))
 }
 
-fn grown(draw: &mut Draw) -> (Option<bool>, bool, String) {
-    let count = 1 + draw.below(7) as usize;
-    let spans = intervals(draw, count);
-    let (adds, unknown, values) = (30 + draw.below(40), [0, 30][draw.below(2) as usize], 2 + draw.below(4));
+fn grown(rng: &mut Rng) -> (Option<bool>, bool, String) {
+    let count = 1 + rng.below(7) as usize;
+    let spans = intervals(rng, count);
+    let (adds, unknown, values) = (30 + rng.below(40), [0, 30][rng.below(2) as usize], 2 + rng.below(4));
     let mut order: Vec<usize> = (0..count).collect();
     order.sort_unstable_by_key(|&at| spans[at].2);
     let mut ops: Vec<GrowOp> = vec![GrowOp::Read(Vec::new(), 0, 0); count];
     let mut state: Vec<Value> = Vec::new();
     for at in order {
         let (call, end, _) = spans[at];
-        ops[at] = if draw.percent(adds) {
-            let value = Value::Int(draw.below(values) as i64);
-            let info = draw.percent(unknown);
-            if !info || draw.percent(50) {
+        ops[at] = if rng.percent(adds) {
+            let value = Value::Int(rng.below(values) as i64);
+            let info = rng.percent(unknown);
+            if !info || rng.percent(50) {
                 state.push(value.clone());
                 state.sort();
                 state.dedup();
@@ -162,10 +156,10 @@ fn grown(draw: &mut Draw) -> (Option<bool>, bool, String) {
             GrowOp::Read(state.clone(), call, end)
         };
     }
-    for _ in 0..draw.below(3) {
-        let at = draw.below(count as u64) as usize;
+    for _ in 0..rng.below(3) {
+        let at = rng.below(count as u64) as usize;
         if let GrowOp::Read(seen, ..) = &mut ops[at] {
-            let value = Value::Int(draw.below(values) as i64);
+            let value = Value::Int(rng.below(values) as i64);
             match seen.binary_search(&value) {
                 Ok(place) => drop(seen.remove(place)),
                 Err(place) => seen.insert(place, value),

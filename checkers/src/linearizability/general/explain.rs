@@ -4,14 +4,14 @@ use super::super::decide::Terms;
 use super::super::limits::Limits;
 use super::configurations::Configurations;
 use super::space::{Plan, Space};
-use super::{Answer, Decision, Deed, Stuck, exact, shrink, steps, without_order};
+use super::{Answer, Decision, Operation, Stuck, exact, shrink, steps, without_order};
 use crate::forms::without_version;
 use crate::history::{History, Op, Outcome};
 use crate::linearizability::containers::{self, Grown};
 use crate::models::{Container, ContainerAct, Model};
 use crate::value::Value;
 use crate::verdict::certificate::{Certificate, Claim};
-use crate::verdict::wording;
+use crate::verdict::messages;
 use crate::verdict::{Budget, Finding, Severity};
 
 /// Operations that a finding shows at most; of a larger contradiction, those around the reply that does not fit.
@@ -30,11 +30,11 @@ pub(crate) fn finding<M: Model>(
     model: &M,
     history: &History,
     key: &Value,
-    deeds: &[Deed<M::Act>],
+    operations: &[Operation<M::Act>],
     stuck: &Stuck,
     budget: &Budget,
 ) -> Finding {
-    let small = shrink::shrink(model, deeds, stuck, budget);
+    let small = shrink::shrink(model, operations, stuck, budget);
     let grown = grown(model, history, &small);
     let last = if grown.is_some() { None } else { Last::find(model, &small, budget) };
     let vain = last.as_ref().and_then(|last| in_vain_all_the_same(model, history, &small, last.call, budget));
@@ -52,16 +52,16 @@ pub(crate) fn finding<M: Model>(
         })
         .unwrap_or_else(|| ("nonlinearizable", "no order of the operations explains all replies".to_owned()));
     let told = |op: &Op<'_>| {
-        let deed = small.iter().find(|deed| deed.call == op.call);
-        let words = deed.and_then(|deed| model.describe(&deed.act, op.outcome != Outcome::Info));
-        words.map_or_else(|| wording::operation(history, op), |words| wording::operation_as(history, op, &words))
+        let operation = small.iter().find(|operation| operation.call == op.call);
+        let words = operation.and_then(|operation| model.describe(&operation.act, op.outcome != Outcome::Info));
+        words.map_or_else(|| messages::operation(history, op), |words| messages::operation_as(history, op, &words))
     };
     let mut sentences: Vec<String> = ops.iter().chain(&vain).map(|op| cut(&told(op), 400)).collect();
     if grown.is_none() && shown.len() < small.len() {
         let rest = small.len() - shown.len();
         sentences.push(format!(
             "{} before these matter too: they lead to the states that were possible.",
-            wording::count(rest, "operation")
+            messages::count(rest, "operation")
         ));
     }
     sentences.extend(last.iter().map(|last| last.why(history, &small)));
@@ -70,22 +70,23 @@ pub(crate) fn finding<M: Model>(
         sentences.push("Every order that respects the intervals was tried; none explains all replies.".to_owned());
     }
     sentences.extend(grown.map(|grown| grown.why));
-    let faults = wording::faults_around(history, &ops);
-    sentences.extend(wording::faults(history, &faults));
+    let faults = messages::faults_around(history, &ops);
+    sentences.extend(messages::faults(history, &faults));
     let subject = if key.is_nil() { String::new() } else { format!("key {key}: ") };
     let mut finding = Finding::new(kind, Severity::Violation, format!("{subject}{title}"));
     finding.sentences = sentences;
     finding.ops = shown;
     finding.key = key.clone();
-    finding.nodes = wording::nodes_of(history, &ops);
+    finding.nodes = messages::nodes_of(history, &ops);
     finding.faults = faults;
     if small.len() <= CERTIFIED {
         let claim = Claim::NoLinearization { model: model.specification(), weakened: Vec::new() };
         // What may have taken any value is left out because every value shown was taken, perhaps later.
-        let unknown =
-            |deed: &Deed<M::Act>| matches!(model.container_act(&deed.act), Some((_, ContainerAct::TakeUnknown)));
-        let calls = match deeds.iter().any(unknown) {
-            true => small.iter().map(|deed| deed.call).collect(),
+        let unknown = |operation: &Operation<M::Act>| {
+            matches!(model.container_act(&operation.act), Some((_, ContainerAct::TakeUnknown)))
+        };
+        let calls = match operations.iter().any(unknown) {
+            true => small.iter().map(|operation| operation.call).collect(),
             false => contradicting(model, &small, budget),
         };
         finding.certificate = Some(Certificate::new(history, claim, &calls));
@@ -98,7 +99,7 @@ pub(crate) fn finding<M: Model>(
 fn in_vain_all_the_same<'h, M: Model>(
     model: &M,
     history: &'h History,
-    small: &[Deed<M::Act>],
+    small: &[Operation<M::Act>],
     call: u64,
     budget: &Budget,
 ) -> Option<Op<'h>> {
@@ -114,35 +115,36 @@ fn in_vain_all_the_same<'h, M: Model>(
     history.ops().iter().filter(like).take(SHOWN).find(|op| {
         let (client, function) = (history.client(op.process), history.name(op.function));
         let Ok(act) = model.act_by(client, function, &op.input.to_value(), None) else { return false };
-        let mut deeds: Vec<Deed<M::Act>> = small.to_vec();
-        deeds.push(Deed { call: op.call, end: Op::OPEN, act });
-        deeds.sort_by_key(|deed| deed.call);
-        matches!(without_order(model, &deeds, terms), Decision::Linearizable(_))
+        let mut operations: Vec<Operation<M::Act>> = small.to_vec();
+        operations.push(Operation { call: op.call, end: Op::OPEN, act });
+        operations.sort_by_key(|operation| operation.call);
+        matches!(without_order(model, &operations, terms), Decision::Linearizable(_))
     })
 }
 
 /// Calls up to the first reply that contradicts those before: what a certificate needs.
-fn contradicting<M: Model>(model: &M, small: &[Deed<M::Act>], budget: &Budget) -> Vec<u64> {
-    let calls = |deeds: &[Deed<M::Act>]| deeds.iter().map(|deed| deed.call).collect();
-    let mut ends: Vec<u64> = small.iter().map(|deed| deed.end).filter(|&end| end != Op::OPEN).collect();
+fn contradicting<M: Model>(model: &M, small: &[Operation<M::Act>], budget: &Budget) -> Vec<u64> {
+    let calls = |operations: &[Operation<M::Act>]| operations.iter().map(|operation| operation.call).collect();
+    let mut ends: Vec<u64> = small.iter().map(|operation| operation.end).filter(|&end| end != Op::OPEN).collect();
     ends.sort_unstable();
     let few = if small.len() <= SHOWN { &ends[..] } else { &[] };
-    let refuted = |deeds: &Vec<Deed<M::Act>>| {
+    let refuted = |operations: &Vec<Operation<M::Act>>| {
         let terms = Terms { steps: STEPS, ..Terms::of(budget) };
-        !deeds.is_empty() && matches!(without_order(model, deeds, terms), Decision::Refuted(_))
+        !operations.is_empty() && matches!(without_order(model, operations, terms), Decision::Refuted(_))
     };
     let first = few.iter().map(|&end| shrink::until(model, small, end)).find(refuted);
-    first.map_or_else(|| calls(small), |deeds| calls(&deeds))
+    first.map_or_else(|| calls(small), |operations| calls(&operations))
 }
 
 /// Calls to show: all, or those that were open around the reply that does not fit.
-fn shown<A>(small: &[Deed<A>], until: u64) -> Vec<u64> {
+fn shown<A>(small: &[Operation<A>], until: u64) -> Vec<u64> {
     if small.len() <= SHOWN {
-        return small.iter().map(|deed| deed.call).collect();
+        return small.iter().map(|operation| operation.call).collect();
     }
-    let open = small.iter().filter(|deed| deed.call < until && deed.end >= until && deed.end != Op::OPEN);
-    let mut calls: Vec<u64> = open.map(|deed| deed.call).collect();
-    let before = small.iter().rev().map(|deed| deed.call).filter(|&call| call < until);
+    let open =
+        small.iter().filter(|operation| operation.call < until && operation.end >= until && operation.end != Op::OPEN);
+    let mut calls: Vec<u64> = open.map(|operation| operation.call).collect();
+    let before = small.iter().rev().map(|operation| operation.call).filter(|&call| call < until);
     let more: Vec<u64> = before.filter(|call| !calls.contains(call)).take(SHOWN.saturating_sub(calls.len())).collect();
     calls.extend(more);
     calls.sort_unstable();
@@ -150,18 +152,18 @@ fn shown<A>(small: &[Deed<A>], until: u64) -> Vec<u64> {
 }
 
 /// The name of an anomaly of a container, and a title.
-fn named<M: Model>(model: &M, history: &History, small: &[Deed<M::Act>]) -> Option<(&'static str, String)> {
+fn named<M: Model>(model: &M, history: &History, small: &[Operation<M::Act>]) -> Option<(&'static str, String)> {
     let mut container = None;
     let mut puts: Vec<(Value, u64)> = Vec::new();
     let mut takes: Vec<(Value, u64)> = Vec::new();
     let (mut nothing, mut takers) = (None, false);
-    for deed in small {
-        let (kind, act) = model.container_act(&deed.act)?;
+    for operation in small {
+        let (kind, act) = model.container_act(&operation.act)?;
         container = Some(kind);
         match act {
-            ContainerAct::Put(value) => puts.push((value, deed.call)),
-            ContainerAct::Take(value) => takes.push((value, deed.call)),
-            ContainerAct::TakeNothing => nothing = Some(deed.call),
+            ContainerAct::Put(value) => puts.push((value, operation.call)),
+            ContainerAct::Take(value) => takes.push((value, operation.call)),
+            ContainerAct::TakeNothing => nothing = Some(operation.call),
             ContainerAct::TakeUnknown => takers = true,
         }
     }
@@ -217,14 +219,14 @@ struct Last {
 }
 
 impl Last {
-    fn find<M: Model>(model: &M, small: &[Deed<M::Act>], budget: &Budget) -> Option<Last> {
+    fn find<M: Model>(model: &M, small: &[Operation<M::Act>], budget: &Budget) -> Option<Last> {
         let mut space = Space::new(model);
         let steps = steps(&mut space, small);
         let mut configurations = Configurations::new(Plan::new(&steps), false).no_wider_than(WIDEST);
         let Ok(Answer::Refuted(until)) = configurations.run(&mut space, &mut Limits::new(budget, STEPS), 0) else {
             return Last::alone(model, small, budget);
         };
-        let call = small.iter().find(|deed| deed.end == until)?.call;
+        let call = small.iter().find(|operation| operation.end == until)?.call;
         let possible = configurations.possible();
         let more = possible.len().saturating_sub(STATES);
         let words = |(state, done): (u32, Vec<u64>)| (model.show(space.state(state)), done);
@@ -232,14 +234,14 @@ impl Last {
     }
 
     /// The reply that does not fit, where too much was possible before it.
-    fn alone<M: Model>(model: &M, small: &[Deed<M::Act>], budget: &Budget) -> Option<Last> {
+    fn alone<M: Model>(model: &M, small: &[Operation<M::Act>], budget: &Budget) -> Option<Last> {
         let terms = Terms { steps: STEPS, ..Terms::of(budget) };
         // An algorithm for containers names operations that contradict each other, and no reply.
         let Decision::Refuted(stuck @ Stuck { among: None, .. }) = without_order(model, small, terms) else {
             return None;
         };
         let until = exact(model, small, stuck, terms).until;
-        let call = small.iter().find(|deed| deed.end == until)?.call;
+        let call = small.iter().find(|operation| operation.end == until)?.call;
         Some(Last { until, call, states: Vec::new(), more: 0 })
     }
 
@@ -252,7 +254,7 @@ impl Last {
 
     fn title(&self, history: &History) -> String {
         let op = history.op(self.call);
-        let node = op.map(|op| wording::on(history, &op)).unwrap_or_default();
+        let node = op.map(|op| messages::on(history, &op)).unwrap_or_default();
         let function = op.map(|op| history.name(op.function)).unwrap_or_default();
         match op.filter(|op| !op.output.is_nil()) {
             Some(op) => {
@@ -264,10 +266,14 @@ impl Last {
     }
 
     /// What was possible, and that nothing of it leads on.
-    fn why<A>(&self, history: &History, small: &[Deed<A>]) -> String {
-        let open = |deed: &&Deed<A>| deed.call < self.until && deed.end > self.until && deed.call != self.call;
-        let meanwhile: Vec<String> = small.iter().filter(open).map(|deed| format!("#{}", deed.call)).collect();
-        let pending = |deed: &Deed<A>| history.op(deed.call).is_some_and(|op| op.outcome == Outcome::Info);
+    fn why<A>(&self, history: &History, small: &[Operation<A>]) -> String {
+        let open = |operation: &&Operation<A>| {
+            operation.call < self.until && operation.end > self.until && operation.call != self.call
+        };
+        let meanwhile: Vec<String> =
+            small.iter().filter(open).map(|operation| format!("#{}", operation.call)).collect();
+        let pending =
+            |operation: &Operation<A>| history.op(operation.call).is_some_and(|op| op.outcome == Outcome::Info);
         let unknown = small.iter().filter(open).any(pending);
         let state = |(words, done): &(String, Vec<u64>)| {
             let done: Vec<String> = done.iter().map(|call| format!("#{call}")).collect();
@@ -278,7 +284,7 @@ impl Last {
         if self.more > 0 {
             states.push(format!("{} more", self.more));
         }
-        let earlier = small.iter().filter(|deed| deed.end < self.until).count();
+        let earlier = small.iter().filter(|operation| operation.end < self.until).count();
         if self.states.is_empty() {
             let reply = self.reply(history);
             return format!("After every order that explains the replies before, {reply}: a contradiction.");
@@ -305,8 +311,8 @@ struct GrownStory {
 }
 
 /// Who would have written the value that does not fit, where only calls did that were refused.
-fn refused<M: Model>(model: &M, history: &History, small: &[Deed<M::Act>], last: &Last) -> Option<String> {
-    let found = model.found(&small.iter().find(|deed| deed.call == last.call)?.act)?;
+fn refused<M: Model>(model: &M, history: &History, small: &[Operation<M::Act>], last: &Last) -> Option<String> {
+    let found = model.found(&small.iter().find(|operation| operation.call == last.call)?.act)?;
     let reply = history.op(last.call)?;
     let sets = |op: &Op<'_>| {
         let function = history.name(op.function);
@@ -322,17 +328,17 @@ fn refused<M: Model>(model: &M, history: &History, small: &[Deed<M::Act>], last:
     if writers.is_empty() || writers.iter().any(|op| op.outcome != Outcome::Fail) {
         return None;
     }
-    Some(format!("#{} found {found}, {}.", last.call, wording::done_by_nobody(&writers, "written")))
+    Some(format!("#{} found {found}, {}.", last.call, messages::done_by_nobody(&writers, "written")))
 }
 
 /// Why a value should not have come out: whoever put it in was refused, or nobody did.
 fn in_vain(history: &History, call: u64, value: &Value, done: &str) -> String {
     let puts = |name: &str| ["add", "enqueue", "push", "insert", "append"].contains(&name);
-    let refused = history.op(call).map(|reply| wording::refused(history, &reply, value, puts)).unwrap_or_default();
-    if refused.is_empty() { format!("which was never {done} before") } else { wording::done_by_nobody(&refused, done) }
+    let refused = history.op(call).map(|reply| messages::refused(history, &reply, value, puts)).unwrap_or_default();
+    if refused.is_empty() { format!("which was never {done} before") } else { messages::done_by_nobody(&refused, done) }
 }
 
-fn grown<M: Model>(model: &M, history: &History, small: &[Deed<M::Act>]) -> Option<GrownStory> {
+fn grown<M: Model>(model: &M, history: &History, small: &[Operation<M::Act>]) -> Option<GrownStory> {
     let conflict = containers::growing(&super::grow_ops(model, small)?).err()?;
     let mut calls: Vec<u64> = conflict.places.iter().map(|&at| small[at].call).collect();
     let names: Vec<String> = calls.iter().map(|call| format!("#{call}")).collect();

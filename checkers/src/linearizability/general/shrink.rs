@@ -1,7 +1,7 @@
 //! Makes a counterexample small. Only what the model says may be removed is removed, later replies are forgotten, and
 //! every step is checked: what is left is a contradiction by itself.
 use super::super::decide::Terms;
-use super::{Decision, Deed, Stuck, exact, without_order};
+use super::{Decision, Operation, Stuck, exact, without_order};
 use crate::history::Op;
 use crate::models::Model;
 use crate::verdict::Budget;
@@ -20,45 +20,56 @@ const LARGE: u64 = 64;
 const LARGE_EACH: u64 = 40;
 
 /// The smallest contradiction found, by call.
-pub(crate) fn shrink<M: Model>(model: &M, deeds: &[Deed<M::Act>], stuck: &Stuck, budget: &Budget) -> Vec<Deed<M::Act>> {
-    let mut shrinker =
-        Shrinker { model, deeds: Vec::new(), budget, effort: 0, most: EFFORT + EFFORT_EACH * deeds.len() as u64 };
+pub(crate) fn shrink<M: Model>(
+    model: &M,
+    operations: &[Operation<M::Act>],
+    stuck: &Stuck,
+    budget: &Budget,
+) -> Vec<Operation<M::Act>> {
+    let mut shrinker = Shrinker {
+        model,
+        operations: Vec::new(),
+        budget,
+        effort: 0,
+        most: EFFORT + EFFORT_EACH * operations.len() as u64,
+    };
     // Values of a container go as a whole, so their takes have to be certain.
-    let items = deeds.first().is_some_and(|deed| model.container_act(&deed.act).is_some());
+    let items = operations.first().is_some_and(|operation| model.container_act(&operation.act).is_some());
     let named: Option<HashSet<u64>> = stuck.among.as_ref().map(|calls| calls.iter().copied().collect());
-    let named = named.map(|calls| deeds.iter().filter(|deed| calls.contains(&deed.call)).cloned().collect());
-    let found = named.is_some_and(|candidate: Vec<Deed<M::Act>>| shrinker.accept(candidate));
+    let named =
+        named.map(|calls| operations.iter().filter(|operation| calls.contains(&operation.call)).cloned().collect());
+    let found = named.is_some_and(|candidate: Vec<Operation<M::Act>>| shrinker.accept(candidate));
     if !found {
         // Known already, even if to show it again takes more steps than there are.
-        shrinker.deeds = if items { deeds.to_vec() } else { until(model, deeds, stuck.until) };
+        shrinker.operations = if items { operations.to_vec() } else { until(model, operations, stuck.until) };
     }
     shrinker.run();
     // What is left may be stuck earlier than the whole was.
-    let found = shrinker.deeds.clone();
+    let found = shrinker.operations.clone();
     if let Some(stuck) = shrinker.refuted(&found).filter(|_| !items) {
         let stuck = exact(model, &found, stuck, Terms::of(budget));
-        let shorter = until(model, &shrinker.deeds, stuck.until);
-        if shorter.len() < shrinker.deeds.len() && shrinker.accept(shorter) {
+        let shorter = until(model, &shrinker.operations, stuck.until);
+        if shorter.len() < shrinker.operations.len() && shrinker.accept(shorter) {
             shrinker.run();
         }
     }
-    shrinker.deeds
+    shrinker.operations
 }
 
 /// The history up to this return: later calls never happened, what is open then may have happened or not, but if it did,
 /// then with the reply that it got.
-pub(super) fn until<M: Model>(model: &M, deeds: &[Deed<M::Act>], index: u64) -> Vec<Deed<M::Act>> {
-    let cut = |deed: &Deed<M::Act>| match deed.end > index {
-        true if model.observes_only(&deed.act) => None,
-        true => Some(Deed { end: Op::OPEN, ..deed.clone() }),
-        false => Some(deed.clone()),
+pub(super) fn until<M: Model>(model: &M, operations: &[Operation<M::Act>], index: u64) -> Vec<Operation<M::Act>> {
+    let cut = |operation: &Operation<M::Act>| match operation.end > index {
+        true if model.observes_only(&operation.act) => None,
+        true => Some(Operation { end: Op::OPEN, ..operation.clone() }),
+        false => Some(operation.clone()),
     };
-    deeds.iter().filter(|deed| deed.call < index).filter_map(cut).collect()
+    operations.iter().filter(|operation| operation.call < index).filter_map(cut).collect()
 }
 
 struct Shrinker<'a, M: Model> {
     model: &'a M,
-    deeds: Vec<Deed<M::Act>>,
+    operations: Vec<Operation<M::Act>>,
     budget: &'a Budget,
     effort: u64,
     most: u64,
@@ -69,12 +80,12 @@ impl<M: Model> Shrinker<'_, M> {
         self.effort > self.most || (self.budget.expired)()
     }
 
-    fn refuted(&mut self, deeds: &[Deed<M::Act>]) -> Option<Stuck> {
-        let count = deeds.len() as u64;
+    fn refuted(&mut self, operations: &[Operation<M::Act>]) -> Option<Stuck> {
+        let count = operations.len() as u64;
         self.effort += 3 * count + 500 + LARGE_EACH * count.saturating_sub(LARGE);
-        let ahead = deeds.iter().any(|deed| self.model.needs_state(&deed.act));
+        let ahead = operations.iter().any(|operation| self.model.needs_state(&operation.act));
         let steps = if ahead { STEPS.min(STEPS_AHEAD + STEPS_AHEAD_EACH * count) } else { STEPS };
-        match without_order(self.model, deeds, Terms { steps, ..Terms::of(self.budget) }) {
+        match without_order(self.model, operations, Terms { steps, ..Terms::of(self.budget) }) {
             Decision::Refuted(stuck) => Some(stuck),
             Decision::Linearizable(_) => None,
             Decision::GaveUp(..) => {
@@ -85,10 +96,10 @@ impl<M: Model> Shrinker<'_, M> {
     }
 
     /// Takes the candidate when it is certainly a contradiction too.
-    fn accept(&mut self, candidate: Vec<Deed<M::Act>>) -> bool {
+    fn accept(&mut self, candidate: Vec<Operation<M::Act>>) -> bool {
         let refuted = !candidate.is_empty() && self.refuted(&candidate).is_some();
         if refuted {
-            self.deeds = candidate;
+            self.operations = candidate;
         }
         refuted
     }
@@ -96,7 +107,7 @@ impl<M: Model> Shrinker<'_, M> {
     /// Removes groups: halves of them, quarters, one by one, until nothing more can go.
     fn run(&mut self) {
         loop {
-            let before = self.deeds.len();
+            let before = self.operations.len();
             let mut piece = self.groups().len();
             while piece > 0 && !self.tired() {
                 let mut at = 0;
@@ -105,8 +116,8 @@ impl<M: Model> Shrinker<'_, M> {
                 while at < groups.len() && !self.tired() {
                     let part: HashSet<usize> =
                         groups[at..groups.len().min(at + piece)].iter().flatten().copied().collect();
-                    let rest = self.deeds.iter().enumerate().filter(|(place, _)| !part.contains(place));
-                    let candidate = rest.map(|(_, deed)| deed.clone()).collect();
+                    let rest = self.operations.iter().enumerate().filter(|(place, _)| !part.contains(place));
+                    let candidate = rest.map(|(_, operation)| operation.clone()).collect();
                     if self.accept(candidate) {
                         groups = self.groups();
                     } else {
@@ -115,14 +126,14 @@ impl<M: Model> Shrinker<'_, M> {
                 }
                 piece /= 2;
             }
-            if self.deeds.len() == before || self.tired() {
+            if self.operations.len() == before || self.tired() {
                 return;
             }
         }
     }
 
     fn groups(&self) -> Vec<Vec<usize>> {
-        let acts: Vec<&M::Act> = self.deeds.iter().map(|deed| &deed.act).collect();
+        let acts: Vec<&M::Act> = self.operations.iter().map(|operation| &operation.act).collect();
         self.model.removable(&acts)
     }
 }

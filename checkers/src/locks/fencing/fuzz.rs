@@ -1,8 +1,8 @@
 //! `fencing` against its definition.
 use super::Fencing;
 use crate::history::{History, Op, Outcome};
-use crate::random::scene::{Step, compare, weave};
-use crate::random::{Draw, Stats};
+use crate::random::scripted::{Step, compare, interleave};
+use crate::random::{Rng, Stats};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker};
 use std::collections::BTreeSet;
@@ -19,37 +19,37 @@ pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
 }
 
 /// A lock and what it guards. Clients write with the tokens that they know of.
-fn make(draw: &mut Draw) -> History {
-    let broken = if draw.percent(50) { draw.below(30) } else { 0 };
-    let scripts = (0..2 + draw.below(2)).map(|_| {
-        let step = |draw: &mut Draw| {
-            let token = Value::Int(1 + draw.below(4) as i64);
-            let input = if draw.percent(50) {
+fn make(rng: &mut Rng) -> History {
+    let broken = if rng.percent(50) { rng.below(30) } else { 0 };
+    let scripts = (0..2 + rng.below(2)).map(|_| {
+        let step = |rng: &mut Rng| {
+            let token = Value::Int(1 + rng.below(4) as i64);
+            let input = if rng.percent(50) {
                 Value::list([token, 7.into()])
             } else {
                 crate::calls::object(&[("token", token), ("value", 7.into())])
             };
-            match draw.below(6) {
+            match rng.below(6) {
                 0 | 1 => Step::new("write", 1.into(), input),
                 2 => Step::new("log", 1.into(), Value::Nil),
                 3 => Step::new("release", Value::Nil, Value::Nil),
                 _ => Step::new("acquire", Value::Nil, Value::Nil),
             }
         };
-        (0..1 + draw.below(4)).map(|_| step(draw)).collect()
+        (0..1 + rng.below(4)).map(|_| step(rng)).collect()
     });
     let mut scripts: Vec<Vec<Step>> = scripts.collect();
     scripts.push(vec![Step::new("acquire", Value::Nil, Value::Nil)]);
     let (mut granted, mut newest, mut log) = (0, 0, Vec::new());
     let mut holder = None;
-    weave(draw, scripts, 8, &mut |draw, process, step| {
-        let broken = draw.below(100) < broken;
+    interleave(rng, scripts, 8, &mut |rng, process, step| {
+        let broken = rng.below(100) < broken;
         match step.f {
             "acquire" => {
                 granted += i64::from(!broken && holder != Some(process));
                 holder = Some(process);
                 let object = crate::calls::object(&[("token", granted.into())]);
-                Some(if draw.percent(50) { granted.into() } else { object })
+                Some(if rng.percent(50) { granted.into() } else { object })
             }
             "write" => {
                 let token = match &step.input {
@@ -130,7 +130,7 @@ fn define(history: &History) -> BTreeSet<&'static str> {
 mod tests {
     #[test]
     fn random_tokens() {
-        let stats = super::differ(1, crate::random::scene::count()).unwrap_or_else(|error| panic!("{error}"));
+        let stats = super::differ(1, crate::random::scripted::count()).unwrap_or_else(|error| panic!("{error}"));
         assert!(stats.invalid * 20 > stats.histories && stats.invalid * 2 < stats.histories, "{stats:?}");
     }
 }

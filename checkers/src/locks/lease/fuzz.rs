@@ -2,8 +2,8 @@
 use super::Lease;
 use crate::calls::NamedBy;
 use crate::history::{History, Op, Outcome};
-use crate::random::scene::{Step, compare, weave};
-use crate::random::{Draw, Stats};
+use crate::random::scripted::{Step, compare, interleave};
+use crate::random::{Rng, Stats};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker};
 use std::cell::Cell;
@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 const TTL_MS: u64 = 12;
 const CLOCK_ERROR_MS: u64 = 2;
-/// The number of the first client in a new scene.
+/// The number of the first client in a new scripted.
 const FIRST_PROCESS: u64 = 10;
 
 /// What names a lease, and how many of a hundred histories have names as arguments.
@@ -28,10 +28,10 @@ pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
         let one = compare(
             seed.wrapping_mul(kinds).wrapping_add(share),
             count / kinds + u64::from(share < count % kinds),
-            |draw| {
-                let names = draw.percent(names);
-                let apart = names && (named_by == NamedBy::Argument || draw.percent(50));
-                let history = make(draw, names, apart);
+            |rng| {
+                let names = rng.percent(names);
+                let apart = names && (named_by == NamedBy::Argument || rng.percent(50));
+                let history = make(rng, names, apart);
                 owned.set(named_by == NamedBy::Unsaid && owners(&history));
                 history
             },
@@ -45,38 +45,38 @@ pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
 }
 
 /// A lease whose server mostly waits for as many events as a grant may last.
-fn make(draw: &mut Draw, names: bool, apart: bool) -> History {
-    let patience = draw.below(8);
-    let clients = 2 + draw.below(2);
+fn make(rng: &mut Rng, names: bool, apart: bool) -> History {
+    let patience = rng.below(8);
+    let clients = 2 + rng.below(2);
     // Some leases have the numbers of processes as names, or processes say who they are.
-    let numbers = names && draw.percent(40);
-    let own = if draw.percent(60) { 100 } else { 50 };
-    let nameless = if draw.percent(50) { 5 } else { 40 };
+    let numbers = names && rng.percent(40);
+    let own = if rng.percent(60) { 100 } else { 50 };
+    let nameless = if rng.percent(50) { 5 } else { 40 };
     let scripts = (0..clients).map(|client| {
-        let step = |draw: &mut Draw| {
-            let ttl = crate::calls::object(&[("ttl_ms", Value::Int(3 + draw.below(20) as i64))]);
+        let step = |rng: &mut Rng| {
+            let ttl = crate::calls::object(&[("ttl_ms", Value::Int(3 + rng.below(20) as i64))]);
             let functions: [&'static str; 5] = ["acquire", "acquire", "renew", "release", "read"];
-            let f = functions[draw.below(5) as usize];
-            let name = Value::text(if draw.percent(30) { "b" } else { "a" });
-            let input = if numbers && (f == "acquire" || draw.percent(70)) {
-                let number = if draw.percent(own) { client } else { draw.below(clients) };
+            let f = functions[rng.below(5) as usize];
+            let name = Value::text(if rng.percent(30) { "b" } else { "a" });
+            let input = if numbers && (f == "acquire" || rng.percent(70)) {
+                let number = if rng.percent(own) { client } else { rng.below(clients) };
                 Value::Int((FIRST_PROCESS + number) as i64)
-            } else if names && !numbers && !draw.percent(if f == "acquire" { 5 } else { nameless }) {
+            } else if names && !numbers && !rng.percent(if f == "acquire" { 5 } else { nameless }) {
                 name
-            } else if draw.percent(20) {
+            } else if rng.percent(20) {
                 ttl
             } else {
                 Value::Nil
             };
             Step::new(f, Value::Nil, input)
         };
-        (0..1 + draw.below(5)).map(|_| step(draw)).collect()
+        (0..1 + rng.below(5)).map(|_| step(rng)).collect()
     });
     let scripts: Vec<Vec<Step>> = scripts.collect();
     // Of each lease who holds it, and until which event.
     let mut held: BTreeMap<Option<String>, (Option<u64>, u64)> = BTreeMap::new();
     let mut now = 0;
-    weave(draw, scripts, 8, &mut |draw, process, step| {
+    interleave(rng, scripts, 8, &mut |rng, process, step| {
         now += 1;
         let name = called(&step.input).filter(|_| apart);
         let (holder, until) = held.entry(name).or_default();
@@ -95,7 +95,7 @@ fn make(draw: &mut Draw, names: bool, apart: bool) -> History {
             }
             "read" => Some(Value::Nil),
             // Nothing happened, told by a reply or by a failure.
-            _ => Some(Value::Bool(false)).filter(|_| draw.percent(50)),
+            _ => Some(Value::Bool(false)).filter(|_| rng.percent(50)),
         }
     })
 }
@@ -202,7 +202,7 @@ fn define(history: &History, named_by: NamedBy, owned: bool) -> BTreeSet<&'stati
 mod tests {
     #[test]
     fn random_leases() {
-        let stats = super::differ(1, crate::random::scene::count()).unwrap_or_else(|error| panic!("{error}"));
+        let stats = super::differ(1, crate::random::scripted::count()).unwrap_or_else(|error| panic!("{error}"));
         assert!(stats.invalid * 20 > stats.histories && stats.invalid * 2 < stats.histories, "{stats:?}");
     }
 }

@@ -2,8 +2,8 @@
 use super::Lock;
 use crate::calls::NamedBy;
 use crate::history::{History, Op, Outcome, Phase};
-use crate::random::scene::{Scene, Step, compare, weave_into};
-use crate::random::{Draw, Stats};
+use crate::random::scripted::{ScriptedHistory, Step, compare, interleave_into};
+use crate::random::{Rng, Stats};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker};
 use std::cell::Cell;
@@ -31,11 +31,11 @@ pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
         let check = |history: &History| crate::random::shown(history, lock.check(history, &Budget::unlimited()));
         // What the arguments are is known from the whole history, not from the operations of a finding alone.
         let owned = Cell::new(false);
-        let make = |draw: &mut Draw| {
-            let names = draw.percent(names);
+        let make = |rng: &mut Rng| {
+            let names = rng.percent(names);
             // The arguments are names in the system, or nothing to it.
-            let apart = names && (named_by == NamedBy::Argument || named_by == NamedBy::Unsaid && draw.percent(50));
-            let history = make(draw, permits, names, apart);
+            let apart = names && (named_by == NamedBy::Argument || named_by == NamedBy::Unsaid && rng.percent(50));
+            let history = make(rng, permits, names, apart);
             owned.set(named_by == NamedBy::Unsaid && owners(&history));
             history
         };
@@ -46,48 +46,48 @@ pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
     Ok(stats)
 }
 
-/// The number of the first client in a new scene.
+/// The number of the first client in a new scripted.
 const FIRST_PROCESS: u64 = 10;
 
 /// Clients that acquire and release; a lock that gives itself away now and then.
-fn make(draw: &mut Draw, permits: Option<u64>, names: bool, apart: bool) -> History {
-    let broken = if draw.percent(50) { draw.below(60) } else { 0 };
-    let clients = 2 + draw.below(if permits.is_some() { 3 } else { 2 });
-    let few = draw.percent(50);
+fn make(rng: &mut Rng, permits: Option<u64>, names: bool, apart: bool) -> History {
+    let broken = if rng.percent(50) { rng.below(60) } else { 0 };
+    let clients = 2 + rng.below(if permits.is_some() { 3 } else { 2 });
+    let few = rng.percent(50);
     // Some locks have the numbers of processes as names, or processes say who they are.
-    let numbers = names && permits.is_none() && draw.percent(40);
-    let own = if draw.percent(60) { 100 } else { 50 };
+    let numbers = names && permits.is_none() && rng.percent(40);
+    let own = if rng.percent(60) { 100 } else { 50 };
     let scripts = (0..clients).map(|client| {
         let mut next_acquires = true;
-        let mut step = |draw: &mut Draw| {
+        let mut step = |rng: &mut Rng| {
             let f = if next_acquires { "acquire" } else { "release" };
-            next_acquires = if draw.percent(85) { !next_acquires } else { draw.percent(50) };
+            next_acquires = if rng.percent(85) { !next_acquires } else { rng.percent(50) };
             let count =
-                if permits.is_some() && draw.percent(30) { Value::Int(1 + draw.below(2) as i64) } else { Value::Nil };
-            let name = if draw.percent(if few { 10 } else { 50 }) { "b" } else { "a" };
+                if permits.is_some() && rng.percent(30) { Value::Int(1 + rng.below(2) as i64) } else { Value::Nil };
+            let name = if rng.percent(if few { 10 } else { 50 }) { "b" } else { "a" };
             let input = if numbers {
-                let number = if draw.percent(own) { client } else { draw.below(clients) };
+                let number = if rng.percent(own) { client } else { rng.below(clients) };
                 Value::Int((FIRST_PROCESS + number) as i64)
-            } else if names && draw.percent(90) {
+            } else if names && rng.percent(90) {
                 Value::text(name)
             } else {
                 count
             };
-            let f = if draw.percent(5) { "read" } else { f };
+            let f = if rng.percent(5) { "read" } else { f };
             Step::new(f, Value::Nil, input)
         };
-        (0..1 + draw.below(if names { 4 } else { 3 })).map(|_| step(draw)).collect()
+        (0..1 + rng.below(if names { 4 } else { 3 })).map(|_| step(rng)).collect()
     });
     let scripts: Vec<Vec<Step>> = scripts.collect();
-    let mut scene = Scene::new();
+    let mut scripted = ScriptedHistory::new();
     let mut held: BTreeMap<(Option<String>, u64), i64> = BTreeMap::new();
     let limit = permits.unwrap_or(1) as i64;
-    let mut effect = |draw: &mut Draw, process: u64, step: &Step| {
+    let mut effect = |rng: &mut Rng, process: u64, step: &Step| {
         let count = permits.map_or(1, |_| step.input.as_int().unwrap_or(1));
         let name = called(&step.input, permits).filter(|_| apart);
         let all: i64 = held.iter().filter(|((other, _), _)| *other == name).map(|(_, count)| count).sum();
         let mine = held.entry((name, process)).or_default();
-        let broken = draw.below(100) < broken;
+        let broken = rng.below(100) < broken;
         match step.f {
             "acquire" if all + count <= limit || broken => {
                 *mine += count;
@@ -99,15 +99,15 @@ fn make(draw: &mut Draw, permits: Option<u64>, names: bool, apart: bool) -> Hist
             }
             "read" => Some(Value::Nil),
             // Nothing happened, told by a reply or by a failure.
-            _ => Some(Value::Bool(false)).filter(|_| draw.percent(50)),
+            _ => Some(Value::Bool(false)).filter(|_| rng.percent(50)),
         }
     };
-    weave_into(&mut scene, draw, scripts.clone(), 12, &mut effect);
-    if draw.percent(20) {
-        scene.phase(Phase::Settle);
-        weave_into(&mut scene, draw, scripts.into_iter().take(1).collect(), 0, &mut effect);
+    interleave_into(&mut scripted, rng, scripts.clone(), 12, &mut effect);
+    if rng.percent(20) {
+        scripted.phase(Phase::Settle);
+        interleave_into(&mut scripted, rng, scripts.into_iter().take(1).collect(), 0, &mut effect);
     }
-    scene.finish()
+    scripted.finish()
 }
 
 /// An event that has to, or may, happen within an interval.
@@ -288,7 +288,7 @@ fn one(history: &History, permits: Option<u64>, about: &dyn Fn(&Op<'_>) -> About
 mod tests {
     #[test]
     fn random_locks() {
-        let stats = super::differ(1, crate::random::scene::count()).unwrap_or_else(|error| panic!("{error}"));
+        let stats = super::differ(1, crate::random::scripted::count()).unwrap_or_else(|error| panic!("{error}"));
         assert!(stats.invalid * 20 > stats.histories && stats.invalid * 2 < stats.histories, "{stats:?}");
     }
 }

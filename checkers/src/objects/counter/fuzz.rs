@@ -1,8 +1,8 @@
 //! Random counters, judged by the checker and by adding up for each read.
 use super::Counter;
 use crate::history::{History, Op, Outcome};
-use crate::random::tape::{self, Answer, Tape};
-use crate::random::{Draw, Stats};
+use crate::random::random_history::{self, Answer, RandomHistory};
+use crate::random::{Rng, Stats};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker};
 use std::collections::BTreeSet;
@@ -21,42 +21,42 @@ pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
         }
         answer
     };
-    tape::differ(seed, count, history, fast, defined)
+    random_history::differ(seed, count, history, fast, defined)
 }
 
-fn history(draw: &mut Draw) -> Tape {
-    let mut tape = Tape::new(1 + draw.below(4));
-    let lies = *draw.pick(&[0, 0, 5, 20]);
+fn history(rng: &mut Rng) -> RandomHistory {
+    let mut random = RandomHistory::new(1 + rng.below(4));
+    let lies = *rng.pick(&[0, 0, 5, 20]);
     let mut value = 1;
-    for _ in 0..4 + draw.below(26) {
-        let worker = draw.below(tape.workers());
-        let Some((f, input)) = tape.open(worker) else {
-            let f = *draw.pick(&["add", "add", "increment", "decrement", "inc", "dec", "read", "read", "read", "read"]);
-            let amount = Value::Int(draw.below(9) as i64 - 3);
+    for _ in 0..4 + rng.below(26) {
+        let worker = rng.below(random.workers());
+        let Some((f, input)) = random.open(worker) else {
+            let f = *rng.pick(&["add", "add", "increment", "decrement", "inc", "dec", "read", "read", "read", "read"]);
+            let amount = Value::Int(rng.below(9) as i64 - 3);
             let input = match f {
                 "read" => Value::Nil,
-                "add" if draw.percent(1) => Value::text("five"),
+                "add" if rng.percent(1) => Value::text("five"),
                 "add" => amount,
-                _ if draw.percent(50) => Value::Nil,
+                _ if rng.percent(50) => Value::Nil,
                 _ => amount,
             };
-            tape.call(worker, f, Value::Nil, input, false);
+            random.call(worker, f, Value::Nil, input, false);
             continue;
         };
-        let outcome = *draw.pick(&[Outcome::Ok, Outcome::Ok, Outcome::Ok, Outcome::Ok, Outcome::Fail, Outcome::Info]);
-        let happens = if outcome == Outcome::Info { draw.percent(50) } else { outcome == Outcome::Ok };
+        let outcome = *rng.pick(&[Outcome::Ok, Outcome::Ok, Outcome::Ok, Outcome::Ok, Outcome::Fail, Outcome::Info]);
+        let happens = if outcome == Outcome::Info { rng.percent(50) } else { outcome == Outcome::Ok };
         let amount = input.as_int().unwrap_or(1);
-        if happens && !draw.percent(lies) {
+        if happens && !rng.percent(lies) {
             value += match f {
                 "read" => 0,
                 "decrement" | "dec" => -amount,
                 _ => amount,
             };
         }
-        let seen = if draw.percent(lies) { value + draw.below(7) as i64 - 3 } else { value };
-        tape.reply(worker, outcome, if f == "read" { Value::Int(seen) } else { Value::Nil });
+        let seen = if rng.percent(lies) { value + rng.below(7) as i64 - 3 } else { value };
+        random.reply(worker, outcome, if f == "read" { Value::Int(seen) } else { Value::Nil });
     }
-    tape
+    random
 }
 
 fn amount(history: &History, op: &Op<'_>) -> Option<i64> {

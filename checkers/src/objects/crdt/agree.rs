@@ -33,10 +33,10 @@ use crate::history::standstill::{
 use crate::history::{History, NameId, Op, Outcome};
 use crate::objects::final_reads::{FINAL_READS, Failures, FinalReads, answered, last_words, none_of_its_own, unheard};
 use crate::value::{Value, ValueRef};
-use crate::verdict::pace::Pace;
-use crate::verdict::wording;
-use crate::verdict::{Breach, Report};
+use crate::verdict::budget_poll::BudgetPoll;
+use crate::verdict::messages;
 use crate::verdict::{Budget, Checker, Severity, Validity, Verdict};
+use crate::verdict::{Report, Violation};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -136,7 +136,7 @@ impl<'h> Replicas<'h> {
         let (finals, failed): (Vec<Op<'h>>, Vec<Op<'h>>) = settled.partition(|op| answered(history, op));
         let asked: Vec<Op<'h>> = finals.iter().chain(&failed).copied().collect();
         set.failed = failed;
-        let quiet = |op: &Op<'h>| op.call > since.0 && op.call_time >= since.1 && wording::placed(history, op);
+        let quiet = |op: &Op<'h>| op.call > since.0 && op.call_time >= since.1 && messages::placed(history, op);
         let finals: Vec<Op<'h>> = finals.into_iter().filter(quiet).collect();
         for (node, places) in last_words(history, &finals) {
             let Some(node) = node else { continue };
@@ -229,16 +229,17 @@ impl<'h> Told<'_, 'h> {
         let Some((_, first)) = self.lacking.acknowledged.first() else { return Vec::new() };
         let count = self.lacking.acknowledged.len();
         let all = self.set.adds.iter().filter(|adds| adds.iter().any(|add| add.outcome == Outcome::Ok)).count();
-        let read = wording::seconds(self.replica.read.call_time);
+        let read = messages::seconds(self.replica.read.call_time);
         let healed = last_heal(self.history).map(|end| self.replica.read.call_time.saturating_sub(end));
-        let healed = healed.map_or(String::new(), |since| format!(", {} after the last heal", wording::seconds(since)));
+        let healed =
+            healed.map_or(String::new(), |since| format!(", {} after the last heal", messages::seconds(since)));
         let node = self.node();
         let values = self.set.values(self.lacking.acknowledged.iter().map(|(id, _)| *id));
         vec![
-            format!("{node} lacks {count} of {all} acknowledged elements: {}.", wording::elements(&values, 20)),
+            format!("{node} lacks {count} of {all} acknowledged elements: {}.", messages::elements(&values, 20)),
             format!(
                 "The first of them was acknowledged at {}; {node} was read at {read}{healed}.",
-                wording::seconds(first.reply_time)
+                messages::seconds(first.reply_time)
             ),
         ]
     }
@@ -248,36 +249,37 @@ impl<'h> Told<'_, 'h> {
         self.set.replicas.iter().find(|replica| replica.elements.contains(&id)).map(|replica| replica.read)
     }
 
-    fn breach(&self, kind: &'static str, title: String, id: u32, add: Option<Op<'h>>) -> Breach<'h> {
+    fn violation(&self, kind: &'static str, title: String, id: u32, add: Option<Op<'h>>) -> Violation<'h> {
         let ops = add.into_iter().chain([self.replica.read]).chain(self.has(id)).collect();
         let subject = self.set.elements.value(id).to_value();
-        Breach { certified: false, ..Breach::new(kind, title, subject, ops) }.on(self.set.key)
+        Violation { certified: false, ..Violation::new(kind, title, subject, ops) }.on(self.set.key)
     }
 
     /// Reports what it lacks, and why it is not only behind.
     fn lost(&self, certain: &Certain<'h>, report: &mut Report<'h>) {
         let Some(&(id, first)) = self.lacking.acknowledged.first() else { return };
-        let count = wording::count(self.lacking.acknowledged.len(), "acknowledged element");
+        let count = messages::count(self.lacking.acknowledged.len(), "acknowledged element");
         let title = format!("{} lacks {count} that another node has, first #{}", self.node(), first.call);
-        let mut breach = self.breach("lost-element", title, id, Some(first)).times(self.lacking.acknowledged.len());
-        breach.why.extend(self.extent());
-        breach.reasons.push(match certain {
+        let mut violation =
+            self.violation("lost-element", title, id, Some(first)).times(self.lacking.acknowledged.len());
+        violation.why.extend(self.extent());
+        violation.reasons.push(match certain {
             Certain::Converged(at) => format!(
                 "It is not merely behind: the run saw at {}, before this read, that the replicas had converged.",
-                wording::seconds(*at)
+                messages::seconds(*at)
             ),
             Certain::Standstill(unchanged, later) => {
-                breach.ops.push(*later);
+                violation.ops.push(*later);
                 format!(
                     "It is not merely behind: it has {}, which was only added (#{}) after that, and no final read of any \
                      node showed a change for {}.",
                     later.input,
                     later.call,
-                    wording::seconds(*unchanged)
+                    messages::seconds(*unchanged)
                 )
             }
         });
-        report.breach(breach);
+        report.record(violation);
     }
 
     fn lags(&self, standstill_ms: u64, report: &mut Report<'h>) {
@@ -286,11 +288,11 @@ impl<'h> Told<'_, 'h> {
         let title = format!(
             "{} is behind by {}, since {}",
             self.node(),
-            wording::count(count, "acknowledged element"),
-            wording::seconds(first.reply_time)
+            messages::count(count, "acknowledged element"),
+            messages::seconds(first.reply_time)
         );
-        let mut breach = self.breach("replica-lags", title, id, Some(first)).times(count);
-        breach.why.extend(self.extent());
+        let mut violation = self.violation("replica-lags", title, id, Some(first)).times(count);
+        violation.why.extend(self.extent());
         let unchanged = self.set.unchanged(self.replica);
         let reason = if not_converged(self.history).is_some() {
             "The run noted that its replicas had not converged, so it may be behind and not have diverged.".to_owned()
@@ -301,17 +303,17 @@ impl<'h> Told<'_, 'h> {
             format!(
                 "It holds nothing that was added later, so it may be behind and not have diverged, although no final read \
                  showed a change for {}.",
-                wording::seconds(unchanged)
+                messages::seconds(unchanged)
             )
         } else {
             format!(
                 "The run does not know that its replicas had converged, and final reads showed no change for {} only (asked: \
                  {standstill_ms} ms), so it may be behind and not have diverged.",
-                wording::seconds(unchanged)
+                messages::seconds(unchanged)
             )
         };
-        breach.reasons.push(reason);
-        report.breach(Breach { severity: Severity::Evidence, ..breach });
+        violation.reasons.push(reason);
+        report.record(Violation { severity: Severity::Evidence, ..violation });
     }
 }
 
@@ -362,8 +364,9 @@ impl ReplicasAgree {
                 if let Some(&id) = lacking.doubtful.first() {
                     totals.doubtful += 1;
                     let title = format!("{} lacks an element in doubt that another node has", told.node());
-                    let breach = told.breach("replicas-differ", title, id, set.adds[id as usize].first().copied());
-                    report.breach(Breach { severity: Severity::Evidence, ..breach });
+                    let violation =
+                        told.violation("replicas-differ", title, id, set.adds[id as usize].first().copied());
+                    report.record(Violation { severity: Severity::Evidence, ..violation });
                 }
                 continue;
             };
@@ -386,10 +389,10 @@ impl ReplicasAgree {
                 format!("{} lacks {count} of {}", history.name(replica.node), count + replica.elements.len())
             };
             let title = format!("the nodes hold different sets: {} lacks what another has", told.node());
-            let mut breach = told.breach("diverged", title, lacking.acknowledged[0].0, Some(first));
-            breach.why = set.replicas.iter().zip(&all).map(lacks).map(|text| format!("{text} elements.")).collect();
-            breach.reasons.push("Every add had ended before any of them was read.".to_owned());
-            report.breach(breach);
+            let mut violation = told.violation("diverged", title, lacking.acknowledged[0].0, Some(first));
+            violation.why = set.replicas.iter().zip(&all).map(lacks).map(|text| format!("{text} elements.")).collect();
+            violation.reasons.push("Every add had ended before any of them was read.".to_owned());
+            report.record(violation);
         }
     }
 }
@@ -412,10 +415,10 @@ impl Checker for ReplicasAgree {
         }
         let mut report = Report::new(history);
         let mut totals = Totals::default();
-        let mut pace = Pace::new(budget);
+        let mut poll = BudgetPoll::new(budget);
         let quiet = self.crdt.quiet_since(history);
         for group in by_key(history, &workloads) {
-            if pace.over(group.ops.len()) {
+            if poll.over(group.ops.len()) {
                 break;
             }
             let object = self.crdt.object(history, &group, CrdtType::GSet, quiet);
@@ -436,7 +439,7 @@ impl Checker for ReplicasAgree {
             totals.unheard.extend(&set.unheard);
             self.judge(history, &set, &mut totals, &mut report);
         }
-        report.late(&pace, history.ops().len(), "operations");
+        report.late(&poll, history.ops().len(), "operations");
         report.malformed("a read replies with the list of elements", &totals.unclear);
         let numbers = [("acknowledged", json!(totals.acknowledged)), ("final_reads", json!(totals.reads))];
         report.answer(self.name(), &workloads, totals.answer(history, quiet.is_some()), numbers)
@@ -446,7 +449,7 @@ impl Checker for ReplicasAgree {
 impl Totals<'_> {
     fn answer(&self, history: &History, quiet: bool) -> (Validity, String) {
         let unknown = |text: String| (Validity::Unknown, text);
-        let sets = wording::count(self.sets, "set");
+        let sets = messages::count(self.sets, "set");
         let failures = self.failures.told();
         if self.acknowledged == 0 {
             return unknown("No add was acknowledged, so nothing can be said.".to_owned());
@@ -471,7 +474,7 @@ impl Totals<'_> {
             ));
         }
         if self.doubtful > 0 {
-            let count = wording::count(self.doubtful, "difference");
+            let count = messages::count(self.doubtful, "difference");
             return unknown(format!("{count}, perhaps by an add that was never acknowledged.{failures}"));
         }
         if !self.unheard.is_empty() {
@@ -480,7 +483,7 @@ impl Totals<'_> {
                 none_of_its_own(&self.unheard)
             ));
         }
-        let reads = wording::count(self.reads, "final read");
+        let reads = messages::count(self.reads, "final read");
         (
             Validity::Valid,
             format!("The nodes agree in {reads} of {sets}, after {} acknowledged adds.{failures}", self.acknowledged),

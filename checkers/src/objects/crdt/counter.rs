@@ -14,7 +14,7 @@ fn amount(history: &History, op: &Op<'_>) -> Option<i128> {
 }
 
 /// How many operations are of another shape.
-pub(super) fn judge<'h>(history: &'h History, object: &Object<'h>, grows: bool, breaches: &mut Report<'h>) -> usize {
+pub(super) fn judge<'h>(history: &'h History, object: &Object<'h>, grows: bool, report: &mut Report<'h>) -> usize {
     // Sums of what was attempted down and up to each update, by call.
     let begins = i128::from(object.begins.as_ref().and_then(Value::as_int).unwrap_or(0));
     let (mut sums, mut certain, mut unclear) = (vec![(begins, begins)], (0, 0), 0);
@@ -44,17 +44,17 @@ pub(super) fn judge<'h>(history: &'h History, object: &Object<'h>, grows: bool, 
         let within = (low..=high).contains(&i128::from(value));
         if within && object.finals.iter().any(|last| last.position == read.position) {
             let settled = (low.max(settled.0), high.min(settled.1));
-            last_bounds(object, *read, value, settled, breaches);
+            last_bounds(object, *read, value, settled, report);
         } else {
-            bounds(object, *read, value, (low, high), breaches);
+            bounds(object, *read, value, (low, high), report);
         }
     }
     let shown = |read: &Op<'h>| value_of(read).as_int();
-    same_clocks(object, |one, two| shown(one) == shown(two), breaches);
+    same_clocks(object, |one, two| shown(one) == shown(two), report);
     let (first, rest) = (object.finals.first(), object.finals.get(1..).unwrap_or_default());
     if let Some((one, two)) = first.and_then(|first| Some((first, rest.iter().find(|two| shown(two) != shown(first))?)))
     {
-        object.differ(history, *one, *two, object.doubtful(), breaches);
+        object.differ(history, *one, *two, object.doubtful(), report);
     }
     if grows {
         for reads in object.by_node(history) {
@@ -62,7 +62,7 @@ pub(super) fn judge<'h>(history: &'h History, object: &Object<'h>, grows: bool, 
             for (&(position, value), before) in shown.iter().zip(largest_before(history, &shown)) {
                 if let Some((larger, other)) = before.filter(|(larger, _)| *larger > value) {
                     let (earlier, read) = (history.ops().at(other as usize), history.ops().at(position as usize));
-                    breaches.violation("shrunk", || {
+                    report.violation("shrunk", || {
                         let title = format!("{} went back from {larger} to {value}", history.name(read.node));
                         let reason = "A counter that only grows never shows less on the same replica.".to_owned();
                         object.quiet(title, vec![earlier, read], Value::Nil, reason)
@@ -92,39 +92,33 @@ pub(super) fn above(history: &History, group: &Group<'_>) -> Option<Value> {
 }
 
 /// A read beyond all that was attempted before its reply.
-fn bounds<'h>(object: &Object<'h>, read: Op<'h>, value: i64, (low, high): (i128, i128), breaches: &mut Report<'h>) {
+fn bounds<'h>(object: &Object<'h>, read: Op<'h>, value: i64, (low, high): (i128, i128), report: &mut Report<'h>) {
     if (low..=high).contains(&i128::from(value)) {
         return;
     }
-    breaches.violation("value-out-of-bounds", || {
+    report.violation("value-out-of-bounds", || {
         let few = object.updates.len() <= UPDATES_SHOWN;
         let mut ops = vec![read];
         ops.extend(object.updates.iter().copied().filter(|op| few && op.call < read.reply));
-        let breach = out_of_bounds(object, read, value, (low, high), "attempted before its reply", ops);
+        let violation = out_of_bounds(object, read, value, (low, high), "attempted before its reply", ops);
         // A certificate is about a counter that began at 0.
         let from_zero = object.begins.as_ref().is_none_or(|begins| *begins == Value::Int(0));
-        crate::verdict::Breach { certified: few && from_zero, ..breach }
+        crate::verdict::Violation { certified: few && from_zero, ..violation }
     });
 }
 
 /// A final read that lacks what was acknowledged.
-fn last_bounds<'h>(
-    object: &Object<'h>,
-    read: Op<'h>,
-    value: i64,
-    (low, high): (i128, i128),
-    breaches: &mut Report<'h>,
-) {
+fn last_bounds<'h>(object: &Object<'h>, read: Op<'h>, value: i64, (low, high): (i128, i128), report: &mut Report<'h>) {
     if (low..=high).contains(&i128::from(value)) {
         return;
     }
     let same = |other: &Op<'h>| value_of(other).as_int() == Some(value);
-    object.lacking("value-out-of-bounds", object.finals.iter().all(same), breaches, || {
+    object.lacking("value-out-of-bounds", object.finals.iter().all(same), report, || {
         let few = object.updates.len() <= UPDATES_SHOWN;
         let mut ops = vec![read];
         ops.extend(object.updates.iter().copied().filter(|op| few && op.call < read.reply));
-        let breach = out_of_bounds(object, read, value, (low, high), "acknowledged or attempted", ops);
-        crate::verdict::Breach { certified: false, ..breach }
+        let violation = out_of_bounds(object, read, value, (low, high), "acknowledged or attempted", ops);
+        crate::verdict::Violation { certified: false, ..violation }
     });
 }
 
@@ -135,9 +129,9 @@ fn out_of_bounds<'h>(
     (low, high): (i128, i128),
     by: &str,
     ops: Vec<Op<'h>>,
-) -> crate::verdict::Breach<'h> {
+) -> crate::verdict::Violation<'h> {
     let number = |sum: i128| i64::try_from(sum).map_or_else(|_| Value::text(&sum.to_string()), Value::Int);
     let subject = fields(&[("low", number(low)), ("high", number(high))]);
     let title = format!("#{} read {value}, not between {low} and {high}", read.call);
-    object.breach(title, ops, subject, format!("The updates {by} allow {low} to {high}."))
+    object.violation(title, ops, subject, format!("The updates {by} allow {low} to {high}."))
 }

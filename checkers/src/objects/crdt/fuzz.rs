@@ -2,8 +2,8 @@
 use super::{Crdt, CrdtType};
 use crate::history::standstill::{CONVERGED, NOT_CONVERGED};
 use crate::history::{History, Op, Outcome, Phase};
-use crate::random::scene::{Scene, Step, compare, weave_into};
-use crate::random::{Draw, Stats};
+use crate::random::scripted::{ScriptedHistory, Step, compare, interleave_into};
+use crate::random::{Rng, Stats};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker};
 use std::collections::BTreeSet;
@@ -22,7 +22,7 @@ pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
         let count = count / 10 + u64::from((share as u64) < count % 10);
         let check = |history: &History| crate::random::shown(history, checker.check(history, &Budget::unlimited()));
         let define = |history: &History| define(history, kind, promised);
-        let one = compare(seed, count, |draw| make(draw, kind), check, define)?;
+        let one = compare(seed, count, |rng| make(rng, kind), check, define)?;
         stats.histories += one.histories;
         stats.invalid += one.invalid;
     }
@@ -33,19 +33,19 @@ fn is_set(kind: CrdtType) -> bool {
     matches!(kind, CrdtType::GSet | CrdtType::OrSet)
 }
 
-fn step(draw: &mut Draw, kind: CrdtType, settle: bool) -> Step {
-    let node = draw.below(2);
-    if settle || draw.percent(35) {
+fn step(rng: &mut Rng, kind: CrdtType, settle: bool) -> Step {
+    let node = rng.below(2);
+    if settle || rng.percent(35) {
         return Step { node, settle, ..Step::new("read", Value::Nil, Value::Nil) };
     }
-    let small = Value::Int(1 + draw.below(4) as i64);
+    let small = Value::Int(1 + rng.below(4) as i64);
     let (f, input) = match kind {
         CrdtType::GCounter => ("add", small),
-        CrdtType::PnCounter => ("add", Value::Int(draw.below(7) as i64 - 3)),
+        CrdtType::PnCounter => ("add", Value::Int(rng.below(7) as i64 - 3)),
         CrdtType::GSet => ("add", small),
-        CrdtType::OrSet => (if draw.percent(60) { "add" } else { "remove" }, small),
+        CrdtType::OrSet => (if rng.percent(60) { "add" } else { "remove" }, small),
         CrdtType::LwwRegister => {
-            let timestamp = Value::Int(draw.below(4) as i64);
+            let timestamp = Value::Int(rng.below(4) as i64);
             ("write", crate::calls::object(&[("value", small), ("timestamp", timestamp)]))
         }
     };
@@ -53,27 +53,27 @@ fn step(draw: &mut Draw, kind: CrdtType, settle: bool) -> Step {
 }
 
 /// One object that every update reaches at once; some reads show something else.
-fn make(draw: &mut Draw, kind: CrdtType) -> History {
-    let broken = if draw.percent(50) { draw.below(30) } else { 0 };
-    let clocks = draw.percent(40);
+fn make(rng: &mut Rng, kind: CrdtType) -> History {
+    let broken = if rng.percent(50) { rng.below(30) } else { 0 };
+    let clocks = rng.percent(40);
     let mut scripts: Vec<Vec<Step>> = Vec::new();
-    for _ in 0..2 + draw.below(2) {
-        scripts.push((0..1 + draw.below(3)).map(|_| step(draw, kind, false)).collect());
+    for _ in 0..2 + rng.below(2) {
+        scripts.push((0..1 + rng.below(3)).map(|_| step(rng, kind, false)).collect());
     }
     let update = loop {
-        let step = step(draw, kind, false);
+        let step = step(rng, kind, false);
         if step.f != "read" {
             break step;
         }
     };
     scripts.push(vec![update]);
-    let finals: Vec<Vec<Step>> = (0..1 + draw.below(3)).map(|_| vec![step(draw, kind, true)]).collect();
-    let mut scene = Scene::new();
+    let finals: Vec<Vec<Step>> = (0..1 + rng.below(3)).map(|_| vec![step(rng, kind, true)]).collect();
+    let mut scripted = ScriptedHistory::new();
     let (mut applied, mut sum, mut register, mut set) =
         (0_i64, 0_i64, (i64::MIN, Value::Nil), BTreeSet::<Value>::new());
-    let mut effect = |draw: &mut Draw, _: u64, step: &Step| {
+    let mut effect = |rng: &mut Rng, _: u64, step: &Step| {
         if step.f != "read" {
-            if draw.percent(10) {
+            if rng.percent(10) {
                 return None;
             }
             applied += 1;
@@ -89,31 +89,31 @@ fn make(draw: &mut Draw, kind: CrdtType) -> History {
             return Some(Value::Nil);
         }
         let mut elements: Vec<Value> = set.iter().cloned().collect();
-        let off = draw.below(100) < broken;
+        let off = rng.below(100) < broken;
         if off {
-            let strange = Value::Int(1 + draw.below(5) as i64);
+            let strange = Value::Int(1 + rng.below(5) as i64);
             match elements.iter().position(|element| *element == strange) {
                 Some(at) => drop(elements.remove(at)),
                 None => elements.push(strange),
             }
         }
         let value = match kind {
-            CrdtType::GCounter | CrdtType::PnCounter if off => Value::Int(sum + draw.below(7) as i64 - 3),
+            CrdtType::GCounter | CrdtType::PnCounter if off => Value::Int(sum + rng.below(7) as i64 - 3),
             CrdtType::GCounter | CrdtType::PnCounter => sum.into(),
-            CrdtType::LwwRegister if off => Value::Int(1 + draw.below(5) as i64),
+            CrdtType::LwwRegister if off => Value::Int(1 + rng.below(5) as i64),
             CrdtType::LwwRegister => register.1.clone(),
             CrdtType::GSet | CrdtType::OrSet => Value::list(elements),
         };
         let pair = || crate::calls::object(&[("value", value.clone()), ("clock", applied.into())]);
-        Some(if clocks && draw.percent(70) { pair() } else { value })
+        Some(if clocks && rng.percent(70) { pair() } else { value })
     };
-    weave_into(&mut scene, draw, scripts, 8, &mut effect);
-    if let Some(note) = *draw.pick(&[Some(CONVERGED), Some(CONVERGED), Some(NOT_CONVERGED), None]) {
-        scene.note(note);
+    interleave_into(&mut scripted, rng, scripts, 8, &mut effect);
+    if let Some(note) = *rng.pick(&[Some(CONVERGED), Some(CONVERGED), Some(NOT_CONVERGED), None]) {
+        scripted.note(note);
     }
-    scene.phase(Phase::Settle);
-    weave_into(&mut scene, draw, finals, 0, &mut effect);
-    scene.finish()
+    scripted.phase(Phase::Settle);
+    interleave_into(&mut scripted, rng, finals, 0, &mut effect);
+    scripted.finish()
 }
 
 /// The value that a read shows, of sets in order.
@@ -281,7 +281,7 @@ fn register(reads: Reads<'_, '_>, finals: Reads<'_, '_>, tried: &[&Op<'_>], kind
 mod tests {
     #[test]
     fn random_replicas() {
-        let stats = super::differ(1, crate::random::scene::count()).unwrap_or_else(|error| panic!("{error}"));
+        let stats = super::differ(1, crate::random::scripted::count()).unwrap_or_else(|error| panic!("{error}"));
         assert!(stats.invalid * 10 > stats.histories && stats.invalid * 5 < stats.histories * 4, "{stats:?}");
     }
 }

@@ -25,7 +25,7 @@ pub(super) fn first(history: &History, group: &Group<'_>) -> Vec<Value> {
 
 /// How many operations are of another shape: reads of what nobody wrote, in a form in which nobody wrote, such as values with
 /// their versions.
-pub(super) fn judge<'h>(history: &'h History, object: &Object<'h>, breaches: &mut Report<'h>) -> usize {
+pub(super) fn judge<'h>(history: &'h History, object: &Object<'h>, report: &mut Report<'h>) -> usize {
     let mut writes: HashMap<ValueRef<'h>, Vec<Op<'h>>> = HashMap::new();
     for op in &object.updates {
         writes.entry(written(op).0).or_default().push(*op);
@@ -47,10 +47,10 @@ pub(super) fn judge<'h>(history: &'h History, object: &Object<'h>, breaches: &mu
     for read in &object.reads {
         let value = value_of(read);
         if unknown(read) {
-            breaches.violation("unexpected-value", || {
+            report.violation("unexpected-value", || {
                 let title = format!("#{} read {value}, which nobody had written", read.call);
                 let reason = "No write of it that may have taken effect was called before that reply.".to_owned();
-                object.breach(title, vec![*read], value.to_value(), reason)
+                object.violation(title, vec![*read], value.to_value(), reason)
             });
         }
     }
@@ -64,7 +64,7 @@ pub(super) fn judge<'h>(history: &'h History, object: &Object<'h>, breaches: &mu
         let first = value.is_nil() || object.begins.as_ref().is_some_and(|begins| value == *begins);
         if (first && writers.is_empty()) || (stamped && older) {
             let everywhere = object.finals.iter().all(|other| value_of(other) == value);
-            object.lacking("lost-write", everywhere, breaches, || {
+            object.lacking("lost-write", everywhere, report, || {
                 let (newer, _) = written(write);
                 let title = format!("#{} found {value} at the end, although #{} wrote {newer}", read.call, write.call);
                 let reason = if older {
@@ -77,11 +77,11 @@ pub(super) fn judge<'h>(history: &'h History, object: &Object<'h>, breaches: &mu
             });
         }
     }
-    same_clocks(object, |one, two| value_of(one) == value_of(two), breaches);
+    same_clocks(object, |one, two| value_of(one) == value_of(two), report);
     let (first, rest) = (object.finals.first(), object.finals.get(1..).unwrap_or_default());
     let differs = |first: &Op<'h>| rest.iter().find(|two| value_of(two) != value_of(first)).copied();
     if let Some((one, two)) = first.and_then(|first| Some((*first, differs(first)?))) {
-        object.differ(history, one, two, object.doubtful(), breaches);
+        object.differ(history, one, two, object.doubtful(), report);
     }
     0
 }

@@ -3,8 +3,8 @@ use super::{Object, held, same_clocks, value_of};
 use crate::history::{History, Op, Outcome};
 use crate::value::ValueRef;
 use crate::verdict::Report;
-use crate::verdict::pace::Pace;
-use crate::verdict::wording;
+use crate::verdict::budget_poll::BudgetPoll;
+use crate::verdict::messages;
 use std::collections::{BTreeMap, HashMap};
 
 /// The attempts on one element, of those that may have taken effect.
@@ -96,8 +96,8 @@ pub(super) fn judge<'h>(
     history: &'h History,
     object: &Object<'h>,
     grows: bool,
-    pace: &mut Pace<'_>,
-    breaches: &mut Report<'h>,
+    poll: &mut BudgetPoll<'_>,
+    report: &mut Report<'h>,
 ) -> usize {
     let mut elements = Elements::default();
     for op in &object.updates {
@@ -107,7 +107,7 @@ pub(super) fn judge<'h>(
     }
     let mut reads: Vec<Shown<'h>> = Vec::with_capacity(object.reads.len());
     for read in &object.reads {
-        if pace.over(1 + value_of(read).as_list().map_or(0, |list| list.len()) / PER_STEP) {
+        if poll.over(1 + value_of(read).as_list().map_or(0, |list| list.len()) / PER_STEP) {
             return 0;
         }
         reads.push(Shown { read: *read, ids: elements.shown(read) });
@@ -118,12 +118,12 @@ pub(super) fn judge<'h>(
         for &id in ids {
             if elements.known[id as usize].adds.first().is_none_or(|add| add.call > read.reply) {
                 let element = elements.values[id as usize];
-                breaches.violation("unexpected-element", || {
-                    let refused = wording::refused(history, read, &element.to_value(), |name| name == "add");
-                    let nobody = wording::done_by_nobody(&refused, "added");
+                report.violation("unexpected-element", || {
+                    let refused = messages::refused(history, read, &element.to_value(), |name| name == "add");
+                    let nobody = messages::done_by_nobody(&refused, "added");
                     let title = format!("#{} shows {element}, {nobody}", read.call);
                     let reason = "No add that may have taken effect was called before that reply.".to_owned();
-                    object.breach(title, vec![*read], element.to_value(), reason)
+                    object.violation(title, vec![*read], element.to_value(), reason)
                 });
             }
         }
@@ -131,17 +131,17 @@ pub(super) fn judge<'h>(
     let last = |read: &Op<'h>| reads.iter().rfind(|shown| shown.read.position == read.position);
     let finals: Vec<&Shown<'h>> = object.finals.iter().filter_map(last).collect();
     for (id, element) in elements.values.iter().enumerate() {
-        fates(object, *element, elements.known[id].fate(), |read| read.has(id as u32), &finals, breaches);
+        fates(object, *element, elements.known[id].fate(), |read| read.has(id as u32), &finals, report);
     }
-    same_clocks(object, |one, two| held(one) == held(two), breaches);
-    convergence(history, object, &elements, &finals, breaches);
+    same_clocks(object, |one, two| held(one) == held(two), report);
+    convergence(history, object, &elements, &finals, report);
     if grows {
         let mut nodes: BTreeMap<&str, Vec<&Shown<'h>>> = BTreeMap::new();
-        for shown in reads.iter().filter(|shown| wording::placed(history, &shown.read)) {
+        for shown in reads.iter().filter(|shown| messages::placed(history, &shown.read)) {
             nodes.entry(history.name(shown.read.node)).or_default().push(shown);
         }
         for reads in nodes.values() {
-            shrunk(history, object, &elements, reads, breaches);
+            shrunk(history, object, &elements, reads, report);
         }
     }
     unclear
@@ -153,14 +153,14 @@ fn fates<'h>(
     fate: Fate<'h>,
     has: impl Fn(&Shown<'h>) -> bool,
     finals: &[&Shown<'h>],
-    breaches: &mut Report<'h>,
+    report: &mut Report<'h>,
 ) {
     let read = |present: bool| finals.iter().find(|shown| has(shown) == present).map(|shown| shown.read);
     match fate {
         Fate::Present(ops) => {
             let Some(read) = read(false) else { return };
             let nowhere = !finals.iter().any(|shown| has(shown));
-            object.lacking("lost-element", nowhere, breaches, || {
+            object.lacking("lost-element", nowhere, report, || {
                 let title = format!("{element} was added, is removed by nobody, and #{} lacks it", read.call);
                 let reason =
                     format!("An add of {element} was acknowledged, and every attempt to remove it had ended before.");
@@ -170,7 +170,7 @@ fn fates<'h>(
         Fate::Absent(ops) => {
             let Some(read) = read(true) else { return };
             let everywhere = finals.iter().all(|shown| has(shown));
-            object.lacking("resurrected-element", everywhere, breaches, || {
+            object.lacking("resurrected-element", everywhere, report, || {
                 let title = format!("{element} was removed, is added by nobody since, and #{} shows it", read.call);
                 let reason =
                     format!("Each add of {element} was acknowledged on a node that acknowledged a remove of it later.");
@@ -187,20 +187,20 @@ fn convergence<'h>(
     object: &Object<'h>,
     elements: &Elements<'h>,
     finals: &[&Shown<'h>],
-    breaches: &mut Report<'h>,
+    report: &mut Report<'h>,
 ) {
     let mut doubt = None;
     for one in finals {
         for &id in &one.ids {
             let Some(two) = finals.iter().find(|two| !two.has(id)) else { continue };
             if !elements.known[id as usize].doubtful() {
-                return object.differ(history, one.read, two.read, false, breaches);
+                return object.differ(history, one.read, two.read, false, report);
             }
             doubt = doubt.or(Some((one.read, two.read)));
         }
     }
     if let Some((one, two)) = doubt {
-        object.differ(history, one, two, true, breaches);
+        object.differ(history, one, two, true, report);
     }
 }
 
@@ -211,7 +211,7 @@ fn shrunk<'h>(
     object: &Object<'h>,
     elements: &Elements<'h>,
     reads: &[&Shown<'h>],
-    breaches: &mut Report<'h>,
+    report: &mut Report<'h>,
 ) {
     let mut first: Vec<(u64, u32)> = vec![(Op::OPEN, 0); elements.values.len()];
     for Shown { read, ids } in reads {
@@ -228,7 +228,7 @@ fn shrunk<'h>(
         if shown.ids.iter().filter(|id| first[**id as usize].0 < read.call).count() == due {
             continue;
         }
-        breaches.violation("shrunk", || {
+        report.violation("shrunk", || {
             let lacking = ranked[..due].iter().find(|(_, id)| !shown.has(*id));
             let ((_, earlier), id) = lacking.copied().unwrap_or_default();
             let (earlier, element) = (history.ops().at(earlier as usize), elements.values[id as usize]);

@@ -3,8 +3,8 @@
 use super::Judge;
 use super::log::{Sighting, Step};
 use crate::value::Value;
-use crate::verdict::Breach;
 use crate::verdict::Severity;
+use crate::verdict::Violation;
 use crate::verdict::certificate::{Edge, EdgeKind};
 use std::collections::{HashMap, VecDeque};
 
@@ -163,11 +163,11 @@ pub(super) fn circles(judge: &mut Judge<'_, '_>) {
             message.tried > 1 && ops.contains(&sent.op) && within.contains(&message.log)
         });
         let ops: Vec<_> = ops.iter().map(|&op| judge.op(op)).collect();
-        judge.report.breach_of("G1c", Severity::Violation, || {
-            let mut breach = Breach::new("G1c", title, Value::Nil, ops);
-            (breach.why, breach.cycle, breach.anomaly) = (why, edges, Some("G1c"));
-            breach.certified = certified;
-            breach
+        judge.report.violation_of("G1c", Severity::Violation, || {
+            let mut violation = Violation::new("G1c", title, Value::Nil, ops);
+            (violation.why, violation.cycle, violation.anomaly) = (why, edges, Some("G1c"));
+            violation.certified = certified;
+            violation
         });
     }
 }

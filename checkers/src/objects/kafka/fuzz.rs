@@ -3,8 +3,8 @@ mod oracle;
 
 use super::{Isolation, KINDS, Kafka};
 use crate::history::{History, Outcome};
-use crate::random::tape::{self, Answer, Tape};
-use crate::random::{Draw, Stats};
+use crate::random::random_history::{self, Answer, RandomHistory};
+use crate::random::{Rng, Stats};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker};
 use std::collections::BTreeMap;
@@ -18,7 +18,7 @@ pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
         let (from, to) = (count * at as u64 / 3, count * (at as u64 + 1) / 3);
         let fast = |history: &History| fast(isolation, history);
         let slow = |history: &History| oracle::defined(isolation, history);
-        let part = tape::differ(seed.wrapping_add(from), to - from, history, fast, slow);
+        let part = random_history::differ(seed.wrapping_add(from), to - from, history, fast, slow);
         let part = part.map_err(|difference| format!("isolation {isolation:?}, {difference}"))?;
         stats.histories += part.histories;
         stats.invalid += part.invalid;
@@ -47,32 +47,34 @@ struct World {
     lies: u64,
 }
 
-fn history(draw: &mut Draw) -> Tape {
-    let mut tape = Tape::new(1 + draw.below(3));
-    let lies = *draw.pick(&[0, 0, 0, 0, 4, 10]);
-    let transactions_only = draw.percent(10);
+fn history(rng: &mut Rng) -> RandomHistory {
+    let mut random = RandomHistory::new(1 + rng.below(3));
+    let lies = *rng.pick(&[0, 0, 0, 0, 4, 10]);
+    let transactions_only = rng.percent(10);
     let mut world = World { logs: [Vec::new(), Vec::new()], places: BTreeMap::new(), next: 0, lies };
-    for _ in 0..6 + draw.below(30) {
-        let worker = draw.below(tape.workers());
-        match tape.open(worker) {
+    for _ in 0..6 + rng.below(30) {
+        let worker = rng.below(random.workers());
+        match random.open(worker) {
             None => {
-                let (f, input) = world.call(draw, transactions_only);
-                tape.call(worker, f, Value::Nil, input, false);
+                let (f, input) = world.call(rng, transactions_only);
+                random.call(worker, f, Value::Nil, input, false);
             }
             Some((f, input)) => {
                 let mut flying: Vec<(i64, i64)> = Vec::new();
-                for (_, input) in (0..tape.workers()).filter(|other| *other != worker).filter_map(|at| tape.open(at)) {
+                for (_, input) in
+                    (0..random.workers()).filter(|other| *other != worker).filter_map(|at| random.open(at))
+                {
                     flying.extend(sends(&input));
                 }
                 let (outcome, reply) = match f {
-                    "send" | "poll" | "txn" => world.answer(draw, worker, f, &input, &flying),
-                    _ => world.moved(draw, worker, f, &input),
+                    "send" | "poll" | "txn" => world.answer(rng, worker, f, &input, &flying),
+                    _ => world.moved(rng, worker, f, &input),
                 };
-                tape.reply(worker, outcome, reply);
+                random.reply(worker, outcome, reply);
             }
         }
     }
-    tape
+    random
 }
 
 /// Keys and values of the sends in an argument.
@@ -85,43 +87,43 @@ fn sends(input: &Value) -> Vec<(i64, i64)> {
 }
 
 impl World {
-    fn send(&mut self, draw: &mut Draw) -> Value {
+    fn send(&mut self, rng: &mut Rng) -> Value {
         self.next += 1;
-        let value = if draw.percent(self.lies) { 1 + draw.below(6) as i64 } else { self.next };
-        Value::list([Value::text("send"), Value::Int(draw.below(2) as i64), Value::Int(value)])
+        let value = if rng.percent(self.lies) { 1 + rng.below(6) as i64 } else { self.next };
+        Value::list([Value::text("send"), Value::Int(rng.below(2) as i64), Value::Int(value)])
     }
 
-    fn call(&mut self, draw: &mut Draw, transactions_only: bool) -> (&'static str, Value) {
+    fn call(&mut self, rng: &mut Rng, transactions_only: bool) -> (&'static str, Value) {
         let poll = || Value::list([Value::text("poll")]);
-        let f = *draw.pick(&["send", "send", "poll", "poll", "poll", "txn", "txn", "moved"]);
+        let f = *rng.pick(&["send", "send", "poll", "poll", "poll", "txn", "txn", "moved"]);
         match f {
             _ if transactions_only => {}
-            "send" => return (f, Value::list((0..1 + draw.below(2)).map(|_| self.send(draw)).collect::<Vec<_>>())),
+            "send" => return (f, Value::list((0..1 + rng.below(2)).map(|_| self.send(rng)).collect::<Vec<_>>())),
             "poll" => return (f, Value::list([poll()])),
             "moved" => {
-                let f = *draw.pick(&["assign", "subscribe", "crash", "rebalance", "assign", "subscribe", "seek"]);
-                let keys = draw.pick(&[&[0][..], &[1], &[0, 1], &[0, 1], &[]]).iter().map(|key| Value::Int(*key));
+                let f = *rng.pick(&["assign", "subscribe", "crash", "rebalance", "assign", "subscribe", "seek"]);
+                let keys = rng.pick(&[&[0][..], &[1], &[0, 1], &[0, 1], &[]]).iter().map(|key| Value::Int(*key));
                 let keys = Value::list(keys.collect::<Vec<_>>());
-                if !draw.percent(20) {
+                if !rng.percent(20) {
                     return (f, keys);
                 }
-                let flag = Value::Bool(draw.percent(50));
+                let flag = Value::Bool(rng.percent(50));
                 let map = [(Arc::from("keys"), keys), (Arc::from("seek-to-beginning?"), flag)];
                 return (f, Value::Map(map.into()));
             }
             _ => {}
         }
-        let count = 1 + draw.below(3);
-        let part = |_| if draw.percent(60) { self.send(draw) } else { poll() };
+        let count = 1 + rng.below(3);
+        let part = |_| if rng.percent(60) { self.send(rng) } else { poll() };
         ("txn", Value::list((0..count).map(part).collect::<Vec<_>>()))
     }
 
     /// A consumer is moved. Logs that it goes on polling stay where they were.
-    fn moved(&mut self, draw: &mut Draw, worker: u64, f: &str, input: &Value) -> (Outcome, Value) {
-        let outcome = if draw.percent(10) { Outcome::Fail } else { Outcome::Ok };
+    fn moved(&mut self, rng: &mut Rng, worker: u64, f: &str, input: &Value) -> (Outcome, Value) {
+        let outcome = if rng.percent(10) { Outcome::Fail } else { Outcome::Ok };
         for (key, log) in self.logs.iter().enumerate() {
-            let kept = keeps(f, input, &key.to_string()) && outcome == Outcome::Ok && !draw.percent(self.lies);
-            let at = if draw.percent(50) { 0 } else { draw.below(log.len() as u64 + 1) as usize };
+            let kept = keeps(f, input, &key.to_string()) && outcome == Outcome::Ok && !rng.percent(self.lies);
+            let at = if rng.percent(50) { 0 } else { rng.below(log.len() as u64 + 1) as usize };
             if !kept {
                 self.places.insert((worker, key), at);
             }
@@ -131,21 +133,21 @@ impl World {
 
     fn answer(
         &mut self,
-        draw: &mut Draw,
+        rng: &mut Rng,
         worker: u64,
         f: &str,
         input: &Value,
         flying: &[(i64, i64)],
     ) -> (Outcome, Value) {
         let ends = [Outcome::Ok, Outcome::Ok, Outcome::Ok, Outcome::Ok, Outcome::Ok, Outcome::Fail, Outcome::Info];
-        let outcome = *draw.pick(&ends);
-        let happens = if outcome == Outcome::Info { draw.percent(50) } else { outcome == Outcome::Ok };
-        let happens = happens != draw.percent(self.lies);
+        let outcome = *rng.pick(&ends);
+        let happens = if outcome == Outcome::Info { rng.percent(50) } else { outcome == Outcome::Ok };
+        let happens = happens != rng.percent(self.lies);
         // Messages of transactions that are not over, also its own: a poll of one of them reads what is not there yet.
         let mut flying = flying.to_vec();
         flying.extend(sends(input));
         let dirty = 4 * self.lies;
-        flying.retain(|_| draw.percent(dirty));
+        flying.retain(|_| rng.percent(dirty));
         let before = self.places.clone();
         let mut sent: Vec<(usize, (i64, i64))> = Vec::new();
         let mut answers = Vec::new();
@@ -154,61 +156,61 @@ impl World {
                 Some([_, key, value]) => {
                     let log = key.as_int().unwrap_or(0) as usize;
                     let last = sent.iter().rev().find(|(other, _)| *other == log).map(|(_, message)| message);
-                    let gap = 1 + i64::from(draw.percent(20));
+                    let gap = 1 + i64::from(rng.percent(20));
                     let mut offset = last.or(self.logs[log].last()).map_or(0, |(offset, _)| offset + gap);
-                    if draw.percent(self.lies) {
-                        offset = draw.below(5) as i64;
+                    if rng.percent(self.lies) {
+                        offset = rng.below(5) as i64;
                     }
                     sent.push((log, (offset, value.as_int().unwrap_or(0))));
-                    let odd = if draw.percent(1) { Value::text("?") } else { value.clone() };
-                    match draw.below(20) {
+                    let odd = if rng.percent(1) { Value::text("?") } else { value.clone() };
+                    match rng.below(20) {
                         0 => item.clone(),
                         1 => Value::list([Value::text("send"), key.clone(), Value::list([Value::Nil, odd])]),
                         _ => Value::list([Value::text("send"), key.clone(), Value::list([Value::Int(offset), odd])]),
                     }
                 }
-                _ => Value::list([Value::text("poll"), self.polled(draw, &flying, worker)]),
+                _ => Value::list([Value::text("poll"), self.polled(rng, &flying, worker)]),
             });
         }
         if happens {
             sent.into_iter().for_each(|(log, message)| self.logs[log].push(message));
         }
-        if outcome != Outcome::Ok && draw.percent(70) {
+        if outcome != Outcome::Ok && rng.percent(70) {
             self.places = before;
         }
-        if outcome != Outcome::Ok && draw.percent(20) {
+        if outcome != Outcome::Ok && rng.percent(20) {
             // The last part was never answered.
             answers.pop();
             answers.extend(input.as_list().and_then(<[Value]>::last).cloned());
         }
-        if draw.percent(1) {
+        if rng.percent(1) {
             answers.pop();
         }
         let nothing = match outcome {
-            Outcome::Ok => f == "send" && draw.percent(5),
-            Outcome::Fail | Outcome::Info => draw.percent(30),
+            Outcome::Ok => f == "send" && rng.percent(5),
+            Outcome::Fail | Outcome::Info => rng.percent(30),
         };
         (outcome, if nothing { Value::Nil } else { Value::list(answers) })
     }
 
-    fn polled(&mut self, draw: &mut Draw, flying: &[(i64, i64)], worker: u64) -> Value {
+    fn polled(&mut self, rng: &mut Rng, flying: &[(i64, i64)], worker: u64) -> Value {
         let mut entries: Vec<(Arc<str>, Value)> = Vec::new();
         for (key, log) in self.logs.iter().enumerate() {
             let place = self.places.entry((worker, key)).or_default();
             let mut list = Vec::new();
-            for _ in 0..draw.below(4) {
-                if draw.percent(self.lies) {
-                    *place = draw.below(log.len() as u64 + 1) as usize;
+            for _ in 0..rng.below(4) {
+                if rng.percent(self.lies) {
+                    *place = rng.below(log.len() as u64 + 1) as usize;
                 }
                 let Some((offset, value)) = log.get(*place) else { break };
-                let value = if draw.percent(self.lies / 2) { 1 + draw.below(12) as i64 } else { *value };
+                let value = if rng.percent(self.lies / 2) { 1 + rng.below(12) as i64 } else { *value };
                 list.push(Value::list([Value::Int(*offset), Value::Int(value)]));
                 *place += 1;
             }
             let dirty = flying.iter().filter(|(other, _)| *other == key as i64).map(|(_, value)| *value);
             let next = log.last().map_or(0, |(offset, _)| offset + 1);
             list.extend(dirty.map(|value| Value::list([Value::Int(next), Value::Int(value)])));
-            if draw.percent(1) {
+            if rng.percent(1) {
                 list.push(Value::Int(7));
             }
             entries.push((key.to_string().into(), Value::list(list)));

@@ -1,6 +1,6 @@
 //! Stories of logs, and the differential test.
 use super::{Isolation, Kafka, fuzz};
-use crate::random::tape::agrees;
+use crate::random::random_history::agrees;
 use crate::testing::history;
 use crate::verdict::{Budget, Checker, Severity, Validity, Verdict};
 

@@ -1,8 +1,8 @@
 //! Random tables with timestamps, judged by the checker and row by row.
 use super::Monotonic;
 use crate::history::{History, Op, Outcome};
-use crate::random::tape::{self, Answer, Tape};
-use crate::random::{Draw, Stats};
+use crate::random::random_history::{self, Answer, RandomHistory};
+use crate::random::{Rng, Stats};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker};
 use std::collections::BTreeSet;
@@ -16,32 +16,32 @@ pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
         let verdict = crate::random::shown(history, checker.check(history, &Budget::unlimited()));
         Answer::read(&verdict, &FACTS)
     };
-    tape::differ_both(seed, count, history, fast, |per_process, history| defined(history, per_process))
+    random_history::differ_both(seed, count, history, fast, |per_process, history| defined(history, per_process))
 }
 
 /// A table in which rows get their timestamps when they are inserted, and some lies.
-fn history(draw: &mut Draw) -> Tape {
-    let mut tape = Tape::new(1 + draw.below(3));
-    let lies = *draw.pick(&[0, 0, 2, 8]);
-    let chosen = draw.percent(40);
-    let fractions = draw.percent(30);
+fn history(rng: &mut Rng) -> RandomHistory {
+    let mut random = RandomHistory::new(1 + rng.below(3));
+    let lies = *rng.pick(&[0, 0, 2, 8]);
+    let chosen = rng.percent(40);
+    let fractions = rng.percent(30);
     let mut table: Vec<(i64, u64)> = Vec::new();
     let (mut next, mut clock) = (0, 10);
-    let (steps, settle) = (4 + draw.below(26), draw.percent(50));
+    let (steps, settle) = (4 + rng.below(26), rng.percent(50));
     for step in 0..steps {
-        let worker = draw.below(tape.workers());
-        let Some((f, input)) = tape.open(worker) else {
-            if step + 6 > steps || draw.percent(20) {
-                tape.call(worker, "read", Value::Nil, Value::Nil, settle && step + 6 > steps);
+        let worker = rng.below(random.workers());
+        let Some((f, input)) = random.open(worker) else {
+            if step + 6 > steps || rng.percent(20) {
+                random.call(worker, "read", Value::Nil, Value::Nil, settle && step + 6 > steps);
             } else {
                 next += 1;
-                let value = if draw.percent(lies) { draw.below(8) as i64 } else { next };
-                tape.call(worker, "add", Value::Nil, if chosen { Value::Nil } else { Value::Int(value) }, false);
+                let value = if rng.percent(lies) { rng.below(8) as i64 } else { next };
+                random.call(worker, "add", Value::Nil, if chosen { Value::Nil } else { Value::Int(value) }, false);
             }
             continue;
         };
-        let outcome = *draw.pick(&[Outcome::Ok, Outcome::Ok, Outcome::Ok, Outcome::Ok, Outcome::Ok, Outcome::Info]);
-        let outcome = if draw.percent(5) { Outcome::Fail } else { outcome };
+        let outcome = *rng.pick(&[Outcome::Ok, Outcome::Ok, Outcome::Ok, Outcome::Ok, Outcome::Ok, Outcome::Info]);
+        let outcome = if rng.percent(5) { Outcome::Fail } else { outcome };
         if f == "read" {
             let row = |(value, stamp): &(i64, u64)| {
                 let stamp = match fractions {
@@ -50,32 +50,32 @@ fn history(draw: &mut Draw) -> Tape {
                 };
                 Value::list([Value::Int(*value), stamp])
             };
-            let mut rows: Vec<Value> = table.iter().filter(|_| !draw.percent(lies)).map(row).collect();
-            if draw.percent(lies) {
-                rows.push(row(&(draw.below(9) as i64, draw.below(30))));
+            let mut rows: Vec<Value> = table.iter().filter(|_| !rng.percent(lies)).map(row).collect();
+            if rng.percent(lies) {
+                rows.push(row(&(rng.below(9) as i64, rng.below(30))));
             }
-            if draw.percent(1) {
+            if rng.percent(1) {
                 rows.push(Value::Nil);
             }
-            if draw.percent(40) {
+            if rng.percent(40) {
                 rows.reverse();
             }
-            tape.reply(worker, outcome, if outcome == Outcome::Ok { Value::list(rows) } else { Value::Nil });
+            random.reply(worker, outcome, if outcome == Outcome::Ok { Value::list(rows) } else { Value::Nil });
             continue;
         }
-        let happens = if outcome == Outcome::Info { draw.percent(50) } else { outcome == Outcome::Ok };
+        let happens = if outcome == Outcome::Info { rng.percent(50) } else { outcome == Outcome::Ok };
         let largest = table.iter().map(|(value, _)| *value).max().unwrap_or(0);
-        let wrong = i64::from(draw.percent(lies)) * 2;
+        let wrong = i64::from(rng.percent(lies)) * 2;
         let value = input.as_int().unwrap_or(largest + 1 - wrong);
-        if happens != draw.percent(lies) {
-            clock += draw.below(3);
-            let behind = if draw.percent(lies) { draw.below(6) } else { 0 };
+        if happens != rng.percent(lies) {
+            clock += rng.below(3);
+            let behind = if rng.percent(lies) { rng.below(6) } else { 0 };
             table.push((value, clock - behind));
         }
         let reply = if outcome == Outcome::Ok && chosen { Value::Int(value) } else { Value::Nil };
-        tape.reply(worker, outcome, reply);
+        random.reply(worker, outcome, reply);
     }
-    tape
+    random
 }
 
 /// A timestamp in hundredths: two digits are all that the generator makes.

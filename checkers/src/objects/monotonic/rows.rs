@@ -3,8 +3,8 @@ use super::{Adds, Found, Made};
 use crate::calls::part;
 use crate::history::{History, Op};
 use crate::value::{Kind, ValueRef};
-use crate::verdict::Breach;
-use crate::verdict::wording;
+use crate::verdict::Violation;
+use crate::verdict::messages;
 
 /// A database's timestamp: a decimal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -61,13 +61,13 @@ pub(super) fn rows<'h>(adds: &mut Adds<'h>, read: &Op<'h>) -> (Vec<Row<'h>>, boo
 }
 
 /// What is told of lost, unexpected and duplicated rows.
-pub(super) fn breaches<'h>(
+pub(super) fn violations<'h>(
     history: &'h History,
     adds: &Adds<'h>,
     reads: &[Op<'h>],
     found: &Found<'h>,
-) -> Vec<Breach<'h>> {
-    let mut breaches = Vec::new();
+) -> Vec<Violation<'h>> {
+    let mut violations = Vec::new();
     if let Some(&add) = found.lost.first() {
         let chosen = part(add.output, "val").unwrap_or(add.output);
         let value = if add.input.is_nil() { chosen } else { add.input };
@@ -79,16 +79,17 @@ pub(super) fn breaches<'h>(
         let whole = last.len() <= 6;
         last.truncate(6);
         last.push(add);
-        let count = wording::count(found.lost.len(), "acknowledged row");
+        let count = messages::count(found.lost.len(), "acknowledged row");
         let title = format!("{count} lost, e.g. {value}, acknowledged as #{}", add.call);
-        let mut breach = Breach::new("lost-row", title, value.to_value(), last).times(found.lost.len());
-        breach.certified = whole;
-        breaches.push(breach.why("No last read has it, though all began after it was acknowledged.".to_owned()));
+        let mut violation = Violation::new("lost-row", title, value.to_value(), last).times(found.lost.len());
+        violation.certified = whole;
+        violations.push(violation.why("No last read has it, though all began after it was acknowledged.".to_owned()));
     }
     if let Some(&(id, read)) = found.duplicated.first() {
         let value = adds.elements.value(id);
         let title = format!("{value} is in two rows of #{}", read.call);
-        breaches.push(Breach::new("duplicate-row", title, value.to_value(), vec![read]).times(found.duplicated.len()));
+        violations
+            .push(Violation::new("duplicate-row", title, value.to_value(), vec![read]).times(found.duplicated.len()));
     }
     if let Some(&(id, read)) = found.unexpected.first() {
         let value = adds.elements.value(id);
@@ -105,8 +106,8 @@ pub(super) fn breaches<'h>(
         } else {
             format!("No add of {value} that may have happened was called before #{} ended.", read.call)
         };
-        let breach = Breach::new("unexpected-row", title, value.to_value(), ops).times(found.unexpected.len());
-        breaches.push(breach.why(why));
+        let violation = Violation::new("unexpected-row", title, value.to_value(), ops).times(found.unexpected.len());
+        violations.push(violation.why(why));
     }
-    breaches
+    violations
 }

@@ -1,6 +1,6 @@
 //! Stories of tables with timestamps, and the differential test.
 use super::{Monotonic, fuzz};
-use crate::random::tape::agrees;
+use crate::random::random_history::agrees;
 use crate::testing::history;
 use crate::verdict::{Budget, Checker, Severity, Validity, Verdict};
 

@@ -1,8 +1,8 @@
 //! Random queues, judged by the checker and dequeue by dequeue. Also makes those for `total-queue`.
 use super::Queue;
 use crate::history::{History, Op, Outcome};
-use crate::random::tape::{self, Answer, Tape};
-use crate::random::{Draw, Stats};
+use crate::random::random_history::{self, Answer, RandomHistory};
+use crate::random::{Rng, Stats};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker};
 use std::collections::BTreeSet;
@@ -15,38 +15,38 @@ pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
             &["unexpected", "duplicated"],
         )
     };
-    tape::differ(seed, count, history, fast, defined)
+    random_history::differ(seed, count, history, fast, defined)
 }
 
 /// A queue whose calls take effect at their replies, and some lies.
-pub(crate) fn history(draw: &mut Draw) -> Tape {
-    let mut tape = Tape::new(1 + draw.below(3));
-    let lies = *draw.pick(&[0, 0, 3, 10]);
-    let doubts = *draw.pick(&[0, 5, 25]);
-    let unique = draw.percent(60);
+pub(crate) fn history(rng: &mut Rng) -> RandomHistory {
+    let mut random = RandomHistory::new(1 + rng.below(3));
+    let lies = *rng.pick(&[0, 0, 3, 10]);
+    let doubts = *rng.pick(&[0, 5, 25]);
+    let unique = rng.percent(60);
     let mut store: Vec<Value> = Vec::new();
-    let (steps, mut next) = (4 + draw.below(26), 0);
+    let (steps, mut next) = (4 + rng.below(26), 0);
     for step in 0..steps {
-        let worker = draw.below(tape.workers());
-        let Some((f, input)) = tape.open(worker) else {
-            let f = if step + 8 > steps { "drain" } else { *draw.pick(&["enqueue", "enqueue", "dequeue"]) };
+        let worker = rng.below(random.workers());
+        let Some((f, input)) = random.open(worker) else {
+            let f = if step + 8 > steps { "drain" } else { *rng.pick(&["enqueue", "enqueue", "dequeue"]) };
             next += 1;
-            let element = if unique { next } else { draw.below(3) as i64 };
-            tape.call(worker, f, Value::Nil, if f == "enqueue" { Value::Int(element) } else { Value::Nil }, false);
+            let element = if unique { next } else { rng.below(3) as i64 };
+            random.call(worker, f, Value::Nil, if f == "enqueue" { Value::Int(element) } else { Value::Nil }, false);
             continue;
         };
-        let outcome = match draw.below(100) {
-            draw if draw < doubts => Outcome::Info,
-            draw if draw < doubts + 5 => Outcome::Fail,
+        let outcome = match rng.below(100) {
+            drawn if drawn < doubts => Outcome::Info,
+            drawn if drawn < doubts + 5 => Outcome::Fail,
             _ => Outcome::Ok,
         };
-        let happens = if outcome == Outcome::Info { draw.percent(50) } else { outcome == Outcome::Ok };
-        let happens = happens != draw.percent(lies);
+        let happens = if outcome == Outcome::Info { rng.percent(50) } else { outcome == Outcome::Ok };
+        let happens = happens != rng.percent(lies);
         let mut reply = Value::Nil;
         match f {
             "enqueue" if happens => store.push(input),
             "dequeue" if !store.is_empty() => {
-                let at = draw.below(store.len() as u64) as usize;
+                let at = rng.below(store.len() as u64) as usize;
                 reply = store[at].clone();
                 if happens {
                     store.remove(at);
@@ -54,19 +54,19 @@ pub(crate) fn history(draw: &mut Draw) -> Tape {
             }
             "drain" => {
                 let left = std::mem::take(&mut store);
-                reply = Value::list(left.into_iter().filter(|_| !draw.percent(lies)));
+                reply = Value::list(left.into_iter().filter(|_| !rng.percent(lies)));
             }
             _ => {}
         }
-        if f == "dequeue" && draw.percent(lies) {
-            reply = Value::Int(draw.below(8) as i64);
+        if f == "dequeue" && rng.percent(lies) {
+            reply = Value::Int(rng.below(8) as i64);
         }
-        if f == "drain" && draw.percent(1) {
+        if f == "drain" && rng.percent(1) {
             reply = Value::Nil;
         }
-        tape.reply(worker, outcome, if outcome == Outcome::Ok { reply } else { Value::Nil });
+        random.reply(worker, outcome, if outcome == Outcome::Ok { reply } else { Value::Nil });
     }
-    tape
+    random
 }
 
 /// Every element that came out, with the operation: a drain gives several.

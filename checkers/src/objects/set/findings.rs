@@ -3,7 +3,7 @@ use super::collect::elements_of;
 use super::judge::{Judged, Lacking};
 use crate::history::{History, Op};
 use crate::value::{Value, ValueRef};
-use crate::verdict::wording;
+use crate::verdict::messages;
 use crate::verdict::{Finding, Severity};
 use std::collections::HashSet;
 
@@ -22,35 +22,41 @@ impl Judged<'_> {
         reads.sort_by_key(|op| op.call);
         reads.dedup_by_key(|op| op.call);
         reads.truncate(3);
-        let count = wording::count(elements.len(), "element");
+        let count = messages::count(elements.len(), "element");
         let ids: HashSet<u32> = seen.iter().filter_map(|(element, _)| self.set.elements.find(*element)).collect();
         let ours = self.set.adds.iter().filter(|add| ids.contains(&add.id));
         let failed: Vec<Op<'_>> = ours.take(3).map(|add| add.op(history)).collect();
-        let mut sentences = vec![format!("{count} {what}: {}.", wording::elements(&elements, 20))];
+        let mut sentences = vec![format!("{count} {what}: {}.", messages::elements(&elements, 20))];
         let read = |op: &Op<'_>| {
             let size = elements_of(op).len();
-            let (place, time) = (wording::on(history, op), wording::seconds(op.reply_time));
+            let (place, time) = (messages::on(history, op), messages::seconds(op.reply_time));
             format!("#{}: process {}{place} read {size} elements at {time}.", op.call, op.process)
         };
         sentences.extend(reads.iter().map(read));
         if kind == "unexpected-element" {
-            sentences.extend(failed.iter().map(|add| wording::operation(history, add)));
+            sentences.extend(failed.iter().map(|add| messages::operation(history, add)));
             if failed.is_empty() {
                 sentences.push("No add of these was ever called.".to_owned());
             }
         }
-        let named = wording::elements(&elements, 4);
+        let named = messages::elements(&elements, 4);
         let finding = Finding::new(
             kind,
             severity,
-            format!("{count} {what}: {named}, first seen by #{}{}", first.call, wording::on(history, first)),
+            format!("{count} {what}: {named}, first seen by #{}{}", first.call, messages::on(history, first)),
         );
         let mut ops: Vec<u64> = reads.iter().map(|op| op.call).collect();
         if kind == "unexpected-element" {
             ops.extend(failed.iter().map(|add| add.call));
             ops.sort_unstable();
         }
-        Some(Finding { sentences, ops, key: self.key.to_value(), nodes: wording::nodes_of(history, &reads), ..finding })
+        Some(Finding {
+            sentences,
+            ops,
+            key: self.key.to_value(),
+            nodes: messages::nodes_of(history, &reads),
+            ..finding
+        })
     }
 
     pub(super) fn unexpected_finding(&self, history: &History) -> Option<Finding> {
@@ -87,17 +93,17 @@ impl Judged<'_> {
         let say = |lacking: &Lacking<'_>| {
             let elements: Vec<Value> =
                 lacking.elements.iter().map(|&id| self.set.elements.value(id).to_value()).collect();
-            let count = wording::count(elements.len(), "element");
+            let count = messages::count(elements.len(), "element");
             let acknowledged = match lacking.first {
                 None => "none of them acknowledged".to_owned(),
                 Some(first) => format!(
                     "{} of them acknowledged, the first by #{} at {}",
                     lacking.acknowledged,
                     first.call,
-                    wording::seconds(first.reply_time)
+                    messages::seconds(first.reply_time)
                 ),
             };
-            let elements = wording::elements(&elements, 20);
+            let elements = messages::elements(&elements, 20);
             format!("{} lacks {count} that another node returned, {acknowledged}: {elements}.", place(lacking))
         };
         let ops: Vec<u64> = self.states.iter().map(|state| state.last.call).take(6).collect();
@@ -114,7 +120,7 @@ impl Judged<'_> {
         let shown: Vec<Op<'_>> = self.missing.iter().take(6).copied().collect();
         let first = shown.first()?;
         let elements: Vec<Value> = self.missing.iter().map(|add| add.input.to_value()).collect();
-        let count = wording::count(elements.len(), "acknowledged element");
+        let count = messages::count(elements.len(), "acknowledged element");
         let why = &self.why_missing;
         let finding = Finding::new(
             "missing-element",
@@ -123,12 +129,12 @@ impl Judged<'_> {
         );
         Some(Finding {
             sentences: vec![
-                format!("Missing: {}.", wording::elements(&elements, 20)),
+                format!("Missing: {}.", messages::elements(&elements, 20)),
                 "Nothing is proven lost.".to_owned(),
             ],
             ops: shown.iter().map(|op| op.call).collect(),
             key: self.key.to_value(),
-            nodes: wording::nodes_of(history, &shown),
+            nodes: messages::nodes_of(history, &shown),
             ..finding
         })
     }
@@ -137,17 +143,17 @@ impl Judged<'_> {
         let shown: Vec<Op<'_>> = self.vanished.iter().take(6).copied().collect();
         let first = shown.first()?;
         let elements: Vec<Value> = self.vanished.iter().map(|add| add.input.to_value()).collect();
-        let count = wording::count(elements.len(), "element");
+        let count = messages::count(elements.len(), "element");
         let finding = Finding::new(
             "vanished-element",
             Severity::Evidence,
             format!("{count} seen during the run, never acknowledged, and gone at the end, first #{}", first.call),
         );
         Some(Finding {
-            sentences: vec![format!("Seen and gone: {}.", wording::elements(&elements, 20))],
+            sentences: vec![format!("Seen and gone: {}.", messages::elements(&elements, 20))],
             ops: shown.iter().map(|op| op.call).collect(),
             key: self.key.to_value(),
-            nodes: wording::nodes_of(history, &shown),
+            nodes: messages::nodes_of(history, &shown),
             ..finding
         })
     }

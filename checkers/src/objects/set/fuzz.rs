@@ -2,8 +2,8 @@
 use super::SetChecker;
 use crate::history::{History, NameId, Op, Outcome};
 use crate::objects::final_reads::FinalReads;
-use crate::random::tape::{self, Answer, Tape};
-use crate::random::{Draw, Stats};
+use crate::random::random_history::{self, Answer, RandomHistory};
+use crate::random::{Rng, Stats};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker, Validity};
 use std::collections::BTreeSet;
@@ -22,7 +22,8 @@ pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
         };
         let count = count / modes + u64::from(share < count % modes);
         let seed = seed.wrapping_mul(modes).wrapping_add(share);
-        let one = tape::differ(seed, count, |draw| history(draw, mode), fast, |history| defined(history, mode))?;
+        let one =
+            random_history::differ(seed, count, |rng| history(rng, mode), fast, |history| defined(history, mode))?;
         stats.histories += one.histories;
         stats.invalid += one.invalid;
     }
@@ -30,51 +31,51 @@ pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
 }
 
 /// Adds, then final reads of up to three nodes that may each hold something else.
-fn history(draw: &mut Draw, mode: FinalReads) -> Tape {
-    let mut tape = Tape::new(1 + draw.below(3));
-    let lies = *draw.pick(&[0, 0, 5, 15]);
+fn history(rng: &mut Rng, mode: FinalReads) -> RandomHistory {
+    let mut random = RandomHistory::new(1 + rng.below(3));
+    let lies = *rng.pick(&[0, 0, 5, 15]);
     let mut store: Vec<Value> = Vec::new();
-    let (steps, mut next) = (6 + draw.below(16), 0);
-    let settle_from = 2 + draw.below(steps - 2);
+    let (steps, mut next) = (6 + rng.below(16), 0);
+    let settle_from = 2 + rng.below(steps - 2);
     for step in 0..steps {
-        let worker = draw.below(tape.workers());
+        let worker = rng.below(random.workers());
         let settle = step >= settle_from;
-        let Some((f, input)) = tape.open(worker) else {
-            if draw.percent(if settle { 80 } else { 20 }) {
-                tape.call(worker, "read", Value::Nil, Value::Nil, settle);
+        let Some((f, input)) = random.open(worker) else {
+            if rng.percent(if settle { 80 } else { 20 }) {
+                random.call(worker, "read", Value::Nil, Value::Nil, settle);
             } else {
                 next += 1;
-                tape.call(worker, "add", Value::Nil, Value::Int(next), false);
+                random.call(worker, "add", Value::Nil, Value::Int(next), false);
             }
             continue;
         };
-        let outcome = *draw.pick(&[Outcome::Ok, Outcome::Ok, Outcome::Ok, Outcome::Ok, Outcome::Fail, Outcome::Info]);
+        let outcome = *rng.pick(&[Outcome::Ok, Outcome::Ok, Outcome::Ok, Outcome::Ok, Outcome::Fail, Outcome::Info]);
         if f == "add" {
-            let happens = if outcome == Outcome::Info { draw.percent(50) } else { outcome == Outcome::Ok };
-            if happens != draw.percent(lies) {
+            let happens = if outcome == Outcome::Info { rng.percent(50) } else { outcome == Outcome::Ok };
+            if happens != rng.percent(lies) {
                 store.push(input);
             }
-            tape.reply(worker, outcome, Value::Nil);
+            random.reply(worker, outcome, Value::Nil);
             continue;
         }
         let mut seen = store.clone();
-        seen.retain(|_| !draw.percent(lies));
+        seen.retain(|_| !rng.percent(lies));
         if mode == FinalReads::UntilEmpty && outcome != Outcome::Fail {
             store.clear();
         }
-        if draw.percent(lies) && !seen.is_empty() {
-            seen.push(draw.pick(&seen).clone());
+        if rng.percent(lies) && !seen.is_empty() {
+            seen.push(rng.pick(&seen).clone());
         }
         match outcome {
-            Outcome::Ok if draw.percent(3) => tape.reply(worker, outcome, Value::Nil),
-            Outcome::Ok => tape.reply(worker, outcome, Value::list(seen)),
-            _ if draw.percent(25) => {
-                tape.fail(worker, outcome, draw.pick::<&str>(&["absent: x", "absent: x", "absent"]))
+            Outcome::Ok if rng.percent(3) => random.reply(worker, outcome, Value::Nil),
+            Outcome::Ok => random.reply(worker, outcome, Value::list(seen)),
+            _ if rng.percent(25) => {
+                random.fail(worker, outcome, rng.pick::<&str>(&["absent: x", "absent: x", "absent"]))
             }
-            _ => tape.reply(worker, outcome, Value::Nil),
+            _ => random.reply(worker, outcome, Value::Nil),
         }
     }
-    tape
+    random
 }
 
 /// A final read with its place: its node, or none.
@@ -261,6 +262,6 @@ fn defined(history: &History, mode: FinalReads) -> Answer {
 mod tests {
     #[test]
     fn agrees_with_the_definitions() {
-        crate::random::tape::agrees(super::differ);
+        crate::random::random_history::agrees(super::differ);
     }
 }

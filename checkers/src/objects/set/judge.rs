@@ -3,7 +3,7 @@ use super::collect::{Add, Members, Set, elements_of};
 use crate::history::{History, NameId, Op, Outcome};
 use crate::objects::final_reads::{FinalReads, last_words, leaders_at};
 use crate::value::ValueRef;
-use crate::verdict::wording;
+use crate::verdict::messages;
 
 /// What one node holds at the end, by its last final reads; of all together where no node is known, or where reads take
 /// away what they return.
@@ -102,7 +102,7 @@ fn why_missing<'h>(history: &'h History, set: &Set<'h>, mode: FinalReads) -> Str
         }
     }
     if mode.takes_away() && !set.open.is_empty() {
-        let count = wording::count(set.open.len(), "read");
+        let count = messages::count(set.open.len(), "read");
         return format!("{count} never ended and may have taken them away");
     }
     let ops: Vec<Op<'_>> = set.finals.iter().map(|read| read.op).collect();
@@ -116,7 +116,7 @@ fn why_missing<'h>(history: &'h History, set: &Set<'h>, mode: FinalReads) -> Str
 /// The final read of a node, before its last, that had the element which its last lacks.
 fn dropped<'h>(history: &'h History, set: &Set<'h>, states: &[State<'h>], add: Op<'h>, id: u32) -> Option<Dropped<'h>> {
     states.iter().filter(|state| !state.members.has(id)).find_map(|state| {
-        let node = |op: &Op<'h>| wording::placed(history, op).then_some(op.node);
+        let node = |op: &Op<'h>| messages::placed(history, op).then_some(op.node);
         let had = |op: &&Op<'h>| node(op) == state.node && op.reply < state.last.call;
         let had = set.finals.iter().filter(|read| read.members.has(id)).map(|read| &read.op).rfind(had)?;
         Some(Dropped { add, had: *had, lacks: state.last })

@@ -3,7 +3,7 @@ use super::collect::elements_of;
 use super::judge::Judged;
 use crate::history::{Fault, History, Op, Outcome};
 use crate::value::Value;
-use crate::verdict::wording;
+use crate::verdict::messages;
 use crate::verdict::{Finding, Severity};
 use std::collections::BTreeMap;
 
@@ -35,7 +35,7 @@ type Tally = BTreeMap<String, usize>;
 pub(super) fn tallies<'h>(history: &History, lost: impl Iterator<Item = Op<'h>>) -> (Tally, Tally) {
     let (mut by_node, mut by_fault) = (Tally::new(), Tally::new());
     for add in lost {
-        if wording::placed(history, &add) {
+        if messages::placed(history, &add) {
             *by_node.entry(history.name(add.node).to_owned()).or_default() += 1;
         }
         for moment in moments(history, &add) {
@@ -54,12 +54,12 @@ impl Judged<'_> {
     pub(super) fn lost_finding(&self, history: &History) -> Option<Finding> {
         let (first, last) = (self.lost.first()?, self.lost.last()?);
         let elements: Vec<Value> = self.lost.iter().map(|add| add.input.to_value()).collect();
-        let count = wording::count(elements.len(), "acknowledged element");
-        let mut sentences = vec![format!("Lost: {}.", wording::elements(&elements, 20))];
+        let count = messages::count(elements.len(), "acknowledged element");
+        let mut sentences = vec![format!("Lost: {}.", messages::elements(&elements, 20))];
         let mut by_node: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
         let mut by_moment: BTreeMap<Moment, usize> = BTreeMap::new();
         for &add in &self.lost {
-            if wording::placed(history, &add) {
+            if messages::placed(history, &add) {
                 by_node.entry(history.name(add.node)).or_default().push(add.input.to_value());
             }
             for moment in moments(history, &add) {
@@ -67,7 +67,7 @@ impl Judged<'_> {
             }
         }
         sentences.extend(by_node.iter().map(|(node, elements)| {
-            format!("{node} had acknowledged {} of them: {}.", elements.len(), wording::elements(elements, 20))
+            format!("{node} had acknowledged {} of them: {}.", elements.len(), messages::elements(elements, 20))
         }));
         if !history.faults.is_empty() {
             sentences.extend(by_moment.iter().map(|(moment, count)| spoken(history, *moment, *count)));
@@ -76,43 +76,43 @@ impl Judged<'_> {
         let to = self.lost.iter().map(|add| add.reply_time).max().unwrap_or(0);
         let (it_was, it_is) = if self.lost.len() == 1 { ("It was", "It is") } else { ("They were", "They are") };
         sentences.push(if from == to {
-            format!("{it_was} acknowledged at {}.", wording::seconds(from))
+            format!("{it_was} acknowledged at {}.", messages::seconds(from))
         } else {
             format!(
                 "{it_was} acknowledged between {} and {}, a window of {}.",
-                wording::seconds(from),
-                wording::seconds(to),
-                wording::seconds(to - from)
+                messages::seconds(from),
+                messages::seconds(to),
+                messages::seconds(to - from)
             )
         });
         let words = || self.states.iter().map(|state| state.last);
         let read = words().max_by_key(|read| (read.call > last.reply, read.call))?;
-        let readers = wording::on_all(history, &words().collect::<Vec<_>>());
+        let readers = messages::on_all(history, &words().collect::<Vec<_>>());
         let returned = match read.outcome {
-            Outcome::Ok => format!("returned {}", wording::count(elements_of(&read).len(), "element")),
+            Outcome::Ok => format!("returned {}", messages::count(elements_of(&read).len(), "element")),
             _ => "found nothing to read there".to_owned(),
         };
         sentences.push(match self.mode.takes_away() {
             true => format!(
                 "{it_is} in no final read. Each of those took away what it returned; the last was #{}{}.",
                 read.call,
-                wording::on(history, &read)
+                messages::on(history, &read)
             ),
             false => format!(
                 "{it_is} absent from the last final reads{readers}; #{}{} {returned}.",
                 read.call,
-                wording::on(history, &read)
+                messages::on(history, &read)
             ),
         });
         let ids: Vec<u32> = self.lost.iter().filter_map(|add| self.set.elements.find(add.input)).collect();
         let had = self.set.finals.iter().find(|read| ids.iter().any(|&id| read.members.has(id)));
         if let Some(had) = had {
             let count = ids.iter().filter(|&&id| had.members.has(id)).count();
-            let on = wording::on(history, &had.op);
+            let on = messages::on(history, &had.op);
             sentences.push(format!("#{}{on}, an earlier final read, had {count} of them.", had.op.call));
         }
         sentences.extend(self.taken_away());
-        sentences.push(format!("For example {}", wording::operation(history, first)));
+        sentences.push(format!("For example {}", messages::operation(history, first)));
         let mut ops: Vec<u64> = self.examples().iter().map(|add| add.call).collect();
         ops.push(read.call);
         let finding = Finding::new(
@@ -137,15 +137,15 @@ impl Judged<'_> {
     pub(super) fn dropped_finding(&self, history: &History) -> Option<Finding> {
         let first = self.dropped.first()?;
         let elements: Vec<Value> = self.dropped.iter().map(|dropped| dropped.add.input.to_value()).collect();
-        let count = wording::count(elements.len(), "acknowledged element");
+        let count = messages::count(elements.len(), "acknowledged element");
         let lacks: Vec<Op<'_>> = self.dropped.iter().map(|dropped| dropped.lacks).collect();
-        let on = wording::on_all(history, &lacks);
+        let on = messages::on_all(history, &lacks);
         let ops = [first.add, first.had, first.lacks];
-        let mut sentences = vec![format!("Lost{on}: {}.", wording::elements(&elements, 20))];
-        sentences.push(wording::operation(history, &first.add));
+        let mut sentences = vec![format!("Lost{on}: {}.", messages::elements(&elements, 20))];
+        sentences.push(messages::operation(history, &first.add));
         for (op, what) in [(first.had, "had"), (first.lacks, "lacks")] {
-            let at = wording::seconds(op.reply_time);
-            let (on, size) = (wording::on(history, &op), elements_of(&op).len());
+            let at = messages::seconds(op.reply_time);
+            let (on, size) = (messages::on(history, &op), elements_of(&op).len());
             sentences.push(format!("#{}{on}, a final read of {size} elements answered at {at}, {what} it.", op.call));
         }
         sentences.push("What a node has once shown at the end it must show later, too.".to_owned());
@@ -154,7 +154,7 @@ impl Judged<'_> {
         calls.sort_unstable();
         let finding =
             Finding::new("lost-write", Severity::Violation, format!("{count} lost{on} between two final reads"));
-        let nodes = wording::nodes_of(history, &lacks);
+        let nodes = messages::nodes_of(history, &lacks);
         Some(Finding { sentences, ops: calls, key: self.key.to_value(), nodes, ..finding })
     }
 
@@ -186,7 +186,7 @@ fn faults_of<'m>(moments: impl Iterator<Item = &'m Moment>) -> Vec<u64> {
 }
 
 fn spoken(history: &History, moment: Moment, count: usize) -> String {
-    let name = |id: u64| history.faults.iter().find(|fault| fault.id == id).map(wording::fault).unwrap_or_default();
+    let name = |id: u64| history.faults.iter().find(|fault| fault.id == id).map(messages::fault).unwrap_or_default();
     match moment {
         Moment::During(id) => format!("{count} of them were added while {} may have been in force.", name(id)),
         Moment::After(id) => format!("{count} of them were added after {} had healed.", name(id)),

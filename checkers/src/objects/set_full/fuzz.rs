@@ -1,8 +1,8 @@
 //! Random small sets, judged by the checker and by the definitions, read by read and element by element.
 use super::SetFull;
 use crate::history::{History, NameId, Op, Outcome};
-use crate::random::tape::{self, Answer, Tape};
-use crate::random::{Draw, Stats};
+use crate::random::random_history::{self, Answer, RandomHistory};
+use crate::random::{Rng, Stats};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker};
 use std::collections::BTreeSet;
@@ -16,63 +16,63 @@ pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
         let verdict = crate::random::shown(history, checker.check(history, &Budget::unlimited()));
         Answer::read(&verdict, &FACTS)
     };
-    tape::differ_both(seed, count, history, fast, |linearizable, history| defined(history, linearizable))
+    random_history::differ_both(seed, count, history, fast, |linearizable, history| defined(history, linearizable))
 }
 
 /// A set with calls that take effect at their replies, and some lies.
-fn history(draw: &mut Draw) -> Tape {
-    let mut tape = Tape::new(1 + draw.below(3));
+fn history(rng: &mut Rng) -> RandomHistory {
+    let mut random = RandomHistory::new(1 + rng.below(3));
     let mut store: Vec<Value> = Vec::new();
-    let lies = *draw.pick(&[0, 0, 3, 10]);
-    let unique = draw.percent(70);
+    let lies = *rng.pick(&[0, 0, 3, 10]);
+    let unique = rng.percent(70);
     // Elements far apart and close together are numbered in different ways.
-    let scale = *draw.pick(&[1, 1, 40, -7]);
-    let (steps, mut next) = (4 + draw.below(26), 0);
-    let settle_from = if draw.percent(50) { steps.saturating_sub(8) } else { u64::MAX };
+    let scale = *rng.pick(&[1, 1, 40, -7]);
+    let (steps, mut next) = (4 + rng.below(26), 0);
+    let settle_from = if rng.percent(50) { steps.saturating_sub(8) } else { u64::MAX };
     for step in 0..steps {
-        let worker = draw.below(tape.workers());
-        let Some((f, input)) = tape.open(worker) else {
+        let worker = rng.below(random.workers());
+        let Some((f, input)) = random.open(worker) else {
             let settle = step >= settle_from;
-            if settle || draw.percent(45) {
-                tape.call(worker, "read", Value::Nil, Value::Nil, settle);
+            if settle || rng.percent(45) {
+                random.call(worker, "read", Value::Nil, Value::Nil, settle);
             } else {
                 next += 1;
-                let element = if unique { next } else { draw.below(4) as i64 };
+                let element = if unique { next } else { rng.below(4) as i64 };
                 let element = if element == 2 { Value::list([Value::Int(2)]) } else { Value::Int(scale * element) };
-                tape.call(worker, "add", Value::Nil, element, false);
+                random.call(worker, "add", Value::Nil, element, false);
             }
             continue;
         };
-        let outcome = *draw.pick(&[Outcome::Ok, Outcome::Ok, Outcome::Ok, Outcome::Ok, Outcome::Fail, Outcome::Info]);
+        let outcome = *rng.pick(&[Outcome::Ok, Outcome::Ok, Outcome::Ok, Outcome::Ok, Outcome::Fail, Outcome::Info]);
         if f == "add" {
-            let happens = if outcome == Outcome::Info { draw.percent(50) } else { outcome == Outcome::Ok };
-            if happens != draw.percent(lies) && !store.contains(&input) {
+            let happens = if outcome == Outcome::Info { rng.percent(50) } else { outcome == Outcome::Ok };
+            if happens != rng.percent(lies) && !store.contains(&input) {
                 store.push(input);
             }
-            tape.reply(worker, outcome, Value::Nil);
+            random.reply(worker, outcome, Value::Nil);
             continue;
         }
         let mut seen = store.clone();
-        seen.retain(|_| !draw.percent(lies));
-        if draw.percent(20) {
+        seen.retain(|_| !rng.percent(lies));
+        if rng.percent(20) {
             seen.reverse();
         }
-        if draw.percent(lies) && !seen.is_empty() {
-            let twice = draw.pick(&seen).clone();
-            seen.insert(draw.below(seen.len() as u64 + 1) as usize, twice);
+        if rng.percent(lies) && !seen.is_empty() {
+            let twice = rng.pick(&seen).clone();
+            seen.insert(rng.below(seen.len() as u64 + 1) as usize, twice);
         }
-        if draw.percent(lies) {
-            seen.push(Value::Int(scale * draw.below(12) as i64));
+        if rng.percent(lies) {
+            seen.push(Value::Int(scale * rng.below(12) as i64));
         }
         match outcome {
-            Outcome::Ok if !draw.percent(2) => tape.reply(worker, outcome, Value::list(seen)),
-            Outcome::Fail | Outcome::Info if draw.percent(15) => {
-                tape.fail(worker, outcome, draw.pick::<&str>(&["absent: x", "absent"]))
+            Outcome::Ok if !rng.percent(2) => random.reply(worker, outcome, Value::list(seen)),
+            Outcome::Fail | Outcome::Info if rng.percent(15) => {
+                random.fail(worker, outcome, rng.pick::<&str>(&["absent: x", "absent"]))
             }
-            _ => tape.reply(worker, outcome, Value::Nil),
+            _ => random.reply(worker, outcome, Value::Nil),
         }
     }
-    tape
+    random
 }
 
 fn has(read: &Op<'_>, element: &Value) -> bool {

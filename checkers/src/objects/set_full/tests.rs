@@ -1,6 +1,6 @@
 //! Stories of sets, and the differential test.
 use super::{SetFull, fuzz};
-use crate::random::tape::agrees;
+use crate::random::random_history::agrees;
 use crate::testing::history;
 use crate::verdict::{Budget, Checker, Severity, Validity, Verdict};
 

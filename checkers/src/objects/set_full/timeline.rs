@@ -3,7 +3,7 @@ use crate::calls::Elements;
 use crate::history::{History, Op};
 use crate::objects::final_reads::last_words;
 use crate::value::Word;
-use crate::verdict::pace::Pace;
+use crate::verdict::budget_poll::BudgetPoll;
 use std::cmp::Reverse;
 
 const NONE: u32 = u32::MAX;
@@ -90,7 +90,7 @@ impl Timeline {
         reads: &[Op<'h>],
         elements: &mut Elements<'h>,
         counts: impl Fn(&Op<'h>) -> bool,
-        pace: &mut Pace<'_>,
+        poll: &mut BudgetPoll<'_>,
     ) -> Option<Timeline> {
         let tail = tail(history, reads);
         let first = first_last(reads);
@@ -108,7 +108,7 @@ impl Timeline {
         let mut seam = Seam::default();
         for at in 0..reads.len() {
             // A read costs as much as it saw.
-            if pace.over(1 + reads[at].output.as_list().unwrap_or_default().words().len() / PER_STEP) {
+            if poll.over(1 + reads[at].output.as_list().unwrap_or_default().words().len() / PER_STEP) {
                 return None;
             }
             timeline.read(reads, at, elements, &mut seam);

@@ -3,7 +3,7 @@ use super::TotalQueue;
 use crate::history::{History, Op, Outcome};
 use crate::objects::queue::fuzz::{history, taken};
 use crate::random::Stats;
-use crate::random::tape::{self, Answer};
+use crate::random::random_history::{self, Answer};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker};
 use std::collections::BTreeSet;
@@ -20,9 +20,9 @@ pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
         }
     };
     let half = count / 2;
-    let one = tape::differ(seed, count - half, history, fast(false), |history| defined(history, false))?;
+    let one = random_history::differ(seed, count - half, history, fast(false), |history| defined(history, false))?;
     let from = seed.wrapping_add(count - half);
-    let two = tape::differ(from, half, history, fast(true), |history| defined(history, true))?;
+    let two = random_history::differ(from, half, history, fast(true), |history| defined(history, true))?;
     Ok(Stats { histories: one.histories + two.histories, invalid: one.invalid + two.invalid })
 }
 

@@ -1,8 +1,8 @@
 //! Random ids, compared by the checker and each with each.
 use super::UniqueIds;
 use crate::history::{History, Op, Outcome};
-use crate::random::tape::{self, Answer, Tape};
-use crate::random::{Draw, Stats};
+use crate::random::random_history::{self, Answer, RandomHistory};
+use crate::random::{Rng, Stats};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker};
 use std::collections::BTreeSet;
@@ -15,29 +15,29 @@ pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
             &["received", "duplicated"],
         )
     };
-    tape::differ(seed, count, history, fast, defined)
+    random_history::differ(seed, count, history, fast, defined)
 }
 
-fn history(draw: &mut Draw) -> Tape {
-    let mut tape = Tape::new(1 + draw.below(3));
-    let ids = *draw.pick(&[3, 12, 60, 500]);
-    for _ in 0..draw.below(24) {
-        let worker = draw.below(tape.workers());
-        if tape.open(worker).is_none() {
-            tape.call(worker, "generate", Value::Int(draw.below(2) as i64), Value::Nil, false);
+fn history(rng: &mut Rng) -> RandomHistory {
+    let mut random = RandomHistory::new(1 + rng.below(3));
+    let ids = *rng.pick(&[3, 12, 60, 500]);
+    for _ in 0..rng.below(24) {
+        let worker = rng.below(random.workers());
+        if random.open(worker).is_none() {
+            random.call(worker, "generate", Value::Int(rng.below(2) as i64), Value::Nil, false);
             continue;
         }
-        let outcome = *draw.pick(&[Outcome::Ok, Outcome::Ok, Outcome::Ok, Outcome::Fail, Outcome::Info]);
-        let number = draw.below(ids) as i64;
+        let outcome = *rng.pick(&[Outcome::Ok, Outcome::Ok, Outcome::Ok, Outcome::Fail, Outcome::Info]);
+        let number = rng.below(ids) as i64;
         let id = match number % 5 {
             0 => Value::text(&number.to_string()),
             1 => Value::list([Value::Int(number)]),
             2 => Value::Int(-number),
             _ => Value::Int(number),
         };
-        tape.reply(worker, outcome, if draw.percent(1) { Value::Nil } else { id });
+        random.reply(worker, outcome, if rng.percent(1) { Value::Nil } else { id });
     }
-    tape
+    random
 }
 
 fn defined(history: &History) -> Answer {

@@ -1,8 +1,8 @@
 //! Random stores with watches, judged by the checker and by each guarantee, word by word.
 use super::{KINDS, Watch};
 use crate::history::{History, Op, Outcome};
-use crate::random::tape::{self, Answer, Tape};
-use crate::random::{Draw, Stats};
+use crate::random::random_history::{self, Answer, RandomHistory};
+use crate::random::{Rng, Stats};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker};
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,7 +17,7 @@ pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
         answer.facts.extend(KINDS.map(|kind| (kind, number(&kind.replace('-', "_")))));
         answer
     };
-    tape::differ(seed, count, history, fast, defined)
+    random_history::differ(seed, count, history, fast, defined)
 }
 
 fn map(entries: &[(&str, Value)]) -> Value {
@@ -30,62 +30,55 @@ const NAMES: [&str; 3] = ["a", "ab", "b"];
 type Change = (i64, String, Option<Value>);
 
 /// A store whose changes take effect at their replies; watches that deliver what there was; and some lies.
-fn history(draw: &mut Draw) -> Tape {
-    let mut tape = Tape::new(1 + draw.below(3));
-    let lies = *draw.pick(&[0, 0, 0, 2, 6]);
+fn history(rng: &mut Rng) -> RandomHistory {
+    let mut random = RandomHistory::new(1 + rng.below(3));
+    let lies = *rng.pick(&[0, 0, 0, 2, 6]);
     let (mut changes, mut revision, mut next): (Vec<Change>, i64, i64) = (Vec::new(), 1, 0);
-    for _ in 0..6 + draw.below(28) {
-        let worker = draw.below(tape.workers());
-        let Some((f, input)) = tape.open(worker) else {
-            let f = *draw.pick(&["put", "put", "put", "delete", "txn", "watch", "watch"]);
+    for _ in 0..6 + rng.below(28) {
+        let worker = rng.below(random.workers());
+        let Some((f, input)) = random.open(worker) else {
+            let f = *rng.pick(&["put", "put", "put", "delete", "txn", "watch", "watch"]);
             next += 2;
-            let key = Value::text(NAMES[draw.below(3) as usize]);
+            let key = Value::text(NAMES[rng.below(3) as usize]);
             let (key, input) = match f {
                 "put" => (key, Value::Int(next)),
                 "delete" => (key, Value::Nil),
                 "txn" => {
                     let put = Value::list([Value::text("put"), Value::text("a"), Value::Int(next)]);
-                    let other = match draw.below(3) {
+                    let other = match rng.below(3) {
                         0 => Value::list([Value::text("delete"), Value::text("b")]),
                         _ => Value::list([Value::text("put"), Value::text("b"), Value::Int(next + 1)]),
                     };
                     (Value::Nil, Value::list([put, other]))
                 }
                 _ => {
-                    let start = Value::Int(draw.below(revision as u64 + 3) as i64);
-                    let filter = match draw.below(4) {
+                    let start = Value::Int(rng.below(revision as u64 + 3) as i64);
+                    let filter = match rng.below(4) {
                         0 => vec![],
                         1 => vec![("prefix", Value::text("a"))],
                         _ => vec![("key", key)],
                     };
-                    let start = Some(("revision", start)).filter(|_| draw.percent(60));
+                    let start = Some(("revision", start)).filter(|_| rng.percent(60));
                     (Value::Nil, map(&filter.into_iter().chain(start).collect::<Vec<_>>()))
                 }
             };
-            tape.call(worker, f, key, input, false);
+            random.call(worker, f, key, input, false);
             continue;
         };
-        let outcome = *draw.pick(&[
-            Outcome::Ok,
-            Outcome::Ok,
-            Outcome::Ok,
-            Outcome::Ok,
-            Outcome::Ok,
-            Outcome::Fail,
-            Outcome::Info,
-        ]);
+        let outcome =
+            *rng.pick(&[Outcome::Ok, Outcome::Ok, Outcome::Ok, Outcome::Ok, Outcome::Ok, Outcome::Fail, Outcome::Info]);
         if f == "watch" {
-            let answer = if draw.percent(1) { Value::Int(1) } else { watched(draw, &changes, &input, revision, lies) };
-            tape.reply(worker, outcome, if outcome == Outcome::Ok { answer } else { Value::Nil });
+            let answer = if rng.percent(1) { Value::Int(1) } else { watched(rng, &changes, &input, revision, lies) };
+            random.reply(worker, outcome, if outcome == Outcome::Ok { answer } else { Value::Nil });
             continue;
         }
-        let happens = if outcome == Outcome::Info { draw.percent(50) } else { outcome == Outcome::Ok };
-        let happens = happens != draw.percent(lies);
+        let happens = if outcome == Outcome::Info { rng.percent(50) } else { outcome == Outcome::Ok };
+        let happens = happens != rng.percent(lies);
         let mut reply = Value::Nil;
         let parts: Vec<(String, Option<Value>)> = match (f, input.as_list()) {
             ("txn", Some(list)) => list.iter().filter_map(part).collect(),
-            ("delete", _) => vec![(tape.key(worker), None)],
-            _ => vec![(tape.key(worker), Some(input.clone()))],
+            ("delete", _) => vec![(random.key(worker), None)],
+            _ => vec![(random.key(worker), Some(input.clone()))],
         };
         let holds = |key: &String| {
             let last = changes.iter().rev().find(|(_, other, _)| other == key);
@@ -94,18 +87,18 @@ fn history(draw: &mut Draw) -> Tape {
         let parts: Vec<(String, Option<Value>)> =
             parts.into_iter().filter(|(key, value)| value.is_some() || holds(key)).collect();
         if !parts.is_empty() {
-            revision += i64::from(!draw.percent(lies));
-            reply = Value::Int(if draw.percent(lies) { revision - 1 } else { revision });
+            revision += i64::from(!rng.percent(lies));
+            reply = Value::Int(if rng.percent(lies) { revision - 1 } else { revision });
             if happens {
                 changes.extend(parts.into_iter().map(|(key, value)| (revision, key, value)));
             }
         }
-        if draw.percent(1) {
+        if rng.percent(1) {
             reply = Value::text("what");
         }
-        tape.reply(worker, outcome, if outcome == Outcome::Ok { reply } else { Value::Nil });
+        random.reply(worker, outcome, if outcome == Outcome::Ok { reply } else { Value::Nil });
     }
-    tape
+    random
 }
 
 fn name(key: &Value) -> String {
@@ -135,23 +128,23 @@ fn matches(input: &Value, key: &str) -> bool {
 }
 
 /// What a watch delivers: revision by revision, with bookmarks, up to some point.
-fn watched(draw: &mut Draw, changes: &[Change], input: &Value, revision: i64, lies: u64) -> Value {
+fn watched(rng: &mut Rng, changes: &[Change], input: &Value, revision: i64, lies: u64) -> Value {
     let start = field(input, "revision").and_then(|start| start.as_int()).unwrap_or(0);
-    let from = if start > 0 { start } else { draw.below(revision as u64 + 1) as i64 };
+    let from = if start > 0 { start } else { rng.below(revision as u64 + 1) as i64 };
     let mut ours: Vec<&Change> = changes
         .iter()
-        .filter(|(at, key, _)| *at >= from && (matches(input, key) || draw.percent(lies / 2)) && !draw.percent(lies))
+        .filter(|(at, key, _)| *at >= from && (matches(input, key) || rng.percent(lies / 2)) && !rng.percent(lies))
         .collect();
-    if draw.percent(lies) && ours.len() > 1 {
-        let at = draw.below(ours.len() as u64) as usize;
+    if rng.percent(lies) && ours.len() > 1 {
+        let at = rng.below(ours.len() as u64) as usize;
         ours.swap(0, at);
     }
-    if draw.percent(lies) && !ours.is_empty() {
-        ours.push(ours[draw.below(ours.len() as u64) as usize]);
+    if rng.percent(lies) && !ours.is_empty() {
+        ours.push(ours[rng.below(ours.len() as u64) as usize]);
     }
-    ours.truncate(draw.below(2 * ours.len() as u64 + 1) as usize);
+    ours.truncate(rng.below(2 * ours.len() as u64 + 1) as usize);
     // A watch ends between two revisions.
-    if !draw.percent(lies) {
+    if !rng.percent(lies) {
         let whole =
             |last: &&&Change| changes.iter().filter(|(at, key, _)| *at == last.0 && matches(input, key)).count();
         while let Some(last) =
@@ -171,18 +164,18 @@ fn watched(draw: &mut Draw, changes: &[Change], input: &Value, revision: i64, li
             map(&entries)
         };
         let mut events: Vec<Value> = together.iter().map(event).collect();
-        if draw.percent(lies) {
+        if rng.percent(lies) {
             events[0] = map(&[
                 ("revision", Value::Int(together[0].0)),
-                ("key", Value::text(NAMES[draw.below(3) as usize])),
+                ("key", Value::text(NAMES[rng.below(3) as usize])),
                 ("type", Value::text("put")),
-                ("value", Value::Int(draw.below(40) as i64)),
+                ("value", Value::Int(rng.below(40) as i64)),
             ]);
         }
-        let single = events.len() == 1 && draw.percent(50);
+        let single = events.len() == 1 && rng.percent(50);
         responses.push(if single { events.remove(0) } else { Value::list(events) });
-        if draw.percent(20) {
-            let ahead = if draw.percent(lies) { 2 } else { 0 };
+        if rng.percent(20) {
+            let ahead = if rng.percent(lies) { 2 } else { 0 };
             let covered = [("revision", Value::Int(together[0].0 + ahead)), ("type", Value::text("progress"))];
             responses.push(map(&covered));
         }

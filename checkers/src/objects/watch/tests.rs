@@ -1,6 +1,6 @@
 //! Stories of watches, and the differential test.
 use super::{Watch, fuzz};
-use crate::random::tape::agrees;
+use crate::random::random_history::agrees;
 use crate::testing::history;
 use crate::verdict::{Budget, Checker, Validity, Verdict};
 

@@ -1,6 +1,6 @@
 //! Random small histories: replicas that hand writes on late, out of order or not at all, and then, mostly, one changed reply.
 use crate::history::{Completion, HISTORY_VERSION, History, HistoryBuilder, Invoke, Outcome, Phase, Record};
-use crate::random::Draw;
+use crate::random::Rng;
 use crate::value::Value;
 
 /// One call.
@@ -37,10 +37,10 @@ pub(crate) struct Shape {
 const NODES: usize = 3;
 
 /// Calls in the order of their indices.
-pub(crate) fn calls(draw: &mut Draw, shape: Shape) -> Vec<Call> {
-    let count = 2 + draw.below(shape.most_ops - 1) as usize;
-    let (sessions, keys) = (2 + draw.below(2) as usize, 1 + draw.below(2) as i64);
-    let (fifo, lazy, info) = (draw.percent(50), 10 + draw.below(60), draw.below(3) * 12);
+pub(crate) fn calls(rng: &mut Rng, shape: Shape) -> Vec<Call> {
+    let count = 2 + rng.below(shape.most_ops - 1) as usize;
+    let (sessions, keys) = (2 + rng.below(2) as usize, 1 + rng.below(2) as i64);
+    let (fifo, lazy, info) = (rng.percent(50), 10 + rng.below(60), rng.below(3) * 12);
     let mut replicas = vec![[None::<i64>; 2]; NODES];
     let mut flying: Vec<(usize, i64, i64)> = Vec::new();
     let mut open: Vec<Option<usize>> = vec![None; sessions];
@@ -48,25 +48,25 @@ pub(crate) fn calls(draw: &mut Draw, shape: Shape) -> Vec<Call> {
     let mut calls: Vec<Call> = Vec::new();
     let (mut next_session, mut index, mut fresh) = (sessions, 1, 0);
     while calls.len() < count || open.iter().any(Option::is_some) {
-        if !flying.is_empty() && !draw.percent(lazy) {
-            let at = if fifo { 0 } else { draw.below(flying.len() as u64) as usize };
+        if !flying.is_empty() && !rng.percent(lazy) {
+            let at = if fifo { 0 } else { rng.below(flying.len() as u64) as usize };
             let (node, key, value) = flying.remove(at);
             replicas[node][key as usize] = Some(value);
         }
-        let who = draw.below(sessions as u64) as usize;
+        let who = rng.below(sessions as u64) as usize;
         let Some(at) = open[who].take() else {
             if calls.len() < count {
-                let mut value = |draw: &mut Draw| {
+                let mut value = |rng: &mut Rng| {
                     fresh += 1;
-                    if shape.unique { fresh } else { 1 + draw.below(2) as i64 }
+                    if shape.unique { fresh } else { 1 + rng.below(2) as i64 }
                 };
-                let act = match draw.below(if shape.cas { 7 } else { 6 }) {
+                let act = match rng.below(if shape.cas { 7 } else { 6 }) {
                     0..3 => Act::Read(None),
-                    3..6 => Act::Write(value(draw)),
-                    _ => Act::Cas(None, value(draw)),
+                    3..6 => Act::Write(value(rng)),
+                    _ => Act::Cas(None, value(rng)),
                 };
-                let node = if draw.percent(80) { who % NODES } else { draw.below(NODES as u64) as usize };
-                let key = draw.below(keys as u64) as i64;
+                let node = if rng.percent(80) { who % NODES } else { rng.below(NODES as u64) as usize };
+                let key = rng.below(keys as u64) as i64;
                 open[who] = Some(calls.len());
                 let (session, outcome) = (names[who], Outcome::Info);
                 calls.push(Call { session, node, key, act, call: index, reply: u64::MAX, outcome, settle: false });
@@ -76,7 +76,7 @@ pub(crate) fn calls(draw: &mut Draw, shape: Shape) -> Vec<Call> {
         };
         let call = &mut calls[at];
         let held = replicas[call.node][call.key as usize];
-        let lost = draw.percent(info) && !matches!(call.act, Act::Read(_));
+        let lost = rng.percent(info) && !matches!(call.act, Act::Read(_));
         let written = match call.act {
             Act::Read(_) => {
                 call.act = Act::Read(held);
@@ -88,7 +88,7 @@ pub(crate) fn calls(draw: &mut Draw, shape: Shape) -> Vec<Call> {
                 Some(value)
             }
         };
-        if let Some(value) = written.filter(|_| !lost || draw.percent(60)) {
+        if let Some(value) = written.filter(|_| !lost || rng.percent(60)) {
             replicas[call.node][call.key as usize] = Some(value);
             flying.extend((0..NODES).filter(|&node| node != call.node).map(|node| (node, call.key, value)));
         }
@@ -101,23 +101,23 @@ pub(crate) fn calls(draw: &mut Draw, shape: Shape) -> Vec<Call> {
         }
     }
     if shape.settle {
-        settle(draw, &mut calls, &mut replicas, &flying, (index, next_session, keys));
+        settle(rng, &mut calls, &mut replicas, &flying, (index, next_session, keys));
     }
-    if draw.percent(50) {
-        change(draw, &mut calls);
+    if rng.percent(50) {
+        change(rng, &mut calls);
     }
     calls
 }
 
 /// Mostly, everything arrives; then every node is asked.
 fn settle(
-    draw: &mut Draw,
+    rng: &mut Rng,
     calls: &mut Vec<Call>,
     replicas: &mut [[Option<i64>; 2]],
     flying: &[(usize, i64, i64)],
     (mut index, mut session, keys): (u64, usize, i64),
 ) {
-    let agree = draw.percent(60);
+    let agree = rng.percent(60);
     for (node, key, value) in flying {
         replicas[*node][*key as usize] = Some(*value);
     }
@@ -125,7 +125,7 @@ fn settle(
         let value = replicas[0][key as usize];
         for (node, replica) in replicas.iter().enumerate() {
             let value = if agree { value } else { replica[key as usize] };
-            let outcome = if draw.percent(5) { Outcome::Info } else { Outcome::Ok };
+            let outcome = if rng.percent(5) { Outcome::Info } else { Outcome::Ok };
             let act = Act::Read(value);
             calls.push(Call { session, node, key, act, call: index, reply: index + 1, outcome, settle: true });
             index += 2;
@@ -134,10 +134,10 @@ fn settle(
     }
 }
 
-fn change(draw: &mut Draw, calls: &mut [Call]) {
+fn change(rng: &mut Rng, calls: &mut [Call]) {
     let most = calls.len() as i64;
-    let at = draw.below(calls.len() as u64) as usize;
-    let other = Some(draw.below(most as u64 + 1) as i64).filter(|value| *value != 0);
+    let at = rng.below(calls.len() as u64) as usize;
+    let other = Some(rng.below(most as u64 + 1) as i64).filter(|value| *value != 0);
     match &mut calls[at].act {
         Act::Read(value) => *value = other,
         Act::Cas(from, to) if other != Some(*to) => *from = other,

@@ -3,7 +3,7 @@
 use super::Crashes;
 use crate::checker::Options;
 use crate::history::{FaultEvent, FaultStep, History, HistoryBuilder, ProcessEvent, ProcessStep, Record};
-use crate::random::{Draw, Stats};
+use crate::random::{Rng, Stats};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker, Severity, Validity};
 use std::collections::{BTreeMap, BTreeSet};
@@ -43,8 +43,8 @@ struct Case {
 pub(crate) fn differ(seed: u64, count: u64) -> Result<Stats, String> {
     let mut stats = Stats::default();
     for number in 0..count {
-        let mut draw = Draw::new(seed.wrapping_mul(1_000_003).wrapping_add(number));
-        let case = make(&mut draw);
+        let mut rng = Rng::new(seed.wrapping_mul(1_000_003).wrapping_add(number));
+        let case = make(&mut rng);
         stats.histories += 1;
         stats.invalid += u64::from(compare(&case).map_err(|difference| {
             let Case { faults, records, options, ok, .. } = &case;
@@ -54,34 +54,34 @@ pub(crate) fn differ(seed: u64, count: u64) -> Result<Stats, String> {
     Ok(stats)
 }
 
-fn make(draw: &mut Draw) -> Case {
-    let faults: Vec<Planned> = (0..draw.below(3))
+fn make(rng: &mut Rng) -> Case {
+    let faults: Vec<Planned> = (0..rng.below(3))
         .map(|_| {
-            let begun = draw.percent(85).then(|| (1 + draw.below(30)) * SECOND);
+            let begun = rng.percent(85).then(|| (1 + rng.below(30)) * SECOND);
             Planned {
-                kind: KINDS[draw.below(4) as usize],
-                nodes: NODES.into_iter().filter(|_| draw.percent(40)).collect(),
+                kind: KINDS[rng.below(4) as usize],
+                nodes: NODES.into_iter().filter(|_| rng.percent(40)).collect(),
                 begun,
-                healed: begun.filter(|_| draw.percent(80)).map(|begun| begun + (1 + draw.below(6)) * SECOND),
+                healed: begun.filter(|_| rng.percent(80)).map(|begun| begun + (1 + rng.below(6)) * SECOND),
             }
         })
         .collect();
     let mut records: Vec<ProcessEvent> = Vec::new();
     for node in NODES {
-        if draw.percent(90) {
+        if rng.percent(90) {
             records.push(event(node, "", ProcessStep::Watched));
         }
     }
-    for _ in 0..draw.below(5) {
-        records.push(random(draw));
+    for _ in 0..rng.below(5) {
+        records.push(random(rng));
     }
     let mut options: Vec<(&str, &str)> = Vec::new();
     for name in ["crashed", "exits_in_faults", "log_alarm", "out_of_memory", "did_not_come_back", "core_file"] {
-        if draw.percent(15) {
-            options.push((name, *draw.pick(&WORDS)));
+        if rng.percent(15) {
+            options.push((name, *rng.pick(&WORDS)));
         }
     }
-    let ok = if draw.percent(25) { vec![3] } else { Vec::new() };
+    let ok = if rng.percent(25) { vec![3] } else { Vec::new() };
     Case { history: history(&faults, &records), faults, records, options, ok }
 }
 
@@ -102,8 +102,8 @@ fn event(node: &str, process: &str, step: ProcessStep) -> ProcessEvent {
     }
 }
 
-fn random(draw: &mut Draw) -> ProcessEvent {
-    let step = *draw.pick(&[
+fn random(rng: &mut Rng) -> ProcessEvent {
+    let step = *rng.pick(&[
         ProcessStep::Ended,
         ProcessStep::Ended,
         ProcessStep::Ended,
@@ -124,14 +124,14 @@ fn random(draw: &mut Draw) -> ProcessEvent {
         ProcessStep::LogsRead => &["0 logs", "1 log", "3 logs"],
         _ => &["why"],
     };
-    let from = draw.below(if step == ProcessStep::LogCorruption { 100 } else { 50 }) * SECOND;
-    let (node, process): (&str, &str) = (*draw.pick(&NODES), *draw.pick(&["db", "proxy"]));
+    let from = rng.below(if step == ProcessStep::LogCorruption { 100 } else { 50 }) * SECOND;
+    let (node, process): (&str, &str) = (*rng.pick(&NODES), *rng.pick(&["db", "proxy"]));
     ProcessEvent {
-        how: (*draw.pick(words)).to_owned(),
-        between: draw.percent(85).then(|| (from, from + draw.below(3) * SECOND)),
-        again: draw.percent(40),
-        ran_ms: draw.percent(80).then(|| draw.below(20_000)),
-        times: draw.below(3),
+        how: (*rng.pick(words)).to_owned(),
+        between: rng.percent(85).then(|| (from, from + rng.below(3) * SECOND)),
+        again: rng.percent(40),
+        ran_ms: rng.percent(80).then(|| rng.below(20_000)),
+        times: rng.below(3),
         // A start is recorded when it was made, all else at the end.
         time: if step == ProcessStep::Restarted { from } else { END },
         ..event(node, process, step)
@@ -369,7 +369,7 @@ fn compare(case: &Case) -> Result<bool, String> {
 mod tests {
     #[test]
     fn the_checker_agrees_with_its_rule_on_random_records() {
-        let stats = super::differ(1, crate::random::scene::count()).unwrap_or_else(|error| panic!("{error}"));
+        let stats = super::differ(1, crate::random::scripted::count()).unwrap_or_else(|error| panic!("{error}"));
         assert!(stats.invalid * 10 > stats.histories, "{stats:?}");
     }
 }

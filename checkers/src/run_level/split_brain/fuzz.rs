@@ -1,7 +1,7 @@
 //! `split-brain` against its definition, pair by pair.
 use super::{Sides, SplitBrain};
 use crate::history::{Completion, FaultEvent, FaultStep, History, HistoryBuilder, Invoke, Outcome, Record, RoleRecord};
-use crate::random::{Draw, Stats};
+use crate::random::{Rng, Stats};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker, Severity, Validity, Verdict};
 use std::collections::{BTreeMap, BTreeSet};
@@ -50,8 +50,8 @@ struct Case {
 pub(crate) fn differ(seed: u64, count: u64) -> Result<Stats, String> {
     let mut stats = Stats::default();
     for number in 0..count {
-        let mut draw = Draw::new(seed.wrapping_mul(1_000_003).wrapping_add(number));
-        let case = make(&mut draw);
+        let mut rng = Rng::new(seed.wrapping_mul(1_000_003).wrapping_add(number));
+        let case = make(&mut rng);
         stats.histories += 1;
         stats.invalid += u64::from(compare(&case).map_err(|difference| {
             let Case { calls, cuts, claims, sides, .. } = &case;
@@ -63,12 +63,12 @@ pub(crate) fn differ(seed: u64, count: u64) -> Result<Stats, String> {
 }
 
 /// Writes the records of one case, one after the other.
-struct Tape {
+struct RandomHistory {
     builder: HistoryBuilder,
     index: u64,
 }
 
-impl Tape {
+impl RandomHistory {
     fn push(&mut self, record: impl FnOnce(u64, u64) -> Record) -> u64 {
         let index = self.index;
         let taken = self.builder.push(record(index, index * 1_000_000));
@@ -88,13 +88,13 @@ impl Tape {
     }
 }
 
-fn random_cut(draw: &mut Draw) -> BTreeSet<(usize, usize)> {
-    let side: Vec<u64> = NODES.iter().map(|_| draw.below(2)).collect();
+fn random_cut(rng: &mut Rng) -> BTreeSet<(usize, usize)> {
+    let side: Vec<u64> = NODES.iter().map(|_| rng.below(2)).collect();
     let mut cut = BTreeSet::new();
     for from in 0..NODES.len() {
         for to in 0..NODES.len() {
             // Now and then a link survives, or only one direction of it is cut.
-            if side[from] != side[to] && draw.percent(96) {
+            if side[from] != side[to] && rng.percent(96) {
                 cut.insert((from, to));
             }
         }
@@ -103,29 +103,29 @@ fn random_cut(draw: &mut Draw) -> BTreeSet<(usize, usize)> {
 }
 
 /// A call without its reply; written values are small, so that they meet again.
-fn random_call(draw: &mut Draw, node: usize) -> Made {
-    let f = *draw.pick(&["write", "write", "add", "read", "read", "acquire", "release", "txn", "cas", "swap"]);
-    let value = Value::Int(1 + draw.below(6) as i64);
+fn random_call(rng: &mut Rng, node: usize) -> Made {
+    let f = *rng.pick(&["write", "write", "add", "read", "read", "acquire", "release", "txn", "cas", "swap"]);
+    let value = Value::Int(1 + rng.below(6) as i64);
     let part = |name: &str, key: u64, value: Value| Value::list([Value::text(name), Value::Int(key as i64), value]);
     let (input, output) = match f {
-        "read" if draw.percent(20) => (Value::Nil, Value::list([value, Value::Int(1 + draw.below(6) as i64)])),
+        "read" if rng.percent(20) => (Value::Nil, Value::list([value, Value::Int(1 + rng.below(6) as i64)])),
         "read" => (Value::Nil, value),
-        "acquire" | "release" => (Value::Nil, if draw.percent(85) { Value::Bool(true) } else { Value::Bool(false) }),
+        "acquire" | "release" => (Value::Nil, if rng.percent(85) { Value::Bool(true) } else { Value::Bool(false) }),
         "cas" => {
-            let from = Value::Int(1 + draw.below(6) as i64);
-            (Value::list([from, value]), if draw.percent(70) { Value::Bool(true) } else { Value::Bool(false) })
+            let from = Value::Int(1 + rng.below(6) as i64);
+            (Value::list([from, value]), if rng.percent(70) { Value::Bool(true) } else { Value::Bool(false) })
         }
         "txn" => {
-            let key = draw.below(2);
-            match draw.percent(60) {
+            let key = rng.below(2);
+            match rng.percent(60) {
                 true => (Value::list([part("w", key, value.clone())]), Value::list([part("w", key, value)])),
                 false => (Value::list([part("r", key, Value::Nil)]), Value::list([part("r", key, value)])),
             }
         }
-        "swap" => (value, Value::Int(1 + draw.below(6) as i64)),
+        "swap" => (value, Value::Int(1 + rng.below(6) as i64)),
         _ => (value, Value::Nil),
     };
-    let outcome = match draw.below(10) {
+    let outcome = match rng.below(10) {
         0 => Outcome::Fail,
         1 | 2 => Outcome::Info,
         _ => Outcome::Ok,
@@ -133,17 +133,17 @@ fn random_call(draw: &mut Draw, node: usize) -> Made {
     let key = match f {
         "txn" => Value::Nil,
         // Of an unknown function the key may stand in the argument.
-        "swap" if draw.percent(15) => Value::Nil,
-        _ => Value::Int(draw.below(4) as i64),
+        "swap" if rng.percent(15) => Value::Nil,
+        _ => Value::Int(rng.below(4) as i64),
     };
-    let workload = if draw.percent(85) { "w" } else { "v" };
+    let workload = if rng.percent(85) { "w" } else { "v" };
     Made { node, f, workload, key, input, output, outcome, call: 0, reply: u64::MAX }
 }
 
-fn make(draw: &mut Draw) -> Case {
-    let mut tape = Tape { builder: HistoryBuilder::new(), index: 0 };
+fn make(rng: &mut Rng) -> Case {
+    let mut random = RandomHistory { builder: HistoryBuilder::new(), index: 0 };
     let nodes = NODES.map(str::to_owned).to_vec();
-    tape.push(|index, time| Record::Start { index, time, version: 1, nodes, wall: String::new() });
+    random.push(|index, time| Record::Start { index, time, version: 1, nodes, wall: String::new() });
     let mut calls: Vec<Made> = Vec::new();
     let mut open: Vec<(usize, u64)> = Vec::new();
     let mut claims: Vec<Claim> = Vec::new();
@@ -152,55 +152,55 @@ fn make(draw: &mut Draw) -> Case {
     // Functions of one history are few, so that some are clean.
     let few: Vec<&str> = ["write", "add", "read", "acquire", "release", "txn", "cas", "swap"]
         .into_iter()
-        .filter(|_| draw.percent(50))
+        .filter(|_| rng.percent(50))
         .collect();
-    for round in 0..1 + draw.below(2) {
-        let cut = random_cut(draw);
-        let lengths = [draw.below(6), 8 + draw.below(24), draw.below(4)];
+    for round in 0..1 + rng.below(2) {
+        let cut = random_cut(rng);
+        let lengths = [rng.below(6), 8 + rng.below(24), rng.below(4)];
         let mut proven = None;
         for (stretch, length) in lengths.into_iter().enumerate() {
             match stretch {
                 1 => {
-                    tape.fault(round, FaultStep::Resolved, &cut);
-                    tape.fault(round, FaultStep::Begun, &cut);
-                    proven = draw.percent(95).then(|| tape.fault(round, FaultStep::Proven, &cut));
+                    random.fault(round, FaultStep::Resolved, &cut);
+                    random.fault(round, FaultStep::Begun, &cut);
+                    proven = rng.percent(95).then(|| random.fault(round, FaultStep::Proven, &cut));
                 }
                 2 => {
-                    let end = match draw.percent(95) {
-                        true => Some(tape.fault(round, FaultStep::Reproven, &cut)),
+                    let end = match rng.percent(95) {
+                        true => Some(random.fault(round, FaultStep::Reproven, &cut)),
                         false => {
-                            tape.fault(round, FaultStep::Lapsed, &cut);
+                            random.fault(round, FaultStep::Lapsed, &cut);
                             None
                         }
                     };
-                    tape.fault(round, FaultStep::Healed, &cut);
+                    random.fault(round, FaultStep::Healed, &cut);
                     cuts.push(Cut { cut: cut.clone(), certain: proven.zip(end) });
                 }
                 _ => {}
             }
             for _ in 0..length {
-                step(draw, &mut tape, &mut calls, &mut open, &mut claims, &mut process, &few);
+                step(rng, &mut random, &mut calls, &mut open, &mut claims, &mut process, &few);
             }
         }
     }
-    let sides = *draw.pick(&[Sides::Conflicting, Sides::Conflicting, Sides::Evidence, Sides::Violation]);
-    Case { history: tape.builder.finish().unwrap_or_default(), calls, cuts, claims, sides }
+    let sides = *rng.pick(&[Sides::Conflicting, Sides::Conflicting, Sides::Evidence, Sides::Violation]);
+    Case { history: random.builder.finish().unwrap_or_default(), calls, cuts, claims, sides }
 }
 
 /// A call begins or comes back, or a node says that it leads.
 fn step(
-    draw: &mut Draw,
-    tape: &mut Tape,
+    rng: &mut Rng,
+    random: &mut RandomHistory,
     calls: &mut Vec<Made>,
     open: &mut Vec<(usize, u64)>,
     claims: &mut Vec<Claim>,
     process: &mut u64,
     few: &[&str],
 ) {
-    if draw.percent(6) {
-        let node = draw.below(NODES.len() as u64) as usize;
-        let (term, trusted) = (draw.percent(80).then(|| draw.below(6) as i64), draw.percent(50));
-        tape.push(|index, time| {
+    if rng.percent(6) {
+        let node = rng.below(NODES.len() as u64) as usize;
+        let (term, trusted) = (rng.percent(80).then(|| rng.below(6) as i64), rng.percent(50));
+        random.push(|index, time| {
             Record::Role(RoleRecord {
                 index,
                 time,
@@ -218,11 +218,11 @@ fn step(
         claims.push(Claim { node, term, trusted });
         return;
     }
-    if !open.is_empty() && draw.percent(50) {
-        let (at, process) = open.swap_remove(draw.below(open.len() as u64) as usize);
+    if !open.is_empty() && rng.percent(50) {
+        let (at, process) = open.swap_remove(rng.below(open.len() as u64) as usize);
         let Made { outcome, output, .. } = calls[at].clone();
         let value = if outcome == Outcome::Ok { output } else { Value::Nil };
-        calls[at].reply = tape.push(|index, time| {
+        calls[at].reply = random.push(|index, time| {
             let completion = Completion { index, time, process, value, error: None, node: None };
             match outcome {
                 Outcome::Ok => Record::Ok(completion),
@@ -232,13 +232,13 @@ fn step(
         });
         return;
     }
-    let node = draw.below(NODES.len() as u64) as usize;
-    let mut call = random_call(draw, node);
+    let node = rng.below(NODES.len() as u64) as usize;
+    let mut call = random_call(rng, node);
     if !few.is_empty() && !few.contains(&call.f) {
         return;
     }
     *process += 1;
-    call.call = tape.push(|index, time| {
+    call.call = random.push(|index, time| {
         Record::Invoke(Invoke {
             index,
             time,
@@ -514,8 +514,8 @@ mod tests {
 
     #[test]
     fn the_checker_agrees_with_its_definition_on_random_histories() {
-        let stats = differ(1, crate::random::scene::count()).unwrap_or_else(|error| panic!("{error}"));
+        let stats = differ(1, crate::random::scripted::count()).unwrap_or_else(|error| panic!("{error}"));
         assert!(stats.invalid * 20 > stats.histories, "{stats:?}");
-        assert!((0..50).all(|seed| same(&make(&mut Draw::new(seed)))), "the records are those that were drawn");
+        assert!((0..50).all(|seed| same(&make(&mut Rng::new(seed)))), "the records are those that were drawn");
     }
 }

@@ -6,7 +6,7 @@
 use crate::history::{Fault, History, Op, RoleClaim};
 use crate::run_level::sides::wrote;
 use crate::verdict::FINDINGS_MAX;
-use crate::verdict::wording;
+use crate::verdict::messages;
 use crate::verdict::{Finding, Severity};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -38,8 +38,8 @@ pub(crate) fn two_in_one_term(history: &History) -> Vec<Finding> {
                 _ => format!(
                     "{} said so at some instant between {} and {}{words}.",
                     claim.node,
-                    wording::seconds(claim.sent_time),
-                    wording::seconds(claim.time)
+                    messages::seconds(claim.sent_time),
+                    messages::seconds(claim.time)
                 ),
             }
         };
@@ -48,7 +48,7 @@ pub(crate) fn two_in_one_term(history: &History) -> Vec<Finding> {
         let from = nodes.values().map(|claim| claim.sent_time).min().unwrap_or(0);
         let to = nodes.values().map(|claim| claim.time).max().unwrap_or(0);
         let faults: Vec<u64> = history.faults_within(from, to).iter().map(|fault| fault.id).collect();
-        sentences.extend(wording::faults(history, &faults));
+        sentences.extend(messages::faults(history, &faults));
         let finding = Finding::new(
             "two-leaders-in-one-term",
             Severity::Violation,
@@ -61,7 +61,7 @@ pub(crate) fn two_in_one_term(history: &History) -> Vec<Finding> {
 
 /// A stretch of time in which a node took itself for the leader.
 #[derive(Clone, Debug)]
-struct Reign<'h> {
+struct LeadershipInterval<'h> {
     node: &'h str,
     term: Option<i64>,
     /// Reply of the first claim: index and time.
@@ -70,52 +70,52 @@ struct Reign<'h> {
     to: (u64, u64),
 }
 
-fn reigns(history: &History) -> Vec<Reign<'_>> {
+fn intervals(history: &History) -> Vec<LeadershipInterval<'_>> {
     let mut by_node: BTreeMap<&str, Vec<&RoleClaim>> = BTreeMap::new();
     for claim in history.roles.iter().filter(|claim| &*claim.source != "log") {
         by_node.entry(&*claim.node).or_default().push(claim);
     }
-    let mut reigns: Vec<Reign<'_>> = Vec::new();
+    let mut intervals: Vec<LeadershipInterval<'_>> = Vec::new();
     for (node, mut claims) in by_node {
         claims.sort_by_key(|claim| claim.sent_index);
-        let mut open: Option<Reign<'_>> = None;
+        let mut open: Option<LeadershipInterval<'_>> = None;
         for claim in claims {
-            let goes_on = claim.is_leader() && open.as_ref().is_some_and(|reign| reign.term == claim.term);
+            let goes_on = claim.is_leader() && open.as_ref().is_some_and(|interval| interval.term == claim.term);
             if !goes_on {
-                reigns.extend(open.take());
+                intervals.extend(open.take());
             }
             if !claim.is_leader() {
                 continue;
             }
             match &mut open {
-                Some(reign) => reign.to = (claim.sent_index, claim.sent_time),
+                Some(interval) => interval.to = (claim.sent_index, claim.sent_time),
                 None => {
                     let from = (claim.index, claim.time);
-                    open = Some(Reign { node, term: claim.term, from, to: from });
+                    open = Some(LeadershipInterval { node, term: claim.term, from, to: from });
                 }
             }
         }
-        reigns.extend(open);
+        intervals.extend(open);
     }
-    reigns.retain(|reign| reign.from < reign.to);
-    reigns.sort_by_key(|reign| reign.from);
-    reigns
+    intervals.retain(|interval| interval.from < interval.to);
+    intervals.sort_by_key(|interval| interval.from);
+    intervals
 }
 
 /// Two nodes that took themselves for the leader at the same time.
 pub(super) struct Overlap<'h> {
-    one: Reign<'h>,
-    other: Reign<'h>,
+    one: LeadershipInterval<'h>,
+    other: LeadershipInterval<'h>,
     from: (u64, u64),
     to: (u64, u64),
 }
 
 /// All overlaps, in order of time.
 pub(super) fn overlaps(history: &History) -> Vec<Overlap<'_>> {
-    let reigns = reigns(history);
+    let intervals = intervals(history);
     let mut overlaps = Vec::new();
-    for (at, one) in reigns.iter().enumerate() {
-        for other in reigns[at + 1..].iter().take_while(|other| other.from < one.to) {
+    for (at, one) in intervals.iter().enumerate() {
+        for other in intervals[at + 1..].iter().take_while(|other| other.from < one.to) {
             if other.node != one.node {
                 let (from, to) = (other.from, one.to.min(other.to));
                 overlaps.push(Overlap { one: one.clone(), other: other.clone(), from, to });
@@ -145,8 +145,8 @@ pub(super) fn told(history: &History, overlaps: &[Overlap<'_>]) -> String {
         0 => String::new(),
         count => format!(
             " Overlapping leaders: {}, {} in all{during}.",
-            wording::count(count, "time"),
-            wording::seconds(length)
+            messages::count(count, "time"),
+            messages::seconds(length)
         ),
     }
 }
@@ -171,7 +171,8 @@ impl Overlap<'_> {
     }
 
     pub(super) fn finding(&self, history: &History) -> Finding {
-        let term = |reign: &Reign<'_>| reign.term.map(|term| format!(" (term {term})")).unwrap_or_default();
+        let term =
+            |interval: &LeadershipInterval<'_>| interval.term.map(|term| format!(" (term {term})")).unwrap_or_default();
         let (one, other) = (&self.one, &self.other);
         let mut sentences = vec![format!(
             "{}{} and {}{} both took themselves for the leader from {} to {}, as far as their answers before and after show.",
@@ -179,14 +180,14 @@ impl Overlap<'_> {
             term(one),
             other.node,
             term(other),
-            wording::seconds(self.from.1),
-            wording::seconds(self.to.1)
+            messages::seconds(self.from.1),
+            messages::seconds(self.to.1)
         )];
         let mut ops = Vec::new();
         let mut counts: Vec<String> = Vec::new();
         for node in [one.node, other.node] {
             let writes = self.acknowledged(history, node);
-            sentences.push(format!("{node} acknowledged {} meanwhile.", wording::count(writes.len(), "write")));
+            sentences.push(format!("{node} acknowledged {} meanwhile.", messages::count(writes.len(), "write")));
             if !writes.is_empty() {
                 counts.push(format!("{node} {}", writes.len()));
             }
@@ -199,7 +200,7 @@ impl Overlap<'_> {
         ops.sort_unstable();
         let faults: Vec<&Fault> = history.faults_within(self.from.1, self.to.1);
         let faults: Vec<u64> = faults.iter().map(|fault| fault.id).collect();
-        sentences.extend(wording::faults(history, &faults));
+        sentences.extend(messages::faults(history, &faults));
         let finding = Finding::new(
             "overlapping-leaders",
             Severity::Evidence,
@@ -207,7 +208,7 @@ impl Overlap<'_> {
                 "{} and {} both claimed to lead for {}{acknowledged}",
                 one.node,
                 other.node,
-                wording::seconds(self.length())
+                messages::seconds(self.length())
             ),
         );
         Finding { sentences, ops, nodes: vec![one.node.to_owned(), other.node.to_owned()], faults, ..finding }

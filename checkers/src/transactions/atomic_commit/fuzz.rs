@@ -1,8 +1,8 @@
 //! `atomic-commit` against its definition.
 use super::AtomicCommit;
 use crate::history::{History, Outcome};
-use crate::random::scene::{NOWHERE, Step, compare, weave};
-use crate::random::{Draw, Stats};
+use crate::random::scripted::{NOWHERE, Step, compare, interleave};
+use crate::random::{Rng, Stats};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker};
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,34 +20,33 @@ pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
 }
 
 /// A coordinator that decides at once, and participants that mostly say so.
-fn make(draw: &mut Draw) -> History {
-    let broken = if draw.percent(50) { draw.below(25) } else { 0 };
-    let nowhere = if draw.percent(30) { 60 } else { 0 };
-    let scripts = (0..2 + draw.below(2)).map(|_| {
-        let step = |draw: &mut Draw| {
-            let key = Value::Int(draw.below(2) as i64);
-            let participant =
-                if draw.percent(50) { Value::Nil } else { Value::text(["p", "q"][draw.below(2) as usize]) };
-            let whole = draw.percent(20);
-            let (f, input) = if draw.percent(30) { ("commit", Value::Nil) } else { ("status", participant) };
+fn make(rng: &mut Rng) -> History {
+    let broken = if rng.percent(50) { rng.below(25) } else { 0 };
+    let nowhere = if rng.percent(30) { 60 } else { 0 };
+    let scripts = (0..2 + rng.below(2)).map(|_| {
+        let step = |rng: &mut Rng| {
+            let key = Value::Int(rng.below(2) as i64);
+            let participant = if rng.percent(50) { Value::Nil } else { Value::text(["p", "q"][rng.below(2) as usize]) };
+            let whole = rng.percent(20);
+            let (f, input) = if rng.percent(30) { ("commit", Value::Nil) } else { ("status", participant) };
             let key = if whole && f == "status" { Value::Nil } else { key };
-            let node = if draw.percent(nowhere) { NOWHERE } else { draw.below(2) };
-            Step { settle: draw.percent(30), node, ..Step::new(f, key, input) }
+            let node = if rng.percent(nowhere) { NOWHERE } else { rng.below(2) };
+            Step { settle: rng.percent(30), node, ..Step::new(f, key, input) }
         };
-        (0..1 + draw.below(4)).map(|_| step(draw)).collect()
+        (0..1 + rng.below(4)).map(|_| step(rng)).collect()
     });
     let scripts: Vec<Vec<Step>> = scripts.collect();
     let mut decided: BTreeMap<Value, bool> = BTreeMap::new();
-    weave(draw, scripts, 8, &mut |draw, _, step| {
-        let broken = draw.below(100) < broken;
-        let words = if draw.percent(50) { ["abort", "commit"] } else { ["aborted", "committed"] };
+    interleave(rng, scripts, 8, &mut |rng, _, step| {
+        let broken = rng.below(100) < broken;
+        let words = if rng.percent(50) { ["abort", "commit"] } else { ["aborted", "committed"] };
         let word = |decision: bool| Value::text(words[usize::from(decision != broken)]);
         if step.f == "commit" {
-            if draw.percent(20) && !decided.contains_key(&step.key) {
+            if rng.percent(20) && !decided.contains_key(&step.key) {
                 return None;
             }
-            let decision = *decided.entry(step.key.clone()).or_insert(draw.percent(50));
-            return Some(if decision != broken && draw.percent(30) { Value::Nil } else { word(decision) });
+            let decision = *decided.entry(step.key.clone()).or_insert(rng.percent(50));
+            return Some(if decision != broken && rng.percent(30) { Value::Nil } else { word(decision) });
         }
         let known = |key: &Value| match decided.get(key) {
             Some(decision) => word(*decision),
@@ -156,7 +155,7 @@ fn define(history: &History) -> BTreeSet<&'static str> {
 mod tests {
     #[test]
     fn random_commits() {
-        let stats = super::differ(1, crate::random::scene::count()).unwrap_or_else(|error| panic!("{error}"));
+        let stats = super::differ(1, crate::random::scripted::count()).unwrap_or_else(|error| panic!("{error}"));
         assert!(stats.invalid * 10 > stats.histories && stats.invalid * 5 < stats.histories * 4, "{stats:?}");
     }
 }

@@ -1,8 +1,8 @@
 //! `bank` against its definition.
 use super::Bank;
 use crate::history::{History, Outcome};
-use crate::random::scene::{Step, compare, weave};
-use crate::random::{Draw, Stats};
+use crate::random::scripted::{Step, compare, interleave};
+use crate::random::{Rng, Stats};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker};
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,30 +22,30 @@ pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
 }
 
 /// A bank that is right, but for some replies.
-fn make(draw: &mut Draw) -> History {
-    let txn = draw.percent(30);
+fn make(rng: &mut Rng) -> History {
+    let txn = rng.percent(30);
     let mut balances: BTreeMap<i64, i64> = [(0, 10), (1, 10), (2, 0)].into();
-    let broken = if draw.percent(50) { draw.below(30) } else { 0 };
-    let overdraw = draw.percent(30);
-    let plain = draw.percent(25);
-    let scripts = (0..1 + draw.below(3)).map(|_| {
-        let step = |draw: &mut Draw| {
-            if draw.percent(50) {
-                let accounts = if txn { 2 + draw.below(2) as i64 } else { 3 };
+    let broken = if rng.percent(50) { rng.below(30) } else { 0 };
+    let overdraw = rng.percent(30);
+    let plain = rng.percent(25);
+    let scripts = (0..1 + rng.below(3)).map(|_| {
+        let step = |rng: &mut Rng| {
+            if rng.percent(50) {
+                let accounts = if txn { 2 + rng.below(2) as i64 } else { 3 };
                 let asked = (0..accounts).map(|key| Value::list([Value::text("r"), key.into(), Value::Nil]));
                 return Step::new(if txn { "txn" } else { "read" }, Value::Nil, Value::list(asked));
             }
-            let (from, to) = (draw.below(3) as i64, draw.below(3) as i64);
-            let amount = 1 + draw.below(6) as i64;
+            let (from, to) = (rng.below(3) as i64, rng.below(3) as i64);
+            let amount = 1 + rng.below(6) as i64;
             let entries = [("from", from.into()), ("to", to.into()), ("amount", amount.into())];
             Step::new("transfer", Value::Nil, crate::calls::object(&entries))
         };
-        (0..1 + draw.below(4)).map(|_| step(draw)).collect()
+        (0..1 + rng.below(4)).map(|_| step(rng)).collect()
     });
     let mut scripts: Vec<Vec<Step>> = scripts.collect();
     let nothing = [("from", 0.into()), ("to", 0.into()), ("amount", 0.into())];
     scripts.push(vec![Step::new("transfer", Value::Nil, crate::calls::object(&nothing))]);
-    weave(draw, scripts, 10, &mut |draw, _, step| {
+    interleave(rng, scripts, 10, &mut |rng, _, step| {
         if step.f == "transfer" {
             let Value::Map(entries) = &step.input else { return None };
             let number = |at: usize| entries[at].1.as_int().unwrap_or(0);
@@ -57,10 +57,10 @@ fn make(draw: &mut Draw) -> History {
             return Some(Value::Nil);
         }
         let mut seen: Vec<(i64, Value)> = balances.iter().map(|(key, balance)| (*key, (*balance).into())).collect();
-        if draw.below(100) < broken {
-            let at = draw.below(3) as usize;
-            match draw.below(4) {
-                0 => seen[at].1 = Value::Int(draw.below(25) as i64 - 5),
+        if rng.below(100) < broken {
+            let at = rng.below(3) as usize;
+            match rng.below(4) {
+                0 => seen[at].1 = Value::Int(rng.below(25) as i64 - 5),
                 1 => seen[at].1 = Value::Nil,
                 2 => seen.push((7, 0.into())),
                 _ => drop(seen.remove(at)),
@@ -135,7 +135,7 @@ fn define(history: &History, bank: &Bank) -> BTreeSet<&'static str> {
 mod tests {
     #[test]
     fn random_banks() {
-        let stats = super::differ(1, crate::random::scene::count()).unwrap_or_else(|error| panic!("{error}"));
+        let stats = super::differ(1, crate::random::scripted::count()).unwrap_or_else(|error| panic!("{error}"));
         assert!(stats.invalid * 10 > stats.histories && stats.invalid * 2 < stats.histories, "{stats:?}");
     }
 }

@@ -1,8 +1,8 @@
 //! `causal-reverse` against its definition.
 use super::CausalReverse;
 use crate::history::{History, Op, Outcome};
-use crate::random::scene::{Step, compare, weave};
-use crate::random::{Draw, Stats};
+use crate::random::scripted::{Step, compare, interleave};
+use crate::random::{Rng, Stats};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker};
 use std::collections::BTreeSet;
@@ -14,29 +14,29 @@ pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
 }
 
 /// Two keys of elements, some written twice; some reads lack what they should have.
-fn make(draw: &mut Draw) -> History {
-    let broken = if draw.percent(60) { draw.below(60) } else { 0 };
-    let repeat = draw.percent(30);
+fn make(rng: &mut Rng) -> History {
+    let broken = if rng.percent(60) { rng.below(60) } else { 0 };
+    let repeat = rng.percent(30);
     let mut scripts: Vec<Vec<Step>> = vec![Vec::new(); 3];
-    for fresh in 0..4 + draw.below(8) {
-        let key = Value::Int(i64::from(draw.percent(20)));
-        let element = if repeat { draw.below(4) as i64 } else { fresh as i64 };
-        let read = draw.percent(40);
+    for fresh in 0..4 + rng.below(8) {
+        let key = Value::Int(i64::from(rng.percent(20)));
+        let element = if repeat { rng.below(4) as i64 } else { fresh as i64 };
+        let read = rng.percent(40);
         let step = if read { Step::new("read", key, Value::Nil) } else { Step::new("write", key, element.into()) };
-        let client = draw.below(3) as usize;
+        let client = rng.below(3) as usize;
         scripts[client].push(step);
     }
     let mut store: Vec<(Value, Value)> = Vec::new();
-    weave(draw, scripts, 15, &mut |draw, _, step| {
+    interleave(rng, scripts, 15, &mut |rng, _, step| {
         if step.f == "write" {
-            if draw.percent(10) {
+            if rng.percent(10) {
                 return None;
             }
             store.push((step.key.clone(), step.input.clone()));
             return Some(Value::Nil);
         }
         let seen = store.iter().filter(|(key, _)| *key == step.key).map(|(_, element)| element.clone());
-        Some(Value::list(seen.filter(|_| draw.below(100) >= broken).collect::<Vec<_>>()))
+        Some(Value::list(seen.filter(|_| rng.below(100) >= broken).collect::<Vec<_>>()))
     })
 }
 
@@ -66,7 +66,7 @@ fn define(history: &History) -> BTreeSet<&'static str> {
 mod tests {
     #[test]
     fn random_logs() {
-        let stats = super::differ(1, crate::random::scene::count()).unwrap_or_else(|error| panic!("{error}"));
+        let stats = super::differ(1, crate::random::scripted::count()).unwrap_or_else(|error| panic!("{error}"));
         assert!(stats.invalid * 20 > stats.histories && stats.invalid * 2 < stats.histories, "{stats:?}");
     }
 }

@@ -2,7 +2,7 @@
 use super::{By, by, of_lists, of_registers};
 use crate::checker::Options;
 use crate::history::Outcome;
-use crate::random::{Draw, Stats};
+use crate::random::{Rng, Stats};
 use crate::transactions::lattice;
 use crate::transactions::list_append::ListAppend;
 use crate::transactions::oracle::{self, Order};
@@ -19,12 +19,12 @@ use crate::verdict::{Budget, Checker, Severity, Validity, Verdict};
 /// # Errors
 /// The first difference, with its history, or too many answers that are Unknown.
 pub fn differ_models(seed: u64, count: u64) -> Result<Stats, String> {
-    let mut draw = Draw::new(seed);
+    let mut rng = Rng::new(seed);
     let (mut stats, mut unknown) = (Stats::default(), 0);
     for _ in 0..count {
-        let lists = draw.percent(75);
-        let (txns, sessions, keys) = (2 + draw.below(4), 1 + draw.below(4), 1 + draw.below(2));
-        let mut small = Small::draw(&mut draw, Shape { lists, txns, sessions, keys, acts: 4, read_first: false });
+        let lists = rng.percent(75);
+        let (txns, sessions, keys) = (2 + rng.below(4), 1 + rng.below(4), 1 + rng.below(2));
+        let mut small = Small::draw(&mut rng, Shape { lists, txns, sessions, keys, acts: 4, read_first: false });
         small.aside = true;
         stats.histories += 1;
         let (invalid, open) = judged_alike(&small)?;

@@ -7,7 +7,7 @@ use super::versions::{Flaw, Flawed, Versions};
 use crate::history::Outcome;
 use crate::value::{Value, Word};
 use crate::verdict::certificate::{Certificate, Claim, Edge, EdgeKind};
-use crate::verdict::wording;
+use crate::verdict::messages;
 use crate::verdict::{Finding, Severity};
 
 /// So many elements of a list are shown.
@@ -78,7 +78,7 @@ impl Explain<'_, '_> {
         let edges: Vec<Edge> =
             steps.iter().zip(&reasons).map(|(step, reason)| self.edge(step, reason.as_ref())).collect();
         let claim = Claim::cycle(anomaly, edges.clone());
-        let title = format!("{anomaly}: {} that each precede the next", wording::count(named.len(), "transaction"));
+        let title = format!("{anomaly}: {} that each precede the next", messages::count(named.len(), "transaction"));
         let key = edges.iter().map(|edge| &edge.key).find(|key| !key.is_nil()).cloned().unwrap_or_default();
         let one_key = edges.iter().all(|edge| edge.key.is_nil() || edge.key == key);
         let witnesses = self.witnesses(&named, &needs);
@@ -305,9 +305,9 @@ impl Explain<'_, '_> {
         let mut finding = Finding::new(kind, severity, title);
         finding.ops = ops.iter().map(|op| op.call).collect();
         finding.ops.sort_unstable();
-        finding.nodes = wording::nodes_of(history, &ops);
-        finding.faults = wording::faults_around(history, &ops);
-        sentences.extend(wording::faults(history, &finding.faults));
+        finding.nodes = messages::nodes_of(history, &ops);
+        finding.faults = messages::faults_around(history, &ops);
+        sentences.extend(messages::faults(history, &finding.faults));
         finding.sentences = sentences;
         let calls: Vec<u64> = named.iter().chain(witnesses).map(|&txn| self.call(txn)).collect();
         finding.certificate = Some(Certificate::new(history, claim, &calls));
@@ -364,8 +364,8 @@ impl Explain<'_, '_> {
             .collect();
         let history = self.txns.history();
         let end = match op.outcome {
-            Outcome::Ok => format!("answered at {}", wording::seconds(op.reply_time)),
-            Outcome::Fail => format!("failed at {}", wording::seconds(op.reply_time)),
+            Outcome::Ok => format!("answered at {}", messages::seconds(op.reply_time)),
+            Outcome::Fail => format!("failed at {}", messages::seconds(op.reply_time)),
             Outcome::Info => "never acknowledged".to_owned(),
         };
         format!(
@@ -373,8 +373,8 @@ impl Explain<'_, '_> {
             op.call,
             mops.join("; "),
             op.process,
-            wording::on(history, &op),
-            wording::seconds(op.call_time)
+            messages::on(history, &op),
+            messages::seconds(op.call_time)
         )
     }
 }

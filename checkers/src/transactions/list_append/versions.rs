@@ -122,7 +122,7 @@ struct Read {
 
 /// Room for the work on one key, used again for the next.
 #[derive(Default)]
-struct Desk {
+struct Scratch {
     elements: Elements,
     reads: Vec<Read>,
     loose: Vec<(u32, u32)>,
@@ -141,9 +141,9 @@ impl Versions {
             committed: txns.txns().iter().map(|txn| txn.outcome == Outcome::Ok).collect(),
             ..Versions::default()
         };
-        let mut desk = Desk::default();
+        let mut scratch = Scratch::default();
         for key in 0..txns.keys() as u32 {
-            versions.key(txns, key, &mut desk);
+            versions.key(txns, key, &mut scratch);
         }
         versions.order_first.push(versions.order.len() as u32);
         versions
@@ -168,27 +168,27 @@ impl Versions {
         }
     }
 
-    fn key(&mut self, txns: &Transactions<'_>, key: u32, desk: &mut Desk) {
-        self.gather(txns, key, desk);
-        for (one, other) in desk.elements.index(|txn| txns.txn(txn).outcome == Outcome::Fail) {
+    fn key(&mut self, txns: &Transactions<'_>, key: u32, scratch: &mut Scratch) {
+        self.gather(txns, key, scratch);
+        for (one, other) in scratch.elements.index(|txn| txns.txn(txn).outcome == Outcome::Fail) {
             self.ambiguous_count += 1;
             if self.ambiguous.len() < SHOWN {
                 self.ambiguous.push(Ambiguous { key, element: one.element, one: one.txn, other: other.txn });
             }
         }
         let mut longest = (NONE, 0);
-        for read in &desk.reads {
+        for read in &scratch.reads {
             if longest.0 == NONE || read.len > longest.1 {
                 longest = (read.mop, read.len);
             }
         }
         self.longest.push(longest);
         self.order_first.push(self.order.len() as u32);
-        let aborted = self.lay_out(txns, key, desk);
-        self.reads(txns, key, desk, aborted);
-        self.lost_updates(key, desk);
-        self.own_orders(key, desk);
-        for append in desk.elements.appends() {
+        let aborted = self.lay_out(txns, key, scratch);
+        self.reads(txns, key, scratch, aborted);
+        self.lost_updates(key, scratch);
+        self.own_orders(key, scratch);
+        for append in scratch.elements.appends() {
             self.seen[append.mop as usize] = append.seen;
             if !append.ambiguous && txns.txn(append.txn).outcome != Outcome::Fail {
                 self.place[append.mop as usize] = append.place;
@@ -200,10 +200,10 @@ impl Versions {
     }
 
     /// Collects the appends and reads of the key, and judges each transaction's reads by its own operations.
-    fn gather(&mut self, txns: &Transactions<'_>, key: u32, desk: &mut Desk) {
-        desk.elements.clear();
-        desk.reads.clear();
-        desk.loose.clear();
+    fn gather(&mut self, txns: &Transactions<'_>, key: u32, scratch: &mut Scratch) {
+        scratch.elements.clear();
+        scratch.reads.clear();
+        scratch.loose.clear();
         let mops = txns.all_mops();
         let mut current = NONE;
         // The list that the transaction read first, and the place of that read.
@@ -213,17 +213,17 @@ impl Versions {
             if mop.txn() != current {
                 current = mop.txn();
                 first = None;
-                desk.own.clear();
+                scratch.own.clear();
             }
             match mop.kind() {
                 MopKind::Append => {
-                    desk.elements.push(Append::new(mop.value, mop.txn(), at));
-                    desk.own.push(mop.value);
+                    scratch.elements.push(Append::new(mop.value, mop.txn(), at));
+                    scratch.own.push(mop.value);
                 }
                 MopKind::Read => {
                     let list = txns.elements(mop.value);
-                    let fits = list.ends_with(&desk.own);
-                    let base = list.len().saturating_sub(desk.own.len());
+                    let fits = list.ends_with(&scratch.own);
+                    let base = list.len().saturating_sub(scratch.own.len());
                     let same = first.is_none_or(|(read, _)| fits && *read == list[..base]);
                     if fits && same && first.is_some() {
                         continue;
@@ -242,12 +242,12 @@ impl Versions {
                             follower: Word::NIL,
                         });
                     }
-                    let fresh = first.is_none() && desk.own.is_empty();
-                    if fits && (same || desk.own.is_empty()) {
+                    let fresh = first.is_none() && scratch.own.is_empty();
+                    if fits && (same || scratch.own.is_empty()) {
                         first = first.or(Some((&list[..base], at)));
-                        desk.reads.push(Read { mop: at, txn: mop.txn(), len: base as u32, fresh });
+                        scratch.reads.push(Read { mop: at, txn: mop.txn(), len: base as u32, fresh });
                     } else {
-                        desk.loose.push((at, mop.txn()));
+                        scratch.loose.push((at, mop.txn()));
                     }
                 }
                 MopKind::Write | MopKind::Unread => {}
@@ -257,7 +257,7 @@ impl Versions {
 
     /// Finds the writers of the longest list. Where the first element of a failed transaction stands in it; `usize::MAX`
     /// if none does.
-    fn lay_out(&mut self, txns: &Transactions<'_>, key: u32, desk: &mut Desk) -> usize {
+    fn lay_out(&mut self, txns: &Transactions<'_>, key: u32, scratch: &mut Scratch) -> usize {
         let (read, _) = self.longest[key as usize];
         let list = self.list(txns, key);
         let reader = if read == NONE { NONE } else { txns.all_mops()[read as usize].txn() };
@@ -271,17 +271,17 @@ impl Versions {
             element,
             follower: Word::NIL,
         };
-        desk.at.clear();
+        scratch.at.clear();
         let (mut aborted, mut dirty) = (usize::MAX, false);
         for (place, &element) in list.iter().enumerate() {
-            let found = desk.elements.find(element);
-            desk.at.push(found.unwrap_or(NONE));
+            let found = scratch.elements.find(element);
+            scratch.at.push(found.unwrap_or(NONE));
             let Some(found) = found else {
                 self.order.push(NONE);
                 self.note(flaw(Flaw::GarbageRead, element, NONE));
                 continue;
             };
-            let append = desk.elements.at(found);
+            let append = scratch.elements.at(found);
             let writer = append.txn;
             append.seen = true;
             if append.place != NONE {
@@ -301,7 +301,7 @@ impl Versions {
             self.order.push(if ambiguous { NONE } else { writer });
             if aborted < place && !dirty {
                 dirty = true;
-                let first = desk.elements.at(desk.at[aborted]).txn;
+                let first = scratch.elements.at(scratch.at[aborted]).txn;
                 let found = flaw(Flaw::DirtyUpdate, list[aborted], first);
                 self.note(Flawed { other_read: writer, follower: element, ..found });
             }
@@ -310,12 +310,12 @@ impl Versions {
     }
 
     /// Judges each read by the longest list.
-    fn reads(&mut self, txns: &Transactions<'_>, key: u32, desk: &mut Desk, aborted: usize) {
+    fn reads(&mut self, txns: &Transactions<'_>, key: u32, scratch: &mut Scratch, aborted: usize) {
         let list = self.list(txns, key);
         let longest = self.longest[key as usize].0;
         let mops = txns.all_mops();
-        desk.updates.clear();
-        for read in &desk.reads {
+        scratch.updates.clear();
+        for read in &scratch.reads {
             let words = &txns.elements(mops[read.mop as usize].value)[..read.len as usize];
             if !Word::same(words, &list[..words.len()]) {
                 let (reader, other) = (read.txn, mops[longest as usize].txn());
@@ -329,12 +329,12 @@ impl Versions {
                     element: Word::NIL,
                     follower: Word::NIL,
                 });
-                desk.loose.push((read.mop, read.txn));
+                scratch.loose.push((read.mop, read.txn));
                 continue;
             }
             self.base[read.mop as usize] = read.len;
             if read.fresh {
-                desk.updates.push((read.len, read.txn, read.mop));
+                scratch.updates.push((read.len, read.txn, read.mop));
             }
             let flaw = |flaw: Flaw, element: Word, other: u32| Flawed {
                 flaw,
@@ -347,12 +347,12 @@ impl Versions {
                 follower: Word::NIL,
             };
             if words.len() > aborted {
-                let writer = desk.elements.at(desk.at[aborted]).txn;
+                let writer = scratch.elements.at(scratch.at[aborted]).txn;
                 self.note(flaw(Flaw::G1a, words[aborted], writer));
             }
-            let last = words.len().checked_sub(1).map(|last| desk.at[last]).filter(|&at| at != NONE);
+            let last = words.len().checked_sub(1).map(|last| scratch.at[last]).filter(|&at| at != NONE);
             if let Some(last) = last {
-                let append = *desk.elements.at(last);
+                let append = *scratch.elements.at(last);
                 let repeated = append.place as usize + 1 != words.len();
                 let failed = txns.txn(append.txn).outcome == Outcome::Fail;
                 if !append.last && !append.ambiguous && !repeated && !failed && append.txn != read.txn {
@@ -360,19 +360,27 @@ impl Versions {
                 }
             }
         }
-        let loose = std::mem::take(&mut desk.loose);
+        let loose = std::mem::take(&mut scratch.loose);
         for (serial, &(read, reader)) in loose.iter().enumerate() {
-            self.loose_read(txns, key, desk, serial as u32, read, reader);
+            self.loose_read(txns, key, scratch, serial as u32, read, reader);
         }
-        desk.loose = loose;
-        desk.pairs.sort_unstable();
-        desk.pairs.dedup();
-        self.pairs.append(&mut desk.pairs);
+        scratch.loose = loose;
+        scratch.pairs.sort_unstable();
+        scratch.pairs.dedup();
+        self.pairs.append(&mut scratch.pairs);
     }
 
     /// Judges a list that is no beginning of the longest, element by element. The order that it shows is as good as that
     /// of the longest: where they contradict each other, so will the graph.
-    fn loose_read(&mut self, txns: &Transactions<'_>, key: u32, desk: &mut Desk, serial: u32, read: u32, reader: u32) {
+    fn loose_read(
+        &mut self,
+        txns: &Transactions<'_>,
+        key: u32,
+        scratch: &mut Scratch,
+        serial: u32,
+        read: u32,
+        reader: u32,
+    ) {
         let (mut last, mut failed) = (NONE, false);
         let flaw = |flaw: Flaw, element: Word, other: u32| Flawed {
             flaw,
@@ -385,11 +393,11 @@ impl Versions {
             follower: Word::NIL,
         };
         for &element in txns.elements(txns.all_mops()[read as usize].value) {
-            let Some(found) = desk.elements.find(element) else {
+            let Some(found) = scratch.elements.find(element) else {
                 self.note(flaw(Flaw::GarbageRead, element, NONE));
                 continue;
             };
-            let append = desk.elements.at(found);
+            let append = scratch.elements.at(found);
             if append.serial == serial && !append.ambiguous {
                 let writer = append.txn;
                 self.note(flaw(Flaw::DuplicateElements, element, writer));
@@ -405,7 +413,7 @@ impl Versions {
                 }
             } else if writer != reader && !ambiguous {
                 if last != NONE && last != writer {
-                    desk.pairs.push((last, writer));
+                    scratch.pairs.push((last, writer));
                 }
                 last = writer;
             }
@@ -416,12 +424,12 @@ impl Versions {
     }
 
     /// Transactions that read the same list and then appended.
-    fn lost_updates(&mut self, key: u32, desk: &mut Desk) {
-        let appends = desk.elements.appends();
-        desk.updates.retain(|(_, txn, _)| appends.binary_search_by_key(txn, |append| append.txn).is_ok());
-        desk.updates.sort_unstable();
+    fn lost_updates(&mut self, key: u32, scratch: &mut Scratch) {
+        let appends = scratch.elements.appends();
+        scratch.updates.retain(|(_, txn, _)| appends.binary_search_by_key(txn, |append| append.txn).is_ok());
+        scratch.updates.sort_unstable();
         let mut told = NONE;
-        for pair in desk.updates.windows(2) {
+        for pair in scratch.updates.windows(2) {
             let [(len, one, read), (same, other, other_read)] = *pair else { continue };
             if len == same && one != other && told != len {
                 told = len;
@@ -440,9 +448,9 @@ impl Versions {
     }
 
     /// The place of each transaction's own elements in the longest list: in its order, and after what it read.
-    fn own_orders(&mut self, key: u32, desk: &mut Desk) {
-        let appends = desk.elements.appends();
-        let mut reads = desk.reads.iter().peekable();
+    fn own_orders(&mut self, key: u32, scratch: &mut Scratch) {
+        let appends = scratch.elements.appends();
+        let mut reads = scratch.reads.iter().peekable();
         for at in 0..appends.len() {
             let append = appends[at];
             if append.place == NONE || append.ambiguous {

@@ -1,8 +1,8 @@
 //! `long-fork` against its definition.
 use super::LongFork;
 use crate::history::{History, Outcome};
-use crate::random::scene::{Step, compare, weave};
-use crate::random::{Draw, Stats};
+use crate::random::scripted::{Step, compare, interleave};
+use crate::random::{Rng, Stats};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker};
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,29 +18,29 @@ fn access(f: &str, key: u64, value: Value) -> Value {
 }
 
 /// Two groups of three keys; some reads see what they like.
-fn make(draw: &mut Draw) -> History {
-    let broken = if draw.percent(60) { draw.below(60) } else { 0 };
-    let rewrite = draw.percent(20);
+fn make(rng: &mut Rng) -> History {
+    let broken = if rng.percent(60) { rng.below(60) } else { 0 };
+    let rewrite = rng.percent(20);
     let mut next: Vec<u64> = (0..6).collect();
     let mut scripts: Vec<Vec<Step>> = vec![Vec::new(); 3];
-    for _ in 0..2 + draw.below(7) {
-        let step = if draw.percent(40) && !next.is_empty() {
-            let at = draw.below(next.len() as u64) as usize;
+    for _ in 0..2 + rng.below(7) {
+        let step = if rng.percent(40) && !next.is_empty() {
+            let at = rng.below(next.len() as u64) as usize;
             let key = if rewrite { next[at] } else { next.swap_remove(at) };
-            let value = Value::Int(if rewrite { 1 + draw.below(2) as i64 } else { 1 });
+            let value = Value::Int(if rewrite { 1 + rng.below(2) as i64 } else { 1 });
             Step::new("txn", Value::Nil, Value::list([access("w", key, value)]))
         } else {
-            let base = 3 * draw.below(2);
-            let turn = draw.below(3);
+            let base = 3 * rng.below(2);
+            let turn = rng.below(3);
             let keys = (0..3).map(|place| base + (place + turn) % 3);
             let keys: Vec<Value> = keys.map(|key| access("r", key, Value::Nil)).collect();
-            Step::new(if draw.percent(50) { "read" } else { "txn" }, Value::Nil, Value::list(keys))
+            Step::new(if rng.percent(50) { "read" } else { "txn" }, Value::Nil, Value::list(keys))
         };
-        let client = draw.below(3) as usize;
+        let client = rng.below(3) as usize;
         scripts[client].push(step);
     }
     let mut store: BTreeMap<i64, i64> = BTreeMap::new();
-    weave(draw, scripts, 10, &mut |draw, _, step| {
+    interleave(rng, scripts, 10, &mut |rng, _, step| {
         let list = step.input.as_list()?;
         let parts = |item: &Value| {
             let parts = item.as_list().unwrap_or(&[]).to_vec();
@@ -54,7 +54,7 @@ fn make(draw: &mut Draw) -> History {
         let mut read = |item: &Value| {
             let (_, key, _) = parts(item);
             let mut seen = store.get(&key).map_or(Value::Nil, |value| (*value).into());
-            if draw.below(100) < broken {
+            if rng.below(100) < broken {
                 seen = if seen.is_nil() { Value::Int(1) } else { Value::Nil };
             }
             access("r", key as u64, seen)
@@ -85,7 +85,7 @@ fn define(history: &History) -> BTreeSet<&'static str> {
 mod tests {
     #[test]
     fn random_forks() {
-        let stats = super::differ(1, crate::random::scene::count()).unwrap_or_else(|error| panic!("{error}"));
+        let stats = super::differ(1, crate::random::scripted::count()).unwrap_or_else(|error| panic!("{error}"));
         assert!(stats.invalid * 20 > stats.histories && stats.invalid * 2 < stats.histories, "{stats:?}");
     }
 }

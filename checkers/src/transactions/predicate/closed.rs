@@ -21,7 +21,7 @@ use crate::history::{History, Op, Outcome};
 use crate::transactions::weak::order::{Successors, short_cycle};
 use crate::value::{Value, ValueRef};
 use crate::verdict::certificate::{Edge, EdgeKind};
-use crate::verdict::wording;
+use crate::verdict::messages;
 use crate::verdict::{Budget, Checker, FINDINGS_MAX, Finding, Severity, Validity, Verdict};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -375,7 +375,7 @@ impl Checker for ClosedPredicate {
         if (budget.expired)() {
             verdict.summary = format!(
                 "The time was up before it was decided whether {} contradict each other.",
-                wording::count(analysis.txns.len(), "transaction")
+                messages::count(analysis.txns.len(), "transaction")
             );
             return verdict;
         }
@@ -386,18 +386,18 @@ impl Checker for ClosedPredicate {
         let crowded = analysis.keys.values().filter(|key| key.crowded).count();
         (verdict.validity, verdict.summary) = if !verdict.findings.is_empty() {
             let (reads, cycles) = (analysis.wrong.len(), cycles.len());
-            let (reads, cycles) = (wording::count(reads, "flawed read"), wording::count(cycles, "contradiction"));
+            let (reads, cycles) = (messages::count(reads, "flawed read"), messages::count(cycles, "contradiction"));
             (Validity::Invalid, format!("Not serializable: {reads}, {cycles}."))
         } else if analysis.selects == 0 {
             (Validity::Unknown, "No predicate was read.".to_owned())
         } else if crowded > 0 {
-            let keys = wording::count(crowded, "key");
+            let keys = messages::count(crowded, "key");
             (Validity::Unknown, format!("Several transactions wrote {keys}: the order of the versions is not known."))
         } else if !analysis.changed() {
             let text = "Nothing was written beside init, so no predicate could have missed anything.";
             (Validity::Unknown, text.to_owned())
         } else {
-            let reads = wording::count(analysis.selects as usize, "predicate read");
+            let reads = messages::count(analysis.selects as usize, "predicate read");
             (Validity::Valid, format!("Some serial order explains {reads}."))
         };
         verdict.numbers = [
@@ -465,7 +465,7 @@ impl Analysis<'_> {
             let before = if reason.kind == EdgeKind::Wr { written.clone() } else { about.first.clone() };
             edges.push(Edge { from, to, kind: reason.kind, key: Value::text(key), before, after: written });
         }
-        let title = format!("{kind}: {} that each precede the next", wording::count(cycle.len(), "transaction"));
+        let title = format!("{kind}: {} that each precede the next", messages::count(cycle.len(), "transaction"));
         let members: Vec<usize> = cycle.iter().map(|reason| reason.from).collect();
         let mut finding = self.finding(history, kind, title, &members, sentences);
         // What a predicate read does not show is nothing that a certificate can say so far.
@@ -477,12 +477,12 @@ impl Analysis<'_> {
         let mut finding = Finding::new(kind, Severity::Violation, title);
         let mut ops: Vec<Op<'_>> = txns.iter().map(|&txn| self.txns[txn].op).collect();
         ops.sort_by_key(|op| op.call);
-        finding.sentences = ops.iter().map(|op| wording::operation(history, op)).collect();
+        finding.sentences = ops.iter().map(|op| messages::operation(history, op)).collect();
         finding.sentences.extend(why);
         finding.ops = ops.iter().map(|op| op.call).collect();
-        finding.nodes = wording::nodes_of(history, &ops);
-        finding.faults = wording::faults_around(history, &ops);
-        finding.sentences.extend(wording::faults(history, &finding.faults));
+        finding.nodes = messages::nodes_of(history, &ops);
+        finding.faults = messages::faults_around(history, &ops);
+        finding.sentences.extend(messages::faults(history, &finding.faults));
         finding
     }
 }

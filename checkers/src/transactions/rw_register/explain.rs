@@ -8,7 +8,7 @@ use crate::transactions::weak::matched::{Flaw, Matched};
 use crate::transactions::weak::view::INITIAL;
 use crate::value::Value;
 use crate::verdict::certificate::{Certificate, Claim, Edge, EdgeKind};
-use crate::verdict::wording;
+use crate::verdict::messages;
 use crate::verdict::{Finding, Severity};
 
 /// Writes findings about these transactions.
@@ -140,7 +140,7 @@ impl Explain<'_, '_> {
             sentences.push(format!("{but}{one} < {other}, because {why}{end}."));
             edges.push(edge);
         }
-        let title = format!("{anomaly}: {} that each precede the next", wording::count(count, "transaction"));
+        let title = format!("{anomaly}: {} that each precede the next", messages::count(count, "transaction"));
         let touching = reasons.iter().flat_map(|known| [known.one, known.other]);
         named.extend(touching.map(|number| self.matched.txns[number as usize]));
         named.extend(self.overwriters(&named, &claimed));
@@ -259,9 +259,9 @@ impl Explain<'_, '_> {
         let ops: Vec<_> = named.iter().map(|&txn| self.txns.op(txn)).collect();
         let mut finding = Finding::new(kind, severity, title);
         finding.ops = ops.iter().map(|op| op.call).collect();
-        finding.nodes = wording::nodes_of(history, &ops);
-        finding.faults = wording::faults_around(history, &ops);
-        sentences.extend(wording::faults(history, &finding.faults));
+        finding.nodes = messages::nodes_of(history, &ops);
+        finding.faults = messages::faults_around(history, &ops);
+        sentences.extend(messages::faults(history, &finding.faults));
         finding.sentences = sentences;
         finding.certificate = Some(Certificate::new(history, claim, &finding.ops));
         finding
@@ -291,11 +291,11 @@ impl Explain<'_, '_> {
         };
         let mops: Vec<String> = self.txns.mops(txn).iter().map(mop).collect();
         let end = match op.outcome {
-            Outcome::Ok => format!("answered at {}", wording::seconds(op.reply_time)),
-            Outcome::Fail => format!("failed at {}", wording::seconds(op.reply_time)),
+            Outcome::Ok => format!("answered at {}", messages::seconds(op.reply_time)),
+            Outcome::Fail => format!("failed at {}", messages::seconds(op.reply_time)),
             Outcome::Info => "never acknowledged".to_owned(),
         };
-        let (node, call) = (self.txns.history().name(op.node), wording::seconds(op.call_time));
+        let (node, call) = (self.txns.history().name(op.node), messages::seconds(op.call_time));
         format!("#{}: [{}] by process {} on {node}, called at {call}, {end}", op.call, mops.join("; "), op.process)
     }
 }

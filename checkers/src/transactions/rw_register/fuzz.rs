@@ -1,6 +1,6 @@
 //! Registers and mini-transactions against their definitions, on random small histories.
 use crate::checker::Options;
-use crate::random::{Draw, Stats};
+use crate::random::{Rng, Stats};
 use crate::transactions::mini::Mini;
 use crate::transactions::rw_register::RwRegister;
 use crate::transactions::weak::brute::{Definition, holds};
@@ -25,14 +25,14 @@ fn options(entries: &[(&str, Value)]) -> Options {
 /// # Errors
 /// The first difference, with its history.
 pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
-    let mut draw = Draw::new(seed);
+    let mut rng = Rng::new(seed);
     let (mut stats, mut undecided) = (Stats::default(), 0);
     let all = Value::Bool(true);
     for _ in 0..count {
-        let read_first = draw.percent(50);
-        let (txns, sessions) = (2 + draw.below(3), 1 + draw.below(4));
+        let read_first = rng.percent(50);
+        let (txns, sessions) = (2 + rng.below(3), 1 + rng.below(4));
         let shape = Shape { lists: false, txns, sessions, keys: 2, acts: 4, read_first };
-        let small = Small::draw(&mut draw, shape);
+        let small = Small::draw(&mut rng, shape);
         let history = small.history();
         let alone = small.without_sessions();
         stats.histories += 1;

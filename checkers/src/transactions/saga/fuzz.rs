@@ -1,8 +1,8 @@
 //! `saga` against its definition.
 use super::Saga;
 use crate::history::{History, Op, Outcome};
-use crate::random::scene::{Step, compare, weave};
-use crate::random::{Draw, Stats};
+use crate::random::scripted::{Step, compare, interleave};
+use crate::random::{Rng, Stats};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker};
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,13 +24,13 @@ fn entry(word: &str, step: i64) -> Value {
 }
 
 /// Sagas of three steps, each with its course drawn beforehand; logs show a part of it.
-fn make(draw: &mut Draw) -> History {
-    let broken = if draw.percent(50) { draw.below(30) } else { 0 };
+fn make(rng: &mut Rng) -> History {
+    let broken = if rng.percent(50) { rng.below(30) } else { 0 };
     let mut courses: BTreeMap<i64, Vec<Value>> = BTreeMap::new();
     for saga in 0..2 {
-        let done = 1 + draw.below(3) as i64;
+        let done = 1 + rng.below(3) as i64;
         let mut course: Vec<Value> = (0..done).map(|step| entry("step", step)).collect();
-        if done == 3 && draw.percent(60) {
+        if done == 3 && rng.percent(60) {
             course.push(Value::text("completed"));
         } else {
             course.extend((0..done).rev().map(|step| entry("compensate", step)));
@@ -38,41 +38,41 @@ fn make(draw: &mut Draw) -> History {
         }
         courses.insert(saga, course);
     }
-    let scripts = (0..2 + draw.below(2)).map(|_| {
-        let step = |draw: &mut Draw| {
-            let saga = Value::Int(draw.below(2) as i64);
-            if draw.percent(30) {
+    let scripts = (0..2 + rng.below(2)).map(|_| {
+        let step = |rng: &mut Rng| {
+            let saga = Value::Int(rng.below(2) as i64);
+            if rng.percent(30) {
                 let steps = Value::list((0..3).map(Value::Int));
-                return Step::new("start", saga, if draw.percent(80) { steps } else { Value::Nil });
+                return Step::new("start", saga, if rng.percent(80) { steps } else { Value::Nil });
             }
-            Step { settle: draw.percent(30), ..Step::new("log", saga, Value::Nil) }
+            Step { settle: rng.percent(30), ..Step::new("log", saga, Value::Nil) }
         };
-        (0..1 + draw.below(3)).map(|_| step(draw)).collect()
+        (0..1 + rng.below(3)).map(|_| step(rng)).collect()
     });
     let mut scripts: Vec<Vec<Step>> = scripts.collect();
     scripts.push(vec![Step::new("start", 9.into(), Value::Nil)]);
-    weave(draw, scripts, 8, &mut |draw, _, step| {
+    interleave(rng, scripts, 8, &mut |rng, _, step| {
         let mut course = step.key.as_int().and_then(|saga| courses.get(&saga)).cloned().unwrap_or_default();
         if step.f == "start" {
             let ended =
                 course.last().and_then(|end| end.as_list().map_or(Some(end.clone()), |list| list.first().cloned()));
-            return match draw.below(6) {
+            return match rng.below(6) {
                 0 => None,
-                1 if draw.below(100) < broken => Some(Value::text("completed")),
+                1 if rng.below(100) < broken => Some(Value::text("completed")),
                 1 | 2 => ended,
                 _ => Some(Value::Nil),
             };
         }
-        if !step.settle || draw.percent(15) {
-            course.truncate(draw.below(course.len() as u64 + 1) as usize);
+        if !step.settle || rng.percent(15) {
+            course.truncate(rng.below(course.len() as u64 + 1) as usize);
         }
-        if draw.below(100) < broken && !course.is_empty() {
-            let at = draw.below(course.len() as u64) as usize;
-            match draw.below(4) {
+        if rng.below(100) < broken && !course.is_empty() {
+            let at = rng.below(course.len() as u64) as usize;
+            match rng.below(4) {
                 0 => drop(course.remove(at)),
                 1 => course.swap(at, 0),
-                2 => course.push(entry(["step", "compensate"][draw.below(2) as usize], draw.below(3) as i64)),
-                _ => course.push(Value::text(["completed", "compensated"][draw.below(2) as usize])),
+                2 => course.push(entry(["step", "compensate"][rng.below(2) as usize], rng.below(3) as i64)),
+                _ => course.push(Value::text(["completed", "compensated"][rng.below(2) as usize])),
             }
         }
         Some(Value::list(course))
@@ -187,7 +187,7 @@ fn define(history: &History) -> BTreeSet<&'static str> {
 mod tests {
     #[test]
     fn random_sagas() {
-        let stats = super::differ(1, crate::random::scene::count()).unwrap_or_else(|error| panic!("{error}"));
+        let stats = super::differ(1, crate::random::scripted::count()).unwrap_or_else(|error| panic!("{error}"));
         assert!(stats.invalid * 10 > stats.histories && stats.invalid * 5 < stats.histories * 4, "{stats:?}");
     }
 }

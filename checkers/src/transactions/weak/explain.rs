@@ -6,7 +6,7 @@ use super::view::{INITIAL, View};
 use crate::transactions::txn::{MopKind, Transactions};
 use crate::value::{Value, Word};
 use crate::verdict::certificate::{Certificate, Claim, Edge, EdgeKind};
-use crate::verdict::wording;
+use crate::verdict::messages;
 use crate::verdict::{Finding, Severity};
 use std::cell::OnceCell;
 use std::collections::HashMap;
@@ -321,14 +321,14 @@ impl Words<'_, '_> {
         calls.sort_unstable();
         calls.dedup();
         let ops: Vec<_> = calls.iter().filter_map(|&call| history.op(call)).collect();
-        finding.sentences = ops.iter().take(OPS_SHOWN).map(|op| wording::operation(history, op)).collect();
+        finding.sentences = ops.iter().take(OPS_SHOWN).map(|op| messages::operation(history, op)).collect();
         if ops.len() > OPS_SHOWN {
             finding.sentences.push(format!("And {} more operations.", ops.len() - OPS_SHOWN));
         }
         finding.sentences.extend(sentences);
-        finding.faults = wording::faults_around(history, &ops);
-        finding.sentences.extend(wording::faults(history, &finding.faults));
-        finding.nodes = wording::nodes_of(history, &ops);
+        finding.faults = messages::faults_around(history, &ops);
+        finding.sentences.extend(messages::faults(history, &finding.faults));
+        finding.nodes = messages::nodes_of(history, &ops);
         let claim = Claim::cycle(kind, edges.clone());
         finding.certificate = Some(Certificate::new(history, claim, &calls));
         finding.ops = calls;
@@ -408,11 +408,11 @@ pub(crate) fn flaw(transactions: &Transactions<'_>, flawed: &Flawed) -> Finding 
     calls.sort_unstable();
     calls.dedup();
     let ops: Vec<_> = calls.iter().filter_map(|&call| history.op(call)).collect();
-    finding.sentences = ops.iter().map(|op| wording::operation(history, op)).collect();
+    finding.sentences = ops.iter().map(|op| messages::operation(history, op)).collect();
     finding.sentences.push(why);
-    finding.faults = wording::faults_around(history, &ops);
-    finding.sentences.extend(wording::faults(history, &finding.faults));
-    finding.nodes = wording::nodes_of(history, &ops);
+    finding.faults = messages::faults_around(history, &ops);
+    finding.sentences.extend(messages::faults(history, &finding.faults));
+    finding.nodes = messages::nodes_of(history, &ops);
     finding.key = key.to_value();
     let claim = Claim::Rule { rule: kind.to_owned(), subject: Value::list([key.to_value(), value.to_value()]) };
     finding.certificate = Some(Certificate::new(history, claim, &calls));

@@ -6,7 +6,7 @@ use super::matched::Matched;
 use super::serial::serial;
 use super::small::{Shape, Small};
 use crate::history::History;
-use crate::random::{Draw, Stats};
+use crate::random::{Rng, Stats};
 use crate::transactions::levels::of_lists;
 use crate::transactions::txn::{Dialect, Transactions};
 use crate::verdict::{Budget, Checker, Validity};
@@ -22,13 +22,13 @@ const LEVELS: [(Definition, fn() -> Weak); 3] = [
 /// # Errors
 /// The first difference, with its history.
 pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
-    let mut draw = Draw::new(seed);
+    let mut rng = Rng::new(seed);
     let mut stats = Stats::default();
     for _ in 0..count {
-        let lists = draw.percent(50);
-        let (txns, sessions) = (2 + draw.below(4), 1 + draw.below(4));
+        let lists = rng.percent(50);
+        let (txns, sessions) = (2 + rng.below(4), 1 + rng.below(4));
         let shape = Shape { lists, txns, sessions, keys: 2, acts: 4, read_first: false };
-        let small = Small::draw(&mut draw, shape);
+        let small = Small::draw(&mut rng, shape);
         let history = small.history();
         stats.histories += 1;
         let mut invalid = false;
@@ -89,12 +89,12 @@ fn merged_chains(small: &Small, history: &History) -> Result<(), String> {
 /// The first difference, with its history.
 pub fn differ_levels(seed: u64, count: u64) -> Result<Stats, String> {
     use Definition::{Causal, Parallel, Prefix, ReadAtomic, ReadCommitted, Serial, Snapshot};
-    let mut draw = Draw::new(seed);
+    let mut rng = Rng::new(seed);
     let (mut stats, mut undecided) = (Stats::default(), 0);
     for _ in 0..count {
-        let (txns, sessions) = (2 + draw.below(3), 1 + draw.below(4));
+        let (txns, sessions) = (2 + rng.below(3), 1 + rng.below(4));
         let shape = Shape { lists: true, txns, sessions, keys: 2, acts: 4, read_first: false };
-        let small = Small::draw(&mut draw, shape);
+        let small = Small::draw(&mut rng, shape);
         let history = small.history();
         let workload = history.find_name("txn").ok_or("no transaction")?;
         let transactions = Transactions::parse(&history, workload, Dialect::Lists).map_err(|error| error.why)?;

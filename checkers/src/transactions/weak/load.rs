@@ -1,6 +1,6 @@
 //! [`load`]: long histories of transactions by a simulated store, for measurements and long tests. No checker uses it.
 use crate::history::{Completion, History, HistoryBuilder, Invoke, Record};
-use crate::random::Draw;
+use crate::random::Rng;
 use crate::value::Value;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -61,14 +61,14 @@ impl Keys {
     }
 
     /// What a transaction does: whether it writes, the key, and the value.
-    fn acts(&mut self, kind: Kind, draw: &mut Draw) -> Vec<(bool, u64, i64)> {
+    fn acts(&mut self, kind: Kind, rng: &mut Rng) -> Vec<(bool, u64, i64)> {
         let mut acts = Vec::new();
         let mut used = HashSet::new();
-        let length = if kind == Kind::Mini { 1 + draw.below(2) } else { 1 + draw.below(4) };
+        let length = if kind == Kind::Mini { 1 + rng.below(2) } else { 1 + rng.below(4) };
         for _ in 0..length {
-            let slot = (draw.below(1024) + 1).ilog2().min(9) as usize;
+            let slot = (rng.below(1024) + 1).ilog2().min(9) as usize;
             let key = self.active[9 - slot];
-            let writes = draw.percent(50);
+            let writes = rng.percent(50);
             if kind == Kind::Mini {
                 if !used.insert(key) {
                     continue;
@@ -121,7 +121,7 @@ impl Store {
 
 /// So many transactions of ten clients on ten keys at a time. Aborted ones are Fail, so many of a hundred Info.
 pub fn load(kind: Kind, isolation: Isolation, info_percent: u64, count: usize, seed: u64) -> History {
-    let mut draw = Draw::new(seed);
+    let mut rng = Rng::new(seed);
     let mut builder = HistoryBuilder::new();
     let name: Arc<str> = Arc::from("txn");
     let mut index = 0;
@@ -131,7 +131,7 @@ pub fn load(kind: Kind, isolation: Isolation, info_percent: u64, count: usize, s
     let (mut store, mut done, mut next_process) = (Store::default(), 0, 10);
     let mut clients: Vec<(u64, Option<Open>)> = (0..10).map(|process| (process, None)).collect();
     while done < count || clients.iter().any(|client| client.1.is_some()) {
-        let at = draw.below(10) as usize;
+        let at = rng.below(10) as usize;
         let (process, open) = (clients[at].0, clients[at].1.take());
         if open.is_none() && done >= count {
             continue;
@@ -139,7 +139,7 @@ pub fn load(kind: Kind, isolation: Isolation, info_percent: u64, count: usize, s
         index += 1;
         let Some(mut open) = open else {
             done += 1;
-            let open = Open { call: store.commits, acts: keys.acts(kind, &mut draw), reads: Vec::new() };
+            let open = Open { call: store.commits, acts: keys.acts(kind, &mut rng), reads: Vec::new() };
             push(Record::Invoke(Invoke {
                 index,
                 time: index,
@@ -157,7 +157,7 @@ pub fn load(kind: Kind, isolation: Isolation, info_percent: u64, count: usize, s
         };
         let committed = store.run(&mut open, isolation);
         let completion = |value: Value| Completion { index, time: index, process, value, error: None, node: None };
-        if draw.percent(info_percent) {
+        if rng.percent(info_percent) {
             clients[at].0 = next_process;
             next_process += 1;
             push(Record::Info(completion(Value::Nil)));

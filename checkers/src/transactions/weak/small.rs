@@ -1,7 +1,7 @@
 //! [`Small`]: random histories of a few transactions for the differential tests, made by stores of many kinds: serial,
 //! with stale or private snapshots, or returning anything.
 use crate::history::{Completion, History, HistoryBuilder, Invoke, Outcome, Record};
-use crate::random::Draw;
+use crate::random::Rng;
 use crate::value::Value;
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -54,11 +54,11 @@ impl SmallTxn {
 
 impl Small {
     /// A random history.
-    pub(crate) fn draw(draw: &mut Draw, shape: Shape) -> Small {
-        let mut small = Small { lists: shape.lists, aside: false, txns: skeleton(draw, shape) };
-        fill(draw, &mut small);
-        if draw.percent(25) {
-            mutate(draw, &mut small);
+    pub(crate) fn draw(rng: &mut Rng, shape: Shape) -> Small {
+        let mut small = Small { lists: shape.lists, aside: false, txns: skeleton(rng, shape) };
+        fill(rng, &mut small);
+        if rng.percent(25) {
+            mutate(rng, &mut small);
         }
         small
     }
@@ -146,24 +146,24 @@ impl Small {
 }
 
 /// Transactions with their intervals and writes; reads are still empty.
-fn skeleton(draw: &mut Draw, shape: Shape) -> Vec<SmallTxn> {
-    let count = 1 + draw.below(shape.txns);
+fn skeleton(rng: &mut Rng, shape: Shape) -> Vec<SmallTxn> {
+    let count = 1 + rng.below(shape.txns);
     let mut txns: Vec<SmallTxn> = Vec::new();
     let mut open: Vec<Option<usize>> = vec![None; shape.sessions as usize];
     let mut ids: Vec<u64> = (0..shape.sessions).collect();
     let (mut next_id, mut clock, mut value) = (shape.sessions, 0, 0);
     // Some histories have little concurrency.
-    let patience = *draw.pick(&[20, 50, 80]);
+    let patience = *rng.pick(&[20, 50, 80]);
     while (txns.len() as u64) < count || open.iter().any(Option::is_some) {
-        let at = draw.below(shape.sessions) as usize;
+        let at = rng.below(shape.sessions) as usize;
         clock += 1;
         if let Some(txn) = open[at] {
-            if draw.percent(patience) {
+            if rng.percent(patience) {
                 continue;
             }
             let txn: &mut SmallTxn = &mut txns[txn];
             txn.end = clock;
-            txn.outcome = match draw.below(100) {
+            txn.outcome = match rng.below(100) {
                 0..80 => Outcome::Ok,
                 80..93 => Outcome::Info,
                 _ => Outcome::Fail,
@@ -174,7 +174,7 @@ fn skeleton(draw: &mut Draw, shape: Shape) -> Vec<SmallTxn> {
             }
             open[at] = None;
         } else if (txns.len() as u64) < count {
-            let acts = acts(draw, shape, &mut value);
+            let acts = acts(rng, shape, &mut value);
             open[at] = Some(txns.len());
             txns.push(SmallTxn { session: ids[at], call: clock, end: 0, outcome: Outcome::Info, acts });
         }
@@ -182,7 +182,7 @@ fn skeleton(draw: &mut Draw, shape: Shape) -> Vec<SmallTxn> {
     txns
 }
 
-fn acts(draw: &mut Draw, shape: Shape, value: &mut i64) -> Vec<Act> {
+fn acts(rng: &mut Rng, shape: Shape, value: &mut i64) -> Vec<Act> {
     let mut acts: Vec<Act> = Vec::new();
     let mut write = |key: i64| {
         *value += 1;
@@ -190,10 +190,10 @@ fn acts(draw: &mut Draw, shape: Shape, value: &mut i64) -> Vec<Act> {
     };
     if shape.read_first {
         let mut keys: Vec<i64> = (0..shape.keys as i64).collect();
-        for _ in 0..1 + draw.below(2) {
-            let key = keys.swap_remove(draw.below(keys.len() as u64) as usize);
+        for _ in 0..1 + rng.below(2) {
+            let key = keys.swap_remove(rng.below(keys.len() as u64) as usize);
             acts.push(Act::Read(key, Vec::new()));
-            if draw.percent(60) {
+            if rng.percent(60) {
                 acts.push(write(key));
             }
             if keys.is_empty() {
@@ -202,9 +202,9 @@ fn acts(draw: &mut Draw, shape: Shape, value: &mut i64) -> Vec<Act> {
         }
         return acts;
     }
-    for _ in 0..1 + draw.below(shape.acts) {
-        let key = draw.below(shape.keys) as i64;
-        acts.push(if draw.percent(50) { write(key) } else { Act::Read(key, Vec::new()) });
+    for _ in 0..1 + rng.below(shape.acts) {
+        let key = rng.below(shape.keys) as i64;
+        acts.push(if rng.percent(50) { write(key) } else { Act::Read(key, Vec::new()) });
     }
     acts
 }
@@ -226,12 +226,12 @@ enum Store {
 }
 
 /// Fills in what is read, as a store drawn by chance would answer.
-fn fill(draw: &mut Draw, small: &mut Small) {
+fn fill(rng: &mut Rng, small: &mut Small) {
     use Store::{Anything, Atomic, Causal, Committed, Prefix, Serial};
-    let store = *draw.pick(&[Serial, Prefix, Causal, Atomic, Committed, Anything]);
+    let store = *rng.pick(&[Serial, Prefix, Causal, Atomic, Committed, Anything]);
     let mut order: Vec<usize> = (0..small.txns.len()).collect();
     // Near the order of the calls or the replies.
-    if draw.percent(50) {
+    if rng.percent(50) {
         order.sort_by_key(|&at| small.txns[at].end);
     }
     let applied: Vec<bool> = small
@@ -239,7 +239,7 @@ fn fill(draw: &mut Draw, small: &mut Small) {
         .iter()
         .map(|txn| match txn.outcome {
             Outcome::Ok => true,
-            Outcome::Info => draw.percent(50),
+            Outcome::Info => rng.percent(50),
             Outcome::Fail => false,
         })
         .collect();
@@ -247,8 +247,8 @@ fn fill(draw: &mut Draw, small: &mut Small) {
     for (place, &txn) in order.iter().enumerate() {
         let mut seen: Vec<usize> = match store {
             Serial => order[..place].to_vec(),
-            Prefix | Committed => order[..draw.below(place as u64 + 1) as usize].to_vec(),
-            _ => order[..place].iter().copied().filter(|_| draw.percent(50)).collect(),
+            Prefix | Committed => order[..rng.below(place as u64 + 1) as usize].to_vec(),
+            _ => order[..place].iter().copied().filter(|_| rng.percent(50)).collect(),
         };
         seen.extend(order[..place].iter().copied().filter(|&one| small.txns[one].session == small.txns[txn].session));
         if store == Causal {
@@ -260,12 +260,12 @@ fn fill(draw: &mut Draw, small: &mut Small) {
             let (before, rest) = acts.split_at_mut(at);
             let Act::Read(key, read) = &mut rest[0] else { continue };
             if store == Committed {
-                seen.extend(order[..draw.below(place as u64 + 1) as usize].iter().copied());
+                seen.extend(order[..rng.below(place as u64 + 1) as usize].iter().copied());
             }
             let visible = |one: &&usize| applied[**one] && seen.contains(one);
             *read = order[..place].iter().filter(visible).flat_map(|&one| small.txns[one].writes(*key)).collect();
             if store == Anything {
-                let any = small.txns.iter().flat_map(|one| one.writes(*key)).filter(|_| draw.percent(40));
+                let any = small.txns.iter().flat_map(|one| one.writes(*key)).filter(|_| rng.percent(40));
                 *read = any.collect();
             }
             read.extend(before.iter().filter_map(|act| match act {
@@ -282,8 +282,8 @@ fn fill(draw: &mut Draw, small: &mut Small) {
 }
 
 /// Changes what one read returned.
-fn mutate(draw: &mut Draw, small: &mut Small) {
-    let at = draw.below(small.txns.len() as u64) as usize;
+fn mutate(rng: &mut Rng, small: &mut Small) {
+    let at = rng.below(small.txns.len() as u64) as usize;
     let values: Vec<i64> = (1..=small.txns.iter().map(|txn| txn.acts.len() as i64).sum()).collect();
     let keys: Vec<(i64, Vec<i64>)> =
         (0..4).map(|key| (key, small.txns.iter().flat_map(|txn| txn.writes(key)).collect())).collect();
@@ -291,15 +291,15 @@ fn mutate(draw: &mut Draw, small: &mut Small) {
     for act in &mut small.txns[at].acts {
         let Act::Read(key, read) = act else { continue };
         let known = &keys[*key as usize].1;
-        match draw.below(6) {
+        match rng.below(6) {
             0 => drop(read.pop()),
-            1 if lists => read.push(*draw.pick(&values)),
-            1 => *read = vec![*draw.pick(&values)],
+            1 if lists => read.push(*rng.pick(&values)),
+            1 => *read = vec![*rng.pick(&values)],
             2 if !known.is_empty() => {
                 if !lists {
                     read.clear();
                 }
-                read.push(*draw.pick(known));
+                read.push(*rng.pick(known));
             }
             3 => read.clear(),
             4 => read.reverse(),

@@ -2,8 +2,8 @@
 use super::ReplicasAgree;
 use crate::history::standstill::{CONVERGED, NOT_CONVERGED};
 use crate::history::{History, NameId, Op, Outcome};
-use crate::random::tape::{self, Answer, Tape};
-use crate::random::{Draw, Stats};
+use crate::random::random_history::{self, Answer, RandomHistory};
+use crate::random::{Rng, Stats};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker, Validity};
 use std::collections::BTreeSet;
@@ -20,70 +20,70 @@ pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
         let verdict = crate::random::shown(history, checker.check(history, &Budget::unlimited()));
         Answer::read(&verdict, &FACTS)
     };
-    tape::differ(seed, count, history, fast, defined)
+    random_history::differ(seed, count, history, fast, defined)
 }
 
 /// Two nodes of which the second gets adds later, or not at all.
-fn history(draw: &mut Draw) -> Tape {
-    let mut tape = Tape::new(2 + draw.below(2));
-    let lies = *draw.pick(&[0, 15, 35]);
-    let stops = if draw.percent(40) { draw.below(8) } else { u64::MAX };
+fn history(rng: &mut Rng) -> RandomHistory {
+    let mut random = RandomHistory::new(2 + rng.below(2));
+    let lies = *rng.pick(&[0, 15, 35]);
+    let stops = if rng.percent(40) { rng.below(8) } else { u64::MAX };
     let (mut one, mut two): (Vec<Value>, Vec<Value>) = (Vec::new(), Vec::new());
-    let (steps, mut next, mut adds) = (16 + draw.below(20), 0, 0);
-    let settle_from = steps.saturating_sub(8 + draw.below(8));
+    let (steps, mut next, mut adds) = (16 + rng.below(20), 0, 0);
+    let settle_from = steps.saturating_sub(8 + rng.below(8));
     let (noted_at, note) =
-        ((settle_from + draw.below(8)).saturating_sub(2), *draw.pick(&[CONVERGED, CONVERGED, NOT_CONVERGED, ""]));
+        ((settle_from + rng.below(8)).saturating_sub(2), *rng.pick(&[CONVERGED, CONVERGED, NOT_CONVERGED, ""]));
     for step in 0..steps {
         if step == noted_at && !note.is_empty() {
-            tape.note(note);
+            random.note(note);
         }
-        let worker = draw.below(tape.workers());
+        let worker = rng.below(random.workers());
         let settle = step >= settle_from;
-        let Some((f, input)) = tape.open(worker) else {
-            if settle || draw.percent(10) {
-                tape.call(worker, "read", Value::Nil, Value::Nil, settle);
+        let Some((f, input)) = random.open(worker) else {
+            if settle || rng.percent(10) {
+                random.call(worker, "read", Value::Nil, Value::Nil, settle);
             } else {
                 next += 1;
-                let element = if draw.percent(15) { 1 + draw.below(next) } else { next };
-                tape.call(worker, "add", Value::Nil, Value::Int(element as i64), false);
+                let element = if rng.percent(15) { 1 + rng.below(next) } else { next };
+                random.call(worker, "add", Value::Nil, Value::Int(element as i64), false);
             }
             continue;
         };
-        let outcome = match draw.below(16) {
+        let outcome = match rng.below(16) {
             0 => Outcome::Fail,
             1 => Outcome::Info,
             _ => Outcome::Ok,
         };
         if f == "add" {
             adds += 1;
-            if if outcome == Outcome::Info { draw.percent(50) } else { outcome == Outcome::Ok } {
-                if !draw.percent(lies) {
+            if if outcome == Outcome::Info { rng.percent(50) } else { outcome == Outcome::Ok } {
+                if !rng.percent(lies) {
                     one.push(input.clone());
                 }
-                if adds < stops && !draw.percent(lies) {
+                if adds < stops && !rng.percent(lies) {
                     two.push(input);
                 }
             }
-            tape.reply(worker, outcome, Value::Nil);
+            random.reply(worker, outcome, Value::Nil);
             continue;
         }
-        if draw.percent(lies) {
+        if rng.percent(lies) {
             // Catches up.
             two.clone_from(&one);
         }
         let mut seen = if worker.is_multiple_of(2) { one.clone() } else { two.clone() };
-        if draw.percent(lies) && !seen.is_empty() {
-            seen.remove(draw.below(seen.len() as u64) as usize);
+        if rng.percent(lies) && !seen.is_empty() {
+            seen.remove(rng.below(seen.len() as u64) as usize);
         }
         match outcome {
-            Outcome::Ok => tape.reply(worker, outcome, Value::list(seen)),
-            _ if draw.percent(25) => {
-                tape.fail(worker, outcome, draw.pick::<&str>(&["absent: x", "absent: x", "absent"]))
+            Outcome::Ok => random.reply(worker, outcome, Value::list(seen)),
+            _ if rng.percent(25) => {
+                random.fail(worker, outcome, rng.pick::<&str>(&["absent: x", "absent: x", "absent"]))
             }
-            _ => tape.reply(worker, outcome, Value::Nil),
+            _ => random.reply(worker, outcome, Value::Nil),
         }
     }
-    tape
+    random
 }
 
 /// The definition, pair by pair.
@@ -163,6 +163,6 @@ fn defined(history: &History) -> Answer {
 mod tests {
     #[test]
     fn agrees_with_the_definition() {
-        crate::random::tape::agrees(super::differ);
+        crate::random::random_history::agrees(super::differ);
     }
 }

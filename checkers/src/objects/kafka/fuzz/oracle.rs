@@ -2,7 +2,7 @@
 use super::super::{Isolation, KINDS};
 use super::{keeps, sends};
 use crate::history::{History, Op, Outcome};
-use crate::random::tape::Answer;
+use crate::random::random_history::Answer;
 use crate::value::Value;
 use std::collections::{BTreeMap, BTreeSet};
 

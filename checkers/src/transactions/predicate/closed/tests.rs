@@ -1,6 +1,6 @@
 //! What `closed-predicate` says, and whether every serial order agrees.
 use super::ClosedPredicate;
-use crate::random::Draw;
+use crate::random::Rng;
 use crate::testing::history;
 use crate::verdict::{Budget, Checker, Validity, Verdict};
 use serde_json::{Value as Json, json};
@@ -133,50 +133,50 @@ fn serializable(state: &State, left: &[&(&str, Json)]) -> bool {
 
 #[test]
 fn every_serial_order_agrees() {
-    let mut draw = Draw::new(3);
+    let mut rng = Rng::new(3);
     let count = std::env::var("DSFUZZ_FUZZ").ok().and_then(|text| text.parse().ok()).unwrap_or(1000);
     let mut invalid = 0;
     for _ in 0..count {
         let mut init = State::new();
         let mut free: Vec<String> = ["a", "b", "c", "d"].map(str::to_owned).to_vec();
-        let bare = draw.percent(20);
+        let bare = rng.percent(20);
         for key in &free {
-            if !bare && draw.percent(40) {
-                init.insert(key.clone(), draw.below(3) as i64);
+            if !bare && rng.percent(40) {
+                init.insert(key.clone(), rng.below(3) as i64);
             }
         }
         let mut txns: Vec<(&str, Json)> = Vec::new();
         let mut states = vec![init.clone()];
-        for _ in 0..2 + draw.below(3) {
+        for _ in 0..2 + rng.below(3) {
             // Now and then an old state is read.
             let snapshot =
-                if draw.percent(20) { states.last() } else { states.get(draw.below(states.len() as u64) as usize) };
+                if rng.percent(20) { states.last() } else { states.get(rng.below(states.len() as u64) as usize) };
             let mut state = snapshot.cloned().unwrap_or_default();
-            let outcome = *draw.pick(&["ok", "ok", "ok", "ok", "info", "fail"]);
+            let outcome = *rng.pick(&["ok", "ok", "ok", "ok", "info", "fail"]);
             let mut mops = Vec::new();
             let mut newest = states.last().cloned().unwrap_or_default();
-            for _ in 0..1 + draw.below(3) {
-                let key = free.first().cloned().filter(|_| draw.percent(40));
+            for _ in 0..1 + rng.below(3) {
+                let key = free.first().cloned().filter(|_| rng.percent(40));
                 match key {
                     Some(key) => {
                         free.remove(0);
-                        if state.contains_key(&key) && draw.percent(40) {
+                        if state.contains_key(&key) && rng.percent(40) {
                             mops.push(json!(["delete", key]));
                             state.remove(&key);
                             newest.remove(&key);
                         } else {
-                            let value = 3 + draw.below(6) as i64;
+                            let value = 3 + rng.below(6) as i64;
                             mops.push(json!(["w", key, value]));
                             state.insert(key.clone(), value);
                             newest.insert(key, value);
                         }
                     }
-                    None if draw.percent(30) => {
-                        let key = *draw.pick(&["a", "b", "c", "d"]);
+                    None if rng.percent(30) => {
+                        let key = *rng.pick(&["a", "b", "c", "d"]);
                         mops.push(json!(["r", key, state.get(key)]));
                     }
                     None => {
-                        let predicate = draw
+                        let predicate = rng
                             .pick(&[json!(true), json!(["mod", 2, 0]), json!(["mod", 2, 1]), json!(["=", 4])])
                             .clone();
                         let mut found: State = state
@@ -184,14 +184,14 @@ fn every_serial_order_agrees() {
                             .filter(|one| matches(&predicate, *one.1))
                             .map(|(key, value)| (key.clone(), *value))
                             .collect();
-                        if draw.percent(12) {
+                        if rng.percent(12) {
                             found.pop_first();
                         }
                         mops.push(json!(["rp", predicate, found]));
                     }
                 }
             }
-            if outcome == "ok" || (outcome == "info" && draw.percent(50)) {
+            if outcome == "ok" || (outcome == "info" && rng.percent(50)) {
                 states.push(newest);
             }
             txns.push((outcome, Json::Array(mops)));

@@ -1,15 +1,15 @@
 //! Small random histories for the differential tests of checkers that give numbers, and the loop that compares. No checker
 //! uses it.
-use super::scene::{Scene, Step, text};
+use super::scripted::{ScriptedHistory, Step, text};
 use crate::history::{History, Outcome};
-use crate::random::{Draw, Stats};
+use crate::random::{Rng, Stats};
 use crate::value::Value;
 use crate::verdict::{Severity, Validity, Verdict};
 use std::collections::BTreeSet;
 
 /// A history in the making: workers that call and are answered.
-pub(crate) struct Tape {
-    scene: Scene,
+pub(crate) struct RandomHistory {
+    scene: ScriptedHistory,
     workers: Vec<Worker>,
     processes: u64,
 }
@@ -20,11 +20,11 @@ struct Worker {
     open: Option<(&'static str, Value)>,
 }
 
-impl Tape {
+impl RandomHistory {
     /// One with so many workers.
-    pub(crate) fn new(workers: u64) -> Tape {
+    pub(crate) fn new(workers: u64) -> RandomHistory {
         let worker = |process| Worker { process, key: Value::Nil, open: None };
-        Tape { scene: Scene::new(), processes: workers, workers: (0..workers).map(worker).collect() }
+        RandomHistory { scene: ScriptedHistory::new(), processes: workers, workers: (0..workers).map(worker).collect() }
     }
 
     /// How many workers there are.
@@ -116,7 +116,7 @@ impl Answer {
 pub(crate) fn differ(
     seed: u64,
     count: u64,
-    make: impl Fn(&mut Draw) -> Tape,
+    make: impl Fn(&mut Rng) -> RandomHistory,
     fast: impl Fn(&History) -> Answer,
     slow: impl Fn(&History) -> Answer,
 ) -> Result<Stats, String> {
@@ -124,7 +124,7 @@ pub(crate) fn differ(
     for at in 0..count {
         // Neighbouring seeds share no history.
         let number = seed.wrapping_mul(1_000_003).wrapping_add(at);
-        let history = make(&mut Draw::new(number)).finish();
+        let history = make(&mut Rng::new(number)).finish();
         let (fast, slow) = (fast(&history), slow(&history));
         if fast != slow {
             return Err(format!("seed {number}: {fast:?}, by brute force {slow:?}:\n{}", text(&history)));
@@ -139,7 +139,7 @@ pub(crate) fn differ(
 pub(crate) fn differ_both(
     seed: u64,
     count: u64,
-    make: impl Fn(&mut Draw) -> Tape,
+    make: impl Fn(&mut Rng) -> RandomHistory,
     fast: impl Fn(bool, &History) -> Answer,
     slow: impl Fn(bool, &History) -> Answer,
 ) -> Result<Stats, String> {

@@ -1,11 +1,11 @@
-//! [`Pace`]: whether a check may go on, asked in loops that grow with the history.
+//! [`BudgetPoll`]: whether a check may go on, asked in loops that grow with the history.
 use crate::verdict::Budget;
 
 /// The budget is asked after so many steps.
 const STEPS: u64 = 4096;
 
 /// How far a check came, and whether its time is up.
-pub(crate) struct Pace<'b> {
+pub(crate) struct BudgetPoll<'b> {
     budget: &'b Budget,
     stride: u64,
     done: u64,
@@ -13,15 +13,15 @@ pub(crate) struct Pace<'b> {
     over: bool,
 }
 
-impl<'b> Pace<'b> {
+impl<'b> BudgetPoll<'b> {
     /// For steps that are short, such as one operation.
-    pub(crate) fn new(budget: &'b Budget) -> Pace<'b> {
-        Pace { budget, stride: STEPS, done: 0, next: 0, over: false }
+    pub(crate) fn new(budget: &'b Budget) -> BudgetPoll<'b> {
+        BudgetPoll { budget, stride: STEPS, done: 0, next: 0, over: false }
     }
 
     /// For steps that are long, such as all that a fault met: the budget is asked before each.
-    pub(crate) fn each(budget: &'b Budget) -> Pace<'b> {
-        Pace { stride: 1, ..Pace::new(budget) }
+    pub(crate) fn each(budget: &'b Budget) -> BudgetPoll<'b> {
+        BudgetPoll { stride: 1, ..BudgetPoll::new(budget) }
     }
 
     /// Whether the time is up before so many steps more; else they count as done.
@@ -54,13 +54,13 @@ mod tests {
         let count = asked.clone();
         let expired = Arc::new(move || count.fetch_add(1, Ordering::Relaxed) == 2);
         let budget = Budget { expired, ..Budget::unlimited() };
-        let mut pace = Pace::new(&budget);
-        assert_eq!(pace.reason(9, "operations"), None);
-        let done = (0..10_000).take_while(|_| !pace.over(1)).count();
+        let mut poll = BudgetPoll::new(&budget);
+        assert_eq!(poll.reason(9, "operations"), None);
+        let done = (0..10_000).take_while(|_| !poll.over(1)).count();
         assert_eq!((done, asked.load(Ordering::Relaxed)), (8192, 3));
-        assert!(pace.over(1));
+        assert!(poll.over(1));
         assert_eq!(
-            pace.reason(10_000, "operations").as_deref(),
+            poll.reason(10_000, "operations").as_deref(),
             Some("The time was up after 8192 of 10000 operations.")
         );
     }

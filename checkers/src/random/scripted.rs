@@ -2,7 +2,7 @@
 //! that is given as a closure. No checker uses it.
 use crate::functions::function_of;
 use crate::history::{Completion, History, HistoryBuilder, Invoke, Op, Outcome, Phase, Record};
-use crate::random::{Draw, Stats};
+use crate::random::{Rng, Stats};
 use crate::value::Value;
 use crate::verdict::{Severity, Verdict};
 use std::collections::BTreeSet;
@@ -27,17 +27,17 @@ impl Step {
 
 /// Writes records, one after the other.
 #[derive(Debug, Default)]
-pub(crate) struct Scene {
+pub(crate) struct ScriptedHistory {
     builder: HistoryBuilder,
     index: u64,
     time: u64,
     error: Option<Arc<str>>,
 }
 
-impl Scene {
+impl ScriptedHistory {
     /// Nodes `n0` to `n2`.
-    pub(crate) fn new() -> Scene {
-        let mut scene = Scene::default();
+    pub(crate) fn new() -> ScriptedHistory {
+        let mut scene = ScriptedHistory::default();
         let nodes = (0..3).map(|node| format!("n{node}")).collect();
         scene.push(|index, time| Record::Start { index, time, version: 1, nodes, wall: String::new() });
         scene
@@ -115,24 +115,24 @@ enum State {
 /// Runs the scripts, one client each, at once and in random order. `effect` is asked once for each call that takes
 /// effect, at an instant between call and reply (after an Info also later, or never): the reply, or None for a refusal
 /// without effect. `info_percent` of the calls end as Info and their client's script goes on under a new process.
-pub(crate) fn weave(
-    draw: &mut Draw,
+pub(crate) fn interleave(
+    rng: &mut Rng,
     scripts: Vec<Vec<Step>>,
     info_percent: u64,
-    effect: &mut dyn FnMut(&mut Draw, u64, &Step) -> Option<Value>,
+    effect: &mut dyn FnMut(&mut Rng, u64, &Step) -> Option<Value>,
 ) -> History {
-    let mut scene = Scene::new();
-    weave_into(&mut scene, draw, scripts, info_percent, effect);
+    let mut scene = ScriptedHistory::new();
+    interleave_into(&mut scene, rng, scripts, info_percent, effect);
     scene.finish()
 }
 
 /// The same, into a scene that has begun.
-pub(crate) fn weave_into(
-    scene: &mut Scene,
-    draw: &mut Draw,
+pub(crate) fn interleave_into(
+    scene: &mut ScriptedHistory,
+    rng: &mut Rng,
     scripts: Vec<Vec<Step>>,
     info_percent: u64,
-    effect: &mut dyn FnMut(&mut Draw, u64, &Step) -> Option<Value>,
+    effect: &mut dyn FnMut(&mut Rng, u64, &Step) -> Option<Value>,
 ) {
     let base = scene.index * 10;
     let mut clients: Vec<(u64, State, std::vec::IntoIter<Step>, Option<Step>)> = scripts
@@ -143,14 +143,14 @@ pub(crate) fn weave_into(
     let mut next_process = base + clients.len() as u64;
     let mut late: Vec<(u64, Step)> = Vec::new();
     while !clients.is_empty() {
-        if !late.is_empty() && draw.percent(15) {
-            let (process, step) = late.swap_remove(draw.below(late.len() as u64) as usize);
-            effect(draw, process, &step);
+        if !late.is_empty() && rng.percent(15) {
+            let (process, step) = late.swap_remove(rng.below(late.len() as u64) as usize);
+            effect(rng, process, &step);
         }
-        if draw.percent(20) {
-            scene.wait(draw.below(4));
+        if rng.percent(20) {
+            scene.wait(rng.below(4));
         }
-        let at = draw.below(clients.len() as u64) as usize;
+        let at = rng.below(clients.len() as u64) as usize;
         let (process, state, script, current) = &mut clients[at];
         match std::mem::replace(state, State::Idle) {
             State::Idle => match script.next() {
@@ -163,20 +163,20 @@ pub(crate) fn weave_into(
             },
             State::Called => {
                 let Some(step) = current.clone() else { continue };
-                if draw.percent(info_percent) {
-                    match draw.below(3) {
-                        0 => drop(effect(draw, *process, &step)),
+                if rng.percent(info_percent) {
+                    match rng.below(3) {
+                        0 => drop(effect(rng, *process, &step)),
                         1 => late.push((*process, step)),
                         _ => {}
                     }
                     // Some stay open: the record ends before anything came back.
-                    if draw.percent(70) {
+                    if rng.percent(70) {
                         scene.reply(*process, Outcome::Info, Value::Nil);
                     }
                     *process = next_process;
                     next_process += 1;
                 } else {
-                    *state = State::Done(effect(draw, *process, &step));
+                    *state = State::Done(effect(rng, *process, &step));
                 }
             }
             State::Done(reply) => {
@@ -198,7 +198,7 @@ fn alone(history: &History, calls: &[u64]) -> History {
         }
     }
     moments.sort_unstable();
-    let mut scene = Scene::new();
+    let mut scene = ScriptedHistory::new();
     let mut notes = history.notes.iter().peekable();
     for (_, at, is_call) in moments {
         let op = &ops[at];
@@ -238,14 +238,14 @@ fn violated(verdict: &Verdict) -> BTreeSet<&str> {
 pub(crate) fn compare(
     seed: u64,
     count: u64,
-    mut make: impl FnMut(&mut Draw) -> History,
+    mut make: impl FnMut(&mut Rng) -> History,
     check: impl Fn(&History) -> Verdict,
     define: impl Fn(&History) -> BTreeSet<&'static str>,
 ) -> Result<Stats, String> {
     let mut stats = Stats::default();
     for number in 0..count {
-        let mut draw = Draw::new(seed.wrapping_mul(1_000_003).wrapping_add(number));
-        let history = make(&mut draw);
+        let mut rng = Rng::new(seed.wrapping_mul(1_000_003).wrapping_add(number));
+        let history = make(&mut rng);
         let (expected, verdict) = (define(&history), check(&history));
         stats.histories += 1;
         stats.invalid += u64::from(!expected.is_empty());
