@@ -421,7 +421,7 @@ mod tests {
 
     #[test]
     fn a_certificate_survives_a_secret_that_is_its_claim_or_its_model() {
-        use dsfuzz_checkers::verdict::certificate::{Certificate, Claim};
+        use dsfuzz_checkers::{Certificate, Claim};
         ["no-linearization", "ineariz", "cas-register"].into_iter().for_each(learn);
         let claim = Claim::NoLinearization { model: "cas-register".into(), weakened: Vec::new() };
         let history = dsfuzz_checkers::History::default();

@@ -2,8 +2,8 @@
 mod rng;
 
 use dsfuzz_checkers::history::{Completion, HistoryBuilder, Invoke, Record};
-use dsfuzz_checkers::registry::checker_with;
-use dsfuzz_checkers::{Budget, History, Options, Value, judge_one};
+
+use dsfuzz_checkers::{Budget, History, Options, Value, checker_with, judge_one};
 use rng::Rng;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};

@@ -2,8 +2,7 @@
 //! row, so that no row sees another's memory. Figures, not tests. `cargo bench --bench transactions -- ROW CHECKER` runs one row, and of that one
 //! checker.
 use dsfuzz_checkers::history::{Completion, HISTORY_VERSION, HistoryBuilder, Invoke, Record};
-use dsfuzz_checkers::transactions::simulate::{Isolation, Shape, simulate};
-use dsfuzz_checkers::transactions::weak::load;
+use dsfuzz_checkers::oracles::{Isolation, LoadIsolation, LoadKind, Shape, load, simulate};
 use dsfuzz_checkers::{Budget, History, Options, Validity, Value, checker_with};
 use std::process::Command;
 use std::time::Instant;
@@ -21,23 +20,23 @@ const ROWS: &[(&str, Kind, u64)] = &[
     ("ring of ww 1e6", Kind::Ring(Ring::G0), 1_000_000),
     ("ring with one rw 1e6", Kind::Ring(Ring::Single), 1_000_000),
     ("ring with two rw 1e6", Kind::Ring(Ring::Nonadjacent), 1_000_000),
-    ("lists, serial 1e6", Kind::Load(load::Kind::Lists, load::Isolation::Serial), 1_000_000),
-    ("lists, snapshot 1e6", Kind::Load(load::Kind::Lists, load::Isolation::Snapshot), 1_000_000),
-    ("registers, serial 1e6", Kind::Load(load::Kind::Registers, load::Isolation::Serial), 1_000_000),
-    ("registers, snapshot 1e6", Kind::Load(load::Kind::Registers, load::Isolation::Snapshot), 1_000_000),
-    ("registers, prefix 1e6", Kind::Load(load::Kind::Registers, load::Isolation::Prefix), 1_000_000),
-    ("registers, serial 1e5", Kind::Load(load::Kind::Registers, load::Isolation::Serial), 100_000),
-    ("registers, snapshot 1e5", Kind::Load(load::Kind::Registers, load::Isolation::Snapshot), 100_000),
-    ("mini, serial 1e5", Kind::Load(load::Kind::Mini, load::Isolation::Serial), 100_000),
-    ("mini, snapshot 1e5", Kind::Load(load::Kind::Mini, load::Isolation::Snapshot), 100_000),
-    ("mini, prefix 1e5", Kind::Load(load::Kind::Mini, load::Isolation::Prefix), 100_000),
+    ("lists, serial 1e6", Kind::Load(LoadKind::Lists, LoadIsolation::Serial), 1_000_000),
+    ("lists, snapshot 1e6", Kind::Load(LoadKind::Lists, LoadIsolation::Snapshot), 1_000_000),
+    ("registers, serial 1e6", Kind::Load(LoadKind::Registers, LoadIsolation::Serial), 1_000_000),
+    ("registers, snapshot 1e6", Kind::Load(LoadKind::Registers, LoadIsolation::Snapshot), 1_000_000),
+    ("registers, prefix 1e6", Kind::Load(LoadKind::Registers, LoadIsolation::Prefix), 1_000_000),
+    ("registers, serial 1e5", Kind::Load(LoadKind::Registers, LoadIsolation::Serial), 100_000),
+    ("registers, snapshot 1e5", Kind::Load(LoadKind::Registers, LoadIsolation::Snapshot), 100_000),
+    ("mini, serial 1e5", Kind::Load(LoadKind::Mini, LoadIsolation::Serial), 100_000),
+    ("mini, snapshot 1e5", Kind::Load(LoadKind::Mini, LoadIsolation::Snapshot), 100_000),
+    ("mini, prefix 1e5", Kind::Load(LoadKind::Mini, LoadIsolation::Prefix), 100_000),
 ];
 
 #[derive(Clone, Copy)]
 enum Kind {
     Simulated(Isolation),
     Ring(Ring),
-    Load(load::Kind, load::Isolation),
+    Load(LoadKind, LoadIsolation),
 }
 
 /// A checker with its options.
@@ -63,10 +62,10 @@ impl Kind {
     /// Who judges it.
     fn judges(self, txns: u64) -> &'static [Judge] {
         match self {
-            Kind::Simulated(_) | Kind::Ring(_) | Kind::Load(load::Kind::Lists, _) => LISTS,
-            Kind::Load(load::Kind::Registers, _) if txns > 100_000 => WEAK,
-            Kind::Load(load::Kind::Registers, _) => INFERRED,
-            Kind::Load(load::Kind::Mini, _) => MINI,
+            Kind::Simulated(_) | Kind::Ring(_) | Kind::Load(LoadKind::Lists, _) => LISTS,
+            Kind::Load(LoadKind::Registers, _) if txns > 100_000 => WEAK,
+            Kind::Load(LoadKind::Registers, _) => INFERRED,
+            Kind::Load(LoadKind::Mini, _) => MINI,
         }
     }
 }
@@ -163,7 +162,7 @@ fn row(name: &str, only: &str) {
     let history = match kind {
         Kind::Simulated(isolation) => simulate(7, Shape::new(*isolation, *txns)),
         Kind::Ring(kind) => ring(*kind, *txns),
-        Kind::Load(kind, isolation) => load::load(*kind, *isolation, 1, *txns as usize, 7),
+        Kind::Load(kind, isolation) => load(*kind, *isolation, 1, *txns as usize, 7),
     };
     for (checker, given) in kind.judges(*txns).iter().filter(|(checker, _)| checker.contains(only)) {
         let value = |text: &str| if text == "true" { Value::Bool(true) } else { Value::text(text) };

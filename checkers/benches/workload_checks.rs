@@ -1,7 +1,7 @@
 //! How long the checks of single workloads take, by size: a table from 1e3 to 1e6 operations, sound and with one lie
 //! in their second half. Figures, not tests.
-use dsfuzz_checkers::fuzz::Rng;
 use dsfuzz_checkers::history::{Completion, HISTORY_VERSION, HistoryBuilder, Invoke, Record};
+use dsfuzz_checkers::oracles::Rng;
 use dsfuzz_checkers::{Budget, History, Validity, Value, checker, judge_one};
 use std::collections::BTreeMap;
 use std::sync::Arc;

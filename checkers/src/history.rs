@@ -8,8 +8,8 @@ mod builder;
 mod columns;
 mod error;
 pub mod export;
-#[doc(hidden)]
-pub mod fuzz;
+#[cfg(feature = "oracles")]
+pub(crate) mod fuzz;
 mod import;
 mod recording;
 pub mod standstill;
@@ -18,7 +18,7 @@ pub use builder::HistoryBuilder;
 pub use columns::{Op, Ops};
 pub use error::HistoryError;
 pub use import::jsonl::{read_jsonl, write_record};
-pub use import::{Format, ReadOptions, edn, read, read_any};
+pub use import::{Format, ReadOptions, read, read_any};
 pub use recording::Recording;
 
 #[cfg(test)]

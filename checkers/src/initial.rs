@@ -7,8 +7,8 @@
 //! contradicts nothing. A contradiction under both is a contradiction under every initial value.
 pub(crate) mod bounds;
 pub(crate) mod counters;
-#[doc(hidden)]
-pub mod fuzz;
+#[cfg(feature = "oracles")]
+pub(crate) mod fuzz;
 mod search;
 mod traces;
 

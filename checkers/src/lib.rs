@@ -6,25 +6,26 @@ mod checker;
 pub mod fitting;
 mod forms;
 pub mod functions;
-#[doc(hidden)]
-pub mod fuzz;
 pub mod history;
-pub mod initial;
-pub mod linearizability;
-pub mod locks;
+mod initial;
+mod linearizability;
+mod locks;
 pub mod models;
-pub mod objects;
+mod objects;
+#[cfg(feature = "oracles")]
+pub mod oracles;
 mod possible_writes;
+#[cfg(feature = "oracles")]
 mod random;
-pub mod registers;
-pub mod registry;
-pub mod run_level;
-pub mod transactions;
-pub mod value;
-pub mod verdict;
-
-#[cfg(test)]
+mod registers;
+mod registry;
+mod run_level;
+#[cfg(feature = "oracles")]
 mod testing;
+mod transactions;
+mod value;
+mod verdict;
+
 #[cfg(test)]
 mod tests;
 
@@ -36,8 +37,10 @@ pub use models::{MODELS, Model, ModelDoc};
 pub use objects::{ABSENT, FinalReads};
 pub use registry::{CHECKERS, checker, checker_with, judge_one};
 pub use run_level::CRASHES;
-pub use run_level::evidence::{Evidence, evidence};
-pub use value::{Value, ValueRef};
+pub use run_level::evidence::{Evidence, FaultEvidence, KindEvidence, Leadership, evidence};
+pub use run_level::sides::components;
+pub use transactions::lattice;
+pub use value::{ListRef, MapRef, Value, ValueRef};
 pub use verdict::anomalies::{ANOMALIES, anomaly};
 pub use verdict::certificate::{Certificate, Claim, Edge, EdgeKind};
 pub use verdict::{Budget, Checker, Finding, Progress, Severity, Validity, Verdict};

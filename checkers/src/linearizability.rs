@@ -15,16 +15,14 @@
 //! time or memory ran out before the answer.
 mod beam;
 mod configuration;
-#[doc(hidden)]
-pub mod containers;
+pub(crate) mod containers;
 mod counted;
 mod decide;
 mod explain;
 mod forward;
-#[doc(hidden)]
-pub mod fuzz;
-#[doc(hidden)]
-pub mod general;
+#[cfg(feature = "oracles")]
+pub(crate) mod fuzz;
+pub(crate) mod general;
 mod keys;
 mod limits;
 mod object;

@@ -1,4 +1,4 @@
 //! Checkers of locks and what is like them: who holds it, until when, and with which token.
-pub mod fencing;
-pub mod lease;
-pub mod lock;
+pub(crate) mod fencing;
+pub(crate) mod lease;
+pub(crate) mod lock;

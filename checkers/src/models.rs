@@ -37,8 +37,8 @@ mod chain;
 mod counter;
 mod fenced_lock;
 mod fifo_queue;
-#[doc(hidden)]
-pub mod fuzz;
+#[cfg(feature = "oracles")]
+pub(crate) mod fuzz;
 mod items;
 mod kv;
 mod leader_election;
@@ -56,24 +56,27 @@ mod stack;
 mod unordered_queue;
 pub(crate) mod versioned;
 
-pub use counter::Counter;
-pub use fenced_lock::FencedLock;
-pub use fifo_queue::FifoQueue;
-pub use kv::Kv;
-pub use leader_election::LeaderElection;
-pub use lease::Lease;
-pub use log::Log;
-pub use multi_register::MultiRegister;
-pub use mutex::Mutex;
-pub use owner_mutex::OwnerMutex;
-pub use priority_queue::PriorityQueue;
-pub use reentrant_mutex::ReentrantMutex;
-pub use register::{CasRegister, Register};
-pub use semaphore::Semaphore;
-pub use set::{Set, SetAct};
-pub use stack::Stack;
-pub use unordered_queue::UnorderedQueue;
-pub use versioned::{VersionedAct, VersionedRegister};
+pub(crate) use counter::Counter;
+pub(crate) use fenced_lock::FencedLock;
+pub(crate) use fifo_queue::FifoQueue;
+pub(crate) use kv::Kv;
+pub(crate) use leader_election::LeaderElection;
+pub(crate) use lease::Lease;
+pub(crate) use log::Log;
+pub(crate) use multi_register::MultiRegister;
+pub(crate) use mutex::Mutex;
+pub(crate) use owner_mutex::OwnerMutex;
+pub(crate) use priority_queue::PriorityQueue;
+pub(crate) use reentrant_mutex::ReentrantMutex;
+pub use register::CasRegister;
+pub(crate) use register::Register;
+pub(crate) use semaphore::Semaphore;
+pub(crate) use set::Set;
+#[cfg(feature = "oracles")]
+pub(crate) use set::SetAct;
+pub(crate) use stack::Stack;
+pub(crate) use unordered_queue::UnorderedQueue;
+pub(crate) use versioned::VersionedRegister;
 
 use crate::checker::Options;
 use crate::initial::{self, Initial};

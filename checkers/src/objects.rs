@@ -1,14 +1,14 @@
 //! Checkers of objects that are no registers: sets, queues, counters, ids, logs, watches, and replicated data types.
-pub mod counter;
-pub mod crdt;
+pub(crate) mod counter;
+pub(crate) mod crdt;
 pub(crate) mod final_reads;
-pub mod kafka;
-pub mod monotonic;
-pub mod queue;
-pub mod set;
-pub mod set_full;
-pub mod total_queue;
-pub mod unique_ids;
-pub mod watch;
+pub(crate) mod kafka;
+pub(crate) mod monotonic;
+pub(crate) mod queue;
+pub(crate) mod set;
+pub(crate) mod set_full;
+pub(crate) mod total_queue;
+pub(crate) mod unique_ids;
+pub(crate) mod watch;
 
 pub use final_reads::{ABSENT, FinalReads};

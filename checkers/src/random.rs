@@ -56,7 +56,6 @@ thread_local! {
 }
 
 /// Tells this of every verdict that is compared in this thread from now on; none: nobody any more.
-#[doc(hidden)]
 pub fn watch(told: Option<Watch>) {
     WATCH.with(|watch| *watch.borrow_mut() = told);
 }

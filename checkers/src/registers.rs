@@ -9,8 +9,8 @@ mod convergence;
 mod delta;
 pub(crate) mod entries;
 mod explain;
-#[doc(hidden)]
-pub mod fuzz;
+#[cfg(feature = "oracles")]
+pub(crate) mod fuzz;
 mod graph;
 mod interleave;
 mod k_atomic;
@@ -27,14 +27,13 @@ mod telling;
 #[cfg(test)]
 mod tests;
 
-pub use causal::{CausalChecker, Variant};
-pub use convergence::EventualConvergence;
-pub use sequential::Sequential;
-pub use sessions::{Promise, SessionGuarantee};
-pub use staleness::Staleness;
+pub(crate) use causal::{CausalChecker, Variant};
+pub(crate) use convergence::EventualConvergence;
+pub(crate) use sequential::Sequential;
+pub(crate) use sessions::{Promise, SessionGuarantee};
+pub(crate) use staleness::Staleness;
 
 use crate::history::{History, NameId};
-use crate::value::Value;
 use crate::verdict::messages;
 use crate::verdict::{Finding, Validity, Verdict};
 use accesses::Parsed;
@@ -42,7 +41,8 @@ use serde_json::json;
 use std::collections::BTreeMap;
 
 /// Values that certainly were in registers before everything.
-pub(crate) fn first(history: &History) -> Vec<(Value, Value)> {
+#[cfg(feature = "oracles")]
+pub(crate) fn first(history: &History) -> Vec<(crate::value::Value, crate::value::Value)> {
     accesses::first(history, false)
 }
 

@@ -2,30 +2,29 @@
 //!
 //! Adya's anomalies (MIT 1999) are found as Elle finds them (Kingsbury and Alvaro, VLDB 2020), with one difference:
 //! whether an anomaly exists is never left to a time limit for a component; only how short its example is may be.
-pub mod atomic_commit;
-pub mod bank;
-pub mod causal_reverse;
-pub mod cycles;
-#[doc(hidden)]
-pub mod decided;
-#[doc(hidden)]
-pub mod fuzz;
-pub mod graph;
+pub(crate) mod atomic_commit;
+pub(crate) mod bank;
+pub(crate) mod causal_reverse;
+pub(crate) mod cycles;
+pub(crate) mod decided;
+#[cfg(feature = "oracles")]
+pub(crate) mod fuzz;
+pub(crate) mod graph;
 pub mod lattice;
 mod levels;
-pub mod list_append;
-pub mod long_fork;
-pub mod mini;
+pub(crate) mod list_append;
+pub(crate) mod long_fork;
+pub(crate) mod mini;
 mod observed;
-#[doc(hidden)]
-pub mod oracle;
-pub mod predicate;
-pub mod rw_register;
-pub mod saga;
-#[doc(hidden)]
-pub mod simulate;
-pub mod txn;
-pub mod weak;
+#[cfg(feature = "oracles")]
+pub(crate) mod oracle;
+pub(crate) mod predicate;
+pub(crate) mod rw_register;
+pub(crate) mod saga;
+#[cfg(feature = "oracles")]
+pub(crate) mod simulate;
+pub(crate) mod txn;
+pub(crate) mod weak;
 
 use crate::history::{History, NameId, Op};
 use crate::value::ValueRef;

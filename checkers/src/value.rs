@@ -2,7 +2,8 @@
 //! pointer, so that a history of a million calls stays small.
 mod arena;
 
-pub use arena::{Arena, Kind, ListRef, MapRef, ValueRef, Word};
+pub(crate) use arena::{Arena, Kind, Word};
+pub use arena::{ListRef, MapRef, ValueRef};
 
 use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::ser::{SerializeMap, SerializeSeq};

@@ -1,7 +1,7 @@
 //! What a checker answers: a [`Verdict`] of three ordered kinds, with [`Finding`]s that name their operations.
-pub mod anomalies;
+pub(crate) mod anomalies;
 pub(crate) mod budget_poll;
-pub mod certificate;
+pub(crate) mod certificate;
 pub(crate) mod messages;
 pub(crate) mod report;
 

@@ -3,9 +3,9 @@
 //!
 //! `DSFUZZ_HISTORIES` says how many of each kind; what is found without a certificate is counted:
 //! `cargo test -p dsfuzz-checkers --test certificates -- --nocapture`.
-use dsfuzz_checkers::fuzz::{DIFFERENCES, Rng, watch};
 use dsfuzz_checkers::history::export::write_jsonl;
 use dsfuzz_checkers::history::{History, read_jsonl};
+use dsfuzz_checkers::oracles::{DIFFERENCES, Rng, watch};
 use dsfuzz_checkers::{Budget, Options, Severity, Value, Verdict, checker_with, judge_one};
 use dsfuzz_verifier::{Certificate, verify};
 use serde_json::{Value as Json, json};

@@ -1,6 +1,6 @@
 //! Every fast checker against brute force on random small histories. A short run is part of the tests; as many as one
 //! likes are `make fuzz-checkers COUNT=1000000 ONLY=queue SEED=1`.
-use dsfuzz_checkers::fuzz::{DIFFERENCES, Differ, Stats};
+use dsfuzz_checkers::oracles::{DIFFERENCES, Differ, Stats};
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};

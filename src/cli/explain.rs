@@ -4,7 +4,7 @@ use crate::document::did_you_mean;
 use crate::error::{Exit, Failure};
 use crate::plan::names::{self, Entry};
 use clap::Args;
-use dsfuzz_checkers::transactions::lattice::{self, Consistency};
+use dsfuzz_checkers::lattice::{self, Consistency};
 use dsfuzz_checkers::{ANOMALIES, MODELS, ModelDoc};
 use serde::Serialize;
 use std::collections::BTreeMap;

@@ -9,7 +9,7 @@ use super::Rules;
 use super::met::{self, Met};
 use crate::plan::EvidencePlan;
 use crate::store::{Evidence, Readiness, RunInfo};
-use dsfuzz_checkers::run_level::evidence::KindEvidence;
+use dsfuzz_checkers::KindEvidence;
 use dsfuzz_checkers::{Fault, History, Phase, evidence};
 use dsfuzz_nemesis::{IN_FORCE_MIN, Span, facts};
 

@@ -1,7 +1,7 @@
 //! What each fault met: how long it was certainly in force, what it left of the cluster, and how far the load of each
 //! node fell. Pure.
 use crate::store::{FaultLoad, NodeLoad, Rates};
-use dsfuzz_checkers::{Fault, History, Outcome, run_level::sides::components};
+use dsfuzz_checkers::{Fault, History, Outcome, components};
 use dsfuzz_nemesis::facts::Leaves;
 use dsfuzz_nemesis::{IN_FORCE_MIN, facts};
 use std::time::Duration;

@@ -1,10 +1,11 @@
 //! Any bytes, read as this format: an answer or an error, never a panic, never memory out of proportion.
 #![no_main]
 
-use dsfuzz_checkers::history::{Format, fuzz};
+use dsfuzz_checkers::history::Format;
+use dsfuzz_checkers::oracles::check_reader;
 
 libfuzzer_sys::fuzz_target!(|text: &[u8]| {
-    if let Err(message) = fuzz::tried(Format::PorcupineEtcd, text) {
+    if let Err(message) = check_reader(Format::PorcupineEtcd, text) {
         panic!("{message}");
     }
 });

@@ -23,7 +23,7 @@ pub(crate) const NAMED_BY: (&str, &str) =
 
 /// What names a lock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum NamedBy {
+pub(crate) enum NamedBy {
     /// Nobody said: the key where the arguments of `acquire` do not differ, and else nothing is valid.
     #[default]
     Unsaid,

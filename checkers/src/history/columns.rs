@@ -328,7 +328,7 @@ impl History {
     }
 
     /// The values of all operations.
-    pub fn values(&self) -> &Arena {
+    pub(crate) fn values(&self) -> &Arena {
         &self.columns.values
     }
 

@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// How many texts were tried and how many of them were histories: where none is, nothing was tested behind the scanner.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Stats {
+pub struct Mutations {
     /// Texts.
     pub inputs: u64,
     /// Of these, histories.
@@ -100,19 +100,19 @@ fn seeds(format: Format) -> &'static [&'static str] {
 }
 
 /// Reads so many damaged texts of the format. The error shows the first that is not answered as it should be.
-pub fn mutate_read(format: Format, seed: u64, count: u64) -> Result<Stats, String> {
-    let mut stats = Stats::default();
+pub fn mutate_read(format: Format, seed: u64, count: u64) -> Result<Mutations, String> {
+    let mut mutations = Mutations::default();
     let mut rng = Rng::new(seed);
     for _ in 0..count {
         let mut text = rng.pick(seeds(format)).as_bytes().to_vec();
         for _ in 0..rng.below(4) {
             damage(&mut text, &mut rng);
         }
-        stats.inputs += 1;
-        stats.bytes += text.len() as u64;
-        stats.accepted += u64::from(tried(format, &text)?);
+        mutations.inputs += 1;
+        mutations.bytes += text.len() as u64;
+        mutations.accepted += u64::from(check_reader(format, &text)?);
     }
-    Ok(stats)
+    Ok(mutations)
 }
 
 /// Reads one text as every caller may. Whether it is a history.
@@ -120,7 +120,7 @@ pub fn mutate_read(format: Format, seed: u64, count: u64) -> Result<Stats, Strin
 /// # Errors
 /// When a reader panics, takes more memory than the text accounts for, or gives a history that cannot be written and
 /// read again.
-pub fn tried(format: Format, text: &[u8]) -> Result<bool, String> {
+pub fn check_reader(format: Format, text: &[u8]) -> Result<bool, String> {
     let told = |what: &str| format!("{format}: {what}:\n{}", String::from_utf8_lossy(text));
     let independent = [Some(true), None, Some(false)][text.len() % 3];
     let options = ReadOptions { independent, ..ReadOptions::default() };
@@ -247,9 +247,9 @@ mod tests {
         let count = std::env::var("DSFUZZ_MUTATIONS").ok().and_then(|text| text.parse().ok()).unwrap_or(400);
         for format in Format::ALL {
             let start = std::time::Instant::now();
-            let stats = mutate_read(format, 1, count).unwrap_or_else(|message| panic!("{message}"));
-            println!("{format}: {stats:?} {:?}", start.elapsed());
-            assert!(stats.accepted > count / 20 && stats.accepted < count, "{format}: {stats:?}");
+            let mutations = mutate_read(format, 1, count).unwrap_or_else(|message| panic!("{message}"));
+            println!("{format}: {mutations:?} {:?}", start.elapsed());
+            assert!(mutations.accepted > count / 20 && mutations.accepted < count, "{format}: {mutations:?}");
         }
     }
 }

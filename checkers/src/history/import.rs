@@ -2,7 +2,7 @@
 //! compressed with gzip is read as well; other files that a run of Jepsen leaves, or that are compressed in another way,
 //! are named in the error.
 mod clients;
-pub mod edn;
+pub(crate) mod edn;
 pub(super) mod foreign;
 mod gzip;
 mod jepsen;

@@ -69,6 +69,7 @@ pub(crate) fn beam<'t>(time: &'t Timeline<'t>, witness: bool, effort: Effort) ->
 }
 
 /// Whether this stretch of events has no order, whatever was before it.
+#[cfg(feature = "oracles")]
 pub(crate) fn refutes(time: &Timeline<'_>, from: usize, to: usize, limits: &mut Limits<'_>) -> bool {
     time.fits && Beam::<0>::new(time, false, Effort::USUAL).refutes(from, to, limits).is_ok_and(|index| index.is_some())
 }
@@ -171,6 +172,7 @@ impl<'t, const N: usize> Beam<'t, N> {
     }
 
     /// [`Beam::contradicts_itself`] for a stretch of one's own.
+    #[cfg(feature = "oracles")]
     fn refutes(&mut self, from: usize, to: usize, limits: &mut Limits<'_>) -> Result<Option<u64>, Stop> {
         self.trouble = to;
         self.contradicts_itself(from, limits)

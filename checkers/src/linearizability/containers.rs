@@ -9,7 +9,8 @@
 //! Enea (POPL 2018), Lee and Mathur (OOPSLA 2025) for removing one value after the other.
 mod cover;
 mod empty;
-pub mod fuzz;
+#[cfg(feature = "oracles")]
+pub(crate) mod fuzz;
 mod growing;
 mod priority;
 mod queue;

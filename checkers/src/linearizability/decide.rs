@@ -106,6 +106,7 @@ pub(crate) fn by_engines(ops: &[RegOp], terms: Terms<'_>) -> (Decision, u64) {
 }
 
 /// Both engines from the first step on.
+#[cfg(feature = "oracles")]
 pub(crate) fn raced(ops: &[RegOp], terms: Terms<'_>) -> Option<Decision> {
     Race::new(&Timeline::new(ops), terms).round(terms.steps)
 }

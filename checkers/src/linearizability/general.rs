@@ -10,8 +10,8 @@
 //! states that were possible before the reply that does not fit.
 mod configurations;
 mod explain;
-#[doc(hidden)]
-pub mod fuzz;
+#[cfg(feature = "oracles")]
+pub(crate) mod fuzz;
 mod outlook;
 mod search;
 mod shrink;
@@ -69,7 +69,7 @@ pub(crate) struct Stuck {
 
 /// One operation with its act.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Operation<A> {
+pub(crate) struct Operation<A> {
     /// Index of the call.
     pub(crate) call: u64,
     /// Index of the reply; [`Op::OPEN`] for an operation that may take effect at any later time, or never.

@@ -13,8 +13,8 @@
 //! Findings: `token-not-increasing`, `token-granted-twice`, `stale-token-accepted`, `stale-token-in-log`. Unknown:
 //! neither two grants with tokens nor two accepted writes, or a grant or write that names no token, arguments of
 //! acquire that differ and may name locks.
-#[doc(hidden)]
-pub mod fuzz;
+#[cfg(feature = "oracles")]
+pub(crate) mod fuzz;
 
 use crate::calls::{
     Group, NAMED_BY, Named, NamedBy, Naming, at, by_key, largest_before, part, took, workloads_where, workloads_with,
@@ -39,7 +39,7 @@ pub(crate) const DOC: CheckerDoc = CheckerDoc {
 
 /// Judges fencing tokens.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Fencing {
+pub(crate) struct Fencing {
     named_by: NamedBy,
 }
 

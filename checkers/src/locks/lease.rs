@@ -12,8 +12,8 @@
 //!
 //! Finding: `overlapping-leases`. Unknown: no time to live known, no grant that was still good when its answer came,
 //! only one process ever asked, or arguments of acquire that differ and may name leases.
-#[doc(hidden)]
-pub mod fuzz;
+#[cfg(feature = "oracles")]
+pub(crate) mod fuzz;
 
 use crate::calls::{
     NAMED_BY, Named, NamedBy, Naming, at, by_key, closings, object, part, refusal, retirements, took, workloads_with,
@@ -46,7 +46,7 @@ pub(crate) const DOC: CheckerDoc = CheckerDoc {
 
 /// Judges leases.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Lease {
+pub(crate) struct Lease {
     ttl_ms: Option<u64>,
     clock_error_ms: u64,
     named_by: NamedBy,
@@ -54,18 +54,18 @@ pub struct Lease {
 
 impl Lease {
     /// Grants last so long; None: each says itself.
-    pub fn new(ttl_ms: Option<u64>) -> Lease {
+    pub(crate) fn new(ttl_ms: Option<u64>) -> Lease {
         Lease { ttl_ms, ..Lease::default() }
     }
 
     /// A server's clock may run ahead of the control node's by so much within one time to live.
-    pub fn clock_error_ms(mut self, clock_error_ms: u64) -> Lease {
+    pub(crate) fn clock_error_ms(mut self, clock_error_ms: u64) -> Lease {
         self.clock_error_ms = clock_error_ms;
         self
     }
 
     /// What names a lease.
-    pub fn named_by(mut self, named_by: NamedBy) -> Lease {
+    pub(crate) fn named_by(mut self, named_by: NamedBy) -> Lease {
         self.named_by = named_by;
         self
     }

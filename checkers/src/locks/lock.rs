@@ -15,10 +15,10 @@
 //! release by a process that released as often as it acquired; option `idempotent_release` allows it), and as evidence
 //! `acquired-while-held` (the holder itself acquired again: a lock may be reentrant). Unknown: nothing acquired, or
 //! only one process ever asked, arguments of acquire that differ and may name locks.
-#[doc(hidden)]
-pub mod fuzz;
+#[cfg(feature = "oracles")]
+pub(crate) mod fuzz;
 
-pub use crate::calls::names::NamedBy;
+pub(crate) use crate::calls::names::NamedBy;
 use crate::calls::{NAMED_BY, Named, Naming, at, by_key, closings, object, refusal, retirements, took, workloads_with};
 use crate::checker::CheckerDoc;
 use crate::history::{History, Op, Outcome};
@@ -55,7 +55,7 @@ pub(crate) const SEMAPHORE: CheckerDoc = CheckerDoc {
 
 /// Judges locks and semaphores.
 #[derive(Clone, Copy, Debug)]
-pub struct Lock {
+pub(crate) struct Lock {
     permits: Option<u64>,
     exclusive: bool,
     idempotent_release: bool,
@@ -64,23 +64,23 @@ pub struct Lock {
 
 impl Lock {
     /// One holder at a time.
-    pub fn mutex() -> Lock {
+    pub(crate) fn mutex() -> Lock {
         Lock { permits: Some(1), exclusive: true, idempotent_release: false, named_by: NamedBy::Unsaid }
     }
 
     /// At most so many permits given at a time; None: not known, and nothing can be said.
-    pub fn semaphore(permits: Option<u64>) -> Lock {
+    pub(crate) fn semaphore(permits: Option<u64>) -> Lock {
         Lock { permits, exclusive: false, idempotent_release: true, named_by: NamedBy::Unsaid }
     }
 
     /// A release by a process that holds nothing may be acknowledged.
-    pub fn idempotent_release(mut self, allowed: bool) -> Lock {
+    pub(crate) fn idempotent_release(mut self, allowed: bool) -> Lock {
         self.idempotent_release = allowed;
         self
     }
 
     /// What names a lock.
-    pub fn named_by(mut self, named_by: NamedBy) -> Lock {
+    pub(crate) fn named_by(mut self, named_by: NamedBy) -> Lock {
         self.named_by = named_by;
         self
     }

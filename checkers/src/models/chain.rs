@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 /// A list that grows at its end.
 #[derive(Clone, Default)]
-pub struct Chain {
+pub(crate) struct Chain {
     last: Option<Arc<Link>>,
 }
 

@@ -9,14 +9,14 @@ pub(super) const FUNCTIONS: &[&str] = &["add", "increment", "decrement", "inc", 
 /// A counter: `add` a number (it may be negative), `increment` and `decrement` (or `inc` and `dec`; by 1, or by their argument), `add-and-get` returns the
 /// new number, `read` (or `get`) the present one.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Counter {
+pub(crate) struct Counter {
     /// The number at first.
     pub initial: i64,
 }
 
 /// What can be done with a counter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct CounterAct {
+pub(crate) struct CounterAct {
     /// By how much it grows.
     by: i64,
     /// The number afterwards, where the reply says it.

@@ -8,11 +8,11 @@ pub(super) const FUNCTIONS: &[&str] = &["acquire", "release"];
 /// for whatever is held. An acquisition without a token (nil, or an unknown reply) got some larger one. A reply of
 /// `false` means that nothing was done and says nothing.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct FencedLock;
+pub(crate) struct FencedLock;
 
 /// What can be done with a lock with tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum FencedAct {
+pub(crate) enum FencedAct {
     /// It was free, and is held with this token from now on.
     Acquire(Option<i64>),
     /// It was held, with this token, and is free from now on.
@@ -23,7 +23,7 @@ pub enum FencedAct {
 
 /// A lock with tokens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct FencedState {
+pub(crate) struct FencedState {
     /// Whether it is held.
     held: bool,
     /// The last token; of one that nobody was told, the least it can be.

@@ -8,7 +8,7 @@ pub(super) const FUNCTIONS: &[&str] = &["enqueue", "send", "dequeue", "receive"]
 /// A queue: `enqueue` a value, `dequeue` returns the oldest one, or nil when there is none. A `dequeue` of unknown outcome may
 /// have taken the oldest value away.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct FifoQueue;
+pub(crate) struct FifoQueue;
 
 impl Model for FifoQueue {
     type State = VecDeque<Value>;

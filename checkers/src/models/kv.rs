@@ -10,7 +10,7 @@ pub(super) const FUNCTIONS: &[&str] = &["get", "put", "append", "delete", "cas",
 /// `cas` with `[from, to]`. A key at first holds an empty text, as in Porcupine; `delete` brings that back. A `get` that
 /// returns nil saw the initial value. Appending to what is no text makes a text of both.
 #[derive(Clone, Debug)]
-pub struct Kv {
+pub(crate) struct Kv {
     /// What a key holds at first.
     pub initial: Value,
 }
@@ -23,7 +23,7 @@ impl Default for Kv {
 
 /// What can be done with a key.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum KvAct {
+pub(crate) enum KvAct {
     /// It held this; `None`: the reply is unknown.
     Get(Option<Value>),
     /// It holds this from now on.

@@ -9,11 +9,11 @@ pub(super) const FUNCTIONS: &[&str] = &["campaign", "resign", "leader"];
 /// won, larger than all before. `leader` returns `[term, leader]` of the present term; nil says nothing. `resign` takes
 /// the term (nil: the present one): its leader is none any more. A reply of `false` means that nothing was done and says nothing.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct LeaderElection;
+pub(crate) struct LeaderElection;
 
 /// What can be done in an election.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum ElectionAct {
+pub(crate) enum ElectionAct {
     /// This one won this term.
     Win(Value, Option<i64>),
     /// In this term this one led.

@@ -11,11 +11,11 @@ pub(super) const FUNCTIONS: &[&str] = &["acquire", "renew", "release", "holder"]
 /// for good. A reply of `false` means that nothing was done and says nothing. How long a grant lasts is nothing a
 /// sequential specification can say.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Lease;
+pub(crate) struct Lease;
 
 /// What can be done with a lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum LeaseAct {
+pub(crate) enum LeaseAct {
     /// A new grant with this number.
     Acquire(Option<i64>),
     /// The grant with this number was in force.

@@ -8,11 +8,11 @@ pub(super) const FUNCTIONS: &[&str] = &["append", "read", "length", "poll"];
 /// A log: `append` a value returns its offset, from 0 without gaps (or nil: it is not told); `read` an offset returns the
 /// value there, or nil beyond the end; `length` returns how many there are; `poll` returns all as a list.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Log;
+pub(crate) struct Log;
 
 /// What can be done with a log.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum LogAct {
+pub(crate) enum LogAct {
     /// This value comes last, at this offset if the reply says it.
     Append(Value, Option<i64>),
     /// At this offset is this value; nil: nothing yet.

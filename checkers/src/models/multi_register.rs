@@ -10,14 +10,14 @@ pub(super) const FUNCTIONS: &[&str] = &["txn", "read", "write"];
 /// this order in one step; its reply is the same with what was read. `write` takes an object of keys (texts) and values;
 /// `read` takes a list of keys, and its reply is an object.
 #[derive(Clone, Debug, Default)]
-pub struct MultiRegister {
+pub(crate) struct MultiRegister {
     /// What its registers hold at first, by their own keys.
     pub initial: Initial,
 }
 
 /// Part of a step.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Micro {
+pub(crate) enum Micro {
     /// The register of this key held this.
     Read(Value, Value),
     /// The register of this key holds this from now on.

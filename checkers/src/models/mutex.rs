@@ -7,11 +7,11 @@ pub(super) const FUNCTIONS: &[&str] = &["acquire", "release"];
 /// A lock: `acquire` needs it free, `release` needs it held, by whomever. A reply of `false` means that nothing was
 /// done and says nothing: it may have been refused for any reason.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Mutex;
+pub(crate) struct Mutex;
 
 /// What can be done with a lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum MutexAct {
+pub(crate) enum MutexAct {
     /// It was free and is held from now on.
     Acquire,
     /// It was held and is free from now on.

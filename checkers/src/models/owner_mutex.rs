@@ -7,11 +7,11 @@ pub(super) const FUNCTIONS: &[&str] = &["acquire", "release"];
 /// A lock that only its holder can release. The holder is the argument of `acquire` and `release` or, where that is
 /// nil, the process. A reply of `false` means that nothing was done and says nothing.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct OwnerMutex;
+pub(crate) struct OwnerMutex;
 
 /// What can be done with a lock that knows its holder.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum OwnedAct {
+pub(crate) enum OwnedAct {
     /// This one gets it.
     Acquire(Value),
     /// This one gives it back.

@@ -12,7 +12,7 @@ pub(super) const OPTIONS: &[(&str, &str)] =
 /// lists and objects are refused, because nobody knows which of them have equal priority. An `extract` of unknown
 /// outcome may have taken the smallest value away.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct PriorityQueue {
+pub(crate) struct PriorityQueue {
     /// Whether the largest value comes out first instead.
     pub largest_first: bool,
 }

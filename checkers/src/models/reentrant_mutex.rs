@@ -8,7 +8,7 @@ pub(super) const FUNCTIONS: &[&str] = owner_mutex::FUNCTIONS;
 /// A lock that its holder can acquire again, and has to release as often. The holder is the argument or, where that is
 /// nil, the process. A reply of `false` means that nothing was done and says nothing.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct ReentrantMutex;
+pub(crate) struct ReentrantMutex;
 
 impl Model for ReentrantMutex {
     /// Who holds it, and how many times.

@@ -8,7 +8,7 @@ pub(super) const READ_WRITE_CAS: &[&str] = &["read", "write", "cas"];
 
 /// A register: `read` and `write`.
 #[derive(Clone, Debug, Default)]
-pub struct Register {
+pub(crate) struct Register {
     /// What it holds at first.
     pub initial: Value,
 }

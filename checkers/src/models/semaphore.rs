@@ -9,14 +9,14 @@ pub(super) const OPTIONS: &[(&str, &str)] = &[("permits", "semaphore: how many p
 /// A semaphore: `acquire` and `release` permits, 1 or as many as the argument says. No more are ever out than there
 /// are, and none is released that is not out. A reply of `false` means that nothing was done and says nothing.
 #[derive(Clone, Copy, Debug)]
-pub struct Semaphore {
+pub(crate) struct Semaphore {
     /// How many permits there are.
     pub permits: u64,
 }
 
 /// What can be done with a semaphore.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum SemaphoreAct {
+pub(crate) enum SemaphoreAct {
     /// So many permits go out.
     Acquire(u64),
     /// So many permits come back.

@@ -10,11 +10,11 @@ pub(super) const FUNCTIONS: &[&str] = &["add", "remove", "contains", "read"];
 /// The reply of `add` and `remove` may say whether they changed anything (`true`, `false`); any other reply says nothing
 /// but that it is done. Without whole reads, every value is a register of its own.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Set;
+pub(crate) struct Set;
 
 /// What can be done with a set.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum SetAct {
+pub(crate) enum SetAct {
     /// The value is in it from now on; whether it was not before, where the reply says so.
     Add(Value, Option<bool>),
     /// The value is not in it from now on; whether it was before, where the reply says so.

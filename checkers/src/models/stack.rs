@@ -7,7 +7,7 @@ pub(super) const FUNCTIONS: &[&str] = &["push", "pop"];
 /// A stack: `push` a value, `pop` returns the newest one, or nil when there is none. A `pop` of unknown outcome may have
 /// taken the newest value away.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Stack;
+pub(crate) struct Stack;
 
 impl Model for Stack {
     type State = Vec<Value>;

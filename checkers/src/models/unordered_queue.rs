@@ -9,7 +9,7 @@ pub(super) const FUNCTIONS: &[&str] = &["enqueue", "send", "dequeue", "receive"]
 /// A `dequeue` of unknown outcome may have taken away any value that was in it then. The state keeps such takers in line
 /// with the values, so that which one took what is settled only when it matters: when the queue is empty.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct UnorderedQueue;
+pub(crate) struct UnorderedQueue;
 
 impl Model for UnorderedQueue {
     /// Values, and takers (`None`) of some value before them in the list; values between two takers in ascending order.

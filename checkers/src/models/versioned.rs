@@ -14,7 +14,7 @@ pub(super) const FUNCTIONS: &[&str] = &["read", "write", "cas"];
 /// made, or with `[version, value]` and `[version, [from, to]]`, or the argument as it stands in that place. A version or a read value that is nil says nothing, and neither does a version in
 /// an argument.
 #[derive(Clone, Debug, Default)]
-pub struct VersionedRegister {
+pub(crate) struct VersionedRegister {
     /// Its version and value at first.
     pub initial: (i64, Value),
 }
@@ -41,7 +41,7 @@ fn begins(value: &Value) -> Option<(i64, Value)> {
 
 /// What a call does: the version is the one that it found (of a read) or made.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum VersionedAct {
+pub(crate) enum VersionedAct {
     /// It found this value.
     Read(Option<i64>, Value),
     /// It left this value.

@@ -17,8 +17,8 @@
 //! kind marked *every* was called before the read's reply. Where they are too many there is no certificate.
 //!
 //! Unknown where no addition was acknowledged, or no read that was called after one.
-#[doc(hidden)]
-pub mod fuzz;
+#[cfg(feature = "oracles")]
+pub(crate) mod fuzz;
 
 use crate::calls::{Group, changed_by, objects};
 use crate::checker::{CheckerDoc, WORKLOAD, with_workload};
@@ -51,25 +51,26 @@ pub(crate) const DOC: CheckerDoc = CheckerDoc {
 
 /// Judges workloads that count.
 #[derive(Clone, Debug, Default)]
-pub struct Counter {
+pub(crate) struct Counter {
     workload: Option<String>,
     initial: i64,
 }
 
 impl Counter {
     /// Judges every workload that has `add`, `increment` (`inc`) or `decrement` (`dec`).
-    pub fn new() -> Counter {
+    pub(crate) fn new() -> Counter {
         Counter::default()
     }
 
     /// Judges this workload only.
-    pub fn workload(mut self, name: &str) -> Counter {
+    pub(crate) fn workload(mut self, name: &str) -> Counter {
         self.workload = Some(name.to_owned());
         self
     }
 
     /// Counters begin at this value.
-    pub fn initial(mut self, initial: i64) -> Counter {
+    #[cfg(feature = "oracles")]
+    pub(crate) fn initial(mut self, initial: i64) -> Counter {
         self.initial = initial;
         self
     }

@@ -27,16 +27,14 @@
 //!
 //! Unknown: nothing acknowledged, final reads on fewer than two nodes, functions or replies of another
 //! shape than the type's, doubt as above, or replicas that may be behind.
-#[doc(hidden)]
-pub mod agree;
+pub(crate) mod agree;
 mod counter;
-#[doc(hidden)]
-pub mod fuzz;
+#[cfg(feature = "oracles")]
+pub(crate) mod fuzz;
 mod register;
 mod sets;
 
 pub(crate) use agree::DOC as REPLICAS_AGREE;
-pub use agree::ReplicasAgree;
 
 use crate::calls::{Group, at, by_key, part, unknown_functions, workloads_with};
 use crate::checker::CheckerDoc;
@@ -80,7 +78,7 @@ pub(crate) const DOC: CheckerDoc = CheckerDoc {
 
 /// What kind of replicated type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CrdtType {
+pub(crate) enum CrdtType {
     /// A counter that only grows.
     GCounter,
     /// A counter that goes up and down.
@@ -95,7 +93,7 @@ pub enum CrdtType {
 
 impl CrdtType {
     /// By its name in plans.
-    pub fn named(name: &str) -> Result<CrdtType, String> {
+    pub(crate) fn named(name: &str) -> Result<CrdtType, String> {
         match name {
             "g-counter" => Ok(CrdtType::GCounter),
             "pn-counter" => Ok(CrdtType::PnCounter),
@@ -144,19 +142,20 @@ impl CrdtType {
 
 /// Judges replicated data types.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Crdt {
+pub(crate) struct Crdt {
     kind: Option<CrdtType>,
     quiesce_ms: Option<u64>,
 }
 
+#[cfg(feature = "oracles")]
 impl Crdt {
     /// Objects of this type; None: of what type the calls look like.
-    pub fn new(kind: Option<CrdtType>) -> Crdt {
+    pub(crate) fn new(kind: Option<CrdtType>) -> Crdt {
         Crdt { kind, quiesce_ms: None }
     }
 
     /// Replicas are to be equal this long after the last update and the last heal.
-    pub fn quiesce_ms(mut self, quiesce_ms: u64) -> Crdt {
+    pub(crate) fn quiesce_ms(mut self, quiesce_ms: u64) -> Crdt {
         self.quiesce_ms = Some(quiesce_ms);
         self
     }

@@ -35,8 +35,8 @@
 //! the polls and an operation that has the message between: that no other poll has it is a claim about the history. What rests
 //! on calls that were not acknowledged, or on offsets that only polls tell, has no certificate.
 mod cycles;
-#[doc(hidden)]
-pub mod fuzz;
+#[cfg(feature = "oracles")]
+pub(crate) mod fuzz;
 mod log;
 mod order;
 #[cfg(test)]
@@ -89,19 +89,19 @@ impl Isolation {
 
 /// Judges workloads that send and poll.
 #[derive(Clone, Debug, Default)]
-pub struct Kafka {
+pub(crate) struct Kafka {
     workload: Option<String>,
     isolation: Option<Isolation>,
 }
 
 impl Kafka {
     /// Judges every workload that sends, polls, assigns or subscribes.
-    pub fn new() -> Kafka {
+    pub(crate) fn new() -> Kafka {
         Kafka::default()
     }
 
     /// Judges this workload only.
-    pub fn workload(mut self, name: &str) -> Kafka {
+    pub(crate) fn workload(mut self, name: &str) -> Kafka {
         self.workload = Some(name.to_owned());
         self
     }

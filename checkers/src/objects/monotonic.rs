@@ -17,8 +17,8 @@
 //! `unexpected-row` (no add of it that may have happened was called by then). Unknown where nothing was acknowledged or
 //! read, and where a transaction that chose its value was never answered (its row is then taken for expected).
 //! After the `monotonic` test of Jepsen's CockroachDB suite.
-#[doc(hidden)]
-pub mod fuzz;
+#[cfg(feature = "oracles")]
+pub(crate) mod fuzz;
 mod rows;
 #[cfg(test)]
 mod tests;
@@ -46,25 +46,25 @@ pub(crate) const DOC: CheckerDoc = CheckerDoc {
 
 /// Judges workloads that insert ever larger values.
 #[derive(Clone, Debug, Default)]
-pub struct Monotonic {
+pub(crate) struct Monotonic {
     workload: Option<String>,
     per_process: bool,
 }
 
 impl Monotonic {
     /// Judges every workload that has `add`.
-    pub fn new() -> Monotonic {
+    pub(crate) fn new() -> Monotonic {
         Monotonic::default()
     }
 
     /// Judges this workload only.
-    pub fn workload(mut self, name: &str) -> Monotonic {
+    pub(crate) fn workload(mut self, name: &str) -> Monotonic {
         self.workload = Some(name.to_owned());
         self
     }
 
     /// Only each process' own order is promised.
-    pub fn per_process(mut self, per_process: bool) -> Monotonic {
+    pub(crate) fn per_process(mut self, per_process: bool) -> Monotonic {
         self.per_process = per_process;
         self
     }

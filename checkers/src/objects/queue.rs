@@ -13,8 +13,8 @@
 //!
 //! Findings: `unexpected-message` (no enqueue of it that may have happened was called by then) and `duplicated-message`
 //! (fewer were), with those enqueues and the dequeues. Unknown where nothing was dequeued.
-#[doc(hidden)]
-pub mod fuzz;
+#[cfg(feature = "oracles")]
+pub(crate) mod fuzz;
 
 use crate::calls::{Elements, Group, changed_by, objects};
 use crate::checker::{CheckerDoc, WORKLOAD, with_workload};
@@ -39,25 +39,25 @@ pub(crate) const DOC: CheckerDoc = CheckerDoc {
 
 /// Judges workloads that enqueue and dequeue.
 #[derive(Clone, Debug, Default)]
-pub struct Queue {
+pub(crate) struct Queue {
     workload: Option<String>,
     at_least_once: bool,
 }
 
 impl Queue {
     /// Judges every workload that has `enqueue`.
-    pub fn new() -> Queue {
+    pub(crate) fn new() -> Queue {
         Queue::default()
     }
 
     /// Judges this workload only.
-    pub fn workload(mut self, name: &str) -> Queue {
+    pub(crate) fn workload(mut self, name: &str) -> Queue {
         self.workload = Some(name.to_owned());
         self
     }
 
     /// A message may come out twice.
-    pub fn at_least_once(mut self, at_least_once: bool) -> Queue {
+    pub(crate) fn at_least_once(mut self, at_least_once: bool) -> Queue {
         self.at_least_once = at_least_once;
         self
     }

@@ -22,8 +22,8 @@
 //! acknowledged read of each set, as in Jepsen's `set`.
 mod collect;
 mod findings;
-#[doc(hidden)]
-pub mod fuzz;
+#[cfg(feature = "oracles")]
+pub(crate) mod fuzz;
 mod judge;
 mod losses;
 
@@ -52,7 +52,7 @@ pub(crate) const DOC: CheckerDoc = CheckerDoc {
 
 /// Judges workloads that add elements.
 #[derive(Clone, Debug, Default)]
-pub struct SetChecker {
+pub(crate) struct SetChecker {
     workload: Option<String>,
     mode: FinalReads,
     at_least_once: bool,
@@ -60,14 +60,8 @@ pub struct SetChecker {
 
 impl SetChecker {
     /// Judges every workload that has `add`.
-    pub fn new() -> SetChecker {
+    pub(crate) fn new() -> SetChecker {
         SetChecker::default()
-    }
-
-    /// Judges this workload only.
-    pub fn workload(mut self, name: &str) -> SetChecker {
-        self.workload = Some(name.to_owned());
-        self
     }
 
     /// Where something makes every answer unknown from the start: why.

@@ -21,8 +21,8 @@
 //! set: then every read that lacks a known element breaks the promise.
 //!
 //! After Jepsen's `set-full`, with the cost of the differences between consecutive reads instead of reads times elements.
-#[doc(hidden)]
-pub mod fuzz;
+#[cfg(feature = "oracles")]
+pub(crate) mod fuzz;
 #[cfg(test)]
 mod tests;
 mod timeline;
@@ -60,7 +60,7 @@ pub(crate) const DOC: CheckerDoc = CheckerDoc {
 
 /// Judges workloads that add elements and read all of them.
 #[derive(Clone, Debug, Default)]
-pub struct SetFull {
+pub(crate) struct SetFull {
     workload: Option<String>,
     linearizable: bool,
     mode: FinalReads,
@@ -69,18 +69,19 @@ pub struct SetFull {
 
 impl SetFull {
     /// Judges every workload that has `add`.
-    pub fn new() -> SetFull {
+    pub(crate) fn new() -> SetFull {
         SetFull::default()
     }
 
     /// Judges this workload only.
-    pub fn workload(mut self, name: &str) -> SetFull {
+    pub(crate) fn workload(mut self, name: &str) -> SetFull {
         self.workload = Some(name.to_owned());
         self
     }
 
     /// Every read has to have every element that was known when it began.
-    pub fn linearizable(mut self, linearizable: bool) -> SetFull {
+    #[cfg(feature = "oracles")]
+    pub(crate) fn linearizable(mut self, linearizable: bool) -> SetFull {
         self.linearizable = linearizable;
         self
     }

@@ -13,8 +13,8 @@
 //! Findings: `lost-message`, `unexpected-message`, and `duplicated-message`, which is evidence unless the option
 //! `exactly-once` is set (queues that deliver again after a crash promise at least once; `queue` promises that nothing comes out twice). Elements of unacknowledged
 //! enqueues that came out are counted as recovered. After Jepsen's `total-queue`, which takes dequeues in doubt for none.
-#[doc(hidden)]
-pub mod fuzz;
+#[cfg(feature = "oracles")]
+pub(crate) mod fuzz;
 
 use crate::calls::{Group, changed_by, objects};
 use crate::checker::{CheckerDoc, WORKLOAD, with_workload};
@@ -38,25 +38,25 @@ pub(crate) const DOC: CheckerDoc = CheckerDoc {
 
 /// Judges workloads that enqueue, dequeue and drain.
 #[derive(Clone, Debug, Default)]
-pub struct TotalQueue {
+pub(crate) struct TotalQueue {
     workload: Option<String>,
     exactly_once: bool,
 }
 
 impl TotalQueue {
     /// Judges every workload that has `enqueue`.
-    pub fn new() -> TotalQueue {
+    pub(crate) fn new() -> TotalQueue {
         TotalQueue::default()
     }
 
     /// Judges this workload only.
-    pub fn workload(mut self, name: &str) -> TotalQueue {
+    pub(crate) fn workload(mut self, name: &str) -> TotalQueue {
         self.workload = Some(name.to_owned());
         self
     }
 
     /// Nothing may come out twice.
-    pub fn exactly_once(mut self, exactly_once: bool) -> TotalQueue {
+    pub(crate) fn exactly_once(mut self, exactly_once: bool) -> TotalQueue {
         self.exactly_once = exactly_once;
         self
     }

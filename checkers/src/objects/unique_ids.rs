@@ -4,8 +4,8 @@
 //! received may be given out again. Ids are compared within one key of one workload.
 //!
 //! Finding: `duplicate-id`, with the first two calls that received it. Unknown where fewer than two ids were received.
-#[doc(hidden)]
-pub mod fuzz;
+#[cfg(feature = "oracles")]
+pub(crate) mod fuzz;
 
 use crate::calls::{Elements, objects};
 use crate::checker::{CheckerDoc, WORKLOAD, with_workload};
@@ -26,18 +26,18 @@ pub(crate) const DOC: CheckerDoc = CheckerDoc {
 
 /// Judges workloads that generate ids.
 #[derive(Clone, Debug, Default)]
-pub struct UniqueIds {
+pub(crate) struct UniqueIds {
     workload: Option<String>,
 }
 
 impl UniqueIds {
     /// Judges every workload that has `generate`.
-    pub fn new() -> UniqueIds {
+    pub(crate) fn new() -> UniqueIds {
         UniqueIds::default()
     }
 
     /// Judges this workload only.
-    pub fn workload(mut self, name: &str) -> UniqueIds {
+    pub(crate) fn workload(mut self, name: &str) -> UniqueIds {
         self.workload = Some(name.to_owned());
         self
     }

@@ -21,8 +21,8 @@
 //! Changes are those that were acknowledged and those that another watch delivered. **Not definite**: changes in doubt that
 //! no watch delivered, what a watch has not delivered yet, and deletes within transactions, which may find nothing.
 //! Unknown where no acknowledged change lies within what some watch covers.
-#[doc(hidden)]
-pub mod fuzz;
+#[cfg(feature = "oracles")]
+pub(crate) mod fuzz;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -47,18 +47,18 @@ pub(crate) const DOC: CheckerDoc = CheckerDoc {
 
 /// Judges workloads that watch.
 #[derive(Clone, Debug, Default)]
-pub struct Watch {
+pub(crate) struct Watch {
     workload: Option<String>,
 }
 
 impl Watch {
     /// Judges every workload that has `watch`.
-    pub fn new() -> Watch {
+    pub(crate) fn new() -> Watch {
         Watch::default()
     }
 
     /// Judges this workload only.
-    pub fn workload(mut self, name: &str) -> Watch {
+    pub(crate) fn workload(mut self, name: &str) -> Watch {
         self.workload = Some(name.to_owned());
         self
     }

@@ -24,7 +24,7 @@ use crate::verdict::{Budget, Checker, FINDINGS_MAX, Verdict};
 
 /// What is promised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Variant {
+pub(crate) enum Variant {
     /// Weak causal consistency.
     Weak,
     /// Causal convergence.
@@ -37,7 +37,7 @@ pub enum Variant {
 
 impl Variant {
     /// By its name in plans: `cc`, `ccv`, `cm`, `pram`.
-    pub fn named(name: &str) -> Option<Variant> {
+    pub(crate) fn named(name: &str) -> Option<Variant> {
         let known = [("cc", Variant::Weak), ("ccv", Variant::Convergence), ("cm", Variant::Memory)];
         known.into_iter().chain([("pram", Variant::Pram)]).find(|(one, _)| *one == name).map(|(_, variant)| variant)
     }
@@ -45,13 +45,13 @@ impl Variant {
 
 /// Judges causal consistency in one of its variants, or PRAM.
 #[derive(Clone, Copy, Debug)]
-pub struct CausalChecker {
+pub(crate) struct CausalChecker {
     variant: Variant,
 }
 
 impl CausalChecker {
     /// For this variant.
-    pub fn new(variant: Variant) -> CausalChecker {
+    pub(crate) fn new(variant: Variant) -> CausalChecker {
         CausalChecker { variant }
     }
 }

@@ -29,7 +29,7 @@ use std::collections::{BTreeMap, HashMap};
 
 /// Judges whether replicas converged.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct EventualConvergence {
+pub(crate) struct EventualConvergence {
     /// None: the default, which is no promise.
     wait_ms: Option<u64>,
     any_written: bool,
@@ -40,13 +40,13 @@ const WAIT_MS: u64 = 10_000;
 
 impl EventualConvergence {
     /// So long after the last write and the last heal replicas must agree.
-    pub fn wait_ms(mut self, wait: u64) -> EventualConvergence {
+    pub(crate) fn wait_ms(mut self, wait: u64) -> EventualConvergence {
         self.wait_ms = Some(wait);
         self
     }
 
     /// Whether any written value may be the last one.
-    pub fn any_written(mut self, any: bool) -> EventualConvergence {
+    pub(crate) fn any_written(mut self, any: bool) -> EventualConvergence {
         self.any_written = any;
         self
     }

@@ -22,7 +22,7 @@ use crate::verdict::{Budget, Checker, Verdict};
 
 /// Judges sequential consistency.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Sequential;
+pub(crate) struct Sequential;
 
 /// What is known of a run.
 enum Decision {

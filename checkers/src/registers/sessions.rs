@@ -28,7 +28,7 @@ use std::collections::HashMap;
 
 /// What a session is promised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Promise {
+pub(crate) enum Promise {
     /// A read sees the session's own last write of the key, or a newer one.
     ReadYourWrites,
     /// A read sees what an earlier read of the session saw, or something newer.
@@ -41,7 +41,7 @@ pub enum Promise {
 
 /// Judges one session guarantee.
 #[derive(Clone, Copy, Debug)]
-pub struct SessionGuarantee {
+pub(crate) struct SessionGuarantee {
     promise: Promise,
     realtime: bool,
     versions: bool,
@@ -49,18 +49,18 @@ pub struct SessionGuarantee {
 
 impl SessionGuarantee {
     /// For this promise; of the order of versions only what sessions and compare-and-sets say is known.
-    pub fn new(promise: Promise) -> SessionGuarantee {
+    pub(crate) fn new(promise: Promise) -> SessionGuarantee {
         SessionGuarantee { promise, realtime: false, versions: false }
     }
 
     /// Whether a write that ended before another one of its key began has the older version.
-    pub fn realtime(mut self, realtime: bool) -> SessionGuarantee {
+    pub(crate) fn realtime(mut self, realtime: bool) -> SessionGuarantee {
         self.realtime = realtime;
         self
     }
 
     /// Whether replies carry versions.
-    pub fn versions(mut self, versions: bool) -> SessionGuarantee {
+    pub(crate) fn versions(mut self, versions: bool) -> SessionGuarantee {
         self.versions = versions;
         self
     }

@@ -28,25 +28,25 @@ use serde_json::json;
 
 /// Measures staleness, and judges it where limits are set.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Staleness {
+pub(crate) struct Staleness {
     k_max: Option<u64>,
     delta_ms_max: Option<u64>,
 }
 
 impl Staleness {
     /// Measures only.
-    pub fn new() -> Staleness {
+    pub(crate) fn new() -> Staleness {
         Staleness::default()
     }
 
     /// Every read returns one of so many last values; 1 is linearizability.
-    pub fn k_max(mut self, k: Option<u64>) -> Staleness {
+    pub(crate) fn k_max(mut self, k: Option<u64>) -> Staleness {
         self.k_max = k;
         self
     }
 
     /// Linearizable if reads had been called so many milliseconds earlier.
-    pub fn delta_ms_max(mut self, delta: Option<u64>) -> Staleness {
+    pub(crate) fn delta_ms_max(mut self, delta: Option<u64>) -> Staleness {
         self.delta_ms_max = delta;
         self
     }

@@ -22,7 +22,7 @@ pub(crate) const DOC: CheckerDoc = CheckerDoc {
 
 /// Measures availability and recovery.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Availability;
+pub(crate) struct Availability;
 
 /// What one fault did to the service.
 #[derive(Clone, Debug, PartialEq, Serialize)]

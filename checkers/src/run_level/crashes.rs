@@ -12,6 +12,7 @@
 //! status before long: where others are away, some systems do so and wait to be started once more; `log-corruption`, lines
 //! about corrupt data on a node that may have been recovering from a kill: recovery cuts torn ends of files off and says so.
 //! Unknown: nobody watched the processes.
+#[cfg(feature = "oracles")]
 pub(crate) mod fuzz;
 mod manner;
 mod torn;

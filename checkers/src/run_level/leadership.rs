@@ -32,7 +32,7 @@ pub(crate) const DOC: CheckerDoc = CheckerDoc {
 
 /// Judges who led which term.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Leadership;
+pub(crate) struct Leadership;
 
 /// Replies that name a leader and a term, and the contradictions among them.
 fn replies<'h>(

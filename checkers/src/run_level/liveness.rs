@@ -42,19 +42,20 @@ const RECOVER_MS: u64 = 30_000;
 
 /// Judges recovery.
 #[derive(Clone, Copy, Debug)]
-pub struct Liveness {
+pub(crate) struct Liveness {
     recover_ms: u64,
     any_node: bool,
 }
 
+#[cfg(feature = "oracles")]
 impl Liveness {
     /// Each node recovers within so long.
-    pub fn within_ms(recover_ms: u64) -> Liveness {
+    pub(crate) fn within_ms(recover_ms: u64) -> Liveness {
         Liveness { recover_ms, any_node: false }
     }
 
     /// It is enough that some node answers.
-    pub fn any_node(mut self) -> Liveness {
+    pub(crate) fn any_node(mut self) -> Liveness {
         self.any_node = true;
         self
     }

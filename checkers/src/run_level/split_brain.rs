@@ -19,6 +19,7 @@
 //! were cut, says nothing about the two sides. A value that was there before, by the option `initial` or by a read before
 //! anybody wrote it, is no leak.
 mod both_sides;
+#[cfg(feature = "oracles")]
 pub(crate) mod fuzz;
 pub(crate) mod leaders;
 mod leak;
@@ -78,7 +79,7 @@ impl Sides {
 
 /// Judges the run as a whole.
 #[derive(Clone, Debug, Default)]
-pub struct SplitBrain {
+pub(crate) struct SplitBrain {
     sides: Sides,
     initial: Initial,
 }
@@ -95,12 +96,14 @@ struct Cut {
 
 impl SplitBrain {
     /// Both rules are violations, of calls that conflict.
-    pub fn new() -> SplitBrain {
+    #[cfg(feature = "oracles")]
+    pub(crate) fn new() -> SplitBrain {
         SplitBrain::default()
     }
 
     /// For systems that promise availability on both sides: `both-sides-acknowledged` is evidence only.
-    pub fn sides_are_evidence(mut self) -> SplitBrain {
+    #[cfg(feature = "oracles")]
+    pub(crate) fn sides_are_evidence(mut self) -> SplitBrain {
         self.sides = Sides::Evidence;
         self
     }

@@ -14,8 +14,8 @@
 //! leaves undecided is blocked: `undecided`, evidence and Unknown, or with the option `must_decide` a violation, unless
 //! clients alone are known and one was told a decision later: it may have asked the same participant. Unknown: of no
 //! transaction were the decisions of two participants seen.
-#[doc(hidden)]
-pub mod fuzz;
+#[cfg(feature = "oracles")]
+pub(crate) mod fuzz;
 
 use crate::calls::{at, object, workloads_with};
 use crate::checker::CheckerDoc;
@@ -39,18 +39,19 @@ pub(crate) const DOC: CheckerDoc = CheckerDoc {
 
 /// Judges transactions over several participants.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct AtomicCommit {
+pub(crate) struct AtomicCommit {
     must_decide: bool,
 }
 
+#[cfg(feature = "oracles")]
 impl AtomicCommit {
     /// What is undecided at the end is evidence.
-    pub fn new() -> AtomicCommit {
+    pub(crate) fn new() -> AtomicCommit {
         AtomicCommit::default()
     }
 
     /// What is undecided at the end is a violation.
-    pub fn must_decide(mut self) -> AtomicCommit {
+    pub(crate) fn must_decide(mut self) -> AtomicCommit {
         self.must_decide = true;
         self
     }

@@ -11,8 +11,8 @@
 //! first read lacks and no transfer names), `nil-balance`. Unknown: no read to judge, one read and no `total`, a reply that
 //! is no table of balances, another function in the workload, or no transfer that may have taken effect. Judged are the workloads with `transfer`; where there
 //! is none, those whose reads reply with objects of numbers.
-#[doc(hidden)]
-pub mod fuzz;
+#[cfg(feature = "oracles")]
+pub(crate) mod fuzz;
 
 use crate::calls::{Group, at, by_key, object, unknown_functions, workloads_where, workloads_with};
 use crate::checker::CheckerDoc;
@@ -42,25 +42,26 @@ pub(crate) const DOC: CheckerDoc = CheckerDoc {
 
 /// Judges workloads that move money between accounts.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Bank {
+pub(crate) struct Bank {
     total: Option<i64>,
     negative_balances: bool,
 }
 
+#[cfg(feature = "oracles")]
 impl Bank {
     /// No known total, no negative balances.
-    pub fn new() -> Bank {
+    pub(crate) fn new() -> Bank {
         Bank::default()
     }
 
     /// Every read sums to this.
-    pub fn total(mut self, total: i64) -> Bank {
+    pub(crate) fn total(mut self, total: i64) -> Bank {
         self.total = Some(total);
         self
     }
 
     /// Accounts may be overdrawn.
-    pub fn negative_balances(mut self, allowed: bool) -> Bank {
+    pub(crate) fn negative_balances(mut self, allowed: bool) -> Bank {
         self.negative_balances = allowed;
         self
     }

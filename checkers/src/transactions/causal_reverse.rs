@@ -9,8 +9,8 @@
 //! replies, and all of that prefix must be there: linear in what was read.
 //!
 //! Finding: `causal-reverse`. Unknown: another function in the workload, which may remove, or no read saw an element for which an earlier one was due.
-#[doc(hidden)]
-pub mod fuzz;
+#[cfg(feature = "oracles")]
+pub(crate) mod fuzz;
 
 use crate::calls::{Group, at, by_key, unknown_functions, workloads_with};
 use crate::checker::CheckerDoc;
@@ -37,7 +37,7 @@ pub(crate) const DOC: CheckerDoc = CheckerDoc {
 
 /// Judges workloads whose reads list everything that was written.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct CausalReverse;
+pub(crate) struct CausalReverse;
 
 const WRITES: &[&str] = &["write", "add", "insert", "append"];
 const KNOWN: &[&str] = &["write", "add", "insert", "append", "read"];

@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 
 /// Classes of cycles, from the worst on: a model that forbids one forbids those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Class {
+pub(crate) enum Class {
     /// Writes only.
     G0,
     /// Writes and reads of what was written.
@@ -30,10 +30,10 @@ pub enum Class {
 
 impl Class {
     /// All, from the worst on.
-    pub const ALL: [Class; 5] = [Class::G0, Class::G1c, Class::GSingle, Class::GNonadjacent, Class::G2];
+    pub(crate) const ALL: [Class; 5] = [Class::G0, Class::G1c, Class::GSingle, Class::GNonadjacent, Class::G2];
 
     /// The anomaly's name, as Elle writes it.
-    pub fn anomaly(self, level: Level) -> &'static str {
+    pub(crate) fn anomaly(self, level: Level) -> &'static str {
         match (self, level) {
             (Class::G0, Level::Plain) => "G0",
             (Class::G0, Level::Process) => "G0-process",
@@ -56,7 +56,7 @@ impl Class {
 
 /// One edge of a cycle, between transactions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Step {
+pub(crate) struct Step {
     /// The one that comes before.
     pub from: u32,
     /// The one that comes after.
@@ -67,7 +67,7 @@ pub struct Step {
 
 /// A cycle: each step begins where the one before ended, and no transaction is met twice.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cycle {
+pub(crate) struct Cycle {
     /// Its class.
     pub class: Class,
     /// Which orders it needs.
@@ -78,7 +78,7 @@ pub struct Cycle {
 
 /// What was found.
 #[derive(Clone, Debug, Default)]
-pub struct Cycles {
+pub(crate) struct Cycles {
     /// In how many components of the graph each class exists; components share no transaction with those of classes that
     /// imply theirs.
     pub components: BTreeMap<(Class, Level), u64>,
@@ -96,7 +96,7 @@ const LEVELS: [Level; 3] = [Level::Plain, Level::Process, Level::Realtime];
 ///
 /// A class is implied by those before it and by the same at a lower level. So once components of one class are known, the
 /// next is looked for among the other transactions only: what is reported beside it is a case of its own.
-pub fn find(graph: &Graph, examples: usize, budget: &Budget) -> Cycles {
+pub(crate) fn find(graph: &Graph, examples: usize, budget: &Budget) -> Cycles {
     let mut finder = Finder { graph, budget, examples, out: Cycles::default(), worst: Vec::new() };
     let strictest = finder.components(graph.strictest(), Kinds::ALL, None);
     if strictest.acyclic() {

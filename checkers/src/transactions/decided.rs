@@ -3,8 +3,8 @@
 //!
 //! Sessions count for the models that have them in the [`lattice`]: strong-session forms, `prefix` and `causal`.
 //! `read-atomic` and `monotonic-atomic-view` are judged without them here; the checkers of weak levels count them.
-#[doc(hidden)]
-pub mod fuzz;
+#[cfg(feature = "oracles")]
+pub(crate) mod fuzz;
 
 use super::lattice::{self, Consistency};
 use super::txn::Transactions;

@@ -7,7 +7,7 @@ use crate::verdict::certificate::EdgeKind;
 
 /// Which orders count beside the dependencies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
+pub(crate) enum Level {
     /// None.
     Plain,
     /// The order in each process.
@@ -17,11 +17,11 @@ pub enum Level {
 }
 
 /// "None", of vertices.
-pub const NONE: u32 = u32::MAX;
+pub(crate) const NONE: u32 = u32::MAX;
 
 /// A dependency graph. Its vertices are the transactions by number, and after them tails: see [`Builder::tail`].
 #[derive(Clone, Debug)]
-pub struct Graph {
+pub(crate) struct Graph {
     txns: u32,
     offsets: Vec<u32>,
     /// Vertex and kind (lowest two bits).
@@ -34,7 +34,7 @@ pub struct Graph {
 
 /// Collects the edges of a graph.
 #[derive(Clone, Debug)]
-pub struct Builder {
+pub(crate) struct Builder {
     txns: u32,
     tails: u32,
     edges: Vec<(u32, u32)>,
@@ -43,37 +43,32 @@ pub struct Builder {
 
 impl Builder {
     /// A graph over these transactions, of which the committed ones take part in the orders of process and real time.
-    pub fn new(committed: Vec<bool>) -> Builder {
+    pub(crate) fn new(committed: Vec<bool>) -> Builder {
         Builder { txns: committed.len() as u32, tails: 0, edges: Vec::new(), committed }
     }
 
     /// A vertex that stands for "whoever comes next": an edge to it is an edge to every transaction that it leads to.
     /// So `r` readers and `w` writers that nobody read need `r + w` edges and not `r * w`.
-    pub fn tail(&mut self) -> u32 {
+    pub(crate) fn tail(&mut self) -> u32 {
         self.tails += 1;
         self.txns + self.tails - 1
     }
 
     /// One depends on the other: `kind` is ww, wr or rw. An edge from a transaction to itself is left out.
     #[inline]
-    pub fn add(&mut self, from: u32, to: u32, kind: EdgeKind) {
+    pub(crate) fn add(&mut self, from: u32, to: u32, kind: EdgeKind) {
         if from != to {
             self.edges.push((from, to << 2 | kind as u32));
         }
     }
 
     /// The edges so far.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.edges.len()
     }
 
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.edges.is_empty()
-    }
-
     /// The graph.
-    pub fn finish(self, transactions: &Transactions<'_>) -> Graph {
+    pub(crate) fn finish(self, transactions: &Transactions<'_>) -> Graph {
         let vertices = (self.txns + self.tails) as usize;
         let mut offsets = vec![0u32; vertices + 1];
         for (from, _) in &self.edges {
@@ -130,51 +125,51 @@ fn first_after(txns: &[Txn]) -> Vec<u32> {
 
 impl Graph {
     /// How many transactions.
-    pub fn txns(&self) -> u32 {
+    pub(crate) fn txns(&self) -> u32 {
         self.txns
     }
 
     /// How many vertices: transactions and tails.
-    pub fn vertices(&self) -> u32 {
+    pub(crate) fn vertices(&self) -> u32 {
         self.offsets.len() as u32 - 1
     }
 
     /// Whether the transaction certainly took effect, or must have since it was seen.
-    pub fn committed(&self, txn: u32) -> bool {
+    pub(crate) fn committed(&self, txn: u32) -> bool {
         self.committed[txn as usize]
     }
 
     /// Dependencies of a vertex: to, and kind.
-    pub fn edges(&self, from: u32) -> impl ExactSizeIterator<Item = (u32, EdgeKind)> + Clone {
+    pub(crate) fn edges(&self, from: u32) -> impl ExactSizeIterator<Item = (u32, EdgeKind)> + Clone {
         let (first, end) = (self.offsets[from as usize], self.offsets[from as usize + 1]);
         self.targets[first as usize..end as usize].iter().map(|target| (target >> 2, kind(*target)))
     }
 
     /// How many dependencies a vertex has.
     #[inline]
-    pub fn degree(&self, from: u32) -> u32 {
+    pub(crate) fn degree(&self, from: u32) -> u32 {
         self.offsets[from as usize + 1] - self.offsets[from as usize]
     }
 
     /// One of the dependencies of a vertex: to, and kind.
     #[inline]
-    pub fn edge(&self, from: u32, at: u32) -> (u32, EdgeKind) {
+    pub(crate) fn edge(&self, from: u32, at: u32) -> (u32, EdgeKind) {
         let target = self.targets[(self.offsets[from as usize] + at) as usize];
         (target >> 2, kind(target))
     }
 
     /// The next transaction of the same process, or [`NONE`].
-    pub fn next_in_process(&self, txn: u32) -> u32 {
+    pub(crate) fn next_in_process(&self, txn: u32) -> u32 {
         self.next_in_process[txn as usize]
     }
 
     /// The strictest order that is known: a history may say nothing of the order between its processes.
-    pub fn strictest(&self) -> Level {
+    pub(crate) fn strictest(&self) -> Level {
         if self.realtime { Level::Realtime } else { Level::Process }
     }
 
     /// All committed transactions from this one on were called after it had ended.
-    pub fn first_after(&self, txn: u32) -> u32 {
+    pub(crate) fn first_after(&self, txn: u32) -> u32 {
         self.first_after[txn as usize]
     }
 }

@@ -17,7 +17,6 @@
 //! and no read is flawed by itself. Where several transactions wrote a key blindly and nobody read any of it, their order is
 //! open; for snapshot isolation (also parallel) the answer may then be None. `serializable` and `snapshot-isolation` are the first two without so. Each row is
 //! compared with an independent definition on random histories: orders of commits, and a store run step by step.
-use super::txn::Transactions;
 use super::weak::judge::{Level, judge};
 use super::weak::matched::Matched;
 use super::weak::order::{Successors, short_cycle};
@@ -41,21 +40,6 @@ pub(crate) struct Levels {
 }
 
 impl Levels {
-    /// The levels by name, the stronger before those they imply.
-    pub(crate) fn named(&self) -> [(&'static str, Option<bool>); 9] {
-        [
-            ("strong-session-serializable", self.session_serializable),
-            ("serializable", self.serializable),
-            ("strong-session-snapshot-isolation", self.session_snapshot),
-            ("snapshot-isolation", self.snapshot),
-            ("parallel-snapshot-isolation", self.parallel),
-            ("prefix", self.prefix),
-            ("causal", self.causal),
-            ("read-atomic", self.read_atomic),
-            ("read-committed", self.read_committed),
-        ]
-    }
-
     /// The strongest levels that hold: those that no other level that holds implies.
     pub(crate) fn strongest(&self) -> Vec<&'static str> {
         let holds = |level: Option<bool>| level == Some(true);
@@ -78,11 +62,6 @@ impl Levels {
         }
         names
     }
-}
-
-/// Which levels hold of transactions on lists.
-pub(crate) fn of_lists(transactions: &Transactions<'_>, budget: &Budget) -> Levels {
-    levels(&Matched::lists(transactions), budget)
 }
 
 /// Which levels hold. All version orders of the view must be known.

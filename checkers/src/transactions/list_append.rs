@@ -24,7 +24,7 @@ mod versions;
 
 use super::cycles::{self, Class, Cycles};
 use super::decided;
-use super::graph::{Graph, Level};
+use super::graph::Level;
 use super::lattice::{self, Consistency};
 use super::observed::unobserved;
 use super::txn::{Dialect, MopKind, Transactions};
@@ -58,7 +58,7 @@ const EXAMPLES: usize = 3;
 
 /// Judges workloads of transactions on lists.
 #[derive(Clone, Copy, Debug)]
-pub struct ListAppend {
+pub(crate) struct ListAppend {
     model: &'static Consistency,
 }
 
@@ -70,12 +70,12 @@ impl Default for ListAppend {
 
 impl ListAppend {
     /// For the model of this name. The error names those that are decided.
-    pub fn new(model: &str) -> Result<ListAppend, String> {
+    pub(crate) fn new(model: &str) -> Result<ListAppend, String> {
         Ok(ListAppend { model: decided::named(model, &decided::of_lists())? })
     }
 
     /// As the options say: `model`, by default strict-serializable.
-    pub fn with(options: &Options) -> Result<ListAppend, String> {
+    pub(crate) fn with(options: &Options) -> Result<ListAppend, String> {
         options.text("model")?.map_or(Ok(ListAppend::default()), ListAppend::new)
     }
 }
@@ -99,7 +99,8 @@ pub(super) fn analyse(txns: &Transactions<'_>, budget: &Budget, examples: usize)
 }
 
 /// The dependency graph of transactions on lists.
-pub(super) fn graph_of(txns: &Transactions<'_>) -> Graph {
+#[cfg(feature = "oracles")]
+pub(super) fn graph_of(txns: &Transactions<'_>) -> super::graph::Graph {
     edges::graph(txns, &Versions::find(txns), None).graph
 }
 

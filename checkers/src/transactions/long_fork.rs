@@ -10,8 +10,8 @@
 //!
 //! Finding: `long-fork`. Unknown: no two reads of one group, no read that saw a part of its group, a key that was
 //! written more than once, or more or other than single writes and reads in the workload.
-#[doc(hidden)]
-pub mod fuzz;
+#[cfg(feature = "oracles")]
+pub(crate) mod fuzz;
 
 use crate::calls::{at, workloads_where};
 use crate::checker::CheckerDoc;
@@ -42,19 +42,20 @@ pub(crate) const DOC: CheckerDoc = CheckerDoc {
 
 /// Judges workloads of single writes and reads of groups.
 #[derive(Clone, Debug, Default)]
-pub struct LongFork {
+pub(crate) struct LongFork {
     group_size: Option<usize>,
     initial: Initial,
 }
 
+#[cfg(feature = "oracles")]
 impl LongFork {
     /// A group is whatever keys one read asks for.
-    pub fn new() -> LongFork {
+    pub(crate) fn new() -> LongFork {
         LongFork::default()
     }
 
     /// Only reads of so many keys are judged; others make a valid answer unknown.
-    pub fn group_size(mut self, keys: usize) -> LongFork {
+    pub(crate) fn group_size(mut self, keys: usize) -> LongFork {
         self.group_size = Some(keys);
         self
     }

@@ -34,7 +34,7 @@ const MODELS: [&str; 3] = ["strict-serializable", "serializable", "snapshot-isol
 
 /// Judges workloads of mini-transactions.
 #[derive(Clone, Copy, Debug)]
-pub struct Mini {
+pub(crate) struct Mini {
     model: &'static Consistency,
 }
 
@@ -44,7 +44,7 @@ pub(crate) const OPTIONS: &[(&str, &str)] =
 
 impl Mini {
     /// As the options say. The error names the models.
-    pub fn with(options: &Options) -> Result<Mini, String> {
+    pub(crate) fn with(options: &Options) -> Result<Mini, String> {
         let name = options.text("model")?.unwrap_or(MODELS[0]);
         let model = lattice::find(name).filter(|model| MODELS.contains(&model.name));
         let model = model.ok_or_else(|| format!("no model {name} (there are: {})", MODELS.join(", ")))?;

@@ -12,7 +12,7 @@
 //! Unknown: no insert was acknowledged, or no key was tried twice.
 mod closed;
 
-pub use closed::ClosedPredicate;
+pub(crate) use closed::ClosedPredicate;
 
 use crate::checker::CheckerDoc;
 use crate::history::{History, NameId, Op, Outcome};
@@ -42,7 +42,7 @@ pub(crate) const CLOSED: CheckerDoc = CheckerDoc {
 
 /// Judges workloads of inserts under a predicate.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct G2;
+pub(crate) struct G2;
 
 /// The inserts under one key.
 #[derive(Default)]

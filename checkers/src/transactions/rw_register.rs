@@ -19,8 +19,8 @@
 //! by several transactions; a call is no transaction; the budget ran out.
 mod edges;
 mod explain;
-#[doc(hidden)]
-pub mod fuzz;
+#[cfg(feature = "oracles")]
+pub(crate) mod fuzz;
 mod pruned;
 mod versions;
 
@@ -58,7 +58,7 @@ const EXAMPLES: usize = 3;
 
 /// Judges workloads of transactions on registers.
 #[derive(Clone, Copy, Debug)]
-pub struct RwRegister {
+pub(crate) struct RwRegister {
     model: &'static Consistency,
     sources: Sources,
 }
@@ -66,7 +66,7 @@ pub struct RwRegister {
 impl RwRegister {
     /// As the options say: `model`, by default strict-serializable; `wfr_keys`, `sequential_keys`, `linearizable_keys`.
     /// The error names what there is.
-    pub fn with(options: &Options) -> Result<RwRegister, String> {
+    pub(crate) fn with(options: &Options) -> Result<RwRegister, String> {
         let model = options.text("model")?.unwrap_or(lattice::MODELS[0].name);
         let model = decided::named(model, &decided::of_registers())?;
         let unset = !options.0.contains_key("wfr_keys");

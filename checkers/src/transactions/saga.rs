@@ -12,8 +12,8 @@
 //! `incomplete-compensation`, `conflicting-logs`, `acknowledged-otherwise`, `refused-saga-ran`. A log of the settle phase
 //! without an end: `unfinished`, evidence and Unknown, or with the option `must_end` a violation. Unknown: no log was
 //! read, an event that is none of these, or a started saga whose log was not read in the settle phase.
-#[doc(hidden)]
-pub mod fuzz;
+#[cfg(feature = "oracles")]
+pub(crate) mod fuzz;
 
 use crate::calls::{Group, at, by_key, object, workloads_with};
 use crate::checker::CheckerDoc;
@@ -35,18 +35,19 @@ pub(crate) const DOC: CheckerDoc = CheckerDoc {
 
 /// Judges sagas by their logs.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Saga {
+pub(crate) struct Saga {
     must_end: bool,
 }
 
+#[cfg(feature = "oracles")]
 impl Saga {
     /// A saga without an end is evidence.
-    pub fn new() -> Saga {
+    pub(crate) fn new() -> Saga {
         Saga::default()
     }
 
     /// A saga without an end is a violation.
-    pub fn must_end(mut self) -> Saga {
+    pub(crate) fn must_end(mut self) -> Saga {
         self.must_end = true;
         self
     }

@@ -13,7 +13,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 
 /// Which writes a workload makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Dialect {
+pub(crate) enum Dialect {
     /// `append` and `r`: a key holds a list; nil reads as the empty list.
     Lists,
     /// `w` and `r`: a key holds one value, initially nil.
@@ -22,7 +22,7 @@ pub enum Dialect {
 
 /// What a micro-operation does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MopKind {
+pub(crate) enum MopKind {
     /// Appends its value to the list.
     Append = 0,
     /// Sets the register to its value.
@@ -35,7 +35,7 @@ pub enum MopKind {
 
 /// A micro-operation, 16 bytes.
 #[derive(Clone, Copy, Debug)]
-pub struct Mop {
+pub(crate) struct Mop {
     /// What was appended, written or read; nil of [`MopKind::Unread`].
     pub value: Word,
     /// The key: see [`Transactions::key`].
@@ -51,7 +51,7 @@ impl Mop {
 
     /// What it does.
     #[inline]
-    pub fn kind(self) -> MopKind {
+    pub(crate) fn kind(self) -> MopKind {
         match self.meta & 3 {
             0 => MopKind::Append,
             1 => MopKind::Write,
@@ -62,20 +62,20 @@ impl Mop {
 
     /// The transaction it is part of.
     #[inline]
-    pub fn txn(self) -> u32 {
+    pub(crate) fn txn(self) -> u32 {
         self.meta >> 2
     }
 
     /// Whether it appends or writes.
     #[inline]
-    pub fn writes(self) -> bool {
+    pub(crate) fn writes(self) -> bool {
         self.meta & 2 == 0
     }
 }
 
 /// A transaction, known by its number: transactions count from 0 in the order of their calls.
 #[derive(Clone, Copy, Debug)]
-pub struct Txn {
+pub(crate) struct Txn {
     /// Index of the call.
     pub call: u32,
     /// Index of the reply of an Ok or Fail transaction; [`Txn::OPEN`] for Info: it may take effect at any time.
@@ -90,12 +90,12 @@ pub struct Txn {
 
 impl Txn {
     /// Later than every index.
-    pub const OPEN: u32 = u32::MAX;
+    pub(crate) const OPEN: u32 = u32::MAX;
 }
 
 /// A call that is no transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Malformed {
+pub(crate) struct Malformed {
     /// Index of the call; 0 where the workload as a whole is too large.
     pub call: u64,
     /// What is wrong with it.
@@ -107,7 +107,7 @@ const TXNS_MAX: usize = 1 << 29;
 
 /// The transactions of one workload. Transactions that are Fail or Info and wrote nothing say nothing and are left out.
 #[derive(Clone, Debug)]
-pub struct Transactions<'h> {
+pub(crate) struct Transactions<'h> {
     history: &'h History,
     txns: Vec<Txn>,
     mops: Vec<Mop>,
@@ -124,7 +124,11 @@ pub struct Transactions<'h> {
 
 impl<'h> Transactions<'h> {
     /// Parses the transactions of the workload. The error names the first call that is none.
-    pub fn parse(history: &'h History, workload: NameId, dialect: Dialect) -> Result<Transactions<'h>, Malformed> {
+    pub(crate) fn parse(
+        history: &'h History,
+        workload: NameId,
+        dialect: Dialect,
+    ) -> Result<Transactions<'h>, Malformed> {
         let mut parser = Parser::new(history, dialect);
         for op in history.ops().iter().filter(|op| op.workload == workload) {
             parser.take(&op).map_err(|why| Malformed { call: op.call, why })?;
@@ -184,28 +188,23 @@ impl<'h> Transactions<'h> {
     }
 
     /// How many.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.txns.len()
     }
 
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.txns.is_empty()
-    }
-
     /// The history they are of.
-    pub fn history(&self) -> &'h History {
+    pub(crate) fn history(&self) -> &'h History {
         self.history
     }
 
     /// A transaction by its number.
     #[inline]
-    pub fn txn(&self, txn: u32) -> &Txn {
+    pub(crate) fn txn(&self, txn: u32) -> &Txn {
         &self.txns[txn as usize]
     }
 
     /// All of them, by number.
-    pub fn txns(&self) -> &[Txn] {
+    pub(crate) fn txns(&self) -> &[Txn] {
         &self.txns
     }
 
@@ -213,7 +212,7 @@ impl<'h> Transactions<'h> {
     ///
     /// # Panics
     /// Never, for a transaction of this history.
-    pub fn op(&self, txn: u32) -> Op<'h> {
+    pub(crate) fn op(&self, txn: u32) -> Op<'h> {
         let call = u64::from(self.txn(txn).call);
         let ops = self.history.ops();
         ops.at(ops.partition_point(|op| op.call < call))
@@ -221,47 +220,47 @@ impl<'h> Transactions<'h> {
 
     /// Its micro-operations, in order.
     #[inline]
-    pub fn mops(&self, txn: u32) -> &[Mop] {
+    pub(crate) fn mops(&self, txn: u32) -> &[Mop] {
         let first = self.txns[txn as usize].first as usize;
         let end = self.txns.get(txn as usize + 1).map_or(self.mops.len(), |next| next.first as usize);
         &self.mops[first..end]
     }
 
     /// Places of its micro-operations among all.
-    pub fn mop_range(&self, txn: u32) -> std::ops::Range<u32> {
+    pub(crate) fn mop_range(&self, txn: u32) -> std::ops::Range<u32> {
         let end = self.txns.get(txn as usize + 1).map_or(self.mops.len() as u32, |next| next.first);
         self.txns[txn as usize].first..end
     }
 
     /// All micro-operations: those of one transaction side by side, in order.
-    pub fn all_mops(&self) -> &[Mop] {
+    pub(crate) fn all_mops(&self) -> &[Mop] {
         &self.mops
     }
 
     /// How many keys there are; they count from 0 in the order in which they appear.
-    pub fn keys(&self) -> usize {
+    pub(crate) fn keys(&self) -> usize {
         self.keys.len()
     }
 
     /// The key's value.
-    pub fn key(&self, key: u32) -> ValueRef<'h> {
+    pub(crate) fn key(&self, key: u32) -> ValueRef<'h> {
         self.history.values().get(self.keys[key as usize])
     }
 
     /// Places in [`Transactions::all_mops`] of the micro-operations on this key, by transaction.
     #[inline]
-    pub fn key_mops(&self, key: u32) -> &[u32] {
+    pub(crate) fn key_mops(&self, key: u32) -> &[u32] {
         &self.by_key[self.key_first[key as usize] as usize..self.key_first[key as usize + 1] as usize]
     }
 
     /// A word as a value.
-    pub fn value(&self, word: Word) -> ValueRef<'h> {
+    pub(crate) fn value(&self, word: Word) -> ValueRef<'h> {
         self.history.values().get(word)
     }
 
     /// The elements of a list that was read; nil is the empty list.
     #[inline]
-    pub fn elements(&self, word: Word) -> &'h [Word] {
+    pub(crate) fn elements(&self, word: Word) -> &'h [Word] {
         self.value(word).as_list().map_or(&[], ListRef::words)
     }
 }
@@ -466,7 +465,7 @@ fn same_calls(call: ListRef<'_>, reply: ListRef<'_>) -> bool {
 
 /// A hasher for words and numbers of our own making: multiply and fold.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Mix(u64);
+pub(crate) struct Mix(u64);
 
 impl Hasher for Mix {
     fn finish(&self) -> u64 {

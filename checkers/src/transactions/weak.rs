@@ -25,20 +25,22 @@
 //! `causal-violation`) it reports reads that no order explains: `G1a`, `G1b`, `garbage-read`, `internal`, `future-read`,
 //! of lists also `incompatible-order`. Unknown: nothing was read, a read value was written more than once, the budget
 //! ended, or a contradiction of lists rests on reads of own appends, as if these were versions already.
+#[cfg(feature = "oracles")]
 pub(crate) mod brute;
 mod causal;
 mod edges;
 pub(crate) mod explain;
-#[doc(hidden)]
-pub mod fuzz;
+#[cfg(feature = "oracles")]
+pub(crate) mod fuzz;
 pub(crate) mod judge;
 mod lists;
-#[doc(hidden)]
-pub mod load;
+#[cfg(feature = "oracles")]
+pub(crate) mod load;
 pub(crate) mod matched;
 pub(crate) mod order;
 mod registers;
 mod serial;
+#[cfg(feature = "oracles")]
 pub(crate) mod small;
 #[cfg(test)]
 mod tests;
@@ -90,31 +92,25 @@ pub(crate) const READ_COMMITTED: CheckerDoc = CheckerDoc {
 
 /// Judges transactions by one weak level.
 #[derive(Clone, Debug)]
-pub struct Weak {
+pub(crate) struct Weak {
     level: Level,
     workload: Option<String>,
 }
 
 impl Weak {
     /// Monotonic atomic view with sessions; see the module for how it relates to Adya's PL-2.
-    pub fn read_committed() -> Weak {
+    pub(crate) fn read_committed() -> Weak {
         Weak { level: Level::ReadCommitted, workload: None }
     }
 
     /// Transactions are seen as a whole or not at all (Bailis et al., SIGMOD 2014).
-    pub fn read_atomic() -> Weak {
+    pub(crate) fn read_atomic() -> Weak {
         Weak { level: Level::ReadAtomic, workload: None }
     }
 
     /// Causal consistency of transactions, with one order of all commits.
-    pub fn causal() -> Weak {
+    pub(crate) fn causal() -> Weak {
         Weak { level: Level::Causal, workload: None }
-    }
-
-    /// Judges this workload only.
-    pub fn workload(mut self, name: &str) -> Weak {
-        self.workload = Some(name.to_owned());
-        self
     }
 }
 

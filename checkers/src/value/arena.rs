@@ -13,7 +13,7 @@ use std::sync::{Arc, LazyLock};
 /// Two words of one arena are equal exactly when their values are, unless both are lists or both are maps: those are
 /// compared by content, through [`ValueRef`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Word(u64);
+pub(crate) struct Word(u64);
 
 const TAG_BITS: u32 = 3;
 const NIL: u64 = 0;
@@ -26,7 +26,7 @@ const MAP: u64 = 6;
 
 impl Word {
     /// Nothing.
-    pub const NIL: Word = Word(NIL);
+    pub(crate) const NIL: Word = Word(NIL);
 
     const fn new(tag: u64, rest: u64) -> Word {
         Word(rest << TAG_BITS | tag)
@@ -39,19 +39,19 @@ impl Word {
     }
 
     /// Whether equal words mean equal values and different words different ones: everything but lists and maps.
-    pub fn is_atom(self) -> bool {
+    pub(crate) fn is_atom(self) -> bool {
         self.tag() < LIST
     }
 
     /// Whether all are atoms. Without a branch for each, because lists that were read are most of what there is to read.
-    pub fn all_atoms(words: &[Word]) -> bool {
+    pub(crate) fn all_atoms(words: &[Word]) -> bool {
         const { assert!(LIST == 0b101 && MAP == 0b110) };
         words.iter().fold(0, |found, word| found | ((word.0 >> 2) & (word.0 | (word.0 >> 1)))) & 1 == 0
     }
 
     /// Whether both are the same words, one after the other; faster than comparing slices, as nothing is decided before
     /// the end of some words.
-    pub fn same(one: &[Word], other: &[Word]) -> bool {
+    pub(crate) fn same(one: &[Word], other: &[Word]) -> bool {
         let differ = |(one, other): (&[Word], &[Word])| {
             one.iter().zip(other).fold(0, |found, (one, other)| found | (one.0 ^ other.0)) != 0
         };
@@ -59,14 +59,14 @@ impl Word {
     }
 
     /// The bits: a number that identifies an atom within its arena.
-    pub fn bits(self) -> u64 {
+    pub(crate) fn bits(self) -> u64 {
         self.0
     }
 }
 
 /// The values of one history.
 #[derive(Clone, Debug, Default)]
-pub struct Arena {
+pub(crate) struct Arena {
     texts: Vec<Arc<str>>,
     text_ids: HashMap<Arc<str>, u64>,
     /// Texts that were put in lately, by length and ends: the few words of a protocol come again and again, and
@@ -81,7 +81,7 @@ pub struct Arena {
 
 impl Arena {
     /// Takes a value in.
-    pub fn put(&mut self, value: &Value) -> Word {
+    pub(crate) fn put(&mut self, value: &Value) -> Word {
         match value {
             Value::Nil => Word::NIL,
             Value::Bool(flag) => Word::new(BOOL, u64::from(*flag)),
@@ -103,12 +103,12 @@ impl Arena {
     }
 
     /// Takes a boolean in.
-    pub fn put_bool(&mut self, flag: bool) -> Word {
+    pub(crate) fn put_bool(&mut self, flag: bool) -> Word {
         Word::new(BOOL, u64::from(flag))
     }
 
     /// Takes an integer in.
-    pub fn put_int(&mut self, number: i64) -> Word {
+    pub(crate) fn put_int(&mut self, number: i64) -> Word {
         let shifted = number << TAG_BITS;
         if shifted >> TAG_BITS == number {
             return Word(shifted as u64 | INT);
@@ -122,7 +122,7 @@ impl Arena {
     }
 
     /// Takes a text in.
-    pub fn put_text(&mut self, text: &str) -> Word {
+    pub(crate) fn put_text(&mut self, text: &str) -> Word {
         let slot = recent_slot(text.as_bytes());
         if let Some(id) = self.recent.get(slot)
             && self.texts.get(*id as usize).is_some_and(|known| **known == *text)
@@ -149,12 +149,12 @@ impl Arena {
     }
 
     /// Takes a list of words of this arena in.
-    pub fn put_list(&mut self, items: &[Word]) -> Word {
+    pub(crate) fn put_list(&mut self, items: &[Word]) -> Word {
         self.put_words(LIST, items)
     }
 
     /// Takes an object in: names, which are texts, and values in turns.
-    pub fn put_map(&mut self, entries: &[Word]) -> Word {
+    pub(crate) fn put_map(&mut self, entries: &[Word]) -> Word {
         debug_assert!(entries.len().is_multiple_of(2));
         self.put_words(MAP, entries)
     }
@@ -177,12 +177,12 @@ impl Arena {
     }
 
     /// The value of a word of this arena.
-    pub fn get(&self, word: Word) -> ValueRef<'_> {
+    pub(crate) fn get(&self, word: Word) -> ValueRef<'_> {
         ValueRef { arena: self, word }
     }
 
     /// Bytes held, about.
-    pub fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         let texts: usize = self.texts.iter().map(|text| text.len() + 72).sum();
         texts + self.wide.len() * 40 + self.words.capacity() * 8
     }
@@ -210,7 +210,7 @@ pub struct ValueRef<'h> {
 
 /// What a value is.
 #[derive(Clone, Copy, Debug)]
-pub enum Kind<'h> {
+pub(crate) enum Kind<'h> {
     /// Nothing.
     Nil,
     /// A boolean.
@@ -227,13 +227,13 @@ pub enum Kind<'h> {
 
 impl<'h> ValueRef<'h> {
     /// The word; see [`Word::is_atom`] for when words may be compared instead of values.
-    pub fn word(self) -> Word {
+    pub(crate) fn word(self) -> Word {
         self.word
     }
 
     /// What it is.
     #[inline]
-    pub fn kind(self) -> Kind<'h> {
+    pub(crate) fn kind(self) -> Kind<'h> {
         let arena = self.arena;
         match self.word.tag() {
             NIL => Kind::Nil,
@@ -342,7 +342,7 @@ impl<'h> ListRef<'h> {
         self.words.iter().map(move |word| arena.get(*word))
     }
     /// The elements as words.
-    pub fn words(self) -> &'h [Word] {
+    pub(crate) fn words(self) -> &'h [Word] {
         self.words
     }
 }

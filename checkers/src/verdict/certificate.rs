@@ -6,7 +6,7 @@ use crate::value::Value;
 use serde::{Deserialize, Serialize};
 
 /// Version of certificates written by this release.
-pub const CERTIFICATE_VERSION: u32 = 1;
+pub(crate) const CERTIFICATE_VERSION: u32 = 1;
 
 /// A claim about some operations of a history.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -13,37 +13,8 @@ mod tokens;
 pub(super) use skip::skip;
 pub(super) use tokens::{in_symbol, keyword};
 
-use super::window::{DEPTH_MAX, Scan, Stop, Window};
-use crate::history::HistoryError;
-use crate::value::{Arena, Kind, Value, Word};
-use std::io::Read;
-
-/// Forms of a text, one after the other.
-#[derive(Debug)]
-pub struct Forms<R> {
-    window: Window<R>,
-    arena: Arena,
-    scratch: Scratch,
-}
-
-impl<R: Read> Forms<R> {
-    /// The forms of this text. It is read as they are asked for.
-    pub fn new(reader: R) -> Forms<R> {
-        Forms { window: Window::new(reader), arena: Arena::default(), scratch: Scratch::default() }
-    }
-}
-
-impl<R: Read> Iterator for Forms<R> {
-    type Item = Result<Value, HistoryError>;
-
-    /// The next form. After an error there is nothing sensible to go on with.
-    fn next(&mut self) -> Option<Result<Value, HistoryError>> {
-        self.arena = Arena::default();
-        let (arena, scratch) = (&mut self.arena, &mut self.scratch);
-        let word = self.window.scan(|scan| form(scan, arena, scratch)).transpose()?;
-        Some(word.map(|word| self.arena.get(word).to_value()))
-    }
-}
+use super::window::{DEPTH_MAX, Scan, Stop};
+use crate::value::{Arena, Kind, Word};
 
 /// Room for the forms that are being read, used again and again.
 #[derive(Debug, Default)]

@@ -14,7 +14,7 @@ use crate::random::Rng;
 use crate::verdict::Budget;
 use std::collections::HashSet;
 
-pub use super::Operation;
+pub(crate) use super::Operation;
 
 /// Whether some order explains the operations, if everybody agrees. An error says who does not.
 pub(crate) fn compare<M: Model>(rng: &mut Rng, model: &M, all: &[Operation<M::Act>]) -> Result<bool, String> {

@@ -59,6 +59,7 @@ pub(crate) struct Search {
 
 impl Search {
     /// A search over these operations.
+    #[cfg(feature = "oracles")]
     pub(crate) fn new(plan: Plan) -> Search {
         Search::ahead(plan, None)
     }

@@ -19,8 +19,8 @@
 //! `set`'s to find.
 //!
 //! It asks nothing where final reads are not made on each node: the option `final_reads`.
-#[doc(hidden)]
-pub mod fuzz;
+#[cfg(feature = "oracles")]
+pub(crate) mod fuzz;
 #[cfg(test)]
 mod tests;
 
@@ -61,7 +61,7 @@ const QUIESCE: (&str, &str) = (
 
 /// Judges whether replicas of sets agree at the end.
 #[derive(Clone, Copy, Debug)]
-pub struct ReplicasAgree {
+pub(crate) struct ReplicasAgree {
     mode: FinalReads,
     standstill_ms: u64,
     crdt: Crdt,

@@ -28,7 +28,7 @@ use std::collections::BTreeMap;
 
 /// Judges transactions with predicate reads.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct ClosedPredicate;
+pub(crate) struct ClosedPredicate;
 
 #[derive(Clone, Debug, PartialEq)]
 enum Predicate {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 /// How the store runs transactions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Isolation {
+pub enum LoadIsolation {
     /// One after the other.
     Serial,
     /// On a snapshot taken at the call, the first committer of a key wins.
@@ -18,7 +18,7 @@ pub enum Isolation {
 
 /// What transactions do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum LoadKind {
     /// `w` and `r`, one to four.
     Registers,
     /// `append` and `r`, one to four.
@@ -61,15 +61,15 @@ impl Keys {
     }
 
     /// What a transaction does: whether it writes, the key, and the value.
-    fn acts(&mut self, kind: Kind, rng: &mut Rng) -> Vec<(bool, u64, i64)> {
+    fn acts(&mut self, kind: LoadKind, rng: &mut Rng) -> Vec<(bool, u64, i64)> {
         let mut acts = Vec::new();
         let mut used = HashSet::new();
-        let length = if kind == Kind::Mini { 1 + rng.below(2) } else { 1 + rng.below(4) };
+        let length = if kind == LoadKind::Mini { 1 + rng.below(2) } else { 1 + rng.below(4) };
         for _ in 0..length {
             let slot = (rng.below(1024) + 1).ilog2().min(9) as usize;
             let key = self.active[9 - slot];
             let writes = rng.percent(50);
-            if kind == Kind::Mini {
+            if kind == LoadKind::Mini {
                 if !used.insert(key) {
                     continue;
                 }
@@ -77,7 +77,7 @@ impl Keys {
             }
             if writes {
                 acts.push((true, key, self.write(key)));
-            } else if kind != Kind::Mini {
+            } else if kind != LoadKind::Mini {
                 acts.push((false, key, 0));
             }
         }
@@ -94,8 +94,8 @@ struct Store {
 
 impl Store {
     /// Runs a transaction to its end; whether it committed.
-    fn run(&mut self, open: &mut Open, isolation: Isolation) -> bool {
-        let snapshot = if isolation == Isolation::Serial { self.commits } else { open.call };
+    fn run(&mut self, open: &mut Open, isolation: LoadIsolation) -> bool {
+        let snapshot = if isolation == LoadIsolation::Serial { self.commits } else { open.call };
         let mut own: Vec<(u64, i64)> = Vec::new();
         for &(writes, key, value) in &open.acts {
             if writes {
@@ -110,7 +110,7 @@ impl Store {
         let moved = |&(key, _): &(u64, i64)| {
             self.versions.get(&key).and_then(|versions| versions.last()).is_some_and(|last| last.0 > snapshot)
         };
-        if isolation == Isolation::Snapshot && own.iter().any(moved) {
+        if isolation == LoadIsolation::Snapshot && own.iter().any(moved) {
             return false;
         }
         self.commits += 1;
@@ -120,7 +120,7 @@ impl Store {
 }
 
 /// So many transactions of ten clients on ten keys at a time. Aborted ones are Fail, so many of a hundred Info.
-pub fn load(kind: Kind, isolation: Isolation, info_percent: u64, count: usize, seed: u64) -> History {
+pub fn load(kind: LoadKind, isolation: LoadIsolation, info_percent: u64, count: usize, seed: u64) -> History {
     let mut rng = Rng::new(seed);
     let mut builder = HistoryBuilder::new();
     let name: Arc<str> = Arc::from("txn");
@@ -170,17 +170,19 @@ pub fn load(kind: Kind, isolation: Isolation, info_percent: u64, count: usize, s
     builder.finish().unwrap_or_default()
 }
 
-fn shown(kind: Kind, open: &Open, answered: bool) -> Value {
+fn shown(kind: LoadKind, open: &Open, answered: bool) -> Value {
     let mut reads = open.reads.iter();
     Value::list(open.acts.iter().map(|&(writes, key, value)| {
         let name = match (writes, kind) {
             (false, _) => "r",
-            (true, Kind::Lists) => "append",
+            (true, LoadKind::Lists) => "append",
             (true, _) => "w",
         };
         let value = match (writes, if writes { None } else { reads.next() }) {
             (true, _) => Value::Int(value),
-            (false, Some(read)) if answered && kind == Kind::Lists => Value::list(read.iter().map(|&one| one.into())),
+            (false, Some(read)) if answered && kind == LoadKind::Lists => {
+                Value::list(read.iter().map(|&one| one.into()))
+            }
             (false, Some(read)) if answered => read.last().map_or(Value::Nil, |&one| one.into()),
             _ => Value::Nil,
         };

@@ -20,15 +20,16 @@ fn levels_of_known_versions_are_what_their_definitions_say() {
 
 #[test]
 fn long_histories_of_a_store_have_its_level() {
-    use super::load::{Isolation, Kind, load};
+    use super::load::{LoadIsolation, LoadKind, load};
     use super::*;
-    for (isolation, expected) in
-        [(Isolation::Serial, "strong-session-serializable"), (Isolation::Snapshot, "strong-session-snapshot-isolation")]
-    {
-        let history = load(Kind::Lists, isolation, 1, 2000, 3);
+    for (isolation, expected) in [
+        (LoadIsolation::Serial, "strong-session-serializable"),
+        (LoadIsolation::Snapshot, "strong-session-snapshot-isolation"),
+    ] {
+        let history = load(LoadKind::Lists, isolation, 1, 2000, 3);
         let workload = history.find_name("txn").expect("a workload");
         let transactions = Transactions::parse(&history, workload, Dialect::Lists).expect("transactions");
-        let levels = crate::transactions::levels::of_lists(&transactions, &Budget::unlimited());
+        let levels = fuzz::levels_of_lists(&transactions, &Budget::unlimited());
         assert_eq!(levels.strongest(), [expected]);
     }
 }

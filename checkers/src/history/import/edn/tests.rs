@@ -1,5 +1,36 @@
 //! What EDN texts mean, and what is refused, with its place.
+use super::super::window::Window;
 use super::*;
+use crate::history::HistoryError;
+use crate::value::Value;
+use std::io::Read;
+
+/// Forms of a text, one after the other.
+#[derive(Debug)]
+struct Forms<R> {
+    window: Window<R>,
+    arena: Arena,
+    scratch: Scratch,
+}
+
+impl<R: Read> Forms<R> {
+    /// The forms of this text. It is read as they are asked for.
+    fn new(reader: R) -> Forms<R> {
+        Forms { window: Window::new(reader), arena: Arena::default(), scratch: Scratch::default() }
+    }
+}
+
+impl<R: Read> Iterator for Forms<R> {
+    type Item = Result<Value, HistoryError>;
+
+    /// The next form. After an error there is nothing sensible to go on with.
+    fn next(&mut self) -> Option<Result<Value, HistoryError>> {
+        self.arena = Arena::default();
+        let (arena, scratch) = (&mut self.arena, &mut self.scratch);
+        let word = self.window.scan(|scan| form(scan, arena, scratch)).transpose()?;
+        Some(word.map(|word| self.arena.get(word).to_value()))
+    }
+}
 
 fn all(text: &str) -> Result<Vec<Value>, HistoryError> {
     Forms::new(text.as_bytes()).collect()

@@ -1,7 +1,14 @@
-//! The one list of differential tests. No checker uses it.
+//! Brute force beside every fast checker, and the random histories that both judge: for tests, benches and fuzzing.
+//!
+//! Only the feature `oracles` compiles this; no checker uses it. Each oracle stands in a `fuzz.rs` beside its checker,
+//! because it compares single engines, too. [`DIFFERENCES`] lists them.
+pub use crate::history::fuzz::{Mutations, check_reader, mutate_read};
 pub use crate::random::{Differ, Rng, Stats, Watch, watch};
+pub use crate::testing::complete;
+pub use crate::transactions::simulate::{Isolation, Shape, simulate};
+pub use crate::transactions::weak::load::{LoadIsolation, LoadKind, load};
 
-/// Every fast checker with its comparison.
+/// Every fast checker with the comparison that its oracle makes.
 pub const DIFFERENCES: &[(&str, Differ)] = &[
     ("registers, unique values", |seed, count| {
         crate::linearizability::fuzz::differ_in(crate::linearizability::fuzz::KINDS[0], seed, count)
