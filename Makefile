@@ -26,6 +26,7 @@ bench: setup-test build
 ## Form, lints, documentation.
 check:
 	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace -- -D warnings
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps
 

@@ -6,6 +6,7 @@ mod checker;
 pub mod fitting;
 mod forms;
 pub mod functions;
+mod graph;
 pub mod history;
 mod initial;
 mod linearizability;

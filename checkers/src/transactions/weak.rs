@@ -37,7 +37,6 @@ mod lists;
 #[cfg(feature = "oracles")]
 pub(crate) mod load;
 pub(crate) mod matched;
-pub(crate) mod order;
 mod registers;
 mod serial;
 #[cfg(feature = "oracles")]
