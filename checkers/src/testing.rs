@@ -16,8 +16,8 @@
 //! +3s                            time passes (a millisecond lies between two records)
 //! ```
 //!
-//! Keys, arguments and replies are JSON without spaces or single words (`x` is the text "x"). Those left out are nil. Lines
-//! that begin with `#` are comments. [`history`] says what JSON records may leave out.
+//! Keys, arguments and replies are JSON or single words (`x` is the text "x"). Those left out are nil. Lines that begin with
+//! `#` are comments. [`history`] says what JSON records may leave out.
 #[cfg(test)]
 use crate::history::{History, HistoryError, read_jsonl};
 use serde_json::{Value as Json, json};
@@ -51,6 +51,12 @@ pub(crate) fn history(lines: &str) -> History {
     try_history(lines).expect("a valid history")
 }
 
+/// The history of these lines, whose calls belong to this workload where they do not say otherwise.
+#[cfg(test)]
+pub(crate) fn history_of(workload: &str, lines: &str) -> History {
+    read_jsonl(complete_of(workload, lines).as_bytes()).expect("a valid history")
+}
+
 /// The history of these lines, or the error of its reader.
 #[cfg(test)]
 pub(crate) fn try_history(lines: &str) -> Result<History, HistoryError> {
@@ -63,7 +69,11 @@ pub(crate) fn try_history(lines: &str) -> Result<History, HistoryError> {
 ///
 /// Where a line is not understood: a test is wrong.
 pub fn complete(lines: &str) -> String {
-    let mut writer = Writer::default();
+    complete_of("register", lines)
+}
+
+fn complete_of(workload: &str, lines: &str) -> String {
+    let mut writer = Writer { workload: workload.to_owned(), ..Writer::default() };
     for line in lines.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
         if line.starts_with('{') {
             writer.record(serde_json::from_str(line).unwrap_or_else(|error| panic!("{line}: {error}")));
@@ -80,6 +90,7 @@ pub fn complete(lines: &str) -> String {
 #[derive(Default)]
 struct Writer {
     out: String,
+    workload: String,
     index: u64,
     time: u64,
     /// The functions of open calls, by process.
@@ -90,7 +101,7 @@ impl Writer {
     /// Writes a record with the fields that it leaves out.
     fn record(&mut self, mut record: Json) {
         let kind = record["type"].as_str().expect("a type").to_owned();
-        let (index, time) = (self.index, self.time);
+        let (index, time, workload) = (self.index, self.time, self.workload.clone());
         let fields = record.as_object_mut().expect("an object");
         let mut default = |name: &str, value: Json| {
             fields.entry(name).or_insert(value);
@@ -100,7 +111,7 @@ impl Writer {
         match kind.as_str() {
             "invoke" => {
                 default("node", json!("n1"));
-                default("workload", json!("register"));
+                default("workload", json!(workload));
                 default("worker", Json::Null);
             }
             "start" => {
@@ -141,9 +152,9 @@ impl Writer {
                 done = mops;
                 (Json::Null, asked(&done))
             } else {
-                let mut words = rest.split_whitespace().map(value);
-                let (key, value) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-                words.next().is_none().then_some((key, value))?
+                let words: Vec<Json> = pieces(rest, ' ').into_iter().map(value).collect();
+                let at = |at: usize| words.get(at).cloned().unwrap_or_default();
+                (words.len() <= 2).then_some((at(0), at(1)))?
             };
             self.open.insert(process, f.to_owned());
             self.record(json!({"type": "invoke", "process": process, "node": node, "f": f, "key": key, "value": value, "settle": settle}));
@@ -165,8 +176,33 @@ impl Writer {
     }
 }
 
+/// The pieces of a text between these separators, those within lists, objects and quotes aside.
+fn pieces(text: &str, separator: char) -> Vec<&str> {
+    let (mut depth, mut quoted, mut escaped, mut start) = (0, false, false, 0);
+    let mut pieces = Vec::new();
+    for (at, c) in text.char_indices() {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            '"' => quoted = !quoted,
+            '[' | '{' if !quoted => depth += 1,
+            ']' | '}' if !quoted => depth -= 1,
+            _ if c == separator && depth == 0 && !quoted => {
+                pieces.push(&text[start..at]);
+                start = at + c.len_utf8();
+            }
+            _ => {}
+        }
+    }
+    pieces.push(&text[start..]);
+    pieces.into_iter().map(str::trim).filter(|piece| !piece.is_empty()).collect()
+}
+
 fn is_node(name: &str) -> bool {
-    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric()) && !name.as_bytes()[0].is_ascii_digit()
+    name == "?"
+        || !name.is_empty()
+            && name.bytes().all(|byte| byte.is_ascii_alphanumeric())
+            && !name.as_bytes()[0].is_ascii_digit()
 }
 
 /// JSON, or a word that stands for itself.
@@ -187,12 +223,12 @@ fn mops(f: &str, text: &str) -> Option<Json> {
         return None;
     }
     let mop = |text: &str| {
-        let words: Vec<&str> = text.split_whitespace().collect();
+        let words = pieces(text, ' ');
         let name = if words[0] == "a" { "append" } else { words[0] };
-        assert!(named(text.trim()) && (2..=3).contains(&words.len()), "no operation of a transaction: {text}");
+        assert!(named(text) && (2..=3).contains(&words.len()), "no operation of a transaction: {text}");
         json!([name, value(words[1]), words.get(2).map_or(Json::Null, |word| value(word))])
     };
-    Some(text.split(';').map(mop).collect())
+    Some(pieces(text, ';').into_iter().map(mop).collect())
 }
 
 /// The operations as they are called: reads know nothing yet.
@@ -219,7 +255,7 @@ mod tests {
             3 txn w x 1; r y [2] -> ok
             4 txn a x 1; r y ...
             4 -> ok a x 1; r y [2]
-            4 txn null [["r",1,null]] -> info"#,
+            4 txn null [["r", 1, null]] -> info"#,
         );
         let parts = |line: &str| {
             let record: serde_json::Value = serde_json::from_str(line).expect("JSON");

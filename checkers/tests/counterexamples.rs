@@ -5,6 +5,7 @@
 mod stories;
 
 use dsfuzz_checkers::history::read_jsonl;
+use dsfuzz_checkers::oracles::complete;
 use dsfuzz_checkers::{Budget, Finding, Options, Severity, Validity, checker_with, judge_one};
 use dsfuzz_verifier::{Certificate, verify};
 use serde_json::{Value as Json, json};
@@ -33,7 +34,7 @@ fn each_is_explained_and_certified() {
 
 /// The violation of this kind that the checker tells of the story.
 fn judged(story: &Story) -> Finding {
-    let lines = stories::complete(story.lines);
+    let lines = complete(story.lines);
     let history = read_jsonl(lines.as_bytes()).unwrap_or_else(|error| panic!("{}: {error}", story.name));
     let options: Options =
         Options(story.options.iter().map(|(name, value)| ((*name).to_owned(), stories::value(value))).collect());
@@ -50,7 +51,7 @@ fn certified(story: &Story, finding: &Finding) -> (Certificate, usize) {
     let name = story.name;
     let certificate = finding.certificate.as_ref().unwrap_or_else(|| panic!("{name}: no certificate"));
     let written = serde_json::to_value(certificate).expect("certificates can be written");
-    let history = dsfuzz_verifier::read_jsonl(stories::complete(story.lines).as_bytes()).expect("a recording");
+    let history = dsfuzz_verifier::read_jsonl(complete(story.lines).as_bytes()).expect("a recording");
     let parse = |value: &Json| Certificate::parse(&value.to_string());
     let certificate = parse(&written).unwrap_or_else(|error| panic!("{name}: {error}"));
     verify(&certificate, None).unwrap_or_else(|error| panic!("{name}, alone: {error}\n{written:#}"));

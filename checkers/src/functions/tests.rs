@@ -120,12 +120,7 @@ fn changing(function: &Function) -> (&'static str, &'static str) {
 /// Both nodes acknowledge this call while they are certainly cut off from each other; n1 again after the heal.
 fn cut(name: &str) -> History {
     let (input, output) = changing(function(name));
-    let call = |process: u64, node: &str| {
-        format!(
-            "{{\"type\":\"invoke\",\"process\":{process},\"node\":\"{node}\",\"f\":\"{name}\",\"key\":1,\"value\":{input}}}\n\
-             {{\"type\":\"ok\",\"process\":{process},\"value\":{output}}}\n"
-        )
-    };
+    let call = |process: u64, node: &str| format!("{node}: {process} {name} 1 {input} -> ok {output}");
     history(&format!(
         r#"
         {{"type":"start","nodes":["n1","n2"]}}
@@ -242,10 +237,7 @@ fn calls_are_told_with_their_verb_and_others_as_they_stand() {
         ("enqueue", "5", "ok", "7", "enqueue 5 -> 7"),
         ("frobnicate", "5", "ok", "7", "frobnicate 5 -> 7"),
     ] {
-        let lines = format!(
-            "{{\"type\":\"invoke\",\"process\":1,\"f\":\"{f}\",\"value\":{input}}}\n{{\"type\":\"{outcome}\",\"process\":1,\"value\":{reply}}}\n"
-        );
-        let history = history(&lines);
+        let history = history(&format!("1 {f} null {input} -> {outcome} {reply}"));
         assert_eq!(describe(&history, &history.ops().at(0)), expected);
     }
 }

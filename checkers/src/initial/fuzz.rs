@@ -54,7 +54,7 @@ fn renamed(calls: &[Call]) -> Vec<Call> {
 }
 
 /// Judges so many small random histories in both readings. The error describes the first difference.
-pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
+pub(crate) fn differ(seed: u64, count: u64) -> Result<Stats, String> {
     let mut rng = Rng::new(seed);
     let mut stats = Stats::default();
     for _ in 0..count {

@@ -13,7 +13,7 @@ use crate::verdict::Budget;
 
 /// What a history is like.
 #[derive(Clone, Copy, Debug)]
-pub struct Kind {
+pub(crate) struct Kind {
     /// Its name.
     pub name: &'static str,
     /// Whether every written value is new.
@@ -25,7 +25,7 @@ pub struct Kind {
 }
 
 /// All kinds.
-pub const KINDS: [Kind; 6] = [
+pub(crate) const KINDS: [Kind; 6] = [
     Kind { name: "unique", unique: true, info_percent: 0, differs: false },
     Kind { name: "unique, info", unique: true, info_percent: 30, differs: false },
     Kind { name: "repeated", unique: false, info_percent: 0, differs: false },
@@ -34,20 +34,8 @@ pub const KINDS: [Kind; 6] = [
     Kind { name: "differs", unique: false, info_percent: 20, differs: true },
 ];
 
-/// Judges random histories of all kinds, by turns, twice. The error describes the first difference.
-pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
-    let mut stats = Stats::default();
-    for (at, kind) in KINDS.iter().enumerate() {
-        let share = count / KINDS.len() as u64 + u64::from((at as u64) < count % KINDS.len() as u64);
-        let part = differ_in(*kind, seed.wrapping_mul(31).wrapping_add(at as u64), share)?;
-        stats.histories += part.histories;
-        stats.invalid += part.invalid;
-    }
-    Ok(stats)
-}
-
 /// Judges random histories of one kind.
-pub fn differ_in(kind: Kind, seed: u64, count: u64) -> Result<Stats, String> {
+pub(crate) fn differ_in(kind: Kind, seed: u64, count: u64) -> Result<Stats, String> {
     let mut rng = Rng::new(seed);
     let budget = Budget::unlimited();
     let mut stats = Stats::default();

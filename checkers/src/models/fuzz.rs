@@ -10,7 +10,7 @@ use crate::value::Value;
 
 /// Judges so many small random histories of one model by every engine and by every order. An error describes the first
 /// difference.
-pub fn differ(name: &str, seed: u64, count: u64) -> Result<Stats, String> {
+pub(crate) fn differ(name: &str, seed: u64, count: u64) -> Result<Stats, String> {
     let mut options = Options::default();
     if name == "semaphore" {
         options.0.insert("permits".to_owned(), Value::Int(2));

@@ -417,20 +417,15 @@ mod tests {
     }
 
     fn read(value: i64) -> String {
-        format!(
-            "{{\"type\":\"invoke\",\"process\":9,\"f\":\"read\"}}\n{{\"type\":\"ok\",\"process\":9,\"value\":{value}}}\n"
-        )
+        format!("9 read -> ok {value}\n")
     }
 
-    const ADDED: &str = r#"
-        {"type":"invoke","process":0,"f":"add","value":5}
-        {"type":"ok","process":0}
-        {"type":"invoke","process":0,"f":"decrement"}
-        {"type":"info","process":0}
-        {"type":"invoke","process":1,"f":"increment","value":2}
-        {"type":"fail","process":1}
-        {"type":"invoke","process":1,"f":"add","value":3}
-        "#;
+    const ADDED: &str = "
+        0 add null 5 -> ok
+        0 decrement -> info
+        1 increment null 2 -> fail
+        1 add null 3 ...
+        ";
 
     #[test]
     fn all_that_doubt_allows_is_valid() {
@@ -456,8 +451,7 @@ mod tests {
 
     #[test]
     fn what_was_set_aside_is_not_said_to_be_missing() {
-        let odd = "{\"type\":\"invoke\",\"process\":9,\"f\":\"read\"}\n{\"type\":\"ok\",\"process\":9}\n";
-        let verdict = judge(&format!("{}{ADDED}{odd}", read(5)));
+        let verdict = judge(&format!("{}{ADDED}9 read -> ok", read(5)));
         assert_eq!(verdict.validity, Validity::Unknown);
         assert!(verdict.summary.starts_with("1 call could not be understood"), "{}", verdict.summary);
     }
@@ -479,7 +473,7 @@ mod tests {
 
     #[test]
     fn a_lost_addition_is_no_read_of_a_wrong_beginning() {
-        let add = "{\"type\":\"invoke\",\"process\":0,\"f\":\"add\",\"value\":1}\n{\"type\":\"ok\",\"process\":0}\n";
+        let add = "0 add null 1 -> ok\n";
         let checker = (DOC.build)(&Default::default()).unwrap();
         let lines = format!("{}{add}{}", read(1), read(1));
         let verdict = checker.check(&history(&lines), &Budget::unlimited());
@@ -499,7 +493,7 @@ mod tests {
     fn without_reads_or_additions_nothing_is_known() {
         assert_eq!(judge(ADDED).validity, Validity::Unknown);
         assert_eq!(judge(&read(0)).validity, Validity::Unknown);
-        let text = ADDED.replace("\"value\":5", "\"value\":[5]");
+        let text = ADDED.replace("add null 5", "add null [5]");
         assert_eq!(judge(&format!("{text}{}", read(0))).validity, Validity::Unknown);
     }
 

@@ -147,20 +147,6 @@ pub(crate) struct Crdt {
     quiesce_ms: Option<u64>,
 }
 
-#[cfg(feature = "oracles")]
-impl Crdt {
-    /// Objects of this type; None: of what type the calls look like.
-    pub(crate) fn new(kind: Option<CrdtType>) -> Crdt {
-        Crdt { kind, quiesce_ms: None }
-    }
-
-    /// Replicas are to be equal this long after the last update and the last heal.
-    pub(crate) fn quiesce_ms(mut self, quiesce_ms: u64) -> Crdt {
-        self.quiesce_ms = Some(quiesce_ms);
-        self
-    }
-}
-
 /// The kind of finding that a replica which may only be behind makes.
 const LAGS: &str = "replica-lags";
 

@@ -275,11 +275,7 @@ mod tests {
     }
 
     fn judge_with(queue: Queue, calls: &[(&str, &str, &str)]) -> Verdict {
-        let line = |(f, value, reply): &(&str, &str, &str)| {
-            format!(
-                "{{\"type\":\"invoke\",\"process\":0,\"f\":\"{f}\",\"value\":{value}}}\n{{\"type\":\"ok\",\"process\":0,\"value\":{reply}}}\n"
-            )
-        };
+        let line = |(f, value, reply): &(&str, &str, &str)| format!("0 {f} null {value} -> ok {reply}\n");
         queue.check(&history(&calls.iter().map(line).collect::<String>()), &Budget::unlimited())
     }
 

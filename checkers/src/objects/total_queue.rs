@@ -256,9 +256,7 @@ mod tests {
 
     fn lines(calls: &[(&str, &str, &str, &str)]) -> String {
         let line = |(at, (f, value, outcome, reply)): (usize, &(&str, &str, &str, &str))| {
-            format!(
-                "{{\"type\":\"invoke\",\"process\":{at},\"f\":\"{f}\",\"value\":{value}}}\n{{\"type\":\"{outcome}\",\"process\":{at},\"value\":{reply}}}\n"
-            )
+            format!("{at} {f} null {value} -> {outcome} {reply}\n")
         };
         calls.iter().enumerate().map(line).collect()
     }

@@ -120,11 +120,7 @@ mod tests {
     use crate::verdict::Validity;
 
     fn judge(ids: &[&str]) -> Verdict {
-        let call = |id: &&str| {
-            format!(
-                "{{\"type\":\"invoke\",\"process\":0,\"f\":\"generate\"}}\n{{\"type\":\"ok\",\"process\":0,\"value\":{id}}}\n"
-            )
-        };
+        let call = |id: &&str| format!("0 generate -> ok {id}\n");
         UniqueIds::new().check(&history(&ids.iter().map(call).collect::<String>()), &Budget::unlimited())
     }
 

@@ -72,23 +72,23 @@ fn run(seed: u64, count: u64, checkers: &[(&dyn Checker, Definition)], most_ops:
 }
 
 /// The variants of causal consistency.
-pub fn causal(seed: u64, count: u64) -> Result<Stats, String> {
+pub(crate) fn causal(seed: u64, count: u64) -> Result<Stats, String> {
     let made = [Variant::Weak, Variant::Convergence, Variant::Memory].map(CausalChecker::new);
     run(seed, count, &[(&made[0], &cc), (&made[1], &ccv), (&made[2], &cm)], 7)
 }
 
 /// PRAM.
-pub fn pipelined(seed: u64, count: u64) -> Result<Stats, String> {
+pub(crate) fn pipelined(seed: u64, count: u64) -> Result<Stats, String> {
     run(seed, count, &[(&CausalChecker::new(Variant::Pram), &pram)], 7)
 }
 
 /// Sequential consistency, also with repeated values.
-pub fn sequential(seed: u64, count: u64) -> Result<Stats, String> {
+pub(crate) fn sequential(seed: u64, count: u64) -> Result<Stats, String> {
     run(seed, count, &[(&Sequential, &oracle::sequential)], 7)
 }
 
 /// Session guarantees, by what sessions say of the order of versions and by real time.
-pub fn sessions(seed: u64, count: u64) -> Result<Stats, String> {
+pub(crate) fn sessions(seed: u64, count: u64) -> Result<Stats, String> {
     let promises: [(Promise, &[Guarantee]); 4] = [
         (Promise::ReadYourWrites, &[oracle::own_writes]),
         (Promise::MonotonicReads, &[oracle::forward_reads]),
@@ -131,7 +131,7 @@ pub fn sessions(seed: u64, count: u64) -> Result<Stats, String> {
 }
 
 /// k-atomicity for 1 and 2, and Δ-atomicity, keys one by one.
-pub fn staleness(seed: u64, count: u64) -> Result<Stats, String> {
+pub(crate) fn staleness(seed: u64, count: u64) -> Result<Stats, String> {
     let mut rng = Rng::new(seed);
     let mut stats = Stats::default();
     for _ in 0..count {
@@ -158,7 +158,7 @@ pub fn staleness(seed: u64, count: u64) -> Result<Stats, String> {
 }
 
 /// Convergence: whether some order of the writes ends with what all nodes hold.
-pub fn convergence(seed: u64, count: u64) -> Result<Stats, String> {
+pub(crate) fn convergence(seed: u64, count: u64) -> Result<Stats, String> {
     let mut rng = Rng::new(seed);
     let mut stats = Stats::default();
     let checker = EventualConvergence::default().wait_ms(0);

@@ -47,20 +47,6 @@ pub(crate) struct Liveness {
     any_node: bool,
 }
 
-#[cfg(feature = "oracles")]
-impl Liveness {
-    /// Each node recovers within so long.
-    pub(crate) fn within_ms(recover_ms: u64) -> Liveness {
-        Liveness { recover_ms, any_node: false }
-    }
-
-    /// It is enough that some node answers.
-    pub(crate) fn any_node(mut self) -> Liveness {
-        self.any_node = true;
-        self
-    }
-}
-
 /// When it was gone, nanoseconds: by proof, or by the nodes' own heals.
 fn gone_at(fault: &Fault) -> Option<u64> {
     fault.possible().map(|(_, end)| end).filter(|end| *end < u64::MAX)

@@ -95,19 +95,6 @@ struct Cut {
 }
 
 impl SplitBrain {
-    /// Both rules are violations, of calls that conflict.
-    #[cfg(feature = "oracles")]
-    pub(crate) fn new() -> SplitBrain {
-        SplitBrain::default()
-    }
-
-    /// For systems that promise availability on both sides: `both-sides-acknowledged` is evidence only.
-    #[cfg(feature = "oracles")]
-    pub(crate) fn sides_are_evidence(mut self) -> SplitBrain {
-        self.sides = Sides::Evidence;
-        self
-    }
-
     /// What the sides of this fault acknowledged.
     fn cut(&self, history: &History, fault: &Fault, sides: &[Side<'_>]) -> Cut {
         let busy: Vec<&Side<'_>> = sides.iter().filter(|side| !side.writes.is_empty()).collect();

@@ -33,14 +33,11 @@ fn options(name: &str, value: Value) -> Options {
 /// The second transaction began after the first had ended and missed what it appended.
 fn missed() -> History {
     history(
-        r#"
-        {"type":"invoke","process":0,"f":"txn","value":[["append",1,1]]}
-        {"type":"ok","process":0,"value":[["append",1,1]]}
-        {"type":"invoke","process":1,"f":"txn","value":[["r",1,null],["append",2,1]]}
-        {"type":"ok","process":1,"value":[["r",1,[]],["append",2,1]]}
-        {"type":"invoke","process":2,"f":"txn","value":[["r",1,null],["r",2,null]]}
-        {"type":"ok","process":2,"value":[["r",1,[1]],["r",2,[1]]]}
-        "#,
+        "
+        0 txn a 1 1 -> ok
+        1 txn r 1 []; a 2 1 -> ok
+        2 txn r 1 [1]; r 2 [1] -> ok
+        ",
     )
 }
 

@@ -3,16 +3,20 @@ use crate::run_level::availability::Availability;
 use crate::run_level::split_brain::SplitBrain;
 use crate::testing::history;
 use crate::verdict::{Budget, Checker, Severity, Validity, Verdict};
-use crate::{CHECKERS, History, checker, evidence, judge_one};
+use crate::{CHECKERS, History, Options, Value, checker, checker_with, evidence, judge_one};
+
+/// The checker of this name with one option.
+fn with_option(name: &str, option: &str, value: Value) -> Box<dyn Checker> {
+    checker_with(name, &Options([(option.to_owned(), value)].into())).expect("it takes the option")
+}
 
 fn split_brain(lines: &str) -> Verdict {
-    SplitBrain::new().check(&history(lines), &Budget::unlimited())
+    SplitBrain::default().check(&history(lines), &Budget::unlimited())
 }
 
 /// A cut between n1 and the others, with a write to `key` on n1 and one to key 1 on n2 meanwhile.
 fn cut(links: &str, key: u32, before: bool) -> String {
-    let early =
-        format!("{{\"type\":\"invoke\",\"process\":0,\"node\":\"n1\",\"f\":\"write\",\"key\":{key},\"value\":1}}");
+    let early = format!("0 write {key} 1 ...");
     let (first, later) = if before { (early.as_str(), "") } else { ("", early.as_str()) };
     format!(
         r#"
@@ -21,9 +25,9 @@ fn cut(links: &str, key: u32, before: bool) -> String {
         {first}
         {{"type":"fault","fault":7,"kind":"partition","step":"proven"}}
         {later}
-        {{"type":"invoke","process":1,"node":"n2","f":"write","key":1,"value":2}}
-        {{"type":"ok","process":0}}
-        {{"type":"ok","process":1}}
+        n2: 1 write 1 2 ...
+        0 -> ok
+        1 -> ok
         {{"type":"fault","fault":7,"kind":"partition","step":"reproven"}}
         {{"type":"fault","fault":7,"kind":"partition","step":"healed"}}
         "#
@@ -41,7 +45,7 @@ fn both_sides_of_a_cut_acknowledging_writes_to_one_key_is_a_violation() {
     let finding = &verdict.findings[0];
     assert_eq!((finding.kind.as_str(), &finding.ops[..]), ("both-sides-acknowledged", &[3, 4][..]));
     assert_eq!(finding.faults, [7]);
-    let lenient = SplitBrain::new().sides_are_evidence();
+    let lenient = with_option("split-brain", "sides", Value::text("evidence"));
     let verdict = lenient.check(&history(&cut(BOTH_WAYS, 1, false)), &Budget::unlimited());
     assert_eq!(verdict.validity, Validity::Valid);
 }
@@ -71,7 +75,7 @@ fn a_cut_that_a_node_undid_before_the_last_proof_was_not_certainly_in_force() {
     };
     assert_eq!(split_brain(&undone("[3000000,4000000]")).validity, Validity::Unknown, "before the last proof");
     let after = history(&undone("[900000000,901000000]"));
-    assert_eq!(SplitBrain::new().check(&after, &Budget::unlimited()).validity, Validity::Invalid, "after it");
+    assert_eq!(SplitBrain::default().check(&after, &Budget::unlimited()).validity, Validity::Invalid, "after it");
     assert_eq!(after.faults[0].nodes, ["n1", "n2"], "the nodes it was aimed at");
 }
 
@@ -116,8 +120,7 @@ fn overlapping_leaders_are_evidence_joined_to_writes() {
         {"type":"start","nodes":["n1","n2"]}
         {"type":"role","node":"n1","term":4,"term_with_role":true}
         {"type":"role","node":"n2","term":5,"term_with_role":true}
-        {"type":"invoke","process":0,"node":"n1","f":"write","key":1,"value":1}
-        {"type":"ok","process":0}
+        0 write 1 1 -> ok
         {"type":"role","node":"n1","term":4,"term_with_role":true}
         {"type":"role","node":"n2","term":5,"term_with_role":true}
         "#;
@@ -127,16 +130,14 @@ fn overlapping_leaders_are_evidence_joined_to_writes() {
     assert_eq!((finding.kind.as_str(), finding.severity), ("overlapping-leaders", Severity::Evidence));
     assert_eq!(finding.ops, [3]);
     assert_eq!(verdict.numbers["leader_overlap_ms"], 3);
-    let stepped_down =
-        lines.replace("{\"type\":\"ok\",\"process\":0}", "{\"type\":\"role\",\"node\":\"n1\",\"role\":\"follower\"}");
+    let stepped_down = lines.replace("1 -> ok", "1 ...\n{\"type\":\"role\",\"node\":\"n1\",\"role\":\"follower\"}");
     assert!(split_brain(&stepped_down).findings.is_empty(), "a claim of another role ends the stretch");
 }
 
 const FAULTY: &str = r#"
     {"type":"start","nodes":["n1","n2"]}
     {"type":"phase","phase":"load"}
-    {"type":"invoke","process":0,"node":"n1","f":"write","key":1,"value":1}
-    {"type":"ok","process":0}
+    0 write 1 1 -> ok
     {"type":"fault","fault":0,"kind":"kill","step":"planned","what":"kill one","time":1000000000}
     {"type":"fault","fault":0,"kind":"kill","step":"begun","what":"kill n1"}
     {"type":"fault","fault":0,"kind":"kill","step":"proven"}
@@ -191,10 +192,8 @@ fn the_list_finds_every_checker_and_nothing_else() {
 #[test]
 fn a_workload_with_a_function_that_the_model_does_not_know_is_not_passed_over() {
     let lines = r#"
-        {"type":"invoke","process":0,"f":"write","key":1,"value":1}
-        {"type":"ok","process":0}
-        {"type":"invoke","process":0,"f":"read","key":1}
-        {"type":"ok","process":0,"value":1}
+        0 write 1 1 -> ok
+        0 read 1 -> ok 1
         {"type":"invoke","process":0,"workload":"other","f":"write","key":1,"value":1}
         {"type":"ok","process":0}
         {"type":"invoke","process":0,"workload":"other","f":"swap","key":1,"value":2}
@@ -286,7 +285,7 @@ fn nodes_that_are_not_known_are_in_no_words_and_no_numbers() {
         let text = text.replace("\"key\"", "\"settle\":true,\"key\"");
         let options = crate::history::ReadOptions::default();
         let history = crate::history::read(crate::history::Format::JepsenJson, text.as_bytes(), &options);
-        let must = crate::transactions::atomic_commit::AtomicCommit::new().must_decide();
+        let must = with_option("atomic-commit", "must_decide", Value::Bool(true));
         must.check(&history.expect("it is read"), &Budget::unlimited()).validity
     };
     let asked = [(1, "status", "null", "\"prepared\""), (2, "status", "null", "\"committed\"")];

@@ -2,50 +2,43 @@
 use crate::checker::Options;
 use crate::objects::set::SetChecker;
 use crate::registry::checker_with;
-use crate::testing::history;
+use crate::testing::history_of;
 use crate::value::Value;
 use crate::verdict::{Budget, Checker, Severity, Validity, Verdict};
 
 fn judge(lines: &str) -> Verdict {
-    let lines = lines.replace("\"f\":", "\"workload\":\"set\",\"f\":");
-    SetChecker::new().check(&history(&lines), &Budget::unlimited())
+    SetChecker::new().check(&history_of("set", lines), &Budget::unlimited())
 }
 
 fn judge_with(option: &str, value: &str, lines: &str) -> Verdict {
     let value = if value == "true" { Value::Bool(true) } else { Value::text(value) };
     let options = Options([(option.to_owned(), value)].into());
-    let lines = lines.replace("\"f\":", "\"workload\":\"set\",\"f\":");
-    checker_with("set", &options).expect("it takes them").check(&history(&lines), &Budget::unlimited())
+    checker_with("set", &options).expect("it takes them").check(&history_of("set", lines), &Budget::unlimited())
 }
 
 const ADDS: &str = r#"
     {"type":"start","nodes":["n1","n2"]}
-    {"type":"invoke","process":0,"node":"n1","f":"add","value":1}
-    {"type":"ok","process":0}
+    0 add null 1 -> ok
     {"type":"fault","fault":3,"kind":"partition","step":"begun","what":"partition: n1 | n2"}
-    {"type":"invoke","process":0,"node":"n1","f":"add","value":2}
-    {"type":"ok","process":0}
-    {"type":"invoke","process":1,"node":"n2","f":"add","value":3}
-    {"type":"info","process":1,"error":"timeout"}
+    0 add null 2 -> ok
+    n2: 1 add null 3 -> info: timeout
     {"type":"fault","fault":3,"kind":"partition","step":"healed"}
-    {"type":"invoke","process":0,"node":"n1","f":"add","value":4}
-    {"type":"fail","process":0,"error":"refused"}
-    {"type":"invoke","process":0,"node":"n1","f":"add","value":5}
-    {"type":"ok","process":0}
+    0 add null 4 -> fail: refused
+    0 add null 5 -> ok
     "#;
 
 fn finals(one: &str, two: &str) -> String {
     format!(
         "{ADDS}
-        {{\"type\":\"invoke\",\"process\":0,\"node\":\"n1\",\"f\":\"read\",\"settle\":true}}
+        settle 0 read ...
         {one}
-        {{\"type\":\"invoke\",\"process\":2,\"node\":\"n2\",\"f\":\"read\",\"settle\":true}}
+        settle n2: 2 read ...
         {two}"
     )
 }
 
 fn read(process: u32, elements: &str) -> String {
-    format!("{{\"type\":\"ok\",\"process\":{process},\"value\":{elements}}}")
+    format!("{process} -> ok {elements}")
 }
 
 #[test]
@@ -112,7 +105,7 @@ fn what_the_leader_alone_lacks_is_no_pass() {
     assert_eq!(by_leader("n1").validity, Validity::Valid, "the leader decides: {}", by_leader("n1").summary);
     assert_eq!(by_leader("n1").findings[0].kind, "replicas-differ");
     assert_eq!((by_leader("n2").validity, &by_leader("n2").numbers["lost"]), (Validity::Invalid, &2.into()));
-    let unheard = leads("n2").replace(&read(2, "[1]"), "{\"type\":\"fail\",\"process\":2,\"error\":\"not-leader\"}");
+    let unheard = leads("n2").replace(&read(2, "[1]"), "2 -> fail: not-leader");
     let unheard = judge_with("final_reads", "leader", &unheard);
     assert_eq!(unheard.validity, Validity::Unknown, "{}", unheard.summary);
     assert!(unheard.summary.contains("No final read of n2, which led"), "{}", unheard.summary);
@@ -120,7 +113,7 @@ fn what_the_leader_alone_lacks_is_no_pass() {
 
 #[test]
 fn a_failed_final_read_says_nothing() {
-    let failed = "{\"type\":\"fail\",\"process\":2,\"error\":\"refused\"}";
+    let failed = "2 -> fail: refused";
     let verdict = judge(&finals(&read(0, "[1,2,5]"), failed));
     assert_eq!(verdict.validity, Validity::Unknown, "n2 may hold anything: {}", verdict.summary);
     let told =
@@ -129,7 +122,7 @@ fn a_failed_final_read_says_nothing() {
     let any = judge_with("final_reads", "any-node", &finals(&read(0, "[1,2,5]"), failed));
     assert_eq!(any.validity, Validity::Valid, "{}", any.summary);
     assert!(verdict.summary.ends_with("1 final read failed: 1 x refused on n2."), "{}", verdict.summary);
-    let none = judge(&finals("{\"type\":\"fail\",\"process\":0}", failed));
+    let none = judge(&finals("0 -> fail", failed));
     assert_eq!(none.validity, Validity::Unknown);
     let told = "No final read succeeded for 1 set of 1, so what became of 3 acknowledged adds is not known. \
                 2 final reads failed: 1 x no reason given, 1 x refused on n1, n2.";
@@ -140,7 +133,7 @@ fn a_failed_final_read_says_nothing() {
 
 #[test]
 fn what_a_silent_node_may_have_is_missing_and_not_lost() {
-    let failed = "{\"type\":\"fail\",\"process\":2,\"error\":\"refused\"}";
+    let failed = "2 -> fail: refused";
     let verdict = judge(&finals(&read(0, "[1]"), failed));
     assert_eq!(verdict.validity, Validity::Unknown, "{}", verdict.summary);
     assert_eq!((&verdict.numbers["lost"], &verdict.numbers["missing"]), (&0.into(), &2.into()));
@@ -166,30 +159,25 @@ fn an_element_twice_in_one_read_is_duplicated() {
 
 #[test]
 fn an_add_acknowledged_after_the_reads_began_is_neither_lost_nor_there() {
-    let lines = r#"
-        {"type":"invoke","process":0,"f":"add","value":1}
-        {"type":"ok","process":0}
-        {"type":"invoke","process":1,"f":"add","value":2}
-        {"type":"invoke","process":0,"f":"read","settle":true}
-        {"type":"ok","process":1}
-        {"type":"ok","process":0,"value":[1]}
-        "#;
+    let lines = "
+        0 add null 1 -> ok
+        1 add null 2 ...
+        settle 0 read ...
+        1 -> ok
+        0 -> ok [1]
+        ";
     assert_eq!(judge(lines).validity, Validity::Unknown);
     assert_eq!(judge(&lines.replace("[1]", "[1,2]")).validity, Validity::Valid);
 }
 
 #[test]
 fn seen_once_and_gone_is_evidence() {
-    let lines = r#"
-        {"type":"invoke","process":0,"f":"add","value":1}
-        {"type":"ok","process":0}
-        {"type":"invoke","process":1,"f":"add","value":2}
-        {"type":"info","process":1}
-        {"type":"invoke","process":0,"f":"read"}
-        {"type":"ok","process":0,"value":[1,2]}
-        {"type":"invoke","process":0,"f":"read","settle":true}
-        {"type":"ok","process":0,"value":[1]}
-        "#;
+    let lines = "
+        0 add null 1 -> ok
+        1 add null 2 -> info
+        0 read -> ok [1,2]
+        settle 0 read -> ok [1]
+        ";
     let verdict = judge(lines);
     assert_eq!(verdict.validity, Validity::Valid);
     assert_eq!(verdict.findings[0].kind, "vanished-element");
@@ -197,7 +185,7 @@ fn seen_once_and_gone_is_evidence() {
 
 #[test]
 fn no_add_acknowledged_is_unknown() {
-    let verdict = judge(r#"{"type":"invoke","process":0,"f":"add","value":1}"#);
+    let verdict = judge("0 add null 1 ...");
     assert_eq!(verdict.validity, Validity::Unknown);
     assert_eq!(judge("").validity, Validity::Unknown);
 }
@@ -206,16 +194,12 @@ fn no_add_acknowledged_is_unknown() {
 fn the_last_read_of_another_tool_is_the_final_one() {
     let lines = |read: &str| {
         format!(
-            r#"
-            {{"type":"invoke","process":0,"f":"add","value":1}}
-            {{"type":"ok","process":0}}
-            {{"type":"invoke","process":1,"f":"read"}}
-            {{"type":"ok","process":1,"value":[]}}
-            {{"type":"invoke","process":1,"f":"read"}}
-            {{"type":"ok","process":1,"value":{read}}}
-            {{"type":"invoke","process":1,"f":"read"}}
-            {{"type":"fail","process":1}}
-            "#
+            "
+            0 add null 1 -> ok
+            1 read -> ok []
+            1 read -> ok {read}
+            1 read -> fail
+            "
         )
     };
     let verdict = judge(&lines("[1]"));
@@ -231,32 +215,21 @@ fn the_last_read_of_another_tool_is_the_final_one() {
     assert_eq!(judge(&ours).validity, Validity::Unknown, "a recording that may have been cut off");
     let phased = format!("{}\n{{\"type\":\"phase\",\"phase\":\"settle\"}}", lines("[]"));
     assert_eq!(judge(&phased).validity, Validity::Unknown, "it has final reads, and none came");
-    let marked = lines("[]")
-        .replace("\"f\":\"read\"}", "\"f\":\"read\",\"settle\":true}")
-        .replace("\"process\":1,\"value\":[]", "\"process\":1,\"value\":[1]");
+    let marked = lines("[]").replace("1 read", "settle 1 read").replace("[]", "[1]");
     assert_eq!(judge(&marked).validity, Validity::Valid, "marked reads count");
 }
 
 /// One element, acknowledged, and these final reads, one after the other: process, node, reply.
 fn ends(reads: &[(u32, &str, &str)]) -> String {
     let read = |(process, node, reply): &(u32, &str, &str)| {
-        let reply = match reply.starts_with('[') {
-            true => format!("{{\"type\":\"ok\",\"process\":{process},\"value\":{reply}}}"),
-            false => {
-                let (kind, error) = reply.split_once(' ').expect("a type and an error");
-                format!("{{\"type\":\"{kind}\",\"process\":{process},\"error\":\"{error}\"}}")
-            }
-        };
-        format!(
-            "{{\"type\":\"invoke\",\"process\":{process},\"node\":\"{node}\",\"f\":\"read\",\"settle\":true}}\n{reply}\n"
-        )
+        let reply = if reply.starts_with('[') { format!("ok {reply}") } else { (*reply).to_owned() };
+        format!("settle {node}: {process} read -> {reply}\n")
     };
     let reads: String = reads.iter().map(read).collect();
     format!(
         r#"
         {{"type":"start","nodes":["n1","n2"]}}
-        {{"type":"invoke","process":0,"node":"n1","f":"add","value":1}}
-        {{"type":"ok","process":0}}
+        0 add null 1 -> ok
         {reads}"#
     )
 }
@@ -289,22 +262,22 @@ fn a_later_final_read_that_lacks_what_an_earlier_one_had_has_lost_it() {
     // Reads of one node that overlap have no order.
     let beside = r#"
         {"type":"start","nodes":["n1"]}
-        {"type":"invoke","process":0,"f":"add","value":1}
-        {"type":"ok","process":0}
-        {"type":"invoke","process":1,"f":"read","settle":true}
-        {"type":"invoke","process":2,"f":"read","settle":true}
-        {"type":"ok","process":1,"value":[1]}
-        {"type":"ok","process":2,"value":[]}
+        0 add null 1 -> ok
+        settle 1 read ...
+        settle 2 read ...
+        1 -> ok [1]
+        2 -> ok []
         "#;
     assert_eq!(judge(beside).validity, Validity::Valid);
 }
 
 #[test]
 fn what_is_certainly_absent_is_lost_and_no_other_failure_is() {
-    let gone = judge(&ends(&[(1, "n1", "fail absent: js10059 stream not found"), (2, "n2", "fail absent: gone")]));
+    let gone = judge(&ends(&[(1, "n1", "fail: absent: js10059 stream not found"), (2, "n2", "fail: absent: gone")]));
     assert_eq!((gone.validity, &gone.numbers["lost"]), (Validity::Invalid, &1.into()), "{}", gone.summary);
     assert!(gone.findings[0].sentences.join(" ").contains("found nothing to read there"), "{:?}", gone.findings);
-    for reply in ["fail js10059: stream not found", "info absent: perhaps", "fail absent", "fail undeclared absent: x"]
+    for reply in
+        ["fail: js10059: stream not found", "info: absent: perhaps", "fail: absent", "fail: undeclared absent: x"]
     {
         let verdict = judge(&ends(&[(1, "n1", reply), (2, "n2", reply)]));
         assert_eq!(verdict.validity, Validity::Unknown, "{reply}: {}", verdict.summary);
@@ -319,9 +292,8 @@ fn a_node_that_was_asked_is_not_silent_whoever_answered() {
     let reads = |second: &str| {
         format!(
             r#"{}
-            {{"type":"invoke","process":1,"node":"n1","f":"read","settle":true}}
-            {{"type":"ok","process":1,"value":[]}}
-            {{"type":"invoke","process":2,"node":"n2","f":"read","settle":true}}
+            settle 1 read -> ok []
+            settle n2: 2 read ...
             {{"type":"fail","process":2,"node":"n1","error":"not-leader"}}
             {second}"#,
             ends(&[])
@@ -332,7 +304,7 @@ fn a_node_that_was_asked_is_not_silent_whoever_answered() {
     assert!(silent.summary.contains("n2 never answered one and may have them"), "{}", silent.summary);
     assert!(silent.summary.ends_with("1 final read failed: 1 x not-leader on n2."), "{}", silent.summary);
     let answered = judge(&reads(
-        r#"{"type":"invoke","process":2,"node":"n2","f":"read","settle":true}
+        r#"settle n2: 2 read ...
            {"type":"ok","process":2,"node":"n1","value":[]}"#,
     ));
     assert_eq!((answered.validity, &answered.numbers["lost"]), (Validity::Invalid, &1.into()), "{}", answered.summary);
@@ -340,16 +312,16 @@ fn a_node_that_was_asked_is_not_silent_whoever_answered() {
 
 #[test]
 fn one_answer_is_enough_where_it_is_said_so() {
-    let silent = ends(&[(1, "n1", "[]"), (2, "n2", "fail timeout")]);
+    let silent = ends(&[(1, "n1", "[]"), (2, "n2", "fail: timeout")]);
     assert_eq!(judge(&silent).validity, Validity::Unknown);
     for mode in ["any-node", "leader", "once"] {
         assert_eq!(judge_with("final_reads", mode, &silent).validity, Validity::Invalid, "{mode}");
-        let there = ends(&[(1, "n1", "[1]"), (2, "n2", "fail not-leader: n1 leads")]);
+        let there = ends(&[(1, "n1", "[1]"), (2, "n2", "fail: not-leader: n1 leads")]);
         let verdict = judge_with("final_reads", mode, &there);
         assert_eq!(verdict.validity, Validity::Valid, "{mode}: {}", verdict.summary);
         assert!(!verdict.summary.contains("n2"), "a node that refuses is not missed: {}", verdict.summary);
     }
-    let taken = ends(&[(1, "n1", "info timeout"), (2, "n2", "[]")]);
+    let taken = ends(&[(1, "n1", "info: timeout"), (2, "n2", "[]")]);
     let verdict = judge_with("final_reads", "once", &taken);
     assert_eq!(verdict.validity, Validity::Unknown, "the first may have taken it: {}", verdict.summary);
 }
@@ -360,17 +332,17 @@ fn reads_that_take_away_count_together() {
     let drained = until_empty(&[(1, "n1", "[1]"), (1, "n1", "[]"), (2, "n2", "[]")]);
     assert_eq!(drained.validity, Validity::Valid, "{}", drained.summary);
     assert!(drained.findings.is_empty(), "{:?}", drained.findings);
-    let lost = until_empty(&[(1, "n1", "[]"), (2, "n2", "fail absent: gone")]);
+    let lost = until_empty(&[(1, "n1", "[]"), (2, "n2", "fail: absent: gone")]);
     assert_eq!((lost.validity, &lost.numbers["lost"]), (Validity::Invalid, &1.into()), "{}", lost.summary);
     let told = until_empty(&[(1, "n1", "[]"), (1, "n1", "[]")]).findings[0].sentences.join(" ");
     assert!(told.contains("in no final read. Each of those took away what it returned"), "{told}");
     assert!(!told.contains("say so"), "it was said: {told}");
-    let open = until_empty(&[(1, "n1", "info timeout"), (2, "n1", "[]")]);
+    let open = until_empty(&[(1, "n1", "info: timeout"), (2, "n1", "[]")]);
     assert_eq!((open.validity, &open.numbers["missing"]), (Validity::Unknown, &1.into()), "{}", open.summary);
     assert!(open.summary.contains("1 read never ended and may have taken them away"), "{}", open.summary);
     let more = until_empty(&[(1, "n1", "[]"), (2, "n2", "[9]")]);
     assert_eq!(more.validity, Validity::Invalid, "9 was never added");
-    let two = ends(&[(1, "n1", "[1]")]).replace("\"value\":1}", "\"value\":1}\n{\"type\":\"ok\",\"process\":0}\n{\"type\":\"invoke\",\"process\":0,\"node\":\"n1\",\"f\":\"add\",\"value\":2}");
+    let two = ends(&[(1, "n1", "[1]")]).replace("add null 1 -> ok", "add null 1 -> ok\n0 add null 2 -> ok");
     let unfinished = judge_with("final_reads", "until-empty", &two);
     assert_eq!(unfinished.validity, Validity::Unknown, "{}", unfinished.summary);
     assert!(unfinished.summary.contains("still returned elements"), "{}", unfinished.summary);
@@ -392,7 +364,7 @@ fn what_is_delivered_at_least_once_may_be_there_twice() {
 
 #[test]
 fn an_add_without_an_element_is_no_add_to_a_set() {
-    let lines = ends(&[(1, "n1", "[7]")]).replace("\"value\":1}", "\"value\":null}");
+    let lines = ends(&[(1, "n1", "[7]")]).replace("add null 1", "add");
     let verdict = judge(&lines);
     assert_eq!(verdict.validity, Validity::Unknown, "{}", verdict.summary);
     assert!(verdict.summary.starts_with("1 add without an element"), "{}", verdict.summary);
@@ -400,21 +372,14 @@ fn an_add_without_an_element_is_no_add_to_a_set() {
 
 /// Adds of 1, 2 and 3, acknowledged by n1, n2 and n3; then these calls.
 fn three_nodes(then: &str) -> String {
-    let add = |number: u32| {
-        format!(
-            "{{\"type\":\"invoke\",\"process\":{number},\"node\":\"n{number}\",\"f\":\"add\",\"value\":{number}}}\n\
-             {{\"type\":\"ok\",\"process\":{number}}}\n"
-        )
-    };
+    let add = |number: u32| format!("n{number}: {number} add null {number} -> ok\n");
     let adds: String = (1..=3).map(add).collect();
     format!("{{\"type\":\"start\",\"nodes\":[\"n1\",\"n2\",\"n3\"]}}\n{adds}{then}")
 }
 
 fn read_on(node: u32, settle: bool, elements: &str) -> String {
-    format!(
-        "{{\"type\":\"invoke\",\"process\":1{node},\"node\":\"n{node}\",\"f\":\"read\",\"settle\":{settle}}}\n\
-         {{\"type\":\"ok\",\"process\":1{node},\"value\":{elements}}}\n"
-    )
+    let settle = if settle { "settle " } else { "" };
+    format!("{settle}n{node}: 1{node} read -> ok {elements}\n")
 }
 
 #[test]
@@ -435,10 +400,7 @@ fn nodes_that_were_never_asked_may_hold_what_others_lack() {
     let each: String = (1..=3).map(|node| read_on(node, true, "[1,3]")).collect();
     assert_eq!(judge(&three_nodes(&each)).validity, Validity::Invalid);
     // Nobody knows which nodes were asked.
-    assert_eq!(
-        judge(&one.replace("\"node\":\"n1\",\"f\":\"read\"", "\"node\":\"?\",\"f\":\"read\"")).validity,
-        Validity::Invalid
-    );
+    assert_eq!(judge(&one.replace("settle n1:", "settle ?:")).validity, Validity::Invalid);
 }
 
 #[test]
@@ -450,8 +412,7 @@ fn what_a_node_had_at_the_end_and_lacks_later_is_lost_whatever_others_hold() {
 
 #[test]
 fn a_whole_history_that_marks_no_final_read_ends_with_its_last_read() {
-    let refused = "{\"type\":\"invoke\",\"process\":7,\"node\":\"n1\",\"f\":\"add\",\"value\":7}\n\
-                   {\"type\":\"fail\",\"process\":7,\"error\":\"refused\"}\n";
+    let refused = "7 add null 7 -> fail: refused\n";
     let whole = three_nodes(&format!("{refused}{}{{\"type\":\"end\"}}", read_on(1, false, "[1,2,3,7]")));
     let verdict = judge(&whole);
     assert_eq!(verdict.validity, Validity::Invalid, "{}", verdict.summary);

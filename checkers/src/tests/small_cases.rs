@@ -40,11 +40,9 @@ fn named(checker: &str, model: &str, lines: &str) -> crate::Verdict {
 
 #[test]
 fn a_compare_and_set_that_returned_false_is_said_to_have() {
-    let lines = r#"
-        {"type":"invoke","process":0,"f":"write","key":"x","value":1}
-        {"type":"ok","process":0}
-        {"type":"invoke","process":1,"f":"cas","key":"x","value":[1,2]}
-        {"type":"ok","process":1,"value":false}"#;
+    let lines = "
+        0 write x 1 -> ok
+        1 cas x [1,2] -> ok false";
     let verdict = named("linearizable", "cas-register", lines);
     assert_eq!(verdict.validity, Validity::Invalid, "{}", verdict.summary);
     assert!(
@@ -76,11 +74,9 @@ fn what_a_model_does_not_know_is_named_by_what_was_called() {
 
 #[test]
 fn reads_that_cannot_be_used_are_not_said_to_be_missing() {
-    let lines = r#"
-        {"type":"invoke","process":0,"f":"write","key":"x","value":50}
-        {"type":"ok","process":0,"value":1}
-        {"type":"invoke","process":1,"f":"read","key":"x"}
-        {"type":"ok","process":1,"value":[1,50]}"#;
+    let lines = "
+        0 write x 50 -> ok 1
+        1 read x -> ok [1,50]";
     let checker = crate::checker_with("staleness", &Options::default()).expect("it is listed");
     let verdict = crate::judge_one(checker.as_ref(), &crate::testing::history(lines), &Budget::unlimited());
     assert_eq!(verdict.validity, Validity::Unknown, "{}", verdict.summary);

@@ -1,41 +1,16 @@
 //! Stories: a few lines of a history, and what each checker of a contract must say of them.
 use crate::checker::Options;
 use crate::registry::checker_with;
-use crate::testing::history;
+use crate::testing::history_of;
 use crate::value::Value;
 use crate::verdict::certificate::Claim;
 use crate::verdict::{Budget, Severity, Validity, Verdict};
 
-/// `process f key input -> outcome output`, one call after the other; a line that ends in `...` stays open until a line
-/// `process -> outcome output`. A word `settle` in front of the process marks the settle phase, `n2:` the node, and a line
-/// that begins with `{` is a record. Values are JSON.
+/// The verdict of the checker of this name on these lines.
 pub(crate) fn judge(checker: &str, options: &[(&str, Value)], story: &str) -> Verdict {
-    let mut lines = String::new();
-    for line in story.lines().map(str::trim).filter(|line| !line.is_empty()) {
-        if line.starts_with('{') {
-            lines.push_str(line);
-            lines.push('\n');
-            continue;
-        }
-        let (settle, line) = line.strip_prefix("settle ").map_or(("", line), |rest| (",\"settle\":true", rest));
-        let (node, line) = line.split_once(": ").filter(|(node, _)| node.len() < 4).unwrap_or(("n1", line));
-        let (call, reply) = line.split_once("->").map_or((line, None), |(call, reply)| (call, Some(reply.trim())));
-        let words: Vec<&str> = call.split_whitespace().collect();
-        if let [process, f, key, input] = words[..].get(..4).and_then(|four| four.try_into().ok()).unwrap_or([""; 4])
-            && !f.is_empty()
-        {
-            lines.push_str(&format!(
-                "{{\"type\":\"invoke\",\"process\":{process},\"node\":\"{node}\",\"workload\":\"w\",\"f\":\"{f}\",\"key\":{key},\"value\":{input}{settle}}}\n"
-            ));
-        }
-        if let Some(reply) = reply {
-            let (outcome, value) = reply.split_once(' ').unwrap_or((reply, "null"));
-            lines.push_str(&format!("{{\"type\":\"{outcome}\",\"process\":{},\"value\":{value}}}\n", words[0]));
-        }
-    }
     let options = Options(options.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect());
     let checker = checker_with(checker, &options).unwrap_or_else(|error| panic!("{error}"));
-    checker.check(&history(&lines), &Budget::unlimited())
+    checker.check(&history_of("w", story), &Budget::unlimited())
 }
 
 /// Kinds of violations, in order.

@@ -43,20 +43,6 @@ pub(crate) struct AtomicCommit {
     must_decide: bool,
 }
 
-#[cfg(feature = "oracles")]
-impl AtomicCommit {
-    /// What is undecided at the end is evidence.
-    pub(crate) fn new() -> AtomicCommit {
-        AtomicCommit::default()
-    }
-
-    /// What is undecided at the end is a violation.
-    pub(crate) fn must_decide(mut self) -> AtomicCommit {
-        self.must_decide = true;
-        self
-    }
-}
-
 /// A decision, if it is one: true to commit.
 fn decision(word: ValueRef<'_>) -> Option<bool> {
     match word.kind() {

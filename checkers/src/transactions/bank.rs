@@ -47,26 +47,6 @@ pub(crate) struct Bank {
     negative_balances: bool,
 }
 
-#[cfg(feature = "oracles")]
-impl Bank {
-    /// No known total, no negative balances.
-    pub(crate) fn new() -> Bank {
-        Bank::default()
-    }
-
-    /// Every read sums to this.
-    pub(crate) fn total(mut self, total: i64) -> Bank {
-        self.total = Some(total);
-        self
-    }
-
-    /// Accounts may be overdrawn.
-    pub(crate) fn negative_balances(mut self, allowed: bool) -> Bank {
-        self.negative_balances = allowed;
-        self
-    }
-}
-
 /// What a read said.
 enum Seen<'h> {
     /// All accounts.

@@ -17,7 +17,7 @@ use std::fmt::Write;
 
 /// Judges random histories of at most six transactions by every order of their transactions, and their cycles by
 /// following every path. The error describes the first difference.
-pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
+pub(crate) fn differ(seed: u64, count: u64) -> Result<Stats, String> {
     let mut rng = Rng::new(seed);
     let mut stats = Stats::default();
     for _ in 0..count {
@@ -29,7 +29,7 @@ pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
 }
 
 /// Judges simulated databases of known levels: no anomaly that the level forbids. The error describes the first.
-pub fn differ_simulated(seed: u64, count: u64) -> Result<Stats, String> {
+pub(crate) fn differ_simulated(seed: u64, count: u64) -> Result<Stats, String> {
     let mut rng = Rng::new(seed);
     let mut stats = Stats::default();
     let levels = [

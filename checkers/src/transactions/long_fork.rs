@@ -47,20 +47,6 @@ pub(crate) struct LongFork {
     initial: Initial,
 }
 
-#[cfg(feature = "oracles")]
-impl LongFork {
-    /// A group is whatever keys one read asks for.
-    pub(crate) fn new() -> LongFork {
-        LongFork::default()
-    }
-
-    /// Only reads of so many keys are judged; others make a valid answer unknown.
-    pub(crate) fn group_size(mut self, keys: usize) -> LongFork {
-        self.group_size = Some(keys);
-        self
-    }
-}
-
 /// One access of a transaction: whether it writes, the key, the value.
 type Access<'h> = (bool, ValueRef<'h>, ValueRef<'h>);
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 /// A transaction.
 #[derive(Clone, Debug)]
-pub struct Small {
+pub(crate) struct Small {
     /// Index of its call.
     pub call: u64,
     /// Index of its reply; [`Op::OPEN`] of Info.
@@ -21,7 +21,7 @@ pub struct Small {
 
 /// What an operation did.
 #[derive(Clone, Debug)]
-pub enum Act {
+pub(crate) enum Act {
     /// Appended this.
     Append(Value),
     /// Read this; None: unknown.
@@ -30,7 +30,7 @@ pub enum Act {
 
 /// Which transactions must come before which, beside what their reads say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Order {
+pub(crate) enum Order {
     /// None.
     Any,
     /// Those of one process in its order.
@@ -40,7 +40,7 @@ pub enum Order {
 }
 
 /// The transactions of a history that may have taken effect.
-pub fn transactions(history: &History) -> Vec<Small> {
+pub(crate) fn transactions(history: &History) -> Vec<Small> {
     let small = |op: Op<'_>| {
         let ok = op.outcome == Outcome::Ok;
         let list = if ok { op.output } else { op.input };
@@ -98,7 +98,7 @@ impl Small {
 }
 
 /// Whether some order of all Ok transactions and some Info ones explains every read.
-pub fn serializable(txns: &[Small], order: Order) -> bool {
+pub(crate) fn serializable(txns: &[Small], order: Order) -> bool {
     orders(txns, order, &mut Vec::new(), &mut vec![State::new()], &mut |txn, _, states| {
         states.last().is_some_and(|state| txn.explained(state))
     })
@@ -106,7 +106,7 @@ pub fn serializable(txns: &[Small], order: Order) -> bool {
 
 /// Whether some order of commits, and a snapshot for each before its commit, explains every read, and no transaction
 /// writes a key that another wrote between its snapshot and its commit.
-pub fn snapshot_isolated(txns: &[Small], order: Order) -> bool {
+pub(crate) fn snapshot_isolated(txns: &[Small], order: Order) -> bool {
     orders(txns, order, &mut Vec::new(), &mut vec![State::new()], &mut |txn, taken, states| {
         (0..states.len()).any(|snapshot| {
             let fresh = taken.iter().enumerate().all(|(at, other)| at < snapshot || !other.before(txn, order));

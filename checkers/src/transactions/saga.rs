@@ -39,20 +39,6 @@ pub(crate) struct Saga {
     must_end: bool,
 }
 
-#[cfg(feature = "oracles")]
-impl Saga {
-    /// A saga without an end is evidence.
-    pub(crate) fn new() -> Saga {
-        Saga::default()
-    }
-
-    /// A saga without an end is a violation.
-    pub(crate) fn must_end(mut self) -> Saga {
-        self.must_end = true;
-        self
-    }
-}
-
 /// One entry of a log.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Event<'h> {

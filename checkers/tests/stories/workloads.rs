@@ -8,71 +8,56 @@ pub(super) const STORIES: &[Story] = &[
         checker: "set-full",
         options: &[],
         kind: "lost-element",
-        lines: r#"
-        {"type":"invoke","process":0,"f":"add","value":1}
-        {"type":"ok","process":0}
-        {"type":"invoke","process":0,"f":"add","value":2}
-        {"type":"ok","process":0}
-        {"type":"invoke","process":1,"f":"read"}
-        {"type":"ok","process":1,"value":[2]}
-        "#,
+        lines: "
+        0 add null 1 -> ok
+        0 add null 2 -> ok
+        1 read -> ok [2]
+        ",
     },
     Story {
         name: "two callers receive one id",
         checker: "unique-ids",
         options: &[],
         kind: "duplicate-id",
-        lines: r#"
-        {"type":"invoke","process":0,"f":"generate"}
-        {"type":"ok","process":0,"value":"a7"}
-        {"type":"invoke","process":1,"f":"generate"}
-        {"type":"ok","process":1,"value":"a8"}
-        {"type":"invoke","process":0,"f":"generate"}
-        {"type":"ok","process":0,"value":"a8"}
-        "#,
+        lines: "
+        0 generate -> ok a7
+        1 generate -> ok a8
+        0 generate -> ok a8
+        ",
     },
     Story {
         name: "a counter forgets",
         checker: "counter",
         options: &[],
         kind: "read-below-bound",
-        lines: r#"
-        {"type":"invoke","process":0,"f":"add","value":5}
-        {"type":"ok","process":0}
-        {"type":"invoke","process":0,"f":"decrement"}
-        {"type":"info","process":0}
-        {"type":"invoke","process":1,"f":"add","value":3}
-        {"type":"invoke","process":9,"f":"read"}
-        {"type":"ok","process":9,"value":3}
-        "#,
+        lines: "
+        0 add null 5 -> ok
+        0 decrement -> info
+        1 add null 3 ...
+        9 read -> ok 3
+        ",
     },
     Story {
         name: "a release that was refused leaves the lock held",
         checker: "lock",
         options: &[],
         kind: "double-hold",
-        lines: r#"
-        {"type":"invoke","process":0,"f":"acquire","key":"l"}
-        {"type":"ok","process":0}
-        {"type":"invoke","process":0,"f":"release","key":"l"}
-        {"type":"fail","process":0,"value":"not-held"}
-        {"type":"invoke","process":1,"f":"acquire","key":"l"}
-        {"type":"ok","process":1}
-        "#,
+        lines: "
+        0 acquire l -> ok
+        0 release l -> fail not-held
+        1 acquire l -> ok
+        ",
     },
     Story {
         name: "two processes hold one lock",
         checker: "lock",
         options: &[],
         kind: "double-hold",
-        lines: r#"
-        {"type":"invoke","process":0,"f":"acquire","key":"l"}
-        {"type":"ok","process":0}
-        {"type":"invoke","process":1,"f":"acquire","key":"l"}
-        {"type":"ok","process":1}
-        {"type":"invoke","process":0,"f":"release","key":"l"}
-        {"type":"ok","process":0}
-        "#,
+        lines: "
+        0 acquire l -> ok
+        1 acquire l -> ok
+        0 release l -> ok
+        ",
     },
     Story {
         name: "a write with an old token is accepted",
@@ -80,14 +65,10 @@ pub(super) const STORIES: &[Story] = &[
         options: &[],
         kind: "stale-token-accepted",
         lines: r#"
-        {"type":"invoke","process":1,"f":"acquire","key":"l"}
-        {"type":"ok","process":1,"value":33}
-        {"type":"invoke","process":0,"f":"acquire","key":"l"}
-        {"type":"ok","process":0,"value":34}
-        {"type":"invoke","process":0,"f":"write","value":{"token":34,"value":"a"}}
-        {"type":"ok","process":0}
-        {"type":"invoke","process":1,"f":"write","value":{"token":33,"value":"b"}}
-        {"type":"ok","process":1}
+        1 acquire l -> ok 33
+        0 acquire l -> ok 34
+        0 write null {"token":34,"value":"a"} -> ok
+        1 write null {"token":33,"value":"b"} -> ok
         "#,
     },
     Story {
@@ -95,12 +76,10 @@ pub(super) const STORIES: &[Story] = &[
         checker: "queue",
         options: &[],
         kind: "unexpected-message",
-        lines: r#"
-        {"type":"invoke","process":0,"f":"enqueue","value":1}
-        {"type":"ok","process":0}
-        {"type":"invoke","process":1,"f":"dequeue"}
-        {"type":"ok","process":1,"value":7}
-        "#,
+        lines: "
+        0 enqueue null 1 -> ok
+        1 dequeue -> ok 7
+        ",
     },
     Story {
         name: "a log loses an acknowledged message",
@@ -108,12 +87,9 @@ pub(super) const STORIES: &[Story] = &[
         options: &[],
         kind: "lost-write",
         lines: r#"
-        {"type":"invoke","process":0,"f":"send","value":[["send","k",1]]}
-        {"type":"ok","process":0,"value":[["send","k",[0,1]]]}
-        {"type":"invoke","process":0,"f":"send","value":[["send","k",2]]}
-        {"type":"ok","process":0,"value":[["send","k",[1,2]]]}
-        {"type":"invoke","process":1,"f":"poll","value":[["poll"]]}
-        {"type":"ok","process":1,"value":[["poll",{"k":[[1,2]]}]]}
+        0 send null [["send","k",1]] -> ok [["send","k",[0,1]]]
+        0 send null [["send","k",2]] -> ok [["send","k",[1,2]]]
+        1 poll null [["poll"]] -> ok [["poll",{"k":[[1,2]]}]]
         "#,
     },
     Story {
@@ -122,8 +98,7 @@ pub(super) const STORIES: &[Story] = &[
         options: &[("isolation", "\"read-committed\"")],
         kind: "precommitted-read",
         lines: r#"
-        {"type":"invoke","process":0,"f":"txn","value":[["send","k",1],["poll"]]}
-        {"type":"ok","process":0,"value":[["send","k",[0,1]],["poll",{"k":[[0,1]]}]]}
+        0 txn null [["send","k",1],["poll"]] -> ok [["send","k",[0,1]],["poll",{"k":[[0,1]]}]]
         "#,
     },
     Story {
@@ -132,14 +107,10 @@ pub(super) const STORIES: &[Story] = &[
         options: &[],
         kind: "poll-skip",
         lines: r#"
-        {"type":"invoke","process":0,"f":"send","value":[["send","k",1],["send","k",2],["send","k",3]]}
-        {"type":"ok","process":0,"value":[["send","k",[0,1]],["send","k",[1,2]],["send","k",[2,3]]]}
-        {"type":"invoke","process":1,"f":"poll","value":[["poll"]]}
-        {"type":"ok","process":1,"value":[["poll",{"k":[[0,1]]}]]}
-        {"type":"invoke","process":1,"f":"assign","value":["k","l"]}
-        {"type":"ok","process":1}
-        {"type":"invoke","process":1,"f":"poll","value":[["poll"]]}
-        {"type":"ok","process":1,"value":[["poll",{"k":[[2,3]]}]]}
+        0 send null [["send","k",1],["send","k",2],["send","k",3]] -> ok [["send","k",[0,1]],["send","k",[1,2]],["send","k",[2,3]]]
+        1 poll null [["poll"]] -> ok [["poll",{"k":[[0,1]]}]]
+        1 assign null ["k","l"] -> ok
+        1 poll null [["poll"]] -> ok [["poll",{"k":[[2,3]]}]]
         "#,
     },
     Story {
@@ -148,12 +119,9 @@ pub(super) const STORIES: &[Story] = &[
         options: &[],
         kind: "poll-skip",
         lines: r#"
-        {"type":"invoke","process":0,"f":"send","value":[["send","k",1],["send","k",2],["send","k",3]]}
-        {"type":"ok","process":0,"value":[["send","k",[0,1]],["send","k",[1,2]],["send","k",[2,3]]]}
-        {"type":"invoke","process":1,"f":"poll","value":[["poll"]]}
-        {"type":"ok","process":1,"value":[["poll",{"k":[[0,1]]}]]}
-        {"type":"invoke","process":1,"f":"poll","value":[["poll"]]}
-        {"type":"ok","process":1,"value":[["poll",{"k":[[2,3]]}]]}
+        0 send null [["send","k",1],["send","k",2],["send","k",3]] -> ok [["send","k",[0,1]],["send","k",[1,2]],["send","k",[2,3]]]
+        1 poll null [["poll"]] -> ok [["poll",{"k":[[0,1]]}]]
+        1 poll null [["poll"]] -> ok [["poll",{"k":[[2,3]]}]]
         "#,
     },
     Story {
@@ -162,14 +130,10 @@ pub(super) const STORIES: &[Story] = &[
         options: &[],
         kind: "watch-not-reliable",
         lines: r#"
-        {"type":"invoke","process":0,"f":"put","key":"a","value":1}
-        {"type":"ok","process":0,"value":2}
-        {"type":"invoke","process":0,"f":"put","key":"a","value":2}
-        {"type":"ok","process":0,"value":3}
-        {"type":"invoke","process":0,"f":"put","key":"a","value":3}
-        {"type":"ok","process":0,"value":4}
-        {"type":"invoke","process":1,"f":"watch","value":{"key":"a","revision":1}}
-        {"type":"ok","process":1,"value":[[{"revision":2,"key":"a","value":1,"type":"put"}],[{"revision":4,"key":"a","value":3,"type":"put"}]]}
+        0 put a 1 -> ok 2
+        0 put a 2 -> ok 3
+        0 put a 3 -> ok 4
+        1 watch null {"key":"a","revision":1} -> ok [[{"revision":2,"key":"a","value":1,"type":"put"}],[{"revision":4,"key":"a","value":3,"type":"put"}]]
         "#,
     },
     Story {
@@ -177,14 +141,11 @@ pub(super) const STORIES: &[Story] = &[
         checker: "monotonic",
         options: &[],
         kind: "out-of-order",
-        lines: r#"
-        {"type":"invoke","process":0,"f":"add","value":1}
-        {"type":"ok","process":0}
-        {"type":"invoke","process":1,"f":"add","value":2}
-        {"type":"ok","process":1}
-        {"type":"invoke","process":2,"f":"read"}
-        {"type":"ok","process":2,"value":[[1,20],[2,10]]}
-        "#,
+        lines: "
+        0 add null 1 -> ok
+        1 add null 2 -> ok
+        2 read -> ok [[1,20],[2,10]]
+        ",
     },
     Story {
         name: "a saga compensates in the wrong order",
@@ -192,10 +153,8 @@ pub(super) const STORIES: &[Story] = &[
         options: &[],
         kind: "compensated-out-of-order",
         lines: r#"
-        {"type":"invoke","process":0,"f":"start","key":"s","value":["a","b"]}
-        {"type":"ok","process":0}
-        {"type":"invoke","process":1,"f":"log","key":"s"}
-        {"type":"ok","process":1,"value":[["step","a"],["step","b"],["compensate","a"],["compensate","b"],"compensated"]}
+        0 start s ["a","b"] -> ok
+        1 log s -> ok [["step","a"],["step","b"],["compensate","a"],["compensate","b"],"compensated"]
         "#,
     },
 ];

@@ -66,6 +66,6 @@ fn a_redirect_across_no_cut_is_no_split_brain() {
                {{"type":"fault","fault":0,"kind":"partition","step":"healed"}}"#
         ))
     };
-    let judged = |node| SplitBrain::new().check(&run(node), &Budget::unlimited()).validity;
+    let judged = |node| SplitBrain::default().check(&run(node), &Budget::unlimited()).validity;
     assert_eq!((judged("n2"), judged("n1")), (Validity::Valid, Validity::Invalid));
 }

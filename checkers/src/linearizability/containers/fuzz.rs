@@ -6,10 +6,10 @@ use crate::random::{Rng, Stats};
 use crate::value::Value;
 
 /// What can be compared.
-pub const NAMES: &[&str] = &["queue", "stack", "smallest", "largest", "bag", "growing-set"];
+pub(crate) const NAMES: &[&str] = &["queue", "stack", "smallest", "largest", "bag", "growing-set"];
 
 /// Judges so many small random histories of one container twice. An error describes the first difference.
-pub fn differ(name: &str, seed: u64, count: u64) -> Result<Stats, String> {
+pub(crate) fn differ(name: &str, seed: u64, count: u64) -> Result<Stats, String> {
     counted(name, seed, count).map(|(stats, _)| stats)
 }
 

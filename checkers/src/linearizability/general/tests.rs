@@ -2,7 +2,7 @@
 use crate::checker::Options;
 use crate::history::{Completion, History, HistoryBuilder, Invoke, Record};
 use crate::registry::checker_with;
-use crate::testing::history;
+use crate::testing::history_of;
 use crate::value::Value;
 use crate::verdict::{Budget, Finding, Validity, Verdict};
 use std::path::PathBuf;
@@ -13,17 +13,14 @@ fn options(pairs: &[(&str, Value)]) -> Options {
 
 fn judge(model: &str, lines: &str) -> Verdict {
     let checker = checker_with("linearizable", &options(&[("model", Value::text(model))])).expect("a model");
-    checker.check(&history(lines), &Budget::unlimited())
+    checker.check(&history_of("object", lines), &Budget::unlimited())
 }
 
 /// Calls one after the other, each answered at once: `[function, argument, reply]`.
 fn in_turn(calls: &str) -> String {
     let calls: Vec<(String, serde_json::Value, serde_json::Value)> = serde_json::from_str(calls).expect("calls");
     let line = |(f, input, reply): &(String, serde_json::Value, serde_json::Value)| {
-        format!(
-            "{{\"type\":\"invoke\",\"process\":0,\"workload\":\"object\",\"f\":\"{f}\",\"value\":{input}}}\n\
-             {{\"type\":\"ok\",\"process\":0,\"value\":{reply}}}\n"
-        )
+        format!("0 {f} null {input} -> ok {reply}\n")
     };
     calls.iter().map(line).collect()
 }
@@ -133,17 +130,14 @@ fn a_dequeue_of_unknown_outcome_may_have_taken_the_value() {
             + unknown
             + &in_turn(r#"[["dequeue",null,2],["dequeue",null,null]]"#)
     };
-    let unknown = "{\"type\":\"invoke\",\"process\":5,\"workload\":\"object\",\"f\":\"dequeue\"}\n{\"type\":\"info\",\"process\":5}\n";
+    let unknown = "5 dequeue -> info\n";
     assert_eq!(judge("fifo-queue", &lines(unknown)).validity, Validity::Valid);
     assert_eq!(judge("fifo-queue", &lines("")).validity, Validity::Invalid);
 }
 
 /// A call that nobody answered.
 fn unknown(process: u64, function: &str, input: &str) -> String {
-    format!(
-        "{{\"type\":\"invoke\",\"process\":{process},\"workload\":\"object\",\"f\":\"{function}\",\"value\":{input}}}\n\
-         {{\"type\":\"info\",\"process\":{process}}}\n"
-    )
+    format!("{process} {function} null {input} -> info\n")
 }
 
 #[test]
@@ -183,11 +177,11 @@ fn an_exhausted_budget_says_what_ran_out_and_how_far_it_came() {
     }
     let checker = checker_with("linearizable", &options(&[("model", Value::text("mutex"))])).expect("a model");
     let late = Budget { expired: std::sync::Arc::new(|| true), ..Budget::unlimited() };
-    let verdict = checker.check(&history(&lines), &late);
+    let verdict = checker.check(&history_of("object", &lines), &late);
     assert_eq!(verdict.validity, Validity::Unknown);
     assert!(verdict.summary.contains("the time ran out after 0 of 120 replies"), "{}", verdict.summary);
     let small = Budget { memory_bytes: 100, ..Budget::unlimited() };
-    let verdict = checker.check(&history(&lines), &small);
+    let verdict = checker.check(&history_of("object", &lines), &small);
     assert!(verdict.summary.contains("the memory ran out"), "{}", verdict.summary);
 }
 
@@ -196,7 +190,7 @@ fn valid_objects_carry_an_order() {
     let options = options(&[("model", Value::text("stack")), ("witness", Value::Bool(true))]);
     let checker = checker_with("linearizable", &options).expect("a model");
     let verdict = checker.check(
-        &history(&in_turn(r#"[["push",1,null],["push",2,null],["pop",null,2],["pop",null,1]]"#)),
+        &history_of("object", &in_turn(r#"[["push",1,null],["push",2,null],["pop",null,2],["pop",null,1]]"#)),
         &Budget::unlimited(),
     );
     assert_eq!((verdict.validity, verdict.certificates.len()), (Validity::Valid, 1), "{}", verdict.summary);

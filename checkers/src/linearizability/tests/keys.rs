@@ -4,7 +4,7 @@ use crate::checker::Options;
 use crate::history::{Format, ReadOptions, read};
 use crate::linearizability::keys::{Judged, judge_all, parts};
 use crate::registry::checker_with;
-use crate::testing::history;
+use crate::testing::history_of;
 use crate::value::Value;
 use crate::verdict::{Budget, Validity, Verdict};
 use std::fmt::Write;
@@ -46,29 +46,22 @@ fn a_key_that_is_open_when_another_is_refuted_is_left_and_one_that_was_judged_is
 #[test]
 fn keys_that_were_left_are_told_as_not_looked_at() {
     let mut lines = String::new();
-    let call = |lines: &mut String, process: usize, key: u32, f: &str, value: &str| {
-        let _ = writeln!(
-            lines,
-            "{{\"type\":\"invoke\",\"process\":{process},\"workload\":\"object\",\"f\":\"{f}\",\"key\":{key},\"value\":{value}}}"
-        );
-    };
     // A sum that no subset gives, of numbers that are all different: to refute it takes every subset.
     let adds = 26;
     for process in 0..adds {
-        call(&mut lines, process, 1, "add", &(1u64 << (process + 1)).to_string());
+        let _ = writeln!(lines, "{process} add 1 {} ...", 1u64 << (process + 1));
     }
-    call(&mut lines, adds, 1, "read", "null");
+    let _ = writeln!(lines, "{adds} read 1 ...");
     for (key, wrong) in [(2, 1), (3, -1)] {
-        call(&mut lines, 100 + key as usize, key, "add", "1");
-        call(&mut lines, 200 + key as usize, key, "read", "null");
-        let _ = writeln!(lines, "{{\"type\":\"ok\",\"process\":{}}}", 100 + key);
-        let _ = writeln!(lines, "{{\"type\":\"ok\",\"process\":{},\"value\":{wrong}}}", 200 + key);
+        let (adder, reader) = (100 + key, 200 + key);
+        let _ =
+            writeln!(lines, "{adder} add {key} 1 ...\n{reader} read {key} ...\n{adder} -> ok\n{reader} -> ok {wrong}");
     }
-    let _ = writeln!(lines, "{{\"type\":\"ok\",\"process\":{adds},\"value\":12345}}");
+    let _ = writeln!(lines, "{adds} -> ok 12345");
     for process in 0..adds {
-        let _ = writeln!(lines, "{{\"type\":\"ok\",\"process\":{process}}}");
+        let _ = writeln!(lines, "{process} -> ok");
     }
-    let verdict = judge("counter", &history(&lines));
+    let verdict = judge("counter", &history_of("object", &lines));
     assert_eq!(verdict.validity, Validity::Invalid, "{}", verdict.summary);
     let number = |name: &str| verdict.numbers[name].as_u64();
     assert_eq!((number("left_keys"), number("bad_keys"), number("checked_keys")), (Some(1), Some(1), Some(3)));

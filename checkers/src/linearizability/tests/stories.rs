@@ -22,15 +22,11 @@ fn a_stale_read_names_three_operations_and_the_fault() {
     let finding = only_finding(
         r#"
         {"type":"start","nodes":["n1","n2","n3"]}
-        {"type":"invoke","process":0,"node":"n1","f":"write","key":"x","value":1}
-        {"type":"ok","process":0}
-        {"type":"invoke","process":1,"node":"n2","f":"read","key":"x"}
-        {"type":"ok","process":1,"value":1}
+        0 write x 1 -> ok
+        n2: 1 read x -> ok 1
         {"type":"fault","fault":4,"kind":"partition","step":"begun","what":"partition: n3 | n1 n2"}
-        {"type":"invoke","process":0,"node":"n1","f":"write","key":"x","value":2}
-        {"type":"ok","process":0}
-        {"type":"invoke","process":2,"node":"n3","f":"read","key":"x"}
-        {"type":"ok","process":2,"value":1}
+        0 write x 2 -> ok
+        n3: 2 read x -> ok 1
         {"type":"fault","fault":4,"kind":"partition","step":"healed"}
         "#,
     );
@@ -47,12 +43,10 @@ fn a_stale_read_names_three_operations_and_the_fault() {
 #[test]
 fn a_value_nobody_wrote_is_a_phantom() {
     let finding = only_finding(
-        r#"
-        {"type":"invoke","process":0,"f":"write","key":1,"value":7}
-        {"type":"fail","process":0,"error":"refused"}
-        {"type":"invoke","process":1,"f":"read","key":1}
-        {"type":"ok","process":1,"value":7}
-        "#,
+        "
+        0 write 1 7 -> fail: refused
+        1 read 1 -> ok 7
+        ",
     );
     assert_eq!((finding.kind.as_str(), &finding.ops[..]), ("phantom-read", &[2][..]));
     assert!(finding.sentences.iter().any(|sentence| sentence.contains("certainly failed")), "{finding:?}");
@@ -61,14 +55,13 @@ fn a_value_nobody_wrote_is_a_phantom() {
 #[test]
 fn two_compare_and_sets_of_one_value_lose_an_update() {
     let finding = only_finding(
-        r#"
-        {"type":"invoke","process":0,"f":"write","key":1,"value":1}
-        {"type":"ok","process":0}
-        {"type":"invoke","process":0,"f":"cas","key":1,"value":[1,2]}
-        {"type":"invoke","process":1,"f":"cas","key":1,"value":[1,3]}
-        {"type":"ok","process":0}
-        {"type":"ok","process":1}
-        "#,
+        "
+        0 write 1 1 -> ok
+        0 cas 1 [1,2] ...
+        1 cas 1 [1,3] ...
+        0 -> ok
+        1 -> ok
+        ",
     );
     assert_eq!((finding.kind.as_str(), &finding.ops[..]), ("lost-update", &[0, 2, 3][..]));
 }
@@ -77,15 +70,13 @@ fn two_compare_and_sets_of_one_value_lose_an_update() {
 #[test]
 fn a_counterexample_shows_that_its_indeterminate_operations_happened() {
     let finding = only_finding(
-        r#"
-        {"type":"invoke","process":0,"f":"cas","key":1,"value":[null,1]}
-        {"type":"ok","process":0}
-        {"type":"invoke","process":1,"f":"cas","key":1,"value":[null,3]}
-        {"type":"invoke","process":2,"f":"cas","key":1,"value":[3,4]}
-        {"type":"invoke","process":3,"f":"cas","key":1,"value":[3,5]}
-        {"type":"invoke","process":4,"f":"read","key":1}
-        {"type":"ok","process":4,"value":5}
-        "#,
+        "
+        0 cas 1 [null,1] -> ok
+        1 cas 1 [null,3] ...
+        2 cas 1 [3,4] ...
+        3 cas 1 [3,5] ...
+        4 read 1 -> ok 5
+        ",
     );
     assert_eq!(finding.ops, [0, 2, 4, 5]);
 }
@@ -96,14 +87,9 @@ fn a_long_chain_of_compare_and_sets_gives_a_short_counterexample() {
         let mut lines = String::new();
         for value in 0..length {
             let from = if value == 0 { "null".to_owned() } else { value.to_string() };
-            lines += &format!(
-                "{{\"type\":\"invoke\",\"process\":0,\"f\":\"cas\",\"key\":1,\"value\":[{from},{}]}}\n",
-                value + 1
-            );
-            lines += "{\"type\":\"ok\",\"process\":0}\n";
+            lines += &format!("0 cas 1 [{from},{}] -> ok\n", value + 1);
         }
-        lines += "{\"type\":\"invoke\",\"process\":1,\"node\":\"n2\",\"f\":\"read\",\"key\":1}\n";
-        lines += "{\"type\":\"ok\",\"process\":1,\"value\":20}\n";
+        lines += "n2: 1 read 1 -> ok 20";
         let finding = only_finding(&lines);
         assert_eq!(finding.kind, "stale-read");
         assert!(finding.ops.len() <= 4, "{finding:?}");
@@ -112,23 +98,17 @@ fn a_long_chain_of_compare_and_sets_gives_a_short_counterexample() {
 
 #[test]
 fn a_write_of_unknown_outcome_may_take_effect_late_but_not_before_its_call() {
-    let fine = r#"
-        {"type":"invoke","process":0,"f":"write","key":1,"value":1}
-        {"type":"info","process":0,"error":"timeout"}
-        {"type":"invoke","process":1,"f":"read","key":1}
-        {"type":"ok","process":1,"value":null}
-        {"type":"invoke","process":1,"f":"read","key":1}
-        {"type":"ok","process":1,"value":1}
-        "#;
+    let fine = "
+        0 write 1 1 -> info: timeout
+        1 read 1 -> ok
+        1 read 1 -> ok 1
+        ";
     assert_eq!(judge(fine).validity, Validity::Valid);
-    let early = r#"
-        {"type":"invoke","process":1,"f":"write","key":1,"value":2}
-        {"type":"ok","process":1}
-        {"type":"invoke","process":1,"f":"read","key":1}
-        {"type":"ok","process":1,"value":1}
-        {"type":"invoke","process":0,"f":"write","key":1,"value":1}
-        {"type":"info","process":0,"error":"timeout"}
-        "#;
+    let early = "
+        1 write 1 2 -> ok
+        1 read 1 -> ok 1
+        0 write 1 1 -> info: timeout
+        ";
     assert_eq!(only_finding(early).kind, "future-read");
 }
 
@@ -137,11 +117,8 @@ fn equal_values_written_twice_still_give_a_small_counterexample() {
     let mut lines = String::new();
     for round in 0..200 {
         let value = round % 2 + 1;
-        lines += &format!("{{\"type\":\"invoke\",\"process\":0,\"f\":\"write\",\"key\":1,\"value\":{value}}}\n");
-        lines += "{\"type\":\"ok\",\"process\":0}\n";
-        lines += "{\"type\":\"invoke\",\"process\":1,\"f\":\"read\",\"key\":1}\n";
         let read = if round == 150 { 3 - value } else { value };
-        lines += &format!("{{\"type\":\"ok\",\"process\":1,\"value\":{read}}}\n");
+        lines += &format!("0 write 1 {value} -> ok\n1 read 1 -> ok {read}\n");
     }
     let finding = only_finding(&lines);
     assert!(finding.ops.len() <= 3, "{finding:?}");
@@ -152,12 +129,9 @@ fn equal_values_written_twice_still_give_a_small_counterexample() {
 fn keys_are_judged_one_by_one_and_sets_are_left_alone() {
     let verdict = judge(
         r#"
-        {"type":"invoke","process":0,"f":"write","key":1,"value":1}
-        {"type":"ok","process":0}
-        {"type":"invoke","process":0,"f":"read","key":2}
-        {"type":"ok","process":0,"value":null}
-        {"type":"invoke","process":1,"f":"read","key":1}
-        {"type":"ok","process":1,"value":1}
+        0 write 1 1 -> ok
+        0 read 2 -> ok
+        1 read 1 -> ok 1
         {"type":"invoke","process":0,"workload":"set","f":"add","value":1}
         {"type":"ok","process":0}
         {"type":"invoke","process":0,"workload":"set","f":"read"}
@@ -171,10 +145,9 @@ fn keys_are_judged_one_by_one_and_sets_are_left_alone() {
 #[test]
 fn nothing_acknowledged_is_unknown() {
     let verdict = judge(
-        r#"
-        {"type":"invoke","process":0,"f":"write","key":1,"value":1}
-        {"type":"info","process":0}
-        "#,
+        "
+        0 write 1 1 -> info
+        ",
     );
     assert_eq!(verdict.validity, Validity::Unknown);
     assert_eq!(judge("").validity, Validity::Unknown);
@@ -184,8 +157,7 @@ fn nothing_acknowledged_is_unknown() {
 fn an_exhausted_budget_is_unknown_and_says_what_ran_out() {
     let mut lines = String::new();
     for round in 0..3000 {
-        lines += &format!("{{\"type\":\"invoke\",\"process\":0,\"f\":\"write\",\"key\":1,\"value\":{}}}\n", round % 2);
-        lines += "{\"type\":\"ok\",\"process\":0}\n";
+        lines += &format!("0 write 1 {} -> ok\n", round % 2);
     }
     let history = history(&lines);
     let late = Budget { expired: Arc::new(|| true), ..Budget::unlimited() };
@@ -231,14 +203,12 @@ impl Model for Counter {
 fn a_model_of_ones_own_is_judged_by_the_search() {
     let lines = |sum: i64| {
         format!(
-            r#"
-            {{"type":"invoke","process":0,"f":"add","value":1}}
-            {{"type":"invoke","process":1,"f":"add","value":2}}
-            {{"type":"info","process":1}}
-            {{"type":"ok","process":0}}
-            {{"type":"invoke","process":2,"f":"get"}}
-            {{"type":"ok","process":2,"value":{sum}}}
-            "#
+            "
+            0 add null 1 ...
+            1 add null 2 -> info
+            0 -> ok
+            2 get -> ok {sum}
+            "
         )
     };
     let judge = |sum| Linearizable::new(Counter).check(&history(&lines(sum)), &Budget::unlimited());

@@ -18,7 +18,7 @@ const FIRST_PROCESS: u64 = 10;
 const KINDS: [(NamedBy, u64); 3] = [(NamedBy::Unsaid, 30), (NamedBy::Argument, 100), (NamedBy::Key, 100)];
 
 /// Judges so many random histories twice. The error describes the first difference.
-pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
+pub(crate) fn differ(seed: u64, count: u64) -> Result<Stats, String> {
     let mut stats = Stats::default();
     let kinds = KINDS.len() as u64;
     for (share, (named_by, names)) in (0..kinds).zip(KINDS) {

@@ -21,7 +21,7 @@ const KINDS: [(Option<u64>, NamedBy, u64); 6] = [
 ];
 
 /// Judges so many random histories twice. The error describes the first difference.
-pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
+pub(crate) fn differ(seed: u64, count: u64) -> Result<Stats, String> {
     let mut stats = Stats::default();
     let kinds = KINDS.len() as u64;
     for (share, (permits, named_by, names)) in (0..kinds).zip(KINDS) {

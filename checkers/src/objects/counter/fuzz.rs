@@ -8,7 +8,7 @@ use crate::verdict::{Budget, Checker};
 use std::collections::BTreeSet;
 
 /// Judges random histories twice; the operations of each certificate alone have to be judged alike.
-pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
+pub(crate) fn differ(seed: u64, count: u64) -> Result<Stats, String> {
     let fast = |history: &History| {
         let verdict = crate::random::shown(history, Counter::new().initial(1).check(history, &Budget::unlimited()));
         let mut answer = Answer::read(&verdict, &["below", "above"]);

@@ -12,12 +12,12 @@ const TYPES: [CrdtType; 5] =
     [CrdtType::GCounter, CrdtType::PnCounter, CrdtType::GSet, CrdtType::OrSet, CrdtType::LwwRegister];
 
 /// Judges so many random histories twice. The error describes the first difference.
-pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
+pub(crate) fn differ(seed: u64, count: u64) -> Result<Stats, String> {
     let mut stats = Stats::default();
     // Half of them with a time from which on replicas are to be equal, half without.
     let cases = TYPES.into_iter().flat_map(|kind| [(kind, true), (kind, false)]);
     for (share, (kind, promised)) in cases.enumerate() {
-        let checker = if promised { Crdt::new(Some(kind)).quiesce_ms(0) } else { Crdt::new(Some(kind)) };
+        let checker = Crdt { kind: Some(kind), quiesce_ms: promised.then_some(0) };
         let seed = seed.wrapping_mul(10).wrapping_add(share as u64);
         let count = count / 10 + u64::from((share as u64) < count % 10);
         let check = |history: &History| crate::random::shown(history, checker.check(history, &Budget::unlimited()));

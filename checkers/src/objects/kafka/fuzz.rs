@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Judges random histories twice: a third each without an isolation, with the one, and with the other.
-pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
+pub(crate) fn differ(seed: u64, count: u64) -> Result<Stats, String> {
     let isolations = [None, Some(Isolation::ReadCommitted), Some(Isolation::ReadUncommitted)];
     let mut stats = Stats::default();
     for (at, isolation) in isolations.into_iter().enumerate() {

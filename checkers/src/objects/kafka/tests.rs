@@ -13,10 +13,7 @@ fn judge(calls: &Calls<'_>) -> Verdict {
 
 fn judge_with(kafka: &Kafka, calls: &Calls<'_>) -> Verdict {
     let line = |(process, f, value, outcome, reply): &(u32, &str, &str, &str, &str)| {
-        format!(
-            "{{\"type\":\"invoke\",\"process\":{process},\"f\":\"{f}\",\"value\":{value}}}
-            {{\"type\":\"{outcome}\",\"process\":{process},\"value\":{reply}}}\n"
-        )
+        format!("{process} {f} null {value} -> {outcome} {reply}\n")
     };
     kafka.check(&history(&calls.iter().map(line).collect::<String>()), &Budget::unlimited())
 }
@@ -119,12 +116,11 @@ fn a_producer_s_offsets_go_up() {
 #[test]
 fn transactions_that_poll_each_other_are_a_circle() {
     let lines = r#"
-        {"type":"invoke","process":0,"f":"send","value":[["send",1,"a"]]}
-        {"type":"ok","process":0,"value":[["send",1,[0,"a"]]]}
-        {"type":"invoke","process":1,"f":"txn","value":[["poll"],["send",2,"x"]]}
-        {"type":"invoke","process":2,"f":"txn","value":[["send",1,"y"],["poll"]]}
-        {"type":"ok","process":1,"value":[["poll",{"1":[[0,"a"],[1,"y"]]}],["send",2,[0,"x"]]]}
-        {"type":"ok","process":2,"value":[["send",1,[1,"y"]],["poll",{"2":[[0,"x"]]}]]}
+        0 send null [["send",1,"a"]] -> ok [["send",1,[0,"a"]]]
+        1 txn null [["poll"],["send",2,"x"]] ...
+        2 txn null [["send",1,"y"],["poll"]] ...
+        1 -> ok [["poll",{"1":[[0,"a"],[1,"y"]]}],["send",2,[0,"x"]]]
+        2 -> ok [["send",1,[1,"y"]],["poll",{"2":[[0,"x"]]}]]
         "#;
     let verdict = Kafka::new().check(&history(lines), &Budget::unlimited());
     assert_eq!((verdict.validity, first_kind(&verdict)), (Validity::Invalid, "G1c"));

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 const FACTS: [&str; 5] = ["out_of_order", "out_of_order_process", "lost", "duplicated", "unexpected"];
 
 /// Judges random histories twice, half of them with the option `per-process`.
-pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
+pub(crate) fn differ(seed: u64, count: u64) -> Result<Stats, String> {
     let fast = |per_process: bool, history: &History| {
         let checker = Monotonic::new().per_process(per_process);
         let verdict = crate::random::shown(history, checker.check(history, &Budget::unlimited()));

@@ -9,17 +9,11 @@ fn judge(checker: &Monotonic, lines: &str) -> Verdict {
 }
 
 fn add(process: u32, value: &str, reply: &str) -> String {
-    format!(
-        "{{\"type\":\"invoke\",\"process\":{process},\"f\":\"add\",\"value\":{value}}}
-        {{\"type\":\"ok\",\"process\":{process},\"value\":{reply}}}\n"
-    )
+    format!("{process} add null {value} -> ok {reply}\n")
 }
 
 fn read(rows: &str) -> String {
-    format!(
-        "{{\"type\":\"invoke\",\"process\":9,\"f\":\"read\"}}
-        {{\"type\":\"ok\",\"process\":9,\"value\":{rows}}}\n"
-    )
+    format!("9 read -> ok {rows}\n")
 }
 
 #[test]
@@ -50,12 +44,12 @@ fn one_process_is_always_in_order() {
 
 #[test]
 fn values_chosen_by_the_transaction_have_an_order_of_their_own() {
-    let lines = r#"
-        {"type":"invoke","process":0,"f":"add"}
-        {"type":"invoke","process":1,"f":"add"}
-        {"type":"ok","process":0,"value":1}
-        {"type":"ok","process":1,"value":2}
-        "#;
+    let lines = "
+        0 add ...
+        1 add ...
+        0 -> ok 1
+        1 -> ok 2
+        ";
     assert_eq!(judge(&Monotonic::new(), &format!("{lines}{}", read("[[1,5],[2,6]]"))).validity, Validity::Valid);
     let verdict = judge(&Monotonic::new(), &format!("{lines}{}", read("[[1,6],[2,5]]")));
     assert_eq!((verdict.validity, &verdict.findings[0].ops[..]), (Validity::Invalid, &[0, 1, 4][..]));

@@ -8,7 +8,7 @@ use crate::verdict::{Budget, Checker};
 use std::collections::BTreeSet;
 
 /// Judges random histories twice.
-pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
+pub(crate) fn differ(seed: u64, count: u64) -> Result<Stats, String> {
     let fast = |history: &History| {
         Answer::read(
             &crate::random::shown(history, Queue::new().check(history, &Budget::unlimited())),

@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 const FACTS: [&str; 5] = ["lost", "missing", "unexpected", "duplicated", "vanished"];
 
 /// Judges random histories twice, some for each way to make final reads.
-pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
+pub(crate) fn differ(seed: u64, count: u64) -> Result<Stats, String> {
     let mut stats = Stats::default();
     let modes = FinalReads::ALL.len() as u64;
     for (share, mode) in (0..).zip(FinalReads::ALL) {

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 const FACTS: [&str; 8] = ["stable", "stale", "lost", "missing", "unsettled", "never_read", "unexpected", "duplicated"];
 
 /// Judges random histories twice, each with and without the option `linearizable`.
-pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
+pub(crate) fn differ(seed: u64, count: u64) -> Result<Stats, String> {
     let fast = |linearizable: bool, history: &History| {
         let checker = SetFull::new().linearizable(linearizable);
         let verdict = crate::random::shown(history, checker.check(history, &Budget::unlimited()));

@@ -8,18 +8,13 @@ fn judge(lines: &str, linearizable: bool) -> Verdict {
     SetFull::new().linearizable(linearizable).check(&history(lines), &Budget::unlimited())
 }
 
-const ADDED: &str = r#"
-    {"type":"invoke","process":0,"f":"add","value":1}
-    {"type":"ok","process":0}
-    {"type":"invoke","process":0,"f":"add","value":2}
-    {"type":"ok","process":0}
-    "#;
+const ADDED: &str = "
+    0 add null 1 -> ok
+    0 add null 2 -> ok
+    ";
 
 fn read(list: &str) -> String {
-    format!(
-        "{{\"type\":\"invoke\",\"process\":1,\"node\":\"n2\",\"f\":\"read\"}}
-        {{\"type\":\"ok\",\"process\":1,\"value\":{list}}}\n"
-    )
+    format!("n2: 1 read -> ok {list}\n")
 }
 
 #[test]
@@ -67,10 +62,10 @@ fn what_nobody_added_or_only_later_is_unexpected() {
 #[test]
 fn a_read_beside_the_last_one_leaves_it_open() {
     let lines = format!(
-        r#"{ADDED}
-        {{"type":"invoke","process":2,"f":"read"}}
+        "{ADDED}
+        2 read ...
         {}
-        {{"type":"ok","process":2,"value":[1,2]}}"#,
+        2 -> ok [1,2]",
         read("[1]")
     );
     let verdict = judge(&lines, false);
@@ -90,11 +85,10 @@ fn nothing_read_or_nothing_acknowledged_is_unknown() {
 #[test]
 fn a_silent_node_may_have_it() {
     let lines = format!(
-        r#"{ADDED}
-        {{"type":"invoke","process":3,"node":"n3","f":"read","settle":true}}
-        {{"type":"fail","process":3,"error":"refused"}}
-        {}"#,
-        read("[1]").replace("\"read\"", "\"read\",\"settle\":true")
+        "{ADDED}
+        settle n3: 3 read -> fail: refused
+        settle {}",
+        read("[1]")
     );
     let verdict = judge(&lines, false);
     assert_eq!(verdict.validity, Validity::Unknown, "{}", verdict.summary);
@@ -103,12 +97,9 @@ fn a_silent_node_may_have_it() {
 
 /// Final reads, one after the other: node and list, or an error.
 fn ends(reads: &[(&str, &str)]) -> String {
-    let end = |(node, list): &(&str, &str)| {
-        let settle = read(list).replace("\"read\"", "\"read\",\"settle\":true").replace("n2", node);
-        match list.starts_with('[') {
-            true => settle,
-            false => settle.replace("\"ok\"", "\"fail\"").replace("\"value\":", "\"error\":"),
-        }
+    let end = |(node, reply): &(&str, &str)| {
+        let reply = if reply.starts_with('[') { format!("ok {reply}") } else { format!("fail: {reply}") };
+        format!("settle {node}: 1 read -> {reply}\n")
     };
     reads.iter().map(end).collect::<String>()
 }
@@ -130,9 +121,9 @@ fn of_final_reads_of_one_node_the_last_counts() {
 
 #[test]
 fn what_is_certainly_absent_is_lost() {
-    let verdict = judge(&format!("{ADDED}{}", ends(&[("n1", "\"absent: no stream\"")])), false);
+    let verdict = judge(&format!("{ADDED}{}", ends(&[("n1", "absent: no stream")])), false);
     assert_eq!((verdict.validity, &verdict.numbers["lost"]), (Validity::Invalid, &2.into()), "{}", verdict.summary);
-    let verdict = judge(&format!("{ADDED}{}", ends(&[("n1", "\"js10059: no stream\"")])), false);
+    let verdict = judge(&format!("{ADDED}{}", ends(&[("n1", "js10059: no stream")])), false);
     assert_eq!(verdict.validity, Validity::Unknown, "{}", verdict.summary);
     let told =
         "No last read succeeded for 1 set, with 2 acknowledged adds in all. 1 final read failed: 1 x js10059 on n1.";
@@ -146,7 +137,7 @@ fn final_reads_are_judged_as_they_were_made() {
         let checker = crate::checker_with("set-full", &options).expect("it takes them");
         checker.check(&history(lines), &Budget::unlimited())
     };
-    let silent = format!("{ADDED}{}", ends(&[("n1", "[1]"), ("n2", "\"timeout\"")]));
+    let silent = format!("{ADDED}{}", ends(&[("n1", "[1]"), ("n2", "timeout")]));
     assert_eq!(with("each-node", &silent).validity, Validity::Unknown);
     assert_eq!(with("any-node", &silent).validity, Validity::Invalid);
     assert_eq!(with("until-empty", &silent).validity, Validity::Unknown);
@@ -160,8 +151,7 @@ fn final_reads_are_judged_as_they_were_made() {
 #[test]
 fn nodes_that_were_never_asked_may_hold_what_others_lack() {
     // n3 acknowledged 3 and is asked for no final read.
-    let third = r#"{"type":"invoke","process":5,"node":"n3","f":"add","value":3}
-        {"type":"ok","process":5}"#;
+    let third = "n3: 5 add null 3 -> ok";
     let added = format!("{ADDED}{third}\n");
     let missing = judge(&format!("{added}{}", ends(&[("n1", "[1,2]"), ("n2", "[1,2]")])), false);
     assert_eq!((missing.validity, &missing.numbers["missing"]), (Validity::Unknown, &1.into()), "{}", missing.summary);
@@ -173,7 +163,7 @@ fn nodes_that_were_never_asked_may_hold_what_others_lack() {
     let dropped = judge(&format!("{added}{}", ends(&[("n1", "[1,2,3]"), ("n1", "[1,2]"), ("n2", "[1,2]")])), false);
     assert_eq!((dropped.validity, &dropped.numbers["lost"]), (Validity::Invalid, &1.into()), "{}", dropped.summary);
     // Where no read is marked the last one speaks for all, as in Jepsen's set-full.
-    let unmarked = ends(&[("n1", "[1,2]")]).replace(",\"settle\":true", "");
+    let unmarked = ends(&[("n1", "[1,2]")]).replace("settle ", "");
     let last = judge(&format!("{added}{unmarked}"), false);
     assert_eq!((last.validity, &last.numbers["lost"]), (Validity::Invalid, &1.into()), "{}", last.summary);
 }

@@ -9,7 +9,7 @@ use crate::verdict::{Budget, Checker};
 use std::collections::BTreeSet;
 
 /// Judges random histories twice, half of them with the option `exactly-once`.
-pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
+pub(crate) fn differ(seed: u64, count: u64) -> Result<Stats, String> {
     let fast = |once: bool| {
         move |history: &History| {
             let verdict = crate::random::shown(

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Judges random histories twice.
-pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
+pub(crate) fn differ(seed: u64, count: u64) -> Result<Stats, String> {
     let fast = |history: &History| {
         let verdict = crate::random::shown(history, Watch::new().check(history, &Budget::unlimited()));
         let number = |name: &str| verdict.numbers.get(name).and_then(serde_json::Value::as_u64).unwrap_or(0);

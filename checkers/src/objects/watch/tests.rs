@@ -5,21 +5,15 @@ use crate::testing::history;
 use crate::verdict::{Budget, Checker, Validity, Verdict};
 
 const CHANGES: &str = r#"
-    {"type":"invoke","process":0,"f":"put","key":"a","value":1}
-    {"type":"ok","process":0,"value":2}
-    {"type":"invoke","process":0,"f":"txn","value":[["put","a",2],["put","b",3]]}
-    {"type":"ok","process":0,"value":3}
-    {"type":"invoke","process":0,"f":"delete","key":"a"}
-    {"type":"ok","process":0,"value":4}
+    0 put a 1 -> ok 2
+    0 txn null [["put","a",2],["put","b",3]] -> ok 3
+    0 delete a -> ok 4
     "#;
 
 /// The changes, seen by a watch with this input and these responses.
 fn judge(input: &str, responses: &str) -> Verdict {
-    let watch = format!(
-        "{{\"type\":\"invoke\",\"process\":1,\"f\":\"watch\",\"value\":{input}}}
-        {{\"type\":\"ok\",\"process\":1,\"value\":{responses}}}"
-    );
-    Watch::new().check(&history(&format!("{CHANGES}{watch}")), &Budget::unlimited())
+    let lines = format!("{CHANGES}1 watch null {input} -> ok {responses}");
+    Watch::new().check(&history(&lines), &Budget::unlimited())
 }
 
 fn kind(input: &str, responses: &str) -> String {

@@ -6,28 +6,9 @@ use crate::testing::history;
 use crate::value::Value;
 use crate::verdict::{Budget, Finding, Validity, Verdict};
 
-/// A history of calls that come one after the other: process, node, function, key, value or `in -> out`.
-fn calls(text: &str) -> History {
-    let mut lines = String::from(r#"{"type":"start","nodes":["n1","n2","n3"]}"#);
-    let mut time = 1_000_000_000u64;
-    for call in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
-        let words: Vec<&str> = call.split_whitespace().collect();
-        let [process, node, f, key, input, output, rest @ ..] = &words[..] else { panic!("{call}") };
-        let settle = rest.contains(&"settle");
-        let wait: u64 = rest.iter().find_map(|word| word.strip_prefix('+')?.parse().ok()).unwrap_or(0);
-        time += 1_000_000 + wait * 1_000_000_000;
-        lines.push_str(&format!(
-            "\n{{\"type\":\"invoke\",\"time\":{time},\"process\":{process},\"node\":\"{node}\",\"f\":\"{f}\",\"key\":\"{key}\",\"value\":{input},\"settle\":{settle}}}"
-        ));
-        time += 1_000_000;
-        let kind = if rest.contains(&"info") { "info" } else { "ok" };
-        if !rest.contains(&"open") {
-            lines.push_str(&format!(
-                "\n{{\"type\":\"{kind}\",\"time\":{time},\"process\":{process},\"value\":{output}}}"
-            ));
-        }
-    }
-    history(&lines)
+/// The history of these lines, on three nodes.
+fn calls(lines: &str) -> History {
+    history(&format!("{{\"type\":\"start\",\"nodes\":[\"n1\",\"n2\",\"n3\"]}}\n{lines}"))
 }
 
 fn judged(name: &str, options: &[(&str, Value)], history: &History) -> Verdict {
@@ -52,10 +33,10 @@ fn broken<'v>(verdict: &'v Verdict, kind: &str) -> &'v Finding {
 const ABOUT_TIMES: [&str; 4] = ["diverged-replicas", "lost-write", "not-delta-atomic", "superseded-value"];
 
 const STORE_BUFFER: &str = "
-    0 n1 write x 1 null
-    1 n2 write y 1 null
-    0 n1 read y null null
-    1 n2 read x null null";
+    0 write x 1 -> ok
+    n2: 1 write y 1 -> ok
+    0 read y -> ok
+    n2: 1 read x -> ok";
 
 #[test]
 fn a_store_buffer_is_causal_and_not_sequential() {
@@ -65,7 +46,7 @@ fn a_store_buffer_is_causal_and_not_sequential() {
     assert_eq!(finding.ops.len(), 4);
     assert_eq!(finding.cycle.len(), 4);
     for name in ["cc", "ccv", "cm"] {
-        assert_eq!(variant(name, &calls(&format!("{STORE_BUFFER}\n2 n3 read x null 1"))).validity, Validity::Valid);
+        assert_eq!(variant(name, &calls(&format!("{STORE_BUFFER}\nn3: 2 read x -> ok 1"))).validity, Validity::Valid);
         assert_eq!(variant(name, &history).validity, Validity::Unknown, "nobody saw what was written");
     }
 }
@@ -73,11 +54,11 @@ fn a_store_buffer_is_causal_and_not_sequential() {
 #[test]
 fn a_reply_without_its_question_is_not_causal() {
     let history = calls(
-        "0 n1 write x 1 null
-         1 n2 read x null 1
-         1 n2 write y 2 null
-         2 n3 read y null 2
-         2 n3 read x null null",
+        "0 write x 1 -> ok
+         n2: 1 read x -> ok 1
+         n2: 1 write y 2 -> ok
+         n3: 2 read y -> ok 2
+         n3: 2 read x -> ok",
     );
     let verdict = variant("cc", &history);
     let finding = broken(&verdict, "write-co-init-read");
@@ -89,11 +70,11 @@ fn a_reply_without_its_question_is_not_causal() {
 #[test]
 fn an_overwritten_value_is_not_causal() {
     let history = calls(
-        "0 n1 write x 1 null
-         1 n2 read x null 1
-         1 n2 write x 2 null
-         2 n3 read x null 2
-         2 n3 read x null 1",
+        "0 write x 1 -> ok
+         n2: 1 read x -> ok 1
+         n2: 1 write x 2 -> ok
+         n3: 2 read x -> ok 2
+         n3: 2 read x -> ok 1",
     );
     broken(&variant("cc", &history), "write-co-read");
     broken(&judged("monotonic-reads", &[("order", Value::text("realtime"))], &history), "non-monotonic-read");
@@ -103,10 +84,10 @@ fn an_overwritten_value_is_not_causal() {
 #[test]
 fn two_processes_may_disagree_unless_they_must_converge() {
     let history = calls(
-        "0 n1 write x 1 null
-         1 n2 write x 2 null
-         0 n1 read x null 2
-         1 n2 read x null 1",
+        "0 write x 1 -> ok
+         n2: 1 write x 2 -> ok
+         0 read x -> ok 2
+         n2: 1 read x -> ok 1",
     );
     assert_eq!(variant("cc", &history).validity, Validity::Valid);
     assert_eq!(variant("cm", &history).validity, Validity::Valid);
@@ -116,10 +97,10 @@ fn two_processes_may_disagree_unless_they_must_converge() {
 #[test]
 fn one_process_must_not_change_its_mind() {
     let history = calls(
-        "0 n1 write x 1 null
-         1 n2 write x 2 null
-         1 n2 read x null 1
-         1 n2 read x null 2",
+        "0 write x 1 -> ok
+         n2: 1 write x 2 -> ok
+         n2: 1 read x -> ok 1
+         n2: 1 read x -> ok 2",
     );
     assert_eq!(variant("cc", &history).validity, Validity::Valid);
     assert_eq!(broken(&variant("cm", &history), "cyclic-hb").ops.len(), 4);
@@ -129,7 +110,7 @@ fn one_process_must_not_change_its_mind() {
 
 #[test]
 fn what_nobody_wrote_is_thin_air_for_all() {
-    let history = calls("0 n1 write x 1 null\n0 n1 read x null 7");
+    let history = calls("0 write x 1 -> ok\n0 read x -> ok 7");
     for name in ["causal", "pram", "sequential", "read-your-writes"] {
         assert_eq!(broken(&judged(name, &[], &history), "thin-air-read").ops.len(), 1, "{name}");
     }
@@ -144,23 +125,23 @@ fn what_nobody_wrote_is_thin_air_for_all() {
 #[test]
 fn own_writes() {
     let history = calls(
-        "0 n1 write x 1 null
-         0 n1 write x 2 null
-         0 n2 read x null 1",
+        "0 write x 1 -> ok
+         0 write x 2 -> ok
+         n2: 0 read x -> ok 1",
     );
     assert_eq!(broken(&judged("read-your-writes", &[], &history), "stale-own-write").ops.len(), 3);
     assert_eq!(judged("monotonic-reads", &[], &history).validity, Validity::Unknown, "one read goes nowhere");
-    let history = calls("0 n1 write x 1 null\n0 n2 read x null null");
+    let history = calls("0 write x 1 -> ok\nn2: 0 read x -> ok");
     assert_eq!(broken(&judged("read-your-writes", &[], &history), "stale-own-write").ops.len(), 2);
 }
 
 #[test]
 fn a_reversal_seen_by_a_reader_is_not_proof() {
     let history = calls(
-        "0 n1 write x 1 null
-         0 n1 write x 2 null
-         1 n2 read x null 2
-         1 n2 read x null 1",
+        "0 write x 1 -> ok
+         0 write x 2 -> ok
+         n2: 1 read x -> ok 2
+         n2: 1 read x -> ok 1",
     );
     let verdict = judged("monotonic-writes", &[], &history);
     assert_eq!(verdict.validity, Validity::Unknown);
@@ -171,21 +152,21 @@ fn a_reversal_seen_by_a_reader_is_not_proof() {
 #[test]
 fn versions_settle_it() {
     let history = calls(
-        "0 n1 write x 1 8
-         0 n1 write x 2 7
-         1 n2 read x null [8,1]
-         1 n2 write x 3 5",
+        "0 write x 1 -> ok 8
+         0 write x 2 -> ok 7
+         n2: 1 read x -> ok [8,1]
+         n2: 1 write x 3 -> ok 5",
     );
     let versions = [("versions", Value::Bool(true))];
     broken(&judged("monotonic-writes", &versions, &history), "non-monotonic-write");
-    let history = calls("0 n1 write x 1 8\n1 n2 read x null [8,1]\n1 n2 write x 3 5");
+    let history = calls("0 write x 1 -> ok 8\nn2: 1 read x -> ok [8,1]\nn2: 1 write x 3 -> ok 5");
     broken(&judged("writes-follow-reads", &versions, &history), "write-before-read");
 }
 
 #[test]
 fn replicas_that_differ_long_after_have_diverged() {
-    let finals = "1 n1 read x null 1 settle +20\n2 n2 read x null 2 settle\n3 n3 read x null 2 settle";
-    let history = calls(&format!("0 n1 write x 1 null\n0 n1 write x 2 null\n{finals}"));
+    let finals = "+20s\nsettle 1 read x -> ok 1\nsettle n2: 2 read x -> ok 2\nsettle n3: 3 read x -> ok 2";
+    let history = calls(&format!("0 write x 1 -> ok\n0 write x 2 -> ok\n{finals}"));
     let promised = [("wait_ms", Value::Int(10_000))];
     assert_eq!(broken(&judged("eventual-convergence", &promised, &history), "diverged-replicas").ops.len(), 2);
     let wait = [("wait_ms", Value::Int(60_000))];
@@ -200,23 +181,25 @@ fn replicas_that_differ_long_after_have_diverged() {
     broken(&judged("eventual-convergence", &[], &noted), "diverged-replicas");
     noted.notes.push((last_write, String::new(), "the replicas did not converge: n1 differs".into()));
     assert_eq!(judged("eventual-convergence", &[], &noted).validity, Validity::Unknown);
-    let again = "1 n1 read x null 1 settle +10\n2 n2 read x null 2 settle\n3 n3 read x null 2 settle";
-    let writes = "0 n1 write x 1 null\n0 n1 write x 2 null";
+    let again = "+10s\nsettle 1 read x -> ok 1\nsettle n2: 2 read x -> ok 2\nsettle n3: 3 read x -> ok 2";
+    let writes = "0 write x 1 -> ok\n0 write x 2 -> ok";
     broken(&judged("eventual-convergence", &[], &calls(&format!("{writes}\n{finals}\n{again}"))), "diverged-replicas");
-    let moved = "1 n1 read x null 1 settle +10\n2 n2 read x null 2 settle\n3 n3 read x null 1 settle";
+    let moved = "+10s\nsettle 1 read x -> ok 1\nsettle n2: 2 read x -> ok 2\nsettle n3: 3 read x -> ok 1";
     let moved = judged("eventual-convergence", &[], &calls(&format!("{writes}\n{finals}\n{moved}")));
     assert_eq!(moved.validity, Validity::Unknown, "n3 still changed: {}", moved.summary);
     // What was never acknowledged may have arrived between the two reads.
-    let history = calls(&format!("0 n1 write x 1 null\n0 n1 write x 2 null info\n{finals}"));
+    let history = calls(&format!("0 write x 1 -> ok\n0 write x 2 -> info\n{finals}"));
     assert_eq!(judged("eventual-convergence", &[], &history).validity, Validity::Unknown);
 }
 
 #[test]
 fn the_common_value_must_be_able_to_be_the_last() {
     let finals = |value: &str| {
-        format!("1 n1 read x null {value} settle +20\n2 n2 read x null {value} settle\n3 n3 read x null {value} settle")
+        format!(
+            "+20s\nsettle 1 read x -> ok {value}\nsettle n2: 2 read x -> ok {value}\nsettle n3: 3 read x -> ok {value}"
+        )
     };
-    let writes = "0 n1 write x 1 null\n0 n1 write x 2 null";
+    let writes = "0 write x 1 -> ok\n0 write x 2 -> ok";
     let kind = |value: &str, options: &[(&str, Value)]| {
         judged("eventual-convergence", options, &calls(&format!("{writes}\n{}", finals(value))))
     };
@@ -225,7 +208,7 @@ fn the_common_value_must_be_able_to_be_the_last() {
     assert_eq!(kind("1", &[("any_written", Value::Bool(true))]).validity, Validity::Valid);
     broken(&kind("null", &[]), "lost-write");
     broken(&kind("9", &[]), "thin-air-read");
-    let silent = calls(&format!("{writes}\n1 n1 read x null 2 settle +20\n2 n2 read x null 2 settle"));
+    let silent = calls(&format!("{writes}\n+20s\nsettle 1 read x -> ok 2\nsettle n2: 2 read x -> ok 2"));
     assert_eq!(judged("eventual-convergence", &[], &silent).validity, Validity::Unknown);
 }
 
@@ -259,11 +242,11 @@ fn without_names_of_nodes_processes_are_compared_and_nothing_is_valid() {
 #[test]
 fn staleness_is_measured_and_limited() {
     let history = calls(
-        "0 n1 write x 1 null
-         0 n1 write x 2 null
-         0 n1 write x 3 null
-         1 n2 read x null 1
-         2 n3 read x null 3",
+        "0 write x 1 -> ok
+         0 write x 2 -> ok
+         0 write x 3 -> ok
+         n2: 1 read x -> ok 1
+         n3: 2 read x -> ok 3",
     );
     let verdict = judged("staleness", &[], &history);
     assert_eq!(verdict.validity, Validity::Valid);
@@ -282,7 +265,7 @@ fn staleness_is_measured_and_limited() {
 #[test]
 fn nothing_is_said_without_evidence() {
     let names = ["causal", "pram", "sequential", "read-your-writes", "eventual-convergence", "staleness"];
-    let nothing = calls("0 n1 write x 1 null info");
+    let nothing = calls("0 write x 1 -> info");
     let mut timeless = calls(STORE_BUFFER);
     timeless.realtime = false;
     for name in names {
@@ -295,7 +278,7 @@ fn nothing_is_said_without_evidence() {
     ] {
         assert_eq!(judged(name, options, &timeless).validity, Validity::Unknown, "{name}");
     }
-    let repeated = calls("0 n1 write x 1 null\n1 n1 write x 1 null\n1 n1 read x null 1");
+    let repeated = calls("0 write x 1 -> ok\n1 write x 1 -> ok\n1 read x -> ok 1");
     assert_eq!(judged("causal", &[], &repeated).validity, Validity::Unknown);
     assert_eq!(judged("sequential", &[], &repeated).validity, Validity::Valid);
 }
@@ -307,13 +290,10 @@ fn old_sessions_and_many_keys_are_no_burden() {
     let mut process = 0;
     for round in 0..1600 {
         let key = round % 7;
-        text.push_str(&format!(
-            "{process} n1 write k{key} {} null {}\n",
-            round + 1,
-            if round % 4 == 3 { "info" } else { "" }
-        ));
+        let end = if round % 4 == 3 { "info" } else { "ok" };
+        text.push_str(&format!("{process} write k{key} {} -> {end}\n", round + 1));
         process += u64::from(round % 4 == 3);
-        text.push_str(&format!("{process} n1 read k{key} null {}\n", round + 1));
+        text.push_str(&format!("{process} read k{key} -> ok {}\n", round + 1));
     }
     let history = calls(&text);
     for name in ["cc", "ccv", "cm"] {

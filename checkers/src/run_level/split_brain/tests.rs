@@ -18,10 +18,7 @@ fn judge(lines: &str) -> Verdict {
 fn during(before: &str, calls: &[(&str, &str, &str, &str, &str)]) -> String {
     let call = |(at, (node, f, key, value, reply)): (usize, &(&str, &str, &str, &str, &str))| {
         let process = 100 + at;
-        format!(
-            "{{\"type\":\"invoke\",\"process\":{process},\"node\":\"{node}\",\"f\":\"{f}\",\"key\":{key},\"value\":{value}}}\n\
-             {{\"type\":\"ok\",\"process\":{process},\"value\":{reply}}}\n"
-        )
+        format!("{node}: {process} {f} {key} {value} ...\n{process} -> ok {reply}\n")
     };
     let calls: String = calls.iter().enumerate().map(call).collect();
     format!(
@@ -169,29 +166,21 @@ fn a_cut_whose_other_side_saw_what_was_written_was_none() {
     ] {
         assert_eq!(with("", seen).validity, Validity::Invalid, "{seen:?}");
     }
-    let early = |value: &str, end: &str| {
-        format!(
-            "{{\"type\":\"invoke\",\"process\":0,\"node\":\"n1\",\"f\":\"write\",\"key\":1,\"value\":{value}}}\n\
-             {{\"type\":\"{end}\",\"process\":0}}"
-        )
-    };
+    let early = |value: &str, end: &str| format!("0 write 1 {value} -> {end}");
     let saw = ("n2", "read", "1", "null", "486");
     assert_eq!(with(&early("486", "ok"), saw).validity, Validity::Invalid, "written before the cut");
     assert_eq!(with(&early("486", "info"), saw).validity, Validity::Invalid, "perhaps written before the cut");
     assert_eq!(with(&early("486", "fail"), saw).validity, Validity::Unknown, "never written before it");
-    let known = "{\"type\":\"invoke\",\"process\":0,\"node\":\"n1\",\"f\":\"read\",\"key\":1}\n\
-                 {\"type\":\"ok\",\"process\":0,\"value\":486}";
+    let known = "0 read 1 -> ok 486";
     assert_eq!(with(known, saw).validity, Validity::Invalid, "it was there before it was written");
     // Also where the call that saw it later had begun first.
     let proven = "\"step\":\"proven\"}";
-    let reads = "\n{\"type\":\"invoke\",\"process\":1,\"node\":\"n2\",\"f\":\"read\",\"key\":1}\n\
-                 {\"type\":\"invoke\",\"process\":2,\"node\":\"n2\",\"f\":\"read\",\"key\":1}\n\
-                 {\"type\":\"ok\",\"process\":2,\"value\":486}";
-    let wrote = "{\"type\":\"ok\",\"process\":100,\"value\":null}";
+    let reads = "\nn2: 1 read 1 ...\nn2: 2 read 1 -> ok 486";
+    let wrote = "100 -> ok null";
     let lines = during("", &writes)
         .replace(proven, &format!("{proven}{reads}"))
-        .replace(wrote, &format!("{wrote}\n{{\"type\":\"ok\",\"process\":1,\"value\":486}}"));
-    assert!(lines.contains("\"process\":1,\"value\":486") && lines.contains(reads), "{lines}");
+        .replace(wrote, &format!("{wrote}\n1 -> ok 486"));
+    assert!(lines.contains("1 -> ok 486") && lines.contains(reads), "{lines}");
     assert_eq!(judge(&lines).validity, Validity::Invalid, "{lines}");
 }
 
@@ -220,10 +209,8 @@ fn a_leak_alone_is_shown_and_its_cut_is_not_judged() {
 fn a_call_counts_on_the_side_of_the_node_that_answered() {
     let lines = both("write", "1", "3", "4");
     assert_eq!(judge(&lines).validity, Validity::Invalid);
-    let redirected = lines.replace(
-        "{\"type\":\"ok\",\"process\":100,\"value\":null}",
-        "{\"type\":\"ok\",\"process\":100,\"value\":null,\"node\":\"n2\"}",
-    );
+    let redirected =
+        lines.replace("100 -> ok null", "{\"type\":\"ok\",\"process\":100,\"value\":null,\"node\":\"n2\"}");
     assert_ne!(redirected, lines);
     let verdict = judge(&redirected);
     assert_eq!(verdict.validity, Validity::Valid, "{}", verdict.summary);
@@ -241,10 +228,8 @@ fn overlapping_leaders_are_named_whatever_the_answer_is() {
             r#"
             {{"type":"start","nodes":["n1","n2"]}}
             {claims}
-            {{"type":"invoke","process":0,"node":"n1","f":"write","key":1,"value":1}}
-            {{"type":"ok","process":0}}
-            {{"type":"invoke","process":1,"node":"n2","f":"write","key":1,"value":2}}
-            {{"type":"ok","process":1}}
+            0 write 1 1 -> ok
+            n2: 1 write 1 2 -> ok
             {claims}"#
         )
     };

@@ -8,8 +8,8 @@ use crate::verdict::{Budget, Checker};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Judges so many random histories twice. The error describes the first difference.
-pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
-    let checker = AtomicCommit::new().must_decide();
+pub(crate) fn differ(seed: u64, count: u64) -> Result<Stats, String> {
+    let checker = AtomicCommit { must_decide: true };
     compare(
         seed,
         count,

@@ -8,9 +8,16 @@ use crate::verdict::{Budget, Checker};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Judges so many random histories twice. The error describes the first difference.
-pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
+pub(crate) fn differ(seed: u64, count: u64) -> Result<Stats, String> {
     let mut stats = Stats::default();
-    for (share, bank) in [Bank::new(), Bank::new().total(20), Bank::new().negative_balances(true)].iter().enumerate() {
+    for (share, bank) in [
+        Bank::default(),
+        Bank { total: Some(20), ..Bank::default() },
+        Bank { negative_balances: true, ..Bank::default() },
+    ]
+    .iter()
+    .enumerate()
+    {
         let seed = seed.wrapping_mul(3).wrapping_add(share as u64);
         let count = count / 3 + u64::from((share as u64) < count % 3);
         let check = |history: &History| crate::random::shown(history, bank.check(history, &Budget::unlimited()));

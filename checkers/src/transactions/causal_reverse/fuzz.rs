@@ -8,7 +8,7 @@ use crate::verdict::{Budget, Checker};
 use std::collections::BTreeSet;
 
 /// Judges so many random histories twice. The error describes the first difference.
-pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
+pub(crate) fn differ(seed: u64, count: u64) -> Result<Stats, String> {
     let check = |history: &History| crate::random::shown(history, CausalReverse.check(history, &Budget::unlimited()));
     compare(seed, count, make, check, define)
 }

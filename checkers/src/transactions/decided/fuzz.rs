@@ -18,7 +18,7 @@ use crate::verdict::{Budget, Checker, Severity, Validity, Verdict};
 ///
 /// # Errors
 /// The first difference, with its history, or too many answers that are Unknown.
-pub fn differ_models(seed: u64, count: u64) -> Result<Stats, String> {
+pub(crate) fn differ_models(seed: u64, count: u64) -> Result<Stats, String> {
     let mut rng = Rng::new(seed);
     let (mut stats, mut unknown) = (Stats::default(), 0);
     for _ in 0..count {

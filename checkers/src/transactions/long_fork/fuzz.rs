@@ -8,8 +8,9 @@ use crate::verdict::{Budget, Checker};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Judges so many random histories twice. The error describes the first difference.
-pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
-    let check = |history: &History| crate::random::shown(history, LongFork::new().check(history, &Budget::unlimited()));
+pub(crate) fn differ(seed: u64, count: u64) -> Result<Stats, String> {
+    let check =
+        |history: &History| crate::random::shown(history, LongFork::default().check(history, &Budget::unlimited()));
     compare(seed, count, make, check, define)
 }
 

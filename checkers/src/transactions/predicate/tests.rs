@@ -9,14 +9,14 @@ fn judged(lines: &str) -> Verdict {
 
 const TWO: &str = r#"
     {"type":"start","nodes":["n1"]}
-    {"type":"invoke","process":0,"f":"insert","key":1,"value":[1,null]}
-    {"type":"invoke","process":1,"f":"insert","key":1,"value":[null,2]}
-    {"type":"ok","process":0}
+    0 insert 1 [1,null] ...
+    1 insert 1 [null,2] ...
+    0 -> ok
 "#;
 
 #[test]
 fn two_inserts_under_one_key_are_an_anomaly() {
-    let verdict = judged(&format!("{TWO}\n{{\"type\":\"ok\",\"process\":1}}"));
+    let verdict = judged(&format!("{TWO}1 -> ok"));
     assert_eq!(verdict.validity, Validity::Invalid);
     let finding = &verdict.findings[0];
     assert_eq!((finding.kind.as_str(), &finding.ops[..]), ("G2", &[1, 2][..]));
@@ -27,7 +27,7 @@ fn two_inserts_under_one_key_are_an_anomaly() {
 #[test]
 fn one_insert_is_right_and_an_unknown_one_says_nothing() {
     for end in ["fail", "info"] {
-        let verdict = judged(&format!("{TWO}\n{{\"type\":\"{end}\",\"process\":1}}"));
+        let verdict = judged(&format!("{TWO}1 -> {end}"));
         assert_eq!(verdict.validity, Validity::Valid, "{end}");
     }
 }
@@ -37,8 +37,7 @@ fn too_little_is_unknown() {
     assert_eq!(judged(r#"{"type":"start","nodes":["n1"]}"#).validity, Validity::Unknown);
     let alone = r#"
         {"type":"start","nodes":["n1"]}
-        {"type":"invoke","process":0,"f":"insert","value":[1,[1,null]]}
-        {"type":"ok","process":0}
+        0 insert null [1,[1,null]] -> ok
     "#;
     let verdict = judged(alone);
     assert_eq!(
@@ -47,8 +46,7 @@ fn too_little_is_unknown() {
     );
     let malformed = r#"
         {"type":"start","nodes":["n1"]}
-        {"type":"invoke","process":0,"f":"insert","key":1,"value":[1,2]}
-        {"type":"ok","process":0}
+        0 insert 1 [1,2] -> ok
     "#;
     assert_eq!(judged(malformed).validity, Validity::Unknown);
 }

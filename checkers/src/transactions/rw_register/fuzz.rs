@@ -24,7 +24,7 @@ fn options(entries: &[(&str, Value)]) -> Options {
 ///
 /// # Errors
 /// The first difference, with its history.
-pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
+pub(crate) fn differ(seed: u64, count: u64) -> Result<Stats, String> {
     let mut rng = Rng::new(seed);
     let (mut stats, mut undecided) = (Stats::default(), 0);
     let all = Value::Bool(true);

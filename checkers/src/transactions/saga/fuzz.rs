@@ -8,8 +8,8 @@ use crate::verdict::{Budget, Checker};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Judges so many random histories twice. The error describes the first difference.
-pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
-    let saga = Saga::new().must_end();
+pub(crate) fn differ(seed: u64, count: u64) -> Result<Stats, String> {
+    let saga = Saga { must_end: true };
     compare(
         seed,
         count,

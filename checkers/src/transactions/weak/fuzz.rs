@@ -21,7 +21,7 @@ const LEVELS: [(Definition, fn() -> Weak); 3] = [
 ///
 /// # Errors
 /// The first difference, with its history.
-pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
+pub(crate) fn differ(seed: u64, count: u64) -> Result<Stats, String> {
     let mut rng = Rng::new(seed);
     let mut stats = Stats::default();
     for _ in 0..count {
@@ -107,7 +107,7 @@ fn by_name(levels: &Levels) -> [(&'static str, Option<bool>); 9] {
 ///
 /// # Errors
 /// The first difference, with its history.
-pub fn differ_levels(seed: u64, count: u64) -> Result<Stats, String> {
+pub(crate) fn differ_levels(seed: u64, count: u64) -> Result<Stats, String> {
     use Definition::{Causal, Parallel, Prefix, ReadAtomic, ReadCommitted, Serial, Snapshot};
     let mut rng = Rng::new(seed);
     let (mut stats, mut undecided) = (Stats::default(), 0);

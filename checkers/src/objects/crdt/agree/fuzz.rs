@@ -14,7 +14,7 @@ const FACTS: [&str; 2] = ["lost_element", "final_reads"];
 const STANDSTILL_MS: u64 = 6;
 
 /// Judges so many random histories twice.
-pub fn differ(seed: u64, count: u64) -> Result<Stats, String> {
+pub(crate) fn differ(seed: u64, count: u64) -> Result<Stats, String> {
     let checker = ReplicasAgree { standstill_ms: STANDSTILL_MS, ..ReplicasAgree::default() };
     let fast = |history: &History| {
         let verdict = crate::random::shown(history, checker.check(history, &Budget::unlimited()));
