@@ -70,9 +70,7 @@ const CASES: &[Case] = &[
         "replicas-agree",
         &[],
         (
-            "n1: 1 add 0 5 -> ok
-             {\"type\":\"note\",\"text\":\"the replicas converged\"}
-             settle n1: 8 read 0 null -> ok [5]\n settle n2: 9 read 0 null -> ok [5]",
+            SETS.0,
             "n1: 1 add 0 5 -> ok
              {\"type\":\"note\",\"text\":\"the replicas converged\"}
              settle n1: 8 read 0 null -> ok [5]\n settle n2: 9 read 0 null -> ok []",
