@@ -79,6 +79,7 @@ pub(crate) fn finding(
         title: format!("{subject}{title}"),
         sentences,
         ops: small.iter().map(|op| op.call).collect(),
+        workload: String::new(),
         key: key.clone(),
         nodes: messages::nodes_of(history, &ops),
         faults,
