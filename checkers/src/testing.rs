@@ -13,6 +13,7 @@
 //! 5 txn a x 1; r y ...           open: `a` appends
 //! 5 -> ok a x 1; r y [2]
 //! 6 write x 3 -> fail: refused   an error
+//! workload b from 10             calls below belong to workload b, their processes are numbered from 10
 //! +3s                            time passes (a millisecond lies between two records)
 //! ```
 //!
@@ -80,6 +81,10 @@ fn complete_of(workload: &str, lines: &str) -> String {
         } else if let Some(seconds) = line.strip_prefix('+').and_then(|rest| rest.strip_suffix('s')) {
             let seconds: f64 = seconds.parse().unwrap_or_else(|error| panic!("{line}: {error}"));
             writer.time += (seconds * 1e9) as u64;
+        } else if let Some(workload) = line.strip_prefix("workload ") {
+            let (name, first) = workload.split_once(" from ").unwrap_or((workload, "0"));
+            writer.workload = name.to_owned();
+            writer.first = first.parse().unwrap_or_else(|error| panic!("{line}: {error}"));
         } else {
             writer.call(line).unwrap_or_else(|| panic!("not a call: {line}"));
         }
@@ -91,6 +96,8 @@ fn complete_of(workload: &str, lines: &str) -> String {
 struct Writer {
     out: String,
     workload: String,
+    /// The number of the first process of the workload.
+    first: u64,
     index: u64,
     time: u64,
     /// The functions of open calls, by process.
@@ -140,7 +147,7 @@ impl Writer {
         let (settle, rest) = line.strip_prefix("settle ").map_or((false, line), |rest| (true, rest));
         let (node, rest) = rest.split_once(": ").filter(|(node, _)| is_node(node)).unwrap_or(("n1", rest));
         let (process, rest) = rest.split_once(' ')?;
-        let process: u64 = process.parse().ok()?;
+        let process = self.first + process.parse::<u64>().ok()?;
         let (call, end) = match rest.split_once("->") {
             Some((call, end)) => (call.trim(), Some(end.trim())),
             None => (rest.trim().strip_suffix("...")?.trim_end(), None),
