@@ -530,7 +530,7 @@ impl History {
     }
 
     /// Interns a name.
-    pub fn intern(&mut self, name: &str) -> NameId {
+    pub(crate) fn intern(&mut self, name: &str) -> NameId {
         if let Some(id) = self.name_ids.get(name) {
             return *id;
         }

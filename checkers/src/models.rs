@@ -343,7 +343,7 @@ pub struct ModelDoc {
 }
 
 /// Something that is done with a model of whatever type.
-pub trait WithModel {
+pub(crate) trait WithModel {
     /// What comes out.
     type Out;
     /// Does it.
@@ -362,7 +362,7 @@ macro_rules! models {
         }),*];
 
         /// Does something with the model of this name, made with these options. The error names the models there are.
-        pub fn with_model<W: WithModel>(name: &str, options: &Options, with: W) -> Result<W::Out, String> {
+        pub(crate) fn with_model<W: WithModel>(name: &str, options: &Options, with: W) -> Result<W::Out, String> {
             match name {
                 $($name => {
                     known_options($name, $options, options)?;
@@ -426,7 +426,7 @@ models! {
 }
 
 /// All options of all models, each once: what `linearizable` passes on.
-pub const MODEL_OPTIONS: &[(&str, &str)] = &[initial::OPTION, semaphore::OPTIONS[0], priority_queue::OPTIONS[0]];
+pub(crate) const MODEL_OPTIONS: &[(&str, &str)] = &[initial::OPTION, semaphore::OPTIONS[0], priority_queue::OPTIONS[0]];
 
 /// Who holds or asks: the argument where one is given, otherwise the process.
 fn owner(process: u64, input: &Value) -> Value {

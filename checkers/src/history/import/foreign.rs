@@ -23,24 +23,24 @@ pub(super) const NO_NODE: &str = "?";
 
 /// A process as the file names it.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) enum Who {
+pub(super) enum Caller {
     /// It does not.
     #[default]
-    Nobody,
+    Unnamed,
     /// A client, by its number.
     Client(u64),
     /// A client, by its name.
     Named(String),
     /// Not a client: one of [`BESIDE`](super::clients::BESIDE).
-    Beside(&'static str),
+    Other(&'static str),
 }
 
 /// One operation record.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Act {
+pub(super) struct ForeignRecord {
     /// `None`: a call; otherwise how one ended.
     pub(super) outcome: Option<Outcome>,
-    pub(super) who: Who,
+    pub(super) caller: Caller,
     pub(super) function: Option<u16>,
     pub(super) node: Option<u16>,
     pub(super) workload: Option<u16>,
@@ -175,7 +175,7 @@ impl Foreign {
     }
 
     /// Takes the next record.
-    pub(super) fn take(&mut self, act: Act) -> Result<(), HistoryError> {
+    pub(super) fn take(&mut self, act: ForeignRecord) -> Result<(), HistoryError> {
         let index = self.next_index;
         if index >= u64::from(NO_INDEX) {
             return Err(broken(index, format!("a history has less than {NO_INDEX} records")));
@@ -191,13 +191,13 @@ impl Foreign {
         self.next_index += 1;
         let end_time = &mut self.history.end_time;
         *end_time = act.time.unwrap_or(end_time.saturating_add(1000)).max(*end_time);
-        if let Who::Beside(name) = act.who {
+        if let Caller::Other(name) = act.caller {
             let text = self.told(name, &act);
             self.history.notes.push((self.history.end_time, String::new(), text));
             self.mark = self.arena().mark();
             return Ok(());
         }
-        let number = self.clients.number(&act.who).map_err(|message| broken(index, message))?;
+        let number = self.clients.number(&act.caller).map_err(|message| broken(index, message))?;
         match act.outcome {
             None => self.call(index as u32, number, act)?,
             Some(outcome) => self.reply(index as u32, number, outcome, act)?,
@@ -206,13 +206,13 @@ impl Foreign {
         Ok(())
     }
 
-    fn told(&self, name: &str, act: &Act) -> String {
+    fn told(&self, name: &str, act: &ForeignRecord) -> String {
         let function = act.function.map_or("", |id| self.history.name(NameId(u32::from(id))));
         let value = self.history.columns.values.get(act.value);
         if value.is_nil() { format!("{name}: {function}") } else { format!("{name}: {function} {value}") }
     }
 
-    fn call(&mut self, index: u32, number: u64, act: Act) -> Result<(), HistoryError> {
+    fn call(&mut self, index: u32, number: u64, act: ForeignRecord) -> Result<(), HistoryError> {
         let at = u64::from(index);
         let columns = &mut self.history.columns;
         let worker = self.processes.len() as u32;
@@ -223,18 +223,18 @@ impl Foreign {
         match process.state {
             State::Free => {}
             State::Open(..) => {
-                let who = self.clients.name(number);
+                let caller = self.clients.name(number);
                 // One of these may have been meant as its completion.
                 let types: Vec<&str> = self.others.iter().map(|(kind, _)| kind.as_str()).collect();
                 let passed = match types.is_empty() {
                     true => String::new(),
                     false => format!(" (passed over were records of the types {})", types.join(", ")),
                 };
-                return Err(broken(at, format!("process {who} calls while its last call is open{passed}")));
+                return Err(broken(at, format!("process {caller} calls while its last call is open{passed}")));
             }
             State::Retired if self.strict => {
-                let who = self.clients.name(number);
-                return Err(broken(at, format!("process {who} calls again after an info")));
+                let caller = self.clients.name(number);
+                return Err(broken(at, format!("process {caller} calls again after an info")));
             }
             State::Retired => {
                 process.id = FRESH + self.reused;
@@ -316,8 +316,8 @@ impl Foreign {
     }
 
     fn asked(&self, number: u64, function: u16, value: ValueRef<'_>) -> String {
-        let (who, function) = (self.clients.name(number), self.history.name(NameId(u32::from(function))));
-        format!("process {who} called {function} with {}", clipped(&value.to_string()))
+        let (caller, function) = (self.clients.name(number), self.history.name(NameId(u32::from(function))));
+        format!("process {caller} called {function} with {}", clipped(&value.to_string()))
     }
 
     /// The place of the record that was taken last, if it has to be known.
@@ -326,7 +326,7 @@ impl Foreign {
         lone.or(self.pairs.place())
     }
 
-    fn reply(&mut self, index: u32, number: u64, outcome: Outcome, act: Act) -> Result<(), HistoryError> {
+    fn reply(&mut self, index: u32, number: u64, outcome: Outcome, act: ForeignRecord) -> Result<(), HistoryError> {
         let at = u64::from(index);
         let process = self.processes.get_mut(&number);
         let Some((process, position, tagged)) = process.and_then(|process| match process.state {
@@ -352,8 +352,8 @@ impl Foreign {
         {
             let (asked, other) = (NameId(u32::from(function)), NameId(u32::from(other)));
             let (asked, other) = (self.history.name(asked), self.history.name(other));
-            let who = self.clients.name(number);
-            return Err(broken(at, format!("process {who} called {asked} and completes {other}")));
+            let caller = self.clients.name(number);
+            return Err(broken(at, format!("process {caller} called {asked} and completes {other}")));
         }
         let mut output = act.value;
         let carries = act.pair || tagged || self.independent == Some(true);
@@ -364,8 +364,8 @@ impl Foreign {
             output = match pair(&mut columns.values, output, argument == Argument::Swap) {
                 Some((own, output)) if columns.values.get(own) == columns.values.get(key) => output,
                 Some(_) => {
-                    let who = self.clients.name(number);
-                    return Err(broken(at, format!("process {who} completes a call of another key")));
+                    let caller = self.clients.name(number);
+                    return Err(broken(at, format!("process {caller} completes a call of another key")));
                 }
                 None => output,
             };
@@ -439,7 +439,7 @@ impl Foreign {
             );
             self.history.notes.push((self.history.end_time, String::new(), text));
         }
-        if let Some(text) = self.clients.told() {
+        if let Some(text) = self.clients.note() {
             self.history.notes.push((self.history.end_time, String::new(), text));
         }
         self.remark();

@@ -16,7 +16,7 @@
 //! tag (`MapEntry`, `Tuple`); where values look so and nobody told, the history is refused.
 use super::clients::named;
 use super::edn;
-use super::foreign::{Act, Foreign, Who};
+use super::foreign::{Caller, Foreign, ForeignRecord};
 use super::json;
 use super::window::{Scan, Stop, Window};
 use crate::history::{History, HistoryError, Outcome, ReadOptions};
@@ -104,7 +104,7 @@ impl Field {
 /// What a record is.
 enum Typed {
     /// A call, or how one ended.
-    Call(Act),
+    Call(ForeignRecord),
     /// Something else, whose type is remembered.
     Other,
 }
@@ -246,7 +246,7 @@ impl Records {
         match self.fields(scan, from)? {
             Typed::Call(act) => {
                 // Who is no client may say what it likes.
-                if let (Some((at, message)), false) = (self.unread.take(), matches!(act.who, Who::Beside(_))) {
+                if let (Some((at, message)), false) = (self.unread.take(), matches!(act.caller, Caller::Other(_))) {
                     return Err(Stop::Wrong(at, message));
                 }
                 self.foreign.take(act).map_err(|error| Stop::Broken(from, error))?;
@@ -258,7 +258,7 @@ impl Records {
     }
 
     fn fields(&mut self, scan: &mut Scan<'_>, from: usize) -> Result<Typed, Stop> {
-        let mut act = Act::default();
+        let mut act = ForeignRecord::default();
         let mut typed = None;
         let mut first = true;
         while let Some(field) = self.field(scan, first)? {
@@ -335,7 +335,7 @@ impl Records {
         })
     }
 
-    fn content(&mut self, scan: &mut Scan<'_>, field: Field, from: usize, act: &mut Act) -> Result<(), Stop> {
+    fn content(&mut self, scan: &mut Scan<'_>, field: Field, from: usize, act: &mut ForeignRecord) -> Result<(), Stop> {
         let broken = |error| Stop::Broken(from, error);
         match field {
             Field::Value => {
@@ -351,7 +351,7 @@ impl Records {
                 act.value = self.kept(scan)?;
             }
             Field::Key => act.key = self.kept(scan)?,
-            Field::Process => act.who = self.who(scan)?,
+            Field::Process => act.caller = self.caller(scan)?,
             // Anything but a small number says nothing about the order.
             Field::Index => match self.quick_integer(scan)? {
                 Some(index) => act.index = u64::try_from(index).ok(),
@@ -415,19 +415,19 @@ impl Records {
         Ok(())
     }
 
-    fn who(&mut self, scan: &mut Scan<'_>) -> Result<Who, Stop> {
+    fn caller(&mut self, scan: &mut Scan<'_>) -> Result<Caller, Stop> {
         json::space(scan)?;
         let at = scan.at;
         if let Some(number) = json::integer(scan) {
             return match u64::try_from(number) {
-                Ok(number) => Ok(Who::Client(number)),
+                Ok(number) => Ok(Caller::Client(number)),
                 Err(_) => Err(Stop::Wrong(at, format!("a process is 0 or more, not {number}"))),
             };
         }
         let word = self.scrap(scan)?;
         match self.scrap.get(word).kind() {
-            Kind::Nil => Ok(Who::Nobody),
-            Kind::Int(number) if number >= 0 => Ok(Who::Client(number as u64)),
+            Kind::Nil => Ok(Caller::Unnamed),
+            Kind::Int(number) if number >= 0 => Ok(Caller::Client(number as u64)),
             Kind::Text(name) => Ok(named(name)),
             _ => Err(Stop::Wrong(at, "expected a process: a number, or a name such as nemesis".to_owned())),
         }

@@ -7,7 +7,7 @@
 //!
 //! Each transaction becomes one call of `txn` with `["w",k,v]` and `["r",k,v]`. **No order between sessions is known**:
 //! the sessions lie one behind the other, and [`History::realtime`] is false. Index 0 is left for a start.
-use super::foreign::{Act, Foreign, Who};
+use super::foreign::{Caller, Foreign, ForeignRecord};
 use super::json;
 use super::window::{Scan, Stop, Window};
 use crate::history::{History, HistoryError, Outcome, ReadOptions};
@@ -94,16 +94,16 @@ pub(super) fn read(reader: impl Read, options: &ReadOptions) -> Result<History, 
             }
             arena.put_list(&parts)
         };
-        let who = Who::Client(session);
+        let caller = Caller::Client(session);
         let function = Some(foreign.name(2, "txn")?);
         let value = list(false, foreign.arena());
-        let call = Act { who: who.clone(), function, value, ..Act::default() };
+        let call = ForeignRecord { caller: caller.clone(), function, value, ..ForeignRecord::default() };
         foreign.take(call).map_err(|error| error.at((line, 1)))?;
         let (outcome, value) = match aborted {
             true => (Some(Outcome::Fail), Word::NIL),
             false => (Some(Outcome::Ok), list(true, foreign.arena())),
         };
-        let reply = Act { outcome, who, function, value, ..Act::default() };
+        let reply = ForeignRecord { outcome, caller, function, value, ..ForeignRecord::default() };
         foreign.take(reply).map_err(|error| error.at((line, 1)))?;
     }
     foreign.finish()

@@ -3,7 +3,7 @@
 //!
 //! `:fail :cas` is a compare-and-set that was answered with a mismatch (so Porcupine reads it): Ok with the reply
 //! `false`, which says what the register did not hold. `:timed-out` stands for the value where a reply never came.
-use super::foreign::{Act, Foreign, Who};
+use super::foreign::{Caller, Foreign, ForeignRecord};
 use super::window::{Scan, Stop, Window};
 use super::{edn, json};
 use crate::history::{History, HistoryError, Outcome, ReadOptions};
@@ -44,7 +44,12 @@ fn process(scan: &mut Scan<'_>) -> Option<u64> {
     std::str::from_utf8(number).ok()?.parse().ok()
 }
 
-fn act(scan: &mut Scan<'_>, process: u64, foreign: &mut Foreign, scratch: &mut edn::Scratch) -> Result<Act, Stop> {
+fn act(
+    scan: &mut Scan<'_>,
+    process: u64,
+    foreign: &mut Foreign,
+    scratch: &mut edn::Scratch,
+) -> Result<ForeignRecord, Stop> {
     let kind_at = after_space(scan)?;
     let kind = keyword(scan)?;
     let f_at = after_space(scan)?;
@@ -76,7 +81,7 @@ fn act(scan: &mut Scan<'_>, process: u64, foreign: &mut Foreign, scratch: &mut e
         return scan.expected("the end of the line");
     }
     let function = Some(foreign.name(2, f).map_err(|error| Stop::Broken(0, error))?);
-    Ok(Act { outcome, who: Who::Client(process), function, value, ..Act::default() })
+    Ok(ForeignRecord { outcome, caller: Caller::Client(process), function, value, ..ForeignRecord::default() })
 }
 
 fn after_space(scan: &mut Scan<'_>) -> Result<usize, Stop> {
