@@ -3,12 +3,12 @@
 
 mod calls;
 mod checker;
-pub mod fitting;
 mod forms;
 pub mod functions;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod history;
+pub mod inference;
 pub mod initial;
 pub mod linearizability;
 pub mod locks;

@@ -1,7 +1,8 @@
-//! From a small contradiction to a finding that a person can check: who did what when, and why no order fits.
+//! From a small contradiction to a finding that a reader can check: the operations with their times, and why no order fits.
 use super::decide;
-use super::register::{Act, NIL, RegOp};
+use super::register::{NIL, RegAction, RegOp};
 use super::zones::Conflict;
+use crate::functions::{brought, function_of};
 use crate::history::{History, Op, Outcome};
 use crate::value::likeness;
 use crate::value::{Value, ValueRef};
@@ -11,7 +12,7 @@ use crate::verdict::{Finding, Severity};
 /// What the register began with.
 pub(crate) struct Begins {
     pub(crate) value: Value,
-    /// Whether that was only supposed: nobody wrote it, and it does not help either.
+    /// Whether that was only supposed: no operation wrote it, and it explains nothing either.
     pub(crate) supposed: bool,
 }
 
@@ -24,8 +25,8 @@ pub(crate) fn finding(history: &History, workload: &str, key: &Value, small: &[R
         Some(conflict) => story.tell(&conflict, workload, key),
         None => story.no_order(),
     };
-    // Who saw what nobody had written: no value to begin with makes that good.
-    let reads = |op: &&RegOp| op.definite() && op.act.needs() == Some(NIL) && !op.weakened;
+    // A read of a value that no operation had written: no initial value explains it.
+    let reads = |op: &&RegOp| op.definite() && op.action.needs() == Some(NIL) && !op.weakened;
     if begins.supposed
         && let Some(observer) = small.iter().rposition(|op| reads(&op))
     {
@@ -82,9 +83,9 @@ impl Story<'_> {
     /// The value that the operation saw or, if it saw none, left.
     fn value(&self, at: usize) -> Value {
         let op = self.ops[at];
-        match self.small[at].act {
-            Act::Read(_) if self.history.name(op.function) != "cas" => op.output.to_value(),
-            Act::Write(_) if !self.small[at].weakened => op.input.to_value(),
+        match self.small[at].action {
+            RegAction::Read(_) if self.history.name(op.function) != "cas" => op.output.to_value(),
+            RegAction::Write(_) if !self.small[at].weakened => op.input.to_value(),
             _ => part_of(op, 1),
         }
     }
@@ -119,15 +120,11 @@ impl Story<'_> {
 
     fn phantom(&self, observer: usize, workload: &str, key: &Value) -> Told {
         let op = self.ops[observer];
-        let replaced = self.small[observer].act.writes().is_some();
+        let replaced = self.small[observer].action.writes().is_some();
         let seen = if replaced { part_of(op, 0) } else { self.value(observer) };
         let history = self.history;
         fn input<'h>(history: &History, other: &Op<'h>) -> Option<ValueRef<'h>> {
-            match history.name(other.function) {
-                "write" => Some(other.input),
-                "cas" => other.input.as_list().and_then(|pair| pair.get(1)),
-                _ => None,
-            }
+            brought(function_of(history, other), other.input)
         }
         let about = |other: &Op<'_>| other.key == *key && history.name(other.workload) == workload;
         let writes = |other: &Op<'_>| input(history, other).is_some_and(|written| written == seen) && about(other);
@@ -183,7 +180,7 @@ impl Story<'_> {
             "{late} came after {early}, by compare-and-set; {two} shows {late}, and {one}, later, shows {early} again, a \
              contradiction."
         );
-        if self.small[first].act.writes().is_some() {
+        if self.small[first].action.writes().is_some() {
             let title = format!("{two}{} saw {late} before {early}, which it replaced, was there", self.on(second));
             return ("future-read", title, vec![gap, why]);
         }
@@ -192,7 +189,7 @@ impl Story<'_> {
     }
 
     fn overlap(&self, outer: [usize; 2], inner: [usize; 2]) -> Told {
-        let initial = self.small[outer[0]].act.needs() == Some(NIL) || self.reads_nil(outer[1]);
+        let initial = self.small[outer[0]].action.needs() == Some(NIL) || self.reads_nil(outer[1]);
         let last = outer[1];
         let mut why = Vec::new();
         if initial && outer[0] == outer[1] {
@@ -237,7 +234,7 @@ impl Story<'_> {
         ));
         let old = if self.reads_nil(last) { self.begins.value.clone() } else { self.value(last) };
         let newer = self.value(inner[0]);
-        if self.small[last].act.writes().is_none() {
+        if self.small[last].action.writes().is_none() {
             let title =
                 format!("{}{} returned {old} although {newer} had been there since", self.name(last), self.on(last));
             return ("stale-read", title, why);
@@ -247,22 +244,22 @@ impl Story<'_> {
     }
 
     fn reads_nil(&self, at: usize) -> bool {
-        self.small[at].act == Act::Read(NIL)
+        self.small[at].action == RegAction::Read(NIL)
     }
 
     fn no_order(&self) -> Told {
         let definite = self.ops.iter().filter(|op| op.outcome != Outcome::Info).count();
         let last = (0..self.small.len()).filter(|&at| self.small[at].definite()).max_by_key(|&at| self.small[at].end);
         let name = last.map(|at| self.name(at)).unwrap_or_default();
-        let observes = last.is_some_and(|at| self.small[at].act.writes().is_none());
+        let observes = last.is_some_and(|at| self.small[at].action.writes().is_none());
         let why = format!(
             "An order would have to place each of these {definite} acknowledged operations between its call and its answer; \
              every such order lets one of them see a value that is not there."
         );
         let title = match last {
             Some(at) if observes => {
-                let reply = match self.small[at].act {
-                    Act::Read(_) => self.value(at),
+                let reply = match self.small[at].action {
+                    RegAction::Read(_) => self.value(at),
                     // It observes by what it refuses to replace.
                     _ => self.ops[at].output.to_value(),
                 };

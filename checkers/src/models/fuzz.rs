@@ -114,14 +114,15 @@ impl WithModel for Differ {
 }
 
 /// An object that works, and then, mostly, a reply or two that are changed.
-fn history<M: Model>(rng: &mut Rng, model: &M, calls: &[Call]) -> Result<Vec<Operation<M::Act>>, String> {
+fn history<M: Model>(rng: &mut Rng, model: &M, calls: &[Call]) -> Result<Vec<Operation<M::Action>>, String> {
     let count = 1 + rng.below(7) as usize;
     let spans = intervals(rng, count);
     let unknown = [0, 0, 15, 40][rng.below(4) as usize];
     let mut order: Vec<usize> = (0..count).collect();
     order.sort_unstable_by_key(|&at| spans[at].2);
     let mut made: Vec<Option<Made<'_>>> = vec![None; count];
-    let act = |(process, call, reply): &Made<'_>| model.act_by(*process, &call.function, &call.input, reply.as_ref());
+    let action =
+        |(process, call, reply): &Made<'_>| model.action_by(*process, &call.function, &call.input, reply.as_ref());
     let mut state = model.initial();
     for at in order {
         let info = rng.percent(unknown);
@@ -131,7 +132,8 @@ fn history<M: Model>(rng: &mut Rng, model: &M, calls: &[Call]) -> Result<Vec<Ope
             let from = rng.below(one.1.replies.len() as u64) as usize;
             let replies = one.1.replies.iter().cycle().skip(from).take(one.1.replies.len());
             let fits = |reply: &&Value| {
-                act(&(one.0, one.1, Some((*reply).clone()))).is_ok_and(|act| model.step(&state, &act).is_some())
+                action(&(one.0, one.1, Some((*reply).clone())))
+                    .is_ok_and(|action| model.step(&state, &action).is_some())
             };
             match replies.into_iter().find(fits) {
                 Some(reply) => {
@@ -147,7 +149,7 @@ fn history<M: Model>(rng: &mut Rng, model: &M, calls: &[Call]) -> Result<Vec<Ope
             one.2 = Some(rng.pick(&one.1.replies).clone());
         }
         if !info || rng.percent(50) {
-            state = model.step(&state, &act(&one)?).unwrap_or(state);
+            state = model.step(&state, &action(&one)?).unwrap_or(state);
         }
         made[at] = Some(one);
     }
@@ -159,7 +161,7 @@ fn history<M: Model>(rng: &mut Rng, model: &M, calls: &[Call]) -> Result<Vec<Ope
         }
     }
     let operation = |(one, span): (&Made<'_>, &(u64, u64, u64))| {
-        Ok(Operation { call: span.0, end: if one.2.is_some() { span.1 } else { Op::OPEN }, act: act(one)? })
+        Ok(Operation { call: span.0, end: if one.2.is_some() { span.1 } else { Op::OPEN }, action: action(one)? })
     };
     made.iter().zip(&spans).map(operation).collect()
 }
