@@ -7,6 +7,7 @@ mod forms;
 pub mod functions;
 #[doc(hidden)]
 pub mod fuzz;
+mod graph;
 pub mod history;
 pub mod inference;
 pub mod initial;
