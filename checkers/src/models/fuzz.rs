@@ -29,58 +29,15 @@ struct Call {
     replies: Vec<Value>,
 }
 
-/// Calls that bring out what a model can do: `[function, [input, ..], [reply, ..]]`.
+/// Calls of each model and variant that bring out what it can do: `[model, variant, [[function, [argument, ..], [reply, ..]], ..]]`.
+/// Certificates are tried with the same calls.
+const CALLS: &str = include_str!("calls.json");
+
+type Row = (String, Vec<Value>, Vec<Value>);
+
 fn alphabet(name: &str) -> Option<Vec<Call>> {
-    let text = match name {
-        "register" => r#"[["read",[null],[null,1,2]],["write",[1,2],[null]]]"#,
-        "cas-register" => {
-            r#"[["read",[null],[null,1,2]],["write",[1,2],[null]],["cas",[[1,2],[2,1],[null,1]],[null,false]]]"#
-        }
-        "versioned-register" => {
-            r#"[["read",[null],[[0,null],[1,1],[1,2],[2,1],[2,2],[3,2],[null,1]]],
-                ["write",[[null,1]],[[1,1],[2,1],[3,1],null]],["write",[[null,2]],[[1,2],[2,2],[3,2]]],
-                ["cas",[[null,[1,2]]],[[2,[1,2]],[3,[1,2]],false]]]"#
-        }
-        "kv" => {
-            r#"[["get",[null],["","a","b","ab","ba","aa","c","ca"]],["put",["","c"],[null]],["append",["a","b"],[null]],
-                ["delete",[null],[null]],["cas",[["","c"],["c","a"]],[null,false]]]"#
-        }
-        "multi-register" => {
-            r#"[["txn",[[["r","x",null]]],[[["r","x",null]],[["r","x",1]],[["r","x",2]]]],
-                ["txn",[[["r","x",null],["w","y",1]]],[[["r","x",null],["w","y",1]],[["r","x",1],["w","y",1]]]],
-                ["txn",[[["w","x",1]],[["w","x",2],["w","y",2]]],[null]],
-                ["read",[["x","y"]],[{"x":1,"y":2},{"x":2,"y":2},{},{"y":1},{"x":1}]],["write",[{"x":1},{"y":2}],[null]]]"#
-        }
-        "mutex" => r#"[["acquire",[null],[true,true,true,false]],["release",[null],[true]]]"#,
-        "owner-mutex" | "reentrant-mutex" => r#"[["acquire",[null],[true]],["release",[null],[true]]]"#,
-        "semaphore" => r#"[["acquire",[null,1,2],[true]],["release",[1,2],[true]]]"#,
-        "fenced-lock" => r#"[["acquire",[null],[1,2,3,4,null]],["release",[null,1,2,3],[true]]]"#,
-        "lease" => {
-            r#"[["acquire",[null],[1,2,3,4,null]],["renew",[1,2,3],[true]],["release",[1,2],[true]],
-                ["holder",[null],[null,1,2,3]]]"#
-        }
-        "fifo-queue" | "unordered-queue" => r#"[["enqueue",[1,2,3],[null]],["dequeue",[null],[null,1,2,3]]]"#,
-        "priority-queue" => r#"[["insert",[1,2,3],[null]],["extract",[null],[null,1,2,3]]]"#,
-        "stack" => r#"[["push",[1,2,3],[null]],["pop",[null],[null,1,2,3]]]"#,
-        "set" => {
-            r#"[["add",[1,2],[null,true,false]],["remove",[1,2],[null,true,false]],["contains",[1,2],[true,false]],
-                ["read",[null],[[],[1],[2],[1,2]]]]"#
-        }
-        "counter" => {
-            r#"[["add",[1,2,-1],[null]],["inc",[null],[null]],["dec",[null],[null]],["read",[null],[-1,0,1,2,3,4]],
-                ["add-and-get",[1],[0,1,2,3,4]]]"#
-        }
-        "log" => {
-            r#"[["append",[7,8],[0,1,2,3,null]],["read",[0,1,2],[null,7,8]],["length",[null],[0,1,2,3]],
-                ["poll",[null],[[],[7],[8],[7,8],[8,7],[7,7]]]]"#
-        }
-        "leader-election" => {
-            r#"[["campaign",["a","b"],[1,2,3,4,null]],["leader",[null],[[1,"a"],[1,"b"],[2,"a"],[2,"b"],[3,"a"],null]],
-                ["resign",[null,1,2],[true]]]"#
-        }
-        _ => return None,
-    };
-    let rows: Vec<(String, Vec<Value>, Vec<Value>)> = serde_json::from_str(text).ok()?;
+    let all: Vec<(String, String, Vec<Row>)> = serde_json::from_str(CALLS).ok()?;
+    let (.., rows) = all.into_iter().find(|(model, variant, _)| model == name && variant.is_empty())?;
     let calls = rows.into_iter().flat_map(|(function, inputs, replies)| {
         inputs.into_iter().map(move |input| Call { function: function.clone(), input, replies: replies.clone() })
     });
