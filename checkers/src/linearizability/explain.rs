@@ -55,6 +55,7 @@ pub(crate) fn finding(history: &History, workload: &str, key: &Value, small: &[R
         title: format!("{subject}{title}"),
         sentences,
         ops: small.iter().map(|op| op.call).collect(),
+        workload: String::new(),
         key: key.clone(),
         nodes: messages::nodes_of(history, &ops),
         faults,
