@@ -239,11 +239,13 @@ pub(crate) fn may_change(history: &History, op: &Op<'_>) -> bool {
     }
 }
 
-/// The value that the object holds because of a call with this argument, if the function is one that brings a value.
-pub(crate) fn brought<'h>(function: &Function, input: ValueRef<'h>) -> Option<ValueRef<'h>> {
-    match function.argument {
-        Argument::Value | Argument::Suffix | Argument::Element => Some(input),
-        Argument::Swap => input.as_list().filter(|pair| pair.len() == 2).map(|pair| pair.at(1)),
+/// The value that the object holds because of the call, if it took effect and its function brings a value.
+pub(crate) fn brought<'h>(history: &History, op: &Op<'h>) -> Option<ValueRef<'h>> {
+    match function_of(history, op).argument {
+        Argument::Value | Argument::Suffix | Argument::Element => Some(op.input),
+        // A compare-and-set that was answered with a mismatch wrote nothing.
+        Argument::Swap if op.output == Value::Bool(false) => None,
+        Argument::Swap => op.input.as_list().filter(|pair| pair.len() == 2).map(|pair| pair.at(1)),
         _ => None,
     }
 }

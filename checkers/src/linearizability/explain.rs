@@ -2,38 +2,63 @@
 use super::decide;
 use super::register::{NIL, RegAction, RegOp};
 use super::zones::Conflict;
-use crate::functions::{brought, function_of};
+use crate::functions::brought;
 use crate::history::{History, Op, Outcome};
 use crate::value::likeness;
 use crate::value::{Value, ValueRef};
 use crate::verdict::messages;
 use crate::verdict::{Finding, Severity};
 
-/// What the register began with.
-pub(crate) struct Begins {
-    pub(crate) value: Value,
-    /// Whether that was only supposed: no operation wrote it, and it explains nothing either.
-    pub(crate) supposed: bool,
+/// A contradiction among the operations of one register, in the order of their calls.
+pub(crate) struct Contradicting {
+    /// The operations; their value [`NIL`] is the one that the register began with.
+    pub(crate) small: Vec<RegOp>,
+    /// The value that the register began with.
+    pub(crate) begins: Value,
 }
 
-/// One finding about one key. `small` is a contradiction in the order of calls.
-pub(crate) fn finding(history: &History, workload: &str, key: &Value, small: &[RegOp], begins: &Begins) -> Finding {
+impl Contradicting {
+    /// An observer of the initial value that ended before any of all the register's operations wrote that value.
+    pub(crate) fn unwritten(&self, all: &[RegOp]) -> Option<usize> {
+        self.small.iter().rposition(|op| {
+            let writes = |other: &RegOp| other.action.writes() == Some(NIL) && other.call < op.end;
+            observes_initial(op) && !all.iter().any(writes)
+        })
+    }
+}
+
+/// Whether the operation certainly observed the initial value.
+pub(crate) fn observes_initial(op: &RegOp) -> bool {
+    op.definite() && op.action.needs() == Some(NIL) && !op.weakened
+}
+
+/// One finding about one key. `supposed` has the same operations of a register that began with another value, which contradict
+/// each other as well, and the place of one that observed that value before it was written, if there is one.
+pub(crate) fn finding(
+    history: &History,
+    workload: &str,
+    key: &Value,
+    plain: &Contradicting,
+    supposed: Option<(&Contradicting, Option<usize>)>,
+) -> Finding {
+    let small = &plain.small[..];
     let ops: Vec<Op<'_>> = small.iter().filter_map(|op| history.op(op.call)).collect();
-    let conflict = decide::conflict(small);
-    let story = Story { history, small, ops: &ops, begins };
-    let (mut kind, mut title, mut why) = match conflict {
-        Some(conflict) => story.tell(&conflict, workload, key),
-        None => story.no_order(),
-    };
-    // A read of a value that no operation had written: no initial value explains it.
-    let reads = |op: &&RegOp| op.definite() && op.action.needs() == Some(NIL) && !op.weakened;
-    if begins.supposed
-        && let Some(observer) = small.iter().rposition(|op| reads(&op))
-    {
-        let reasons = why;
-        (kind, title, why) = story.phantom(observer, workload, key);
-        why.push(format!("Nor can the register have begun with {}.", begins.value));
-        why.extend(reasons);
+    let story = Story { history, small, ops: &ops, begins: &plain.begins };
+    let (mut kind, mut title, mut why) = story.contradiction(workload, key);
+    if let Some((supposed, unwritten)) = supposed {
+        let story = Story { history, small: &supposed.small, ops: &ops, begins: &supposed.begins };
+        match unwritten {
+            // An observation of a value that was not written yet contradicts every beginning but that value.
+            Some(observer) => {
+                (kind, title, why) = story.phantom(observer, workload, key);
+                why.push(format!("Nor can the register have begun with {}.", supposed.begins));
+                why.extend(story.contradiction(workload, key).2);
+            }
+            None => why.push(format!(
+                "That holds also if it began with {}, which was read before anything was written.",
+                supposed.begins
+            )),
+        }
     }
     let mut sentences: Vec<String> = Vec::new();
     for (op, original) in small.iter().zip(&ops) {
@@ -71,12 +96,21 @@ struct Story<'a> {
     history: &'a History,
     small: &'a [RegOp],
     ops: &'a [Op<'a>],
-    begins: &'a Begins,
+    begins: &'a Value,
 }
 
+/// Kind and title of a finding, and its reasons.
 type Told = (&'static str, String, Vec<String>);
 
 impl Story<'_> {
+    /// Why no order explains the operations.
+    fn contradiction(&self, workload: &str, key: &Value) -> Told {
+        match decide::conflict(self.small) {
+            Some(conflict) => self.tell(&conflict, workload, key),
+            None => self.no_order(),
+        }
+    }
+
     fn name(&self, at: usize) -> String {
         format!("#{}", self.small[at].call)
     }
@@ -124,11 +158,8 @@ impl Story<'_> {
         let replaced = self.small[observer].action.writes().is_some();
         let seen = if replaced { part_of(op, 0) } else { self.value(observer) };
         let history = self.history;
-        fn input<'h>(history: &History, other: &Op<'h>) -> Option<ValueRef<'h>> {
-            brought(function_of(history, other), other.input)
-        }
         let about = |other: &Op<'_>| other.key == *key && history.name(other.workload) == workload;
-        let writes = |other: &Op<'_>| input(history, other).is_some_and(|written| written == seen) && about(other);
+        let writes = |other: &Op<'_>| brought(history, other).is_some_and(|written| written == seen) && about(other);
         let operation = if replaced { "replaced" } else { "returned" };
         let name = self.name(observer);
         let writers: Vec<Op<'_>> = history.ops().iter().filter(writes).collect();
@@ -158,7 +189,7 @@ impl Story<'_> {
         let mut reasons = vec![why];
         // It may be the client's mistake, or the recorder's.
         let like = |other: Op<'_>| {
-            let written = input(history, &other).filter(|_| about(&other))?;
+            let written = brought(history, &other).filter(|_| about(&other))?;
             likeness(&written.to_value(), &seen)
         };
         reasons.extend(history.ops().iter().find_map(like));
@@ -194,7 +225,7 @@ impl Story<'_> {
         let last = outer[1];
         let mut why = Vec::new();
         if initial && outer[0] == outer[1] {
-            why.push(match &self.begins.value {
+            why.push(match self.begins {
                 Value::Nil => {
                     format!("The register was empty at the beginning, and empty again for {}.", self.name(last))
                 }
@@ -233,7 +264,7 @@ impl Story<'_> {
             "{between}, and no other write can have brought back what {} saw: a contradiction.",
             self.name(last)
         ));
-        let old = if self.reads_nil(last) { self.begins.value.clone() } else { self.value(last) };
+        let old = if self.reads_nil(last) { self.begins.clone() } else { self.value(last) };
         let newer = self.value(inner[0]);
         if self.small[last].action.writes().is_none() {
             let title =

@@ -88,10 +88,46 @@ pub(crate) fn decide<M: Model>(
     if decision == Decision::Linearizable(None) && options.witness && operations.len() <= ORDERED {
         let steps = options.steps.min(20 * operations.len() as u64 + 1000);
         if let Decision::Linearizable(order) = in_turns(model, operations, DecisionOptions { steps, ..options }) {
-            return Decision::Linearizable(order);
+            return Decision::Linearizable(order.map(|order| without_idle_takers(model, operations, order)));
         }
     }
-    decision
+    match decision {
+        Decision::Linearizable(Some(order)) => {
+            Decision::Linearizable(Some(without_idle_takers(model, operations, order)))
+        }
+        decision => decision,
+    }
+}
+
+/// Takes of unknown outcome in an order up to which each is tried by itself.
+const TAKERS: usize = 64;
+
+/// The order without takes of unknown outcome that it does not need: a model may keep them open, and they may never have
+/// taken anything.
+fn without_idle_takers<M: Model>(model: &M, operations: &[Operation<M::Action>], order: Vec<u64>) -> Vec<u64> {
+    let actions: HashMap<u64, &M::Action> =
+        operations.iter().map(|operation| (operation.call, &operation.action)).collect();
+    let takes = |call: &u64| {
+        let action = actions.get(call).and_then(|action| model.container_action(action));
+        matches!(action, Some((_, ContainerAction::TakeUnknown)))
+    };
+    let takers: Vec<u64> = order.iter().copied().filter(|call| takes(call)).collect();
+    let replays = |left_out: &dyn Fn(&u64) -> bool| {
+        let mut kept = order.iter().filter(|call| !left_out(call)).filter_map(|call| actions.get(call));
+        kept.try_fold(model.initial(), |state, action| model.step(&state, action)).is_some()
+    };
+    let idle: HashSet<u64> = if takers.is_empty() || replays(&takes) {
+        takers.into_iter().collect()
+    } else {
+        let mut idle: HashSet<u64> = HashSet::new();
+        for taker in takers.into_iter().take(TAKERS) {
+            if replays(&|call| *call == taker || idle.contains(call)) {
+                idle.insert(taker);
+            }
+        }
+        idle
+    };
+    order.into_iter().filter(|call| !idle.contains(call)).collect()
 }
 
 /// The same contradiction up to the first reply that no order explains: a search that looked ahead may have known it later.

@@ -1,5 +1,5 @@
 //! How findings speak of operations, times and elements. One way for all checkers.
-use crate::functions::{brought, describe, function_of};
+use crate::functions::{brought, describe};
 use crate::history::{Fault, History, Op, Outcome};
 use crate::value::Value;
 
@@ -36,7 +36,7 @@ pub(crate) fn refused<'h>(history: &'h History, reply: &Op<'_>, value: &Value) -
     let brings = |op: &Op<'_>| {
         let same = op.workload == reply.workload && op.key == reply.key;
         let before = op.outcome == Outcome::Fail && op.call < reply.reply;
-        same && before && brought(function_of(history, op), op.input).is_some_and(|brought| brought == *value)
+        same && before && brought(history, op).is_some_and(|brought| brought == *value)
     };
     history.ops().iter().filter(brings).collect()
 }
