@@ -3,11 +3,11 @@
 
 mod calls;
 mod checker;
-pub mod fitting;
 mod forms;
 pub mod functions;
 mod graph;
 pub mod history;
+pub mod inference;
 mod initial;
 mod linearizability;
 mod locks;
