@@ -39,6 +39,7 @@ impl RegAction {
     }
 
     /// The register's next value, or `None` when the action does not fit.
+    #[cfg(feature = "oracles")]
     pub(crate) fn step(self, state: u32) -> Option<u32> {
         match self {
             RegAction::Read(value) => (state == value).then_some(state),
