@@ -73,7 +73,7 @@ struct Needs<'a> {
     missing: &'a str,
 }
 
-/// Puts the answers for all workloads together.
+/// The verdict on what was judged.
 fn verdict(checker: &str, promise: &str, needs: Needs<'_>, history: &History, parts: Vec<Part>) -> Verdict {
     let sum = |of: fn(&Part) -> usize| parts.iter().map(of).sum::<usize>();
     let checked = sum(|part| part.parsed.run.len());
@@ -81,11 +81,8 @@ fn verdict(checker: &str, promise: &str, needs: Needs<'_>, history: &History, pa
     let (ambiguous, refused) = (sum(|part| part.parsed.ambiguous), sum(|part| part.parsed.refused));
     let sessions = sum(|part| part.parsed.run.sessions.len());
     let keys = sum(|part| part.parsed.run.keys as usize);
-    let mut findings: Vec<Finding> = Vec::new();
-    let mut evidence: Vec<Finding> = Vec::new();
+    let mut report = Report::new(history);
     let mut undecided: Vec<String> = Vec::new();
-    let workloads: Vec<&str> = parts.iter().map(|part| history.name(part.workload)).collect();
-    let workload = if let [one] = workloads[..] { one.to_owned() } else { String::new() };
     let saw = |access: &accesses::Access| access.reads != accesses::NONE;
     let of = |part: &Part| {
         part.parsed.run.accesses.iter().chain(&part.parsed.raw).any(saw) || !part.parsed.versions.is_empty()
@@ -99,14 +96,14 @@ fn verdict(checker: &str, promise: &str, needs: Needs<'_>, history: &History, pa
             Answer::Broken(_) if part.parsed.strange.is_some() => {
                 undecided.extend(part.parsed.strange.map(|why| format!("workload {name}: {why}")));
             }
-            Answer::Broken(found) => findings.extend(found),
+            Answer::Broken(found) => found.into_iter().for_each(|finding| report.finding(finding)),
             Answer::Doubtful(why, found) => {
                 undecided.push(format!("workload {name}: {why}"));
-                evidence.extend(found);
+                found.into_iter().for_each(|finding| report.finding(finding));
             }
             Answer::Measured(found) => {
                 undecided.extend(part.parsed.strange.map(|why| format!("workload {name}: {why}")));
-                evidence.extend(found);
+                found.into_iter().for_each(|finding| report.finding(finding));
             }
             // What is not understood is the nearer reason.
             Answer::Unknown(why) => {
@@ -120,10 +117,7 @@ fn verdict(checker: &str, promise: &str, needs: Needs<'_>, history: &History, pa
         let reads = messages::count(ambiguous, "read");
         undecided.push(format!("{reads} returned a value that was written more than once and could not be used"));
     }
-    let (validity, summary) = if let Some(first) = findings.first() {
-        let more = if findings.len() > 1 { format!(" ({} findings)", findings.len()) } else { String::new() };
-        (Validity::Invalid, format!("Not {promise}: {}{more}.", first.title))
-    } else if acknowledged == 0 {
+    let otherwise = if acknowledged == 0 {
         (Validity::Unknown, "No operation on a register was acknowledged, so nothing can be said.".to_owned())
     } else if let Some(first) = undecided.first() {
         (Validity::Unknown, format!("Not decided: {first}."))
@@ -140,21 +134,17 @@ fn verdict(checker: &str, promise: &str, needs: Needs<'_>, history: &History, pa
         let sessions = sessions.replace("processs", "processes");
         (Validity::Valid, format!("{checked} operations on {keys} by {sessions} are {promise}{left_out}."))
     };
-    findings.extend(evidence);
-    Verdict {
-        checker: checker.to_owned(),
-        workload,
-        validity,
-        summary,
-        findings,
-        certificates: Vec::new(),
-        numbers: BTreeMap::from([
-            ("checked_ops".to_owned(), json!(checked)),
-            ("ok_ops".to_owned(), json!(acknowledged)),
-            ("sessions".to_owned(), json!(sessions)),
-            ("ambiguous_reads".to_owned(), json!(ambiguous)),
-            ("refused_cas".to_owned(), json!(refused)),
-            ("undecided".to_owned(), json!(undecided)),
-        ]),
+    for (name, number) in [
+        ("checked_ops", checked),
+        ("ok_ops", acknowledged),
+        ("sessions", sessions),
+        ("ambiguous_reads", ambiguous),
+        ("refused_cas", refused),
+    ] {
+        report.number(name, number as u64);
     }
+    report.figure("undecided", json!(undecided));
+    let count = report.violations();
+    let more = if count > 1 { format!(" ({count} findings)") } else { String::new() };
+    report.conclude(checker, otherwise, |headline| format!("Not {promise}: {headline}{more}."))
 }

@@ -124,14 +124,14 @@ pub fn judge_one(checker: &dyn Checker, history: &History, budget: &Budget) -> V
         if history.find_name("txn").is_some() {
             summary += " Name a weaker model, such as serializable, or the checker causal-transactions.";
         }
-        return Verdict::new(checker.name(), Validity::Unknown, summary);
+        return Verdict::unknown(checker.name(), summary);
     }
     if (budget.expired)() {
         let summary = "The time was up before anything was judged.".to_owned();
-        return Verdict::new(checker.name(), Validity::Unknown, summary);
+        return Verdict::unknown(checker.name(), summary);
     }
     let verdict = catch_unwind(AssertUnwindSafe(|| checker.check(history, budget))).unwrap_or_else(|panic| {
-        Verdict::new(checker.name(), Validity::Unknown, format!("The checker panicked: {}", words(&*panic)))
+        Verdict::unknown(checker.name(), format!("The checker panicked: {}", words(&*panic)))
     });
     // What measures only has nothing but evidence.
     if checker.measures_only() { verdict } else { verdict.with_evidence() }

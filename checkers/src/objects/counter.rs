@@ -241,7 +241,7 @@ impl Begun for Counter {
 
     fn check_from(&self, history: &History, budget: &Budget, initial: &Initial) -> Verdict {
         let objects = self.objects(history);
-        let mut report = Report::about(history, objects.iter().map(|object| object.workload));
+        let mut report = Report::about(history, &objects);
         let (mut acknowledged, mut judged, mut telling, mut low, mut high, mut widest) = (0, 0, 0, 0, 0, 0);
         let mut malformed = Vec::new();
         let mut poll = BudgetPoll::new(budget);

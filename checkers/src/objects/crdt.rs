@@ -459,7 +459,7 @@ impl Begun for Crdt {
         };
         let numbers = [("updates", json!(acknowledged)), ("final_reads", json!(finals))];
         report.late(&poll, history.ops().len(), "operations");
-        report.answer(self.name(), &workloads, otherwise, numbers)
+        report.answer(self.name(), otherwise, numbers)
     }
 
     fn first(&self, history: &History) -> Vec<(Value, Value)> {

@@ -365,7 +365,7 @@ impl Checker for Kafka {
         for object in &mut objects {
             object.ops.retain(|&at| functions.contains(&history.ops().at(at as usize).function));
         }
-        let mut report = Report::about(history, objects.iter().map(|object| object.workload));
+        let mut report = Report::about(history, &objects);
         let mut logs = Logs::default();
         // Keys are in the micro-operations, and a process' order goes through all of them.
         let mut positions: Vec<u32> = objects.iter().flat_map(|object| &object.ops).copied().collect();

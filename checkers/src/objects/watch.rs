@@ -242,7 +242,7 @@ impl Checker for Watch {
 
     fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
         let objects = objects(history, &["watch"], &stream::FUNCTIONS, self.workload.as_deref());
-        let mut report = Report::about(history, objects.iter().map(|object| object.workload));
+        let mut report = Report::about(history, &objects);
         let mut stores: BTreeMap<NameId, Vec<u32>> = BTreeMap::new();
         for object in &objects {
             stores.entry(object.workload).or_default().extend(&object.ops);

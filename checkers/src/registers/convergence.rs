@@ -366,7 +366,7 @@ impl Checker for EventualConvergence {
 
 impl Begun for EventualConvergence {
     fn check_from(&self, history: &History, budget: &Budget, initial: &Initial) -> Verdict {
-        let mut findings: Vec<Finding> = Vec::new();
+        let mut report = Report::new(history);
         let mut unclear: Vec<String> = Vec::new();
         let (mut checked, mut acknowledged, mut finals, mut tested, mut compared) = (0, 0, 0, 0, 0);
         let healed = healed(history);
@@ -390,7 +390,7 @@ impl Begun for EventualConvergence {
                 compared += usize::from(key.compared());
                 for trouble in self.judge(history, *name, key, *healed.as_ref().unwrap_or(&u64::MAX), initial) {
                     match trouble {
-                        Trouble::Broken(finding) => findings.push(*finding),
+                        Trouble::Broken(finding) => report.finding(*finding),
                         Trouble::Unclear(why) => unclear.push(why),
                     }
                 }
@@ -398,48 +398,41 @@ impl Begun for EventualConvergence {
         }
         unclear.extend(healed.err());
         if !history.realtime {
-            findings.clear();
+            report = Report::new(history);
             unclear.insert(0, "the history says nothing about real time".to_owned());
         }
-        findings.sort_by_key(|finding| finding.ops.last().copied());
-        let bad = findings.len();
-        findings.truncate(FINDINGS_MAX);
-        let (validity, summary) = match (findings.first(), unclear.first()) {
-            (Some(first), _) => (
-                Validity::Invalid,
-                format!("{} of {checked} did not converge as promised; {}.", messages::count(bad, "key"), first.title),
-            ),
-            (None, Some(first)) if checked == 0 => (Validity::Unknown, format!("Not decided: {first}.")),
+        let bad = report.violations();
+        let otherwise = match unclear.first() {
+            Some(first) if checked == 0 => (Validity::Unknown, format!("Not decided: {first}.")),
             _ if acknowledged == 0 => {
                 (Validity::Unknown, "No write was acknowledged, so nothing can be said.".to_owned())
             }
-            (None, Some(first)) => (Validity::Unknown, format!("Not decided: {first}.")),
-            (None, None) if tested == 0 => (
+            Some(first) => (Validity::Unknown, format!("Not decided: {first}.")),
+            None if tested == 0 => (
                 Validity::Unknown,
                 "No key was read at the end after a write of it had been acknowledged, so nothing can be said."
                     .to_owned(),
             ),
-            (None, None) if compared == 0 => (
+            None if compared == 0 => (
                 Validity::Unknown,
                 "At the end no key was read on two nodes that the history names, so nobody knows whether all came to \
                  one value."
                     .to_owned(),
             ),
-            (None, None) => (
+            None => (
                 Validity::Valid,
                 format!("{} ended with one value that could be the last.", messages::count(checked, "key")),
             ),
         };
-        let mut verdict = Verdict::new(self.name(), validity, summary);
-        verdict.findings = findings;
-        verdict.numbers = BTreeMap::from([
-            ("checked_keys".to_owned(), json!(checked)),
-            ("bad_keys".to_owned(), json!(bad)),
-            ("final_reads".to_owned(), json!(finals)),
-            ("ok_writes".to_owned(), json!(acknowledged)),
-            ("undecided".to_owned(), json!(unclear.iter().take(10).collect::<Vec<_>>())),
-        ]);
-        verdict
+        report.number("checked_keys", checked as u64);
+        report.number("bad_keys", bad);
+        report.number("final_reads", finals as u64);
+        report.number("ok_writes", acknowledged as u64);
+        report.figure("undecided", json!(unclear.iter().take(FINDINGS_MAX).collect::<Vec<_>>()));
+        let keys = messages::count(bad as usize, "key");
+        report.conclude(self.name(), otherwise, |headline| {
+            format!("{keys} of {checked} did not converge as promised; {headline}.")
+        })
     }
 
     fn first(&self, history: &History) -> Vec<(Value, Value)> {

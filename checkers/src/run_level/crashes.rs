@@ -216,37 +216,27 @@ impl Checker for Crashes {
 
     fn judge_workload(&self, history: &History, _budget: &Budget) -> Verdict {
         let groups = self.groups(history);
-        let mut findings: Vec<Finding> = Vec::new();
+        let mut report = Report::new(history);
         for group in &groups {
-            if findings.iter().filter(|finding| finding.kind == group.kind).count() < FINDINGS_MAX {
-                findings.push(group.finding(history));
-            }
+            report.examples_of(group.kind, group.severity, group.times, || group.finding(history));
         }
-        findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
-        let violations: Vec<&Group<'_>> = groups.iter().filter(|group| group.severity == Severity::Violation).collect();
+        let more = groups.iter().filter(|group| group.severity == Severity::Violation).count().saturating_sub(1);
         let watched = nodes_of(history, ProcessStep::Watched);
         let unwatched: Vec<&str> =
             history.nodes.iter().map(String::as_str).filter(|node| !watched.contains(node)).collect();
-        let (validity, summary) = match violations.as_slice() {
-            [] if watched.is_empty() => (Validity::Unknown, "Nobody watched the target's processes.".to_owned()),
-            [] if !unwatched.is_empty() => {
-                (Validity::Unknown, format!("Nobody watched the target's processes on {}.", unwatched.join(", ")))
-            }
+        let otherwise = match unwatched.as_slice() {
+            _ if watched.is_empty() => (Validity::Unknown, "Nobody watched the target's processes.".to_owned()),
             [] => (Validity::Valid, self.nothing_broken(history, &groups, watched.len())),
-            [first, more @ ..] => {
-                let more = if more.is_empty() { String::new() } else { format!(" (and {} more)", more.len()) };
-                (Validity::Invalid, format!("{}{more}.", title(first.kind, first.event, first.times)))
-            }
+            _ => (Validity::Unknown, format!("Nobody watched the target's processes on {}.", unwatched.join(", "))),
         };
-        let mut verdict = Verdict::new(self.name(), validity, summary);
         let mut totals: BTreeMap<&str, u64> = BTreeMap::new();
         groups.iter().for_each(|group| *totals.entry(group.kind).or_default() += group.times);
-        verdict.numbers = totals.iter().map(|(kind, times)| (kind.replace('-', "_"), json!(times))).collect();
+        totals.iter().for_each(|(kind, times)| report.number(&kind.replace('-', "_"), *times));
         let restarted = history.processes.iter().filter(|event| event.step == ProcessStep::Restarted).count();
-        verdict.numbers.insert("watched_nodes".to_owned(), json!(watched.len()));
-        verdict.numbers.insert("restarted".to_owned(), json!(restarted));
-        verdict.findings = findings;
-        verdict
+        report.number("watched_nodes", watched.len() as u64);
+        report.number("restarted", restarted as u64);
+        let more = if more == 0 { String::new() } else { format!(" (and {more} more)") };
+        report.conclude(self.name(), otherwise, |headline| format!("{headline}{more}."))
     }
 }
 

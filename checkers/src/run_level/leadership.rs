@@ -101,15 +101,7 @@ impl Checker for Leadership {
             (Validity::Valid, format!("No term has two leaders in {claims} and {replies} replies to clients."))
         };
         let numbers = [("trusted_leader_claims", json!(claims)), ("replies", json!(replies))];
-        let mut verdict = report.answer(self.name(), &workloads, otherwise, numbers);
-        let claimed = leaders::two_in_one_term(history);
-        if let Some(first) = claimed.first() {
-            if verdict.validity != Validity::Invalid {
-                verdict.summary = format!("{}.", first.title);
-            }
-            verdict.validity = Validity::Invalid;
-            verdict.findings.splice(0..0, claimed);
-        }
-        verdict
+        leaders::two_in_one_term(history, &mut report);
+        report.answer(self.name(), otherwise, numbers)
     }
 }

@@ -165,7 +165,7 @@ impl Checker for ListAppend {
 
     fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
         match self.workloads(history)[..] {
-            [] => Verdict::new(self.name(), Validity::Unknown, "No transaction on lists was called.".to_owned()),
+            [] => Verdict::unknown(self.name(), "No transaction on lists was called.".to_owned()),
             [workload, ..] => self.workload(history, workload, budget),
         }
     }
@@ -178,7 +178,7 @@ impl ListAppend {
             Ok(txns) => txns,
             Err(malformed) => {
                 let summary = format!("#{} cannot be judged: {}.", malformed.call, malformed.why);
-                return Verdict::new(self.name(), Validity::Unknown, summary).on(name);
+                return Verdict::unknown(self.name(), summary).on(name);
             }
         };
         let analysis = analyse(&txns, budget, EXAMPLES);

@@ -140,7 +140,7 @@ impl Checker for Mini {
 impl Begun for Mini {
     fn check_from(&self, history: &History, budget: &Budget, initial: &Initial) -> Verdict {
         match self.workloads(history)[..] {
-            [] => Verdict::new(self.name(), Validity::Unknown, "No transaction was called.".to_owned()),
+            [] => Verdict::unknown(self.name(), "No transaction was called.".to_owned()),
             [workload, ..] => self.workload(history, workload, budget, initial),
         }
     }

@@ -80,7 +80,7 @@ impl Checker for G2 {
     }
 
     fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
-        let mut verdict = Verdict::new(self.name(), Validity::Unknown, "Nothing was inserted under a key.".to_owned());
+        let mut verdict = Verdict::unknown(self.name(), "Nothing was inserted under a key.".to_owned());
         let mut keys: BTreeMap<(NameId, ValueRef<'_>), Inserts<'_>> = BTreeMap::new();
         let mut workloads: Vec<NameId> = Vec::new();
         let mut poll = BudgetPoll::new(budget);

@@ -182,7 +182,7 @@ impl Checker for RwRegister {
 impl Begun for RwRegister {
     fn check_from(&self, history: &History, budget: &Budget, initial: &Initial) -> Verdict {
         match self.workloads(history)[..] {
-            [] => Verdict::new(self.name(), Validity::Unknown, "No transaction on registers was called.".to_owned()),
+            [] => Verdict::unknown(self.name(), "No transaction on registers was called.".to_owned()),
             [workload, ..] => self.workload(history, workload, budget, initial),
         }
     }
@@ -199,7 +199,7 @@ impl RwRegister {
             Ok(txns) => txns.beginning(initial),
             Err(malformed) => {
                 let summary = format!("#{} cannot be judged: {}.", malformed.call, malformed.why);
-                return Verdict::new(self.name(), Validity::Unknown, summary).on(name);
+                return Verdict::unknown(self.name(), summary).on(name);
             }
         };
         let analysis = analyse(&txns, self.sources, budget);

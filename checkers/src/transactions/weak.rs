@@ -156,7 +156,7 @@ impl Begun for Weak {
     fn check_from(&self, history: &History, budget: &Budget, initial: &Initial) -> Verdict {
         match self.workloads(history)[..] {
             [] => {
-                let none = Verdict::new(self.name(), Validity::Unknown, "There are no transactions.".to_owned());
+                let none = Verdict::unknown(self.name(), "There are no transactions.".to_owned());
                 none.on(self.workload.as_deref().unwrap_or_default())
             }
             [workload, ..] => self.of_workload(history, workload, budget, initial),
@@ -170,7 +170,7 @@ impl Begun for Weak {
 
 impl Weak {
     fn of_workload(&self, history: &History, workload: NameId, budget: &Budget, initial: &Initial) -> Verdict {
-        let mut verdict = Verdict::new(self.name(), Validity::Unknown, String::new()).on(history.name(workload));
+        let mut verdict = Verdict::unknown(self.name(), String::new()).on(history.name(workload));
         // Whichever it is shows at its first write or read of something.
         let parsed = Transactions::parse(history, workload, Dialect::Lists).or_else(|lists| {
             let registers = Transactions::parse(history, workload, Dialect::Registers);

@@ -410,12 +410,12 @@ impl Checker for ReplicasAgree {
         let workloads = workloads_with(history, &["add"]);
         if !self.mode.asks_each() {
             let text = format!("Not asked: final_reads is {}, so the nodes need not hold the same.", self.mode.name());
-            let verdict = Verdict::new(self.name(), Validity::Unknown, text);
+            let verdict = Verdict::unknown(self.name(), text);
             return verdict.not_asked_at_all();
         }
         if let Some(function) = changed_by(history, &workloads, &["add", "read"]) {
             let text = format!("What {function} does to a set is not known, so nothing can be said.");
-            return Verdict::new(self.name(), Validity::Unknown, text);
+            return Verdict::unknown(self.name(), text);
         }
         let mut report = Report::new(history);
         let mut totals = Totals::default();
@@ -446,7 +446,7 @@ impl Checker for ReplicasAgree {
         report.late(&poll, history.ops().len(), "operations");
         report.malformed("a read replies with the list of elements", &totals.unclear);
         let numbers = [("acknowledged", json!(totals.acknowledged)), ("final_reads", json!(totals.reads))];
-        report.answer(self.name(), &workloads, totals.answer(history, quiet.is_some()), numbers)
+        report.answer(self.name(), totals.answer(history, quiet.is_some()), numbers)
     }
 }
 

@@ -378,7 +378,7 @@ impl Checker for ClosedPredicate {
     }
 
     fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
-        let mut verdict = Verdict::new(self.name(), Validity::Unknown, String::new());
+        let mut verdict = Verdict::unknown(self.name(), String::new());
         let analysis = match Analysis::new(history) {
             Ok(analysis) => analysis,
             Err(why) => {
