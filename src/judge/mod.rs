@@ -270,7 +270,7 @@ fn run_checkers(history: &History, rules: &Rules) -> Vec<Verdict> {
 
 /// The answer where there is none.
 fn undecided(checker: &str, summary: String) -> Verdict {
-    Verdict::new(checker, Validity::Unknown, summary)
+    Verdict::unknown(checker, summary)
 }
 
 /// What of the end was not seen. A record of ours says where it ends; without that it was cut off, whoever reads it.
@@ -446,7 +446,8 @@ mod tests {
 
     #[test]
     fn the_sentence_tells_of_the_clearest_example_as_the_page_does() {
-        let mut promise = Verdict::new("linearizable", Validity::Invalid, "s".to_owned());
+        let mut promise = Verdict::unknown("linearizable", "s".to_owned());
+        promise.validity = Validity::Invalid;
         for (title, ops) in [("the largest", vec![1, 3, 5]), ("late", vec![3]), ("early", vec![1])] {
             let mut finding = dsfuzz_checkers::Finding::new("nonlinearizable", Severity::Violation, title.to_owned());
             finding.ops = ops;

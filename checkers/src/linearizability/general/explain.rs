@@ -14,8 +14,6 @@ use crate::verdict::certificate::{Certificate, Claim};
 use crate::verdict::messages;
 use crate::verdict::{Budget, Finding, Severity};
 
-/// Operations that a finding shows at most; of a larger contradiction, those around the reply that does not fit.
-const SHOWN: usize = 12;
 /// Operations that a certificate carries at most.
 const CERTIFIED: usize = 2_000;
 /// Steps for finding out what the object can have held.
@@ -103,7 +101,7 @@ fn in_vain_all_the_same<'h, M: Model>(
     call: u64,
     budget: &Budget,
 ) -> Option<Op<'h>> {
-    if small.len() > SHOWN {
+    if small.len() > OPERATIONS_MAX {
         return None;
     }
     let reply = history.op(call)?;
@@ -112,7 +110,7 @@ fn in_vain_all_the_same<'h, M: Model>(
         same && op.outcome == Outcome::Fail && op.call < reply.reply
     };
     let terms = Terms { steps: STEPS, ..Terms::of(budget) };
-    history.ops().iter().filter(like).take(SHOWN).find(|op| {
+    history.ops().iter().filter(like).take(OPERATIONS_MAX).find(|op| {
         let (client, function) = (history.client(op.process), history.name(op.function));
         let Ok(act) = model.act_by(client, function, &op.input.to_value(), None) else { return false };
         let mut operations: Vec<Operation<M::Act>> = small.to_vec();
@@ -127,7 +125,7 @@ fn contradicting<M: Model>(model: &M, small: &[Operation<M::Act>], budget: &Budg
     let calls = |operations: &[Operation<M::Act>]| operations.iter().map(|operation| operation.call).collect();
     let mut ends: Vec<u64> = small.iter().map(|operation| operation.end).filter(|&end| end != Op::OPEN).collect();
     ends.sort_unstable();
-    let few = if small.len() <= SHOWN { &ends[..] } else { &[] };
+    let few = if small.len() <= OPERATIONS_MAX { &ends[..] } else { &[] };
     let refuted = |operations: &Vec<Operation<M::Act>>| {
         let terms = Terms { steps: STEPS, ..Terms::of(budget) };
         !operations.is_empty() && matches!(without_order(model, operations, terms), Decision::Refuted(_))
@@ -138,14 +136,14 @@ fn contradicting<M: Model>(model: &M, small: &[Operation<M::Act>], budget: &Budg
 
 /// Calls to show: all, or those that were open around the reply that does not fit.
 fn shown<A>(small: &[Operation<A>], until: u64) -> Vec<u64> {
-    if small.len() <= SHOWN {
+    if small.len() <= OPERATIONS_MAX {
         return small.iter().map(|operation| operation.call).collect();
     }
     let open =
         small.iter().filter(|operation| operation.call < until && operation.end >= until && operation.end != Op::OPEN);
     let mut calls: Vec<u64> = open.map(|operation| operation.call).collect();
     let before = small.iter().rev().map(|operation| operation.call).filter(|&call| call < until);
-    let more: Vec<u64> = before.filter(|call| !calls.contains(call)).take(SHOWN.saturating_sub(calls.len())).collect();
+    let more: Vec<u64> = before.filter(|call| !calls.contains(call)).take(OPERATIONS_MAX.saturating_sub(calls.len())).collect();
     calls.extend(more);
     calls.sort_unstable();
     calls

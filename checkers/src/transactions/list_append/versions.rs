@@ -67,9 +67,6 @@ pub(super) struct Flawed {
     pub(super) follower: Word,
 }
 
-/// So many flaws of a kind are kept to be shown; all are counted.
-const SHOWN: usize = 10;
-
 /// An element that two transactions appended: who, is not known.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ambiguous {
@@ -163,7 +160,7 @@ impl Versions {
     fn note(&mut self, flawed: Flawed) {
         let count = self.counts.entry(flawed.flaw).or_default();
         *count += 1;
-        if *count <= SHOWN as u64 {
+        if *count <= FINDINGS_MAX as u64 {
             self.flaws.push(flawed);
         }
     }
@@ -172,7 +169,7 @@ impl Versions {
         self.gather(txns, key, scratch);
         for (one, other) in scratch.elements.index(|txn| txns.txn(txn).outcome == Outcome::Fail) {
             self.ambiguous_count += 1;
-            if self.ambiguous.len() < SHOWN {
+            if self.ambiguous.len() < FINDINGS_MAX {
                 self.ambiguous.push(Ambiguous { key, element: one.element, one: one.txn, other: other.txn });
             }
         }

@@ -26,9 +26,6 @@ pub(crate) struct Words<'a, 'h> {
 /// have to show its links.
 const LINKS_SHOWN: usize = 30;
 
-/// Of more operations only so many are told one by one.
-const OPS_SHOWN: usize = 100;
-
 impl Level {
     /// Its name in plans and verdicts.
     pub(crate) fn name(self) -> &'static str {
@@ -321,9 +318,9 @@ impl Words<'_, '_> {
         calls.sort_unstable();
         calls.dedup();
         let ops: Vec<_> = calls.iter().filter_map(|&call| history.op(call)).collect();
-        finding.sentences = ops.iter().take(OPS_SHOWN).map(|op| messages::operation(history, op)).collect();
-        if ops.len() > OPS_SHOWN {
-            finding.sentences.push(format!("And {} more operations.", ops.len() - OPS_SHOWN));
+        finding.sentences = ops.iter().take(OPERATIONS_MAX).map(|op| messages::operation(history, op)).collect();
+        if ops.len() > OPERATIONS_MAX {
+            finding.sentences.push(format!("And {} more operations.", ops.len() - OPERATIONS_MAX));
         }
         finding.sentences.extend(sentences);
         finding.faults = messages::faults_around(history, &ops);
