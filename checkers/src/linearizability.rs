@@ -47,7 +47,7 @@ use crate::models::{self, CasRegister, Model, WithModel};
 use crate::value::Value;
 use crate::verdict::certificate::{Certificate, Claim};
 use crate::verdict::messages;
-use crate::verdict::{Budget, Checker, FINDINGS_MAX, Finding, Validity, Verdict};
+use crate::verdict::{Budget, Checker, FINDINGS_MAX, Report, Validity, Verdict};
 use keys::{Judged, Part, parts};
 use object::{Contradiction, Objects};
 use serde_json::json;

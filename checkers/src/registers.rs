@@ -35,10 +35,9 @@ pub use staleness::Staleness;
 use crate::history::{History, NameId};
 use crate::value::Value;
 use crate::verdict::messages;
-use crate::verdict::{Finding, Validity, Verdict};
+use crate::verdict::{Finding, Report, Validity, Verdict};
 use accesses::Parsed;
 use serde_json::json;
-use std::collections::BTreeMap;
 
 /// Values that certainly were in registers before everything.
 pub(crate) fn first(history: &History) -> Vec<(Value, Value)> {

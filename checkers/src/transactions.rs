@@ -31,8 +31,8 @@ use crate::functions::is_micro_operations;
 use crate::history::{History, NameId, Op};
 use crate::value::ValueRef;
 use crate::verdict::{Finding, Report, Severity};
-use std::collections::BTreeMap;
 use lattice::Consistency;
+use std::collections::BTreeMap;
 use txn::{Dialect, transacts};
 
 /// Workloads with transactions of this dialect, or with such single operations, in the order of their first calls. One whose

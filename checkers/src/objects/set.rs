@@ -33,7 +33,7 @@ use crate::history::{History, NameId, Op};
 use crate::objects::final_reads::{AT_LEAST_ONCE, FINAL_READS, Failures, FinalReads, Unread, leaders_at};
 use crate::verdict::budget_poll::BudgetPoll;
 use crate::verdict::messages;
-use crate::verdict::{Budget, Checker, Finding, Severity, Validity, Verdict};
+use crate::verdict::{Budget, Checker, Report, Severity, Validity, Verdict};
 use collect::sets;
 use judge::{Judged, Lacking, judge};
 use serde_json::json;

@@ -23,7 +23,7 @@ use crate::initial::{Begun, Initial, Undecided, of_key};
 use crate::value::{Value, ValueRef};
 use crate::verdict::certificate::{Certificate, Claim};
 use crate::verdict::messages;
-use crate::verdict::{Budget, Checker, FINDINGS_MAX, Finding, Severity, Validity, Verdict};
+use crate::verdict::{Budget, Checker, FINDINGS_MAX, Finding, Report, Severity, Validity, Verdict};
 use serde_json::json;
 use std::collections::{BTreeMap, HashMap};
 

@@ -7,7 +7,7 @@ use crate::history::{Fault, History, Op, Outcome, Phase};
 use crate::run_level::sides::wrote;
 use crate::verdict::budget_poll::BudgetPoll;
 use crate::verdict::messages;
-use crate::verdict::{Budget, Checker, Finding, Severity, Validity, Verdict};
+use crate::verdict::{Budget, Checker, Finding, Report, Severity, Validity, Verdict};
 use serde::Serialize;
 use serde_json::json;
 use std::collections::BTreeMap;

@@ -20,9 +20,8 @@ use crate::checker::{CheckerDoc, Options};
 use crate::history::{History, ProcessEvent, ProcessStep};
 use crate::value::Value;
 use crate::verdict::messages;
-use crate::verdict::{Budget, Checker, FINDINGS_MAX, Finding, Severity, Validity, Verdict};
+use crate::verdict::{Budget, Checker, Finding, Report, Severity, Validity, Verdict};
 use manner::Manner;
-use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Its name in plans; every run is judged by it, also where a plan names its checkers.

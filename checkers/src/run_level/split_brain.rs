@@ -32,7 +32,7 @@ use crate::run_level::sides::{Side, sides};
 use crate::value::Value;
 use crate::verdict::budget_poll::BudgetPoll;
 use crate::verdict::messages;
-use crate::verdict::{Budget, Checker, Finding, Severity, Validity, Verdict};
+use crate::verdict::{Budget, Checker, Finding, Report, Severity, Validity, Verdict};
 use both_sides::{Shared, shared};
 use leak::Leak;
 use serde_json::json;

@@ -32,7 +32,7 @@ use crate::checker::CheckerDoc;
 use crate::checker::Options;
 use crate::history::{History, NameId, Outcome};
 use crate::verdict::messages;
-use crate::verdict::{Budget, Checker, Finding, Severity, Validity, Verdict};
+use crate::verdict::{Budget, Checker, FINDINGS_MAX, Finding, Validity, Verdict};
 use edges::{Built, Guess};
 use explain::Explain;
 use serde_json::json;

@@ -19,7 +19,6 @@ use crate::history::{History, NameId, Outcome};
 use crate::initial::{Beginning, Begun, Initial, OPTION};
 use crate::value::Value;
 use crate::verdict::{Budget, Checker, Validity, Verdict};
-use std::collections::BTreeMap;
 
 /// Its entry in the list of checkers.
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
@@ -67,8 +66,7 @@ impl Mini {
         if guess.validity == Validity::Valid && all_known(&guess) {
             return guess;
         }
-        let why =
-            "What several transactions without an answer overwrote is unknown, and the order that was tried does not fit.";
+        let why = "What several transactions without an answer overwrote is unknown, and the order that was tried does not fit.";
         certain.doubted(why.to_owned())
     }
 

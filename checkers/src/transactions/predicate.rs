@@ -21,8 +21,7 @@ use crate::value::{Value, ValueRef};
 use crate::verdict::budget_poll::BudgetPoll;
 use crate::verdict::certificate::{Certificate, Claim, Edge, EdgeKind};
 use crate::verdict::messages;
-use crate::verdict::{Budget, Checker, FINDINGS_MAX, Finding, Severity, Validity, Verdict};
-use serde_json::json;
+use crate::verdict::{Budget, Checker, Finding, Report, Severity, Validity, Verdict};
 use std::collections::BTreeMap;
 
 /// Its entry in the list of checkers.

@@ -38,7 +38,7 @@ use crate::history::{History, NameId, Outcome};
 use crate::initial::{Beginning, Begun, Initial, OPTION};
 use crate::value::Value;
 use crate::verdict::messages;
-use crate::verdict::{Budget, Checker, Finding, Severity, Validity, Verdict};
+use crate::verdict::{Budget, Checker, FINDINGS_MAX, Finding, Validity, Verdict};
 use explain::Explain;
 use serde_json::json;
 use std::collections::BTreeMap;

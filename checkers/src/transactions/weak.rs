@@ -50,16 +50,15 @@ use crate::initial::{Beginning, Begun, Initial, OPTION};
 use crate::transactions::txn::{Dialect, Mop, MopKind, Transactions, certainly_first, transacts};
 use crate::value::{Value, Word};
 use crate::verdict::messages;
-use crate::verdict::{Budget, Checker, FINDINGS_MAX, Finding, Severity, Validity, Verdict};
+use crate::verdict::{Budget, Checker, Report, Severity, Validity, Verdict};
 use causal::Stop;
 use explain::Words;
 pub(crate) use judge::Level;
 use judge::{Contradictions, judge};
-use matched::{Flaw, Matched};
+use matched::Matched;
 use serde_json::json;
 use serial::serial;
 use std::cell::OnceCell;
-use std::collections::BTreeMap;
 use view::INITIAL;
 
 /// Its entry in the list of checkers.
@@ -255,7 +254,8 @@ impl Weak {
         } else if reads == 0 {
             "No transaction read anything.".to_owned()
         } else if !(0..matched.view.len() as u32).any(others) {
-            "No transaction read what another had written, so nothing could contradict: read what others write.".to_owned()
+            "No transaction read what another had written, so nothing could contradict: read what others write."
+                .to_owned()
         } else if self.level < Level::Causal && behind_own_differ(matched) {
             format!(
                 "A transaction read a list again behind its own append and found other elements: whether that breaks {} \

@@ -96,13 +96,7 @@ impl<'h> Report<'h> {
     }
 
     /// The same, found `count` times; `make` runs only while examples of its kind are still kept.
-    pub(crate) fn examples_of(
-        &mut self,
-        kind: &str,
-        severity: Severity,
-        count: u64,
-        make: impl FnOnce() -> Finding,
-    ) {
+    pub(crate) fn examples_of(&mut self, kind: &str, severity: Severity, count: u64, make: impl FnOnce() -> Finding) {
         self.tally(kind, severity, count);
         if !self.full(kind, severity) {
             self.example(make());
@@ -124,10 +118,11 @@ impl<'h> Report<'h> {
     }
 
     fn tally_of(&mut self, kind: &str, severity: Severity) -> &mut Tally {
-        let at = self.tallies.iter().position(|one| one.severity == severity && one.kind == kind).unwrap_or_else(|| {
-            self.tallies.push(Tally { severity, kind: kind.to_owned(), count: 0, examples: 0 });
-            self.tallies.len() - 1
-        });
+        let at =
+            self.tallies.iter().position(|one| one.severity == severity && one.kind == kind).unwrap_or_else(|| {
+                self.tallies.push(Tally { severity, kind: kind.to_owned(), count: 0, examples: 0 });
+                self.tallies.len() - 1
+            });
         &mut self.tallies[at]
     }
 

@@ -12,7 +12,7 @@ use crate::models::{Container, ContainerAct, Model};
 use crate::value::Value;
 use crate::verdict::certificate::{Certificate, Claim};
 use crate::verdict::messages;
-use crate::verdict::{Budget, Finding, Severity};
+use crate::verdict::{Budget, Finding, OPERATIONS_MAX, Severity};
 
 /// Operations that a certificate carries at most.
 const CERTIFIED: usize = 2_000;
@@ -143,7 +143,8 @@ fn shown<A>(small: &[Operation<A>], until: u64) -> Vec<u64> {
         small.iter().filter(|operation| operation.call < until && operation.end >= until && operation.end != Op::OPEN);
     let mut calls: Vec<u64> = open.map(|operation| operation.call).collect();
     let before = small.iter().rev().map(|operation| operation.call).filter(|&call| call < until);
-    let more: Vec<u64> = before.filter(|call| !calls.contains(call)).take(OPERATIONS_MAX.saturating_sub(calls.len())).collect();
+    let more: Vec<u64> =
+        before.filter(|call| !calls.contains(call)).take(OPERATIONS_MAX.saturating_sub(calls.len())).collect();
     calls.extend(more);
     calls.sort_unstable();
     calls

@@ -5,6 +5,7 @@ use super::elements::{Append, Elements};
 use crate::graph::NONE;
 use crate::history::Outcome;
 use crate::value::Word;
+use crate::verdict::FINDINGS_MAX;
 
 /// What is wrong with reads, without any cycle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -23,8 +23,7 @@ use crate::history::{History, NameId, Op, Outcome};
 use crate::value::{Value, ValueRef};
 use crate::verdict::certificate::{Edge, EdgeKind};
 use crate::verdict::messages;
-use crate::verdict::{Budget, Checker, FINDINGS_MAX, Finding, Severity, Validity, Verdict};
-use serde_json::json;
+use crate::verdict::{Budget, Checker, Finding, Report, Severity, Validity, Verdict};
 use std::collections::BTreeMap;
 
 /// Judges transactions with predicate reads.

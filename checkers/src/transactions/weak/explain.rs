@@ -7,7 +7,7 @@ use crate::transactions::txn::{MopKind, Transactions};
 use crate::value::{Value, Word};
 use crate::verdict::certificate::{Certificate, Claim, Edge, EdgeKind};
 use crate::verdict::messages;
-use crate::verdict::{Finding, Severity};
+use crate::verdict::{Finding, OPERATIONS_MAX, Severity};
 use std::cell::OnceCell;
 use std::collections::HashMap;
 

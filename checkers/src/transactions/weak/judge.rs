@@ -3,7 +3,7 @@ use super::causal::{Causes, SESSIONS_AS_CHAINS, Stop, causal};
 use super::edges::{read_atomic, read_committed};
 use super::view::{INITIAL, View};
 use crate::graph::{Digraph, cycle_of_each_component};
-use crate::verdict::Budget;
+use crate::verdict::{Budget, FINDINGS_MAX};
 
 /// The weak levels, each stronger than the one before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
