@@ -15,13 +15,13 @@ mod interleave;
 mod k_atomic;
 mod measure;
 mod memory;
+mod observed;
 mod order;
 mod patterns;
 mod saturate;
 mod sequential;
 mod sessions;
 mod staleness;
-mod telling;
 
 #[cfg(test)]
 mod tests;
@@ -52,7 +52,7 @@ enum Answer {
     Measured(Vec<Finding>),
     /// It was broken.
     Broken(Vec<Finding>),
-    /// Nobody could say, and why.
+    /// Not decided, and why.
     Unknown(String),
     /// The same, with evidence.
     Doubtful(String, Vec<Finding>),

@@ -104,12 +104,11 @@ impl Checker for Alone {
     }
 
     fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
-        let mut verdict = match history.workloads()[..] {
+        let verdict = match history.workloads()[..] {
             [one] if history.name(one) == self.workload => self.checker.check(history, budget),
             _ => self.checker.check(&history.only(&self.workload), budget),
         };
-        verdict.workload.clone_from(&self.workload);
-        verdict
+        verdict.on(&self.workload)
     }
 }
 

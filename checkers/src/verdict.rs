@@ -231,7 +231,7 @@ pub struct Budget {
     pub expired: Arc<dyn Fn() -> bool + Send + Sync>,
     /// How many bytes the check may hold beyond the history itself.
     pub memory_bytes: u64,
-    /// Told now and then how far a long check came.
+    /// Called now and then with the progress of a long check.
     pub progress: Arc<dyn Fn(Progress<'_>) + Send + Sync>,
 }
 
@@ -244,7 +244,7 @@ pub struct Progress<'a> {
     pub what: &'a str,
     /// Done of `of`, in operations, transactions or keys.
     pub done: u64,
-    /// All there is to do; 0 where nobody knows.
+    /// All there is to do; 0 where that is not known.
     pub of: u64,
 }
 

@@ -182,7 +182,7 @@ impl<'h> Answer<'_, 'h> {
 
     fn of(&self, violations: u64) -> (Validity, String) {
         let acknowledged = self.sum(|set| set.acknowledged);
-        let failures = self.failures().told();
+        let failures = self.failures().sentence();
         if violations > 0 {
             let lost = self.sum(|set| set.lost.len() + set.dropped.len());
             let (unexpected, duplicated) = (self.sum(|set| set.unexpected.len()), self.sum(|set| set.duplicated.len()));

@@ -225,7 +225,7 @@ impl Checker for TotalQueue {
         }
         if undrained > 0 {
             let queues = messages::count(undrained as usize, "queue");
-            report.unknown(format!("No drain of {queues} was answered, so nobody knows what was left."));
+            report.unknown(format!("No drain of {queues} was answered, so what was left is not known."));
         } else if late > 0 {
             report.unknown(format!("No drain began after {late} enqueues that never came out were acknowledged."));
         }

@@ -320,15 +320,15 @@ impl EventualConvergence {
             key.writes.iter().filter(|(written, _)| *written == value).map(|(_, write)| write).collect();
         if writers.is_empty() && value != *begins {
             let refused = messages::refused(history, read, &value.to_value(), |name| name != "read");
-            let nobody = messages::done_by_nobody(&refused, "written");
-            let title = format!("{this} ended with {value}, {nobody} (#{})", read.call);
+            let absent = messages::not_done(&refused, "written");
+            let title = format!("{this} ended with {value}, {absent} (#{})", read.call);
             return Some(found(history, "thin-air-read", title, name, &[*read]));
         }
         if writers.is_empty() {
             let (written, lost) = key.writes.iter().rev().find(certain)?;
             let how = if begins.is_nil() { "empty".to_owned() } else { format!("with {begins}, as it began,") };
             let title =
-                format!("{this} ended {how} although {written} was acknowledged (#{}, #{})", lost.call, read.call);
+                format!("{this} ended {how} after {written} had been acknowledged (#{}, #{})", lost.call, read.call);
             return Some(found(history, "lost-write", title, name, &[*lost, *read]));
         }
         if self.any_written || writers.iter().any(|write| write.outcome == Outcome::Info) {
@@ -342,7 +342,7 @@ impl EventualConvergence {
         let mut ops: Vec<Op<'_>> = writers.iter().map(|write| **write).collect();
         ops.extend([latest.1, *read]);
         let title = format!(
-            "{this} ended with {value} although {} was written after that and acknowledged (#{})",
+            "{this} ended with {value} after {} had replaced it and was acknowledged (#{})",
             latest.0, latest.1.call
         );
         Some(found(history, "superseded-value", title, name, &ops))
@@ -415,8 +415,8 @@ impl Begun for EventualConvergence {
             ),
             None if compared == 0 => (
                 Validity::Unknown,
-                "At the end no key was read on two nodes that the history names, so nobody knows whether all came to \
-                 one value."
+                "At the end no key was read on two nodes that the history names, so whether all came to \
+                 one value is not known."
                     .to_owned(),
             ),
             None => (

@@ -327,14 +327,14 @@ fn refused<M: Model>(model: &M, history: &History, small: &[Operation<M::Act>], 
     if writers.is_empty() || writers.iter().any(|op| op.outcome != Outcome::Fail) {
         return None;
     }
-    Some(format!("#{} found {found}, {}.", last.call, messages::done_by_nobody(&writers, "written")))
+    Some(format!("#{} found {found}, {}.", last.call, messages::not_done(&writers, "written")))
 }
 
 /// Why a value should not have come out: whoever put it in was refused, or nobody did.
 fn in_vain(history: &History, call: u64, value: &Value, done: &str) -> String {
     let puts = |name: &str| ["add", "enqueue", "push", "insert", "append"].contains(&name);
     let refused = history.op(call).map(|reply| messages::refused(history, &reply, value, puts)).unwrap_or_default();
-    if refused.is_empty() { format!("which was never {done} before") } else { messages::done_by_nobody(&refused, done) }
+    if refused.is_empty() { format!("which was never {done} before") } else { messages::not_done(&refused, done) }
 }
 
 fn grown<M: Model>(model: &M, history: &History, small: &[Operation<M::Act>]) -> Option<GrownStory> {

@@ -181,7 +181,7 @@ impl<'h> Replicas<'h> {
             let acknowledged = adds.iter().filter(|add| add.outcome == Outcome::Ok).min_by_key(|add| add.reply);
             match acknowledged {
                 Some(add) => found.acknowledged.push((id, *add)),
-                // What nobody added is another checker's to find.
+                // What no call added is another checker's to find.
                 None if !adds.is_empty() => found.doubtful.push(id),
                 None => {}
             }
@@ -211,15 +211,15 @@ fn last_heal(history: &History) -> Option<u64> {
     history.faults.iter().filter_map(|fault| fault.possible()).map(|(_, end)| end).max().filter(|end| *end < u64::MAX)
 }
 
-/// What is told of one replica of one set.
-struct Told<'a, 'h> {
+/// A replica that lacks something of one set.
+struct Lag<'a, 'h> {
     history: &'h History,
     set: &'a Replicas<'h>,
     replica: &'a Replica<'h>,
     lacking: &'a Lacking<'h>,
 }
 
-impl<'h> Told<'_, 'h> {
+impl<'h> Lag<'_, 'h> {
     fn node(&self) -> &'h str {
         self.history.name(self.replica.node)
     }
@@ -359,37 +359,37 @@ impl ReplicasAgree {
         let all: Vec<Lacking<'h>> = set.replicas.iter().map(|replica| set.lacking(replica)).collect();
         let mut diverged: Option<(usize, Op<'h>)> = None;
         for (place, (replica, lacking)) in set.replicas.iter().zip(&all).enumerate() {
-            let told = Told { history, set, replica, lacking };
+            let lag = Lag { history, set, replica, lacking };
             let Some((_, first)) = lacking.acknowledged.first() else {
                 if let Some(&id) = lacking.doubtful.first() {
                     totals.doubtful += 1;
-                    let title = format!("{} lacks an element in doubt that another node has", told.node());
+                    let title = format!("{} lacks an element in doubt that another node has", lag.node());
                     let violation =
-                        told.violation("replicas-differ", title, id, set.adds[id as usize].first().copied());
+                        lag.violation("replicas-differ", title, id, set.adds[id as usize].first().copied());
                     report.record(Violation { severity: Severity::Evidence, ..violation });
                 }
                 continue;
             };
             match self.certain(history, set, replica, first) {
                 Some(certain) => {
-                    told.lost(&certain, report);
+                    lag.lost(&certain, report);
                     diverged = diverged.or(Some((place, *first)));
                 }
                 None => {
-                    told.lags(self.standstill_ms, report);
-                    *totals.behind.entry(told.node()).or_default() += lacking.acknowledged.len();
+                    lag.lags(self.standstill_ms, report);
+                    *totals.behind.entry(lag.node()).or_default() += lacking.acknowledged.len();
                 }
             }
         }
         if let Some((place, first)) = diverged {
             let (replica, lacking) = (&set.replicas[place], &all[place]);
-            let told = Told { history, set, replica, lacking };
+            let lag = Lag { history, set, replica, lacking };
             let lacks = |(replica, lacking): (&Replica<'h>, &Lacking<'h>)| {
                 let count = lacking.acknowledged.len() + lacking.doubtful.len();
                 format!("{} lacks {count} of {}", history.name(replica.node), count + replica.elements.len())
             };
-            let title = format!("the nodes hold different sets: {} lacks what another has", told.node());
-            let mut violation = told.violation("diverged", title, lacking.acknowledged[0].0, Some(first));
+            let title = format!("the nodes hold different sets: {} lacks what another has", lag.node());
+            let mut violation = lag.violation("diverged", title, lacking.acknowledged[0].0, Some(first));
             violation.why = set.replicas.iter().zip(&all).map(lacks).map(|text| format!("{text} elements.")).collect();
             violation.reasons.push("Every add had ended before any of them was read.".to_owned());
             report.record(violation);
@@ -454,7 +454,7 @@ impl Totals<'_> {
     fn answer(&self, history: &History, quiet: bool) -> (Validity, String) {
         let unknown = |text: String| (Validity::Unknown, text);
         let sets = messages::count(self.sets, "set");
-        let failures = self.failures.told();
+        let failures = self.failures.sentence();
         if self.acknowledged == 0 {
             return unknown("No add was acknowledged, so nothing can be said.".to_owned());
         }
