@@ -326,9 +326,11 @@ fn verdicts_are_made_by_one_builder() {
     let source = root().join("checkers/src");
     let mut wrong = Vec::new();
     for file in files(&source, &[".rs"]).into_iter().filter(|file| !is_test(file)) {
-        let own = file.strip_prefix(&source).is_ok_and(|path| path.starts_with("verdict") || path == Path::new("verdict.rs"));
+        let own =
+            file.strip_prefix(&source).is_ok_and(|path| path.starts_with("verdict") || path == Path::new("verdict.rs"));
         if !own {
-            wrong.extend(of_verdicts(&code(&file)).into_iter().map(|line| format!("{}: {}", shown(&file), line.trim())));
+            wrong
+                .extend(of_verdicts(&code(&file)).into_iter().map(|line| format!("{}: {}", shown(&file), line.trim())));
         }
     }
     assert!(wrong.is_empty(), "a verdict is made or changed outside of checkers/src/verdict:\n{}", wrong.join("\n"));

@@ -346,8 +346,18 @@ fn stale_verdict(history: &History, ops: Vec<u64>) -> RunVerdict {
         sentence: sentence.clone(),
         promises: vec![
             promise(("linearizable", "register"), (Validity::Invalid, &sentence), vec![finding], numbers),
-            promise(("split-brain", ""), (Validity::Unknown, "Terms are not read together with roles, so overlaps are evidence only."), vec![overlap], BTreeMap::from([("overlap_ms_max".to_string(), serde_json::json!(3300))])),
-            promise(("availability", "register"), (Validity::Valid, "Every node served again within 1.2 s of the last heal."), Vec::new(), BTreeMap::from([("recovery_ms_max".to_string(), serde_json::json!(1190))])),
+            promise(
+                ("split-brain", ""),
+                (Validity::Unknown, "Terms are not read together with roles, so overlaps are evidence only."),
+                vec![overlap],
+                BTreeMap::from([("overlap_ms_max".to_string(), serde_json::json!(3300))]),
+            ),
+            promise(
+                ("availability", "register"),
+                (Validity::Valid, "Every node served again within 1.2 s of the last heal."),
+                Vec::new(),
+                BTreeMap::from([("recovery_ms_max".to_string(), serde_json::json!(1190))]),
+            ),
         ],
         evidence: vec![
             evidence("ok_ops", "calls that were ok", 4100.0, 100.0),
@@ -487,7 +497,12 @@ pub(crate) fn large(count: usize) -> Run {
             "All {} operations on 5 nodes are linearizable, and every fault was proven.",
             history.ops().len()
         ),
-        promises: vec![promise(("linearizable", "register"), (Validity::Valid, "Every key is linearizable."), Vec::new(), BTreeMap::from([("checked_ops".to_string(), checked)]))],
+        promises: vec![promise(
+            ("linearizable", "register"),
+            (Validity::Valid, "Every key is linearizable."),
+            Vec::new(),
+            BTreeMap::from([("checked_ops".to_string(), checked)]),
+        )],
         evidence: vec![evidence("ok_ops", "calls that were ok", count as f64 * 0.94, 100.0)],
         harness: Vec::new(),
         exit: 0,
@@ -545,7 +560,12 @@ pub(crate) fn hostile() -> Run {
         errors: Vec::new(),
         validity: Validity::Invalid,
         sentence: HOSTILE.into(),
-        promises: vec![promise((HOSTILE, HOSTILE), (Validity::Invalid, HOSTILE), vec![finding], BTreeMap::from([(HOSTILE.to_string(), serde_json::json!({ HOSTILE: HOSTILE }))]))],
+        promises: vec![promise(
+            (HOSTILE, HOSTILE),
+            (Validity::Invalid, HOSTILE),
+            vec![finding],
+            BTreeMap::from([(HOSTILE.to_string(), serde_json::json!({ HOSTILE: HOSTILE }))]),
+        )],
         evidence: vec![evidence(HOSTILE, HOSTILE, f64::NAN, 1.0)],
         harness: vec![HOSTILE.into(), HOSTILE.into()],
         exit: 1,

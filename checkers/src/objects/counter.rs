@@ -371,7 +371,13 @@ impl Counter {
         }
     }
 
-    fn violation<'h>(&self, history: &History, bounds: &Bounds<'h>, wrong: &OutOfBounds<'h>, below: bool) -> Violation<'h> {
+    fn violation<'h>(
+        &self,
+        history: &History,
+        bounds: &Bounds<'h>,
+        wrong: &OutOfBounds<'h>,
+        below: bool,
+    ) -> Violation<'h> {
         let &OutOfBounds { read, value, bound, .. } = wrong;
         let (certain, possible) = bounds.reasons(&read, value, below);
         let (kind, word) = if below { ("read-below-bound", "at least") } else { ("read-above-bound", "at most") };

@@ -231,7 +231,9 @@ fn statuses(set: &Set<'_>, timeline: &Timeline) -> Statuses {
                     continue;
                 }
                 let absent = seen.absent.and_then(after);
-                statuses.stable_latencies.push(absent.map_or(0, |read| read.call_time.saturating_sub(known.reply_time)));
+                statuses
+                    .stable_latencies
+                    .push(absent.map_or(0, |read| read.call_time.saturating_sub(known.reply_time)));
                 if absent.is_some() {
                     statuses.stale.push(id);
                 }

@@ -12,9 +12,9 @@
 use super::accesses::{Parsed, Run, first, parse, question, undecided, workloads};
 use super::explain::{Words, finding, shrink};
 use super::memory::{Base, causal_view, pram_clocks, pram_path};
+use super::observed::written_seen;
 use super::order::{Causal, KeyWrites};
 use super::patterns::{Bad, Converges, Stop, convergence, thin_air, weak};
-use super::observed::written_seen;
 use super::{Answer, Needs, Part, verdict};
 use crate::history::{History, NameId};
 use crate::initial::{Begun, Initial, Undecided};

@@ -9,10 +9,10 @@
 use super::accesses::{Access, NONE, Run, first, parse, question, undecided, workloads};
 use super::explain::{Words, finding, shrink};
 use super::interleave::{Found, dive, search};
+use super::observed::order_seen;
 use super::order::Path;
 use super::patterns::{Bad, thin_air};
 use super::saturate::{Saturated, saturate};
-use super::observed::order_seen;
 use super::{Answer, Needs, Part, verdict};
 use crate::history::{History, NameId};
 use crate::initial::{Begun, Initial, Undecided};

@@ -14,9 +14,9 @@
 //! nothing acknowledged, repeated values, `order: realtime` on a history without it. O(n log n).
 use super::accesses::{NONE, Run, first, parse_with, question, undecided, workloads};
 use super::explain::{Words, finding, shrink};
+use super::observed::session_seen;
 use super::order::{Path, Step};
 use super::patterns::{Bad, Stop, thin_air};
-use super::observed::session_seen;
 use super::{Answer, Needs, Part, verdict};
 use crate::graph::Digraph;
 use crate::history::{History, NameId, Op};

@@ -12,8 +12,8 @@
 //! status before long: where others are away, some systems do so and wait to be started once more; `log-corruption`, lines
 //! about corrupt data on a node that may have been recovering from a kill: recovery cuts torn ends of files off and says so.
 //! Unknown: the processes were not watched.
-pub(crate) mod fuzz;
 mod ending;
+pub(crate) mod fuzz;
 mod torn;
 
 use crate::checker::{CheckerDoc, Options};

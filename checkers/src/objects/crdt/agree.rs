@@ -364,8 +364,7 @@ impl ReplicasAgree {
                 if let Some(&id) = lacking.doubtful.first() {
                     totals.doubtful += 1;
                     let title = format!("{} lacks an element in doubt that another node has", lag.node());
-                    let violation =
-                        lag.violation("replicas-differ", title, id, set.adds[id as usize].first().copied());
+                    let violation = lag.violation("replicas-differ", title, id, set.adds[id as usize].first().copied());
                     report.record(Violation { severity: Severity::Evidence, ..violation });
                 }
                 continue;

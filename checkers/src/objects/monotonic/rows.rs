@@ -1,5 +1,5 @@
 //! Rows of a read, with the adds that made them, and findings about single rows.
-use super::{Adds, Flaws, Add};
+use super::{Add, Adds, Flaws};
 use crate::calls::part;
 use crate::history::{History, Op};
 use crate::value::{Kind, ValueRef};

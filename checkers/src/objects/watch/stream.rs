@@ -99,7 +99,8 @@ impl<'h> Store<'h> {
         }
         for watch in &store.watches {
             shown.extend(watch.events.iter().map(|event| {
-                let known = CertainChange { revision: event.revision, key: event.key, op: watch.op, acknowledged: false };
+                let known =
+                    CertainChange { revision: event.revision, key: event.key, op: watch.op, acknowledged: false };
                 ShownChange { known, change: event.change }
             }));
         }
@@ -244,7 +245,8 @@ impl<'h> Store<'h> {
     fn settle(&mut self, mut shown: Vec<ShownChange<'h>>) {
         shown.sort_by_key(|one| (one.known.revision, one.known.key, !one.known.acknowledged, one.known.op));
         let mut by_key: Vec<Vec<u32>> = vec![Vec::new(); self.names.len()];
-        for same in shown.chunk_by(|one, two| (one.known.revision, one.known.key) == (two.known.revision, two.known.key))
+        for same in
+            shown.chunk_by(|one, two| (one.known.revision, one.known.key) == (two.known.revision, two.known.key))
         {
             let first = &same[0];
             if let Some(other) = same.iter().find(|other| other.change != first.change) {
