@@ -1,38 +1,64 @@
-//! From a small contradiction to a finding that a person can check: who did what when, and why no order fits.
+//! From a small contradiction to a finding that a reader can check: the operations with their times, and why no order fits.
 use super::decide;
-use super::register::{Act, NIL, RegOp};
+use super::register::{NIL, RegAction, RegOp};
 use super::zones::Conflict;
+use crate::functions::brought;
 use crate::history::{History, Op, Outcome};
 use crate::value::likeness;
 use crate::value::{Value, ValueRef};
 use crate::verdict::messages;
 use crate::verdict::{Finding, Severity};
 
-/// What the register began with.
-pub(crate) struct Begins {
-    pub(crate) value: Value,
-    /// Whether that was only supposed: nobody wrote it, and it does not help either.
-    pub(crate) supposed: bool,
+/// A contradiction among the operations of one register, in the order of their calls.
+pub(crate) struct Contradicting {
+    /// The operations; their value [`NIL`] is the one that the register began with.
+    pub(crate) small: Vec<RegOp>,
+    /// The value that the register began with.
+    pub(crate) begins: Value,
 }
 
-/// One finding about one key. `small` is a contradiction in the order of calls.
-pub(crate) fn finding(history: &History, workload: &str, key: &Value, small: &[RegOp], begins: &Begins) -> Finding {
+impl Contradicting {
+    /// An observer of the initial value that ended before any of all the register's operations wrote that value.
+    pub(crate) fn unwritten(&self, all: &[RegOp]) -> Option<usize> {
+        self.small.iter().rposition(|op| {
+            let writes = |other: &RegOp| other.action.writes() == Some(NIL) && other.call < op.end;
+            observes_initial(op) && !all.iter().any(writes)
+        })
+    }
+}
+
+/// Whether the operation certainly observed the initial value.
+pub(crate) fn observes_initial(op: &RegOp) -> bool {
+    op.definite() && op.action.needs() == Some(NIL) && !op.weakened
+}
+
+/// One finding about one key. `supposed` has the same operations of a register that began with another value, which contradict
+/// each other as well, and the place of one that observed that value before it was written, if there is one.
+pub(crate) fn finding(
+    history: &History,
+    workload: &str,
+    key: &Value,
+    plain: &Contradicting,
+    supposed: Option<(&Contradicting, Option<usize>)>,
+) -> Finding {
+    let small = &plain.small[..];
     let ops: Vec<Op<'_>> = small.iter().filter_map(|op| history.op(op.call)).collect();
-    let conflict = decide::conflict(small);
-    let story = Story { history, small, ops: &ops, begins };
-    let (mut kind, mut title, mut why) = match conflict {
-        Some(conflict) => story.tell(&conflict, workload, key),
-        None => story.no_order(),
-    };
-    // Who saw what nobody had written: no value to begin with makes that good.
-    let reads = |op: &&RegOp| op.definite() && op.act.needs() == Some(NIL) && !op.weakened;
-    if begins.supposed
-        && let Some(observer) = small.iter().rposition(|op| reads(&op))
-    {
-        let reasons = why;
-        (kind, title, why) = story.phantom(observer, workload, key);
-        why.push(format!("Nor can the register have begun with {}.", begins.value));
-        why.extend(reasons);
+    let story = Story { history, small, ops: &ops, begins: &plain.begins };
+    let (mut kind, mut title, mut why) = story.contradiction(workload, key);
+    if let Some((supposed, unwritten)) = supposed {
+        let story = Story { history, small: &supposed.small, ops: &ops, begins: &supposed.begins };
+        match unwritten {
+            // An observation of a value that was not written yet contradicts every beginning but that value.
+            Some(observer) => {
+                (kind, title, why) = story.phantom(observer, workload, key);
+                why.push(format!("Nor can the register have begun with {}.", supposed.begins));
+                why.extend(story.contradiction(workload, key).2);
+            }
+            None => why.push(format!(
+                "That holds also if it began with {}, which was read before anything was written.",
+                supposed.begins
+            )),
+        }
     }
     let mut sentences: Vec<String> = Vec::new();
     for (op, original) in small.iter().zip(&ops) {
@@ -70,12 +96,21 @@ struct Story<'a> {
     history: &'a History,
     small: &'a [RegOp],
     ops: &'a [Op<'a>],
-    begins: &'a Begins,
+    begins: &'a Value,
 }
 
+/// Kind and title of a finding, and its reasons.
 type Told = (&'static str, String, Vec<String>);
 
 impl Story<'_> {
+    /// Why no order explains the operations.
+    fn contradiction(&self, workload: &str, key: &Value) -> Told {
+        match decide::conflict(self.small) {
+            Some(conflict) => self.tell(&conflict, workload, key),
+            None => self.no_order(),
+        }
+    }
+
     fn name(&self, at: usize) -> String {
         format!("#{}", self.small[at].call)
     }
@@ -83,9 +118,9 @@ impl Story<'_> {
     /// The value that the operation saw or, if it saw none, left.
     fn value(&self, at: usize) -> Value {
         let op = self.ops[at];
-        match self.small[at].act {
-            Act::Read(_) if self.history.name(op.function) != "cas" => op.output.to_value(),
-            Act::Write(_) if !self.small[at].weakened => op.input.to_value(),
+        match self.small[at].action {
+            RegAction::Read(_) if self.history.name(op.function) != "cas" => op.output.to_value(),
+            RegAction::Write(_) if !self.small[at].weakened => op.input.to_value(),
             _ => part_of(op, 1),
         }
     }
@@ -120,18 +155,11 @@ impl Story<'_> {
 
     fn phantom(&self, observer: usize, workload: &str, key: &Value) -> Told {
         let op = self.ops[observer];
-        let replaced = self.small[observer].act.writes().is_some();
+        let replaced = self.small[observer].action.writes().is_some();
         let seen = if replaced { part_of(op, 0) } else { self.value(observer) };
         let history = self.history;
-        fn input<'h>(history: &History, other: &Op<'h>) -> Option<ValueRef<'h>> {
-            match history.name(other.function) {
-                "write" => Some(other.input),
-                "cas" => other.input.as_list().and_then(|pair| pair.get(1)),
-                _ => None,
-            }
-        }
         let about = |other: &Op<'_>| other.key == *key && history.name(other.workload) == workload;
-        let writes = |other: &Op<'_>| input(history, other).is_some_and(|written| written == seen) && about(other);
+        let writes = |other: &Op<'_>| brought(history, other).is_some_and(|written| written == seen) && about(other);
         let operation = if replaced { "replaced" } else { "returned" };
         let name = self.name(observer);
         let writers: Vec<Op<'_>> = history.ops().iter().filter(writes).collect();
@@ -161,7 +189,7 @@ impl Story<'_> {
         let mut reasons = vec![why];
         // It may be the client's mistake, or the recorder's.
         let like = |other: Op<'_>| {
-            let written = input(history, &other).filter(|_| about(&other))?;
+            let written = brought(history, &other).filter(|_| about(&other))?;
             likeness(&written.to_value(), &seen)
         };
         reasons.extend(history.ops().iter().find_map(like));
@@ -184,7 +212,7 @@ impl Story<'_> {
             "{late} came after {early}, by compare-and-set; {two} shows {late}, and {one}, later, shows {early} again, a \
              contradiction."
         );
-        if self.small[first].act.writes().is_some() {
+        if self.small[first].action.writes().is_some() {
             let title = format!("{two}{} saw {late} before {early}, which it replaced, was there", self.on(second));
             return ("future-read", title, vec![gap, why]);
         }
@@ -193,11 +221,11 @@ impl Story<'_> {
     }
 
     fn overlap(&self, outer: [usize; 2], inner: [usize; 2]) -> Told {
-        let initial = self.small[outer[0]].act.needs() == Some(NIL) || self.reads_nil(outer[1]);
+        let initial = self.small[outer[0]].action.needs() == Some(NIL) || self.reads_nil(outer[1]);
         let last = outer[1];
         let mut why = Vec::new();
         if initial && outer[0] == outer[1] {
-            why.push(match &self.begins.value {
+            why.push(match self.begins {
                 Value::Nil => {
                     format!("The register was empty at the beginning, and empty again for {}.", self.name(last))
                 }
@@ -236,9 +264,9 @@ impl Story<'_> {
             "{between}, and no other write can have brought back what {} saw: a contradiction.",
             self.name(last)
         ));
-        let old = if self.reads_nil(last) { self.begins.value.clone() } else { self.value(last) };
+        let old = if self.reads_nil(last) { self.begins.clone() } else { self.value(last) };
         let newer = self.value(inner[0]);
-        if self.small[last].act.writes().is_none() {
+        if self.small[last].action.writes().is_none() {
             let title =
                 format!("{}{} returned {old} although {newer} had been there since", self.name(last), self.on(last));
             return ("stale-read", title, why);
@@ -248,22 +276,22 @@ impl Story<'_> {
     }
 
     fn reads_nil(&self, at: usize) -> bool {
-        self.small[at].act == Act::Read(NIL)
+        self.small[at].action == RegAction::Read(NIL)
     }
 
     fn no_order(&self) -> Told {
         let definite = self.ops.iter().filter(|op| op.outcome != Outcome::Info).count();
         let last = (0..self.small.len()).filter(|&at| self.small[at].definite()).max_by_key(|&at| self.small[at].end);
         let name = last.map(|at| self.name(at)).unwrap_or_default();
-        let observes = last.is_some_and(|at| self.small[at].act.writes().is_none());
+        let observes = last.is_some_and(|at| self.small[at].action.writes().is_none());
         let why = format!(
             "An order would have to place each of these {definite} acknowledged operations between its call and its answer; \
              every such order lets one of them see a value that is not there."
         );
         let title = match last {
             Some(at) if observes => {
-                let reply = match self.small[at].act {
-                    Act::Read(_) => self.value(at),
+                let reply = match self.small[at].action {
+                    RegAction::Read(_) => self.value(at),
                     // It observes by what it refuses to replace.
                     _ => self.ops[at].output.to_value(),
                 };

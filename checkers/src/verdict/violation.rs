@@ -1,5 +1,6 @@
 //! [`Violation`]: a broken rule with the operations that show it, and how it becomes a finding with a certificate.
-use crate::history::{History, Op, Outcome};
+use crate::functions::describe_with;
+use crate::history::{History, Op};
 use crate::value::{Value, ValueRef};
 use crate::verdict::certificate::{Certificate, Claim, Edge};
 use crate::verdict::messages;
@@ -135,21 +136,7 @@ fn describe(history: &History, op: &Op<'_>) -> String {
         _ => "a long text".to_owned(),
     };
     let shown = |value: ValueRef<'_>| if long(value) { size(value) } else { value.to_string() };
-    let when = match op.outcome {
-        Outcome::Info => "never acknowledged".to_owned(),
-        Outcome::Ok => format!("answered at {}", messages::seconds(op.reply_time)),
-        Outcome::Fail => format!("refused at {}", messages::seconds(op.reply_time)),
-    };
-    format!(
-        "#{}: process {}{} called {} {} -> {}; called at {}, {when}.",
-        op.call,
-        op.process,
-        messages::on(history, op),
-        history.name(op.function),
-        shown(op.input),
-        shown(op.completion_value),
-        messages::seconds(op.call_time)
-    )
+    messages::operation_as(history, op, &describe_with(history, op, &shown))
 }
 
 fn long(value: ValueRef<'_>) -> bool {
