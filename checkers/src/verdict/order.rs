@@ -2,7 +2,8 @@
 //!
 //! Violations come before evidence. Among them kinds with a rank of their own come first ([`RANKED`]: what breaks the weakest
 //! promise, and so the most promises). Then the counterexample that was complete first, by the index of its last operation;
-//! findings without operations come last. Of two that were complete at once the one with fewer operations comes first.
+//! findings without operations come last, as they were reported. Of two that were complete at once the one with fewer operations
+//! comes first, then kinds by name.
 use super::Finding;
 use std::cmp::Reverse;
 
@@ -44,7 +45,8 @@ type Key<'f> = (Reverse<super::Severity>, usize, u64, usize, &'f str);
 fn key(finding: &Finding) -> Key<'_> {
     let rank = RANKED.iter().position(|kind| *kind == finding.kind).unwrap_or(RANKED.len());
     let complete = finding.ops.iter().max().copied().unwrap_or(u64::MAX);
-    (Reverse(finding.severity), rank, complete, finding.ops.len(), &finding.kind)
+    let kind = if finding.ops.is_empty() { "" } else { finding.kind.as_str() };
+    (Reverse(finding.severity), rank, complete, finding.ops.len(), kind)
 }
 
 #[cfg(test)]
