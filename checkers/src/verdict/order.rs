@@ -23,8 +23,8 @@ pub(crate) const RANKED: &[&str] = &[
     "G1b",
     "incompatible-order",
     "G1c",
-    "internal",
     "non-monotonic-view",
+    "internal",
     "fractured-read",
     "causal-violation",
     "lost-update",
@@ -52,6 +52,7 @@ fn key(finding: &Finding) -> Key<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::transactions::lattice::MODELS;
     use crate::verdict::Severity;
 
     #[test]
@@ -76,6 +77,21 @@ mod tests {
         let mut findings: Vec<Finding> = sorted.iter().rev().cloned().collect();
         in_order(&mut findings);
         assert_eq!(findings, sorted);
+    }
+
+    #[test]
+    fn anomalies_of_weaker_models_come_first() {
+        let forbidding = |kind: &str| -> Vec<&str> {
+            MODELS.iter().filter(|model| model.forbids(kind)).map(|model| model.name).collect()
+        };
+        let models: Vec<Vec<&str>> = RANKED.iter().map(|kind| forbidding(kind)).collect();
+        assert!(models.iter().filter(|models| !models.is_empty()).count() > 10);
+        for (at, one) in models.iter().enumerate().filter(|(_, one)| !one.is_empty()) {
+            for (after, other) in models.iter().enumerate().skip(at) {
+                let weaker = other.len() > one.len() && one.iter().all(|model| other.contains(model));
+                assert!(!weaker, "{} breaks weaker models than {}", RANKED[after], RANKED[at]);
+            }
+        }
     }
 
     #[test]
