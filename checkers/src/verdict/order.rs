@@ -11,8 +11,12 @@ use std::cmp::Reverse;
 pub(crate) const RANKED: &[&str] = &[
     // The nodes contradict themselves, whatever clients saw.
     "two-leaders-in-one-term",
+    "inconsistent-offsets",
     // Acknowledged data is gone.
     "lost-write",
+    "lost-element",
+    "lost-message",
+    "lost-row",
     // Anomalies of transactions, by the weakest model that forbids them.
     "garbage-read",
     "duplicate-elements",

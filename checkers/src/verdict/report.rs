@@ -97,7 +97,8 @@ impl<'h> Report<'h> {
 
     /// The same, found `count` times; `make` runs only while examples of its kind are still kept.
     pub(crate) fn examples_of(&mut self, kind: &str, severity: Severity, count: u64, make: impl FnOnce() -> Finding) {
-        self.tally(kind, severity, count);
+        // A record that counts nothing was found all the same.
+        self.tally(kind, severity, count.max(1));
         if !self.full(kind, severity) {
             self.example(make());
         }
