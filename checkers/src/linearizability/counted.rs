@@ -5,7 +5,7 @@ use super::general::{self, Operation};
 use super::keys::{Judged, Part};
 use super::object::{Contradiction, Evidence, Objects};
 use crate::history::{Op, Outcome};
-use crate::initial::Shown;
+use crate::initial::Basis;
 use crate::initial::bounds::Addition;
 use crate::initial::counters::{Apart, Shows, allowed, apart, beginnings};
 use crate::models::Model;
@@ -87,7 +87,7 @@ impl<M: Model> Objects<'_, M> {
                 return Judged::Bad(index, said);
             };
             match self.judge_as(&other, part, terms) {
-                Judged::Fine(_) => return Judged::Asks(way, Shown::Counted),
+                Judged::Fine(_) => return Judged::Asks(way, Basis::Counted),
                 Judged::Bad(later, evidence) => {
                     // The reply that no beginning explains tells more.
                     if later > index {

@@ -19,6 +19,7 @@
 //! wrote where no `init` says what was there at first, no predicate read, no write beside `init`, a call is no such transaction.
 use crate::graph::cycle_of_each_component;
 use crate::history::{History, Op, Outcome};
+use crate::transactions::explain::with_ops;
 use crate::value::{Value, ValueRef};
 use crate::verdict::certificate::{Edge, EdgeKind};
 use crate::verdict::messages;
@@ -465,11 +466,7 @@ impl Analysis<'_> {
         ops.sort_by_key(|op| op.call);
         finding.sentences = ops.iter().map(|op| messages::operation(history, op)).collect();
         finding.sentences.extend(why);
-        finding.ops = ops.iter().map(|op| op.call).collect();
-        finding.nodes = messages::nodes_of(history, &ops);
-        finding.faults = messages::faults_around(history, &ops);
-        finding.sentences.extend(messages::faults(history, &finding.faults));
-        finding
+        with_ops(finding, history, &ops)
     }
 }
 
