@@ -276,11 +276,6 @@ pub(crate) trait FromInitial: Checker {
     /// Judges. Registers of which nothing is said begin with nil.
     fn check_from(&self, history: &History, budget: &Budget, initial: &Initial) -> Verdict;
 
-    /// Workloads that are judged each by itself, whatever the registers of the others began with; none: all are judged together.
-    fn workloads(&self, _history: &History) -> Vec<NameId> {
-        Vec::new()
-    }
-
     /// What registers may have begun with.
     fn beginnings(&self, history: &History) -> Beginnings;
 
@@ -308,7 +303,7 @@ impl<C: FromInitial> WithInitial<C> {
         WithInitial { checker, initial: Initial::with(options) }
     }
 
-    fn judge(&self, history: &History, budget: &Budget, initial: &Initial) -> Verdict {
+    fn judge_from(&self, history: &History, budget: &Budget, initial: &Initial) -> Verdict {
         let mut verdict = self.checker.check_from(history, budget, initial);
         if C::CERTIFIES {
             let told = verdict.findings.iter_mut().filter_map(|finding| finding.certificate.as_mut());
@@ -331,14 +326,12 @@ impl<C: FromInitial> Checker for WithInitial<C> {
         self.checker.measures_only()
     }
 
-    fn check(&self, history: &History, budget: &Budget) -> Verdict {
-        let workloads = self.checker.workloads(history);
-        if workloads.len() > 1 {
-            let alone = |&name: &NameId| self.check(&history.only(history.name(name)), budget);
-            let judged = workloads.iter().map(alone).collect();
-            return Verdict::of_workloads(judged).unwrap_or_else(|| self.judge(history, budget, &self.initial));
-        }
-        let said = self.judge(history, budget, &self.initial);
+    fn workloads(&self, history: &History) -> Vec<NameId> {
+        self.checker.workloads(history)
+    }
+
+    fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
+        let said = self.judge_from(history, budget, &self.initial);
         // Without an order between sessions nothing is seen before everything; such a format says itself what keys begin with.
         if said.validity != Validity::Invalid || !history.realtime {
             return said;
@@ -353,9 +346,9 @@ impl<C: FromInitial> Checker for WithInitial<C> {
         let mut supposed = match (first.is_empty(), undecided.is_empty()) {
             (true, true) => return said,
             (true, false) => said.clone(),
-            _ => self.judge(history, budget, &self.initial.supposing(&first)),
+            _ => self.judge_from(history, budget, &self.initial.supposing(&first)),
         };
-        let judge = |way: &[(Value, Value)]| self.judge(history, budget, &self.initial.supposing(way));
+        let judge = |way: &[(Value, Value)]| self.judge_from(history, budget, &self.initial.supposing(way));
         let meaning = |verdict: &Verdict, settled: &[Value]| match verdict.validity {
             Validity::Invalid => Supposition::Contradicted(conflict(history, verdict, &undecided, settled)),
             // Found out in time: it is no contradiction.
