@@ -14,7 +14,6 @@ pub(crate) const RANKED: &[&str] = &[
     "inconsistent-offsets",
     // Acknowledged data is gone.
     "lost-write",
-    "lost-element",
     "lost-message",
     "lost-row",
     // Anomalies of transactions, by the weakest model that forbids them.
