@@ -169,10 +169,8 @@ fn finding(history: &History, key: ValueRef<'_>, inserts: &Inserts<'_>) -> Findi
     finding.ops = vec![one.call, other.call];
     finding.certificate = Some(Certificate::new(history, claim, &finding.ops));
     finding.key = key.to_value();
-    finding.nodes = messages::nodes_of(history, &ops);
-    finding.faults = messages::faults_around(history, &ops);
-    sentences.extend(messages::faults(history, &finding.faults));
     finding.sentences = sentences;
+    finding.around(history, &ops);
     finding
 }
 

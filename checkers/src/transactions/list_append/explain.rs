@@ -305,10 +305,8 @@ impl Explain<'_, '_> {
         let mut finding = Finding::new(kind, severity, title);
         finding.ops = ops.iter().map(|op| op.call).collect();
         finding.ops.sort_unstable();
-        finding.nodes = messages::nodes_of(history, &ops);
-        finding.faults = messages::faults_around(history, &ops);
-        sentences.extend(messages::faults(history, &finding.faults));
         finding.sentences = sentences;
+        finding.around(history, &ops);
         let calls: Vec<u64> = named.iter().chain(witnesses).map(|&txn| self.call(txn)).collect();
         finding.certificate = Some(Certificate::new(history, claim, &calls));
         finding

@@ -487,9 +487,7 @@ impl Analysis<'_> {
         finding.sentences = ops.iter().map(|op| messages::operation(history, op)).collect();
         finding.sentences.extend(why);
         finding.ops = ops.iter().map(|op| op.call).collect();
-        finding.nodes = messages::nodes_of(history, &ops);
-        finding.faults = messages::faults_around(history, &ops);
-        finding.sentences.extend(messages::faults(history, &finding.faults));
+        finding.around(history, &ops);
         finding
     }
 }

@@ -259,10 +259,8 @@ impl Explain<'_, '_> {
         let ops: Vec<_> = named.iter().map(|&txn| self.txns.op(txn)).collect();
         let mut finding = Finding::new(kind, severity, title);
         finding.ops = ops.iter().map(|op| op.call).collect();
-        finding.nodes = messages::nodes_of(history, &ops);
-        finding.faults = messages::faults_around(history, &ops);
-        sentences.extend(messages::faults(history, &finding.faults));
         finding.sentences = sentences;
+        finding.around(history, &ops);
         finding.certificate = Some(Certificate::new(history, claim, &finding.ops));
         finding
     }

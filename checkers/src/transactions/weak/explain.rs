@@ -330,9 +330,7 @@ impl Words<'_, '_> {
             finding.sentences.push(format!("And {} more operations.", ops.len() - OPS_SHOWN));
         }
         finding.sentences.extend(sentences);
-        finding.faults = messages::faults_around(history, &ops);
-        finding.sentences.extend(messages::faults(history, &finding.faults));
-        finding.nodes = messages::nodes_of(history, &ops);
+        finding.around(history, &ops);
         let claim = Claim::cycle(kind, edges.clone());
         finding.certificate = Some(Certificate::new(history, claim, &calls));
         finding.ops = calls;
@@ -414,9 +412,7 @@ pub(crate) fn flaw(transactions: &Transactions<'_>, flawed: &Flawed) -> Finding 
     let ops: Vec<_> = calls.iter().filter_map(|&call| history.op(call)).collect();
     finding.sentences = ops.iter().map(|op| messages::operation(history, op)).collect();
     finding.sentences.push(why);
-    finding.faults = messages::faults_around(history, &ops);
-    finding.sentences.extend(messages::faults(history, &finding.faults));
-    finding.nodes = messages::nodes_of(history, &ops);
+    finding.around(history, &ops);
     finding.key = key.to_value();
     let claim = Claim::Rule { rule: kind.to_owned(), subject: Value::list([key.to_value(), value.to_value()]) };
     finding.certificate = Some(Certificate::new(history, claim, &calls));
