@@ -295,7 +295,7 @@ impl Explain<'_, '_> {
         kind: &str,
         severity: Severity,
         title: String,
-        mut sentences: Vec<String>,
+        sentences: Vec<String>,
         named: &[u32],
         claim: Claim,
         witnesses: &[u32],

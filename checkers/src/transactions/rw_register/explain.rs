@@ -247,7 +247,7 @@ impl Explain<'_, '_> {
         kind: &str,
         severity: Severity,
         title: String,
-        mut sentences: Vec<String>,
+        sentences: Vec<String>,
         mut named: Vec<u32>,
         claim: Claim,
     ) -> Finding {
