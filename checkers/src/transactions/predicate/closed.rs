@@ -20,6 +20,7 @@
 use crate::calls::{workloads_where, workloads_with};
 use crate::graph::cycle_of_each_component;
 use crate::history::{History, NameId, Op, Outcome};
+use crate::transactions::explain::with_ops;
 use crate::value::{Value, ValueRef};
 use crate::verdict::certificate::{Edge, EdgeKind};
 use crate::verdict::messages;
@@ -486,9 +487,7 @@ impl Analysis<'_> {
         ops.sort_by_key(|op| op.call);
         finding.sentences = ops.iter().map(|op| messages::operation(history, op)).collect();
         finding.sentences.extend(why);
-        finding.ops = ops.iter().map(|op| op.call).collect();
-        finding.around(history, &ops);
-        finding
+        with_ops(finding, history, &ops)
     }
 }
 
