@@ -2,7 +2,7 @@
 use crate::fault::{NodeView, ResolvedFault, Unresolved, Verification, View, noted};
 use crate::order::{Bound, Order};
 use crate::protocol::Injection;
-use dsfuzz_chance::Chance;
+use dsfuzz_rng::Rng;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::borrow::Cow;
@@ -45,11 +45,11 @@ pub fn majority_min(nodes: usize) -> usize {
 
 impl Aim {
     /// Makes the draws.
-    pub fn draw(&self, chance: &mut Chance, nodes: usize) -> PlannedAim {
-        let order = Order::draw(chance, nodes, *self == Aim::Leader);
+    pub fn draw(&self, rng: &mut Rng, nodes: usize) -> PlannedAim {
+        let order = Order::draw(rng, nodes, *self == Aim::Leader);
         let count = match self {
             Aim::One | Aim::Leader | Aim::Node(_) => 1,
-            Aim::Minority => chance.between(1, minority_max(nodes) as u64) as usize,
+            Aim::Minority => rng.between(1, minority_max(nodes) as u64) as usize,
             Aim::Majority => majority_min(nodes),
             Aim::All => nodes,
         };

@@ -10,7 +10,7 @@ use crate::fault::{NodeView, ResolvedFault, Unresolved, View};
 use crate::options::{AgentPaths, Draws, Fault, Symbolic, SymbolicFault};
 use crate::protocol::{Injection, ability};
 use crate::span::Span;
-use dsfuzz_chance::Chance;
+use dsfuzz_rng::Rng;
 use serde::{Deserialize, Serialize};
 
 /// What holds for every clock fault.
@@ -126,12 +126,12 @@ struct ClockDraws {
 }
 
 impl Draws for ClockDraws {
-    fn draw(&mut self, chance: &mut Chance) -> SymbolicFault {
-        let skew = self.skews.draw(chance).unwrap_or(ClockSkew::Jump { by_ms: millis(JUMP_DEFAULT) });
-        let back = chance.below(2) == 0;
-        let aim = self.aims.draw(chance).unwrap_or(Aim::Minority);
+    fn draw(&mut self, rng: &mut Rng) -> SymbolicFault {
+        let skew = self.skews.draw(rng).unwrap_or(ClockSkew::Jump { by_ms: millis(JUMP_DEFAULT) });
+        let back = rng.below(2) == 0;
+        let aim = self.aims.draw(rng).unwrap_or(Aim::Minority);
         let skew = if back { skew.backwards() } else { skew };
-        SymbolicFault::Clock(ClockFault { skew, nodes: aim.draw(chance, self.nodes) })
+        SymbolicFault::Clock(ClockFault { skew, nodes: aim.draw(rng, self.nodes) })
     }
 }
 
@@ -237,7 +237,7 @@ mod tests {
     }
 
     fn drawn(options: &ClockOptions, seed: u64) -> SymbolicFault {
-        options.draws(3).expect("draws").draw(&mut Chance::new(seed, "clock", 0))
+        options.draws(3).expect("draws").draw(&mut Rng::new(seed, "clock", 0))
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! A seed gives a [`Timetable`] of [`PlannedFault`]s in symbols ("the leader", "two nodes"); [`resolve`] binds one to the
 //! nodes as they are now and gives a [`ResolvedFault`]: [`protocol::Injection`]s for the agents, and their [`Verification`].
 //!
-//! Never: I/O, clocks, threads. A planner draws from the [`dsfuzz_chance::Chance`] it is given; acting is the agent's.
+//! Never: I/O, clocks, threads. A planner draws from the [`dsfuzz_rng::Rng`] it is given; acting is the agent's.
 #![forbid(unsafe_code)]
 
 pub mod aim;

@@ -2,7 +2,7 @@
 use crate::facts::FaultFacts;
 use crate::fault::{ResolvedFault, Unresolved, View};
 use crate::span::Span;
-use dsfuzz_chance::Chance;
+use dsfuzz_rng::Rng;
 use serde::{Deserialize, Serialize};
 
 /// The `nemesis:` part of a plan.
@@ -99,7 +99,7 @@ pub(crate) trait Fault {
 /// A source of faults; it remembers what came, so that everything comes.
 pub(crate) trait Draws {
     /// The next fault.
-    fn draw(&mut self, chance: &mut Chance) -> SymbolicFault;
+    fn draw(&mut self, rng: &mut Rng) -> SymbolicFault;
 }
 
 /// A fault in symbols.
@@ -224,7 +224,7 @@ mod tests {
             let fault: FaultOptions =
                 serde_json::from_value(json!({doc.name: {}})).expect("every option has a default");
             assert_eq!(fault.facts(), doc);
-            let drawn = fault.draws(5).expect("five nodes").draw(&mut Chance::new(1, "names", 0));
+            let drawn = fault.draws(5).expect("five nodes").draw(&mut Rng::new(1, "names", 0));
             assert_eq!(drawn.facts(), doc);
             assert!(drawn.describe().starts_with(doc.name), "{}", drawn.describe());
         }
@@ -245,7 +245,7 @@ mod tests {
             let options: FaultOptions = serde_json::from_value(json!({facts.name: {}})).expect("defaults");
             let mut draws = options.draws(5).expect("five nodes");
             for seed in 0..20 {
-                let fault = draws.draw(&mut Chance::new(seed, "facts", 0)).resolve(&view).expect("resolved");
+                let fault = draws.draw(&mut Rng::new(seed, "facts", 0)).resolve(&view).expect("resolved");
                 let links = matches!(fault.verification, Verification::Links { .. });
                 assert_eq!((fault.kind, links), (facts.name, facts.verified_by == VerifiedBy::Links));
                 assert_eq!(!fault.cut.is_empty(), facts.leaves == Leaves::ConnectedNodes, "{fault:?}");

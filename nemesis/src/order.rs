@@ -1,6 +1,6 @@
 //! [`Order`]: which nodes, drawn when the plan is made, by position; only "the leader" is bound later.
 use crate::fault::{Unresolved, View};
-use dsfuzz_chance::Chance;
+use dsfuzz_rng::Rng;
 use serde::{Deserialize, Serialize};
 
 /// A random order of the nodes' positions, of which a fault takes as many from the front as it needs.
@@ -26,9 +26,9 @@ pub struct Bound {
 
 impl Order {
     /// Draws an order of this many nodes.
-    pub fn draw(chance: &mut Chance, nodes: usize, leader_first: bool) -> Order {
+    pub fn draw(rng: &mut Rng, nodes: usize, leader_first: bool) -> Order {
         let mut positions: Vec<usize> = (0..nodes).collect();
-        chance.shuffle(&mut positions);
+        rng.shuffle(&mut positions);
         Order { positions, leader_first }
     }
 

@@ -15,7 +15,7 @@ use crate::options::{AgentPaths, Draws, Fault, Symbolic, SymbolicFault};
 use crate::order::{Order, words};
 use crate::protocol::{Injection, ability};
 use crate::span::Span;
-use dsfuzz_chance::Chance;
+use dsfuzz_rng::Rng;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
@@ -101,18 +101,18 @@ struct PartitionDraws {
 }
 
 impl Draws for PartitionDraws {
-    fn draw(&mut self, chance: &mut Chance) -> SymbolicFault {
-        let shape = self.shapes.draw(chance).unwrap_or(Shape::Majority);
-        let order = Order::draw(chance, self.nodes, shape.waits_for_leader());
+    fn draw(&mut self, rng: &mut Rng) -> SymbolicFault {
+        let shape = self.shapes.draw(rng).unwrap_or(Shape::Majority);
+        let order = Order::draw(rng, self.nodes, shape.waits_for_leader());
         let most = minority_max(self.nodes);
         let size = match shape {
             Shape::Halves => self.nodes / 2,
-            Shape::Majority | Shape::OneWay => chance.between(1, most as u64) as usize,
-            Shape::LeaderMinority => chance.between(most.min(2) as u64, most as u64) as usize,
+            Shape::Majority | Shape::OneWay => rng.between(1, most as u64) as usize,
+            Shape::LeaderMinority => rng.between(most.min(2) as u64, most as u64) as usize,
             Shape::Bridge | Shape::IsolateOne | Shape::IsolateLeader => 1,
             Shape::Ring => self.nodes,
         };
-        let deaf = shape == Shape::OneWay && chance.below(2) == 0;
+        let deaf = shape == Shape::OneWay && rng.below(2) == 0;
         SymbolicFault::Partition(PartitionFault { shape, size, deaf, order })
     }
 }

@@ -8,7 +8,7 @@ use crate::fault::{ResolvedFault, Unresolved, View};
 use crate::options::{AgentPaths, Draws, Fault, Symbolic, SymbolicFault};
 use crate::protocol::Injection;
 use crate::span::Span;
-use dsfuzz_chance::Chance;
+use dsfuzz_rng::Rng;
 use std::marker::PhantomData;
 
 /// Options of a kind of fault that takes the target's services on some nodes.
@@ -58,9 +58,9 @@ struct ServiceDraws<O> {
 }
 
 impl<O: ServiceOptions> Draws for ServiceDraws<O> {
-    fn draw(&mut self, chance: &mut Chance) -> SymbolicFault {
-        let aim = self.aims.draw(chance).unwrap_or(O::AIM);
-        O::fault(aim.draw(chance, self.nodes))
+    fn draw(&mut self, rng: &mut Rng) -> SymbolicFault {
+        let aim = self.aims.draw(rng).unwrap_or(O::AIM);
+        O::fault(aim.draw(rng, self.nodes))
     }
 }
 

@@ -12,7 +12,7 @@ use crate::bag::Bag;
 use crate::fault::PlannedFault;
 use crate::options::{Draws, NemesisOptions};
 use crate::span::Span;
-use dsfuzz_chance::Chance;
+use dsfuzz_rng::Rng;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -68,12 +68,12 @@ pub fn timetable(seed: u64, options: &NemesisOptions, cluster: ClusterShape, loa
     let ClusterShape { nodes, leads, quiet_end, .. } = cluster;
     let leaderless = (!leads).then(|| options.leaderless());
     let options = leaderless.as_ref().unwrap_or(options);
-    let mut chance = Chance::new(seed, "nemesis", 0);
+    let mut rng = Rng::new(seed, "nemesis", 0);
     let mut plan = Timetable { quiet_from: Span(load.saturating_sub(quiet_end)), ..Timetable::default() };
     let mut kinds = kinds(options, nodes, &mut plan.warnings);
     let start_ms = millis(options.quiet_start.0);
     let window_ms = millis(plan.quiet_from.0).saturating_sub(start_ms);
-    let mut slots = slots(&mut chance, &kinds, millis(options.every.0), window_ms);
+    let mut slots = slots(&mut rng, &kinds, millis(options.every.0), window_ms);
     if slots.iter().map(|slot| slot.slot_ms).sum::<u64>() > window_ms {
         let short =
             Short { load, quiet_start: options.quiet_start, quiet_end: Span(quiet_end), election: cluster.election };
@@ -84,9 +84,9 @@ pub fn timetable(seed: u64, options: &NemesisOptions, cluster: ClusterShape, loa
         let room_ms = slot.slot_ms.saturating_sub(slot.lasts_ms + slot.gap_ms);
         plan.faults.push(PlannedFault {
             id: id as u64,
-            at: Span::millis(slot_start_ms + chance.between(0, room_ms)),
+            at: Span::millis(slot_start_ms + rng.between(0, room_ms)),
             lasts: Span::millis(slot.lasts_ms),
-            fault: kinds[slot.kind].draws.draw(&mut chance),
+            fault: kinds[slot.kind].draws.draw(&mut rng),
         });
         slot_start_ms += slot.slot_ms;
     }
@@ -116,15 +116,15 @@ fn kinds(options: &NemesisOptions, nodes: usize, warnings: &mut Vec<String>) -> 
 }
 
 /// Cuts the window into slots at the asked pace; where not even one of each kind fits, these are longer than the window.
-fn slots(chance: &mut Chance, kinds: &[Kind], every_ms: u64, window_ms: u64) -> Vec<Slot> {
+fn slots(rng: &mut Rng, kinds: &[Kind], every_ms: u64, window_ms: u64) -> Vec<Slot> {
     let mut bag = Bag::of((0..kinds.len()).collect());
     let wanted = |kind: usize| {
         let lasts_ms = kinds[kind].lasts_ms;
         Slot { kind, slot_ms: every_ms.max(lasts_ms + GAP_MS), lasts_ms, gap_ms: GAP_MS }
     };
-    let mut slots: Vec<Slot> = (0..kinds.len()).filter_map(|_| bag.draw(chance)).map(wanted).collect();
+    let mut slots: Vec<Slot> = (0..kinds.len()).filter_map(|_| bag.draw(rng)).map(wanted).collect();
     let mut used_ms: u64 = slots.iter().map(|slot| slot.slot_ms).sum();
-    while let Some(slot) = bag.draw(chance).map(wanted) {
+    while let Some(slot) = bag.draw(rng).map(wanted) {
         used_ms += slot.slot_ms;
         if used_ms > window_ms {
             break;

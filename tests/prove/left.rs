@@ -4,7 +4,7 @@
 use crate::kept::{Case, Shown};
 use crate::runs::dsfuzz;
 use dsfuzz::run::journal;
-use dsfuzz_chance::Chance;
+use dsfuzz_rng::Rng;
 use dsfuzz_checkers::{History, Outcome};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
@@ -123,7 +123,7 @@ impl Drop for Lab {
 
 fn show(line: &str, name: &str, fault: &str, round: u64) -> Result<Shown, String> {
     let lab = Lab::up(&format!("prove-{}", std::process::id()))?;
-    let mut chance = Chance::new(round, &format!("{line}-{name}"), 0);
+    let mut rng = Rng::new(round, &format!("{line}-{name}"), 0);
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("results").join(format!("prove-{line}-{name}"));
     let plan = plan(&lab.0, name, fault);
     let path = std::env::temp_dir().join(format!("{}.yaml", lab.0));
@@ -131,7 +131,7 @@ fn show(line: &str, name: &str, fault: &str, round: u64) -> Result<Shown, String
     let before = latest(&folder);
     let mut run = Run::start(&path, line, name, round)?;
     let dir = await_fault(&folder, before, &mut run)?;
-    std::thread::sleep(Duration::from_millis(chance.below(2_500)));
+    std::thread::sleep(Duration::from_millis(rng.below(2_500)));
     // What cannot be seen while it is there would not be missed either.
     if lab.dirt().is_empty() {
         return Err("the fault cannot be seen on any node, so its end would show nothing".into());

@@ -144,10 +144,10 @@ pub(crate) fn interrupts(repeat: u64) -> Vec<Case> {
 
 fn interrupt(plan: &str, name: &str, seed: u64) -> Shown {
     let wanted = if name == "exit-1" { 1 } else { 130 };
-    let mut chance = dsfuzz_chance::Chance::new(seed, name, 0);
+    let mut rng = dsfuzz_rng::Rng::new(seed, name, 0);
     // A serializable read is stale as soon as a fault has separated a node, so the invalid run is given longer.
     let after = std::time::Duration::from_secs(if wanted == 1 { 35 } else { 8 })
-        + std::time::Duration::from_millis(chance.below(10_000));
+        + std::time::Duration::from_millis(rng.below(10_000));
     let child = dsfuzz()
         .args(["run", plan, "--seed", &seed.to_string(), "--json"])
         .stdout(Stdio::piped())

@@ -1,7 +1,7 @@
 //! What clients do: workloads (which calls, when, and who judges them) and the [`Client`] trait.
 //!
 //! Never: I/O, time, threads. Clients of real systems live with the control node; generators are pure and draw from the
-//! [`dsfuzz_chance::Chance`] they are given.
+//! [`dsfuzz_rng::Rng`] they are given.
 #![forbid(unsafe_code)]
 
 pub mod client;

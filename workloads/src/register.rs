@@ -6,7 +6,7 @@ use crate::client::{Answer, Call};
 use crate::options::{WorkloadDoc, keys_mistake};
 use crate::slots::Slots;
 use crate::workload::{Generator, Next, Part, Workload};
-use dsfuzz_chance::Chance;
+use dsfuzz_rng::Rng;
 use dsfuzz_checkers::Value;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -168,7 +168,7 @@ impl Registers {
     fn calls(&self, weights: [u64; 3], seed: u64, worker: u32, workers: u32) -> Box<dyn Generator> {
         Box::new(RegisterCalls {
             choices: Choices {
-                chance: Chance::new(seed, "worker", u64::from(worker)),
+                rng: Rng::new(seed, "worker", u64::from(worker)),
                 weights,
                 slots: self.slots.count(),
                 values: self.options.values,
@@ -184,7 +184,7 @@ impl Registers {
 
 /// What a worker draws: the same for one seed, whatever is answered.
 struct Choices {
-    chance: Chance,
+    rng: Rng,
     weights: [u64; 3],
     slots: u64,
     values: Option<u32>,
@@ -202,11 +202,11 @@ struct Choice {
 
 impl Choices {
     fn draw(&mut self) -> Option<Choice> {
-        let function = self.chance.weighted(&self.weights)?;
-        let slot = self.chance.below(self.slots) as usize;
+        let function = self.rng.weighted(&self.weights)?;
+        let slot = self.rng.below(self.slots) as usize;
         let value = match (function, self.values) {
             (READ, _) => 0,
-            (_, Some(values)) => self.chance.below(u64::from(values)) as i64 + 1,
+            (_, Some(values)) => self.rng.below(u64::from(values)) as i64 + 1,
             (_, None) => {
                 let value = self.fresh;
                 self.fresh += self.step;

@@ -4,7 +4,7 @@
 use crate::client::{Answer, Call};
 use crate::options::WorkloadDoc;
 use crate::workload::{Generator, Next, Workload};
-use dsfuzz_chance::Chance;
+use dsfuzz_rng::Rng;
 use dsfuzz_checkers::Value;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -59,7 +59,7 @@ impl Workload for Sets {
 
     fn generator(&self, seed: u64, worker: u32, workers: u32) -> Box<dyn Generator> {
         Box::new(Adds {
-            chance: Chance::new(seed, "worker", u64::from(worker)),
+            rng: Rng::new(seed, "worker", u64::from(worker)),
             sets: self.clone(),
             fresh: i64::from(worker) + 1,
             step: i64::from(workers.max(1)),
@@ -84,7 +84,7 @@ impl Workload for Sets {
 
 /// The adds of one worker. Its elements are worker + 1, worker + 1 + workers, and so on: unique in the run.
 struct Adds {
-    chance: Chance,
+    rng: Rng,
     sets: Sets,
     fresh: i64,
     step: i64,
@@ -95,7 +95,7 @@ struct Adds {
 impl Generator for Adds {
     fn next(&mut self) -> Next {
         let count = self.sets.count();
-        let set = *self.choice.get_or_insert_with(|| self.chance.below(count));
+        let set = *self.choice.get_or_insert_with(|| self.rng.below(count));
         let (workload, f) = (self.sets.workload.clone(), self.sets.add.clone());
         Next::Call(Call { workload, f, key: self.sets.key(set), value: Value::Int(self.fresh) })
     }

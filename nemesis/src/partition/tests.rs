@@ -22,7 +22,7 @@ fn view(nodes: usize, leader: Option<usize>) -> View {
 fn drawn(shape: Shape, nodes: usize, seed: u64) -> PartitionFault {
     let options = PartitionOptions { shape: Choice::one(shape), lasts: None };
     let mut draws = options.draws(nodes).expect("at least two nodes");
-    match draws.draw(&mut Chance::new(seed, "shape", nodes as u64)) {
+    match draws.draw(&mut Rng::new(seed, "shape", nodes as u64)) {
         SymbolicFault::Partition(fault) => fault,
         other => panic!("a partition draws partitions, not {other:?}"),
     }

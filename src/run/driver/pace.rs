@@ -1,5 +1,5 @@
 //! [`Pace`]: when a worker's next call is due.
-use dsfuzz_chance::Chance;
+use dsfuzz_rng::Rng;
 use std::time::{Duration, Instant};
 
 /// A late worker may make up for this much, or for two mean gaps, and no more: no burst follows a stall.
@@ -7,7 +7,7 @@ const CATCH_UP_MIN: Duration = Duration::from_millis(10);
 
 /// Gaps drawn uniformly from 0 to twice their mean, from the worker's own stream.
 pub(super) struct Pace {
-    chance: Chance,
+    rng: Rng,
     mean: Duration,
     due: Instant,
 }
@@ -17,13 +17,13 @@ impl Pace {
     pub(super) fn new(seed: u64, worker: u32, workers: u32, rate: Option<f64>, start: Instant) -> Option<Pace> {
         let rate = rate.filter(|rate| rate.is_finite() && *rate > 0.0)?;
         let mean = Duration::try_from_secs_f64(f64::from(workers) / rate).unwrap_or(Duration::from_secs(1 << 30));
-        Some(Pace { chance: Chance::new(seed, "pace", u64::from(worker)), mean, due: start })
+        Some(Pace { rng: Rng::new(seed, "pace", u64::from(worker)), mean, due: start })
     }
 
     /// When the next call is due; it may be past.
     pub(super) fn next(&mut self, now: Instant) -> Instant {
         let catch_up = CATCH_UP_MIN.max(self.mean * 2);
-        let gap = self.mean.mul_f64(2.0 * self.chance.fraction());
+        let gap = self.mean.mul_f64(2.0 * self.rng.fraction());
         let earliest = now.checked_sub(catch_up).unwrap_or(self.due);
         self.due = (self.due + gap).max(earliest);
         self.due

@@ -1,12 +1,12 @@
 //! [`Turns`]: the generators of one worker, one for each workload, and whose turn it is.
-use dsfuzz_chance::Chance;
+use dsfuzz_rng::Rng;
 use dsfuzz_workloads::{Answer, Call, Generator, Next, Part, Workload};
 use std::sync::Arc;
 
 pub(super) struct Turns {
     /// None once a workload has no more calls.
     parts: Vec<Option<Turn>>,
-    chance: Chance,
+    rng: Rng,
     /// Whose turn it is, until its call was taken.
     turn: Option<usize>,
 }
@@ -21,8 +21,8 @@ impl Turns {
         let part = |workload: &Arc<dyn Workload>| {
             Some(Turn { workload: workload.name(), generator: workload.generator(seed, worker, workers) })
         };
-        let chance = Chance::new(seed, "workload", u64::from(worker));
-        Turns { parts: workloads.iter().map(part).collect(), chance, turn: None }
+        let rng = Rng::new(seed, "workload", u64::from(worker));
+        Turns { parts: workloads.iter().map(part).collect(), rng, turn: None }
     }
 
     /// Those of a worker that makes calls of one part only; none where no workload has such calls.
@@ -38,8 +38,8 @@ impl Turns {
             Some(Turn { workload: workload.name(), generator })
         };
         let parts: Vec<Option<Turn>> = workloads.iter().map(one).collect();
-        let chance = Chance::new(seed, "workload", u64::from(worker));
-        parts.iter().any(Option::is_some).then_some(Turns { parts, chance, turn: None })
+        let rng = Rng::new(seed, "workload", u64::from(worker));
+        parts.iter().any(Option::is_some).then_some(Turns { parts, rng, turn: None })
     }
 
     /// The next call. Asking consumes nothing.
@@ -77,7 +77,7 @@ impl Turns {
             return only.as_ref().map(|_| 0);
         }
         let weights: Vec<u64> = self.parts.iter().map(|part| u64::from(part.is_some())).collect();
-        self.chance.weighted(&weights)
+        self.rng.weighted(&weights)
     }
 }
 

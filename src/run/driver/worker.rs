@@ -2,7 +2,7 @@
 use super::pace::Pace;
 use super::turns::Turns;
 use super::{NodeEndpoint, Shared, Stopped, call_once, connect_once, discard};
-use dsfuzz_chance::Chance;
+use dsfuzz_rng::Rng;
 use dsfuzz_workloads::{Answer, Call, Client, Next, Part, Response, Terms};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -26,7 +26,7 @@ pub(super) struct Worker {
     client: Option<Box<dyn Client>>,
     turns: Turns,
     pace: Option<Pace>,
-    chance: Chance,
+    rng: Rng,
     fails_in_a_row: u32,
     /// One of the plan's clients, and not one that joined.
     own: bool,
@@ -58,7 +58,7 @@ impl Worker {
             client: None,
             turns,
             pace: None,
-            chance: Chance::new(shared.options.seed, "backoff", u64::from(index)),
+            rng: Rng::new(shared.options.seed, "backoff", u64::from(index)),
             fails_in_a_row: 0,
             own: false,
             shared,
@@ -257,7 +257,7 @@ impl Worker {
         if !self.own {
             return; // Whoever joins is called when it is needed.
         }
-        let pause = self.shared.backoffs[self.node].trouble(&mut self.chance);
+        let pause = self.shared.backoffs[self.node].trouble(&mut self.rng);
         self.rest(pause).await;
     }
 

@@ -1,7 +1,7 @@
 //! [`Reader`]: the final reads of one node, one after the other.
 use super::super::driver::{Backoff, call_once, connect_once, discard, turned_true};
 use super::{Left, Missed, SettleSummary, Settling};
-use dsfuzz_chance::Chance;
+use dsfuzz_rng::Rng;
 use dsfuzz_checkers::{ABSENT, Value};
 use dsfuzz_workloads::{Answer, Call, Client, Terms};
 use std::collections::BTreeMap;
@@ -57,7 +57,7 @@ pub(super) struct Reader {
     process: u64,
     client: Option<Box<dyn Client>>,
     backoff: Backoff,
-    chance: Chance,
+    rng: Rng,
     summary: SettleSummary,
     /// The digest of the last answer to each call, by the call's place.
     pub(super) answers: BTreeMap<usize, u64>,
@@ -71,7 +71,7 @@ impl Reader {
             position,
             client: None,
             backoff: Backoff::default(),
-            chance: Chance::new(shared.options.seed, "settle", position as u64),
+            rng: Rng::new(shared.options.seed, "settle", position as u64),
             summary: SettleSummary::default(),
             answers: BTreeMap::new(),
             shared,
@@ -88,7 +88,7 @@ impl Reader {
 
     /// Waits before the next attempt, longer after each failure.
     pub(super) async fn pause(&mut self) {
-        let pause = self.backoff.trouble(&mut self.chance);
+        let pause = self.backoff.trouble(&mut self.rng);
         let mut stop = self.shared.stop.clone();
         tokio::select! {
             () = tokio::time::sleep_until(self.shared.end.min(Instant::now() + pause)) => {}
