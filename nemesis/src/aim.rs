@@ -1,6 +1,6 @@
 //! [`Aim`]: which nodes a fault is aimed at, as a plan writes it; [`PlannedAim`]: the same with its draws made.
-use crate::fault::{NodeView, ResolvedFault, Unresolved, Verification, View, noted};
-use crate::order::{Bound, Order};
+use crate::fault::{ClusterView, NodeView, ResolvedFault, Unresolved, Verification, noted};
+use crate::order::{BoundOrder, NodeOrder};
 use crate::protocol::Injection;
 use dsfuzz_rng::Rng;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -46,7 +46,7 @@ pub fn majority_min(nodes: usize) -> usize {
 impl Aim {
     /// Makes the draws.
     pub fn draw(&self, rng: &mut Rng, nodes: usize) -> PlannedAim {
-        let order = Order::draw(rng, nodes, *self == Aim::Leader);
+        let order = NodeOrder::draw(rng, nodes, *self == Aim::Leader);
         let count = match self {
             Aim::One | Aim::Leader | Aim::Node(_) => 1,
             Aim::Minority => rng.between(1, minority_max(nodes) as u64) as usize,
@@ -140,7 +140,7 @@ pub struct PlannedAim {
     /// How many nodes.
     pub count: usize,
     /// Which, from the front.
-    pub order: Order,
+    pub order: NodeOrder,
 }
 
 impl PlannedAim {
@@ -165,11 +165,11 @@ impl PlannedAim {
     }
 
     /// The nodes' positions in the view, sorted.
-    pub fn bind(&self, view: &View) -> Result<Bound, Unresolved> {
+    pub fn bind(&self, view: &ClusterView) -> Result<BoundOrder, Unresolved> {
         if let Aim::Node(name) = &self.aim {
             let position = view.nodes.iter().position(|node| node.name == *name);
             let position = position.ok_or_else(|| Unresolved(unknown_node(name, view.names())))?;
-            return Ok(Bound { positions: vec![position], note: None });
+            return Ok(BoundOrder { positions: vec![position], note: None });
         }
         let mut bound = self.order.bind(view)?;
         bound.positions.truncate(self.count);
@@ -180,7 +180,7 @@ impl PlannedAim {
     /// A fault of one injection on each node's services, which each agent verifies on its own node.
     pub(crate) fn resolve(
         &self,
-        view: &View,
+        view: &ClusterView,
         kind: &'static str,
         how: &str,
         injection: impl Fn(&NodeView) -> Injection,

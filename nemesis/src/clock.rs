@@ -6,8 +6,8 @@ use crate::aim::{Aim, PlannedAim};
 use crate::bag::Bag;
 use crate::choice::Choice;
 use crate::facts::{ColourFamily, FaultFacts, Leaves, NodeNeeds, VerifiedBy};
-use crate::fault::{NodeView, ResolvedFault, Unresolved, View};
-use crate::options::{AgentPaths, Draws, Fault, Symbolic, SymbolicFault};
+use crate::fault::{ClusterView, NodeView, ResolvedFault, Unresolved};
+use crate::options::{AgentPaths, FaultDefinition, FaultSource, Symbolic, SymbolicFault};
 use crate::protocol::{Injection, ability};
 use crate::span::Span;
 use dsfuzz_rng::Rng;
@@ -69,7 +69,7 @@ impl Default for Strobe {
 
 const JUMP_DEFAULT: Span = Span::seconds(60);
 
-impl Fault for ClockOptions {
+impl FaultDefinition for ClockOptions {
     fn lasts(&self) -> Option<Span> {
         self.lasts
     }
@@ -93,7 +93,7 @@ impl Fault for ClockOptions {
         AgentPaths::NotNeeded
     }
 
-    fn draws(&self, nodes: usize) -> Result<Box<dyn Draws>, String> {
+    fn draws(&self, nodes: usize) -> Result<Box<dyn FaultSource>, String> {
         let jumps = self.jump.as_ref().map(|jump| jump.items().to_vec()).unwrap_or_default();
         let mut skews: Vec<ClockSkew> = jumps.iter().map(|by| ClockSkew::Jump { by_ms: millis(*by) }).collect();
         if let Some(strobe) = &self.strobe {
@@ -109,7 +109,7 @@ impl Fault for ClockOptions {
         if skews.iter().any(|skew| skew.by_ms() == 0) {
             return Err("a clock skew of less than 1ms would change nothing".to_owned());
         }
-        Ok(Box::new(ClockDraws { skews: Bag::of(skews), aims: Bag::of(self.nodes.items().to_vec()), nodes }))
+        Ok(Box::new(ClockSource { skews: Bag::of(skews), aims: Bag::of(self.nodes.items().to_vec()), nodes }))
     }
 }
 
@@ -119,13 +119,13 @@ fn millis(span: Span) -> i64 {
     i64::try_from(span.0.as_millis().min(MILLIS_MAX)).unwrap_or(i64::MAX)
 }
 
-struct ClockDraws {
+struct ClockSource {
     skews: Bag<ClockSkew>,
     aims: Bag<Aim>,
     nodes: usize,
 }
 
-impl Draws for ClockDraws {
+impl FaultSource for ClockSource {
     fn draw(&mut self, rng: &mut Rng) -> SymbolicFault {
         let skew = self.skews.draw(rng).unwrap_or(ClockSkew::Jump { by_ms: millis(JUMP_DEFAULT) });
         let back = rng.below(2) == 0;
@@ -214,7 +214,7 @@ impl Symbolic for ClockFault {
         false
     }
 
-    fn resolve(&self, view: &View) -> Result<ResolvedFault, Unresolved> {
+    fn resolve(&self, view: &ClusterView) -> Result<ResolvedFault, Unresolved> {
         let injection = |node: &NodeView| self.injection(node, &view.control_boot_id);
         self.nodes.resolve(view, FACTS.name, &format!("{} ", self.skew.words()), injection)
     }
@@ -224,7 +224,7 @@ impl Symbolic for ClockFault {
 mod tests {
     use super::*;
 
-    fn view(own_kernel: bool) -> View {
+    fn view(own_kernel: bool) -> ClusterView {
         let node = |number: u8| NodeView {
             name: format!("n{number}"),
             address: [10, 0, 0, number].into(),
@@ -233,7 +233,7 @@ mod tests {
             services: vec!["db".into(), "proxy".into()],
             own_kernel,
         };
-        View { nodes: (1..=3).map(node).collect(), leader: Some("n2".into()), control_boot_id: "boot".into() }
+        ClusterView { nodes: (1..=3).map(node).collect(), leader: Some("n2".into()), control_boot_id: "boot".into() }
     }
 
     fn drawn(options: &ClockOptions, seed: u64) -> SymbolicFault {

@@ -74,7 +74,7 @@ impl NodeView {
 
 /// The cluster as it is at the moment in which a fault is resolved.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct View {
+pub struct ClusterView {
     /// The nodes, in the plan's order.
     pub nodes: Vec<NodeView>,
     /// Who leads, where known.
@@ -83,7 +83,7 @@ pub struct View {
     pub control_boot_id: String,
 }
 
-impl View {
+impl ClusterView {
     /// The nodes' names.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.nodes.iter().map(|node| node.name.as_str())
@@ -146,7 +146,7 @@ pub enum Verification {
 }
 
 /// Binds a planned fault to the nodes as they are.
-pub fn resolve(planned: &PlannedFault, view: &View) -> Result<ResolvedFault, Unresolved> {
+pub fn resolve(planned: &PlannedFault, view: &ClusterView) -> Result<ResolvedFault, Unresolved> {
     planned.fault.resolve(view)
 }
 

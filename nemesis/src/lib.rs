@@ -24,7 +24,7 @@ pub mod timetable;
 
 pub use choice::Choice;
 pub use facts::{FaultFacts, facts};
-pub use fault::{NodeView, PlannedFault, ResolvedFault, Unresolved, Verification, View, resolve};
+pub use fault::{ClusterView, NodeView, PlannedFault, ResolvedFault, Unresolved, Verification, resolve};
 pub use options::{AgentPaths, FAULTS, FaultOptions, NemesisOptions, SymbolicFault};
 pub use span::Span;
 pub use timetable::{ClusterShape, IN_FORCE_MIN, Timetable, timetable};

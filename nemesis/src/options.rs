@@ -1,6 +1,6 @@
 //! [`NemesisOptions`]: the `nemesis:` part of a plan, and [`FaultOptions`], the one list of faults.
 use crate::facts::FaultFacts;
-use crate::fault::{ResolvedFault, Unresolved, View};
+use crate::fault::{ClusterView, ResolvedFault, Unresolved};
 use crate::span::Span;
 use dsfuzz_rng::Rng;
 use serde::{Deserialize, Serialize};
@@ -79,7 +79,7 @@ pub enum AgentPaths {
 }
 
 /// A kind of fault's options in a plan, and the source that its faults are drawn from.
-pub(crate) trait Fault {
+pub(crate) trait FaultDefinition {
     /// How long, where the plan says so for this fault.
     fn lasts(&self) -> Option<Span>;
     /// Names of nodes in the options.
@@ -93,11 +93,11 @@ pub(crate) trait Fault {
     /// How agents must hear each other to verify it.
     fn agent_paths(&self) -> AgentPaths;
     /// The source of its faults on that many nodes, or why it cannot come there.
-    fn draws(&self, nodes: usize) -> Result<Box<dyn Draws>, String>;
+    fn draws(&self, nodes: usize) -> Result<Box<dyn FaultSource>, String>;
 }
 
 /// A source of faults; it remembers what came, so that everything comes.
-pub(crate) trait Draws {
+pub(crate) trait FaultSource {
     /// The next fault.
     fn draw(&mut self, rng: &mut Rng) -> SymbolicFault;
 }
@@ -111,7 +111,7 @@ pub(crate) trait Symbolic {
     /// Aims it at the leader where the plan left the choice of nodes open. Says whether it did.
     fn turn_to_leader(&mut self) -> bool;
     /// Binds it to nodes.
-    fn resolve(&self, view: &View) -> Result<ResolvedFault, Unresolved>;
+    fn resolve(&self, view: &ClusterView) -> Result<ResolvedFault, Unresolved>;
 }
 
 macro_rules! faults {
@@ -167,7 +167,7 @@ macro_rules! faults {
                 match self { $(FaultOptions::$variant(options) => options.leader_words(),)* }
             }
 
-            pub(crate) fn draws(&self, nodes: usize) -> Result<Box<dyn Draws>, String> {
+            pub(crate) fn draws(&self, nodes: usize) -> Result<Box<dyn FaultSource>, String> {
                 match self { $(FaultOptions::$variant(options) => options.draws(nodes),)* }
             }
         }
@@ -192,7 +192,7 @@ macro_rules! faults {
                 match self { $(SymbolicFault::$variant(fault) => fault.turn_to_leader(),)* }
             }
 
-            pub(crate) fn resolve(&self, view: &View) -> Result<ResolvedFault, Unresolved> {
+            pub(crate) fn resolve(&self, view: &ClusterView) -> Result<ResolvedFault, Unresolved> {
                 match self { $(SymbolicFault::$variant(fault) => fault.resolve(view),)* }
             }
         }
@@ -240,7 +240,8 @@ mod tests {
             services: vec!["db".to_owned()],
             own_kernel: false,
         };
-        let view = View { nodes: (1..=5).map(node).collect(), leader: Some("n2".to_owned()), ..View::default() };
+        let view =
+            ClusterView { nodes: (1..=5).map(node).collect(), leader: Some("n2".to_owned()), ..ClusterView::default() };
         for facts in FAULTS {
             let options: FaultOptions = serde_json::from_value(json!({facts.name: {}})).expect("defaults");
             let mut draws = options.draws(5).expect("five nodes");

@@ -10,9 +10,9 @@ use crate::aim::minority_max;
 use crate::bag::Bag;
 use crate::choice::Choice;
 use crate::facts::{ColourFamily, FaultFacts, Leaves, NodeNeeds, VerifiedBy};
-use crate::fault::{Link, ResolvedFault, Unresolved, Verification, View, noted};
-use crate::options::{AgentPaths, Draws, Fault, Symbolic, SymbolicFault};
-use crate::order::{Order, words};
+use crate::fault::{ClusterView, Link, ResolvedFault, Unresolved, Verification, noted};
+use crate::options::{AgentPaths, FaultDefinition, FaultSource, Symbolic, SymbolicFault};
+use crate::order::{NodeOrder, words};
 use crate::protocol::{Injection, ability};
 use crate::span::Span;
 use dsfuzz_rng::Rng;
@@ -50,7 +50,7 @@ impl Default for PartitionOptions {
     }
 }
 
-impl Fault for PartitionOptions {
+impl FaultDefinition for PartitionOptions {
     fn lasts(&self) -> Option<Span> {
         self.lasts
     }
@@ -87,23 +87,23 @@ impl Fault for PartitionOptions {
         shapes.map(|shape| format!("shape: {shape}")).collect()
     }
 
-    fn draws(&self, nodes: usize) -> Result<Box<dyn Draws>, String> {
+    fn draws(&self, nodes: usize) -> Result<Box<dyn FaultSource>, String> {
         if nodes < 2 {
             return Err(format!("a partition needs at least two nodes, the cluster has {nodes}"));
         }
-        Ok(Box::new(PartitionDraws { shapes: Bag::of(self.shape.items().to_vec()), nodes }))
+        Ok(Box::new(PartitionSource { shapes: Bag::of(self.shape.items().to_vec()), nodes }))
     }
 }
 
-struct PartitionDraws {
+struct PartitionSource {
     shapes: Bag<Shape>,
     nodes: usize,
 }
 
-impl Draws for PartitionDraws {
+impl FaultSource for PartitionSource {
     fn draw(&mut self, rng: &mut Rng) -> SymbolicFault {
         let shape = self.shapes.draw(rng).unwrap_or(Shape::Majority);
-        let order = Order::draw(rng, self.nodes, shape.waits_for_leader());
+        let order = NodeOrder::draw(rng, self.nodes, shape.waits_for_leader());
         let most = minority_max(self.nodes);
         let size = match shape {
             Shape::Halves => self.nodes / 2,
@@ -127,7 +127,7 @@ pub struct PartitionFault {
     /// In a one-way cut, the side hears no other node; where false, no other node hears the side.
     pub deaf: bool,
     /// Which nodes: the side first. Of a bridge, the bridge first; of a ring, as they sit.
-    pub order: Order,
+    pub order: NodeOrder,
 }
 
 impl PartitionFault {
@@ -161,7 +161,7 @@ impl Symbolic for PartitionFault {
         open
     }
 
-    fn resolve(&self, view: &View) -> Result<ResolvedFault, Unresolved> {
+    fn resolve(&self, view: &ClusterView) -> Result<ResolvedFault, Unresolved> {
         no_shared_address(view)?;
         let bound = self.order.bind(view)?;
         let cut = self.cut(&bound.positions);
@@ -184,7 +184,7 @@ impl Symbolic for PartitionFault {
 }
 
 impl PartitionFault {
-    fn resolved_words(&self, view: &View, order: &[usize]) -> String {
+    fn resolved_words(&self, view: &ClusterView, order: &[usize]) -> String {
         let (side, rest) = order.split_at(self.size.min(order.len()));
         let (side, rest) = (view.join(side), view.join(rest));
         let sides = match self.shape {
@@ -207,7 +207,7 @@ fn links(nodes: usize) -> impl Iterator<Item = (usize, usize)> {
 }
 
 /// One injection for each node that must not hear another.
-fn drops(view: &View, cut: &[(usize, usize)]) -> Vec<(String, Injection)> {
+fn drops(view: &ClusterView, cut: &[(usize, usize)]) -> Vec<(String, Injection)> {
     let receivers = 0..view.nodes.len();
     receivers
         .filter_map(|to| {
@@ -220,7 +220,7 @@ fn drops(view: &View, cut: &[(usize, usize)]) -> Vec<(String, Injection)> {
 
 /// The addresses of these senders that the receiver can do without: not its own (every host with containers has the same
 /// bridge address), and not those of a node that it must hear. If such an address is a way between them, the proof sees it.
-fn dropped(view: &View, to: usize, senders: &[usize]) -> Vec<IpAddr> {
+fn dropped(view: &ClusterView, to: usize, senders: &[usize]) -> Vec<IpAddr> {
     let kept = (0..view.nodes.len()).filter(|node| *node == to || !senders.contains(node));
     let spared: Vec<IpAddr> = kept.flat_map(|node| view.nodes[node].addresses()).collect();
     let mut from: Vec<IpAddr> = Vec::new();
@@ -233,7 +233,7 @@ fn dropped(view: &View, to: usize, senders: &[usize]) -> Vec<IpAddr> {
 }
 
 /// Two nodes behind one address cannot be told apart by a packet's sender.
-fn no_shared_address(view: &View) -> Result<(), Unresolved> {
+fn no_shared_address(view: &ClusterView) -> Result<(), Unresolved> {
     for (position, node) in view.nodes.iter().enumerate() {
         if let Some(twin) = view.nodes[..position].iter().find(|other| other.address == node.address) {
             return Err(Unresolved(format!(

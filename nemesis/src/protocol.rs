@@ -11,7 +11,7 @@ mod claim;
 mod injection;
 
 pub use ability::Ability;
-pub use claim::{CLAIMS_DIR, Claim, ClaimFile, Claimant, ENDING_MAX, Entry, SILENT_MAX, claim_file_name};
+pub use claim::{CLAIMS_DIR, Claim, ClaimEntry, ClaimFile, Claimant, ENDING_MAX, SILENT_MAX, claim_file_name};
 pub use injection::{Injection, InjectionFacts, Leftover};
 
 use serde::{Deserialize, Serialize};
@@ -65,7 +65,7 @@ pub enum Request {
         claim: Claimant,
         /// How the node is asked for.
         #[serde(default)]
-        entry: Entry,
+        entry: ClaimEntry,
     },
     /// Renews the lease. Answer: [`Response::Done`].
     Heartbeat,

@@ -10,7 +10,7 @@
 //! (`one`, `minority`, `majority`, or a partition with two sides) takes the leader among its nodes.
 use crate::bag::Bag;
 use crate::fault::PlannedFault;
-use crate::options::{Draws, NemesisOptions};
+use crate::options::{FaultSource, NemesisOptions};
 use crate::span::Span;
 use dsfuzz_rng::Rng;
 use serde::{Deserialize, Serialize};
@@ -46,14 +46,14 @@ pub struct ClusterShape {
 }
 
 /// One kind of fault in the plan's list.
-struct Kind {
+struct FaultKind {
     name: &'static str,
     lasts_ms: u64,
-    draws: Box<dyn Draws>,
+    draws: Box<dyn FaultSource>,
 }
 
 /// A slot of the load for a fault of a kind (its position in the list).
-struct Slot {
+struct FaultSlot {
     kind: usize,
     slot_ms: u64,
     lasts_ms: u64,
@@ -75,8 +75,12 @@ pub fn timetable(seed: u64, options: &NemesisOptions, cluster: ClusterShape, loa
     let window_ms = millis(plan.quiet_from.0).saturating_sub(start_ms);
     let mut slots = slots(&mut rng, &kinds, millis(options.every.0), window_ms);
     if slots.iter().map(|slot| slot.slot_ms).sum::<u64>() > window_ms {
-        let short =
-            Short { load, quiet_start: options.quiet_start, quiet_end: Span(quiet_end), election: cluster.election };
+        let short = ShortLoad {
+            load,
+            quiet_start: options.quiet_start,
+            quiet_end: Span(quiet_end),
+            election: cluster.election,
+        };
         short.fit(&mut slots, &kinds, window_ms, &mut plan.warnings);
     }
     let mut slot_start_ms = start_ms;
@@ -100,14 +104,14 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn kinds(options: &NemesisOptions, nodes: usize, warnings: &mut Vec<String>) -> Vec<Kind> {
+fn kinds(options: &NemesisOptions, nodes: usize, warnings: &mut Vec<String>) -> Vec<FaultKind> {
     let mut kinds = Vec::new();
     for fault in &options.faults {
         let name = fault.facts().name;
         match fault.draws(nodes) {
             Ok(draws) => {
                 let lasts_ms = millis(fault.lasts().unwrap_or(options.lasts).0).max(1);
-                kinds.push(Kind { name, lasts_ms, draws });
+                kinds.push(FaultKind { name, lasts_ms, draws });
             }
             Err(why) => warnings.push(format!("{name} cannot come: {why}")),
         }
@@ -116,13 +120,13 @@ fn kinds(options: &NemesisOptions, nodes: usize, warnings: &mut Vec<String>) -> 
 }
 
 /// Cuts the window into slots at the asked pace; where not even one of each kind fits, these are longer than the window.
-fn slots(rng: &mut Rng, kinds: &[Kind], every_ms: u64, window_ms: u64) -> Vec<Slot> {
+fn slots(rng: &mut Rng, kinds: &[FaultKind], every_ms: u64, window_ms: u64) -> Vec<FaultSlot> {
     let mut bag = Bag::of((0..kinds.len()).collect());
     let wanted = |kind: usize| {
         let lasts_ms = kinds[kind].lasts_ms;
-        Slot { kind, slot_ms: every_ms.max(lasts_ms + GAP_MS), lasts_ms, gap_ms: GAP_MS }
+        FaultSlot { kind, slot_ms: every_ms.max(lasts_ms + GAP_MS), lasts_ms, gap_ms: GAP_MS }
     };
-    let mut slots: Vec<Slot> = (0..kinds.len()).filter_map(|_| bag.draw(rng)).map(wanted).collect();
+    let mut slots: Vec<FaultSlot> = (0..kinds.len()).filter_map(|_| bag.draw(rng)).map(wanted).collect();
     let mut used_ms: u64 = slots.iter().map(|slot| slot.slot_ms).sum();
     while let Some(slot) = bag.draw(rng).map(wanted) {
         used_ms += slot.slot_ms;
@@ -134,7 +138,7 @@ fn slots(rng: &mut Rng, kinds: &[Kind], every_ms: u64, window_ms: u64) -> Vec<Sl
     slots
 }
 
-impl Slot {
+impl FaultSlot {
     /// The shortest slot for its fault.
     fn least_ms(&self) -> u64 {
         self.lasts_ms + GAP_MS
@@ -147,16 +151,16 @@ impl Slot {
 }
 
 /// A load that is too short for one fault of each kind at the asked pace.
-struct Short {
+struct ShortLoad {
     load: Duration,
     quiet_start: Span,
     quiet_end: Span,
     election: Duration,
 }
 
-impl Short {
+impl ShortLoad {
     /// Shortens the slots, leaves the last kinds of the plan's list out where that is not enough, and says so.
-    fn fit(&self, slots: &mut Vec<Slot>, kinds: &[Kind], window_ms: u64, warnings: &mut Vec<String>) {
+    fn fit(&self, slots: &mut Vec<FaultSlot>, kinds: &[FaultKind], window_ms: u64, warnings: &mut Vec<String>) {
         // After the last fault, the gap is part of the quiet end.
         let room_ms = window_ms + if window_ms == 0 { 0 } else { millis(self.quiet_end.0).min(GAP_MS) };
         let election_ms = millis(self.election);
@@ -165,7 +169,7 @@ impl Short {
         let mut least_ms = 0;
         let mut kept = vec![false; kinds.len()];
         for (kind, kept) in kept.iter_mut().enumerate() {
-            let need_ms = slots.iter().find(|slot| slot.kind == kind).map_or(0, Slot::least_ms);
+            let need_ms = slots.iter().find(|slot| slot.kind == kind).map_or(0, FaultSlot::least_ms);
             *kept = least_ms + need_ms <= room_ms;
             least_ms += if *kept { need_ms } else { 0 };
         }
@@ -198,7 +202,7 @@ impl Short {
 }
 
 /// Makes the slots as long as there is room for: first up to what the target needs to serve again, then up to the pace.
-fn stretch(slots: &mut [Slot], room_ms: u64, election_ms: u64) {
+fn stretch(slots: &mut [FaultSlot], room_ms: u64, election_ms: u64) {
     let wanted: Vec<u64> = slots.iter().map(|slot| slot.slot_ms).collect();
     let enough: Vec<u64> = slots.iter().map(|slot| slot.enough_ms(election_ms)).collect();
     slots.iter_mut().for_each(|slot| slot.slot_ms = slot.least_ms());

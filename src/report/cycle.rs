@@ -1,7 +1,7 @@
 //! A cycle of dependencies as a ladder: one box for each operation, top to bottom in the order of the edges, each edge
 //! an arrow with its reason beside it, and the last one leading back up along the side.
-use super::ink::Ink;
 use super::lanes::Picture;
+use super::palette::Palette;
 use super::words;
 use dsfuzz_checkers::{Edge, EdgeKind, Finding, History, Op};
 use std::fmt::Write;
@@ -19,7 +19,7 @@ const OPS_MAX: usize = 24;
 const CHARACTERS: usize = 92;
 
 /// A box: its text, where it begins and how high it is.
-struct Place {
+struct CycleBox {
     call: u64,
     title: String,
     steps: Vec<String>,
@@ -28,7 +28,7 @@ struct Place {
 }
 
 /// Draws the cycle of a finding. None where it has none, or one too long for a picture.
-pub(super) fn draw(history: &History, finding: &Finding, ink: &Ink, number: usize) -> Option<Picture> {
+pub(super) fn draw(history: &History, finding: &Finding, ink: &Palette, number: usize) -> Option<Picture> {
     let edges = &finding.cycle;
     if edges.is_empty() || edges.len() > OPS_MAX {
         return None;
@@ -69,7 +69,7 @@ pub(super) fn draw(history: &History, finding: &Finding, ink: &Ink, number: usiz
     Some(Picture { svg, description })
 }
 
-fn place(history: &History, op: &Op<'_>, at: usize, top: f64, finding: &Finding) -> Place {
+fn place(history: &History, op: &Op<'_>, at: usize, top: f64, finding: &Finding) -> CycleBox {
     // Histories of other programs do not say where.
     let node = Some(history.name(op.node)).filter(|node| !matches!(*node, "" | "?"));
     let title = format!(
@@ -95,11 +95,11 @@ fn place(history: &History, op: &Op<'_>, at: usize, top: f64, finding: &Finding)
         steps.push(format!("and {more} more steps"));
     }
     let height = 26.0 + steps.len() as f64 * LINE;
-    Place { call: op.call, title, steps, top, height }
+    CycleBox { call: op.call, title, steps, top, height }
 }
 
-fn draw_box(svg: &mut String, place: &Place, ink: &Ink) {
-    let Place { call, title, steps, top, height } = place;
+fn draw_box(svg: &mut String, place: &CycleBox, ink: &Palette) {
+    let CycleBox { call, title, steps, top, height } = place;
     let _ = write!(
         svg,
         "<g class=\"op\" data-op=\"{call}\"><rect x=\"{LEFT}\" y=\"{top:.1}\" width=\"{BOX}\" height=\"{height:.1}\" rx=\"4\" \
@@ -134,7 +134,7 @@ fn dashes(kind: EdgeKind) -> &'static str {
     }
 }
 
-fn colour(kind: EdgeKind, ink: &Ink) -> &'static str {
+fn colour(kind: EdgeKind, ink: &Palette) -> &'static str {
     match kind {
         EdgeKind::Rw => ink.outcome(dsfuzz_checkers::Outcome::Fail),
         EdgeKind::Ww | EdgeKind::Wr => ink.outcome(dsfuzz_checkers::Outcome::Ok),
@@ -142,7 +142,7 @@ fn colour(kind: EdgeKind, ink: &Ink) -> &'static str {
     }
 }
 
-fn draw_down(svg: &mut String, edge: &Edge, from: &Place, to: &Place, ink: &Ink) {
+fn draw_down(svg: &mut String, edge: &Edge, from: &CycleBox, to: &CycleBox, ink: &Palette) {
     let (x, y, end) = (LEFT + 40.0, from.top + from.height, to.top);
     let colour = colour(edge.kind, ink);
     let _ = write!(
@@ -163,7 +163,7 @@ fn draw_down(svg: &mut String, edge: &Edge, from: &Place, to: &Place, ink: &Ink)
     );
 }
 
-fn draw_back(svg: &mut String, edge: &Edge, from: &Place, to: &Place, ink: &Ink) {
+fn draw_back(svg: &mut String, edge: &Edge, from: &CycleBox, to: &CycleBox, ink: &Palette) {
     let right = LEFT + BOX;
     let (start, end) = (from.top + from.height / 2.0, to.top + to.height / 2.0);
     let bend = right + 26.0;
@@ -223,7 +223,7 @@ fn reason(edge: &Edge) -> String {
     }
 }
 
-fn describe(places: &[Place], edges: &[Edge]) -> String {
+fn describe(places: &[CycleBox], edges: &[Edge]) -> String {
     let mut lines: Vec<String> = places.iter().map(|place| place.title.clone()).collect();
     lines.extend(edges.iter().map(|edge| format!("#{} before #{}: {}", edge.from, edge.to, reason(edge))));
     lines.join("; ")

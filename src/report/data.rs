@@ -4,8 +4,8 @@
 //! column, operations ordered by the time of their call: time `u32` in units of [`Packed::unit`] nanoseconds; latency
 //! `u16` as `log2(ns + 1) * 1024` (65535: no reply); class `u8` (bits 0-1 ok, fail, info; bit 2 settle; bits 3-7
 //! function); node `u8`; step of the call's index from the one before it `u8` (255: listed in `jumps`).
-use super::digest::Digest;
-use super::ink::fault_colour;
+use super::palette::fault_colour;
+use super::summary::HistorySummary;
 use super::words;
 use base64::Engine;
 use dsfuzz_checkers::{Fault, History, Op, Outcome, Phase};
@@ -27,7 +27,7 @@ pub(super) struct Packed {
 }
 
 /// Packs all operations.
-pub(super) fn pack(history: &History, digest: &Digest) -> Packed {
+pub(super) fn pack(history: &History, digest: &HistorySummary) -> Packed {
     let unit = digest.end / u64::from(u32::MAX) + 1;
     let count = digest.order.len();
     let function_of: BTreeMap<_, _> = digest.functions.iter().enumerate().map(|(row, names)| (*names, row)).collect();
@@ -143,8 +143,8 @@ struct Meta<'a> {
     nodes: &'a [String],
     functions: Vec<String>,
     faults: Vec<Band>,
-    roles: &'a [super::digest::RoleStretch],
-    clocks: &'a [super::digest::ClockReading],
+    roles: &'a [super::summary::RoleInterval],
+    clocks: &'a [super::summary::ClockReading],
     /// From, to, the node's row, the offset in milliseconds.
     clock_steps: Vec<(u64, u64, usize, f64)>,
     /// The node's row, from, to.
@@ -160,7 +160,7 @@ struct Meta<'a> {
 /// The JSON for the script, safe inside its element. `marked` are the operations of the counterexamples.
 pub(super) fn meta(
     history: &History,
-    digest: &Digest,
+    digest: &HistorySummary,
     packed: &Packed,
     marked: &BTreeSet<u64>,
 ) -> anyhow::Result<String> {

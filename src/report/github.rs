@@ -1,7 +1,7 @@
 //! What a job on GitHub shows of a run: the step summary (Markdown) and error annotations.
+use super::input::ReportInput;
 use super::junit::{thin_sentence, told};
 use super::sections::checker;
-use super::subject::Subject;
 use super::words;
 use crate::store::{RunDir, RunInfo, RunVerdict};
 use dsfuzz_checkers::{History, Validity};
@@ -38,14 +38,14 @@ pub fn publish(
 
 /// The summary of a run as Markdown, below 64 kB.
 pub fn step_summary(dir: &RunDir, history: &History, info: &RunInfo, verdict: &RunVerdict) -> String {
-    let subject = Subject::new(dir, history, info, verdict);
+    let input = ReportInput::new(dir, history, info, verdict);
     let mut out = format!(
         "## {}: {}\n\n{}\n\n",
         markdown(&info.plan),
-        markdown(&words::answer(verdict, subject.source)),
-        markdown(subject.sentence())
+        markdown(&words::answer(verdict, input.source)),
+        markdown(input.sentence())
     );
-    let total = &subject.digest.total;
+    let total = &input.digest.total;
     let _ = writeln!(
         out,
         "Target {}, seed `{}`, {} operations ({} ok, {} fail, {} info), {} faults.\n",
@@ -65,9 +65,9 @@ pub fn step_summary(dir: &RunDir, history: &History, info: &RunInfo, verdict: &R
         }
         out.push('\n');
     }
-    let groups = super::groups::groups(&subject);
+    let groups = super::groups::groups(&input);
     for finding in groups.iter().filter_map(|group| group.findings.first()).take(3) {
-        let _ = writeln!(out, "### {}\n\n{}\n", markdown(&finding.title), fenced(&told(&subject, finding)));
+        let _ = writeln!(out, "### {}\n\n{}\n", markdown(&finding.title), fenced(&told(&input, finding)));
     }
     let thin: Vec<_> = verdict.evidence.iter().filter(|one| !one.enough).take(30).collect();
     if !thin.is_empty() {
@@ -77,7 +77,7 @@ pub fn step_summary(dir: &RunDir, history: &History, info: &RunInfo, verdict: &R
         });
         out.push('\n');
     }
-    for failure in subject.harness().iter().take(20) {
+    for failure in input.harness().iter().take(20) {
         let _ = writeln!(out, "- The harness: {}", markdown(&words::shorten(failure, 500)));
     }
     let end = format!(

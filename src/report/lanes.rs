@@ -2,7 +2,7 @@
 //!
 //! The horizontal axis keeps the order exactly and stretches time, so that an operation of two milliseconds beside a
 //! gap of thirty seconds can be read; every end carries its real time.
-use super::ink::Ink;
+use super::palette::Palette;
 use super::words;
 use dsfuzz_checkers::{Fault, Finding, History, Op, Outcome};
 use std::collections::BTreeMap;
@@ -53,7 +53,7 @@ impl Axis {
 }
 
 /// Draws the operations of a finding. None when it names none that the history has.
-pub(super) fn draw(history: &History, finding: &Finding, ink: &Ink, number: usize) -> Option<Picture> {
+pub(super) fn draw(history: &History, finding: &Finding, ink: &Palette, number: usize) -> Option<Picture> {
     let mut ops: Vec<Op<'_>> = finding.ops.iter().filter_map(|call| history.op(*call)).collect();
     ops.sort_by_key(|op| op.call);
     ops.dedup_by_key(|op| op.call);
@@ -148,7 +148,7 @@ fn text_width(text: &str) -> f64 {
     text.chars().count() as f64 * CHARACTER
 }
 
-fn draw_fault(svg: &mut String, fault: &Fault, axis: &Axis, ink: &Ink, row: usize, bottom: f64) {
+fn draw_fault(svg: &mut String, fault: &Fault, axis: &Axis, ink: &Palette, row: usize, bottom: f64) {
     let Some((from, to)) = fault.possible() else { return };
     let (left, right) = (axis.x_of_time(from).max(GUTTER), axis.x_of_time(to));
     let y = 6.0 + row as f64 * BAND_ROW;
@@ -173,7 +173,7 @@ fn draw_fault(svg: &mut String, fault: &Fault, axis: &Axis, ink: &Ink, row: usiz
 }
 
 /// A hairline at every end, with its time; two rows, so that close ones do not collide.
-fn draw_times(svg: &mut String, axis: &Axis, ink: &Ink, top: f64, bottom: f64) {
+fn draw_times(svg: &mut String, axis: &Axis, ink: &Palette, top: f64, bottom: f64) {
     let mut taken = [f64::MIN; 2];
     for &(_, time, x) in &axis.ends {
         let text = words::moment(time);
@@ -197,7 +197,7 @@ fn draw_times(svg: &mut String, axis: &Axis, ink: &Ink, top: f64, bottom: f64) {
     }
 }
 
-fn draw_lane(svg: &mut String, history: &History, label: &str, ops: &[Op<'_>], axis: &Axis, ink: &Ink, y: f64) {
+fn draw_lane(svg: &mut String, history: &History, label: &str, ops: &[Op<'_>], axis: &Axis, ink: &Palette, y: f64) {
     let base = y + LANE - 18.0;
     let _ = write!(
         svg,
@@ -214,7 +214,7 @@ fn draw_lane(svg: &mut String, history: &History, label: &str, ops: &[Op<'_>], a
     }
 }
 
-fn draw_op(svg: &mut String, history: &History, op: &Op<'_>, axis: &Axis, ink: &Ink, base: f64) {
+fn draw_op(svg: &mut String, history: &History, op: &Op<'_>, axis: &Axis, ink: &Palette, base: f64) {
     let left = axis.x(op.call);
     let open = op.outcome == Outcome::Info || op.reply == Op::OPEN;
     let right = if open { axis.right } else { axis.x(op.reply) };

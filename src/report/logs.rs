@@ -3,7 +3,7 @@
 //! A node's stamps are those of its own clock. Under a clock fault that clock was wrong by a known offset; where taking
 //! the offset out brings a line into the fault's interval, and it would not lie there otherwise, the line is shown
 //! at the corrected time and marked.
-use super::subject::Subject;
+use super::input::ReportInput;
 use super::words;
 use chrono::{DateTime, NaiveDateTime, Utc};
 use std::fs::File;
@@ -41,13 +41,13 @@ impl LogLine {
 }
 
 /// Lines of these nodes within two seconds of the moments, in order of time; of too many the ones that stand out.
-pub(super) fn around(subject: &Subject<'_>, nodes: &[&str], moments: &[u64]) -> Vec<LogLine> {
-    let Some(wall) = words::wall_start(subject.history) else { return Vec::new() };
+pub(super) fn around(input: &ReportInput<'_>, nodes: &[&str], moments: &[u64]) -> Vec<LogLine> {
+    let Some(wall) = words::wall_start(input.history) else { return Vec::new() };
     let mut found = Vec::new();
     for node in nodes {
-        let offsets = offsets(subject, node);
-        for path in files(&subject.dir.node(node)) {
-            let file = path.strip_prefix(subject.dir.path()).unwrap_or(&path).to_path_buf();
+        let offsets = offsets(input, node);
+        for path in files(&input.dir.node(node)) {
+            let file = path.strip_prefix(input.dir.path()).unwrap_or(&path).to_path_buf();
             let near = |time: &u64| moments.iter().any(|moment| moment.abs_diff(*time) <= NEAR);
             for (number, text) in lines(&path) {
                 let Some(stamp) = stamp(&text) else { continue };
@@ -69,11 +69,11 @@ pub(super) fn around(subject: &Subject<'_>, nodes: &[&str], moments: &[u64]) -> 
 }
 
 /// The clock faults of a node: from, to, and the offset in milliseconds.
-fn offsets(subject: &Subject<'_>, node: &str) -> Vec<(u64, u64, f64)> {
-    let row = subject.digest.node_row(node);
-    let steps = subject.digest.clock_steps(subject.history).into_iter().filter(|step| Some(step.2) == row);
+fn offsets(input: &ReportInput<'_>, node: &str) -> Vec<(u64, u64, f64)> {
+    let row = input.digest.node_row(node);
+    let steps = input.digest.clock_steps(input.history).into_iter().filter(|step| Some(step.2) == row);
     let possible = |since: u64| {
-        let mut faults = subject.history.faults.iter().filter_map(dsfuzz_checkers::Fault::possible);
+        let mut faults = input.history.faults.iter().filter_map(dsfuzz_checkers::Fault::possible);
         faults.rfind(|(from, to)| (*from..=*to).contains(&since))
     };
     steps

@@ -1,7 +1,7 @@
 //! How things are written for people: times, names, operations; and how text from a target is made harmless in HTML
 //! and in scripts. Never: drawing.
-use super::subject::Source;
-use crate::store::Asked;
+use super::input::Source;
+use crate::store::CheckRequest;
 use crate::store::RunVerdict;
 use dsfuzz_checkers::{Fault, History, Op, Outcome, Severity, Validity, Value, Verdict};
 use std::fmt::Write as _;
@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 pub(crate) use crate::harmless::{escape, is_hidden, plain_line};
 
 /// That an answer is not the run's own, with the question and the plan's checkers that it leaves out.
-pub(super) fn other_question(asked: &Asked) -> String {
+pub(super) fn other_question(asked: &CheckRequest) -> String {
     let not_asked = match asked.not_asked.is_empty() {
         true => String::new(),
         false => format!(" The plan's {} not asked here.", are(&asked.not_asked)),

@@ -8,12 +8,12 @@ use dsfuzz_checkers::history::{ProcessEvent, ProcessStep, RoleRecord};
 use std::collections::BTreeMap;
 
 /// How long logs were, by node and path.
-pub(super) type Lengths = BTreeMap<(String, String), u64>;
+pub(super) type LogLengths = BTreeMap<(String, String), u64>;
 
 /// How long the logs are now. Asked before the target starts: a wipe need not remove a log that lies elsewhere, and what
 /// stands in it then was claimed in an earlier life, in which terms were counted anew.
-pub(super) async fn lengths(deployment: &Deployment) -> Result<Lengths, TargetError> {
-    let mut lengths = Lengths::new();
+pub(super) async fn lengths(deployment: &Deployment) -> Result<LogLengths, TargetError> {
+    let mut lengths = LogLengths::new();
     for node in &deployment.layout().nodes {
         let name = &node.node.name;
         let logs = deployment.logs(name).await?;
@@ -24,11 +24,11 @@ pub(super) async fn lengths(deployment: &Deployment) -> Result<Lengths, TargetEr
 
 /// What logs held before this run, and before its load.
 #[derive(Default)]
-pub(super) struct Old {
+pub(super) struct EarlierLogs {
     /// Before the target was started: claims of an earlier life.
-    pub(super) start: Lengths,
+    pub(super) start: LogLengths,
     /// When the load began: what was said while the target was being deployed is no alarm.
-    pub(super) load: Lengths,
+    pub(super) load: LogLengths,
     /// The wall-clock time at the start of the record.
     pub(super) wall: Option<DateTime<Utc>>,
 }
@@ -40,7 +40,7 @@ pub(super) async fn collect(
     dir: &RunDir,
     recorder: Option<&Recorder>,
     bytes_max: u64,
-    old: &Old,
+    old: &EarlierLogs,
     unsearched: &mut Vec<String>,
 ) -> Result<(), String> {
     let mut problems = Vec::new();
@@ -98,7 +98,7 @@ fn skipped(log: &FetchedLog, before: u64) -> Option<String> {
 }
 
 /// An alarm in a log. Its line says when, by the node's clock; a time outside the record is not believed.
-fn warn(recorder: &Recorder, old: &Old, deployment: &Deployment, log: &FetchedLog, alarm: Alarm) {
+fn warn(recorder: &Recorder, old: &EarlierLogs, deployment: &Deployment, log: &FetchedLog, alarm: Alarm) {
     let on_record = |time: DateTime<Utc>| {
         let since = (time - old.wall?).num_nanoseconds()?;
         u64::try_from(since).ok().filter(|time| *time <= recorder.now())

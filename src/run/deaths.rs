@@ -20,12 +20,12 @@ const CORES_DEADLINE: Duration = Duration::from_secs(10);
 
 /// What is known already, so that nothing is recorded twice and nothing of an earlier life at all.
 #[derive(Default)]
-pub(super) struct Deaths {
-    known: Mutex<Known>,
+pub(super) struct DeathRecorder {
+    known: Mutex<ReportedDeaths>,
 }
 
 #[derive(Default)]
-struct Known {
+struct ReportedDeaths {
     /// Node, process id and start.
     dead: BTreeSet<(String, u32, u64)>,
     /// Kills for want of memory since its start that were told already, by node and service.
@@ -35,7 +35,7 @@ struct Known {
 }
 
 /// What a node's agent said, and the times on the control node between which it said so.
-struct Said {
+struct AgentReport {
     node: String,
     deaths: Vec<Death>,
     oom_kills: BTreeMap<String, u64>,
@@ -45,7 +45,7 @@ struct Said {
     answered: u64,
 }
 
-impl Said {
+impl AgentReport {
     /// A stretch on the node's clock as one on the control node's, as narrow as the answer's way allows.
     fn between(&self, earliest_ns: u64, latest_ns: u64) -> (u64, u64) {
         let ago = |ns: u64| self.now_ns.saturating_sub(ns);
@@ -53,7 +53,7 @@ impl Said {
     }
 }
 
-impl Deaths {
+impl DeathRecorder {
     /// Takes all that the agents know by now for known. A sentence for each node that gave no answer.
     pub(super) async fn forget_earlier(&self, remotes: &dyn Remotes) -> Vec<String> {
         let (said, problems) = ask(remotes, true, || 0).await;
@@ -92,7 +92,7 @@ impl Deaths {
     }
 
     /// What of this is new.
-    fn news(&self, said: Said) -> Vec<ProcessEvent> {
+    fn news(&self, said: AgentReport) -> Vec<ProcessEvent> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let mut events = Vec::new();
         // A count that went back is that of a service that was started again.
@@ -154,7 +154,7 @@ pub(super) fn event(node: &str, process: &str, step: ProcessStep) -> ProcessEven
     }
 }
 
-fn ended(said: &Said, death: &Death) -> ProcessEvent {
+fn ended(said: &AgentReport, death: &Death) -> ProcessEvent {
     // The kernel's killer sends SIGKILL; whether it was this one is known by the service's own count or the process's number.
     let signal_9 = death.how.starts_with("signal 9") && death.oom_kills > 0;
     let killed = signal_9 && !death.oom_of_machine;
@@ -178,17 +178,17 @@ fn ended(said: &Said, death: &Death) -> ProcessEvent {
 }
 
 /// Asks all nodes at once.
-async fn ask(remotes: &dyn Remotes, cores: bool, now: impl Fn() -> u64 + Sync) -> (Vec<Said>, Vec<String>) {
+async fn ask(remotes: &dyn Remotes, cores: bool, now: impl Fn() -> u64 + Sync) -> (Vec<AgentReport>, Vec<String>) {
     let deadline = if cores { CORES_DEADLINE } else { DEADLINE };
     let now = &now;
     let asks = remotes.names().into_iter().map(|node| {
         let remote = remotes.get(&node);
-        let asking: BoxFuture<'_, Result<Said, String>> = Box::pin(async move {
+        let asking: BoxFuture<'_, Result<AgentReport, String>> = Box::pin(async move {
             let remote = remote.ok_or_else(|| format!("{node}: no session with its agent"))?;
             let asked = now();
             match remote.ask(Request::Deaths { cores }, Vec::new(), deadline).await {
                 Ok((Response::Deaths { deaths, oom_kills, cores, now_ns }, _)) => {
-                    Ok(Said { node, deaths, oom_kills, cores, now_ns, asked, answered: now() })
+                    Ok(AgentReport { node, deaths, oom_kills, cores, now_ns, asked, answered: now() })
                 }
                 Ok((other, _)) => Err(format!("{node}: an answer of another kind: {other:?}")),
                 Err(error) => Err(error.to_string()),
@@ -210,9 +210,17 @@ async fn ask(remotes: &dyn Remotes, cores: bool, now: impl Fn() -> u64 + Sync) -
 mod tests {
     use super::*;
 
-    fn said(deaths: Vec<Death>, oom: u64) -> Said {
+    fn said(deaths: Vec<Death>, oom: u64) -> AgentReport {
         let oom_kills = [("db".to_owned(), oom)].into();
-        Said { node: "n1".into(), deaths, oom_kills, cores: Vec::new(), now_ns: 900, asked: 2_000, answered: 2_010 }
+        AgentReport {
+            node: "n1".into(),
+            deaths,
+            oom_kills,
+            cores: Vec::new(),
+            now_ns: 900,
+            asked: 2_000,
+            answered: 2_010,
+        }
     }
 
     fn death(pid: u32, how: &str, oom_kills: u64) -> Death {
@@ -229,7 +237,7 @@ mod tests {
 
     #[test]
     fn each_death_is_recorded_once_with_the_time_as_seen_from_here() {
-        let deaths = Deaths::default();
+        let deaths = DeathRecorder::default();
         let told = deaths.news(said(vec![death(7, "signal 6 (SIGABRT)", 0)], 0));
         assert_eq!(told.len(), 1);
         assert_eq!((told[0].step, told[0].between), (ProcessStep::Ended, Some((1_800, 1_860))));
@@ -244,7 +252,7 @@ mod tests {
 
     #[test]
     fn kills_for_want_of_memory_are_counted_from_start_to_start() {
-        let deaths = Deaths::default();
+        let deaths = DeathRecorder::default();
         let times = |oom: u64| deaths.news(said(Vec::new(), oom)).iter().map(|event| event.times).collect::<Vec<_>>();
         assert_eq!((times(0), times(2), times(2), times(3)), (vec![], vec![2], vec![], vec![1]));
         // The service was started again: its count begins anew.
@@ -257,7 +265,7 @@ mod tests {
             told.iter().map(|event| (event.step, event.times)).collect()
         };
         // The process that it ended and the count of its cgroup are seen in one look, ..
-        let deaths = Deaths::default();
+        let deaths = DeathRecorder::default();
         let killed = || death(7, "signal 9 (SIGKILL)", 1);
         assert_eq!(all(&deaths.news(said(vec![killed()], 1))), [(ProcessStep::OutOfMemory, 1)]);
         assert!(deaths.news(said(vec![killed()], 1)).is_empty());
@@ -265,7 +273,7 @@ mod tests {
         let told = deaths.news(said(vec![killed(), death(8, "signal 9 (SIGKILL)", 2)], 3));
         assert_eq!(all(&told), [(ProcessStep::OutOfMemory, 1), (ProcessStep::OutOfMemory, 1)]);
         // .. or the count first: then the end adds nothing to it.
-        let deaths = Deaths::default();
+        let deaths = DeathRecorder::default();
         assert_eq!(all(&deaths.news(said(Vec::new(), 1))), [(ProcessStep::OutOfMemory, 1)]);
         assert_eq!(all(&deaths.news(said(vec![killed()], 1))), [(ProcessStep::OutOfMemory, 0)]);
     }

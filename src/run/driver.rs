@@ -6,7 +6,7 @@
 mod attempt;
 mod backoff;
 mod joining;
-mod pace;
+mod rate_limiter;
 mod turns;
 mod worker;
 
@@ -16,7 +16,7 @@ pub(super) use backoff::Backoff;
 use super::recorder::Recorder;
 use dsfuzz_checkers::Phase;
 use dsfuzz_workloads::{Connect, Endpoint, Part, Terms, Workload};
-use joining::{NodeLoad, Since, Team};
+use joining::{JoiningClients, NodeActivity, StartTime};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -89,7 +89,7 @@ impl DriverOptions {
 
 /// Why the load ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Stopped {
+pub enum StopReason {
     /// The time was up.
     TimeUp,
     /// [`DriverOptions::ops_max`] calls were made.
@@ -112,7 +112,7 @@ pub struct DriverSummary {
     /// Every process id used so far is below this.
     pub next_process: u64,
     /// Why it ended.
-    pub stopped: Stopped,
+    pub stopped: StopReason,
     /// What went wrong in the harness or a client library (panics, workers that did not come home), one sentence each.
     pub harness: Vec<String>,
 }
@@ -148,12 +148,12 @@ impl Driver {
         let mut watch = tokio::time::interval(WATCH_EVERY);
         while !shared.halted() {
             tokio::select! {
-                () = tokio::time::sleep_until(time_up) => shared.halt(Stopped::TimeUp),
-                () = turned_true(&mut stop) => shared.halt(Stopped::Signal),
-                _ = watch.tick() => if let Some(why) = shared.recorder.failure() { shared.halt(Stopped::Recorder(why)) },
+                () = tokio::time::sleep_until(time_up) => shared.halt(StopReason::TimeUp),
+                () = turned_true(&mut stop) => shared.halt(StopReason::Signal),
+                _ = watch.tick() => if let Some(why) = shared.recorder.failure() { shared.halt(StopReason::Recorder(why)) },
                 joined = workers.join_next() => match joined {
                     Some(joined) => shared.joined(joined),
-                    None => shared.halt(Stopped::Done),
+                    None => shared.halt(StopReason::Done),
                 },
             }
         }
@@ -179,7 +179,7 @@ struct Shared {
     backoffs: Vec<Backoff>,
     halted: AtomicBool,
     halt: watch::Sender<bool>,
-    stopped: Mutex<Option<Stopped>>,
+    stopped: Mutex<Option<StopReason>>,
     tickets: AtomicU64,
     /// Calls recorded before this load.
     calls_before: u64,
@@ -190,9 +190,9 @@ struct Shared {
     parts: Vec<Part>,
     /// So long a part of the calls on a node may stand still before a client joins.
     gap: Duration,
-    loads: Vec<NodeLoad>,
+    loads: Vec<NodeActivity>,
     /// Since when each of the plan's clients waits for others.
-    busy: Vec<Since>,
+    busy: Vec<StartTime>,
     not_connected: AtomicU64,
     process_max: AtomicU64,
     harness: Mutex<Vec<String>>,
@@ -210,8 +210,8 @@ impl Shared {
             workers,
             gap: joining::gap(options.asked_per_node, parts.len()),
             parts,
-            loads: NodeLoad::of(&options.nodes),
-            busy: (0..options.clients).map(|_| Since::default()).collect(),
+            loads: NodeActivity::of(&options.nodes),
+            busy: (0..options.clients).map(|_| StartTime::default()).collect(),
             backoffs: options.nodes.iter().map(|_| Backoff::default()).collect(),
             halted: AtomicBool::new(false),
             halt: watch::Sender::new(false),
@@ -229,7 +229,7 @@ impl Shared {
     }
 
     /// Who joins, on each node and for each part of the calls.
-    fn teams(shared: &Arc<Shared>) -> Vec<Team> {
+    fn teams(shared: &Arc<Shared>) -> Vec<JoiningClients> {
         let (joining, parts) = (shared.options.joining, shared.parts.len() as u32);
         let mut teams = Vec::new();
         if shared.gap == Duration::MAX || joining == 0 {
@@ -240,7 +240,7 @@ impl Shared {
             for (position, part) in shared.parts.iter().enumerate() {
                 let position = position as u32;
                 let seats = first + joining * position / parts..first + joining * (position + 1) / parts;
-                teams.push(Team { shared: shared.clone(), node, part: *part, seats });
+                teams.push(JoiningClients { shared: shared.clone(), node, part: *part, seats });
             }
         }
         teams
@@ -251,7 +251,7 @@ impl Shared {
     }
 
     /// No new calls. The first reason is the one that is told.
-    fn halt(&self, why: Stopped) {
+    fn halt(&self, why: StopReason) {
         self.stopped.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(why);
         self.halted.store(true, Ordering::Release);
         self.halt.send_replace(true);
@@ -299,7 +299,7 @@ impl Shared {
             calls: self.recorder.counters().calls() - self.calls_before,
             not_connected: self.not_connected.load(Ordering::Acquire),
             next_process: self.process_max.load(Ordering::Acquire) + 1,
-            stopped: stopped.unwrap_or(Stopped::Done),
+            stopped: stopped.unwrap_or(StopReason::Done),
             harness: self.harness.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         }
     }

@@ -3,7 +3,7 @@
 use super::needs;
 use super::nemesis::Remotes;
 use crate::cluster::{
-    AgentBinaries, AgentHello, Cluster, ConnectError, ConnectOptions, Node, Remote, Session, SshTarget,
+    AgentBinaries, AgentHello, Cluster, ConnectOptions, Node, Remote, Session, SshConnectError, SshTarget,
 };
 use anyhow::{Result, anyhow};
 use dsfuzz_nemesis::protocol::{Ability, Claimant, Proof, Request, Response};
@@ -306,7 +306,7 @@ async fn keep(session: Arc<Session>, told: impl Fn(&str), evicted: watch::Sender
             let again = session.clone();
             match tokio::task::spawn_blocking(move || again.reconnect()).await {
                 Ok(Ok(())) => break,
-                Ok(Err(error @ ConnectError::NodeTaken { .. })) => {
+                Ok(Err(error @ SshConnectError::NodeTaken { .. })) => {
                     let sentence = error.to_string();
                     told(&sentence);
                     evicted.send_if_modified(|first| {

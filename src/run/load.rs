@@ -14,7 +14,7 @@ use crate::targets::Deployment;
 use crate::targets::recipe::Authority;
 use dsfuzz_checkers::FinalReads;
 use dsfuzz_checkers::history::FaultStep;
-use dsfuzz_nemesis::{NodeView, Timetable, View};
+use dsfuzz_nemesis::{ClusterView, NodeView, Timetable};
 use dsfuzz_workloads::{Connect, Terms, Workload};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -50,9 +50,10 @@ pub(super) struct Load {
 }
 
 /// A load that began, and ended.
-pub(super) struct Ran {
+pub(super) struct FinishedLoad {
     /// When the load itself began: its clients were ready.
     pub(super) began: std::time::Instant,
+    pub(super) readiness: Readiness,
     pub(super) summary: DriverSummary,
     /// How much later than the timetable says a fault began, at the most.
     pub(super) slip_ms: Option<u64>,
@@ -102,19 +103,22 @@ impl Load {
         progress: &Arc<dyn Progress>,
         halt: watch::Receiver<bool>,
         begins: impl FnOnce() + Send,
-    ) -> Option<Ran> {
+    ) -> Option<FinishedLoad> {
         let probing = self.watch();
         let load = |connect, readiness: Readiness| {
-            if let Some(told) = readiness.told() {
-                self.recorder.note("", &told);
-                progress.line(&told);
+            if readiness.is_notable() {
+                self.recorder.note("", &readiness.to_string());
+                progress.line(&readiness.to_string());
             }
             begins();
-            self.through(connect, progress, halt.clone())
+            let through = self.through(connect, progress, halt.clone());
+            async move { (readiness, through.await) }
         };
         let (connect, options) = (self.connect.clone(), &self.options);
         match prepared::through_ready(connect, options, READY_WITHIN, halt.clone(), load).await {
-            Some((began, summary, slip_ms)) => Some(Ran { began, summary, slip_ms, probing }),
+            Some((readiness, (began, summary, slip_ms))) => {
+                Some(FinishedLoad { began, readiness, summary, slip_ms, probing })
+            }
             None => {
                 probing.stop().await;
                 None
@@ -323,7 +327,7 @@ fn views(run: &Run, deployment: &Deployment, leader: watch::Receiver<Option<Stri
                     _ => None,
                 },
             };
-            View { nodes, leader, control_boot_id }
+            ClusterView { nodes, leader, control_boot_id }
         })
     })
 }

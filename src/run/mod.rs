@@ -44,7 +44,7 @@ use recorder::Recorder;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use stop::{Stop, Urgency};
+use stop::{StopRequest, Urgency};
 use tokio::sync::watch;
 
 const CLIENTS: Duration = Duration::from_secs(300);
@@ -63,7 +63,7 @@ const START_AGAIN: Duration = Duration::from_secs(1);
 const LOG_BYTES_MAX: u64 = 64 << 20;
 
 /// What came of a run.
-pub struct Finished {
+pub struct FinishedRun {
     /// Its account.
     pub info: RunInfo,
     /// The answer.
@@ -73,7 +73,7 @@ pub struct Finished {
 }
 
 /// Runs a job. An error is a failure before there was anything to judge; everything later is part of the answer.
-pub async fn execute(job: Job, progress: Arc<dyn Progress>, stop: watch::Receiver<Stop>) -> Result<Finished> {
+pub async fn execute(job: Job, progress: Arc<dyn Progress>, stop: watch::Receiver<StopRequest>) -> Result<FinishedRun> {
     let target = targets::load(&job.plan.target, &job.plan_folder, &job.plan.options)?;
     let workloads = workloads(&job.plan);
     let nodes: Vec<Node> = job.nodes.iter().map(|(node, _)| node.clone()).collect();
@@ -90,7 +90,7 @@ pub async fn execute(job: Job, progress: Arc<dyn Progress>, stop: watch::Receive
         workloads,
         connect,
         timetable,
-        old_logs: claims::Old::default(),
+        old_logs: claims::EarlierLogs::default(),
         deaths: Arc::default(),
         job,
     };
@@ -146,7 +146,7 @@ fn either(
 }
 
 /// True as soon as somebody asked this urgently.
-fn halt_on(mut stop: watch::Receiver<Stop>, urgency: Urgency) -> watch::Receiver<bool> {
+fn halt_on(mut stop: watch::Receiver<StopRequest>, urgency: Urgency) -> watch::Receiver<bool> {
     let (halt, halted) = watch::channel(false);
     tokio::spawn(async move {
         tokio::select! {
@@ -172,10 +172,10 @@ struct Run {
     timetable: Timetable,
     phases: Phases,
     /// What the logs held before this run.
-    old_logs: claims::Old,
-    deaths: Arc<deaths::Deaths>,
+    old_logs: claims::EarlierLogs,
+    deaths: Arc<deaths::DeathRecorder>,
     progress: Arc<dyn Progress>,
-    stop: watch::Receiver<Stop>,
+    stop: watch::Receiver<StopRequest>,
     halt: watch::Receiver<bool>,
 }
 
@@ -356,14 +356,15 @@ impl Run {
             watching.abort();
             return;
         };
-        let load::Ran { began, summary, slip_ms, probing } = ran;
+        let load::FinishedLoad { began, readiness, summary, slip_ms, probing } = ran;
+        self.phases.info.readiness = Some(readiness);
         self.phases.info.timetable_slip_ms = slip_ms;
         let problem = match &summary.stopped {
-            driver::Stopped::Recorder(why) => why.clone(),
+            driver::StopReason::Recorder(why) => why.clone(),
             _ => String::new(),
         };
         self.phases.ended("load", began, problem);
-        if summary.stopped == driver::Stopped::Signal {
+        if summary.stopped == driver::StopReason::Signal {
             let planned = self.job.plan.load.time.0.as_secs();
             let ran = began.elapsed().as_secs();
             self.phases.unseen(format!("the load was stopped by a signal after {ran} s of {planned} s"));
@@ -510,7 +511,7 @@ impl Run {
     }
 
     /// Export, read back, judge, draw.
-    fn finish(mut self) -> Result<Finished> {
+    fn finish(mut self) -> Result<FinishedRun> {
         let stop = *self.stop.borrow();
         if stop.asked() {
             self.phases.info.stopped_by = Some(if stop.signal == 15 { "SIGTERM" } else { "SIGINT" }.into());
@@ -548,6 +549,6 @@ impl Run {
             self.progress.line(&format!("the report could not be drawn whole: {error:#}"));
         }
         self.progress.finish();
-        Ok(Finished { info: self.phases.info, verdict, history })
+        Ok(FinishedRun { info: self.phases.info, verdict, history })
     }
 }

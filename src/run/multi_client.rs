@@ -1,5 +1,5 @@
 //! [`MultiClient`]: the clients of several workloads in one run, behind one process; [`MultiConnect`] opens them.
-use dsfuzz_workloads::{Answer, BoxFuture, Call, Client, Connect, ConnectError, Endpoint, Response, Terms};
+use dsfuzz_workloads::{BoxFuture, Call, CallResponse, CallResult, Client, Connect, ConnectError, Endpoint, Terms};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,10 +46,10 @@ struct MultiClient {
 }
 
 impl Client for MultiClient {
-    fn call<'a>(&'a mut self, call: &'a Call, terms: Terms) -> BoxFuture<'a, Response> {
+    fn call<'a>(&'a mut self, call: &'a Call, terms: Terms) -> BoxFuture<'a, CallResponse> {
         match self.clients.get_mut(&call.workload) {
             Some(client) => client.call(call, terms),
-            None => Box::pin(async { Answer::fail("no client for this workload").into() }),
+            None => Box::pin(async { CallResult::fail("no client for this workload").into() }),
         }
     }
 

@@ -2,7 +2,7 @@
 use super::Run;
 use super::hosts::Hosts;
 use crate::plan::Plan;
-use crate::targets::{Deployment, Room};
+use crate::targets::{Deployment, DiskRoom};
 use dsfuzz_nemesis::protocol::ability::{self, Ability};
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,14 +17,14 @@ pub const ROOM: &str = ability::DISK_FREE_BYTES;
 
 /// A need that a node does not meet.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Lack {
+pub struct MissingAbility {
     /// The name of the ability.
     pub need: String,
     /// Who needs it, and why it is not there.
     pub sentence: String,
 }
 
-impl Lack {
+impl MissingAbility {
     /// Whether room on the disk would be enough.
     pub fn is_room(&self) -> bool {
         self.need == ROOM
@@ -32,11 +32,12 @@ impl Lack {
 }
 
 /// The needs of the target and of the planned faults that a node does not meet.
-pub fn lacking(plan: &Plan, abilities: &[Ability]) -> Vec<Lack> {
-    let mut lacking: Vec<Lack> = Vec::new();
+pub fn lacking(plan: &Plan, abilities: &[Ability]) -> Vec<MissingAbility> {
+    let mut lacking: Vec<MissingAbility> = Vec::new();
     let mut needs = |who: &str, need: &str| {
         if let Some(ability) = abilities.iter().find(|ability| ability.name == need && !ability.able) {
-            let lack = Lack { need: need.to_owned(), sentence: format!("{who} needs {need}: {}", ability.detail) };
+            let lack =
+                MissingAbility { need: need.to_owned(), sentence: format!("{who} needs {need}: {}", ability.detail) };
             if !lacking.contains(&lack) {
                 lacking.push(lack);
             }
@@ -61,8 +62,8 @@ pub(super) fn with_room(ability: Ability) -> Ability {
 }
 
 /// Whether a node whose disk is full has enough room once a run has removed what earlier runs left, and the words for it.
-pub fn after_wipe(room: &Room) -> (bool, String) {
-    let Room { free_bytes, left_bytes, largest, .. } = room;
+pub fn after_wipe(room: &DiskRoom) -> (bool, String) {
+    let DiskRoom { free_bytes, left_bytes, largest, .. } = room;
     let (free, left) = (mib(*free_bytes), mib(*left_bytes));
     if free_bytes.saturating_add(*left_bytes) >= FREE_BYTES_MIN {
         return (
@@ -90,7 +91,7 @@ fn full(free_bytes: u64, more: &str) -> String {
 }
 
 /// The paths that go, each by name.
-fn paths(room: &Room) -> String {
+fn paths(room: &DiskRoom) -> String {
     if room.left.is_empty() { String::new() } else { format!(" ({})", room.left.join(", ")) }
 }
 
@@ -100,7 +101,7 @@ fn mib(bytes: u64) -> u64 {
 }
 
 /// The needs that each node does not meet.
-async fn needs_of(plan: &Plan, hosts: &Hosts) -> Result<Vec<(Arc<str>, Lack)>, String> {
+async fn needs_of(plan: &Plan, hosts: &Hosts) -> Result<Vec<(Arc<str>, MissingAbility)>, String> {
     let mut all = Vec::new();
     for (node, abilities) in hosts.abilities().await {
         all.extend(lacking(plan, &abilities?).into_iter().map(|lack| (node.clone(), lack)));
@@ -156,10 +157,15 @@ mod tests {
     fn room_that_a_wipe_makes_is_told_apart_from_a_disk_that_others_filled() {
         let room = |free_bytes: u64, left_bytes: u64, largest: Option<(&str, u64)>| {
             let largest = largest.map(|(path, bytes)| (path.to_owned(), bytes << 20));
-            after_wipe(&Room { free_bytes: free_bytes << 20, left_bytes: left_bytes << 20, largest, ..Room::default() })
+            after_wipe(&DiskRoom {
+                free_bytes: free_bytes << 20,
+                left_bytes: left_bytes << 20,
+                largest,
+                ..DiskRoom::default()
+            })
         };
         let left = vec!["/var/lib/dsfuzz/two".to_owned(), "/var/lib/dsfuzz/redis".to_owned()];
-        let (_, words) = after_wipe(&Room { left_bytes: 1900 << 20, left, ..Room::default() });
+        let (_, words) = after_wipe(&DiskRoom { left_bytes: 1900 << 20, left, ..DiskRoom::default() });
         assert!(
             words.contains("1900 MiB that earlier runs left (/var/lib/dsfuzz/two, /var/lib/dsfuzz/redis)"),
             "{words}"

@@ -13,7 +13,7 @@ mod remotes;
 mod tests;
 
 pub use heal::NodeHeal;
-pub use links::{Wall, WallKind};
+pub use links::{BlockedKind, BlockedPath};
 pub use outcome::FaultOutcome;
 pub use remotes::{FixedRemotes, Remotes};
 
@@ -22,11 +22,11 @@ use dsfuzz_checkers::history::{FaultEvent, FaultStep, Mark};
 use dsfuzz_nemesis::facts::VerifiedBy;
 use dsfuzz_nemesis::fault::Link;
 use dsfuzz_nemesis::protocol::Request;
-use dsfuzz_nemesis::{NodeView, PlannedFault, ResolvedFault, Timetable, View, resolve};
+use dsfuzz_nemesis::{ClusterView, NodeView, PlannedFault, ResolvedFault, Timetable, resolve};
 use dsfuzz_workloads::BoxFuture;
 use fault_log::{FaultLog, FaultLogs};
-use links::Open;
-use proof::Since;
+use links::OpenPaths;
+use proof::CountedFrom;
 use remotes::everywhere;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -38,7 +38,7 @@ use tokio::time::Instant;
 pub type EventSink = Arc<dyn Fn(FaultEvent) -> Mark + Send + Sync>;
 /// The cluster as it is now. True: a fault is aimed at the leader, which is worth waiting for an election; false: with
 /// the leader that is known, at once.
-pub type Views = Arc<dyn Fn(bool) -> BoxFuture<'static, View> + Send + Sync>;
+pub type Views = Arc<dyn Fn(bool) -> BoxFuture<'static, ClusterView> + Send + Sync>;
 /// Nanoseconds on the control node's clock, as the journal counts them.
 pub type Now = Arc<dyn Fn() -> u64 + Send + Sync>;
 
@@ -131,7 +131,7 @@ impl Executor {
         let mut late_injections = Vec::new();
         for planned in &timetable.faults {
             let mut outcome = FaultOutcome::of(planned);
-            if wait(start + planned.at.0, &mut stop).await == Wake::Stopped {
+            if wait(start + planned.at.0, &mut stop).await == WaitEnd::Stopped {
                 outcome.problems.push("stopped before it began".to_owned());
             } else if Instant::now() >= quiet_from {
                 let why = "no time was left: what came before it took too long".to_owned();
@@ -204,7 +204,7 @@ impl Executor {
 
     /// Completes the view by the addresses that the nodes have now. Where a node does not answer, the look before the
     /// fault says why.
-    async fn learn_addresses(&self, view: &mut View) {
+    async fn learn_addresses(&self, view: &mut ClusterView) {
         let names: Vec<&str> = view.names().collect();
         let links: Vec<Link> = names
             .iter()
@@ -217,7 +217,7 @@ impl Executor {
         }
     }
 
-    fn remember(&self, view: &View) {
+    fn remember(&self, view: &ClusterView) {
         self.nodes.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&view.nodes);
     }
 
@@ -249,7 +249,7 @@ impl Executor {
     async fn prove(
         &self,
         log: &FaultLog<'_>,
-        (fault, open): (&ResolvedFault, &Open),
+        (fault, open): (&ResolvedFault, &OpenPaths),
         problems: Vec<String>,
         decided: Instant,
         stop: &mut watch::Receiver<bool>,
@@ -259,7 +259,7 @@ impl Executor {
             tokio::select! {
                 biased;
                 () = stopped(stop) => Err(vec!["stopped before it was proven".to_owned()]),
-                verified = self.verify(log.id(), (fault, open), Since::Injection, self.limits.prove) => verified,
+                verified = self.verify(log.id(), (fault, open), CountedFrom::Injection, self.limits.prove) => verified,
             }
         } else {
             Err(problems)
@@ -283,10 +283,10 @@ impl Executor {
     async fn prove_again(
         &self,
         log: &FaultLog<'_>,
-        (fault, open): (&ResolvedFault, &Open),
+        (fault, open): (&ResolvedFault, &OpenPaths),
         outcome: &mut FaultOutcome,
     ) {
-        match self.verify(log.id(), (fault, open), Since::Round, self.limits.prove).await {
+        match self.verify(log.id(), (fault, open), CountedFrom::Round, self.limits.prove).await {
             Ok(detail) => {
                 outcome.reproven = true;
                 log.record(FaultStep::Reproven, detail);
@@ -301,16 +301,16 @@ impl Executor {
 
 /// Why a wait ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Wake {
+enum WaitEnd {
     Time,
     Stopped,
 }
 
-async fn wait(until: Instant, stop: &mut watch::Receiver<bool>) -> Wake {
+async fn wait(until: Instant, stop: &mut watch::Receiver<bool>) -> WaitEnd {
     tokio::select! {
         biased;
-        () = stopped(stop) => Wake::Stopped,
-        () = tokio::time::sleep_until(until) => Wake::Time,
+        () = stopped(stop) => WaitEnd::Stopped,
+        () = tokio::time::sleep_until(until) => WaitEnd::Time,
     }
 }
 

@@ -87,7 +87,8 @@ impl Prepared {
                 ready.insert(process, client);
             }
         }
-        let readiness = Readiness { clients: clients as usize, ready: ready.len(), took: began.elapsed() };
+        let readiness =
+            Readiness { clients: clients as usize, ready: ready.len(), waited_ms: began.elapsed().as_millis() as u64 };
         (Arc::new(Prepared { connect, ready: Mutex::new(ready) }), readiness)
     }
 
@@ -121,7 +122,7 @@ impl Connect for Prepared {
 mod tests {
     use super::*;
     use crate::run::driver::NodeEndpoint;
-    use dsfuzz_workloads::{Answer, Call, Response};
+    use dsfuzz_workloads::{Call, CallResponse, CallResult};
     use std::collections::BTreeMap;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -129,8 +130,8 @@ mod tests {
     struct Idle(Arc<AtomicUsize>);
 
     impl Client for Idle {
-        fn call<'a>(&'a mut self, _: &'a Call, _: Terms) -> BoxFuture<'a, Response> {
-            Box::pin(async { Answer::info("idle").into() })
+        fn call<'a>(&'a mut self, _: &'a Call, _: Terms) -> BoxFuture<'a, CallResponse> {
+            Box::pin(async { CallResult::info("idle").into() })
         }
 
         fn close(self: Box<Self>) -> BoxFuture<'static, ()> {
@@ -236,7 +237,7 @@ mod tests {
         let (_halt, mut halted) = watch::channel(false);
         let (prepared, readiness) = Prepared::open(opens.clone(), &options, READY_WITHIN, &mut halted).await;
         assert_eq!((readiness.clients, readiness.ready), (4, 2), "those of n2 never open");
-        assert!(readiness.told().is_some_and(|told| told.starts_with("2 of 4 clients were ready")));
+        assert!(readiness.to_string().starts_with("2 of 4 clients were ready"));
         let opened = || opens.0.lock().expect("no panic").len();
         assert_eq!(opened(), 4);
         let endpoint = first_of(&options, 2);

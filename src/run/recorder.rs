@@ -5,7 +5,7 @@ use super::journal::{self, Journal};
 use crate::secrets;
 use dsfuzz_checkers::history::{FaultEvent, HISTORY_VERSION, ProcessEvent, Record, RoleRecord};
 use dsfuzz_checkers::{Mark, Phase};
-use dsfuzz_workloads::{Answer, Call, Response};
+use dsfuzz_workloads::{Call, CallResponse, CallResult};
 use std::cell::RefCell;
 use std::io;
 use std::path::Path;
@@ -42,11 +42,11 @@ impl Counters {
 /// Writes the record of one run.
 pub struct Recorder {
     journal: Journal,
-    tally: Tally,
+    tally: LiveCounts,
 }
 
 #[derive(Default)]
-struct Tally {
+struct LiveCounts {
     called: AtomicU64,
     ok: AtomicU64,
     fail: AtomicU64,
@@ -76,7 +76,7 @@ impl Recorder {
         let journal = Journal::create(dir, segment_bytes).map_err(|error| {
             io::Error::new(error.kind(), format!("cannot begin the journal {}: {error}", dir.display()))
         })?;
-        let recorder = Recorder { journal, tally: Tally::default() };
+        let recorder = Recorder { journal, tally: LiveCounts::default() };
         recorder.rare(&Record::Start { index: 0, time: 0, version: HISTORY_VERSION, nodes: nodes.to_vec(), wall });
         match recorder.failure() {
             Some(why) => Err(io::Error::other(why)),
@@ -99,13 +99,13 @@ impl Recorder {
     }
 
     /// Records how the open call of a process ended, after it did.
-    pub fn complete(&self, process: u64, response: &Response) -> Mark {
+    pub fn complete(&self, process: u64, response: &CallResponse) -> Mark {
         let clean = without_secrets(response);
         let response = clean.as_ref().unwrap_or(response);
-        let counter = match response.answer {
-            Answer::Ok(_) => &self.tally.ok,
-            Answer::Fail(_) => &self.tally.fail,
-            Answer::Info(_) => &self.tally.info,
+        let counter = match response.result {
+            CallResult::Ok(_) => &self.tally.ok,
+            CallResult::Fail(_) => &self.tally.fail,
+            CallResult::Info(_) => &self.tally.info,
         };
         let written = BODY.with_borrow_mut(|body| {
             body.clear();
@@ -203,13 +203,13 @@ impl Recorder {
 }
 
 /// The response without secrets, where its error has some: a client may name what it logged in with.
-fn without_secrets(response: &Response) -> Option<Response> {
-    let answer = match &response.answer {
-        Answer::Ok(_) => return None,
-        Answer::Fail(why) => Answer::Fail(secrets::changed(why)?.into()),
-        Answer::Info(why) => Answer::Info(secrets::changed(why)?.into()),
+fn without_secrets(response: &CallResponse) -> Option<CallResponse> {
+    let answer = match &response.result {
+        CallResult::Ok(_) => return None,
+        CallResult::Fail(why) => CallResult::Fail(secrets::changed(why)?.into()),
+        CallResult::Info(why) => CallResult::Info(secrets::changed(why)?.into()),
     };
-    Some(Response { answer, ..response.clone() })
+    Some(CallResponse { result: answer, ..response.clone() })
 }
 
 /// Counts one more; the journal's lock is held, so no other thread counts at the same time.

@@ -39,7 +39,7 @@ pub struct Prober {
 
 /// A node's last claim.
 #[derive(Clone, Debug)]
-struct Claim {
+struct LastClaim {
     leads: bool,
     /// Only a term that was read together with the role.
     term: Option<i64>,
@@ -52,7 +52,7 @@ const STALE_AFTER: u32 = 6;
 impl Prober {
     /// Asks until `stop` turns true. `leader` holds who leads, as far as the claims tell.
     pub async fn run(self, nodes: Vec<String>, leader: watch::Sender<Option<String>>, stop: watch::Receiver<bool>) {
-        let claims: Arc<Mutex<BTreeMap<String, Claim>>> = Arc::default();
+        let claims: Arc<Mutex<BTreeMap<String, LastClaim>>> = Arc::default();
         let leader = Arc::new(leader);
         let mut tasks = JoinSet::new();
         for node in nodes {
@@ -64,7 +64,7 @@ impl Prober {
     async fn probe(
         self,
         node: String,
-        claims: Arc<Mutex<BTreeMap<String, Claim>>>,
+        claims: Arc<Mutex<BTreeMap<String, LastClaim>>>,
         leader: Arc<watch::Sender<Option<String>>>,
         mut stop: watch::Receiver<bool>,
     ) {
@@ -96,13 +96,13 @@ impl Prober {
     }
 
     /// One question and its record. None where there was no answer: an older claim of the node stands until it is stale.
-    async fn question(&self, node: &str) -> Option<Claim> {
+    async fn question(&self, node: &str) -> Option<LastClaim> {
         let sent = (self.mark)();
         let answer = match tokio::time::timeout(self.deadline, (self.ask)(node)).await {
             Ok(answer) => answer,
             Err(_) => Err(format!("no answer within {} ms", self.deadline.as_millis())),
         };
-        let claim = answer.as_ref().ok().map(|answer| Claim {
+        let claim = answer.as_ref().ok().map(|answer| LastClaim {
             leads: answer.leads,
             term: answer.term.filter(|_| answer.term_with_role),
             heard: Instant::now(),
@@ -127,7 +127,7 @@ impl Prober {
 
 /// Who leads: of the fresh claims to lead, the one with the highest trustworthy term, then the most recent. A term that
 /// some node has already left behind (it names a higher one, as leader or not) is nobody's claim any more.
-fn current_leader(claims: &BTreeMap<String, Claim>, now: Instant, stale: Duration) -> Option<String> {
+fn current_leader(claims: &BTreeMap<String, LastClaim>, now: Instant, stale: Duration) -> Option<String> {
     let fresh = || claims.iter().filter(move |(_, claim)| now.saturating_duration_since(claim.heard) <= stale);
     let newest_term = fresh().filter_map(|(_, claim)| claim.term).max();
     fresh()
@@ -146,8 +146,8 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
 mod tests {
     use super::*;
 
-    fn claims(of: &[(&str, bool, Option<i64>, u64)], start: Instant) -> BTreeMap<String, Claim> {
-        let claim = |leads: &bool, term: &Option<i64>, at: &u64| Claim {
+    fn claims(of: &[(&str, bool, Option<i64>, u64)], start: Instant) -> BTreeMap<String, LastClaim> {
+        let claim = |leads: &bool, term: &Option<i64>, at: &u64| LastClaim {
             leads: *leads,
             term: *term,
             heard: start + Duration::from_millis(*at),

@@ -14,7 +14,7 @@ use super::driver::NodeEndpoint;
 use super::recorder::Recorder;
 use dsfuzz_checkers::{FinalReads, Phase};
 use dsfuzz_workloads::{Call, Connect, Workload};
-use reader::{Outcome, Reader};
+use reader::{ReadOutcome, Reader};
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -64,7 +64,7 @@ pub async fn settle(
 ) -> SettleSummary {
     recorder.phase(Phase::Settle);
     let calls: Vec<Call> = workloads.iter().flat_map(|workload| workload.settle()).collect();
-    let settling = Settling {
+    let settling = SharedSettle {
         end: Instant::now() + options.time,
         answered: Arc::new(Mutex::new(HashSet::new())),
         options: Arc::new(options),
@@ -80,11 +80,11 @@ pub async fn settle(
 }
 
 /// Calls by their place that a node never answered, with the last error.
-type Left = VecDeque<(usize, Call, Arc<str>)>;
+type UnansweredCalls = VecDeque<(usize, Call, Arc<str>)>;
 
 /// What all readers share.
 #[derive(Clone)]
-struct Settling {
+struct SharedSettle {
     recorder: Arc<Recorder>,
     connect: Arc<dyn Connect>,
     options: Arc<SettleOptions>,
@@ -94,7 +94,7 @@ struct Settling {
     answered: Arc<Mutex<HashSet<usize>>>,
 }
 
-impl Settling {
+impl SharedSettle {
     fn over(&self) -> bool {
         Instant::now() >= self.end || *self.stop.borrow() || self.recorder.failed()
     }
@@ -127,9 +127,10 @@ impl Settling {
     }
 
     /// The reads of one node, and those that were never answered.
-    async fn node(self, position: usize, calls: Vec<Call>) -> (Reader, Left) {
+    async fn node(self, position: usize, calls: Vec<Call>) -> (Reader, UnansweredCalls) {
         let mut reader = Reader::new(self.clone(), position);
-        let mut left: Left = calls.into_iter().enumerate().map(|(place, call)| (place, call, Arc::from(""))).collect();
+        let mut left: UnansweredCalls =
+            calls.into_iter().enumerate().map(|(place, call)| (place, call, Arc::from(""))).collect();
         let any = self.options.mode == FinalReads::AnyNode;
         let mut refused = Vec::new();
         while let Some((place, call, error)) = left.pop_front() {
@@ -143,17 +144,17 @@ impl Settling {
                 break;
             }
             let error = match reader.read(&call).await {
-                Outcome::Answered(answer) => {
+                ReadOutcome::Answered(answer) => {
                     reader.answers.insert(place, answer.digest);
                     self.answered.lock().unwrap_or_else(PoisonError::into_inner).insert(place);
                     continue;
                 }
                 // A node that refuses to be read is not asked again where another one may answer in its place.
-                Outcome::Refused(why) if any || (self.options.authority && !self.leads(position)) => {
+                ReadOutcome::Refused(why) if any || (self.options.authority && !self.leads(position)) => {
                     refused.push((place, call, why));
                     continue;
                 }
-                Outcome::Refused(why) | Outcome::Failed(why) | Outcome::Unknown(why) => why,
+                ReadOutcome::Refused(why) | ReadOutcome::Failed(why) | ReadOutcome::Unknown(why) => why,
             };
             // The others get their turn before this one comes again: one stuck key must not hide the rest.
             left.push_back((place, call, error));
@@ -185,7 +186,7 @@ impl Settling {
                 continue;
             };
             last = position;
-            if let Outcome::Refused(why) | Outcome::Failed(why) | Outcome::Unknown(why) =
+            if let ReadOutcome::Refused(why) | ReadOutcome::Failed(why) | ReadOutcome::Unknown(why) =
                 readers[position].read(&call).await
             {
                 left.push_back((place, call, why));
@@ -215,14 +216,14 @@ impl Settling {
                         continue;
                     }
                     match self.drain(reader, &call).await {
-                        Drained::Once => {}
-                        Drained::Empty => {
+                        ReadsOutcome::Once => {}
+                        ReadsOutcome::Empty => {
                             self.answered.lock().unwrap_or_else(PoisonError::into_inner).insert(place);
                             open.push_back((place, call, Arc::from("")));
                         }
-                        Drained::No(why) => open.push_back((place, call, why)),
+                        ReadsOutcome::No(why) => open.push_back((place, call, why)),
                         // It may have taken something: whoever repeats it may read less than there was.
-                        Drained::Unknown(why) => given_up.push_back((place, call, why)),
+                        ReadsOutcome::Unknown(why) => given_up.push_back((place, call, why)),
                     }
                 }
             }
@@ -241,25 +242,25 @@ impl Settling {
 
     /// Reads at one node: once, or until nothing is left. Repeated only after an answer, or after an end that certainly
     /// had no effect.
-    async fn drain(&self, reader: &mut Reader, call: &Call) -> Drained {
+    async fn drain(&self, reader: &mut Reader, call: &Call) -> ReadsOutcome {
         loop {
             match reader.read(call).await {
-                Outcome::Answered(_) if self.options.mode == FinalReads::Once => return Drained::Once,
-                Outcome::Answered(answer) if answer.empty => return Drained::Empty,
-                Outcome::Answered(_) => {}
-                Outcome::Unknown(why) => return Drained::Unknown(why),
+                ReadOutcome::Answered(_) if self.options.mode == FinalReads::Once => return ReadsOutcome::Once,
+                ReadOutcome::Answered(answer) if answer.empty => return ReadsOutcome::Empty,
+                ReadOutcome::Answered(_) => {}
+                ReadOutcome::Unknown(why) => return ReadsOutcome::Unknown(why),
                 // The next node gets its turn.
-                Outcome::Refused(why) | Outcome::Failed(why) => return Drained::No(why),
+                ReadOutcome::Refused(why) | ReadOutcome::Failed(why) => return ReadsOutcome::No(why),
             }
             if self.over() {
-                return Drained::Unknown(Arc::from("it was not read to its end"));
+                return ReadsOutcome::Unknown(Arc::from("it was not read to its end"));
             }
         }
     }
 }
 
 /// How the reads of one call at one node ended.
-enum Drained {
+enum ReadsOutcome {
     Once,
     Empty,
     No(Arc<str>),

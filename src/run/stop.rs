@@ -1,4 +1,4 @@
-//! [`Stop`]: how urgently a run is asked to end.
+//! [`StopRequest`]: how urgently a run is asked to end.
 
 /// How urgently a run is asked to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -16,22 +16,22 @@ pub enum Urgency {
 
 /// What was asked so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub struct Stop {
+pub struct StopRequest {
     /// How urgently.
     pub urgency: Urgency,
     /// The number of the first signal, for the exit code; 0 before one came.
     pub signal: i32,
 }
 
-impl Stop {
+impl StopRequest {
     /// One signal more.
-    pub fn next(self, signal: i32) -> Stop {
+    pub fn next(self, signal: i32) -> StopRequest {
         let urgency = match self.urgency {
             Urgency::None => Urgency::Stop,
             Urgency::Stop => Urgency::Hurry,
             Urgency::Hurry | Urgency::Leave => Urgency::Leave,
         };
-        Stop { urgency, signal: if self.signal == 0 { signal } else { self.signal } }
+        StopRequest { urgency, signal: if self.signal == 0 { signal } else { self.signal } }
     }
 
     /// Whether to stop at all.

@@ -29,12 +29,12 @@ impl fmt::Display for RunProcess {
 /// Held while a run goes on. Never: opens the lock file a second time in this process, since closing any handle of a file
 /// ends its record locks.
 #[derive(Debug)]
-pub struct Claim {
+pub struct RunLock {
     path: PathBuf,
     _file: File,
 }
 
-impl Drop for Claim {
+impl Drop for RunLock {
     fn drop(&mut self) {
         // A file that stays says that the run was killed.
         let _ = std::fs::remove_file(&self.path);
@@ -64,7 +64,7 @@ impl RunDir {
 
     /// Claims the folder for the run of this process. None: the file system has no record locks, so that nobody can be told
     /// that the run goes on.
-    pub fn claim(&self) -> io::Result<Option<Claim>> {
+    pub fn claim(&self) -> io::Result<Option<RunLock>> {
         let path = self.lock();
         let mut file = OpenOptions::new().create(true).truncate(false).write(true).open(&path)?;
         match fcntl(&file, FcntlArg::F_SETLK(&lock(libc::F_WRLCK))) {
@@ -77,7 +77,7 @@ impl RunDir {
         };
         let host = nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         file.write_all(&serde_json::to_vec(&RunProcess { pid: std::process::id(), host })?)?;
-        Ok(Some(Claim { path, _file: file }))
+        Ok(Some(RunLock { path, _file: file }))
     }
 
     /// The process whose run goes on in this folder. None: it has ended, or this process is the one.

@@ -4,8 +4,8 @@ mod readiness;
 mod runs;
 mod state;
 
-pub use claim::{Claim, RunProcess};
-pub(crate) use readiness::Readiness;
+pub use claim::{RunLock, RunProcess};
+pub use readiness::Readiness;
 pub use runs::{RunRow, become_latest, create, create_beside, find, list, passed_over};
 pub use state::RunState;
 
@@ -145,6 +145,9 @@ pub struct RunInfo {
     /// How much later than the timetable says a fault began, at the most; none where none began.
     #[serde(default)]
     pub timetable_slip_ms: Option<u64>,
+    /// How the clients became ready; none where no load began, and in runs of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub readiness: Option<Readiness>,
     /// Nodes: name and address.
     pub nodes: Vec<NodeInfo>,
     /// It is no run but a history on its own, judged from its file.
@@ -235,7 +238,7 @@ pub struct RunVerdict {
     pub dsfuzz: String,
     /// How it was asked, where it was not the plan's own check.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub asked: Option<Asked>,
+    pub asked: Option<CheckRequest>,
 }
 
 impl RunVerdict {
@@ -263,7 +266,7 @@ impl RunVerdict {
 
 /// A question that is not the plan's own: other checkers, options or another budget.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Asked {
+pub struct CheckRequest {
     /// The arguments of `dsfuzz check` that made it another question.
     pub arguments: Vec<String>,
     /// Checkers that the plan asks and this question did not.

@@ -10,10 +10,10 @@ mod values;
 
 use super::recipe::Certainty;
 use crate::cluster::Node;
-use dsfuzz_workloads::{Answer, BoxFuture, Call, Client, Connect, ConnectError, Endpoint, Response, Terms};
+use dsfuzz_workloads::{BoxFuture, Call, CallResponse, CallResult, Client, Connect, ConnectError, Endpoint, Terms};
 pub(super) use process::plain_words;
-use process::{Line, Program};
-use protocol::{Init, Meaning, Refusal, Reply};
+use process::{OutputLine, Program};
+use protocol::{ClientLine, Init, InitRefusal, ReplyContext};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -106,11 +106,11 @@ impl ExecConnect {
         });
         program.send(&init).await.map_err(|error| format!("{}: {error}{}", self.named(), program.stderr_tail()))?;
         let line = match program.line().await {
-            Ok(Line::Text(line)) => line,
-            Ok(Line::End) => {
+            Ok(OutputLine::Text(line)) => line,
+            Ok(OutputLine::End) => {
                 return Err(format!("{} ended before it answered `init`{}", self.named(), program.end().await));
             }
-            Ok(Line::TooLong) => {
+            Ok(OutputLine::TooLong) => {
                 return Err(format!(
                     "{} answered `init` with a line longer than {} bytes",
                     self.named(),
@@ -120,12 +120,12 @@ impl ExecConnect {
             Err(error) => return Err(format!("{}: {error}", self.named())),
         };
         protocol::check_init_ok(&line, &self.functions).map_err(|why| match why {
-            Refusal::Answered(why) => format!("{} {INIT_REFUSED}: {why}{}", self.named(), program.stderr_tail()),
-            Refusal::Malformed(why) => format!("{}: {why}{}", self.named(), program.stderr_tail()),
+            InitRefusal::Answered(why) => format!("{} {INIT_REFUSED}: {why}{}", self.named(), program.stderr_tail()),
+            InitRefusal::Malformed(why) => format!("{}: {why}{}", self.named(), program.stderr_tail()),
         })?;
         Ok(ExecClient {
             program,
-            meaning: Meaning {
+            meaning: ReplyContext {
                 errors: self.errors.clone(),
                 node: endpoint.node.clone(),
                 nodes: self.nodes.iter().map(|node| node.name.clone()).collect(),
@@ -137,42 +137,44 @@ impl ExecConnect {
 
 struct ExecClient {
     program: Program,
-    meaning: Meaning,
+    meaning: ReplyContext,
     next_id: u64,
 }
 
 impl Client for ExecClient {
-    fn call<'a>(&'a mut self, call: &'a Call, terms: Terms) -> BoxFuture<'a, Response> {
+    fn call<'a>(&'a mut self, call: &'a Call, terms: Terms) -> BoxFuture<'a, CallResponse> {
         Box::pin(async move {
             let id = self.next_id;
             self.next_id += 1;
             let invoke = protocol::invoke_line(id, call, terms);
             if let Err(error) = self.program.send(&invoke).await {
                 let tail = self.program.stderr_tail();
-                return Answer::info(format!("crash: the client took no more calls: {error}{tail}")).into();
+                return CallResult::info(format!("crash: the client took no more calls: {error}{tail}")).into();
             }
             loop {
                 let line = match self.program.line().await {
-                    Ok(Line::Text(line)) => line,
-                    Ok(Line::End) => {
+                    Ok(OutputLine::Text(line)) => line,
+                    Ok(OutputLine::End) => {
                         let tail = self.program.end().await;
-                        return Answer::info(format!("crash: the client ended during the call{tail}")).into();
+                        return CallResult::info(format!("crash: the client ended during the call{tail}")).into();
                     }
-                    Ok(Line::TooLong) => {
-                        return Answer::info("malformed: the client's line is longer than allowed").into();
+                    Ok(OutputLine::TooLong) => {
+                        return CallResult::info("malformed: the client's line is longer than allowed").into();
                     }
                     Err(error) => {
-                        return Answer::info(format!("crash: {error}{}", self.program.stderr_tail())).into();
+                        return CallResult::info(format!("crash: {error}{}", self.program.stderr_tail())).into();
                     }
                 };
                 match protocol::reply(&line, id, call, &self.meaning) {
-                    Reply::Response(response) => return response,
+                    ClientLine::Response(response) => return response,
                     // An answer to an earlier call, which the driver has given up long ago.
-                    Reply::Late => {}
-                    Reply::Unbelieved(why) => return Answer::info(format!("{UNBELIEVED}{why} ({DOC})")).into(),
-                    Reply::Malformed(why) => {
+                    ClientLine::Late => {}
+                    ClientLine::Unbelieved(why) => {
+                        return CallResult::info(format!("{UNBELIEVED}{why} ({DOC})")).into();
+                    }
+                    ClientLine::Malformed(why) => {
                         let sent = super::node_commands::head(&invoke);
-                        return Answer::info(format!("malformed: {why}; it was sent {sent} ({DOC})")).into();
+                        return CallResult::info(format!("malformed: {why}; it was sent {sent} ({DOC})")).into();
                     }
                 }
             }
@@ -186,7 +188,7 @@ impl Client for ExecClient {
             let _ = tokio::time::timeout(CLOSE, async {
                 if program.send(r#"{"type":"close"}"#).await.is_ok() {
                     program.end_input();
-                    while !matches!(program.line().await, Ok(Line::End) | Err(_)) {}
+                    while !matches!(program.line().await, Ok(OutputLine::End) | Err(_)) {}
                 }
             })
             .await;

@@ -23,7 +23,7 @@ pub(super) enum HttpError {
 
 /// A reply.
 #[derive(Debug)]
-pub(super) struct Reply {
+pub(super) struct HttpResponse {
     /// Its status.
     pub(super) status: StatusCode,
     /// Its body.
@@ -32,21 +32,21 @@ pub(super) struct Reply {
 
 /// An open connection. Dropping it closes the socket at once.
 #[derive(Debug)]
-pub(super) struct Connection {
+pub(super) struct HttpConnection {
     sender: SendRequest<Full<Bytes>>,
     driver: AbortHandle,
     authority: String,
 }
 
-impl Drop for Connection {
+impl Drop for HttpConnection {
     fn drop(&mut self) {
         self.driver.abort();
     }
 }
 
-impl Connection {
+impl HttpConnection {
     /// Connects to `host:port`, the host in brackets where it is IPv6.
-    pub(super) async fn open(authority: &str) -> Result<Connection, HttpError> {
+    pub(super) async fn open(authority: &str) -> Result<HttpConnection, HttpError> {
         let lost = |error: &dyn std::fmt::Display| HttpError::NotSent(format!("{authority}: {error}"));
         let stream = TcpStream::connect(authority).await.map_err(|error| lost(&error))?;
         stream.set_nodelay(true).map_err(|error| lost(&error))?;
@@ -55,7 +55,7 @@ impl Connection {
             // An error of the connection reaches the caller through its request.
             let _ = connection.await;
         });
-        Ok(Connection { sender, driver: driver.abort_handle(), authority: authority.to_owned() })
+        Ok(HttpConnection { sender, driver: driver.abort_handle(), authority: authority.to_owned() })
     }
 
     /// Whether the other side has closed it.
@@ -64,7 +64,7 @@ impl Connection {
     }
 
     /// Sends one request and reads its whole reply.
-    pub(super) async fn send(&mut self, method: &str, path: &str, body: Vec<u8>) -> Result<Reply, HttpError> {
+    pub(super) async fn send(&mut self, method: &str, path: &str, body: Vec<u8>) -> Result<HttpResponse, HttpError> {
         let request = Request::builder()
             .method(method)
             .uri(path)
@@ -86,7 +86,7 @@ impl Connection {
                 format!("status {status}, then the body broke off: {error}")
             })
         })?;
-        Ok(Reply { status, body: body.to_bytes() })
+        Ok(HttpResponse { status, body: body.to_bytes() })
     }
 }
 

@@ -5,7 +5,7 @@
 use super::error::TargetError;
 use super::probe::{Condition, Pick, Probe, Question};
 use super::recipe::{Authority, Converged, File, Log, On, Process, Recipe, RoleProbe, RoleRule, StartOrder, Step};
-use super::template::{Names, NodeNames, Scope};
+use super::template::{NodeNames, Scope, TemplateVariables};
 use super::{Target, recipe};
 use crate::cluster::Node;
 use dsfuzz_nemesis::protocol::{Command, Service};
@@ -103,7 +103,7 @@ impl Layout {
         let mut filled = Vec::with_capacity(nodes.len());
         for (position, node) in nodes.iter().enumerate() {
             let Some(first) = names.first() else { break };
-            let seen = Names {
+            let seen = TemplateVariables {
                 node: names[position].clone(),
                 nodes: names.clone(),
                 first: first.clone(),

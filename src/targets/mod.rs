@@ -19,7 +19,7 @@ pub mod recipe;
 mod template;
 
 pub use alarms::Alarm;
-pub use deploy::{Convergence, Deployment, FetchedLog, MissingPackages, NotReady, RoleAnswer, Room};
+pub use deploy::{Convergence, Deployment, DiskRoom, FetchedLog, MissingPackages, NotReady, RoleAnswer};
 pub use error::TargetError;
 pub use facts::TargetFacts;
 pub(crate) use join_all::join_all;

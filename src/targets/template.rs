@@ -11,7 +11,7 @@ use std::net::IpAddr;
 
 /// What the texts of a recipe see.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Names {
+pub(super) struct TemplateVariables {
     /// This node.
     pub(super) node: NodeNames,
     /// All nodes, in the plan's order.
@@ -87,7 +87,7 @@ pub(super) struct Scope {
 
 impl Scope {
     /// For the recipe at `origin`.
-    pub(super) fn new(names: &Names, origin: &str) -> Scope {
+    pub(super) fn new(names: &TemplateVariables, origin: &str) -> Scope {
         Scope::over(minijinja::Value::from_serialize(names), origin)
     }
 
@@ -155,7 +155,7 @@ impl Scope {
 /// alone leaves no line behind (the engine's trimming).
 fn keeping_line_breaks(template: &str) -> String {
     let mut out = String::with_capacity(template.len() + 16);
-    let mut line = Line::default();
+    let mut line = TemplateLine::default();
     let mut rest = template;
     while let Some(open) = rest.find(['\n', '{']) {
         line.text(&rest[..open]);
@@ -202,11 +202,11 @@ fn tag_length(text: &str, end: &str) -> usize {
 
 /// One line of a template, in pieces.
 #[derive(Default)]
-struct Line<'t> {
+struct TemplateLine<'t> {
     pieces: Vec<(bool, &'t str)>,
 }
 
-impl<'t> Line<'t> {
+impl<'t> TemplateLine<'t> {
     fn text(&mut self, text: &'t str) {
         self.pieces.push((false, text));
     }
@@ -253,7 +253,7 @@ mod tests {
                 NodeNames::new(&node, position)
             })
             .collect();
-        let names = Names {
+        let names = TemplateVariables {
             node: nodes[1].clone(),
             first: nodes[0].clone(),
             nodes,

@@ -9,7 +9,7 @@ use std::time::Duration;
 /// A future behind a pointer, as the traits here return it.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// A call as open data: what a generator asks for and a client carries out.
+/// A call, made by a generator and carried out by a client.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Call {
     /// The workload it belongs to.
@@ -22,47 +22,47 @@ pub struct Call {
     pub value: Value,
 }
 
-/// How a call ended, as its client saw it.
+/// How a call ended, as seen by its client.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Answer {
-    /// It took effect; the reply (of a read: what was read).
+pub enum CallResult {
+    /// It took effect. Holds the reply (of a read: the value read).
     Ok(Value),
-    /// It certainly had no effect and never will. Why.
+    /// It certainly had no effect and never will. Holds the error.
     Fail(Arc<str>),
-    /// Unknown. Why. The client is thrown away and its process retired.
+    /// Unknown. Holds the error. The client is discarded and its process retired.
     Info(Arc<str>),
 }
 
-impl Answer {
-    /// Certainly no effect, because.
-    pub fn fail(why: impl AsRef<str>) -> Answer {
-        Answer::Fail(Arc::from(why.as_ref()))
+impl CallResult {
+    /// A call without effect, with this error.
+    pub fn fail(why: impl AsRef<str>) -> CallResult {
+        CallResult::Fail(Arc::from(why.as_ref()))
     }
 
-    /// Unknown, because.
-    pub fn info(why: impl AsRef<str>) -> Answer {
-        Answer::Info(Arc::from(why.as_ref()))
+    /// A call whose effect is unknown, with this error.
+    pub fn info(why: impl AsRef<str>) -> CallResult {
+        CallResult::Info(Arc::from(why.as_ref()))
     }
 }
 
-/// How a call ended, and what else its client said about it.
+/// A client's response to a call: the result and what else the client knows.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Response {
-    /// How it ended.
-    pub answer: Answer,
-    /// The node that answered, where that is not the client's own: the client followed a redirect.
+pub struct CallResponse {
+    /// How the call ended.
+    pub result: CallResult,
+    /// The node that answered, if the client followed a redirect away from its own.
     pub node: Option<Arc<str>>,
-    /// What is known of the value all the same where the call did not end Ok; nil: nothing.
-    pub value: Value,
+    /// The known part of the reply of a call that did not end Ok; nil: nothing is known.
+    pub reply: Value,
 }
 
-impl From<Answer> for Response {
-    fn from(answer: Answer) -> Response {
-        Response { answer, node: None, value: Value::Nil }
+impl From<CallResult> for CallResponse {
+    fn from(result: CallResult) -> CallResponse {
+        CallResponse { result, node: None, reply: Value::Nil }
     }
 }
 
-/// What a client is told about a call beside the call itself.
+/// The deadline and phase of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Terms {
     /// The caller gives up after this long. A client need not know it, but may break off by itself before.
@@ -72,7 +72,7 @@ pub struct Terms {
 }
 
 impl Terms {
-    /// Of a call of the load.
+    /// The terms of a call of the load.
     pub fn load(deadline: Duration) -> Terms {
         Terms { deadline, settle: false }
     }
@@ -113,7 +113,7 @@ impl std::error::Error for ConnectError {}
 /// client away without calling [`Client::close`].
 pub trait Client: Send {
     /// Carries out one call.
-    fn call<'a>(&'a mut self, call: &'a Call, terms: Terms) -> BoxFuture<'a, Response>;
+    fn call<'a>(&'a mut self, call: &'a Call, terms: Terms) -> BoxFuture<'a, CallResponse>;
 
     /// Closes the connection in order.
     fn close(self: Box<Self>) -> BoxFuture<'static, ()>;

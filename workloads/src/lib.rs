@@ -12,6 +12,6 @@ pub mod set;
 mod slots;
 pub mod workload;
 
-pub use client::{Answer, BoxFuture, Call, Client, Connect, ConnectError, Endpoint, Response, Terms};
+pub use client::{BoxFuture, Call, CallResponse, CallResult, Client, Connect, ConnectError, Endpoint, Terms};
 pub use options::{WORKLOADS, WorkloadDoc, WorkloadOptions};
 pub use workload::{Generator, Next, Part, Workload};

@@ -2,12 +2,12 @@
 //!
 //! The choices of a worker (function, slot, written value) come from its own stream; which key a slot stands for and
 //! what a compare-and-set expects are bound when it is asked. Never: writing a value twice, but by option.
-use crate::client::{Answer, Call};
+use crate::client::{Call, CallResult};
 use crate::options::{WorkloadDoc, keys_mistake};
 use crate::slots::Slots;
 use crate::workload::{Generator, Next, Part, Workload};
-use dsfuzz_rng::Rng;
 use dsfuzz_checkers::Value;
+use dsfuzz_rng::Rng;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -94,18 +94,18 @@ impl Default for Mix {
 /// The workload with these options.
 pub fn build(options: &RegisterOptions) -> Box<dyn Workload> {
     let slots = Arc::new(Slots::new(options.keys, options.ops_per_key));
-    Box::new(Registers { options: options.clone(), names: Names::new(), slots })
+    Box::new(Registers { options: options.clone(), names: CallNames::new(), slots })
 }
 
 struct Registers {
     options: RegisterOptions,
-    names: Names,
+    names: CallNames,
     slots: Arc<Slots>,
 }
 
 /// The names in calls, made once.
 #[derive(Clone)]
-struct Names {
+struct CallNames {
     workload: Arc<str>,
     functions: [Arc<str>; 3],
 }
@@ -114,9 +114,9 @@ const READ: usize = 0;
 const WRITE: usize = 1;
 const CAS: usize = 2;
 
-impl Names {
-    fn new() -> Names {
-        Names { workload: Arc::from(DOC.name), functions: ["read", "write", "cas"].map(Arc::from) }
+impl CallNames {
+    fn new() -> CallNames {
+        CallNames { workload: Arc::from(DOC.name), functions: ["read", "write", "cas"].map(Arc::from) }
     }
 
     fn call(&self, function: usize, key: i64, value: Value) -> Call {
@@ -219,7 +219,7 @@ impl Choices {
 
 struct RegisterCalls {
     choices: Choices,
-    names: Names,
+    names: CallNames,
     slots: Arc<Slots>,
     choice: Option<Choice>,
 }
@@ -244,8 +244,8 @@ impl Generator for RegisterCalls {
         }
     }
 
-    fn observe(&mut self, call: &Call, answer: &Answer) {
-        let Answer::Ok(reply) = answer else { return };
+    fn observe(&mut self, call: &Call, answer: &CallResult) {
+        let CallResult::Ok(reply) = answer else { return };
         match (&*call.f, call.value.as_list()) {
             ("read", _) => self.slots.saw(&call.key, reply),
             ("write", _) => self.slots.saw(&call.key, &call.value),
@@ -315,8 +315,8 @@ mod tests {
             expectations_differ |= call != other;
             told.taken();
             untold.taken();
-            told.observe(&call, &Answer::Ok(Value::Int(99)));
-            untold.observe(&other, &Answer::info("timeout"));
+            told.observe(&call, &CallResult::Ok(Value::Int(99)));
+            untold.observe(&other, &CallResult::info("timeout"));
         }
         assert!(expectations_differ, "what a compare-and-set expects is bound to what was seen");
     }
@@ -353,7 +353,8 @@ mod tests {
         let call = asked(&mut *generator);
         assert_eq!(expected(&call), Some(Value::Int(0)));
         generator.taken();
-        other.observe(&Call { f: Arc::from("read"), value: Value::Nil, ..call.clone() }, &Answer::Ok(Value::Int(4)));
+        other
+            .observe(&Call { f: Arc::from("read"), value: Value::Nil, ..call.clone() }, &CallResult::Ok(Value::Int(4)));
         for _ in 1..4 {
             let call = asked(&mut *generator);
             assert_eq!(expected(&call), Some(Value::Int(4)));

@@ -1,11 +1,11 @@
 //! A growing set: add unique elements, read everything at the end.
 //!
 //! Never: adding an element twice, or reading while the load runs (a read costs as much as the set is large).
-use crate::client::{Answer, Call};
+use crate::client::{Call, CallResult};
 use crate::options::WorkloadDoc;
 use crate::workload::{Generator, Next, Workload};
-use dsfuzz_rng::Rng;
 use dsfuzz_checkers::Value;
+use dsfuzz_rng::Rng;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -106,7 +106,7 @@ impl Generator for Adds {
         }
     }
 
-    fn observe(&mut self, _call: &Call, _answer: &Answer) {}
+    fn observe(&mut self, _call: &Call, _answer: &CallResult) {}
 }
 
 #[cfg(test)]

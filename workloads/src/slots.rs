@@ -8,11 +8,11 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 pub(crate) const NEVER_WRITTEN: i64 = 0;
 
 pub(crate) struct Slots {
-    slots: Vec<Slot>,
+    slots: Vec<KeySlot>,
     calls_per_key: u64,
 }
 
-struct Slot {
+struct KeySlot {
     taken: AtomicU64,
     /// The last value that anyone saw in the slot's key.
     seen: AtomicI64,
@@ -20,7 +20,7 @@ struct Slot {
 
 impl Slots {
     pub(crate) fn new(keys: u32, calls_per_key: u32) -> Slots {
-        let slot = |_| Slot { taken: AtomicU64::new(0), seen: AtomicI64::new(NEVER_WRITTEN) };
+        let slot = |_| KeySlot { taken: AtomicU64::new(0), seen: AtomicI64::new(NEVER_WRITTEN) };
         Slots { slots: (0..keys.max(1)).map(slot).collect(), calls_per_key: u64::from(calls_per_key.max(1)) }
     }
 

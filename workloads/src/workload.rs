@@ -1,5 +1,5 @@
 //! [`Workload`]: which calls, when, and which checkers judge them; [`Generator`]: the calls of one worker.
-use crate::client::{Answer, Call};
+use crate::client::{Call, CallResult};
 use dsfuzz_checkers::functions;
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ pub trait Generator: Send {
     fn taken(&mut self);
 
     /// A call of this worker ended so.
-    fn observe(&mut self, call: &Call, answer: &Answer);
+    fn observe(&mut self, call: &Call, answer: &CallResult);
 }
 
 /// A part of a workload's calls, for clients that join others: writes that hang must not stop the reads.

@@ -5,7 +5,7 @@
 use crate::state_dir::write_whole;
 use crate::{process, sys};
 use dsfuzz_nemesis::protocol::{
-    CLAIMS_DIR, Claim, ClaimFile, Claimant, ENDING_MAX, Entry, SILENT_MAX, claim_file_name,
+    CLAIMS_DIR, Claim, ClaimEntry, ClaimFile, Claimant, ENDING_MAX, SILENT_MAX, claim_file_name,
 };
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
@@ -40,7 +40,7 @@ pub(crate) struct NodeClaim {
 
 /// Why there is no claim.
 #[derive(Debug)]
-pub(crate) enum Refusal {
+pub(crate) enum ClaimRefusal {
     /// Another has the node, or had it since.
     Taken(Box<Claim>),
     /// It cannot be known.
@@ -83,39 +83,39 @@ impl Files {
 
 impl NodeClaim {
     /// Claims the node. `own`: the agent's folder.
-    pub(crate) fn take(own: &Path, by: &Claimant, entry: Entry) -> Result<NodeClaim, Refusal> {
-        let files = Files::find(own).map_err(Refusal::Failed)?;
-        if entry == Entry::Gone {
-            let json = serde_json::to_vec(by).map_err(|error| Refusal::Failed(error.to_string()))?;
-            write_whole(&files.gone, &json).map_err(Refusal::Failed)?;
-            return Err(Refusal::Taken(Box::new(files.held().unwrap_or_default().claim)));
+    pub(crate) fn take(own: &Path, by: &Claimant, entry: ClaimEntry) -> Result<NodeClaim, ClaimRefusal> {
+        let files = Files::find(own).map_err(ClaimRefusal::Failed)?;
+        if entry == ClaimEntry::Gone {
+            let json = serde_json::to_vec(by).map_err(|error| ClaimRefusal::Failed(error.to_string()))?;
+            write_whole(&files.gone, &json).map_err(ClaimRefusal::Failed)?;
+            return Err(ClaimRefusal::Taken(Box::new(files.held().unwrap_or_default().claim)));
         }
-        let lock = files.open().map_err(Refusal::Failed)?;
+        let lock = files.open().map_err(ClaimRefusal::Failed)?;
         let locked =
-            || sys::try_lock(&lock).map_err(|error| Refusal::Failed(format!("{}: {error}", files.lock.display())));
+            || sys::try_lock(&lock).map_err(|error| ClaimRefusal::Failed(format!("{}: {error}", files.lock.display())));
         if !locked()? {
             let held = files.held().unwrap_or_default();
             let mine = held.claim.by == *by;
-            if entry == Entry::Again && !mine {
-                return Err(Refusal::Taken(Box::new(held.claim)));
+            if entry == ClaimEntry::Again && !mine {
+                return Err(ClaimRefusal::Taken(Box::new(held.claim)));
             }
-            if entry == Entry::TakeOver && !mine {
+            if entry == ClaimEntry::TakeOver && !mine {
                 drop(fs::remove_file(&files.gone));
             }
-            if mine || entry == Entry::TakeOver {
+            if mine || entry == ClaimEntry::TakeOver {
                 evict(&files, &held, by);
             }
             // Whoever ended it by an eviction of its own is not asked twice.
-            if !wait_for(&files, &held, mine || entry == Entry::TakeOver, locked)? {
+            if !wait_for(&files, &held, mine || entry == ClaimEntry::TakeOver, locked)? {
                 let claim = files.held().unwrap_or(held).claim;
-                return Err(Refusal::Taken(Box::new(claim)));
+                return Err(ClaimRefusal::Taken(Box::new(claim)));
             }
         }
         let last = files.held();
-        if let (Entry::Again, Some(last)) = (entry, &last)
+        if let (ClaimEntry::Again, Some(last)) = (entry, &last)
             && last.claim.by != *by
         {
-            return Err(Refusal::Taken(Box::new(last.claim.clone())));
+            return Err(ClaimRefusal::Taken(Box::new(last.claim.clone())));
         }
         let now_ns = sys::realtime_ns();
         let earlier = last.as_ref().map(|last| with_clients(last, by, now_ns)).unwrap_or_default();
@@ -130,7 +130,7 @@ impl NodeClaim {
         };
         drop(fs::remove_file(&files.next));
         let claim = NodeClaim { files, held: Mutex::new(held.clone()), _lock: lock };
-        claim.write(&held).map_err(Refusal::Failed)?;
+        claim.write(&held).map_err(ClaimRefusal::Failed)?;
         Ok(claim)
     }
 
@@ -195,8 +195,8 @@ fn wait_for(
     files: &Files,
     before: &ClaimFile,
     asked: bool,
-    mut locked: impl FnMut() -> Result<bool, Refusal>,
-) -> Result<bool, Refusal> {
+    mut locked: impl FnMut() -> Result<bool, ClaimRefusal>,
+) -> Result<bool, ClaimRefusal> {
     let begun = sys::boottime_ns();
     loop {
         std::thread::sleep(LOOK);

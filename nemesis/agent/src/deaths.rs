@@ -33,7 +33,7 @@ const CORE_ENTRIES: usize = 20_000;
 
 /// What the harness does to a service, so that an end of it is no death.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Asked {
+pub(crate) enum HarnessAction {
     /// It is stopped: it may end in any way.
     Stop,
     /// It is killed with SIGKILL: any other end is its own.
@@ -57,12 +57,12 @@ pub(crate) struct Deaths {
     state_dir: OnceLock<StateDir>,
     /// By service and its first process: what was asked of one holds however late its end is seen, also when the service has
     /// been started again meanwhile.
-    asked: Mutex<BTreeMap<(String, u32), Asked>>,
+    asked: Mutex<BTreeMap<(String, u32), HarnessAction>>,
 }
 
 impl Deaths {
     /// The harness is about to end this service, whose first process this is.
-    pub(crate) fn ask(&self, service: &str, pid: u32, asked: Asked) {
+    pub(crate) fn ask(&self, service: &str, pid: u32, asked: HarnessAction) {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).insert((service.to_owned(), pid), asked);
     }
 
@@ -74,8 +74,8 @@ impl Deaths {
     /// Whether the harness asked for such an end.
     pub(crate) fn explains(&self, service: &str, pid: u32, status: Option<ExitStatus>) -> bool {
         match self.asked.lock().unwrap_or_else(PoisonError::into_inner).get(&(service.to_owned(), pid)) {
-            Some(Asked::Stop) => true,
-            Some(Asked::Kill) => status.is_none_or(|status| status.signal() == Some(libc::SIGKILL)),
+            Some(HarnessAction::Stop) => true,
+            Some(HarnessAction::Kill) => status.is_none_or(|status| status.signal() == Some(libc::SIGKILL)),
             None => false,
         }
     }
@@ -308,12 +308,12 @@ mod tests {
         let deaths = Deaths::default();
         let (abort, kill, exit) = (ExitStatus::from_raw(6), ExitStatus::from_raw(9), ExitStatus::from_raw(3 << 8));
         assert!(!deaths.explains("db", 7, Some(kill)), "nothing was asked");
-        deaths.ask("db", 7, Asked::Kill);
+        deaths.ask("db", 7, HarnessAction::Kill);
         deaths.begun("db", 8);
         assert!(deaths.explains("db", 7, Some(kill)), "also where it was started again before that was seen");
         assert!(!deaths.explains("db", 8, Some(kill)), "of the next one nothing was asked");
         assert!(!deaths.explains("db", 7, Some(abort)) && !deaths.explains("db", 7, Some(exit)), "a kill is signal 9");
-        deaths.ask("db", 7, Asked::Stop);
+        deaths.ask("db", 7, HarnessAction::Stop);
         assert!(deaths.explains("db", 7, Some(exit)) && deaths.explains("db", 7, None));
         assert_eq!(manner(abort), "signal 6 (SIGABRT)");
         assert_eq!(manner(exit), "exit 3");

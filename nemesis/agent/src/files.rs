@@ -38,18 +38,18 @@ fn look(folder: &File, name: &CStr) -> std::io::Result<Metadata> {
 }
 
 /// A step of a path.
-enum Step {
+enum PathComponent {
     Root,
     Up,
     Name(OsString),
 }
 
-impl Step {
-    fn of(part: Component<'_>) -> Option<Step> {
+impl PathComponent {
+    fn of(part: Component<'_>) -> Option<PathComponent> {
         match part {
-            Component::RootDir => Some(Step::Root),
-            Component::ParentDir => Some(Step::Up),
-            Component::Normal(name) => Some(Step::Name(name.to_owned())),
+            Component::RootDir => Some(PathComponent::Root),
+            Component::ParentDir => Some(PathComponent::Up),
+            Component::Normal(name) => Some(PathComponent::Name(name.to_owned())),
             Component::CurDir | Component::Prefix(_) => None,
         }
     }
@@ -64,17 +64,17 @@ fn folder_of(path: &Path, make: bool) -> Result<(File, CString), String> {
     if parent.components().any(|part| part == Component::ParentDir) {
         return Err(format!("{}: `..` in it", path.display()));
     }
-    let mut steps: VecDeque<Step> = parent.components().filter_map(Step::of).collect();
+    let mut steps: VecDeque<PathComponent> = parent.components().filter_map(PathComponent::of).collect();
     let root = OpenOptions::new().read(true).custom_flags(libc::O_PATH | libc::O_DIRECTORY).open("/").map_err(say)?;
     let (mut above, mut folder, mut links) = (Vec::new(), root.try_clone().map_err(say)?, 0);
     while let Some(step) = steps.pop_front() {
         let step = match step {
-            Step::Name(step) => step,
-            Step::Up => {
+            PathComponent::Name(step) => step,
+            PathComponent::Up => {
                 folder = above.pop().unwrap_or(folder);
                 continue;
             }
-            Step::Root => {
+            PathComponent::Root => {
                 above.clear();
                 folder = root.try_clone().map_err(say)?;
                 continue;
@@ -99,7 +99,7 @@ fn folder_of(path: &Path, make: bool) -> Result<(File, CString), String> {
                 return Err(format!("{}: too many symbolic links", path.display()));
             }
             let target = link_target(&folder, &step).map_err(say)?;
-            target.components().rev().filter_map(Step::of).for_each(|step| steps.push_front(step));
+            target.components().rev().filter_map(PathComponent::of).for_each(|step| steps.push_front(step));
             continue;
         }
         let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_NOFOLLOW;

@@ -1,11 +1,11 @@
 //! The guardian: a second process that heals when the agent dies without having said that all is clean. It holds the other
 //! end of a socket to the agent and does nothing while that lives. Also the `heal` command, which does the same on demand.
-use crate::claim::{NodeClaim, Refusal};
+use crate::claim::{ClaimRefusal, NodeClaim};
 use crate::injector::Injector;
 use crate::service::Services;
 use crate::state_dir::StateDir;
 use crate::{process, sys};
-use dsfuzz_nemesis::protocol::{Claimant, Entry};
+use dsfuzz_nemesis::protocol::{ClaimEntry, Claimant};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -23,7 +23,7 @@ const HEALER: Duration = Duration::from_secs(30);
 
 /// A message of the agent to its guardian: 24 bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) struct Sign {
+pub(crate) struct GuardianMessage {
     /// The lease now.
     pub(crate) lease_ms: u64,
     /// What expires by itself was renewed until then, boot-time clock.
@@ -32,7 +32,7 @@ pub(crate) struct Sign {
     pub(crate) clean: bool,
 }
 
-impl Sign {
+impl GuardianMessage {
     fn bytes(self) -> [u8; 24] {
         let mut bytes = [0; 24];
         bytes[..8].copy_from_slice(&self.lease_ms.to_le_bytes());
@@ -41,13 +41,13 @@ impl Sign {
         bytes
     }
 
-    fn parse(bytes: [u8; 24]) -> Sign {
+    fn parse(bytes: [u8; 24]) -> GuardianMessage {
         let number = |from: usize| {
             let mut part = [0; 8];
             part.copy_from_slice(&bytes[from..from + 8]);
             u64::from_le_bytes(part)
         };
-        Sign { lease_ms: number(0), held_until_ns: number(8), clean: bytes[16] == 1 }
+        GuardianMessage { lease_ms: number(0), held_until_ns: number(8), clean: bytes[16] == 1 }
     }
 }
 
@@ -58,7 +58,7 @@ pub(crate) struct GuardianPipe {
 
 impl GuardianPipe {
     /// Tells the guardian. A guardian that is dead or stuck must not hold the agent up.
-    pub(crate) fn tell(&mut self, sign: Sign) {
+    pub(crate) fn tell(&mut self, sign: GuardianMessage) {
         drop(self.socket.write(&sign.bytes()));
     }
 }
@@ -86,7 +86,7 @@ pub(crate) fn guard(state_dir: &StateDir, agent: &str) -> Result<u8, String> {
     // Not through standard input's buffer: what waits in it would not wake us.
     let input = std::io::stdin().as_fd().try_clone_to_owned().map_err(|error| format!("guardian's socket: {error}"))?;
     let mut input = File::from(input);
-    let mut last = Sign { lease_ms: 30_000, ..Sign::default() };
+    let mut last = GuardianMessage { lease_ms: 30_000, ..GuardianMessage::default() };
     let mut why = "agent died";
     loop {
         let patience = Duration::from_millis(last.lease_ms.saturating_mul(2)) + PATIENCE;
@@ -103,7 +103,7 @@ pub(crate) fn guard(state_dir: &StateDir, agent: &str) -> Result<u8, String> {
         }
         let mut bytes = [0; 24];
         match input.read_exact(&mut bytes) {
-            Ok(()) => last = Sign::parse(bytes),
+            Ok(()) => last = GuardianMessage::parse(bytes),
             Err(_) => break,
         }
         if last.clean {
@@ -128,10 +128,10 @@ pub(crate) fn heal(state_dir: &StateDir, take_over: bool) -> Result<u8, String> 
     let me = format!("heal/{}", std::process::id());
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned();
     let by = Claimant { run: me.clone(), host, token: me };
-    let entry = if take_over { Entry::TakeOver } else { Entry::First };
+    let entry = if take_over { ClaimEntry::TakeOver } else { ClaimEntry::First };
     let claim = NodeClaim::take(state_dir.dir(), &by, entry).map_err(|refusal| match refusal {
-        Refusal::Failed(reason) => reason,
-        Refusal::Taken(claim) => format!(
+        ClaimRefusal::Failed(reason) => reason,
+        ClaimRefusal::Taken(claim) => format!(
             "this node is used by run {} from host {}; wait for its end, or end it with --take-over",
             claim.by.run, claim.by.host
         ),
@@ -161,7 +161,7 @@ mod tests {
 
     #[test]
     fn signs_survive_the_wire() {
-        let sign = Sign { lease_ms: 3000, held_until_ns: 77, clean: true };
-        assert_eq!(Sign::parse(sign.bytes()), sign);
+        let sign = GuardianMessage { lease_ms: 3000, held_until_ns: 77, clean: true };
+        assert_eq!(GuardianMessage::parse(sign.bytes()), sign);
     }
 }

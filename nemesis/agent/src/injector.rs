@@ -1,8 +1,8 @@
 //! [`Injector`]: injections, proofs and undos in their order: journal, then injection; undo, then proof, then journal. The
 //! agent, its guardian and `heal` all work through it, one at a time: the one that holds the lock of the folder.
-use crate::clock::Keeper;
+use crate::clock::ClockKeeper;
 use crate::injections::{self, Context};
-use crate::journal::{Entry, Journal};
+use crate::journal::{Journal, UndoEntry};
 use crate::service::Services;
 use crate::state_dir::StateDir;
 use crate::{process, sys};
@@ -24,7 +24,7 @@ pub(crate) struct Injector {
     state_dir: StateDir,
     journal: Journal,
     services: Arc<Services>,
-    keeper: Keeper,
+    keeper: ClockKeeper,
     boot_id: String,
     control: Option<IpAddr>,
     run: String,
@@ -50,7 +50,7 @@ impl Injector {
             state_dir: state_dir.clone(),
             journal,
             services,
-            keeper: Keeper::default(),
+            keeper: ClockKeeper::default(),
             boot_id: process::boot_id(),
             control: control_address(std::env::var("SSH_CONNECTION").ok().as_deref()),
             run: String::new(),
@@ -84,18 +84,11 @@ impl Injector {
         if self.ending {
             return Err("the agent is ending".to_owned());
         }
-        if let Injection::StepClock { control_boot_id, own_kernel, .. } = &injection {
-            // Asked before the journal is written: an entry there means that the clock may have been stepped.
-            let settable = sys::clock_settable();
-            if let Some(reason) = injections::step_refusal(*own_kernel, control_boot_id, &self.boot_id, &settable) {
-                return Err(format!("the real clock is not stepped: {reason}"));
-            }
-        }
         let others = self.journal.live();
         if let Some(reason) = self.with_context(&others, |context| injections::refusal(&injection, context)) {
             return Err(reason);
         }
-        let entry = self.journal.begin(Entry {
+        let entry = self.journal.begin(UndoEntry {
             seq: 0,
             run: self.run.clone(),
             fault,
@@ -116,7 +109,7 @@ impl Injector {
         outcome
     }
 
-    fn with_context<T>(&mut self, others: &[Entry], step: impl FnOnce(&mut Context<'_>) -> T) -> T {
+    fn with_context<T>(&mut self, others: &[UndoEntry], step: impl FnOnce(&mut Context<'_>) -> T) -> T {
         let hold_ns = self.hold_ns();
         let (services, keeper) = (&self.services, &mut self.keeper);
         step(&mut Context { services, others, keeper, hold_ns, control: self.control })
@@ -125,7 +118,7 @@ impl Injector {
     /// Is a fault in force?
     pub(crate) fn prove(&mut self, fault: u64) -> Proof {
         let live = self.journal.live();
-        let mine: Vec<&Entry> = live.iter().filter(|entry| entry.fault == fault).collect();
+        let mine: Vec<&UndoEntry> = live.iter().filter(|entry| entry.fault == fault).collect();
         if mine.is_empty() {
             let healed = self.journal.healed().into_iter().find(|heal| heal.fault == fault);
             let why = healed
@@ -134,7 +127,7 @@ impl Injector {
         }
         let mut whole = injections::so_far();
         for entry in mine {
-            let others: Vec<Entry> = live.iter().filter(|other| other.seq != entry.seq).cloned().collect();
+            let others: Vec<UndoEntry> = live.iter().filter(|other| other.seq != entry.seq).cloned().collect();
             merge(&mut whole, self.with_context(&others, |context| injections::prove(entry, context)));
         }
         if self.gaps.contains(&fault) {
@@ -160,7 +153,7 @@ impl Injector {
         self.undo_entries(all)
     }
 
-    fn undo_entries(&mut self, entries: Vec<Entry>) -> Proof {
+    fn undo_entries(&mut self, entries: Vec<UndoEntry>) -> Proof {
         let mut whole = injections::so_far();
         for entry in entries.into_iter().rev() {
             merge(&mut whole, self.undo_entry(&entry));
@@ -168,7 +161,7 @@ impl Injector {
         whole
     }
 
-    fn undo_entry(&mut self, entry: &Entry) -> Proof {
+    fn undo_entry(&mut self, entry: &UndoEntry) -> Proof {
         let mut proof = self.try_undo(entry);
         if self.is_leftover(entry) {
             for _ in 1..ATTEMPTS {
@@ -191,14 +184,14 @@ impl Injector {
         proof
     }
 
-    fn try_undo(&mut self, entry: &Entry) -> Proof {
+    fn try_undo(&mut self, entry: &UndoEntry) -> Proof {
         if entry.boot_id != self.boot_id && entry.injection.facts().ends_with_boot {
             let detail = vec![format!("fault {}: ended by a reboot", entry.fault)];
             return Proof { holds: true, detail, dropped_packets: 0 };
         }
         // What is of an earlier boot and ended with it no longer counts among the others.
         let live = self.journal.live().into_iter();
-        let others: Vec<Entry> = live
+        let others: Vec<UndoEntry> = live
             .filter(|other| other.seq != entry.seq)
             .filter(|other| other.boot_id == self.boot_id || !other.injection.facts().ends_with_boot)
             .collect();
@@ -207,7 +200,7 @@ impl Injector {
 
     /// An injection of another run than the one that has the node. One that cannot be undone must not stand in the way of every
     /// later run.
-    fn is_leftover(&self, entry: &Entry) -> bool {
+    fn is_leftover(&self, entry: &UndoEntry) -> bool {
         !self.run.is_empty() && self.run != entry.run
     }
 
@@ -323,8 +316,8 @@ impl Injector {
 }
 
 /// Faults whose injections had expired before a renewal that was done at `now_ns`.
-fn expired_meanwhile(live: &[Entry], held_until_ns: u64, hold_ns: u64, now_ns: u64) -> BTreeSet<u64> {
-    let until = |entry: &Entry| held_until_ns.max(entry.boot_ns.saturating_add(hold_ns));
+fn expired_meanwhile(live: &[UndoEntry], held_until_ns: u64, hold_ns: u64, now_ns: u64) -> BTreeSet<u64> {
+    let until = |entry: &UndoEntry| held_until_ns.max(entry.boot_ns.saturating_add(hold_ns));
     let expired = live.iter().filter(|entry| entry.injection.facts().expires && until(entry) < now_ns);
     expired.map(|entry| entry.fault).collect()
 }
@@ -347,7 +340,7 @@ mod tests {
 
     #[test]
     fn a_renewal_that_comes_too_late_leaves_a_gap() {
-        let entry = |fault, boot_ns, injection| Entry {
+        let entry = |fault, boot_ns, injection| UndoEntry {
             seq: fault,
             run: String::new(),
             fault,

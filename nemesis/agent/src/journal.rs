@@ -14,7 +14,7 @@ const SLOTS: usize = 64;
 
 /// One injection that is, or may be, in force.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Entry {
+pub(crate) struct UndoEntry {
     /// Order of the injections.
     pub(crate) seq: u64,
     /// Which run did it.
@@ -33,8 +33,8 @@ pub(crate) struct Entry {
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-enum Record {
-    Live(Entry),
+enum JournalRecord {
+    Live(UndoEntry),
     Healed(SelfHeal),
 }
 
@@ -42,7 +42,7 @@ enum Record {
 pub(crate) struct Journal {
     path: PathBuf,
     file: File,
-    slots: Vec<Option<Record>>,
+    slots: Vec<Option<JournalRecord>>,
     torn: usize,
 }
 
@@ -78,12 +78,12 @@ impl Journal {
     }
 
     /// What may be in force, oldest first.
-    pub(crate) fn live(&self) -> Vec<Entry> {
-        let mut entries: Vec<Entry> = self
+    pub(crate) fn live(&self) -> Vec<UndoEntry> {
+        let mut entries: Vec<UndoEntry> = self
             .slots
             .iter()
             .filter_map(|slot| match slot {
-                Some(Record::Live(entry)) => Some(entry.clone()),
+                Some(JournalRecord::Live(entry)) => Some(entry.clone()),
                 _ => None,
             })
             .collect();
@@ -97,7 +97,7 @@ impl Journal {
             .slots
             .iter()
             .filter_map(|slot| match slot {
-                Some(Record::Healed(heal)) => Some(heal.clone()),
+                Some(JournalRecord::Healed(heal)) => Some(heal.clone()),
                 _ => None,
             })
             .collect();
@@ -106,29 +106,29 @@ impl Journal {
     }
 
     /// Puts an entry on disk. Its `seq` is chosen here and returned.
-    pub(crate) fn begin(&mut self, mut entry: Entry) -> Result<Entry, String> {
+    pub(crate) fn begin(&mut self, mut entry: UndoEntry) -> Result<UndoEntry, String> {
         entry.seq = 1 + self.live().last().map_or(0, |last| last.seq);
-        self.put(Record::Live(entry.clone()))?;
+        self.put(JournalRecord::Live(entry.clone()))?;
         Ok(entry)
     }
 
     /// The injection is proven undone.
     pub(crate) fn done(&mut self, seq: u64) -> Result<(), String> {
-        self.clear(|record| matches!(record, Record::Live(entry) if entry.seq == seq))
+        self.clear(|record| matches!(record, JournalRecord::Live(entry) if entry.seq == seq))
     }
 
     /// Remembers a heal without a request; a later one of the same fault takes its place.
     pub(crate) fn remember(&mut self, heal: SelfHeal) -> Result<(), String> {
         self.forget(|known| known.run == heal.run && known.fault == heal.fault)?;
-        self.put(Record::Healed(heal))
+        self.put(JournalRecord::Healed(heal))
     }
 
     /// Forgets such heals.
     pub(crate) fn forget(&mut self, which: impl Fn(&SelfHeal) -> bool) -> Result<(), String> {
-        self.clear(|record| matches!(record, Record::Healed(heal) if which(heal)))
+        self.clear(|record| matches!(record, JournalRecord::Healed(heal) if which(heal)))
     }
 
-    fn put(&mut self, record: Record) -> Result<(), String> {
+    fn put(&mut self, record: JournalRecord) -> Result<(), String> {
         let mut slot = self.slots.iter().position(Option::is_none);
         if slot.is_none() {
             // A heal that is reported late is less bad than an injection that cannot be undone.
@@ -154,7 +154,7 @@ impl Journal {
         Ok(())
     }
 
-    fn clear(&mut self, which: impl Fn(&Record) -> bool) -> Result<(), String> {
+    fn clear(&mut self, which: impl Fn(&JournalRecord) -> bool) -> Result<(), String> {
         for slot in 0..self.slots.len() {
             if self.slots[slot].as_ref().is_some_and(&which) {
                 self.write(slot, &[0; HEAD_BYTES])?;
@@ -180,7 +180,7 @@ fn frame(json: &[u8]) -> Vec<u8> {
     bytes
 }
 
-fn parse(bytes: &[u8]) -> Option<Record> {
+fn parse(bytes: &[u8]) -> Option<JournalRecord> {
     let rest = bytes.strip_prefix(MAGIC)?;
     let length = u32::from_le_bytes(rest.get(..4)?.try_into().ok()?) as usize;
     let sum = u32::from_le_bytes(rest.get(4..8)?.try_into().ok()?);
@@ -202,9 +202,9 @@ fn crc32(bytes: &[u8]) -> u32 {
 mod tests {
     use super::*;
 
-    fn entry(fault: u64) -> Entry {
+    fn entry(fault: u64) -> UndoEntry {
         let injection = Injection::Kill { services: vec!["db".to_owned()] };
-        Entry { seq: 0, run: "r".to_owned(), fault, boot_id: "b".to_owned(), boot_ns: 1, real_ns: 2, injection }
+        UndoEntry { seq: 0, run: "r".to_owned(), fault, boot_id: "b".to_owned(), boot_ns: 1, real_ns: 2, injection }
     }
 
     fn heal(fault: u64, latest_ns: u64) -> SelfHeal {

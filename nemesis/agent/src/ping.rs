@@ -13,9 +13,9 @@ const PATHS_MAX: usize = 16_384;
 const NAME_BYTES_MAX: usize = 255;
 
 /// The sender's name, its address where it named one, and the address it sent to.
-type Path = (String, Option<IpAddr>, IpAddr);
+type PingPath = (String, Option<IpAddr>, IpAddr);
 /// Rounds, and in each how many datagrams came on which path.
-type Counts = BTreeMap<u64, BTreeMap<Path, u32>>;
+type Counts = BTreeMap<u64, BTreeMap<PingPath, u32>>;
 
 /// The sockets and what they heard.
 pub(crate) struct Pings {
@@ -124,7 +124,7 @@ fn listen(socket: &UdpSocket, heard: &Mutex<Counts>, run: &Mutex<String>) {
 }
 
 /// Counts one; the lowest round gives way when there are too many.
-fn count(heard: &mut Counts, round: u64, path: Path) {
+fn count(heard: &mut Counts, round: u64, path: PingPath) {
     let paths = heard.entry(round).or_default();
     if paths.len() < PATHS_MAX || paths.contains_key(&path) {
         let known = paths.entry(path).or_default();
@@ -148,7 +148,7 @@ fn encode(round: u64, run: &str, from: &str, to: &PingTarget) -> Result<Vec<u8>,
     Ok(message)
 }
 
-fn decode(message: &[u8]) -> Option<(u64, String, Path)> {
+fn decode(message: &[u8]) -> Option<(u64, String, PingPath)> {
     let (round, mut rest) = message.strip_prefix(MAGIC)?.split_first_chunk::<8>()?;
     let mut text = || {
         let (length, more) = rest.split_first()?;

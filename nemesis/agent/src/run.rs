@@ -19,7 +19,7 @@ const LINGER: Duration = Duration::from_millis(300);
 static RUNNING: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
 
 /// What came of a command.
-pub(crate) struct Finished {
+pub(crate) struct CommandOutput {
     pub(crate) status: Option<ExitStatus>,
     pub(crate) stdout: Vec<u8>,
     pub(crate) stderr: Vec<u8>,
@@ -55,7 +55,7 @@ pub(crate) fn end_all() {
 }
 
 /// Runs a command in a process group of its own, with so much on its input, to its end or the deadline.
-pub(crate) fn finish(mut command: Command, input: &[u8], deadline: Duration) -> std::io::Result<Finished> {
+pub(crate) fn finish(mut command: Command, input: &[u8], deadline: Duration) -> std::io::Result<CommandOutput> {
     let end = Instant::now() + deadline;
     command.process_group(0).stdout(Stdio::piped()).stderr(Stdio::piped());
     if !input.is_empty() {
@@ -73,7 +73,7 @@ pub(crate) fn finish(mut command: Command, input: &[u8], deadline: Duration) -> 
     finished
 }
 
-fn collect(child: &mut Child, end: Instant) -> std::io::Result<Finished> {
+fn collect(child: &mut Child, end: Instant) -> std::io::Result<CommandOutput> {
     let mut stdout = Pipe::new(child.stdout.take())?;
     let mut stderr = Pipe::new(child.stderr.take())?;
     let (mut status, mut ended, mut late) = (None, None, false);
@@ -104,7 +104,7 @@ fn collect(child: &mut Child, end: Instant) -> std::io::Result<Finished> {
     }
     // Killed by somebody else's signal is no status either.
     let status = status.filter(|status| status.signal().is_none());
-    Ok(Finished { status, stdout: stdout.kept, stderr: stderr.kept, late })
+    Ok(CommandOutput { status, stdout: stdout.kept, stderr: stderr.kept, late })
 }
 
 /// One pipe, read without waiting.

@@ -1,15 +1,15 @@
 //! `serve`: the agent itself. A thread reads requests, each is answered in a thread of its own, so that a heal never waits
 //! behind a long command; one thread writes. The main thread waits for the end, heals, and is the only one that exits.
-use crate::claim::{NodeClaim, Refusal};
-use crate::clock::Target;
-use crate::guard::{self, GuardianPipe, Sign};
+use crate::claim::{ClaimRefusal, NodeClaim};
+use crate::clock::PatchedProcess;
+use crate::guard::{self, GuardianMessage, GuardianPipe};
 use crate::injector::Injector;
 use crate::ping::Pings;
 use crate::service::Services;
 use crate::state_dir::StateDir;
 use crate::{abilities, addresses, files, process, reach, run, sys};
 use dsfuzz_nemesis::protocol::{
-    self, Claimant, Entry, GREETING, PROTOCOL_VERSION, Request, RequestFrame, Response, ResponseFrame,
+    self, ClaimEntry, Claimant, GREETING, PROTOCOL_VERSION, Request, RequestFrame, Response, ResponseFrame,
 };
 use std::io::{Read, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -60,7 +60,7 @@ struct Greeting {
     lease_ms: u64,
     run: String,
     claim: Claimant,
-    entry: Entry,
+    entry: ClaimEntry,
 }
 
 /// Reads until a proper greeting comes; none where the channel closes before.
@@ -104,8 +104,8 @@ pub(crate) fn serve(state_dir: &StateDir, ping_port: u16) -> Result<u8, String> 
     };
     let claim = match NodeClaim::take(state_dir.dir(), &first.claim, first.entry) {
         Ok(claim) => claim,
-        Err(Refusal::Taken(claim)) => return refused(Response::Taken(*claim)),
-        Err(Refusal::Failed(reason)) => return refused(Response::Failed(reason)),
+        Err(ClaimRefusal::Taken(claim)) => return refused(Response::Taken(*claim)),
+        Err(ClaimRefusal::Failed(reason)) => return refused(Response::Failed(reason)),
     };
     let _lock = state_dir.take_over()?;
     state_dir.sign();
@@ -339,7 +339,7 @@ impl Agent {
         let node_ns = sys::realtime_ns();
         let shift_of = |name: &String| {
             let pid = *self.services.processes(name).first()?;
-            Target::open(pid).ok()?.shift(node_ns).map(|shift| shift.at(node_ns))
+            PatchedProcess::open(pid).ok()?.shift(node_ns).map(|shift| shift.at(node_ns))
         };
         let names = self.services.names();
         let shifts_ns = names.into_iter().map(|name| (shift_of(&name).unwrap_or(0), name));
@@ -397,7 +397,11 @@ impl Agent {
     }
 
     fn tell_guardian(&self, clean: bool) {
-        let sign = Sign { lease_ms: self.lease_ms.load(SeqCst), held_until_ns: self.held_until_ns.load(SeqCst), clean };
+        let sign = GuardianMessage {
+            lease_ms: self.lease_ms.load(SeqCst),
+            held_until_ns: self.held_until_ns.load(SeqCst),
+            clean,
+        };
         if let Some(pipe) = self.guardian_pipe.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
             pipe.tell(sign);
         }

@@ -2,7 +2,7 @@
 //! is known of it is kept in the agent's folder, so that the next agent finds it again.
 use crate::cgroup::{self, Cgroup};
 use crate::clock::{self, Shift};
-use crate::deaths::{self, Asked, Deaths};
+use crate::deaths::{self, Deaths, HarnessAction};
 use crate::state_dir::{StateDir, write_whole};
 use crate::{files, launch, process, sys};
 use dsfuzz_nemesis::protocol::{Claimant, Death, Response, Service, ServiceState};
@@ -32,7 +32,7 @@ const MARKER: &str = "DSFUZZ_SERVICE";
 
 /// The first process of a service.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct First {
+struct FirstProcess {
     pid: u32,
     start: u64,
     boot_id: String,
@@ -40,9 +40,9 @@ struct First {
 
 /// What is kept of a service on disk.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct Kept {
+struct ServiceRecord {
     service: Service,
-    first: Option<First>,
+    first: Option<FirstProcess>,
     #[serde(rename = "leaf")]
     cgroup: Option<PathBuf>,
     #[serde(default)]
@@ -63,7 +63,7 @@ pub(crate) struct Services {
     state_dir: StateDir,
     boot_id: String,
     cgroups: Option<PathBuf>,
-    known: Mutex<BTreeMap<String, Kept>>,
+    known: Mutex<BTreeMap<String, ServiceRecord>>,
     deaths: Deaths,
 }
 
@@ -76,7 +76,7 @@ impl Services {
             if path.extension().is_some_and(|extension| extension == "json")
                 && let Ok(text) = fs::read(&path)
             {
-                match serde_json::from_slice::<Kept>(&text) {
+                match serde_json::from_slice::<ServiceRecord>(&text) {
                     Ok(kept) => drop(known.insert(kept.service.name.clone(), kept)),
                     Err(error) => state_dir.log(&format!("{}: {error}", path.display())),
                 }
@@ -92,17 +92,17 @@ impl Services {
         }
     }
 
-    fn known(&self) -> MutexGuard<'_, BTreeMap<String, Kept>> {
+    fn known(&self) -> MutexGuard<'_, BTreeMap<String, ServiceRecord>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn kept(&self, name: &str) -> Result<Kept, String> {
+    fn kept(&self, name: &str) -> Result<ServiceRecord, String> {
         self.known().get(name).cloned().ok_or_else(|| format!("service {name}: not defined on this node"))
     }
 
     /// Keeps what is known of a service. What cannot be written to the disk is known to this agent at least: a disk that the
     /// target has filled keeps nobody from stopping, wiping and starting it.
-    fn keep(&self, kept: Kept) {
+    fn keep(&self, kept: ServiceRecord) {
         // The lock is held while writing, so that two changes reach the disk in their order.
         let mut known = self.known();
         self.write(&kept);
@@ -110,7 +110,7 @@ impl Services {
     }
 
     /// Changes what is kept of a service, if it is still so.
-    fn change(&self, name: &str, holds: impl FnOnce(&Kept) -> bool, change: impl FnOnce(&mut Kept)) {
+    fn change(&self, name: &str, holds: impl FnOnce(&ServiceRecord) -> bool, change: impl FnOnce(&mut ServiceRecord)) {
         let mut known = self.known();
         if let Some(kept) = known.get_mut(name).filter(|kept| holds(kept)) {
             change(kept);
@@ -118,7 +118,7 @@ impl Services {
         }
     }
 
-    fn write(&self, kept: &Kept) {
+    fn write(&self, kept: &ServiceRecord) {
         let path = self.state_dir.file("services").join(format!("{}.json", kept.service.name));
         let json = serde_json::to_vec_pretty(&kept).map_err(|error| error.to_string());
         if let Err(reason) = json.and_then(|json| write_whole(&path, &json)) {
@@ -137,8 +137,8 @@ impl Services {
         }
         let old = self.kept(&service.name).ok();
         let kept = match old {
-            Some(old) => Kept { service, ..old },
-            None => Kept {
+            Some(old) => ServiceRecord { service, ..old },
+            None => ServiceRecord {
                 service,
                 first: None,
                 cgroup: None,
@@ -216,7 +216,7 @@ impl Services {
 
     /// The state of every service.
     pub(crate) fn states(&self) -> Vec<ServiceState> {
-        let kept: Vec<Kept> = self.known().values().cloned().collect();
+        let kept: Vec<ServiceRecord> = self.known().values().cloned().collect();
         kept.into_iter()
             .map(|kept| {
                 let name = kept.service.name;
@@ -273,7 +273,7 @@ impl Services {
         let inside =
             cgroup.as_ref().is_some_and(|cgroup| cgroup.processes().contains(&pid) || !process::lives(pid, start));
         kept.cgroup = self.cgroups.as_ref().filter(|_| inside).map(|root| root.join(name));
-        kept.first = Some(First { pid, start, boot_id: self.boot_id.clone() });
+        kept.first = Some(FirstProcess { pid, start, boot_id: self.boot_id.clone() });
         kept.ended.clear();
         (kept.asked_to_end, kept.again, kept.oom_before) = (false, again, oom_before);
         self.keep(kept.clone());
@@ -316,7 +316,7 @@ impl Services {
 
     /// Reaps the first process when it ends and remembers how. It waits on a pidfd: waiting by process id would steal the
     /// stops of a thread that traces it.
-    fn watch(self: &Arc<Services>, kept: Kept, mut child: Child) {
+    fn watch(self: &Arc<Services>, kept: ServiceRecord, mut child: Child) {
         let services = Arc::clone(self);
         std::thread::spawn(move || {
             let (pid, start) = (child.id(), process::stat(child.id()).map_or(0, |stat| stat.start));
@@ -331,14 +331,14 @@ impl Services {
     /// no time to keep is told as it saw it.
     pub(crate) fn watch_running(self: &Arc<Services>, run: &Claimant) {
         let resumed = self.deaths.open(&self.state_dir, run);
-        let all: Vec<Kept> = self.known().values().cloned().collect();
+        let all: Vec<ServiceRecord> = self.known().values().cloned().collect();
         for kept in all {
             let Some(first) = kept.first.clone().filter(|first| first.boot_id == self.boot_id) else { continue };
             if !kept.ended.is_empty() && (kept.asked_to_end || !resumed) {
                 continue;
             }
             if kept.asked_to_end {
-                self.deaths.ask(&kept.service.name, first.pid, Asked::Stop);
+                self.deaths.ask(&kept.service.name, first.pid, HarnessAction::Stop);
             }
             let services = Arc::clone(self);
             std::thread::spawn(move || {
@@ -350,13 +350,13 @@ impl Services {
 
     /// The first process of a service has ended. It is the service's death unless the harness asked for it, or others of the
     /// service go on in its place: then their end is waited for.
-    fn first_ended(&self, kept: &Kept, (pid, start): (u32, u64), status: Option<ExitStatus>, alive_ns: u64) {
+    fn first_ended(&self, kept: &ServiceRecord, (pid, start): (u32, u64), status: Option<ExitStatus>, alive_ns: u64) {
         let name = kept.service.name.as_str();
         let current = || self.kept(name).ok().filter(|kept| kept.first.as_ref().is_some_and(|first| first.pid == pid));
         let before = Some(kept.ended.clone()).filter(|ended| ended != UNSEEN).unwrap_or_default();
         let how = status.map_or(before, deaths::manner);
         let ended = if how.is_empty() { UNSEEN.to_owned() } else { how.clone() };
-        let same = |kept: &Kept| kept.first.as_ref().is_some_and(|first| first.pid == pid);
+        let same = |kept: &ServiceRecord| kept.first.as_ref().is_some_and(|first| first.pid == pid);
         self.change(name, same, |kept| kept.ended.clone_from(&ended));
         let handed_over = status.is_none_or(|status| status.success());
         let (mut earliest_ns, mut latest_ns) = (alive_ns, sys::boottime_ns());
@@ -395,12 +395,12 @@ impl Services {
 
     /// How services ended by themselves, and what is left of that.
     pub(crate) fn deaths(&self, cores: bool) -> Response {
-        let all: Vec<Kept> = self.known().values().cloned().collect();
-        let killed = |kept: &Kept| {
+        let all: Vec<ServiceRecord> = self.known().values().cloned().collect();
+        let killed = |kept: &ServiceRecord| {
             let count = self.cgroup(&kept.service.name)?.oom_kills()?;
             Some((kept.service.name.clone(), count.saturating_sub(kept.oom_before)))
         };
-        let in_folder = |kept: &Kept| match kept.service.cwd.as_str() {
+        let in_folder = |kept: &ServiceRecord| match kept.service.cwd.as_str() {
             "" | "/" => Vec::new(),
             folder => deaths::core_files(&kept.service.name, Path::new(folder)),
         };
@@ -413,7 +413,7 @@ impl Services {
     }
 
     /// The harness is about to end a service. What cannot be kept on disk is known to this agent at least.
-    fn ask_to_end(&self, name: &str, asked: Asked) {
+    fn ask_to_end(&self, name: &str, asked: HarnessAction) {
         if let Some(first) = self.kept(name).ok().and_then(|kept| kept.first) {
             self.deaths.ask(name, first.pid, asked);
         }
@@ -423,7 +423,7 @@ impl Services {
     /// Signals a service, waits, kills what is left, and waits until nothing is.
     pub(crate) fn stop(&self, name: &str, signal: i32, grace: Duration) -> Result<(), String> {
         self.kept(name)?;
-        self.ask_to_end(name, Asked::Stop);
+        self.ask_to_end(name, HarnessAction::Stop);
         for pid in self.processes(name) {
             drop(sys::kill(pid, signal));
         }
@@ -436,7 +436,7 @@ impl Services {
     /// Kills all of a service with SIGKILL, also those that start meanwhile; returns when none is left.
     pub(crate) fn kill(&self, name: &str) -> Result<(), String> {
         self.kept(name)?;
-        self.ask_to_end(name, Asked::Kill);
+        self.ask_to_end(name, HarnessAction::Kill);
         self.kill_all(name)
     }
 

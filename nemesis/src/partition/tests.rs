@@ -3,7 +3,7 @@ use super::*;
 use crate::fault::NodeView;
 use std::collections::BTreeSet;
 
-fn view(nodes: usize, leader: Option<usize>) -> View {
+fn view(nodes: usize, leader: Option<usize>) -> ClusterView {
     let node = |position: usize| NodeView {
         name: format!("n{}", position + 1),
         address: [10, 0, 0, position as u8 + 1].into(),
@@ -12,7 +12,7 @@ fn view(nodes: usize, leader: Option<usize>) -> View {
         services: vec!["db".into()],
         own_kernel: false,
     };
-    View {
+    ClusterView {
         nodes: (0..nodes).map(node).collect(),
         leader: leader.map(|position| format!("n{}", position + 1)),
         control_boot_id: String::new(),

@@ -29,7 +29,7 @@ pub struct Claimant {
 /// How a node is asked for in [`Request::Hello`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Entry {
+pub enum ClaimEntry {
     /// For the first time: refused while another has it.
     #[default]
     First,

@@ -25,9 +25,9 @@ const EARLY: f64 = 0.75;
 
 /// When something began, in nanoseconds since the begin of the load; 0: it is not going on.
 #[derive(Debug, Default)]
-pub(super) struct Since(AtomicU64);
+pub(super) struct StartTime(AtomicU64);
 
-impl Since {
+impl StartTime {
     pub(super) fn set(&self, start: Instant) {
         let nanos = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
         self.0.store(nanos.max(1), Ordering::Release);
@@ -46,15 +46,15 @@ impl Since {
 
 /// What is known of one node's load.
 #[derive(Debug)]
-pub(super) struct NodeLoad {
+pub(super) struct NodeActivity {
     /// The last call that began, of reads and of the others.
-    begun: [Since; 2],
+    begun: [StartTime; 2],
     opening: Arc<Semaphore>,
 }
 
-impl NodeLoad {
-    pub(super) fn of(nodes: &[NodeEndpoint]) -> Vec<NodeLoad> {
-        let one = |_| NodeLoad { begun: Default::default(), opening: Arc::new(Semaphore::new(OPENING_MAX)) };
+impl NodeActivity {
+    pub(super) fn of(nodes: &[NodeEndpoint]) -> Vec<NodeActivity> {
+        let one = |_| NodeActivity { begun: Default::default(), opening: Arc::new(Semaphore::new(OPENING_MAX)) };
         nodes.iter().map(one).collect()
     }
 
@@ -78,7 +78,7 @@ pub(super) fn gap(asked: f64, parts: usize) -> Duration {
 }
 
 /// The clients that join on one node, for one part of the calls.
-pub(super) struct Team {
+pub(super) struct JoiningClients {
     pub(super) shared: Arc<Shared>,
     pub(super) node: usize,
     pub(super) part: Part,
@@ -86,7 +86,7 @@ pub(super) struct Team {
     pub(super) seats: std::ops::Range<u32>,
 }
 
-impl Team {
+impl JoiningClients {
     /// Watches over the node until the load ends, then waits for its own calls.
     pub(super) async fn run(mut self) {
         let shared = self.shared.clone();

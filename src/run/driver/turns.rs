@@ -1,17 +1,17 @@
 //! [`Turns`]: the generators of one worker, one for each workload, and whose turn it is.
 use dsfuzz_rng::Rng;
-use dsfuzz_workloads::{Answer, Call, Generator, Next, Part, Workload};
+use dsfuzz_workloads::{Call, CallResult, Generator, Next, Part, Workload};
 use std::sync::Arc;
 
 pub(super) struct Turns {
     /// None once a workload has no more calls.
-    parts: Vec<Option<Turn>>,
+    parts: Vec<Option<WorkloadTurn>>,
     rng: Rng,
     /// Whose turn it is, until its call was taken.
     turn: Option<usize>,
 }
 
-struct Turn {
+struct WorkloadTurn {
     workload: Arc<str>,
     generator: Box<dyn Generator>,
 }
@@ -19,7 +19,7 @@ struct Turn {
 impl Turns {
     pub(super) fn new(workloads: &[Arc<dyn Workload>], seed: u64, worker: u32, workers: u32) -> Turns {
         let part = |workload: &Arc<dyn Workload>| {
-            Some(Turn { workload: workload.name(), generator: workload.generator(seed, worker, workers) })
+            Some(WorkloadTurn { workload: workload.name(), generator: workload.generator(seed, worker, workers) })
         };
         let rng = Rng::new(seed, "workload", u64::from(worker));
         Turns { parts: workloads.iter().map(part).collect(), rng, turn: None }
@@ -35,9 +35,9 @@ impl Turns {
     ) -> Option<Turns> {
         let one = |workload: &Arc<dyn Workload>| {
             let generator = workload.part(part, seed, worker, workers)?;
-            Some(Turn { workload: workload.name(), generator })
+            Some(WorkloadTurn { workload: workload.name(), generator })
         };
-        let parts: Vec<Option<Turn>> = workloads.iter().map(one).collect();
+        let parts: Vec<Option<WorkloadTurn>> = workloads.iter().map(one).collect();
         let rng = Rng::new(seed, "workload", u64::from(worker));
         parts.iter().any(Option::is_some).then_some(Turns { parts, rng, turn: None })
     }
@@ -66,7 +66,7 @@ impl Turns {
     }
 
     /// The call ended so.
-    pub(super) fn observe(&mut self, call: &Call, answer: &Answer) {
+    pub(super) fn observe(&mut self, call: &Call, answer: &CallResult) {
         if let Some(part) = self.parts.iter_mut().flatten().find(|part| part.workload == call.workload) {
             part.generator.observe(call, answer);
         }

@@ -1,9 +1,9 @@
 //! [`Worker`]: one call after the other, through one client at a time, to one node.
-use super::pace::Pace;
+use super::rate_limiter::RateLimiter;
 use super::turns::Turns;
-use super::{NodeEndpoint, Shared, Stopped, call_once, connect_once, discard};
+use super::{NodeEndpoint, Shared, StopReason, call_once, connect_once, discard};
 use dsfuzz_rng::Rng;
-use dsfuzz_workloads::{Answer, Call, Client, Next, Part, Response, Terms};
+use dsfuzz_workloads::{Call, CallResponse, CallResult, Client, Next, Part, Terms};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -25,7 +25,7 @@ pub(super) struct Worker {
     process: u64,
     client: Option<Box<dyn Client>>,
     turns: Turns,
-    pace: Option<Pace>,
+    pace: Option<RateLimiter>,
     rng: Rng,
     fails_in_a_row: u32,
     /// One of the plan's clients, and not one that joined.
@@ -37,7 +37,7 @@ impl Worker {
     pub(super) fn new(shared: Arc<Shared>, index: u32) -> Worker {
         let options = &shared.options;
         let turns = Turns::new(&shared.workloads, options.seed, index, shared.workers);
-        let pace = Pace::new(options.seed, index, options.clients, options.rate, Instant::now());
+        let pace = RateLimiter::new(options.seed, index, options.clients, options.rate, Instant::now());
         let node = index as usize % options.nodes.len();
         Worker { pace, own: true, ..Worker::with(shared, index, node, turns) }
     }
@@ -185,14 +185,14 @@ impl Worker {
     /// Journals the call before it leaves; only then its choice is used up.
     fn begin(&mut self, call: &Call) -> bool {
         if !self.shared.ticket() {
-            self.shared.halt(Stopped::OpsMax);
+            self.shared.halt(StopReason::OpsMax);
             return false;
         }
         self.shared.process_max.fetch_max(self.process, Ordering::AcqRel);
         let node = &self.shared.options.nodes[self.node].name;
         if self.shared.recorder.invoke(self.index, self.process, node, call, false).is_none() {
             let why = self.shared.recorder.failure().unwrap_or_else(|| "the record has ended".to_owned());
-            self.shared.halt(Stopped::Recorder(why));
+            self.shared.halt(StopReason::Recorder(why));
             return false;
         }
         self.shared.loads[self.node].began(&call.f, self.shared.start);
@@ -201,7 +201,7 @@ impl Worker {
     }
 
     async fn not_connected(&mut self, call: &Call, why: &str) {
-        self.end(call, &Answer::fail(why).into());
+        self.end(call, &CallResult::fail(why).into());
         self.shared.not_connected.fetch_add(1, Ordering::Relaxed);
         self.pause().await;
     }
@@ -214,13 +214,13 @@ impl Worker {
             let text = format!("worker {}: {told}", self.index);
             self.shared.trouble(&self.endpoint().name, text);
         }
-        match response.answer {
-            Answer::Ok(_) => {
+        match response.result {
+            CallResult::Ok(_) => {
                 self.shared.backoffs[self.node].answered();
                 self.fails_in_a_row = 0;
                 self.client = Some(client);
             }
-            Answer::Fail(_) => {
+            CallResult::Fail(_) => {
                 self.fails_in_a_row += 1;
                 if self.fails_in_a_row < FAILS_IN_A_ROW_MAX {
                     self.client = Some(client);
@@ -230,7 +230,7 @@ impl Worker {
                     self.pause().await;
                 }
             }
-            Answer::Info(_) => {
+            CallResult::Info(_) => {
                 discard(Some(client));
                 self.retire();
                 self.pause().await;
@@ -238,9 +238,9 @@ impl Worker {
         }
     }
 
-    fn end(&mut self, call: &Call, response: &Response) {
+    fn end(&mut self, call: &Call, response: &CallResponse) {
         self.shared.recorder.complete(self.process, response);
-        self.turns.observe(call, &response.answer);
+        self.turns.observe(call, &response.result);
     }
 
     fn terms(&self) -> Terms {

@@ -22,12 +22,12 @@ struct Shared {
     dir: PathBuf,
     segment_bytes: usize,
     start: Instant,
-    state: Mutex<State>,
+    state: Mutex<WriterState>,
     changed: Condvar,
     failure: OnceLock<String>,
 }
 
-struct State {
+struct WriterState {
     segment: Arc<Segment>,
     number: u32,
     at: usize,
@@ -46,7 +46,7 @@ impl Journal {
     pub(in crate::run) fn create(dir: &Path, segment_bytes: usize) -> io::Result<Journal> {
         std::fs::create_dir_all(dir)?;
         let segment = Segment::create(dir, 0, segment_bytes.max(SEGMENT_HEAD_BYTES + FRAME_HEAD_BYTES))?;
-        let state = State {
+        let state = WriterState {
             segment: Arc::new(segment),
             number: 0,
             at: SEGMENT_HEAD_BYTES,
@@ -141,7 +141,7 @@ impl Drop for Journal {
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, WriterState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -156,7 +156,11 @@ impl Shared {
     }
 
     /// Goes on in a segment with room for `need` bytes; None, and the journal is closed, where there is none.
-    fn turn_over<'a>(&'a self, mut state: MutexGuard<'a, State>, need: usize) -> Option<MutexGuard<'a, State>> {
+    fn turn_over<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, WriterState>,
+        need: usize,
+    ) -> Option<MutexGuard<'a, WriterState>> {
         while state.making {
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }

@@ -10,11 +10,11 @@ use std::time::Duration;
 /// The logs of all faults of a run.
 pub(super) struct FaultLogs {
     sink: EventSink,
-    state: Mutex<State>,
+    state: Mutex<FaultLogState>,
 }
 
 #[derive(Default)]
-struct State {
+struct FaultLogState {
     begun: BTreeMap<u64, Begun>,
     self_heals: HashSet<(String, u64, u64)>,
 }
@@ -33,7 +33,7 @@ impl FaultLogs {
         FaultLogs { sink, state: Mutex::default() }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, FaultLogState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

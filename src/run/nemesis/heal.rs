@@ -1,6 +1,6 @@
 //! Healing: undo everywhere, again and again until it is shown or the deadline is over; and what nodes undid themselves.
 use super::fault_log::FaultLog;
-use super::links::Open;
+use super::links::OpenPaths;
 use super::remotes::{everywhere, unexpected};
 use super::{Executor, FaultOutcome, millis};
 use dsfuzz_checkers::history::FaultStep;
@@ -44,7 +44,7 @@ impl Executor {
     pub(super) async fn heal(
         &self,
         log: &FaultLog<'_>,
-        (fault, open): (&ResolvedFault, &Open),
+        (fault, open): (&ResolvedFault, &OpenPaths),
         outcome: &mut FaultOutcome,
     ) {
         let begun = Instant::now();
@@ -113,7 +113,7 @@ impl Executor {
         }
     }
 
-    async fn unheard_after_heal(&self, silent: &[Link], alive: &[Link], open: &Open) -> Vec<String> {
+    async fn unheard_after_heal(&self, silent: &[Link], alive: &[Link], open: &OpenPaths) -> Vec<String> {
         let all: Vec<Link> = silent.iter().chain(alive).cloned().collect();
         let end = Instant::now() + self.limits.heal_proof;
         loop {

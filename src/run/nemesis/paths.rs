@@ -1,4 +1,4 @@
-//! [`Path`]: a directed pair of addresses between two nodes; [`Peers`]: the nodes with all their addresses, and so every
+//! [`NetworkPath`]: a directed pair of addresses between two nodes; [`Peers`]: the nodes with all their addresses, and so every
 //! path between them.
 use dsfuzz_nemesis::NodeView;
 use dsfuzz_nemesis::fault::Link;
@@ -12,7 +12,7 @@ const ADDRESSES_MAX: usize = 64;
 
 /// What is sent on a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Via {
+pub(super) enum Transport {
     /// Datagrams between the agents. They show one direction.
     Udp,
     /// TCP handshakes. They need both directions.
@@ -21,17 +21,17 @@ pub(super) enum Via {
 
 /// A directed pair of addresses.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Path {
+pub(super) struct NetworkPath {
     pub(super) from: String,
     pub(super) to: String,
     /// None: the kernel chooses.
     pub(super) source: Option<IpAddr>,
     pub(super) address: IpAddr,
     pub(super) port: u16,
-    pub(super) via: Via,
+    pub(super) via: Transport,
 }
 
-impl Path {
+impl NetworkPath {
     pub(super) fn target(&self) -> PingTarget {
         PingTarget { source: self.source, address: self.address, port: self.port }
     }
@@ -39,7 +39,7 @@ impl Path {
     /// Whether it needs one of these links. A handshake needs the link and its way back.
     pub(super) fn needs(&self, links: &[Link]) -> bool {
         let back = (self.to.clone(), self.from.clone());
-        self.is_of(links) || (self.via == Via::Tcp && links.contains(&back))
+        self.is_of(links) || (self.via == Transport::Tcp && links.contains(&back))
     }
 
     /// Whether it is a path of one of these links.
@@ -53,13 +53,13 @@ impl Path {
     }
 }
 
-impl fmt::Display for Path {
+impl fmt::Display for NetworkPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(source) = self.source {
             write!(f, "from {source} ")?;
         }
         write!(f, "to {}", self.address)?;
-        if self.via == Via::Tcp { write!(f, " TCP port {}", self.port) } else { Ok(()) }
+        if self.via == Transport::Tcp { write!(f, " TCP port {}", self.port) } else { Ok(()) }
     }
 }
 
@@ -117,11 +117,11 @@ impl Peers {
     }
 
     /// Every path of these links.
-    pub(super) fn paths(&self, links: &[Link], via: Via) -> BTreeSet<Path> {
+    pub(super) fn paths(&self, links: &[Link], via: Transport) -> BTreeSet<NetworkPath> {
         links.iter().flat_map(|link| self.paths_of(link, via)).collect()
     }
 
-    fn paths_of(&self, (from, to): &Link, via: Via) -> Vec<Path> {
+    fn paths_of(&self, (from, to): &Link, via: Transport) -> Vec<NetworkPath> {
         let (Some(sender), Some(receiver)) = (self.0.get(from), self.0.get(to)) else { return Vec::new() };
         // An address that both have is no way from one to the other.
         let (mine, theirs) = (sender.all(), receiver.all());
@@ -134,9 +134,10 @@ impl Peers {
             if from_here.is_empty() && (*address == receiver.main || receiver.named.contains(address)) {
                 from_here.push(None);
             }
-            let ports = if via == Via::Udp { std::slice::from_ref(&receiver.ping_port) } else { &receiver.tcp_ports };
+            let ports =
+                if via == Transport::Udp { std::slice::from_ref(&receiver.ping_port) } else { &receiver.tcp_ports };
             for source in from_here {
-                paths.extend(ports.iter().map(|port| Path {
+                paths.extend(ports.iter().map(|port| NetworkPath {
                     from: from.clone(),
                     to: to.clone(),
                     source,
@@ -150,25 +151,25 @@ impl Peers {
     }
 
     /// Whether the receiver's address in the plan was heard, from whichever address.
-    pub(super) fn is_heard(&self, (from, to): &Link, heard: &BTreeSet<Path>) -> bool {
+    pub(super) fn is_heard(&self, (from, to): &Link, heard: &BTreeSet<NetworkPath>) -> bool {
         let main = self.0.get(to).map(|peer| peer.main);
         heard.iter().any(|path| (&path.from, &path.to, Some(path.address)) == (from, to, main))
     }
 
     /// TCP paths to addresses that the recipe names and no datagram reached: a container has no agent to hear it.
-    pub(super) fn named_unheard(&self, links: &[Link], heard: &BTreeSet<Path>) -> BTreeSet<Path> {
-        let pairs: BTreeSet<_> = heard.iter().map(Path::pair).collect();
-        let named = |path: &Path| self.0.get(&path.to).is_some_and(|peer| peer.named.contains(&path.address));
-        let paths = self.paths(links, Via::Tcp).into_iter();
+    pub(super) fn named_unheard(&self, links: &[Link], heard: &BTreeSet<NetworkPath>) -> BTreeSet<NetworkPath> {
+        let pairs: BTreeSet<_> = heard.iter().map(NetworkPath::pair).collect();
+        let named = |path: &NetworkPath| self.0.get(&path.to).is_some_and(|peer| peer.named.contains(&path.address));
+        let paths = self.paths(links, Transport::Tcp).into_iter();
         paths.filter(|path| named(path) && !pairs.contains(&path.pair())).collect()
     }
 
     /// Addresses that the recipe names and no path on these links reaches.
-    pub(super) fn named_unproven(&self, links: &[Link], open: &BTreeSet<Path>) -> Vec<String> {
+    pub(super) fn named_unproven(&self, links: &[Link], open: &BTreeSet<NetworkPath>) -> Vec<String> {
         let mut unproven = Vec::new();
         for (node, peer) in &self.0 {
             for address in &peer.named {
-                let reached = |path: &Path| path.to == *node && path.address == *address;
+                let reached = |path: &NetworkPath| path.to == *node && path.address == *address;
                 if links.iter().any(|(_, to)| to == node) && !open.iter().any(reached) {
                     unproven.push(format!("{node} at {address}, which the recipe names"));
                 }

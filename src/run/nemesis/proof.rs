@@ -1,6 +1,6 @@
 //! Looks at the nodes before a fault, and the verification that it is in force.
 use super::Executor;
-use super::links::Open;
+use super::links::OpenPaths;
 use super::remotes::{everywhere, unexpected};
 use dsfuzz_nemesis::fault::Link;
 use dsfuzz_nemesis::protocol::{Proof, Request, Response};
@@ -16,7 +16,7 @@ const LOOK_AGAIN_LONGEST: Duration = Duration::from_millis(100);
 
 /// From when on a rule's packets are counted for a proof.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Since {
+pub(super) enum CountedFrom {
     /// The injection, which made the rule with a counter at zero.
     Injection,
     /// The begin of the round.
@@ -26,7 +26,7 @@ pub(super) enum Since {
 impl Executor {
     /// What is wrong already before the fault, so that its effect could not be distinguished.
     /// Of a cut also the paths that are open before it: only their silence proves anything.
-    pub(super) async fn look_before(&self, fault: &ResolvedFault) -> (Open, Vec<String>) {
+    pub(super) async fn look_before(&self, fault: &ResolvedFault) -> (OpenPaths, Vec<String>) {
         match &fault.verification {
             Verification::Links { silent, alive } => {
                 let all: Vec<Link> = silent.iter().chain(alive).cloned().collect();
@@ -36,7 +36,7 @@ impl Executor {
             Verification::State => {
                 let mut problems = self.services_before(fault).await;
                 problems.extend(self.clocks_before(fault).await);
-                (Open::default(), problems)
+                (OpenPaths::default(), problems)
             }
         }
     }
@@ -99,8 +99,8 @@ impl Executor {
     pub(super) async fn verify(
         &self,
         id: u64,
-        (fault, open): (&ResolvedFault, &Open),
-        since: Since,
+        (fault, open): (&ResolvedFault, &OpenPaths),
+        since: CountedFrom,
         deadline: Duration,
     ) -> Result<Vec<String>, Vec<String>> {
         let end = Instant::now() + deadline;
@@ -110,8 +110,8 @@ impl Executor {
             let verified = match &fault.verification {
                 Verification::Links { silent, alive } => {
                     let before = match since {
-                        Since::Injection => Ok(Vec::new()),
-                        Since::Round => self.proofs(id, fault, left.min(self.limits.look)).await,
+                        CountedFrom::Injection => Ok(Vec::new()),
+                        CountedFrom::Round => self.proofs(id, fault, left.min(self.limits.look)).await,
                     };
                     match before {
                         Ok(before) => self.verify_links(id, fault, &before, (silent, alive, open), left).await,
@@ -150,7 +150,7 @@ impl Executor {
         id: u64,
         fault: &ResolvedFault,
         before: &[(String, Proof)],
-        (silent, alive, open): (&[Link], &[Link], &Open),
+        (silent, alive, open): (&[Link], &[Link], &OpenPaths),
         deadline: Duration,
     ) -> Result<Vec<String>, Vec<String>> {
         let cut = self.cut_paths(silent, alive, open, deadline.min(self.limits.round)).await?;

@@ -47,16 +47,16 @@ impl Remotes for FixedRemotes {
 }
 
 /// An answer to one request, with the node it came from.
-pub(super) type Answer = (String, Result<Response, RemoteError>);
+pub(super) type NodeResponse = (String, Result<Response, RemoteError>);
 
 /// Asks several nodes at once; the answers come in the order of the questions, all within the deadline.
 pub(super) async fn everywhere(
     remotes: &Arc<dyn Remotes>,
     asks: Vec<(String, Request)>,
     deadline: Duration,
-) -> Vec<Answer> {
+) -> Vec<NodeResponse> {
     let lost = |node: &str, message: &str| RemoteError::Lost { node: node.into(), message: message.to_owned() };
-    let mut answers: Vec<Answer> =
+    let mut answers: Vec<NodeResponse> =
         asks.iter().map(|(node, _)| (node.clone(), Err(lost(node, "the request broke off")))).collect();
     let mut flying = JoinSet::new();
     for (position, (node, ask)) in asks.into_iter().enumerate() {

@@ -9,7 +9,7 @@ mod room;
 
 pub use ask::{Convergence, RoleAnswer};
 pub use collect::FetchedLog;
-pub use room::Room;
+pub use room::DiskRoom;
 
 use super::error::TargetError;
 use super::join_all::join_all;

@@ -17,7 +17,7 @@ const REMOVE_MS: u64 = 60_000;
 
 /// The room on the disk of a node's folder.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Room {
+pub struct DiskRoom {
     /// The node.
     pub node: Arc<str>,
     /// Bytes that are free.
@@ -32,7 +32,7 @@ pub struct Room {
 
 impl Deployment {
     /// How much room each node has, and what takes it. Changes nothing.
-    pub async fn rooms(&self) -> Result<Vec<Room>, TargetError> {
+    pub async fn rooms(&self) -> Result<Vec<DiskRoom>, TargetError> {
         let acts = self.layout.nodes.iter().zip(&self.remotes).map(|(plan, remote)| {
             let act: BoxFuture<'_, _> = Box::pin(room(plan, remote.as_ref()));
             act
@@ -42,13 +42,13 @@ impl Deployment {
 
     /// Makes room on these nodes: kills the target's processes, removes its data, and the folders of other targets that no
     /// process uses. The room that was there before, with the paths that are gone now.
-    pub async fn make_room(&self, nodes: &[Arc<str>]) -> Result<Vec<Room>, TargetError> {
+    pub async fn make_room(&self, nodes: &[Arc<str>]) -> Result<Vec<DiskRoom>, TargetError> {
         let meant = |position: usize| nodes.contains(&self.layout.nodes[position].node.name);
         self.each_of(meant, |plan, remote| Box::pin(make_room(plan, remote))).await
     }
 }
 
-async fn make_room(plan: &NodeLayout, remote: &dyn Remote) -> Result<Room, TargetError> {
+async fn make_room(plan: &NodeLayout, remote: &dyn Remote) -> Result<DiskRoom, TargetError> {
     let mut room = room(plan, remote).await?;
     wipe(plan, remote).await?;
     // A target may have been started meanwhile.
@@ -114,7 +114,7 @@ async fn folders_of_others(plan: &NodeLayout, remote: &dyn Remote) -> Result<Vec
     Ok(idle.lines().map(str::to_owned).filter(|folder| !own.contains(folder)).collect())
 }
 
-async fn room(plan: &NodeLayout, remote: &dyn Remote) -> Result<Room, TargetError> {
+async fn room(plan: &NodeLayout, remote: &dyn Remote) -> Result<DiskRoom, TargetError> {
     let others = folders_of_others(plan, remote).await?;
     // Only what is on the same file system frees room there.
     let script = r#"base=$1; shift; device=$(stat -c %d -- "$base"); left=0; paths=
@@ -136,13 +136,13 @@ printf '%s' "$paths""#;
     Ok(parsed(remote.node().name.clone(), &told))
 }
 
-fn parsed(node: Arc<str>, told: &str) -> Room {
+fn parsed(node: Arc<str>, told: &str) -> DiskRoom {
     let bytes = |kib: &str| kib.trim().parse::<u64>().unwrap_or(0).saturating_mul(1024);
     let mut lines = told.lines();
     let mut next = || lines.next().unwrap_or_default();
     let (free_bytes, left_bytes) = (bytes(next()), bytes(next()));
     let largest = next().split_once('\t').map(|(kib, path)| (path.to_owned(), bytes(kib)));
-    Room { node, free_bytes, left_bytes, largest, left: lines.map(str::to_owned).collect() }
+    DiskRoom { node, free_bytes, left_bytes, largest, left: lines.map(str::to_owned).collect() }
 }
 
 #[cfg(test)]

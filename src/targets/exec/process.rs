@@ -40,7 +40,7 @@ pub(super) struct Program {
 }
 
 /// What was read.
-pub(super) enum Line {
+pub(super) enum OutputLine {
     /// A line, without its end.
     Text(String),
     /// Nothing more will come. A line without its end is nothing: the program died within it.
@@ -206,22 +206,22 @@ impl Program {
     }
 
     /// Reads a line.
-    pub(super) async fn line(&mut self) -> std::io::Result<Line> {
+    pub(super) async fn line(&mut self) -> std::io::Result<OutputLine> {
         loop {
             let buffer = self.output.fill_buf().await?;
             if buffer.is_empty() {
-                return Ok(Line::End);
+                return Ok(OutputLine::End);
             }
             let newline = buffer.iter().position(|byte| *byte == b'\n');
             let taken = newline.unwrap_or(buffer.len());
             if self.partial.len() + taken > self.line_bytes_max {
-                return Ok(Line::TooLong);
+                return Ok(OutputLine::TooLong);
             }
             self.partial.extend_from_slice(&buffer[..taken]);
             self.output.consume(taken + usize::from(newline.is_some()));
             if newline.is_some() {
                 let line = std::mem::take(&mut self.partial);
-                return Ok(Line::Text(String::from_utf8_lossy(&line).into_owned()));
+                return Ok(OutputLine::Text(String::from_utf8_lossy(&line).into_owned()));
             }
         }
     }

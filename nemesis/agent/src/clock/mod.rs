@@ -6,7 +6,7 @@ mod patch;
 mod vdso;
 
 use crate::sys;
-pub(crate) use patch::{Target, follow_start};
+pub(crate) use patch::{PatchedProcess, follow_start};
 use std::collections::BTreeMap;
 use std::io::{BufRead, Write};
 use std::process::{Command, Stdio};
@@ -46,11 +46,11 @@ impl Shift {
 
 /// Keeps shifts in force: finds processes that are new or have called exec, and renews before the patches expire.
 #[derive(Default)]
-pub(crate) struct Keeper {
-    targets: BTreeMap<u32, Target>,
+pub(crate) struct ClockKeeper {
+    targets: BTreeMap<u32, PatchedProcess>,
 }
 
-impl Keeper {
+impl ClockKeeper {
     /// Shifts the clock of these processes until `hold_ns` from now. `fresh` also rewrites those that were seen before.
     /// Gives what could not be done.
     pub(crate) fn keep(&mut self, pids: &[u32], shift: Shift, hold_ns: u64, fresh: bool) -> Vec<String> {
@@ -61,7 +61,7 @@ impl Keeper {
                 continue;
             }
             if !known {
-                match Target::open(pid).and_then(|mut target| target.install().map(|()| target)) {
+                match PatchedProcess::open(pid).and_then(|mut target| target.install().map(|()| target)) {
                     Ok(target) => self.targets.insert(pid, target),
                     Err(reason) => {
                         self.targets.remove(&pid);
@@ -129,7 +129,7 @@ fn rehearse_with(child: &mut std::process::Child) -> Result<String, String> {
     };
     off_by()?;
     let shift = Shift { offset_ns: 3600 * 1_000_000_000, period_ns: 0, base_ns: 0 };
-    let mut target = Target::open(child.id())?;
+    let mut target = PatchedProcess::open(child.id())?;
     target.install()?;
     target.set(shift, sys::realtime_ns() + 10_000_000_000)?;
     let shifted = off_by()?;

@@ -1,7 +1,7 @@
 //! A cluster in memory: agents whose datagrams pass a matrix of rules, with switches for what can go wrong.
 use crate::cluster::{Node, Remote, RemoteError};
 use dsfuzz_nemesis::protocol::{HeardPing, Injection, PingTarget, Proof, Request, Response, SelfHeal, ServiceState};
-use dsfuzz_nemesis::{NodeView, View};
+use dsfuzz_nemesis::{ClusterView, NodeView};
 use dsfuzz_workloads::BoxFuture;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -85,7 +85,7 @@ impl FakeCluster {
         self.names().into_iter().map(|name| (name.clone(), address(&name), 7)).collect()
     }
 
-    pub(super) fn view(&self, leader: Option<&str>) -> View {
+    pub(super) fn view(&self, leader: Option<&str>) -> ClusterView {
         let node = |name: String| NodeView {
             address: address(&name),
             name,
@@ -94,7 +94,7 @@ impl FakeCluster {
             services: vec!["db".to_owned()],
             own_kernel: false,
         };
-        View {
+        ClusterView {
             nodes: self.names().into_iter().map(node).collect(),
             leader: leader.map(str::to_owned),
             control_boot_id: "control".to_owned(),

@@ -7,13 +7,13 @@ use serde::Serialize;
 
 /// Calls by how they ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Tally {
+pub(super) struct OutcomeCounts {
     pub(super) ok: u64,
     pub(super) fail: u64,
     pub(super) info: u64,
 }
 
-impl Tally {
+impl OutcomeCounts {
     pub(super) fn add(&mut self, outcome: Outcome) {
         match outcome {
             Outcome::Ok => self.ok += 1,
@@ -26,22 +26,22 @@ impl Tally {
         self.ok + self.fail + self.info
     }
 
-    fn minus(&self, other: &Tally) -> Tally {
-        Tally { ok: self.ok - other.ok, fail: self.fail - other.fail, info: self.info - other.info }
+    fn minus(&self, other: &OutcomeCounts) -> OutcomeCounts {
+        OutcomeCounts { ok: self.ok - other.ok, fail: self.fail - other.fail, info: self.info - other.info }
     }
 }
 
 /// What a fault did to the load: calls before, during and after it, each with the length of its stretch.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Effect {
-    pub(super) before: (Tally, u64),
-    pub(super) during: (Tally, u64),
-    pub(super) after: (Tally, u64),
+pub(super) struct FaultEffect {
+    pub(super) before: (OutcomeCounts, u64),
+    pub(super) during: (OutcomeCounts, u64),
+    pub(super) after: (OutcomeCounts, u64),
 }
 
 /// A stretch in which a node said the same of its role.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub(super) struct RoleStretch {
+pub(super) struct RoleInterval {
     pub(super) node: String,
     pub(super) role: String,
     pub(super) term: Option<i64>,
@@ -56,31 +56,31 @@ pub(super) struct RoleStretch {
 pub(super) struct ClockReading(pub(super) u64, pub(super) String, pub(super) f64);
 
 /// The counted history.
-pub(super) struct Digest {
+pub(super) struct HistorySummary {
     /// Positions in `history.ops`, by the time of the call.
     pub(super) order: Vec<u32>,
     /// End of the time axis, nanoseconds; at least one.
     pub(super) end: u64,
-    pub(super) total: Tally,
+    pub(super) total: OutcomeCounts,
     /// Rows of every drawing by node: the plan's nodes, then others that operations name.
     pub(super) nodes: Vec<String>,
     /// Functions with their workload, in the order of first use.
     pub(super) functions: Vec<(NameId, NameId)>,
-    pub(super) roles: Vec<RoleStretch>,
+    pub(super) roles: Vec<RoleInterval>,
     pub(super) clocks: Vec<ClockReading>,
     /// Stretches in which callers waited for a node and it answered none of them: its row, from, to.
     pub(super) silences: Vec<(usize, u64, u64)>,
     times: Vec<u64>,
-    sums: Vec<Tally>,
+    sums: Vec<OutcomeCounts>,
 }
 
-impl Digest {
-    pub(super) fn of(history: &History) -> Digest {
+impl HistorySummary {
+    pub(super) fn of(history: &History) -> HistorySummary {
         let mut order: Vec<u32> = (0..u32::try_from(history.ops().len()).unwrap_or(u32::MAX)).collect();
         order.sort_by_key(|&position| history.ops().at(position as usize).call_time);
         let times: Vec<u64> = order.iter().map(|&position| history.ops().at(position as usize).call_time).collect();
         let mut sums = Vec::with_capacity(order.len() + 1);
-        let mut total = Tally::default();
+        let mut total = OutcomeCounts::default();
         sums.push(total);
         for &position in &order {
             total.add(history.ops().at(position as usize).outcome);
@@ -88,7 +88,7 @@ impl Digest {
         }
         let (nodes, functions) = names(history);
         let silences = silences(history, &order, &nodes);
-        Digest {
+        HistorySummary {
             end: history.end_time.max(1),
             total,
             nodes,
@@ -103,20 +103,20 @@ impl Digest {
     }
 
     /// Calls made at or after `from` and before `to`.
-    pub(super) fn tally(&self, from: u64, to: u64) -> Tally {
+    pub(super) fn tally(&self, from: u64, to: u64) -> OutcomeCounts {
         let at = |time: u64| self.times.partition_point(|&other| other < time);
         let (first, last) = (at(from), at(to.max(from)));
         self.sums[last].minus(&self.sums[first])
     }
 
     /// The load around a fault. Before and after are as long as the fault, but at most five seconds.
-    pub(super) fn effect(&self, fault: &Fault) -> Option<Effect> {
+    pub(super) fn effect(&self, fault: &Fault) -> Option<FaultEffect> {
         let (from, to) = fault.possible()?;
         let to = to.min(self.end).max(from);
         let around = (to - from).clamp(1_000_000_000, 5_000_000_000);
         let before = from.saturating_sub(around);
         let after = to.saturating_add(around).min(self.end).max(to);
-        Some(Effect {
+        Some(FaultEffect {
             before: (self.tally(before, from), from - before),
             during: (self.tally(from, to), to - from),
             after: (self.tally(to, after), after - to),
@@ -240,9 +240,9 @@ fn names(history: &History) -> (Vec<String>, Vec<(NameId, NameId)>) {
 /// A claim holds somewhere between its probe and its reply; equal claims of one node that follow each other within
 /// five seconds make a stretch. A failed probe (empty role) ends one. Claims from logs are left out: logs are collected
 /// at the end, so that their place in time is the whole run.
-fn role_stretches(history: &History) -> Vec<RoleStretch> {
+fn role_stretches(history: &History) -> Vec<RoleInterval> {
     const GAP: u64 = 5_000_000_000;
-    let mut stretches: Vec<RoleStretch> = Vec::new();
+    let mut stretches: Vec<RoleInterval> = Vec::new();
     let mut last: std::collections::HashMap<&str, usize> = std::collections::HashMap::new();
     for claim in history.roles.iter().filter(|claim| &*claim.source != "log") {
         let key = &*claim.node;
@@ -262,7 +262,7 @@ fn role_stretches(history: &History) -> Vec<RoleStretch> {
             continue;
         }
         last.insert(key, stretches.len());
-        stretches.push(RoleStretch {
+        stretches.push(RoleInterval {
             node: claim.node.to_string(),
             role: claim.role.to_string(),
             term: claim.term,

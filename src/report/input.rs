@@ -1,5 +1,5 @@
 //! What a report is about, and the promise that one part which cannot be drawn never takes the others with it.
-use super::digest::Digest;
+use super::summary::HistorySummary;
 use super::words;
 use crate::store::{RunDir, RunInfo, RunVerdict};
 use dsfuzz_checkers::{Finding, History, Severity, Verdict};
@@ -7,12 +7,12 @@ use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Everything that a report is drawn from.
-pub(super) struct Subject<'a> {
+pub(super) struct ReportInput<'a> {
     pub(super) dir: &'a RunDir,
     pub(super) history: &'a History,
     pub(super) info: &'a RunInfo,
     pub(super) verdict: &'a RunVerdict,
-    pub(super) digest: Digest,
+    pub(super) digest: HistorySummary,
     pub(super) source: Source,
 }
 
@@ -40,7 +40,7 @@ impl Source {
     }
 }
 
-impl<'a> Subject<'a> {
+impl<'a> ReportInput<'a> {
     /// Whether a run ended before its load because of its plan or its arguments.
     pub(super) fn bad_plan(&self) -> bool {
         self.source == Source::NoLoad && self.verdict.exit == 254
@@ -56,8 +56,15 @@ impl<'a> Subject<'a> {
         history: &'a History,
         info: &'a RunInfo,
         verdict: &'a RunVerdict,
-    ) -> Subject<'a> {
-        Subject { dir, history, info, verdict, digest: Digest::of(history), source: Source::of(history, info) }
+    ) -> ReportInput<'a> {
+        ReportInput {
+            dir,
+            history,
+            info,
+            verdict,
+            digest: HistorySummary::of(history),
+            source: Source::of(history, info),
+        }
     }
 
     /// The verdict's sentence. Where it tells of a counterexample, it is the one that is shown first, also of verdicts of

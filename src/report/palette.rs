@@ -5,7 +5,7 @@ use dsfuzz_nemesis::facts;
 use dsfuzz_nemesis::facts::ColourFamily::{Clocks, Devices, Links, Processes, Stalls, Unknown};
 
 /// Colours as SVG writes them.
-pub(super) struct Ink {
+pub(super) struct Palette {
     /// Background; empty where the page shows through.
     pub(super) page: &'static str,
     pub(super) text: &'static str,
@@ -19,7 +19,7 @@ pub(super) struct Ink {
 }
 
 /// For drawings inside the page: its style sheet says the colours, also in the dark.
-pub(super) const PAGE: Ink = Ink {
+pub(super) const PAGE: Palette = Palette {
     page: "",
     text: "var(--text)",
     muted: "var(--muted)",
@@ -39,7 +39,7 @@ pub(super) const PAGE: Ink = Ink {
 };
 
 /// For files of their own: no style sheet, nothing inherited.
-pub(super) const FILE: Ink = Ink {
+pub(super) const FILE: Palette = Palette {
     page: "#ffffff",
     text: "#1c2430",
     muted: "#5b6573",
@@ -51,7 +51,7 @@ pub(super) const FILE: Ink = Ink {
     faults: ["#7a4f9e", "#b0413e", "#2f7d5b", "#9a6b1f", "#47618f", "#666e7a"],
 };
 
-impl Ink {
+impl Palette {
     pub(super) fn outcome(&self, outcome: Outcome) -> &'static str {
         match outcome {
             Outcome::Ok => self.ok,
