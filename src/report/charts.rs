@@ -1,4 +1,4 @@
-//! The charts as still pictures (SVG files): latency, rate, outcomes by node, who led. All over the whole run.
+//! The charts as still pictures (SVG files) over the whole run: latency, rate, outcomes by node, leaders.
 use super::input::{ReportInput, part};
 use super::palette::FILE;
 use super::summary::OutcomeCounts;
@@ -12,7 +12,7 @@ const LEFT: f64 = 96.0;
 const RIGHT: f64 = WIDTH - 14.0;
 const ROW: f64 = 22.0;
 const FOOT: f64 = 22.0;
-/// Points of the scatter: everything that did not go well up to half of it, and a sample of the rest.
+/// Points of the scatter: calls that are not Ok up to half of it, and a sample of the Ok calls.
 const POINTS_MAX: usize = 6000;
 
 /// One still picture.
@@ -20,11 +20,11 @@ struct Chart {
     file: &'static str,
     title: &'static str,
     caption: &'static str,
-    /// Draws it, or nothing where the run has nothing to show.
+    /// Draws it; none if the run has no data for it.
     draw: fn(&ReportInput<'_>) -> Option<String>,
 }
 
-/// All of them, in the order of the page.
+/// All charts, in the order of the page.
 const ALL: [Chart; 4] = [
     Chart {
         file: "latency.svg",
@@ -153,7 +153,7 @@ impl<'a> Canvas<'a> {
     }
 }
 
-/// The nearest of 1, 2, 5 times a power of ten that is not below.
+/// The least of 1, 2, 5 times a power of ten that is not below.
 fn nice_step(least: f64) -> f64 {
     let power = 10f64.powf(least.max(1e-12).log10().floor());
     let fits = [1.0, 2.0, 5.0].into_iter().map(|factor| factor * power).find(|step| *step >= least * 0.999_999);
@@ -205,7 +205,7 @@ fn latency(input: &ReportInput<'_>) -> Option<String> {
     Some(sheet.finish())
 }
 
-/// What to show of a large run: an even sample of each outcome.
+/// The calls to draw: an even sample of each outcome in a large run.
 fn sample<'a>(input: &'a ReportInput<'_>) -> Vec<Op<'a>> {
     let total = &input.digest.total;
     let share = |of: u64, most: usize| (of as usize).div_ceil(most).max(1);
@@ -223,7 +223,7 @@ fn sample<'a>(input: &'a ReportInput<'_>) -> Vec<Op<'a>> {
     ops
 }
 
-/// Bins over the whole run: how many, and how long each is.
+/// Bins over the whole run: their number and length.
 fn bins(input: &ReportInput<'_>, most: f64) -> (usize, u64) {
     let end = input.digest.end;
     let width = (nice_step(end as f64 / most / 1e9) * 1e9).max(1.0) as u64;
@@ -329,7 +329,7 @@ fn availability(input: &ReportInput<'_>) -> Option<String> {
     Some(sheet.finish())
 }
 
-/// The colour of time in which a node answered nothing.
+/// The colour of silence of a node.
 const SILENT: &str = "#b9bfc8";
 
 fn leaders(input: &ReportInput<'_>) -> Option<String> {

@@ -8,17 +8,17 @@ use std::fmt::Write;
 
 const LEFT: f64 = 14.0;
 const BOX: f64 = 640.0;
-/// Room for the edge that leads back.
+/// Room for the back edge.
 const BACK: f64 = 300.0;
 const LINE: f64 = 17.0;
 const GAP: f64 = 46.0;
 /// Lines of steps that a box shows.
 const STEPS_MAX: usize = 6;
-/// More operations than this do not fit a picture.
+/// Most operations of a picture.
 const OPS_MAX: usize = 24;
 const CHARACTERS: usize = 92;
 
-/// A box: its text, where it begins and how high it is.
+/// The box of an operation: its text, top and height.
 struct CycleBox {
     call: u64,
     title: String,
@@ -27,7 +27,7 @@ struct CycleBox {
     height: f64,
 }
 
-/// Draws the cycle of a finding. None where it has none, or one too long for a picture.
+/// Draws the cycle of a finding. None if it has no cycle, or one too long for a picture.
 pub(super) fn draw(history: &History, finding: &Finding, ink: &Palette, number: usize) -> Option<Picture> {
     let edges = &finding.cycle;
     if edges.is_empty() || edges.len() > OPS_MAX {
@@ -70,7 +70,7 @@ pub(super) fn draw(history: &History, finding: &Finding, ink: &Palette, number: 
 }
 
 fn place(history: &History, op: &Op<'_>, at: usize, top: f64, finding: &Finding) -> CycleBox {
-    // Histories of other programs do not say where.
+    // Histories of other programs have no nodes.
     let node = Some(history.name(op.node)).filter(|node| !matches!(*node, "" | "?"));
     let title = format!(
         "T{} = #{} · process {}{} · called {}",
@@ -85,7 +85,7 @@ fn place(history: &History, op: &Op<'_>, at: usize, top: f64, finding: &Finding)
         Some(list) => list.iter().map(|step| words::shorten(&step.to_string(), CHARACTERS)).collect(),
         None => vec![words::call(history, op, CHARACTERS)],
     };
-    // Steps on keys of the cycle first: the others do not matter here.
+    // Steps on keys of the cycle first: the other steps matter less.
     let keys: Vec<String> = finding.cycle.iter().map(|edge| edge.key.to_string()).collect();
     let matters = |step: &String| keys.iter().any(|key| step.contains(&format!(", {key},")));
     if steps.len() > STEPS_MAX {
@@ -124,7 +124,7 @@ fn draw_box(svg: &mut String, place: &CycleBox, ink: &Palette) {
     svg.push_str("</g>");
 }
 
-/// How the line of an edge is broken, so that kinds differ without colour.
+/// The dash pattern of an edge, so that kinds differ without colour.
 fn dashes(kind: EdgeKind) -> &'static str {
     match kind {
         EdgeKind::Ww | EdgeKind::Wr => "",
@@ -209,7 +209,7 @@ fn wrapped(text: &str, characters: usize) -> Vec<String> {
     rows
 }
 
-/// What an edge says.
+/// The label of an edge.
 fn reason(edge: &Edge) -> String {
     let version = |value: &dsfuzz_checkers::Value| words::shorten(&value.to_string(), 24);
     let (key, before, after) = (version(&edge.key), version(&edge.before), version(&edge.after));

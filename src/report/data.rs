@@ -1,4 +1,4 @@
-//! What the page's script draws: operations as packed columns, the rest as JSON.
+//! The data of the page's script: operations as packed columns, all else as JSON.
 //!
 //! Nine bytes an operation, so that a million make twelve megabytes of base64. Layout, little-endian, column after
 //! column, operations ordered by the time of their call: time `u32` in units of [`Packed::unit`] nanoseconds; latency
@@ -14,12 +14,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Operations whose whole record goes into the page.
 const DETAILS_MAX: usize = 5000;
-/// Functions that the class column can tell apart; the last stands for all others.
+/// Functions that the class column distinguishes; the last stands for all others.
 const FUNCTIONS_MAX: usize = 32;
 const JUMPS_MAX: usize = 100_000;
 const VALUE_CHARACTERS: usize = 240;
 
-/// Operations as base64, and what is needed to read them.
+/// Operations as base64, and the parameters of their encoding.
 pub(super) struct Packed {
     pub(super) base64: String,
     pub(super) unit: u64,
@@ -83,7 +83,7 @@ fn class_code(op: &Op<'_>, function: usize) -> u8 {
     outcome | u8::from(op.settle) << 2 | function << 3
 }
 
-/// A fault as the strips draw it; nanoseconds.
+/// A fault in the charts; times in nanoseconds.
 #[derive(Serialize)]
 struct Band {
     id: u64,
@@ -114,7 +114,7 @@ impl Band {
     }
 }
 
-/// One whole record.
+/// The whole record of an operation.
 #[derive(Serialize)]
 struct Detail {
     op: u64,
@@ -134,7 +134,7 @@ struct Detail {
     settle: bool,
 }
 
-/// Everything the script knows besides the columns.
+/// The script's data besides the columns.
 #[derive(Serialize)]
 struct Meta<'a> {
     count: usize,
@@ -198,7 +198,7 @@ pub(super) fn phase_name(phase: Phase) -> &'static str {
     }
 }
 
-/// The counterexamples first, then what did not go well, then an even sample of the rest.
+/// The operations of counterexamples first, then calls that are not Ok, then an even sample of the Ok calls.
 fn details(history: &History, marked: &BTreeSet<u64>) -> BTreeMap<u64, Detail> {
     let mut details = BTreeMap::new();
     let mut take = |op: &Op<'_>, most: usize| {

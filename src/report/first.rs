@@ -1,4 +1,4 @@
-//! The first screen: what broke or what is missing, what was in force, and what to do next.
+//! The first screen: the broken promise or the missing evidence, the faults in force, and the next step.
 use super::groups::{self, Group};
 use super::input::{ReportInput, Source};
 use super::sections::{Page, checker};
@@ -17,7 +17,7 @@ pub(super) fn cards(input: &ReportInput<'_>, page: &Page) -> String {
         Validity::Unknown => [("What is missing", missing(input)), ("What was in force", faults(input))],
     };
     let mut html = String::from("<div class=\"cards\">");
-    // Of a run that was not run the sentence above says it all, unless more than one thing failed.
+    // For a run without a load the sentence above says it all, unless several things failed.
     let shown = |title: &str| input.source != Source::NoLoad || (title == "What is missing" && !input.said_at_once());
     for (title, lines) in cards.into_iter().filter(|(title, _)| shown(title)) {
         card(&mut html, title, &lines);
@@ -88,7 +88,7 @@ fn in_force(input: &ReportInput<'_>, groups: &[Group<'_>]) -> Vec<String> {
     if lines.is_empty() { faults(input) } else { lines }
 }
 
-/// The faults by kind, as far as there were some.
+/// The faults by kind, if there were any.
 fn faults(input: &ReportInput<'_>) -> Vec<String> {
     let all = &input.history.faults;
     if all.is_empty() {
@@ -106,7 +106,7 @@ fn faults(input: &ReportInput<'_>) -> Vec<String> {
     kinds.into_iter().map(line).chain(left_out).collect()
 }
 
-/// Why nothing was decided.
+/// The reasons for an unknown verdict.
 fn missing(input: &ReportInput<'_>) -> Vec<String> {
     let mut lines: Vec<String> =
         input.harness().into_iter().map(|failure| escape(&words::shorten(failure, 300))).collect();

@@ -1,4 +1,4 @@
-//! What a job on GitHub shows of a run: the step summary (Markdown) and error annotations.
+//! A run in a job on GitHub: the step summary (Markdown) and error annotations.
 use super::input::ReportInput;
 use super::junit::{thin_sentence, told};
 use super::sections::checker;
@@ -14,8 +14,8 @@ const BYTES_MAX: usize = 60_000;
 /// GitHub shows ten annotations of a step.
 const ANNOTATIONS_MAX: usize = 9;
 
-/// Appends the step summary to the file that `GITHUB_STEP_SUMMARY` names, and returns the annotations to print where
-/// `GITHUB_ACTIONS` is set. `environment` looks a variable up.
+/// Appends the step summary to the file that `GITHUB_STEP_SUMMARY` names, and returns the annotations to print if
+/// `GITHUB_ACTIONS` is set. `environment` looks up a variable.
 pub fn publish(
     dir: &RunDir,
     history: &History,
@@ -106,7 +106,7 @@ fn cut(out: &mut String, bytes: usize) {
     out.push_str("\n\n(shortened; the report has the rest)\n");
 }
 
-/// Text that Markdown and HTML leave as it is.
+/// Text that Markdown and HTML show unchanged.
 fn markdown(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in words::plain_line(text).chars() {
@@ -114,7 +114,7 @@ fn markdown(text: &str) -> String {
             '&' => out.push_str("&amp;"),
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
-            // An entity, so that no name in a target's text calls anybody.
+            // An entity, so that no name in a target's text notifies a user.
             '@' => out.push_str("&#64;"),
             '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '#' | '!' | '~' => {
                 out.push('\\');
@@ -130,13 +130,13 @@ fn markdown_code(text: &str) -> String {
     words::plain_line(text).replace('`', "'")
 }
 
-/// A block of code that no text can end: lines never begin with the fence.
+/// A block of code whose lines never begin with the fence, so that no text ends it.
 fn fenced(text: &str) -> String {
     let lines: Vec<String> = text.lines().map(|line| words::plain_line(line).replace("````", "'''`")).collect();
     format!("````text\n{}\n````", lines.join("\n"))
 }
 
-/// One `::error` or `::warning` line for each thing that is wrong.
+/// One `::error` or `::warning` line for each problem.
 pub fn annotations(info: &RunInfo, verdict: &RunVerdict) -> Vec<String> {
     let mut lines = Vec::new();
     for promise in verdict.promises.iter().filter(|promise| promise.validity != Validity::Valid) {

@@ -1,18 +1,18 @@
-//! Findings of one kind as one block: the clearest example, how many there are, since when, and with which faults.
+//! Findings of one kind as one block: the clearest example, their number, the first time, and the faults in force.
 use super::input::ReportInput;
 use super::words;
 use crate::judge::clearest::{began, clearness};
 use dsfuzz_checkers::{Finding, Verdict};
 use std::collections::BTreeMap;
 
-/// The violations of one kind that one checker found.
+/// The violations of one kind from one checker.
 pub(super) struct Group<'a> {
     pub(super) verdict: &'a Verdict,
     /// The clearest first: the fewest operations, then the earliest.
     pub(super) findings: Vec<&'a Finding>,
 }
 
-/// The violations by checker, workload and kind, in the order in which the verdict names them.
+/// The violations by checker, workload and kind, in the verdict's order.
 pub(super) fn groups<'a>(input: &ReportInput<'a>) -> Vec<Group<'a>> {
     let mut groups: Vec<Group<'a>> = Vec::new();
     for (verdict, finding) in input.violations() {
@@ -31,7 +31,7 @@ pub(super) fn groups<'a>(input: &ReportInput<'a>) -> Vec<Group<'a>> {
 }
 
 impl Group<'_> {
-    /// The kind of what was found.
+    /// The kind of the findings.
     pub(super) fn kind(&self) -> &str {
         self.findings.first().map_or("", |finding| &finding.kind)
     }
@@ -41,7 +41,7 @@ impl Group<'_> {
         self.findings.iter().filter_map(|finding| began(input.history, finding)).min()
     }
 
-    /// How far it goes, in words: examples, keys, since when.
+    /// The extent in words: examples, keys, first time.
     pub(super) fn extent(&self, input: &ReportInput<'_>) -> String {
         let count = self.findings.len();
         let mut keys: Vec<String> = self
@@ -64,7 +64,7 @@ impl Group<'_> {
         parts.join(", ")
     }
 
-    /// Which faults may have been in force, each with the number of examples; and how many had none.
+    /// The faults that may have been in force, each with its number of examples, and the number of examples without a fault.
     pub(super) fn faults(&self, input: &ReportInput<'_>) -> Vec<String> {
         let mut by_fault: BTreeMap<u64, usize> = BTreeMap::new();
         let mut without = 0;

@@ -7,7 +7,7 @@ use dsfuzz_checkers::{Finding, Severity, Validity, Verdict};
 use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestSuite};
 use std::time::Duration;
 
-/// Findings told in full.
+/// Findings in full.
 const FINDINGS_MAX: usize = 5;
 
 /// The file's text.
@@ -91,7 +91,7 @@ fn evidence(input: &ReportInput<'_>) -> TestCase {
     case
 }
 
-/// What is too thin, in words.
+/// The shortfalls in words.
 pub(super) fn thin_sentence(evidence: &crate::store::Evidence) -> String {
     format!("{}: {}", evidence.name, evidence.missing())
 }

@@ -1,7 +1,7 @@
 //! The report: drawn from files alone, for browsers, terminals and CI.
 //!
-//! It judges nothing and reads nothing but the run's folder. It is always drawn: a part that fails becomes a notice, and
-//! everything that comes from a target is escaped where it is shown.
+//! It reads the run's folder only, and never judges. It is always drawn: a failed part becomes a notice. Text from a target is
+//! always escaped.
 mod charts;
 mod contents;
 mod cycle;
@@ -41,10 +41,10 @@ pub(crate) const STYLE: &str = page::STYLE;
 
 pub(crate) use words::{label_cells, link, word};
 
-/// Writes everything that is drawn of a run: `verdict.json`, `junit.xml`, `report.html` and `report/`.
+/// Writes the verdict and report of a run: `verdict.json`, `junit.xml`, `report.html` and `report/`.
 ///
-/// Each file replaces its forerunner in one step. When one cannot be written the others are tried all the same, and the
-/// first problem is the error.
+/// Each file replaces its predecessor atomically. If one cannot be written, the others are still tried, and the first
+/// problem is the error.
 pub fn write_all(dir: &RunDir, history: &History, info: &RunInfo, verdict: &RunVerdict) -> anyhow::Result<()> {
     let mut problems = Vec::new();
     let mut keep = |result: anyhow::Result<()>| {

@@ -1,6 +1,6 @@
-//! `report.html`: one file with everything in it, which needs no network and asks for none.
+//! `report.html`: one self-contained file that uses no network.
 //!
-//! Its policy lets exactly its own script run, named by its hash: text that slipped through unescaped would still not run.
+//! Its content policy runs only its own script, named by its hash, so that unescaped text of a target would still not run.
 use super::contents;
 use super::data;
 use super::input::{ReportInput, part};

@@ -4,9 +4,9 @@ use dsfuzz_checkers::Outcome;
 use dsfuzz_nemesis::facts;
 use dsfuzz_nemesis::facts::ColourFamily::{Clocks, Devices, Links, Processes, Stalls, Unknown};
 
-/// Colours as SVG writes them.
+/// Colours in SVG syntax.
 pub(super) struct Palette {
-    /// Background; empty where the page shows through.
+    /// Background; empty: transparent.
     pub(super) page: &'static str,
     pub(super) text: &'static str,
     pub(super) muted: &'static str,
@@ -18,7 +18,7 @@ pub(super) struct Palette {
     faults: [&'static str; 6],
 }
 
-/// For drawings inside the page: its style sheet says the colours, also in the dark.
+/// For drawings inside the page: its style sheet has the colours for light and dark.
 pub(super) const PAGE: Palette = Palette {
     page: "",
     text: "var(--text)",
@@ -38,7 +38,7 @@ pub(super) const PAGE: Palette = Palette {
     ],
 };
 
-/// For files of their own: no style sheet, nothing inherited.
+/// For separate files: no style sheet.
 pub(super) const FILE: Palette = Palette {
     page: "#ffffff",
     text: "#1c2430",
@@ -60,13 +60,13 @@ impl Palette {
         }
     }
 
-    /// The colour of a kind of fault; kinds this release does not know share the last.
+    /// The colour of a kind of fault; unknown kinds share the last.
     pub(super) fn fault(&self, kind: &str) -> &'static str {
         self.faults[fault_colour(kind)]
     }
 }
 
-/// Which of the six colours a kind of fault has. Histories from elsewhere may have kinds that this release does not know.
+/// The index of a fault kind's colour among the six. Histories of other programs may have unknown kinds.
 pub(super) fn fault_colour(kind: &str) -> usize {
     let by_name = if kind.starts_with("disk") || kind.starts_with("net") { Devices } else { Unknown };
     match facts(kind).map_or(by_name, |facts| facts.colour) {

@@ -1,4 +1,4 @@
-//! `report/`: the same content without scripts, inline styles or anything else that a strict policy forbids.
+//! `report/`: the same content without scripts and inline styles, for strict content policies.
 use super::contents;
 use super::input::{ReportInput, Source, part};
 use super::page::STYLE;

@@ -1,4 +1,4 @@
-//! The words of a report, as HTML for both pages: the banner, the counterexamples, the promises.
+//! Sections of a report, as HTML for both pages: the banner, the counterexamples, the promises.
 use super::cycle;
 use super::first;
 use super::groups;
@@ -10,12 +10,12 @@ use super::words::{self, escape};
 use dsfuzz_checkers::{Finding, Validity, Verdict};
 use std::fmt::Write;
 
-/// Counterexamples with a picture; further ones are named.
+/// Counterexamples with a picture.
 pub(super) const PICTURES_MAX: usize = 4;
 const FINDINGS_MAX: usize = 50;
 const GROUPS_MAX: usize = 20;
 
-/// Which of the two pages is drawn.
+/// One of the two pages.
 pub(super) enum Page {
     /// `report.html`.
     Scripted,
@@ -24,7 +24,7 @@ pub(super) enum Page {
 }
 
 impl Page {
-    /// The way from the page to the folder of the answer.
+    /// The relative path from the page to the folder of the verdict.
     fn up(&self) -> &'static str {
         match self {
             Page::Scripted => "",
@@ -32,7 +32,7 @@ impl Page {
         }
     }
 
-    /// The way from the page to the run's folder.
+    /// The relative path from the page to the run's folder.
     pub(super) fn base(&self, input: &ReportInput<'_>) -> String {
         format!("{}{}", self.up(), input.dir.way_back())
     }
@@ -57,13 +57,13 @@ impl Page {
     }
 }
 
-/// The verdict in words, what to look at first, and where it comes from.
+/// The verdict in words, the cards, and the facts of the run.
 pub(super) fn banner(input: &ReportInput<'_>, page: &Page) -> anyhow::Result<String> {
     let (info, verdict) = (input.info, input.verdict);
     let file = input.source == Source::File;
     let mut facts = vec![if file { ("file", escape(&info.plan)) } else { ("plan", escape(&info.plan)) }];
     facts.push(("target", escape(&target(input))));
-    // A plan that could not be read drew none.
+    // No seed was drawn for an unreadable plan.
     if !(file || input.bad_plan() && info.seed == 0) {
         facts.push(("seed", format!("<code>{}</code>", info.seed)));
     }
@@ -146,7 +146,7 @@ fn target(input: &ReportInput<'_>) -> String {
     format!("{} {}", input.info.target, versions.join(", ")).trim().to_string()
 }
 
-/// What breaks a promise: pictures and sentences, one block for each kind.
+/// The violations: pictures and sentences, one block for each kind.
 pub(super) fn counterexamples(input: &ReportInput<'_>, page: &Page) -> anyhow::Result<String> {
     let groups = groups::groups(input);
     let Some(first) = groups.first() else { return Ok(String::new()) };
@@ -173,7 +173,7 @@ pub(super) fn counterexamples(input: &ReportInput<'_>, page: &Page) -> anyhow::R
     Ok(html)
 }
 
-/// The further examples of a kind: their count, since when, with which faults, and each in a line.
+/// The further examples of a kind: their number, first time and faults, and each in a line.
 fn others(input: &ReportInput<'_>, page: &Page, group: &groups::Group<'_>) -> String {
     if group.findings.len() < 2 {
         return String::new();
@@ -212,7 +212,7 @@ fn others(input: &ReportInput<'_>, page: &Page, group: &groups::Group<'_>) -> St
     html
 }
 
-/// Captions that explain a sort of picture: each stands below the first one of its sort.
+/// Captions that explain a kind of picture. Each stands below the first picture of its kind.
 #[derive(Default)]
 struct Captions {
     cycle: bool,
@@ -317,7 +317,7 @@ fn op_table(input: &ReportInput<'_>, finding: &Finding) -> String {
     html
 }
 
-/// What the logs of the finding's nodes say around its operations.
+/// The log lines of the finding's nodes around its operations.
 fn log_lines(input: &ReportInput<'_>, page: &Page, finding: &Finding) -> String {
     let ops: Vec<_> = finding.ops.iter().take(lanes::OPS_MAX).filter_map(|call| input.history.op(*call)).collect();
     let mut nodes: Vec<&str> = ops.iter().map(|op| input.history.name(op.node)).collect();
@@ -344,7 +344,7 @@ fn log_lines(input: &ReportInput<'_>, page: &Page, finding: &Finding) -> String 
     );
     for line in &lines {
         let file = line.file.to_string_lossy();
-        // A browser that knows text fragments goes to the line; the number is for all others.
+        // Browsers with text fragments jump to the line; the number serves the others.
         let fragment: String = line.text.chars().take(80).collect();
         let corrected = line.corrected.map_or(String::new(), |offset| {
             format!(" <span class=\"warn\">its clock was {} off, corrected</span>", words::offset(offset))
@@ -415,7 +415,7 @@ pub(super) fn promises(input: &ReportInput<'_>) -> anyhow::Result<String> {
     Ok(html)
 }
 
-/// Findings that break nothing but should be seen.
+/// Findings that break no promise but are worth showing.
 fn remarks(input: &ReportInput<'_>) -> String {
     let remarks = input.remarks();
     if remarks.is_empty() {
@@ -425,7 +425,7 @@ fn remarks(input: &ReportInput<'_>) -> String {
         "<details><summary>{} more found, which break no promise</summary><ul>",
         words::count(remarks.len() as u64)
     );
-    // A reason that several share stands at the first of them.
+    // A shared reason stands at its first finding.
     let mut reasons = std::collections::BTreeSet::new();
     for (verdict, finding) in remarks.iter().take(FINDINGS_MAX) {
         let mut reason = words::shorten(&words::each_once(&finding.sentences).join(" "), 600);

@@ -1,11 +1,11 @@
-//! What the drawings need to know of a history, counted once: order by time, totals, the effect of each fault, who led
-//! when, clock offsets. Never: HTML.
+//! Numbers of a history for the charts and tables, counted once: order by time, totals, the effect of each fault, leaders,
+//! clock offsets. Never: HTML.
 use dsfuzz_checkers::history::NameId;
 use dsfuzz_checkers::{Fault, History, Op, Outcome};
 use dsfuzz_nemesis::facts;
 use serde::Serialize;
 
-/// Calls by how they ended.
+/// Calls by their outcome.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct OutcomeCounts {
     pub(super) ok: u64,
@@ -31,7 +31,7 @@ impl OutcomeCounts {
     }
 }
 
-/// What a fault did to the load: calls before, during and after it, each with the length of its stretch.
+/// The effect of a fault on the load: calls before, during and after it, each with the length of its interval.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct FaultEffect {
     pub(super) before: (OutcomeCounts, u64),
@@ -39,7 +39,7 @@ pub(super) struct FaultEffect {
     pub(super) after: (OutcomeCounts, u64),
 }
 
-/// A stretch in which a node said the same of its role.
+/// An interval in which a node claimed one role.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct RoleInterval {
     pub(super) node: String,
@@ -51,11 +51,11 @@ pub(super) struct RoleInterval {
     pub(super) trusted: bool,
 }
 
-/// A clock that was read: time, node, offset in milliseconds.
+/// A reading of a clock: time, node, offset in milliseconds.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct ClockReading(pub(super) u64, pub(super) String, pub(super) f64);
 
-/// The counted history.
+/// The numbers of a history.
 pub(super) struct HistorySummary {
     /// Positions in `history.ops`, by the time of the call.
     pub(super) order: Vec<u32>,
@@ -68,7 +68,7 @@ pub(super) struct HistorySummary {
     pub(super) functions: Vec<(NameId, NameId)>,
     pub(super) roles: Vec<RoleInterval>,
     pub(super) clocks: Vec<ClockReading>,
-    /// Stretches in which callers waited for a node and it answered none of them: its row, from, to.
+    /// Intervals in which callers waited for a node that answered none of them: its row, from, to.
     pub(super) silences: Vec<(usize, u64, u64)>,
     times: Vec<u64>,
     sums: Vec<OutcomeCounts>,
@@ -123,7 +123,7 @@ impl HistorySummary {
         })
     }
 
-    /// Where a clock fault is known to have held a clock: between its proofs, where all readings within it agree.
+    /// The interval in which a clock fault certainly held a clock: between its proofs, if all readings within agree.
     pub(super) fn clock_steps(&self, history: &History) -> Vec<(u64, u64, usize, f64)> {
         let mut steps = Vec::new();
         for fault in history.faults.iter().filter(|fault| facts(&fault.kind).is_some_and(|facts| facts.samples_clocks))
@@ -132,7 +132,7 @@ impl HistorySummary {
             for node in &fault.nodes {
                 let within = |reading: &&ClockReading| reading.1 == *node && (from..=to).contains(&reading.0);
                 let offsets: Vec<f64> = self.clocks.iter().filter(within).map(|reading| reading.2).collect();
-                // The last reading of a fault that heals may be back already.
+                // The last reading of a healing fault may be right already.
                 let held = offsets.iter().copied().max_by(|one, other| one.abs().total_cmp(&other.abs()));
                 let (Some(held), Some(row)) = (held, self.node_row(node)) else { continue };
                 let agree =
@@ -145,12 +145,12 @@ impl HistorySummary {
         steps
     }
 
-    /// How long an operation took as far as anyone knows: open ones until the end of the record.
+    /// The known duration of an operation; an open one lasts until the end of the record.
     pub(super) fn latency(&self, op: &Op<'_>) -> u64 {
         op.reply_time.min(self.end).saturating_sub(op.call_time)
     }
 
-    /// The latency below which this fraction of the Ok calls lies, by a sample of at most 20,000.
+    /// Quantiles of the latency of Ok calls, by a sample of at most 20,000.
     pub(super) fn latency_quantiles(&self, history: &History, fractions: &[f64]) -> Vec<u64> {
         let step = (history.ops().len() / 20_000).max(1);
         let ok = history.ops().iter().step_by(step).filter(|op| op.outcome == Outcome::Ok);
@@ -166,14 +166,14 @@ impl HistorySummary {
     }
 }
 
-/// A node that lets its callers wait for longer is silent.
+/// Least wait of callers that counts as silence.
 const SILENT: u64 = 500_000_000;
 
-/// Every stretch longer than [`SILENT`] in which a node had calls to answer and answered none. A timeout is no answer.
+/// Every interval longer than [`SILENT`] in which a node had open calls and answered none. A timeout is no answer.
 fn silences(history: &History, order: &[u32], nodes: &[String]) -> Vec<(usize, u64, u64)> {
     let rows: std::collections::HashMap<&str, usize> =
         nodes.iter().enumerate().map(|(row, node)| (node.as_str(), row)).collect();
-    // Of each node, in order of time: a call (+1), an answer or an end without one (-1).
+    // For each node, in order of time: a call (+1), an answer or an end without one (-1).
     let mut events: Vec<Vec<(u64, bool, bool)>> = vec![Vec::new(); nodes.len()];
     let mut names = std::collections::HashMap::new();
     for &position in order {
@@ -182,13 +182,13 @@ fn silences(history: &History, order: &[u32], nodes: &[String]) -> Vec<(usize, u
         let Some(row) = row else { continue };
         events[row].push((op.call_time, true, false));
         let end = op.reply_time.min(history.end_time);
-        // A read that ran into its deadline certainly had no effect, and was not answered all the same.
+        // A read that ran into its deadline certainly had no effect, but was not answered either.
         let late = op.error.is_some_and(|error| history.name(error).starts_with("timeout"));
         events[row].push((end, false, op.outcome != Outcome::Info && !late));
     }
     let mut silences = Vec::new();
     for (row, mut events) in events.into_iter().enumerate() {
-        // At one moment calls come first, so that no call ends before it began.
+        // At the same time calls come first, so that no call ends before it began.
         events.sort_by_key(|(time, call, _)| (*time, !*call));
         let (mut open, mut since) = (0u64, 0u64);
         for (time, call, answered) in events {
@@ -237,9 +237,9 @@ fn names(history: &History) -> (Vec<String>, Vec<(NameId, NameId)>) {
     (nodes, functions)
 }
 
-/// A claim holds somewhere between its probe and its reply; equal claims of one node that follow each other within
-/// five seconds make a stretch. A failed probe (empty role) ends one. Claims from logs are left out: logs are collected
-/// at the end, so that their place in time is the whole run.
+/// A claim holds somewhere between its probe and its reply. Equal claims of one node within five seconds of each other make
+/// an interval. A failed probe (empty role) ends one. Claims from logs are left out: logs are collected at the end, so that
+/// their interval is the whole run.
 fn role_stretches(history: &History) -> Vec<RoleInterval> {
     const GAP: u64 = 5_000_000_000;
     let mut stretches: Vec<RoleInterval> = Vec::new();
@@ -275,7 +275,7 @@ fn role_stretches(history: &History) -> Vec<RoleInterval> {
     stretches
 }
 
-/// Clock offsets come as notes of a node that read `clock offset -12.5 ms`.
+/// Clock offsets are notes of a node with the text `clock offset -12.5 ms`.
 fn clock_readings(history: &History) -> Vec<ClockReading> {
     let reading = |(time, node, text): &(u64, String, String)| {
         let number = text.strip_prefix("clock offset ")?.strip_suffix(" ms")?;

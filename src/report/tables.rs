@@ -1,4 +1,4 @@
-//! The tables of a report, as HTML for both pages: faults, evidence, health, phases, set-up, files.
+//! Sections with tables, as HTML for both pages: faults, evidence, errors, health, phases, set-up, files.
 use super::input::{ReportInput, Source};
 use super::sections::Page;
 use super::summary::OutcomeCounts;
@@ -10,7 +10,7 @@ use std::path::Path;
 const FAULTS_MAX: usize = 1000;
 const FILES_MAX: usize = 500;
 
-/// Every fault: what was planned, what was shown, what it did.
+/// Every fault: its plan, its verification, its effect.
 pub(super) fn faults(input: &ReportInput<'_>) -> anyhow::Result<String> {
     let mut html = String::from("<section id=\"faults\"><h2>Faults</h2>\n");
     let faults = &input.history.faults;
@@ -103,7 +103,7 @@ fn effect(input: &ReportInput<'_>, fault: &Fault) -> (String, String) {
     (rates, format!("{}, {}", words::count(during.fail), words::count(during.info)))
 }
 
-/// How far the load of each node fell.
+/// The fall of each node's load.
 fn by_node(input: &ReportInput<'_>, fault: &Fault) -> String {
     let Some(load) = input.verdict.load.iter().find(|load| load.fault == fault.id) else { return String::new() };
     let rates = |rates: &crate::store::Rates| format!("{:.0}/{:.0}", rates.asked, rates.ok);
@@ -115,7 +115,7 @@ fn by_node(input: &ReportInput<'_>, fault: &Fault) -> String {
     format!("<details><summary>asked/ok by node</summary><ul>{nodes}</ul></details>")
 }
 
-/// Numbers against their thresholds.
+/// Evidence against its thresholds.
 pub(super) fn evidence(input: &ReportInput<'_>) -> anyhow::Result<String> {
     let mut html = String::from("<section id=\"evidence\"><h2>Evidence</h2>\n");
     if input.verdict.evidence.is_empty() {
@@ -144,7 +144,7 @@ pub(super) fn evidence(input: &ReportInput<'_>) -> anyhow::Result<String> {
     Ok(html)
 }
 
-/// What a number is; where it is not enough, also what is missing.
+/// The meaning of a number, and its shortfall if it is below its threshold.
 fn described(evidence: &crate::store::Evidence) -> String {
     let missing = match evidence.enough {
         true => String::new(),
@@ -153,7 +153,7 @@ fn described(evidence: &crate::store::Evidence) -> String {
     format!("{}{missing}", escape(&evidence.doc))
 }
 
-/// Calls that failed or are unknown, by the code of their error.
+/// Fail and Info calls by the code of their error.
 pub(super) fn errors(input: &ReportInput<'_>) -> anyhow::Result<String> {
     let mut html = String::from("<section id=\"errors\"><h2>Errors by code</h2>\n");
     if input.history.ops().is_empty() {
@@ -184,7 +184,7 @@ pub(super) fn errors(input: &ReportInput<'_>) -> anyhow::Result<String> {
     Ok(html)
 }
 
-/// Whether the harness itself did its work.
+/// The health of the harness.
 pub(super) fn health(input: &ReportInput<'_>) -> anyhow::Result<String> {
     let failures = input.harness();
     let said = input.source == Source::File && failures.is_empty() || input.said_at_once();
@@ -216,7 +216,7 @@ pub(super) fn health(input: &ReportInput<'_>) -> anyhow::Result<String> {
     Ok(html)
 }
 
-/// How long each phase took.
+/// The duration of each phase.
 pub(super) fn phases(input: &ReportInput<'_>) -> anyhow::Result<String> {
     if input.info.phases.is_empty() {
         return Ok(String::new());
@@ -238,7 +238,7 @@ pub(super) fn phases(input: &ReportInput<'_>) -> anyhow::Result<String> {
     Ok(html)
 }
 
-/// Versions, nodes, seed and how to run it again.
+/// Versions, nodes, seed and the command that repeats the run.
 pub(super) fn setup(input: &ReportInput<'_>, page: &Page) -> anyhow::Result<String> {
     let info = input.info;
     let mut html = String::from("<section id=\"setup\"><h2>Set-up</h2>\n");
@@ -285,7 +285,7 @@ pub(super) fn setup(input: &ReportInput<'_>, page: &Page) -> anyhow::Result<Stri
     Ok(html)
 }
 
-/// Links to what lies beside the report.
+/// Links to the files beside the report.
 pub(super) fn files(input: &ReportInput<'_>, page: &Page) -> anyhow::Result<String> {
     let root = input.dir.path();
     let mut html = String::from("<section id=\"files\"><h2>Files</h2>\n<ul class=\"files\">");

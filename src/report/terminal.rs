@@ -1,5 +1,5 @@
-//! The summary for a terminal. Its last lines are always: the verdict in words, the reason in a sentence, the report's
-//! path, the command that runs it again.
+//! The summary for a terminal. Its last lines are always the verdict in words, the reason in a sentence, the report's path and
+//! the command that repeats the run.
 use super::groups;
 use super::input::{ReportInput, Source};
 use super::junit::told;
@@ -17,11 +17,11 @@ const FINDINGS_MAX: usize = 3;
 const ERRORS_MAX: usize = 3;
 const REMARKS_MAX: usize = 8;
 
-/// The whole summary. `color`: whether the reader is a terminal that wants colours (NO_COLOR is the caller's to ask).
+/// The whole summary. `color`: use colours. The caller heeds NO_COLOR.
 pub fn terminal(info: &RunInfo, verdict: &RunVerdict, history: &History, dir: &RunDir, color: bool) -> String {
     let input = ReportInput::new(dir, history, info, verdict);
     let mut out = String::new();
-    // Of a run that did not begin there is one thing to say.
+    // A run that did not begin has one sentence only.
     if matches!(input.source, Source::NoLoad) {
         harness(&mut out, &input);
         last_lines(&mut out, &input, color);
@@ -57,14 +57,14 @@ pub fn terminal(info: &RunInfo, verdict: &RunVerdict, history: &History, dir: &R
     out
 }
 
-/// What failed; the one sentence has the first of it already.
+/// The failures after the first one, which the sentence has already.
 fn harness(out: &mut String, input: &ReportInput<'_>) {
     for failure in input.harness().into_iter().filter(|failure| !input.verdict.sentence.contains(failure)) {
         let _ = writeln!(out, "harness: {}", words::plain_line(failure));
     }
 }
 
-/// The commonest errors, where the answer is not valid: they often say why.
+/// The most frequent errors, if the verdict is not valid: they often show the cause.
 fn errors(out: &mut String, input: &ReportInput<'_>) {
     let errors = &input.verdict.errors;
     if errors.is_empty() || input.verdict.validity == Validity::Valid {
@@ -91,7 +91,7 @@ fn errors(out: &mut String, input: &ReportInput<'_>) {
     }
 }
 
-/// What was found and breaks no promise: a line for each kind of a promise, with the first of it.
+/// Findings that break no promise: a line for each kind of a promise, with its first finding.
 fn remarks(out: &mut String, input: &ReportInput<'_>) {
     let kinds = |promise| -> Vec<_> {
         let promise: &dsfuzz_checkers::Verdict = promise;
@@ -133,7 +133,7 @@ fn last_lines(out: &mut String, input: &ReportInput<'_>, color: bool) {
     if let Some(asked) = &input.verdict.asked {
         let _ = writeln!(out, "{}", words::plain_line(&words::other_question(asked)));
     }
-    // A history on its own has a report only where one was asked for.
+    // A history without a run has a report only with `--report`.
     if !input.dir.path().is_file() {
         let _ = writeln!(out, "report: {}", words::plain_line(&input.dir.report().to_string_lossy()));
     }

@@ -1,4 +1,4 @@
-//! One attempt to call or to connect: with a deadline that no client library can stretch, and safe from its panics.
+//! One attempt to call or to connect, with a deadline that no client library can stretch, and safe from its panics.
 use dsfuzz_workloads::{BoxFuture, Call, CallResponse, CallResult, Client, Connect, ConnectError, Endpoint, Terms};
 use std::any::Any;
 use std::future::{Future, poll_fn};
@@ -7,19 +7,19 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-/// How an attempt ended that gave no answer.
+/// The failure of an attempt without an answer.
 enum AttemptFailure {
     Late,
     Panicked(String),
 }
 
-/// Makes a call; what the client does not answer in time, or panics over, is Info. With what should be told to people.
+/// Makes a call. A timeout or a panic of the client is Info. Also returns a message for people.
 pub(in crate::run) async fn call_once(
     client: &mut dyn Client,
     call: &Call,
     terms: Terms,
 ) -> (CallResponse, Option<String>) {
-    // Taken out of an option, so that the closure gives the borrow away and does not lend it.
+    // Taken out of an option, so that the closure moves the borrow.
     let mut client = Some(client);
     let future = match catch_unwind(AssertUnwindSafe(|| client.take().map(|client| client.call(call, terms)))) {
         Ok(Some(future)) => future,
@@ -54,12 +54,12 @@ pub(in crate::run) async fn connect_once(
     }
 }
 
-/// Throws a client away; a panic in its drop is nobody's business any more.
+/// Discards a client; a panic in its drop is ignored.
 pub(in crate::run) fn discard(client: Option<Box<dyn Client>>) {
     let _ = catch_unwind(AssertUnwindSafe(|| drop(client)));
 }
 
-/// Most answers of a fast client are there at the first poll, so that no timer need be armed.
+/// Polls once before arming a timer: a fast client has most answers ready at the first poll.
 async fn within<T>(future: BoxFuture<'_, T>, deadline: Duration) -> Result<T, AttemptFailure> {
     let mut guarded = Guarded(Some(future));
     let first = poll_fn(|context| Poll::Ready(Pin::new(&mut guarded).poll(context))).await;
@@ -73,7 +73,7 @@ async fn within<T>(future: BoxFuture<'_, T>, deadline: Duration) -> Result<T, At
     ended.map_err(AttemptFailure::Panicked)
 }
 
-/// A future whose panics, also in its drop, are values.
+/// A future that turns its panics, also in its drop, into values.
 struct Guarded<'a, T>(Option<BoxFuture<'a, T>>);
 
 impl<T> Future for Guarded<'_, T> {

@@ -1,4 +1,4 @@
-//! [`Backoff`]: how long to leave a node alone that refuses connections or does not answer.
+//! [`Backoff`]: the pause before the next attempt at a node that refuses connections or does not answer.
 use dsfuzz_rng::Rng;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -6,14 +6,14 @@ use std::time::Duration;
 const FIRST: Duration = Duration::from_millis(50);
 const LONGEST: Duration = Duration::from_secs(1);
 
-/// The troubles with one node since its last answer, shared by all who call it.
+/// The failures of one node since its last answer, shared by all its callers.
 #[derive(Debug, Default)]
 pub(in crate::run) struct Backoff {
     troubles: AtomicU32,
 }
 
 impl Backoff {
-    /// One more trouble. The pause that should follow: it doubles from 50 ms to 1 s, less up to a half by chance.
+    /// Counts a failure and returns the pause to make: it doubles from 50 ms to 1 s, less a random part of up to a half.
     pub(in crate::run) fn trouble(&self, rng: &mut Rng) -> Duration {
         let before = self.troubles.load(Ordering::Relaxed).min(16);
         self.troubles.store(before + 1, Ordering::Relaxed);

@@ -1,8 +1,8 @@
-//! [`RateLimiter`]: when a worker's next call is due.
+//! [`RateLimiter`]: the time at which a worker's next call is due.
 use dsfuzz_rng::Rng;
 use std::time::{Duration, Instant};
 
-/// A late worker may make up for this much, or for two mean gaps, and no more: no burst follows a stall.
+/// Most lateness that a worker makes up for, if two mean gaps are shorter, so that no burst follows a stall.
 const CATCH_UP_MIN: Duration = Duration::from_millis(10);
 
 /// Gaps drawn uniformly from 0 to twice their mean, from the worker's own stream.
@@ -13,7 +13,7 @@ pub(super) struct RateLimiter {
 }
 
 impl RateLimiter {
-    /// The pace of one of `workers` workers that make `rate` calls a second together; none without a usable rate.
+    /// The limiter of one of `workers` workers that together make `rate` calls a second; none without a usable rate.
     pub(super) fn new(seed: u64, worker: u32, workers: u32, rate: Option<f64>, start: Instant) -> Option<RateLimiter> {
         let rate = rate.filter(|rate| rate.is_finite() && *rate > 0.0)?;
         let mean = Duration::try_from_secs_f64(f64::from(workers) / rate).unwrap_or(Duration::from_secs(1 << 30));

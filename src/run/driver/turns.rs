@@ -1,4 +1,4 @@
-//! [`Turns`]: the generators of one worker, one for each workload, and whose turn it is.
+//! [`Turns`]: the generators of one worker, one for each workload, and the one whose turn it is.
 use dsfuzz_rng::Rng;
 use dsfuzz_workloads::{Call, CallResult, Generator, Next, Part, Workload};
 use std::sync::Arc;
@@ -7,7 +7,7 @@ pub(super) struct Turns {
     /// None once a workload has no more calls.
     parts: Vec<Option<WorkloadTurn>>,
     rng: Rng,
-    /// Whose turn it is, until its call was taken.
+    /// The workload whose turn it is, until its call is taken.
     turn: Option<usize>,
 }
 
@@ -25,7 +25,7 @@ impl Turns {
         Turns { parts: workloads.iter().map(part).collect(), rng, turn: None }
     }
 
-    /// Those of a worker that makes calls of one part only; none where no workload has such calls.
+    /// The turns of a worker that makes calls of one part only; none if no workload has such calls.
     pub(super) fn of_part(
         workloads: &[Arc<dyn Workload>],
         part: Part,
@@ -42,7 +42,7 @@ impl Turns {
         parts.iter().any(Option::is_some).then_some(Turns { parts, rng, turn: None })
     }
 
-    /// The next call. Asking consumes nothing.
+    /// The next call. Peeking consumes nothing.
     pub(super) fn next(&mut self) -> Next {
         loop {
             let Some(turn) = self.turn.or_else(|| self.draw()) else { return Next::Done };
@@ -58,14 +58,14 @@ impl Turns {
         }
     }
 
-    /// The call was made.
+    /// Marks the call as made.
     pub(super) fn taken(&mut self) {
         if let Some(part) = self.turn.take().and_then(|turn| self.parts[turn].as_mut()) {
             part.generator.taken();
         }
     }
 
-    /// The call ended so.
+    /// Shows the call's result to its generator.
     pub(super) fn observe(&mut self, call: &Call, answer: &CallResult) {
         if let Some(part) = self.parts.iter_mut().flatten().find(|part| part.workload == call.workload) {
             part.generator.observe(call, answer);
