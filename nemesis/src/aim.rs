@@ -1,4 +1,4 @@
-//! [`Aim`]: which nodes a fault is aimed at, as a plan writes it; [`PlannedAim`]: the same with its draws made.
+//! [`Aim`]: the nodes that a fault takes, as in a plan. [`PlannedAim`]: the same with its draws made.
 use crate::fault::{ClusterView, NodeView, ResolvedFault, Unresolved, Verification, noted};
 use crate::order::{BoundOrder, NodeOrder};
 use crate::protocol::Injection;
@@ -76,7 +76,7 @@ impl From<&str> for Aim {
 impl Serialize for Aim {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
-            // Written as a map, so that a node called `all` stays a node.
+            // In the form of a map, so that a node named `all` stays a node.
             Aim::Node(name) => serializer.collect_map([("node", name)]),
             word => serializer.collect_str(word),
         }
@@ -135,11 +135,11 @@ impl JsonSchema for Aim {
 /// An aim with its draws made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlannedAim {
-    /// As the plan wrote it.
+    /// The plan's aim.
     pub aim: Aim,
-    /// How many nodes.
+    /// The number of nodes.
     pub count: usize,
-    /// Which, from the front.
+    /// The order of the nodes; the fault takes the first ones.
     pub order: NodeOrder,
 }
 
@@ -157,7 +157,7 @@ impl PlannedAim {
         self.order.leader_first
     }
 
-    /// Makes the leader one of its nodes, where the plan left the choice open. Says whether it did.
+    /// Makes the leader one of its nodes, if the plan left the choice open. Returns whether it did.
     pub fn turn_to_leader(&mut self) -> bool {
         let open = matches!(self.aim, Aim::One | Aim::Minority | Aim::Majority);
         self.order.leader_first |= open;
@@ -212,12 +212,12 @@ pub(crate) fn named(aims: &[Aim]) -> Vec<String> {
     aims.iter().filter_map(name).collect()
 }
 
-/// The words for the leader among these aims, as they stand in a plan.
+/// The plan's words for the leader among these aims.
 pub(crate) fn leader_words(aims: &[Aim]) -> Vec<String> {
     aims.iter().filter(|aim| **aim == Aim::Leader).map(|aim| format!("nodes: {aim}")).collect()
 }
 
-/// What is said about a name that no node has.
+/// The error for a name that no node has.
 pub(crate) fn unknown_node<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> String {
     let names: Vec<&str> = names.collect();
     let words: Vec<&str> = WORDS.iter().map(|(word, _)| *word).collect();

@@ -1,7 +1,7 @@
-//! [`Bag`]: draws without putting back, so that everything in it comes before anything comes again.
+//! [`Bag`]: draws without replacement, so that every item comes before any comes again.
 use dsfuzz_rng::Rng;
 
-/// A shuffled bag that fills itself again when it is empty.
+/// A shuffled bag that refills itself when it is empty.
 #[derive(Clone, Debug)]
 pub(crate) struct Bag<T> {
     all: Vec<T>,

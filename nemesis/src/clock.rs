@@ -1,7 +1,7 @@
-//! Clock: skews the wall clock on some nodes, by one jump or to and fro (strobe).
+//! Clock: skews the wall clock on some nodes, by one jump or back and forth (strobe).
 //!
-//! On a node that owns its kernel a jump steps the real clock; elsewhere, and for every strobe, only the target's
-//! processes see it (their vDSO). Which of the two is decided when the fault is resolved.
+//! On a node that owns its kernel a jump steps the real clock. On other nodes, and for every strobe, only the target's processes
+//! see the skew (in their vDSO). The resolution of the fault decides between the two.
 use crate::aim::{Aim, PlannedAim};
 use crate::bag::Bag;
 use crate::choice::Choice;
@@ -79,7 +79,7 @@ impl FaultDefinition for ClockOptions {
     }
 
     fn silences_all(&self) -> bool {
-        // Nodes answer whatever their clocks say.
+        // Nodes serve with wrong clocks too.
         false
     }
 
@@ -135,16 +135,16 @@ impl FaultSource for ClockSource {
     }
 }
 
-/// How far a clock is from the true time.
+/// The skew of a clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ClockSkew {
-    /// It is wrong by this much all the time.
+    /// A constant offset.
     Jump {
         /// Milliseconds, negative for the past.
         by_ms: i64,
     },
-    /// It flips between right and wrong.
+    /// An offset that flips on and off.
     Strobe {
         /// Milliseconds, negative for the past.
         by_ms: i64,
@@ -180,9 +180,9 @@ impl ClockSkew {
 /// One clock fault with its draws made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClockFault {
-    /// How far the clocks are off.
+    /// The skew.
     pub skew: ClockSkew,
-    /// Where.
+    /// The nodes.
     pub nodes: PlannedAim,
 }
 
@@ -210,7 +210,7 @@ impl Symbolic for ClockFault {
     }
 
     fn turn_to_leader(&mut self) -> bool {
-        // A wrong clock need not move the leadership, so it is no stand-in for a fault that does.
+        // A wrong clock need not move the leadership, so it cannot replace a fault that does.
         false
     }
 

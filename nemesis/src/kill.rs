@@ -5,7 +5,7 @@ use crate::options::SymbolicFault;
 use crate::protocol::{Injection, ability};
 use crate::services::{ServiceFault, ServiceKind, ServiceOptions};
 
-/// What holds for every kill.
+/// The facts of every kill.
 pub const FACTS: FaultFacts = FaultFacts {
     name: "kill",
     doc: "Kills the target's processes on some nodes with SIGKILL and starts them again at the end.",

@@ -1,7 +1,7 @@
 //! Partition: cuts links between nodes, in the shapes of [`Shape`].
 //!
-//! Packets are dropped where they arrive, so that one direction alone can be cut. Only peers' addresses are dropped, and
-//! all of them: an address that was left out would be a way around the cut.
+//! Receivers drop packets, so that one direction alone can be cut. They drop those of all peers' addresses and no others: a
+//! forgotten address would be a way around the cut.
 pub mod shape;
 
 pub use shape::Shape;
@@ -19,7 +19,7 @@ use dsfuzz_rng::Rng;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
-/// What holds for every partition.
+/// The facts of every partition.
 pub const FACTS: FaultFacts = FaultFacts {
     name: "partition",
     doc: "Cuts links between nodes: halves, majority, one-way, bridge, ring, isolate-one, isolate-leader, leader-minority.",
@@ -60,7 +60,7 @@ impl FaultDefinition for PartitionOptions {
     }
 
     fn silences_all(&self) -> bool {
-        // On every side of a cut clients are still answered.
+        // Nodes on every side of a cut still answer clients.
         false
     }
 
@@ -79,7 +79,7 @@ impl FaultDefinition for PartitionOptions {
     }
 
     fn leader_words(&self) -> Vec<String> {
-        // All shapes are the default: a plan that leaves the shape open does not ask for a leader.
+        // All shapes are the default: a plan without a shape does not ask for a leader.
         if self.shape.items() == Shape::ALL {
             return Vec::new();
         }
@@ -122,11 +122,11 @@ impl FaultSource for PartitionSource {
 pub struct PartitionFault {
     /// The shape.
     pub shape: Shape,
-    /// How many nodes are on the side that it is aimed at.
+    /// The number of nodes on the side that it takes.
     pub size: usize,
-    /// In a one-way cut, the side hears no other node; where false, no other node hears the side.
+    /// In a one-way cut: true if the side hears no other node, false if no other node hears the side.
     pub deaf: bool,
-    /// Which nodes: the side first. Of a bridge, the bridge first; of a ring, as they sit.
+    /// The nodes: the side first. In a bridge the bridge first; in a ring as they sit.
     pub order: NodeOrder,
 }
 
@@ -155,7 +155,7 @@ impl Symbolic for PartitionFault {
     }
 
     fn turn_to_leader(&mut self) -> bool {
-        // A bridge or a ring leaves the leader its majority: nothing would move.
+        // A bridge or a ring leaves the leader its majority, so that no leadership would move.
         let open = matches!(self.shape, Shape::Halves | Shape::Majority | Shape::OneWay | Shape::IsolateOne);
         self.order.leader_first |= open;
         open
@@ -201,12 +201,12 @@ impl PartitionFault {
     }
 }
 
-/// Every directed link between this many nodes.
+/// Every directed link between this number of nodes.
 fn links(nodes: usize) -> impl Iterator<Item = (usize, usize)> {
     (0..nodes).flat_map(move |from| (0..nodes).filter(move |to| *to != from).map(move |to| (from, to)))
 }
 
-/// One injection for each node that must not hear another.
+/// One injection for each node that must not hear another one.
 fn drops(view: &ClusterView, cut: &[(usize, usize)]) -> Vec<(String, Injection)> {
     let receivers = 0..view.nodes.len();
     receivers
@@ -232,7 +232,7 @@ fn dropped(view: &ClusterView, to: usize, senders: &[usize]) -> Vec<IpAddr> {
     from
 }
 
-/// Two nodes behind one address cannot be told apart by a packet's sender.
+/// Two nodes behind one address cannot be distinguished by a packet's sender.
 fn no_shared_address(view: &ClusterView) -> Result<(), Unresolved> {
     for (position, node) in view.nodes.iter().enumerate() {
         if let Some(twin) = view.nodes[..position].iter().find(|other| other.address == node.address) {

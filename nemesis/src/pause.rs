@@ -5,7 +5,7 @@ use crate::options::SymbolicFault;
 use crate::protocol::{Injection, ability};
 use crate::services::{ServiceFault, ServiceKind, ServiceOptions};
 
-/// What holds for every pause.
+/// The facts of every pause.
 pub const FACTS: FaultFacts = FaultFacts {
     name: "pause",
     doc: "Freezes the target's processes on some nodes and resumes them at the end.",

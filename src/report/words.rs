@@ -145,7 +145,7 @@ pub(crate) fn link(parts: &str) -> String {
     out
 }
 
-/// The first `max` characters, with an ellipsis if some were cut.
+/// The first characters of a text, with an ellipsis if some were cut.
 pub(super) fn shorten(text: &str, characters: usize) -> String {
     if text.chars().count() <= characters {
         return text.to_string();

@@ -10,7 +10,7 @@ pub(super) struct MultiConnect {
 }
 
 impl MultiConnect {
-    /// These clients. The client of one workload alone is returned as it is.
+    /// These clients. The client of a single workload is returned unchanged.
     pub(super) fn of(by_workload: BTreeMap<Arc<str>, Arc<dyn Connect>>) -> Arc<dyn Connect> {
         match by_workload.len() {
             1 => by_workload
@@ -34,7 +34,7 @@ impl Connect for MultiConnect {
         })
     }
 
-    /// They are opened one after the other.
+    /// Opens the clients one after the other.
     fn open_deadline(&self) -> Option<Duration> {
         self.by_workload.values().filter_map(|connect| connect.open_deadline()).reduce(|one, other| one + other)
     }

@@ -1,4 +1,5 @@
-//! What the target and the planned faults need of a node, and whether it has that; and room on its disk, which a run can make.
+//! Missing abilities of nodes: the needs of the target and of the planned faults against each node's abilities. A run can free
+//! room on a full disk.
 use super::Run;
 use super::hosts::Hosts;
 use crate::plan::Plan;
@@ -7,31 +8,31 @@ use dsfuzz_nemesis::protocol::ability::{self, Ability};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A full disk is measured and wiped meanwhile.
+/// Deadline of measuring and wiping a full disk.
 const LOOK: Duration = Duration::from_secs(180);
 
-/// With less room in the folder of a node, what is tested there would fail for want of it, and not by a fault.
+/// Least room in the folder of a node: with less, the target would fail for lack of room and not by a fault.
 const FREE_BYTES_MIN: u64 = 128 << 20;
-/// The ability in which an agent tells how much room its folder has.
+/// The ability that carries the room of the agent's folder.
 pub const ROOM: &str = ability::DISK_FREE_BYTES;
 
-/// A need that a node does not meet.
+/// An ability that a node lacks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MissingAbility {
     /// The name of the ability.
     pub need: String,
-    /// Who needs it, and why it is not there.
+    /// The fault or target that needs it, and why the node lacks it.
     pub sentence: String,
 }
 
 impl MissingAbility {
-    /// Whether room on the disk would be enough.
+    /// Whether more room on the disk would cure it.
     pub fn is_room(&self) -> bool {
         self.need == ROOM
     }
 }
 
-/// The needs of the target and of the planned faults that a node does not meet.
+/// Missing abilities of a node for the target and the planned faults, one sentence each.
 pub fn lacking(plan: &Plan, abilities: &[Ability]) -> Vec<MissingAbility> {
     let mut lacking: Vec<MissingAbility> = Vec::new();
     let mut needs = |who: &str, need: &str| {
@@ -51,7 +52,7 @@ pub fn lacking(plan: &Plan, abilities: &[Ability]) -> Vec<MissingAbility> {
     lacking
 }
 
-/// An agent only tells how much room there is; here it is told whether that is enough.
+/// Judges the room that an agent reports.
 pub(super) fn with_room(ability: Ability) -> Ability {
     match ability.detail.parse::<u64>() {
         Ok(bytes) if ability.name == ROOM && bytes < FREE_BYTES_MIN => {
@@ -61,7 +62,7 @@ pub(super) fn with_room(ability: Ability) -> Ability {
     }
 }
 
-/// Whether a node whose disk is full has enough room once a run has removed what earlier runs left, and the words for it.
+/// Whether a node with a full disk has enough room once a run has removed the data of earlier runs, and the sentence for it.
 pub fn after_wipe(room: &DiskRoom) -> (bool, String) {
     let DiskRoom { free_bytes, left_bytes, largest, .. } = room;
     let (free, left) = (mib(*free_bytes), mib(*left_bytes));
@@ -90,7 +91,7 @@ fn full(free_bytes: u64, more: &str) -> String {
     )
 }
 
-/// The paths that go, each by name.
+/// The paths to remove.
 fn paths(room: &DiskRoom) -> String {
     if room.left.is_empty() { String::new() } else { format!(" ({})", room.left.join(", ")) }
 }
@@ -100,7 +101,7 @@ fn mib(bytes: u64) -> u64 {
     bytes >> 20
 }
 
-/// The needs that each node does not meet.
+/// The missing abilities of each node.
 async fn needs_of(plan: &Plan, hosts: &Hosts) -> Result<Vec<(Arc<str>, MissingAbility)>, String> {
     let mut all = Vec::new();
     for (node, abilities) in hosts.abilities().await {
@@ -110,8 +111,8 @@ async fn needs_of(plan: &Plan, hosts: &Hosts) -> Result<Vec<(Arc<str>, MissingAb
 }
 
 impl Run {
-    /// Whether the nodes can do what the plan asks for. Where only room on a disk lacks, what earlier runs left is wiped, and
-    /// the nodes are asked once more.
+    /// Whether the nodes have the abilities that the plan needs. If only room on a disk is missing, the data of earlier runs are
+    /// removed, and the nodes are asked again.
     pub(super) async fn able(&mut self, hosts: &Hosts, deployment: &Deployment) -> bool {
         let (plan, progress) = (self.job.plan.clone(), self.progress.clone());
         let looking = async {

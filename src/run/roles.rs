@@ -1,8 +1,7 @@
-//! The prober: asks every node for its role, again and again, records each claim with the interval in which it held, and
-//! knows who leads.
+//! The role prober: asks every node for its role repeatedly, records each claim with its interval, and knows the leader.
 //!
-//! One question at a time for each node, each with a deadline, so that a paused node holds up nobody. Never: a judgement
-//! about two leaders; that is a checker's.
+//! One question at a time for each node, each with a deadline, so that a paused node does not delay the others. Never: judges
+//! about two leaders.
 use dsfuzz_checkers::history::{Mark, RoleRecord, leads_by_name};
 use dsfuzz_workloads::BoxFuture;
 use std::collections::BTreeMap;
@@ -14,26 +13,26 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 pub use crate::targets::RoleAnswer;
 
-/// Asks a node for its role; an error is a sentence.
+/// Asks a node for its role.
 pub type AskRole = Arc<dyn Fn(&str) -> BoxFuture<'static, Result<RoleAnswer, String>> + Send + Sync>;
-/// The journal's next index and the time, taken just before a question leaves. It must not use the index up: a question
-/// that is broken off leaves no record.
+/// The journal's next index and the time, taken just before a question leaves. It must not consume the index, since a
+/// cancelled question leaves no record.
 pub type TakeMark = Arc<dyn Fn() -> Mark + Send + Sync>;
-/// Writes a claim into the journal (fills in its index and time) and says which record it became.
+/// Writes a claim into the journal, fills in its index and time, and returns its mark.
 pub type RecordRole = Arc<dyn Fn(RoleRecord) -> Mark + Send + Sync>;
 
 /// Asks every node for its role.
 #[derive(Clone)]
 pub struct Prober {
-    /// How it asks.
+    /// The question.
     pub ask: AskRole,
     /// Called just before a question leaves.
     pub mark: TakeMark,
     /// Called just after the answer came.
     pub record: RecordRole,
-    /// From one question to a node to the next.
+    /// Time between two questions to a node.
     pub every: Duration,
-    /// How long a question may take.
+    /// Deadline of a question.
     pub deadline: Duration,
 }
 
@@ -46,11 +45,11 @@ struct LastClaim {
     heard: Instant,
 }
 
-/// A claim older than this many questions is not believed any more.
+/// A claim older than this number of questions is stale.
 const STALE_AFTER: u32 = 6;
 
 impl Prober {
-    /// Asks until `stop` turns true. `leader` holds who leads, as far as the claims tell.
+    /// Asks until `stop` turns true. `leader` holds the leader by the claims.
     pub async fn run(self, nodes: Vec<String>, leader: watch::Sender<Option<String>>, stop: watch::Receiver<bool>) {
         let claims: Arc<Mutex<BTreeMap<String, LastClaim>>> = Arc::default();
         let leader = Arc::new(leader);
@@ -78,7 +77,7 @@ impl Prober {
             }
             let claim = tokio::select! {
                 biased;
-                // A question that is broken off has no record: nothing was claimed.
+                // A cancelled question has no record: nothing was claimed.
                 () = stopped(&mut stop) => return,
                 claim = self.question(&node) => claim,
             };
@@ -95,7 +94,7 @@ impl Prober {
         }
     }
 
-    /// One question and its record. None where there was no answer: an older claim of the node stands until it is stale.
+    /// One question and its record. None without an answer: the node's older claim stands until it is stale.
     async fn question(&self, node: &str) -> Option<LastClaim> {
         let sent = (self.mark)();
         let answer = match tokio::time::timeout(self.deadline, (self.ask)(node)).await {
@@ -125,8 +124,8 @@ impl Prober {
     }
 }
 
-/// Who leads: of the fresh claims to lead, the one with the highest trustworthy term, then the most recent. A term that
-/// some node has already left behind (it names a higher one, as leader or not) is nobody's claim any more.
+/// The leader: of the fresh claims to lead, the one with the highest trustworthy term, then the most recent. A claim whose
+/// term is lower than any node's known term does not count.
 fn current_leader(claims: &BTreeMap<String, LastClaim>, now: Instant, stale: Duration) -> Option<String> {
     let fresh = || claims.iter().filter(move |(_, claim)| now.saturating_duration_since(claim.heard) <= stale);
     let newest_term = fresh().filter_map(|(_, claim)| claim.term).max();
@@ -172,7 +171,7 @@ mod tests {
         }
     }
 
-    /// Records of a prober that ran for so long on these answers.
+    /// Records of a prober that ran for this time on these answers.
     async fn probe(ask: AskRole, lasts: Duration) -> (Vec<RoleRecord>, Option<String>) {
         let records: Arc<Mutex<Vec<RoleRecord>>> = Arc::default();
         let counter = Arc::new(std::sync::atomic::AtomicU64::new(0));

@@ -3,7 +3,7 @@
 /// How urgently a run is asked to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Urgency {
-    /// Nobody asked.
+    /// No signal came.
     #[default]
     None,
     /// First signal: no new calls, heal, settle, collect, judge.
@@ -14,17 +14,17 @@ pub enum Urgency {
     Leave,
 }
 
-/// What was asked so far.
+/// The signals so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct StopRequest {
-    /// How urgently.
+    /// The urgency.
     pub urgency: Urgency,
     /// The number of the first signal, for the exit code; 0 before one came.
     pub signal: i32,
 }
 
 impl StopRequest {
-    /// One signal more.
+    /// After one more signal.
     pub fn next(self, signal: i32) -> StopRequest {
         let urgency = match self.urgency {
             Urgency::None => Urgency::Stop,
@@ -39,7 +39,7 @@ impl StopRequest {
         self.urgency > Urgency::None
     }
 
-    /// What the run does about it, for people.
+    /// The run's reaction, for people.
     pub fn sentence(self) -> &'static str {
         match self.urgency {
             Urgency::None => "running",

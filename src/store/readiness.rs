@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 pub struct Readiness {
     /// The plan's clients.
     pub clients: usize,
-    /// Those that were open in time.
+    /// The clients that were open in time.
     pub ready: usize,
     /// Milliseconds that the load waited for them.
     pub waited_ms: u64,

@@ -3,7 +3,7 @@
 //! `register`: a key for each register (read, write, cas). `set`: a key for each element, under a prefix for each set
 //! (add, read). Keys are `/dsfuzz/<workload>/<key>[/<element>]`; values are JSON texts.
 //!
-//! A connection that broke is made anew for the next call, before anything of that call is sent.
+//! A broken connection is replaced before any byte of the next call is sent.
 mod outcome;
 
 use super::http::{HttpConnection, HttpError, HttpResponse};
@@ -17,11 +17,11 @@ use std::time::Duration;
 
 /// Its name in recipes (`builtin: etcd`).
 pub const NAME: &str = "etcd";
-/// How long a connection may take to come about. Nothing was sent until then, so that giving up is certain.
+/// Deadline of connecting. Nothing has been sent by then, so that giving up is a Fail.
 const CONNECT: Duration = Duration::from_secs(2);
-/// After a refused connection, so that a dead node is not asked as fast as the machine can.
+/// Pause after a refused connection, so that a dead node is not called in a busy loop.
 const REFUSED_PAUSE: Duration = Duration::from_millis(100);
-/// Elements read with one request; a set is read page by page, all at one revision.
+/// Elements of one request; a set is read page by page, all at one revision.
 const PAGE: u64 = 10_000;
 
 /// Opens clients of etcd. Options: `serializable` (`true`: reads are answered by the node's own state).
@@ -83,7 +83,7 @@ impl Client for EtcdClient {
 }
 
 impl EtcdClient {
-    /// Sends one request. The reply's JSON where etcd carried it out; else what is known of it.
+    /// Sends one request. Returns the reply's JSON if etcd executed the request; else the progress of the request.
     async fn post(&mut self, path: &str, body: &Json) -> Result<Json, RequestProgress> {
         let usable = self.connection.take().filter(|connection| !connection.is_closed());
         let mut connection = match usable {
@@ -146,7 +146,7 @@ impl EtcdClient {
         }
     }
 
-    /// Reads a set to its end, page by page at the revision of the first page.
+    /// Reads a whole set, page by page at the revision of the first page.
     async fn read_set(&mut self, call: &Call) -> CallResult {
         let prefix = set_prefix(call);
         let end = format!("{}0", &prefix[..prefix.len() - 1]); // '0' follows '/'
@@ -182,8 +182,8 @@ impl EtcdClient {
     }
 }
 
-/// A reply of etcd as JSON. Every reply to a request that was carried out has a header with a revision: without it
-/// even `{}` would read as a refused compare-and-set.
+/// A reply of etcd as JSON. Every reply to an executed request has a header with a revision. Without this check even `{}`
+/// would count as a refused compare-and-set.
 fn parsed(reply: &HttpResponse) -> Result<Json, RequestProgress> {
     let text = || super::node_commands::head(&String::from_utf8_lossy(&reply.body));
     let Ok(json) = serde_json::from_slice::<Json>(&reply.body) else {

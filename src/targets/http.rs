@@ -7,16 +7,16 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
 
-/// Largest reply that is read.
+/// Largest reply.
 pub(super) const REPLY_BYTES_MAX: usize = 64 << 20;
 
-/// Why there is no reply.
+/// The reason for a missing reply.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum HttpError {
     /// The request certainly never left: there was no connection, or it was closed before a byte was written.
     #[error("not sent: {0}")]
     NotSent(String),
-    /// The request may have left; the connection is of no more use.
+    /// The request may have left; the connection is no longer usable.
     #[error("no reply: {0}")]
     Broken(String),
 }
@@ -45,14 +45,14 @@ impl Drop for HttpConnection {
 }
 
 impl HttpConnection {
-    /// Connects to `host:port`, the host in brackets where it is IPv6.
+    /// Connects to `host:port`, an IPv6 host in brackets.
     pub(super) async fn open(authority: &str) -> Result<HttpConnection, HttpError> {
         let lost = |error: &dyn std::fmt::Display| HttpError::NotSent(format!("{authority}: {error}"));
         let stream = TcpStream::connect(authority).await.map_err(|error| lost(&error))?;
         stream.set_nodelay(true).map_err(|error| lost(&error))?;
         let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(|error| lost(&error))?;
         let driver = tokio::spawn(async move {
-            // An error of the connection reaches the caller through its request.
+            // The caller gets an error of the connection through its request.
             let _ = connection.await;
         });
         Ok(HttpConnection { sender, driver: driver.abort_handle(), authority: authority.to_owned() })

@@ -1,5 +1,5 @@
-//! [`Probe`]: a question to a node and what its answer must look like. HTTP and TCP go from the control node, commands
-//! run on the node. Never more than one connection, never a retry: who asks holds the deadline and asks again.
+//! [`Probe`]: a question to a node and the conditions of its answer. HTTP and TCP go from the control node; commands run on the
+//! node. Never: more than one connection, or a retry; the caller holds the deadline and asks again.
 use super::error::TargetError;
 use super::http::HttpConnection;
 use super::node_commands;

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A future behind a pointer, as the traits here return it.
+/// A boxed future, returned by the traits here.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// A call, made by a generator and carried out by a client.
@@ -16,7 +16,7 @@ pub struct Call {
     pub workload: Arc<str>,
     /// The function: `read`, `write`, `cas`, `add`.
     pub f: Arc<str>,
-    /// The key, nil where the workload has none.
+    /// The key; nil if the workload has none.
     pub key: Value,
     /// The argument.
     pub value: Value,
@@ -78,12 +78,12 @@ impl Terms {
     }
 }
 
-/// Where a client connects.
+/// The endpoint of a client.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Endpoint {
     /// The node's name.
     pub node: Arc<str>,
-    /// Its address as the control node reaches it.
+    /// Its address for the control node.
     pub address: String,
     /// Ports by role (`client`, `peer`, `admin`).
     pub ports: BTreeMap<String, u16>,
@@ -91,11 +91,11 @@ pub struct Endpoint {
     pub process: u64,
     /// Options of the client from the recipe and the plan (e.g. `serializable: true`), as text.
     pub options: BTreeMap<String, String>,
-    /// What holds for its calls.
+    /// The terms of its calls.
     pub terms: Terms,
 }
 
-/// Why a client could not be opened. Nothing was sent to the target: the call it was opened for is a Fail.
+/// The reason why a client could not be opened. Nothing was sent to the target, so its call is a Fail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConnectError(pub String);
 
@@ -109,13 +109,13 @@ impl std::error::Error for ConnectError {}
 
 /// One connection to one node.
 ///
-/// The driver holds the deadline: it drops the future of a call that takes too long, records Info, and throws the
-/// client away without calling [`Client::close`].
+/// The driver holds the deadline: it drops the future of a late call, records Info, and discards the client without calling
+/// [`Client::close`].
 pub trait Client: Send {
     /// Carries out one call.
     fn call<'a>(&'a mut self, call: &'a Call, terms: Terms) -> BoxFuture<'a, CallResponse>;
 
-    /// Closes the connection in order.
+    /// Closes the connection properly.
     fn close(self: Box<Self>) -> BoxFuture<'static, ()>;
 }
 
@@ -124,7 +124,7 @@ pub trait Connect: Send + Sync {
     /// Opens a client. Must not change the target's state.
     fn open(&self, endpoint: Endpoint) -> BoxFuture<'_, Result<Box<dyn Client>, ConnectError>>;
 
-    /// How long opening a client may take, where that is not the deadline of a call: a program has to start first.
+    /// The deadline of opening a client, if it differs from that of a call, because a program has to start first.
     fn open_deadline(&self) -> Option<Duration> {
         None
     }

@@ -1,30 +1,30 @@
-//! [`Memory`]: a register and a set for each key in memory, linearizable behind one lock, and known liars made of it.
+//! [`Memory`]: a register and a set for each key in memory, linearizable behind one lock, with known faults on request.
 //!
-//! For tests of the whole pipeline and as the instant client of benchmarks. Lies come by counting and not by chance:
-//! every n-th occasion, so that a test knows what must be found.
+//! For tests of the whole pipeline, and as the instant client of benchmarks. Faults come at every n-th occasion and are not
+//! random, so that a test knows the findings.
 use crate::client::{BoxFuture, Call, CallResponse, CallResult, Client, Connect, ConnectError, Endpoint, Terms};
 use dsfuzz_checkers::Value;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// How a store in memory deviates from a right one: each number n means every n-th occasion, 0 never.
+/// The faults of a store in memory: each number n means every n-th occasion, 0 never.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FaultyStore {
-    /// A lie: writes, compare-and-sets and adds that are acknowledged and have no effect.
+    /// A violation: acknowledged writes, compare-and-sets and adds without effect.
     pub lost_every: u32,
-    /// A lie: reads that answer with what was there before the last change.
+    /// A violation: reads of the value before the last change.
     pub stale_every: u32,
-    /// A lie: changes that have their effect and are said to have failed.
+    /// A violation: changes that take effect and are answered by Fail.
     pub fail_done_every: u32,
-    /// No lie: changes that have their effect and are answered by Info.
+    /// No violation: changes that take effect and are answered by Info.
     pub info_done_every: u32,
-    /// No lie: changes that have no effect and are answered by Info.
+    /// No violation: changes without effect that are answered by Info.
     pub info_undone_every: u32,
-    /// No lie: opens that are refused.
+    /// No violation: refused opens.
     pub refuse_every: u32,
 }
 
-/// A store in memory; every client it opens sees the same data, whatever the node.
+/// A store in memory; all its clients see the same data on every node.
 #[derive(Clone, Default)]
 pub struct Memory {
     store: Arc<Mutex<Store>>,
@@ -52,7 +52,7 @@ struct Elements {
     last: Value,
 }
 
-/// What becomes of a change.
+/// The effect and answer of a change.
 enum ChangeEffect {
     Done,
     Lost,
@@ -62,12 +62,12 @@ enum ChangeEffect {
 }
 
 impl Memory {
-    /// An honest store.
+    /// A correct store.
     pub fn new() -> Memory {
         Memory::default()
     }
 
-    /// A store that deviates.
+    /// A faulty store.
     pub fn lying(lies: FaultyStore) -> Memory {
         Memory { store: Arc::new(Mutex::new(Store { lies, ..Store::default() })) }
     }

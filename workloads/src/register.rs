@@ -1,7 +1,7 @@
 //! Independent registers: read, write, compare-and-set.
 //!
-//! The choices of a worker (function, slot, written value) come from its own stream; which key a slot stands for and
-//! what a compare-and-set expects are bound when it is asked. Never: writing a value twice, but by option.
+//! The choices of a worker (function, slot, written value) come from its own stream. The key of a slot and the expected value of
+//! a compare-and-set are bound in `next`. Never: writes a value twice, except by option.
 use crate::client::{Call, CallResult};
 use crate::options::{WorkloadDoc, keys_mistake};
 use crate::slots::Slots;
@@ -182,7 +182,7 @@ impl Registers {
     }
 }
 
-/// What a worker draws: the same for one seed, whatever is answered.
+/// The draws of a worker: the same for one seed, whatever the replies.
 struct Choices {
     rng: Rng,
     weights: [u64; 3],
@@ -196,7 +196,7 @@ struct Choices {
 struct Choice {
     function: usize,
     slot: usize,
-    /// To be written; of a read, nothing.
+    /// The value to write; unused by reads.
     value: i64,
 }
 
@@ -267,7 +267,7 @@ mod tests {
         }
     }
 
-    /// What was chosen, without what is bound late: function, slot, written value.
+    /// The choice without its late-bound parts: function, slot, written value.
     fn chosen(call: &Call, keys: i64) -> (Arc<str>, i64, Option<i64>) {
         let slot = call.key.as_int().expect("an integer") % keys;
         let written = call.value.as_list().map_or(&call.value, |pair| &pair[1]);

@@ -1,6 +1,6 @@
 //! A growing set: add unique elements, read everything at the end.
 //!
-//! Never: adding an element twice, or reading while the load runs (a read costs as much as the set is large).
+//! Never: adds an element twice, or reads during the load (the cost of a read grows with the set).
 use crate::client::{Call, CallResult};
 use crate::options::WorkloadDoc;
 use crate::workload::{Generator, Next, Workload};
@@ -38,7 +38,7 @@ struct Sets {
 }
 
 impl Sets {
-    /// Nil where there is one set without a name.
+    /// Nil for a single set without a name.
     fn key(&self, number: u64) -> Value {
         self.keys.map_or(Value::Nil, |_| Value::Int(number as i64))
     }
@@ -88,7 +88,7 @@ struct Adds {
     sets: Sets,
     fresh: i64,
     step: i64,
-    /// Which set is next.
+    /// The next set.
     choice: Option<u64>,
 }
 

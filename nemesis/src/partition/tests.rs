@@ -40,7 +40,7 @@ fn each(shape: Shape, mut check: impl FnMut(usize, &PartitionFault, &[(usize, us
     }
 }
 
-/// Whom a node sees: itself and those with whom both directions work.
+/// The nodes that a node sees: itself, and the nodes with a working link in both directions.
 fn sees(node: usize, nodes: usize, cut: &[(usize, usize)]) -> BTreeSet<usize> {
     (0..nodes).filter(|other| !cut.contains(&(node, *other)) && !cut.contains(&(*other, node))).collect()
 }

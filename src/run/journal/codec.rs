@@ -1,4 +1,4 @@
-//! The bodies of frames: compact for calls and replies, JSON for what is rare.
+//! The bodies of frames: compact for calls and replies, JSON for rare records.
 use dsfuzz_checkers::Value;
 use dsfuzz_checkers::history::{Completion, Invoke, Record};
 use dsfuzz_workloads::{Call, CallResponse, CallResult};
@@ -118,14 +118,14 @@ fn put_value(out: &mut Vec<u8>, value: &Value) {
     }
 }
 
-/// Reads bodies; texts that come again share their memory.
+/// Reads bodies; repeated texts share their memory.
 #[derive(Default)]
 pub(super) struct Decoder {
     names: HashSet<Arc<str>>,
 }
 
 impl Decoder {
-    /// The record of a frame, or what is wrong with it.
+    /// The record of a frame, or its defect.
     pub(super) fn record(&mut self, index: u64, time: u64, body: &[u8]) -> Result<Record, String> {
         let (kind, rest) = body.split_first().ok_or("an empty record")?;
         if *kind == JSON {

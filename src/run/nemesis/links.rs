@@ -1,7 +1,7 @@
 //! Rounds of datagrams between the agents: which pairs of addresses carry packets, on every directed link.
 //!
-//! Silence proves nothing by itself: it counts only where a path was heard before, and in a round in which every link that
-//! was left alone was heard. Where datagrams are filtered, TCP handshakes with the target's own ports stand in.
+//! Silence alone proves nothing. It counts only on a path that was heard before, and in a round in which every uncut link was
+//! heard. If datagrams are filtered, TCP handshakes with the target's own ports replace them.
 use super::Executor;
 use super::paths::{NetworkPath, Peers, Transport};
 use super::remotes::{everywhere, unexpected};
@@ -13,28 +13,28 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Datagrams on each path in a round: more than one, so that a stray loss does not read as silence.
+/// Datagrams on each path in a round: more than one, so that a stray loss does not count as silence.
 const COUNT: u32 = 3;
 const POLL_FIRST: Duration = Duration::from_millis(2);
 const POLL_LONGEST: Duration = Duration::from_millis(50);
-/// What comes on a second network may come a little later than what comes on the first.
+/// Datagrams on a second network may arrive a little later than on the first.
 const SECOND_PATHS: Duration = Duration::from_millis(10);
-/// How long a TCP handshake may take that stands in for datagrams.
+/// Deadline of a TCP handshake that replaces datagrams.
 const HANDSHAKE: Duration = Duration::from_millis(300);
 
-/// What a round showed.
+/// The outcome of a round.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Round {
     /// Paths that were heard.
     pub(super) heard: BTreeSet<NetworkPath>,
     /// Requests that failed.
     pub(super) errors: Vec<String>,
-    /// Why nothing could be sent on a path.
+    /// Errors of sending, by path.
     unsent: BTreeMap<NetworkPath, String>,
 }
 
 impl Round {
-    /// A link on which nothing was heard, in words.
+    /// The sentence for a silent link.
     pub(super) fn unheard(&self, (from, to): &Link) -> String {
         let why = self.unsent.iter().find(|(path, _)| (&path.from, &path.to) == (from, to));
         let why = why.map(|(path, why)| format!(" ({path}: {why})")).unwrap_or_default();
@@ -42,46 +42,46 @@ impl Round {
     }
 }
 
-/// The paths that are open, as a look before a fault found them.
+/// The paths that were open before a fault.
 #[derive(Clone, Debug, Default)]
 pub(super) struct OpenPaths {
     pub(super) paths: BTreeSet<NetworkPath>,
 }
 
 impl OpenPaths {
-    /// How many pairs of addresses lead to a node over these links.
+    /// The number of address pairs that lead to a node over these links.
     pub(super) fn pairs_to(&self, node: &str, links: &[Link]) -> u64 {
         let paths = self.paths.iter().filter(|path| path.to == node && path.is_of(links));
         paths.map(NetworkPath::pair).collect::<BTreeSet<_>>().len() as u64
     }
 }
 
-/// What keeps a cut between two nodes from being proven by datagrams.
+/// An obstacle between two nodes that keeps a cut from being proven by datagrams.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BlockedPath {
     /// The nodes.
     pub between: (String, String),
-    /// How thick it is.
+    /// Its kind.
     pub kind: BlockedKind,
     /// A sentence.
     pub detail: String,
 }
 
-/// What a wall lets through.
+/// The packets that an obstacle lets through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BlockedKind {
-    /// TCP handshakes: every cut but a one-way one can be proven.
+    /// TCP handshakes: every cut except a one-way cut can be proven.
     TcpOnly,
-    /// Neither; the target's ports may answer once it runs.
+    /// Neither datagrams nor handshakes; the target's ports may answer once it runs.
     Closed,
-    /// Neither, and nothing to the target's ports either: its own nodes cannot speak with each other.
+    /// Neither, and no packets to the target's ports: its nodes cannot reach each other.
     Filtered,
     /// The agents could not be asked.
     Unknown,
 }
 
 impl Executor {
-    /// Which paths of these links are open, and what is wrong: links on which nothing comes through.
+    /// The open paths of these links, and the problems: links without an open path.
     pub(super) async fn open_paths(&self, links: &[Link], deadline: Duration) -> (OpenPaths, Vec<String>) {
         match self.look(links, deadline).await {
             Ok((open, mut walls)) => {
@@ -103,7 +103,7 @@ impl Executor {
         self.remotes.ping_address(node).map(|(_, port)| port)
     }
 
-    /// The open paths, and a sentence for each link that has none; an error where agents could not be asked.
+    /// The open paths, and a sentence for each link without one; an error if agents could not be asked.
     async fn look(&self, links: &[Link], deadline: Duration) -> Result<(OpenPaths, Vec<String>), Vec<String>> {
         let peers = self.peers(links, deadline).await?;
         let main = |heard: &BTreeSet<NetworkPath>| links.iter().all(|link| peers.is_heard(link, heard));
@@ -127,7 +127,7 @@ impl Executor {
         Ok((open, walls))
     }
 
-    /// What stands between each pair of nodes of this view, before any fault.
+    /// The obstacles between the pairs of nodes of this view, before any fault.
     pub async fn walls(&self, view: &ClusterView) -> Vec<BlockedPath> {
         self.remember(view);
         let names: Vec<&str> = view.names().collect();
@@ -141,7 +141,7 @@ impl Executor {
         walls
     }
 
-    /// Whether nothing answers on any of the target's own ports, not even by a refusal.
+    /// Whether none of the target's own ports answers, not even by a refusal.
     async fn filters_the_target(&self, links: &[Link]) -> bool {
         let Ok(peers) = self.peers(links, self.limits.round).await else { return false };
         let mut paths = peers.paths(links, Transport::Tcp);
@@ -196,8 +196,8 @@ impl Executor {
         Some(BlockedPath { between: (one, other), kind, detail })
     }
 
-    /// That nothing comes through on the silent links, on no pair of addresses, while everything that was open before on the
-    /// others still is. What was seen, or what speaks against it.
+    /// Verifies that the silent links carry nothing on any pair of addresses, while the other links' paths stay open. Returns the
+    /// observations, or the contradictions.
     pub(super) async fn cut_paths(
         &self,
         silent: &[Link],
@@ -237,7 +237,7 @@ impl Executor {
         ])
     }
 
-    /// Which of the paths that were open are not; empty when all are.
+    /// The paths that were open before and are not now.
     pub(super) async fn closed_paths(&self, links: &[Link], open: &OpenPaths, deadline: Duration) -> Vec<String> {
         let peers = match self.peers(links, deadline).await {
             Ok(peers) => peers,
@@ -247,7 +247,7 @@ impl Executor {
         if errors.is_empty() { missing(&peers, &[], links, open, &heard, &round) } else { errors }
     }
 
-    /// Datagrams on all paths of these links, handshakes on those that were open to them.
+    /// Sends datagrams on all paths of these links, and handshakes on those that were open to them.
     async fn heard_again(
         &self,
         peers: &Peers,
@@ -271,7 +271,7 @@ impl Executor {
         (heard, errors, round)
     }
 
-    /// Every node of these links with its addresses as they are now.
+    /// Every node of these links with its present addresses.
     pub(super) async fn peers(&self, links: &[Link], deadline: Duration) -> Result<Peers, Vec<String>> {
         let nodes: BTreeSet<&str> = links.iter().flat_map(|(from, to)| [from.as_str(), to.as_str()]).collect();
         let asks = nodes.iter().map(|node| ((*node).to_owned(), Request::Addresses)).collect();
@@ -293,8 +293,8 @@ impl Executor {
         if errors.is_empty() { Ok(peers) } else { Err(errors) }
     }
 
-    /// One round: datagrams are sent on all paths, and then the receivers are asked until `enough` or the deadline. What
-    /// was heard is judged by one more look after that, so that silent paths had longer than the others.
+    /// One round: datagrams are sent on all paths, then the receivers are asked until `enough` or the deadline. A further look
+    /// decides, so that silent paths had more time than the others.
     pub(super) async fn round(
         &self,
         paths: &BTreeSet<NetworkPath>,
@@ -407,17 +407,17 @@ impl Executor {
     }
 }
 
-/// What came of TCP handshakes.
+/// The outcome of TCP handshakes.
 #[derive(Debug, Default)]
 struct Handshakes {
-    /// Paths on which one ended.
+    /// Paths with a completed handshake.
     reached: BTreeSet<NetworkPath>,
-    /// How many ended or were refused.
+    /// The number of completed or refused handshakes.
     answers: usize,
     errors: Vec<String>,
 }
 
-/// Links that should carry something and do not, one sentence each. A path whose address has left its node is not asked for.
+/// Silent links that should be open, one sentence each. Paths to an address that has left its node do not count.
 fn missing(
     peers: &Peers,
     silent: &[Link],

@@ -1,5 +1,5 @@
-//! [`NetworkPath`]: a directed pair of addresses between two nodes; [`Peers`]: the nodes with all their addresses, and so every
-//! path between them.
+//! [`NetworkPath`]: a directed pair of addresses between two nodes. [`Peers`]: the nodes with all their addresses, which give
+//! every path between them.
 use dsfuzz_nemesis::NodeView;
 use dsfuzz_nemesis::fault::Link;
 use dsfuzz_nemesis::protocol::PingTarget;
@@ -7,10 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
 
-/// With more, the datagrams of a round would themselves be a load.
+/// Most paths of a round; with more, its datagrams would be a load.
 const ADDRESSES_MAX: usize = 64;
 
-/// What is sent on a path.
+/// The packets on a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Transport {
     /// Datagrams between the agents. They show one direction.
@@ -36,7 +36,7 @@ impl NetworkPath {
         PingTarget { source: self.source, address: self.address, port: self.port }
     }
 
-    /// Whether it needs one of these links. A handshake needs the link and its way back.
+    /// Whether it needs one of these links. A handshake needs both directions of the link.
     pub(super) fn needs(&self, links: &[Link]) -> bool {
         let back = (self.to.clone(), self.from.clone());
         self.is_of(links) || (self.via == Transport::Tcp && links.contains(&back))
@@ -47,7 +47,7 @@ impl NetworkPath {
         links.iter().any(|(from, to)| (from, to) == (&self.from, &self.to))
     }
 
-    /// The two addresses, whatever is sent between them.
+    /// The two addresses.
     pub(super) fn pair(&self) -> (&str, &str, Option<IpAddr>, IpAddr) {
         (&self.from, &self.to, self.source, self.address)
     }
@@ -87,7 +87,7 @@ impl Peer {
 pub(super) struct Peers(BTreeMap<String, Peer>);
 
 impl Peers {
-    /// `view`: what the plan and the recipe say of the node; `own`: what its agent says.
+    /// `view`: addresses from the plan and the recipe; `own`: addresses from the agent.
     pub(super) fn add(
         &mut self,
         node: String,
@@ -103,7 +103,7 @@ impl Peers {
         self.0.insert(node, peer);
     }
 
-    /// All addresses of a node but the plan's.
+    /// All addresses of a node except the plan's.
     pub(super) fn others(&self, node: &str) -> Vec<IpAddr> {
         self.0.get(node).map(|peer| peer.all().into_iter().filter(|ip| *ip != peer.main).collect()).unwrap_or_default()
     }
@@ -123,7 +123,7 @@ impl Peers {
 
     fn paths_of(&self, (from, to): &Link, via: Transport) -> Vec<NetworkPath> {
         let (Some(sender), Some(receiver)) = (self.0.get(from), self.0.get(to)) else { return Vec::new() };
-        // An address that both have is no way from one to the other.
+        // A shared address is no path from one to the other.
         let (mine, theirs) = (sender.all(), receiver.all());
         let sources = sender.own.iter().filter(|source| !theirs.contains(source));
         let sources: Vec<IpAddr> = sources.copied().collect();
@@ -150,13 +150,13 @@ impl Peers {
         paths
     }
 
-    /// Whether the receiver's address in the plan was heard, from whichever address.
+    /// Whether the receiver's address in the plan was heard, from any address.
     pub(super) fn is_heard(&self, (from, to): &Link, heard: &BTreeSet<NetworkPath>) -> bool {
         let main = self.0.get(to).map(|peer| peer.main);
         heard.iter().any(|path| (&path.from, &path.to, Some(path.address)) == (from, to, main))
     }
 
-    /// TCP paths to addresses that the recipe names and no datagram reached: a container has no agent to hear it.
+    /// TCP paths to the recipe's addresses that no datagram reached: a container has no agent to hear it.
     pub(super) fn named_unheard(&self, links: &[Link], heard: &BTreeSet<NetworkPath>) -> BTreeSet<NetworkPath> {
         let pairs: BTreeSet<_> = heard.iter().map(NetworkPath::pair).collect();
         let named = |path: &NetworkPath| self.0.get(&path.to).is_some_and(|peer| peer.named.contains(&path.address));
@@ -164,7 +164,7 @@ impl Peers {
         paths.filter(|path| named(path) && !pairs.contains(&path.pair())).collect()
     }
 
-    /// Addresses that the recipe names and no path on these links reaches.
+    /// Addresses of the recipe that no path on these links reaches.
     pub(super) fn named_unproven(&self, links: &[Link], open: &BTreeSet<NetworkPath>) -> Vec<String> {
         let mut unproven = Vec::new();
         for (node, peer) in &self.0 {

@@ -1,6 +1,6 @@
-//! Reads again what nodes answered differently: a node that is behind catches up, one that has diverged stands still.
+//! Repeats reads that nodes answered differently: a lagging node catches up; a diverged node stands still.
 //!
-//! Never: a read that no node has answered, or in a mode in which nodes need not hold the same.
+//! Never: repeats a read that no node has answered, or in a mode in which nodes may differ.
 use super::reader::{ReadOutcome, Reader};
 use super::{SettleSummary, SharedSettle, UnansweredCalls};
 use crate::run::driver::turned_true;
@@ -10,11 +10,11 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-/// So often are nodes read within one standstill.
+/// Reads of a node within one standstill.
 const READS_PER_STANDSTILL: u32 = 4;
 
 impl SharedSettle {
-    /// Until all agree, no answer has changed for a standstill, or the time is up.
+    /// Reads until all agree, no answer has changed for a standstill, or the time is up.
     pub(super) async fn confirm(
         &self,
         mut readers: Vec<(Reader, UnansweredCalls)>,
@@ -55,7 +55,7 @@ impl SharedSettle {
     }
 }
 
-/// Readers by the positions of their nodes; one that panicked is told.
+/// Readers by the positions of their nodes; a panic of one is reported.
 pub(super) async fn joined(
     mut nodes: JoinSet<(Reader, UnansweredCalls)>,
     summary: &mut SettleSummary,
@@ -71,7 +71,7 @@ pub(super) async fn joined(
     readers
 }
 
-/// Places of calls that two nodes answered differently.
+/// Positions of calls with different answers.
 fn differing(readers: &[(Reader, UnansweredCalls)]) -> Vec<usize> {
     let places: BTreeSet<usize> = readers.iter().flat_map(|(reader, _)| reader.answers.keys().copied()).collect();
     let differs = |place: &usize| {
@@ -82,7 +82,7 @@ fn differing(readers: &[(Reader, UnansweredCalls)]) -> Vec<usize> {
     places.into_iter().filter(differs).collect()
 }
 
-/// One more read of each of these calls that this node has answered before.
+/// Reads each of these calls again that this node has answered before.
 async fn again(
     mut reader: Reader,
     left: UnansweredCalls,
@@ -93,7 +93,7 @@ async fn again(
         if !reader.answers.contains_key(&place) || reader.over() {
             continue;
         }
-        // A read that failed says nothing about what the node holds.
+        // A failed read says nothing about the node's data.
         if let ReadOutcome::Answered(answer) = reader.read(&calls[place]).await {
             reader.answers.insert(place, answer.digest);
         }

@@ -1,4 +1,4 @@
-//! [`Reader`]: the final reads of one node, one after the other.
+//! [`Reader`]: makes the final reads of one node, one after the other.
 use super::super::driver::{Backoff, call_once, connect_once, discard, turned_true};
 use super::{Missed, SettleSummary, SharedSettle, UnansweredCalls};
 use dsfuzz_checkers::{ABSENT, Value};
@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 
-/// How an attempt ended.
+/// The outcome of an attempt.
 pub(super) enum ReadOutcome {
     /// Ok, or certainly absent.
     Answered(ReadReply),
@@ -20,15 +20,15 @@ pub(super) enum ReadOutcome {
     Refused(Arc<str>),
     /// It certainly had no effect.
     Failed(Arc<str>),
-    /// It may have had an effect, where it has any.
+    /// It may have had an effect.
     Unknown(Arc<str>),
 }
 
-/// What an answered read said.
+/// The reply of an answered read.
 pub(super) struct ReadReply {
-    /// Nothing was there (any more).
+    /// The object was empty.
     pub(super) empty: bool,
-    /// The same for the same answer; of lists, whatever their order.
+    /// Equal for equal answers; lists count without their order.
     pub(super) digest: u64,
 }
 
@@ -59,7 +59,7 @@ pub(super) struct Reader {
     backoff: Backoff,
     rng: Rng,
     summary: SettleSummary,
-    /// The digest of the last answer to each call, by the call's place.
+    /// The digest of the last answer to each call, by the call's position.
     pub(super) answers: BTreeMap<usize, u64>,
 }
 
@@ -86,7 +86,7 @@ impl Reader {
         self.shared.over()
     }
 
-    /// Waits before the next attempt, longer after each failure.
+    /// Waits before the next attempt, longer after each further failure.
     pub(super) async fn pause(&mut self) {
         let pause = self.backoff.trouble(&mut self.rng);
         let mut stop = self.shared.stop.clone();
@@ -169,7 +169,7 @@ impl Reader {
         }
     }
 
-    /// Closes the client; what is left was missed.
+    /// Closes the client; the calls that are left count as missed.
     pub(super) async fn finish(mut self, left: UnansweredCalls) -> SettleSummary {
         if let Some(client) = self.client.take() {
             let _ = tokio::time::timeout(CLOSE_WITHIN, client.close()).await;

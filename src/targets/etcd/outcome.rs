@@ -1,23 +1,23 @@
-//! What an error of etcd says about the effect of a call: the one table for this client.
+//! The outcomes of etcd's errors: the one table for this client.
 //!
-//! A write is Fail only where etcd refuses before it proposes anything to Raft (etcd 3.4, server/etcdserver: the
-//! checks of `v3rpc/key.go` and the queue check of `processInternalRaftRequestOnce`). Everything else is Info: also
-//! `mvcc: database space exceeded`, which the quota applier returns after it has applied the write, and `no leader`.
-//! HTTP status codes say nothing: the gateway answers 503 and 408 for several indefinite errors.
+//! A write is Fail only if etcd refuses before it proposes to Raft (etcd 3.4, server/etcdserver: the checks of `v3rpc/key.go`
+//! and the queue check of `processInternalRaftRequestOnce`). All other errors are Info, including `no leader` and `mvcc:
+//! database space exceeded`, which the quota applier returns after it has applied the write. HTTP status codes say nothing:
+//! the gateway answers 503 and 408 for several indefinite errors.
 use dsfuzz_workloads::CallResult;
 
-/// How far a request without a proper reply got.
+/// The progress of a request without a proper reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum RequestProgress {
-    /// It never left. Why.
+    /// It never left. Holds the error.
     No(String),
-    /// It may have left and may yet take effect. What was seen.
+    /// It may have left and may yet take effect. Holds the error.
     Perhaps(String),
     /// etcd answered with this message.
     Refused(String),
 }
 
-/// Messages with which etcd refuses a write that it has not proposed.
+/// etcd's messages for a refused write that it has not proposed.
 const DEFINITE: &[&str] = &[
     "etcdserver: too many requests",
     "etcdserver: request is too large",
@@ -38,7 +38,7 @@ pub(super) fn of_write(sent: &RequestProgress) -> CallResult {
     }
 }
 
-/// The outcome of a read: it has no effect, so that without an answer it failed.
+/// The outcome of a read, which has no effect: without an answer it failed.
 pub(super) fn of_read(sent: &RequestProgress) -> CallResult {
     match sent {
         RequestProgress::No(why) | RequestProgress::Perhaps(why) | RequestProgress::Refused(why) => {

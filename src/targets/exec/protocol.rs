@@ -1,4 +1,4 @@
-//! The lines of the client protocol (docs/client-protocol.md): what is sent, and what an answer means. Pure.
+//! The lines of the client protocol (docs/client-protocol.md): writes requests and reads answers. Pure.
 use super::super::node_commands::head;
 use super::super::recipe::Certainty;
 use super::values;
@@ -13,7 +13,7 @@ use std::sync::Arc;
 /// Version of the protocol.
 const VERSION: u64 = 1;
 
-/// Error codes of the protocol, and what each says about the effect of the call. Others are Info, unless the recipe
+/// Error codes of the protocol, and what each says about the effect of the call. Other codes are Info, unless the recipe
 /// says more (`errors:`).
 const CODES: &[(&str, Certainty)] = &[
     ("refused", Certainty::Fail),       // no connection came about, so nothing was sent
@@ -33,7 +33,7 @@ const CODES: &[(&str, Certainty)] = &[
     ("unknown", Certainty::Info),       // anything else
 ];
 
-/// What a program is told first.
+/// The content of the `init` line.
 pub(super) struct Init<'a> {
     /// Its node.
     pub(super) endpoint: &'a Endpoint,
@@ -74,16 +74,16 @@ fn milliseconds(terms: Terms) -> u64 {
     u64::try_from(terms.deadline.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Why a program is no client.
+/// The reason why a program cannot be used as a client.
 #[derive(Debug, PartialEq)]
 pub(super) enum InitRefusal {
-    /// It says so itself.
+    /// Its own error.
     Answered(String),
-    /// Its answer is not in order.
+    /// A malformed answer.
     Malformed(String),
 }
 
-/// Whether the answer to `init` is in order.
+/// Checks the answer to `init`.
 pub(super) fn check_init_ok(line: &str, functions: &[Arc<str>]) -> Result<(), InitRefusal> {
     let expected = r#"expected {"type":"init_ok","version":1,"functions":[..]} (docs/client-protocol.md)"#;
     let malformed = |why: String| Err(InitRefusal::Malformed(why));
@@ -112,9 +112,9 @@ pub(super) fn check_init_ok(line: &str, functions: &[Arc<str>]) -> Result<(), In
     }
 }
 
-/// What the lines of one client are read by.
+/// The context in which lines of one client are read.
 pub(super) struct ReplyContext {
-    /// What the client's own error codes mean.
+    /// The meanings of the client's own error codes.
     pub(super) errors: BTreeMap<String, Certainty>,
     /// The client's node.
     pub(super) node: Arc<str>,
@@ -122,20 +122,20 @@ pub(super) struct ReplyContext {
     pub(super) nodes: Vec<Arc<str>>,
 }
 
-/// What a line means.
+/// A line of a client.
 #[derive(Debug, PartialEq)]
 pub(super) enum ClientLine {
     /// How the call ended.
     Response(CallResponse),
-    /// It is about another call.
+    /// An answer to another call.
     Late,
-    /// It means nothing. Why, and what was expected.
+    /// A malformed line. Holds the mistake, and the expected form.
     Malformed(String),
-    /// It keeps the form of the protocol, but its value cannot be what the target holds: a fault of the client. Why.
+    /// A well-formed answer whose value the target cannot hold: a fault of the client. Holds the reason.
     Unbelieved(String),
 }
 
-/// What a line means for the call with this id.
+/// Reads a line as an answer to the call with this id.
 pub(super) fn reply(line: &str, id: u64, call: &Call, meaning: &ReplyContext) -> ClientLine {
     let Ok(json) = serde_json::from_str::<Json>(line) else {
         return ClientLine::Malformed(format!(
@@ -203,7 +203,7 @@ impl ReplyDefect {
     }
 }
 
-/// The node that answered, where it is another than the client's own.
+/// The node that answered, if it is not the client's own.
 fn answering_node(json: &Json, meaning: &ReplyContext) -> Result<Option<Arc<str>>, String> {
     let name = match json.get("node") {
         None | Some(Json::Null) => return Ok(None),
@@ -237,14 +237,14 @@ fn ok(json: &Json, call: &Call) -> Result<Value, ReplyDefect> {
     }
 }
 
-/// A value with what the function can reply. dsfuzz made every value that was ever written, so it knows their type.
+/// Checks a value against the replies of the function. dsfuzz made every written value, so it knows their type.
 fn reply_value(json: &Json, call: &Call) -> Result<Value, ReplyDefect> {
     let value = values::from_json(json);
     if !reads(call) {
         return Ok(value);
     }
     if &*call.workload != "set" {
-        // `[version, value]` is what a versioned register answers; a client need not know the version.
+        // A versioned register answers `[version, value]`; a client need not know the version.
         let plain = match &value {
             Value::List(parts) if matches!(&parts[..], [Value::Int(_) | Value::Nil, _]) => &parts[1],
             other => other,
@@ -266,28 +266,27 @@ fn reply_value(json: &Json, call: &Call) -> Result<Value, ReplyDefect> {
     }
 }
 
-/// Why the value of an answer is not taken.
+/// The reason why the value of an answer is not accepted.
 enum ReplyDefect {
-    /// It does not keep the protocol. What was expected.
+    /// It breaks the protocol. Holds the expected form.
     Malformed(String),
-    /// It keeps the protocol and cannot be what was written.
+    /// It keeps the protocol but cannot have been written.
     Unbelieved(String),
 }
 
-/// Whether the call asks for what the object holds.
+/// Whether the call reads the object.
 fn reads(call: &Call) -> bool {
     function(&call.f).kind == FunctionKind::Read
 }
 
 fn certainty(code: &str, call: &Call, errors: &BTreeMap<String, Certainty>) -> Option<Certainty> {
     let table = || CODES.iter().find(|(name, _)| *name == code).map(|(_, certainty)| *certainty);
-    // Only a read can find nothing; of a change the same code says no more than the table.
+    // Only a read can find an absent object; for a change the code means no more than the table says.
     let given = errors.get(code).copied().filter(|given| *given != Certainty::Absent || reads(call));
     given.or_else(table)
 }
 
-/// `code: text`. What a client says in its own words never begins as [`ABSENT`]: only a recipe declares that an object is
-/// certainly not there.
+/// `code: text`. A client's own text never begins with [`ABSENT`]: only a recipe declares that an object is certainly absent.
 fn error_text(json: &Json) -> String {
     let words = client_words(json);
     let code = words.split(':').next().unwrap_or_default().trim();

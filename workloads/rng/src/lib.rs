@@ -1,13 +1,13 @@
-//! Every draw of a run comes from one seed.
+//! Random numbers of a run, all from one seed.
 //!
-//! One [`Rng`] for each worker and for the nemesis, derived from (seed, name, index) so that adding one does not
-//! shift the others. The stream is ChaCha8 (fixed by its definition) and the sampling on top is our own, so that a seed
-//! means the same in every version.
+//! Each worker and the nemesis have one [`Rng`], derived from (seed, name, index), so that adding one does not shift the
+//! others. The stream is ChaCha8, which its definition fixes, and the sampling is our own, so that a seed gives the same run in
+//! every version.
 #![forbid(unsafe_code)]
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng as _, SeedableRng};
 
-/// A stream of draws.
+/// A random number generator.
 #[derive(Clone, Debug)]
 pub struct Rng {
     stream: ChaCha8Rng,
@@ -29,7 +29,7 @@ impl Rng {
         self.stream.next_u64()
     }
 
-    /// A number below `bound` (0 where the bound is 0), each equally likely (Lemire's multiplication with rejection,
+    /// A number below `bound` (0 if the bound is 0), each equally likely (Lemire's multiplication with rejection,
     /// "Fast Random Integer Generation in an Interval", 2019).
     pub fn below(&mut self, bound: u64) -> u64 {
         if bound == 0 {
@@ -60,7 +60,7 @@ impl Rng {
         items.get(position)
     }
 
-    /// The position of one of the weights, each as likely as its weight says; none where all are 0.
+    /// The position of one of the weights, drawn in proportion to its weight; none if all are 0.
     pub fn weighted(&mut self, weights: &[u64]) -> Option<usize> {
         let total: u64 = weights.iter().sum();
         if total == 0 {
