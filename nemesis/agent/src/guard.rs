@@ -1,5 +1,5 @@
-//! The guardian: a second process that heals when the agent dies without having said that all is clean. It holds the other
-//! end of a socket to the agent and does nothing while that lives. Also the `heal` command, which does the same on demand.
+//! The guardian: a second process that heals when the agent dies before it reported that all is clean. It holds the other end of
+//! a socket to the agent and sleeps while the agent lives. Also the `heal` command, which heals on demand.
 use crate::claim::{ClaimRefusal, NodeClaim};
 use crate::injector::Injector;
 use crate::service::Services;
@@ -14,11 +14,11 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A silent agent is given so much more than its lease before it counts as hung.
+/// Time beyond its lease after which a silent agent counts as hung.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long to wait for the lock once the agent is dead.
 const LOCK: Duration = Duration::from_secs(10);
-/// How long `heal` and a guardian wait for a heal that is under way.
+/// How long `heal` and a guardian wait for a heal in progress.
 const HEALER: Duration = Duration::from_secs(30);
 
 /// A message of the agent to its guardian: 24 bytes.
@@ -26,9 +26,9 @@ const HEALER: Duration = Duration::from_secs(30);
 pub(crate) struct GuardianMessage {
     /// The lease now.
     pub(crate) lease_ms: u64,
-    /// What expires by itself was renewed until then, boot-time clock.
+    /// Expiring injections were renewed until then, boot-time clock.
     pub(crate) held_until_ns: u64,
-    /// Everything is undone; the agent ends in order.
+    /// Everything is undone; the agent ends properly.
     pub(crate) clean: bool,
 }
 
@@ -57,7 +57,7 @@ pub(crate) struct GuardianPipe {
 }
 
 impl GuardianPipe {
-    /// Tells the guardian. A guardian that is dead or stuck must not hold the agent up.
+    /// Sends a message to the guardian. A dead or stuck guardian must not block the agent.
     pub(crate) fn tell(&mut self, sign: GuardianMessage) {
         drop(self.socket.write(&sign.bytes()));
     }
@@ -83,7 +83,7 @@ pub(crate) fn guard(state_dir: &StateDir, agent: &str) -> Result<u8, String> {
         .split_once(':')
         .and_then(|(pid, start)| Some((pid.parse::<u32>().ok()?, start.parse::<u64>().ok()?)))
         .ok_or_else(|| format!("--agent {agent}: not PID:START"))?;
-    // Not through standard input's buffer: what waits in it would not wake us.
+    // Not through standard input's buffer: buffered bytes would not wake the poll.
     let input = std::io::stdin().as_fd().try_clone_to_owned().map_err(|error| format!("guardian's socket: {error}"))?;
     let mut input = File::from(input);
     let mut last = GuardianMessage { lease_ms: 30_000, ..GuardianMessage::default() };
@@ -93,7 +93,7 @@ pub(crate) fn guard(state_dir: &StateDir, agent: &str) -> Result<u8, String> {
         let before = sys::boottime_ns();
         sys::wait_readable(&[input.as_raw_fd()], patience);
         if sys::boottime_ns() - before >= u64::try_from(patience.as_nanos()).unwrap_or(u64::MAX) {
-            // Nothing to read for so long: the agent is stopped or stuck and cannot hold its own lease.
+            // A long silence: the agent is stopped or stuck and cannot keep its lease.
             state_dir.log(&format!("guardian: agent {pid} is silent; killing it"));
             why = "agent hung";
             if process::lives(pid, start) {
@@ -122,8 +122,8 @@ pub(crate) fn guard(state_dir: &StateDir, agent: &str) -> Result<u8, String> {
     Ok(u8::from(!clean))
 }
 
-/// The `heal` command: undoes what is left, prints what was undone. While a run has the node it is refused, or ends that
-/// run where it is told to.
+/// The `heal` command: undoes what is left and prints it. While a run holds the node it is refused, or ends that run if asked
+/// to.
 pub(crate) fn heal(state_dir: &StateDir, take_over: bool) -> Result<u8, String> {
     let me = format!("heal/{}", std::process::id());
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned();

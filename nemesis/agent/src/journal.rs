@@ -1,5 +1,5 @@
-//! [`Journal`]: what has to be undone, and what was undone without being asked. A preallocated file of fixed slots, so that
-//! a full disk cannot stop an entry; an entry is on disk before its injection begins. A torn slot is an injection that never began.
+//! [`Journal`]: the injections to undo, and the self-heals. A preallocated file of fixed slots, so that a full disk cannot stop an
+//! entry. An entry is on disk before its injection begins, so a torn slot is an injection that never began.
 use dsfuzz_nemesis::protocol::{Injection, SelfHeal};
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions};
@@ -17,17 +17,17 @@ const SLOTS: usize = 64;
 pub(crate) struct UndoEntry {
     /// Order of the injections.
     pub(crate) seq: u64,
-    /// Which run did it.
+    /// Its run.
     pub(crate) run: String,
     /// The fault it belongs to.
     pub(crate) fault: u64,
-    /// The boot in which it was done.
+    /// The boot of the injection.
     pub(crate) boot_id: String,
-    /// Boot-time clock when it was journalled.
+    /// Boot-time clock at the time of the entry.
     pub(crate) boot_ns: u64,
-    /// Wall clock at the same moment: what a stepped clock is brought back to, and the phase of a strobe.
+    /// Wall clock at the same moment: the reference for undoing a step, and the phase of a strobe.
     pub(crate) real_ns: i64,
-    /// What was done.
+    /// The injection.
     #[serde(rename = "act")]
     pub(crate) injection: Injection,
 }
@@ -47,7 +47,7 @@ pub(crate) struct Journal {
 }
 
 impl Journal {
-    /// Opens the journal, made and preallocated where it is not there yet.
+    /// Opens the journal; makes and preallocates a missing one.
     pub(crate) fn open(path: &Path) -> Result<Journal, String> {
         let say = |error: std::io::Error| format!("undo journal {}: {error}", path.display());
         let mut file =
@@ -72,12 +72,12 @@ impl Journal {
         Ok(journal)
     }
 
-    /// How many slots were torn by a crash when it was opened.
+    /// The number of torn slots at the time of opening.
     pub(crate) fn torn(&self) -> usize {
         self.torn
     }
 
-    /// What may be in force, oldest first.
+    /// Injections that may be in force, oldest first.
     pub(crate) fn live(&self) -> Vec<UndoEntry> {
         let mut entries: Vec<UndoEntry> = self
             .slots
@@ -91,7 +91,7 @@ impl Journal {
         entries
     }
 
-    /// What was undone without being asked, earliest first.
+    /// The self-heals, earliest first.
     pub(crate) fn healed(&self) -> Vec<SelfHeal> {
         let mut healed: Vec<SelfHeal> = self
             .slots
@@ -117,13 +117,13 @@ impl Journal {
         self.clear(|record| matches!(record, JournalRecord::Live(entry) if entry.seq == seq))
     }
 
-    /// Remembers a heal without a request; a later one of the same fault takes its place.
+    /// Keeps a self-heal; a later one of the same fault replaces it.
     pub(crate) fn remember(&mut self, heal: SelfHeal) -> Result<(), String> {
         self.forget(|known| known.run == heal.run && known.fault == heal.fault)?;
         self.put(JournalRecord::Healed(heal))
     }
 
-    /// Forgets such heals.
+    /// Forgets self-heals.
     pub(crate) fn forget(&mut self, which: impl Fn(&SelfHeal) -> bool) -> Result<(), String> {
         self.clear(|record| matches!(record, JournalRecord::Healed(heal) if which(heal)))
     }
@@ -131,7 +131,7 @@ impl Journal {
     fn put(&mut self, record: JournalRecord) -> Result<(), String> {
         let mut slot = self.slots.iter().position(Option::is_none);
         if slot.is_none() {
-            // A heal that is reported late is less bad than an injection that cannot be undone.
+            // A late report of a heal is less bad than an injection without an undo.
             let oldest = self.healed().into_iter().next();
             if let Some(oldest) = oldest {
                 self.forget(|heal| *heal == oldest)?;

@@ -1,5 +1,5 @@
-//! [`PatchedProcess`]: one process whose vDSO is patched. All its threads are stopped (seized, not signalled) while the entries
-//! change; later changes of the parameters stop nobody. No memory is mapped and no call is made in the target.
+//! [`PatchedProcess`]: one process with a patched vDSO. All its threads are stopped (seized, not signalled) while the entries
+//! change; later changes of the parameters stop no thread. No memory is mapped and no call is made in the target.
 #![expect(unsafe_code, reason = "ptrace and waitpid have no safe wrapper in std")]
 use super::Shift;
 use super::image::{self, Image, image};
@@ -11,20 +11,20 @@ use std::time::{Duration, Instant};
 
 /// How long a thread may take to stop. One that hangs in the kernel (a v1 freezer) does not stop at all.
 const STOPPING: Duration = Duration::from_secs(2);
-/// How long a start script or wrapper may take until it executes the program. One that takes longer is caught by the keeper.
+/// How long a start script or wrapper may take until it executes the program. The keeper catches a slower one.
 const FOLLOWING: Duration = Duration::from_millis(250);
 /// How long a process without a vDSO is given to end its exec.
 const EXECUTING: Duration = Duration::from_millis(500);
 const NOTHING: usize = 0;
 
-/// A process and where its vDSO is.
+/// A process and the place of its vDSO.
 pub(crate) struct PatchedProcess {
     pid: u32,
     memory: File,
     base: u64,
     layout: VdsoLayout,
     image: Image,
-    /// Where in the mapping the image is, or goes.
+    /// The offset of the image in the mapping.
     at: u64,
 }
 
@@ -61,7 +61,7 @@ impl PatchedProcess {
         self.hooks().all(|(place, jump, _)| self.read(place).is_ok_and(|bytes| bytes[..5] == jump))
     }
 
-    /// How the clock lies, if it does: the current block, unless it has expired.
+    /// The shift in force: the current block, unless it has expired.
     pub(crate) fn shift(&self, real_ns: i64) -> Option<Shift> {
         if !self.still_there() || !self.installed() {
             return None;
@@ -78,7 +78,7 @@ impl PatchedProcess {
         (number(block + 24)? > real_ns).then_some(shift)
     }
 
-    /// Changes the skew of the clock, until the true wall clock shows `expiry_ns`. Stops no process.
+    /// Changes the shift until the true wall clock shows `expiry_ns`. Stops no process.
     pub(crate) fn set(&self, shift: Shift, expiry_ns: i64) -> Result<(), String> {
         let data = self.at + self.image.data;
         let index = self.read(data).map(u64::from_le_bytes)?;
@@ -97,7 +97,7 @@ impl PatchedProcess {
         self.stopped(|| self.install_now())
     }
 
-    /// The same for a process that is stopped already.
+    /// The same for a stopped process.
     fn install_now(&self) -> Result<(), String> {
         if !self.still_there() {
             self.write(self.at, self.image.bytes)?;
@@ -138,7 +138,7 @@ impl PatchedProcess {
             || self.hooks().all(|(place, jump, _)| self.read(place).is_ok_and(|bytes| bytes[..5] != jump))
     }
 
-    /// For each function: its place, the jump to the image, and where its original bytes are kept.
+    /// For each function: its place, the jump to the image, and the place of its original bytes.
     fn hooks(&self) -> impl Iterator<Item = (u64, [u8; 5], u64)> {
         let saved = self.at + self.image.bytes.len() as u64;
         let hooks = self.layout.functions.iter().zip(self.image.entries).zip(0u64..);
@@ -166,10 +166,10 @@ impl PatchedProcess {
         })
     }
 
-    /// Does something while all threads are stopped and none stands inside the bytes that change.
+    /// Acts while all threads are stopped, none of them inside the bytes that change.
     fn stopped(&self, step: impl FnOnce() -> Result<(), String> + Send) -> Result<(), String> {
         let places: Vec<u64> = self.hooks().map(|(place, _, _)| self.base + place).collect();
-        // In a thread of its own: when that ends, the kernel lets go of whatever it still traces.
+        // In a separate thread: at its end the kernel releases all that it traces.
         std::thread::scope(|scope| {
             let worker = scope.spawn(|| {
                 let mut stopped = StoppedThreads { pid: self.pid, threads: Vec::new() };
@@ -286,7 +286,7 @@ fn wait(thread: i32, patience: Duration) -> Option<i32> {
     }
 }
 
-/// Where the vDSO of a process is mapped. A process in the middle of an exec has none for a moment.
+/// The mapping of a process's vDSO. A process in the middle of an exec has none for a moment.
 fn find(pid: u32) -> Result<(u64, u64), String> {
     let give_up = Instant::now() + EXECUTING;
     loop {

@@ -1,12 +1,11 @@
-//! Understands the layout of a vDSO. Pure: bytes in, places or a refusal out; a layout that is not understood is never
-//! patched.
+//! Reads the layout of a vDSO. Pure: bytes in, places or a refusal out. Never: patches an unknown layout.
 
 /// The functions that tell the wall clock, in the order of the image's entries.
 const FUNCTIONS: [&str; 3] = ["__vdso_clock_gettime", "__vdso_gettimeofday", "__vdso_time"];
 /// Room that the jump needs.
 const JUMP_BYTES: u64 = 5;
 
-/// What is where, counted from the begin of the mapping.
+/// Places in the vDSO, counted from the begin of the mapping.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct VdsoLayout {
     /// First byte behind the loaded part and the section headers: from there on the mapping is unused.

@@ -1,4 +1,4 @@
-//! The wall clock of some services is shifted, or flips between true and shifted. The last injection in force decides.
+//! Shifts the wall clock of some services, or flips it between true and shifted. The last injection in force decides.
 use super::{Context, Inject, note, services_of, shift, so_far};
 use crate::clock::{ClockKeeper, PatchedProcess, Shift};
 use crate::journal::UndoEntry;
@@ -114,13 +114,13 @@ impl Inject for Clock<'_> {
     }
 }
 
-/// How long a process that has just called exec may be without its shift.
+/// How long a process may be without its shift after an exec.
 const CATCHING: Duration = Duration::from_millis(200);
 
 fn look(entry: &UndoEntry, context: &Context<'_>) -> Proof {
     let mut proof = so_far();
     for name in services_of(&entry.injection) {
-        // A later injection may have the last word; then that is what must be seen.
+        // A later injection may decide; then its shift is expected.
         let all: Vec<UndoEntry> = {
             let mut all = context.others.to_vec();
             all.push(entry.clone());

@@ -1,4 +1,4 @@
-//! Packets from some addresses are dropped on arrival: one chain, two sets and a counter for each fault, in our own table.
+//! Drops packets from some addresses on arrival: one chain, two sets and a counter for each fault, in our own table.
 //! The sets' elements expire in the kernel and are renewed with the lease.
 //!
 //! The hook is `prerouting`, which also sees what goes on to a container of this node.
@@ -35,8 +35,8 @@ impl Inject for Drop<'_> {
         let mut script = String::new();
         if !shared {
             script.push_str(&made(fault));
-            // Of an injection that could not be undone there may be something left. Emptying what is empty costs the kernel nothing,
-            // while a deleted element makes every later transaction wait for a grace period.
+            // A failed undo may have left something. Flushing an empty chain costs the kernel nothing, while a deleted element
+            // makes every later transaction wait for a grace period.
             for what in [
                 format!("chain {TABLE} f{fault}"),
                 format!("set {TABLE} f{fault}v4"),
@@ -44,11 +44,11 @@ impl Inject for Drop<'_> {
             ] {
                 line(&mut script, format_args!("flush {what}"));
             }
-            // As ARP is below these rules, so the search for an IPv6 neighbour is left alone: else the sender would find none,
-            // send nothing, and need seconds after the heal.
+            // IPv6 neighbour discovery is accepted, as ARP is below these rules: else the sender would find no neighbour, send
+            // nothing, and need seconds after the heal.
             let solicit = "icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert }";
             line(&mut script, format_args!("add rule {TABLE} f{fault} ip6 saddr @f{fault}v6 {solicit} accept"));
-            // The rules see a packet before anything else does, also one of a connection that is long open.
+            // The rules see a packet first, also one of an established connection.
             for (family, kind) in [("v4", "ip"), ("v6", "ip6")] {
                 line(
                     &mut script,
@@ -102,7 +102,7 @@ impl Inject for Drop<'_> {
             context.others.iter().filter(|other| matches!(other.injection, Injection::Drop { .. })).collect();
         let mut script = String::new();
         if drops.is_empty() {
-            // Nothing of ours is needed any more. Adding first makes the deletion safe to repeat.
+            // The table is no longer needed. Adding it first makes the deletion safe to repeat.
             line(&mut script, format_args!("add table {TABLE}"));
             line(&mut script, format_args!("delete table {TABLE}"));
         } else {
@@ -149,7 +149,7 @@ impl Inject for Drop<'_> {
     }
 }
 
-/// Makes what a fault needs; harmless where it is there.
+/// Makes the objects of a fault; harmless if they exist.
 fn made(fault: u64) -> String {
     let mut script = String::new();
     line(&mut script, format_args!("add table {TABLE}"));
@@ -168,7 +168,7 @@ fn line(script: &mut String, text: std::fmt::Arguments<'_>) {
     let _ = writeln!(script, "{text}");
 }
 
-/// What a set holds of the addresses that are to be added.
+/// Whether a set may have the addresses to add.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Elements {
     /// None of them.
@@ -215,7 +215,7 @@ fn addresses(entry: &UndoEntry) -> Vec<IpAddr> {
     }
 }
 
-/// What the table says about one fault.
+/// The table's entries for one fault.
 #[derive(Debug, Default, PartialEq)]
 struct FaultRules {
     addresses: BTreeSet<IpAddr>,

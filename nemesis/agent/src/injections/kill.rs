@@ -1,5 +1,5 @@
-//! All processes of some services are killed. Undone by starting them again, with the command that is for that. A process that
-//! starts and then ends by itself is a death of the target and reported as one: nothing of the fault is left.
+//! Kills all processes of some services. The undo starts them again, with the command for restarts. A process that then ends by
+//! itself is a death of the target and reported as one: nothing of the fault is left.
 use super::{Context, Inject, note, shift_of, so_far};
 use crate::journal::UndoEntry;
 use crate::sys;
@@ -7,7 +7,7 @@ use dsfuzz_nemesis::kill::KillProblem;
 use dsfuzz_nemesis::protocol::{Injection, Proof};
 use std::time::Duration;
 
-/// How long a process must live to count as started: one that cannot run at all is gone by then.
+/// How long a process must live to count as started.
 const SETTLING: Duration = Duration::from_millis(50);
 
 /// Kills all processes of these services.
@@ -57,7 +57,7 @@ impl Inject for Kill<'_> {
         proof
     }
 
-    /// Why there is nothing to kill: a service that does not run would be started by the undo, whatever had ended it.
+    /// The undo would start a service that had ended for another reason, so only running services are killed.
     fn refusal(&self, context: &Context<'_>) -> Option<String> {
         let killed = |name: &String| {
             context
@@ -70,7 +70,7 @@ impl Inject for Kill<'_> {
     }
 }
 
-/// Starts services again, with the clock that is in force for them, and notes what became of each.
+/// Starts services again, with the clock in force for them, and notes the outcome of each.
 pub(super) fn start_again(names: &[&str], context: &Context<'_>, proof: &mut Proof) {
     let mut started = Vec::new();
     for name in names {
@@ -81,7 +81,7 @@ pub(super) fn start_again(names: &[&str], context: &Context<'_>, proof: &mut Pro
             Err(reason) => note(proof, false, reason),
         }
     }
-    // It must go on living, so this waits on purpose; it ends early where something has died, and that has been seen.
+    // It must stay alive, so this waits on purpose. It ends early once a death has been seen.
     sys::await_true(SETTLING, || started.iter().any(|name| context.services.processes(name).is_empty()));
     let gone = |name: &&&&str| context.services.processes(name).is_empty();
     sys::await_true(SETTLING * 10, || {

@@ -15,7 +15,7 @@ use std::sync::Arc;
 pub(crate) use self::clock::{refresh as refresh_clocks, shift_of};
 pub(crate) use self::drop::renew as renew_drops;
 
-/// What an injection may look at on its node.
+/// The state of the node for an injection.
 pub(crate) struct Context<'a> {
     /// The node's services.
     pub(crate) services: &'a Arc<Services>,
@@ -23,9 +23,9 @@ pub(crate) struct Context<'a> {
     pub(crate) others: &'a [UndoEntry],
     /// Patches of clocks.
     pub(crate) keeper: &'a mut ClockKeeper,
-    /// How long what expires in the kernel or in a process holds without renewal.
+    /// Time after which an injection expires in the kernel or in a process without renewal.
     pub(crate) hold_ns: u64,
-    /// Where the control node speaks from.
+    /// The control node's address.
     pub(crate) control: Option<IpAddr>,
 }
 

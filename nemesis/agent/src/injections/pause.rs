@@ -1,7 +1,7 @@
-//! All processes of some services stand still: by the freezer of cgroup2, which they cannot see, else by SIGSTOP.
+//! Stops all processes of some services: by the freezer of cgroup2, which they cannot see, else by SIGSTOP.
 //!
-//! The undo never depends on the freezer: processes that cannot be thawed are killed, which a frozen process obeys, and
-//! started again.
+//! The undo never depends on the freezer: processes that cannot be thawed are killed, which works on frozen processes, and started
+//! again.
 use super::{Context, Inject, kill, note, so_far};
 use crate::journal::UndoEntry;
 use crate::service::all_stopped;
@@ -104,7 +104,7 @@ impl Inject for Pause<'_> {
     }
 }
 
-/// Whether processes obey: each stops at a SIGSTOP and is let go on. A frozen one does not.
+/// Whether processes react to signals: each stops at a SIGSTOP and is continued. A frozen one does not.
 fn obey(pids: &[u32]) -> bool {
     pids.iter().for_each(|pid| drop(sys::kill(*pid, libc::SIGSTOP)));
     let obeyed = sys::await_true(OBEYING, || all_stopped(pids));

@@ -1,15 +1,15 @@
-//! The node's real clock is stepped. Refused wherever that could move anybody else's clock. Undone by the boot-time clock,
-//! which no step moves: it needs no time server.
+//! Steps the node's real clock. Refused if that could move another machine's clock. The undo uses the boot-time clock, which no
+//! step moves, and needs no time server.
 use super::{Context, Inject, note, so_far};
 use crate::journal::UndoEntry;
 use crate::process;
 use crate::sys::{self, Settable};
 use dsfuzz_nemesis::protocol::Proof;
 
-/// What counts as put right.
+/// Tolerance of a right clock.
 const CLOSE_NS: i64 = 50_000_000;
 
-/// Why the clock must not be stepped here; none when it may.
+/// The reason why the clock must not be stepped here; none if it may.
 fn refusal(own_kernel: bool, control_boot_id: &str, boot_id: &str, settable: &Settable) -> Option<String> {
     if !own_kernel {
         return Some(
@@ -31,7 +31,7 @@ fn refusal(own_kernel: bool, control_boot_id: &str, boot_id: &str, settable: &Se
     }
 }
 
-/// Where the wall clock would be without a step.
+/// The wall clock without a step.
 fn true_ns(entry: &UndoEntry) -> i64 {
     let passed = sys::boottime_ns().saturating_sub(entry.boot_ns);
     entry.real_ns.saturating_add_unsigned(passed)
@@ -72,7 +72,7 @@ impl Inject for Step<'_> {
 
     fn undo(&self, entry: &UndoEntry, _: &mut Context<'_>) -> Proof {
         let mut proof = so_far();
-        // What would have been refused was not done, so there is nothing to undo, and nothing may be set.
+        // A refused step was not done, so there is nothing to undo, and the clock must not be set.
         let settable = if self.own_kernel { sys::clock_settable() } else { Settable::Protected };
         if let Some(reason) = refusal(self.own_kernel, self.control_boot_id, &entry.boot_id, &settable) {
             note(&mut proof, true, format!("the real clock was not stepped: {reason}"));
@@ -87,7 +87,7 @@ impl Inject for Step<'_> {
             return proof;
         }
         let off = || sys::realtime_ns().saturating_sub(true_ns(entry));
-        // An injection that was refused or never done has left the clock alone, and so does its undo.
+        // The undo of a refused injection does not touch the clock.
         if off().abs() > CLOSE_NS
             && let Err(error) = sys::set_realtime_ns(true_ns(entry))
         {
