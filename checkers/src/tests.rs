@@ -12,5 +12,6 @@ mod run_checks;
 mod sets;
 mod small_cases;
 pub(crate) mod stories;
+mod two_workloads;
 mod vacuous;
 mod workloads;
