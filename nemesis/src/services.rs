@@ -24,7 +24,7 @@ pub trait ServiceKind: schemars::JsonSchema + Sized + 'static {
     fn symbolic(fault: ServiceFault<Self>) -> SymbolicFault;
 }
 
-/// Options of a fault of services.
+/// Options of a fault of the target's services.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields, bound = "K: ServiceKind")]
 #[schemars(rename = "{K}Options", bound = "K: ServiceKind")]
