@@ -1,8 +1,8 @@
 //! [`PossibleWrites`]: no promise about a workload is valid that an unknown function may have broken.
 use crate::checker::Options;
-use crate::fitting;
 use crate::functions::{self, FunctionKind};
 use crate::history::{History, NameId, Op, Outcome};
+use crate::inference;
 use crate::verdict::{Budget, Checker, Validity, Verdict};
 use std::collections::HashMap;
 
@@ -17,7 +17,7 @@ pub(crate) struct PossibleWrites {
 impl PossibleWrites {
     /// The checker of this name that was made with these options.
     pub(crate) fn guard(name: &str, options: &Options, checker: Box<dyn Checker>) -> PossibleWrites {
-        let mut functions = fitting::functions_of(name, options);
+        let mut functions = inference::functions_of(name, options);
         functions.retain(|name| functions::function(name).kind != FunctionKind::Read);
         PossibleWrites { checker, functions }
     }

@@ -9,8 +9,8 @@ use crate::report;
 use crate::run::{FinishedRun, read_back};
 use crate::store::{self, CheckRequest, RunDir, RunInfo, RunVerdict};
 use clap::Args;
-use dsfuzz_checkers::fitting::{self, Candidate, Fit};
 use dsfuzz_checkers::history::{self, Format, HistoryError, ReadOptions};
+use dsfuzz_checkers::inference::{self, Candidate, Inference};
 use dsfuzz_checkers::{CHECKERS, History, MODELS, Options, Validity, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
@@ -121,7 +121,7 @@ impl CheckArgs {
     /// workload that fits no checker, or several, gets a sentence in `doubts` instead.
     fn fitting(
         &self,
-        fits: &[Fit<'_>],
+        fits: &[Inference<'_>],
         history: &History,
         doubts: &mut Vec<(String, String)>,
     ) -> Result<Vec<(String, Options)>, Failure> {
@@ -379,7 +379,7 @@ fn chosen(args: &CheckArgs, history: &History, out: &mut Output) -> Result<Chose
     let set = Options(args.options()?);
     let text = |option: &str| set.text(option).map_err(Failure::Usage);
     let only = text(WORKLOAD)?;
-    let mut fits = fitting::fitting(history, text("model")?);
+    let mut fits = inference::infer(history, text("model")?);
     let several = fits.len() > 1;
     let checkers = match args.checkers()? {
         Some(named) => modelled(named, &fits, out),
@@ -419,7 +419,7 @@ fn chosen(args: &CheckArgs, history: &History, out: &mut Output) -> Result<Chose
             fitting
         }
     };
-    let mut unjudged = if several { fitting::unjudged(history, &checkers) } else { Vec::new() };
+    let mut unjudged = if several { inference::unjudged(history, &checkers) } else { Vec::new() };
     unjudged.retain(|workload| doubts.iter().all(|(other, _)| other != workload));
     if !unjudged.is_empty() {
         out.note(unjudged_note(&unjudged));
@@ -436,8 +436,8 @@ fn chosen(args: &CheckArgs, history: &History, out: &mut Output) -> Result<Chose
 }
 
 /// The named checkers; `linearizable` without a model gets the model inferred from the functions, if there is one.
-fn modelled(mut named: Vec<(String, Options)>, fits: &[Fit<'_>], out: &mut Output) -> Vec<(String, Options)> {
-    let [Fit { candidates, .. }] = fits else { return named };
+fn modelled(mut named: Vec<(String, Options)>, fits: &[Inference<'_>], out: &mut Output) -> Vec<(String, Options)> {
+    let [Inference { candidates, .. }] = fits else { return named };
     let [candidate @ Candidate { checker: "linearizable", model: Some(model) }] = candidates[..] else { return named };
     for (name, options) in &mut named {
         if name == candidate.checker && !options.0.contains_key("model") {
@@ -449,7 +449,7 @@ fn modelled(mut named: Vec<(String, Options)>, fits: &[Fit<'_>], out: &mut Outpu
 }
 
 /// The reason why no checker is inferred although the functions are known, and the candidates.
-fn unrecognised(fit: &Fit<'_>) -> Option<String> {
+fn unrecognised(fit: &Inference<'_>) -> Option<String> {
     if !fit.candidates.is_empty() || fit.possible.is_empty() || fit.asked.is_some() {
         return None;
     }
