@@ -6,16 +6,16 @@
 //! order, then what every order must contain ([`super::saturate`]), whose cycle refutes, then an exact search; with repeated
 //! values the exact search alone. The problem is NP-complete: a search that runs out of time or memory is Unknown. What a
 //! refused compare-and-set saw is left out. Findings: `thin-air-read`, `nonsequential`.
-use super::accesses::{Access, NONE, Run, first, parse, question, undecided, workloads};
+use super::accesses::{Access, NONE, Run, beginnings, parse, workloads};
 use super::explain::{Words, finding, shrink};
 use super::interleave::{Found, dive, search};
+use super::observed::order_seen;
 use super::order::Path;
 use super::patterns::{Bad, thin_air};
 use super::saturate::{Saturated, saturate};
-use super::telling::order_seen;
 use super::{Answer, Needs, Part, verdict};
 use crate::history::{History, NameId};
-use crate::initial::{Begun, Initial, Undecided};
+use crate::initial::{Beginnings, FromInitial, Initial};
 use crate::value::Value;
 use crate::verdict::certificate::{Claim, Edge};
 use crate::verdict::{Budget, Checker, Verdict};
@@ -82,7 +82,7 @@ fn spare(run: &Run, budget: &Budget) -> Run {
 
 fn reason(kind: &str) -> &'static str {
     match kind {
-        "thin-air-read" => "a read returned a value that nobody wrote",
+        "thin-air-read" => "a read returned a value that no call wrote",
         _ => "no single order of the operations explains what all processes saw",
     }
 }
@@ -135,7 +135,7 @@ impl Checker for Sequential {
     }
 }
 
-impl Begun for Sequential {
+impl FromInitial for Sequential {
     fn check_from(&self, history: &History, budget: &Budget, initial: &Initial) -> Verdict {
         let part = |workload| {
             let mut parsed = parse(history, workload, initial);
@@ -180,15 +180,7 @@ impl Begun for Sequential {
         verdict(self.name(), "sequentially consistent", needs, history, parts)
     }
 
-    fn first(&self, history: &History) -> Vec<(Value, Value)> {
-        first(history, false)
-    }
-
-    fn question(&self, history: &History, begins: &[(Value, Value)]) -> String {
-        question(history, false, begins)
-    }
-
-    fn undecided(&self, history: &History) -> Undecided {
-        undecided(history, false)
+    fn beginnings(&self, history: &History) -> Beginnings {
+        beginnings(history, false)
     }
 }

@@ -10,17 +10,17 @@
 //! many newer writes breaks it and nothing proves it. With `delta_ms_max`, the key would be linearizable if reads had been
 //! called so much earlier (Δ-atomicity): exact. Findings: `thin-air-read`, `stale-read` (evidence without a limit),
 //! `not-k-atomic`, `not-delta-atomic`. Unknown: no real time, no acknowledged read, repeated values.
-use super::accesses::{NONE, Parsed, Run, first, parse, question, undecided, workloads};
+use super::accesses::{NONE, Parsed, Run, beginnings, parse, workloads};
 use super::delta::{Cluster, smallest};
 use super::explain::{Words, finding, shrink};
 use super::k_atomic::two_atomic;
 use super::measure::{Behind, Table, measure};
+use super::observed::key_seen;
 use super::order::Path;
 use super::patterns::{Bad, Stop, thin_air};
-use super::telling::key_seen;
 use super::{Answer, Needs, Part, verdict};
 use crate::history::{History, NameId, Op};
-use crate::initial::{Begun, Initial, Undecided};
+use crate::initial::{Beginnings, FromInitial, Initial};
 use crate::value::Value;
 use crate::verdict::certificate::{Claim, Edge};
 use crate::verdict::{Budget, Checker, Finding, Severity, Verdict};
@@ -107,7 +107,7 @@ fn k_atomic(history: &History, run: &Run, k: u64, budget: &Budget) -> Result<Opt
 
 fn reason(kind: &str) -> &'static str {
     match kind {
-        "thin-air-read" => "a read returned a value that nobody wrote",
+        "thin-air-read" => "a read returned a value that no call wrote",
         "not-k-atomic" => "reads returned values older than allowed, whatever the order of concurrent writes was",
         "not-delta-atomic" => "reads returned values that had been replaced for longer than allowed",
         _ => "the stalest read",
@@ -255,7 +255,7 @@ impl Checker for Staleness {
     }
 }
 
-impl Begun for Staleness {
+impl FromInitial for Staleness {
     fn check_from(&self, history: &History, budget: &Budget, initial: &Initial) -> Verdict {
         let mut tables = Vec::new();
         let mut deltas = Vec::new();
@@ -283,15 +283,7 @@ impl Begun for Staleness {
         verdict
     }
 
-    fn first(&self, history: &History) -> Vec<(Value, Value)> {
-        first(history, false)
-    }
-
-    fn question(&self, history: &History, begins: &[(Value, Value)]) -> String {
-        question(history, false, begins)
-    }
-
-    fn undecided(&self, history: &History) -> Undecided {
-        undecided(history, false)
+    fn beginnings(&self, history: &History) -> Beginnings {
+        beginnings(history, false)
     }
 }

@@ -59,7 +59,7 @@ fn refused_calls_that_explain_too_much_are_named() {
         0 add null 1 -> ok
         1 read -> ok 2";
     let counter = violation("counter", &[], counted);
-    assert!(counter.title.ends_with("nobody added as much without #1, which was refused"), "{}", counter.title);
+    assert!(counter.title.ends_with("no call added as much without #1, which was refused"), "{}", counter.title);
     assert_eq!(counter.ops, [1, 3, 5]);
     let all = counter.sentences.join(" ");
     assert!(

@@ -3,11 +3,12 @@ use super::causal::Causes;
 use super::judge::{Level, Link, Why};
 use super::matched::{Flaw, Flawed};
 use super::view::{INITIAL, View};
+use crate::transactions::explain::{Narrator, with_ops};
 use crate::transactions::txn::{MopKind, Transactions};
 use crate::value::{Value, Word};
 use crate::verdict::certificate::{Certificate, Claim, Edge, EdgeKind};
 use crate::verdict::messages;
-use crate::verdict::{Finding, Severity};
+use crate::verdict::{Finding, OPERATIONS_MAX, Severity};
 use std::cell::OnceCell;
 use std::collections::HashMap;
 
@@ -25,9 +26,6 @@ pub(crate) struct Words<'a, 'h> {
 /// Of a longer cycle only so many links are told, and the last. It has no certificate where others than those on it would
 /// have to show its links.
 const LINKS_SHOWN: usize = 30;
-
-/// Of more operations only so many are told one by one.
-const OPS_SHOWN: usize = 100;
 
 impl Level {
     /// Its name in plans and verdicts.
@@ -56,9 +54,7 @@ impl Words<'_, '_> {
         if txn == INITIAL {
             return self.transactions.first(key);
         }
-        let mut mops = self.transactions.mops(self.txns[txn as usize]).iter();
-        let last = mops.rfind(|mop| mop.key == key && mop.writes());
-        last.map_or(Value::Nil, |mop| self.transactions.value(mop.value).to_value())
+        Narrator(self.transactions).last_written(self.txns[txn as usize], key)
     }
 
     /// The first element that the transaction appended to the key: what of it comes before another's last one.
@@ -237,17 +233,7 @@ impl Words<'_, '_> {
             mops.filter(|mop| mop.key == key && mop.writes()).map(|mop| mop.value)
         };
         let (before, after) = (writes(link.from).next()?, writes(link.to).next_back()?);
-        let shows = |txn: u32| {
-            let mops = self.transactions.mops(txn);
-            (0..mops.len()).filter(|&at| mops[at].kind() == MopKind::Read && mops[at].key == key).any(|at| {
-                let own: Vec<Word> =
-                    mops[..at].iter().filter(|mop| mop.key == key && mop.writes()).map(|mop| mop.value).collect();
-                let list = self.transactions.elements(mops[at].value);
-                let list = list.strip_suffix(&own[..]).unwrap_or(list);
-                let place = |element: Word| list.iter().position(|&other| other == element);
-                place(before).is_some_and(|one| place(after).is_none_or(|other| one < other))
-            })
-        };
+        let shows = |txn: u32| Narrator(self.transactions).reads_in_order(txn, key, before, after);
         if cycle.iter().any(|link| shows(self.txns[link.from as usize])) {
             return Some(None);
         }
@@ -325,17 +311,14 @@ impl Words<'_, '_> {
         calls.sort_unstable();
         calls.dedup();
         let ops: Vec<_> = calls.iter().filter_map(|&call| history.op(call)).collect();
-        finding.sentences = ops.iter().take(OPS_SHOWN).map(|op| messages::operation(history, op)).collect();
-        if ops.len() > OPS_SHOWN {
-            finding.sentences.push(format!("And {} more operations.", ops.len() - OPS_SHOWN));
+        finding.sentences = ops.iter().take(OPERATIONS_MAX).map(|op| messages::operation(history, op)).collect();
+        if ops.len() > OPERATIONS_MAX {
+            finding.sentences.push(format!("And {} more operations.", ops.len() - OPERATIONS_MAX));
         }
         finding.sentences.extend(sentences);
-        finding.faults = messages::faults_around(history, &ops);
-        finding.sentences.extend(messages::faults(history, &finding.faults));
-        finding.nodes = messages::nodes_of(history, &ops);
+        finding = with_ops(finding, history, &ops);
         let claim = Claim::cycle(kind, edges.clone());
         finding.certificate = Some(Certificate::new(history, claim, &calls));
-        finding.ops = calls;
         finding.cycle = edges;
         finding
     }
@@ -414,12 +397,9 @@ pub(crate) fn flaw(transactions: &Transactions<'_>, flawed: &Flawed) -> Finding 
     let ops: Vec<_> = calls.iter().filter_map(|&call| history.op(call)).collect();
     finding.sentences = ops.iter().map(|op| messages::operation(history, op)).collect();
     finding.sentences.push(why);
-    finding.faults = messages::faults_around(history, &ops);
-    finding.sentences.extend(messages::faults(history, &finding.faults));
-    finding.nodes = messages::nodes_of(history, &ops);
+    finding = with_ops(finding, history, &ops);
     finding.key = key.to_value();
     let claim = Claim::Rule { rule: kind.to_owned(), subject: Value::list([key.to_value(), value.to_value()]) };
     finding.certificate = Some(Certificate::new(history, claim, &calls));
-    finding.ops = calls;
     finding
 }
