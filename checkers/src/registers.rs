@@ -38,12 +38,6 @@ use crate::verdict::{Finding, Report, Validity, Verdict};
 use accesses::Parsed;
 use serde_json::json;
 
-/// Values that certainly were in registers before everything.
-#[cfg(feature = "oracles")]
-pub(crate) fn first(history: &History) -> Vec<(crate::value::Value, crate::value::Value)> {
-    accesses::first(history, false)
-}
-
 /// What came out for one workload.
 enum Answer {
     /// The promise was kept by what could be used.
