@@ -3,10 +3,10 @@
 //! calls, and nothing without positive signs: where what comes out is of another kind than what went in (texts for
 //! numbers, values with their versions for values), or where an element has no value, a checker would accuse what it does
 //! not recognise.
-use crate::checker::Options;
 use crate::functions::{self, Argument, FunctionKind, Reply};
 use crate::history::{History, NameId, Op, Outcome};
 use crate::models::{MODELS, versioned};
+use crate::options::Options;
 use crate::transactions::txn::is_mops;
 use crate::value::{Kind, Value, ValueRef};
 use crate::verdict::messages;
@@ -143,26 +143,6 @@ const ROWS: &[Row] = &[
 const KAFKA: &[&str] = &["send", "poll", "txn", "assign", "subscribe", "seek", "rebalance", "crash"];
 const REVERSE: &[&str] = &["write", "insert", "append", "read"];
 
-/// Checkers that are meant only by their name, and the functions one of which they need. Those that judge the run as a
-/// whole need none.
-const BY_NAME: &[(&str, &[&str])] = &[
-    ("set-full", &["add"]),
-    ("replicas-agree", &["add"]),
-    ("mini-transactions", &["txn"]),
-    ("read-committed", &["txn"]),
-    ("read-atomic", &["txn"]),
-    ("causal-transactions", &["txn"]),
-    ("sequential", REGISTER),
-    ("causal", REGISTER),
-    ("pram", REGISTER),
-    ("read-your-writes", REGISTER),
-    ("monotonic-reads", REGISTER),
-    ("monotonic-writes", REGISTER),
-    ("writes-follow-reads", REGISTER),
-    ("eventual-convergence", REGISTER),
-    ("staleness", REGISTER),
-];
-
 const REGISTER: &[&str] = &["read", "write", "cas"];
 
 /// What judges one workload.
@@ -251,48 +231,17 @@ pub(crate) fn name_of(history: &History, workload: NameId) -> &'static str {
 
 const UNNAMED: &str = "calls";
 
-/// Functions one of which a workload calls that this checker judges with these options; none where it judges the run as a
-/// whole.
-fn marks(checker: &str, options: &Options) -> Vec<&'static str> {
-    let model = options.text("model").ok().flatten().filter(|_| checker == "linearizable");
-    if let Some(model) = model.and_then(|name| MODELS.iter().find(|model| model.name == name)) {
-        // Others have reads, too.
-        return model.functions.iter().copied().filter(|function| *function != "read").collect();
-    }
-    if let Some((_, functions)) = BY_NAME.iter().find(|(name, _)| *name == checker) {
-        return functions.to_vec();
-    }
-    let rows = ROWS.iter().filter(|row| row.candidate.checker == checker && row.candidate.model.is_none());
-    rows.flat_map(|row| row.marks).copied().collect()
-}
-
-/// Functions of the workloads that this checker judges with these options; none where it judges the run as a whole.
-pub(crate) fn functions_of(checker: &str, options: &Options) -> Vec<&'static str> {
-    let rows = ROWS.iter().filter(|row| row.candidate.checker == checker && row.candidate.model.is_none());
-    let known = rows.flat_map(|row| row.knows).copied();
-    known.chain(marks(checker, options)).collect()
-}
-
-/// Every function that some checker knows, as often as one does.
+/// Every function that some checker or model knows for certain, as often as one does.
 #[cfg(test)]
 pub(crate) fn known_functions() -> Vec<&'static str> {
     let of_rows = ROWS.iter().flat_map(|row| row.marks.iter().chain(row.knows));
-    let by_name = BY_NAME.iter().flat_map(|(_, functions)| *functions);
-    of_rows.chain(by_name).chain(MODELS.iter().flat_map(|model| model.functions)).copied().collect()
+    of_rows.chain(MODELS.iter().flat_map(|model| model.functions)).copied().collect()
 }
 
-/// The workloads of the history that none of these checkers judges, by name.
-pub fn unjudged<'h>(history: &'h History, checkers: &[(String, Options)]) -> Vec<&'h str> {
-    let judges = |(checker, options): &(String, Options), workload: &str, seen: &Seen<'_>| {
-        if options.text("workload").ok().flatten().is_some_and(|named| named != workload) {
-            return false;
-        }
-        let marks = marks(checker, options);
-        marks.is_empty() || marks.iter().any(|function| seen.called(function))
-    };
-    let seen = Seen::of(history).into_iter().map(|(workload, seen)| (history.name(workload), seen));
-    let unjudged = seen.filter(|(workload, seen)| !checkers.iter().any(|checker| judges(checker, workload, seen)));
-    unjudged.map(|(workload, _)| workload).collect()
+/// The workloads of the history, by name, with the functions that were called; a list of micro-operations is a `txn`.
+pub(crate) fn called(history: &History) -> Vec<(&str, BTreeSet<&str>)> {
+    let seen = Seen::of(history).into_iter();
+    seen.map(|(workload, seen)| (history.name(workload), seen.functions)).collect()
 }
 
 /// What the rows ask about a workload.
@@ -568,12 +517,32 @@ mod tests {
 
     #[test]
     fn every_row_is_about_a_checker_or_a_model() {
-        let names = ROWS.iter().map(|row| row.candidate.checker).chain(BY_NAME.iter().map(|(name, _)| *name));
-        for name in names {
-            assert!(CHECKERS.iter().any(|doc| doc.name == name), "no checker {name}");
+        for row in ROWS {
+            let name = row.candidate.checker;
+            let doc = CHECKERS.iter().find(|doc| doc.name == name).unwrap_or_else(|| panic!("no checker {name}"));
+            if let Some(model) = row.candidate.model {
+                assert!(MODELS.iter().any(|doc| doc.name == model), "no model {model}");
+                continue;
+            }
+            let (needs, knows) = (doc.judges.needs, doc.judges.knows);
+            assert!(row.marks.iter().all(|function| needs.contains(function)), "{name}: {:?}", row.marks);
+            let known = |function: &&str| needs.contains(function) || knows.contains(function);
+            assert!(row.knows.iter().all(|function| known(&function)), "{name}: {:?}", row.knows);
         }
-        for model in ROWS.iter().filter_map(|row| row.candidate.model) {
-            assert!(MODELS.iter().any(|doc| doc.name == model), "no model {model}");
+    }
+
+    #[test]
+    fn what_a_checker_with_rows_judges_is_what_its_rows_say() {
+        for doc in CHECKERS {
+            let rows = || ROWS.iter().filter(|row| row.candidate.checker == doc.name && row.candidate.model.is_none());
+            let marks: BTreeSet<&str> = rows().flat_map(|row| row.marks).copied().collect();
+            let known: BTreeSet<&str> = rows().flat_map(|row| row.knows).copied().collect();
+            let judges = doc.judges;
+            if !marks.is_empty() {
+                assert_eq!(judges.needs.iter().copied().collect::<BTreeSet<_>>(), marks, "{}", doc.name);
+                let knows: BTreeSet<&str> = judges.needs.iter().chain(judges.knows).copied().collect();
+                assert!(known.is_subset(&knows) && knows.is_subset(&(&known | &marks)), "{}", doc.name);
+            }
         }
     }
 }

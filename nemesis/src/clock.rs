@@ -9,8 +9,8 @@ use crate::facts::{ColourFamily, FaultFacts, Leaves, NodeNeeds, VerifiedBy};
 use crate::fault::{NodeView, ResolvedFault, Unresolved, View};
 use crate::options::{AgentPaths, Draws, Fault, Symbolic, SymbolicFault};
 use crate::protocol::{Injection, ability};
-use crate::span::Span;
 use dsfuzz_chance::Chance;
+use dsfuzz_span::Span;
 use serde::{Deserialize, Serialize};
 
 /// What holds for every clock fault.

@@ -5,7 +5,7 @@ use crate::facts::{ColourFamily, FaultFacts, Leaves, NodeNeeds, VerifiedBy};
 use crate::options::SymbolicFault;
 use crate::protocol::{Injection, ability};
 use crate::services::{ServiceFault, ServiceOptions};
-use crate::span::Span;
+use dsfuzz_span::Span;
 use serde::{Deserialize, Serialize};
 
 /// What holds for every kill.

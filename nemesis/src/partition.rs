@@ -14,8 +14,8 @@ use crate::fault::{Link, ResolvedFault, Unresolved, Verification, View, noted};
 use crate::options::{AgentPaths, Draws, Fault, Symbolic, SymbolicFault};
 use crate::order::{Order, words};
 use crate::protocol::{Injection, ability};
-use crate::span::Span;
 use dsfuzz_chance::Chance;
+use dsfuzz_span::Span;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 

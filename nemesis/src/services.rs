@@ -7,8 +7,8 @@ use crate::facts::FaultFacts;
 use crate::fault::{ResolvedFault, Unresolved, View};
 use crate::options::{AgentPaths, Draws, Fault, Symbolic, SymbolicFault};
 use crate::protocol::Injection;
-use crate::span::Span;
 use dsfuzz_chance::Chance;
+use dsfuzz_span::Span;
 use std::marker::PhantomData;
 
 /// Options of a kind of fault that takes the target's services on some nodes.

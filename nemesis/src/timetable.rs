@@ -11,8 +11,8 @@
 use crate::bag::Bag;
 use crate::fault::PlannedFault;
 use crate::options::{Draws, NemesisOptions};
-use crate::span::Span;
 use dsfuzz_chance::Chance;
+use dsfuzz_span::Span;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 

@@ -31,7 +31,7 @@ pub(crate) fn show(path: &[Step]) -> String {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum What {
     /// A key that is not one of the known.
-    UnknownKey { key: String, known: Vec<&'static str> },
+    UnknownKey { key: String, known: Vec<String> },
     /// A variant's name that is not one of the known.
     UnknownName { name: String, known: Vec<&'static str> },
     /// A key that must be there.
@@ -53,6 +53,11 @@ impl Mistake {
             path: path.iter().map(|key| key.parse().map_or_else(|_| Step::Key((*key).into()), Step::Index)).collect(),
             what: What::Other { message: message.into(), help: help.map(Into::into) },
         }
+    }
+
+    /// A key of the map at this path that is not one of the known.
+    pub(crate) fn unknown_key(path: &[&str], key: &str, known: Vec<String>) -> Mistake {
+        Mistake { what: What::UnknownKey { key: key.into(), known }, ..Mistake::at(path, "", None) }
     }
 
     fn here(what: What) -> Mistake {
@@ -79,7 +84,7 @@ impl de::Error for Mistake {
     }
 
     fn unknown_field(field: &str, expected: &'static [&'static str]) -> Mistake {
-        Mistake::here(What::UnknownKey { key: field.into(), known: expected.to_vec() })
+        Mistake::unknown_key(&[], field, expected.iter().map(|name| (*name).to_owned()).collect())
     }
 
     fn unknown_variant(variant: &str, expected: &'static [&'static str]) -> Mistake {
@@ -380,7 +385,7 @@ mod tests {
         let wrong = mistake(json!({"faults": ["stop", {"kill": {"nodes": 300}}]}));
         assert_eq!(show(&wrong.path), "faults[1].kill.nodes");
         let wrong = mistake(json!({"faults": [{"kill": {"node": 1}}]}));
-        assert_eq!(wrong.what, What::UnknownKey { key: "node".into(), known: vec!["nodes"] });
+        assert_eq!(wrong.what, What::UnknownKey { key: "node".into(), known: vec!["nodes".into()] });
         assert_eq!(show(&wrong.path), "faults[0].kill");
         let wrong = mistake(json!({"faults": ["kil"]}));
         assert_eq!(wrong.what, What::UnknownName { name: "kil".into(), known: vec!["kill", "stop"] });

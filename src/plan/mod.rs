@@ -75,9 +75,8 @@ pub enum CheckPlan {
 impl Plan {
     /// How long final reads must show no change before replicas that differ stand still: as its checkers say.
     pub fn standstill(&self) -> Duration {
-        let (option, _) = dsfuzz_checkers::history::standstill::STANDSTILL;
-        let asked = self.check.iter().filter_map(|check| u64::try_from(check.options().int(option).ok()??).ok());
-        Duration::from_millis(asked.max().unwrap_or(dsfuzz_checkers::history::standstill::STANDSTILL_MS))
+        let asked = self.check.iter().filter_map(|check| dsfuzz_checkers::standstill(check.name(), &check.options()));
+        asked.max().unwrap_or(Duration::from_millis(dsfuzz_checkers::history::standstill::STANDSTILL_MS))
     }
 }
 

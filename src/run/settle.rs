@@ -44,7 +44,7 @@ pub struct SettleOptions {
     pub time: Duration,
     /// Deadline of one call, and of one attempt to connect where the client has none of its own.
     pub deadline: Duration,
-    /// How long nodes that answer differently are read again without a change: the checkers' `standstill_ms`.
+    /// How long nodes that answer differently are read again without a change: the checkers' `standstill`.
     pub standstill: Duration,
     /// The first worker number to use: the number of the load's clients. Each node gets a worker.
     pub first_worker: u32,

@@ -1,10 +1,11 @@
 //! A semaphore: a number of permits; initially all are free.
-use super::{Model, unknown_function};
-use crate::checker::Options;
+use super::{Model, ModelOptions, unknown_function};
+use crate::options::OptionError;
 use crate::value::Value;
+use std::num::NonZeroU64;
 
 pub(super) const FUNCTIONS: &[&str] = &["acquire", "release"];
-pub(super) const OPTIONS: &[(&str, &str)] = &[("permits", "semaphore: how many permits there are (default 1)")];
+pub(super) const OPTIONS: &[&str] = &["permits"];
 
 /// A semaphore: `acquire` and `release` permits, 1 or as many as the argument says. No more are ever out than there
 /// are, and none is released that is not out. A reply of `false` means that nothing was done and says nothing.
@@ -26,12 +27,8 @@ pub enum SemaphoreAct {
 }
 
 impl Semaphore {
-    pub(super) fn with_options(options: &Options) -> Result<Semaphore, String> {
-        match options.int("permits")? {
-            None => Ok(Semaphore { permits: 1 }),
-            Some(permits) if permits > 0 => Ok(Semaphore { permits: permits as u64 }),
-            Some(permits) => Err(format!("permits takes a positive number, not {permits}")),
-        }
+    pub(super) fn with_options(options: &ModelOptions) -> Result<Semaphore, OptionError> {
+        Ok(Semaphore { permits: options.permits.map_or(1, NonZeroU64::get) })
     }
 }
 

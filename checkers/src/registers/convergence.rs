@@ -124,7 +124,7 @@ impl<'h> Key<'h> {
         (still < STANDSTILL_MS * 1_000_000).then(|| {
             format!(
                 "the run does not know that its replicas had converged, and final reads showed no change for {} only (asked: \
-                 {STANDSTILL_MS} ms; the option wait_ms says from when on nodes must not differ)",
+                 {STANDSTILL_MS} ms; the option wait says from when on nodes must not differ)",
                 messages::seconds(still)
             )
         })
