@@ -7,7 +7,6 @@ use crate::functions::{self, Argument, FunctionKind, Reply};
 use crate::history::{History, NameId, Op, Outcome};
 use crate::models::{MODELS, versioned};
 use crate::options::Options;
-use crate::transactions::txn::is_mops;
 use crate::value::{Kind, Value, ValueRef};
 use crate::verdict::messages;
 use std::collections::{BTreeMap, BTreeSet};
@@ -308,7 +307,7 @@ impl<'h> Seen<'h> {
             seen.called_as.insert(function);
             seen.settles |= op.settle;
             seen.placed |= messages::placed(history, &op);
-            let tagged = function != "txn" && is_mops(op.input);
+            let tagged = function != "txn" && functions::is_micro_operations(op.input);
             // Reads and writes of long forks are told apart from transactions in general.
             let fork = tagged && matches!(function, "read" | "write") && single_minded(function, op.input);
             seen.functions.insert(if tagged && !fork { "txn" } else { function });

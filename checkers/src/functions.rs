@@ -136,7 +136,35 @@ fn part_kind(name: &str) -> FunctionKind {
     PARTS.iter().find(|(known, _)| *known == name).map_or(FunctionKind::Unknown, |(_, kind)| *kind)
 }
 
-/// Whether this is a list of micro-operations.
+/// What a micro-operation on a list or a register does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MicroOperation {
+    Append,
+    Write,
+    Read,
+}
+
+/// The micro-operation on a list or a register that this is the first word of.
+pub(crate) fn micro_operation(name: &str) -> Option<MicroOperation> {
+    match name.strip_prefix(':').unwrap_or(name) {
+        "append" => Some(MicroOperation::Append),
+        "w" | "write" => Some(MicroOperation::Write),
+        "r" | "read" => Some(MicroOperation::Read),
+        _ => None,
+    }
+}
+
+/// Whether this is a list of micro-operations on lists or registers, `[name, key, value]` each. Never a value of a key: such a
+/// value is an atom.
+pub(crate) fn is_micro_operations(value: ValueRef<'_>) -> bool {
+    let part = |part: ValueRef<'_>| {
+        let Some(part) = part.as_list().filter(|part| part.len() == 3) else { return false };
+        part.at(0).as_text().is_some_and(|name| micro_operation(name).is_some())
+    };
+    value.as_list().is_some_and(|list| !list.is_empty() && list.iter().all(part))
+}
+
+/// Whether this is a list of micro-operations of any kind.
 fn is_transaction(input: ValueRef<'_>) -> bool {
     let part = |part: ValueRef<'_>| {
         let head = part.as_list().and_then(|part| part.get(0)).and_then(|head| head.as_text());

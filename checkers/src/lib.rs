@@ -8,6 +8,7 @@ mod forms;
 pub mod functions;
 #[doc(hidden)]
 pub mod fuzz;
+mod graph;
 pub mod history;
 pub mod initial;
 pub mod linearizability;

@@ -11,7 +11,6 @@ pub(crate) mod entries;
 mod explain;
 #[doc(hidden)]
 pub mod fuzz;
-mod graph;
 mod interleave;
 mod k_atomic;
 mod measure;

@@ -27,11 +27,12 @@ pub mod simulate;
 pub mod txn;
 pub mod weak;
 
+use crate::functions::is_micro_operations;
 use crate::history::{History, NameId, Op};
 use crate::value::ValueRef;
 use crate::verdict::{FINDINGS_MAX, Finding};
 use std::collections::BTreeMap;
-use txn::{Dialect, is_mops, transacts};
+use txn::{Dialect, transacts};
 
 /// Workloads with transactions of this dialect, or with such single operations, in the order of their first calls. One whose
 /// first write is of the other dialect is none.
@@ -54,7 +55,7 @@ fn workloads(history: &History, dialect: Dialect, single: &[&str]) -> Vec<NameId
         if known[at].1 {
             continue;
         }
-        if single.contains(&op.function) && !is_mops(op.input) {
+        if single.contains(&op.function) && !is_micro_operations(op.input) {
             known[at].1 = true;
             continue;
         }

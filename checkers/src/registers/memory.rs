@@ -6,9 +6,9 @@
 //! a session's reads costs about as much as following its clocks; all sessions together O(n·k) for each repetition.
 use super::accesses::{NONE, Run};
 use super::clock::{Clock, Clocks};
-use super::graph::Graph;
 use super::order::{KeyWrites, Path, Step, newer};
 use super::patterns::{Bad, Stop};
+use crate::graph::Digraph;
 use crate::verdict::Budget;
 use std::collections::HashMap;
 
@@ -292,8 +292,10 @@ impl Belief<'_> {
             return None;
         }
         let (nodes, graph) = self.graph(&[]);
-        let left = graph.ranks().err()?;
-        let cycle = graph.cycle(&left);
+        let cycle = graph.short_cycle();
+        if cycle.is_empty() {
+            return None;
+        }
         let mut path = Path::new();
         let mut numbers = Vec::new();
         for (from, to, label) in cycle {
@@ -317,7 +319,7 @@ impl Belief<'_> {
 
     /// Forced orders and the base between their ends (and these accesses): nodes, and edges labelled with the number of the
     /// forced order, or [`NONE`].
-    fn graph(&self, also: &[u32]) -> (Vec<u32>, Graph) {
+    fn graph(&self, also: &[u32]) -> (Vec<u32>, Digraph<u32>) {
         let run = self.base.run;
         let mut nodes: Vec<u32> =
             self.forced.iter().flat_map(|edge| [edge.from, edge.to]).chain(also.iter().copied()).collect();
@@ -354,7 +356,7 @@ impl Belief<'_> {
         for (label, edge) in self.forced.iter().enumerate() {
             edges.push((number(edge.from), number(edge.to), label as u32));
         }
-        let graph = Graph::new(nodes.len(), &edges);
+        let graph = Digraph::new(nodes.len(), edges.iter().copied());
         (nodes, graph)
     }
 

@@ -2,8 +2,8 @@
 //! verifying causal consistency", POPL 2017, tables 2 and 3, for registers whose written values are unique. A
 //! compare-and-set is one access that reads and writes. A run has none of them exactly when it is consistent.
 use super::accesses::{NONE, Run};
-use super::graph::Graph;
 use super::order::{Causal, KeyWrites, Path, Step, newer};
+use crate::graph::Digraph;
 use crate::history::Op;
 use crate::verdict::Budget;
 
@@ -172,14 +172,14 @@ pub(crate) fn convergence(run: &Run, writes: &KeyWrites, causal: &Causal, budget
             edges.push((write, source, at));
         });
     }
-    let graph = Graph::new(run.len(), &edges);
-    let left = match graph.ranks() {
-        Ok(ranks) => return Ok(Converges::Ranks(ranks)),
-        Err(left) => left,
-    };
+    let graph = Digraph::new(run.len(), edges.iter().copied());
+    drop(edges);
+    if let Some(ranks) = graph.ranks() {
+        return Ok(Converges::Ranks(ranks));
+    }
     let mut cycle = Path::new();
     let mut support = Vec::new();
-    for (from, to, label) in graph.cycle(&left) {
+    for (from, to, label) in graph.short_cycle() {
         match label {
             PROCESS => cycle.push((from, to, Step::Process)),
             WR => cycle.push((from, to, Step::Wr)),

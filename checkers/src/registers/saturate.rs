@@ -4,9 +4,9 @@
 //! NP-complete (Gibbons and Korach 1997).
 use super::accesses::{NONE, Run};
 use super::clock::{Clock, Clocks};
-use super::graph::Graph;
 use super::order::{KeyWrites, Path, Step, newer};
 use super::patterns::{Bad, Stop};
+use crate::graph::Digraph;
 use crate::verdict::Budget;
 use std::collections::HashMap;
 
@@ -78,7 +78,7 @@ impl Saturation<'_> {
         }
     }
 
-    fn graph(&self) -> Graph {
+    fn graph(&self) -> Digraph<u32> {
         let run = self.run;
         let mut edges: Vec<(u32, u32, u32)> = Vec::with_capacity(2 * run.len() + self.forced.len());
         for at in 0..run.len() as u32 {
@@ -90,18 +90,15 @@ impl Saturation<'_> {
             }
         }
         edges.extend(self.forced.iter().enumerate().map(|(label, edge)| (edge.from, edge.to, label as u32)));
-        Graph::new(run.len(), &edges)
+        Digraph::new(run.len(), edges.iter().copied())
     }
 
     fn repeat(&mut self, budget: &Budget) -> Result<Saturated, Stop> {
         loop {
             let graph = self.graph();
-            let ranks = match graph.ranks() {
-                Ok(ranks) => ranks,
-                Err(left) => return Ok(Saturated::Cyclic(self.explain(&graph, &left))),
-            };
+            let Some(order) = graph.order() else { return Ok(Saturated::Cyclic(self.explain(&graph))) };
             let before = self.forced.len();
-            self.pass(&ranks, budget)?;
+            self.pass(&order, budget)?;
             if self.forced.len() == before {
                 let orders = self.forced.iter().enumerate();
                 return Ok(Saturated::Orders(orders.map(|(at, edge)| (edge.from, edge.to, at as u32)).collect()));
@@ -110,10 +107,8 @@ impl Saturation<'_> {
     }
 
     /// What is before each access, and what follows from that.
-    fn pass(&mut self, ranks: &[u32], budget: &Budget) -> Result<(), Stop> {
+    fn pass(&mut self, order: &[u32], budget: &Budget) -> Result<(), Stop> {
         let run = self.run;
-        let mut order = vec![0u32; run.len()];
-        ranks.iter().enumerate().for_each(|(at, rank)| order[*rank as usize] = at as u32);
         let mut into: HashMap<u32, Vec<u32>> = HashMap::new();
         self.forced.iter().for_each(|edge| into.entry(edge.to).or_default().push(edge.from));
         let mut clocks = Clocks::new(run.sessions.len());
@@ -170,11 +165,11 @@ impl Saturation<'_> {
         }
     }
 
-    fn explain(&self, graph: &Graph, left: &[bool]) -> Bad {
+    fn explain(&self, graph: &Digraph<u32>) -> Bad {
         let mut cycle = Path::new();
         let mut support: Vec<u32> = Vec::new();
         let mut numbers: Vec<u32> = Vec::new();
-        for (from, to, label) in graph.cycle(left) {
+        for (from, to, label) in graph.short_cycle() {
             let step = match label {
                 PROCESS => Step::Process,
                 WR => Step::Wr,

@@ -14,11 +14,11 @@
 //! nothing acknowledged, repeated values, `order: realtime` on a history without it. O(n log n).
 use super::accesses::{NONE, Run, first, parse_with, question, undecided, workloads};
 use super::explain::{Words, finding, shrink};
-use super::graph::Graph;
 use super::order::{Path, Step};
 use super::patterns::{Bad, Stop, thin_air};
 use super::telling::session_seen;
 use super::{Answer, Needs, Part, verdict};
+use crate::graph::Digraph;
 use crate::history::{History, Op};
 use crate::initial::{Begun, Initial, Undecided};
 use crate::value::Value;
@@ -233,8 +233,10 @@ impl<'a> Versions<'a> {
 
     /// A cycle, told by accesses.
     fn cycle(&self, kind: &'static str) -> Option<Bad> {
-        let graph = Graph::new(self.nodes as usize, &self.edges);
-        let mut around = graph.cycle(&graph.ranks().err()?);
+        let mut around = Digraph::new(self.nodes as usize, self.edges.iter().copied()).short_cycle();
+        if around.is_empty() {
+            return None;
+        }
         let real = |node: u32| node < self.run.len() as u32;
         let start = around.iter().position(|(from, ..)| real(*from)).unwrap_or(0);
         around.rotate_left(start);

@@ -2,16 +2,17 @@
 //! forbids). Whether a class of cycles exists is decided exactly, in linear time but for G-single; where the search for a
 //! G-single cycle would cost too much it is named as undecided, never as absent. Examples are the shortest that a
 //! bounded search meets.
-mod components;
-mod search;
+mod example;
 mod single;
+mod views;
 
-use super::graph::{Graph, Level, NONE};
+use super::graph::{Graph, Level};
+use crate::graph::{Components, NONE};
 use crate::verdict::Budget;
 use crate::verdict::certificate::EdgeKind;
-use components::{Components, Kinds, NoAdjacent, View};
 use single::Single;
 use std::collections::BTreeMap;
+use views::{Kinds, NoAdjacent, View};
 
 /// Classes of cycles, from the worst on: a model that forbids one forbids those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -202,7 +203,7 @@ impl Finder<'_> {
         }
         let sizes: Vec<u32> = walks.cyclic().map(|members| members.len() as u32).collect();
         picked.sort_by_key(|&(class, walk)| (class, sizes[walk as usize]));
-        let mut search = search::Search::new(self.graph, level, labels, self.budget);
+        let mut search = example::Search::new(self.graph, level, labels, self.budget);
         for class in [Class::GSingle, Class::GNonadjacent] {
             let of_class = picked.iter().filter(|(of, _)| *of == class);
             let count = of_class.clone().count() as u64;
@@ -231,7 +232,7 @@ impl Finder<'_> {
             *worst = (*worst).min(class as u8);
         }
         order.sort_by_key(|members| members.len());
-        let mut search = search::Search::new(self.graph, level, labels, self.budget);
+        let mut search = example::Search::new(self.graph, level, labels, self.budget);
         for members in order.into_iter().take(self.examples) {
             self.out.examples.extend(search.component(members, &found.of, class));
         }

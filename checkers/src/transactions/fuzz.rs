@@ -1,11 +1,12 @@
 //! Differential tests: the checkers of transactions against definitions tried out by brute force.
 use super::cycles::{self, Class, Cycles};
-use super::graph::{Graph, Level, NONE};
+use super::graph::{Graph, Level};
 use super::lattice;
 use super::list_append::{ListAppend, analyse, graph_of};
 use super::oracle::{self, Order};
 use super::simulate::{Isolation, Shape, simulate};
 use super::txn::{Dialect, Transactions};
+use crate::graph::NONE;
 use crate::history::{Completion, History, HistoryBuilder, Invoke, Outcome, Record};
 use crate::random::{Rng, Stats};
 use crate::value::Value;

@@ -3,6 +3,7 @@
 //! first one that was called after it had ended. Since transactions are numbered by call, everything from there on
 //! follows it in real time, so that real time costs O(n) whatever the number of clients.
 use super::txn::{Transactions, Txn};
+use crate::graph::NONE;
 use crate::verdict::certificate::EdgeKind;
 
 /// Which orders count beside the dependencies.
@@ -15,9 +16,6 @@ pub enum Level {
     /// Real time, which includes the order in each process.
     Realtime,
 }
-
-/// "None", of vertices.
-pub const NONE: u32 = u32::MAX;
 
 /// A dependency graph. Its vertices are the transactions by number, and after them tails: see [`Builder::tail`].
 #[derive(Clone, Debug)]
@@ -163,7 +161,7 @@ impl Graph {
         (target >> 2, kind(target))
     }
 
-    /// The next transaction of the same process, or [`NONE`].
+    /// The next transaction of the same process, or `u32::MAX`.
     pub fn next_in_process(&self, txn: u32) -> u32 {
         self.next_in_process[txn as usize]
     }

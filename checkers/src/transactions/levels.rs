@@ -20,8 +20,8 @@
 use super::txn::Transactions;
 use super::weak::judge::{Level, judge};
 use super::weak::matched::Matched;
-use super::weak::order::{Successors, short_cycle};
 use super::weak::view::{Chain, INITIAL, Versions, View};
+use crate::graph::Digraph;
 use crate::verdict::Budget;
 use crate::verdict::certificate::EdgeKind;
 
@@ -138,17 +138,9 @@ pub(crate) fn against_prefix(view: &View, budget: &Budget) -> Option<Vec<Edge>> 
     if (budget.expired)() {
         return None;
     }
-    let graph = edges.graph(Walk::AfterSight, true);
-    let knots = graph.knots();
-    let Some(knot) = knots.iter().min_by_key(|knot| knot.len()) else { return Some(Vec::new()) };
-    let inside = |node: u32| knot.binary_search(&node).is_ok();
-    let pairs: Vec<(u32, u32)> = knot
-        .iter()
-        .flat_map(|&from| graph.of(from).iter().map(move |&to| (from, to)))
-        .filter(|pair| inside(pair.1))
-        .collect();
-    let walk: Vec<(u32, u32)> = short_cycle(&pairs).into_iter().map(|at| pairs[at]).collect();
-    Some(simple(edges.told(&walk)))
+    let walk = edges.graph(Walk::AfterSight, true).short_cycle();
+    let walk: Vec<(u32, u32)> = walk.into_iter().map(|(from, to, ())| (from, to)).collect();
+    Some(if walk.is_empty() { Vec::new() } else { simple(edges.told(&walk)) })
 }
 
 /// A part of a closed walk that meets no transaction twice, in which each rw still comes right after so or wr.
@@ -349,7 +341,7 @@ impl Edges {
         let order = order.or_else(|| {
             let session = if sessions { &self.session[..] } else { &[] };
             let pairs: Vec<(u32, u32)> = session.iter().chain(&self.wr).chain(&self.ww).copied().collect();
-            Successors::new(self.txns as usize, &pairs).order()
+            Digraph::of_pairs(self.txns as usize, &pairs).order()
         })?;
         let mut places = vec![0; self.txns as usize];
         for (place, node) in (0..).zip(order).filter(|(_, node)| *node < self.txns) {
@@ -360,7 +352,7 @@ impl Edges {
 
     /// Whether there is no closed walk of this kind; None where the time is up.
     fn acyclic(&self, walk: Walk, sessions: bool, budget: &Budget) -> Option<bool> {
-        (!(budget.expired)()).then(|| self.graph(walk, sessions).knots().is_empty())
+        (!(budget.expired)()).then(|| self.graph(walk, sessions).components().acyclic())
     }
 
     /// A closed walk through the doubled graph of [`Walk::AfterSight`] as edges between transactions.
@@ -392,14 +384,14 @@ impl Edges {
         told
     }
 
-    fn graph(&self, walk: Walk, sessions: bool) -> Successors {
+    fn graph(&self, walk: Walk, sessions: bool) -> Digraph {
         let mut pairs: Vec<(u32, u32)> = Vec::new();
         let session = if sessions { &self.session[..] } else { &[] };
         let sight = || session.iter().chain(&self.wr).copied();
         let nodes = self.txns + self.places;
         if walk == Walk::Any {
             pairs.extend(sight().chain(self.ww.iter().chain(&self.rw).chain(&self.onward).copied()));
-            return Successors::new(nodes as usize, &pairs);
+            return Digraph::of_pairs(nodes as usize, &pairs);
         }
         // Each transaction twice: where an rw edge may leave, and where it may not.
         let shut = |node: u32| node + nodes;
@@ -412,6 +404,6 @@ impl Edges {
         }
         pairs.extend(self.rw.iter().map(|&(from, to)| (from, shut(to))));
         pairs.extend(self.onward.iter().map(|&(from, to)| (shut(from), shut(to))));
-        Successors::new(2 * nodes as usize, &pairs)
+        Digraph::of_pairs(2 * nodes as usize, &pairs)
     }
 }

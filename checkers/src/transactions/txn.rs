@@ -5,6 +5,7 @@
 //! `["w", key, value]` and `["r", key, null]`; its Ok reply is the same list with the reads filled in. A call with such a
 //! list is one whatever its function is called: Jepsen's tests name transactions by what they hold (`read`, `write`).
 //! Other calls of `append`, `write` (`w`) and `read` (`r`) with a key are transactions of one micro-operation.
+use crate::functions::{MicroOperation, is_micro_operations, micro_operation};
 use crate::history::{History, NameId, Op, Outcome};
 use crate::initial::{Initial, Trace, of_key, shown};
 use crate::value::{ListRef, Value, ValueRef, Word};
@@ -277,14 +278,7 @@ struct Parser<'h> {
     dialect: Dialect,
     key_ids: HashMap<u64, u32, BuildHasherDefault<Mix>>,
     /// Words of names that were met, with what they mean.
-    names: Vec<(Word, Function)>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Function {
-    Append,
-    Write,
-    Read,
+    names: Vec<(Word, MicroOperation)>,
 }
 
 impl<'h> Parser<'h> {
@@ -330,10 +324,10 @@ impl<'h> Parser<'h> {
                 }
             }
             name => {
-                let function = meaning(name).ok_or_else(|| {
+                let function = micro_operation(name).ok_or_else(|| {
                     format!("{name} is no transaction; there are txn, append, w (write) and r (read)")
                 })?;
-                let value = if function == Function::Read { op.output } else { op.input };
+                let value = if function == MicroOperation::Read { op.output } else { op.input };
                 self.mop(function, op.key.word(), value.word(), ok)?;
             }
         }
@@ -355,15 +349,19 @@ impl<'h> Parser<'h> {
         Ok(())
     }
 
-    fn mop(&mut self, function: Function, key: Word, value: Word, ok: bool) -> Result<(), String> {
+    fn mop(&mut self, function: MicroOperation, key: Word, value: Word, ok: bool) -> Result<(), String> {
         let values = self.out.history.values();
         let kind = match (function, self.dialect) {
-            (Function::Append, Dialect::Lists) => MopKind::Append,
-            (Function::Write, Dialect::Registers) => MopKind::Write,
-            (Function::Read, _) if ok => MopKind::Read,
-            (Function::Read, _) => MopKind::Unread,
-            (Function::Append, Dialect::Registers) => return Err("it appends, where keys are registers".to_owned()),
-            (Function::Write, Dialect::Lists) => return Err("it writes a register, where keys are lists".to_owned()),
+            (MicroOperation::Append, Dialect::Lists) => MopKind::Append,
+            (MicroOperation::Write, Dialect::Registers) => MopKind::Write,
+            (MicroOperation::Read, _) if ok => MopKind::Read,
+            (MicroOperation::Read, _) => MopKind::Unread,
+            (MicroOperation::Append, Dialect::Registers) => {
+                return Err("it appends, where keys are registers".to_owned());
+            }
+            (MicroOperation::Write, Dialect::Lists) => {
+                return Err("it writes a register, where keys are lists".to_owned());
+            }
         };
         if !key.is_atom() {
             return Err(format!("{} is no key: a key is a number or a text", values.get(key)));
@@ -392,12 +390,12 @@ impl<'h> Parser<'h> {
         Ok(())
     }
 
-    fn function(&mut self, name: Word) -> Result<Function, String> {
+    fn function(&mut self, name: Word) -> Result<MicroOperation, String> {
         if let Some((_, function)) = self.names.iter().find(|(known, _)| *known == name) {
             return Ok(*function);
         }
         let text = self.out.history.values().get(name);
-        let function = text.as_text().and_then(meaning);
+        let function = text.as_text().and_then(micro_operation);
         let function = function.ok_or_else(|| format!("{text} is no operation; there are append, w and r"))?;
         self.names.push((name, function));
         Ok(function)
@@ -427,25 +425,7 @@ impl<'h> Parser<'h> {
 
 /// Whether a call of this function is a transaction of several micro-operations.
 pub(crate) fn transacts(function: &str, op: &Op<'_>) -> bool {
-    function == "txn" || is_mops(op.input)
-}
-
-/// Whether this is a list of micro-operations on lists or registers. No value of a key looks so: it is an atom.
-pub(crate) fn is_mops(value: ValueRef<'_>) -> bool {
-    let mop = |mop: ValueRef<'_>| {
-        let Some(mop) = mop.as_list().filter(|mop| mop.len() == 3) else { return false };
-        mop.at(0).as_text().is_some_and(|name| meaning(name).is_some())
-    };
-    value.as_list().is_some_and(|list| !list.is_empty() && list.iter().all(mop))
-}
-
-fn meaning(name: &str) -> Option<Function> {
-    match name.strip_prefix(':').unwrap_or(name) {
-        "append" => Some(Function::Append),
-        "w" | "write" => Some(Function::Write),
-        "r" | "read" => Some(Function::Read),
-        _ => None,
-    }
+    function == "txn" || is_micro_operations(op.input)
 }
 
 /// Whether the reply is of this call: the same operations on the same keys, with the same values written.

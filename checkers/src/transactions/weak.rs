@@ -36,7 +36,6 @@ mod lists;
 #[doc(hidden)]
 pub mod load;
 pub(crate) mod matched;
-pub(crate) mod order;
 mod registers;
 mod serial;
 pub(crate) mod small;

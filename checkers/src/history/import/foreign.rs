@@ -10,11 +10,10 @@ use super::clients::Clients;
 use super::json::clipped;
 use super::pairs::{self, Confidence, Pairs};
 use crate::fitting;
-use crate::functions::{Argument, Function, Reply, function};
+use crate::functions::{Argument, Function, Reply, function, is_micro_operations};
 use crate::history::builder::{RecentNames, broken, too_many_names};
 use crate::history::columns::{NO_INDEX, NewCall};
 use crate::history::{History, HistoryError, NameId, Outcome, ReadOptions};
-use crate::transactions::txn::is_mops;
 use crate::value::{Arena, ListRef, Value, ValueRef, Word};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -403,7 +402,7 @@ impl Foreign {
             output = input;
         }
         // A transaction answers with its reads, whatever its function is called.
-        if same && reply == Reply::Acknowledgement && !is_mops(columns.values.get(input)) {
+        if same && reply == Reply::Acknowledgement && !is_micro_operations(columns.values.get(input)) {
             output = Word::NIL;
         }
         columns.complete(position, index, time, outcome, output, act.error);

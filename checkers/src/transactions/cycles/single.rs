@@ -1,8 +1,9 @@
 //! Whether a component has a cycle with exactly one rw edge: an rw edge from `u` to `v` where `v` leads to `u` by other
 //! edges. Those form no cycle here (that would be G1c), so a topological order exists, and only rw edges that go back in
 //! it can be part of such a cycle. They are tried 64 at a time, each over the stretch of the order that it spans.
-use super::super::graph::{Graph, Level, NONE};
-use super::components::{Components, Kinds, Successors, View};
+use super::super::graph::{Graph, Level};
+use super::views::{Kinds, View};
+use crate::graph::{Components, NONE, Successors};
 use crate::verdict::Budget;
 use crate::verdict::certificate::EdgeKind;
 
@@ -60,12 +61,12 @@ impl Single {
         // Short stretches first, neighbours together.
         candidates.sort_unstable_by_key(|one| ((one.high - one.low).ilog2(), one.high, one.low));
         let mut at_place = vec![NONE; candidates.iter().map(|one| one.high as usize + 1).max().unwrap_or(0)];
-        for vertex in (0..view.vertices() as u32).filter(|&vertex| components[vertex as usize] != 0) {
+        for vertex in (0..view.nodes() as u32).filter(|&vertex| components[vertex as usize] != 0) {
             if let Some(slot) = at_place.get_mut(place(vertex) as usize) {
                 *slot = vertex;
             }
         }
-        let mut sweep = Sweep { view, components, at_place, reached: vec![0; view.vertices()], steps: 0, asked: 0 };
+        let mut sweep = Sweep { view, components, at_place, reached: vec![0; view.nodes()], steps: 0, asked: 0 };
         let mut next = 0;
         while next < candidates.len() {
             let mut batch: Vec<&Candidate> = Vec::with_capacity(64);

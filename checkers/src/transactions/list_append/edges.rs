@@ -1,8 +1,9 @@
 //! The dependency graph of list-append transactions, and the reason for each edge.
 use super::super::cycles::Step;
-use super::super::graph::{Builder, Graph, NONE};
+use super::super::graph::{Builder, Graph};
 use super::super::txn::{Mop, MopKind, Transactions};
 use super::versions::Versions;
+use crate::graph::NONE;
 use crate::history::Outcome;
 use crate::value::Word;
 use crate::verdict::certificate::EdgeKind;

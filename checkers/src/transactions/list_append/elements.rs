@@ -1,5 +1,5 @@
 //! [`Elements`]: the elements appended to one key, and a table from element to append that is used again for every key.
-use super::super::graph::NONE;
+use crate::graph::NONE;
 use crate::value::Word;
 
 /// An append.

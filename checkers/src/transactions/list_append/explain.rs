@@ -1,9 +1,9 @@
 //! Findings of list-append: what each anomaly is, sentence by sentence, with a certificate.
 use super::super::cycles::{Class, Cycle, Step};
-use super::super::graph::NONE;
 use super::super::txn::{MopKind, Transactions};
 use super::edges::{Reason, reason, reason_at};
 use super::versions::{Flaw, Flawed, Versions};
+use crate::graph::NONE;
 use crate::history::Outcome;
 use crate::value::{Value, Word};
 use crate::verdict::certificate::{Certificate, Claim, Edge, EdgeKind};

@@ -1,8 +1,8 @@
 //! The order of versions of each key: the longest list that a committed transaction read. Every other list must be a
 //! beginning of it. On the way, everything that is wrong with single reads is noted.
-use super::super::graph::NONE;
 use super::super::txn::{MopKind, Transactions};
 use super::elements::{Append, Elements};
+use crate::graph::NONE;
 use crate::history::Outcome;
 use crate::value::Word;
 

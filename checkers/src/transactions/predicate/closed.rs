@@ -17,8 +17,8 @@
 //! `init` had set (the state from before it), G1b, internal (its own write is not what it read),
 //! future-read (it read what it wrote only later). Unknown: a value that nobody
 //! wrote where no `init` says what was there at first, no predicate read, no write beside `init`, a call is no such transaction.
+use crate::graph::cycle_of_each_component;
 use crate::history::{History, Op, Outcome};
-use crate::transactions::weak::order::{Successors, short_cycle};
 use crate::value::{Value, ValueRef};
 use crate::verdict::certificate::{Edge, EdgeKind};
 use crate::verdict::messages;
@@ -307,28 +307,14 @@ impl<'h> Analysis<'h> {
         committed
     }
 
-    /// One cycle for each knot.
+    /// One cycle for each strongly connected component.
     fn cycles(&self) -> Vec<Vec<Reason>> {
         let committed = self.committed();
         let reasons: Vec<&Reason> =
             self.reasons.iter().filter(|reason| committed[reason.from] && committed[reason.to]).collect();
         let pairs: Vec<(u32, u32)> = reasons.iter().map(|reason| (reason.from as u32, reason.to as u32)).collect();
-        let knots = Successors::new(self.txns.len(), &pairs).knots();
-        let mut knot_of = vec![usize::MAX; self.txns.len()];
-        for (number, knot) in knots.iter().enumerate() {
-            knot.iter().for_each(|&member| knot_of[member as usize] = number);
-        }
-        let mut inside: Vec<Vec<usize>> = vec![Vec::new(); knots.len()];
-        for (at, reason) in reasons.iter().enumerate() {
-            if knot_of[reason.from] != usize::MAX && knot_of[reason.from] == knot_of[reason.to] {
-                inside[knot_of[reason.from]].push(at);
-            }
-        }
-        let cycle = |members: &Vec<usize>| {
-            let edges: Vec<(u32, u32)> = members.iter().map(|&at| pairs[at]).collect();
-            short_cycle(&edges).into_iter().map(|at| reasons[members[at]].clone()).collect()
-        };
-        inside.iter().map(cycle).collect()
+        let cycles = cycle_of_each_component(self.txns.len(), &pairs).into_iter();
+        cycles.map(|cycle| cycle.into_iter().map(|at| reasons[at].clone()).collect()).collect()
     }
 }
 

@@ -1,8 +1,8 @@
 //! What is known of the order of a register's versions: the initial one comes first; the rest is inferred from
 //! transactions that touched two of them one after the other.
+use crate::graph::{Digraph, cycle_of_each_component};
 use crate::transactions::txn::Transactions;
 use crate::transactions::weak::matched::Matched;
-use crate::transactions::weak::order::{Successors, short_cycle};
 use crate::transactions::weak::view::{INITIAL, Read, View};
 
 /// Where orders of versions are taken from, beside "the initial version comes first".
@@ -210,34 +210,23 @@ impl Orders {
             writer => self.first_node(key) + 1 + self.place(key, writer),
         };
         let nodes = self.writers.len() + view.keys();
-        let mut pairs: Vec<(u32, u32)> =
-            self.known.iter().map(|known| (node(known.key, known.before), node(known.key, known.after))).collect();
-        let graph = Successors::new(nodes, &pairs);
-        let mut knot_of = vec![INITIAL; nodes];
-        let knots = graph.knots();
-        for (number, knot) in (0..).zip(&knots) {
-            knot.iter().for_each(|&member| knot_of[member as usize] = number);
-        }
         // An order in which something comes before the initial version is a cycle of two with it.
         let mut cyclic = vec![false; view.keys()];
-        let mut cycles = Vec::new();
-        let mut inside: Vec<Vec<usize>> = vec![Vec::new(); knots.len()];
-        for (at, &(from, to)) in pairs.iter().enumerate() {
-            let known = self.known[at];
-            if known.after == INITIAL && !std::mem::replace(&mut cyclic[known.key as usize], true) {
+        let mut cycles: Vec<Vec<Known>> = Vec::new();
+        for &known in self.known.iter().filter(|known| known.after == INITIAL) {
+            if !std::mem::replace(&mut cyclic[known.key as usize], true) {
                 cycles.push(vec![known]);
-            } else if knot_of[from as usize] != INITIAL && knot_of[from as usize] == knot_of[to as usize] {
-                inside[knot_of[from as usize] as usize].push(at);
             }
         }
-        for members in inside.iter().filter(|members| !members.is_empty()) {
-            let key = self.known[members[0]].key;
+        let ends = |known: &Known| (node(known.key, known.before), node(known.key, known.after));
+        let pairs: Vec<(u32, u32)> = self.known.iter().map(ends).collect();
+        for cycle in cycle_of_each_component(nodes, &pairs) {
+            let key = self.known[cycle[0]].key;
             if !std::mem::replace(&mut cyclic[key as usize], true) {
-                let edges: Vec<(u32, u32)> = members.iter().map(|&at| pairs[at]).collect();
-                cycles.push(short_cycle(&edges).into_iter().map(|at| self.known[members[at]]).collect());
+                cycles.push(cycle.into_iter().map(|at| self.known[at]).collect());
             }
         }
-        pairs.clear();
+        drop(pairs);
         self.cyclic = cycles;
         self.known.retain(|known| !cyclic[known.key as usize]);
         self.reduce(view, &cyclic);
@@ -298,7 +287,7 @@ fn chain(writers: &[u32], known: &[Known]) -> Option<Vec<Known>> {
         return None;
     }
     let pairs: Vec<(u32, u32)> = inner.iter().map(|known| (place(known.before), place(known.after))).collect();
-    let order = Successors::new(writers.len(), &pairs).order()?;
+    let order = Digraph::of_pairs(writers.len(), &pairs).order()?;
     let steps = order.windows(2).map(|pair| {
         let (before, after) = (writers[pair[0] as usize], writers[pair[1] as usize]);
         let at = known.partition_point(|known| (known.before, known.after) < (before, after));

@@ -6,6 +6,7 @@
 //! transactions of a session that nobody else sees are in no chain.
 use super::edges::{Sink, own_session};
 use super::view::{INITIAL, Versions, View};
+use crate::graph::Digraph;
 use crate::verdict::Budget;
 
 /// Why there are no edges.
@@ -21,11 +22,10 @@ pub(crate) enum Stop {
 
 /// Causal order: transactions, then one node for each list version that was read (who reads it has seen all its writers).
 pub(crate) struct Causes {
-    /// Direct causes of each node.
-    before_at: Vec<u32>,
-    before: Vec<u32>,
-    after_at: Vec<u32>,
-    after: Vec<u32>,
+    /// From each node to its direct causes.
+    before: Digraph,
+    /// From each node to those that it is a direct cause of.
+    after: Digraph,
     /// Transactions among the nodes.
     txns: usize,
 }
@@ -59,71 +59,22 @@ impl Causes {
             );
         }
         let nodes = view.len() + list_nodes(view, &mut places, &mut pairs);
-        let (after_at, after) = grouped(nodes, pairs.iter().map(|&(from, to)| (from, to)));
-        let (before_at, before) = grouped(nodes, pairs.iter().map(|&(from, to)| (to, from)));
-        Causes { before_at, before, after_at, after, txns: view.len() }
+        let after = Digraph::of_pairs(nodes, &pairs);
+        let before = Digraph::new(nodes, pairs.iter().map(|&(from, to)| (to, from, ())));
+        Causes { before, after, txns: view.len() }
     }
 
-    fn nodes(&self) -> usize {
-        self.after_at.len() - 1
-    }
-    fn before(&self, node: u32) -> &[u32] {
-        &self.before[self.before_at[node as usize] as usize..self.before_at[node as usize + 1] as usize]
-    }
-    fn after(&self, node: u32) -> &[u32] {
-        &self.after[self.after_at[node as usize] as usize..self.after_at[node as usize + 1] as usize]
+    /// The nodes in an order that puts causes first and otherwise follows the numbers of transactions; `None` on a cycle. A list
+    /// version comes as soon as it can, so that few clocks are needed at a time.
+    fn order(&self) -> Option<Vec<u32>> {
+        self.after.order_with_eager(self.txns as u32)
     }
 
-    /// The nodes in an order that puts causes first and otherwise follows the numbers of transactions; fewer than all on a
-    /// cycle. A list version comes as soon as it can, so that few clocks are needed at a time.
-    fn order(&self) -> Vec<u32> {
-        let mut waits: Vec<u32> = self.before_at.windows(2).map(|pair| pair[1] - pair[0]).collect();
-        let mut order = Vec::with_capacity(self.nodes());
-        let mut ready: Vec<u32> = Vec::new();
-        for first in 0..self.nodes() as u32 {
-            if waits[first as usize] == 0 {
-                ready.push(first);
-            }
-            while let Some(node) = ready.pop() {
-                order.push(node);
-                // Taken: never ready again.
-                waits[node as usize] = u32::MAX;
-                for &next in self.after(node) {
-                    waits[next as usize] -= 1;
-                    // A later transaction is met by the outer loop.
-                    if waits[next as usize] == 0 && (next <= first || next as usize >= self.txns) {
-                        ready.push(next);
-                    }
-                }
-            }
-        }
-        order
-    }
-
-    /// A shortest chain of causes from one transaction to another: the nodes on it, which are transactions. None if
-    /// there is none.
-    pub(crate) fn path(&self, from: u32, to: u32) -> Option<Vec<u32>> {
-        let mut came = vec![INITIAL; self.nodes()];
-        let mut queue = std::collections::VecDeque::from([to]);
-        while let Some(node) = queue.pop_front() {
-            if node == from && node != to {
-                let mut path = vec![node];
-                let mut node = node;
-                while node != to {
-                    node = came[node as usize];
-                    path.push(node);
-                }
-                path.retain(|&node| (node as usize) < self.txns);
-                return Some(path);
-            }
-            for &cause in self.before(node) {
-                if came[cause as usize] == INITIAL && cause != to {
-                    came[cause as usize] = node;
-                    queue.push_back(cause);
-                }
-            }
-        }
-        None
+    /// A shortest chain of causes from one transaction to another: the transactions on it. Empty if there is none.
+    pub(crate) fn path(&self, from: u32, to: u32) -> Vec<u32> {
+        let path = self.before.path(to, from, |()| true);
+        let nodes = path.iter().rev().map(|&(_, cause, ())| cause).chain((!path.is_empty()).then_some(to));
+        nodes.filter(|&node| (node as usize) < self.txns).collect()
     }
 }
 
@@ -162,26 +113,6 @@ fn list_nodes(view: &View, places: &mut [(u32, u32, u32)], pairs: &mut Vec<(u32,
     nodes
 }
 
-fn grouped(nodes: usize, pairs: impl Iterator<Item = (u32, u32)> + Clone) -> (Vec<u32>, Vec<u32>) {
-    let mut at = vec![0u32; nodes + 1];
-    let mut count = 0;
-    for (group, _) in pairs.clone() {
-        at[group as usize + 1] += 1;
-        count += 1;
-    }
-    for node in 0..nodes {
-        at[node + 1] += at[node];
-    }
-    let mut next = at.clone();
-    let mut members = vec![0; count];
-    for (group, member) in pairs {
-        let slot = &mut next[group as usize];
-        members[*slot as usize] = member;
-        *slot += 1;
-    }
-    (at, members)
-}
-
 /// Vector clocks of the nodes whose successors are not all done yet, in rows that are used again.
 struct Clocks {
     width: usize,
@@ -193,8 +124,8 @@ struct Clocks {
 
 impl Clocks {
     fn new(causes: &Causes, width: usize) -> Clocks {
-        let left = (0..causes.nodes() as u32).map(|node| causes.after(node).len() as u32).collect();
-        Clocks { width, cells: Vec::new(), row: vec![0; causes.nodes()], left, free: Vec::new() }
+        let left = (0..causes.after.len() as u32).map(|node| causes.after.from(node).len() as u32).collect();
+        Clocks { width, cells: Vec::new(), row: vec![0; causes.after.len()], left, free: Vec::new() }
     }
 
     fn bytes(&self) -> u64 {
@@ -214,7 +145,7 @@ impl Clocks {
     fn enter(&mut self, causes: &Causes, node: u32, chains: &Chains) -> u32 {
         let width = self.width;
         let mut taken: Option<u32> = None;
-        for &cause in causes.before(node) {
+        for &(cause, ()) in causes.before.from(node) {
             let row = self.row[cause as usize];
             self.left[cause as usize] -= 1;
             let last_use = self.left[cause as usize] == 0;
@@ -368,10 +299,10 @@ impl Chains {
 fn seen_by_others(view: &View, causes: &Causes, previous: &[u32]) -> Vec<bool> {
     let mut seen = vec![false; view.len()];
     for txn in (0..view.len()).rev() {
-        let next = causes
-            .after(txn as u32)
-            .iter()
-            .any(|&after| (after as usize) >= view.len() || view.session[after as usize] != view.session[txn]);
+        let other = |&(after, ()): &(u32, ())| {
+            (after as usize) >= view.len() || view.session[after as usize] != view.session[txn]
+        };
+        let next = causes.after.from(txn as u32).iter().any(other);
         seen[txn] |= next;
         if seen[txn] && previous[txn] != INITIAL {
             seen[previous[txn] as usize] = true;
@@ -469,10 +400,7 @@ pub(crate) fn causal(
     budget: &Budget,
     sink: &mut impl Sink,
 ) -> Result<(), Stop> {
-    let order = causes.order();
-    if order.len() < causes.nodes() {
-        return Err(Stop::Cycle);
-    }
+    let order = causes.order().ok_or(Stop::Cycle)?;
     let mut chains = if view.sessions() <= sessions_as_chains {
         Chains::sessions(view)
     } else {

@@ -107,7 +107,7 @@ impl Words<'_, '_> {
             return vec![link];
         }
         let causes = self.causes.get_or_init(|| Causes::new(self.view, false));
-        let path = causes.path(writer, reader).unwrap_or_default();
+        let path = causes.path(writer, reader);
         path.windows(2).filter_map(|pair| step(pair[0], pair[1])).collect()
     }
 

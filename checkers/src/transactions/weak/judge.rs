@@ -1,8 +1,8 @@
 //! [`judge`]: whether some commit order explains a [`View`] at a level, and if none does, short cycles that show it.
 use super::causal::{Causes, SESSIONS_AS_CHAINS, Stop, causal};
 use super::edges::{read_atomic, read_committed};
-use super::order::{Successors, short_cycle};
 use super::view::{INITIAL, View};
+use crate::graph::{Digraph, cycle_of_each_component};
 use crate::verdict::Budget;
 
 /// The weak levels, each stronger than the one before.
@@ -94,13 +94,16 @@ pub(crate) fn judge_with(
     if (budget.expired)() {
         return Err(Stop::Expired);
     }
-    let knots = Successors::new(view.len(), &pairs).knots();
+    let graph = Digraph::of_pairs(view.len(), &pairs);
     drop(pairs);
+    let components = graph.components();
+    drop(graph);
     let mut cycles: Vec<Vec<Link>> = late.iter().map(|link| vec![*link]).collect();
-    if !knots.is_empty() {
-        cycles.extend(shown(view, level, causes.as_ref(), budget, &knots));
+    let count = late_count + components.cyclic().len();
+    if !components.acyclic() {
+        cycles.extend(shown(view, level, causes.as_ref(), budget, components.sorted()));
     }
-    Ok(Contradictions { count: late_count + knots.len(), cycles })
+    Ok(Contradictions { count, cycles })
 }
 
 /// Edges that no level can do without: sessions, reads-from, known versions.
@@ -146,17 +149,23 @@ fn forced(
     Ok(())
 }
 
-/// A short cycle of each of the first knots.
-fn shown(view: &View, level: Level, causes: Option<&Causes>, budget: &Budget, knots: &[Vec<u32>]) -> Vec<Vec<Link>> {
-    let mut knot_of = vec![INITIAL; view.len()];
-    for (number, knot) in knots.iter().enumerate().take(SHOWN) {
-        knot.iter().for_each(|&txn| knot_of[txn as usize] = number as u32);
+/// A short cycle of each of the first strongly connected components.
+fn shown(
+    view: &View,
+    level: Level,
+    causes: Option<&Causes>,
+    budget: &Budget,
+    components: Vec<Vec<u32>>,
+) -> Vec<Vec<Link>> {
+    let mut component_of = vec![INITIAL; view.len()];
+    for (number, members) in (0..).zip(components.into_iter().take(SHOWN)) {
+        members.into_iter().for_each(|txn| component_of[txn as usize] = number);
     }
-    let mut inside: Vec<Vec<Link>> = vec![Vec::new(); knots.len().min(SHOWN)];
+    let mut inside: Vec<Link> = Vec::new();
     let mut keep = |link: Link| {
-        let knot = knot_of[link.from as usize];
-        if knot != INITIAL && knot == knot_of[link.to as usize] {
-            inside[knot as usize].push(link);
+        let component = component_of[link.from as usize];
+        if component != INITIAL && component == component_of[link.to as usize] {
+            inside.push(link);
         }
     };
     given(view, &mut keep);
@@ -166,9 +175,7 @@ fn shown(view: &View, level: Level, causes: Option<&Causes>, budget: &Budget, kn
             keep(Link { from, to, why: Why::Forced(reader, key) });
         }
     });
-    let cycle = |links: &Vec<Link>| {
-        let edges: Vec<(u32, u32)> = links.iter().map(|link| (link.from, link.to)).collect();
-        short_cycle(&edges).into_iter().map(|at| links[at]).collect()
-    };
-    inside.iter().map(cycle).filter(|cycle: &Vec<Link>| !cycle.is_empty()).collect()
+    let edges: Vec<(u32, u32)> = inside.iter().map(|link| (link.from, link.to)).collect();
+    let cycles = cycle_of_each_component(view.len(), &edges).into_iter();
+    cycles.map(|cycle| cycle.into_iter().map(|at| inside[at]).collect()).collect()
 }

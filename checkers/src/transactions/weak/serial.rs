@@ -1,8 +1,8 @@
 //! [`serial`]: whether the simplest explanation is right. If one order of all transactions, in which each sees everything
 //! before it, explains what was read, then every level holds, and nothing needs to be known of who sees whom.
 use super::judge::given;
-use super::order::Successors;
 use super::view::View;
+use crate::graph::Digraph;
 use crate::verdict::Budget;
 
 /// So many appends that nobody read may stand at the end of a key that one of their transactions read before.
@@ -44,5 +44,5 @@ pub(crate) fn serial(view: &View, budget: &Budget) -> bool {
             }
         }
     }
-    Successors::new(view.len() + view.keys(), &pairs).order().is_some()
+    Digraph::of_pairs(view.len() + view.keys(), &pairs).order().is_some()
 }

@@ -3,9 +3,10 @@
 use super::super::graph::{Graph, Level};
 use super::super::txn::Mix;
 use super::{Class, Cycle, Step};
+use crate::graph::{BreadthFirst, NONE};
 use crate::verdict::Budget;
 use crate::verdict::certificate::EdgeKind;
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
 
 /// So many edges are looked at for one example, once there is one.
@@ -22,10 +23,8 @@ pub(super) struct Search<'g> {
     /// Components within which all cycles lie.
     labels: &'g [u32],
     budget: &'g Budget,
-    /// By state (vertex, after an rw edge): the round in which it was met, and from where.
-    met: Vec<u32>,
-    parent: Vec<(u32, EdgeKind)>,
-    round: u32,
+    /// Over states: a vertex, and whether an rw edge led to it. Empty until it is needed.
+    breadth_first: BreadthFirst<EdgeKind>,
     work: u64,
 }
 
@@ -40,7 +39,8 @@ struct Way<'a> {
 
 impl<'g> Search<'g> {
     pub(super) fn new(graph: &'g Graph, level: Level, labels: &'g [u32], budget: &'g Budget) -> Search<'g> {
-        Search { graph, level, labels, budget, met: Vec::new(), parent: Vec::new(), round: 0, work: 0 }
+        let breadth_first = BreadthFirst::new(0, EdgeKind::Ww);
+        Search { graph, level, labels, budget, breadth_first, work: 0 }
     }
 
     /// A cycle of this class in a component of the edges of the class.
@@ -79,6 +79,7 @@ impl<'g> Search<'g> {
         members.retain(|&vertex| vertex < self.graph.txns());
         members.sort_unstable();
         members.dedup();
+        self.breadth_first.cover(2 * self.graph.vertices() as usize);
         let closing = match class {
             Class::G0 => EdgeKind::Ww,
             Class::G1c => EdgeKind::Wr,
@@ -113,8 +114,7 @@ impl<'g> Search<'g> {
 
     /// The shortest cycle of fewer than `limit` edges that the edge from `from` to `to` closes.
     fn way(&mut self, way: &Way<'_>, from: u32, to: u32, closing: EdgeKind, limit: usize) -> Option<Vec<Step>> {
-        self.begin();
-        let mut queue: VecDeque<(u32, usize)> = VecDeque::new();
+        self.breadth_first.restart();
         let after_rw = way.class == Class::GNonadjacent;
         let starts: Vec<u32> = if to >= self.graph.txns() {
             self.graph.edges(to).map(|(to, _)| to).filter(|&to| to != from && (way.inside)(to)).take(TAIL_MAX).collect()
@@ -122,14 +122,11 @@ impl<'g> Search<'g> {
             vec![to]
         };
         for start in starts {
-            let state = 2 * start + u32::from(after_rw);
-            if self.meet(state, u32::MAX, closing) {
-                queue.push_back((state, 1));
-            }
+            self.breadth_first.reach(2 * start + u32::from(after_rw), NONE, closing, 1);
         }
         // Real time leads to every member from here on; those are met already.
         let mut later = way.members.len();
-        while let Some((state, length)) = queue.pop_front() {
+        while let Some((state, length)) = self.breadth_first.next() {
             if length + 1 >= limit || (self.work > WORK_MAX && limit < usize::MAX) {
                 return None;
             }
@@ -143,9 +140,7 @@ impl<'g> Search<'g> {
                 if next == 2 * from {
                     return Some(self.steps(from, state, kind, closing));
                 }
-                if self.meet(next, state, kind) {
-                    queue.push_back((next, length + 1));
-                }
+                self.breadth_first.reach(next, state, kind, length + 1);
             }
         }
         None
@@ -170,7 +165,7 @@ impl<'g> Search<'g> {
             let mark = u32::from(nonadjacent && kind == EdgeKind::Rw);
             if to < graph.txns() {
                 tell(2 * to + mark, kind);
-            } else if self.meet(2 * to + mark, state, kind) {
+            } else if self.breadth_first.mark(2 * to + mark, state, kind) {
                 for (behind, _) in graph.edges(to).filter(|(behind, _)| (way.inside)(*behind)) {
                     self.work += 1;
                     tell(2 * behind + mark, kind);
@@ -181,7 +176,7 @@ impl<'g> Search<'g> {
             Level::Plain => {}
             Level::Process => {
                 let next = graph.next_in_process(vertex);
-                if next != u32::MAX && (way.inside)(next) {
+                if next != NONE && (way.inside)(next) {
                     tell(2 * next, EdgeKind::Process);
                 }
             }
@@ -196,40 +191,13 @@ impl<'g> Search<'g> {
         }
     }
 
-    fn begin(&mut self) {
-        if self.met.is_empty() {
-            let states = 2 * self.graph.vertices() as usize;
-            self.met = vec![0; states];
-            self.parent = vec![(0, EdgeKind::Ww); states];
-        }
-        self.round += 1;
-    }
-
-    fn meet(&mut self, state: u32, parent: u32, kind: EdgeKind) -> bool {
-        let met = &mut self.met[state as usize];
-        let new = *met != self.round;
-        if new {
-            *met = self.round;
-            self.parent[state as usize] = (parent, kind);
-        }
-        new
-    }
-
     /// The closing edge, the way to this state, and the last edge back to the beginning.
     fn steps(&self, from: u32, state: u32, last: EdgeKind, closing: EdgeKind) -> Vec<Step> {
-        let mut steps = vec![Step { from: state / 2, to: from, kind: last }];
-        let mut at = state;
-        loop {
-            let (parent, kind) = self.parent[at as usize];
-            if parent == u32::MAX {
-                steps.push(Step { from, to: at / 2, kind: closing });
-                break;
-            }
-            steps.push(Step { from: parent / 2, to: at / 2, kind });
-            at = parent;
-        }
-        steps.reverse();
-        steps
+        let path = self.breadth_first.path(state);
+        let start = path.first().map_or(state, |(start, ..)| *start);
+        let way = path.into_iter().map(|(from, to, kind)| Step { from: from / 2, to: to / 2, kind });
+        let ends = (Step { from, to: start / 2, kind: closing }, Step { from: state / 2, to: from, kind: last });
+        [ends.0].into_iter().chain(way).chain([ends.1]).collect()
     }
 }
 

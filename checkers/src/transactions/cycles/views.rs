@@ -1,15 +1,8 @@
-//! Strongly connected components of graphs that are not stored but asked for their successors. Never recursive.
-use super::super::graph::{Graph, Level, NONE};
+//! The dependency graph as the search for cycles sees it: at a level, by some kinds of edges, within components found before.
+//! Nothing is copied: components ask these views for one successor after the other.
+use super::super::graph::{Graph, Level};
+use crate::graph::{NONE, Successors};
 use crate::verdict::certificate::EdgeKind;
-
-/// A graph that is asked for one successor after the other.
-pub(super) trait Successors {
-    /// Vertices count from 0 to this.
-    fn vertices(&self) -> usize;
-
-    /// The next successor after the cursor, which begins at 0 and is moved.
-    fn successor(&self, vertex: u32, cursor: &mut u32) -> Option<u32>;
-}
 
 /// Which dependencies count.
 #[derive(Clone, Copy, Debug)]
@@ -93,7 +86,7 @@ impl View<'_> {
 }
 
 impl Successors for View<'_> {
-    fn vertices(&self) -> usize {
+    fn nodes(&self) -> usize {
         let starts = if self.level == Level::Realtime { self.graph.txns() } else { 0 };
         (self.graph.vertices() + starts) as usize
     }
@@ -110,8 +103,8 @@ impl Successors for View<'_> {
 pub(super) struct NoAdjacent<'g>(pub(super) View<'g>);
 
 impl Successors for NoAdjacent<'_> {
-    fn vertices(&self) -> usize {
-        2 * self.0.vertices()
+    fn nodes(&self) -> usize {
+        2 * self.0.nodes()
     }
 
     #[inline]
@@ -128,97 +121,5 @@ impl Successors for NoAdjacent<'_> {
                 (false, true, true) => {}
             }
         }
-    }
-}
-
-/// The components of a graph.
-pub(super) struct Components {
-    /// Of each vertex reached, its component. Along an edge between two components the number grows. 0: not reached.
-    pub(super) of: Vec<u32>,
-    /// Vertices of components with more than one, component by component.
-    members: Vec<u32>,
-    ends: Vec<u32>,
-}
-
-impl Components {
-    /// Finds those that can be reached from the roots (Pearce, Information Processing Letters 116, 2016: Tarjan's
-    /// algorithm with one number for each vertex).
-    pub(super) fn find(graph: &impl Successors, roots: impl Iterator<Item = u32>) -> Components {
-        let mut of = vec![0u32; graph.vertices()];
-        let (mut members, mut ends) = (Vec::new(), Vec::new());
-        let (mut index, mut component) = (1u32, u32::MAX - 1);
-        let mut path: Vec<(u32, u32)> = Vec::new();
-        let mut waiting: Vec<u32> = Vec::new();
-        let mut own: Vec<u32> = Vec::new();
-        for root in roots {
-            if of[root as usize] != 0 {
-                continue;
-            }
-            path.push((root, 0));
-            own.push(index);
-            of[root as usize] = index;
-            index += 1;
-            while let Some((vertex, cursor)) = path.last_mut() {
-                let vertex = *vertex;
-                if let Some(next) = graph.successor(vertex, cursor) {
-                    match of[next as usize] {
-                        0 => {
-                            path.push((next, 0));
-                            own.push(index);
-                            of[next as usize] = index;
-                            index += 1;
-                        }
-                        low => of[vertex as usize] = low.min(of[vertex as usize]),
-                    }
-                    continue;
-                }
-                path.pop();
-                let (entered, low) = (own.pop().unwrap_or(0), of[vertex as usize]);
-                if let Some((above, _)) = path.last() {
-                    of[*above as usize] = low.min(of[*above as usize]);
-                }
-                if low != entered {
-                    waiting.push(vertex);
-                    continue;
-                }
-                index -= 1;
-                let before = members.len();
-                while let Some(&last) = waiting.last().filter(|&&last| of[last as usize] >= low) {
-                    waiting.pop();
-                    members.push(last);
-                    of[last as usize] = component;
-                    index -= 1;
-                }
-                of[vertex as usize] = component;
-                component -= 1;
-                if members.len() > before {
-                    members.push(vertex);
-                    ends.push(members.len() as u32);
-                }
-            }
-        }
-        Components { of, members, ends }
-    }
-
-    /// Whether every component is a single vertex: there is no cycle.
-    pub(super) fn acyclic(&self) -> bool {
-        self.ends.is_empty()
-    }
-
-    /// Components of more than one vertex.
-    pub(super) fn cyclic(&self) -> impl ExactSizeIterator<Item = &[u32]> {
-        (0..self.ends.len()).map(|at| {
-            let first = if at == 0 { 0 } else { self.ends[at - 1] };
-            &self.members[first as usize..self.ends[at] as usize]
-        })
-    }
-
-    /// For each vertex the number of its cyclic component, [`NONE`] elsewhere.
-    pub(super) fn labels(&self) -> Vec<u32> {
-        let mut labels = vec![NONE; self.of.len()];
-        for (label, members) in self.cyclic().enumerate() {
-            members.iter().for_each(|&vertex| labels[vertex as usize] = label as u32);
-        }
-        labels
     }
 }
