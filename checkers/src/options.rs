@@ -158,7 +158,8 @@ impl fmt::Display for OptionDoc {
 /// The schema of a checker's options: a definition of the generator, `workload` among its properties.
 pub(crate) fn schema<O: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
     let reference = generator.subschema_for::<O>();
-    let definition = generator.definitions_mut().get_mut(&*O::schema_name());
+    let name = reference.get("$ref").and_then(|name| name.as_str()?.rsplit('/').next());
+    let definition = name.and_then(|name| generator.definitions_mut().get_mut(name));
     if let Some(definition) = definition.and_then(serde_json::Value::as_object_mut) {
         let properties = definition.entry("properties").or_insert_with(|| serde_json::Value::Object(Map::new()));
         let workload = json_schema!({

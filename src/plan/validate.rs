@@ -390,7 +390,7 @@ mod tests {
             ("check=[{linearizable: {model: register}}]", "knows the functions of no workload"),
             ("evidence.ok_fraction_min=2", "between 0 and 1"),
             ("check=[linearisable]", "did you mean `linearizable`"),
-            ("check=[{split-brain: {nodes: 3}}]", "has no option nodes"),
+            ("check=[{split-brain: {nodes: 3}}]", "unknown key `nodes` in `check[0].split-brain`"),
             ("check=[{}]", "not one checker"),
             ("nemesis={faults: []}", "without faults"),
             ("seed=-1", "`seed`: a whole number from 0 up is expected, not -1"),

@@ -6,9 +6,9 @@
 //! where equal clocks mean that the same updates were delivered. A node is a replica; where the history names no nodes, as
 //! Maelstrom's do not, final reads are told apart by process.
 //!
-//! Final reads are the last of the settle phase on each node, called `quiesce_ms` or more after every update had ended
+//! Final reads are the last of the settle phase on each node, called `quiesce` or more after every update had ended
 //! and every fault was gone. A replica that lacks something then may still receive it, unless
-//! - the option `quiesce_ms` is given: replicas are to be equal from then on,
+//! - the option `quiesce` is given: replicas are to be equal from then on,
 //! - the run noted that its replicas had converged (the recipe's `converged` probe),
 //! - no final read of any replica showed a change for 10 s, and the run did not note that they had not converged, or
 //! - every node answered, and no replica has what is missing.

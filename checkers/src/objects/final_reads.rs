@@ -43,22 +43,6 @@ impl FinalReads {
         }
     }
 
-    /// What it means, in a sentence for schemas.
-    pub fn doc(self) -> &'static str {
-        match self {
-            FinalReads::EachNode => "Every node, each read repeated until it is answered.",
-            FinalReads::AnyNode => "Every node is asked; one answer to each read is enough.",
-            FinalReads::Leader => "The node that leads (`role`), repeated until it answers.",
-            FinalReads::Once => {
-                "One node, one answer: the read takes what it returns. Never repeated after an unknown end."
-            }
-            FinalReads::UntilEmpty => {
-                "One node after the other, each until nothing is left: the read takes what it returns. Never repeated \
-                 after an unknown end."
-            }
-        }
-    }
-
     /// Whether a read may take away what it returns.
     pub(crate) fn takes_away(self) -> bool {
         matches!(self, FinalReads::Once | FinalReads::UntilEmpty)

@@ -45,7 +45,7 @@ use std::collections::BTreeMap;
 /// Options of `set`.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-pub(crate) struct SetOptions {
+pub(crate) struct SetCheckerOptions {
     final_reads: FinalReads,
     /// An element may be there twice; duplicated-element is evidence then.
     at_least_once: bool,
@@ -56,9 +56,9 @@ pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "set",
     doc: "Every acknowledged element is in some final read, nothing else is in any, nothing is there twice.",
     judges: Judges::calls(&["add"], &["read"]).reading(Reads::Elements),
-    options: schema::<SetOptions>,
+    options: schema::<SetCheckerOptions>,
     build: |given| {
-        let SetOptions { final_reads, at_least_once } = given.read()?;
+        let SetCheckerOptions { final_reads, at_least_once } = given.read()?;
         Ok(Box::new(SetChecker { mode: final_reads, at_least_once, ..SetChecker::new() }))
     },
 };

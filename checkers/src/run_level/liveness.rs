@@ -1,7 +1,7 @@
 //! `liveness`: after each heal every node answers again within a stated time.
 //!
 //! A promise with a threshold, unlike `availability`, which only measures. A heal is judged for a node when its window,
-//! from the heal on for `recover_ms`, is quiet: no other fault may have been in force in it, and it ends before the load does.
+//! from the heal on for `recover`, is quiet: no other fault may have been in force in it, and it ends before the load does.
 //! The node must have acknowledged something before (a node that never serves, say a follower, recovers nothing), and
 //! clients must have called it in the first half of the window for something that it mostly did before the fault (a lock
 //! that is busy is refused rightly). It recovered when a call that was made after the heal was

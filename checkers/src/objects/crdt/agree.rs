@@ -1,14 +1,14 @@
 //! `replicas-agree`: once all is quiet, every node shows the same set, with everything that was acknowledged.
 //!
 //! Functions: `add` with the element, `read` with the list of all. A node is a replica; its last final read, by real time,
-//! is what it holds. Final are reads of the settle phase that were called `quiesce_ms` or more after every add had ended
+//! is what it holds. Final are reads of the settle phase that were called `quiesce` or more after every add had ended
 //! and every fault was gone; one that failed with the code `absent` is a read of nothing.
 //!
 //! Violations: `lost-element`, a node lacks an acknowledged element that another node has, and is certainly not only
 //! behind; `diverged`, once for each such set. A node is certainly not only behind in two cases:
 //! - The run noted that its replicas had converged (the recipe's `converged` probe), after every add and every fault and
 //!   before the node's last final read, and no later final read of the node gained an acknowledged element.
-//! - No final read of any node showed a change for `standstill_ms` before the node's last final read, the node holds an
+//! - No final read of any node showed a change for `standstill` before the node's last final read, the node holds an
 //!   element that was only added after the first element that it lacks, and the run did not note that its replicas had
 //!   not converged.
 //!
