@@ -289,11 +289,6 @@ pub(crate) trait Begun: Checker {
     /// Judges. Registers of which nothing is said begin with nil.
     fn check_from(&self, history: &History, budget: &Budget, initial: &Initial) -> Verdict;
 
-    /// Workloads that are judged each by itself, whatever the registers of the others began with; none: all are judged together.
-    fn workloads(&self, _history: &History) -> Vec<NameId> {
-        Vec::new()
-    }
-
     /// Values that certainly were in registers before everything: see [`shown`].
     fn first(&self, history: &History) -> Vec<(Value, Value)>;
 
@@ -331,7 +326,7 @@ impl<C: Begun> Beginning<C> {
         Beginning { checker, initial }
     }
 
-    fn judge(&self, history: &History, budget: &Budget, initial: &Initial) -> Verdict {
+    fn judge_from(&self, history: &History, budget: &Budget, initial: &Initial) -> Verdict {
         let mut verdict = self.checker.check_from(history, budget, initial);
         if C::CERTIFIES {
             let told = verdict.findings.iter_mut().filter_map(|finding| finding.certificate.as_mut());
@@ -354,14 +349,12 @@ impl<C: Begun> Checker for Beginning<C> {
         self.checker.measures_only()
     }
 
-    fn check(&self, history: &History, budget: &Budget) -> Verdict {
-        let workloads = self.checker.workloads(history);
-        if workloads.len() > 1 {
-            let alone = |&name: &NameId| self.check(&history.only(history.name(name)), budget);
-            let judged = workloads.iter().map(alone).collect();
-            return Verdict::of_workloads(judged).unwrap_or_else(|| self.judge(history, budget, &self.initial));
-        }
-        let said = self.judge(history, budget, &self.initial);
+    fn workloads(&self, history: &History) -> Vec<NameId> {
+        self.checker.workloads(history)
+    }
+
+    fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
+        let said = self.judge_from(history, budget, &self.initial);
         // Without an order between sessions nothing is seen before everything; such a format says itself what keys begin with.
         if said.validity != Validity::Invalid || !history.realtime {
             return said;
@@ -376,7 +369,7 @@ impl<C: Begun> Checker for Beginning<C> {
         let mut supposed = match (first.is_empty(), undecided.is_empty()) {
             (true, true) => return said,
             (true, false) => said.clone(),
-            _ => self.judge(history, budget, &self.initial.supposing(&first)),
+            _ => self.judge_from(history, budget, &self.initial.supposing(&first)),
         };
         match search.beginning(&supposed, &first, &mut Vec::new()) {
             Found::Way(verdict, way) if way == first => return asks(verdict, &self.checker.question(history, &first)),

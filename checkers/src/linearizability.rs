@@ -166,6 +166,22 @@ impl<M: Model> Linearizable<M> {
         let lock = self.model.functions().contains(&"acquire");
         lock && act(Value::Nil).is_some_and(|one| act(Value::text("a")) == Some(one))
     }
+}
+
+/// Why the key may be several locks.
+fn several<'h>(naming: &Naming<'h>, history: &'h History, part: &Part<'h>) -> Option<String> {
+    let positions = part.ops(history).map(|op| op.position).collect();
+    naming.several(&Group { workload: part.workload, key: part.key, ops: positions })
+}
+
+fn key_name(history: &History, part: &Part<'_>) -> String {
+    if part.key.is_nil() { format!("workload {}", history.name(part.workload)) } else { format!("key {}", part.key) }
+}
+
+impl<M: Model> Checker for Linearizable<M> {
+    fn name(&self) -> &str {
+        "linearizable"
+    }
 
     fn workloads(&self, history: &History) -> Vec<NameId> {
         let mut functions: BTreeMap<NameId, Vec<NameId>> = BTreeMap::new();
@@ -191,24 +207,8 @@ impl<M: Model> Linearizable<M> {
             _ => found,
         }
     }
-}
 
-/// Why the key may be several locks.
-fn several<'h>(naming: &Naming<'h>, history: &'h History, part: &Part<'h>) -> Option<String> {
-    let positions = part.ops(history).map(|op| op.position).collect();
-    naming.several(&Group { workload: part.workload, key: part.key, ops: positions })
-}
-
-fn key_name(history: &History, part: &Part<'_>) -> String {
-    if part.key.is_nil() { format!("workload {}", history.name(part.workload)) } else { format!("key {}", part.key) }
-}
-
-impl<M: Model> Checker for Linearizable<M> {
-    fn name(&self) -> &str {
-        "linearizable"
-    }
-
-    fn check(&self, history: &History, budget: &Budget) -> Verdict {
+    fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
         let workloads = self.workloads(history);
         let parts = parts(history, &workloads);
         let forms = self.model.shows_as_written().then(|| Forms::of(history));

@@ -59,8 +59,12 @@ impl Checker for PossibleWrites {
         self.checker.measures_only()
     }
 
-    fn check(&self, history: &History, budget: &Budget) -> Verdict {
-        let mut verdict = self.checker.check(history, budget);
+    fn workloads(&self, history: &History) -> Vec<NameId> {
+        self.checker.workloads(history)
+    }
+
+    fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
+        let mut verdict = self.checker.judge_workload(history, budget);
         if verdict.validity == Validity::Valid
             && !self.functions.is_empty()
             && let Some(op) = self.possible_write(history, &verdict)

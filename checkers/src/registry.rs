@@ -154,7 +154,7 @@ impl Checker for Alone {
         self.checker.measures_only()
     }
 
-    fn check(&self, history: &History, budget: &Budget) -> Verdict {
+    fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
         let mut verdict = match history.workloads()[..] {
             [one] if history.name(one) == self.workload => self.checker.check(history, budget),
             _ => self.checker.check(&history.only(&self.workload), budget),

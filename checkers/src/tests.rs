@@ -13,5 +13,6 @@ mod run_checks;
 mod sets;
 mod small_cases;
 pub(crate) mod stories;
+mod two_workloads;
 mod vacuous;
 mod workloads;

@@ -4,10 +4,11 @@ pub(crate) mod budget_poll;
 pub mod certificate;
 pub(crate) mod messages;
 pub(crate) mod report;
+mod workloads;
 
 pub(crate) use report::{Report, Violation};
 
-use crate::history::History;
+use crate::history::{History, NameId};
 use crate::value::Value;
 use crate::verdict::certificate::{Certificate, Edge};
 use serde::{Deserialize, Serialize};
@@ -49,6 +50,9 @@ pub struct Finding {
     pub sentences: Vec<String>,
     /// Indices ([`crate::Op::call`]) of the operations of the counterexample, in order, as few as possible.
     pub ops: Vec<u64>,
+    /// The workload it concerns, where its verdict is about several.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub workload: String,
     /// The key it concerns, if one.
     #[serde(default, skip_serializing_if = "Value::is_nil")]
     pub key: Value,
@@ -78,6 +82,7 @@ impl Finding {
             title,
             sentences: Vec::new(),
             ops: Vec::new(),
+            workload: String::new(),
             key: Value::Nil,
             nodes: Vec::new(),
             faults: Vec::new(),
@@ -92,7 +97,7 @@ impl Finding {
 pub struct Verdict {
     /// The checker's name, as in a plan.
     pub checker: String,
-    /// The workload it judged; empty where it judges the run as a whole.
+    /// The workload it judged, or those, by `, ` apart; empty where it judges the run as a whole.
     #[serde(default)]
     pub workload: String,
     /// The answer.
@@ -132,33 +137,6 @@ impl Verdict {
     pub(crate) fn on(mut self, workload: &str) -> Verdict {
         workload.clone_into(&mut self.workload);
         self
-    }
-
-    /// The answers for several workloads of one kind in one: the worst counts, and each is named. `None` where there is none.
-    pub(crate) fn of_workloads(mut judged: Vec<Verdict>) -> Option<Verdict> {
-        if judged.len() < 2 {
-            return judged.pop();
-        }
-        let mut whole = Verdict::new(&judged[0].checker, Validity::Valid, String::new());
-        let names: Vec<&str> = judged.iter().map(|one| one.workload.as_str()).collect();
-        whole.workload = names.join(", ");
-        let summaries: Vec<String> = judged.iter().map(|one| format!("{}: {}", one.workload, one.summary)).collect();
-        whole.summary = summaries.join(" ");
-        for one in judged {
-            whole.validity = whole.validity.max(one.validity);
-            whole.findings.extend(one.findings);
-            whole.certificates.extend(one.certificates);
-            let named = |(name, number)| (format!("{}_{name}", one.workload), number);
-            whole.numbers.extend(one.numbers.into_iter().map(named));
-        }
-        whole.findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
-        let mut shown: BTreeMap<String, usize> = BTreeMap::new();
-        whole.findings.retain(|finding| {
-            let count = shown.entry(finding.kind.clone()).or_default();
-            *count += 1;
-            *count <= FINDINGS_MAX
-        });
-        Some(whole)
     }
 
     /// Whether the promise was not asked for, as what it is about does not apply to the run: unknown by itself, and no reason
@@ -263,6 +241,18 @@ pub trait Checker: Send + Sync {
         false
     }
 
-    /// Judges the history. Never panics on a validated history; gives up with [`Validity::Unknown`].
-    fn check(&self, history: &History, budget: &Budget) -> Verdict;
+    /// The workloads that it judges, each by itself. Empty: it judges the run as a whole, or finds no workload of its kind.
+    fn workloads(&self, _history: &History) -> Vec<NameId> {
+        Vec::new()
+    }
+
+    /// Judges the run as a whole, or the one workload of its kind in this history. Never panics on a validated history;
+    /// gives up with [`Validity::Unknown`].
+    fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict;
+
+    /// Judges the history, each of several workloads by itself ([`Checker::workloads`]): the verdict names them in its summary,
+    /// in its findings and in its numbers, and the worst answer counts.
+    fn check(&self, history: &History, budget: &Budget) -> Verdict {
+        workloads::each(self, history, budget)
+    }
 }

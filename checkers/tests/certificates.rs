@@ -228,6 +228,53 @@ fn every_certificate_of_every_model_is_accepted() {
     assert!(refusals.is_empty(), "{} refused:\n{}", refusals.len(), refusals.join("\n\n"));
 }
 
+/// Histories of which a certificate was refused once, with the checker, its options and a sentence of a finding; none:
+/// the history is valid.
+const ONCE_REFUSED: &[(&str, &str, &str, &str)] = &[
+    (
+        "cas-again-what-it-began-with",
+        "linearizable",
+        r#"{"model": "cas-register"}"#,
+        "That holds also if it began with 2",
+    ),
+    ("read-again-what-it-began-with", "linearizable", r#"{"model": "register"}"#, "although 1 had been there since"),
+    ("open-cas-from-nil", "linearizable", r#"{"model": "cas-register"}"#, "Nor can the register have begun with 2."),
+    ("unanswered-contains", "linearizable", r#"{"model": "set"}"#, "which was never added"),
+    ("idle-taker", "linearizable", r#"{"model": "unordered-queue"}"#, ""),
+    ("list-read-twice", "read-committed", "{}", "sees #4 but not what it wrote"),
+    ("list-of-own-session", "read-atomic", "{}", "sees #4 but not what it wrote"),
+    ("list-caused", "causal-transactions", "{}", "sees #2 but not what it wrote"),
+    ("permits-of-a-retired-holder", "semaphore", r#"{"permits": 2}"#, "more than 2 permits"),
+];
+
+#[test]
+fn certificates_that_were_refused_once_are_accepted() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/certificates");
+    for (name, checker, options, sentence) in ONCE_REFUSED {
+        let text =
+            std::fs::read(folder.join(format!("{name}.jsonl"))).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let history = read_jsonl(&text[..]).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let mut options: BTreeMap<String, Value> = serde_json::from_str(options).expect("JSON");
+        if *checker == "linearizable" {
+            options.insert("witness".to_owned(), Value::Bool(true));
+        }
+        let checker = checker_with(checker, &Options(options)).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let verdict = judge_one(&*checker, &history, &Budget::unlimited());
+        let mut counts = Counts::default();
+        counts.take(&history, &verdict);
+        assert!(counts.0.values().all(|count| count.refused == 0), "{name}: {:?}", counts.told());
+        assert!(counts.0.values().any(|count| count.accepted > 0), "{name}: no certificate: {verdict:?}");
+        let said: Vec<&String> =
+            verdict.findings.iter().flat_map(|finding| finding.sentences.iter().chain([&finding.title])).collect();
+        match *sentence {
+            "" => assert!(said.is_empty(), "{name}: {said:?}"),
+            sentence => assert!(said.iter().any(|said| said.contains(sentence)), "{name}: {said:#?}"),
+        }
+        // What was said of a value that had long been written.
+        assert!(!said.iter().any(|said| said.contains("2 was first written by")), "{name}: {said:#?}");
+    }
+}
+
 /// Calls of up to four processes with random replies.
 fn random(rng: &mut Rng, alphabet: &[(String, Vec<Json>, Vec<Json>)]) -> String {
     let mut lines: Vec<Json> = Vec::new();

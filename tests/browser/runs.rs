@@ -293,6 +293,7 @@ fn contradiction(tape: &mut Tape) {
 fn stale_verdict(history: &History, ops: Vec<u64>) -> RunVerdict {
     let title = "A read of key 7 at 9.102 s returned 3, although the write of 4 had finished 0.793 s earlier";
     let finding = Finding {
+        workload: String::new(),
         cycle: Vec::new(),
         certificate: None,
         kind: "nonlinearizable".into(),
@@ -310,6 +311,7 @@ fn stale_verdict(history: &History, ops: Vec<u64>) -> RunVerdict {
         faults: vec![0],
     };
     let overlap = Finding {
+        workload: String::new(),
         cycle: Vec::new(),
         certificate: None,
         kind: "overlapping-leaders".into(),
@@ -536,6 +538,7 @@ pub(crate) fn hostile() -> Run {
     let history = tape.finish(&names, false);
     let ops = history.ops().iter().map(|op| op.call).collect();
     let finding = Finding {
+        workload: String::new(),
         cycle: Vec::new(),
         certificate: None,
         kind: HOSTILE.into(),

@@ -66,7 +66,7 @@ impl<'a, C: Begun> Search<'a, C> {
             self.left = left;
             let mut longer = way.to_vec();
             longer.push((key.clone(), value.clone()));
-            let other = self.checker.judge(self.history, self.budget, &self.checker.initial.supposing(&longer));
+            let other = self.checker.judge_from(self.history, self.budget, &self.checker.initial.supposing(&longer));
             found = self.beginning(&other, &longer, settled);
         }
         settled.pop();

@@ -8,31 +8,56 @@ use crate::value::{Value, ValueRef};
 use crate::verdict::messages;
 use crate::verdict::{Finding, Severity};
 
-/// What the register began with.
-pub(crate) struct Begins {
-    pub(crate) value: Value,
-    /// Whether that was only supposed: nobody wrote it, and it does not help either.
-    pub(crate) supposed: bool,
+/// A contradiction among the operations of one register, in the order of their calls.
+pub(crate) struct Contradicting {
+    /// The operations; their value [`NIL`] is the one that the register began with.
+    pub(crate) small: Vec<RegOp>,
+    /// The value that the register began with.
+    pub(crate) begins: Value,
 }
 
-/// One finding about one key. `small` is a contradiction in the order of calls.
-pub(crate) fn finding(history: &History, workload: &str, key: &Value, small: &[RegOp], begins: &Begins) -> Finding {
+impl Contradicting {
+    /// An observer of the initial value that ended before any of all the register's operations wrote that value.
+    pub(crate) fn unwritten(&self, all: &[RegOp]) -> Option<usize> {
+        self.small.iter().rposition(|op| {
+            let writes = |other: &RegOp| other.act.writes() == Some(NIL) && other.call < op.end;
+            observes_initial(op) && !all.iter().any(writes)
+        })
+    }
+}
+
+/// Whether the operation certainly observed the initial value.
+pub(crate) fn observes_initial(op: &RegOp) -> bool {
+    op.definite() && op.act.needs() == Some(NIL) && !op.weakened
+}
+
+/// One finding about one key. `supposed` has the same operations of a register that began with another value, which contradict
+/// each other as well, and the place of one that observed that value before it was written, if there is one.
+pub(crate) fn finding(
+    history: &History,
+    workload: &str,
+    key: &Value,
+    plain: &Contradicting,
+    supposed: Option<(&Contradicting, Option<usize>)>,
+) -> Finding {
+    let small = &plain.small[..];
     let ops: Vec<Op<'_>> = small.iter().filter_map(|op| history.op(op.call)).collect();
-    let conflict = decide::conflict(small);
-    let story = Story { history, small, ops: &ops, begins };
-    let (mut kind, mut title, mut why) = match conflict {
-        Some(conflict) => story.tell(&conflict, workload, key),
-        None => story.no_order(),
-    };
-    // Who saw what nobody had written: no value to begin with makes that good.
-    let reads = |op: &&RegOp| op.definite() && op.act.needs() == Some(NIL) && !op.weakened;
-    if begins.supposed
-        && let Some(observer) = small.iter().rposition(|op| reads(&op))
-    {
-        let reasons = why;
-        (kind, title, why) = story.phantom(observer, workload, key);
-        why.push(format!("Nor can the register have begun with {}.", begins.value));
-        why.extend(reasons);
+    let story = Story { history, small, ops: &ops, begins: &plain.begins };
+    let (mut kind, mut title, mut why) = story.contradiction(workload, key);
+    if let Some((supposed, unwritten)) = supposed {
+        let story = Story { history, small: &supposed.small, ops: &ops, begins: &supposed.begins };
+        match unwritten {
+            // An observation of a value that was not written yet contradicts every beginning but that value.
+            Some(observer) => {
+                (kind, title, why) = story.phantom(observer, workload, key);
+                why.push(format!("Nor can the register have begun with {}.", supposed.begins));
+                why.extend(story.contradiction(workload, key).2);
+            }
+            None => why.push(format!(
+                "That holds also if it began with {}, which was read before anything was written.",
+                supposed.begins
+            )),
+        }
     }
     let mut sentences: Vec<String> = Vec::new();
     for (op, original) in small.iter().zip(&ops) {
@@ -54,6 +79,7 @@ pub(crate) fn finding(history: &History, workload: &str, key: &Value, small: &[R
         title: format!("{subject}{title}"),
         sentences,
         ops: small.iter().map(|op| op.call).collect(),
+        workload: String::new(),
         key: key.clone(),
         nodes: messages::nodes_of(history, &ops),
         faults,
@@ -69,12 +95,21 @@ struct Story<'a> {
     history: &'a History,
     small: &'a [RegOp],
     ops: &'a [Op<'a>],
-    begins: &'a Begins,
+    begins: &'a Value,
 }
 
+/// Kind and title of a finding, and its reasons.
 type Told = (&'static str, String, Vec<String>);
 
 impl Story<'_> {
+    /// Why no order explains the operations.
+    fn contradiction(&self, workload: &str, key: &Value) -> Told {
+        match decide::conflict(self.small) {
+            Some(conflict) => self.tell(&conflict, workload, key),
+            None => self.no_order(),
+        }
+    }
+
     fn name(&self, at: usize) -> String {
         format!("#{}", self.small[at].call)
     }
@@ -125,6 +160,8 @@ impl Story<'_> {
         fn input<'h>(history: &History, other: &Op<'h>) -> Option<ValueRef<'h>> {
             match history.name(other.function) {
                 "write" => Some(other.input),
+                // One that was answered with a mismatch wrote nothing.
+                "cas" if other.outcome == Outcome::Ok && other.output == Value::Bool(false) => None,
                 "cas" => other.input.as_list().and_then(|pair| pair.get(1)),
                 _ => None,
             }
@@ -196,7 +233,7 @@ impl Story<'_> {
         let last = outer[1];
         let mut why = Vec::new();
         if initial && outer[0] == outer[1] {
-            why.push(match &self.begins.value {
+            why.push(match self.begins {
                 Value::Nil => {
                     format!("The register was empty at the beginning, and empty again for {}.", self.name(last))
                 }
@@ -235,7 +272,7 @@ impl Story<'_> {
             "{between}, and no other write can have brought back what {} saw: a contradiction.",
             self.name(last)
         ));
-        let old = if self.reads_nil(last) { self.begins.value.clone() } else { self.value(last) };
+        let old = if self.reads_nil(last) { self.begins.clone() } else { self.value(last) };
         let newer = self.value(inner[0]);
         if self.small[last].act.writes().is_none() {
             let title =

@@ -96,10 +96,45 @@ pub(crate) fn decide<M: Model>(model: &M, operations: &[Operation<M::Act>], term
     if decision == Decision::Linearizable(None) && terms.witness && operations.len() <= ORDERED {
         let steps = terms.steps.min(20 * operations.len() as u64 + 1000);
         if let Decision::Linearizable(order) = in_turns(model, operations, Terms { steps, ..terms }) {
-            return Decision::Linearizable(order);
+            return Decision::Linearizable(order.map(|order| without_idle_takers(model, operations, order)));
         }
     }
-    decision
+    match decision {
+        Decision::Linearizable(Some(order)) => {
+            Decision::Linearizable(Some(without_idle_takers(model, operations, order)))
+        }
+        decision => decision,
+    }
+}
+
+/// Takes of unknown outcome in an order up to which each is tried by itself.
+const TAKERS: usize = 64;
+
+/// The order without takes of unknown outcome that it does not need: a model may keep them open, and they may never have
+/// taken anything.
+fn without_idle_takers<M: Model>(model: &M, operations: &[Operation<M::Act>], order: Vec<u64>) -> Vec<u64> {
+    let acts: HashMap<u64, &M::Act> = operations.iter().map(|operation| (operation.call, &operation.act)).collect();
+    let takes = |call: &u64| {
+        let act = acts.get(call).and_then(|act| model.container_act(act));
+        matches!(act, Some((_, ContainerAct::TakeUnknown)))
+    };
+    let takers: Vec<u64> = order.iter().copied().filter(|call| takes(call)).collect();
+    let replays = |left_out: &dyn Fn(&u64) -> bool| {
+        let mut kept = order.iter().filter(|call| !left_out(call)).filter_map(|call| acts.get(call));
+        kept.try_fold(model.initial(), |state, act| model.step(&state, act)).is_some()
+    };
+    let idle: HashSet<u64> = if takers.is_empty() || replays(&takes) {
+        takers.into_iter().collect()
+    } else {
+        let mut idle: HashSet<u64> = HashSet::new();
+        for taker in takers.into_iter().take(TAKERS) {
+            if replays(&|call| *call == taker || idle.contains(call)) {
+                idle.insert(taker);
+            }
+        }
+        idle
+    };
+    order.into_iter().filter(|call| !idle.contains(call)).collect()
 }
 
 /// The same contradiction up to the first reply that no order explains: a search that looked ahead may have known it later.

@@ -1,11 +1,12 @@
 //! One object of a history: judged by the engine for its kind, and, where it contradicts its model, whether it may only have
 //! begun with another value than its model does.
 use super::decide::{self, Decision, Terms};
+use super::explain::{self, Contradicting};
 use super::general::{self, Operation, Stuck};
 use super::keys::{Judged, Part};
 use super::limits::Stop;
 use super::register::{Act, NIL, RegOp, Values};
-use super::{explain, shrink, zones};
+use super::{shrink, zones};
 use crate::forms::Forms;
 use crate::history::{History, Op, Outcome};
 use crate::initial::{self, Initial, Shown, Trace, Undecided, shown};
@@ -15,6 +16,9 @@ use crate::verdict::certificate::{Certificate, Claim};
 use crate::verdict::messages;
 use crate::verdict::{Budget, Finding, Severity};
 
+/// Steps for finding out whether a few operations contradict each other.
+const PLAIN_STEPS: u64 = 200_000;
+
 /// Why an object is bad, and with which model.
 pub(super) struct Contradiction<M> {
     pub(super) evidence: Evidence,
@@ -22,6 +26,8 @@ pub(super) struct Contradiction<M> {
     model: Option<M>,
     /// The value that the register would have to have begun with, which does not help either.
     supposed: Option<Value>,
+    /// The evidence against the model as it is, where a value was supposed.
+    plain: Option<Evidence>,
     /// Values that were there before everything, of which an object begins with one.
     several: Vec<Value>,
     /// What is known beside it.
@@ -30,7 +36,7 @@ pub(super) struct Contradiction<M> {
 
 impl<M> Contradiction<M> {
     pub(super) fn new(evidence: Evidence, model: Option<M>, several: Vec<Value>) -> Contradiction<M> {
-        Contradiction { evidence, model, supposed: None, several, note: None }
+        Contradiction { evidence, model, supposed: None, plain: None, several, note: None }
     }
 }
 
@@ -81,7 +87,9 @@ impl<M: Model> Objects<'_, M> {
                 }
                 Judged::Bad(index, evidence) if at == 0 => {
                     let supposed = way.into_iter().next().map(|(_, value)| value);
-                    bad = (index, Contradiction { supposed, ..Contradiction::new(evidence, Some(other), Vec::new()) });
+                    let plain = Some(bad.1.evidence);
+                    let other = Contradiction::new(evidence, Some(other), Vec::new());
+                    bad = (index, Contradiction { supposed, plain, ..other });
                 }
                 Judged::Bad(..) => {}
                 unknown => return unknown.without_bad(),
@@ -232,15 +240,24 @@ impl<M: Model> Objects<'_, M> {
         let mut finding = match &bad.evidence {
             Evidence::Register(ops, decision) => {
                 let mut small = shrink::shrink(ops, decision, budget);
-                if bad.supposed.is_some() {
-                    with_first(&mut small, ops);
-                }
                 let name = history.name(part.workload);
-                let begins = explain::Begins { value: model.begins(&Value::Nil), supposed: bad.supposed.is_some() };
-                let mut finding = explain::finding(history, name, &key, &small, &begins);
-                let weakened = small.iter().filter(|op| op.weakened).map(|op| op.call).collect();
+                let begins = model.begins(&Value::Nil);
+                let mut certified = None;
+                let mut finding = if bad.supposed.is_some() {
+                    let plain = self.without_supposition(part, &mut small, ops, budget);
+                    let supposed = Contradicting { small: small.clone(), begins };
+                    let unwritten = supposed.unwritten(ops);
+                    // A certificate speaks of the model as it is: there, an observation of what was not written is enough.
+                    certified = unwritten.map(|at| vec![small[at].call]);
+                    explain::finding(history, name, &key, &plain, Some((&supposed, unwritten)))
+                } else {
+                    explain::finding(history, name, &key, &Contradicting { small: small.clone(), begins }, None)
+                };
+                let certified = certified.unwrap_or_else(|| finding.ops.clone());
+                let weakened = small.iter().filter(|op| op.weakened && certified.contains(&op.call));
+                let weakened = weakened.map(|op| op.call).collect();
                 let claim = Claim::NoLinearization { model: self.model.specification(), weakened };
-                finding.certificate = Some(Certificate::new(history, claim, &finding.ops));
+                finding.certificate = Some(Certificate::new(history, claim, &certified));
                 finding
             }
             Evidence::Apart => self.apart(part).map_or_else(
@@ -252,6 +269,13 @@ impl<M: Model> Objects<'_, M> {
                 let acts = part.ops(history).filter_map(|op| self.act(model, &op).ok()).collect();
                 let operations = self.operations(model, part, acts);
                 let mut finding = general::finding(model, history, &key, &operations, stuck, budget);
+                // A certificate speaks of the model as it is.
+                if let Some(Evidence::Other(stuck)) = &bad.plain {
+                    let acts = part.ops(history).filter_map(|op| self.act(self.model, &op).ok()).collect();
+                    let operations = self.operations(self.model, part, acts);
+                    let plain = general::finding(self.model, history, &key, &operations, stuck, budget);
+                    finding.certificate = plain.certificate;
+                }
                 finding.sentences.extend(bad.supposed.as_ref().map(|value| {
                     format!("That holds also if it began with {value}, which was read before anything was written.")
                 }));
@@ -273,6 +297,45 @@ impl<M: Model> Objects<'_, M> {
             self.initial.certify(certificate);
         }
         finding
+    }
+
+    /// The operations of a contradiction that supposes how the register began, as operations of a register of which nothing is
+    /// supposed. Operations that show the contradiction for such a register, too, are added.
+    fn without_supposition(
+        &self,
+        part: &Part<'_>,
+        small: &mut Vec<RegOp>,
+        ops: &[RegOp],
+        budget: &Budget,
+    ) -> Contradicting {
+        let begins = self.model.begins(&Value::Nil);
+        let terms = Terms { steps: PLAIN_STEPS, ..Terms::of(budget) };
+        let refuted =
+            |ops: &[RegOp]| matches!(decide::decide(ops, terms), Decision::Conflict(_) | Decision::Refuted(_));
+        let mut more = small.clone();
+        with_first(&mut more, ops);
+        with_writes(&mut more, ops);
+        let plain = self.renumbered(part, &more);
+        if refuted(&more) && refuted(&plain) {
+            *small = more;
+            return Contradicting { small: plain, begins };
+        }
+        if let Some(first) = ops.iter().find(|op| explain::observes_initial(op)) {
+            with(small, first);
+        }
+        Contradicting { small: self.renumbered(part, small), begins }
+    }
+
+    /// The same operations with the values of the model as it is.
+    fn renumbered(&self, part: &Part<'_>, small: &[RegOp]) -> Vec<RegOp> {
+        let mut values = Values::beginning(self.model.begins(&Value::Nil));
+        let numbered = part.ops(self.history).filter_map(|op| {
+            let known = small.iter().find(|known| known.call == op.call)?;
+            let act = values.act(&self.model.register_act(&self.act(self.model, &op).ok()?)?)?;
+            let plain = RegOp { act, weakened: false, ..*known };
+            Some(if known.weakened { plain.weaken() } else { plain })
+        });
+        numbered.collect()
     }
 
     /// Whether something was changed and something else was told of the state: only then could the replies have been
@@ -311,15 +374,33 @@ impl<M: Model> Objects<'_, M> {
 
 /// A refused compare-and-set contradicts a value that the register was supposed to begin with only together with who read it.
 fn with_first(small: &mut Vec<RegOp>, ops: &[RegOp]) {
-    let reads = |op: &&RegOp| op.definite() && op.act.needs() == Some(NIL);
     if small.iter().any(|op| matches!(op.act, Act::Differs(_)))
-        && !small.iter().any(|op| reads(&op) && !op.weakened)
-        && let Some(reader) = ops.iter().find(reads)
+        && !small.iter().any(explain::observes_initial)
+        && let Some(reader) = ops.iter().find(|op| explain::observes_initial(op))
     {
-        small.retain(|op| op.call != reader.call);
-        small.push(*reader);
-        small.sort_by_key(|op| op.call);
+        with(small, reader);
     }
+}
+
+/// Adds what wrote the initial value again before it was observed, if nothing shown did: its last write then.
+fn with_writes(small: &mut Vec<RegOp>, ops: &[RegOp]) {
+    let writes = |op: &RegOp| op.act.writes() == Some(NIL);
+    let observers: Vec<RegOp> = small.iter().filter(|op| explain::observes_initial(op)).copied().collect();
+    for observer in observers {
+        let before = |op: &&RegOp| writes(op) && op.call < observer.end;
+        if !small.iter().any(|op| before(&op))
+            && let Some(writer) = ops.iter().rfind(before)
+        {
+            with(small, writer);
+        }
+    }
+}
+
+/// Adds an operation in the order of calls; one that is taken for a write is whole again.
+fn with(small: &mut Vec<RegOp>, op: &RegOp) {
+    small.retain(|other| other.call != op.call);
+    small.push(*op);
+    small.sort_by_key(|op| op.call);
 }
 
 /// Of a register that showed several values before everything, those.

@@ -21,7 +21,7 @@ use crate::calls::{
     Group, Named, NamedBy, Naming, at, by_key, largest_before, part, took, workloads_where, workloads_with,
 };
 use crate::checker::{CheckerDoc, Judges};
-use crate::history::{History, Op};
+use crate::history::{History, NameId, Op};
 use crate::options::schema;
 use crate::value::{Value, ValueRef};
 use crate::verdict::budget_poll::BudgetPoll;
@@ -226,7 +226,7 @@ impl Checker for Fencing {
         "fencing"
     }
 
-    fn check(&self, history: &History, budget: &Budget) -> Verdict {
+    fn workloads(&self, history: &History) -> Vec<NameId> {
         // A register is written without tokens: writes belong here where they carry one, or beside a lock.
         let mut workloads = workloads_with(history, &["acquire"]);
         let first = |op: &Op<'_>| op.output.as_list().and_then(|list| list.get(0)).and_then(token);
@@ -237,6 +237,11 @@ impl Checker for Fencing {
         };
         let others = workloads_where(history, guarded);
         workloads.extend(others.iter().filter(|other| !workloads.contains(other)).collect::<Vec<_>>());
+        workloads
+    }
+
+    fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
+        let workloads = self.workloads(history);
         let mut report = Report::new(history);
         let mut seen = Seen::default();
         let mut doubt = None;

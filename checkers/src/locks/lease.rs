@@ -19,7 +19,7 @@ use crate::calls::{
     Named, NamedBy, Naming, at, by_key, closings, object, part, refusal, retirements, took, workloads_with,
 };
 use crate::checker::{CheckerDoc, Judges};
-use crate::history::{History, Op, Outcome};
+use crate::history::{History, NameId, Op, Outcome};
 use crate::options::schema;
 use crate::value::Value;
 use crate::verdict::budget_poll::BudgetPoll;
@@ -260,7 +260,11 @@ impl Checker for Lease {
         "lease"
     }
 
-    fn check(&self, history: &History, budget: &Budget) -> Verdict {
+    fn workloads(&self, history: &History) -> Vec<NameId> {
+        workloads_with(history, &["acquire"])
+    }
+
+    fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
         let workloads = workloads_with(history, &["acquire"]);
         let mut report = Report::new(history);
         let ends = Ends { retired: retirements(history), closings: closings(history) };

@@ -21,7 +21,7 @@ pub mod fuzz;
 pub use crate::calls::names::NamedBy;
 use crate::calls::{Named, Naming, at, by_key, closings, object, refusal, retirements, took, workloads_with};
 use crate::checker::{CheckerDoc, Judges};
-use crate::history::{History, Op, Outcome};
+use crate::history::{History, NameId, Op, Outcome};
 use crate::options::schema;
 use crate::value::{Kind, Value};
 use crate::verdict::budget_poll::BudgetPoll;
@@ -374,7 +374,11 @@ impl Checker for Lock {
         if self.exclusive { "lock" } else { "semaphore" }
     }
 
-    fn check(&self, history: &History, budget: &Budget) -> Verdict {
+    fn workloads(&self, history: &History) -> Vec<NameId> {
+        workloads_with(history, &["acquire", "release"])
+    }
+
+    fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
         let workloads = workloads_with(history, &["acquire", "release"]);
         let mut report = Report::new(history);
         let end = End::new(history);

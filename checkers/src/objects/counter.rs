@@ -22,7 +22,7 @@ pub mod fuzz;
 
 use crate::calls::{Group, changed_by, objects};
 use crate::checker::{CheckerDoc, Judges, Reads};
-use crate::history::{History, Op, Outcome};
+use crate::history::{History, NameId, Op, Outcome};
 use crate::initial::InitialOptions;
 use crate::initial::bounds::{Addition, Bounds};
 use crate::initial::counters::{Shows, beginnings};
@@ -224,8 +224,18 @@ impl Checker for Counter {
         "counter"
     }
 
+    fn workloads(&self, history: &History) -> Vec<NameId> {
+        let mut workloads: Vec<NameId> = Vec::new();
+        for object in self.objects(history) {
+            if !workloads.contains(&object.workload) {
+                workloads.push(object.workload);
+            }
+        }
+        workloads
+    }
+
     /// Counters begin as they were told to.
-    fn check(&self, history: &History, budget: &Budget) -> Verdict {
+    fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
         self.check_from(history, budget, &Initial::default())
     }
 }

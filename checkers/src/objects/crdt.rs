@@ -265,7 +265,7 @@ type Kinds = HashMap<NameId, Option<CrdtType>>;
 
 impl Crdt {
     fn kinds(&self, history: &History) -> (Vec<NameId>, Kinds) {
-        let workloads = workloads_with(history, self.kind.map_or(CHANGES, CrdtType::updates));
+        let workloads = self.workloads(history);
         let kind = |id: &NameId| (*id, self.kind.or_else(|| CrdtType::guess(history, *id)));
         let kinds = workloads.iter().map(kind).collect();
         (workloads, kinds)
@@ -352,8 +352,12 @@ impl Checker for Crdt {
         "crdt"
     }
 
+    fn workloads(&self, history: &History) -> Vec<NameId> {
+        workloads_with(history, self.kind.map_or(CHANGES, CrdtType::updates))
+    }
+
     /// Counters begin at 0, registers with nil.
-    fn check(&self, history: &History, budget: &Budget) -> Verdict {
+    fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
         self.check_from(history, budget, &Initial::default())
     }
 }

@@ -353,7 +353,11 @@ impl Checker for Kafka {
         "kafka"
     }
 
-    fn check(&self, history: &History, budget: &Budget) -> Verdict {
+    fn workloads(&self, history: &History) -> Vec<NameId> {
+        workloads(history, self.workload.as_deref())
+    }
+
+    fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
         let workloads = workloads(history, self.workload.as_deref());
         let mut objects = by_key(history, &workloads);
         let functions: Vec<NameId> = log::FUNCTIONS.iter().filter_map(|name| history.find_name(name)).collect();

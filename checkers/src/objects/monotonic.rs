@@ -23,9 +23,9 @@ mod rows;
 #[cfg(test)]
 mod tests;
 
-use crate::calls::{Elements, Group, changed_by, objects, part};
+use crate::calls::{Elements, Group, changed_by, objects, part, workloads_of};
 use crate::checker::{CheckerDoc, Judges, Reads};
-use crate::history::{History, Op, Outcome};
+use crate::history::{History, NameId, Op, Outcome};
 use crate::options::schema;
 use crate::value::{Value, ValueRef};
 use crate::verdict::budget_poll::BudgetPoll;
@@ -348,7 +348,11 @@ impl Checker for Monotonic {
         "monotonic"
     }
 
-    fn check(&self, history: &History, budget: &Budget) -> Verdict {
+    fn workloads(&self, history: &History) -> Vec<NameId> {
+        workloads_of(history, &["add"], self.workload.as_deref())
+    }
+
+    fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
         let objects = objects(history, &["add"], &["add", "read"], self.workload.as_deref());
         let mut report = Report::about(history, objects.iter().map(|object| object.workload));
         let (mut acknowledged, mut judged, mut late, mut nameless, mut recovered) = (0, 0, 0, 0, 0_u64);

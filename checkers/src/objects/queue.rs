@@ -16,9 +16,9 @@
 #[doc(hidden)]
 pub mod fuzz;
 
-use crate::calls::{Elements, Group, changed_by, objects};
+use crate::calls::{Elements, Group, changed_by, objects, workloads_of};
 use crate::checker::{CheckerDoc, Judges};
-use crate::history::{History, Op, Outcome};
+use crate::history::{History, NameId, Op, Outcome};
 use crate::options::schema;
 use crate::value::ValueRef;
 use crate::verdict::budget_poll::BudgetPoll;
@@ -223,7 +223,11 @@ impl Checker for Queue {
         "queue"
     }
 
-    fn check(&self, history: &History, budget: &Budget) -> Verdict {
+    fn workloads(&self, history: &History) -> Vec<NameId> {
+        workloads_of(history, &["enqueue", "dequeue"], self.workload.as_deref())
+    }
+
+    fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
         let takes = ["enqueue", "dequeue", "drain"];
         let objects = objects(history, &["enqueue", "dequeue"], &takes, self.workload.as_deref());
         let mut report = Report::about(history, objects.iter().map(|object| object.workload));

@@ -27,7 +27,7 @@ pub mod fuzz;
 mod judge;
 mod losses;
 
-use crate::calls::changed_by;
+use crate::calls::{changed_by, workloads_of};
 use crate::checker::{CheckerDoc, Judges, Reads};
 use crate::history::{History, NameId, Op};
 use crate::objects::final_reads::{Failures, FinalReads, Unread, leaders_at};
@@ -122,7 +122,11 @@ impl Checker for SetChecker {
         "set"
     }
 
-    fn check(&self, history: &History, budget: &Budget) -> Verdict {
+    fn workloads(&self, history: &History) -> Vec<NameId> {
+        workloads_of(history, &["add"], self.workload.as_deref())
+    }
+
+    fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
         let add = history.find_name("add");
         let mut workloads: Vec<NameId> =
             history.ops().iter().filter(|op| Some(op.function) == add).map(|op| op.workload).collect();

@@ -27,7 +27,7 @@ pub mod fuzz;
 mod tests;
 mod timeline;
 
-use crate::calls::{Elements, Group, changed_by, objects, quantiles_ms};
+use crate::calls::{Elements, Group, changed_by, objects, quantiles_ms, workloads_of};
 use crate::checker::{CheckerDoc, Judges, Reads};
 use crate::history::{History, NameId, Op, Outcome};
 use crate::objects::final_reads::{Failures, FinalReads, Unread, answered, leaders_at, silent, unasked};
@@ -506,7 +506,11 @@ impl Checker for SetFull {
         "set-full"
     }
 
-    fn check(&self, history: &History, budget: &Budget) -> Verdict {
+    fn workloads(&self, history: &History) -> Vec<NameId> {
+        workloads_of(history, &["add"], self.workload.as_deref())
+    }
+
+    fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
         let objects = objects(history, &["add"], &["add", "read"], self.workload.as_deref());
         let mut report = Report::about(history, objects.iter().map(|object| object.workload));
         let mut totals = Totals::default();

@@ -16,9 +16,9 @@
 #[doc(hidden)]
 pub mod fuzz;
 
-use crate::calls::{Group, changed_by, objects};
+use crate::calls::{Group, changed_by, objects, workloads_of};
 use crate::checker::{CheckerDoc, Judges};
-use crate::history::{History, Op, Outcome};
+use crate::history::{History, NameId, Op, Outcome};
 use crate::objects::queue::{Messages, SHAPE};
 use crate::options::schema;
 use crate::value::Value;
@@ -213,7 +213,11 @@ impl Checker for TotalQueue {
         "total-queue"
     }
 
-    fn check(&self, history: &History, budget: &Budget) -> Verdict {
+    fn workloads(&self, history: &History) -> Vec<NameId> {
+        workloads_of(history, &["enqueue", "dequeue", "drain"], self.workload.as_deref())
+    }
+
+    fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
         let takes = ["enqueue", "dequeue", "drain"];
         let objects = objects(history, &["enqueue", "dequeue", "drain"], &takes, self.workload.as_deref());
         let mut report = Report::about(history, objects.iter().map(|object| object.workload));

@@ -7,9 +7,9 @@
 #[doc(hidden)]
 pub mod fuzz;
 
-use crate::calls::{Elements, objects};
+use crate::calls::{Elements, objects, workloads_of};
 use crate::checker::{CheckerDoc, Judges};
-use crate::history::{History, Op, Outcome};
+use crate::history::{History, NameId, Op, Outcome};
 use crate::options::{NoOptions, schema};
 use crate::value::ValueRef;
 use crate::verdict::budget_poll::BudgetPoll;
@@ -58,7 +58,11 @@ impl Checker for UniqueIds {
         false
     }
 
-    fn check(&self, history: &History, budget: &Budget) -> Verdict {
+    fn workloads(&self, history: &History) -> Vec<NameId> {
+        workloads_of(history, &["generate"], self.workload.as_deref())
+    }
+
+    fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
         let objects = objects(history, &["generate"], &["generate"], self.workload.as_deref());
         let mut report = Report::about(history, objects.iter().map(|object| object.workload));
         let (mut attempts, mut received, mut duplicated, mut pairs) = (0, 0, 0, 0);

@@ -27,7 +27,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
-use crate::calls::objects;
+use crate::calls::{objects, workloads_of};
 use crate::checker::{CheckerDoc, Judges};
 use crate::history::{History, NameId, Op};
 use crate::options::{NoOptions, schema};
@@ -241,7 +241,11 @@ impl Checker for Watch {
         "watch"
     }
 
-    fn check(&self, history: &History, budget: &Budget) -> Verdict {
+    fn workloads(&self, history: &History) -> Vec<NameId> {
+        workloads_of(history, &["watch"], self.workload.as_deref())
+    }
+
+    fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
         let objects = objects(history, &["watch"], &stream::FUNCTIONS, self.workload.as_deref());
         let mut report = Report::about(history, objects.iter().map(|object| object.workload));
         let mut stores: BTreeMap<NameId, Vec<u32>> = BTreeMap::new();

@@ -16,7 +16,7 @@ use super::order::{Causal, KeyWrites};
 use super::patterns::{Bad, Converges, Stop, convergence, thin_air, weak};
 use super::telling::written_seen;
 use super::{Answer, Needs, Part, verdict};
-use crate::history::History;
+use crate::history::{History, NameId};
 use crate::initial::{Begun, Initial, Undecided};
 use crate::value::Value;
 use crate::verdict::certificate::{Claim, Edge};
@@ -144,8 +144,12 @@ impl Checker for CausalChecker {
         false
     }
 
+    fn workloads(&self, history: &History) -> Vec<NameId> {
+        workloads(history)
+    }
+
     /// Registers begin with nil.
-    fn check(&self, history: &History, budget: &Budget) -> Verdict {
+    fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
         self.check_from(history, budget, &Initial::default())
     }
 }

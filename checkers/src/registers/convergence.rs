@@ -354,8 +354,12 @@ impl Checker for EventualConvergence {
         "eventual-convergence"
     }
 
+    fn workloads(&self, history: &History) -> Vec<NameId> {
+        workloads(history)
+    }
+
     /// Registers begin with nil.
-    fn check(&self, history: &History, budget: &Budget) -> Verdict {
+    fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
         self.check_from(history, budget, &Initial::default())
     }
 }

@@ -14,7 +14,7 @@ use super::patterns::{Bad, thin_air};
 use super::saturate::{Saturated, saturate};
 use super::telling::order_seen;
 use super::{Answer, Needs, Part, verdict};
-use crate::history::History;
+use crate::history::{History, NameId};
 use crate::initial::{Begun, Initial, Undecided};
 use crate::value::Value;
 use crate::verdict::certificate::{Claim, Edge};
@@ -125,8 +125,12 @@ impl Checker for Sequential {
         false
     }
 
+    fn workloads(&self, history: &History) -> Vec<NameId> {
+        workloads(history)
+    }
+
     /// Registers begin with nil.
-    fn check(&self, history: &History, budget: &Budget) -> Verdict {
+    fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
         self.check_from(history, budget, &Initial::default())
     }
 }

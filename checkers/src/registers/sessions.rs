@@ -19,7 +19,7 @@ use super::patterns::{Bad, Stop, thin_air};
 use super::telling::session_seen;
 use super::{Answer, Needs, Part, verdict};
 use crate::graph::Digraph;
-use crate::history::{History, Op};
+use crate::history::{History, NameId, Op};
 use crate::initial::{Begun, Initial, Undecided};
 use crate::value::Value;
 use crate::verdict::certificate::{Claim, Edge};
@@ -360,8 +360,12 @@ impl Checker for SessionGuarantee {
         self.realtime
     }
 
+    fn workloads(&self, history: &History) -> Vec<NameId> {
+        workloads(history)
+    }
+
     /// Registers begin with nil.
-    fn check(&self, history: &History, budget: &Budget) -> Verdict {
+    fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
         self.check_from(history, budget, &Initial::default())
     }
 }

@@ -19,7 +19,7 @@ use super::order::Path;
 use super::patterns::{Bad, Stop, thin_air};
 use super::telling::key_seen;
 use super::{Answer, Needs, Part, verdict};
-use crate::history::{History, Op};
+use crate::history::{History, NameId, Op};
 use crate::initial::{Begun, Initial, Undecided};
 use crate::value::Value;
 use crate::verdict::certificate::{Claim, Edge};
@@ -245,8 +245,12 @@ impl Checker for Staleness {
         self.k_max.is_none() && self.delta_ms_max.is_none()
     }
 
+    fn workloads(&self, history: &History) -> Vec<NameId> {
+        workloads(history)
+    }
+
     /// Registers begin with nil.
-    fn check(&self, history: &History, budget: &Budget) -> Verdict {
+    fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
         self.check_from(history, budget, &Initial::default())
     }
 }

@@ -167,7 +167,7 @@ impl Checker for Availability {
         true
     }
 
-    fn check(&self, history: &History, budget: &Budget) -> Verdict {
+    fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
         let load = load(history);
         let ok = history.ops().iter().filter(|op| op.outcome == Outcome::Ok && !op.settle);
         let mut times: Vec<u64> = ok.map(|op| op.reply_time).collect();

@@ -281,7 +281,7 @@ impl Checker for Crashes {
         true
     }
 
-    fn check(&self, history: &History, _budget: &Budget) -> Verdict {
+    fn judge_workload(&self, history: &History, _budget: &Budget) -> Verdict {
         let groups = self.groups(history);
         let mut findings: Vec<Finding> = Vec::new();
         for group in &groups {

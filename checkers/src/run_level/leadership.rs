@@ -86,7 +86,7 @@ impl Checker for Leadership {
         "leadership"
     }
 
-    fn check(&self, history: &History, budget: &Budget) -> Verdict {
+    fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
         let workloads = workloads_with(history, &["leader", "elect"]);
         let mut report = Report::new(history);
         let mut poll = BudgetPoll::new(budget);

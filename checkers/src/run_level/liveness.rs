@@ -152,7 +152,7 @@ impl Checker for Liveness {
         "liveness"
     }
 
-    fn check(&self, history: &History, budget: &Budget) -> Verdict {
+    fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
         let end = load_end(history);
         let mut before = history.ops().iter().filter(|op| !op.settle).peekable();
         let mut record = Record::new();

@@ -256,7 +256,7 @@ impl Checker for SplitBrain {
         "split-brain"
     }
 
-    fn check(&self, history: &History, budget: &Budget) -> Verdict {
+    fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
         let mut findings = leaders::two_in_one_term(history);
         let mut by_fault: BTreeMap<String, BTreeMap<String, usize>> = BTreeMap::new();
         let mut judged_cuts = 0;

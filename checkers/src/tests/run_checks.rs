@@ -216,7 +216,7 @@ fn a_panicking_checker_is_unknown() {
         fn name(&self) -> &str {
             "broken"
         }
-        fn check(&self, _history: &History, _budget: &Budget) -> Verdict {
+        fn judge_workload(&self, _history: &History, _budget: &Budget) -> Verdict {
             panic!("on purpose")
         }
     }

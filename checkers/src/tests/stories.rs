@@ -10,6 +10,19 @@ use crate::verdict::{Budget, Severity, Validity, Verdict};
 /// `process -> outcome output`. A word `settle` in front of the process marks the settle phase, `n2:` the node, and a line
 /// that begins with `{` is a record. Values are JSON.
 pub(crate) fn judge(checker: &str, options: &[(&str, Value)], story: &str) -> Verdict {
+    judge_lines(checker, options, &lines("w", 0, story))
+}
+
+/// Judges a history of these lines.
+pub(crate) fn judge_lines(checker: &str, options: &[(&str, Value)], lines: &str) -> Verdict {
+    let options = Options(options.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect());
+    let checker = checker_with(checker, &options).unwrap_or_else(|error| panic!("{error}"));
+    checker.check(&history(lines), &Budget::unlimited())
+}
+
+/// The lines of a story on this workload; its processes are counted from the first.
+pub(crate) fn lines(workload: &str, first: u64, story: &str) -> String {
+    let process = |word: &str| first + word.parse::<u64>().unwrap_or_else(|error| panic!("{word}: {error}"));
     let mut lines = String::new();
     for line in story.lines().map(str::trim).filter(|line| !line.is_empty()) {
         if line.starts_with('{') {
@@ -21,21 +34,21 @@ pub(crate) fn judge(checker: &str, options: &[(&str, Value)], story: &str) -> Ve
         let (node, line) = line.split_once(": ").filter(|(node, _)| node.len() < 4).unwrap_or(("n1", line));
         let (call, reply) = line.split_once("->").map_or((line, None), |(call, reply)| (call, Some(reply.trim())));
         let words: Vec<&str> = call.split_whitespace().collect();
-        if let [process, f, key, input] = words[..].get(..4).and_then(|four| four.try_into().ok()).unwrap_or([""; 4])
+        if let [caller, f, key, input] = words[..].get(..4).and_then(|four| four.try_into().ok()).unwrap_or([""; 4])
             && !f.is_empty()
         {
             lines.push_str(&format!(
-                "{{\"type\":\"invoke\",\"process\":{process},\"node\":\"{node}\",\"workload\":\"w\",\"f\":\"{f}\",\"key\":{key},\"value\":{input}{settle}}}\n"
+                "{{\"type\":\"invoke\",\"process\":{},\"node\":\"{node}\",\"workload\":\"{workload}\",\"f\":\"{f}\",\"key\":{key},\"value\":{input}{settle}}}\n",
+                process(caller)
             ));
         }
         if let Some(reply) = reply {
             let (outcome, value) = reply.split_once(' ').unwrap_or((reply, "null"));
-            lines.push_str(&format!("{{\"type\":\"{outcome}\",\"process\":{},\"value\":{value}}}\n", words[0]));
+            lines
+                .push_str(&format!("{{\"type\":\"{outcome}\",\"process\":{},\"value\":{value}}}\n", process(words[0])));
         }
     }
-    let options = Options(options.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect());
-    let checker = checker_with(checker, &options).unwrap_or_else(|error| panic!("{error}"));
-    checker.check(&history(&lines), &Budget::unlimited())
+    lines
 }
 
 /// Kinds of violations, in order.

@@ -301,7 +301,11 @@ impl Checker for AtomicCommit {
         "atomic-commit"
     }
 
-    fn check(&self, history: &History, budget: &Budget) -> Verdict {
+    fn workloads(&self, history: &History) -> Vec<NameId> {
+        workloads_with(history, &["commit", "status"])
+    }
+
+    fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
         let workloads = workloads_with(history, &["commit", "status"]);
         let transactions = survey(history, &workloads);
         let mut report = Report::new(history);

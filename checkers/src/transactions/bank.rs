@@ -406,7 +406,11 @@ impl Checker for Bank {
         false
     }
 
-    fn check(&self, history: &History, budget: &Budget) -> Verdict {
+    fn workloads(&self, history: &History) -> Vec<NameId> {
+        workloads(history)
+    }
+
+    fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
         let workloads = workloads(history);
         let mut report = Report::new(history);
         let transfers: Vec<Transfers<'_>> = workloads.iter().map(|id| Transfers::of(history, *id)).collect();

@@ -14,7 +14,7 @@ pub mod fuzz;
 
 use crate::calls::{Group, at, by_key, unknown_functions, workloads_with};
 use crate::checker::{CheckerDoc, Judges};
-use crate::history::{History, Op, Outcome};
+use crate::history::{History, NameId, Op, Outcome};
 use crate::options::{NoOptions, schema};
 use crate::value::{Value, ValueRef};
 use crate::verdict::budget_poll::BudgetPoll;
@@ -149,7 +149,11 @@ impl Checker for CausalReverse {
         "causal-reverse"
     }
 
-    fn check(&self, history: &History, budget: &Budget) -> Verdict {
+    fn workloads(&self, history: &History) -> Vec<NameId> {
+        workloads_with(history, WRITES)
+    }
+
+    fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
         let workloads = workloads_with(history, WRITES);
         let mut report = Report::new(history);
         let (mut reads, mut telling, mut unclear, mut unknown_function) = (0, 0, 0, None);

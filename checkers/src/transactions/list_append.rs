@@ -167,11 +167,15 @@ impl Checker for ListAppend {
         self.model.needs_realtime()
     }
 
-    fn check(&self, history: &History, budget: &Budget) -> Verdict {
-        let workloads = super::workloads(history, Dialect::Lists, &["append"]).into_iter();
-        let judged = workloads.map(|workload| self.workload(history, workload, budget)).collect();
-        let none = || Verdict::new(self.name(), Validity::Unknown, "No transaction on lists was called.".to_owned());
-        Verdict::of_workloads(judged).unwrap_or_else(none)
+    fn workloads(&self, history: &History) -> Vec<NameId> {
+        super::workloads(history, Dialect::Lists, &["append"])
+    }
+
+    fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
+        match self.workloads(history)[..] {
+            [] => Verdict::new(self.name(), Validity::Unknown, "No transaction on lists was called.".to_owned()),
+            [workload, ..] => self.workload(history, workload, budget),
+        }
     }
 }
 

@@ -15,7 +15,7 @@ pub mod fuzz;
 
 use crate::calls::{at, workloads_where};
 use crate::checker::{CheckerDoc, Judges};
-use crate::history::{History, Op, Outcome};
+use crate::history::{History, NameId, Op, Outcome};
 use crate::initial::{Initial, of_key};
 use crate::options::schema;
 use crate::value::{Value, ValueRef};
@@ -242,9 +242,12 @@ impl Checker for LongFork {
         false
     }
 
-    fn check(&self, history: &History, budget: &Budget) -> Verdict {
-        let workloads =
-            workloads_where(history, |op| op.outcome == Outcome::Ok && matches!(deed(history, op), Deed::Read(_)));
+    fn workloads(&self, history: &History) -> Vec<NameId> {
+        workloads_where(history, |op| op.outcome == Outcome::Ok && matches!(deed(history, op), Deed::Read(_)))
+    }
+
+    fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
+        let workloads = self.workloads(history);
         let mut report = Report::new(history);
         let (mut reads, mut compared, mut repeated, mut other, mut odd) = (0, 0, 0, 0, 0);
         let (mut early, mut late, mut between) = (0, 0, 0);

@@ -151,24 +151,24 @@ impl Checker for Mini {
         self.model.needs_realtime()
     }
 
+    /// Those of lists only where there are no others: then the answer says what is not understood.
+    fn workloads(&self, history: &History) -> Vec<NameId> {
+        let registers = super::workloads(history, Dialect::Registers, &[]);
+        if registers.is_empty() { super::workloads(history, Dialect::Lists, &[]) } else { registers }
+    }
+
     /// Registers begin with nil.
-    fn check(&self, history: &History, budget: &Budget) -> Verdict {
+    fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
         self.check_from(history, budget, &Initial::default())
     }
 }
 
 impl Begun for Mini {
     fn check_from(&self, history: &History, budget: &Budget, initial: &Initial) -> Verdict {
-        let judged = self.workloads(history).into_iter();
-        let judged = judged.map(|workload| self.workload(history, workload, budget, initial)).collect();
-        let none = "No transaction was called.".to_owned();
-        Verdict::of_workloads(judged).unwrap_or_else(|| Verdict::new(self.name(), Validity::Unknown, none))
-    }
-
-    /// Those of lists only where there are no others: then the answer says what is not understood.
-    fn workloads(&self, history: &History) -> Vec<NameId> {
-        let registers = super::workloads(history, Dialect::Registers, &[]);
-        if registers.is_empty() { super::workloads(history, Dialect::Lists, &[]) } else { registers }
+        match self.workloads(history)[..] {
+            [] => Verdict::new(self.name(), Validity::Unknown, "No transaction was called.".to_owned()),
+            [workload, ..] => self.workload(history, workload, budget, initial),
+        }
     }
 
     fn first(&self, history: &History) -> Vec<(Value, Value)> {

@@ -14,6 +14,7 @@ mod closed;
 
 pub use closed::ClosedPredicate;
 
+use crate::calls::workloads_with;
 use crate::checker::{CheckerDoc, Judges};
 use crate::history::{History, NameId, Op, Outcome};
 use crate::options::{NoOptions, schema};
@@ -77,7 +78,11 @@ impl Checker for G2 {
         false
     }
 
-    fn check(&self, history: &History, budget: &Budget) -> Verdict {
+    fn workloads(&self, history: &History) -> Vec<NameId> {
+        workloads_with(history, &["insert"])
+    }
+
+    fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
         let mut verdict = Verdict::new(self.name(), Validity::Unknown, "Nothing was inserted under a key.".to_owned());
         let mut keys: BTreeMap<(NameId, ValueRef<'_>), Inserts<'_>> = BTreeMap::new();
         let mut workloads: Vec<NameId> = Vec::new();

@@ -17,7 +17,7 @@ pub mod fuzz;
 
 use crate::calls::{Group, at, by_key, object, workloads_with};
 use crate::checker::{CheckerDoc, Judges};
-use crate::history::{History, Op, Outcome};
+use crate::history::{History, NameId, Op, Outcome};
 use crate::options::schema;
 use crate::value::{Value, ValueRef};
 use crate::verdict::budget_poll::BudgetPoll;
@@ -310,7 +310,11 @@ impl Checker for Saga {
         "saga"
     }
 
-    fn check(&self, history: &History, budget: &Budget) -> Verdict {
+    fn workloads(&self, history: &History) -> Vec<NameId> {
+        workloads_with(history, &["start"])
+    }
+
+    fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
         let workloads = workloads_with(history, &["start"]);
         let mut report = Report::new(history);
         let mut seen = Seen::default();

@@ -139,23 +139,6 @@ impl Checker for Weak {
         false
     }
 
-    /// Registers begin with nil.
-    fn check(&self, history: &History, budget: &Budget) -> Verdict {
-        self.check_from(history, budget, &Initial::default())
-    }
-}
-
-impl Begun for Weak {
-    fn check_from(&self, history: &History, budget: &Budget, initial: &Initial) -> Verdict {
-        let judged = self.workloads(history).into_iter();
-        let judged = judged.map(|workload| self.of_workload(history, workload, budget, initial)).collect();
-        let none = || {
-            let none = Verdict::new(self.name(), Validity::Unknown, "There are no transactions.".to_owned());
-            none.on(self.workload.as_deref().unwrap_or_default())
-        };
-        Verdict::of_workloads(judged).unwrap_or_else(none)
-    }
-
     fn workloads(&self, history: &History) -> Vec<NameId> {
         let mut workloads: Vec<NameId> = Vec::new();
         for op in history.ops().iter() {
@@ -165,6 +148,23 @@ impl Begun for Weak {
         }
         workloads.retain(|&one| self.workload.as_deref().is_none_or(|name| history.name(one) == name));
         workloads
+    }
+
+    /// Registers begin with nil.
+    fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
+        self.check_from(history, budget, &Initial::default())
+    }
+}
+
+impl Begun for Weak {
+    fn check_from(&self, history: &History, budget: &Budget, initial: &Initial) -> Verdict {
+        match self.workloads(history)[..] {
+            [] => {
+                let none = Verdict::new(self.name(), Validity::Unknown, "There are no transactions.".to_owned());
+                none.on(self.workload.as_deref().unwrap_or_default())
+            }
+            [workload, ..] => self.of_workload(history, workload, budget, initial),
+        }
     }
 
     fn first(&self, history: &History) -> Vec<(Value, Value)> {

@@ -164,6 +164,12 @@ fn long(value: ValueRef<'_>) -> bool {
     items > 16 || (items > 0 && value.to_string().len() > 160)
 }
 
+/// Sorts findings: violations before evidence, then by the index of their last operation, so that of two counterexamples
+/// the one that was complete first comes first.
+pub(super) fn in_order(findings: &mut [Finding]) {
+    findings.sort_by_key(|finding| (Reverse(finding.severity), finding.ops.last().copied()));
+}
+
 /// How often something was found, and how many examples were told.
 #[derive(Debug, Default)]
 struct Tally {
@@ -303,8 +309,7 @@ impl<'h> Report<'h> {
 
     /// The answer; `sound` is the summary of a valid one.
     pub(crate) fn verdict(mut self, checker: &str, sound: String) -> Verdict {
-        // Of two counterexamples the one that was complete first comes first.
-        self.findings.sort_by_key(|finding| (Reverse(finding.severity), finding.ops.last().copied()));
+        in_order(&mut self.findings);
         let violations = self.tallies.iter().filter(|((severity, _), _)| *severity == Severity::Violation);
         let counts: Vec<String> = violations.map(|((_, kind), tally)| format!("{} {kind}", tally.count)).collect();
         // Of calls that were not looked at nothing else is said.

@@ -319,6 +319,8 @@ fn refused<M: Model>(model: &M, history: &History, small: &[Operation<M::Act>], 
         let asked = without_version(function, op.input).unwrap_or(op.input);
         match function {
             "write" => asked == *found,
+            // One that was answered with a mismatch wrote nothing.
+            "cas" if op.outcome == Outcome::Ok && op.output == Value::Bool(false) => false,
             "cas" => asked.as_list().is_some_and(|pair| pair.len() == 2 && pair.at(1) == *found),
             _ => false,
         }

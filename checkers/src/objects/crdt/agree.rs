@@ -428,7 +428,11 @@ impl Checker for ReplicasAgree {
         DOC.name
     }
 
-    fn check(&self, history: &History, budget: &Budget) -> Verdict {
+    fn workloads(&self, history: &History) -> Vec<NameId> {
+        workloads_with(history, &["add"])
+    }
+
+    fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
         let workloads = workloads_with(history, &["add"]);
         if !self.mode.asks_each() {
             let text = format!("Not asked: final_reads is {}, so the nodes need not hold the same.", self.mode.name());

@@ -17,8 +17,9 @@
 //! `init` had set (the state from before it), G1b, internal (its own write is not what it read),
 //! future-read (it read what it wrote only later). Unknown: a value that nobody
 //! wrote where no `init` says what was there at first, no predicate read, no write beside `init`, a call is no such transaction.
+use crate::calls::{workloads_where, workloads_with};
 use crate::graph::cycle_of_each_component;
-use crate::history::{History, Op, Outcome};
+use crate::history::{History, NameId, Op, Outcome};
 use crate::value::{Value, ValueRef};
 use crate::verdict::certificate::{Edge, EdgeKind};
 use crate::verdict::messages;
@@ -127,6 +128,20 @@ fn act(mop: ValueRef<'_>, ok: bool) -> Option<Option<Act>> {
     })
 }
 
+/// Workloads with an `init` or with micro-operations on predicates; those with any transaction where there are none.
+fn workloads(history: &History) -> Vec<NameId> {
+    let predicate = |mop: ValueRef<'_>| {
+        let name = mop.as_list().and_then(|mop| mop.get(0)).and_then(|name| name.as_text());
+        name.is_some_and(|name| matches!(name, "insert" | "delete" | "rp"))
+    };
+    let own = workloads_where(history, |op| match history.name(op.function) {
+        "init" => true,
+        "txn" => op.input.as_list().is_some_and(|mops| mops.iter().any(predicate)),
+        _ => false,
+    });
+    if own.is_empty() { workloads_with(history, &["txn"]) } else { own }
+}
+
 /// Why one transaction comes before another.
 #[derive(Clone, Debug)]
 struct Reason {
@@ -161,7 +176,8 @@ impl<'h> Analysis<'h> {
     /// Reads the history; the error names a call that cannot be judged.
     fn new(history: &'h History) -> Result<Analysis<'h>, String> {
         let mut out = Analysis::default();
-        for op in history.ops().iter() {
+        let workloads = workloads(history);
+        for op in history.ops().iter().filter(|op| workloads.contains(&op.workload)) {
             match history.name(op.function) {
                 "init" if op.outcome == Outcome::Fail => {}
                 "init" => {
@@ -342,7 +358,12 @@ impl Checker for ClosedPredicate {
         false
     }
 
-    fn check(&self, history: &History, budget: &Budget) -> Verdict {
+    /// Those with an `init` or with what only these transactions have; all with transactions where there are none.
+    fn workloads(&self, history: &History) -> Vec<NameId> {
+        workloads(history)
+    }
+
+    fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
         let mut verdict = Verdict::new(self.name(), Validity::Unknown, String::new());
         let analysis = match Analysis::new(history) {
             Ok(analysis) => analysis,

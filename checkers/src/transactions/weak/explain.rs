@@ -288,7 +288,11 @@ impl Words<'_, '_> {
         if cycle[at].to == INITIAL {
             sentences.push(self.sentence(&cycle[at]));
         } else {
-            calls.push(self.call(cycle[at].to));
+            // A list ends in what comes before, a value does not say what it replaced.
+            let mut mops = self.transactions.mops(self.txns[writer as usize]).iter();
+            if !mops.any(|mop| mop.key == key && mop.kind() == MopKind::Append) {
+                calls.push(self.call(cycle[at].to));
+            }
             let (name, value) = (self.key(key), self.written(cycle[at].to, key));
             sentences.push(format!(
                 "Yet #{} read {value} of key {name}, which comes before the {} that #{} wrote.",

@@ -172,7 +172,10 @@ pub(super) fn set_spares(all: &[&Op], shown: &[&Op], op: &Op) -> bool {
     };
     let touched = |other: &&Op| other.f != "read" && other.input == op.input;
     let reads = shown.iter().any(|op| op.f == "read" && op.ok());
-    let grows =
-        all.iter().all(|op| matches!(op.f.as_str(), "add" | "read") && (op.f == "read" || changed(op).is_none()));
+    let grows = all.iter().all(|op| match op.f.as_str() {
+        "add" => changed(op).is_none(),
+        "contains" => op.reply().is_none(),
+        function => function == "read",
+    });
     observes || !reads && !shown.iter().any(touched) || grows && !shown.iter().any(seen)
 }

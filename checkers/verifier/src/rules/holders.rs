@@ -82,8 +82,9 @@ fn left_together(case: &Case<'_>) -> Option<u64> {
     let acquires: Vec<&Op> = case.with(&["acquire"]).into_iter().filter(|op| op.ok() && !refused(op)).collect();
     let moment = acquires.iter().map(|op| op.end()).max()?;
     let holder = |op: &Op| acquires.iter().any(|acquire| acquire.process == op.process);
-    if !case.one_object() || !case.ops.iter().all(|op| op.f == "acquire" && op.ok() || op.f == "release" && holder(op))
-    {
+    // Beside acquisitions and releases only the call is shown that retired a holder.
+    let about = |op: &Op| op.f == "acquire" && op.ok() || holder(op) && (op.f == "release" || !op.ok());
+    if !case.one_object() || !case.ops.iter().all(about) {
         return None;
     }
     let mut processes: Vec<u64> = acquires.iter().map(|op| op.process).collect();
