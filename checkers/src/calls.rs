@@ -1,4 +1,4 @@
-//! Which calls belong to which object of which workload, and other questions to a history that several checkers ask.
+//! The calls of each object of each workload, and other questions to a history that several checkers ask.
 mod elements;
 pub(crate) mod names;
 
@@ -95,7 +95,7 @@ pub(crate) fn part<'h>(value: ValueRef<'h>, name: &str) -> Option<ValueRef<'h>> 
     value.as_map().and_then(|map| map.get(name))
 }
 
-/// Whether the call did what it asked for: acknowledged, and not with false, as in "somebody else has it".
+/// Whether the call did what it asked for: acknowledged, and not with false ("another process has it").
 pub(crate) fn took(op: &Op<'_>) -> bool {
     op.outcome == Outcome::Ok && op.output != Value::Bool(false)
 }
@@ -129,20 +129,31 @@ pub(crate) fn at(history: &History, position: u32) -> Op<'_> {
     history.ops().at(position as usize)
 }
 
-/// For each process, by session, the call that retired it: its Info that came back or is open for ever.
-/// [`Op::OPEN`] where it was never retired. What the process held may be given up from there on.
-pub(crate) fn retirements(history: &History) -> Vec<u64> {
-    let mut retired = vec![Op::OPEN; history.sessions()];
-    for op in history.ops().iter().filter(|op| op.outcome == Outcome::Info) {
-        retired[op.session as usize] = op.call;
-    }
-    retired
+/// Where sessions may have ended: what a process held may be given up from there on.
+pub(crate) struct SessionEnds {
+    /// By session: the call that retired its process, an Info that came back or is open for ever; [`Op::OPEN`] of others.
+    retired: Vec<u64>,
+    /// Every beginning of a phase that is not the load: clients may be closed there.
+    closed: Vec<u64>,
 }
 
-/// Indices at which clients may be closed: every beginning of a phase that is not the load.
-pub(crate) fn closings(history: &History) -> Vec<u64> {
-    let other = |(phase, _): &&(crate::Phase, crate::Mark)| *phase != crate::Phase::Load;
-    history.phases.iter().filter(other).map(|(_, mark)| mark.index).collect()
+impl SessionEnds {
+    pub(crate) fn new(history: &History) -> SessionEnds {
+        let mut retired = vec![Op::OPEN; history.sessions()];
+        for op in history.ops().iter().filter(|op| op.outcome == Outcome::Info) {
+            retired[op.session as usize] = op.call;
+        }
+        let other = |(phase, _): &&(crate::Phase, crate::Mark)| *phase != crate::Phase::Load;
+        SessionEnds { retired, closed: history.phases.iter().filter(other).map(|(_, mark)| mark.index).collect() }
+    }
+
+    /// The first index at which the session may have ended after the reply to this call, and the position of the call that
+    /// retired its process, if that was it.
+    pub(crate) fn after(&self, history: &History, op: &Op<'_>) -> (u64, Option<u32>) {
+        let retired = self.retired[op.session as usize];
+        let closed = self.closed.iter().copied().find(|&index| index > op.reply).unwrap_or(Op::OPEN);
+        (retired.min(closed), history.op(retired).filter(|_| retired < closed).map(|op| op.position))
+    }
 }
 
 /// For each of these, one that had ended before its call and carries the largest number of those, with that number.

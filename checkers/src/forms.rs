@@ -1,7 +1,7 @@
 //! Forms of values: plain ones (numbers, texts, flags), pairs without a version (`[null, value]`), and other composite ones (lists,
 //! objects). A read that shows composite values of a register to which only plain ones were written shows them in another form,
 //! such as with their versions, and so does one that shows anything but pairs without a version where such were written. What it
-//! shows was then never written as it stands, and that accuses nobody.
+//! shows was then never written as it stands, which is no violation.
 use crate::functions::{Argument, FunctionKind, function_of};
 use crate::history::{History, NameId, Op, Outcome};
 use crate::initial::Initial;
@@ -38,7 +38,7 @@ struct Written {
 }
 
 impl<'h> Forms<'h> {
-    /// Of this history, whatever became of the writes.
+    /// Of this history, with writes of every outcome.
     pub(crate) fn of(history: &'h History) -> Forms<'h> {
         let mut forms = Forms { workloads: HashMap::new(), pairs: HashSet::new() };
         for op in history.ops().iter() {
@@ -119,7 +119,7 @@ struct Pairs<'h> {
     all: usize,
     strange: bool,
     second_unwritten: usize,
-    /// The first read whose second part nobody wrote.
+    /// The first read whose second part was never written.
     example: Option<Op<'h>>,
     /// By key, the value of each version.
     values: HashMap<ValueRef<'h>, HashMap<ValueRef<'h>, ValueRef<'h>>>,
@@ -168,7 +168,7 @@ impl Turned {
         }
         let turned = workloads.into_iter().filter_map(|(workload, pairs)| {
             let example = pairs.example.filter(|_| !pairs.strange && 2 * pairs.second_unwritten > pairs.all)?;
-            // One number alone is a version only if so many writes make it.
+            // One number alone is a version only if that many writes make it.
             let counts = |key: ValueRef<'_>, version: ValueRef<'_>| {
                 let most = writes.get(&(workload, key)).copied().unwrap_or(0);
                 version.as_int().is_some_and(|version| (1..=most).contains(&version))

@@ -50,7 +50,7 @@ impl FunctionKind {
         matches!(self, FunctionKind::Read | FunctionKind::Query)
     }
 
-    /// Whether a call changes the object, and tells nothing of it.
+    /// Whether a call changes the object and shows nothing of it.
     pub fn is_write(self) -> bool {
         matches!(self, FunctionKind::Write | FunctionKind::CommutativeWrite)
     }
@@ -61,7 +61,7 @@ impl FunctionKind {
 pub enum Argument {
     /// What is asked for; nil asks for everything. The key stands beside it.
     Selector,
-    /// A value that the object then holds. A client may choose it during the call, and then only the reply tells it.
+    /// A value that the object then holds. A client may choose it during the call, and then only the reply shows it.
     Value,
     /// The end of a value that the object then holds. A client may choose it during the call.
     Suffix,
@@ -73,7 +73,7 @@ pub enum Argument {
     Objects,
     /// The value that is expected and the one that replaces it: `[from, to]`.
     Swap,
-    /// Nothing has to be said: an owner, an amount.
+    /// It may be missing: an owner, an amount.
     Optional,
     /// A list of micro-operations: the keys stand in them.
     MicroOperations,
@@ -82,7 +82,7 @@ pub enum Argument {
 }
 
 impl Argument {
-    /// Whether a client may choose the argument during the call, so that only the reply tells it.
+    /// Whether a client may choose the argument during the call, so that only the reply shows it.
     pub(crate) fn chosen_late(self) -> bool {
         matches!(self, Argument::Value | Argument::Suffix)
     }
@@ -112,13 +112,20 @@ pub struct Function {
     pub argument: Argument,
     /// What its reply is.
     pub reply: Reply,
-    /// The verb of findings, `add` and `added`; findings quote a call of a function without one.
-    verb: Option<(&'static str, &'static str)>,
+    /// The verb of findings, `add`, and its past tense, `added`.
+    verb: &'static str,
+    past: &'static str,
 }
 
 /// Stands for every function that the table does not know.
-static UNKNOWN: Function =
-    Function { name: "?", kind: FunctionKind::Unknown, argument: Argument::Other, reply: Reply::Other, verb: None };
+static UNKNOWN: Function = Function {
+    name: "?",
+    kind: FunctionKind::Unknown,
+    argument: Argument::Other,
+    reply: Reply::Other,
+    verb: "call",
+    past: "called",
+};
 
 /// What the function of this name means; [`FunctionKind::Unknown`] where the table does not know it.
 pub fn function(name: &str) -> &'static Function {
@@ -173,7 +180,7 @@ fn is_transaction(input: ValueRef<'_>) -> bool {
     input.as_list().is_some_and(|list| !list.is_empty() && list.iter().all(part))
 }
 
-/// Whether a function of this name changes nothing, whatever the object. `read` is left to each checker: of some objects
+/// Whether a function of this name changes nothing, for every object. `read` is left to each checker: of some objects
 /// it takes away what it returns.
 pub(crate) fn is_read_only(name: &str) -> bool {
     function(name).kind.is_read_only() && name != "read"
@@ -199,7 +206,7 @@ pub(crate) fn key<'h>(history: &History, op: &Op<'h>) -> Option<ValueRef<'h>> {
 /// A micro-operation: what it does, its key, its value.
 pub(crate) struct Part<'h> {
     pub(crate) kind: FunctionKind,
-    /// None of one that names no key, as `["poll"]`.
+    /// None if it names no key, as `["poll"]`.
     pub(crate) key: Option<ValueRef<'h>>,
     pub(crate) value: Option<ValueRef<'h>>,
 }
@@ -232,31 +239,63 @@ pub(crate) fn may_change(history: &History, op: &Op<'_>) -> bool {
     }
 }
 
-/// What the call did, with its reply: `wrote 5`, `tried to add 3`, `acquire null -> true`.
-pub(crate) fn describe(history: &History, op: &Op<'_>) -> String {
-    let name = history.name(op.function);
-    let function = function(name);
-    let in_doubt = op.outcome == Outcome::Info;
-    let swap = op.input.as_list().filter(|list| list.len() == 2).map(|list| (list.at(0), list.at(1)));
-    match (function.verb, function.argument, swap) {
-        (Some((verb, _)), Argument::Selector, _) if in_doubt => format!("tried to {verb}"),
-        (Some((_, past)), Argument::Selector, _) => format!("{past} {}", op.output),
-        (Some((verb, _)), Argument::Swap, Some((from, to))) if in_doubt => format!("tried to {verb} {from} by {to}"),
-        (Some(_), Argument::Swap, Some((from, _))) if op.output == Value::Bool(false) => {
-            format!("saw another value than {from}")
-        }
-        (Some((_, past)), Argument::Swap, Some((from, to))) => format!("{past} {from} by {to}"),
-        (Some((verb, _)), Argument::Value | Argument::Element, _) if in_doubt => {
-            format!("tried to {verb} {}", op.input)
-        }
-        (Some((_, past)), Argument::Value | Argument::Element, _) => format!("{past} {}", op.input),
-        // A step of a counter, by one where nothing is said.
-        (Some((verb, past)), Argument::Optional, _) if op.completion_value.is_nil() => {
-            let amount = if op.input.is_nil() { "1".to_owned() } else { op.input.to_string() };
-            let step = if in_doubt { format!("tried to {verb}") } else { past.to_owned() };
-            format!("{step} by {amount}")
-        }
-        _ if op.input.is_nil() => format!("{name} -> {}", op.completion_value),
-        _ => format!("{name} {} -> {}", op.input, op.completion_value),
+/// The value that the object holds because of the call, if it took effect and its function brings a value.
+pub(crate) fn brought<'h>(history: &History, op: &Op<'h>) -> Option<ValueRef<'h>> {
+    match function_of(history, op).argument {
+        Argument::Value | Argument::Suffix | Argument::Element => Some(op.input),
+        // A compare-and-set that was answered with a mismatch wrote nothing.
+        Argument::Swap if op.output == Value::Bool(false) => None,
+        Argument::Swap => op.input.as_list().filter(|pair| pair.len() == 2).map(|pair| pair.at(1)),
+        _ => None,
     }
+}
+
+/// What the call did, with its reply: `wrote 5`, `tried to add 3`, `enqueued 5 (reply 7)`.
+pub(crate) fn describe(history: &History, op: &Op<'_>) -> String {
+    describe_with(history, op, &|value| value.to_string())
+}
+
+/// As [`describe`], with values in these words. The grammar is one for all functions: past tense of what was done, or "tried to"
+/// and the verb; the argument; the reply, if it says more.
+pub(crate) fn describe_with(history: &History, op: &Op<'_>, value: &dyn Fn(ValueRef<'_>) -> String) -> String {
+    let function = function_of(history, op);
+    let refused = op.output == Value::Bool(false) && !function.kind.is_read_only();
+    let done = op.outcome == Outcome::Ok && !refused;
+    let (verb, reply) =
+        (if done { function.past.to_owned() } else { format!("tried to {}", function.verb) }, op.completion_value);
+    let swap = op.input.as_list().filter(|list| list.len() == 2).map(|list| (list.at(0), list.at(1)));
+    match (function.kind, function.argument, swap) {
+        (_, Argument::Swap, Some((from, _))) if refused => format!("saw another value than {}", value(from)),
+        (_, Argument::Swap, Some((from, to))) => format!("{verb} {} by {}", value(from), value(to)),
+        // A step of a counter, by one where nothing is said.
+        (FunctionKind::CommutativeWrite, Argument::Optional, _) => {
+            let amount = if op.input.is_nil() { "1".to_owned() } else { value(op.input) };
+            format!("{verb} by {amount}{}", further(op, reply, value))
+        }
+        (FunctionKind::Transaction, ..) if done && !reply.is_nil() => format!("{verb} {}", value(reply)),
+        (FunctionKind::ReadWrite, ..) if done && function.reply == Reply::Value && reply.is_nil() => {
+            format!("found nothing to {}", function.verb)
+        }
+        (FunctionKind::Read | FunctionKind::ReadWrite, ..) if done && function.reply == Reply::Value => {
+            let asked = Some(op.input).filter(|input| !input.is_nil() && *input != reply);
+            format!("{verb} {}{}", asked.map(|input| value(input) + ": ").unwrap_or_default(), value(reply))
+        }
+        (kind, ..) => {
+            // The name of a function that has no verb.
+            let name =
+                if kind == FunctionKind::Unknown { format!(" {}", history.name(op.function)) } else { String::new() };
+            let argument = if op.input.is_nil() { String::new() } else { format!(" {}", value(op.input)) };
+            let answer = match kind.is_read_only() && done {
+                true => format!(" (reply {})", value(reply)),
+                false => further(op, reply, value),
+            };
+            format!("{verb}{name}{argument}{answer}")
+        }
+    }
+}
+
+/// The reply of a call, if it says more than that the call was done.
+fn further(op: &Op<'_>, reply: ValueRef<'_>, value: &dyn Fn(ValueRef<'_>) -> String) -> String {
+    let says = !reply.is_nil() && reply != Value::Bool(true) && reply != op.input;
+    if says { format!(" (reply {})", value(reply)) } else { String::new() }
 }

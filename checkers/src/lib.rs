@@ -3,13 +3,13 @@
 
 mod calls;
 mod checker;
-pub mod fitting;
 mod forms;
 pub mod functions;
 #[doc(hidden)]
 pub mod fuzz;
 mod graph;
 pub mod history;
+pub mod inference;
 pub mod initial;
 pub mod linearizability;
 pub mod locks;

@@ -8,9 +8,9 @@
 //! Registers: `read` (reply: the value, nil while nothing was written), `write` (input: the value), `cas` (input
 //! `[from, to]`; the reply `false` says that it saw another value). Other models say themselves what they read.
 //!
-//! Findings: `stale-read`, `future-read`, `phantom-read`, `lost-update`, and `nonlinearizable` where no single reason
-//! can be told; each over as few operations as could be found, with a claim that a machine can check.
-//! Unknown: nothing was acknowledged, of no key were both a change and a reply that tells of it, a call is not
+//! Findings: `stale-read`, `future-read`, `phantom-read`, `lost-update`, and `nonlinearizable` without a single reason; each over
+//! as few operations as could be found, with a claim that a machine can check.
+//! Unknown: nothing was acknowledged, no key had both a change and a reply that shows the state, a call is not
 //! understood, arguments of `acquire` that mean nothing to the model differ and may name several locks of one key, or
 //! time or memory ran out before the answer.
 mod beam;
@@ -28,9 +28,11 @@ pub mod general;
 mod keys;
 mod limits;
 mod object;
+mod outlook;
 mod register;
 mod search;
 mod shrink;
+mod space;
 mod timeline;
 mod witness;
 mod zones;
@@ -49,7 +51,7 @@ use crate::value::Value;
 use crate::verdict::certificate::{Certificate, Claim};
 use crate::verdict::messages;
 use crate::verdict::{Budget, Checker, FINDINGS_MAX, Finding, Validity, Verdict};
-use keys::{Judged, Part, parts};
+use keys::{KeyDecision, Part, parts};
 use object::{Contradiction, Objects};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
@@ -99,7 +101,7 @@ pub(crate) const DOC: CheckerDoc = CheckerDoc {
     },
 };
 
-/// Linearizability of whatever model.
+/// Makes the checker for a model of any type.
 struct Judge {
     workload: Option<String>,
     witness: bool,
@@ -162,9 +164,9 @@ impl<M: Model> Linearizable<M> {
 
     /// Whether an object is a lock to which the argument of `acquire` is nothing.
     fn names_no_lock(&self) -> bool {
-        let act = |input: Value| self.model.act_by(0, "acquire", &input, None).ok();
+        let action = |input: Value| self.model.action_by(0, "acquire", &input, None).ok();
         let lock = self.model.functions().contains(&"acquire");
-        lock && act(Value::Nil).is_some_and(|one| act(Value::text("a")) == Some(one))
+        lock && action(Value::Nil).is_some_and(|one| action(Value::text("a")) == Some(one))
     }
 }
 
@@ -221,21 +223,21 @@ impl<M: Model> Checker for Linearizable<M> {
         let mut how_shown = Shown::Read;
         let name = |part: &Part<'_>| key_name(history, part);
         let naming = self.names_no_lock().then(|| Naming::new(history, NamedBy::Unsaid, false));
-        let judged = keys::judge_all(&parts, budget, self.witness, name, |part, terms| {
+        let judged = keys::judge_all(&parts, budget, self.witness, name, |part, options| {
             match naming.as_ref().and_then(|naming| several(naming, history, part)) {
-                Some(why) => Judged::GaveUp(why),
-                None => objects.judge(part, terms),
+                Some(why) => KeyDecision::GaveUp(why),
+                None => objects.judge(part, options),
             }
         });
         let judged = self.as_turned(history, &parts, judged, budget);
         for (place, (part, judged)) in parts.iter().zip(judged).enumerate() {
             match judged {
-                Judged::Fine(order) => orders.push(order),
-                Judged::Bad(index, evidence) => bad.push((index, place, evidence)),
-                Judged::GaveUp(why) => unknown.push(format!("{}: {why}", key_name(history, part))),
-                Judged::Again => unknown.push(format!("{}: not decided", key_name(history, part))),
-                Judged::Left => left += 1,
-                Judged::Asks(begins, how) => {
+                KeyDecision::Fine(order) => orders.push(order),
+                KeyDecision::Bad(index, evidence) => bad.push((index, place, evidence)),
+                KeyDecision::GaveUp(why) => unknown.push(format!("{}: {why}", key_name(history, part))),
+                KeyDecision::Again => unknown.push(format!("{}: not decided", key_name(history, part))),
+                KeyDecision::Left => left += 1,
+                KeyDecision::Asks(begins, how) => {
                     asked.extend(begins);
                     how_shown = if how == Shown::Read { how_shown } else { how };
                 }
@@ -307,10 +309,11 @@ impl<M: Model> Linearizable<M> {
         &self,
         history: &'h History,
         parts: &[Part<'h>],
-        mut judged: Vec<Judged<Contradiction<M>>>,
+        mut judged: Vec<KeyDecision<Contradiction<M>>>,
         budget: &Budget,
-    ) -> Vec<Judged<Contradiction<M>>> {
-        let fails = |judged: &Judged<Contradiction<M>>| matches!(judged, Judged::Bad(..) | Judged::GaveUp(_));
+    ) -> Vec<KeyDecision<Contradiction<M>>> {
+        let fails =
+            |judged: &KeyDecision<Contradiction<M>>| matches!(judged, KeyDecision::Bad(..) | KeyDecision::GaveUp(_));
         if self.model.name() != "versioned-register" || !judged.iter().any(fails) {
             return judged;
         }
@@ -320,9 +323,9 @@ impl<M: Model> Linearizable<M> {
         }
         let objects = Objects { model: &self.model, initial: &self.initial, history, forms: None, turned: true };
         let name = |part: &Part<'_>| key_name(history, part);
-        let others = keys::judge_all(parts, budget, false, name, |part, terms| match turned.why(part.workload) {
-            Some(_) => objects.judge(part, terms),
-            None => Judged::Fine(None),
+        let others = keys::judge_all(parts, budget, false, name, |part, options| match turned.why(part.workload) {
+            Some(_) => objects.judge(part, options),
+            None => KeyDecision::Fine(None),
         });
         // What it would have begun with is no guess where several replies agree on it.
         let shown = |part: &Part<'_>| {
@@ -330,8 +333,8 @@ impl<M: Model> Linearizable<M> {
             reads.map(|op| op.output).collect::<HashSet<_>>().len()
         };
         let explained = |at: usize| match others[at] {
-            Judged::Fine(_) => true,
-            Judged::Asks(..) => shown(&parts[at]) > 1,
+            KeyDecision::Fine(_) => true,
+            KeyDecision::Asks(..) => shown(&parts[at]) > 1,
             _ => false,
         };
         let mut explains: HashMap<NameId, bool> = HashMap::new();
@@ -340,7 +343,7 @@ impl<M: Model> Linearizable<M> {
         }
         for (part, judged) in parts.iter().zip(&mut judged).filter(|(_, judged)| fails(judged)) {
             if let Some(why) = turned.why(part.workload).filter(|_| explains[&part.workload]) {
-                *judged = Judged::GaveUp(why.to_owned());
+                *judged = KeyDecision::GaveUp(why.to_owned());
             }
         }
         judged

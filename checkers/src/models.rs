@@ -1,7 +1,7 @@
 //! [`Model`]: a sequential specification. It says what one object does when its calls come one after the other, and
 //! nothing about time, processes or faults. A call of data ([`Value`]) is parsed once into the model's own type.
 //!
-//! A model of one's own is one type; [`crate::Linearizable::new`] judges it:
+//! Your own model is one type; [`crate::Linearizable::new`] judges it:
 //!
 //! ```
 //! use dsfuzz_checkers::{Model, Value};
@@ -11,23 +11,23 @@
 //!
 //! impl Model for Switch {
 //!     type State = bool;
-//!     type Act = Option<Option<bool>>; // None: a flip; Some: a read, with its reply if there is one.
+//!     type Action = Option<Option<bool>>; // None: a flip; Some: a read, with its reply if there is one.
 //!     fn name(&self) -> &'static str { "switch" }
 //!     fn functions(&self) -> &'static [&'static str] { &["flip", "read"] }
 //!     fn initial(&self) -> bool { false }
-//!     fn act(&self, function: &str, _: &Value, reply: Option<&Value>) -> Result<Self::Act, String> {
+//!     fn action(&self, function: &str, _: &Value, reply: Option<&Value>) -> Result<Self::Action, String> {
 //!         match function {
 //!             "flip" => Ok(None),
 //!             _ => Ok(Some(reply.map(|reply| *reply == Value::Bool(true)))),
 //!         }
 //!     }
-//!     fn step(&self, on: &bool, act: &Self::Act) -> Option<bool> {
-//!         match act {
+//!     fn step(&self, on: &bool, action: &Self::Action) -> Option<bool> {
+//!         match action {
 //!             None => Some(!on),
 //!             Some(seen) => seen.is_none_or(|seen| seen == *on).then_some(*on),
 //!         }
 //!     }
-//!     fn observes_only(&self, act: &Self::Act) -> bool { act.is_some() }
+//!     fn observes_only(&self, action: &Self::Action) -> bool { action.is_some() }
 //! }
 //!
 //! let checker = dsfuzz_checkers::Linearizable::new(Switch);
@@ -43,6 +43,7 @@ mod items;
 mod kv;
 mod leader_election;
 mod lease;
+mod locking;
 mod log;
 mod multi_register;
 mod mutex;
@@ -72,10 +73,10 @@ pub use priority_queue::PriorityQueue;
 pub use reentrant_mutex::ReentrantMutex;
 pub use register::{CasRegister, Register};
 pub use semaphore::Semaphore;
-pub use set::{Set, SetAct};
+pub use set::{Set, SetAction};
 pub use stack::Stack;
 pub use unordered_queue::UnorderedQueue;
-pub use versioned::{VersionedAct, VersionedRegister};
+pub use versioned::{VersionedAction, VersionedRegister};
 
 use crate::initial::Initial;
 use crate::options::OptionError;
@@ -87,8 +88,8 @@ use std::hash::Hash;
 pub trait Model: Send + Sync {
     /// What the object holds. Compared by value.
     type State: Clone + Eq + Hash + Debug;
-    /// A call with what is known of its reply. Equal acts do the same.
-    type Act: Clone + Eq + Hash + Debug;
+    /// A call with what is known of its reply. Equal actions do the same.
+    type Action: Clone + Eq + Hash + Debug;
 
     /// Its name in plans, e.g. `cas-register`.
     fn name(&self) -> &'static str;
@@ -118,14 +119,14 @@ pub trait Model: Send + Sync {
         Value::Nil
     }
 
-    /// What the act shows of registers before it: register and value. Where nothing is ever shown, nobody asks whether an
-    /// object began otherwise.
-    fn seen(&self, _act: &Self::Act) -> Vec<(Value, Value)> {
+    /// What the action shows of registers before it: register and value. A model that never shows anything
+    /// begins in one state only.
+    fn seen(&self, _act: &Self::Action) -> Vec<(Value, Value)> {
         Vec::new()
     }
 
-    /// What the act may leave in registers; `None`: any value.
-    fn left(&self, _act: &Self::Act) -> Vec<(Value, Option<Value>)> {
+    /// What the action may leave in registers; `None`: any value.
+    fn left(&self, _act: &Self::Action) -> Vec<(Value, Option<Value>)> {
         Vec::new()
     }
 
@@ -135,15 +136,15 @@ pub trait Model: Send + Sync {
         false
     }
 
-    /// Of an object that counts up with every change: by how much, and the number before the act where it shows that. An
-    /// object whose acts all do is asked what it began with where every reply agrees with one larger number.
-    fn counts(&self, _act: &Self::Act) -> Option<Counts> {
+    /// Of an object that counts up with every change: by how much, and the number before the action where it shows that. An
+    /// object whose actions all do is asked what it began with where every reply agrees with one larger number.
+    fn counts(&self, _act: &Self::Action) -> Option<Counts> {
         None
     }
 
-    /// What such an object may have begun with, if its number was this at first; the acts are those that may have come before
+    /// What such an object may have begun with, if its number was this at first; the actions are those that may have come before
     /// every change.
-    fn counted_from(&self, number: i64, _acts: &[&Self::Act]) -> Vec<Value> {
+    fn counted_from(&self, number: i64, _acts: &[&Self::Action]) -> Vec<Value> {
         vec![Value::Int(number)]
     }
 
@@ -152,86 +153,92 @@ pub trait Model: Send + Sync {
         true
     }
 
-    /// The value that the act found, where a write of it that was refused explains that.
-    fn found<'a>(&self, _act: &'a Self::Act) -> Option<&'a Value> {
+    /// The value that the action found, where a write of it that was refused explains that.
+    fn found<'a>(&self, _act: &'a Self::Action) -> Option<&'a Value> {
         None
     }
 
-    /// Parses a call. The reply is `None` where it is unknown: such an act may be applied with whatever reply the state
+    /// Parses a call. The reply is `None` where it is unknown: such an action may be applied with whatever reply the state
     /// gives. The error says what the function expects.
-    fn act(&self, function: &str, input: &Value, reply: Option<&Value>) -> Result<Self::Act, String>;
+    fn action(&self, function: &str, input: &Value, reply: Option<&Value>) -> Result<Self::Action, String>;
 
-    /// The same, for models in which it matters who calls.
-    fn act_by(&self, _process: u64, function: &str, input: &Value, reply: Option<&Value>) -> Result<Self::Act, String> {
-        self.act(function, input, reply)
+    /// The same, for models in which the calling process matters.
+    fn action_by(
+        &self,
+        _process: u64,
+        function: &str,
+        input: &Value,
+        reply: Option<&Value>,
+    ) -> Result<Self::Action, String> {
+        self.action(function, input, reply)
     }
 
-    /// The state after the act, or `None` when it cannot have happened, with this reply, in this state.
-    fn step(&self, state: &Self::State, act: &Self::Act) -> Option<Self::State>;
+    /// The state after the action, or `None` when it cannot have happened, with this reply, in this state.
+    fn step(&self, state: &Self::State, action: &Self::Action) -> Option<Self::State>;
 
-    /// Whether the act leaves every state as it is. Observations are linearised as soon as they fit, and an observation
+    /// Whether the action leaves every state as it is. Observations are linearised as soon as they fit, and an observation
     /// without a reply says nothing at all.
-    fn observes_only(&self, _act: &Self::Act) -> bool {
+    fn observes_only(&self, _act: &Self::Action) -> bool {
         false
     }
 
-    /// Whether the act, with this reply, fits every state: it tells nothing of what was there before. Objects all of
-    /// whose acknowledged acts do are not judged valid: nothing was observed.
-    fn fits_always(&self, act: &Self::Act) -> bool {
-        let register = |act: RegisterAct| matches!(act, RegisterAct::Write(_) | RegisterAct::Read(None));
-        let cell = self.register_act(act).or_else(|| self.cell_act(act).map(|(_, act)| act));
+    /// Whether the action, with this reply, fits every state: it tells nothing of what was there before. Objects all of
+    /// whose acknowledged actions do are not judged valid: nothing was observed.
+    fn fits_always(&self, action: &Self::Action) -> bool {
+        let register = |action: RegisterAction| matches!(action, RegisterAction::Write(_) | RegisterAction::Read(None));
+        let cell = self.register_action(action).or_else(|| self.cell_action(action).map(|(_, action)| action));
         cell.is_some_and(register)
             || self
-                .container_act(act)
-                .is_some_and(|(_, act)| matches!(act, ContainerAct::Put(_) | ContainerAct::TakeUnknown))
-            || self.growing_act(act).is_some_and(|act| matches!(act, GrowingAct::Add(_)))
+                .container_action(action)
+                .is_some_and(|(_, action)| matches!(action, ContainerAction::Put(_) | ContainerAction::TakeUnknown))
+            || self.growing_action(action).is_some_and(|action| matches!(action, GrowingAction::Add(_)))
     }
 
-    /// Whether the act, with this reply, fits only some states, and [`Model::may_become`] knows from which others those can
+    /// Whether the action, with this reply, fits only some states, and [`Model::may_become`] knows from which others those can
     /// come. A search then looks ahead to the next such reply.
-    fn needs_state(&self, _act: &Self::Act) -> bool {
+    fn needs_state(&self, _act: &Self::Action) -> bool {
         false
     }
 
-    /// Whether acts that do not restart the state ([`Model::restarts`]) can lead from it to one that this act fits. Never:
+    /// Whether actions that do not restart the state ([`Model::restarts`]) can lead from it to one that this action fits. Never:
     /// false where they can.
-    fn may_become(&self, _state: &Self::State, _act: &Self::Act) -> bool {
+    fn may_become(&self, _state: &Self::State, _act: &Self::Action) -> bool {
         true
     }
 
-    /// The state after the act, where that is the same whatever was before.
-    fn restarts(&self, _act: &Self::Act) -> Option<Self::State> {
+    /// The state after the action, if it is the same after every state before.
+    fn restarts(&self, _act: &Self::Action) -> Option<Self::State> {
         None
     }
 
-    /// The act as one of a register, if it is one. An object whose acts all are is decided by the engines for
+    /// The action as one of a register, if it is one. An object whose actions all are is decided by the engines for
     /// registers.
-    fn register_act(&self, _act: &Self::Act) -> Option<RegisterAct> {
+    fn register_action(&self, _act: &Self::Action) -> Option<RegisterAction> {
         None
     }
 
-    /// The act as one of one register among several that have nothing to do with each other, if it is one: which, and
-    /// what it does there. An object whose acts all are is decided register by register.
-    fn cell_act(&self, _act: &Self::Act) -> Option<(Value, RegisterAct)> {
+    /// The action as one of one register among several that have nothing to do with each other, if it is one: which, and
+    /// what it does there. An object whose actions all are is decided register by register.
+    fn cell_action(&self, _act: &Self::Action) -> Option<(Value, RegisterAction)> {
         None
     }
 
-    /// The act as one of a container. An object whose acts all are, and whose values are put once each, is decided by
+    /// The action as one of a container. An object whose actions all are, and whose values are put once each, is decided by
     /// the algorithms for that container.
-    fn container_act(&self, _act: &Self::Act) -> Option<(Container, ContainerAct)> {
+    fn container_action(&self, _act: &Self::Action) -> Option<(Container, ContainerAction)> {
         None
     }
 
-    /// The act as one of a set that only grows, if it is one. An object whose acts all are is decided without a search.
-    fn growing_act(&self, _act: &Self::Act) -> Option<GrowingAct> {
+    /// The action as one of a set that only grows, if it is one. An object whose actions all are is decided without a search.
+    fn growing_action(&self, _act: &Self::Action) -> Option<GrowingAction> {
         None
     }
 
-    /// Groups of these acts, by place, each of which may be removed from any history that consists of them: if the
+    /// Groups of these actions, by place, each of which may be removed from any history that consists of them: if the
     /// whole is linearizable, so is the rest. Counterexamples are made small with it. By default every observation is a
     /// group.
-    fn removable(&self, acts: &[&Self::Act]) -> Vec<Vec<usize>> {
-        (0..acts.len()).filter(|&at| self.observes_only(acts[at])).map(|at| vec![at]).collect()
+    fn removable(&self, actions: &[&Self::Action]) -> Vec<Vec<usize>> {
+        (0..actions.len()).filter(|&at| self.observes_only(actions[at])).map(|at| vec![at]).collect()
     }
 
     /// How many bytes the state holds, about: what a search counts against its budget.
@@ -244,15 +251,15 @@ pub trait Model: Send + Sync {
         format!("{state:?}")
     }
 
-    /// What an act did, or tried to do where nobody acknowledged it, in words; `None` where function, argument and reply say it.
-    fn describe(&self, _act: &Self::Act, _acknowledged: bool) -> Option<String> {
+    /// What an action did (or tried to do, if it was never acknowledged) in words; `None`: function, argument and reply say it.
+    fn describe(&self, _act: &Self::Action, _acknowledged: bool) -> Option<String> {
         None
     }
 }
 
 /// What can be done with a register. Initially it holds [`Model::begins`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum RegisterAct {
+pub enum RegisterAction {
     /// It held this value; `None`: the reply is unknown.
     Read(Option<Value>),
     /// It holds this value from now on.
@@ -278,26 +285,26 @@ pub enum Container {
     Bag,
 }
 
-impl RegisterAct {
+impl RegisterAction {
     /// The value that was there before it, where it shows one.
     fn seen(&self) -> Option<&Value> {
         match self {
-            RegisterAct::Read(value) => value.as_ref(),
-            RegisterAct::Cas(from, _) => Some(from),
-            RegisterAct::Write(_) | RegisterAct::Differs(_) => None,
+            RegisterAction::Read(value) => value.as_ref(),
+            RegisterAction::Cas(from, _) => Some(from),
+            RegisterAction::Write(_) | RegisterAction::Differs(_) => None,
         }
     }
 
     /// The value that it leaves, if it changes anything.
     fn left(&self) -> Option<&Value> {
         match self {
-            RegisterAct::Write(value) | RegisterAct::Cas(_, value) => Some(value),
-            RegisterAct::Read(_) | RegisterAct::Differs(_) => None,
+            RegisterAction::Write(value) | RegisterAction::Cas(_, value) => Some(value),
+            RegisterAction::Read(_) | RegisterAction::Differs(_) => None,
         }
     }
 }
 
-/// What an act does to a number that counts up.
+/// What an action does to a number that counts up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Counts {
     /// By how much it grows.
@@ -308,7 +315,7 @@ pub struct Counts {
 
 /// What can be done with a container. Initially it is empty.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum ContainerAct {
+pub enum ContainerAction {
     /// This value is in it from now on.
     Put(Value),
     /// This value was next, and is taken out.
@@ -321,7 +328,7 @@ pub enum ContainerAct {
 
 /// What can be done with a set that only grows. Initially it is empty.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum GrowingAct {
+pub enum GrowingAction {
     /// This value is in it from now on.
     Add(Value),
     /// Exactly these values were in it, in ascending order.
@@ -341,7 +348,7 @@ pub struct ModelDoc {
     pub options: &'static [&'static str],
 }
 
-/// Something that is done with a model of whatever type.
+/// A computation over a model of any type.
 pub trait WithModel {
     /// What comes out.
     type Out;
@@ -395,15 +402,15 @@ models! {
         "One value with its version, as etcd's keys have: read replies with [version, value]; write, compare-and-set.";
     "kv", kv::FUNCTIONS, BEGINS, |_: &ModelOptions| -> Made<_> { Ok(Kv::default()) },
         "A key of a store: get, put, append, delete, compare-and-set; initially an empty text.";
-    "mutex", mutex::FUNCTIONS, &[], |_: &ModelOptions| -> Made<_> { Ok(Mutex) },
+    "mutex", locking::FUNCTIONS, &[], |_: &ModelOptions| -> Made<_> { Ok(Mutex) },
         "A lock: nobody acquires it while it is held. Arguments of acquire name no lock.";
-    "owner-mutex", owner_mutex::FUNCTIONS, &[], |_: &ModelOptions| -> Made<_> { Ok(OwnerMutex) },
+    "owner-mutex", locking::FUNCTIONS, &[], |_: &ModelOptions| -> Made<_> { Ok(OwnerMutex) },
         "A lock that only its holder can release.";
-    "reentrant-mutex", reentrant_mutex::FUNCTIONS, &[], |_: &ModelOptions| -> Made<_> { Ok(ReentrantMutex) },
+    "reentrant-mutex", locking::FUNCTIONS, &[], |_: &ModelOptions| -> Made<_> { Ok(ReentrantMutex) },
         "A lock that its holder can acquire again, and has to release as often.";
-    "semaphore", semaphore::FUNCTIONS, semaphore::OPTIONS, Semaphore::with_options,
+    "semaphore", locking::FUNCTIONS, semaphore::OPTIONS, Semaphore::with_options,
         "A number of permits: no more are out than there are.";
-    "fenced-lock", fenced_lock::FUNCTIONS, &[], |_: &ModelOptions| -> Made<_> { Ok(FencedLock) },
+    "fenced-lock", locking::FUNCTIONS, &[], |_: &ModelOptions| -> Made<_> { Ok(FencedLock) },
         "A lock whose every acquisition returns a larger token than all before.";
     "lease", lease::FUNCTIONS, &[], |_: &ModelOptions| -> Made<_> { Ok(Lease) },
         "A lock that may expire at any time: grants have growing numbers, and only the latest can be renewed.";
@@ -423,11 +430,6 @@ models! {
         "A list to which is only appended: each append returns its offset, which is read for ever after.";
     "leader-election", leader_election::FUNCTIONS, &[], |_: &ModelOptions| -> Made<_> { Ok(LeaderElection) },
         "A leader for each term: terms grow, and each has one leader.";
-}
-
-/// Who holds or asks: the argument where one is given, otherwise the process.
-fn owner(process: u64, input: &Value) -> Value {
-    if input.is_nil() { Value::Int(process as i64) } else { input.clone() }
 }
 
 fn unknown_function(model: &str, functions: &[&str], function: &str) -> String {

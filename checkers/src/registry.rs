@@ -1,7 +1,7 @@
 //! The one list of checkers, and how one is run so that its failure is an answer.
 use crate::checker::{CheckerDoc, Reads};
-use crate::fitting;
 use crate::history::History;
+use crate::inference;
 use crate::locks::{fencing, lease, lock};
 use crate::models::{MODELS, ModelDoc};
 use crate::objects::{counter, crdt, kafka, monotonic, queue, set, set_full, total_queue, unique_ids, watch};
@@ -129,7 +129,7 @@ pub fn unjudged<'h>(history: &'h History, checkers: &[(String, Options)]) -> Vec
         let needs = doc(checker).map(|doc| doc.needs(options)).unwrap_or_default();
         needs.is_empty() || needs.iter().any(|function| called.contains(function))
     };
-    let called = fitting::called(history).into_iter();
+    let called = inference::called(history).into_iter();
     let unjudged =
         called.filter(|(workload, called)| !checkers.iter().any(|checker| judges(checker, workload, called)));
     unjudged.map(|(workload, _)| workload).collect()

@@ -117,107 +117,30 @@ fn every_certificate_of_every_comparison_is_accepted() {
     assert!(refusals.is_empty(), "{} refused:\n{}", refusals.len(), refusals.join("\n\n"));
 }
 
-/// Models with calls that bring out what they can do: `[function, [input, ..], [reply, ..]]`.
-const MODELS: &[(&str, &str, &str)] = &[
-    ("register", "", r#"[["read",[null],[null,1,2]],["write",[1,2],[null]]]"#),
-    (
-        "cas-register",
-        "",
-        r#"[["read",[null],[null,1,2,3]],["write",[1,2,3],[null]],["cas",[[1,2],[2,3],[null,1]],[null,null,false]]]"#,
-    ),
-    (
-        "kv",
-        "",
-        r#"[["get",[null],["","a","b","ab","c"]],["put",["","c"],[null]],["append",["a","b"],[null]],["delete",[null],[null]],
-            ["cas",[["","c"],["c","a"]],[null,false]]]"#,
-    ),
-    (
-        "versioned-register",
-        "",
-        r#"[["read",[null],[[0,null],[1,1],[1,2],[2,1],[2,2],[3,2],[null,1]]],["write",[[null,1]],[[1,1],[2,1],[3,1],null]],
-            ["write",[[null,2]],[[1,2],[2,2],[3,2]]],["cas",[[null,[1,2]]],[[2,[1,2]],[3,[1,2]],false]],
-            ["write",[1],[1,2,[2,1],null]],["write",[2],[1,3,[2,2]]],["cas",[[1,2]],[2,3,[2,2],[3,[1,2]],false]]]"#,
-    ),
-    (
-        "multi-register",
-        "",
-        r#"[["txn",[[["r","x",null]]],[[["r","x",null]],[["r","x",1]],[["r","x",2]]]],
-            ["txn",[[["r","x",null],["w","y",1]]],[[["r","x",null],["w","y",1]],[["r","x",1],["w","y",1]]]],
-            ["txn",[[["w","x",1]],[["w","x",2],["w","y",2]]],[null]],["read",[["x","y"]],[{"x":1,"y":2},{},{"x":1}]],
-            ["write",[{"x":1},{"y":2}],[null]]]"#,
-    ),
-    (
-        "multi-register",
-        "cells",
-        r#"[["txn",[[["r","x",null]]],[[["r","x",null]],[["r","x",1]],[["r","x",2]]]],["write",[{"x":1},{"x":2},{"y":2}],[null]]]"#,
-    ),
-    ("mutex", "", r#"[["acquire",[null],[true,true,false]],["release",[null],[true]]]"#),
-    ("owner-mutex", "", r#"[["acquire",[null],[true]],["release",[null],[true]]]"#),
-    ("reentrant-mutex", "", r#"[["acquire",[null],[true]],["release",[null],[true]]]"#),
-    ("semaphore", "permits", r#"[["acquire",[null,1,2],[true]],["release",[1,2],[true]]]"#),
-    ("fenced-lock", "", r#"[["acquire",[null],[1,2,3,4,null]],["release",[null,1,2,3],[true]]]"#),
-    (
-        "lease",
-        "",
-        r#"[["acquire",[null],[1,2,3,4,null]],["renew",[1,2,3],[true]],["release",[1,2],[true]],["holder",[null],[null,1,2,3]]]"#,
-    ),
-    ("fifo-queue", "", r#"[["enqueue",[1,2,3,4],[null]],["dequeue",[null],[null,1,2,3,4]]]"#),
-    ("fifo-queue", "new", r#"[["enqueue",["new"],[null]],["dequeue",[null],[null,1,2,3,4]]]"#),
-    ("unordered-queue", "", r#"[["enqueue",[1,2,3],[null]],["dequeue",[null],[null,1,2,3]]]"#),
-    ("unordered-queue", "new", r#"[["enqueue",["new"],[null]],["dequeue",[null],[null,1,2,3,4]]]"#),
-    ("priority-queue", "", r#"[["insert",[1,2,3],[null]],["extract",[null],[null,1,2,3]]]"#),
-    ("priority-queue", "largest", r#"[["insert",["new"],[null]],["extract",[null],[null,1,2,3,4]]]"#),
-    ("stack", "", r#"[["push",[1,2,3],[null]],["pop",[null],[null,1,2,3]]]"#),
-    ("stack", "new", r#"[["push",["new"],[null]],["pop",[null],[null,1,2,3,4]]]"#),
-    (
-        "set",
-        "",
-        r#"[["add",[1,2],[null,true,false]],["remove",[1,2],[null,true,false]],["contains",[1,2],[true,false]],
-            ["read",[null],[[],[1],[2],[1,2]]]]"#,
-    ),
-    (
-        "set",
-        "cells",
-        r#"[["add",[1,2],[null,true,false]],["remove",[1,2],[null,true]],["contains",[1,2],[true,false]]]"#,
-    ),
-    ("set", "grows", r#"[["add",[1,2,3],[null]],["read",[null],[[],[1],[2],[1,2],[1,2,3],[1,3]]]]"#),
-    (
-        "counter",
-        "",
-        r#"[["add",[1,2,-1],[null]],["inc",[null],[null]],["dec",[null],[null]],["read",[null],[-1,0,1,2,3,4]],
-            ["add-and-get",[1],[0,1,2,3,4]]]"#,
-    ),
-    (
-        "log",
-        "",
-        r#"[["append",[7,8],[0,1,2,null]],["read",[0,1,2],[null,7,8]],["length",[null],[0,1,2,3]],["poll",[null],[[],[7],[7,8]]]]"#,
-    ),
-    (
-        "leader-election",
-        "",
-        r#"[["campaign",["a","b"],[1,2,3,4,null]],["leader",[null],[[1,"a"],[2,"a"],[2,"b"],[3,"a"],null]],
-            ["resign",[null,1,2],[true]]]"#,
-    ),
-];
+/// Calls that bring out what models can do: `[model, variant, [[function, [input, ..], [reply, ..]], ..]]`.
+const MODELS: &str = include_str!("../src/models/calls.json");
+
+type Alphabet = Vec<(String, Vec<Json>, Vec<Json>)>;
 
 #[test]
 fn every_certificate_of_every_model_is_accepted() {
     let only = std::env::var("DSFUZZ_ONLY").unwrap_or_default();
     let mut counts = Counts::default();
-    for (model, variant, alphabet) in MODELS.iter().filter(|(model, ..)| model.contains(&only)) {
-        let alphabet: Vec<(String, Vec<Json>, Vec<Json>)> = serde_json::from_str(alphabet).expect("JSON");
+    let models: Vec<(String, String, Alphabet)> = serde_json::from_str(MODELS).expect("JSON");
+    assert!(dsfuzz_checkers::MODELS.iter().all(|doc| models.iter().any(|(model, ..)| model == doc.name)));
+    for (model, variant, alphabet) in models.iter().filter(|(model, ..)| model.contains(&only)) {
         let mut options: BTreeMap<String, Value> =
             [("model".to_owned(), Value::text(model)), ("witness".to_owned(), Value::Bool(true))].into();
-        match *variant {
-            "permits" => drop(options.insert("permits".to_owned(), Value::Int(2))),
-            "largest" => drop(options.insert("order".to_owned(), Value::text("largest"))),
+        match (model.as_str(), variant.as_str()) {
+            ("semaphore", _) => drop(options.insert("permits".to_owned(), Value::Int(2))),
+            (_, "largest") => drop(options.insert("order".to_owned(), Value::text("largest"))),
             _ => {}
         }
         let checker =
             checker_with("linearizable", &Options(options)).unwrap_or_else(|error| panic!("{model}: {error}"));
         let mut rng = Rng::new(seed());
         for _ in 0..histories(60) {
-            let text = random(&mut rng, &alphabet);
+            let text = random(&mut rng, alphabet);
             let history = read_jsonl(text.as_bytes()).unwrap_or_else(|error| panic!("{model}: {error}\n{text}"));
             let mut verdict = judge_one(&*checker, &history, &Budget::unlimited());
             verdict.checker = format!("{model} {variant}");
@@ -276,7 +199,7 @@ fn certificates_that_were_refused_once_are_accepted() {
 }
 
 /// Calls of up to four processes with random replies.
-fn random(rng: &mut Rng, alphabet: &[(String, Vec<Json>, Vec<Json>)]) -> String {
+fn random(rng: &mut Rng, alphabet: &Alphabet) -> String {
     let mut lines: Vec<Json> = Vec::new();
     let count = 2 + rng.below(8);
     let unknown = [0, 0, 15, 30][rng.below(4) as usize];

@@ -9,8 +9,8 @@ use crate::report;
 use crate::run::{Finished, read_back};
 use crate::store::{self, Asked, RunDir, RunInfo, RunVerdict};
 use clap::Args;
-use dsfuzz_checkers::fitting::{self, Candidate, Fit};
 use dsfuzz_checkers::history::{self, Format, HistoryError, ReadOptions};
+use dsfuzz_checkers::inference::{self, Candidate, Inference};
 use dsfuzz_checkers::{CHECKERS, History, MODELS, Options, Validity, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
@@ -120,7 +120,7 @@ impl CheckArgs {
     /// none where they mean none, or several. In `doubts` then a sentence for each such workload.
     fn fitting(
         &self,
-        fits: &[Fit<'_>],
+        fits: &[Inference<'_>],
         history: &History,
         doubts: &mut Vec<(String, String)>,
     ) -> Result<Vec<(String, Options)>, Failure> {
@@ -378,7 +378,7 @@ fn chosen(args: &CheckArgs, history: &History, out: &mut Output) -> Result<Chose
     let set = Options(args.options()?);
     let text = |option: &str| set.text(option).map_err(|error| Failure::Usage(error.to_string()));
     let only = text(WORKLOAD)?;
-    let mut fits = fitting::fitting(history, text("model")?);
+    let mut fits = inference::infer(history, text("model")?);
     let several = fits.len() > 1;
     let checkers = match args.checkers()? {
         Some(named) => modelled(named, &fits, out),
@@ -435,8 +435,8 @@ fn chosen(args: &CheckArgs, history: &History, out: &mut Output) -> Result<Chose
 }
 
 /// The checkers that were named; `linearizable` without a model has the one that the functions mean, where there is one.
-fn modelled(mut named: Vec<(String, Options)>, fits: &[Fit<'_>], out: &mut Output) -> Vec<(String, Options)> {
-    let [Fit { candidates, .. }] = fits else { return named };
+fn modelled(mut named: Vec<(String, Options)>, fits: &[Inference<'_>], out: &mut Output) -> Vec<(String, Options)> {
+    let [Inference { candidates, .. }] = fits else { return named };
     let [candidate @ Candidate { checker: "linearizable", model: Some(model) }] = candidates[..] else { return named };
     for (name, options) in &mut named {
         if name == candidate.checker && !options.0.contains_key("model") {
@@ -448,7 +448,7 @@ fn modelled(mut named: Vec<(String, Options)>, fits: &[Fit<'_>], out: &mut Outpu
 }
 
 /// Why nothing is meant by these calls although their functions are known, and what may be meant.
-fn unrecognised(fit: &Fit<'_>) -> Option<String> {
+fn unrecognised(fit: &Inference<'_>) -> Option<String> {
     if !fit.candidates.is_empty() || fit.possible.is_empty() || fit.asked.is_some() {
         return None;
     }

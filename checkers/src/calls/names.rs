@@ -1,10 +1,10 @@
-//! Which lock a call is about. A lock is a key; or, with the option `named_by: argument`, a key and the argument of
+//! The lock that a call is about. A lock is a key; or, with the option `named_by: argument`, a key and the argument of
 //! `acquire` together.
 //!
 //! Arguments that are no names say nothing: nil, an object with nothing but `ttl_ms`, a semaphore's number of permits,
-//! and the numbers of the calling processes where nobody said that arguments are names and it shows that they are
+//! and the numbers of the calling processes, if the option is not set and the history shows that they are
 //! owners: every `acquire` of the key has its caller's, there are several callers, and one of them acquired more than
-//! once in the workload, always with its own. Where the others differ within a key and nobody said what they are, only
+//! once in the workload, always with its own. Where other arguments differ within a key and the option is not set, only
 //! what holds either way is certain: calls with the same argument are about one lock, and any release of the process
 //! may end what it holds.
 //!
@@ -29,7 +29,7 @@ pub(crate) struct NamedByOptions {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum NamedBy {
-    /// Nobody said: the key where the arguments of `acquire` do not differ, and else nothing is valid.
+    /// Not set: the key, if the arguments of `acquire` do not differ; otherwise nothing is valid.
     #[default]
     #[serde(skip)]
     Unsaid,
@@ -108,13 +108,13 @@ fn name(op: &Op<'_>, counts: bool) -> Option<Value> {
     }
 }
 
-/// Whether the argument is the number of who calls.
+/// Whether the argument is the number of the calling process.
 fn own(history: &History, op: &Op<'_>) -> bool {
     let number = op.input.as_int().and_then(|number| u64::try_from(number).ok());
     number.is_some_and(|number| number == op.process || number == history.client(op.process))
 }
 
-/// How the locks of a history are told apart.
+/// How the locks of a history are distinguished.
 pub(crate) struct Naming<'h> {
     history: &'h History,
     named_by: NamedBy,
@@ -160,7 +160,7 @@ impl<'h> Naming<'h> {
         group.ops(history).filter(|op| history.name(op.function) == "acquire")
     }
 
-    /// Whether the arguments of acquire are who acquires.
+    /// Whether the arguments of acquire are the acquiring processes.
     fn owned(&self, group: &Group<'h>) -> bool {
         let client = |op: &Op<'_>| (op.workload, self.history.client(op.process));
         let first = self.acquires(group).next().map(|op| client(&op));
@@ -179,7 +179,7 @@ impl<'h> Naming<'h> {
         }
     }
 
-    /// Why these calls may be about several locks, where nobody can say what their arguments are.
+    /// Why these calls may be about several locks, if the meaning of their arguments is unknown.
     pub(crate) fn several(&self, group: &Group<'h>) -> Option<String> {
         let first = self.acquires(group).next()?;
         let another = |op: &Op<'h>| name(op, self.counts) != name(&first, self.counts);
@@ -197,7 +197,7 @@ impl<'h> Naming<'h> {
         let name = |op: &Op<'_>| name(op, self.counts);
         let owned = self.named_by == NamedBy::Unsaid && self.owned(&group);
         let number = self.number(&group, owned);
-        // Numbers of which that is not known are of no lock.
+        // Numbers whose meaning is unknown belong to no lock.
         let skipped = |op: &Op<'_>| number.is_some() && matches!(op.input.kind(), Kind::Int(_));
         let mut places: HashMap<Option<Value>, usize> = HashMap::new();
         let mut firsts: Vec<Op<'h>> = Vec::new();
@@ -263,7 +263,7 @@ impl<'h> Naming<'h> {
                     }
                 },
                 "renew" => {
-                    // Who called again after an info may hold what it acquired before.
+                    // A client that called again after an info may hold what it acquired before.
                     let anew = history.client(op.process) != op.process;
                     let nameless = name(&op).is_none() && !anew;
                     match place.or_else(|| holder.only().filter(|_| nameless)) {

@@ -1,6 +1,6 @@
 //! The table holds what checkers, models and Jepsen's suites call, and what it says keeps split brains from being valid.
 use super::*;
-use crate::fitting;
+use crate::inference;
 use crate::registry::checker;
 use crate::testing::history;
 use crate::verdict::{Budget, Severity, Validity, Verdict};
@@ -97,7 +97,7 @@ fn each_function_stands_in_the_table_once_and_others_may_do_anything() {
 
 #[test]
 fn what_checkers_and_models_and_jepsens_suites_call_stands_in_the_table() {
-    for name in fitting::known_functions().into_iter().chain(JEPSEN.iter().copied()) {
+    for name in inference::known_functions().into_iter().chain(JEPSEN.iter().copied()) {
         assert_ne!(function(name).kind, FunctionKind::Unknown, "{name}");
     }
     // The micro-operations of the checkers of transactions, of predicates, of logs and of watches.
@@ -229,7 +229,7 @@ fn polls_change_nothing_and_unknown_micro_operations_may() {
 }
 
 #[test]
-fn calls_are_told_with_their_verb_and_others_as_they_stand() {
+fn every_call_is_described_in_one_grammar() {
     for (f, input, outcome, reply, expected) in [
         ("read", "null", "ok", "5", "read 5"),
         ("read", "null", "info", "null", "tried to read"),
@@ -238,9 +238,22 @@ fn calls_are_told_with_their_verb_and_others_as_they_stand() {
         ("cas", "[1,2]", "ok", "true", "replaced 1 by 2"),
         ("cas", "[1,2]", "ok", "false", "saw another value than 1"),
         ("cas", "[1,2]", "info", "null", "tried to replace 1 by 2"),
-        ("cas", "1", "ok", "true", "cas 1 -> true"),
-        ("enqueue", "5", "ok", "7", "enqueue 5 -> 7"),
-        ("frobnicate", "5", "ok", "7", "frobnicate 5 -> 7"),
+        ("cas", "1", "ok", "true", "replaced 1"),
+        ("write", "5", "fail", "null", "tried to write 5"),
+        ("enqueue", "5", "ok", "7", "enqueued 5 (reply 7)"),
+        ("dequeue", "null", "ok", "5", "dequeued 5"),
+        ("dequeue", "null", "ok", "null", "found nothing to dequeue"),
+        ("dequeue", "null", "info", "null", "tried to dequeue"),
+        ("increment", "null", "ok", "null", "incremented by 1"),
+        ("acquire", "null", "ok", "true", "acquired"),
+        ("acquire", "2", "ok", "false", "tried to acquire 2 (reply false)"),
+        ("acquire", "null", "ok", "7", "acquired (reply 7)"),
+        ("contains", "5", "ok", "false", "looked up 5 (reply false)"),
+        ("holder", "null", "ok", "null", "asked for the holder (reply nil)"),
+        ("read", "[\"x\"]", "ok", "{\"x\":1}", "read [\"x\"]: {\"x\":1}"),
+        ("txn", "[[\"r\",1,null]]", "ok", "[[\"r\",1,7]]", "committed [[\"r\",1,7]]"),
+        ("txn", "[[\"w\",1,7]]", "info", "null", "tried to commit [[\"w\",1,7]]"),
+        ("frobnicate", "5", "ok", "7", "called frobnicate 5 (reply 7)"),
     ] {
         let lines = format!(
             "{{\"type\":\"invoke\",\"process\":1,\"f\":\"{f}\",\"value\":{input}}}\n{{\"type\":\"{outcome}\",\"process\":1,\"value\":{reply}}}\n"

@@ -1,27 +1,18 @@
-//! Registers with repeated values, whatever their length: a narrow pass forward, made wider where it fails.
+//! Registers with repeated values, of any length: a narrow pass forward, made wider where it fails.
 //!
 //! Keeps the few most promising configurations. Where none can go on it goes back, further and with more of them each
 //! time, at last to the beginning with all. Before that it asks whether the stretch alone, begun with the largest set
-//! there can be, contradicts itself: then no order exists whatever came before. A set that was cut proves only; the
+//! there can be, contradicts itself: then no order exists. A set that was cut proves only; the
 //! largest set refutes only.
 use super::configuration::Configuration;
 use super::forward::{Class, Machine};
-use super::limits::{Limits, Stop};
+use super::limits::{EngineAnswer, Limits, Stop};
 use super::timeline::{Event, Timeline};
 use super::witness::Paths;
 
-/// What one decision came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Answer {
-    /// Some order explains everything.
-    Linearizable,
-    /// No order explains the returns up to this index.
-    Refuted(u64),
-}
-
-/// How hard it tries at first.
+/// The width and the way back of a first pass.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Effort {
+pub(crate) struct BeamSettings {
     /// Configurations kept.
     pub(crate) width: usize,
     /// Events gone back.
@@ -30,8 +21,8 @@ pub(crate) struct Effort {
     pub(crate) spacing: usize,
 }
 
-impl Effort {
-    pub(crate) const USUAL: Effort = Effort { width: 8, back: 128, spacing: 64 };
+impl BeamSettings {
+    pub(crate) const USUAL: BeamSettings = BeamSettings { width: 8, back: 128, spacing: 64 };
 }
 
 /// Width and way back grow by two to the power of this each time.
@@ -53,7 +44,7 @@ struct Place<const N: usize> {
 /// Goes on until there is an answer or the turn is over.
 pub(crate) trait Pass: Send {
     /// One turn. After [`Stop::Quota`] there may be another.
-    fn run(&mut self, limits: &mut Limits<'_>) -> Result<Answer, Stop>;
+    fn run(&mut self, limits: &mut Limits<'_>) -> Result<EngineAnswer, Stop>;
 
     /// The steps that led to the end, if they were asked for: for each the event before which it was taken and the
     /// position of its operation.
@@ -61,19 +52,20 @@ pub(crate) trait Pass: Send {
 }
 
 /// A pass over these events, at the beginning. With `witness` it remembers how it came to the end.
-pub(crate) fn beam<'t>(time: &'t Timeline<'t>, witness: bool, effort: Effort) -> Box<dyn Pass + 't> {
+pub(crate) fn beam<'t>(time: &'t Timeline<'t>, witness: bool, settings: BeamSettings) -> Box<dyn Pass + 't> {
     match time.kinds {
-        0 => Box::new(Beam::<0>::new(time, witness, effort)),
-        _ => Box::new(Beam::<14>::new(time, witness, effort)),
+        0 => Box::new(Beam::<0>::new(time, witness, settings)),
+        _ => Box::new(Beam::<14>::new(time, witness, settings)),
     }
 }
 
-/// Whether this stretch of events has no order, whatever was before it.
+/// Whether this stretch of events has no order after any state.
 pub(crate) fn refutes(time: &Timeline<'_>, from: usize, to: usize, limits: &mut Limits<'_>) -> bool {
-    time.fits && Beam::<0>::new(time, false, Effort::USUAL).refutes(from, to, limits).is_ok_and(|index| index.is_some())
+    time.fits
+        && Beam::<0>::new(time, false, BeamSettings::USUAL).refutes(from, to, limits).is_ok_and(|index| index.is_some())
 }
 
-/// A pass that can be continued; so many classes of indeterminate operations at once are counted in a configuration.
+/// A pass that can be continued; a configuration counts up to `N` classes of indeterminate operations.
 struct Beam<'t, const N: usize> {
     machine: Machine<'t, N>,
     places: Vec<Place<N>>,
@@ -81,21 +73,21 @@ struct Beam<'t, const N: usize> {
     level: u32,
     /// The furthest event at which it failed.
     trouble: usize,
-    effort: Effort,
+    settings: BeamSettings,
     stretch: Option<Box<Machine<'t, 0>>>,
     stretch_steps: u64,
     paths: Option<Paths>,
 }
 
 impl<'t, const N: usize> Beam<'t, N> {
-    fn new(time: &'t Timeline<'t>, witness: bool, effort: Effort) -> Beam<'t, N> {
+    fn new(time: &'t Timeline<'t>, witness: bool, settings: BeamSettings) -> Beam<'t, N> {
         Beam {
             machine: Machine::new(time, false),
             places: Vec::new(),
             places_bytes: 0,
             level: 0,
             trouble: 0,
-            effort,
+            settings,
             stretch: None,
             stretch_steps: 0,
             paths: witness.then(Paths::default),
@@ -141,20 +133,20 @@ impl<'t, const N: usize> Beam<'t, N> {
     }
 
     /// No configuration goes on. Goes back, unless that settles it.
-    fn failed(&mut self, limits: &mut Limits<'_>) -> Result<Option<Answer>, Stop> {
+    fn failed(&mut self, limits: &mut Limits<'_>) -> Result<Option<EngineAnswer>, Stop> {
         let at = self.machine.at;
         if !self.machine.cut {
-            return Ok(Some(Answer::Refuted(self.machine.time.index(at))));
+            return Ok(Some(EngineAnswer::Refuted(self.machine.time.index(at))));
         }
         if self.trouble > 0 || self.level > 0 {
             self.level += 1;
         }
         self.trouble = self.trouble.max(at);
-        let back = self.effort.back.checked_shl(GROWTH * self.level).unwrap_or(usize::MAX);
+        let back = self.settings.back.checked_shl(GROWTH * self.level).unwrap_or(usize::MAX);
         if self.level > 0 && self.stretch_steps < STRETCH_STEPS {
             let refuted = self.contradicts_itself(self.trouble.saturating_sub(back), limits)?;
             if let Some(index) = refuted {
-                return Ok(Some(Answer::Refuted(index)));
+                return Ok(Some(EngineAnswer::Refuted(index)));
             }
         }
         let to = self.trouble.saturating_sub(back);
@@ -170,13 +162,13 @@ impl<'t, const N: usize> Beam<'t, N> {
         Ok(None)
     }
 
-    /// [`Beam::contradicts_itself`] for a stretch of one's own.
+    /// [`Beam::contradicts_itself`] for a stretch alone.
     fn refutes(&mut self, from: usize, to: usize, limits: &mut Limits<'_>) -> Result<Option<u64>, Stop> {
         self.trouble = to;
         self.contradicts_itself(from, limits)
     }
 
-    /// Whether the events from here to the trouble have no order, whatever was before them: the index that shows it.
+    /// Whether the events from here to the trouble have no order after any state: the index that shows it.
     fn contradicts_itself(&mut self, from: usize, limits: &mut Limits<'_>) -> Result<Option<u64>, Stop> {
         let time = self.machine.time;
         let mut machine = match self.stretch.take() {
@@ -209,20 +201,20 @@ impl<'t, const N: usize> Beam<'t, N> {
 }
 
 impl<const N: usize> Pass for Beam<'_, N> {
-    fn run(&mut self, limits: &mut Limits<'_>) -> Result<Answer, Stop> {
+    fn run(&mut self, limits: &mut Limits<'_>) -> Result<EngineAnswer, Stop> {
         let time = self.machine.time;
         if !time.fits {
             return Err(Stop::Width);
         }
         while self.machine.at < time.events.len() {
             let at = self.machine.at;
-            if at.is_multiple_of(self.effort.spacing) && self.places.last().is_none_or(|place| place.at < at) {
+            if at.is_multiple_of(self.settings.spacing) && self.places.last().is_none_or(|place| place.at < at) {
                 self.remember();
             }
-            if self.level > 0 && at > self.trouble + self.effort.back {
+            if self.level > 0 && at > self.trouble + self.settings.back {
                 self.level = 0;
             }
-            let width = if self.level > 12 { usize::MAX } else { self.effort.width << (GROWTH * self.level) };
+            let width = if self.level > 12 { usize::MAX } else { self.settings.width << (GROWTH * self.level) };
             let held = self.bytes();
             let mut record = |before, event, position| match &mut self.paths {
                 Some(paths) => paths.add(before, event, position),
@@ -240,7 +232,7 @@ impl<const N: usize> Pass for Beam<'_, N> {
                 return Ok(answer);
             }
         }
-        Ok(Answer::Linearizable)
+        Ok(EngineAnswer::Linearizable(None))
     }
 
     fn steps(&self) -> Option<Vec<(u32, u32)>> {

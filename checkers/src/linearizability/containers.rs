@@ -19,7 +19,7 @@ mod stack;
 pub(crate) use growing::{GrowOp, Grown, growing};
 
 use crate::history::Op;
-use crate::models::{Container, ContainerAct};
+use crate::models::{Container, ContainerAction};
 use spans::Spans;
 
 /// One operation on a container.
@@ -30,12 +30,12 @@ pub(crate) struct ItemOp {
     /// Index of the reply; [`Op::OPEN`] for one that may take effect at any later time, or never.
     pub(crate) end: u64,
     /// What it did.
-    pub(crate) act: ContainerAct,
+    pub(crate) action: ContainerAction,
 }
 
 /// What came out.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Judged {
+pub(crate) enum ContainerDecision {
     /// Some order explains all replies.
     Linearizable,
     /// None does; these operations, by place, contradict each other or contain a contradiction.
@@ -45,7 +45,7 @@ pub(crate) enum Judged {
 }
 
 /// Decides a container. The operations may be in any order.
-pub(crate) fn decide(container: Container, ops: &[ItemOp]) -> Judged {
+pub(crate) fn decide(container: Container, ops: &[ItemOp]) -> ContainerDecision {
     let mut spans = match Spans::new(ops) {
         Ok(spans) => spans,
         Err(judged) => return judged,
@@ -65,27 +65,27 @@ pub(crate) fn decide(container: Container, ops: &[ItemOp]) -> Judged {
     }
 }
 
-/// Takes of unknown outcome may have taken values that nobody else did. If not even all of those values taken as early as
+/// Takes of unknown outcome may have taken values that no other take did. If not even all of those values taken as early as
 /// possible would do, nothing does; if none of them taken does, that will do. In between only a search can tell.
-fn between(spans: &mut Spans, decide: impl Fn(&Spans) -> Judged) -> Judged {
+fn between(spans: &mut Spans, decide: impl Fn(&Spans) -> ContainerDecision) -> ContainerDecision {
     let first = spans.takers.iter().copied().min();
     let Some(first) = first.filter(|_| spans.values.iter().any(|value| value.take.is_none())) else {
         return decide(spans);
     };
-    if decide(spans) == Judged::Linearizable {
-        return Judged::Linearizable;
+    if decide(spans) == ContainerDecision::Linearizable {
+        return ContainerDecision::Linearizable;
     }
     for value in spans.values.iter_mut().filter(|value| value.take.is_none()) {
         value.take_from = first.max(value.put_from);
     }
     match decide(spans) {
-        Judged::Conflict(mut places) => {
+        ContainerDecision::Conflict(mut places) => {
             places.extend(&spans.taker_places);
-            Judged::Conflict(places)
+            ContainerDecision::Conflict(places)
         }
-        _ => Judged::CannotTell,
+        _ => ContainerDecision::CannotTell,
     }
 }
 
-/// After every index: a value that nobody took leaves then.
+/// After every index: a value that was never taken leaves then.
 const NEVER: u64 = Op::OPEN - 1;

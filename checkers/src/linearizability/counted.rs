@@ -1,8 +1,8 @@
-//! Objects that count up with every change, such as registers with versions: with what number they may have begun, and replies
-//! that contradict each other whatever that was.
-use super::decide::Terms;
+//! Objects that count up with every change, such as registers with versions: the numbers with which they may have begun, and
+//! replies that contradict each other for every such number.
+use super::decide::DecisionOptions;
 use super::general::{self, Operation};
-use super::keys::{Judged, Part};
+use super::keys::{KeyDecision, Part};
 use super::object::{Contradiction, Evidence, Objects};
 use crate::history::{Op, Outcome};
 use crate::initial::Shown;
@@ -13,39 +13,39 @@ use crate::verdict::certificate::{Certificate, Claim};
 use crate::verdict::messages;
 use crate::verdict::{Finding, Severity};
 
-/// Numbers that an object may have begun with of which at most so many are tried.
+/// The most numbers that are tried as an object's beginning.
 const TRIED: i64 = 16;
-/// Values with such numbers that are tried at most.
+/// The most values with such numbers that are tried.
 const WAYS: usize = 64;
-/// Changes that a finding names at most.
+/// The most changes that a finding names.
 const NAMED: usize = 8;
-/// Operations that a certificate carries at most.
+/// The most operations that a certificate carries.
 const CERTIFIED: usize = 2_000;
 
-/// What the acts of one object change and show.
+/// What the actions of one object change and show.
 struct Counted<'a, A> {
-    acts: Vec<(Op<'a>, A)>,
+    actions: Vec<(Op<'a>, A)>,
     additions: Vec<Addition<'a>>,
     shows: Vec<Shows<'a>>,
 }
 
 impl<M: Model> Objects<'_, M> {
     /// Of an object that begins as its model does; `None` where it does not count.
-    fn counted<'a>(&'a self, part: &'a Part<'_>) -> Option<Counted<'a, M::Act>> {
+    fn counted<'a>(&'a self, part: &'a Part<'_>) -> Option<Counted<'a, M::Action>> {
         if self.initial.of(&part.key.to_value()).is_some() {
             return None;
         }
-        let mut counted = Counted { acts: Vec::new(), additions: Vec::new(), shows: Vec::new() };
+        let mut counted = Counted { actions: Vec::new(), additions: Vec::new(), shows: Vec::new() };
         for op in part.ops(self.history) {
-            let act = self.act(self.model, &op).ok()?;
-            let counts = self.model.counts(&act)?;
+            let action = self.action(self.model, &op).ok()?;
+            let counts = self.model.counts(&action)?;
             let by = i128::from(counts.by);
             if by != 0 {
                 counted.additions.push(Addition { op, amount: by });
             }
             let before = counts.before.filter(|_| op.outcome == Outcome::Ok);
             counted.shows.extend(before.map(|before| Shows { op, before, by }));
-            counted.acts.push((op, act));
+            counted.actions.push((op, action));
         }
         Some(counted)
     }
@@ -55,40 +55,41 @@ impl<M: Model> Objects<'_, M> {
         &self,
         part: &Part<'_>,
         said: (u64, Contradiction<M>),
-        terms: Terms<'_>,
-    ) -> Judged<Contradiction<M>> {
+        options: DecisionOptions<'_>,
+    ) -> KeyDecision<Contradiction<M>> {
         let (mut index, mut said) = said;
         let (model, key) = (self.model, part.key.to_value());
-        let Some(counted) = self.counted(part) else { return Judged::Bad(index, said) };
+        let Some(counted) = self.counted(part) else { return KeyDecision::Bad(index, said) };
         // A nearer reason is that calls took effect that were refused.
-        if !model.counts_alone() && self.refused_explain(part, &counted, terms) {
+        if !model.counts_alone() && self.refused_explain(part, &counted, options) {
             let refused = part.failed(self.history).filter(|op| self.changes(op));
             let calls: Vec<String> = refused.take(NAMED).map(|op| format!("#{}", op.call)).collect();
             said.note = Some(format!(
                 "Every reply is explained if calls that were refused took effect all the same ({}).",
                 calls.join(", ")
             ));
-            return Judged::Bad(index, said);
+            return KeyDecision::Bad(index, said);
         }
         let Some((least, most)) = self.numbers(part, &counted) else {
             if !model.counts_alone() && self.apart(part).is_some() {
                 said.evidence = Evidence::Apart;
             }
-            return Judged::Bad(index, said);
+            return KeyDecision::Bad(index, said);
         };
         // What it began with was there until the first change.
         let changed = counted.additions.iter().map(|addition| addition.op.end()).min().unwrap_or(Op::OPEN);
-        let early: Vec<&M::Act> = counted.acts.iter().filter(|(op, _)| op.call < changed).map(|(_, act)| act).collect();
+        let early: Vec<&M::Action> =
+            counted.actions.iter().filter(|(op, _)| op.call < changed).map(|(_, action)| action).collect();
         let numbers = (least..=most).take(TRIED as usize);
         let mut ways = numbers.flat_map(|number| model.counted_from(number, &early));
         for begins in ways.by_ref().take(WAYS) {
             let way = vec![(key.clone(), begins.clone())];
             let Some(other) = model.beginning(&key, &self.initial.supposing(&way)) else {
-                return Judged::Bad(index, said);
+                return KeyDecision::Bad(index, said);
             };
-            match self.judge_as(&other, part, terms) {
-                Judged::Fine(_) => return Judged::Asks(way, Shown::Counted),
-                Judged::Bad(later, evidence) => {
+            match self.judge_as(&other, part, options) {
+                KeyDecision::Fine(_) => return KeyDecision::Asks(way, Shown::Counted),
+                KeyDecision::Bad(later, evidence) => {
                     // The reply that no beginning explains tells more.
                     if later > index {
                         index = later;
@@ -103,19 +104,19 @@ impl<M: Model> Objects<'_, M> {
         }
         let more = ways.next().is_some();
         if most.saturating_sub(least) >= TRIED || more {
-            return Judged::GaveUp(format!(
+            return KeyDecision::GaveUp(format!(
                 "every reply may agree with a beginning between {least} and {most}, more than are tried: set initial"
             ));
         }
-        Judged::Bad(index, said)
+        KeyDecision::Bad(index, said)
     }
 
     /// The numbers above 0 with which it may have begun.
-    fn numbers(&self, part: &Part<'_>, counted: &Counted<'_, M::Act>) -> Option<(i64, i64)> {
+    fn numbers(&self, part: &Part<'_>, counted: &Counted<'_, M::Action>) -> Option<(i64, i64)> {
         let mut additions = counted.additions.clone();
         if self.model.counts_alone() {
             for op in part.failed(self.history) {
-                let counts = self.act(self.model, &op).ok().and_then(|act| self.model.counts(&act));
+                let counts = self.action(self.model, &op).ok().and_then(|action| self.model.counts(&action));
                 additions.push(Addition { op, amount: i128::from(counts.map_or(0, |counts| counts.by)) });
             }
             return beginnings(additions, &counted.shows);
@@ -131,35 +132,35 @@ impl<M: Model> Objects<'_, M> {
     }
 
     /// Whether calls that were refused explain every reply if they took effect all the same.
-    fn refused_explain(&self, part: &Part<'_>, counted: &Counted<'_, M::Act>, terms: Terms<'_>) -> bool {
+    fn refused_explain(&self, part: &Part<'_>, counted: &Counted<'_, M::Action>, options: DecisionOptions<'_>) -> bool {
         let refused = part.failed(self.history).filter_map(|op| {
-            let act = self.act(self.model, &op).ok().filter(|act| !self.model.observes_only(act))?;
-            Some(Operation { call: op.call, end: Op::OPEN, act })
+            let action = self.action(self.model, &op).ok().filter(|action| !self.model.observes_only(action))?;
+            Some(Operation { call: op.call, end: Op::OPEN, action })
         });
-        let refused: Vec<Operation<M::Act>> = refused.collect();
+        let refused: Vec<Operation<M::Action>> = refused.collect();
         if refused.is_empty() {
             return false;
         }
         let mut operations =
-            self.operations(self.model, part, counted.acts.iter().map(|(_, act)| act.clone()).collect());
+            self.operations(self.model, part, counted.actions.iter().map(|(_, action)| action.clone()).collect());
         operations.extend(refused);
         operations.sort_by_key(|operation| operation.call);
-        let terms = Terms { witness: false, ..terms };
-        matches!(general::decide(self.model, &operations, terms), general::Decision::Linearizable(_))
+        let options = DecisionOptions { witness: false, ..options };
+        matches!(general::decide(self.model, &operations, options), general::Decision::Linearizable(_))
     }
 
     fn changes(&self, op: &Op<'_>) -> bool {
-        let counts = self.act(self.model, op).ok().and_then(|act| self.model.counts(&act));
+        let counts = self.action(self.model, op).ok().and_then(|action| self.model.counts(&action));
         counts.is_some_and(|counts| counts.by != 0)
     }
 
-    /// Two replies that contradict each other whatever number it began with.
+    /// Two replies that contradict each other for every number that it may have begun with.
     pub(super) fn apart<'a>(&'a self, part: &'a Part<'_>) -> Option<Apart<'a>> {
         let counted = self.counted(part)?;
         apart(counted.additions, counted.shows)
     }
 
-    /// How those are told.
+    /// The finding about two such replies.
     pub(super) fn told(&self, part: &Part<'_>, apart: &Apart<'_>) -> Finding {
         let (history, key) = (self.history, part.key.to_value());
         let (from, to) = (&apart.from, &apart.to);
@@ -171,8 +172,10 @@ impl<M: Model> Objects<'_, M> {
         calls.dedup();
         let ops: Vec<Op<'_>> = calls.iter().filter_map(|call| history.op(*call)).collect();
         let told = |op: &Op<'_>| {
-            let words =
-                self.act(self.model, op).ok().and_then(|act| self.model.describe(&act, op.outcome != Outcome::Info));
+            let words = self
+                .action(self.model, op)
+                .ok()
+                .and_then(|action| self.model.describe(&action, op.outcome != Outcome::Info));
             words.map_or_else(|| messages::operation(history, op), |words| messages::operation_as(history, op, &words))
         };
         let last = if from.op.call > to.op.call { &from.op } else { &to.op };

@@ -1,7 +1,8 @@
-//! From a small contradiction to a finding that a person can check: who did what when, and why no order fits.
+//! From a small contradiction to a finding that a reader can check: the operations with their times, and why no order fits.
 use super::decide;
-use super::register::{Act, NIL, RegOp};
+use super::register::{NIL, RegAction, RegOp};
 use super::zones::Conflict;
+use crate::functions::brought;
 use crate::history::{History, Op, Outcome};
 use crate::value::likeness;
 use crate::value::{Value, ValueRef};
@@ -20,7 +21,7 @@ impl Contradicting {
     /// An observer of the initial value that ended before any of all the register's operations wrote that value.
     pub(crate) fn unwritten(&self, all: &[RegOp]) -> Option<usize> {
         self.small.iter().rposition(|op| {
-            let writes = |other: &RegOp| other.act.writes() == Some(NIL) && other.call < op.end;
+            let writes = |other: &RegOp| other.action.writes() == Some(NIL) && other.call < op.end;
             observes_initial(op) && !all.iter().any(writes)
         })
     }
@@ -28,7 +29,7 @@ impl Contradicting {
 
 /// Whether the operation certainly observed the initial value.
 pub(crate) fn observes_initial(op: &RegOp) -> bool {
-    op.definite() && op.act.needs() == Some(NIL) && !op.weakened
+    op.definite() && op.action.needs() == Some(NIL) && !op.weakened
 }
 
 /// One finding about one key. `supposed` has the same operations of a register that began with another value, which contradict
@@ -117,9 +118,9 @@ impl Story<'_> {
     /// The value that the operation saw or, if it saw none, left.
     fn value(&self, at: usize) -> Value {
         let op = self.ops[at];
-        match self.small[at].act {
-            Act::Read(_) if self.history.name(op.function) != "cas" => op.output.to_value(),
-            Act::Write(_) if !self.small[at].weakened => op.input.to_value(),
+        match self.small[at].action {
+            RegAction::Read(_) if self.history.name(op.function) != "cas" => op.output.to_value(),
+            RegAction::Write(_) if !self.small[at].weakened => op.input.to_value(),
             _ => part_of(op, 1),
         }
     }
@@ -154,20 +155,11 @@ impl Story<'_> {
 
     fn phantom(&self, observer: usize, workload: &str, key: &Value) -> Told {
         let op = self.ops[observer];
-        let replaced = self.small[observer].act.writes().is_some();
+        let replaced = self.small[observer].action.writes().is_some();
         let seen = if replaced { part_of(op, 0) } else { self.value(observer) };
         let history = self.history;
-        fn input<'h>(history: &History, other: &Op<'h>) -> Option<ValueRef<'h>> {
-            match history.name(other.function) {
-                "write" => Some(other.input),
-                // One that was answered with a mismatch wrote nothing.
-                "cas" if other.outcome == Outcome::Ok && other.output == Value::Bool(false) => None,
-                "cas" => other.input.as_list().and_then(|pair| pair.get(1)),
-                _ => None,
-            }
-        }
         let about = |other: &Op<'_>| other.key == *key && history.name(other.workload) == workload;
-        let writes = |other: &Op<'_>| input(history, other).is_some_and(|written| written == seen) && about(other);
+        let writes = |other: &Op<'_>| brought(history, other).is_some_and(|written| written == seen) && about(other);
         let operation = if replaced { "replaced" } else { "returned" };
         let name = self.name(observer);
         let writers: Vec<Op<'_>> = history.ops().iter().filter(writes).collect();
@@ -197,7 +189,7 @@ impl Story<'_> {
         let mut reasons = vec![why];
         // It may be the client's mistake, or the recorder's.
         let like = |other: Op<'_>| {
-            let written = input(history, &other).filter(|_| about(&other))?;
+            let written = brought(history, &other).filter(|_| about(&other))?;
             likeness(&written.to_value(), &seen)
         };
         reasons.extend(history.ops().iter().find_map(like));
@@ -220,7 +212,7 @@ impl Story<'_> {
             "{late} came after {early}, by compare-and-set; {two} shows {late}, and {one}, later, shows {early} again, a \
              contradiction."
         );
-        if self.small[first].act.writes().is_some() {
+        if self.small[first].action.writes().is_some() {
             let title = format!("{two}{} saw {late} before {early}, which it replaced, was there", self.on(second));
             return ("future-read", title, vec![gap, why]);
         }
@@ -229,7 +221,7 @@ impl Story<'_> {
     }
 
     fn overlap(&self, outer: [usize; 2], inner: [usize; 2]) -> Told {
-        let initial = self.small[outer[0]].act.needs() == Some(NIL) || self.reads_nil(outer[1]);
+        let initial = self.small[outer[0]].action.needs() == Some(NIL) || self.reads_nil(outer[1]);
         let last = outer[1];
         let mut why = Vec::new();
         if initial && outer[0] == outer[1] {
@@ -274,7 +266,7 @@ impl Story<'_> {
         ));
         let old = if self.reads_nil(last) { self.begins.clone() } else { self.value(last) };
         let newer = self.value(inner[0]);
-        if self.small[last].act.writes().is_none() {
+        if self.small[last].action.writes().is_none() {
             let title =
                 format!("{}{} returned {old} although {newer} had been there since", self.name(last), self.on(last));
             return ("stale-read", title, why);
@@ -284,22 +276,22 @@ impl Story<'_> {
     }
 
     fn reads_nil(&self, at: usize) -> bool {
-        self.small[at].act == Act::Read(NIL)
+        self.small[at].action == RegAction::Read(NIL)
     }
 
     fn no_order(&self) -> Told {
         let definite = self.ops.iter().filter(|op| op.outcome != Outcome::Info).count();
         let last = (0..self.small.len()).filter(|&at| self.small[at].definite()).max_by_key(|&at| self.small[at].end);
         let name = last.map(|at| self.name(at)).unwrap_or_default();
-        let observes = last.is_some_and(|at| self.small[at].act.writes().is_none());
+        let observes = last.is_some_and(|at| self.small[at].action.writes().is_none());
         let why = format!(
             "An order would have to place each of these {definite} acknowledged operations between its call and its answer; \
              every such order lets one of them see a value that is not there."
         );
         let title = match last {
             Some(at) if observes => {
-                let reply = match self.small[at].act {
-                    Act::Read(_) => self.value(at),
+                let reply = match self.small[at].action {
+                    RegAction::Read(_) => self.value(at),
                     // It observes by what it refuses to replace.
                     _ => self.ops[at].output.to_value(),
                 };

@@ -8,13 +8,13 @@
 //! 3. an intermediate step is made only to a value for which some open operation waits;
 //! 4. of operations that do the same, the one that must end first is taken first: the others can stand in for it later;
 //! 5. indeterminate operations have no identity: they are counts for each (kind, from, to), taken when no other open
-//!    operation does the same, dropped when nobody can observe them any more;
+//!    operation does the same, dropped when no operation can observe them any more;
 //! 6. a configuration that used fewer of them, and has done more, dominates.
 //!
 //! Says of a set that was cut so: see [`Machine::cut`].
 use super::configuration::{Configuration, Frontier, Used};
 use super::limits::{Limits, Stop};
-use super::register::{Act, NIL};
+use super::register::{NIL, RegAction};
 use super::timeline::{Event, SLOTS, Timeline};
 use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
@@ -32,7 +32,7 @@ struct Masks {
 /// Indeterminate operations that do the same and may take effect from now on; none: `count` is 0.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Class {
-    act: Act,
+    action: RegAction,
     count: u32,
     /// Position of one of them.
     example: u32,
@@ -40,7 +40,7 @@ pub(crate) struct Class {
 
 impl Class {
     fn leaves(&self) -> u32 {
-        self.act.writes().unwrap_or(NIL)
+        self.action.writes().unwrap_or(NIL)
     }
 }
 
@@ -59,7 +59,7 @@ pub(crate) struct Machine<'t, const N: usize> {
     observers: u128,
     writes: u128,
     differs: u128,
-    acts: [(Act, u64, u32); SLOTS],
+    actions: [(RegAction, u64, u32); SLOTS],
     masks: Vec<Masks>,
     classes: Vec<Class>,
     /// Classes by the value that they leave.
@@ -85,7 +85,7 @@ impl<'t, const N: usize> Machine<'t, N> {
             observers: 0,
             writes: 0,
             differs: 0,
-            acts: [(Act::Read(NIL), 0, 0); SLOTS],
+            actions: [(RegAction::Read(NIL), 0, 0); SLOTS],
             masks: vec![Masks::default(); time.values()],
             classes: Vec::new(),
             leaving: HashMap::new(),
@@ -149,7 +149,7 @@ impl<'t, const N: usize> Machine<'t, N> {
         }
     }
 
-    /// Makes the set the largest that can be here: every value somebody may need, everything done that helps, every
+    /// Makes the set the largest that can be here: every value that an operation may need, everything done that helps, every
     /// compare-and-set done or not. False when that would be too many.
     pub(crate) fn assume_anything(&mut self, at_most: usize) -> bool {
         self.restore(&[], &[], false);
@@ -159,7 +159,7 @@ impl<'t, const N: usize> Machine<'t, N> {
         }
         let mut values: Vec<u32> =
             (0..self.time.values() as u32).filter(|&value| self.time.needed_after(value, self.at)).collect();
-        // One that nobody needs stands for all such.
+        // One value that no operation needs stands for all of them.
         values.extend((0..self.time.values() as u32).find(|&value| !self.time.needed_after(value, self.at)));
         let cas = self.open & !self.observers & !self.writes;
         if cas.count_ones() > 6 || values.len() << cas.count_ones() > at_most {
@@ -178,12 +178,12 @@ impl<'t, const N: usize> Machine<'t, N> {
             }
         }
         let time = self.time;
-        let mut known: HashSet<Act> = HashSet::new();
+        let mut known: HashSet<RegAction> = HashSet::new();
         for event in &time.events[..self.at] {
             if let Event::Possible(position) = *event
-                && known.insert(time.ops[position as usize].act)
+                && known.insert(time.ops[position as usize].action)
             {
-                self.add_class(Class { act: time.ops[position as usize].act, count: 1, example: position });
+                self.add_class(Class { action: time.ops[position as usize].action, count: 1, example: position });
             }
         }
         !self.cut
@@ -209,9 +209,9 @@ impl<'t, const N: usize> Machine<'t, N> {
     }
 
     fn possible(&mut self, position: u32) {
-        let act = self.time.ops[position as usize].act;
-        let new = Class { act, count: 1, example: position };
-        let alike = self.leaving(new.leaves()).iter().find(|&&class| self.classes[usize::from(class)].act == act);
+        let action = self.time.ops[position as usize].action;
+        let new = Class { action, count: 1, example: position };
+        let alike = self.leaving(new.leaves()).iter().find(|&&class| self.classes[usize::from(class)].action == action);
         if let Some(&class) = alike {
             self.classes[usize::from(class)].count += 1;
         } else if self.needed(new.leaves()) {
@@ -238,28 +238,28 @@ impl<'t, const N: usize> Machine<'t, N> {
         self.leaving.get(&value).map_or(&[], Vec::as_slice)
     }
 
-    /// Whether somebody waits for this value now or later.
+    /// Whether an operation waits for this value now or later.
     fn needed(&self, value: u32) -> bool {
-        let waits = |class: &Class| class.count > 0 && class.act.needs() == Some(value);
+        let waits = |class: &Class| class.count > 0 && class.action.needs() == Some(value);
         self.time.needed_after(value, self.at) || self.classes.iter().any(waits)
     }
 
-    fn masks_of(&mut self, act: Act, bit: u128) -> &mut u128 {
-        match act {
-            Act::Read(value) => {
+    fn masks_of(&mut self, action: RegAction, bit: u128) -> &mut u128 {
+        match action {
+            RegAction::Read(value) => {
                 self.observers ^= bit;
                 &mut self.masks[value as usize].reads
             }
-            Act::Differs(value) => {
+            RegAction::Differs(value) => {
                 self.observers ^= bit;
                 self.differs ^= bit;
                 &mut self.masks[value as usize].differs
             }
-            Act::Write(value) => {
+            RegAction::Write(value) => {
                 self.writes ^= bit;
                 &mut self.masks[value as usize].writes
             }
-            Act::Cas(value, _) => &mut self.masks[value as usize].cas,
+            RegAction::Cas(value, _) => &mut self.masks[value as usize].cas,
         }
     }
 
@@ -267,26 +267,26 @@ impl<'t, const N: usize> Machine<'t, N> {
         let slot = self.time.slot_of[position as usize];
         let op = &self.time.ops[position as usize];
         let bit = 1u128 << slot;
-        self.acts[usize::from(slot)] = (op.act, op.end, position);
+        self.actions[usize::from(slot)] = (op.action, op.end, position);
         self.open |= bit;
-        *self.masks_of(op.act, bit) |= bit;
+        *self.masks_of(op.action, bit) |= bit;
     }
 
     fn close(&mut self, position: u32) {
         let bit = 1u128 << self.time.slot_of[position as usize];
         self.open &= !bit;
-        *self.masks_of(self.time.ops[position as usize].act, bit) &= !bit;
+        *self.masks_of(self.time.ops[position as usize].action, bit) &= !bit;
     }
 
     fn call(&mut self, position: u32) {
         self.open(position);
         let bit = 1u128 << self.time.slot_of[position as usize];
-        let act = self.time.ops[position as usize].act;
+        let action = self.time.ops[position as usize].action;
         for one in &mut self.configurations {
-            match act {
-                Act::Read(value) if value == one.value => one.done |= bit,
-                Act::Differs(value) if value != one.value => one.done |= bit,
-                Act::Write(value) if value == one.value => one.optional |= bit,
+            match action {
+                RegAction::Read(value) if value == one.value => one.done |= bit,
+                RegAction::Differs(value) if value != one.value => one.done |= bit,
+                RegAction::Write(value) if value == one.value => one.optional |= bit,
                 _ => {}
             }
         }
@@ -391,37 +391,37 @@ impl<'t, const N: usize> Machine<'t, N> {
         };
         let mut rest = pending & self.writes;
         while rest != 0 {
-            let Act::Write(value) = self.acts[rest.trailing_zeros() as usize].0 else { break };
+            let RegAction::Write(value) = self.actions[rest.trailing_zeros() as usize].0 else { break };
             let alike = rest & self.masks[value as usize].writes;
             rest &= !alike;
             if alike & (1 << slot) != 0 || self.useful(value, pending, &wanted) {
                 let at = self.first_to_end(alike);
-                reach(step(value, true, 1 << at, self.acts[at].2));
+                reach(step(value, true, 1 << at, self.actions[at].2));
             }
         }
         let mut rest = pending & self.masks[from.value as usize].cas;
         while rest != 0 {
             let mut alike = rest & rest.wrapping_neg();
-            let Act::Cas(_, value) = self.acts[rest.trailing_zeros() as usize].0 else { break };
+            let RegAction::Cas(_, value) = self.actions[rest.trailing_zeros() as usize].0 else { break };
             let mut others = rest & !alike;
             while others != 0 {
-                if self.acts[others.trailing_zeros() as usize].0.writes() == Some(value) {
+                if self.actions[others.trailing_zeros() as usize].0.writes() == Some(value) {
                     alike |= others & others.wrapping_neg();
                 }
                 others &= others - 1;
             }
             rest &= !alike;
             let at = self.first_to_end(alike);
-            reach(step(value, false, 1 << at, self.acts[at].2));
+            reach(step(value, false, 1 << at, self.actions[at].2));
         }
         for &value in &wanted {
             // Writing the value that is there already is useful when it buries something.
             let buries = pending & self.writes & !from.optional != 0;
             for &at in self.leaving(value) {
                 let class = &self.classes[usize::from(at)];
-                let blind = match class.act {
-                    Act::Write(_) if self.masks[value as usize].writes & pending == 0 => true,
-                    Act::Cas(needed, _) if needed == from.value && !self.open_cas(class.act, pending) => false,
+                let blind = match class.action {
+                    RegAction::Write(_) if self.masks[value as usize].writes & pending == 0 => true,
+                    RegAction::Cas(needed, _) if needed == from.value && !self.open_cas(class.action, pending) => false,
                     _ => continue,
                 };
                 if !self.available(from, at) || (value == from.value && !(blind && buries)) {
@@ -437,11 +437,11 @@ impl<'t, const N: usize> Machine<'t, N> {
         }
     }
 
-    fn open_cas(&self, act: Act, pending: u128) -> bool {
-        let Act::Cas(needed, _) = act else { return false };
+    fn open_cas(&self, action: RegAction, pending: u128) -> bool {
+        let RegAction::Cas(needed, _) = action else { return false };
         let mut rest = pending & self.masks[needed as usize].cas;
         while rest != 0 {
-            if self.acts[rest.trailing_zeros() as usize].0 == act {
+            if self.actions[rest.trailing_zeros() as usize].0 == action {
                 return true;
             }
             rest &= rest - 1;
@@ -454,7 +454,7 @@ impl<'t, const N: usize> Machine<'t, N> {
         let mut rest = alike & alike.wrapping_sub(1);
         while rest != 0 {
             let at = rest.trailing_zeros() as usize;
-            if self.acts[at].1 < self.acts[first].1 {
+            if self.actions[at].1 < self.actions[first].1 {
                 first = at;
             }
             rest &= rest - 1;
@@ -471,7 +471,7 @@ impl<'t, const N: usize> Machine<'t, N> {
         let mut wanted: Vec<u32> = Vec::new();
         let mut rest = pending & !self.writes & !self.differs;
         while rest != 0 {
-            let needed = self.acts[rest.trailing_zeros() as usize].0.needs();
+            let needed = self.actions[rest.trailing_zeros() as usize].0.needs();
             wanted.extend(needed.filter(|value| !wanted.contains(value)));
             rest &= rest - 1;
         }
@@ -486,7 +486,7 @@ impl<'t, const N: usize> Machine<'t, N> {
         let mut next = 0;
         while next < wanted.len() {
             for &at in self.leaving(wanted[next]) {
-                if let Act::Cas(needed, _) = self.classes[usize::from(at)].act
+                if let RegAction::Cas(needed, _) = self.classes[usize::from(at)].action
                     && self.available(from, at)
                     && !wanted.contains(&needed)
                 {
@@ -539,7 +539,7 @@ impl<'t, const N: usize> Machine<'t, N> {
         self.configurations = first;
     }
 
-    /// Drops uses that every configuration has made and, now and then, classes that nobody can observe any more.
+    /// Drops uses that every configuration has made and, now and then, classes that no operation can observe any more.
     fn forget(&mut self) {
         let common = self.configurations.first().map_or(Used::NOTHING, |one| one.used);
         for &(class, _) in common.counts() {
@@ -561,7 +561,7 @@ impl<'t, const N: usize> Machine<'t, N> {
         let gone = match class.count {
             0 => self.leaving(leaves).contains(&at),
             _ => {
-                let waits = |class: &Class| class.count > 0 && class.act.needs() == Some(leaves);
+                let waits = |class: &Class| class.count > 0 && class.action.needs() == Some(leaves);
                 !self.time.needed_after(leaves, self.at + 1) && !self.classes.iter().any(waits)
             }
         };

@@ -1,9 +1,9 @@
 //! Every engine for registers against brute force, on small random histories: also the counterexamples, which must be
 //! contradictions themselves, and the orders, which must be orders.
-use super::beam::{self, Answer, Effort};
-use super::decide::{Decision, Terms, by_engines, decide, raced, search};
-use super::limits::Limits;
-use super::register::{Act, NIL, RegOp};
+use super::beam::{self, BeamSettings};
+use super::decide::{DecisionOptions, RegisterDecision, RegisterSearch, by_engines, decide, raced};
+use super::limits::{EngineAnswer, Limits};
+use super::register::{NIL, RegAction, RegOp};
 use super::shrink::shrink;
 use super::timeline::Timeline;
 use super::{witness, zones};
@@ -63,18 +63,18 @@ pub fn differ_in(kind: Kind, seed: u64, count: u64) -> Result<Stats, String> {
 }
 
 fn compare(ops: &[RegOp], truth: bool, budget: &Budget, rng: &mut Rng) -> Result<(), String> {
-    let terms = Terms { witness: true, ..Terms::of(budget) };
-    let mut decisions = vec![("engines", by_engines(ops, terms).0), ("all", decide(ops, terms))];
+    let options = DecisionOptions { witness: true, ..DecisionOptions::of(budget) };
+    let mut decisions = vec![("engines", by_engines(ops, options).0), ("all", decide(ops, options))];
     if rng.below(64) == 0 {
-        let race = raced(ops, Terms { race: true, ..terms }).ok_or("race: no answer")?;
+        let race = raced(ops, DecisionOptions { race: true, ..options }).ok_or("race: no answer")?;
         decisions.push(("race", race));
     }
     decisions.push(("beam", by_beam(ops, budget, rng)?));
     decisions.push(("search", by_search(ops, budget)?));
     if zones::applies(ops) {
         match zones::decide(ops, true, &mut Limits::new(budget, u64::MAX)) {
-            Ok(Ok(order)) => decisions.push(("zones", Decision::Linearizable(order))),
-            Ok(Err(conflict)) => decisions.push(("zones", Decision::Conflict(conflict))),
+            Ok(Ok(order)) => decisions.push(("zones", RegisterDecision::Linearizable(order))),
+            Ok(Err(conflict)) => decisions.push(("zones", RegisterDecision::Conflict(conflict))),
             Err(stop) => return Err(format!("zones stopped: {stop:?}")),
         }
     }
@@ -85,12 +85,12 @@ fn compare(ops: &[RegOp], truth: bool, budget: &Budget, rng: &mut Rng) -> Result
         return Err(format!("the stretch from event {from} on was refuted"));
     }
     for (engine, decision) in decisions {
-        let said = matches!(decision, Decision::Linearizable(_));
-        if said != truth || matches!(decision, Decision::GaveUp(..)) {
+        let said = matches!(decision, RegisterDecision::Linearizable(_));
+        if said != truth || matches!(decision, RegisterDecision::GaveUp(..)) {
             return Err(format!("{engine} says {decision:?}, brute force {truth}"));
         }
         match &decision {
-            Decision::Linearizable(order) => {
+            RegisterDecision::Linearizable(order) => {
                 let order = order.as_ref().ok_or_else(|| format!("{engine} gives no order"))?;
                 replay(ops, order).map_err(|why| format!("{engine}: order {order:?}: {why}"))?;
             }
@@ -101,25 +101,24 @@ fn compare(ops: &[RegOp], truth: bool, budget: &Budget, rng: &mut Rng) -> Result
 }
 
 /// The beam as narrow as it can be, so that it fails and goes back even here.
-fn by_beam(ops: &[RegOp], budget: &Budget, rng: &mut Rng) -> Result<Decision, String> {
+fn by_beam(ops: &[RegOp], budget: &Budget, rng: &mut Rng) -> Result<RegisterDecision, String> {
     let time = Timeline::new(ops);
     let below = |rng: &mut Rng, limit: u64| 1 + rng.below(limit) as usize;
-    let effort = Effort { width: below(rng, 2), back: below(rng, 4), spacing: below(rng, 3) };
-    let mut beam = beam::beam(&time, true, effort);
+    let settings = BeamSettings { width: below(rng, 2), back: below(rng, 4), spacing: below(rng, 3) };
+    let mut beam = beam::beam(&time, true, settings);
     match beam.run(&mut Limits::new(budget, u64::MAX)) {
-        Ok(Answer::Linearizable) => {
-            Ok(Decision::Linearizable(beam.steps().and_then(|steps| witness::order(&time, &steps))))
+        Ok(EngineAnswer::Linearizable(_)) => {
+            Ok(RegisterDecision::Linearizable(beam.steps().and_then(|steps| witness::order(&time, &steps))))
         }
-        Ok(Answer::Refuted(index)) => Ok(Decision::Refuted(index)),
+        Ok(EngineAnswer::Refuted(index)) => Ok(RegisterDecision::Refuted(index)),
         Err(stop) => Err(format!("the beam stopped: {stop:?}")),
     }
 }
 
-fn by_search(ops: &[RegOp], budget: &Budget) -> Result<Decision, String> {
-    let mut search = search(ops);
-    match search.run(&mut Limits::new(budget, u64::MAX)) {
-        Ok(Answer::Linearizable) => Ok(Decision::Linearizable(Some(search.order()))),
-        Ok(Answer::Refuted(index)) => Ok(Decision::Refuted(index)),
+fn by_search(ops: &[RegOp], budget: &Budget) -> Result<RegisterDecision, String> {
+    match RegisterSearch::new(ops).run(&mut Limits::new(budget, u64::MAX)) {
+        Ok(EngineAnswer::Linearizable(order)) => Ok(RegisterDecision::Linearizable(order)),
+        Ok(EngineAnswer::Refuted(index)) => Ok(RegisterDecision::Refuted(index)),
         Err(stop) => Err(format!("the search stopped: {stop:?}")),
     }
 }
@@ -134,7 +133,7 @@ fn replay(ops: &[RegOp], order: &[u64]) -> Result<(), String> {
         if left.iter().any(|other| other.end < op.call) {
             return Err(format!("#{call} began after another had ended that comes later"));
         }
-        state = op.act.step(state).ok_or_else(|| format!("#{call} does not fit"))?;
+        state = op.action.step(state).ok_or_else(|| format!("#{call} does not fit"))?;
     }
     match left.iter().find(|op| op.definite()) {
         Some(op) => Err(format!("#{} is missing", op.call)),
@@ -151,21 +150,22 @@ fn explained(ops: &[RegOp]) -> bool {
             || (0..ops.len())
                 .filter(left)
                 .filter(|&at| ops[at].call < bound)
-                .any(|at| ops[at].act.step(state).is_some_and(|state| from(ops, taken | (1 << at), state)))
+                .any(|at| ops[at].action.step(state).is_some_and(|state| from(ops, taken | (1 << at), state)))
     }
     from(ops, 0, NIL)
 }
 
 /// A counterexample consists of operations of the history, weakened at most, and no order explains it either.
-fn sound(ops: &[RegOp], decision: &Decision, budget: &Budget) -> Result<(), String> {
+fn sound(ops: &[RegOp], decision: &RegisterDecision, budget: &Budget) -> Result<(), String> {
     let small = shrink(ops, decision, budget);
     let same = |op: &RegOp| {
         let of = |original: &&RegOp| {
-            let open = op.end == Op::OPEN && matches!(decision, Decision::Refuted(index) if original.end > *index);
+            let open =
+                op.end == Op::OPEN && matches!(decision, RegisterDecision::Refuted(index) if original.end > *index);
             original.call == op.call && (original.end == op.end || open)
         };
-        let weakened = |original: &RegOp| op.weakened && original.weaken().act == op.act;
-        ops.iter().find(of).is_some_and(|original| original.act == op.act || weakened(original))
+        let weakened = |original: &RegOp| op.weakened && original.weaken().action == op.action;
+        ops.iter().find(of).is_some_and(|original| original.action == op.action || weakened(original))
     };
     match () {
         () if small.is_empty() => Err("no counterexample".to_owned()),
@@ -204,44 +204,44 @@ fn small_history(rng: &mut Rng, kind: Kind) -> Vec<RegOp> {
     let mut effects: Vec<(u64, usize)> = Vec::new();
     let mut ops: Vec<RegOp> = Vec::new();
     for (at, (call, end)) in spans(rng, count).into_iter().enumerate() {
-        let act = match rng.below(5) {
-            0 | 1 => Act::Read(NIL),
-            2 | 3 => Act::Write(value(rng)),
-            _ => Act::Cas(rng.below(4) as u32, value(rng)),
+        let action = match rng.below(5) {
+            0 | 1 => RegAction::Read(NIL),
+            2 | 3 => RegAction::Write(value(rng)),
+            _ => RegAction::Cas(rng.below(4) as u32, value(rng)),
         };
         let info = rng.percent(kind.info_percent);
         effects.push((call * 10 + rng.below((end - call) * 10), at));
-        ops.push(RegOp { call, end: if info { Op::OPEN } else { end }, act, weakened: false });
+        ops.push(RegOp { call, end: if info { Op::OPEN } else { end }, action, weakened: false });
     }
     effects.sort_unstable();
     let mut state = NIL;
     for (_, at) in effects {
-        match ops[at].act {
-            Act::Read(_) => ops[at].act = Act::Read(state),
-            Act::Cas(from, to) if from != state => {
+        match ops[at].action {
+            RegAction::Read(_) => ops[at].action = RegAction::Read(state),
+            RegAction::Cas(from, to) if from != state => {
                 // It might have been aimed well, too.
-                ops[at].act = match rng.below(3) {
-                    0 if kind.differs => Act::Differs(from),
-                    _ => Act::Cas(state, to),
+                ops[at].action = match rng.below(3) {
+                    0 if kind.differs => RegAction::Differs(from),
+                    _ => RegAction::Cas(state, to),
                 };
-                if let Act::Cas(_, to) = ops[at].act {
+                if let RegAction::Cas(_, to) = ops[at].action {
                     state = to;
                 }
             }
-            act if ops[at].definite() || rng.below(2) == 0 => state = act.step(state).unwrap_or(state),
+            action if ops[at].definite() || rng.below(2) == 0 => state = action.step(state).unwrap_or(state),
             _ => {}
         }
     }
     if rng.below(3) > 0 {
         let at = rng.below(count as u64) as usize;
         let other = rng.below(4) as u32;
-        ops[at].act = match ops[at].act {
-            Act::Read(_) => Act::Read(other),
-            Act::Cas(_, to) => Act::Cas(other, to),
-            Act::Differs(_) => Act::Differs(other),
-            act => act,
+        ops[at].action = match ops[at].action {
+            RegAction::Read(_) => RegAction::Read(other),
+            RegAction::Cas(_, to) => RegAction::Cas(other, to),
+            RegAction::Differs(_) => RegAction::Differs(other),
+            action => action,
         };
     }
-    ops.retain(|op| op.definite() || op.act.writes().is_some());
+    ops.retain(|op| op.definite() || op.action.writes().is_some());
     ops
 }

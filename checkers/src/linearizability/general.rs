@@ -1,7 +1,7 @@
 //! Any model: which engine decides an object that is not a register.
 //!
 //! Sets fall apart into registers, containers of unique values and sets that only grow have algorithms of their own; everything
-//! else is searched for an order, depth first and breadth first in turns, and whoever has an answer first is believed.
+//! else is searched for an order, depth first and breadth first in turns, and the first answer counts.
 //! An operation of unknown outcome may be taken or left out; it is never forced, not even where it is impossible at the end.
 //!
 //! Findings of containers: `phantom-value` (taken, never put before), `duplicate-value`, `future-value`, `lost-value`,
@@ -12,38 +12,26 @@ mod configurations;
 mod explain;
 #[doc(hidden)]
 pub mod fuzz;
-mod outlook;
-mod search;
 mod shrink;
-mod space;
 
 #[cfg(test)]
 mod tests;
 
 pub(crate) use explain::finding;
 
-use super::decide::{self as registers, Terms};
-use super::limits::{Limits, Stop};
+use super::decide::{self as registers, DecisionOptions};
+use super::limits::{EngineAnswer, Limits, Stop};
+use super::outlook::Outlook;
 use super::register::{RegOp, Values};
+use super::search::Search;
 use super::shrink as register_shrink;
+use super::space::{Plan, PlannedOperation, Space};
 use crate::history::Op;
-use crate::linearizability::containers::{self, GrowOp, ItemOp, Judged};
-use crate::models::{Container, ContainerAct, GrowingAct, Model};
+use crate::linearizability::containers::{self, ContainerDecision, GrowOp, ItemOp};
+use crate::models::{Container, ContainerAction, GrowingAction, Model};
 use crate::value::Value;
 use configurations::Configurations;
-use outlook::Outlook;
-use search::Search;
-use space::{Plan, Space, Step};
 use std::collections::{HashMap, HashSet};
-
-/// What an engine says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Answer {
-    /// Some order explains all replies; the calls in that order, where it is known.
-    Linearizable(Option<Vec<u64>>),
-    /// None explains the replies up to this index.
-    Refuted(u64),
-}
 
 /// What is known of one object.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,14 +39,14 @@ pub(crate) enum Decision {
     /// Some order explains all replies; the calls in that order, where it is known.
     Linearizable(Option<Vec<u64>>),
     /// None does.
-    Refuted(Stuck),
-    /// Nobody could say: what ran out, and the last return that could be explained.
+    Refuted(Refutation),
+    /// No engine could say: what ran out, and the last return that could be explained.
     GaveUp(Stop, u64),
 }
 
 /// Where the contradiction is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Stuck {
+pub(crate) struct Refutation {
     /// No order explains the replies up to this index.
     pub(crate) until: u64,
     /// Some order explains those before this index.
@@ -67,7 +55,7 @@ pub(crate) struct Stuck {
     pub(crate) among: Option<Vec<u64>>,
 }
 
-/// One operation with its act.
+/// One operation with its action.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Operation<A> {
     /// Index of the call.
@@ -75,7 +63,7 @@ pub struct Operation<A> {
     /// Index of the reply; [`Op::OPEN`] for an operation that may take effect at any later time, or never.
     pub(crate) end: u64,
     /// What it did.
-    pub(crate) act: A,
+    pub(crate) action: A,
 }
 
 /// Steps of an engine's first turn at least; each further turn is twice as long.
@@ -88,14 +76,18 @@ const EXACT_STEPS: u64 = 20_000;
 const ORDERED: usize = 20_000;
 
 /// Decides one object. Observations without a reply have been left out.
-pub(crate) fn decide<M: Model>(model: &M, operations: &[Operation<M::Act>], terms: Terms<'_>) -> Decision {
-    let decision = match without_order(model, operations, terms) {
-        Decision::Refuted(stuck) => Decision::Refuted(exact(model, operations, stuck, terms)),
+pub(crate) fn decide<M: Model>(
+    model: &M,
+    operations: &[Operation<M::Action>],
+    options: DecisionOptions<'_>,
+) -> Decision {
+    let decision = match without_order(model, operations, options) {
+        Decision::Refuted(refutation) => Decision::Refuted(exact(model, operations, refutation, options)),
         decision => decision,
     };
-    if decision == Decision::Linearizable(None) && terms.witness && operations.len() <= ORDERED {
-        let steps = terms.steps.min(20 * operations.len() as u64 + 1000);
-        if let Decision::Linearizable(order) = in_turns(model, operations, Terms { steps, ..terms }) {
+    if decision == Decision::Linearizable(None) && options.witness && operations.len() <= ORDERED {
+        let steps = options.steps.min(20 * operations.len() as u64 + 1000);
+        if let Decision::Linearizable(order) = in_turns(model, operations, DecisionOptions { steps, ..options }) {
             return Decision::Linearizable(order.map(|order| without_idle_takers(model, operations, order)));
         }
     }
@@ -112,16 +104,17 @@ const TAKERS: usize = 64;
 
 /// The order without takes of unknown outcome that it does not need: a model may keep them open, and they may never have
 /// taken anything.
-fn without_idle_takers<M: Model>(model: &M, operations: &[Operation<M::Act>], order: Vec<u64>) -> Vec<u64> {
-    let acts: HashMap<u64, &M::Act> = operations.iter().map(|operation| (operation.call, &operation.act)).collect();
+fn without_idle_takers<M: Model>(model: &M, operations: &[Operation<M::Action>], order: Vec<u64>) -> Vec<u64> {
+    let actions: HashMap<u64, &M::Action> =
+        operations.iter().map(|operation| (operation.call, &operation.action)).collect();
     let takes = |call: &u64| {
-        let act = acts.get(call).and_then(|act| model.container_act(act));
-        matches!(act, Some((_, ContainerAct::TakeUnknown)))
+        let action = actions.get(call).and_then(|action| model.container_action(action));
+        matches!(action, Some((_, ContainerAction::TakeUnknown)))
     };
     let takers: Vec<u64> = order.iter().copied().filter(|call| takes(call)).collect();
     let replays = |left_out: &dyn Fn(&u64) -> bool| {
-        let mut kept = order.iter().filter(|call| !left_out(call)).filter_map(|call| acts.get(call));
-        kept.try_fold(model.initial(), |state, act| model.step(&state, act)).is_some()
+        let mut kept = order.iter().filter(|call| !left_out(call)).filter_map(|call| actions.get(call));
+        kept.try_fold(model.initial(), |state, action| model.step(&state, action)).is_some()
     };
     let idle: HashSet<u64> = if takers.is_empty() || replays(&takes) {
         takers.into_iter().collect()
@@ -138,18 +131,23 @@ fn without_idle_takers<M: Model>(model: &M, operations: &[Operation<M::Act>], or
 }
 
 /// The same contradiction up to the first reply that no order explains: a search that looked ahead may have known it later.
-pub(super) fn exact<M: Model>(model: &M, operations: &[Operation<M::Act>], stuck: Stuck, terms: Terms<'_>) -> Stuck {
+pub(super) fn exact<M: Model>(
+    model: &M,
+    operations: &[Operation<M::Action>],
+    refutation: Refutation,
+    options: DecisionOptions<'_>,
+) -> Refutation {
     let mut ends: Vec<u64> = operations.iter().map(|operation| operation.end).collect();
-    ends.retain(|end| (stuck.reached..=stuck.until).contains(end));
+    ends.retain(|end| (refutation.reached..=refutation.until).contains(end));
     ends.sort_unstable();
     let refuted = |end: u64| {
         let beginning = shrink::until(model, operations, end);
         let mut space = Space::new(model);
         let plan = Plan::new(&steps(&mut space, &beginning));
         let outlook = Outlook::new(&plan, &mut space);
-        let mut limits = Limits::new(terms.budget, EXACT_STEPS).holding(terms.memory_bytes);
+        let mut limits = Limits::new(options.budget, EXACT_STEPS).holding(options.memory_bytes);
         let answer = Search::ahead(plan, outlook).run(&mut space, &mut limits, 0);
-        matches!(answer, Ok(Answer::Refuted(_)))
+        matches!(answer, Ok(EngineAnswer::Refuted(_)))
     };
     let (mut low, mut high) = (0, ends.len().saturating_sub(1));
     while low < high {
@@ -160,13 +158,13 @@ pub(super) fn exact<M: Model>(model: &M, operations: &[Operation<M::Act>], stuck
             low = middle + 1;
         }
     }
-    let until = ends.get(high).copied().unwrap_or(stuck.until);
-    Stuck { until, reached: until, among: stuck.among }
+    let until = ends.get(high).copied().unwrap_or(refutation.until);
+    Refutation { until, reached: until, among: refutation.among }
 }
 
-/// Decides one object without an order; a contradiction may be told by a later reply than the first that shows it.
-fn without_order<M: Model>(model: &M, operations: &[Operation<M::Act>], terms: Terms<'_>) -> Decision {
-    if let Some(decision) = cells(model, operations, terms) {
+/// Decides one object without an order. The reply that it names may come later than the first that shows a contradiction.
+fn without_order<M: Model>(model: &M, operations: &[Operation<M::Action>], options: DecisionOptions<'_>) -> Decision {
+    if let Some(decision) = cells(model, operations, options) {
         return decision;
     }
     if let Some(decision) = growing(model, operations) {
@@ -174,46 +172,48 @@ fn without_order<M: Model>(model: &M, operations: &[Operation<M::Act>], terms: T
     }
     if let Some((container, items)) = items(model, operations) {
         return match containers::decide(container, &items) {
-            Judged::Linearizable => Decision::Linearizable(None),
-            Judged::Conflict(places) => Decision::Refuted(among(operations, places)),
-            Judged::CannotTell => in_turns(model, &useful(model, operations), terms),
+            ContainerDecision::Linearizable => Decision::Linearizable(None),
+            ContainerDecision::Conflict(places) => Decision::Refuted(among(operations, places)),
+            ContainerDecision::CannotTell => in_turns(model, &useful(model, operations), options),
         };
     }
-    in_turns(model, operations, terms)
+    in_turns(model, operations, options)
 }
 
-fn among<A>(operations: &[Operation<A>], places: Vec<usize>) -> Stuck {
+fn among<A>(operations: &[Operation<A>], places: Vec<usize>) -> Refutation {
     let ends = places.iter().map(|&at| operations[at].end).filter(|&end| end != Op::OPEN);
     let mut calls: Vec<u64> = places.iter().map(|&at| operations[at].call).collect();
     calls.sort_unstable();
     calls.dedup();
     let until = ends.max().unwrap_or(Op::OPEN);
-    Stuck { until, reached: until, among: Some(calls) }
+    Refutation { until, reached: until, among: Some(calls) }
 }
 
 /// Register by register, if the object is several.
-fn cells<M: Model>(model: &M, operations: &[Operation<M::Act>], terms: Terms<'_>) -> Option<Decision> {
+fn cells<M: Model>(model: &M, operations: &[Operation<M::Action>], options: DecisionOptions<'_>) -> Option<Decision> {
     let mut places: HashMap<Value, usize> = HashMap::new();
     let mut cells: Vec<(Values, Vec<RegOp>)> = Vec::new();
     for operation in operations {
-        let (cell, act) = model.cell_act(&operation.act)?;
+        let (cell, action) = model.cell_action(&operation.action)?;
         let place = *places.entry(cell).or_insert_with_key(|cell| {
             cells.push((Values::beginning(model.begins(cell)), Vec::new()));
             cells.len() - 1
         });
         let (values, ops) = &mut cells[place];
-        let Some(act) = values.act(&act) else { continue };
-        if operation.end != Op::OPEN || act.writes().is_some() {
-            ops.push(RegOp { call: operation.call, end: operation.end, act, weakened: false });
+        let Some(action) = values.action(&action) else { continue };
+        if operation.end != Op::OPEN || action.writes().is_some() {
+            ops.push(RegOp { call: operation.call, end: operation.end, action, weakened: false });
         }
     }
     let mut gave_up = None;
     for (_, ops) in &cells {
-        match registers::decide(ops, Terms { witness: false, ..terms }) {
-            registers::Decision::Linearizable(_) => {}
-            registers::Decision::GaveUp(stop, furthest) => gave_up = gave_up.or(Some(Decision::GaveUp(stop, furthest))),
+        match registers::decide(ops, DecisionOptions { witness: false, ..options }) {
+            registers::RegisterDecision::Linearizable(_) => {}
+            registers::RegisterDecision::GaveUp(stop, furthest) => {
+                gave_up = gave_up.or(Some(Decision::GaveUp(stop, furthest)))
+            }
             decision => {
-                let small = register_shrink::shrink(ops, &decision, terms.budget);
+                let small = register_shrink::shrink(ops, &decision, options.budget);
                 let until = small.iter().map(|op| op.end).filter(|&end| end != Op::OPEN).max().unwrap_or(Op::OPEN);
                 // A compare-and-set that counts as a write only depends on what was left out.
                 let whole = small.iter().any(|op| op.weakened);
@@ -222,14 +222,14 @@ fn cells<M: Model>(model: &M, operations: &[Operation<M::Act>], terms: Terms<'_>
                 } else {
                     small.iter().map(|op| op.call).collect()
                 };
-                return Some(Decision::Refuted(Stuck { until, reached: until, among: Some(calls) }));
+                return Some(Decision::Refuted(Refutation { until, reached: until, among: Some(calls) }));
             }
         }
     }
     Some(gave_up.unwrap_or(Decision::Linearizable(None)))
 }
 
-fn growing<M: Model>(model: &M, operations: &[Operation<M::Act>]) -> Option<Decision> {
+fn growing<M: Model>(model: &M, operations: &[Operation<M::Action>]) -> Option<Decision> {
     let ops = grow_ops(model, operations)?;
     let Err(conflict) = containers::growing(&ops) else { return Some(Decision::Linearizable(None)) };
     // Reads say something together with the adds of what they returned.
@@ -245,35 +245,35 @@ fn growing<M: Model>(model: &M, operations: &[Operation<M::Act>]) -> Option<Deci
 }
 
 /// The operations of a growing set, if the object is one.
-fn grow_ops<M: Model>(model: &M, operations: &[Operation<M::Act>]) -> Option<Vec<GrowOp>> {
-    let op = |operation: &Operation<M::Act>| {
-        Some(match model.growing_act(&operation.act)? {
-            GrowingAct::Add(value) => GrowOp::Add(value, operation.call, operation.end),
-            GrowingAct::Read(values) => GrowOp::Read(values, operation.call, operation.end),
+fn grow_ops<M: Model>(model: &M, operations: &[Operation<M::Action>]) -> Option<Vec<GrowOp>> {
+    let op = |operation: &Operation<M::Action>| {
+        Some(match model.growing_action(&operation.action)? {
+            GrowingAction::Add(value) => GrowOp::Add(value, operation.call, operation.end),
+            GrowingAction::Read(values) => GrowOp::Read(values, operation.call, operation.end),
         })
     };
     operations.iter().map(op).collect()
 }
 
 /// The operations of a container, if the object is one.
-fn items<M: Model>(model: &M, operations: &[Operation<M::Act>]) -> Option<(Container, Vec<ItemOp>)> {
-    let (container, _) = model.container_act(&operations.first()?.act)?;
-    let item = |operation: &Operation<M::Act>| {
-        let (_, act) = model.container_act(&operation.act)?;
+fn items<M: Model>(model: &M, operations: &[Operation<M::Action>]) -> Option<(Container, Vec<ItemOp>)> {
+    let (container, _) = model.container_action(&operations.first()?.action)?;
+    let item = |operation: &Operation<M::Action>| {
+        let (_, action) = model.container_action(&operation.action)?;
         // A beginning of a history may end before a reply that is known: the algorithms know no such reply.
-        if operation.end == Op::OPEN && matches!(act, ContainerAct::Take(_) | ContainerAct::TakeNothing) {
+        if operation.end == Op::OPEN && matches!(action, ContainerAction::Take(_) | ContainerAction::TakeNothing) {
             return None;
         }
-        Some(ItemOp { call: operation.call, end: operation.end, act })
+        Some(ItemOp { call: operation.call, end: operation.end, action })
     };
     Some((container, operations.iter().map(item).collect::<Option<_>>()?))
 }
 
-/// Without operations of unknown outcome that nobody needs: those that could be removed in groups of their own.
-fn useful<M: Model>(model: &M, operations: &[Operation<M::Act>]) -> Vec<Operation<M::Act>> {
-    let acts: Vec<&M::Act> = operations.iter().map(|operation| &operation.act).collect();
+/// The operations without those of unknown outcome that may be removed in groups of their own.
+fn useful<M: Model>(model: &M, operations: &[Operation<M::Action>]) -> Vec<Operation<M::Action>> {
+    let actions: Vec<&M::Action> = operations.iter().map(|operation| &operation.action).collect();
     let mut kept = vec![true; operations.len()];
-    for group in model.removable(&acts) {
+    for group in model.removable(&actions) {
         if group.iter().all(|&at| operations[at].end == Op::OPEN) {
             group.iter().for_each(|&at| kept[at] = false);
         }
@@ -281,11 +281,16 @@ fn useful<M: Model>(model: &M, operations: &[Operation<M::Act>]) -> Vec<Operatio
     operations.iter().zip(kept).filter(|(_, kept)| *kept).map(|(operation, _)| operation.clone()).collect()
 }
 
-/// The operations with their acts as numbers.
-fn steps<M: Model>(space: &mut Space<'_, M>, operations: &[Operation<M::Act>]) -> Vec<Step> {
-    let step = |operation: &Operation<M::Act>| {
-        let observes = space.model().observes_only(&operation.act);
-        Step { call: operation.call, end: operation.end, act: space.act_id(operation.act.clone()), observes }
+/// The operations with their actions as numbers.
+fn steps<M: Model>(space: &mut Space<'_, M>, operations: &[Operation<M::Action>]) -> Vec<PlannedOperation> {
+    let step = |operation: &Operation<M::Action>| {
+        let observes = space.model().observes_only(&operation.action);
+        PlannedOperation {
+            call: operation.call,
+            end: operation.end,
+            action: space.action_id(operation.action.clone()),
+            observes,
+        }
     };
     operations.iter().map(step).collect()
 }
@@ -302,7 +307,7 @@ impl Engine {
         space: &mut Space<'_, M>,
         limits: &mut Limits<'_>,
         others: u64,
-    ) -> Result<Answer, Stop> {
+    ) -> Result<EngineAnswer, Stop> {
         match self {
             Engine::Depth(search) => search.run(space, limits, others),
             Engine::Breadth(configurations) => configurations.run(space, limits, others),
@@ -326,15 +331,19 @@ impl Engine {
 }
 
 /// By search, with at most about this many steps.
-pub(crate) fn in_turns<M: Model>(model: &M, operations: &[Operation<M::Act>], terms: Terms<'_>) -> Decision {
-    let quota = terms.steps;
+pub(crate) fn in_turns<M: Model>(
+    model: &M,
+    operations: &[Operation<M::Action>],
+    options: DecisionOptions<'_>,
+) -> Decision {
+    let quota = options.steps;
     let mut space = Space::new(model);
     let steps = steps(&mut space, operations);
     let plan = Plan::new(&steps);
     let outlook = Outlook::new(&plan, &mut space);
     let mut engines = vec![Some(Engine::Depth(Box::new(Search::ahead(plan, outlook))))];
     // In a container more and more can be put, so the relaxed form has no end there.
-    let bounded = operations.first().is_some_and(|operation| model.container_act(&operation.act).is_none());
+    let bounded = operations.first().is_some_and(|operation| model.container_action(&operation.action).is_none());
     let mut breadths = vec![false];
     if bounded && steps.iter().any(|step| !step.definite()) {
         breadths.insert(0, true);
@@ -360,15 +369,16 @@ pub(crate) fn in_turns<M: Model>(model: &M, operations: &[Operation<M::Act>], te
                 at += 1;
                 continue;
             };
-            let mut limits =
-                Limits::new(terms.budget, turn).holding(terms.memory_bytes).about(terms.what, operations.len() as u64);
+            let mut limits = Limits::new(options.budget, turn)
+                .holding(options.memory_bytes)
+                .about(options.what, operations.len() as u64);
             let result = engine.run(&mut space, &mut limits, others);
             furthest = limits.furthest.max(furthest);
             match result {
-                Ok(Answer::Linearizable(order)) => return Decision::Linearizable(order),
-                Ok(Answer::Refuted(until)) => {
+                Ok(EngineAnswer::Linearizable(order)) => return Decision::Linearizable(order),
+                Ok(EngineAnswer::Refuted(until)) => {
                     let reached = engine.reached(until);
-                    return Decision::Refuted(Stuck { until, reached, among: None });
+                    return Decision::Refuted(Refutation { until, reached, among: None });
                 }
                 Err(Stop::Quota) => {}
                 Err(Stop::Time) => return Decision::GaveUp(Stop::Time, furthest),

@@ -1,5 +1,5 @@
 //! The keys of a history, and how they are judged one by one, several at the same time.
-use super::decide::Terms;
+use super::decide::DecisionOptions;
 use crate::history::{History, NameId, Op, Outcome};
 use crate::initial::Shown;
 use crate::value::{Value, ValueRef};
@@ -74,7 +74,7 @@ pub(crate) fn parts<'h>(history: &'h History, workloads: &[NameId]) -> Vec<Part<
 }
 
 /// What came out for one key.
-pub(crate) enum Judged<E> {
+pub(crate) enum KeyDecision<E> {
     /// Valid, with an order by calls where it was asked for.
     Fine(Option<Vec<u64>>),
     /// With the index that shows it, and how to tell it.
@@ -83,21 +83,21 @@ pub(crate) enum Judged<E> {
     GaveUp(String),
     /// Not with so few steps.
     Again,
-    /// Valid if these registers began with these values, which were read before anything was written; nobody said so.
+    /// Valid if these registers began with these values, which were read before anything was written; no option says so.
     Asks(Vec<(Value, Value)>, Shown),
     /// Not decided, because another key was refuted first.
     Left,
 }
 
-impl<E> Judged<E> {
-    /// The same answer; a contradiction is told in another way and is no answer here.
-    pub(crate) fn without_bad<F>(self) -> Judged<F> {
+impl<E> KeyDecision<E> {
+    /// The same answer; a contradiction counts as undecided here, because the caller reports it.
+    pub(crate) fn without_bad<F>(self) -> KeyDecision<F> {
         match self {
-            Judged::Fine(order) => Judged::Fine(order),
-            Judged::Bad(..) | Judged::Again => Judged::Again,
-            Judged::GaveUp(why) => Judged::GaveUp(why),
-            Judged::Asks(begins, shown) => Judged::Asks(begins, shown),
-            Judged::Left => Judged::Left,
+            KeyDecision::Fine(order) => KeyDecision::Fine(order),
+            KeyDecision::Bad(..) | KeyDecision::Again => KeyDecision::Again,
+            KeyDecision::GaveUp(why) => KeyDecision::GaveUp(why),
+            KeyDecision::Asks(begins, shown) => KeyDecision::Asks(begins, shown),
+            KeyDecision::Left => KeyDecision::Left,
         }
     }
 }
@@ -113,7 +113,7 @@ const LAST_STEPS: u64 = 2_000_000;
 const WORTH_A_THREAD: usize = 4_000;
 
 /// Judges all keys, in their order: in rounds of growing budgets, in each the keys that are still open, several at the same
-/// time. Once a round has refuted a key, the keys that are open then are left as [`Judged::Left`]: one broken key settles the
+/// time. Once a round has refuted a key, the keys that are open then are left as [`KeyDecision::Left`]: one broken key settles the
 /// verdict. What is open after the last round is decided one key after the other with everything there is. What comes out
 /// does not depend on how many work at the same time.
 pub(crate) fn judge_all<'h, E: Send>(
@@ -121,39 +121,48 @@ pub(crate) fn judge_all<'h, E: Send>(
     budget: &Budget,
     witness: bool,
     name: impl Fn(&Part<'h>) -> String + Sync,
-    judge: impl Fn(&Part<'h>, Terms<'_>) -> Judged<E> + Sync,
-) -> Vec<Judged<E>> {
+    judge: impl Fn(&Part<'h>, DecisionOptions<'_>) -> KeyDecision<E> + Sync,
+) -> Vec<KeyDecision<E>> {
     let size: usize = parts.iter().map(Part::len).sum();
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let all = |part: &Part<'h>| {
         let what = name(part);
-        judge(part, Terms { witness, race: threads > 1, what: &what, ..Terms::of(budget) })
+        judge(part, DecisionOptions { witness, race: threads > 1, what: &what, ..DecisionOptions::of(budget) })
     };
     if parts.len() < 2 {
         return parts.iter().map(all).collect();
     }
     let workers = if size < WORTH_A_THREAD { 1 } else { threads.min(parts.len()) };
     let memory_bytes = budget.memory_bytes / workers as u64;
-    let mut judged: Vec<Judged<E>> = parts.iter().map(|_| Judged::Again).collect();
+    let mut judged: Vec<KeyDecision<E>> = parts.iter().map(|_| KeyDecision::Again).collect();
     let mut factor = 1;
     loop {
-        let open: Vec<usize> = (0..parts.len()).filter(|&at| matches!(judged[at], Judged::Again)).collect();
+        let open: Vec<usize> = (0..parts.len()).filter(|&at| matches!(judged[at], KeyDecision::Again)).collect();
         let steps = |part: &Part<'h>| {
             let first = FIRST_STEPS.max(STEPS_EACH * part.len() as u64);
             first.saturating_mul(factor).min(LAST_STEPS)
         };
         let one = |part: &Part<'h>| {
             let what = name(part);
-            judge(part, Terms { witness, memory_bytes, steps: steps(part), what: &what, ..Terms::of(budget) })
+            judge(
+                part,
+                DecisionOptions {
+                    witness,
+                    memory_bytes,
+                    steps: steps(part),
+                    what: &what,
+                    ..DecisionOptions::of(budget)
+                },
+            )
         };
         let round = in_parallel(&open, workers, budget, |at| one(&parts[at]));
         for (&at, answer) in open.iter().zip(round) {
             judged[at] = answer;
         }
-        let broken = judged.iter().any(|one| matches!(one, Judged::Bad(..)));
-        let open = |one: &Judged<E>| matches!(one, Judged::Again);
+        let broken = judged.iter().any(|one| matches!(one, KeyDecision::Bad(..)));
+        let open = |one: &KeyDecision<E>| matches!(one, KeyDecision::Again);
         if broken {
-            judged.iter_mut().filter(|one| open(one)).for_each(|one| *one = Judged::Left);
+            judged.iter_mut().filter(|one| open(one)).for_each(|one| *one = KeyDecision::Left);
         }
         let last = parts.iter().zip(&judged).filter(|(_, one)| open(one)).all(|(part, _)| steps(part) == LAST_STEPS);
         if last || (budget.expired)() {
@@ -161,19 +170,19 @@ pub(crate) fn judge_all<'h, E: Send>(
         }
         factor *= GROWTH;
     }
-    let mut broken = judged.iter().any(|one| matches!(one, Judged::Bad(..)));
+    let mut broken = judged.iter().any(|one| matches!(one, KeyDecision::Bad(..)));
     for (one, part) in judged.iter_mut().zip(parts) {
         // Whether the memory ran out depended on the others.
-        if !matches!(one, Judged::Again | Judged::GaveUp(_)) {
+        if !matches!(one, KeyDecision::Again | KeyDecision::GaveUp(_)) {
             continue;
         }
-        *one = if broken { Judged::Left } else { all(part) };
-        broken |= matches!(one, Judged::Bad(..));
+        *one = if broken { KeyDecision::Left } else { all(part) };
+        broken |= matches!(one, KeyDecision::Bad(..));
     }
     judged
 }
 
-/// The answers for these keys, in their order, by so many workers.
+/// The answers for these keys, in their order, by this many workers.
 fn in_parallel<T: Send>(keys: &[usize], workers: usize, budget: &Budget, answer: impl Fn(usize) -> T + Sync) -> Vec<T> {
     let next = AtomicUsize::new(0);
     let answers: Mutex<Vec<Option<T>>> = Mutex::new(keys.iter().map(|_| None).collect());

@@ -1,6 +1,15 @@
-//! How much an engine may still use, and how far it came.
+//! The steps, time and memory that an engine may still use, how far it came, and its answer.
 use crate::verdict::{Budget, Progress};
 use std::sync::atomic::{AtomicBool, Ordering};
+
+/// The answer of an engine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum EngineAnswer {
+    /// Some order explains all replies; the calls in that order, where the engine knows it.
+    Linearizable(Option<Vec<u64>>),
+    /// No order explains the replies up to this index.
+    Refuted(u64),
+}
 
 /// Why an engine stopped without an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,7 +28,7 @@ pub(crate) enum Stop {
 
 /// Steps between two looks at the clock: asking is cheap, but not as cheap as a step.
 const LOOK: u32 = 256;
-/// Looks at the clock between two words about progress.
+/// Looks at the clock between two reports of progress.
 const WORD: u32 = 64;
 
 /// What an engine may use in one turn.
@@ -34,14 +43,14 @@ pub(crate) struct Limits<'a> {
     /// Steps until the next look at the clock, and looks until the next word.
     look: u32,
     word: u32,
-    /// Replies passed, of how many; for telling.
+    /// Replies passed, and all replies: for reports of progress.
     done: (u64, u64),
     /// The last return, by index, up to which the history was decided.
     pub(crate) furthest: u64,
 }
 
 impl<'a> Limits<'a> {
-    /// So many steps, within the budget.
+    /// This many steps, within the budget.
     pub(crate) fn new(budget: &'a Budget, quota: u64) -> Limits<'a> {
         Limits {
             budget,
@@ -57,7 +66,7 @@ impl<'a> Limits<'a> {
         }
     }
 
-    /// Says what is judged, for those who are told how far it came.
+    /// Sets what is judged, for reports of progress.
     pub(crate) fn about(mut self, what: &'a str, of: u64) -> Limits<'a> {
         self.what = what;
         self.done.1 = of;
@@ -92,7 +101,7 @@ impl<'a> Limits<'a> {
         Ok(())
     }
 
-    /// So many more steps were taken, without a look at the clock or the memory.
+    /// Counts steps that were taken without a look at the clock or the memory.
     pub(crate) fn charge(&mut self, steps: u64) {
         self.quota = self.quota.saturating_sub(steps);
         self.steps += steps;
@@ -127,7 +136,7 @@ impl<'a> Limits<'a> {
         self.furthest = self.furthest.max(index);
     }
 
-    /// So many replies are behind the engine now.
+    /// Sets how many replies are behind the engine.
     #[inline]
     pub(crate) fn passed(&mut self, replies: u64) {
         self.done.0 = replies;

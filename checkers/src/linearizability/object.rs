@@ -1,11 +1,11 @@
 //! One object of a history: judged by the engine for its kind, and, where it contradicts its model, whether it may only have
 //! begun with another value than its model does.
-use super::decide::{self, Decision, Terms};
+use super::decide::{self, DecisionOptions, RegisterDecision};
 use super::explain::{self, Contradicting};
-use super::general::{self, Operation, Stuck};
-use super::keys::{Judged, Part};
+use super::general::{self, Operation, Refutation};
+use super::keys::{KeyDecision, Part};
 use super::limits::Stop;
-use super::register::{Act, NIL, RegOp, Values};
+use super::register::{NIL, RegAction, RegOp, Values};
 use super::{shrink, zones};
 use crate::forms::Forms;
 use crate::history::{History, Op, Outcome};
@@ -41,8 +41,8 @@ impl<M> Contradiction<M> {
 }
 
 pub(super) enum Evidence {
-    Register(Vec<RegOp>, Decision),
-    Other(Stuck),
+    Register(Vec<RegOp>, RegisterDecision),
+    Other(Refutation),
     /// Two replies of an object that counts.
     Apart,
 }
@@ -60,42 +60,42 @@ pub(super) struct Objects<'a, M> {
 
 impl<M: Model> Objects<'_, M> {
     /// Judges one object. A contradiction that is none if it began with the value that was certainly there first is a question.
-    pub(super) fn judge(&self, part: &Part<'_>, terms: Terms<'_>) -> Judged<Contradiction<M>> {
+    pub(super) fn judge(&self, part: &Part<'_>, options: DecisionOptions<'_>) -> KeyDecision<Contradiction<M>> {
         let own = self.own(part);
         let model = own.as_ref().unwrap_or(self.model);
         if let Some(why) = self.other_form(part) {
-            return Judged::GaveUp(why);
+            return KeyDecision::GaveUp(why);
         }
-        let judged = self.judge_as(model, part, terms);
-        let Judged::Bad(index, evidence) = judged else { return judged.without_bad() };
+        let judged = self.judge_as(model, part, options);
+        let KeyDecision::Bad(index, evidence) = judged else { return judged.without_bad() };
         let (first, undecided, shown) = self.first(model, part);
         let said = Contradiction::new(evidence, own, several(&first));
         if first.is_empty() && undecided.is_empty() {
-            return self.judge_counted(part, (index, said), terms);
+            return self.judge_counted(part, (index, said), options);
         }
         if !said.several.is_empty() {
-            return Judged::Bad(index, said);
+            return KeyDecision::Bad(index, said);
         }
         let ways = initial::ways(&first, &undecided);
         let mut bad = (index, said);
         for (at, way) in ways.ways.into_iter().enumerate().skip(usize::from(first.is_empty())) {
             let Some(other) = self.model.beginning(&part.key.to_value(), &self.initial.supposing(&way)) else { break };
-            match self.judge_as(&other, part, terms) {
-                Judged::Fine(_) => {
+            match self.judge_as(&other, part, options) {
+                KeyDecision::Fine(_) => {
                     let how = if at == 0 { shown } else { Shown::Supposed };
-                    return Judged::Asks(way, how);
+                    return KeyDecision::Asks(way, how);
                 }
-                Judged::Bad(index, evidence) if at == 0 => {
+                KeyDecision::Bad(index, evidence) if at == 0 => {
                     let supposed = way.into_iter().next().map(|(_, value)| value);
                     let plain = Some(bad.1.evidence);
                     let other = Contradiction::new(evidence, Some(other), Vec::new());
                     bad = (index, Contradiction { supposed, plain, ..other });
                 }
-                Judged::Bad(..) => {}
+                KeyDecision::Bad(..) => {}
                 unknown => return unknown.without_bad(),
             }
         }
-        if ways.more { Judged::GaveUp(initial::too_many(&undecided)) } else { Judged::Bad(bad.0, bad.1) }
+        if ways.more { KeyDecision::GaveUp(initial::too_many(&undecided)) } else { KeyDecision::Bad(bad.0, bad.1) }
     }
 
     /// Why a reply shows a value in another form than values were written in.
@@ -109,19 +109,19 @@ impl<M: Model> Objects<'_, M> {
         self.model.beginning(&part.key.to_value(), self.initial)
     }
 
-    /// Registers of which nothing was said: values that were certainly in them before everything, other than those that
-    /// the model begins with; those that began with one of several values; and how the former are known.
+    /// Of registers whose initial value is not set: values that were certainly there before everything and are not those of the
+    /// model; registers that began with one of several values; and how the former are known.
     fn first(&self, model: &M, part: &Part<'_>) -> (Vec<(Value, Value)>, Undecided, Shown) {
         let key = part.key.to_value();
         let name = |register: Value| if register.is_nil() { key.clone() } else { register };
         let mut traces: Vec<Trace<Value, Value>> = Vec::new();
         for op in part.ops(self.history).chain(part.failed(self.history)) {
-            let Ok(act) = self.act(model, &op) else { continue };
+            let Ok(action) = self.action(model, &op) else { continue };
             if op.outcome == Outcome::Ok {
-                traces.extend(model.seen(&act).into_iter().map(|(of, value)| Trace::Seen(of, value, op.reply)));
+                traces.extend(model.seen(&action).into_iter().map(|(of, value)| Trace::Seen(of, value, op.reply)));
             }
-            let seen = if op.outcome == Outcome::Fail { Vec::new() } else { model.seen(&act) };
-            traces.extend(model.left(&act).into_iter().map(|(of, value)| {
+            let seen = if op.outcome == Outcome::Fail { Vec::new() } else { model.seen(&action) };
+            traces.extend(model.left(&action).into_iter().map(|(of, value)| {
                 let before = seen.iter().find(|(register, _)| *register == of).map(|(_, before)| before.clone());
                 match (before, value) {
                     (Some(before), Some(value)) => {
@@ -143,28 +143,28 @@ impl<M: Model> Objects<'_, M> {
         (first, named.filter(|(register, _)| self.initial.of(register).is_none()).collect(), how)
     }
 
-    /// Judges one object as a register if all its acts are those of one.
-    pub(super) fn judge_as(&self, model: &M, part: &Part<'_>, terms: Terms<'_>) -> Judged<Evidence> {
+    /// Judges one object as a register if all its actions are those of one.
+    pub(super) fn judge_as(&self, model: &M, part: &Part<'_>, options: DecisionOptions<'_>) -> KeyDecision<Evidence> {
         let mut values = Values::beginning(model.begins(&Value::Nil));
         let mut ops: Vec<RegOp> = Vec::with_capacity(part.len());
         for op in part.ops(self.history) {
-            let act = match self.act(model, &op) {
-                Ok(act) => act,
-                Err(message) => return Judged::GaveUp(message),
+            let action = match self.action(model, &op) {
+                Ok(action) => action,
+                Err(message) => return KeyDecision::GaveUp(message),
             };
-            let Some(register) = model.register_act(&act) else { return self.judge_other(model, part, terms) };
-            let Some(act) = values.act(&register) else { continue };
+            let Some(register) = model.register_action(&action) else { return self.judge_other(model, part, options) };
+            let Some(action) = values.action(&register) else { continue };
             let end = op.end();
             // An observation without a reply says nothing.
-            if end != Op::OPEN || act.writes().is_some() {
-                ops.push(RegOp { call: op.call, end, act, weakened: false });
+            if end != Op::OPEN || action.writes().is_some() {
+                ops.push(RegOp { call: op.call, end, action, weakened: false });
             }
         }
         drop(values);
-        self.judge_register(part, ops, terms)
+        self.judge_register(part, ops, options)
     }
 
-    pub(super) fn act(&self, model: &M, op: &Op<'_>) -> Result<M::Act, String> {
+    pub(super) fn action(&self, model: &M, op: &Op<'_>) -> Result<M::Action, String> {
         let mut reply = (op.outcome == Outcome::Ok).then(|| op.output.to_value());
         let (function, input) = (self.history.name(op.function), op.input.to_value());
         if let (true, "read", Some(Value::List(pair))) = (self.turned, function, &reply)
@@ -172,38 +172,41 @@ impl<M: Model> Objects<'_, M> {
         {
             reply = Some(Value::List([version.clone(), value.clone()].into()));
         }
-        let act = model.act_by(self.history.client(op.process), function, &input, reply.as_ref());
-        act.map_err(|message| format!("#{} is not understood: {message}", op.call))
+        let action = model.action_by(self.history.client(op.process), function, &input, reply.as_ref());
+        action.map_err(|message| format!("#{} is not understood: {message}", op.call))
     }
 
-    fn judge_other(&self, model: &M, part: &Part<'_>, terms: Terms<'_>) -> Judged<Evidence> {
-        let acts: Result<Vec<M::Act>, String> = part.ops(self.history).map(|op| self.act(model, &op)).collect();
-        let acts = match acts {
-            Ok(acts) => acts,
-            Err(message) => return Judged::GaveUp(message),
+    fn judge_other(&self, model: &M, part: &Part<'_>, options: DecisionOptions<'_>) -> KeyDecision<Evidence> {
+        let actions: Result<Vec<M::Action>, String> =
+            part.ops(self.history).map(|op| self.action(model, &op)).collect();
+        let actions = match actions {
+            Ok(actions) => actions,
+            Err(message) => return KeyDecision::GaveUp(message),
         };
-        match general::decide(model, &self.operations(model, part, acts), terms) {
-            general::Decision::Linearizable(order) => Judged::Fine(order.filter(|_| terms.witness)),
-            general::Decision::Refuted(stuck) => Judged::Bad(stuck.until, Evidence::Other(stuck)),
-            general::Decision::GaveUp(Stop::Quota, _) => Judged::Again,
-            general::Decision::GaveUp(stop, furthest) => Judged::GaveUp(self.gave_up(part, stop, furthest)),
+        match general::decide(model, &self.operations(model, part, actions), options) {
+            general::Decision::Linearizable(order) => KeyDecision::Fine(order.filter(|_| options.witness)),
+            general::Decision::Refuted(refutation) => KeyDecision::Bad(refutation.until, Evidence::Other(refutation)),
+            general::Decision::GaveUp(Stop::Quota, _) => KeyDecision::Again,
+            general::Decision::GaveUp(stop, furthest) => KeyDecision::GaveUp(self.gave_up(part, stop, furthest)),
         }
     }
 
     /// What was done, without observations that say nothing.
-    pub(super) fn operations(&self, model: &M, part: &Part<'_>, acts: Vec<M::Act>) -> Vec<Operation<M::Act>> {
+    pub(super) fn operations(&self, model: &M, part: &Part<'_>, actions: Vec<M::Action>) -> Vec<Operation<M::Action>> {
         let operations =
-            part.ops(self.history).zip(acts).map(|(op, act)| Operation { call: op.call, end: op.end(), act });
-        operations.filter(|operation| operation.end != Op::OPEN || !model.observes_only(&operation.act)).collect()
+            part.ops(self.history).zip(actions).map(|(op, action)| Operation { call: op.call, end: op.end(), action });
+        operations.filter(|operation| operation.end != Op::OPEN || !model.observes_only(&operation.action)).collect()
     }
 
-    fn judge_register(&self, part: &Part<'_>, ops: Vec<RegOp>, terms: Terms<'_>) -> Judged<Evidence> {
-        match decide::decide(&ops, terms) {
-            Decision::Linearizable(order) => Judged::Fine(order),
-            Decision::GaveUp(Stop::Quota, _) => Judged::Again,
-            Decision::GaveUp(stop, furthest) => Judged::GaveUp(self.gave_up(part, stop, furthest)),
-            Decision::Refuted(index) => Judged::Bad(index, Evidence::Register(ops, Decision::Refuted(index))),
-            Decision::Conflict(conflict) => {
+    fn judge_register(&self, part: &Part<'_>, ops: Vec<RegOp>, options: DecisionOptions<'_>) -> KeyDecision<Evidence> {
+        match decide::decide(&ops, options) {
+            RegisterDecision::Linearizable(order) => KeyDecision::Fine(order),
+            RegisterDecision::GaveUp(Stop::Quota, _) => KeyDecision::Again,
+            RegisterDecision::GaveUp(stop, furthest) => KeyDecision::GaveUp(self.gave_up(part, stop, furthest)),
+            RegisterDecision::Refuted(index) => {
+                KeyDecision::Bad(index, Evidence::Register(ops, RegisterDecision::Refuted(index)))
+            }
+            RegisterDecision::Conflict(conflict) => {
                 let at = match &conflict {
                     zones::Conflict::Phantom { observer } => *observer,
                     zones::Conflict::TwoReplaced { cas } => cas[1],
@@ -211,7 +214,7 @@ impl<M: Model> Objects<'_, M> {
                     zones::Conflict::Backwards { first, .. } => *first,
                     zones::Conflict::Overlap { outer, .. } => outer[1],
                 };
-                Judged::Bad(ops[at].call, Evidence::Register(ops, Decision::Conflict(conflict)))
+                KeyDecision::Bad(ops[at].call, Evidence::Register(ops, RegisterDecision::Conflict(conflict)))
             }
         }
     }
@@ -233,7 +236,7 @@ impl<M: Model> Objects<'_, M> {
         format!("{what} after {done} of {replies} replies, at {} of the run", messages::seconds(time))
     }
 
-    /// How a contradiction is told.
+    /// The finding about a contradiction.
     pub(super) fn finding(&self, part: &Part<'_>, bad: &Contradiction<M>, budget: &Budget) -> Finding {
         let (history, key) = (self.history, part.key.to_value());
         let model = bad.model.as_ref().unwrap_or(self.model);
@@ -264,16 +267,16 @@ impl<M: Model> Objects<'_, M> {
                 || Finding::new("nonlinearizable", Severity::Violation, String::new()),
                 |apart| self.told(part, &apart),
             ),
-            Evidence::Other(stuck) => {
+            Evidence::Other(refutation) => {
                 // They were understood when they were judged.
-                let acts = part.ops(history).filter_map(|op| self.act(model, &op).ok()).collect();
-                let operations = self.operations(model, part, acts);
-                let mut finding = general::finding(model, history, &key, &operations, stuck, budget);
+                let actions = part.ops(history).filter_map(|op| self.action(model, &op).ok()).collect();
+                let operations = self.operations(model, part, actions);
+                let mut finding = general::finding(model, history, &key, &operations, refutation, budget);
                 // A certificate speaks of the model as it is.
-                if let Some(Evidence::Other(stuck)) = &bad.plain {
-                    let acts = part.ops(history).filter_map(|op| self.act(self.model, &op).ok()).collect();
-                    let operations = self.operations(self.model, part, acts);
-                    let plain = general::finding(self.model, history, &key, &operations, stuck, budget);
+                if let Some(Evidence::Other(refutation)) = &bad.plain {
+                    let actions = part.ops(history).filter_map(|op| self.action(self.model, &op).ok()).collect();
+                    let operations = self.operations(self.model, part, actions);
+                    let plain = general::finding(self.model, history, &key, &operations, refutation, budget);
                     finding.certificate = plain.certificate;
                 }
                 finding.sentences.extend(bad.supposed.as_ref().map(|value| {
@@ -309,9 +312,10 @@ impl<M: Model> Objects<'_, M> {
         budget: &Budget,
     ) -> Contradicting {
         let begins = self.model.begins(&Value::Nil);
-        let terms = Terms { steps: PLAIN_STEPS, ..Terms::of(budget) };
-        let refuted =
-            |ops: &[RegOp]| matches!(decide::decide(ops, terms), Decision::Conflict(_) | Decision::Refuted(_));
+        let options = DecisionOptions { steps: PLAIN_STEPS, ..DecisionOptions::of(budget) };
+        let refuted = |ops: &[RegOp]| {
+            matches!(decide::decide(ops, options), RegisterDecision::Conflict(_) | RegisterDecision::Refuted(_))
+        };
         let mut more = small.clone();
         with_first(&mut more, ops);
         with_writes(&mut more, ops);
@@ -331,8 +335,8 @@ impl<M: Model> Objects<'_, M> {
         let mut values = Values::beginning(self.model.begins(&Value::Nil));
         let numbered = part.ops(self.history).filter_map(|op| {
             let known = small.iter().find(|known| known.call == op.call)?;
-            let act = values.act(&self.model.register_act(&self.act(self.model, &op).ok()?)?)?;
-            let plain = RegOp { act, weakened: false, ..*known };
+            let action = values.action(&self.model.register_action(&self.action(self.model, &op).ok()?)?)?;
+            let plain = RegOp { action, weakened: false, ..*known };
             Some(if known.weakened { plain.weaken() } else { plain })
         });
         numbered.collect()
@@ -344,23 +348,23 @@ impl<M: Model> Objects<'_, M> {
         let own = self.own(part);
         let model = own.as_ref().unwrap_or(self.model);
         let initial = model.initial();
-        // The first acts of each kind, by position; an act may be both, but not the other's counterpart as well.
+        // The first actions of each kind, by position; an action may be both, but not the other's counterpart as well.
         let (mut tells, mut changes) = ([None; 2], [None; 2]);
         let note = |firsts: &mut [Option<u32>; 2], position: u32| {
             let slot = usize::from(firsts[0].is_some());
             firsts[slot].get_or_insert(position);
         };
         for op in part.ops(self.history) {
-            let Ok(act) = self.act(model, &op) else { continue };
+            let Ok(action) = self.action(model, &op) else { continue };
             let acknowledged = op.outcome == Outcome::Ok;
-            if acknowledged && !model.fits_always(&act) {
+            if acknowledged && !model.fits_always(&action) {
                 // What does not fit the first state tells that another one had changed it.
-                if model.step(&initial, &act).is_none() {
+                if model.step(&initial, &action).is_none() {
                     return true;
                 }
                 note(&mut tells, op.position);
             }
-            if acknowledged && !model.observes_only(&act) {
+            if acknowledged && !model.observes_only(&action) {
                 note(&mut changes, op.position);
             }
             let differ = |one: &u32| changes.iter().flatten().any(|other| other != one);
@@ -372,9 +376,9 @@ impl<M: Model> Objects<'_, M> {
     }
 }
 
-/// A refused compare-and-set contradicts a value that the register was supposed to begin with only together with who read it.
+/// A refused compare-and-set contradicts a value that the register was supposed to begin with only together with a read of it.
 fn with_first(small: &mut Vec<RegOp>, ops: &[RegOp]) {
-    if small.iter().any(|op| matches!(op.act, Act::Differs(_)))
+    if small.iter().any(|op| matches!(op.action, RegAction::Differs(_)))
         && !small.iter().any(explain::observes_initial)
         && let Some(reader) = ops.iter().find(|op| explain::observes_initial(op))
     {
@@ -384,7 +388,7 @@ fn with_first(small: &mut Vec<RegOp>, ops: &[RegOp]) {
 
 /// Adds what wrote the initial value again before it was observed, if nothing shown did: its last write then.
 fn with_writes(small: &mut Vec<RegOp>, ops: &[RegOp]) {
-    let writes = |op: &RegOp| op.act.writes() == Some(NIL);
+    let writes = |op: &RegOp| op.action.writes() == Some(NIL);
     let observers: Vec<RegOp> = small.iter().filter(|op| explain::observes_initial(op)).copied().collect();
     for observer in observers {
         let before = |op: &&RegOp| writes(op) && op.call < observer.end;

@@ -1,6 +1,6 @@
 //! The calls of one register in the form in which the engines work on them: values as small numbers, order by index.
 use crate::history::Op;
-use crate::models::RegisterAct;
+use crate::models::RegisterAction;
 use crate::value::Value;
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -8,9 +8,9 @@ use std::hash::{BuildHasherDefault, Hasher};
 /// The initial value.
 pub(crate) const NIL: u32 = 0;
 
-/// An act on one register, values interned.
+/// An action on one register, values interned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Act {
+pub(crate) enum RegAction {
     /// It held this value.
     Read(u32),
     /// It held another value than this.
@@ -21,30 +21,30 @@ pub(crate) enum Act {
     Cas(u32, u32),
 }
 
-impl Act {
+impl RegAction {
     /// The value that must be there for it.
     pub(crate) fn needs(self) -> Option<u32> {
         match self {
-            Act::Read(value) | Act::Cas(value, _) => Some(value),
-            Act::Write(_) | Act::Differs(_) => None,
+            RegAction::Read(value) | RegAction::Cas(value, _) => Some(value),
+            RegAction::Write(_) | RegAction::Differs(_) => None,
         }
     }
 
     /// The value that it leaves behind, if it changes anything.
     pub(crate) fn writes(self) -> Option<u32> {
         match self {
-            Act::Write(value) | Act::Cas(_, value) => Some(value),
-            Act::Read(_) | Act::Differs(_) => None,
+            RegAction::Write(value) | RegAction::Cas(_, value) => Some(value),
+            RegAction::Read(_) | RegAction::Differs(_) => None,
         }
     }
 
-    /// The register's next value, or `None` when the act does not fit.
+    /// The register's next value, or `None` when the action does not fit.
     pub(crate) fn step(self, state: u32) -> Option<u32> {
         match self {
-            Act::Read(value) => (state == value).then_some(state),
-            Act::Differs(value) => (state != value).then_some(state),
-            Act::Write(value) => Some(value),
-            Act::Cas(from, to) => (state == from).then_some(to),
+            RegAction::Read(value) => (state == value).then_some(state),
+            RegAction::Differs(value) => (state != value).then_some(state),
+            RegAction::Write(value) => Some(value),
+            RegAction::Cas(from, to) => (state == from).then_some(to),
         }
     }
 }
@@ -57,7 +57,7 @@ pub(crate) struct RegOp {
     /// Index of the reply; [`Op::OPEN`] for an operation that may take effect at any later time, or never.
     pub(crate) end: u64,
     /// What it did.
-    pub(crate) act: Act,
+    pub(crate) action: RegAction,
     /// A compare-and-set that is taken for a write: nothing is said about the value it replaced.
     pub(crate) weakened: bool,
 }
@@ -70,8 +70,8 @@ impl RegOp {
 
     /// The same with a compare-and-set taken for a write. Whatever order explains the original explains this too.
     pub(crate) fn weaken(mut self) -> RegOp {
-        if let Act::Cas(_, to) = self.act {
-            self.act = Act::Write(to);
+        if let RegAction::Cas(_, to) = self.action {
+            self.action = RegAction::Write(to);
             self.weakened = true;
         }
         self
@@ -123,25 +123,25 @@ impl Values {
         id
     }
 
-    /// The act with its values as numbers; `None` for a read without a reply, which says nothing.
-    pub(crate) fn act(&mut self, act: &RegisterAct) -> Option<Act> {
-        Some(match act {
-            RegisterAct::Read(None) => return None,
-            RegisterAct::Read(Some(value)) => Act::Read(self.id(value)),
-            RegisterAct::Differs(value) => Act::Differs(self.id(value)),
-            RegisterAct::Write(value) => Act::Write(self.id(value)),
+    /// The action with its values as numbers; `None` for a read without a reply, which says nothing.
+    pub(crate) fn action(&mut self, action: &RegisterAction) -> Option<RegAction> {
+        Some(match action {
+            RegisterAction::Read(None) => return None,
+            RegisterAction::Read(Some(value)) => RegAction::Read(self.id(value)),
+            RegisterAction::Differs(value) => RegAction::Differs(self.id(value)),
+            RegisterAction::Write(value) => RegAction::Write(self.id(value)),
             // Replacing a value by itself shows that it was there and changes nothing.
-            RegisterAct::Cas(from, to) if from == to => Act::Read(self.id(from)),
-            RegisterAct::Cas(from, to) => Act::Cas(self.id(from), self.id(to)),
+            RegisterAction::Cas(from, to) if from == to => RegAction::Read(self.id(from)),
+            RegisterAction::Cas(from, to) => RegAction::Cas(self.id(from), self.id(to)),
         })
     }
 }
 
 /// One more than the largest number of a value.
 pub(crate) fn value_count(ops: &[RegOp]) -> usize {
-    let largest = |op: &RegOp| match op.act {
-        Act::Read(value) | Act::Differs(value) | Act::Write(value) => value,
-        Act::Cas(from, to) => from.max(to),
+    let largest = |op: &RegOp| match op.action {
+        RegAction::Read(value) | RegAction::Differs(value) | RegAction::Write(value) => value,
+        RegAction::Cas(from, to) => from.max(to),
     };
     ops.iter().map(largest).max().unwrap_or(NIL) as usize + 1
 }

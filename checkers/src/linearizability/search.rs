@@ -1,240 +1,269 @@
-//! Any model: a depth-first search for an order.
+//! A depth-first search for an order, for every model; registers whose values repeat use it beside the beam.
 //!
-//! Wing and Gong (JPDC 17, 1993), with Lowe's memo (2017) and Horn and Kroening's list (FORTE 2015). The memo's keys are
-//! short: everything that returned before the first return not yet passed has been linearised, so a key is that
-//! return's position, a bit for each operation open there, and the state. Keys are compared by value, never by hash alone. An
-//! operation without a reply may be taken or left out, and is never forced.
-use super::beam::Answer;
-use super::limits::{Limits, Stop};
-use crate::history::Op;
-use std::collections::{HashMap, HashSet};
-use std::hash::Hash;
+//! Wing and Gong (JPDC 17, 1993) with Lowe's memo (2017). Everything that returned before the first return not yet passed
+//! has been linearised, so a memo's key is that return's position, a bit for each operation open there, and the state.
+//! Operations of unknown outcome are optional and, of one kind, taken in the order of their calls. Of two ways to the
+//! same key the one that took fewer of them can do all that the other can, so the other is not followed. Of operations that
+//! do the same, the one that returns first is taken first: it can stand wherever another of them can.
+//! With an [`Outlook`] it goes nowhere where a reply that is known cannot come true.
+use super::limits::{EngineAnswer, Limits, Stop};
+use super::outlook::{Outlook, Position};
+use super::space::{Bits, Least, Plan, Space, Spent, Table};
+use crate::models::Model;
 
-/// One operation.
-#[derive(Clone, Debug)]
-pub(crate) struct Step<A> {
-    /// Index of the call.
-    pub(crate) call: u64,
-    /// Index of the reply; [`Op::OPEN`] where none came.
-    pub(crate) end: u64,
-    /// What it does.
-    pub(crate) act: A,
-    /// Whether it leaves every state as it is.
-    pub(crate) observes: bool,
+/// What was taken: a definite operation, or one more of a kind of unknown outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Taken {
+    Definite(u32),
+    Optional(u32),
 }
-
-type Key = (u32, u32, Box<[u64]>);
 
 struct Frame {
-    /// The operation taken, and the state before it.
-    taken: usize,
+    taken: Taken,
+    /// What was before it.
     state: u32,
-    /// Returns passed before it.
-    passed: usize,
-    /// An observation that fits is taken without an alternative.
-    only: bool,
+    passed: u32,
+    bits: u64,
+    spent: u32,
+    /// Where its alternatives begin among the candidates; they end where the next frame's begin.
+    from: usize,
 }
+
+/// In a memo's key, for every state that nothing can tell from the others so marked.
+const LOST: u32 = u32::MAX;
 
 /// A search that can be continued.
-pub(crate) struct Search<S, A, F> {
-    steps: Vec<Step<A>>,
-    apply: F,
-    states: Vec<S>,
-    state_ids: HashMap<S, u32>,
-    /// Definite operations in the order of their returns.
-    returns: Vec<usize>,
-    slot: Vec<u32>,
-    next: Vec<usize>,
-    previous: Vec<usize>,
+pub(crate) struct Search {
+    plan: Plan,
+    outlook: Option<Outlook>,
+    /// The last return that the outlook ruled out, where a branch was given up.
+    foreseen: u64,
+    bits_of: Bits,
+    spent_of: Spent,
+    next: Vec<u32>,
+    previous: Vec<u32>,
     taken: Vec<bool>,
-    bits: Box<[u64]>,
-    passed: usize,
-    deepest: usize,
     state: u32,
+    passed: u32,
+    bits: u64,
+    spent: u32,
+    deepest: u32,
     frames: Vec<Frame>,
-    memo: HashSet<Key>,
-    resume_after: Option<usize>,
+    /// Alternatives of all frames, each frame's in reverse order, with the states that they lead to.
+    candidates: Vec<(Taken, u32)>,
+    memo: Table<(u32, u32, u64), Least>,
+    memo_sets: u64,
+    fresh: bool,
 }
 
-impl<S: Clone + Eq + Hash, A, F: Fn(&S, &A) -> Option<S>> Search<S, A, F> {
-    /// A search over these operations, in any order.
-    pub(crate) fn new(initial: S, mut steps: Vec<Step<A>>, apply: F) -> Search<S, A, F> {
-        steps.sort_unstable_by_key(|step| step.call);
-        let count = steps.len();
-        let mut returns: Vec<usize> = (0..count).filter(|&at| steps[at].end != Op::OPEN).collect();
-        returns.sort_unstable_by_key(|&at| steps[at].end);
-        let (slot, width) = slots(&steps, &returns);
-        // A ring through a head (position `count`), in the order of calls.
-        let next = (0..=count).map(|at| if at == count { 0 } else { at + 1 }).collect();
-        let previous = (0..=count).map(|at| if at == 0 { count } else { at - 1 }).collect();
+impl Search {
+    /// A search over these operations.
+    pub(crate) fn new(plan: Plan) -> Search {
+        Search::ahead(plan, None)
+    }
+
+    /// The same, looking ahead.
+    pub(crate) fn ahead(plan: Plan, outlook: Option<Outlook>) -> Search {
+        let count = plan.definite.len() as u32;
         Search {
-            apply,
-            states: vec![initial.clone()],
-            state_ids: HashMap::from([(initial, 0)]),
-            returns,
-            slot,
-            next,
-            previous,
-            taken: vec![false; count],
-            bits: vec![0; width.div_ceil(64)].into_boxed_slice(),
-            passed: 0,
-            deepest: 0,
+            bits_of: Bits::new(plan.width),
+            spent_of: Spent::new(),
+            // A ring through a head (position `count`), in the order of calls.
+            next: (0..=count).map(|at| if at == count { 0 } else { at + 1 }).collect(),
+            previous: (0..=count).map(|at| if at == 0 { count } else { at - 1 }).collect(),
+            taken: vec![false; count as usize],
             state: 0,
+            passed: 0,
+            bits: 0,
+            spent: 0,
+            deepest: 0,
             frames: Vec::new(),
-            memo: HashSet::new(),
-            resume_after: None,
-            steps,
+            candidates: Vec::new(),
+            memo: Table::default(),
+            memo_sets: 0,
+            fresh: true,
+            foreseen: 0,
+            outlook,
+            plan,
         }
     }
 
-    /// Goes on until there is an answer or the turn is over.
-    pub(crate) fn run(&mut self, limits: &mut Limits<'_>) -> Result<Answer, Stop> {
+    /// Goes on until there is an answer or the turn is over. The other engines hold this many bytes.
+    pub(crate) fn run<M: Model>(
+        &mut self,
+        space: &mut Space<'_, M>,
+        limits: &mut Limits<'_>,
+        others: u64,
+    ) -> Result<EngineAnswer, Stop> {
         loop {
-            if self.passed == self.returns.len() {
-                return Ok(Answer::Linearizable);
+            if self.passed as usize == self.plan.returns.len() {
+                return Ok(EngineAnswer::Linearizable(Some(self.order())));
             }
-            limits.step(self.bytes())?;
-            let bound = self.steps[self.returns[self.passed]].end;
-            match self.choose(bound) {
-                Some((at, state, only)) => {
-                    self.resume_after = None;
-                    self.take(at, state, only);
-                    if self.passed > self.deepest {
-                        self.deepest = self.passed;
-                        limits.passed(self.passed as u64);
-                        limits.reached(self.steps[self.returns[self.passed - 1]].end);
-                    }
-                    let fresh = self.memo.insert((self.passed as u32, self.state, self.bits.clone()));
-                    if !fresh && !self.back() {
-                        return Ok(self.refuted());
-                    }
-                }
-                None => {
-                    if !self.back() {
-                        return Ok(self.refuted());
-                    }
-                }
+            limits.step(self.bytes() + space.bytes() + others)?;
+            if self.fresh {
+                self.fresh = false;
+                self.expand(space);
             }
-        }
-    }
-
-    /// Bytes held. What lies behind a state is guessed.
-    fn bytes(&self) -> u64 {
-        let keys = self.memo.capacity() * (size_of::<Key>() + 1) + self.memo.len() * (8 * self.bits.len() + 16);
-        let states = self.states.capacity() * 2 * (size_of::<S>() + 48);
-        let frames = self.frames.capacity() * size_of::<Frame>();
-        let steps = self.steps.capacity() * (size_of::<Step<A>>() + 2 * size_of::<usize>() + 5);
-        (keys + states + frames + steps + self.returns.capacity() * size_of::<usize>()) as u64
-    }
-
-    /// What was taken so far, by calls.
-    pub(crate) fn order(&self) -> Vec<u64> {
-        self.frames.iter().map(|frame| self.steps[frame.taken].call).collect()
-    }
-
-    fn refuted(&self) -> Answer {
-        Answer::Refuted(self.steps[self.returns[self.deepest]].end)
-    }
-
-    /// The next operation to try here: observations that fit at once, otherwise by call.
-    fn choose(&mut self, bound: u64) -> Option<(usize, u32, bool)> {
-        let head = self.steps.len();
-        if self.resume_after.is_none() {
-            let mut at = self.next[head];
-            while at != head && self.steps[at].call < bound {
-                if self.steps[at].observes && self.steps[at].end != Op::OPEN && self.fits(at).is_some() {
-                    return Some((at, self.state, true));
-                }
-                at = self.next[at];
-            }
-        }
-        let mut at = self.resume_after.map_or(self.next[head], |last| self.next[last]);
-        while at != head && self.steps[at].call < bound {
-            if !self.steps[at].observes
-                && let Some(state) = self.fits(at)
+            let from = self.frames.last().map_or(0, |frame| frame.from);
+            if self.candidates.len() > from
+                && let Some((taken, state)) = self.candidates.pop()
             {
-                let id = self.intern(state);
-                return Some((at, id, false));
+                self.take(taken, state);
+                if self.passed > self.deepest {
+                    self.deepest = self.passed;
+                    limits.passed(u64::from(self.passed));
+                    limits.reached(self.plan.end(self.passed as usize - 1));
+                }
+                let Some(state) = self.foresee(space) else {
+                    self.undo();
+                    continue;
+                };
+                let known = self.memo.entry((self.passed, state, self.bits)).or_default();
+                if known.add(self.spent, &self.spent_of) {
+                    self.memo_sets += 1;
+                    self.fresh = true;
+                } else {
+                    self.undo();
+                }
+            } else if self.frames.is_empty() {
+                return Ok(EngineAnswer::Refuted(self.foreseen.max(self.reached())));
+            } else {
+                self.undo();
             }
-            at = self.next[at];
         }
-        None
     }
 
-    fn fits(&self, at: usize) -> Option<S> {
-        (self.apply)(&self.states[self.state as usize], &self.steps[at].act)
+    /// The first return that no branch went past, by index. Where it looked ahead, the returns up to the one that was refuted
+    /// are contradictory, and those before this one are not.
+    pub(crate) fn reached(&self) -> u64 {
+        self.plan.end(self.deepest as usize)
     }
 
-    fn intern(&mut self, state: S) -> u32 {
-        if let Some(id) = self.state_ids.get(&state) {
-            return *id;
+    /// The state for the memo's key, or `None` where a reply that is known cannot come true any more.
+    fn foresee<M: Model>(&mut self, space: &Space<'_, M>) -> Option<u32> {
+        let Some(outlook) = &self.outlook else { return Some(self.state) };
+        let spent = |kind| self.spent_of.count(self.spent, kind);
+        let position = Position { state: self.state, passed: self.passed, taken: &self.taken, spent: &spent };
+        if let Some(end) = outlook.contradicted(&self.plan, space, &position) {
+            self.foreseen = self.foreseen.max(end);
+            return None;
         }
-        let id = self.states.len() as u32;
-        self.states.push(state.clone());
-        self.state_ids.insert(state, id);
-        id
+        let head = self.plan.definite.len() as u32;
+        let next = |&at: &u32| Some(self.next[at as usize]).filter(|&next| next != head);
+        let open = std::iter::successors(next(&head), next);
+        Some(if outlook.lost(&self.plan, space, &position, open) { LOST } else { self.state })
     }
 
-    fn take(&mut self, at: usize, state: u32, only: bool) {
-        self.frames.push(Frame { taken: at, state: self.state, passed: self.passed, only });
-        let (before, after) = (self.previous[at], self.next[at]);
-        self.next[before] = after;
-        self.previous[after] = before;
-        self.taken[at] = true;
-        self.flip(at);
+    /// Bytes held, about.
+    pub(crate) fn bytes(&self) -> u64 {
+        let ahead = self.outlook.as_ref().map_or(0, Outlook::bytes);
+        let memo = self.memo.len() as u64 * 64 + self.memo_sets * 8;
+        ahead + memo + self.frames.len() as u64 * 56 + self.spent_of.bytes() + self.bits_of.bytes()
+    }
+
+    /// What to try here, the most urgent last: an observation that fits is the only thing to do.
+    fn expand<M: Model>(&mut self, space: &mut Space<'_, M>) {
+        let bound = self.plan.end(self.passed as usize);
+        let head = self.plan.definite.len() as u32;
+        let from = self.candidates.len();
+        let mut at = self.next[head as usize];
+        while at != head && self.plan.definite[at as usize].call < bound {
+            let step = self.plan.definite[at as usize];
+            if let Some(state) = space.step(self.state, step.action) {
+                if step.observes {
+                    self.candidates.truncate(from);
+                    self.candidates.push((Taken::Definite(at), state));
+                    return;
+                }
+                self.candidates.push((Taken::Definite(at), state));
+            }
+            at = self.next[at as usize];
+        }
+        self.order_candidates(from);
+        let definite = self.candidates.len();
+        for kind in 0..self.plan.kinds.len() as u32 {
+            let (action, calls) = &self.plan.kinds[kind as usize];
+            let used = self.spent_of.count(self.spent, kind) as usize;
+            if calls.get(used).is_some_and(|&call| call < bound)
+                && let Some(state) = space.step(self.state, *action)
+                && state != self.state
+            {
+                self.candidates.push((Taken::Optional(kind), state));
+            }
+        }
+        // Optional ones come after all definite ones, that is, before them here.
+        let optional = self.candidates.len() - definite;
+        self.candidates[from..].rotate_right(optional);
+    }
+
+    /// Those that return first last, as they are tried from the end; of several that do the same only the first to return.
+    fn order_candidates(&mut self, from: usize) {
+        if self.candidates.len() < from + 2 {
+            return;
+        }
+        let definite = &self.plan.definite;
+        let action_and_end = |(taken, _): &(Taken, u32)| match taken {
+            Taken::Definite(at) => (definite[*at as usize].action, definite[*at as usize].end),
+            Taken::Optional(_) => (0, 0),
+        };
+        self.candidates[from..].sort_unstable_by_key(action_and_end);
+        let mut kept = from + 1;
+        for at in from + 1..self.candidates.len() {
+            if action_and_end(&self.candidates[at]).0 != action_and_end(&self.candidates[kept - 1]).0 {
+                self.candidates[kept] = self.candidates[at];
+                kept += 1;
+            }
+        }
+        self.candidates.truncate(kept);
+        self.candidates[from..].sort_unstable_by_key(|candidate| std::cmp::Reverse(action_and_end(candidate).1));
+    }
+
+    fn take(&mut self, taken: Taken, state: u32) {
+        let from = self.candidates.len();
+        let (passed, bits, spent) = (self.passed, self.bits, self.spent);
+        self.frames.push(Frame { taken, state: self.state, passed, bits, spent, from });
         self.state = state;
-        while self.passed < self.returns.len() && self.taken[self.returns[self.passed]] {
-            self.flip(self.returns[self.passed]);
+        let at = match taken {
+            Taken::Optional(kind) => {
+                self.spent = self.spent_of.with(spent, kind);
+                return;
+            }
+            Taken::Definite(at) => at as usize,
+        };
+        let (before, after) = (self.previous[at], self.next[at]);
+        self.next[before as usize] = after;
+        self.previous[after as usize] = before;
+        self.taken[at] = true;
+        self.bits = self.bits_of.flip(self.bits, self.plan.slot[at]);
+        while let Some(&done) = self.plan.returns.get(self.passed as usize).filter(|&&done| self.taken[done as usize]) {
+            self.bits = self.bits_of.flip(self.bits, self.plan.slot[done as usize]);
             self.passed += 1;
         }
     }
 
-    /// Undoes the last step that has an alternative. False when none is left.
-    fn back(&mut self) -> bool {
-        while let Some(frame) = self.frames.pop() {
-            while self.passed > frame.passed {
-                self.passed -= 1;
-                self.flip(self.returns[self.passed]);
-            }
-            let at = frame.taken;
-            self.flip(at);
+    fn undo(&mut self) {
+        let Some(frame) = self.frames.pop() else { return };
+        self.candidates.truncate(frame.from);
+        (self.state, self.passed, self.bits, self.spent) = (frame.state, frame.passed, frame.bits, frame.spent);
+        if let Taken::Definite(at) = frame.taken {
+            let at = at as usize;
             self.taken[at] = false;
-            self.state = frame.state;
             let (before, after) = (self.previous[at], self.next[at]);
-            self.next[before] = at;
-            self.previous[after] = at;
-            if !frame.only {
-                self.resume_after = Some(at);
-                return true;
-            }
+            self.next[before as usize] = at as u32;
+            self.previous[after as usize] = at as u32;
         }
-        false
     }
 
-    fn flip(&mut self, at: usize) {
-        let slot = self.slot[at] as usize;
-        self.bits[slot / 64] ^= 1 << (slot % 64);
-    }
-}
-
-/// A slot for each operation, such that two that are open at the same time never share one. Also how many there are.
-fn slots<A>(steps: &[Step<A>], returns: &[usize]) -> (Vec<u32>, usize) {
-    let mut slot = vec![0; steps.len()];
-    let mut free: Vec<u32> = Vec::new();
-    let mut width = 0;
-    let mut returned = returns.iter().peekable();
-    for (at, step) in steps.iter().enumerate() {
-        while let Some(&&done) = returned.peek() {
-            if steps[done].end > step.call {
-                break;
+    /// Calls in the order that was found.
+    fn order(&self) -> Vec<u64> {
+        let mut used = vec![0usize; self.plan.kinds.len()];
+        let call = |frame: &Frame| match frame.taken {
+            Taken::Definite(at) => self.plan.definite[at as usize].call,
+            Taken::Optional(kind) => {
+                used[kind as usize] += 1;
+                self.plan.kinds[kind as usize].1[used[kind as usize] - 1]
             }
-            free.push(slot[done]);
-            returned.next();
-        }
-        slot[at] = free.pop().unwrap_or_else(|| {
-            width += 1;
-            width - 1
-        });
+        };
+        self.frames.iter().map(call).collect()
     }
-    (slot, width as usize)
 }

@@ -1,16 +1,16 @@
 //! Makes a counterexample small. Only what cannot create a violation is removed: observations, writes that none of the
-//! remaining observations can have seen, whole values with everybody who saw them; a compare-and-set may be taken for a write.
+//! remaining observations can have seen, whole values with every operation that saw them; a compare-and-set may be taken for a write.
 //! Every step is checked exactly.
-use super::decide::{Decision, Terms, counted};
-use super::register::{Act, NIL, RegOp, value_count};
+use super::decide::{DecisionOptions, RegisterDecision, counted};
+use super::register::{NIL, RegAction, RegOp, value_count};
 use super::zones::{self, Conflict};
 use crate::history::Op;
 use crate::verdict::Budget;
 use std::collections::HashMap;
 
-/// From how many operations on subsets are no longer tried one by one.
+/// The most operations of which every subset is tried.
 const POOL: usize = 16;
-/// Size of the largest counterexample that is looked for among all subsets.
+/// The size of the largest subset that is tried.
 const SMALL: usize = 8;
 /// Steps that one check of a candidate may take, and all of them together.
 const STEPS: u64 = 60_000;
@@ -20,10 +20,10 @@ const STRETCH: usize = 16;
 const STRETCH_STEPS: u64 = 400_000;
 
 /// The smallest counterexample found for a decision that refuted these operations, in the order of their calls.
-pub(crate) fn shrink(ops: &[RegOp], decision: &Decision, budget: &Budget) -> Vec<RegOp> {
+pub(crate) fn shrink(ops: &[RegOp], decision: &RegisterDecision, budget: &Budget) -> Vec<RegOp> {
     match decision {
-        Decision::Conflict(conflict) => from_conflict(ops, conflict, budget),
-        Decision::Refuted(index) => {
+        RegisterDecision::Conflict(conflict) => from_conflict(ops, conflict, budget),
+        RegisterDecision::Refuted(index) => {
             let before = compact(&until(ops, *index));
             let mut shrinker = Shrinker { hiding: Hiding::new(&before), ops: before, budget, attempts: 0, steps: 0 };
             shrinker.run();
@@ -34,7 +34,32 @@ pub(crate) fn shrink(ops: &[RegOp], decision: &Decision, budget: &Budget) -> Vec
             };
             restore(&smaller, ops)
         }
-        Decision::Linearizable(_) | Decision::GaveUp(..) => Vec::new(),
+        RegisterDecision::Linearizable(_) | RegisterDecision::GaveUp(..) => Vec::new(),
+    }
+}
+
+/// Delta debugging (Zeller and Hildebrandt, IEEE TSE 28, 2002): tries to remove everything that may go, then halves of it,
+/// quarters, single parts. `parts` lists what may go of the present state, and `remove` removes some of it where the rest is
+/// still a contradiction.
+pub(crate) fn remove_pieces<S, T>(
+    state: &mut S,
+    tired: impl Fn(&S) -> bool,
+    parts: impl Fn(&S) -> Vec<T>,
+    remove: impl Fn(&mut S, &[T]) -> bool,
+) {
+    let mut present = parts(state);
+    let mut piece = present.len();
+    while piece > 0 && !tired(state) {
+        let mut at = 0;
+        while at < present.len() && !tired(state) {
+            if remove(state, &present[at..present.len().min(at + piece)]) {
+                // What may go depends on what is there.
+                present = parts(state);
+            } else {
+                at += piece;
+            }
+        }
+        piece /= 2;
     }
 }
 
@@ -46,13 +71,13 @@ fn compact(ops: &[RegOp]) -> Vec<RegOp> {
         *numbers.entry(value).or_insert(next)
     };
     let mut renumber = |op: &RegOp| {
-        let act = match op.act {
-            Act::Read(value) => Act::Read(number(value)),
-            Act::Differs(value) => Act::Differs(number(value)),
-            Act::Write(value) => Act::Write(number(value)),
-            Act::Cas(from, to) => Act::Cas(number(from), number(to)),
+        let action = match op.action {
+            RegAction::Read(value) => RegAction::Read(number(value)),
+            RegAction::Differs(value) => RegAction::Differs(number(value)),
+            RegAction::Write(value) => RegAction::Write(number(value)),
+            RegAction::Cas(from, to) => RegAction::Cas(number(from), number(to)),
         };
-        RegOp { act, ..*op }
+        RegOp { action, ..*op }
     };
     ops.iter().map(&mut renumber).collect()
 }
@@ -70,7 +95,7 @@ fn restore(small: &[RegOp], ops: &[RegOp]) -> Vec<RegOp> {
 /// The history up to this return: later calls never happened, what is open then may or may not happen.
 fn until(ops: &[RegOp], index: u64) -> Vec<RegOp> {
     let open = |op: &RegOp| if op.end > index { RegOp { end: Op::OPEN, ..*op } } else { *op };
-    let says_something = |op: &RegOp| op.definite() || op.act.writes().is_some();
+    let says_something = |op: &RegOp| op.definite() || op.action.writes().is_some();
     ops.iter().filter(|op| op.call < index).map(open).filter(says_something).collect()
 }
 
@@ -89,7 +114,7 @@ fn from_conflict(ops: &[RegOp], conflict: &Conflict, budget: &Budget) -> Vec<Reg
         Conflict::Overlap { outer, inner, links } => [&outer[..], &inner[..], &links[..]].concat(),
     };
     complete(ops, &mut pool);
-    pool.sort_unstable_by_key(|&at| (ops[at].act.writes().is_none(), at));
+    pool.sort_unstable_by_key(|&at| (ops[at].action.writes().is_none(), at));
     pool.dedup();
     let mut few = compact(&pool.iter().map(|&at| ops[at]).collect::<Vec<RegOp>>());
     let mut rest: Vec<usize> = (0..few.len()).collect();
@@ -98,20 +123,21 @@ fn from_conflict(ops: &[RegOp], conflict: &Conflict, budget: &Budget) -> Vec<Reg
         few = compact(ops);
         rest = (0..few.len()).collect();
     }
-    // Ever smaller pieces are left out, so that a long chain costs little.
-    let mut piece = rest.len() / 2;
-    while piece > 0 && rest.len() > POOL && !(budget.expired)() {
-        let mut at = 0;
-        while at < rest.len() && !(budget.expired)() {
-            let fewer = [&rest[..at], &rest[rest.len().min(at + piece)..]].concat();
-            if contradiction(&few, &fewer).is_some() {
-                rest = fewer;
-            } else {
-                at += piece;
+    // So that a long chain costs little.
+    remove_pieces(
+        &mut rest,
+        |rest| rest.len() <= POOL || (budget.expired)(),
+        |rest| rest.clone(),
+        |rest, part| {
+            let from = rest.iter().position(|at| part.first() == Some(at)).unwrap_or(rest.len());
+            let fewer = [&rest[..from], &rest[rest.len().min(from + part.len())..]].concat();
+            let found = contradiction(&few, &fewer).is_some();
+            if found {
+                *rest = fewer;
             }
-        }
-        piece /= 2;
-    }
+            found
+        },
+    );
     if rest.len() <= POOL {
         for size in 1..=SMALL.min(rest.len()) {
             if let Some(found) = subset(&few, &rest, 0, size, &mut Vec::with_capacity(size)) {
@@ -133,20 +159,20 @@ fn from_conflict(ops: &[RegOp], conflict: &Conflict, budget: &Budget) -> Vec<Reg
     restore(&found, ops)
 }
 
-/// Adds who wrote each value that is observed, and for each indeterminate operation those who show that it happened.
+/// Adds the writer of each observed value, and for each indeterminate operation an observer that shows that it happened.
 fn complete(ops: &[RegOp], pool: &mut Vec<usize>) {
     let mut writer = vec![None; value_count(ops)];
     for (at, op) in ops.iter().enumerate() {
-        if let Some(value) = op.act.writes() {
+        if let Some(value) = op.action.writes() {
             writer[value as usize] = Some(at);
         }
     }
-    // Of those who certainly happened, by each value: the one that ended first.
+    // By value: the observer that ended first, of those that certainly happened.
     let mut observer: Vec<Option<usize>> = vec![None; writer.len()];
     let mut happened: Vec<bool> = ops.iter().map(RegOp::definite).collect();
     let mut work: Vec<usize> = (0..ops.len()).filter(|&at| happened[at]).collect();
     while let Some(at) = work.pop() {
-        let Some(value) = ops[at].act.needs() else { continue };
+        let Some(value) = ops[at].action.needs() else { continue };
         let seen = &mut observer[value as usize];
         if seen.is_none_or(|known| ops[at].end < ops[known].end) {
             *seen = Some(at);
@@ -157,12 +183,12 @@ fn complete(ops: &[RegOp], pool: &mut Vec<usize>) {
         }
     }
     for at in 0..pool.len() {
-        pool.extend(ops[pool[at]].act.needs().and_then(|value| writer[value as usize]));
+        pool.extend(ops[pool[at]].action.needs().and_then(|value| writer[value as usize]));
     }
     let mut at = 0;
     while at < pool.len() {
         let op = ops[pool[at]];
-        let seen = op.act.writes().filter(|_| !op.definite()).and_then(|value| observer[value as usize]);
+        let seen = op.action.writes().filter(|_| !op.definite()).and_then(|value| observer[value as usize]);
         pool.extend(seen.filter(|seen| !pool.contains(seen)));
         at += 1;
     }
@@ -188,14 +214,14 @@ fn subset(ops: &[RegOp], pool: &[usize], from: usize, size: usize, chosen: &mut 
 fn contradiction(ops: &[RegOp], chosen: &[usize]) -> Option<Vec<RegOp>> {
     let mut written = vec![false; value_count(ops)];
     written[NIL as usize] = true;
-    chosen.iter().filter_map(|&at| ops[at].act.writes()).for_each(|value| written[value as usize] = true);
+    chosen.iter().filter_map(|&at| ops[at].action.writes()).for_each(|value| written[value as usize] = true);
     let writes = |value: u32| written[value as usize];
-    let orphan = |at: &usize| matches!(ops[*at].act, Act::Read(value) if !writes(value));
+    let orphan = |at: &usize| matches!(ops[*at].action, RegAction::Read(value) if !writes(value));
     if chosen.iter().any(orphan) {
         return None;
     }
-    let weaken = |&at: &usize| match ops[at].act {
-        Act::Cas(from, _) if !writes(from) => ops[at].weaken(),
+    let weaken = |&at: &usize| match ops[at].action {
+        RegAction::Cas(from, _) if !writes(from) => ops[at].weaken(),
         _ => ops[at],
     };
     let mut found: Vec<RegOp> = chosen.iter().map(weaken).collect();
@@ -221,7 +247,7 @@ impl Shrinker<'_> {
         loop {
             let before = (self.ops.len(), self.ops.iter().filter(|op| op.weakened).count());
             self.observations();
-            if !self.ops.iter().any(|op| matches!(op.act, Act::Differs(_))) {
+            if !self.ops.iter().any(|op| matches!(op.action, RegAction::Differs(_))) {
                 self.values();
                 self.weaken();
                 self.unseen_writes();
@@ -248,10 +274,10 @@ impl Shrinker<'_> {
         if orphans(&candidate) > orphans(&self.ops) {
             return false;
         }
-        let terms = Terms { steps, ..Terms::of(self.budget) };
-        let (decision, steps) = counted(&candidate, terms);
+        let options = DecisionOptions { steps, ..DecisionOptions::of(self.budget) };
+        let (decision, steps) = counted(&candidate, options);
         self.steps += steps + candidate.len() as u64;
-        let refuted = matches!(decision, Decision::Conflict(_) | Decision::Refuted(_));
+        let refuted = matches!(decision, RegisterDecision::Conflict(_) | RegisterDecision::Refuted(_));
         if refuted {
             self.ops = candidate;
         }
@@ -259,23 +285,23 @@ impl Shrinker<'_> {
     }
 
     /// The smallest stretch at the end that contradicts itself. Of what was before it, only the writes count that
-    /// somebody in it can have seen.
+    /// an operation in it can have seen.
     fn stretch(&mut self) {
         let mut size = STRETCH;
         while size < self.ops.len() && !self.tired() {
             let from = self.ops[self.ops.len() - size].call;
             let mut needed = vec![false; value_count(&self.ops)];
             let late = self.ops.iter().filter(|op| op.call >= from);
-            late.filter_map(|op| op.act.needs()).for_each(|value| needed[value as usize] = true);
-            let differs = self.ops.iter().any(|op| op.call >= from && matches!(op.act, Act::Differs(_)));
+            late.filter_map(|op| op.action.needs()).for_each(|value| needed[value as usize] = true);
+            let differs = self.ops.iter().any(|op| op.call >= from && matches!(op.action, RegAction::Differs(_)));
             let seen = |op: &RegOp| {
-                let value = op.act.writes().is_some_and(|value| needed[value as usize]);
+                let value = op.action.writes().is_some_and(|value| needed[value as usize]);
                 (value || differs) && self.hiding.from(op.end) > from
             };
-            let keep = |op: &RegOp| match op.act {
+            let keep = |op: &RegOp| match op.action {
                 _ if op.call >= from => Some(*op),
-                Act::Read(_) | Act::Differs(_) => None,
-                Act::Write(_) | Act::Cas(..) => Some(op.weaken()).filter(seen),
+                RegAction::Read(_) | RegAction::Differs(_) => None,
+                RegAction::Write(_) | RegAction::Cas(..) => Some(op.weaken()).filter(seen),
             };
             let candidate = self.ops.iter().filter_map(keep).collect();
             if self.accept_within(candidate, STRETCH_STEPS) {
@@ -285,34 +311,20 @@ impl Shrinker<'_> {
         }
     }
 
-    /// Tries to change ever smaller pieces of what `pick` picks: halves, quarters, one by one.
+    /// Tries to change pieces of what `pick` picks.
     fn pieces(&mut self, pick: impl Fn(&[RegOp]) -> Vec<u64>, change: impl Fn(&[RegOp], &[u64]) -> Vec<RegOp>) {
-        let mut piece = pick(&self.ops).len();
-        while piece > 0 && !self.tired() {
-            let mut at = 0;
-            loop {
-                let picked = pick(&self.ops);
-                if at >= picked.len() || self.tired() {
-                    break;
-                }
-                let part = &picked[at..picked.len().min(at + piece)];
-                let candidate = change(&self.ops, part);
-                if !self.accept(candidate) {
-                    at += piece;
-                }
-            }
-            piece /= 2;
-        }
+        let accept = |shrinker: &mut Self, part: &[u64]| shrinker.accept(change(&shrinker.ops, part));
+        remove_pieces(self, Self::tired, |shrinker| pick(&shrinker.ops), accept);
     }
 
     fn observations(&mut self) {
-        let pick = |ops: &[RegOp]| ops.iter().filter(|op| op.act.writes().is_none()).map(|op| op.call).collect();
+        let pick = |ops: &[RegOp]| ops.iter().filter(|op| op.action.writes().is_none()).map(|op| op.call).collect();
         self.pieces(pick, without);
     }
 
     fn weaken(&mut self) {
         let pick = |ops: &[RegOp]| {
-            ops.iter().filter(|op| matches!(op.act, Act::Cas(..))).map(|op| op.call).collect::<Vec<u64>>()
+            ops.iter().filter(|op| matches!(op.action, RegAction::Cas(..))).map(|op| op.call).collect::<Vec<u64>>()
         };
         let change = |ops: &[RegOp], part: &[u64]| {
             ops.iter().map(|op| if part.binary_search(&op.call).is_ok() { op.weaken() } else { *op }).collect()
@@ -320,10 +332,10 @@ impl Shrinker<'_> {
         self.pieces(pick, change);
     }
 
-    /// Whole values: everybody who wrote or read them. Who replaced them by compare-and-set wrote.
+    /// Whole values, with all writes and reads of them. A compare-and-set that replaced one counts as a write.
     fn values(&mut self) {
         let pick = |ops: &[RegOp]| {
-            let mut values: Vec<u64> = ops.iter().filter_map(|op| op.act.writes()).map(u64::from).collect();
+            let mut values: Vec<u64> = ops.iter().filter_map(|op| op.action.writes()).map(u64::from).collect();
             values.retain(|&value| value != u64::from(NIL));
             values.sort_unstable();
             values.dedup();
@@ -331,9 +343,9 @@ impl Shrinker<'_> {
         };
         let change = |ops: &[RegOp], part: &[u64]| {
             let gone = |value: u32| part.binary_search(&u64::from(value)).is_ok();
-            let keep = |op: &RegOp| match op.act {
-                Act::Read(value) | Act::Write(value) | Act::Cas(_, value) if gone(value) => None,
-                Act::Cas(from, _) if gone(from) => Some(op.weaken()),
+            let keep = |op: &RegOp| match op.action {
+                RegAction::Read(value) | RegAction::Write(value) | RegAction::Cas(_, value) if gone(value) => None,
+                RegAction::Cas(from, _) if gone(from) => Some(op.weaken()),
                 _ => Some(*op),
             };
             ops.iter().filter_map(keep).collect()
@@ -348,9 +360,10 @@ impl Shrinker<'_> {
         let hiding = self.hiding.clone();
         let pick = |ops: &[RegOp]| {
             let unseen = |op: &&RegOp| {
-                let Act::Write(value) = op.act else { return false };
+                let RegAction::Write(value) = op.action else { return false };
                 let hidden = hiding.from(op.end);
-                !ops.iter().any(|other| other.act.needs() == Some(value) && other.end > op.call && other.call < hidden)
+                !ops.iter()
+                    .any(|other| other.action.needs() == Some(value) && other.end > op.call && other.call < hidden)
             };
             ops.iter().filter(unseen).map(|op| op.call).collect()
         };
@@ -364,7 +377,7 @@ struct Hiding(Vec<(u64, u64)>);
 
 impl Hiding {
     fn new(ops: &[RegOp]) -> Hiding {
-        let definite = ops.iter().filter(|op| op.definite() && op.act.writes().is_some());
+        let definite = ops.iter().filter(|op| op.definite() && op.action.writes().is_some());
         let mut writes: Vec<(u64, u64)> = definite.map(|op| (op.call, op.end)).collect();
         writes.sort_unstable();
         for at in (1..writes.len()).rev() {
@@ -385,10 +398,10 @@ impl Hiding {
 fn orphans(ops: &[RegOp]) -> usize {
     let mut written = vec![false; value_count(ops)];
     written[NIL as usize] = true;
-    for value in ops.iter().filter_map(|op| op.act.writes()) {
+    for value in ops.iter().filter_map(|op| op.action.writes()) {
         written[value as usize] = true;
     }
-    ops.iter().filter_map(|op| op.act.needs()).filter(|&value| !written[value as usize]).count()
+    ops.iter().filter_map(|op| op.action.needs()).filter(|&value| !written[value as usize]).count()
 }
 
 fn without(ops: &[RegOp], part: &[u64]) -> Vec<RegOp> {

@@ -1,5 +1,5 @@
 //! The events of one register in order, with what every pass over them needs to know beforehand. Never changes.
-use super::register::{Act, RegOp, value_count};
+use super::register::{RegAction, RegOp, value_count};
 use crate::history::Op;
 use std::collections::HashSet;
 
@@ -17,7 +17,7 @@ pub(crate) enum Event {
     Possible(u32),
 }
 
-/// Who still waits for a value, by event: the place of the last one.
+/// The place of the last operation that still waits for a value, by event.
 #[derive(Clone, Copy, Default)]
 struct LastNeed {
     definite: u32,
@@ -52,7 +52,7 @@ impl<'a> Timeline<'a> {
             last_need: vec![LastNeed::default(); value_count(ops)],
             last_differs: 0,
         };
-        let mut kinds: HashSet<Act> = HashSet::new();
+        let mut kinds: HashSet<RegAction> = HashSet::new();
         let mut open = 0u128;
         let mut returned = returns.into_iter().peekable();
         for position in 0..=ops.len() {
@@ -69,9 +69,9 @@ impl<'a> Timeline<'a> {
                 open |= 1 << slot;
                 timeline.slot_of[position] = slot as u8;
                 timeline.events.push(Event::Call(position as u32));
-            } else if op.act.writes().is_some() {
-                kinds.insert(op.act);
-                if let Some(needed) = op.act.needs() {
+            } else if op.action.writes().is_some() {
+                kinds.insert(op.action);
+                if let Some(needed) = op.action.needs() {
                     timeline.last_need[needed as usize].indeterminate = timeline.events.len() as u32 + 1;
                 }
                 timeline.events.push(Event::Possible(position as u32));
@@ -84,10 +84,10 @@ impl<'a> Timeline<'a> {
     fn returns(&mut self, position: u32) {
         self.events.push(Event::Return(position));
         let now = self.events.len() as u32;
-        match self.ops[position as usize].act {
-            Act::Read(value) | Act::Cas(value, _) => self.last_need[value as usize].definite = now,
-            Act::Differs(_) => self.last_differs = now,
-            Act::Write(_) => {}
+        match self.ops[position as usize].action {
+            RegAction::Read(value) | RegAction::Cas(value, _) => self.last_need[value as usize].definite = now,
+            RegAction::Differs(_) => self.last_differs = now,
+            RegAction::Write(_) => {}
         }
     }
 
@@ -95,7 +95,7 @@ impl<'a> Timeline<'a> {
         self.last_need.len()
     }
 
-    /// Whether after so many events somebody may still need this value, indeterminate operations that are possible
+    /// Whether after this many events an operation may still need this value, indeterminate operations that are possible
     /// already not counted.
     pub(crate) fn needed_after(&self, value: u32, events: usize) -> bool {
         let last = self.last_need[value as usize];

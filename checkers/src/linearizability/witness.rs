@@ -1,5 +1,5 @@
 //! From the steps of an engine to an order of all operations that anybody can replay.
-use super::register::{Act, NIL, RegOp};
+use super::register::{NIL, RegAction, RegOp};
 use super::timeline::Timeline;
 use crate::history::Op;
 use std::collections::HashMap;
@@ -20,7 +20,7 @@ impl Paths {
         self.steps.len() as u32
     }
 
-    /// Whether it is time to drop what nobody follows any more.
+    /// Whether it is time to drop paths that no configuration follows any more.
     pub(crate) fn crowded(&self) -> bool {
         self.steps.len() > 2 * self.kept + (1 << 18)
     }
@@ -79,7 +79,7 @@ pub(crate) fn order(time: &Timeline<'_>, steps: &[(u32, u32)]) -> Option<Vec<u64
     let mut values = vec![NIL];
     for (&(event, _), &at) in steps.iter().zip(&taken) {
         begins.push(time.index(event as usize));
-        values.push(ops[at].act.writes()?);
+        values.push(ops[at].action.writes()?);
     }
     let mut states_of: HashMap<u32, Vec<usize>> = HashMap::new();
     for (state, value) in values.iter().enumerate() {
@@ -98,18 +98,18 @@ pub(crate) fn order(time: &Timeline<'_>, steps: &[(u32, u32)]) -> Option<Vec<u64
             let state = *states.get(states.partition_point(|&state| until(state) < op.call))?;
             (begins[state] <= op.end).then_some(state)
         };
-        let place = match op.act {
-            Act::Read(value) => (fitting(value)?, 1),
-            Act::Differs(value) => {
+        let place = match op.action {
+            RegAction::Read(value) => (fitting(value)?, 1),
+            RegAction::Differs(value) => {
                 let first = begins[1..].partition_point(|&begin| begin < op.call);
                 let mut states = (first..begins.len()).take_while(|&state| begins[state] <= op.end);
                 (states.find(|&state| values[state] != value)?, 1)
             }
-            Act::Write(value) => match fitting(value) {
+            RegAction::Write(value) => match fitting(value) {
                 Some(state) => (state, 1),
                 None => {
                     let mut state = begins.partition_point(|&begin| begin < op.call);
-                    let blind = |step: usize| matches!(ops[taken[step - 1]].act, Act::Write(_));
+                    let blind = |step: usize| matches!(ops[taken[step - 1]].action, RegAction::Write(_));
                     while state < begins.len() && (state == 0 || !blind(state)) {
                         state += 1;
                     }
@@ -119,7 +119,7 @@ pub(crate) fn order(time: &Timeline<'_>, steps: &[(u32, u32)]) -> Option<Vec<u64
                     (state - 1, 2)
                 }
             },
-            Act::Cas(..) => return None,
+            RegAction::Cas(..) => return None,
         };
         order.push((place.0, place.1, op.call));
     }
@@ -129,16 +129,16 @@ pub(crate) fn order(time: &Timeline<'_>, steps: &[(u32, u32)]) -> Option<Vec<u64
 
 /// The operation that took each step: of indeterminate ones that do the same, the first that was called.
 fn name_steps(time: &Timeline<'_>, steps: &[(u32, u32)]) -> Option<Vec<usize>> {
-    let mut waiting: HashMap<Act, std::collections::VecDeque<usize>> = HashMap::new();
+    let mut waiting: HashMap<RegAction, std::collections::VecDeque<usize>> = HashMap::new();
     for (at, op) in time.ops.iter().enumerate().filter(|(_, op)| !op.definite()) {
-        waiting.entry(op.act).or_default().push_back(at);
+        waiting.entry(op.action).or_default().push_back(at);
     }
     let name = |&(event, position): &(u32, u32)| {
         let op: &RegOp = &time.ops[position as usize];
         if op.definite() {
             return Some(position as usize);
         }
-        let first = waiting.get_mut(&op.act)?.pop_front()?;
+        let first = waiting.get_mut(&op.action)?.pop_front()?;
         (time.ops[first].call < time.index(event as usize)).then_some(first)
     };
     steps.iter().map(name).collect()

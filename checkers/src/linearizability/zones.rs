@@ -3,10 +3,10 @@
 //! Gibbons and Korach, "Testing shared memories", SIAM J. Comput. 26(4), 1997, section 4 (read-mapping known). A cluster
 //! is a write and the reads of its value. Added here: a compare-and-set from `a` to `b` ties the cluster of `b` directly
 //! behind that of `a`, so a chain of them is one block with an order inside; the rules for zones hold for blocks as they
-//! do for clusters. An indeterminate write that nobody observed may be left out; one that was observed certainly
+//! do for clusters. An indeterminate write that no operation observed may be left out; one that was observed certainly
 //! happened. O(n log n), never gives up.
 use super::limits::{Limits, Stop};
-use super::register::{Act, NIL, RegOp, value_count};
+use super::register::{NIL, RegAction, RegOp, value_count};
 
 /// Why no order exists. Numbers are positions in the slice that was checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,25 +50,25 @@ pub(crate) enum Conflict {
 pub(crate) fn applies(ops: &[RegOp]) -> bool {
     let mut written = vec![false; value_count(ops)];
     written[NIL as usize] = true;
-    ops.iter().all(|op| match op.act {
-        Act::Read(_) => true,
-        Act::Differs(_) => false,
-        Act::Write(value) | Act::Cas(_, value) => !std::mem::replace(&mut written[value as usize], true),
+    ops.iter().all(|op| match op.action {
+        RegAction::Read(_) => true,
+        RegAction::Differs(_) => false,
+        RegAction::Write(value) | RegAction::Cas(_, value) => !std::mem::replace(&mut written[value as usize], true),
     })
 }
 
 struct Block {
     /// The value that its chain begins with.
     root: usize,
-    /// Smallest end, and who has it (`None`: the initial value).
+    /// The smallest end, and its operation (`None`: the initial value).
     first_end: (u64, Option<usize>),
-    /// Largest call, and who has it.
+    /// The largest call, and its operation.
     last_call: (u64, usize),
 }
 
 struct Zones<'a> {
     ops: &'a [RegOp],
-    /// For each value, who wrote it.
+    /// The writer of each value.
     writer: Vec<Option<usize>>,
     /// For each value, the compare-and-set that certainly replaced it.
     replaced_by: Vec<Option<usize>>,
@@ -113,10 +113,10 @@ impl<'a> Zones<'a> {
         let mut writer = vec![None; values];
         let mut starts = vec![0; values + 1];
         for (position, op) in ops.iter().enumerate() {
-            if let Some(value) = op.act.writes() {
+            if let Some(value) = op.action.writes() {
                 writer[value as usize] = Some(position);
             }
-            if let Act::Read(value) = op.act {
+            if let RegAction::Read(value) = op.action {
                 starts[value as usize + 1] += 1;
             }
         }
@@ -126,7 +126,7 @@ impl<'a> Zones<'a> {
         let mut reads = vec![0; starts[values]];
         let mut fill = starts.clone();
         for (position, op) in ops.iter().enumerate() {
-            if let Act::Read(value) = op.act {
+            if let RegAction::Read(value) = op.action {
                 reads[fill[value as usize]] = position;
                 fill[value as usize] += 1;
             }
@@ -141,7 +141,7 @@ impl<'a> Zones<'a> {
     fn settle(&mut self) -> Result<(), Conflict> {
         let mut work: Vec<usize> = (0..self.ops.len()).filter(|&position| self.happened[position]).rev().collect();
         while let Some(position) = work.pop() {
-            let Some(value) = self.ops[position].act.needs() else { continue };
+            let Some(value) = self.ops[position].action.needs() else { continue };
             match self.writer[value as usize] {
                 Some(writer) if !self.happened[writer] => {
                     self.happened[writer] = true;
@@ -150,7 +150,7 @@ impl<'a> Zones<'a> {
                 None if value != NIL => return Err(Conflict::Phantom { observer: position }),
                 _ => {}
             }
-            if let Act::Cas(..) = self.ops[position].act
+            if let RegAction::Cas(..) = self.ops[position].action
                 && let Some(other) = self.replaced_by[value as usize].replace(position)
             {
                 return Err(Conflict::TwoReplaced { cas: [other.min(position), other.max(position)] });
@@ -164,7 +164,7 @@ impl<'a> Zones<'a> {
         let mut blocks = Vec::new();
         let mut visited = 0;
         for value in 0..self.writer.len() {
-            let write = |writer: usize| matches!(self.ops[writer].act, Act::Write(_));
+            let write = |writer: usize| matches!(self.ops[writer].action, RegAction::Write(_));
             if value == NIL as usize || self.writer[value].is_some_and(write) {
                 visited += self.block(value, &mut blocks)?;
             }
@@ -196,7 +196,7 @@ impl<'a> Zones<'a> {
             self.extend(self.reads_of(value), &mut first_end, &mut last_call)?;
             let Some(cas) = self.replaced_by[value] else { break };
             links += 1;
-            let Some(next) = self.ops[cas].act.writes() else { break };
+            let Some(next) = self.ops[cas].action.writes() else { break };
             value = next as usize;
         }
         if let Some(last_call) = last_call {
@@ -234,15 +234,15 @@ impl<'a> Zones<'a> {
         let op = &self.ops[second];
         let too_late = |position: &usize| self.ops[*position].call > op.end;
         let mut links = Vec::new();
-        let mut writer = match op.act {
-            Act::Read(value) => self.writer[value as usize],
+        let mut writer = match op.action {
+            RegAction::Read(value) => self.writer[value as usize],
             _ => Some(second),
         };
         while let Some(position) = writer {
             if position != second && too_late(&position) {
                 return Conflict::Backwards { first: position, second, links };
             }
-            let Act::Cas(from, _) = self.ops[position].act else { break };
+            let RegAction::Cas(from, _) = self.ops[position].action else { break };
             links.push(position);
             if let Some(&first) = self.reads_of(from as usize).iter().find(|position| too_late(position)) {
                 return Conflict::Backwards { first, second, links };
@@ -254,8 +254,10 @@ impl<'a> Zones<'a> {
 
     /// The compare-and-sets between two operations of one chain, and the writers of both values.
     fn path(&self, one: usize, other: usize) -> Vec<usize> {
-        let value = |position: usize| match self.ops[position].act {
-            Act::Read(value) | Act::Differs(value) | Act::Write(value) | Act::Cas(_, value) => value,
+        let value = |position: usize| match self.ops[position].action {
+            RegAction::Read(value) | RegAction::Differs(value) | RegAction::Write(value) | RegAction::Cas(_, value) => {
+                value
+            }
         };
         let walk = |from: usize, to: usize| -> Option<Vec<usize>> {
             let mut path = Vec::new();
@@ -266,7 +268,7 @@ impl<'a> Zones<'a> {
                     return Some(path);
                 }
                 let writer = self.writer[current as usize]?;
-                let Act::Cas(before, _) = self.ops[writer].act else { return None };
+                let RegAction::Cas(before, _) = self.ops[writer].action else { return None };
                 current = before;
             }
         };
@@ -277,11 +279,12 @@ impl<'a> Zones<'a> {
         let mut on_chain = vec![false; self.writer.len()];
         for value in 0..self.writer.len() {
             let root = value == NIL as usize
-                || self.writer[value].is_some_and(|writer| matches!(self.ops[writer].act, Act::Write(_)));
+                || self.writer[value].is_some_and(|writer| matches!(self.ops[writer].action, RegAction::Write(_)));
             let mut current = Some(value).filter(|_| root);
             while let Some(value) = current {
                 on_chain[value] = true;
-                current = self.replaced_by[value].and_then(|cas| self.ops[cas].act.writes()).map(|next| next as usize);
+                current =
+                    self.replaced_by[value].and_then(|cas| self.ops[cas].action.writes()).map(|next| next as usize);
             }
         }
         let start = (0..self.writer.len()).find(|&value| self.replaced_by[value].is_some() && !on_chain[value]);
@@ -293,7 +296,7 @@ impl<'a> Zones<'a> {
                 break;
             }
             cas.push(position);
-            current = self.ops[position].act.writes().map(|next| next as usize);
+            current = self.ops[position].action.writes().map(|next| next as usize);
         }
         cas.sort_unstable();
         Conflict::Ring { cas }
@@ -366,7 +369,7 @@ impl Zones<'_> {
                 let writer = self.writer[value].filter(|&writer| value != NIL as usize && self.happened[writer]);
                 order.extend(writer.map(|writer| self.ops[writer].call));
                 order.extend(self.reads_of(value).iter().map(|&read| self.ops[read].call));
-                let Some(next) = self.replaced_by[value].and_then(|cas| self.ops[cas].act.writes()) else { break };
+                let Some(next) = self.replaced_by[value].and_then(|cas| self.ops[cas].action.writes()) else { break };
                 value = next as usize;
             }
         }

@@ -133,8 +133,8 @@ fn pair<'h>(earlier: Op<'h>, later: Op<'h>, token: i64) -> Violation<'h> {
     }
 }
 
-/// Two grants. Of one process with one token, also what it did just before the later one: without that it would only
-/// have been told its token again.
+/// Two grants. If one process got one token twice, also its call before the later grant: without that call it would only have
+/// received its token again.
 fn grant_pair<'h>(
     history: &'h History,
     group: &Group<'h>,

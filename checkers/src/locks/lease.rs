@@ -15,9 +15,7 @@
 #[doc(hidden)]
 pub mod fuzz;
 
-use crate::calls::{
-    Named, NamedBy, Naming, at, by_key, closings, object, part, refusal, retirements, took, workloads_with,
-};
+use crate::calls::{Named, NamedBy, Naming, SessionEnds, at, by_key, object, part, refusal, took, workloads_with};
 use crate::checker::{CheckerDoc, Judges};
 use crate::history::{History, NameId, Op, Outcome};
 use crate::options::schema;
@@ -92,7 +90,7 @@ impl Lease {
         &self,
         history: &History,
         lease: &Named<'_>,
-        ends: &Ends,
+        ends: &SessionEnds,
         poll: &mut BudgetPoll<'_>,
     ) -> Option<(Vec<Grant>, usize)> {
         let mut grants: Vec<Grant> = Vec::new();
@@ -111,7 +109,7 @@ impl Lease {
                     };
                     let lasts = ttl_ms.saturating_sub(self.clock_error_ms).saturating_mul(1_000_000);
                     let expires = op.call_time.saturating_add(lasts);
-                    let (until, ended_by) = ends.of(history, &op);
+                    let (until, ended_by) = ends.after(history, &op);
                     current.entry(op.session).or_default().push(grants.len());
                     grants.push(Grant {
                         op: position,
@@ -241,20 +239,6 @@ struct Grant {
     ttl_ms: u64,
 }
 
-/// What may end a grant that is never released.
-struct Ends {
-    retired: Vec<u64>,
-    closings: Vec<u64>,
-}
-
-impl Ends {
-    fn of(&self, history: &History, op: &Op<'_>) -> (u64, Option<u32>) {
-        let retired = self.retired[op.session as usize];
-        let closed = self.closings.iter().copied().find(|&index| index > op.reply).unwrap_or(Op::OPEN);
-        (retired.min(closed), history.op(retired).filter(|_| retired < closed).map(|op| op.position))
-    }
-}
-
 impl Checker for Lease {
     fn name(&self) -> &str {
         "lease"
@@ -267,7 +251,7 @@ impl Checker for Lease {
     fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
         let workloads = workloads_with(history, &["acquire"]);
         let mut report = Report::new(history);
-        let ends = Ends { retired: retirements(history), closings: closings(history) };
+        let ends = SessionEnds::new(history);
         let (mut good, mut endless, mut contended) = (0, 0, 0);
         let mut poll = BudgetPoll::new(budget);
         let mut doubt = None;

@@ -19,7 +19,7 @@
 pub mod fuzz;
 
 pub use crate::calls::names::NamedBy;
-use crate::calls::{Named, Naming, at, by_key, closings, object, refusal, retirements, took, workloads_with};
+use crate::calls::{Named, Naming, SessionEnds, at, by_key, object, refusal, took, workloads_with};
 use crate::checker::{CheckerDoc, Judges};
 use crate::history::{History, NameId, Op, Outcome};
 use crate::options::schema;
@@ -91,7 +91,7 @@ impl Lock {
         Lock { permits: Some(1), exclusive: true, idempotent_release: false, named_by: NamedBy::Unsaid }
     }
 
-    /// At most so many permits given at a time; None: not known, and nothing can be said.
+    /// At most this many permits are out at a time; None: unknown, and so is the verdict.
     pub fn semaphore(permits: Option<u64>) -> Lock {
         Lock { permits, exclusive: false, idempotent_release: true, named_by: NamedBy::Unsaid }
     }
@@ -109,7 +109,7 @@ impl Lock {
     }
 }
 
-/// A process certainly holds so many permits between two indices.
+/// A process certainly holds permits between two indices.
 #[derive(Clone, Copy, Debug)]
 struct Hold {
     from: u64,
@@ -151,7 +151,7 @@ impl Lock {
         &self,
         history: &'h History,
         lock: &Named<'h>,
-        end: &End,
+        ends: &SessionEnds,
         poll: &mut BudgetPoll<'_>,
         report: &mut Report<'h>,
     ) -> Option<Known> {
@@ -206,7 +206,7 @@ impl Lock {
         }
         let mut open: Vec<Hold> = holders.into_values().flat_map(|holder| holder.open).collect();
         for hold in &mut open {
-            (hold.to, hold.ended_by) = end.of(history, hold);
+            (hold.to, hold.ended_by) = ends.after(history, &at(history, hold.acquire));
         }
         done.extend(open);
         done.sort_unstable_by_key(|hold| (hold.from, hold.acquire, hold.to));
@@ -350,25 +350,6 @@ fn foreign_release<'h>(history: &'h History, lock: &Named<'h>, op: Op<'h>) -> Vi
     }
 }
 
-/// What ends a hold that was never released.
-struct End {
-    retired: Vec<u64>,
-    closings: Vec<u64>,
-}
-
-impl End {
-    fn new(history: &History) -> End {
-        End { retired: retirements(history), closings: closings(history) }
-    }
-
-    fn of(&self, history: &History, hold: &Hold) -> (u64, Option<u32>) {
-        let retired = self.retired[at(history, hold.acquire).session as usize];
-        let closed = self.closings.iter().copied().find(|&index| index > hold.from).unwrap_or(Op::OPEN);
-        let by = history.op(retired).filter(|_| retired < closed).map(|op| op.position);
-        (retired.min(closed), by)
-    }
-}
-
 impl Checker for Lock {
     fn name(&self) -> &str {
         if self.exclusive { "lock" } else { "semaphore" }
@@ -381,7 +362,7 @@ impl Checker for Lock {
     fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
         let workloads = workloads_with(history, &["acquire", "release"]);
         let mut report = Report::new(history);
-        let end = End::new(history);
+        let ends = SessionEnds::new(history);
         let (mut held, mut contended, mut most) = (0, 0, 0);
         let mut poll = BudgetPoll::new(budget);
         let (mut doubt, mut odd) = (None, Vec::new());
@@ -390,7 +371,7 @@ impl Checker for Lock {
             let names = naming.apart(group);
             doubt = doubt.or(names.doubt);
             for lock in &names.locks {
-                let Some(known) = self.holds(history, lock, &end, &mut poll, &mut report) else { break 'keys };
+                let Some(known) = self.holds(history, lock, &ends, &mut poll, &mut report) else { break 'keys };
                 held += known.holds.len();
                 contended += usize::from(!known.holds.is_empty() && self.contended(history, lock));
                 odd.extend(known.odd);

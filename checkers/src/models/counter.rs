@@ -1,4 +1,4 @@
-//! A counter; initially 0 if nothing else is said.
+//! A counter; initially 0, unless the option `initial` is set.
 use super::{Counts, Model, ModelOptions, unknown_function};
 use crate::initial::Initial;
 use crate::options::OptionError;
@@ -16,7 +16,7 @@ pub struct Counter {
 
 /// What can be done with a counter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct CounterAct {
+pub struct CounterAction {
     /// By how much it grows.
     by: i64,
     /// The number afterwards, where the reply says it.
@@ -36,7 +36,7 @@ fn number(function: &str, value: &Value) -> Result<i64, String> {
 
 impl Model for Counter {
     type State = i128;
-    type Act = CounterAct;
+    type Action = CounterAction;
 
     fn name(&self) -> &'static str {
         "counter"
@@ -56,39 +56,39 @@ impl Model for Counter {
     fn begins(&self, _: &Value) -> Value {
         Value::Int(self.initial)
     }
-    fn counts(&self, act: &CounterAct) -> Option<Counts> {
-        Some(Counts { by: act.by, before: act.seen.map(|seen| seen - i128::from(act.by)) })
+    fn counts(&self, action: &CounterAction) -> Option<Counts> {
+        Some(Counts { by: action.by, before: action.seen.map(|seen| seen - i128::from(action.by)) })
     }
-    fn seen(&self, act: &CounterAct) -> Vec<(Value, Value)> {
-        let before = act.seen.and_then(|seen| i64::try_from(seen - i128::from(act.by)).ok());
+    fn seen(&self, action: &CounterAction) -> Vec<(Value, Value)> {
+        let before = action.seen.and_then(|seen| i64::try_from(seen - i128::from(action.by)).ok());
         before.map(|before| (Value::Nil, Value::Int(before))).into_iter().collect()
     }
-    fn left(&self, act: &CounterAct) -> Vec<(Value, Option<Value>)> {
-        if act.by == 0 { Vec::new() } else { vec![(Value::Nil, None)] }
+    fn left(&self, action: &CounterAction) -> Vec<(Value, Option<Value>)> {
+        if action.by == 0 { Vec::new() } else { vec![(Value::Nil, None)] }
     }
-    fn act(&self, function: &str, input: &Value, reply: Option<&Value>) -> Result<CounterAct, String> {
+    fn action(&self, function: &str, input: &Value, reply: Option<&Value>) -> Result<CounterAction, String> {
         let seen = || reply.map(|reply| number(function, reply)).transpose().map(|seen| seen.map(i128::from));
         let by = || if input.is_nil() { Ok(1) } else { number(function, input) };
         match function {
-            "add" => Ok(CounterAct { by: number(function, input)?, seen: None }),
-            "increment" | "inc" => Ok(CounterAct { by: by()?, seen: None }),
+            "add" => Ok(CounterAction { by: number(function, input)?, seen: None }),
+            "increment" | "inc" => Ok(CounterAction { by: by()?, seen: None }),
             "decrement" | "dec" => {
                 let by = by()?.checked_neg().ok_or_else(|| format!("{function} by {input} is out of range"))?;
-                Ok(CounterAct { by, seen: None })
+                Ok(CounterAction { by, seen: None })
             }
-            "add-and-get" => Ok(CounterAct { by: number(function, input)?, seen: seen()? }),
-            "read" | "get" => Ok(CounterAct { by: 0, seen: seen()? }),
+            "add-and-get" => Ok(CounterAction { by: number(function, input)?, seen: seen()? }),
+            "read" | "get" => Ok(CounterAction { by: 0, seen: seen()? }),
             _ => Err(unknown_function("counter", FUNCTIONS, function)),
         }
     }
-    fn step(&self, state: &i128, act: &CounterAct) -> Option<i128> {
-        let next = state + i128::from(act.by);
-        act.seen.is_none_or(|seen| seen == next).then_some(next)
+    fn step(&self, state: &i128, action: &CounterAction) -> Option<i128> {
+        let next = state + i128::from(action.by);
+        action.seen.is_none_or(|seen| seen == next).then_some(next)
     }
-    fn observes_only(&self, act: &CounterAct) -> bool {
-        act.by == 0
+    fn observes_only(&self, action: &CounterAction) -> bool {
+        action.by == 0
     }
-    fn fits_always(&self, act: &CounterAct) -> bool {
-        act.seen.is_none()
+    fn fits_always(&self, action: &CounterAction) -> bool {
+        action.seen.is_none()
     }
 }

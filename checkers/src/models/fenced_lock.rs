@@ -1,8 +1,6 @@
 //! A lock with fencing tokens; initially free.
-use super::{Model, unknown_function};
+use super::locking::LockModel;
 use crate::value::Value;
-
-pub(super) const FUNCTIONS: &[&str] = &["acquire", "release"];
 
 /// A lock whose every `acquire` returns a token, an integer larger than all before; `release` takes the token, or nil
 /// for whatever is held. An acquisition without a token (nil, or an unknown reply) got some larger one. A reply of
@@ -10,23 +8,12 @@ pub(super) const FUNCTIONS: &[&str] = &["acquire", "release"];
 #[derive(Clone, Copy, Debug, Default)]
 pub struct FencedLock;
 
-/// What can be done with a lock with tokens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum FencedAct {
-    /// It was free, and is held with this token from now on.
-    Acquire(Option<i64>),
-    /// It was held, with this token, and is free from now on.
-    Release(Option<i64>),
-    /// Nothing was done.
-    Refused,
-}
-
 /// A lock with tokens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct FencedState {
     /// Whether it is held.
     held: bool,
-    /// The last token; of one that nobody was told, the least it can be.
+    /// The last token; where no reply showed it, the least that it can be.
     last: Option<i64>,
     /// Whether the last token is known.
     known: bool,
@@ -83,40 +70,21 @@ pub(super) fn token(function: &str, value: Option<&Value>) -> Result<Option<i64>
     }
 }
 
-impl Model for FencedLock {
+impl LockModel for FencedLock {
     type State = FencedState;
-    type Act = FencedAct;
+    /// The token, if it is known.
+    type Subject = Option<i64>;
 
-    fn name(&self) -> &'static str {
-        "fenced-lock"
+    const NAME: &'static str = "fenced-lock";
+
+    fn subject(&self, _: u64, function: &str, input: &Value, reply: Option<&Value>) -> Result<Option<i64>, String> {
+        token(function, if function == "acquire" { reply } else { Some(input) })
     }
-    fn functions(&self) -> &'static [&'static str] {
-        FUNCTIONS
+    fn acquire(&self, state: &FencedState, token: &Option<i64>) -> Option<FencedState> {
+        if state.held { None } else { state.grant(*token) }
     }
-    fn initial(&self) -> FencedState {
-        FencedState::default()
-    }
-    fn act(&self, function: &str, input: &Value, reply: Option<&Value>) -> Result<FencedAct, String> {
-        match function {
-            "acquire" | "release" if reply == Some(&Value::Bool(false)) => Ok(FencedAct::Refused),
-            "acquire" => Ok(FencedAct::Acquire(token(function, reply)?)),
-            "release" => Ok(FencedAct::Release(token(function, Some(input))?)),
-            _ => Err(unknown_function("fenced-lock", FUNCTIONS, function)),
-        }
-    }
-    fn step(&self, state: &FencedState, act: &FencedAct) -> Option<FencedState> {
-        match act {
-            FencedAct::Acquire(_) if state.held => None,
-            FencedAct::Acquire(token) => state.grant(*token),
-            FencedAct::Release(token) => state.show_token(*token).map(FencedState::free),
-            FencedAct::Refused => Some(*state),
-        }
-    }
-    fn observes_only(&self, act: &FencedAct) -> bool {
-        *act == FencedAct::Refused
-    }
-    fn fits_always(&self, act: &FencedAct) -> bool {
-        *act == FencedAct::Refused
+    fn release(&self, state: &FencedState, token: &Option<i64>) -> Option<FencedState> {
+        state.show_token(*token).map(FencedState::free)
     }
     fn show(&self, state: &FencedState) -> String {
         state.words("token")

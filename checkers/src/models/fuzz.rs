@@ -29,58 +29,15 @@ struct Call {
     replies: Vec<Value>,
 }
 
-/// Calls that bring out what a model can do: `[function, [input, ..], [reply, ..]]`.
+/// Calls of each model and variant that bring out what it can do: `[model, variant, [[function, [argument, ..], [reply, ..]], ..]]`.
+/// Certificates are tried with the same calls.
+const CALLS: &str = include_str!("calls.json");
+
+type Row = (String, Vec<Value>, Vec<Value>);
+
 fn alphabet(name: &str) -> Option<Vec<Call>> {
-    let text = match name {
-        "register" => r#"[["read",[null],[null,1,2]],["write",[1,2],[null]]]"#,
-        "cas-register" => {
-            r#"[["read",[null],[null,1,2]],["write",[1,2],[null]],["cas",[[1,2],[2,1],[null,1]],[null,false]]]"#
-        }
-        "versioned-register" => {
-            r#"[["read",[null],[[0,null],[1,1],[1,2],[2,1],[2,2],[3,2],[null,1]]],
-                ["write",[[null,1]],[[1,1],[2,1],[3,1],null]],["write",[[null,2]],[[1,2],[2,2],[3,2]]],
-                ["cas",[[null,[1,2]]],[[2,[1,2]],[3,[1,2]],false]]]"#
-        }
-        "kv" => {
-            r#"[["get",[null],["","a","b","ab","ba","aa","c","ca"]],["put",["","c"],[null]],["append",["a","b"],[null]],
-                ["delete",[null],[null]],["cas",[["","c"],["c","a"]],[null,false]]]"#
-        }
-        "multi-register" => {
-            r#"[["txn",[[["r","x",null]]],[[["r","x",null]],[["r","x",1]],[["r","x",2]]]],
-                ["txn",[[["r","x",null],["w","y",1]]],[[["r","x",null],["w","y",1]],[["r","x",1],["w","y",1]]]],
-                ["txn",[[["w","x",1]],[["w","x",2],["w","y",2]]],[null]],
-                ["read",[["x","y"]],[{"x":1,"y":2},{"x":2,"y":2},{},{"y":1},{"x":1}]],["write",[{"x":1},{"y":2}],[null]]]"#
-        }
-        "mutex" => r#"[["acquire",[null],[true,true,true,false]],["release",[null],[true]]]"#,
-        "owner-mutex" | "reentrant-mutex" => r#"[["acquire",[null],[true]],["release",[null],[true]]]"#,
-        "semaphore" => r#"[["acquire",[null,1,2],[true]],["release",[1,2],[true]]]"#,
-        "fenced-lock" => r#"[["acquire",[null],[1,2,3,4,null]],["release",[null,1,2,3],[true]]]"#,
-        "lease" => {
-            r#"[["acquire",[null],[1,2,3,4,null]],["renew",[1,2,3],[true]],["release",[1,2],[true]],
-                ["holder",[null],[null,1,2,3]]]"#
-        }
-        "fifo-queue" | "unordered-queue" => r#"[["enqueue",[1,2,3],[null]],["dequeue",[null],[null,1,2,3]]]"#,
-        "priority-queue" => r#"[["insert",[1,2,3],[null]],["extract",[null],[null,1,2,3]]]"#,
-        "stack" => r#"[["push",[1,2,3],[null]],["pop",[null],[null,1,2,3]]]"#,
-        "set" => {
-            r#"[["add",[1,2],[null,true,false]],["remove",[1,2],[null,true,false]],["contains",[1,2],[true,false]],
-                ["read",[null],[[],[1],[2],[1,2]]]]"#
-        }
-        "counter" => {
-            r#"[["add",[1,2,-1],[null]],["inc",[null],[null]],["dec",[null],[null]],["read",[null],[-1,0,1,2,3,4]],
-                ["add-and-get",[1],[0,1,2,3,4]]]"#
-        }
-        "log" => {
-            r#"[["append",[7,8],[0,1,2,3,null]],["read",[0,1,2],[null,7,8]],["length",[null],[0,1,2,3]],
-                ["poll",[null],[[],[7],[8],[7,8],[8,7],[7,7]]]]"#
-        }
-        "leader-election" => {
-            r#"[["campaign",["a","b"],[1,2,3,4,null]],["leader",[null],[[1,"a"],[1,"b"],[2,"a"],[2,"b"],[3,"a"],null]],
-                ["resign",[null,1,2],[true]]]"#
-        }
-        _ => return None,
-    };
-    let rows: Vec<(String, Vec<Value>, Vec<Value>)> = serde_json::from_str(text).ok()?;
+    let all: Vec<(String, String, Vec<Row>)> = serde_json::from_str(CALLS).ok()?;
+    let (.., rows) = all.into_iter().find(|(model, variant, _)| model == name && variant.is_empty())?;
     let calls = rows.into_iter().flat_map(|(function, inputs, replies)| {
         inputs.into_iter().map(move |input| Call { function: function.clone(), input, replies: replies.clone() })
     });
@@ -114,14 +71,15 @@ impl WithModel for Differ {
 }
 
 /// An object that works, and then, mostly, a reply or two that are changed.
-fn history<M: Model>(rng: &mut Rng, model: &M, calls: &[Call]) -> Result<Vec<Operation<M::Act>>, String> {
+fn history<M: Model>(rng: &mut Rng, model: &M, calls: &[Call]) -> Result<Vec<Operation<M::Action>>, String> {
     let count = 1 + rng.below(7) as usize;
     let spans = intervals(rng, count);
     let unknown = [0, 0, 15, 40][rng.below(4) as usize];
     let mut order: Vec<usize> = (0..count).collect();
     order.sort_unstable_by_key(|&at| spans[at].2);
     let mut made: Vec<Option<Made<'_>>> = vec![None; count];
-    let act = |(process, call, reply): &Made<'_>| model.act_by(*process, &call.function, &call.input, reply.as_ref());
+    let action =
+        |(process, call, reply): &Made<'_>| model.action_by(*process, &call.function, &call.input, reply.as_ref());
     let mut state = model.initial();
     for at in order {
         let info = rng.percent(unknown);
@@ -131,7 +89,8 @@ fn history<M: Model>(rng: &mut Rng, model: &M, calls: &[Call]) -> Result<Vec<Ope
             let from = rng.below(one.1.replies.len() as u64) as usize;
             let replies = one.1.replies.iter().cycle().skip(from).take(one.1.replies.len());
             let fits = |reply: &&Value| {
-                act(&(one.0, one.1, Some((*reply).clone()))).is_ok_and(|act| model.step(&state, &act).is_some())
+                action(&(one.0, one.1, Some((*reply).clone())))
+                    .is_ok_and(|action| model.step(&state, &action).is_some())
             };
             match replies.into_iter().find(fits) {
                 Some(reply) => {
@@ -147,7 +106,7 @@ fn history<M: Model>(rng: &mut Rng, model: &M, calls: &[Call]) -> Result<Vec<Ope
             one.2 = Some(rng.pick(&one.1.replies).clone());
         }
         if !info || rng.percent(50) {
-            state = model.step(&state, &act(&one)?).unwrap_or(state);
+            state = model.step(&state, &action(&one)?).unwrap_or(state);
         }
         made[at] = Some(one);
     }
@@ -159,7 +118,7 @@ fn history<M: Model>(rng: &mut Rng, model: &M, calls: &[Call]) -> Result<Vec<Ope
         }
     }
     let operation = |(one, span): (&Made<'_>, &(u64, u64, u64))| {
-        Ok(Operation { call: span.0, end: if one.2.is_some() { span.1 } else { Op::OPEN }, act: act(one)? })
+        Ok(Operation { call: span.0, end: if one.2.is_some() { span.1 } else { Op::OPEN }, action: action(one)? })
     };
     made.iter().zip(&spans).map(operation).collect()
 }

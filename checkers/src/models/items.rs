@@ -1,55 +1,55 @@
-//! What queues, stacks and bags share: their acts, and which of them may be removed together.
-use super::{ContainerAct, unknown_function};
+//! What queues, stacks and bags share: their actions, and which of them may be removed together.
+use super::{ContainerAction, unknown_function};
 use crate::value::Value;
 use std::collections::HashMap;
 
 /// Parses a call: `put` is the function that puts, every other one takes; nil is the reply of an empty container.
-pub(super) fn act(
+pub(super) fn action(
     model: &str,
     functions: &[&str],
     puts: usize,
     function: &str,
     input: &Value,
     reply: Option<&Value>,
-) -> Result<ContainerAct, String> {
+) -> Result<ContainerAction, String> {
     match functions.iter().position(|known| *known == function) {
         Some(place) if place < puts && input.is_nil() => Err(format!("{function} takes a value, not nil")),
-        Some(place) if place < puts => Ok(ContainerAct::Put(input.clone())),
+        Some(place) if place < puts => Ok(ContainerAction::Put(input.clone())),
         Some(_) => Ok(match reply {
-            None => ContainerAct::TakeUnknown,
-            Some(Value::Nil) => ContainerAct::TakeNothing,
-            Some(value) => ContainerAct::Take(value.clone()),
+            None => ContainerAction::TakeUnknown,
+            Some(Value::Nil) => ContainerAction::TakeNothing,
+            Some(value) => ContainerAction::Take(value.clone()),
         }),
         None => Err(unknown_function(model, functions, function)),
     }
 }
 
-pub(super) fn observes_only(act: &ContainerAct) -> bool {
-    *act == ContainerAct::TakeNothing
+pub(super) fn observes_only(action: &ContainerAction) -> bool {
+    *action == ContainerAction::TakeNothing
 }
 
-/// Whole values, with everybody who put or took them; replies of an empty container; and where no value is left that
-/// an unknown reply could have taken away, those too.
+/// Groups of: each value with all puts and takes of it; each reply of an empty container; each take of unknown outcome, if no value
+/// is left that it could have taken.
 ///
-/// Removing all copies of a value from an order of a container's acts leaves an order of the rest: what was next among
-/// all is next among fewer. An act of unknown reply that took the value takes nothing then, because it need not happen.
-pub(super) fn removable(acts: &[&ContainerAct]) -> Vec<Vec<usize>> {
+/// Removing all copies of a value from an order of a container's actions leaves an order of the rest: what was next among
+/// all is next among fewer. An action of unknown reply that took the value takes nothing then, because it need not happen.
+pub(super) fn removable(actions: &[&ContainerAction]) -> Vec<Vec<usize>> {
     let mut places: HashMap<&Value, usize> = HashMap::new();
     let mut values: Vec<(Vec<usize>, i64)> = Vec::new();
     let mut groups = Vec::new();
     let mut unknown = Vec::new();
-    for (at, act) in acts.iter().enumerate() {
-        match act {
-            ContainerAct::Put(value) | ContainerAct::Take(value) => {
+    for (at, action) in actions.iter().enumerate() {
+        match action {
+            ContainerAction::Put(value) | ContainerAction::Take(value) => {
                 let place = *places.entry(value).or_insert_with(|| {
                     values.push((Vec::new(), 0));
                     values.len() - 1
                 });
                 values[place].0.push(at);
-                values[place].1 += if matches!(act, ContainerAct::Put(_)) { 1 } else { -1 };
+                values[place].1 += if matches!(action, ContainerAction::Put(_)) { 1 } else { -1 };
             }
-            ContainerAct::TakeNothing => groups.push(vec![at]),
-            ContainerAct::TakeUnknown => unknown.push(at),
+            ContainerAction::TakeNothing => groups.push(vec![at]),
+            ContainerAction::TakeUnknown => unknown.push(at),
         }
     }
     if values.iter().all(|(_, left)| *left <= 0) {

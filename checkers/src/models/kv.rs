@@ -23,7 +23,7 @@ impl Default for Kv {
 
 /// What can be done with a key.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum KvAct {
+pub enum KvAction {
     /// It held this; `None`: the reply is unknown.
     Get(Option<Value>),
     /// It holds this from now on.
@@ -61,7 +61,7 @@ fn begins(state: &Value, value: &Value) -> bool {
 
 impl Model for Kv {
     type State = Value;
-    type Act = KvAct;
+    type Action = KvAction;
 
     fn name(&self) -> &'static str {
         "kv"
@@ -87,62 +87,62 @@ impl Model for Kv {
     fn shows_as_written(&self) -> bool {
         true
     }
-    fn seen(&self, act: &KvAct) -> Vec<(Value, Value)> {
-        match act {
-            KvAct::Get(Some(value)) | KvAct::Cas(value, _) => vec![(Value::Nil, value.clone())],
+    fn seen(&self, action: &KvAction) -> Vec<(Value, Value)> {
+        match action {
+            KvAction::Get(Some(value)) | KvAction::Cas(value, _) => vec![(Value::Nil, value.clone())],
             _ => Vec::new(),
         }
     }
-    fn left(&self, act: &KvAct) -> Vec<(Value, Option<Value>)> {
-        match act {
-            KvAct::Put(value) | KvAct::Cas(_, value) => vec![(Value::Nil, Some(value.clone()))],
-            KvAct::Append(_) => vec![(Value::Nil, None)],
-            KvAct::Get(_) | KvAct::Differs(_) => Vec::new(),
+    fn left(&self, action: &KvAction) -> Vec<(Value, Option<Value>)> {
+        match action {
+            KvAction::Put(value) | KvAction::Cas(_, value) => vec![(Value::Nil, Some(value.clone()))],
+            KvAction::Append(_) => vec![(Value::Nil, None)],
+            KvAction::Get(_) | KvAction::Differs(_) => Vec::new(),
         }
     }
-    fn act(&self, function: &str, input: &Value, reply: Option<&Value>) -> Result<KvAct, String> {
+    fn action(&self, function: &str, input: &Value, reply: Option<&Value>) -> Result<KvAction, String> {
         match function {
-            "get" | "read" => Ok(KvAct::Get(reply.map(|reply| self.shown(reply)))),
-            "put" | "write" => Ok(KvAct::Put(self.shown(input))),
-            "append" => Ok(KvAct::Append(text(input).into())),
-            "delete" => Ok(KvAct::Put(self.initial.clone())),
+            "get" | "read" => Ok(KvAction::Get(reply.map(|reply| self.shown(reply)))),
+            "put" | "write" => Ok(KvAction::Put(self.shown(input))),
+            "append" => Ok(KvAction::Append(text(input).into())),
+            "delete" => Ok(KvAction::Put(self.initial.clone())),
             "cas" => match input.as_list() {
-                Some([from, _]) if reply == Some(&Value::Bool(false)) => Ok(KvAct::Differs(self.shown(from))),
-                Some([from, to]) => Ok(KvAct::Cas(self.shown(from), self.shown(to))),
+                Some([from, _]) if reply == Some(&Value::Bool(false)) => Ok(KvAction::Differs(self.shown(from))),
+                Some([from, to]) => Ok(KvAction::Cas(self.shown(from), self.shown(to))),
                 _ => Err(format!("cas takes [from, to], not {input}")),
             },
             _ => Err(unknown_function("kv", FUNCTIONS, function)),
         }
     }
-    fn step(&self, state: &Value, act: &KvAct) -> Option<Value> {
-        match act {
-            KvAct::Get(None) => Some(state.clone()),
-            KvAct::Get(Some(value)) => (state == value).then(|| state.clone()),
-            KvAct::Put(value) => Some(value.clone()),
-            KvAct::Append(more) => Some(Value::text(&(text(state) + more))),
-            KvAct::Cas(from, to) => (state == from).then(|| to.clone()),
-            KvAct::Differs(from) => (state != from).then(|| state.clone()),
+    fn step(&self, state: &Value, action: &KvAction) -> Option<Value> {
+        match action {
+            KvAction::Get(None) => Some(state.clone()),
+            KvAction::Get(Some(value)) => (state == value).then(|| state.clone()),
+            KvAction::Put(value) => Some(value.clone()),
+            KvAction::Append(more) => Some(Value::text(&(text(state) + more))),
+            KvAction::Cas(from, to) => (state == from).then(|| to.clone()),
+            KvAction::Differs(from) => (state != from).then(|| state.clone()),
         }
     }
-    fn observes_only(&self, act: &KvAct) -> bool {
-        matches!(act, KvAct::Get(_) | KvAct::Differs(_))
+    fn observes_only(&self, action: &KvAction) -> bool {
+        matches!(action, KvAction::Get(_) | KvAction::Differs(_))
     }
-    fn fits_always(&self, act: &KvAct) -> bool {
-        matches!(act, KvAct::Get(None) | KvAct::Put(_) | KvAct::Append(_))
+    fn fits_always(&self, action: &KvAction) -> bool {
+        matches!(action, KvAction::Get(None) | KvAction::Put(_) | KvAction::Append(_))
     }
-    fn needs_state(&self, act: &KvAct) -> bool {
-        matches!(act, KvAct::Get(Some(_)) | KvAct::Cas(..))
+    fn needs_state(&self, action: &KvAction) -> bool {
+        matches!(action, KvAction::Get(Some(_)) | KvAction::Cas(..))
     }
-    fn may_become(&self, state: &Value, act: &KvAct) -> bool {
-        match act {
-            KvAct::Get(Some(value)) | KvAct::Cas(value, _) => begins(state, value),
-            KvAct::Get(None) | KvAct::Put(_) | KvAct::Append(_) | KvAct::Differs(_) => true,
+    fn may_become(&self, state: &Value, action: &KvAction) -> bool {
+        match action {
+            KvAction::Get(Some(value)) | KvAction::Cas(value, _) => begins(state, value),
+            KvAction::Get(None) | KvAction::Put(_) | KvAction::Append(_) | KvAction::Differs(_) => true,
         }
     }
-    fn restarts(&self, act: &KvAct) -> Option<Value> {
-        match act {
-            KvAct::Put(value) | KvAct::Cas(_, value) => Some(value.clone()),
-            KvAct::Get(_) | KvAct::Append(_) | KvAct::Differs(_) => None,
+    fn restarts(&self, action: &KvAction) -> Option<Value> {
+        match action {
+            KvAction::Put(value) | KvAction::Cas(_, value) => Some(value.clone()),
+            KvAction::Get(_) | KvAction::Append(_) | KvAction::Differs(_) => None,
         }
     }
     fn state_bytes(&self, state: &Value) -> usize {

@@ -1,6 +1,7 @@
 //! Leaders of growing terms; initially there is none.
 use super::fenced_lock::{FencedState, token};
-use super::{Model, owner, unknown_function};
+use super::locking::owner;
+use super::{Model, unknown_function};
 use crate::value::Value;
 
 pub(super) const FUNCTIONS: &[&str] = &["campaign", "resign", "leader"];
@@ -13,10 +14,10 @@ pub struct LeaderElection;
 
 /// What can be done in an election.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum ElectionAct {
-    /// This one won this term.
+pub enum ElectionAction {
+    /// This candidate won this term.
     Win(Value, Option<i64>),
-    /// In this term this one led.
+    /// In this term this candidate led.
     Leads(Option<i64>, Value),
     /// The leader of this term leads no more.
     Resign(Option<i64>),
@@ -26,7 +27,7 @@ pub enum ElectionAct {
 
 impl Model for LeaderElection {
     type State = (FencedState, Value);
-    type Act = ElectionAct;
+    type Action = ElectionAction;
 
     fn name(&self) -> &'static str {
         "leader-election"
@@ -37,48 +38,50 @@ impl Model for LeaderElection {
     fn initial(&self) -> Self::State {
         Default::default()
     }
-    fn act(&self, function: &str, input: &Value, reply: Option<&Value>) -> Result<ElectionAct, String> {
-        self.act_by(0, function, input, reply)
+    fn action(&self, function: &str, input: &Value, reply: Option<&Value>) -> Result<ElectionAction, String> {
+        self.action_by(0, function, input, reply)
     }
-    fn act_by(
+    fn action_by(
         &self,
         process: u64,
         function: &str,
         input: &Value,
         reply: Option<&Value>,
-    ) -> Result<ElectionAct, String> {
+    ) -> Result<ElectionAction, String> {
         match (function, reply) {
             ("campaign" | "resign", Some(Value::Bool(false))) | ("leader", None | Some(Value::Nil)) => {
-                Ok(ElectionAct::Nothing)
+                Ok(ElectionAction::Nothing)
             }
-            ("campaign", _) => Ok(ElectionAct::Win(owner(process, input), token(function, reply)?)),
-            ("resign", _) => Ok(ElectionAct::Resign(token(function, Some(input))?)),
+            ("campaign", _) => Ok(ElectionAction::Win(owner(process, input), token(function, reply)?)),
+            ("resign", _) => Ok(ElectionAction::Resign(token(function, Some(input))?)),
             ("leader", Some(reply)) => match reply.as_list() {
-                Some([term, leader]) => Ok(ElectionAct::Leads(token(function, Some(term))?, leader.clone())),
+                Some([term, leader]) => Ok(ElectionAction::Leads(token(function, Some(term))?, leader.clone())),
                 _ => Err(format!("leader returns [term, leader], not {reply}")),
             },
             _ => Err(unknown_function("leader-election", FUNCTIONS, function)),
         }
     }
-    fn step(&self, (state, leader): &Self::State, act: &ElectionAct) -> Option<Self::State> {
-        match act {
-            ElectionAct::Win(who, term) => state.grant(*term).map(|state| (state, who.clone())),
-            ElectionAct::Leads(term, who) if who == leader => state.show_token(*term).map(|state| (state, who.clone())),
-            ElectionAct::Leads(..) => None,
-            ElectionAct::Resign(term) => state.show_token(*term).map(|state| (state.free(), Value::Nil)),
-            ElectionAct::Nothing => Some((*state, leader.clone())),
+    fn step(&self, (state, leader): &Self::State, action: &ElectionAction) -> Option<Self::State> {
+        match action {
+            ElectionAction::Win(who, term) => state.grant(*term).map(|state| (state, who.clone())),
+            ElectionAction::Leads(term, who) if who == leader => {
+                state.show_token(*term).map(|state| (state, who.clone()))
+            }
+            ElectionAction::Leads(..) => None,
+            ElectionAction::Resign(term) => state.show_token(*term).map(|state| (state.free(), Value::Nil)),
+            ElectionAction::Nothing => Some((*state, leader.clone())),
         }
     }
-    fn observes_only(&self, act: &ElectionAct) -> bool {
-        *act == ElectionAct::Nothing
+    fn observes_only(&self, action: &ElectionAction) -> bool {
+        *action == ElectionAction::Nothing
     }
-    fn fits_always(&self, act: &ElectionAct) -> bool {
-        matches!(act, ElectionAct::Win(_, None) | ElectionAct::Nothing)
+    fn fits_always(&self, action: &ElectionAction) -> bool {
+        matches!(action, ElectionAction::Win(_, None) | ElectionAction::Nothing)
     }
-    /// What merely shows who leads: without it more is possible, never less.
-    fn removable(&self, acts: &[&ElectionAct]) -> Vec<Vec<usize>> {
-        let shows = |at: &usize| matches!(acts[*at], ElectionAct::Nothing | ElectionAct::Leads(..));
-        (0..acts.len()).filter(shows).map(|at| vec![at]).collect()
+    /// Replies that only show the leader: without them more is possible, never less.
+    fn removable(&self, actions: &[&ElectionAction]) -> Vec<Vec<usize>> {
+        let shows = |at: &usize| matches!(actions[*at], ElectionAction::Nothing | ElectionAction::Leads(..));
+        (0..actions.len()).filter(shows).map(|at| vec![at]).collect()
     }
     fn show(&self, (state, leader): &Self::State) -> String {
         if state.is_held() { format!("{leader}, {}", state.words("term")) } else { "no leader".to_owned() }

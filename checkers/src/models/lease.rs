@@ -6,7 +6,7 @@ use crate::value::Value;
 pub(super) const FUNCTIONS: &[&str] = &["acquire", "renew", "release", "holder"];
 
 /// A lease. `acquire` returns the number of the grant, larger than all before; it is always possible, because the one
-/// before may have expired. `renew` and `release` take a number: only the latest grant that nobody found expired can be
+/// before may have expired. `renew` and `release` take a number: only the latest grant that no `holder` found expired can be
 /// renewed or released. `holder` returns the number of the grant in force, or nil, after which that grant has expired
 /// for good. A reply of `false` means that nothing was done and says nothing. How long a grant lasts is nothing a
 /// sequential specification can say.
@@ -15,7 +15,7 @@ pub struct Lease;
 
 /// What can be done with a lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum LeaseAct {
+pub enum LeaseAction {
     /// A new grant with this number.
     Acquire(Option<i64>),
     /// The grant with this number was in force.
@@ -30,7 +30,7 @@ pub enum LeaseAct {
 
 impl Model for Lease {
     type State = FencedState;
-    type Act = LeaseAct;
+    type Action = LeaseAction;
 
     fn name(&self) -> &'static str {
         "lease"
@@ -41,37 +41,38 @@ impl Model for Lease {
     fn initial(&self) -> FencedState {
         FencedState::default()
     }
-    fn act(&self, function: &str, input: &Value, reply: Option<&Value>) -> Result<LeaseAct, String> {
+    fn action(&self, function: &str, input: &Value, reply: Option<&Value>) -> Result<LeaseAction, String> {
         match (function, reply) {
-            ("acquire" | "renew" | "release", Some(Value::Bool(false))) => Ok(LeaseAct::Refused),
-            ("acquire", _) => Ok(LeaseAct::Acquire(token(function, reply)?)),
-            ("renew", None) | ("holder", None) => Ok(LeaseAct::Refused),
-            ("renew", _) => Ok(LeaseAct::Holds(token(function, Some(input))?)),
-            ("release", _) => Ok(LeaseAct::Release(token(function, Some(input))?)),
-            ("holder", Some(Value::Nil)) => Ok(LeaseAct::Expired),
-            ("holder", _) => Ok(LeaseAct::Holds(token(function, reply)?)),
+            ("acquire" | "renew" | "release", Some(Value::Bool(false))) => Ok(LeaseAction::Refused),
+            ("acquire", _) => Ok(LeaseAction::Acquire(token(function, reply)?)),
+            ("renew", None) | ("holder", None) => Ok(LeaseAction::Refused),
+            ("renew", _) => Ok(LeaseAction::Holds(token(function, Some(input))?)),
+            ("release", _) => Ok(LeaseAction::Release(token(function, Some(input))?)),
+            ("holder", Some(Value::Nil)) => Ok(LeaseAction::Expired),
+            ("holder", _) => Ok(LeaseAction::Holds(token(function, reply)?)),
             _ => Err(unknown_function("lease", FUNCTIONS, function)),
         }
     }
-    fn step(&self, state: &FencedState, act: &LeaseAct) -> Option<FencedState> {
-        match act {
-            LeaseAct::Acquire(number) => state.grant(*number),
-            LeaseAct::Holds(number) => state.show_token(*number),
-            LeaseAct::Release(number) => state.show_token(*number).map(FencedState::free),
-            LeaseAct::Expired => Some(state.free()),
-            LeaseAct::Refused => Some(*state),
+    fn step(&self, state: &FencedState, action: &LeaseAction) -> Option<FencedState> {
+        match action {
+            LeaseAction::Acquire(number) => state.grant(*number),
+            LeaseAction::Holds(number) => state.show_token(*number),
+            LeaseAction::Release(number) => state.show_token(*number).map(FencedState::free),
+            LeaseAction::Expired => Some(state.free()),
+            LeaseAction::Refused => Some(*state),
         }
     }
-    fn observes_only(&self, act: &LeaseAct) -> bool {
-        *act == LeaseAct::Refused
+    fn observes_only(&self, action: &LeaseAction) -> bool {
+        *action == LeaseAction::Refused
     }
-    fn fits_always(&self, act: &LeaseAct) -> bool {
-        matches!(act, LeaseAct::Acquire(None) | LeaseAct::Expired | LeaseAct::Refused)
+    fn fits_always(&self, action: &LeaseAction) -> bool {
+        matches!(action, LeaseAction::Acquire(None) | LeaseAction::Expired | LeaseAction::Refused)
     }
     /// What merely shows which grant is in force, or that none is: without it more is possible, never less.
-    fn removable(&self, acts: &[&LeaseAct]) -> Vec<Vec<usize>> {
-        let shows = |at: &usize| matches!(acts[*at], LeaseAct::Refused | LeaseAct::Holds(_) | LeaseAct::Expired);
-        (0..acts.len()).filter(shows).map(|at| vec![at]).collect()
+    fn removable(&self, actions: &[&LeaseAction]) -> Vec<Vec<usize>> {
+        let shows =
+            |at: &usize| matches!(actions[*at], LeaseAction::Refused | LeaseAction::Holds(_) | LeaseAction::Expired);
+        (0..actions.len()).filter(shows).map(|at| vec![at]).collect()
     }
     fn show(&self, state: &FencedState) -> String {
         if state.is_held() { state.words("grant") } else { format!("expired; {}", state.words("grant")) }

@@ -5,19 +5,19 @@ use crate::value::Value;
 
 pub(super) const FUNCTIONS: &[&str] = &["append", "read", "length", "poll"];
 
-/// A log: `append` a value returns its offset, from 0 without gaps (or nil: it is not told); `read` an offset returns the
+/// A log: `append` a value returns its offset, from 0 without gaps (or nil: unknown); `read` an offset returns the
 /// value there, or nil beyond the end; `length` returns how many there are; `poll` returns all as a list.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Log;
 
 /// What can be done with a log.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum LogAct {
+pub enum LogAction {
     /// This value comes last, at this offset if the reply says it.
     Append(Value, Option<i64>),
     /// At this offset is this value; nil: nothing yet.
     Read(i64, Option<Value>),
-    /// There are so many.
+    /// The log has this length.
     Length(Option<i64>),
     /// These are all.
     Poll(Option<Vec<Value>>),
@@ -25,7 +25,7 @@ pub enum LogAct {
 
 impl Model for Log {
     type State = Chain;
-    type Act = LogAct;
+    type Action = LogAction;
 
     fn name(&self) -> &'static str {
         "log"
@@ -36,42 +36,45 @@ impl Model for Log {
     fn initial(&self) -> Chain {
         Chain::default()
     }
-    fn act(&self, function: &str, input: &Value, reply: Option<&Value>) -> Result<LogAct, String> {
+    fn action(&self, function: &str, input: &Value, reply: Option<&Value>) -> Result<LogAction, String> {
         let number = |value: &Value| value.as_int().ok_or_else(|| format!("{function} deals in integers, not {value}"));
         match (function, reply) {
-            ("append", None | Some(Value::Nil)) => Ok(LogAct::Append(input.clone(), None)),
-            ("append", Some(offset)) => Ok(LogAct::Append(input.clone(), Some(number(offset)?))),
-            ("read", _) => Ok(LogAct::Read(number(input)?, reply.cloned())),
-            ("length", _) => Ok(LogAct::Length(reply.map(number).transpose()?)),
-            ("poll", None) => Ok(LogAct::Poll(None)),
+            ("append", None | Some(Value::Nil)) => Ok(LogAction::Append(input.clone(), None)),
+            ("append", Some(offset)) => Ok(LogAction::Append(input.clone(), Some(number(offset)?))),
+            ("read", _) => Ok(LogAction::Read(number(input)?, reply.cloned())),
+            ("length", _) => Ok(LogAction::Length(reply.map(number).transpose()?)),
+            ("poll", None) => Ok(LogAction::Poll(None)),
             ("poll", Some(reply)) => {
                 let values = reply.as_list().ok_or_else(|| format!("poll returns a list, not {reply}"))?;
-                Ok(LogAct::Poll(Some(values.to_vec())))
+                Ok(LogAction::Poll(Some(values.to_vec())))
             }
             _ => Err(unknown_function("log", FUNCTIONS, function)),
         }
     }
-    fn step(&self, log: &Chain, act: &LogAct) -> Option<Chain> {
+    fn step(&self, log: &Chain, action: &LogAction) -> Option<Chain> {
         let length = log.len() as i64;
-        let fits = match act {
-            LogAct::Append(value, offset) => {
+        let fits = match action {
+            LogAction::Append(value, offset) => {
                 return offset.is_none_or(|offset| offset == length).then(|| log.with(value.clone()));
             }
-            LogAct::Read(_, None) | LogAct::Length(None) | LogAct::Poll(None) => true,
-            LogAct::Read(offset, Some(Value::Nil)) => *offset >= length,
-            LogAct::Read(offset, Some(value)) => {
+            LogAction::Read(_, None) | LogAction::Length(None) | LogAction::Poll(None) => true,
+            LogAction::Read(offset, Some(Value::Nil)) => *offset >= length,
+            LogAction::Read(offset, Some(value)) => {
                 usize::try_from(*offset).ok().and_then(|offset| log.get(offset)) == Some(value)
             }
-            LogAct::Length(Some(seen)) => *seen == length,
-            LogAct::Poll(Some(seen)) => log.backwards().eq(seen.iter().rev()),
+            LogAction::Length(Some(seen)) => *seen == length,
+            LogAction::Poll(Some(seen)) => log.backwards().eq(seen.iter().rev()),
         };
         fits.then(|| log.clone())
     }
-    fn observes_only(&self, act: &LogAct) -> bool {
-        !matches!(act, LogAct::Append(..))
+    fn observes_only(&self, action: &LogAction) -> bool {
+        !matches!(action, LogAction::Append(..))
     }
-    fn fits_always(&self, act: &LogAct) -> bool {
-        matches!(act, LogAct::Append(_, None) | LogAct::Read(_, None) | LogAct::Length(None) | LogAct::Poll(None))
+    fn fits_always(&self, action: &LogAction) -> bool {
+        matches!(
+            action,
+            LogAction::Append(_, None) | LogAction::Read(_, None) | LogAction::Length(None) | LogAction::Poll(None)
+        )
     }
     fn show(&self, log: &Chain) -> String {
         let mut values: Vec<&Value> = log.backwards().take(8).collect();

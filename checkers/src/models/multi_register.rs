@@ -1,5 +1,5 @@
-//! Several registers, of which one step may read and write some; initially all are nil if nothing else is said.
-use super::{Model, RegisterAct, unknown_function};
+//! Several registers; one step may read and write some of them. Initially all are nil, unless the option `initial` is set.
+use super::{Model, RegisterAction, unknown_function};
 use crate::initial::Initial;
 use crate::value::Value;
 use std::collections::BTreeMap;
@@ -41,7 +41,7 @@ fn micro(op: &Value, reads: bool) -> Result<Option<Micro>, String> {
 impl Model for MultiRegister {
     /// Registers that do not hold what they held at first.
     type State = BTreeMap<Value, Value>;
-    type Act = Vec<Micro>;
+    type Action = Vec<Micro>;
 
     fn name(&self) -> &'static str {
         "multi-register"
@@ -58,22 +58,23 @@ impl Model for MultiRegister {
     fn begins(&self, register: &Value) -> Value {
         self.initial.of(register).cloned().unwrap_or_default()
     }
-    fn seen(&self, act: &Vec<Micro>) -> Vec<(Value, Value)> {
-        let own = |at: usize, key: &Value| act[..at].iter().any(|op| matches!(op, Micro::Write(own, _) if own == key));
+    fn seen(&self, action: &Vec<Micro>) -> Vec<(Value, Value)> {
+        let own =
+            |at: usize, key: &Value| action[..at].iter().any(|op| matches!(op, Micro::Write(own, _) if own == key));
         let seen = |(at, op): (usize, &Micro)| match op {
             Micro::Read(key, value) if !own(at, key) => Some((key.clone(), value.clone())),
             _ => None,
         };
-        act.iter().enumerate().filter_map(seen).collect()
+        action.iter().enumerate().filter_map(seen).collect()
     }
-    fn left(&self, act: &Vec<Micro>) -> Vec<(Value, Option<Value>)> {
+    fn left(&self, action: &Vec<Micro>) -> Vec<(Value, Option<Value>)> {
         let left = |op: &Micro| match op {
             Micro::Write(key, value) => Some((key.clone(), Some(value.clone()))),
             Micro::Read(..) => None,
         };
-        act.iter().filter_map(left).collect()
+        action.iter().filter_map(left).collect()
     }
-    fn act(&self, function: &str, input: &Value, reply: Option<&Value>) -> Result<Vec<Micro>, String> {
+    fn action(&self, function: &str, input: &Value, reply: Option<&Value>) -> Result<Vec<Micro>, String> {
         match (function, input, reply) {
             ("txn", _, _) => {
                 let done = reply.filter(|reply| !reply.is_nil()).unwrap_or(input);
@@ -98,9 +99,9 @@ impl Model for MultiRegister {
             _ => Err(unknown_function("multi-register", FUNCTIONS, function)),
         }
     }
-    fn step(&self, state: &Self::State, act: &Vec<Micro>) -> Option<Self::State> {
+    fn step(&self, state: &Self::State, action: &Vec<Micro>) -> Option<Self::State> {
         let mut next = state.clone();
-        for op in act {
+        for op in action {
             match op {
                 Micro::Read(key, value) => match next.get(key) {
                     Some(held) if held != value => return None,
@@ -113,23 +114,23 @@ impl Model for MultiRegister {
         }
         Some(next)
     }
-    fn observes_only(&self, act: &Vec<Micro>) -> bool {
-        !act.iter().any(|op| matches!(op, Micro::Write(..)))
+    fn observes_only(&self, action: &Vec<Micro>) -> bool {
+        !action.iter().any(|op| matches!(op, Micro::Write(..)))
     }
-    fn fits_always(&self, act: &Vec<Micro>) -> bool {
+    fn fits_always(&self, action: &Vec<Micro>) -> bool {
         // What it wrote itself it may well read.
         let told =
-            |at: usize, key: &Value| act[..at].iter().any(|op| matches!(op, Micro::Write(other, _) if other == key));
-        act.iter().enumerate().all(|(at, op)| match op {
+            |at: usize, key: &Value| action[..at].iter().any(|op| matches!(op, Micro::Write(other, _) if other == key));
+        action.iter().enumerate().all(|(at, op)| match op {
             Micro::Read(key, _) => told(at, key),
             Micro::Write(..) => true,
         })
     }
-    fn cell_act(&self, act: &Vec<Micro>) -> Option<(Value, RegisterAct)> {
-        match &act[..] {
-            [] => Some((Value::Nil, RegisterAct::Read(None))),
-            [Micro::Read(key, value)] => Some((key.clone(), RegisterAct::Read(Some(value.clone())))),
-            [Micro::Write(key, value)] => Some((key.clone(), RegisterAct::Write(value.clone()))),
+    fn cell_action(&self, action: &Vec<Micro>) -> Option<(Value, RegisterAction)> {
+        match &action[..] {
+            [] => Some((Value::Nil, RegisterAction::Read(None))),
+            [Micro::Read(key, value)] => Some((key.clone(), RegisterAction::Read(Some(value.clone())))),
+            [Micro::Write(key, value)] => Some((key.clone(), RegisterAction::Write(value.clone()))),
             _ => None,
         }
     }

@@ -1,59 +1,27 @@
 //! A lock; initially free.
-use super::{Model, unknown_function};
+use super::locking::LockModel;
 use crate::value::Value;
 
-pub(super) const FUNCTIONS: &[&str] = &["acquire", "release"];
-
-/// A lock: `acquire` needs it free, `release` needs it held, by whomever. A reply of `false` means that nothing was
+/// A lock: `acquire` needs it free, `release` needs it held, by any process. A reply of `false` means that nothing was
 /// done and says nothing: it may have been refused for any reason.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Mutex;
 
-/// What can be done with a lock.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum MutexAct {
-    /// It was free and is held from now on.
-    Acquire,
-    /// It was held and is free from now on.
-    Release,
-    /// Nothing was done.
-    Refused,
-}
-
-impl Model for Mutex {
+impl LockModel for Mutex {
     /// Whether it is held.
     type State = bool;
-    type Act = MutexAct;
+    type Subject = ();
 
-    fn name(&self) -> &'static str {
-        "mutex"
+    const NAME: &'static str = "mutex";
+
+    fn subject(&self, _: u64, _: &str, _: &Value, _: Option<&Value>) -> Result<(), String> {
+        Ok(())
     }
-    fn functions(&self) -> &'static [&'static str] {
-        FUNCTIONS
+    fn acquire(&self, held: &bool, (): &()) -> Option<bool> {
+        (!held).then_some(true)
     }
-    fn initial(&self) -> bool {
-        false
-    }
-    fn act(&self, function: &str, _: &Value, reply: Option<&Value>) -> Result<MutexAct, String> {
-        match function {
-            "acquire" | "release" if reply == Some(&Value::Bool(false)) => Ok(MutexAct::Refused),
-            "acquire" => Ok(MutexAct::Acquire),
-            "release" => Ok(MutexAct::Release),
-            _ => Err(unknown_function("mutex", FUNCTIONS, function)),
-        }
-    }
-    fn step(&self, held: &bool, act: &MutexAct) -> Option<bool> {
-        match act {
-            MutexAct::Acquire => (!held).then_some(true),
-            MutexAct::Release => held.then_some(false),
-            MutexAct::Refused => Some(*held),
-        }
-    }
-    fn observes_only(&self, act: &MutexAct) -> bool {
-        *act == MutexAct::Refused
-    }
-    fn fits_always(&self, act: &MutexAct) -> bool {
-        *act == MutexAct::Refused
+    fn release(&self, held: &bool, (): &()) -> Option<bool> {
+        held.then_some(false)
     }
     fn show(&self, held: &bool) -> String {
         if *held { "held" } else { "free" }.to_owned()

@@ -1,5 +1,5 @@
 //! A priority queue: the smallest value comes out first; initially empty.
-use super::{Container, ContainerAct, Model, ModelOptions, QueueOrder, items};
+use super::{Container, ContainerAction, Model, ModelOptions, QueueOrder, items};
 use crate::options::OptionError;
 use crate::value::Value;
 
@@ -8,7 +8,7 @@ pub(super) const OPTIONS: &[&str] = &["order"];
 
 /// A priority queue: `insert` a value, `extract` returns the smallest one, or nil when there is none. Values are integers or
 /// texts; numbers that are no 64-bit integers are refused, because they arrive as texts and would be ordered as such;
-/// lists and objects are refused, because nobody knows which of them have equal priority. An `extract` of unknown
+/// lists and objects are refused, because it is unknown which of them have equal priority. An `extract` of unknown
 /// outcome may have taken the smallest value away.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PriorityQueue {
@@ -41,7 +41,7 @@ fn is_number_as_text(value: &Value) -> bool {
 impl Model for PriorityQueue {
     /// In ascending order.
     type State = Vec<Value>;
-    type Act = ContainerAct;
+    type Action = ContainerAction;
 
     fn name(&self) -> &'static str {
         "priority-queue"
@@ -55,37 +55,37 @@ impl Model for PriorityQueue {
     fn initial(&self) -> Self::State {
         Vec::new()
     }
-    fn act(&self, function: &str, input: &Value, reply: Option<&Value>) -> Result<ContainerAct, String> {
+    fn action(&self, function: &str, input: &Value, reply: Option<&Value>) -> Result<ContainerAction, String> {
         let odd = |value: &&Value| matches!(value, Value::List(_) | Value::Map(_)) || is_number_as_text(value);
         match [Some(input), reply].into_iter().flatten().find(odd) {
             Some(value) if is_number_as_text(value) => {
                 Err(format!("{function} orders integers of 64 bits and texts, not the number {value}"))
             }
             Some(value) => Err(format!("{function} deals in integers and texts, not {value}")),
-            None => items::act(self.name(), FUNCTIONS, 2, function, input, reply),
+            None => items::action(self.name(), FUNCTIONS, 2, function, input, reply),
         }
     }
-    fn step(&self, state: &Self::State, act: &ContainerAct) -> Option<Self::State> {
+    fn step(&self, state: &Self::State, action: &ContainerAction) -> Option<Self::State> {
         let mut next = state.clone();
-        match act {
-            ContainerAct::Put(value) => {
+        match action {
+            ContainerAction::Put(value) => {
                 let at = next.partition_point(|other| other < value);
                 next.insert(at, value.clone());
             }
-            ContainerAct::Take(value) => return (self.pop(&mut next).as_ref() == Some(value)).then_some(next),
-            ContainerAct::TakeNothing => return next.is_empty().then_some(next),
-            ContainerAct::TakeUnknown => drop(self.pop(&mut next)),
+            ContainerAction::Take(value) => return (self.pop(&mut next).as_ref() == Some(value)).then_some(next),
+            ContainerAction::TakeNothing => return next.is_empty().then_some(next),
+            ContainerAction::TakeUnknown => drop(self.pop(&mut next)),
         }
         Some(next)
     }
-    fn observes_only(&self, act: &ContainerAct) -> bool {
-        items::observes_only(act)
+    fn observes_only(&self, action: &ContainerAction) -> bool {
+        items::observes_only(action)
     }
-    fn container_act(&self, act: &ContainerAct) -> Option<(Container, ContainerAct)> {
-        Some((if self.largest_first { Container::Largest } else { Container::Smallest }, act.clone()))
+    fn container_action(&self, action: &ContainerAction) -> Option<(Container, ContainerAction)> {
+        Some((if self.largest_first { Container::Largest } else { Container::Smallest }, action.clone()))
     }
-    fn removable(&self, acts: &[&ContainerAct]) -> Vec<Vec<usize>> {
-        items::removable(acts)
+    fn removable(&self, actions: &[&ContainerAction]) -> Vec<Vec<usize>> {
+        items::removable(actions)
     }
     fn state_bytes(&self, state: &Self::State) -> usize {
         24 * state.len() + 64

@@ -1,60 +1,41 @@
 //! A lock that its holder can acquire again; initially free.
-use super::Model;
-use super::owner_mutex::{self, OwnedAct};
+use super::locking::{LockAction, LockModel, by_owner, owner};
 use crate::value::Value;
-
-pub(super) const FUNCTIONS: &[&str] = owner_mutex::FUNCTIONS;
 
 /// A lock that its holder can acquire again, and has to release as often. The holder is the argument or, where that is
 /// nil, the process. A reply of `false` means that nothing was done and says nothing.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ReentrantMutex;
 
-impl Model for ReentrantMutex {
-    /// Who holds it, and how many times.
+impl LockModel for ReentrantMutex {
+    /// The holder, and how many times it holds the lock.
     type State = Option<(Value, u64)>;
-    type Act = OwnedAct;
+    /// The owner.
+    type Subject = Value;
 
-    fn name(&self) -> &'static str {
-        "reentrant-mutex"
+    const NAME: &'static str = "reentrant-mutex";
+
+    fn subject(&self, process: u64, _: &str, input: &Value, _: Option<&Value>) -> Result<Value, String> {
+        Ok(owner(process, input))
     }
-    fn functions(&self) -> &'static [&'static str] {
-        FUNCTIONS
-    }
-    fn initial(&self) -> Self::State {
-        None
-    }
-    fn act(&self, function: &str, input: &Value, reply: Option<&Value>) -> Result<OwnedAct, String> {
-        self.act_by(0, function, input, reply)
-    }
-    fn act_by(&self, process: u64, function: &str, input: &Value, reply: Option<&Value>) -> Result<OwnedAct, String> {
-        owner_mutex::act("reentrant-mutex", process, function, input, reply)
-    }
-    fn step(&self, holder: &Self::State, act: &OwnedAct) -> Option<Self::State> {
-        match (act, holder) {
-            (OwnedAct::Refused, _) => Some(holder.clone()),
-            (OwnedAct::Acquire(who), None) => Some(Some((who.clone(), 1))),
-            (OwnedAct::Acquire(who), Some((held, times))) => (who == held).then(|| Some((who.clone(), times + 1))),
-            (OwnedAct::Release(who), Some((held, times))) if who == held => {
-                Some((*times > 1).then(|| (who.clone(), times - 1)))
-            }
-            (OwnedAct::Release(_), _) => None,
+    fn acquire(&self, state: &Self::State, owner: &Value) -> Option<Self::State> {
+        match state {
+            None => Some(Some((owner.clone(), 1))),
+            Some((holder, times)) => (owner == holder).then(|| Some((owner.clone(), times + 1))),
         }
     }
-    fn observes_only(&self, act: &OwnedAct) -> bool {
-        *act == OwnedAct::Refused
+    fn release(&self, state: &Self::State, owner: &Value) -> Option<Self::State> {
+        let (holder, times) = state.as_ref()?;
+        (owner == holder).then(|| (*times > 1).then(|| (owner.clone(), times - 1)))
     }
-    fn fits_always(&self, act: &OwnedAct) -> bool {
-        *act == OwnedAct::Refused
+    fn removable(&self, actions: &[&LockAction<Value>]) -> Vec<Vec<usize>> {
+        by_owner(actions)
     }
-    fn removable(&self, acts: &[&OwnedAct]) -> Vec<Vec<usize>> {
-        owner_mutex::by_owner(acts)
-    }
-    fn show(&self, holder: &Self::State) -> String {
-        match holder {
+    fn show(&self, state: &Self::State) -> String {
+        match state {
             None => "free".to_owned(),
-            Some((who, 1)) => format!("held by {who}"),
-            Some((who, times)) => format!("held by {who}, {times} times"),
+            Some((holder, 1)) => format!("held by {holder}"),
+            Some((holder, times)) => format!("held by {holder}, {times} times"),
         }
     }
 }

@@ -1,5 +1,5 @@
-//! A register: one value, initially nil if nothing else is said.
-use super::{Model, RegisterAct, unknown_function};
+//! A register: one value, initially nil, unless the option `initial` is set.
+use super::{Model, RegisterAction, unknown_function};
 use crate::initial::Initial;
 use crate::value::Value;
 
@@ -29,9 +29,14 @@ fn other_value(input: &Value, reply: &Value) -> bool {
 }
 
 /// What a read or a write does.
-fn read_or_write(known: &[&str], function: &str, input: &Value, reply: Option<&Value>) -> Result<RegisterAct, String> {
+fn read_or_write(
+    known: &[&str],
+    function: &str,
+    input: &Value,
+    reply: Option<&Value>,
+) -> Result<RegisterAction, String> {
     match function {
-        "read" => Ok(RegisterAct::Read(reply.cloned())),
+        "read" => Ok(RegisterAction::Read(reply.cloned())),
         "write" if reply.is_some_and(|reply| other_value(input, reply)) => {
             let reply = reply.cloned().unwrap_or_default();
             Err(format!(
@@ -39,7 +44,7 @@ fn read_or_write(known: &[&str], function: &str, input: &Value, reply: Option<&V
                  version is one of the model versioned-register)"
             ))
         }
-        "write" => Ok(RegisterAct::Write(input.clone())),
+        "write" => Ok(RegisterAction::Write(input.clone())),
         _ => Err(unknown_function("register", known, function)),
     }
 }
@@ -49,23 +54,23 @@ fn read_write_or_cas(
     function: &str,
     input: &Value,
     reply: Option<&Value>,
-) -> Result<RegisterAct, String> {
+) -> Result<RegisterAction, String> {
     if function != "cas" {
         return read_or_write(known, function, input, reply);
     }
     match input.as_list() {
-        Some([from, _]) if reply == Some(&Value::Bool(false)) => Ok(RegisterAct::Differs(from.clone())),
-        Some([from, to]) => Ok(RegisterAct::Cas(from.clone(), to.clone())),
+        Some([from, _]) if reply == Some(&Value::Bool(false)) => Ok(RegisterAction::Differs(from.clone())),
+        Some([from, to]) => Ok(RegisterAction::Cas(from.clone(), to.clone())),
         _ => Err(format!("cas takes [from, to], not {input}")),
     }
 }
 
 /// The two registers differ in their names, their functions, and how a call is parsed.
 macro_rules! register {
-    ($model:ty, $name:literal, $functions:expr, $act:expr) => {
+    ($model:ty, $name:literal, $functions:expr, $action:expr) => {
         impl Model for $model {
             type State = Value;
-            type Act = RegisterAct;
+            type Action = RegisterAction;
 
             fn name(&self) -> &'static str {
                 $name
@@ -85,29 +90,29 @@ macro_rules! register {
             fn shows_as_written(&self) -> bool {
                 true
             }
-            fn seen(&self, act: &RegisterAct) -> Vec<(Value, Value)> {
-                act.seen().map(|value| (Value::Nil, value.clone())).into_iter().collect()
+            fn seen(&self, action: &RegisterAction) -> Vec<(Value, Value)> {
+                action.seen().map(|value| (Value::Nil, value.clone())).into_iter().collect()
             }
-            fn left(&self, act: &RegisterAct) -> Vec<(Value, Option<Value>)> {
-                act.left().map(|value| (Value::Nil, Some(value.clone()))).into_iter().collect()
+            fn left(&self, action: &RegisterAction) -> Vec<(Value, Option<Value>)> {
+                action.left().map(|value| (Value::Nil, Some(value.clone()))).into_iter().collect()
             }
-            fn act(&self, function: &str, input: &Value, reply: Option<&Value>) -> Result<RegisterAct, String> {
-                $act($functions, function, input, reply)
+            fn action(&self, function: &str, input: &Value, reply: Option<&Value>) -> Result<RegisterAction, String> {
+                $action($functions, function, input, reply)
             }
-            fn step(&self, state: &Value, act: &RegisterAct) -> Option<Value> {
-                match act {
-                    RegisterAct::Read(None) => Some(state.clone()),
-                    RegisterAct::Read(Some(value)) => (state == value).then(|| state.clone()),
-                    RegisterAct::Write(value) => Some(value.clone()),
-                    RegisterAct::Cas(from, to) => (state == from).then(|| to.clone()),
-                    RegisterAct::Differs(from) => (state != from).then(|| state.clone()),
+            fn step(&self, state: &Value, action: &RegisterAction) -> Option<Value> {
+                match action {
+                    RegisterAction::Read(None) => Some(state.clone()),
+                    RegisterAction::Read(Some(value)) => (state == value).then(|| state.clone()),
+                    RegisterAction::Write(value) => Some(value.clone()),
+                    RegisterAction::Cas(from, to) => (state == from).then(|| to.clone()),
+                    RegisterAction::Differs(from) => (state != from).then(|| state.clone()),
                 }
             }
-            fn observes_only(&self, act: &RegisterAct) -> bool {
-                matches!(act, RegisterAct::Read(_) | RegisterAct::Differs(_))
+            fn observes_only(&self, action: &RegisterAction) -> bool {
+                matches!(action, RegisterAction::Read(_) | RegisterAction::Differs(_))
             }
-            fn register_act(&self, act: &RegisterAct) -> Option<RegisterAct> {
-                Some(act.clone())
+            fn register_action(&self, action: &RegisterAction) -> Option<RegisterAction> {
+                Some(action.clone())
             }
             fn show(&self, state: &Value) -> String {
                 state.to_string()

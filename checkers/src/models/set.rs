@@ -1,5 +1,5 @@
 //! A set of values; initially empty.
-use super::{GrowingAct, Model, RegisterAct, items, unknown_function};
+use super::{GrowingAction, Model, RegisterAction, items, unknown_function};
 use crate::value::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +14,7 @@ pub struct Set;
 
 /// What can be done with a set.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum SetAct {
+pub enum SetAction {
     /// The value is in it from now on; whether it was not before, where the reply says so.
     Add(Value, Option<bool>),
     /// The value is not in it from now on; whether it was before, where the reply says so.
@@ -35,7 +35,7 @@ fn flag(input: &Value, reply: Option<&Value>) -> Option<bool> {
 
 impl Model for Set {
     type State = BTreeSet<Value>;
-    type Act = SetAct;
+    type Action = SetAction;
 
     fn name(&self) -> &'static str {
         "set"
@@ -46,80 +46,80 @@ impl Model for Set {
     fn initial(&self) -> Self::State {
         BTreeSet::new()
     }
-    fn act(&self, function: &str, input: &Value, reply: Option<&Value>) -> Result<SetAct, String> {
+    fn action(&self, function: &str, input: &Value, reply: Option<&Value>) -> Result<SetAction, String> {
         match (function, reply) {
-            ("add", _) => Ok(SetAct::Add(input.clone(), flag(input, reply))),
-            ("remove", _) => Ok(SetAct::Remove(input.clone(), flag(input, reply))),
-            ("contains", None) => Ok(SetAct::Contains(input.clone(), None)),
-            ("contains", Some(Value::Bool(flag))) => Ok(SetAct::Contains(input.clone(), Some(*flag))),
+            ("add", _) => Ok(SetAction::Add(input.clone(), flag(input, reply))),
+            ("remove", _) => Ok(SetAction::Remove(input.clone(), flag(input, reply))),
+            ("contains", None) => Ok(SetAction::Contains(input.clone(), None)),
+            ("contains", Some(Value::Bool(flag))) => Ok(SetAction::Contains(input.clone(), Some(*flag))),
             ("contains", Some(other)) => Err(format!("contains returns true or false, not {other}")),
-            ("read", None) => Ok(SetAct::Read(None)),
-            ("read", Some(Value::Nil)) => Ok(SetAct::Read(Some(Vec::new()))),
+            ("read", None) => Ok(SetAction::Read(None)),
+            ("read", Some(Value::Nil)) => Ok(SetAction::Read(Some(Vec::new()))),
             ("read", Some(reply)) => {
                 let mut values = reply.as_list().ok_or_else(|| format!("read returns a list, not {reply}"))?.to_vec();
                 values.sort();
-                Ok(SetAct::Read(Some(values)))
+                Ok(SetAction::Read(Some(values)))
             }
             _ => Err(unknown_function("set", FUNCTIONS, function)),
         }
     }
-    fn step(&self, state: &Self::State, act: &SetAct) -> Option<Self::State> {
+    fn step(&self, state: &Self::State, action: &SetAction) -> Option<Self::State> {
         let fits = |said: &Option<bool>, is: bool| said.is_none_or(|said| said == is);
-        match act {
-            SetAct::Add(value, changed) => fits(changed, !state.contains(value)).then(|| {
+        match action {
+            SetAction::Add(value, changed) => fits(changed, !state.contains(value)).then(|| {
                 let mut next = state.clone();
                 next.insert(value.clone());
                 next
             }),
-            SetAct::Remove(value, changed) => fits(changed, state.contains(value)).then(|| {
+            SetAction::Remove(value, changed) => fits(changed, state.contains(value)).then(|| {
                 let mut next = state.clone();
                 next.remove(value);
                 next
             }),
-            SetAct::Contains(value, seen) => fits(seen, state.contains(value)).then(|| state.clone()),
-            SetAct::Read(seen) => seen.as_ref().is_none_or(|seen| state.iter().eq(seen)).then(|| state.clone()),
+            SetAction::Contains(value, seen) => fits(seen, state.contains(value)).then(|| state.clone()),
+            SetAction::Read(seen) => seen.as_ref().is_none_or(|seen| state.iter().eq(seen)).then(|| state.clone()),
         }
     }
-    fn observes_only(&self, act: &SetAct) -> bool {
-        match act {
-            SetAct::Contains(..) | SetAct::Read(_) => true,
-            SetAct::Add(_, changed) | SetAct::Remove(_, changed) => *changed == Some(false),
+    fn observes_only(&self, action: &SetAction) -> bool {
+        match action {
+            SetAction::Contains(..) | SetAction::Read(_) => true,
+            SetAction::Add(_, changed) | SetAction::Remove(_, changed) => *changed == Some(false),
         }
     }
-    fn cell_act(&self, act: &SetAct) -> Option<(Value, RegisterAct)> {
+    fn cell_action(&self, action: &SetAction) -> Option<(Value, RegisterAction)> {
         let (there, gone) = (Value::Bool(true), Value::Nil);
-        let (value, act) = match act {
-            SetAct::Read(None) => (&Value::Nil, RegisterAct::Read(None)),
-            SetAct::Read(Some(_)) => return None,
-            SetAct::Add(value, None) => (value, RegisterAct::Write(there)),
-            SetAct::Add(value, Some(true)) => (value, RegisterAct::Cas(gone, there)),
-            SetAct::Add(value, Some(false)) => (value, RegisterAct::Read(Some(there))),
-            SetAct::Remove(value, None) => (value, RegisterAct::Write(gone)),
-            SetAct::Remove(value, Some(true)) => (value, RegisterAct::Cas(there, gone)),
-            SetAct::Remove(value, Some(false)) => (value, RegisterAct::Read(Some(gone))),
-            SetAct::Contains(value, None) => (value, RegisterAct::Read(None)),
-            SetAct::Contains(value, Some(true)) => (value, RegisterAct::Read(Some(there))),
-            SetAct::Contains(value, Some(false)) => (value, RegisterAct::Read(Some(gone))),
+        let (value, action) = match action {
+            SetAction::Read(None) => (&Value::Nil, RegisterAction::Read(None)),
+            SetAction::Read(Some(_)) => return None,
+            SetAction::Add(value, None) => (value, RegisterAction::Write(there)),
+            SetAction::Add(value, Some(true)) => (value, RegisterAction::Cas(gone, there)),
+            SetAction::Add(value, Some(false)) => (value, RegisterAction::Read(Some(there))),
+            SetAction::Remove(value, None) => (value, RegisterAction::Write(gone)),
+            SetAction::Remove(value, Some(true)) => (value, RegisterAction::Cas(there, gone)),
+            SetAction::Remove(value, Some(false)) => (value, RegisterAction::Read(Some(gone))),
+            SetAction::Contains(value, None) => (value, RegisterAction::Read(None)),
+            SetAction::Contains(value, Some(true)) => (value, RegisterAction::Read(Some(there))),
+            SetAction::Contains(value, Some(false)) => (value, RegisterAction::Read(Some(gone))),
         };
-        Some((value.clone(), act))
+        Some((value.clone(), action))
     }
-    fn growing_act(&self, act: &SetAct) -> Option<GrowingAct> {
-        match act {
-            SetAct::Add(value, None) => Some(GrowingAct::Add(value.clone())),
-            SetAct::Read(Some(values)) => Some(GrowingAct::Read(values.clone())),
+    fn growing_action(&self, action: &SetAction) -> Option<GrowingAction> {
+        match action {
+            SetAction::Add(value, None) => Some(GrowingAction::Add(value.clone())),
+            SetAction::Read(Some(values)) => Some(GrowingAction::Read(values.clone())),
             _ => None,
         }
     }
-    /// Observations; all acts on a value that no read remaining here saw or could have seen.
-    fn removable(&self, acts: &[&SetAct]) -> Vec<Vec<usize>> {
+    /// Observations; all actions on a value that no read remaining here saw or could have seen.
+    fn removable(&self, actions: &[&SetAction]) -> Vec<Vec<usize>> {
         let mut groups: Vec<Vec<usize>> =
-            (0..acts.len()).filter(|&at| self.observes_only(acts[at])).map(|at| vec![at]).collect();
-        if acts.iter().any(|act| matches!(act, SetAct::Read(Some(_)))) {
+            (0..actions.len()).filter(|&at| self.observes_only(actions[at])).map(|at| vec![at]).collect();
+        if actions.iter().any(|action| matches!(action, SetAction::Read(Some(_)))) {
             return groups;
         }
         let mut values: BTreeMap<&Value, Vec<usize>> = BTreeMap::new();
-        for (at, act) in acts.iter().enumerate() {
-            if let SetAct::Add(value, _) | SetAct::Remove(value, _) | SetAct::Contains(value, _) = act {
+        for (at, action) in actions.iter().enumerate() {
+            if let SetAction::Add(value, _) | SetAction::Remove(value, _) | SetAction::Contains(value, _) = action {
                 values.entry(value).or_default().push(at);
             }
         }

@@ -1,5 +1,5 @@
 //! A stack: last in, first out; initially empty.
-use super::{Container, ContainerAct, Model, items};
+use super::{Container, ContainerAction, Model, items};
 use crate::value::Value;
 
 pub(super) const FUNCTIONS: &[&str] = &["push", "pop"];
@@ -11,7 +11,7 @@ pub struct Stack;
 
 impl Model for Stack {
     type State = Vec<Value>;
-    type Act = ContainerAct;
+    type Action = ContainerAction;
 
     fn name(&self) -> &'static str {
         "stack"
@@ -22,27 +22,27 @@ impl Model for Stack {
     fn initial(&self) -> Self::State {
         Default::default()
     }
-    fn act(&self, function: &str, input: &Value, reply: Option<&Value>) -> Result<ContainerAct, String> {
-        items::act(self.name(), FUNCTIONS, 1, function, input, reply)
+    fn action(&self, function: &str, input: &Value, reply: Option<&Value>) -> Result<ContainerAction, String> {
+        items::action(self.name(), FUNCTIONS, 1, function, input, reply)
     }
-    fn step(&self, state: &Self::State, act: &ContainerAct) -> Option<Self::State> {
+    fn step(&self, state: &Self::State, action: &ContainerAction) -> Option<Self::State> {
         let mut next = state.clone();
-        match act {
-            ContainerAct::Put(value) => next.push(value.clone()),
-            ContainerAct::Take(value) => return (next.pop().as_ref() == Some(value)).then_some(next),
-            ContainerAct::TakeNothing => return next.is_empty().then_some(next),
-            ContainerAct::TakeUnknown => drop(next.pop()),
+        match action {
+            ContainerAction::Put(value) => next.push(value.clone()),
+            ContainerAction::Take(value) => return (next.pop().as_ref() == Some(value)).then_some(next),
+            ContainerAction::TakeNothing => return next.is_empty().then_some(next),
+            ContainerAction::TakeUnknown => drop(next.pop()),
         }
         Some(next)
     }
-    fn observes_only(&self, act: &ContainerAct) -> bool {
-        items::observes_only(act)
+    fn observes_only(&self, action: &ContainerAction) -> bool {
+        items::observes_only(action)
     }
-    fn container_act(&self, act: &ContainerAct) -> Option<(Container, ContainerAct)> {
-        Some((Container::Stack, act.clone()))
+    fn container_action(&self, action: &ContainerAction) -> Option<(Container, ContainerAction)> {
+        Some((Container::Stack, action.clone()))
     }
-    fn removable(&self, acts: &[&ContainerAct]) -> Vec<Vec<usize>> {
-        items::removable(acts)
+    fn removable(&self, actions: &[&ContainerAction]) -> Vec<Vec<usize>> {
+        items::removable(actions)
     }
     fn state_bytes(&self, state: &Self::State) -> usize {
         24 * state.len() + 64

@@ -1,5 +1,5 @@
 //! A queue in no order: a bag of values; initially empty.
-use super::{Container, ContainerAct, Model, items};
+use super::{Container, ContainerAction, Model, items};
 use crate::value::Value;
 
 pub(super) const FUNCTIONS: &[&str] = &["enqueue", "send", "dequeue", "receive"];
@@ -14,7 +14,7 @@ pub struct UnorderedQueue;
 impl Model for UnorderedQueue {
     /// Values, and takers (`None`) of some value before them in the list; values between two takers in ascending order.
     type State = Vec<Option<Value>>;
-    type Act = ContainerAct;
+    type Action = ContainerAction;
 
     fn name(&self) -> &'static str {
         "unordered-queue"
@@ -25,24 +25,24 @@ impl Model for UnorderedQueue {
     fn initial(&self) -> Self::State {
         Vec::new()
     }
-    fn act(&self, function: &str, input: &Value, reply: Option<&Value>) -> Result<ContainerAct, String> {
-        items::act(self.name(), FUNCTIONS, 2, function, input, reply)
+    fn action(&self, function: &str, input: &Value, reply: Option<&Value>) -> Result<ContainerAction, String> {
+        items::action(self.name(), FUNCTIONS, 2, function, input, reply)
     }
-    fn step(&self, state: &Self::State, act: &ContainerAct) -> Option<Self::State> {
+    fn step(&self, state: &Self::State, action: &ContainerAction) -> Option<Self::State> {
         let mut next = state.clone();
-        match act {
-            ContainerAct::Put(value) => {
+        match action {
+            ContainerAction::Put(value) => {
                 let run = next.iter().rposition(Option::is_none).map_or(0, |taker| taker + 1);
                 let at = run + next[run..].partition_point(|other| other.as_ref() < Some(value));
                 next.insert(at, Some(value.clone()));
             }
-            ContainerAct::Take(value) => {
-                // Of equal ones the newest goes: it has the fewest takers after it, who could account for it.
+            ContainerAction::Take(value) => {
+                // Of equal ones the newest goes: it has the fewest takers after it that could account for it.
                 let at = next.iter().rposition(|other| other.as_ref() == Some(value))?;
                 next.remove(at);
                 tidy(&mut next);
             }
-            ContainerAct::TakeNothing => {
+            ContainerAction::TakeNothing => {
                 let mut takers = 0;
                 for item in next.iter().rev() {
                     match item {
@@ -53,18 +53,18 @@ impl Model for UnorderedQueue {
                 }
                 next.clear();
             }
-            ContainerAct::TakeUnknown => {
+            ContainerAction::TakeUnknown => {
                 next.push(None);
                 tidy(&mut next);
             }
         }
         Some(next)
     }
-    fn container_act(&self, act: &ContainerAct) -> Option<(Container, ContainerAct)> {
-        Some((Container::Bag, act.clone()))
+    fn container_action(&self, action: &ContainerAction) -> Option<(Container, ContainerAction)> {
+        Some((Container::Bag, action.clone()))
     }
-    fn removable(&self, acts: &[&ContainerAct]) -> Vec<Vec<usize>> {
-        items::removable(acts)
+    fn removable(&self, actions: &[&ContainerAction]) -> Vec<Vec<usize>> {
+        items::removable(actions)
     }
     fn state_bytes(&self, state: &Self::State) -> usize {
         24 * state.len() + 64

@@ -40,7 +40,7 @@ fn begins(value: &Value) -> Option<(i64, Value)> {
 
 /// What a call does: the version is the one that it found (of a read) or made.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum VersionedAct {
+pub enum VersionedAction {
     /// It found this value.
     Read(Option<i64>, Value),
     /// It left this value.
@@ -71,7 +71,7 @@ fn versioned(value: &Value) -> Option<(Option<i64>, &Value)> {
 
 impl Model for VersionedRegister {
     type State = (i64, Value);
-    type Act = VersionedAct;
+    type Action = VersionedAction;
 
     fn name(&self) -> &'static str {
         "versioned-register"
@@ -92,24 +92,24 @@ impl Model for VersionedRegister {
     fn beginning(&self, key: &Value, initial: &Initial) -> Option<Self> {
         initial.of(key).and_then(begins).map(|initial| VersionedRegister { initial })
     }
-    fn counts(&self, act: &VersionedAct) -> Option<Counts> {
-        Some(match act {
-            VersionedAct::Read(version, _) => Counts { by: 0, before: version.map(i128::from) },
-            VersionedAct::Differs(_) => Counts { by: 0, before: None },
-            VersionedAct::Write(version, _) | VersionedAct::Cas(version, ..) => {
+    fn counts(&self, action: &VersionedAction) -> Option<Counts> {
+        Some(match action {
+            VersionedAction::Read(version, _) => Counts { by: 0, before: version.map(i128::from) },
+            VersionedAction::Differs(_) => Counts { by: 0, before: None },
+            VersionedAction::Write(version, _) | VersionedAction::Cas(version, ..) => {
                 Counts { by: 1, before: version.map(|version| i128::from(version) - 1) }
             }
         })
     }
-    fn counted_from(&self, version: i64, acts: &[&VersionedAct]) -> Vec<Value> {
-        let seen = acts.iter().find_map(|act| match act {
-            VersionedAct::Read(Some(seen), value) if *seen == version && !value.is_nil() => Some(value),
-            VersionedAct::Cas(Some(made), from, _) if made.checked_sub(1) == Some(version) => Some(from),
+    fn counted_from(&self, version: i64, actions: &[&VersionedAction]) -> Vec<Value> {
+        let seen = actions.iter().find_map(|action| match action {
+            VersionedAction::Read(Some(seen), value) if *seen == version && !value.is_nil() => Some(value),
+            VersionedAction::Cas(Some(made), from, _) if made.checked_sub(1) == Some(version) => Some(from),
             _ => None,
         });
         let mut values: Vec<Value> = vec![seen.cloned().unwrap_or_default()];
-        for act in acts.iter().filter(|_| seen.is_none()) {
-            let (VersionedAct::Read(None, value) | VersionedAct::Cas(None, value, _)) = act else { continue };
+        for action in actions.iter().filter(|_| seen.is_none()) {
+            let (VersionedAction::Read(None, value) | VersionedAction::Cas(None, value, _)) = action else { continue };
             if !values.contains(value) {
                 values.push(value.clone());
             }
@@ -119,13 +119,13 @@ impl Model for VersionedRegister {
     fn counts_alone(&self) -> bool {
         false
     }
-    fn found<'a>(&self, act: &'a VersionedAct) -> Option<&'a Value> {
-        match act {
-            VersionedAct::Read(_, value) | VersionedAct::Cas(_, value, _) if !value.is_nil() => Some(value),
+    fn found<'a>(&self, action: &'a VersionedAction) -> Option<&'a Value> {
+        match action {
+            VersionedAction::Read(_, value) | VersionedAction::Cas(_, value, _) if !value.is_nil() => Some(value),
             _ => None,
         }
     }
-    fn act(&self, function: &str, input: &Value, reply: Option<&Value>) -> Result<VersionedAct, String> {
+    fn action(&self, function: &str, input: &Value, reply: Option<&Value>) -> Result<VersionedAction, String> {
         if !FUNCTIONS.contains(&function) {
             return Err(unknown_function("versioned-register", FUNCTIONS, function));
         }
@@ -134,7 +134,7 @@ impl Model for VersionedRegister {
         if function == "read" {
             let answer = reply.filter(|reply| !reply.is_nil()).map(pair).transpose()?;
             let (version, value) = answer.unwrap_or((None, &Value::Nil));
-            return Ok(VersionedAct::Read(version, value.clone()));
+            return Ok(VersionedAction::Read(version, value.clone()));
         }
         let asked = argument(function, input);
         let version = match reply {
@@ -152,46 +152,48 @@ impl Model for VersionedRegister {
             }
         };
         match (function, asked.as_list()) {
-            ("write", _) => Ok(VersionedAct::Write(version, asked.clone())),
-            (_, Some([from, _])) if reply == Some(&Value::Bool(false)) => Ok(VersionedAct::Differs(from.clone())),
-            (_, Some([from, to])) => Ok(VersionedAct::Cas(version, from.clone(), to.clone())),
+            ("write", _) => Ok(VersionedAction::Write(version, asked.clone())),
+            (_, Some([from, _])) if reply == Some(&Value::Bool(false)) => Ok(VersionedAction::Differs(from.clone())),
+            (_, Some([from, to])) => Ok(VersionedAction::Cas(version, from.clone(), to.clone())),
             _ => Err(format!("cas takes [from, to] or [version, [from, to]], not {input}")),
         }
     }
-    fn step(&self, (version, held): &(i64, Value), act: &VersionedAct) -> Option<(i64, Value)> {
+    fn step(&self, (version, held): &(i64, Value), action: &VersionedAction) -> Option<(i64, Value)> {
         let made = |told: &Option<i64>, value: &Value| {
             let next = version.saturating_add(1);
             told.is_none_or(|told| told == next).then(|| (next, value.clone()))
         };
-        match act {
-            VersionedAct::Read(told, value) => {
+        match action {
+            VersionedAction::Read(told, value) => {
                 let fits = told.is_none_or(|told| told == *version) && (value.is_nil() || value == held);
                 fits.then(|| (*version, held.clone()))
             }
-            VersionedAct::Write(told, value) => made(told, value),
-            VersionedAct::Cas(told, from, to) => made(told, to).filter(|_| from == held),
-            VersionedAct::Differs(from) => (from != held).then(|| (*version, held.clone())),
+            VersionedAction::Write(told, value) => made(told, value),
+            VersionedAction::Cas(told, from, to) => made(told, to).filter(|_| from == held),
+            VersionedAction::Differs(from) => (from != held).then(|| (*version, held.clone())),
         }
     }
-    fn observes_only(&self, act: &VersionedAct) -> bool {
-        matches!(act, VersionedAct::Read(..) | VersionedAct::Differs(_))
+    fn observes_only(&self, action: &VersionedAction) -> bool {
+        matches!(action, VersionedAction::Read(..) | VersionedAction::Differs(_))
     }
-    fn fits_always(&self, act: &VersionedAct) -> bool {
-        matches!(act, VersionedAct::Read(None, Value::Nil) | VersionedAct::Write(None, _))
+    fn fits_always(&self, action: &VersionedAction) -> bool {
+        matches!(action, VersionedAction::Read(None, Value::Nil) | VersionedAction::Write(None, _))
     }
-    fn describe(&self, act: &VersionedAct, acknowledged: bool) -> Option<String> {
+    fn describe(&self, action: &VersionedAction, acknowledged: bool) -> Option<String> {
         let made = |version: &Option<i64>| {
             version.map(|version| format!(", which made version {version}")).unwrap_or_default()
         };
-        Some(match (act, acknowledged) {
-            (VersionedAct::Read(..), false) => "tried to read".to_owned(),
-            (VersionedAct::Read(Some(version), value), true) => format!("read value {value} with version {version}"),
-            (VersionedAct::Read(None, value), true) => format!("read value {value} without its version"),
-            (VersionedAct::Write(_, value), false) => format!("tried to write value {value}"),
-            (VersionedAct::Write(version, value), true) => format!("wrote value {value}{}", made(version)),
-            (VersionedAct::Cas(_, from, to), false) => format!("tried to replace value {from} by {to}"),
-            (VersionedAct::Cas(version, from, to), true) => format!("replaced value {from} by {to}{}", made(version)),
-            (VersionedAct::Differs(from), _) => format!("saw another value than {from}"),
+        Some(match (action, acknowledged) {
+            (VersionedAction::Read(..), false) => "tried to read".to_owned(),
+            (VersionedAction::Read(Some(version), value), true) => format!("read value {value} with version {version}"),
+            (VersionedAction::Read(None, value), true) => format!("read value {value} without its version"),
+            (VersionedAction::Write(_, value), false) => format!("tried to write value {value}"),
+            (VersionedAction::Write(version, value), true) => format!("wrote value {value}{}", made(version)),
+            (VersionedAction::Cas(_, from, to), false) => format!("tried to replace value {from} by {to}"),
+            (VersionedAction::Cas(version, from, to), true) => {
+                format!("replaced value {from} by {to}{}", made(version))
+            }
+            (VersionedAction::Differs(from), _) => format!("saw another value than {from}"),
         })
     }
     fn show(&self, (version, value): &(i64, Value)) -> String {

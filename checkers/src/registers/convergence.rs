@@ -319,7 +319,7 @@ impl EventualConvergence {
         let writers: Vec<&Op<'_>> =
             key.writes.iter().filter(|(written, _)| *written == value).map(|(_, write)| write).collect();
         if writers.is_empty() && value != *begins {
-            let refused = messages::refused(history, read, &value.to_value(), |name| name != "read");
+            let refused = messages::refused(history, read, &value.to_value());
             let nobody = messages::done_by_nobody(&refused, "written");
             let title = format!("{this} ended with {value}, {nobody} (#{})", read.call);
             return Some(found(history, "thin-air-read", title, name, &[*read]));

@@ -1,6 +1,6 @@
 //! The README names every checker and every model, and nothing else.
 use crate::history::Format;
-use crate::{CHECKERS, MODELS};
+use crate::{CHECKERS, MODELS, ModelDoc};
 use std::collections::BTreeSet;
 
 const README: &str = include_str!("../../README.md");
@@ -25,15 +25,23 @@ fn every_checker_stands_in_the_table_with_its_promise_and_cost() {
     assert!(rows.iter().all(|row| row.len() == 3 && row.iter().all(|cell| !cell.is_empty())), "{rows:?}");
 }
 
+/// The table of models follows from their list; with `DSFUZZ_WRITE` set it is written anew.
 #[test]
-fn every_model_stands_in_the_table_with_its_functions() {
-    let rows = table("Models");
-    assert_eq!(names(&rows), MODELS.iter().map(|doc| doc.name).collect());
-    for model in MODELS {
-        let row = rows.iter().find(|row| row[0].trim_matches('`') == model.name).unwrap();
-        let functions: Vec<&str> = row[2].split(", ").map(|name| name.trim_matches('`')).collect();
-        assert_eq!(functions, model.functions, "{}", model.name);
+fn the_table_of_models_is_that_of_the_list() {
+    let quoted =
+        |model: &ModelDoc| model.functions.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    let row = |model: &ModelDoc| format!("| `{}` | {} | {} |\n", model.name, model.doc, quoted(model));
+    let expected: String = MODELS.iter().map(row).collect();
+    let (_, rest) = README.split_once("| model | what it is | functions |\n|---|---|---|\n").expect("the table");
+    let end = rest.find("\n\n").map_or(rest.len(), |end| end + 1);
+    if std::env::var_os("DSFUZZ_WRITE").is_some() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
+        let head = &README[..README.len() - rest.len()];
+        std::fs::write(path, format!("{head}{expected}{}", &rest[end..])).expect("the README can be written");
+        return;
     }
+    let write = "DSFUZZ_WRITE=1 cargo test -p dsfuzz-checkers --lib the_table_of_models";
+    assert_eq!(&rest[..end], expected, "write the table anew: {write}");
 }
 
 #[test]

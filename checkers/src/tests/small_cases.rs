@@ -1,13 +1,13 @@
 //! Small histories that were judged wrongly once, each with the answer that is right, in the formats in which they came.
-use crate::fitting::fitting;
 use crate::history::{ReadOptions, read_any};
+use crate::inference::infer;
 use crate::options::Options;
 use crate::verdict::{Budget, Validity, Verdict};
 
 /// Judged by the checker that fits.
 fn judged(text: &str) -> Verdict {
     let (_, history) = read_any(text.as_bytes(), &ReadOptions::default()).expect("it is read");
-    let fits = fitting(&history, None);
+    let fits = infer(&history, None);
     let [fit] = &fits[..] else { panic!("one workload: {fits:?}") };
     let [candidate] = fit.candidates[..] else { panic!("one checker: {fits:?}") };
     let (name, options) = candidate.with((candidate.checker.to_owned(), Options::default()));

@@ -1,5 +1,5 @@
 //! How findings speak of operations, times and elements. One way for all checkers.
-use crate::functions::describe;
+use crate::functions::{brought, describe};
 use crate::history::{Fault, History, Op, Outcome};
 use crate::value::Value;
 
@@ -31,19 +31,14 @@ pub(crate) fn operation_as(history: &History, op: &Op<'_>, deed: &str) -> String
     format!("#{}: process {process}{} {deed}; {when}.", op.call, on(history, op))
 }
 
-/// Calls of these functions with this argument that were refused before this reply of the same object: what they asked for
-/// was certainly not done.
-pub(crate) fn refused<'h>(
-    history: &'h History,
-    reply: &Op<'_>,
-    input: &Value,
-    functions: impl Fn(&str) -> bool,
-) -> Vec<Op<'h>> {
-    let like = |op: &Op<'_>| {
-        let same = op.workload == reply.workload && op.key == reply.key && functions(history.name(op.function));
-        same && op.outcome == Outcome::Fail && op.call < reply.reply && op.input == *input
+/// Refused calls that would have brought this value before this reply of the same object.
+pub(crate) fn refused<'h>(history: &'h History, reply: &Op<'_>, value: &Value) -> Vec<Op<'h>> {
+    let brings = |op: &Op<'_>| {
+        let same = op.workload == reply.workload && op.key == reply.key;
+        let before = op.outcome == Outcome::Fail && op.call < reply.reply;
+        same && before && brought(history, op).is_some_and(|brought| brought == *value)
     };
-    history.ops().iter().filter(like).collect()
+    history.ops().iter().filter(brings).collect()
 }
 
 /// Why something should not be there: `which nobody had added`, or who had, in vain.

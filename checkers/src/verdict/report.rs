@@ -1,5 +1,6 @@
 //! How broken rules become findings, and findings a verdict. Knows no rule itself and judges nothing.
-use crate::history::{History, NameId, Op, Outcome};
+use crate::functions::describe_with;
+use crate::history::{History, NameId, Op};
 use crate::value::{Value, ValueRef};
 use crate::verdict::budget_poll::BudgetPoll;
 use crate::verdict::certificate::{Certificate, Claim, Edge};
@@ -142,21 +143,7 @@ fn told(history: &History, op: &Op<'_>) -> String {
         _ => "a long text".to_owned(),
     };
     let shown = |value: ValueRef<'_>| if long(value) { size(value) } else { value.to_string() };
-    let when = match op.outcome {
-        Outcome::Info => "never acknowledged".to_owned(),
-        Outcome::Ok => format!("answered at {}", messages::seconds(op.reply_time)),
-        Outcome::Fail => format!("refused at {}", messages::seconds(op.reply_time)),
-    };
-    format!(
-        "#{}: process {}{} called {} {} -> {}; called at {}, {when}.",
-        op.call,
-        op.process,
-        messages::on(history, op),
-        history.name(op.function),
-        shown(op.input),
-        shown(op.completion_value),
-        messages::seconds(op.call_time)
-    )
+    messages::operation_as(history, op, &describe_with(history, op, &shown))
 }
 
 fn long(value: ValueRef<'_>) -> bool {

@@ -9,11 +9,11 @@
 use super::clients::Clients;
 use super::json::clipped;
 use super::pairs::{self, Confidence, Pairs};
-use crate::fitting;
 use crate::functions::{Argument, Function, Reply, function, is_micro_operations};
 use crate::history::builder::{RecentNames, broken, too_many_names};
 use crate::history::columns::{NO_INDEX, NewCall};
 use crate::history::{History, HistoryError, NameId, Outcome, ReadOptions};
+use crate::inference;
 use crate::value::{Arena, ListRef, Value, ValueRef, Word};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -419,7 +419,7 @@ impl Foreign {
         if self.named.is_none()
             && let Some(blank) = self.workload
         {
-            let name = self.history.intern(fitting::name_of(&self.history, NameId(u32::from(blank))));
+            let name = self.history.intern(inference::name_of(&self.history, NameId(u32::from(blank))));
             if let Ok(name) = u16::try_from(name.0) {
                 self.history.columns.rename_workload(blank, name);
             }

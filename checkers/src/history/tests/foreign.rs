@@ -139,7 +139,7 @@ fn calls_without_a_workload_are_named_as_they_are_judged() {
     for (value, f, wanted) in cases {
         let text = format!("{{:type :invoke :f {f} :value {value} :process 0}}\n{{:type :ok :f {f} :process 0}}");
         let history = history(Format::JepsenEdn, &text);
-        let fits = crate::fitting::fitting(&history, None);
+        let fits = crate::inference::infer(&history, None);
         assert_eq!((fits.len(), fits[0].workload), (1, wanted), "{f}");
         assert_eq!(fits[0].candidates.len() == 1, wanted != "calls" && f != ":read", "{fits:?}");
     }

@@ -9,7 +9,7 @@ pub(super) struct Cover {
 }
 
 impl Cover {
-    /// Zeroes at so many places.
+    /// Zeroes at this many places.
     pub(super) fn new(places: usize) -> Cover {
         let size = places.max(1).next_power_of_two();
         Cover { size, least: vec![0; 2 * size], added: vec![0; 2 * size] }

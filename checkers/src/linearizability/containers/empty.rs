@@ -1,12 +1,12 @@
 //! Takes that found nothing: each needs an instant at which no value is certainly inside.
-use super::Judged;
+use super::ContainerDecision;
 use super::spans::{Spans, chain};
 
 /// A conflict, if some take found nothing although values were inside all the time.
 ///
 /// Sufficient, whatever the order in which the container gives back: the instants chosen cut the history; each value
 /// belongs to the stretch in which its put ends, which its take reaches too, or the value would be inside at the cut after it.
-pub(super) fn conflict(spans: &Spans) -> Option<Judged> {
+pub(super) fn conflict(spans: &Spans) -> Option<ContainerDecision> {
     let mut inside: Vec<(u64, u64)> = spans.values.iter().map(|span| (span.put_to, span.take_from)).collect();
     inside.retain(|(from, to)| from < to);
     inside.sort_unstable();
@@ -24,7 +24,7 @@ pub(super) fn conflict(spans: &Spans) -> Option<Judged> {
         if from <= empty.from && empty.to <= to {
             let mut places = spans.places(&chain(spans.values.iter(), empty.from, empty.to));
             places.push(empty.place);
-            return Some(Judged::Conflict(places));
+            return Some(ContainerDecision::Conflict(places));
         }
     }
     None

@@ -1,7 +1,7 @@
 //! The algorithms for containers against every order of small random histories.
-use super::{GrowOp, ItemOp, Judged, decide, growing};
+use super::{ContainerDecision, GrowOp, ItemOp, decide, growing};
 use crate::history::Op;
-use crate::models::{Container, ContainerAct, FifoQueue, Model, PriorityQueue, Stack, UnorderedQueue};
+use crate::models::{Container, ContainerAction, FifoQueue, Model, PriorityQueue, Stack, UnorderedQueue};
 use crate::random::{Rng, Stats};
 use crate::value::Value;
 
@@ -56,9 +56,9 @@ pub(crate) fn intervals(rng: &mut Rng, count: usize) -> Vec<(u64, u64, u64)> {
     spans
 }
 
-/// Whether some order of the operations is possible, by trying every one: the model's acts with their intervals.
-pub(crate) fn explained<M: Model>(model: &M, ops: &[(u64, u64, M::Act)]) -> bool {
-    fn from<M: Model>(model: &M, ops: &[(u64, u64, M::Act)], taken: u32, state: &M::State) -> bool {
+/// Whether some order of the operations is possible, by trying every one: the model's actions with their intervals.
+pub(crate) fn explained<M: Model>(model: &M, ops: &[(u64, u64, M::Action)]) -> bool {
+    fn from<M: Model>(model: &M, ops: &[(u64, u64, M::Action)], taken: u32, state: &M::State) -> bool {
         let open: Vec<usize> = (0..ops.len()).filter(|at| taken & (1 << at) == 0).collect();
         if open.iter().all(|&at| ops[at].1 == Op::OPEN) {
             return true;
@@ -72,7 +72,7 @@ pub(crate) fn explained<M: Model>(model: &M, ops: &[(u64, u64, M::Act)]) -> bool
 }
 
 /// A container that works, and then, mostly, a reply or two that are changed.
-fn container_ops<M: Model<Act = ContainerAct>>(rng: &mut Rng, model: &M) -> Vec<ItemOp> {
+fn container_ops<M: Model<Action = ContainerAction>>(rng: &mut Rng, model: &M) -> Vec<ItemOp> {
     let count = 1 + rng.below(7) as usize;
     let spans = intervals(rng, count);
     let (puts, unknown) = (30 + rng.below(40), [0, 0, 15, 40][rng.below(4) as usize]);
@@ -87,50 +87,56 @@ fn container_ops<M: Model<Act = ContainerAct>>(rng: &mut Rng, model: &M) -> Vec<
     let mut state = model.initial();
     for at in order {
         let info = rng.percent(unknown);
-        let act = if rng.percent(puts) {
-            ContainerAct::Put(Value::Int(fresh.pop().unwrap_or(0)))
+        let action = if rng.percent(puts) {
+            ContainerAction::Put(Value::Int(fresh.pop().unwrap_or(0)))
         } else {
-            let replies = (1..=count as i64).map(|value| ContainerAct::Take(Value::Int(value)));
-            let fitting: Vec<ContainerAct> =
-                replies.chain([ContainerAct::TakeNothing]).filter(|act| model.step(&state, act).is_some()).collect();
-            if info || fitting.is_empty() { ContainerAct::TakeUnknown } else { rng.pick(&fitting).clone() }
+            let replies = (1..=count as i64).map(|value| ContainerAction::Take(Value::Int(value)));
+            let fitting: Vec<ContainerAction> = replies
+                .chain([ContainerAction::TakeNothing])
+                .filter(|action| model.step(&state, action).is_some())
+                .collect();
+            if info || fitting.is_empty() { ContainerAction::TakeUnknown } else { rng.pick(&fitting).clone() }
         };
-        let info = info || act == ContainerAct::TakeUnknown;
+        let info = info || action == ContainerAction::TakeUnknown;
         if !info || rng.percent(60) {
-            state = model.step(&state, &act).unwrap_or(state);
+            state = model.step(&state, &action).unwrap_or(state);
         }
         let (call, end, _) = spans[at];
-        ops[at] = Some(ItemOp { call, end: if info { Op::OPEN } else { end }, act });
+        ops[at] = Some(ItemOp { call, end: if info { Op::OPEN } else { end }, action });
     }
     let mut ops: Vec<ItemOp> = ops.into_iter().flatten().collect();
     for _ in 0..rng.below(3) {
         let at = rng.below(count as u64) as usize;
-        if matches!(ops[at].act, ContainerAct::Take(_) | ContainerAct::TakeNothing) {
-            ops[at].act = match rng.below(count as u64 + 1) as i64 {
-                0 => ContainerAct::TakeNothing,
-                value => ContainerAct::Take(Value::Int(value)),
+        if matches!(ops[at].action, ContainerAction::Take(_) | ContainerAction::TakeNothing) {
+            ops[at].action = match rng.below(count as u64 + 1) as i64 {
+                0 => ContainerAction::TakeNothing,
+                value => ContainerAction::Take(Value::Int(value)),
             };
         }
     }
     ops
 }
 
-fn items<M: Model<Act = ContainerAct>>(rng: &mut Rng, container: Container, model: &M) -> (Option<bool>, bool, String) {
+fn items<M: Model<Action = ContainerAction>>(
+    rng: &mut Rng,
+    container: Container,
+    model: &M,
+) -> (Option<bool>, bool, String) {
     let ops = container_ops(rng, model);
     let judged = match decide(container, &ops) {
-        Judged::Linearizable => Some(true),
-        Judged::CannotTell => None,
-        Judged::Conflict(places) => {
+        ContainerDecision::Linearizable => Some(true),
+        ContainerDecision::CannotTell => None,
+        ContainerDecision::Conflict(places) => {
             // What is said to contradict itself has to.
-            let some: Vec<_> = places.iter().map(|&at| (ops[at].call, ops[at].end, ops[at].act.clone())).collect();
+            let some: Vec<_> = places.iter().map(|&at| (ops[at].call, ops[at].end, ops[at].action.clone())).collect();
             if explained(model, &some) {
                 return (Some(false), true, format!("{ops:?}, where {places:?} alone are explained"));
             }
             Some(false)
         }
     };
-    let acts: Vec<(u64, u64, ContainerAct)> = ops.iter().map(|op| (op.call, op.end, op.act.clone())).collect();
-    (judged, explained(model, &acts), format!("{ops:?} {:?}", decide(container, &ops)))
+    let actions: Vec<(u64, u64, ContainerAction)> = ops.iter().map(|op| (op.call, op.end, op.action.clone())).collect();
+    (judged, explained(model, &actions), format!("{ops:?} {:?}", decide(container, &ops)))
 }
 
 fn grown(rng: &mut Rng) -> (Option<bool>, bool, String) {
@@ -166,12 +172,12 @@ fn grown(rng: &mut Rng) -> (Option<bool>, bool, String) {
             }
         }
     }
-    let act = |op: &GrowOp| match op {
-        GrowOp::Add(value, call, end) => (*call, *end, crate::models::SetAct::Add(value.clone(), None)),
-        GrowOp::Read(values, call, end) => (*call, *end, crate::models::SetAct::Read(Some(values.clone()))),
+    let action = |op: &GrowOp| match op {
+        GrowOp::Add(value, call, end) => (*call, *end, crate::models::SetAction::Add(value.clone(), None)),
+        GrowOp::Read(values, call, end) => (*call, *end, crate::models::SetAction::Read(Some(values.clone()))),
     };
-    let acts: Vec<_> = ops.iter().map(act).collect();
-    let truth = explained(&crate::models::Set, &acts);
+    let actions: Vec<_> = ops.iter().map(action).collect();
+    let truth = explained(&crate::models::Set, &actions);
     (Some(growing(&ops).is_ok()), truth, format!("{ops:?}"))
 }
 

@@ -28,7 +28,7 @@ pub(crate) struct GrowConflict {
 /// How reads of a growing set go wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Grown {
-    /// A read returned what nobody added.
+    /// A read returned an element that was never added.
     Phantom,
     /// A read returned something twice.
     Twice,

@@ -1,14 +1,14 @@
-//! Priority queues: the value that comes out last of all disturbs nobody, and needs an instant at which nothing else is inside.
+//! Priority queues: the value that comes out last of all disturbs no other, and needs an instant at which nothing else is inside.
 //!
 //! Take the last value in the order away: an order of the rest together with an instant at which the rest is empty, within
 //! the value's take and after its put began, is what is needed and what suffices. Such instants can be chosen one by one
 //! (see the module above), so each take needs an instant at which no value that comes before its own is certainly inside.
 use super::cover::Cover;
 use super::spans::{Spans, chain};
-use super::{Judged, empty};
+use super::{ContainerDecision, empty};
 
 /// Decides a priority queue without takes of unknown outcome. The values are in the order in which they come out.
-pub(super) fn decide(spans: &Spans) -> Judged {
+pub(super) fn decide(spans: &Spans) -> ContainerDecision {
     if let Some(conflict) = empty::conflict(spans) {
         return conflict;
     }
@@ -23,9 +23,9 @@ pub(super) fn decide(spans: &Spans) -> Judged {
         {
             let mut places = spans.places(&chain(spans.values[..at].iter(), span.take_from, span.take_to));
             places.extend([span.put, take]);
-            return Judged::Conflict(places);
+            return ContainerDecision::Conflict(places);
         }
         cover.add(place(span.put_to), from, 1);
     }
-    Judged::Linearizable
+    ContainerDecision::Linearizable
 }

@@ -2,16 +2,16 @@
 //!
 //! A queue whose values are all taken has an order exactly when no value was put before another and taken after it, by
 //! their intervals (Henzinger, Sezgin and Vafeiadis, CONCUR 2013): a longer ring of such demands always has a chord. A value
-//! that nobody took may have gone to a take of unknown outcome, one each, called before it was needed gone: before the
+//! that was never taken may have gone to a take of unknown outcome, one each, called before it was needed gone: before the
 //! end of the take of some value that was certainly put later, or before an instant at which a take found nothing. That is
 //! a matching along a line, and Hall's condition counts: at no time may more be gone than takes of unknown outcome were called.
 use super::cover::Cover;
 use super::spans::{Span, Spans, chain};
-use super::{Judged, empty};
+use super::{ContainerDecision, empty};
 use crate::history::Op;
 
 /// Decides a queue (`ordered`) or a bag.
-pub(super) fn decide(spans: &Spans, ordered: bool) -> Judged {
+pub(super) fn decide(spans: &Spans, ordered: bool) -> ContainerDecision {
     if ordered && let Some(conflict) = overtaken(spans) {
         return conflict;
     }
@@ -20,14 +20,14 @@ pub(super) fn decide(spans: &Spans, ordered: bool) -> Judged {
         if ordered && let Some(conflict) = lost(spans, &left) {
             return conflict;
         }
-        return empty::conflict(spans).unwrap_or(Judged::Linearizable);
+        return empty::conflict(spans).unwrap_or(ContainerDecision::Linearizable);
     }
     let gone_by: Vec<u64> = if ordered { needed_gone(spans, &left) } else { vec![Op::OPEN; left.len()] };
     Matching::new(spans, left, gone_by).decide()
 }
 
 /// A value that was put before another and taken after it.
-fn overtaken(spans: &Spans) -> Option<Judged> {
+fn overtaken(spans: &Spans) -> Option<ContainerDecision> {
     let taken: Vec<&Span> = spans.values.iter().filter(|span| span.take.is_some()).collect();
     let mut by_end = taken.clone();
     by_end.sort_unstable_by_key(|span| span.put_to);
@@ -43,13 +43,13 @@ fn overtaken(spans: &Spans) -> Option<Judged> {
             at += 1;
         }
         if let Some(older) = latest.filter(|older| span.take_to < older.take_from) {
-            return Some(Judged::Conflict(spans.places([older, span])));
+            return Some(ContainerDecision::Conflict(spans.places([older, span])));
         }
     }
     None
 }
 
-/// For each value that nobody took: when it has to be gone at the latest, because a value that was put later is taken then.
+/// For each value that was never taken: when it has to be gone at the latest, because a value that was put later is taken then.
 fn needed_gone(spans: &Spans, left: &[&Span]) -> Vec<u64> {
     let mut later: Vec<(u64, u64)> =
         spans.values.iter().filter(|span| span.take.is_some()).map(|span| (span.put_from, span.take_to)).collect();
@@ -64,12 +64,12 @@ fn needed_gone(spans: &Spans, left: &[&Span]) -> Vec<u64> {
     left.iter().map(gone_by).collect()
 }
 
-/// A value that nobody can have taken although a later one was taken.
-fn lost(spans: &Spans, left: &[&Span]) -> Option<Judged> {
+/// A value that no take can have taken although a later value was taken.
+fn lost(spans: &Spans, left: &[&Span]) -> Option<ContainerDecision> {
     let first = left.iter().min_by_key(|span| span.put_to)?;
     let later = spans.values.iter().filter(|span| span.take.is_some() && span.put_from > first.put_to);
     let later = later.min_by_key(|span| span.take_to)?;
-    Some(Judged::Conflict(spans.places([first, later])))
+    Some(ContainerDecision::Conflict(spans.places([first, later])))
 }
 
 struct Matching<'a> {
@@ -96,13 +96,13 @@ impl<'a> Matching<'a> {
         Matching { spans, left, gone_by, moments, room }
     }
 
-    fn decide(mut self) -> Judged {
+    fn decide(mut self) -> ContainerDecision {
         let count = self.moments.len();
         if self.room.least(0, count) < 0 {
             return self.conflict(None);
         }
         if self.spans.empties.is_empty() {
-            return Judged::Linearizable;
+            return ContainerDecision::Linearizable;
         }
         let possible = self.possible();
         for empty in &self.spans.empties {
@@ -111,7 +111,7 @@ impl<'a> Matching<'a> {
                 return self.conflict(Some((empty.place, empty.from, empty.to)));
             }
         }
-        Judged::Linearizable
+        ContainerDecision::Linearizable
     }
 
     /// Whether the container can be empty between each moment and the next: no value that was taken is certainly inside,
@@ -141,7 +141,7 @@ impl<'a> Matching<'a> {
     }
 
     /// Everything that matters up to where it goes wrong.
-    fn conflict(&self, empty: Option<(usize, u64, u64)>) -> Judged {
+    fn conflict(&self, empty: Option<(usize, u64, u64)>) -> ContainerDecision {
         let mut places: Vec<usize> = self.spans.taker_places.clone();
         let mut values: Vec<Span> = self.left.iter().map(|span| **span).collect();
         match empty {
@@ -156,6 +156,6 @@ impl<'a> Matching<'a> {
         places.extend(self.spans.places(&values));
         places.sort_unstable();
         places.dedup();
-        Judged::Conflict(places)
+        ContainerDecision::Conflict(places)
     }
 }

@@ -1,7 +1,7 @@
 //! When each value was put and taken, from the operations of one container.
-use super::{ItemOp, Judged, NEVER};
+use super::{ContainerDecision, ItemOp, NEVER};
 use crate::history::Op;
-use crate::models::ContainerAct;
+use crate::models::ContainerAction;
 use crate::value::Value;
 use std::collections::HashMap;
 
@@ -14,9 +14,9 @@ pub(super) struct Span {
     pub(super) put_from: u64,
     /// At most the end of the take.
     pub(super) put_to: u64,
-    /// At least the call of the put; [`NEVER`] where nobody took it.
+    /// At least the call of the put; [`NEVER`] if it was never taken.
     pub(super) take_from: u64,
-    /// [`Op::OPEN`] where nobody took it.
+    /// [`Op::OPEN`] if it was never taken.
     pub(super) take_to: u64,
 }
 
@@ -40,13 +40,13 @@ pub(super) struct Spans {
 
 impl Spans {
     /// The values. An error is the answer already: values that repeat, are taken twice, before or without being put.
-    pub(super) fn new(ops: &[ItemOp]) -> Result<Spans, Judged> {
+    pub(super) fn new(ops: &[ItemOp]) -> Result<Spans, ContainerDecision> {
         let mut places: HashMap<&Value, usize> = HashMap::new();
         let mut spans = Spans::default();
         for (place, op) in ops.iter().enumerate() {
-            if let ContainerAct::Put(value) = &op.act {
+            if let ContainerAction::Put(value) = &op.action {
                 if places.insert(value, spans.values.len()).is_some() {
-                    return Err(Judged::CannotTell);
+                    return Err(ContainerDecision::CannotTell);
                 }
                 spans.values.push(Span {
                     put: place,
@@ -59,26 +59,26 @@ impl Spans {
             }
         }
         for (place, op) in ops.iter().enumerate() {
-            match &op.act {
-                ContainerAct::Put(_) => {}
+            match &op.action {
+                ContainerAction::Put(_) => {}
                 // Nobody knows a reply that never came.
-                ContainerAct::Take(_) | ContainerAct::TakeNothing if op.end == Op::OPEN => {
-                    return Err(Judged::CannotTell);
+                ContainerAction::Take(_) | ContainerAction::TakeNothing if op.end == Op::OPEN => {
+                    return Err(ContainerDecision::CannotTell);
                 }
-                ContainerAct::TakeNothing => spans.empties.push(Empty { place, from: op.call, to: op.end }),
-                ContainerAct::TakeUnknown => {
+                ContainerAction::TakeNothing => spans.empties.push(Empty { place, from: op.call, to: op.end }),
+                ContainerAction::TakeUnknown => {
                     spans.takers.push(op.call);
                     spans.taker_places.push(place);
                 }
-                ContainerAct::Take(value) => {
+                ContainerAction::Take(value) => {
                     let Some(span) = places.get(value).map(|&at| &mut spans.values[at]) else {
-                        return Err(Judged::Conflict(vec![place]));
+                        return Err(ContainerDecision::Conflict(vec![place]));
                     };
                     if let Some(first) = span.take {
-                        return Err(Judged::Conflict(vec![span.put, first, place]));
+                        return Err(ContainerDecision::Conflict(vec![span.put, first, place]));
                     }
                     if op.end < span.put_from {
-                        return Err(Judged::Conflict(vec![span.put, place]));
+                        return Err(ContainerDecision::Conflict(vec![span.put, place]));
                     }
                     span.take = Some(place);
                     span.put_to = span.put_to.min(op.end);
@@ -87,15 +87,15 @@ impl Spans {
                 }
             }
         }
-        // A put of unknown outcome whose value nobody saw need not have happened.
+        // A put of unknown outcome whose value was never seen need not have happened.
         spans.values.retain(|span| span.put_to != Op::OPEN);
         Ok(spans)
     }
 
     /// Brings the values into ascending (or descending) order.
     pub(super) fn sort(&mut self, ops: &[ItemOp], descending: bool) {
-        let value = |span: &Span| match &ops[span.put].act {
-            ContainerAct::Put(value) => Some(value),
+        let value = |span: &Span| match &ops[span.put].action {
+            ContainerAction::Put(value) => Some(value),
             _ => None,
         };
         self.values.sort_by(|one, two| value(one).cmp(&value(two)));

@@ -1,6 +1,6 @@
 //! Stacks, by taking one value after the other away from below.
 //!
-//! A value whose put and take overlap can be put and taken in one instant: it disturbs nobody and is left out. Of the others,
+//! A value whose put and take overlap can be put and taken in one instant: it disturbs no other and is left out. Of the others,
 //! consider a stretch in which at all times some value is certainly inside. The stack is never empty there, so one value
 //! lies at the bottom throughout: it was put before every put ended and taken after every take began. Any value of
 //! which that is possible will do, because the points of all others can be moved between its two without changing their
@@ -8,19 +8,19 @@
 //! the bottom, no order exists.
 use super::cover::Cover;
 use super::spans::{Span, Spans};
-use super::{Judged, NEVER, empty};
+use super::{ContainerDecision, NEVER, empty};
 use crate::history::Op;
 
 /// Decides a stack without takes of unknown outcome.
-pub(super) fn decide(spans: &Spans) -> Judged {
+pub(super) fn decide(spans: &Spans) -> ContainerDecision {
     if let Some(conflict) = empty::conflict(spans) {
         return conflict;
     }
     let mut values: Vec<Span> = spans.values.iter().filter(|span| span.put_to < span.take_from).copied().collect();
     values.sort_unstable_by_key(|span| span.put_to);
     match Bottoms::new(&values).run() {
-        Ok(()) => Judged::Linearizable,
-        Err(stuck) => Judged::Conflict(spans.places(stuck.iter().map(|&at| &values[at]))),
+        Ok(()) => ContainerDecision::Linearizable,
+        Err(refutation) => ContainerDecision::Conflict(spans.places(refutation.iter().map(|&at| &values[at]))),
     }
 }
 

@@ -4,9 +4,8 @@
 //! operations have taken effect, and what was spent of unknown outcome; at each return only what is needed to bring that
 //! operation about is linearised. Where nothing is left, no order explains the returns so far. The relaxed form lets each operation
 //! of unknown outcome happen any number of times: what it refutes is refuted, what it explains is not decided.
-use super::super::limits::{Limits, Stop};
-use super::Answer;
-use super::space::{Bits, Least, Plan, Space, Spent, Table};
+use crate::linearizability::limits::{EngineAnswer, Limits, Stop};
+use crate::linearizability::space::{Bits, Least, Plan, Space, Spent, Table};
 use crate::models::Model;
 use std::collections::VecDeque;
 
@@ -71,7 +70,7 @@ impl Configurations {
         space: &mut Space<'_, M>,
         limits: &mut Limits<'_>,
         others: u64,
-    ) -> Result<Answer, Stop> {
+    ) -> Result<EngineAnswer, Stop> {
         while self.passed < self.plan.returns.len() {
             if !self.started {
                 self.start(space);
@@ -89,12 +88,12 @@ impl Configurations {
                 }
             }
             if !self.finish() {
-                return Ok(Answer::Refuted(self.plan.end(self.passed)));
+                return Ok(EngineAnswer::Refuted(self.plan.end(self.passed)));
             }
             limits.reached(self.plan.end(self.passed));
             self.passed += 1;
         }
-        if self.relaxed { Err(Stop::Width) } else { Ok(Answer::Linearizable(None)) }
+        if self.relaxed { Err(Stop::Width) } else { Ok(EngineAnswer::Linearizable(None)) }
     }
 
     /// Bytes held, about.
@@ -137,7 +136,7 @@ impl Configurations {
     fn observe<M: Model>(&mut self, space: &mut Space<'_, M>, state: u32, mut bits: u64) -> u64 {
         for &at in &self.open {
             let (step, slot) = (self.plan.definite[at as usize], self.plan.slot[at as usize]);
-            if step.observes && !self.bits_of.has(bits, slot) && space.step(state, step.act).is_some() {
+            if step.observes && !self.bits_of.has(bits, slot) && space.step(state, step.action).is_some() {
                 bits = self.bits_of.flip(bits, slot);
             }
         }
@@ -170,7 +169,7 @@ impl Configurations {
             if step.observes || self.bits_of.has(bits, slot) {
                 continue;
             }
-            if let Some(next) = space.step(state, step.act) {
+            if let Some(next) = space.step(state, step.action) {
                 let bits = self.bits_of.flip(bits, slot);
                 let bits = self.observe(space, next, bits);
                 self.found((next, bits, spent));
@@ -179,10 +178,10 @@ impl Configurations {
         }
         let bound = self.plan.end(self.passed);
         for kind in 0..self.plan.kinds.len() as u32 {
-            let (act, calls) = &self.plan.kinds[kind as usize];
+            let (action, calls) = &self.plan.kinds[kind as usize];
             let used = if self.relaxed { 0 } else { self.spent_of.count(spent, kind) as usize };
             if calls.get(used).is_some_and(|&call| call < bound)
-                && let Some(next) = space.step(state, *act)
+                && let Some(next) = space.step(state, *action)
                 && next != state
             {
                 let spent = if self.relaxed { 0 } else { self.spent_of.with(spent, kind) };

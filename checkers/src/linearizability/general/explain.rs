@@ -1,28 +1,28 @@
-//! From a small contradiction to a finding that a person can check: who did what when, what the object can have held before
-//! the reply that does not fit, and why no order helps.
-use super::super::decide::Terms;
-use super::super::limits::Limits;
+//! From a small contradiction to a finding that a reader can check: the operations with their times, the states that were
+//! possible before the reply that does not fit, and why no order explains it.
+use super::super::decide::DecisionOptions;
+use super::super::limits::{EngineAnswer, Limits};
+use super::super::space::{Plan, Space};
 use super::configurations::Configurations;
-use super::space::{Plan, Space};
-use super::{Answer, Decision, Operation, Stuck, exact, shrink, steps, without_order};
+use super::{Decision, Operation, Refutation, exact, shrink, steps, without_order};
 use crate::forms::without_version;
 use crate::history::{History, Op, Outcome};
 use crate::linearizability::containers::{self, Grown};
-use crate::models::{Container, ContainerAct, Model};
+use crate::models::{Container, ContainerAction, Model};
 use crate::value::Value;
 use crate::verdict::certificate::{Certificate, Claim};
 use crate::verdict::messages;
 use crate::verdict::{Budget, Finding, Severity};
 
-/// Operations that a finding shows at most; of a larger contradiction, those around the reply that does not fit.
+/// The most operations that a finding shows; of a larger contradiction, those around the reply that does not fit.
 const SHOWN: usize = 12;
-/// Operations that a certificate carries at most.
+/// The most operations that a certificate carries.
 const CERTIFIED: usize = 2_000;
-/// Steps for finding out what the object can have held.
+/// Steps of the search for the possible states.
 const STEPS: u64 = 200_000;
-/// Configurations at one return up to which it is told what the object can have held.
+/// The most configurations at one return for which a finding names the possible states.
 const WIDEST: usize = 256;
-/// States told at most.
+/// The most states that a finding names.
 const STATES: usize = 4;
 
 /// One finding about one object.
@@ -30,15 +30,15 @@ pub(crate) fn finding<M: Model>(
     model: &M,
     history: &History,
     key: &Value,
-    operations: &[Operation<M::Act>],
-    stuck: &Stuck,
+    operations: &[Operation<M::Action>],
+    refutation: &Refutation,
     budget: &Budget,
 ) -> Finding {
-    let small = shrink::shrink(model, operations, stuck, budget);
+    let small = shrink::shrink(model, operations, refutation, budget);
     let grown = grown(model, history, &small);
     let last = if grown.is_some() { None } else { Last::find(model, &small, budget) };
     let vain = last.as_ref().and_then(|last| in_vain_all_the_same(model, history, &small, last.call, budget));
-    let around = shown(&small, last.as_ref().map_or(stuck.until, |last| last.until));
+    let around = shown(&small, last.as_ref().map_or(refutation.until, |last| last.until));
     let shown = grown.as_ref().map_or(around, |grown| grown.calls.clone());
     let ops: Vec<Op<'_>> = shown.iter().filter_map(|call| history.op(*call)).collect();
     let (kind, title) = grown
@@ -53,7 +53,7 @@ pub(crate) fn finding<M: Model>(
         .unwrap_or_else(|| ("nonlinearizable", "no order of the operations explains all replies".to_owned()));
     let told = |op: &Op<'_>| {
         let operation = small.iter().find(|operation| operation.call == op.call);
-        let words = operation.and_then(|operation| model.describe(&operation.act, op.outcome != Outcome::Info));
+        let words = operation.and_then(|operation| model.describe(&operation.action, op.outcome != Outcome::Info));
         words.map_or_else(|| messages::operation(history, op), |words| messages::operation_as(history, op, &words))
     };
     let mut sentences: Vec<String> = ops.iter().chain(&vain).map(|op| cut(&told(op), 400)).collect();
@@ -82,8 +82,8 @@ pub(crate) fn finding<M: Model>(
     if small.len() <= CERTIFIED {
         let claim = Claim::NoLinearization { model: model.specification(), weakened: Vec::new() };
         // What may have taken any value is left out because every value shown was taken, perhaps later.
-        let unknown = |operation: &Operation<M::Act>| {
-            matches!(model.container_act(&operation.act), Some((_, ContainerAct::TakeUnknown)))
+        let unknown = |operation: &Operation<M::Action>| {
+            matches!(model.container_action(&operation.action), Some((_, ContainerAction::TakeUnknown)))
         };
         let calls = match operations.iter().any(unknown) {
             true => small.iter().map(|operation| operation.call).collect(),
@@ -94,12 +94,11 @@ pub(crate) fn finding<M: Model>(
     finding
 }
 
-/// A refused call, of those before the reply that does not fit, with which an order explains all replies if it took effect all
-/// the same.
+/// A refused call before the reply that does not fit: had it taken effect, an order would explain all replies.
 fn in_vain_all_the_same<'h, M: Model>(
     model: &M,
     history: &'h History,
-    small: &[Operation<M::Act>],
+    small: &[Operation<M::Action>],
     call: u64,
     budget: &Budget,
 ) -> Option<Op<'h>> {
@@ -111,26 +110,26 @@ fn in_vain_all_the_same<'h, M: Model>(
         let same = op.workload == reply.workload && op.key == reply.key;
         same && op.outcome == Outcome::Fail && op.call < reply.reply
     };
-    let terms = Terms { steps: STEPS, ..Terms::of(budget) };
+    let options = DecisionOptions { steps: STEPS, ..DecisionOptions::of(budget) };
     history.ops().iter().filter(like).take(SHOWN).find(|op| {
         let (client, function) = (history.client(op.process), history.name(op.function));
-        let Ok(act) = model.act_by(client, function, &op.input.to_value(), None) else { return false };
-        let mut operations: Vec<Operation<M::Act>> = small.to_vec();
-        operations.push(Operation { call: op.call, end: Op::OPEN, act });
+        let Ok(action) = model.action_by(client, function, &op.input.to_value(), None) else { return false };
+        let mut operations: Vec<Operation<M::Action>> = small.to_vec();
+        operations.push(Operation { call: op.call, end: Op::OPEN, action });
         operations.sort_by_key(|operation| operation.call);
-        matches!(without_order(model, &operations, terms), Decision::Linearizable(_))
+        matches!(without_order(model, &operations, options), Decision::Linearizable(_))
     })
 }
 
 /// Calls up to the first reply that contradicts those before: what a certificate needs.
-fn contradicting<M: Model>(model: &M, small: &[Operation<M::Act>], budget: &Budget) -> Vec<u64> {
-    let calls = |operations: &[Operation<M::Act>]| operations.iter().map(|operation| operation.call).collect();
+fn contradicting<M: Model>(model: &M, small: &[Operation<M::Action>], budget: &Budget) -> Vec<u64> {
+    let calls = |operations: &[Operation<M::Action>]| operations.iter().map(|operation| operation.call).collect();
     let mut ends: Vec<u64> = small.iter().map(|operation| operation.end).filter(|&end| end != Op::OPEN).collect();
     ends.sort_unstable();
     let few = if small.len() <= SHOWN { &ends[..] } else { &[] };
-    let refuted = |operations: &Vec<Operation<M::Act>>| {
-        let terms = Terms { steps: STEPS, ..Terms::of(budget) };
-        !operations.is_empty() && matches!(without_order(model, operations, terms), Decision::Refuted(_))
+    let refuted = |operations: &Vec<Operation<M::Action>>| {
+        let options = DecisionOptions { steps: STEPS, ..DecisionOptions::of(budget) };
+        !operations.is_empty() && matches!(without_order(model, operations, options), Decision::Refuted(_))
     };
     let first = few.iter().map(|&end| shrink::until(model, small, end)).find(refuted);
     first.map_or_else(|| calls(small), |operations| calls(&operations))
@@ -152,19 +151,19 @@ fn shown<A>(small: &[Operation<A>], until: u64) -> Vec<u64> {
 }
 
 /// The name of an anomaly of a container, and a title.
-fn named<M: Model>(model: &M, history: &History, small: &[Operation<M::Act>]) -> Option<(&'static str, String)> {
+fn named<M: Model>(model: &M, history: &History, small: &[Operation<M::Action>]) -> Option<(&'static str, String)> {
     let mut container = None;
     let mut puts: Vec<(Value, u64)> = Vec::new();
     let mut takes: Vec<(Value, u64)> = Vec::new();
     let (mut nothing, mut takers) = (None, false);
     for operation in small {
-        let (kind, act) = model.container_act(&operation.act)?;
+        let (kind, action) = model.container_action(&operation.action)?;
         container = Some(kind);
-        match act {
-            ContainerAct::Put(value) => puts.push((value, operation.call)),
-            ContainerAct::Take(value) => takes.push((value, operation.call)),
-            ContainerAct::TakeNothing => nothing = Some(operation.call),
-            ContainerAct::TakeUnknown => takers = true,
+        match action {
+            ContainerAction::Put(value) => puts.push((value, operation.call)),
+            ContainerAction::Take(value) => takes.push((value, operation.call)),
+            ContainerAction::TakeNothing => nothing = Some(operation.call),
+            ContainerAction::TakeUnknown => takers = true,
         }
     }
     if let Some(call) = nothing {
@@ -174,7 +173,7 @@ fn named<M: Model>(model: &M, history: &History, small: &[Operation<M::Act>]) ->
         };
         return Some(("false-empty", format!("#{call} found nothing although {inside} was inside all the time")));
     }
-    // Where values repeat, or somebody unknown may have taken one, no single reason can be told.
+    // No single reason holds where values repeat, or where a take of unknown outcome may have taken one.
     let repeats = puts.iter().enumerate().any(|(at, (value, _))| puts[..at].iter().any(|(other, _)| other == value));
     if repeats || takers {
         return None;
@@ -219,11 +218,12 @@ struct Last {
 }
 
 impl Last {
-    fn find<M: Model>(model: &M, small: &[Operation<M::Act>], budget: &Budget) -> Option<Last> {
+    fn find<M: Model>(model: &M, small: &[Operation<M::Action>], budget: &Budget) -> Option<Last> {
         let mut space = Space::new(model);
         let steps = steps(&mut space, small);
         let mut configurations = Configurations::new(Plan::new(&steps), false).no_wider_than(WIDEST);
-        let Ok(Answer::Refuted(until)) = configurations.run(&mut space, &mut Limits::new(budget, STEPS), 0) else {
+        let Ok(EngineAnswer::Refuted(until)) = configurations.run(&mut space, &mut Limits::new(budget, STEPS), 0)
+        else {
             return Last::alone(model, small, budget);
         };
         let call = small.iter().find(|operation| operation.end == until)?.call;
@@ -234,13 +234,14 @@ impl Last {
     }
 
     /// The reply that does not fit, where too much was possible before it.
-    fn alone<M: Model>(model: &M, small: &[Operation<M::Act>], budget: &Budget) -> Option<Last> {
-        let terms = Terms { steps: STEPS, ..Terms::of(budget) };
+    fn alone<M: Model>(model: &M, small: &[Operation<M::Action>], budget: &Budget) -> Option<Last> {
+        let options = DecisionOptions { steps: STEPS, ..DecisionOptions::of(budget) };
         // An algorithm for containers names operations that contradict each other, and no reply.
-        let Decision::Refuted(stuck @ Stuck { among: None, .. }) = without_order(model, small, terms) else {
+        let Decision::Refuted(refutation @ Refutation { among: None, .. }) = without_order(model, small, options)
+        else {
             return None;
         };
-        let until = exact(model, small, stuck, terms).until;
+        let until = exact(model, small, refutation, options).until;
         let call = small.iter().find(|operation| operation.end == until)?.call;
         Some(Last { until, call, states: Vec::new(), more: 0 })
     }
@@ -310,9 +311,9 @@ struct GrownStory {
     calls: Vec<u64>,
 }
 
-/// Who would have written the value that does not fit, where only calls did that were refused.
-fn refused<M: Model>(model: &M, history: &History, small: &[Operation<M::Act>], last: &Last) -> Option<String> {
-    let found = model.found(&small.iter().find(|operation| operation.call == last.call)?.act)?;
+/// The refused calls that would have written the value that does not fit, if no other call did.
+fn refused<M: Model>(model: &M, history: &History, small: &[Operation<M::Action>], last: &Last) -> Option<String> {
+    let found = model.found(&small.iter().find(|operation| operation.call == last.call)?.action)?;
     let reply = history.op(last.call)?;
     let sets = |op: &Op<'_>| {
         let function = history.name(op.function);
@@ -333,14 +334,13 @@ fn refused<M: Model>(model: &M, history: &History, small: &[Operation<M::Act>], 
     Some(format!("#{} found {found}, {}.", last.call, messages::done_by_nobody(&writers, "written")))
 }
 
-/// Why a value should not have come out: whoever put it in was refused, or nobody did.
+/// Why a value should not have come out: every call that put it in was refused, or there was none.
 fn in_vain(history: &History, call: u64, value: &Value, done: &str) -> String {
-    let puts = |name: &str| ["add", "enqueue", "push", "insert", "append"].contains(&name);
-    let refused = history.op(call).map(|reply| messages::refused(history, &reply, value, puts)).unwrap_or_default();
+    let refused = history.op(call).map(|reply| messages::refused(history, &reply, value)).unwrap_or_default();
     if refused.is_empty() { format!("which was never {done} before") } else { messages::done_by_nobody(&refused, done) }
 }
 
-fn grown<M: Model>(model: &M, history: &History, small: &[Operation<M::Act>]) -> Option<GrownStory> {
+fn grown<M: Model>(model: &M, history: &History, small: &[Operation<M::Action>]) -> Option<GrownStory> {
     let conflict = containers::growing(&super::grow_ops(model, small)?).err()?;
     let mut calls: Vec<u64> = conflict.places.iter().map(|&at| small[at].call).collect();
     let names: Vec<String> = calls.iter().map(|call| format!("#{call}")).collect();

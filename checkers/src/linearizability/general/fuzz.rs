@@ -1,12 +1,12 @@
 //! Every engine for models against every order, on one small history.
-use super::super::decide::Terms;
-use super::super::limits::{Limits, Stop};
+use super::super::decide::DecisionOptions;
+use super::super::limits::{EngineAnswer, Limits, Stop};
+use super::super::outlook::Outlook;
+use super::super::search::Search;
+use super::super::space::{Plan, Space};
 use super::configurations::Configurations;
-use super::outlook::Outlook;
-use super::search::Search;
 use super::shrink::shrink;
-use super::space::{Plan, Space};
-use super::{Answer, Decision, Stuck, decide, exact, in_turns, steps};
+use super::{Decision, Refutation, decide, exact, in_turns, steps};
 use crate::history::Op;
 use crate::linearizability::containers::fuzz::explained;
 use crate::models::Model;
@@ -17,37 +17,42 @@ use std::collections::HashSet;
 pub use super::Operation;
 
 /// Whether some order explains the operations, if everybody agrees. An error says who does not.
-pub(crate) fn compare<M: Model>(rng: &mut Rng, model: &M, all: &[Operation<M::Act>]) -> Result<bool, String> {
+pub(crate) fn compare<M: Model>(rng: &mut Rng, model: &M, all: &[Operation<M::Action>]) -> Result<bool, String> {
     let truth = some_order(model, all);
-    let says = |operation: &&Operation<M::Act>| operation.end != Op::OPEN || !model.observes_only(&operation.act);
-    let operations: Vec<Operation<M::Act>> = all.iter().filter(says).cloned().collect();
+    let says = |operation: &&Operation<M::Action>| operation.end != Op::OPEN || !model.observes_only(&operation.action);
+    let operations: Vec<Operation<M::Action>> = all.iter().filter(says).cloned().collect();
     let differs = |who: &str, said: &dyn std::fmt::Debug| Err(format!("{who} says {said:?}, by every order {truth}"));
     let budget = Budget::unlimited();
-    let terms = Terms { witness: rng.percent(30), ..Terms::of(&budget) };
+    let options = DecisionOptions { witness: rng.percent(30), ..DecisionOptions::of(&budget) };
     let mut space = Space::new(model);
     let numbered = steps(&mut space, &operations);
     let mut limits = Limits::new(&budget, u64::MAX);
     let depth = Search::new(Plan::new(&numbered)).run(&mut space, &mut limits, 0);
     match &depth {
-        Ok(Answer::Linearizable(Some(order))) if truth => replays(model, &operations, order)?,
-        Ok(Answer::Refuted(_)) if !truth => {}
+        Ok(EngineAnswer::Linearizable(Some(order))) if truth => replays(model, &operations, order)?,
+        Ok(EngineAnswer::Refuted(_)) if !truth => {}
         other => return differs("depth", other),
     }
     let breadth = Configurations::new(Plan::new(&numbered), false).run(&mut space, &mut limits, 0);
     match (&depth, &breadth) {
-        (Ok(Answer::Linearizable(_)), Ok(Answer::Linearizable(_))) => {}
-        (Ok(Answer::Refuted(one)), Ok(Answer::Refuted(two))) if one == two => {}
+        (Ok(EngineAnswer::Linearizable(_)), Ok(EngineAnswer::Linearizable(_))) => {}
+        (Ok(EngineAnswer::Refuted(one)), Ok(EngineAnswer::Refuted(two))) if one == two => {}
         (_, other) => return differs("breadth", other),
     }
     let plan = Plan::new(&numbered);
     let outlook = Outlook::new(&plan, &mut space);
     let mut ahead = Search::ahead(plan, outlook);
     match (ahead.run(&mut space, &mut limits, 0), &depth) {
-        (Ok(Answer::Linearizable(Some(order))), Ok(Answer::Linearizable(_))) => replays(model, &operations, &order)?,
-        (Ok(Answer::Refuted(until)), Ok(Answer::Refuted(first))) if (ahead.reached()..=until).contains(first) => {
-            let stuck = exact(model, &operations, Stuck { until, reached: ahead.reached(), among: None }, terms);
-            if stuck.until != *first {
-                return differs("the first reply that does not fit", &stuck);
+        (Ok(EngineAnswer::Linearizable(Some(order))), Ok(EngineAnswer::Linearizable(_))) => {
+            replays(model, &operations, &order)?
+        }
+        (Ok(EngineAnswer::Refuted(until)), Ok(EngineAnswer::Refuted(first)))
+            if (ahead.reached()..=until).contains(first) =>
+        {
+            let refutation =
+                exact(model, &operations, Refutation { until, reached: ahead.reached(), among: None }, options);
+            if refutation.until != *first {
+                return differs("the first reply that does not fit", &refutation);
             }
         }
         (other, _) => return differs("depth, looking ahead,", &other),
@@ -55,16 +60,16 @@ pub(crate) fn compare<M: Model>(rng: &mut Rng, model: &M, all: &[Operation<M::Ac
     // What may happen again and again makes longer and longer states: a short run of it is nearly as good as a long one.
     let quota = if rng.percent(10) { 300 } else { 60 };
     match Configurations::new(Plan::new(&numbered), true).run(&mut space, &mut Limits::new(&budget, quota), 0) {
-        Ok(Answer::Refuted(_)) if !truth => {}
+        Ok(EngineAnswer::Refuted(_)) if !truth => {}
         Err(Stop::Width | Stop::Quota) => {}
         other => return differs("relaxed", &other),
     }
-    match in_turns(model, &operations, terms) {
+    match in_turns(model, &operations, options) {
         Decision::Linearizable(_) if truth => {}
         Decision::Refuted(_) if !truth => {}
         other => return differs("in turns", &other),
     }
-    let decision = decide(model, &operations, terms);
+    let decision = decide(model, &operations, options);
     match &decision {
         Decision::Linearizable(order) if truth => {
             order.iter().try_for_each(|order| replays(model, &operations, order))?
@@ -72,8 +77,8 @@ pub(crate) fn compare<M: Model>(rng: &mut Rng, model: &M, all: &[Operation<M::Ac
         Decision::Refuted(_) if !truth => {}
         other => return differs("the decision", other),
     }
-    if let Decision::Refuted(stuck) = &decision {
-        let small = shrink(model, &operations, stuck, &budget);
+    if let Decision::Refuted(refutation) = &decision {
+        let small = shrink(model, &operations, refutation, &budget);
         if some_order(model, &small) || some_order(model, &whole(&operations, &small)) {
             return Err(format!("the counterexample {small:?} can be explained"));
         }
@@ -82,9 +87,9 @@ pub(crate) fn compare<M: Model>(rng: &mut Rng, model: &M, all: &[Operation<M::Ac
     Ok(truth)
 }
 
-fn some_order<M: Model>(model: &M, operations: &[Operation<M::Act>]) -> bool {
+fn some_order<M: Model>(model: &M, operations: &[Operation<M::Action>]) -> bool {
     let ops: Vec<_> =
-        operations.iter().map(|operation| (operation.call, operation.end, operation.act.clone())).collect();
+        operations.iter().map(|operation| (operation.call, operation.end, operation.action.clone())).collect();
     explained(model, &ops)
 }
 
@@ -94,9 +99,14 @@ fn whole<A: Clone>(operations: &[Operation<A>], small: &[Operation<A>]) -> Vec<O
 }
 
 /// What the model says may be removed from a history that can be explained leaves one that can be explained.
-fn removable<M: Model>(rng: &mut Rng, model: &M, operations: &[Operation<M::Act>], truth: bool) -> Result<(), String> {
-    let acts: Vec<&M::Act> = operations.iter().map(|operation| &operation.act).collect();
-    let groups = model.removable(&acts);
+fn removable<M: Model>(
+    rng: &mut Rng,
+    model: &M,
+    operations: &[Operation<M::Action>],
+    truth: bool,
+) -> Result<(), String> {
+    let actions: Vec<&M::Action> = operations.iter().map(|operation| &operation.action).collect();
+    let groups = model.removable(&actions);
     if !truth || groups.is_empty() {
         return Ok(());
     }
@@ -106,7 +116,7 @@ fn removable<M: Model>(rng: &mut Rng, model: &M, operations: &[Operation<M::Act>
             gone.extend(group);
         }
     }
-    let rest: Vec<Operation<M::Act>> = operations
+    let rest: Vec<Operation<M::Action>> = operations
         .iter()
         .enumerate()
         .filter(|(at, _)| !gone.contains(at))
@@ -116,7 +126,7 @@ fn removable<M: Model>(rng: &mut Rng, model: &M, operations: &[Operation<M::Act>
 }
 
 /// The order contains everything that certainly happened, respects the intervals, and the model takes it.
-fn replays<M: Model>(model: &M, operations: &[Operation<M::Act>], order: &[u64]) -> Result<(), String> {
+fn replays<M: Model>(model: &M, operations: &[Operation<M::Action>], order: &[u64]) -> Result<(), String> {
     let wrong = |why: &str| Err(format!("the order {order:?} {why}"));
     let mut state = model.initial();
     let mut latest_call = 0;
@@ -128,7 +138,7 @@ fn replays<M: Model>(model: &M, operations: &[Operation<M::Act>], order: &[u64])
         if operation.end < latest_call {
             return wrong("breaks an interval");
         }
-        match model.step(&state, &operation.act) {
+        match model.step(&state, &operation.action) {
             Some(next) => state = next,
             None => return wrong("is impossible"),
         }

@@ -1,7 +1,7 @@
 //! Several keys: which are judged to the end, which are left once another is broken, and that this never depends on luck.
 use super::register_history;
 use crate::history::{Format, ReadOptions, read};
-use crate::linearizability::keys::{Judged, judge_all, parts};
+use crate::linearizability::keys::{KeyDecision, judge_all, parts};
 use crate::options::Options;
 use crate::registry::checker_with;
 use crate::testing::history;
@@ -32,14 +32,17 @@ fn a_key_that_is_open_when_another_is_refuted_is_left_and_one_that_was_judged_is
             let place = place(&part.key.to_value());
             let round = rounds[place].fetch_add(1, Ordering::Relaxed);
             match (place, round) {
-                (0, 0) | (3, 1) => Judged::Fine(None),
-                (2, 1) => Judged::Bad(7, "why"),
-                _ => Judged::Again,
+                (0, 0) | (3, 1) => KeyDecision::Fine(None),
+                (2, 1) => KeyDecision::Bad(7, "why"),
+                _ => KeyDecision::Again,
             }
         },
     );
     let asked: Vec<usize> = rounds.iter().map(|round| round.load(Ordering::Relaxed)).collect();
-    assert!(matches!(judged[..], [Judged::Fine(_), Judged::Left, Judged::Bad(7, "why"), Judged::Fine(_)]));
+    assert!(matches!(
+        judged[..],
+        [KeyDecision::Fine(_), KeyDecision::Left, KeyDecision::Bad(7, "why"), KeyDecision::Fine(_)]
+    ));
     assert_eq!(asked, [1, 2, 2, 2], "the key that was left is asked no more");
 }
 

@@ -202,7 +202,7 @@ struct Counter;
 
 impl Model for Counter {
     type State = i64;
-    type Act = (Option<i64>, Option<i64>);
+    type Action = (Option<i64>, Option<i64>);
 
     fn name(&self) -> &'static str {
         "counter"
@@ -213,16 +213,16 @@ impl Model for Counter {
     fn initial(&self) -> i64 {
         0
     }
-    fn act(&self, function: &str, input: &Value, reply: Option<&Value>) -> Result<Self::Act, String> {
+    fn action(&self, function: &str, input: &Value, reply: Option<&Value>) -> Result<Self::Action, String> {
         match function {
             "add" => input.as_int().map(|by| (Some(by), None)).ok_or_else(|| "add takes a number".to_owned()),
             _ => Ok((None, reply.and_then(Value::as_int))),
         }
     }
-    fn step(&self, state: &i64, (by, sum): &Self::Act) -> Option<i64> {
+    fn step(&self, state: &i64, (by, sum): &Self::Action) -> Option<i64> {
         sum.is_none_or(|sum| sum == *state).then_some(state + by.unwrap_or(0))
     }
-    fn observes_only(&self, (by, _): &Self::Act) -> bool {
+    fn observes_only(&self, (by, _): &Self::Action) -> bool {
         by.is_none()
     }
 }

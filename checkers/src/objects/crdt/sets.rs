@@ -119,7 +119,7 @@ pub(super) fn judge<'h>(
             if elements.known[id as usize].adds.first().is_none_or(|add| add.call > read.reply) {
                 let element = elements.values[id as usize];
                 report.violation("unexpected-element", || {
-                    let refused = messages::refused(history, read, &element.to_value(), |name| name == "add");
+                    let refused = messages::refused(history, read, &element.to_value());
                     let nobody = messages::done_by_nobody(&refused, "added");
                     let title = format!("#{} shows {element}, {nobody}", read.call);
                     let reason = "No add that may have taken effect was called before that reply.".to_owned();

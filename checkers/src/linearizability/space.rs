@@ -1,23 +1,23 @@
-//! The acts and states of one object as numbers: each act is stepped from each state at most once.
+//! The actions and states of one object as numbers: each action is stepped from each state at most once.
 use crate::history::Op;
 use crate::models::Model;
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
-/// One operation, its act as a number.
+/// One operation, its action as a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Step {
+pub(crate) struct PlannedOperation {
     /// Index of the call.
     pub(crate) call: u64,
     /// Index of the reply; [`Op::OPEN`] for an operation that may take effect at any later time, or never.
     pub(crate) end: u64,
     /// What it did: a number of a [`Space`].
-    pub(crate) act: u32,
+    pub(crate) action: u32,
     /// Whether it leaves every state as it is.
     pub(crate) observes: bool,
 }
 
-impl Step {
+impl PlannedOperation {
     /// Whether it certainly happened.
     pub(crate) fn definite(&self) -> bool {
         self.end != Op::OPEN
@@ -59,13 +59,13 @@ pub(crate) type Table<K, V> = HashMap<K, V, BuildHasherDefault<Mix>>;
 
 const IMPOSSIBLE: u32 = u32::MAX;
 
-/// States and acts by number. The initial state is 0.
+/// States and actions by number. The initial state is 0.
 pub(crate) struct Space<'m, M: Model> {
     model: &'m M,
     states: Vec<M::State>,
     state_ids: Table<M::State, u32>,
-    acts: Vec<M::Act>,
-    act_ids: Table<M::Act, u32>,
+    actions: Vec<M::Action>,
+    action_ids: Table<M::Action, u32>,
     next: Table<(u32, u32), u32>,
     state_bytes: u64,
 }
@@ -78,8 +78,8 @@ impl<'m, M: Model> Space<'m, M> {
             model,
             states: vec![initial.clone()],
             state_ids: [(initial, 0)].into_iter().collect(),
-            acts: Vec::new(),
-            act_ids: Table::default(),
+            actions: Vec::new(),
+            action_ids: Table::default(),
             next: Table::default(),
             state_bytes: 0,
         }
@@ -90,20 +90,20 @@ impl<'m, M: Model> Space<'m, M> {
         self.model
     }
 
-    /// The number of an act.
-    pub(crate) fn act_id(&mut self, act: M::Act) -> u32 {
-        if let Some(id) = self.act_ids.get(&act) {
+    /// The number of an action.
+    pub(crate) fn action_id(&mut self, action: M::Action) -> u32 {
+        if let Some(id) = self.action_ids.get(&action) {
             return *id;
         }
-        let id = self.acts.len() as u32;
-        self.acts.push(act.clone());
-        self.act_ids.insert(act, id);
+        let id = self.actions.len() as u32;
+        self.actions.push(action.clone());
+        self.action_ids.insert(action, id);
         id
     }
 
-    /// The act of a number.
-    pub(crate) fn act(&self, id: u32) -> &M::Act {
-        &self.acts[id as usize]
+    /// The action of a number.
+    pub(crate) fn action(&self, id: u32) -> &M::Action {
+        &self.actions[id as usize]
     }
 
     /// The number of a state.
@@ -123,14 +123,14 @@ impl<'m, M: Model> Space<'m, M> {
         &self.states[id as usize]
     }
 
-    /// The state after the act, if it is possible.
-    pub(crate) fn step(&mut self, state: u32, act: u32) -> Option<u32> {
-        if let Some(&known) = self.next.get(&(state, act)) {
+    /// The state after the action, if it is possible.
+    pub(crate) fn step(&mut self, state: u32, action: u32) -> Option<u32> {
+        if let Some(&known) = self.next.get(&(state, action)) {
             return (known != IMPOSSIBLE).then_some(known);
         }
-        let next = self.model.step(&self.states[state as usize], &self.acts[act as usize]);
+        let next = self.model.step(&self.states[state as usize], &self.actions[action as usize]);
         let next = next.map(|next| self.state_id(next));
-        self.next.insert((state, act), next.unwrap_or(IMPOSSIBLE));
+        self.next.insert((state, action), next.unwrap_or(IMPOSSIBLE));
         next
     }
 
@@ -209,12 +209,12 @@ impl Spent {
     }
 }
 
-/// Sets of which none is part of another. Most often there is one.
+/// Sets, none of them part of another. Most often there is one.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Least(Vec<u32>);
 
 impl Least {
-    /// Whether the set was taken in: none that is there is part of it. Those of which it is part go.
+    /// Adds the set, unless one that is there is part of it, and drops those that it is part of. Returns whether it was added.
     pub(crate) fn add(&mut self, set: u32, spent: &Spent) -> bool {
         if self.0.iter().any(|&known| spent.within(known, set)) {
             return false;
@@ -233,21 +233,21 @@ impl Least {
 /// The operations of one object, sorted out for the engines.
 pub(crate) struct Plan {
     /// Operations that certainly happened, by call.
-    pub(crate) definite: Vec<Step>,
+    pub(crate) definite: Vec<PlannedOperation>,
     /// Places of these by return.
     pub(crate) returns: Vec<u32>,
     /// A slot for each of these: two that are open at the same time never share one.
     pub(crate) slot: Vec<u32>,
     /// How many slots.
     pub(crate) width: usize,
-    /// Operations that may have happened: each kind of act, and the calls of its operations in ascending order.
+    /// Operations that may have happened: each kind of action, and the calls of its operations in ascending order.
     pub(crate) kinds: Vec<(u32, Vec<u64>)>,
 }
 
 impl Plan {
     /// Sorts the operations out. Observations of unknown outcome say nothing, nor does what was called after every return.
-    pub(crate) fn new(steps: &[Step]) -> Plan {
-        let mut definite: Vec<Step> = steps.iter().filter(|step| step.definite()).copied().collect();
+    pub(crate) fn new(steps: &[PlannedOperation]) -> Plan {
+        let mut definite: Vec<PlannedOperation> = steps.iter().filter(|step| step.definite()).copied().collect();
         definite.sort_unstable_by_key(|step| step.call);
         let mut returns: Vec<u32> = (0..definite.len() as u32).collect();
         returns.sort_unstable_by_key(|&at| definite[at as usize].end);
@@ -255,8 +255,8 @@ impl Plan {
         let mut kinds: Vec<(u32, Vec<u64>)> = Vec::new();
         let mut places: Table<u32, usize> = Table::default();
         for step in steps.iter().filter(|step| !step.definite() && !step.observes && step.call < last) {
-            let place = *places.entry(step.act).or_insert_with(|| {
-                kinds.push((step.act, Vec::new()));
+            let place = *places.entry(step.action).or_insert_with(|| {
+                kinds.push((step.action, Vec::new()));
                 kinds.len() - 1
             });
             kinds[place].1.push(step.call);
@@ -272,7 +272,7 @@ impl Plan {
     }
 }
 
-fn slots(definite: &[Step], returns: &[u32]) -> (Vec<u32>, usize) {
+fn slots(definite: &[PlannedOperation], returns: &[u32]) -> (Vec<u32>, usize) {
     let mut slot = vec![0; definite.len()];
     let mut free: Vec<u32> = Vec::new();
     let mut width = 0;
@@ -297,7 +297,7 @@ pub(crate) struct Bits {
 }
 
 impl Bits {
-    /// For so many slots.
+    /// Of this many slots.
     pub(crate) fn new(width: usize) -> Bits {
         let words = width.div_ceil(64).max(1);
         let nothing = vec![0u64; words].into_boxed_slice();

@@ -20,7 +20,7 @@ pub(crate) struct Position<'a> {
     pub(crate) spent: &'a dyn Fn(u32) -> u32,
 }
 
-/// The operations of a plan that need a state, and those that make one whatever was before.
+/// The operations of a plan that need a state, and those that lead to the same state from every state.
 pub(crate) struct Outlook {
     /// Places of definite operations that need a state, by return.
     needing: Vec<u32>,
@@ -38,12 +38,12 @@ pub(crate) struct Outlook {
 }
 
 impl Outlook {
-    /// Of a plan; `None` where no certain operation needs a state of which the model knows whether it can still come.
+    /// The outlook of a plan; `None` if no certain operation needs a state that the model can rule out.
     pub(crate) fn new<M: Model>(plan: &Plan, space: &mut Space<'_, M>) -> Option<Outlook> {
         let model = space.model();
         let places = || plan.returns.iter().copied();
-        let needs = |space: &Space<'_, M>, act: u32| model.needs_state(space.act(act));
-        let needing: Vec<u32> = places().filter(|&at| needs(space, plan.definite[at as usize].act)).collect();
+        let needs = |space: &Space<'_, M>, action: u32| model.needs_state(space.action(action));
+        let needing: Vec<u32> = places().filter(|&at| needs(space, plan.definite[at as usize].action)).collect();
         if needing.is_empty() {
             return None;
         }
@@ -62,7 +62,7 @@ impl Outlook {
         };
         let mut restarts: Vec<(u32, u32, u32)> = Vec::new();
         for (at, step) in plan.definite.iter().enumerate() {
-            if let Some(state) = model.restarts(space.act(step.act)) {
+            if let Some(state) = model.restarts(space.action(step.action)) {
                 let latest = restarts.last().map_or(0, |last| last.2).max(rank[at]);
                 restarts.push((at as u32, space.state_id(state), latest));
             }
@@ -70,11 +70,11 @@ impl Outlook {
         let mut restarts_by_return: Vec<u32> = restarts.iter().map(|restart| restart.0).collect();
         restarts_by_return.sort_unstable_by_key(|&at| rank[at as usize]);
         let (mut optional_restarts, mut optional_needing) = (Vec::new(), Vec::new());
-        for (kind, (act, _)) in plan.kinds.iter().enumerate() {
-            if let Some(state) = model.restarts(space.act(*act)) {
+        for (kind, (action, _)) in plan.kinds.iter().enumerate() {
+            if let Some(state) = model.restarts(space.action(*action)) {
                 optional_restarts.push((kind as u32, space.state_id(state)));
             }
-            if needs(space, *act) {
+            if needs(space, *action) {
                 optional_needing.push(kind as u32);
             }
         }
@@ -98,8 +98,8 @@ impl Outlook {
     ) -> Option<u64> {
         let due = &self.needing[self.first_needing[position.passed as usize] as usize..];
         let next = *due.iter().find(|&&at| !position.taken[at as usize])?;
-        let (act, end) = (space.act(plan.definite[next as usize].act), plan.definite[next as usize].end);
-        let leads = |state: u32| space.model().may_become(space.state(state), act);
+        let (action, end) = (space.action(plan.definite[next as usize].action), plan.definite[next as usize].end);
+        let leads = |state: u32| space.model().may_become(space.state(state), action);
         if leads(position.state) {
             return None;
         }
@@ -131,12 +131,12 @@ impl Outlook {
         let restart = due.iter().find(|&&at| !position.taken[at as usize]);
         let Some(horizon) = restart.map(|&at| plan.definite[at as usize].end) else { return false };
         let state = space.state(position.state);
-        let tells = |act: u32| {
-            let act = space.act(act);
-            if space.model().needs_state(act) {
-                space.model().may_become(state, act)
+        let tells = |action: u32| {
+            let action = space.action(action);
+            if space.model().needs_state(action) {
+                space.model().may_become(state, action)
             } else {
-                space.model().observes_only(act)
+                space.model().observes_only(action)
             }
         };
         for (looked, at) in open.enumerate() {
@@ -144,7 +144,7 @@ impl Outlook {
             if step.call >= horizon {
                 break;
             }
-            if looked == LOOKED_AT || tells(step.act) {
+            if looked == LOOKED_AT || tells(step.action) {
                 return false;
             }
         }
