@@ -25,8 +25,8 @@ use crate::checker::{CheckerDoc, Judges, Reads};
 use crate::history::{History, NameId, Op, Outcome};
 use crate::initial::InitialOptions;
 use crate::initial::bounds::{Addition, Bounds};
-use crate::initial::counters::{Shows, beginnings};
-use crate::initial::{Beginning, Begun, Initial, Shown, Trace, of_key, question, shown};
+use crate::initial::counters::{self, Shows};
+use crate::initial::{Basis, Beginnings, FromInitial, Initial, Trace, WithInitial, of_key, shown};
 use crate::options::schema;
 use crate::value::Value;
 use crate::verdict::budget_poll::BudgetPoll;
@@ -49,7 +49,7 @@ pub(crate) const DOC: CheckerDoc = CheckerDoc {
     build: |given| {
         let InitialOptions { initial } = given.read()?;
         initial.integers()?;
-        Ok(Box::new(Beginning::new(Counter { workload: given.workload.take(), ..Counter::new() }, initial)))
+        Ok(Box::new(WithInitial::new(Counter { workload: given.workload.take(), ..Counter::new() }, initial)))
     },
 };
 
@@ -240,7 +240,7 @@ impl Checker for Counter {
     }
 }
 
-impl Begun for Counter {
+impl FromInitial for Counter {
     const CERTIFIES: bool = false;
 
     fn check_from(&self, history: &History, budget: &Budget, initial: &Initial) -> Verdict {
@@ -315,21 +315,16 @@ impl Begun for Counter {
         report.verdict(self.name(), format!("All {judged} reads are within their bounds."))
     }
 
-    fn first(&self, history: &History) -> Vec<(Value, Value)> {
+    fn beginnings(&self, history: &History) -> Beginnings {
         let objects = self.objects(history);
         let of = |object: &Group<'_>| {
-            let first = before_all(history, object).into_iter().chain(Counter::above(history, object));
-            first.map(|value| (object.key.to_value(), Value::Int(value))).collect::<Vec<_>>()
+            let read = before_all(history, object);
+            let basis = if read.is_empty() { Basis::Counted } else { Basis::Read };
+            let first = read.into_iter().chain(Counter::above(history, object));
+            first.map(|value| (object.key.to_value(), Value::Int(value), basis)).collect::<Vec<_>>()
         };
-        objects.iter().flat_map(of).filter(|(_, value)| *value != Value::Int(self.initial)).collect()
-    }
-
-    fn question(&self, history: &History, first: &[(Value, Value)]) -> String {
-        let objects = self.objects(history);
-        let read = |(key, _): &(Value, Value)| {
-            objects.iter().any(|object| object.key == *key && !before_all(history, object).is_empty())
-        };
-        question(first, if first.iter().all(read) { Shown::Read } else { Shown::Counted })
+        let certain = objects.iter().flat_map(of).filter(|(_, value, _)| *value != Value::Int(self.initial)).collect();
+        Beginnings { certain, ..Beginnings::default() }
     }
 
     fn default_value(&self) -> Value {
@@ -362,7 +357,7 @@ impl Counter {
         additions.extend(refused.filter_map(|op| Some(Addition { op, amount: amount(history, &op)? })));
         let shows: Vec<Shows<'_>> =
             reads.into_iter().map(|(op, value)| Shows { op, before: i128::from(value), by: 0 }).collect();
-        let (least, _) = beginnings(additions, &shows).filter(|_| malformed.is_empty())?;
+        let (least, _) = counters::beginnings(additions, &shows).filter(|_| malformed.is_empty())?;
         Some(least)
     }
 

@@ -1,7 +1,7 @@
 //! What the list of checkers shows of the weaker promises, and how their options are taken.
 use super::{CausalChecker, EventualConvergence, Promise, Sequential, SessionGuarantee, Staleness, Variant};
 use crate::checker::{CheckerDoc, Judges, Reads};
-use crate::initial::{Beginning, Initial, InitialOptions};
+use crate::initial::{Initial, InitialOptions, WithInitial};
 use crate::options::{Given, OptionError, schema};
 use crate::verdict::Checker;
 use dsfuzz_span::Span;
@@ -93,7 +93,7 @@ const REGISTERS: Judges = Judges::calls(&["read", "write", "cas"], &[]).reading(
 fn session(promise: Promise, given: &Given) -> Result<Box<dyn Checker>, OptionError> {
     let SessionOptions { order, versions, initial } = given.read()?;
     let checker = SessionGuarantee::new(promise).realtime(order == Order::Realtime).versions(versions);
-    Ok(Box::new(Beginning::new(checker, initial)))
+    Ok(Box::new(WithInitial::new(checker, initial)))
 }
 
 pub(crate) const SEQUENTIAL: CheckerDoc = CheckerDoc {
@@ -101,7 +101,7 @@ pub(crate) const SEQUENTIAL: CheckerDoc = CheckerDoc {
     doc: "All keys together behave as if all calls had happened one at a time, each process' calls in its order.",
     judges: REGISTERS,
     options: schema::<InitialOptions>,
-    build: |given| Ok(Box::new(Beginning::new(Sequential, given.read::<InitialOptions>()?.initial))),
+    build: |given| Ok(Box::new(WithInitial::new(Sequential, given.read::<InitialOptions>()?.initial))),
 };
 
 pub(crate) const CAUSAL: CheckerDoc = CheckerDoc {
@@ -116,7 +116,7 @@ pub(crate) const CAUSAL: CheckerDoc = CheckerDoc {
             CausalVariant::Ccv => Variant::Convergence,
             CausalVariant::Cm => Variant::Memory,
         };
-        Ok(Box::new(Beginning::new(CausalChecker::new(variant), initial)))
+        Ok(Box::new(WithInitial::new(CausalChecker::new(variant), initial)))
     },
 };
 
@@ -127,7 +127,7 @@ pub(crate) const PRAM: CheckerDoc = CheckerDoc {
     options: schema::<InitialOptions>,
     build: |given| {
         let InitialOptions { initial } = given.read()?;
-        Ok(Box::new(Beginning::new(CausalChecker::new(Variant::Pram), initial)))
+        Ok(Box::new(WithInitial::new(CausalChecker::new(Variant::Pram), initial)))
     },
 };
 
@@ -171,7 +171,7 @@ pub(crate) const EVENTUAL_CONVERGENCE: CheckerDoc = CheckerDoc {
     build: |given| {
         let ConvergenceOptions { wait, any_written, initial } = given.read()?;
         let checker = EventualConvergence::default().any_written(any_written);
-        Ok(Box::new(Beginning::new(wait.map_or(checker, |wait| checker.wait_ms(wait.as_millis())), initial)))
+        Ok(Box::new(WithInitial::new(wait.map_or(checker, |wait| checker.wait_ms(wait.as_millis())), initial)))
     },
 };
 
@@ -183,6 +183,6 @@ pub(crate) const STALENESS: CheckerDoc = CheckerDoc {
     build: |given| {
         let StalenessOptions { k_max, delta_max, initial } = given.read()?;
         let checker = Staleness::new().k_max(k_max.map(NonZeroU64::get)).delta_ms_max(delta_max.map(Span::as_millis));
-        Ok(Box::new(Beginning::new(checker, initial)))
+        Ok(Box::new(WithInitial::new(checker, initial)))
     },
 };

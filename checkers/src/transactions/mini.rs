@@ -15,9 +15,8 @@ use super::rw_register::{RwRegister, Updates};
 use super::txn::{Dialect, Transactions, certainly_first};
 use crate::checker::{CheckerDoc, Judges};
 use crate::history::{History, NameId, Outcome};
-use crate::initial::{Beginning, Begun, Initial};
+use crate::initial::{Beginnings, FromInitial, Initial, WithInitial};
 use crate::options::{Given, OptionError, Options, schema};
-use crate::value::Value;
 use crate::verdict::{Budget, Checker, Validity, Verdict};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
@@ -51,7 +50,7 @@ pub(crate) const DOC: CheckerDoc = CheckerDoc {
     options: schema::<MiniOptions>,
     build: |given| {
         let options: MiniOptions = given.read()?;
-        Ok(Box::new(Beginning::new(Mini::of(&options)?, options.initial)))
+        Ok(Box::new(WithInitial::new(Mini::of(&options)?, options.initial)))
     },
 };
 
@@ -163,7 +162,7 @@ impl Checker for Mini {
     }
 }
 
-impl Begun for Mini {
+impl FromInitial for Mini {
     fn check_from(&self, history: &History, budget: &Budget, initial: &Initial) -> Verdict {
         match self.workloads(history)[..] {
             [] => Verdict::new(self.name(), Validity::Unknown, "No transaction was called.".to_owned()),
@@ -171,7 +170,7 @@ impl Begun for Mini {
         }
     }
 
-    fn first(&self, history: &History) -> Vec<(Value, Value)> {
-        certainly_first(history)
+    fn beginnings(&self, history: &History) -> Beginnings {
+        Beginnings::read(certainly_first(history))
     }
 }

@@ -34,9 +34,8 @@ use super::weak::matched::{Flaw, Matched};
 use super::weak::view::{INITIAL, View};
 use crate::checker::{CheckerDoc, Judges};
 use crate::history::{History, NameId, Outcome};
-use crate::initial::{Beginning, Begun, Initial};
+use crate::initial::{Beginnings, FromInitial, Initial, WithInitial};
 use crate::options::{Given, OptionError, Options, schema};
-use crate::value::Value;
 use crate::verdict::messages;
 use crate::verdict::{Budget, Checker, Finding, Severity, Validity, Verdict};
 use explain::Explain;
@@ -83,7 +82,7 @@ pub(crate) const DOC: CheckerDoc = CheckerDoc {
     options: schema::<RwRegisterOptions>,
     build: |given| {
         let options: RwRegisterOptions = given.read()?;
-        Ok(Box::new(Beginning::new(RwRegister::of(&options)?, options.initial)))
+        Ok(Box::new(WithInitial::new(RwRegister::of(&options)?, options.initial)))
     },
 };
 
@@ -211,7 +210,7 @@ impl Checker for RwRegister {
     }
 }
 
-impl Begun for RwRegister {
+impl FromInitial for RwRegister {
     fn check_from(&self, history: &History, budget: &Budget, initial: &Initial) -> Verdict {
         match self.workloads(history)[..] {
             [] => Verdict::new(self.name(), Validity::Unknown, "No transaction on registers was called.".to_owned()),
@@ -219,8 +218,8 @@ impl Begun for RwRegister {
         }
     }
 
-    fn first(&self, history: &History) -> Vec<(Value, Value)> {
-        certainly_first(history)
+    fn beginnings(&self, history: &History) -> Beginnings {
+        Beginnings::read(certainly_first(history))
     }
 }
 

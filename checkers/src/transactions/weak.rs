@@ -47,10 +47,10 @@ use super::levels::levels;
 use crate::checker::{CheckerDoc, Judges};
 use crate::history::{History, NameId, Outcome};
 use crate::initial::InitialOptions;
-use crate::initial::{Beginning, Begun, Initial};
+use crate::initial::{Beginnings, FromInitial, Initial, WithInitial};
 use crate::options::schema;
 use crate::transactions::txn::{Dialect, Mop, MopKind, Transactions, certainly_first, transacts};
-use crate::value::{Value, Word};
+use crate::value::Word;
 use crate::verdict::messages;
 use crate::verdict::{Budget, Checker, FINDINGS_MAX, Finding, Severity, Validity, Verdict};
 use causal::Stop;
@@ -70,7 +70,7 @@ pub(crate) const CAUSAL: CheckerDoc = CheckerDoc {
     doc: "A transaction sees its causal past: some order of the commits explains what was read.",
     judges: Judges::calls(&["txn"], &[]),
     options: schema::<InitialOptions>,
-    build: |given| Ok(Box::new(Beginning::new(Weak::causal(), given.read::<InitialOptions>()?.initial))),
+    build: |given| Ok(Box::new(WithInitial::new(Weak::causal(), given.read::<InitialOptions>()?.initial))),
 };
 
 /// Its entry in the list of checkers.
@@ -79,7 +79,7 @@ pub(crate) const READ_ATOMIC: CheckerDoc = CheckerDoc {
     doc: "A transaction sees its session and those it reads from as a whole: some order of the commits explains what was read.",
     judges: Judges::calls(&["txn"], &[]),
     options: schema::<InitialOptions>,
-    build: |given| Ok(Box::new(Beginning::new(Weak::read_atomic(), given.read::<InitialOptions>()?.initial))),
+    build: |given| Ok(Box::new(WithInitial::new(Weak::read_atomic(), given.read::<InitialOptions>()?.initial))),
 };
 
 /// Its entry in the list of checkers.
@@ -89,7 +89,7 @@ pub(crate) const READ_COMMITTED: CheckerDoc = CheckerDoc {
           Stronger than Adya's PL-2, which list-append judges with the model of the same name.",
     judges: Judges::calls(&["txn"], &[]),
     options: schema::<InitialOptions>,
-    build: |given| Ok(Box::new(Beginning::new(Weak::read_committed(), given.read::<InitialOptions>()?.initial))),
+    build: |given| Ok(Box::new(WithInitial::new(Weak::read_committed(), given.read::<InitialOptions>()?.initial))),
 };
 
 /// Judges transactions by one weak level.
@@ -156,7 +156,7 @@ impl Checker for Weak {
     }
 }
 
-impl Begun for Weak {
+impl FromInitial for Weak {
     fn check_from(&self, history: &History, budget: &Budget, initial: &Initial) -> Verdict {
         match self.workloads(history)[..] {
             [] => {
@@ -167,8 +167,8 @@ impl Begun for Weak {
         }
     }
 
-    fn first(&self, history: &History) -> Vec<(Value, Value)> {
-        certainly_first(history)
+    fn beginnings(&self, history: &History) -> Beginnings {
+        Beginnings::read(certainly_first(history))
     }
 }
 
