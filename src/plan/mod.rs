@@ -1,4 +1,4 @@
-//! [`Plan`]: what a person wants tested, parsed once into types that cannot be wrong.
+//! [`Plan`]: a test plan, parsed once into types that hold valid values only.
 //!
 //! Unknown keys are errors. Everything has a default. Never: acting on anything.
 mod check;
@@ -65,7 +65,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// How long final reads must show no change before replicas that differ stand still: as its checkers say.
+    /// How long final reads must show no change before differing replicas count as stable, by the plan's checkers.
     pub fn standstill(&self) -> Duration {
         let asked = self.check.iter().filter_map(|check| dsfuzz_checkers::standstill(check.name(), &check.options()));
         asked.max().unwrap_or(Duration::from_millis(dsfuzz_checkers::history::standstill::STANDSTILL_MS))
@@ -126,14 +126,14 @@ pub struct LoadPlan {
 const ASKED_PER_NODE: f64 = 10.0;
 
 impl LoadPlan {
-    /// The deadline of one call, on a target that serves again within this time after it lost nodes.
+    /// The deadline of one call, on a target whose election takes this time.
     pub fn deadline(&self, election: Duration) -> Duration {
         let default = || (election + Duration::from_secs(1)).clamp(Duration::from_secs(1), Duration::from_secs(5));
         self.deadline.map_or_else(default, |span| span.0)
     }
 
-    /// How often a second each of so many nodes is asked at the least, whatever hangs: ten times, but never more than
-    /// the plan's rate; 0 where no client may join those that hang.
+    /// Least calls a second on each node of a cluster of this size, whatever hangs: ten, but never more than the plan's rate;
+    /// 0 if no client may join the hanging ones.
     pub fn asked_per_node(&self, nodes: usize) -> f64 {
         let share = self.rate.map_or(ASKED_PER_NODE, |rate| rate.0 / nodes.max(1) as f64);
         if self.joining == 0 { 0.0 } else { share.min(ASKED_PER_NODE) }
@@ -141,7 +141,7 @@ impl LoadPlan {
 }
 
 impl ClusterPlan {
-    /// How many nodes, as far as the plan says; 1 for a lab that only its own list knows.
+    /// The number of nodes in the plan; 1 for a named lab, whose size the plan does not say.
     pub fn nodes_planned(&self) -> usize {
         match &self.lab {
             Some(LabPlan::Nodes(count)) => usize::from(*count),
@@ -171,9 +171,9 @@ impl Default for LoadPlan {
 /// A number of clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Clients {
-    /// So many in all.
+    /// In all.
     Total(u32),
-    /// So many for each node (`2n`).
+    /// For each node (`2n`).
     PerNode(u32),
 }
 
@@ -217,7 +217,7 @@ pub struct EvidencePlan {
 }
 
 impl EvidencePlan {
-    /// How many of so many nodes the clients of the load must ask.
+    /// The number of nodes, in a cluster of this size, that the clients of the load must ask.
     pub fn nodes_asked(&self, nodes: usize) -> u64 {
         let all = nodes as u64;
         self.nodes_asked_min.map_or(all, |min| min.min(all))

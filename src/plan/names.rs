@@ -2,10 +2,10 @@
 use dsfuzz_checkers::OptionDoc;
 use serde::Serialize;
 
-/// A name with one sentence about it.
+/// A name with a sentence about it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Entry {
-    /// As written in plans.
+    /// Its form in plans.
     pub name: String,
     /// One sentence.
     pub doc: String,
