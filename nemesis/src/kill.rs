@@ -4,7 +4,6 @@ use crate::facts::{ColourFamily, FaultFacts, Leaves, NodeNeeds, VerifiedBy};
 use crate::options::SymbolicFault;
 use crate::protocol::{Injection, ability};
 use crate::services::{ServiceFault, ServiceKind, ServiceOptions};
-use dsfuzz_span::Span;
 
 /// The facts of every kill.
 pub const FACTS: FaultFacts = FaultFacts {
