@@ -41,46 +41,78 @@ mod zones;
 mod tests;
 
 use crate::calls::{Group, NamedBy, Naming};
-use crate::checker::{CheckerDoc, Options, WORKLOAD, with_workload};
+use crate::checker::{CheckerDoc, Judges, Reads};
 use crate::forms::{Forms, Turned};
 use crate::history::{History, NameId};
 use crate::initial::{Basis, Initial, question};
-use crate::models::{self, CasRegister, Model, WithModel};
+use crate::models::{self, CasRegister, MODELS, Model, ModelOptions, QueueOrder, WithModel};
+use crate::options::schema;
 use crate::value::Value;
 use crate::verdict::certificate::{Certificate, Claim};
 use crate::verdict::messages;
-use crate::verdict::{Budget, Checker, FINDINGS_MAX, Finding, Validity, Verdict};
+use crate::verdict::{Budget, Checker, FINDINGS_MAX, Report, Validity, Verdict};
 use keys::{KeyDecision, Part, parts};
 use object::{Contradiction, Objects};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::Deserialize;
 use serde_json::json;
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::num::NonZeroU64;
+
+/// Options of `linearizable`, those of its models among them.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct LinearizableOptions {
+    /// The model of an object that each key is.
+    #[schemars(schema_with = "schema_of_models")]
+    model: String,
+    /// A valid verdict carries an order of the operations of each key.
+    witness: bool,
+    initial: Initial,
+    /// Model semaphore: how many permits there are. Left out: 1.
+    permits: Option<NonZeroU64>,
+    /// Model priority-queue: which value comes out first. Left out: the smallest.
+    order: Option<QueueOrder>,
+}
+
+impl Default for LinearizableOptions {
+    fn default() -> LinearizableOptions {
+        let (initial, permits, order) = (Initial::default(), None, None);
+        LinearizableOptions { model: "cas-register".to_owned(), witness: false, initial, permits, order }
+    }
+}
+
+fn schema_of_models(_: &mut SchemaGenerator) -> Schema {
+    let names: Vec<&str> = MODELS.iter().map(|model| model.name).collect();
+    json_schema!({"type": "string", "enum": names})
+}
 
 /// Its entry in the list of checkers.
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "linearizable",
     doc: "Every key behaves as if its calls had happened one at a time, each between its call and its reply.",
-    options: OPTIONS,
-    build: |options| models::with_model(options.text("model")?.unwrap_or("cas-register"), options, Judge(options))?,
+    judges: Judges::calls(&["write", "cas"], &["read"]).reading(Reads::Value),
+    options: schema::<LinearizableOptions>,
+    build: |given| {
+        let LinearizableOptions { model, witness, initial, permits, order } = given.read()?;
+        let options = ModelOptions { initial, permits, order };
+        let workload = given.workload.take();
+        models::with_model(&model, &options, Judge { workload, witness, initial: options.initial.clone() })
+    },
 };
 
-/// Options; those of the models among them.
-const OPTIONS: &[(&str, &str)] = &[
-    ("model", "what a key is, one of the list of models (default cas-register)"),
-    WORKLOAD,
-    ("witness", "true: a valid verdict carries an order of the operations of each key"),
-    models::MODEL_OPTIONS[0],
-    models::MODEL_OPTIONS[1],
-    models::MODEL_OPTIONS[2],
-];
-
 /// Makes the checker for a model of any type.
-struct Judge<'a>(&'a Options);
+struct Judge {
+    workload: Option<String>,
+    witness: bool,
+    initial: Initial,
+}
 
-impl WithModel for Judge<'_> {
-    type Out = Result<Box<dyn Checker>, String>;
+impl WithModel for Judge {
+    type Out = Box<dyn Checker>;
     fn with<M: Model + Clone + 'static>(self, model: M) -> Self::Out {
-        let checker = Linearizable::new(model).initial(Initial::with(self.0)).witness(self.0.flag("witness")?);
-        Ok(Box::new(with_workload!(checker, self.0)))
+        let Judge { workload, witness, initial } = self;
+        Box::new(Linearizable { workload, ..Linearizable::new(model).initial(initial).witness(witness) })
     }
 }
 
@@ -212,61 +244,49 @@ impl<M: Model> Checker for Linearizable<M> {
             }
         }
         bad.sort_by_key(|(index, place, _)| (*index, *place));
-        let shown = bad.iter().take(FINDINGS_MAX);
-        let findings: Vec<Finding> =
-            shown.map(|(_, place, evidence)| objects.finding(&parts[*place], evidence, budget)).collect();
+        let mut report = Report::new(history);
+        // Explaining a key takes time: the rest is counted in `bad_keys`.
+        for (_, place, evidence) in bad.iter().take(FINDINGS_MAX) {
+            report.finding(objects.finding(&parts[*place], evidence, budget));
+        }
         let ok = parts.iter().map(|part| part.ok).sum::<usize>();
         let info = parts.iter().map(Part::len).sum::<usize>() - ok;
-        let (validity, summary) = match (bad.len(), unknown.first()) {
-            (0, _) if !asked.is_empty() => (Validity::Unknown, format!("{}.", question(&asked, how_shown))),
-            (0, None) if ok == 0 => (Validity::Unknown, self.nothing(history, &workloads)),
-            (0, None) if !parts.iter().any(|part| objects.observed(part)) => (Validity::Unknown, self.unobserved(ok)),
-            (0, None) => (
+        let otherwise = match unknown.first() {
+            _ if !asked.is_empty() => (Validity::Unknown, format!("{}.", question(&asked, how_shown))),
+            None if ok == 0 => (Validity::Unknown, self.nothing(history, &workloads)),
+            None if !parts.iter().any(|part| objects.observed(part)) => (Validity::Unknown, self.unobserved(ok)),
+            None => (
                 Validity::Valid,
                 format!("{ok} acknowledged operations on {} are linearizable.", messages::count(parts.len(), "key")),
             ),
-            (0, Some(first)) => (
+            Some(first) => (
                 Validity::Unknown,
                 format!("{} of {} not decided; {first}.", messages::count(unknown.len(), "key"), parts.len()),
             ),
-            (count, _) => {
-                let first = findings.first().map(|finding| finding.title.clone()).unwrap_or_default();
-                let more = match left {
-                    0 => String::new(),
-                    _ => format!(" ({left} not looked at further)"),
-                };
-                (
-                    Validity::Invalid,
-                    format!("{} of {} not linearizable{more}; {first}.", messages::count(count, "key"), parts.len()),
-                )
-            }
         };
-        let mut numbers = BTreeMap::from([
-            ("checked_keys".to_owned(), json!(parts.len())),
-            ("checked_ops".to_owned(), json!(ok + info)),
-            ("ok_ops".to_owned(), json!(ok)),
-            ("info_ops".to_owned(), json!(info)),
-            ("bad_keys".to_owned(), json!(bad.len())),
-            ("undecided_keys".to_owned(), json!(unknown.len())),
-            ("asked_keys".to_owned(), json!(asked.len())),
-            ("left_keys".to_owned(), json!(left)),
-            ("undecided".to_owned(), json!(unknown.iter().take(FINDINGS_MAX).collect::<Vec<_>>())),
-        ]);
-        let mut certificates = Vec::new();
-        if self.witness && validity == Validity::Valid {
-            certificates = self.certificates(history, &parts, orders);
-            numbers.insert("keys_without_certificate".to_owned(), json!(parts.len() - certificates.len()));
+        for (name, number) in [
+            ("checked_keys", parts.len()),
+            ("checked_ops", ok + info),
+            ("ok_ops", ok),
+            ("info_ops", info),
+            ("bad_keys", bad.len()),
+            ("undecided_keys", unknown.len()),
+            ("asked_keys", asked.len()),
+            ("left_keys", left),
+        ] {
+            report.number(name, number as u64);
         }
-        let names: Vec<&str> = workloads.iter().map(|id| history.name(*id)).collect();
-        Verdict {
-            checker: self.name().to_owned(),
-            workload: if let [one] = names[..] { one.to_owned() } else { String::new() },
-            validity,
-            summary,
-            findings,
-            numbers,
-            certificates,
+        report.figure("undecided", json!(unknown.iter().take(FINDINGS_MAX).collect::<Vec<_>>()));
+        if self.witness && bad.is_empty() && otherwise.0 == Validity::Valid {
+            let certificates = self.certificates(history, &parts, orders);
+            report.number("keys_without_certificate", (parts.len() - certificates.len()) as u64);
+            report.certify(certificates);
         }
+        let (count, all) = (messages::count(bad.len(), "key"), parts.len());
+        let more = if left == 0 { String::new() } else { format!(" ({left} not looked at further)") };
+        report.conclude(self.name(), otherwise, |headline| {
+            format!("{count} of {all} not linearizable{more}; {headline}.")
+        })
     }
 }
 

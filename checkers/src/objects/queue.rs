@@ -17,23 +17,34 @@
 pub mod fuzz;
 
 use crate::calls::{Elements, Group, changed_by, objects, workloads_of};
-use crate::checker::{CheckerDoc, WORKLOAD, with_workload};
+use crate::checker::{CheckerDoc, Judges};
 use crate::history::{History, NameId, Op, Outcome};
-use crate::objects::final_reads::AT_LEAST_ONCE;
+use crate::options::schema;
 use crate::value::ValueRef;
 use crate::verdict::budget_poll::BudgetPoll;
 use crate::verdict::messages;
 use crate::verdict::{Budget, Checker, Verdict};
 use crate::verdict::{Report, Violation};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// Options of `queue`.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct QueueOptions {
+    /// A message may come out twice; duplicated-message is evidence then.
+    at_least_once: bool,
+}
 
 /// Its entry in the list of checkers.
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "queue",
     doc: "Whatever is dequeued was enqueued before, and no more often than it was enqueued.",
-    options: &[WORKLOAD, ("at_least_once", "true: a message may come out twice; duplicated-message is evidence then")],
-    build: |options| {
-        let queue = Queue::new().at_least_once(options.flag(AT_LEAST_ONCE.0)?);
-        Ok(Box::new(with_workload!(queue, options)))
+    judges: Judges::calls(&["enqueue", "dequeue"], &[]),
+    options: schema::<QueueOptions>,
+    build: |given| {
+        let QueueOptions { at_least_once } = given.read()?;
+        Ok(Box::new(Queue { workload: given.workload.take(), at_least_once }))
     },
 };
 
@@ -75,7 +86,7 @@ pub(crate) struct Messages<'h> {
     pub(crate) dequeues: Vec<(u32, Op<'h>)>,
     /// Drains that were answered.
     pub(crate) drains: Vec<Op<'h>>,
-    /// Dequeues and drains that may have taken elements that nobody knows.
+    /// Dequeues and drains that may have taken elements that are not known.
     pub(crate) doubtful_dequeues: u64,
     pub(crate) doubtful_drains: u64,
     pub(crate) malformed: Vec<u64>,
@@ -173,8 +184,8 @@ impl<'h> Messages<'h> {
         } else {
             format!("Every enqueue of {element} that was called before it was dequeued was refused.")
         };
-        let nobody = messages::done_by_nobody(&in_vain, "enqueued");
-        let title = format!("#{} dequeued {element}, {nobody}", op.call);
+        let absent = messages::not_done(&in_vain, "enqueued");
+        let title = format!("#{} dequeued {element}, {absent}", op.call);
         let mut ops = vec![op];
         ops.extend(in_vain.into_iter().take(2));
         Violation::new("unexpected-message", title, element.to_value(), ops).why(why)
@@ -219,7 +230,7 @@ impl Checker for Queue {
     fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
         let takes = ["enqueue", "dequeue", "drain"];
         let objects = objects(history, &["enqueue", "dequeue"], &takes, self.workload.as_deref());
-        let mut report = Report::about(history, objects.iter().map(|object| object.workload));
+        let mut report = Report::about(history, &objects);
         let (mut enqueued, mut dequeued, mut unexpected, mut duplicated) = (0, 0, 0, 0);
         let mut malformed = Vec::new();
         let mut poll = BudgetPoll::new(budget);

@@ -2,7 +2,7 @@
 //! alarms in its log, kills for want of memory and core files are bugs by themselves, whatever the clients saw.
 //!
 //! An end is explained when the harness asked for it: a planned kill, a stop. Such ends are not in the history. For the others
-//! [`manner`] has the rule: a fatal signal is a violation whatever is in force. An exit with a status while a fault that can
+//! [`ending`] has the rule: a fatal signal is a violation whatever is in force. An exit with a status while a fault that can
 //! provoke one by design may have been in force (a clock that jumps, a cut, a pause, a kill of half of the nodes: a server may
 //! end rather than serve without its lease), or shortly after it, is evidence, unless the target's recipe says otherwise.
 //!
@@ -11,88 +11,166 @@
 //! says is in order; `start-failed`, a process that the harness had started again after a fault and that ended with an exit
 //! status before long: where others are away, some systems do so and wait to be started once more; `log-corruption`, lines
 //! about corrupt data on a node that may have been recovering from a kill: recovery cuts torn ends of files off and says so.
-//! Unknown: nobody watched the processes.
+//! Unknown: the processes were not watched.
+mod ending;
 pub(crate) mod fuzz;
-mod manner;
 mod torn;
 
-use crate::checker::{CheckerDoc, Options};
+use crate::checker::{CheckerDoc, Judges};
 use crate::history::{History, ProcessEvent, ProcessStep};
+use crate::options::schema;
 use crate::value::Value;
 use crate::verdict::messages;
-use crate::verdict::{Budget, Checker, FINDINGS_MAX, Finding, Severity, Validity, Verdict};
-use manner::Manner;
+use crate::verdict::{Budget, Checker, Finding, Report, Severity, Validity, Verdict};
+use ending::Ending;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::json;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Its name in plans; every run is judged by it, also where a plan names its checkers.
 pub const CRASHES: &str = "crashes";
 
+/// Options of `crashes`.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct CrashesOptions {
+    /// A process ended, and nobody had ended it.
+    crashed: Counts,
+    /// A process ended with an exit status in a fault that can provoke it; never more than `crashed`. The recipe's `exits:
+    /// {in_faults: ..}` says so for a target.
+    exits_in_faults: Counts,
+    /// Exit statuses with which a process may end by itself at any time, evidence only; the recipe's `exits: {ok: ..}`.
+    ok_exits: ExitStatuses,
+    /// A process did not serve again after the last heal.
+    did_not_come_back: Counts,
+    /// Panics, failed assertions, corruption, races in logs.
+    log_alarm: Counts,
+    /// The kernel killed a process for want of memory.
+    out_of_memory: Counts,
+    /// A process left a core file.
+    core_file: Counts,
+}
+
+impl Default for CrashesOptions {
+    fn default() -> CrashesOptions {
+        CrashesOptions {
+            crashed: Counts::Violation,
+            exits_in_faults: Counts::Evidence,
+            ok_exits: ExitStatuses::default(),
+            did_not_come_back: Counts::Violation,
+            log_alarm: Counts::Violation,
+            out_of_memory: Counts::Violation,
+            core_file: Counts::Violation,
+        }
+    }
+}
+
+/// How a kind of finding counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(inline)]
+enum Counts {
+    /// It breaks the promise.
+    Violation,
+    /// It is told, and breaks no promise.
+    Evidence,
+    /// It is left out.
+    Off,
+}
+
+impl Counts {
+    fn severity(self) -> Option<Severity> {
+        match self {
+            Counts::Violation => Some(Severity::Violation),
+            Counts::Evidence => Some(Severity::Evidence),
+            Counts::Off => None,
+        }
+    }
+}
+
+/// By its name; `true` and `false` stand for `violation` and `off`, which YAML may read so.
+impl<'de> Deserialize<'de> for Counts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Counts, D::Error> {
+        match Value::deserialize(deserializer)? {
+            Value::Bool(true) => Ok(Counts::Violation),
+            Value::Bool(false) => Ok(Counts::Off),
+            Value::Text(name) if &*name == "violation" => Ok(Counts::Violation),
+            Value::Text(name) if &*name == "evidence" => Ok(Counts::Evidence),
+            Value::Text(name) if &*name == "off" => Ok(Counts::Off),
+            other => Err(Error::custom(format!("violation, evidence or off is expected, not {other}"))),
+        }
+    }
+}
+
+/// Exit statuses: one, or a list.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+struct ExitStatuses(BTreeSet<i64>);
+
+impl<'de> Deserialize<'de> for ExitStatuses {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<ExitStatuses, D::Error> {
+        let value = Value::deserialize(deserializer)?;
+        let listed = value.as_list().map_or_else(|| vec![value.clone()], <[Value]>::to_vec);
+        let status = |value: &Value| match value.as_int() {
+            Some(status @ 0..=255) => Ok(status),
+            _ => Err(Error::custom(format!("an exit status from 0 to 255 is expected, not {value}"))),
+        };
+        listed.iter().map(status).collect::<Result<_, _>>().map(ExitStatuses)
+    }
+}
+
+impl JsonSchema for ExitStatuses {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "ExitStatuses".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let status = json!({"type": "integer", "minimum": 0, "maximum": 255});
+        json_schema!({
+            "title": "an exit status from 0 to 255, or a list of them",
+            "anyOf": [status, {"type": "array", "items": status}]
+        })
+    }
+}
+
 /// Its entry in the list of checkers.
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: CRASHES,
     doc: "No process of the target ends by itself, fails to come back, writes an alarm into its log, runs out of memory or leaves a core file.",
-    options: &[
-        ("crashed", "violation (the default), evidence or off: a process ended, and nobody had ended it"),
-        (
-            "exits_in_faults",
-            "evidence (the default), violation or off, but never more than `crashed`: a process ended with an exit status in a fault that can provoke it; \
-             the recipe's `exits: {in_faults: ..}` says so for a target",
-        ),
-        (
-            "ok_exits",
-            "exit statuses with which a process may end by itself at any time, evidence only; the recipe's `exits: {ok: ..}`",
-        ),
-        (
-            "did_not_come_back",
-            "violation (the default), evidence or off: a process did not serve again after the last heal",
-        ),
-        ("log_alarm", "violation (the default), evidence or off: panics, failed assertions, corruption, races in logs"),
-        ("out_of_memory", "violation (the default), evidence or off: the kernel killed a process for want of memory"),
-        ("core_file", "violation (the default), evidence or off: a process left a core file"),
-    ],
-    build: |options| Ok(Box::new(Crashes::with(options)?)),
+    judges: Judges::RUNS,
+    options: schema::<CrashesOptions>,
+    build: |given| Ok(Box::new(Crashes::of(given.read()?))),
 };
-
-/// How a kind of finding counts; none: it is left out.
-type Counts = Option<Severity>;
 
 /// Judges how the target's processes fared.
 #[derive(Clone, Debug)]
 pub(crate) struct Crashes {
-    crashed: Counts,
-    exits_in_faults: Counts,
+    crashed: Option<Severity>,
+    exits_in_faults: Option<Severity>,
     ok_exits: BTreeSet<i64>,
-    did_not_come_back: Counts,
-    log_alarm: Counts,
-    out_of_memory: Counts,
-    core_file: Counts,
+    did_not_come_back: Option<Severity>,
+    log_alarm: Option<Severity>,
+    out_of_memory: Option<Severity>,
+    core_file: Option<Severity>,
 }
 
 impl Crashes {
-    fn with(options: &Options) -> Result<Crashes, String> {
-        let counts_by_default = |name: &str, default: Severity| match options.0.get(name) {
-            None => Ok(Some(default)),
-            Some(Value::Bool(true)) => Ok(Some(Severity::Violation)),
-            Some(Value::Bool(false)) => Ok(None),
-            Some(Value::Text(text)) => match &**text {
-                "violation" => Ok(Some(Severity::Violation)),
-                "evidence" => Ok(Some(Severity::Evidence)),
-                "off" => Ok(None),
-                other => Err(format!("{name} takes violation, evidence or off, not {other}")),
-            },
-            Some(other) => Err(format!("{name} takes violation, evidence or off, not {other}")),
-        };
-        let counts = |name: &str| counts_by_default(name, Severity::Violation);
-        Ok(Crashes {
-            crashed: counts("crashed")?,
-            exits_in_faults: counts_by_default("exits_in_faults", Severity::Evidence)?,
-            ok_exits: statuses(options)?,
-            did_not_come_back: counts("did_not_come_back")?,
-            log_alarm: counts("log_alarm")?,
-            out_of_memory: counts("out_of_memory")?,
-            core_file: counts("core_file")?,
-        })
+    fn of(options: CrashesOptions) -> Crashes {
+        Crashes {
+            crashed: options.crashed.severity(),
+            exits_in_faults: options.exits_in_faults.severity(),
+            ok_exits: options.ok_exits.0,
+            did_not_come_back: options.did_not_come_back.severity(),
+            log_alarm: options.log_alarm.severity(),
+            out_of_memory: options.out_of_memory.severity(),
+            core_file: options.core_file.severity(),
+        }
     }
 
     /// What a record is a finding of, and how it counts.
@@ -100,13 +178,13 @@ impl Crashes {
         let (kind, counts) = match event.step {
             ProcessStep::Watched | ProcessStep::LogsRead | ProcessStep::Restarted => return None,
             ProcessStep::Ended => {
-                let manner = Manner::of(event, history, &self.ok_exits);
-                let counts = match manner {
-                    Manner::Crashed => self.crashed,
-                    Manner::InFault => self.crashed.zip(self.exits_in_faults).map(|(crash, exit)| crash.min(exit)),
-                    Manner::Declared | Manner::FailedStart => self.crashed.map(|_| Severity::Evidence),
+                let ending = Ending::of(event, history, &self.ok_exits);
+                let counts = match ending {
+                    Ending::Crashed => self.crashed,
+                    Ending::InFault => self.crashed.zip(self.exits_in_faults).map(|(crash, exit)| crash.min(exit)),
+                    Ending::Declared | Ending::FailedStart => self.crashed.map(|_| Severity::Evidence),
                 };
-                (manner.kind(), counts)
+                (ending.kind(), counts)
             }
             ProcessStep::OutOfMemory => ("out-of-memory", self.out_of_memory),
             ProcessStep::CoreFile => ("core-file", self.core_file),
@@ -116,7 +194,7 @@ impl Crashes {
             }
             ProcessStep::LogCorruption => ("log-alarm", self.log_alarm),
             // What may still be in force may be what keeps it away.
-            ProcessStep::DidNotComeBack if history.faults.iter().any(manner::may_last) => {
+            ProcessStep::DidNotComeBack if history.faults.iter().any(ending::may_last) => {
                 ("did-not-come-back", self.did_not_come_back.map(|_| Severity::Evidence))
             }
             ProcessStep::DidNotComeBack => ("did-not-come-back", self.did_not_come_back),
@@ -125,18 +203,7 @@ impl Crashes {
     }
 }
 
-/// The exit statuses that are in order.
-fn statuses(options: &Options) -> Result<BTreeSet<i64>, String> {
-    let Some(value) = options.0.get("ok_exits") else { return Ok(BTreeSet::new()) };
-    let listed = value.as_list().map_or_else(|| vec![value.clone()], <[Value]>::to_vec);
-    let status = |value: &Value| match value.as_int() {
-        Some(status @ 0..=255) => Ok(status),
-        _ => Err(format!("ok_exits takes exit statuses from 0 to 255, not {value}")),
-    };
-    listed.iter().map(status).collect()
-}
-
-/// What tells records of one kind apart: of a loop of crashes only the first is told.
+/// What distinguishes records of one kind: a loop of crashes is one finding.
 fn signature(event: &ProcessEvent) -> (&str, &str, String) {
     let mut template = String::new();
     for letter in event.how.chars() {
@@ -160,11 +227,11 @@ fn title(kind: &str, event: &ProcessEvent, times: u64) -> String {
         ("", node) => format!("a process on {node}"),
         (process, node) => format!("{process} on {node}"),
     };
-    let how = if event.how.is_empty() { "nobody saw how" } else { &event.how };
+    let how = if event.how.is_empty() { "how is not known" } else { &event.how };
     let first = match (event.step, kind) {
-        (ProcessStep::Ended, manner::START_FAILED) => format!("{who} was started again and ended ({how})"),
-        (ProcessStep::Ended, manner::IN_FAULT) => format!("{who} ended by itself in a fault ({how})"),
-        (ProcessStep::Ended, manner::DECLARED) => format!("{who} ended by itself, as its recipe allows ({how})"),
+        (ProcessStep::Ended, ending::START_FAILED) => format!("{who} was started again and ended ({how})"),
+        (ProcessStep::Ended, ending::IN_FAULT) => format!("{who} ended by itself in a fault ({how})"),
+        (ProcessStep::Ended, ending::DECLARED) => format!("{who} ended by itself, as its recipe allows ({how})"),
         (ProcessStep::Ended, _) if how.starts_with("signal 9 ") => {
             format!("{who} was killed by SIGKILL, by whom is not known")
         }
@@ -209,44 +276,34 @@ impl Checker for Crashes {
         false
     }
 
-    /// That nobody died says nothing of what was promised to clients.
+    /// A run without a death says nothing of what was promised to clients.
     fn measures_only(&self) -> bool {
         true
     }
 
     fn judge_workload(&self, history: &History, _budget: &Budget) -> Verdict {
         let groups = self.groups(history);
-        let mut findings: Vec<Finding> = Vec::new();
+        let mut report = Report::new(history);
         for group in &groups {
-            if findings.iter().filter(|finding| finding.kind == group.kind).count() < FINDINGS_MAX {
-                findings.push(group.finding(history));
-            }
+            report.examples_of(group.kind, group.severity, group.times, || group.finding(history));
         }
-        findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
-        let violations: Vec<&Group<'_>> = groups.iter().filter(|group| group.severity == Severity::Violation).collect();
+        let more = groups.iter().filter(|group| group.severity == Severity::Violation).count().saturating_sub(1);
         let watched = nodes_of(history, ProcessStep::Watched);
         let unwatched: Vec<&str> =
             history.nodes.iter().map(String::as_str).filter(|node| !watched.contains(node)).collect();
-        let (validity, summary) = match violations.as_slice() {
-            [] if watched.is_empty() => (Validity::Unknown, "Nobody watched the target's processes.".to_owned()),
-            [] if !unwatched.is_empty() => {
-                (Validity::Unknown, format!("Nobody watched the target's processes on {}.", unwatched.join(", ")))
-            }
+        let otherwise = match unwatched.as_slice() {
+            _ if watched.is_empty() => (Validity::Unknown, "The target's processes were not watched.".to_owned()),
             [] => (Validity::Valid, self.nothing_broken(history, &groups, watched.len())),
-            [first, more @ ..] => {
-                let more = if more.is_empty() { String::new() } else { format!(" (and {} more)", more.len()) };
-                (Validity::Invalid, format!("{}{more}.", title(first.kind, first.event, first.times)))
-            }
+            _ => (Validity::Unknown, format!("The target's processes were not watched on {}.", unwatched.join(", "))),
         };
-        let mut verdict = Verdict::new(self.name(), validity, summary);
         let mut totals: BTreeMap<&str, u64> = BTreeMap::new();
         groups.iter().for_each(|group| *totals.entry(group.kind).or_default() += group.times);
-        verdict.numbers = totals.iter().map(|(kind, times)| (kind.replace('-', "_"), json!(times))).collect();
+        totals.iter().for_each(|(kind, times)| report.number(&kind.replace('-', "_"), *times));
         let restarted = history.processes.iter().filter(|event| event.step == ProcessStep::Restarted).count();
-        verdict.numbers.insert("watched_nodes".to_owned(), json!(watched.len()));
-        verdict.numbers.insert("restarted".to_owned(), json!(restarted));
-        verdict.findings = findings;
-        verdict
+        report.number("watched_nodes", watched.len() as u64);
+        report.number("restarted", restarted as u64);
+        let more = if more == 0 { String::new() } else { format!(" (and {more} more)") };
+        report.conclude(self.name(), otherwise, |headline| format!("{headline}{more}."))
     }
 }
 
@@ -268,7 +325,7 @@ impl Group<'_> {
     fn finding(&self, history: &History) -> Finding {
         let mut finding = Finding::new(self.kind, self.severity, title(self.kind, self.event, self.times));
         (finding.sentences, finding.faults) = circumstances(self.event, history);
-        finding.sentences.extend(manner::reason(self.kind).map(str::to_owned));
+        finding.sentences.extend(ending::reason(self.kind).map(str::to_owned));
         if !self.event.detail.is_empty() {
             finding.sentences.push("It said last:".to_owned());
             finding.sentences.extend(self.event.detail.iter().cloned());
@@ -322,7 +379,7 @@ impl Crashes {
     }
 }
 
-/// What was looked for in the logs, and where nobody looked.
+/// What was looked for in the logs, and which logs were not read.
 fn logs_searched(history: &History, alarms: usize) -> String {
     let mut read: BTreeMap<&str, u64> = BTreeMap::new();
     let mut left_out: Vec<String> = Vec::new();

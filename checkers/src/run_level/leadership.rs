@@ -11,8 +11,9 @@
 //! Finding: `two-leaders-in-one-term`. Unknown: neither a trustworthy claim nor a reply that names leader and term.
 //! Leases by which leaders hold their office are judged by `lease`.
 use crate::calls::{at, by_key, part, workloads_with};
-use crate::checker::CheckerDoc;
+use crate::checker::{CheckerDoc, Judges};
 use crate::history::{History, Outcome};
+use crate::options::{NoOptions, schema};
 use crate::run_level::split_brain::leaders;
 use crate::value::ValueRef;
 use crate::verdict::budget_poll::BudgetPoll;
@@ -26,11 +27,12 @@ use std::collections::HashMap;
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "leadership",
     doc: "No term has two leaders, by what nodes claim and log and by what clients are told.",
-    options: &[],
-    build: |_| Ok(Box::new(Leadership)),
+    judges: Judges::calls(&["elect", "leader"], &[]).and_runs(),
+    options: schema::<NoOptions>,
+    build: |given| given.read().map(|NoOptions {}| Box::new(Leadership) as _),
 };
 
-/// Judges who led which term.
+/// Judges which nodes led which term.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Leadership;
 
@@ -92,7 +94,7 @@ impl Checker for Leadership {
         report.late(&poll, history.ops().len(), "operations");
         let claims = leaders::trusted(history).count();
         let otherwise = if claims + replies == 0 {
-            (Validity::Unknown, "Nobody named a leader together with its term.".to_owned())
+            (Validity::Unknown, "No leader was named together with its term.".to_owned())
         } else if claims + replies == 1 {
             let text = "Only once was a leader named together with its term: there is nothing to compare.";
             (Validity::Unknown, text.to_owned())
@@ -101,15 +103,7 @@ impl Checker for Leadership {
             (Validity::Valid, format!("No term has two leaders in {claims} and {replies} replies to clients."))
         };
         let numbers = [("trusted_leader_claims", json!(claims)), ("replies", json!(replies))];
-        let mut verdict = report.answer(self.name(), &workloads, otherwise, numbers);
-        let claimed = leaders::two_in_one_term(history);
-        if let Some(first) = claimed.first() {
-            if verdict.validity != Validity::Invalid {
-                verdict.summary = format!("{}.", first.title);
-            }
-            verdict.validity = Validity::Invalid;
-            verdict.findings.splice(0..0, claimed);
-        }
-        verdict
+        leaders::two_in_one_term(history, &mut report);
+        report.answer(self.name(), otherwise, numbers)
     }
 }

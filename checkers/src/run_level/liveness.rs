@@ -1,39 +1,64 @@
 //! `liveness`: after each heal every node answers again within a stated time.
 //!
 //! A promise with a threshold, unlike `availability`, which only measures. A heal is judged for a node when its window,
-//! from the heal on for `recover_ms`, is quiet: no other fault may have been in force in it, and it ends before the load does.
+//! from the heal on for `recover`, is quiet: no other fault may have been in force in it, and it ends before the load does.
 //! The node must have acknowledged something before (a node that never serves, say a follower, recovers nothing), and
 //! clients must have called it in the first half of the window for something that it mostly did before the fault (a lock
 //! that is busy is refused rightly). It recovered when a call that was made after the heal was
 //! acknowledged before the window's end. Where requests move to another node after a failover, the option `scope:
 //! any-node` asks only that some node answers. Times are the control node's.
 //!
-//! Findings: `not-recovered`, and as evidence `not-healed` (a fault of which nobody showed that it is gone). Unknown: no
+//! Findings: `not-recovered`, and as evidence `not-healed` (a fault that was never verified to be gone). Unknown: no
 //! heal could be judged; the numbers say how many were, and why not.
-use crate::checker::CheckerDoc;
+use crate::checker::{CheckerDoc, Judges};
 use crate::history::{Fault, History, NameId, Outcome, Phase};
+use crate::options::schema;
 use crate::verdict::budget_poll::BudgetPoll;
 use crate::verdict::messages;
 use crate::verdict::{Budget, Checker, Validity, Verdict};
 use crate::verdict::{Report, Violation};
+use dsfuzz_span::Span;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::collections::BTreeMap;
+
+/// Options of `liveness`.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct LivenessOptions {
+    /// How long after a heal a node may take to acknowledge a new call.
+    recover: Span,
+    /// Which nodes must recover.
+    scope: Scope,
+}
+
+impl Default for LivenessOptions {
+    fn default() -> LivenessOptions {
+        LivenessOptions { recover: Span::millis(RECOVER_MS), scope: Scope::EachNode }
+    }
+}
+
+/// Which nodes must recover.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(inline)]
+enum Scope {
+    /// Every node.
+    EachNode,
+    /// It is enough that some node answers.
+    AnyNode,
+}
 
 /// Its entry in the list of checkers.
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "liveness",
     doc: "After each heal every node answers again within a stated time.",
-    options: &[
-        ("recover_ms", "how long after a heal a node may take to acknowledge a new call; 30000 by default"),
-        ("scope", "each-node (the default), or any-node: it is enough that some node answers"),
-    ],
-    build: |options| {
-        let any_node = match options.text("scope")? {
-            None | Some("each-node") => false,
-            Some("any-node") => true,
-            Some(other) => return Err(format!("scope takes each-node or any-node, not {other}")),
-        };
-        Ok(Box::new(Liveness { recover_ms: options.count("recover_ms")?.unwrap_or(RECOVER_MS), any_node }))
+    judges: Judges::RUNS,
+    options: schema::<LivenessOptions>,
+    build: |given| {
+        let LivenessOptions { recover, scope } = given.read()?;
+        Ok(Box::new(Liveness { recover_ms: recover.as_millis(), any_node: scope == Scope::AnyNode }))
     },
 };
 
@@ -68,28 +93,28 @@ fn gone_at(fault: &Fault) -> Option<u64> {
 /// Calls of each function on each node: acknowledged, and all.
 type Record = BTreeMap<(NameId, NameId), (u64, u64)>;
 
-/// How a node fared in a window.
-struct Fared {
+/// How a node service in a window.
+struct Service {
     /// In the first half it was called for something that it used to do.
     called: bool,
     /// When it first acknowledged a call made in the window, and that came within it.
     answered: Option<u64>,
 }
 
-fn fared(history: &History, nodes: &[NameId], record: &Record, (from, to): (u64, u64)) -> Fared {
+fn service(history: &History, nodes: &[NameId], record: &Record, (from, to): (u64, u64)) -> Service {
     let half = from + (to - from) / 2;
-    let mut fared = Fared { called: false, answered: None };
+    let mut service = Service { called: false, answered: None };
     let first = history.ops().partition_point(|op| op.call_time < from);
     let within = history.ops().skip(first).iter().take_while(|op| op.call_time <= to && !op.settle);
     for op in within.filter(|op| nodes.contains(&op.node)) {
         // A lock that is busy or a value that does not match is refused rightly: that says nothing of the node's health.
         let used_to = record.get(&(op.node, op.function)).is_some_and(|(ok, all)| ok * 2 > *all);
-        fared.called |= op.call_time <= half && used_to;
+        service.called |= op.call_time <= half && used_to;
         if op.outcome == Outcome::Ok && op.reply_time <= to {
-            fared.answered = Some(fared.answered.map_or(op.reply_time, |time| time.min(op.reply_time)));
+            service.answered = Some(service.answered.map_or(op.reply_time, |time| time.min(op.reply_time)));
         }
     }
-    fared
+    service
 }
 
 /// When the load ended: at the first other phase after it, or with the record.
@@ -148,7 +173,7 @@ impl Checker for Liveness {
             }
             let Some(healed) = gone_at(fault) else {
                 report.evidence("not-healed", || Violation {
-                    title: format!("nobody showed that {} is gone", messages::fault(fault)),
+                    title: format!("it was never verified that {} is gone", messages::fault(fault)),
                     nodes: fault.nodes.clone(),
                     ..Violation::default()
                 });
@@ -165,13 +190,13 @@ impl Checker for Liveness {
             serving.sort_by_key(|node| history.name(*node));
             let groups: Vec<&[NameId]> = if self.any_node { vec![&serving[..]] } else { serving.chunks(1).collect() };
             for nodes in groups {
-                let fared = fared(history, nodes, &record, (healed, until));
-                match fared.answered {
+                let service = service(history, nodes, &record, (healed, until));
+                match service.answered {
                     Some(time) => {
                         judged += 1;
                         slowest = slowest.max((time - healed) / 1_000_000);
                     }
-                    None if !fared.called => uncalled += 1,
+                    None if !service.called => uncalled += 1,
                     None => {
                         judged += 1;
                         report.violation("not-recovered", || self.violation(history, fault, healed, nodes));
@@ -201,6 +226,6 @@ impl Checker for Liveness {
             ("recovery_ms_max", json!(slowest)),
         ];
         report.late(&poll, all, "faults");
-        report.answer(self.name(), &[], otherwise, numbers)
+        report.answer(self.name(), otherwise, numbers)
     }
 }

@@ -25,55 +25,57 @@ mod leak;
 #[cfg(test)]
 mod tests;
 
-use crate::checker::{CheckerDoc, Options};
+use crate::checker::{CheckerDoc, Judges};
 use crate::history::{Fault, History};
-use crate::initial::{Initial, OPTION};
+use crate::initial::Initial;
+use crate::options::schema;
 use crate::run_level::sides::{Side, sides};
 use crate::value::Value;
 use crate::verdict::budget_poll::BudgetPoll;
 use crate::verdict::messages;
-use crate::verdict::{Budget, Checker, Finding, Severity, Validity, Verdict};
+use crate::verdict::{Budget, Checker, Finding, Report, Severity, Validity, Verdict};
 use both_sides::{Shared, shared};
 use leak::Leak;
+use schemars::JsonSchema;
+use serde::Deserialize;
 use serde_json::json;
 use std::collections::BTreeMap;
+
+/// Options of `split-brain`.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct SplitBrainOptions {
+    /// What acknowledgements on both sides of a cut are. Left out: calls that conflict break the promise, and those that commute
+    /// leave the answer unknown.
+    sides: Sides,
+    initial: Initial,
+}
 
 /// Its entry in the list of checkers.
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "split-brain",
     doc: "No term has two leaders, and the two sides of a proven cut never both acknowledge conflicting writes to one key.",
-    options: &[
-        (
-            "sides",
-            "evidence: both sides of a cut may acknowledge writes (data that merges); violation: not even calls that commute \
-             (adds, increments); by default only calls that conflict break the promise, and those that commute leave the answer unknown",
-        ),
-        OPTION,
-    ],
-    build: |options| Ok(Box::new(SplitBrain { sides: Sides::of(options)?, initial: Initial::with(options) })),
+    judges: Judges::RUNS,
+    options: schema::<SplitBrainOptions>,
+    build: |given| {
+        let SplitBrainOptions { sides, initial } = given.read()?;
+        Ok(Box::new(SplitBrain { sides, initial }))
+    },
 };
 
 /// What acknowledgements on both sides of a cut are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(inline)]
 enum Sides {
     /// A violation where the calls conflict; where they commute the answer is unknown.
     #[default]
+    #[serde(skip)]
     Conflicting,
-    /// Evidence, whatever they are.
+    /// Evidence, whatever they are: data that merges.
     Evidence,
-    /// A violation, also where they commute.
+    /// A violation, also where calls commute (adds, increments).
     Violation,
-}
-
-impl Sides {
-    fn of(options: &Options) -> Result<Sides, String> {
-        match options.text("sides")? {
-            None => Ok(Sides::Conflicting),
-            Some("evidence") => Ok(Sides::Evidence),
-            Some("violation") => Ok(Sides::Violation),
-            Some(other) => Err(format!("sides takes evidence or violation, not {other:?}")),
-        }
-    }
 }
 
 /// Judges the run as a whole.
@@ -255,7 +257,8 @@ impl Checker for SplitBrain {
     }
 
     fn judge_workload(&self, history: &History, budget: &Budget) -> Verdict {
-        let mut findings = leaders::two_in_one_term(history);
+        let mut report = Report::new(history);
+        leaders::two_in_one_term(history, &mut report);
         let mut by_fault: BTreeMap<String, BTreeMap<String, usize>> = BTreeMap::new();
         let mut judged_cuts = 0;
         let mut doubts: Vec<String> = Vec::new();
@@ -271,14 +274,12 @@ impl Checker for SplitBrain {
             by_fault.insert(fault.id.to_string(), sides.iter().map(|side| (side.name(), side.writes.len())).collect());
             let cut = self.cut(history, fault, &sides);
             judged_cuts += usize::from(cut.judged);
-            findings.extend(cut.findings);
+            cut.findings.into_iter().for_each(|finding| report.finding(finding));
             doubts.extend(cut.doubt);
         }
         let overlaps = leaders::overlaps(history);
         let overlap_ms: u64 = overlaps.iter().map(leaders::Overlap::length).sum::<u64>() / 1_000_000;
-        findings.extend(leaders::shown(history, &overlaps));
-        findings.sort_by_key(|finding| finding.severity != Severity::Violation);
-        let violations = findings.iter().filter(|finding| finding.severity == Severity::Violation).count();
+        leaders::report_overlaps(history, &overlaps, &mut report);
         let claims = leaders::claims(history).count();
         let trusted = leaders::trusted(history).count();
         let cut = |fault: &&Fault| !fault.cut.is_empty();
@@ -289,29 +290,25 @@ impl Checker for SplitBrain {
             messages::count(judged_cuts, "fault")
         );
         let late = poll.reason(history.faults.len(), "faults");
-        let (validity, summary) = match (violations, late, trusted + judged_cuts) {
-            (0, Some(late), _) => (Validity::Unknown, late),
-            (0, None, _) if !doubts.is_empty() => (Validity::Unknown, doubts.join(" ")),
-            (0, None, 0) => (Validity::Unknown, format!("Nothing to judge split brain from: {seen}.")),
-            (0, None, _) => (Validity::Valid, format!("No split brain in {seen}.")),
-            _ => {
-                let first = findings.first().map(|finding| finding.title.clone()).unwrap_or_default();
-                (Validity::Invalid, format!("Split brain: {first}."))
-            }
+        let (validity, summary) = match (late, trusted + judged_cuts) {
+            (Some(late), _) => (Validity::Unknown, late),
+            (None, _) if !doubts.is_empty() => (Validity::Unknown, doubts.join(" ")),
+            (None, 0) => (Validity::Unknown, format!("Nothing to judge split brain from: {seen}.")),
+            (None, _) => (Validity::Valid, format!("No split brain in {seen}.")),
         };
-        let summary = summary + &leaders::told(history, &overlaps);
-        Verdict {
-            findings,
-            numbers: BTreeMap::from([
-                ("leader_claims".to_owned(), json!(claims)),
-                ("trusted_leader_claims".to_owned(), json!(trusted)),
-                ("cuts".to_owned(), json!(cuts)),
-                ("judged_cuts".to_owned(), json!(judged_cuts)),
-                ("writes_by_fault_and_side".to_owned(), json!(by_fault)),
-                ("leader_overlaps".to_owned(), json!(overlaps.len())),
-                ("leader_overlap_ms".to_owned(), json!(overlap_ms)),
-            ]),
-            ..Verdict::new(self.name(), validity, summary)
+        for (name, number) in [
+            ("leader_claims", json!(claims)),
+            ("trusted_leader_claims", json!(trusted)),
+            ("cuts", json!(cuts)),
+            ("judged_cuts", json!(judged_cuts)),
+            ("writes_by_fault_and_side", json!(by_fault)),
+            ("leader_overlaps", json!(overlaps.len())),
+            ("leader_overlap_ms", json!(overlap_ms)),
+        ] {
+            report.figure(name, number);
         }
+        let overlapping = leaders::sentence(history, &overlaps);
+        let otherwise = (validity, format!("{summary}{overlapping}"));
+        report.conclude(self.name(), otherwise, |headline| format!("Split brain: {headline}.{overlapping}"))
     }
 }

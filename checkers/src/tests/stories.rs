@@ -1,5 +1,5 @@
 //! Stories: a few lines of a history, and what each checker of a contract must say of them.
-use crate::checker::Options;
+use crate::options::Options;
 use crate::registry::checker_with;
 use crate::testing::history;
 use crate::value::Value;
@@ -410,7 +410,7 @@ fn a_lease_ends_by_the_call_that_asked_for_it() {
     };
     assert!(subject.to_string().contains("call_time_ns: 9000000000"), "{subject}");
     valid(&judge("lease", &ten_seconds, &story(9_600_000_000)));
-    unknown(&judge("lease", &[], &story(9_000_000_000)), "ttl_ms");
+    unknown(&judge("lease", &[], &story(9_000_000_000)), "set the option ttl.");
 }
 
 #[test]
@@ -523,7 +523,7 @@ fn two_leaders_in_one_term_by_what_clients_are_told() {
     let verdict = judge("leadership", &[], story);
     assert_eq!((kinds(&verdict), &verdict.findings[0].ops[..]), (vec!["two-leaders-in-one-term"], &[0, 2][..]));
     valid(&judge("leadership", &[], &story.replacen('3', "4", 1)));
-    unknown(&judge("leadership", &[], &story.replace("\"term\":3", "\"term\":null")), "Nobody named");
+    unknown(&judge("leadership", &[], &story.replace("\"term\":3", "\"term\":null")), "No leader was named");
     let claims = r#"
         {"type":"role","node":"n1","term":4,"term_with_role":true}
         {"type":"role","node":"n2","term":4,"term_with_role":true}"#;

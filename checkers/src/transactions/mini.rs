@@ -13,19 +13,44 @@
 use super::lattice::{self, Consistency};
 use super::rw_register::{RwRegister, Updates};
 use super::txn::{Dialect, Transactions, certainly_first};
-use crate::checker::CheckerDoc;
-use crate::checker::Options;
+use crate::checker::{CheckerDoc, Judges};
 use crate::history::{History, NameId, Outcome};
-use crate::initial::{Beginnings, FromInitial, Initial, OPTION, WithInitial};
+use crate::initial::{Beginnings, FromInitial, Initial, WithInitial};
+use crate::options::{Given, OptionError, Options, schema};
 use crate::verdict::{Budget, Checker, Validity, Verdict};
-use std::collections::BTreeMap;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::Deserialize;
+
+/// Options of `mini-transactions`.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct MiniOptions {
+    /// The model of isolation.
+    #[schemars(schema_with = "schema_of_models")]
+    model: String,
+    initial: Initial,
+}
+
+impl Default for MiniOptions {
+    fn default() -> MiniOptions {
+        MiniOptions { model: MODELS[0].to_owned(), initial: Initial::default() }
+    }
+}
+
+fn schema_of_models(_: &mut SchemaGenerator) -> Schema {
+    super::decided::schema_of(&MODELS)
+}
 
 /// Its entry in the list of checkers.
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "mini-transactions",
     doc: "Transactions on registers that read a key before they write it are isolated as the model says, decided exactly.",
-    options: OPTIONS,
-    build: |options| Ok(Box::new(WithInitial::with(Mini::with(options)?, options))),
+    judges: Judges::calls(&["txn"], &[]),
+    options: schema::<MiniOptions>,
+    build: |given| {
+        let options: MiniOptions = given.read()?;
+        Ok(Box::new(WithInitial::new(Mini::of(&options)?, options.initial)))
+    },
 };
 
 /// Models that are decided.
@@ -37,25 +62,25 @@ pub struct Mini {
     model: &'static Consistency,
 }
 
-/// The options of the checker, for the list of all checkers.
-pub(crate) const OPTIONS: &[(&str, &str)] =
-    &[("model", "strict-serializable (by default), serializable or snapshot-isolation"), OPTION];
-
 impl Mini {
-    /// As the options say. The error names the models.
-    pub fn with(options: &Options) -> Result<Mini, String> {
-        let name = options.text("model")?.unwrap_or(MODELS[0]);
+    /// As the options of the checker say. The error names the models.
+    pub fn with(options: &Options) -> Result<Mini, OptionError> {
+        Mini::of(&Given::new(DOC.name, options)?.read()?)
+    }
+
+    fn of(options: &MiniOptions) -> Result<Mini, OptionError> {
+        let name = &options.model;
         let model = lattice::find(name).filter(|model| MODELS.contains(&model.name));
-        let model = model.ok_or_else(|| format!("no model {name} (there are: {})", MODELS.join(", ")))?;
-        Ok(Mini { model })
+        let none = || OptionError::wrong("model", format!("no model {name} (there are: {})", MODELS.join(", ")));
+        Ok(Mini { model: model.ok_or_else(none)? })
     }
 
     fn workload(&self, history: &History, workload: NameId, budget: &Budget, initial: &Initial) -> Verdict {
         if let Some(call) = blind(history, workload) {
             let summary = format!("#{call} writes a key that it did not read before: these are no mini-transactions.");
-            return self.verdict(history.name(workload).to_owned(), summary);
+            return Verdict::unknown(self.name(), summary);
         }
-        let mut certain = self.judged(history, workload, budget, (Updates::Certain, initial));
+        let certain = self.judged(history, workload, budget, (Updates::Certain, initial));
         if certain.validity != Validity::Valid {
             return certain;
         }
@@ -66,24 +91,8 @@ impl Mini {
         if guess.validity == Validity::Valid && all_known(&guess) {
             return guess;
         }
-        certain.validity = Validity::Unknown;
-        certain.summary =
-            "What several transactions without an answer overwrote is unknown, and the order that was tried does not fit."
-                .to_owned();
-        certain
-    }
-
-    fn verdict(&self, workload: String, summary: String) -> Verdict {
-        let (findings, numbers) = (Vec::new(), BTreeMap::new());
-        Verdict {
-            checker: self.name().to_owned(),
-            workload,
-            validity: Validity::Unknown,
-            summary,
-            findings,
-            numbers,
-            certificates: Vec::new(),
-        }
+        let why = "What several transactions without an answer overwrote is unknown, and the order that was tried does not fit.";
+        certain.doubted(why.to_owned())
     }
 
     fn judged(
@@ -94,7 +103,7 @@ impl Mini {
         (updates, initial): (Updates, &Initial),
     ) -> Verdict {
         let verdict = RwRegister::updates(self.model, updates).workload(history, workload, budget, initial);
-        Verdict { checker: self.name().to_owned(), ..verdict }
+        verdict.by(self.name())
     }
 }
 
@@ -139,7 +148,7 @@ impl Checker for Mini {
 impl FromInitial for Mini {
     fn check_from(&self, history: &History, budget: &Budget, initial: &Initial) -> Verdict {
         match self.workloads(history)[..] {
-            [] => Verdict::new(self.name(), Validity::Unknown, "No transaction was called.".to_owned()),
+            [] => Verdict::unknown(self.name(), "No transaction was called.".to_owned()),
             [workload, ..] => self.workload(history, workload, budget, initial),
         }
     }

@@ -32,28 +32,59 @@ use super::txn::{Dialect, MopKind, Transactions, certainly_first};
 use super::weak::explain as weak_explain;
 use super::weak::matched::{Flaw, Matched};
 use super::weak::view::{INITIAL, View};
-use crate::checker::CheckerDoc;
-use crate::checker::Options;
+use crate::checker::{CheckerDoc, Judges};
 use crate::history::{History, NameId, Outcome};
-use crate::initial::{Beginnings, FromInitial, Initial, OPTION, WithInitial};
+use crate::initial::{Beginnings, FromInitial, Initial, WithInitial};
+use crate::options::{Given, OptionError, Options, schema};
 use crate::verdict::messages;
-use crate::verdict::{Budget, Checker, Finding, Severity, Validity, Verdict};
+use crate::verdict::{Budget, Checker, FINDINGS_MAX, Finding, Validity, Verdict};
 use explain::Explain;
+use schemars::JsonSchema;
+use serde::Deserialize;
 use serde_json::json;
 use std::collections::BTreeMap;
 use versions::Orders;
 pub(super) use versions::{Sources, Updates};
 
+/// Options of `rw-register`.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct RwRegisterOptions {
+    /// The model of isolation. Of causal, read-atomic and monotonic-atomic-view nothing stays unseen.
+    #[schemars(schema_with = "decided::schema_of_registers")]
+    model: String,
+    /// A transaction's writes follow its reads of the same key.
+    wfr_keys: bool,
+    /// Each key alone is sequentially consistent.
+    sequential_keys: bool,
+    /// Each key alone is linearizable. Left out: true for strict-serializable, else false.
+    linearizable_keys: Option<bool>,
+    initial: Initial,
+}
+
+impl Default for RwRegisterOptions {
+    fn default() -> RwRegisterOptions {
+        RwRegisterOptions {
+            model: lattice::MODELS[0].name.to_owned(),
+            wfr_keys: true,
+            sequential_keys: false,
+            linearizable_keys: None,
+            initial: Initial::default(),
+        }
+    }
+}
+
 /// Its entry in the list of checkers.
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "rw-register",
     doc: "Transactions on registers with unique writes are isolated as the model says, as far as version orders are known.",
-    options: OPTIONS,
-    build: |options| Ok(Box::new(WithInitial::with(RwRegister::with(options)?, options))),
+    judges: Judges::calls(&["txn"], &[]),
+    options: schema::<RwRegisterOptions>,
+    build: |given| {
+        let options: RwRegisterOptions = given.read()?;
+        Ok(Box::new(WithInitial::new(RwRegister::of(&options)?, options.initial)))
+    },
 };
-
-/// Examples of each class of cycles, and of each flaw, that are looked for.
-const EXAMPLES: usize = 3;
 
 /// Judges workloads of transactions on registers.
 #[derive(Clone, Copy, Debug)]
@@ -63,20 +94,18 @@ pub struct RwRegister {
 }
 
 impl RwRegister {
-    /// As the options say: `model`, by default strict-serializable; `wfr_keys`, `sequential_keys`, `linearizable_keys`.
-    /// The error names what there is.
-    pub fn with(options: &Options) -> Result<RwRegister, String> {
-        let model = options.text("model")?.unwrap_or(lattice::MODELS[0].name);
-        let model = decided::named(model, &decided::of_registers())?;
-        let unset = !options.0.contains_key("wfr_keys");
+    /// As the options of the checker say. The error names the models that there are.
+    pub fn with(options: &Options) -> Result<RwRegister, OptionError> {
+        RwRegister::of(&Given::new(DOC.name, options)?.read()?)
+    }
+
+    fn of(options: &RwRegisterOptions) -> Result<RwRegister, OptionError> {
+        let model = decided::named(&options.model, &decided::of_registers())?;
         let sources = Sources {
-            writes_follow_reads: unset || options.flag("wfr_keys")?,
-            sequential: options.flag("sequential_keys")?,
+            writes_follow_reads: options.wfr_keys,
+            sequential: options.sequential_keys,
             // What is strict serializable is linearizable key by key.
-            linearizable: match options.0.contains_key("linearizable_keys") {
-                true => options.flag("linearizable_keys")?,
-                false => model.name == "strict-serializable",
-            },
+            linearizable: options.linearizable_keys.unwrap_or(model.name == "strict-serializable"),
             updates: Updates::Unknown,
         };
         Ok(RwRegister { model, sources })
@@ -108,7 +137,7 @@ fn analyse(txns: &Transactions<'_>, sources: Sources, budget: &Budget) -> Analys
     let matched = Matched::registers(txns);
     let orders = Orders::new(txns, &matched, sources);
     let (graph, edges) = edges::graph(txns, &matched, &orders);
-    let cycles = cycles::find(&graph, EXAMPLES, budget);
+    let cycles = cycles::find(&graph, FINDINGS_MAX, budget);
     let mut counts: BTreeMap<&'static str, u64> = BTreeMap::new();
     let mut count = |anomaly: &'static str, number: u64| {
         if number > 0 {
@@ -181,7 +210,7 @@ impl Checker for RwRegister {
 impl FromInitial for RwRegister {
     fn check_from(&self, history: &History, budget: &Budget, initial: &Initial) -> Verdict {
         match self.workloads(history)[..] {
-            [] => Verdict::new(self.name(), Validity::Unknown, "No transaction on registers was called.".to_owned()),
+            [] => Verdict::unknown(self.name(), "No transaction on registers was called.".to_owned()),
             [workload, ..] => self.workload(history, workload, budget, initial),
         }
     }
@@ -193,12 +222,11 @@ impl FromInitial for RwRegister {
 
 impl RwRegister {
     pub(super) fn workload(&self, history: &History, workload: NameId, budget: &Budget, initial: &Initial) -> Verdict {
-        let name = history.name(workload);
         let txns = match Transactions::parse(history, workload, Dialect::Registers) {
             Ok(txns) => txns.beginning(initial),
             Err(malformed) => {
                 let summary = format!("#{} cannot be judged: {}.", malformed.call, malformed.why);
-                return Verdict::new(self.name(), Validity::Unknown, summary).on(name);
+                return Verdict::unknown(self.name(), summary);
             }
         };
         let analysis = analyse(&txns, self.sources, budget);
@@ -226,23 +254,19 @@ impl RwRegister {
         let blind = analysis.orders.total_keys == 0
             && analysis.orders.written_keys > 0
             && decided::by(self.model) == Some(decided::By::Cycles);
-        let (validity, summary) = match (forbidden.is_empty() && more.is_empty(), doubt) {
-            (false, _) => {
-                let found = super::broken(forbidden, &more);
-                (Validity::Invalid, format!("{seen}, not {model}: {}. In all: {ruling}.", found.join(", ")))
-            }
-            (true, Some(doubt)) => (Validity::Unknown, doubt),
-            (true, None) if blind => (
+        let otherwise = match doubt {
+            Some(doubt) => (Validity::Unknown, doubt),
+            None if blind => (
                 Validity::Unknown,
                 format!(
                     "{seen}, of which nothing known contradicts {model}, but {known}: let transactions read a key before \
                      they write it (mini-transactions), or append to lists."
                 ),
             ),
-            (true, None) if anomalies.is_empty() => {
+            None if anomalies.is_empty() => {
                 (Validity::Valid, format!("{seen}, of which nothing known contradicts {model}; {known}."))
             }
-            (true, None) => {
+            None => {
                 let found = anomalies.join(", ");
                 (
                     Validity::Valid,
@@ -250,10 +274,11 @@ impl RwRegister {
                 )
             }
         };
-        let mut verdict = Verdict::new(self.name(), validity, summary).on(name);
-        verdict.findings = super::together(more, self.findings(&txns, &analysis));
-        verdict.numbers = numbers(&txns, &analysis);
-        verdict
+        let contradicting = super::broken(forbidden, &more).join(", ");
+        let found = (more, self.findings(&txns, &analysis));
+        let mut report = super::report(history, self.model, found, &analysis.counts);
+        report.numbers(numbers(&txns, &analysis));
+        report.conclude(self.name(), otherwise, |_| format!("{seen}, not {model}: {contradicting}. In all: {ruling}."))
     }
 
     /// Why a pass would say too much.
@@ -278,11 +303,10 @@ impl RwRegister {
             .then(|| format!("The time was up before it was decided whether there is {}.", open.join(", ")))
     }
 
-    /// Each kind first once, those that the model forbids before others, short ones before long ones.
+    /// Examples of the anomalies, explained.
     fn findings(&self, txns: &Transactions<'_>, analysis: &Analysis) -> Vec<Finding> {
         let explain = Explain { txns, matched: &analysis.matched, orders: &analysis.orders };
-        let severity =
-            |anomaly: &str| if self.model.forbids(anomaly) { Severity::Violation } else { Severity::Evidence };
+        let severity = |anomaly: &str| super::severity(self.model, anomaly);
         let mut found: Vec<Finding> = Vec::new();
         for cycle in &analysis.cycles.examples {
             found.extend(explain.cycle(cycle, severity(cycle.class.anomaly(cycle.level))));
@@ -291,7 +315,7 @@ impl RwRegister {
         for flawed in &analysis.matched.flaws {
             let count = shown.entry(flawed.flaw).or_default();
             *count += 1;
-            if *count > EXAMPLES {
+            if *count > FINDINGS_MAX {
                 continue;
             }
             let mut finding = weak_explain::flaw(txns, flawed);
@@ -310,16 +334,16 @@ impl RwRegister {
             }
             found.push(finding);
         }
-        for cycle in analysis.orders.cyclic.iter().take(EXAMPLES) {
+        for cycle in analysis.orders.cyclic.iter().take(FINDINGS_MAX) {
             found.push(explain.cyclic(cycle, severity("cyclic-versions")));
         }
-        for &(key, version, one, other) in analysis.lost.iter().take(EXAMPLES) {
+        for &(key, version, one, other) in analysis.lost.iter().take(FINDINGS_MAX) {
             found.push(explain.lost_update(key, version, one, other, severity("lost-update")));
         }
-        for &(key, reader, one, other) in analysis.unrepeatable.iter().take(EXAMPLES) {
+        for &(key, reader, one, other) in analysis.unrepeatable.iter().take(FINDINGS_MAX) {
             found.push(explain.unrepeatable(key, reader, one, other, severity("internal")));
         }
-        super::foremost(found)
+        found
     }
 }
 
@@ -342,19 +366,6 @@ fn numbers(txns: &Transactions<'_>, analysis: &Analysis) -> BTreeMap<String, ser
     numbers.extend(analysis.counts.iter().map(|(anomaly, count)| (format!("{anomaly}_found"), json!(count))));
     numbers
 }
-
-/// The options of the checker, for the list of all checkers.
-pub(crate) const OPTIONS: &[(&str, &str)] = &[
-    (
-        "model",
-        "as for list-append but for prefix, by default strict-serializable; of causal, read-atomic and \
-         monotonic-atomic-view nothing stays unseen",
-    ),
-    ("wfr_keys", "a transaction's writes follow its reads of the same key (by default true)"),
-    ("sequential_keys", "each key alone is sequentially consistent (by default false)"),
-    ("linearizable_keys", "each key alone is linearizable (by default true for strict-serializable, else false)"),
-    OPTION,
-];
 
 #[cfg(test)]
 mod tests;

@@ -1,14 +1,14 @@
 //! `replicas-agree`: once all is quiet, every node shows the same set, with everything that was acknowledged.
 //!
 //! Functions: `add` with the element, `read` with the list of all. A node is a replica; its last final read, by real time,
-//! is what it holds. Final are reads of the settle phase that were called `quiesce_ms` or more after every add had ended
+//! is what it holds. Final are reads of the settle phase that were called `quiesce` or more after every add had ended
 //! and every fault was gone; one that failed with the code `absent` is a read of nothing.
 //!
 //! Violations: `lost-element`, a node lacks an acknowledged element that another node has, and is certainly not only
 //! behind; `diverged`, once for each such set. A node is certainly not only behind in two cases:
 //! - The run noted that its replicas had converged (the recipe's `converged` probe), after every add and every fault and
 //!   before the node's last final read, and no later final read of the node gained an acknowledged element.
-//! - No final read of any node showed a change for `standstill_ms` before the node's last final read, the node holds an
+//! - No final read of any node showed a change for `standstill` before the node's last final read, the node holds an
 //!   element that was only added after the first element that it lacks, and the run did not note that its replicas had
 //!   not converged.
 //!
@@ -26,38 +26,64 @@ mod tests;
 
 use super::{Crdt, CrdtType, Object};
 use crate::calls::{Elements, at, by_key, changed_by, workloads_with};
-use crate::checker::CheckerDoc;
-use crate::history::standstill::{
-    STANDSTILL, STANDSTILL_MS, Shown, converged_at, last_change, not_converged, unchanged,
-};
+use crate::checker::{CheckerDoc, Judges, Reads};
+use crate::history::standstill::{STANDSTILL_MS, Shown, converged_at, last_change, not_converged, unchanged};
 use crate::history::{History, NameId, Op, Outcome};
-use crate::objects::final_reads::{FINAL_READS, Failures, FinalReads, answered, last_words, none_of_its_own, unheard};
+use crate::objects::final_reads::{Failures, FinalReads, answered, last_words, none_of_its_own, unheard};
+use crate::options::{Given, Options, schema};
 use crate::value::{Value, ValueRef};
 use crate::verdict::budget_poll::BudgetPoll;
 use crate::verdict::messages;
 use crate::verdict::{Budget, Checker, Severity, Validity, Verdict};
 use crate::verdict::{Report, Violation};
+use dsfuzz_span::Span;
+use schemars::JsonSchema;
+use serde::Deserialize;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::time::Duration;
+
+/// Options of `replicas-agree`.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct ReplicasAgreeOptions {
+    final_reads: FinalReads,
+    /// How long after the last update and the last heal a read of the settle phase is final. Left out: at once.
+    quiesce: Option<Span>,
+    /// How long no final read of any node may show a change before a difference counts as permanent, where the run does not know
+    /// that its replicas had converged.
+    standstill: Span,
+}
+
+impl Default for ReplicasAgreeOptions {
+    fn default() -> ReplicasAgreeOptions {
+        ReplicasAgreeOptions {
+            final_reads: FinalReads::default(),
+            quiesce: None,
+            standstill: Span::millis(STANDSTILL_MS),
+        }
+    }
+}
 
 /// Its entry in the list of checkers.
 pub(crate) const DOC: CheckerDoc = CheckerDoc {
     name: "replicas-agree",
     doc: "At the end all nodes show the same set, with everything that was acknowledged.",
-    options: &[FINAL_READS, QUIESCE, STANDSTILL],
-    build: |options| {
-        let quiesce_ms = options.count(QUIESCE.0)?;
-        let standstill_ms = options.count(STANDSTILL.0)?.unwrap_or(STANDSTILL_MS);
-        let crdt = Crdt { quiesce_ms, ..Crdt::default() };
-        Ok(Box::new(ReplicasAgree { mode: FinalReads::of(options)?, standstill_ms, crdt }))
+    judges: Judges::calls(&["add"], &["read"]).reading(Reads::Elements),
+    options: schema::<ReplicasAgreeOptions>,
+    build: |given| {
+        let ReplicasAgreeOptions { final_reads, quiesce, standstill } = given.read()?;
+        let crdt = Crdt { quiesce_ms: quiesce.map(Span::as_millis), ..Crdt::default() };
+        Ok(Box::new(ReplicasAgree { mode: final_reads, standstill_ms: standstill.as_millis(), crdt }))
     },
 };
 
-/// The option that says when reads are final.
-const QUIESCE: (&str, &str) = (
-    "quiesce_ms",
-    "how long after the last update and the last heal a read of the settle phase is final; 0 by default",
-);
+/// How long final reads must show no change before replicas that differ stand still, where this is the checker that asks for
+/// it.
+pub fn standstill(checker: &str, options: &Options) -> Option<Duration> {
+    let given = (checker == DOC.name).then(|| Given::new(DOC.name, options))?.ok()?;
+    Some(given.read::<ReplicasAgreeOptions>().ok()?.standstill.0)
+}
 
 /// Judges whether replicas of sets agree at the end.
 #[derive(Clone, Copy, Debug)]
@@ -181,7 +207,7 @@ impl<'h> Replicas<'h> {
             let acknowledged = adds.iter().filter(|add| add.outcome == Outcome::Ok).min_by_key(|add| add.reply);
             match acknowledged {
                 Some(add) => found.acknowledged.push((id, *add)),
-                // What nobody added is another checker's to find.
+                // What no call added is another checker's to find.
                 None if !adds.is_empty() => found.doubtful.push(id),
                 None => {}
             }
@@ -211,15 +237,15 @@ fn last_heal(history: &History) -> Option<u64> {
     history.faults.iter().filter_map(|fault| fault.possible()).map(|(_, end)| end).max().filter(|end| *end < u64::MAX)
 }
 
-/// What is told of one replica of one set.
-struct Told<'a, 'h> {
+/// A replica that lacks something of one set.
+struct Lag<'a, 'h> {
     history: &'h History,
     set: &'a Replicas<'h>,
     replica: &'a Replica<'h>,
     lacking: &'a Lacking<'h>,
 }
 
-impl<'h> Told<'_, 'h> {
+impl<'h> Lag<'_, 'h> {
     fn node(&self) -> &'h str {
         self.history.name(self.replica.node)
     }
@@ -359,37 +385,36 @@ impl ReplicasAgree {
         let all: Vec<Lacking<'h>> = set.replicas.iter().map(|replica| set.lacking(replica)).collect();
         let mut diverged: Option<(usize, Op<'h>)> = None;
         for (place, (replica, lacking)) in set.replicas.iter().zip(&all).enumerate() {
-            let told = Told { history, set, replica, lacking };
+            let lag = Lag { history, set, replica, lacking };
             let Some((_, first)) = lacking.acknowledged.first() else {
                 if let Some(&id) = lacking.doubtful.first() {
                     totals.doubtful += 1;
-                    let title = format!("{} lacks an element in doubt that another node has", told.node());
-                    let violation =
-                        told.violation("replicas-differ", title, id, set.adds[id as usize].first().copied());
+                    let title = format!("{} lacks an element in doubt that another node has", lag.node());
+                    let violation = lag.violation("replicas-differ", title, id, set.adds[id as usize].first().copied());
                     report.record(Violation { severity: Severity::Evidence, ..violation });
                 }
                 continue;
             };
             match self.certain(history, set, replica, first) {
                 Some(certain) => {
-                    told.lost(&certain, report);
+                    lag.lost(&certain, report);
                     diverged = diverged.or(Some((place, *first)));
                 }
                 None => {
-                    told.lags(self.standstill_ms, report);
-                    *totals.behind.entry(told.node()).or_default() += lacking.acknowledged.len();
+                    lag.lags(self.standstill_ms, report);
+                    *totals.behind.entry(lag.node()).or_default() += lacking.acknowledged.len();
                 }
             }
         }
         if let Some((place, first)) = diverged {
             let (replica, lacking) = (&set.replicas[place], &all[place]);
-            let told = Told { history, set, replica, lacking };
+            let lag = Lag { history, set, replica, lacking };
             let lacks = |(replica, lacking): (&Replica<'h>, &Lacking<'h>)| {
                 let count = lacking.acknowledged.len() + lacking.doubtful.len();
                 format!("{} lacks {count} of {}", history.name(replica.node), count + replica.elements.len())
             };
-            let title = format!("the nodes hold different sets: {} lacks what another has", told.node());
-            let mut violation = told.violation("diverged", title, lacking.acknowledged[0].0, Some(first));
+            let title = format!("the nodes hold different sets: {} lacks what another has", lag.node());
+            let mut violation = lag.violation("diverged", title, lacking.acknowledged[0].0, Some(first));
             violation.why = set.replicas.iter().zip(&all).map(lacks).map(|text| format!("{text} elements.")).collect();
             violation.reasons.push("Every add had ended before any of them was read.".to_owned());
             report.record(violation);
@@ -410,12 +435,12 @@ impl Checker for ReplicasAgree {
         let workloads = workloads_with(history, &["add"]);
         if !self.mode.asks_each() {
             let text = format!("Not asked: final_reads is {}, so the nodes need not hold the same.", self.mode.name());
-            let verdict = Verdict::new(self.name(), Validity::Unknown, text);
+            let verdict = Verdict::unknown(self.name(), text);
             return verdict.not_asked_at_all();
         }
         if let Some(function) = changed_by(history, &workloads, &["add", "read"]) {
             let text = format!("What {function} does to a set is not known, so nothing can be said.");
-            return Verdict::new(self.name(), Validity::Unknown, text);
+            return Verdict::unknown(self.name(), text);
         }
         let mut report = Report::new(history);
         let mut totals = Totals::default();
@@ -446,7 +471,7 @@ impl Checker for ReplicasAgree {
         report.late(&poll, history.ops().len(), "operations");
         report.malformed("a read replies with the list of elements", &totals.unclear);
         let numbers = [("acknowledged", json!(totals.acknowledged)), ("final_reads", json!(totals.reads))];
-        report.answer(self.name(), &workloads, totals.answer(history, quiet.is_some()), numbers)
+        report.answer(self.name(), totals.answer(history, quiet.is_some()), numbers)
     }
 }
 
@@ -454,7 +479,7 @@ impl Totals<'_> {
     fn answer(&self, history: &History, quiet: bool) -> (Validity, String) {
         let unknown = |text: String| (Validity::Unknown, text);
         let sets = messages::count(self.sets, "set");
-        let failures = self.failures.told();
+        let failures = self.failures.sentence();
         if self.acknowledged == 0 {
             return unknown("No add was acknowledged, so nothing can be said.".to_owned());
         }
