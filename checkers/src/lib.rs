@@ -13,6 +13,7 @@ mod linearizability;
 mod locks;
 pub mod models;
 mod objects;
+mod options;
 #[cfg(feature = "oracles")]
 pub mod oracles;
 mod possible_writes;
@@ -30,13 +31,14 @@ mod verdict;
 #[cfg(test)]
 mod tests;
 
-pub use checker::{CheckerDoc, Options};
+pub use checker::{CheckerDoc, Judges, Reads};
 pub use history::{Fault, History, Mark, Op, Outcome, Phase, RoleClaim};
 pub use initial::Initial;
 pub use linearizability::Linearizable;
 pub use models::{MODELS, Model, ModelDoc};
-pub use objects::{ABSENT, FinalReads};
-pub use registry::{CHECKERS, checker, checker_with, judge_one};
+pub use objects::{ABSENT, FinalReads, standstill};
+pub use options::{Given, OptionDoc, OptionError, Options};
+pub use registry::{CHECKERS, checker, checker_with, judge_one, unjudged};
 pub use run_level::CRASHES;
 pub use run_level::evidence::{Evidence, FaultEvidence, KindEvidence, Leadership, evidence};
 pub use run_level::sides::components;

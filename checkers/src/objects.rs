@@ -11,4 +11,5 @@ pub(crate) mod total_queue;
 pub(crate) mod unique_ids;
 pub(crate) mod watch;
 
+pub use crdt::agree::standstill;
 pub use final_reads::{ABSENT, FinalReads};
