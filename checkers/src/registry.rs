@@ -63,7 +63,7 @@ pub const CHECKERS: &[CheckerDoc] = &[
 ];
 
 /// The entry of this name.
-pub fn doc(name: &str) -> Option<&'static CheckerDoc> {
+pub(crate) fn doc(name: &str) -> Option<&'static CheckerDoc> {
     CHECKERS.iter().find(|doc| doc.name == name)
 }
 

@@ -63,17 +63,20 @@ pub(crate) struct Lease {
 
 impl Lease {
     /// Grants last so long; None: each says itself.
+    #[cfg(feature = "oracles")]
     pub(crate) fn new(ttl_ms: Option<u64>) -> Lease {
         Lease { ttl_ms, ..Lease::default() }
     }
 
     /// A server's clock may run ahead of the control node's by so much within one time to live.
+    #[cfg(feature = "oracles")]
     pub(crate) fn clock_error_ms(mut self, clock_error_ms: u64) -> Lease {
         self.clock_error_ms = clock_error_ms;
         self
     }
 
     /// What names a lease.
+    #[cfg(feature = "oracles")]
     pub(crate) fn named_by(mut self, named_by: NamedBy) -> Lease {
         self.named_by = named_by;
         self

@@ -7,7 +7,7 @@ use std::num::NonZeroU64;
 
 /// What is set of a model.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct ModelOptions {
+pub(crate) struct ModelOptions {
     /// What its objects begin with.
     pub initial: Initial,
     /// The permits of a semaphore.
@@ -20,7 +20,7 @@ pub struct ModelOptions {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[schemars(inline)]
-pub enum QueueOrder {
+pub(crate) enum QueueOrder {
     /// The smallest.
     Smallest,
     /// The largest.

@@ -66,12 +66,6 @@ impl Counter {
         Counter::default()
     }
 
-    /// Judges this workload only.
-    pub(crate) fn workload(mut self, name: &str) -> Counter {
-        self.workload = Some(name.to_owned());
-        self
-    }
-
     /// Counters begin at this value.
     #[cfg(feature = "oracles")]
     pub(crate) fn initial(mut self, initial: i64) -> Counter {

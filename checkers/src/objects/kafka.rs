@@ -93,16 +93,11 @@ pub(crate) struct Kafka {
     isolation: Option<Isolation>,
 }
 
+#[cfg(feature = "oracles")]
 impl Kafka {
     /// Judges every workload that sends, polls, assigns or subscribes.
     pub(crate) fn new() -> Kafka {
         Kafka::default()
-    }
-
-    /// Judges this workload only.
-    pub(crate) fn workload(mut self, name: &str) -> Kafka {
-        self.workload = Some(name.to_owned());
-        self
     }
 }
 

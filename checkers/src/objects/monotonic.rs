@@ -67,16 +67,11 @@ pub(crate) struct Monotonic {
     per_process: bool,
 }
 
+#[cfg(feature = "oracles")]
 impl Monotonic {
     /// Judges every workload that has `add`.
     pub(crate) fn new() -> Monotonic {
         Monotonic::default()
-    }
-
-    /// Judges this workload only.
-    pub(crate) fn workload(mut self, name: &str) -> Monotonic {
-        self.workload = Some(name.to_owned());
-        self
     }
 
     /// Only each process' own order is promised.

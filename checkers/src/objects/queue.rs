@@ -55,16 +55,11 @@ pub(crate) struct Queue {
     at_least_once: bool,
 }
 
+#[cfg(feature = "oracles")]
 impl Queue {
     /// Judges every workload that has `enqueue`.
     pub(crate) fn new() -> Queue {
         Queue::default()
-    }
-
-    /// Judges this workload only.
-    pub(crate) fn workload(mut self, name: &str) -> Queue {
-        self.workload = Some(name.to_owned());
-        self
     }
 
     /// A message may come out twice.

@@ -76,14 +76,9 @@ pub(crate) struct SetFull {
 
 impl SetFull {
     /// Judges every workload that has `add`.
+    #[cfg(feature = "oracles")]
     pub(crate) fn new() -> SetFull {
         SetFull::default()
-    }
-
-    /// Judges this workload only.
-    pub(crate) fn workload(mut self, name: &str) -> SetFull {
-        self.workload = Some(name.to_owned());
-        self
     }
 
     /// Every read has to have every element that was known when it began.

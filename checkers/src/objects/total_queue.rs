@@ -57,16 +57,11 @@ pub(crate) struct TotalQueue {
     exactly_once: bool,
 }
 
+#[cfg(feature = "oracles")]
 impl TotalQueue {
     /// Judges every workload that has `enqueue`.
     pub(crate) fn new() -> TotalQueue {
         TotalQueue::default()
-    }
-
-    /// Judges this workload only.
-    pub(crate) fn workload(mut self, name: &str) -> TotalQueue {
-        self.workload = Some(name.to_owned());
-        self
     }
 
     /// Nothing may come out twice.

@@ -35,16 +35,11 @@ pub(crate) struct UniqueIds {
     workload: Option<String>,
 }
 
+#[cfg(feature = "oracles")]
 impl UniqueIds {
     /// Judges every workload that has `generate`.
     pub(crate) fn new() -> UniqueIds {
         UniqueIds::default()
-    }
-
-    /// Judges this workload only.
-    pub(crate) fn workload(mut self, name: &str) -> UniqueIds {
-        self.workload = Some(name.to_owned());
-        self
     }
 }
 

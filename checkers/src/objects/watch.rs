@@ -56,16 +56,11 @@ pub(crate) struct Watch {
     workload: Option<String>,
 }
 
+#[cfg(feature = "oracles")]
 impl Watch {
     /// Judges every workload that has `watch`.
     pub(crate) fn new() -> Watch {
         Watch::default()
-    }
-
-    /// Judges this workload only.
-    pub(crate) fn workload(mut self, name: &str) -> Watch {
-        self.workload = Some(name.to_owned());
-        self
     }
 }
 

@@ -64,6 +64,7 @@ pub(crate) struct Mini {
 
 impl Mini {
     /// As the options of the checker say. The error names the models.
+    #[cfg(feature = "oracles")]
     pub(crate) fn with(options: &Options) -> Result<Mini, OptionError> {
         Mini::of(&Given::new(DOC.name, options)?.read()?)
     }

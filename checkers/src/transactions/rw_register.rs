@@ -95,6 +95,7 @@ pub(crate) struct RwRegister {
 
 impl RwRegister {
     /// As the options of the checker say. The error names the models that there are.
+    #[cfg(feature = "oracles")]
     pub(crate) fn with(options: &Options) -> Result<RwRegister, OptionError> {
         RwRegister::of(&Given::new(DOC.name, options)?.read()?)
     }
