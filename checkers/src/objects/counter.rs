@@ -24,7 +24,7 @@ use crate::calls::{Group, changed_by, objects};
 use crate::checker::{CheckerDoc, WORKLOAD, with_workload};
 use crate::history::{History, NameId, Op, Outcome};
 use crate::initial::bounds::{Addition, Bounds};
-use crate::initial::counters::{self, Shows};
+use crate::initial::counters::{self, NumberSeen};
 use crate::initial::{Basis, Beginnings, FromInitial, Initial, OPTION, Trace, WithInitial, of_key, shown};
 use crate::value::Value;
 use crate::verdict::budget_poll::BudgetPoll;
@@ -351,8 +351,8 @@ impl Counter {
         let refused =
             object.ops(history).filter(|op| op.outcome == Outcome::Fail && history.name(op.function) != "read");
         additions.extend(refused.filter_map(|op| Some(Addition { op, amount: amount(history, &op)? })));
-        let shows: Vec<Shows<'_>> =
-            reads.into_iter().map(|(op, value)| Shows { op, before: i128::from(value), by: 0 }).collect();
+        let shows: Vec<NumberSeen<'_>> =
+            reads.into_iter().map(|(op, value)| NumberSeen { op, before: i128::from(value), by: 0 }).collect();
         let (least, _) = counters::beginnings(additions, &shows).filter(|_| malformed.is_empty())?;
         Some(least)
     }
