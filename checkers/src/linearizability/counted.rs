@@ -72,7 +72,7 @@ impl<M: Model> Objects<'_, M> {
         }
         let Some((least, most)) = self.numbers(part, &counted) else {
             if !model.counts_alone() && self.apart(part).is_some() {
-                said.evidence = Evidence::ContradictingPair;
+                said.evidence = Evidence::Apart;
             }
             return KeyDecision::Bad(index, said);
         };
